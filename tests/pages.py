@@ -1,0 +1,31 @@
+"""Read the specification pages: their rules and their worked examples."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+SPECS = Path(__file__).parent.parent / "specs"
+RULE = re.compile(r"^- \*\*(?P<label>[a-z_]+-R\d+)\*\* \((?P<force>must|should|may)\)", re.M)
+EXAMPLE = re.compile(r"^```json worked-example\n(?P<body>.*?)^```$", re.M | re.S)
+
+
+def names() -> list[str]:
+    """Return the stems of all pages but the index."""
+    return sorted(path.stem for path in SPECS.glob("*.md") if path.stem != "README")
+
+
+def text(page: str) -> str:
+    return (SPECS / f"{page}.md").read_text(encoding="utf-8")
+
+
+def rules(page: str) -> dict[str, str]:
+    """Return label -> must, should or may, in the order of the page."""
+    return {m["label"]: m["force"] for m in RULE.finditer(text(page))}
+
+
+def examples(page: str) -> list[dict[str, Any]]:
+    """Return the worked examples of a page as data."""
+    return [json.loads(m["body"]) for m in EXAMPLE.finditer(text(page))]

@@ -1,0 +1,172 @@
+"""Settings: presets, ranges, types, names, and the way out and back in."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.config import PRESETS, Config
+from mindref.errors import ConfigError
+from tests import pages
+
+DEFAULT = Config.of("default")
+FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+
+
+def presets_of_the_page() -> dict[str, list[Any]]:
+    """Return setting -> values of `paper` and default, from the table of specs/model.md."""
+    table = pages.text("model").split("| setting | `paper` | default |")[1].split("\n\n")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in table.splitlines()[2:]]
+    return {name: [value_of(paper), value_of(default)] for name, paper, default in rows}
+
+
+def value_of(cell: str) -> Any:
+    word = cell.split(",")[0]
+    known = {"true": True, "false": False, "infinity": math.inf}
+    return known[word] if word in known else int(word) if word.isdigit() else word
+
+
+@pytest.mark.rules("model-R23")
+def test_the_default_preset_is_the_column_of_the_page() -> None:
+    for name, (_, default) in presets_of_the_page().items():
+        assert getattr(DEFAULT, name) == default, name
+    assert Config() == DEFAULT
+    assert (DEFAULT.sampler, DEFAULT.alpha) == ("unigram", 0.75)
+
+
+@pytest.mark.rules("model-R24")
+def test_the_paper_preset_is_the_column_of_the_page_and_nothing_else() -> None:
+    expected = {name: paper for name, (paper, _) in presets_of_the_page().items()}
+    paper = Config.of("paper").to_dict()
+    different = {name: value for name, value in paper.items() if value != DEFAULT.to_dict()[name]}
+    assert different == expected
+
+
+@pytest.mark.rules("model-R25")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"interests": 0}, "interests: expected 1 to 64, got 0"),
+        ({"width": 4097}, "width: expected 1 to 4096, got 4097"),
+        ({"iterations": 0}, "iterations: expected 1 to 100, got 0"),
+        ({"sigma": -0.5}, "sigma: expected 0 to 1000000.0, got -0.5"),
+        ({"power": -1.0}, "power: expected 0 to inf, got -1.0"),
+        ({"power": math.nan}, "power: expected 0 to inf, got nan"),
+        ({"temperature": 0.0}, "temperature: expected 1e-06 to 1000000.0, got 0.0"),
+        ({"hidden": [64, 0]}, "hidden: expected widths from 1, got (64, 0)"),
+        ({"squash": "sqaush"}, "squash: expected squash or unit or none, got 'sqaush'"),
+        ({"routing": "random"}, "routing: expected dynamic or uniform, got 'random'"),
+        ({"beta2": 1}, "beta2: expected 0 to 0.9999999, got 1.0"),
+    ],
+)
+def test_a_setting_out_of_range_is_named_with_range_and_value(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.of("default", changes)
+    assert str(caught.value) == message
+
+
+@pytest.mark.rules("model-R25")
+@pytest.mark.parametrize("name", [n for n, f in FIELDS.items() if "low" in f.metadata])
+def test_both_ends_of_every_range_are_inside_it_and_a_step_beyond_is_not(name: str) -> None:
+    low, high = FIELDS[name].metadata["low"], FIELDS[name].metadata["high"]
+    for end in (low, high):
+        assert getattr(Config.of("default", {name: end}), name) == end
+    for beyond in (low - 1, high + 1 if high < math.inf else math.nan):
+        with pytest.raises(ConfigError, match=name):
+            Config.of("default", {name: beyond})
+
+
+@pytest.mark.rules("model-R26")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"interests": 2.5}, "interests: expected a whole number, got 2.5"),
+        ({"interests": math.inf}, "interests: expected a whole number, got inf"),
+        ({"interests": math.nan}, "interests: expected a whole number, got nan"),
+        ({"interests": "four"}, "interests: expected a whole number, got 'four'"),
+        ({"interests": True}, "interests: expected a whole number, got True"),
+        ({"interests": None}, "interests: expected a whole number, got None"),
+        ({"power": True}, "power: expected a number, got True"),
+        ({"power": "hard"}, "power: expected a number, got 'hard'"),
+        ({"last_relu": 1}, "last_relu: expected true or false, got 1"),
+        ({"last_relu": "yes"}, "last_relu: expected true or false, got 'yes'"),
+        ({"hidden": 64}, "hidden: expected a list, or values separated by commas, got 64"),
+        ({"hidden": [2.5]}, "hidden: expected a list, or values separated by commas, got [2.5]"),
+        ({"item_features": [3]}, "item_features: expected a list, or values separated by commas"),
+        ({"metric": 5}, "metric: expected a word, got 5"),
+        ({"sampler": 5}, "sampler: expected a word, got 5"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_and_never_rounded(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.of("default", changes)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.rules("model-R26")
+@pytest.mark.parametrize(
+    ("name", "given_value", "value"),
+    [
+        ("interests", "3", 3),
+        ("interests", 3.0, 3),
+        ("seed", 2**63 - 1, 2**63 - 1),
+        ("seed", str(2**63 - 1), 2**63 - 1),
+        ("power", "inf", math.inf),
+        ("power", 2, 2.0),
+        ("hidden", "256, 128", (256, 128)),
+        ("hidden", "256", (256,)),
+        ("hidden", "", ()),
+        ("hidden", [32, 16], (32, 16)),
+        ("item_features", "genre,year", ("genre", "year")),
+        ("item_features", ["genre"], ("genre",)),
+    ],
+)
+def test_texts_and_lists_become_values_of_the_setting(
+    name: str, given_value: Any, value: Any
+) -> None:
+    got = getattr(Config.of("default", {name: given_value}), name)
+    assert got == value
+    assert type(got) is type(value)
+    assert getattr(Config(**{name: given_value}), name) == value, "made without a preset"
+
+
+@pytest.mark.rules("model-R27")
+def test_an_unknown_setting_is_refused_with_the_nearest_known_one() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.of("default", {"intrests": 3})
+    message = "configuration: expected a known setting, got intrests; did you mean interests?"
+    assert str(caught.value) == message
+    with pytest.raises(ConfigError, match="known: interests, width, window"):
+        Config.of("default", {"xyzzy": 3})
+    with pytest.raises(ConfigError, match="preset: expected default or paper, got papers"):
+        Config.of("papers")
+
+
+@pytest.mark.rules("model-R28")
+@given(
+    preset=st.sampled_from(sorted(PRESETS)),
+    power=st.just(math.inf) | st.floats(0, 1e6),
+    hidden=st.lists(st.integers(1, 500), max_size=3),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_settings_survive_json(preset: str, power: float, hidden: list[int], seed: int) -> None:
+    config = Config.of(preset, {"power": power, "hidden": hidden, "seed": seed})
+    written = json.dumps(config.to_dict(), allow_nan=False)
+    assert Config.of("default", json.loads(written)) == config
+
+
+def test_settings_are_frozen_and_say_what_they_are() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        DEFAULT.width = 3  # type: ignore[misc]  # the point of the test
+    assert all(field.metadata["text"] for field in FIELDS.values())
+    assert len({DEFAULT, Config()}) == 1, "equal settings have equal hashes"
