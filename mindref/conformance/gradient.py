@@ -1,0 +1,65 @@
+"""A hand-derived gradient against a central difference, by random projection in float64.
+
+Every input that has a gradient moves along one random direction at once, the output is projected
+on one random cotangent, and one number is compared. All-ones cotangents are never used: behind a
+softmax their gradient is zero, and a merely proportional backward would pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mindref.conformance.tolerances import GRADIENT
+from mindref.shapes import Array
+
+STEP = 4e-3  # along a direction of length one over all inputs together; see tolerances.GRADIENT
+
+
+def check(
+    function: Callable[..., Array],
+    gradient: Callable[[Array], Sequence[Array]],
+    inputs: Sequence[Array],
+    rng: np.random.Generator,
+    *,
+    step: float = STEP,
+    tolerance: float = GRADIENT,
+) -> None:
+    """Raise AssertionError unless `gradient(cotangent)` is the derivative of `function(*inputs)`.
+
+    function maps the inputs to one array; gradient maps a cotangent of its shape to one gradient
+    per input, in order. All float64.
+    """
+    out = np.asarray(function(*inputs))
+    cotangent = rng.standard_normal(out.shape)  # numerics-R12
+    directions = [rng.standard_normal(x.shape) for x in inputs]
+    length = np.sqrt(sum(np.sum(v * v) for v in directions))
+    directions = [v / length for v in directions]
+    gradients = gradient(cotangent)
+    for x, d_x in zip(inputs, gradients, strict=True):
+        wrong = f"gradient of shape {d_x.shape} for an input of {x.shape}"
+        assert x.shape == d_x.shape, wrong  # notation-R4
+
+    def along(t: float) -> float:
+        moved = [x + t * direction for x, direction in zip(inputs, directions, strict=True)]
+        return float(np.sum(cotangent * function(*moved)))
+
+    def central(h: float) -> float:
+        return (along(h) - along(-h)) / (2 * h)
+
+    numeric = romberg(central(step), central(step / 2), central(step / 4))
+    parts = [float(np.sum(d * v)) for d, v in zip(gradients, directions, strict=True)]
+    analytic = sum(parts)
+    scale = max(abs(numeric), sum(abs(part) for part in parts), 1e-4)
+    error = abs(numeric - analytic) / scale
+    assert error <= tolerance, (  # numerics-R11
+        f"gradient {analytic!r} against central difference {numeric!r}: relative error {error:.2e}"
+        f" above {tolerance:.0e}; parts by input {parts}"
+    )
+
+
+def romberg(coarse: float, middle: float, fine: float) -> float:
+    """Extrapolate three central differences, each with half the step before it, to order h^6."""
+    first, second = (4 * middle - coarse) / 3, (4 * fine - middle) / 3
+    return (16 * second - first) / 15

@@ -1,0 +1,90 @@
+"""What property tests draw: structure from Hypothesis, bulk numbers from a seeded generator.
+
+Sizes are small and all different, so that no two axes can be confused and still fit. Arrays are
+read-only, so that every test also proves that nothing writes to its inputs. Needs the extra
+`conformance` (hypothesis).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import strategies as st
+
+from mindref.shapes import Array, Bools
+
+POOL = (1, 2, 3, 5, 7, 4, 6, 8)
+"""Sizes to draw from; the early ones are what a failing example shrinks to."""
+
+
+class RoutingCase(NamedTuple):
+    """The arrays of one call of routing, in the order of its arguments."""
+
+    history: Array  # (B, L, D)
+    mask: Bools  # (B, L)
+    bilinear: Array  # (D, D), or (L, K, D, D) for general capsule routing
+    init_logits: Array  # (B, L, K)
+    active: Bools  # (B, K)
+
+
+def sizes(count: int, pool: tuple[int, ...] = POOL) -> st.SearchStrategy[tuple[int, ...]]:
+    """Draw `count` sizes from 1 on, all different: `B, L, K, D = data.draw(sizes(4))`."""
+    return st.permutations(pool).map(lambda order: tuple(order[:count]))
+
+
+def generators() -> st.SearchStrategy[np.random.Generator]:
+    """Draw a generator for bulk numbers; a failing example prints its seed."""
+    return st.integers(0, 2**32 - 1).map(np.random.default_rng)
+
+
+def normal(
+    rng: np.random.Generator, *shape: int, dtype: npt.DTypeLike = np.float64, scale: float = 1.0
+) -> Array:
+    """Return a read-only array of N(0, scale^2)."""
+    return frozen((scale * rng.standard_normal(shape)).astype(dtype))
+
+
+def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the array itself, made read-only."""
+    array.setflags(write=False)
+    return array
+
+
+@st.composite
+def masks(draw: st.DrawFn, users: int, length: int) -> Bools:
+    """Draw (B, L): true for a behaviour, padding right, left or scattered, empty histories too."""
+    counts = draw(st.lists(st.integers(0, length), min_size=users, max_size=users))
+    mask = np.arange(length) < np.array(counts)[:, None]
+    where = draw(st.sampled_from(("right", "left", "scattered")))
+    if where == "left":
+        mask = mask[:, ::-1].copy()
+    if where == "scattered":
+        mask = draw(generators()).permuted(mask, axis=1)
+    return frozen(mask)
+
+
+@st.composite
+def actives(draw: st.DrawFn, users: int, interests: int) -> Bools:
+    """Draw (B, K): true for the first K' interests of each user, K' from 1 to K."""
+    counts = draw(st.lists(st.integers(1, interests), min_size=users, max_size=users))
+    active = np.arange(interests) < np.array(counts)[:, None]
+    return frozen(active)
+
+
+@st.composite
+def routing_cases(
+    draw: st.DrawFn, *, general: bool = False, dtype: npt.DTypeLike = np.float64
+) -> RoutingCase:
+    """Draw the arrays of a call of routing; `general`: one matrix for each (place, interest)."""
+    b, l, k, d = draw(sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
+    rng = draw(generators())
+    matrices = (l, k, d, d) if general else (d, d)
+    return RoutingCase(
+        normal(rng, b, l, d, dtype=dtype),
+        draw(masks(b, l)),
+        normal(rng, *matrices, dtype=dtype, scale=d**-0.5),
+        normal(rng, b, l, k, dtype=dtype),
+        draw(actives(b, k)),
+    )

@@ -1,0 +1,147 @@
+"""Behaviour-to-interest dynamic routing: a user's behaviours into K interest capsules.
+
+Spec: specs/routing.md. Source: Li et al., CIKM 2019, section 3.3, eq. 4-9 and Algorithm 1.
+Differs: initial logits and the number of active interests are arguments; behaviours that the mask
+leaves out have no influence; the logit update after the last round is not made: nothing reads it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mindref.errors import ShapeError, say
+from mindref.ops import softmax, squash
+from mindref.ops.votes import agree, gather, project, project_backward, spread
+from mindref.shapes import Array, Bools, Ints, bind, boolean, same_float
+
+AXES = {"interests": 2, "behaviours": 1}
+GRADIENTS = ("all", "last")
+
+
+class Round(NamedTuple):
+    """One round: steps 2 to 4."""
+
+    weights: softmax.Saved  # coupling weights (B, L, K)
+    squash: squash.Saved  # of the sums (B, K, D)
+    capsules: Array  # (B, K, D)
+
+
+class Saved(NamedTuple):
+    """Every round is kept for gradient="all"; "last" reads only the final one."""
+
+    history: Array  # (B, L, D) with zeros in the padded places
+    bilinear: Array  # (D, D) or (L, K, D, D)
+    votes: Array  # (B, L, D) or (B, L, K, D)
+    rounds: tuple[Round, ...]
+    gradient: str
+
+    @property
+    def couplings(self) -> Array:
+        """Weights of the last round (B, L, K): whom each behaviour speaks to."""
+        return self.rounds[-1].weights.out
+
+
+def interest_count(lengths: Ints, interests: int) -> Ints:
+    """Return K' = max(1, min(K, floor(log2 n))) for histories of n behaviours, in integers.
+
+    Source: eq. 9, which names no rounding; floor is ours. Paper's |I_u| is n here: the behaviours
+    given to routing, after the window. n = 0 gives 1.
+    """
+    # 2, 4, .. 2^K; no count of 64 bits reaches 2^63
+    powers = 2 ** np.arange(1, min(interests, 62) + 1, dtype=np.int64)
+    floor_log2 = np.searchsorted(powers, lengths, side="right")  # how many do not exceed n
+    return np.clip(floor_log2, 1, interests).astype(np.int64)  # routing-R10
+
+
+def forward(
+    history: Array,
+    mask: Bools,
+    bilinear: Array,
+    init_logits: Array,
+    active: Bools,
+    *,
+    iterations: int,
+    gradient: str,
+    axis: str = "interests",
+    kind: str = "squash",
+) -> tuple[Array, Saved]:
+    """Map behaviours (B, L, D) to capsules (B, K, D) of length below one.
+
+    mask (B, L) true for a behaviour, false for padding; bilinear S (D, D), or (L, K, D, D) for the
+    general capsule routing of section 3.3.1; init_logits (B, L, K), N(0, sigma^2) in the paper;
+    active (B, K) true for the interests that the user has. iterations >= 1 rounds; gradient
+    "all" (exact) or "last" (weights of the last round constant); axis "interests" or "behaviours";
+    kind of squash, see ops/squash.py.
+    Returns zero for an inactive interest and for a user without behaviours.
+    Raises ShapeError for shapes, types or options that do not fit.
+    """
+    check(history, mask, bilinear, init_logits, active, iterations, gradient, axis)
+    history = np.where(mask[..., None], history, 0)  # routing-R6, numerics-R4
+    allowed = mask[:, :, None] & active[:, None, :]  # routing-R6, R7, R13 (B, L, K)
+
+    votes = project(history, bilinear)  # 1: S e, routing-R1
+    logits = init_logits  # routing-R19
+    rounds: list[Round] = []
+    for turn in range(iterations):  # routing-R5
+        weights, s2 = softmax.forward(logits, allowed, axis=AXES[axis])  # 2, routing-R2, R9
+        sums = gather(weights, votes)  # 3, routing-R3, R21, R23 (B, K, D)
+        capsules, s4 = squash.forward(sums, kind=kind)  # 4, routing-R4, R22, R27
+        rounds.append(Round(s2, s4, capsules))
+        if turn < iterations - 1:  # routing-R5: nothing reads the last update
+            # 5, routing-R8, R20, R24; a new array: numerics-R7 (B, L, K)
+            logits = logits + agree(votes, capsules)
+    return capsules, Saved(history, bilinear, votes, tuple(rounds), gradient)
+
+
+def backward(d_capsules: Array, saved: Saved) -> tuple[Array, Array, Array]:
+    """Return d_history (B, L, D), d_bilinear (as bilinear), d_init_logits (B, L, K).
+
+    With gradient="last" the weights of the last round are constants, so d_init_logits is zero.
+    A finite d_capsules of an inactive interest has no influence.
+    """
+    history, bilinear, votes, rounds, gradient = saved
+    d_votes = np.zeros_like(votes)
+    d_logits = np.zeros_like(saved.couplings)  # what later rounds send to the logits (B, L, K)
+    for turn in reversed(range(len(rounds))):
+        weights, s4, capsules = rounds[turn]
+        if turn < len(rounds) - 1:  # 5: logits + agree(votes, capsules)
+            d_votes += spread(d_logits, capsules, votes)
+            d_capsules = gather(d_logits, votes)
+        d_sums = squash.backward(d_capsules, s4)  # 4: squash(sums)
+        d_votes += spread(weights.out, d_sums, votes)  # 3: gather(weights, votes), routing-R28
+        if gradient == "last":  # routing-R12: weights are constant, no round before is reached
+            break
+        d_logits += softmax.backward(agree(votes, d_sums), weights)  # 2: softmax, routing-R11
+    d_history, d_bilinear = project_backward(d_votes, history, bilinear)  # 1: S e
+    return d_history, d_bilinear, d_logits
+
+
+def check(
+    history: Array,
+    mask: Bools,
+    bilinear: Array,
+    init_logits: Array,
+    active: Bools,
+    iterations: int,
+    gradient: str,
+    axis: str,
+) -> None:
+    """Raise ShapeError for anything that `forward` cannot take."""
+    bind(
+        "routing",
+        history=(history, "BLD"),
+        mask=(mask, "BL"),
+        init_logits=(init_logits, "BLK"),
+        active=(active, "BK"),
+        bilinear=(bilinear, "DD" if bilinear.ndim == 2 else "LKDD"),
+    )
+    same_float("routing", history=history, bilinear=bilinear, init_logits=init_logits)
+    boolean("routing", mask=mask, active=active)
+    if not isinstance(iterations, (int, np.integer)) or iterations < 1:
+        raise ShapeError(say("routing: iterations", "an integer from 1", iterations))  # routing-R29
+    if gradient not in GRADIENTS:
+        raise ShapeError(say("routing: gradient", " or ".join(GRADIENTS), gradient))  # routing-R30
+    if axis not in AXES:
+        raise ShapeError(say("routing: axis", " or ".join(AXES), axis))  # routing-R31

@@ -1,0 +1,127 @@
+"""The checker of gradients is checked: what is right passes, what is nearly right does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from mindref.conformance import gradient, tolerances
+from mindref.conformance.strategies import generators, normal, sizes
+from mindref.ops import softmax
+from mindref.shapes import Array
+from tests import pages
+
+MASK = np.ones((3, 4), bool)
+
+
+def weights(logits: Array) -> Array:
+    return softmax.forward(logits, MASK, axis=1)[0]
+
+
+def right(logits: Array) -> Callable[[Array], Sequence[Array]]:
+    _, saved = softmax.forward(logits, MASK, axis=1)
+    return lambda d_out: [softmax.backward(d_out, saved)]
+
+
+@pytest.mark.rules("numerics-R11")
+@given(shape=sizes(3), rng=generators())
+def test_a_right_gradient_passes(shape: tuple[int, ...], rng: np.random.Generator) -> None:
+    x, y = normal(rng, *shape[:2]), normal(rng, *shape[1:])
+    gradient.check(lambda x, y: np.tanh(x @ y), lambda d: product(d, x, y), [x, y], rng)
+
+
+def product(d: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    d_sum = d * (1 - np.tanh(x @ y) ** 2)
+    return d_sum @ y.T, x.T @ d_sum
+
+
+@pytest.mark.rules("numerics-R11")
+@pytest.mark.parametrize("factor", [1.001, 0.999, 1.0005, -1.0, 0.0, 2.0])
+@given(rng=generators())
+def test_a_proportional_gradient_behind_a_softmax_is_refused(
+    factor: float, rng: np.random.Generator
+) -> None:
+    """With a cotangent of ones this gradient is zero, and any factor would pass."""
+    logits = normal(rng, 3, 4)
+    good = right(logits)
+    with pytest.raises(AssertionError, match="against central difference"):
+        gradient.check(weights, lambda d: [factor * g for g in good(d)], [logits], rng)
+
+
+@pytest.mark.rules("numerics-R11")
+@pytest.mark.parametrize("which", [0, 1])
+@given(rng=generators())
+def test_one_wrong_part_among_right_ones_is_refused(which: int, rng: np.random.Generator) -> None:
+    x, y = normal(rng, 2, 3), normal(rng, 3, 5)
+
+    def wrong(d: Array) -> list[Array]:
+        parts = list(product(d, x, y))
+        parts[which] = parts[which] * 1.001
+        return parts
+
+    with pytest.raises(AssertionError, match="parts by input"):
+        gradient.check(lambda x, y: np.tanh(x @ y), wrong, [x, y], rng)
+
+
+@pytest.mark.rules("numerics-R12")
+@given(generators())
+def test_the_cotangent_is_random_and_never_all_ones(rng: np.random.Generator) -> None:
+    logits, seen = normal(rng, 3, 4), []
+    good = right(logits)
+
+    def watching(d_out: Array) -> Sequence[Array]:
+        seen.append(d_out)
+        return good(d_out)
+
+    gradient.check(weights, watching, [logits], rng)
+    gradient.check(weights, watching, [logits], rng)
+    assert len(np.unique(seen)) == 2 * logits.size
+
+
+@pytest.mark.rules("notation-R4")
+@pytest.mark.parametrize("shape", [(1, 4), (3, 1), (4,), (12,)])
+def test_a_gradient_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    """Most of these would broadcast."""
+    logits = np.zeros((3, 4))
+    with pytest.raises(AssertionError, match=r"gradient of shape .* for an input of \(3, 4\)"):
+        gradient.check(weights, lambda d: [np.zeros(shape)], [logits], np.random.default_rng(0))
+
+
+@pytest.mark.rules("numerics-R11")
+def test_a_missing_gradient_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 3)), rng.standard_normal((3, 2))
+    with pytest.raises(ValueError, match="zip"):
+        gradient.check(np.matmul, lambda d: [d @ y.T], [x, y], rng)
+
+
+@pytest.mark.rules("numerics-R9")
+def test_the_table_of_the_page_is_the_module() -> None:
+    rows = [line.split("|")[1:3] for line in pages.text("numerics").splitlines() if "e-" in line]
+    found = {name.strip(): value.strip() for name, value in filter(lambda row: len(row) == 2, rows)}
+    assert found == {
+        "GRADIENT": "1e-7",
+        "SAME_MATH float64": "1e-12",
+        "SAME_MATH float32": "2e-5",
+        "WORKED_EXAMPLE": "5e-7",
+    }
+    module = [
+        tolerances.GRADIENT,
+        tolerances.same_math(np.float64),
+        tolerances.same_math("float32"),
+        tolerances.WORKED_EXAMPLE,
+    ]
+    assert [float(value) for value in found.values()] == module
+
+
+@pytest.mark.rules("numerics-R11")
+def test_the_worked_example_holds() -> None:
+    (example,) = pages.examples("numerics")
+    central = [(np.exp(h) - np.exp(-h)) / (2 * h) for h in example["steps"]]
+    atol = tolerances.WORKED_EXAMPLE
+    np.testing.assert_allclose(central, example["central"], rtol=0, atol=atol)
+    found = gradient.romberg(*central)
+    np.testing.assert_allclose(found, example["extrapolated"], rtol=0, atol=atol)

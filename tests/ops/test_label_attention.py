@@ -1,0 +1,201 @@
+"""label_attention: values, limits of the power, gradients, extreme numbers, errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mindref.conformance import strategies
+from mindref.conformance.strategies import frozen, normal
+from mindref.conformance.tolerances import WORKED_EXAMPLE, same_math
+from mindref.errors import ShapeError
+from mindref.ops import label_attention
+from tests import kinks, naive, pages
+
+EXAMPLE = pages.examples("label_attention")[0]
+POWERS = [0.0, 0.5, 1.0, 2.0, 3.0, np.inf]
+
+
+@st.composite
+def cases(draw: st.DrawFn, dtype: Any = np.float64) -> tuple[Any, ...]:
+    """Draw interests (B, K, D), target (B, D), active (B, K) and a generator."""
+    b, k, d = draw(strategies.sizes(3))
+    rng = draw(strategies.generators())
+    return (
+        normal(rng, b, k, d, dtype=dtype),
+        normal(rng, b, d, dtype=dtype),
+        draw(strategies.actives(b, k)),
+        rng,
+    )
+
+
+@pytest.mark.rules(
+    "label_attention-R1",
+    "label_attention-R2",
+    "label_attention-R3",
+    "label_attention-R5",
+    "label_attention-R6",
+    "label_attention-R7",
+    "label_attention-R8",
+    "label_attention-R9",
+    "label_attention-R10",
+)
+@pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=lambda case: f"p={case['power']}")
+def test_the_worked_example_comes_out_as_printed(expected: dict[str, Any]) -> None:
+    interests, target, active, d_out = (
+        np.array(EXAMPLE[k]) for k in ("interests", "target", "active", "d_out")
+    )
+    power = float(expected["power"])
+    out, saved = label_attention.forward(interests, target, active, power=power)
+    d_interests, d_target = label_attention.backward(d_out, saved)
+    got = {"out": out, "weights": saved.weights.out, "d_interests": d_interests}
+    for name, value in {**got, "d_target": d_target}.items():
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=WORKED_EXAMPLE, err_msg=name)
+    np.testing.assert_allclose(saved.scores, EXAMPLE["scores"], atol=1e-12, err_msg="scores")
+
+
+@pytest.mark.rules("label_attention-R1", "label_attention-R3", "label_attention-R7")
+@pytest.mark.parametrize("power", [*POWERS, 0.1, 1.5, 7.0])
+@given(case=cases())
+def test_it_agrees_with_loops_over_numbers(case: tuple[Any, ...], power: float) -> None:
+    interests, target, active, _ = case
+    out, saved = label_attention.forward(interests, target, active, power=power)
+    for b, mine in enumerate(active):
+        expected = naive.attention(interests[b][mine].tolist(), target[b].tolist(), power)
+        np.testing.assert_allclose(out[b], expected, rtol=1e-9, atol=1e-12, err_msg=f"user {b}")
+    weights = saved.weights.out
+    assert (weights >= 0).all()
+    assert not weights[~active].any()
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-12, err_msg="sum of weights")
+
+
+@pytest.mark.rules("label_attention-R8", "label_attention-R9", "label_attention-R10")
+@pytest.mark.parametrize("power", POWERS)
+@given(case=cases())
+def test_the_gradient_agrees_with_central_differences(case: tuple[Any, ...], power: float) -> None:
+    interests, target, active, rng = case
+    _, saved = label_attention.forward(interests, target, active, power=power)
+    # the power has its kink at zero, and near it a square root is too steep for any step
+    assume(power in (0, 1, 3) or np.abs(saved.scores[active]).min() > 0.05)
+
+    def function(*moved: Any) -> Any:
+        out, other = label_attention.forward(*moved, active, power=power)
+        best = np.argmax(np.where(active, other.scores, -np.inf), axis=1)
+        return out, [other.scores > 0, best]
+
+    kinks.check(function, lambda d: label_attention.backward(d, saved), (interests, target), rng)
+
+
+@pytest.mark.rules("label_attention-R4")
+@pytest.mark.parametrize("power", POWERS)
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30, -7.0])
+def test_what_stands_in_an_inactive_place_has_no_influence(power: float, garbage: float) -> None:
+    rng = np.random.default_rng(1)
+    interests, target, d_out = normal(rng, 2, 3, 4), normal(rng, 2, 4), normal(rng, 2, 4)
+    active = np.array([[True, False, True], [False, True, False]])
+    results = []
+    for value in (0.0, garbage):
+        filled = np.where(active[..., None], interests, value)
+        out, saved = label_attention.forward(filled, target, active, power=power)
+        results.append((out, *label_attention.backward(d_out, saved)))
+    for clean, dirty in zip(*results, strict=True):
+        assert clean.tobytes() == dirty.tobytes()
+    assert not results[1][1][~active].any(), "gradient of an inactive interest"
+
+
+@pytest.mark.rules("label_attention-R5")
+@given(case=cases())
+def test_power_zero_is_the_mean_over_the_active_interests(case: tuple[Any, ...]) -> None:
+    interests, target, active, _ = case
+    out, _ = label_attention.forward(interests, target, active, power=0.0)
+    expected = [v[mine].mean(axis=0) for v, mine in zip(interests, active, strict=True)]
+    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-14, err_msg="mean")
+
+
+@pytest.mark.rules("label_attention-R6")
+@given(case=cases())
+def test_power_infinity_is_the_active_interest_of_the_largest_score(case: tuple[Any, ...]) -> None:
+    interests, target, active, _ = case
+    out, _ = label_attention.forward(interests, target, active, power=np.inf)
+    for b, mine in enumerate(active):
+        scores = interests[b] @ target[b]
+        best = max(np.flatnonzero(mine), key=lambda k: (scores[k], -k))
+        assert out[b].tobytes() == interests[b, best].tobytes()
+
+
+@pytest.mark.rules("label_attention-R10")
+@pytest.mark.parametrize("power", [0.0, np.inf])
+def test_a_constant_weight_sends_nothing_to_the_query(power: float) -> None:
+    rng = np.random.default_rng(2)
+    _, saved = label_attention.forward(
+        normal(rng, 2, 3, 4), normal(rng, 2, 4), np.ones((2, 3), bool), power=power
+    )
+    d_out = normal(rng, 2, 4)
+    d_interests, d_target = label_attention.backward(d_out, saved)
+    assert not d_target.any()
+    np.testing.assert_allclose(
+        d_interests.sum(axis=1), d_out, rtol=1e-14, err_msg="the weights sum to one"
+    )
+
+
+@pytest.mark.parametrize("power", POWERS)
+def test_one_interest_is_read_as_it_is(power: float) -> None:
+    rng = np.random.default_rng(3)
+    interests, target = normal(rng, 5, 1, 4), normal(rng, 5, 4)
+    out, _ = label_attention.forward(interests, target, np.ones((5, 1), bool), power=power)
+    assert out.tobytes() == interests[:, 0].tobytes()
+
+
+@given(case=cases(np.float32), power=st.sampled_from(POWERS))
+def test_float32_stays_float32_and_agrees_with_float64(case: tuple[Any, ...], power: float) -> None:
+    interests, target, active, _ = case
+    wide = interests.astype(np.float64), target.astype(np.float64)
+    out, saved = label_attention.forward(interests, target, active, power=power)
+    exact, other = label_attention.forward(*wide, active, power=power)
+    grads = label_attention.backward(out, saved)
+    assert {a.dtype for a in (out, *grads)} == {np.dtype(np.float32)}
+    steep = 1 + np.abs(other.scores).max() ** (power if power < 4 else 0)
+    atol = 20 * same_math(np.float32) * steep
+    np.testing.assert_allclose(out, exact, rtol=0, atol=atol, err_msg=f"p = {power}")
+
+
+ONES = frozen(np.ones((2, 3), bool))
+
+
+@pytest.mark.rules("label_attention-R14")
+@pytest.mark.parametrize(
+    ("target", "active", "message"),
+    [
+        (np.ones((2, 4)), ONES, "target has shape (2, 4) but interests (2, 3, 5) needs (B, D)"),
+        (np.ones((2, 5)), ONES[:1], "active has shape (1, 3) but interests (2, 3, 5) needs (B, K)"),
+        (np.ones((2, 5), np.float32), ONES, "expected one type, float32 or float64"),
+        (np.ones((2, 5)), ONES * 1, "active: expected a mask of type bool, got int64"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(target: Any, active: Any, message: str) -> None:
+    with pytest.raises(ShapeError) as caught:
+        label_attention.forward(np.ones((2, 3, 5)), target, active, power=1.0)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("label_attention")
+
+
+@pytest.mark.rules("label_attention-R15")
+@pytest.mark.parametrize("power", [-1.0, np.nan, -np.inf])
+def test_a_power_below_zero_is_refused(power: float) -> None:
+    with pytest.raises(ShapeError) as caught:
+        label_attention.forward(np.ones((2, 3, 5)), np.ones((2, 5)), ONES, power=power)
+    expected = "label_attention: power: expected a number from 0 to infinity, got "
+    assert str(caught.value) == f"{expected}{power}"
+
+
+@pytest.mark.rules("label_attention-R16")
+def test_a_user_without_an_active_interest_is_refused() -> None:
+    active = np.array([[True, False, False], [False, False, False]])
+    with pytest.raises(ShapeError) as caught:
+        label_attention.forward(np.ones((2, 3, 5)), np.ones((2, 5)), active, power=1.0)
+    expected = "label_attention: active: expected an active interest for every user, got none"
+    assert str(caught.value) == expected

@@ -1,0 +1,94 @@
+"""What subtracting log expected counts buys, by going through every set of a small catalogue."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from mindref.conformance import strategies
+from mindref.conformance.strategies import normal
+from mindref.ops import sampled_softmax
+
+
+@pytest.mark.rules("sampled_softmax-R13", "sampled_softmax-R3")
+@given(rng=strategies.generators(), sizes=strategies.sizes(3))
+def test_all_items_without_correction_are_the_full_softmax(
+    rng: np.random.Generator, sizes: tuple[int, ...]
+) -> None:
+    b, n, d = sizes
+    user, items, ids = normal(rng, b, d), normal(rng, n, d), rng.integers(0, n, b)
+    out, saved = sampled_softmax.forward(
+        user, items[ids], items, ids, np.arange(n), np.zeros(b), np.zeros(n)
+    )
+    raised = np.exp(user @ items.T)
+    p = raised / raised.sum(axis=1, keepdims=True)
+    expected = -np.log(p[np.arange(b), ids]).mean()
+    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-14, err_msg="loss")
+    d_user, d_target, d_items = sampled_softmax.backward(1.0, saved)
+    one_hot = np.eye(n)[ids]
+    np.testing.assert_allclose(d_user, (p - one_hot) @ items / b, atol=1e-14, err_msg="d_user")
+    d_items = d_items + one_hot.T @ d_target  # the target is one of the items
+    np.testing.assert_allclose(d_items, (p - one_hot).T @ user / b, atol=1e-14, err_msg="d_items")
+
+
+CHANCE = np.array([0.5, 0.3, 0.2])
+SCORES = np.array([0.4, -1.1, 2.0])
+
+
+def sum_over_negatives(ids: tuple[int, ...], target: int, chance: Any = CHANCE) -> float:
+    """Return sum over the negatives of exp(logit), read back from the loss."""
+    log_expected = np.log(len(ids) * chance)
+    out, _ = sampled_softmax.forward(
+        np.ones((1, 1)),
+        np.zeros((1, 1)),  # logit 0 for the target: loss = log(1 + sum)
+        SCORES[list(ids)][:, None],
+        np.array([target]),
+        np.array(ids),
+        np.zeros(1),
+        log_expected[list(ids)],
+    )
+    return float(np.expm1(out))
+
+
+@pytest.mark.rules("sampled_softmax-R2", "sampled_softmax-R3", "sampled_softmax-R4")
+@pytest.mark.parametrize("target", [99, 0, 2])
+@pytest.mark.parametrize("draws", [1, 2, 4])
+def test_the_corrected_sum_is_unbiased(draws: int, target: int) -> None:
+    expected = sum(
+        float(np.prod(CHANCE[list(ids)])) * sum_over_negatives(ids, target)
+        for ids in itertools.product(range(3), repeat=draws)
+    )
+    others = sum(np.exp(s) for i, s in enumerate(SCORES) if i != target)
+    np.testing.assert_allclose(expected, others, rtol=1e-12, err_msg="over all draws")
+
+
+@pytest.mark.rules("sampled_softmax-R2", "sampled_softmax-R3")
+def test_the_probability_is_that_of_the_target_given_the_set() -> None:
+    # each item is in the set by itself with its own chance; the target is drawn from P
+    included, p = np.array([0.7, 0.2, 0.5, 0.9]), np.array([0.1, 0.4, 0.3, 0.2])
+    joint: dict[tuple[int, ...], dict[int, float]] = {}
+    for inside in itertools.product([False, True], repeat=4):
+        chance = np.prod(np.where(inside, included, 1 - included))
+        for target in range(4):
+            together = tuple(sorted({*np.flatnonzero(inside), target}))
+            row = joint.setdefault(together, {})
+            row[target] = row.get(target, 0) + chance * p[target]
+    for together, row in joint.items():
+        ids = np.array(together)
+        for target, mass in row.items():
+            out, _ = sampled_softmax.forward(
+                np.ones((1, 1)),
+                np.log(p)[[target]][:, None],
+                np.log(p)[ids][:, None],
+                np.array([target]),
+                ids,
+                np.log(included)[[target]],
+                np.log(included)[ids],
+            )
+            np.testing.assert_allclose(
+                np.exp(-out), mass / sum(row.values()), rtol=1e-12, err_msg=f"{target} {together}"
+            )

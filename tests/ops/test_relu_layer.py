@@ -1,0 +1,120 @@
+"""relu_layer: values, gradients, the slope at zero, errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.conformance import strategies
+from mindref.conformance.strategies import normal
+from mindref.conformance.tolerances import WORKED_EXAMPLE, same_math
+from mindref.errors import ShapeError
+from mindref.ops import relu_layer
+from tests import kinks, naive, pages
+
+EXAMPLE = pages.examples("relu_layer")[0]
+ROWS = strategies.sizes(3)
+
+
+def case(sizes: tuple[int, ...], rng: np.random.Generator, dtype: Any = np.float64) -> list[Any]:
+    m, i, o = sizes
+    return [normal(rng, *shape, dtype=dtype) for shape in ((m, i), (i, o), (o,))]
+
+
+@pytest.mark.rules("relu_layer-R1", "relu_layer-R2", "relu_layer-R3", "relu_layer-R4")
+@pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=["relu", "linear"])
+def test_the_worked_example_comes_out_as_printed(expected: dict[str, Any]) -> None:
+    x, weight, bias, d_out = (np.array(EXAMPLE[k]) for k in ("x", "weight", "bias", "d_out"))
+    out, saved = relu_layer.forward(x, weight, bias, relu=expected["relu"])
+    got = dict(zip(("d_x", "d_weight", "d_bias"), relu_layer.backward(d_out, saved), strict=True))
+    for name, value in {"out": out, **got}.items():
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=WORKED_EXAMPLE, err_msg=name)
+
+
+@pytest.mark.rules("relu_layer-R1", "relu_layer-R2")
+@given(sizes=ROWS, rng=strategies.generators(), relu=st.booleans())
+def test_it_agrees_with_loops_over_numbers(
+    sizes: tuple[int, ...], rng: np.random.Generator, relu: bool
+) -> None:
+    x, weight, bias = case(sizes, rng)
+    out, _ = relu_layer.forward(x, weight, bias, relu=relu)
+    expected = [naive.layer(row, weight, bias, relu) for row in x]
+    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-13, err_msg=f"relu {relu}")
+
+
+@pytest.mark.rules("relu_layer-R4")
+@given(sizes=ROWS, rng=strategies.generators(), relu=st.booleans())
+def test_the_gradient_agrees_with_central_differences(
+    sizes: tuple[int, ...], rng: np.random.Generator, relu: bool
+) -> None:
+    inputs = case(sizes, rng)
+    _, saved = relu_layer.forward(*inputs, relu=relu)
+
+    def function(*moved: Any) -> Any:
+        out, other = relu_layer.forward(*moved, relu=relu)
+        return out, [] if other.passed is None else [other.passed]
+
+    kinks.check(function, lambda d: relu_layer.backward(d, saved), inputs, rng)
+
+
+@pytest.mark.rules("relu_layer-R3")
+def test_nothing_passes_the_rectifier_at_zero_or_below() -> None:
+    x, weight, bias = np.array([[0.0], [-1.0], [2.0]]), np.ones((1, 1)), np.zeros(1)
+    out, saved = relu_layer.forward(x, weight, bias, relu=True)
+    d_x, d_weight, d_bias = relu_layer.backward(np.full((3, 1), 5.0), saved)
+    assert out.ravel().tolist() == [0, 0, 2]
+    assert d_x.ravel().tolist() == [0, 0, 5]
+    assert (d_weight.item(), d_bias.item()) == (10, 5)
+
+
+@pytest.mark.rules("relu_layer-R4")
+def test_no_rows_give_no_gradient() -> None:
+    x, weight, bias = np.zeros((0, 2)), np.ones((2, 3)), np.ones(3)
+    out, saved = relu_layer.forward(x, weight, bias, relu=True)
+    d_x, d_weight, d_bias = relu_layer.backward(out, saved)
+    assert (out.shape, d_x.shape) == ((0, 3), (0, 2))
+    assert not d_weight.any()
+    assert not d_bias.any()
+
+
+@pytest.mark.rules("relu_layer-R5")
+@pytest.mark.parametrize(
+    ("weight", "bias", "message"),
+    [
+        ((3, 2), (2,), "relu_layer: weight has shape (3, 2) but x (4, 5) needs (I, O)"),
+        ((5, 2), (1,), "relu_layer: bias has shape (1,) but weight (5, 2) needs (O) = (2)"),
+        ((5,), (2,), "relu_layer: weight has shape (5,) but needs 2 axes"),
+    ],
+)
+def test_shapes_that_disagree_are_named(weight: Any, bias: Any, message: str) -> None:
+    with pytest.raises(ShapeError) as caught:
+        relu_layer.forward(np.ones((4, 5)), np.ones(weight), np.ones(bias), relu=True)
+    assert message in str(caught.value)
+
+
+@pytest.mark.rules("relu_layer-R6")
+@pytest.mark.parametrize(
+    ("types", "got"),
+    [
+        (("f4", "f8", "f8"), "x float32, weight float64, bias float64"),
+        (("i8", "i8", "i8"), "x int64, weight int64, bias int64"),
+    ],
+)
+def test_types_that_differ_are_named(types: tuple[str, ...], got: str) -> None:
+    x, weight, bias = np.ones((4, 5), types[0]), np.ones((5, 2), types[1]), np.ones(2, types[2])
+    with pytest.raises(ShapeError) as caught:
+        relu_layer.forward(x, weight, bias, relu=True)
+    message = f"relu_layer: expected one type, float32 or float64, got {got}"
+    assert str(caught.value) == message
+
+
+def test_float32_stays_float32_and_agrees_with_float64() -> None:
+    inputs = case((7, 5, 3), np.random.default_rng(0), np.float32)
+    out, saved = relu_layer.forward(*inputs, relu=True)
+    exact, _ = relu_layer.forward(*(x.astype(np.float64) for x in inputs), relu=True)
+    assert {a.dtype for a in (out, *relu_layer.backward(out, saved))} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(out, exact, rtol=0, atol=10 * same_math(np.float32))

@@ -1,0 +1,160 @@
+"""Each rule of specs/softmax.md, and its worked example."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.conformance import gradient
+from mindref.conformance.strategies import generators, normal, sizes
+from mindref.conformance.tolerances import WORKED_EXAMPLE, same_math
+from mindref.errors import ShapeError
+from mindref.ops import softmax
+from mindref.shapes import Array, Bools
+from tests import pages
+from tests.ops import naive
+
+SAME = {"rtol": same_math(np.float64), "atol": 1e-15}
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Array, Bools, int]:
+    """Draw logits of three different sizes, a mask that may leave nothing, and an axis."""
+    shape = draw(sizes(3))
+    rng = draw(generators())
+    mask = rng.random(shape) < draw(st.sampled_from((0.0, 0.3, 0.7, 1.0)))
+    return normal(rng, *shape, scale=3.0), mask, draw(st.integers(-3, 2))
+
+
+@pytest.mark.rules("softmax-R1", "softmax-R4", "softmax-R6")
+@given(cases())
+def test_weights_are_those_of_the_loops(case: tuple[Array, Bools, int]) -> None:
+    logits, mask, axis = case
+    out, _ = softmax.forward(logits, mask, axis=axis)
+    rows, masks, found = (np.moveaxis(x, axis, -1) for x in (logits, mask, out))
+    for place in np.ndindex(rows.shape[:-1]):
+        left = masks[place]
+        expected = np.zeros(len(left))
+        if left.any():
+            expected[left] = np.real(naive.softmax(rows[place][left]))
+        np.testing.assert_allclose(found[place], expected, **SAME)
+
+
+@pytest.mark.rules("softmax-R1", "softmax-R4")
+@given(cases())
+def test_a_slice_sums_to_one_or_has_nothing_left(case: tuple[Array, Bools, int]) -> None:
+    logits, mask, axis = case
+    out, _ = softmax.forward(logits, mask, axis=axis)
+    np.testing.assert_allclose(out.sum(axis=axis), mask.any(axis=axis), rtol=1e-14, atol=0)
+    assert (out >= 0).all()
+
+
+@pytest.mark.rules("softmax-R2")
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e308, 0.0])
+@given(case=cases())
+def test_a_masked_place_has_no_weight_and_no_influence(
+    garbage: float, case: tuple[Array, Bools, int]
+) -> None:
+    logits, mask, axis = case
+    out, _ = softmax.forward(logits, mask, axis=axis)
+    again, _ = softmax.forward(np.where(mask, logits, garbage), mask, axis=axis)
+    np.testing.assert_array_equal(again, out)
+    np.testing.assert_array_equal(out[~mask], 0)
+
+
+@pytest.mark.rules("softmax-R3")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(case=cases())
+def test_a_common_shift_up_to_huge_logits_changes_nothing(
+    dtype: type, case: tuple[Array, Bools, int]
+) -> None:
+    logits, mask, axis = case
+    whole = np.round(logits).astype(dtype)  # whole numbers, so that the shift is exact
+    out, _ = softmax.forward(whole, mask, axis=axis)
+    for shift in (2.0**20, -(2.0**20)):
+        again, _ = softmax.forward((whole + dtype(shift)).astype(dtype), mask, axis=axis)
+        np.testing.assert_allclose(again, out, rtol=1e-6 if dtype is np.float32 else 1e-13)
+
+
+@pytest.mark.rules("softmax-R3")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_largest_floats_do_not_overflow(dtype: type) -> None:
+    largest = np.finfo(dtype).max
+    logits = np.array([[largest, largest, -largest], [-largest, -largest, -largest]], dtype)
+    out, _ = softmax.forward(logits, np.ones((2, 3), bool), axis=1)
+    np.testing.assert_allclose(out, [[0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)
+
+
+@pytest.mark.rules("softmax-R5")
+@given(case=cases(), rng=generators())
+def test_backward_is_the_derivative_and_zero_in_masked_places(
+    case: tuple[Array, Bools, int], rng: np.random.Generator
+) -> None:
+    logits, mask, axis = case
+    _, saved = softmax.forward(logits, mask, axis=axis)
+    d_logits = softmax.backward(rng.standard_normal(logits.shape), saved)
+    np.testing.assert_array_equal(d_logits[~mask], 0)
+    gradient.check(
+        lambda x: softmax.forward(x, mask, axis=axis)[0],
+        lambda d: [softmax.backward(d, saved)],
+        [logits],
+        rng,
+    )
+
+
+@pytest.mark.rules("softmax-R6")
+def test_a_mask_broadcasts_and_an_axis_counts_from_either_end() -> None:
+    logits = np.arange(24.0).reshape(2, 3, 4)
+    mask = np.array([[True], [False], [True]])
+    wide = np.broadcast_to(mask, logits.shape)
+    for axis in range(3):
+        out, _ = softmax.forward(logits, mask, axis=axis)
+        np.testing.assert_array_equal(softmax.forward(logits, wide, axis=axis - 3)[0], out)
+    empty, _ = softmax.forward(np.zeros((2, 0)), np.ones((2, 0), bool), axis=1)
+    assert empty.shape == (2, 0)
+
+
+@pytest.mark.rules("softmax-R4")
+def test_minus_infinity_alone_is_a_slice_with_nothing_left() -> None:
+    out, _ = softmax.forward(np.full((1, 2), -np.inf), np.ones((1, 2), bool), axis=1)
+    np.testing.assert_array_equal(out, 0)
+
+
+@pytest.mark.rules("softmax-R1", "softmax-R2", "softmax-R4", "softmax-R5")
+def test_the_worked_example_holds() -> None:
+    (example,) = pages.examples("softmax")
+    logits, d_weights = (np.array(example[n], float) for n in ("logits", "d_weights"))
+    out, saved = softmax.forward(logits, np.array(example["mask"]), axis=example["axis"])
+    d_logits = softmax.backward(d_weights, saved)
+    np.testing.assert_allclose(out, example["weights"], rtol=0, atol=WORKED_EXAMPLE)
+    np.testing.assert_allclose(d_logits, example["d_logits"], rtol=0, atol=WORKED_EXAMPLE)
+
+
+YES = np.ones((2, 3), bool)
+
+
+@pytest.mark.rules("softmax-R7", "softmax-R8")
+@pytest.mark.parametrize(
+    ("mask", "axis", "text"),
+    [
+        (YES, 2, "softmax: axis: expected an axis from -2 to 1, got 2"),
+        (YES, -3, "softmax: axis: expected an axis from -2 to 1, got -3"),
+        (
+            np.ones((2, 4), bool),
+            1,
+            "softmax: mask: expected a shape that broadcasts to the logits' (2, 3), got (2, 4)",
+        ),
+        (
+            np.ones((1, 2, 3), bool),
+            1,
+            "softmax: mask: expected a shape that broadcasts to the logits' (2, 3), got (1, 2, 3)",
+        ),
+        (YES * 1.0, 1, "softmax: mask: expected a mask of type bool, got float64"),
+    ],
+)
+def test_what_does_not_fit_is_refused(mask: Bools, axis: int, text: str) -> None:
+    with pytest.raises(ShapeError) as error:
+        softmax.forward(np.zeros((2, 3)), mask, axis=axis)
+    assert str(error.value) == text

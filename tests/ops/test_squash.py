@@ -1,0 +1,184 @@
+"""Each rule of specs/squash.md, and its worked example."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.conformance import gradient
+from mindref.conformance.strategies import generators, normal, sizes
+from mindref.conformance.tolerances import WORKED_EXAMPLE, same_math
+from mindref.errors import ShapeError
+from mindref.ops import squash
+from mindref.shapes import Array
+from tests import pages
+from tests.ops import naive
+
+SAME = {"rtol": same_math(np.float64), "atol": 1e-15}
+TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@st.composite
+def capsules(draw: st.DrawFn) -> Array:
+    """Draw (B, K, D), some long, some short, some zero."""
+    users, interests, width = draw(sizes(3))
+    rng = draw(generators())
+    scale = rng.choice([0, 0.1, 1, 10], size=(users, interests, 1))
+    return scale * normal(rng, users, interests, width)
+
+
+def extremes(dtype: type) -> Array:
+    """Return capsules (M, 3) from subnormal to the largest float, along an axis and askew."""
+    info = np.finfo(dtype)
+    tiny, huge = (1e-300, 1e300) if dtype is np.float64 else (1e-38, 1e38)
+    lengths = [info.smallest_subnormal, info.tiny, tiny, info.eps, 1, 1 / info.eps, huge, info.max]
+    shapes = np.array([[1, 0, 0], [-1, 1, 1], [1, -0.5, 0.25]], dtype)
+    with np.errstate(under="ignore"):
+        return np.concatenate([dtype(length) * shapes for length in lengths]).astype(dtype)
+
+
+@pytest.mark.rules("squash-R1")
+@given(capsules())
+def test_capsules_are_those_of_the_loops(x: Array) -> None:
+    out, _ = squash.forward(x)
+    for place in np.ndindex(x.shape[:-1]):
+        np.testing.assert_allclose(out[place], np.real(naive.squash(x[place])), **SAME)
+
+
+@pytest.mark.rules("squash-R1")
+@pytest.mark.parametrize("length", [1e-3, 0.5, 1.0, 2.0, 1e3])
+def test_the_new_length_is_exact_in_fractions(length: float) -> None:
+    out, _ = squash.forward(np.array([0.0, length, 0.0]))
+    square = Fraction(length) ** 2
+    assert out.tolist() == [0, pytest.approx(float(square / (1 + square)), rel=4e-16), 0]
+
+
+@pytest.mark.parametrize("kind", squash.KINDS)
+@pytest.mark.rules("squash-R2", "squash-R6", "squash-R7")
+@given(shape=sizes(3), rng=generators())
+def test_backward_is_the_derivative(
+    kind: str, shape: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    x = normal(rng, *shape)
+    x = x * (1 + 0.5 / np.linalg.norm(x, axis=-1, keepdims=True))  # longer than 1 / 2: no bend near
+    _, saved = squash.forward(x, kind=kind)
+    gradient.check(
+        lambda x: squash.forward(x, kind=kind)[0], lambda d: [squash.backward(d, saved)], [x], rng
+    )
+
+
+@pytest.mark.rules("squash-R2")
+@given(capsules(), generators())
+def test_backward_is_the_complex_step_of_the_loops_near_and_far(
+    x: Array, rng: np.random.Generator
+) -> None:
+    d_out = rng.standard_normal(x.shape)
+    found = squash.backward(d_out, squash.forward(x)[1])
+    for place in np.ndindex(x.shape[:-1]):
+        if x[place].any():
+            (expected,) = naive.derivative(naive.squash, [x[place]], d_out[place])
+            np.testing.assert_allclose(found[place], expected, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.rules("squash-R3")
+@pytest.mark.parametrize("kind", ["squash", "unit"])
+@TYPES
+def test_zero_stays_zero_with_zero_gradient(dtype: type, kind: str) -> None:
+    out, saved = squash.forward(np.zeros((2, 3), dtype), kind=kind)
+    d_x = squash.backward(np.ones((2, 3), dtype), saved)
+    np.testing.assert_array_equal(out, 0)
+    np.testing.assert_array_equal(d_x, 0)
+
+
+@pytest.mark.rules("squash-R3")
+def test_the_gradient_tends_to_its_limits_at_zero_and_far_out() -> None:
+    """Near zero 2 n along and n across; far out 2 / n^3 along and 1 / n across."""
+    a, across = np.array([0.6, 0.8]), np.array([-0.8, 0.6])
+    for n, slope_along, slope_across in [(1e-9, 2e-9, 1e-9), (1e9, 2e-27, 1e-9)]:
+        _, saved = squash.forward(n * a)
+        np.testing.assert_allclose(
+            squash.backward(across, saved), slope_across * across, rtol=1e-12
+        )
+        _, along = squash.forward(np.array([n]))  # one axis alone: no cancellation
+        np.testing.assert_allclose(squash.backward(np.ones(1), along), [slope_along], rtol=1e-12)
+
+
+@pytest.mark.rules("squash-R4")
+@TYPES
+def test_no_finite_capsule_overflows_and_none_grows_past_one(dtype: type) -> None:
+    x = extremes(dtype)
+    out, saved = squash.forward(x)
+    d_x = squash.backward(np.ones_like(x), saved)
+    assert np.isfinite(out).all()
+    assert np.isfinite(d_x).all()
+    one_axis = (x != 0).sum(axis=1) == 1
+    assert (np.abs(out[one_axis]).max(axis=1) <= 1).all()
+    assert (np.linalg.norm(out.astype(float), axis=1) <= 1 + 4 * np.finfo(dtype).eps).all()
+
+
+@pytest.mark.rules("squash-R4")
+@given(capsules())
+def test_the_length_is_below_one(x: Array) -> None:
+    assert (np.linalg.norm(squash.forward(x)[0], axis=-1) < 1).all()
+
+
+@pytest.mark.rules("squash-R4")
+@TYPES
+def test_the_largest_float_keeps_its_direction(dtype: type) -> None:
+    largest = np.finfo(dtype).max
+    out, _ = squash.forward(np.array([largest, -largest, largest, largest], dtype))
+    np.testing.assert_allclose(out, [0.5, -0.5, 0.5, 0.5], rtol=2 * np.finfo(dtype).eps)
+
+
+@pytest.mark.rules("squash-R5")
+@TYPES
+def test_short_capsules_keep_every_digit(dtype: type) -> None:
+    """Below sqrt(eps) the result is n x to rounding, as long as n^2 is a normal float."""
+    info = np.finfo(dtype)
+    for exponent in range(int(np.log2(info.tiny)) // 2 + 4, int(np.log2(info.eps)) // 2 - 2, 7):
+        n = dtype(2.0**exponent)
+        out, saved = squash.forward(np.array([3 * n, 4 * n], dtype))
+        np.testing.assert_allclose(out, [15 * n * n, 20 * n * n], rtol=1e2 * info.eps)
+        assert saved.across[0] == pytest.approx(float(5 * n), rel=float(1e2 * info.eps))
+
+
+@pytest.mark.rules("squash-R6")
+@TYPES
+def test_unit_has_length_one_and_survives_the_extremes(dtype: type) -> None:
+    x = extremes(dtype)
+    out, saved = squash.forward(x, kind="unit")
+    lengths = np.linalg.norm(out.astype(float), axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=4 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(np.sign(out), np.sign(x))
+    assert np.isfinite(saved.across).all()
+    assert not np.isnan(squash.backward(np.zeros_like(x), saved)).any()
+
+
+@pytest.mark.rules("squash-R7")
+@given(capsules(), generators())
+def test_none_leaves_capsules_and_gradients_as_they_are(x: Array, rng: np.random.Generator) -> None:
+    out, saved = squash.forward(x, kind="none")
+    d_out = rng.standard_normal(x.shape)
+    np.testing.assert_array_equal(out, x)
+    np.testing.assert_array_equal(squash.backward(d_out, saved), d_out)
+
+
+@pytest.mark.rules("squash-R8")
+def test_another_kind_is_refused() -> None:
+    with pytest.raises(ShapeError) as error:
+        squash.forward(np.zeros((2, 3)), kind="tanh")
+    assert str(error.value) == "squash: kind: expected squash or unit or none, got tanh"
+
+
+@pytest.mark.rules("squash-R1", "squash-R2", "squash-R3")
+def test_the_worked_example_holds() -> None:
+    (example,) = pages.examples("squash")
+    x, d_out = (np.array(example[name], float) for name in ("x", "d_out"))
+    out, saved = squash.forward(x)
+    d_x = squash.backward(d_out, saved)
+    np.testing.assert_allclose(out, example["out"], rtol=0, atol=WORKED_EXAMPLE)
+    np.testing.assert_allclose(d_x, example["d_x"], rtol=0, atol=WORKED_EXAMPLE)
