@@ -1,0 +1,95 @@
+"""Which columns of a log mean what: given by name or position, or known by their usual names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from mindref.errors import ConfigError, DataError, say
+
+Column = str | int  # a name in the header, or a position from 1 (also as digits)
+
+# usual names, compared without case, spaces, underscores and hyphens
+USUAL = {
+    "user": "user userid uid username session sessionid visitorid customerid reviewerid memberid",
+    "item": "item itemid iid movieid productid asin parentasin venueid trackid artistid songid "
+    "bookid gameid newsid articleid videoid",
+    "time": "time timestamp ts datetime date unixtime unixreviewtime eventtime",
+    "title": "title name itemname itemtitle movietitle moviename productname booktitle",
+}
+LETTERS = str.maketrans("", "", " _-")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where a log keeps what; `None` leaves a column to its usual names in the header.
+
+    `item_features` and `user_features` map the name of a feature to its column; in a cell of
+    several values they stand between `separator`s. `keep` maps a column to the values to keep,
+    `at_least` a column to the least number to keep. `header` says whether the first line is one.
+    """
+
+    user: Column | None = None
+    item: Column | None = None
+    time: Column | None = None
+    title: Column | None = None
+    item_features: Mapping[str, Column] = field(default_factory=dict)
+    user_features: Mapping[str, Column] = field(default_factory=dict)
+    keep: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    at_least: Mapping[str, float] = field(default_factory=dict)
+    time_format: str = "auto"
+    delimiter: str | None = None
+    header: bool | None = None
+    separator: str = "|"
+
+    @classmethod
+    def of(cls, options: Columns | Mapping[str, Any] | None) -> Columns:
+        """Return columns from plain values. Errors: ConfigError for an unknown name."""
+        if isinstance(options, Columns):
+            return options
+        known = [one.name for one in fields(cls)]
+        for name in options or {}:
+            if name not in known:
+                raise ConfigError(say("columns", " or ".join(known), repr(name)))
+        return cls(**(options or {}))
+
+    @property
+    def named(self) -> bool:
+        """Whether the user and the item are given."""
+        return self.user is not None and self.item is not None
+
+
+def place_of(column: Column, header: Sequence[str] | None, width: int) -> int | None:
+    """Return the index of a column, or None where there is no such column."""
+    if header is not None and column in header:
+        return header.index(str(column))
+    if str(column).isdecimal() and 1 <= int(column) <= width:
+        return int(column) - 1
+    return None
+
+
+def usual(kind: str, header: Sequence[str]) -> list[int]:
+    """Return the indices of the columns whose names usually mean a kind of `USUAL`."""
+    names = USUAL[kind].split()
+    return [i for i, name in enumerate(header) if name.lower().translate(LETTERS) in names]
+
+
+def find(
+    kind: str, column: Column | None, header: Sequence[str] | None, width: int, file: str
+) -> int:
+    """Return the index of the column of a kind, or -1 where none is given and none is usual.
+
+    Errors: DataError for a column that is not there, or for several that could be meant.
+    """
+    columns = ", ".join(header) if header else f"{width} columns without a header"
+    if column is not None:
+        place = place_of(column, header, width)
+        if place is None:
+            raise DataError(say(file, f"a column {column!r} ({kind})", columns))
+        return place
+    places = usual(kind, header or ())
+    if len(places) > 1 and header:
+        names = " and ".join(header[place] for place in places)
+        raise DataError(say(file, f"one column of the {kind}", names, f"name one with --{kind}"))
+    return places[0] if places else -1

@@ -1,0 +1,116 @@
+"""Where bytes come from: a plain file, a gzip file or a file inside a zip archive.
+
+What a file is, its first bytes say, never its name (specs/data.md).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+from mindref.errors import DataError, say
+
+GZIP = b"\x1f\x8b"
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # with files; empty
+PACKED = (".gz", ".zip")
+
+
+class Place(NamedTuple):
+    """A file, or a file inside the zip archive at `path`."""
+
+    path: Path
+    member: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.member}" if self.member else str(self.path)
+
+    @property
+    def name(self) -> str:
+        """The last part of the name, without the ending that says how it is packed."""
+        name = (self.member or self.path.name).rsplit("/", 1)[-1]
+        return name.rsplit(".", 1)[0] if name.endswith(PACKED) else name
+
+    @classmethod
+    def of(cls, path: str | Path) -> Place:
+        """Return the place that a path names; `archive.zip:inner/name` is a file in an archive.
+
+        Errors: DataError when there is nothing.
+        """
+        outer, mark, member = str(path).partition(".zip:")
+        place = cls(Path(outer + ".zip"), member) if mark and not Path(path).exists() else None
+        place = place or cls(Path(path))
+        if not place.path.exists():
+            raise DataError(say(str(path), "a file or a folder", "nothing there", "mend the path"))
+        if place.member and place not in place.inside():
+            there = ", ".join(other.member for other in cls(place.path).inside())
+            raise DataError(say(str(place.path), f"a file {member!r}", there or "no file"))
+        return place
+
+    def inside(self) -> list[Place]:
+        """Return the files in this folder or archive by name; none for a single file."""
+        if self.path.is_dir():
+            return [Place(path) for path in sorted(self.path.iterdir()) if path.is_file()]
+        if not is_zip(self.path):
+            return []
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        except zipfile.BadZipFile as error:
+            raise DataError(say(str(self.path), "a whole zip archive", error)) from error
+        return [Place(self.path, name) for name in sorted(names)]
+
+    def only(self) -> Place:
+        """Return the single file of an archive, or this place.
+
+        Errors: DataError that lists the files of an archive with several.
+        """
+        if self.member or not is_zip(self.path):
+            return self
+        inside = self.inside()
+        if len(inside) == 1:
+            return inside[0]
+        there = ", ".join(place.member for place in inside) or "no file"
+        todo = f"name one as {self.path.name}:FILE"
+        raise DataError(say(str(self.path), "an archive of one file", there, todo))
+
+    def beside(self) -> list[Place]:
+        """Return the files of the same folder or archive."""
+        inside = Place(self.path).inside() if self.member else []
+        return inside if len(inside) > 1 else Place(self.path.parent).inside()
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """Open the unpacked bytes. Errors: DataError, now or while they are read."""
+        with ExitStack() as stack:
+            try:
+                raw = self._raw(stack)
+                stream = io.BufferedReader(cast(io.RawIOBase, raw), 1 << 16)
+                if stream.peek(2)[:2] == GZIP:  # data-R15
+                    unpacked = stack.enter_context(gzip.GzipFile(fileobj=stream))
+                    stream = io.BufferedReader(cast(io.RawIOBase, unpacked), 1 << 16)
+            except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+                raise DataError(say(str(self), "a readable file", error)) from error
+            try:
+                yield stream
+            except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+                raise DataError(say(str(self), "a whole file", error)) from error
+
+    def _raw(self, stack: ExitStack) -> IO[bytes]:
+        if not self.member:
+            return stack.enter_context(self.path.open("rb"))
+        archive = stack.enter_context(zipfile.ZipFile(self.path))
+        return stack.enter_context(archive.open(self.member))
+
+
+def is_zip(path: Path) -> bool:
+    """Tell whether a file is a zip archive."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(4) in ZIP

@@ -1,0 +1,79 @@
+"""Lines -> fields, with double quotes around fields that hold delimiters or line ends."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+
+from mindref.data.readers.lines import Lines
+from mindref.data.readers.table import Record
+from mindref.data.readers.tally import Tally
+
+SPAN = 20  # lines that a quoted field may go over; more is a quote that nobody closed
+DELIMITERS = ("\t", "::", ",", ";", "|", " ")
+
+
+def guess(line: str) -> str:
+    """Return the first of `DELIMITERS` that occurs outside quotes; a space where none does."""
+    bare = "".join(line.split('"')[::2])
+    return next((mark for mark in DELIMITERS if mark in bare), " ")
+
+
+def records(lines: Lines, delimiter: str, tally: Tally) -> Iterator[Record]:
+    """Yield the fields of every record; a quote that is never closed damages only its own line."""
+    if len(delimiter) > 1:
+        yield from ((number, text.split(delimiter)) for number, text in lines)
+        return
+    again: deque[tuple[int, str]] = deque()
+    source = with_return(lines, again)
+    for number, text in source:
+        if '"' not in text:
+            yield number, text.split(delimiter)
+            continue
+        fields, taken = quoted(text, source, delimiter)
+        if fields is None:
+            tally.damaged(number, "a double quote that is not closed")
+            again.extendleft(reversed(taken))
+        else:
+            yield number, fields
+
+
+def with_return(lines: Lines, again: deque[tuple[int, str]]) -> Lines:
+    """Yield lines, those put into `again` first."""
+    for line in lines:
+        yield line
+        while again:
+            yield again.popleft()
+
+
+def quoted(
+    text: str, lines: Lines, delimiter: str
+) -> tuple[list[str] | None, list[tuple[int, str]]]:
+    """Return the fields of a record that may go on in the next lines, and the lines it took.
+
+    The fields are None when no line closes the quote.
+    """
+    taken: list[tuple[int, str]] = []
+    while True:
+        fields = closed(text, delimiter)
+        following = next(lines, None) if fields is None and len(taken) < SPAN else None
+        if following is None:
+            return fields, taken
+        taken.append(following)
+        text += "\n" + following[1]
+
+
+def closed(text: str, delimiter: str) -> list[str] | None:
+    """Return the fields of a whole record, or None where a quote is still open."""
+    try:
+        rows = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True))
+    except csv.Error:
+        return None
+    return rows[0] if len(rows) == 1 else None
+
+
+def fields_of(line: str, delimiter: str) -> list[str]:
+    """Return the fields of a single line, such as a header."""
+    whole = closed(line, delimiter) if len(delimiter) == 1 else None
+    return whole or line.split(delimiter)

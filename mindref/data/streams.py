@@ -1,0 +1,25 @@
+"""Random streams by purpose and index, so that nothing random depends on what ran before it.
+
+Spec: specs/data.md, Samples. A training step draws from (seed, "batch", step) alone: a run that is
+stopped and resumed sees the same batches as one that is not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+PURPOSES = (
+    "parameters",
+    "split",
+    "batch",
+    "serving",
+    "bootstrap",
+    "baseline",
+    "validation",
+    "probe",
+)
+
+
+def stream(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
+    """Return a fresh generator for this seed, purpose and index; the same three, the same numbers."""
+    return np.random.default_rng([seed, PURPOSES.index(purpose), index])

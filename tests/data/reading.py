@@ -1,0 +1,56 @@
+"""Write small logs of our own invention, and read them."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mindref.data.log import InteractionLog
+from mindref.data.readers import read_log
+
+PACKINGS = ("plain", "gzip", "zip")
+CSV = {"user": 1, "item": 2, "time": 3}  # the columns of `user,item,time` lines
+
+
+def write(path: Path, content: str | bytes | Sequence[str], packing: str = "plain") -> Path:
+    """Write text (UTF-8), bytes or lines; packed files keep the name that is given."""
+    if not isinstance(content, str | bytes):
+        content = "".join(line + "\n" for line in content)
+    data = content.encode() if isinstance(content, str) else content
+    if packing == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("inner.txt", data)
+    else:
+        path.write_bytes(gzip.compress(data) if packing == "gzip" else data)
+    return path
+
+
+def table(path: Path, content: str | bytes | Sequence[str], **options: Any) -> InteractionLog:
+    """Read `user,item,time` lines."""
+    columns = {**CSV, **options.pop("columns", {})}
+    return read_log(write(path / "log.csv", content), columns=columns, **options)
+
+
+def rows(log: InteractionLog) -> dict[str, list[str]]:
+    """Return user -> items by their external ids."""
+    return {
+        user: [log.item_ids[item] for item in log.events.row(u)]
+        for u, user in enumerate(log.user_ids)
+    }
+
+
+def times(log: InteractionLog) -> list[float]:
+    assert log.times is not None
+    return log.times.tolist()
+
+
+def values(log: InteractionLog, feature: str, kind: str = "item") -> dict[str, list[str]]:
+    """Return id -> values of a feature."""
+    ids, features = log.item_ids, log.item_features
+    if kind == "user":
+        ids, features = log.user_ids, log.user_features
+    (found,) = [one for one in features if one.name == feature]
+    return {name: [found.values[c] for c in found.codes.row(i)] for i, name in enumerate(ids)}

@@ -1,0 +1,142 @@
+"""Columns and times: names, positions, headers, quotes, filters, forms of time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mindref.data.readers import Columns, read_log
+from mindref.errors import ConfigError, DataError
+from tests.data.reading import rows, table, times, values, write
+
+
+def moment(path: Path, text: str, form: str = "auto") -> float:
+    log = table(path, [f'u,a,"{text}"'], columns={"time_format": form, "header": False})
+    return times(log)[0]
+
+
+@pytest.mark.rules("data-R18")
+@pytest.mark.parametrize(
+    ("text", "form", "seconds"),
+    [
+        ("1334275500", "auto", 1334275500),
+        ("-428720400.25", "auto", -428720400.25),
+        ("1.5e3", "seconds", 1500),
+        ("1334275500250", "ms", 1334275500.25),
+        ("-428720400000", "ms", -428720400),
+        ("2012-04-13", "auto", 1334275200),
+        ("2012-04-13 00:05:00.5", "iso", 1334275500.5),
+        ("2012-04-13T00:05Z", "auto", 1334275500),
+        ("2012-04-13T02:05+02:00", "iso", 1334275500),
+        ("13/4/2012 0:05", "day-first", 1334275500),
+        ("13.04.2012", "day-first", 1334275200),
+        ("3-4-2012 00:00:07", "day-first", 1333411207),
+        ("Apr 13, 2012", "%b %d, %Y", 1334275200),
+        ("13 04 69 +0100", "%d %m %y %z", -22726800),
+    ],
+)
+def test_a_time_is_seconds_or_a_date_in_utc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, form: str, seconds: float
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    __import__("time").tzset()
+    assert moment(tmp_path, text, form) == seconds
+    monkeypatch.undo()
+    __import__("time").tzset()
+
+
+@pytest.mark.rules("data-R11")
+@pytest.mark.parametrize(
+    ("text", "form"), [("13/4/2012", "auto"), ("4/13/2012", "day-first"), ("2012", "%d.%m.%y")]
+)
+def test_a_time_of_another_form_is_damaged(tmp_path: Path, text: str, form: str) -> None:
+    with pytest.raises(DataError, match="line 1"):
+        moment(tmp_path, text, form)
+
+
+def test_an_unknown_form_of_time_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="day-first"):
+        moment(tmp_path, "1", "minutes")
+
+
+@pytest.mark.rules("data-R19")
+def test_filters_come_before_ids(tmp_path: Path) -> None:
+    lines = ["u,a,1,view,5", "v,b,2,buy,1", "w,c,3,cart,4", "u,d,4,buy,4.5"]
+    columns = {"keep": {"4": ["buy", "cart"]}, "at_least": {"5": 4}}
+    log = table(tmp_path, lines, columns=columns)
+    assert rows(log) == {"w": ["c"], "u": ["d"]}
+    assert list(log.item_ids) == ["c", "d"]
+    assert log.notes["filtered"] == 2
+    assert log.notes["bad_lines"] == 0
+
+
+def test_filters_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "log", ["user,item,kind", "u,a,x", "u,b,y"])
+    assert rows(read_log(path, columns={"keep": {"kind": ["y"]}})) == {"u": ["b"]}
+    with pytest.raises(ConfigError, match="list of values"):
+        read_log(path, columns={"keep": {"kind": "y"}})
+
+
+def test_columns_by_name_with_an_index_column_that_has_none(tmp_path: Path) -> None:
+    lines = [",who,what,Time,Date", '1,u,"a, b",9,3/4/2012', "2,u,c,8,2/4/2012"]
+    path = write(tmp_path / "log", lines)
+    columns = Columns(user="who", item="what", time="Date", time_format="day-first")
+    assert rows(read_log(path, columns=columns)) == {"u": ["c", "a, b"]}
+    with pytest.raises(DataError, match="Time and Date"):
+        read_log(path, columns=Columns(user="who", item="what"))
+    with pytest.raises(DataError, match="'when'"):
+        read_log(path, columns=Columns(user="who", item="what", time="when"))
+
+
+def test_a_header_over_positions_is_passed_over(tmp_path: Path) -> None:
+    assert rows(table(tmp_path, ["a,b,c", "u,x,1"])) == {"u": ["x"]}
+    with_header = {"header": True, "time": 1}
+    assert rows(table(tmp_path, ["1,b", "7,x"], columns={"user": 1, "item": 2, **with_header}))
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ",", ";", "|", "::", " "])
+def test_the_delimiter_is_that_of_the_first_line(tmp_path: Path, delimiter: str) -> None:
+    lines = [delimiter.join(row) for row in (("u", "a", "2"), ("u", "b", "1"))]
+    assert rows(table(tmp_path, lines)) == {"u": ["b", "a"]}
+
+
+def test_a_delimiter_can_be_given(tmp_path: Path) -> None:
+    log = table(tmp_path, ["u,1~a~5"], columns={"delimiter": "~", "time": 3})
+    assert rows(log) == {"u,1": ["a"]}
+
+
+def test_quoted_fields_hold_delimiters_quotes_and_line_ends(tmp_path: Path) -> None:
+    text = 'u,"a, ""b""",1\nu,"c\nd",2\nu,12" record,3\n'
+    log = table(tmp_path, text)
+    assert rows(log) == {"u": ['a, "b"', "c\nd", '12" record']}
+
+
+def test_a_quote_that_nobody_closes_damages_one_line(tmp_path: Path) -> None:
+    lines = ["u,a,0", *['u,"open,1'] * 3, *[f"u,i{n},{n}" for n in range(2, 30)]]
+    log = table(tmp_path, lines, max_bad_lines=3)
+    assert log.notes["bad_lines"] == 3
+    assert log.notes["events"] == 29
+
+
+def test_an_item_file_may_give_features_and_the_log_others(tmp_path: Path) -> None:
+    items = write(tmp_path / "items.tsv", ["movieId\ttitle\tgenres", "a\tAlpha\tx|y"])
+    path = write(tmp_path / "log", ["user,item,place", "u,a,P"])
+    wanted = {"genres": "genres", "place": "place"}
+    log = read_log(path, item_file=items, columns={"item_features": wanted})
+    assert values(log, "genres") == {"a": ["x", "y"]}
+    assert values(log, "place") == {"a": ["P"]}
+    with pytest.raises(DataError, match="'brand'"):
+        read_log(path, item_file=items, columns={"item_features": {"brand": "brand"}})
+
+
+def test_a_user_file(tmp_path: Path) -> None:
+    users = write(tmp_path / "users.csv", ["user_id,town", "u,Ys", "w,Ker"])
+    path = write(tmp_path / "log", ["user,item", "v,a", "u,a"])
+    log = read_log(path, user_file=users, columns={"user_features": {"town": "town"}})
+    assert values(log, "town", "user") == {"v": [], "u": ["Ys"]}
+
+
+def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'usr'"):
+        table(tmp_path, ["u,a,1"], columns={"usr": 1})

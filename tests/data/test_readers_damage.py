@@ -1,0 +1,124 @@
+"""Damaged lines: what counts as one, what is reported, and when there are too many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mindref.data.readers import read_log
+from mindref.errors import ConfigError, DataError
+from tests.data.reading import rows, table, write
+
+
+def whole(count: int, first: int = 0) -> list[str]:
+    return [f"u{i % 7},i{i},{i}" for i in range(first, first + count)]
+
+
+@pytest.mark.rules("data-R10")
+def test_a_damaged_line_is_left_out_and_reported(tmp_path: Path) -> None:
+    log = table(tmp_path, [*whole(150), "u1,lost", *whole(20, 150), "u1,i1,later"])
+    assert log.notes["events"] == 170
+    assert log.notes["bad_lines"] == 2
+    assert log.notes["lines"] == 172
+    file = tmp_path / "log.csv"
+    assert log.bad_lines[0] == f"{file}, line 151: 2 fields instead of 3"
+    assert log.bad_lines[1].startswith(f"{file}, line 172: ")
+    assert "later" in log.bad_lines[1]
+
+
+@pytest.mark.rules("data-R10")
+def test_only_the_first_ten_reports_are_kept_but_all_are_counted(tmp_path: Path) -> None:
+    log = table(tmp_path, ["u,a,1", *["?"] * 25], max_bad_lines=30)
+    assert log.notes["bad_lines"] == 25
+    assert len(log.bad_lines) == 10
+    assert log.bad_lines[9].endswith("line 11: 1 fields instead of 3")
+
+
+@pytest.mark.rules("data-R11")
+@pytest.mark.parametrize(
+    "line",
+    ["u,a", "u,a,1,2", ",a,1", "u,,1", "u,a,", "u,a,nan", "u,a,inf", "u,a,soon", "u,a,2012-13-01"],
+)
+def test_a_line_that_cannot_be_an_event_is_damaged(tmp_path: Path, line: str) -> None:
+    log = table(tmp_path, ["u,a,1", line], max_bad_lines=1)
+    assert rows(log) == {"u": ["a"]}
+    assert log.notes["bad_lines"] == 1
+
+
+@pytest.mark.rules("data-R11")
+def test_empty_fields_too_many_at_the_end_do_no_harm(tmp_path: Path) -> None:
+    log = table(tmp_path, ["u,a,1", "u,b,2,,"])
+    assert rows(log) == {"u": ["a", "b"]}
+
+
+@pytest.mark.rules("data-R12")
+def test_damage_within_the_first_hundred_lines_stops(tmp_path: Path) -> None:
+    lines = whole(300)
+    lines[99] = "u,lost"
+    with pytest.raises(DataError) as caught:
+        table(tmp_path, lines)
+    for part in ("log.csv, line 100: 2 fields", "--max-bad-lines", "first 100", "--format"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.rules("data-R13")
+def test_ten_damaged_lines_after_the_first_hundred_are_put_up_with(tmp_path: Path) -> None:
+    assert table(tmp_path, [*whole(100), *["?"] * 10]).notes["bad_lines"] == 10
+    with pytest.raises(DataError, match="11 by line 111"):
+        table(tmp_path, [*whole(100), *["?"] * 11])
+
+
+@pytest.mark.rules("data-R13")
+def test_a_thousandth_of_a_long_file_is_put_up_with(tmp_path: Path) -> None:
+    assert table(tmp_path, [*whole(11_990), *["?"] * 11]).notes["bad_lines"] == 11
+    with pytest.raises(DataError, match="12 by line 11992"):
+        table(tmp_path, [*whole(11_980), *["?"] * 20])
+
+
+@pytest.mark.rules("data-R14")
+@pytest.mark.parametrize("limit", [3, "3"])
+def test_a_stated_limit_holds_from_the_first_line_on(tmp_path: Path, limit: int | str) -> None:
+    lines = ["u,a,1", "?", "?", "?"]
+    assert table(tmp_path, lines, max_bad_lines=limit).notes["bad_lines"] == 3
+    with pytest.raises(DataError, match="at most 3 damaged lines"):
+        table(tmp_path, [*lines, *whole(5000), "?"], max_bad_lines=limit)
+
+
+@pytest.mark.rules("data-R14")
+def test_a_limit_is_that_of_each_file(tmp_path: Path) -> None:
+    items = write(tmp_path / "items.csv", ["item,title", "a,Alpha", "b"])
+    log = table(tmp_path, ["u,a,1", "?"], item_file=items, max_bad_lines=1)
+    assert log.notes["bad_lines"] == 2
+    assert [line.split(":")[0].rsplit("/")[-1] for line in log.bad_lines] == [
+        "log.csv, line 2",
+        "items.csv, line 3",
+    ]
+
+
+@pytest.mark.parametrize("limit", [-1, "some", "1.5"])
+def test_a_limit_that_is_no_number_is_refused(tmp_path: Path, limit: int | str) -> None:
+    with pytest.raises(ConfigError, match="max_bad_lines"):
+        table(tmp_path, ["u,a,1"], max_bad_lines=limit)
+
+
+@pytest.mark.parametrize(
+    ("form", "good", "bad"),
+    [
+        ("movielens", "1::2::3::4", "1::2::3"),
+        ("movielens-tab", "1\t2\t3\t4", "1\t2\t3\tx"),
+        ("pairs", "u a", "u a b"),
+        ("sequences", "u a b", "u c"),
+        ("jsonl", '{"user": 1, "item": 2}', '{"user": 1, "item": 2.5}'),
+        ("jsonl", '{"user": 1, "item": 2}', '{"user": 1}'),
+        ("jsonl", '{"user": 1, "item": 2}', "[1, 2]"),
+        ("jsonl", '{"user": 1, "item": 2}', '{"user": 1, "ite'),
+    ],
+)
+def test_every_form_knows_its_damaged_lines(tmp_path: Path, form: str, good: str, bad: str) -> None:
+    path = write(tmp_path / "log", [good, bad])
+    log = read_log(path, format=form, max_bad_lines=1)
+    assert log.notes["bad_lines"] == 1
+    assert log.bad_lines[0].startswith(f"{path}, line 2: ")
+    with pytest.raises(DataError, match="line 2"):
+        read_log(path, format=form)

@@ -1,0 +1,98 @@
+"""Recognition: each form is known from its first lines, or the error says what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mindref.data.readers import FORMATS, read_log
+from mindref.data.readers.columns import Columns
+from mindref.data.readers.detect import recognise
+from mindref.data.readers.place import Place
+from mindref.errors import ConfigError, DataError
+from tests.data.reading import rows, write
+
+KNOWN = {
+    "movielens": ["1::2::3.5::4", "1::3::4::5"],
+    "movielens-tab": ["1\t2\t3\t4", "1\t3\t4\t5"],
+    "recbole": ["user_id:token\titem_id:token\trating:float", "1\t2\t3"],
+    "pairs": ["1 2", "1 3", "2 2"],
+    "sequences": ["1 2 3 4", "2 3", "3 4 5"],
+    "jsonl": ['{"user": 1, "item": 2}', '{"user": 1, "item": 3}'],
+}
+TABLES = [
+    ["user,item,time", "1,2,3"],
+    ["userId,movieId,rating,timestamp", "1,2,3,4"],
+    ["SessionId\tItemId\tTime", "1\t2\t3"],
+    ["USER_ID;product-id", "1;2"],
+    ['"reviewer ID"|asin', "1|2"],
+]
+
+
+def form_of(path: Path, lines: list[str], **columns: str) -> str:
+    return recognise(Place.of(write(path / "log", lines)), Columns(**columns))
+
+
+@pytest.mark.rules("data-R21")
+@pytest.mark.parametrize("form", KNOWN)
+def test_a_form_is_known_from_its_first_lines(tmp_path: Path, form: str) -> None:
+    assert form_of(tmp_path, KNOWN[form]) == form
+
+
+@pytest.mark.rules("data-R21")
+@pytest.mark.parametrize("lines", TABLES)
+def test_a_table_is_known_by_the_usual_names(tmp_path: Path, lines: list[str]) -> None:
+    assert form_of(tmp_path, lines) == "delimited"
+    assert rows(read_log(tmp_path / "log")) == {"1": ["2"]}
+
+
+@pytest.mark.rules("data-R21")
+def test_a_table_is_known_by_named_columns(tmp_path: Path) -> None:
+    assert form_of(tmp_path, ["1,2,3", "1,3,4"], user="1", item="2") == "delimited"
+
+
+@pytest.mark.rules("data-R21")
+@pytest.mark.parametrize("lines", [["1,2,3"], ["Once upon"], ["1\t2\t3"], [""], ["\0\1"]])
+def test_an_unknown_form_is_an_error_that_shows_the_line(tmp_path: Path, lines: list[str]) -> None:
+    path = write(tmp_path / "log", [*lines, "a third, line"])
+    with pytest.raises(DataError) as caught:
+        read_log(path)
+    assert repr(lines[0])[1:-1] in str(caught.value) or not lines[0].isprintable()
+    assert all(f"  {name}" in str(caught.value) for name in FORMATS)
+
+
+@pytest.mark.rules("data-R21")
+def test_a_named_form_is_not_questioned(tmp_path: Path) -> None:
+    path = write(tmp_path / "log", KNOWN["pairs"])
+    assert rows(read_log(path, format="sessions")) == {
+        "1": ["1", "2"],
+        "2": ["1", "3"],
+        "3": ["2", "2"],
+    }
+    with pytest.raises(ConfigError, match="format"):
+        read_log(path, format="csv")
+
+
+@pytest.mark.rules("data-R22")
+def test_words_are_pairs_when_all_lines_have_two(tmp_path: Path) -> None:
+    assert form_of(tmp_path, ["u a", "v b"]) == "pairs"
+    assert form_of(tmp_path, ["u\ta", "u\tb"]) == "pairs"
+    assert form_of(tmp_path, ["u a", "v b c"]) == "sequences"
+
+
+@pytest.mark.rules("data-R21", "data-R22")
+def test_words_whose_first_one_comes_again_must_be_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="sequences or sessions"):
+        form_of(tmp_path, ["7 8", "7 9 10"])
+    assert rows(read_log(tmp_path / "log", format="sessions")) == {
+        "1": ["7", "8"],
+        "2": ["7", "9", "10"],
+    }
+
+
+@pytest.mark.rules("data-R22")
+def test_sessions_taken_for_sequences_come_to_light(tmp_path: Path) -> None:
+    lines = [f"i{n} a b" for n in range(120)] + ["i0 c"] * 11
+    with pytest.raises(DataError, match="are these sessions"):
+        read_log(write(tmp_path / "log", lines))

@@ -1,0 +1,134 @@
+"""Bytes and places: packed files, encodings, line ends, folders and archives."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mindref.data.readers import read_log
+from mindref.errors import DataError
+from tests.data.reading import CSV, PACKINGS, rows, table, times, values, write
+
+RATINGS = ["1::10::5::7", "2::11::4::8", "1::11::3::6"]
+
+
+@pytest.mark.rules("data-R15")
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.gz", "log.zip", "log"])
+def test_a_packed_file_is_known_by_its_bytes(tmp_path: Path, packing: str, name: str) -> None:
+    path = write(tmp_path / name, ["u,a,1", "u,b,2"], packing)
+    assert rows(read_log(path, columns=CSV)) == {"u": ["a", "b"]}
+
+
+def test_a_packed_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
+    packed = gzip.compress("".join(f"u,{i * 7919 % 10007},1\n" for i in range(5000)).encode())
+    path = write(tmp_path / "log.csv.gz", packed[: len(packed) // 2])
+    with pytest.raises(DataError, match="expected a whole file"):
+        read_log(path, columns=CSV)
+
+
+def test_a_damaged_archive_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="whole zip archive"):
+        read_log(write(tmp_path / "log.zip", b"PK\x03\x04 and then nothing of a zip"))
+
+
+@pytest.mark.rules("data-R16")
+def test_text_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None:
+    assert rows(table(tmp_path, "zoë,smørrebrød,1\n")) == {"zoë": ["smørrebrød"]}
+    assert rows(table(tmp_path, b"\xef\xbb\xbfzo\xc3\xab,b,1\n")) == {"zoë": ["b"]}
+
+
+@pytest.mark.rules("data-R16")
+def test_a_line_that_is_not_utf_8_is_damaged(tmp_path: Path) -> None:
+    log = table(tmp_path, b"u,a,1\nu,caf\xe9,2\nu,b,3\n", max_bad_lines=1)
+    assert rows(log) == {"u": ["a", "b"]}
+    assert log.bad_lines == (f"{tmp_path / 'log.csv'}, line 2: byte 6 is not utf-8",)
+
+
+@pytest.mark.rules("data-R16")
+def test_movielens_is_latin(tmp_path: Path) -> None:
+    write(tmp_path / "ratings.dat", RATINGS)
+    write(tmp_path / "movies.dat", "10::Les Mots: été (1999)::Drama|War\n".encode("iso-8859-1"))
+    write(tmp_path / "users.dat", ["1::F::25::3::12345"])
+    log = read_log(tmp_path)
+    assert log.titles == ["Les Mots: été (1999)", ""]
+    assert values(log, "genres") == {"10": ["Drama", "War"], "11": []}
+
+
+def test_utf_16_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="UTF-16"):
+        table(tmp_path, "u,a,1\n".encode("utf-16"))
+
+
+@pytest.mark.rules("data-R17")
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", ["", "end", "blank"])
+def test_line_ends_and_blank_lines_change_nothing(tmp_path: Path, end: str, last: str) -> None:
+    text = end.join(["1,u,a", "", "2,v,b", "  ", "3,u,c"])
+    text += {"": "", "end": end, "blank": end + end}[last]
+    log = table(tmp_path, text, columns={"time": 1, "user": 2, "item": 3})
+    assert rows(log) == {"u": ["a", "c"], "v": ["b"]}
+    assert times(log) == [1, 3, 2]
+    assert log.notes["bad_lines"] == 0
+
+
+@pytest.mark.rules("data-R20")
+def test_a_movielens_folder_is_read_with_its_companions(tmp_path: Path) -> None:
+    write(tmp_path / "ratings.dat.gz", RATINGS, "gzip")
+    write(tmp_path / "movies.dat", ["10::Tenth::Comedy", "11::Eleventh: a::b::War"])
+    write(tmp_path / "users.dat", ["1::F::25::3::12345", "2::M::35::4::A-6"])
+    write(tmp_path / "README", ["About the ratings"])
+    write(tmp_path / "pairs.txt", ["1 10"])
+    log = read_log(tmp_path)
+    assert rows(log) == {"1": ["11", "10"], "2": ["11"]}
+    assert log.titles == ["Tenth", "Eleventh: a::b"]
+    assert values(log, "gender", "user") == {"1": ["F"], "2": ["M"]}
+
+
+@pytest.mark.rules("data-R20")
+def test_a_folder_is_read_as_its_only_inter_file_with_the_items_of_another_stem(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "shop.test.inter", ["user_id:token\titem_id:token", "u\ta"])
+    write(tmp_path / "shop.item", ["item_id:token\ttitle:token_seq\tkind:token_seq", "a\tA b\tx y"])
+    log = read_log(tmp_path)
+    assert log.titles == ["A b"]
+    assert values(log, "kind") == {"a": ["x", "y"]}
+    write(tmp_path / "shop.train.inter", ["user_id:token\titem_id:token", "u\ta"])
+    with pytest.raises(DataError, match=r"shop\.test\.inter, shop\.train\.inter"):
+        read_log(tmp_path)
+
+
+@pytest.mark.rules("data-R20")
+def test_a_folder_with_one_file_of_a_known_form_is_that_log(tmp_path: Path) -> None:
+    write(tmp_path / "README.md", ["a b"])
+    write(tmp_path / "picture.bin", b"\0\1\2")
+    write(tmp_path / "pairs.txt.gz", ["u a", "u b"], "gzip")
+    assert rows(read_log(tmp_path)) == {"u": ["a", "b"]}
+    write(tmp_path / "more.txt", ["u a"])
+    with pytest.raises(DataError, match=r"more\.txt, pairs\.txt\.gz"):
+        read_log(tmp_path)
+
+
+@pytest.mark.rules("data-R20")
+def test_an_archive_is_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "ml.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ml/README", "About")
+        archive.writestr("ml/ratings.dat", "\n".join(RATINGS))
+        archive.writestr("ml/movies.dat", "10::Tenth::Comedy\n")
+    log = read_log(path)
+    assert log.titles == ["Tenth", ""]
+    assert rows(read_log(f"{path}:ml/ratings.dat")) == rows(log)
+    with pytest.raises(DataError, match=r"ml/movies\.dat, ml/ratings\.dat"):
+        read_log(f"{path}:ml/links.dat")
+
+
+def test_nothing_at_the_path_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing there"):
+        read_log(tmp_path / "log.csv")
+    with pytest.raises(DataError, match="no file"):
+        read_log(tmp_path)

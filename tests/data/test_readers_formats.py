@@ -1,0 +1,175 @@
+"""Each form, plain and packed, with what stands beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.data.readers import FORMATS, read_log
+from mindref.errors import ConfigError, DataError, MindrefError
+from tests.data.reading import PACKINGS, rows, times, values, write
+
+HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+FORMS = {
+    "movielens": ["1::5::3::20", "2::5::3::30", "1::6::4::10"],
+    "movielens-tab": ["1\t5\t3\t20", "2\t5\t3\t30", "1\t6\t4\t10"],
+    "recbole": [HEADER, "1\t5\t3\t20", "2\t5\t3\t30", "1\t6\t4\t10"],
+    "delimited": ["user;item;time", "1;5;20", "2;5;30", "1;6;10"],
+    "jsonl": [
+        '{"user": 1, "item": "5", "time": 20}',
+        '{"user": 2, "item": "5", "time": 30.0}',
+        '{"time": "10", "user": 1, "item": "6", "more": null}',
+    ],
+}
+PIECES = [*'ui1. :|,;{}[]"é\t\n\0\r', "::", "nan", "1e999", "a:token", "a:token_seq", "PAR1"]
+UNTIMED = {
+    "pairs": ["1 6", "2 5", "1 5"],
+    "sequences": ["1 6 5", "2 5"],
+    "recbole": ["user_id:token\titem_id_list:token_seq\titem_id:token", "1\t6\t5", "2\t\t5"],
+}
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_with_times(tmp_path: Path, form: str, packing: str) -> None:
+    log = read_log(write(tmp_path / "log", FORMS[form], packing), format=form)
+    assert rows(log) == {"1": ["6", "5"], "2": ["5"]}
+    assert times(log) == [10, 20, 30]
+    assert list(log.item_ids) == ["5", "6"], "in the order of the file"
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("form", UNTIMED)
+def test_a_form_without_times(tmp_path: Path, form: str, packing: str) -> None:
+    log = read_log(write(tmp_path / "log", UNTIMED[form], packing), format=form)
+    assert rows(log) == {"1": ["6", "5"], "2": ["5"]}
+    assert log.times is None
+
+
+def test_the_older_movielens_folder(tmp_path: Path) -> None:
+    flags = ["0"] * 19
+    flags[1] = flags[5] = "1"
+    write(tmp_path / "u.data", FORMS["movielens-tab"])
+    item = f"5|Caf\xe9 (1995)|01-Jan-1995||http://x|{'|'.join(flags)}\n"
+    write(tmp_path / "u.item", item.encode("iso-8859-1"))
+    write(tmp_path / "u.user", ["1|24|M|writer|8571A", "2|53|F|other|94043"])
+    log = read_log(tmp_path)
+    assert log.titles == ["Caf\xe9 (1995)", ""]
+    assert values(log, "genres") == {"5": ["Action", "Comedy"], "6": []}
+    assert values(log, "age", "user") == {"1": ["24"], "2": ["53"]}
+    assert values(log, "occupation", "user") == {"1": ["writer"], "2": ["other"]}
+
+
+def test_ratings_can_be_filtered_by_their_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "log", FORMS["movielens"])
+    log = read_log(path, columns={"at_least": {"rating": 4}})
+    assert rows(log) == {"1": ["6"]}
+
+
+def test_recbole_files_of_items_and_users(tmp_path: Path) -> None:
+    write(tmp_path / "x.inter", FORMS["recbole"])
+    write(
+        tmp_path / "x.item",
+        ["item_id:token\tmovie_title:token_seq\tclass:token_seq\tprice:float", "5\tA b\tc d\t1.5"],
+    )
+    write(tmp_path / "x.user", ["user_id:token\tage:token", "1\t24"])
+    log = read_log(tmp_path / "x.inter")
+    assert log.titles == ["A b", ""]
+    assert [feature.name for feature in log.item_features] == ["class"]
+    assert values(log, "class") == {"5": ["c", "d"], "6": []}
+    assert values(log, "age", "user") == {"1": ["24"], "2": []}
+
+
+@pytest.mark.rules("data-R23")
+def test_the_longest_row_of_a_user_is_his_history(tmp_path: Path) -> None:
+    lines = [
+        "user_id:token\titem_id_list:token_seq\titem_id:token",
+        "u\ta\tb",
+        "v\tx\ty",
+        "u\ta b\tc",
+        "u\ta d\te",
+        "u\ta\tb",
+    ]
+    log = read_log(write(tmp_path / "x.inter", lines))
+    assert rows(log) == {"u": ["a", "b", "c"], "v": ["x", "y"]}
+    assert log.notes["shorter_rows"] == 3
+
+
+def test_a_user_without_items_has_no_event(tmp_path: Path) -> None:
+    log = read_log(write(tmp_path / "log", ["1 6 5", "2", "3 5"]))
+    assert rows(log) == {"1": ["6", "5"], "3": ["5"]}
+    assert log.notes["empty_rows"] == 1
+
+
+def test_attributes_stand_beside_sequences(tmp_path: Path) -> None:
+    write(tmp_path / "Toys.txt", ["1 6 5", "2 5 7"])
+    write(tmp_path / "Toys_item2attributes.json", '{"5": [1, 2], "6": [2], "9": []}')
+    log = read_log(tmp_path / "Toys.txt")
+    assert values(log, "attributes") == {"6": ["2"], "5": ["1", "2"], "7": []}
+    assert (log.notes["unknown_items"], log.notes["unused_items"]) == (1, 1)
+
+
+def test_a_form_without_columns_refuses_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "log", UNTIMED["pairs"])
+    with pytest.raises(ConfigError, match=r"columns\.keep"):
+        read_log(path, format="pairs", columns={"keep": {"kind": ["a"]}})
+
+
+def test_lists_in_json_are_several_values(tmp_path: Path) -> None:
+    lines = ['{"user": 1, "item": 2, "title": "Two", "tags": ["a", "b"]}', '{"user": 1, "item": 3}']
+    log = read_log(write(tmp_path / "log", lines), columns={"item_features": {"tag": "tags"}})
+    assert values(log, "tag") == {"2": ["a", "b"], "3": []}
+    assert log.titles == ["Two", ""]
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_parquet(tmp_path: Path, packing: str) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    data = {
+        "user": ["u", "u", "v", None],
+        "item": [5, 6, 5, 7],
+        "time": pa.array([2_500_000, 1_000_000, 3_000_000, 0], pa.timestamp("us")),
+        "tags": [["a"], None, ["b", "a"], []],
+    }
+    parquet.write_table(pa.table(data), tmp_path / "plain")
+    path = write(tmp_path / "log", (tmp_path / "plain").read_bytes(), packing)
+    columns = {"item_features": {"tags": "tags"}, "time_format": "ms"}  # the type knows better
+    log = read_log(path, columns=columns, max_bad_lines=1)
+    assert rows(log) == {"u": ["6", "5"], "v": ["5"]}
+    assert times(log) == [1, 2.5, 3]
+    assert values(log, "tags") == {"5": ["a", "b"], "6": []}
+    assert log.bad_lines == (f"{path}{':inner.txt' * (packing == 'zip')}, line 4: no user",)
+    assert log.notes["lines"] == 4
+
+
+def test_parquet_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    with pytest.raises(DataError, match="whole Parquet file"):
+        read_log(write(tmp_path / "log", b"PAR1 and then nothing"))
+
+
+def test_parquet_without_its_extra_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(DataError, match=r"pip install 'mindref\[parquet\]'"):
+        read_log(write(tmp_path / "log", b"PAR1"))
+
+
+@pytest.mark.parametrize("form", ["auto", *FORMATS])
+@given(st.lists(st.sampled_from(PIECES)) | st.binary())
+def test_whatever_stands_in_a_file_no_other_error_than_ours_comes_out(
+    tmp_path_factory: pytest.TempPathFactory, form: str, content: list[str] | bytes
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "log"
+    write(path, "".join(content) if isinstance(content, list) else content)
+    for columns in ({}, {"user": 1, "item": 2, "time": 3}):
+        try:
+            log = read_log(path, format=form, columns=columns, max_bad_lines=100)
+        except MindrefError:
+            continue
+        assert log.notes["events"] == len(log.events.values) > 0
