@@ -1,0 +1,126 @@
+"""Who computes: the contract of a backend, and the registry.
+
+Spec: specs/backend.md. A backend is found by its name among the entry points `mindref.backends`, or
+given as `module:object`; `numpy`, the reference, is registered there like any other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from importlib import metadata
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
+
+from mindref.errors import BackendError, say
+
+GROUP = "mindref.backends"
+OPERATORS = (  # backend-R8
+    "embedding",
+    "softmax",
+    "squash",
+    "routing",
+    "relu_layer",
+    "label_attention",
+    "sampled_softmax",
+)
+MEMBERS = ("name", "ops", "capabilities", "to_numpy", "from_numpy")
+
+
+class Capabilities(NamedTuple):
+    """What a backend claims, readable without importing its framework (backend-R3)."""
+
+    operators: tuple[str, ...]  # stems that `ops` has
+    levels: tuple[str, ...] = ("ops",)  # of "ops", "model", "train"
+    gradients: str = "derived"  # "derived": ops have backward; "automatic": the framework's own
+    dtypes: tuple[tuple[str, str], ...] = (("float64", "float64"), ("float32", "float32"))
+    # (type of inputs and outputs, type of accumulation)
+    devices: tuple[str, ...] = ("cpu",)
+
+
+class Backend(Protocol):
+    """Level 1, which every backend has. Levels 2 and 3 are further methods that it claims.
+
+    Level 2: `loss_and_gradients(params, batch, catalogue, config) -> (loss, Gradients)` and
+    `interests(params, histories, catalogue, config) -> (interests (B, K, D), active (B, K))`.
+    Level 3: `init(params, config) -> state` and
+    `step(state, batch, catalogue, config, learning_rate) -> (state, loss)`, with
+    `parameters(state) -> params`. Without them the reference composes them from the operators.
+    """
+
+    name: str
+
+    @property
+    def ops(self) -> Any:
+        """A namespace with one member per operator, each with `forward` (and `backward`)."""
+
+    def capabilities(self) -> Capabilities:
+        """Say what the backend has."""
+
+    def to_numpy(self, x: Any) -> Any:
+        """Return an array of the backend as a NumPy array."""
+
+    def from_numpy(self, x: Any) -> Any:
+        """Return a NumPy array as one of the backend."""
+
+
+class NumpyBackend:
+    """The reference itself: whole arrays, every gradient derived by hand."""
+
+    name = "numpy"
+
+    @property
+    def ops(self) -> ModuleType:
+        """The modules of `mindref.ops`."""
+        return importlib.import_module("mindref.ops")
+
+    def capabilities(self) -> Capabilities:
+        """Claim the operators; model and train are composed from them."""
+        return Capabilities(OPERATORS)
+
+    def to_numpy(self, x: Any) -> Any:
+        """Return x: its arrays are NumPy's."""
+        return x
+
+    def from_numpy(self, x: Any) -> Any:
+        """Return x: its arrays are NumPy's."""
+        return x
+
+
+def available() -> dict[str, metadata.EntryPoint]:
+    """Return name -> entry point of every installed backend, none of them imported."""
+    return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
+
+
+def load(name: str) -> Backend:
+    """Return the backend of this name, or of `module:object` (backend-R1).
+
+    Raises BackendError for an unknown name, for one that cannot be imported, and for an object that
+    lacks part of the contract; each message names what is missing.
+    """
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        made = imported(name, lambda: getattr(importlib.import_module(module), attribute))
+    else:
+        found = available()
+        if name not in found:  # backend-R4
+            known = ", ".join(sorted(found)) or "none installed"
+            raise BackendError(say("backend", f"one of {known}, or module:object", repr(name)))
+        made = imported(name, found[name].load)
+    backend = imported(name, made) if isinstance(made, type) else made  # backend-R7
+    # looked up without calling: `ops` may be a property that imports a framework (backend-R3)
+    lacks = [m for m in MEMBERS if inspect.getattr_static(backend, m, None) is None]
+    if lacks:  # backend-R2
+        raise BackendError(say(f"backend {name}", "the whole contract", f"no {', '.join(lacks)}"))
+    checked: Backend = backend
+    return checked
+
+
+def imported(name: str, make: Any) -> Any:
+    """Call `make`; whatever a stranger's code raises becomes one BackendError (backend-R5)."""
+    try:
+        return make()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        todo = "install what it needs, or choose another backend"
+        raise BackendError(say(f"backend {name}", "an importable backend", reason, todo)) from error

@@ -1,0 +1,218 @@
+"""MIND: the operators in the order of the paper, and in reverse.
+
+Spec: specs/model.md. Source: Li et al., CIKM 2019, Fig. 2. The file to read first. The operators
+are the reference's unless a backend hands over its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import mindref.ops as reference
+from mindref.config import Config
+from mindref.models.parameters import Catalogue, Gradients, Layer, Params
+from mindref.ops import embedding, label_attention, relu_layer, routing, sampled_softmax
+from mindref.ops.embedding import RowGradient, sum_rows
+from mindref.shapes import Array, Bools, Ints
+
+
+class Histories(NamedTuple):
+    """What is known of users when they are served."""
+
+    items: Ints  # (B, L) padded with anything
+    mask: Bools  # (B, L) true for a behaviour
+    init_logits: Array  # (B, L, K)
+    profile: Ints  # (B, G) rows of the profile table
+
+
+class Batch(NamedTuple):
+    """What a training step sees."""
+
+    histories: Histories
+    target: Ints  # (B,)
+    negatives: Ints  # (S,)
+    target_log_expected: Array  # (B,)
+    negative_log_expected: Array  # (S,)
+
+
+class SavedInterests(NamedTuple):
+    """What the way from histories to interests leaves for backward."""
+
+    history: embedding.Saved
+    profile: embedding.Saved
+    routing: routing.Saved
+    layers: tuple[relu_layer.Saved, ...]
+    active: Bools  # (B, K)
+    mask: Bools  # (B, L)
+
+
+class Saved(NamedTuple):
+    """What `loss` leaves for backward."""
+
+    interests: SavedInterests
+    target: embedding.Saved
+    negatives: embedding.Saved
+    attention: label_attention.Saved
+    softmax: sampled_softmax.Saved
+
+
+def interests(
+    params: Params,
+    histories: Histories,
+    catalogue: Catalogue,
+    config: Config,
+    ops: Any = reference,
+) -> tuple[Array, Bools, SavedInterests]:
+    """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
+
+    Raises ShapeError for an item that the catalogue does not have, and what the operators raise.
+    """
+    history, s1 = behaviours(params, histories, catalogue, ops)  # 1 (B, L, D)
+    profile, s2 = profile_vectors(params, histories.profile, ops)  # 2 (B, P)
+    active = active_interests(histories.mask, config)  # (B, K)
+    dynamic = config.routing == "dynamic"
+    capsules, s3 = ops.routing.forward(  # 3 (B, K, D)
+        history,
+        histories.mask,
+        params.bilinear,
+        histories.init_logits if dynamic else np.zeros_like(histories.init_logits),  # model-R12
+        active,
+        iterations=config.iterations if dynamic else 1,
+        gradient=config.routing_gradient,  # model-R11
+        axis=config.routing_axis,
+        kind=config.squash,  # model-R13
+    )
+    x = join(capsules, profile)  # 4 (B K, D + P)
+    s5 = []
+    for i, layer in enumerate(params.layers):  # 5
+        last = i == len(params.layers) - 1
+        x, saved = ops.relu_layer.forward(
+            x,
+            layer.weight,
+            layer.bias,
+            relu=config.last_relu or not last,  # model-R5
+        )
+        s5.append(saved)
+    out = np.where(active[..., None], x.reshape(capsules.shape), 0)  # 6, model-R6 (B, K, D)
+    return out, active, SavedInterests(s1, s2, s3, tuple(s5), active, histories.mask)
+
+
+def interests_backward(
+    d_out: Array, saved: SavedInterests, ops: Any = reference
+) -> tuple[RowGradient, RowGradient, Array, tuple[Layer, ...]]:
+    """Return the gradients of items (by way of the history), profile, bilinear and layers."""
+    d_x = np.where(saved.active[..., None], d_out, 0).reshape(-1, d_out.shape[2])  # 6
+    layers = []
+    for s5 in reversed(saved.layers):  # 5
+        d_x, d_weight, d_bias = ops.relu_layer.backward(d_x, s5)
+        layers.append(Layer(d_weight, d_bias))
+    d_capsules, d_profile = part(d_x, d_out.shape)  # 4
+    d_history, d_bilinear, _ = ops.routing.backward(d_capsules, saved.routing)  # 3
+    d_profile_rows = ops.embedding.backward(flat(d_profile, saved.profile), saved.profile)  # 2
+    d_items = ops.embedding.backward(d_history[saved.mask], saved.history)  # 1, model-R8
+    return d_items, d_profile_rows, d_bilinear, tuple(reversed(layers))
+
+
+def loss(
+    params: Params, batch: Batch, catalogue: Catalogue, config: Config, ops: Any = reference
+) -> tuple[Array, Saved]:
+    """Map a batch to its mean loss ().
+
+    Raises ShapeError for an item that the catalogue does not have, and what the operators raise.
+    """
+    users, active, s1 = interests(params, batch.histories, catalogue, config, ops)  # 1 (B, K, D)
+    target, s2 = item_vectors(params, batch.target, catalogue, ops)  # 2 (B, D)
+    negatives, s3 = item_vectors(params, batch.negatives, catalogue, ops)  # 3 (S, D)
+    power = config.power if config.attention == "label" else 0.0  # model-R14
+    user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
+    out, s5 = ops.sampled_softmax.forward(  # 5 ()
+        user,
+        target,
+        negatives,
+        batch.target,
+        batch.negatives,
+        batch.target_log_expected,
+        batch.negative_log_expected,
+        temperature=config.temperature,
+        normalise=config.normalise,
+    )
+    return out, Saved(s1, s2, s3, s4, s5)
+
+
+def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
+    """Return the gradient of the loss by every parameter."""
+    d_user, d_target, d_negatives = ops.sampled_softmax.backward(d_out, saved.softmax)  # 5
+    d_users, d_query = ops.label_attention.backward(d_user, saved.attention)  # 4
+    of_negatives = ops.embedding.backward(d_negatives, saved.negatives)  # 3
+    of_target = ops.embedding.backward(d_target + d_query, saved.target)  # 2, model-R9: both uses
+    of_history, profile, bilinear, layers = interests_backward(d_users, saved.interests, ops)  # 1
+    items = sum_rows(  # model-R10: one table, three uses
+        np.concatenate([of_history.rows, of_target.rows, of_negatives.rows]),
+        np.concatenate([of_history.values, of_target.values, of_negatives.values]),
+    )
+    return Gradients(items, profile, bilinear, layers)
+
+
+def behaviours(
+    params: Params, histories: Histories, catalogue: Catalogue, ops: Any = reference
+) -> tuple[Array, embedding.Saved]:
+    """Return the vectors of behaviours (B, L, D); a padded place is zero and never looked up.
+
+    A lookup would name the row of the id that pads in the gradient, and lazy Adam would move it.
+    """
+    vectors, saved = item_vectors(params, histories.items[histories.mask], catalogue, ops)
+    history = np.zeros((*histories.mask.shape, vectors.shape[1]), vectors.dtype)
+    history[histories.mask] = vectors  # model-R8
+    return history, saved
+
+
+def item_vectors(
+    params: Params, ids: Ints, catalogue: Catalogue, ops: Any = reference
+) -> tuple[Array, embedding.Saved]:
+    """Return the vectors (M, D) of items (M,): id and side features, averaged."""
+    embedding.check_rows("items", ids, len(catalogue.rows))  # model-R18
+    rows, weights = catalogue.rows[ids], catalogue.weights[ids]
+    vectors, saved = ops.embedding.forward(params.items, rows, weights)  # model-R1
+    return vectors, saved
+
+
+def profile_vectors(
+    params: Params, rows: Ints, ops: Any = reference
+) -> tuple[Array, embedding.Saved]:
+    """Return the vectors of the user features, side by side in their order (B, P)."""
+    flat_rows = rows.reshape(-1, 1)
+    ones = np.ones(flat_rows.shape, params.profile.dtype)
+    vectors, saved = ops.embedding.forward(params.profile, flat_rows, ones)
+    return vectors.reshape(len(rows), rows.shape[1] * saved.width), saved  # model-R2
+
+
+def active_interests(mask: Bools, config: Config) -> Bools:
+    """Return which interests a user has (B, K), from the number of behaviours given to routing."""
+    lengths = mask.sum(axis=1)
+    if config.interest_count == "log2":
+        count = routing.interest_count(lengths, config.interests)  # model-R3
+    else:
+        count = np.where(lengths > 0, config.interests, 1)  # model-R7
+    return np.arange(config.interests) < count[:, None]  # model-R17: one even without behaviours
+
+
+def join(capsules: Array, profile: Array) -> Array:
+    """Return [capsule ; profile] for every capsule, as rows (B K, D + P)."""
+    users, interests_, _ = capsules.shape
+    repeated = np.broadcast_to(profile[:, None], (users, interests_, profile.shape[1]))
+    joined = np.concatenate([capsules, repeated], axis=2)  # model-R4
+    return joined.reshape(users * interests_, -1)
+
+
+def part(d_x: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return the gradients that `join` sends to capsules (B, K, D) and profile (B, P)."""
+    users, interests_, width = shape
+    d_joined = d_x.reshape(users, interests_, -1)
+    return d_joined[..., :width], d_joined[..., width:].sum(axis=1)
+
+
+def flat(d_vectors: Array, saved: embedding.Saved) -> Array:
+    """Return a gradient as one row per looked-up vector, as `embedding.backward` takes it."""
+    return d_vectors.reshape(len(saved.rows), saved.width)

@@ -1,0 +1,91 @@
+"""From histories to interests, many users at a time, as they are served.
+
+Spec: specs/model.md (serving). No target is known here, so there is no label-aware attention: the
+score of an item is the maximum over the active interests.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import mindref.ops as reference
+from mindref.config import Config
+from mindref.data.batches import lay_out_histories
+from mindref.data.log import Ragged
+from mindref.data.streams import stream
+from mindref.models import mind
+from mindref.models.logits import drawn, keyed_table, of_history
+from mindref.models.parameters import Catalogue, Params
+from mindref.shapes import Array, Bools, Ints
+
+BLOCK = 1024  # users at a time: bounds memory, large enough for the matrix products
+
+
+class Model(NamedTuple):
+    """A trained model, ready to serve."""
+
+    params: Params
+    catalogue: Catalogue
+    config: Config
+
+
+class Interests(NamedTuple):
+    """Interests of users and how they came about."""
+
+    vectors: Array  # (C, K, D) zero where inactive
+    active: Bools  # (C, K)
+    couplings: Array  # (C, L, K) weights of the last round
+    history: Ints  # (C, L) the behaviours given to routing
+    mask: Bools  # (C, L)
+
+
+def interests(model: Model, histories: Ragged, profile: Ints, backend: Any = None) -> Interests:
+    """Map whole histories (C rows) and rows of the profile table (C, G) to interests.
+
+    The last `window` behaviours count. With keyed logits the result of a user depends on nothing
+    but the user's behaviours, profile and the parameters (model-R16).
+    """
+    config = model.config
+    history, mask = lay_out_histories(histories, config.window)
+    logits = serving_logits(config, len(model.catalogue.rows), history)
+    blocks = []
+    for at in range(0, max(len(history), 1), BLOCK):
+        some = slice(at, at + BLOCK)
+        users = mind.Histories(history[some], mask[some], logits[some], profile[some])
+        blocks.append(one_block(model, users, backend))
+    vectors, active, couplings = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return Interests(vectors, active, couplings, history, mask)
+
+
+def one_block(model: Model, histories: mind.Histories, backend: Any) -> tuple[Array, Bools, Array]:
+    """Return interests, active and couplings of one block of users."""
+    ops = backend.ops if backend is not None else reference
+    vectors, active, saved = mind.interests(
+        model.params, histories, model.catalogue, model.config, ops
+    )
+    return scaled(vectors, model.config), active, saved.routing.couplings
+
+
+def item_matrix(model: Model) -> Array:
+    """Return the vector of every item of the catalogue (N, D), of length one if `normalise`."""
+    ids = np.arange(len(model.catalogue.rows), dtype=np.int64)
+    vectors, _ = mind.item_vectors(model.params, ids, model.catalogue)
+    return np.ascontiguousarray(scaled(vectors, model.config))
+
+
+def scaled(vectors: Array, config: Config) -> Array:
+    """Return vectors of length one if `normalise`, zero staying zero, else as they are."""
+    return (
+        reference.squash.forward(vectors, kind="unit")[0] if config.normalise else vectors
+    )  # model-R19
+
+
+def serving_logits(config: Config, items: int, history: Ints) -> Array:
+    """Return the initial logits (C, L, K) of serving (routing-R15, model-R16)."""
+    if config.logits == "per_call":
+        shape = (*history.shape, config.interests)
+        return drawn(stream(config.seed, "serving"), shape, config.sigma, config.dtype)
+    table = keyed_table(config.seed, items, config.interests, config.sigma, config.dtype)
+    return of_history(table, history)

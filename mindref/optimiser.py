@@ -1,0 +1,94 @@
+"""Adam with row-sparse updates of tables.
+
+Spec: specs/optimiser.md. Source: Kingma and Ba 2015, Algorithm 1, in its efficient form.
+Differs: a row of a table that a step does not touch keeps value and moments (lazy moments); the
+bias correction counts steps, not touches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from mindref.errors import ShapeError, say
+from mindref.ops.embedding import RowGradient
+from mindref.shapes import Array, Ints
+
+
+class State(NamedTuple):
+    """Moments under the names of the parameters."""
+
+    step: int
+    first: dict[str, Array]
+    second: dict[str, Array]
+
+
+def init(params: Mapping[str, Array]) -> State:
+    """Return zero moments for every parameter."""
+    first = {name: np.zeros_like(x) for name, x in params.items()}  # optimiser-R8
+    return State(0, first, {name: np.zeros_like(x) for name, x in params.items()})
+
+
+def update(
+    params: Mapping[str, Array],
+    gradients: Mapping[str, Array | RowGradient],
+    state: State,
+    *,
+    learning_rate: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> State:
+    """Take one step of Adam and return the new state.
+
+    params and the moments in state belong to the caller and are changed in place, as copies of the
+    tables would cost more than the step. A gradient may be row-sparse; rows it does not name keep
+    their values and moments. Raises ShapeError, before anything changes, for a gradient of an
+    unknown name, of another shape, or with a row named twice.
+    """
+    for name, gradient in gradients.items():
+        check(name, params, gradient)
+    step = state.step + 1  # optimiser-R2: steps, not touches of a row
+    root = math.sqrt(1 - beta2**step)  # optimiser-R13: a plain number keeps the type of arrays
+    rate = learning_rate * root / (1 - beta1**step)  # optimiser-R3
+    for name, gradient in gradients.items():
+        rows, g = touched(gradient)
+        first, second = state.first[name], state.second[name]
+        m = beta1 * first[rows] + (1 - beta1) * g  # optimiser-R1
+        v = beta2 * second[rows] + (1 - beta2) * (g * g)  # optimiser-R1
+        first[rows], second[rows] = m, v
+        params[name][rows] -= rate * m / (np.sqrt(v) + epsilon * root)  # optimiser-R4
+    return State(step, state.first, state.second)
+
+
+def touched(gradient: Array | RowGradient) -> tuple[Ints | slice, Array]:
+    """Return the rows that a gradient names, every one if it is dense, and their gradients."""
+    if isinstance(gradient, RowGradient):
+        return gradient.rows, gradient.values  # optimiser-R5, R6
+    return slice(None), gradient  # optimiser-R7
+
+
+def check(name: str, params: Mapping[str, Array], gradient: Array | RowGradient) -> None:
+    """Raise ShapeError for a gradient that does not belong to its parameter."""
+    if name not in params:  # optimiser-R10
+        raise ShapeError(say("optimiser", f"a gradient of {', '.join(params)}", name))
+    shape = params[name].shape
+    if isinstance(gradient, RowGradient):
+        if (np.diff(gradient.rows) <= 0).any():  # optimiser-R12
+            raise ShapeError(say(f"optimiser: rows of {name}", "each once, ascending", "repeats"))
+        shape, got = (len(gradient.rows), *shape[1:]), gradient.values.shape
+    else:
+        got = gradient.shape
+    if got != shape:  # optimiser-R11: NumPy would stretch it silently
+        raise ShapeError(say(f"optimiser: gradient of {name}", f"shape {shape}", got))
+
+
+def learning_rate(initial: float, decay: str, step: int, steps: int) -> float:
+    """Return the rate of step number `step`, from 0 to steps - 1.
+
+    decay "none": constant; "linear": in a line from `initial` towards zero, which comes at `steps`.
+    """
+    return initial * (1 - step / steps) if decay == "linear" else initial  # optimiser-R9

@@ -1,0 +1,106 @@
+"""Parameters: shapes, initial values, names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.config import Config
+from mindref.models import parameters
+from mindref.models.parameters import Gradients, Layer, Params, Sizes
+from mindref.ops.embedding import RowGradient
+
+SIZES = Sizes(items=300, item_rows=400, profile_rows=250, profile_features=3)
+CONFIG = Config.of("default", {"width": 100, "hidden": [160, 90], "profile_width": 20})
+
+
+def made(config: Config = CONFIG, sizes: Sizes = SIZES, seed: int = 0) -> Params:
+    return parameters.init(np.random.default_rng(seed), config, sizes)
+
+
+@pytest.mark.rules("model-R21")
+@pytest.mark.parametrize("hidden", [[], [30], [30, 20]])
+def test_the_layers_lead_from_capsule_and_profile_to_the_width(hidden: list[int]) -> None:
+    params = made(Config.of("default", {"width": 8, "hidden": hidden, "profile_width": 5}))
+    shapes = [layer.weight.shape for layer in params.layers]
+    widths = [8 + 3 * 5, *hidden, 8]
+    assert shapes == [(widths[i], widths[i + 1]) for i in range(len(widths) - 1)]
+    assert [layer.bias.shape for layer in params.layers] == [(o,) for _, o in shapes]
+    assert params.items.shape == (400, 8)
+    assert params.profile.shape == (250, 5)
+    assert params.bilinear.shape == (8, 8)
+
+
+@pytest.mark.rules("model-R21")
+def test_without_user_features_the_profile_is_empty_and_layers_lead_from_the_width() -> None:
+    params = made(sizes=Sizes(300, 300, 0, 0))
+    assert params.profile.shape == (0, 20)
+    assert params.layers[0].weight.shape == (100, 160)
+
+
+@pytest.mark.rules("model-R20")
+@pytest.mark.parametrize(
+    ("name", "variance"),
+    [
+        ("items", 1 / 100),
+        ("profile", 1 / 100),
+        ("bilinear", 1 / 100),
+        ("layers.0.weight", 2 / 160),
+        ("layers.1.weight", 2 / 160),
+        ("layers.2.weight", 2 / 90),
+    ],
+)
+def test_weights_start_normal_with_the_variance_of_the_page(name: str, variance: float) -> None:
+    x = parameters.flatten(made())[name].astype(np.float64)
+    error = np.sqrt(2 / x.size)  # of a sample variance, relative
+    np.testing.assert_allclose(x.var(), variance, rtol=4 * error, err_msg="variance")
+    assert abs(x.mean()) < 4 * np.sqrt(variance / x.size)
+    within = np.mean(np.abs(x) < np.sqrt(variance))
+    np.testing.assert_allclose(within, 0.6827, atol=2.5 / np.sqrt(x.size), err_msg="normal")
+
+
+@pytest.mark.rules("model-R20")
+def test_biases_start_at_zero() -> None:
+    assert not any(layer.bias.any() for layer in made().layers)
+
+
+def test_the_same_generator_draws_the_same_parameters_in_either_type() -> None:
+    narrow, same, other = (parameters.flatten(made(seed=s)) for s in (1, 1, 2))
+    exact = Config.of("default", {**CONFIG.to_dict(), "dtype": "float64"})
+    wide = parameters.flatten(made(exact, seed=1))
+    for name, x in narrow.items():
+        assert x.dtype == np.float32
+        assert x.tobytes() == same[name].tobytes()
+        assert x.tobytes() == wide[name].astype(np.float32).tobytes()
+        assert wide[name].dtype == np.float64
+        assert name.endswith("bias") or not np.array_equal(x, other[name])
+
+
+@pytest.mark.rules("model-R22")
+def test_flatten_names_every_array_once_and_unflatten_restores_them() -> None:
+    params = made()
+    named = parameters.flatten(params)
+    layers = [f"layers.{i}.{part}" for i in range(3) for part in ("weight", "bias")]
+    assert list(named) == ["items", "profile", "bilinear", *layers]
+    again = parameters.unflatten(named)
+    for name, x in parameters.flatten(again).items():
+        assert x is named[name], name
+
+
+@pytest.mark.rules("model-R22")
+def test_gradients_have_the_names_of_their_parameters() -> None:
+    params = made()
+    rows: Any = RowGradient(np.array([0]), params.items[:1])
+    gradients = Gradients(rows, rows, params.bilinear, tuple(Layer(*x) for x in params.layers))
+    named = parameters.flatten_gradients(gradients)
+    assert list(named) == list(parameters.flatten(params))
+    assert named["layers.1.bias"] is params.layers[1].bias
+
+
+def test_a_catalogue_of_ids_names_each_item_once() -> None:
+    catalogue = parameters.catalogue_of_ids(5, "float32")
+    assert catalogue.rows.ravel().tolist() == [0, 1, 2, 3, 4]
+    assert catalogue.weights.tolist() == [[1.0]] * 5
+    assert catalogue.weights.dtype == np.float32

@@ -1,0 +1,140 @@
+"""The contract of a backend, and the registry."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import mindref.ops
+from mindref.backend import OPERATORS, Capabilities, NumpyBackend, available, load
+from mindref.config import Config
+from mindref.errors import BackendError
+from mindref.recommender.run import Trainer
+from mindref.recommender.source import Source
+from tests import pages
+
+
+class Counting(NumpyBackend):
+    """The reference, with a count of the calls of each operator."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.calls: dict[str, int] = {}
+
+    @property
+    def ops(self) -> Any:
+        return SimpleNamespace(**{stem: self.counted(stem) for stem in OPERATORS})
+
+    def counted(self, stem: str) -> SimpleNamespace:
+        module = getattr(mindref.ops, stem)
+
+        def forward(*arrays: Any, **numbers: Any) -> Any:
+            self.calls[stem] = self.calls.get(stem, 0) + 1
+            return module.forward(*arrays, **numbers)
+
+        return SimpleNamespace(forward=forward, backward=module.backward)
+
+
+counting = Counting()
+half = SimpleNamespace(name="half", ops=mindref.ops)
+
+
+def raising() -> None:
+    raise RuntimeError("no such device")
+
+
+class Unmakeable(NumpyBackend):
+    def __init__(self) -> None:
+        raise RuntimeError("no such device")
+
+
+@pytest.mark.rules("backend-R1")
+def test_a_backend_is_found_by_name_or_by_module_and_object() -> None:
+    assert load("numpy").name == "numpy"
+    assert load("tests.test_backend:counting") is counting
+
+
+@pytest.mark.rules("backend-R7")
+def test_a_class_is_called() -> None:
+    made = load("tests.test_backend:Counting")
+    assert isinstance(made, Counting)
+
+
+@pytest.mark.rules("backend-R2")
+def test_half_a_backend_is_refused_with_what_it_lacks() -> None:
+    with pytest.raises(BackendError, match=r"no capabilities, to_numpy, from_numpy"):
+        load("tests.test_backend:half")
+
+
+@pytest.mark.rules("backend-R4")
+def test_an_unknown_name_is_refused_with_the_installed_ones() -> None:
+    with pytest.raises(BackendError, match=r"expected one of .*numpy.*, got 'nunpy'"):
+        load("nunpy")
+
+
+@pytest.mark.rules("backend-R5")
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("no_such_module:thing", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("tests.test_backend:missing", "AttributeError"),
+        ("tests.test_backend:Unmakeable", "RuntimeError: no such device"),
+    ],
+)
+def test_what_a_stranger_raises_becomes_one_error(name: str, cause: str) -> None:
+    with pytest.raises(BackendError) as caught:
+        load(name)
+    assert cause in str(caught.value)
+    assert name in str(caught.value)
+
+
+@pytest.mark.rules("backend-R3")
+def test_claims_are_read_without_importing_operators() -> None:
+    script = """
+import sys
+from mindref.backend import available, load
+names = list(available())
+claims = load("numpy").capabilities()
+print(names, len(claims.operators), [m for m in sys.modules if m.startswith("mindref.ops")])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{list(available())} {len(OPERATORS)} []\n"
+
+
+@pytest.mark.rules("backend-R6")
+def test_a_backend_of_operators_alone_trains_and_serves() -> None:
+    settings = {"steps": 2, "batch": 8, "negatives": 8, "width": 4, "hidden": [5], "window": 4}
+    config = Config.of("default", {**settings, "backend": "tests.test_backend:counting"})
+    source = Source.of(None, {"users": 30, "items": 96})
+    counting.calls.clear()
+    trainer = Trainer(source, source.read(), "leave_last_out", config)
+    trainer.go()
+    # two training steps and one validation: three times to interests, twice to the loss
+    assert counting.calls["routing"] == 3
+    assert counting.calls["label_attention"] == 2
+    assert counting.calls["sampled_softmax"] == 2
+    assert counting.calls["relu_layer"] == 6
+
+
+@pytest.mark.rules("backend-R8")
+def test_operators_have_the_names_of_the_pages() -> None:
+    assert tuple(mindref.ops.OPS) == OPERATORS
+    assert set(OPERATORS) <= set(pages.names())
+    assert all(getattr(mindref.ops, stem) is module for stem, module in mindref.ops.OPS.items())
+
+
+def test_the_worked_example_is_what_the_reference_claims() -> None:
+    (example,) = pages.examples("backend")
+    backend = load(example["name"])
+    said = json.loads(json.dumps(backend.capabilities()._asdict()))
+    assert said == example["capabilities"]
+    assert isinstance(backend.capabilities(), Capabilities)
+    assert backend.to_numpy(3) == backend.from_numpy(3) == 3
