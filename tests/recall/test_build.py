@@ -1,0 +1,153 @@
+"""Building, choosing and opening an index."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.errors import ConfigError, DataError, RunError
+from mindref.recall import annoy, build, build_index, open_index
+from mindref.recall.build import Probed
+from mindref.recall.manifest import NAME, Manifest
+from tests.recall.test_annoy import vectors
+
+QUERIES = vectors(20, seed=1)
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / NAME).read_text())
+    return found
+
+
+def measured(monkeypatch: pytest.MonkeyPatch, recall: float, annoy_seconds: float) -> None:
+    """Let small catalogues be measured, and the measurement say this beside exact search's 1 s."""
+    monkeypatch.setattr(build, "MEASURED_FROM", 100)
+    figures = {"exact_seconds": 1.0, "annoy_seconds": annoy_seconds, "annoy_recall": recall}
+    monkeypatch.setattr(build, "probe", lambda *_: Probed(77, recall, figures))
+
+
+@pytest.mark.rules("recall-R22")
+def test_a_small_catalogue_is_searched_exactly_without_a_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build.MEASURED_FROM == 20_000
+    monkeypatch.setattr(build, "probe", None)
+    index = build_index(np.ones((19_999, 1)), np.ones((1, 1)), directory=tmp_path)
+    assert index.kind == manifest_of(tmp_path)["kind"] == "exact"
+    monkeypatch.setattr(build, "build_trees", lambda *_: "measured")
+    assert build_index(np.ones((20_000, 1)), np.ones((1, 1)), directory=tmp_path) == "measured"
+
+
+@pytest.mark.rules("recall-R23")
+@pytest.mark.parametrize(
+    ("recall", "seconds", "kind"),
+    [(0.95, 0.5, "annoy"), (0.94, 0.5, "exact"), (0.99, 2.0, "exact")],
+)
+def test_auto_takes_annoy_only_if_it_finds_enough_and_is_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recall: float, seconds: float, kind: str
+) -> None:
+    measured(monkeypatch, recall, seconds)
+    index = build_index(vectors(300), QUERIES, directory=tmp_path, n_trees=3)
+    found = manifest_of(tmp_path)
+    assert index.kind == found["kind"] == kind
+    assert found["figures"]["annoy_recall"] == recall
+    assert open_index(tmp_path, vectors(300)).kind == kind
+
+
+def test_annoy_that_is_asked_for_is_kept_with_a_warning_if_it_finds_too_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(monkeypatch, 0.5, 2.0)
+    index = build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy", n_trees=3)
+    assert index.kind == "annoy"
+    assert "finds only 50% of the 50 best" in str(open_index(tmp_path, vectors(300)).warning)
+
+
+def test_a_probe_looks_at_more_nodes_until_enough_is_found() -> None:
+    items = np.random.default_rng(0).standard_normal((2000, 16))  # the worst case for trees
+    index = annoy.AnnoyIndex(annoy.build(items, n_trees=5, seed=0), items, 250, per=50)
+    found = build.probe(index, items[:20], n_trees=5)
+    assert found.search_k > 250
+    assert found.recall >= 0.95
+    assert found.figures["exact_seconds"] > 0
+    assert found.figures["annoy_seconds"] > 0
+
+
+@pytest.mark.rules("recall-R27")
+def test_a_tie_with_the_worst_true_neighbour_is_no_miss() -> None:
+    truth = np.array([[3.0, 2.0, 2.0], [1.0, 1.0, 1.0]])
+    assert build.share_found(truth, truth) == 1
+    assert build.share_found(np.array([[3.0, 2.0, 1.9], [1.0, 0.5, -np.inf]]), truth) == 3 / 6
+
+
+def test_an_opened_index_answers_as_the_built_one(tmp_path: Path) -> None:
+    for kind in ("exact", "annoy"):
+        built = build_index(vectors(300), QUERIES, directory=tmp_path / kind, kind=kind, n_trees=3)
+        opened = open_index(tmp_path / kind, vectors(300))
+        assert built.kind == opened.kind == kind
+        for ours, theirs in zip(opened.search(QUERIES, 7), built.search(QUERIES, 7), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.rules("recall-R24")
+def test_a_broken_annoy_gives_exact_search_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_index(vectors(300), QUERIES, directory=tmp_path / "before", kind="annoy", n_trees=3)
+    monkeypatch.setattr(annoy, "failure", lambda: "its self-test failed (wrong neighbours)")
+    built = build_index(vectors(300), QUERIES, directory=tmp_path / "now", kind="annoy")
+    indexes = [built, open_index(tmp_path / "now", vectors(300))]
+    indexes.append(open_index(tmp_path / "before", vectors(300)))
+    for index in indexes:
+        assert index.kind == "exact"
+        assert index.warning is not None
+        assert "Annoy does not work here: its self-test failed (wrong neighbours)" in index.warning
+        assert "\n" not in index.warning
+
+
+@pytest.mark.rules("recall-R25")
+@pytest.mark.parametrize("moment", ["save", "write"])
+@pytest.mark.parametrize("kind", ["exact", "annoy"])
+def test_a_build_that_dies_leaves_the_old_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, kind: str
+) -> None:
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    items = vectors(300)
+    old = build_index(items, QUERIES, directory=tmp_path, kind="annoy", n_trees=3)
+    expected = old.search(QUERIES, 5).ids
+    with monkeypatch.context() as patch:
+        patch.setattr(*{"save": (annoy, "save"), "write": (Manifest, "write")}[moment], die)
+        if (moment, kind) != ("save", "exact"):  # which has no trees to save
+            with pytest.raises(KeyboardInterrupt):
+                build_index(items, QUERIES, directory=tmp_path, kind=kind, seed=9, n_trees=2)
+    np.testing.assert_array_equal(open_index(tmp_path, items).search(QUERIES, 5).ids, expected)
+
+
+@pytest.mark.rules("recall-R25")
+def test_a_new_index_leaves_nothing_of_the_old_one(tmp_path: Path) -> None:
+    build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy", n_trees=3)
+    build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy", n_trees=2)
+    (tmp_path / ".annoy.left.tmp").touch()
+    assert len(list(tmp_path.glob("*.ann"))) == 1
+    build_index(vectors(300), QUERIES, directory=tmp_path, kind="exact")
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_wrong_input_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="kind: expected auto or exact or annoy, got 'faiss'"):
+        build_index(vectors(3), QUERIES, directory=tmp_path, kind="faiss")
+    with pytest.raises(ConfigError, match="n_trees: expected an integer of at least 1, got 0"):
+        build_index(vectors(3), QUERIES, directory=tmp_path, n_trees=0)
+    with pytest.raises(DataError, match="queries: expected at least one"):
+        build_index(vectors(3), QUERIES[:0], directory=tmp_path, kind="annoy")
+    with pytest.raises(DataError, match="finite"):
+        build_index(vectors(3) * np.float32(np.nan), QUERIES, directory=tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="a place that can be written, got File exists"):
+        build_index(vectors(3), QUERIES, directory=tmp_path / "file")

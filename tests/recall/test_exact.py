@@ -1,0 +1,30 @@
+"""Exact search as an index."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mindref.data.log import Ragged
+from mindref.recall import ExactIndex, recommend
+
+
+@pytest.mark.rules("recall-R10", "recall-R8")
+def test_search_finds_the_largest_products() -> None:
+    rng = np.random.default_rng(0)
+    items, queries = rng.standard_normal((50, 6)), rng.standard_normal((4, 6))
+    found = ExactIndex(items).search(queries, 60)
+    products = queries @ items.T
+    assert found.ids[:, :50].tolist() == np.argsort(-products, axis=1).tolist()
+    np.testing.assert_allclose(found.scores[:, :50], -np.sort(-products, axis=1))
+    assert (found.ids[:, 50:] == -1).all()
+    assert np.isneginf(found.scores[:, 50:]).all()
+
+
+@pytest.mark.rules("recall-R4")
+def test_a_recommendation_leaves_out_what_is_excluded() -> None:
+    index = ExactIndex(np.array([[3.0], [2.0], [1.0]]))
+    ranked = recommend(
+        index, np.ones((2, 1, 1)), np.ones((2, 1), np.bool_), n=2, exclude=Ragged.of([[], [0]])
+    )
+    assert ranked.items.tolist() == [[0, 1], [1, 2]]

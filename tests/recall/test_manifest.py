@@ -1,0 +1,121 @@
+"""Nothing is loaded that is not what its manifest says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.errors import RunError
+from mindref.recall import annoy, build_index, manifest, open_index
+from tests.recall.test_annoy import vectors
+
+
+@pytest.fixture
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An index of trees; from here on nothing may be loaded."""
+    build_index(vectors(300), vectors(20, seed=1), directory=tmp_path, kind="annoy", n_trees=3)
+
+    def forbidden(path: Path, dim: int) -> None:
+        raise AssertionError(f"loaded {path} without a check")
+
+    monkeypatch.setattr(annoy, "load", forbidden)
+    return tmp_path
+
+
+def change(folder: Path, **facts: Any) -> None:
+    path = folder / manifest.NAME
+    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+
+
+@pytest.mark.rules("recall-R15")
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("format", 0),
+        ("kind", "faiss"),
+        ("metric", "angular"),
+        ("dim", 9),
+        ("count", 299),
+        ("items_sha256", "0" * 64),
+    ],
+)
+def test_a_fact_that_does_not_fit_is_named(built: Path, fact: str, value: Any) -> None:
+    change(built, **{fact: value})
+    with pytest.raises(RunError) as caught:
+        open_index(built, vectors(300))
+    message = str(caught.value)
+    assert f"{manifest.NAME}: {fact}: expected" in message
+    assert repr(value) in message
+    assert message.endswith("remove the index folder and build it again")
+
+
+@pytest.mark.rules("recall-R15")
+def test_other_item_vectors_are_refused(built: Path) -> None:
+    with pytest.raises(RunError, match="items_sha256"):
+        open_index(built, np.nextafter(vectors(300), np.float32(0)))
+    with pytest.raises(RunError, match="items_sha256"):
+        open_index(built, vectors(300).astype(np.float64))
+    with pytest.raises(RunError, match="count: expected 299, got 300"):
+        open_index(built, vectors(300)[:299])
+
+
+@pytest.mark.rules("recall-R16")
+def test_a_damaged_file_of_trees_is_refused(built: Path) -> None:
+    (trees,) = built.glob("*.ann")
+    whole = trees.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:-4] + b"\0\0\0\7", b"", bytes(len(whole))):
+        trees.write_bytes(damaged)
+        with pytest.raises(RunError, match=rf"{trees.name}: expected sha256 [0-9a-f]{{64}}, got"):
+            open_index(built, vectors(300))
+    trees.unlink()
+    with pytest.raises(
+        RunError, match=rf"{trees.name}: expected the trees of the index, got no file"
+    ):
+        open_index(built, vectors(300))
+
+
+@pytest.mark.rules("recall-R17")
+def test_trees_of_another_annoy_are_refused(built: Path) -> None:
+    change(built, annoy="1.17.4")
+    with pytest.raises(RunError, match=r"annoy: expected version .*, got '1.17.4'"):
+        open_index(built, vectors(300))
+
+
+def test_a_file_outside_the_folder_is_never_opened(built: Path, tmp_path_factory: Any) -> None:
+    (trees,) = built.glob("*.ann")
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "annoy-other.ann"
+    elsewhere.write_bytes(trees.read_bytes())
+    change(built, file=str(elsewhere))
+    with pytest.raises(RunError, match=r"annoy-other\.ann: expected the trees"):
+        open_index(built, vectors(300))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "the manifest of an index"),
+        ("[]", "exactly the fields"),
+        ('{"kind": "exact"}', "exactly the fields"),
+        ("\udcff", "the manifest of an index"),
+    ],
+)
+def test_a_damaged_manifest_is_an_error(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / manifest.NAME).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(RunError, match=message):
+        open_index(tmp_path, vectors(3))
+
+
+def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"manifest.json: expected the manifest .*, got no file"):
+        open_index(tmp_path, vectors(3))
+
+
+@pytest.mark.parametrize("fact", ["search_k", "per"])
+def test_a_number_of_nodes_that_is_none_is_an_error(built: Path, fact: str) -> None:
+    change(built, **{fact: None})
+    with pytest.raises(RunError, match=f"{fact}: expected an integer of at least 1, got None"):
+        open_index(built, vectors(300))

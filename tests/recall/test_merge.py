@@ -1,0 +1,113 @@
+"""Merging K lists, and recommending from an index that misses things."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref import ranking
+from mindref.data.log import Ragged
+from mindref.recall import Found, annoy, merge, recommend
+from mindref.shapes import Array
+from tests.recall.test_annoy import index_of, vectors
+
+ITEMS = np.array([[3.0, 0], [0, 1], [1, 1], [2, 0], [0, 0]])
+INTERESTS = np.array([[1.0, 0], [0, 2]])
+NONE = np.zeros(0, np.int64)
+
+
+class Half:
+    """An index that knows only some items, and counts what it is asked for."""
+
+    kind = "half"
+    warning = None
+
+    def __init__(self, items: Array, known: list[int]) -> None:
+        self.items, self.known, self.asked = items, np.array(known), 0
+
+    def search(self, queries: Array, n: int) -> Found:
+        self.asked = n
+        order = np.argsort(-(queries @ self.items[self.known].T), axis=1, kind="stable")[:, :n]
+        ids = np.full((len(queries), n), -1)
+        ids[:, : order.shape[1]] = self.known[order]
+        return Found(ids, np.zeros(ids.shape))
+
+
+def merged(lists: list[list[int]], exclude: Any = NONE, n: int = 4, score: str = "max") -> Any:
+    active = np.ones(2, np.bool_)
+    ids = np.array(lists)
+    return merge(ids, INTERESTS, active, ITEMS, n=n, exclude=exclude, score=score)
+
+
+@pytest.mark.rules("recall-R18")
+def test_an_item_of_both_lists_is_listed_once() -> None:
+    assert merged([[0, 2, 3], [2, 1, 0]]).items.tolist() == [[0, 1, 2, 3]]
+
+
+@pytest.mark.rules("recall-R19")
+def test_an_item_keeps_its_best_score_though_that_list_missed_it() -> None:
+    # item 2 is worth 1 to interest 0, which found it, and 2 to interest 1, which did not
+    ranked = merged([[0, 2], [-1, -1]])
+    assert ranked.items.tolist() == [[0, 2, -1, -1]]
+    assert ranked.scores.tolist() == [[3, 2, -np.inf, -np.inf]]
+    assert ranked.interests.tolist() == [[0, 1, -1, -1]]
+
+
+@pytest.mark.rules("recall-R4", "recall-R7", "recall-R8")
+def test_a_merged_list_has_no_excluded_item_and_ties_by_id() -> None:
+    assert merged([[3, 0], [2, 1]], exclude=np.array([0])).items.tolist() == [[1, 2, 3, -1]]
+
+
+@pytest.mark.rules("recall-R20", "recall-R21")
+def test_an_index_is_asked_for_as_many_more_as_are_excluded() -> None:
+    index = Half(ITEMS, [0, 1, 2, 3, 4])
+    active = np.ones((1, 2), np.bool_)
+    exclude = Ragged.of([[0, 3, 3]])
+    ranked = recommend(index, INTERESTS[None], active, n=2, exclude=exclude)
+    assert index.asked == 2 + 2
+    assert ranked.items.tolist() == [[1, 2]]
+
+
+@pytest.mark.rules("recall-R20")
+def test_over_fetching_fills_the_list_without_another_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ranking, "top_n", None)  # nothing may fall back to it
+    index = Half(ITEMS, [0, 3, 2, 1])
+    one = np.array([[[1.0, 0]]])
+    ranked = recommend(index, one, np.ones((1, 1), np.bool_), n=2, exclude=Ragged.of([[0, 3]]))
+    assert ranked.items.tolist() == [[2, 1]]
+
+
+@pytest.mark.rules("recall-R21")
+def test_a_list_that_an_index_leaves_short_is_searched_exactly() -> None:
+    index = Half(ITEMS, [1, 4])
+    active = np.ones((1, 2), np.bool_)
+    ranked = recommend(index, INTERESTS[None], active, n=3, exclude=Ragged.of([[4]]))
+    assert ranked.items.tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.rules("recall-R13", "recall-R18", "recall-R19", "recall-R20")
+@pytest.mark.parametrize("score", ["max", "sum"])
+def test_recommending_from_sound_trees_is_exact_ranking(score: str) -> None:
+    items = vectors(600)
+    rng = np.random.default_rng(8)
+    interests = vectors(60, seed=9).reshape(20, 3, 8)
+    interests[3] = 0
+    active = rng.random((20, 3)) < 0.7
+    active[5] = False
+    exclude = Ragged.of([rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)])
+    index: annoy.AnnoyIndex = index_of(items)
+    got = recommend(index, interests, active, n=15, exclude=exclude, score=score)
+    expected = ranking.top_n(interests, active, items, n=15, exclude=exclude, score=score)
+    for ours, theirs in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_no_case_gives_no_list() -> None:
+    ranked = recommend(
+        Half(ITEMS, [0]), np.ones((0, 2, 2)), np.ones((0, 2), np.bool_), n=3, exclude=None
+    )
+    assert ranked.items.shape == (0, 3)
