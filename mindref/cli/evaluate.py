@@ -1,0 +1,95 @@
+"""mindref evaluate: judge a run on full rankings of its catalogue."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mindref.cli.reading import reading_of, reading_options
+from mindref.cli.settings import json_option, set_threads, threads_option
+from mindref.cli.train import PROTOCOLS
+from mindref.errors import ConfigError, say
+
+
+@click.command("evaluate", short_help="Judge a run on full rankings.")
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Another log [default: the one of the run]."
+)
+@reading_options
+@click.option(
+    "--split", "protocol", type=click.Choice(PROTOCOLS), help="[default: the one of the run]"
+)
+@click.option(
+    "--cases", type=click.Choice(["test", "validation"]), default="test", show_default=True,
+    help="Which cases of the split.",
+)  # fmt: skip
+@click.option(
+    "--exclude-seen/--include-seen", default=None, help="[default: as the run was trained]"
+)
+@click.option(
+    "--at", default="10,20,50", show_default=True, metavar="N,N,...", help="Lengths of the lists."
+)
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the ranked lists as TSV: user, rank, item, score, interest.",
+)
+@threads_option
+@json_option
+def command(
+    run: Path,
+    data: Path | None,
+    protocol: str | None,
+    cases: str,
+    exclude_seen: bool | None,
+    at: str,
+    predictions: Path | None,
+    threads: int | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Rank the whole catalogue for every case of RUN: hit rate, recall, NDCG, MRR, coverage.
+
+    Beside the model stand popularity and random. Items that the user has had are left out unless
+    --include-seen.
+    """
+    set_threads(threads)
+    from mindref.recommender.again import evaluate_run
+
+    lengths = numbers("--at", at)
+    found = evaluate_run(
+        run,
+        data=data,
+        reading=reading_of(given),
+        protocol=protocol,
+        which=cases,
+        exclude_seen=exclude_seen,
+        at=lengths,
+        predictions=predictions,
+    )
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    from mindref.cli import show
+
+    show.metrics_table(found["metrics"][cases], found["cases"])
+    show.history_table(found["by_history_length"])
+    for line in show.interests_lines(found["interests"]):
+        click.echo(line)
+    for name, count in found["notes"].items():
+        click.echo(f"{count:,} {name}")
+
+
+def numbers(option: str, text: str) -> list[int]:
+    """Return the numbers of a comma-separated list. Raises ConfigError."""
+    try:
+        found = [int(word) for word in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise ConfigError(say(option, "positive integers, comma separated", repr(text)))
+    return found

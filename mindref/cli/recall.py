@@ -1,0 +1,91 @@
+"""mindref recall: the best items for a user, a history, or everybody."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from mindref.cli.settings import json_option, set_threads, threads_option
+from mindref.errors import ConfigError, say
+
+FORMATS = ("table", "tsv", "jsonl")
+
+
+@click.command("recall", short_help="The best items for a user, a history, or everybody.")
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--user", metavar="ID", help="A user of the log of the run.")
+@click.option("--history", metavar="ITEM,...", help="Behaviours as item ids, oldest first.")
+@click.option("--all-users", is_flag=True, help="Every user of the log of the run.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Where the log lies now, if it has moved."
+)
+@click.option(
+    "--top", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
+    help="Items per user [1 to 100000].",
+)  # fmt: skip
+@click.option(
+    "--index",
+    "kind",
+    type=click.Choice(["auto", "exact", "annoy"]),
+    default="auto",
+    show_default=True,
+    help="Exact search, or Annoy; auto measures both on large catalogues.",
+)
+@click.option(
+    "--exclude-seen/--include-seen",
+    default=True,
+    show_default=True,
+    help="Leave out what the user has had, or not.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), help="[default: table; tsv for --all-users]"
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead."
+)
+@threads_option
+@json_option
+def command(
+    run: Path,
+    user: str | None,
+    history: str | None,
+    all_users: bool,
+    data: Path | None,
+    top: int,
+    kind: str,
+    exclude_seen: bool,
+    form: str | None,
+    output: Path | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Print the TOP items of RUN for one user or history, with titles and the interest of each.
+
+    No user needs to be known: --history answers for behaviours that were never seen in training.
+    """
+    set_threads(threads)
+    if sum([user is not None, history is not None, all_users]) != 1:
+        expected = "one of --user, --history, --all-users"
+        raise ConfigError(say("recall", expected, "none or several"))
+    from mindref.cli import lists
+    from mindref.recommender.bulk import recall
+
+    items = [word for word in history.split(",") if word] if history is not None else None
+    answers = recall(
+        run,
+        users=[user] if user is not None else None,
+        history=items,
+        data=data,
+        n=top,
+        kind=kind,
+        exclude_seen=exclude_seen,
+    )
+    for line in answers.warnings:
+        click.echo(line, err=True)
+    form = "json" if as_json else form or ("tsv" if all_users else "table")
+    if output is not None:
+        lists.save(output, answers, form)
+    else:
+        lists.write(sys.stdout, answers, form)

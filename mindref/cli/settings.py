@@ -1,0 +1,102 @@
+"""Options of the commands that are made from the settings themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mindref.config import PRESETS, Config
+from mindref.errors import ConfigError, say
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --preset, --config and one option per setting, with its range and default in the help."""
+    for setting in reversed(dataclasses.fields(Config)):
+        function = option_of(setting)(function)
+    function = click.option(
+        "--config",
+        "config_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Settings in a TOML file; options of the command line go before it.",
+    )(function)
+    return click.option(
+        "--preset",
+        type=click.Choice(list(PRESETS)),
+        help="Where settings start: what the evidence says (default) or what the paper says.",
+    )(function)
+
+
+def option_of(setting: dataclasses.Field[Any]) -> Decorator:
+    """Return the option of one setting; it is None unless given."""
+    name, meta, default = setting.name.replace("_", "-"), setting.metadata, setting.default
+    text = str(meta["text"])
+    text = text[0].upper() + text[1:]
+    if "low" in meta:
+        text += f" [{meta['low']} to {meta['high']}; default {default}]"
+    elif isinstance(default, tuple):
+        text += f" [default {','.join(map(str, default)) or 'none'}]"
+    elif not isinstance(default, bool):
+        text += f" [default {default}]"
+    if isinstance(default, bool):
+        text += f" [default {'on' if default else 'off'}]"
+        return click.option(f"--{name}/--no-{name}", default=None, help=text)
+    kind: Any = str
+    if "options" in meta:
+        kind = click.Choice(meta["options"])
+    elif isinstance(default, int | float):
+        kind = type(default)
+    return click.option(f"--{name}", type=kind, default=None, metavar=metavar(default), help=text)
+
+
+def metavar(default: Any) -> str | None:
+    """Return the word that stands for a value in the help."""
+    if isinstance(default, tuple):
+        return "A,B,..."
+    return {int: "N", float: "X"}.get(type(default))
+
+
+def config_of(preset: str | None, config_file: Path | None, given: dict[str, Any]) -> Config:
+    """Return the settings: options of the command line, else the file, else the preset."""
+    words = read_toml(config_file) if config_file is not None else {}
+    start = preset or words.pop("preset", "default")
+    words.pop("preset", None)
+    fields = {setting.name: setting for setting in dataclasses.fields(Config)}
+    for name, value in given.items():
+        if name in fields and value is not None:
+            is_list = isinstance(fields[name].default, tuple)
+            words[name] = [x for x in value.split(",") if x] if is_list else value
+    return Config.of(start, words)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a file of settings. Raises ConfigError for what is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(say(f"--config {path}", "a TOML file", error)) from error
+
+
+def set_threads(threads: int | None) -> None:
+    """Limit the threads of the matrix products; it must come before NumPy is imported."""
+    if threads is not None:
+        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[name] = str(threads)
+
+
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Threads of the matrix products [1 to 1024; default: all cores].",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output."
+)

@@ -1,0 +1,76 @@
+"""Judge a run again: on its own log, or on another one with the same items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mindref import checkpoint
+from mindref.data.splits import Cases, make_split
+from mindref.data.streams import stream
+from mindref.errors import ConfigError, say
+from mindref.evaluate import write_predictions
+from mindref.recommender import features
+from mindref.recommender.judging import Bench, describe_interests, report
+from mindref.recommender.run import planted_labels
+from mindref.recommender.served import Served
+from mindref.recommender.source import Loaded, Source, translate
+
+
+def evaluate_run(
+    run: Path,
+    *,
+    data: Path | None = None,
+    reading: dict[str, Any] | None = None,
+    protocol: str | None = None,
+    which: str = "test",
+    exclude_seen: bool | None = None,
+    at: Sequence[int] = (10, 20, 50),
+    predictions: Path | None = None,
+) -> dict[str, Any]:
+    """Return the report of a run on the `which` cases of a split, as plain values.
+
+    Items of another log that the run's catalogue lacks are left out of histories and of targets,
+    and counted in `notes`. Raises RunError, DataError or ConfigError.
+    """
+    served = Served.load(run)
+    config, facts = checkpoint.load_config(run)
+    if max(at) > len(served.items.ids):
+        raise ConfigError(say("--at", f"numbers up to {len(served.items.ids)} items", max(at)))
+    if exclude_seen is None:
+        exclude_seen = facts["exclude_seen"]
+    loaded = (served.source if data is None else Source.of(data, reading)).read()
+    split = make_split(protocol or facts["protocol"], loaded.log, stream(config.seed, "split"))
+    asked: Cases = getattr(split, which)
+    cases, notes = in_catalogue(asked, loaded, served)
+    profiles = features.profiles(loaded.log, served.vocabulary, cases.users)
+    bench = Bench(cases, profiles, np.array(served.items.counts, np.int64), exclude_seen)
+    reports, ranked, found = report(served.model, bench, at=at)
+    if predictions is not None:
+        users = [loaded.log.user_ids[u] for u in cases.users]
+        write_predictions(predictions, ranked, users, served.items.ids)
+    labels = planted_labels(loaded, cases, config.window)
+    words = {name: some.to_json() for name, some in reports.items()}
+    model = words["model"]
+    return {
+        "metrics": {which: {name: some["metrics"] for name, some in words.items()}},
+        "cases": model["cases"],
+        "by_history_length": model["by_history_length"],
+        "interests": describe_interests(found, labels, stream(config.seed, "probe")),
+        "notes": {
+            **notes,
+            "cases without a target": model["without_target"],
+            "targets that the user has had": model["seen_targets"],
+        },
+    }
+
+
+def in_catalogue(cases: Cases, loaded: Loaded, served: Served) -> tuple[Cases, dict[str, int]]:
+    """Return cases in the ids of the run's catalogue, and how many items it lacks."""
+    histories, lost = translate(cases.histories, loaded.log, served.items.ids)
+    targets, missed = translate(cases.targets, loaded.log, served.items.ids)
+    notes = {"behaviours unknown to the run": lost, "targets unknown to the run": missed}
+    return Cases(cases.users, histories, targets), notes

@@ -1,0 +1,151 @@
+"""Recall from a run directory: one user, one history, or everybody, by an index that is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mindref.data.log import Ints, Ragged
+from mindref.data.splits import slices
+from mindref.data.streams import stream
+from mindref.errors import DataError, RunError, say
+from mindref.models.serving import interests
+from mindref.recall import Index, build_index, open_index
+from mindref.recall import recommend as search
+from mindref.recall.build import MEASURED_FROM
+from mindref.recall.manifest import read
+from mindref.recommender.served import Recommendation, Served
+from mindref.recommender.source import Source
+from mindref.shapes import Array
+
+USERS_AT_ONCE = 4096  # bounds the memory of --all-users
+RECENT = 5  # behaviours shown beside a list
+
+
+class Answer(NamedTuple):
+    """The list of one user."""
+
+    user: str  # empty for a history
+    length: int  # behaviours known to the catalogue
+    interests: int  # active ones
+    recent: list[str]  # titles of the last behaviours
+    unknown: list[str]  # items of the history that the catalogue lacks
+    items: list[Recommendation]
+
+
+class Answers:
+    """Lists, made while they are read; `warnings` are lines for the user."""
+
+    def __init__(self, served: Served, index: Index, asked: Asked, n: int, exclude: bool) -> None:
+        self.served, self.index, self.asked = served, index, asked
+        self.n, self.exclude = n, exclude
+        self.warnings = [index.warning] if index.warning else []
+
+    def __iter__(self) -> Iterator[Answer]:
+        for first in range(0, len(self.asked.names), USERS_AT_ONCE):
+            yield from self.block(
+                np.arange(first, min(first + USERS_AT_ONCE, len(self.asked.names)))
+            )
+
+    def block(self, which: Ints) -> Iterator[Answer]:
+        """Yield the lists of some of those asked for."""
+        asked, served = self.asked, self.served
+        lengths = asked.histories.lengths[which]
+        rows = slices(asked.histories, which, np.zeros_like(lengths), lengths)
+        found = interests(served.model, rows, asked.profiles[which])
+        ranked = search(
+            self.index,
+            found.vectors,
+            found.active,
+            n=min(self.n, len(served.items.ids)),
+            exclude=rows if self.exclude else None,
+            score=served.model.config.score,
+        )
+        for case, number in enumerate(which):
+            recent = [served.items.label(int(i)) for i in rows.row(case)[-RECENT:]]
+            yield Answer(
+                asked.names[number],
+                int(lengths[case]),
+                int(found.active[case].sum()),
+                recent,
+                asked.unknown,
+                served.listed(ranked, case),
+            )
+
+
+class Asked(NamedTuple):
+    """Who is asked for."""
+
+    names: list[str]
+    histories: Ragged
+    profiles: Ints
+    unknown: list[str]
+
+
+def recall(
+    run: Path,
+    *,
+    users: Sequence[str] | None = None,
+    history: Sequence[str] | None = None,
+    data: Path | None = None,
+    n: int = 20,
+    kind: str = "auto",
+    exclude_seen: bool = True,
+) -> Answers:
+    """Return the lists of these users, of this history, or of every user of the log.
+
+    The index is built on first use and kept in the run directory; one that does not fit the model
+    any more is built again. Raises RunError, DataError or ConfigError.
+    """
+    served = Served.load(run)
+    if data is not None:
+        served.source = Source.of(data, served.source.options)
+    asked = who(served, users, history)
+    index = index_of(served, run / "index", kind)
+    return Answers(served, index, asked, n, exclude_seen)
+
+
+def who(served: Served, users: Sequence[str] | None, history: Sequence[str] | None) -> Asked:
+    """Return who is asked for, in dense ids."""
+    if history is not None:
+        rows, unknown = served.encode([history])
+        if history and not len(rows.values):
+            got = ", ".join(unknown[:5])
+            raise DataError(say("--history", "an item of the catalogue", got))
+        return Asked([""], rows, served.unknown_profile(1), unknown)
+    names = list(users) if users is not None else list(served.log.user_ids)
+    rows, profiles = served.of_users(names)
+    return Asked(names, rows, profiles, [])
+
+
+def index_of(served: Served, folder: Path, kind: str) -> Index:
+    """Return the index of a run, built now unless one that fits is there."""
+    vectors = served.item_vectors
+    # none yet, of another model, or damaged: built anew, and the old one is replaced
+    with suppress(RunError):
+        index = open_index(folder, vectors)
+        if answers(kind, index.kind, measured=read(folder).figures is not None, items=len(vectors)):
+            return index
+    seed = served.model.config.seed
+    return build_index(vectors, probes(served), directory=folder, kind=kind, seed=seed)
+
+
+def answers(asked: str, kind: str, *, measured: bool, items: int) -> bool:
+    """Return whether an index that is there is the one asked for; auto wants the measured choice."""
+    if asked != "auto":
+        return asked == kind
+    return measured or (kind == "exact" and items < MEASURED_FROM)
+
+
+def probes(served: Served) -> Array:
+    """Return interests to probe an index with, of histories drawn from the catalogue."""
+    rng = stream(served.model.config.seed, "probe")
+    weights = np.array(served.items.counts, float) + 1
+    draws = rng.choice(len(weights), (200, 16), p=weights / weights.sum())
+    rows = Ragged.of(list(draws.astype(np.int64)))
+    found = interests(served.model, rows, served.unknown_profile(len(rows)))
+    return found.vectors[found.active]

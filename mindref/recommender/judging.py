@@ -1,0 +1,118 @@
+"""Judge a model on cases: the validation metric of an epoch, and the report at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref import metrics, ranking
+from mindref.backend import Backend
+from mindref.data.log import Ints, Ragged
+from mindref.data.splits import Cases
+from mindref.data.streams import stream
+from mindref.errors import ConfigError, DataError, say
+from mindref.evaluate import AT, Report, evaluate
+from mindref.health import health, recovery
+from mindref.models.parameters import Params
+from mindref.models.serving import Interests, Model, interests, item_matrix
+from mindref.ranking import Ranked
+
+OPPONENTS = ("popularity", "random")
+
+
+class Bench(NamedTuple):
+    """Cases to be judged on, and what is needed to answer them."""
+
+    cases: Cases
+    profiles: Ints  # (C, G) rows of the profile table
+    counts: Ints  # (N,) of the training sequences, for popularity
+    exclude_seen: bool = True
+
+    @property
+    def hidden(self) -> Ragged | None:
+        """What must not be recommended to each case."""
+        return self.cases.histories if self.exclude_seen else None
+
+
+def rank(
+    model: Model, bench: Bench, n: int, backend: Backend | None = None
+) -> tuple[Ranked, Interests]:
+    """Return the n best items of each case, and the interests they came from."""
+    found = interests(model, bench.cases.histories, bench.profiles, backend)
+    ranked = ranking.top_n(
+        found.vectors,
+        found.active,
+        item_matrix(model),
+        n=n,
+        exclude=bench.hidden,
+        score=model.config.score,
+    )
+    return ranked, found
+
+
+def split_metric(name: str, items: int) -> tuple[str, int]:
+    """Return metric and N of `metric@N`. Raises ConfigError before any training."""
+    kind, _, at = name.partition("@")
+    if kind not in metrics.METRICS or not at.isdecimal() or not 1 <= int(at) <= items:
+        known = ", ".join(f"{metric}@N" for metric in metrics.METRICS)
+        raise ConfigError(say("metric", f"one of {known} with N from 1 to {items}", repr(name)))
+    return kind, int(at)
+
+
+def validator(model: Model, bench: Bench, backend: Backend) -> Callable[[Params], float]:
+    """Return the function that training asks after each epoch."""
+    kind, n = split_metric(model.config.metric, len(model.catalogue.rows))
+    relevant = metrics.distinct(bench.cases.targets)
+
+    def value(params: Params) -> float:
+        ranked, _ = rank(model._replace(params=params), bench, n, backend)
+        hit = metrics.hits(ranked.items, bench.cases.targets)
+        return float(metrics.METRICS[kind](hit, relevant, n).mean())
+
+    return value
+
+
+def report(
+    model: Model, bench: Bench, backend: Backend | None = None, at: Sequence[int] = AT
+) -> tuple[dict[str, Report], Ranked, Interests]:
+    """Return the reports of model, popularity and random, the model's lists and its interests."""
+    n, items = max(at), len(model.catalogue.rows)
+    ranked, found = rank(model, bench, n, backend)
+    cases = len(bench.cases.users)
+    chance = stream(model.config.seed, "baseline")
+    lists = {
+        "model": ranked,
+        "popularity": ranking.popularity(bench.counts, cases, n=n, exclude=bench.hidden),
+        "random": ranking.random(chance, items, cases, n=n, exclude=bench.hidden),
+    }
+    reports = {
+        # the same resampling for all three, so that they can be compared
+        name: evaluate(some, bench.cases, items, at=at, rng=stream(model.config.seed, "bootstrap"))
+        for name, some in lists.items()
+    }
+    return reports, ranked, found
+
+
+def describe_interests(
+    found: Interests, planted: Ints | None, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Return the health of interests, and how planted ones were recovered where they are known.
+
+    planted (C, L) beside the behaviours given to routing. Empty where nobody has two interests.
+    """
+    try:
+        state = health(found.vectors, found.active, found.couplings, found.mask)
+    except DataError:  # K = 1, or histories too short for two interests
+        return {}
+    words: dict[str, Any] = {
+        "users": state.users,
+        "similarity": state.similarity,
+        "share_by_index": state.share_by_index.tolist(),
+        "share_by_rank": state.share_by_rank.tolist(),
+        "effective": state.effective,
+    }
+    if planted is not None:
+        words["recovery"] = recovery(found.couplings, found.mask, planted, rng)._asdict()
+    return words

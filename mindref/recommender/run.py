@@ -1,0 +1,193 @@
+"""Train into a run directory, and take up again what was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mindref import atomic, checkpoint
+from mindref.backend import Backend, load
+from mindref.config import Config
+from mindref.data.batches import lay_out_histories
+from mindref.data.log import Ints, Ragged
+from mindref.data.splits import Cases
+from mindref.data.streams import stream
+from mindref.errors import RunError, say
+from mindref.models.parameters import Params, flatten, unflatten
+from mindref.models.serving import Model
+from mindref.recommender import features, items
+from mindref.recommender.judging import Bench, describe_interests, report, validator
+from mindref.recommender.prepared import Prepared, prepare, some_cases
+from mindref.recommender.source import Loaded, Source
+from mindref.train import Epoch, State, out_of_patience, start, train
+
+
+class Hooks(NamedTuple):
+    """What a caller wants to hear, and how it asks to stop; nothing by default."""
+
+    on_step: Callable[[int, float], None] = lambda step, loss: None
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    stop: Callable[[], bool] = lambda: False
+
+
+class Outcome(NamedTuple):
+    """What a training ended with."""
+
+    model: Model  # of the best epoch
+    prepared: Prepared
+    epochs: list[Epoch]
+    finished: bool  # False: stopped before the last step; resume goes on
+
+
+class Trainer:
+    """One training, with or without a run directory behind it."""
+
+    def __init__(
+        self,
+        source: Source,
+        loaded: Loaded,
+        protocol: str,
+        config: Config,
+        run: Path | None = None,
+        exclude_seen: bool = True,
+    ) -> None:
+        self.source, self.protocol, self.config = source, protocol, config
+        self.run, self.exclude_seen = run, exclude_seen
+        self.backend: Backend = load(config.backend)
+        self.prepared = prepare(loaded, protocol, config)
+        self.epochs: list[Epoch] = []
+        self.state = start(config, self.prepared.task.sizes)
+        self.best: Params = copied(self.state.params)
+        cases = some_cases(self.prepared.split.validation, config.validation_users, config.seed)
+        self.validate = validator(self.model(), self.bench(cases), self.backend)
+
+    def model(self) -> Model:
+        """Return the model of the best epoch so far."""
+        return Model(self.best, self.prepared.task.catalogue, self.config)
+
+    def bench(self, cases: Cases) -> Bench:
+        """Return what is needed to judge a model on these cases."""
+        log = self.prepared.loaded.log
+        profiles = features.profiles(log, self.prepared.vocabulary, cases.users)
+        return Bench(cases, profiles, self.prepared.counts, self.exclude_seen)
+
+    def create(self) -> None:
+        """Make the run directory. Raises RunError if it holds a run already."""
+        if self.run is None:
+            return
+        check_free(self.run)
+        with atomic.explained(self.run):
+            self.run.mkdir(parents=True, exist_ok=True)
+        log = self.prepared.loaded.log
+        items.write(self.run / "items.tsv", log.item_ids, self.prepared.counts, log.titles)
+        checkpoint.save_config(self.run, self.config, self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the run needs to know beside its settings."""
+        return {
+            "source": self.source.to_dict(),
+            "protocol": self.protocol,
+            "exclude_seen": self.exclude_seen,
+            "sizes": self.prepared.task.sizes._asdict(),
+            "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
+        }
+
+    def restore(self) -> None:
+        """Take up the last state on disk; without one, training starts from the first step."""
+        assert self.run is not None
+        atomic.sweep(self.run)
+        if (self.run / "optimiser.safetensors").exists():
+            self.state, self.epochs = checkpoint.load_state(self.run)
+            if self.state.best_step:
+                self.best, _ = checkpoint.load_model(self.run)
+
+    def go(self, hooks: Hooks | None = None) -> Outcome:
+        """Train to the end, or until the hooks say stop; every epoch is on disk when reported."""
+        heard = hooks or Hooks()
+
+        def on_epoch(state: State, epoch: Epoch) -> None:
+            self.epochs.append(epoch)
+            if epoch.is_best:
+                self.best = copied(state.params)
+            self.save(state, epoch.is_best)
+            heard.on_epoch(epoch)
+
+        self.state = train(
+            self.prepared.task,
+            self.state,
+            self.config,
+            self.backend,
+            validate=self.validate,
+            on_step=heard.on_step,
+            on_epoch=on_epoch,
+            stop=heard.stop,
+        )
+        if self.state.losses[1]:  # stopped within an epoch
+            self.save(self.state, False)
+        step = self.state.moments.step
+        finished = step >= self.config.steps or out_of_patience(self.state, self.config)
+        return Outcome(self.model(), self.prepared, self.epochs, finished)
+
+    def save(self, state: State, is_best: bool) -> None:
+        """Write the model of a new best epoch first, then the state that names it."""
+        if self.run is None:
+            return
+        if is_best:
+            checkpoint.save_model(self.run, self.best, self.prepared.task.catalogue)
+        checkpoint.save_state(self.run, state, self.epochs)
+
+    def judge(self) -> dict[str, Any]:
+        """Return the final report on the test cases, as plain values."""
+        bench = self.bench(self.prepared.split.test)
+        reports, _, found = report(self.model(), bench, self.backend)
+        labels = planted_labels(self.prepared.loaded, bench.cases, self.config.window)
+        about = describe_interests(found, labels, stream(self.config.seed, "probe"))
+        words = {name: some.to_json() for name, some in reports.items()}
+        summary = {
+            "metrics": {"test": {name: some["metrics"] for name, some in words.items()}},
+            "cases": words["model"]["cases"],
+            "by_history_length": words["model"]["by_history_length"],
+            "interests": about,
+            "best_step": self.state.best_step,
+            "epochs": [epoch._asdict() for epoch in self.epochs],
+        }
+        if self.run is not None:
+            atomic.write_json(self.run / "report.json", summary)
+        return summary
+
+
+def check_free(run: Path) -> None:
+    """Raise RunError if a run lies there already, before anything expensive is done."""
+    if (run / "config.json").exists():
+        todo = "choose another --out, or go on with --resume"
+        raise RunError(say(str(run), "no run there", "one", todo))
+
+
+def resume(run: Path) -> Trainer:
+    """Return the trainer of a run directory at its last state on disk, the log read again."""
+    config, facts = checkpoint.load_config(run)
+    source = Source(facts["source"]["place"], facts["source"]["options"])
+    trainer = Trainer(source, source.read(), facts["protocol"], config, run, facts["exclude_seen"])
+    if trainer.facts()["sizes"] != facts["sizes"]:
+        todo = "the log has changed since: train anew"
+        got = trainer.facts()["sizes"]
+        raise RunError(say(f"{run}: data", str(facts["sizes"]), got, todo))
+    trainer.restore()
+    return trainer
+
+
+def planted_labels(loaded: Loaded, cases: Cases, window: int) -> Ints | None:
+    """Return the planted interest of each behaviour given to routing (C, L), where it is known."""
+    planted = loaded.planted
+    if planted is None:
+        return None
+    lengths = cases.histories.lengths
+    rows = [planted.row(int(u))[:n] for u, n in zip(cases.users, lengths, strict=True)]
+    labels, _ = lay_out_histories(Ragged.of(rows), window)
+    return labels
+
+
+def copied(params: Params) -> Params:
+    """Return parameters that later steps do not change."""
+    return unflatten({name: x.copy() for name, x in flatten(params).items()})

@@ -1,0 +1,170 @@
+"""A trained model that answers: for histories it has never seen, as for users of its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref import checkpoint, ranking
+from mindref.data.log import InteractionLog, Ints, Ragged
+from mindref.errors import ConfigError, DataError, RunError, say
+from mindref.models.serving import Interests, Model, interests, item_matrix
+from mindref.recommender import features
+from mindref.recommender import items as catalogue_file
+from mindref.recommender.features import Vocabulary
+from mindref.recommender.items import Items
+from mindref.recommender.run import Trainer
+from mindref.recommender.source import Source
+from mindref.shapes import Array
+
+
+class Recommendation(NamedTuple):
+    """An item of a list, and the interest that brought it."""
+
+    item: str  # external id
+    title: str  # empty where unknown
+    score: float
+    interest: int  # from 0
+
+
+class Served:
+    """A model with its catalogue; the log is read only when a user is asked for by id."""
+
+    def __init__(
+        self,
+        model: Model,
+        items: Items,
+        vocabulary: Vocabulary,
+        source: Source,
+        log: InteractionLog | None = None,
+        run: Path | None = None,
+    ) -> None:
+        self.model, self.items, self.vocabulary = model, items, vocabulary
+        self.source, self.run = source, run
+        self._log = log
+        self.dense = {name: i for i, name in enumerate(items.ids)}
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> Served:
+        """Return what a finished training serves."""
+        log = trainer.prepared.loaded.log
+        titles = list(log.titles) if log.titles is not None else [""] * len(log.item_ids)
+        items = Items(list(log.item_ids), trainer.prepared.counts.tolist(), titles)
+        vocabulary = trainer.prepared.vocabulary
+        return cls(trainer.model(), items, vocabulary, trainer.source, log, trainer.run)
+
+    @classmethod
+    def load(cls, run: Path) -> Served:
+        """Return what a run directory serves. Raises RunError for a damaged or foreign one."""
+        config, facts = checkpoint.load_config(run)
+        params, catalogue = checkpoint.load_model(run)
+        items = catalogue_file.read(run / "items.tsv")
+        if len(items.ids) != len(catalogue.rows):
+            got = f"{len(items.ids)} in items.tsv"
+            raise RunError(say(str(run), f"{len(catalogue.rows)} items", got, "train anew"))
+        vocabulary = Vocabulary(facts["user_features"])
+        source = Source(facts["source"]["place"], facts["source"]["options"])
+        return cls(Model(params, catalogue, config), items, vocabulary, source, run=run)
+
+    @property
+    def log(self) -> InteractionLog:
+        """The log of the run, read on first use."""
+        if self._log is None:
+            self._log = self.source.read().log
+        return self._log
+
+    @cached_property
+    def item_vectors(self) -> Array:
+        """Vectors of all items (N, D)."""
+        return item_matrix(self.model)
+
+    @cached_property
+    def users(self) -> dict[str, int]:
+        """External user id -> dense id in the log."""
+        return {name: i for i, name in enumerate(self.log.user_ids)}
+
+    def encode(self, histories: Iterable[Sequence[str]]) -> tuple[Ragged, list[str]]:
+        """Return histories as dense ids without unknown items, and the unknown ones."""
+        rows, unknown = [], []
+        for history in histories:
+            known = [self.dense.get(str(item), -1) for item in history]
+            unknown += [str(item) for item, i in zip(history, known, strict=True) if i < 0]
+            rows.append([i for i in known if i >= 0])
+        return Ragged.of(rows), unknown
+
+    def unknown_profile(self, cases: int) -> Ints:
+        """Return profiles of users of whom nothing is known (C, G)."""
+        starts = list(self.vocabulary.starts.values())
+        return np.tile(np.array(starts, np.int64), (cases, 1))
+
+    def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
+        """Return the interests of histories of item ids."""
+        rows, _ = self.encode(histories)
+        return interests(self.model, rows, self.unknown_profile(len(rows)))
+
+    def of_users(self, names: Sequence[str]) -> tuple[Ragged, Ints]:
+        """Return histories and profiles of users of the log. Raises DataError for an unknown one."""
+        missing = [name for name in names if name not in self.users]
+        if missing:
+            got = f"{', '.join(missing[:5])}"
+            todo = "give a history of items instead; no user needs to be known"
+            raise DataError(
+                say("user", f"one of the {len(self.users)} users of the log", got, todo)
+            )
+        dense = np.array([self.users[name] for name in names], np.int64)
+        rows = [[self.log.item_ids[i] for i in self.log.events.row(int(u))] for u in dense]
+        encoded, _ = self.encode(rows)
+        return encoded, features.profiles(self.log, self.vocabulary, dense)
+
+    def recommend(
+        self,
+        history: Sequence[str] | None = None,
+        n: int = 10,
+        *,
+        user: str | None = None,
+        exclude_seen: bool = True,
+    ) -> list[Recommendation]:
+        """Return the n best items for a history or a user, exactly, best first."""
+        if (history is None) == (user is None):
+            raise ConfigError(say("recommend", "a history or a user", "both or neither"))
+        if user is not None:
+            rows, profile = self.of_users([user])
+        else:
+            rows, _ = self.encode([history or []])
+            profile = self.unknown_profile(1)
+        found = interests(self.model, rows, profile)
+        ranked = ranking.top_n(
+            found.vectors,
+            found.active,
+            self.item_vectors,
+            n=n,
+            exclude=rows if exclude_seen else None,
+            score=self.model.config.score,
+        )
+        return self.listed(ranked, 0)
+
+    def similar_items(self, item: str, n: int = 10) -> list[Recommendation]:
+        """Return the n items nearest to an item by cosine. Raises DataError for an unknown item."""
+        if str(item) not in self.dense:
+            raise DataError(say("item", "an id of the catalogue", repr(item)))
+        dense = self.dense[str(item)]
+        length = np.linalg.norm(self.item_vectors, axis=1, keepdims=True)
+        units = self.item_vectors / np.where(length > 0, length, 1)
+        query = units[dense][None, None]
+        itself = Ragged.of([[dense]])
+        return self.listed(
+            ranking.top_n(query, np.ones((1, 1), bool), units, n=n, exclude=itself), 0
+        )
+
+    def listed(self, ranked: Any, case: int) -> list[Recommendation]:
+        """Return one list of a ranking with external ids and titles."""
+        rows = zip(ranked.items[case], ranked.scores[case], ranked.interests[case], strict=True)
+        return [
+            Recommendation(self.items.ids[i], self.items.titles[i], float(score), int(interest))
+            for i, score, interest in rows
+            if i >= 0
+        ]
