@@ -1,0 +1,59 @@
+"""Make the status table of specs/README.md: python -m tests.status --write."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+from tests import pages
+
+INDEX = pages.SPECS / "README.md"
+BEGIN, END = "<!-- status: begin -->", "<!-- status: end -->"
+
+
+def table() -> str:
+    """Return one line a page: rules by force, tests that cite them, mistakes planted against them."""
+    from tests.test_mirror import cited_by_code, cited_by_tests
+
+    tests, code, planted = cited_by_tests(), cited_by_code(), mistakes()
+    lines = [
+        "| page | must | should | may | rules with a test | rules at a line of code | planted mistakes |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for page in reading_order():
+        rules = pages.rules(page)
+        force = Counter(rules.values())
+        shares = [sum(rule in cited for rule in rules) for cited in (tests, code)]
+        numbers = [force["must"], force["should"], force["may"], *shares]
+        numbers.append(sum(planted[rule] for rule in rules))
+        lines.append(f"| [{page}]({page}.md) | " + " | ".join(map(str, numbers)) + " |")
+    return "\n".join(lines)
+
+
+def reading_order() -> list[str]:
+    """Return the pages in the order of the numbered list of the index."""
+    return re.findall(r"^\d+\. \[([a-z_]+)\]", INDEX.read_text(encoding="utf-8"), re.M)
+
+
+def mistakes() -> Counter[str]:
+    """Count the planted mistakes of each rule."""
+    folder = Path(__file__).parent / "sabotage"
+    files = [tomllib.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.toml")]
+    return Counter(row["rule"] for file in files for row in file["sabotage"])
+
+
+def write() -> None:
+    """Put the table between its marks."""
+    text = INDEX.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN)
+    tail = rest.split(END)[1]
+    INDEX.write_text(f"{head}{BEGIN}\n{table()}\n{END}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--write"]:
+        sys.exit("usage: python -m tests.status --write")
+    write()

@@ -1,0 +1,96 @@
+"""Imports follow the data; importing mindref or asking for help loads nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "mindref"
+
+# what a layer may import, beside itself; in the order of the data flow
+LAYERS = [
+    {"errors"},
+    {"config", "atomic"},
+    {"shapes"},
+    {"data"},
+    {"ops"},
+    {"conformance"},
+    {"backend"},
+    {"models"},
+    {"optimiser"},
+    {"train"},
+    {"checkpoint"},
+    {"metrics"},
+    {"ranking"},
+    {"health"},
+    {"evaluate"},
+    {"recall"},
+    {"recommender"},
+    {"cli"},
+    {"__main__", "__init__"},
+]
+DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    """Return the top-level module or folder that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Return the rooms of mindref that a file imports, anywhere in it."""
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        rooms |= {n.split(".")[1] for n in names if n.startswith("mindref.")}
+    return rooms - {"__version__"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_layers_before_it(path: Path) -> None:
+    assert room(path) in DEPTH, f"give {room(path)} a place in LAYERS"
+    for other in imported(path) - {room(path)}:
+        assert DEPTH[other] < DEPTH[room(path)], f"{room(path)} imports {other}"
+
+
+def test_data_and_recall_never_see_a_model() -> None:
+    for path in MODULES:
+        if room(path) in ("data", "recall", "ranking", "metrics", "health"):
+            assert not imported(path) & {"models", "ops", "backend", "train"}, path
+
+
+def test_operators_see_no_configuration() -> None:
+    for path in MODULES:
+        if room(path) == "ops":
+            assert imported(path) <= {"ops", "shapes", "errors"}, path
+
+
+@pytest.mark.parametrize("code", ["import mindref", "from mindref.cli import main; main(['--help'])"])
+def test_importing_or_helping_loads_nothing_heavy(code: str) -> None:
+    heavy = ["numba", "scipy", "annoy", "pyarrow", "torch", "jax", "hypothesis", "pytest"]
+    script = f"""
+import sys
+try:
+    {code}
+except SystemExit:
+    pass
+print([name for name in {heavy} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_no_module_is_empty_and_none_has_outgrown_its_room() -> None:
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        assert ast.get_docstring(ast.parse(text)), f"{path} says nothing of itself"
+        assert text.count("\n") <= 300, f"{path} wants a new room"

@@ -1,0 +1,110 @@
+"""Pages, code and tests mirror one another: stems, labels, parts of a page, the status table."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from mindref.ops import OPS
+from tests import pages, status
+
+REPOSITORY = Path(__file__).parent.parent
+PARTS = [
+    "Source and where we differ",
+    "Inputs and outputs",
+    "Rules",
+    "Forward",
+    "Backward",
+    "Special cases",
+    "Worked example",
+    "Errors",
+    "History",
+]
+LABEL = re.compile(r"\b([a-z_]+-R\d+)\b")
+
+
+@cache
+def cited_by_tests() -> dict[str, set[str]]:
+    """Return rule -> test files that carry `@pytest.mark.rules(rule)`."""
+    cited: dict[str, set[str]] = defaultdict(set)
+    for path in sorted((REPOSITORY / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.rules":
+                for argument in node.args:
+                    assert isinstance(argument, ast.Constant), f"{path}: a label must be literal"
+                    cited[argument.value].add(str(path.relative_to(REPOSITORY)))
+    return cited
+
+
+def cited_by_code() -> dict[str, set[str]]:
+    """Return rule -> files of the package that name it."""
+    cited: dict[str, set[str]] = defaultdict(set)
+    for path in sorted((REPOSITORY / "mindref").rglob("*.py")):
+        for label in LABEL.findall(expand(path.read_text(encoding="utf-8"))):
+            cited[label].add(str(path.relative_to(REPOSITORY)))
+    return cited
+
+
+def expand(text: str) -> str:
+    """Write `x-R2, R6` out as `x-R2, x-R6`."""
+    return re.sub(
+        r"\b([a-z_]+)(-R\d+)((?:, R\d+)+)",
+        lambda m: m[1] + m[2] + m[3].replace(", ", f", {m[1]}-"),
+        text,
+    )
+
+
+def all_rules() -> set[str]:
+    return {rule for page in pages.names() for rule in pages.rules(page)}
+
+
+def test_every_operator_has_its_page_module_and_test() -> None:
+    for stem in OPS:
+        for path in (f"specs/{stem}.md", f"mindref/ops/{stem}.py", f"tests/ops/test_{stem}.py"):
+            assert (REPOSITORY / path).is_file(), f"{stem} lacks {path}"
+
+
+def test_every_rule_is_cited_by_a_test_and_every_citation_is_a_rule() -> None:
+    cited = set(cited_by_tests())
+    assert cited == all_rules(), f"no test: {all_rules() - cited}; no rule: {cited - all_rules()}"
+
+
+def test_every_rule_stands_at_a_line_of_code_and_every_label_there_is_a_rule() -> None:
+    cited = set(cited_by_code())
+    assert cited == all_rules(), f"no line: {all_rules() - cited}; no rule: {cited - all_rules()}"
+
+
+@pytest.mark.parametrize("page", pages.names())
+def test_a_page_has_its_parts_in_order(page: str) -> None:
+    text = pages.text(page)
+    assert text.startswith(f"# {page}\n")
+    assert re.findall(r"^## (.*)$", text, re.M) == PARTS
+
+
+@pytest.mark.parametrize("page", pages.names())
+def test_rules_are_numbered_without_gaps(page: str) -> None:
+    labels = list(pages.rules(page))
+    assert labels == [f"{page}-R{i + 1}" for i in range(len(labels))]
+    assert labels, "a page without rules says nothing"
+    assert set(LABEL.findall(pages.text(page))) <= all_rules()
+
+
+@pytest.mark.parametrize("page", pages.names())
+def test_a_page_has_a_worked_example(page: str) -> None:
+    assert pages.examples(page)
+
+
+def test_the_reading_order_names_every_page_once() -> None:
+    index = (REPOSITORY / "specs" / "README.md").read_text(encoding="utf-8")
+    order = re.findall(r"^\d+\. \[([a-z_]+)\]\(\1\.md\)", index, re.M)
+    assert sorted(order) == pages.names()
+
+
+def test_the_status_table_is_the_one_that_its_command_makes() -> None:
+    index = (REPOSITORY / "specs" / "README.md").read_text(encoding="utf-8")
+    assert status.table() in index, "run: python -m tests.status --write"
