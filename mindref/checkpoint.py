@@ -10,12 +10,15 @@
 
 Every file is written whole or not at all. The order matters: the model of a new best epoch is
 written before the state that names it, so a kill between the two is mended by running that epoch
-again, which gives the same bytes.
+again, which gives the same bytes. A run without a state is one that has not begun: with
+config.json alone, resuming trains it from the first step.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,35 +29,75 @@ import numpy.typing as npt
 from mindref import optimiser
 from mindref.atomic import write_bytes, write_json, write_text
 from mindref.config import Config
-from mindref.errors import MindrefError, RunError, say
+from mindref.errors import RunError, say
 from mindref.models.parameters import Catalogue, Params, flatten, unflatten
 from mindref.train import Epoch, State
 
 Numbers = npt.NDArray[Any]
 
 FORMAT = 1  # of the run directory; raised when an older mindref could not read a newer run
+HEADER = "mindref"  # the key of our words in the header of a file of arrays
+MODEL, STATE = "model.safetensors", "optimiser.safetensors"
+FACTS = {  # what config.json holds beside the settings
+    "source": dict,
+    "protocol": str,
+    "exclude_seen": bool,
+    "sizes": dict,
+    "user_features": dict,
+    "log": str,
+}
 
 
-def save_arrays(path: Path, arrays: Mapping[str, Numbers], header: dict[str, str]) -> None:
-    """Write arrays as safetensors, contiguous ones only, since the library garbles all others."""
+def save_arrays(path: Path, arrays: Mapping[str, Numbers], words: Mapping[str, Any]) -> None:
+    """Write arrays as safetensors, contiguous ones only, since the library garbles all others.
+
+    words: values for JSON, kept under one key of the header, as the library shuffles several.
+    """
     from safetensors.numpy import save
 
     contiguous = {name: np.ascontiguousarray(x) for name, x in arrays.items()}
-    write_bytes(path, save(contiguous, metadata=header))
+    header = json.dumps({**words, "sha256": digest(contiguous)})
+    write_bytes(path, save(contiguous, metadata={HEADER: header}))
 
 
-def load_arrays(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the arrays and the header of a safetensors file. Raises RunError naming the file."""
+def load_arrays(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arrays and the words of a file of ours. Raises RunError naming the file."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118  # not a mapping
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+            words = json.loads((file.metadata() or {})[HEADER])
+            check_format(path, words["format"])
+        if words["sha256"] != digest(arrays):
+            raise ValueError("numbers that were not written so")
     except FileNotFoundError:
-        raise RunError(say(str(path), "a file", "none", "is this a run directory?")) from None
-    except (SafetensorError, OSError) as error:
-        todo = "the file is damaged: resume or repeat the training"
-        raise RunError(say(str(path), "a safetensors file", error, todo)) from error
+        raise RunError(say(str(path), "a file", "none", anew(path.parent))) from None
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+        got = f"{type(error).__name__}: {error}"
+        raise RunError(say(str(path), "a file of mindref", got, anew(path.parent))) from error
+    return arrays, words
+
+
+def digest(arrays: Mapping[str, Numbers]) -> str:
+    """Return the sha256 of contiguous arrays, without which flipped bits would go unnoticed."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        found.update(f"{name} ".encode())
+        found.update(arrays[name].data)
+    return found.hexdigest()
+
+
+def anew(run: Path) -> str:
+    """Return what to do about a run whose arrays are lost: train it again in its place."""
+    again = f"mindref train --resume {shlex.quote(str(run))} trains again from the first step"
+    return f"without {STATE} in the folder, {again}"
+
+
+def check_format(path: Path, found: object) -> None:
+    """Raise RunError for what another version of mindref, or something else, wrote."""
+    if found != FORMAT:
+        raise RunError(say(str(path), f"format {FORMAT}", found, "use the mindref that wrote it"))
 
 
 def save_model(run: Path, params: Params, catalogue: Catalogue) -> None:
@@ -64,18 +107,19 @@ def save_model(run: Path, params: Params, catalogue: Catalogue) -> None:
         "catalogue.rows": catalogue.rows,
         "catalogue.weights": catalogue.weights,
     }
-    save_arrays(run / "model.safetensors", arrays, {"format": str(FORMAT)})
+    save_arrays(run / MODEL, arrays, {"format": FORMAT})
 
 
 def load_model(run: Path) -> tuple[Params, Catalogue]:
-    """Read the parameters that are served."""
-    arrays, _ = load_arrays(run / "model.safetensors")
+    """Read the parameters that are served. Raises RunError for a damaged or foreign file."""
+    path = run / MODEL
+    arrays, _ = load_arrays(path)
     try:
         catalogue = Catalogue(arrays.pop("catalogue.rows"), arrays.pop("catalogue.weights"))
         return unflatten(arrays), catalogue
     except KeyError as error:
-        what = f"no array {error}"
-        raise RunError(say(str(run / "model.safetensors"), "a model of mindref", what)) from error
+        got = f"no array {error}"
+        raise RunError(say(str(path), "a model of mindref", got, anew(run))) from error
 
 
 def save_state(run: Path, state: State, epochs: list[Epoch]) -> None:
@@ -91,20 +135,19 @@ def save_state(run: Path, state: State, epochs: list[Epoch]) -> None:
         "waited": state.waited,
         "losses": list(state.losses),
     }
-    header = {"state": json.dumps(words), "epochs": json.dumps([e._asdict() for e in epochs])}
-    lines = [json.dumps(epoch._asdict()) + "\n" for epoch in epochs]
+    history = [epoch._asdict() for epoch in epochs]
+    lines = [json.dumps(epoch) + "\n" for epoch in history]
     write_text(run / "metrics.jsonl", "".join(lines))
-    save_arrays(run / "optimiser.safetensors", arrays, header)
+    save_arrays(run / STATE, arrays, {**words, "epochs": history})
     write_json(run / "state.json", words)
 
 
 def load_state(run: Path) -> tuple[State, list[Epoch]]:
     """Read what `save_state` wrote. Raises RunError for a damaged or foreign file."""
-    path = run / "optimiser.safetensors"
-    arrays, header = load_arrays(path)
+    path = run / STATE
+    arrays, words = load_arrays(path)
     try:
-        words = json.loads(header["state"])
-        epochs = [Epoch(**epoch) for epoch in json.loads(header["epochs"])]
+        epochs = [Epoch(**epoch) for epoch in words["epochs"]]
         parts: dict[str, dict[str, Any]] = {"params": {}, "first": {}, "second": {}}
         for name, x in arrays.items():
             part, _, rest = name.partition(".")
@@ -118,9 +161,25 @@ def load_state(run: Path) -> tuple[State, list[Epoch]]:
             words["waited"],
             (words["losses"][0], words["losses"][1]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(say(str(path), "a state of mindref", f"{error!r}")) from error
+    except (LookupError, TypeError, ValueError) as error:
+        raise RunError(say(str(path), "a state of mindref", f"{error!r}", anew(run))) from error
     return state, epochs
+
+
+def check_fits(run: Path, state: State, fresh: State) -> None:
+    """Raise RunError unless a loaded state has the arrays that this run would begin with."""
+    for here, there in zip(tables(state), tables(fresh), strict=True):
+        found = {name: (x.shape, x.dtype.name) for name, x in here.items()}
+        wanted = {name: (x.shape, x.dtype.name) for name, x in there.items()}
+        if found != wanted:
+            name = next(n for n in {**wanted, **found} if wanted.get(n) != found.get(n))
+            where, got = f"{run / STATE}: {name}", found.get(name, "none")
+            raise RunError(say(where, str(wanted.get(name, "none")), got, anew(run)))
+
+
+def tables(state: State) -> tuple[Mapping[str, Numbers], ...]:
+    """Return the arrays of a state: parameters, first and second moments."""
+    return flatten(state.params), state.moments.first, state.moments.second
 
 
 def save_config(run: Path, config: Config, facts: Mapping[str, Any]) -> None:
@@ -133,14 +192,15 @@ def load_config(run: Path) -> tuple[Config, dict[str, Any]]:
     path = run / "config.json"
     try:
         words = json.loads(path.read_text(encoding="utf-8"))
-        found, settings = words.pop("format"), words.pop("settings")
+        check_format(path, words.pop("format"))
+        config = Config.of("default", words.pop("settings"))
+        for name, kind in FACTS.items():
+            if not isinstance(words[name], kind):
+                raise ValueError(f"{name} is {words[name]!r}")
     except FileNotFoundError:
-        raise RunError(say(str(run), "a run directory", "no config.json in it")) from None
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise RunError(say(str(path), "the configuration of a run", f"{error!r}")) from error
-    if found != FORMAT:
-        raise RunError(say(str(path), f"format {FORMAT}", found, "use the mindref that wrote it"))
-    try:
-        return Config.of("default", settings), words
-    except MindrefError as error:
-        raise RunError(f"{path}: {error}") from error
+        todo = "name the folder that mindref train made"
+        raise RunError(say(str(run), "a run directory", "no config.json in it", todo)) from None
+    except (OSError, LookupError, ValueError, AttributeError, TypeError) as error:
+        got, todo = f"{type(error).__name__}: {error}", "train anew in another folder"
+        raise RunError(say(str(path), "the configuration of a run", got, todo)) from error
+    return config, words

@@ -38,8 +38,8 @@ class Config:
     interests: int = number(4, 1, 64, "K, the most interests a user has")
     width: int = number(64, 1, 4096, "d, width of items and interests")
     window: int = number(10, 1, 10_000, "L, most recent behaviours given to routing")
-    iterations: int = number(3, 1, 100, "r, rounds of routing")
-    sigma: float = number(1.0, 0, 1e6, "standard deviation of the initial logits")
+    iterations: int = number(6, 1, 100, "r, rounds of routing")
+    sigma: float = number(0.1, 0, 1e6, "standard deviation of the initial logits")
     logits: str = choice(
         "keyed", ("keyed", "fixed", "per_call"), "how initial logits are drawn (specs/routing.md)"
     )
@@ -72,19 +72,19 @@ class Config:
         "event", ("event", "user"), "training cuts uniform over events or over users"
     )
     batch: int = number(512, 1, 1_000_000, "samples of a step")
-    steps: int = number(8000, 1, 1_000_000_000, "steps of training at the most")
+    steps: int = number(3000, 1, 1_000_000_000, "steps of training at the most")
     learning_rate: float = number(5e-3, 0, 100, "of Adam at the first step")
     decay: str = choice("linear", ("linear", "none"), "learning rate over the steps")
     beta1: float = number(0.9, 0, 0.999999, "Adam: decay of the first moment")
     beta2: float = number(0.999, 0, 0.9999999, "Adam: decay of the second moment")
     epsilon: float = number(1e-8, 1e-30, 1, "Adam: added to the root of the second moment")
-    evaluate_every: int = number(1000, 1, 1_000_000_000, "steps of an epoch: validate and save")
+    evaluate_every: int = number(500, 1, 1_000_000_000, "steps of an epoch: validate and save")
     patience: int = number(
         0, 0, 1_000_000, "epochs without a better validation before stopping; 0: never"
     )
     metric: str = plain("hit_rate@50", "validation metric that chooses the best epoch")
     validation_users: int = number(
-        2000, 1, 1_000_000_000, "users of the validation set at the most"
+        10_000, 1, 1_000_000_000, "users of the validation set at the most"
     )
     seed: int = number(0, 0, 2**63 - 1, "of everything random")
     dtype: str = choice("float32", ("float32", "float64"), "type of parameters and arithmetic")
@@ -119,6 +119,8 @@ class Config:
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},  # model-R23
     "paper": {  # model-R24
+        "iterations": 3,
+        "sigma": 1.0,
         "last_relu": True,
         "routing_gradient": "all",
         "power": 2.0,

@@ -17,12 +17,11 @@ from mindref.data.splits import Cases
 from mindref.errors import DataError, ShapeError, say
 from mindref.metrics import Estimate
 from mindref.ranking import Ranked
+from mindref.tsv import escape
 
 AT = (10, 20, 50)
 # history lengths at which K' = floor(log2 n) steps, so that a bucket is a number of interests
 BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64)
-# metrics-R22: an id never ends a field or a line
-ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 class Report(NamedTuple):
@@ -112,8 +111,8 @@ def write_predictions(
     end or a backslash in an id is written as \\t, \\n, \\r or \\\\. The file appears whole or not
     at all. Raises RunError when it cannot be written.
     """
-    users = [user.translate(ESCAPES) for user in user_ids]
-    items = [item.translate(ESCAPES) for item in item_ids]
+    users = [escape(user) for user in user_ids]  # metrics-R22: an id never ends a field or a line
+    items = [escape(item) for item in item_ids]
     with atomic.writing(path) as stream:
         stream.write(b"user\trank\titem\tscore\tinterest\n")
         for user, ids, scores, interests in zip(users, *ranked, strict=True):

@@ -6,7 +6,8 @@ and step, so a run that was stopped and resumed ends in the same bytes as one th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from mindref.data.log import Ints, Ragged
 from mindref.data.negatives import Sampler, make_sampler
 from mindref.data.samples import Cuts, item_counts
 from mindref.data.streams import stream
-from mindref.errors import MindrefError, say
+from mindref.errors import BackendError, MindrefError, say
 from mindref.models import mind
 from mindref.models.logits import drawn, keyed_table, of_history
 from mindref.models.parameters import (
@@ -86,7 +87,7 @@ def train(
 
     After every epoch of `evaluate_every` steps (the last one may be shorter) `validate` is asked
     for the metric that chooses the best epoch, and `on_epoch` is given the state to save.
-    Raises Diverged when a loss is not finite.
+    Raises Diverged when a loss is not finite, BackendError for whatever a backend raises.
     """
     feed = Feed(task, config)
     while state.moments.step < config.steps and not out_of_patience(state, config) and not stop():
@@ -94,7 +95,8 @@ def train(
         state, loss = take_step(state, feed.batch(step), task.catalogue, config, backend)
         on_step(step + 1, loss)
         if (step + 1) % config.evaluate_every == 0 or step + 1 == config.steps:
-            state, epoch = judge(state, validate)
+            with answering(backend, f"validation after step {step + 1}"):
+                state, epoch = judge(state, validate)
             on_epoch(state, epoch)
     return state
 
@@ -104,12 +106,13 @@ def take_step(
 ) -> tuple[State, float]:
     """Take one step: loss, gradients, Adam. The arrays of `state` are changed in place."""
     step = state.moments.step
-    ops = backend.ops  # backend-R6
-    loss, saved = mind.loss(state.params, batch, catalogue, config, ops)
-    if not np.isfinite(loss):
-        todo = "lower --learning-rate; --resume goes on from the last epoch"
-        raise Diverged(say(f"step {step + 1}", "a finite loss", float(loss), todo))
-    gradients = flatten_gradients(mind.backward(saved, ops=ops))
+    with answering(backend, f"step {step + 1}"):
+        ops = backend.ops  # backend-R6
+        loss, saved = mind.loss(state.params, batch, catalogue, config, ops)
+        if not np.isfinite(loss):
+            todo = "lower --learning-rate; --resume goes on from the last epoch"
+            raise Diverged(say(f"step {step + 1}", "a finite loss", float(loss), todo))
+        gradients = flatten_gradients(mind.backward(saved, ops=ops))
     moments = optimiser.update(
         flatten(state.params),
         gradients,
@@ -123,6 +126,21 @@ def take_step(
     )
     total, count = state.losses
     return state._replace(moments=moments, losses=(total + float(loss), count + 1)), float(loss)
+
+
+@contextmanager
+def answering(backend: Backend, where: str) -> Iterator[None]:
+    """Turn whatever the operators of a stranger raise into a BackendError that says when."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
+            yield
+    except (MindrefError, MemoryError):
+        raise
+    except Exception as error:
+        if backend.name == "numpy":  # our own fault, to be reported as one
+            raise
+        got, todo = f"{type(error).__name__}: {error}", "choose another --backend"
+        raise BackendError(say(f"backend {backend.name}, {where}", "arrays", got, todo)) from error
 
 
 def judge(state: State, validate: Callable[[Params], float]) -> tuple[State, Epoch]:

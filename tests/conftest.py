@@ -19,14 +19,16 @@ settings.register_profile(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("long", settings.get_profile("default"), max_examples=500, derandomize=False)
+settings.register_profile(
+    "long", settings.get_profile("default"), max_examples=500, derandomize=False
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="500 examples a property, fresh ones")
-    parser.addoption("--rule", help="only tests that are marked with this rule, such as routing-R3")
-    parser.addoption("--sabotage", action="store_true", help="plant every mistake of tests/sabotage")
-    parser.addoption("--kill", action="store_true", help="kill training at twenty moments and resume")
+    parser.addoption("--rule", help="only tests marked with this rule, as routing-R3")
+    parser.addoption("--sabotage", action="store_true", help="plant the mistakes of tests/sabotage")
+    parser.addoption("--kill", action="store_true", help="kill a training twenty times, resume")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,12 +15,12 @@ BEGIN, END = "<!-- status: begin -->", "<!-- status: end -->"
 
 
 def table() -> str:
-    """Return one line a page: rules by force, tests that cite them, mistakes planted against them."""
+    """Return one line a page: rules by force, tests and code that cite them, planted mistakes."""
     from tests.test_mirror import cited_by_code, cited_by_tests
 
     tests, code, planted = cited_by_tests(), cited_by_code(), mistakes()
     lines = [
-        "| page | must | should | may | rules with a test | rules at a line of code | planted mistakes |",
+        "| page | must | should | may | with a test | at a line of code | planted mistakes |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for page in reading_order():

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "mindref"
 # what a layer may import, beside itself; in the order of the data flow
 LAYERS = [
     {"errors"},
-    {"config", "atomic"},
+    {"config", "atomic", "tsv"},
     {"shapes"},
     {"data"},
     {"ops"},
@@ -74,7 +74,9 @@ def test_operators_see_no_configuration() -> None:
             assert imported(path) <= {"ops", "shapes", "errors"}, path
 
 
-@pytest.mark.parametrize("code", ["import mindref", "from mindref.cli import main; main(['--help'])"])
+@pytest.mark.parametrize(
+    "code", ["import mindref", "from mindref.cli import main; main(['--help'])"]
+)
 def test_importing_or_helping_loads_nothing_heavy(code: str) -> None:
     heavy = ["numba", "scipy", "annoy", "pyarrow", "torch", "jax", "hypothesis", "pytest"]
     script = f"""
@@ -85,7 +87,8 @@ except SystemExit:
     pass
 print([name for name in {heavy} if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 

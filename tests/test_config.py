@@ -29,7 +29,9 @@ def presets_of_the_page() -> dict[str, list[Any]]:
 def value_of(cell: str) -> Any:
     word = cell.split(",")[0]
     known = {"true": True, "false": False, "infinity": math.inf}
-    return known[word] if word in known else int(word) if word.isdigit() else word
+    if word in known:
+        return known[word]
+    return float(word) if word.replace(".", "", 1).isdigit() else word
 
 
 @pytest.mark.rules("model-R23")

@@ -7,20 +7,41 @@
 
 Commands print and decide nothing: what they do stands in mindref.recommender. Heavy imports are
 made inside the commands, so that `--help` answers at once.
+
+Exit codes: 0 success; 1 a result that failed; 2 usage or bad input, with one line that says what
+to do; 70 a bug of ours, with one line that says how to report it (MINDREF_TRACEBACK=1 in the
+environment shows the traceback instead); 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import click
 
 import mindref
-from mindref.errors import MindrefError
+from mindref.errors import MindrefError, say
 
 COMMANDS = ("train", "evaluate", "recall", "backends")
+
+
+class Gone(Exception):
+    """The reader of our output has gone, as `head` does."""
+
+
+@contextmanager
+def noticing() -> Iterator[None]:
+    """Raise Gone for a closed pipe, of which click would make exit code 1, a failed result."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise Gone from error
 
 
 class Lazy(click.Group):
@@ -37,6 +58,16 @@ class Lazy(click.Group):
         command: click.Command = importlib.import_module(f"mindref.cli.{name}").command
         return command
 
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """Read the arguments, and answer --help and --version."""
+        with noticing():
+            return super().make_context(*arguments, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with noticing():
+            return super().invoke(ctx)
+
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(mindref.__version__, prog_name="mindref")
@@ -47,20 +78,40 @@ def group() -> None:
     """
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; exit 0: success, 1: a result that failed, 2: bad input, 130: Ctrl-C."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and end the process with its exit code."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a title is no reason to fail
     try:
         code = group.main(arguments, prog_name="mindref", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        leave(code if isinstance(code, int) else 0)
+    except Gone:
+        leave(0)
     except click.exceptions.Abort:
-        click.echo("Stopped.", err=True)
-        sys.exit(130)
+        leave(130, "Stopped.")
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        leave(error.exit_code)
     except MindrefError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stderr.close()
-        sys.exit(0)
+        leave(2, f"Error: {error}")
+    except MemoryError as error:
+        todo = "lower --batch, --negatives, --window or --width"
+        leave(2, f"Error: {say('memory', 'room for the arrays', error or 'none', todo)}")
+    except Exception as error:
+        if os.environ.get("MINDREF_TRACEBACK") == "1":
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        how = "please report it, with what the same command shows under MINDREF_TRACEBACK=1"
+        leave(70, f"Error: {what}; this is a bug in mindref: {how}")
+
+
+def leave(code: int, line: str = "") -> NoReturn:
+    """End the process; what is left in a stream whose reader has gone is dropped."""
+    for stream, text in ((sys.stdout, ""), (sys.stderr, line)):
+        try:
+            if text:
+                click.echo(text, file=stream)
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)

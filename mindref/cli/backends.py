@@ -23,6 +23,9 @@ def command(as_json: bool) -> None:
             rows.append({"name": name, "usable": True, **claims})
         except BackendError as error:
             rows.append({"name": name, "usable": False, "reason": str(error)})
+        except Exception as error:  # a stranger's code may raise anything
+            reason = f"{type(error).__name__}: {error}"
+            rows.append({"name": name, "usable": False, "reason": reason})
     if as_json:
         click.echo(json.dumps(rows))
         return

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mindref.cli.reading import reading_of, reading_options
-from mindref.cli.settings import json_option, set_threads, threads_option
+from mindref.cli.settings import check_writable, json_option, set_threads, threads_option
 from mindref.cli.train import PROTOCOLS
 from mindref.errors import ConfigError, say
 
@@ -58,6 +58,7 @@ def command(
     --include-seen.
     """
     set_threads(threads)
+    check_writable("--predictions", predictions)
     from mindref.recommender.again import evaluate_run
 
     lengths = numbers("--at", at)

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from mindref.atomic import write_text
+from mindref import atomic
+from mindref.tsv import escape
 
 if TYPE_CHECKING:
     from mindref.recommender.bulk import Answer, Answers
@@ -34,9 +35,10 @@ def write(stream: TextIO, answers: Answers, form: str) -> None:
 
 def save(path: Path, answers: Answers, form: str) -> None:
     """Write every list to a file, which appears whole or not at all."""
-    stream = io.StringIO()
-    write(stream, answers, form)
-    write_text(path, stream.getvalue())
+    with atomic.writing(path) as raw:
+        stream = io.TextIOWrapper(raw, "utf-8", errors="backslashreplace", newline="\n")
+        write(stream, answers, form)
+        stream.detach()  # flushed, and left to `writing` to close
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
@@ -55,8 +57,6 @@ def as_json(answer: Answer) -> dict[str, Any]:
 
 def rows(answer: Answer) -> list[str]:
     """Return a list as lines of TSV; tabs and line ends in ids and titles are escaped."""
-    from mindref.recommender.items import escape
-
     return [
         f"{escape(answer.user)}\t{rank}\t{escape(x.item)}\t{x.score:.6g}\t{x.interest}\t{escape(x.title)}\n"
         for rank, x in enumerate(answer.items, 1)
@@ -65,12 +65,12 @@ def rows(answer: Answer) -> list[str]:
 
 def table(stream: TextIO, answer: Answer) -> None:
     """Write a list for people: what the user had, then the items of each interest."""
-    who = f"user {answer.user}" if answer.user else "this history"
+    who = f"user {printable(answer.user)}" if answer.user else "this history"
     stream.write(f"{who}: {answer.length} behaviours, {answer.interests} interests\n")
     if answer.recent:
         stream.write(f"  most recent: {'; '.join(printable(x) for x in answer.recent)}\n")
     if answer.unknown:
-        stream.write(f"  not in the catalogue: {', '.join(answer.unknown)}\n")
+        stream.write(f"  not in the catalogue: {', '.join(map(printable, answer.unknown))}\n")
     ranked = list(enumerate(answer.items, 1))
     for interest in sorted({x.interest for x in answer.items}):
         stream.write(f"interest {interest}\n")

@@ -28,27 +28,30 @@ OPTIONS = (
         type=click.Choice(["auto", *FORMATS]),
         help="Form of the log [default: recognised].",
     ),
-    click.option("--user-column", metavar="C", help="Name or position (from 1) of the user."),
-    click.option("--item-column", metavar="C", help="Name or position of the item."),
-    click.option("--time-column", metavar="C", help="Name or position of the time."),
-    click.option("--title-column", metavar="C", help="Name or position of the item's title."),
+    click.option("--user", metavar="COL", help="Column of the user: a name, or a position from 1."),
+    click.option("--item", metavar="COL", help="Column of the item."),
+    click.option("--time", metavar="COL", help="Column of the time."),
+    click.option("--title", metavar="COL", help="Column of the item's title."),
     click.option(
-        "--item-feature-column",
-        metavar="NAME=C",
+        "--item-column",
+        metavar="NAME=COL",
         multiple=True,
         help="An item feature and its column; several times for several.",
     ),
     click.option(
-        "--user-feature-column",
-        metavar="NAME=C",
+        "--user-column",
+        metavar="NAME=COL",
         multiple=True,
         help="A user feature and its column; several times for several.",
     ),
     click.option(
-        "--keep", metavar="C=V,...", multiple=True, help="Keep only rows with these values."
+        "--keep", metavar="COL=V,...", multiple=True, help="Keep only rows with these values."
     ),
     click.option(
-        "--at-least", metavar="C=X", multiple=True, help="Keep only rows with at least this number."
+        "--at-least",
+        metavar="COL=X",
+        multiple=True,
+        help="Keep only rows with at least this number.",
     ),
     click.option(
         "--time-format",
@@ -60,8 +63,18 @@ OPTIONS = (
     click.option(
         "--header/--no-header", default=None, help="Whether the first line names the columns."
     ),
-    click.option("--item-file", type=FILE, help="Titles and features of items [default: beside]."),
-    click.option("--user-file", type=FILE, help="Features of users [default: beside the log]."),
+    click.option(
+        "--items",
+        "item_file",
+        type=FILE,
+        help="Titles and features of items [default: found beside the logs of known families].",
+    ),
+    click.option(
+        "--users",
+        "user_file",
+        type=FILE,
+        help="Features of users [default: found beside the logs of known families].",
+    ),
     click.option(
         "--max-bad-lines",
         type=click.IntRange(0),
@@ -87,11 +100,11 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def reading_of(given: dict[str, Any]) -> dict[str, Any]:
     """Take the options of reading out of `given`; return what the reader wants, as plain values."""
-    columns: dict[str, Any] = {kind: given.pop(f"{kind}_column") for kind in COLUMNS}
+    columns: dict[str, Any] = {kind: given.pop(kind) for kind in COLUMNS}
     columns |= {name: given.pop(name) for name in OTHERS}
     columns |= {
-        "item_features": pairs("--item-feature-column", given.pop("item_feature_column")),
-        "user_features": pairs("--user-feature-column", given.pop("user_feature_column")),
+        "item_features": pairs("--item-column", given.pop("item_column")),
+        "user_features": pairs("--user-column", given.pop("user_column")),
         "keep": {k: v.split(",") for k, v in pairs("--keep", given.pop("keep")).items()},
         "at_least": numbers("--at-least", given.pop("at_least")),
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mindref.cli.settings import json_option, set_threads, threads_option
+from mindref.cli.settings import check_writable, json_option, set_threads, threads_option
 from mindref.errors import ConfigError, say
 
 FORMATS = ("table", "tsv", "jsonl")
@@ -69,10 +69,12 @@ def command(
     if sum([user is not None, history is not None, all_users]) != 1:
         expected = "one of --user, --history, --all-users"
         raise ConfigError(say("recall", expected, "none or several"))
+    check_writable("--output", output)
     from mindref.cli import lists
     from mindref.recommender.bulk import recall
 
-    items = [word for word in history.split(",") if word] if history is not None else None
+    words = [word.strip() for word in (history or "").split(",")]
+    items = [word for word in words if word] if history is not None else None
     answers = recall(
         run,
         users=[user] if user is not None else None,

@@ -66,8 +66,8 @@ def metavar(default: Any) -> str | None:
 def config_of(preset: str | None, config_file: Path | None, given: dict[str, Any]) -> Config:
     """Return the settings: options of the command line, else the file, else the preset."""
     words = read_toml(config_file) if config_file is not None else {}
-    start = preset or words.pop("preset", "default")
-    words.pop("preset", None)
+    named = words.pop("preset", "default")
+    start = preset or named
     fields = {setting.name: setting for setting in dataclasses.fields(Config)}
     for name, value in given.items():
         if name in fields and value is not None:
@@ -82,6 +82,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(say(f"--config {path}", "a TOML file", error)) from error
+
+
+def check_writable(option: str, path: Path | None) -> None:
+    """Raise ConfigError, before all that is slow, unless something can be made at a path."""
+    if path is None or (path.exists() and not path.is_dir() and os.access(path, os.W_OK)):
+        return
+    above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ConfigError(say(option, "a place that can be written", path, f"look at {above}"))
 
 
 def set_threads(threads: int | None) -> None:

@@ -6,14 +6,17 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mindref.recommender.run import Hooks
 from mindref.train import Epoch
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class Stop:
@@ -83,7 +86,8 @@ def lines(config: Any, first: int, stop: Stop) -> Iterator[Hooks]:
     meter = Meter(config, first)
 
     def on_epoch(epoch: Epoch) -> None:
-        click.echo(epoch_line(config, epoch, meter), err=True)
+        with suppress(BrokenPipeError):  # nobody listens any more, which is no reason to stop
+            click.echo(epoch_line(config, epoch, meter), err=True)
 
     yield Hooks(meter.add, on_epoch, stop)
 
@@ -117,7 +121,6 @@ def epoch_line(config: Any, epoch: Epoch, meter: Meter) -> str:
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Mapping[str, float]]], cases: int) -> None:
     """Print one row per metric and one column per ranking, with 95 % intervals."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{cases} test cases, whole catalogue ranked; 95 % intervals by bootstrap")
@@ -127,7 +130,17 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Mapping[str, float]]], case
     for metric in next(iter(metrics.values())):
         cells = [written(metrics[name][metric]) for name in metrics]
         table.add_row(metric, *cells)
-    Console(width=None if sys.stdout.isatty() else 110).print(table)
+    show_table(table)
+
+
+def show_table(table: Table) -> None:
+    """Print a table through click, whose handling of a closed pipe is ours and not rich's."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    with console.capture() as drawn:
+        console.print(table)
+    click.echo(drawn.get(), nl=False)
 
 
 def written(estimate: Mapping[str, float]) -> str:
@@ -140,7 +153,7 @@ def interests_lines(about: Mapping[str, Any]) -> list[str]:
     """Return what is said of the health of interests."""
     if not about:
         return ["interests: nobody has two active ones, so there is nothing to compare"]
-    shares = ", ".join(f"{max(share, 0):.0%}" for share in about["share_by_rank"])
+    shares = ", ".join(f"{share + 0.0:.0%}" for share in about["share_by_rank"])
     out = [
         f"interests of {about['users']} users with two or more: mean pairwise cosine"
         f" {about['similarity']:.3f}; {about['effective']:.2f} in effect;"
@@ -158,7 +171,6 @@ def interests_lines(about: Mapping[str, Any]) -> list[str]:
 
 def history_table(buckets: Mapping[str, Mapping[str, float]]) -> None:
     """Print one row per length of history."""
-    from rich.console import Console
     from rich.table import Table
 
     names = [name for name in next(iter(buckets.values())) if name.startswith(("hit_rate", "ndcg"))]
@@ -167,4 +179,4 @@ def history_table(buckets: Mapping[str, Mapping[str, float]]) -> None:
         table.add_column(name, justify="right")
     for bucket, row in buckets.items():
         table.add_row(bucket, f"{row['cases']:.0f}", *[f"{row[name]:.4f}" for name in names])
-    Console(width=None if sys.stdout.isatty() else 110).print(table)
+    show_table(table)

@@ -11,6 +11,7 @@ import click
 
 from mindref.cli.reading import reading_of, reading_options
 from mindref.cli.settings import (
+    check_writable,
     config_of,
     json_option,
     set_threads,
@@ -20,8 +21,10 @@ from mindref.cli.settings import (
 from mindref.errors import ConfigError, say
 
 if TYPE_CHECKING:
+    from mindref.config import Config
     from mindref.recommender.run import Trainer
 
+PLAIN_NOTES = ("users", "items", "events", "lines")  # said in the first line, or of no interest
 PROTOCOLS = ("leave_last_out", "paper", "comirec", "global_time")
 
 
@@ -34,15 +37,12 @@ PROTOCOLS = ("leave_last_out", "paper", "comirec", "global_time")
     "--split",
     "protocol",
     type=click.Choice(PROTOCOLS),
-    default="leave_last_out",
-    show_default=True,
-    help="How the log is split into training, validation and test.",
+    help="How the log is split into training, validation and test [default: leave_last_out].",
 )
 @click.option(
     "--exclude-seen/--include-seen",
-    default=True,
-    show_default=True,
-    help="Rank only items that the user has not had, or all.",
+    default=None,
+    help="Rank only items that the user has not had, or all [default: exclude].",
 )
 @click.option(
     "--out",
@@ -53,7 +53,8 @@ PROTOCOLS = ("leave_last_out", "paper", "comirec", "global_time")
     "--resume",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="RUN",
-    help="Go on with a run that was stopped; its settings stay as they are.",
+    help="Go on with a run that was stopped; its settings stay as they are. --data says where its"
+    " log lies now, if it has moved.",
 )
 @settings_options
 @threads_option
@@ -61,8 +62,8 @@ PROTOCOLS = ("leave_last_out", "paper", "comirec", "global_time")
 @json_option
 def command(
     data: Path | None,
-    protocol: str,
-    exclude_seen: bool,
+    protocol: str | None,
+    exclude_seen: bool | None,
     out: Path | None,
     resume: Path | None,
     preset: str | None,
@@ -79,15 +80,25 @@ def command(
     on.
     """
     set_threads(threads)
+    reading = reading_of(given)
     if resume is not None:
-        reading = reading_of(given)
-        refuse_changes(given | reading, preset, config_file, data, out)
+        others = {"split": protocol, "exclude_seen": exclude_seen, "out": out, "preset": preset}
+        refuse_changes(others | {"config": config_file} | given, reading)
         from mindref.recommender.run import resume as taken_up
 
-        trainer = taken_up(resume)
-    else:
-        config = config_of(preset, config_file, given)
-        trainer = new_trainer(data, reading_of(given), protocol, config, out, exclude_seen)
+        return train(taken_up(resume, data), quiet, as_json)
+    config = config_of(preset, config_file, given)
+    if data is None and reading:
+        got = ", ".join(reading)
+        raise ConfigError(say("--data", "a log for the options of reading", f"none, but {got}"))
+    trainer = new_trainer(
+        data,
+        reading,
+        protocol or PROTOCOLS[0],
+        config,
+        out or next_free(Path("runs")),
+        exclude_seen is not False,
+    )
     return train(trainer, quiet, as_json)
 
 
@@ -95,16 +106,20 @@ def new_trainer(
     data: Path | None,
     reading: dict[str, Any],
     protocol: str,
-    config: Any,
-    out: Path | None,
+    config: Config,
+    run: Path,
     exclude_seen: bool,
 ) -> Trainer:
     """Check everything that can fail, read the log, and make the run directory."""
+    from mindref.backend import load
+    from mindref.recommender.judging import split_metric
     from mindref.recommender.run import Trainer, check_free
     from mindref.recommender.source import Source
 
-    run = out or next_free(Path("runs"))
     check_free(run)
+    check_writable("--out", run)
+    split_metric(config.metric)
+    load(config.backend)
     source = Source.of(data, reading)
     loaded = source.read()
     show_reading(loaded.log)
@@ -118,36 +133,53 @@ def train(trainer: Trainer, quiet: bool, as_json: bool) -> int:
     from mindref.cli import show
 
     step = trainer.state.moments.step
-    with show.listening() as stop, show.progress(trainer.config, step, quiet, stop) as hooks:
-        outcome = trainer.go(hooks)
-    if not outcome.finished:
-        step = trainer.state.moments.step
-        click.echo(
-            f"Stopped at step {step} of {trainer.config.steps}; all is saved."
-            f" Go on with: mindref train --resume {trainer.run}",
-            err=True,
-        )
-        return 130
-    summary = {"run": str(trainer.run), **trainer.judge()}
+    try:
+        with show.listening() as stop, show.progress(trainer.config, step, quiet, stop) as hooks:
+            outcome = trainer.go(hooks)
+        if not outcome.finished:
+            step = trainer.state.moments.step
+            return stopped(trainer, f"at step {step} of {trainer.config.steps}; all is saved")
+        summary = {"run": str(trainer.run), **trainer.judge()}
+    except KeyboardInterrupt:  # the second Ctrl-C, or one while the report is made
+        return stopped(trainer, "at once; the last epoch is saved")
     if as_json:
         click.echo(json.dumps(summary))
-        return 0
+    else:
+        show_report(trainer, summary)
+    return 0
+
+
+def stopped(trainer: Trainer, how: str) -> int:
+    """Say how to go on; return the exit code of what Ctrl-C ended."""
+    run = shlex.quote(str(trainer.run))
+    click.echo(f"Stopped {how}. Go on with: mindref train --resume {run}", err=True)
+    return 130
+
+
+def show_report(trainer: Trainer, summary: dict[str, Any]) -> None:
+    """Print the report for people, and what to do next."""
+    from mindref.cli import show
+
     show.metrics_table(summary["metrics"]["test"], summary["cases"])
     for line in show.interests_lines(summary["interests"]):
         click.echo(line)
     click.echo(f"run: {trainer.run} (best at step {summary['best_step']})")
     user = trainer.prepared.loaded.log.user_ids[int(trainer.prepared.split.test.users[0])]
-    click.echo(f"next: mindref recall {trainer.run} --user {shlex.quote(user)}")
-    return 0
+    words = shlex.join(["mindref", "recall", str(trainer.run), f"--user={user}"])
+    click.echo(f"next: {words}")
 
 
 def show_reading(log: Any) -> None:
-    """Say on standard error what was read, and what of it was damaged."""
-    notes = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in log.notes.items())
+    """Say on standard error what was read, and what of it was damaged or left out."""
     counts = (len(log.user_ids), len(log.item_ids), len(log.events.values))
-    words = "read {:,} users, {:,} items, {:,} events".format(*counts)
-    click.echo(words + (f" ({notes})" if notes else ""), err=True)
-    for line in getattr(log, "bad_lines", ()):
+    click.echo("read {:,} users, {:,} items, {:,} events".format(*counts), err=True)
+    said = {name: count for name, count in log.notes.items() if count and name not in PLAIN_NOTES}
+    if said:
+        words = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in said.items())
+        click.echo(f"  {words}", err=True)
+    if log.times is None:
+        click.echo("  no times: each user's events stand in the order of the file", err=True)
+    for line in log.bad_lines:
         click.echo(f"  damaged: {line}", err=True)
 
 
@@ -157,13 +189,9 @@ def next_free(folder: Path) -> Path:
     return folder / f"{max(taken, default=0) + 1:03d}"
 
 
-def refuse_changes(
-    given: dict[str, Any], preset: str | None, config_file: Path | None, *paths: Path | None
-) -> None:
+def refuse_changes(given: dict[str, Any], reading: dict[str, Any]) -> None:
     """Raise ConfigError when --resume comes with settings: they would not be those of the run."""
-    changed = [
-        f"--{name.replace('_', '-')}" for name, value in given.items() if value not in (None, ())
-    ]
-    if changed or preset or config_file or any(paths):
-        got = ", ".join(changed) or "--preset, --config, --data or --out"
+    changed = [f"--{name.replace('_', '-')}" for name, x in given.items() if x not in (None, ())]
+    if changed or reading:
+        got = ", ".join(changed) or "options of how the log is read"
         raise ConfigError(say("--resume", "no other settings", got, "they are those of the run"))

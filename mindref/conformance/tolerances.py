@@ -14,7 +14,7 @@ first is near 4e-15 times a seventh derivative and the second near 1e-12, so 1e-
 seventh derivatives up to 1e7, which four rounds of routing on standard normal inputs do reach."""
 
 SAME_MATH = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 2e-5}  # numerics-R6, R9
-"""Relative, for one formula evaluated in two orders: a few hundred roundings of the type."""
+"""Relative, for one formula evaluated in two orders: hundreds to thousands of roundings."""
 
 WORKED_EXAMPLE = 5e-7  # numerics-R9
 """Absolute, for the printed numbers of a page, which have six decimals after the point."""

@@ -21,5 +21,5 @@ PURPOSES = (
 
 
 def stream(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
-    """Return a fresh generator for this seed, purpose and index; the same three, the same numbers."""
+    """Return a fresh generator for this seed, purpose and index: the same three, the same draws."""
     return np.random.default_rng([seed, PURPOSES.index(purpose), index])

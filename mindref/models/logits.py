@@ -11,6 +11,8 @@ same vectors in any batch, order or process. The setting `logits` chooses:
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,6 +26,7 @@ def drawn(rng: np.random.Generator, shape: tuple[int, ...], sigma: float, dtype:
     return (sigma * rng.standard_normal(shape)).astype(dtype)  # routing-R14
 
 
+@lru_cache(maxsize=4)  # serving asks for the same table at every request
 def keyed_table(seed: int, items: int, interests: int, sigma: float, dtype: str) -> Array:
     """Return N(0, sigma^2) per item and interest (N, K), a function of seed, item and interest."""
     item = np.arange(items, dtype=np.uint64)[:, None]
@@ -32,7 +35,9 @@ def keyed_table(seed: int, items: int, interests: int, sigma: float, dtype: str)
         key = mix(mix(mix(np.array(seed, np.uint64)) ^ item) ^ interest)  # routing-R15
         first, second = uniform(mix(key ^ np.uint64(1))), uniform(mix(key ^ np.uint64(2)))
     normal = np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second)  # Box and Muller
-    return (sigma * normal).astype(dtype)
+    table = (sigma * normal).astype(dtype)
+    table.flags.writeable = False
+    return table
 
 
 def mix(words: Words) -> Words:

@@ -203,7 +203,7 @@ def join(capsules: Array, profile: Array) -> Array:
     users, interests_, _ = capsules.shape
     repeated = np.broadcast_to(profile[:, None], (users, interests_, profile.shape[1]))
     joined = np.concatenate([capsules, repeated], axis=2)  # model-R4
-    return joined.reshape(users * interests_, -1)
+    return joined.reshape(users * interests_, joined.shape[2])  # no -1: there may be no users
 
 
 def part(d_x: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:

@@ -152,7 +152,7 @@ def write(folder: Path, items: Array, kind: str, **facts: Any) -> None:
 
 def warning(reason: str) -> str:
     """Return the line that says why exact search stands in."""
-    return f"Annoy does not work here: {reason}; exact search is used. See: mindref doctor"
+    return f"Annoy does not work here: {reason}; exact search is used"
 
 
 def spread(queries: Array) -> Array:

@@ -12,7 +12,7 @@ MIND       the estimator: fit, save, load, interests, recommend, similar_items
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,10 @@ class MIND:
     ) -> MIND:
         """Train, judge on the test cases (`self.report`), and return self.
 
-        data is a path (`reading` goes to the reader), a DataFrame of any library (`reading` names
-        its columns: user, item, time), an InteractionLog, an array of user ids with `items` and
-        `times` beside it, or None for the built-in catalogue. `run` keeps all in a directory.
+        data is a path (`reading` goes to the reader), a DataFrame of any library or a mapping of
+        columns (`reading` names them: user, item, time), an InteractionLog, an array of user ids
+        with `items` and `times` beside it, or None for the built-in catalogue. `run` keeps all in a
+        directory.
         Raises DataError, ConfigError or RunError before the training starts.
         """
         source, loaded = open_data(data, items, times, reading)
@@ -79,7 +80,7 @@ class MIND:
         return self._served
 
     def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
-        """Return the interests of histories of item ids: vectors (C, K, D), active (C, K), and more.
+        """Return the interests of histories of item ids: vectors (C, K, D), active (C, K), more.
 
         Items that the catalogue does not know are left out.
         """
@@ -116,6 +117,8 @@ def load(run: str | Path) -> MIND:
 
 def open_data(data: Any, items: Any, times: Any, reading: dict[str, Any]) -> tuple[Source, Loaded]:
     """Return the source and the log of whatever `fit` was given."""
+    if data is None and items is not None:
+        raise ConfigError(say("fit: data", "users beside the items", "none"))
     if data is None or isinstance(data, str | Path):
         source = Source.of(data, reading)
         return source, source.read()
@@ -125,7 +128,7 @@ def open_data(data: Any, items: Any, times: Any, reading: dict[str, Any]) -> tup
 
     if items is not None:
         return Source(IN_MEMORY), Loaded(from_arrays(data, items, times))
-    if hasattr(data, "__getitem__") and (hasattr(data, "columns") or hasattr(data, "column_names")):
+    if isinstance(data, Mapping) or hasattr(data, "columns") or hasattr(data, "column_names"):
         return Source(IN_MEMORY), Loaded(from_dataframe(data, **reading))
     expected = "a path, a DataFrame, an InteractionLog, or users with items beside them"
     raise ConfigError(say("fit: data", expected, type(data).__name__))

@@ -40,6 +40,8 @@ def evaluate_run(
     config, facts = checkpoint.load_config(run)
     if max(at) > len(served.items.ids):
         raise ConfigError(say("--at", f"numbers up to {len(served.items.ids)} items", max(at)))
+    if data is None and reading:
+        raise ConfigError(say("data", "a log for the options of reading", "none"))
     if exclude_seen is None:
         exclude_seen = facts["exclude_seen"]
     loaded = (served.source if data is None else Source.of(data, reading)).read()

@@ -14,7 +14,7 @@ from mindref.data.splits import slices
 from mindref.data.streams import stream
 from mindref.errors import DataError, RunError, say
 from mindref.models.serving import interests
-from mindref.recall import Index, build_index, open_index
+from mindref.recall import ExactIndex, Index, build_index, open_index
 from mindref.recall import recommend as search
 from mindref.recall.build import MEASURED_FROM
 from mindref.recall.manifest import read
@@ -131,11 +131,14 @@ def index_of(served: Served, folder: Path, kind: str) -> Index:
         if answers(kind, index.kind, measured=read(folder).figures is not None, items=len(vectors)):
             return index
     seed = served.model.config.seed
-    return build_index(vectors, probes(served), directory=folder, kind=kind, seed=seed)
+    try:
+        return build_index(vectors, probes(served), directory=folder, kind=kind, seed=seed)
+    except RunError as error:  # a run that can be read only, say: what is asked for needs no file
+        return ExactIndex(vectors, f"{error}. No index is kept, and search is exact")
 
 
 def answers(asked: str, kind: str, *, measured: bool, items: int) -> bool:
-    """Return whether an index that is there is the one asked for; auto wants the measured choice."""
+    """Return whether an index that is there is the one asked for; auto wants a measured one."""
     if asked != "auto":
         return asked == kind
     return measured or (kind == "exact" and items < MEASURED_FROM)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from mindref.atomic import write_text
 from mindref.data.log import Ints
 from mindref.errors import RunError, say
+from mindref.tsv import escape, unescape
 
+TODO = "mindref train --resume RUN writes it again from the log"
 HEADER = "id\tdense\tcount\ttitle"
-ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-PLAIN = {written: char for char, written in ESCAPES.items()}
 
 
 class Items(NamedTuple):
@@ -25,20 +25,6 @@ class Items(NamedTuple):
     def label(self, item: int) -> str:
         """Return the title of an item, or its id where there is none."""
         return self.titles[item] or self.ids[item]
-
-
-def escape(text: str) -> str:
-    """Write tab, line end and backslash as two characters, so that a line stays a line."""
-    return "".join(ESCAPES.get(char, char) for char in text)
-
-
-def unescape(text: str) -> str:
-    """Undo `escape`."""
-    parts = text.split("\\\\")
-    for written, char in PLAIN.items():
-        if written != "\\\\":
-            parts = [part.replace(written, char) for part in parts]
-    return "\\".join(parts)
 
 
 def write(path: Path, ids: Sequence[str], counts: Ints, titles: Sequence[str] | None) -> None:
@@ -56,14 +42,16 @@ def read(path: Path) -> Items:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise RunError(say(str(path), "a readable file", error)) from error
+        raise RunError(say(str(path), "a readable file", error, TODO)) from error
     if lines[0] != HEADER or lines[-1] != "":
-        raise RunError(say(str(path), f"the header {HEADER!r} and a whole last line", lines[0]))
+        expected = f"the header {HEADER!r} and a whole last line"
+        raise RunError(say(str(path), expected, repr(lines[0]), TODO))
     items = Items([], [], [])
     for number, line in enumerate(lines[1:-1]):
         fields = line.split("\t")
         if len(fields) != 4 or fields[1] != str(number) or not fields[2].isdecimal():
-            raise RunError(say(f"{path}, line {number + 2}", "id, dense id, count, title", line))
+            where, expected = f"{path}, line {number + 2}", f"id, {number}, count, title"
+            raise RunError(say(where, expected, repr(line), TODO))
         items.ids.append(unescape(fields[0]))
         items.counts.append(int(fields[2]))
         items.titles.append(unescape(fields[3]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,12 +53,14 @@ def rank(
     return ranked, found
 
 
-def split_metric(name: str, items: int) -> tuple[str, int]:
-    """Return metric and N of `metric@N`. Raises ConfigError before any training."""
+def split_metric(name: str, items: int | None = None) -> tuple[str, int]:
+    """Return metric and N of `metric@N`, N up to the number of items. Raises ConfigError."""
     kind, _, at = name.partition("@")
-    if kind not in metrics.METRICS or not at.isdecimal() or not 1 <= int(at) <= items:
-        known = ", ".join(f"{metric}@N" for metric in metrics.METRICS)
-        raise ConfigError(say("metric", f"one of {known} with N from 1 to {items}", repr(name)))
+    whole = kind in metrics.METRICS and at.isdecimal() and int(at) >= 1
+    if not whole or (items is not None and int(at) > items):
+        known = " or ".join(f"{metric}@N" for metric in metrics.METRICS)
+        most = "" if items is None else f" to {items}, the items of the log"
+        raise ConfigError(say("metric", f"{known} with N from 1{most}", repr(name)))
     return kind, int(at)
 
 
@@ -114,5 +117,6 @@ def describe_interests(
         "effective": state.effective,
     }
     if planted is not None:
-        words["recovery"] = recovery(found.couplings, found.mask, planted, rng)._asdict()
+        with suppress(DataError):  # nobody has behaviours of two planted interests in the window
+            words["recovery"] = recovery(found.couplings, found.mask, planted, rng)._asdict()
     return words

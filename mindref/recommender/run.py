@@ -19,7 +19,7 @@ from mindref.models.serving import Model
 from mindref.recommender import features, items
 from mindref.recommender.judging import Bench, describe_interests, report, validator
 from mindref.recommender.prepared import Prepared, prepare, some_cases
-from mindref.recommender.source import Loaded, Source
+from mindref.recommender.source import Loaded, Source, fingerprint
 from mindref.train import Epoch, State, out_of_patience, start, train
 
 
@@ -79,9 +79,13 @@ class Trainer:
         check_free(self.run)
         with atomic.explained(self.run):
             self.run.mkdir(parents=True, exist_ok=True)
-        log = self.prepared.loaded.log
-        items.write(self.run / "items.tsv", log.item_ids, self.prepared.counts, log.titles)
+        self.write_items(self.run)
         checkpoint.save_config(self.run, self.config, self.facts())
+
+    def write_items(self, run: Path) -> None:
+        """Write the catalogue."""
+        log = self.prepared.loaded.log
+        items.write(run / "items.tsv", log.item_ids, self.prepared.counts, log.titles)
 
     def facts(self) -> dict[str, Any]:
         """Return what the run needs to know beside its settings."""
@@ -89,18 +93,21 @@ class Trainer:
             "source": self.source.to_dict(),
             "protocol": self.protocol,
             "exclude_seen": self.exclude_seen,
+            "log": fingerprint(self.prepared.loaded.log),
             "sizes": self.prepared.task.sizes._asdict(),
             "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
         }
 
-    def restore(self) -> None:
+    def restore(self, run: Path) -> None:
         """Take up the last state on disk; without one, training starts from the first step."""
-        assert self.run is not None
-        atomic.sweep(self.run)
-        if (self.run / "optimiser.safetensors").exists():
-            self.state, self.epochs = checkpoint.load_state(self.run)
+        atomic.sweep(run)
+        self.write_items(run)
+        if (run / checkpoint.STATE).exists():
+            fresh = self.state
+            self.state, self.epochs = checkpoint.load_state(run)
+            checkpoint.check_fits(run, self.state, fresh)
             if self.state.best_step:
-                self.best, _ = checkpoint.load_model(self.run)
+                self.best, _ = checkpoint.load_model(run)
 
     def go(self, hooks: Hooks | None = None) -> Outcome:
         """Train to the end, or until the hooks say stop; every epoch is on disk when reported."""
@@ -164,16 +171,22 @@ def check_free(run: Path) -> None:
         raise RunError(say(str(run), "no run there", "one", todo))
 
 
-def resume(run: Path) -> Trainer:
-    """Return the trainer of a run directory at its last state on disk, the log read again."""
+def resume(run: Path, data: Path | None = None) -> Trainer:
+    """Return the trainer of a run directory at its last state on disk, the log read again.
+
+    data: where the log lies now, if it has moved. Raises RunError if it is not the same log.
+    """
     config, facts = checkpoint.load_config(run)
-    source = Source(facts["source"]["place"], facts["source"]["options"])
+    source = (
+        Source(**facts["source"]) if data is None else Source.of(data, facts["source"]["options"])
+    )
     trainer = Trainer(source, source.read(), facts["protocol"], config, run, facts["exclude_seen"])
-    if trainer.facts()["sizes"] != facts["sizes"]:
-        todo = "the log has changed since: train anew"
-        got = trainer.facts()["sizes"]
-        raise RunError(say(f"{run}: data", str(facts["sizes"]), got, todo))
-    trainer.restore()
+    found = trainer.facts()
+    for name in ("sizes", "log"):
+        if found[name] != facts[name]:
+            todo = "the log is another one than that of the run: train anew"
+            raise RunError(say(f"{run}: {name}", facts[name], found[name], todo))
+    trainer.restore(run)
     return trainer
 
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref import checkpoint, ranking
+from mindref.data.frames import as_id
 from mindref.data.log import InteractionLog, Ints, Ragged
+from mindref.data.splits import slices
 from mindref.errors import ConfigError, DataError, RunError, say
 from mindref.models.serving import Interests, Model, interests, item_matrix
 from mindref.recommender import features
@@ -18,7 +20,7 @@ from mindref.recommender import items as catalogue_file
 from mindref.recommender.features import Vocabulary
 from mindref.recommender.items import Items
 from mindref.recommender.run import Trainer
-from mindref.recommender.source import Source
+from mindref.recommender.source import Source, translate
 from mindref.shapes import Array
 
 
@@ -64,10 +66,10 @@ class Served:
         params, catalogue = checkpoint.load_model(run)
         items = catalogue_file.read(run / "items.tsv")
         if len(items.ids) != len(catalogue.rows):
-            got = f"{len(items.ids)} in items.tsv"
-            raise RunError(say(str(run), f"{len(catalogue.rows)} items", got, "train anew"))
+            where, got = str(run / "items.tsv"), len(items.ids)
+            raise RunError(say(where, f"{len(catalogue.rows)} items", got, catalogue_file.TODO))
         vocabulary = Vocabulary(facts["user_features"])
-        source = Source(facts["source"]["place"], facts["source"]["options"])
+        source = Source(**facts["source"])
         return cls(Model(params, catalogue, config), items, vocabulary, source, run=run)
 
     @property
@@ -91,9 +93,11 @@ class Served:
         """Return histories as dense ids without unknown items, and the unknown ones."""
         rows, unknown = [], []
         for history in histories:
-            known = [self.dense.get(str(item), -1) for item in history]
-            unknown += [str(item) for item, i in zip(history, known, strict=True) if i < 0]
-            rows.append([i for i in known if i >= 0])
+            if isinstance(history, str | bytes):  # whose letters would pass for items
+                raise ConfigError(say("history", "a list of item ids", repr(history)))
+            names = [as_id(item, "history") for item in history]
+            unknown += [name for name in names if name not in self.dense]
+            rows.append([self.dense[name] for name in names if name in self.dense])
         return Ragged.of(rows), unknown
 
     def unknown_profile(self, cases: int) -> Ints:
@@ -106,19 +110,19 @@ class Served:
         rows, _ = self.encode(histories)
         return interests(self.model, rows, self.unknown_profile(len(rows)))
 
-    def of_users(self, names: Sequence[str]) -> tuple[Ragged, Ints]:
-        """Return histories and profiles of users of the log. Raises DataError for an unknown one."""
+    def of_users(self, names: Sequence[Any]) -> tuple[Ragged, Ints]:
+        """Return histories and profiles of users of the log; DataError for an unknown one."""
+        names = [as_id(name, "user") for name in names]
         missing = [name for name in names if name not in self.users]
         if missing:
-            got = f"{', '.join(missing[:5])}"
+            expected, got = f"one of the {len(self.users)} users of the log", ", ".join(missing[:5])
             todo = "give a history of items instead; no user needs to be known"
-            raise DataError(
-                say("user", f"one of the {len(self.users)} users of the log", got, todo)
-            )
-        dense = np.array([self.users[name] for name in names], np.int64)
-        rows = [[self.log.item_ids[i] for i in self.log.events.row(int(u))] for u in dense]
-        encoded, _ = self.encode(rows)
-        return encoded, features.profiles(self.log, self.vocabulary, dense)
+            raise DataError(say("user", expected, got, todo))
+        users = np.array([self.users[name] for name in names], np.int64)
+        lengths = self.log.events.lengths[users]
+        rows = slices(self.log.events, users, np.zeros_like(lengths), lengths)
+        known, _ = translate(rows, self.log, self.items.ids)
+        return known, features.profiles(self.log, self.vocabulary, users)
 
     def recommend(
         self,
@@ -131,11 +135,11 @@ class Served:
         """Return the n best items for a history or a user, exactly, best first."""
         if (history is None) == (user is None):
             raise ConfigError(say("recommend", "a history or a user", "both or neither"))
-        if user is not None:
-            rows, profile = self.of_users([user])
-        else:
-            rows, _ = self.encode([history or []])
+        if history is not None:
+            rows, _ = self.encode([history])
             profile = self.unknown_profile(1)
+        else:
+            rows, profile = self.of_users([user])
         found = interests(self.model, rows, profile)
         ranked = ranking.top_n(
             found.vectors,
@@ -149,9 +153,10 @@ class Served:
 
     def similar_items(self, item: str, n: int = 10) -> list[Recommendation]:
         """Return the n items nearest to an item by cosine. Raises DataError for an unknown item."""
-        if str(item) not in self.dense:
-            raise DataError(say("item", "an id of the catalogue", repr(item)))
-        dense = self.dense[str(item)]
+        name = as_id(item, "item")
+        if name not in self.dense:
+            raise DataError(say("item", "an id of the catalogue", repr(name)))
+        dense = self.dense[name]
         length = np.linalg.norm(self.item_vectors, axis=1, keepdims=True)
         units = self.item_vectors / np.where(length > 0, length, 1)
         query = units[dense][None, None]

@@ -1,19 +1,22 @@
-"""Where a log comes from, and how to read it again."""
+"""Where a log comes from, how to read it again, and whether it is still the same."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mindref.data.log import InteractionLog, Ints, Ragged
-from mindref.errors import RunError, say
+from mindref.errors import ConfigError, RunError, say
+from mindref.tsv import escape
 
 BUILT_IN = "built-in"  # the synthetic catalogue
 IN_MEMORY = "memory"  # arrays or a DataFrame that nobody can read again
+SYNTHETIC = ("seed", "users", "items")  # options of the built-in catalogue
 
 
 class Loaded(NamedTuple):
@@ -34,7 +37,7 @@ class Source:
     def of(cls, path: str | Path | None, options: Mapping[str, Any] | None = None) -> Source:
         """Return the source of a path, made absolute, or the built-in catalogue for None."""
         place = BUILT_IN if path is None else str(Path(path).resolve())
-        return cls(place, dict(options or {}))
+        return cls(place, {name: plain(value) for name, value in (options or {}).items()})
 
     def read(self) -> Loaded:
         """Read the log. Raises DataError for bad data, RunError if it cannot be read again."""
@@ -44,6 +47,10 @@ class Source:
         if self.place == BUILT_IN:
             from mindref.data.synthetic import synthetic
 
+            unknown = [name for name in self.options if name not in SYNTHETIC]
+            if unknown:
+                got = f"none, and {', '.join(unknown)}"
+                raise ConfigError(say("data", "a log for the options of reading", got))
             made = synthetic(**self.options)
             return Loaded(made.log, made.planted)
         from mindref.data.readers import read_log
@@ -55,8 +62,35 @@ class Source:
         return {"place": self.place, "options": dict(self.options)}
 
 
+def plain(value: Any) -> Any:
+    """Return an option as JSON can hold it, a path made absolute."""
+    if isinstance(value, Path):
+        return str(value.resolve())
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def fingerprint(log: InteractionLog) -> str:
+    """Return the sha256 of all that training sees of a log, the same on every machine."""
+    found = hashlib.sha256()
+
+    def add(*arrays: Any) -> None:
+        for x in arrays:
+            found.update(f"{len(x)} ".encode() + x.astype(x.dtype.newbyteorder("<")).tobytes())
+
+    def add_words(words: Sequence[str]) -> None:
+        found.update("\n".join(map(escape, [str(len(words)), *words, ""])).encode())
+
+    add(*log.events, *([] if log.times is None else [log.times]))
+    add_words(log.user_ids)
+    add_words(log.item_ids)
+    for feature in (*log.item_features, *log.user_features):
+        add_words([feature.name, *feature.values])
+        add(*feature.codes)
+    return found.hexdigest()
+
+
 def translate(rows: Ragged, log: InteractionLog, item_ids: list[str]) -> tuple[Ragged, int]:
-    """Return rows in the ids of a catalogue, without items unknown to it, and the count of those."""
+    """Return rows in the ids of a catalogue, without items it lacks, and the count of those."""
     if list(log.item_ids) == item_ids:
         return rows, 0
     place = {name: i for i, name in enumerate(item_ids)}

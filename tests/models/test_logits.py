@@ -94,7 +94,7 @@ def mixed(x: int) -> int:
 
 def settings(logits: str) -> Config:
     changes = {"logits": logits, "interests": INTERESTS, "width": 5, "batch": 16, "negatives": 4}
-    return Config.of(changes={**changes, "window": 6})
+    return Config.of(changes={**changes, "window": 6, "sigma": 1.0})
 
 
 def of_training(config: Config, step: int) -> tuple[Array, Array]:

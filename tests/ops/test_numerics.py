@@ -169,3 +169,35 @@ def test_finite_inputs_cause_no_warning(dtype: type) -> None:
             out, saved = squash.forward(x, kind=kind)
             squash.backward(np.zeros_like(out), saved)
         softmax.forward(x, np.ones(x.shape, bool), axis=1)
+
+
+@pytest.mark.rules("numerics-R1", "numerics-R3")
+@pytest.mark.parametrize(
+    ("stem", "place", "dtype", "text"),
+    [
+        ("squash", 0, "int64", "expected one type, float32 or float64, got x int64"),
+        ("softmax", 0, "int64", "expected one type, float32 or float64, got logits int64"),
+        ("softmax", 1, "int64", "mask: expected a mask of type bool, got int64"),
+        ("routing", 1, "int64", "mask: expected a mask of type bool, got int64"),
+        ("routing", 4, "float32", "active: expected a mask of type bool, got float32"),
+        (
+            "routing",
+            2,
+            "float64",
+            "expected one type, float32 or float64,"
+            " got history float32, bilinear float64, init_logits float32",
+        ),
+        (
+            "embedding",
+            2,
+            "float64",
+            "expected one type, float32 or float64, got table float32, weights float64",
+        ),
+    ],
+)
+def test_the_message_names_every_type(stem: str, place: int, dtype: str, text: str) -> None:
+    arrays = arguments(stem, "float32")
+    arrays[place] = arrays[place].astype(dtype)
+    with pytest.raises(ShapeError) as error:
+        OPS[stem].forward(*arrays, **WORDS.get(stem, {}))
+    assert str(error.value) == f"{stem}: {text}"

@@ -1,0 +1,210 @@
+"""Recall from a run directory: who is asked for, and the index that is kept there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mindref
+from mindref.data.synthetic import synthetic, write_log
+from mindref.errors import DataError, RunError
+from mindref.recall import build
+from mindref.recommender import bulk
+from mindref.recommender.bulk import Answer, recall
+from mindref.recommender.run import resume
+from tests.runs import loaded, stop_after, trained, trainer
+
+LOG = loaded().log
+ITEMS = list(LOG.item_ids)
+HISTORY = ITEMS[3:12]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("runs") / "run", hidden=[32], user_features=("age",))
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "run"))
+
+
+def answers(run: Path, **asked: Any) -> list[Answer]:
+    return list(recall(run, **asked))
+
+
+def manifest(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "index" / "manifest.json").read_text())
+    return found
+
+
+def test_recall_agrees_with_the_python_interface(run: Path) -> None:
+    model = mindref.load(run)
+    (answer,) = answers(run, users=["customer-0003"], n=9)
+    assert answer.items == model.recommend(user="customer-0003", n=9)
+    (answer,) = answers(run, history=HISTORY, n=9, exclude_seen=False)
+    assert answer.items == model.recommend(HISTORY, n=9, exclude_seen=False)
+
+
+def test_all_users_are_answered_in_the_order_of_the_log(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "USERS_AT_ONCE", 7)  # 60 users in nine blocks
+    found = answers(run, n=5)
+    assert [answer.user for answer in found] == list(LOG.user_ids)
+    model = mindref.load(run)
+    for answer in found[::13]:
+        alone = model.recommend(user=answer.user, n=5)
+        assert [x.item for x in answer.items] == [x.item for x in alone]
+
+
+def test_an_answer_says_what_it_rests_on(run: Path) -> None:
+    (answer,) = answers(run, history=[*HISTORY, "unheard of"], n=3)
+    assert (answer.user, answer.length, answer.unknown) == ("", len(HISTORY), ["unheard of"])
+    assert answer.interests == 3, "nine behaviours have floor(log2 9) interests"
+    assert answer.recent == [LOG.titles[i] for i in range(7, 12)]  # type: ignore[index]
+
+
+def test_an_empty_history_is_answered_and_an_unknown_one_refused(run: Path) -> None:
+    (answer,) = answers(run, history=[], n=4)
+    assert (answer.length, answer.interests, len(answer.items)) == (0, 1, 4)
+    with pytest.raises(DataError, match="--history: expected an item of the catalogue, got a, b"):
+        answers(run, history=["a", "b"])
+
+
+def test_a_list_is_never_longer_than_the_catalogue(run: Path) -> None:
+    (answer,) = answers(run, history=HISTORY, n=100_000)
+    assert len(answer.items) == len(ITEMS) - len(HISTORY)
+
+
+def test_an_unknown_user_is_refused(run: Path) -> None:
+    with pytest.raises(DataError, match="user: expected one of the 60 users of the log, got who"):
+        answers(run, users=["who"])
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Take note of every index that is built."""
+    kinds: list[str] = []
+    original = bulk.build_index
+
+    def building(*arguments: Any, **options: Any) -> Any:
+        kinds.append(options["kind"])
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(bulk, "build_index", building)
+    return kinds
+
+
+def test_the_index_is_built_on_first_use_and_kept(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = counted(monkeypatch)
+    assert not (run / "index").exists()
+    first = answers(run, history=HISTORY)
+    assert manifest(run)["kind"] == "exact"
+    assert answers(run, history=HISTORY) == first
+    assert built == ["auto"]
+
+
+def test_an_index_of_another_kind_is_built_when_asked_for(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = counted(monkeypatch)
+    for kind in ("exact", "annoy", "annoy", "exact"):
+        answers(run, history=HISTORY, kind=kind)
+        assert manifest(run)["kind"] == kind
+    assert built == ["exact", "annoy", "exact"]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "*.ann"])
+@pytest.mark.parametrize("data", [b"", b"garbage", None])
+def test_a_damaged_index_is_built_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: bytes | None
+) -> None:
+    expected = answers(run, history=HISTORY, kind="annoy")
+    (path,) = (run / "index").glob(name)
+    if data is None:
+        path.unlink()
+    else:
+        path.write_bytes(data)
+    built = counted(monkeypatch)
+    assert answers(run, history=HISTORY, kind="annoy") == expected
+    assert answers(run, history=HISTORY, kind="annoy") == expected
+    assert built == ["annoy"]
+
+
+def test_an_index_of_an_older_model_is_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    trainer(run, learning_rate=0.1).go(stop_after(3))
+    answers(run, history=HISTORY)
+    before = manifest(run)["items_sha256"]
+    again = resume(run)
+    again.validate = lambda params: 1.0  # a better epoch than any before
+    again.go()
+    built = counted(monkeypatch)
+    (answer,) = answers(run, history=HISTORY)
+    assert built == ["auto"]
+    assert manifest(run)["items_sha256"] != before
+    assert answer.items == mindref.load(run).recommend(HISTORY, 20)
+
+
+def test_annoy_finds_what_exact_search_finds(run: Path) -> None:
+    exact, approximate = (answers(run, n=10, kind=kind) for kind in ("exact", "annoy"))
+    assert len(exact) == len(approximate) == 60
+    for one, other in zip(exact, approximate, strict=True):
+        assert [x.item for x in other.items] == [x.item for x in one.items], one.user
+        assert [x.interest for x in other.items] == [x.interest for x in one.items]
+        np.testing.assert_allclose(
+            [x.score for x in other.items], [x.score for x in one.items], rtol=1e-5
+        )
+
+
+def test_auto_keeps_a_measured_choice(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "MEASURED_FROM", 50)
+    monkeypatch.setattr(bulk, "MEASURED_FROM", 50)
+    built = counted(monkeypatch)
+    answers(run, history=HISTORY, kind="exact")
+    answers(run, history=HISTORY)  # the exact one was asked for, not measured
+    assert manifest(run)["figures"] is not None
+    answers(run, history=HISTORY)
+    assert built == ["exact", "auto"]
+
+
+def test_a_run_that_cannot_be_written_is_searched_all_the_same(run: Path) -> None:
+    (run / "index").write_text("a file stands where the folder would")
+    found = recall(run, history=HISTORY, n=5)
+    (answer,) = found
+    assert answer.items == mindref.load(run).recommend(HISTORY, 5)
+    (warning,) = found.warnings
+    assert "No index is kept" in warning
+
+
+def test_probes_are_the_same_every_time(run: Path) -> None:
+    served = mindref.load(run).served
+    np.testing.assert_array_equal(bulk.probes(served), bulk.probes(served))
+    assert len(bulk.probes(served)) == 200 * 3, "a window of ten has three interests"
+
+
+def test_a_log_that_has_moved_can_be_named(tmp_path: Path) -> None:
+    write_log(synthetic(users=60, items=120), tmp_path)
+    options = {"steps": 2, "metric": "hit_rate@5"}
+    run = tmp_path / "run"
+    mindref.MIND(**options).fit(tmp_path / "shop.inter", run=run)
+    expected = answers(run, users=["customer-0001"])
+    (tmp_path / "away").mkdir()
+    (tmp_path / "shop.inter").rename(tmp_path / "away" / "shop.inter")
+    with pytest.raises(DataError, match="nothing there"):
+        answers(run, users=["customer-0001"])
+    moved = tmp_path / "away" / "shop.inter"
+    assert answers(run, users=["customer-0001"], data=moved) == expected
+    assert isinstance(expected[0], Answer)
+    (run / "model.safetensors").unlink()
+    with pytest.raises(RunError, match=r"model.safetensors: expected a file, got none"):
+        answers(run, users=["customer-0001"])

@@ -1,0 +1,226 @@
+"""Everything that `fit` takes, and what it says of what it does not take."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import mindref
+from mindref import MIND
+from mindref.data.log import Ragged
+from mindref.data.readers.columns import Columns
+from mindref.data.synthetic import synthetic, write_log
+from mindref.errors import ConfigError, DataError, MindrefError, RunError
+from mindref.recommender.run import resume
+from mindref.recommender.source import Source, fingerprint
+from tests.runs import SMALL, SOURCE, loaded
+
+
+def rows() -> dict[str, list[Any]]:
+    """The small log as columns, an event a row."""
+    log = loaded().log
+    users = np.repeat(np.arange(len(log.user_ids)), log.events.lengths)
+    return {
+        "user": [log.user_ids[u] for u in users],
+        "item": [log.item_ids[i] for i in log.events.values],
+        "time": np.asarray(log.times).tolist(),
+    }
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, list[Any]]:
+    return rows()
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[str]:
+    """What a model of the log says; every way to hand the same log over must say the same."""
+    model = MIND(**SMALL).fit(loaded().log)
+    return [x.item for x in model.recommend(user="customer-0001", n=8)]
+
+
+def recommended(model: MIND) -> list[str]:
+    return [x.item for x in model.recommend(user="customer-0001", n=8)]
+
+
+def test_arrays(table: dict[str, list[Any]], expected: list[str]) -> None:
+    users, items, times = (np.array(table[name]) for name in ("user", "item", "time"))
+    assert recommended(MIND(**SMALL).fit(users, items, times)) == expected
+
+
+def test_lists_without_times_stand_in_order(
+    table: dict[str, list[Any]], expected: list[str]
+) -> None:
+    assert recommended(MIND(**SMALL).fit(table["user"], table["item"])) == expected
+
+
+def test_integer_ids_are_their_digits() -> None:
+    users, items = np.repeat(np.arange(20), 6), np.tile(np.arange(100, 112), 10)
+    model = MIND(**{**SMALL, "metric": "hit_rate@3"}).fit(users, items)
+    assert model.recommend(user="7") == model.recommend(user=7)  # type: ignore[arg-type]  # on purpose
+    assert model.recommend([100, 101]) == model.recommend(["100", "101"])  # type: ignore[list-item]
+    assert model.recommend(np.array([100, 101])) == model.recommend(["100", "101"])  # type: ignore[arg-type]
+    assert model.similar_items(100) == model.similar_items("100")  # type: ignore[arg-type]  # on purpose
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table, dict])
+def test_tables_of_any_library(table: dict[str, list[Any]], expected: list[str], make: Any) -> None:
+    assert recommended(MIND(**SMALL).fit(make(table), time="time")) == expected
+
+
+def test_columns_are_named(table: dict[str, list[Any]], expected: list[str]) -> None:
+    frame = pd.DataFrame(table).rename(columns={"user": "who", "item": "what", "time": "when"})
+    assert recommended(MIND(**SMALL).fit(frame, user="who", item="what", time="when")) == expected
+    with pytest.raises(DataError, match="a column 'user'"):
+        MIND(**SMALL).fit(frame)
+
+
+def test_the_built_in_catalogue_is_there_without_any_data() -> None:
+    model = MIND(**SMALL).fit(users=60)
+    assert model.report["cases"] == 60
+    assert all(x.title for x in model.recommend(user="customer-0001"))
+
+
+@pytest.mark.parametrize("as_path", [str, Path])
+def test_a_file(tmp_path: Path, expected: list[str], as_path: Any) -> None:
+    write_log(synthetic(users=60, items=120), tmp_path)
+    assert recommended(MIND(**SMALL).fit(as_path(tmp_path / "shop.inter"))) == expected
+    options = {"format": "recbole", "item_file": tmp_path / "shop.item", "columns": Columns()}
+    model = MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run", **options)
+    assert recommended(model) == expected
+    words = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert words["source"]["options"]["item_file"] == str(tmp_path / "shop.item")
+    assert resume(tmp_path / "run").go().finished
+
+
+def test_a_run_keeps_all_and_is_loaded(tmp_path: Path) -> None:
+    model = MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
+    for again in (mindref.load(tmp_path / "run"), MIND.load(str(tmp_path / "run"))):
+        assert again.config == model.config
+        history = loaded().log.item_ids[3:9]
+        assert again.recommend(history, 20) == model.recommend(history, 20)
+        assert again.similar_items(history[0]) == model.similar_items(history[0])
+        for a, b in zip(again.interests([history]), model.interests([history]), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_users_of_arrays_are_gone_once_the_run_is_loaded(tmp_path: Path) -> None:
+    MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
+    with pytest.raises(RunError, match="arrays given in memory; name the log with --data"):
+        mindref.load(tmp_path / "run").recommend(user="customer-0001")
+
+
+def test_arrays_of_a_run_can_be_named_as_a_file_to_resume_it(tmp_path: Path) -> None:
+    write_log(synthetic(users=60, items=120), tmp_path)
+    log = Source.of(tmp_path / "shop.inter").read().log
+    MIND(**SMALL).fit(log, run=tmp_path / "run")
+    assert resume(tmp_path / "run", tmp_path / "shop.inter").go().finished
+
+
+def test_a_log_that_has_changed_is_refused(tmp_path: Path) -> None:
+    write_log(synthetic(users=60, items=120), tmp_path)
+    MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run")
+    path = tmp_path / "shop.inter"
+    lines = path.read_text().splitlines(keepends=True)
+    one, other = lines[1].split("\t"), lines[2].split("\t")
+    one[1], other[1] = other[1], one[1]  # two items change places: no count is another
+    path.write_text("".join([lines[0], "\t".join(one), "\t".join(other), *lines[3:]]))
+    with pytest.raises(RunError, match=r"log: expected .*; the log is another one than that of"):
+        resume(tmp_path / "run")
+
+
+def test_all_that_training_sees_of_a_log_is_in_its_fingerprint() -> None:
+    log = loaded().log
+    assert fingerprint(log) == fingerprint(SOURCE.read().log)
+    feature = log.item_features[0]
+    others = [
+        replace(log, times=None),
+        replace(log, user_ids=[*log.user_ids[1:], log.user_ids[0]]),
+        replace(log, item_ids=[*log.item_ids[1:], log.item_ids[0]]),
+        replace(log, events=Ragged(log.events.offsets, log.events.values[::-1])),
+        replace(log, item_features=()),
+        replace(log, user_features=()),
+        replace(log, item_features=[replace(feature, values=[*feature.values[1:], "other"])]),
+    ]
+    assert len({fingerprint(some) for some in [log, *others]}) == 1 + len(others)
+    assert fingerprint(replace(log, titles=None)) == fingerprint(log), "titles are not trained on"
+
+
+def test_the_report_has_the_metrics_of_the_model_and_of_those_beside_it() -> None:
+    report = MIND(**SMALL).fit(loaded().log).report
+    assert sorted(report["metrics"]["test"]) == ["model", "popularity", "random"]
+    for name in ("hit_rate@10", "recall@20", "ndcg@50", "mrr@10", "coverage@50"):
+        estimate = report["metrics"]["test"]["model"][name]
+        assert 0 <= estimate["low"] <= estimate["value"] <= estimate["high"] <= 1, name
+    assert report["cases"] == np.count_nonzero(loaded().log.events.lengths >= 3)
+    json.dumps(report, allow_nan=False)
+
+
+def test_interests_of_one_planted_interest_are_no_reason_to_fail() -> None:
+    """With one behaviour in the window nobody has two groups to tell apart."""
+    model = MIND(**{**SMALL, "window": 1, "interest_count": "fixed"}).fit(users=60)
+    assert model.report["interests"]["users"] == 60
+    assert "recovery" not in model.report["interests"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3,), "fit: data: expected a path, a DataFrame"),
+        (([1, 2],), "fit: data: expected a path, a DataFrame"),
+        ((None, [1]), "fit: data: expected users beside the items, got none"),
+        (([1, 2], [1]), "equal lengths, got 2, 1 and 2"),
+        (("nowhere.csv",), "nowhere.csv: expected a file or a folder, got nothing there"),
+        (([1.5, 2.5], [1, 2]), "text or an integer, got 1.5"),
+        (([1, 2, 3], [1, 2, 3]), "a user with 3 events or more"),
+    ],
+)
+def test_data_that_cannot_be_used_is_an_error(arguments: Any, message: str) -> None:
+    with pytest.raises(MindrefError, match=message):
+        MIND(**SMALL).fit(*arguments)
+
+
+def test_options_of_a_reader_without_a_log_are_refused() -> None:
+    with pytest.raises(ConfigError, match="a log for the options of reading, got none, and format"):
+        MIND(**SMALL).fit(None, format="recbole")
+
+
+def test_a_folder_with_a_run_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
+    with pytest.raises(RunError, match="expected no run there, got one; choose another"):
+        MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match="got interest; did you mean interests"):
+        MIND(interest=3)
+
+
+def test_the_preset_of_the_paper() -> None:
+    assert MIND("paper", **SMALL).config.last_relu
+    assert not MIND(**SMALL).config.last_relu
+
+
+def test_fitting_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    MIND(**SMALL).fit(loaded().log)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_data_frame_library_is_imported_by_mindref() -> None:
+    script = (
+        "import mindref; mindref.MIND; import sys; print({'pandas', 'polars'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"

@@ -1,0 +1,92 @@
+"""Small trainings on a small built-in log, and what they leave on disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mindref.config import Config
+from mindref.recommender.run import Hooks, Trainer
+from mindref.recommender.source import Loaded, Source
+
+REPOSITORY = Path(__file__).parent.parent
+SOURCE = Source.of(None, {"users": 60, "items": 120})
+SMALL: dict[str, Any] = {
+    "steps": 7,
+    "evaluate_every": 3,
+    "batch": 16,
+    "negatives": 16,
+    "width": 8,
+    "hidden": [8],
+    "metric": "hit_rate@10",
+}
+RESULT = ("model.safetensors", "optimiser.safetensors", "state.json", "metrics.jsonl", "items.tsv")
+
+
+@cache
+def loaded() -> Loaded:
+    """The log, read once."""
+    return SOURCE.read()
+
+
+def trainer(run: Path | None = None, **changes: Any) -> Trainer:
+    """Return a trainer of the small log, its run directory made."""
+    config = Config.of("default", {**SMALL, **changes})
+    made = Trainer(SOURCE, loaded(), "leave_last_out", config, run)
+    made.create()
+    return made
+
+
+def trained(run: Path, **changes: Any) -> Path:
+    """Train into a folder and return it."""
+    trainer(run, **changes).go()
+    return run
+
+
+def stop_after(step: int) -> Hooks:
+    """Return hooks that stop a training when it has taken this step, as Ctrl-C does."""
+    seen = [0]
+
+    def on_step(number: int, loss: float) -> None:
+        seen[0] = number
+
+    return Hooks(on_step=on_step, stop=lambda: seen[0] >= step)
+
+
+def content(run: Path, names: tuple[str, ...] = RESULT) -> dict[str, bytes]:
+    """Return the bytes of the files of a run."""
+    return {name: (run / name).read_bytes() for name in names}
+
+
+def options(**changes: Any) -> list[str]:
+    """Return the small settings as options of the command line."""
+    words = []
+    for name, value in {**SMALL, **changes}.items():
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        words += [f"--{name.replace('_', '-')}", text]
+    return words
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment of a child: this tree, one thread, no bytecode."""
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
+    own = {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, **own, **more}
+
+
+def call(*words: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a process of its own."""
+    command = [sys.executable, "-m", "mindref", *map(str, words)]
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
