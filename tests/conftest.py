@@ -10,6 +10,10 @@ from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).parent.parent
 
+# before NumPy is imported: test processes share the cores, and OpenBLAS spins while it waits
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 # no deadline: the machine is shared; no database: a run depends on nothing that a run before left
 settings.register_profile(
     "default",

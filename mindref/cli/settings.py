@@ -67,7 +67,7 @@ def config_of(preset: str | None, config_file: Path | None, given: dict[str, Any
     """Return the settings: options of the command line, else the file, else the preset."""
     words = read_toml(config_file) if config_file is not None else {}
     named = words.pop("preset", "default")
-    start = preset or named
+    start = preset or str(named)
     fields = {setting.name: setting for setting in dataclasses.fields(Config)}
     for name, value in given.items():
         if name in fields and value is not None:
@@ -94,17 +94,23 @@ def check_writable(option: str, path: Path | None) -> None:
 
 
 def set_threads(threads: int | None) -> None:
-    """Limit the threads of the matrix products; it must come before NumPy is imported."""
-    if threads is not None:
-        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    """Limit the threads of the matrix products; it must come before NumPy is imported.
+
+    One unless asked otherwise: the bytes of a run then do not depend on the number of cores, and
+    on a busy machine the threads of OpenBLAS wait for each other at full speed.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        if threads is not None:
             os.environ[name] = str(threads)
+        else:
+            os.environ.setdefault(name, "1")
 
 
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Threads of the matrix products [1 to 1024; default: all cores].",
+    help="Threads of the matrix products [1 to 1024; default: 1, or what the environment says].",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output."
