@@ -72,9 +72,10 @@ def options(**changes: Any) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a child: this tree, one thread, no bytecode."""
+    """Return the environment of a child: this tree, one thread, no bytecode, usual buffers."""
     path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
     own = {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    own["PYTHONUNBUFFERED"] = ""
     return {**os.environ, **own, **more}
 
 

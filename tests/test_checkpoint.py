@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
-from mindref import atomic, checkpoint
+from mindref import atomic, checkpoint, train
 from mindref.config import Config
 from mindref.errors import RunError
 from mindref.models.parameters import Catalogue, flatten
@@ -21,15 +21,6 @@ from mindref.recommender import load
 from mindref.recommender.run import resume
 from mindref.train import Epoch
 from tests.runs import REPOSITORY, content, stop_after, trained, trainer
-
-Damage = Callable[[bytes], bytes]
-DAMAGES: dict[str, Damage] = {
-    "truncated": lambda data: data[: len(data) // 2],
-    "cut short": lambda data: data[:-3],
-    "empty": lambda data: b"",
-    "garbage": lambda data: b"\x93garbage\n" * 40,
-    "another header": lambda data: b"\xff" * 8 + data[8:],
-}
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +34,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run"))
-
-
-def damage(path: Path, how: Damage) -> None:
-    path.write_bytes(how(path.read_bytes()))
 
 
 def test_what_was_saved_is_loaded(finished: Path) -> None:
@@ -133,147 +120,6 @@ def test_nothing_is_pickled(finished: Path) -> None:
             assert name not in words, f"{path}: {name}"
 
 
-@pytest.mark.parametrize("how", DAMAGES.values(), ids=list(DAMAGES))
-@pytest.mark.parametrize("name", ["model.safetensors", "items.tsv", "config.json"])
-def test_a_damaged_file_is_named_when_a_run_is_loaded(copy: Path, name: str, how: Damage) -> None:
-    damage(copy / name, how)
-    with pytest.raises(RunError) as caught:
-        load(copy)
-    text = str(caught.value)
-    assert text.startswith(str(copy / name)), text
-    assert "expected" in text
-    assert ";" in text, f"what is there to do? {text}"
-    assert "mindref train" in text or "train anew" in text
-
-
-@pytest.mark.parametrize("how", DAMAGES.values(), ids=list(DAMAGES))
-@pytest.mark.parametrize("name", ["optimiser.safetensors", "model.safetensors", "config.json"])
-def test_a_damaged_file_is_named_when_a_run_is_resumed(copy: Path, name: str, how: Damage) -> None:
-    damage(copy / name, how)
-    with pytest.raises(RunError) as caught:
-        resume(copy)
-    assert str(caught.value).startswith(str(copy / name))
-    assert ";" in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "optimiser.safetensors"])
-def test_what_the_message_says_mends_a_run(copy: Path, tmp_path: Path, name: str) -> None:
-    damage(copy / name, DAMAGES["truncated"])
-    with pytest.raises(
-        RunError, match=r"without optimiser.safetensors in the folder, mindref train"
-    ):
-        resume(copy)
-    (copy / "optimiser.safetensors").unlink()
-    resume(copy).go()
-    options = {"item_features": ("shelf",), "user_features": ("age",)}
-    assert content(copy) == content(trained(tmp_path / "whole", **options))
-
-
-def test_resuming_mends_the_catalogue(copy: Path) -> None:
-    before = (copy / "items.tsv").read_bytes()
-    damage(copy / "items.tsv", DAMAGES["truncated"])
-    with pytest.raises(RunError, match="mindref train --resume RUN writes it again"):
-        load(copy)
-    resume(copy)
-    assert (copy / "items.tsv").read_bytes() == before
-
-
-@pytest.mark.parametrize("name", ["state.json", "metrics.jsonl", "report.json"])
-def test_files_for_people_are_not_needed(copy: Path, name: str) -> None:
-    (copy / name).unlink(missing_ok=True)
-    assert load(copy).served.items.ids
-    assert resume(copy).go().finished
-
-
-def test_flipped_bits_are_noticed(copy: Path) -> None:
-    for name in ("model.safetensors", "optimiser.safetensors"):
-        data = bytearray((copy / name).read_bytes())
-        data[-5] ^= 4
-        (copy / name).write_bytes(bytes(data))
-        with pytest.raises(RunError, match="numbers that were not written so"):
-            checkpoint.load_arrays(copy / name)
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "items.tsv"])
-def test_a_missing_file_is_named(copy: Path, name: str) -> None:
-    (copy / name).unlink()
-    with pytest.raises(RunError, match=name):
-        load(copy)
-
-
-def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "nothing"):
-        with pytest.raises(RunError, match=r"expected a run directory, got no config.json in it; "):
-            load(folder)
-
-
-def as_format(path: Path, number: int) -> None:
-    """Write a file of a run again as another version of mindref would."""
-    if path.suffix == ".json":
-        words = json.loads(path.read_text())
-        path.write_text(json.dumps({"format": number, "new": words}))
-    else:
-        header = json.dumps({"format": number, "new": "words"})
-        save_file(load_file(path), path, metadata={checkpoint.HEADER: header})
-
-
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "optimiser.safetensors"])
-def test_a_file_of_a_newer_mindref_is_left_to_it(copy: Path, name: str) -> None:
-    as_format(copy / name, 2)
-    message = f"{name}: expected format 1, got 2; use the mindref that wrote it"
-    with pytest.raises(RunError, match=message):
-        resume(copy)
-
-
-def test_arrays_of_a_stranger_are_refused(copy: Path) -> None:
-    save_file({"weight": np.zeros(3)}, copy / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(RunError, match="expected a file of mindref"):
-        load(copy)
-    checkpoint.save_arrays(copy / "model.safetensors", {"items": np.zeros(3)}, {"format": 1})
-    with pytest.raises(RunError, match="expected a model of mindref, got no array"):
-        load(copy)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda words: words.pop("source"),
-        lambda words: words.pop("log"),
-        lambda words: words.update(sizes=[]),
-        lambda words: words["settings"].update(width=0),
-        lambda words: words["settings"].update(colour="red"),
-        lambda words: words.update(settings=3),
-    ],
-)
-def test_a_configuration_with_a_hole_is_refused(copy: Path, change: Callable[[Any], Any]) -> None:
-    words = json.loads((copy / "config.json").read_text())
-    change(words)
-    (copy / "config.json").write_text(json.dumps(words))
-    with pytest.raises(RunError, match=r"config.json: expected the configuration of a run, got"):
-        load(copy)
-
-
-@pytest.mark.parametrize("text", ["[]", "3", "null", '{"format": 1}'])
-def test_json_that_is_no_configuration_is_refused(copy: Path, text: str) -> None:
-    (copy / "config.json").write_text(text)
-    with pytest.raises(RunError, match=r"config.json: expected the configuration of a run, got"):
-        load(copy)
-
-
-def test_a_state_of_other_settings_is_refused(copy: Path, tmp_path: Path) -> None:
-    other = trained(tmp_path / "other", width=4)
-    shutil.copy(other / "optimiser.safetensors", copy)
-    with pytest.raises(RunError, match=r"optimiser.safetensors: items: expected .* got \(\("):
-        resume(copy)
-
-
-def test_a_catalogue_of_another_run_is_refused(copy: Path) -> None:
-    lines = (copy / "items.tsv").read_text().splitlines(keepends=True)
-    (copy / "items.tsv").write_text("".join(lines[:-1]))
-    with pytest.raises(RunError, match=r"items.tsv: expected \d+ items, got"):
-        load(copy)
-
-
 class Broken(Exception):
     """An error in the middle of saving."""
 
@@ -291,7 +137,7 @@ def test_a_save_that_breaks_off_leaves_a_run_that_resumes_to_the_same_bytes(
             raise Broken
         return replace(self, target)
 
-    always_better(monkeypatch)
+    first_two_are_better(monkeypatch)
     monkeypatch.setattr(Path, "replace", breaking)
     with pytest.raises(Broken):
         trained(run)
@@ -303,15 +149,14 @@ def test_a_save_that_breaks_off_leaves_a_run_that_resumes_to_the_same_bytes(
     assert content(run) == content(whole)
 
 
-def always_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every epoch be the best one, so that each writes all files."""
-    from mindref import train
+def first_two_are_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first two epochs be the best so far, so that they write all files, and no third."""
 
     def judge(state: Any, validate: Any) -> Any:
         step = state.moments.step
-        epoch = Epoch(step, state.losses[0] / state.losses[1], step / 100, True)
-        kept = state._replace(losses=(0.0, 0), best_step=step, best_value=step / 100)
-        return kept, epoch
+        epoch = Epoch(step, state.losses[0] / state.losses[1], step / 100, step <= 6)
+        state = state._replace(losses=(0.0, 0))
+        return (state._replace(best_step=step) if epoch.is_best else state), epoch
 
     monkeypatch.setattr(train, "judge", judge)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +15,8 @@ from mindref import train
 from mindref.backend import NumpyBackend
 from mindref.checkpoint import load_model, load_state
 from mindref.config import Config
-from mindref.errors import BackendError, ConfigError, MindrefError
-from mindref.models.parameters import Params, flatten
+from mindref.errors import BackendError, MindrefError
+from mindref.models.parameters import Params
 from mindref.recommender import run
 from mindref.recommender.run import Hooks, Trainer, resume
 from mindref.train import Diverged, Feed, State
@@ -28,39 +27,11 @@ from tests.runs import (
     call,
     content,
     environment,
-    loaded,
     options,
     stop_after,
     trained,
     trainer,
 )
-
-CHOICES = [
-    (setting.name, option)
-    for setting in dataclasses.fields(Config)
-    for option in setting.metadata.get("options", ())
-]
-OTHERS: list[tuple[str, Any]] = [
-    ("last_relu", True),
-    ("normalise", True),
-    ("hidden", ()),
-    ("hidden", (5, 6)),
-    ("interests", 1),
-    ("window", 1),
-    ("window", 500),
-    ("iterations", 1),
-    ("sigma", 0.0),
-    ("power", 0.0),
-    ("power", 1.5),
-    ("temperature", 0.5),
-    ("alpha", 0.0),
-    ("item_features", ("shelf",)),
-    ("user_features", ("age",)),
-    ("negatives", 1),
-    ("batch", 1),
-    ("learning_rate", 0.0),
-    ("beta1", 0.0),
-]
 
 
 def test_the_same_seed_gives_the_same_bytes_in_two_processes(tmp_path: Path) -> None:
@@ -113,28 +84,6 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     again = resume(tmp_path / "run")
     assert again.go().finished
     assert content(tmp_path / "run") == before
-
-
-@pytest.mark.parametrize(("name", "value"), [*CHOICES, *OTHERS])
-def test_every_option_trains(name: str, value: Any) -> None:
-    outcome = trainer(**{name: value, "steps": 3}).go()
-    assert [epoch.step for epoch in outcome.epochs] == [3]
-    assert np.isfinite(outcome.epochs[0].loss)
-    for key, array in flatten(outcome.model.params).items():
-        assert np.isfinite(array).all(), key
-        assert array.dtype == outcome.model.config.dtype, key
-
-
-def test_the_paper_s_preset_trains() -> None:
-    config = Config.of("paper", SMALL)
-    assert Trainer(SOURCE, loaded(), "leave_last_out", config).go().finished
-
-
-@pytest.mark.parametrize("protocol", ["leave_last_out", "paper", "comirec", "global_time"])
-def test_every_split_trains_and_is_judged(protocol: str) -> None:
-    made = Trainer(SOURCE, loaded(), protocol, Config.of("default", SMALL))
-    made.go()
-    assert 0 <= made.judge()["metrics"]["test"]["model"]["hit_rate@10"]["value"] <= 1
 
 
 def test_training_lowers_the_loss() -> None:
@@ -313,39 +262,6 @@ def test_a_state_is_not_shared_with_the_best_parameters() -> None:
     made.validate = lambda params: 0.5
     made.go()
     assert not np.array_equal(made.best.items, before)
-
-
-@pytest.mark.parametrize(
-    ("metric", "message"),
-    [
-        ("auc@10", r"hit_rate@N or .* with N from 1 to \d+, the items of the log, got 'auc@10'"),
-        ("hit_rate", "metric: expected"),
-        ("hit_rate@0", "metric: expected"),
-        ("hit_rate@121", "metric: expected"),
-    ],
-)
-def test_a_validation_metric_is_checked_before_training(metric: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        trainer(metric=metric)
-
-
-def test_a_feature_that_the_log_lacks_is_named_with_those_it_has() -> None:
-    with pytest.raises(ConfigError, match=r"item_features: .*\(shelf\), got 'colour'"):
-        trainer(item_features=("colour",))
-    with pytest.raises(ConfigError, match=r"user_features: .*\(age\), got 'shelf'"):
-        trainer(user_features=("shelf",))
-
-
-def test_features_change_what_is_learned() -> None:
-    plain = trainer().go().model
-    rich = trainer(item_features=("shelf",), user_features=("age",)).go().model
-    assert len(rich.params.items) == len(plain.params.items) + 24
-    assert plain.params.profile.shape[0] == 0
-    assert rich.params.profile.shape[0] == 7, "six bands of age, and unknown"
-    fresh = trainer(item_features=("shelf",), user_features=("age",)).state.params
-    assert not np.array_equal(rich.params.profile, fresh.profile), "profiles are learned"
-    shelves = slice(len(plain.params.items), None)
-    assert not np.array_equal(rich.params.items[shelves], fresh.items[shelves])
 
 
 def test_the_command_makes_the_same_bytes_as_python(tmp_path: Path) -> None:

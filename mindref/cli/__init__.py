@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         leave(2, f"Error: {error}")
     except MemoryError as error:
         todo = "lower --batch, --negatives, --window or --width"
-        leave(2, f"Error: {say('memory', 'room for the arrays', error or 'none', todo)}")
+        leave(2, f"Error: {say('memory', 'room for the arrays', str(error) or 'none', todo)}")
     except Exception as error:
         if os.environ.get("MINDREF_TRACEBACK") == "1":
             raise

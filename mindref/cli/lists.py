@@ -19,7 +19,7 @@ HEADER = "user\trank\titem\tscore\tinterest\ttitle\n"
 def write(stream: TextIO, answers: Answers, form: str) -> None:
     """Write every list to a stream, one user after the other."""
     if form == "json":
-        json.dump([as_json(answer) for answer in answers], stream, ensure_ascii=False)
+        json.dump([as_json(answer) for answer in answers], stream)
         stream.write("\n")
         return
     if form == "tsv":
@@ -30,7 +30,7 @@ def write(stream: TextIO, answers: Answers, form: str) -> None:
         elif form == "tsv":
             stream.writelines(rows(answer))
         else:
-            stream.write(json.dumps(as_json(answer), ensure_ascii=False) + "\n")
+            stream.write(json.dumps(as_json(answer)) + "\n")
 
 
 def save(path: Path, answers: Answers, form: str) -> None:

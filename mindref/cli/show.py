@@ -86,10 +86,15 @@ def lines(config: Any, first: int, stop: Stop) -> Iterator[Hooks]:
     meter = Meter(config, first)
 
     def on_epoch(epoch: Epoch) -> None:
-        with suppress(BrokenPipeError):  # nobody listens any more, which is no reason to stop
-            click.echo(epoch_line(config, epoch, meter), err=True)
+        tell(epoch_line(config, epoch, meter))
 
     yield Hooks(meter.add, on_epoch, stop)
+
+
+def tell(line: str) -> None:
+    """Say something on standard error; that nobody listens any more is no reason to stop."""
+    with suppress(BrokenPipeError):
+        click.echo(line, err=True)
 
 
 class Meter:

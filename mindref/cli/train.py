@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,8 +152,11 @@ def train(trainer: Trainer, quiet: bool, as_json: bool) -> int:
 
 def stopped(trainer: Trainer, how: str) -> int:
     """Say how to go on; return the exit code of what Ctrl-C ended."""
+    from mindref.cli.show import tell
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that one more could stop
     run = shlex.quote(str(trainer.run))
-    click.echo(f"Stopped {how}. Go on with: mindref train --resume {run}", err=True)
+    tell(f"Stopped {how}. Go on with: mindref train --resume {run}")
     return 130
 
 
@@ -171,16 +175,18 @@ def show_report(trainer: Trainer, summary: dict[str, Any]) -> None:
 
 def show_reading(log: Any) -> None:
     """Say on standard error what was read, and what of it was damaged or left out."""
+    from mindref.cli.show import tell
+
     counts = (len(log.user_ids), len(log.item_ids), len(log.events.values))
-    click.echo("read {:,} users, {:,} items, {:,} events".format(*counts), err=True)
+    tell("read {:,} users, {:,} items, {:,} events".format(*counts))
     said = {name: count for name, count in log.notes.items() if count and name not in PLAIN_NOTES}
     if said:
         words = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in said.items())
-        click.echo(f"  {words}", err=True)
+        tell(f"  {words}")
     if log.times is None:
-        click.echo("  no times: each user's events stand in the order of the file", err=True)
+        tell("  no times: each user's events stand in the order of the file")
     for line in log.bad_lines:
-        click.echo(f"  damaged: {line}", err=True)
+        tell(f"  damaged: {line}")
 
 
 def next_free(folder: Path) -> Path:

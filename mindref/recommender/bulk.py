@@ -19,7 +19,6 @@ from mindref.recall import recommend as search
 from mindref.recall.build import MEASURED_FROM
 from mindref.recall.manifest import read
 from mindref.recommender.served import Recommendation, Served
-from mindref.recommender.source import Source
 from mindref.shapes import Array
 
 USERS_AT_ONCE = 4096  # bounds the memory of --all-users
@@ -103,7 +102,7 @@ def recall(
     """
     served = Served.load(run)
     if data is not None:
-        served.source = Source.of(data, served.source.options)
+        served.source = served.source.moved(data)
     asked = who(served, users, history)
     index = index_of(served, run / "index", kind)
     return Answers(served, index, asked, n, exclude_seen)

@@ -79,6 +79,9 @@ class Trainer:
         check_free(self.run)
         with atomic.explained(self.run):
             self.run.mkdir(parents=True, exist_ok=True)
+            for name in ("items.tsv", "config.json"):  # left behind by a kill at this very place
+                for leftover in self.run.glob(f".{name}.*.tmp"):
+                    leftover.unlink()
         self.write_items(self.run)
         checkpoint.save_config(self.run, self.config, self.facts())
 
@@ -177,9 +180,9 @@ def resume(run: Path, data: Path | None = None) -> Trainer:
     data: where the log lies now, if it has moved. Raises RunError if it is not the same log.
     """
     config, facts = checkpoint.load_config(run)
-    source = (
-        Source(**facts["source"]) if data is None else Source.of(data, facts["source"]["options"])
-    )
+    source = Source(**facts["source"])
+    if data is not None:
+        source = source.moved(data)
     trainer = Trainer(source, source.read(), facts["protocol"], config, run, facts["exclude_seen"])
     found = trainer.facts()
     for name in ("sizes", "log"):

@@ -39,6 +39,10 @@ class Source:
         place = BUILT_IN if path is None else str(Path(path).resolve())
         return cls(place, {name: plain(value) for name, value in (options or {}).items()})
 
+    def moved(self, path: Path) -> Source:
+        """Return the source at the path where the log lies now, read as before."""
+        return Source.of(path, {} if self.place in (BUILT_IN, IN_MEMORY) else self.options)
+
     def read(self) -> Loaded:
         """Read the log. Raises DataError for bad data, RunError if it cannot be read again."""
         if self.place == IN_MEMORY:

@@ -208,3 +208,14 @@ def test_a_log_that_has_moved_can_be_named(tmp_path: Path) -> None:
     (run / "model.safetensors").unlink()
     with pytest.raises(RunError, match=r"model.safetensors: expected a file, got none"):
         answers(run, users=["customer-0001"])
+
+
+def test_users_of_another_log_are_answered_in_the_ids_of_the_run(run: Path, tmp_path: Path) -> None:
+    """Its items come in another order, and one of them is unknown to the run."""
+    other = tmp_path / "other.csv"
+    items = [*HISTORY[::-1], "unknown"]
+    rows = [f"{user},{item},{time}" for user in "ab" for time, item in enumerate(items)]
+    other.write_text("user,item,time\n" + "\n".join(rows) + "\n")
+    # the file has no ages, so that the users' profiles are unknown, as that of a history is
+    found = answers(run, users=["b"], data=other, n=7)
+    assert found[0].items == answers(run, history=HISTORY[::-1], n=7)[0].items

@@ -1,0 +1,64 @@
+"""A small log as a file, a run trained on it, and commands called within this process."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from mindref.cli import main
+from mindref.data.synthetic import synthetic, write_log
+from tests.runs import options
+
+
+class Said(NamedTuple):
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Said]
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
+    """Return a function that calls a command and returns exit code and streams."""
+
+    def call(*words: object) -> Said:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err
+        assert isinstance(ended.value.code, int)
+        return Said(ended.value.code, out, err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of 60 users as a file; the files beside it hold titles, shelves and ages."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_log(synthetic(users=60, items=120), folder)
+    return folder / "shop.inter"
+
+
+@pytest.fixture(scope="session")
+def made(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run trained by the command; copy it to change it."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--data", str(shop), "--out", str(run), "--quiet", "--json", *options()])
+    assert ended.value.code == 0
+    return run
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "run"))

@@ -1,0 +1,125 @@
+"""mindref evaluate: the numbers of the report again, other lengths, other logs, predictions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import mindref
+from tests.cli.conftest import Cli
+
+
+def test_the_numbers_are_those_of_the_training(cli: Cli, made: Path) -> None:
+    said = cli("evaluate", made, "--json")
+    assert (said.code, said.err) == (0, "")
+    found, report = json.loads(said.out), json.loads((made / "report.json").read_text())
+    for name in ("metrics", "cases", "by_history_length", "interests"):
+        assert found[name] == report[name], name
+
+
+def test_a_report_for_people_has_everything(cli: Cli, made: Path) -> None:
+    said = cli("evaluate", made)
+    assert said.code == 0
+    for word in (
+        "hit_rate@10",
+        "popularity",
+        "behaviours",
+        "8-15",
+        "interests of ",
+        "cases without",
+    ):
+        assert word in said.out, word
+
+
+def test_lists_of_other_lengths(cli: Cli, made: Path) -> None:
+    found = json.loads(cli("evaluate", made, "--json", "--at", "3, 7").out)
+    names = set(found["metrics"]["test"]["model"])
+    assert {name.split("@")[1] for name in names} == {"3", "7"}
+    assert {name.split("@")[0] for name in names} == {
+        "hit_rate", "recall", "ndcg", "mrr", "coverage",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--at", "0"], "--at: expected positive integers, comma separated, got '0'"),
+        (["--at", "ten"], "--at: expected positive integers"),
+        (["--at", ""], "--at: expected positive integers"),
+        (["--at", "5000"], "--at: expected numbers up to 111 items, got 5000"),
+        (["--data", "nowhere"], "nowhere: expected a file or a folder, got nothing there"),
+        (["--format", "recbole"], "data: expected a log for the options of reading, got none"),
+        (["--predictions", "/dev/null/x"], "--predictions: expected a place that can be written"),
+    ],
+)
+def test_a_bad_value_is_one_line(cli: Cli, made: Path, words: list[str], message: str) -> None:
+    said = cli("evaluate", made, *words)
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_validation_cases_and_other_splits(cli: Cli, made: Path) -> None:
+    found = json.loads(cli("evaluate", made, "--json", "--cases", "validation").out)
+    assert list(found["metrics"]) == ["validation"]
+    other = json.loads(cli("evaluate", made, "--json", "--split", "comirec").out)
+    assert other["cases"] == 6
+
+
+def test_seen_items_may_be_ranked_too(cli: Cli, made: Path) -> None:
+    default, without, with_seen = (
+        json.loads(cli("evaluate", made, "--json", *words).out)["metrics"]
+        for words in ([], ["--exclude-seen"], ["--include-seen"])
+    )
+    assert default == without
+    assert default != with_seen
+
+
+def test_predictions_are_the_lists_that_recall_gives(cli: Cli, made: Path, tmp_path: Path) -> None:
+    file = tmp_path / "lists.tsv"
+    said = cli("evaluate", made, "--predictions", file, "--at", "5", "--cases", "test", "--json")
+    assert said.code == 0
+    lines = [line.split("\t") for line in file.read_text().splitlines()]
+    assert lines[0] == ["user", "rank", "item", "score", "interest"]
+    assert len(lines) == 1 + 5 * json.loads(said.out)["cases"]
+    model = mindref.load(made)
+    log = model.served.log
+    user = lines[1][0]
+    row = log.events.row(list(log.user_ids).index(user))
+    # the history of a case is all but the last event; the model has no user features
+    expected = model.recommend([log.item_ids[i] for i in row[:-1]], 5)
+    assert [line[2] for line in lines[1:6]] == [x.item for x in expected]
+    assert [int(line[1]) for line in lines[1:6]] == [1, 2, 3, 4, 5]
+    assert [int(line[4]) for line in lines[1:6]] == [x.interest for x in expected]
+
+
+def test_another_log_is_judged_on_the_items_that_the_run_knows(
+    cli: Cli, made: Path, shop: Path, tmp_path: Path
+) -> None:
+    lines = shop.read_text().splitlines()
+    known = [line.split("\t")[1] for line in lines[1:40]]
+    items = [*dict.fromkeys(known)][:12]
+    rows = [f"u{u},{item},{i}" for u in range(4) for i, item in enumerate([*items, "unknown"])]
+    other = tmp_path / "other.csv"
+    other.write_text("user,item,time\n" + "\n".join(rows) + "\n")
+    said = cli("evaluate", made, "--data", other, "--json", "--cases", "validation")
+    assert said.code == 0, said.err
+    found = json.loads(said.out)
+    assert found["cases"] == 4
+    said = cli("evaluate", made, "--data", other)
+    assert said.code == 2, "the last item of everybody is unknown: there is no target"
+    assert "expected a case with a target, got none" in said.err
+
+
+def test_evaluating_changes_nothing_in_the_run(cli: Cli, run: Path) -> None:
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert cli("evaluate", run).code == 0
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_what_is_no_run_is_one_line(cli: Cli, tmp_path: Path) -> None:
+    said = cli("evaluate", tmp_path / "nothing")
+    assert said.code == 2
+    assert "expected a run directory, got no config.json in it; name the folder" in said.err

@@ -1,0 +1,143 @@
+"""mindref recall: who is asked for, in which form, and where it goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import mindref
+from tests.cli.conftest import Cli
+
+
+def history(run: Path, count: int = 9) -> str:
+    return ",".join(mindref.load(run).served.items.ids[:count])
+
+
+def test_a_list_for_people_is_grouped_by_interest(cli: Cli, run: Path) -> None:
+    said = cli("recall", run, "--history", history(run), "--top", 6)
+    assert (said.code, said.err) == (0, "")
+    lines = said.out.splitlines()
+    assert lines[0] == "this history: 9 behaviours, 3 interests"
+    assert lines[1].startswith("  most recent: ")
+    expected = mindref.load(run).recommend(history(run).split(","), 6)
+    for rank, x in enumerate(expected, 1):
+        place = next(i for i, line in enumerate(lines) if line.startswith(f"  {rank:>4}  "))
+        assert lines[place].endswith(f"  {x.title}")
+        above = [line for line in lines[:place] if line.startswith("interest ")]
+        assert above[-1] == f"interest {x.interest}"
+
+
+def test_a_user_is_greeted_by_id(cli: Cli, run: Path) -> None:
+    said = cli("recall", run, "--user", "customer-0004")
+    assert said.code == 0
+    assert said.out.startswith("user customer-0004: ")
+
+
+def test_json_is_one_value_and_lines_are_one_each(cli: Cli, run: Path) -> None:
+    whole = json.loads(cli("recall", run, "--all-users", "--json", "--top", 3).out)
+    lines = cli("recall", run, "--all-users", "--format", "jsonl", "--top", 3).out.splitlines()
+    assert [json.loads(line) for line in lines] == whole
+    assert len(whole) == 60
+    first = whole[0]
+    assert first["user"] == "customer-0001"
+    assert [x["rank"] for x in first["items"]] == [1, 2, 3]
+    assert sorted(first["items"][0]) == ["interest", "item", "rank", "score", "title"]
+
+
+def test_all_users_are_a_table_for_machines_by_default(cli: Cli, run: Path) -> None:
+    lines = cli("recall", run, "--all-users", "--top", 4).out.splitlines()
+    assert lines[0] == "user\trank\titem\tscore\tinterest\ttitle"
+    assert len(lines) == 1 + 60 * 4
+    assert {len(line.split("\t")) for line in lines} == {6}
+
+
+@pytest.mark.parametrize("form", ["table", "tsv", "jsonl"])
+def test_a_file_has_what_the_terminal_would_have(
+    cli: Cli, run: Path, tmp_path: Path, form: str
+) -> None:
+    words = ["recall", run, "--history", history(run), "--format", form]
+    shown = cli(*words)
+    said = cli(*words, "--output", tmp_path / "lists")
+    assert (said.code, said.out, said.err) == (0, "", "")
+    assert (tmp_path / "lists").read_text(encoding="utf-8") == shown.out
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mindref.recommender.bulk.recall", lambda *_, **__: pytest.fail("worked"))
+    said = cli("recall", run, "--all-users", "--output", "/dev/null/x")
+    assert said.code == 2
+    assert "--output: expected a place that can be written" in said.err
+
+
+def test_unknown_items_of_a_history_are_told_and_left_out(cli: Cli, run: Path) -> None:
+    known = cli("recall", run, "--history", history(run), "--format", "tsv")
+    mixed = cli("recall", run, "--history", f"what, {history(run)}, ", "--format", "tsv")
+    assert mixed.out == known.out
+    table = cli("recall", run, "--history", f"what,{history(run)}")
+    assert "  not in the catalogue: what\n" in table.out
+    said = cli("recall", run, "--history", "what,else")
+    assert said.code == 2
+    assert "--history: expected an item of the catalogue, got what, else" in said.err
+
+
+def test_an_empty_history_is_answered(cli: Cli, run: Path) -> None:
+    said = cli("recall", run, "--history", "")
+    assert said.code == 0
+    assert said.out.startswith("this history: 0 behaviours, 1 interests\ninterest 0\n")
+
+
+def test_seen_items_are_shown_when_asked_for(cli: Cli, run: Path) -> None:
+    words = ["recall", run, "--history", history(run), "--top", 500, "--format", "jsonl"]
+    seen = set(history(run).split(","))
+    for option, there in (("--exclude-seen", False), ("--include-seen", True)):
+        found = {x["item"] for x in json.loads(cli(*words, option).out)["items"]}
+        assert bool(found & seen) == there
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--user", "a", "--all-users"], ["--user", "a", "--history", ""]],
+)
+def test_exactly_one_must_be_asked_for(cli: Cli, run: Path, words: list[str]) -> None:
+    said = cli("recall", run, *words)
+    assert said.code == 2
+    assert "expected one of --user, --history, --all-users" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--user", "nobody"], "user: expected one of the 60 users of the log, got nobody"),
+        (["--user", "a", "--data", "nowhere"], "nowhere: expected a file or a folder"),
+        (["--user", "a", "--top", "100001"], "100001 is not in the range"),
+        (["--user", "a", "--index", "faiss"], "'faiss' is not one of"),
+    ],
+)
+def test_a_bad_value_is_refused(cli: Cli, run: Path, words: list[str], message: str) -> None:
+    said = cli("recall", run, *words)
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+
+
+def test_a_warning_goes_to_standard_error(cli: Cli, run: Path) -> None:
+    (run / "index").write_text("a file stands where the folder would")
+    said = cli("recall", run, "--history", history(run), "--json")
+    assert said.code == 0
+    assert "No index is kept" in said.err
+    json.loads(said.out)
+
+
+def test_control_characters_of_titles_never_reach_a_terminal(cli: Cli, run: Path) -> None:
+    lines = (run / "items.tsv").read_text().splitlines()
+    changed = [line.rsplit("\t", 1)[0] + "\tred \x1b[31m\\nalarm\x07" for line in lines[1:]]
+    (run / "items.tsv").write_text("\n".join([lines[0], *changed]) + "\n")
+    table = cli("recall", run, "--history", history(run)).out
+    assert "\x1b" not in table
+    assert "\x07" not in table
+    tsv = cli("recall", run, "--history", history(run), "--format", "tsv").out.splitlines()
+    assert len(tsv) == 21
+    assert {len(line.split("\t")) for line in tsv} == {6}

@@ -1,0 +1,98 @@
+"""The front page keeps its word: its commands, its snippets, and a place for every command."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindref.cli import COMMANDS, group
+from mindref.config import Config
+
+REPOSITORY = Path(__file__).parent.parent
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"^```python run\n(.*?)^```$", README, re.M | re.S)
+
+
+def marked(name: str) -> str:
+    """Return the command line below a mark, exactly as .ci/run takes it: two lines further."""
+    lines = README.splitlines()
+    (at,) = [i for i, line in enumerate(lines) if line == f"<!-- command: {name} -->"]
+    assert lines[at + 1] == "```sh", "the fence stands right below the mark"
+    assert lines[at + 3] == "```", "the command is one line"
+    return lines[at + 2]
+
+
+def test_the_two_commands_are_marked_and_no_others() -> None:
+    assert re.findall(r"<!-- command: (.*?) -->", README) == ["run", "test"]
+
+
+def test_the_first_command_installs_and_trains_and_the_second_installs_and_tests() -> None:
+    run, test = marked("run"), marked("test")
+    for command in (run, test):
+        assert "pip install" in command
+        assert command.startswith("python3 -m venv .venv && ")
+    assert run.endswith(" .venv/bin/mindref train")
+    assert ".venv/bin/python -m pytest" in test
+    assert "[test]" in test
+
+
+def test_the_check_of_everything_takes_the_commands_from_here() -> None:
+    script = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+    (pattern,) = re.findall(r"sed -n '(.*?)' README.md", script)
+    taken = subprocess.run(
+        ["sed", "-n", pattern, "README.md"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert taken.stdout.splitlines() == [marked("run"), marked("test")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_place(name: str) -> None:
+    assert f"mindref {name}" in README
+
+
+def test_every_command_and_option_that_is_shown_exists() -> None:
+    known = {}
+    for name in COMMANDS:
+        command = group.get_command(None, name)  # type: ignore[arg-type]  # the context is unused
+        assert command is not None
+        known[name] = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+    for block in re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S):
+        for line in block.replace("\\\n", " ").splitlines():
+            for name, rest in re.findall(r"\bmindref (\w+)([^|;&#]*)", line):
+                assert name in known, f"no such command: {line}"
+                for option in re.findall(r"(?<!\S)(--[\w-]+)", rest):
+                    assert option in known[name] | {"--help"}, f"no such option: {line}"
+
+
+def test_there_is_a_snippet_of_python() -> None:
+    assert any("recommend(" in snippet for snippet in SNIPPETS)
+
+
+def test_the_snippets_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a reader would type them, in one session and folder, but with two steps of training."""
+    of = Config.of
+
+    def brief(preset: str = "default", changes: Mapping[str, Any] | None = None) -> Config:
+        return of(preset, {**(changes or {}), "steps": 2, "batch": 32, "negatives": 32})
+
+    monkeypatch.setattr(Config, "of", brief)
+    monkeypatch.chdir(tmp_path)
+    session: dict[str, Any] = {"__name__": "__main__"}
+    for snippet in SNIPPETS:
+        exec(compile(snippet, "README.md", "exec"), session)
+
+
+def test_links_lead_to_files_that_exist() -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README):
+        assert (REPOSITORY / target).exists(), target
