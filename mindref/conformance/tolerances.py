@@ -16,6 +16,16 @@ seventh derivatives up to 1e7, which four rounds of routing on standard normal i
 SAME_MATH = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 2e-5}  # numerics-R6, R9
 """Relative, for one formula evaluated in two orders: hundreds to thousands of roundings."""
 
+ROUNDING = 4  # numerics-R9
+"""Relative, in units of the type's eps, for a handful of operations without cancellation."""
+
+VANISHING = 1e-14  # numerics-R9
+"""Absolute, float64, for what is zero on paper: some tens of terms of order one that cancel."""
+
+STANDARD_ERRORS = 4.0  # numerics-R9
+"""For a mean or a share of random draws from a fixed seed: how many standard errors it may lie off.
+A right generator does so for one seed in 16,000."""
+
 WORKED_EXAMPLE = 5e-7  # numerics-R9
 """Absolute, for the printed numbers of a page, which have six decimals after the point."""
 
@@ -23,3 +33,8 @@ WORKED_EXAMPLE = 5e-7  # numerics-R9
 def same_math(dtype: npt.DTypeLike) -> float:
     """Return the tolerance for two evaluations of one formula in this type."""
     return SAME_MATH[np.dtype(dtype)]
+
+
+def rounding(dtype: npt.DTypeLike) -> float:
+    """Return the tolerance for a handful of roundings in this type."""
+    return ROUNDING * float(np.finfo(dtype).eps)

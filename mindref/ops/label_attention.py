@@ -87,9 +87,14 @@ def signed_power(x: Array, power: float) -> Array:
 
 
 def one_hot_of_largest(scores: Array, active: Bools) -> Array:
-    """Return one at the largest active score, the lowest index on ties, zero elsewhere (B, K)."""
+    """Return one at the largest active score, the lowest index on ties, zero elsewhere (B, K).
+
+    NaN where an active score is not finite: then nothing says which is the largest.
+    """
     best = np.argmax(np.where(active, scores, -np.inf), axis=1)  # label_attention-R6
-    return (np.arange(scores.shape[1]) == best[:, None]).astype(scores.dtype)
+    weights = (np.arange(scores.shape[1]) == best[:, None]).astype(scores.dtype)
+    known = (np.isfinite(scores) | ~active).all(axis=1, keepdims=True)  # (B, 1)
+    return np.where(known, weights, np.nan).astype(scores.dtype)  # label_attention-R17
 
 
 def through_power(d_powered: Array, scores: Array, power: float) -> Array:
@@ -101,7 +106,9 @@ def through_power(d_powered: Array, scores: Array, power: float) -> Array:
     with np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore"):
         slope = power * np.abs(scores) ** (power - 1)  # label_attention-R12
         d_scores = d_powered * slope
-    return np.where(np.isfinite(d_scores), d_scores, 0).astype(scores.dtype)  # label_attention-R13
+        beyond = np.isinf(slope) | np.isinf(d_scores)
+        d_scores = np.where(beyond, 0 * d_powered, d_scores)  # label_attention-R13; NaN stays, R17
+    return d_scores.astype(scores.dtype)
 
 
 def check(interests: Array, target: Array, active: Bools, power: float) -> None:

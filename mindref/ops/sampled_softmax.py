@@ -68,16 +68,19 @@ def forward(
     at_target = np.einsum("bd,bd->b", user, target) / temperature - target_log_expected  # (B,)
     at_negatives = user @ negatives.T / temperature - negative_log_expected  # (B, S)
     hits = negative_ids == target_ids[:, None]  # (B, S)
+    usable = np.isfinite(at_target) & np.isfinite(at_negatives).all(axis=1)  # (B,)
+    at_target = np.where(usable, at_target, np.nan)  # 3, sampled_softmax-R18, numerics-R13
     at_negatives = np.where(hits, -np.inf, at_negatives)  # 3, sampled_softmax-R3, R13
 
     # 4: -log softmax = log(1 + exp(log-sum-exp of the negatives - target))
     top = np.max(at_negatives, axis=1, initial=-np.inf)  # (B,)
     top = np.where(np.isfinite(top), top, at_target)  # sampled_softmax-R10: no negative left
-    raised = np.exp(at_negatives - top[:, None])  # sampled_softmax-R9 (B, S)
-    with np.errstate(divide="ignore"):
+    with np.errstate(over="ignore", divide="ignore"):  # a gap beyond the floats is weight 0
+        raised = np.exp(at_negatives - top[:, None])  # sampled_softmax-R9 (B, S)
         rest = np.log(raised.sum(axis=1))  # sampled_softmax-R4: the same id twice adds twice
     lead = top - at_target  # before the log is added, which a large top would swallow
-    losses = np.logaddexp(0, lead + rest)  # sampled_softmax-R1 (B,)
+    with np.errstate(invalid="ignore"):  # a NaN comes this far on purpose
+        losses = np.logaddexp(0, lead + rest)  # sampled_softmax-R1 (B,)
     out = losses.mean(dtype=user.dtype)  # 5, sampled_softmax-R5
 
     p_negatives = raised * np.exp(lead - losses)[:, None]  # (B, S)

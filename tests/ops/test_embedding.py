@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from mindref.conformance import gradient
 from mindref.conformance.strategies import frozen, generators, normal, sizes
-from mindref.conformance.tolerances import WORKED_EXAMPLE, same_math
+from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
 from mindref.ops import embedding
 from mindref.shapes import Array, Ints
 from tests import pages
 
-SAME = {"rtol": same_math(np.float64), "atol": 1e-14}
+SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 
 
 @st.composite

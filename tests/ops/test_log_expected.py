@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
+from scipy.optimize import minimize
 
 from mindref.conformance import strategies
 from mindref.conformance.strategies import normal
+from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.ops import sampled_softmax
+from mindref.shapes import Array, Ints
+from tests import pages
+
+LEARNT = pages.examples("sampled_softmax")[1]
 
 
 @pytest.mark.rules("sampled_softmax-R13", "sampled_softmax-R3")
@@ -27,12 +35,26 @@ def test_all_items_without_correction_are_the_full_softmax(
     raised = np.exp(user @ items.T)
     p = raised / raised.sum(axis=1, keepdims=True)
     expected = -np.log(p[np.arange(b), ids]).mean()
-    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-14, err_msg="loss")
+    np.testing.assert_allclose(
+        out, expected, rtol=same_math(np.float64), atol=VANISHING, err_msg="loss"
+    )
     d_user, d_target, d_items = sampled_softmax.backward(1.0, saved)
     one_hot = np.eye(n)[ids]
-    np.testing.assert_allclose(d_user, (p - one_hot) @ items / b, atol=1e-14, err_msg="d_user")
+    np.testing.assert_allclose(
+        d_user,
+        (p - one_hot) @ items / b,
+        rtol=same_math(np.float64),
+        atol=VANISHING,
+        err_msg="d_user",
+    )
     d_items = d_items + one_hot.T @ d_target  # the target is one of the items
-    np.testing.assert_allclose(d_items, (p - one_hot).T @ user / b, atol=1e-14, err_msg="d_items")
+    np.testing.assert_allclose(
+        d_items,
+        (p - one_hot).T @ user / b,
+        rtol=same_math(np.float64),
+        atol=VANISHING,
+        err_msg="d_items",
+    )
 
 
 CHANCE = np.array([0.5, 0.3, 0.2])
@@ -63,7 +85,9 @@ def test_the_corrected_sum_is_unbiased(draws: int, target: int) -> None:
         for ids in itertools.product(range(3), repeat=draws)
     )
     others = sum(np.exp(s) for i, s in enumerate(SCORES) if i != target)
-    np.testing.assert_allclose(expected, others, rtol=1e-12, err_msg="over all draws")
+    np.testing.assert_allclose(
+        expected, others, rtol=same_math(np.float64), err_msg="over all draws"
+    )
 
 
 @pytest.mark.rules("sampled_softmax-R2", "sampled_softmax-R3")
@@ -90,5 +114,55 @@ def test_the_probability_is_that_of_the_target_given_the_set() -> None:
                 np.log(included)[ids],
             )
             np.testing.assert_allclose(
-                np.exp(-out), mass / sum(row.values()), rtol=1e-12, err_msg=f"{target} {together}"
+                np.exp(-out),
+                mass / sum(row.values()),
+                rtol=same_math(np.float64),
+                err_msg=f"{target} {together}",
             )
+
+
+def sets(chance: Array, draws: int) -> Iterator[tuple[Ints, float]]:
+    """Yield every set of draws with replacement, in any order, and how likely it is."""
+    for ids in itertools.combinations_with_replacement(range(len(chance)), draws):
+        counts = np.bincount(ids, minlength=len(chance))
+        orders = math.factorial(draws) / math.prod(map(math.factorial, counts.tolist()))
+        yield np.array(ids), orders * float(np.prod(chance**counts))
+
+
+def learnt(shares: Array, chance: Array, draws: int, hits: str) -> Array:
+    """Return the softmax of the scores for which the expected loss of all draws is smallest.
+
+    Two hundred users hold the targets in the shares of the catalogue, so their mean loss is the
+    expectation over targets. The loss is convex in the scores, so there is one smallest.
+    """
+    targets = np.repeat(np.arange(len(shares)), np.round(200 * shares).astype(int))
+    assert len(targets) == 200
+    ids = targets if hits == "out" else np.full(200, -1)  # no negative has this id: no hit
+    log_expected = np.log(draws * chance)
+
+    def expected(scores: Array) -> tuple[float, Array]:
+        loss, slope = 0.0, np.zeros(len(shares))
+        for drawn, likely in sets(chance, draws):
+            vectors = np.ones((200, 1)), scores[targets][:, None], scores[drawn][:, None]
+            logs = log_expected[targets], log_expected[drawn]
+            out, saved = sampled_softmax.forward(*vectors, ids, drawn, *logs)
+            _, d_targets, d_negatives = sampled_softmax.backward(likely, saved)
+            loss += likely * float(out)
+            np.add.at(slope, targets, d_targets[:, 0])
+            np.add.at(slope, drawn, d_negatives[:, 0])
+        return loss, slope
+
+    found = minimize(expected, np.zeros(len(shares)), jac=True, options={"gtol": 1e-8})
+    raised = np.exp(found.x - found.x.max())
+    return raised / raised.sum()
+
+
+@pytest.mark.rules("sampled_softmax-R2", "sampled_softmax-R3", "sampled_softmax-R4")
+@pytest.mark.parametrize("case", LEARNT["cases"], ids=str)
+def test_the_scores_of_the_smallest_loss_are_those_of_the_page(case: dict[str, Any]) -> None:
+    copies = case["copies"]
+    shares = np.tile(np.array(LEARNT["shares"]) / copies, copies)
+    raised = shares ** (0.75 if case["sampler"] == "unigram" else 0.0)
+    found = learnt(shares, raised / raised.sum(), case["draws"], case["hits"])
+    together = found.reshape(copies, -1).sum(axis=0)
+    np.testing.assert_allclose(together, case["learnt"], rtol=0, atol=WORKED_EXAMPLE)

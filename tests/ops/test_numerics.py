@@ -10,7 +10,7 @@ import pytest
 from mindref.conformance.strategies import frozen
 from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
-from mindref.ops import OPS, embedding, routing, softmax, squash
+from mindref.ops import OPS, embedding, softmax, squash
 from mindref.ops.embedding import RowGradient
 
 B, L, K, D, S = 3, 7, 4, 5, 6
@@ -126,7 +126,7 @@ def test_what_a_mask_leaves_out_may_be_anything(garbage: float) -> None:
         np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.mark.rules("numerics-R5")
+@pytest.mark.rules("numerics-R5", "numerics-R13")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", ["squash", "unit"])
 def test_a_bad_component_makes_its_capsule_nan_and_no_other(kind: str, bad: float) -> None:
@@ -137,7 +137,7 @@ def test_a_bad_component_makes_its_capsule_nan_and_no_other(kind: str, bad: floa
     assert np.isfinite(out[1]).all()
 
 
-@pytest.mark.rules("numerics-R5")
+@pytest.mark.rules("numerics-R5", "numerics-R13")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_bad_logit_makes_its_slice_nan_and_no_other(bad: float) -> None:
     logits = np.array([[bad, 1.0, 2.0], [0.0, 1.0, 2.0]])
@@ -145,23 +145,89 @@ def test_a_bad_logit_makes_its_slice_nan_and_no_other(bad: float) -> None:
     assert np.isnan(out).tolist() == [[True, True, False], [False] * 3]
 
 
-@pytest.mark.rules("numerics-R5")
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_bad_behaviour_makes_its_user_nan_and_no_other(bad: float) -> None:
-    history, mask, bilinear, logits, active = arguments("routing", "float64")
-    history = history.copy()
-    history[2, 3, 1] = bad
-    with np.errstate(invalid="ignore"):  # infinity less infinity, as it should be
-        out, _ = routing.forward(
-            history, mask, bilinear, logits, active, iterations=3, gradient="all"
-        )
-    assert np.isnan(out[2]).all()
-    assert np.isfinite(out[:2]).all()
+ROWS = arguments("embedding", "float64")[1]
+SPOILT = [  # operator, argument, place in it, the part of the result that is computed from it
+    ("embedding", 0, (3, 1), ((ROWS == 3).any(axis=1), 1)),
+    ("embedding", 2, (4, 1), 4),
+    ("softmax", 0, (2, 1), 2),
+    ("squash", 0, (2, 1, 3), (2, 1)),
+    ("routing", 0, (2, 3, 1), 2),
+    ("routing", 2, (1, 1), ...),
+    ("routing", 3, (2, 3, 1), 2),
+    ("relu_layer", 0, (1, 0), 1),
+    ("relu_layer", 1, (1, 2), (slice(None), 2)),
+    ("relu_layer", 2, (2,), (slice(None), 2)),
+    ("label_attention", 0, (2, 1, 3), 2),
+    ("label_attention", 1, (2, 3), 2),
+    ("sampled_softmax", 0, (1, 2), ...),
+    ("sampled_softmax", 1, (1, 2), ...),
+    ("sampled_softmax", 2, (5, 2), ...),
+]
+FINITE_LIMITS = [("softmax", 0), ("routing", 3), ("relu_layer", 2)]  # at -infinity: their pages
+
+
+def with_one(stem: str, argument: int, place: Any, value: float) -> list[Any]:
+    """Return the results of a call with one number replaced."""
+    arrays = arguments(stem, "float64")
+    arrays[argument] = arrays[argument].copy()
+    arrays[argument][place] = value
+    with np.errstate(invalid="ignore", over="ignore"):  # infinity less infinity, as it should be
+        return results(stem, arrays)
+
+
+def apart(out: Any, part: Any) -> tuple[Any, Any]:
+    """Return the part of a result, and all the rest of it."""
+    inside = np.zeros(np.shape(out), bool)
+    inside[part] = True
+    return np.asarray(out)[inside], np.asarray(out)[~inside]
+
+
+@pytest.mark.rules("numerics-R5", "sampled_softmax-R18", "relu_layer-R7", "label_attention-R17")
+@pytest.mark.parametrize(("stem", "argument", "place", "part"), SPOILT)
+def test_a_nan_makes_nan_of_its_own_part_and_of_no_other(
+    stem: str, argument: int, place: Any, part: Any
+) -> None:
+    out, *gradients = with_one(stem, argument, place, np.nan)
+    own, others = apart(np.where(ACTIVE, out, np.nan) if stem == "softmax" else out, part)
+    assert np.isnan(own).all()
+    assert stem == "softmax" or np.isfinite(others).all()
+    # no gradient depends on a table or a bias; whatever else is NaN is met by one
+    unmet = (stem, argument) in [("embedding", 0), ("relu_layer", 2)]
+    assert any(np.isnan(d).any() for d in gradients) != unmet
+
+
+@pytest.mark.rules("numerics-R13", "sampled_softmax-R18")
+@pytest.mark.parametrize("bad", [np.inf, -np.inf])
+@pytest.mark.parametrize(("stem", "argument", "place", "part"), SPOILT)
+def test_an_infinity_stays_one_or_is_nan_unless_there_is_a_limit(
+    stem: str, argument: int, place: Any, part: Any, bad: float
+) -> None:
+    own, others = apart(with_one(stem, argument, place, bad)[0], part)
+    limit = bad < 0 and (stem, argument) in FINITE_LIMITS
+    assert np.isfinite(own).all() == limit
+    assert np.isfinite(others).all()
+
+
+@STEMS
+@TYPES
+@pytest.mark.rules("numerics-R10")
+def test_finite_inputs_cause_no_warning_while_products_are_finite(stem: str, dtype: str) -> None:
+    info = np.finfo(dtype)
+    bound = float(info.max) ** 0.5 / 100  # two of them times the width stay below the largest
+    scales = [0.0, float(info.smallest_subnormal), float(info.tiny), float(info.tiny) ** 0.5]
+    for scale in [*scales, 1.0, 1e3, bound]:
+        arrays = [
+            (scale * x.astype(float)).astype(dtype) if x.dtype.kind == "f" else x
+            for x in arguments(stem, dtype)
+        ]
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            found = results(stem, arrays)
+        assert all(np.isfinite(x).all() for x in found), f"{scale} times"
 
 
 @pytest.mark.rules("numerics-R10")
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_finite_inputs_cause_no_warning(dtype: type) -> None:
+@TYPES
+def test_squash_and_softmax_take_every_finite_number(dtype: str) -> None:
     info = np.finfo(dtype)
     x = np.array([[info.max, -info.max], [info.tiny, 0], [info.smallest_subnormal, 1]], dtype)
     with np.errstate(over="raise", invalid="raise", divide="raise"):

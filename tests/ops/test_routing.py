@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.conformance.strategies import RoutingCase, generators, routing_cases
-from mindref.conformance.tolerances import same_math
+from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.errors import ShapeError
 from mindref.ops import routing
 from mindref.ops.routing import interest_count
@@ -16,7 +18,7 @@ from mindref.shapes import Array, Ints
 from tests.ops import naive
 from tests.ops.runs import run, users
 
-SAME = {"rtol": same_math(np.float64), "atol": 1e-12}
+SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 ROUNDS = st.integers(1, 5)
 
 
@@ -153,6 +155,14 @@ def test_the_number_of_interests_is_the_floor_of_log2(most: int) -> None:
     np.testing.assert_array_equal(interest_count(lengths, most), expected)
     rows = interest_count(np.array(list(TABLE)), 8)
     assert dict(zip(TABLE, rows.tolist(), strict=True)) == TABLE
+
+
+@pytest.mark.rules("routing-R10")
+def test_other_roundings_of_eq_9_count_as_the_page_says() -> None:
+    assert math.floor(math.log2(1 + 3)) == math.ceil(math.log2(3)) == 2
+    assert math.floor(math.log(20)) == 2
+    narrow = np.float32(math.log(2**15)) / np.float32(math.log(2))  # no platform's own logarithm
+    assert math.floor(narrow) == 14
 
 
 @pytest.mark.rules("routing-R13")

@@ -15,11 +15,11 @@ from mindref.conformance.strategies import (
     routing_cases,
     sizes,
 )
-from mindref.conformance.tolerances import same_math
+from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.ops import squash
 from tests.ops.runs import run, users
 
-SAME = {"rtol": same_math(np.float64), "atol": 1e-12}
+SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 ROUNDS = st.integers(1, 5)
 
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from mindref.conformance import gradient
 from mindref.conformance.strategies import generators, normal, sizes
-from mindref.conformance.tolerances import WORKED_EXAMPLE, same_math
+from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
 from mindref.ops import softmax
 from mindref.shapes import Array, Bools
 from tests import pages
 from tests.ops import naive
 
-SAME = {"rtol": same_math(np.float64), "atol": 1e-15}
+SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 
 
 @st.composite
@@ -47,7 +47,9 @@ def test_weights_are_those_of_the_loops(case: tuple[Array, Bools, int]) -> None:
 def test_a_slice_sums_to_one_or_has_nothing_left(case: tuple[Array, Bools, int]) -> None:
     logits, mask, axis = case
     out, _ = softmax.forward(logits, mask, axis=axis)
-    np.testing.assert_allclose(out.sum(axis=axis), mask.any(axis=axis), rtol=1e-14, atol=0)
+    np.testing.assert_allclose(
+        out.sum(axis=axis), mask.any(axis=axis), rtol=same_math(np.float64), atol=0
+    )
     assert (out >= 0).all()
 
 
@@ -75,7 +77,7 @@ def test_a_common_shift_up_to_huge_logits_changes_nothing(
     out, _ = softmax.forward(whole, mask, axis=axis)
     for shift in (2.0**20, -(2.0**20)):
         again, _ = softmax.forward((whole + dtype(shift)).astype(dtype), mask, axis=axis)
-        np.testing.assert_allclose(again, out, rtol=1e-6 if dtype is np.float32 else 1e-13)
+        np.testing.assert_allclose(again, out, rtol=same_math(dtype))
 
 
 @pytest.mark.rules("softmax-R3")
@@ -84,7 +86,7 @@ def test_the_largest_floats_do_not_overflow(dtype: type) -> None:
     largest = np.finfo(dtype).max
     logits = np.array([[largest, largest, -largest], [-largest, -largest, -largest]], dtype)
     out, _ = softmax.forward(logits, np.ones((2, 3), bool), axis=1)
-    np.testing.assert_allclose(out, [[0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)
+    np.testing.assert_allclose(out, [[0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=same_math(dtype))
 
 
 @pytest.mark.rules("softmax-R5")

@@ -1,0 +1,65 @@
+"""Tests of operators, model and checker bring no tolerance of their own."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent.parent
+FILES = [path for name in ("ops", "models", "conformance") for path in (TESTS / name).glob("*.py")]
+NAMES = {"rtol", "atol", "rel", "abs", "tolerance"}
+LOOSE_UNLESS_TOLD = {"assert_allclose": "rtol", "approx": "rel"}  # their defaults are 1e-7, 1e-6
+
+
+def own_numbers(tree: ast.AST) -> Iterator[int]:
+    """Yield the line of every tolerance that is a number, or a number times something."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield from (k.value.lineno for k in node.keywords if k.arg in NAMES and own(k.value))
+        elif isinstance(node, ast.Dict):
+            named = zip(node.keys, node.values, strict=True)
+            yield from (v.lineno for k, v in named if named_tolerance(k) and own(v))
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in NAMES:
+            yield from [node.lineno] if own(node.value) else []
+
+
+def named_tolerance(key: ast.expr | None) -> bool:
+    return isinstance(key, ast.Constant) and key.value in NAMES
+
+
+def own(value: ast.expr) -> bool:
+    """Return whether a literal other than 0 is the value, or a factor or a branch of it."""
+    if isinstance(value, ast.BinOp):
+        return own(value.left) or own(value.right)
+    if isinstance(value, ast.IfExp):
+        return own(value.body) or own(value.orelse)
+    return isinstance(value, ast.Constant) and value.value != 0
+
+
+def silent(tree: ast.AST) -> Iterator[int]:
+    """Yield the line of every comparison that leaves its tolerance to a library's default."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            needed = LOOSE_UNLESS_TOLD.get(ast.unparse(node.func).split(".")[-1])
+            given = {k.arg for k in node.keywords}
+            if needed and not given & {needed, "abs" if needed == "rel" else None, None}:
+                yield node.lineno
+
+
+@pytest.mark.rules("numerics-R9")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_test_brings_a_tolerance_of_its_own(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert list(own_numbers(tree)) == [], "take them from mindref.conformance.tolerances"
+    assert list(silent(tree)) == [], "say rtol, or rel or abs"
+
+
+def test_it_finds_what_it_forbids() -> None:
+    lines = ["f(rtol=1e-3)", "f(atol=20 * same)", "d = {'rtol': 1e-9}", "atol = 1e-2 if x else 0"]
+    assert sorted(own_numbers(ast.parse("\n".join(lines)))) == [1, 2, 3, 4]
+    assert not list(own_numbers(ast.parse("f(rtol=0, atol=same * np.max(x, initial=1))")))
+    assert list(silent(ast.parse("np.testing.assert_allclose(a, b)\napprox(2)"))) == [1, 2]
+    assert not list(silent(ast.parse("assert_allclose(a, b, **SAME)\napprox(2, abs=x)")))
