@@ -32,7 +32,7 @@ class Capabilities(NamedTuple):
 
     operators: tuple[str, ...]  # stems that `ops` has
     levels: tuple[str, ...] = ("ops",)  # of "ops", "model", "train"
-    gradients: str = "derived"  # "derived": ops have backward; "automatic": the framework's own
+    gradients: str = "derived"  # or "automatic": the framework's own, and ops lack backward
     dtypes: tuple[tuple[str, str], ...] = (("float64", "float64"), ("float32", "float32"))
     # (type of inputs and outputs, type of accumulation)
     devices: tuple[str, ...] = ("cpu",)

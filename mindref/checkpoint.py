@@ -8,10 +8,11 @@
     metrics.jsonl           one line per epoch
     index/                  of recall, with its manifest
 
-Every file is written whole or not at all. The order matters: the model of a new best epoch is
-written before the state that names it, so a kill between the two is mended by running that epoch
-again, which gives the same bytes. A run without a state is one that has not begun: with
-config.json alone, resuming trains it from the first step.
+Every file is written whole or not at all. The order matters: the state that names a new best epoch
+is written before the model of that epoch, whose parameters the state holds as those of its last
+step; so a kill between the two leaves the model before it, which names its own step, and resuming
+writes the new one from the state. A run without a state is one that has not begun: with config.json
+alone, resuming trains it from the first step.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def save_arrays(path: Path, arrays: Mapping[str, Numbers], words: Mapping[str, A
     from safetensors.numpy import save
 
     contiguous = {name: np.ascontiguousarray(x) for name, x in arrays.items()}
-    header = json.dumps({**words, "sha256": digest(contiguous)})
+    header = json.dumps({**words, "sha256": digest(contiguous, words)})
     write_bytes(path, save(contiguous, metadata={HEADER: header}))
 
 
@@ -69,7 +70,7 @@ def load_arrays(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
             words = json.loads((file.metadata() or {})[HEADER])
             check_format(path, words["format"])
-        if words["sha256"] != digest(arrays):
+        if words.pop("sha256") != digest(arrays, words):
             raise ValueError("numbers that were not written so")
     except FileNotFoundError:
         raise RunError(say(str(path), "a file", "none", anew(path.parent))) from None
@@ -79,12 +80,16 @@ def load_arrays(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return arrays, words
 
 
-def digest(arrays: Mapping[str, Numbers]) -> str:
-    """Return the sha256 of contiguous arrays, without which flipped bits would go unnoticed."""
-    found = hashlib.sha256()
+def digest(arrays: Mapping[str, Numbers], words: Mapping[str, Any]) -> str:
+    """Return the sha256 of contiguous arrays, their names, types and shapes, and the words.
+
+    Without it flipped bits, and arrays or words that changed places, would go unnoticed.
+    """
+    found = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
     for name in sorted(arrays):
-        found.update(f"{name} ".encode())
-        found.update(arrays[name].data)
+        x = arrays[name]
+        found.update(json.dumps([name, x.dtype.name, x.shape]).encode())
+        found.update(x.data)
     return found.hexdigest()
 
 
@@ -100,23 +105,29 @@ def check_format(path: Path, found: object) -> None:
         raise RunError(say(str(path), f"format {FORMAT}", found, "use the mindref that wrote it"))
 
 
-def save_model(run: Path, params: Params, catalogue: Catalogue) -> None:
-    """Write the parameters that are served."""
+def save_model(run: Path, params: Params, catalogue: Catalogue, step: int) -> None:
+    """Write the parameters that are served, and the step after which they were best."""
     arrays: dict[str, Numbers] = {
         **flatten(params),
         "catalogue.rows": catalogue.rows,
         "catalogue.weights": catalogue.weights,
     }
-    save_arrays(run / MODEL, arrays, {"format": FORMAT})
+    save_arrays(run / MODEL, arrays, {"format": FORMAT, "step": step})
 
 
 def load_model(run: Path) -> tuple[Params, Catalogue]:
     """Read the parameters that are served. Raises RunError for a damaged or foreign file."""
+    params, catalogue, _ = load_best(run)
+    return params, catalogue
+
+
+def load_best(run: Path) -> tuple[Params, Catalogue, int]:
+    """Read what `save_model` wrote, its step with it."""
     path = run / MODEL
-    arrays, _ = load_arrays(path)
+    arrays, words = load_arrays(path)
     try:
         catalogue = Catalogue(arrays.pop("catalogue.rows"), arrays.pop("catalogue.weights"))
-        return unflatten(arrays), catalogue
+        return unflatten(arrays), catalogue, words["step"]
     except KeyError as error:
         got = f"no array {error}"
         raise RunError(say(str(path), "a model of mindref", got, anew(run))) from error

@@ -32,7 +32,10 @@ def plain(default: Any, text: str) -> Any:
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one run: the defaults follow the evidence, the preset `paper` the paper."""
+    """The settings of one run: the defaults follow the evidence, the preset `paper` the paper.
+
+    Each has the effect that its text says (model-R29).
+    """
 
     # the model (specs/model.md)
     interests: int = number(4, 1, 64, "K, the most interests a user has")
@@ -95,6 +98,9 @@ class Config:
             value = coerce(setting, getattr(self, setting.name))
             object.__setattr__(self, setting.name, value)  # frozen, but not yet given away
             check(setting, value)
+        if self.loss == "sampled" and self.sampler == "in_batch" and self.batch == 1:
+            # the only sample would be compared with itself: a loss of zero, no gradient
+            raise ConfigError(say("batch", "at least 2 samples for the sampler in_batch", 1))
 
     @classmethod
     def of(cls, preset: str = "default", changes: Mapping[str, Any] | None = None) -> Config:

@@ -89,6 +89,7 @@ def train(
     for the metric that chooses the best epoch, and `on_epoch` is given the state to save.
     Raises Diverged when a loss is not finite, BackendError for whatever a backend raises.
     """
+    check_trains(backend)
     feed = Feed(task, config)
     while state.moments.step < config.steps and not out_of_patience(state, config) and not stop():
         step = state.moments.step
@@ -99,6 +100,15 @@ def train(
                 state, epoch = judge(state, validate)
             on_epoch(state, epoch)
     return state
+
+
+def check_trains(backend: Backend) -> None:
+    """Raise BackendError for a backend that cannot say its gradients (backend-R9)."""
+    claims = backend.capabilities()
+    if claims.gradients != "derived":
+        todo = "it can evaluate and recall; train with another --backend"
+        got = f"gradients {claims.gradients!r}"
+        raise BackendError(say(f"backend {backend.name}", "operators with backward", got, todo))
 
 
 def take_step(

@@ -8,12 +8,14 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mindref.ops
 from mindref.backend import OPERATORS, Capabilities, NumpyBackend, available, load
 from mindref.config import Config
 from mindref.errors import BackendError
+from mindref.models.parameters import flatten
 from mindref.recommender.run import Trainer
 from mindref.recommender.source import Source
 from tests import pages
@@ -36,12 +38,40 @@ class Counting(NumpyBackend):
 
         def forward(*arrays: Any, **numbers: Any) -> Any:
             self.calls[stem] = self.calls.get(stem, 0) + 1
-            return module.forward(*arrays, **numbers)
+            out, saved = module.forward(*arrays, **numbers)
+            shown = {"couplings": saved.couplings} if stem == "routing" else {}
+            return out, Sealed(lambda: saved, **shown)
 
-        return SimpleNamespace(forward=forward, backward=module.backward)
+        def backward(d_out: Any, sealed: Sealed) -> Any:
+            self.calls[f"{stem} backward"] = self.calls.get(f"{stem} backward", 0) + 1
+            return module.backward(d_out, sealed.opened())
+
+        return SimpleNamespace(forward=forward, backward=backward)
+
+
+class Sealed(SimpleNamespace):
+    """What an operator saved, which nobody else can read but for what is shown."""
+
+    def __init__(self, opened: Any, **shown: Any) -> None:
+        super().__init__(opened=opened, **shown)
+
+
+class Automatic(NumpyBackend):
+    """A backend whose framework would differentiate; its operators have no backward."""
+
+    name = "automatic"
+
+    @property
+    def ops(self) -> Any:
+        forward_only = {stem: getattr(mindref.ops, stem).forward for stem in OPERATORS}
+        return SimpleNamespace(**{k: SimpleNamespace(forward=f) for k, f in forward_only.items()})
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(OPERATORS, gradients="automatic")
 
 
 counting = Counting()
+automatic = Automatic()
 half = SimpleNamespace(name="half", ops=mindref.ops)
 
 
@@ -109,19 +139,45 @@ print(names, len(claims.operators), [m for m in sys.modules if m.startswith("min
     assert done.stdout == f"{list(available())} {len(OPERATORS)} []\n"
 
 
+def tiny(backend: str, **more: Any) -> Trainer:
+    """Return a training of two steps."""
+    settings = {"steps": 2, "batch": 8, "negatives": 8, "width": 4, "hidden": [5], "window": 4}
+    config = Config.of("default", {**settings, **more, "backend": backend})
+    source = Source.of(None, {"users": 30, "items": 96})
+    return Trainer(source, source.read(), "leave_last_out", config)
+
+
 @pytest.mark.rules("backend-R6")
 def test_a_backend_of_operators_alone_trains_and_serves() -> None:
-    settings = {"steps": 2, "batch": 8, "negatives": 8, "width": 4, "hidden": [5], "window": 4}
-    config = Config.of("default", {**settings, "backend": "tests.test_backend:counting"})
-    source = Source.of(None, {"users": 30, "items": 96})
     counting.calls.clear()
-    trainer = Trainer(source, source.read(), "leave_last_out", config)
-    trainer.go()
+    tiny("tests.test_backend:counting").go()
     # two training steps and one validation: three times to interests, twice to the loss
     assert counting.calls["routing"] == 3
     assert counting.calls["label_attention"] == 2
     assert counting.calls["sampled_softmax"] == 2
     assert counting.calls["relu_layer"] == 6
+    assert counting.calls["routing backward"] == counting.calls["label_attention backward"] == 2
+    assert counting.calls["embedding backward"] == 8  # history, profile, target, negatives
+
+
+@pytest.mark.rules("backend-R10")
+def test_what_operators_save_stays_sealed() -> None:
+    """Training with sealed states ends in the parameters of the reference."""
+    finals = []
+    for backend in ("numpy", "tests.test_backend:counting"):
+        outcome = tiny(backend, user_features=["age"]).go()
+        finals.append(flatten(outcome.model.params))
+    for name, x in finals[0].items():
+        np.testing.assert_array_equal(finals[1][name], x, err_msg=name)
+
+
+@pytest.mark.rules("backend-R9")
+def test_a_backend_without_derived_gradients_serves_but_does_not_train() -> None:
+    trainer = tiny("tests.test_backend:automatic")
+    assert trainer.validate(trainer.state.params) >= 0
+    with pytest.raises(BackendError, match="operators with backward, got gradients 'automatic'"):
+        trainer.go()
+    assert trainer.state.moments.step == 0
 
 
 @pytest.mark.rules("backend-R8")

@@ -16,9 +16,9 @@ from safetensors.numpy import load_file
 from mindref import atomic, checkpoint, train
 from mindref.config import Config
 from mindref.errors import RunError
-from mindref.models.parameters import Catalogue, flatten
+from mindref.models.parameters import Catalogue, Params, flatten
 from mindref.recommender import load
-from mindref.recommender.run import resume
+from mindref.recommender.run import copied, resume
 from mindref.train import Epoch
 from tests.runs import REPOSITORY, content, stop_after, trained, trainer
 
@@ -98,7 +98,7 @@ def test_the_same_arrays_are_the_same_bytes(tmp_path: Path) -> None:
 def test_a_profile_table_without_rows_survives(tmp_path: Path) -> None:
     made = trainer(tmp_path / "run")
     assert made.state.params.profile.shape == (0, 8)
-    checkpoint.save_model(tmp_path, made.best, made.prepared.task.catalogue)
+    checkpoint.save_model(tmp_path, made.best, made.prepared.task.catalogue, step=3)
     params, catalogue = checkpoint.load_model(tmp_path)
     assert isinstance(catalogue, Catalogue)
     assert params.profile.shape == (0, 8)
@@ -128,7 +128,7 @@ class Broken(Exception):
 def test_a_save_that_breaks_off_leaves_a_run_that_resumes_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
-    """Break the second epoch's save before each of its renames: model, metrics, state, words."""
+    """Break the second epoch's save before each of its renames: metrics, state, words, model."""
     run, replace, count = tmp_path / "run", Path.replace, [0]
 
     def breaking(self: Path, target: Path) -> Path:
@@ -147,6 +147,88 @@ def test_a_save_that_breaks_off_leaves_a_run_that_resumes_to_the_same_bytes(
     resume(run).go()
     whole = trained(tmp_path / "whole")
     assert content(run) == content(whole)
+
+
+def break_before_the_model(monkeypatch: pytest.MonkeyPatch, run: Path, step: int) -> None:
+    """Train until the epoch that ends with this step has its state on disk, but not its model."""
+    save = checkpoint.save_model
+
+    def breaking(run: Path, params: Any, catalogue: Any, step: int) -> None:
+        if step == last:
+            raise Broken
+        save(run, params, catalogue, step=step)
+
+    last = step
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_model", breaking)
+        with pytest.raises(Broken):
+            trained(run)
+
+
+@pytest.mark.parametrize("step", [3, 6])
+def test_resuming_serves_the_parameters_that_the_state_calls_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Killed after a state was written and before its model, and then stopped at once."""
+    run = tmp_path / "run"
+    first_two_are_better(monkeypatch)
+    trainer(tmp_path / "whole").go(stop_after(step))
+    break_before_the_model(monkeypatch, run, step)
+    assert (run / "model.safetensors").exists() == (step == 6), "the model of step 3"
+    if step == 6:
+        assert checkpoint.load_best(run)[2] == 3
+    made = resume(run)
+    assert content(run) == content(tmp_path / "whole"), "mended before anything is trained"
+    best = copied(made.state.params)
+    outcome = made.go(stop_after(step))  # one step more
+    assert (made.state.best_step, made.state.moments.step) == (step, step + 1)
+    assert_same(outcome.model.params, best)
+    assert_same(load(run).served.model.params, best)
+    resume(run).go()
+    assert content(run) == content(trained(tmp_path / "other"))
+
+
+def assert_same(one: Params, other: Params) -> None:
+    for name, array in flatten(one).items():
+        np.testing.assert_array_equal(array, flatten(other)[name], err_msg=name)
+
+
+def test_a_model_names_the_step_after_which_it_was_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_two_are_better(monkeypatch)
+    trained(tmp_path / "run")
+    state, _ = checkpoint.load_state(tmp_path / "run")
+    assert checkpoint.load_best(tmp_path / "run")[2] == state.best_step == 6
+    assert state.moments.step == 7
+
+
+def test_a_resume_without_a_better_epoch_serves_the_best_one_from_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_two_are_better(monkeypatch)
+    run = tmp_path / "run"
+    made = trainer(run)
+    made.go(stop_after(6))
+    best = copied(made.state.params)
+    outcome = resume(run).go()
+    assert outcome.finished
+    assert not outcome.epochs[-1].is_best
+    assert_same(outcome.model.params, best)
+    state, _ = checkpoint.load_state(run)
+    assert not np.array_equal(outcome.model.params.items, state.params.items), "not the last one"
+
+
+def test_a_model_that_the_state_does_not_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_two_are_better(monkeypatch)
+    run = trained(tmp_path / "run")
+    params, catalogue = checkpoint.load_model(run)
+    checkpoint.save_model(run, params, catalogue, step=3)
+    message = "model.safetensors: expected the model of step 6, got 3; without optimiser.safetens"
+    with pytest.raises(RunError, match=message):
+        resume(run)
 
 
 def first_two_are_better(monkeypatch: pytest.MonkeyPatch) -> None:

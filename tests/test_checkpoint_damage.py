@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from mindref import checkpoint
@@ -104,6 +105,44 @@ def test_flipped_bits_are_noticed(copy: Path) -> None:
         (copy / name).write_bytes(bytes(data))
         with pytest.raises(RunError, match="numbers that were not written so"):
             checkpoint.load_arrays(copy / name)
+
+
+ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.ones((2, 3)), "c": np.arange(4, dtype="i4")}
+WORDS = {"format": 1, "step": 3, "best_value": 0.5, "losses": [1.5, 2], "waited": 0}
+SWAPS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "names": ({"a": ARRAYS["b"], "b": ARRAYS["a"]}, {}),
+    "a name": ({"bb": ARRAYS["b"], "b": None}, {}),
+    "shapes": ({"a": ARRAYS["a"].reshape(3, 2)}, {}),
+    "axes": ({"a": ARRAYS["a"].reshape(6)}, {}),
+    "types": ({"c": ARRAYS["c"].view("f4")}, {}),
+    "step": ({}, {"step": 4}),
+    "best value": ({}, {"best_value": 0.25}),
+    "losses": ({}, {"losses": [2, 1.5]}),
+    "waited": ({}, {"waited": 1}),
+    "two words": ({}, {"step": 0, "waited": 3}),
+    "a word more": ({}, {"best_step": 3}),
+}
+
+
+@pytest.mark.parametrize(("arrays", "words"), SWAPS.values(), ids=list(SWAPS))
+def test_what_changed_places_is_noticed(
+    tmp_path: Path, arrays: dict[str, Any], words: dict[str, Any]
+) -> None:
+    """The sum of the file stays, and all but one thing in it."""
+    path = tmp_path / "x.safetensors"
+    checkpoint.save_arrays(path, ARRAYS, WORDS)
+    with safe_open(path, framework="np") as file:
+        header = json.loads(file.metadata()[checkpoint.HEADER])
+    others = {name: x for name, x in {**ARRAYS, **arrays}.items() if x is not None}
+
+    def write(words: dict[str, Any], arrays: dict[str, Any]) -> None:
+        save_file(arrays, path, metadata={checkpoint.HEADER: json.dumps(words)})
+
+    write(header, ARRAYS)
+    assert checkpoint.load_arrays(path)[1] == WORDS
+    write({**header, **words}, others)
+    with pytest.raises(RunError, match="numbers that were not written so"):
+        checkpoint.load_arrays(path)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "items.tsv"])

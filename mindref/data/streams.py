@@ -22,4 +22,5 @@ PURPOSES = (
 
 def stream(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
     """Return a fresh generator for this seed, purpose and index: the same three, the same draws."""
-    return np.random.default_rng([seed, PURPOSES.index(purpose), index])
+    low, high = seed & 0xFFFFFFFF, seed >> 32  # words of fixed width: no two seeds meet
+    return np.random.default_rng([low, PURPOSES.index(purpose), index, high])  # data-R68

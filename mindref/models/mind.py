@@ -38,10 +38,14 @@ class Batch(NamedTuple):
 
 
 class SavedInterests(NamedTuple):
-    """What the way from histories to interests leaves for backward."""
+    """What the way from histories to interests leaves for backward.
+
+    What an operator saved belongs to it: only `routing.couplings` is ever read here (backend-R10).
+    """
 
     history: embedding.Saved
     profile: embedding.Saved
+    looked_up: tuple[int, int]  # (B G, Q) shape of the vectors of user features
     routing: routing.Saved
     layers: tuple[relu_layer.Saved, ...]
     active: Bools  # (B, K)
@@ -96,7 +100,9 @@ def interests(
         )
         s5.append(saved)
     out = np.where(active[..., None], x.reshape(capsules.shape), 0)  # 6, model-R6 (B, K, D)
-    return out, active, SavedInterests(s1, s2, s3, tuple(s5), active, histories.mask)
+    looked_up = (histories.profile.size, params.profile.shape[1])
+    kept = SavedInterests(s1, s2, looked_up, s3, tuple(s5), active, histories.mask)
+    return out, active, kept
 
 
 def interests_backward(
@@ -110,7 +116,8 @@ def interests_backward(
         layers.append(Layer(d_weight, d_bias))
     d_capsules, d_profile = part(d_x, d_out.shape)  # 4
     d_history, d_bilinear, _ = ops.routing.backward(d_capsules, saved.routing)  # 3
-    d_profile_rows = ops.embedding.backward(flat(d_profile, saved.profile), saved.profile)  # 2
+    d_looked_up = d_profile.reshape(saved.looked_up)
+    d_profile_rows = ops.embedding.backward(d_looked_up, saved.profile)  # 2
     d_items = ops.embedding.backward(d_history[saved.mask], saved.history)  # 1, model-R8
     return d_items, d_profile_rows, d_bilinear, tuple(reversed(layers))
 
@@ -185,7 +192,7 @@ def profile_vectors(
     flat_rows = rows.reshape(-1, 1)
     ones = np.ones(flat_rows.shape, params.profile.dtype)
     vectors, saved = ops.embedding.forward(params.profile, flat_rows, ones)
-    return vectors.reshape(len(rows), rows.shape[1] * saved.width), saved  # model-R2
+    return vectors.reshape(len(rows), rows.shape[1] * vectors.shape[1]), saved  # model-R2
 
 
 def active_interests(mask: Bools, config: Config) -> Bools:
@@ -211,8 +218,3 @@ def part(d_x: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
     users, interests_, width = shape
     d_joined = d_x.reshape(users, interests_, -1)
     return d_joined[..., :width], d_joined[..., width:].sum(axis=1)
-
-
-def flat(d_vectors: Array, saved: embedding.Saved) -> Array:
-    """Return a gradient as one row per looked-up vector, as `embedding.backward` takes it."""
-    return d_vectors.reshape(len(saved.rows), saved.width)

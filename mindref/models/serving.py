@@ -41,15 +41,22 @@ class Interests(NamedTuple):
     mask: Bools  # (C, L)
 
 
-def interests(model: Model, histories: Ragged, profile: Ints, backend: Any = None) -> Interests:
+def interests(
+    model: Model,
+    histories: Ragged,
+    profile: Ints,
+    backend: Any = None,
+    rng: np.random.Generator | None = None,
+) -> Interests:
     """Map whole histories (C rows) and rows of the profile table (C, G) to interests.
 
     The last `window` behaviours count. With keyed logits the result of a user depends on nothing
-    but the user's behaviours, profile and the parameters (model-R16).
+    but the user's behaviours, profile and the parameters (model-R16). With
+    logits="per_call" they are drawn from `rng`, and without one from the seed, anew at each call.
     """
     config = model.config
     history, mask = lay_out_histories(histories, config.window)
-    logits = serving_logits(config, len(model.catalogue.rows), history)
+    logits = serving_logits(config, len(model.catalogue.rows), history, rng)
     blocks = []
     for at in range(0, max(len(history), 1), BLOCK):
         some = slice(at, at + BLOCK)
@@ -82,10 +89,12 @@ def scaled(vectors: Array, config: Config) -> Array:
     )  # model-R19
 
 
-def serving_logits(config: Config, items: int, history: Ints) -> Array:
+def serving_logits(
+    config: Config, items: int, history: Ints, rng: np.random.Generator | None = None
+) -> Array:
     """Return the initial logits (C, L, K) of serving (routing-R15, model-R16)."""
     if config.logits == "per_call":
         shape = (*history.shape, config.interests)
-        return drawn(stream(config.seed, "serving"), shape, config.sigma, config.dtype)
+        return drawn(rng or stream(config.seed, "serving"), shape, config.sigma, config.dtype)
     table = keyed_table(config.seed, items, config.interests, config.sigma, config.dtype)
     return of_history(table, history)

@@ -46,12 +46,13 @@ def named(features: Sequence[Feature], names: Sequence[str], kind: str) -> list[
 
 
 def catalogue(log: InteractionLog, config: Config) -> tuple[Catalogue, int]:
-    """Return the rows and weights of every item (model-R1) and the size of the item table."""
+    """Return the rows and weights of every item (model-R1), and the size of the item table."""
     features = named(log.item_features, config.item_features, "item")
     items = len(log.item_ids)
-    fields = 1 + sum((feature.codes.lengths > 0).astype(np.int64) for feature in features)  # (N,)
+    has = [feature.codes.lengths > 0 for feature in features]  # model-R33
+    fields = 1 + np.sum(has, axis=0, dtype=np.int64) + np.zeros(items, np.int64)  # (N,)
     columns = [np.arange(items, dtype=np.int64)[:, None]]
-    weights = [np.broadcast_to(1 / fields, (items,))[:, None]]
+    weights = [(1 / fields)[:, None]]  # model-R32
     first = items
     for feature in features:
         lengths = feature.codes.lengths
@@ -79,11 +80,11 @@ def profiles(log: InteractionLog, vocabulary: Vocabulary, users: Ints) -> Ints:
     for name, start in vocabulary.starts.items():
         known = {value: start + 1 + i for i, value in enumerate(vocabulary.values[name])}
         feature = next((f for f in log.user_features if f.name == name), None)
-        column = np.full(len(users), start, np.int64)
+        column = np.full(len(users), start, np.int64)  # model-R34
         if feature is not None:
             row_of = np.array([known.get(value, start) for value in feature.values], np.int64)
             has = feature.codes.lengths[users] > 0
-            firsts = feature.codes.values[feature.codes.offsets[users[has]]]  # the first value
+            firsts = feature.codes.values[feature.codes.offsets[users[has]]]  # model-R35
             column[has] = row_of[firsts]
         columns.append(column)
     return np.stack(columns, axis=1) if columns else np.zeros((len(users), 0), np.int64)

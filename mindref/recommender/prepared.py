@@ -35,7 +35,7 @@ def prepare(loaded: Loaded, protocol: str, config: Config) -> Prepared:
     catalogue, item_rows = features.catalogue(log, config)
     task = Task(
         split.train,
-        features.profiles(log, vocabulary, split.train_users),
+        features.profiles(log, vocabulary, split.train_users),  # model-R30
         catalogue,
         features.sizes(log, item_rows, vocabulary),
     )
@@ -46,7 +46,8 @@ def some_cases(cases: Cases, most: int, seed: int) -> Cases:
     """Return at most `most` cases, chosen by the seed alone, in their order."""
     if len(cases.users) <= most:
         return cases
-    chosen = np.sort(stream(seed, "validation").permutation(len(cases.users))[:most])
+    drawn = stream(seed, "validation").permutation(len(cases.users))
+    chosen = np.sort(drawn[:most])  # model-R31
     return choose(cases, chosen)
 
 

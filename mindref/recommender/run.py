@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,6 +97,7 @@ class Trainer:
             "source": self.source.to_dict(),
             "protocol": self.protocol,
             "exclude_seen": self.exclude_seen,
+            "threads": os.environ.get("OPENBLAS_NUM_THREADS", ""),  # their number moves last bits
             "log": fingerprint(self.prepared.loaded.log),
             "sizes": self.prepared.task.sizes._asdict(),
             "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
@@ -110,7 +112,25 @@ class Trainer:
             self.state, self.epochs = checkpoint.load_state(run)
             checkpoint.check_fits(run, self.state, fresh)
             if self.state.best_step:
-                self.best, _ = checkpoint.load_model(run)
+                self.best = self.best_on_disk(run)
+
+    def best_on_disk(self, run: Path) -> Params:
+        """Return the parameters of the epoch that the state calls the best one.
+
+        A kill after the state was written and before its model was: they are those of the state.
+        """
+        state, path = self.state, run / checkpoint.MODEL
+        step, is_last = 0, state.best_step == state.moments.step
+        if path.exists() or not is_last:
+            params, _, step = checkpoint.load_best(run)
+        if step == state.best_step:
+            return params
+        if not is_last:
+            todo = checkpoint.anew(run)
+            raise RunError(say(str(path), f"the model of step {state.best_step}", step, todo))
+        params = copied(state.params)
+        checkpoint.save_model(run, params, self.prepared.task.catalogue, step=state.best_step)
+        return params
 
     def go(self, hooks: Hooks | None = None) -> Outcome:
         """Train to the end, or until the hooks say stop; every epoch is on disk when reported."""
@@ -140,12 +160,13 @@ class Trainer:
         return Outcome(self.model(), self.prepared, self.epochs, finished)
 
     def save(self, state: State, is_best: bool) -> None:
-        """Write the model of a new best epoch first, then the state that names it."""
+        """Write the state, then the model of the epoch that it calls the best one, if new."""
         if self.run is None:
             return
-        if is_best:
-            checkpoint.save_model(self.run, self.best, self.prepared.task.catalogue)
         checkpoint.save_state(self.run, state, self.epochs)
+        if is_best:
+            catalogue = self.prepared.task.catalogue
+            checkpoint.save_model(self.run, self.best, catalogue, step=state.best_step)
 
     def judge(self) -> dict[str, Any]:
         """Return the final report on the test cases, as plain values."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mindref.conformance.tolerances import same_math
 from mindref.models import mind
 from mindref.models.parameters import catalogue_of_ids, flatten, flatten_gradients, unflatten
 from mindref.ops import label_attention, sampled_softmax
@@ -60,7 +61,9 @@ def check(w: World, rng: np.random.Generator) -> None:
         ]
 
     same = function(*named.values())[0]
-    np.testing.assert_allclose(same, loss, rtol=1e-12, err_msg="the loss that is differentiated")
+    np.testing.assert_allclose(
+        same, loss, rtol=same_math(np.float64), err_msg="the loss that is differentiated"
+    )
     kinks.check(function, backward, list(named.values()), rng)
 
 
@@ -120,7 +123,10 @@ def test_the_target_is_reached_as_logit_and_as_query() -> None:
     assert d_query.any()
     expected = (d_logit + d_query).sum(axis=0)
     np.testing.assert_allclose(
-        mind.backward(saved).items.dense(10)[5], expected, rtol=1e-12, err_msg="both uses"
+        mind.backward(saved).items.dense(10)[5],
+        expected,
+        rtol=same_math(np.float64),
+        err_msg="both uses",
     )
 
 

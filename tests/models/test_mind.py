@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.conformance import strategies
-from mindref.conformance.tolerances import WORKED_EXAMPLE
+from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
 from mindref.models import logits, mind
 from mindref.models.parameters import Catalogue, Layer, Params
@@ -82,10 +82,16 @@ def test_it_agrees_with_loops_over_numbers(data: st.DataObject) -> None:
         expected = naive.user_interests(w.params, w.batch.histories, b, w.catalogue, w.config)
         assert active[b].sum() == len(expected), f"user {b}"
         np.testing.assert_allclose(
-            out[b][active[b]], expected, rtol=1e-9, atol=1e-12, err_msg=f"user {b}"
+            out[b][active[b]],
+            expected,
+            rtol=same_math(np.float64),
+            atol=VANISHING,
+            err_msg=f"user {b}",
         )
     expected_loss = naive.loss(w.params, w.batch, w.catalogue, w.config)
-    np.testing.assert_allclose(loss_of(w), expected_loss, rtol=1e-9, atol=1e-12, err_msg="loss")
+    np.testing.assert_allclose(
+        loss_of(w), expected_loss, rtol=same_math(np.float64), atol=VANISHING, err_msg="loss"
+    )
 
 
 @pytest.mark.rules("model-R2")
@@ -170,10 +176,14 @@ def test_more_padding_changes_nothing(data: st.DataObject) -> None:
         mind.loss(w.params, w.batch._replace(histories=h), w.catalogue, w.config)
         for h in (histories, wider)
     ]
-    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-12, err_msg="loss")
+    np.testing.assert_allclose(
+        results[0][0], results[1][0], rtol=same_math(np.float64), err_msg="loss"
+    )
     rows = [mind.backward(saved).items for _, saved in results]
     assert rows[0].rows.tolist() == rows[1].rows.tolist()
-    np.testing.assert_allclose(rows[0].values, rows[1].values, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        rows[0].values, rows[1].values, rtol=same_math(np.float64), atol=VANISHING
+    )
 
 
 @pytest.mark.rules("model-R16")
@@ -197,7 +207,9 @@ def test_with_keyed_logits_a_user_depends_on_nobody_else_and_on_no_order(
     for b in range(4):
         order = rng.permutation(np.flatnonzero(mask[b]))
         alone = served(items[b][order][None], np.ones((1, len(order)), bool), profile[b : b + 1])
-        np.testing.assert_allclose(alone[0], together[b], rtol=1e-9, atol=1e-12, err_msg=f"{b}")
+        np.testing.assert_allclose(
+            alone[0], together[b], rtol=same_math(np.float64), atol=VANISHING, err_msg=f"{b}"
+        )
 
 
 @pytest.mark.rules("model-R17")
@@ -213,7 +225,7 @@ def test_without_behaviours_the_profile_alone_speaks(kind: str, options: dict[st
         x = [0.0] * 6 + profile[b].tolist()
         for i, layer in enumerate(w.params.layers):
             x = naive.layer(x, layer.weight, layer.bias, i < len(w.params.layers) - 1)
-        np.testing.assert_allclose(out[b, 0], x, rtol=1e-12, err_msg=f"user {b}")
+        np.testing.assert_allclose(out[b, 0], x, rtol=same_math(np.float64), err_msg=f"user {b}")
     batch = w.batch._replace(histories=histories)
     loss, saved = mind.loss(w.params, batch, w.catalogue, w.config)
     gradients = mind.backward(saved)
@@ -251,7 +263,9 @@ def test_with_zero_logits_the_interests_of_a_user_stay_equal(options: dict[str, 
     out, active, _ = mind.interests(w.params, histories, w.catalogue, w.config)
     assert active.any(axis=0).all()
     expected = np.where(active[..., None], out[:, :1], 0)
-    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-14, err_msg="sigma = 0")
+    np.testing.assert_allclose(
+        out, expected, rtol=same_math(np.float64), atol=VANISHING, err_msg="sigma = 0"
+    )
 
 
 def test_one_interest_ignores_logits_rounds_and_power() -> None:
@@ -259,7 +273,7 @@ def test_one_interest_ignores_logits_rounds_and_power() -> None:
     expected = loss_of(w, iterations=1, power=0.0)
     histories = w.batch.histories._replace(init_logits=5 * w.batch.histories.init_logits)
     other = mind.loss(w.params, w.batch._replace(histories=histories), w.catalogue, w.config)[0]
-    np.testing.assert_allclose(other, expected, rtol=1e-12, err_msg="K = 1")
+    np.testing.assert_allclose(other, expected, rtol=same_math(np.float64), err_msg="K = 1")
 
 
 def test_nothing_is_written_to_parameters_or_batch() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mindref.conformance.tolerances import same_math
 from mindref.data.log import Ragged
 from mindref.models import mind, serving
 from mindref.ops import squash
@@ -36,7 +37,9 @@ def test_uniform_routing_is_one_round_of_equal_weights(data: st.DataObject) -> N
     _, active, saved = mind.interests(w.params, histories, w.catalogue, w.config)
     share = active / active.sum(axis=1, keepdims=True)
     expected = histories.mask[:, :, None] * share[:, None, :]
-    np.testing.assert_allclose(saved.routing.couplings, expected, rtol=1e-14, err_msg="couplings")
+    np.testing.assert_allclose(
+        saved.routing.couplings, expected, rtol=same_math(np.float64), err_msg="couplings"
+    )
     assert len(saved.routing.rounds) == 1
 
 
@@ -49,7 +52,10 @@ def test_the_named_squash_reaches_routing(kind: str) -> None:
     for turn in rounds:
         sums = np.einsum("blk,bld->bkd", turn.weights.out, saved_of(w).routing.votes)
         np.testing.assert_allclose(
-            turn.capsules, squash.forward(sums, kind=kind)[0], rtol=1e-12, err_msg=kind
+            turn.capsules,
+            squash.forward(sums, kind=kind)[0],
+            rtol=same_math(np.float64),
+            err_msg=kind,
         )
 
 
@@ -60,7 +66,9 @@ def test_attention_mean_is_the_mean_of_the_active_interests(power: float) -> Non
     out, active, _ = mind.interests(w.params, w.batch.histories, w.catalogue, w.config)
     _, saved = mind.loss(w.params, w.batch, w.catalogue, w.config)
     expected = out.sum(axis=1) / active.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(saved.softmax.user, expected, rtol=1e-12, err_msg="user")
+    np.testing.assert_allclose(
+        saved.softmax.user, expected, rtol=same_math(np.float64), err_msg="user"
+    )
     assert loss_of(w) == loss_of(w, attention="label", power=0.0)
     assert loss_of(w) != loss_of(w, attention="label")
 
@@ -77,7 +85,7 @@ def test_loss_full_compares_with_every_item_once() -> None:
     scores = saved.softmax.user @ items.sum(axis=1).T
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     expected = -np.log(p[np.arange(3), batch.target]).mean()
-    np.testing.assert_allclose(loss, expected, rtol=1e-12, err_msg="full softmax")
+    np.testing.assert_allclose(loss, expected, rtol=same_math(np.float64), err_msg="full softmax")
 
 
 @pytest.mark.rules("model-R19")
@@ -101,4 +109,6 @@ def test_a_user_is_served_the_same_alone_and_in_company() -> None:
     together = serving.interests(model, HISTORIES, profile).vectors
     for b in range(3):
         alone = serving.interests(model, Ragged.of([HISTORIES.row(b)]), profile[b : b + 1])
-        np.testing.assert_allclose(alone.vectors[0], together[b], rtol=1e-12, err_msg=f"user {b}")
+        np.testing.assert_allclose(
+            alone.vectors[0], together[b], rtol=same_math(np.float64), err_msg=f"user {b}"
+        )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mindref.config import Config
+from mindref.conformance.tolerances import STANDARD_ERRORS
 from mindref.models import parameters
 from mindref.models.parameters import Gradients, Layer, Params, Sizes
 from mindref.ops.embedding import RowGradient
@@ -55,10 +56,13 @@ def test_without_user_features_the_profile_is_empty_and_layers_lead_from_the_wid
 def test_weights_start_normal_with_the_variance_of_the_page(name: str, variance: float) -> None:
     x = parameters.flatten(made())[name].astype(np.float64)
     error = np.sqrt(2 / x.size)  # of a sample variance, relative
-    np.testing.assert_allclose(x.var(), variance, rtol=4 * error, err_msg="variance")
-    assert abs(x.mean()) < 4 * np.sqrt(variance / x.size)
+    np.testing.assert_allclose(x.var(), variance, rtol=STANDARD_ERRORS * error, err_msg="variance")
+    assert abs(x.mean()) < STANDARD_ERRORS * np.sqrt(variance / x.size)
     within = np.mean(np.abs(x) < np.sqrt(variance))
-    np.testing.assert_allclose(within, 0.6827, atol=2.5 / np.sqrt(x.size), err_msg="normal")
+    error = np.sqrt(0.6827 * 0.3173 / x.size)
+    np.testing.assert_allclose(
+        within, 0.6827, rtol=0, atol=STANDARD_ERRORS * error, err_msg="normal"
+    )
 
 
 @pytest.mark.rules("model-R20")

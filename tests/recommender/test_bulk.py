@@ -83,7 +83,7 @@ def test_a_list_is_never_longer_than_the_catalogue(run: Path) -> None:
 
 
 def test_an_unknown_user_is_refused(run: Path) -> None:
-    with pytest.raises(DataError, match="user: expected one of the 60 users of the log, got who"):
+    with pytest.raises(DataError, match="--user: expected one of the 60 users of the log, got who"):
         answers(run, users=["who"])
 
 
@@ -217,5 +217,38 @@ def test_users_of_another_log_are_answered_in_the_ids_of_the_run(run: Path, tmp_
     rows = [f"{user},{item},{time}" for user in "ab" for time, item in enumerate(items)]
     other.write_text("user,item,time\n" + "\n".join(rows) + "\n")
     # the file has no ages, so that the users' profiles are unknown, as that of a history is
-    found = answers(run, users=["b"], data=other, n=7)
-    assert found[0].items == answers(run, history=HISTORY[::-1], n=7)[0].items
+    found = recall(run, users=["b"], data=other, n=7)
+    assert next(iter(found)).items == answers(run, history=HISTORY[::-1], n=7)[0].items
+    strange, lost = found.warnings
+    assert "other.csv is not the log that the run was trained on, or changed" in strange
+    assert lost == "1 of 10 behaviours are of items that the run does not know, and are left out"
+
+
+def test_a_log_that_has_nothing_of_the_run_is_refused(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("user,item,time\na,never,1\na,heard,2\nb,of,3\n")
+    for users in (["a"], None):
+        with pytest.raises(DataError, match="--data: expected users of items that the run knows"):
+            recall(run, users=users, data=other)
+
+
+def test_nothing_is_said_of_the_log_of_the_run(run: Path) -> None:
+    assert recall(run).warnings == []
+    assert recall(run, history=HISTORY).warnings == []
+
+
+def test_unknown_items_of_a_history_are_told(run: Path) -> None:
+    found = recall(run, history=[*HISTORY, *"abcdef"])
+    expected = "6 of 15 items are not in the catalogue: 'a', 'b', 'c', 'd', 'e' ..."
+    assert found.warnings == [expected]
+
+
+def test_approximate_lists_never_pass_for_exact_ones(run: Path) -> None:
+    found = recall(run, history=HISTORY, kind="annoy")
+    share = manifest(run)["probed_recall"]
+    assert found.index.recall == share
+    assert found.warnings == [
+        f"approximate search by Annoy: it finds {share:.1%} of the true neighbours;"
+        " --index exact is exact"
+    ]
+    assert recall(run, history=HISTORY, kind="exact").warnings == []

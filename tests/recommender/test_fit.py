@@ -21,6 +21,7 @@ from mindref.data.log import Ragged
 from mindref.data.readers.columns import Columns
 from mindref.data.synthetic import synthetic, write_log
 from mindref.errors import ConfigError, DataError, MindrefError, RunError
+from mindref.recommender.given import open_data
 from mindref.recommender.run import resume
 from mindref.recommender.source import Source, fingerprint
 from tests.runs import SMALL, SOURCE, loaded
@@ -78,10 +79,26 @@ def test_tables_of_any_library(table: dict[str, list[Any]], expected: list[str],
     assert recommended(MIND(**SMALL).fit(make(table), time="time")) == expected
 
 
+def test_usual_names_are_found_whatever_the_order_of_the_rows(
+    table: dict[str, list[Any]], expected: list[str]
+) -> None:
+    log = loaded().log
+    names = {"user": "user_id", "item": "item_id", "time": "timestamp"}
+    frame = pd.DataFrame(table).rename(columns=names)
+    shuffled = frame.sort_values(["user_id", "timestamp"], ascending=[True, False], kind="stable")
+    source, found = open_data(shuffled, None, None, {})
+    assert source.place == "memory"
+    for user in ("customer-0001", "customer-0007"):
+        one, other = list(log.user_ids).index(user), list(found.log.user_ids).index(user)
+        names_of = [found.log.item_ids[i] for i in found.log.events.row(other)]
+        assert names_of == [log.item_ids[i] for i in log.events.row(one)]
+    assert recommended(MIND(**SMALL).fit(frame)) == expected
+
+
 def test_columns_are_named(table: dict[str, list[Any]], expected: list[str]) -> None:
     frame = pd.DataFrame(table).rename(columns={"user": "who", "item": "what", "time": "when"})
     assert recommended(MIND(**SMALL).fit(frame, user="who", item="what", time="when")) == expected
-    with pytest.raises(DataError, match="a column 'user'"):
+    with pytest.raises(DataError, match="a column of the user"):
         MIND(**SMALL).fit(frame)
 
 
@@ -103,21 +120,11 @@ def test_a_file(tmp_path: Path, expected: list[str], as_path: Any) -> None:
     assert resume(tmp_path / "run").go().finished
 
 
-def test_a_run_keeps_all_and_is_loaded(tmp_path: Path) -> None:
-    model = MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
-    for again in (mindref.load(tmp_path / "run"), MIND.load(str(tmp_path / "run"))):
-        assert again.config == model.config
-        history = loaded().log.item_ids[3:9]
-        assert again.recommend(history, 20) == model.recommend(history, 20)
-        assert again.similar_items(history[0]) == model.similar_items(history[0])
-        for a, b in zip(again.interests([history]), model.interests([history]), strict=True):
-            np.testing.assert_array_equal(a, b)
-
-
-def test_users_of_arrays_are_gone_once_the_run_is_loaded(tmp_path: Path) -> None:
+def test_arrays_given_in_memory_cannot_be_resumed_without_a_file(tmp_path: Path) -> None:
     MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
-    with pytest.raises(RunError, match="arrays given in memory; name the log with --data"):
-        mindref.load(tmp_path / "run").recommend(user="customer-0001")
+    message = "data of the run: expected a file, got arrays given in memory; name the log with"
+    with pytest.raises(RunError, match=message):
+        resume(tmp_path / "run")
 
 
 def test_arrays_of_a_run_can_be_named_as_a_file_to_resume_it(tmp_path: Path) -> None:
@@ -136,6 +143,14 @@ def test_a_log_that_has_changed_is_refused(tmp_path: Path) -> None:
     one[1], other[1] = other[1], one[1]  # two items change places: no count is another
     path.write_text("".join([lines[0], "\t".join(one), "\t".join(other), *lines[3:]]))
     with pytest.raises(RunError, match=r"log: expected .*; the log is another one than that of"):
+        resume(tmp_path / "run")
+
+
+def test_a_log_of_another_size_is_refused(tmp_path: Path) -> None:
+    write_log(synthetic(users=60, items=120), tmp_path)
+    MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run")
+    write_log(synthetic(users=60, items=140), tmp_path)
+    with pytest.raises(RunError, match=r"run: sizes: expected .*; the log is another one than tha"):
         resume(tmp_path / "run")
 
 
@@ -193,6 +208,28 @@ def test_data_that_cannot_be_used_is_an_error(arguments: Any, message: str) -> N
 def test_options_of_a_reader_without_a_log_are_refused() -> None:
     with pytest.raises(ConfigError, match="a log for the options of reading, got none, and format"):
         MIND(**SMALL).fit(None, format="recbole")
+
+
+def test_columns_of_a_file_are_named_as_those_of_a_table(
+    tmp_path: Path, table: dict[str, list[Any]], expected: list[str]
+) -> None:
+    frame = pd.DataFrame(table).rename(columns={"user": "who", "item": "what", "time": "when"})
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    named = {"user": "who", "item": "what", "time": "when"}
+    assert recommended(MIND(**SMALL).fit(tmp_path / "log.csv", **named)) == expected
+    both = {"columns": Columns(user="who", time="when"), "item": "what"}
+    assert recommended(MIND(**SMALL).fit(tmp_path / "log.csv", **both)) == expected
+
+
+def test_what_is_no_list_is_refused() -> None:
+    model = MIND(**SMALL).fit(users=60)
+    with pytest.raises(ConfigError, match="load: run: expected the path"):
+        mindref.load(None)  # type: ignore[arg-type]  # on purpose
+    for bad in ([1, 2, 3], 3):
+        with pytest.raises(ConfigError, match="expected a list"):
+            model.interests(bad)  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(ConfigError, match="history: expected a list"):
+        model.recommend(3)  # type: ignore[arg-type]  # on purpose
 
 
 def test_a_folder_with_a_run_is_refused_before_anything_is_trained(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""From a log to samples and cases: whose profile a row carries, and which cases validate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mindref.config import Config
+from mindref.data.log import Feature, Ints, Ragged
+from mindref.data.splits import Cases
+from mindref.models import serving
+from mindref.recommender.prepared import some_cases
+from mindref.recommender.run import Trainer
+from mindref.recommender.source import IN_MEMORY, Loaded, Source
+from mindref.train import Feed
+from tests.data.logs import log_of
+from tests.runs import SMALL
+
+USERS, LENGTH = 40, 6
+NAMES = np.random.default_rng(5).permutation(USERS)  # user u has value NAMES[u] of the feature
+
+
+def town(protocol: str) -> Trainer:
+    """A trainer of users who share no item and no value of their feature."""
+    log = log_of(np.arange(USERS * LENGTH).reshape(USERS, LENGTH).tolist())
+    feature = Feature("name", [f"n{n}" for n in range(USERS)], Ragged.of([[n] for n in NAMES]))
+    changes = {**SMALL, "user_features": ("name",), "interest_count": "fixed"}
+    config = Config.of("default", changes)
+    loaded = Loaded(replace(log, user_features=[feature]))
+    return Trainer(Source(IN_MEMORY), loaded, protocol, config)
+
+
+def of_users(users: Ints) -> Ints:
+    """Return the profile rows that these users must have; row 0 is the unknown value."""
+    return NAMES[users][:, None] + 1
+
+
+@pytest.mark.rules("model-R30")
+@pytest.mark.parametrize("protocol", ["paper", "leave_last_out"])
+def test_a_sample_carries_the_profile_of_its_own_user(protocol: str) -> None:
+    made = town(protocol)
+    assert protocol != "paper" or len(made.prepared.split.train_users) == USERS - 4
+    feed = Feed(made.prepared.task, made.config)
+    for step in range(3):
+        batch = feed.batch(step)
+        users = batch.target // LENGTH
+        assert (np.diff(users) < 0).any(), "samples stand in no order"
+        np.testing.assert_array_equal(batch.histories.profile, of_users(users))
+        np.testing.assert_array_equal(batch.histories.items[:, 0] // LENGTH, users)
+
+
+@pytest.mark.rules("model-R30")
+@pytest.mark.parametrize("protocol", ["paper", "leave_last_out"])
+def test_a_case_carries_the_profile_of_its_own_user(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "BLOCK", 2)  # cases come in blocks, each with its own profiles
+    made = town(protocol)
+    for cases in (made.prepared.split.validation, made.prepared.split.test):
+        profiles = made.bench(cases).profiles
+        np.testing.assert_array_equal(profiles, of_users(cases.users))
+        found = serving.interests(made.model(), cases.histories, profiles).vectors
+        for c in range(len(cases.users)):
+            history = Ragged.of([cases.histories.row(c)])
+            for user in cases.users[:4]:
+                alone = serving.interests(made.model(), history, of_users(np.array([user])))
+                same = np.allclose(alone.vectors[0], found[c], rtol=1e-4, atol=1e-6)
+                assert same == (user == cases.users[c]), "and of nobody else"
+
+
+def cases_of(count: int) -> Cases:
+    rows = Ragged.of([[c] * (c % 3) for c in range(count)])
+    return Cases(np.arange(count) * 2, rows, Ragged.of([[c, 50 + c] for c in range(count)]))
+
+
+@pytest.mark.rules("model-R31")
+@pytest.mark.parametrize("most", [1, 6, 7, 19])
+def test_validation_asks_as_many_cases_as_it_may(most: int) -> None:
+    whole = cases_of(20)
+    some = some_cases(whole, most, seed=3)
+    assert len(some.users) == len(some.histories) == len(some.targets) == most
+    assert (np.diff(some.users) > 0).all(), "in their order"
+    for place, user in enumerate(some.users):
+        case = user // 2
+        assert some.histories.row(place).tolist() == whole.histories.row(case).tolist()
+        assert some.targets.row(place).tolist() == [case, 50 + case]
+
+
+@pytest.mark.rules("model-R31")
+def test_the_seed_alone_chooses_the_cases() -> None:
+    chosen = [some_cases(cases_of(20), 6, seed).users.tolist() for seed in (3, 3, 4)]
+    assert chosen[0] == chosen[1] != chosen[2]
+    assert chosen[0] != list(range(0, 12, 2)), "not the first ones"
+
+
+@pytest.mark.rules("model-R31")
+@pytest.mark.parametrize("most", [20, 21])
+def test_few_cases_are_all_asked(most: int) -> None:
+    whole = cases_of(20)
+    assert some_cases(whole, most, seed=3) is whole

@@ -1,0 +1,278 @@
+"""Every setting, given to a whole training: what must change because of it, and by how much.
+
+An effect holds another value than that of the small log's settings (or of `base`), and a check
+that is given two trainers, one without and one with that value. A setting without one is an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import mindref.ops
+from mindref.backend import NumpyBackend
+from mindref.config import Config
+from mindref.models import serving
+from mindref.models.parameters import flatten
+from mindref.recommender import judging
+from mindref.recommender.prepared import some_cases
+from mindref.recommender.run import Trainer
+from mindref.train import take_step
+from tests import effects
+from tests.effects import Check, another, batch, every, gradient, is_now
+from tests.runs import trainer
+
+
+class Effect(NamedTuple):
+    """A changed value, what must come of it, and the settings under which it is tried."""
+
+    value: Any
+    check: Check
+    base: dict[str, Any] = {}  # noqa: RUF012  # nobody writes to it
+
+
+class Counting(NumpyBackend):
+    """A backend that notes how often its operators are asked for."""
+
+    name, asked = "counting", 0
+
+    @property
+    def ops(self) -> Any:
+        self.asked += 1
+        return mindref.ops
+
+
+NUMBERS: dict[str, Any] = {
+    "learning_rate": 0.05,
+    "decay": "linear",
+    "beta1": 0.9,
+    "beta2": 0.99,
+    "epsilon": 0.1,
+}
+
+
+def by_hand(made: Trainer, name: str, numbers: dict[str, Any]) -> tuple[Any, Any]:
+    """Take two of seven steps; return a parameter and what Adam by the book makes of it."""
+    expected = flatten(made.state.params)[name].copy()
+    first, second = np.zeros_like(expected), np.zeros_like(expected)
+    for t in (1, 2):
+        g = gradient(made, name)
+        first = numbers["beta1"] * first + (1 - numbers["beta1"]) * g
+        second = numbers["beta2"] * second + (1 - numbers["beta2"]) * g**2
+        m, v = first / (1 - numbers["beta1"] ** t), second / (1 - numbers["beta2"] ** t)
+        left = 1 - (t - 1) / 7 if numbers["decay"] == "linear" else 1
+        expected -= left * numbers["learning_rate"] * m / (np.sqrt(v) + numbers["epsilon"])
+        step = made.state.moments.step
+        seen = batch(made, step)
+        catalogue = made.prepared.task.catalogue
+        made.state, _ = take_step(made.state, seen, catalogue, made.config, made.backend)
+    return flatten(made.state.params)[name], expected
+
+
+def adam(name: str) -> Check:
+    """Return the check of two steps with another number of Adam's."""
+
+    def check(plain: Trainer, changed: Trainer) -> None:
+        numbers = {**NUMBERS, name: getattr(changed.config, name)}
+        for parameter in ("bilinear", "layers.0.weight"):
+            before, _ = by_hand(trainer(**ADAM), parameter, NUMBERS)
+            after, expected = by_hand(trainer(**{**ADAM, name: numbers[name]}), parameter, numbers)
+            np.testing.assert_allclose(after, expected, rtol=1e-9, err_msg=parameter)
+            assert not np.allclose(after, before, rtol=1e-5), parameter
+
+    return check
+
+
+ADAM: dict[str, Any] = {**NUMBERS, "dtype": "float64"}
+
+
+def epochs(made: Trainer) -> list[int]:
+    """Train to the end; return the steps after which an epoch ended."""
+    return [epoch.step for epoch in made.go().epochs]
+
+
+def ends(before: list[int], after: list[int]) -> Check:
+    """Return the check of where the epochs end."""
+
+    def check(plain: Trainer, changed: Trainer) -> None:
+        assert (epochs(plain), epochs(changed)) == (before, after)
+
+    return check
+
+
+def stands_still(plain: Trainer, changed: Trainer) -> None:
+    for made in (plain, changed):
+        made.validate = lambda params: 0.5
+    assert (epochs(plain), epochs(changed)) == ([3, 6, 7], [3, 6])
+
+
+def validation(made: Trainer, metric: str, most: int = 10_000) -> float:
+    """Return a metric of the initial parameters as the report of these cases has it."""
+    cases = some_cases(made.prepared.split.validation, most, made.config.seed)
+    at = [int(metric.split("@")[1])]
+    reports, _, _ = judging.report(made.model(), made.bench(cases), at=at)
+    return reports["model"].metrics[metric]["value"]
+
+
+def another_metric(plain: Trainer, changed: Trainer) -> None:
+    for made, metric in ((plain, "hit_rate@10"), (changed, "mrr@30")):
+        assert made.validate(made.best) == pytest.approx(validation(made, metric), abs=1e-12)
+    assert plain.validate(plain.best) != changed.validate(changed.best)
+
+
+def seven_cases(plain: Trainer, changed: Trainer) -> None:
+    found = changed.validate(changed.best)
+    assert found == pytest.approx(validation(changed, "mrr@30", most=7), abs=1e-12)
+    assert plain.validate(plain.best) == pytest.approx(validation(plain, "mrr@30"), abs=1e-12)
+    assert found != plain.validate(plain.best)
+
+
+def types(made: Trainer) -> set[str]:
+    """Return the types of all real numbers, from the parameters to what is served."""
+    seen, params = batch(made), flatten(made.state.params)
+    logs = (seen.target_log_expected, seen.negative_log_expected)
+    arrays = [*params.values(), *made.state.moments.first.values(), seen.histories.init_logits]
+    arrays += [*logs, effects.served(made).vectors, serving.item_matrix(made.model())]
+    return {x.dtype.name for x in arrays}
+
+
+def asked(plain: Trainer, changed: Trainer) -> None:
+    """The other backend computes the step, and the validation after it."""
+    backend: Any = changed.backend
+    changed.validate(changed.best)
+    assert backend.asked == 1
+    take_step(
+        changed.state, batch(changed), changed.prepared.task.catalogue, changed.config, backend
+    )
+    assert backend.asked == 2
+
+
+EFFECTS: dict[str, list[Effect]] = {
+    "interests": [
+        Effect(
+            2,
+            is_now(
+                2,
+                lambda made: batch(made).histories.init_logits.shape[2],
+                lambda made: effects.served(made).vectors.shape[1],
+            ),
+        )
+    ],
+    "width": [
+        Effect(
+            5,
+            is_now(
+                5,
+                lambda made: made.state.params.items.shape[1],
+                lambda made: made.state.params.bilinear.shape[0],
+                lambda made: effects.served(made).vectors.shape[2],
+            ),
+        )
+    ],
+    "window": [Effect(3, effects.window_of_three)],
+    "iterations": [Effect(1, effects.one_round)],
+    "sigma": [
+        Effect(0.2, effects.twice_the_noise),
+        Effect(0.2, effects.twice_the_noise, {"logits": "fixed"}),
+        Effect(0.2, effects.twice_the_noise, {"logits": "per_call"}),
+    ],
+    "logits": [
+        Effect("fixed", effects.keyed_in_training),
+        Effect("per_call", effects.in_serving),
+    ],
+    "interest_count": [Effect("fixed", effects.all_interests)],
+    "routing": [Effect("uniform", effects.equal_weights)],
+    "routing_axis": [Effect("behaviours", effects.shared_among_behaviours)],
+    "routing_gradient": [Effect("all", effects.another_gradient)],
+    "squash": [Effect("unit", effects.in_both), Effect("none", effects.in_both)],
+    "hidden": [
+        Effect(
+            (5, 6), is_now([5, 6, 8], lambda made: [len(x.bias) for x in made.state.params.layers])
+        )
+    ],
+    "last_relu": [Effect(True, effects.no_number_below_zero)],
+    "attention": [Effect("mean", effects.attention_alone)],
+    "power": [Effect(0.0, effects.attention_alone), Effect(2.0, effects.in_training)],
+    "score": [Effect("sum", effects.sums_of_products)],
+    "loss": [Effect("full", effects.the_whole_catalogue)],
+    "temperature": [Effect(1e6, effects.all_items_alike, {"loss": "full"})],
+    "normalise": [Effect(True, effects.of_length_one)],
+    "item_features": [
+        Effect(
+            ("shelf",),
+            every(effects.in_both, is_now(2, lambda m: m.prepared.task.catalogue.rows.shape[1])),
+        )
+    ],
+    "user_features": [
+        Effect(
+            ("age",),
+            every(effects.in_both, is_now(1, lambda m: batch(m).histories.profile.shape[1])),
+        )
+    ],
+    "profile_width": [
+        Effect(
+            3,
+            is_now(3, lambda made: made.state.params.profile.shape[1]),
+            {"user_features": ("age",)},
+        )
+    ],
+    "negatives": [Effect(24, effects.more_negatives)],
+    "sampler": [
+        Effect("uniform", effects.all_alike),
+        Effect("log_uniform", another(lambda made: batch(made).negatives)),
+        Effect(
+            "in_batch",
+            is_now(
+                True,
+                lambda made: (
+                    (b := batch(made)).negatives is not None
+                    and np.array_equal(b.negatives, b.target)
+                ),
+            ),
+        ),
+    ],
+    "alpha": [Effect(0.0, effects.all_alike), Effect(2.0, effects.by_popularity_squared)],
+    "cuts": [Effect("user", effects.by_user, {"sampler": "in_batch"})],
+    "batch": [Effect(24, effects.more_samples)],
+    "steps": [Effect(5, ends([3, 6, 7], [3, 5]))],
+    "learning_rate": [Effect(0.02, adam("learning_rate"))],
+    "decay": [Effect("none", adam("decay"))],
+    "beta1": [Effect(0.5, adam("beta1"))],
+    "beta2": [Effect(0.5, adam("beta2"))],
+    "epsilon": [Effect(0.01, adam("epsilon"))],
+    "evaluate_every": [Effect(2, ends([3, 6, 7], [2, 4, 6, 7]))],
+    "patience": [Effect(1, stands_still)],
+    "metric": [Effect("mrr@30", another_metric)],
+    "validation_users": [Effect(7, seven_cases, {"metric": "mrr@30"})],
+    "seed": [
+        Effect(
+            1,
+            every(
+                another(lambda made: made.state.params.items),
+                another(lambda made: batch(made).target),
+                another(lambda made: batch(made).histories.init_logits),
+                effects.in_serving,
+            ),
+        )
+    ],
+    "dtype": [Effect("float64", is_now({"float64"}, types))],
+    "backend": [Effect("tests.test_settings:Counting", asked)],
+}
+ROWS = [(name, effect) for name, some in EFFECTS.items() for effect in some]
+
+
+def test_every_setting_has_an_effect() -> None:
+    assert set(EFFECTS) == {setting.name for setting in dataclasses.fields(Config)}
+
+
+@pytest.mark.rules("model-R29")
+@pytest.mark.parametrize(
+    ("name", "effect"), ROWS, ids=[f"{name}-{effect.value}" for name, effect in ROWS]
+)
+def test_a_setting_has_the_effect_that_its_text_says(name: str, effect: Effect) -> None:
+    plain = trainer(**effect.base)
+    assert getattr(plain.config, name) != effect.value
+    effect.check(plain, trainer(**{**effect.base, name: effect.value}))
