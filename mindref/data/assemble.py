@@ -19,8 +19,13 @@ Event = tuple[str, str, float]  # user, item, seconds
 
 NOTES = (
     *("lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "ties"),
-    *("single_event_users", "unknown_items", "unused_items", "events", "users", "items"),
+    *("single_event_users", "unknown_items", "unused_items", "titled_items"),
+    *("events", "users", "items"),
 )
+
+
+class NoEvents(DataError):
+    """A log without an event."""
 
 
 @dataclass
@@ -53,9 +58,7 @@ def assemble(reading: Reading, keep_duplicates: bool = False) -> InteractionLog:
     """
     user_ids, item_ids, table = gather(reading.events)
     if not user_ids:
-        raise DataError(
-            say("log", "at least one event", "none", "check format, columns and filters")
-        )
+        raise NoEvents(say("log", "at least one event", "none"))
     read = len(table.users)
     table = in_order(table)
     if reading.timed and not keep_duplicates:
@@ -68,12 +71,14 @@ def assemble(reading: Reading, keep_duplicates: bool = False) -> InteractionLog:
     notes["single_event_users"] = int(np.count_nonzero(counts == 1))  # data-R6
     notes |= Counter(events=len(table.users), users=len(user_ids), items=len(item_ids))
     notes |= strangers(reading.items, item_ids)
+    titles = reading.items.titles_of(item_ids)
+    notes["titled_items"] = sum(map(bool, titles or ()))
     return InteractionLog(
         events=Ragged(offsets, table.items),
         times=table.times if reading.timed else None,
         user_ids=user_ids,
         item_ids=item_ids,
-        titles=reading.items.titles_of(item_ids),
+        titles=titles,
         item_features=reading.items.features_of(item_ids),
         user_features=reading.users.features_of(user_ids),
         notes={name: notes[name] for name in NOTES},

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from mindref.data.assemble import Event, Reading, assemble
 from mindref.data.identifier import identifier
 from mindref.data.log import Floats, InteractionLog
+from mindref.data.readers.columns import usual
+from mindref.data.shown import listed
 from mindref.data.side import Side
 from mindref.data.times import seconds_of
 from mindref.errors import DataError, say
@@ -52,8 +54,8 @@ def from_arrays(
 
 def from_dataframe(
     frame: Any,
-    user: str = "user",
-    item: str = "item",
+    user: str | None = None,
+    item: str | None = None,
     time: str | None = None,
     *,
     title: str | None = None,
@@ -63,24 +65,56 @@ def from_dataframe(
 ) -> InteractionLog:
     """Make a log of anything with columns `frame[name]`: pandas, polars, pyarrow, a mapping.
 
-    Spec: data. A row is an event; its title and features are those of its item and user.
+    Spec: data. A row is an event; its title and features are those of its item and user. User,
+    item, time and title that are not named are the columns of their usual names, as in a file.
     Errors: DataError as `from_arrays`, or for a column that is not there.
     """
+    user, item = needed("user", frame, user), needed("item", frame, item)
+    time, title = named("time", frame, time), named("title", frame, title)
     users, items = column(frame, user), column(frame, item)
 
     def of(ids: npt.NDArray[Any], names: Iterable[str]) -> dict[str, Values]:
         return {name: grouped(ids, column(frame, name)) for name in names}
 
-    named = {} if title is None else grouped(items, column(frame, title))
+    texts = {} if title is None else grouped(items, column(frame, title))
     return from_arrays(
         users,
         items,
         None if time is None else column(frame, time),
-        titles={name: next(iter(texts), "") for name, texts in named.items()},
+        titles={name: next(iter(found), "") for name, found in texts.items()},
         item_features=of(items, item_features),
         user_features=of(users, user_features),
         keep_duplicates=keep_duplicates,
     )
+
+
+def needed(kind: str, frame: Any, given: str | None) -> str:
+    """Return the name of a column that must be there. Errors: DataError as `named`, or if none."""
+    found = named(kind, frame, given)
+    if found is None:
+        got = listed(names_of(frame)) or "no names"
+        raise DataError(say("table", f"a column of the {kind}", got, f"name it with {kind}="))
+    return found
+
+
+def named(kind: str, frame: Any, given: str | None) -> str | None:
+    """Return the name that is given, else the usual one. Errors: DataError for several."""
+    if given is not None:
+        return given
+    names = names_of(frame)
+    places = usual(kind, names)  # data-R24
+    if len(places) > 1:
+        got = listed(names[place] for place in places)
+        raise DataError(say("table", f"one column of the {kind}", got, f"name one with {kind}="))
+    return names[places[0]] if places else None
+
+
+def names_of(frame: Any) -> list[str]:
+    """Return the names of the columns of any table, those that are text."""
+    names = getattr(frame, "column_names", None)  # of pyarrow, whose columns are the arrays
+    if not isinstance(names, list):
+        names = list(frame) if isinstance(frame, Mapping) else list(getattr(frame, "columns", ()))
+    return [name for name in names if isinstance(name, str)]
 
 
 def column(frame: Any, name: str) -> npt.NDArray[Any]:
@@ -153,10 +187,20 @@ def moment(value: Any) -> float:
 def as_side(titles: Mapping[Any, str] | None, features: Mapping[str, Values] | None) -> Side:
     """Gather titles and features that come as mappings."""
     side = Side()
-    for one, title in (titles or {}).items():
-        side.title(as_id(one, "titles"), title)
-    for name, values in (features or {}).items():
+    for one, title in items_of("titles", titles or {}):
+        side.title(as_id(one, "titles"), "" if title is None else str(title))
+    for name, values in items_of("features", features or {}):
         side.values.setdefault(name, {})
-        for one, value in values.items():
-            side.add(name, as_id(one, name), [value] if isinstance(value, str) else value)
+        for one, value in items_of(name, values):
+            several = (
+                [value] if isinstance(value, str) or not isinstance(value, Iterable) else value
+            )
+            side.add(name, as_id(one, name), (str(some) for some in several if some is not None))
     return side
+
+
+def items_of(name: str, known: Any) -> Iterable[tuple[Any, Any]]:
+    """Return keys and values of a mapping. Errors: DataError for anything else."""
+    if not isinstance(known, Mapping):
+        raise DataError(say(name, "a mapping", type(known).__name__))
+    return known.items()

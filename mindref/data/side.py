@@ -17,6 +17,7 @@ class Side:
     titles: dict[str, str] = field(default_factory=dict)
     values: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # feature -> id -> values
     listed: set[str] | None = None
+    used: set[str] = field(default_factory=set)  # options of reading that their file heeded
 
     def title(self, name: str, title: str) -> None:
         """Note the title of an id; the first one that is not empty stays."""

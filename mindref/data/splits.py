@@ -6,6 +6,8 @@ come in time order with ties in file order, and every split cuts that order at a
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -147,6 +149,16 @@ def first_occurrences(rows: Ragged) -> Ragged:
     return Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), rows.values[keep])
 
 
+def exact(share: float) -> Fraction:
+    """Return the share that was meant: 1/20 for 0.05, which no binary number is."""
+    return Fraction(share).limit_denominator(1_000_000)
+
+
+def rounded(number: Fraction) -> int:
+    """Return the nearest whole number, halves up."""
+    return math.floor(number + Fraction(1, 2))
+
+
 def _whole(events: Ragged, users: Ints) -> Ragged:
     return slices(events, users, np.zeros_like(users), events.lengths[users])
 
@@ -165,7 +177,7 @@ def _hold_out(
     able = log.events.lengths >= 2
     drawn = rng.permutation(np.flatnonzero(able))
     _require(len(drawn) // 3, "three users with two events or more")
-    size = max(1, round(share * len(drawn)))  # data-R29 data-R31
+    size = max(1, rounded(exact(share) * len(drawn)))  # data-R29 data-R31
     train = np.concatenate([np.flatnonzero(~able), drawn[2 * size :]])  # data-R36
     return np.sort(train), np.sort(drawn[size : 2 * size]), np.sort(drawn[:size])
 
@@ -174,7 +186,8 @@ def _moments(times: Floats, validation_share: float, test_share: float) -> tuple
     """Return the first moment of validation and that of the test."""
     ordered = np.sort(times)
     _require(len(ordered), "an event")
-    at = [round(len(ordered) * (1 - s)) for s in (validation_share + test_share, test_share)]
+    validation, test = exact(validation_share), exact(test_share)
+    at = [rounded(len(ordered) * (1 - s)) for s in (validation + test, test)]
     first, second = (float(ordered[min(i, len(ordered) - 1)]) for i in at)
     return first, second
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from mindref.data.shown import shown
 from mindref.errors import ConfigError, say
 
 Clock = Callable[[str], float]
@@ -20,7 +21,7 @@ def seconds(text: str) -> float:
     """Read a number of seconds, which may have a fraction and may be negative."""
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is not finite")
+        raise ValueError(f"{shown(text)} is not finite")
     return value
 
 
@@ -38,7 +39,7 @@ def day_first(text: str) -> float:
     """Read a date such as 13/4/2012 or 13.4.2012 0:05."""
     match = DAY_FIRST.match(text)
     if match is None:
-        raise ValueError(f"{text!r} is not day/month/year hour:minute")
+        raise ValueError(f"{shown(text)} is not day/month/year hour:minute")
     day, month, year, hour, minute, second = (int(part or 0) for part in match.groups())
     return seconds_of(datetime(year, month, day, hour, minute, second))
 
@@ -48,7 +49,12 @@ def either(text: str) -> float:
     try:
         return seconds(text)
     except ValueError:
+        pass
+    try:
         return iso(text)
+    except ValueError:
+        todo = "see --time-format day-first or a pattern such as %d/%m/%Y"
+        raise ValueError(f"{shown(text)} is no time (seconds or an ISO date); {todo}") from None
 
 
 CLOCKS: dict[str, Clock] = {

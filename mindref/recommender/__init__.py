@@ -1,6 +1,7 @@
 """All of it in a few lines: fit a log, ask for interests and recommendations.
 
 source     where a log comes from
+given      whatever `fit` was given, as a log
 features   side features and profiles as rows of tables
 prepared   a log made ready: split and laid out
 judging    the validation metric, the final report
@@ -12,19 +13,25 @@ MIND       the estimator: fit, save, load, interests, recommend, similar_items
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from mindref import atomic, checkpoint
 from mindref.config import Config
-from mindref.data.log import InteractionLog
-from mindref.errors import ConfigError, MindrefError, say
+from mindref.errors import ConfigError, MindrefError, RunError, say
 from mindref.models.serving import Interests
-from mindref.recommender.run import Hooks, Trainer
+from mindref.recommender import items as catalogue
+from mindref.recommender.given import open_data
+from mindref.recommender.run import Hooks, Trainer, check_free
 from mindref.recommender.served import Recommendation, Served
-from mindref.recommender.source import IN_MEMORY, Loaded, Source
 
 __all__ = ["MIND", "Recommendation", "load"]
+
+REPORT = "report.json"
 
 
 class MIND:
@@ -41,6 +48,8 @@ class MIND:
         self.config = Config.of(preset, settings)
         self.report: dict[str, Any] = {}
         self._served: Served | None = None
+        self._facts: dict[str, Any] = {}  # of config.json, beside the settings
+        self._step = 0  # of the parameters that are served
 
     def fit(
         self,
@@ -56,10 +65,11 @@ class MIND:
     ) -> MIND:
         """Train, judge on the test cases (`self.report`), and return self.
 
-        data is a path (`reading` goes to the reader), a DataFrame of any library or a mapping of
-        columns (`reading` names them: user, item, time), an InteractionLog, an array of user ids
-        with `items` and `times` beside it, or None for the built-in catalogue. `run` keeps all in a
-        directory.
+        data is a path, a DataFrame of any library or a mapping of columns, an InteractionLog, an
+        array of user ids with `items` and `times` beside it, or None for the built-in catalogue.
+        `reading` names columns (user, item, time, title) that have no usual names; for a path it
+        holds all options of `read_log` and `Columns`, for arrays `titles`, `item_features`,
+        `user_features` and `keep_duplicates`. `run` keeps all in a directory.
         Raises DataError, ConfigError or RunError before the training starts.
         """
         source, loaded = open_data(data, items, times, reading)
@@ -70,7 +80,27 @@ class MIND:
         trainer.go(hooks)
         self.report = trainer.judge()
         self._served = Served.of(trainer)
+        self._facts, self._step = trainer.facts(), trainer.state.best_step
         return self
+
+    def save(self, run: str | Path) -> None:
+        """Write a run directory that `load`, `mindref recall` and `mindref evaluate` read.
+
+        A model of arrays, a table or a log in memory can be served by history from there; users by
+        id, and judging, need the log as a file (`--data`). The state of the optimiser is not kept.
+        Raises RunError if a run lies there already, MindrefError before `fit` or `load`.
+        """
+        served, folder = self.served, Path(run)
+        check_free(folder)
+        with atomic.explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        ids, counts, titles = served.items
+        catalogue.write(folder / "items.tsv", ids, np.array(counts, np.int64), titles)
+        model = served.model
+        checkpoint.save_model(folder, model.params, model.catalogue, step=self._step)
+        if self.report:
+            atomic.write_json(folder / REPORT, self.report)
+        checkpoint.save_config(folder, model.config, self._facts)  # last: now it is a run
 
     @property
     def served(self) -> Served:
@@ -84,7 +114,10 @@ class MIND:
 
         Items that the catalogue does not know are left out.
         """
-        return self.served.interests(histories)
+        rows = list(many("histories", histories))
+        for history in rows:
+            many("history", history)
+        return self.served.interests(rows)
 
     def recommend(
         self,
@@ -95,6 +128,8 @@ class MIND:
         exclude_seen: bool = True,
     ) -> list[Recommendation]:
         """Return the n best items for a history of item ids, or for a user of the log."""
+        if history is not None:
+            many("history", history)
         return self.served.recommend(history, n, user=user, exclude_seen=exclude_seen)
 
     def similar_items(self, item: str, n: int = 10) -> list[Recommendation]:
@@ -103,32 +138,42 @@ class MIND:
 
     @classmethod
     def load(cls, run: str | Path) -> MIND:
-        """Return the model of a run directory. Raises RunError for a damaged or foreign one."""
-        model = cls()
-        model._served = Served.load(Path(run))
-        model.config = model._served.model.config
+        """Return the model of a run directory, its `report` with it where there is one.
+
+        Raises RunError for a damaged or foreign one.
+        """
+        if not isinstance(run, str | Path):
+            raise ConfigError(say("load: run", "the path of a run directory", repr(run)))
+        model, folder = cls(), Path(run)
+        model._served = Served.load(folder)
+        model.config, model._facts = checkpoint.load_config(folder)
+        model._step = checkpoint.load_best(folder)[2]
+        model.report = report_of(folder)
         return model
 
 
 def load(run: str | Path) -> MIND:
-    """Return the model of a run directory."""
+    """Return the model of a run directory. Raises as `MIND.load`."""
     return MIND.load(run)
 
 
-def open_data(data: Any, items: Any, times: Any, reading: dict[str, Any]) -> tuple[Source, Loaded]:
-    """Return the source and the log of whatever `fit` was given."""
-    if data is None and items is not None:
-        raise ConfigError(say("fit: data", "users beside the items", "none"))
-    if data is None or isinstance(data, str | Path):
-        source = Source.of(data, reading)
-        return source, source.read()
-    if isinstance(data, InteractionLog):
-        return Source(IN_MEMORY), Loaded(data)
-    from mindref.data.frames import from_arrays, from_dataframe
+def report_of(run: Path) -> dict[str, Any]:
+    """Return what report.json holds, nothing where there is none. Raises RunError for damage."""
+    path = run / REPORT
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(say(str(path), "a report of mindref", error, "remove it")) from error
+    if not isinstance(found, dict):
+        raise RunError(say(str(path), "a report of mindref", "other JSON", "remove it"))
+    return found
 
-    if items is not None:
-        return Source(IN_MEMORY), Loaded(from_arrays(data, items, times))
-    if isinstance(data, Mapping) or hasattr(data, "columns") or hasattr(data, "column_names"):
-        return Source(IN_MEMORY), Loaded(from_dataframe(data, **reading))
-    expected = "a path, a DataFrame, an InteractionLog, or users with items beside them"
-    raise ConfigError(say("fit: data", expected, type(data).__name__))
+
+def many(name: str, values: Any) -> Iterable[Any]:
+    """Return values that can be gone through. Raises ConfigError for others."""
+    if not isinstance(values, Iterable):
+        what = "a list of item ids" if name == "history" else "a list of lists of item ids"
+        raise ConfigError(say(name, what, repr(values)))
+    return values

@@ -24,16 +24,16 @@ COLUMNS: dict[str, list[Any]] = {
 }
 
 
-def frames() -> dict[str, Any]:
+def frames(columns: dict[str, list[Any]] = COLUMNS) -> dict[str, Any]:
     """The same table in every library that is there."""
     pandas = pytest.importorskip("pandas")
     polars = pytest.importorskip("polars")
     pyarrow = pytest.importorskip("pyarrow")
     return {
-        "mapping": COLUMNS,
-        "pandas": pandas.DataFrame(COLUMNS),
-        "polars": polars.DataFrame(COLUMNS),
-        "pyarrow": pyarrow.table(COLUMNS),
+        "mapping": columns,
+        "pandas": pandas.DataFrame(columns),
+        "polars": polars.DataFrame(columns),
+        "pyarrow": pyarrow.table(columns),
     }
 
 
@@ -57,9 +57,31 @@ def test_any_table_gives_the_same_log(library: str) -> None:
     log = from_dataframe(
         frames()[library], "who", "what", "when", title="name", item_features=["kind"]
     )
-    assert_same(log, from_arrays(USERS, ITEMS, TIMES))
+    assert_same(log, from_arrays(USERS, ITEMS, TIMES, titles={"b": "Bee", "a": "Ay"}))
     assert log.titles == ["Bee", "Ay"]
     assert values(log, "kind") == {"b": ["x", "z"], "a": ["y"]}
+
+
+@pytest.mark.rules("data-R24")
+@pytest.mark.parametrize("library", ["mapping", "pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize(
+    "names", [("user", "item", "time", "title"), ("user_id", "movieId", "timestamp", "itemTitle")]
+)
+def test_usual_names_need_not_be_given(library: str, names: tuple[str, ...]) -> None:
+    usual = dict(zip(("who", "what", "when", "name"), names, strict=True))
+    frame = frames({usual.get(name, name): column for name, column in COLUMNS.items()})[library]
+    named = from_dataframe(frames()[library], "who", "what", "when", title="name")
+    assert_same(from_dataframe(frame), named)
+    assert from_dataframe(frame).titles == named.titles
+
+
+def test_several_usual_names_are_refused() -> None:
+    frame = {"user": ["u"], "item": ["a"], "time": [1], "date": [2]}
+    with pytest.raises(DataError, match=r"one column of the time, got time, date; .* time="):
+        from_dataframe(frame)
+    assert times(from_dataframe(frame, time="date")) == [2]
+    with pytest.raises(DataError, match=r"a column of the item, got user, thing; .* item="):
+        from_dataframe({"user": ["u"], "thing": ["a"]})
 
 
 @pytest.mark.parametrize("library", ["mapping", "pandas", "polars", "pyarrow"])
@@ -127,3 +149,26 @@ def test_what_cannot_be_an_event_is_named(
 ) -> None:
     with pytest.raises(DataError, match=message):
         from_arrays(users, items, moments)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"titles": ["Ay"]},
+        {"item_features": ["kind"]},
+        {"item_features": {"kind": ["x"]}},
+        {"user_features": {"age": 3}},
+    ],
+)
+def test_titles_and_features_that_are_no_mappings_are_refused(beside: Any) -> None:
+    with pytest.raises(DataError, match="expected a mapping, got"):
+        from_arrays(["u"], ["a"], **beside)
+
+
+def test_values_of_features_may_be_numbers() -> None:
+    log = from_arrays(
+        ["u"], ["a"], item_features={"year": {"a": 1999}, "tags": {"a": [1, None, 2]}}
+    )  # type: ignore[dict-item]  # on purpose
+    assert from_arrays(["u"], ["a"], titles={"a": None}).titles is None  # type: ignore[dict-item]  # on purpose
+    assert values(log, "year") == {"a": ["1999"]}
+    assert values(log, "tags") == {"a": ["1", "2"]}

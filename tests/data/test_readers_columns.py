@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,3 +141,72 @@ def test_a_user_file(tmp_path: Path) -> None:
 def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'usr'"):
         table(tmp_path, ["u,a,1"], columns={"usr": 1})
+
+
+@pytest.mark.parametrize("text", ["nan", "", "3/4/2012 18:18", "x" * 500])
+def test_a_cell_that_is_no_time_says_what_to_do(tmp_path: Path, text: str) -> None:
+    message = r"is no time \(seconds or an ISO date\); see --time-format day-first or a pattern"
+    with pytest.raises(DataError, match=message) as caught:
+        moment(tmp_path, text)
+    assert repr(text[:60])[:-1] in str(caught.value)
+    assert len(str(caught.value)) < 800
+
+
+@pytest.mark.rules("data-R70")
+@pytest.mark.parametrize("kind", [str, int])
+def test_a_digit_is_a_position_though_the_first_line_holds_it(tmp_path: Path, kind: type) -> None:
+    columns = {"user": kind(1), "item": kind(2), "time": kind(3)}
+    log = read_log(write(tmp_path / "log", ["1,2,3", "1,5,4"]), columns=columns)
+    assert rows(log) == {"1": ["2", "5"]}
+    features = {"item_features": {"kind": kind(3)}}
+    log = read_log(write(tmp_path / "log", ["1,7,3", "1,5,4"]), columns={**columns, **features})
+    assert rows(log) == {"1": ["7", "5"]}
+
+
+@pytest.mark.rules("data-R70")
+def test_a_digit_is_a_name_where_a_header_holds_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "log", ["who,2,1", "u,7,a"])
+    columns = {"user": "who", "item": "1"}
+    assert rows(read_log(path, columns=columns)) == {"u": ["a"]}
+    assert rows(read_log(path, columns={"user": "1", "item": "2", "header": True})) == {"a": ["7"]}
+
+
+def test_usual_names_are_a_header_over_positions_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "log", ["user_id,item_id", "u,a"])
+    assert rows(read_log(path, columns={"user": "1", "item": "2"})) == {"u": ["a"]}
+
+
+@pytest.mark.rules("data-R69")
+def test_blanks_around_a_field_are_no_part_of_it(tmp_path: Path) -> None:
+    lines = [
+        "user, item , time",
+        "u , 69,\t5",
+        ' u, "69" , 6 ',
+        'u,"7, 8", 7',
+        'u," 9",8 ',
+        "u, ,9",
+    ]
+    log = read_log(write(tmp_path / "log", lines), max_bad_lines=1)
+    assert rows(log) == {"u": ["69", "69", "7, 8", " 9"]}
+    assert log.bad_lines[0].endswith("line 6: no item")
+    log = table(tmp_path, ["u :: a b ::1", "u::a b:: 2"])
+    assert rows(log) == {"u": ["a b", "a b"]}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"separator": ""},
+        {"delimiter": ""},
+        {"delimiter": '"'},
+        {"delimiter": "\n"},
+        {"separator": 1},
+        {"keep": ["a"]},
+        {"item_features": ["kind"]},
+    ],
+)
+def test_a_mark_that_cannot_separate_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        table(tmp_path, ["u,a,1"], columns=options)
+    with pytest.raises(ConfigError, match="columns: expected a mapping"):
+        Columns.of(3)  # type: ignore[arg-type]  # on purpose

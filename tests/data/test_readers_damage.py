@@ -8,7 +8,7 @@ import pytest
 
 from mindref.data.readers import read_log
 from mindref.errors import ConfigError, DataError
-from tests.data.reading import rows, table, write
+from tests.data.reading import CSV, rows, table, write
 
 
 def whole(count: int, first: int = 0) -> list[str]:
@@ -122,3 +122,37 @@ def test_every_form_knows_its_damaged_lines(tmp_path: Path, form: str, good: str
     assert log.bad_lines[0].startswith(f"{path}, line 2: ")
     with pytest.raises(DataError, match="line 2"):
         read_log(path, format=form)
+
+
+def test_a_log_of_which_nothing_is_left_says_what_was_met(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        table(tmp_path, ["user,item,time"])
+    got = f"{tmp_path / 'log.csv'}: expected at least one event, got none: 1 lines read"
+    assert str(caught.value).startswith(got)
+    with pytest.raises(DataError, match="2 lines read, 1 filtered, 1 damaged"):
+        table(tmp_path, ["u,a,1", "?"], columns={"keep": {1: ["v"]}}, max_bad_lines=1)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["u,a,\x1b[2J"],
+        ["u,a,1", "u,\x1b,1,1"],
+        ["u\x1b[2J,item,time"],
+        ["user,\x1b]0;x,title,date,time"],
+    ],
+)
+def test_control_bytes_of_a_file_stay_out_of_messages(tmp_path: Path, lines: list[str]) -> None:
+    path = write(tmp_path / "log", lines)
+    for options in ({}, {"columns": CSV}, {"columns": {"user": "who", "item": "what"}}):
+        with pytest.raises(DataError) as caught:
+            read_log(path, **options)  # type: ignore[arg-type]  # of several types
+        assert "\x1b" not in str(caught.value)
+
+
+def test_control_bytes_of_an_item_file_stay_out_of_messages(tmp_path: Path) -> None:
+    path = write(tmp_path / "items", ["x\x1b[2J" + "y" * 5000])
+    with pytest.raises(DataError, match="a header with a column of the item") as caught:
+        table(tmp_path, ["u,a,1"], item_file=path)
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 1000

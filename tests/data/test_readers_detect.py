@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from mindref.data.readers.columns import Columns
 from mindref.data.readers.detect import recognise
 from mindref.data.readers.place import Place
 from mindref.errors import ConfigError, DataError
-from tests.data.reading import rows, write
+from tests.data.reading import CSV, rows, write
 
 KNOWN = {
     "movielens": ["1::2::3.5::4", "1::3::4::5"],
@@ -53,13 +54,31 @@ def test_a_table_is_known_by_named_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("data-R21")
-@pytest.mark.parametrize("lines", [["1,2,3"], ["Once upon"], ["1\t2\t3"], [""], ["\0\1"]])
+@pytest.mark.parametrize("lines", [["1,2,3"], ["Once upon"], ["1\t2\t3"], [""]])
 def test_an_unknown_form_is_an_error_that_shows_the_line(tmp_path: Path, lines: list[str]) -> None:
     path = write(tmp_path / "log", [*lines, "a third, line"])
     with pytest.raises(DataError) as caught:
         read_log(path)
     assert repr(lines[0])[1:-1] in str(caught.value) or not lines[0].isprintable()
     assert all(f"  {name}" in str(caught.value) for name in FORMATS)
+
+
+@pytest.mark.parametrize("options", [{}, {"format": "delimited"}, {"columns": CSV}])
+@pytest.mark.parametrize("content", [b"", b"\n \n"])
+def test_an_empty_file_is_called_so(
+    tmp_path: Path, content: bytes, options: dict[str, Any]
+) -> None:
+    with pytest.raises(DataError, match=r"log: expected a log, got an empty file$"):
+        read_log(write(tmp_path / "log", content), **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"columns": CSV}])
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\0\1", bytes(range(128, 256)) * 3])
+def test_a_binary_file_is_called_so(
+    tmp_path: Path, content: bytes, options: dict[str, Any]
+) -> None:
+    with pytest.raises(DataError, match=r"log: expected text in UTF-8, got a binary file or"):
+        read_log(write(tmp_path / "log", content), **options)
 
 
 @pytest.mark.rules("data-R21")

@@ -132,3 +132,30 @@ def test_nothing_at_the_path_is_an_error(tmp_path: Path) -> None:
         read_log(tmp_path / "log.csv")
     with pytest.raises(DataError, match="no file"):
         read_log(tmp_path)
+
+
+def zipped(path: Path, **files: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(f"{name}.txt", text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["steam.zip", "steam"])
+def test_the_hint_about_an_archive_in_a_folder_works(tmp_path: Path, name: str) -> None:
+    zipped(tmp_path / name, README="about", one="u a\n", two="u b\n")
+    write(tmp_path / "README.md", ["about"])
+    with pytest.raises(DataError) as caught:
+        read_log(tmp_path)
+    hint = f"got one.txt, two.txt; name one as {tmp_path / name}:FILE"
+    assert str(caught.value).endswith(hint)
+    assert rows(read_log(f"{tmp_path / name}:two.txt")) == {"u": ["b"]}
+    with pytest.raises(DataError) as caught:
+        read_log(f"{tmp_path / name}:one.txt", item_file=tmp_path / name)
+    assert str(caught.value).endswith(hint)
+
+
+def test_an_archive_with_one_log_in_a_folder_is_that_log(tmp_path: Path) -> None:
+    zipped(tmp_path / "steam.zip", README="about", log="u a\n")
+    write(tmp_path / "README.md", ["about"])
+    assert rows(read_log(tmp_path)) == {"u": ["a"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,7 @@ UNTIMED = {
     "sequences": ["1 6 5", "2 5"],
     "recbole": ["user_id:token\titem_id_list:token_seq\titem_id:token", "1\t6\t5", "2\t\t5"],
 }
+BENCHMARK = "user:token\titem:token\titem_id_list:token_seq\nu\tc\ta b"
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
@@ -112,10 +114,57 @@ def test_attributes_stand_beside_sequences(tmp_path: Path) -> None:
     assert (log.notes["unknown_items"], log.notes["unused_items"]) == (1, 1)
 
 
-def test_a_form_without_columns_refuses_them(tmp_path: Path) -> None:
-    path = write(tmp_path / "log", UNTIMED["pairs"])
-    with pytest.raises(ConfigError, match=r"columns\.keep"):
-        read_log(path, format="pairs", columns={"keep": {"kind": ["a"]}})
+@pytest.mark.rules("data-R71")
+@pytest.mark.parametrize(
+    ("form", "line", "options"),
+    [
+        ("pairs", "1 2", {"keep": {"kind": ["a"]}}),
+        ("pairs", "1 2", {"user": 2, "item": 1}),
+        ("sequences", "1 2", {"time_format": "ms"}),
+        ("sessions", "1 2", {"header": False}),
+        ("sessions", "1 2", {"separator": ","}),
+        ("movielens", "1::2::3::4", {"delimiter": ";"}),
+        ("movielens-tab", "1\t2\t3\t4", {"header": True}),
+        ("recbole", "user:token\titem:token\n1\t2", {"delimiter": ";"}),
+        ("jsonl", '{"user": 1, "item": 2}', {"header": True}),
+        ("recbole", BENCHMARK, {"keep": {"item": ["c"]}}),
+        ("recbole", BENCHMARK, {"at_least": {"item": 1}}),
+        ("recbole", BENCHMARK, {"time_format": "ms"}),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    tmp_path: Path, form: str, line: str, options: dict[str, Any]
+) -> None:
+    path = write(tmp_path / "log", line)
+    read_log(path, format=form)
+    with pytest.raises(ConfigError, match=rf"columns\.{next(iter(options))}: expected nothing"):
+        read_log(path, format=form, columns=options)
+
+
+@pytest.mark.rules("data-R71")
+def test_an_option_that_the_item_file_heeds_is_none_without_effect(tmp_path: Path) -> None:
+    path = write(tmp_path / "log", ["1 2", "1 3"])
+    items = write(tmp_path / "items", ["code;label", "2;Zwei"])
+    columns = {"item": "code", "title": "label", "delimiter": ";"}
+    titles = read_log(path, format="pairs", item_file=items, columns=columns).titles
+    assert titles == ["Zwei", ""]
+    with pytest.raises(ConfigError, match=r"columns\.title"):
+        read_log(path, format="pairs", item_file=items, columns={**columns, "title": "nope"})
+
+
+def test_a_title_that_neither_the_item_file_nor_the_log_has_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "ratings.dat", ["1::10::5::7"])
+    write(tmp_path / "movies.dat", ["10::Tenth::Comedy"])
+    with pytest.raises(DataError, match="'nope'"):
+        read_log(tmp_path, columns={"title": "nope"})
+
+
+@pytest.mark.parametrize("name", ["title", "gamename", "Artist Name"])
+def test_titles_are_counted(tmp_path: Path, name: str) -> None:
+    items = write(tmp_path / "items", [f"item,{name}", "a,Alpha", "b,"])
+    log = read_log(write(tmp_path / "log", ["user,item", "u,a", "u,b"]), item_file=items)
+    assert log.titles == ["Alpha", ""]
+    assert log.notes["titled_items"] == 1
 
 
 def test_lists_in_json_are_several_values(tmp_path: Path) -> None:

@@ -123,3 +123,9 @@ def test_games_have_titles(real_data: Path) -> None:
     log = read(real_data, "amazon-games-llmrank")
     assert log.titles is not None
     assert all(log.titles)
+
+
+def test_positions_as_the_command_passes_them(real_data: Path) -> None:
+    columns = {"user": "1", "item": "2", "time": "5"}
+    log = read(real_data, "taobao-userbehavior-head", columns=columns)
+    assert log.notes["events"] == 84_475

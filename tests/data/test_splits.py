@@ -86,6 +86,15 @@ def test_the_papers_split_holds_a_twentieth_of_the_users_out_twice() -> None:
     assert other.test.users.tolist() != split.test.users.tolist()
 
 
+@pytest.mark.rules("data-R29")
+@pytest.mark.parametrize(
+    ("users", "held_out"), [(5, 1), (10, 1), (29, 1), (30, 2), (49, 2), (50, 3), (90, 5), (110, 6)]
+)
+def test_half_a_user_of_the_papers_split_is_a_whole_one(users: int, held_out: int) -> None:
+    split = splits.paper(crowd(users, 2), rng())
+    assert len(split.test.users) == len(split.validation.users) == held_out
+
+
 @pytest.mark.rules("data-R30")
 def test_the_papers_target_is_any_event_but_the_first() -> None:
     log = crowd(400, length=4)
@@ -105,6 +114,15 @@ def test_comirecs_split_holds_a_tenth_of_the_users_out_twice() -> None:
     assert sizes == [80, 10, 10]
 
 
+@pytest.mark.rules("data-R31")
+@pytest.mark.parametrize(
+    ("users", "held_out"), [(4, 1), (14, 1), (15, 2), (24, 2), (25, 3), (45, 5), (65, 7)]
+)
+def test_half_a_user_of_comirecs_split_is_a_whole_one(users: int, held_out: int) -> None:
+    split = splits.comirec(crowd(users, 2), rng())
+    assert len(split.test.users) == len(split.validation.users) == held_out
+
+
 @pytest.mark.rules("data-R32")
 @pytest.mark.parametrize(("length", "known"), [(2, 1), (3, 2), (5, 4), (9, 7), (10, 8)])
 def test_comirec_knows_the_first_four_fifths(length: int, known: int) -> None:
@@ -122,6 +140,26 @@ def test_the_windows_of_time_hold_their_shares_of_the_events() -> None:
     assert rows_of(split.validation.targets) == [row[16:18] for row in rows_of(log.events)]
     assert rows_of(split.test.histories) == [row[:18] for row in rows_of(log.events)]
     assert rows_of(split.test.targets) == [row[18:] for row in rows_of(log.events)]
+
+
+@pytest.mark.rules("data-R33")
+@pytest.mark.parametrize(
+    ("events", "validation", "test"),
+    [(25, 20, 23), (30, 24, 27), (34, 27, 31), (35, 28, 32), (45, 36, 41), (50, 40, 45)],
+)
+def test_half_an_event_before_a_moment_is_a_whole_one(
+    events: int, validation: int, test: int
+) -> None:
+    split = splits.global_time(log_of([list(range(events))], list(range(events))))
+    assert rows_of(split.train) == [list(range(validation))]
+    assert rows_of(split.test.histories) == [list(range(test))]
+
+
+def test_shares_are_the_fractions_that_they_stand_for() -> None:
+    """0.35 of 10 users is 3.5, rounded up; the number in the computer is a little less."""
+    for share, users, held_out in [(0.35, 10, 4), (0.07, 50, 4), (0.29, 50, 15), (0.15, 10, 2)]:
+        split = splits.paper(crowd(users, 2), rng(), test_share=share)
+        assert len(split.test.users) == held_out, share
 
 
 @pytest.mark.rules("data-R34")

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from mindref.data.assemble import NOTES, Reading, assemble
+from mindref.data.assemble import NOTES, NoEvents, Reading, assemble
 from mindref.data.log import InteractionLog
 from mindref.data.readers import delimited as delimited_text
 from mindref.data.readers import jsonl, movielens, pairs, parquet, recbole, sequences, side_files
-from mindref.data.readers.columns import Columns
-from mindref.data.readers.detect import FORMATS, recognise
+from mindref.data.readers.columns import Columns, refuse
+from mindref.data.readers.detect import FORMATS, check_lines, recognise
 from mindref.data.readers.folder import beside, find_log
 from mindref.data.readers.place import Place
 from mindref.data.readers.tally import AUTO, Tally, check_limit
 from mindref.data.side import Side
-from mindref.errors import ConfigError, say
+from mindref.errors import ConfigError, DataError, say
 
 __all__ = ["read_log", "Columns", "FORMATS"]
 
@@ -36,7 +36,14 @@ READERS: dict[str, Reader] = {
     "jsonl": jsonl.read,
     "parquet": parquet.read,
 }
-WITHOUT_COLUMNS = ("pairs", "sequences", "sessions")
+# form -> options that have no effect on it
+WITHOUT_COLUMNS = tuple(one.name for one in fields(Columns))
+WITHOUT_EFFECT = {
+    **dict.fromkeys(("pairs", "sequences", "sessions"), WITHOUT_COLUMNS),
+    **dict.fromkeys(
+        ("movielens", "movielens-tab", "recbole", "jsonl", "parquet"), ("delimiter", "header")
+    ),
+}
 
 
 def read_log(
@@ -63,13 +70,18 @@ def read_log(
     place = find_log(Place.of(path), wanted).only()
     form = recognise(place, wanted) if format == AUTO else format
     item_place, user_place = beside(place, form)
+    if form != "parquet":
+        check_lines(place)
     items, items_tally = side(item_file, item_place, side_files.read_items, wanted, limit)
     users, users_tally = side(user_file, user_place, side_files.read_users, wanted, limit)
     wanted = side_files.remaining(wanted, items, users)
-    if form in WITHOUT_COLUMNS:
-        refuse_columns(form, wanted)
+    heeded = items.used | users.used
+    refuse(wanted, [name for name in WITHOUT_EFFECT.get(form, ()) if name not in heeded], form)
     tally = Tally(str(place), limit)
-    log = assemble(READERS[form](place, wanted, tally, items, users), keep_duplicates)
+    try:
+        log = assemble(READERS[form](place, wanted, tally, items, users), keep_duplicates)
+    except NoEvents as error:
+        raise no_events(tally) from error
     return with_tallies(log, tally, [tally, items_tally, users_tally])
 
 
@@ -86,20 +98,15 @@ def side(
     return (Side() if place is None else read(place, columns, tally)), tally
 
 
-def refuse_columns(form: str, columns: Columns) -> None:
-    """Raise ConfigError for a column that is asked of a form without columns."""
-    named = {
-        "title": columns.title,
-        "item_features": columns.item_features,
-        "user_features": columns.user_features,
-        "keep": columns.keep,
-        "at_least": columns.at_least,
-        "time": columns.time,
-    }
-    for name, value in named.items():
-        if value:
-            todo = "name a file that has it, or another format"
-            raise ConfigError(say(f"columns.{name}", f"nothing for {form!r}", repr(value), todo))
+def no_events(tally: Tally) -> DataError:
+    """Return the error of a log of which nothing is left, with what was met in it."""
+    met = {"filtered": tally.counts["filtered"], "damaged": tally.bad}
+    got = ", ".join(
+        [f"none: {tally.lines} lines read", *(f"{n} {name}" for name, n in met.items())]
+    )
+    return DataError(
+        say(tally.file, "at least one event", got, "check format, columns and filters")
+    )
 
 
 def with_tallies(log: InteractionLog, own: Tally, tallies: list[Tally]) -> InteractionLog:

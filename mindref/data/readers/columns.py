@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from mindref.data.shown import clean, listed
 from mindref.errors import ConfigError, DataError, say
 
 Column = str | int  # a name in the header, or a position from 1 (also as digits)
@@ -16,7 +17,8 @@ USUAL = {
     "item": "item itemid iid movieid productid asin parentasin venueid trackid artistid songid "
     "bookid gameid newsid articleid videoid",
     "time": "time timestamp ts datetime date unixtime unixreviewtime eventtime",
-    "title": "title name itemname itemtitle movietitle moviename productname booktitle",
+    "title": "title name itemname itemtitle movietitle moviename productname booktitle "
+    "gamename artistname",
 }
 LETTERS = str.maketrans("", "", " _-")
 
@@ -43,16 +45,48 @@ class Columns:
     header: bool | None = None
     separator: str = "|"
 
+    def __post_init__(self) -> None:
+        for name in ("item_features", "user_features", "keep", "at_least"):
+            if not isinstance(getattr(self, name), Mapping):
+                got = repr(getattr(self, name))
+                raise ConfigError(say(f"columns.{name}", "a mapping of names", got))
+        if not (isinstance(self.separator, str) and self.separator):
+            raise ConfigError(
+                say("columns.separator", "a text between values", repr(self.separator))
+            )
+        mark = self.delimiter
+        if mark is not None and not (
+            isinstance(mark, str) and mark and not set(mark) & set('"\r\n')
+        ):
+            raise ConfigError(say("columns.delimiter", "a text between columns", repr(mark)))
+
     @classmethod
     def of(cls, options: Columns | Mapping[str, Any] | None) -> Columns:
         """Return columns from plain values. Errors: ConfigError for an unknown name."""
         if isinstance(options, Columns):
             return options
+        if not isinstance(options, Mapping | None):
+            raise ConfigError(say("columns", "a mapping of names to columns", repr(options)))
         known = [one.name for one in fields(cls)]
         for name in options or {}:
             if name not in known:
                 raise ConfigError(say("columns", " or ".join(known), repr(name)))
         return cls(**(options or {}))
+
+    @property
+    def given(self) -> list[str]:
+        """The names of the options that are not left to themselves."""
+        usual = Columns()
+        names = [one.name for one in fields(self)]
+        return [name for name in names if getattr(self, name) != getattr(usual, name)]
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that are given by name; digits are positions."""
+        several = (self.item_features, self.user_features)
+        columns = [self.user, self.item, self.time, self.title, *self.keep, *self.at_least]
+        columns += [column for of in several for column in of.values()]
+        return [one for one in columns if isinstance(one, str) and not one.isdecimal()]  # data-R70
 
     @property
     def named(self) -> bool:
@@ -82,7 +116,7 @@ def find(
 
     Errors: DataError for a column that is not there, or for several that could be meant.
     """
-    columns = ", ".join(header) if header else f"{width} columns without a header"
+    columns = listed(header) if header else f"{width} columns without a header"
     if column is not None:
         place = place_of(column, header, width)
         if place is None:
@@ -90,6 +124,16 @@ def find(
         return place
     places = usual(kind, header or ())
     if len(places) > 1 and header:
-        names = " and ".join(header[place] for place in places)
+        names = clean(" and ".join(header[place] for place in places))
         raise DataError(say(file, f"one column of the {kind}", names, f"name one with --{kind}"))
     return places[0] if places else -1
+
+
+def refuse(columns: Columns, names: Iterable[str], form: str) -> None:
+    """Raise ConfigError for an option among `names` that is given and has no effect on a form."""
+    for name in columns.given:
+        if name in names:  # data-R71
+            todo = "leave it out, name a file that has it, or another format"
+            raise ConfigError(
+                say(f"columns.{name}", f"nothing for {form!r}", repr(getattr(columns, name)), todo)
+            )

@@ -40,9 +40,11 @@ def has_header(first: Sequence[str], columns: Columns) -> bool:
     """Tell whether the first line holds names: given ones, usual ones, or no digit for a time."""
     if columns.header is not None:
         return columns.header
-    if any(column in first for column in (columns.user, columns.item, columns.time)):
+    if any(name in first for name in columns.names) or (
+        usual("user", first) and usual("item", first)
+    ):
         return True
-    if columns.named:
-        time = place_of(columns.time, None, len(first)) if columns.time is not None else None
-        return time is not None and not any(char.isdigit() for char in first[time])
-    return bool(usual("user", first) and usual("item", first))
+    if not columns.named or columns.time is None:
+        return False
+    time = place_of(columns.time, None, len(first))
+    return time is not None and not any(char.isdigit() for char in first[time])

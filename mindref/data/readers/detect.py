@@ -9,6 +9,7 @@ from mindref.data.readers.columns import Columns, usual
 from mindref.data.readers.lines import sample
 from mindref.data.readers.place import Place
 from mindref.data.readers.records import fields_of, guess
+from mindref.data.shown import shown
 from mindref.errors import DataError, say
 
 FORMATS = {
@@ -29,11 +30,12 @@ def recognise(place: Place, columns: Columns) -> str:
     forms = candidates(place, columns)
     if len(forms) == 1:
         return forms[0]
+    check_text(place)
     known = "\n".join(f"  {name:14} {line}" for name, line in FORMATS.items())
     what = f"one form, not {' or '.join(forms)}" if forms else "a known form"
     first = next(iter(first_lines(place)), "")
     todo = f"name it with --format, or its columns with --user, --item, --time\n{known}"
-    raise DataError(say(str(place), what, f"the first line {first[:200]!r}", todo))  # data-R21
+    raise DataError(say(str(place), what, f"the first line {shown(first, 200)}", todo))  # data-R21
 
 
 def candidates(place: Place, columns: Columns) -> list[str]:
@@ -55,7 +57,26 @@ def candidates(place: Place, columns: Columns) -> list[str]:
 def first_lines(place: Place) -> list[str]:
     """Return the first lines, none for an empty or a binary file."""
     lines = sample(place)
-    return lines if not any("\0" in line for line in lines) else []
+    return [] if is_binary(lines) else lines
+
+
+def is_binary(lines: Sequence[str]) -> bool:
+    """Tell whether lines hold a zero byte, or many bytes that are no text."""
+    letters = "".join(lines)
+    return "\0" in letters or letters.count("\ufffd") > len(letters) // 4
+
+
+def check_text(place: Place) -> None:
+    """Raise DataError for a file without lines or with bytes that are no text."""
+    check_lines(place)
+    if is_binary(sample(place)):
+        raise DataError(say(str(place), "text in UTF-8", "a binary file or another encoding"))
+
+
+def check_lines(place: Place) -> None:
+    """Raise DataError for a file without lines."""
+    if not sample(place):
+        raise DataError(say(str(place), "a log", "an empty file"))
 
 
 def starts_with(place: Place, magic: bytes) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from mindref.data.readers.columns import Columns
 from mindref.data.readers.detect import candidates
 from mindref.data.readers.place import Place, is_zip
+from mindref.data.shown import listed
 from mindref.errors import DataError, say
 
 FAMOUS = ("ratings.dat", "u.data")
-NO_LOG = (".md", ".json", ".pdf", ".html", ".py", ".item", ".user", ".kg", ".link")
 # form -> the files beside its log that describe items and users
 BESIDE = {
     "movielens": ("movies.dat", "users.dat"),
@@ -34,21 +34,16 @@ def find_log(place: Place, columns: Columns) -> Place:
             return found[0].only()
         if found:
             raise several(place, found)
-    inside = [one for one in inside if not is_paper(one.name)]
+    inside = [one for one in inside if not one.is_paper]
     found = [one for one in inside if is_log(one, columns)] or inside
     if len(found) == 1:
-        return found[0].only()
+        return find_log(found[0], columns)  # which may be an archive
     raise several(place, found)
 
 
 def fits(name: str, wanted: str) -> bool:
     """Tell whether a name is the wanted one, or ends with the wanted ending."""
     return name.endswith(wanted) if wanted.startswith((".", "_")) else name == wanted
-
-
-def is_paper(name: str) -> bool:
-    """Tell whether a name is that of a text about the data, or of something else than a log."""
-    return name.startswith((".", "README", "LICENSE")) or name.endswith(NO_LOG)
 
 
 def is_log(place: Place, columns: Columns) -> bool:
@@ -61,7 +56,7 @@ def is_log(place: Place, columns: Columns) -> bool:
 
 def several(place: Place, found: list[Place]) -> DataError:
     """Return the error that lists what could have been meant."""
-    names = ", ".join(one.member or one.path.name for one in found) or "no file"
+    names = listed(one.member or one.path.name for one in found) or "no file"
     sign = ":" if found and found[0].member else "/"
     return DataError(say(str(place), "one log", names, f"name one as {place}{sign}FILE"))
 

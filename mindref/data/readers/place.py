@@ -14,11 +14,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+from mindref.data.shown import listed
 from mindref.errors import DataError, say
 
 GZIP = b"\x1f\x8b"
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # with files; empty
 PACKED = (".gz", ".zip")
+NO_LOG = (".md", ".json", ".pdf", ".html", ".py", ".item", ".user", ".kg", ".link")
 
 
 class Place(NamedTuple):
@@ -36,20 +38,25 @@ class Place(NamedTuple):
         name = (self.member or self.path.name).rsplit("/", 1)[-1]
         return name.rsplit(".", 1)[0] if name.endswith(PACKED) else name
 
+    @property
+    def is_paper(self) -> bool:
+        """Whether the name is that of a text about the data, or of something else than a log."""
+        return self.name.startswith((".", "README", "LICENSE")) or self.name.endswith(NO_LOG)
+
     @classmethod
     def of(cls, path: str | Path) -> Place:
         """Return the place that a path names; `archive.zip:inner/name` is a file in an archive.
 
         Errors: DataError when there is nothing.
         """
-        outer, mark, member = str(path).partition(".zip:")
-        place = cls(Path(outer + ".zip"), member) if mark and not Path(path).exists() else None
-        place = place or cls(Path(path))
+        place = cls(Path(path))
+        if not place.path.exists():
+            place = inside_archive(str(path)) or place
         if not place.path.exists():
             raise DataError(say(str(path), "a file or a folder", "nothing there", "mend the path"))
         if place.member and place not in place.inside():
-            there = ", ".join(other.member for other in cls(place.path).inside())
-            raise DataError(say(str(place.path), f"a file {member!r}", there or "no file"))
+            there = listed(other.member for other in cls(place.path).inside())
+            raise DataError(say(str(place.path), f"a file {place.member!r}", there or "no file"))
         return place
 
     def inside(self) -> list[Place]:
@@ -75,8 +82,8 @@ class Place(NamedTuple):
         inside = self.inside()
         if len(inside) == 1:
             return inside[0]
-        there = ", ".join(place.member for place in inside) or "no file"
-        todo = f"name one as {self.path.name}:FILE"
+        there = listed(place.member for place in inside if not place.is_paper) or "no file"
+        todo = f"name one as {self.path}:FILE"
         raise DataError(say(str(self.path), "an archive of one file", there, todo))
 
     def beside(self) -> list[Place]:
@@ -106,6 +113,14 @@ class Place(NamedTuple):
             return stack.enter_context(self.path.open("rb"))
         archive = stack.enter_context(zipfile.ZipFile(self.path))
         return stack.enter_context(archive.open(self.member))
+
+
+def inside_archive(path: str) -> Place | None:
+    """Return the place that `archive:inner/name` names, or None where no archive lies there."""
+    for at, letter in enumerate(path):
+        if letter == ":" and is_zip(Path(path[:at])):
+            return Place(Path(path[:at]), path[at + 1 :])
+    return None
 
 
 def is_zip(path: Path) -> bool:

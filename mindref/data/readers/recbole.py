@@ -10,13 +10,19 @@ from itertools import islice
 
 from mindref.data.assemble import Event, Reading
 from mindref.data.readers import table
-from mindref.data.readers.columns import Columns, find, usual
+from mindref.data.readers.columns import Columns, find, refuse, usual
 from mindref.data.readers.lines import read_lines, sample
 from mindref.data.readers.place import Place
 from mindref.data.readers.tally import Tally
+from mindref.data.shown import listed, shown
 from mindref.data.side import Side
 from mindref.errors import DataError, say
 
+# options that need one event a row
+OF_EVENTS = (
+    *("time", "time_format", "title", "item_features", "user_features", "separator"),
+    *("keep", "at_least"),
+)
 TYPES = ("token", "token_seq", "float", "float_seq")
 
 
@@ -30,7 +36,7 @@ def header_of(place: Place) -> tuple[list[str], list[str]]:
     """Return names and types of the columns. Errors: DataError where there is no such header."""
     line = next(iter(sample(place)), "")
     if not is_header(line):
-        raise DataError(say(str(place), "a header of name:type between tabs", repr(line[:100])))
+        raise DataError(say(str(place), "a header of name:type between tabs", shown(line, 100)))
     parts = [field.rpartition(":") for field in line.split("\t")]
     return [name for name, _, _ in parts], [kind for _, _, kind in parts]
 
@@ -52,6 +58,7 @@ def read(place: Place, columns: Columns, tally: Tally, items: Side, users: Side)
     ]
     if not lists:
         return table.reading(rows(place, tally), layout, columns, tally, items, users)
+    refuse(columns, OF_EVENTS, "the benchmark form of recbole")
     return Reading(histories(rows(place, tally), layout, lists[0], tally), False, items, users)
 
 
@@ -79,8 +86,8 @@ def read_side(place: Place, kind: str, columns: Columns, tally: Tally) -> Side:
     given = columns.item if kind == "item" else columns.user
     key = find(kind, given if given in names else None, names, len(names), tally.file)
     if key < 0:
-        raise DataError(say(tally.file, f"a column of the {kind}", ", ".join(names)))
-    side = Side()
+        raise DataError(say(tally.file, f"a column of the {kind}", listed(names)))
+    side = Side(used=heeded(names, kind, columns))
     title = title_of(names, columns) if kind == "item" else -1
     features = [i for i in range(len(names)) if i not in (key, title) and "token" in kinds[i]]
     for number, fields in rows(place, tally):
@@ -94,6 +101,14 @@ def read_side(place: Place, kind: str, columns: Columns, tally: Tally) -> Side:
             several = kinds[i] == "token_seq"
             side.add(names[i], fields[key], fields[i].split() if several else [fields[i]])
     return side
+
+
+def heeded(names: Sequence[str], kind: str, columns: Columns) -> set[str]:
+    """Return which options of reading name a column of this item (or user) file."""
+    options = (
+        {"item": columns.item, "title": columns.title} if kind == "item" else {"user": columns.user}
+    )
+    return {option for option, column in options.items() if column in names}
 
 
 def title_of(names: Sequence[str], columns: Columns) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from collections import deque
 from collections.abc import Iterator
+from functools import cache
 
 from mindref.data.readers.lines import Lines
 from mindref.data.readers.table import Record
 from mindref.data.readers.tally import Tally
 
 SPAN = 20  # lines that a quoted field may go over; more is a quote that nobody closed
+BLANKS = " \t"  # which surround a field without being part of it
 DELIMITERS = ("\t", "::", ",", ";", "|", " ")
 
 
@@ -23,13 +25,13 @@ def guess(line: str) -> str:
 def records(lines: Lines, delimiter: str, tally: Tally) -> Iterator[Record]:
     """Yield the fields of every record; a quote that is never closed damages only its own line."""
     if len(delimiter) > 1:
-        yield from ((number, text.split(delimiter)) for number, text in lines)
+        yield from ((number, bare(text, delimiter)) for number, text in lines)
         return
     again: deque[tuple[int, str]] = deque()
     source = with_return(lines, again)
     for number, text in source:
         if '"' not in text:
-            yield number, text.split(delimiter)
+            yield number, bare(text, delimiter)
             continue
         fields, taken = quoted(text, source, delimiter)
         if fields is None:
@@ -37,6 +39,14 @@ def records(lines: Lines, delimiter: str, tally: Tally) -> Iterator[Record]:
             again.extendleft(reversed(taken))
         else:
             yield number, fields
+
+
+def bare(text: str, delimiter: str) -> list[str]:
+    """Return the fields of a line without quotes."""
+    fields = text.split(delimiter)
+    if " " in text or "\t" in text:
+        return [field.strip(BLANKS) for field in fields]  # data-R69
+    return fields
 
 
 def with_return(lines: Lines, again: deque[tuple[int, str]]) -> Lines:
@@ -66,14 +76,30 @@ def quoted(
 
 def closed(text: str, delimiter: str) -> list[str] | None:
     """Return the fields of a whole record, or None where a quote is still open."""
-    try:
-        rows = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True))
-    except csv.Error:
-        return None
-    return rows[0] if len(rows) == 1 else None
+    fields: list[str] = []
+    at = -1
+    while at < len(text):
+        found = field_between(delimiter).match(text, at + 1)
+        if found is None:
+            return None
+        within, plain = found.groups()
+        fields.append(plain.rstrip(BLANKS) if within is None else within.replace('""', '"'))
+        at = found.end()
+    return fields
+
+
+@cache
+def field_between(delimiter: str) -> re.Pattern[str]:
+    """Return the pattern of a field before a delimiter or the end: in quotes, or without.
+
+    Nothing is tried twice (`*+`), so that a quote that opens must also be closed.
+    """
+    mark, blanks = re.escape(delimiter), BLANKS.replace(delimiter, "")
+    quotes = rf'"((?:[^"]++|"")*+)"[{blanks}]*'
+    return re.compile(rf'[{blanks}]*+(?:{quotes}|((?!")[^{mark}]*))(?=[{mark}]|\Z)')
 
 
 def fields_of(line: str, delimiter: str) -> list[str]:
     """Return the fields of a single line, such as a header."""
     whole = closed(line, delimiter) if len(delimiter) == 1 else None
-    return whole or line.split(delimiter)
+    return whole or bare(line, delimiter)

@@ -9,6 +9,7 @@ from mindref.data.readers.columns import Column, Columns, find
 from mindref.data.readers.lines import sample
 from mindref.data.readers.place import Place
 from mindref.data.readers.tally import Tally
+from mindref.data.shown import listed
 from mindref.data.side import Side
 from mindref.errors import DataError, say
 
@@ -45,11 +46,12 @@ def read_table(place: Place, kind: str, columns: Columns, tally: Tally) -> Side:
     given = columns.item if kind == "item" else columns.user
     key = find(kind, given if given in header else None, header, len(header), tally.file)
     if key < 0:
-        raise DataError(say(tally.file, f"a header with a column of the {kind}", ", ".join(header)))
+        raise DataError(say(tally.file, f"a header with a column of the {kind}", listed(header)))
     wanted = columns.item_features if kind == "item" else columns.user_features
     features = [(name, header.index(str(at))) for name, at in wanted.items() if at in header]
     title = recbole.title_of(header, columns) if kind == "item" else -1
     side = Side(values={name: {} for name, _ in features})
+    side.used = {"delimiter", "separator", *recbole.heeded(header, kind, columns)}
     for number, fields in delimited.body(place, delimiter, True, tally):
         if len(fields) < len(header) or any(fields[len(header) :]) or not fields[key]:
             tally.damaged(number, f"not {len(header)} fields with an id of the {kind}")
@@ -63,14 +65,19 @@ def read_table(place: Place, kind: str, columns: Columns, tally: Tally) -> Side:
 
 
 def remaining(columns: Columns, items: Side, users: Side) -> Columns:
-    """Return what is still to be found in the log itself."""
+    """Return what is still to be found in the log itself.
+
+    A title column that is named and that the item file lacks takes the place of the file's titles.
+    """
+    if columns.title is not None and "title" not in items.used:
+        items.titles.clear()
 
     def open_ones(wanted: dict[str, Column], side: Side) -> dict[str, Column]:
         return {name: at for name, at in wanted.items() if name not in side.values}
 
     return replace(
         columns,
-        title=None if items.titles else columns.title,
+        title=None if "title" in items.used else columns.title,
         item_features=open_ones(dict(columns.item_features), items),
         user_features=open_ones(dict(columns.user_features), users),
     )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from mindref.data.assemble import Event, Reading
 from mindref.data.readers.columns import Column, Columns, find, place_of
 from mindref.data.readers.tally import Tally
+from mindref.data.shown import listed, shown
 from mindref.data.side import Side
 from mindref.data.times import Clock, clock
 from mindref.errors import ConfigError, DataError, say
@@ -35,14 +36,14 @@ def plan(columns: Columns, header: Sequence[str] | None, width: int, file: str) 
     item = find("item", columns.item, header, width, file)
     if user < 0 or item < 0:
         lacks = "user" if user < 0 else "item"
-        got = ", ".join(header) if header else f"{width} columns without a header"
+        got = listed(header) if header else f"{width} columns without a header"
         todo = "name the columns with --user, --item and --time (a name, or a position from 1)"
         raise DataError(say(file, f"a column of the {lacks}", got, todo))
 
     def at(column: Column) -> int:
         place = place_of(column, header, width)
         if place is None:
-            got = ", ".join(header) if header else f"{width} columns"
+            got = listed(header) if header else f"{width} columns"
             raise DataError(say(file, f"a column {column!r}", got))
         return place
 
@@ -71,7 +72,14 @@ def among(place: int, values: Sequence[str]) -> Test:
 
 def at_least(place: int, least: float) -> Test:
     """Test that a field is a number of at least this size."""
-    return lambda fields: float(fields[place]) >= least
+
+    def test(fields: Sequence[str]) -> bool:
+        try:
+            return float(fields[place]) >= least
+        except ValueError:
+            raise ValueError(f"{shown(fields[place])} is no number") from None
+
+    return test
 
 
 def reading(

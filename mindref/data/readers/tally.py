@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from mindref.data.shown import clean
 from mindref.errors import ConfigError, DataError, say
 
 AUTO = "auto"
@@ -30,7 +31,7 @@ class Tally:
         """Count the damaged line of this number. Errors: DataError when it is one too many."""
         self.bad += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(f"{self.file}, line {number}: {reason}")  # data-R10
+            self.examples.append(f"{self.file}, line {number}: {clean(reason, 400)}")  # data-R10
         if self.bad > self.allowed(number):
             self._stop(number)
 
