@@ -20,6 +20,7 @@ from mindref.ranking import Ranked
 from mindref.tsv import escape
 
 AT = (10, 20, 50)
+COLUMNS = ("user", "rank", "item", "score", "interest")  # of every list that is written as TSV
 # history lengths at which K' = floor(log2 n) steps, so that a bucket is a number of interests
 BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64)
 
@@ -114,12 +115,17 @@ def write_predictions(
     users = [escape(user) for user in user_ids]  # metrics-R22: an id never ends a field or a line
     items = [escape(item) for item in item_ids]
     with atomic.writing(path) as stream:
-        stream.write(b"user\trank\titem\tscore\tinterest\n")
+        stream.write(line(*COLUMNS).encode("utf-8"))
         for user, ids, scores, interests in zip(users, *ranked, strict=True):
             rows = zip(ids.tolist(), scores, interests.tolist(), strict=True)
             lines = [
-                f"{user}\t{rank}\t{items[item]}\t{score!s}\t{interest}\n"
+                line(user, rank, items[item], score, interest)
                 for rank, (item, score, interest) in enumerate(rows, start=1)
                 if item >= 0  # metrics-R23
             ]
             stream.write("".join(lines).encode("utf-8"))
+
+
+def line(*fields: object) -> str:
+    """Return fields, texts of them escaped before, as a line of TSV."""
+    return "\t".join(map(str, fields)) + "\n"

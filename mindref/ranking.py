@@ -16,10 +16,9 @@ from mindref.errors import ConfigError, DataError, ShapeError, say
 from mindref.shapes import Array, Bools, Ints, bind, same_float
 
 SCORES = ("max", "sum")
-BLOCK = (
-    1 << 22
-)  # numbers held at once, 16 or 32 MB: large enough for the matrix product to be quick
-WIDTH = 1 << 14  # items in a block
+# numbers held at once, 16 or 32 MB: large enough for the matrix product to be quick
+BLOCK = 1 << 22
+WIDTH = 1 << 13  # items in a block
 SPARE = 16  # kept beyond n, for items whose scores differ in the last bits only
 
 
@@ -63,33 +62,80 @@ def top_n(
 
 
 def popularity(counts: Ints, cases: int, *, n: int, exclude: Ragged | None = None) -> Ranked:
-    """Rank by counts (N,) for everyone: the baseline that knows no user. The score is the count."""
-    one = np.ones((cases, 1, 1))
-    items = np.asarray(counts, dtype=np.float64)[:, None]
-    return top_n(one, one[..., 0] > 0, items, n=n, exclude=exclude)  # metrics-R24
+    """Rank by counts (N,) for everyone: the baseline that knows no user. The score is the count.
+
+    One order serves all; a case takes the first n of it that are not excluded.
+    """
+    scores = np.asarray(counts, dtype=np.float64)
+    check_list(n, "popularity")
+    check_exclude(exclude, cases, len(scores))
+    order = np.lexsort((np.arange(len(scores)), -scores))  # metrics-R24
+    longest = 0 if exclude is None else int(exclude.lengths.max(initial=0))
+    width = min(n + longest, len(scores))  # no case can need more
+    rows, parts = max(1, BLOCK // len(scores)), [np.zeros((0, n), np.int64)]
+    for start in range(0, cases, rows):
+        part = slice(start, min(start + rows, cases))
+        columns = np.broadcast_to(order[:width], (part.stop - start, width))
+        parts.append(first_of(columns, shown(part, len(scores), exclude, columns), n))
+    ids = np.concatenate(parts)
+    return unasked(ids, np.where(ids >= 0, scores[ids], -np.inf))
 
 
 def random(
     rng: np.random.Generator, n_items: int, cases: int, *, n: int, exclude: Ragged | None = None
 ) -> Ranked:
-    """Rank by a uniform number per case and item: the baseline that knows nothing.
+    """Rank in a uniformly random order per case: the baseline that knows nothing.
 
-    Numbers are drawn case by case, so that the lists do not depend on blocks.
+    Items are drawn one after the other, and what came before or is excluded is passed over. A case
+    that is still short gets an order of its own of the whole catalogue, after all have drawn: so
+    no list depends on blocks. The scores fall from 0 by 1 a rank.
     """
     check_list(n, "random")
-    rows, parts = max(1, BLOCK // n_items), []
-    for start in range(0, max(cases, 1), rows):
-        stop = min(start + rows, cases)
-        scores = rng.random((stop - start, n_items))  # metrics-R25
-        hide(scores, None if exclude is None else rows_of(exclude, start, stop), 0)
-        parts.append(in_order(highest(scores, min(n, n_items)), scores, n))
-    return Ranked(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    check_exclude(exclude, cases, n_items)
+    rows, parts = max(1, BLOCK // n_items), [np.zeros((0, n), np.int64)]
+    for start in range(0, cases, rows):
+        part = slice(start, min(start + rows, cases))
+        drawn = rng.integers(0, n_items, (part.stop - start, n + n // 2 + SPARE))  # metrics-R25
+        fresh = shown(part, n_items, exclude, drawn) & first_seen(drawn)
+        parts.append(first_of(drawn, fresh, n))
+    ids = np.concatenate(parts)
+    for case in np.flatnonzero(ids[:, -1] < 0).tolist():
+        hidden = ids[:0] if exclude is None else exclude.row(case)
+        order = rng.permutation(n_items)
+        left = order[np.isin(order, hidden, invert=True)][:n]
+        ids[case] = np.pad(left, (0, n - len(left)), constant_values=-1)
+    return unasked(ids, np.where(ids >= 0, -np.arange(n, dtype=np.float64), -np.inf))
 
 
-def in_order(columns: Ints, scores: Array, n: int) -> Ranked:
-    """Put the chosen columns (C, M) of scores (C, N) in order, for lists without interests."""
-    chosen = np.take_along_axis(scores, columns, axis=1)
-    return fill(columns, chosen, np.zeros_like(columns), n)
+def shown(part: slice, n_items: int, exclude: Ragged | None, columns: Ints) -> Bools:
+    """Return which of the ids `columns` (R, W) of a part of the cases are not excluded."""
+    closed = np.zeros((len(columns), n_items), np.float32)
+    hide(closed, None if exclude is None else rows_of(exclude, part.start, part.stop), 0)
+    kept: Bools = np.take_along_axis(closed, columns, axis=1) == 0
+    return kept
+
+
+def first_seen(ids: Ints) -> Bools:
+    """Return where an id (R, W) stands for the first time in its row."""
+    order = np.argsort(ids, axis=1, kind="stable")
+    ordered = np.take_along_axis(ids, order, axis=1)
+    new = np.ones(ids.shape, np.bool_)
+    np.put_along_axis(new, order[:, 1:], ordered[:, 1:] != ordered[:, :-1], axis=1)
+    return new
+
+
+def first_of(ids: Ints, kept: Bools, n: int) -> Ints:
+    """Return the first n kept ids of each row (R, W), -1 where there are fewer."""
+    place = np.cumsum(kept, axis=1) - 1
+    row, column = np.nonzero(kept & (place < n))
+    out = np.full((len(ids), n), -1)
+    out[row, place[row, column]] = ids[row, column]
+    return out
+
+
+def unasked(ids: Ints, scores: Array) -> Ranked:
+    """Return lists that no interest brought: all stand under interest 0."""
+    return Ranked(ids, scores, np.where(ids >= 0, 0, -1))
 
 
 def candidates(
@@ -112,15 +158,15 @@ def candidates(
 
 
 def block_scores(queries: Array, active: Bools, items: Array, score: str) -> Array:
-    """Return the scores (C, W) of a block of items, in one matrix product."""
-    cases, interests, width = queries.shape
+    """Return the scores (C, W) of a block of items, in a matrix product per interest."""
     if score == "sum":  # the sum of products is the product with the sum: inactive queries are 0
         scores: Array = queries.sum(axis=1) @ items.T
         scores[~active.any(axis=1)] = -np.inf
         return scores
-    products = (queries.reshape(-1, width) @ items.T).reshape(cases, interests, len(items))
-    products[~active] = -np.inf  # recall-R2
-    best: Array = products.max(axis=1)
+    best = np.full((len(queries), len(items)), -np.inf, items.dtype)
+    for k in range(queries.shape[1]):  # short histories have few of them: half the work and less
+        rows = np.flatnonzero(active[:, k])  # recall-R2
+        best[rows] = np.maximum(best[rows], queries[rows, k] @ items.T)
     return best
 
 
@@ -140,13 +186,15 @@ def highest(scores: Array, m: int) -> Ints:
         return np.broadcast_to(np.arange(width), (rows, width))
     threshold = np.partition(scores, width - m, axis=1)[:, width - m, None]
     keep = scores >= threshold
-    crowded = np.count_nonzero(keep, axis=1) > m
-    if crowded.any():
+    found = np.flatnonzero(keep)  # much quicker than in two dimensions
+    if len(found) > rows * m:
+        crowded = np.count_nonzero(keep, axis=1) > m
         above = scores[crowded] > threshold[crowded]
         level = keep[crowded] & ~above
         room = m - np.count_nonzero(above, axis=1, keepdims=True)
         keep[crowded] = above | (level & (np.cumsum(level, axis=1) <= room))
-    return np.nonzero(keep)[1].reshape(rows, m)
+        found = np.flatnonzero(keep)
+    return found.reshape(rows, m) % width
 
 
 def rerank(

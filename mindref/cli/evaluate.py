@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from mindref.cli.reading import reading_of, reading_options
-from mindref.cli.settings import check_writable, json_option, set_threads, threads_option
+from mindref.cli.settings import json_option, set_threads, threads_option
 from mindref.cli.train import PROTOCOLS
 from mindref.errors import ConfigError, say
+
+SEEN = "targets that the user has had"  # a note of evaluate_run
 
 
 @click.command("evaluate", short_help="Judge a run on full rankings.")
@@ -58,7 +60,9 @@ def command(
     --include-seen.
     """
     set_threads(threads)
-    check_writable("--predictions", predictions)
+    from mindref.cli.lists import check_file
+
+    check_file("--predictions", predictions)
     from mindref.recommender.again import evaluate_run
 
     lengths = numbers("--at", at)
@@ -75,14 +79,18 @@ def command(
     if as_json:
         click.echo(json.dumps(found))
         return
+    from mindref import checkpoint
     from mindref.cli import show
 
-    show.metrics_table(found["metrics"][cases], found["cases"])
+    show.metrics_table(found["metrics"][cases], found["cases"], cases)
     show.history_table(found["by_history_length"])
     for line in show.interests_lines(found["interests"]):
         click.echo(line)
-    for name, count in found["notes"].items():
-        click.echo(f"{count:,} {name}")
+    hidden = (
+        checkpoint.load_config(run)[1]["exclude_seen"] if exclude_seen is None else exclude_seen
+    )
+    for line in note_lines(found["notes"], hidden=hidden):
+        click.echo(line)
 
 
 def numbers(option: str, text: str) -> list[int]:
@@ -94,3 +102,11 @@ def numbers(option: str, text: str) -> list[int]:
     if not found or min(found) < 1:
         raise ConfigError(say(option, "positive integers, comma separated", repr(text)))
     return found
+
+
+def note_lines(notes: dict[str, int], *, hidden: bool) -> list[str]:
+    """Return what is worth a line: what is not zero, and what seen items cost where `hidden`."""
+    lines = {name: f"{count:,} {name}" for name, count in notes.items() if count}
+    if hidden and SEEN in lines:
+        lines[SEEN] += ": missed where what was seen is left out; --include-seen ranks it too"
+    return list(lines.values())

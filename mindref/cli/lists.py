@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mindref import atomic
+from mindref.cli.settings import check_writable
+from mindref.errors import ConfigError, say
+from mindref.evaluate import COLUMNS, line
 from mindref.tsv import escape
 
 if TYPE_CHECKING:
+    from mindref.recall import Index
     from mindref.recommender.bulk import Answer, Answers
 
-HEADER = "user\trank\titem\tscore\tinterest\ttitle\n"
+HEADER = line(*COLUMNS, "title")
 
 
 def write(stream: TextIO, answers: Answers, form: str) -> None:
     """Write every list to a stream, one user after the other."""
     if form == "json":
-        json.dump([as_json(answer) for answer in answers], stream)
+        json.dump([as_json(answer, answers.index) for answer in answers], stream)
         stream.write("\n")
         return
     if form == "tsv":
@@ -30,7 +34,14 @@ def write(stream: TextIO, answers: Answers, form: str) -> None:
         elif form == "tsv":
             stream.writelines(rows(answer))
         else:
-            stream.write(json.dumps(as_json(answer)) + "\n")
+            stream.write(json.dumps(as_json(answer, answers.index)) + "\n")
+
+
+def check_file(option: str, path: Path | None) -> None:
+    """Raise ConfigError, before all that is slow, unless a file can be made at a path."""
+    check_writable(option, path)
+    if path is not None and not path.absolute().parent.is_dir():  # no folder is made for a file
+        raise ConfigError(say(option, "a file in a folder that exists", path, "make the folder"))
 
 
 def save(path: Path, answers: Answers, form: str) -> None:
@@ -41,8 +52,8 @@ def save(path: Path, answers: Answers, form: str) -> None:
         stream.detach()  # flushed, and left to `writing` to close
 
 
-def as_json(answer: Answer) -> dict[str, Any]:
-    """Return a list as plain values."""
+def as_json(answer: Answer, index: Index) -> dict[str, Any]:
+    """Return a list as plain values, with the index it comes from."""
     items = [
         {"rank": rank, "item": x.item, "title": x.title, "score": x.score, "interest": x.interest}
         for rank, x in enumerate(answer.items, 1)
@@ -51,14 +62,16 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "user": answer.user,
         "interests": answer.interests,
         "unknown": answer.unknown,
+        "index": {"kind": index.kind, "recall": index.recall},
         "items": items,
     }
 
 
 def rows(answer: Answer) -> list[str]:
     """Return a list as lines of TSV; tabs and line ends in ids and titles are escaped."""
+    user = escape(answer.user)
     return [
-        f"{escape(answer.user)}\t{rank}\t{escape(x.item)}\t{x.score:.6g}\t{x.interest}\t{escape(x.title)}\n"
+        line(user, rank, escape(x.item), f"{x.score:.6g}", x.interest, escape(x.title))
         for rank, x in enumerate(answer.items, 1)
     ]
 
@@ -72,11 +85,12 @@ def table(stream: TextIO, answer: Answer) -> None:
     if answer.unknown:
         stream.write(f"  not in the catalogue: {', '.join(map(printable, answer.unknown))}\n")
     ranked = list(enumerate(answer.items, 1))
+    wide = max((len(printable(x.item)) for x in answer.items), default=0)
     for interest in sorted({x.interest for x in answer.items}):
         stream.write(f"interest {interest}\n")
         for rank, x in ranked:
             if x.interest == interest:
-                name = printable(x.title or x.item)
+                name = f"{printable(x.item):<{wide}}  {printable(x.title)}".rstrip()
                 stream.write(f"  {rank:>4}  {x.score:>8.3f}  {name}\n")
 
 

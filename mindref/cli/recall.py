@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
 from pathlib import Path
 
 import click
 
-from mindref.cli.settings import check_writable, json_option, set_threads, threads_option
+from mindref.cli.settings import json_option, set_threads, threads_option
 from mindref.errors import ConfigError, say
 
 FORMATS = ("table", "tsv", "jsonl")
@@ -16,7 +18,7 @@ FORMATS = ("table", "tsv", "jsonl")
 @click.command("recall", short_help="The best items for a user, a history, or everybody.")
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--user", metavar="ID", help="A user of the log of the run.")
-@click.option("--history", metavar="ITEM,...", help="Behaviours as item ids, oldest first.")
+@click.option("--history", metavar="ITEM,...", help="Item ids as a row of CSV, oldest first.")
 @click.option("--all-users", is_flag=True, help="Every user of the log of the run.")
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Where the log lies now, if it has moved."
@@ -69,12 +71,12 @@ def command(
     if sum([user is not None, history is not None, all_users]) != 1:
         expected = "one of --user, --history, --all-users"
         raise ConfigError(say("recall", expected, "none or several"))
-    check_writable("--output", output)
+    items = ids_of("--history", history) if history is not None else None
     from mindref.cli import lists
+
+    lists.check_file("--output", output)
     from mindref.recommender.bulk import recall
 
-    words = [word.strip() for word in (history or "").split(",")]
-    items = [word for word in words if word] if history is not None else None
     answers = recall(
         run,
         users=[user] if user is not None else None,
@@ -91,3 +93,17 @@ def command(
         lists.save(output, answers, form)
     else:
         lists.write(sys.stdout, answers, form)
+
+
+def ids_of(option: str, text: str) -> list[str]:
+    """Return the ids in a row of CSV, where quotes hold commas; empty fields are no ids.
+
+    Nothing is stripped: a blank may be part of an id. Raises ConfigError.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error:
+        rows = [[], []]
+    if len(rows) > 1:
+        raise ConfigError(say(option, 'item ids as one row of CSV: a,b,"c,d"', repr(text)))
+    return [word for row in rows for word in row if word]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import tomllib
 from collections.abc import Callable
@@ -38,7 +39,6 @@ def option_of(setting: dataclasses.Field[Any]) -> Decorator:
     """Return the option of one setting; it is None unless given."""
     name, meta, default = setting.name.replace("_", "-"), setting.metadata, setting.default
     text = str(meta["text"])
-    text = text[0].upper() + text[1:]
     if "low" in meta:
         text += f" [{meta['low']} to {meta['high']}; default {default}]"
     elif isinstance(default, tuple):
@@ -104,6 +104,21 @@ def set_threads(threads: int | None) -> None:
             os.environ[name] = str(threads)
         else:
             os.environ.setdefault(name, "1")
+
+
+def threads_of(run: Path, asked: int | None) -> int | None:
+    """Return the threads that a run was started with: another number would move its last bits.
+
+    Raises ConfigError for another number. A run that cannot be read is left to `resume` to refuse.
+    """
+    try:
+        word = json.loads((run / "config.json").read_text(encoding="utf-8"))["threads"]
+        started = int(word) if word else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return asked
+    if asked not in (None, started):
+        raise ConfigError(say("--threads", f"{started}, as the run was started", asked))
+    return started
 
 
 threads_option = click.option(

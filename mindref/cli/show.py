@@ -124,11 +124,14 @@ def epoch_line(config: Any, epoch: Epoch, meter: Meter) -> str:
     )
 
 
-def metrics_table(metrics: Mapping[str, Mapping[str, Mapping[str, float]]], cases: int) -> None:
+def metrics_table(
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]], cases: int, which: str = "test"
+) -> None:
     """Print one row per metric and one column per ranking, with 95 % intervals."""
     from rich.table import Table
 
-    table = Table(title=f"{cases} test cases, whole catalogue ranked; 95 % intervals by bootstrap")
+    what = f"{cases} {which} cases, whole catalogue ranked"
+    table = Table(title=f"{what}; 95 % intervals by bootstrap")
     table.add_column("metric")
     for name in metrics:
         table.add_column(name, justify="right")

@@ -17,6 +17,7 @@ from mindref.cli.settings import (
     json_option,
     set_threads,
     settings_options,
+    threads_of,
     threads_option,
 )
 from mindref.errors import ConfigError, say
@@ -74,13 +75,13 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> int:
-    """Train MIND on a log and judge it on users it was not told about.
+    """Train MIND on a log and judge it on behaviours that it was not told about.
 
     Without --data it trains on the built-in catalogue of an imaginary shop, whose users have
     planted interests. Everything ends up in a run directory; Ctrl-C saves there, and --resume goes
     on.
     """
-    set_threads(threads)
+    set_threads(threads if resume is None else threads_of(resume, threads))
     reading = reading_of(given)
     if resume is not None:
         others = {"split": protocol, "exclude_seen": exclude_seen, "out": out, "preset": preset}

@@ -42,13 +42,20 @@ class AnnoyIndex:
     kind = "annoy"
 
     def __init__(
-        self, trees: Any, items: Array, search_k: int, per: int, warning: str | None = None
+        self,
+        trees: Any,
+        items: Array,
+        search_k: int,
+        per: int,
+        warning: str | None = None,
+        recall: float | None = None,
     ) -> None:
         self.trees = trees
         self.items = items
         self.search_k = search_k  # nodes to look at for a list of `per` items
         self.per = per
         self.warning = warning  # that too little is found, or None
+        self.recall = recall  # share of the true `per` best that was found when it was built
         norms = np.linalg.norm(items, axis=1)
         self.longest = items[[norms.argmax()]]  # (1, D) stands for all when products are checked
         self.flat = not norms.any()

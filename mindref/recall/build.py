@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mindref import __version__, atomic, ranking
+from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, RunError, say
 from mindref.recall import manifest as manifests
 from mindref.recall.exact import ExactIndex
 from mindref.recall.index import Index
 from mindref.recall.manifest import Manifest
+from mindref.recall.search import recommend
 from mindref.shapes import Array
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ PROBES = 200  # queries
 PER = 50  # items asked for by a probe
 ENOUGH = 0.95  # recall at which the trees are judged
 TREES = 20
+QUICK = 0.001  # seconds a user, in which no trees have merged the lists of several interests
+USERS, LIST, SEEN = 64, 20, 50  # that recommending is timed with: users, items asked for, excluded
 
 
 class Probed(NamedTuple):
@@ -35,7 +39,6 @@ class Probed(NamedTuple):
 
     search_k: int
     recall: float
-    figures: dict[str, float]
 
 
 def build_index(
@@ -47,18 +50,22 @@ def build_index(
     seed: int = 0,
     n_trees: int = TREES,
     n_jobs: int = 1,
+    interests: int = 4,
 ) -> Index:
     """Build an index over items (N, D), write it to a directory and return it opened.
 
-    queries (Q, D): interests as users have them; up to 200 of them probe recall and speed. kind
-    "auto" takes exact search below 20 000 items, and otherwise the faster of the two. Where Annoy
-    does not work, exact search stands in and `warning` says so.
+    queries (Q, D): interests as users have them; up to 200 of them probe recall, and up to 64 users
+    of `interests` queries each the speed. kind "auto" takes exact search below 20 000 items, and
+    otherwise the faster of the two. Where Annoy does not work, exact search stands in and `warning`
+    says so.
     Raises ConfigError, ShapeError, DataError, RunError.
     """
     if kind not in KINDS:
         raise ConfigError(say("index: kind", " or ".join(KINDS), repr(kind)))
     if n_trees < 1:
         raise ConfigError(say("index: n_trees", "an integer of at least 1", n_trees))
+    if interests < 1:
+        raise ConfigError(say("index: interests", "an integer of at least 1", interests))
     one = np.ones((len(queries), 1), np.bool_)
     ranking.check(queries[:, None], one, items, n=1, exclude=None, score="max")
     folder = Path(directory)
@@ -68,11 +75,18 @@ def build_index(
         return write_exact(folder, items)
     if len(queries) == 0:
         raise DataError(say("index: queries", "at least one, to probe recall", 0))
-    return build_trees(folder, items, spread(queries), kind, seed, n_trees, n_jobs)
+    return build_trees(folder, items, queries, interests, kind, seed, n_trees, n_jobs)
 
 
 def build_trees(
-    folder: Path, items: Array, probes: Array, kind: str, seed: int, n_trees: int, n_jobs: int
+    folder: Path,
+    items: Array,
+    queries: Array,
+    interests: int,
+    kind: str,
+    seed: int,
+    n_trees: int,
+    n_jobs: int,
 ) -> Index:
     """Build the trees, measure, and keep what `kind` asks for."""
     from mindref.recall import annoy
@@ -80,19 +94,24 @@ def build_trees(
     reason = annoy.failure()
     if reason:  # recall-R24
         return write_exact(folder, items, warning(reason))
+    users = users_of(queries, interests)
+    figures = {"exact_seconds": seconds(ExactIndex(items), users)}
+    if kind == "auto" and figures["exact_seconds"] < QUICK:
+        return write_exact(folder, items, figures=figures)
     trees = annoy.build(items, n_trees=n_trees, seed=seed, n_jobs=n_jobs)
     index = annoy.AnnoyIndex(trees, items, search_k=n_trees * PER, per=PER)
-    found = probe(index, probes, n_trees)
-    slow = found.figures["annoy_seconds"] >= found.figures["exact_seconds"]
+    found = probe(index, spread(queries, PROBES), n_trees)
+    figures |= {"annoy_seconds": seconds(index, users), "annoy_recall": found.recall}
+    slow = figures["annoy_seconds"] >= figures["exact_seconds"]
     if kind == "auto" and (slow or found.recall < ENOUGH):  # recall-R23
-        return write_exact(folder, items, figures=found.figures)
-    index.search_k = found.search_k
+        return write_exact(folder, items, figures=figures)
+    index.recall = found.recall
     if found.recall < ENOUGH:
         index.warning = f"Annoy finds only {found.recall:.0%} of the {PER} best; try exact search"
     path, sha = annoy.save(trees, folder)
     facts = {"annoy": annoy.version(), "seed": seed, "n_trees": n_trees, "per": PER}
     facts |= {"file": path.name, "file_sha256": sha, "probed_recall": found.recall}
-    facts |= {"search_k": found.search_k, "figures": found.figures, "warning": index.warning}
+    facts |= {"search_k": found.search_k, "figures": figures, "warning": index.warning}
     write(folder, items, "annoy", **facts)
     return index
 
@@ -117,7 +136,8 @@ def open_index(directory: Path | str, items: Array) -> Index:
         raise RunError(say(str(path), f"{len(items)} items", trees.get_n_items(), manifests.TODO))
     assert manifest.search_k is not None  # by verify_trees
     assert manifest.per is not None
-    return annoy.AnnoyIndex(trees, items, manifest.search_k, manifest.per, manifest.warning)
+    known = (manifest.search_k, manifest.per, manifest.warning, manifest.probed_recall)
+    return annoy.AnnoyIndex(trees, items, *known)
 
 
 def write_exact(
@@ -155,30 +175,43 @@ def warning(reason: str) -> str:
     return f"Annoy does not work here: {reason}; exact search is used"
 
 
-def spread(queries: Array) -> Array:
-    """Return up to PROBES queries, evenly spaced."""
-    chosen = np.linspace(0, len(queries) - 1, min(PROBES, len(queries))).astype(np.int64)
-    return queries[chosen]
+def spread(rows: Array, most: int) -> Array:
+    """Return up to `most` rows from all over."""
+    places = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
+    chosen: Array = rows[places]
+    return chosen
+
+
+def users_of(queries: Array, interests: int) -> Array:
+    """Return up to 64 users (C, K, D), each with neighbouring queries for interests."""
+    width = min(interests, len(queries))
+    whole = len(queries) // width
+    users = queries[: whole * width].reshape(whole, width, -1)
+    return spread(users, USERS)
 
 
 def probe(index: AnnoyIndex, queries: Array, n_trees: int) -> Probed:
-    """Look at more and more nodes until recall is enough or every item is looked at; time both."""
+    """Let the index look at more and more nodes, until recall is enough or all were looked at."""
     n = min(PER, len(index.items))
-    started = time.perf_counter()
     truth = ExactIndex(index.items).search(queries, n).scores
-    exact = (time.perf_counter() - started) / max(len(queries), 1)
-    search_k = index.search_k
     while True:
-        index.search_k = search_k
-        started = time.perf_counter()
-        found = index.search(queries, n)
-        seconds = (time.perf_counter() - started) / max(len(queries), 1)
-        recall = share_found(found.scores, truth)
-        if recall >= ENOUGH or search_k >= len(index.items) * n_trees:
-            break
-        search_k *= 2
-    figures = {"exact_seconds": exact, "annoy_seconds": seconds, "annoy_recall": recall}
-    return Probed(search_k, recall, figures)
+        recall = share_found(index.search(queries, n).scores, truth)
+        if recall >= ENOUGH or index.search_k >= len(index.items) * n_trees:
+            return Probed(index.search_k, recall)
+        index.search_k *= 2
+
+
+def seconds(index: Index, users: Array) -> float:
+    """Return what a user (C, K, D) takes, all told: searches, merging and exclusion.
+
+    A bare search would flatter the trees, which are asked once an interest and for longer lists.
+    """
+    places = np.linspace(0, len(index.items) - 1, SEEN).astype(np.int64)
+    seen = Ragged.of([np.unique(places)] * len(users))
+    active = np.ones(users.shape[:2], np.bool_)
+    started = time.perf_counter()
+    recommend(index, users, active, n=LIST, exclude=seen)
+    return (time.perf_counter() - started) / len(users)
 
 
 def share_found(scores: Array, truth: Array) -> float:

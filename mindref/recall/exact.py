@@ -16,6 +16,7 @@ class ExactIndex:
     """The item vectors themselves, (N, D)."""
 
     kind = "exact"
+    recall: float | None = 1.0
 
     def __init__(self, items: Array, warning: str | None = None) -> None:
         self.items = items

@@ -19,6 +19,7 @@ class Index(Protocol):
 
     items: Array
     warning: str | None  # one line for the user, or None
+    recall: float | None  # share of the true neighbours that it finds, where measured
 
     @property
     def kind(self) -> str:

@@ -20,7 +20,7 @@ from mindref.errors import RunError, say
 from mindref.shapes import Array
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2  # 2: seconds are those of a user, all told
 TODO = "remove the index folder and build it again"
 
 
@@ -36,7 +36,7 @@ class Manifest:
     items_sha256: str  # of type, shape and bytes of the item vectors
     mindref: str  # version that built it
     warning: str | None = None  # why exact search stands in for Annoy
-    figures: Mapping[str, float] | None = None  # seconds a query and recall, where measured
+    figures: Mapping[str, float] | None = None  # seconds a user and recall, where measured
     file: str | None = None  # the rest: annoy only
     file_sha256: str | None = None
     annoy: str | None = None  # version that built it

@@ -33,13 +33,14 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Return the report of a run on the `which` cases of a split, as plain values.
 
+    A list longer than the catalogue (`at`) is filled up with empty places, which are no hits.
     Items of another log that the run's catalogue lacks are left out of histories and of targets,
     and counted in `notes`. Raises RunError, DataError or ConfigError.
     """
     served = Served.load(run)
     config, facts = checkpoint.load_config(run)
-    if max(at) > len(served.items.ids):
-        raise ConfigError(say("--at", f"numbers up to {len(served.items.ids)} items", max(at)))
+    if not at or min(at) < 1:
+        raise ConfigError(say("at", "lengths of lists from 1", list(at)))
     if data is None and reading:
         raise ConfigError(say("data", "a log for the options of reading", "none"))
     if exclude_seen is None:

@@ -12,7 +12,7 @@ import numpy as np
 from mindref.data.log import Ints, Ragged
 from mindref.data.splits import slices
 from mindref.data.streams import stream
-from mindref.errors import DataError, RunError, say
+from mindref.errors import RunError
 from mindref.models.serving import interests
 from mindref.recall import ExactIndex, Index, build_index, open_index
 from mindref.recall import recommend as search
@@ -36,13 +36,26 @@ class Answer(NamedTuple):
     items: list[Recommendation]
 
 
+def about(index: Index) -> list[str]:
+    """Return what must be said of an index: that it stands in for another, or is not exact."""
+    if index.warning:
+        return [index.warning]
+    if index.kind == "exact":
+        return []
+    share = "an unknown share" if index.recall is None else f"{index.recall:.1%}"
+    return [
+        f"approximate search by Annoy: it finds {share} of the true neighbours; --index exact"
+        " is exact"
+    ]
+
+
 class Answers:
-    """Lists, made while they are read; `warnings` are lines for the user."""
+    """Lists, made while they are read from `index`; `warnings` are lines for the user."""
 
     def __init__(self, served: Served, index: Index, asked: Asked, n: int, exclude: bool) -> None:
         self.served, self.index, self.asked = served, index, asked
         self.n, self.exclude = n, exclude
-        self.warnings = [index.warning] if index.warning else []
+        self.warnings = [*asked.warnings, *about(index)]
 
     def __iter__(self) -> Iterator[Answer]:
         for first in range(0, len(self.asked.names), USERS_AT_ONCE):
@@ -83,6 +96,7 @@ class Asked(NamedTuple):
     histories: Ragged
     profiles: Ints
     unknown: list[str]
+    warnings: list[str]  # lines about what is left out
 
 
 def recall(
@@ -111,14 +125,28 @@ def recall(
 def who(served: Served, users: Sequence[str] | None, history: Sequence[str] | None) -> Asked:
     """Return who is asked for, in dense ids."""
     if history is not None:
-        rows, unknown = served.encode([history])
-        if history and not len(rows.values):
-            got = ", ".join(unknown[:5])
-            raise DataError(say("--history", "an item of the catalogue", got))
-        return Asked([""], rows, served.unknown_profile(1), unknown)
+        rows, unknown = served.known(history, "--history")
+        named = ", ".join(map(repr, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
+        told = [f"{len(unknown)} of {len(history)} items are not in the catalogue: {named}"]
+        return Asked([""], rows, served.unknown_profile(1), unknown, told if unknown else [])
     names = list(users) if users is not None else list(served.log.user_ids)
-    rows, profiles = served.of_users(names)
-    return Asked(names, rows, profiles, [])
+    rows, profiles, lost = served.of_users(names)
+    return Asked(names, rows, profiles, [], about_log(served, len(rows.values), lost))
+
+
+def about_log(served: Served, known: int, unknown: int) -> list[str]:
+    """Return what must be said of the log that users were looked up in."""
+    lines = []
+    if not served.is_trained_on:
+        lines.append(
+            f"{served.source.place} is not the log that the run was trained on, or changed"
+        )
+    if unknown:
+        lines.append(
+            f"{unknown} of {known + unknown} behaviours are of items that the run does not"
+            " know, and are left out"
+        )
+    return lines
 
 
 def index_of(served: Served, folder: Path, kind: str) -> Index:
@@ -131,7 +159,14 @@ def index_of(served: Served, folder: Path, kind: str) -> Index:
             return index
     seed = served.model.config.seed
     try:
-        return build_index(vectors, probes(served), directory=folder, kind=kind, seed=seed)
+        return build_index(
+            vectors,
+            probes(served),
+            directory=folder,
+            kind=kind,
+            seed=seed,
+            interests=served.model.config.interests,
+        )
     except RunError as error:  # a run that can be read only, say: what is asked for needs no file
         return ExactIndex(vectors, f"{error}. No index is kept, and search is exact")
 

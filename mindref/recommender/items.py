@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mindref.atomic import write_text
-from mindref.data.log import Ints
 from mindref.errors import RunError, say
 from mindref.tsv import escape, unescape
 
@@ -27,7 +26,9 @@ class Items(NamedTuple):
         return self.titles[item] or self.ids[item]
 
 
-def write(path: Path, ids: Sequence[str], counts: Ints, titles: Sequence[str] | None) -> None:
+def write(
+    path: Path, ids: Sequence[str], counts: Iterable[int], titles: Sequence[str] | None
+) -> None:
     """Write the catalogue."""
     named = titles if titles is not None else [""] * len(ids)
     rows = [

@@ -53,20 +53,19 @@ def rank(
     return ranked, found
 
 
-def split_metric(name: str, items: int | None = None) -> tuple[str, int]:
-    """Return metric and N of `metric@N`, N up to the number of items. Raises ConfigError."""
+def split_metric(name: str) -> tuple[str, int]:
+    """Return metric and N of `metric@N`; lists beyond the catalogue are padded. Or ConfigError."""
     kind, _, at = name.partition("@")
-    whole = kind in metrics.METRICS and at.isdecimal() and int(at) >= 1
-    if not whole or (items is not None and int(at) > items):
+    if kind not in metrics.METRICS or not at.isdecimal() or int(at) < 1:
         known = " or ".join(f"{metric}@N" for metric in metrics.METRICS)
-        most = "" if items is None else f" to {items}, the items of the log"
-        raise ConfigError(say("metric", f"{known} with N from 1{most}", repr(name)))
+        todo = "for example --metric hit_rate@50"
+        raise ConfigError(say("--metric", f"{known} with N from 1", repr(name), todo))
     return kind, int(at)
 
 
 def validator(model: Model, bench: Bench, backend: Backend) -> Callable[[Params], float]:
     """Return the function that training asks after each epoch."""
-    kind, n = split_metric(model.config.metric, len(model.catalogue.rows))
+    kind, n = split_metric(model.config.metric)
     relevant = metrics.distinct(bench.cases.targets)
 
     def value(params: Params) -> float:

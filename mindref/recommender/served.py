@@ -13,6 +13,7 @@ from mindref import checkpoint, ranking
 from mindref.data.frames import as_id
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.splits import slices
+from mindref.data.streams import stream
 from mindref.errors import ConfigError, DataError, RunError, say
 from mindref.models.serving import Interests, Model, interests, item_matrix
 from mindref.recommender import features
@@ -20,7 +21,7 @@ from mindref.recommender import items as catalogue_file
 from mindref.recommender.features import Vocabulary
 from mindref.recommender.items import Items
 from mindref.recommender.run import Trainer
-from mindref.recommender.source import Source, translate
+from mindref.recommender.source import Source, fingerprint, translate
 from mindref.shapes import Array
 
 
@@ -44,10 +45,13 @@ class Served:
         source: Source,
         log: InteractionLog | None = None,
         run: Path | None = None,
+        trained_on: str | None = None,
     ) -> None:
         self.model, self.items, self.vocabulary = model, items, vocabulary
         self.source, self.run = source, run
+        self.trained_on = trained_on  # the fingerprint of the log of the run
         self._log = log
+        self.rng = stream(model.config.seed, "serving")  # moves on with every request
         self.dense = {name: i for i, name in enumerate(items.ids)}
 
     @classmethod
@@ -70,7 +74,8 @@ class Served:
             raise RunError(say(where, f"{len(catalogue.rows)} items", got, catalogue_file.TODO))
         vocabulary = Vocabulary(facts["user_features"])
         source = Source(**facts["source"])
-        return cls(Model(params, catalogue, config), items, vocabulary, source, run=run)
+        model = Model(params, catalogue, config)
+        return cls(model, items, vocabulary, source, run=run, trained_on=facts["log"])
 
     @property
     def log(self) -> InteractionLog:
@@ -100,6 +105,13 @@ class Served:
             rows.append([self.dense[name] for name in names if name in self.dense])
         return Ragged.of(rows), unknown
 
+    def known(self, history: Sequence[str], where: str) -> tuple[Ragged, list[str]]:
+        """Return what `encode` does of one history; DataError when it knows none of the items."""
+        rows, unknown = self.encode([history])
+        if unknown and not len(rows.values):
+            raise DataError(say(where, "an item of the catalogue", ", ".join(unknown[:5])))
+        return rows, unknown
+
     def unknown_profile(self, cases: int) -> Ints:
         """Return profiles of users of whom nothing is known (C, G)."""
         starts = list(self.vocabulary.starts.values())
@@ -108,21 +120,37 @@ class Served:
     def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
         """Return the interests of histories of item ids."""
         rows, _ = self.encode(histories)
-        return interests(self.model, rows, self.unknown_profile(len(rows)))
+        return interests(self.model, rows, self.unknown_profile(len(rows)), rng=self.rng)
 
-    def of_users(self, names: Sequence[Any]) -> tuple[Ragged, Ints]:
-        """Return histories and profiles of users of the log; DataError for an unknown one."""
+    @cached_property
+    def is_trained_on(self) -> bool:
+        """Whether the log is the very one of the run."""
+        return self.trained_on in (None, fingerprint(self.log))
+
+    def of_users(self, names: Sequence[Any]) -> tuple[Ragged, Ints, int]:
+        """Return histories and profiles of users of the log, and how many behaviours are unknown.
+
+        DataError for an unknown user, and when all that these users have had is unknown.
+        """
         names = [as_id(name, "user") for name in names]
         missing = [name for name in names if name not in self.users]
         if missing:
             expected, got = f"one of the {len(self.users)} users of the log", ", ".join(missing[:5])
             todo = "give a history of items instead; no user needs to be known"
-            raise DataError(say("user", expected, got, todo))
+            raise DataError(say("--user", expected, got, todo))
         users = np.array([self.users[name] for name in names], np.int64)
         lengths = self.log.events.lengths[users]
         rows = slices(self.log.events, users, np.zeros_like(lengths), lengths)
-        known, _ = translate(rows, self.log, self.items.ids)
-        return known, features.profiles(self.log, self.vocabulary, users)
+        known, unknown = translate(rows, self.log, self.items.ids)
+        if unknown and not len(known.values):
+            expected, got = (
+                "users of items that the run knows",
+                f"{unknown} behaviours, all unknown",
+            )
+            raise DataError(
+                say("--data", expected, got, "name the log that the run was trained on")
+            )
+        return known, features.profiles(self.log, self.vocabulary, users), unknown
 
     def recommend(
         self,
@@ -132,15 +160,18 @@ class Served:
         user: str | None = None,
         exclude_seen: bool = True,
     ) -> list[Recommendation]:
-        """Return the n best items for a history or a user, exactly, best first."""
+        """Return the n best items for a history or a user, exactly, best first.
+
+        Unknown items are left out; DataError when a history has others only, or for no such user.
+        """
         if (history is None) == (user is None):
             raise ConfigError(say("recommend", "a history or a user", "both or neither"))
         if history is not None:
-            rows, _ = self.encode([history])
+            rows, _ = self.known(history, "history")
             profile = self.unknown_profile(1)
         else:
-            rows, profile = self.of_users([user])
-        found = interests(self.model, rows, profile)
+            rows, profile, _ = self.of_users([user])
+        found = interests(self.model, rows, profile, rng=self.rng)
         ranked = ranking.top_n(
             found.vectors,
             found.active,

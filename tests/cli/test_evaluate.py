@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 import mindref
+from mindref.cli.evaluate import SEEN, note_lines
+from mindref.errors import ConfigError
+from mindref.recommender.again import evaluate_run
 from tests.cli.conftest import Cli
+from tests.runs import options
 
 
 def test_the_numbers_are_those_of_the_training(cli: Cli, made: Path) -> None:
@@ -28,9 +32,32 @@ def test_a_report_for_people_has_everything(cli: Cli, made: Path) -> None:
         "behaviours",
         "8-15",
         "interests of ",
-        "cases without",
     ):
         assert word in said.out, word
+    assert " test cases, whole catalogue" in said.out
+    assert "\n0 " not in said.out, "what is zero is not worth a line"
+    assert " validation cases, whole" in cli("evaluate", made, "--cases", "validation").out
+
+
+def test_a_note_says_what_can_be_done() -> None:
+    notes = {"targets unknown to the run": 0, SEEN: 1252, "cases without a target": 3}
+    assert note_lines(notes, hidden=False) == [f"1,252 {SEEN}", "3 cases without a target"]
+    assert "--include-seen" in note_lines(notes, hidden=True)[0]
+
+
+def test_the_notes_are_those_of_the_report(cli: Cli, made: Path) -> None:
+    assert SEEN in json.loads(cli("evaluate", made, "--json").out)["notes"]
+
+
+def test_predictions_in_a_missing_folder_are_refused_before_the_work(
+    cli: Cli, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "mindref.recommender.again.evaluate_run", lambda *_, **__: pytest.fail("worked")
+    )
+    said = cli("evaluate", made, "--predictions", tmp_path / "none" / "lists.tsv")
+    assert said.code == 2
+    assert "--predictions: expected a file in a folder that exists" in said.err
 
 
 def test_lists_of_other_lengths(cli: Cli, made: Path) -> None:
@@ -42,13 +69,43 @@ def test_lists_of_other_lengths(cli: Cli, made: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_list_longer_than_the_catalogue_holds_all_of_it(cli: Cli, made: Path) -> None:
+    said = cli("evaluate", made, "--json", "--include-seen", "--at", "111,5000")
+    assert said.code == 0, said.err
+    found = json.loads(said.out)["metrics"]["test"]["model"]
+    assert found["hit_rate@111"]["value"] == found["hit_rate@5000"]["value"] == 1
+    assert found["mrr@111"] == found["mrr@5000"]
+
+
+def test_a_small_catalogue_is_judged_at_the_lengths_of_any_other(cli: Cli, tmp_path: Path) -> None:
+    """Training reports at 50 whatever the number of items, and so does evaluating it."""
+    log, run = tmp_path / "log.csv", tmp_path / "run"
+    rows = [f"u{u},i{i},{i}" for u in range(8) for i in range(6)]
+    log.write_text("user,item,time\n" + "\n".join(rows) + "\n")
+    words = options(metric="hit_rate@3", steps=1)
+    trained = json.loads(cli("train", "--data", log, "--out", run, "--json", *words).out)
+    found = json.loads(cli("evaluate", run, "--json").out)
+    assert found["metrics"] == trained["metrics"]
+    assert "hit_rate@50" in found["metrics"]["test"]["model"]
+
+
+@pytest.mark.parametrize("at", [(), (0,), (10, -1)])
+def test_a_list_of_no_length_is_refused(made: Path, at: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match="at: expected lengths of lists from 1, got "):
+        evaluate_run(made, at=at)
+
+
+def test_options_of_reading_without_a_log_are_refused(made: Path) -> None:
+    with pytest.raises(ConfigError, match="data: expected a log for the options of reading"):
+        evaluate_run(made, reading={"format": "recbole"})
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--at", "0"], "--at: expected positive integers, comma separated, got '0'"),
         (["--at", "ten"], "--at: expected positive integers"),
         (["--at", ""], "--at: expected positive integers"),
-        (["--at", "5000"], "--at: expected numbers up to 111 items, got 5000"),
         (["--data", "nowhere"], "nowhere: expected a file or a folder, got nothing there"),
         (["--format", "recbole"], "data: expected a log for the options of reading, got none"),
         (["--predictions", "/dev/null/x"], "--predictions: expected a place that can be written"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mindref
+from mindref.cli.recall import ids_of
 from tests.cli.conftest import Cli
 
 
@@ -73,10 +74,63 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(
     assert "--output: expected a place that can be written" in said.err
 
 
+def test_an_output_in_a_missing_folder_is_refused_before_the_work(
+    cli: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mindref.recommender.bulk.recall", lambda *_, **__: pytest.fail("worked"))
+    said = cli("recall", run, "--all-users", "--output", tmp_path / "none" / "lists.tsv")
+    assert said.code == 2
+    assert "--output: expected a file in a folder that exists" in said.err
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("a,b", ["a", "b"]),
+        ("", []),
+        (",a,", ["a"]),
+        (" a, b", [" a", " b"]),
+        ('"a,b","say ""c"""', ["a,b", 'say "c"']),
+        ('"two\nlines",é', ["two\nlines", "é"]),
+    ],
+)
+def test_a_history_is_a_row_of_csv(text: str, ids: list[str]) -> None:
+    assert ids_of("--history", text) == ids
+
+
+@pytest.mark.parametrize("text", ["a\nb", '"a', '"a"b'])
+def test_a_history_that_is_no_row_of_csv_is_refused(cli: Cli, run: Path, text: str) -> None:
+    said = cli("recall", run, "--history", text)
+    assert said.code == 2
+    assert "--history: expected item ids as one row of CSV" in said.err
+
+
+def test_a_table_shows_what_can_be_given_back(cli: Cli, run: Path) -> None:
+    table = cli("recall", run, "--history", history(run)).out
+    (answer,) = json.loads(cli("recall", run, "--history", history(run), "--json").out)
+    for x in answer["items"]:
+        assert f"  {x['item']}  {x['title']}\n" in table
+
+
+def test_approximate_lists_are_marked(cli: Cli, run: Path) -> None:
+    said = cli("recall", run, "--history", history(run), "--json", "--index", "annoy")
+    (answer,) = json.loads(said.out)
+    assert answer["index"]["kind"] == "annoy"
+    assert 0.95 <= answer["index"]["recall"] <= 1
+    assert said.err.startswith("approximate search by Annoy: it finds ")
+    assert said.err.count("\n") == 1
+    said = cli("recall", run, "--history", history(run), "--json", "--index", "exact")
+    assert json.loads(said.out)[0]["index"] == {"kind": "exact", "recall": 1.0}
+    assert said.err == ""
+
+
 def test_unknown_items_of_a_history_are_told_and_left_out(cli: Cli, run: Path) -> None:
     known = cli("recall", run, "--history", history(run), "--format", "tsv")
-    mixed = cli("recall", run, "--history", f"what, {history(run)}, ", "--format", "tsv")
-    assert mixed.out == known.out
+    for form in ("table", "tsv", "jsonl"):
+        mixed = cli("recall", run, "--history", f"what,{history(run)},", "--format", form)
+        assert mixed.err.startswith("1 of ")
+        assert mixed.err.endswith("items are not in the catalogue: 'what'\n")
+        assert form != "tsv" or mixed.out == known.out
     table = cli("recall", run, "--history", f"what,{history(run)}")
     assert "  not in the catalogue: what\n" in table.out
     said = cli("recall", run, "--history", "what,else")
@@ -111,7 +165,7 @@ def test_exactly_one_must_be_asked_for(cli: Cli, run: Path, words: list[str]) ->
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--user", "nobody"], "user: expected one of the 60 users of the log, got nobody"),
+        (["--user", "nobody"], "--user: expected one of the 60 users of the log, got nobody"),
         (["--user", "a", "--data", "nowhere"], "nowhere: expected a file or a folder"),
         (["--user", "a", "--top", "100001"], "100001 is not in the range"),
         (["--user", "a", "--index", "faiss"], "'faiss' is not one of"),

@@ -124,7 +124,7 @@ def test_a_mistake_in_the_file_is_one_line(
         (["--hidden", "8,x"], "hidden: expected a list, or values separated by commas"),
         (["--interests", "65"], "interests: expected 1 to 64, got 65"),
         (["--metric", "auc@5"], "metric: expected hit_rate@N or"),
-        (["--metric", "hit_rate@500"], "N from 1 to 111, the items of the log, got 'hit_rate@500'"),
+        (["--sampler", "in_batch", "--batch", "1"], "batch: expected at least 2 samples for the"),
         (["--backend", "abacus"], "backend: expected one of "),
         (["--backend", "json:loads"], "backend json:loads: expected the whole contract, got no"),
         (["--item-features", "colour"], "item_features: expected features of the data (shelf)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from mindref.errors import ConfigError, DataError, RunError
-from mindref.recall import annoy, build, build_index, open_index
+from mindref.recall import ExactIndex, Found, annoy, build, build_index, open_index
 from mindref.recall.build import Probed
 from mindref.recall.manifest import NAME, Manifest
 from tests.recall.test_annoy import vectors
@@ -26,8 +27,9 @@ def manifest_of(folder: Path) -> dict[str, Any]:
 def measured(monkeypatch: pytest.MonkeyPatch, recall: float, annoy_seconds: float) -> None:
     """Let small catalogues be measured, and the measurement say this beside exact search's 1 s."""
     monkeypatch.setattr(build, "MEASURED_FROM", 100)
-    figures = {"exact_seconds": 1.0, "annoy_seconds": annoy_seconds, "annoy_recall": recall}
-    monkeypatch.setattr(build, "probe", lambda *_: Probed(77, recall, figures))
+    monkeypatch.setattr(build, "probe", lambda *_: Probed(77, recall))
+    took = {"exact": 1.0, "annoy": annoy_seconds}
+    monkeypatch.setattr(build, "seconds", lambda index, _: took[index.kind])
 
 
 @pytest.mark.rules("recall-R22")
@@ -58,6 +60,17 @@ def test_auto_takes_annoy_only_if_it_finds_enough_and_is_faster(
     assert open_index(tmp_path, vectors(300)).kind == kind
 
 
+@pytest.mark.rules("recall-R23")
+def test_auto_plants_no_trees_where_exact_search_is_quick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "MEASURED_FROM", 100)
+    monkeypatch.setattr(build, "seconds", lambda *_: build.QUICK / 2)
+    monkeypatch.setattr(annoy, "build", lambda *_, **__: pytest.fail("planted"))
+    assert build_index(vectors(300), QUERIES, directory=tmp_path).kind == "exact"
+    assert manifest_of(tmp_path)["figures"] == {"exact_seconds": build.QUICK / 2}
+
+
 def test_annoy_that_is_asked_for_is_kept_with_a_warning_if_it_finds_too_little(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,10 +84,48 @@ def test_a_probe_looks_at_more_nodes_until_enough_is_found() -> None:
     items = np.random.default_rng(0).standard_normal((2000, 16))  # the worst case for trees
     index = annoy.AnnoyIndex(annoy.build(items, n_trees=5, seed=0), items, 250, per=50)
     found = build.probe(index, items[:20], n_trees=5)
-    assert found.search_k > 250
+    assert found.search_k == index.search_k > 250
     assert found.recall >= 0.95
-    assert found.figures["exact_seconds"] > 0
-    assert found.figures["annoy_seconds"] > 0
+
+
+class Slow:
+    """An index whose every search is slow, and that knows a few items only."""
+
+    kind, warning, recall = "slow", None, None
+
+    def __init__(self, items: Any) -> None:
+        self.items, self.asked = items, list[tuple[int, int]]()
+
+    def search(self, queries: Any, n: int) -> Found:
+        self.asked.append((len(queries), n))
+        time.sleep(0.01)
+        found = ExactIndex(self.items).search(queries, n)
+        return Found(np.where(found.ids == 0, -1, found.ids), found.scores)
+
+
+@pytest.mark.rules("recall-R23")
+def test_what_is_timed_is_recommending_with_exclusion_and_merging() -> None:
+    index = Slow(vectors(300))
+    users = build.users_of(vectors(21, seed=1), 3)
+    assert users.shape == (7, 3, 8)
+    np.testing.assert_array_equal(users[2], vectors(21, seed=1)[6:9])
+    slow, quick = build.seconds(index, users), build.seconds(ExactIndex(index.items), users)
+    assert index.asked == [(3, build.LIST + build.SEEN)] * 7, "a search per user, all its interests"
+    assert 0 < quick < 0.01 <= slow
+
+
+def test_users_to_time_with_are_never_more_than_there_are_queries() -> None:
+    assert build.users_of(vectors(2), 4).shape == (1, 2, 8)
+    assert build.users_of(vectors(1000), 4).shape == (64, 4, 8)
+
+
+def test_an_index_says_what_share_of_the_neighbours_it_finds(tmp_path: Path) -> None:
+    items = vectors(300)
+    built = build_index(items, QUERIES, directory=tmp_path, kind="annoy", n_trees=3)
+    assert built.recall is not None
+    assert 0.95 <= built.recall <= 1
+    assert open_index(tmp_path, items).recall == built.recall
+    assert build_index(items, QUERIES, directory=tmp_path, kind="exact").recall == 1
 
 
 @pytest.mark.rules("recall-R27")
@@ -144,6 +195,8 @@ def test_wrong_input_is_named(tmp_path: Path) -> None:
         build_index(vectors(3), QUERIES, directory=tmp_path, kind="faiss")
     with pytest.raises(ConfigError, match="n_trees: expected an integer of at least 1, got 0"):
         build_index(vectors(3), QUERIES, directory=tmp_path, n_trees=0)
+    with pytest.raises(ConfigError, match="interests: expected an integer of at least 1, got 0"):
+        build_index(vectors(3), QUERIES, directory=tmp_path, interests=0)
     with pytest.raises(DataError, match="queries: expected at least one"):
         build_index(vectors(3), QUERIES[:0], directory=tmp_path, kind="annoy")
     with pytest.raises(DataError, match="finite"):

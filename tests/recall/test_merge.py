@@ -23,6 +23,7 @@ class Half:
 
     kind = "half"
     warning = None
+    recall = None
 
     def __init__(self, items: Array, known: list[int]) -> None:
         self.items, self.known, self.asked = items, np.array(known), 0

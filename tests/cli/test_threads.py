@@ -1,0 +1,58 @@
+"""The number of threads belongs to a run: another one would move its last bits."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mindref.cli.settings import set_threads, threads_of
+from mindref.errors import ConfigError
+from tests.cli.conftest import Cli
+
+NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.setenv(name, "7")
+
+
+def test_one_thread_is_the_default_and_the_environment_goes_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_threads(None)
+    assert [os.environ[name] for name in NAMES] == ["7"] * 3
+    for name in NAMES:
+        monkeypatch.delenv(name)
+    set_threads(None)
+    assert [os.environ[name] for name in NAMES] == ["1"] * 3
+    set_threads(2)
+    assert [os.environ[name] for name in NAMES] == ["2"] * 3
+
+
+def test_a_run_remembers_its_threads_and_resumes_with_them(made: Path) -> None:
+    started = int(json.loads((made / "config.json").read_text())["threads"])
+    assert threads_of(made, None) == started
+    assert threads_of(made, started) == started
+    with pytest.raises(ConfigError) as caught:
+        threads_of(made, started + 1)
+    expected = f"--threads: expected {started}, as the run was started, got {started + 1}"
+    assert str(caught.value) == expected
+
+
+def test_resuming_sets_the_threads_of_the_run(made: Path, cli: Cli) -> None:
+    said = cli("train", "--resume", made, "--quiet", "--json")
+    assert said.code == 0
+    started = json.loads((made / "config.json").read_text())["threads"]
+    assert os.environ["OPENBLAS_NUM_THREADS"] == started
+    assert cli("train", "--resume", made, "--threads", 9).code == 2
+
+
+def test_what_is_no_run_is_left_to_be_refused_later(tmp_path: Path) -> None:
+    assert threads_of(tmp_path, 3) == 3
+    (tmp_path / "config.json").write_text("[]")
+    assert threads_of(tmp_path, None) is None

@@ -1,0 +1,20 @@
+"""Words that the help lists without importing NumPy are those of the library."""
+
+from __future__ import annotations
+
+from mindref.backend import OPERATORS
+from mindref.cli import reading, train
+from mindref.data import readers, splits
+from mindref.ops import OPS
+
+
+def test_the_command_offers_every_split_and_no_other() -> None:
+    assert train.PROTOCOLS == splits.PROTOCOLS
+
+
+def test_the_command_offers_every_format_and_no_other() -> None:
+    assert tuple(readers.FORMATS) == reading.FORMATS
+
+
+def test_the_contract_of_a_backend_lists_every_operator() -> None:
+    assert tuple(OPS) == OPERATORS
