@@ -50,6 +50,14 @@ def test_the_paper_preset_is_the_column_of_the_page_and_nothing_else() -> None:
     assert different == expected
 
 
+def test_a_batch_of_one_has_nobody_to_be_compared_with() -> None:
+    message = "batch: expected at least 2 samples for the sampler in_batch, got 1"
+    with pytest.raises(ConfigError, match=message):
+        Config.of("default", {"sampler": "in_batch", "batch": 1})
+    Config.of("default", {"sampler": "in_batch", "batch": 2})
+    Config.of("default", {"sampler": "in_batch", "batch": 1, "loss": "full"})
+
+
 @pytest.mark.rules("model-R25")
 @pytest.mark.parametrize(
     ("changes", "message"),
