@@ -124,6 +124,10 @@ def load_model(run: Path) -> tuple[Params, Catalogue]:
 def load_best(run: Path) -> tuple[Params, Catalogue, int]:
     """Read what `save_model` wrote, its step with it."""
     path = run / MODEL
+    if not path.exists() and (run / STATE).exists() and not load_state(run)[0].best_step:
+        todo = f"go on with: mindref train --resume {shlex.quote(str(run))}"
+        got = "none, as the run was stopped before its first epoch ended"
+        raise RunError(say(str(path), "a trained model", got, todo))
     arrays, words = load_arrays(path)
     try:
         catalogue = Catalogue(arrays.pop("catalogue.rows"), arrays.pop("catalogue.weights"))

@@ -282,3 +282,9 @@ def test_what_a_kill_left_behind_is_swept_away(copy: Path) -> None:
     (copy / ".model.safetensors.0123456789ab.tmp").write_bytes(b"half")
     resume(copy)
     assert not list(copy.glob(".*"))
+
+
+def test_a_run_without_an_epoch_says_how_to_go_on(tmp_path: Path) -> None:
+    trainer(tmp_path / "run").go(stop_after(1))
+    with pytest.raises(RunError, match=r"stopped before its first epoch ended; go on with: mind"):
+        checkpoint.load_model(tmp_path / "run")

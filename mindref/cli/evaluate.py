@@ -76,20 +76,18 @@ def command(
         at=lengths,
         predictions=predictions,
     )
+    for line in found["warnings"]:
+        click.echo(line, err=True)
     if as_json:
         click.echo(json.dumps(found))
         return
-    from mindref import checkpoint
     from mindref.cli import show
 
     show.metrics_table(found["metrics"][cases], found["cases"], cases)
     show.history_table(found["by_history_length"])
     for line in show.interests_lines(found["interests"]):
         click.echo(line)
-    hidden = (
-        checkpoint.load_config(run)[1]["exclude_seen"] if exclude_seen is None else exclude_seen
-    )
-    for line in note_lines(found["notes"], hidden=hidden):
+    for line in note_lines(found["notes"], hidden=found["exclude_seen"]):
         click.echo(line)
 
 

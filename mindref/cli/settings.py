@@ -63,9 +63,16 @@ def metavar(default: Any) -> str | None:
     return {int: "N", float: "X"}.get(type(default))
 
 
+NOT_SETTINGS = ("data", "split", "out", "resume", "threads", "quiet", "json", "config")
+
+
 def config_of(preset: str | None, config_file: Path | None, given: dict[str, Any]) -> Config:
     """Return the settings: options of the command line, else the file, else the preset."""
     words = read_toml(config_file) if config_file is not None else {}
+    for name in NOT_SETTINGS:
+        if name in words:
+            todo = f"give --{name} on the command line"
+            raise ConfigError(say(f"--config {config_file}", "settings alone", name, todo))
     named = words.pop("preset", "default")
     start = preset or str(named)
     fields = {setting.name: setting for setting in dataclasses.fields(Config)}

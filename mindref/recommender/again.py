@@ -17,7 +17,7 @@ from mindref.recommender import features
 from mindref.recommender.judging import Bench, describe_interests, report
 from mindref.recommender.run import planted_labels
 from mindref.recommender.served import Served
-from mindref.recommender.source import Loaded, Source, translate
+from mindref.recommender.source import Loaded, Source, fingerprint, translate
 
 
 def evaluate_run(
@@ -40,12 +40,15 @@ def evaluate_run(
     served = Served.load(run)
     config, facts = checkpoint.load_config(run)
     if not at or min(at) < 1:
-        raise ConfigError(say("at", "lengths of lists from 1", list(at)))
+        raise ConfigError(say("--at", "lengths of lists from 1", list(at)))
     if data is None and reading:
-        raise ConfigError(say("data", "a log for the options of reading", "none"))
+        raise ConfigError(say("--data", "a log for the options of reading", "none"))
     if exclude_seen is None:
         exclude_seen = facts["exclude_seen"]
-    loaded = (served.source if data is None else Source.of(data, reading)).read()
+    source = served.source
+    if data is not None:  # without options of reading, it is read as the log of the run was
+        source = Source.of(data, reading) if reading else source.moved(data)
+    loaded = source.again()
     split = make_split(protocol or facts["protocol"], loaded.log, stream(config.seed, "split"))
     asked: Cases = getattr(split, which)
     cases, notes = in_catalogue(asked, loaded, served)
@@ -63,12 +66,24 @@ def evaluate_run(
         "cases": model["cases"],
         "by_history_length": model["by_history_length"],
         "interests": describe_interests(found, labels, stream(config.seed, "probe")),
+        "exclude_seen": exclude_seen,
+        "warnings": trained_on(protocol, facts, loaded),
         "notes": {
             **notes,
             "cases without a target": model["without_target"],
             "targets that the user has had": model["seen_targets"],
         },
     }
+
+
+def trained_on(protocol: str | None, facts: dict[str, Any], loaded: Loaded) -> list[str]:
+    """Return a line if these targets may have been trained on: the log of the run, split anew."""
+    if protocol in (None, facts["protocol"]) or fingerprint(loaded.log) != facts["log"]:
+        return []
+    return [
+        f"the run was trained on the split {facts['protocol']} of this log: under {protocol} some"
+        " of the targets were trained on, and the figures are too good"
+    ]
 
 
 def in_catalogue(cases: Cases, loaded: Loaded, served: Served) -> tuple[Cases, dict[str, int]]:

@@ -189,10 +189,18 @@ class Trainer:
 
 
 def check_free(run: Path) -> None:
-    """Raise RunError if a run lies there already, before anything expensive is done."""
+    """Raise RunError if a run or something else lies there, before anything expensive is done.
+
+    What a kill before the first word of the configuration leaves is no hindrance.
+    """
     if (run / "config.json").exists():
         todo = "choose another --out, or go on with --resume"
         raise RunError(say(str(run), "no run there", "one", todo))
+    begun = {"items.tsv"}
+    others = [x.name for x in run.glob("*") if x.name not in begun and x.suffix != ".tmp"]
+    if others:
+        got = f"{len(others)} others, such as {others[0]!r}"
+        raise RunError(say(str(run), "a new or empty folder", got, "choose another --out"))
 
 
 def resume(run: Path, data: Path | None = None) -> Trainer:
@@ -204,13 +212,15 @@ def resume(run: Path, data: Path | None = None) -> Trainer:
     source = Source(**facts["source"])
     if data is not None:
         source = source.moved(data)
-    trainer = Trainer(source, source.read(), facts["protocol"], config, run, facts["exclude_seen"])
+    trainer = Trainer(source, source.again(), facts["protocol"], config, run, facts["exclude_seen"])
     found = trainer.facts()
     for name in ("sizes", "log"):
         if found[name] != facts[name]:
             todo = "the log is another one than that of the run: train anew"
             raise RunError(say(f"{run}: {name}", facts[name], found[name], todo))
     trainer.restore(run)
+    if data is not None:  # from now on the log is looked for where it lies
+        checkpoint.save_config(run, config, {**facts, "source": source.to_dict()})
     return trainer
 
 

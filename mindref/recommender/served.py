@@ -81,7 +81,7 @@ class Served:
     def log(self) -> InteractionLog:
         """The log of the run, read on first use."""
         if self._log is None:
-            self._log = self.source.read().log
+            self._log = self.source.again().log
         return self._log
 
     @cached_property

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.data.log import InteractionLog, Ints, Ragged
-from mindref.errors import ConfigError, RunError, say
+from mindref.errors import ConfigError, DataError, RunError, say
 from mindref.tsv import escape
 
 BUILT_IN = "built-in"  # the synthetic catalogue
@@ -42,6 +42,15 @@ class Source:
     def moved(self, path: Path) -> Source:
         """Return the source at the path where the log lies now, read as before."""
         return Source.of(path, {} if self.place in (BUILT_IN, IN_MEMORY) else self.options)
+
+    def again(self) -> Loaded:
+        """Read the log of a run again. Raises as `read` does, with a word on logs that moved."""
+        try:
+            return self.read()
+        except DataError as error:
+            raise DataError(
+                f"{error}; if the log of the run has moved, name it with --data"
+            ) from error
 
     def read(self) -> Loaded:
         """Read the log. Raises DataError for bad data, RunError if it cannot be read again."""

@@ -180,3 +180,27 @@ def test_what_is_no_run_is_one_line(cli: Cli, tmp_path: Path) -> None:
     said = cli("evaluate", tmp_path / "nothing")
     assert said.code == 2
     assert "expected a run directory, got no config.json in it; name the folder" in said.err
+
+
+def test_another_split_of_the_same_log_is_said_to_be_too_good(made: Path, cli: Cli) -> None:
+    said = cli("evaluate", made, "--split", "comirec", "--json")
+    assert said.code == 0
+    assert "some of the targets were trained on" in said.err
+    assert json.loads(said.out)["warnings"]
+    assert cli("evaluate", made, "--json").err == ""
+
+
+def test_another_log_is_read_as_that_of_the_run_was(tmp_path: Path, cli: Cli) -> None:
+    rows = [f"{u};{i};{10 * u + i}" for u in range(30) for i in range(u % 5, u % 5 + 6)]
+    log = tmp_path / "log.txt"
+    log.write_text("\n".join(rows) + "\n")
+    run = tmp_path / "run"
+    columns = ["--user", "1", "--item", "2", "--time", "3", "--delimiter", ";"]
+    trained = cli("train", "--data", log, *columns, "--out", run, "--quiet", *options())
+    assert trained.code == 0
+    moved = log.rename(tmp_path / "moved.txt")
+    assert "name it with --data" in cli("evaluate", run).err
+    said = cli("evaluate", run, "--data", moved, "--json")
+    assert (said.code, json.loads(said.out)["cases"]) == (0, 30)
+    assert cli("train", "--resume", run, "--data", moved, "--quiet").code == 0
+    assert cli("evaluate", run).code == 0, "the run knows where its log lies now"

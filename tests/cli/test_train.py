@@ -273,3 +273,27 @@ def test_threads_are_set_before_numpy_is_imported(tmp_path: Path) -> None:
         check=True,
     )  # fmt: skip
     assert done.stdout == "3\n"
+
+
+def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    said = cli("train", "--out", tmp_path, "--quiet", *options())
+    assert said.code == 2
+    assert "expected a new or empty folder, got 1 others, such as 'thesis.txt'" in said.err
+    assert [x.name for x in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_what_a_kill_left_before_the_configuration_is_no_hindrance(
+    tmp_path: Path, cli: Cli
+) -> None:
+    (tmp_path / "items.tsv").write_text("half")
+    (tmp_path / ".config.json.0123.tmp").write_text("{")
+    assert cli("train", "--out", tmp_path, "--quiet", *options()).code == 0
+
+
+def test_what_is_no_setting_belongs_on_the_command_line(tmp_path: Path, cli: Cli) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('data = "log.csv"\n')
+    said = cli("train", "--config", file)
+    assert said.code == 2
+    assert "expected settings alone, got data; give --data on the command line" in said.err
