@@ -121,12 +121,17 @@ def load_model(run: Path) -> tuple[Params, Catalogue]:
     return params, catalogue
 
 
+def resumable(state: State) -> bool:
+    """Return whether a missing model is no loss: none yet, or the state still holds it."""
+    return state.best_step in (0, state.moments.step)
+
+
 def load_best(run: Path) -> tuple[Params, Catalogue, int]:
     """Read what `save_model` wrote, its step with it."""
     path = run / MODEL
-    if not path.exists() and (run / STATE).exists() and not load_state(run)[0].best_step:
+    if not path.exists() and (run / STATE).exists() and resumable(load_state(run)[0]):
         todo = f"go on with: mindref train --resume {shlex.quote(str(run))}"
-        got = "none, as the run was stopped before its first epoch ended"
+        got = "none, as the run was stopped before one was written"
         raise RunError(say(str(path), "a trained model", got, todo))
     arrays, words = load_arrays(path)
     try:

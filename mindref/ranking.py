@@ -92,10 +92,12 @@ def random(
     """
     check_list(n, "random")
     check_exclude(exclude, cases, n_items)
-    rows, parts = max(1, BLOCK // n_items), [np.zeros((0, n), np.int64)]
+    asked, n = n, min(n, n_items)
+    width = n + n // 2 + SPARE
+    rows, parts = max(1, BLOCK // max(n_items, width)), [np.zeros((0, n), np.int64)]
     for start in range(0, cases, rows):
         part = slice(start, min(start + rows, cases))
-        drawn = rng.integers(0, n_items, (part.stop - start, n + n // 2 + SPARE))  # metrics-R25
+        drawn = rng.integers(0, n_items, (part.stop - start, width))  # metrics-R25
         fresh = shown(part, n_items, exclude, drawn) & first_seen(drawn)
         parts.append(first_of(drawn, fresh, n))
     ids = np.concatenate(parts)
@@ -104,7 +106,8 @@ def random(
         order = rng.permutation(n_items)
         left = order[np.isin(order, hidden, invert=True)][:n]
         ids[case] = np.pad(left, (0, n - len(left)), constant_values=-1)
-    return unasked(ids, np.where(ids >= 0, -np.arange(n, dtype=np.float64), -np.inf))
+    ids = np.pad(ids, ((0, 0), (0, asked - n)), constant_values=-1)
+    return unasked(ids, np.where(ids >= 0, -np.arange(asked, dtype=np.float64), -np.inf))
 
 
 def shown(part: slice, n_items: int, exclude: Ragged | None, columns: Ints) -> Bools:

@@ -286,5 +286,7 @@ def test_what_a_kill_left_behind_is_swept_away(copy: Path) -> None:
 
 def test_a_run_without_an_epoch_says_how_to_go_on(tmp_path: Path) -> None:
     trainer(tmp_path / "run").go(stop_after(1))
-    with pytest.raises(RunError, match=r"stopped before its first epoch ended; go on with: mind"):
+    with pytest.raises(
+        RunError, match=r"stopped before one was written; go on with: mindref train"
+    ):
         checkpoint.load_model(tmp_path / "run")

@@ -289,3 +289,10 @@ def test_random_lists_have_no_item_twice_and_are_uniform_when_draws_run_out(n: i
 def test_random_lists_hold_no_more_than_there_is() -> None:
     ranked = ranking.random(np.random.default_rng(0), 3, 1, n=4, exclude=Ragged.of([[2]]))
     assert sorted(ranked.items[0].tolist()) == [-1, -1, 0, 1]
+
+
+def test_random_lists_longer_than_the_catalogue_are_filled_up() -> None:
+    ranked = ranking.random(np.random.default_rng(0), 5, 3, n=8)
+    np.testing.assert_array_equal(np.sort(ranked.items[:, :5]), [np.arange(5)] * 3)
+    np.testing.assert_array_equal(ranked.items[:, 5:], -1)
+    assert np.isneginf(ranked.scores[:, 5:]).all()

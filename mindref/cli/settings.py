@@ -123,6 +123,8 @@ def threads_of(run: Path, asked: int | None) -> int | None:
         started = int(word) if word else None
     except (OSError, ValueError, KeyError, TypeError):
         return asked
+    if started is None:  # from Python, on whatever the library took: nothing to keep to
+        return asked
     if asked not in (None, started):
         raise ConfigError(say("--threads", f"{started}, as the run was started", asked))
     return started

@@ -68,7 +68,7 @@ class Answers:
         asked, served = self.asked, self.served
         lengths = asked.histories.lengths[which]
         rows = slices(asked.histories, which, np.zeros_like(lengths), lengths)
-        found = interests(served.model, rows, asked.profiles[which])
+        found = interests(served.model, rows, asked.profiles[which], rng=served.rng)
         ranked = search(
             self.index,
             found.vectors,

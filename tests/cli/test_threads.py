@@ -56,3 +56,9 @@ def test_what_is_no_run_is_left_to_be_refused_later(tmp_path: Path) -> None:
     assert threads_of(tmp_path, 3) == 3
     (tmp_path / "config.json").write_text("[]")
     assert threads_of(tmp_path, None) is None
+
+
+def test_a_run_from_python_keeps_to_no_number(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"threads": ""}')
+    assert threads_of(tmp_path, 2) == 2
+    assert threads_of(tmp_path, None) is None

@@ -156,3 +156,16 @@ def test_control_bytes_of_an_item_file_stay_out_of_messages(tmp_path: Path) -> N
         table(tmp_path, ["u,a,1"], item_file=path)
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("place", [5, 281, 290, 299, 300])
+def test_a_quote_that_nobody_closes_loses_no_other_line_wherever_it_stands(
+    tmp_path: Path, place: int
+) -> None:
+    rows = ["user,item,time"] + [f"u{i % 50},i{i % 70},{i}" for i in range(300)]
+    rows[place] = f'u1,"i5,{place}'
+    log = tmp_path / "log.csv"
+    log.write_text("\n".join(rows) + "\n")
+    read = read_log(log, max_bad_lines=5, keep_duplicates=True)
+    assert (read.notes["bad_lines"], read.notes["events"]) == (1, 299)
+    assert "a double quote that is not closed" in read.bad_lines[0]

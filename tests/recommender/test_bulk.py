@@ -206,7 +206,7 @@ def test_a_log_that_has_moved_can_be_named(tmp_path: Path) -> None:
     assert answers(run, users=["customer-0001"], data=moved) == expected
     assert isinstance(expected[0], Answer)
     (run / "model.safetensors").unlink()
-    with pytest.raises(RunError, match=r"model.safetensors: expected a file, got none"):
+    with pytest.raises(RunError, match=r"model.safetensors: expected a trained model, got none"):
         answers(run, users=["customer-0001"])
 
 

@@ -27,8 +27,7 @@ def records(lines: Lines, delimiter: str, tally: Tally) -> Iterator[Record]:
     if len(delimiter) > 1:
         yield from ((number, bare(text, delimiter)) for number, text in lines)
         return
-    again: deque[tuple[int, str]] = deque()
-    source = with_return(lines, again)
+    source = Returnable(lines)
     for number, text in source:
         if '"' not in text:
             yield number, bare(text, delimiter)
@@ -36,7 +35,7 @@ def records(lines: Lines, delimiter: str, tally: Tally) -> Iterator[Record]:
         fields, taken = quoted(text, source, delimiter)
         if fields is None:
             tally.damaged(number, "a double quote that is not closed")
-            again.extendleft(reversed(taken))
+            source.give_back(taken)
         else:
             yield number, fields
 
@@ -49,12 +48,24 @@ def bare(text: str, delimiter: str) -> list[str]:
     return fields
 
 
-def with_return(lines: Lines, again: deque[tuple[int, str]]) -> Lines:
-    """Yield lines, those put into `again` first."""
-    for line in lines:
-        yield line
-        while again:
-            yield again.popleft()
+class Returnable:
+    """Lines that can be given back, even after the last one was taken."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.lines = iter(lines)
+        self.back: deque[tuple[int, str]] = deque()
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> tuple[int, str]:
+        """Return the next line, one that was given back before any other."""
+        return self.back.popleft() if self.back else next(self.lines)
+
+    def give_back(self, lines: list[tuple[int, str]]) -> None:
+        """Put lines in front of those to come."""
+        self.back.extendleft(reversed(lines))
 
 
 def quoted(
