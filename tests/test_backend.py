@@ -75,10 +75,6 @@ automatic = Automatic()
 half = SimpleNamespace(name="half", ops=mindref.ops)
 
 
-def raising() -> None:
-    raise RuntimeError("no such device")
-
-
 class Unmakeable(NumpyBackend):
     def __init__(self) -> None:
         raise RuntimeError("no such device")

@@ -26,12 +26,10 @@ from mindref.errors import ConfigError, MindrefError, RunError, say
 from mindref.models.serving import Interests
 from mindref.recommender import items as catalogue
 from mindref.recommender.given import open_data
-from mindref.recommender.run import Hooks, Trainer, check_free
+from mindref.recommender.run import REPORT, Hooks, Trainer, check_free
 from mindref.recommender.served import Recommendation, Served
 
 __all__ = ["MIND", "Recommendation", "load"]
-
-REPORT = "report.json"
 
 
 class MIND:
@@ -48,8 +46,6 @@ class MIND:
         self.config = Config.of(preset, settings)
         self.report: dict[str, Any] = {}
         self._served: Served | None = None
-        self._facts: dict[str, Any] = {}  # of config.json, beside the settings
-        self._step = 0  # of the parameters that are served
 
     def fit(
         self,
@@ -80,7 +76,6 @@ class MIND:
         trainer.go(hooks)
         self.report = trainer.judge()
         self._served = Served.of(trainer)
-        self._facts, self._step = trainer.facts(), trainer.state.best_step
         return self
 
     def save(self, run: str | Path) -> None:
@@ -97,10 +92,10 @@ class MIND:
         ids, counts, titles = served.items
         catalogue.write(folder / "items.tsv", ids, np.array(counts, np.int64), titles)
         model = served.model
-        checkpoint.save_model(folder, model.params, model.catalogue, step=self._step)
+        checkpoint.save_model(folder, model.params, model.catalogue, step=served.step)
         if self.report:
             atomic.write_json(folder / REPORT, self.report)
-        checkpoint.save_config(folder, model.config, self._facts)  # last: now it is a run
+        checkpoint.save_config(folder, model.config, served.facts)  # last: now it is a run
 
     @property
     def served(self) -> Served:
@@ -146,8 +141,7 @@ class MIND:
             raise ConfigError(say("load: run", "the path of a run directory", repr(run)))
         model, folder = cls(), Path(run)
         model._served = Served.load(folder)
-        model.config, model._facts = checkpoint.load_config(folder)
-        model._step = checkpoint.load_best(folder)[2]
+        model.config = model._served.model.config
         model.report = report_of(folder)
         return model
 

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from mindref import checkpoint
 from mindref.data.splits import Cases, make_split
 from mindref.data.streams import stream
 from mindref.errors import ConfigError, say
 from mindref.evaluate import write_predictions
 from mindref.recommender import features
-from mindref.recommender.judging import Bench, describe_interests, report
-from mindref.recommender.run import planted_labels
+from mindref.recommender.judging import Bench, judged
 from mindref.recommender.served import Served
 from mindref.recommender.source import Loaded, Source, fingerprint, translate
 
@@ -38,7 +36,7 @@ def evaluate_run(
     and counted in `notes`. Raises RunError, DataError or ConfigError.
     """
     served = Served.load(run)
-    config, facts = checkpoint.load_config(run)
+    config, facts = served.model.config, served.facts
     if not at or min(at) < 1:
         raise ConfigError(say("--at", "lengths of lists from 1", list(at)))
     if data is None and reading:
@@ -54,24 +52,18 @@ def evaluate_run(
     cases, notes = in_catalogue(asked, loaded, served)
     profiles = features.profiles(loaded.log, served.vocabulary, cases.users)
     bench = Bench(cases, profiles, np.array(served.items.counts, np.int64), exclude_seen)
-    reports, ranked, found = report(served.model, bench, at=at)
+    words, own, ranked = judged(served.model, bench, loaded, which, at)
     if predictions is not None:
         users = [loaded.log.user_ids[u] for u in cases.users]
         write_predictions(predictions, ranked, users, served.items.ids)
-    labels = planted_labels(loaded, cases, config.window)
-    words = {name: some.to_json() for name, some in reports.items()}
-    model = words["model"]
     return {
-        "metrics": {which: {name: some["metrics"] for name, some in words.items()}},
-        "cases": model["cases"],
-        "by_history_length": model["by_history_length"],
-        "interests": describe_interests(found, labels, stream(config.seed, "probe")),
+        **words,
         "exclude_seen": exclude_seen,
         "warnings": trained_on(protocol, facts, loaded),
         "notes": {
             **notes,
-            "cases without a target": model["without_target"],
-            "targets that the user has had": model["seen_targets"],
+            "cases without a target": own.without_target,
+            "targets that the user has had": own.seen_targets,
         },
     }
 

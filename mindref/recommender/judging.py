@@ -10,6 +10,7 @@ import numpy as np
 
 from mindref import metrics, ranking
 from mindref.backend import Backend
+from mindref.data.batches import lay_out_histories
 from mindref.data.log import Ints, Ragged
 from mindref.data.splits import Cases
 from mindref.data.streams import stream
@@ -19,8 +20,7 @@ from mindref.health import health, recovery
 from mindref.models.parameters import Params
 from mindref.models.serving import Interests, Model, interests, item_matrix
 from mindref.ranking import Ranked
-
-OPPONENTS = ("popularity", "random")
+from mindref.recommender.source import Loaded
 
 
 class Bench(NamedTuple):
@@ -95,6 +95,41 @@ def report(
         for name, some in lists.items()
     }
     return reports, ranked, found
+
+
+def judged(
+    model: Model,
+    bench: Bench,
+    loaded: Loaded,
+    which: str = "test",
+    at: Sequence[int] = AT,
+    backend: Backend | None = None,
+) -> tuple[dict[str, Any], Report, Ranked]:
+    """Return what is said of a model on the `which` cases, as plain values; its report and lists.
+
+    loaded is the log that the cases come from, with the planted interests where it has them.
+    """
+    reports, ranked, found = report(model, bench, backend, at)
+    labels = planted_labels(loaded, bench.cases, model.config.window)
+    own = reports["model"]
+    words = {
+        "metrics": {which: {name: some.metrics for name, some in reports.items()}},
+        "cases": own.cases,
+        "by_history_length": own.by_history_length,
+        "interests": describe_interests(found, labels, stream(model.config.seed, "probe")),
+    }
+    return words, own, ranked
+
+
+def planted_labels(loaded: Loaded, cases: Cases, window: int) -> Ints | None:
+    """Return the planted interest of each behaviour given to routing (C, L), where it is known."""
+    planted = loaded.planted
+    if planted is None:
+        return None
+    lengths = cases.histories.lengths
+    rows = [planted.row(int(u))[:n] for u, n in zip(cases.users, lengths, strict=True)]
+    labels, _ = lay_out_histories(Ragged.of(rows), window)
+    return labels
 
 
 def describe_interests(

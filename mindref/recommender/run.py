@@ -10,18 +10,17 @@ from typing import Any, NamedTuple
 from mindref import atomic, checkpoint
 from mindref.backend import Backend, load
 from mindref.config import Config
-from mindref.data.batches import lay_out_histories
-from mindref.data.log import Ints, Ragged
 from mindref.data.splits import Cases
-from mindref.data.streams import stream
 from mindref.errors import RunError, say
 from mindref.models.parameters import Params, flatten, unflatten
 from mindref.models.serving import Model
 from mindref.recommender import features, items
-from mindref.recommender.judging import Bench, describe_interests, report, validator
+from mindref.recommender.judging import Bench, judged, validator
 from mindref.recommender.prepared import Prepared, prepare, some_cases
 from mindref.recommender.source import Loaded, Source, fingerprint
 from mindref.train import Epoch, State, out_of_patience, start, train
+
+REPORT = "report.json"  # of the test cases, in the run directory
 
 
 class Hooks(NamedTuple):
@@ -171,20 +170,11 @@ class Trainer:
     def judge(self) -> dict[str, Any]:
         """Return the final report on the test cases, as plain values."""
         bench = self.bench(self.prepared.split.test)
-        reports, _, found = report(self.model(), bench, self.backend)
-        labels = planted_labels(self.prepared.loaded, bench.cases, self.config.window)
-        about = describe_interests(found, labels, stream(self.config.seed, "probe"))
-        words = {name: some.to_json() for name, some in reports.items()}
-        summary = {
-            "metrics": {"test": {name: some["metrics"] for name, some in words.items()}},
-            "cases": words["model"]["cases"],
-            "by_history_length": words["model"]["by_history_length"],
-            "interests": about,
-            "best_step": self.state.best_step,
-            "epochs": [epoch._asdict() for epoch in self.epochs],
-        }
+        words, _, _ = judged(self.model(), bench, self.prepared.loaded, backend=self.backend)
+        epochs = [epoch._asdict() for epoch in self.epochs]
+        summary = {**words, "best_step": self.state.best_step, "epochs": epochs}
         if self.run is not None:
-            atomic.write_json(self.run / "report.json", summary)
+            atomic.write_json(self.run / REPORT, summary)
         return summary
 
 
@@ -222,17 +212,6 @@ def resume(run: Path, data: Path | None = None) -> Trainer:
     if data is not None:  # from now on the log is looked for where it lies
         checkpoint.save_config(run, config, {**facts, "source": source.to_dict()})
     return trainer
-
-
-def planted_labels(loaded: Loaded, cases: Cases, window: int) -> Ints | None:
-    """Return the planted interest of each behaviour given to routing (C, L), where it is known."""
-    planted = loaded.planted
-    if planted is None:
-        return None
-    lengths = cases.histories.lengths
-    rows = [planted.row(int(u))[:n] for u, n in zip(cases.users, lengths, strict=True)]
-    labels, _ = lay_out_histories(Ragged.of(rows), window)
-    return labels
 
 
 def copied(params: Params) -> Params:

@@ -43,13 +43,14 @@ class Served:
         items: Items,
         vocabulary: Vocabulary,
         source: Source,
+        facts: dict[str, Any],
+        step: int,
         log: InteractionLog | None = None,
-        run: Path | None = None,
-        trained_on: str | None = None,
     ) -> None:
         self.model, self.items, self.vocabulary = model, items, vocabulary
-        self.source, self.run = source, run
-        self.trained_on = trained_on  # the fingerprint of the log of the run
+        self.source = source
+        self.facts = facts  # of config.json, beside the settings
+        self.step = step  # of the parameters
         self._log = log
         self.rng = stream(model.config.seed, "serving")  # moves on with every request
         self.dense = {name: i for i, name in enumerate(items.ids)}
@@ -61,13 +62,14 @@ class Served:
         titles = list(log.titles) if log.titles is not None else [""] * len(log.item_ids)
         items = Items(list(log.item_ids), trainer.prepared.counts.tolist(), titles)
         vocabulary = trainer.prepared.vocabulary
-        return cls(trainer.model(), items, vocabulary, trainer.source, log, trainer.run)
+        facts, step = trainer.facts(), trainer.state.best_step
+        return cls(trainer.model(), items, vocabulary, trainer.source, facts, step, log)
 
     @classmethod
     def load(cls, run: Path) -> Served:
         """Return what a run directory serves. Raises RunError for a damaged or foreign one."""
         config, facts = checkpoint.load_config(run)
-        params, catalogue = checkpoint.load_model(run)
+        params, catalogue, step = checkpoint.load_best(run)
         items = catalogue_file.read(run / "items.tsv")
         if len(items.ids) != len(catalogue.rows):
             where, got = str(run / "items.tsv"), len(items.ids)
@@ -75,7 +77,7 @@ class Served:
         vocabulary = Vocabulary(facts["user_features"])
         source = Source(**facts["source"])
         model = Model(params, catalogue, config)
-        return cls(model, items, vocabulary, source, run=run, trained_on=facts["log"])
+        return cls(model, items, vocabulary, source, facts, step)
 
     @property
     def log(self) -> InteractionLog:
@@ -125,7 +127,7 @@ class Served:
     @cached_property
     def is_trained_on(self) -> bool:
         """Whether the log is the very one of the run."""
-        return self.trained_on in (None, fingerprint(self.log))
+        return bool(fingerprint(self.log) == self.facts["log"])
 
     def of_users(self, names: Sequence[Any]) -> tuple[Ragged, Ints, int]:
         """Return histories and profiles of users of the log, and how many behaviours are unknown.
