@@ -147,7 +147,21 @@ def save_state(run: Path, state: State, epochs: list[Epoch]) -> None:
     arrays = {f"params.{name}": x for name, x in flatten(state.params).items()}
     arrays |= {f"first.{name}": x for name, x in state.moments.first.items()}
     arrays |= {f"second.{name}": x for name, x in state.moments.second.items()}
-    words = {
+    history = [epoch._asdict() for epoch in epochs]
+    save_arrays(run / STATE, arrays, {**words_of(state), "epochs": history})
+    write_copies(run, state, epochs)
+
+
+def write_copies(run: Path, state: State, epochs: list[Epoch]) -> None:
+    """Write what people read of a state; resuming writes it again, as a kill may come before it."""
+    lines = [json.dumps(epoch._asdict()) + "\n" for epoch in epochs]
+    write_text(run / "metrics.jsonl", "".join(lines))
+    write_json(run / "state.json", words_of(state))
+
+
+def words_of(state: State) -> dict[str, Any]:
+    """Return what of a state is no array."""
+    return {
         "format": FORMAT,
         "step": state.moments.step,
         "best_step": state.best_step,
@@ -155,11 +169,6 @@ def save_state(run: Path, state: State, epochs: list[Epoch]) -> None:
         "waited": state.waited,
         "losses": list(state.losses),
     }
-    history = [epoch._asdict() for epoch in epochs]
-    lines = [json.dumps(epoch) + "\n" for epoch in history]
-    write_text(run / "metrics.jsonl", "".join(lines))
-    save_arrays(run / STATE, arrays, {**words, "epochs": history})
-    write_json(run / "state.json", words)
 
 
 def load_state(run: Path) -> tuple[State, list[Epoch]]:

@@ -290,3 +290,13 @@ def test_a_run_without_an_epoch_says_how_to_go_on(tmp_path: Path) -> None:
         RunError, match=r"stopped before one was written; go on with: mindref train"
     ):
         checkpoint.load_model(tmp_path / "run")
+
+
+def test_resuming_mends_what_people_read_of_the_state(copy: Path) -> None:
+    """A kill after the state of the last epoch, before its copies: nothing else writes them."""
+    names = ("state.json", "metrics.jsonl")
+    whole = {name: (copy / name).read_bytes() for name in names}
+    (copy / "state.json").write_text("{}")
+    (copy / "metrics.jsonl").write_text("")
+    resume(copy)
+    assert {name: (copy / name).read_bytes() for name in names} == whole

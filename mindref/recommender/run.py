@@ -110,6 +110,7 @@ class Trainer:
             fresh = self.state
             self.state, self.epochs = checkpoint.load_state(run)
             checkpoint.check_fits(run, self.state, fresh)
+            checkpoint.write_copies(run, self.state, self.epochs)
             if self.state.best_step:
                 self.best = self.best_on_disk(run)
 
