@@ -18,7 +18,6 @@ LAYERS = [
     {"shapes"},
     {"data"},
     {"ops"},
-    {"conformance"},
     {"backend"},
     {"models"},
     {"optimiser"},
@@ -30,6 +29,7 @@ LAYERS = [
     {"evaluate"},
     {"recall"},
     {"recommender"},
+    {"conformance"},
     {"cli"},
     {"__main__", "__init__"},
 ]

@@ -1,0 +1,184 @@
+"""An array of numbers that carry their allowed error: the reference runs on it unchanged.
+
+Values are float64 and the very numbers that the reference computes; errors ride along. Comparisons
+give plain masks, which remember where the errors leave the answer open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mindref.conformance.bounds import correlated, functions, sums
+from mindref.conformance.bounds.arithmetic import Arithmetic, Numbers, Operand, settled
+from mindref.conformance.bounds.choice import Choice, chosen, without_doubts
+from mindref.conformance.bounds.elementwise import RULES
+from mindref.shapes import Array
+
+EXACT = (np.isfinite, np.isinf, np.isnan, np.signbit)
+
+
+class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
+    """Values and errors of one shape. Looks like an array of float64 to the operators.
+
+    What it is not taught raises TypeError: an error must never get lost on the way.
+    """
+
+    dtype = np.dtype(np.float64)
+    __array_priority__ = 1000
+
+    def __init__(
+        self, value: Array, error: Numbers, arithmetic: Arithmetic, origin: Any = None
+    ) -> None:
+        """Hold values and errors, neither of which is copied, and what they were made from."""
+        self.value = np.asarray(value)
+        self.error: Array = settled(self.value, error)
+        self.arithmetic = arithmetic
+        self.origin = origin
+
+    def like(self, value: Numbers, error: Numbers, origin: Any = None) -> Bounded:
+        """Return other numbers under the same rules."""
+        return Bounded(value, error, self.arithmetic, origin)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the values."""
+        return self.value.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.value.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.value.size
+
+    @property
+    def T(self) -> Bounded:
+        """The array with its axes in reverse."""
+        return self.like(self.value.T, self.error.T)
+
+    def __len__(self) -> int:
+        """Return the size of the first axis."""
+        return len(self.value)
+
+    def __repr__(self) -> str:
+        """Return values and errors."""
+        return f"Bounded({self.value!r}, error={self.error!r})"
+
+    def __getitem__(self, index: Any) -> Bounded:
+        """Return a part: a view where NumPy gives one."""
+        return self.like(self.value[index], self.error[index])
+
+    def __setitem__(self, index: Any, new: Any) -> None:
+        """Put numbers with their errors into a part."""
+        operand = self.operand(new)
+        self.value[index], self.error[index] = operand.value, operand.error
+        self.origin = None
+
+    def operand(self, x: Any) -> Operand:
+        """Return values and errors of an array or a plain number."""
+        if isinstance(x, Bounded):
+            return Operand(x.value, x.error)
+        return self.arithmetic.constant(x)
+
+    def reshape(self, *shape: Any) -> Bounded:
+        """Return the array in another shape."""
+        return self.like(self.value.reshape(*shape), self.error.reshape(*shape))
+
+    def transpose(self, *axes: Any) -> Bounded:
+        """Return the array with its axes in another order."""
+        return self.like(self.value.transpose(*axes), self.error.transpose(*axes))
+
+    def astype(self, dtype: npt.DTypeLike, copy: bool = True) -> Bounded:
+        """Return itself: the type of Bounded is float64 and stays so."""
+        if np.dtype(dtype) != self.dtype:
+            raise TypeError(f"a Bounded is float64 and becomes no {np.dtype(dtype)}")
+        return self.copy() if copy else self
+
+    def copy(self) -> Bounded:
+        """Return a copy."""
+        return self.like(self.value.copy(), self.error.copy())
+
+    def sum(self, axis: Any = None, **options: Any) -> Bounded:
+        """Return np.sum of it."""
+        return np.sum(self, axis=axis, **options)  # type: ignore[call-overload]
+
+    def max(self, axis: Any = None, **options: Any) -> Bounded:
+        """Return np.max of it."""
+        return np.max(self, axis=axis, **options)  # type: ignore[call-overload]
+
+    def mean(self, axis: Any = None, **options: Any) -> Bounded:
+        """Return np.mean of it."""
+        return np.mean(self, axis=axis, **options)  # type: ignore[call-overload]
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """Apply a universal function to the values and its rule to the errors."""
+        out = options.pop("out", None)
+        with np.errstate(all="ignore"):  # the far ends of errors may leave the floats
+            result = self.applied(ufunc, method, inputs, options)
+        if result is NotImplemented or out is None:
+            return result
+        (target,) = out
+        if not isinstance(target, Bounded):
+            return NotImplemented
+        target[...] = result
+        return target
+
+    def applied(self, ufunc: Any, method: str, inputs: Any, options: Mapping[str, Any]) -> Any:
+        """Return the result of a universal function, or of `reduceat`."""
+        if method == "reduceat" and ufunc is np.add:
+            return functions.add_reduceat(*inputs, **options)
+        if method != "__call__" or options:
+            return NotImplemented
+        operands = [self.operand(without_doubts(x)) for x in inputs]
+        value = ufunc(*(x.value for x in operands))
+        if ufunc in EXACT:
+            return value
+        if ufunc in Choice.COMPARISONS:
+            return chosen(self.arithmetic, value, *operands)
+        error = self.error_of(ufunc, value, inputs, operands)
+        if error is None:
+            return NotImplemented
+        origin = correlated.Product(*inputs) if ufunc is np.multiply else None
+        return self.like(value, error, origin)
+
+    def error_of(self, ufunc: Any, value: Any, inputs: Any, operands: list[Operand]) -> Numbers:
+        """Return the error of a result, or None without a rule for it."""
+        if ufunc is np.matmul:
+            count = np.shape(operands[0].value)[-1]
+            return sums.contraction(self.arithmetic, value, operands, np.matmul, count)
+        error = together(ufunc, value, inputs)
+        if error is None and ufunc in RULES:
+            error = RULES[ufunc](self.arithmetic, value, *operands)
+        return error
+
+    def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
+        """Apply a function of NumPy that `functions.py` knows."""
+        known = functions.FUNCTIONS.get(func)
+        with np.errstate(all="ignore"):
+            return NotImplemented if known is None else known(*args, **options)
+
+
+def together(ufunc: Any, value: Numbers, inputs: Sequence[Any]) -> Numbers | None:
+    """Return the error of operands that are wrong together; None if they are not known to be."""
+    if ufunc not in (np.true_divide, np.subtract) or not all(
+        isinstance(x, Bounded) for x in inputs
+    ):
+        return None
+    (x, y), a = inputs, inputs[0].arithmetic
+    if not isinstance(y.origin, correlated.Sum):
+        return None
+    terms, axis = y.origin
+    if ufunc is np.true_divide and terms is x:
+        return correlated.share(a, value, x.operand(x), y.operand(y), axis)
+    if ufunc is np.subtract and isinstance(terms.origin, correlated.Product):
+        weights, other = terms.origin
+        if other is x and isinstance(weights, Bounded) and weights.shape == x.shape:
+            return correlated.distance(a, value, x.operand(x), weights.operand(weights), axis)
+    return None

@@ -1,0 +1,78 @@
+"""What a type can do: its rounding, its range, and how good elementary functions in it are.
+
+Spec: specs/numerics.md, the table of functions. Source: the numbers of OpenCL's full profile for
+the worst case; libraries are better than that on average, which the statistical number says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mindref.errors import ConfigError, say
+
+
+class Type(NamedTuple):
+    """A floating type by what matters for errors."""
+
+    unit: float  # the largest relative error of one rounding
+    floor: float  # below it nothing is promised: results may be flushed to zero
+    largest: float  # beyond it there is only infinity
+
+
+TYPES = {
+    "float64": Type(2.0**-53, 2.0**-1022, (2 - 2.0**-52) * 2.0**1023),
+    "float32": Type(2.0**-24, 2.0**-126, (2 - 2.0**-23) * 2.0**127),
+    "float16": Type(2.0**-11, 2.0**-24, 65504.0),  # hardware keeps its subnormals: they are needed
+    "bfloat16": Type(2.0**-8, 2.0**-126, (2 - 2.0**-7) * 2.0**127),
+}
+"""The types that a backend may declare, by name."""
+
+MODES = ("statistical", "worst")
+
+
+class Ulps(NamedTuple):
+    """The error of a function in units in the last place of its result."""
+
+    worst: float
+    statistical: float
+    absolute: bool = False  # also allowed: as many units at 1, near a zero of the function
+
+
+ULPS = {  # numerics-R9
+    "sqrt": Ulps(0.5, 0.5),
+    "exp": Ulps(3, 1),
+    "log": Ulps(3, 1, absolute=True),
+    "logaddexp": Ulps(3, 1, absolute=True),
+    "power": Ulps(16, 1),
+}
+"""The elementary functions that the operators use; + - * / are rounded correctly, 0.5."""
+
+
+class Precision(NamedTuple):
+    """The types of a computation: of its inputs, of its sums, and of what it stores."""
+
+    input: str
+    accumulate: str
+    store: str
+
+    @classmethod
+    def of(cls, types: str | Sequence[str]) -> Precision:
+        """Return the precision of one type, of (input, accumulate), or of all three by name.
+
+        With two, results are stored in the type of the inputs. Raises ConfigError for a name that
+        is not in TYPES and for another number of names.
+        """
+        names = (types,) if isinstance(types, str) else tuple(types)
+        unknown = [name for name in names if name not in TYPES]
+        if unknown or not 1 <= len(names) <= 3:
+            raise ConfigError(say("precision", f"one to three of {', '.join(TYPES)}", names))
+        if len(names) == 3:
+            return cls(*names)
+        return cls(names[0], names[-1], names[0])
+
+    def __str__(self) -> str:
+        """Return the types in short: one name where all are the same, else two or three."""
+        if self.store != self.input:
+            return "/".join(self)
+        return self.input if self.accumulate == self.input else f"{self.input}/{self.accumulate}"

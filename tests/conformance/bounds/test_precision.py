@@ -1,0 +1,51 @@
+"""The types and the table of functions are what the page and NumPy say."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from mindref.conformance.bounds.precision import TYPES, ULPS, Precision, Ulps
+from mindref.errors import ConfigError
+from tests import pages
+
+
+@pytest.mark.rules("numerics-R9")
+def test_the_table_of_functions_on_the_page_is_the_modules() -> None:
+    table = pages.text("numerics").split("| function | worst case")[1].split("\n\n")[0]
+    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in table.splitlines()[2:]]
+    found = {
+        name: Ulps(float(worst), float(usual), bool(zero)) for name, worst, usual, *zero in rows
+    }
+    assert found == ULPS
+
+
+@pytest.mark.parametrize("name", ["float64", "float32", "float16"])
+def test_units_and_ranges_are_those_of_numpy(name: str) -> None:
+    known = np.finfo(name)
+    assert TYPES[name].unit == known.eps / 2
+    assert TYPES[name].largest == known.max
+    small = known.smallest_subnormal if name == "float16" else known.smallest_normal
+    assert TYPES[name].floor == small
+
+
+def test_bfloat16_has_the_range_of_float32_and_eight_bits() -> None:
+    wide, narrow = TYPES["float32"], TYPES["bfloat16"]
+    assert narrow.unit == 2.0**-8
+    assert narrow.floor == wide.floor
+    top = np.array([0x7F7F0000], dtype=np.uint32).view(np.float32)[0]  # the upper half of its bits
+    assert narrow.largest == top
+
+
+def test_a_precision_is_made_of_one_two_or_three_names() -> None:
+    assert Precision.of("float32") == ("float32", "float32", "float32")
+    assert Precision.of(("bfloat16", "float32")) == ("bfloat16", "float32", "bfloat16")
+    assert Precision.of(["float64", "float32", "float16"]) == ("float64", "float32", "float16")
+
+
+@pytest.mark.parametrize("names", ["float8", (), ("float32", "int"), ["float32"] * 4])
+def test_other_names_are_refused(names: object) -> None:
+    with pytest.raises(ConfigError, match="precision: expected one to three of float64, float32"):
+        Precision.of(names)  # type: ignore[arg-type]

@@ -1,0 +1,93 @@
+"""Right implementations are never outside, small mistakes are, and values are the reference's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.conformance.bounds import Precision, allowances, run, value_and_error
+from tests.conformance.bounds.cases import CASES, SCALES, Answer, inputs
+from tests.conformance.bounds.twins import ORDERS, maker, plain
+
+TYPES = ("float32", "float64")
+SEEDS = range(8)  # two for each scale; 240 were measured when the rules were made
+MODES = ("statistical", "worst")
+VISIBLE = {"float32": 1e-4, "float64": 1e-11}  # the scale mistakes that must be seen
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # extremes underflow on purpose
+
+
+def drawn(name: str, seed: int, types: str) -> Answer:
+    """Return a call of a case whose inputs are numbers of the type."""
+    answer = CASES[name](np.random.default_rng(seed), SCALES[seed % len(SCALES)])
+    rounding = inputs(types)
+    return lambda wrap: answer(rounding(wrap))
+
+
+def right_ones(types: str) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """Yield wrappers of inputs, each of which makes a right implementation of the reference."""
+    yield "the reference itself", lambda x: np.asarray(x).astype(types)
+    yield from ((order, maker(order, types)) for order in ORDERS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_are_the_reference_bit_for_bit(name: str) -> None:
+    for seed in SEEDS:
+        answer = drawn(name, seed, "float32")
+        expected = answer(lambda x: np.asarray(x))
+        found = run(answer, Precision.of("float32"), "statistical")
+        for part, value in found.items():
+            np.testing.assert_array_equal(value_and_error(value)[0], expected[part], err_msg=part)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_no_right_implementation_is_outside(name: str, types: str, mode: str) -> None:
+    for seed in SEEDS:
+        answer = drawn(name, seed, types)
+        expected = allowances(answer, Precision.of(types), mode)
+        assert not expected.doubts
+        for who, wrap in right_ones(types):
+            found = answer(wrap)
+            for part, (value, allowed) in expected.parts.items():
+                off = np.abs(np.asarray(plain(found[part]), float) - value)
+                assert (off <= allowed).all(), f"{who}, seed {seed}, {part}"
+
+
+@pytest.mark.parametrize("types", [("bfloat16", "float32"), ("float32", "float64"), "float16"])
+@pytest.mark.parametrize("name", CASES)
+def test_nor_is_one_in_another_precision(name: str, types: Any) -> None:
+    held = types if isinstance(types, str) else types[0]
+    for seed in SEEDS:
+        answer = drawn(name, seed, held)
+        expected = allowances(answer, Precision.of(types), "statistical")
+        if not expected.doubts:
+            found = answer(maker("back", types))
+            for part, (value, allowed) in expected.parts.items():
+                off = np.abs(np.asarray(plain(found[part]), float) - value)
+                assert (off <= allowed).all() or np.isinf(plain(found[part])).any(), part
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_a_wrong_scale_is_outside(name: str, types: str) -> None:
+    """In three of four draws of scale 0.1 and 1, in every part that is not zero everywhere."""
+    seen: dict[str, list[bool]] = {}
+    for seed in (1, 2, 5, 6):
+        expected = allowances(drawn(name, seed, types), Precision.of(types), "statistical")
+        for part, (value, allowed) in expected.parts.items():
+            outside = (np.abs(value * VISIBLE[types]) > allowed).any()
+            seen.setdefault(part, []).append(bool(outside or not value.any()))
+    assert all(sum(draws) >= 3 for draws in seen.values()), seen
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_worst_case_is_wider_than_the_statistical_one(name: str) -> None:
+    answer = drawn(name, 2, "float32")
+    usual, worst = (allowances(answer, Precision.of("float32"), mode).parts for mode in MODES)
+    for part in usual:
+        assert np.sum(worst[part].error) >= np.sum(usual[part].error) / 2, part

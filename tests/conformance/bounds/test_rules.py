@@ -1,0 +1,259 @@
+"""Each rule of propagation against what really happens when the operands move.
+
+The worst case is what the farthest corners do, the statistical one what random signs do. Operands
+are wrong by far more than a rounding here, so that the rule is all that counts. Each rule is also
+damaged, and the same check must notice.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.conformance.bounds import Bounded, Precision, correlated, elementwise, functions, sums
+from mindref.conformance.bounds.arithmetic import Arithmetic
+from mindref.conformance.tolerances import STANDARD_ERRORS
+from mindref.ops import softmax
+
+Function = Callable[..., Any]
+SMALL = 1e-6
+"""A relative error that is far above rounding and far below one."""
+SLACK = 1 + 100 * SMALL
+"""What second order may add."""
+DRAWS = 400
+"""How often independent errors are drawn."""
+
+
+def carrying(a: Arithmetic, value: Any, share: float = SMALL) -> Bounded:
+    """Return numbers that are wrong by a share of themselves."""
+    return Bounded(value, share * np.abs(value), a)
+
+
+def positive(rng: np.random.Generator, *shape: int) -> Any:
+    return rng.uniform(0.5, 2, shape)
+
+
+def either(rng: np.random.Generator, *shape: int) -> Any:
+    return rng.standard_normal(shape)
+
+
+ELEMENTWISE: dict[str, tuple[Function, list[Any]]] = {
+    "add": (np.add, [either, either]),
+    "subtract": (np.subtract, [either, either]),
+    "multiply": (np.multiply, [either, either]),
+    "divide": (np.true_divide, [either, positive]),
+    "exp": (np.exp, [either]),
+    "log": (np.log, [positive]),
+    "sqrt": (np.sqrt, [positive]),
+    "square": (np.square, [either]),
+    "square of itself": (lambda x: x * x, [either]),
+    "twice itself": (lambda x: x + x, [either]),
+    "power 0.5": (lambda x: x**0.5, [positive]),
+    "power 3": (lambda x: x**3.0, [positive]),
+    "power -2": (lambda x: x**-2.0, [positive]),
+    "logaddexp": (lambda x: np.logaddexp(0, x), [either]),
+    "maximum": (lambda x: np.maximum(x, 0), [either]),
+    "minimum": (np.minimum, [either, either]),
+    "absolute": (np.abs, [either]),
+    "negative": (np.negative, [either]),
+}
+"""Functions of numbers, and how their operands are drawn."""
+
+CONTRACTIONS: dict[str, tuple[Function, list[tuple[int, ...]]]] = {
+    "matmul": (np.matmul, [(3, 4), (4, 2)]),
+    "stacked matmul": (np.matmul, [(2, 3, 4), (2, 4, 2)]),
+    "einsum": (lambda x, y: np.einsum("bk,bkd->bd", x, y), [(3, 4), (3, 4, 2)]),
+    "sum": (lambda x: np.sum(x, axis=1), [(3, 5)]),
+    "mean": (lambda x: x.mean(), [(6,)]),
+    "reduceat": (lambda x: np.add.reduceat(x, [0, 2, 3], axis=0), [(6, 2)]),
+}
+"""Functions that add up, and the shapes of their operands."""
+
+
+def check_corners(function: Function, values: list[Any]) -> None:
+    """Raise AssertionError unless the worst case is the farthest corner, seen one at a time."""
+    a = Arithmetic(Precision.of("float64"), "worst")
+    bound = function(*(carrying(a, x) for x in values)).error
+    plain = function(*values)
+    signs = itertools.product((-1, 1), repeat=len(values))
+    moved = [
+        function(*(x + s * SMALL * np.abs(x) for x, s in zip(values, sign, strict=True)))
+        for sign in signs
+    ]
+    farthest = np.max([np.abs(m - plain) for m in moved], axis=0)
+    assert (farthest <= bound * SLACK).all(), "narrower than what happens"
+    assert (bound <= farthest * SLACK + SMALL**2).all(), "wider than what happens"
+
+
+def check_spread(function: Function, values: list[Any], rng: np.random.Generator) -> None:
+    """Raise AssertionError unless the statistical error is what independent errors come to."""
+    a = Arithmetic(Precision.of("float64"), "statistical")
+    a.unit = SMALL  # so that all of the error is an element's own
+    bound = function(*(carrying(a, x) for x in values)).error
+    plain = function(*values)
+    moved = [
+        function(*(x + SMALL * np.abs(x) * rng.choice([-1, 1], x.shape) for x in values)) - plain
+        for _ in range(DRAWS)
+    ]
+    spread = np.sqrt(np.mean(np.square(moved), axis=0))
+    chance = 1 + STANDARD_ERRORS / np.sqrt(2 * DRAWS)
+    assert (spread <= bound * chance).all(), "narrower than what happens"
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_the_worst_case_of_an_element_is_its_farthest_corner(name: str) -> None:
+    function, draws = ELEMENTWISE[name]
+    rng = np.random.default_rng(0)
+    check_corners(function, [draw(rng, 50) for draw in draws])
+
+
+def check_sum_corner(name: str) -> None:
+    """Raise AssertionError unless the worst case is every product wrong in the same direction."""
+    function, shapes = CONTRACTIONS[name]
+    rng = np.random.default_rng(1)
+    check_corners(function, [positive(rng, *shape) for shape in shapes])
+
+
+@pytest.mark.parametrize("name", CONTRACTIONS)
+def test_the_worst_case_of_a_sum_is_all_terms_wrong_alike(name: str) -> None:
+    check_sum_corner(name)
+
+
+def check_sum_spread(name: str) -> None:
+    function, shapes = CONTRACTIONS[name]
+    rng = np.random.default_rng(2)
+    check_spread(function, [either(rng, *shape) for shape in shapes], rng)
+
+
+@pytest.mark.parametrize("name", CONTRACTIONS)
+def test_the_statistical_error_of_a_sum_covers_independent_terms(name: str) -> None:
+    check_sum_spread(name)
+
+
+def coherent_over_bound(name: str) -> float:
+    """Return how far a common error of all terms goes beyond the statistical error."""
+    function, shapes = CONTRACTIONS[name]
+    rng = np.random.default_rng(3)
+    values = [positive(rng, *shape) for shape in shapes]
+    a = Arithmetic(Precision.of("float64"), "statistical")
+    first = carrying(a, values[0])  # far above a rounding, so inherited
+    bound = function(first, *values[1:]).error
+    moved = function(values[0] * (1 + SMALL), *values[1:])
+    return float(np.max(np.abs(moved - function(*values)) / bound))
+
+
+@pytest.mark.parametrize("name", CONTRACTIONS)
+def test_inherited_errors_may_all_have_one_sign(name: str) -> None:
+    assert coherent_over_bound(name) <= SLACK
+
+
+def accumulated(mode: str, terms: int) -> float:
+    """Return the error of a sum of so many exact ones in units of float32, over the sum."""
+    a = Arithmetic(Precision.of(("float64", "float32", "float64")), mode)
+    a.unit = 0
+    total = np.sum(Bounded(np.ones(terms), 0.0, a))
+    return float(total.error) / (terms * 2.0**-24)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("statistical", 10), ("worst", 100)])
+def test_a_sum_of_a_hundred_costs_a_hundred_roundings_or_the_root_of_it(
+    mode: str, expected: int
+) -> None:
+    assert accumulated(mode, 100) == expected
+
+
+def softmax_error(mode: str) -> tuple[Any, Any]:
+    """Return the bound of saturated weights and what moving logits really do, element by element.
+
+    Forward by logits that are wrong by SMALL, backward by a cotangent that is.
+    """
+    rng = np.random.default_rng(4)
+    logits, d = 5 * rng.standard_normal((20, 4)), rng.standard_normal((20, 4))
+    mask = np.ones(logits.shape, bool)
+    a = Arithmetic(Precision.of("float64"), mode)
+    out, _ = softmax.forward(Bounded(logits, SMALL, a), mask, axis=1)
+    plain, exact = softmax.forward(logits, mask, axis=1)
+    weights = softmax.Saved(Bounded(plain, 0.0, a), 1)
+    back = softmax.backward(Bounded(d, SMALL, a), weights)
+    signs = [SMALL * np.array(s) for s in itertools.product((-1, 1), repeat=4)]
+    moved = [softmax.forward(logits + s, mask, axis=1)[0] - plain for s in signs]
+    turned = [softmax.backward(d + s, exact) - softmax.backward(d, exact) for s in signs]
+    happens = [np.max(np.abs(x), axis=0) for x in (moved, turned)]
+    return np.array([out.error, back.error]), np.array(happens)
+
+
+def test_a_saturated_weight_hardly_moves_with_its_logit() -> None:
+    """At first order the bound of softmax is w (1 - w), as the truth, and not w."""
+    bound, happens = softmax_error("worst")
+    rounding = 2.0**-48
+    assert (happens <= bound * SLACK + rounding).all()
+    assert (bound <= 2 * happens * SLACK + rounding).all()
+
+
+def dropped(a: Arithmetic, value: Any, *operands: Any) -> Any:
+    """A damaged rule: nothing is propagated."""
+    return a.rounded(value, 0.0)
+
+
+def of_first_only(a: Arithmetic, value: Any, x: Any, y: Any) -> Any:
+    """A damaged rule: the second factor counts as exact."""
+    return a.rounded(value, np.abs(y.value) * x.error)
+
+
+@pytest.mark.parametrize("name", ["add", "multiply", "divide", "exp", "log", "sqrt", "logaddexp"])
+def test_a_rule_that_propagates_nothing_is_noticed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ufunc = {"divide": np.true_divide}.get(name, getattr(np, name))
+    monkeypatch.setitem(elementwise.RULES, ufunc, dropped)
+    function, draws = ELEMENTWISE[name]
+    with pytest.raises(AssertionError, match="narrower"):
+        check_corners(function, [draw(np.random.default_rng(0), 50) for draw in draws])
+
+
+@pytest.mark.parametrize("name", ["multiply", "divide"])
+def test_a_product_that_forgets_one_factor_is_noticed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function, draws = ELEMENTWISE[name]
+    monkeypatch.setitem(elementwise.RULES, function, of_first_only)
+    with pytest.raises(AssertionError, match="narrower"):
+        check_corners(function, [draw(np.random.default_rng(0), 50) for draw in draws])
+
+
+@pytest.mark.parametrize("name", CONTRACTIONS)
+def test_a_sum_that_brings_nothing_along_is_noticed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sums, "brought", lambda a, x, weights, contract: 0.0)
+    with pytest.raises(AssertionError, match="narrower"):
+        check_sum_corner(name)
+    with pytest.raises(AssertionError, match="narrower"):
+        check_sum_spread(name)
+
+
+def test_inherited_errors_taken_as_independent_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Arithmetic, "parts", lambda self, x: (x.error, 0 * x.error))
+    assert all(coherent_over_bound(name) > SLACK for name in CONTRACTIONS)
+
+
+def test_terms_that_cost_one_rounding_together_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Arithmetic, "terms", lambda self, count: self.accumulate)
+    assert accumulated("statistical", 100) < 10
+    assert accumulated("worst", 100) < 100
+
+
+def test_a_share_taken_as_any_quotient_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(functions, "Sum", lambda terms, axis: None)
+    bound, happens = softmax_error("worst")
+    assert (bound > 100 * happens).any(axis=(1, 2)).all()
+
+
+def test_a_share_that_forgets_the_others_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlated, "others", lambda a, x, axis: 0.0)
+    bound, happens = softmax_error("worst")
+    assert (happens > bound * SLACK + 2.0**-48).any(axis=(1, 2)).all()
