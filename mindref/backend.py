@@ -24,6 +24,16 @@ OPERATORS = (  # backend-R8
     "label_attention",
     "sampled_softmax",
 )
+OPTIONS = (
+    "squash-R6",
+    "squash-R7",
+    "routing-R9",
+    "routing-R25",
+    "routing-R26",
+    "routing-R27",
+)
+"""The (may) rules of the operators: what a backend may leave out, if it does not claim it."""
+
 MEMBERS = ("name", "ops", "capabilities", "to_numpy", "from_numpy")
 
 
@@ -36,6 +46,7 @@ class Capabilities(NamedTuple):
     dtypes: tuple[tuple[str, str], ...] = (("float64", "float64"), ("float32", "float32"))
     # (type of inputs and outputs, type of accumulation)
     devices: tuple[str, ...] = ("cpu",)
+    options: tuple[str, ...] = OPTIONS  # labels of the (may) rules that it keeps
 
 
 class Backend(Protocol):
@@ -76,7 +87,7 @@ class NumpyBackend:
 
     def capabilities(self) -> Capabilities:
         """Claim the operators; model and train are composed from them."""
-        return Capabilities(OPERATORS)
+        return Capabilities(OPERATORS)  # backend-R13
 
     def to_numpy(self, x: Any) -> Any:
         """Return x: its arrays are NumPy's."""
@@ -84,7 +95,7 @@ class NumpyBackend:
 
     def from_numpy(self, x: Any) -> Any:
         """Return x: its arrays are NumPy's."""
-        return x
+        return x  # backend-R11
 
 
 def available() -> dict[str, metadata.EntryPoint]:

@@ -12,9 +12,13 @@ RULE = re.compile(r"^- \*\*(?P<label>[a-z_]+-R\d+)\*\* \((?P<force>must|should|m
 EXAMPLE = re.compile(r"^```json worked-example\n(?P<body>.*?)^```$", re.M | re.S)
 
 
+TABLES = ("README", "coverage", "field")
+"""Files of specs/ that state no rules: the index, and what is generated."""
+
+
 def names() -> list[str]:
-    """Return the stems of all pages but the index."""
-    return sorted(path.stem for path in SPECS.glob("*.md") if path.stem != "README")
+    """Return the stems of all pages that state rules."""
+    return sorted(path.stem for path in SPECS.glob("*.md") if path.stem not in TABLES)
 
 
 def text(page: str) -> str:

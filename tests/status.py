@@ -11,25 +11,30 @@ from pathlib import Path
 from tests import pages
 
 INDEX = pages.SPECS / "README.md"
+COVERAGE = pages.SPECS / "coverage.md"
+KILLS = re.compile(r"^\| ([a-z_]+)-R\d+ \| \d+ \| (\d+) \| (\d+) \| (\d+) \| (yes|no) \|$", re.M)
+"""A line of coverage.md: page, wrong variants, killed in float64, in float32, whether covered."""
+UNJUDGED = ("", "", "")
 BEGIN, END = "<!-- status: begin -->", "<!-- status: end -->"
 
 
 def table() -> str:
-    """Return one line a page: rules by force, tests and code that cite them, planted mistakes."""
+    """Return one line a page: rules by force, who cites them, planted mistakes, wrong variants."""
     from tests.test_mirror import cited_by_code, cited_by_tests
 
     tests, code, planted = cited_by_tests(), cited_by_code(), mistakes()
-    lines = [
-        "| page | must | should | may | with a test | at a line of code | planted mistakes |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-    ]
+    judged = kills(COVERAGE.read_text(encoding="utf-8"))
+    heads = ["page", "must", "should", "may", "with a test", "at a line of code"]
+    heads += ["planted mistakes", "wrong variants", "killed", "rules covered"]
+    lines = [f"| {' | '.join(heads)} |", "|---|" + "--:|" * (len(heads) - 1)]
     for page in reading_order():
         rules = pages.rules(page)
         force = Counter(rules.values())
         shares = [sum(rule in cited for rule in rules) for cited in (tests, code)]
         numbers = [force["must"], force["should"], force["may"], *shares]
         numbers.append(sum(planted[rule] for rule in rules))
-        lines.append(f"| [{page}]({page}.md) | " + " | ".join(map(str, numbers)) + " |")
+        cells = [*numbers, *judged.get(page, UNJUDGED)]
+        lines.append(f"| [{page}]({page}.md) | " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 
@@ -43,6 +48,21 @@ def mistakes() -> Counter[str]:
     folder = Path(__file__).parent / "sabotage"
     files = [tomllib.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.toml")]
     return Counter(row["rule"] for file in files for row in file["sabotage"])
+
+
+def kills(text: str) -> dict[str, list[int | str]]:
+    """Return page -> wrong variants, those killed in both types, rules covered of those judged."""
+    found: dict[str, list[tuple[int, int, bool]]] = {}
+    for page, *numbers, covered in KILLS.findall(text):
+        variants, *killed = map(int, numbers)
+        found.setdefault(page, []).append((variants, min(killed), covered == "yes"))
+    return {page: totals(rules) for page, rules in found.items()}
+
+
+def totals(rules: list[tuple[int, int, bool]]) -> list[int | str]:
+    """Return the sums over the rules of a page."""
+    variants, killed, covered = (sum(column) for column in zip(*rules, strict=True))
+    return [variants, killed, f"{covered} of {len(rules)}"]
 
 
 def write() -> None:

@@ -4,6 +4,7 @@
     evaluate   judge a run on full rankings
     recall     the best items for users or histories
     backends   who can compute, and why any cannot
+    conform    judge a backend by the rules of the specification
 
 Commands print and decide nothing: what they do stands in mindref.recommender. Heavy imports are
 made inside the commands, so that `--help` answers at once.
@@ -27,7 +28,7 @@ import click
 import mindref
 from mindref.errors import MindrefError, say
 
-COMMANDS = ("train", "evaluate", "recall", "backends")
+COMMANDS = ("train", "evaluate", "recall", "backends", "conform")
 
 
 class Gone(Exception):

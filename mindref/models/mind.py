@@ -170,7 +170,7 @@ def behaviours(
     A lookup would name the row of the id that pads in the gradient, and lazy Adam would move it.
     """
     vectors, saved = item_vectors(params, histories.items[histories.mask], catalogue, ops)
-    history = np.zeros((*histories.mask.shape, vectors.shape[1]), vectors.dtype)
+    history = np.zeros_like(vectors, shape=(*histories.mask.shape, vectors.shape[1]))
     history[histories.mask] = vectors  # model-R8
     return history, saved
 

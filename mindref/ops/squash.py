@@ -35,7 +35,7 @@ def forward(x: Array, *, kind: str = "squash") -> tuple[Array, Saved]:
         raise ShapeError(say("squash: kind", " or ".join(KINDS), kind))  # squash-R8
     if kind == "none":  # squash-R7
         ones = np.ones((*x.shape[:-1], 1), x.dtype)
-        return x, Saved(np.zeros_like(x), ones, ones)
+        return x.copy(), Saved(np.zeros_like(x), ones, ones)  # backend-R12
     unit, norm = polar(x)  # 1
     if kind == "unit":  # squash-R6
         return unit, Saved(unit, reciprocal(norm), np.zeros_like(norm))

@@ -1,0 +1,114 @@
+"""A whole backend from its parts: operators, the composition of the model, an optimiser.
+
+Spec: specs/backend.md, levels 2 and 3. With the unedited modules it is the reference itself; with
+one of them edited it is a wrong variant of it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from mindref import ops, optimiser
+from mindref.backend import OPERATORS, Capabilities
+from mindref.config import Config
+from mindref.models import mind
+from mindref.models.parameters import (
+    Catalogue,
+    Gradients,
+    Params,
+    flatten,
+    flatten_gradients,
+    unflatten,
+)
+
+LEVELS = ("ops", "model", "train")
+
+
+class State(NamedTuple):
+    """What a training step depends on; the arrays belong to it."""
+
+    params: Params
+    moments: Any  # the optimiser's own
+
+
+class Composed:
+    """A backend of all three levels, each step of it in NumPy and derived by hand.
+
+    `ops` has one member for each operator, `mind` is like `mindref.models.mind` and `optimiser`
+    like `mindref.optimiser`; `levels` are those that it claims.
+    """
+
+    def __init__(
+        self,
+        ops: Any,
+        mind: Any,
+        optimiser: Any,
+        *,
+        name: str = "composed",
+        levels: tuple[str, ...] = LEVELS,
+    ) -> None:
+        self.ops, self.mind, self.optimiser = ops, mind, optimiser
+        self.name, self.levels = name, levels
+
+    def capabilities(self) -> Capabilities:
+        """Claim every operator, and the levels that were asked for."""
+        return Capabilities(OPERATORS, self.levels)
+
+    def to_numpy(self, x: Any) -> Any:
+        """Return x: its arrays are NumPy's."""
+        return x
+
+    def from_numpy(self, x: Any) -> Any:
+        """Return x: its arrays are NumPy's."""
+        return x
+
+    def loss_and_gradients(
+        self, params: Params, batch: Any, catalogue: Catalogue, config: Config
+    ) -> tuple[Any, Gradients]:
+        """Return the mean loss of a batch and its gradient by every parameter."""
+        loss, saved = self.mind.loss(params, batch, catalogue, config, self.ops)
+        return loss, self.mind.backward(saved, ops=self.ops)
+
+    def interests(
+        self, params: Params, histories: Any, catalogue: Catalogue, config: Config
+    ) -> tuple[Any, Any]:
+        """Return the interests of users (B, K, D) and which of them are active (B, K)."""
+        out, active, _ = self.mind.interests(params, histories, catalogue, config, self.ops)
+        return out, active
+
+    def init(self, params: Params, config: Config) -> State:
+        """Return the state before the first step, with copies of the parameters."""
+        own = copied(params)
+        return State(own, self.optimiser.init(flatten(own)))
+
+    def step(
+        self, state: State, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
+    ) -> tuple[State, Any]:
+        """Take one step of Adam; the arrays of `state` are changed in place."""
+        loss, gradients = self.loss_and_gradients(state.params, batch, catalogue, config)
+        moments = self.optimiser.update(
+            flatten(state.params),
+            flatten_gradients(gradients),
+            state.moments,
+            learning_rate=learning_rate,
+            beta1=config.beta1,
+            beta2=config.beta2,
+            epsilon=config.epsilon,
+        )
+        return state._replace(moments=moments), loss
+
+    def parameters(self, state: State) -> Params:
+        """Return copies of the parameters, which later steps leave alone."""
+        return copied(state.params)
+
+
+def copied(params: Params) -> Params:
+    """Return the same parameters in arrays of their own."""
+    return unflatten({name: x.copy() for name, x in flatten(params).items()})
+
+
+@cache
+def reference_model() -> Composed:
+    """Return the reference itself, of all three levels."""
+    return Composed(ops, mind, optimiser, name="reference")

@@ -1,0 +1,141 @@
+"""Whoever is asked: a backend behind one function from a question to an answer.
+
+Spec: specs/backend.md. The arithmetic is the backend's; here is only the way to its members.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from mindref.backend import Capabilities
+from mindref.conformance.judging.call import GRADIENTS, Answer, Call
+from mindref.models import mind
+from mindref.models.parameters import flatten, flatten_gradients
+
+
+class Subject(Protocol):
+    """Whoever answers."""
+
+    name: str
+
+    def answer(self, call: Call) -> Answer:
+        """Return what comes back, by name."""
+
+
+class OfBackend:
+    """A backend as a subject."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.name = str(backend.name)
+        self.claims: Capabilities = backend.capabilities()
+
+    def answer(self, call: Call) -> Answer:
+        """Ask the member of the backend that this question belongs to."""
+        asked = {
+            "composition": self.composition,
+            "loss": self.loss,
+            "interests": self.interests,
+            "training": self.training,
+        }
+        return asked.get(call.stem, self.operator)(call)
+
+    def operator(self, call: Call) -> Answer:
+        """Level 1: forward, and backward or the framework's own gradient for a cotangent."""
+        module = getattr(self.backend.ops, call.stem)
+        arrays = tuple(call.arrays.values())
+        out, saved = module.forward(*arrays, **call.numbers)
+        answer = {"out": plain(out)}
+        if call.stem == "routing" and getattr(saved, "couplings", None) is not None:
+            answer["couplings"] = plain(saved.couplings)  # backend-R10
+        if call.cotangent is None:
+            return answer
+        if self.claims.gradients == "derived":
+            gradients = module.backward(call.cotangent, saved)
+        else:
+            # backend-R14
+            gradients = self.backend.differentiate(call.stem, arrays, call.numbers, call.cotangent)
+        return answer | named_gradients(call, gradients)
+
+    def composition(self, call: Call) -> Answer:
+        """Level 1 put together as the model: loss and gradients (backend-R6)."""
+        ops = self.backend.ops
+        params, batch, catalogue = call.arrays.values()
+        loss, saved = mind.loss(params, batch, catalogue, call.numbers["config"], ops)
+        return self.of_model(call, plain, loss, mind.backward(saved, ops=ops))
+
+    def loss(self, call: Call) -> Answer:
+        """Level 2: the loss of a batch and its gradient by every parameter."""
+        found = self.backend.loss_and_gradients(*call.arrays.values(), call.numbers["config"])
+        return self.of_model(call, self.numpy, *found)
+
+    def of_model(self, call: Call, numpy: Any, loss: Any, gradients: Any) -> Answer:
+        """Return the loss and the gradients of a batch by name."""
+        answer = {"loss": number(loss, call, numpy)}
+        shapes = flatten(call.arrays["params"])
+        for name, gradient in flatten_gradients(gradients).items():
+            answer[f"d_{name}"] = whole(gradient, shapes[name].shape, numpy)
+        answer["rows"] = np.asarray(gradients.items.rows)
+        return answer
+
+    def interests(self, call: Call) -> Answer:
+        """Level 2: the interests of users and which of them are active."""
+        params, histories, catalogue = call.arrays.values()
+        found, active = self.backend.interests(params, histories, catalogue, call.numbers["config"])
+        return {"interests": self.numpy(found), "active": self.numpy(active)}
+
+    def training(self, call: Call) -> Answer:
+        """Level 3: the losses of a few steps and the parameters after them."""
+        params, batches, catalogue = call.arrays.values()
+        config = call.numbers["config"]
+        state, losses = self.backend.init(params, config), []
+        for batch in batches:
+            rate = call.numbers["learning_rate"]
+            state, loss = self.backend.step(state, batch, catalogue, config, rate)
+            losses.append(number(loss, call, self.numpy))
+        after = flatten(self.backend.parameters(state))
+        return {"losses": np.array(losses), **{k: self.numpy(x) for k, x in after.items()}}
+
+    def numpy(self, x: Any) -> Any:
+        """Return an array of levels 2 and 3 as one of NumPy."""
+        return np.asarray(self.backend.to_numpy(x))
+
+
+def number(x: Any, call: Call, numpy: Any) -> Any:
+    """Return a loss as an array; one that is a number of Python has no type of its own."""
+    return np.asarray(x, call.dtype) if type(x) is float else numpy(x)
+
+
+def plain(x: Any) -> Any:
+    """Return x as an array, without a copy if it is one."""
+    return np.asarray(x)
+
+
+def named_gradients(call: Call, gradients: Any) -> Answer:
+    """Return the gradients of an operator under the names of its arguments."""
+    names = GRADIENTS[call.stem]
+    if len(names) == 1 and (hasattr(gradients, "rows") or not isinstance(gradients, tuple | list)):
+        gradients = (gradients,)
+    if len(gradients) != len(names):
+        raise TypeError(f"expected the gradients of {', '.join(names)}, got {len(gradients)}")
+    found: Answer = {}
+    for name, gradient in zip(names, gradients, strict=True):
+        like = call.arrays[name]
+        if gradient is None:  # backend-R14: an argument that plays no part
+            gradient = np.zeros_like(like)
+        found[f"d_{name}"] = whole(gradient, like.shape, plain)
+        if hasattr(gradient, "rows"):
+            found["rows"] = plain(gradient.rows)
+    return found
+
+
+def whole(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
+    """Return a gradient as an array of the whole shape, whether it came row-sparse or dense."""
+    if not hasattr(gradient, "rows"):
+        return numpy(gradient)
+    rows, values = np.asarray(gradient.rows), numpy(gradient.values)
+    table = np.zeros(shape, values.dtype)
+    np.add.at(table, rows, values)  # named twice, a row would show twice: embedding-R5
+    return table

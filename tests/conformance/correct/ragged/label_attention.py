@@ -1,0 +1,86 @@
+"""Spec: specs/label_attention.md. Active interests of one user; differences of powers by expm1."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.shapes import Array, Bools, Ints
+from tests.conformance.correct import checks
+from tests.conformance.correct.ragged.softmax import segment_weights
+
+
+class User(NamedTuple):
+    interests: Array  # (K', D) the active ones
+    chosen: Ints  # (K',) which they are
+    scores: Array  # (K',)
+    weights: Array  # (K',)
+
+
+def forward(interests: Array, target: Array, active: Bools, *, power: float) -> tuple[Array, Any]:
+    checks.label_attention(interests, target, active, power)
+    power = float(power)
+    out = np.zeros_like(target)
+    users = []
+    for b, query in enumerate(target):
+        chosen = np.flatnonzero(active[b])
+        mine = interests[b, chosen]
+        scores = np.dot(mine, query)  # 1
+        weights = attend(scores, power)
+        out[b] = np.dot(weights, mine)  # 4
+        users.append(User(mine, chosen, scores, weights))
+    return out, (users, target, interests.shape, power)
+
+
+def attend(scores: Array, power: float) -> Array:
+    """Return the weights (K',) of one user's scores (K',)."""
+    if power == 0:  # label_attention-R5
+        return np.full_like(scores, 1) / len(scores)
+    if not np.isfinite(scores).all():  # label_attention-R17
+        return np.full_like(scores, np.nan)
+    if power == np.inf:  # label_attention-R6
+        return np.eye(len(scores), dtype=scores.dtype)[np.argmax(scores)]
+    together = np.zeros(len(scores), np.int64)
+    return segment_weights(below_largest(scores, power), together, 1)
+
+
+def below_largest(scores: Array, power: float) -> Array:
+    """Return sign(s) |s|^p - sign(m) |m|^p for the largest score m.
+
+    Of one sign, with x the larger size and y the smaller, the powers lie x^p (1 - (y / x)^p) apart,
+    and 1 - (y / x)^p = -expm1(p log(y / x)). Of two signs they lie x^p + y^p apart.
+    """
+    top = np.max(scores)
+    size, most = np.abs(scores), abs(top)
+    larger, smaller = np.maximum(size, most), np.minimum(size, most)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        near = np.log1p(-(larger - smaller) / larger)
+        alike = larger**power * np.expm1(power * near)
+        opposed = -(larger**power) - smaller**power
+    gap = np.where(np.sign(scores) * np.sign(top) < 0, opposed, alike)
+    return np.where(scores == top, 0, gap).astype(scores.dtype)  # label_attention-R11
+
+
+def backward(d_out: Array, saved: Any) -> tuple[Array, Array]:
+    users, target, shape, power = saved
+    d_interests, d_target = np.zeros(shape, d_out.dtype), np.zeros_like(target)
+    for b, (mine, chosen, scores, weights) in enumerate(users):
+        d_interests[b, chosen] = np.outer(weights, d_out[b])  # 4
+        if power == 0 or power == np.inf:  # label_attention-R10
+            continue
+        jacobian = np.diag(weights) - np.outer(weights, weights)
+        d_powered = np.dot(jacobian, np.dot(mine, d_out[b]))  # 3
+        d_scores = through(d_powered, scores, power)  # 2
+        d_interests[b, chosen] += np.outer(d_scores, target[b])  # 1
+        d_target[b] = np.dot(d_scores, mine)
+    return d_interests, d_target
+
+
+def through(d_powered: Array, scores: Array, power: float) -> Array:
+    """Return d_powered p |s|^(p - 1), zero where the slope or the product is infinite."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        slope = power * np.abs(scores) ** (power - 1)
+        product = d_powered * slope
+    step = np.isinf(slope) | np.isinf(product)  # label_attention-R12, R13
+    return np.where(step & ~np.isnan(d_powered), 0, product).astype(scores.dtype)

@@ -1,0 +1,116 @@
+"""Spec: specs/routing.md. One user's real behaviours and active interests at a time.
+
+Each distinct behaviour of the batch is projected once, and the gradients of its repetitions are
+added up before they meet the matrix. Step 2 of backward is the product with the matrix
+P = diag(w) - w w', step 4 with the Jacobian of squash.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.shapes import Array, Bools, Ints
+from tests.conformance.correct import checks
+from tests.conformance.correct.ragged import squash, votes
+from tests.conformance.correct.ragged.softmax import segment_weights
+
+
+class User(NamedTuple):
+    places: tuple[Ints, Ints]  # the real behaviours (n, 1) and active interests (1, K')
+    votes: Array  # (n, D), or (n, K', D) where each pair has a matrix
+    rounds: list[tuple[Array, Any, Array]]  # weights (n, K'), Jacobians, capsules (K', D)
+
+
+class Saved(NamedTuple):
+    projected: Any
+    users: list[User]
+    couplings: Array
+    shape: tuple[int, ...]
+    gradient: str
+    axis: str
+
+
+def forward(
+    history: Array,
+    mask: Bools,
+    bilinear: Array,
+    init_logits: Array,
+    active: Bools,
+    *,
+    iterations: int,
+    gradient: str,
+    axis: str = "interests",
+    kind: str = "squash",
+) -> tuple[Array, Saved]:
+    arrays = (history, mask, bilinear, init_logits, active)
+    checks.routing(*arrays, iterations, gradient, axis, kind=kind)
+    out = np.zeros((*active.shape, history.shape[2]), history.dtype)
+    couplings = np.zeros_like(init_logits)
+    projected = votes.project(history, mask, bilinear, active)
+    users = []
+    for b, given in enumerate(projected.by_user):
+        places = np.ix_(np.flatnonzero(mask[b]), np.flatnonzero(active[b]))
+        rounds = route(given, init_logits[b][places], iterations, axis, kind)
+        couplings[b][places], _, out[b, places[1][0]] = rounds[-1]
+        users.append(User(places, given, rounds))
+    return out, Saved(projected, users, couplings, history.shape, gradient, axis)
+
+
+def route(given: Array, logits: Array, iterations: int, axis: str, kind: str) -> Any:
+    """Make the rounds of one user from the votes and the logits (n, K')."""
+    rounds: list[Any] = []
+    for _ in range(iterations):
+        if rounds:  # 5: the update of the round before
+            logits = logits + votes.agree(given, rounds[-1][2])
+        weights = coupled(logits, axis)
+        capsules, jacobians = squash.forward(votes.gather(weights, given), kind=kind)
+        rounds.append((weights, jacobians, capsules))
+    return rounds
+
+
+def coupled(logits: Array, axis: str) -> Array:
+    """Return the softmax of each behaviour over interests, or of each interest over behaviours."""
+    along = 1 if axis == "behaviours" else 0
+    slices = np.indices(logits.shape)[along].reshape(-1)
+    return segment_weights(logits.reshape(-1), slices, logits.shape[along]).reshape(logits.shape)
+
+
+def backward(d_capsules: Array, saved: Saved) -> tuple[Array, Array, Array]:
+    d_history = np.zeros(saved.shape, d_capsules.dtype)
+    d_logits = np.zeros_like(saved.couplings)
+    d_votes = []
+    for b, user in enumerate(saved.users):
+        mine = d_capsules[b, user.places[1][0]]
+        v, d_logits[b][user.places] = unroll(mine, user, saved.gradient, saved.axis)
+        d_votes.append(v)
+        places = user.places[0][:, 0]
+        d_history[b, places] = saved.projected.before(v, places, user.places[1][0])
+    return d_history, saved.projected.d_bilinear(d_votes), d_logits
+
+
+def unroll(u: Array, user: User, gradient: str, axis: str) -> tuple[Array, Array]:
+    """Return V, of the shape of the votes, and B (n, K') of one user."""
+    _, given, rounds = user
+    v, d_logits = np.zeros_like(given), np.zeros_like(rounds[-1][0])
+    later = False
+    for weights, jacobians, capsules in reversed(rounds):
+        if later:  # 5
+            v += votes.spread(d_logits, capsules, given)
+            u = votes.gather(d_logits, given)
+        z = squash.backward(u, jacobians)  # 4
+        v += votes.spread(weights, z, given)  # 3
+        if gradient == "last":  # routing-R12
+            break
+        d_logits += jacobian_product(weights, votes.agree(given, z), axis)  # 2
+        later = True
+    return v, d_logits
+
+
+def jacobian_product(weights: Array, d_weights: Array, axis: str) -> Array:
+    """Return P W slice by slice with P = diag(w) - w w'."""
+    w, g = (x.T if axis == "behaviours" else x for x in (weights, d_weights))
+    p = w[:, :, None] * np.eye(w.shape[1], dtype=w.dtype) - w[:, :, None] * w[:, None, :]
+    found = np.matmul(p, g[:, :, None])[:, :, 0]
+    return found.T if axis == "behaviours" else found

@@ -1,0 +1,83 @@
+"""Spec: specs/routing.md. Whole arrays; a vote for each pair, be it one matrix or many."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.shapes import Array, Bools
+from tests.conformance.correct import checks
+from tests.conformance.correct.reversed_order import softmax, squash
+from tests.conformance.correct.reversed_order.sums import contract
+
+
+class Saved(NamedTuple):
+    history: Array  # (B, L, D) zero in padded places
+    bilinear: Array
+    votes: Array  # (B, L, K, D)
+    rounds: list[tuple[Any, Any, Array]]  # of softmax, of squash, capsules
+    couplings: Array
+    gradient: str
+
+
+def forward(
+    history: Array,
+    mask: Bools,
+    bilinear: Array,
+    init_logits: Array,
+    active: Bools,
+    *,
+    iterations: int,
+    gradient: str,
+    axis: str = "interests",
+    kind: str = "squash",
+) -> tuple[Array, Saved]:
+    arrays = (history, mask, bilinear, init_logits, active)
+    checks.routing(*arrays, iterations, gradient, axis, kind=kind)
+    history = np.where(mask[:, :, None], history, 0).astype(history.dtype)
+    allowed = mask[:, :, None] & active[:, None, :]
+    votes = vote(history, bilinear, init_logits.shape[2])
+    logits, rounds = init_logits, []
+    for turn in range(iterations):
+        if turn:  # 5: the update of the round before
+            logits = contract("blkd,bkd->blk", votes, rounds[-1][2]) + logits
+        w, of_softmax = softmax.forward(logits, allowed, axis=1 if axis == "behaviours" else 2)
+        capsules, of_squash = squash.forward(contract("blk,blkd->bkd", w, votes), kind=kind)
+        rounds.append((of_softmax, of_squash, capsules))
+    return capsules, Saved(history, bilinear, votes, rounds, w, gradient)
+
+
+def vote(history: Array, bilinear: Array, interests: int) -> Array:
+    """Return S e, or S_lk e, for every place and interest (B, L, K, D)."""
+    if bilinear.ndim == 4:
+        return contract("lkde,ble->blkd", bilinear, history)
+    votes = contract("de,ble->bld", bilinear, history)
+    return np.repeat(votes[:, :, None], interests, axis=2)
+
+
+def backward(d_capsules: Array, saved: Saved) -> tuple[Array, Array, Array]:
+    history, bilinear, votes, rounds, couplings, gradient = saved
+    d_votes, d_logits = np.zeros_like(votes), np.zeros_like(couplings)
+    last = len(rounds) - 1
+    for turn in range(last, -1, -1):
+        of_softmax, of_squash, capsules = rounds[turn]
+        if turn < last:  # 5
+            d_votes = d_logits[..., None] * capsules[:, None] + d_votes
+            d_capsules = contract("blk,blkd->bkd", d_logits, votes)
+        d_sums = squash.backward(d_capsules, of_squash)  # 4
+        d_votes = of_softmax[0][..., None] * d_sums[:, None] + d_votes  # 3
+        if gradient == "last":  # routing-R12
+            break
+        d_weights = contract("blkd,bkd->blk", votes, d_sums)
+        d_logits = softmax.backward(d_weights, of_softmax) + d_logits  # 2
+    return *unvote(d_votes, history, bilinear), d_logits  # 1
+
+
+def unvote(d_votes: Array, history: Array, bilinear: Array) -> tuple[Array, Array]:
+    """Return the gradients by history and bilinear."""
+    if bilinear.ndim == 4:
+        d_history = contract("blkd,lkde->ble", d_votes, bilinear)
+        return d_history, contract("blkd,ble->lkde", d_votes, history)
+    d_history = contract("blkd,de->ble", d_votes, bilinear)
+    return d_history, contract("blkd,ble->de", d_votes, history)

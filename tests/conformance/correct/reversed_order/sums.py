@@ -1,0 +1,35 @@
+"""Sums from the last term to the first, each rounded to the type of its terms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mindref.shapes import Array
+
+
+def total(x: Array, axis: int, *, keepdims: bool = False) -> Array:
+    """Add up x along an axis, last term first; a sum of none is zero."""
+    if x.shape[axis] == 0:
+        return np.sum(x, axis=axis, keepdims=keepdims)
+    running = np.cumsum(np.flip(x, axis), axis=axis)
+    found = np.take(running, [-1], axis=axis)
+    return found if keepdims else np.squeeze(found, axis=axis)
+
+
+def contract(formula: str, a: Array, b: Array) -> Array:
+    """Return what `np.einsum` returns for two arrays, all products made before any is added."""
+    inputs, kept = formula.split("->")
+    summed = "".join(sorted(set(inputs) - set(kept) - {","}))
+    left, right = inputs.split(",")
+    terms = laid(a, left, kept + summed) * laid(b, right, kept + summed)
+    for _ in summed:
+        terms = total(terms, -1)
+    return terms
+
+
+def laid(x: Array, letters: str, order: str) -> Array:
+    """Return x with its axes in this order, and an axis of size one for each that it lacks."""
+    known = [letter for letter in order if letter in letters]
+    turned = x.transpose([letters.index(letter) for letter in known])
+    sizes = dict(zip(known, turned.shape, strict=True))
+    return turned.reshape([sizes.get(letter, 1) for letter in order])

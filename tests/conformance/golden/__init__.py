@@ -1,0 +1,1 @@
+"""Frozen answers: their files, and the checks that judge by them."""

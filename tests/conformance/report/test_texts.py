@@ -1,0 +1,104 @@
+"""Markdown, JUnit and the terminal: the same judgement for other readers."""
+
+from __future__ import annotations
+
+import io
+from xml.etree import ElementTree as xml
+
+from rich.console import Console
+
+from mindref.conformance.judging.result import Report
+from mindref.conformance.report import junit, markdown, terminal
+from tests.conformance.small import FORWARD, GRADIENT, LAW, REFUSAL, report, result
+
+SCRIPT = "a-rather-long-name-of-a-folder-for-scripts/softmax.with.a.rather.long.name.float64.py"
+
+
+def made(**changes: object) -> Report:
+    wrong = {"message": "out[0] is <nan>, expected 1\x00", "diagnosis": "late", "script": SCRIPT}
+    return report(
+        result(FORWARD, "failed", **wrong),
+        result(GRADIENT, "blocked", blocked_by="softmax-R1", message="m"),
+        result(LAW, seconds=0.5),
+        result(REFUSAL, "not_claimed", reason="level | train"),
+        **changes,
+    )
+
+
+def test_markdown_has_verdict_badge_failures_and_a_table() -> None:
+    text = markdown.text(made(problems=("a stale_line",), remarks=("it *works*",)))
+    lines = text.splitlines()
+    assert lines[0] == "# mine:Mine does not conform"
+    assert lines[2] == "**ops 1/2 · gradients 0/1**"
+    assert [line for line in lines if line.startswith("#")][1:] == [
+        "## Problems", "## Failures", "### softmax-R1", "## Not judged", "## Remarks", "## Pages",
+    ]  # fmt: skip
+    assert "- a stale\\_line" in lines
+    assert "- it \\*works\\*" in lines
+    assert "- 1 not claimed: level \\| train" in lines
+    assert f"python {SCRIPT}" in lines
+    assert "| softmax | 1 | 1 |  | 1 | 1 |  |  |" in lines
+
+
+def test_markdown_of_a_backend_that_conforms_has_no_failures() -> None:
+    text = markdown.text(report(result()))
+    assert text.startswith("# mine:Mine conforms\n")
+    assert "## Failures" not in text
+    assert "## Problems" not in text
+
+
+def test_junit_is_xml_whose_counts_are_those_of_the_judgement() -> None:
+    root = xml.fromstring(junit.text(made()))
+    assert root.attrib == {
+        "name": "mindref conform mine:Mine", "tests": "5", "failures": "1", "skipped": "2",
+    }  # fmt: skip
+    softmax, books = root
+    assert (softmax.get("name"), softmax.get("tests"), softmax.get("time")) == (
+        "softmax", "4", "0.500",
+    )  # fmt: skip
+    assert (books.get("failures"), len(softmax.findall("testcase"))) == ("0", 4)
+    (failure,) = root.iter("failure")
+    assert failure.get("type") == "softmax-R1"
+    assert failure.get("message") == "out[0] is <nan>, expected 1?"
+    assert f"python {SCRIPT}" in str(failure.text)
+    assert [skip.get("message") for skip in root.iter("skipped")] == [
+        "blocked by softmax-R1: m", "not claimed: level | train",
+    ]  # fmt: skip
+
+
+def test_junit_fails_for_books_that_are_not_in_order() -> None:
+    for wrong in ({"problems": ("stale",)}, {"planned": 2}):
+        root = xml.fromstring(junit.text(report(result(), **wrong)))
+        assert root.get("failures") == "1"
+        (failure,) = root.iter("failure")
+        assert failure.get("type") == "books"
+
+
+def test_junit_sums_pages_that_come_twice() -> None:
+    some = [result("softmax/a"), result("routing/a", rules=("routing-R1",)), result("softmax/b")]
+    root = xml.fromstring(junit.text(report(*some)))
+    assert [(s.get("name"), s.get("tests")) for s in root] == [
+        ("routing", "1"), ("softmax", "2"), ("books", "1"),
+    ]  # fmt: skip
+
+
+def shown(judgement: Report, width: int = 60) -> list[str]:
+    stream = io.StringIO()
+    terminal.show(judgement, Console(file=stream, width=width, color_system=None))
+    return stream.getvalue().splitlines()
+
+
+def test_a_terminal_shows_the_rule_the_numbers_and_a_command_in_one_piece() -> None:
+    lines = shown(made(problems=("a stale line",)))
+    assert "softmax" in lines
+    assert any(line.startswith("  softmax-R1 (must) ") for line in lines)
+    assert f"      python {SCRIPT}" in lines, "a command is never wrapped"
+    assert "problem: a stale line" in lines
+    assert lines[-1] == "mine:Mine does not conform"
+    assert max(len(line) for line in lines if "python" not in line and "table" not in line) <= 60
+
+
+def test_a_terminal_ends_with_the_sum_the_badge_and_the_verdict() -> None:
+    assert shown(report(result()))[-3:] == [
+        "planned 1 = 1 passed + 0 failed", "ops 1/1", "mine:Mine conforms",
+    ]  # fmt: skip
