@@ -145,8 +145,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         error = self.error_of(ufunc, value, inputs, operands)
         if error is None:
             return NotImplemented
-        origin = correlated.Product(*inputs) if ufunc is np.multiply else None
-        return self.like(value, error, origin)
+        return self.like(value, error, origin_of(ufunc, inputs, operands))
 
     def error_of(self, ufunc: Any, value: Any, inputs: Any, operands: list[Operand]) -> Numbers:
         """Return the error of a result, or None without a rule for it."""
@@ -156,6 +155,8 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         error = together(ufunc, value, inputs)
         if error is None and ufunc in RULES:
             error = RULES[ufunc](self.arithmetic, value, *operands)
+        if ufunc is np.add:
+            error = self.arithmetic.join(error, *sums.begun(self.arithmetic, inputs, operands))
         return error
 
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
@@ -163,6 +164,15 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         known = functions.FUNCTIONS.get(func)
         with np.errstate(all="ignore"):
             return NotImplemented if known is None else known(*args, **options)
+
+
+def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) -> Any:
+    """Return what a later operation needs to know of how a result was made."""
+    if ufunc is np.multiply:
+        return correlated.Product(*inputs)
+    if ufunc is np.matmul:
+        return sums.Contraction(np.shape(operands[0].value)[-1])
+    return None
 
 
 def together(ufunc: Any, value: Numbers, inputs: Sequence[Any]) -> Numbers | None:

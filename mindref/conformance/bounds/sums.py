@@ -12,13 +12,19 @@ would otherwise exceed the bound.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mindref.conformance.bounds.arithmetic import Arithmetic, Numbers, Operand
 
 Contract = Callable[[Any, Any], Any]
+
+
+class Contraction(NamedTuple):
+    """The origin of a product of matrices."""
+
+    count: int  # products that were added up for each element
 
 
 def contraction(
@@ -35,6 +41,19 @@ def contraction(
     if np.any(x.error) and np.any(y.error):
         errors.append(a.factor * contract(x.error, y.error))
     return a.rounded(value, a.join(*errors)) + vanished(a, value, x, y, contract)
+
+
+def begun(a: Arithmetic, inputs: Sequence[Any], operands: Sequence[Operand]) -> list[Numbers]:
+    """Return what it costs to begin a sum of products with the number that is added to it.
+
+    A bias as one more row of the weight, or products added to a logit one by one: the number takes
+    part in as many roundings as there are products.
+    """
+    return [
+        a.terms(x.origin.count) * np.abs(other.value)
+        for x, other in zip(inputs, reversed(operands), strict=True)
+        if isinstance(getattr(x, "origin", None), Contraction)
+    ]
 
 
 def vanished(a: Arithmetic, value: Numbers, x: Operand, y: Operand, contract: Contract) -> Numbers:

@@ -14,8 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.conformance.bounds import Bounded, Precision, correlated, elementwise, functions, sums
-from mindref.conformance.bounds.arithmetic import Arithmetic
+from mindref.conformance.bounds import (
+    Bounded,
+    Precision,
+    correlated,
+    elementwise,
+    functions,
+    run,
+    sums,
+    value_and_error,
+)
+from mindref.conformance.bounds.arithmetic import FACTOR, Arithmetic
 from mindref.conformance.tolerances import STANDARD_ERRORS
 from mindref.ops import softmax
 
@@ -257,3 +266,21 @@ def test_a_share_that_forgets_the_others_is_noticed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(correlated, "others", lambda a, x, axis: 0.0)
     bound, happens = softmax_error("worst")
     assert (happens > bound * SLACK + 2.0**-48).any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize("mode", FACTOR)
+def test_a_sum_of_products_may_begin_with_the_number_that_is_added_to_it(mode: str) -> None:
+    """A bias far larger than the products takes part in the rounding of each of them."""
+    rng, count = np.random.default_rng(0), 8
+    x, weight, bias = (
+        y.astype(np.float32)
+        for y in (rng.random((64, count)), rng.random((count, 1)), 64 + rng.random(1))
+    )
+    begun = np.broadcast_to(bias, (64, 1))
+    for i in range(count):
+        begun = begun + x[:, i : i + 1] * weight[i]
+    out = run(lambda wrap: wrap(x) @ wrap(weight) + wrap(bias), Precision.of("float32"), mode)
+    value, error = value_and_error(out)
+    used = np.abs(begun - value) / (FACTOR[mode] * error)
+    assert used.max() <= 1
+    assert used.max() > 0.2  # without a part for the bias it would be beyond
