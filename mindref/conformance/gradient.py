@@ -49,11 +49,16 @@ def check(
     def central(h: float) -> float:
         return (along(h) - along(-h)) / (2 * h)
 
-    numeric = romberg(central(step), central(step / 2), central(step / 4))
     parts = [float(np.sum(d * v)) for d, v in zip(gradients, directions, strict=True)]
     analytic = sum(parts)
-    scale = max(abs(numeric), sum(abs(part) for part in parts), 1e-4)
-    error = abs(numeric - analytic) / scale
+    # where a function bends sharply the first step is too long: at a quarter of it the error of a
+    # right gradient has all but vanished, and that of a wrong one is what it was
+    for h in (step, step / 4):
+        numeric = romberg(central(h), central(h / 2), central(h / 4))
+        scale = max(abs(numeric), sum(abs(part) for part in parts), 1e-4)
+        error = abs(numeric - analytic) / scale
+        if error <= tolerance:
+            break
     assert error <= tolerance, (  # numerics-R11
         f"gradient {analytic!r} against central difference {numeric!r}: relative error {error:.2e}"
         f" above {tolerance:.0e}; parts by input {parts}"

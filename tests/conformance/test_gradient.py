@@ -132,3 +132,13 @@ def test_the_worked_example_holds() -> None:
     np.testing.assert_allclose(central, example["central"], rtol=0, atol=atol)
     found = gradient.romberg(*central)
     np.testing.assert_allclose(found, example["extrapolated"], rtol=0, atol=atol)
+
+
+@pytest.mark.rules("numerics-R11")
+def test_a_function_that_bends_sharply_is_differenced_with_a_shorter_step() -> None:
+    """The first difference of this one is off by 7e-6, whoever differentiates."""
+    rng, x = np.random.default_rng(0), np.array([0.005])
+    slope = 120 / np.cosh(120 * x) ** 2
+    gradient.check(lambda y: np.tanh(120 * y), lambda d: [d * slope], [x], rng)
+    with pytest.raises(AssertionError, match="relative error"):
+        gradient.check(lambda y: np.tanh(120 * y), lambda d: [1.00001 * d * slope], [x], rng)
