@@ -1,0 +1,1 @@
+"""Public code judged: adapters for two packages, and public bugs as backends."""

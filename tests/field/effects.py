@@ -1,0 +1,60 @@
+"""What breaking a rule does to a model that is built of such an operator."""
+
+from __future__ import annotations
+
+NEVER_NOTICED = "a wrong call is answered instead of refused: the mistake shows in the metrics only"
+PADS_SPEAK = "what stands in padding, and how much of it there is, changes a user's interests"
+SPREADS = "one NaN or infinity shows nowhere, or in places that have nothing to do with it"
+
+EFFECTS = {
+    "notation-R1": NEVER_NOTICED,
+    "notation-R2": NEVER_NOTICED,
+    "numerics-R1": NEVER_NOTICED,
+    "numerics-R3": NEVER_NOTICED,
+    "numerics-R4": "a NaN in padding or in an inactive interest spoils the user",
+    "numerics-R5": SPREADS,
+    "numerics-R6": "results are not those of the model that was specified, in any type",
+    "numerics-R10": "training stops at a NaN for inputs that nothing is wrong with",
+    "numerics-R13": SPREADS,
+    "backend-R12": "not seen: the operator does not answer the question",
+    "routing-R1": "votes are not those of one linear map, and no other code can take over S",
+    "routing-R2": "interests do not compete for a behaviour: all of them may read it, or none",
+    "routing-R3": "a behaviour repeated, or a longer history, does not weigh more as it should",
+    "routing-R4": "rounds after the first are those of another algorithm",
+    "routing-R5": "the capsules are not those of r rounds; a tuned setting may have no effect",
+    "routing-R6": PADS_SPEAK,
+    "routing-R7": "interests that a user does not have take weight from those that he has",
+    "routing-R8": "agreement does not add up, so interests do not part as the rounds go on",
+    "routing-R9": "with behaviours that compete, interests shrink as padding grows",
+    "routing-R11": "what is trained is not the loss that is written down",
+    "routing-R12": "what is trained is not the last round",
+    "routing-R13": "a user without behaviours stops the batch, or gets a vector by chance",
+    "routing-R19": "what a user is shown depends on who was served before",
+    "routing-R20": "what a user is shown depends on who else is in the batch",
+    "routing-R21": "the order of a history matters, though the model has none",
+    "routing-R22": "interests differ by their number",
+    "routing-R23": "a user with one interest is not the sum of his behaviours",
+    "routing-R24": "interests part by their number, not by what was read",
+    "routing-R28": "inactive interests train the items",
+    "routing-R29": NEVER_NOTICED,
+    "routing-R30": NEVER_NOTICED,
+    "routing-R31": NEVER_NOTICED,
+    "label_attention-R1": "interests are weighed by another score than the one that ranks items",
+    "label_attention-R2": "an interest that fits worse is read more, with an even power",
+    "label_attention-R3": "weights of a user do not sum to one",
+    "label_attention-R4": "inactive interests change the user's vector or receive gradient",
+    "label_attention-R5": "no mean over interests: the softest setting cannot be had",
+    "label_attention-R6": "the hard readout takes another interest than the best",
+    "label_attention-R7": "the user's vector is no mean of his interests",
+    "label_attention-R8": "the gradient of an interest is NaN or lacks a part",
+    "label_attention-R9": "the target is not trained as the query",
+    "label_attention-R10": "items are trained through a readout that does not move",
+    "label_attention-R11": "large powers overflow: the first interest wins, or NaN",
+    "label_attention-R12": "an interest at right angles to the target makes the batch NaN",
+    "label_attention-R13": "a steep power makes the gradients of the batch infinite",
+    "label_attention-R14": NEVER_NOTICED,
+    "label_attention-R15": NEVER_NOTICED,
+    "label_attention-R16": NEVER_NOTICED,
+    "label_attention-R17": SPREADS,
+}
+"""Rule -> one sentence, for every rule that a package on the page fails."""
