@@ -12,7 +12,7 @@ from importlib import metadata
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
-from mindref.errors import BackendError, say
+from mindref.errors import STRANGE, BackendError, say
 
 GROUP = "mindref.backends"
 OPERATORS = (  # backend-R8
@@ -131,7 +131,7 @@ def imported(name: str, make: Any) -> Any:
     """Call `make`; whatever a stranger's code raises becomes one BackendError (backend-R5)."""
     try:
         return make()
-    except Exception as error:
+    except STRANGE as error:
         reason = f"{type(error).__name__}: {error}"
         todo = "install what it needs, or choose another backend"
         raise BackendError(say(f"backend {name}", "an importable backend", reason, todo)) from error

@@ -12,6 +12,9 @@ Every message follows one grammar: *where*: *what was expected*, *what came*; *w
 
 from __future__ import annotations
 
+STRANGE = (Exception, SystemExit)
+"""What a stranger's code may raise: leaving the program is no answer either."""
+
 
 class MindrefError(Exception):
     """The root of every error that a user can cause and mend."""

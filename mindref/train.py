@@ -20,7 +20,7 @@ from mindref.data.log import Ints, Ragged
 from mindref.data.negatives import Sampler, make_sampler
 from mindref.data.samples import Cuts, item_counts
 from mindref.data.streams import stream
-from mindref.errors import BackendError, MindrefError, say
+from mindref.errors import STRANGE, BackendError, MindrefError, say
 from mindref.models import mind
 from mindref.models.logits import drawn, keyed_table, of_history
 from mindref.models.parameters import (
@@ -146,7 +146,7 @@ def answering(backend: Backend, where: str) -> Iterator[None]:
             yield
     except (MindrefError, MemoryError):
         raise
-    except Exception as error:
+    except STRANGE as error:
         if backend.name == "numpy":  # our own fault, to be reported as one
             raise
         got, todo = f"{type(error).__name__}: {error}", "choose another --backend"

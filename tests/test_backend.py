@@ -75,6 +75,11 @@ automatic = Automatic()
 half = SimpleNamespace(name="half", ops=mindref.ops)
 
 
+class Leaving(NumpyBackend):
+    def __init__(self) -> None:
+        raise SystemExit(0)
+
+
 class Unmakeable(NumpyBackend):
     def __init__(self) -> None:
         raise RuntimeError("no such device")
@@ -111,6 +116,7 @@ def test_an_unknown_name_is_refused_with_the_installed_ones() -> None:
         ("no_such_module:thing", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("tests.test_backend:missing", "AttributeError"),
         ("tests.test_backend:Unmakeable", "RuntimeError: no such device"),
+        ("tests.test_backend:Leaving", "SystemExit: 0"),
     ],
 )
 def test_what_a_stranger_raises_becomes_one_error(name: str, cause: str) -> None:

@@ -14,7 +14,7 @@ from mindref.cli.settings import json_option
 def command(as_json: bool) -> None:
     """List the installed backends: what they claim, or why they cannot be used."""
     from mindref.backend import available, load
-    from mindref.errors import BackendError
+    from mindref.errors import STRANGE, BackendError
 
     rows = []
     for name in sorted(available()):
@@ -23,7 +23,7 @@ def command(as_json: bool) -> None:
             rows.append({"name": name, "usable": True, **claims})
         except BackendError as error:
             rows.append({"name": name, "usable": False, "reason": str(error)})
-        except Exception as error:  # a stranger's code may raise anything
+        except STRANGE as error:  # a stranger's code may raise anything
             reason = f"{type(error).__name__}: {error}"
             rows.append({"name": name, "usable": False, "reason": reason})
     if as_json:

@@ -22,6 +22,7 @@ from mindref.conformance.judging.reference import Expected
 from mindref.conformance.strategies import generators, normal, sizes
 from mindref.conformance.trainings import trainings
 from mindref.conformance.worlds import losses
+from mindref.errors import STRANGE
 from mindref.models import mind
 from mindref.models.parameters import flatten
 from mindref.ops import label_attention, sampled_softmax
@@ -40,7 +41,7 @@ NOT_OBSERVED = {
 }
 """Rules of the page that no check here shows, and why."""
 
-STRANGE = (np.nan, np.inf, -np.inf, -0.0, 1e-40, 65504.0)
+NUMBERS = (np.nan, np.inf, -np.inf, -0.0, 1e-40, 65504.0)
 """Numbers that a conversion by way of another type does not survive."""
 
 
@@ -49,7 +50,7 @@ def arrays(draw: st.DrawFn) -> Call:
     """Draw an array of floats, some of them strange: whole, turned, a part, empty, one number."""
     rng, shape = draw(generators()), draw(sizes(3))
     x = np.array(normal(rng, *shape))
-    x.reshape(-1)[: len(STRANGE)] = STRANGE[: x.size]
+    x.reshape(-1)[: len(NUMBERS)] = NUMBERS[: x.size]
     parts = (x, x.T, x[::2], x[:0], x[0, 0, 0].reshape(()), x[:, ::-1])
     return Call("conversion", {"x": draw(st.sampled_from(parts))}, {})
 
@@ -113,7 +114,7 @@ def attempt(judge: Judge, backend: Any, x: Array) -> Any:
     """Return an array after both conversions; what they raise is a failure of the check."""
     try:
         return backend.to_numpy(backend.from_numpy(x))
-    except Exception as error:
+    except STRANGE as error:
         raise Broken(f"raised {type(error).__name__}: {error}", judge.evidence()) from error
 
 

@@ -236,8 +236,9 @@ def shares_sum_to_one(judge: Judge, got: Got, axis: int) -> None:
     allowed = judge.expected(got.call)["couplings"].allowed.sum(axis=axis)
     there = (arrays["mask"][:, :, None] & arrays["active"][:, None, :]).any(axis=axis)
     sums = got["couplings"].astype(np.float64).sum(axis=axis)
+    want = Expected(there.astype(float), allowed)
     judge.close(
-        "couplings, summed,", sums, Expected(there.astype(float), allowed), lambda: 2 * allowed
+        "couplings, summed,", sums, want, lambda: judge.worst(got.call, "couplings").sum(axis=axis)
     )
 
 

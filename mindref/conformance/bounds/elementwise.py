@@ -89,7 +89,7 @@ def logaddexp(a: Arithmetic, value: Numbers, x: Operand, y: Operand) -> Numbers:
     """log(e^x + e^y): each argument counts by its share of the sum."""
     of_x, of_y = np.exp(x.value - value), np.exp(y.value - value)
     grown = [
-        np.minimum(part * np.exp(np.minimum(a.factor * z.error, 1)), 1) * z.error
+        np.minimum(part * np.exp(np.minimum(a.factor * z.error, 700)), 1) * z.error
         for part, z in ((of_x, x), (of_y, y))
     ]
     return a.rounded(value, a.join(*grown), "logaddexp")
@@ -97,7 +97,8 @@ def logaddexp(a: Arithmetic, value: Numbers, x: Operand, y: Operand) -> Numbers:
 
 def extreme(a: Arithmetic, value: Numbers, x: Operand, y: Operand) -> Numbers:
     """The larger or the smaller of two: the other one counts by how far it may reach beyond."""
-    return np.maximum(reach(value, x.value, x.error), reach(value, y.value, y.error))
+    far = [reach(value, z.value, a.factor * z.error) for z in (x, y)]
+    return np.maximum(*far) / a.factor
 
 
 def reach(best: Numbers, value: Numbers, error: Numbers) -> Numbers:

@@ -24,7 +24,7 @@ Contract = Callable[[Any, Any], Any]
 class Contraction(NamedTuple):
     """The origin of a product of matrices."""
 
-    count: int  # products that were added up for each element
+    products: int  # how many were added up for each element
 
 
 def contraction(
@@ -50,7 +50,7 @@ def begun(a: Arithmetic, inputs: Sequence[Any], operands: Sequence[Operand]) -> 
     part in as many roundings as there are products.
     """
     return [
-        a.terms(x.origin.count) * np.abs(other.value)
+        a.terms(x.origin.products) * np.abs(other.value)
         for x, other in zip(inputs, reversed(operands), strict=True)
         if isinstance(getattr(x, "origin", None), Contraction)
     ]

@@ -61,8 +61,9 @@ class Call(NamedTuple):
 
     def to(self, dtype: npt.DTypeLike) -> Call:
         """Return the question with its float arrays in another type."""
-        arrays = mapped(lambda x: x.astype(dtype), self.arrays)
-        cotangent = mapped(lambda x: x.astype(dtype), self.cotangent)
+        with np.errstate(over="ignore"):  # what a narrow type cannot hold is infinite there
+            arrays = mapped(lambda x: x.astype(dtype), self.arrays)
+            cotangent = mapped(lambda x: x.astype(dtype), self.cotangent)
         return Call(self.stem, arrays, in_dtype(self.numbers, dtype), cotangent)
 
     def forward_only(self) -> Call:
@@ -88,10 +89,11 @@ def mapped(change: Callable[[Anything], Any], x: Any) -> Any:
 
 
 def in_dtype(numbers: dict[str, Any], dtype: npt.DTypeLike) -> dict[str, Any]:
-    """Return the numbers of a call; a configuration among them names its type as well."""
-    if "config" not in numbers:
+    """Return the numbers of a call; a configuration among them names its type, if it knows it."""
+    name = np.dtype(dtype).name
+    if "config" not in numbers or name not in ("float32", "float64"):
         return numbers
-    config = dataclasses.replace(numbers["config"], dtype=np.dtype(dtype).name)
+    config = dataclasses.replace(numbers["config"], dtype=name)
     return {**numbers, "config": config}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.conformance.bounds import Precision
-from mindref.errors import BackendError, ConfigError, say
+from mindref.errors import STRANGE, BackendError, ConfigError, say
 
 LEVELS = {
     "ops": (),
@@ -34,7 +34,7 @@ def claims_of(backend: Any, name: str) -> Capabilities:
     where = f"backend {name}: capabilities()"
     try:
         claims = backend.capabilities()
-    except Exception as error:  # a stranger's code may raise anything
+    except STRANGE as error:  # a stranger's code may raise anything
         got = f"{type(error).__name__}: {error}"
         raise BackendError(say(where, "mindref.backend.Capabilities", got)) from error
     if not isinstance(claims, Capabilities):
@@ -93,7 +93,7 @@ def unhonoured(backend: Any, claims: Capabilities) -> Iterator[str]:
     """Yield each claim with nothing behind it (backend-R13)."""
     try:
         ops = backend.ops
-    except Exception as error:  # a stranger's code may raise anything
+    except STRANGE as error:  # a stranger's code may raise anything
         yield f"ops cannot be read: {type(error).__name__}: {error}"
         return
     wanted = ("forward", "backward") if claims.gradients == "derived" else ("forward",)

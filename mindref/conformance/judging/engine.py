@@ -17,12 +17,14 @@ from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis import strategies as st
 
 from mindref.conformance.bounds import Precision
+from mindref.conformance.judging import drawing
 from mindref.conformance.judging.call import Call, leaves
 from mindref.conformance.judging.check import Check
 from mindref.conformance.judging.failure import Adrift, Beside, Broken
 from mindref.conformance.judging.judge import Judge
 from mindref.conformance.judging.result import Result
 from mindref.conformance.judging.subject import Subject
+from mindref.errors import STRANGE
 
 EFFECTIVE = 0.5
 """The least share of the examples in which something must have been compared."""
@@ -120,7 +122,7 @@ def tried(trial: Trial, call: Call, tally: Tally) -> Broken | None:
         if not failure.evidence.calls:  # about the backend as a whole: nobody was asked
             failure.evidence = failure.evidence._replace(calls=(call.to(precision.input),))
         return tally.fail(failure)
-    except Exception as error:  # parts that are missing or of a shape that cannot be compared
+    except STRANGE as error:  # parts that are missing or of a shape that cannot be compared
         what = f"the answer cannot be read: {type(error).__name__}: {error}"
         return tally.fail(Broken(what, judge.evidence()))
     tally.add(judge)
@@ -184,8 +186,8 @@ def run(
         verbosity=Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
     )
-    # conformance-R7
-    hypothesis.seed(seed)(settings(hypothesis.given(strategy)(given)))()
+    with drawing.plainly():  # conformance-R7
+        hypothesis.seed(seed)(settings(hypothesis.given(strategy)(given)))()
 
 
 def sample(check: Check, dtype: str) -> Call:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import mindref
+import mindref.backend
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.subject import Subject
+from mindref.errors import STRANGE
 
 PACKAGE = Path(mindref.__file__).parent
 OPERATORS = {
     str(PACKAGE / "ops" / f"{stem}.py"): ("forward", "backward")
-    for stem in (
-        "embedding",
-        "softmax",
-        "squash",
-        "routing",
-        "relu_layer",
-        "label_attention",
-        "sampled_softmax",
-    )
+    for stem in mindref.backend.OPERATORS
 }
 COMPOSITION = {
     str(PACKAGE / "models" / "mind.py"): ("loss", "backward", "interests"),
@@ -32,7 +27,10 @@ COMPOSITION = {
 
 
 def reference_answered(subject: Subject, call: Call) -> bool:
-    """Ask once, and return whether arithmetic of the reference ran in this thread meanwhile."""
+    """Ask once, and return whether arithmetic of the reference ran meanwhile.
+
+    Seen in this thread and in those that the call starts; threads that ran before are not seen.
+    """
     seen = False
     known = OPERATORS if call.stem == "composition" else OPERATORS | COMPOSITION
 
@@ -42,12 +40,14 @@ def reference_answered(subject: Subject, call: Call) -> bool:
             names = known.get(frame.f_code.co_filename, ())
             seen = seen or frame.f_code.co_name in names
 
-    before = sys.getprofile()
+    before, before_threads = sys.getprofile(), threading.getprofile()
     sys.setprofile(notice)
+    threading.setprofile(notice)
     try:
         subject.answer(call)
-    except Exception:
+    except STRANGE:
         return seen
     finally:
         sys.setprofile(before)
+        threading.setprofile(before_threads)
     return seen

@@ -69,7 +69,9 @@ def told(failure: Failure) -> list[str]:
     result = failure.result
     lines = [f"{result.check} [{', '.join(failure.precisions)}]: {result.text}", result.message]
     if result.diagnosis:
-        lines.append("the same mistake as above" if failure.again else result.diagnosis)
+        known = result.diagnosis.startswith("your ")
+        again = "the same mistake as above" if known else "no match either"
+        lines.append(again if failure.again else result.diagnosis)
     if result.script:
         lines.append(f"{COMMAND}{shlex.quote(result.script)}")
     return lines

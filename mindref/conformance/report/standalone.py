@@ -28,7 +28,7 @@ def load(name: str) -> Any:
         else:
             made = list(metadata.entry_points(group="mindref.backends", name=name))[-1].load()
         return made() if isinstance(made, type) else made
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = "run this where it can be imported" if attribute else "is it installed here?"
         text = f"no backend {name}: {type(error).__name__}: {error}; {where}"
         print(text, file=sys.stderr)
@@ -283,7 +283,7 @@ def once(backend: Any, calls: list[dict[str, Any]], wrong: dict[str, Any]) -> st
             if call["stem"] in ("contract", "conversion"):
                 return fact(backend, call)
             answers.append(ask(backend, call))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if number == len(calls) - 1:
                 refused = wrong["kind"] == "answered" and not isinstance(error, NotImplementedError)
                 raised = f"raised {type(error).__name__}: {error}"

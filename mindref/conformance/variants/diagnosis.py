@@ -24,6 +24,7 @@ from mindref.conformance.judging.reference import Expected, expected
 from mindref.conformance.judging.result import Result
 from mindref.conformance.judging.subject import OfBackend, Subject
 from mindref.conformance.variants.loader import Variant, backend_of, catalogue
+from mindref.errors import STRANGE
 
 NAMED = 0.99
 """The least share of the residual that a mistake must explain before it is named."""
@@ -168,7 +169,7 @@ def asked(subject: Subject, call: Call) -> Answer:
     try:
         with np.errstate(all="ignore"):
             return {name: np.array(x) for name, x in subject.answer(own(call)).items()}
-    except Exception:
+    except STRANGE:
         return {}
 
 
@@ -200,11 +201,16 @@ def explained(mine: Parts, theirs: Parts) -> float:
 
 
 def alike(x: Anything, y: Anything) -> float:
-    """Return 1 - |x - y|^2 / max(|x|^2, |y|^2), at least 0; infinite entries count as one."""
+    """Return 1 - |x - y|^2 / max(|x|^2, |y|^2), at least 0.
+
+    Infinite entries must be infinite in both; both they and the finite ones must be explained.
+    """
     if x.shape != y.shape:
         return 0.0
     infinite = np.isinf(x) | np.isinf(y)
-    if infinite.any():
-        return float(np.mean(np.isinf(x[infinite]) == np.isinf(y[infinite])))
+    met = float(np.mean(x[infinite] == y[infinite])) if infinite.any() else 1.0
+    x, y = x[~infinite], y[~infinite]
     size = max(float(np.sum(x * x)), float(np.sum(y * y)))
-    return max(0.0, 1 - float(np.sum((x - y) ** 2)) / size) if size else 0.0
+    if not size:
+        return met if infinite.any() else 0.0
+    return min(met, max(0.0, 1 - float(np.sum((x - y) ** 2)) / size))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import mindref
 from mindref.conformance.bounds import Precision
 from mindref.conformance.judging import compare
 from mindref.conformance.judging.call import Call
@@ -207,3 +212,42 @@ def test_a_law_that_breaks_later_is_told_before_an_answer_that_is_wrong_at_once(
     result = run_check(law(), subject(drifts), DOUBLE, EFFORT)
     assert result.status == "failed"
     assert result.blocked_by == ""
+
+
+DRAW = """
+import hashlib
+{load}
+from mindref.conformance.judging.check import all_checks
+from mindref.conformance.judging.engine import drawn
+found = hashlib.sha256()
+for check in [c for c in all_checks() if c.stem in ("routing", "label_attention")]:
+    for call in drawn(check, 30):
+        found.update(repr(call).encode())
+print(found.hexdigest())
+"""
+
+
+@pytest.mark.rules("conformance-R7")
+def test_what_is_drawn_does_not_depend_on_what_else_is_loaded(tmp_path: Path) -> None:
+    """Hypothesis would take constants out of a module in the current folder."""
+    constants = "\n".join(f"x{i} = {i}; y{i} = {i / 7}" for i in range(1, 500))
+    (tmp_path / "local.py").write_text(constants, encoding="utf-8")
+    own = {**os.environ, "PYTHONPATH": str(Path(mindref.__file__).parents[1])}
+    drawn_with = [
+        subprocess.run(
+            [sys.executable, "-c", DRAW.format(load=load)],
+            cwd=tmp_path, env=own, capture_output=True, text=True, check=True,
+        ).stdout
+        for load in ("", "import local")
+    ]  # fmt: skip
+    assert drawn_with[0] == drawn_with[1] != ""
+
+
+@pytest.mark.rules("conformance-R13")
+def test_a_backend_that_leaves_the_program_fails_and_the_judge_goes_on() -> None:
+    def leaves(x: Any, kind: str) -> Any:
+        raise SystemExit(0)
+
+    result = run_check(made(), subject(leaves), DOUBLE, EFFORT)
+    assert result.status == "failed"
+    assert result.message == "raised SystemExit: 0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,33 @@ def test_a_backend_that_falls_back_to_the_reference_fails(monkeypatch: pytest.Mo
     found = judged(monkeypatch, Squash(borrowed, dtypes=DOUBLE), made(), law())
     assert [r.status for r in found] == ["failed", "passed"]
     assert "falls back" in found[0].message
+
+
+@pytest.mark.rules("conformance-R8")
+def test_the_reference_in_another_thread_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def elsewhere(x: Any, kind: str) -> Any:
+        found: list[Any] = []
+        thread = threading.Thread(
+            target=lambda: found.append(mindref.ops.squash.forward(x, kind=kind)[0])
+        )
+        thread.start()
+        thread.join()
+        return found[0]
+
+    found = judged(monkeypatch, Squash(elsewhere, dtypes=DOUBLE), made())
+    assert [r.status for r in found] == ["failed"]
+    assert "falls back" in found[0].message
+
+
+@pytest.mark.rules("conformance-R8")
+def test_who_only_bears_the_name_of_the_reference_is_not_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Fake(NumpyBackend):
+        pass
+
+    found = judged(monkeypatch, Fake(), made())
+    assert [r.status for r in found] == ["failed"] * 2
 
 
 @pytest.mark.rules("conformance-R8")

@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.backend import Capabilities, NumpyBackend
+from mindref.backend import OPERATORS, Capabilities, NumpyBackend
 from mindref.conformance.bounds import Precision
-from mindref.conformance.judging.call import Call
+from mindref.conformance.judging import plan
+from mindref.conformance.judging.call import Call, mapped
 from mindref.conformance.judging.check import all_checks
 from mindref.conformance.judging.engine import Effort, run_check
+from mindref.conformance.judging.plan import Settings
 from mindref.conformance.judging.result import Result
 from mindref.conformance.judging.subject import OfBackend
 from mindref.conformance.variants.loader import backend_of, catalogue
 from mindref.ops import squash
 from mindref.shapes import Array
 
+NARROW = Precision.of(("float16", "float32"))
 X = np.array([[3.0, 4.0], [0.5, 0.0]])
 D_OUT = np.array([[1.0, -2.0], [0.25, 3.0]])
 ASKED = Call("squash", {"x": X}, {"kind": "squash"}, D_OUT)
@@ -111,3 +114,49 @@ def test_operators_are_composed_by_the_reference() -> None:
     assert judged(name, backend_of(None, levels=("ops",))).status == "passed"
     wrong = next(v for v in catalogue() if v.name == "relu-layer-without-bias")
     assert judged(name, backend_of(wrong, levels=("ops",))).status == "failed"
+
+
+class Half:
+    """The operators of the reference in float32, their results rounded to float16."""
+
+    name = "half"
+
+    def __init__(self) -> None:
+        made = backend_of(None).ops
+        self.ops = SimpleNamespace(**{stem: rounding(getattr(made, stem)) for stem in OPERATORS})
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(OPERATORS, dtypes=(("float16", "float32"),))
+
+
+def rounding(module: Any) -> SimpleNamespace:
+    def forward(*arrays: Any, **numbers: Any) -> Any:
+        out, saved = module.forward(*mapped(wide, arrays), **numbers)
+        shown = {"couplings": narrow(saved.couplings)} if hasattr(saved, "couplings") else {}
+        return narrow(out), SimpleNamespace(own=saved, **shown)
+
+    def backward(d_out: Any, saved: Any) -> Any:
+        found = module.backward(wide(np.asarray(d_out)), saved.own)
+        return mapped(narrow, found)
+
+    return SimpleNamespace(forward=forward, backward=backward)
+
+
+def wide(x: Any) -> Any:
+    return x.astype(np.float32)
+
+
+def narrow(x: Any) -> Any:
+    return np.asarray(x).astype(np.float16)
+
+
+@pytest.mark.rules("conformance-R12")
+@pytest.mark.parametrize("stem", [*OPERATORS, "composition"])
+def test_a_right_narrow_backend_passes_what_it_is_asked(stem: str) -> None:
+    settings, subject, precision = Settings("smoke"), OfBackend(Half()), NARROW
+    checks = [c for c in plan.planned(all_checks(), precision) if c.stem == stem]
+    assert checks
+    results = [plan.judged(check, subject, precision, settings) for check in checks]
+    assert {r.status for r in results} <= {"passed", "not_claimed"}, [
+        (r.check, r.status, r.message) for r in results if r.status != "passed"
+    ]

@@ -15,7 +15,7 @@ from mindref.conformance.judging.engine import Effort, run_check
 from mindref.conformance.judging.result import Result
 from mindref.conformance.judging.subject import OfBackend
 from mindref.conformance.variants import loader
-from mindref.conformance.variants.diagnosis import diagnose
+from mindref.conformance.variants.diagnosis import alike, diagnose
 from mindref.conformance.variants.loader import Edit, Variant, backend_of, build, catalogue
 from tests import pages
 
@@ -162,3 +162,20 @@ def routed() -> Call:
         "active": np.ones((2, 5), bool),
     }
     return Call("routing", arrays, {"iterations": 3, "gradient": "last"})
+
+
+@pytest.mark.rules("conformance-R16")
+@pytest.mark.parametrize(
+    ("mine", "theirs", "share"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], 1.0),
+        ([np.inf, 5.0, -3.0], [np.inf, 0.0, 0.0], 0.0),  # the finite ones are not explained
+        ([np.inf, 5.0], [-np.inf, 5.0], 0.0),
+        ([np.inf, 0.0], [np.inf, 0.0], 1.0),
+        ([0.0, 0.0], [0.0, 0.0], 0.0),
+    ],
+)
+def test_finite_and_infinite_residuals_must_both_be_explained(
+    mine: list[float], theirs: list[float], share: float
+) -> None:
+    assert alike(np.array(mine), np.array(theirs)) == share
