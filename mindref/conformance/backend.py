@@ -13,6 +13,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from mindref import optimiser
+from mindref.conformance.draws.trainings import trainings
+from mindref.conformance.draws.worlds import losses
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.claims import unhonoured
@@ -20,8 +22,6 @@ from mindref.conformance.judging.failure import Broken
 from mindref.conformance.judging.judge import Got, Judge
 from mindref.conformance.judging.reference import Expected
 from mindref.conformance.strategies import generators, normal, sizes
-from mindref.conformance.trainings import trainings
-from mindref.conformance.worlds import losses
 from mindref.errors import STRANGE
 from mindref.models import mind
 from mindref.models.parameters import flatten

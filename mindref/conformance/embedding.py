@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from mindref.conformance.draws.slopes import follow_from_forward
+from mindref.conformance.draws.whole_numbers import whole
 from mindref.conformance.judging.call import Call, mapped
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Judge
-from mindref.conformance.slopes import follow_from_forward
 from mindref.conformance.strategies import generators, normal, sizes
-from mindref.conformance.whole_numbers import whole
 from mindref.shapes import Array
 
 WEIGHTS = ("ones", "means", "mixed")

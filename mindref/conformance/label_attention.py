@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from mindref.conformance.draws.slopes import follow_from_forward
 from mindref.conformance.gradient import SHORT_STEP
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Judge
-from mindref.conformance.slopes import follow_from_forward
 from mindref.conformance.strategies import actives, frozen, generators, normal, sizes
 from mindref.shapes import Array, Bools
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindref.conformance.axes import cut, cuts
+from mindref.conformance.draws.axes import cut, cuts
 from mindref.conformance.judging.call import Anything, Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Change, Got, Judge

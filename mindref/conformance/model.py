@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from mindref.conformance.draws.worlds import changed, servings, with_layers
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Judge
-from mindref.conformance.worlds import changed, servings, with_layers
 from mindref.models.parameters import Catalogue, Layer
 
 NOT_OBSERVED = {

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from mindref.conformance import gradient
+from mindref.conformance.draws.worlds import ITEMS, against_everything, changed, losses, rows_of
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.failure import Broken
 from mindref.conformance.judging.judge import Judge
-from mindref.conformance.worlds import ITEMS, against_everything, changed, losses, rows_of
 from mindref.models.mind import Histories
 from mindref.models.parameters import Catalogue, flatten, unflatten
 

@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
+from mindref.conformance.draws.worlds import active_interests, every_length, servings
 from mindref.conformance.judging.call import Anything, Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Judge
-from mindref.conformance.worlds import active_interests, every_length, servings
 from mindref.models.mind import Histories
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from mindref.conformance import routing
+from mindref.conformance.draws.operators import for_each_operator
 from mindref.conformance.judging.call import GRADIENTS, Anything, Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Judge
-from mindref.conformance.operators import for_each_operator
 
 NOT_OBSERVED = {
     "notation-R3": "the words of a message are not part of the contract of a backend",

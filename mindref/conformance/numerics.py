@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from mindref.conformance.draws.operators import CALLS, MASKED, for_each_operator
 from mindref.conformance.judging import compare
 from mindref.conformance.judging.call import Call, is_float, mapped
 from mindref.conformance.judging.judge import Judge
-from mindref.conformance.operators import CALLS, MASKED, for_each_operator
 from mindref.conformance.tolerances import same_math
 
 NOT_OBSERVED = {

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from mindref.conformance.draws.operators import MASKED, for_each_operator
+from mindref.conformance.draws.reach import REACHES, Reach, left_out
 from mindref.conformance.judging.call import Anything, Call, is_float
 from mindref.conformance.judging.judge import Got, Judge
-from mindref.conformance.operators import MASKED, for_each_operator
-from mindref.conformance.reach import REACHES, Reach, left_out
 
 RUBBISH = (np.nan, np.inf, -np.inf, 1e30)
 

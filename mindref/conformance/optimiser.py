@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance.judging.call import Call
-from mindref.conformance.judging.check import check
-from mindref.conformance.judging.judge import Judge
-from mindref.conformance.trainings import (
+from mindref.conformance.draws.trainings import (
     trainings,
     with_a_late_item,
     with_a_silent_step,
     with_an_item_at_rest,
     with_every_row_named,
 )
-from mindref.conformance.worlds import rows_of
+from mindref.conformance.draws.worlds import rows_of
+from mindref.conformance.judging.call import Call
+from mindref.conformance.judging.check import check
+from mindref.conformance.judging.judge import Judge
 from mindref.models.parameters import flatten
 from mindref.shapes import Bools
 

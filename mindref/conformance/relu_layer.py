@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from mindref.conformance.draws.slopes import follow_from_forward
+from mindref.conformance.draws.whole_numbers import whole
 from mindref.conformance.judging.call import Anything, Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Judge
-from mindref.conformance.slopes import follow_from_forward
 from mindref.conformance.strategies import generators, normal, sizes
-from mindref.conformance.whole_numbers import whole
 
 SCALES = (1.0, 0.1, 3.0)
 CLOSE = 1e-4

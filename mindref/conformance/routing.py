@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from mindref.conformance.draws.routing_cases import rubbish
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Judge
-from mindref.conformance.routing_cases import rubbish
 from mindref.conformance.strategies import (
     actives,
     frozen,

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindref.conformance.axes import cut
+from mindref.conformance.draws.axes import cut
+from mindref.conformance.draws.slopes import follow_from_forward
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Judge
 from mindref.conformance.judging.reference import Expected
 from mindref.conformance.routing import calls
 from mindref.conformance.routing_laws import close_twice, grown
-from mindref.conformance.slopes import follow_from_forward
 
 INPUTS = ("d_history", "d_bilinear")
 

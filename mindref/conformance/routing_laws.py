@@ -6,13 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from mindref.conformance.axes import cut, cuts
-from mindref.conformance.judging.call import Anything, Call
-from mindref.conformance.judging.check import check
-from mindref.conformance.judging.judge import Got, Judge
-from mindref.conformance.judging.reference import Expected
-from mindref.conformance.routing import calls
-from mindref.conformance.routing_cases import (
+from mindref.conformance.draws.axes import cut, cuts
+from mindref.conformance.draws.routing_cases import (
     alike,
     balanced,
     first,
@@ -22,6 +17,11 @@ from mindref.conformance.routing_cases import (
     padded,
     rubbish,
 )
+from mindref.conformance.judging.call import Anything, Call
+from mindref.conformance.judging.check import check
+from mindref.conformance.judging.judge import Got, Judge
+from mindref.conformance.judging.reference import Expected
+from mindref.conformance.routing import calls
 
 
 @check("routing-R1", draws=calls(), stem="routing")

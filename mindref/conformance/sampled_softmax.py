@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from mindref.conformance.draws.slopes import follow_from_forward
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Judge
-from mindref.conformance.slopes import follow_from_forward
 from mindref.conformance.strategies import frozen, generators, normal, sizes
 
 TEMPERATURES = (1.0, 0.5, 0.1, 2.0)

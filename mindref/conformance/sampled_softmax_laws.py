@@ -6,13 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from mindref.conformance.axes import cut, cuts
-from mindref.conformance.judging.call import Call
-from mindref.conformance.judging.check import check
-from mindref.conformance.judging.judge import Got, Judge
-from mindref.conformance.judging.reference import Expected
-from mindref.conformance.sampled_softmax import calls
-from mindref.conformance.sampled_softmax_cases import (
+from mindref.conformance.draws.axes import cut, cuts
+from mindref.conformance.draws.sampled_softmax_cases import (
     LOGS,
     NEW,
     along_axes,
@@ -24,6 +19,11 @@ from mindref.conformance.sampled_softmax_cases import (
     with_logs_inside,
     without_hits,
 )
+from mindref.conformance.judging.call import Call
+from mindref.conformance.judging.check import check
+from mindref.conformance.judging.judge import Got, Judge
+from mindref.conformance.judging.reference import Expected
+from mindref.conformance.sampled_softmax import calls
 
 SOME = calls(some=True)
 NORMALISED = calls(some=True, normalise=(True,))

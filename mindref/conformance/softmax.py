@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from mindref.conformance.draws.slopes import follow_from_forward
 from mindref.conformance.judging.call import Anything, Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Judge
-from mindref.conformance.slopes import follow_from_forward
 from mindref.conformance.strategies import generators, normal, sizes
 from mindref.shapes import Bools
 

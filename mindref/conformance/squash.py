@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from mindref.conformance.draws.slopes import follow_from_forward
+from mindref.conformance.draws.whole_numbers import whole
 from mindref.conformance.gradient import SHORT_STEP
 from mindref.conformance.judging.call import Anything, Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Got, Judge
-from mindref.conformance.slopes import follow_from_forward
 from mindref.conformance.strategies import generators, normal, sizes
 from mindref.conformance.tolerances import rounding
-from mindref.conformance.whole_numbers import whole
 
 LENGTHS = (1.0, 0.1, 10.0, 1e-3, 100.0)
 PLAIN = (1.0, 0.5, 2.0)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance.bends import steady
+from mindref.conformance.draws.bends import steady
+from mindref.conformance.draws.trainings import training_call, with_a_silent_step
+from mindref.conformance.draws.worlds import World, away, loss_call, made, serving_call
 from mindref.conformance.judging.call import Call, mapped
-from mindref.conformance.trainings import training_call, with_a_silent_step
-from mindref.conformance.worlds import World, away, loss_call, made, serving_call
 from mindref.shapes import Array
 
 SEED = 20260101

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from mindref.conformance.bends import steady
+from mindref.conformance.draws.bends import steady
+from mindref.conformance.draws.worlds import ITEMS, POOL, World, everything_in, worlds
 from mindref.conformance.judging.call import Call
-from mindref.conformance.worlds import ITEMS, POOL, World, everything_in, worlds
 from mindref.models.mind import Batch
 from mindref.models.parameters import Catalogue
 from mindref.shapes import Ints

@@ -15,7 +15,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from mindref.config import Config
-from mindref.conformance.bends import clear
+from mindref.conformance.draws.bends import clear
 from mindref.conformance.judging.call import Call
 from mindref.conformance.strategies import generators, masks, sizes
 from mindref.models.mind import Batch, Histories

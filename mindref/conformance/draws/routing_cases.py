@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindref.conformance.axes import cut
+from mindref.conformance.draws.axes import cut
+from mindref.conformance.draws.whole_numbers import whole
 from mindref.conformance.judging.call import Anything, Call
-from mindref.conformance.whole_numbers import whole
 from mindref.shapes import Array, Bools
 
 RUBBISH = (np.nan, np.inf, -np.inf, 1e30, 0.0)

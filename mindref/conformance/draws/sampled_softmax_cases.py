@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance.axes import cut
+from mindref.conformance.draws.axes import cut
 from mindref.conformance.judging.call import Anything, Call
 from mindref.conformance.judging.judge import Judge
 
