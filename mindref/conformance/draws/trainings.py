@@ -65,13 +65,22 @@ def with_a_silent_step(call: Call) -> Call:
     All users have one target and all negatives are that target, so that none is left: the loss is
     log 1. Rows are looked up as before.
     """
-    *_, last = batches = call.arrays["batches"]
-    target, negatives = last.target[:1], last.target[:1]
-    silent = last._replace(
-        target=np.repeat(target, len(last.target)),
-        negatives=np.repeat(negatives, len(last.negatives)),
+    batches = call.arrays["batches"]
+    return call.change(batches=(*batches, silent(batches[-1])))
+
+
+def with_a_silence_between(call: Call) -> Call:
+    """Return a training of two steps with one of zero gradients between them (optimiser-R6)."""
+    first, last = call.arrays["batches"]
+    return call.change(batches=(first, silent(first), last))
+
+
+def silent(batch: Batch) -> Batch:
+    """Return a batch that looks up rows as before and of which every gradient is zero."""
+    target, negatives = (
+        np.repeat(batch.target[:1], len(x)) for x in (batch.target, batch.negatives)
     )
-    return call.change(batches=(*batches, silent))
+    return batch._replace(target=target, negatives=negatives)
 
 
 def with_a_late_item(call: Call) -> Call:
