@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,3 +100,23 @@ def test_no_module_is_empty_and_none_has_outgrown_its_room() -> None:
         text = path.read_text(encoding="utf-8")
         assert ast.get_docstring(ast.parse(text)), f"{path} says nothing of itself"
         assert text.count("\n") <= 300, f"{path} wants a new room"
+
+
+def test_the_judge_says_what_it_goes_by_once() -> None:
+    """No two modules list the same words under one name; the keys of a table are such a list."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for path in (PACKAGE / "conformance").rglob("*.py"):
+        for name, value in constants(ast.parse(path.read_text(encoding="utf-8"))):
+            found.setdefault((name, repr(list(value))), []).append(path.name)
+    assert len(found) > 10
+    assert {name: files for (name, _), files in found.items() if len(files) > 1} == {}
+
+
+def constants(tree: ast.Module) -> Iterator[tuple[str, tuple[Any, ...] | dict[Any, Any]]]:
+    """Yield each constant of a module that is a tuple or a table of plain values."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            with suppress(ValueError):
+                value = ast.literal_eval(node.value)
+                if isinstance(value, tuple | dict):
+                    yield node.targets[0].id, value

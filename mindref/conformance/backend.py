@@ -13,6 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from mindref import optimiser
+from mindref.conformance import routing
 from mindref.conformance.draws.trainings import trainings
 from mindref.conformance.draws.worlds import losses
 from mindref.conformance.judging.call import Call
@@ -35,7 +36,6 @@ NOT_OBSERVED = {
     },
     "backend-R8": "about the names of the reference's operators",
     "backend-R9": "the command that trains refuses; no backend is asked",
-    "backend-R10": "about the composition, which is the reference's",
     "backend-R14": "how gradients are asked for where they are automatic: whoever breaks it fails"
     " every check of a gradient",
 }
@@ -78,6 +78,13 @@ def an_array_there_and_back_is_the_same_array(judge: Judge, call: Call) -> None:
         kept = isinstance(back, np.ndarray | np.generic) and back.dtype == given.dtype
         judge.holds(kept and back.shape == given.shape, f"{kind(given)} came back as {kind(back)}")
         judge.holds(back.tobytes() == given.tobytes(), f"{kind(given)} came back with other bytes")
+
+
+@check("backend-R10", draws=routing.calls(), stem="routing", agreement=True)
+def what_routing_saved_has_its_couplings(judge: Judge, call: Call) -> None:
+    """What routing saved has `couplings`, the weights of its last round: serving reads them."""
+    # whose gradients are automatic serves as well (backend-R9), so they are asked for there, too
+    judge.agree(call.forward_only(), "couplings")
 
 
 @check("backend-R6", draws=compositions(), stem="composition", gradient=True, agreement=True)

@@ -11,6 +11,7 @@ from mindref.conformance.draws.operators import CALLS, MASKED, for_each_operator
 from mindref.conformance.judging import compare
 from mindref.conformance.judging.call import Call, is_float, mapped
 from mindref.conformance.judging.judge import Judge
+from mindref.conformance.judging.plan import LOGIC
 from mindref.conformance.tolerances import same_math
 
 NOT_OBSERVED = {
@@ -19,7 +20,6 @@ NOT_OBSERVED = {
     "numerics-R12": "about our own checker of gradients",
 }
 
-LOGIC = ("float64", "float32")
 MIXED = tuple(stem for stem in CALLS if stem not in ("softmax", "squash"))  # those have one array
 
 

@@ -15,10 +15,14 @@ import pytest
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
+    from mindref.conformance.judging.judgement import Judgement
     from mindref.conformance.judging.result import Report
 
 RESULT, PLANNED = "mindref", "mindref_planned"
 """Properties of a test's report, which also travel from the workers of pytest-xdist."""
+
+KEY = pytest.StashKey[Any]()
+"""Where a session keeps its judgement."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +54,49 @@ def pytest_configure(config: pytest.Config) -> None:
     collecting = config.getoption("collectonly")
     if config.getoption("--mindref-backend") and not collecting and not is_worker(config):
         config.pluginmanager.register(Books(config), "mindref-books")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse in one line, before anything is collected, what cannot be judged as it is asked."""
+    if not session.config.getoption("--mindref-backend") or is_worker(session.config):
+        return
+    from mindref.errors import MindrefError
+
+    try:
+        judgement_of(session.config)
+    except MindrefError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def judgement_of(config: pytest.Config) -> Judgement:
+    """Return the judgement of this session, made when first asked for. Raises MindrefError."""
+    if KEY not in config.stash:
+        config.stash[KEY] = made(config)
+    judgement: Judgement = config.stash[KEY]
+    return judgement
+
+
+def made(config: pytest.Config) -> Judgement:
+    """Return the judgement that the options ask for. Raises MindrefError."""
+    from mindref.conformance import extra
+    from mindref.errors import ConfigError, say
+
+    option = config.getoption
+    name, scripts = option("--mindref-backend"), option("--mindref-scripts")
+    if not name:
+        todo = "add --mindref-backend NAME or --mindref-backend module:object"
+        raise ConfigError(say("--mindref-backend", "the backend to judge", "none", todo))
+    extra.check()
+    above = next(place for place in (scripts, *scripts.absolute().parents) if place.exists())
+    if not above.is_dir():
+        raise ConfigError(say("--mindref-scripts", "a folder", scripts, f"look at {above}"))
+    from mindref.conformance.judging.judgement import Judgement
+    from mindref.conformance.judging.plan import Settings
+
+    settings = Settings(option("--mindref-profile"), option("--mindref-seed"))
+    lines = option("--mindref-expectations")
+    return Judgement(name, words_of(config), settings, lines, scripts)
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -120,9 +167,11 @@ class Books:
 
 def problem_lines(report: Report) -> list[str]:
     """Return remarks and problems; that a part did not run is one, too."""
+    from mindref.conformance.report import outline
+
     missing = report.planned - len(report.results)
     lines = [f"remark: {line}" for line in report.remarks]
-    lines += [f"problem: {line}" for line in report.problems]
+    lines += [f"problem: {line}" for line in outline.problems(report)]
     if missing:
         lines.append(f"problem: {missing} planned checks did not run; choose by --mindref-words")
     return lines

@@ -7,45 +7,12 @@ its precision run as well, to know what explains it.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from mindref.conformance import extra
-from mindref.conformance.plugin import PLANNED, RESULT, words_of
-from mindref.errors import ConfigError, MindrefError, say
-
-if TYPE_CHECKING:
-    from mindref.conformance.judging.judgement import Judgement
-
-KEY = pytest.StashKey[Any]()
-
-
-def judgement_of(config: pytest.Config) -> Judgement:
-    """Return the judgement of this session, made when it is first asked for."""
-    if KEY not in config.stash:
-        config.stash[KEY] = made(config)
-    judgement: Judgement = config.stash[KEY]
-    return judgement
-
-
-def made(config: pytest.Config) -> Judgement:
-    """Return the judgement that the options ask for. Raises MindrefError."""
-    name = config.getoption("--mindref-backend")
-    if not name:
-        todo = "add --mindref-backend NAME or --mindref-backend module:object"
-        raise ConfigError(say("--mindref-backend", "the backend to judge", "none", todo))
-    extra.check()
-    from mindref.conformance.judging.judgement import Judgement
-    from mindref.conformance.judging.plan import Settings
-
-    return Judgement(
-        name,
-        words_of(config),
-        Settings(config.getoption("--mindref-profile"), config.getoption("--mindref-seed")),
-        config.getoption("--mindref-expectations"),
-        config.getoption("--mindref-scripts"),
-    )
+from mindref.conformance.plugin import PLANNED, RESULT, judgement_of
+from mindref.errors import MindrefError
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -113,7 +113,19 @@ def test_a_known_gap_conforms_until_it_has_closed(cli: Cli, tmp_path: Path) -> N
 def test_an_expectation_that_meets_nothing_does_not_conform(cli: Cli, tmp_path: Path) -> None:
     said = conform(cli, "right", *expecting(tmp_path, GAP.replace("R5", "R55")))
     assert said.code == 1
-    assert "softmax-R55 meets no check that was judged" in said.out
+    flat = " ".join(said.out.split())
+    assert "softmax-R55 is no rule that a check of this suite cites: the line is stale" in flat
+
+
+@pytest.mark.rules("conformance-R10")
+def test_an_expectation_of_no_check_is_told_though_only_a_part_is_judged(
+    cli: Cli, tmp_path: Path
+) -> None:
+    lines = GAP.replace('rule = "softmax-R5"', 'check = "softmax/no_more"')
+    said = conform(cli, "right", "softmax-R1", *expecting(tmp_path, lines))
+    assert said.code == 1
+    flat = " ".join(said.out.split())
+    assert "problem: gaps.toml: [[expect]] 1: softmax/no_more is no check of this suite" in flat
 
 
 @pytest.mark.rules("conformance-R11")
@@ -157,7 +169,10 @@ def test_differences_say_whose_change_it_was(cli: Cli, tmp_path: Path) -> None:
         (["--backend", f"{SMALL}:WrongType"], "expected Capabilities, got a dict"),
         (["--backend", f"{SMALL}:right", "flush"], "expected a page, a rule or a check"),
         (["--backend", f"{SMALL}:right", "--expectations", "no.toml"], "a TOML file"),
-        (["--backend", f"{SMALL}:right", "--diff", "no.json"], "a report of mindref conform"),
+        (["--backend", f"{SMALL}:right", "--diff", "no.json"], "got No such file or directory"),
+        (["--backend", f"{SMALL}:right", "--diff", "words.txt"], "got a text that is no JSON"),
+        (["--backend", f"{SMALL}:right", "--diff", "taken"], "got an empty file; give one that"),
+        (["--backend", f"{SMALL}:right", "--diff", "other.json"], "got JSON of another kind"),
         (["--backend", f"{SMALL}:right", "--output", "no/x.json"], "make the folder"),
         (["--backend", f"{SMALL}:right", "--scripts", "taken/x"], "--scripts: expected a place"),
         (["--backend", f"{SMALL}:right", "--markdown", "taken/x"], "--markdown: expected a place"),
@@ -166,7 +181,8 @@ def test_differences_say_whose_change_it_was(cli: Cli, tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said_in_one_line_before_anything_runs(
     words: list[str], says: str, cli: Cli, tmp_path: Path
 ) -> None:
-    (tmp_path / "taken").write_text("", encoding="utf-8")
+    for name, text in {"taken": "", "words.txt": "softmax\n", "other.json": "[1]"}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     said = cli("conform", *words)
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("Error: ")

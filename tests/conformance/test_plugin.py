@@ -53,6 +53,56 @@ def test_pytest_judges_it_from_any_folder(installed: dict[str, str], tmp_path: P
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
+def asked_in_vain(folder: Path, *options: str) -> str:
+    """Return what pytest says of options that cannot be meant."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs"]
+    done = subprocess.run(
+        [*command, "mindref.conformance", *options],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert done.stdout == "", "nothing is collected"
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["backend=nobody"], "backend: expected one of numpy, or module:object, got 'nobody'"),
+        (["backend=nomodule:X"], "No module named 'nomodule'"),
+        (["backend=numpy", "seed=-1"], "conform: seed: expected a number from 0, got -1"),
+        (["backend=numpy", "words=softmax,flush"], "a page, a rule or a check"),
+        (["backend=numpy", "expectations=no.toml"], "no.toml: expected a TOML file"),
+        (["backend=numpy", "scripts=taken/x"], "--mindref-scripts: expected a folder, got taken/x"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_ends_pytest_with_one_line(
+    options: list[str], says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("", encoding="utf-8")
+    said = asked_in_vain(tmp_path, *(f"--mindref-{option}" for option in options))
+    assert said.startswith("ERROR: ")
+    assert says in said
+    assert said.count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--mindref-profile=nonsense", "invalid choice: 'nonsense'"),
+        ("--mindref-seed=x", "invalid int value: 'x'"),
+    ],
+)
+def test_a_word_that_is_no_value_of_an_option_is_shown_with_the_usage(
+    option: str, says: str, tmp_path: Path
+) -> None:
+    said = asked_in_vain(tmp_path, option)
+    assert said.startswith("ERROR: usage: ")
+    (line,) = [line for line in said.splitlines() if "error: " in line]
+    assert f"argument {option.partition('=')[0]}: {says}" in line
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize(
     ("name", "word"),
     [

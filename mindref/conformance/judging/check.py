@@ -56,6 +56,7 @@ RESTS_ON = {
         "sampled_softmax",
     ),
     "optimiser": ("model",),
+    "backend/what_routing_saved_has_its_couplings": ("routing",),
     "backend/the_operators_compose_to_the_model": (
         "embedding",
         "routing",

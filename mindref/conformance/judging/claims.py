@@ -20,7 +20,7 @@ LEVELS = {
     "model": ("loss_and_gradients", "interests"),
     "train": ("init", "step", "parameters"),
 }
-"""Level -> the methods that it takes."""
+"""Level -> the methods that it takes, each level after those that it is built of."""
 
 GRADIENTS = ("derived", "automatic")
 

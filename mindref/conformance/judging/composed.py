@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from mindref import ops, optimiser
 from mindref.backend import OPERATORS, Capabilities
 from mindref.config import Config
+from mindref.conformance.judging.claims import LEVELS
 from mindref.models import mind
 from mindref.models.parameters import (
     Catalogue,
@@ -21,8 +22,6 @@ from mindref.models.parameters import (
     flatten_gradients,
     unflatten,
 )
-
-LEVELS = ("ops", "model", "train")
 
 
 class State(NamedTuple):
@@ -46,7 +45,7 @@ class Composed:
         optimiser: Any,
         *,
         name: str = "composed",
-        levels: tuple[str, ...] = LEVELS,
+        levels: tuple[str, ...] = tuple(LEVELS),
     ) -> None:
         self.ops, self.mind, self.optimiser = ops, mind, optimiser
         self.name, self.levels = name, levels

@@ -18,10 +18,11 @@ always says what is so today.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mindref.conformance.judging import manifest
 from mindref.conformance.judging.result import Result
 from mindref.errors import ConfigError, say
 
@@ -213,19 +214,40 @@ def problems(
 ) -> list[str]:
     """Return what is stale: lines that meet nothing, or nothing that fails.
 
-    In a partial judgement a line that meets nothing may speak of the rest.
+    In a partial judgement a line that meets nothing may speak of the rest; not so one of a check or
+    a rule that does not exist.
     """
-    found = []
-    for line in expectations.gaps:
+    gaps = [line for line in expectations.gaps if not unknown(line.check, line.rule)]
+    tolerances = [over for over in expectations.tolerances if not unknown(over.check)]
+    found = list(stale(expectations))
+    for line in gaps:
         met = [r for r in results if line.meets(r) and r.status not in ("not_claimed", "itself")]
         if not met and not partial:
             found.append(f"{line.where}: {line.what} meets no check that was judged; remove it")
         elif met and not any(r.status == "expected" for r in met):  # conformance-R10
             found.append(f"{line.where}: {line.what} passes now; remove the expectation")
-    for over in expectations.tolerances:
+    for over in tolerances:
         if not partial and not any(over.check == r.check for r in results):
             found.append(f"{over.where}: {over.check} is no check that was judged; remove it")
     return found
+
+
+def stale(expectations: Expectations) -> Iterator[str]:
+    """Yield each line that names a check or a rule which this suite does not have."""
+    named = [(line.where, unknown(line.check, line.rule)) for line in expectations.gaps]
+    named += [(over.where, unknown(over.check)) for over in expectations.tolerances]
+    for where, what in named:
+        if what:
+            yield f"{where}: {what}: the line is stale; mend the name or remove it"
+
+
+def unknown(check: str, rule: str = "") -> str:
+    """Return that this suite has no such check, or that none of its checks cites the rule."""
+    checks = manifest.shipped()["checks"]
+    if check:
+        return "" if check in checks else f"{check} is no check of this suite"
+    cited = any(rule in row["rules"] for row in checks.values())
+    return "" if cited else f"{rule} is no rule that a check of this suite cites"
 
 
 def remarks(expectations: Expectations) -> list[str]:

@@ -20,6 +20,18 @@ Judged = dict[str, Any]
 Row = dict[str, Any]
 BAD = ("failed", "blocked", "expected")
 
+TODO = "give one that --output has written"
+TYPES: dict[str, Any] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": int | float,
+    "null": type(None),
+}
+"""Type in a JSON Schema -> what json makes of it."""
+
 WHYS = (
     "your regression",
     "tightened tolerance",
@@ -53,31 +65,48 @@ def read(path: Path) -> Judged:
     """Return an older judgement. Raises ConfigError for what is none, or of another protocol."""
     where, expected = f"--diff {path}", "a report of mindref conform --json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(say(where, expected, error)) from error
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(say(where, expected, error.strerror, TODO)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(say(where, expected, "a file that is no text", TODO)) from error
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        got = f"a text that is no JSON: {error}" if text.strip() else "an empty file"
+        raise ConfigError(say(where, expected, got, TODO)) from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ConfigError(say(where, expected, "another file"))
+        raise ConfigError(say(where, expected, "JSON of another kind", TODO))
     protocol = str(found.get("protocol"))
     if protocol.split(".")[0] != versions.PROTOCOL.split(".")[0]:
         todo = "judge again with this version"
         raise ConfigError(say(where, f"protocol {versions.PROTOCOL}", protocol, todo))
-    lacking = list(absent(found))
-    if lacking:
-        raise ConfigError(say(where, expected, f"one without {', '.join(lacking)}"))
+    flaw = next(flaws(found, schema(), schema()["$defs"]), "")
+    if flaw:
+        raise ConfigError(say(where, expected, f"one {flaw}", TODO))
     return found
 
 
-def absent(found: Judged) -> Iterator[str]:
-    """Yield what a whole judgement has and this one lacks."""
-    form = schema()
-    yield from (name for name in form["required"] if name not in found)
-    results = found.get("results")
-    needed = form["$defs"]["result"]["required"]
-    if not isinstance(results, list) or not all(isinstance(row, dict) for row in results):
-        yield "a list of results"
-    elif not all(name in row for row in results for name in needed):
-        yield "some part of a result"
+def flaws(x: Any, form: dict[str, Any], known: dict[str, Any], name: str = "") -> Iterator[str]:
+    """Yield what the published form asks for and a report lacks or has of another type.
+
+    Words and numbers may be any: those of an older suite are not those of today.
+    """
+    form = known[form["$ref"].rpartition("/")[2]] if "$ref" in form else form
+    wanted = form.get("type", [])
+    types = [wanted] if isinstance(wanted, str) else wanted
+    if types and not any(isinstance(x, TYPES[word]) for word in types):
+        yield f"whose {name} is no {' or '.join(types)}"
+    elif isinstance(x, dict):
+        above = f"{name}." if name else ""
+        yield from (f"without {above}{key}" for key in form.get("required", []) if key not in x)
+        for key, part in x.items():
+            rest = form.get("additionalProperties") or {}
+            inner = form.get("properties", {}).get(key, rest)
+            yield from flaws(part, inner, known, f"{above}{key}")
+    elif isinstance(x, list):
+        for number, part in enumerate(x):
+            yield from flaws(part, form.get("items", {}), known, f"{name}[{number}]")
 
 
 def changes(old: Judged, new: Judged) -> list[Change]:

@@ -19,7 +19,7 @@ def parts(report: Report) -> Iterator[str]:
     yield from ("", f"**{badge.text(report)}**", "")
     yield from (f"{line}  " for line in outline.title(report))
     yield outline.balance(report)
-    yield from section("Problems", report.problems)
+    yield from section("Problems", outline.problems(report))
     yield from failures(report)
     yield from section("Not judged", map(outline.folded_line, outline.folded(report)))
     yield from section("Remarks", report.remarks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,12 @@ from mindref.conformance.judging.result import STATUSES, Report, Result
 
 COMMAND = "python "
 """How a line begins that is to be copied and run."""
+
+MANY = 10
+"""How many problems are told that say the same."""
+
+OF_A_CHECK = re.compile(r"[\w/]+(?:\[\w+\])? \[[\w/]+\] (.*)")
+"""A problem of one check in one precision, and what it says of it."""
 
 WORDS = {"not_claimed": "not claimed"}
 
@@ -106,6 +113,26 @@ def why_not(result: Result) -> str:
     if result.status == "blocked":
         return f"{word} by {result.blocked_by}: {result.message}"
     return f"{word}: {result.reason}"
+
+
+def problems(report: Report) -> list[str]:
+    """Return the problems; those that say the same of many checks are cut short."""
+    counts = Counter(map(said_of_a_check, report.problems))
+    lines, seen = [], Counter[str]()
+    for line in report.problems:
+        what = said_of_a_check(line)
+        seen[what] += 1
+        if not what or seen[what] <= MANY:
+            lines.append(line)
+        elif seen[what] == counts[what]:
+            lines.append(f"and {counts[what] - MANY} more: {what}")
+    return lines
+
+
+def said_of_a_check(problem: str) -> str:
+    """Return what a problem says of a check in a precision, "" if it is about something else."""
+    named = OF_A_CHECK.match(problem)
+    return named[1] if named else ""
 
 
 def balance(report: Report) -> str:

@@ -37,7 +37,7 @@ Imports = set[tuple[str, str]]
 Ranges = dict[str, tuple[Anything, Anything]]
 """Part of an answer -> the smallest and the largest value allowed."""
 
-COMPARED = ("outside", "fact")
+COMPARED = ("outside", "fact", "missing")
 """Kinds of evidence that are about numbers that came back."""
 
 
@@ -146,7 +146,7 @@ def standard(result: Result, evidence: Evidence) -> dict[str, Any]:
     was: list[Answer] = [dict(evidence.answers).get(i, {}) for i in range(len(evidence.calls))]
     if kind == "fact" and not any(map(off, was, ranges)):
         return {"kind": "same", "allowed": [], "was": was}
-    return {"kind": kind, "allowed": ranges if kind == "fact" else [], "was": []}
+    return {"kind": kind, "allowed": ranges if kind in ("fact", "missing") else [], "was": []}
 
 
 def like(evidence: Evidence) -> tuple[int, Anything | None] | None:

@@ -23,7 +23,7 @@ def show(report: Report, console: Console) -> None:
         say(console, outline.folded_line(fold), STYLES[fold.status])
     for line in report.remarks:
         say(console, f"remark: {line}", "cyan")
-    for line in report.problems:
+    for line in outline.problems(report):
         say(console, f"problem: {line}", "red")
     console.print(table(report))
     say(console, outline.balance(report), "" if report.balanced else "red")

@@ -5,7 +5,8 @@ answers lack to the reference's is compared with what each variant's lack, call 
 part; a mistake is named when it explains nearly all of it, and nothing is named otherwise.
 
 The calls are those that the failed check is fed with. A subject that is right on all of them is
-asked those of the failure as well, such as what should have been refused.
+asked those of the failure as well. Where something was answered that should have been refused, only
+that is asked: what else is wrong with the answers has nothing to do with it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from mindref.conformance.bounds import Precision
 from mindref.conformance.judging.call import Answer, Anything, Call, is_float, leaves, mapped
 from mindref.conformance.judging.check import RESTS_ON, Check, all_checks
 from mindref.conformance.judging.engine import drawn
-from mindref.conformance.judging.reference import Expected, expected
+from mindref.conformance.judging.reference import Expected, expected, plainly
 from mindref.conformance.judging.result import Result
 from mindref.conformance.judging.subject import OfBackend, Subject
 from mindref.conformance.variants.loader import Variant, backend_of, catalogue
@@ -70,12 +71,10 @@ def diagnose(subject: Subject, result: Result, seed: int = 0) -> str:
     """Say which mistake of the catalogue explains a failed result, or that none does."""
     check = next(c for c in all_checks() if c.name == result.check)
     precision = Precision.of(result.precision.split("/"))
-    count = POOL[check.level]
-    calls = [call.to(precision.input) for call in drawn(check, count, seed)]
-    pool, where = asked_of(subject, calls, precision), f"over {count} calls"
-    if not pool.wrong and result.evidence is not None:  # only what the check made of them tells
-        calls, where = [*calls, *result.evidence.calls], "in the calls of this failure"
-        pool = asked_of(subject, calls, precision)
+    if result.evidence is not None and result.evidence.kind == "answered":
+        pool, where = to_be_refused(subject, result.evidence.calls), "in the calls of this failure"
+    else:
+        pool, where = compared(subject, check, result, precision, seed)
     matches = ranked(check, pool)
     best = [m for m in matches if m.share >= max(NAMED, matches[0].share - 1e-3)]
     if best:  # conformance-R16
@@ -90,6 +89,35 @@ def diagnose(subject: Subject, result: Result, seed: int = 0) -> str:
     if known:
         text += f"; mistakes that break {check.rules[0]}: " + "; ".join(v.what for v in known[:3])
     return text
+
+
+def compared(
+    subject: Subject, check: Check, result: Result, precision: Precision, seed: int
+) -> tuple[Pool, str]:
+    """Return the calls that tell mistakes apart, and in words which they are."""
+    count = POOL[check.level]
+    calls = [call.to(precision.input) for call in drawn(check, count, seed)]
+    pool, where = asked_of(subject, calls, precision), f"over {count} calls"
+    if not pool.wrong and result.evidence is not None:  # only what the check made of them tells
+        calls, where = [*calls, *result.evidence.calls], "in the calls of this failure"
+        pool = asked_of(subject, calls, precision)
+    return pool, where
+
+
+def to_be_refused(subject: Subject, calls: Sequence[Call]) -> Pool:
+    """Return those of the calls that are to be refused: only who answers them, too, is alike."""
+    refused = [call for call in calls if is_refused(call)]
+    wants = [None] * len(refused)
+    return Pool(refused, wants, residual(subject, refused, wants))
+
+
+def is_refused(call: Call) -> bool:
+    """Return whether the reference refuses a call, in its own type."""
+    try:
+        plainly(call)
+    except Exception:
+        return True
+    return False
 
 
 def said(variant: Variant) -> str:

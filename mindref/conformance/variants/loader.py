@@ -15,7 +15,8 @@ from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from mindref.backend import OPERATORS
-from mindref.conformance.judging.composed import LEVELS, Composed
+from mindref.conformance.judging.claims import LEVELS
+from mindref.conformance.judging.composed import Composed
 
 FILES = {  # module -> file, each after those that it imports
     "mindref.shapes": "shapes.py",
@@ -66,7 +67,7 @@ class Variant(NamedTuple):
     def level(self) -> str:
         """Return the lowest level of the contract at which the mistake shows."""
         concerned = [LEVEL_OF.get(edit.file, "ops") for edit in self.edits]
-        return max([*concerned, LEVEL_OF_PAGE.get(self.page, "ops")], key=LEVELS.index)
+        return max([*concerned, LEVEL_OF_PAGE.get(self.page, "ops")], key=list(LEVELS).index)
 
 
 class Built(NamedTuple):
@@ -115,7 +116,8 @@ def backend_of(variant: Variant | None = None, levels: tuple[str, ...] | None = 
 
     None is the reference itself, rebuilt, with all three levels.
     """
-    own = LEVELS[: LEVELS.index(variant.level) + 1] if variant else LEVELS
+    order = tuple(LEVELS)
+    own = order[: order.index(variant.level) + 1] if variant else order
     name = variant.name if variant else "unedited"
     *parts, composed = build(variant)
     backend: Composed = composed.Composed(

@@ -68,6 +68,19 @@ def test_a_line_that_meets_nothing_is_a_problem_unless_only_a_part_is_judged(
     assert problems(lines, [unasked, result(FORWARD)]) == [gap]
 
 
+@pytest.mark.rules("conformance-R10")
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_line_of_what_does_not_exist_is_stale_whatever_is_judged(
+    partial: bool, tmp_path: Path
+) -> None:
+    check = GAP.replace('rule = "softmax-R5"', 'check = "softmax/no_more"')
+    text = GAP.replace("R5", "R55") + check + WIDER.replace(FORWARD, "softmax/gone")
+    rule, gap, wider = problems(of(tmp_path, text), [result(LAW)], partial=partial)
+    assert "[[expect]] 1: softmax-R55 is no rule that a check of this suite cites" in rule
+    assert "[[expect]] 2: softmax/no_more is no check of this suite: the line is stale" in gap
+    assert "[[tolerance]] 1: softmax/gone is no check of this suite: the line is stale" in wider
+
+
 @pytest.mark.rules("conformance-R11")
 def test_a_widened_tolerance_is_told_and_lowers_the_grade(tmp_path: Path) -> None:
     lines = of(tmp_path, WIDER)

@@ -116,6 +116,37 @@ def test_operators_are_composed_by_the_reference() -> None:
     assert judged(name, backend_of(wrong, levels=("ops",))).status == "failed"
 
 
+class Routing:
+    """The routing of the reference, which shows what it saved or keeps it to itself."""
+
+    name = "routing"
+
+    def __init__(self, gradients: str, *, shown: bool) -> None:
+        made = backend_of(None).ops.routing
+        self.gradients, self.shown = gradients, shown
+        self.ops = SimpleNamespace(routing=SimpleNamespace(forward=self.forward))
+        self.own = made.forward
+
+    def forward(self, *arrays: Any, **numbers: Any) -> Any:
+        out, saved = self.own(*arrays, **numbers)
+        return out, saved if self.shown else SimpleNamespace(couplings=None)
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(("routing",), gradients=self.gradients)
+
+
+@pytest.mark.rules("backend-R10")
+@pytest.mark.parametrize("gradients", ["derived", "automatic"])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_routing_shows_its_couplings_whoever_differentiates(gradients: str, precision: str) -> None:
+    check = next(c for c in all_checks() if "backend-R10" in c.rules)
+    for shown, status in ((True, "passed"), (False, "failed")):
+        subject = OfBackend(Routing(gradients, shown=shown))
+        found = run_check(check, subject, Precision.of(precision), Effort(10, 0, shrink=False))
+        assert found.status == status, found.message
+    assert found.message == "couplings did not come back"
+
+
 class Half:
     """The operators of the reference in float32, their results rounded to float16."""
 

@@ -123,9 +123,9 @@ def test_every_reason_is_in_the_published_form() -> None:
     assert tuple(form["enum"]) == diff.WHYS
 
 
-def read(tmp_path: Path, text: str) -> str:
+def read(tmp_path: Path, text: str, encoding: str = "utf-8") -> str:
     path = tmp_path / "old.json"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding=encoding)
     with pytest.raises(ConfigError) as caught:
         diff.read(path)
     assert f"--diff {path}: expected" in str(caught.value)
@@ -134,16 +134,33 @@ def read(tmp_path: Path, text: str) -> str:
 
 def test_what_is_no_judgement_is_refused(tmp_path: Path) -> None:
     whole = judged(PASSED)
-    assert "another file" in read(tmp_path, '{"format": "else"}')
-    assert "another file" in read(tmp_path, "[]")
-    assert "Expecting value" in read(tmp_path, "no json")
+    assert "got JSON of another kind; give one that" in read(tmp_path, '{"format": "else"}')
+    assert "JSON of another kind" in read(tmp_path, "[]")
+    assert "a text that is no JSON: Expecting value" in read(tmp_path, "no json")
+    assert "got an empty file; give one that --output has written" in read(tmp_path, "\n")
     assert "protocol" in read(tmp_path, json.dumps(whole | {"protocol": "99.0"}))
-    del whole["rules"]
-    assert "one without rules" in read(tmp_path, json.dumps(whole))
-    whole["results"] = [{"check": LAW}]
-    assert "some part of a result" in read(tmp_path, json.dumps(whole))
-    whole["results"] = 3
-    assert "a list of results" in read(tmp_path, json.dumps(whole))
+    assert "no text" in read(tmp_path, "\xff\xfe", encoding="latin-1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"rules": None}, "got one without rules; give one that --output has written"),
+        ({"rules": "softmax-R1"}, "one whose rules is no object"),
+        ({"rules": {"softmax-R1": "must"}}, "one whose rules.softmax-R1 is no object"),
+        ({"results": 3}, "one whose results is no array"),
+        ({"results": ["softmax"]}, "one whose results[0] is no object"),
+        ({"results": [{"check": LAW}]}, "one without results[0].rules"),
+        ({"backend": {}}, "one without backend.name"),
+        ({"strictness": {"factor": "2", "ulps": ""}}, "one whose strictness.factor is no number"),
+        ({"words": "softmax"}, "one whose words is no array"),
+    ],
+)
+def test_a_judgement_with_something_else_in_a_place_is_refused(
+    changes: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    found = {k: x for k, x in (judged(PASSED) | changes).items() if x is not None}
+    assert says in read(tmp_path, json.dumps(found))
 
 
 def test_a_judgement_that_was_written_is_read(tmp_path: Path) -> None:

@@ -78,6 +78,24 @@ def test_why_a_check_neither_passed_nor_failed() -> None:
     assert outline.why_not(result("a/x", "not_claimed", reason="r")) == "not claimed: r"
 
 
+def test_many_problems_that_say_the_same_are_cut_short() -> None:
+    strange = [
+        f"mine/check_{i}[softmax] [float64] ran and is not in the manifest" for i in range(12)
+    ]
+    lost = [f"softmax/lost_{i} [float16/float32] was planned and did not run" for i in range(11)]
+    lines = [f"gaps.toml: [[expect]] {i}: softmax-R5 passes now" for i in range(12)]
+    made = report(problems=(*lines, *lost, *strange))
+    assert outline.problems(made) == [
+        *lines,
+        *lost[:10],
+        "and 1 more: was planned and did not run",
+        *strange[:10],
+        "and 2 more: ran and is not in the manifest",
+    ]
+    few = (*lines, *lost[:10], *strange[:10])
+    assert outline.problems(report(problems=few)) == list(few)
+
+
 def test_the_sum_is_shown_and_that_it_does_not_come_out() -> None:
     made = report(result(), result(LAW, "not_claimed"))
     assert outline.balance(made) == "planned 2 = 1 passed + 0 failed + 1 not claimed"

@@ -193,6 +193,14 @@ def test_what_is_wrong_now_and_then_is_wrong() -> None:
     assert both(made(), Squash(moody), MENDED) == (1, 0)
 
 
+@pytest.mark.rules("conformance-R14", "backend-R10")
+@pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=str)
+def test_a_part_that_did_not_come_back(precision: Precision) -> None:
+    check = named("backend/what_routing_saved_has_its_couplings")
+    lacking = backend_of(next(v for v in catalogue() if v.name == "couplings-not-saved"))
+    assert both(check, lacking, NumpyBackend(), precision) == (1, 0)
+
+
 ONE_OF_EACH_PAGE = {v.page: v for v in reversed(catalogue())}.values()
 
 

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as xml
 
 from rich.console import Console
 
+from mindref.conformance import plugin
 from mindref.conformance.judging.result import Report
 from mindref.conformance.report import junit, markdown, terminal
 from tests.conformance.small import FORWARD, GRADIENT, LAW, REFUSAL, report, result
@@ -102,3 +103,13 @@ def test_a_terminal_ends_with_the_sum_the_badge_and_the_verdict() -> None:
     assert shown(report(result()))[-3:] == [
         "planned 1 = 1 passed + 0 failed", "ops 1/1", "mine:Mine conforms",
     ]  # fmt: skip
+
+
+def test_a_long_list_of_problems_that_say_the_same_is_cut_short_for_readers() -> None:
+    what = "ran and is not in the manifest"
+    long = made(problems=tuple(f"mine/check_{i} [float64] {what}" for i in range(40)))
+    texts = ["\n".join(shown(long, 200)), markdown.text(long), junit.text(long)]
+    for text in [*texts, "\n".join(plugin.problem_lines(long))]:
+        plain = text.replace("\\", "")  # Markdown has signs escaped
+        assert plain.count("check_") in (10, 11)  # JUnit has the first in its message as well
+        assert f"and 30 more: {what}" in plain

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mindref.conformance.bounds import Precision
-from mindref.conformance.judging.call import Call
+from mindref.conformance.judging.call import Answer, Call
 from mindref.conformance.judging.check import all_checks
 from mindref.conformance.judging.engine import Effort, run_check
 from mindref.conformance.judging.result import Result
@@ -17,6 +17,7 @@ from mindref.conformance.judging.subject import OfBackend
 from mindref.conformance.variants import loader
 from mindref.conformance.variants.diagnosis import alike, diagnose
 from mindref.conformance.variants.loader import Edit, Variant, backend_of, build, catalogue
+from mindref.errors import ShapeError
 from tests import pages
 
 EACH = pytest.mark.parametrize("variant", catalogue(), ids=lambda v: v.name)
@@ -150,6 +151,44 @@ def test_a_known_mistake_is_named(name: str, check: str) -> None:
 def test_an_unknown_mistake_is_not_named() -> None:
     said = diagnose(OfBackend(backend_of(UNKNOWN)), failed(UNKNOWN, "routing/two_rounds_agree"))
     assert said.startswith("no match among the known mistakes")
+
+
+class Lax(OfBackend):
+    """Wrong for short capsules, and an answer to whatever should have been refused."""
+
+    def __init__(self) -> None:
+        super().__init__(backend_of(named("squash-epsilon-under-the-root")))
+
+    def answer(self, call: Call) -> Answer:
+        try:
+            return super().answer(call)
+        except ShapeError:
+            return {"out": np.zeros(1, call.dtype)}
+
+
+@pytest.mark.rules("conformance-R16")
+@pytest.mark.parametrize(
+    ("check", "name"),
+    [
+        ("routing/an_unknown_gradient_is_refused", "routing-any-gradient-is-all"),
+        ("numerics/mixed_types_are_refused[routing]", "mixed-types-taken"),
+        ("numerics/masks_of_numbers_are_refused[routing]", "masks-of-numbers-taken"),
+        ("notation/another_number_of_axes_is_refused[routing]", ""),
+    ],
+)
+def test_who_answers_what_is_to_be_refused_is_not_told_of_other_mistakes(
+    check: str, name: str
+) -> None:
+    asked = next(c for c in all_checks() if c.name == check)
+    result = run_check(asked, Lax(), Precision.of("float32"), Effort(30, 0, False))
+    assert result.evidence is not None
+    assert result.evidence.kind == "answered"
+    said = diagnose(Lax(), result)
+    assert "epsilon" not in said
+    if name:
+        assert f"[{name}, " in said
+    else:
+        assert said.startswith("no match among the known mistakes")
 
 
 def routed() -> Call:
