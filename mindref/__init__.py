@@ -7,13 +7,15 @@ In the order of the data flow:
     backend      who computes: the contract and the registry
     models       MIND, the composition of the operators
     optimiser    Adam with row-sparse updates
-    train        the loop, which prints nothing
+    kernels      all that a second time: compiled, without padding, the backend `numba`
+    engine, feed, train    who takes a step, what it sees, and the loop, which prints nothing
     checkpoint   the run directory, atomic, no pickle
     metrics, ranking, evaluate, health    what came out of it
     recall       exact or approximate search, merged over interests
     recommender  all of it in a few lines of Python
-    cli          all of it as commands
+    bench        how fast each backend is, in one interleaved run
     conformance  what it takes to judge an implementation
+    cli          all of it as commands
 """
 
 from __future__ import annotations

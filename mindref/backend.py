@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
-from mindref.errors import STRANGE, BackendError, say
+import numpy as np
+
+from mindref.errors import STRANGE, BackendError, MindrefError, say
 
 GROUP = "mindref.backends"
 OPERATORS = (  # backend-R8
@@ -135,3 +139,21 @@ def imported(name: str, make: Any) -> Any:
         reason = f"{type(error).__name__}: {error}"
         todo = "install what it needs, or choose another backend"
         raise BackendError(say(f"backend {name}", "an importable backend", reason, todo)) from error
+
+
+@contextmanager
+def answering(backend: Backend | None, where: str) -> Iterator[None]:
+    """Turn whatever a stranger's code raises into a BackendError that says when; None is ours."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
+            yield
+    except (MindrefError, MemoryError):
+        raise
+    except STRANGE as error:
+        if backend is None or backend.name in OURS:  # our own fault, to be reported as one
+            raise
+        got, todo = f"{type(error).__name__}: {error}", "choose another --backend"
+        raise BackendError(say(f"backend {backend.name}, {where}", "arrays", got, todo)) from error
+
+
+OURS = ("numpy", "numba")

@@ -91,7 +91,7 @@ class Config:
     )
     seed: int = number(0, 0, 2**63 - 1, "of everything random")
     dtype: str = choice("float32", ("float32", "float64"), "type of parameters and arithmetic")
-    backend: str = plain("numpy", "who computes: a registered name or module:object")
+    backend: str = plain("numba", "who computes: a registered name or module:object")
 
     def __post_init__(self) -> None:
         for setting in dataclasses.fields(self):

@@ -99,8 +99,10 @@ def bucket_name(b: int) -> str:
 def seen_targets(cases: Cases) -> int:
     """Count the distinct targets that stand in the history of their own case."""
     base = 1 + max(rows.values.max(initial=0) for rows in (cases.targets, cases.histories))
-    targets, seen = (metrics.pair_keys(rows, base) for rows in (cases.targets, cases.histories))
-    return len(np.intersect1d(targets, seen))  # metrics-R21
+    targets = np.unique(metrics.pair_keys(cases.targets, base))
+    seen = np.sort(metrics.pair_keys(cases.histories, base))  # much sooner than their distinct ones
+    first, after = (np.searchsorted(seen, targets, side) for side in ("left", "right"))
+    return int(np.count_nonzero(first < after))  # metrics-R21
 
 
 def write_predictions(

@@ -60,3 +60,9 @@ def boolean(where: str, **masks: npt.NDArray[Any]) -> None:
     for name, mask in masks.items():
         if mask.dtype != np.bool_:  # numerics-R3
             raise ShapeError(say(f"{where}: {name}", "a mask of type bool", mask.dtype))
+
+
+def fits(where: str, d_out: Array, shape: tuple[int, ...]) -> None:
+    """Raise ShapeError unless the gradient of a result has its shape."""
+    if np.shape(d_out) != shape:
+        raise ShapeError(say(f"{where}: d_out", f"shape {shape}", np.shape(d_out)))

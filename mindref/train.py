@@ -6,40 +6,17 @@ and step, so a run that was stopped and resumed ends in the same bytes as one th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections.abc import Callable
+from contextlib import closing
+from typing import NamedTuple
 
 from mindref import optimiser
-from mindref.backend import Backend
+from mindref.backend import answering
 from mindref.config import Config
-from mindref.data.batches import lay_out
-from mindref.data.log import Ints, Ragged
-from mindref.data.negatives import Sampler, make_sampler
-from mindref.data.samples import Cuts, item_counts
 from mindref.data.streams import stream
-from mindref.errors import STRANGE, BackendError, MindrefError, say
-from mindref.models import mind
-from mindref.models.logits import drawn, keyed_table, of_history
-from mindref.models.parameters import (
-    Catalogue,
-    Params,
-    Sizes,
-    flatten,
-    flatten_gradients,
-    init,
-)
-
-
-class Task(NamedTuple):
-    """What there is to learn from: sequences, who they belong to, what items are made of."""
-
-    sequences: Ragged  # T rows
-    profiles: Ints  # (T, G) rows of the profile table
-    catalogue: Catalogue
-    sizes: Sizes
+from mindref.engine import Engine
+from mindref.feed import Feed, Task
+from mindref.models.parameters import Params, Sizes, flatten, init
 
 
 class State(NamedTuple):
@@ -62,10 +39,6 @@ class Epoch(NamedTuple):
     is_best: bool
 
 
-class Diverged(MindrefError):
-    """The loss is no number any more; the last epoch on disk is still good."""
-
-
 def start(config: Config, sizes: Sizes) -> State:
     """Return the state before the first step."""
     params = init(stream(config.seed, "parameters"), config, sizes)
@@ -76,7 +49,7 @@ def train(
     task: Task,
     state: State,
     config: Config,
-    backend: Backend,
+    engine: Engine,
     *,
     validate: Callable[[Params], float],
     on_step: Callable[[int, float], None] = lambda step, loss: None,
@@ -85,72 +58,41 @@ def train(
 ) -> State:
     """Train from `state` to the last step, or until patience or `stop` says so; return the state.
 
-    After every epoch of `evaluate_every` steps (the last one may be shorter) `validate` is asked
-    for the metric that chooses the best epoch, and `on_epoch` is given the state to save.
+    The engine has been given the arrays of `state`. After every epoch of `evaluate_every` steps
+    (the last one may be shorter) `validate` is asked for the metric that chooses the best epoch,
+    and `on_epoch` is given the state to save.
     Raises Diverged when a loss is not finite, BackendError for whatever a backend raises.
     """
-    check_trains(backend)
-    feed = Feed(task, config)
-    while state.moments.step < config.steps and not out_of_patience(state, config) and not stop():
-        step = state.moments.step
-        state, loss = take_step(state, feed.batch(step), task.catalogue, config, backend)
-        on_step(step + 1, loss)
-        if (step + 1) % config.evaluate_every == 0 or step + 1 == config.steps:
-            with answering(backend, f"validation after step {step + 1}"):
-                state, epoch = judge(state, validate)
-            on_epoch(state, epoch)
-    return state
+    with closing(Feed(task, config).ahead(state.moments.step, config.steps)) as batches:
+        while state.moments.step < config.steps and not (out_of_patience(state, config) or stop()):
+            step = state.moments.step
+            loss = engine.step(next(batches), rate(config, step))
+            state = counted(state, loss)
+            on_step(step + 1, loss)
+            if (step + 1) % config.evaluate_every == 0 or step + 1 == config.steps:
+                state = fetched(state, engine)
+                with answering(engine.backend, f"validation after step {step + 1}"):
+                    state, epoch = judge(state, validate)
+                on_epoch(state, epoch)
+    return fetched(state, engine)
 
 
-def check_trains(backend: Backend) -> None:
-    """Raise BackendError for a backend that cannot say its gradients (backend-R9)."""
-    claims = backend.capabilities()
-    if claims.gradients != "derived":
-        todo = "it can evaluate and recall; train with another --backend"
-        got = f"gradients {claims.gradients!r}"
-        raise BackendError(say(f"backend {backend.name}", "operators with backward", got, todo))
+def rate(config: Config, step: int) -> float:
+    """Return the learning rate of a step, from 0."""
+    return optimiser.learning_rate(config.learning_rate, config.decay, step, config.steps)
 
 
-def take_step(
-    state: State, batch: mind.Batch, catalogue: Catalogue, config: Config, backend: Backend
-) -> tuple[State, float]:
-    """Take one step: loss, gradients, Adam. The arrays of `state` are changed in place."""
-    step = state.moments.step
-    with answering(backend, f"step {step + 1}"):
-        ops = backend.ops  # backend-R6
-        loss, saved = mind.loss(state.params, batch, catalogue, config, ops)
-        if not np.isfinite(loss):
-            todo = "lower --learning-rate; --resume goes on from the last epoch"
-            raise Diverged(say(f"step {step + 1}", "a finite loss", float(loss), todo))
-        gradients = flatten_gradients(mind.backward(saved, ops=ops))
-    moments = optimiser.update(
-        flatten(state.params),
-        gradients,
-        state.moments,
-        learning_rate=optimiser.learning_rate(
-            config.learning_rate, config.decay, step, config.steps
-        ),
-        beta1=config.beta1,
-        beta2=config.beta2,
-        epsilon=config.epsilon,
-    )
+def counted(state: State, loss: float) -> State:
+    """Return the state with one step more; its arrays are left to the engine until fetched."""
     total, count = state.losses
-    return state._replace(moments=moments, losses=(total + float(loss), count + 1)), float(loss)
+    moments = state.moments._replace(step=state.moments.step + 1)
+    return state._replace(moments=moments, losses=(total + loss, count + 1))
 
 
-@contextmanager
-def answering(backend: Backend, where: str) -> Iterator[None]:
-    """Turn whatever the operators of a stranger raise into a BackendError that says when."""
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
-            yield
-    except (MindrefError, MemoryError):
-        raise
-    except STRANGE as error:
-        if backend.name == "numpy":  # our own fault, to be reported as one
-            raise
-        got, todo = f"{type(error).__name__}: {error}", "choose another --backend"
-        raise BackendError(say(f"backend {backend.name}, {where}", "arrays", got, todo)) from error
+def fetched(state: State, engine: Engine) -> State:
+    """Return the state with the arrays of now."""
+    params, moments = engine.now()
+    return state._replace(params=params, moments=moments)
 
 
 def judge(state: State, validate: Callable[[Params], float]) -> tuple[State, Epoch]:
@@ -167,44 +109,3 @@ def judge(state: State, validate: Callable[[Params], float]) -> tuple[State, Epo
 def out_of_patience(state: State, config: Config) -> bool:
     """Return whether the validation metric has stood still for `patience` epochs."""
     return config.patience > 0 and state.waited >= config.patience
-
-
-class Feed:
-    """Batches by step number: cuts, histories, negatives and initial logits."""
-
-    def __init__(self, task: Task, config: Config) -> None:
-        items = task.sizes.items
-        self.task, self.config = task, config
-        self.cuts = Cuts(task.sequences, by=config.cuts)
-        self.sampler: Sampler = make_sampler(
-            "full" if config.loss == "full" else config.sampler,  # model-R15
-            item_counts(task.sequences, items),
-            size=config.negatives,
-            alpha=config.alpha,
-            target_probability=self.cuts.target_probability(items),
-        )
-        self.keyed: Any = None
-        if config.logits == "fixed":
-            self.keyed = keyed_table(
-                config.seed, items, config.interests, config.sigma, config.dtype
-            )
-
-    def batch(self, step: int) -> mind.Batch:
-        """Return the batch of a step, a function of the seed and the step alone."""
-        config, rng = self.config, stream(self.config.seed, "batch", step)
-        rows, positions = self.cuts.draw(rng, config.batch)
-        laid = lay_out(self.task.sequences, rows, positions, config.window)
-        drawn_set = self.sampler.draw(rng, laid.target)
-        if self.keyed is not None:
-            logits = of_history(self.keyed, laid.history)
-        else:
-            shape = (*laid.history.shape, config.interests)
-            logits = drawn(rng, shape, config.sigma, config.dtype)
-        histories = mind.Histories(laid.history, laid.mask, logits, self.task.profiles[rows])
-        return mind.Batch(
-            histories,
-            laid.target,
-            drawn_set.ids,
-            drawn_set.target_log_expected.astype(config.dtype),
-            drawn_set.log_expected.astype(config.dtype),
-        )

@@ -10,12 +10,12 @@ import pytest
 
 from mindref.data.samples import Cuts
 from mindref.data.streams import stream
+from mindref.feed import Feed
 from mindref.models import mind, serving
 from mindref.models.logits import keyed_table
 from mindref.models.parameters import flatten_gradients
 from mindref.recommender import judging
 from mindref.recommender.run import Trainer
-from mindref.train import Feed
 from tests.runs import trainer
 
 Check = Callable[[Trainer, Trainer], None]
@@ -35,7 +35,8 @@ def loss(made: Trainer) -> float:
 def served(made: Trainer) -> serving.Interests:
     """Return the interests of the test cases."""
     bench = made.bench(made.prepared.split.test)
-    return serving.interests(made.model(), bench.cases.histories, bench.profiles)
+    given = (made.model(), bench.cases.histories, bench.profiles)
+    return serving.interests(*given, couplings=True)
 
 
 def another(path: Callable[[Trainer], Any]) -> Check:

@@ -12,8 +12,8 @@ RULE = re.compile(r"^- \*\*(?P<label>[a-z_]+-R\d+)\*\* \((?P<force>must|should|m
 EXAMPLE = re.compile(r"^```json worked-example\n(?P<body>.*?)^```$", re.M | re.S)
 
 
-TABLES = ("README", "coverage", "field")
-"""Files of specs/ that state no rules: the index, and what is generated."""
+TABLES = ("README", "coverage", "field", "speed")
+"""Files of specs/ that state no rules: the index, what is generated, what is measured."""
 
 
 def names() -> list[str]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mindref.config import Config
+from mindref.engine import engine_of
 from mindref.recommender.run import Hooks, Trainer
 from mindref.recommender.source import Loaded, Source
+from mindref.train import counted, fetched, rate
 
 REPOSITORY = Path(__file__).parent.parent
 SOURCE = Source.of(None, {"users": 60, "items": 120})
@@ -45,6 +47,14 @@ def trained(run: Path, **changes: Any) -> Path:
     """Train into a folder and return it."""
     trainer(run, **changes).go()
     return run
+
+
+def stepped(made: Trainer, batch: Any) -> None:
+    """Take a step of a training with this batch."""
+    task, state, config = made.prepared.task, made.state, made.config
+    engine = engine_of(made.backend, state.params, state.moments, task.catalogue, config)
+    loss = engine.step(batch, rate(config, state.moments.step))
+    made.state = fetched(counted(state, loss), engine)
 
 
 def stop_after(step: int) -> Hooks:

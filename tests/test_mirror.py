@@ -72,6 +72,7 @@ def test_every_operator_has_its_page_module_and_test() -> None:
         for path in (
             f"specs/{stem}.md",
             f"mindref/ops/{stem}.py",
+            f"mindref/kernels/{stem}.py",
             f"mindref/conformance/{stem}.py",
             f"tests/ops/test_{stem}.py",
         ):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from mindref import ranking
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, ShapeError
-from mindref.ranking import Ranked
+from mindref.kernels import ranking as kernels
+from mindref.ranking import Ranked, baselines, search
 from tests import pages
 
 
@@ -77,8 +78,8 @@ def test_lists_are_those_of_the_definition_for_any_block(
     problem: dict[str, Any], block: int, width: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "WIDTH", width)
-        patch.setattr(ranking, "SPARE", 0)  # exact products need none
+        patch.setattr(search, "WIDTH", width)
+        patch.setattr(search, "SPARE", 0)  # exact products need none
         ranked = ranking.top_n(**problem, block=block)
     assert as_lists(ranked) == brute(**problem)
 
@@ -122,7 +123,7 @@ def test_what_stands_in_an_inactive_interest_never_matters() -> None:
 @given(problems(), st.sampled_from([1, 3, 1 << 14]))
 def test_an_excluded_item_never_appears(problem: dict[str, Any], width: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "WIDTH", width)
+        patch.setattr(search, "WIDTH", width)
         ranked = ranking.top_n(**problem)
     for c, row in enumerate(ranked.items):
         assert not np.isin(row, problem["exclude"].row(c)).any()
@@ -138,8 +139,10 @@ def test_a_list_is_the_same_to_the_bit_alone_and_in_a_crowd(dtype: type) -> None
     interests[:, 2] = interests[:, 0]
     active = np.ones((37, 3), np.bool_)
     crowd = ranking.top_n(interests, active, items, n=9)
-    for block in (1, 1000, 30_000):
-        blocked = ranking.top_n(interests, active, items, n=9, block=block)
+    for block, width in ((1, 256), (4000, 256), (20_000, 7), (1 << 20, 90)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(search, "WIDTH", width)
+            blocked = ranking.top_n(interests, active, items, n=9, block=block)
         for got, expected in zip(blocked, crowd, strict=True):
             np.testing.assert_array_equal(got, expected)
     for c in range(37):
@@ -147,6 +150,75 @@ def test_a_list_is_the_same_to_the_bit_alone_and_in_a_crowd(dtype: type) -> None
         np.testing.assert_array_equal(alone.scores[0], crowd.scores[c])
         np.testing.assert_array_equal(alone.items[0], crowd.items[c])
     assert not (crowd.interests == 2).any(), "equal interests: the first brings the item"
+
+
+@pytest.mark.rules("recall-R6")
+@pytest.mark.parametrize("threads", ["2", "3"])
+def test_lists_have_the_same_bytes_with_any_number_of_threads(threads: str) -> None:
+    rng = np.random.default_rng(3)
+    interests = rng.standard_normal((300, 4, 17)).astype(np.float32)
+    items = rng.standard_normal((900, 17)).astype(np.float32)
+    active = rng.random((300, 4)) < 0.6
+    exclude = Ragged.of([rng.integers(0, 900, 40) for _ in range(300)])
+    found = []
+    for number in ("1", threads):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MINDREF_THREADS", number)
+            ranked = ranking.top_n(interests, active, items, n=20, exclude=exclude, block=5000)
+        found.append([array.tobytes() for array in ranked])
+    assert found[0] == found[1]
+
+
+@pytest.mark.rules("recall-R6", "recall-R7")
+def test_the_rounding_of_the_matrix_product_decides_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(6)
+    interests, items = rng.standard_normal((20, 1, 8)), rng.standard_normal((300, 8))
+    items[rng.choice(300, 12, replace=False)] = interests[:, 0].sum(axis=0)  # twelve equal ones
+    problem = {"interests": interests, "active": np.ones((20, 1), np.bool_), "items": items, "n": 6}
+    expected = ranking.top_n(**problem)
+    keep = kernels.keep
+
+    def another(products: Any, *rest: Any) -> None:
+        """Keep by the products of another library, which rounds in its own way."""
+        keep(products * (1 + 1e-15 * rng.integers(-2, 3, products.shape)), *rest)
+
+    monkeypatch.setattr(kernels, "keep", another)
+    for got, want in zip(ranking.top_n(**problem), expected, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.rules("recall-R6")
+def test_the_layout_of_arrays_in_memory_moves_no_bit() -> None:
+    rng = np.random.default_rng(4)
+    arrays = [rng.standard_normal((9, 3, 33)), np.ones((9, 3), np.bool_), rng.random((70, 33))]
+    expected = ranking.top_n(*arrays, n=8)
+    for lay in (np.asfortranarray, lambda x: np.repeat(x, 2, axis=-1)[..., ::2]):
+        for got, want in zip(ranking.top_n(*map(lay, arrays), n=8), expected, strict=True):
+            np.testing.assert_array_equal(got, want)
+    for array in arrays:
+        array.setflags(write=False)
+    for got, want in zip(ranking.top_n(*arrays, n=8), expected, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.rules("recall-R4", "recall-R7")
+def test_the_best_are_kept_while_a_long_catalogue_passes_by() -> None:
+    rng = np.random.default_rng(5)
+    interests = rng.integers(-3, 4, (6, 2, 3)).astype(np.float32)
+    active = np.array([[True, True]] * 4 + [[False, True]] * 2)
+    rising = np.arange(5000)[:, None] // 7 * np.ones((1, 3))  # each item is better than the last
+    for items in (rising, rising[::-1], rng.integers(-9, 10, (5000, 3))):
+        problem: dict[str, Any] = {
+            "interests": interests,
+            "active": active,
+            "items": items.astype(np.float32),
+            "n": 12,
+            "exclude": Ragged.of([rng.integers(0, 5000, 3000) for _ in range(6)]),
+            "score": "max",
+        }
+        assert as_lists(ranking.top_n(**problem)) == brute(**problem)
 
 
 @pytest.mark.rules("recall-R7")
@@ -241,7 +313,7 @@ def test_random_lists_are_uniform_and_do_not_depend_on_blocks() -> None:
     exclude = Ragged.of([[0, 5]] * 4000)
     ranked = ranking.random(np.random.default_rng(3), 8, 4000, n=3, exclude=exclude)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "BLOCK", 50)
+        patch.setattr(baselines, "BLOCK", 50)
         blocked = ranking.random(np.random.default_rng(3), 8, 4000, n=3, exclude=exclude)
     np.testing.assert_array_equal(ranked.items, blocked.items)
     counts = np.array([np.bincount(place, minlength=8) for place in ranked.items.T])
@@ -258,7 +330,7 @@ def test_popularity_is_the_ranking_of_the_counts(seed: int, n: int, block: int) 
     counts = rng.integers(0, 4, 9)
     exclude = Ragged.of([rng.integers(0, 9, rng.integers(0, 12)) for _ in range(5)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "BLOCK", block)
+        patch.setattr(baselines, "BLOCK", block)
         ranked = ranking.popularity(counts, 5, n=n, exclude=exclude)
     one, items = np.ones((5, 1, 1)), counts[:, None].astype(float)
     expected = ranking.top_n(one, one[..., 0] > 0, items, n=n, exclude=exclude)
@@ -280,7 +352,7 @@ def test_random_lists_have_no_item_twice_and_are_uniform_when_draws_run_out(n: i
     share = np.bincount(ranked.items[1::2, 0], minlength=40) / 1000
     np.testing.assert_allclose(share, 1 / 40, atol=0.025, err_msg="five standard errors")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "BLOCK", 300)
+        patch.setattr(baselines, "BLOCK", 300)
         blocked = ranking.random(np.random.default_rng(3), 40, 2000, n=n, exclude=exclude)
     np.testing.assert_array_equal(ranked.items, blocked.items)
 

@@ -7,6 +7,7 @@ that is given two trainers, one without and one with that value. A setting witho
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,10 +21,9 @@ from mindref.models.parameters import flatten
 from mindref.recommender import judging
 from mindref.recommender.prepared import some_cases
 from mindref.recommender.run import Trainer
-from mindref.train import take_step
 from tests import effects
 from tests.effects import Check, another, batch, every, gradient, is_now
-from tests.runs import trainer
+from tests.runs import stepped, trainer
 
 
 class Effect(NamedTuple):
@@ -67,8 +67,7 @@ def by_hand(made: Trainer, name: str, numbers: dict[str, Any]) -> tuple[Any, Any
         expected -= left * numbers["learning_rate"] * m / (np.sqrt(v) + numbers["epsilon"])
         step = made.state.moments.step
         seen = batch(made, step)
-        catalogue = made.prepared.task.catalogue
-        made.state, _ = take_step(made.state, seen, catalogue, made.config, made.backend)
+        stepped(made, seen)
     return flatten(made.state.params)[name], expected
 
 
@@ -77,11 +76,14 @@ def adam(name: str) -> Check:
 
     def check(plain: Trainer, changed: Trainer) -> None:
         numbers = {**NUMBERS, name: getattr(changed.config, name)}
-        for parameter in ("bilinear", "layers.0.weight"):
-            before, _ = by_hand(trainer(**ADAM), parameter, NUMBERS)
-            after, expected = by_hand(trainer(**{**ADAM, name: numbers[name]}), parameter, numbers)
-            np.testing.assert_allclose(after, expected, rtol=1e-9, err_msg=parameter)
-            assert not np.allclose(after, before, rtol=1e-5), parameter
+        cases = itertools.product(("numba", "numpy"), ("bilinear", "layers.0.weight"))
+        for backend, parameter in cases:  # one takes steps of its own, one has the reference's
+            base = {**ADAM, "backend": backend}
+            before, _ = by_hand(trainer(**base), parameter, NUMBERS)
+            after, expected = by_hand(trainer(**{**base, name: numbers[name]}), parameter, numbers)
+            words = f"{backend} {parameter}"
+            np.testing.assert_allclose(after, expected, rtol=1e-9, err_msg=words)
+            assert not np.allclose(after, before, rtol=1e-5), words
 
     return check
 
@@ -113,7 +115,7 @@ def validation(made: Trainer, metric: str, most: int = 10_000) -> float:
     """Return a metric of the initial parameters as the report of these cases has it."""
     cases = some_cases(made.prepared.split.validation, most, made.config.seed)
     at = [int(metric.split("@")[1])]
-    reports, _, _ = judging.report(made.model(), made.bench(cases), at=at)
+    reports, _ = judging.report(made.model(), made.bench(cases), at=at)
     return reports["model"].metrics[metric]["value"]
 
 
@@ -144,9 +146,7 @@ def asked(plain: Trainer, changed: Trainer) -> None:
     backend: Any = changed.backend
     changed.validate(changed.best)
     assert backend.asked == 1
-    take_step(
-        changed.state, batch(changed), changed.prepared.task.catalogue, changed.config, backend
-    )
+    stepped(changed, batch(changed))
     assert backend.asked == 2
 
 

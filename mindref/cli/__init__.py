@@ -20,7 +20,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import click
@@ -45,6 +45,27 @@ def noticing() -> Iterator[None]:
         raise Gone from error
 
 
+COMPILING = "compiling kernels: this takes some seconds, and is kept for later runs if it can be"
+
+
+@contextmanager
+def saying_once(line: str) -> Iterator[None]:
+    """Say on standard error that functions are being compiled, instead of a silent wait."""
+    from mindref import kernels
+
+    def say_it() -> None:
+        kernels.listeners.remove(say_it)
+        with suppress(BrokenPipeError):
+            click.echo(line, err=True)
+
+    kernels.listeners.append(say_it)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # it has been said
+            kernels.listeners.remove(say_it)
+
+
 class Lazy(click.Group):
     """A group whose commands are imported when they are named."""
 
@@ -66,7 +87,7 @@ class Lazy(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        with noticing():
+        with noticing(), saying_once(COMPILING):
             return super().invoke(ctx)
 
 

@@ -62,7 +62,7 @@ def command(
     Exit code 0: it conforms; 1: it does not. Each failure comes with the rule, the numbers, the
     likely mistake, and a script that shows it without this suite.
     """
-    set_threads(None)
+    set_threads(None, name)
     from mindref.conformance import extra
 
     extra.check()

@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from mindref.cli.reading import reading_of, reading_options
-from mindref.cli.settings import json_option, set_threads, threads_option
+from mindref.cli.settings import (
+    backend_of,
+    backend_option,
+    json_option,
+    set_threads,
+    threads_option,
+)
 from mindref.cli.train import PROTOCOLS
 from mindref.errors import ConfigError, say
 
@@ -40,6 +46,7 @@ SEEN = "targets that the user has had"  # a note of evaluate_run
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the ranked lists as TSV: user, rank, item, score, interest.",
 )
+@backend_option
 @threads_option
 @json_option
 def command(
@@ -50,6 +57,7 @@ def command(
     exclude_seen: bool | None,
     at: str,
     predictions: Path | None,
+    backend: str | None,
     threads: int | None,
     as_json: bool,
     **given: Any,
@@ -59,7 +67,7 @@ def command(
     Beside the model stand popularity and random. Items that the user has had are left out unless
     --include-seen.
     """
-    set_threads(threads)
+    set_threads(threads, backend or backend_of(run))
     from mindref.cli.lists import check_file
 
     check_file("--predictions", predictions)
@@ -75,6 +83,7 @@ def command(
         exclude_seen=exclude_seen,
         at=lengths,
         predictions=predictions,
+        backend=backend,
     )
     for line in found["warnings"]:
         click.echo(line, err=True)

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import click
 
-from mindref.cli.settings import json_option, set_threads, threads_option
+from mindref.cli.settings import (
+    backend_of,
+    backend_option,
+    json_option,
+    set_threads,
+    threads_option,
+)
 from mindref.errors import ConfigError, say
 
 FORMATS = ("table", "tsv", "jsonl")
@@ -47,6 +53,7 @@ FORMATS = ("table", "tsv", "jsonl")
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead."
 )
+@backend_option
 @threads_option
 @json_option
 def command(
@@ -60,6 +67,7 @@ def command(
     exclude_seen: bool,
     form: str | None,
     output: Path | None,
+    backend: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -67,7 +75,7 @@ def command(
 
     No user needs to be known: --history answers for behaviours that were never seen in training.
     """
-    set_threads(threads)
+    set_threads(threads, backend or backend_of(run))
     if sum([user is not None, history is not None, all_users]) != 1:
         expected = "one of --user, --history, --all-users"
         raise ConfigError(say("recall", expected, "none or several"))
@@ -85,6 +93,7 @@ def command(
         n=top,
         kind=kind,
         exclude_seen=exclude_seen,
+        backend=backend,
     )
     for line in answers.warnings:
         click.echo(line, err=True)

@@ -15,6 +15,12 @@ import click
 from mindref.config import PRESETS, Config
 from mindref.errors import ConfigError, say
 
+FUSED = "numba"
+"""The backend with threads of its own."""
+
+PRODUCTS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Where libraries of matrix products look for their number of threads."""
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -100,30 +106,56 @@ def check_writable(option: str, path: Path | None) -> None:
         raise ConfigError(say(option, "a place that can be written", path, f"look at {above}"))
 
 
-def set_threads(threads: int | None) -> None:
-    """Limit the threads of the matrix products; it must come before NumPy is imported.
+def set_threads(threads: int | None, backend: str = FUSED) -> None:
+    """Say who has how many threads; it must come before NumPy is imported.
 
-    One unless asked otherwise: the bytes of a run then do not depend on the number of cores, and
-    on a busy machine the threads of OpenBLAS wait for each other at full speed.
+    The pool of the backend `numba` and that of the matrix products never own the cores together:
+    that costs a factor of two. Its results have the same bytes with any number, so it takes every
+    core unless asked otherwise. The bytes of other backends depend on the threads of the matrix
+    products: one unless asked otherwise.
     """
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        if threads is not None:
+    fused, said = backend == FUSED, os.environ.get("MINDREF_THREADS", "")
+    if not fused:
+        os.environ["MINDREF_THREADS"] = "1"
+    elif threads is not None or not said:  # what is said is looked at when it is used
+        os.environ["MINDREF_THREADS"] = str(threads or cores())
+    for name in PRODUCTS:
+        if fused:
+            os.environ[name] = "1"
+        elif threads is not None:
             os.environ[name] = str(threads)
         else:
             os.environ.setdefault(name, "1")
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def backend_of(run: Path) -> str:
+    """Return the backend of a run; one that cannot be read is left to others to refuse."""
+    try:
+        words = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        return str(words["settings"]["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return FUSED
+
+
 def threads_of(run: Path, asked: int | None) -> int | None:
     """Return the threads that a run was started with: another number would move its last bits.
 
-    Raises ConfigError for another number. A run that cannot be read is left to `resume` to refuse.
+    The backend `numba` may have any number. Raises ConfigError for another one than the run's. A
+    run that cannot be read is left to `resume` to refuse.
     """
     try:
         word = json.loads((run / "config.json").read_text(encoding="utf-8"))["threads"]
         started = int(word) if word else None
     except (OSError, ValueError, KeyError, TypeError):
         return asked
-    if started is None:  # from Python, on whatever the library took: nothing to keep to
+    if started is None or backend_of(run) == FUSED:
         return asked
     if asked not in (None, started):
         raise ConfigError(say("--threads", f"{started}, as the run was started", asked))
@@ -134,7 +166,14 @@ threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Threads of the matrix products [1 to 1024; default: 1, or what the environment says].",
+    help="Threads [1 to 1024; default with the backend numba: what MINDREF_THREADS says, or every"
+    " core; with others: what OPENBLAS_NUM_THREADS says, or 1].",
+)
+backend_option = click.option(
+    "--backend",
+    metavar="NAME",
+    help="Who computes the interests: an installed backend, or module:object [default: the one"
+    " that trained the run].",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output."

@@ -12,6 +12,7 @@ import click
 
 from mindref.cli.reading import reading_of, reading_options
 from mindref.cli.settings import (
+    backend_of,
     check_writable,
     config_of,
     json_option,
@@ -81,15 +82,16 @@ def command(
     planted interests. Everything ends up in a run directory; Ctrl-C saves there, and --resume goes
     on.
     """
-    set_threads(threads if resume is None else threads_of(resume, threads))
     reading = reading_of(given)
     if resume is not None:
+        set_threads(threads_of(resume, threads), backend_of(resume))
         others = {"split": protocol, "exclude_seen": exclude_seen, "out": out, "preset": preset}
         refuse_changes(others | {"config": config_file} | given, reading)
         from mindref.recommender.run import resume as taken_up
 
         return train(taken_up(resume, data), quiet, as_json)
     config = config_of(preset, config_file, given)
+    set_threads(threads, config.backend)
     if data is None and reading:
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the options of reading", f"none, but {got}"))

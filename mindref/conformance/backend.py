@@ -112,6 +112,12 @@ def a_step_is_adam_on_the_gradients_of_the_loss(judge: Judge, call: Call) -> Non
     close_to(judge, got, after_adam(gradients, call))
 
 
+@check("backend-R15", draws=trainings(steps=3), stem="training", share=0.5)
+def a_training_goes_on_from_what_its_state_says(judge: Judge, call: Call) -> None:
+    """Begun anew after a step, from the parameters and moments said, it ends in the same bytes."""
+    judge.equal(judge.ask(call.change(pause=1)), judge.ask(call))
+
+
 def backend_of(judge: Judge) -> Any:
     """Return the backend that is judged; what is planted to be caught is none."""
     return getattr(judge.subject, "backend", None)

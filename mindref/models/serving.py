@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import mindref.ops as reference
+from mindref.backend import answering
 from mindref.config import Config
 from mindref.data.batches import lay_out_histories
 from mindref.data.log import Ragged
 from mindref.data.streams import stream
+from mindref.errors import BackendError, say
 from mindref.models import mind
 from mindref.models.logits import drawn, keyed_table, of_history
 from mindref.models.parameters import Catalogue, Params
@@ -36,7 +38,7 @@ class Interests(NamedTuple):
 
     vectors: Array  # (C, K, D) zero where inactive
     active: Bools  # (C, K)
-    couplings: Array  # (C, L, K) weights of the last round
+    couplings: Array | None  # (C, L, K) weights of the last round, if they were asked for
     history: Ints  # (C, L) the behaviours given to routing
     mask: Bools  # (C, L)
 
@@ -47,12 +49,15 @@ def interests(
     profile: Ints,
     backend: Any = None,
     rng: np.random.Generator | None = None,
+    *,
+    couplings: bool = False,
 ) -> Interests:
     """Map whole histories (C rows) and rows of the profile table (C, G) to interests.
 
     The last `window` behaviours count. With keyed logits the result of a user depends on nothing
     but the user's behaviours, profile and the parameters (model-R16). With
     logits="per_call" they are drawn from `rng`, and without one from the seed, anew at each call.
+    The weights of the last round come with them if `couplings`; only operators say them.
     """
     config = model.config
     history, mask = lay_out_histories(histories, config.window)
@@ -61,18 +66,38 @@ def interests(
     for at in range(0, max(len(history), 1), BLOCK):
         some = slice(at, at + BLOCK)
         users = mind.Histories(history[some], mask[some], logits[some], profile[some])
-        blocks.append(one_block(model, users, backend))
-    vectors, active, couplings = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return Interests(vectors, active, couplings, history, mask)
+        with answering(backend, "interests"):
+            make = with_couplings if couplings or not serves(backend) else without_couplings
+            blocks.append(make(model, users, backend))
+    vectors, active, *more = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return Interests(vectors, active, more[0] if couplings else None, history, mask)
 
 
-def one_block(model: Model, histories: mind.Histories, backend: Any) -> tuple[Array, Bools, Array]:
-    """Return interests, active and couplings of one block of users."""
+def serves(backend: Any) -> bool:
+    """Return whether a backend makes interests itself (level 2)."""
+    return backend is not None and "model" in backend.capabilities().levels
+
+
+def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:
+    """Return interests, active and couplings of one block of users, composed of operators."""
     ops = backend.ops if backend is not None else reference
     vectors, active, saved = mind.interests(
         model.params, histories, model.catalogue, model.config, ops
     )
-    return scaled(vectors, model.config), active, saved.routing.couplings
+    return scaled(vectors, model.config), active, saved.routing.couplings  # backend-R10
+
+
+def without_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:
+    """Return interests and active of one block of users, as the backend makes them."""
+    given = (model.params, histories, model.catalogue, model.config)
+    vectors, active = (np.asarray(backend.to_numpy(x)) for x in backend.interests(*given))
+    expected = (*histories.mask.shape[:1], model.config.interests, model.params.items.shape[1])
+    kinds = (vectors.dtype, active.dtype) == (model.params.items.dtype, np.dtype(bool))
+    if not kinds or (vectors.shape, active.shape) != (expected, expected[:2]):
+        wanted = f"interests {expected} and which are active, bool {expected[:2]}"
+        got = f"{vectors.dtype} {vectors.shape} and {active.dtype} {active.shape}"
+        raise BackendError(say(f"backend {backend.name}: interests", wanted, got))
+    return scaled(vectors, model.config), active
 
 
 def item_matrix(model: Model) -> Array:

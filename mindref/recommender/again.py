@@ -28,6 +28,7 @@ def evaluate_run(
     exclude_seen: bool | None = None,
     at: Sequence[int] = (10, 20, 50),
     predictions: Path | None = None,
+    backend: str | None = None,
 ) -> dict[str, Any]:
     """Return the report of a run on the `which` cases of a split, as plain values.
 
@@ -35,7 +36,7 @@ def evaluate_run(
     Items of another log that the run's catalogue lacks are left out of histories and of targets,
     and counted in `notes`. Raises RunError, DataError or ConfigError.
     """
-    served = Served.load(run)
+    served = Served.load(run, backend)
     config, facts = served.model.config, served.facts
     if not at or min(at) < 1:
         raise ConfigError(say("--at", "lengths of lists from 1", list(at)))
@@ -52,7 +53,7 @@ def evaluate_run(
     cases, notes = in_catalogue(asked, loaded, served)
     profiles = features.profiles(loaded.log, served.vocabulary, cases.users)
     bench = Bench(cases, profiles, np.array(served.items.counts, np.int64), exclude_seen)
-    words, own, ranked = judged(served.model, bench, loaded, which, at)
+    words, own, ranked = judged(served.model, bench, loaded, which, at, served.backend)
     if predictions is not None:
         users = [loaded.log.user_ids[u] for u in cases.users]
         write_predictions(predictions, ranked, users, served.items.ids)

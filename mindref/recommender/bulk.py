@@ -68,7 +68,7 @@ class Answers:
         asked, served = self.asked, self.served
         lengths = asked.histories.lengths[which]
         rows = slices(asked.histories, which, np.zeros_like(lengths), lengths)
-        found = interests(served.model, rows, asked.profiles[which], rng=served.rng)
+        found = served.served(rows, asked.profiles[which])
         ranked = search(
             self.index,
             found.vectors,
@@ -108,13 +108,14 @@ def recall(
     n: int = 20,
     kind: str = "auto",
     exclude_seen: bool = True,
+    backend: str | None = None,
 ) -> Answers:
     """Return the lists of these users, of this history, or of every user of the log.
 
     The index is built on first use and kept in the run directory; one that does not fit the model
     any more is built again. Raises RunError, DataError or ConfigError.
     """
-    served = Served.load(run)
+    served = Served.load(run, backend)
     if data is not None:
         served.source = served.source.moved(data)
     asked = who(served, users, history)
@@ -184,5 +185,5 @@ def probes(served: Served) -> Array:
     weights = np.array(served.items.counts, float) + 1
     draws = rng.choice(len(weights), (200, 16), p=weights / weights.sum())
     rows = Ragged.of(list(draws.astype(np.int64)))
-    found = interests(served.model, rows, served.unknown_profile(len(rows)))
+    found = interests(served.model, rows, served.unknown_profile(len(rows)), served.backend)
     return found.vectors[found.active]

@@ -78,10 +78,10 @@ def validator(model: Model, bench: Bench, backend: Backend) -> Callable[[Params]
 
 def report(
     model: Model, bench: Bench, backend: Backend | None = None, at: Sequence[int] = AT
-) -> tuple[dict[str, Report], Ranked, Interests]:
-    """Return the reports of model, popularity and random, the model's lists and its interests."""
+) -> tuple[dict[str, Report], Ranked]:
+    """Return the reports of model, popularity and random, and the model's lists."""
     n, items = max(at), len(model.catalogue.rows)
-    ranked, found = rank(model, bench, n, backend)
+    ranked, _ = rank(model, bench, n, backend)
     cases = len(bench.cases.users)
     chance = stream(model.config.seed, "baseline")
     lists = {
@@ -94,7 +94,7 @@ def report(
         name: evaluate(some, bench.cases, items, at=at, rng=stream(model.config.seed, "bootstrap"))
         for name, some in lists.items()
     }
-    return reports, ranked, found
+    return reports, ranked
 
 
 def judged(
@@ -109,7 +109,9 @@ def judged(
 
     loaded is the log that the cases come from, with the planted interests where it has them.
     """
-    reports, ranked, found = report(model, bench, backend, at)
+    reports, ranked = report(model, bench, backend, at)
+    given = (model, bench.cases.histories, bench.profiles, backend)
+    found = interests(*given, couplings=True)  # operators say them: backend-R10
     labels = planted_labels(loaded, bench.cases, model.config.window)
     own = reports["model"]
     words = {
@@ -138,7 +140,10 @@ def describe_interests(
     """Return the health of interests, and how planted ones were recovered where they are known.
 
     planted (C, L) beside the behaviours given to routing. Empty where nobody has two interests.
+    The interests come with their couplings.
     """
+    if found.couplings is None:
+        raise ValueError("interests without couplings")
     try:
         state = health(found.vectors, found.active, found.couplings, found.mask)
     except DataError:  # K = 1, or histories too short for two interests

@@ -11,6 +11,7 @@ from mindref import atomic, checkpoint
 from mindref.backend import Backend, load
 from mindref.config import Config
 from mindref.data.splits import Cases
+from mindref.engine import engine_of
 from mindref.errors import RunError, say
 from mindref.models.parameters import Params, flatten, unflatten
 from mindref.models.serving import Model
@@ -18,7 +19,7 @@ from mindref.recommender import features, items
 from mindref.recommender.judging import Bench, judged, validator
 from mindref.recommender.prepared import Prepared, prepare, some_cases
 from mindref.recommender.source import Loaded, Source, fingerprint
-from mindref.train import Epoch, State, out_of_patience, start, train
+from mindref.train import Epoch, State, fetched, out_of_patience, start, train
 
 REPORT = "report.json"  # of the test cases, in the run directory
 
@@ -143,11 +144,15 @@ class Trainer:
             self.save(state, epoch.is_best)
             heard.on_epoch(epoch)
 
+        task, state, config = self.prepared.task, self.state, self.config
+        given = (self.backend, state.params, state.moments, task.catalogue, config)
+        engine = engine_of(*given)
+        self.state = fetched(state, engine)  # the tables are large: none is kept that none needs
         self.state = train(
-            self.prepared.task,
+            task,
             self.state,
-            self.config,
-            self.backend,
+            config,
+            engine,
             validate=self.validate,
             on_step=heard.on_step,
             on_epoch=on_epoch,

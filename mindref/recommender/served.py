@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref import checkpoint, ranking
+from mindref.backend import Backend, load
 from mindref.data.frames import as_id
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.splits import slices
@@ -46,12 +47,14 @@ class Served:
         facts: dict[str, Any],
         step: int,
         log: InteractionLog | None = None,
+        backend: str | None = None,
     ) -> None:
         self.model, self.items, self.vocabulary = model, items, vocabulary
         self.source = source
         self.facts = facts  # of config.json, beside the settings
         self.step = step  # of the parameters
         self._log = log
+        self.backend_name = backend or model.config.backend
         self.rng = stream(model.config.seed, "serving")  # moves on with every request
         self.dense = {name: i for i, name in enumerate(items.ids)}
 
@@ -66,8 +69,11 @@ class Served:
         return cls(trainer.model(), items, vocabulary, trainer.source, facts, step, log)
 
     @classmethod
-    def load(cls, run: Path) -> Served:
-        """Return what a run directory serves. Raises RunError for a damaged or foreign one."""
+    def load(cls, run: Path, backend: str | None = None) -> Served:
+        """Return what a run directory serves, by the backend that trained it or another.
+
+        Raises RunError for a damaged or foreign one.
+        """
         config, facts = checkpoint.load_config(run)
         params, catalogue, step = checkpoint.load_best(run)
         items = catalogue_file.read(run / "items.tsv")
@@ -77,7 +83,7 @@ class Served:
         vocabulary = Vocabulary(facts["user_features"])
         source = Source(**facts["source"])
         model = Model(params, catalogue, config)
-        return cls(model, items, vocabulary, source, facts, step)
+        return cls(model, items, vocabulary, source, facts, step, backend=backend)
 
     @property
     def log(self) -> InteractionLog:
@@ -85,6 +91,16 @@ class Served:
         if self._log is None:
             self._log = self.source.again().log
         return self._log
+
+    @cached_property
+    def backend(self) -> Backend:
+        """Who computes the interests, loaded on first use. BackendError where it is not there."""
+        return load(self.backend_name)
+
+    def served(self, rows: Ragged, profiles: Ints, *, couplings: bool = False) -> Interests:
+        """Return the interests of histories in dense ids."""
+        given = (self.model, rows, profiles, self.backend, self.rng)
+        return interests(*given, couplings=couplings)
 
     @cached_property
     def item_vectors(self) -> Array:
@@ -122,7 +138,7 @@ class Served:
     def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
         """Return the interests of histories of item ids."""
         rows, _ = self.encode(histories)
-        return interests(self.model, rows, self.unknown_profile(len(rows)), rng=self.rng)
+        return self.served(rows, self.unknown_profile(len(rows)), couplings=True)
 
     @cached_property
     def is_trained_on(self) -> bool:
@@ -173,7 +189,7 @@ class Served:
             profile = self.unknown_profile(1)
         else:
             rows, profile, _ = self.of_users([user])
-        found = interests(self.model, rows, profile, rng=self.rng)
+        found = self.served(rows, profile)
         ranked = ranking.top_n(
             found.vectors,
             found.active,

@@ -164,7 +164,10 @@ def test_differences_say_whose_change_it_was(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--backend", "nobody"], "backend: expected one of numpy, or module:object, got 'nobody'"),
+        (
+            ["--backend", "nobody"],
+            "backend: expected one of numba, numpy, or module:object, got 'nobody'",
+        ),
         (["--backend", "no_such_module:X"], "ModuleNotFoundError: No module named"),
         (["--backend", f"{SMALL}:WrongType"], "expected Capabilities, got a dict"),
         (["--backend", f"{SMALL}:right", "flush"], "expected a page, a rule or a check"),

@@ -1,4 +1,4 @@
-"""The number of threads belongs to a run: another one would move its last bits."""
+"""Who has how many threads, and what a run remembers of it: another number may move last bits."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mindref.cli.settings import set_threads, threads_of
+from mindref.cli.settings import backend_of, cores, set_threads, threads_of
 from mindref.errors import ConfigError
 from tests.cli.conftest import Cli
+from tests.runs import trained
 
 NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -19,22 +20,52 @@ NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.setenv(name, "7")
+    monkeypatch.setenv("MINDREF_THREADS", "7")
+
+
+@pytest.fixture
+def by_products(tmp_path: Path) -> Path:
+    """A run of the reference, whose bytes depend on the threads of the matrix products."""
+    return trained(tmp_path / "run", backend="numpy")
 
 
 def test_one_thread_is_the_default_and_the_environment_goes_before_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    set_threads(None)
+    set_threads(None, "numpy")
     assert [os.environ[name] for name in NAMES] == ["7"] * 3
     for name in NAMES:
         monkeypatch.delenv(name)
-    set_threads(None)
+    set_threads(None, "numpy")
     assert [os.environ[name] for name in NAMES] == ["1"] * 3
-    set_threads(2)
+    set_threads(2, "numpy")
     assert [os.environ[name] for name in NAMES] == ["2"] * 3
+    assert os.environ["MINDREF_THREADS"] == "1", "one of the two owns the cores"
 
 
-def test_a_run_remembers_its_threads_and_resumes_with_them(made: Path) -> None:
+def test_the_pool_of_numba_has_every_core_and_the_products_have_one_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_threads(None, "numba")
+    assert os.environ["MINDREF_THREADS"] == "7", "as the environment says"
+    monkeypatch.delenv("MINDREF_THREADS")
+    set_threads(None, "numba")
+    assert os.environ["MINDREF_THREADS"] == str(cores())
+    assert [os.environ[name] for name in NAMES] == ["1"] * 3
+    set_threads(3, "numba")
+    assert os.environ["MINDREF_THREADS"] == "3"
+    assert [os.environ[name] for name in NAMES] == ["1"] * 3
+
+
+def test_a_run_of_numba_goes_on_with_any_number_of_threads(made: Path, cli: Cli) -> None:
+    assert backend_of(made) == "numba"
+    assert threads_of(made, 9) == 9
+    assert cli("train", "--resume", made, "--threads", 3, "--quiet").code == 0
+    assert os.environ["MINDREF_THREADS"] == "3"
+
+
+def test_a_run_remembers_its_threads_and_resumes_with_them(by_products: Path) -> None:
+    made = by_products
     started = int(json.loads((made / "config.json").read_text())["threads"])
     assert threads_of(made, None) == started
     assert threads_of(made, started) == started
@@ -44,7 +75,8 @@ def test_a_run_remembers_its_threads_and_resumes_with_them(made: Path) -> None:
     assert str(caught.value) == expected
 
 
-def test_resuming_sets_the_threads_of_the_run(made: Path, cli: Cli) -> None:
+def test_resuming_sets_the_threads_of_the_run(by_products: Path, cli: Cli) -> None:
+    made = by_products
     said = cli("train", "--resume", made, "--quiet", "--json")
     assert said.code == 0
     started = json.loads((made / "config.json").read_text())["threads"]

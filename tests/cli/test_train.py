@@ -265,7 +265,7 @@ def test_threads_are_set_before_numpy_is_imported(tmp_path: Path) -> None:
         "import mindref.cli.settings as settings\n"
         "from mindref.cli.train import command\n"
         "assert 'numpy' not in sys.modules\n"
-        "settings.set_threads(3)\n"
+        "settings.set_threads(3, 'numpy')\n"
         "print(os.environ['OPENBLAS_NUM_THREADS'])\n"
     )
     done = subprocess.run(

@@ -68,7 +68,10 @@ def asked_in_vain(folder: Path, *options: str) -> str:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["backend=nobody"], "backend: expected one of numpy, or module:object, got 'nobody'"),
+        (
+            ["backend=nobody"],
+            "backend: expected one of numba, numpy, or module:object, got 'nobody'",
+        ),
         (["backend=nomodule:X"], "No module named 'nomodule'"),
         (["backend=numpy", "seed=-1"], "conform: seed: expected a number from 0, got -1"),
         (["backend=numpy", "words=softmax,flush"], "a page, a rule or a check"),

@@ -54,9 +54,13 @@ def trainings(
 
 
 def training_call(world: World, learning_rate: float) -> Call:
-    """Return the question for a step with each of the batches."""
+    """Return the question for a step with each of the batches.
+
+    After `pause` steps, if that is not 0, training begins anew from what the state says.
+    """
     arrays = {"params": world.params, "batches": world.batches, "catalogue": world.catalogue}
-    return Call("training", arrays, {"config": world.config, "learning_rate": learning_rate})
+    numbers = {"config": world.config, "learning_rate": learning_rate, "pause": 0}
+    return Call("training", arrays, numbers)
 
 
 def with_a_silent_step(call: Call) -> Call:

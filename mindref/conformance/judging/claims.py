@@ -18,7 +18,7 @@ from mindref.errors import STRANGE, BackendError, ConfigError, say
 LEVELS = {
     "ops": (),
     "model": ("loss_and_gradients", "interests"),
-    "train": ("init", "step", "parameters"),
+    "train": ("init", "step", "parameters", "moments"),
 }
 """Level -> the methods that it takes, each level after those that it is built of."""
 

@@ -6,6 +6,7 @@ one of them edited it is a wrong variant of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -76,10 +77,13 @@ class Composed:
         out, active, _ = self.mind.interests(params, histories, catalogue, config, self.ops)
         return out, active
 
-    def init(self, params: Params, config: Config) -> State:
-        """Return the state before the first step, with copies of the parameters."""
+    def init(self, params: Params, config: Config, moments: Any = None) -> State:
+        """Return the state before the first step, or after those of `moments`, with copies."""
         own = copied(params)
-        return State(own, self.optimiser.init(flatten(own)))
+        if moments is None:
+            return State(own, self.optimiser.init(flatten(own)))
+        step, first, second = moments
+        return State(own, optimiser.State(step, of_each(first), of_each(second)))
 
     def step(
         self, state: State, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
@@ -101,10 +105,19 @@ class Composed:
         """Return copies of the parameters, which later steps leave alone."""
         return copied(state.params)
 
+    def moments(self, state: State) -> Any:
+        """Return the moments of a state, good until the next step."""
+        return state.moments
+
 
 def copied(params: Params) -> Params:
     """Return the same parameters in arrays of their own."""
-    return unflatten({name: x.copy() for name, x in flatten(params).items()})
+    return unflatten(of_each(flatten(params)))
+
+
+def of_each(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return copies of arrays under their names."""
+    return {name: x.copy() for name, x in arrays.items()}
 
 
 @cache

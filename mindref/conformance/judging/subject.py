@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mindref import optimiser
 from mindref.backend import Capabilities
 from mindref.conformance.judging.call import GRADIENTS, Answer, Call
 from mindref.models import mind
-from mindref.models.parameters import flatten, flatten_gradients
+from mindref.models.parameters import flatten, flatten_gradients, unflatten
 
 
 class Subject(Protocol):
@@ -91,12 +92,24 @@ class OfBackend:
         params, batches, catalogue = call.arrays.values()
         config = call.numbers["config"]
         state, losses = self.backend.init(params, config), []
-        for batch in batches:
+        for done, batch in enumerate(batches):
+            if done and done == call.numbers.get("pause"):
+                state = self.taken_up(state, config)
             rate = call.numbers["learning_rate"]
             state, loss = self.backend.step(state, batch, catalogue, config, rate)
             losses.append(number(loss, call, self.numpy))
         after = flatten(self.backend.parameters(state))
         return {"losses": np.array(losses), **{k: self.numpy(x) for k, x in after.items()}}
+
+    def taken_up(self, state: Any, config: Any) -> Any:
+        """Return a state begun anew from what another one says of itself (backend-R15)."""
+        params, moments = self.backend.parameters(state), self.backend.moments(state)
+        tables = (flatten(params), moments.first, moments.second)
+        told, first, second = (
+            {name: np.array(self.numpy(x)) for name, x in table.items()} for table in tables
+        )
+        after = optimiser.State(int(moments.step), first, second)
+        return self.backend.init(unflatten(told), config, after)
 
     def numpy(self, x: Any) -> Any:
         """Return an array of levels 2 and 3 as one of NumPy."""

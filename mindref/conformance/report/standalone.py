@@ -37,17 +37,13 @@ def load(name: str) -> Any:
 
 def ask(backend: Any, call: dict[str, Any]) -> Answer:
     """Put one question to a backend; return what comes back, by name."""
-    asked = {
-        "composition": of_composition,
-        "loss": of_loss,
-        "interests": of_interests,
-        "training": of_training,
-    }
+    asked = globals().get(f"of_{call['stem']}", of_operator)  # of_loss, of_training ...
     for x in numbers_of((call["arrays"], call["d_out"])):
         x.setflags(write=not call["frozen"])
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return asked.get(call["stem"], of_operator)(backend, call)
+        answer: Answer = asked(backend, call)
+        return answer
 
 
 def of_operator(backend: Any, call: dict[str, Any]) -> Answer:
@@ -114,18 +110,23 @@ def of_interests(backend: Any, call: dict[str, Any]) -> Answer:
 
 def of_training(backend: Any, call: dict[str, Any]) -> Answer:
     """Level 3: the losses of a few steps, and the parameters after them."""
-    from mindref.models.parameters import flatten
+    from mindref.models.parameters import flatten, unflatten
+    from mindref.optimiser import State
+
+    def told(arrays: Any) -> dict[str, Any]:
+        return {name: np.array(backend.to_numpy(x)) for name, x in arrays.items()}
 
     params, batches, catalogue = call["arrays"].values()
     config, rate = call["numbers"]["config"], call["numbers"]["learning_rate"]
     state, losses = backend.init(params, config), []
-    for batch in batches:
+    for done, batch in enumerate(batches):
+        if done and done == call["numbers"].get("pause"):  # begun anew from what the state says
+            own, said = told(flatten(backend.parameters(state))), backend.moments(state)
+            after = State(int(said.step), told(said.first), told(said.second))
+            state = backend.init(unflatten(own), config, after)
         state, loss = backend.step(state, batch, catalogue, config, rate)
         losses.append(number(loss, call, lambda x: np.asarray(backend.to_numpy(x))))
-    after = flatten(backend.parameters(state))
-    return {"losses": np.array(losses)} | {
-        name: np.asarray(backend.to_numpy(x)) for name, x in after.items()
-    }
+    return {"losses": np.array(losses), **told(flatten(backend.parameters(state)))}
 
 
 def number(x: Any, call: dict[str, Any], numpy: Any) -> Any:
@@ -227,8 +228,7 @@ def verdict(wrong: dict[str, Any], answers: list[Answer]) -> str:
         for name, (low, high) in allowed.items():
             if name not in answer and (name == part or name not in ("rows", "couplings")):
                 return f"{name} did not come back"
-            off = name in answer and compared(name, answer[name], low, high)
-            if off:
+            if off := name in answer and compared(name, answer[name], low, high):
                 return f"call {number}: {off}"
     return ""
 
@@ -266,8 +266,7 @@ def reproduce(name: str, calls: list[dict[str, Any]], wrong: dict[str, Any]) -> 
     """Ask all that was asked, a few times; return 1 if the failure is there, 0 if it is not."""
     backend = load(name)
     for _ in range(TIMES):
-        what = once(backend, calls, wrong)
-        if what:
+        if what := once(backend, calls, wrong):
             break
     print(*filter(None, [what]), "FAILS" if what else "holds", sep="\n")
     return int(bool(what))

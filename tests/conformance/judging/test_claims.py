@@ -76,6 +76,7 @@ def test_every_claim_without_substance_is_named() -> None:
         "level train is claimed, but there is no init",
         "level train is claimed, but there is no step",
         "level train is claimed, but there is no parameters",
+        "level train is claimed, but there is no moments",
     ]
 
 

@@ -1,0 +1,20 @@
+"""The Numba twins of the operators, in the index notation of the pages, and the fused path.
+
+Same stems as `mindref.ops`, same shapes, types and errors; derived a second time, element by
+element, so that a slip of one derivation is no slip of the other. Products of matrices are left to
+BLAS, all else is compiled (`_jit.py`). No compiled function calls one of another file: a cached one
+would not notice a change there.
+
+    operators.py   all of them, as the backend hands them over
+    fused/         levels 2 and 3
+    _jit.py        how everything is compiled
+
+Importing this costs nothing: Numba comes with the modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+listeners: list[Callable[[], None]] = []
+"""Called whenever a function is compiled that no cache has: that takes seconds."""

@@ -1,0 +1,103 @@
+"""The one decorator of all compiled functions.
+
+Options and why:
+- nogil: blocks of users are computed by a pool of Python threads; Numba's own threads are not used,
+  as they and those of BLAS would fight for the cores, and their sums depend on their number.
+- error_model "numpy": 1 / 0 is infinity, as in the reference, not an exception.
+- fastmath, two flags of seven: contract (fused multiply-add) and reassoc (sums over the width in
+  lanes). Without nnan and ninf, NaN and infinity keep their meaning, but np.isfinite is x - x == 0
+  and is folded to true all the same: kernels write abs(x) < inf. Without arcp, x / y is not
+  x * (1 / y), which overflows for the smallest y.
+- cache: a first run compiles for seconds; later ones load from the user's cache folder, or from
+  NUMBA_CACHE_DIR. Never beside the package, where Numba would put it: there it outlives the
+  package when that is removed, and what is left of the folder hides the next install. Where no
+  folder can be written, or with MINDREF_NUMBA_CACHE=0, each process compiles for itself.
+
+Compilation is lazy: importing this costs Numba's import and no compilation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import numba
+from numba.core import event
+from numba.misc.appdirs import AppDirs
+
+from mindref.kernels import listeners
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Number = Any
+"""A number of the type of the arrays beside it: NumPy's, of which `float` is the widest only."""
+
+FASTMATH = {"contract", "reassoc"}
+SETTINGS: Any = numba.config  # Numba states no types
+FOLDERS: Any = AppDirs("mindref", appauthor=False)  # type: ignore[no-untyped-call]
+
+
+def jit(function: Function) -> Function:
+    """Compile a function when it is first called with new types."""
+    return compiled(function, FASTMATH)
+
+
+def jit_in_order(function: Function) -> Function:
+    """Compile a function whose sums keep their order, as it carries rests along."""
+    return compiled(function, {"contract"})
+
+
+def compiled(function: Function, fastmath: set[str]) -> Function:
+    """Compile a function with these flags, and keep the result on disk if that is wanted."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
+    folder, before = cache_folder(), SETTINGS.CACHE_DIR
+    if folder:
+        SETTINGS.CACHE_DIR = folder  # read while the function is decorated, and by others
+        try:
+            cached = numba.njit(cache=True, **options)(function)
+            if hasattr(cached, "_cache"):  # NUMBA_DISABLE_JIT gives the function back
+                cached._cache.save_overload = unless_full(cached._cache.save_overload)
+            kept: Function = cached
+            return kept
+        except RuntimeError:  # nothing can be written there after all
+            pass
+        finally:
+            SETTINGS.CACHE_DIR = before
+    made: Function = numba.njit(**options)(function)
+    return made
+
+
+def cache_folder() -> str:
+    """Return where compiled functions are kept, "" for nowhere."""
+    if os.environ.get("MINDREF_NUMBA_CACHE", "1") == "0":
+        return ""
+    folder = SETTINGS.CACHE_DIR or FOLDERS.user_cache_dir
+    with suppress(OSError):
+        os.makedirs(folder, exist_ok=True)
+    return folder if os.access(folder, os.W_OK) else ""
+
+
+def unless_full(save: Callable[..., None]) -> Callable[..., None]:
+    """Return what saves a compiled function if it can: a full disk is no reason to stop."""
+
+    def attempt(*given: Any) -> None:
+        with suppress(OSError):
+            save(*given)
+
+    return attempt
+
+
+class Heard(event.Listener):
+    """Tells whoever listens that something is being compiled."""
+
+    def on_start(self, event: Any) -> None:
+        """Tell it."""
+        for listener in list(listeners):
+            listener()
+
+    def on_end(self, event: Any) -> None:
+        """Nothing more to say."""
+
+
+event.register("numba:compile", Heard())  # type: ignore[no-untyped-call]

@@ -1,0 +1,139 @@
+"""The backend `numba`: the operators, the fused model and the fused training step.
+
+Spec: specs/backend.md. Numba is imported when `ops` or a level is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.backend import OPERATORS, OPTIONS, Capabilities
+from mindref.config import Config
+from mindref.models import mind
+from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
+from mindref.optimiser import State as Moments
+from mindref.optimiser import init as first_moments
+from mindref.shapes import Array, Bools
+
+GENERAL = ("routing-R25", "routing-R26")
+"""A matrix for each pair of behaviour and interest: for study, and left to the reference."""
+
+
+class State(NamedTuple):
+    """What a training step moves, in place."""
+
+    params: Params
+    moments: Moments
+
+
+class NumbaBackend:
+    """Compiled operators; levels 2 and 3 without padding and with kept buffers."""
+
+    name = "numba"
+
+    def __init__(self) -> None:
+        self.kept: Any = None
+        self.lock = Lock()  # the buffers serve one caller at a time, with all threads
+        self.process = os.getpid()
+
+    def __reduce__(self) -> Any:
+        """Say how a copy is made: with buffers, threads and a lock of its own."""
+        return type(self), ()
+
+    @property
+    def ops(self) -> ModuleType:
+        """The modules of `mindref.kernels.operators`."""
+        return importlib.import_module("mindref.kernels.operators")
+
+    def capabilities(self) -> Capabilities:
+        """Claim all but the general matrices of routing."""
+        options = tuple(rule for rule in OPTIONS if rule not in GENERAL)
+        return Capabilities(OPERATORS, ("ops", "model", "train"), options=options)
+
+    def to_numpy(self, x: Any) -> Any:
+        """Return x: its arrays are NumPy's."""
+        return x
+
+    def from_numpy(self, x: Any) -> Any:
+        """Return x: its arrays are NumPy's."""
+        return x
+
+    def work(self) -> Any:
+        """Return the buffers of this backend, made when they are first needed."""
+        if self.kept is None:
+            self.kept = importlib.import_module("mindref.kernels.fused.workspace").Workspace()
+        return self.kept
+
+    @contextmanager
+    def alone(self) -> Iterator[Any]:
+        """Have the buffers for oneself; the child of a fork has none, nor the threads, as yet."""
+        if self.process != os.getpid():
+            self.kept, self.lock, self.process = None, Lock(), os.getpid()
+        with self.lock:
+            yield self.work()
+
+    def loss_and_gradients(
+        self, params: Params, batch: mind.Batch, catalogue: Catalogue, config: Config
+    ) -> tuple[Array, Gradients]:
+        """Return the loss of a batch and all gradients, in memory of their own."""
+        step = importlib.import_module("mindref.kernels.fused.step")
+        with self.alone() as work:
+            made = step.Step(work, params, batch, catalogue, config)
+            return made.run_step(), made.gradients()
+
+    def interests(
+        self, params: Params, histories: mind.Histories, catalogue: Catalogue, config: Config
+    ) -> tuple[Array, Bools]:
+        """Return interests (B, K, D) and which are active (B, K)."""
+        forward = importlib.import_module("mindref.kernels.fused.forward")
+        nothing = np.empty(0, np.int64)
+        with self.alone() as work:
+            given = (params, histories, catalogue, config, nothing)
+            found: tuple[Array, Bools] = forward.Forward(work, *given).run()
+            return found
+
+    def init(self, params: Params, config: Config, moments: Moments | None = None) -> State:
+        """Return the state before the first step, or after those of `moments`, with own arrays."""
+        own = copied(flatten(params))
+        if moments is None:
+            return State(unflatten(own), first_moments(own))
+        step, first, second = moments
+        return State(unflatten(own), Moments(step, copied(first), copied(second)))
+
+    def step(
+        self,
+        state: State,
+        batch: mind.Batch,
+        catalogue: Catalogue,
+        config: Config,
+        learning_rate: float,
+    ) -> tuple[State, Array]:
+        """Take one step, changing the arrays of the state in place; return it and the loss."""
+        step = importlib.import_module("mindref.kernels.fused.step")
+        adam = importlib.import_module("mindref.kernels.fused.adam")
+        with self.alone() as work:
+            made = step.Step(work, state.params, batch, catalogue, config)
+            loss = made.run_step()
+            moments = adam.update(made, state.moments, learning_rate)
+            return state._replace(moments=moments), loss
+
+    def parameters(self, state: State) -> Params:
+        """Return the parameters of a state: its own, good until the next step."""
+        return state.params
+
+    def moments(self, state: State) -> Moments:
+        """Return the moments of a state: its own, good until the next step."""
+        return state.moments
+
+
+def copied(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return copies of arrays under their names."""
+    return {name: x.copy() for name, x in arrays.items()}

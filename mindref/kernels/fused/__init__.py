@@ -1,0 +1,11 @@
+"""Levels 2 and 3 of the contract, fused: no padding, each distinct item once, buffers kept.
+
+checks      what compiled code does not look at
+layout      behaviours in one row, distinct items numbered
+layers      from capsules to interests and back, on the rows that matter
+forward     from histories to interests
+step        from a batch to its loss and all gradients
+shared      sums over all uses of an item
+adam        the rows that moved
+workspace   kept buffers, and the threads that fill them
+"""

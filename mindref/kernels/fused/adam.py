@@ -1,0 +1,105 @@
+"""Adam on the rows that a step touched, in one pass over memory.
+
+Spec: specs/optimiser.md; the function `update` of `mindref.optimiser`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.config import Config
+from mindref.kernels._jit import jit
+from mindref.kernels.fused.forward import ITEMS
+from mindref.kernels.fused.step import Step
+from mindref.kernels.fused.workspace import slices
+from mindref.models.parameters import flatten
+from mindref.ops.embedding import RowGradient
+from mindref.optimiser import State
+from mindref.shapes import Array, Ints
+
+
+class Rates(NamedTuple):
+    """The numbers of a step, in the type of the parameters."""
+
+    rate: Any
+    beta1: Any
+    beta2: Any
+    rest1: Any  # 1 - beta1
+    rest2: Any
+    epsilon: Any  # times the root of the correction: optimiser-R4
+
+
+class Tables(NamedTuple):
+    """A parameter and its moments."""
+
+    params: Array
+    first: Array
+    second: Array
+
+
+def rates(step: int, learning_rate: float, config: Config, dtype: Any) -> Rates:
+    """Return the numbers of step number `step`, from 1."""
+    root = math.sqrt(1 - config.beta2**step)  # optimiser-R2, R13
+    found = (
+        learning_rate * root / (1 - config.beta1**step),  # optimiser-R3
+        config.beta1,
+        config.beta2,
+        1 - config.beta1,
+        1 - config.beta2,
+        config.epsilon * root,
+    )
+    return Rates(*(np.dtype(dtype).type(x) for x in found))
+
+
+def update(step: Step, moments: State, learning_rate: float) -> State:
+    """Move all parameters by the gradients of a step, in place; return the moments after it."""
+    count = moments.step + 1
+    numbers = rates(count, learning_rate, step.config, step.dtype)
+    named = flatten(step.params)
+    gradients: dict[str, Any] = {**step.dense(), "profile": step.profile_gradient()}
+    for name, gradient in gradients.items():
+        arrays = (named[name], moments.first[name], moments.second[name])
+        tables = Tables(*map(rows_of, arrays))
+        if isinstance(gradient, RowGradient):
+            move(gradient.rows, gradient.values, tables, numbers)
+        else:
+            move(np.arange(len(tables.params)), rows_of(gradient), tables, numbers)
+    rows, values = item_rows(step)
+    tables = Tables(named["items"], moments.first["items"], moments.second["items"])
+    step.work.each(
+        lambda block: move(rows[block], values[block], tables, numbers),
+        slices(len(rows), ITEMS),
+    )
+    return State(count, moments.first, moments.second)
+
+
+def item_rows(step: Step) -> tuple[Ints, Array]:
+    """Return the rows of the item table that move, each once, and their gradients."""
+    alone = step.item_rows.shape[1] == 1 and (step.item_weights == 1).all()
+    if alone and np.array_equal(step.item_rows[:, 0], step.layout.items):  # an item is its row
+        return step.item_rows[:, 0], step.d_vectors
+    gradient = step.item_gradient()
+    return gradient.rows, gradient.values
+
+
+def rows_of(x: Array) -> Array:
+    """Return a vector as a matrix of one row, a matrix as it is."""
+    return x.reshape(1, -1) if x.ndim == 1 else x
+
+
+@jit
+def move(rows: Ints, gradient: Array, tables: Tables, numbers: Rates) -> None:
+    """Move the rows (R,) of all three tables (V, D) by their gradients (R, D), in place."""
+    params, first, second = tables
+    rate, beta1, beta2, rest1, rest2, epsilon = numbers
+    for r in range(len(rows)):
+        row = rows[r]
+        for d in range(gradient.shape[1]):
+            g = gradient[r, d]
+            m = beta1 * first[row, d] + rest1 * g  # optimiser-R1
+            v = beta2 * second[row, d] + rest2 * (g * g)
+            first[row, d], second[row, d] = m, v
+            params[row, d] -= rate * m / (np.sqrt(v) + epsilon)

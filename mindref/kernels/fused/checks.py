@@ -1,0 +1,71 @@
+"""What compiled functions do not look at: shapes, types and rows, before anything is computed.
+
+They read and write where they are told to: with a wrong shape, in memory that is not theirs. What
+is refused, and in which words, is said by the operators of the reference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mindref.config import Config
+from mindref.kernels.routing import one_matrix
+from mindref.models.mind import Batch, Histories
+from mindref.models.parameters import Catalogue, Params
+from mindref.ops import routing, sampled_softmax
+from mindref.ops.embedding import check_rows
+from mindref.shapes import Array, Bools, bind, same_float
+
+
+def check_model(
+    params: Params, histories: Histories, catalogue: Catalogue, active: Bools, config: Config
+) -> None:
+    """Raise ShapeError for histories or parameters that the model cannot take."""
+    integers("items", histories.items)
+    one_matrix(params.bilinear)
+    table, rows, weights = params.items, catalogue.rows, catalogue.weights
+    bind("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
+    same_float("embedding", table=table, weights=weights)
+    own, profile = histories.profile, params.profile
+    bind("embedding", mask=(histories.mask, "BL"), rows=(own, "BG"), table=(profile, "WQ"))
+    check_rows("embedding", own, len(profile))
+    history = seen(table, *histories.items.shape)
+    options = (config.iterations, config.routing_gradient, config.routing_axis)
+    routing.check(history, histories.mask, params.bilinear, histories.init_logits, active, *options)
+    width = table.shape[1] + own.shape[1] * profile.shape[1]
+    for weight, bias in params.layers:
+        x = np.broadcast_to(np.zeros((), profile.dtype), (active.size, width))
+        bind("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))
+        same_float("relu_layer", x=table, profile=profile, weight=weight, bias=bias)
+        width = weight.shape[1]
+    out = np.broadcast_to(np.zeros((), table.dtype), (*active.shape, width))
+    bind("label_attention", interests=(out, "BKD"), target=(seen(table, len(active)), "BD"))
+
+
+def check_batch(params: Params, batch: Batch, config: Config) -> None:
+    """Raise ShapeError for targets or negatives that the loss cannot take."""
+    for ids in (batch.target, batch.negatives):
+        integers("items", ids)  # model-R18
+    table, users = params.items, len(batch.histories.mask)
+    sampled_softmax.check(
+        seen(table, users),
+        seen(table, len(batch.target)),
+        seen(table, len(batch.negatives)),
+        batch.target,
+        batch.negatives,
+        batch.target_log_expected,
+        batch.negative_log_expected,
+        config.temperature,
+    )
+
+
+def integers(where: str, ids: Any) -> None:
+    """Raise ShapeError unless ids are integers: a copy would make some of anything."""
+    check_rows(where, ids[:0], 0)
+
+
+def seen(table: Array, *places: int) -> Array:
+    """Return what vectors of items at so many places look like: shape and type, all alike."""
+    return np.broadcast_to(np.zeros(table.shape[1], table.dtype), (*places, table.shape[1]))

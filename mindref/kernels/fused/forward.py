@@ -1,0 +1,120 @@
+"""From histories to interests, without padding, in blocks of users.
+
+Spec: specs/model.md; the function `interests` of `mindref.models.mind` in two phases, each cut into
+blocks that write to places of their own (workspace.py):
+
+    items       vectors of the distinct items, and their votes
+    interests   routing and layers of 128 users
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mindref.config import Config
+from mindref.kernels import embedding, routing
+from mindref.kernels.fused.checks import check_model
+from mindref.kernels.fused.layers import USERS, Layers
+from mindref.kernels.fused.layout import lay
+from mindref.kernels.fused.workspace import Workspace, slices
+from mindref.kernels.rounds import route
+from mindref.models import mind
+from mindref.models.parameters import Catalogue, Params
+from mindref.ops.embedding import check_rows
+from mindref.ops.routing import AXES
+from mindref.ops.squash import KINDS
+from mindref.shapes import Array, Bools, Ints
+
+ITEMS = 1024  # a block of distinct items
+
+
+class Forward:
+    """From histories to interests."""
+
+    LAYERS: type[Layers] = Layers
+    BACK = False  # whether there is a way back, for which all rounds are kept
+
+    def __init__(
+        self,
+        work: Workspace,
+        params: Params,
+        histories: mind.Histories,
+        catalogue: Catalogue,
+        config: Config,
+        others: Ints,
+    ) -> None:
+        """Lay out a batch, and find room for all that will be computed; others: more items (T,)."""
+        self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
+        self.active = mind.active_interests(histories.mask, config)
+        check_model(params, histories, catalogue, self.active, config)
+        self.layout = lay(work, histories, others, len(catalogue.rows))
+        self.item_rows = self.taken("item_rows", catalogue.rows)
+        self.item_weights = self.taken("item_weights", catalogue.weights)
+        check_rows("embedding", self.item_rows, len(params.items))
+        self.dtype = params.items.dtype
+        self.users, self.count = self.active.shape
+        self.width = params.items.shape[1]
+        self.dynamic = config.routing == "dynamic"
+        if not self.dynamic:
+            self.layout.logits[:] = 0  # model-R12
+        self.vectors = self.room("vectors", len(self.layout.items), self.width)
+        self.votes = self.room("votes", self.layout.voting, self.width)
+        self.exact = config.routing_gradient == "all"
+        kept = config.iterations if self.dynamic and self.exact and self.BACK else 1
+        shape = (kept, self.users, self.count)
+        self.rounds = routing.Rounds(
+            self.room("couplings", kept, len(self.layout.logits), self.count),
+            self.room("capsules", *shape, self.width),
+            self.room("unit", *shape, self.width),
+            self.room("across", *shape),
+            self.room("along", *shape),
+        )
+        looked_up = params.profile[histories.profile]  # (B, G, Q)
+        profile = looked_up.reshape(self.users, looked_up.shape[1] * looked_up.shape[2])
+        self.layers = self.LAYERS(work, params, self.active, profile, config)
+        self.found = self.room("found", self.users, self.count, self.width)
+
+    def room(self, name: str, *shape: int) -> Array:
+        """Return a kept array of the type of the parameters."""
+        found: Array = self.work.array(name, *shape, dtype=self.dtype)
+        return found
+
+    def taken(self, name: str, table: Any) -> Any:
+        """Return the rows of the distinct items in a kept array."""
+        ids = self.layout.items
+        out = self.work.array(name, len(ids), table.shape[1], dtype=table.dtype)
+        return np.take(table, ids, axis=0, out=out, mode="clip")  # ids were checked
+
+    def items(self, block: slice) -> None:
+        """Write vectors of distinct items, and votes of those that are behaviours."""
+        out = self.vectors[block]
+        embedding.pool(self.params.items, self.item_rows[block], self.item_weights[block], out)
+        voting = slice(block.start, min(block.stop, self.layout.voting))
+        if voting.start < voting.stop:
+            np.matmul(self.vectors[voting], self.params.bilinear.T, out=self.votes[voting])
+
+    def interests(self, block: slice) -> None:
+        """Write the interests of a block of users, zero where inactive."""
+        config, layout = self.config, self.layout
+        route(
+            block.start,
+            block.stop,
+            layout.starts,
+            layout.place,
+            self.votes,
+            layout.logits,
+            self.active,
+            config.iterations if self.dynamic else 1,
+            AXES[config.routing_axis] == 1,
+            KINDS.index(config.squash),
+            *self.rounds,
+        )
+        self.layers.forward(block, self.rounds.capsules[-1], self.found)
+
+    def run(self) -> tuple[Array, Bools]:
+        """Return interests (B, K, D) and which are active, in arrays of their own."""
+        self.work.each(self.items, slices(len(self.layout.items), ITEMS))
+        self.work.each(self.interests, slices(self.users, USERS))
+        return self.found.copy(), self.active

@@ -1,0 +1,27 @@
+"""Sums over all uses of an item, in one order whatever the number of threads."""
+
+from __future__ import annotations
+
+from mindref.kernels._jit import jit
+from mindref.shapes import Array, Ints
+
+
+@jit
+def sum_by_item(order: Ints, bounds: Ints, values: Array, sums: Array) -> None:
+    """Write into sums (M, D) the values (N, D) of the uses from bounds[m] to bounds[m + 1]."""
+    for m in range(sums.shape[0]):
+        first = values[order[bounds[m]]]  # each item is some behaviour
+        for d in range(sums.shape[1]):
+            sums[m, d] = first[d]
+        for i in range(bounds[m] + 1, bounds[m + 1]):
+            value = values[order[i]]
+            for d in range(sums.shape[1]):
+                sums[m, d] += value[d]
+
+
+@jit
+def add_rows(values: Array, place: Ints, sums: Array) -> None:
+    """Add values (T, D) to the rows of sums that `place` (T,) names."""
+    for t in range(values.shape[0]):
+        for d in range(values.shape[1]):
+            sums[place[t], d] += values[t, d]

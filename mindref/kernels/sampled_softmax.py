@@ -1,0 +1,155 @@
+"""Twin of `mindref.ops.sampled_softmax`: mean_b log(1 + sum_s exp(a_bs - a_b)), a the logits.
+
+Spec: specs/sampled_softmax.md. Products and exponentials of whole blocks are NumPy's (its
+exponential runs in lanes, Numba's does not); what stands around them is compiled.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mindref.kernels import squash
+from mindref.kernels._jit import Number, jit
+from mindref.ops.sampled_softmax import Saved, check
+from mindref.ops.squash import Saved as Squashed
+from mindref.shapes import Array, Ints, fits
+
+
+def forward(
+    user: Array,
+    target: Array,
+    negatives: Array,
+    target_ids: Ints,
+    negative_ids: Ints,
+    target_log_expected: Array,
+    negative_log_expected: Array,
+    *,
+    temperature: float = 1.0,
+    normalise: bool = False,
+) -> tuple[Array, Saved]:
+    """Map users, their target items and shared negatives to the mean loss ()."""
+    logs = (target_log_expected, negative_log_expected)
+    check(user, target, negatives, target_ids, negative_ids, *logs, temperature)
+    units: tuple[Squashed | None, ...] = (None, None, None)
+    if normalise:
+        made = [squash.forward(x, kind="unit") for x in (user, target, negatives)]
+        user, target, negatives = (out for out, _ in made)
+        units = tuple(saved for _, saved in made)
+    at_negatives = user @ negatives.T  # (B, S)
+    at_target, lead = np.empty(len(user), user.dtype), np.empty(len(user), user.dtype)
+    ids = (target_ids, negative_ids)
+    level(user, target, *ids, *logs, user.dtype.type(temperature), at_negatives, at_target, lead)
+    with np.errstate(invalid="ignore", over="ignore"):  # a NaN comes this far on purpose
+        raised = np.exp(at_negatives, out=at_negatives)
+    losses = np.empty(len(user), user.dtype)
+    lose(raised, lead, user.dtype.type(1), losses, at_target)
+    out = losses.mean(dtype=user.dtype)  # sampled_softmax-R5
+    return out, Saved(user, target, negatives, units, raised, temperature)
+
+
+def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
+    """Return d_user (B, D), d_target (B, D), d_negatives (S, D)."""
+    user, target, negatives, units, p_negatives, temperature = saved
+    fits("sampled_softmax", np.asarray(d_out), ())
+    scale = user.dtype.type(d_out / len(user) / temperature)
+    d_at_negatives, d_target = p_negatives * scale, np.empty_like(target)
+    d_at_target = -d_at_negatives.sum(axis=1)  # sampled_softmax-R12
+    d_user = d_at_negatives @ negatives
+    scatter(d_at_target, user, target, d_user, d_target)
+    d_negatives = d_at_negatives.T @ user  # sampled_softmax-R11
+    found = [
+        d if of is None else squash.backward(d, of)  # sampled_softmax-R8
+        for d, of in zip((d_user, d_target, d_negatives), units, strict=True)
+    ]
+    return found[0], found[1], found[2]
+
+
+@jit
+def level(
+    user: Array,
+    target: Array,
+    target_ids: Ints,
+    negative_ids: Ints,
+    target_log_expected: Array,
+    negative_log_expected: Array,
+    temperature: Number,
+    at_negatives: Array,
+    at_target: Array,
+    lead: Array,
+) -> None:
+    """Turn products (B, S) into logits less the largest of their row, -infinity for a hit.
+
+    Writes the target's logits (B,) and how far the largest negative leads it (B,).
+    """
+    minus_infinity, lanes = user.dtype.type(-np.inf), np.empty(LANES, user.dtype)
+    for b in range(user.shape[0]):
+        mine: Number = user.dtype.type(0)
+        usable: Number = 1
+        for d in range(user.shape[1]):
+            mine += user[b, d] * target[b, d]
+        mine = mine / temperature - target_log_expected[b]  # sampled_softmax-R2, R6
+        for s in range(negative_ids.shape[0]):
+            logit = at_negatives[b, s] / temperature - negative_log_expected[s]
+            usable += abs(logit) < np.inf
+            hit = negative_ids[s] == target_ids[b]
+            at_negatives[b, s] = minus_infinity if hit else logit  # R3, R13
+        top = largest_of(at_negatives[b], lanes)
+        if usable <= negative_ids.shape[0] or not abs(mine) < np.inf:
+            mine = user.dtype.type(np.nan)  # sampled_softmax-R18
+        if not abs(top) < np.inf:
+            top = mine  # sampled_softmax-R10: no negative left
+        at_target[b], lead[b] = mine, top - mine
+        for s in range(negative_ids.shape[0]):
+            at_negatives[b, s] -= top
+
+
+LANES = 16
+"""A largest number is looked for in so many lanes: one at a time, the next waits for the last."""
+
+
+@jit
+def largest_of(x: Array, lanes: Array) -> Number:
+    """Return the largest number of x (S,) that is none of NaN, -infinity without any."""
+    lanes[:] = -np.inf
+    whole = x.shape[0] // LANES * LANES
+    for s in range(0, whole, LANES):
+        for lane in range(LANES):
+            lanes[lane] = x[s + lane] if x[s + lane] > lanes[lane] else lanes[lane]
+    for s in range(whole, x.shape[0]):
+        lanes[0] = x[s] if x[s] > lanes[0] else lanes[0]
+    top = lanes[0]
+    for lane in range(1, LANES):
+        top = lanes[lane] if lanes[lane] > top else top
+    return top
+
+
+@jit
+def lose(raised: Array, lead: Array, scale: Number, losses: Array, d_at_target: Array) -> None:
+    """Write the losses (B,) of exponentials (B, S), and gradients of the products in their place.
+
+    Exponentials become probabilities times `scale`; what the target's product gets is (B,).
+    """
+    zero = raised.dtype.type(0)
+    for b in range(raised.shape[0]):
+        total = zero
+        for s in range(raised.shape[1]):
+            total += raised[b, s]  # sampled_softmax-R4
+        x = lead[b] + np.log(total)
+        # log(1 + exp x), sampled_softmax-R1, R9
+        losses[b] = max(x, zero) + np.log1p(np.exp(-abs(x))) if x == x else x
+        factor, total = np.exp(lead[b] - losses[b]) * scale, zero
+        for s in range(raised.shape[1]):
+            raised[b, s] *= factor
+            total += raised[b, s]
+        d_at_target[b] = -total  # sampled_softmax-R12: what all negatives have, it lacks
+
+
+@jit
+def scatter(d_at_target: Array, user: Array, target: Array, d_user: Array, d_target: Array) -> None:
+    """Add to d_user (B, D) what comes by way of the targets, and write d_target (B, D)."""
+    for b in range(user.shape[0]):
+        d = d_at_target[b]
+        for j in range(user.shape[1]):
+            d_user[b, j] += d * target[b, j]
+        for j in range(user.shape[1]):
+            d_target[b, j] = d * user[b, j]

@@ -1,0 +1,11 @@
+"""The n best items of each user, over the whole catalogue, and the two baselines.
+
+Spec: specs/recall.md. Importing this compiles nothing and does not import Numba.
+"""
+
+from mindref.ranking.baselines import popularity, random
+from mindref.ranking.checks import check, check_values
+from mindref.ranking.lists import Ranked
+from mindref.ranking.search import rerank, top_n
+
+__all__ = ["Ranked", "check", "check_values", "popularity", "random", "rerank", "top_n"]

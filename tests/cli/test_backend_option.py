@@ -1,0 +1,182 @@
+"""--backend of evaluate and recall: another backend answers for a run than the one it has."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindref.cli.settings import PRODUCTS, cores
+from tests.cli.conftest import Cli
+
+MODULE = "a_backend_of_somebody_else"
+CODE = """
+from mindref.backend import OPERATORS, Capabilities, NumpyBackend
+from mindref.conformance.judging.composed import reference_model
+
+class Operators(NumpyBackend):
+    name = "of_operators"
+    asked, error = 0, None
+
+    @property
+    def ops(self):
+        type(self).asked += 1
+        if self.error is not None:
+            raise self.error
+        return super().ops
+
+class Levels(Operators):
+    name = "of_levels"
+    made = 0
+
+    def capabilities(self):
+        return Capabilities(OPERATORS, ("ops", "model"))
+
+    def interests(self, *given):
+        type(self).made += 1
+        if self.error is not None:
+            raise self.error
+        return type(self).change(*reference_model().interests(*given))
+
+    @staticmethod
+    def change(vectors, active):
+        return vectors, active
+"""
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A module with backends; it counts what they are asked."""
+    (tmp_path / f"{MODULE}.py").write_text(CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in PRODUCTS:
+        monkeypatch.setenv(name, "7")
+    monkeypatch.setenv("MINDREF_THREADS", "")  # undone at the end, whatever a command sets
+    yield importlib.import_module(MODULE)
+    sys.modules.pop(MODULE)
+
+
+def of_run(run: Path) -> list[str]:
+    """Return a command that asks for the interests of one history."""
+    row = (run / "items.tsv").read_text(encoding="utf-8").splitlines()[1:6]
+    history = ",".join(line.split("\t")[0] for line in row)
+    return ["recall", str(run), "--history", history, "--index", "exact"]
+
+
+def test_another_backend_recalls_and_finds_the_same(cli: Cli, run: Path, theirs: Any) -> None:
+    expected = json.loads(cli(*of_run(run), "--json").out)[0]["items"]
+    for name, count in (("Operators", "asked"), ("Levels", "made")):
+        said = cli(*of_run(run), "--json", "--backend", f"{MODULE}:{name}")
+        assert (said.code, said.err) == (0, "")
+        assert getattr(getattr(theirs, name), count) > 0
+        found = json.loads(said.out)[0]["items"]
+        assert [x["item"] for x in found] == [x["item"] for x in expected]
+
+
+def test_another_backend_is_evaluated(cli: Cli, run: Path, theirs: Any) -> None:
+    expected = json.loads(cli("evaluate", run, "--json").out)
+    for name, count in (("Operators", "asked"), ("Levels", "made")):
+        said = cli("evaluate", run, "--json", "--backend", f"{MODULE}:{name}")
+        assert (said.code, said.err) == (0, "")
+        assert getattr(getattr(theirs, name), count) > 0, name
+        found = json.loads(said.out)
+        assert found["cases"] == expected["cases"]
+        for metric, value in found["metrics"]["test"]["model"].items():
+            its = expected["metrics"]["test"]["model"][metric]["value"]
+            assert value["value"] == pytest.approx(its, abs=1e-3), metric
+
+
+@pytest.mark.parametrize("command", ["evaluate", "recall"])
+def test_threads_are_those_of_the_backend_that_is_named(
+    cli: Cli, run: Path, theirs: Any, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["evaluate", run] if command == "evaluate" else of_run(run)
+    for more, pool, products in (
+        ([], cores(), "1"),
+        (["--backend", "numba", "--threads", 2], 2, "1"),
+        (["--backend", f"{MODULE}:Operators"], 1, "7"),
+        (["--backend", "numpy", "--threads", 3], 1, "3"),
+    ):
+        for name in PRODUCTS:
+            monkeypatch.setenv(name, "7")
+        monkeypatch.setenv("MINDREF_THREADS", "")
+        assert cli(*words, *more).code == 0
+        assert os.environ["MINDREF_THREADS"] == str(pool), more
+        assert {os.environ[name] for name in PRODUCTS} == {products}, more
+
+
+@pytest.mark.rules("backend-R5")
+@pytest.mark.parametrize("error", [RuntimeError("no device"), SystemExit(3)], ids=repr)
+@pytest.mark.parametrize("name", ["Operators", "Levels"])
+@pytest.mark.parametrize("command", ["evaluate", "recall"])
+def test_whatever_it_raises_is_one_line_that_names_it(
+    cli: Cli, run: Path, theirs: Any, command: str, name: str, error: BaseException
+) -> None:
+    made = getattr(theirs, name)
+    made.error = error
+    words = ["evaluate", run] if command == "evaluate" else of_run(run)
+    said = cli(*words, "--backend", f"{MODULE}:{name}")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(f"Error: backend {made.name}, ")
+    assert f"{type(error).__name__}: {error}" in said.err
+    assert "bug in mindref" not in said.err
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "recall"])
+def test_claims_that_raise_are_one_line_that_names_it(
+    cli: Cli, run: Path, theirs: Any, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(theirs.Operators, "capabilities", lambda self: 1 / 0)
+    words = ["evaluate", run] if command == "evaluate" else of_run(run)
+    said = cli(*words, "--backend", f"{MODULE}:Operators")
+    assert (said.code, said.out) == (2, "")
+    assert "backend of_operators" in said.err
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.rules("backend-R4")
+@pytest.mark.parametrize("command", ["evaluate", "recall"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("abacus", "backend: expected one of "),
+        ("no_such_module:Backend", "backend no_such_module:Backend: expected an importable"),
+        (f"{MODULE}:Nothing", f"backend {MODULE}:Nothing: expected an importable backend"),
+        ("json:loads", "backend json:loads: expected the whole contract"),
+    ],
+)
+def test_a_backend_that_is_none_is_one_line(
+    cli: Cli, run: Path, theirs: Any, command: str, name: str, message: str
+) -> None:
+    words = ["evaluate", run] if command == "evaluate" else of_run(run)
+    said = cli(*words, "--backend", name)
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda vectors, active: (vectors, active.astype(int)),
+        lambda vectors, active: (vectors[..., :-1], active),
+        lambda vectors, active: (vectors[:0], active[:0]),
+        lambda vectors, active: (vectors.astype("float64"), active),
+        lambda vectors, active: (1.0, True),
+    ],
+)
+def test_interests_that_are_none_are_one_line_that_names_it(
+    cli: Cli, run: Path, theirs: Any, change: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(theirs.Levels, "change", staticmethod(change))
+    said = cli(*of_run(run), "--backend", f"{MODULE}:Levels")
+    assert said.code == 2
+    assert "backend of_levels" in said.err
+    assert "bug" not in said.err

@@ -1,0 +1,141 @@
+"""Levels 2 and 3, fused: loss, gradients, interests and steps are those of the reference."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.kernels.fused.forward import ITEMS
+from mindref.kernels.fused.layers import USERS
+from mindref.kernels.fused.workspace import slices
+from mindref.models.parameters import Catalogue, Layer, catalogue_of_ids
+from tests.kernels.cases import against, agree, compiled, crowd, questions
+from tests.models.worlds import OPTIONS, World, world
+
+BLOCKS = USERS + 2  # users of two blocks, two of them in the second
+HOW = [
+    {"routing_gradient": gradient, "power": power}
+    for gradient, power in product(("last", "all"), (float("inf"), 2.0, 0.5))
+]
+SHAPES = [  # users, length, interests, width
+    (3, 0, 3, 4),
+    (1, 1, 1, 1),
+    (3, 4, 1, 1),
+    (4, 9, 4, 3),
+    (5, 17, 5, 3),  # no multiple of four
+    (BLOCKS, 30, 9, 8),
+    (2 * USERS + 1, 6, 2, 2),
+]
+
+
+def hold(w: World, where: str) -> None:
+    subject = compiled()
+    for call in questions(w):
+        agree(call, subject, where)
+
+
+def test_there_are_several_blocks_of_all() -> None:
+    """What stands at a border of blocks is met by the tests that say so."""
+    assert len(list(slices(BLOCKS, USERS))) == 2
+    assert max(users for users, *_ in SHAPES) > 2 * USERS
+    w = crowd()
+    assert len(list(slices(len(w.batch.target), USERS))) == 3
+    used = w.batch.histories.items[w.batch.histories.mask]
+    assert len(np.unique(used)) > ITEMS
+
+
+@pytest.mark.rules(
+    "model-R1", "model-R4", "model-R5", "model-R6", "model-R11", "model-R12", "model-R13",
+    "model-R14",
+)  # fmt: skip
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_each_option_with_each_gradient_and_power(options: dict[str, Any]) -> None:
+    for how in HOW:
+        w = world(np.random.default_rng(3), (BLOCKS, 17, 5, 6), **{**how, **options})
+        hold(w, str(how))
+
+
+@pytest.mark.rules("model-R3", "model-R8", "model-R9", "model-R10", "model-R17")
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_shape(shape: tuple[int, ...]) -> None:
+    for gradient in ("last", "all"):
+        w = world(np.random.default_rng(1), shape, routing_gradient=gradient, hidden=[6, 5])
+        hold(w, gradient)
+
+
+@pytest.mark.rules("sampled_softmax-R3", "sampled_softmax-R4", "sampled_softmax-R10")
+@pytest.mark.parametrize("ids", [[], [2], [2, 2, 2], "target", [*range(6)] * 3], ids=str)
+def test_negatives_that_are_none_or_repeated_or_hits(ids: Any) -> None:
+    w = world(np.random.default_rng(2), (4, 6, 3, 5))
+    hold(against(w, [int(w.batch.target[0])] if ids == "target" else ids), str(ids))
+
+
+@pytest.mark.rules("model-R17")
+def test_nobody_has_behaviours() -> None:
+    for axis, gradient in product(("interests", "behaviours"), ("last", "all")):
+        how = {"routing_axis": axis, "routing_gradient": gradient}
+        hold(world(np.random.default_rng(2), (4, 6, 3, 5), np.zeros((4, 6), bool), **how), axis)
+
+
+@pytest.mark.rules("model-R2", "model-R10")
+def test_items_without_features_and_users_without_a_profile() -> None:
+    w = world(np.random.default_rng(2), (4, 6, 3, 5))
+    hold(w._replace(catalogue=catalogue_of_ids(6, "float64")), "no features")
+    first = Layer(w.params.layers[0].weight[:5], w.params.layers[0].bias)
+    params = w.params._replace(profile=np.zeros((0, 2)), layers=(first, *w.params.layers[1:]))
+    nobody = w.batch.histories._replace(profile=np.zeros((4, 0), np.int64))
+    hold(w._replace(params=params, batch=w.batch._replace(histories=nobody)), "no profile")
+
+
+@pytest.mark.rules("model-R10", "sampled_softmax-R11", "routing-R3", "routing-R11")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_many_blocks_of_users_items_and_negatives(dtype: str) -> None:
+    for gradient, normalise in product(("last", "all"), (False, True)):
+        how = {"routing_gradient": gradient, "normalise": normalise}
+        hold(crowd(dtype=dtype, **how), f"{how}")
+
+
+@pytest.mark.rules("numerics-R5")
+def test_a_nan_stays_with_the_users_whom_it_concerns() -> None:
+    w = world(np.random.default_rng(2), (6, 6, 3, 5))
+    items = w.params.items.copy()
+    items[w.catalogue.rows[w.batch.histories.items[0, 0], 0]] = np.nan
+    loss, interests, _ = questions(w._replace(params=w.params._replace(items=items)))
+    got = agree(interests)["interests"]
+    touched = np.isnan(got).any(axis=(1, 2))
+    assert touched.any()
+    assert not touched.all()
+    assert np.isnan(agree(loss)["loss"])
+
+
+@pytest.mark.rules(
+    "optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R5", "optimiser-R13"
+)
+@pytest.mark.parametrize("features", [True, False])
+def test_steps_are_those_of_adam_and_rows_not_named_stay(features: bool) -> None:
+    """With an epsilon beside which no gradient vanishes; six items of ten rows, or of one each."""
+    for dtype in ("float64", "float32"):
+        w = world(np.random.default_rng(5), (4, 6, 3, 5), dtype=dtype, beta1=0.7, beta2=0.8)
+        w = w if features else w._replace(catalogue=catalogue_of_ids(6, dtype))
+        w = w._replace(params=w.params._replace(items=np.tile(w.params.items, (3, 1))))
+        training = questions(w)[2]
+        after = agree(training, where=dtype)
+        rows = np.unique(w.catalogue.rows)
+        rest = np.setdiff1d(np.arange(len(w.params.items)), rows)
+        assert len(rest) >= 20
+        assert after["items"][rest].tobytes() == w.params.items[rest].tobytes()
+        moved = np.abs(after["items"] - w.params.items).max(axis=1) > 0
+        assert moved.sum() >= 6
+
+
+@pytest.mark.rules("embedding-R3", "optimiser-R1", "optimiser-R5")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_items_that_share_a_row_move_it_once(threads: int) -> None:
+    """Each row has the gradients of sixty items; a table of their own would move it sixty times."""
+    w = crowd()
+    rows = (np.arange(len(w.catalogue.rows)) % 50)[:, None]
+    shared = w._replace(catalogue=Catalogue(rows, np.ones(rows.shape)))
+    agree(questions(shared)[2], compiled(threads))

@@ -1,0 +1,212 @@
+"""How functions are compiled: one decorator, a cache where there can be one, nothing on import."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from mindref.backend import OPERATORS
+from mindref.kernels import _jit
+from mindref.kernels.backend import NumbaBackend
+
+PACKAGE = Path(_jit.__file__).parents[1]
+FILES = sorted((PACKAGE / "kernels").rglob("*.py"))
+DECORATORS = {"jit", "jit_in_order"}
+
+
+def run(code: str, folder: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **env},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def compiled_in(path: Path) -> dict[str, ast.FunctionDef]:
+    """Return the functions of a file that are compiled."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {
+        node.name: node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and any(ast.unparse(d) in DECORATORS for d in node.decorator_list)
+    }
+
+
+def strangers(path: Path) -> Iterator[str]:
+    """Yield what compiled functions of a file take from another file, NumPy's apart."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
+    names = {alias.asname or alias.name for n in imports for alias in n.names} - {"np", "math"}
+    for function, node in compiled_in(path).items():
+        parts = [part for line in node.body for part in ast.walk(line)]
+        notes = [x.annotation for x in parts if isinstance(x, ast.AnnAssign)]
+        spared = {part for note in notes for part in ast.walk(note)}  # types of names cost nothing
+        for part in parts:
+            if isinstance(part, ast.Name) and part.id in names and part not in spared:
+                yield f"{path.name}: {function} uses {part.id}"
+
+
+def test_compiled_functions_use_nothing_of_another_file() -> None:
+    """A cached function is compiled again when its own file changes, not when another does."""
+    assert sum(len(compiled_in(path)) for path in FILES) > 30
+    assert [word for path in FILES for word in strangers(path)] == []
+
+
+def test_a_call_of_another_file_would_be_seen(tmp_path: Path) -> None:
+    file = tmp_path / "some.py"
+    text = "from mindref.kernels.rounds import share\nfrom mindref.kernels import squash as s\n"
+    text += "@jit\ndef f(x: s):\n    return share(x) + np.exp(x) + g(x)\n"
+    file.write_text(text + "@jit_in_order\ndef g(x):\n    return s.shorten(x)\n")
+    assert list(strangers(file)) == ["some.py: f uses share", "some.py: g uses s"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_numba_is_used_by_way_of_the_one_decorator(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]
+    names += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    assert any(name.split(".")[0] == "numba" for name in names) == (path.name == "_jit.py")
+
+
+def test_every_operator_has_a_twin() -> None:
+    ops = NumbaBackend().ops
+    for stem in OPERATORS:
+        assert compiled_in(PACKAGE / "kernels" / f"{stem}.py") or stem == "routing"
+        assert callable(getattr(ops, stem).forward)
+        assert callable(getattr(ops, stem).backward)
+
+
+def doubled(x: Any) -> Any:
+    return x + x
+
+
+def test_where_nothing_can_be_written_each_process_compiles_for_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    njit = numba.njit
+
+    def homeless(*args: Any, **options: Any) -> Any:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(*args, **options)
+
+    monkeypatch.setattr(numba, "njit", homeless)
+    assert _jit.jit(doubled)(np.float64(2)) == 4
+
+
+def halved(x: Any) -> Any:
+    return x / 2
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), PermissionError("no")])
+def test_a_result_that_cannot_be_kept_is_used_all_the_same(
+    error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def full(*given: Any) -> None:
+        asked.append(given)
+        raise error
+
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
+    made = _jit.jit(halved)
+    assert made(np.float64(3)) == 1.5
+    assert made(np.float32(3)) == 1.5
+    assert len(asked) == 2, "it was tried for each type"
+
+
+@pytest.mark.rules("numerics-R13")
+def test_sums_may_be_taken_in_lanes_but_infinity_and_nan_keep_their_meaning() -> None:
+    def looks(x: Any) -> Any:
+        return x == x, abs(x) < np.inf, 1 / (x - x)
+
+    made = _jit.jit(looks)
+    assert made(2.0) == (True, True, np.inf)
+    assert made(np.inf)[:2] == (True, False)
+    assert made(np.nan)[:2] == (False, False)
+    assert sorted(_jit.FASTMATH) == ["contract", "reassoc"]
+
+
+CACHED = """
+import numpy as np
+from mindref.kernels import relu_layer, squash
+squash.forward(np.ones((2, 3)))
+print([str(path) for path in __import__("pathlib").Path(squash.__file__).parent.rglob("*.nb?")])
+"""
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package alone, as if installed there."""
+    folder = tmp_path_factory.mktemp("site")
+    ignore = shutil.ignore_patterns("__pycache__", "conformance", "golden")
+    shutil.copytree(PACKAGE, folder / "mindref", ignore=ignore)
+    return folder
+
+
+def test_without_a_cache_nothing_is_written_and_with_one_something_is(
+    copied: Path, tmp_path: Path
+) -> None:
+    """And nothing beside the package: there it would outlive it, and hide another install."""
+    env = {"PYTHONPATH": str(copied), "NUMBA_CACHE_DIR": "", "XDG_CACHE_HOME": str(tmp_path)}
+    assert run(CACHED, copied, MINDREF_NUMBA_CACHE="0", **env).stdout == "[]\n"
+    assert not list(tmp_path.rglob("*.nb?"))
+    assert run(CACHED, copied, **env).stdout == "[]\n"
+    assert any("squash.shorten" in path.name for path in tmp_path.rglob("mindref/**/*.nb?"))
+
+
+def test_the_folder_of_others_stays_what_it_was() -> None:
+    before = numba.config.CACHE_DIR
+    _jit.jit(doubled)
+    assert before == numba.config.CACHE_DIR
+
+
+def test_without_a_home_each_process_compiles_for_itself(copied: Path) -> None:
+    nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "NUMBA_CACHE_DIR": ""}
+    code = CACHED + "print(type(squash.shorten._cache).__name__)"
+    found = run(code, copied, PYTHONPATH=str(copied), **nowhere)
+    assert found.stdout == "[]\nNullCache\n"
+
+
+IMPORTED = """
+import sys
+from mindref.backend import available, load
+backend = load("numba")
+claims = backend.capabilities()
+assert claims.levels == ("ops", "model", "train"), claims
+assert "routing-R25" not in claims.options
+print([name for name in sys.modules if name.split(".")[0] in ("numba", "llvmlite", "scipy")])
+"""
+
+
+@pytest.mark.rules("backend-R3")
+def test_names_and_claims_are_read_without_numba() -> None:
+    assert run(IMPORTED).stdout == "[]\n"
+
+
+LISTENING = """
+from mindref.kernels import listeners
+heard = []
+listeners.append(lambda: heard.append(1))
+import mindref.kernels.operators, mindref.kernels.fused.step, mindref.kernels.fused.adam
+import mindref.kernels.ranking
+print(len(heard))
+"""
+
+
+def test_importing_the_kernels_compiles_nothing() -> None:
+    assert run(LISTENING, MINDREF_NUMBA_CACHE="0").stdout == "0\n"
