@@ -5,6 +5,7 @@
     recall     the best items for users or histories
     backends   who can compute, and why any cannot
     conform    judge a backend by the rules of the specification
+    bench      time every installed backend, side by side
 
 Commands print and decide nothing: what they do stands in mindref.recommender. Heavy imports are
 made inside the commands, so that `--help` answers at once.
@@ -28,7 +29,7 @@ import click
 import mindref
 from mindref.errors import MindrefError, say
 
-COMMANDS = ("train", "evaluate", "recall", "backends", "conform")
+COMMANDS = ("train", "evaluate", "recall", "backends", "conform", "bench")
 
 
 class Gone(Exception):
