@@ -368,3 +368,28 @@ def test_random_lists_longer_than_the_catalogue_are_filled_up() -> None:
     np.testing.assert_array_equal(np.sort(ranked.items[:, :5]), [np.arange(5)] * 3)
     np.testing.assert_array_equal(ranked.items[:, 5:], -1)
     assert np.isneginf(ranked.scores[:, 5:]).all()
+
+
+@pytest.mark.rules("recall-R2")
+def test_what_inactive_interests_would_like_crowds_nothing_out() -> None:
+    """Their products are the largest by far, of more items than are kept to be put in order."""
+    count = 200
+    items = np.zeros((count, 2))
+    items[:, 0] = np.arange(count)  # the active one likes the last items, the other the first
+    items[:, 1] = 1e6 * np.arange(count)[::-1]
+    interests, active = np.eye(2)[None], np.array([[True, False]])
+    ranked = ranking.top_n(interests, active, items, n=5)
+    assert ranked.items.tolist() == [[199, 198, 197, 196, 195]]
+
+
+@pytest.mark.rules("recall-R1")
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_one_interest_likes_most_is_not_crowded_out_by_the_other(first: int) -> None:
+    """The best items are the least of the other interest, of more items than are kept."""
+    count = 200
+    items = np.zeros((count, 2))
+    items[:, 1 - first] = np.arange(count)[::-1] + 1.0
+    items[-5:, first] = 1000 + np.arange(5)
+    ranked = ranking.top_n(np.eye(2)[None], np.ones((1, 2), bool), items, n=5)
+    assert ranked.items.tolist() == [[199, 198, 197, 196, 195]]
+    assert (ranked.interests == first).all()
