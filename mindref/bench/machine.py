@@ -10,14 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from mindref.threads import cores
+
 PACKAGES = ("mindref", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def facts() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from mindref.bench.subjects import COMPETITORS, environment
 from mindref.bench.worker import FLOOR
 from mindref.bench.world import Settings
 from mindref.errors import BackendError, ConfigError, say
+from mindref.threads import cores
 
 FORMAT = 1  # of what `bench` returns
 BASES = ("numba", "numpy")  # whom the others are compared with, unless asked otherwise
@@ -133,14 +134,14 @@ def job(name: str, settings: Settings, tasks: Sequence[str]) -> dict[str, Any]:
 
 def pinned(name: str, threads: int) -> bool:
     """Return whether a process is kept to as many cores as it may have threads."""
-    return name == "jax-jit" and threads < machine.cores()
+    return name == "jax-jit" and threads < cores()
 
 
 def surroundings(name: str, threads: int) -> dict[str, Any]:
     """Return how many threads a candidate has and by what it was told so."""
     found = environment(name, threads)
-    cores = threads if pinned(name, threads) else None
-    return {"environment": found, "pinned_to_cores": cores}
+    kept_to = threads if pinned(name, threads) else None
+    return {"environment": found, "pinned_to_cores": kept_to}
 
 
 def started(

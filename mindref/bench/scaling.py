@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mindref.bench.crew import Crew
-from mindref.bench.machine import cores
 from mindref.bench.world import Settings
+from mindref.threads import cores
 
 if TYPE_CHECKING:
     from mindref.bench.run import Listener, Plan

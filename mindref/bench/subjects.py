@@ -16,8 +16,8 @@ from mindref.engine import engine_of
 from mindref.models import serving
 from mindref.models.parameters import Params, flatten
 from mindref.shapes import Array, Bools, Ints
+from mindref.threads import PRODUCTS
 
-PRODUCTS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 LEVELS = ("train", "model", "ops")  # the highest first
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli.settings import Decorator, cores, json_option, set_threads
+from mindref.cli.settings import Decorator, json_option, set_threads
 from mindref.errors import ConfigError, say
+from mindref.threads import cores
 
 if TYPE_CHECKING:
     from mindref.bench.run import Listener

@@ -14,12 +14,10 @@ import click
 
 from mindref.config import PRESETS, Config
 from mindref.errors import ConfigError, say
+from mindref.threads import PRODUCTS, cores
 
 FUSED = "numba"
 """The backend with threads of its own."""
-
-PRODUCTS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-"""Where libraries of matrix products look for their number of threads."""
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -126,13 +124,6 @@ def set_threads(threads: int | None, backend: str = FUSED) -> None:
             os.environ[name] = str(threads)
         else:
             os.environ.setdefault(name, "1")
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def backend_of(run: Path) -> str:

@@ -1,0 +1,18 @@
+"""How many cores there are, and where libraries of matrix products look for their threads.
+
+Nothing heavy is imported: the commands ask before NumPy is there.
+"""
+
+from __future__ import annotations
+
+import os
+
+PRODUCTS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Where libraries of matrix products look for their number of threads."""
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
