@@ -206,9 +206,10 @@ def shorten(x: Array, kind: int, out: Array, unit: Array) -> tuple[Number, Numbe
     if kind == 1:  # squash-R6
         gain, along = one, zero
         across = min(one / norm, np.finfo(x.dtype).max) if norm != 0 else zero
-    if scale == one and norm != 0:
+    if scale == one and norm != 0:  # 1 / norm is none of the smallest numbers, nor infinite
+        inverse = one / norm
         for d in range(x.shape[0]):
-            unit[d] = x[d] / norm
+            unit[d] = x[d] * inverse
             out[d] = unit[d] * gain
     else:
         for d in range(x.shape[0]):

@@ -197,7 +197,11 @@ def profile_vectors(
 
 def active_interests(mask: Bools, config: Config) -> Bools:
     """Return which interests a user has (B, K), from the number of behaviours given to routing."""
-    lengths = mask.sum(axis=1)
+    return active_after(mask.sum(axis=1), config)
+
+
+def active_after(lengths: Ints, config: Config) -> Bools:
+    """Return which interests a user has (B, K) after so many behaviours (B,)."""
     if config.interest_count == "log2":
         count = routing.interest_count(lengths, config.interests)  # model-R3
     else:

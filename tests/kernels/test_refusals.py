@@ -107,6 +107,10 @@ def test_it_is_refused(damage: Damage, which: int) -> None:
         plainly(call)
     with pytest.raises(ShapeError, match=r"^\w+: "):
         compiled().answer(call)
+    used = compiled()
+    used.answer(questions(w)[which])  # what fitted is not looked at again, what differs is
+    with pytest.raises(ShapeError, match=r"^\w+: "):
+        used.answer(call)
 
 
 IDS = {  # which of them, and what is asked: interests have no target and no negatives

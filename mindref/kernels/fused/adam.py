@@ -6,6 +6,7 @@ Spec: specs/optimiser.md; the function `update` of `mindref.optimiser`.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +14,9 @@ import numpy as np
 from mindref.config import Config
 from mindref.kernels._jit import jit
 from mindref.kernels.fused.forward import ITEMS
-from mindref.kernels.fused.step import Step
+from mindref.kernels.fused.step import Step, do, sum_of
 from mindref.kernels.fused.workspace import slices
 from mindref.models.parameters import flatten
-from mindref.ops.embedding import RowGradient
 from mindref.optimiser import State
 from mindref.shapes import Array, Ints
 
@@ -59,30 +59,36 @@ def update(step: Step, moments: State, learning_rate: float) -> State:
     count = moments.step + 1
     numbers = rates(count, learning_rate, step.config, step.dtype)
     named = flatten(step.params)
-    gradients: dict[str, Any] = {**step.dense(), "profile": step.profile_gradient()}
-    for name, gradient in gradients.items():
-        arrays = (named[name], moments.first[name], moments.second[name])
-        tables = Tables(*map(rows_of, arrays))
-        if isinstance(gradient, RowGradient):
-            move(gradient.rows, gradient.values, tables, numbers)
-        else:
-            move(np.arange(len(tables.params)), rows_of(gradient), tables, numbers)
-    rows, values = item_rows(step)
-    tables = Tables(named["items"], moments.first["items"], moments.second["items"])
-    step.work.each(
-        lambda block: move(rows[block], values[block], tables, numbers),
-        slices(len(rows), ITEMS),
-    )
+    tables = {
+        name: Tables(*map(rows_of, (x, moments.first[name], moments.second[name])))
+        for name, x in named.items()
+    }
+
+    alone = each_has_its_row(step)
+    rows, values = (step.item_rows[:, 0], step.d_vectors) if alone else step.item_gradient()
+
+    def move_items(block: slice) -> None:
+        if alone:
+            step.uses_of_all(block)
+        move(rows[block], values[block], tables["items"], numbers)
+
+    def move_all(name: str) -> None:
+        gradient = rows_of(sum_of(step.parts()[name]))
+        move(np.arange(len(gradient)), gradient, tables[name], numbers)
+
+    def move_profile() -> None:
+        move(*step.profile_gradient(), tables["profile"], numbers)
+
+    blocks = slices(len(rows), ITEMS)
+    tasks = [partial(move_items, block) for block in blocks]  # the longest first
+    step.work.each(do, [*tasks, *(partial(move_all, name) for name in step.parts()), move_profile])
     return State(count, moments.first, moments.second)
 
 
-def item_rows(step: Step) -> tuple[Ints, Array]:
-    """Return the rows of the item table that move, each once, and their gradients."""
+def each_has_its_row(step: Step) -> bool:
+    """Return whether each item is a row of the table that no other has a part of."""
     alone = step.item_rows.shape[1] == 1 and (step.item_weights == 1).all()
-    if alone and np.array_equal(step.item_rows[:, 0], step.layout.items):  # an item is its row
-        return step.item_rows[:, 0], step.d_vectors
-    gradient = step.item_gradient()
-    return gradient.rows, gradient.values
+    return bool(alone and np.array_equal(step.item_rows[:, 0], step.layout.items))
 
 
 def rows_of(x: Array) -> Array:

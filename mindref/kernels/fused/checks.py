@@ -1,7 +1,8 @@
 """What compiled functions do not look at: shapes, types and rows, before anything is computed.
 
 They read and write where they are told to: with a wrong shape, in memory that is not theirs. What
-is refused, and in which words, is said by the operators of the reference.
+is refused, and in which words, is said by the operators of the reference. Shapes and types that
+were found to fit by the step before are not looked at again.
 """
 
 from __future__ import annotations
@@ -11,27 +12,41 @@ from typing import Any
 import numpy as np
 
 from mindref.config import Config
+from mindref.kernels.fused.workspace import Workspace
 from mindref.kernels.routing import one_matrix
 from mindref.models.mind import Batch, Histories
 from mindref.models.parameters import Catalogue, Params
 from mindref.ops import routing, sampled_softmax
 from mindref.ops.embedding import check_rows
-from mindref.shapes import Array, Bools, bind, same_float
+from mindref.shapes import Array, bind, same_float
 
 
 def check_model(
-    params: Params, histories: Histories, catalogue: Catalogue, active: Bools, config: Config
+    work: Workspace, params: Params, histories: Histories, catalogue: Catalogue, config: Config
 ) -> None:
     """Raise ShapeError for histories or parameters that the model cannot take."""
-    integers("items", histories.items)
-    one_matrix(params.bilinear)
+    table, profile, bilinear, layers = params
+    arrays = (table, profile, bilinear, *sum(layers, ()), *histories, *catalogue)
+    look = look_of(arrays), len(layers), config
+    if work.fitting.get("model") != look:
+        integers("items", histories.items)
+        one_matrix(bilinear)
+        check_shapes(params, histories, catalogue, config)
+        work.fitting["model"] = look
+    check_rows("embedding", histories.profile, len(profile))
+
+
+def check_shapes(
+    params: Params, histories: Histories, catalogue: Catalogue, config: Config
+) -> None:
+    """Raise ShapeError unless parameters, histories and catalogue fit each other."""
     table, rows, weights = params.items, catalogue.rows, catalogue.weights
     bind("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
     same_float("embedding", table=table, weights=weights)
     own, profile = histories.profile, params.profile
     bind("embedding", mask=(histories.mask, "BL"), rows=(own, "BG"), table=(profile, "WQ"))
-    check_rows("embedding", own, len(profile))
     history = seen(table, *histories.items.shape)
+    active = np.broadcast_to(np.True_, (len(histories.mask), config.interests))
     options = (config.iterations, config.routing_gradient, config.routing_axis)
     routing.check(history, histories.mask, params.bilinear, histories.init_logits, active, *options)
     width = table.shape[1] + own.shape[1] * profile.shape[1]
@@ -44,21 +59,31 @@ def check_model(
     bind("label_attention", interests=(out, "BKD"), target=(seen(table, len(active)), "BD"))
 
 
-def check_batch(params: Params, batch: Batch, config: Config) -> None:
+def check_batch(work: Workspace, params: Params, batch: Batch, config: Config) -> None:
     """Raise ShapeError for targets or negatives that the loss cannot take."""
+    table, users = params.items, len(batch.histories.mask)
+    logs = batch.target_log_expected, batch.negative_log_expected
+    look = look_of((table, batch.target, batch.negatives, *logs)), users, config.temperature
+    if work.fitting.get("batch") == look:
+        sampled_softmax.finite(target_log_expected=logs[0], negative_log_expected=logs[1])
+        return
     for ids in (batch.target, batch.negatives):
         integers("items", ids)  # model-R18
-    table, users = params.items, len(batch.histories.mask)
     sampled_softmax.check(
         seen(table, users),
         seen(table, len(batch.target)),
         seen(table, len(batch.negatives)),
         batch.target,
         batch.negatives,
-        batch.target_log_expected,
-        batch.negative_log_expected,
+        *logs,
         config.temperature,
     )
+    work.fitting["batch"] = look
+
+
+def look_of(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return all that a check of shapes and types sees of arrays."""
+    return tuple((x.shape, x.dtype) for x in arrays)
 
 
 def integers(where: str, ids: Any) -> None:

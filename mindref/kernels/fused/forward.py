@@ -9,15 +9,14 @@ blocks that write to places of their own (workspace.py):
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from mindref.config import Config
-from mindref.kernels import embedding, routing
+from mindref.kernels import routing
 from mindref.kernels.fused.checks import check_model
 from mindref.kernels.fused.layers import USERS, Layers
 from mindref.kernels.fused.layout import lay
+from mindref.kernels.fused.look_up import look_up
 from mindref.kernels.fused.workspace import Workspace, slices
 from mindref.kernels.rounds import route
 from mindref.models import mind
@@ -47,13 +46,13 @@ class Forward:
     ) -> None:
         """Lay out a batch, and find room for all that will be computed; others: more items (T,)."""
         self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
-        self.active = mind.active_interests(histories.mask, config)
-        check_model(params, histories, catalogue, self.active, config)
-        self.layout = lay(work, histories, others, len(catalogue.rows))
-        self.item_rows = self.taken("item_rows", catalogue.rows)
-        self.item_weights = self.taken("item_weights", catalogue.weights)
-        check_rows("embedding", self.item_rows, len(params.items))
         self.dtype = params.items.dtype
+        check_model(work, params, histories, catalogue, config)
+        self.layout = lay(work, histories, others, len(catalogue.rows))
+        self.active = mind.active_after(np.diff(self.layout.starts), config)
+        used = (len(self.layout.items), catalogue.rows.shape[1])
+        self.item_rows = work.array("item_rows", *used, dtype=catalogue.rows.dtype)
+        self.item_weights = self.room("item_weights", *used)
         self.users, self.count = self.active.shape
         self.width = params.items.shape[1]
         self.dynamic = config.routing == "dynamic"
@@ -81,19 +80,21 @@ class Forward:
         found: Array = self.work.array(name, *shape, dtype=self.dtype)
         return found
 
-    def taken(self, name: str, table: Any) -> Any:
-        """Return the rows of the distinct items in a kept array."""
-        ids = self.layout.items
-        out = self.work.array(name, len(ids), table.shape[1], dtype=table.dtype)
-        return np.take(table, ids, axis=0, out=out, mode="clip")  # ids were checked
-
     def items(self, block: slice) -> None:
         """Write vectors of distinct items, and votes of those that are behaviours."""
-        out = self.vectors[block]
-        embedding.pool(self.params.items, self.item_rows[block], self.item_weights[block], out)
+        rows, weights = self.item_rows[block], self.item_weights[block]
+        self.look_up(self.layout.items[block], rows, weights, self.vectors[block])
         voting = slice(block.start, min(block.stop, self.layout.voting))
         if voting.start < voting.stop:
             np.matmul(self.vectors[voting], self.params.bilinear.T, out=self.votes[voting])
+
+    def look_up(self, ids: Ints, rows: Ints, weights: Array, vectors: Array) -> None:
+        """Write rows and weights (M, F) of items (M,), which the catalogue has, and their vectors.
+
+        Raises ShapeError for a row that the table lacks.
+        """
+        if not look_up(*self.catalogue, ids, self.params.items, rows, weights, vectors):
+            check_rows("embedding", rows, len(self.params.items))
 
     def interests(self, block: slice) -> None:
         """Write the interests of a block of users, zero where inactive."""

@@ -10,9 +10,10 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.kernels import relu_layer
+from mindref.kernels._jit import jit
 from mindref.kernels.fused.workspace import Workspace
 from mindref.models.parameters import Params
-from mindref.shapes import Array, Bools
+from mindref.shapes import Array, Bools, Ints
 
 USERS = 128  # a block of users: its activations stay in the cache of a core
 
@@ -50,6 +51,10 @@ class Layers:
         number = block.start // USERS
         return slice(int(self.borders[number]), int(self.borders[number + 1]))
 
+    def places(self, block: slice) -> tuple[int, int]:
+        """Return the first of the places (B K,) of a block of users, and that after the last."""
+        return block.start * self.count, block.stop * self.count
+
     def relu(self, i: int) -> bool:
         """Return whether there is a rectifier after a layer."""
         return self.config.last_relu or i < len(self.layers) - 1  # model-R5
@@ -58,13 +63,11 @@ class Layers:
         """Write the interests (B, K, D) of a block of users, zero where inactive."""
         rows = self.of(block)
         alive, x = self.alive[rows], [x[rows] for x in self.x]
-        x[0][:, : self.width] = flat(capsules)[alive]
-        x[0][:, self.width :] = self.profile[alive // self.count]  # model-R4
+        join(flat(capsules), self.profile, self.count, alive, x[0])
         for i, layer in enumerate(self.layers):
             np.matmul(x[i], layer.weight, out=x[i + 1])
             relu_layer.rectify(x[i + 1], layer.bias, self.relu(i), self.passed[i][rows])
-        out[block] = 0  # model-R6
-        flat(out)[alive] = x[-1]
+        place(x[-1], alive, self.places(block), flat(out))
 
 
 class Trained(Layers):
@@ -110,8 +113,33 @@ class Trained(Layers):
             relu_layer.rectify_backward(d_x[i + 1], not self.relu(i), passed, d_bias)
             np.matmul(x.T, d_x[i + 1], out=self.d_weights[i][part])
             np.matmul(d_x[i + 1], self.layers[i].weight.T, out=d_x[i])
-        d_joined[block] = 0
-        flat(d_joined)[places] = d_x[0]
+        place(d_x[0], places, self.places(block), flat(d_joined))
+
+
+@jit
+def join(capsules: Array, profile: Array, count: int, places: Ints, out: Array) -> None:
+    """Write [capsule ; profile] of some places (M,) of capsules (B K, D) into out (M, D + P)."""
+    width = capsules.shape[1]
+    for m in range(places.shape[0]):
+        capsule, own = capsules[places[m]], profile[places[m] // count]
+        for d in range(width):
+            out[m, d] = capsule[d]
+        for d in range(own.shape[0]):
+            out[m, width + d] = own[d]  # model-R4
+
+
+@jit
+def place(rows: Array, places: Ints, whole: tuple[int, int], out: Array) -> None:
+    """Write rows (M, D) to their places (M,), ascending, of out (B K, D); zero elsewhere."""
+    m = 0
+    for b in range(whole[0], whole[1]):
+        if m < places.shape[0] and places[m] == b:
+            for d in range(out.shape[1]):
+                out[b, d] = rows[m, d]
+            m += 1
+        else:
+            for d in range(out.shape[1]):
+                out[b, d] = 0  # model-R6
 
 
 def flat(x: Array) -> Array:

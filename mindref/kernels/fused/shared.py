@@ -20,8 +20,10 @@ def sum_by_item(order: Ints, bounds: Ints, values: Array, sums: Array) -> None:
 
 
 @jit
-def add_rows(values: Array, place: Ints, sums: Array) -> None:
-    """Add values (T, D) to the rows of sums that `place` (T,) names."""
+def add_rows(values: Array, place: Ints, first: int, sums: Array) -> None:
+    """Add those values (T, D) whose place (T,) is a row of sums, which begin with row `first`."""
     for t in range(values.shape[0]):
-        for d in range(values.shape[1]):
-            sums[place[t], d] += values[t, d]
+        m = place[t] - first
+        if 0 <= m < sums.shape[0]:
+            for d in range(values.shape[1]):
+                sums[m, d] += values[t, d]

@@ -61,7 +61,7 @@ class Step(Forward):
         config: Config,
     ) -> None:
         """Lay out a batch, and find room for all that will be computed."""
-        check_batch(params, batch, config)
+        check_batch(work, params, batch, config)
         others = np.concatenate([batch.target, batch.negatives])
         super().__init__(work, params, batch.histories, catalogue, config, others)
         self.batch = batch
@@ -99,18 +99,27 @@ class Step(Forward):
         return Side(x, used, d, unit, rest[0], rest[1])
 
     def run_step(self) -> Any:
-        """Do all three phases; return the loss."""
+        """Do all three phases; return the loss. What is left is `uses_of_all`."""
         work = self.work
-        work.each(self.items, slices(len(self.layout.items), ITEMS))
-        for side, at in ((self.target, self.at_target), (self.negatives, self.at_negatives)):
-            np.take(self.vectors, at, axis=0, out=side.vectors, mode="clip")
-            self.normalise(side, slice(0, len(at)))
+        work.each(do, self.look_ups())
         work.each(self.block, slices(self.users, USERS))
-        work.each(lambda task: task(), self.tasks())
-        self.d_vectors[self.layout.voting :] = 0
-        for side, at in ((self.target, self.at_target), (self.negatives, self.at_negatives)):
-            add_rows(side.d, at, self.d_vectors)  # model-R10: one table, three uses
+        work.each(do, self.tasks())
         return self.losses.mean(dtype=self.dtype)  # sampled_softmax-R5
+
+    def look_ups(self) -> Iterator[Callable[[], None]]:
+        """Yield what comes before the users, the longest first."""
+        for block in slices(len(self.layout.items), ITEMS):
+            yield partial(self.items, block)
+        for block in slices(len(self.at_negatives), ITEMS):
+            yield partial(self.negative_items, block)
+
+    def negative_items(self, block: slice) -> None:
+        """Write the vectors of negatives, without waiting for those of the distinct items."""
+        ids = self.batch.negatives[block]
+        shape = (len(ids), self.catalogue.rows.shape[1])
+        rows = np.empty(shape, self.catalogue.rows.dtype)
+        self.look_up(ids, rows, np.empty(shape, self.dtype), self.negatives.vectors[block])
+        self.normalise(self.negatives, block)
 
     def block(self, block: slice) -> None:
         """Take a block of users to their losses and back."""
@@ -120,6 +129,9 @@ class Step(Forward):
 
     def loss(self, block: slice) -> None:
         """Attention and sampled softmax, there and back to the gradients of both sides."""
+        at = self.at_target[block]
+        np.take(self.vectors, at, axis=0, out=self.target.vectors[block], mode="clip")
+        self.normalise(self.target, block)
         batch, interests = self.batch, self.found[block]
         active, scores, weights = self.active[block], self.scores[block], self.weights[block]
         target, user = self.target.vectors[block], self.user.vectors[block]
@@ -204,6 +216,12 @@ class Step(Forward):
         part = self.d_bilinears[block.start // ITEMS]
         np.matmul(d_votes.T, self.vectors[block], out=part)
 
+    def uses_of_all(self, block: slice) -> None:
+        """Add to a block of items what they get as targets and as negatives."""
+        self.d_vectors[max(block.start, self.layout.voting) : block.stop] = 0
+        for side, at in ((self.target, self.at_target), (self.negatives, self.at_negatives)):
+            add_rows(side.d, at, block.start, self.d_vectors[block])  # model-R10: three uses
+
     def normalise(self, side: Side, block: slice) -> None:
         """Write the directions of some vectors, if the loss wants directions."""
         if self.config.normalise:
@@ -222,12 +240,12 @@ class Step(Forward):
             slopes = (side.unit[block], side.across[block], side.along[block])
             squash.shorten_backward(side.d[block], *slopes, side.d[block])
 
-    def dense(self) -> dict[str, Array]:
-        """Return the gradients of matrices and biases under the names of parameters."""
-        named = {"bilinear": sum_of(self.d_bilinears)}
+    def parts(self) -> dict[str, Array]:
+        """Return what blocks sent to matrices and biases, under the names of parameters."""
+        named = {"bilinear": self.d_bilinears}
         for i in range(len(self.params.layers)):
-            named[f"layers.{i}.weight"] = sum_of(self.layers.d_weights[i])
-            named[f"layers.{i}.bias"] = sum_of(self.layers.d_biases[i])
+            named[f"layers.{i}.weight"] = self.layers.d_weights[i]
+            named[f"layers.{i}.bias"] = self.layers.d_biases[i]
         return named
 
     def profile_gradient(self) -> RowGradient:
@@ -243,18 +261,24 @@ class Step(Forward):
 
     def item_gradient(self) -> RowGradient:
         """Return the gradient of the table of items, rows ascending."""
+        self.work.each(self.uses_of_all, slices(len(self.d_vectors), ITEMS))
         saved = Saved(self.item_rows, self.item_weights, self.width)
         return embedding.backward(self.d_vectors, saved)
 
     def gradients(self) -> Gradients:
         """Return all gradients in memory of their own."""
-        dense = self.dense()  # sums, which are in no buffer
+        dense = {name: sum_of(parts) for name, parts in self.parts().items()}  # in no buffer
         layers = tuple(
             Layer(dense[f"layers.{i}.weight"], dense[f"layers.{i}.bias"])
             for i in range(len(self.params.layers))
         )
         items, profile = self.item_gradient(), self.profile_gradient()
         return Gradients(items, profile, dense["bilinear"], layers)
+
+
+def do(task: Callable[[], None]) -> None:
+    """Do a task."""
+    task()
 
 
 def sum_of(parts: Array) -> Array:

@@ -29,6 +29,7 @@ class Workspace:
         self.threads = threads or threads_wanted()
         self.buffers: dict[str, Any] = {}
         self.views: dict[str, Any] = {}  # the last one asked for of each: shapes mostly come again
+        self.fitting: dict[str, Any] = {}  # shapes and types that were found to fit: checks.py
         self.others = [SimpleQueue[Any]() for _ in range(self.threads - 1)]
         for jobs in self.others:
             Thread(target=work_off, args=(jobs,), daemon=True).start()
