@@ -4,6 +4,7 @@
     evaluate   judge a run on full rankings
     recall     the best items for users or histories
     backends   who can compute, and why any cannot
+    indexes    what recall can search with, and why any cannot
     conform    judge a backend by the rules of the specification
     bench      time every installed backend, side by side
 
@@ -29,7 +30,7 @@ import click
 import mindref
 from mindref.errors import MindrefError, say
 
-COMMANDS = ("train", "evaluate", "recall", "backends", "conform", "bench")
+COMMANDS = ("train", "evaluate", "recall", "backends", "indexes", "conform", "bench")
 
 
 class Gone(Exception):

@@ -36,10 +36,11 @@ FORMATS = ("table", "tsv", "jsonl")
 @click.option(
     "--index",
     "kind",
-    type=click.Choice(["auto", "exact", "annoy"]),
+    metavar="KIND",
     default="auto",
     show_default=True,
-    help="Exact search, or Annoy; auto measures both on large catalogues.",
+    help="exact, annoy, faiss-flat, faiss-ivf, or another that `mindref indexes` lists; auto takes"
+    " the best on large catalogues, by measurement.",
 )
 @click.option(
     "--exclude-seen/--include-seen",

@@ -7,5 +7,16 @@ from mindref.ranking.baselines import popularity, random
 from mindref.ranking.checks import check, check_values
 from mindref.ranking.lists import Ranked
 from mindref.ranking.search import rerank, top_n
+from mindref.ranking.unite import in_parts, unite
 
-__all__ = ["Ranked", "check", "check_values", "popularity", "random", "rerank", "top_n"]
+__all__ = [
+    "Ranked",
+    "check",
+    "check_values",
+    "in_parts",
+    "popularity",
+    "random",
+    "rerank",
+    "top_n",
+    "unite",
+]

@@ -15,6 +15,7 @@ import numpy as np
 from mindref.data.log import Ragged
 from mindref.ranking.checks import check, check_candidates
 from mindref.ranking.lists import Ranked, empty_lists, rows_of
+from mindref.ranking.unite import CASES, in_parts
 from mindref.shapes import Array, Bools, Ints
 
 # of a matrix product that is quick and stays in the cache of a core: 512 kB in float32
@@ -53,10 +54,18 @@ def rerank(
     """Put distinct candidates (C, M), -1 for none, in order of their exact scores; n best of each.
 
     Each product is summed over its D terms by itself: it does not depend on what else is asked.
-    Raises ShapeError or DataError.
+    The threads are as many as MINDREF_THREADS says, or one. Raises ShapeError or DataError.
     """
     check_candidates(interests, active, items, candidates, n, score)
-    return put_in_order(interests, active, items, candidates, n, score)
+    ranked = empty_lists(len(candidates), n, items.dtype)
+
+    def order_some(part: slice) -> None:
+        some = interests[part], active[part], items, candidates[part]
+        for target, source in zip(ranked, put_in_order(*some, n, score), strict=True):
+            target[part] = source
+
+    in_parts(order_some, len(candidates), CASES)
+    return ranked
 
 
 def put_in_order(

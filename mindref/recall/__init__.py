@@ -1,4 +1,4 @@
-"""Recall: the items nearest to the interests of a user, exactly or by Annoy, merged over interests.
+"""Recall: the items nearest to the interests of a user, exactly or by a plugin, merged.
 
 Spec: specs/recall.md. Sees arrays only: vectors of items and of interests.
 
@@ -11,8 +11,19 @@ from __future__ import annotations
 
 from mindref.recall.build import build_index, open_index
 from mindref.recall.exact import ExactIndex
-from mindref.recall.index import Found, Index
+from mindref.recall.index import Found, Index, Plugin, Structure, nearest
 from mindref.recall.merge import merge
 from mindref.recall.search import recommend
 
-__all__ = ["ExactIndex", "Found", "Index", "build_index", "merge", "open_index", "recommend"]
+__all__ = [
+    "ExactIndex",
+    "Found",
+    "Index",
+    "Plugin",
+    "Structure",
+    "build_index",
+    "merge",
+    "nearest",
+    "open_index",
+    "recommend",
+]

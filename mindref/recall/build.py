@@ -1,44 +1,41 @@
 """Build an index, choose its kind by measurement, and open it again.
 
-Spec: specs/recall.md, recall-R22 to recall-R25.
+Spec: specs/recall.md, recall-R22 to recall-R25, R33.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mindref import __version__, atomic, ranking
-from mindref.data.log import Ragged
-from mindref.errors import ConfigError, DataError, RunError, say
+from mindref.errors import BackendError, ConfigError, DataError, say
 from mindref.recall import manifest as manifests
+from mindref.recall import registry
+from mindref.recall.approximate import ApproximateIndex, in_units_of_the_longest
 from mindref.recall.exact import ExactIndex
-from mindref.recall.index import Index
+from mindref.recall.index import PER, Index, Plugin
 from mindref.recall.manifest import Manifest
-from mindref.recall.search import recommend
+from mindref.recall.probe import ENOUGH, PROBES, Probed, probe, seconds, spread, users_of
 from mindref.shapes import Array
 
-if TYPE_CHECKING:
-    from mindref.recall.annoy import AnnoyIndex
-
-KINDS = ("auto", "exact", "annoy")
 MEASURED_FROM = 20_000  # items; below, a search takes well under a millisecond anyhow
-PROBES = 200  # queries
-PER = 50  # items asked for by a probe
-ENOUGH = 0.95  # recall at which the trees are judged
-TREES = 20
-QUICK = 0.001  # seconds a user, in which no trees have merged the lists of several interests
-USERS, LIST, SEEN = 64, 20, 50  # that recommending is timed with: users, items asked for, excluded
+QUICK = 0.0002  # seconds a user, in which no index has merged the lists of several interests
 
 
-class Probed(NamedTuple):
-    """What a measurement found."""
+class Order(NamedTuple):
+    """What an index is built of."""
 
-    search_k: int
-    recall: float
+    folder: Path
+    items: Array  # (N, D)
+    queries: Array  # (Q, D) that probe recall
+    interests: int  # of a user
+    seed: int
+    n_jobs: int
+    options: Mapping[str, int]  # of the plugin
 
 
 def build_index(
@@ -48,107 +45,162 @@ def build_index(
     directory: Path | str,
     kind: str = "auto",
     seed: int = 0,
-    n_trees: int = TREES,
+    options: Mapping[str, int] | None = None,
     n_jobs: int = 1,
     interests: int = 4,
 ) -> Index:
     """Build an index over items (N, D), write it to a directory and return it opened.
 
-    queries (Q, D): interests as users have them; up to 200 of them probe recall, and up to 64 users
-    of `interests` queries each the speed. kind "auto" takes exact search below 20 000 items, and
-    otherwise the faster of the two. Where Annoy does not work, exact search stands in and `warning`
-    says so.
-    Raises ConfigError, ShapeError, DataError, RunError.
+    queries (Q, D): interests as users have them; up to 200 of them probe recall, and up to 256
+    users of `interests` queries each the speed. kind: "exact", a plugin, or "auto", which takes
+    exact search below 20 000 items, and otherwise what it measures; `why` of the index says so.
+    options: numbers for a plugin that is named. Where a plugin does not work, exact search stands
+    in and `warning` says so.
+    Raises ConfigError, ShapeError, DataError, RunError, and BackendError for a broken plugin.
     """
-    if kind not in KINDS:
-        raise ConfigError(say("index: kind", " or ".join(KINDS), repr(kind)))
-    if n_trees < 1:
-        raise ConfigError(say("index: n_trees", "an integer of at least 1", n_trees))
+    registry.check_kind(kind)
     if interests < 1:
         raise ConfigError(say("index: interests", "an integer of at least 1", interests))
     one = np.ones((len(queries), 1), np.bool_)
     ranking.check(queries[:, None], one, items, n=1, exclude=None, score="max")
+    plugin = registry.load(kind) if kind not in registry.OURS else None
+    known = {} if plugin is None else plugin.options
+    check_options(kind, options or {}, known)
     folder = Path(directory)
     with atomic.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if kind == "exact" or (kind == "auto" and len(items) < MEASURED_FROM):  # recall-R22
+    if kind == "exact":
         return write_exact(folder, items)
+    if kind == "auto" and len(items) < MEASURED_FROM:  # recall-R22
+        return write_exact(folder, items, why=f"fewer than {MEASURED_FROM:,} items")
     if len(queries) == 0:
         raise DataError(say("index: queries", "at least one, to probe recall", 0))
-    return build_trees(folder, items, queries, interests, kind, seed, n_trees, n_jobs)
+    chosen = {**known, **(options or {})}
+    order = Order(folder, items, queries, interests, seed, n_jobs, chosen)
+    return choose(order) if plugin is None else build_one(order, plugin)
 
 
-def build_trees(
-    folder: Path,
-    items: Array,
-    queries: Array,
-    interests: int,
-    kind: str,
-    seed: int,
-    n_trees: int,
-    n_jobs: int,
-) -> Index:
-    """Build the trees, measure, and keep what `kind` asks for."""
-    from mindref.recall import annoy
+def check_options(kind: str, options: Mapping[str, int], known: Mapping[str, int]) -> None:
+    """Raise ConfigError for a number that a plugin does not take."""
+    for name, value in options.items():
+        if name not in known:
+            some = " or ".join(known) or "none"
+            raise ConfigError(say(f"index: options of {kind}", some, repr(name)))
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(say(f"index: {name}", "an integer of at least 1", value))
 
-    reason = annoy.failure()
+
+def choose(order: Order) -> Index:
+    """Measure exact search, then one plugin after the other, and keep the first that is better."""
+    users = users_of(order.queries, order.interests)
+    exact = seconds(ExactIndex(order.items), users)
+    figures, said = {"exact_seconds": exact}, [f"exact search {1 / exact:,.0f} users/s"]
+    if exact < QUICK:
+        why = f"{said[0]}, {len(order.items):,} items: no index is sought"
+        return write_exact(order.folder, order.items, why=why, figures=figures)
+    plugins, broken = registry.candidates_for_auto()
+    failed = None
+    for plugin in plugins:  # recall-R33
+        try:
+            reason = plugin.failure()
+            if reason:
+                failed = failed or warning(plugin.name, reason)  # recall-R24
+                continue
+            index, found = built(order._replace(options=plugin.options), plugin)
+            took = seconds(index, users)
+        except BackendError as error:  # recall-R29
+            broken.append(str(error))
+            continue
+        figures |= {f"{plugin.name}_seconds": took, f"{plugin.name}_recall": found.recall}
+        said.append(f"{plugin.name} {1 / took:,.0f} with {found.recall:.1%} of the neighbours")
+        if took < exact and found.recall >= ENOUGH:  # recall-R23
+            index.why = "; ".join([*said, *broken])
+            return keep(order._replace(options=plugin.options), plugin, index, figures)
+    why = "; ".join([*said, *broken])
+    return write_exact(order.folder, order.items, failed, figures, why)
+
+
+def build_one(order: Order, plugin: Plugin) -> Index:
+    """Build the index of a plugin that was asked for, and keep it whatever it finds."""
+    with registry.answering(plugin.name, "testing itself"):
+        reason = plugin.failure()
     if reason:  # recall-R24
-        return write_exact(folder, items, warning(reason))
-    users = users_of(queries, interests)
-    figures = {"exact_seconds": seconds(ExactIndex(items), users)}
-    if kind == "auto" and figures["exact_seconds"] < QUICK:
-        return write_exact(folder, items, figures=figures)
-    trees = annoy.build(items, n_trees=n_trees, seed=seed, n_jobs=n_jobs)
-    index = annoy.AnnoyIndex(trees, items, search_k=n_trees * PER, per=PER)
-    found = probe(index, spread(queries, PROBES), n_trees)
-    figures |= {"annoy_seconds": seconds(index, users), "annoy_recall": found.recall}
-    slow = figures["annoy_seconds"] >= figures["exact_seconds"]
-    if kind == "auto" and (slow or found.recall < ENOUGH):  # recall-R23
-        return write_exact(folder, items, figures=figures)
-    index.recall = found.recall
+        return write_exact(order.folder, order.items, warning(plugin.name, reason))
+    index, found = built(order, plugin)
     if found.recall < ENOUGH:
-        index.warning = f"Annoy finds only {found.recall:.0%} of the {PER} best; try exact search"
-    path, sha = annoy.save(trees, folder)
-    facts = {"annoy": annoy.version(), "seed": seed, "n_trees": n_trees, "per": PER}
-    facts |= {"file": path.name, "file_sha256": sha, "probed_recall": found.recall}
-    facts |= {"search_k": found.search_k, "figures": figures, "warning": index.warning}
-    write(folder, items, "annoy", **facts)
+        share = f"{found.recall:.0%} of the {PER} best"
+        index.warning = f"{plugin.name} finds only {share}; try exact search"
+    users = users_of(order.queries, order.interests)
+    figures = {"exact_seconds": seconds(ExactIndex(order.items), users)}
+    figures |= {f"{plugin.name}_seconds": seconds(index, users)}
+    figures |= {f"{plugin.name}_recall": found.recall}
+    return keep(order, plugin, index, figures)
+
+
+def built(order: Order, plugin: Plugin) -> tuple[ApproximateIndex, Probed]:
+    """Return the index of a plugin, with the effort that a probe found to be enough."""
+    items = in_units_of_the_longest(order.items)
+    with registry.answering(plugin.name, "building"):
+        structure = plugin.build(items, seed=order.seed, n_jobs=order.n_jobs, **order.options)
+        effort = structure.least
+    index = ApproximateIndex(plugin.name, structure, order.items, effort)
+    found = probe(index, spread(order.queries, PROBES))
+    index.recall = found.recall
+    return index, found
+
+
+def keep(
+    order: Order, plugin: Plugin, index: ApproximateIndex, figures: Mapping[str, float]
+) -> Index:
+    """Write an index: first its file, named after its sha256, then the manifest."""
+    temporary = atomic.temporary_name(order.folder / plugin.name)
+    with atomic.explained(order.folder / plugin.name):
+        with registry.answering(plugin.name, "writing its file"):
+            index.structure.save(temporary)
+        atomic.sync_file(temporary)
+        sha = manifests.file_digest(temporary)
+        path = temporary.replace(order.folder / f"{plugin.name}-{sha[:12]}.index")
+    facts: dict[str, Any] = {"file": path.name, "file_sha256": sha, "version": plugin.version()}
+    facts |= {"seed": order.seed, "options": dict(order.options), "effort": index.effort}
+    facts |= {"probed_recall": index.recall, "figures": figures}
+    write(order.folder, order.items, plugin.name, warning=index.warning, why=index.why, **facts)
     return index
 
 
 def open_index(directory: Path | str, items: Array) -> Index:
     """Open an index over these item vectors, after its manifest and its file have been checked.
 
-    Raises RunError naming what does not fit. Where Annoy does not work, exact search stands in.
+    Raises RunError naming what does not fit, BackendError for a plugin that cannot be used. Where
+    a plugin does not work, exact search stands in.
     """
     folder = Path(directory)
     manifest = manifests.verify(folder, items)
-    if manifest.kind == "exact":
-        return ExactIndex(items, manifest.warning)
-    from mindref.recall import annoy
-
-    reason = annoy.failure()
+    kind, told = manifest.kind, manifest.warning
+    if kind == "exact":
+        return ExactIndex(items, told, manifest.why)
+    plugin = registry.load(kind)
+    with registry.answering(kind, "testing itself"):
+        reason = plugin.failure()
     if reason:
-        return ExactIndex(items, warning(reason))  # recall-R24
-    path = manifests.verify_trees(folder, manifest, annoy.version())
-    trees = annoy.load(path, items.shape[1])
-    if trees.get_n_items() != len(items):
-        raise RunError(say(str(path), f"{len(items)} items", trees.get_n_items(), manifests.TODO))
-    assert manifest.search_k is not None  # by verify_trees
-    assert manifest.per is not None
-    known = (manifest.search_k, manifest.per, manifest.warning, manifest.probed_recall)
-    return annoy.AnnoyIndex(trees, items, *known)
+        return ExactIndex(items, warning(kind, reason))  # recall-R24
+    path = manifests.verify_file(folder, manifest, plugin.version())
+    with registry.answering(kind, f"opening {path}", manifests.TODO):
+        structure = plugin.load(path, items.shape[1], len(items))
+    effort = manifest.effort or structure.most  # it is a number, by verify_file
+    known = (told, manifest.probed_recall, manifest.why)
+    return ApproximateIndex(kind, structure, items, effort, *known)
 
 
 def write_exact(
     folder: Path,
     items: Array,
     warning: str | None = None,
-    figures: dict[str, float] | None = None,
+    figures: Mapping[str, float] | None = None,
+    why: str | None = None,
 ) -> ExactIndex:
     """Write the manifest of exact search, which needs no file."""
-    write(folder, items, "exact", warning=warning, figures=figures)
-    return ExactIndex(items, warning)
+    write(folder, items, "exact", warning=warning, figures=figures, why=why)
+    return ExactIndex(items, warning, why)
 
 
 def write(folder: Path, items: Array, kind: str, **facts: Any) -> None:
@@ -165,55 +217,11 @@ def write(folder: Path, items: Array, kind: str, **facts: Any) -> None:
     )
     manifest.write(folder)  # recall-R25: from here on the new index is the index
     atomic.sweep(folder)
-    for path in folder.glob("annoy-*.ann"):
+    for path in (*folder.glob("*.index"), *folder.glob("annoy-*.ann")):  # .ann: of format 2
         if path.name != manifest.file:
             path.unlink(missing_ok=True)
 
 
-def warning(reason: str) -> str:
+def warning(kind: str, reason: str) -> str:
     """Return the line that says why exact search stands in."""
-    return f"Annoy does not work here: {reason}; exact search is used"
-
-
-def spread(rows: Array, most: int) -> Array:
-    """Return up to `most` rows from all over."""
-    places = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
-    chosen: Array = rows[places]
-    return chosen
-
-
-def users_of(queries: Array, interests: int) -> Array:
-    """Return up to 64 users (C, K, D), each with neighbouring queries for interests."""
-    width = min(interests, len(queries))
-    whole = len(queries) // width
-    users = queries[: whole * width].reshape(whole, width, -1)
-    return spread(users, USERS)
-
-
-def probe(index: AnnoyIndex, queries: Array, n_trees: int) -> Probed:
-    """Let the index look at more and more nodes, until recall is enough or all were looked at."""
-    n = min(PER, len(index.items))
-    truth = ExactIndex(index.items).search(queries, n).scores
-    while True:
-        recall = share_found(index.search(queries, n).scores, truth)
-        if recall >= ENOUGH or index.search_k >= len(index.items) * n_trees:
-            return Probed(index.search_k, recall)
-        index.search_k *= 2
-
-
-def seconds(index: Index, users: Array) -> float:
-    """Return what a user (C, K, D) takes, all told: searches, merging and exclusion.
-
-    A bare search would flatter the trees, which are asked once an interest and for longer lists.
-    """
-    places = np.linspace(0, len(index.items) - 1, SEEN).astype(np.int64)
-    seen = Ragged.of([np.unique(places)] * len(users))
-    active = np.ones(users.shape[:2], np.bool_)
-    started = time.perf_counter()
-    recommend(index, users, active, n=LIST, exclude=seen)
-    return (time.perf_counter() - started) / len(users)
-
-
-def share_found(scores: Array, truth: Array) -> float:
-    """Return the share of places with a score as good as the worst true one: a tie is no miss."""
-    return float((scores >= truth[:, -1:]).mean())  # recall-R27
+    return f"{kind} does not work here: {reason}; exact search is used"

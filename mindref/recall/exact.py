@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mindref import ranking
-from mindref.recall.index import Found
-from mindref.shapes import Array
+from mindref.shapes import Array, Ints
 
 
 class ExactIndex:
@@ -18,12 +17,12 @@ class ExactIndex:
     kind = "exact"
     recall: float | None = 1.0
 
-    def __init__(self, items: Array, warning: str | None = None) -> None:
+    def __init__(self, items: Array, warning: str | None = None, why: str | None = None) -> None:
         self.items = items
         self.warning = warning  # why exact search stands in for another, or None
+        self.why = why  # what `auto` went by, or None
 
-    def search(self, queries: Array, n: int) -> Found:
+    def candidates(self, queries: Array, n: int) -> Ints:
         """Return the n items with the largest products with each query (Q, D), ties by lower id."""
         one = np.ones((len(queries), 1), np.bool_)
-        ranked = ranking.top_n(queries[:, None], one, self.items, n=n)  # recall-R10
-        return Found(ranked.items, ranked.scores)
+        return ranking.top_n(queries[:, None], one, self.items, n=n).items  # recall-R10

@@ -1,7 +1,7 @@
 """What an index is: written beside it, and checked before anything of it is loaded.
 
-Spec: specs/recall.md, recall-R15 to recall-R17. Annoy maps whatever file it is given, answers
-wrongly or kills the process: so nothing is loaded whose sha256 is not the one written here.
+Spec: specs/recall.md, recall-R15 to recall-R17. Libraries map whatever file they are given, answer
+wrongly or kill the process: so nothing is loaded whose sha256 is not the one written here.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import numpy as np
 
 from mindref import atomic
 from mindref.errors import RunError, say
+from mindref.recall.registry import kinds
 from mindref.shapes import Array
 
 NAME = "manifest.json"
-FORMAT = 2  # 2: seconds are those of a user, all told
+FORMAT = 3  # 2: seconds are those of a user, all told; 3: indexes of plugins
 TODO = "remove the index folder and build it again"
 
 
@@ -29,22 +30,22 @@ class Manifest:
     """The facts of an index, as they stand in index/manifest.json."""
 
     format: int  # of this file
-    kind: str  # exact or annoy
+    kind: str  # exact or the name of a plugin
     metric: str  # always inner_product: what a result's score is
     dim: int  # D
     count: int  # N
     items_sha256: str  # of type, shape and bytes of the item vectors
     mindref: str  # version that built it
-    warning: str | None = None  # why exact search stands in for Annoy
+    why: str | None = None  # what `auto` goes by
+    warning: str | None = None  # why exact search stands in, or that too little is found
     figures: Mapping[str, float] | None = None  # seconds a user and recall, where measured
-    file: str | None = None  # the rest: annoy only
+    file: str | None = None  # the rest: of plugins only
     file_sha256: str | None = None
-    annoy: str | None = None  # version that built it
+    version: str | None = None  # of the library that built it
     seed: int | None = None
-    n_trees: int | None = None
-    search_k: int | None = None  # nodes to look at for a list of `per` items
-    per: int | None = None
-    probed_recall: float | None = None  # share of the true `per` best that is found
+    options: Mapping[str, int] | None = None  # that it was built with
+    effort: int | None = None  # of a search for 50 items
+    probed_recall: float | None = None  # share of the true 50 best that is found
 
     def write(self, directory: Path) -> None:
         """Write it, whole or not at all."""
@@ -84,30 +85,29 @@ def verify(directory: Path, items: Array) -> Manifest:
     for name, got, expected in facts:
         if got != expected:
             raise RunError(say(f"{path}: {name}", repr(expected), repr(got), TODO))
-    if manifest.kind not in ("exact", "annoy"):
-        raise RunError(say(f"{path}: kind", "exact or annoy", repr(manifest.kind), TODO))
+    if manifest.kind not in kinds()[1:]:  # all but `auto`
+        expected = " or ".join(kinds()[1:])
+        raise RunError(say(f"{path}: kind", expected, repr(manifest.kind), TODO))
     return manifest
 
 
-def verify_trees(directory: Path, manifest: Manifest, installed: str) -> Path:
-    """Return the path of the file of trees, if it is the very file that was written.
+def verify_file(directory: Path, manifest: Manifest, version: str) -> Path:
+    """Return the path of the file of an index, if it is the very file that was written.
 
-    Raises RunError, also for another version of Annoy, whose files are laid out differently.
+    Raises RunError, also for another version of its library, whose files are laid out differently.
     """
-    if manifest.annoy != installed:  # recall-R17
-        where = f"{directory / NAME}: annoy"
-        raise RunError(say(where, f"version {installed}", repr(manifest.annoy), TODO))
+    if manifest.version != version:  # recall-R17
+        where = f"{directory / NAME}: version"
+        raise RunError(say(where, repr(version), repr(manifest.version), TODO))
     path = directory / Path(str(manifest.file)).name  # never outside the directory
     if not path.is_file():
-        raise RunError(say(str(path), "the trees of the index", "no file", TODO))
+        raise RunError(say(str(path), "the file of the index", "no file", TODO))
     got = file_digest(path)
     if got != manifest.file_sha256:  # recall-R16
         raise RunError(say(str(path), f"sha256 {manifest.file_sha256}", got, TODO))
-    for name in ("search_k", "per"):
-        value = getattr(manifest, name)
-        if not isinstance(value, int) or value < 1:
-            where = f"{directory / NAME}: {name}"
-            raise RunError(say(where, "an integer of at least 1", repr(value), TODO))
+    if not isinstance(manifest.effort, int) or manifest.effort < 1:
+        where = f"{directory / NAME}: effort"
+        raise RunError(say(where, "an integer of at least 1", repr(manifest.effort), TODO))
     return path
 
 

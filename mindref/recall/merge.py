@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mindref import ranking
+from mindref.data.log import Ragged
 from mindref.ranking import Ranked
 from mindref.shapes import Array, Bools, Ints
 
@@ -19,15 +20,14 @@ def merge(
     items: Array,
     *,
     n: int,
-    exclude: Ints,
+    exclude: Ragged,
     score: str = "max",
 ) -> Ranked:
-    """Merge the lists (K, M) of one user, ids with -1 for none, into one of n, as Ranked (1, n).
+    """Merge the lists (C, K, M) of each case, ids with -1 for none, into one of n, as Ranked.
 
-    Every item of any list is scored against all active interests (K, D), active (K,): an item that
-    the list of its best interest missed still gets its true score and its true interest.
+    Every item of any list is scored against all active interests (C, K, D), active (C, K): an item
+    that the list of its best interest missed still gets its true score and its true interest.
     """
-    united = np.setdiff1d(lists, [-1, *exclude.tolist()])  # recall-R18, R4
-    return ranking.rerank(  # recall-R19
-        interests[None], active[None], items, united[None], n=n, score=score
-    )
+    side_by_side = lists.reshape(len(lists), int(np.prod(lists.shape[1:])))
+    united = ranking.unite(side_by_side, exclude, len(items))  # recall-R18, R4
+    return ranking.rerank(interests, active, items, united, n=n, score=score)  # recall-R19

@@ -12,9 +12,9 @@ import numpy as np
 from mindref.data.log import Ints, Ragged
 from mindref.data.splits import slices
 from mindref.data.streams import stream
-from mindref.errors import RunError
+from mindref.errors import BackendError, RunError
 from mindref.models.serving import interests
-from mindref.recall import ExactIndex, Index, build_index, open_index
+from mindref.recall import ExactIndex, Index, build_index, open_index, registry
 from mindref.recall import recommend as search
 from mindref.recall.build import MEASURED_FROM
 from mindref.recall.manifest import read
@@ -22,6 +22,7 @@ from mindref.recommender.served import Recommendation, Served
 from mindref.shapes import Array
 
 USERS_AT_ONCE = 4096  # bounds the memory of --all-users
+PROBED = 256  # made-up users, as many as an index is timed with
 RECENT = 5  # behaviours shown beside a list
 
 
@@ -37,16 +38,16 @@ class Answer(NamedTuple):
 
 
 def about(index: Index) -> list[str]:
-    """Return what must be said of an index: that it stands in for another, or is not exact."""
+    """Return what must be said of an index: what `auto` measured, stand-ins, and approximation."""
     if index.warning:
         return [index.warning]
     if index.kind == "exact":
-        return []
+        measured = index.why is not None and len(index.items) >= MEASURED_FROM
+        return [f"auto takes exact search: {index.why}"] if measured else []
     share = "an unknown share" if index.recall is None else f"{index.recall:.1%}"
-    return [
-        f"approximate search by Annoy: it finds {share} of the true neighbours; --index exact"
-        " is exact"
-    ]
+    line = f"approximate search by {index.kind}: it finds {share} of the true neighbours;"
+    line += " --index exact is exact"
+    return [f"{line}; auto takes it: {index.why}" if index.why else line]
 
 
 class Answers:
@@ -113,8 +114,12 @@ def recall(
     """Return the lists of these users, of this history, or of every user of the log.
 
     The index is built on first use and kept in the run directory; one that does not fit the model
-    any more is built again. Raises RunError, DataError or ConfigError.
+    any more is built again. Raises RunError, DataError, ConfigError, or BackendError for a broken
+    plugin.
     """
+    registry.check_kind(kind, "--index")
+    if kind not in registry.OURS:
+        registry.load(kind)  # before all that is slow
     served = Served.load(run, backend)
     if data is not None:
         served.source = served.source.moved(data)
@@ -154,9 +159,9 @@ def index_of(served: Served, folder: Path, kind: str) -> Index:
     """Return the index of a run, built now unless one that fits is there."""
     vectors = served.item_vectors
     # none yet, of another model, or damaged: built anew, and the old one is replaced
-    with suppress(RunError):
+    with suppress(RunError, BackendError):
         index = open_index(folder, vectors)
-        if answers(kind, index.kind, measured=read(folder).figures is not None, items=len(vectors)):
+        if answers(kind, index.kind, measured=read(folder).why is not None, items=len(vectors)):
             return index
     seed = served.model.config.seed
     try:
@@ -183,7 +188,7 @@ def probes(served: Served) -> Array:
     """Return interests to probe an index with, of histories drawn from the catalogue."""
     rng = stream(served.model.config.seed, "probe")
     weights = np.array(served.items.counts, float) + 1
-    draws = rng.choice(len(weights), (200, 16), p=weights / weights.sum())
+    draws = rng.choice(len(weights), (PROBED, 16), p=weights / weights.sum())
     rows = Ragged.of(list(draws.astype(np.int64)))
     found = interests(served.model, rows, served.unknown_profile(len(rows)), served.backend)
     return found.vectors[found.active]

@@ -117,7 +117,7 @@ def test_approximate_lists_are_marked(cli: Cli, run: Path) -> None:
     (answer,) = json.loads(said.out)
     assert answer["index"]["kind"] == "annoy"
     assert 0.95 <= answer["index"]["recall"] <= 1
-    assert said.err.startswith("approximate search by Annoy: it finds ")
+    assert said.err.startswith("approximate search by annoy: it finds ")
     assert said.err.count("\n") == 1
     said = cli("recall", run, "--history", history(run), "--json", "--index", "exact")
     assert json.loads(said.out)[0]["index"] == {"kind": "exact", "recall": 1.0}
@@ -168,7 +168,7 @@ def test_exactly_one_must_be_asked_for(cli: Cli, run: Path, words: list[str]) ->
         (["--user", "nobody"], "--user: expected one of the 60 users of the log, got nobody"),
         (["--user", "a", "--data", "nowhere"], "nowhere: expected a file or a folder"),
         (["--user", "a", "--top", "100001"], "100001 is not in the range"),
-        (["--user", "a", "--index", "faiss"], "'faiss' is not one of"),
+        (["--user", "a", "--index", "fast"], "--index: expected auto or exact or annoy"),
     ],
 )
 def test_a_bad_value_is_refused(cli: Cli, run: Path, words: list[str], message: str) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mindref.errors import DataError
-from mindref.recall import ExactIndex, annoy
+from mindref.recall import ExactIndex, annoy, build_index, nearest
+from mindref.recall.approximate import ApproximateIndex, in_units_of_the_longest
 from tests import pages
 
 
@@ -22,14 +23,17 @@ def vectors(n: int, width: int = 8, seed: int = 0) -> Any:
     return ((rng.standard_normal((n, width)) + 2) * lengths).astype(np.float32)
 
 
-def index_of(items: Any, search_k: int = 100_000) -> annoy.AnnoyIndex:
-    return annoy.AnnoyIndex(annoy.build(items, n_trees=10, seed=1), items, search_k, per=10)
+def index_of(items: Any, effort: int = 100_000) -> ApproximateIndex:
+    scaled = in_units_of_the_longest(items)
+    trees = annoy.Annoy().build(scaled, seed=1, n_jobs=1, n_trees=10)
+    return ApproximateIndex("annoy", trees, items, effort)
 
 
-@pytest.mark.rules("recall-R11")
+@pytest.mark.rules("recall-R11", "recall-R30")
 def test_the_worked_example_is_lifted_to_one_length() -> None:
     (page,) = pages.examples("recall")
-    lifted = annoy.lifted(np.array(page["items"], np.float64)) * page["longest"]
+    scaled = in_units_of_the_longest(np.array(page["items"], np.float64))
+    lifted = annoy.lifted(scaled) * page["longest"]
     np.testing.assert_allclose(lifted[:, :2], page["items"])
     np.testing.assert_allclose(lifted[:, 2] ** 2, page["lifted_squared"], atol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(lifted, axis=1), page["longest"])
@@ -38,29 +42,52 @@ def test_the_worked_example_is_lifted_to_one_length() -> None:
 @pytest.mark.rules("recall-R11", "recall-R12")
 def test_distance_to_lifted_items_falls_with_the_product() -> None:
     items, queries = vectors(200).astype(np.float64), vectors(5, seed=3).astype(np.float64)
-    lifted, scaled = annoy.lifted(items), annoy.unit(queries)
-    np.testing.assert_allclose(np.linalg.norm(scaled, axis=1), 1)
-    aimed = np.hstack([scaled, np.zeros((5, 1))])
-    squared = ((aimed[:, None] - lifted[None]) ** 2).sum(axis=2)
-    longest = np.linalg.norm(items, axis=1).max()
-    lengths = np.linalg.norm(queries, axis=1, keepdims=True)
-    np.testing.assert_allclose(squared, 2 - 2 * (queries @ items.T) / (lengths * longest))
+    items, queries = (
+        in_units_of_the_longest(items),
+        queries / np.linalg.norm(queries, axis=1)[:, None],
+    )
+    aimed = np.hstack([queries, np.zeros((5, 1))])
+    squared = ((aimed[:, None] - annoy.lifted(items)[None]) ** 2).sum(axis=2)
+    np.testing.assert_allclose(squared, 2 - 2 * queries @ items.T)
+
+
+@pytest.mark.rules("recall-R12")
+def test_the_trees_are_asked_with_a_last_coordinate_of_zero() -> None:
+    asked = []
+
+    class Listening:
+        """Trees that find nothing."""
+
+        def get_n_trees(self) -> int:
+            return 1
+
+        def get_n_items(self) -> int:
+            return 9
+
+        def get_nns_by_vector(self, query: list[float], n: int, nodes: int) -> list[int]:
+            asked.append((query, n, nodes))
+            return [3]
+
+    found = annoy.Trees(Listening()).candidates(np.array([[0.6, 0.8]]), 75, 100)
+    assert asked == [([0.6, 0.8, 0.0], 75, 150)]
+    assert found.shape == (1, 75)
+    assert found[0, :2].tolist() == [3, -1]
 
 
 @pytest.mark.rules("recall-R12")
 def test_the_length_of_a_query_changes_no_list() -> None:
-    index = index_of(vectors(500), search_k=50)
+    index = index_of(vectors(500), effort=50)
     queries = vectors(20, seed=2)
     for factor in (1e-6, 1e6):
-        scaled = index.search(queries * np.float32(factor), 10).ids
-        np.testing.assert_array_equal(scaled, index.search(queries, 10).ids)
+        scaled = nearest(index, queries * np.float32(factor), 10).ids
+        np.testing.assert_array_equal(scaled, nearest(index, queries, 10).ids)
 
 
 @pytest.mark.rules("recall-R13")
 def test_with_every_node_looked_at_annoy_answers_as_exact_search() -> None:
     items, queries = vectors(500), vectors(30, seed=4)
     items[100:120] = items[7]  # ties
-    found, truth = index_of(items).search(queries, 40), ExactIndex(items).search(queries, 40)
+    found, truth = (nearest(x, queries, 40) for x in (index_of(items), ExactIndex(items)))
     np.testing.assert_array_equal(found.ids, truth.ids)
     np.testing.assert_array_equal(found.scores, truth.scores)
 
@@ -68,13 +95,13 @@ def test_with_every_node_looked_at_annoy_answers_as_exact_search() -> None:
 @pytest.mark.rules("recall-R13")
 def test_a_longer_list_looks_at_more_nodes() -> None:
     items, queries = vectors(3000), vectors(20, seed=5)
-    found = index_of(items, search_k=300).search(queries, 400)
+    found = nearest(index_of(items, effort=1500), queries, 400)
     assert (found.ids >= 0).all()
     assert (np.diff(found.scores, axis=1) <= 0).all()
 
 
 def test_a_list_longer_than_the_catalogue_ends_with_nothing() -> None:
-    found = index_of(vectors(5)).search(vectors(2, seed=1), 7)
+    found = nearest(index_of(vectors(5)), vectors(2, seed=1), 7)
     assert sorted(found.ids[0].tolist()) == [-1, -1, 0, 1, 2, 3, 4]
     assert np.isneginf(found.scores[:, 5:]).all()
 
@@ -82,41 +109,44 @@ def test_a_list_longer_than_the_catalogue_ends_with_nothing() -> None:
 @pytest.mark.rules("recall-R14")
 def test_zeros_are_answered_by_the_lowest_ids() -> None:
     index = index_of(vectors(300))
-    assert index.search(np.zeros((1, 8), np.float32), 4).ids.tolist() == [[0, 1, 2, 3]]
-    flat = index_of(np.zeros((300, 8), np.float32), search_k=5)
-    assert flat.search(vectors(1), 4).ids.tolist() == [[0, 1, 2, 3]]
-    assert flat.search(vectors(1), 4).scores.tolist() == [[0, 0, 0, 0]]
+    assert nearest(index, np.zeros((1, 8), np.float32), 4).ids.tolist() == [[0, 1, 2, 3]]
+    flat = index_of(np.zeros((300, 8), np.float32), effort=5)
+    assert nearest(flat, vectors(1), 4).ids.tolist() == [[0, 1, 2, 3]]
+    assert nearest(flat, vectors(1), 4).scores.tolist() == [[0, 0, 0, 0]]
 
 
 @pytest.mark.rules("recall-R9")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_annoy_never_sees_a_number_that_is_none(bad: float) -> None:
+def test_annoy_never_sees_a_number_that_is_none(bad: float, tmp_path: Path) -> None:
     items = vectors(30)
     index = index_of(items)
     queries = vectors(2)
     queries[1, 3] = bad
     with pytest.raises(DataError, match="annoy: interests: expected finite numbers"):
-        index.search(queries, 3)
+        nearest(index, queries, 3)
     damaged = items.copy()
     damaged[4, 0] = bad
-    with pytest.raises(DataError, match="annoy: items: expected finite numbers, got NaN"):
-        annoy.build(damaged, n_trees=2, seed=0)
+    with pytest.raises(DataError, match="items: expected finite numbers, got NaN"):
+        build_index(damaged, queries[:1], directory=tmp_path, kind="annoy")
 
 
 def test_lengths_far_from_one_stay_within_float32() -> None:
     for factor in (1e-15, 1e15):
         items = vectors(200) * np.float32(factor)
-        truth = ExactIndex(items).search(vectors(9, seed=6), 10)
-        np.testing.assert_array_equal(index_of(items).search(vectors(9, seed=6), 10).ids, truth.ids)
+        found, truth = (
+            nearest(x, vectors(9, seed=6), 10) for x in (index_of(items), ExactIndex(items))
+        )
+        np.testing.assert_array_equal(found.ids, truth.ids)
 
 
 SCRIPT = """
 import sys
 import numpy as np
 from pathlib import Path
-from mindref.recall import annoy
+from mindref.recall import build_index
 items = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32)
-print(annoy.save(annoy.build(items, n_trees=5, seed=int(sys.argv[2])), Path(sys.argv[1]))[1])
+build_index(items, items[:20], directory=sys.argv[1], kind="annoy", seed=int(sys.argv[2]))
+print([path.name for path in Path(sys.argv[1]).glob("*.index")])
 """
 
 
@@ -129,15 +159,16 @@ def test_the_seed_decides_the_trees(tmp_path: Path) -> None:
     assert trees(3) == trees(3) != trees(4)
 
 
-def test_saved_trees_are_named_after_their_bytes_and_answer_alike(tmp_path: Path) -> None:
+def test_saved_trees_answer_alike(tmp_path: Path) -> None:
     items = vectors(300)
-    index = index_of(items, search_k=60)
-    path, sha = annoy.save(index.trees, tmp_path)
-    assert path == tmp_path / f"annoy-{sha[:12]}.ann"
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
-    loaded = annoy.AnnoyIndex(annoy.load(path, 8), items, 60, per=10)
-    queries = vectors(9, seed=7)
-    np.testing.assert_array_equal(loaded.search(queries, 9).ids, index.search(queries, 9).ids)
+    index = index_of(items, effort=60)
+    index.structure.save(tmp_path / "trees")
+    trees = annoy.Annoy().load(tmp_path / "trees", 8, 300)
+    loaded, queries = ApproximateIndex("annoy", trees, items, 60), vectors(9, seed=7)
+    found, expected = (nearest(x, queries, 9) for x in (loaded, index))
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    with pytest.raises(ValueError, match="300 items, not 299"):
+        annoy.Annoy().load(tmp_path / "trees", 8, 299)
 
 
 @pytest.mark.rules("recall-R24")

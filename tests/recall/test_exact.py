@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from mindref.data.log import Ragged
-from mindref.recall import ExactIndex, recommend
+from mindref.recall import ExactIndex, nearest, recommend
 
 
 @pytest.mark.rules("recall-R10", "recall-R8")
 def test_search_finds_the_largest_products() -> None:
     rng = np.random.default_rng(0)
     items, queries = rng.standard_normal((50, 6)), rng.standard_normal((4, 6))
-    found = ExactIndex(items).search(queries, 60)
+    found = nearest(ExactIndex(items), queries, 60)
     products = queries @ items.T
     assert found.ids[:, :50].tolist() == np.argsort(-products, axis=1).tolist()
     np.testing.assert_allclose(found.scores[:, :50], -np.sort(-products, axis=1))

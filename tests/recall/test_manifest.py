@@ -17,12 +17,14 @@ from tests.recall.test_annoy import vectors
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An index of trees; from here on nothing may be loaded."""
-    build_index(vectors(300), vectors(20, seed=1), directory=tmp_path, kind="annoy", n_trees=3)
+    build_index(
+        vectors(300), vectors(20, seed=1), directory=tmp_path, kind="annoy", options={"n_trees": 3}
+    )
 
-    def forbidden(path: Path, dim: int) -> None:
-        raise AssertionError(f"loaded {path} without a check")
+    def forbidden(self: annoy.Annoy, path: Path, dim: int, count: int) -> None:
+        pytest.fail(f"loaded {path} without a check")
 
-    monkeypatch.setattr(annoy, "load", forbidden)
+    monkeypatch.setattr(annoy.Annoy, "load", forbidden)
     return tmp_path
 
 
@@ -36,7 +38,7 @@ def change(folder: Path, **facts: Any) -> None:
     ("fact", "value"),
     [
         ("format", 0),
-        ("kind", "faiss"),
+        ("kind", "fast"),
         ("metric", "angular"),
         ("dim", 9),
         ("count", 299),
@@ -65,7 +67,7 @@ def test_other_item_vectors_are_refused(built: Path) -> None:
 
 @pytest.mark.rules("recall-R16")
 def test_a_damaged_file_of_trees_is_refused(built: Path) -> None:
-    (trees,) = built.glob("*.ann")
+    (trees,) = built.glob("*.index")
     whole = trees.read_bytes()
     for damaged in (whole[: len(whole) // 2], whole[:-4] + b"\0\0\0\7", b"", bytes(len(whole))):
         trees.write_bytes(damaged)
@@ -73,24 +75,24 @@ def test_a_damaged_file_of_trees_is_refused(built: Path) -> None:
             open_index(built, vectors(300))
     trees.unlink()
     with pytest.raises(
-        RunError, match=rf"{trees.name}: expected the trees of the index, got no file"
+        RunError, match=rf"{trees.name}: expected the file of the index, got no file"
     ):
         open_index(built, vectors(300))
 
 
 @pytest.mark.rules("recall-R17")
 def test_trees_of_another_annoy_are_refused(built: Path) -> None:
-    change(built, annoy="1.17.4")
-    with pytest.raises(RunError, match=r"annoy: expected version .*, got '1.17.4'"):
+    change(built, version="annoy 1.17.4")
+    with pytest.raises(RunError, match=r"version: expected 'annoy .*', got 'annoy 1.17.4'"):
         open_index(built, vectors(300))
 
 
 def test_a_file_outside_the_folder_is_never_opened(built: Path, tmp_path_factory: Any) -> None:
-    (trees,) = built.glob("*.ann")
-    elsewhere = tmp_path_factory.mktemp("elsewhere") / "annoy-other.ann"
+    (trees,) = built.glob("*.index")
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "annoy-other.index"
     elsewhere.write_bytes(trees.read_bytes())
     change(built, file=str(elsewhere))
-    with pytest.raises(RunError, match=r"annoy-other\.ann: expected the trees"):
+    with pytest.raises(RunError, match=r"annoy-other\.index: expected the file"):
         open_index(built, vectors(300))
 
 
@@ -114,8 +116,8 @@ def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
         open_index(tmp_path, vectors(3))
 
 
-@pytest.mark.parametrize("fact", ["search_k", "per"])
-def test_a_number_of_nodes_that_is_none_is_an_error(built: Path, fact: str) -> None:
-    change(built, **{fact: None})
-    with pytest.raises(RunError, match=f"{fact}: expected an integer of at least 1, got None"):
+@pytest.mark.parametrize("value", [None, 0, "9"])
+def test_an_effort_that_is_none_is_an_error(built: Path, value: Any) -> None:
+    change(built, effort=value)
+    with pytest.raises(RunError, match="effort: expected an integer of at least 1, got "):
         open_index(built, vectors(300))

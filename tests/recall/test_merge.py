@@ -9,8 +9,10 @@ import pytest
 
 from mindref import ranking
 from mindref.data.log import Ragged
-from mindref.recall import Found, annoy, merge, recommend
-from mindref.shapes import Array
+from mindref.recall import merge, recommend
+from mindref.recall.approximate import ApproximateIndex
+from mindref.recall.search import wanted
+from mindref.shapes import Array, Ints
 from tests.recall.test_annoy import index_of, vectors
 
 ITEMS = np.array([[3.0, 0], [0, 1], [1, 1], [2, 0], [0, 0]])
@@ -24,22 +26,23 @@ class Half:
     kind = "half"
     warning = None
     recall = None
+    why = None
 
     def __init__(self, items: Array, known: list[int]) -> None:
         self.items, self.known, self.asked = items, np.array(known), 0
 
-    def search(self, queries: Array, n: int) -> Found:
+    def candidates(self, queries: Array, n: int) -> Ints:
         self.asked = n
         order = np.argsort(-(queries @ self.items[self.known].T), axis=1, kind="stable")[:, :n]
         ids = np.full((len(queries), n), -1)
         ids[:, : order.shape[1]] = self.known[order]
-        return Found(ids, np.zeros(ids.shape))
+        return ids
 
 
 def merged(lists: list[list[int]], exclude: Any = NONE, n: int = 4, score: str = "max") -> Any:
-    active = np.ones(2, np.bool_)
-    ids = np.array(lists)
-    return merge(ids, INTERESTS, active, ITEMS, n=n, exclude=exclude, score=score)
+    active = np.ones((1, 2), np.bool_)
+    hidden, ids = Ragged.of([exclude]), np.array([lists])
+    return merge(ids, INTERESTS[None], active, ITEMS, n=n, exclude=hidden, score=score)
 
 
 @pytest.mark.rules("recall-R18")
@@ -72,6 +75,31 @@ def test_an_index_is_asked_for_as_many_more_as_are_excluded() -> None:
 
 
 @pytest.mark.rules("recall-R20")
+def test_a_list_is_asked_for_an_eighth_more_at_most() -> None:
+    least = np.arange(1, 5000)
+    asked = wanted(least)
+    assert (asked >= least).all()
+    assert (asked <= least + least // 8).all()
+    assert len(np.unique(asked)) < 100
+    assert wanted(np.array([4, 70, 1024])).tolist() == [4, 72, 1024]
+
+
+@pytest.mark.rules("recall-R6", "recall-R20")
+def test_users_with_many_excluded_items_change_nobody_elses_list() -> None:
+    rng, items = np.random.default_rng(4), vectors(500)
+    index = index_of(items, effort=60)
+    interests, active = vectors(90, seed=9).reshape(30, 3, 8), rng.random((30, 3)) < 0.8
+    exclude = Ragged.of([rng.choice(500, rng.integers(0, 90), replace=False) for _ in range(30)])
+    together = recommend(index, interests, active, n=9, exclude=exclude)
+    for c in range(30):
+        some = slice(c, c + 1)
+        hidden = Ragged.of([exclude.row(c)])
+        alone = recommend(index, interests[some], active[some], n=9, exclude=hidden)
+        for ours, theirs in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(ours[0], theirs[c])
+
+
+@pytest.mark.rules("recall-R20")
 def test_over_fetching_fills_the_list_without_another_search(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -100,7 +128,7 @@ def test_recommending_from_sound_trees_is_exact_ranking(score: str) -> None:
     active = rng.random((20, 3)) < 0.7
     active[5] = False
     exclude = Ragged.of([rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)])
-    index: annoy.AnnoyIndex = index_of(items)
+    index: ApproximateIndex = index_of(items)
     got = recommend(index, interests, active, n=15, exclude=exclude, score=score)
     expected = ranking.top_n(interests, active, items, n=15, exclude=exclude, score=score)
     for ours, theirs in zip(got, expected, strict=True):

@@ -1,0 +1,116 @@
+"""Kinds of index by somebody else, and how a test pretends that they are installed."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.recall import registry
+
+HERE = "tests.recall.strangers"
+
+
+class Half:
+    """Finds the best of every second item; with an effort of two, of all."""
+
+    name = "half"
+    order: int | None = None
+    options = {"strength": 1}  # noqa: RUF012
+    broken: str | None = None
+    asked: list[Any] = []  # noqa: RUF012  # queries, n, effort
+
+    def failure(self) -> str | None:
+        return self.broken
+
+    def version(self) -> str:
+        return "half 1"
+
+    def build(self, items: Any, *, seed: int, n_jobs: int, **options: int) -> Any:
+        self.seen = items
+        return Structure(items)
+
+    def load(self, path: Path, dim: int, count: int) -> Any:
+        return Structure(np.load(path))
+
+
+class Structure:
+    least, most = 1, 2
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+    def candidates(self, queries: Any, n: int, effort: int) -> Any:
+        Half.asked.append((queries, n, effort))
+        products = queries @ self.items.T
+        if effort < 2:
+            products[:, 1::2] = -np.inf
+        best = np.argsort(-products, axis=1)[:, :n]
+        return np.where(np.take_along_axis(products, best, axis=1) == -np.inf, -1, best)
+
+    def save(self, path: Path) -> None:
+        with path.open("wb") as stream:
+            np.save(stream, self.items)
+
+
+class Early(Half):
+    name, order = "early", 0
+
+
+class Late(Half):
+    name, order = "late", 9
+
+
+class Careless(Half):
+    """Names what it is told to name."""
+
+    name = "careless"
+    found: Any = None
+
+    @staticmethod
+    def answer(queries: Any, n: int, effort: int) -> Any:
+        one_row = getattr(Careless.found, "ndim", 0) == 1
+        return np.tile(Careless.found, (len(queries), 1)) if one_row else Careless.found
+
+    def build(self, items: Any, **_: Any) -> Any:
+        structure = Structure(items)
+        structure.candidates = Careless.answer  # type: ignore[method-assign]
+        return structure
+
+
+class Failing(Half):
+    name, order = "failing", 0
+
+    def build(self, items: Any, **_: Any) -> Any:
+        raise KeyError("something of its own")
+
+
+class Unmakeable(Half):
+    name, order = "unmakeable", 0
+
+    def __init__(self) -> None:
+        raise SystemExit(0)
+
+
+class Misnamed(Half):
+    name = "another"
+
+
+class Disordered(Half):
+    name, order = "disordered", "first"  # type: ignore[assignment]
+
+
+lacking = object()
+
+
+def install(monkeypatch: pytest.MonkeyPatch, **objects: str) -> None:
+    """Let these objects of this module be all that is installed, under these names."""
+    made = [
+        metadata.EntryPoint(name.replace("_", "-"), value, registry.GROUP)
+        for name, value in objects.items()
+    ]
+    monkeypatch.setattr(registry.metadata, "entry_points", lambda group: made)
+    Half.asked.clear()

@@ -1,0 +1,179 @@
+"""faiss: flat and in lists, by inner product; alone as in a crowd, and mapped from a file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref import ranking
+from mindref.errors import BackendError, DataError, RunError
+from mindref.recall import ExactIndex, build_index, nearest, open_index, recommend, registry
+from mindref.recall.build import keep
+from tests.recall.test_annoy import vectors
+from tests.recall.test_build import QUERIES
+
+faiss = pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
+KINDS = ("faiss-flat", "faiss-ivf")
+
+
+def built(folder: Path, kind: str, items: Any, **more: Any) -> Any:
+    return build_index(items, QUERIES, directory=folder, kind=kind, **more)
+
+
+@pytest.mark.rules("recall-R13", "recall-R6")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_flat_search_is_exact_search(tmp_path: Path, dtype: Any) -> None:
+    items = vectors(900).astype(dtype)
+    items[100:110] = items[7]  # ties
+    index, queries = built_typed(tmp_path, items), vectors(70, seed=4).astype(dtype)
+    found, truth = nearest(index, queries, 40), nearest(ExactIndex(items), queries, 40)
+    np.testing.assert_array_equal(found.ids, truth.ids)
+    np.testing.assert_array_equal(found.scores, truth.scores)
+
+
+def built_typed(folder: Path, items: Any) -> Any:
+    queries = QUERIES.astype(items.dtype)
+    return build_index(items, queries, directory=folder, kind="faiss-flat")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_opened_index_is_mapped_and_answers_as_the_built_one(tmp_path: Path, kind: str) -> None:
+    items = vectors(2000)
+    made = built(tmp_path, kind, items)
+    opened = open_index(tmp_path, items)
+    assert opened.kind == kind
+    assert opened.recall == made.recall >= 0.95
+    for ours, theirs in zip(nearest(opened, QUERIES, 30), nearest(made, QUERIES, 30), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    if sys.platform == "linux":
+        (file,) = tmp_path.glob("*.index")
+        assert str(file) in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.rules("recall-R34", "recall-R6")
+def test_lists_are_chosen_by_exact_products_whoever_else_asks(tmp_path: Path) -> None:
+    items = vectors(3000)
+    index = built(tmp_path, "faiss-ivf", items)
+    index.effort = 5
+    structure, asked = index.structure, vectors(300, seed=2)
+    unit = asked / np.linalg.norm(asked, axis=1, keepdims=True)
+    order = np.argsort(-(unit.astype(np.float64) @ structure.centres.T), axis=1, kind="stable")
+    of_list = {int(i): k for k in range(structure.index.nlist) for i in ids_of(structure, k)}
+    together = index.candidates(asked, 20)
+    for row, lists in zip(together, order[:, :5].tolist(), strict=True):
+        assert {of_list[int(i)] for i in row if i >= 0} <= set(lists)
+    for q in (0, 17, 299):
+        alone = index.candidates(asked[q : q + 1], 20)
+        np.testing.assert_array_equal(alone[0], together[q])
+
+
+def ids_of(structure: Any, number: int) -> Any:
+    lists = structure.index.invlists
+    return faiss.rev_swig_ptr(lists.get_ids(number), lists.list_size(number))
+
+
+@pytest.mark.rules("recall-R18", "recall-R19", "recall-R20", "recall-R21")
+@pytest.mark.parametrize("score", ["max", "sum"])
+def test_with_every_list_looked_through_recommending_is_exact(tmp_path: Path, score: str) -> None:
+    items, rng = vectors(600), np.random.default_rng(8)
+    index = built(tmp_path, "faiss-ivf", items)
+    index.effort = index.structure.most
+    interests = vectors(60, seed=9).reshape(20, 3, 8)
+    interests[3] = 0
+    active = rng.random((20, 3)) < 0.7
+    active[5] = False
+    hidden = [rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)]
+    exclude = ranking.search.Ragged.of(hidden)
+    got = recommend(index, interests, active, n=15, exclude=exclude, score=score)
+    expected = ranking.top_n(interests, active, items, n=15, exclude=exclude, score=score)
+    for ours, theirs in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+SCRIPT = """
+import sys, faiss
+import numpy as np
+from pathlib import Path
+from mindref.recall import build_index
+faiss.omp_set_num_threads(int(sys.argv[3]))
+items = np.random.default_rng(0).standard_normal((3000, 8)).astype(np.float32)
+build_index(items, items[:20], directory=sys.argv[1], kind="faiss-ivf", seed=int(sys.argv[2]))
+print([path.name for path in Path(sys.argv[1]).glob("*.index")], faiss.omp_get_max_threads())
+"""
+
+
+@pytest.mark.rules("recall-R26")
+def test_the_seed_decides_the_lists_however_many_threads_there_are(tmp_path: Path) -> None:
+    def file_of(seed: int, threads: int) -> str:
+        command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(seed), str(threads)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        name, said = done.stdout.rsplit(" ", 1)
+        assert int(said) == threads, "the setting of others is put back"
+        return name
+
+    assert file_of(3, 1) == file_of(3, 2) != file_of(4, 1)
+
+
+@pytest.mark.rules("recall-R14", "recall-R9")
+@pytest.mark.parametrize("kind", KINDS)
+def test_zeros_are_answered_by_the_lowest_ids_and_nan_by_nobody(tmp_path: Path, kind: str) -> None:
+    index = built(tmp_path, kind, vectors(300))
+    found = nearest(index, np.zeros((1, 8), np.float32), 4)
+    assert found.ids.tolist() == [[0, 1, 2, 3]]
+    flat = built(tmp_path, kind, np.zeros((300, 8), np.float32))
+    assert nearest(flat, QUERIES, 4).ids[0].tolist() == [0, 1, 2, 3]
+    with pytest.raises(DataError, match=f"{kind}: interests: expected finite numbers"):
+        nearest(index, np.full((1, 8), np.nan, np.float32), 4)
+
+
+@pytest.mark.rules("recall-R16", "recall-R17")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_file_never_reaches_faiss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    items = vectors(300)
+    built(tmp_path, kind, items)
+    (file,) = tmp_path.glob("*.index")
+    whole = file.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(faiss, "read_index", lambda *_: pytest.fail("loaded"))
+        for damaged in (whole[:50], whole[:-4] + b"\0\0\0\7", b""):
+            file.write_bytes(damaged)
+            with pytest.raises(RunError, match=r"expected sha256 .*; remove the index folder"):
+                open_index(tmp_path, items)
+        file.write_bytes(whole)
+        patch.setattr("mindref.recall.faiss.Plugin.version", lambda _: "faiss-cpu 0.1")
+        with pytest.raises(RunError, match=r"version: expected 'faiss-cpu 0.1', got 'faiss-cpu 1"):
+            open_index(tmp_path, items)
+
+
+def test_a_file_of_something_else_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    """Whole, by its manifest, but of other items: what a mistake of ours would write."""
+    items = vectors(300)
+    other = built(tmp_path, "faiss-flat", vectors(299))
+    from mindref.recall.build import Order
+
+    order = Order(tmp_path, items, QUERIES, 1, 0, 1, {})
+    keep(order, registry.load("faiss-flat"), other, {})
+    with pytest.raises(BackendError, match=r"IndexFlatIP of 299 .*; remove the index folder"):
+        open_index(tmp_path, items)
+
+
+def test_without_faiss_the_error_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
+    with pytest.raises(BackendError, match=r"index faiss-ivf: .*pip install 'mindref\[faiss\]'"):
+        built(tmp_path, "faiss-ivf", vectors(300))
+
+
+def test_few_items_have_few_lists(tmp_path: Path) -> None:
+    for count in (1, 3):
+        index = built(tmp_path, "faiss-ivf", vectors(count))
+        assert sorted(nearest(index, QUERIES, 3).ids[0].tolist())[-count:] == list(range(count))

@@ -1,0 +1,233 @@
+"""Kinds of index: found by name, refused with a reason, tried by auto in their order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.errors import BackendError, ConfigError, RunError
+from mindref.recall import build, build_index, nearest, open_index, recommend, registry
+from tests.recall.strangers import HERE, Careless, Half, install
+from tests.recall.test_annoy import vectors
+from tests.recall.test_build import QUERIES, manifest_of
+
+ITEMS = vectors(300)
+
+
+@pytest.mark.rules("recall-R28")
+def test_kinds_are_listed_without_importing_any() -> None:
+    script = (
+        "import sys\nfrom mindref.recall import registry\nprint(registry.kinds())\n"
+        "print([m for m in sys.modules if m in ('annoy', 'faiss') or 'recall.annoy' in m])"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    kinds, imported = done.stdout.splitlines()
+    assert kinds.startswith("['auto', 'exact', 'annoy', 'faiss-flat', 'faiss-ivf'")
+    assert imported == "[]"
+
+
+@pytest.mark.rules("recall-R28")
+def test_no_plugin_can_be_what_the_house_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, exact=f"{HERE}:Half", auto=f"{HERE}:Half", half=f"{HERE}:Half")
+    assert registry.kinds() == ["auto", "exact", "half"]
+    with pytest.raises(ConfigError, match="kind: expected half, got 'exact'"):
+        registry.load("exact")
+
+
+@pytest.mark.rules("recall-R28")
+def test_a_strangers_index_is_built_kept_and_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, half=f"{HERE}:Half")
+    made = build_index(ITEMS, QUERIES, directory=tmp_path, kind="half", options={"strength": 3})
+    opened = open_index(tmp_path, ITEMS)
+    assert (opened.kind, opened.recall) == ("half", 1.0)
+    found = manifest_of(tmp_path)
+    assert (found["version"], found["options"], found["effort"]) == ("half 1", {"strength": 3}, 2)
+    interests, active = QUERIES.reshape(5, 4, 8), np.ones((5, 4), np.bool_)
+    for one in (made, opened):
+        got = recommend(one, interests, active, n=9).items
+        exact = build_index(ITEMS, QUERIES, directory=tmp_path / "x", kind="exact")
+        np.testing.assert_array_equal(got, recommend(exact, interests, active, n=9).items)
+
+
+@pytest.mark.rules("recall-R29")
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("no_such_module:X", "ModuleNotFoundError: No module named 'no_such_module'"),
+        (f"{HERE}:Nothing", "AttributeError"),
+        (f"{HERE}:Unmakeable", "SystemExit: 0"),
+        (f"{HERE}:lacking", "no name, order, options, failure, version, build, load"),
+        (f"{HERE}:Misnamed", "name: expected 'broken', got 'another'"),
+        (f"{HERE}:Disordered", "expected 'broken', got 'disordered'"),
+    ],
+)
+def test_a_broken_plugin_is_one_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, message: str
+) -> None:
+    install(monkeypatch, broken=value, half=f"{HERE}:Half")
+    with pytest.raises(BackendError, match="index broken") as caught:
+        build_index(ITEMS, QUERIES, directory=tmp_path, kind="broken")
+    assert message in str(caught.value)
+    assert build_index(ITEMS, QUERIES, directory=tmp_path, kind="half").kind == "half"
+
+
+def test_an_order_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, disordered=f"{HERE}:Disordered")
+    with pytest.raises(BackendError, match="order: expected an integer or None, got 'first'"):
+        registry.load("disordered")
+
+
+@pytest.mark.rules("recall-R29")
+def test_what_a_plugin_raises_while_it_works_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, failing=f"{HERE}:Failing", half=f"{HERE}:Half")
+    with pytest.raises(BackendError, match=r"index failing: .* when building, got KeyError"):
+        build_index(ITEMS, QUERIES, directory=tmp_path, kind="failing")
+    index = build_index(ITEMS, QUERIES, directory=tmp_path, kind="half")
+    monkeypatch.setattr("tests.recall.strangers.np.argsort", None)
+    with pytest.raises(BackendError, match=r"index half: .* when searching, got TypeError"):
+        index.candidates(QUERIES, 3)
+
+
+@pytest.mark.rules("recall-R29")
+def test_auto_passes_over_broken_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    auto(monkeypatch, {"exact": 1.0, "late": 0.5})
+    names = {"failing": "Failing", "unmakeable": "Unmakeable", "late": "Late"}
+    install(monkeypatch, **{name: f"{HERE}:{value}" for name, value in names.items()})
+    index = build_index(ITEMS, QUERIES, directory=tmp_path)
+    assert index.kind == "late"
+    assert index.why is not None
+    assert "index failing: " in index.why
+    assert "index unmakeable: " in index.why
+
+
+def auto(monkeypatch: pytest.MonkeyPatch, took: dict[str, float]) -> None:
+    """Let small catalogues be measured, and the measurement of the time say this."""
+    monkeypatch.setattr(build, "MEASURED_FROM", 100)
+    monkeypatch.setattr(build, "seconds", lambda index, _: took[index.kind])
+
+
+@pytest.mark.rules("recall-R33")
+def test_auto_takes_the_first_in_order_that_is_good_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, late=f"{HERE}:Late", early=f"{HERE}:Early", half=f"{HERE}:Half")
+    for took, kind in (
+        ({"exact": 1.0, "early": 0.5, "late": 0.1}, "early"),
+        ({"exact": 1.0, "early": 2.0, "late": 0.1}, "late"),
+        ({"exact": 1.0, "early": 2.0, "late": 3.0}, "exact"),
+    ):
+        auto(monkeypatch, took)
+        index = build_index(ITEMS, QUERIES, directory=tmp_path)
+        assert index.kind == kind, took
+        measured = ["early"] if kind == "early" else ["early", "late"]
+        opened = open_index(tmp_path, ITEMS)
+        assert opened.why == index.why
+        words = [f"{name} {1 / took[name]:,.0f} with 100.0% of the neighbours" for name in measured]
+        assert index.why == "; ".join(["exact search 1 users/s", *words])
+        assert sorted(manifest_of(tmp_path)["figures"]) == sorted(
+            ["exact_seconds", *(f"{n}_{x}" for n in measured for x in ("recall", "seconds"))]
+        )
+
+
+@pytest.mark.rules("recall-R30")
+def test_a_plugin_sees_lengths_of_at_most_one(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        install(patch, half=f"{HERE}:Half")
+        plugin: Any = registry.load("half")
+        patch.setattr(registry, "load", lambda kind: plugin)
+        items = ITEMS * np.float32(1e15)
+        index = build_index(items, QUERIES, directory=tmp_path, kind="half")
+        nearest(index, np.float32(1e-9) * QUERIES, 4)
+    np.testing.assert_allclose(np.linalg.norm(plugin.seen, axis=1).max(), 1, rtol=1e-6)
+    np.testing.assert_allclose(plugin.seen, ITEMS / np.linalg.norm(ITEMS, axis=1).max(), rtol=1e-5)
+    for queries, _, _ in Half.asked:
+        np.testing.assert_allclose(np.linalg.norm(queries, axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.rules("recall-R31")
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (np.full((20, 3), 300), "expected ids from 0 to 299, -1 for none, got -1 to 300"),
+        (np.full((20, 3), -2), "expected ids from 0 to 299, -1 for none, got -2 to -1"),
+        (np.zeros((19, 3), np.int64), r"expected ids \(20, n\), integers, got int64 \(19, 3\)"),
+        (np.zeros((20, 3)), r"expected ids \(20, n\), integers, got float64"),
+        (None, r"expected ids \(20, n\), integers, got object"),
+    ],
+)
+def test_what_cannot_be_ids_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: Any, message: str
+) -> None:
+    install(monkeypatch, careless=f"{HERE}:Careless")
+    monkeypatch.setattr(Careless, "found", found)
+    with pytest.raises(BackendError, match=message):
+        build_index(ITEMS, QUERIES, directory=tmp_path, kind="careless")
+
+
+@pytest.mark.rules("recall-R31")
+def test_an_id_that_comes_twice_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, careless=f"{HERE}:Careless")
+    monkeypatch.setattr(Careless, "found", np.array([7, 7, -1, 7, 4]))
+    index = build_index(ITEMS, QUERIES, directory=tmp_path, kind="careless")
+    found = nearest(index, QUERIES, 4)
+    assert sorted(found.ids[0].tolist()) == [-1, -1, 4, 7]
+    assert index.warning is not None
+    assert "careless finds only" in index.warning
+
+
+@pytest.mark.rules("recall-R32")
+def test_a_probe_makes_more_of_an_effort_until_enough_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, half=f"{HERE}:Half")
+    build_index(ITEMS, QUERIES, directory=tmp_path, kind="half")
+    assert [effort for *_, effort in Half.asked][:2] == [1, 2]
+    monkeypatch.setattr("tests.recall.strangers.Structure.most", 1)
+    assert build_index(ITEMS, QUERIES, directory=tmp_path, kind="half").recall < 0.7  # type: ignore[operator]
+
+
+@pytest.mark.rules("recall-R24")
+def test_a_plugin_that_fails_its_self_test_gives_exact_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, early=f"{HERE}:Early")
+    auto(monkeypatch, {"exact": 1.0, "early": 0.1})
+    monkeypatch.setattr(Half, "broken", "it is Monday")
+    expected = "early does not work here: it is Monday; exact search is used"
+    for kind in ("early", "auto"):
+        index = build_index(ITEMS, QUERIES, directory=tmp_path, kind=kind)
+        assert (index.kind, index.warning) == ("exact", expected)
+        assert open_index(tmp_path, ITEMS).warning == expected
+
+
+def test_an_index_of_a_plugin_that_has_gone_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        install(patch, half=f"{HERE}:Half")
+        build_index(ITEMS, QUERIES, directory=tmp_path, kind="half")
+    with pytest.raises(RunError, match=r"kind: expected exact or annoy .*, got 'half'; remove"):
+        open_index(tmp_path, ITEMS)
+
+
+def test_options_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, half=f"{HERE}:Half")
+    for kind, options, message in (
+        ("half", {"speed": 1}, "options of half: expected strength, got 'speed'"),
+        ("half", {"strength": 0}, "strength: expected an integer of at least 1, got 0"),
+        ("exact", {"strength": 1}, "options of exact: expected none, got 'strength'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            build_index(ITEMS, QUERIES, directory=tmp_path, kind=kind, options=options)
