@@ -6,6 +6,7 @@ import csv
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,7 +23,7 @@ FORMATS = ("table", "tsv", "jsonl")
 
 
 @click.command("recall", short_help="The best items for a user, a history, or everybody.")
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("run", nargs=-1, metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--user", metavar="ID", help="A user of the log of the run.")
 @click.option("--history", metavar="ITEM,...", help="Item ids as a row of CSV, oldest first.")
 @click.option("--all-users", is_flag=True, help="Every user of the log of the run.")
@@ -54,11 +55,17 @@ FORMATS = ("table", "tsv", "jsonl")
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead."
 )
+@click.option(
+    "--shard", metavar="I/N", help="With --all-users: only share I of N, from 1, for --merge."
+)
+@click.option(
+    "--merge", is_flag=True, help="RUN... are the files of all shares: write them as one."
+)
 @backend_option
 @threads_option
 @json_option
 def command(
-    run: Path,
+    run: tuple[Path, ...],
     user: str | None,
     history: str | None,
     all_users: bool,
@@ -68,6 +75,8 @@ def command(
     exclude_seen: bool,
     form: str | None,
     output: Path | None,
+    shard: str | None,
+    merge: bool,
     backend: str | None,
     threads: int | None,
     as_json: bool,
@@ -75,34 +84,89 @@ def command(
     """Print the TOP items of RUN for one user or history, with titles and the interest of each.
 
     No user needs to be known: --history answers for behaviours that were never seen in training.
+
+    \b
+    Many machines can share the users of a run that all of them see:
+      mindref recall RUN --all-users --shard 1/2 --output part-1
+      mindref recall RUN --all-users --shard 2/2 --output part-2
+      mindref recall --merge part-1 part-2 --output lists.tsv
     """
-    set_threads(threads, backend or backend_of(run))
+    if merge:
+        if user is not None or history is not None or all_users or shard is not None:
+            got = "a choice of users beside it"
+            raise ConfigError(say("--merge", "the files of the parts and --output alone", got))
+        merge_parts(run, output)
+        return
+    if len(run) != 1:
+        raise click.UsageError(f"expected one RUN, got {len(run)}.", click.get_current_context())
+    set_threads(threads, backend or backend_of(run[0]))
     if sum([user is not None, history is not None, all_users]) != 1:
         expected = "one of --user, --history, --all-users"
         raise ConfigError(say("recall", expected, "none or several"))
     items = ids_of("--history", history) if history is not None else None
-    from mindref.cli import lists
+    share = share_of(shard, all_users, output)
+    from mindref.cli.lists import check_file
 
-    lists.check_file("--output", output)
+    check_file("--output", output)
+    form = "json" if as_json else form or ("tsv" if all_users else "table")
+    asked: dict[str, Any] = {"data": data, "n": top, "kind": kind}
+    asked |= {"exclude_seen": exclude_seen, "backend": backend}
+    if share is not None and output is not None:
+        write_share(run[0], output, form, share, asked)
+    else:
+        users = [user] if user is not None else None
+        show(run[0], output, form, {"users": users, "history": items, **asked})
+
+
+def show(run: Path, output: Path | None, form: str, asked: dict[str, Any]) -> None:
+    """Print the lists, or write them to a file."""
+    from mindref.recommender import lists
     from mindref.recommender.bulk import recall
 
-    answers = recall(
-        run,
-        users=[user] if user is not None else None,
-        history=items,
-        data=data,
-        n=top,
-        kind=kind,
-        exclude_seen=exclude_seen,
-        backend=backend,
-    )
+    answers = recall(run, **asked)
     for line in answers.warnings:
         click.echo(line, err=True)
-    form = "json" if as_json else form or ("tsv" if all_users else "table")
     if output is not None:
-        lists.save(output, answers, form)
+        lists.save(output, answers, answers.index, form)
     else:
-        lists.write(sys.stdout, answers, form)
+        lists.write(sys.stdout, answers, answers.index, form)
+
+
+def write_share(
+    run: Path, output: Path, form: str, share: tuple[int, int], asked: dict[str, Any]
+) -> None:
+    """Write the lists of one share of the users."""
+    from mindref.recommender.shares import recall_all
+
+    for line in recall_all(run, output, form=form, shard=share, **asked):
+        click.echo(line, err=True)
+
+
+def merge_parts(paths: tuple[Path, ...], output: Path | None) -> None:
+    """Write all shares as one file. Raises ConfigError without one to write to."""
+    if output is None:
+        raise ConfigError(say("--merge", "--output, the file to write", "none"))
+    from mindref.cli.lists import check_file
+
+    check_file("--output", output)
+    from mindref.recommender import parts
+
+    parts.merge(paths, output)
+
+
+def share_of(text: str | None, all_users: bool, output: Path | None) -> tuple[int, int] | None:
+    """Return i and n of a share. Raises ConfigError for anything else."""
+    if text is None:
+        return None
+    if not all_users or output is None:
+        todo = "a share is kept until all are merged"
+        raise ConfigError(say("--shard", "--all-users and --output beside it", "neither", todo))
+    first, _, second = text.partition("/")
+    if not (first.isascii() and first.isdecimal() and second.isascii() and second.isdecimal()):
+        raise ConfigError(say("--shard", "I/N, such as 1/4", repr(text)))
+    if not 1 <= int(first) <= int(second):
+        raise ConfigError(say("--shard", "I/N with I from 1 to N", repr(text)))
+    return int(first), int(second)
 
 
 def ids_of(option: str, text: str) -> list[str]:

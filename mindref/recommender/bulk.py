@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from mindref.recall.manifest import read
 from mindref.recommender.served import Recommendation, Served
 from mindref.shapes import Array
 
-USERS_AT_ONCE = 4096  # bounds the memory of --all-users
+USERS_AT_ONCE = 1024  # bounds the memory of --all-users; the last bits depend on who is in a block
 PROBED = 256  # made-up users, as many as an index is timed with
 RECENT = 5  # behaviours shown beside a list
 
@@ -51,7 +51,11 @@ def about(index: Index) -> list[str]:
 
 
 class Answers:
-    """Lists, made while they are read from `index`; `warnings` are lines for the user."""
+    """Lists, made while they are read from `index`; `warnings` are lines for the user.
+
+    Users are answered in blocks of a fixed size, counted from the first of all, so that nothing
+    depends on which of them are asked for: neither the last bits nor the draws of logits.
+    """
 
     def __init__(self, served: Served, index: Index, asked: Asked, n: int, exclude: bool) -> None:
         self.served, self.index, self.asked = served, index, asked
@@ -59,17 +63,25 @@ class Answers:
         self.warnings = [*asked.warnings, *about(index)]
 
     def __iter__(self) -> Iterator[Answer]:
-        for first in range(0, len(self.asked.names), USERS_AT_ONCE):
-            yield from self.block(
-                np.arange(first, min(first + USERS_AT_ONCE, len(self.asked.names)))
-            )
+        return self.blocks(0, blocks_of(len(self.asked.names), USERS_AT_ONCE))
 
-    def block(self, which: Ints) -> Iterator[Answer]:
-        """Yield the lists of some of those asked for."""
+    def blocks(self, start: int, stop: int, size: int | None = None) -> Iterator[Answer]:
+        """Yield the lists of the blocks from `start` to before `stop`, of `size` users each."""
+        length = size or USERS_AT_ONCE
+        for number in range(start, stop):
+            first = number * length
+            last = min(first + length, len(self.asked.names))
+            yield from self.block(number, np.arange(first, last))
+
+    def block(self, number: int, which: Ints) -> Iterator[Answer]:
+        """Yield the lists of the users of a block."""
         asked, served = self.asked, self.served
         lengths = asked.histories.lengths[which]
         rows = slices(asked.histories, which, np.zeros_like(lengths), lengths)
-        found = served.served(rows, asked.profiles[which])
+        # not the generator of `served`, which moves on with every request
+        rng = stream(served.model.config.seed, "serving", number)  # recall-R35
+        given = (served.model, rows, asked.profiles[which], served.backend, rng)
+        found = interests(*given)
         ranked = search(
             self.index,
             found.vectors,
@@ -88,6 +100,11 @@ class Answers:
                 asked.unknown,
                 served.listed(ranked, case),
             )
+
+
+def blocks_of(users: int, size: int) -> int:
+    """Return how many blocks so many users make."""
+    return -(-users // size)
 
 
 class Asked(NamedTuple):
@@ -159,22 +176,43 @@ def index_of(served: Served, folder: Path, kind: str) -> Index:
     """Return the index of a run, built now unless one that fits is there."""
     vectors = served.item_vectors
     # none yet, of another model, or damaged: built anew, and the old one is replaced
+    if (index := fitting(folder, vectors, kind)) is not None:
+        return index
+    seed, count = served.model.config.seed, served.model.config.interests
+    try:
+        with building(folder):
+            if (index := fitting(folder, vectors, kind)) is not None:  # another process was here
+                return index
+            some = probes(served)
+            more: Any = {"directory": folder, "kind": kind, "seed": seed, "interests": count}
+            return build_index(vectors, some, **more)
+    except RunError as error:  # a run that can be read only, say: what is asked for needs no file
+        return ExactIndex(vectors, f"{error}. No index is kept, and search is exact")
+
+
+def fitting(folder: Path, vectors: Array, kind: str) -> Index | None:
+    """Return the index that is there, if it is whole, of these vectors and what is asked for."""
     with suppress(RunError, BackendError):
         index = open_index(folder, vectors)
         if answers(kind, index.kind, measured=read(folder).why is not None, items=len(vectors)):
             return index
-    seed = served.model.config.seed
-    try:
-        return build_index(
-            vectors,
-            probes(served),
-            directory=folder,
-            kind=kind,
-            seed=seed,
-            interests=served.model.config.interests,
-        )
-    except RunError as error:  # a run that can be read only, say: what is asked for needs no file
-        return ExactIndex(vectors, f"{error}. No index is kept, and search is exact")
+    return None
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[None]:
+    """Let one process at a time build: shares of the users are begun together, and want one index.
+
+    Nobody waits where the system has no such locks, or where nothing can be written.
+    """
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            folder.mkdir(parents=True, exist_ok=True)
+            stream = stack.enter_context((folder / ".lock").open("w"))
+            fcntl.flock(stream, fcntl.LOCK_EX)  # let go when the file is closed, or by a kill
+        yield
 
 
 def answers(asked: str, kind: str, *, measured: bool, items: int) -> bool:

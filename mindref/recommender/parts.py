@@ -1,0 +1,181 @@
+"""A share of a bulk recall as a file: what it is, whether it is whole, and all of them as one.
+
+Spec: specs/recall.md, recall-R35 to recall-R38. A part is what the command would write if its users
+were all; beside it stands a manifest that says what was asked of which model, and the sha256.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mindref import atomic
+from mindref.errors import ConfigError, RunError, say
+from mindref.recall.manifest import file_digest
+from mindref.recommender.lists import FRAMES
+
+FORMAT = 1
+SUFFIX = ".manifest.json"
+OF_ONE_PART = ("share", "sha256", "size")
+"""What differs from part to part; everything else is the same, or they do not belong together."""
+
+AGAIN = "recall it again"
+COPIED = 1 << 20  # bytes at a time
+
+
+@dataclass(frozen=True)
+class Part:
+    """The facts of a part, as they stand beside it."""
+
+    format: int  # of this file
+    mindref: str  # version that wrote it
+    model: str  # sha256 of parameters, settings and catalogue
+    step: int  # of the parameters
+    log: str  # sha256 of the log
+    users: int  # of the log
+    backend: str
+    index: dict[str, Any]  # kind, and what its answers depend on
+    top: int
+    exclude_seen: bool
+    form: str  # of the lists
+    block: int  # users that are computed together
+    share: list[int]  # i and n
+    sha256: str = ""  # of the part
+    size: int = 0  # bytes of the part
+
+    def write(self, part: Path) -> None:
+        """Write it beside the part, whole or not at all."""
+        atomic.write_json(beside(part), asdict(self))
+
+
+def beside(part: Path) -> Path:
+    """Return where the manifest of a part stands."""
+    return part.with_name(part.name + SUFFIX)
+
+
+def read(part: Path) -> Part:
+    """Read the manifest of a part and check that it is one. Raises RunError."""
+    path, what = beside(part), "the manifest of a part of a bulk recall"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(say(str(path), what, "no file", AGAIN)) from None
+    except (OSError, ValueError) as error:
+        raise RunError(say(str(path), what, error, AGAIN)) from None
+    known = {field.name: field.type for field in fields(Part)}
+    plain = {"int": int, "str": str, "bool": bool}
+    if not isinstance(found, dict) or sorted(found) != sorted(known):
+        raise RunError(say(str(path), what, "other JSON", AGAIN))
+    for name, kind in known.items():
+        expected = plain.get(str(kind), (dict, list))
+        if not isinstance(found[name], expected):
+            raise RunError(say(f"{path}: {name}", str(kind), repr(found[name]), AGAIN))
+    part_of = Part(**found)
+    if part_of.format != FORMAT:
+        raise RunError(say(f"{path}: format", str(FORMAT), part_of.format, AGAIN))
+    check_share(part_of.share, str(path))
+    return part_of
+
+
+def check_share(share: Sequence[Any], where: str) -> None:
+    """Raise RunError unless these are i and n with 1 <= i <= n."""
+    good = len(share) == 2 and all(isinstance(x, int) for x in share)
+    if not good or not 1 <= share[0] <= share[1]:
+        raise RunError(say(f"{where}: share", "i and n, i from 1 to n", share, AGAIN))
+
+
+def verify(path: Path) -> Part:
+    """Return the manifest of a part whose bytes are those that were written. Raises RunError."""
+    part = read(path)
+    if not path.is_file():
+        raise RunError(say(str(path), "a part of a bulk recall", "no file", AGAIN))
+    got = file_digest(path)
+    if got != part.sha256 or path.stat().st_size != part.size:  # recall-R37
+        raise RunError(say(str(path), f"sha256 {part.sha256}", got, AGAIN))
+    if part.form not in FRAMES:
+        raise RunError(say(f"{beside(path)}: form", " or ".join(FRAMES), repr(part.form), AGAIN))
+    return part
+
+
+def is_done(path: Path, part: Part) -> bool:
+    """Return whether this part is there, whole (recall-R38)."""
+    try:
+        found = verify(path)
+    except RunError:
+        return False
+    return found == replace(part, sha256=found.sha256, size=found.size)
+
+
+def merge(paths: Iterable[Path], output: Path) -> None:
+    """Write the lists of all parts as one file: the very bytes of the command without shares.
+
+    Manifests among the paths are passed over. Raises RunError, before anything is written, for
+    parts that are damaged, that do not belong together, that are missing or come twice.
+    """
+    given = [path for path in paths if not path.name.endswith(SUFFIX)]
+    if not given:
+        raise ConfigError(say("--merge", "the files of the parts", "none"))
+    if any(os.path.realpath(path) == os.path.realpath(output) for path in given):
+        raise ConfigError(say("--output", "another file than the parts", output))
+    first, places = read(given[0]), dict[int, Path]()
+    for path in given:
+        part = read(path)
+        belong(given[0], first, path, part)
+        if part.share[0] in places:  # recall-R37
+            got = f"{places[part.share[0]]} and {path}"
+            raise RunError(say(f"part {part.share[0]} of {part.share[1]}", "one file", got))
+        places[part.share[0]] = path
+    check_complete(places, first.share[1])
+    ordered = [places[number] for number in sorted(places)]
+    for path in ordered:
+        verify(path)
+    with atomic.writing(output) as stream:
+        join(stream, ordered, first.form)
+
+
+def belong(first: Path, one: Part, path: Path, other: Part) -> None:
+    """Raise RunError, naming what differs, unless two parts are shares of the same lists."""
+    for name, expected in asdict(one).items():
+        got = getattr(other, name)
+        if name == "share":
+            name, expected, got = "share: n", expected[1], got[1]
+        elif name in OF_ONE_PART:
+            continue
+        if got != expected:  # recall-R37
+            where, expected = f"{path}: {name}", f"{expected!r}, as of {first}"
+            raise RunError(say(where, expected, repr(got), "merge parts of one recall"))
+
+
+def check_complete(places: dict[int, Path], count: int) -> None:
+    """Raise RunError unless every part is there."""
+    missing = [number for number in range(1, count + 1) if number not in places]
+    if missing:  # recall-R37
+        some = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
+        got = f"{len(places)}, without {some}"
+        todo = f"recall --shard {missing[0]}/{count}, or name its file"
+        raise RunError(say("--merge", f"all {count} parts", got, todo))
+
+
+def join(stream: BinaryIO, paths: Sequence[Path], form: str) -> None:
+    """Write head, the lists of each part, and tail (recall-R36)."""
+    head, between, tail = (text.encode() for text in FRAMES[form])
+    stream.write(head)
+    begun = False
+    for path in paths:
+        left = path.stat().st_size - len(head) - len(tail)
+        if left > 0:
+            stream.write(between if begun else b"")
+            begun = True
+        with path.open("rb") as part:
+            part.seek(len(head))
+            while left > 0:
+                some = part.read(min(left, COPIED))
+                if not some:
+                    raise RunError(say(str(path), f"{left} more bytes", "the end", AGAIN))
+                stream.write(some)
+                left -= len(some)
+    stream.write(tail)
