@@ -53,8 +53,8 @@ def about(index: Index) -> list[str]:
 class Answers:
     """Lists, made while they are read from `index`; `warnings` are lines for the user.
 
-    Users are answered in blocks of a fixed size, counted from the first of all, so that nothing
-    depends on which of them are asked for: neither the last bits nor the draws of logits.
+    Users are answered in blocks of a fixed size, counted from the first of all: neither the last
+    bits nor the draws of logits depend on which of them are asked for (recall-R35).
     """
 
     def __init__(self, served: Served, index: Index, asked: Asked, n: int, exclude: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -130,11 +130,9 @@ def merge(paths: Iterable[Path], output: Path) -> None:
             raise RunError(say(f"part {part.share[0]} of {part.share[1]}", "one file", got))
         places[part.share[0]] = path
     check_complete(places, first.share[1])
-    ordered = [places[number] for number in sorted(places)]
-    for path in ordered:
-        verify(path)
+    sizes = {places[number]: verify(places[number]).size for number in sorted(places)}
     with atomic.writing(output) as stream:
-        join(stream, ordered, first.form)
+        join(stream, sizes, first.form)
 
 
 def belong(first: Path, one: Part, path: Path, other: Part) -> None:
@@ -160,13 +158,13 @@ def check_complete(places: dict[int, Path], count: int) -> None:
         raise RunError(say("--merge", f"all {count} parts", got, todo))
 
 
-def join(stream: BinaryIO, paths: Sequence[Path], form: str) -> None:
-    """Write head, the lists of each part, and tail (recall-R36)."""
+def join(stream: BinaryIO, sizes: Mapping[Path, int], form: str) -> None:
+    """Write head, the lists of each part of so many bytes, and tail (recall-R36)."""
     head, between, tail = (text.encode() for text in FRAMES[form])
     stream.write(head)
     begun = False
-    for path in paths:
-        left = path.stat().st_size - len(head) - len(tail)
+    for path, size in sizes.items():
+        left = size - len(head) - len(tail)
         if left > 0:
             stream.write(between if begun else b"")
             begun = True

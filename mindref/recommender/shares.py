@@ -1,6 +1,6 @@
 """The lists of all users, in shares: one share of a machine, or all of them over an executor.
 
-Spec: specs/recall.md, recall-R35 to recall-R38. Workers are told paths alone: each reads the run,
+Spec: specs/recall.md, recall-R35 to recall-R39. Workers are told paths alone: each reads the run,
 opens the index that lies there, and writes its part beside the output.
 """
 
@@ -211,7 +211,7 @@ def work(asked: Asked, facts: Part, path: str, number: int, count: int) -> None:
 
 
 def spread(executor: Executor, asked: Asked, opened: Opened, output: Path, count: int) -> None:
-    """Let an executor write all parts, merge them, and remove them."""
+    """Let an executor write all parts, merge them, and remove them (recall-R39)."""
     folder = output.with_name(f"{output.name}.parts")
     with atomic.explained(folder):
         folder.mkdir(exist_ok=True)

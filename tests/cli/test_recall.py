@@ -195,3 +195,55 @@ def test_control_characters_of_titles_never_reach_a_terminal(cli: Cli, run: Path
     tsv = cli("recall", run, "--history", history(run), "--format", "tsv").out.splitlines()
     assert len(tsv) == 21
     assert {len(line.split("\t")) for line in tsv} == {6}
+
+
+def test_shares_are_written_and_merged(
+    cli: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mindref.recommender.bulk.USERS_AT_ONCE", 7)
+    words = ["recall", run, "--all-users", "--format", "jsonl", "--top", 3]
+    paths = [tmp_path / f"part-{i}" for i in (1, 2)]
+    for i, path in enumerate(paths, 1):
+        said = cli(*words, "--shard", f"{i}/2", "--output", path)
+        users = {1: "users 1 to 28", 2: "users 29 to 60"}[i]
+        assert (said.code, said.out, said.err) == (0, "", f"part {i} of 2: {users} of 60\n")
+    said = cli("recall", "--merge", *paths, "--output", tmp_path / "lists")
+    assert (said.code, said.out, said.err) == (0, "", "")
+    assert (tmp_path / "lists").read_text() == cli(*words).out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--all-users", "--shard", "1/2"], "--shard: expected --all-users and --output beside it"),
+        (["--user", "a", "--shard", "1/2", "--output", "x"], "--shard: expected --all-users"),
+        (["--all-users", "--output", "x", "--shard", "0/2"], "expected I/N with I from 1 to N"),
+        (["--all-users", "--output", "x", "--shard", "3/2"], "expected I/N with I from 1 to N"),
+        (["--all-users", "--output", "x", "--shard", "half"], "expected I/N, such as 1/4"),
+        (["--merge"], "--merge: expected --output, the file to write, got none"),
+        (["--merge", "--all-users"], "--merge: expected the files of the parts and --output alone"),
+        (["--merge", "--output", "x"], "the manifest of a part of a bulk recall, got no file"),
+        (["a second run", "--all-users"], "expected one RUN, got 2."),
+    ],
+)
+def test_a_share_that_cannot_be_meant_is_refused(
+    cli: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str],
+    message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    said = cli("recall", run, *words)
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+    assert not (tmp_path / "x").exists()
+
+
+def test_no_run_is_a_matter_of_usage(cli: Cli) -> None:
+    said = cli("recall", "--all-users")
+    assert said.code == 2
+    assert "expected one RUN, got 0." in said.err
+
+
+def test_the_share_of_a_device_is_refused(cli: Cli, run: Path) -> None:
+    said = cli("recall", run, "--all-users", "--shard", "1/1", "--output", "/dev/null")
+    assert said.code == 2
+    assert "--output: expected a file, got /dev/null" in said.err

@@ -1,0 +1,61 @@
+"""A package by somebody else, installed: its index is found, listed, built, kept and opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.runs import call, trained
+
+PLUGIN = Path(__file__).parent.parent / "plugin"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a process in which the package is installed."""
+    folder = tmp_path_factory.mktemp("site")
+    source = tmp_path_factory.mktemp("source") / "plugin"  # pip builds where the source is
+    shutil.copytree(PLUGIN, source)
+    options = ["--quiet", "--no-deps", "--disable-pip-version-check", "--target", str(folder)]
+    command = [sys.executable, "-m", "pip", "install", *options, str(source)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return os.pathsep.join([str(folder), str(PLUGIN.parent.parent)])
+
+
+@pytest.mark.rules("recall-R28", "recall-R29")
+def test_it_is_listed_with_the_built_in_ones(installed: str, tmp_path: Path) -> None:
+    done = call("indexes", "--json", cwd=tmp_path, PYTHONPATH=installed)
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert rows["shelves"]["version"] == "mindref-example 0.1.0"
+    assert rows["shelves"]["order"] is None
+    assert not rows["shelves-broken"]["usable"]
+    assert "a_framework_that_is_not_installed" in rows["shelves-broken"]["reason"]
+    assert rows["annoy"]["usable"]
+
+
+@pytest.mark.rules("recall-R28")
+def test_it_recalls_what_exact_search_recalls(installed: str, tmp_path: Path) -> None:
+    run, lists = trained(tmp_path / "run"), []
+    for kind in ("exact", "shelves", "shelves"):
+        words = ["recall", run, "--all-users", "--index", kind, "--top", "5"]
+        done = call(*words, cwd=tmp_path, PYTHONPATH=installed)
+        assert done.returncode == 0, done.stderr
+        lists.append(done.stdout)
+        assert ("approximate search by shelves: it finds" in done.stderr) == (kind == "shelves")
+    assert lists[1] == lists[2], "built, and opened"
+    exact, found = (set(text.splitlines()) for text in lists[:2])
+    assert len(exact & found) / len(exact) >= 0.9
+    done = call("recall", run, "--all-users", "--index", "shelves", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--index: expected auto or exact or annoy" in done.stderr
+    broken = ["recall", run, "--all-users", "--index", "shelves-broken"]
+    done = call(*broken, cwd=tmp_path, PYTHONPATH=installed)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "index shelves-broken: expected an answer when importing it" in done.stderr

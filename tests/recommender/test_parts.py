@@ -1,0 +1,162 @@
+"""Parts are merged only if they are whole, complete and of one recall."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindref.errors import ConfigError, RunError
+from mindref.recommender import parts
+from mindref.recommender.shares import recall_all
+from tests.runs import trained
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the three parts of a recall; copy it to change it."""
+    folder = tmp_path_factory.mktemp("parts")
+    run = trained(folder / "run")
+    for i in (1, 2, 3):
+        recall_all(run, folder / f"part-{i}", shard=(i, 3), block=7)
+    return folder
+
+
+@pytest.fixture
+def folder(three: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(three, tmp_path / "parts"))
+
+
+def files(folder: Path, *numbers: int) -> list[Path]:
+    return [folder / f"part-{i}" for i in numbers or (1, 2, 3)]
+
+
+def change(part: Path, **facts: Any) -> None:
+    path = parts.beside(part)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+
+
+def refused(paths: list[Path], folder: Path, message: str) -> None:
+    """Merging raises this and leaves the file that was there."""
+    output = folder / "merged"
+    output.write_text("as it was")
+    with pytest.raises(RunError, match=message):
+        parts.merge(paths, output)
+    assert output.read_text() == "as it was"
+    assert not list(folder.glob(".*.tmp"))
+
+
+@pytest.mark.rules("recall-R37")
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((1, 3), r"--merge: expected all 3 parts, got 2, without 2; recall --shard 2/3"),
+        ((2,), "got 1, without 1, 3"),
+        ((1, 2, 2, 3), "part 2 of 3: expected one file, got .*part-2 and .*part-2"),
+    ],
+)
+def test_missing_and_doubled_parts_are_named(
+    folder: Path, numbers: tuple[int, ...], message: str
+) -> None:
+    refused(files(folder, *numbers), folder, message)
+
+
+@pytest.mark.rules("recall-R37")
+@pytest.mark.parametrize("damage", ["cut", "longer", "changed", "missing"])
+def test_a_damaged_part_is_named(folder: Path, damage: str) -> None:
+    part = folder / "part-2"
+    whole = part.read_bytes()
+    if damage == "missing":
+        part.unlink()
+    else:
+        bad = {"cut": whole[:-9], "longer": whole + b"\n", "changed": whole[:-2] + b"x\n"}
+        part.write_bytes(bad[damage])
+    message = "no file" if damage == "missing" else "expected sha256 [0-9a-f]{64}, got"
+    refused(files(folder), folder, rf"part-2: .*{message}")
+
+
+@pytest.mark.rules("recall-R37")
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("model", "0" * 64),
+        ("step", 99),
+        ("log", "0" * 64),
+        ("users", 61),
+        ("backend", "numpy"),
+        ("index", {"kind": "annoy"}),
+        ("top", 21),
+        ("exclude_seen", False),
+        ("form", "jsonl"),
+        ("block", 8),
+        ("mindref", "9.9"),
+        ("share", [2, 4]),
+    ],
+)
+def test_a_part_of_another_recall_is_named_with_what_differs(
+    folder: Path, fact: str, value: Any
+) -> None:
+    change(folder / "part-2", **{fact: value})
+    refused(files(folder), folder, rf"part-2: {fact}.*: expected .*, as of .*part-1, got ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "the manifest of a part of a bulk recall, got no file"),
+        ("{", "the manifest of a part"),
+        ("[]", "other JSON"),
+        ("{}", "other JSON"),
+    ],
+)
+def test_a_manifest_that_is_none_is_an_error(folder: Path, text: str | None, message: str) -> None:
+    path = parts.beside(folder / "part-2")
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    refused(files(folder), folder, message)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"format": 9}, {"top": "many"}, {"share": [0, 3]}, {"share": [4, 3]}, {"share": ["1", 3]}],
+)
+def test_a_fact_that_is_none_is_an_error(folder: Path, facts: dict[str, Any]) -> None:
+    change(folder / "part-1", **facts)
+    (name,) = facts
+    refused(files(folder), folder, f"part-1.*: {name}: expected ")
+
+
+def test_manifests_among_the_parts_are_passed_over(folder: Path) -> None:
+    parts.merge(sorted(folder.glob("part-*")), folder / "merged")
+    header, *rows = (folder / "merged").read_text().splitlines()
+    assert header.startswith("user\t")
+    assert len(rows) == 60 * 20
+
+
+def test_nothing_and_itself_cannot_be_merged(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="--merge: expected the files of the parts, got none"):
+        parts.merge([], folder / "merged")
+    with pytest.raises(ConfigError, match="--output: expected another file than the parts"):
+        parts.merge(files(folder), folder / "part-1")
+
+
+def test_a_file_that_changes_while_it_is_joined_is_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original: Callable[[Path], Any] = parts.verify
+
+    def cut(path: Path) -> Any:
+        found = original(path)
+        if path.name == "part-3":
+            part = folder / "part-2"
+            part.write_bytes(part.read_bytes()[:50])
+        return found
+
+    monkeypatch.setattr(parts, "verify", cut)
+    with pytest.raises(RunError, match=r"part-2: expected [0-9]+ more bytes, got the end"):
+        parts.merge(files(folder), folder / "merged")

@@ -1,0 +1,263 @@
+"""Shares of the users, wherever they are computed, are the bytes of the command without shares."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindref.errors import ConfigError, RunError
+from mindref.recommender import bulk, parts, shares
+from mindref.recommender.lists import FRAMES
+from mindref.recommender.shares import recall_all
+from tests.runs import trained
+
+BLOCK = 7  # 60 users in nine blocks
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    changes = {"hidden": [32], "user_features": ("age",), "interests": 2}
+    return trained(tmp_path_factory.mktemp("runs") / "run", **changes)
+
+
+@pytest.fixture(scope="module")
+def per_call(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("runs") / "run", logits="per_call", sigma=5.0)
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "run"))
+
+
+def whole(run: Path, folder: Path, **asked: Any) -> bytes:
+    """Return the file of all users, without shares."""
+    recall_all(run, folder / "whole", block=BLOCK, **asked)
+    return (folder / "whole").read_bytes()
+
+
+def parted(run: Path, folder: Path, count: int, **asked: Any) -> list[Path]:
+    """Write all shares and return their files."""
+    paths = [folder / f"part-{i}" for i in range(1, count + 1)]
+    for i, path in enumerate(paths, 1):
+        recall_all(run, path, shard=(i, count), block=BLOCK, **asked)
+    return paths
+
+
+@pytest.mark.rules("recall-R36")
+@pytest.mark.parametrize("form", FRAMES)
+@pytest.mark.parametrize("count", [1, 3, 4, 20])  # twenty for nine blocks: some are empty
+def test_merged_shares_are_the_bytes_of_the_command(
+    run: Path, tmp_path: Path, form: str, count: int
+) -> None:
+    files = parted(run, tmp_path, count, form=form, n=4)
+    parts.merge(files[::-1], tmp_path / "merged")
+    assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, form=form, n=4)
+
+
+@pytest.mark.rules("recall-R35")
+def test_logits_drawn_per_call_do_not_depend_on_the_shares(per_call: Path, tmp_path: Path) -> None:
+    expected = whole(per_call, tmp_path, form="jsonl")
+    assert whole(per_call, tmp_path, form="jsonl") == expected
+    for count in (2, 5):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        parts.merge(parted(per_call, folder, count, form="jsonl"), folder / "merged")
+        assert (folder / "merged").read_bytes() == expected
+
+
+@pytest.mark.rules("recall-R35", "recall-R36")
+@pytest.mark.parametrize("kind", ["annoy", "faiss-ivf"])
+def test_an_approximate_index_answers_alike_in_every_share(
+    run: Path, tmp_path: Path, kind: str
+) -> None:
+    if kind == "faiss-ivf":
+        pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
+    parts.merge(parted(run, tmp_path, 4, kind=kind), tmp_path / "merged")
+    assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, kind=kind)
+
+
+def test_the_lists_are_those_of_recall(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "USERS_AT_ONCE", BLOCK)
+    answers = bulk.recall(run, n=4)
+    from mindref.recommender import lists
+
+    lists.save(tmp_path / "plain", answers, answers.index, "jsonl")
+    assert (tmp_path / "plain").read_bytes() == whole(run, tmp_path, form="jsonl", n=4)
+
+
+def threads() -> Executor:
+    return ThreadPoolExecutor(3)
+
+
+def forked() -> Executor:
+    return ProcessPoolExecutor(2, mp_context=get_context("fork"))
+
+
+def spawned() -> Executor:
+    return ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+
+
+@pytest.mark.rules("recall-R39")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("make", [threads, forked, spawned])
+@pytest.mark.parametrize("kind", ["exact", "annoy", "faiss-ivf"])
+def test_an_executor_writes_the_same_bytes(run: Path, tmp_path: Path, make: Any, kind: str) -> None:
+    if kind == "faiss-ivf":
+        pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
+    expected = whole(run, tmp_path, form="jsonl", n=5, kind=kind)
+    with make() as executor:
+        asked: dict[str, Any] = {"form": "jsonl", "n": 5, "kind": kind, "block": BLOCK}
+        recall_all(run, tmp_path / "lists", executor=executor, count=5, **asked)
+    assert (tmp_path / "lists").read_bytes() == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lists", "run", "whole"]
+
+
+@pytest.mark.rules("recall-R39")
+def test_dask_writes_the_same_bytes(run: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip(
+        "distributed", reason="distributed is not installed: the extra `dask`"
+    )
+    expected = whole(run, tmp_path, kind="annoy")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(processes=True, **options) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        executor = client.get_executor()
+        recall_all(run, tmp_path / "lists", executor=executor, count=4, kind="annoy", block=BLOCK)
+    assert (tmp_path / "lists").read_bytes() == expected
+
+
+def die(*_: Any) -> None:
+    """End the worker, as the system does when memory runs out."""
+    os._exit(9)
+
+
+class Dying(ProcessPoolExecutor):
+    """Whose second part ends its worker."""
+
+    asked = 0
+
+    def submit(self, work: Any, *given: Any, **more: Any) -> Any:
+        self.asked += 1
+        if self.asked == 2:
+            super().submit(work, *given, **more).result()
+            return super().submit(die)
+        return super().submit(work, *given, **more)
+
+
+@pytest.mark.rules("recall-R39", "recall-R38")
+def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = whole(run, tmp_path)
+    with (
+        Dying(1, mp_context=get_context("spawn")) as executor,
+        pytest.raises(RunError, match=r"executor: expected workers that live, got BrokenProcess"),
+    ):
+        recall_all(run, tmp_path / "lists", executor=executor, count=3, block=BLOCK)
+    assert not (tmp_path / "lists").exists()
+    kept = sorted((tmp_path / "lists.parts").glob("part-*-of-00003"))
+    assert kept
+    written: list[int] = []
+    original = shares.lists.save_to
+
+    def saving(*given: Any) -> None:
+        written.append(1)
+        original(*given)
+
+    monkeypatch.setattr(shares.lists, "save_to", saving)
+    with ThreadPoolExecutor(1) as again:
+        recall_all(run, tmp_path / "lists", executor=again, count=3, block=BLOCK)
+    assert len(written) == 3 - len(kept)
+    assert (tmp_path / "lists").read_bytes() == expected
+
+
+@pytest.mark.rules("recall-R38")
+def test_a_part_that_is_done_is_not_computed_again(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "part"
+
+    def again(**asked: Any) -> str:
+        return recall_all(run, path, shard=(2, 3), block=BLOCK, **asked)[-1]
+
+    assert again() == "part 2 of 3: users 22 to 42 of 60"
+    bytes_, time = path.read_bytes(), path.stat().st_mtime_ns
+    assert again() == "part 2 of 3: users 22 to 42 of 60, there already"
+    assert path.stat().st_mtime_ns == time
+    assert again(n=3) == "part 2 of 3: users 22 to 42 of 60", "another question"
+    assert again() == "part 2 of 3: users 22 to 42 of 60"
+    path.write_bytes(bytes_[:-1])
+    assert again() == "part 2 of 3: users 22 to 42 of 60", "damaged"
+    parts.beside(path).unlink()
+    assert again() == "part 2 of 3: users 22 to 42 of 60", "killed before it was done"
+    assert path.read_bytes() == bytes_
+
+
+@pytest.mark.rules("recall-R38")
+def test_a_killed_part_leaves_no_manifest_of_another(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "part"
+    recall_all(run, path, shard=(1, 3), block=BLOCK)
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shares.lists, "write_one", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        recall_all(run, path, shard=(1, 3), block=BLOCK, n=3)
+    with pytest.raises(RunError, match="the manifest of a part"):
+        parts.verify(path)
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["part", "run"]
+
+
+def test_memory_is_bounded_by_a_block(run: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    sizes: list[int] = []
+    original = bulk.interests
+
+    def counting(model: Any, rows: Any, *given: Any) -> Any:
+        sizes.append(len(rows))
+        return original(model, rows, *given)
+
+    recall_all(run, tmp_path / "first")  # builds the index
+    monkeypatch.setattr(bulk, "interests", counting)
+    recall_all(run, tmp_path / "part", shard=(2, 2), block=BLOCK)
+    assert sizes == [7, 7, 7, 7, 4]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"shard": (0, 3)}, "--shard: expected i/n with i from 1 to n, got 0/3"),
+        ({"shard": (4, 3)}, "--shard: expected i/n with i from 1 to n, got 4/3"),
+        ({"form": "xml"}, "form: expected table or tsv or jsonl or json, got 'xml'"),
+        ({"count": 0}, "expected integers from 1"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_the_work(
+    tmp_path: Path, asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        recall_all(tmp_path / "no run", tmp_path / "lists", **asked)
+
+
+def test_a_worker_that_sees_another_run_is_refused(run: Path, tmp_path: Path) -> None:
+    asked = shares.Asked(str(run), None, 20, "exact", True, None, "tsv", BLOCK)
+    facts = shares.open_run(asked).facts
+    other = asked._replace(top=3)
+    with pytest.raises(RunError, match="top: expected 20, as of the caller, got 3"):
+        shares.work(other, facts, str(tmp_path / "part"), 1, 1)
+
+
+def test_a_broken_kind_is_refused_before_the_run_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--index: expected auto or exact"):
+        recall_all(tmp_path / "no run", tmp_path / "lists", kind="fast")
