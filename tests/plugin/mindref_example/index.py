@@ -1,7 +1,7 @@
 """A kind of index by somebody else, as small as it can be: items by their largest coordinate."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,7 +11,7 @@ class Shelves:
 
     name = "shelves"
     order = None
-    options: dict[str, int] = {}
+    options: ClassVar[dict[str, int]] = {}
 
     def failure(self) -> str | None:
         return None
