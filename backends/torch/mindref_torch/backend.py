@@ -1,0 +1,81 @@
+"""The backend `torch`: operators in PyTorch, differentiated by PyTorch.
+
+Spec: specs/backend.md. PyTorch is imported when `ops` or a gradient is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mindref.backend import OPERATORS, Capabilities
+from mindref.config import Config
+from mindref.models.parameters import Catalogue, Params
+from mindref.shapes import Array
+
+
+class TorchBackend:
+    """All three levels on the CPU; parameters stay tensors between the steps."""
+
+    name = "torch"
+
+    @property
+    def ops(self) -> Any:
+        """The operators, from NumPy arrays to NumPy arrays."""
+        return importlib.import_module("mindref_torch.arrays").ops
+
+    def capabilities(self) -> Capabilities:
+        """Claim every operator with every option, the model and the training step."""
+        return Capabilities(OPERATORS, ("ops", "model", "train"), gradients="automatic")
+
+    def differentiate(
+        self, stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array
+    ) -> list[Any]:
+        """Return the gradients of the arguments that the page lists, in its order."""
+        of_arrays = importlib.import_module("mindref_torch.arrays")
+        found: list[Any] = of_arrays.differentiate(stem, arrays, numbers, d_out)
+        return found
+
+    def loss_and_gradients(
+        self, params: Params, batch: Any, catalogue: Catalogue, config: Config
+    ) -> Any:
+        """Return the loss of a batch and all gradients, by rows for the tables."""
+        return level("model").loss_and_gradients(params, batch, catalogue, config)
+
+    def interests(
+        self, params: Params, histories: Any, catalogue: Catalogue, config: Config
+    ) -> Any:
+        """Return interests (B, K, D) and which are active (B, K)."""
+        return level("model").interests(params, histories, catalogue, config)
+
+    def init(self, params: Params, config: Config, moments: Any = None) -> Any:
+        """Return the state before the first step, or after those of `moments`."""
+        return level("train").init(params, config, moments)
+
+    def step(
+        self, state: Any, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
+    ) -> Any:
+        """Take one step, changing the state in place; return it and the loss."""
+        return level("train").step(state, batch, catalogue, config, learning_rate)
+
+    def parameters(self, state: Any) -> Any:
+        """Return the parameters of a state: its own, good until the next step."""
+        return level("train").parameters(state)
+
+    def moments(self, state: Any) -> Any:
+        """Return the moments of a state: its own, good until the next step."""
+        return level("train").moments(state)
+
+    def to_numpy(self, x: Any) -> Any:
+        """Return a tensor as an array in memory of its own."""
+        return x.detach().cpu().numpy().copy()
+
+    def from_numpy(self, x: Array) -> Any:
+        """Return a copy of an array as a tensor."""
+        return importlib.import_module("mindref_torch.arrays").copied(x)
+
+
+def level(name: str) -> Any:
+    """Return the module of a level, and PyTorch with it."""
+    return importlib.import_module(f"mindref_torch.level_{name}")

@@ -1,0 +1,46 @@
+"""Vectors of items: weighted sums of rows of one table. Spec: specs/embedding.md."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mindref.errors import ShapeError, say
+from mindref_torch.checks import bind, name_of, same_float
+
+
+def embedding(table: Tensor, rows: Tensor, weights: Tensor, *, sparse: bool = False) -> Tensor:
+    """Map rows (M, F) of table (V, D), with weights (M, F), to their weighted sums (M, D).
+
+    With `sparse` the gradient of the table is a sparse tensor, as for torch.nn.Embedding. Raises
+    ShapeError for shapes and types that do not fit and for a row outside the table.
+    """
+    sizes = bind("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
+    same_float("embedding", table=table, weights=weights)
+    check_rows("embedding", rows, sizes["V"])
+    found = F.embedding(rows, table, sparse=sparse) * weights[:, :, None]  # (M, F, D)
+    return found[:, 0] if sizes["F"] == 1 else found.sum(1)  # embedding-R1, R2: -0.0 stays
+
+
+def by_rows(gradient: Tensor, counting: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distinct rows of a sparse gradient, ascending, and their values, added up.
+
+    Rows that are not among `counting` are left out: those that are used with weight zero only. Not
+    by `coalesce`, which adds up in an order that other rows have a part in.
+    """
+    rows, values = gradient._indices()[0], gradient._values()
+    kept = torch.isin(rows, counting)  # embedding-R6
+    distinct, places = torch.unique(rows[kept], return_inverse=True)  # embedding-R5
+    sums = values.new_zeros(len(distinct), *values.shape[1:])
+    return distinct, sums.index_add_(0, places, values[kept])  # embedding-R3
+
+
+def check_rows(where: str, rows: Tensor, count: int) -> None:
+    """Raise ShapeError unless rows are integers from 0 to count - 1."""
+    if rows.is_floating_point() or rows.is_complex() or rows.dtype == torch.bool:
+        raise ShapeError(say(f"{where}: rows", "integers", name_of(rows.dtype)))  # embedding-R7
+    outside = rows[(rows < 0) | (rows >= count)]  # embedding-R4
+    if len(outside):
+        known = f"indices from 0 to {count - 1}"
+        raise ShapeError(say(f"{where}: rows", known, int(outside[0])))

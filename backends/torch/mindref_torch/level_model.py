@@ -1,0 +1,70 @@
+"""Level 2 of the backend: arrays of mindref into the module and its gradients out of it.
+
+Spec: specs/backend.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mindref.config import Config
+from mindref.models.parameters import Catalogue, Gradients, Params, unflatten
+from mindref.models.parameters import RowGradient as Rows  # type: ignore[attr-defined]  # a type
+from mindref_torch.arrays import tensor
+from mindref_torch.embedding import by_rows
+from mindref_torch.model import MIND
+
+
+def loss_and_gradients(
+    params: Params, batch: Any, catalogue: Catalogue, config: Config
+) -> tuple[Tensor, Gradients]:
+    """Return the loss of a batch and its gradient by every parameter, by rows for the tables."""
+    loss, gradients = differentiate(module(params, catalogue, config), tensors(batch))
+    return loss, Gradients(*unflatten(gradients))  # type: ignore[arg-type]  # by rows
+
+
+def interests(
+    params: Params, histories: Any, catalogue: Catalogue, config: Config
+) -> tuple[Tensor, Tensor]:
+    """Return interests (B, K, D) and which are active (B, K)."""
+    with torch.no_grad():
+        found: tuple[Tensor, Tensor] = module(params, catalogue, config).interests(
+            tensors(histories)
+        )
+    return found
+
+
+def differentiate(model: MIND, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+    """Return the loss of a batch of tensors, and the gradient of each parameter by its name."""
+    loss = model(batch)
+    named = dict(model.named_parameters())
+    found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    gradients: dict[str, Any] = {
+        name: torch.zeros_like(x) if gradient is None else gradient
+        for (name, x), gradient in zip(named.items(), found, strict=True)
+    }
+    ids = (batch.histories.items[batch.histories.mask], batch.target, batch.negatives)
+    looked_up = torch.cat(ids)
+    counting = model.rows[looked_up][model.weights[looked_up] != 0]  # embedding-R6
+    for name, some in (("items", counting), ("profile", batch.histories.profile)):
+        gradients[name] = Rows(*by_rows(gradients[name].to_sparse(1), some))
+    return loss.detach(), gradients
+
+
+def module(params: Params, catalogue: Catalogue, config: Config) -> MIND:
+    """Return the module that has copies of these parameters."""
+    with torch.device("meta"):  # nothing is drawn, as nothing of it is kept
+        made = MIND(config, torch.empty(0), torch.empty(0), sparse=True)
+    made.rows, made.weights = (tensor(x) for x in catalogue)
+    made.items, made.profile, made.bilinear = (nn.Parameter(tensor(x)) for x in params[:3])
+    for layer, own in zip(params.layers, made.layers, strict=True):
+        own.weight, own.bias = (nn.Parameter(tensor(x)) for x in layer)
+    return made
+
+
+def tensors(x: Any) -> Any:
+    """Return arrays in named tuples as tensors in the same ones."""
+    return type(x)(*map(tensors, x)) if isinstance(x, tuple) else tensor(x)

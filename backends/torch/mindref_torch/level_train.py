@@ -1,0 +1,90 @@
+"""Level 3 of the backend: a training step that keeps parameters and moments as tensors.
+
+Spec: specs/backend.md, specs/optimiser.md. torch.optim.SparseAdam puts epsilon before the bias
+correction of the second moment, the page puts it after; so Adam stands here once more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mindref.config import Config
+from mindref.models.parameters import Catalogue, Params, unflatten
+from mindref.optimiser import State as Moments
+from mindref_torch.arrays import tensor
+from mindref_torch.level_model import differentiate, module, tensors
+from mindref_torch.model import MIND
+
+
+@dataclass
+class State:
+    """What a training step moves, in place."""
+
+    model: MIND
+    first: dict[str, Tensor]
+    second: dict[str, Tensor]
+    step: int = 0
+    catalogue: Any = None  # that of the model
+
+
+def init(params: Params, config: Config, moments: Moments | None = None) -> State:
+    """Return the state before the first step, or after those of `moments`, with own tensors."""
+    none = Catalogue(np.empty((0, 0), np.int64), np.empty((0, 0)))  # the first step brings it
+    model = module(params, none, config)
+    named = dict(model.named_parameters())
+    if moments is None:
+        first, second = (
+            {name: torch.zeros_like(x.data) for name, x in named.items()} for _ in range(2)
+        )
+        return State(model, first, second)  # optimiser-R8
+    first, second = (
+        {name: tensor(table[name]) for name in named} for table in (moments.first, moments.second)
+    )
+    return State(model, first, second, moments.step)
+
+
+def step(
+    state: State, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
+) -> tuple[State, Tensor]:
+    """Take one step of lazy Adam in place; return the state and the loss before it."""
+    model = state.model
+    if state.catalogue is not catalogue:
+        model.rows, model.weights = (tensor(x) for x in catalogue)
+        state.catalogue = catalogue
+    loss, gradients = differentiate(model, tensors(batch))
+    state.step += 1  # optimiser-R2
+    with torch.no_grad():
+        for name, x in model.named_parameters():
+            move(state, name, x, gradients[name], config, learning_rate)
+    return state, loss
+
+
+def move(
+    state: State, name: str, x: Tensor, gradient: Any, config: Config, learning_rate: float
+) -> None:
+    """Move a parameter and its moments: the rows that its gradient names, or all of it."""
+    root = math.sqrt(1 - config.beta2**state.step)
+    rate = learning_rate * root / (1 - config.beta1**state.step)  # optimiser-R3
+    dense = isinstance(gradient, Tensor)
+    rows, g = (slice(None), gradient) if dense else gradient  # optimiser-R5 to R7
+    first, second = state.first[name], state.second[name]
+    m = config.beta1 * first[rows] + (1 - config.beta1) * g  # optimiser-R1
+    v = config.beta2 * second[rows] + (1 - config.beta2) * (g * g)
+    first[rows], second[rows] = m, v
+    x[rows] -= rate * m / (v.sqrt() + config.epsilon * root)  # optimiser-R4
+
+
+def parameters(state: State) -> Params:
+    """Return the parameters of a state: its own, good until the next step."""
+    return unflatten({name: x.detach() for name, x in state.model.named_parameters()})
+
+
+def moments(state: State) -> Moments:
+    """Return the moments of a state: its own, good until the next step."""
+    return Moments(state.step, state.first, state.second)
