@@ -16,6 +16,13 @@ seventh derivatives up to 1e7, which four rounds of routing on standard normal i
 SAME_MATH = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 2e-5}  # numerics-R6, R9
 """Relative, for one formula evaluated in two orders: hundreds to thousands of roundings."""
 
+LOSS_CURVE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 2e-5}  # numerics-R9
+"""Relative, for each of the first 50 losses of two trainings on the same batches from the same
+parameters. A loss is one evaluation of a formula, so its share is SAME_MATH. Steps add to it, as
+Adam divides by the root of the second moment: where a gradient is mostly rounding, a parameter may
+go by a learning rate either way. In float64 1e-9 is room for that. In float32 what a loss feels of
+it stays within SAME_MATH: 3e-7 was seen between four implementations, which part later."""
+
 ROUNDING = 4  # numerics-R9
 """Relative, in units of the type's eps, for a handful of operations without cancellation."""
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from mindref.errors import ShapeError
-from mindref.shapes import Array, Ints
+from mindref.ops.embedding import RowGradient
+from mindref.shapes import Array
 from mindref_torch.embedding import by_rows, embedding
 from mindref_torch.label_attention import label_attention
 from mindref_torch.relu_layer import relu_layer
@@ -40,13 +41,6 @@ class Operator(NamedTuple):
             return found.numpy(), None
         out, couplings = found
         return out.numpy(), SimpleNamespace(couplings=couplings.numpy())
-
-
-class RowGradient(NamedTuple):
-    """A gradient of a table, zero but for the rows named."""
-
-    rows: Ints  # (R,) distinct, ascending
-    values: Array  # (R, D)
 
 
 OPERATORS = {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mindref.config import Config
 from mindref.models.parameters import Catalogue, Gradients, Params, unflatten
-from mindref.models.parameters import RowGradient as Rows  # type: ignore[attr-defined]  # a type
+from mindref.ops.embedding import RowGradient
 from mindref_torch.arrays import tensor
 from mindref_torch.embedding import by_rows
 from mindref_torch.model import MIND
@@ -50,7 +50,7 @@ def differentiate(model: MIND, batch: Any) -> tuple[Tensor, dict[str, Any]]:
     looked_up = torch.cat(ids)
     counting = model.rows[looked_up][model.weights[looked_up] != 0]  # embedding-R6
     for name, some in (("items", counting), ("profile", batch.histories.profile)):
-        gradients[name] = Rows(*by_rows(gradients[name].to_sparse(1), some))
+        gradients[name] = RowGradient(*by_rows(gradients[name].to_sparse(1), some))
     return loss.detach(), gradients
 
 
