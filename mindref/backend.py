@@ -38,6 +38,9 @@ OPTIONS = (
 )
 """The (may) rules of the operators: what a backend may leave out, if it does not claim it."""
 
+PACKAGES = ("torch", "jax")
+"""Backends that are packages of their own, each an extra of that name."""
+
 MEMBERS = ("name", "ops", "capabilities", "to_numpy", "from_numpy")
 
 
@@ -61,6 +64,7 @@ class Backend(Protocol):
     Level 3: `init(params, config) -> state` and
     `step(state, batch, catalogue, config, learning_rate) -> (state, loss)`, with
     `parameters(state) -> params`. Without them the reference composes them from the operators.
+    Several devices: `on(device) -> backend`.
     """
 
     name: str
@@ -107,11 +111,13 @@ def available() -> dict[str, metadata.EntryPoint]:
     return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
 
 
-def load(name: str) -> Backend:
+def load(name: str, device: str | None = None) -> Backend:
     """Return the backend of this name, or of `module:object` (backend-R1).
 
-    Raises BackendError for an unknown name, for one that cannot be imported, and for an object that
-    lacks part of the contract; each message names what is missing.
+    Of a backend that computes on several devices, the one on `device`: cpu, cuda, or auto for its
+    best one. None leaves it as it is made, without its framework. Raises BackendError for an
+    unknown name, for one that cannot be imported, for an object that lacks part of the contract,
+    and for a device that is not there; each message names what is missing.
     """
     if ":" in name:
         module, _, attribute = name.partition(":")
@@ -120,7 +126,10 @@ def load(name: str) -> Backend:
         found = available()
         if name not in found:  # backend-R4
             known = ", ".join(sorted(found)) or "none installed"
-            raise BackendError(say("backend", f"one of {known}, or module:object", repr(name)))
+            todo = f"pip install 'mindref[{name}]', or ./backends/{name} in a checkout"
+            todo = todo if name in PACKAGES else ""
+            expected = f"one of {known}, or module:object"
+            raise BackendError(say("backend", expected, repr(name), todo))
         made = imported(name, found[name].load)
     backend = imported(name, made) if isinstance(made, type) else made  # backend-R7
     # looked up without calling: `ops` may be a property that imports a framework (backend-R3)
@@ -128,7 +137,24 @@ def load(name: str) -> Backend:
     if lacks:  # backend-R2
         raise BackendError(say(f"backend {name}", "the whole contract", f"no {', '.join(lacks)}"))
     checked: Backend = backend
-    return checked
+    return checked if device is None else placed(checked, device)
+
+
+def placed(backend: Any, device: str) -> Backend:
+    """Return a backend that computes on a device, the given one if it knows the CPU alone."""
+    where = f"backend {backend.name}: device"
+    if inspect.getattr_static(backend, "on", None) is None:
+        if device not in ("cpu", "auto"):  # backend-R16
+            todo = "choose a --backend that computes there"
+            raise BackendError(say(where, "cpu or auto", device, todo))
+        return backend
+    try:
+        return backend.on(device)  # backend-R16
+    except MindrefError:
+        raise
+    except STRANGE as error:
+        got, todo = f"{type(error).__name__}: {error}", "choose another --device"
+        raise BackendError(say(where, f"{device} to be there", got, todo)) from error
 
 
 def imported(name: str, make: Any) -> Any:

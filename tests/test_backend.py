@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import mindref.ops
-from mindref.backend import OPERATORS, Capabilities, NumpyBackend, available, load
+from mindref.backend import OPERATORS, PACKAGES, Capabilities, NumpyBackend, available, load
 from mindref.config import Config
 from mindref.errors import BackendError
 from mindref.models.parameters import flatten
@@ -75,6 +75,20 @@ automatic = Automatic()
 half = SimpleNamespace(name="half", ops=mindref.ops)
 
 
+class Moving(NumpyBackend):
+    """A backend with two devices, of which one is there."""
+
+    name = "moving"
+
+    def __init__(self, device: str = "nowhere") -> None:
+        self.device = device
+
+    def on(self, device: str) -> Moving:
+        if device == "cuda":
+            raise RuntimeError("no card in the slot")
+        return Moving("cpu" if device == "auto" else device)
+
+
 class Leaving(NumpyBackend):
     def __init__(self) -> None:
         raise SystemExit(0)
@@ -124,6 +138,34 @@ def test_what_a_stranger_raises_becomes_one_error(name: str, cause: str) -> None
         load(name)
     assert cause in str(caught.value)
     assert name in str(caught.value)
+
+
+@pytest.mark.rules("backend-R16")
+def test_a_backend_is_put_on_a_device() -> None:
+    name = "tests.test_backend:Moving"
+    found = [load(name, device).device for device in (None, "cpu", "auto")]  # type: ignore[attr-defined]
+    assert found == ["nowhere", "cpu", "cpu"]
+    with pytest.raises(BackendError, match=r"^backend moving: device: expected cuda .* no card in"):
+        load(name, "cuda")
+
+
+@pytest.mark.rules("backend-R16")
+def test_a_backend_without_devices_has_the_cpu_alone() -> None:
+    assert load("tests.test_backend:counting", "cpu") is counting
+    assert load("tests.test_backend:counting", "auto") is counting
+    with pytest.raises(BackendError, match="backend numpy: device: expected cpu or auto, got cuda"):
+        load("numpy", "cuda")
+
+
+@pytest.mark.rules("backend-R4")
+def test_a_known_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mindref.backend.available", dict)
+    for name in PACKAGES:
+        with pytest.raises(BackendError) as caught:
+            load(name)
+        assert f"pip install 'mindref[{name}]', or ./backends/{name} in a" in str(caught.value)
+    with pytest.raises(BackendError, match=r"got 'nunpy'$"):
+        load("nunpy")
 
 
 @pytest.mark.rules("backend-R3")

@@ -12,6 +12,7 @@ from mindref.cli.reading import reading_of, reading_options
 from mindref.cli.settings import (
     backend_of,
     backend_option,
+    device_option,
     json_option,
     set_threads,
     threads_option,
@@ -47,6 +48,7 @@ SEEN = "targets that the user has had"  # a note of evaluate_run
     help="Write the ranked lists as TSV: user, rank, item, score, interest.",
 )
 @backend_option
+@device_option
 @threads_option
 @json_option
 def command(
@@ -58,6 +60,7 @@ def command(
     at: str,
     predictions: Path | None,
     backend: str | None,
+    device: str,
     threads: int | None,
     as_json: bool,
     **given: Any,
@@ -84,6 +87,7 @@ def command(
         at=lengths,
         predictions=predictions,
         backend=backend,
+        device=device,
     )
     for line in found["warnings"]:
         click.echo(line, err=True)

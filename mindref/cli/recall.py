@@ -13,6 +13,7 @@ import click
 from mindref.cli.settings import (
     backend_of,
     backend_option,
+    device_option,
     json_option,
     set_threads,
     threads_option,
@@ -62,6 +63,7 @@ FORMATS = ("table", "tsv", "jsonl")
     "--merge", is_flag=True, help="RUN... are the files of all shares: write them as one."
 )
 @backend_option
+@device_option
 @threads_option
 @json_option
 def command(
@@ -78,6 +80,7 @@ def command(
     shard: str | None,
     merge: bool,
     backend: str | None,
+    device: str,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -110,7 +113,7 @@ def command(
     check_file("--output", output)
     form = "json" if as_json else form or ("tsv" if all_users else "table")
     asked: dict[str, Any] = {"data": data, "n": top, "kind": kind}
-    asked |= {"exclude_seen": exclude_seen, "backend": backend}
+    asked |= {"exclude_seen": exclude_seen, "backend": backend, "device": device}
     if share is not None and output is not None:
         write_share(run[0], output, form, share, asked)
     else:

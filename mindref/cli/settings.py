@@ -67,7 +67,7 @@ def metavar(default: Any) -> str | None:
     return {int: "N", float: "X"}.get(type(default))
 
 
-NOT_SETTINGS = ("data", "split", "out", "resume", "threads", "quiet", "json", "config")
+NOT_SETTINGS = ("data", "split", "out", "resume", "threads", "device", "quiet", "json", "config")
 
 
 def config_of(preset: str | None, config_file: Path | None, given: dict[str, Any]) -> Config:
@@ -165,6 +165,13 @@ backend_option = click.option(
     metavar="NAME",
     help="Who computes the interests: an installed backend, or module:object [default: the one"
     " that trained the run].",
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where the backend computes; auto: on a GPU where there is one. No setting of the run.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output."

@@ -15,6 +15,7 @@ from mindref.cli.settings import (
     backend_of,
     check_writable,
     config_of,
+    device_option,
     json_option,
     set_threads,
     settings_options,
@@ -60,6 +61,7 @@ PROTOCOLS = ("leave_last_out", "paper", "comirec", "global_time")
     " log lies now, if it has moved.",
 )
 @settings_options
+@device_option
 @threads_option
 @click.option("--quiet", is_flag=True, help="No progress on standard error.")
 @json_option
@@ -71,6 +73,7 @@ def command(
     resume: Path | None,
     preset: str | None,
     config_file: Path | None,
+    device: str,
     threads: int | None,
     quiet: bool,
     as_json: bool,
@@ -89,7 +92,7 @@ def command(
         refuse_changes(others | {"config": config_file} | given, reading)
         from mindref.recommender.run import resume as taken_up
 
-        return train(taken_up(resume, data), quiet, as_json)
+        return train(taken_up(resume, data, device), quiet, as_json)
     config = config_of(preset, config_file, given)
     set_threads(threads, config.backend)
     if data is None and reading:
@@ -102,6 +105,7 @@ def command(
         config,
         out or next_free(Path("runs")),
         exclude_seen is not False,
+        device,
     )
     return train(trainer, quiet, as_json)
 
@@ -113,6 +117,7 @@ def new_trainer(
     config: Config,
     run: Path,
     exclude_seen: bool,
+    device: str,
 ) -> Trainer:
     """Check everything that can fail, read the log, and make the run directory."""
     from mindref.backend import load
@@ -123,11 +128,11 @@ def new_trainer(
     check_free(run)
     check_writable("--out", run)
     split_metric(config.metric)
-    load(config.backend)
+    load(config.backend, device)
     source = Source.of(data, reading)
     loaded = source.read()
     show_reading(loaded.log)
-    trainer = Trainer(source, loaded, protocol, config, run, exclude_seen)
+    trainer = Trainer(source, loaded, protocol, config, run, exclude_seen, device)
     trainer.create()
     return trainer
 

@@ -36,6 +36,8 @@ NOT_OBSERVED = {
     },
     "backend-R8": "about the names of the reference's operators",
     "backend-R9": "the command that trains refuses; no backend is asked",
+    "backend-R16": "which devices there are is the machine's affair; that `on` is there is asked"
+    " with the claims",
     "backend-R14": "how gradients are asked for where they are automatic: whoever breaks it fails"
     " every check of a gradient",
 }

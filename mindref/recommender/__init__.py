@@ -56,6 +56,7 @@ class MIND:
         protocol: str = "leave_last_out",
         run: str | Path | None = None,
         exclude_seen: bool = True,
+        device: str = "cpu",
         hooks: Hooks | None = None,
         **reading: Any,
     ) -> MIND:
@@ -65,12 +66,13 @@ class MIND:
         array of user ids with `items` and `times` beside it, or None for the built-in catalogue.
         `reading` names columns (user, item, time, title) that have no usual names; for a path it
         holds all options of `read_log` and `Columns`, for arrays `titles`, `item_features`,
-        `user_features` and `keep_duplicates`. `run` keeps all in a directory.
+        `user_features` and `keep_duplicates`. `run` keeps all in a directory; `device` is where the
+        backend computes: cpu, cuda or auto.
         Raises DataError, ConfigError or RunError before the training starts.
         """
         source, loaded = open_data(data, items, times, reading)
         trainer = Trainer(
-            source, loaded, protocol, self.config, Path(run) if run else None, exclude_seen
+            source, loaded, protocol, self.config, Path(run) if run else None, exclude_seen, device
         )
         trainer.create()
         trainer.go(hooks)
@@ -132,23 +134,23 @@ class MIND:
         return self.served.similar_items(item, n)
 
     @classmethod
-    def load(cls, run: str | Path) -> MIND:
+    def load(cls, run: str | Path, *, device: str = "cpu") -> MIND:
         """Return the model of a run directory, its `report` with it where there is one.
 
-        Raises RunError for a damaged or foreign one.
+        Its backend computes on `device`. Raises RunError for a damaged or foreign one.
         """
         if not isinstance(run, str | Path):
             raise ConfigError(say("load: run", "the path of a run directory", repr(run)))
         model, folder = cls(), Path(run)
-        model._served = Served.load(folder)
+        model._served = Served.load(folder, device=device)
         model.config = model._served.model.config
         model.report = report_of(folder)
         return model
 
 
-def load(run: str | Path) -> MIND:
+def load(run: str | Path, *, device: str = "cpu") -> MIND:
     """Return the model of a run directory. Raises as `MIND.load`."""
-    return MIND.load(run)
+    return MIND.load(run, device=device)
 
 
 def report_of(run: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ def evaluate_run(
     at: Sequence[int] = (10, 20, 50),
     predictions: Path | None = None,
     backend: str | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Return the report of a run on the `which` cases of a split, as plain values.
 
@@ -36,7 +37,7 @@ def evaluate_run(
     Items of another log that the run's catalogue lacks are left out of histories and of targets,
     and counted in `notes`. Raises RunError, DataError or ConfigError.
     """
-    served = Served.load(run, backend)
+    served = Served.load(run, backend, device).ready()
     config, facts = served.model.config, served.facts
     if not at or min(at) < 1:
         raise ConfigError(say("--at", "lengths of lists from 1", list(at)))

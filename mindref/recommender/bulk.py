@@ -127,6 +127,7 @@ def recall(
     kind: str = "auto",
     exclude_seen: bool = True,
     backend: str | None = None,
+    device: str = "cpu",
 ) -> Answers:
     """Return the lists of these users, of this history, or of every user of the log.
 
@@ -137,7 +138,7 @@ def recall(
     registry.check_kind(kind, "--index")
     if kind not in registry.OURS:
         registry.load(kind)  # before all that is slow
-    served = Served.load(run, backend)
+    served = Served.load(run, backend, device).ready()
     if data is not None:
         served.source = served.source.moved(data)
     asked = who(served, users, history)

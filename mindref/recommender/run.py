@@ -52,10 +52,11 @@ class Trainer:
         config: Config,
         run: Path | None = None,
         exclude_seen: bool = True,
+        device: str = "cpu",
     ) -> None:
         self.source, self.protocol, self.config = source, protocol, config
-        self.run, self.exclude_seen = run, exclude_seen
-        self.backend: Backend = load(config.backend)
+        self.run, self.exclude_seen, self.device = run, exclude_seen, device
+        self.backend: Backend = load(config.backend, device)
         self.prepared = prepare(loaded, protocol, config)
         self.epochs: list[Epoch] = []
         self.state = start(config, self.prepared.task.sizes)
@@ -199,16 +200,19 @@ def check_free(run: Path) -> None:
         raise RunError(say(str(run), "a new or empty folder", got, "choose another --out"))
 
 
-def resume(run: Path, data: Path | None = None) -> Trainer:
+def resume(run: Path, data: Path | None = None, device: str = "cpu") -> Trainer:
     """Return the trainer of a run directory at its last state on disk, the log read again.
 
-    data: where the log lies now, if it has moved. Raises RunError if it is not the same log.
+    data: where the log lies now, if it has moved; device: where it is computed from now on. Raises
+    RunError if it is not the same log.
     """
     config, facts = checkpoint.load_config(run)
+    load(config.backend, device)  # before the log is read
     source = Source(**facts["source"])
     if data is not None:
         source = source.moved(data)
-    trainer = Trainer(source, source.again(), facts["protocol"], config, run, facts["exclude_seen"])
+    given = facts["protocol"], config, run, facts["exclude_seen"], device
+    trainer = Trainer(source, source.again(), *given)
     found = trainer.facts()
     for name in ("sizes", "log"):
         if found[name] != facts[name]:

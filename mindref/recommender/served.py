@@ -48,13 +48,14 @@ class Served:
         step: int,
         log: InteractionLog | None = None,
         backend: str | None = None,
+        device: str = "cpu",
     ) -> None:
         self.model, self.items, self.vocabulary = model, items, vocabulary
         self.source = source
         self.facts = facts  # of config.json, beside the settings
         self.step = step  # of the parameters
         self._log = log
-        self.backend_name = backend or model.config.backend
+        self.backend_name, self.device = backend or model.config.backend, device
         self.rng = stream(model.config.seed, "serving")  # moves on with every request
         self.dense = {name: i for i, name in enumerate(items.ids)}
 
@@ -66,10 +67,11 @@ class Served:
         items = Items(list(log.item_ids), trainer.prepared.counts.tolist(), titles)
         vocabulary = trainer.prepared.vocabulary
         facts, step = trainer.facts(), trainer.state.best_step
-        return cls(trainer.model(), items, vocabulary, trainer.source, facts, step, log)
+        given = trainer.model(), items, vocabulary, trainer.source, facts, step, log
+        return cls(*given, device=trainer.device)
 
     @classmethod
-    def load(cls, run: Path, backend: str | None = None) -> Served:
+    def load(cls, run: Path, backend: str | None = None, device: str = "cpu") -> Served:
         """Return what a run directory serves, by the backend that trained it or another.
 
         Raises RunError for a damaged or foreign one.
@@ -83,7 +85,7 @@ class Served:
         vocabulary = Vocabulary(facts["user_features"])
         source = Source(**facts["source"])
         model = Model(params, catalogue, config)
-        return cls(model, items, vocabulary, source, facts, step, backend=backend)
+        return cls(model, items, vocabulary, source, facts, step, backend=backend, device=device)
 
     @property
     def log(self) -> InteractionLog:
@@ -95,7 +97,12 @@ class Served:
     @cached_property
     def backend(self) -> Backend:
         """Who computes the interests, loaded on first use. BackendError where it is not there."""
-        return load(self.backend_name)
+        return load(self.backend_name, self.device)
+
+    def ready(self) -> Served:
+        """Return self, the backend loaded: what is not there is said before a log is read."""
+        _ = self.backend
+        return self
 
     def served(self, rows: Ragged, profiles: Ints, *, couplings: bool = False) -> Interests:
         """Return the interests of histories in dense ids."""

@@ -40,6 +40,7 @@ class Asked(NamedTuple):
     kind: str
     exclude_seen: bool
     backend: str | None
+    device: str
     form: str
     block: int  # users that are computed together
 
@@ -65,6 +66,7 @@ def recall_all(
     kind: str = "auto",
     exclude_seen: bool = True,
     backend: str | None = None,
+    device: str = "cpu",
     block: int | None = None,
 ) -> list[str]:
     """Write the lists of all users of a run to a file, and return lines that must be said.
@@ -79,7 +81,8 @@ def recall_all(
     target, size = Path(output), block or bulk.USERS_AT_ONCE
     check(target, form, shard, executor, count, size)
     place = None if data is None else str(Path(data).resolve())
-    asked = Asked(str(Path(run).resolve()), place, n, kind, exclude_seen, backend, form, size)
+    who = backend, device
+    asked = Asked(str(Path(run).resolve()), place, n, kind, exclude_seen, *who, form, size)
     opened = open_run(asked)
     if shard is not None:
         said = write_part(opened, target, *shard)
@@ -131,6 +134,7 @@ def open_run(asked: Asked) -> Opened:
         kind=asked.kind,
         exclude_seen=asked.exclude_seen,
         backend=asked.backend,
+        device=asked.device,
     )
     served, users = answers.served, len(answers.asked.names)
     facts = Part(

@@ -1,7 +1,7 @@
 """The operators of MIND in PyTorch, written from the pages of mindref.
 
-Each operator is a function of tensors in a module of its own, differentiated by PyTorch. Nothing
-in it names a device, but it has run on the CPU only:
+Each operator is a function of tensors in a module of its own, differentiated by PyTorch, on the
+device that its tensors are on:
 
     from mindref_torch.routing import routing
     capsules, couplings = routing(
@@ -12,6 +12,7 @@ in it names a device, but it has run on the CPU only:
     sampled_softmax.py     the operators, tensors in and tensors out
     model.py               MIND, a module of them; Histories and Batch, what it is given
     checks.py              what they refuse
+    devices.py             where they compute
     arrays.py              the same operators from NumPy to NumPy, with their gradients
     level_model.py, level_train.py   the levels `model` and `train`
     backend.py             the backend `torch` of mindref

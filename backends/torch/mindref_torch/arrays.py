@@ -28,19 +28,24 @@ from mindref_torch.squash import squash
 
 
 class Operator(NamedTuple):
-    """An operator of tensors, and the places of the arguments that have a gradient."""
+    """An operator of tensors on a device, and the places of the arguments that have a gradient."""
 
     function: Callable[..., Any]
     moving: tuple[int, ...]
+    device: str = "cpu"
 
     def forward(self, *arrays: Array, **numbers: Any) -> tuple[Array, Any]:
         """Return the result and what is saved: for routing its couplings, else nothing."""
         with torch.no_grad():
-            found = self.function(*map(tensor, arrays), **numbers)
+            found = self.function(*self.given(arrays), **numbers)
         if isinstance(found, Tensor):
-            return found.numpy(), None
+            return array(found), None
         out, couplings = found
-        return out.numpy(), SimpleNamespace(couplings=couplings.numpy())
+        return array(out), SimpleNamespace(couplings=array(couplings))
+
+    def given(self, arrays: Sequence[Array]) -> list[Tensor]:
+        """Return copies of arrays as tensors."""
+        return [tensor(x, self.device) for x in arrays]
 
 
 OPERATORS = {
@@ -52,38 +57,54 @@ OPERATORS = {
     "label_attention": Operator(label_attention, (0, 1)),
     "sampled_softmax": Operator(sampled_softmax, (0, 1, 2)),
 }
-ops = SimpleNamespace(**OPERATORS)
+
+
+def operators(device: str = "cpu") -> SimpleNamespace:
+    """Return the operators on a device."""
+    on_it = {stem: operator._replace(device=device) for stem, operator in OPERATORS.items()}
+    return SimpleNamespace(**on_it)
 
 
 def differentiate(
-    stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array
+    stem: str,
+    arrays: Sequence[Array],
+    numbers: Mapping[str, Any],
+    d_out: Array,
+    device: str = "cpu",
 ) -> list[Any]:
     """Return the gradients of the arguments that the page lists; None stands for zeros."""
-    operator = OPERATORS[stem]
-    given = [tensor(x) for x in arrays]
+    operator = OPERATORS[stem]._replace(device=device)
+    given = operator.given(arrays)
     moving = [given[place] for place in operator.moving]
     for x in moving:
         x.requires_grad_(x.is_floating_point())  # another type is refused by the operator
     out = operator.function(*given, **numbers)
     out = out if isinstance(out, Tensor) else out[0]
-    cotangent = tensor(np.asarray(d_out)).to(out.dtype)
+    cotangent = tensor(np.asarray(d_out), device).to(out.dtype)
     if not out.requires_grad:
         return [None] * len(moving)
     found = torch.autograd.grad(out, moving, cotangent, allow_unused=True)
     if stem == "embedding":
         _, rows, weights = given
-        return [RowGradient(*(x.numpy() for x in by_rows(found[0], rows[weights != 0])))]
-    return [None if gradient is None else gradient.numpy() for gradient in found]
+        distinct, values = by_rows(found[0], rows[weights != 0])
+        return [RowGradient(array(distinct), array(values))]
+    return [None if gradient is None else array(gradient) for gradient in found]
 
 
-def tensor(x: npt.NDArray[Any]) -> Tensor:
+def array(x: Tensor) -> npt.NDArray[Any]:
+    """Return a tensor that nobody else has as an array."""
+    found: npt.NDArray[Any] = x.cpu().numpy()
+    return found
+
+
+def tensor(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
     """Return a copy as a tensor, ids as int64; raises ShapeError for a type that PyTorch lacks."""
     try:
-        return copied(x.astype(np.int64) if x.dtype.kind in "iu" else x)
+        return copied(x.astype(np.int64) if x.dtype.kind in "iu" else x, device)
     except (TypeError, ValueError) as error:
         raise ShapeError(f"expected numbers that PyTorch has a type for, got {x.dtype}") from error
 
 
-def copied(x: npt.NDArray[Any]) -> Tensor:
+def copied(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
     """Return a copy as a tensor of the same type, whatever the order and steps of the array."""
-    return torch.tensor(np.asarray(x, order="C"))
+    return torch.tensor(np.asarray(x, order="C"), device=device)

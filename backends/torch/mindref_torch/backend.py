@@ -11,47 +11,64 @@ from typing import Any
 
 from mindref.backend import OPERATORS, Capabilities
 from mindref.config import Config
+from mindref.errors import BackendError, say
 from mindref.models.parameters import Catalogue, Params
 from mindref.shapes import Array
 
 
 class TorchBackend:
-    """All three levels on the CPU; parameters stay tensors between the steps."""
+    """All three levels, on one device; parameters stay tensors there between the steps."""
 
     name = "torch"
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
 
     @property
     def ops(self) -> Any:
         """The operators, from NumPy arrays to NumPy arrays."""
-        return importlib.import_module("mindref_torch.arrays").ops
+        return importlib.import_module("mindref_torch.arrays").operators(self.device)
 
     def capabilities(self) -> Capabilities:
         """Claim every operator with every option, the model and the training step."""
-        return Capabilities(OPERATORS, ("ops", "model", "train"), gradients="automatic")
+        levels = ("ops", "model", "train")
+        return Capabilities(OPERATORS, levels, gradients="automatic", devices=("cpu", "cuda"))
+
+    def on(self, device: str) -> TorchBackend:
+        """Return the backend on a device: cpu, cuda, or auto for CUDA where there is some.
+
+        Raises BackendError for a device that is not there, and without PyTorch.
+        """
+        try:
+            devices = importlib.import_module("mindref_torch.devices")
+        except ModuleNotFoundError as error:
+            todo = "pip install 'torch>=2.2'"
+            raise BackendError(say("backend torch", "PyTorch", error, todo)) from error
+        return TorchBackend(devices.found(device))
 
     def differentiate(
         self, stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array
     ) -> list[Any]:
         """Return the gradients of the arguments that the page lists, in its order."""
         of_arrays = importlib.import_module("mindref_torch.arrays")
-        found: list[Any] = of_arrays.differentiate(stem, arrays, numbers, d_out)
+        found: list[Any] = of_arrays.differentiate(stem, arrays, numbers, d_out, self.device)
         return found
 
     def loss_and_gradients(
         self, params: Params, batch: Any, catalogue: Catalogue, config: Config
     ) -> Any:
         """Return the loss of a batch and all gradients, by rows for the tables."""
-        return level("model").loss_and_gradients(params, batch, catalogue, config)
+        return level("model").loss_and_gradients(params, batch, catalogue, config, self.device)
 
     def interests(
         self, params: Params, histories: Any, catalogue: Catalogue, config: Config
     ) -> Any:
         """Return interests (B, K, D) and which are active (B, K)."""
-        return level("model").interests(params, histories, catalogue, config)
+        return level("model").interests(params, histories, catalogue, config, self.device)
 
     def init(self, params: Params, config: Config, moments: Any = None) -> Any:
         """Return the state before the first step, or after those of `moments`."""
-        return level("train").init(params, config, moments)
+        return level("train").init(params, config, moments, self.device)
 
     def step(
         self, state: Any, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
@@ -73,7 +90,7 @@ class TorchBackend:
 
     def from_numpy(self, x: Array) -> Any:
         """Return a copy of an array as a tensor."""
-        return importlib.import_module("mindref_torch.arrays").copied(x)
+        return importlib.import_module("mindref_torch.arrays").copied(x, self.device)
 
 
 def level(name: str) -> Any:

@@ -19,21 +19,22 @@ from mindref_torch.model import MIND
 
 
 def loss_and_gradients(
-    params: Params, batch: Any, catalogue: Catalogue, config: Config
+    params: Params, batch: Any, catalogue: Catalogue, config: Config, device: str = "cpu"
 ) -> tuple[Tensor, Gradients]:
     """Return the loss of a batch and its gradient by every parameter, by rows for the tables."""
-    loss, gradients = differentiate(module(params, catalogue, config), tensors(batch))
+    loss, gradients = differentiate(
+        module(params, catalogue, config, device), tensors(batch, device)
+    )
     return loss, Gradients(*unflatten(gradients))  # type: ignore[arg-type]  # by rows
 
 
 def interests(
-    params: Params, histories: Any, catalogue: Catalogue, config: Config
+    params: Params, histories: Any, catalogue: Catalogue, config: Config, device: str = "cpu"
 ) -> tuple[Tensor, Tensor]:
     """Return interests (B, K, D) and which are active (B, K)."""
     with torch.no_grad():
-        found: tuple[Tensor, Tensor] = module(params, catalogue, config).interests(
-            tensors(histories)
-        )
+        model = module(params, catalogue, config, device)
+        found: tuple[Tensor, Tensor] = model.interests(tensors(histories, device))
     return found
 
 
@@ -54,17 +55,19 @@ def differentiate(model: MIND, batch: Any) -> tuple[Tensor, dict[str, Any]]:
     return loss.detach(), gradients
 
 
-def module(params: Params, catalogue: Catalogue, config: Config) -> MIND:
-    """Return the module that has copies of these parameters."""
+def module(params: Params, catalogue: Catalogue, config: Config, device: Any = "cpu") -> MIND:
+    """Return the module that has copies of these parameters, on a device."""
     with torch.device("meta"):  # nothing is drawn, as nothing of it is kept
         made = MIND(config, torch.empty(0), torch.empty(0), sparse=True)
-    made.rows, made.weights = (tensor(x) for x in catalogue)
-    made.items, made.profile, made.bilinear = (nn.Parameter(tensor(x)) for x in params[:3])
+    made.rows, made.weights = (tensor(x, device) for x in catalogue)
+    made.items, made.profile, made.bilinear = (nn.Parameter(tensor(x, device)) for x in params[:3])
     for layer, own in zip(params.layers, made.layers, strict=True):
-        own.weight, own.bias = (nn.Parameter(tensor(x)) for x in layer)
+        own.weight, own.bias = (nn.Parameter(tensor(x, device)) for x in layer)
     return made
 
 
-def tensors(x: Any) -> Any:
-    """Return arrays in named tuples as tensors in the same ones."""
-    return type(x)(*map(tensors, x)) if isinstance(x, tuple) else tensor(x)
+def tensors(x: Any, device: Any = "cpu") -> Any:
+    """Return arrays in named tuples as tensors in the same ones, on a device."""
+    if isinstance(x, tuple):
+        return type(x)(*(tensors(part, device) for part in x))
+    return tensor(x, device)

@@ -33,10 +33,12 @@ class State:
     catalogue: Any = None  # that of the model
 
 
-def init(params: Params, config: Config, moments: Moments | None = None) -> State:
+def init(
+    params: Params, config: Config, moments: Moments | None = None, device: str = "cpu"
+) -> State:
     """Return the state before the first step, or after those of `moments`, with own tensors."""
     none = Catalogue(np.empty((0, 0), np.int64), np.empty((0, 0)))  # the first step brings it
-    model = module(params, none, config)
+    model = module(params, none, config, device)
     named = dict(model.named_parameters())
     if moments is None:
         first, second = (
@@ -44,7 +46,8 @@ def init(params: Params, config: Config, moments: Moments | None = None) -> Stat
         )
         return State(model, first, second)  # optimiser-R8
     first, second = (
-        {name: tensor(table[name]) for name in named} for table in (moments.first, moments.second)
+        {name: tensor(table[name], device) for name in named}
+        for table in (moments.first, moments.second)
     )
     return State(model, first, second, moments.step)
 
@@ -53,11 +56,11 @@ def step(
     state: State, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
 ) -> tuple[State, Tensor]:
     """Take one step of lazy Adam in place; return the state and the loss before it."""
-    model = state.model
+    model, device = state.model, state.model.items.device
     if state.catalogue is not catalogue:
-        model.rows, model.weights = (tensor(x) for x in catalogue)
+        model.rows, model.weights = (tensor(x, device) for x in catalogue)
         state.catalogue = catalogue
-    loss, gradients = differentiate(model, tensors(batch))
+    loss, gradients = differentiate(model, tensors(batch, device))
     state.step += 1  # optimiser-R2
     with torch.no_grad():
         for name, x in model.named_parameters():

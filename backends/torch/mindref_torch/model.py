@@ -41,10 +41,10 @@ class Batch(NamedTuple):
 class Affine(nn.Module):  # type: ignore[misc]  # no types are asked of a framework
     """The parameters of one layer, in the layout of mindref: weight (I, O) and bias (O,)."""
 
-    def __init__(self, inputs: int, outputs: int, dtype: torch.dtype) -> None:
+    def __init__(self, inputs: int, outputs: int, like: Tensor) -> None:
         super().__init__()
-        self.weight = normal((inputs, outputs), 2 / inputs, dtype)  # model-R20
-        self.bias = nn.Parameter(torch.zeros(outputs, dtype=dtype))
+        self.weight = normal((inputs, outputs), 2 / inputs, like)  # model-R20
+        self.bias = nn.Parameter(like.new_zeros(outputs))
 
     def forward(self, x: Tensor, *, relu: bool) -> Tensor:
         """Map x (M, I) to (M, O)."""
@@ -55,8 +55,9 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
     """The model of a configuration, for items that a catalogue makes of rows of one table.
 
     rows and weights (N, F) are the catalogue: which rows of the item table make up each item, and
-    how much each counts. A user has `features` rows of a profile table of `profiles` rows. With
-    `sparse` the gradients of both tables are sparse tensors, as torch.optim.SparseAdam takes them.
+    how much each counts; parameters have the type and the device of the weights. A user has
+    `features` rows of a profile table of `profiles` rows. With `sparse` the gradients of both
+    tables are sparse tensors, as torch.optim.SparseAdam takes them.
 
     >>> model = MIND(Config(width=8), torch.arange(100)[:, None], torch.ones(100, 1))
     >>> sorted(model.state_dict())[:2]
@@ -75,15 +76,15 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
     ) -> None:
         super().__init__()
         self.config, self.sparse = config, sparse
-        width, dtype = config.width, weights.dtype
+        width = config.width
         count = int(rows.max()) + 1 if rows.numel() else 0
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
-        self.items = normal((count, width), 1 / width, dtype)
-        self.profile = normal((profiles, config.profile_width), 1 / width, dtype)
-        self.bilinear = normal((width, width), 1 / width, dtype)
+        self.items = normal((count, width), 1 / width, weights)
+        self.profile = normal((profiles, config.profile_width), 1 / width, weights)
+        self.bilinear = normal((width, width), 1 / width, weights)
         widths = (width + features * config.profile_width, *config.hidden, width)  # model-R21
-        self.layers = nn.ModuleList(Affine(i, o, dtype) for i, o in pairwise(widths))
+        self.layers = nn.ModuleList(Affine(i, o, weights) for i, o in pairwise(widths))
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the mean loss () of a batch: histories, target, negatives and their logs.
@@ -173,6 +174,7 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
         return vectors.reshape(len(rows), rows.shape[1] * vectors.shape[1])
 
 
-def normal(shape: tuple[int, int], variance: float, dtype: torch.dtype) -> nn.Parameter:
-    """Return a parameter drawn from N(0, variance)."""
-    return nn.Parameter(variance**0.5 * torch.randn(shape, dtype=dtype))
+def normal(shape: tuple[int, int], variance: float, like: Tensor) -> nn.Parameter:
+    """Return a parameter drawn from N(0, variance), of the type and on the device of a tensor."""
+    drawn = torch.randn(shape, dtype=like.dtype, device=like.device)
+    return nn.Parameter(variance**0.5 * drawn)

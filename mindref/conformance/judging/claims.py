@@ -112,6 +112,8 @@ def missing_methods(backend: Any, claims: Capabilities) -> Iterator[str]:
     """Yield each method that a level or automatic gradients take and that is not there."""
     if claims.gradients == "automatic" and claims.operators and not has(backend, "differentiate"):
         yield "gradients are claimed to be automatic, but there is no differentiate"
+    if set(claims.devices) - {"cpu"} and not has(backend, "on"):  # backend-R16
+        yield "several devices are claimed, but there is no on"
     for level in claims.levels:
         for method in LEVELS[level]:
             if not has(backend, method):

@@ -92,6 +92,13 @@ def test_gradients_must_come_from_somewhere() -> None:
     ]
 
 
+@pytest.mark.rules("backend-R16")
+def test_devices_beyond_the_cpu_must_be_had() -> None:
+    assert list(unhonoured(right, claims(devices=("cpu",)))) == []
+    (found,) = unhonoured(right, claims(devices=("cpu", "cuda")))
+    assert found == "several devices are claimed, but there is no on"
+
+
 def test_operators_that_cannot_be_read_are_named() -> None:
     class Broken(NumpyBackend):
         @property

@@ -1,0 +1,127 @@
+"""--device of train, evaluate and recall: where the backend computes, and no setting of the run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.runs import RESULT, content, options
+
+MODULE = "a_backend_of_two_devices"
+CODE = """
+from mindref.backend import NumpyBackend
+from mindref.errors import BackendError
+
+class Two(NumpyBackend):
+    name, used, there = "two", set(), ("cpu", "cuda")
+
+    def __init__(self, device="nowhere"):
+        self.device = device
+
+    def on(self, device):
+        device = self.there[-1] if device == "auto" else device
+        if device not in self.there:
+            raise BackendError(f"backend two: no {device}")
+        return Two(device)
+
+    @property
+    def ops(self):
+        self.used.add(self.device)
+        return super().ops
+"""
+BACKEND = f"{MODULE}:Two"
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A backend with two devices; it notes on which it has computed."""
+    (tmp_path / f"{MODULE}.py").write_text(CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module(MODULE).Two
+    sys.modules.pop(MODULE)
+
+
+def words_of(command: str, run: Path) -> list[object]:
+    """Return a command that has the backend compute something for a run."""
+    item = (run / "items.tsv").read_text(encoding="utf-8").splitlines()[1].split("\t")[0]
+    more = ["--history", item, "--index", "exact"] if command == "recall" else []
+    return [command, run, *more, "--json", "--backend", BACKEND]
+
+
+@pytest.mark.rules("backend-R16")
+@pytest.mark.parametrize("command", ["evaluate", "recall"])
+def test_a_run_is_read_on_the_device_that_is_asked_for(
+    cli: Cli, run: Path, two: Any, command: str
+) -> None:
+    words = words_of(command, run)
+    for more, device in (
+        ([], "cpu"),
+        (["--device", "cuda"], "cuda"),
+        (["--device", "auto"], "cuda"),
+    ):
+        two.used.clear()
+        assert cli(*words, *more).code == 0
+        assert two.used == {device}
+
+
+@pytest.mark.rules("backend-R16")
+def test_a_training_is_taken_up_on_another_device(
+    cli: Cli, shop: Path, two: Any, tmp_path: Path
+) -> None:
+    run, alone = tmp_path / "run", tmp_path / "alone"
+    words = ["train", "--data", shop, "--quiet", *options(backend=BACKEND)]
+    assert cli(*words, "--out", alone, "--device", "cuda").code == 0
+    assert two.used == {"cuda"}
+    said = json.loads((alone / "config.json").read_text(encoding="utf-8"))
+    assert "cuda" not in str(said), "no setting"
+    two.used.clear()
+    assert cli(*words, "--out", run).code == 0
+    assert cli("train", "--resume", run, "--device", "cuda", "--quiet").code == 0
+    assert two.used == {"cpu", "cuda"}
+    assert content(run, RESULT) == content(alone, RESULT)
+
+
+@pytest.mark.parametrize("command", ["train", "resume", "evaluate", "recall"])
+def test_a_device_that_is_not_there_is_one_line_before_anything_is_read(
+    cli: Cli, run: Path, two: Any, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.there = ("cpu",)
+    monkeypatch.setattr("mindref.recommender.source.Source.read", None)
+    if command == "resume":
+        path = run / "config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["settings"]["backend"] = BACKEND
+        path.write_text(json.dumps(config), encoding="utf-8")
+    words = {
+        "train": ["train", "--out", tmp_path / "new", *options(backend=BACKEND)],
+        "resume": ["train", "--resume", run],
+    }
+    said = cli(*words.get(command, words_of(command, run)), "--device", "cuda")
+    assert (said.code, said.out, said.err) == (2, "", "Error: backend two: no cuda\n")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "recall"])
+def test_a_backend_of_the_cpu_alone_says_so(cli: Cli, run: Path, two: Any, command: str) -> None:
+    said = cli(*words_of(command, run)[:-1], "numpy", "--device", "cuda")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("Error: backend numpy: device: expected cpu or auto, got cuda; ")
+    assert said.err.count("\n") == 1
+
+
+def test_the_recommender_computes_there_as_well(run: Path, two: Any, tmp_path: Path) -> None:
+    import mindref
+
+    small = {"steps": 1, "batch": 8, "negatives": 8, "width": 4, "hidden": [4]}
+    model = mindref.MIND(backend=BACKEND, **small).fit(device="cuda", run=tmp_path / "own")
+    model.interests([["article-0001"]])
+    assert two.used == {"cuda"}
+    mindref.load(tmp_path / "own").interests([["article-0001"]])
+    assert two.used == {"cuda", "cpu"}
