@@ -12,6 +12,7 @@ device that its tensors are on:
     sampled_softmax.py     the operators, tensors in and tensors out
     model.py               MIND, a module of them; Histories and Batch, what it is given
     checks.py              what they refuse
+    narrow.py              bfloat16
     devices.py             where they compute
     arrays.py              the same operators from NumPy to NumPy, with their gradients
     level_model.py, level_train.py   the levels `model` and `train`

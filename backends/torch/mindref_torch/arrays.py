@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from ml_dtypes import bfloat16  # the type that NumPy lacks
 from torch import Tensor
 
 from mindref.errors import ShapeError
@@ -93,8 +94,9 @@ def differentiate(
 
 def array(x: Tensor) -> npt.NDArray[Any]:
     """Return a tensor that nobody else has as an array."""
-    found: npt.NDArray[Any] = x.cpu().numpy()
-    return found
+    plain = x.view(torch.int16) if x.dtype == torch.bfloat16 else x
+    found: npt.NDArray[Any] = plain.cpu().numpy()
+    return found if plain is x else found.view(bfloat16)
 
 
 def tensor(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
@@ -107,4 +109,7 @@ def tensor(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
 
 def copied(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
     """Return a copy as a tensor of the same type, whatever the order and steps of the array."""
-    return torch.tensor(np.asarray(x, order="C"), device=device)
+    x = np.asarray(x, order="C")
+    if x.dtype == bfloat16:
+        return torch.tensor(x.view(np.int16), device=device).view(torch.bfloat16)
+    return torch.tensor(x, device=device)

@@ -30,9 +30,17 @@ class TorchBackend:
         return importlib.import_module("mindref_torch.arrays").operators(self.device)
 
     def capabilities(self) -> Capabilities:
-        """Claim every operator with every option, the model and the training step."""
-        levels = ("ops", "model", "train")
-        return Capabilities(OPERATORS, levels, gradients="automatic", devices=("cpu", "cuda"))
+        """Claim every operator with every option, the model and the training step.
+
+        In bfloat16 the operators alone, which add up in float32.
+        """
+        return Capabilities(
+            OPERATORS,
+            levels=("ops", "model", "train"),
+            gradients="automatic",
+            dtypes=(("float64", "float64"), ("float32", "float32"), ("bfloat16", "float32")),
+            devices=("cpu", "cuda"),
+        )
 
     def on(self, device: str) -> TorchBackend:
         """Return the backend on a device: cpu, cuda, or auto for CUDA where there is some.
@@ -86,7 +94,7 @@ class TorchBackend:
 
     def to_numpy(self, x: Any) -> Any:
         """Return a tensor as an array in memory of its own."""
-        return x.detach().cpu().numpy().copy()
+        return importlib.import_module("mindref_torch.arrays").array(x.detach()).copy()
 
     def from_numpy(self, x: Array) -> Any:
         """Return a copy of an array as a tensor."""

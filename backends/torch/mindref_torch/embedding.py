@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mindref.errors import ShapeError, say
 from mindref_torch.checks import bind, name_of, same_float
+from mindref_torch.narrow import is_narrow, rounded, wide
 
 
 def embedding(table: Tensor, rows: Tensor, weights: Tensor, *, sparse: bool = False) -> Tensor:
@@ -17,10 +18,22 @@ def embedding(table: Tensor, rows: Tensor, weights: Tensor, *, sparse: bool = Fa
     ShapeError for shapes and types that do not fit and for a row outside the table.
     """
     sizes = bind("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
-    same_float("embedding", table=table, weights=weights)
     check_rows("embedding", rows, sizes["V"])
+    if is_narrow(table, weights):
+        return in_bfloat16(table, rows, weights, sparse)
+    same_float("embedding", table=table, weights=weights)
     found = F.embedding(rows, table, sparse=sparse) * weights[:, :, None]  # (M, F, D)
     return found[:, 0] if sizes["F"] == 1 else found.sum(1)  # embedding-R1, R2: -0.0 stays
+
+
+def in_bfloat16(table: Tensor, rows: Tensor, weights: Tensor, sparse: bool) -> Tensor:
+    """Return the sums of a table of bfloat16: only the rows that are named are widened.
+
+    Each is looked up once, so that its gradient is added up in float32 and rounded once.
+    """
+    distinct, places = rows.unique(return_inverse=True)
+    found = wide(F.embedding(distinct, table, sparse=sparse))
+    return rounded(embedding(found, places, wide(weights)))
 
 
 def by_rows(gradient: Tensor, counting: Tensor) -> tuple[Tensor, Tensor]:

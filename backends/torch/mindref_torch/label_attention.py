@@ -9,9 +9,11 @@ from torch import Tensor
 
 from mindref.errors import ShapeError, say
 from mindref_torch.checks import bind, boolean, same_float
+from mindref_torch.narrow import in_float32
 from mindref_torch.softmax import softmax
 
 
+@in_float32
 def label_attention(interests: Tensor, target: Tensor, active: Tensor, *, power: float) -> Tensor:
     """Map interests (B, K, D) and a target (B, D) to the user's vector for that item (B, D).
 

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from mindref_torch.checks import bind, same_float
+from mindref_torch.narrow import in_float32
 
 
+@in_float32
 def relu_layer(x: Tensor, weight: Tensor, bias: Tensor, *, relu: bool) -> Tensor:
     """Map x (M, I) with weight (I, O) and bias (O,) to (M, O), rectified with `relu`.
 

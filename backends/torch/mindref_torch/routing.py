@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mindref.errors import ShapeError, say
 from mindref_torch.checks import bind, boolean, one_of, same_float
+from mindref_torch.narrow import in_float32
 from mindref_torch.softmax import softmax
 from mindref_torch.squash import KINDS, squash
 
@@ -15,6 +16,7 @@ AXES = ("interests", "behaviours")
 GRADIENTS = ("all", "last")
 
 
+@in_float32
 def routing(
     history: Tensor,
     mask: Tensor,

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from mindref.errors import ShapeError, say
 from mindref_torch.checks import bind, same_float
+from mindref_torch.narrow import in_float32
 from mindref_torch.squash import squash
 
 
+@in_float32
 def sampled_softmax(
     user: Tensor,
     target: Tensor,

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from mindref.errors import ShapeError, say
 from mindref_torch.checks import boolean, same_float
+from mindref_torch.narrow import in_float32
 
 
+@in_float32
 def softmax(logits: Tensor, mask: Tensor, *, axis: int) -> Tensor:
     """Return weights in the shape of logits that sum to one over `axis` where mask is true.
 

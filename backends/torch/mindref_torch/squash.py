@@ -12,10 +12,12 @@ from torch import Tensor
 
 from mindref.errors import ShapeError, say
 from mindref_torch.checks import one_of, same_float
+from mindref_torch.narrow import in_float32
 
 KINDS = ("squash", "unit", "none")
 
 
+@in_float32
 def squash(x: Tensor, *, kind: str = "squash") -> Tensor:
     """Map capsules (..., D) to x n / (1 + n^2) for the length n of the last axis.
 
