@@ -3,6 +3,7 @@
     train      a log to a trained, judged model in a run directory
     evaluate   judge a run on full rankings
     recall     the best items for users or histories
+    export     a run as files that are served without mindref
     backends   who can compute, and why any cannot
     indexes    what recall can search with, and why any cannot
     conform    judge a backend by the rules of the specification
@@ -30,7 +31,7 @@ import click
 import mindref
 from mindref.errors import MindrefError, say
 
-COMMANDS = ("train", "evaluate", "recall", "backends", "indexes", "conform", "bench")
+COMMANDS = ("train", "evaluate", "recall", "export", "backends", "indexes", "conform", "bench")
 
 
 class Gone(Exception):

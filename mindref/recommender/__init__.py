@@ -8,6 +8,8 @@ judging    the validation metric, the final report
 run        training into a run directory, and resuming it
 items      the catalogue of a run as a file
 served     a trained model that answers
+export     a trained model as files, for others to serve
+exported   whether such a file answers as the reference does
 MIND       the estimator: fit, save, load, interests, recommend, similar_items
 """
 

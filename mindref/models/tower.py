@@ -1,0 +1,64 @@
+"""The user tower: what of a model is needed to answer with interests, and nothing else.
+
+Spec: specs/model.md (serving). Items are vectors by now, with their side features averaged in, and
+initial logits are a table of constants, so that whoever computes with it needs no mindref.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from mindref.config import Config
+from mindref.models import mind
+from mindref.models.logits import keyed_table
+from mindref.models.parameters import Layer
+from mindref.models.serving import Model
+from mindref.shapes import Array
+
+
+class UserTower(NamedTuple):
+    """The arrays of a user tower, float32 and contiguous, and the settings that say their use."""
+
+    items: Array  # (N, D) vectors of the items as behaviours: never scaled to length one
+    logits: Array  # (N, K) initial logits of each item
+    profile: Array  # (W, Q) values of user features
+    bilinear: Array  # (D, D) S
+    layers: tuple[Layer, ...]  # the last one maps to D
+    features: int  # G, user features
+    config: Config
+
+
+def keyed(model: Model) -> Model:
+    """Return the model with keyed logits: those that are drawn anew cannot stand in a file."""
+    if model.config.logits != "per_call":
+        return model  # routing-R16, R17: keyed in serving
+    return model._replace(config=dataclasses.replace(model.config, logits="keyed"))
+
+
+def user_tower(model: Model, features: int) -> UserTower:
+    """Return the user tower of a model whose users have `features` features."""
+    params, config = model.params, model.config
+    count = len(model.catalogue.rows)
+    items, _ = mind.item_vectors(params, np.arange(count, dtype=np.int64), model.catalogue)
+    if config.routing == "dynamic":
+        given = (config.seed, count, config.interests, config.sigma, config.dtype)
+        logits = keyed_table(*given)  # routing-R15
+    else:
+        logits = np.zeros((count, config.interests), config.dtype)  # model-R12
+    return UserTower(
+        float32(items),
+        float32(logits),
+        float32(params.profile),
+        float32(params.bilinear),
+        tuple(Layer(float32(layer.weight), float32(layer.bias)) for layer in params.layers),
+        features,
+        config,
+    )
+
+
+def float32(x: Array) -> Array:
+    """Return an array as contiguous float32, the type of files for serving."""
+    return np.ascontiguousarray(x, np.float32)

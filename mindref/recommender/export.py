@@ -1,0 +1,188 @@
+"""Export for serving: the user tower as a file, and the matrix of items that its interests search.
+
+    user_tower.onnx     or user_tower.pt2: histories to interests and which are active
+    items.safetensors   `items`, the vectors of all items (N, D), float32
+    items.tsv           external id, dense id, count, title; the dense id is the row of the matrix
+    export.json         what is in the files, their sha256, and how an item is scored
+
+A framework writes the tower: the package mindref-torch, which is imported here and nowhere else.
+The file is run and compared with the reference before the folder gets its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mindref
+from mindref import atomic, checkpoint
+from mindref.errors import STRANGE, BackendError, MindrefError, say
+from mindref.models.serving import item_matrix
+from mindref.models.tower import UserTower, float32, keyed, user_tower
+from mindref.recall.manifest import file_digest
+from mindref.recommender import items as catalogue
+from mindref.recommender.exported import Verdict, judge, sample
+from mindref.recommender.served import Served
+
+KINDS = ("onnx", "torch")
+FORMAT = 1  # of export.json; raised when a reader of the old one would be wrong about a new one
+MANIFEST, ITEMS, IDS = "export.json", "items.safetensors", "items.tsv"
+WRITER = "mindref_torch.export"
+INSTALL = {
+    "onnx": "in a checkout of mindref: pip install './backends/torch[export]'",
+    "torch": "in a checkout of mindref: pip install ./backends/torch",
+}
+
+
+class Disagreement(MindrefError):
+    """A file that does not answer as the reference does; nothing of it is kept."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        expected = f"a difference of at most {verdict.allowed:.1e} from the reference"
+        got = f"{verdict.difference:.1e}, and {verdict.active_differ} interests too many or too few"
+        super().__init__(say("the exported file", expected, got, "nothing was kept of it"))
+        self.verdict = verdict
+
+
+def export(
+    run: Path, kind: str, output: Path, *, users: int = 1000, data: Path | None = None
+) -> dict[str, Any]:
+    """Write the model of a run for serving into a new folder; return what export.json holds.
+
+    The file is compared with the reference on `users` users of the log, which lies at `data` if it
+    has moved; on drawn histories where it cannot be read. Warnings for the user are under
+    `warnings`, beside what export.json holds. Raises BackendError without the framework, RunError
+    for a damaged run and a folder in use, Disagreement for a file that answers otherwise.
+    """
+    writer, versions = writer_of(kind)
+    served = Served.load(run)
+    if data is not None:
+        served.source = served.source.moved(data)
+    with atomic.explained(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    with atomic.folder(output) as folder:
+        model = keyed(served.model)
+        parts = user_tower(model, len(served.vocabulary.values))
+        words = {"format": checkpoint.FORMAT, "step": served.step}
+        checkpoint.save_arrays(folder / ITEMS, {"items": float32(item_matrix(model))}, words)
+        ids, counts, titles = served.items
+        catalogue.write(folder / IDS, ids, counts, titles)
+        with writing(kind):
+            written = writer.write(kind, parts, folder)
+            opened = writer.open_file(kind, folder / written["file"])
+        asked = sample(served, users)
+        with writing(kind):
+            verdict = judge(opened, model, asked)
+        if not verdict.agrees:
+            raise Disagreement(verdict)
+        facts = {
+            "format": FORMAT,
+            "kind": kind,
+            "tower": {**written, **signature(parts)},
+            **about_items(parts),
+            **about_run(run, served),
+            "checked": verdict._asdict(),
+            "versions": {"mindref": mindref.__version__, **versions},
+            "files": listed(folder),
+        }
+        atomic.write_json(folder / MANIFEST, facts)
+    return {**facts, "warnings": [*about_logits(served), *asked.warnings]}
+
+
+def writer_of(kind: str) -> tuple[Any, dict[str, str]]:
+    """Return the module that writes towers, and the versions of what it needs for this kind."""
+    try:
+        writer = importlib.import_module(WRITER)
+        return writer, writer.require(kind)
+    except ImportError as error:
+        needed = "mindref-torch with its extra `export`" if kind == "onnx" else "mindref-torch"
+        got = f"{type(error).__name__}: {error}"
+        raise BackendError(say(f"--to {kind}", needed, got, INSTALL[kind])) from error
+
+
+@contextmanager
+def writing(kind: str) -> Iterator[None]:
+    """Turn whatever a framework raises into a BackendError."""
+    try:
+        yield
+    except (MindrefError, MemoryError):
+        raise
+    except STRANGE as error:
+        got = " ".join(f"{type(error).__name__}: {error}".split())
+        todo = f"another version may do; {INSTALL[kind]}"
+        raise BackendError(say(f"--to {kind}", "a file that runs", got, todo)) from error
+
+
+def signature(parts: UserTower) -> dict[str, Any]:
+    """Return what goes into a tower and what comes out of it; sizes by name may be any, 0 too."""
+    config = parts.config
+    inputs = [about("items", "int64", "batch", "length"), about("mask", "bool", "batch", "length")]
+    if parts.features:
+        inputs.append(about("profile", "int64", "batch", parts.features))
+    interests, width = config.interests, parts.items.shape[1]
+    return {
+        "inputs": inputs,
+        "outputs": [
+            about("interests", "float32", "batch", interests, width),
+            about("active", "bool", "batch", interests),
+        ],
+        "order": "oldest first",
+        "window": config.window,  # the tower itself leaves out what is older
+        "logits": "keyed",
+        "logits_seed": config.seed,
+        "logits_sigma": config.sigma,
+    }
+
+
+def about(name: str, dtype: str, *shape: int | str) -> dict[str, Any]:
+    """Return the entry of one input or output."""
+    return {"name": name, "type": dtype, "shape": list(shape)}
+
+
+def about_items(parts: UserTower) -> dict[str, Any]:
+    """Return how the matrix of items is laid out, and how it is searched."""
+    count, width = parts.items.shape
+    return {
+        "items": {"file": ITEMS, "array": "items", "shape": [count, width], "ids": IDS},
+        "score": {
+            "product": "inner",
+            "interests": parts.config.score,  # max or sum, over the active ones
+            "normalised": parts.config.normalise,  # interests and items have length one already
+        },
+    }
+
+
+def about_run(run: Path, served: Served) -> dict[str, Any]:
+    """Return where a model is from; no name of a folder, as files travel."""
+    vocabulary = served.vocabulary
+    features = [
+        {"name": name, "unknown": start, "values": list(vocabulary.values[name])}
+        for name, start in vocabulary.starts.items()
+    ]
+    return {
+        "user_features": features,  # the row of values[i] is unknown + 1 + i
+        "run": {
+            "step": served.step,
+            "model_sha256": file_digest(run / checkpoint.MODEL),
+            "log_sha256": served.facts["log"],
+        },
+        "settings": served.model.config.to_dict(),
+    }
+
+
+def about_logits(served: Served) -> list[str]:
+    """Return what must be said where the run serves by other initial logits than a file can."""
+    if served.model.config.logits != "per_call":
+        return []
+    return ["the run draws initial logits anew for every request; the file has the keyed ones"]
+
+
+def listed(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return size and sha256 of every file of a folder."""
+    return {
+        path.name: {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+        for path in sorted(folder.iterdir())
+    }
