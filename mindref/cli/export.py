@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def command(
     except Disagreement as error:
         click.echo(str(error), err=True)
         if as_json:
-            click.echo(json.dumps({"checked": error.verdict._asdict()}))
+            click.echo(json.dumps({"checked": plain(error.verdict._asdict())}))
         return 1
     for line in found["warnings"]:
         click.echo(line, err=True)
@@ -64,6 +65,11 @@ def command(
         return 0
     show(found, output)
     return 0
+
+
+def plain(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return facts as JSON can hold them: null where a number is not finite."""
+    return {k: None if v in (math.inf, -math.inf) or v != v else v for k, v in facts.items()}
 
 
 def show(found: dict[str, Any], output: Path) -> None:
