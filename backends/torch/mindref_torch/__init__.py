@@ -14,6 +14,7 @@ device that its tensors are on:
     checks.py              what they refuse
     narrow.py              bfloat16
     devices.py             where they compute
+    tower.py, export.py    the way to interests for a graph that is traced; its files for serving
     arrays.py              the same operators from NumPy to NumPy, with their gradients
     level_model.py, level_train.py   the levels `model` and `train`
     backend.py             the backend `torch` of mindref

@@ -34,7 +34,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"routing_axis": "behaviours", "squash": "none", "hidden": (), "iterations": 3},
     {"squash": "unit", "normalise": True, "sigma": 1.0, "iterations": 1},
     {"interest_count": "fixed", "hidden": (12, 10), "last_relu": True},
-    {"routing": "uniform", "user_features": (), "logits": "fixed"},
+    {"routing": "uniform", "routing_axis": "behaviours", "user_features": (), "logits": "fixed"},
     {"interests": 1, "logits": "per_call", "dtype": "float64"},
 ]
 MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
@@ -78,6 +78,11 @@ def run(file: export.Run, histories: Ragged, rows: Ints, places: int | None = No
     return file(items, mask, *([rows] if rows.shape[1] else []))
 
 
+def spread(items: Ints, mask: Any, *rows: Ints) -> tuple[Any, ...]:
+    """Return the same behaviours with padding between them."""
+    return np.repeat(items, 2, axis=1), np.kron(mask, [False, True]).astype(bool), *rows
+
+
 def same(found: Any, true: Interests) -> None:
     """Raise unless a file has the interests of the reference, to the rounding of float32."""
     vectors, active = found
@@ -114,6 +119,7 @@ def test_a_file_answers_as_the_reference(kind: str, options: int, tmp_path: Path
     file = written(kind, model, rows.shape[1], tmp_path)
     same(run(file, users(), rows), true)  # the longest history is longer than the window
     same(run(file, users(), rows, 57), true)
+    same(run(lambda *given: file(*spread(*given)), users(), rows), true)
     for user in (0, 1, 5, 10):  # alone, without any padding and without any place
         alone = Interests(true.vectors[[user]], true.active[[user]], None, *(2 * [rows]))
         same(run(file, Ragged.of([users().row(user)]), rows[[user]]), alone)
