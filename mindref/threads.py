@@ -16,3 +16,14 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def several() -> bool:
+    """Return whether torchrun has started this process among others."""
+    return os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1")
+
+
+def share() -> int:
+    """Return the cores for each of the processes that torchrun has started here, at least one."""
+    here = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, cores() // max(1, int(here) if here.isdecimal() else 1))

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "mindref"
 # what a layer may import, beside itself; in the order of the data flow
 LAYERS = [
     {"errors"},
-    {"config", "atomic", "tsv", "threads"},
+    {"config", "atomic", "tsv", "threads", "ranks"},
     {"shapes"},
     {"data"},
     {"ops"},

@@ -14,7 +14,7 @@ import click
 
 from mindref.config import PRESETS, Config
 from mindref.errors import ConfigError, say
-from mindref.threads import PRODUCTS, cores
+from mindref.threads import PRODUCTS, cores, several, share
 
 FUSED = "numba"
 """The backend with threads of its own."""
@@ -110,8 +110,11 @@ def set_threads(threads: int | None, backend: str = FUSED) -> None:
     The pool of the backend `numba` and that of the matrix products never own the cores together:
     that costs a factor of two. Its results have the same bytes with any number, so it takes every
     core unless asked otherwise. The bytes of other backends depend on the threads of the matrix
-    products: one unless asked otherwise.
+    products: one unless asked otherwise, or a fair share of the cores for several processes.
     """
+    if threads is None and backend != FUSED and several():
+        word = os.environ.get(PRODUCTS[0]) or str(share())
+        threads = int(word) if word.isdecimal() else None  # torchrun has set others to 1
     fused, said = backend == FUSED, os.environ.get("MINDREF_THREADS", "")
     if not fused:
         os.environ["MINDREF_THREADS"] = "1"
@@ -139,7 +142,8 @@ def threads_of(run: Path, asked: int | None) -> int | None:
     """Return the threads that a run was started with: another number would move its last bits.
 
     The backend `numba` may have any number. Raises ConfigError for another one than the run's. A
-    run that cannot be read is left to `resume` to refuse.
+    run that cannot be read is left to `resume` to refuse. Several processes, whose number may be
+    another one as well, have what is asked, or the run's if there are cores for it.
     """
     try:
         word = json.loads((run / "config.json").read_text(encoding="utf-8"))["threads"]
@@ -148,6 +152,8 @@ def threads_of(run: Path, asked: int | None) -> int | None:
         return asked
     if started is None or backend_of(run) == FUSED:
         return asked
+    if several():
+        return asked or min(started, share())
     if asked not in (None, started):
         raise ConfigError(say("--threads", f"{started}, as the run was started", asked))
     return started
@@ -158,7 +164,8 @@ threads_option = click.option(
     type=click.IntRange(1, 1024),
     metavar="N",
     help="Threads [1 to 1024; default with the backend numba: what MINDREF_THREADS says, or every"
-    " core; with others: what OPENBLAS_NUM_THREADS says, or 1].",
+    " core; with others: what OPENBLAS_NUM_THREADS says, or 1; of several processes that train"
+    " together, each: the same, or an equal share of the cores].",
 )
 backend_option = click.option(
     "--backend",

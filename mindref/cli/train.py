@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mindref.cli.processes import accountable, begin, follow, how_to_go_on, one_voice
 from mindref.cli.reading import reading_of, reading_options
 from mindref.cli.settings import (
     backend_of,
@@ -23,6 +26,8 @@ from mindref.cli.settings import (
     threads_option,
 )
 from mindref.errors import ConfigError, say
+from mindref.ranks import Ranks, join
+from mindref.threads import PRODUCTS
 
 if TYPE_CHECKING:
     from mindref.config import Config
@@ -65,6 +70,7 @@ PROTOCOLS = ("leave_last_out", "paper", "comirec", "global_time")
 @threads_option
 @click.option("--quiet", is_flag=True, help="No progress on standard error.")
 @json_option
+@one_voice
 def command(
     data: Path | None,
     protocol: str | None,
@@ -84,6 +90,9 @@ def command(
     Without --data it trains on the built-in catalogue of an imaginary shop, whose users have
     planted interests. Everything ends up in a run directory; Ctrl-C saves there, and --resume goes
     on.
+
+    Several processes can share a training, each of them a part of every batch, where the backend
+    can: torchrun --nproc-per-node N -m mindref train --backend torch ...
     """
     reading = reading_of(given)
     if resume is not None:
@@ -92,22 +101,30 @@ def command(
         refuse_changes(others | {"config": config_file} | given, reading)
         from mindref.recommender.run import resume as taken_up
 
-        return train(taken_up(resume, data, device), quiet, as_json)
+        ranks = joined(backend_of(resume), quiet)
+        return train(begin(ranks, lambda: taken_up(resume, data, device, ranks)), quiet, as_json)
     config = config_of(preset, config_file, given)
     set_threads(threads, config.backend)
     if data is None and reading:
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the options of reading", f"none, but {got}"))
-    trainer = new_trainer(
-        data,
-        reading,
-        protocol or PROTOCOLS[0],
-        config,
-        out or next_free(Path("runs")),
-        exclude_seen is not False,
-        device,
-    )
+    split = protocol or PROTOCOLS[0]
+    ranks = joined(config.backend, quiet)
+    given = (data, reading, split, config, out, exclude_seen is not False)
+    trainer = begin(ranks, partial(new_trainer, *given, device, ranks), lambda made: made.create())
     return train(trainer, quiet, as_json)
+
+
+def joined(backend: str, quiet: bool) -> Ranks:
+    """Return the processes that train, if there are several, and say how many on standard error."""
+    from mindref.backend import load
+    from mindref.cli.show import tell
+
+    ranks = join(load(backend))
+    if ranks.several and ranks.first and not quiet:
+        threads = os.environ.get(PRODUCTS[0])
+        tell(f"{ranks.world} processes share each batch, {threads} threads each")
+    return ranks
 
 
 def new_trainer(
@@ -115,29 +132,45 @@ def new_trainer(
     reading: dict[str, Any],
     protocol: str,
     config: Config,
-    run: Path,
+    out: Path | None,
     exclude_seen: bool,
     device: str,
+    ranks: Ranks,
 ) -> Trainer:
-    """Check everything that can fail, read the log, and make the run directory."""
-    from mindref.backend import load
+    """Check everything that can fail, and read the log."""
     from mindref.recommender.judging import split_metric
-    from mindref.recommender.run import Trainer, check_free
+    from mindref.recommender.run import Trainer
     from mindref.recommender.source import Source
 
-    check_free(run)
-    check_writable("--out", run)
+    run = Path(ranks.told(lambda: str(free_place(out))))
     split_metric(config.metric)
     load(config.backend, device)
     source = Source.of(data, reading)
     loaded = source.read()
-    show_reading(loaded.log)
-    trainer = Trainer(source, loaded, protocol, config, run, exclude_seen, device)
-    trainer.create()
-    return trainer
+    if ranks.first:
+        show_reading(loaded.log)
+    return Trainer(source, loaded, protocol, config, run, exclude_seen, device, ranks)
+
+
+def free_place(out: Path | None) -> Path:
+    """Return where the run will lie. Raises RunError or ConfigError if it cannot."""
+    from mindref.recommender.run import check_free
+
+    run = out or next_free(Path("runs"))
+    check_free(run)
+    check_writable("--out", run)
+    return run
 
 
 def train(trainer: Trainer, quiet: bool, as_json: bool) -> int:
+    """Train, alone or beside other processes; return the exit code."""
+    if not trainer.ranks.first:
+        return follow(trainer)
+    with accountable(trainer):
+        return lead(trainer, quiet, as_json)
+
+
+def lead(trainer: Trainer, quiet: bool, as_json: bool) -> int:
     """Train with progress, then print the report; 130 when Ctrl-C stopped it."""
     from mindref.cli import show
 
@@ -162,9 +195,9 @@ def stopped(trainer: Trainer, how: str) -> int:
     """Say how to go on; return the exit code of what Ctrl-C ended."""
     from mindref.cli.show import tell
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that one more could stop
-    run = shlex.quote(str(trainer.run))
-    tell(f"Stopped {how}. Go on with: mindref train --resume {run}")
+    for number in (signal.SIGINT, signal.SIGTERM) if trainer.ranks.several else (signal.SIGINT,):
+        signal.signal(number, signal.SIG_IGN)  # nothing is left that one more could stop
+    tell(f"Stopped {how}. {how_to_go_on(trainer.ranks, trainer.run)}")
     return 130
 
 

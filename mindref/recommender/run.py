@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from mindref import atomic, checkpoint
 from mindref.backend import Backend, load
 from mindref.config import Config
@@ -15,6 +17,7 @@ from mindref.engine import engine_of
 from mindref.errors import RunError, say
 from mindref.models.parameters import Params, flatten, unflatten
 from mindref.models.serving import Model
+from mindref.ranks import ALONE, Ranks
 from mindref.recommender import features, items
 from mindref.recommender.judging import Bench, judged, validator
 from mindref.recommender.prepared import Prepared, prepare, some_cases
@@ -53,9 +56,11 @@ class Trainer:
         run: Path | None = None,
         exclude_seen: bool = True,
         device: str = "cpu",
+        ranks: Ranks = ALONE,
     ) -> None:
         self.source, self.protocol, self.config = source, protocol, config
         self.run, self.exclude_seen, self.device = run, exclude_seen, device
+        self.ranks = ranks
         self.backend: Backend = load(config.backend, device)
         self.prepared = prepare(loaded, protocol, config)
         self.epochs: list[Epoch] = []
@@ -99,6 +104,7 @@ class Trainer:
             "protocol": self.protocol,
             "exclude_seen": self.exclude_seen,
             "threads": os.environ.get("OPENBLAS_NUM_THREADS", ""),  # their number moves last bits
+            "processes": self.ranks.world,  # theirs, too
             "log": fingerprint(self.prepared.loaded.log),
             "sizes": self.prepared.task.sizes._asdict(),
             "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
@@ -106,14 +112,16 @@ class Trainer:
 
     def restore(self, run: Path) -> None:
         """Take up the last state on disk; without one, training starts from the first step."""
-        atomic.sweep(run)
-        self.write_items(run)
+        if self.ranks.first:
+            atomic.sweep(run)
+            self.write_items(run)
         if (run / checkpoint.STATE).exists():
             fresh = self.state
             self.state, self.epochs = checkpoint.load_state(run)
             checkpoint.check_fits(run, self.state, fresh)
-            checkpoint.write_copies(run, self.state, self.epochs)
-            if self.state.best_step:
+            if self.ranks.first:
+                checkpoint.write_copies(run, self.state, self.epochs)
+            if self.ranks.first and self.state.best_step:
                 self.best = self.best_on_disk(run)
 
     def best_on_disk(self, run: Path) -> Params:
@@ -136,28 +144,30 @@ class Trainer:
 
     def go(self, hooks: Hooks | None = None) -> Outcome:
         """Train to the end, or until the hooks say stop; every epoch is on disk when reported."""
-        heard = hooks or Hooks()
+        heard, ranks = hooks or Hooks(), self.ranks
 
         def on_epoch(state: State, epoch: Epoch) -> None:
             self.epochs.append(epoch)
             if epoch.is_best:
                 self.best = copied(state.params)
-            self.save(state, epoch.is_best)
+            self.check_same(state)
+            ranks.told(lambda: self.save(state, epoch.is_best))
             heard.on_epoch(epoch)
 
         task, state, config = self.prepared.task, self.state, self.config
         given = (self.backend, state.params, state.moments, task.catalogue, config)
         engine = engine_of(*given)
         self.state = fetched(state, engine)  # the tables are large: none is kept that none needs
+        self.check_same(self.state)
         self.state = train(
             task,
             self.state,
             config,
             engine,
-            validate=self.validate,
+            validate=lambda params: ranks.told(lambda: self.validate(params)),
             on_step=heard.on_step,
             on_epoch=on_epoch,
-            stop=heard.stop,
+            stop=ranks.polled(heard.stop),
         )
         if self.state.losses[1]:  # stopped within an epoch
             self.save(self.state, False)
@@ -167,12 +177,30 @@ class Trainer:
 
     def save(self, state: State, is_best: bool) -> None:
         """Write the state, then the model of the epoch that it calls the best one, if new."""
-        if self.run is None:
+        if self.run is None or not self.ranks.first:
             return
         checkpoint.save_state(self.run, state, self.epochs)
         if is_best:
             catalogue = self.prepared.task.catalogue
             checkpoint.save_model(self.run, self.best, catalogue, step=state.best_step)
+
+    def check_alike(self) -> None:
+        """Raise MindrefError unless all processes have the same settings and the same log."""
+        if self.ranks.several:
+            settings = {f"--{name}": x for name, x in self.config.to_dict().items()}
+            log = fingerprint(self.prepared.loaded.log)
+            self.ranks.same({**settings, "--split": self.protocol, "log": log})
+
+    def check_same(self, state: State) -> None:
+        """Raise MindrefError unless all processes have the same bytes (backend-R17)."""
+        if self.ranks.several:
+            arrays = {
+                f"{part}.{name}": np.ascontiguousarray(x)
+                for part, table in enumerate(checkpoint.tables(state))
+                for name, x in table.items()
+            }
+            found = checkpoint.digest(arrays, {})
+            self.ranks.same({f"parameters and moments after step {state.moments.step}": found})
 
     def judge(self) -> dict[str, Any]:
         """Return the final report on the test cases, as plain values."""
@@ -200,7 +228,9 @@ def check_free(run: Path) -> None:
         raise RunError(say(str(run), "a new or empty folder", got, "choose another --out"))
 
 
-def resume(run: Path, data: Path | None = None, device: str = "cpu") -> Trainer:
+def resume(
+    run: Path, data: Path | None = None, device: str = "cpu", ranks: Ranks = ALONE
+) -> Trainer:
     """Return the trainer of a run directory at its last state on disk, the log read again.
 
     data: where the log lies now, if it has moved; device: where it is computed from now on. Raises
@@ -211,7 +241,7 @@ def resume(run: Path, data: Path | None = None, device: str = "cpu") -> Trainer:
     source = Source(**facts["source"])
     if data is not None:
         source = source.moved(data)
-    given = facts["protocol"], config, run, facts["exclude_seen"], device
+    given = facts["protocol"], config, run, facts["exclude_seen"], device, ranks
     trainer = Trainer(source, source.again(), *given)
     found = trainer.facts()
     for name in ("sizes", "log"):
@@ -219,7 +249,7 @@ def resume(run: Path, data: Path | None = None, device: str = "cpu") -> Trainer:
             todo = "the log is another one than that of the run: train anew"
             raise RunError(say(f"{run}: {name}", facts[name], found[name], todo))
     trainer.restore(run)
-    if data is not None:  # from now on the log is looked for where it lies
+    if data is not None and ranks.first:  # from now on the log is looked for where it lies
         checkpoint.save_config(run, config, {**facts, "source": source.to_dict()})
     return trainer
 

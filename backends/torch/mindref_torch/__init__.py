@@ -17,6 +17,7 @@ device that its tensors are on:
     tower.py, export.py    the way to interests for a graph that is traced; its files for serving
     arrays.py              the same operators from NumPy to NumPy, with their gradients
     level_model.py, level_train.py   the levels `model` and `train`
+    distributed.py         a training step that several processes share
     backend.py             the backend `torch` of mindref
 
 Importing this imports no framework: PyTorch comes with the modules, or with `MIND`.

@@ -6,7 +6,7 @@ Spec: specs/backend.md. PyTorch is imported when `ops` or a gradient is first as
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mindref.backend import OPERATORS, Capabilities
@@ -91,6 +91,15 @@ class TorchBackend:
     def moments(self, state: Any) -> Any:
         """Return the moments of a state: its own, good until the next step."""
         return level("train").moments(state)
+
+    def join(self, rank: int, world: int) -> Callable[[str], list[str]]:
+        """Join the processes that torchrun started, among which the steps are shared from now on.
+
+        Return how to exchange words with them. Everything but `init` and `step` stays one's own.
+        """
+        of_processes = importlib.import_module("mindref_torch.distributed")
+        exchange: Callable[[str], list[str]] = of_processes.join(rank, world)
+        return exchange
 
     def to_numpy(self, x: Any) -> Any:
         """Return a tensor as an array in memory of its own."""

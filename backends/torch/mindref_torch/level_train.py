@@ -17,6 +17,7 @@ from torch import Tensor
 from mindref.config import Config
 from mindref.models.parameters import Catalogue, Params, unflatten
 from mindref.optimiser import State as Moments
+from mindref_torch import distributed
 from mindref_torch.arrays import tensor
 from mindref_torch.level_model import differentiate, module, tensors
 from mindref_torch.model import MIND
@@ -31,6 +32,7 @@ class State:
     second: dict[str, Tensor]
     step: int = 0
     catalogue: Any = None  # that of the model
+    shared: Any = None  # the model as several processes share it, backend-R17
 
 
 def init(
@@ -44,12 +46,12 @@ def init(
         first, second = (
             {name: torch.zeros_like(x.data) for name, x in named.items()} for _ in range(2)
         )
-        return State(model, first, second)  # optimiser-R8
+        return State(model, first, second, shared=distributed.shared(model))  # optimiser-R8
     first, second = (
         {name: tensor(table[name], device) for name in named}
         for table in (moments.first, moments.second)
     )
-    return State(model, first, second, moments.step)
+    return State(model, first, second, moments.step, shared=distributed.shared(model))
 
 
 def step(
@@ -60,7 +62,8 @@ def step(
     if state.catalogue is not catalogue:
         model.rows, model.weights = (tensor(x, device) for x in catalogue)
         state.catalogue = catalogue
-    loss, gradients = differentiate(model, tensors(batch, device))
+    differentiated = state.shared.differentiate if state.shared else differentiate
+    loss, gradients = differentiated(model, tensors(batch, device))
     state.step += 1  # optimiser-R2
     with torch.no_grad():
         for name, x in model.named_parameters():

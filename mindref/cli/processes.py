@@ -1,0 +1,100 @@
+"""Several processes started by torchrun speak with one voice, that of the first."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mindref.errors import MindrefError
+from mindref.ranks import Elsewhere, Lost, Ranks
+
+if TYPE_CHECKING:
+    from mindref.recommender.run import Trainer
+
+
+def one_voice(command: Callable[..., int]) -> Callable[..., int]:
+    """Leave an error of the command line, which all meet, to the first process of a machine."""
+
+    @wraps(command)
+    def quiet(*arguments: Any, **given: Any) -> int:
+        try:
+            return command(*arguments, **given)
+        except MindrefError as error:
+            if os.environ.get("LOCAL_RANK", "0") == "0" and not isinstance(error, Elsewhere):
+                raise
+            return 2
+
+    return quiet
+
+
+def begin(
+    ranks: Ranks, make: Callable[[], Trainer], ready: Callable[[Trainer], None] = lambda made: None
+) -> Trainer:
+    """Return a trainer that every process has made alike; if one cannot, none begins.
+
+    ready: what the first process does once all of them agree.
+    """
+    try:
+        trainer = ranks.together(make)
+        trainer.check_alike()
+        ranks.told(lambda: ready(trainer))
+        return trainer
+    except Elsewhere:
+        ranks.outlast_first()
+        raise
+
+
+def how_to_go_on(ranks: Ranks, run: Path | None) -> str:
+    """Return what to type after a training has stopped."""
+    any_number = ", with any number of processes," if ranks.several else ""
+    return f"Go on{any_number} with: mindref train --resume {shlex.quote(str(run))}"
+
+
+def follow(trainer: Trainer) -> int:
+    """Train beside the first process, in silence; return the exit code."""
+    from mindref.cli.show import listening, tell
+    from mindref.engine import Diverged
+    from mindref.recommender.run import Hooks
+
+    ranks = trainer.ranks
+    try:
+        with listening() as stop:
+            outcome = trainer.go(Hooks(stop=stop))
+        if outcome.finished:
+            return 0
+        ranks.outlast_first()
+        return 130
+    except (Diverged, Elsewhere):  # the first process has met or said the same
+        ranks.outlast_first()
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except MindrefError as error:
+        tell(f"Error: process {ranks.rank} of {ranks.world}: {error}")
+        return 2
+
+
+@contextmanager
+def accountable(trainer: Trainer) -> Iterator[None]:
+    """Let the first process say what is lost and how to go on, whatever ends the others.
+
+    torchrun ends all that are left when one has gone, with SIGTERM.
+    """
+    ranks = trainer.ranks
+    if not ranks.several:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+        signal.signal(signal.SIGTERM, before)
+    except Lost as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the word about it comes first
+        todo = f"the running epoch is lost, and no more. {how_to_go_on(ranks, trainer.run)}"
+        raise Lost(f"one of {ranks.world} processes has gone ({error}); {todo}") from error
