@@ -110,10 +110,11 @@ class Shared:
         users, weight = own_part(batch, self.group)
         with talking():
             loss = self.part(users, weight)
-            (loss * self.group.world).backward()  # it takes the mean over the processes
-            gradients = {name: x.grad for name, x in model.named_parameters() if name not in TABLES}
+            loss.backward()
             total, tables = add_up(model, batch, loss.detach())
-        return total, {**tables, **gradients}
+        named = model.named_parameters()
+        means = {name: x.grad for name, x in named if name not in TABLES}
+        return total, {**tables, **{name: x * self.group.world for name, x in means.items()}}
 
 
 def shared(model: MIND) -> Shared | None:
