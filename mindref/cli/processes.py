@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from mindref.errors import MindrefError
@@ -56,6 +57,14 @@ def how_to_go_on(ranks: Ranks, run: Path | None) -> str:
     return f"Go on{any_number} with: mindref train --resume {shlex.quote(str(run))}"
 
 
+def what_is_lost(error: Lost, trainer: Trainer) -> str:
+    """Return what is said when another process has gone."""
+    ranks = trainer.ranks
+    kept = "the running epoch is lost, and no more"
+    go_on = how_to_go_on(ranks, trainer.run)
+    return f"one of the {ranks.world} processes has gone ({error}); {kept}. {go_on}"
+
+
 def follow(trainer: Trainer) -> int:
     """Train beside the first process, in silence; return the exit code."""
     from mindref.cli.show import listening, tell
@@ -76,8 +85,18 @@ def follow(trainer: Trainer) -> int:
     except KeyboardInterrupt:
         return 130
     except MindrefError as error:
-        tell(f"Error: process {ranks.rank} of {ranks.world}: {error}")
+        reason = what_is_lost(error, trainer) if isinstance(error, Lost) else error
+        tell(f"Error: process {ranks.rank} of {ranks.world}: {reason}")
         return 2
+
+
+class Ended(KeyboardInterrupt):
+    """The end that torchrun makes of a process; the words say why."""
+
+
+def end(number: int, frame: FrameType | None) -> None:
+    """Leave at once, and say why."""
+    raise Ended("by SIGTERM, which torchrun sends to all when one process has gone")
 
 
 @contextmanager
@@ -90,11 +109,10 @@ def accountable(trainer: Trainer) -> Iterator[None]:
     if not ranks.several:
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
         signal.signal(signal.SIGTERM, before)
     except Lost as error:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the word about it comes first
-        todo = f"the running epoch is lost, and no more. {how_to_go_on(ranks, trainer.run)}"
-        raise Lost(f"one of {ranks.world} processes has gone ({error}); {todo}") from error
+        raise Lost(what_is_lost(error, trainer)) from error

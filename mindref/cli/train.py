@@ -182,8 +182,8 @@ def lead(trainer: Trainer, quiet: bool, as_json: bool) -> int:
             step = trainer.state.moments.step
             return stopped(trainer, f"at step {step} of {trainer.config.steps}; all is saved")
         summary = {"run": str(trainer.run), **trainer.judge()}
-    except KeyboardInterrupt:  # the second Ctrl-C, or one while the report is made
-        return stopped(trainer, "at once; the last epoch is saved")
+    except KeyboardInterrupt as end:  # the second Ctrl-C, or one while the report is made
+        return stopped(trainer, f"{str(end) or 'at once'}; the last epoch is saved")
     if as_json:
         click.echo(json.dumps(summary))
     else:

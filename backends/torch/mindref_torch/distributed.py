@@ -9,7 +9,9 @@ add these up with NCCL, and with gloo fails where a process met padding alone.
 
 from __future__ import annotations
 
+import atexit
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -50,6 +52,7 @@ def join(rank: int, world: int) -> Callable[[str], list[str]]:
     if own:  # NCCL wants a card for each process; gloo lets them share one
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)))
     dist.init_process_group("cpu:gloo,cuda:nccl" if own else "gloo", rank=rank, world_size=world)
+    atexit.register(dist.destroy_process_group)  # threads left running would abort the process
     words = dist.new_group(backend="gloo", timeout=PATIENCE)
     joined = Group(rank, world, words)
 
@@ -78,9 +81,12 @@ def talking() -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = " ".join(str(error).split())
+        short = re.sub(
+            r"^\[\S+\] |\. This is typically.*", "", reason
+        )  # a place in a source, advice
         if not isinstance(error, dist.DistError) and not any(x in reason.lower() for x in SIGNS):
             raise
-        raise Lost(reason[:200]) from error
+        raise Lost(short[:200]) from error
 
 
 class Part(nn.Module):  # type: ignore[misc]  # no types are asked of a framework
