@@ -65,6 +65,8 @@ class Backend(Protocol):
     `step(state, batch, catalogue, config, learning_rate) -> (state, loss)`, with
     `parameters(state) -> params`. Without them the reference composes them from the operators.
     Several devices: `on(device) -> backend`.
+    One of level 3 may let several processes share its steps: `join(rank, world) -> exchange`, see
+    mindref.ranks.
     """
 
     name: str

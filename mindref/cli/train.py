@@ -110,8 +110,8 @@ def command(
         raise ConfigError(say("--data", "a log for the options of reading", f"none, but {got}"))
     split = protocol or PROTOCOLS[0]
     ranks = joined(config.backend, quiet)
-    given = (data, reading, split, config, out, exclude_seen is not False)
-    trainer = begin(ranks, partial(new_trainer, *given, device, ranks), lambda made: made.create())
+    asked = (data, reading, split, config, out, exclude_seen is not False)
+    trainer = begin(ranks, partial(new_trainer, *asked, device, ranks), lambda made: made.create())
     return train(trainer, quiet, as_json)
 
 
