@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mindref.backend import Capabilities, NumpyBackend, load
+from mindref.checkpoint import load_state
 from mindref.config import Config
 from mindref.conformance.judging.composed import reference_model
 from mindref.errors import BackendError, ConfigError, DataError, MindrefError
@@ -162,6 +163,22 @@ def test_the_first_process_alone_writes_and_validates(tmp_path: Path) -> None:
     assert made[0].epochs == made[1].epochs
     alone = trainer(tmp_path / "alone", backend="numpy").go()
     assert made[0].epochs == alone.epochs
+
+
+@pytest.mark.rules("backend-R17")
+def test_the_first_process_alone_saves_a_training_that_is_stopped(tmp_path: Path) -> None:
+    def work(ranks: Ranks) -> Trainer:
+        made = shared(tmp_path / f"run{ranks.rank}", ranks, evaluate_every=100, steps=100_000)
+        ranks.told(made.create)
+        taken: list[int] = []
+        made.go(Hooks(on_step=lambda step, loss: taken.append(step), stop=lambda: len(taken) > 5))
+        return made
+
+    made = meet(2, work)
+    assert [path.name for path in tmp_path.iterdir()] == ["run0"]
+    steps = {x.state.moments.step for x in made}
+    assert len(steps) == 1
+    assert load_state(tmp_path / "run0")[0].moments.step in steps
 
 
 @pytest.mark.rules("backend-R17")
