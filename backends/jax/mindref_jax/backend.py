@@ -1,0 +1,60 @@
+"""The backend `jax`: operators in JAX, differentiated by JAX.
+
+Spec: specs/backend.md. JAX is imported when `ops` or a gradient is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mindref.backend import OPERATORS, Capabilities
+from mindref.config import Config
+from mindref.models.parameters import Catalogue, Params
+from mindref.shapes import Array
+
+
+class JaxBackend:
+    """All three levels, where JAX computes by itself or on a device that was asked for."""
+
+    name = "jax"
+
+    def __init__(self, device: Any = None) -> None:
+        self.device = device  # of JAX
+
+    def on(self, device: str) -> JaxBackend:
+        """Return this backend on "cpu", "cuda", or "auto": what JAX takes by itself.
+
+        Raises BackendError where JAX finds no such device.
+        """
+        return JaxBackend(part("devices").device_of(device))
+
+    @property
+    def ops(self) -> Any:
+        """The operators, from NumPy arrays to NumPy arrays."""
+        return part("arrays").ops(self.device)
+
+    def capabilities(self) -> Capabilities:
+        """Claim every operator with every option, the model and the training step."""
+        return Capabilities(OPERATORS, ("ops",), gradients="automatic")
+
+    def differentiate(
+        self, stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array
+    ) -> list[Any]:
+        """Return the gradients of the arguments that the page lists, in its order."""
+        found: list[Any] = part("arrays").differentiate(stem, arrays, numbers, d_out, self.device)
+        return found
+
+    def to_numpy(self, x: Any) -> Any:
+        """Return an array of JAX as one of NumPy, in memory of its own."""
+        return part("arrays").fetched(x)
+
+    def from_numpy(self, x: Array) -> Any:
+        """Return a copy of an array as one of JAX, of the same type."""
+        return part("arrays").placed(x, self.device)
+
+
+def part(name: str) -> Any:
+    """Return a module of this package, and JAX with it."""
+    return importlib.import_module(f"mindref_jax.{name}")

@@ -1,0 +1,41 @@
+"""Where JAX computes for the backend, and with which types.
+
+Spec: specs/backend.md. JAX has its types of 64 bits off unless a program turns them on for all of
+itself. That is not ours to do: they are on inside our calls only, for float64 and for ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+
+from mindref.errors import BackendError, say
+
+NAMES = ("cpu", "cuda", "auto")
+
+
+@contextmanager
+def computing(device: Any = None) -> Iterator[None]:
+    """Compute with types of 64 bits, on a device; None is where JAX computes by itself."""
+    with jax.enable_x64(True), jax.default_device(device):
+        yield
+
+
+def device_of(name: str) -> Any:
+    """Return a device by its name, or None for "auto": the one that JAX takes by itself.
+
+    Raises BackendError for an unknown name, and where JAX finds no such device.
+    """
+    if name not in NAMES:
+        raise BackendError(say("device", " or ".join(NAMES), repr(name)))
+    if name == "auto":
+        return None
+    try:
+        return jax.devices(name)[0]
+    except RuntimeError as error:
+        found = ", ".join(sorted({device.platform for device in jax.devices()}))
+        todo = f"JAX finds {found}; install its package for the device, or choose another"
+        raise BackendError(say("device", f"one that is called {name}", "none", todo)) from error
