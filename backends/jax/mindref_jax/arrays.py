@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.errors import ShapeError
+from mindref.ops.embedding import RowGradient  # the type alone
 from mindref.shapes import Array, Ints
 from mindref_jax import (
     embedding,
@@ -58,18 +59,11 @@ class OnDevice(NamedTuple):
         """Return the result and what is saved: for routing its couplings, else nothing."""
         with computing(self.device):
             given = checked(self.stem, arrays, numbers)
-            found = compiled(self.stem)(given, frozenset(numbers.items()))
+            found = COMPILED[self.stem](given, frozenset(numbers.items()))
             if self.stem != "routing":
                 return fetched(found), None
             out, couplings = found
             return fetched(out), SimpleNamespace(couplings=fetched(couplings))
-
-
-class RowGradient(NamedTuple):
-    """A gradient of a table, zero but for the rows named."""
-
-    rows: Ints  # (R,) distinct, ascending
-    values: Array  # (R, D)
 
 
 def ops(device: Any = None) -> SimpleNamespace:
@@ -89,7 +83,7 @@ def differentiate(
         given = checked(stem, arrays, numbers)
         if stem == "embedding":
             return [by_rows(*given, d_out)]
-        found = gradients(stem)(given, frozenset(numbers.items()), d_out)
+        found = GRADIENTS[stem](given, frozenset(numbers.items()), d_out)
         return [fetched(x) for x in found]
 
 
@@ -97,19 +91,9 @@ def by_rows(table: Array, rows: Ints, weights: Array, d_out: Array) -> RowGradie
     """Return the gradient of a table as its rows, found without one of the table's size."""
     distinct, places = np.unique(rows, return_inverse=True)  # embedding-R5
     given = (table[distinct], places.reshape(rows.shape), weights)
-    (values,) = gradients("embedding")(given, frozenset(), d_out)  # embedding-R3
+    (values,) = GRADIENTS["embedding"](given, frozenset(), d_out)  # embedding-R3
     counting = np.isin(distinct, rows[weights != 0])  # embedding-R6
     return RowGradient(distinct[counting].astype(np.int64), fetched(values)[counting])
-
-
-def compiled(stem: str) -> Any:
-    """Return an operator of a list of arrays and its numbers, compiled for each set of shapes."""
-    return COMPILED[stem]
-
-
-def gradients(stem: str) -> Any:
-    """Return the gradients of a list of arrays, its numbers and d_out, compiled likewise."""
-    return GRADIENTS[stem]
 
 
 def checked(stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any]) -> list[Array]:

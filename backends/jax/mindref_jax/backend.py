@@ -37,7 +37,7 @@ class JaxBackend:
 
     def capabilities(self) -> Capabilities:
         """Claim every operator with every option, the model and the training step."""
-        return Capabilities(OPERATORS, ("ops",), gradients="automatic")
+        return Capabilities(OPERATORS, ("ops", "model", "train"), gradients="automatic")
 
     def differentiate(
         self, stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array
@@ -45,6 +45,40 @@ class JaxBackend:
         """Return the gradients of the arguments that the page lists, in its order."""
         found: list[Any] = part("arrays").differentiate(stem, arrays, numbers, d_out, self.device)
         return found
+
+    def loss_and_gradients(
+        self, params: Params, batch: Any, catalogue: Catalogue, config: Config
+    ) -> Any:
+        """Return the loss of a batch and all gradients, by rows for the tables."""
+        with part("devices").computing(self.device):
+            return part("level_model").loss_and_gradients(params, batch, catalogue, config)
+
+    def interests(
+        self, params: Params, histories: Any, catalogue: Catalogue, config: Config
+    ) -> Any:
+        """Return interests (B, K, D) and which are active (B, K)."""
+        with part("devices").computing(self.device):
+            return part("level_model").interests(params, histories, catalogue, config)
+
+    def init(self, params: Params, config: Config, moments: Any = None) -> Any:
+        """Return the state before the first step, or after those of `moments`."""
+        with part("devices").computing(self.device):
+            return part("level_train").init(params, config, moments)
+
+    def step(
+        self, state: Any, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
+    ) -> Any:
+        """Take one step, which uses the state up; return the next state and the loss."""
+        with part("devices").computing(self.device):
+            return part("level_train").step(state, batch, catalogue, config, learning_rate)
+
+    def parameters(self, state: Any) -> Any:
+        """Return the parameters of a state: its own, good until the next step."""
+        return part("level_train").parameters(state)
+
+    def moments(self, state: Any) -> Any:
+        """Return the moments of a state: its own, good until the next step."""
+        return part("level_train").moments(state)
 
     def to_numpy(self, x: Any) -> Any:
         """Return an array of JAX as one of NumPy, in memory of its own."""

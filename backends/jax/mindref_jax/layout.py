@@ -1,0 +1,130 @@
+"""Batches laid out for few compilations: rows numbered, sizes rounded up to buckets.
+
+XLA compiles a function anew for each set of shapes. Here the distinct rows that a batch reads are
+found on the host and counted up to the next of few sizes, as are the places of a history. What is
+filled up is masked or outside the table, so no result depends on it but in its last bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mindref.models.parameters import Catalogue
+from mindref.shapes import Bools, Ints
+from mindref_jax.checks import rows_within
+from mindref_jax.model import Batch, Histories, Items
+
+Small = npt.NDArray[np.int32]
+
+
+class Rows(NamedTuple):
+    """The distinct rows of a table that a batch reads, in the order of their numbers."""
+
+    read: Ints  # (T,) ascending among those that count; a row outside the table for what fills up
+    written: Ints  # (T,) the same, but outside the table for those with weight zero only
+    count: int  # how many of them are written: the first ones (embedding-R6)
+
+
+class Laid(NamedTuple):
+    """A batch or histories whose items are numbers of rows, and which rows those are."""
+
+    given: Any  # Batch or Histories with `Items`
+    items: Rows
+    profile: Rows
+
+
+def bucket(size: int) -> int:
+    """Return the next size that is compiled for: of each doubling four, so a quarter more at most.
+
+    >>> [bucket(n) for n in (0, 3, 9, 10, 50, 1000)]
+    [0, 3, 10, 10, 56, 1024]
+    """
+    step = 1 << max(size.bit_length() - 3, 0)
+    return -(-size // step) * step
+
+
+def lay_out(batch: Any, catalogue: Catalogue, sizes: tuple[int, int], window: int) -> Laid:
+    """Return a batch as the step takes it; sizes: rows of the tables of items and of profiles."""
+    histories = trimmed(batch.histories, window)
+    mask = histories.mask
+    ids = np.concatenate([histories.items[mask], batch.target, batch.negatives])
+    items, looked = numbered("catalogue", *(x[ids] for x in catalogue), sizes[0])
+    behaviours, users = int(mask.sum()), len(batch.target)
+    target = Items(*(x[behaviours : behaviours + users] for x in looked))
+    negatives = Items(*(x[behaviours + users :] for x in looked))
+    given, profile = of_users(histories, Items(*(x[:behaviours] for x in looked)), sizes[1])
+    return Laid(Batch(given, target, negatives, *batch[3:]), items, profile)
+
+
+def lay_out_histories(
+    histories: Any, catalogue: Catalogue, sizes: tuple[int, int], window: int
+) -> Laid:
+    """Return histories as serving takes them, with empty ones to fill up the users."""
+    histories = filled_up(trimmed(histories, window))
+    ids = histories.items[histories.mask]
+    items, looked = numbered("catalogue", *(x[ids] for x in catalogue), sizes[0])
+    given, profile = of_users(histories, looked, sizes[1])
+    return Laid(given, items, profile)
+
+
+def trimmed(histories: Any, window: int) -> Histories:
+    """Return histories with as many places as the longest needs, rounded up to a bucket."""
+    items, mask, logits, profile = (np.asarray(x) for x in histories)
+    longest = int(np.flatnonzero(mask.any(0)).max(initial=-1)) + 1
+    places = bucket(longest)
+    places = min(places, window) if longest <= window else places
+    return Histories(
+        *(resized(x, places, axis=1) for x in (items, mask, logits)),
+        profile,
+    )
+
+
+def filled_up(histories: Histories) -> Histories:
+    """Return histories of as many users as a bucket has, the last of them without behaviours."""
+    users = bucket(len(histories.mask))
+    return Histories(*(resized(x, users, axis=0) for x in histories))
+
+
+def resized(x: npt.NDArray[Any], size: int, axis: int) -> npt.NDArray[Any]:
+    """Return an array cut off, or filled up with zeros, to a size of one axis."""
+    if x.shape[axis] >= size:
+        return x.take(range(size), axis) if x.shape[axis] > size else x
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (0, size - x.shape[axis])
+    return np.pad(x, widths)
+
+
+def of_users(histories: Histories, behaviours: Items, profiles: int) -> tuple[Histories, Rows]:
+    """Return histories with numbers for rows, and the rows of the profile table."""
+    mask, features = histories.mask, behaviours.rows.shape[1]
+    laid = Items(*(np.zeros((*mask.shape, features), x.dtype) for x in behaviours))
+    for place, known in zip(laid, behaviours, strict=True):
+        place[mask] = known  # model-R8: a padded place reads number 0 with weight 0
+    users = histories.profile
+    profile, found = numbered("profile", users, np.ones(users.shape), profiles)
+    return histories._replace(items=laid, profile=found.rows), profile
+
+
+def numbered(where: str, rows: Ints, weights: Any, size: int) -> tuple[Rows, Items]:
+    """Return the distinct rows of a table of a size, and the same rows by their numbers."""
+    rows_within(where, rows, size)
+    reads, counts = marked(rows, size), marked(rows[weights != 0], size)
+    counting, others = np.flatnonzero(counts), np.flatnonzero(reads & ~counts)
+    distinct = np.concatenate([counting, others])
+    number = np.zeros(size, np.int32)
+    number[distinct] = np.arange(len(distinct))
+    beyond = size + np.arange(bucket(len(distinct)))  # each once, as scatters are told
+    read, written = beyond.copy(), beyond
+    read[: len(distinct)] = distinct
+    written[: len(counting)] = counting
+    return Rows(read, written, len(counting)), Items(number[rows], weights)
+
+
+def marked(rows: Ints, size: int) -> Bools:
+    """Return which rows of a table (size,) are named."""
+    found = np.zeros(size, bool)
+    found[rows] = True
+    return found
