@@ -82,7 +82,8 @@ def differentiate(
     with computing(device):
         given = checked(stem, arrays, numbers)
         if stem == "embedding":
-            return [by_rows(*given, d_out)]
+            table, rows, weights = given
+            return [by_rows(table, rows, weights, d_out)]
         found = GRADIENTS[stem](given, frozenset(numbers.items()), d_out)
         return [fetched(x) for x in found]
 
@@ -96,7 +97,7 @@ def by_rows(table: Array, rows: Ints, weights: Array, d_out: Array) -> RowGradie
     return RowGradient(distinct[counting].astype(np.int64), fetched(values)[counting])
 
 
-def checked(stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any]) -> list[Array]:
+def checked(stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any]) -> list[Any]:
     """Return what an operator takes. Raises ShapeError for what it or JAX has no type for."""
     for x in arrays:
         if x.dtype.kind not in "fiub" or not x.dtype.isnative or x.dtype == np.longdouble:

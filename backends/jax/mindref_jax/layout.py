@@ -25,7 +25,7 @@ class Rows(NamedTuple):
 
     read: Ints  # (T,) ascending among those that count; a row outside the table for what fills up
     written: Ints  # (T,) the same, but outside the table for those with weight zero only
-    count: int  # how many of them are written: the first ones (embedding-R6)
+    named: int  # how many of them are written: the first ones (embedding-R6)
 
 
 class Laid(NamedTuple):
@@ -51,7 +51,7 @@ def lay_out(batch: Any, catalogue: Catalogue, sizes: tuple[int, int], window: in
     histories = trimmed(batch.histories, window)
     mask = histories.mask
     ids = np.concatenate([histories.items[mask], batch.target, batch.negatives])
-    items, looked = numbered("catalogue", *(x[ids] for x in catalogue), sizes[0])
+    items, looked = looked_up(ids, catalogue, sizes[0])
     behaviours, users = int(mask.sum()), len(batch.target)
     target = Items(*(x[behaviours : behaviours + users] for x in looked))
     negatives = Items(*(x[behaviours + users :] for x in looked))
@@ -65,7 +65,7 @@ def lay_out_histories(
     """Return histories as serving takes them, with empty ones to fill up the users."""
     histories = filled_up(trimmed(histories, window))
     ids = histories.items[histories.mask]
-    items, looked = numbered("catalogue", *(x[ids] for x in catalogue), sizes[0])
+    items, looked = looked_up(ids, catalogue, sizes[0])
     given, profile = of_users(histories, looked, sizes[1])
     return Laid(given, items, profile)
 
@@ -76,10 +76,8 @@ def trimmed(histories: Any, window: int) -> Histories:
     longest = int(np.flatnonzero(mask.any(0)).max(initial=-1)) + 1
     places = bucket(longest)
     places = min(places, window) if longest <= window else places
-    return Histories(
-        *(resized(x, places, axis=1) for x in (items, mask, logits)),
-        profile,
-    )
+    items, mask, logits = (resized(x, places, axis=1) for x in (items, mask, logits))
+    return Histories(items, mask, logits, profile)
 
 
 def filled_up(histories: Histories) -> Histories:
@@ -91,7 +89,7 @@ def filled_up(histories: Histories) -> Histories:
 def resized(x: npt.NDArray[Any], size: int, axis: int) -> npt.NDArray[Any]:
     """Return an array cut off, or filled up with zeros, to a size of one axis."""
     if x.shape[axis] >= size:
-        return x.take(range(size), axis) if x.shape[axis] > size else x
+        return x[:size] if axis == 0 else x[:, :size]
     widths = [(0, 0)] * x.ndim
     widths[axis] = (0, size - x.shape[axis])
     return np.pad(x, widths)
@@ -99,13 +97,21 @@ def resized(x: npt.NDArray[Any], size: int, axis: int) -> npt.NDArray[Any]:
 
 def of_users(histories: Histories, behaviours: Items, profiles: int) -> tuple[Histories, Rows]:
     """Return histories with numbers for rows, and the rows of the profile table."""
-    mask, features = histories.mask, behaviours.rows.shape[1]
-    laid = Items(*(np.zeros((*mask.shape, features), x.dtype) for x in behaviours))
-    for place, known in zip(laid, behaviours, strict=True):
-        place[mask] = known  # model-R8: a padded place reads number 0 with weight 0
+    mask = histories.mask
+    places = np.flatnonzero(mask)
+    laid = []
+    for known in behaviours:
+        flat = np.zeros((mask.size, known.shape[1]), known.dtype)
+        flat[places] = known  # model-R8: a padded place reads number 0 with weight 0
+        laid.append(flat.reshape(*mask.shape, known.shape[1]))
     users = histories.profile
     profile, found = numbered("profile", users, np.ones(users.shape), profiles)
-    return histories._replace(items=laid, profile=found.rows), profile
+    return histories._replace(items=Items(*laid), profile=found.rows), profile
+
+
+def looked_up(ids: Ints, catalogue: Catalogue, size: int) -> tuple[Rows, Items]:
+    """Return the distinct rows of a table of a size that make up items, and these by numbers."""
+    return numbered("catalogue", catalogue.rows[ids], catalogue.weights[ids], size)
 
 
 def numbered(where: str, rows: Ints, weights: Any, size: int) -> tuple[Rows, Items]:

@@ -29,9 +29,9 @@ def loss_and_gradients(
     laid = laid_out(named, batch, catalogue, config)
     loss, found = differentiate(read(named, laid), laid.given, batch[1:3], config)
     for name, rows in zip(TABLES, (laid.items, laid.profile), strict=True):
-        values = np.asarray(found[name])[: rows.count]
-        found[name] = RowGradient(rows.written[: rows.count], values)
-    return loss, Gradients(*unflatten(found))
+        values = np.asarray(found[name])[: rows.named]
+        found[name] = RowGradient(rows.written[: rows.named], values)
+    return loss, Gradients(*unflatten(found))  # type: ignore[arg-type]  # by rows
 
 
 def interests(

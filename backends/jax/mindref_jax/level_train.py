@@ -53,8 +53,10 @@ def step(
     root = math.sqrt(1 - config.beta2**count)
     rate = learning_rate * root / (1 - config.beta1**count)  # optimiser-R3
     rows = {name: x[:2] for name, x in zip(TABLES, laid[1:], strict=True)}
-    moved, loss = take_step(state[:3], rows, laid.given, batch[1:3], (rate, root), config)
-    return State(*moved, count), loss
+    (params, first, second), loss = take_step(
+        state[:3], rows, laid.given, batch[1:3], (rate, root), config
+    )
+    return State(params, first, second, count), loss
 
 
 @partial(jax.jit, static_argnames="config", donate_argnums=0)

@@ -59,7 +59,9 @@ def losses(at_target: Any, at_negatives: Any, hits: Any) -> Any:
     left = kept.any(1)
     logits = jnp.where(kept, at_negatives, -jnp.inf)
     logits = jnp.where(left[:, None], logits, 0)  # else 0 / 0 would come back
-    top = jax.lax.stop_gradient(logits.max(1, initial=-jnp.inf))  # log-sum-exp does not depend on it
+    top = jax.lax.stop_gradient(
+        logits.max(1, initial=-jnp.inf)
+    )  # log-sum-exp does not depend on it
     top = jnp.where(left, top, 0)
     total = jnp.exp(logits - top[:, None]).sum(1)  # sampled_softmax-R4, R9
     rest = jnp.log(jnp.where(left, total, 1))

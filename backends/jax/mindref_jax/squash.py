@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -48,17 +49,19 @@ def scale(x: Any) -> Any:
     return jnp.where(jnp.isfinite(largest), found, jnp.nan)
 
 
-@jax.custom_jvp
+@partial(jax.custom_jvp, nondiff_argnums=())
 def length(x: Any) -> Any:
     """Return |x| (..., 1). Its derivative is the direction, and needs no square of tiny numbers."""
     return (direction(x) * x).sum(-1, keepdims=True)
 
 
-@length.defjvp
 def length_moves(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
     """Return |x| and how it moves with x."""
     (x,), (d_x,) = primals, tangents
     return length(x), (direction(x) * d_x).sum(-1, keepdims=True)
+
+
+length.defjvp(length_moves)
 
 
 def shortened(x: Any) -> Any:

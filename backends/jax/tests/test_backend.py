@@ -1,0 +1,107 @@
+"""What the judge does not ask: what is imported when, types, devices, conversions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from mindref.errors import BackendError, ShapeError
+from mindref_jax.backend import JaxBackend
+from mindref_jax.squash import squash
+
+
+@pytest.mark.rules("backend-R3")
+def test_capabilities_are_read_without_the_framework() -> None:
+    code = (
+        "import sys; from mindref_jax.backend import JaxBackend;"
+        "print(JaxBackend().capabilities().gradients, 'jax' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["automatic", "False"]
+
+
+@pytest.mark.rules("numerics-R7")
+def test_arrays_turned_round_and_read_only_are_taken() -> None:
+    x = np.arange(12.0).reshape(3, 4)[::-1, ::-1]
+    x.setflags(write=False)
+    out, _ = JaxBackend().ops.squash.forward(x, kind="none")
+    assert (out == x).all()
+
+
+@pytest.mark.rules("numerics-R1")
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, np.dtype(">f8"), np.dtype("U1")])
+def test_types_that_no_operator_takes_are_a_shape_error(dtype: object) -> None:
+    with pytest.raises(ShapeError):
+        JaxBackend().ops.squash.forward(np.ones((2, 3)).astype(dtype), kind="squash")
+
+
+@pytest.mark.rules("softmax-R5")
+def test_no_cotangent_of_a_masked_place_has_influence() -> None:
+    logits, mask = np.array([[1.0, 2.0, 3.0]]), np.array([[True, True, False]])
+    quiet, loud = (np.array([[1.0, -1.0, there]]) for there in (0.0, np.nan))
+    found = [
+        JaxBackend().differentiate("softmax", (logits, mask), {"axis": 1}, g)[0]
+        for g in (quiet, loud)
+    ]
+    assert found[0].tobytes() == found[1].tobytes()
+
+
+@pytest.mark.rules("numerics-R2")
+def test_types_of_64_bits_are_on_inside_our_calls_only() -> None:
+    x = np.array([[1.0, 1e-9]])
+    out, _ = JaxBackend().ops.squash.forward(x, kind="none")
+    assert out.tobytes() == x.tobytes()
+    assert not jax.config.jax_enable_x64
+    assert jax.numpy.ones(1, float).dtype == np.float32
+
+
+@pytest.mark.rules("numerics-R1")
+def test_float64_is_refused_where_jax_would_round_it() -> None:
+    x = np.array([[3.0, 4.0]])
+    with pytest.raises(ShapeError, match="enable_x64"):
+        squash(x, kind="squash")
+    with jax.enable_x64(True):
+        assert squash(x, kind="squash").dtype == np.float64
+
+
+@pytest.mark.rules("sampled_softmax-R3")
+def test_ids_are_told_apart_in_all_their_bits() -> None:
+    one, apart = np.array([7]), np.array([7 + 2**32])
+    x, log = np.ones((1, 2), np.float32), np.zeros(1, np.float32)
+    hit, other = (
+        JaxBackend().ops.sampled_softmax.forward(x, x, x, one, ids, log, log)[0]
+        for ids in (one, apart)
+    )
+    assert hit == 0
+    assert other == pytest.approx(np.log(2), rel=1e-6)
+
+
+def test_a_device_is_asked_for_by_name() -> None:
+    backend = JaxBackend().on("cpu")
+    assert backend.device.platform == "cpu"
+    assert JaxBackend().on("auto").device is None
+    out, _ = backend.ops.squash.forward(np.array([[3.0, 4.0]]), kind="unit")
+    np.testing.assert_allclose(out, [[0.6, 0.8]], rtol=1e-15)
+    with pytest.raises(BackendError, match="cpu or cuda or auto"):
+        backend.on("tpu")
+
+
+@pytest.mark.skipif(any(d.platform == "gpu" for d in jax.devices()), reason="there is such a card")
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(BackendError, match="JAX finds cpu"):
+        JaxBackend().on("cuda")
+
+
+@pytest.mark.rules("backend-R12")
+def test_what_is_fetched_is_nobody_elses() -> None:
+    backend = JaxBackend()
+    x = np.arange(64.0)
+    held = backend.from_numpy(x)
+    x[:] = 0
+    found = backend.to_numpy(held)
+    found[:] = -1
+    assert (backend.to_numpy(held) == np.arange(64.0)).all()
