@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from mindref.backend import load
 from mindref.bench.world import Settings, World
 from mindref.conformance.tolerances import SAME_MATH
 from mindref.errors import ShapeError
+from mindref.models import mind
 from mindref.models.mind import Batch, Histories
 from mindref.models.parameters import Catalogue, flatten
 from mindref_jax.backend import JaxBackend
@@ -53,12 +51,12 @@ def test_a_history_is_cut_to_its_longest_and_filled_up_to_a_bucket() -> None:
 @pytest.mark.rules("model-R16")
 def test_loss_and_interests_do_not_depend_on_the_shapes() -> None:
     params, catalogue, config = WORLD.params(), WORLD.catalogue, WORLD.config
-    ours, reference = JaxBackend(), load("numpy")
+    ours = JaxBackend()
     for places in (0, 1, 9, 30):
         batch = cut(WORLD.batches[0], places)
         loss, gradients = ours.loss_and_gradients(params, batch, catalogue, config)
         vectors, active = ours.interests(params, batch.histories, catalogue, config)
-        want = expected(reference, batch)
+        want = expected(batch)
         np.testing.assert_allclose(loss, want["loss"], rtol=SAME)
         np.testing.assert_allclose(vectors, want["interests"], rtol=0, atol=SAME)
         np.testing.assert_array_equal(active, want["active"])
@@ -66,10 +64,8 @@ def test_loss_and_interests_do_not_depend_on_the_shapes() -> None:
         np.testing.assert_allclose(gradients.items.values, want["values"], rtol=0, atol=SAME)
 
 
-def expected(backend: object, batch: Batch) -> dict[str, np.ndarray]:
+def expected(batch: Batch) -> dict[str, np.ndarray]:
     """Return what the reference says of a batch."""
-    from mindref.models import mind
-
     given = (WORLD.params(), batch, WORLD.catalogue, WORLD.config)
     loss, saved = mind.loss(*given)
     table = mind.backward(saved).items
@@ -84,10 +80,10 @@ def test_a_training_compiles_its_step_a_few_times() -> None:
     backend, params = JaxBackend(), WORLD.params()
     state = backend.init(params, WORLD.config)
     before = take_step._cache_size()
-    for number in range(60):
-        batch = cut(WORLD.batches[number % 8], 1 + number % 30)
+    for number in range(33):
+        batch = cut(WORLD.batches[number % 8], 20 + number % 11)
         state, _ = backend.step(state, batch, WORLD.catalogue, WORLD.config, 1e-3)
-    assert take_step._cache_size() - before < 25  # of 60 different batches, of all lengths
+    assert take_step._cache_size() - before <= 8  # of 33 batches with 11 lengths
 
 
 @pytest.mark.rules("embedding-R6")
@@ -116,6 +112,5 @@ def test_an_item_that_is_not_there_is_refused_before_anything_moves(wrong: int) 
 
 def test_a_catalogue_of_rows_that_the_table_lacks_is_refused() -> None:
     catalogue = Catalogue(WORLD.catalogue.rows + 1, WORLD.catalogue.weights)
-    config = dataclasses.replace(WORLD.config)
     with pytest.raises(ShapeError, match="catalogue"):
-        JaxBackend().loss_and_gradients(WORLD.params(), WORLD.batches[0], catalogue, config)
+        JaxBackend().loss_and_gradients(WORLD.params(), WORLD.batches[0], catalogue, WORLD.config)
