@@ -100,10 +100,11 @@ def by_rows(table: Array, rows: Ints, weights: Array, d_out: Array) -> RowGradie
 def checked(stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any]) -> list[Any]:
     """Return what an operator takes. Raises ShapeError for what it or JAX has no type for."""
     for x in arrays:
-        if x.dtype.kind not in "fiub" or not x.dtype.isnative or x.dtype == np.longdouble:
+        if x.dtype.kind not in "fiub":
             raise ShapeError(f"{stem}: expected numbers that JAX has a type for, got {x.dtype}")
     OPERATORS[stem].check(*arrays, **numbers)
-    return list(arrays)
+    # JAX takes no bytes in the order of another machine; floats of that kind were refused
+    return [x.astype(x.dtype.newbyteorder("=")) if x.dtype.kind in "iu" else x for x in arrays]
 
 
 def apply(function: Any, arrays: Sequence[Any], numbers: frozenset[Any]) -> Any:

@@ -39,6 +39,12 @@ def test_types_that_no_operator_takes_are_a_shape_error(dtype: object) -> None:
         JaxBackend().ops.squash.forward(np.ones((2, 3)).astype(dtype), kind="squash")
 
 
+def test_ids_in_the_byte_order_of_another_machine_are_taken() -> None:
+    table, ones = np.eye(3), np.ones((2, 1))
+    out, _ = JaxBackend().ops.embedding.forward(table, np.array([[2], [0]], ">i8"), ones)
+    assert (out == table[[2, 0]]).all()
+
+
 @pytest.mark.rules("softmax-R5")
 def test_no_cotangent_of_a_masked_place_has_influence() -> None:
     logits, mask = np.array([[1.0, 2.0, 3.0]]), np.array([[True, True, False]])
