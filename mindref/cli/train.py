@@ -101,7 +101,7 @@ def command(
         refuse_changes(others | {"config": config_file} | given, reading)
         from mindref.recommender.run import resume as taken_up
 
-        ranks = joined(backend_of(resume), quiet)
+        ranks = joined(backend_of(resume), device, quiet)
         return train(begin(ranks, lambda: taken_up(resume, data, device, ranks)), quiet, as_json)
     config = config_of(preset, config_file, given)
     set_threads(threads, config.backend)
@@ -109,18 +109,21 @@ def command(
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the options of reading", f"none, but {got}"))
     split = protocol or PROTOCOLS[0]
-    ranks = joined(config.backend, quiet)
+    ranks = joined(config.backend, device, quiet)
     asked = (data, reading, split, config, out, exclude_seen is not False)
     trainer = begin(ranks, partial(new_trainer, *asked, device, ranks), lambda made: made.create())
     return train(trainer, quiet, as_json)
 
 
-def joined(backend: str, quiet: bool) -> Ranks:
-    """Return the processes that train, if there are several, and say how many on standard error."""
+def joined(backend: str, device: str, quiet: bool) -> Ranks:
+    """Return the processes that train, if there are several, and say how many on standard error.
+
+    Raises BackendError for a backend that is not there, or not on this device.
+    """
     from mindref.backend import load
     from mindref.cli.show import tell
 
-    ranks = join(load(backend))
+    ranks = join(load(backend, device))
     if ranks.several and ranks.first and not quiet:
         threads = os.environ.get(PRODUCTS[0])
         tell(f"{ranks.world} processes share each batch, {threads} threads each")
@@ -144,7 +147,6 @@ def new_trainer(
 
     run = Path(ranks.told(lambda: str(free_place(out))))
     split_metric(config.metric)
-    load(config.backend, device)
     source = Source.of(data, reading)
     loaded = source.read()
     if ranks.first:

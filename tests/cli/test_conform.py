@@ -11,10 +11,13 @@ from xml.etree import ElementTree as xml
 import jsonschema
 import pytest
 
+from mindref.backend import available
 from mindref.conformance.report import as_json
 from tests.cli.conftest import Cli, Said
 from tests.conformance import small
 from tests.conformance.small import FORWARD, GRADIENT, LAW, NAMES, SMALL
+
+INSTALLED = ", ".join(sorted(available()))
 
 GAP = '[[expect]]\nrule = "softmax-R5"\nkind = "bug"\nreason = "doubled"\n'
 WIDER = f'[[tolerance]]\ncheck = "{FORWARD}"\nfactor = 3\nreason = "a fast exp"\n'
@@ -166,7 +169,7 @@ def test_differences_say_whose_change_it_was(cli: Cli, tmp_path: Path) -> None:
     [
         (
             ["--backend", "nobody"],
-            "backend: expected one of numba, numpy, or module:object, got 'nobody'",
+            f"backend: expected one of {INSTALLED}, or module:object, got 'nobody'",
         ),
         (["--backend", "no_such_module:X"], "ModuleNotFoundError: No module named"),
         (["--backend", f"{SMALL}:WrongType"], "expected Capabilities, got a dict"),

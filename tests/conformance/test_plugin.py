@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from mindref.backend import available
+
+INSTALLED = ", ".join(sorted(available()))
+
 PLUGIN = Path(__file__).parent.parent / "plugin"
 
 
@@ -70,7 +74,7 @@ def asked_in_vain(folder: Path, *options: str) -> str:
     [
         (
             ["backend=nobody"],
-            "backend: expected one of numba, numpy, or module:object, got 'nobody'",
+            f"backend: expected one of {INSTALLED}, or module:object, got 'nobody'",
         ),
         (["backend=nomodule:X"], "No module named 'nomodule'"),
         (["backend=numpy", "seed=-1"], "conform: seed: expected a number from 0, got -1"),
