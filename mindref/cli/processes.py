@@ -49,6 +49,9 @@ def begin(
     except Elsewhere:
         ranks.outlast_first()
         raise
+    except Lost as error:
+        when = "before the first step"
+        raise Lost(f"one of the {ranks.world} processes has gone {when} ({error})") from error
 
 
 def how_to_go_on(ranks: Ranks, run: Path | None) -> str:
