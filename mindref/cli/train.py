@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli.processes import accountable, begin, follow, how_to_go_on, one_voice
+from mindref.cli.processes import accountable, begin, follow, how_to_go_on, one_voice, vanish
 from mindref.cli.reading import reading_of, reading_options
 from mindref.cli.settings import (
     backend_of,
@@ -167,7 +167,7 @@ def free_place(out: Path | None) -> Path:
 def train(trainer: Trainer, quiet: bool, as_json: bool) -> int:
     """Train, alone or beside other processes; return the exit code."""
     if not trainer.ranks.first:
-        return follow(trainer)
+        return vanish(follow(trainer))
     with accountable(trainer):
         return lead(trainer, quiet, as_json)
 
