@@ -143,7 +143,6 @@ def fetched(x: Any) -> npt.NDArray[Any]:
     return np.array(x, copy=True)
 
 
-def placed(x: Any, device: Any = None) -> Any:
-    """Return a copy of an array of NumPy as one of JAX, of the same type."""
-    with computing(device):
-        return jnp.array(np.asarray(x, order="C"), copy=True)
+def placed(x: Any) -> Any:
+    """Return a copy of an array of NumPy as one of JAX, of the same type, inside `computing`."""
+    return jnp.array(np.asarray(x, order="C"), copy=True)

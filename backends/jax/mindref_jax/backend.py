@@ -86,7 +86,8 @@ class JaxBackend:
 
     def from_numpy(self, x: Array) -> Any:
         """Return a copy of an array as one of JAX, of the same type."""
-        return part("arrays").placed(x, self.device)
+        with part("devices").computing(self.device):
+            return part("arrays").placed(x)
 
 
 def part(name: str) -> Any:

@@ -17,8 +17,6 @@ from mindref.shapes import Bools, Ints
 from mindref_jax.checks import rows_within
 from mindref_jax.model import Batch, Histories, Items
 
-Small = npt.NDArray[np.int32]
-
 
 class Rows(NamedTuple):
     """The distinct rows of a table that a batch reads, in the order of their numbers."""
