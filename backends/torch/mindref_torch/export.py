@@ -46,49 +46,50 @@ def write(kind: str, parts: UserTower, folder: Path) -> dict[str, Any]:
     Users and places are of any number, none included. A model beyond 2 GB has a second file of
     ONNX, which belongs beside the first one.
     """
-    given, shapes = example(parts)
     path = folder / FILES[kind]
-    tower = Tower(parts).eval()
     with quiet():
+        program = traced(parts)
         if kind == "torch":
-            program = torch.export.export(tower, given, dynamic_shapes=shapes)
-            torch.export.save(without_traces(program), path)
+            torch.export.save(program, path)
             return {"file": path.name}
         made = torch.onnx.export(
-            tower,
-            given,
+            program,
             dynamo=True,
-            dynamic_shapes=shapes,
-            input_names=INPUTS[: len(given)],
+            dynamic_shapes=axes(parts),  # for the names in the file
+            input_names=INPUTS[: inputs(parts)],
             output_names=OUTPUTS,
             opset_version=OPSET,
             verbose=False,
         )
         for node in made.model.graph.all_nodes():
-            node.metadata_props.clear()  # they name the folders of this machine
+            node.metadata_props.clear()  # they name the lines of the source
         made.save(path)
     return {"file": path.name, "opset": OPSET}
 
 
-def example(parts: UserTower) -> tuple[tuple[torch.Tensor, ...], tuple[dict[int, Any], ...]]:
-    """Return inputs to trace with, and which of their axes may have any size, by name.
-
-    Two and more users and places, as PyTorch takes a size of 0 or 1 for a constant.
-    """
-    users, places = 2, 3
-    batch, length = Dim("batch", min=0), Dim("length", min=0)
+def traced(parts: UserTower) -> ExportedProgram:
+    """Return the program of a tower, without the folders of this machine, which its nodes name."""
+    users, places = 2, 3  # not 0 or 1, which PyTorch takes for constants
     items = torch.zeros(users, places, dtype=torch.int64)
     given = (items, items == 0, torch.zeros(users, parts.features, dtype=torch.int64))
-    shapes = ({0: batch, 1: length}, {0: batch, 1: length}, {0: batch})
-    count = 3 if parts.features else 2
-    return given[:count], shapes[:count]
-
-
-def without_traces(program: ExportedProgram) -> ExportedProgram:
-    """Return the program without the places of its source: they name folders of this machine."""
+    sizes = {name: Dim(name, min=0) for name in ("batch", "length")}
+    shapes = tuple({axis: sizes[name] for axis, name in each.items()} for each in axes(parts))
+    tower = Tower(parts).eval()
+    program = torch.export.export(tower, given[: inputs(parts)], dynamic_shapes=shapes)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
     return program
+
+
+def inputs(parts: UserTower) -> int:
+    """Return the number of inputs: without user features there is no profile."""
+    return len(INPUTS) if parts.features else len(INPUTS) - 1
+
+
+def axes(parts: UserTower) -> tuple[dict[int, str], ...]:
+    """Return the axes of each input that may have any size, by name."""
+    named = {0: "batch", 1: "length"}, {0: "batch", 1: "length"}, {0: "batch"}
+    return named[: inputs(parts)]
 
 
 def open_file(kind: str, path: Path) -> Run:
@@ -110,7 +111,8 @@ def open_onnx(path: Path) -> Run:
 
 def open_torch(path: Path) -> Run:
     """Return the tower of a file of torch.export."""
-    tower = torch.export.load(path).module()
+    with quiet():
+        tower = torch.export.load(path).module()
 
     def run(*arrays: np.ndarray[Any, Any]) -> tuple[Array, Bools]:
         with torch.no_grad():

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -213,6 +215,22 @@ def test_the_command_writes_all_that_a_server_needs(
         "shape": ["batch", 1],
     }
     assert str(tmp_path) not in json.dumps(found)
+
+
+def test_a_file_of_onnx_is_valid_and_names_its_axes(
+    written_once: Callable[[str], Path],
+) -> None:
+    path = written_once("onnx") / export.FILES["onnx"]
+    onnx.checker.check_model(path, full_check=True)
+    session = onnxruntime.InferenceSession(path)
+    shapes = {x.name: x.shape for x in (*session.get_inputs(), *session.get_outputs())}
+    assert shapes == {
+        "items": ["batch", "length"],
+        "mask": ["batch", "length"],
+        "profile": ["batch", 2],
+        "interests": ["batch", 4, 8],
+        "active": ["batch", 4],
+    }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
