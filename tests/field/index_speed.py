@@ -3,6 +3,7 @@
     pip install 'mindref[faiss]'
     OPENBLAS_NUM_THREADS=1 MINDREF_THREADS=2 python -m tests.field.index_speed 100000
     OPENBLAS_NUM_THREADS=1 MINDREF_THREADS=2 python -m tests.field.index_speed RUN
+    OPENBLAS_NUM_THREADS=1 MINDREF_THREADS=2 python -m tests.field.index_speed 1000000 faiss-ivf
 
 With a number of items the vectors are made up: topics of about fifty items, popularity in the
 length, weight in the first directions; each of K = 4 interests is the mean of five items of a
@@ -77,7 +78,7 @@ def measured(world: World, index: Any) -> tuple[float, Any]:
     return time.perf_counter() - started, ranked
 
 
-def main(word: str) -> None:
+def main(word: str, *kinds: str) -> None:
     """Print a line for each kind."""
     world = of_run(Path(word)) if Path(word).is_dir() else made_up(int(word))
     users, (count, width) = len(world.active), world.items.shape
@@ -85,7 +86,7 @@ def main(word: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         indexes: dict[str, Any] = {"exact": ExactIndex(world.items)}
         facts = {"exact": "  builds in 0 s, probed 100.0%"}
-        for kind in KINDS:
+        for kind in kinds or KINDS:
             place = Path(folder) / kind
             started = time.perf_counter()
             build_index(world.items, world.probes, directory=place, kind=kind)
@@ -106,4 +107,4 @@ def main(word: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
