@@ -82,6 +82,9 @@ def candidates_for_auto() -> tuple[list[Plugin], list[str]]:
         try:
             plugins.append(load(kind))
         except BackendError as error:  # recall-R29: it disturbs nobody
-            broken.append(str(error))
+            cause, line = error.__cause__, str(error)
+            if isinstance(cause, ModuleNotFoundError) and kind in HINTS:
+                line = f"{cause.name} is not installed ({HINTS[kind]})"
+            broken.append(line)
     tried = [plugin for plugin in plugins if plugin.order is not None]
-    return sorted(tried, key=lambda plugin: (plugin.order, plugin.name)), broken
+    return sorted(tried, key=lambda plugin: (plugin.order, plugin.name)), [*dict.fromkeys(broken)]

@@ -10,6 +10,10 @@ items      the catalogue of a run as a file
 served     a trained model that answers
 export     a trained model as files, for others to serve
 exported   whether such a file answers as the reference does
+bulk       lists of one user, one history or everybody, by an index that is checked
+lists      lists as a table, TSV, JSON lines or JSON
+shares     the lists of everybody, in shares or over an executor
+parts      what a share is as a file, and all of them as one
 MIND       the estimator: fit, save, load, interests, recommend, similar_items
 """
 

@@ -12,7 +12,7 @@ import pytest
 
 from mindref import ranking
 from mindref.errors import BackendError, DataError, RunError
-from mindref.recall import ExactIndex, build_index, nearest, open_index, recommend, registry
+from mindref.recall import ExactIndex, build, build_index, nearest, open_index, recommend, registry
 from mindref.recall.build import keep
 from tests.recall.test_annoy import vectors
 from tests.recall.test_build import QUERIES
@@ -177,3 +177,19 @@ def test_few_items_have_few_lists(tmp_path: Path) -> None:
     for count in (1, 3):
         index = built(tmp_path, "faiss-ivf", vectors(count))
         assert sorted(nearest(index, QUERIES, 3).ids[0].tolist())[-count:] == list(range(count))
+
+
+def test_auto_goes_by_what_is_installed_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    took = {"exact": 1.0, "annoy": 0.4, "faiss-ivf": 0.5}
+    monkeypatch.setattr(build, "MEASURED_FROM", 100)
+    monkeypatch.setattr(build, "seconds", lambda index, _: took[index.kind])
+    index = built(tmp_path, "auto", vectors(300))
+    assert index.kind == "faiss-ivf"
+    assert index.why.startswith("exact search 1 users/s; faiss-ivf 2 with ")
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
+    index = built(tmp_path, "auto", vectors(300))
+    assert index.kind == "annoy"
+    assert index.why.endswith("; faiss is not installed (pip install 'mindref[faiss]')")

@@ -9,6 +9,7 @@ import pytest
 
 from mindref import ranking
 from mindref.data.log import Ragged
+from mindref.errors import DataError
 from mindref.recall import merge, recommend
 from mindref.recall.approximate import ApproximateIndex
 from mindref.recall.search import wanted
@@ -140,3 +141,21 @@ def test_no_case_gives_no_list() -> None:
         Half(ITEMS, [0]), np.ones((0, 2, 2)), np.ones((0, 2), np.bool_), n=3, exclude=None
     )
     assert ranked.items.shape == (0, 3)
+
+
+@pytest.mark.rules("recall-R4", "recall-R18")
+def test_lists_are_united_without_doubles_and_excluded_items() -> None:
+    rng = np.random.default_rng(0)
+    lists = rng.integers(-1, 40, (1500, 30))  # three parts of 512 cases
+    hidden = [rng.integers(0, 40, rng.integers(0, 9)) for _ in lists]
+    united = ranking.unite(lists, Ragged.of(hidden), 40)
+    for row, found, unseen in zip(lists, united, hidden, strict=True):
+        expected = dict.fromkeys(i for i in row.tolist() if i >= 0 and i not in unseen)
+        assert found[: len(expected)].tolist() == list(expected)
+        assert (found[len(expected) :] == -1).all()
+
+
+@pytest.mark.parametrize("wrong", [-2, 40])
+def test_an_id_outside_the_catalogue_is_never_united(wrong: int) -> None:
+    with pytest.raises(DataError, match=f"item ids from -1 to 39, got .*{wrong}"):
+        ranking.unite(np.array([[3, wrong]]), Ragged.of([[]]), 40)
