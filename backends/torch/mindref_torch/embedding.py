@@ -23,7 +23,7 @@ def embedding(table: Tensor, rows: Tensor, weights: Tensor, *, sparse: bool = Fa
         return in_bfloat16(table, rows, weights, sparse)
     same_float("embedding", table=table, weights=weights)
     found = F.embedding(rows, table, sparse=sparse) * weights[:, :, None]  # (M, F, D)
-    return found[:, 0] if sizes["F"] == 1 else found.sum(1)  # embedding-R1, R2: -0.0 stays
+    return found.squeeze(1) if sizes["F"] == 1 else found.sum(1)  # embedding-R1, R2: -0.0 stays
 
 
 def in_bfloat16(table: Tensor, rows: Tensor, weights: Tensor, sparse: bool) -> Tensor:
@@ -36,17 +36,19 @@ def in_bfloat16(table: Tensor, rows: Tensor, weights: Tensor, sparse: bool) -> T
     return rounded(embedding(found, places, wide(weights)))
 
 
-def by_rows(gradient: Tensor, counting: Tensor) -> tuple[Tensor, Tensor]:
+def by_rows(gradient: Tensor, counting: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return the distinct rows of a sparse gradient, ascending, and their values, added up.
 
     Rows that are not among `counting` are left out: those that are used with weight zero only. Not
     by `coalesce`, which adds up in an order that other rows have a part in.
     """
     rows, values = gradient._indices()[0], gradient._values()
-    kept = torch.isin(rows, counting)  # embedding-R6
-    distinct, places = torch.unique(rows[kept], return_inverse=True)  # embedding-R5
+    if counting is not None:
+        kept = torch.isin(rows, counting)  # embedding-R6
+        rows, values = rows[kept], values[kept]
+    distinct, places = torch.unique(rows, return_inverse=True)  # embedding-R5
     sums = values.new_zeros(len(distinct), *values.shape[1:])
-    return distinct, sums.index_add_(0, places, values[kept])  # embedding-R3
+    return distinct, sums.index_add_(0, places, values)  # embedding-R3
 
 
 def check_rows(where: str, rows: Tensor, count: int) -> None:

@@ -47,10 +47,10 @@ def differentiate(model: MIND, batch: Any) -> tuple[Tensor, dict[str, Any]]:
         name: torch.zeros_like(x) if gradient is None else gradient
         for (name, x), gradient in zip(named.items(), found, strict=True)
     }
-    ids = (batch.histories.items[batch.histories.mask], batch.target, batch.negatives)
-    looked_up = torch.cat(ids)
-    counting = model.rows[looked_up][model.weights[looked_up] != 0]  # embedding-R6
-    for name, some in (("items", counting), ("profile", batch.histories.profile)):
+    ids = torch.cat(model.looked_up(batch))
+    used = model.weights[ids] != 0
+    counting = None if used.all() else model.rows[ids][used]  # embedding-R6
+    for name, some in (("items", counting), ("profile", None)):
         gradients[name] = RowGradient(*by_rows(gradients[name].to_sparse(1), some))
     return loss.detach(), gradients
 

@@ -67,23 +67,39 @@ def step(
     state.step += 1  # optimiser-R2
     with torch.no_grad():
         for name, x in model.named_parameters():
-            move(state, name, x, gradients[name], config, learning_rate)
+            move(
+                (x, state.first[name], state.second[name]),
+                gradients[name],
+                state.step,
+                config,
+                learning_rate,
+            )
     return state, loss
 
 
 def move(
-    state: State, name: str, x: Tensor, gradient: Any, config: Config, learning_rate: float
+    moved: tuple[Tensor, Tensor, Tensor], gradient: Any, step: int, config: Config, rate: float
 ) -> None:
     """Move a parameter and its moments: the rows that its gradient names, or all of it."""
-    root = math.sqrt(1 - config.beta2**state.step)
-    rate = learning_rate * root / (1 - config.beta1**state.step)  # optimiser-R3
-    dense = isinstance(gradient, Tensor)
-    rows, g = (slice(None), gradient) if dense else gradient  # optimiser-R5 to R7
-    first, second = state.first[name], state.second[name]
-    m = config.beta1 * first[rows] + (1 - config.beta1) * g  # optimiser-R1
-    v = config.beta2 * second[rows] + (1 - config.beta2) * (g * g)
-    first[rows], second[rows] = m, v
-    x[rows] -= rate * m / (v.sqrt() + config.epsilon * root)  # optimiser-R4
+    if isinstance(gradient, Tensor):
+        adam(*moved, gradient, step, config, rate)  # optimiser-R7
+        return
+    rows, g = gradient  # optimiser-R5, R6
+    parts = [x.index_select(0, rows) for x in moved]
+    adam(*parts, g, step, config, rate)
+    for x, part in zip(moved, parts, strict=True):
+        x.index_copy_(0, rows, part)
+
+
+def adam(
+    x: Tensor, first: Tensor, second: Tensor, g: Tensor, step: int, config: Config, rate: float
+) -> None:
+    """Move a tensor and its moments in place."""
+    root = math.sqrt(1 - config.beta2**step)
+    first.mul_(config.beta1).add_(g, alpha=1 - config.beta1)  # optimiser-R1
+    second.mul_(config.beta2).addcmul_(g, g, value=1 - config.beta2)  # optimiser-R1
+    below = second.sqrt().add_(config.epsilon * root)  # optimiser-R4
+    x.addcdiv_(first, below, value=-rate * root / (1 - config.beta1**step))  # optimiser-R3
 
 
 def parameters(state: State) -> Params:

@@ -93,7 +93,7 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
         """
         # one look-up: sparse gradients of several would be added up in an order of their own
         histories = batch.histories
-        ids = (histories.items[histories.mask], batch.target, batch.negatives)
+        ids = self.looked_up(batch)
         vectors = self.item_vectors(torch.cat(ids)).split([len(x) for x in ids])
         behaviours, target, negatives = vectors  # 1 to 3, model-R10
         users, active = self.interests_of(behaviours, histories)
@@ -110,6 +110,10 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
             temperature=self.config.temperature,
             normalise=self.config.normalise,
         )
+
+    def looked_up(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the items of a batch: all behaviours one after the other, targets, negatives."""
+        return batch.histories.items[batch.histories.mask], batch.target, batch.negatives
 
     def interests(self, histories: Histories) -> tuple[Tensor, Tensor]:
         """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
@@ -128,13 +132,15 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
         last = len(self.layers) - 1
         for place, layer in enumerate(self.layers):  # 5, model-R5
             x = layer(x, relu=self.config.last_relu or place < last)
-        return torch.where(active[..., None], x.view_as(capsules), 0), active  # 6, model-R6
+        return x.view_as(capsules).masked_fill(~active[..., None], 0), active  # 6, model-R6
 
     def capsules(self, vectors: Tensor, histories: Histories) -> tuple[Tensor, Tensor]:
         """Return capsules (B, K, D), and which interests are active (B, K)."""
         config, mask = self.config, histories.mask
-        history = vectors.new_zeros(*mask.shape, vectors.shape[1])
-        history = history.index_put((mask,), vectors)  # model-R8: a pad is not looked up
+        places = mask.flatten().nonzero()[:, 0]
+        history = vectors.new_zeros(mask.numel(), vectors.shape[1])
+        history = history.index_copy(0, places, vectors)  # model-R8: a pad is not looked up
+        history = history.view(*mask.shape, vectors.shape[1])
         active = self.active_interests(mask.sum(1))
         dynamic, logits = config.routing == "dynamic", histories.init_logits
         capsules, _ = routing(

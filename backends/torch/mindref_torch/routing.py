@@ -38,19 +38,21 @@ def routing(
     """
     check(history, mask, bilinear, init_logits, active)
     check_options(iterations, gradient, axis, kind)
-    history = torch.where(mask[:, :, None], history, 0)  # routing-R6
-    allowed = mask[:, :, None] & active[:, None, :]  # routing-R7, R13 (B, L, K)
-    over = 2 if axis == "interests" else 1  # routing-R9
+    history = history.masked_fill(~mask[:, :, None], 0)  # routing-R6
+    # weights and logits stand as (B, K, L): a softmax over a few numbers side by side is slow
+    allowed = active[:, :, None] & mask[:, None, :]  # routing-R7, R13 (B, K, L)
+    over = 1 if axis == "interests" else 2  # routing-R9
 
     votes = cast(history, bilinear)
     before = votes if gradient == "all" else votes.detach()  # what the weights are made of
-    logits = init_logits if gradient == "all" else init_logits.detach()  # routing-R11, R12
+    logits = init_logits.transpose(1, 2).contiguous()  # (B, K, L)
+    logits = logits if gradient == "all" else logits.detach()  # routing-R11, R12
     for _ in range(iterations - 1):  # routing-R5
         weights = softmax(logits, allowed, axis=over)  # routing-R2
         capsules = squash(gather(weights, before), kind=kind)  # routing-R4, R27
         logits = logits + agree(before, capsules)  # routing-R8
     weights = softmax(logits, allowed, axis=over)
-    return squash(gather(weights, votes), kind=kind), weights
+    return squash(gather(weights, votes), kind=kind), weights.transpose(1, 2)
 
 
 def cast(history: Tensor, bilinear: Tensor) -> Tensor:
@@ -63,15 +65,15 @@ def cast(history: Tensor, bilinear: Tensor) -> Tensor:
 def gather(weights: Tensor, votes: Tensor) -> Tensor:
     """Return the sums of the votes over the behaviours, each with its weight (B, K, D)."""
     if votes.ndim == 3:
-        return weights.transpose(1, 2) @ votes  # routing-R3
-    return torch.einsum("blk,blkd->bkd", weights, votes)
+        return weights @ votes  # routing-R3
+    return torch.einsum("bkl,blkd->bkd", weights, votes)
 
 
 def agree(votes: Tensor, capsules: Tensor) -> Tensor:
-    """Return the product of each vote with each capsule (B, L, K)."""
+    """Return the product of each vote with each capsule (B, K, L)."""
     if votes.ndim == 3:
-        return votes @ capsules.transpose(1, 2)
-    return torch.einsum("blkd,bkd->blk", votes, capsules)
+        return capsules @ votes.transpose(1, 2)
+    return torch.einsum("blkd,bkd->bkl", votes, capsules)
 
 
 def check(

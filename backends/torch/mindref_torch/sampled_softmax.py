@@ -54,20 +54,21 @@ def losses(at_target: Tensor, at_negatives: Tensor, hits: Tensor) -> Tensor:
     added to each of them; then no hit is left out, as that would cut the slope.
     """
     usable = at_target.isfinite() & at_negatives.isfinite().all(1)
-    poison = torch.where(usable, 0, torch.nan).to(at_target.dtype)  # sampled_softmax-R18
-    at_target, at_negatives = at_target + poison, at_negatives + poison[:, None]
-    kept = ~(hits & usable[:, None])  # sampled_softmax-R3
-    left = kept.any(1)
+    if not usable.all():
+        poison = torch.where(usable, 0, torch.nan).to(at_target.dtype)  # sampled_softmax-R18
+        at_target, at_negatives = at_target + poison, at_negatives + poison[:, None]
+        hits = hits & usable[:, None]
     if not at_negatives.shape[1]:
         return at_target * 0
-
-    # a user without a negative gets numbers that no slope comes back from, sampled_softmax-R10
-    logits = torch.where(kept, at_negatives, -torch.inf)
-    logits = torch.where(left[:, None], logits, 0)
+    logits = at_negatives.masked_fill(hits, -torch.inf)  # sampled_softmax-R3
     top = logits.detach().amax(1)  # log-sum-exp does not depend on it
-    rest = (logits - top[:, None]).exp().sum(1).log()  # sampled_softmax-R4, R9
-    found = torch.logaddexp((top - at_target) + rest, torch.zeros_like(rest))  # sampled_softmax-R1
-    return torch.where(left, found, 0)
+    # a user without a negative gets numbers that no slope comes back from, sampled_softmax-R10
+    none = top == -torch.inf
+    top = top.masked_fill(none, 0)
+    rest = (logits - top[:, None]).exp().sum(1)  # sampled_softmax-R4, R9
+    beyond = top - at_target + rest.masked_fill(none, 1).log()
+    found = torch.logaddexp(beyond, torch.zeros_like(beyond))  # sampled_softmax-R1
+    return found.masked_fill(none, 0)
 
 
 def check_shapes(

@@ -21,10 +21,10 @@ def softmax(logits: Tensor, mask: Tensor, *, axis: int) -> Tensor:
     check(logits, mask, axis)
     if logits.shape[axis] == 0:
         return logits.clone()
-    kept = torch.where(mask, logits, -torch.inf)  # softmax-R2: chosen before, not zeroed after
-    empty = (kept == -torch.inf).all(axis, keepdim=True)  # softmax-R4
-    weights = torch.softmax(torch.where(empty, 0, kept), axis)
-    return torch.where(mask & ~empty, weights, 0)  # no cotangent passes a masked place, softmax-R5
+    kept = logits.masked_fill(~mask, -torch.inf)  # softmax-R2: chosen before, not zeroed after
+    empty = kept.detach().amax(axis, keepdim=True) == -torch.inf  # softmax-R4
+    weights = torch.softmax(kept.masked_fill(empty, 0), axis)
+    return weights.masked_fill(~mask | empty, 0)  # no cotangent passes a masked place, softmax-R5
 
 
 def check(logits: Tensor, mask: Tensor, axis: int) -> None:

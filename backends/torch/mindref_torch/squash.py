@@ -41,18 +41,18 @@ def polar(x: Tensor) -> tuple[Tensor, Tensor]:
     small step turns a direction across x only, so in n = <a, x> the direction a may be one, too.
     """
     largest = x.detach().abs().amax(-1, keepdim=True)
-    some = largest != 0
-    scaled = x / torch.where(some, largest, 1)  # nothing tiny or huge is squared, squash-R4, R5
+    zero = largest == 0
+    scaled = x / largest.masked_fill(zero, 1)  # nothing tiny or huge is squared, squash-R4, R5
     norm = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
-    direction = torch.where(some, scaled / torch.where(some, norm, 1), 0)  # squash-R3
+    direction = scaled / norm.masked_fill(zero, torch.inf)  # squash-R3
     return direction, (direction.detach() * x).sum(-1, keepdim=True)
 
 
 def squashed(x: Tensor, direction: Tensor, length: Tensor) -> Tensor:
     """Return x n / (1 + n^2) up to length one, and direction / (1 + 1 / n^2) beyond."""
     short = length <= 1
-    n = torch.where(short, length, 0)
-    inverse = 1 / torch.where(short, 1, length)
+    n = length.masked_fill(~short, 0)
+    inverse = 1 / length.masked_fill(short, 1)
     return torch.where(short, x * (n / (1 + n * n)), direction / (1 + inverse * inverse))
 
 
