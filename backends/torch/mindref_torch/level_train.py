@@ -22,6 +22,9 @@ from mindref_torch.arrays import tensor
 from mindref_torch.level_model import differentiate, module, tensors
 from mindref_torch.model import MIND
 
+Moved = tuple[Tensor, Tensor, Tensor]
+"""A parameter, its first and its second moments."""
+
 
 @dataclass
 class State:
@@ -67,34 +70,27 @@ def step(
     state.step += 1  # optimiser-R2
     with torch.no_grad():
         for name, x in model.named_parameters():
-            move(
-                (x, state.first[name], state.second[name]),
-                gradients[name],
-                state.step,
-                config,
-                learning_rate,
-            )
+            moved = x, state.first[name], state.second[name]
+            move(moved, gradients[name], state.step, config, learning_rate)
     return state, loss
 
 
-def move(
-    moved: tuple[Tensor, Tensor, Tensor], gradient: Any, step: int, config: Config, rate: float
-) -> None:
+def move(moved: Moved, gradient: Any, step: int, config: Config, rate: float) -> None:
     """Move a parameter and its moments: the rows that its gradient names, or all of it."""
     if isinstance(gradient, Tensor):
-        adam(*moved, gradient, step, config, rate)  # optimiser-R7
+        adam(moved, gradient, step, config, rate)  # optimiser-R7
         return
     rows, g = gradient  # optimiser-R5, R6
-    parts = [x.index_select(0, rows) for x in moved]
-    adam(*parts, g, step, config, rate)
-    for x, part in zip(moved, parts, strict=True):
-        x.index_copy_(0, rows, part)
+    x, first, second = moved
+    parts = x.index_select(0, rows), first.index_select(0, rows), second.index_select(0, rows)
+    adam(parts, g, step, config, rate)
+    for whole, part in zip(moved, parts, strict=True):
+        whole.index_copy_(0, rows, part)
 
 
-def adam(
-    x: Tensor, first: Tensor, second: Tensor, g: Tensor, step: int, config: Config, rate: float
-) -> None:
+def adam(moved: Moved, g: Tensor, step: int, config: Config, rate: float) -> None:
     """Move a tensor and its moments in place."""
+    x, first, second = moved
     root = math.sqrt(1 - config.beta2**step)
     first.mul_(config.beta1).add_(g, alpha=1 - config.beta1)  # optimiser-R1
     second.mul_(config.beta2).addcmul_(g, g, value=1 - config.beta2)  # optimiser-R1
