@@ -22,7 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mindref.models.parameters import RowGradient as Rows  # type: ignore[attr-defined]  # a type
+from mindref.ops.embedding import RowGradient
 from mindref.ranks import Lost
 from mindref_torch.embedding import by_rows
 from mindref_torch.model import MIND, Batch, Histories
@@ -143,10 +143,10 @@ def own_part(batch: Batch, group: Group) -> tuple[Batch, float]:
     return Batch(histories, batch.target[mine], batch.negatives, *logs), weight
 
 
-def add_up(model: MIND, batch: Batch, loss: Tensor) -> tuple[Tensor, dict[str, Rows]]:
+def add_up(model: MIND, batch: Batch, loss: Tensor) -> tuple[Tensor, dict[str, RowGradient]]:
     """Return the sums of the losses and of the gradients of the tables, by rows that all know."""
     histories, pieces, rows = batch.histories, [loss.reshape(1)], {}
-    ids = torch.cat((histories.items[histories.mask], batch.target, batch.negatives))
+    ids = torch.cat(model.looked_up(batch))
     named = {
         "items": model.rows[ids][model.weights[ids] != 0],  # embedding-R6
         "profile": histories.profile,
@@ -164,6 +164,6 @@ def add_up(model: MIND, batch: Batch, loss: Tensor) -> tuple[Tensor, dict[str, R
     total, *tables = sums.split([len(x) for x in pieces])
     shapes = {name: (len(rows[name]), getattr(model, name).shape[1]) for name in TABLES}
     return total[0], {
-        name: Rows(rows[name], values.view(shapes[name]))
+        name: RowGradient(rows[name], values.view(shapes[name]))
         for name, values in zip(TABLES, tables, strict=True)
     }
