@@ -112,5 +112,10 @@ def install(monkeypatch: pytest.MonkeyPatch, **objects: str) -> None:
         metadata.EntryPoint(name.replace("_", "-"), value, registry.GROUP)
         for name, value in objects.items()
     ]
-    monkeypatch.setattr(registry.metadata, "entry_points", lambda group: made)
+    real = metadata.entry_points
+
+    def entry_points(**asked: Any) -> Any:
+        return made if asked == {"group": registry.GROUP} else real(**asked)
+
+    monkeypatch.setattr(metadata, "entry_points", entry_points)
     Half.asked.clear()

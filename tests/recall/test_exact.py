@@ -19,6 +19,8 @@ def test_search_finds_the_largest_products() -> None:
     np.testing.assert_allclose(found.scores[:, :50], -np.sort(-products, axis=1))
     assert (found.ids[:, 50:] == -1).all()
     assert np.isneginf(found.scores[:, 50:]).all()
+    few = ExactIndex(items).candidates(queries, 9)
+    assert few.tolist() == np.argsort(-products, axis=1)[:, :9].tolist()
 
 
 @pytest.mark.rules("recall-R4")
