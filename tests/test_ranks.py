@@ -141,7 +141,7 @@ def test_all_stop_at_the_same_step() -> None:
 def shared(run: Path, ranks: Ranks, **changes: Any) -> Trainer:
     """Return a trainer of one of several processes."""
     config = Config.of("default", {**SMALL, "backend": "numpy", **changes})
-    return Trainer(SOURCE, loaded(), "leave_last_out", config, run, True, ranks)
+    return Trainer(SOURCE, loaded(), "leave_last_out", config, run, True, ranks=ranks)
 
 
 @pytest.mark.rules("backend-R17")

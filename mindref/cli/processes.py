@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mindref.errors import MindrefError
 from mindref.ranks import Elsewhere, Lost, Ranks
@@ -94,16 +94,15 @@ def follow(trainer: Trainer) -> int:
         return 2
 
 
-def vanish(code: int) -> int:
-    """End a process at once if the training has not: no library cleans up after one that has gone.
+def vanish(code: int) -> NoReturn:
+    """End a process that has others beside it at once, with this exit code.
 
-    The threads that talked to it would now and then abort the interpreter on its way out.
+    All is written. The threads that talked to the others would now and then abort the interpreter
+    on its way out, and torchrun would take that for a fault of the training.
     """
-    if code:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class Ended(KeyboardInterrupt):

@@ -167,9 +167,12 @@ def free_place(out: Path | None) -> Path:
 def train(trainer: Trainer, quiet: bool, as_json: bool) -> int:
     """Train, alone or beside other processes; return the exit code."""
     if not trainer.ranks.first:
-        return vanish(follow(trainer))
+        vanish(follow(trainer))
     with accountable(trainer):
-        return lead(trainer, quiet, as_json)
+        code = lead(trainer, quiet, as_json)
+    if trainer.ranks.several:
+        vanish(code)
+    return code
 
 
 def lead(trainer: Trainer, quiet: bool, as_json: bool) -> int:
