@@ -9,6 +9,7 @@ import pytest
 
 from mindref.backend import Backend, load
 from mindref.bench.world import BATCHES, Settings, World
+from mindref.conformance.tolerances import LOSS_CURVE
 from mindref.engine import engine_of
 from mindref.models.parameters import flatten, unflatten
 from mindref.optimiser import init
@@ -33,7 +34,7 @@ def test_fifty_steps_have_the_losses_of_the_reference(
     losses, after = curve(world, load("numpy"))
     found, parameters = curve(world, JaxBackend())
     assert losses[-1] < 0.8 * losses[0]
-    np.testing.assert_allclose(found, losses, rtol=1e-9 if dtype == "float64" else 1e-4)
+    np.testing.assert_allclose(found, losses, rtol=LOSS_CURVE[np.dtype(dtype)])
     for name, x in after.items():
         assert parameters[name].dtype == x.dtype, name
         if dtype == "float64":  # in float32, what has hardly a gradient goes where rounding says
