@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from mindref.cli.settings import (
     backend_of,
@@ -95,9 +96,7 @@ def command(
       mindref recall --merge part-1 part-2 --output lists.tsv
     """
     if merge:
-        if user is not None or history is not None or all_users or shard is not None:
-            got = "a choice of users beside it"
-            raise ConfigError(say("--merge", "the files of the parts and --output alone", got))
+        refuse_others(("run", "merge", "output"))
         merge_parts(run, output)
         return
     if len(run) != 1:
@@ -145,6 +144,20 @@ def write_share(
         click.echo(line, err=True)
 
 
+def refuse_others(known: tuple[str, ...]) -> None:
+    """Raise ConfigError for options beside --merge: the parts have been asked theirs."""
+    context = click.get_current_context()
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in known
+        and context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE
+    ]
+    if given:
+        expected = "the files of the parts and --output alone"
+        raise ConfigError(say("--merge", expected, f"{', '.join(given)} beside it"))
+
+
 def merge_parts(paths: tuple[Path, ...], output: Path | None) -> None:
     """Write all shares as one file. Raises ConfigError without one to write to."""
     if output is None:
@@ -163,12 +176,13 @@ def share_of(text: str | None, all_users: bool, output: Path | None) -> tuple[in
         return None
     if not all_users or output is None:
         todo = "a share is kept until all are merged"
-        raise ConfigError(say("--shard", "--all-users and --output beside it", "neither", todo))
+        expected = "--all-users and --output beside it"
+        raise ConfigError(say("--shard", expected, "not both of them", todo))
     first, _, second = text.partition("/")
     if not (first.isascii() and first.isdecimal() and second.isascii() and second.isdecimal()):
         raise ConfigError(say("--shard", "I/N, such as 1/4", repr(text)))
-    if not 1 <= int(first) <= int(second):
-        raise ConfigError(say("--shard", "I/N with I from 1 to N", repr(text)))
+    if len(second) > 9 or len(first) > len(second) or not 1 <= int(first) <= int(second):
+        raise ConfigError(say("--shard", "I/N with I from 1 to N, below 10^9", repr(text)))
     return int(first), int(second)
 
 

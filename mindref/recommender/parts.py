@@ -6,10 +6,12 @@ were all; beside it stands a manifest that says what was asked of which model, a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -119,8 +121,10 @@ def merge(paths: Iterable[Path], output: Path) -> None:
     given = [path for path in paths if not path.name.endswith(SUFFIX)]
     if not given:
         raise ConfigError(say("--merge", "the files of the parts", "none"))
-    if any(os.path.realpath(path) == os.path.realpath(output) for path in given):
-        raise ConfigError(say("--output", "another file than the parts", output))
+    own = {os.path.realpath(x) for path in given for x in (path, beside(path))}
+    if os.path.realpath(output) in own:
+        expected = "another file than the parts and their manifests"
+        raise ConfigError(say("--output", expected, output))
     first, places = read(given[0]), dict[int, Path]()
     for path in given:
         part = read(path)
@@ -130,9 +134,9 @@ def merge(paths: Iterable[Path], output: Path) -> None:
             raise RunError(say(f"part {part.share[0]} of {part.share[1]}", "one file", got))
         places[part.share[0]] = path
     check_complete(places, first.share[1])
-    sizes = {places[number]: verify(places[number]).size for number in sorted(places)}
+    whole = {places[number]: verify(places[number]) for number in sorted(places)}
     with atomic.writing(output) as stream:
-        join(stream, sizes, first.form)
+        join(stream, whole, first.form)
 
 
 def belong(first: Path, one: Part, path: Path, other: Part) -> None:
@@ -150,30 +154,31 @@ def belong(first: Path, one: Part, path: Path, other: Part) -> None:
 
 def check_complete(places: dict[int, Path], count: int) -> None:
     """Raise RunError unless every part is there."""
-    missing = [number for number in range(1, count + 1) if number not in places]
-    if missing:  # recall-R37
+    if len(places) < count:  # recall-R37
+        missing = list(islice((i for i in range(1, count + 1) if i not in places), 6))
         some = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
         got = f"{len(places)}, without {some}"
         todo = f"recall --shard {missing[0]}/{count}, or name its file"
         raise RunError(say("--merge", f"all {count} parts", got, todo))
 
 
-def join(stream: BinaryIO, sizes: Mapping[Path, int], form: str) -> None:
-    """Write head, the lists of each part of so many bytes, and tail (recall-R36)."""
+def join(stream: BinaryIO, whole: Mapping[Path, Part], form: str) -> None:
+    """Write head, the lists of each part, and tail (recall-R36)."""
     head, between, tail = (text.encode() for text in FRAMES[form])
     stream.write(head)
     begun = False
-    for path, size in sizes.items():
-        left = size - len(head) - len(tail)
+    for path, part in whole.items():
+        left = part.size - len(head) - len(tail)
         if left > 0:
             stream.write(between if begun else b"")
             begun = True
-        with path.open("rb") as part:
-            part.seek(len(head))
-            while left > 0:
-                some = part.read(min(left, COPIED))
-                if not some:
-                    raise RunError(say(str(path), f"{left} more bytes", "the end", AGAIN))
+        with path.open("rb") as file:
+            read_so_far = hashlib.sha256(file.read(len(head)))
+            while left > 0 and (some := file.read(min(left, COPIED))):
                 stream.write(some)
+                read_so_far.update(some)
                 left -= len(some)
+            read_so_far.update(file.read())
+        if read_so_far.hexdigest() != part.sha256:  # it changed while it was read
+            raise RunError(say(str(path), f"sha256 {part.sha256}", "other bytes", AGAIN))
     stream.write(tail)

@@ -6,12 +6,12 @@ opens the index that lies there, and writes its part beside the output.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Lock
@@ -181,6 +181,10 @@ def write_part(opened: Opened, path: Path, number: int, count: int) -> str:
     if parts.is_done(path, facts):  # recall-R38
         return f"{what}, there already"
     parts.beside(path).unlink(missing_ok=True)  # it would speak of another file
+    for left in path.parent.glob(
+        f".{glob.escape(path.name[:200])}.*.tmp"
+    ):  # by one that was killed
+        left.unlink(missing_ok=True)
     with atomic.placing(path) as temporary:
         with temporary.open("xb") as stream:
             some = opened.answers.blocks(start, stop, facts.block)
@@ -228,7 +232,11 @@ def spread(executor: Executor, asked: Asked, opened: Opened, output: Path, count
         for future in futures:
             future.result()
     parts.merge(paths, output)
-    shutil.rmtree(folder, ignore_errors=True)
+    for path in paths:
+        path.unlink(missing_ok=True)
+        parts.beside(path).unlink(missing_ok=True)
+    with suppress(OSError):  # what else lies there is not ours
+        folder.rmdir()
 
 
 @contextmanager

@@ -60,9 +60,8 @@ def main(processes: str) -> None:
         few, many = (Path(folder) / str(steps) for steps in (FEW, MANY))
         sent = [trained(run, processes, steps) for run, steps in ((few, FEW), (many, MANY))]
         measured = (sent[1] - sent[0]) / (MANY - FEW)
-        print(
-            f"{measured / 1e3:,.0f} kB a step, predicted {predicted(few, int(processes)) / 1e3:,.0f}"
-        )
+        told = predicted(few, int(processes))
+        print(f"{measured / 1e3:,.0f} kB a step, predicted {told / 1e3:,.0f}")
 
 
 if __name__ == "__main__":

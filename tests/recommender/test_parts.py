@@ -143,20 +143,32 @@ def test_nothing_and_itself_cannot_be_merged(folder: Path) -> None:
         parts.merge([], folder / "merged")
     with pytest.raises(ConfigError, match="--output: expected another file than the parts"):
         parts.merge(files(folder), folder / "part-1")
+    with pytest.raises(ConfigError, match="--output: expected another file than the parts"):
+        parts.merge(files(folder), parts.beside(folder / "part-2"))
+    assert parts.verify(folder / "part-2")
 
 
+@pytest.mark.rules("recall-R37")
+@pytest.mark.parametrize("change", [lambda whole: whole[:50], lambda whole: b"X" + whole[1:]])
 def test_a_file_that_changes_while_it_is_joined_is_an_error(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes]
 ) -> None:
     original: Callable[[Path], Any] = parts.verify
 
-    def cut(path: Path) -> Any:
+    def changing(path: Path) -> Any:
         found = original(path)
         if path.name == "part-3":
             part = folder / "part-2"
-            part.write_bytes(part.read_bytes()[:50])
+            part.write_bytes(change(part.read_bytes()))
         return found
 
-    monkeypatch.setattr(parts, "verify", cut)
-    with pytest.raises(RunError, match=r"part-2: expected [0-9]+ more bytes, got the end"):
+    monkeypatch.setattr(parts, "verify", changing)
+    with pytest.raises(RunError, match=r"part-2: expected sha256 [0-9a-f]{64}, got other bytes"):
         parts.merge(files(folder), folder / "merged")
+    assert not (folder / "merged").exists()
+
+
+@pytest.mark.rules("recall-R37")
+def test_a_part_of_very_many_is_refused_as_quickly(folder: Path) -> None:
+    change(folder / "part-1", share=[1, 10**12])
+    refused(files(folder, 1), folder, "expected all 1000000000000 parts, got 1, without 2, 3, 4, 5")

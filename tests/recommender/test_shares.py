@@ -180,6 +180,7 @@ def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
         recall_all(run, tmp_path / "lists", executor=again, count=3, block=BLOCK)
     assert len(written) == 3 - len(kept)
     assert (tmp_path / "lists").read_bytes() == expected
+    assert not (tmp_path / "lists.parts").exists()
 
 
 @pytest.mark.rules("recall-R38")
@@ -251,7 +252,7 @@ def test_what_cannot_be_meant_is_refused_before_the_work(
 
 
 def test_a_worker_that_sees_another_run_is_refused(run: Path, tmp_path: Path) -> None:
-    asked = shares.Asked(str(run), None, 20, "exact", True, None, "tsv", BLOCK)
+    asked = shares.Asked(str(run), None, 20, "exact", True, None, "cpu", "tsv", BLOCK)
     facts = shares.open_run(asked).facts
     other = asked._replace(top=3)
     with pytest.raises(RunError, match="top: expected 20, as of the caller, got 3"):
@@ -261,3 +262,21 @@ def test_a_worker_that_sees_another_run_is_refused(run: Path, tmp_path: Path) ->
 def test_a_broken_kind_is_refused_before_the_run_is_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--index: expected auto or exact"):
         recall_all(tmp_path / "no run", tmp_path / "lists", kind="fast")
+
+
+def test_what_others_keep_beside_the_parts_stays(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "lists.parts"
+    folder.mkdir()
+    (folder / "mine").write_text("mine")
+    with ThreadPoolExecutor(1) as executor:
+        recall_all(run, tmp_path / "lists", executor=executor, count=2, kind="exact", block=BLOCK)
+    assert [path.name for path in folder.iterdir()] == ["mine"]
+
+
+def test_what_a_killed_share_left_is_removed(run: Path, tmp_path: Path) -> None:
+    left, other = tmp_path / ".part.0a1b.tmp", tmp_path / ".another.0a1b.tmp"
+    for path in (left, other):
+        path.write_text("half")
+    recall_all(run, tmp_path / "part", shard=(1, 2), kind="exact", block=BLOCK)
+    assert not left.exists()
+    assert other.exists()
