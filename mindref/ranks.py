@@ -88,8 +88,9 @@ class Ranks(NamedTuple):
         """Return what each process gave, values that JSON can hold. Raises Lost."""
         if not self.several:
             return [value]
+        given = json.dumps(value)
         try:
-            return [json.loads(word) for word in self.exchange(json.dumps(value))]
+            return [json.loads(word) for word in self.exchange(given)]
         except MindrefError:
             raise
         except STRANGE as error:

@@ -28,7 +28,8 @@ def one_voice(command: Callable[..., int]) -> Callable[..., int]:
         try:
             return command(*arguments, **given)
         except MindrefError as error:
-            if os.environ.get("LOCAL_RANK", "0") == "0" and not isinstance(error, Elsewhere):
+            first = os.environ.get("LOCAL_RANK", "0") == "0"
+            if isinstance(error, Lost) or (first and not isinstance(error, Elsewhere)):
                 raise
             return 2
 
@@ -42,6 +43,8 @@ def begin(
 
     ready: what the first process does once all of them agree.
     """
+    if ranks.several:
+        signal.signal(signal.SIGTERM, end)
     try:
         trainer = ranks.together(make)
         trainer.check_alike()
@@ -50,7 +53,8 @@ def begin(
     except Elsewhere:
         ranks.outlast_first()
         raise
-    except Lost as error:
+    except (Lost, Ended) as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the word about it comes first
         when = "before the first step"
         raise Lost(f"one of the {ranks.world} processes has gone {when} ({error})") from error
 
@@ -61,7 +65,7 @@ def how_to_go_on(ranks: Ranks, run: Path | None) -> str:
     return f"Go on{any_number} with: mindref train --resume {shlex.quote(str(run))}"
 
 
-def what_is_lost(error: Lost, trainer: Trainer) -> str:
+def what_is_lost(error: BaseException, trainer: Trainer) -> str:
     """Return what is said when another process has gone."""
     ranks = trainer.ranks
     kept = "the running epoch is lost, and no more"
@@ -86,6 +90,11 @@ def follow(trainer: Trainer) -> int:
     except (Diverged, Elsewhere):  # the first process has met or said the same
         ranks.outlast_first()
         return 2
+    except Ended as error:
+        if ranks.rank == 1:  # the first one may be the one that has gone
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            tell(f"Error: {what_is_lost(error, trainer)}")
+        return 130
     except KeyboardInterrupt:
         return 130
     except MindrefError as error:

@@ -30,6 +30,7 @@ from mindref.ranks import Ranks, join
 from mindref.threads import PRODUCTS
 
 if TYPE_CHECKING:
+    from mindref.backend import Backend
     from mindref.config import Config
     from mindref.recommender.run import Trainer
 
@@ -101,33 +102,35 @@ def command(
         refuse_changes(others | {"config": config_file} | given, reading)
         from mindref.recommender.run import resume as taken_up
 
-        ranks = joined(backend_of(resume), device, quiet)
-        return train(begin(ranks, lambda: taken_up(resume, data, device, ranks)), quiet, as_json)
+        backend, ranks = joined(backend_of(resume), device, quiet)
+        make = partial(taken_up, resume, data, device, ranks, backend)
+        return train(begin(ranks, make), quiet, as_json)
     config = config_of(preset, config_file, given)
     set_threads(threads, config.backend)
     if data is None and reading:
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the options of reading", f"none, but {got}"))
     split = protocol or PROTOCOLS[0]
-    ranks = joined(config.backend, device, quiet)
-    asked = (data, reading, split, config, out, exclude_seen is not False)
-    trainer = begin(ranks, partial(new_trainer, *asked, device, ranks), lambda made: made.create())
+    backend, ranks = joined(config.backend, device, quiet)
+    asked = (data, reading, split, config, out, exclude_seen is not False, device, ranks, backend)
+    trainer = begin(ranks, partial(new_trainer, *asked), lambda made: made.create())
     return train(trainer, quiet, as_json)
 
 
-def joined(backend: str, device: str, quiet: bool) -> Ranks:
-    """Return the processes that train, if there are several, and say how many on standard error.
+def joined(name: str, device: str, quiet: bool) -> tuple[Backend, Ranks]:
+    """Return a backend and the processes that it has joined; say how many on standard error.
 
     Raises BackendError for a backend that is not there, or not on this device.
     """
     from mindref.backend import load
     from mindref.cli.show import tell
 
-    ranks = join(load(backend, device))
+    backend = load(name, device)
+    ranks = join(backend)
     if ranks.several and ranks.first and not quiet:
         threads = os.environ.get(PRODUCTS[0])
         tell(f"{ranks.world} processes share each batch, {threads} threads each")
-    return ranks
+    return backend, ranks
 
 
 def new_trainer(
@@ -139,6 +142,7 @@ def new_trainer(
     exclude_seen: bool,
     device: str,
     ranks: Ranks,
+    backend: Backend,
 ) -> Trainer:
     """Check everything that can fail, and read the log."""
     from mindref.recommender.judging import split_metric
@@ -151,7 +155,8 @@ def new_trainer(
     loaded = source.read()
     if ranks.first:
         show_reading(loaded.log)
-    return Trainer(source, loaded, protocol, config, run, exclude_seen, device, ranks)
+    given = (source, loaded, protocol, config, run, exclude_seen, device, ranks, backend)
+    return Trainer(*given)
 
 
 def free_place(out: Path | None) -> Path:

@@ -5,15 +5,15 @@
     items.tsv           external id, dense id, count, title; the dense id is the row of the matrix
     export.json         what is in the files, their sha256, and how an item is scored
 
-A framework writes the tower: the package mindref-torch, which is imported here and nowhere else.
+A framework writes the tower: a plugin does, such as the package mindref-torch.
 The file is run and compared with the reference before the folder gets its name.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,12 @@ from mindref.recommender.served import Served
 KINDS = ("onnx", "torch")
 FORMAT = 1  # of export.json; raised when a reader of the old one would be wrong about a new one
 MANIFEST, ITEMS, IDS = "export.json", "items.safetensors", "items.tsv"
-WRITER = "mindref_torch.export"
+GROUP = "mindref.exporters"
+"""Entry points, one a kind: modules with `require`, `write` and `open_file`."""
+
 INSTALL = {
     "onnx": "in a checkout of mindref: pip install './backends/torch[export]'",
-    "torch": "in a checkout of mindref: pip install ./backends/torch",
+    "torch": "in a checkout of mindref: pip install ./backends/torch 'torch>=2.9'",
 }
 
 
@@ -94,8 +96,11 @@ def export(
 
 def writer_of(kind: str) -> tuple[Any, dict[str, str]]:
     """Return the module that writes towers, and the versions of what it needs for this kind."""
+    found = {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
     try:
-        writer = importlib.import_module(WRITER)
+        if kind not in found:
+            raise ImportError(f"no package offers {kind!r} as an entry point of {GROUP}")
+        writer = found[kind].load()
         return writer, writer.require(kind)
     except ImportError as error:
         needed = "mindref-torch with its extra `export`" if kind == "onnx" else "mindref-torch"

@@ -91,8 +91,10 @@ def drawn(served: Served, users: int, rng: np.random.Generator) -> tuple[Ragged,
 def judge(run: Run, model: Model, asked: Sample) -> Verdict:
     """Compare what a file answers with the reference. Raises RunError for a broken reference."""
     true, rounded = (reference(which, asked) for which in (model, in_other_type(model)))
-    if not np.isfinite(true.vectors).all():
-        raise RunError(say("interests of the run", "finite numbers", "others", "train it again"))
+    for which in (true, rounded):  # a file holds float32
+        if not np.isfinite(which.vectors).all():
+            expected = "finite numbers in float32"
+            raise RunError(say("interests of the run", expected, "others", "train it again"))
     found, active = answers(run, model.config.window, asked)
     shape = (found.shape, active.shape) == (true.vectors.shape, true.active.shape)
     difference, own = np.inf, relative(rounded.vectors, true.vectors)

@@ -57,11 +57,12 @@ class Trainer:
         exclude_seen: bool = True,
         device: str = "cpu",
         ranks: Ranks = ALONE,
+        backend: Backend | None = None,
     ) -> None:
         self.source, self.protocol, self.config = source, protocol, config
         self.run, self.exclude_seen, self.device = run, exclude_seen, device
         self.ranks = ranks
-        self.backend: Backend = load(config.backend, device)
+        self.backend = backend or load(config.backend, device)  # that which has joined, if any
         self.prepared = prepare(loaded, protocol, config)
         self.epochs: list[Epoch] = []
         self.state = start(config, self.prepared.task.sizes)
@@ -148,7 +149,7 @@ class Trainer:
 
         def on_epoch(state: State, epoch: Epoch) -> None:
             self.epochs.append(epoch)
-            if epoch.is_best:
+            if epoch.is_best and ranks.first:  # nobody else asks for it, and it is large
                 self.best = copied(state.params)
             self.check_same(state)
             ranks.told(lambda: self.save(state, epoch.is_best))
@@ -187,7 +188,8 @@ class Trainer:
     def check_alike(self) -> None:
         """Raise MindrefError unless all processes have the same settings and the same log."""
         if self.ranks.several:
-            settings = {f"--{name}": x for name, x in self.config.to_dict().items()}
+            words = self.config.to_dict().items()
+            settings = {f"--{name.replace('_', '-')}": x for name, x in words}
             log = fingerprint(self.prepared.loaded.log)
             self.ranks.same({**settings, "--split": self.protocol, "log": log})
 
@@ -229,19 +231,23 @@ def check_free(run: Path) -> None:
 
 
 def resume(
-    run: Path, data: Path | None = None, device: str = "cpu", ranks: Ranks = ALONE
+    run: Path,
+    data: Path | None = None,
+    device: str = "cpu",
+    ranks: Ranks = ALONE,
+    backend: Backend | None = None,
 ) -> Trainer:
     """Return the trainer of a run directory at its last state on disk, the log read again.
 
-    data: where the log lies now, if it has moved; device: where it is computed from now on. Raises
-    RunError if it is not the same log.
+    data: where the log lies now, if it has moved; device: where it is computed from now on;
+    backend: the object that has joined the processes. Raises RunError if it is not the same log.
     """
     config, facts = checkpoint.load_config(run)
-    load(config.backend, device)  # before the log is read
+    backend = backend or load(config.backend, device)  # before the log is read
     source = Source(**facts["source"])
     if data is not None:
         source = source.moved(data)
-    given = facts["protocol"], config, run, facts["exclude_seen"], device, ranks
+    given = facts["protocol"], config, run, facts["exclude_seen"], device, ranks, backend
     trainer = Trainer(source, source.again(), *given)
     found = trainer.facts()
     for name in ("sizes", "log"):

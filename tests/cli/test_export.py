@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,23 @@ SPOILT: dict[str, Callable[..., Any]] = {
 }
 
 
+def offer(monkeypatch: pytest.MonkeyPatch, made: object, *kinds: str) -> None:
+    """Let a module be the one installed writer of some kinds, None one that is not there."""
+    real = metadata.entry_points
+    offered = [metadata.EntryPoint(kind, "a_writer", export.GROUP) for kind in kinds]
+
+    def entry_points(**asked: Any) -> Any:
+        return offered if asked.get("group") == export.GROUP else real(**asked)
+
+    monkeypatch.setattr(metadata, "entry_points", entry_points)
+    monkeypatch.setitem(sys.modules, "a_writer", made)
+
+
 @pytest.fixture
 def writer(monkeypatch: pytest.MonkeyPatch) -> Writer:
     """A writer of towers in the place of the framework's."""
     made = Writer()
-    monkeypatch.setitem(sys.modules, "mindref_torch", made)
-    monkeypatch.setitem(sys.modules, export.WRITER, made)
+    offer(monkeypatch, made, *export.KINDS)
     return made
 
 
@@ -62,11 +74,12 @@ def test_files_lie_in_the_run_unless_another_place_is_named(
         assert file["bytes"] == (folder / name).stat().st_size
 
 
+@pytest.mark.parametrize("kinds", [(), export.KINDS], ids=["no package", "no framework"])
 @pytest.mark.parametrize("name", ["onnx", "torch"])
 def test_without_the_framework_the_error_names_what_to_install(
-    name: str, cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, kinds: tuple[str, ...], cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "mindref_torch", None)
+    offer(monkeypatch, None, *kinds)
     said = cli("export", run, "--to", name)
     assert (said.code, said.out) == (2, "")
     assert f"--to {name}: expected mindref-torch" in said.err
@@ -117,6 +130,24 @@ def test_a_file_that_answers_otherwise_fails_and_leaves_nothing(
     assert not json.loads(said.out, parse_constant=pytest.fail)["checked"]["agrees"]
     assert "nothing was kept of it" in said.err
     assert sorted(run.iterdir()) == before
+
+
+def test_a_reference_that_leaves_float32_allows_nothing(
+    cli: Cli, run: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside an infinite rounding any difference would be small."""
+    true = exported.reference
+
+    def reference(model: Any, asked: Any) -> Any:
+        found = true(model, asked)
+        wide = model.config.dtype == "float64"
+        return found if wide else found._replace(vectors=np.full_like(found.vectors, np.inf))
+
+    monkeypatch.setattr(exported, "reference", reference)
+    said = cli("export", run, "--to", "onnx")
+    assert said.code == 2
+    assert "interests of the run: expected finite numbers in float32" in said.err
+    assert not (run / "export-onnx").exists()
 
 
 def test_an_error_of_the_framework_is_not_a_bug_of_ours(

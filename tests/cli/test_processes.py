@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mindref.backend import NumpyBackend
 from mindref.cli.settings import cores, set_threads, threads_of
 from tests.cli.conftest import Cli
 
@@ -41,6 +42,29 @@ def test_a_backend_that_cannot_share_is_refused_once(
         )
     else:
         assert said.err == ""
+
+
+class Counted(NumpyBackend):
+    """A backend of which one is enough."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        Counted.made += 1
+
+
+@pytest.mark.rules("backend-R17")
+def test_the_backend_that_joins_is_the_one_that_trains(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setattr(Counted, "made", 0)
+    small = ("--steps", 2, "--evaluate-every", 1, "--batch", 8, "--negatives", 9, "--quiet")
+    said = cli("train", "--backend", f"{__name__}:Counted", "--out", tmp_path / "run", *small)
+    assert (said.code, Counted.made) == (0, 1)
+    monkeypatch.setattr(Counted, "made", 0)
+    said = cli("train", "--resume", tmp_path / "run", "--quiet")
+    assert (said.code, Counted.made) == (0, 1)
 
 
 @pytest.mark.parametrize("here", [1, cores(), 100 * cores()])

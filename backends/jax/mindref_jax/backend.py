@@ -11,6 +11,7 @@ from typing import Any
 
 from mindref.backend import OPERATORS, Capabilities
 from mindref.config import Config
+from mindref.errors import BackendError, say
 from mindref.models.parameters import Catalogue, Params
 from mindref.shapes import Array
 
@@ -28,7 +29,12 @@ class JaxBackend:
 
         Raises BackendError where JAX finds no such device.
         """
-        return JaxBackend(part("devices").device_of(device))
+        try:
+            devices = part("devices")
+        except ModuleNotFoundError as error:
+            todo = "pip install 'mindref[jax]', or ./backends/jax in a checkout"
+            raise BackendError(say("backend jax", "JAX", error, todo)) from error
+        return JaxBackend(devices.device_of(device))
 
     @property
     def ops(self) -> Any:

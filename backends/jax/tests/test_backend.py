@@ -111,3 +111,15 @@ def test_what_is_fetched_is_nobody_elses() -> None:
     found = backend.to_numpy(held)
     found[:] = -1
     assert (backend.to_numpy(held) == np.arange(64.0)).all()
+
+
+@pytest.mark.rules("backend-R3")
+def test_without_jax_the_error_says_what_to_install() -> None:
+    script = (
+        "import sys; sys.modules['jax'] = None; from mindref.cli import main;"
+        "main(['train', '--backend=jax', '--out=never'])"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith("Error: backend jax: expected JAX, got ")
+    assert said.stderr.endswith("; pip install 'mindref[jax]', or ./backends/jax in a checkout\n")

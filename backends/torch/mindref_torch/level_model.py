@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mindref.config import Config
 from mindref.models.parameters import Catalogue, Gradients, Params, unflatten
-from mindref.ops.embedding import RowGradient
+from mindref.ops.embedding import RowGradient, check_rows
+from mindref.shapes import bind, boolean
 from mindref_torch.arrays import tensor
 from mindref_torch.embedding import by_rows
 from mindref_torch.model import MIND
@@ -33,9 +35,30 @@ def interests(
 ) -> tuple[Tensor, Tensor]:
     """Return interests (B, K, D) and which are active (B, K)."""
     with torch.no_grad():
-        model = module(params, catalogue, config, device)
-        found: tuple[Tensor, Tensor] = model.interests(tensors(histories, device))
+        few, own, asked = named(params, catalogue, histories)
+        model = module(few, own, config, device)
+        found: tuple[Tensor, Tensor] = model.interests(tensors(asked, device))
     return found
+
+
+def named(params: Params, catalogue: Catalogue, histories: Any) -> tuple[Params, Catalogue, Any]:
+    """Return the items that histories name, the rows that make them up, and their new ids.
+
+    The table may have a million rows, of which a block of users needs a few thousand.
+    """
+    items, mask = histories.items, histories.mask
+    bind("histories", items=(items, "BL"), mask=(mask, "BL"))
+    boolean("histories", mask=mask)
+    ids = items[mask]
+    check_rows("items", ids, len(catalogue.rows))  # model-R18
+    distinct, places = np.unique(ids, return_inverse=True)
+    rows, weights = catalogue.rows[distinct], catalogue.weights[distinct]
+    check_rows("embedding", rows, len(params.items))  # embedding-R4
+    used, numbers = np.unique(rows, return_inverse=True)
+    own = Catalogue(numbers.reshape(rows.shape), weights)
+    renamed = np.zeros(items.shape, np.int64)
+    renamed[mask] = places
+    return params._replace(items=params.items[used]), own, histories._replace(items=renamed)
 
 
 def differentiate(model: MIND, batch: Any) -> tuple[Tensor, dict[str, Any]]:

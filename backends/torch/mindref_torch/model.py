@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mindref.config import Config
+from mindref_torch.checks import bind, boolean
 from mindref_torch.embedding import check_rows, embedding
 from mindref_torch.label_attention import label_attention
 from mindref_torch.relu_layer import relu_layer
@@ -93,6 +94,7 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
         """
         # one look-up: sparse gradients of several would be added up in an order of their own
         histories = batch.histories
+        check_histories(histories)
         ids = self.looked_up(batch)
         vectors = self.item_vectors(torch.cat(ids)).split([len(x) for x in ids])
         behaviours, target, negatives = vectors  # 1 to 3, model-R10
@@ -120,6 +122,7 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
 
         histories has items (B, L), mask (B, L), init_logits (B, L, K) and profile (B, G).
         """
+        check_histories(histories)
         return self.interests_of(self.item_vectors(histories.items[histories.mask]), histories)
 
     def interests_of(self, behaviours: Tensor, histories: Histories) -> tuple[Tensor, Tensor]:
@@ -178,6 +181,19 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
         ones = torch.ones_like(each, dtype=self.profile.dtype)
         vectors = embedding(self.profile, each, ones, sparse=self.sparse)
         return vectors.reshape(len(rows), rows.shape[1] * vectors.shape[1])
+
+
+def check_histories(histories: Histories) -> None:
+    """Raise ShapeError unless histories fit each other: their mask is an index before all else."""
+    items, mask, logits, profile = histories
+    boolean("histories", mask=mask)
+    bind(
+        "histories",
+        items=(items, "BL"),
+        mask=(mask, "BL"),
+        init_logits=(logits, "BLK"),
+        profile=(profile, "BG"),
+    )
 
 
 def normal(shape: tuple[int, int], variance: float, like: Tensor) -> nn.Parameter:

@@ -7,9 +7,16 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
+from mindref.backend import NumpyBackend
+from mindref.bench.world import Settings, World
+from mindref.config import Config
 from mindref.errors import ShapeError
+from mindref.models import mind
+from mindref_torch import level_model
 from mindref_torch.backend import TorchBackend
+from mindref_torch.model import MIND, Histories
 
 
 @pytest.mark.rules("backend-R3")
@@ -35,6 +42,42 @@ def test_arrays_turned_round_and_read_only_are_taken() -> None:
 def test_types_that_no_operator_takes_are_a_shape_error(dtype: object) -> None:
     with pytest.raises(ShapeError):
         TorchBackend().ops.squash.forward(np.ones((2, 3)).astype(dtype), kind="squash")
+
+
+@pytest.mark.rules("numerics-R3", "notation-R1")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mask": torch.ones(2, 3)},
+        {"mask": torch.ones(2, 4, dtype=torch.bool)},
+        {"profile": torch.zeros(3, 0, dtype=torch.long)},
+    ],
+)
+def test_histories_that_do_not_fit_are_a_shape_error(changes: dict) -> None:
+    model = MIND(Config(width=4, interests=2), torch.arange(9)[:, None], torch.ones(9, 1))
+    items, mask = torch.zeros(2, 3, dtype=torch.long), torch.ones(2, 3, dtype=torch.bool)
+    histories = Histories(items, mask, torch.zeros(2, 3, 2), torch.zeros(2, 0, dtype=torch.long))
+    model.interests(histories)
+    with pytest.raises(ShapeError, match=r"^histories"):
+        model.interests(histories._replace(**changes))
+
+
+def test_serving_hands_over_the_rows_that_are_named_and_no_others(monkeypatch) -> None:
+    world = World(Settings(batch=4, length=5, width=4, negatives=5, catalogue=1000))
+    original, counts = level_model.module, []
+
+    def module(params, *given):
+        counts.append(len(params.items))
+        return original(params, *given)
+
+    monkeypatch.setattr(level_model, "module", module)
+    histories = world.batches[0].histories
+    given = (world.params(), histories, world.catalogue, world.config)
+    found, _ = TorchBackend().interests(*given)
+    expected = NumpyBackend()
+    whole, _ = mind.interests(*given, expected.ops)[:2]
+    np.testing.assert_allclose(found.numpy(), whole, rtol=1e-4, atol=1e-5)
+    assert counts == [len(np.unique(histories.items[histories.mask]))]
 
 
 @pytest.mark.rules("softmax-R5")
