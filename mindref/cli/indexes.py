@@ -35,8 +35,7 @@ def row(kind: str) -> dict[str, Any]:
 
     try:
         plugin = registry.load(kind)
-        with registry.answering(kind, "testing itself"):
-            reason, version = plugin.failure(), str(plugin.version())
+        reason, version = registry.reason_of(plugin), registry.version_of(plugin)
     except BackendError as error:
         return {"name": kind, "usable": False, "reason": str(error)}
     if reason:

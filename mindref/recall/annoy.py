@@ -81,7 +81,7 @@ class Trees:
     def __init__(self, trees: Any) -> None:
         self.trees = trees
         self.least = PER * trees.get_n_trees()
-        self.most = trees.get_n_items() * trees.get_n_trees()
+        self.most = max(self.least, trees.get_n_items() * trees.get_n_trees())
 
     def candidates(self, queries: Array, n: int, effort: int) -> Ints:
         """Return the n ids that the trees lead to for each query (Q, D) of length one."""

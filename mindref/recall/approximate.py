@@ -13,6 +13,8 @@ from mindref.recall.index import Structure
 from mindref.recall.registry import answering
 from mindref.shapes import Array, Ints
 
+BLOCK = 65_536  # rows that are float64 at once
+
 
 class ApproximateIndex:
     """The structure of a plugin over the item vectors (N, D), and these for the exact scores."""
@@ -26,6 +28,7 @@ class ApproximateIndex:
         warning: str | None = None,
         recall: float | None = None,
         why: str | None = None,
+        file_sha256: str | None = None,
     ) -> None:
         self.kind = kind  # name of the plugin
         self.structure = structure
@@ -34,6 +37,7 @@ class ApproximateIndex:
         self.warning = warning  # that too little is found, or None
         self.recall = recall  # share of the true 50 best that was found when it was built
         self.why = why  # what `auto` went by, or None
+        self.file_sha256 = file_sha256  # of the file that it was read from or written to
         norms = np.linalg.norm(items, axis=1)
         self.longest = items[[norms.argmax()]]  # (1, D) stands for all when products are checked
         self.flat = not norms.any()
@@ -76,8 +80,10 @@ class ApproximateIndex:
 def in_units_of_the_longest(items: Array) -> Array:
     """Return items (N, D) as a plugin sees them: the longest has length one, unless all are zero.
 
-    No order changes, and whatever type a library computes in is left by no square.
+    recall-R30: no order changes, and whatever type a library computes in is left by no square.
     """
-    length = float(np.linalg.norm(items.astype(np.float64), axis=1).max())
-    scaled: Array = (items / (length if length > 0 else 1.0)).astype(items.dtype)  # recall-R30
+    blocks = (items[first : first + BLOCK] for first in range(0, len(items), BLOCK))
+    lengths = (np.linalg.norm(rows.astype(np.float64), axis=1).max() for rows in blocks)
+    length = float(max(lengths))
+    scaled: Array = (items / (length if length > 0 else 1.0)).astype(items.dtype, copy=False)
     return scaled

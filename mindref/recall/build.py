@@ -5,6 +5,7 @@ Spec: specs/recall.md, recall-R22 to recall-R25, R33.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref import __version__, atomic, ranking
-from mindref.errors import BackendError, ConfigError, DataError, say
+from mindref.errors import STRANGE, BackendError, ConfigError, DataError, MindrefError, say
 from mindref.recall import manifest as manifests
 from mindref.recall import registry
 from mindref.recall.approximate import ApproximateIndex, in_units_of_the_longest
@@ -99,32 +100,29 @@ def choose(order: Order) -> Index:
         why = f"{said[0]}, {len(order.items):,} items: no index is sought"
         return write_exact(order.folder, order.items, why=why, figures=figures)
     plugins, broken = registry.candidates_for_auto()
-    failed = None
+    failed, tried = None, dict[str, str]()
     for plugin in plugins:  # recall-R33
         try:
-            reason = plugin.failure()
-            if reason:
+            tried[plugin.name] = registry.version_of(plugin)
+            if reason := registry.reason_of(plugin):
                 failed = failed or warning(plugin.name, reason)  # recall-R24
                 continue
             index, found = built(order._replace(options=plugin.options), plugin)
             took = seconds(index, users)
+            figures |= {f"{plugin.name}_seconds": took, f"{plugin.name}_recall": found.recall}
+            said.append(f"{plugin.name} {1 / took:,.0f} with {found.recall:.1%} of the neighbours")
+            if took < exact and found.recall >= ENOUGH:  # recall-R23
+                index.why = "; ".join([*said, *broken])
+                return keep(order._replace(options=plugin.options), plugin, index, figures, tried)
         except BackendError as error:  # recall-R29
             broken.append(str(error))
-            continue
-        figures |= {f"{plugin.name}_seconds": took, f"{plugin.name}_recall": found.recall}
-        said.append(f"{plugin.name} {1 / took:,.0f} with {found.recall:.1%} of the neighbours")
-        if took < exact and found.recall >= ENOUGH:  # recall-R23
-            index.why = "; ".join([*said, *broken])
-            return keep(order._replace(options=plugin.options), plugin, index, figures)
     why = "; ".join([*said, *broken])
-    return write_exact(order.folder, order.items, failed, figures, why)
+    return write_exact(order.folder, order.items, failed, figures, why, tried)
 
 
 def build_one(order: Order, plugin: Plugin) -> Index:
     """Build the index of a plugin that was asked for, and keep it whatever it finds."""
-    with registry.answering(plugin.name, "testing itself"):
-        reason = plugin.failure()
-    if reason:  # recall-R24
+    if reason := registry.reason_of(plugin):  # recall-R24
         return write_exact(order.folder, order.items, warning(plugin.name, reason))
     index, found = built(order, plugin)
     if found.recall < ENOUGH:
@@ -142,7 +140,9 @@ def built(order: Order, plugin: Plugin) -> tuple[ApproximateIndex, Probed]:
     items = in_units_of_the_longest(order.items)
     with registry.answering(plugin.name, "building"):
         structure = plugin.build(items, seed=order.seed, n_jobs=order.n_jobs, **order.options)
-        effort = structure.least
+        effort, most = operator.index(structure.least), operator.index(structure.most)
+        if not 1 <= effort <= most:
+            raise ValueError(f"efforts from least = {effort} to most = {most}")
     index = ApproximateIndex(plugin.name, structure, order.items, effort)
     found = probe(index, spread(order.queries, PROBES))
     index.recall = found.recall
@@ -150,21 +150,45 @@ def built(order: Order, plugin: Plugin) -> tuple[ApproximateIndex, Probed]:
 
 
 def keep(
-    order: Order, plugin: Plugin, index: ApproximateIndex, figures: Mapping[str, float]
+    order: Order,
+    plugin: Plugin,
+    index: ApproximateIndex,
+    figures: Mapping[str, float],
+    tried: Mapping[str, str] | None = None,
 ) -> Index:
-    """Write an index: first its file, named after its sha256, then the manifest."""
+    """Write an index: first its file, named after its sha256, then the manifest.
+
+    Raises RunError where it cannot be written, and leaves nothing of it.
+    """
+    version = registry.version_of(plugin)  # before there is a file
     temporary = atomic.temporary_name(order.folder / plugin.name)
     with atomic.explained(order.folder / plugin.name):
-        with registry.answering(plugin.name, "writing its file"):
-            index.structure.save(temporary)
-        atomic.sync_file(temporary)
-        sha = manifests.file_digest(temporary)
-        path = temporary.replace(order.folder / f"{plugin.name}-{sha[:12]}.index")
-    facts: dict[str, Any] = {"file": path.name, "file_sha256": sha, "version": plugin.version()}
+        try:
+            save(index, temporary)
+            atomic.sync_file(temporary)
+            sha = manifests.file_digest(temporary)
+            path = temporary.replace(order.folder / f"{plugin.name}-{sha[:12]}.index")
+        finally:
+            temporary.unlink(missing_ok=True)
+    index.file_sha256 = sha
+    facts: dict[str, Any] = {"file": path.name, "file_sha256": sha, "version": version}
     facts |= {"seed": order.seed, "options": dict(order.options), "effort": index.effort}
-    facts |= {"probed_recall": index.recall, "figures": figures}
+    facts |= {"probed_recall": index.recall, "figures": figures, "tried": tried}
     write(order.folder, order.items, plugin.name, warning=index.warning, why=index.why, **facts)
     return index
+
+
+def save(index: ApproximateIndex, path: Path) -> None:
+    """Let a structure write its file. Raises OSError whatever it raises: faiss says a full disk so.
+
+    A disk is full more often than a plugin cannot write.
+    """
+    try:
+        index.structure.save(path)
+    except (MindrefError, MemoryError):
+        raise
+    except STRANGE as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def open_index(directory: Path | str, items: Array) -> Index:
@@ -179,15 +203,13 @@ def open_index(directory: Path | str, items: Array) -> Index:
     if kind == "exact":
         return ExactIndex(items, told, manifest.why)
     plugin = registry.load(kind)
-    with registry.answering(kind, "testing itself"):
-        reason = plugin.failure()
-    if reason:
+    if reason := registry.reason_of(plugin):
         return ExactIndex(items, warning(kind, reason))  # recall-R24
-    path = manifests.verify_file(folder, manifest, plugin.version())
+    path = manifests.verify_file(folder, manifest, registry.version_of(plugin))
     with registry.answering(kind, f"opening {path}", manifests.TODO):
         structure = plugin.load(path, items.shape[1], len(items))
     effort = manifest.effort or structure.most  # it is a number, by verify_file
-    known = (told, manifest.probed_recall, manifest.why)
+    known = (told, manifest.probed_recall, manifest.why, manifest.file_sha256)
     return ApproximateIndex(kind, structure, items, effort, *known)
 
 
@@ -197,9 +219,10 @@ def write_exact(
     warning: str | None = None,
     figures: Mapping[str, float] | None = None,
     why: str | None = None,
+    tried: Mapping[str, str] | None = None,
 ) -> ExactIndex:
     """Write the manifest of exact search, which needs no file."""
-    write(folder, items, "exact", warning=warning, figures=figures, why=why)
+    write(folder, items, "exact", warning=warning, figures=figures, why=why, tried=tried)
     return ExactIndex(items, warning, why)
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ def one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-class Plugin:
+class Shared:
     """What both kinds share."""
 
     order: int | None = None
@@ -53,10 +52,10 @@ class Plugin:
 
     def version(self) -> str:
         """Return the version of the installed faiss."""
-        return f"faiss-cpu {metadata.version('faiss-cpu')}"
+        return f"faiss {faiss.__version__}"  # of any package: pip's and conda's differ in name
 
 
-class Flat(Plugin):
+class Flat(Shared):
     """The plugin that compares with every item."""
 
     name = "faiss-flat"
@@ -101,7 +100,7 @@ class FlatStructure:
         faiss.write_index(self.index, os.fspath(path))
 
 
-class Ivf(Plugin):
+class Ivf(Shared):
     """The plugin that parts the items into lists around centres, and looks through some."""
 
     name = "faiss-ivf"

@@ -39,6 +39,7 @@ class Manifest:
     why: str | None = None  # what `auto` goes by
     warning: str | None = None  # why exact search stands in, or that too little is found
     figures: Mapping[str, float] | None = None  # seconds a user and recall, where measured
+    tried: Mapping[str, str] | None = None  # versions of the plugins that `auto` looked at
     file: str | None = None  # the rest: of plugins only
     file_sha256: str | None = None
     version: str | None = None  # of the library that built it
@@ -69,10 +70,20 @@ def read(directory: Path) -> Manifest:
 
 
 def verify(directory: Path, items: Array) -> Manifest:
-    """Return the manifest of an index that fits these item vectors and whose file is whole.
+    """Return the manifest of an index that fits these item vectors, of a kind that is known here.
 
     Raises RunError that names the file, what was expected, what came, and what to do.
     """
+    manifest = read_fitting(directory, items)
+    if manifest.kind not in kinds()[1:]:  # all but `auto`
+        expected = " or ".join(kinds()[1:])
+        where = f"{directory / NAME}: kind"
+        raise RunError(say(where, expected, repr(manifest.kind), TODO))
+    return manifest
+
+
+def read_fitting(directory: Path, items: Array) -> Manifest:
+    """Return the manifest of an index that fits these vectors, of any kind. Raises RunError."""
     manifest = read(directory)
     path = directory / NAME
     facts: list[tuple[str, Any, Any]] = [  # recall-R15
@@ -85,9 +96,6 @@ def verify(directory: Path, items: Array) -> Manifest:
     for name, got, expected in facts:
         if got != expected:
             raise RunError(say(f"{path}: {name}", repr(expected), repr(got), TODO))
-    if manifest.kind not in kinds()[1:]:  # all but `auto`
-        expected = " or ".join(kinds()[1:])
-        raise RunError(say(f"{path}: kind", expected, repr(manifest.kind), TODO))
     return manifest
 
 
@@ -115,7 +123,9 @@ def digest(items: Array) -> str:
     """Return the sha256 of type, shape and bytes of an array, the same on every machine."""
     little = np.ascontiguousarray(items, dtype=items.dtype.newbyteorder("<"))
     head = f"{items.dtype.name} {items.shape}".encode()
-    return hashlib.sha256(head + little.tobytes()).hexdigest()
+    digest = hashlib.sha256(head)
+    digest.update(little.reshape(-1).view(np.uint8).data)  # no copy: a catalogue may be large
+    return digest.hexdigest()
 
 
 def file_digest(path: Path) -> str:

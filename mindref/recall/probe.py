@@ -34,14 +34,14 @@ def probe(index: ApproximateIndex, queries: Array) -> Probed:
 
     queries (Q, D). The effort stays with the index.
     """
-    n = min(PER, len(index.items))
+    n, most = min(PER, len(index.items)), int(index.structure.most)
     truth = nearest(ExactIndex(index.items), queries, n).scores
     while True:
         recall = share_found(nearest(index, queries, n).scores, truth)
-        if recall >= ENOUGH or index.effort >= index.structure.most:
+        if recall >= ENOUGH or index.effort >= most:
             return Probed(index.effort, recall)
         more = index.effort + -(-index.effort // 2)
-        index.effort = min(more, index.structure.most)  # recall-R32
+        index.effort = min(more, most)  # recall-R32
 
 
 def seconds(index: Index, users: Array) -> float:

@@ -7,7 +7,7 @@ registered in `mindref.indexes` like a stranger's.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from typing import Any
 
@@ -73,6 +73,33 @@ def answering(kind: str, when: str, todo: str = TODO) -> Iterator[None]:
     except STRANGE as error:
         got = f"{type(error).__name__}: {error}"
         raise BackendError(say(f"index {kind}", f"an answer when {when}", got, todo)) from error
+
+
+def reason_of(plugin: Plugin) -> str | None:
+    """Return why a plugin cannot be trusted here, or None. Raises BackendError."""
+    with answering(plugin.name, "testing itself"):
+        reason = plugin.failure()
+        return str(reason) if reason else None
+
+
+def version_of(plugin: Plugin) -> str:
+    """Return what a file of a plugin depends on. Raises BackendError."""
+    with answering(plugin.name, "telling its version"):
+        return str(plugin.version())
+
+
+def versions_for_auto(taken: str) -> dict[str, str]:
+    """Return name -> version of what `auto` looks at here until it takes a kind, in its order.
+
+    What cannot be imported is left out. Nothing tests itself, which may be slow.
+    """
+    found: dict[str, str] = {}
+    for plugin in candidates_for_auto()[0]:
+        with suppress(BackendError):
+            found[plugin.name] = version_of(plugin)
+        if plugin.name == taken:
+            break
+    return found
 
 
 def candidates_for_auto() -> tuple[list[Plugin], list[str]]:

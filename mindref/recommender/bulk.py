@@ -12,12 +12,12 @@ import numpy as np
 from mindref.data.log import Ints, Ragged
 from mindref.data.splits import slices
 from mindref.data.streams import stream
-from mindref.errors import BackendError, RunError
+from mindref.errors import BackendError, ConfigError, RunError, say
 from mindref.models.serving import interests
 from mindref.recall import ExactIndex, Index, build_index, open_index, registry
 from mindref.recall import recommend as search
 from mindref.recall.build import MEASURED_FROM
-from mindref.recall.manifest import read
+from mindref.recall.manifest import Manifest, read, read_fitting
 from mindref.recommender.served import Recommendation, Served
 from mindref.shapes import Array
 
@@ -90,10 +90,10 @@ class Answers:
             exclude=rows if self.exclude else None,
             score=served.model.config.score,
         )
-        for case, number in enumerate(which):
+        for case, user in enumerate(which):
             recent = [served.items.label(int(i)) for i in rows.row(case)[-RECENT:]]
             yield Answer(
-                asked.names[number],
+                asked.names[user],
                 int(lengths[case]),
                 int(found.active[case].sum()),
                 recent,
@@ -174,8 +174,13 @@ def about_log(served: Served, known: int, unknown: int) -> list[str]:
 
 
 def index_of(served: Served, folder: Path, kind: str) -> Index:
-    """Return the index of a run, built now unless one that fits is there."""
+    """Return the index of a run, built now unless one that fits is there.
+
+    Raises BackendError where `auto` finds one that fits, of a kind that cannot be loaded here.
+    """
     vectors = served.item_vectors
+    if kind == "exact":
+        return ExactIndex(vectors)  # one that took minutes to build stays for the next time
     # none yet, of another model, or damaged: built anew, and the old one is replaced
     if (index := fitting(folder, vectors, kind)) is not None:
         return index
@@ -193,11 +198,34 @@ def index_of(served: Served, folder: Path, kind: str) -> Index:
 
 def fitting(folder: Path, vectors: Array, kind: str) -> Index | None:
     """Return the index that is there, if it is whole, of these vectors and what is asked for."""
-    with suppress(RunError, BackendError):
+    try:
         index = open_index(folder, vectors)
-        if answers(kind, index.kind, measured=read(folder).why is not None, items=len(vectors)):
-            return index
-    return None
+        found = read(folder)
+    except (RunError, BackendError):
+        if kind == "auto":
+            check_loadable(folder, vectors)
+        return None
+    return index if answers(kind, index.kind, found, len(vectors)) else None
+
+
+def check_loadable(folder: Path, vectors: Array) -> None:
+    """Raise BackendError if the index that is there fits, but nothing here can load its kind.
+
+    Another machine may share the folder: its index is not replaced by one that is worse.
+    """
+    try:
+        kind = read_fitting(folder, vectors).kind
+    except RunError:
+        return
+    if not isinstance(kind, str) or kind == "exact":
+        return
+    try:
+        registry.load(kind)
+    except (ConfigError, BackendError) as error:
+        hint = registry.HINTS.get(kind, f"install the package of the index {kind}")
+        todo = f"{hint}, or search with --index exact"
+        where, expected = f"{folder}", f"a kind that can be loaded here, or {kind} installed"
+        raise BackendError(say(where, expected, f"an index by {kind} ({error})", todo)) from error
 
 
 @contextmanager
@@ -216,11 +244,26 @@ def building(folder: Path) -> Iterator[None]:
         yield
 
 
-def answers(asked: str, kind: str, *, measured: bool, items: int) -> bool:
+def answers(asked: str, kind: str, manifest: Manifest, items: int) -> bool:
     """Return whether an index that is there is the one asked for; auto wants a measured one."""
     if asked != "auto":
         return asked == kind
-    return measured or (kind == "exact" and items < MEASURED_FROM)
+    if kind == "exact" and items < MEASURED_FROM:
+        return True
+    return manifest.why is not None and is_up_to_date(manifest)
+
+
+def is_up_to_date(manifest: Manifest) -> bool:
+    """Return whether `auto` has looked at all that it would look at here, in these versions.
+
+    It may have looked at more: a machine that lacks a plugin does not replace another's index.
+    """
+    tried = manifest.tried
+    if tried is None:  # exact search was quick enough for any
+        return True
+    if not isinstance(tried, dict):
+        return False
+    return registry.versions_for_auto(manifest.kind).items() <= tried.items()
 
 
 def probes(served: Served) -> Array:

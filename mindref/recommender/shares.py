@@ -22,7 +22,6 @@ from mindref.checkpoint import MODEL
 from mindref.errors import ConfigError, MindrefError, RunError, say
 from mindref.recall.approximate import ApproximateIndex
 from mindref.recall.manifest import file_digest
-from mindref.recall.manifest import read as index_facts
 from mindref.recommender import bulk, lists, parts
 from mindref.recommender.bulk import Answers, blocks_of
 from mindref.recommender.parts import Part
@@ -145,7 +144,7 @@ def open_run(asked: Asked) -> Opened:
         log=fingerprint(served.log),
         users=users,
         backend=served.backend_name,
-        index=facts_of_index(run / "index", answers),
+        index=facts_of_index(answers),
         top=asked.top,
         exclude_seen=asked.exclude_seen,
         form=asked.form,
@@ -162,13 +161,12 @@ def model_digest(run: Path, settings: dict[str, object]) -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
-def facts_of_index(folder: Path, answers: Answers) -> dict[str, object]:
+def facts_of_index(answers: Answers) -> dict[str, object]:
     """Return what the answers of an index depend on."""
     index = answers.index
     if not isinstance(index, ApproximateIndex):
         return {"kind": index.kind}
-    manifest = index_facts(folder)
-    return {"kind": index.kind, "sha256": manifest.file_sha256, "effort": index.effort}
+    return {"kind": index.kind, "sha256": index.file_sha256, "effort": index.effort}
 
 
 def write_part(opened: Opened, path: Path, number: int, count: int) -> str:

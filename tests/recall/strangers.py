@@ -88,6 +88,30 @@ class Failing(Half):
         raise KeyError("something of its own")
 
 
+class Untestable(Half):
+    name, order = "untestable", 0
+
+    def failure(self) -> str | None:
+        raise KeyError("something of its own")
+
+
+class Unversioned(Half):
+    name, order = "unversioned", 0
+
+    def version(self) -> str:
+        raise KeyError("something of its own")
+
+
+class Wanton(Half):
+    """Has whatever efforts it is told to have."""
+
+    name, order = "wanton", 0
+    efforts: dict[str, Any] = {}  # noqa: RUF012
+
+    def build(self, items: Any, **_: Any) -> Any:
+        return type("Wild", (), {"candidates": Careless.answer, **self.efforts})()
+
+
 class Unmakeable(Half):
     name, order = "unmakeable", 0
 

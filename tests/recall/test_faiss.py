@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,8 @@ def test_a_damaged_file_never_reaches_faiss(
             with pytest.raises(RunError, match=r"expected sha256 .*; remove the index folder"):
                 open_index(tmp_path, items)
         file.write_bytes(whole)
-        patch.setattr("mindref.recall.faiss.Plugin.version", lambda _: "faiss-cpu 0.1")
-        with pytest.raises(RunError, match=r"version: expected 'faiss-cpu 0.1', got 'faiss-cpu 1"):
+        patch.setattr("mindref.recall.faiss.Shared.version", lambda _: "faiss 0.1")
+        with pytest.raises(RunError, match=r"version: expected 'faiss 0.1', got 'faiss 1"):
             open_index(tmp_path, items)
 
 
@@ -171,6 +172,18 @@ def test_without_faiss_the_error_names_the_extra(
     monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
     with pytest.raises(BackendError, match=r"index faiss-ivf: .*pip install 'mindref\[faiss\]'"):
         built(tmp_path, "faiss-ivf", vectors(300))
+
+
+def test_the_version_is_that_of_the_library_whoever_packed_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plugin = registry.load("faiss-ivf")
+
+    def version(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)  # as with conda's
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert plugin.version() == f"faiss {faiss.__version__}"
 
 
 def test_few_items_have_few_lists(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 
 from mindref.errors import RunError
 from mindref.recall import annoy, build_index, manifest, open_index
+from mindref.recall.approximate import BLOCK, in_units_of_the_longest
 from tests.recall.test_annoy import vectors
 
 
@@ -63,6 +67,36 @@ def test_other_item_vectors_are_refused(built: Path) -> None:
         open_index(built, vectors(300).astype(np.float64))
     with pytest.raises(RunError, match="count: expected 299, got 300"):
         open_index(built, vectors(300)[:299])
+
+
+def peak(work: Callable[[], object]) -> int:
+    """Return how many bytes some work holds at most."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_catalogue_is_not_copied_to_be_looked_at() -> None:
+    items = np.ones((300_000, 4), np.float32)
+    assert peak(lambda: manifest.digest(items)) < items.nbytes / 4
+    assert peak(lambda: in_units_of_the_longest(items)) < 1.5 * items.nbytes, "the answer alone"
+    for some in (items[:0], items[:9, ::2], items[:3].astype(">f8")):
+        same = (
+            f"{some.dtype.name} {some.shape}".encode()
+            + some.astype(some.dtype.newbyteorder("<")).tobytes()
+        )
+        assert manifest.digest(some) == hashlib.sha256(same).hexdigest()
+
+
+@pytest.mark.rules("recall-R30")
+def test_the_longest_is_found_in_any_block() -> None:
+    for place in (0, BLOCK - 1, BLOCK, 2 * BLOCK):
+        items = np.ones((2 * BLOCK + 1, 1), np.float32)
+        items[place] = -4
+        assert in_units_of_the_longest(items)[place] == -1
 
 
 @pytest.mark.rules("recall-R16")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from mindref.errors import BackendError, ConfigError, RunError
 from mindref.recall import build, build_index, nearest, open_index, recommend, registry
-from tests.recall.strangers import HERE, Careless, Half, install
+from tests.recall.strangers import HERE, Careless, Half, Wanton, install
 from tests.recall.test_annoy import vectors
 from tests.recall.test_build import QUERIES, manifest_of
 
@@ -108,6 +109,64 @@ def test_auto_passes_over_broken_plugins(tmp_path: Path, monkeypatch: pytest.Mon
     assert index.why is not None
     assert "index failing: " in index.why
     assert "index unmakeable: " in index.why
+
+
+@pytest.mark.rules("recall-R29")
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [("Untestable", "testing itself"), ("Unversioned", "telling its version")],
+)
+def test_whatever_raises_it_is_one_error_that_auto_passes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, when: str
+) -> None:
+    auto(monkeypatch, {"exact": 1.0, "late": 0.5, "unversioned": 0.1, "half": 0.1})
+    kind, message = name.lower(), f"index {name.lower()}: expected an answer when {when}, got KeyE"
+    install(monkeypatch, **{kind: f"{HERE}:{name}", "late": f"{HERE}:Late"})
+    with pytest.raises(BackendError, match=message):
+        build_index(ITEMS, QUERIES, directory=tmp_path / "alone", kind=kind)
+    assert list((tmp_path / "alone").iterdir()) == []
+    index = build_index(ITEMS, QUERIES, directory=tmp_path)
+    assert index.kind == "late"
+    assert message in str(index.why)
+    broken = getattr(importlib.import_module(HERE), name)
+    method = "failure" if name == "Untestable" else "version"
+    monkeypatch.setattr(Half, method, getattr(broken, method))
+    with pytest.raises(BackendError, match=f"index late: .* when {when}, got KeyError"):
+        open_index(tmp_path, ITEMS)
+
+
+@pytest.mark.rules("recall-R29")
+@pytest.mark.parametrize(
+    ("efforts", "message"),
+    [
+        ({"least": 1}, "AttributeError"),
+        ({"least": "1", "most": 2}, "TypeError"),
+        ({"least": 1, "most": "2"}, "TypeError"),
+        ({"least": 0, "most": 2}, "efforts from least = 0 to most = 2"),
+        ({"least": 3, "most": 2}, "efforts from least = 3 to most = 2"),
+    ],
+)
+def test_efforts_that_are_none_are_an_error_that_auto_passes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, efforts: dict[str, Any], message: str
+) -> None:
+    auto(monkeypatch, {"exact": 1.0, "late": 0.5})
+    install(monkeypatch, wanton=f"{HERE}:Wanton", late=f"{HERE}:Late")
+    monkeypatch.setattr(Wanton, "efforts", efforts)
+    with pytest.raises(BackendError, match=f"index wanton: .* when building, got .*{message}"):
+        build_index(ITEMS, QUERIES, directory=tmp_path, kind="wanton")
+    assert build_index(ITEMS, QUERIES, directory=tmp_path).kind == "late"
+
+
+def test_an_index_knows_the_file_that_it_is_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, half=f"{HERE}:Half")
+    made: Any = build_index(ITEMS, QUERIES, directory=tmp_path, kind="half")
+    opened: Any = open_index(tmp_path, ITEMS)
+    (file,) = tmp_path.glob("*.index")
+    build_index(ITEMS[::-1], QUERIES, directory=tmp_path, kind="half")
+    assert made.file_sha256 == opened.file_sha256
+    assert file.name == f"half-{made.file_sha256[:12]}.index"
 
 
 def auto(monkeypatch: pytest.MonkeyPatch, took: dict[str, float]) -> None:

@@ -115,10 +115,11 @@ def test_an_index_of_another_kind_is_built_when_asked_for(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = counted(monkeypatch)
-    for kind in ("exact", "annoy", "annoy", "exact"):
+    answers(run, history=HISTORY)
+    for kind in ("annoy", "annoy", "faiss-flat"):
         answers(run, history=HISTORY, kind=kind)
         assert manifest(run)["kind"] == kind
-    assert built == ["exact", "annoy", "exact"]
+    assert built == ["auto", "annoy", "faiss-flat"]
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "*.index"])
@@ -170,11 +171,11 @@ def test_auto_keeps_a_measured_choice(run: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(build, "MEASURED_FROM", 50)
     monkeypatch.setattr(bulk, "MEASURED_FROM", 50)
     built = counted(monkeypatch)
-    answers(run, history=HISTORY, kind="exact")
-    answers(run, history=HISTORY)  # the exact one was asked for, not measured
+    answers(run, history=HISTORY, kind="annoy")
+    answers(run, history=HISTORY)  # that one was asked for, not measured
     assert manifest(run)["figures"] is not None
     answers(run, history=HISTORY)
-    assert built == ["exact", "auto"]
+    assert built == ["annoy", "auto"]
 
 
 def test_a_run_that_cannot_be_written_is_searched_all_the_same(run: Path) -> None:
