@@ -15,6 +15,20 @@ import jax
 from mindref.errors import BackendError, say
 
 NAMES = ("cpu", "cuda", "auto")
+MOST = 1000
+"""Programs that are kept compiled. Each maps memory, and a process may have so many pieces of it:
+a judge, who asks for thousands of shapes, would run into that limit."""
+
+compiled = 0  # since the last time that all were dropped
+
+
+def count(event: str, seconds: float, **facts: Any) -> None:
+    """Count a program that JAX has compiled."""
+    global compiled
+    compiled += event == "/jax/core/compile/backend_compile_duration"
+
+
+jax.monitoring.register_event_duration_secs_listener(count)
 
 
 @contextmanager
@@ -22,6 +36,15 @@ def computing(device: Any = None) -> Iterator[None]:
     """Compute with types of 64 bits, on a device; None is where JAX computes by itself."""
     with jax.enable_x64(True), jax.default_device(device):
         yield
+    drop_programs()
+
+
+def drop_programs() -> None:
+    """Drop what is compiled when it has become too much; what is still needed is compiled anew."""
+    global compiled
+    if compiled > MOST:
+        jax.clear_caches()
+        compiled = 0
 
 
 def device_of(name: str) -> Any:

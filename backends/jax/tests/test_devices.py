@@ -6,6 +6,13 @@ import os
 import subprocess
 import sys
 
+import jax
+import numpy as np
+import pytest
+
+from mindref_jax import devices
+from mindref_jax.backend import JaxBackend
+
 CODE = """
 import jax
 import numpy as np
@@ -36,3 +43,13 @@ def test_a_device_holds_parameters_moments_and_results() -> None:
     done = subprocess.run(command, env=two, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "27 {True}"
+
+
+def test_programs_are_dropped_when_they_become_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped = []
+    monkeypatch.setattr(devices, "MOST", 3)
+    monkeypatch.setattr(devices, "compiled", 0)
+    monkeypatch.setattr(jax, "clear_caches", lambda: dropped.append(devices.compiled))
+    for users in range(11, 19):
+        JaxBackend().ops.squash.forward(np.ones((users, 7)), kind="squash")
+    assert dropped == [4, 4]
