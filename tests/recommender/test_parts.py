@@ -77,6 +77,8 @@ def test_a_damaged_part_is_named(folder: Path, damage: str) -> None:
         part.write_bytes(bad[damage])
     message = "no file" if damage == "missing" else "expected sha256 [0-9a-f]{64}, got"
     refused(files(folder), folder, rf"part-2: .*{message}")
+    with pytest.raises(RunError, match=message):  # before a byte is written, too
+        parts.verify(part)
 
 
 @pytest.mark.rules("recall-R37")
