@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli.settings import Decorator, json_option, set_threads
+from mindref.cli.settings import Decorator, check_file, json_option, set_threads
 from mindref.errors import ConfigError, say
 from mindref.threads import cores
 
@@ -180,7 +180,6 @@ def check_picture(path: Path | None) -> None:
     if path is None:
         return
     from mindref.bench.report import check_plot
-    from mindref.cli.lists import check_file
 
     check_file("--plot", path)
     if path.suffix not in FORMATS:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli.settings import check_writable, json_option, set_threads
+from mindref.cli.settings import check_file, check_writable, json_option, set_threads
 
 if TYPE_CHECKING:
     from mindref.conformance.judging.judgement import Judgement
@@ -92,8 +92,6 @@ def command(
 
 def check_files(files: dict[str, Path | None], scripts: Path) -> None:
     """Raise ConfigError, before all that is slow, for what could not be written."""
-    from mindref.cli.lists import check_file
-
     check_writable("--scripts", scripts)
     for name in FILES:
         check_file(f"--{name}", files[name])

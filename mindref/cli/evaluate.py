@@ -12,6 +12,7 @@ from mindref.cli.reading import reading_of, reading_options
 from mindref.cli.settings import (
     backend_of,
     backend_option,
+    check_file,
     device_option,
     json_option,
     set_threads,
@@ -71,8 +72,6 @@ def command(
     --include-seen.
     """
     set_threads(threads, backend or backend_of(run))
-    from mindref.cli.lists import check_file
-
     check_file("--predictions", predictions)
     from mindref.recommender.again import evaluate_run
 

@@ -129,14 +129,8 @@ def accountable(trainer: Trainer) -> Iterator[None]:
 
     torchrun ends all that are left when one has gone, with SIGTERM.
     """
-    ranks = trainer.ranks
-    if not ranks.several:
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
-        signal.signal(signal.SIGTERM, before)
     except Lost as error:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the word about it comes first
         raise Lost(what_is_lost(error, trainer)) from error

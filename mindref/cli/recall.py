@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from mindref.cli.settings import (
     backend_of,
     backend_option,
+    check_file,
     device_option,
     json_option,
     set_threads,
@@ -107,8 +108,6 @@ def command(
         raise ConfigError(say("recall", expected, "none or several"))
     items = ids_of("--history", history) if history is not None else None
     share = share_of(shard, all_users, output)
-    from mindref.cli.lists import check_file
-
     check_file("--output", output)
     form = "json" if as_json else form or ("tsv" if all_users else "table")
     asked: dict[str, Any] = {"data": data, "n": top, "kind": kind}
@@ -162,8 +161,6 @@ def merge_parts(paths: tuple[Path, ...], output: Path | None) -> None:
     """Write all shares as one file. Raises ConfigError without one to write to."""
     if output is None:
         raise ConfigError(say("--merge", "--output, the file to write", "none"))
-    from mindref.cli.lists import check_file
-
     check_file("--output", output)
     from mindref.recommender import parts
 

@@ -104,6 +104,13 @@ def check_writable(option: str, path: Path | None) -> None:
         raise ConfigError(say(option, "a place that can be written", path, f"look at {above}"))
 
 
+def check_file(option: str, path: Path | None) -> None:
+    """Raise ConfigError, before all that is slow, unless a file can be made at a path."""
+    check_writable(option, path)
+    if path is not None and not path.absolute().parent.is_dir():  # no folder is made for a file
+        raise ConfigError(say(option, "a file in a folder that exists", path, "make the folder"))
+
+
 def set_threads(threads: int | None, backend: str = FUSED) -> None:
     """Say who has how many threads; it must come before NumPy is imported.
 
