@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mindref.models.mind import Batch
 from mindref.models.parameters import flatten, unflatten
 from mindref.shapes import Array
 
@@ -18,7 +19,8 @@ def names(given: Given) -> dict[str, Array]:
     found = {"S": params.bilinear, "items": params.items, "profile": params.profile}
     for number, layer in enumerate(params.layers, start=1):
         found |= {f"W[{number}]": layer.weight, f"bias[{number}]": layer.bias}
-    found["b[1]"] = batch.histories.init_logits[0]
+    if given.config.routing == "dynamic":  # model-R12: nothing else reads them
+        found["b[1]"] = batch.histories.init_logits[0]
     return found | {"logq_t": batch.target_log_expected[0], "logq": batch.negative_log_expected}
 
 
@@ -33,7 +35,7 @@ def changed(given: Given, name: str, index: Sequence[int], by: float) -> Given:
     return given._replace(params=unflatten(arrays))
 
 
-def changed_batch(given: Given, name: str, place: tuple[int, ...], by: float):  # type: ignore
+def changed_batch(given: Given, name: str, place: tuple[int, ...], by: float) -> Batch:
     """Return the batch with one number moved."""
     batch = given.batch
     if name == "b[1]":

@@ -167,12 +167,3 @@ def lost(given: Given, places: Places, user: Array, target: Array) -> Array:
     return np.logaddexp(0, top - o_t + rest)
 
 
-def moved(shape: tuple[int, ...], indices: Any, step: float) -> Array:
-    """Return offsets (2 M, *shape): each of M entries up by a step, then each down by it."""
-    indices = np.asarray(indices).reshape(-1, len(shape))
-    count = len(indices)
-    out = np.zeros((2 * count, *shape))
-    columns = tuple(indices.T)
-    out[(np.arange(count), *columns)] = step
-    out[(count + np.arange(count), *columns)] = -step
-    return out

@@ -21,7 +21,8 @@ def test_an_unmoved_pass_is_the_models_loss(name: str, pads: int) -> None:
 
 def test_copies_do_not_meet() -> None:
     given = small.given(power=2.0)
-    offsets = unrolled.moved((9, 4), [(0, 0), (3, 2), (8, 3)], 0.1)
+    offsets = np.zeros((6, 9, 4))
+    offsets[range(6), [0, 3, 8, 0, 3, 8], [0, 2, 3, 0, 2, 3]] = [0.1] * 3 + [-0.1] * 3
     together = unrolled.forward(given, {"e": offsets}).losses
     alone = [unrolled.forward(given, {"e": one[None]}).losses[0] for one in offsets]
     np.testing.assert_allclose(together, alone, rtol=1e-13)
