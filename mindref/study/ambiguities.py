@@ -61,13 +61,13 @@ class Card(NamedTuple):
         each = [f"{reading.name}: {told(reading.results[0][1])}" for reading in self.readings]
         return f"{name} - {'; '.join(each)}"
 
-    def to_json(self, titles: Sequence[str] | None = None) -> dict[str, Any]:
-        """Return plain values."""
+    def to_json(self, titles: Sequence[str] | None = None, whole: bool = False) -> dict[str, Any]:
+        """Return plain values; the arrays of each reading only if `whole`."""
         readings = [
             {
                 **reading._asdict(),
                 "seen": list(reading.seen),
-                "outcome": reading.outcome.to_json(titles),
+                "outcome": reading.outcome.to_json(titles) if whole else None,
                 "results": [{"name": name, "value": value(x)} for name, x in reading.results],
             }
             for reading in self.readings
@@ -122,8 +122,8 @@ def card(given: Given, row: dict[str, Any]) -> Card:
         )
         for reading, done in zip(row["reading"], found, strict=True)
     )
-    plainly = (row[key] for key in ("name", "question", "paper", "why", "shown"))
-    return Card(*plainly, scenes.said(given, scene), readings)
+    plainly = {key: row[key] for key in ("name", "question", "paper", "why", "shown")}
+    return Card(**plainly, scene=scenes.said(given, scene), readings=readings)
 
 
 def computed(given: Given, reading: dict[str, Any]) -> Outcome:
