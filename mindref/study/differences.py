@@ -124,6 +124,20 @@ def curve(given: Given, tensor: str, index: Sequence[int], closed: float) -> Cur
     return Curve(tensor, place, closed, LADDER, **errors, corner=corners, chosen=STEP, best=best)
 
 
+def moved_by(gradient: str) -> str:
+    """Return which tensor is moved to check a gradient of the trace: "S" for "d_S".
+
+    Three gradients are of one use of a tensor, or of all of several uses.
+    """
+    name, bracket, turn = gradient.partition("[")
+    if name == "from_sums":
+        return f"m@z[{turn}"
+    if name == "from_agreement":
+        return f"m@b[{int(turn.rstrip(']')) + 1}]"
+    own = {"d_t": "t.loss", "d_query": "query", "d_target": "t"}
+    return own.get(gradient, f"{name.removeprefix('d_')}{bracket}{turn}")
+
+
 def rounded(error: float) -> float:
     """Return an error to three digits: it is drawn, not compared."""
     return float(f"{error:.3g}")

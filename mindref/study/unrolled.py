@@ -109,7 +109,9 @@ def layered(given: Given, places: Places, capsules: Array, sides: list[Bools]) -
     """Return what the layers make of [capsule ; profile], and note which units let through."""
     config, at = given.config, places.at
     profile, _ = mind.profile_vectors(given.params, given.batch.histories.profile)
-    p = at("p", profile)
+    features, width = given.batch.histories.profile.shape[1], given.params.profile.shape[1]
+    p = at("p", profile.reshape(1, features, width))
+    p = p.reshape(len(p), features * width)
     copies, interests, _ = np.broadcast_shapes(capsules.shape, (len(p), 1, 1))
     spread = np.broadcast_to(p[:, None], (copies, interests, p.shape[1]))
     capsules = np.broadcast_to(capsules, (copies, interests, capsules.shape[2]))
@@ -160,14 +162,16 @@ def lost(given: Given, places: Places, user: Array, target: Array) -> Array:
     batch, config, at = given.batch, given.config, places.at
     found, _ = mind.item_vectors(given.params, batch.negatives, given.catalogue)
     negatives = at("neg", found[None])  # (N, S, D)
-    user, target, negatives = (
-        sampled_softmax.unit(x, config.normalise)[0] for x in (user, target, negatives)
-    )
-    logq_t = at("logq_t", batch.target_log_expected)
-    logq = at("logq", batch.negative_log_expected[None])
-    o_t = at("o_t", (user * target).sum(axis=1) / config.temperature - logq_t)
+    if config.normalise:
+        user, target, negatives = (
+            at(name, sampled_softmax.unit(x, True)[0])
+            for name, x in (("q1", user), ("t1", target), ("neg1", negatives))
+        )
+    c_t = at("c_t", batch.target_log_expected)
+    c = at("c", batch.negative_log_expected[None])
+    o_t = at("o_t", (user * target).sum(axis=1) / config.temperature - c_t)
     products = np.matmul(negatives, user[:, :, None])[..., 0]
-    o = at("o", products / config.temperature - logq)
+    o = at("o", products / config.temperature - c)
     hits = batch.negatives == batch.target[:, None]
     o = at("l", np.where(hits, -np.inf, o))
     top = np.max(o, axis=1, initial=-np.inf)
