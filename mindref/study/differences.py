@@ -35,6 +35,15 @@ LADDER = tuple(float(f"{digit}e-{power}") for power in range(1, 14) for digit in
 SMALLEST = 1e-8
 """No corner is avoided by a smaller step than this."""
 
+MOVED_BY = {
+    "d_t": "t.loss",
+    "d_query": "query",
+    "d_target": "t",
+    "d_o": "o.product",
+    "d_o_t": "o_t.product",
+}
+"""Gradients of the trace whose name is not "d_" and the tensor that is moved."""
+
 FLOOR = 1e-8
 """What a relative error is never measured against less than."""
 
@@ -127,15 +136,15 @@ def curve(given: Given, tensor: str, index: Sequence[int], closed: float) -> Cur
 def moved_by(gradient: str) -> str:
     """Return which tensor is moved to check a gradient of the trace: "S" for "d_S".
 
-    Three gradients are of one use of a tensor, or of all of several uses.
+    Some are of one use of a tensor, or of all of several. Those of the logits are the library's:
+    by the products, before they are divided by the temperature.
     """
     name, bracket, turn = gradient.partition("[")
     if name == "from_sums":
         return f"m@z[{turn}"
     if name == "from_agreement":
         return f"m@b[{int(turn.rstrip(']')) + 1}]"
-    own = {"d_t": "t.loss", "d_query": "query", "d_target": "t"}
-    return own.get(gradient, f"{name.removeprefix('d_')}{bracket}{turn}")
+    return MOVED_BY.get(gradient, f"{name.removeprefix('d_')}{bracket}{turn}")
 
 
 def rounded(error: float) -> float:

@@ -1,16 +1,16 @@
 """Everything beside the trace in one piece of JSON, "mindref.extras/1".
 
-    reference    the user as in the trace: what variants are compared with
-    ledger       the gradient by place of use, by m, S and e
-    curves       the error of finite differences against the step
-    variants     deviations of public implementations on this user
-    ambiguities  doubtful points of the paper, every reading computed
+reference    the user as in the trace: what variants are compared with
+ledger       the gradient by place of use, by m, S and e
+curves       the error of finite differences against the step
+variants     deviations of public implementations on this user
+ambiguities  doubtful points of the paper, every reading computed
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mindref.study.run import Given
 
 FORMAT = "mindref.extras/1"
-CURVES = ("S", "e", "m", "b[1]", "w[{R}]", "z[{R}]", "u", "t", "neg", "s", "h", "q", "o")
-"""Tensors that have a curve, beside the weight and bias of every layer."""
+CURVES = ("S", "e", "m", "b[1]", "w[{R}]", "z[{R}]", "u", "target", "neg", "s", "h", "q", "o")
+"""Whose gradients d_.. have a curve, beside the weight and bias of every layer."""
 
 
 def extras_of(
@@ -58,26 +58,16 @@ def curves(given: Given) -> list[Curve]:
     rounds = config.iterations if config.routing == "dynamic" else 1
     numbers = range(1, len(given.params.layers) + 1)
     layers = [f"{kind}[{number}]" for number in numbers for kind in ("W", "bias")]
-    names = [name.format(R=rounds) for name in CURVES] + layers
-    found = [(name, gradient_of(name, values)) for name in names]
+    names = [f"d_{name}" for name in (*(name.format(R=rounds) for name in CURVES), *layers)]
     return [
-        curve_of(given, name, gradient)
-        for name, gradient in found
-        if gradient is not None and np.any(gradient)
+        curve_of(given, name, values[name])
+        for name in names
+        if name in values and np.any(values[name])
     ]
 
 
 def curve_of(given: Given, name: str, gradient: Array) -> Curve:
-    """Return the curve of the entry of largest gradient."""
-    index = largest(gradient)
-    return differences.curve(given, name, index, float(gradient[index]))
-
-
-def largest(gradient: Array) -> tuple[int, ...]:
-    """Return the index of the entry of largest size, the first of equals."""
-    return tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(gradient)), gradient.shape))
-
-
-def gradient_of(name: str, values: Mapping[str, Any]) -> Array | None:
-    """Return the gradient of a tensor, None where the trace has none; of t, that of both uses."""
-    return values.get("d_target" if name == "t" else f"d_{name}")
+    """Return the curve of the entry of largest gradient, the first of equals."""
+    place = np.unravel_index(np.argmax(np.abs(gradient)), gradient.shape)
+    index = tuple(int(i) for i in place)
+    return differences.curve(given, differences.moved_by(name), index, float(gradient[index]))

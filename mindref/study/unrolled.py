@@ -7,6 +7,7 @@ is used several times may also be moved at one place of use alone:
 
     m@z[r], m@b[r+1]   the mapped behaviours where round r sums them, and where it updates
     query, t.loss      the target's vector as the query of the attention, and in the loss
+    o.product, o_t.product   a logit before the temperature and the correction
 """
 
 from __future__ import annotations
@@ -119,10 +120,10 @@ def layered(given: Given, places: Places, capsules: Array, sides: list[Bools]) -
     for number, (weight, bias) in enumerate(given.params.layers, start=1):
         weight, bias = (np.asarray(array, places.dtype) for array in (weight, bias))
         rows = x.reshape(-1, x.shape[2])  # as the layer has it: users and interests in one axis
-        y = (rows @ weight).reshape(*x.shape[:2], -1)
+        y: Array = (rows @ weight).reshape(*x.shape[:2], -1)
         if f"W[{number}]" in places.offsets:
             y = y + x @ places.offsets[f"W[{number}]"]
-        y = y + bias
+        y += bias
         if f"bias[{number}]" in places.offsets:
             y = y + places.offsets[f"bias[{number}]"][:, None]
         y = at(f"y[{number}]", y)
@@ -169,8 +170,9 @@ def lost(given: Given, places: Places, user: Array, target: Array) -> Array:
         )
     c_t = at("c_t", batch.target_log_expected)
     c = at("c", batch.negative_log_expected[None])
-    o_t = at("o_t", (user * target).sum(axis=1) / config.temperature - c_t)
-    products = np.matmul(negatives, user[:, :, None])[..., 0]
+    product_t = at("o_t.product", (user * target).sum(axis=1))
+    o_t = at("o_t", product_t / config.temperature - c_t)
+    products = at("o.product", np.matmul(negatives, user[:, :, None])[..., 0])
     o = at("o", products / config.temperature - c)
     hits = batch.negatives == batch.target[:, None]
     o = at("l", np.where(hits, -np.inf, o))
