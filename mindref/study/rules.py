@@ -15,6 +15,7 @@ from mindref.data.log import Floats, Ints, Ragged
 from mindref.data.splits import slices
 from mindref.data.streams import stream
 from mindref.errors import DataError, say
+from mindref.health import similarity
 from mindref.models.serving import Interests, interests, item_matrix
 from mindref.shapes import Array, Bools
 
@@ -126,17 +127,8 @@ def measured(world: World, users: Ints) -> tuple[Ints, Floats, str]:
     if count < 2:
         raise DataError(say("separation", "a user with two interests", "one each"))
     full = active.sum(axis=1) == count
-    cosines = mean_cosines(vectors[full][:, :count])  # the active ones are the first
+    cosines = similarity(vectors[full], active[full])
     return users[full], cosines, f"of those {full.sum()} that have {count}, {scope}"
-
-
-def mean_cosines(vectors: Array) -> Floats:
-    """Return the mean cosine (C,) between different interests of each user (C, K, D)."""
-    length = np.linalg.norm(vectors, axis=2, keepdims=True)
-    units = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
-    products = units @ units.transpose(0, 2, 1)
-    above = np.triu_indices(vectors.shape[1], 1)
-    return np.asarray(products[:, above[0], above[1]].mean(axis=1))
 
 
 def scores(products: Array, active: Bools, rule: str) -> Array:
