@@ -1,7 +1,7 @@
-"""Draw a case study: for each user a heat map of couplings, and strips of retrieved items.
+"""Draw a case study: for each user a heat map of couplings, strips of retrieved items, controls.
 
-Colour is never alone: cells carry their digits where there is room, the largest of a column in bold,
-else a dot in the largest. Titles are drawn as they are: no mathematics in them, one line, cut to fit.
+Colour is never alone: cells carry their digits where there is room, and the largest of a column is
+bold, else a dot. Titles are drawn as they are: no mathematics in them, one line, cut to fit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mindref.study.controls import Measures
 
 GRID = 0.05  # of cosines, as in the paper's figure
 ROOM = 26  # columns that leave room for digits
-CUT = 30  # letters of a title
+CUT = 34  # letters of a title
 WIDTH = 13.0  # inches
 SETTINGS = {"svg.hashsalt": "mindref", "svg.fonttype": "none", "font.size": 8}
 
@@ -48,7 +48,7 @@ def draw(study: CaseStudy, path: Path) -> None:
 def heights_of(shown: Shown) -> tuple[float, float, float]:
     """Return the heights in inches of the heat map, the strips and the controls of a user."""
     lines = len(shown.strips) + (shown.single is not None)
-    return 2.4 + 0.3 * len(shown.couplings), 0.8 + 0.36 * lines, 1.3
+    return 2.4 + 0.3 * len(shown.couplings), 0.8 + 0.36 * lines, 1.5
 
 
 def draw_map(axis: Any, shown: Shown) -> None:
@@ -83,7 +83,11 @@ def label(shown: Shown, behaviour: int) -> str:
 def heading(shown: Shown) -> str:
     """Return the words above a heat map: who, by which rule, and how to read it."""
     who = wrapped(f"user {cut(shown.user)}: {shown.rule}")
-    return f"{who}\ncouplings of the last round: each column adds up to 1; sorted by the largest"
+    count = len(shown.behaviours)
+    what = (
+        f"the last {count} behaviours before the one asked for, side by side by strongest interest"
+    )
+    return f"{who}\ncouplings of the last round, each column adds up to 1: {what}"
 
 
 def draw_controls(axis: Any, shown: Shown) -> None:
@@ -109,15 +113,15 @@ def controls_in_words(shown: Shown) -> str:
         f" {c.lowest_grouping:.2f}), cosine of an interest with its counterpart {c.match:.2f}"
     )
     order = f"in another order: couplings change by {c.reordered:.0e} at the most"
-    purity = "purity: behaviours that are of the commonest group of their interest"
+    purity = "purity: share of behaviours that are of the commonest group of their interest"
     return "\n".join([head, *lines, same, order, *([purity] if shown.groups else [])])
 
 
 def numbers(m: Measures) -> str:
-    """Return measures as the cells of a line, a dash for one that is not defined."""
+    """Return measures as the cells of a line, a dash for a cosine of one interest with none."""
     cosine = "-" if m.similarity is None else f"{m.similarity:.2f}"
-    purity = "-" if m.purity is None else f"{m.purity:.2f}"
-    return f"{m.largest:18.2f}{m.used:16.1f}{cosine:>16}{purity:>8}"
+    purity = "" if m.purity is None else f"{m.purity:8.2f}"
+    return f"{m.largest:18.2f}{m.used:16.1f}{cosine:>16}{purity}"
 
 
 def draw_strips(axis: Any, shown: Shown) -> None:
@@ -166,7 +170,7 @@ def cut(title: str) -> str:
 
 def wrapped(text: str) -> str:
     """Return words on lines that fit the figure."""
-    return textwrap.fill(text, 150)
+    return textwrap.fill(text, 130)
 
 
 def words(text: Any) -> None:

@@ -8,6 +8,7 @@ cosines stand as they are, not scaled to 0 .. 1, which would put the best item o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,8 +84,9 @@ class CaseStudy:
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
+        """Return plain values, as JSON reads them back."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), allow_nan=False))
+        return plain
 
 
 def open_worlds(
