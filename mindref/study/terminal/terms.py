@@ -1,0 +1,2 @@
+"""terms"""
+def explained(*a): raise NotImplementedError
