@@ -1,0 +1,114 @@
+"""Reference and variant on the same user, from the same logits, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mindref.conformance.variants import loader
+from mindref.study import outcome as outcomes
+from mindref.study import plain
+from mindref.study.outcome import Outcome
+from mindref.study.variants import scenes
+from mindref.study.variants.entries import Entry, find, names
+from mindref.study.variants.measures import MEASURES
+
+if TYPE_CHECKING:
+    from mindref.study.run import Given
+
+
+class Measured(NamedTuple):
+    """One telling number of both sides."""
+
+    name: str
+    text: str
+    reference: float
+    variant: float
+
+
+class Case(NamedTuple):
+    """One variant on one user."""
+
+    entry: Entry
+    scene: str  # in words; empty where nothing was set up
+    reference: Outcome
+    variant: Outcome
+    measured: tuple[Measured, ...]
+    largest: dict[str, float]  # largest difference of w, u, h, loss, gradient
+    shared: int  # items in both lists
+
+    @property
+    def differs(self) -> tuple[str, ...]:
+        """Return what is not the same, by name; empty where this user does not show it."""
+        lists = ("top",) if self.shared < len(self.reference.top) else ()
+        return tuple(name for name, gap in self.largest.items() if gap > 0) + lists
+
+    def to_json(self, titles: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return plain values."""
+        entry, mistake = self.entry, self.entry.mistake
+        return {
+            "name": entry.name,
+            "title": entry.title,
+            "what": mistake.what,
+            "does": mistake.does,
+            "rule": mistake.breaks,
+            "step": entry.step,
+            "seen": [seen._asdict() for seen in entry.seen],
+            "scene": {"text": self.scene, "changes": changes(entry)},
+            "reference": self.reference.to_json(titles),
+            "variant": self.variant.to_json(titles),
+            "measured": [in_words(m) for m in self.measured],
+            "differs": list(self.differs),
+            "largest": {name: plain.number(gap) for name, gap in self.largest.items()},
+        }
+
+
+def bench(given: Given, only: Iterable[str] | None = None) -> list[Case]:
+    """Return every variant, or those that are named, on one user.
+
+    Raises ConfigError for a name that no variant has.
+    """
+    known: dict[str, Outcome] = {}  # reference outcomes by scene: most scenes are the plain one
+    return [compared(given, find(name), known) for name in (names() if only is None else only)]
+
+
+def compared(given: Given, entry: Entry, known: dict[str, Outcome]) -> Case:
+    """Return both sides of one variant, in its scene."""
+    scene = entry.scene
+    here = scenes.set_up(given, scene)
+    key = repr(scene._replace(before=False))  # the reference does not know who came before
+    if key not in known:
+        known[key] = outcomes.outcome(here)
+    ours = known[key]
+    modules = loader.build(entry.mistake)
+    scenes.before(here, scene, modules)
+    theirs = outcomes.outcome(here, modules)
+    measures = [MEASURES[name] for name in entry.measured]
+    numbers = tuple(Measured(m.name, m.text, *m.of(ours, theirs)) for m in measures)
+    shared = len({f.item for f in ours.top} & {f.item for f in theirs.top})
+    return Case(entry, scenes.said(given, scene), ours, theirs, numbers, gaps(ours, theirs), shared)
+
+
+def gaps(ours: Outcome, theirs: Outcome) -> dict[str, float]:
+    """Return the largest difference of each thing that is shown."""
+    pairs = {
+        "w": (ours.w, theirs.w),
+        "u": (ours.u, theirs.u),
+        "h": (ours.h, theirs.h),
+        "loss": (np.array(ours.loss), np.array(theirs.loss)),
+        "gradient": (ours.d_bilinear, theirs.d_bilinear),
+    }
+    return {name: float(np.abs(a - b).max(initial=0)) for name, (a, b) in pairs.items()}
+
+
+def changes(entry: Entry) -> dict[str, Any]:
+    """Return what the scene sets, as plain values."""
+    return {k: plain.number(v) if isinstance(v, float) else v for k, v in entry.scene.config.items()}
+
+
+def in_words(measured: Measured) -> dict[str, Any]:
+    """Return a telling number as plain values."""
+    numbers = {k: plain.number(v) for k, v in measured._asdict().items() if isinstance(v, float)}
+    return {"name": measured.name, "text": measured.text, **numbers}
