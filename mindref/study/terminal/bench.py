@@ -23,15 +23,15 @@ def variant_list(trace: Any, at: int, columns: int) -> list[Line]:
     for name in [*here, *(other for other in variants.names() if other not in here)]:
         entry = variants.find(name)
         sign = ">" if name in here else " "
-        lines += named(f"{sign} {name.ljust(34)}", entry.title, columns, "bold" if name in here else "")
+        lines += named(
+            f"{sign} {name.ljust(34)}", entry.title, columns, "bold" if name in here else ""
+        )
     if here:
         lines += prose("> belongs to the step on the screen", columns, "dim")
     return fitted(lines, columns)
 
 
-def variant_view(
-    trace: Any, given: Any, name: str, columns: int, all_: bool = False
-) -> list[Line]:
+def variant_view(trace: Any, given: Any, name: str, columns: int, all_: bool = False) -> list[Line]:
     """Return what a variant does to this user: the step on the screen in both, and the alarms.
 
     Raises ConfigError with the three closest names for a variant that there is not.
@@ -39,7 +39,7 @@ def variant_view(
     from mindref.study import variants
 
     variants.find(name)
-    (case,) = variants.bench(given, names=[name])
+    (case,) = variants.bench(given, [name])
     lines = [*head(case, columns), Line("")]
     lines += both_columns(trace, case, columns, all_)
     lines += [Line(""), *table(case, columns), Line(""), *alarms(case, columns)]
@@ -48,14 +48,16 @@ def variant_view(
 
 def head(case: Any, columns: int) -> list[Line]:
     """Return what a variant does, and where it was seen."""
-    lines = [Line(f" variant {case.name}", "title"), *prose(case.title, columns, "title")]
-    lines += prose(case.what, columns)
-    lines += named("rule", case.rule, columns)
-    for seen in case.seen:
+    entry, mistake = case.entry, case.entry.mistake
+    lines = [Line(f" variant {entry.name}", "title"), *prose(entry.title, columns, "title")]
+    lines += [*prose(mistake.what, columns), *prose(mistake.does, columns)]
+    lines += named("breaks", mistake.breaks, columns)
+    for seen in entry.seen:
         note = f" ({seen.note})" if seen.note else ""
-        lines += named("seen", f"{seen.repository} at {seen.commit}, {seen.date}{note}", columns)
-    scene = case.scene.text
-    return lines + (named("here", f"for both sides: {scene}", columns) if scene else [])
+        text = f"{seen.repository}, at commit {seen.commit} of {seen.date}{note}"
+        lines += named("seen", text, columns)
+    here = named("here", f"for both sides: {case.scene}", columns)
+    return lines + (here if case.scene else [])
 
 
 class Pair(NamedTuple):

@@ -9,7 +9,8 @@ import numpy as np
 
 from mindref.data.shown import shown
 from mindref.errors import ConfigError, say
-from mindref.study.terminal.finding import closest, main_tensor, tensors
+from mindref.study.close import closest
+from mindref.study.terminal.finding import main_tensor, tensors
 from mindref.study.terminal.tables import Axis, axis_of
 from mindref.study.terminal.widths import safe
 

@@ -64,7 +64,10 @@ def side_by_side(
     if len(rows) < len(order):
         lines.append(more(f"{len(order) - len(rows)} cells"))
     same = size.size - len(order)
-    return [*lines, *(prose(f"{same} of {size.size} cells are the same", columns, "dim") if same else [])]
+    return [
+        *lines,
+        *(prose(f"{same} of {size.size} cells are the same", columns, "dim") if same else []),
+    ]
 
 
 def columns_of(rows: list[tuple[str, ...]], columns: int) -> list[Line]:

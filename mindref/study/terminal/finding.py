@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from mindref.data.shown import shown
 from mindref.errors import ConfigError, say
+from mindref.study.close import closest
 
 
 class Found(NamedTuple):
@@ -15,13 +14,6 @@ class Found(NamedTuple):
 
     tensor: Any
     at: int  # place of the step in the trace, from 0
-
-
-def closest(name: str, names: Iterable[str]) -> str:
-    """Return the three names most like a name, for a message."""
-    folded = {known.casefold(): known for known in reversed(list(names))}
-    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0)
-    return "the closest are " + ", ".join(folded[each] for each in near)
 
 
 def step_at(trace: Any, text: str) -> int:

@@ -32,7 +32,12 @@ ORDER = "npgxdvb?hq"
 def screen(trace: Any, at: int, columns: int, all_: bool = False) -> list[Line]:
     """Return the screen of a step; `all_` leaves nothing out."""
     step = trace.steps[at]
-    lines = [*heading(trace, at, columns), *code(step, columns, all_), *flow(step, columns), Line("")]
+    lines = [
+        *heading(trace, at, columns),
+        *code(step, columns, all_),
+        *flow(step, columns),
+        Line(""),
+    ]
     for tensors in together(step.outputs, trace.labels):
         lines += outcome(tensors, trace.labels, columns, all_)
     shown = main_tensor(step)

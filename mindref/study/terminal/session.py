@@ -128,9 +128,7 @@ def back_from(trace: Any, place: int) -> int:
     return backwards[0]
 
 
-def plain(
-    trace: Any, given: Any = None, *, stdout: TextIO | None = None, columns: int = 0
-) -> None:
+def plain(trace: Any, given: Any = None, *, stdout: TextIO | None = None, columns: int = 0) -> None:
     """Write every step with nothing left out: no questions, no colour, no keys."""
     columns, stdout = columns or width(), stdout or sys.stdout
     for at in range(len(trace.steps)):

@@ -1,2 +1,5 @@
 """terms"""
-def explained(*a): raise NotImplementedError
+
+
+def explained(*a):
+    raise NotImplementedError

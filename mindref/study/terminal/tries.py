@@ -42,7 +42,9 @@ def farewell(trace: Any, at: int, columns: int) -> list[Line]:
     if exercise:
         found.append((f"mindref study --exercise {exercise}", "write it yourself"))
     found.append(("mindref study --html study.html", "everything on one page"))
-    found.append((f"{here} --explain {shlex.quote(example(trace, at))}", "one number, term by term"))
+    found.append(
+        (f"{here} --explain {shlex.quote(example(trace, at))}", "one number, term by term")
+    )
     return told("Three things to try next", found, columns)
 
 

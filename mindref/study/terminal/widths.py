@@ -75,7 +75,11 @@ def cluster_width(cluster: str) -> int:
 
 def sign_width(sign: str) -> int:
     """Return the columns of a sign by itself."""
-    if unicodedata.category(sign) in ("Mn", "Me") or sign in JOINERS or "\u1160" <= sign <= "\u11ff":
+    if (
+        unicodedata.category(sign) in ("Mn", "Me")
+        or sign in JOINERS
+        or "\u1160" <= sign <= "\u11ff"
+    ):
         return 0
     return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mindref.data.shown import shown
 from mindref.errors import ConfigError, say
-from mindref.study.terminal.finding import closest
+from mindref.study.close import closest
 from mindref.study.terminal.lines import Line, fitted, named
 from mindref.study.terminal.widths import width
 
