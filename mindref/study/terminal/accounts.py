@@ -26,14 +26,9 @@ def account(given: Any, by: str, columns: int) -> list[Line]:
         rows.append((f"{row['name']}{kept}  {row['title']}", *numbers, tiny(row["fd_error"])))
     lines += [Line(""), *columns_of(rows, columns), Line("")]
     total = ledger["sum"]
-    lines += named(
-        "sum",
-        f"of the rows is the library's gradient  (residual {tiny(total['residual'])})",
-        columns,
-    )
-    lines += named(
-        "", f"finite difference of the whole is off by {tiny(total['fd_error'])}", columns
-    )
+    text = f"the rows add up to the library's gradient  (residual {tiny(total['residual'])});"
+    text += f" the finite difference of the whole is off by {tiny(total['fd_error'])}"
+    lines += named("sum", text, columns)
     last = ledger["last"]
     text = f'routing_gradient="last" keeps {", ".join(last["keeps"])} alone: this is what'
     text += f" stop-gradient trains  (residual {tiny(last['residual'])})"

@@ -31,7 +31,7 @@ def sums(tensor: Any, columns: int) -> list[Line]:
 
 
 def sum_over(totals: Any, axis: str, over: bool, axes: Any, columns: int) -> list[Line]:
-    """Return the line of one sum: for the axis of the softmax it is 1 (or 0 where all is masked)."""
+    """Return the line of one sum: over the axis of the softmax 1, or 0 where all is masked."""
     others = [other for other in axes if other != axis]
     name = f"sum over {axis}s".ljust(MARGIN)
     whole = np.atleast_1d(totals)

@@ -19,7 +19,7 @@ SMALLEST, LARGEST = 1e-3, 1e5  # outside, a power of ten is easier to read than 
 def form(values: Any, more: int = 0) -> str:
     """Return the format of the numbers of an array: of all of them one.
 
-    Fixed decimals, enough for three digits of the largest (`more` digits beyond), or a power of ten.
+    Fixed decimals, for three digits of the largest (`more` digits beyond), or a power of ten.
     """
     array = np.asarray(values)
     if array.dtype.kind != "f":

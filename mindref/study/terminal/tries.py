@@ -7,7 +7,7 @@ from typing import Any
 
 from mindref.study.terminal.cells import example
 from mindref.study.terminal.finding import gradient_of, round_before
-from mindref.study.terminal.lines import Line, fitted, named, prose
+from mindref.study.terminal.lines import Line, fitted, prose
 from mindref.study.terminal.widths import cut, left, width
 
 COUNT = 3
