@@ -27,7 +27,7 @@ def softmax(cell: Cell) -> Explanation:
 def squares(cell: Cell) -> Group:
     """Return the squares of the coordinates of a vector, which add up to its length squared."""
     terms = [Term("{}^2", (x,), x.value**2) for _, x in cell.along(0, cell.letters[0][-1])]
-    return summed(terms, "squares of the coordinates: the length squared")
+    return summed(terms, "squares of the coordinates, which make the length squared")
 
 
 def unit(cell: Cell) -> Explanation:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mindref.study.terminal.lines import Line, fitted, prose
 from mindref.study.terminal.screen import heading
 from mindref.study.terminal.widths import safe
+from mindref.study.trace import Question, Trace
 
 
-def asking(trace: Any, at: int, columns: int) -> list[Line]:
+def asking(trace: Trace, at: int, columns: int) -> list[Line]:
     """Return the head of a step and its question; none of the numbers that answer it."""
     question = trace.steps[at].question
     lines = [*heading(trace, at, columns), Line(""), *prose(question.text, columns, "ask")]
@@ -20,7 +19,7 @@ def asking(trace: Any, at: int, columns: int) -> list[Line]:
     return fitted(lines, columns)
 
 
-def chosen(question: Any, reply: str) -> int | None:
+def chosen(question: Question, reply: str) -> int | None:
     """Return which choice a reply means, from 0, or None if it is none of them."""
     word = reply.strip().casefold()
     if word.isdecimal() and 1 <= int(word) <= len(question.choices):
@@ -29,7 +28,7 @@ def chosen(question: Any, reply: str) -> int | None:
     return texts.index(word) if texts.count(word) == 1 else None
 
 
-def judged(question: Any, choice: int, columns: int) -> list[Line]:
+def judged(question: Question, choice: int, columns: int) -> list[Line]:
     """Return whether a choice is right, and which one is."""
     right = f"{question.answer + 1}  {safe(question.choices[question.answer])}"
     if choice == question.answer:

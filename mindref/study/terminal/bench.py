@@ -5,16 +5,17 @@ The bench itself is mindref.study.variants; here its cases are told.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mindref.study.terminal.compare import columns_of, measured, side_by_side
 from mindref.study.terminal.lines import Line, fitted, named, prose
 from mindref.study.terminal.numerals import tiny
+from mindref.study.trace import Tensor, Trace
 
 
-def variant_list(trace: Any, at: int, columns: int) -> list[Line]:
+def variant_list(trace: Trace, at: int, columns: int) -> list[Line]:
     """Return the variants by name, those of the step on the screen first."""
     from mindref.study import variants
 
@@ -31,7 +32,9 @@ def variant_list(trace: Any, at: int, columns: int) -> list[Line]:
     return fitted(lines, columns)
 
 
-def variant_view(trace: Any, given: Any, name: str, columns: int, all_: bool = False) -> list[Line]:
+def variant_view(
+    trace: Trace, given: Any, name: str, columns: int, all_: bool = False
+) -> list[Line]:
     """Return what a variant does to this user: the step on the screen in both, and the alarms.
 
     Raises ConfigError with the three closest names for a variant that there is not.
@@ -60,14 +63,6 @@ def head(case: Any, columns: int) -> list[Line]:
     return lines + (here if case.scene else [])
 
 
-class Pair(NamedTuple):
-    """A tensor of both sides: what `side_by_side` asks of one."""
-
-    name: str
-    axes: tuple[str, ...]
-    shape: tuple[int, ...]
-
-
 SHOWN = {
     "w": ("behaviour", "interest"),
     "h": ("interest",),
@@ -75,7 +70,7 @@ SHOWN = {
 }
 
 
-def both_columns(trace: Any, case: Any, columns: int, all_: bool) -> list[Line]:
+def both_columns(trace: Trace, case: Any, columns: int, all_: bool) -> list[Line]:
     """Return the first of weights, attention and interests that differs, of both sides."""
     name = next((name for name in SHOWN if name in case.differs), "")
     if not name:
@@ -83,12 +78,12 @@ def both_columns(trace: Any, case: Any, columns: int, all_: bool) -> list[Line]:
     ours, theirs = (np.asarray(getattr(side, name)) for side in (case.reference, case.variant))
     if name == "w":  # places that pad have no title
         ours, theirs = (x[case.reference.mask] for x in (ours, theirs))
-    tensor = Pair(name, SHOWN[name], ours.shape)
+    tensor = Tensor(name, SHOWN[name], ours, {})
     heads = ("reference", "variant")
     title = f"{name} of the last round" if name == "w" else name
     return [
         Line(f" {title}, where it differs most", "bold"),
-        *side_by_side(trace.labels, tensor, ours, theirs, heads, columns, all_),
+        *side_by_side(trace, tensor, ours, theirs, heads, columns, all_),
     ]
 
 

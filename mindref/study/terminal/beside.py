@@ -8,11 +8,12 @@ from mindref.errors import ConfigError
 from mindref.study.terminal.cells import Cell
 from mindref.study.terminal.lines import Line, named
 from mindref.study.terminal.numerals import exact, tiny
+from mindref.study.trace import Trace
 
 MARGIN = 18
 
 
-def moved_by(trace: Any, cell: Cell) -> tuple[str, tuple[int, ...]] | None:
+def moved_by(trace: Trace, cell: Cell) -> tuple[str, tuple[int, ...]] | None:
     """Return what to move for the slope that a cell claims to be, or None if it is no gradient."""
     name = cell.tensor.name
     if name.startswith("from_sums"):
@@ -23,7 +24,7 @@ def moved_by(trace: Any, cell: Cell) -> tuple[str, tuple[int, ...]] | None:
     return (name.removeprefix("d_"), cell.index) if name.startswith("d_") else None
 
 
-def beside(given: Any, trace: Any, cell: Cell, columns: int) -> list[Line]:
+def beside(given: Any, trace: Trace, cell: Cell, columns: int) -> list[Line]:
     """Return value, gradient, finite difference and relative error; nothing for no gradient.
 
     The difference moves the number both ways and computes the loss anew: no gradient is used.
@@ -33,7 +34,7 @@ def beside(given: Any, trace: Any, cell: Cell, columns: int) -> list[Line]:
         return []
     from mindref.study.differences import difference, relative_error
 
-    closed = float(cell.tensor.array[cell.index])
+    closed = float(cell.tensor.values[cell.index])
     try:
         found = difference(given, *moved)
     except ConfigError as error:

@@ -10,9 +10,10 @@ import numpy as np
 from mindref.data.shown import shown
 from mindref.errors import ConfigError, say
 from mindref.study.close import closest
-from mindref.study.terminal.finding import main_tensor, tensors
-from mindref.study.terminal.tables import Axis, axis_of
+from mindref.study.terminal.axes import Axis, axes_of
+from mindref.study.terminal.finding import main_tensor, place_of
 from mindref.study.terminal.widths import safe
+from mindref.study.trace import Trace
 
 
 class Cell(NamedTuple):
@@ -23,7 +24,7 @@ class Cell(NamedTuple):
     index: tuple[int, ...]
 
 
-def cell(trace: Any, at: int, text: str) -> Cell:
+def cell(trace: Trace, at: int, text: str) -> Cell:
     """Return the cell that a text names, seen from a step; without an index the largest.
 
     A tensor is named in full (`w[2]`) or by its symbol (`w`: the one on the screen, or the last
@@ -38,32 +39,34 @@ def cell(trace: Any, at: int, text: str) -> Cell:
             return Cell(tensor, made_at, largest_of(tensor))
         if rest[0] == "[" and rest[-1] == "]":
             return Cell(tensor, made_at, index_of(trace, tensor, rest[1:-1]))
-    names = [*tensors(trace)]
+    names = [*trace.tensors]
     expected = "a cell such as " + example(trace, at)
     raise ConfigError(say("cell", expected, shown(text), closest(text, names)))
 
 
-def readings(trace: Any, at: int, text: str) -> Iterator[tuple[Any, int, str]]:
+def readings(trace: Trace, at: int, text: str) -> Iterator[tuple[Any, int, str]]:
     """Yield tensor, step and what follows, the longest names first, symbols after names."""
-    known = tensors(trace)
+    known = trace.tensors
     for name in sorted(known, key=len, reverse=True):
         if text.startswith(name):
-            yield known[name].tensor, known[name].at, text[len(name) :].strip()
-    by_symbol = sorted(known.values(), key=lambda found: (found.at > at, abs(found.at - at)))
-    for found in sorted(by_symbol, key=lambda found: len(found.tensor.symbol), reverse=True):
-        if text.startswith(found.tensor.symbol):
-            yield found.tensor, found.at, text[len(found.tensor.symbol) :].strip()
+            yield known[name], place_of(trace, name), text[len(name) :].strip()
+    places = [(place_of(trace, name), name) for name in known]
+    near = sorted(places, key=lambda found: (found[0] > at, abs(found[0] - at)))
+    for place, name in sorted(near, key=lambda found: -len(known[found[1]].symbol)):
+        symbol = known[name].symbol
+        if text.startswith(symbol):
+            yield known[name], place, text[len(symbol) :].strip()
 
 
 def largest_of(tensor: Any) -> tuple[int, ...]:
     """Return where the largest number of a tensor stands, by size."""
-    sizes = np.abs(np.nan_to_num(np.asarray(tensor.array, float), neginf=0, posinf=0))
+    sizes = np.abs(np.nan_to_num(np.asarray(tensor.values, float), neginf=0, posinf=0))
     return tuple(int(i) for i in np.unravel_index(int(sizes.argmax()), sizes.shape))
 
 
-def index_of(trace: Any, tensor: Any, text: str) -> tuple[int, ...]:
+def index_of(trace: Trace, tensor: Any, text: str) -> tuple[int, ...]:
     """Return the places that are named between the brackets; a title may have commas in it."""
-    axes = [axis_of(trace.labels, *pair) for pair in zip(tensor.axes, tensor.shape, strict=True)]
+    axes = axes_of(trace, tensor)
     pieces = text.split(",")
     for groups in partitions(pieces, len(axes)):
         places = [place_on(axis.titles, group) for axis, group in zip(axes, groups, strict=True)]
@@ -111,17 +114,17 @@ def place_on(titles: tuple[str, ...], text: str) -> int | str:
     return closest(word, titles)
 
 
-def example(trace: Any, at: int) -> str:
+def example(trace: Trace, at: int) -> str:
     """Return the name of the largest cell on the screen."""
     tensor = main_tensor(trace.steps[at])
     return cell_name(trace, tensor, largest_of(tensor))
 
 
-def cell_name(trace: Any, tensor: Any, index: tuple[int, ...]) -> str:
+def cell_name(trace: Trace, tensor: Any, index: tuple[int, ...]) -> str:
     """Return the name of a cell in the form in which it can be typed."""
     if not index:
         return str(tensor.name)
-    axes = [axis_of(trace.labels, *pair) for pair in zip(tensor.axes, tensor.shape, strict=True)]
+    axes = axes_of(trace, tensor)
     words = [place_name(axis, i) for axis, i in zip(axes, index, strict=True)]
     return f"{tensor.name}[{', '.join(words)}]"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from mindref.study.terminal.lines import Line, fitted, prose
 from mindref.study.terminal.numerals import aligned, form, moved, number
 from mindref.study.terminal.tables import INDENT, LABEL, more
 from mindref.study.terminal.widths import left, right, width
+from mindref.study.trace import Tensor, Trace
 
 FEW = 8
 
 
-def since_round(trace: Any, at: int, columns: int, all_: bool = False) -> list[Line]:
+def since_round(trace: Trace, at: int, columns: int, all_: bool = False) -> list[Line]:
     """Return what a step changed since the round before, the biggest moves first."""
     step, before = trace.steps[at], round_before(trace, at)
     tensor = main_tensor(step)
@@ -30,15 +32,15 @@ def since_round(trace: Any, at: int, columns: int, all_: bool = False) -> list[L
     return fitted(
         [
             *prose(title, columns, "title"),
-            *side_by_side(trace.labels, tensor, old.array, tensor.array, heads, columns, all_),
+            *side_by_side(trace, tensor, old.values, tensor.values, heads, columns, all_),
         ],
         columns,
     )
 
 
 def side_by_side(
-    labels: Any,
-    tensor: Any,
+    trace: Trace,
+    tensor: Tensor,
     old: Any,
     new: Any,
     heads: tuple[str, str],
@@ -59,10 +61,10 @@ def side_by_side(
         index = tuple(int(i) for i in np.unravel_index(flat, new.shape))
         gap = float(new[index]) - float(old[index])
         values = (aligned(old[index].item(), shape), aligned(new[index].item(), shape))
-        rows.append((arrow(labels, tensor, index), *values, moved(gap, form(change))))
+        rows.append((arrow(trace, tensor, index), *values, moved(gap, form(change))))
     lines = columns_of([("", *heads, "change"), *rows], columns)
     if len(rows) < len(order):
-        lines.append(more(f"{len(order) - len(rows)} cells"))
+        lines.append(more(len(order) - len(rows), "cell"))
     same = size.size - len(order)
     return [
         *lines,
@@ -70,7 +72,7 @@ def side_by_side(
     ]
 
 
-def columns_of(rows: list[tuple[str, ...]], columns: int) -> list[Line]:
+def columns_of(rows: Sequence[tuple[str, ...]], columns: int) -> list[Line]:
     """Return rows of texts, the first a heading: names to the left, numbers to the right."""
     widths = [max(width(row[k]) for row in rows) for k in range(len(rows[0]))]
     rest = sum(widths[1:]) + 3 * (len(widths) - 1)

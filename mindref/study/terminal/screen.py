@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from mindref.study.terminal import checks
-from mindref.study.terminal.finding import gradient_of, main_tensor, round_before
+from mindref.study.terminal.axes import upright
+from mindref.study.terminal.finding import gradient_of, round_before
 from mindref.study.terminal.lines import Line, fitted, named, prose
 from mindref.study.terminal.numerals import form, number
-from mindref.study.terminal.tables import axis_of, tensor_lines, vectors_lines
-from mindref.study.terminal.widths import width
+from mindref.study.terminal.tables import more, ranking_lines, tensor_lines, vectors_lines
+from mindref.study.terminal.widths import width, wrapped
+from mindref.study.trace import Step, Tensor, Trace
 
 CODE = 3  # lines of code on a screen, unless all are asked for
+CODE_INDENT = 7
 KEYS = (  # letter, long, short; the first to go when there is no room stands last
     ("h", "help", "help"),
     ("q", "quit", "quit"),
@@ -29,7 +32,7 @@ KEYS = (  # letter, long, short; the first to go when there is no room stands la
 ORDER = "npgxdvb?hq"
 
 
-def screen(trace: Any, at: int, columns: int, all_: bool = False) -> list[Line]:
+def screen(trace: Trace, at: int, columns: int, all_: bool = False) -> list[Line]:
     """Return the screen of a step; `all_` leaves nothing out."""
     step = trace.steps[at]
     lines = [
@@ -38,19 +41,14 @@ def screen(trace: Any, at: int, columns: int, all_: bool = False) -> list[Line]:
         *flow(step, columns),
         Line(""),
     ]
-    for tensors in together(step.outputs, trace.labels):
-        lines += outcome(tensors, trace.labels, columns, all_)
-    shown = main_tensor(step)
-    below = [
-        *(line for tensor in step.outputs for line in checks.sums(tensor, columns)),
-        *checks.invariants(step, columns),
-        *checks.since(trace, at, shown, columns),
-    ]
-    lines += [*below, *further(step, columns), Line(""), keys(trace, at, columns)]
+    for tensors in together(trace, step.outputs):
+        lines += outcome(trace, tensors, columns, all_)
+    lines += checks.below(trace, at, columns)
+    lines += [*further(step, columns), Line(""), keys(trace, at, columns)]
     return fitted(lines, columns)
 
 
-def heading(trace: Any, at: int, columns: int) -> list[Line]:
+def heading(trace: Trace, at: int, columns: int) -> list[Line]:
     """Return number, id and title, why there is such a step, and its equation."""
     step = trace.steps[at]
     name = f" {at + 1}/{len(trace.steps)}  {step.id}"
@@ -60,65 +58,76 @@ def heading(trace: Any, at: int, columns: int) -> list[Line]:
     else:
         lines = [Line(name, "title"), *prose(step.title, columns, "title", indent=3)]
     lines += prose(step.why, columns)
-    paper = f"paper: {step.paper}" if step.paper else ""
-    equation = f" {step.equation.plain}"
+    paper = step.paper if step.paper.startswith("not ") else f"paper: {step.paper}"
+    equation = f" {step.equation}"
     both = equation.ljust(43) + "  " + paper
-    if paper and width(both) <= columns:
+    if width(both) <= columns:
         return [*lines, Line(both, "bold")]
-    lines += prose(step.equation.plain, columns, "bold")
-    return lines + (prose(paper, columns) if paper else [])
+    return [*lines, *prose(step.equation, columns, "bold"), *prose(paper, columns)]
 
 
-def code(step: Any, columns: int, all_: bool) -> list[Line]:
+def code(step: Step, columns: int, all_: bool) -> list[Line]:
     """Return where the running code stands, and the lines themselves."""
     lines: list[Line] = []
     for span in step.source:
-        path = span.module.replace(".", "/") + ".py"
-        rules = f"  rules {', '.join(step.rules)}" if step.rules else ""
-        where = f"{path}:{span.first}-{span.last}"
+        where = f"{span.module.replace('.', '/')}.py:{span.first}"
+        where += f"-{span.last}" if span.last > span.first else ""
+        rules = f"  rules {', '.join(step.rules)}" if step.rules and not lines else ""
         lines += named("code", where + rules, columns)
         text = span.text.rstrip("\n").split("\n")
         few = len(text) if all_ or len(text) <= CODE + 1 else CODE
-        lines += [Line("       " + line, "dim") for line in text[:few]]
+        for line in text[:few]:
+            lines += code_line(line, columns)
         if few < len(text):
-            lines.append(Line(f"       ...  ({len(text) - few} lines more, `all` to show)", "dim"))
+            lines.append(more(len(text) - few, "line"))
     return lines
 
 
-def flow(step: Any, columns: int) -> list[Line]:
+def code_line(text: str, columns: int) -> list[Line]:
+    """Return a line of code; one that is too long goes on below, without its comment."""
+    room = max(columns - CODE_INDENT, 1)
+    if width(text) > room:
+        text = text.partition("  # ")[0]
+    pieces = wrapped(text, room, indent="        ") if text.strip() else [""]
+    return [Line(" " * CODE_INDENT + piece, "dim") for piece in pieces]
+
+
+def flow(step: Step, columns: int) -> list[Line]:
     """Return what the step reads."""
     return named("from", ", ".join(step.inputs), columns) if step.inputs else []
 
 
-def together(tensors: Any, labels: Any) -> list[list[Any]]:
+def together(trace: Trace, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
     """Return the tensors in groups that share a table: vectors along one axis with titles."""
-    groups: list[list[Any]] = []
+    groups: list[list[Tensor]] = []
     for tensor in tensors:
-        upright = len(tensor.axes) == 1 and axis_of(labels, tensor.axes[0], tensor.shape[0]).known
-        if upright and groups and groups[-1][0].axes == tensor.axes:
+        if upright(trace, tensor) and groups and groups[-1][0].axes == tensor.axes:
             groups[-1].append(tensor)
         else:
             groups.append([tensor])
     return groups
 
 
-def outcome(tensors: list[Any], labels: Any, columns: int, all_: bool) -> list[Line]:
+def outcome(trace: Trace, tensors: list[Tensor], columns: int, all_: bool) -> list[Line]:
     """Return name, axes and type of tensors that share a table, and their numbers."""
     first = tensors[0]
     if not first.axes:
-        value = np.asarray(first.array)[()]
+        value = np.asarray(first.values)[()]
         return [Line(f" {first.name} = {number(value, form(value, more=3))}", "bold")]
     lines: list[Line] = []
     for tensor in tensors:
-        axes = ", ".join(f"{a}={n}" for a, n in zip(tensor.axes, tensor.shape, strict=True))
-        lines += prose(f"{tensor.name}  ({axes}) {tensor.dtype}", columns, "bold")
-    upright = len(first.axes) == 1 and axis_of(labels, first.axes[0], first.shape[0]).known
-    if upright:
-        return [*lines, *vectors_lines(tensors, labels, columns, all_)]
-    return [*lines, *tensor_lines(first, labels, columns, all_)]
+        shape = zip(tensor.axes, np.shape(tensor.values), strict=True)
+        axes = ", ".join(f"{name}={size}" for name, size in shape)
+        dtype = np.asarray(tensor.values).dtype
+        lines += prose(f"{tensor.name}  ({axes}) {dtype}", columns, "bold")
+    if first.name == "top":
+        return [*lines, *ranking_lines(trace, first, columns, all_)]
+    if upright(trace, first):
+        return [*lines, *vectors_lines(trace, tensors, columns, all_)]
+    return [*lines, *tensor_lines(trace, first, columns, all_)]
 
 
-def further(step: Any, columns: int) -> list[Line]:
+def further(step: Step, columns: int) -> list[Line]:
     """Return what else there is to do with this step."""
     lines: list[Line] = []
     if step.variants:
@@ -129,7 +138,7 @@ def further(step: Any, columns: int) -> list[Line]:
     return lines
 
 
-def offered(trace: Any, at: int) -> str:
+def offered(trace: Trace, at: int) -> str:
     """Return the letters of the keys that do something at a step."""
     step, last = trace.steps[at], len(trace.steps) - 1
     ahead = trace.steps[at + 1] if at < last else None
@@ -144,7 +153,7 @@ def offered(trace: Any, at: int) -> str:
     return "".join(key for key in ORDER if tests.get(key, True))
 
 
-def keys(trace: Any, at: int, columns: int) -> Line:
+def keys(trace: Trace, at: int, columns: int) -> Line:
     """Return the line of keys: in long words, in short ones, then without the least needed."""
     there = offered(trace, at)
     for short in (False, True):

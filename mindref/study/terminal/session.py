@@ -20,12 +20,13 @@ from mindref.study.terminal.screen import screen
 from mindref.study.terminal.stepper import Stepper
 from mindref.study.terminal.terms import explained
 from mindref.study.terminal.tries import farewell
+from mindref.study.trace import Trace
 
 PROMPT = "> "
 
 
 def session(
-    trace: Any,
+    trace: Trace,
     given: Any = None,
     *,
     at: str = "",
@@ -78,7 +79,7 @@ def typed() -> Iterator[str]:
 
 
 def one_shot(
-    trace: Any,
+    trace: Trace,
     given: Any = None,
     *,
     at: str = "",
@@ -117,18 +118,20 @@ def one_shot(
     write([*lines, *farewell(trace, place, columns)], stdout or sys.stdout)
 
 
-def back_from(trace: Any, place: int) -> int:
+def back_from(trace: Trace, place: int) -> int:
     """Return the step that makes the gradient; of the first step, where backward begins."""
     found = gradient_of(trace, place)
     if found is not None:
-        return found.at if trace.steps[place].phase == "forward" else place
+        return found if trace.steps[place].phase == "forward" else place
     backwards = [i for i, step in enumerate(trace.steps) if step.phase == "backward"]
     if not backwards:
         raise ConfigError(say("--backward", "a trace with gradients", "none"))
     return backwards[0]
 
 
-def plain(trace: Any, given: Any = None, *, stdout: TextIO | None = None, columns: int = 0) -> None:
+def plain(
+    trace: Trace, given: Any = None, *, stdout: TextIO | None = None, columns: int = 0
+) -> None:
     """Write every step with nothing left out: no questions, no colour, no keys."""
     columns, stdout = columns or width(), stdout or sys.stdout
     for at in range(len(trace.steps)):

@@ -15,8 +15,9 @@ from mindref.study.terminal.compare import since_round
 from mindref.study.terminal.finding import gradient_of, step_at
 from mindref.study.terminal.lines import Line, fitted, prose
 from mindref.study.terminal.screen import screen
-from mindref.study.terminal.terms import explained
-from mindref.study.terminal.tries import farewell, tries
+from mindref.study.terminal.terms import explained, leads
+from mindref.study.terminal.tries import Suggestions, farewell, tries
+from mindref.study.trace import Trace
 
 View = Callable[[bool], list[Line]]  # of whether all is wanted
 
@@ -24,7 +25,7 @@ View = Callable[[bool], list[Line]]  # of whether all is wanted
 class Stepper:
     """Where a learner is; `answer` moves and shows."""
 
-    def __init__(self, trace: Any, given: Any = None, columns: int = 80, at: int = 0) -> None:
+    def __init__(self, trace: Trace, given: Any = None, columns: int = 80, at: int = 0) -> None:
         self.trace, self.given, self.columns, self.at = trace, given, columns, at
         self.ended = False
         self.asked: int | None = None  # the step whose question waits for an answer
@@ -40,7 +41,7 @@ class Stepper:
             "b": self.backward,
             "?": self.predict,
             "all": self.all,
-            "l": self.list,
+            "l": self.steps,
             "h": self.help,
             "q": self.quit,
         }
@@ -76,9 +77,9 @@ class Stepper:
         self.at, self.asked = to, None
         return self.show(self.screen)
 
-    def with_tries(self, lines: list[Line]) -> list[Line]:
+    def with_tries(self, lines: list[Line], first: Suggestions = ()) -> list[Line]:
         """Return lines and three things to try next."""
-        return [*lines, Line(""), *tries(self.trace, self.at, self.columns)]
+        return [*lines, Line(""), *tries(self.trace, self.at, self.columns, first)]
 
     def next(self, rest: str) -> list[Line]:
         """Go one step on."""
@@ -107,7 +108,7 @@ class Stepper:
 
         def view(all_: bool) -> list[Line]:
             shown = explained(self.trace, self.given, found, self.columns, all_, in_order)
-            return self.with_tries(shown)
+            return self.with_tries(shown, leads(self.trace, found))
 
         return self.show(view)
 
@@ -136,7 +137,7 @@ class Stepper:
         if found is None:
             text = f"The loss has no gradient by what {self.trace.steps[self.at].id} makes."
             return self.with_tries(prose(text, self.columns))
-        return self.move(found.at)
+        return self.move(found)
 
     def predict(self, rest: str) -> list[Line]:
         """Ask the question of the next step, or of a named one, before it is shown."""
@@ -154,22 +155,20 @@ class Stepper:
 
     def reply(self, text: str) -> list[Line]:
         """Judge the reply to the question and show the step; an empty reply shows it at once."""
-        at = self.asked
-        assert_at = self.at if at is None else at
-        question = self.trace.steps[assert_at].question
+        question = self.trace.steps[self.at].question
         if not text.strip():
-            return self.move(assert_at)
+            return self.move(self.at)
         choice = chosen(question, text)
         if choice is None:
             last = len(question.choices)
             raise ConfigError(say("answer", f"a number from 1 to {last}, or Enter", text.strip()))
-        return [*judged(question, choice, self.columns), Line(""), *self.move(assert_at)]
+        return [*judged(question, choice, self.columns), Line(""), *self.move(self.at)]
 
     def all(self, rest: str) -> list[Line]:
         """Show the last view with nothing left out."""
         return self.view(True)
 
-    def list(self, rest: str) -> list[Line]:
+    def steps(self, rest: str) -> list[Line]:
         """List the steps."""
         return self.with_tries(words.step_list(self.trace, self.at, self.columns))
 

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from collections.abc import Sequence
 
 from mindref.study.terminal.cells import example
-from mindref.study.terminal.finding import gradient_of, round_before
+from mindref.study.terminal.finding import gradient_of, main_tensor, round_before
 from mindref.study.terminal.lines import Line, fitted, prose
 from mindref.study.terminal.widths import cut, left, width
+from mindref.study.trace import Trace
 
 COUNT = 3
+Suggestions = Sequence[tuple[str, str]]  # a command, and what it shows
 
 
-def tries(trace: Any, at: int, columns: int) -> list[Line]:
-    """Return three commands that do something at a step, with what they show."""
+def tries(trace: Trace, at: int, columns: int, first: Suggestions = ()) -> list[Line]:
+    """Return three commands that do something at a step, `first` those that lead on from a view."""
     step = trace.steps[at]
-    found = [(f"x {example(trace, at)}", "where its largest number comes from")]
+    found = list(first)
+    if not first and main_tensor(step).recipe["op"] != "given":
+        found.append((f"x {example(trace, at)}", "where its largest number comes from"))
     if step.variants:
         found.append((f"v {step.variants[0]}", "the same user, done as others do it"))
     gradient = gradient_of(trace, at)
     if gradient is not None:
-        found.append(("b", f"to {trace.steps[gradient.at].id}"))
+        found.append(("b", f"to {trace.steps[gradient].id}"))
     if round_before(trace, at) is not None:
         found.append(("d", "what changed since the round before"))
     if at + 1 < len(trace.steps):
@@ -30,7 +34,7 @@ def tries(trace: Any, at: int, columns: int) -> list[Line]:
     return told("Try", found, columns)
 
 
-def farewell(trace: Any, at: int, columns: int) -> list[Line]:
+def farewell(trace: Trace, at: int, columns: int) -> list[Line]:
     """Return three commands of the shell to go on with after leaving."""
     step = trace.steps[at]
     here = f"mindref study --at {shlex.quote(step.id)}"
@@ -48,14 +52,14 @@ def farewell(trace: Any, at: int, columns: int) -> list[Line]:
     return told("Three things to try next", found, columns)
 
 
-def nearest(trace: Any, at: int, what: str) -> str:
+def nearest(trace: Trace, at: int, what: str) -> str:
     """Return the first variant or exercise of the step that has one and is nearest."""
     there = [i for i, step in enumerate(trace.steps) if getattr(step, what)]
     near = min(there, key=lambda i: (abs(i - at), i), default=None)
     return "" if near is None else getattr(trace.steps[near], what)[0]
 
 
-def told(head: str, found: list[tuple[str, str]], columns: int) -> list[Line]:
+def told(head: str, found: Suggestions, columns: int) -> list[Line]:
     """Return the first three as lines: command, and what it shows."""
     lines = prose(head, columns, "dim")
     for command, text in found[:COUNT]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from mindref.data.shown import shown
 from mindref.errors import ConfigError, say
 from mindref.study.close import closest
 from mindref.study.terminal.lines import Line, fitted, named
 from mindref.study.terminal.widths import width
+from mindref.study.trace import Trace
 
 HELP = {
     "n": ("next", "the next step; Enter alone does the same"),
@@ -78,7 +78,7 @@ def help_lines(columns: int) -> list[Line]:
     return fitted(lines, columns)
 
 
-def step_list(trace: Any, at: int, columns: int) -> list[Line]:
+def step_list(trace: Trace, at: int, columns: int) -> list[Line]:
     """Return number, id and title of every step, with a sign at the one on the screen."""
     longest = max(width(step.id) for step in trace.steps)
     lines, phase = [], ""
