@@ -60,10 +60,10 @@ class Cell:
         value = self.arrays[k][index]
         return Factor(self.names[k], tuple(int(i) for i in index), float(value))
 
-    def at(self, k: int, **more: int) -> tuple[int, ...]:
-        """Return the index in tensor number k that the letters say, `more` of them besides."""
+    def at(self, number: int, **more: int) -> tuple[int, ...]:
+        """Return the index in a tensor that the letters say, `more` of them besides."""
         bound = {**self.bound, **more}
-        return tuple(bound[letter] for letter in self.letters[k])
+        return tuple(bound[letter] for letter in self.letters[number])
 
     def here(self, k: int) -> Factor:
         """Return the cell of tensor number k that has the same place."""

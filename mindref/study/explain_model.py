@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from mindref.study.arithmetic import Cell, Explanation, Factor, Group, Term, alone, every, summed
 
 
@@ -148,8 +146,9 @@ def front(cell: Cell) -> Explanation:
 
 def back(cell: Cell) -> Explanation:
     """Explain the gradient of the profile: the last columns, summed over the interests."""
-    shape = cell.recipe["shape"]
-    column = cell.recipe["width"] + int(np.ravel_multi_index(cell.index, shape))
+    first, features = cell.recipe["width"], cell.recipe["features"]
+    wide = (cell.arrays[0].shape[1] - first) // features  # columns of a feature
+    column = first + cell.index[0] * wide + cell.index[1]
     factors = [cell.factor(0, (j, column)) for j in range(len(cell.arrays[0]))]
     return alone(summed([Term("{}", (x,), x.value) for x in factors]))
 
