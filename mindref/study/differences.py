@@ -2,14 +2,17 @@
 
 Spec: specs/model.md; the method is the usual one, (loss(x + h) - loss(x - h)) / 2h in float64. What
 is given is moved in the real loss, `mindref.models.mind.loss`; what comes about on the way is moved
-in the same pass written out flat (study/unrolled.py). Between x - h and x + h a rectifier may open
+in the same pass written out flat (study/unrolled.py). With routing_gradient="last" the model's
+gradient is that of another function, in which the weights of the last round are constants: then the
+differences hold them fixed, too, and say so. Between x - h and x + h a rectifier may open
 or an argmax may change: such a corner has no slope, so h is made smaller until none lies there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +39,8 @@ FLOOR = 1e-8
 """What a relative error is never measured against less than."""
 
 
-class Difference(NamedTuple):
+@dataclass(frozen=True)
+class Difference:
     """The slope of the loss by one number, found without any gradient."""
 
     tensor: str
@@ -45,9 +49,15 @@ class Difference(NamedTuple):
     difference: float  # (loss(+h) - loss(-h)) / 2h
     step: float  # the h used
     corner: bool  # whether h was made smaller
+    frozen: bool  # whether the weights of the last round were held fixed
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
 
 
-class Curve(NamedTuple):
+@dataclass(frozen=True)
+class Curve:
     """The error of the finite difference against the step h."""
 
     tensor: str
@@ -60,39 +70,77 @@ class Curve(NamedTuple):
     chosen: dict[str, float]  # type -> the h that is used
     best: dict[str, float]  # type -> the h of the smallest error
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
 
-def difference(given: Given, tensor: str, index: Sequence[int], step: float = 0) -> Difference:
+
+def difference(
+    given: Given,
+    tensor: str,
+    index: Sequence[int],
+    step: float = 0,
+    frozen: bool | None = None,
+) -> Difference:
     """Return the centred difference of the loss by one entry of a tensor.
 
     tensor: a name of the trace ("S", "w[2]"), or one of study/unrolled.py; step h > 0, or 0 for
-    that of float64. Raises ConfigError for a tensor that the loss does not read as a number, and
-    for an index outside it.
+    that of float64; frozen: whether the weights of the last round are held fixed, by default where
+    the model's own gradient holds them. Raises ConfigError for a tensor that the loss does not read
+    as a number, and for an index outside it.
     """
     value = entry(given, tensor, index)
-    evaluate = in_loss(given, tensor, index) if tensor in givens.names(given) else None
-    evaluate = evaluate or in_pass(given, tensor, index)
+    frozen = given.config.routing_gradient == "last" if frozen is None else frozen
+    own = tensor in givens.names(given)
+    if frozen:
+        evaluate = in_pass(given, tensor, index, unrolled.last_weights(given))
+    else:
+        evaluate = (in_loss if own else in_pass)(given, tensor, index)
     h = step or STEP["float64"]
     slope, used = smooth(evaluate, h)
-    return Difference(tensor, tuple(int(i) for i in index), value, slope, used, used < h)
+    return Difference(tensor, tuple(int(i) for i in index), value, slope, used, used < h, frozen)
 
 
 def curve(given: Given, tensor: str, index: Sequence[int], closed: float) -> Curve:
-    """Return the error of the difference against `closed` for every step of the ladder."""
+    """Return the error of the difference against `closed` for every step of the ladder.
+
+    `closed` is the exact gradient, routing_gradient="all". A parameter is not a table here, and
+    nothing is held fixed.
+    """
     entry(given, tensor, index)
     errors: dict[str, tuple[float, ...]] = {}
     corners: tuple[bool, ...] = ()
+    offsets = np.concatenate([h * unit(given, tensor, index) for h in LADDER])
     for dtype in STEP:
-        offsets = np.concatenate([h * unit(given, tensor, index) for h in (*LADDER,)])
         both = unrolled.forward(given, {tensor: np.concatenate([offsets, -offsets])}, dtype)
         up, down = np.split(both.losses.astype(np.float64), 2)
         slopes = (up - down) / (2 * np.array(LADDER))
-        errors[dtype] = tuple(relative_error(closed, float(slope)) for slope in slopes)
+        errors[dtype] = tuple(rounded(relative_error(closed, float(slope))) for slope in slopes)
         if dtype == "float64":
             here, there = np.split(both.sides, 2)
             corners = tuple(bool(x) for x in (here != there).any(axis=1))
     best = {dtype: LADDER[int(np.nanargmin(e))] for dtype, e in errors.items()}
     place = tuple(int(i) for i in index)
     return Curve(tensor, place, closed, LADDER, **errors, corner=corners, chosen=STEP, best=best)
+
+
+def moved_by(gradient: str) -> str:
+    """Return which tensor is moved to check a gradient of the trace: "S" for "d_S".
+
+    Three gradients are of one use of a tensor, or of all of several uses.
+    """
+    name, bracket, turn = gradient.partition("[")
+    if name == "from_sums":
+        return f"m@z[{turn}"
+    if name == "from_agreement":
+        return f"m@b[{int(turn.rstrip(']')) + 1}]"
+    own = {"d_t": "t.loss", "d_query": "query", "d_target": "t"}
+    return own.get(gradient, f"{name.removeprefix('d_')}{bracket}{turn}")
+
+
+def rounded(error: float) -> float:
+    """Return an error to three digits: it is drawn, not compared."""
+    return float(f"{error:.3g}")
 
 
 def relative_error(closed: float, slope: float) -> float:
@@ -122,13 +170,18 @@ def in_loss(
 
 
 def in_pass(
-    given: Given, tensor: str, index: Sequence[int]
+    given: Given, tensor: str, index: Sequence[int], weights: Array | None = None
 ) -> Callable[[float], tuple[float, bytes]]:
-    """Return the loss and the sides of its corners, by the move of a number on the way."""
-    one = unit(given, tensor, index)
+    """Return the loss and the sides of its corners, by the move of a number on the way.
+
+    What is given can be moved here as well; weights: of the last round, to be held fixed.
+    """
+    own = tensor in givens.names(given)
+    one = np.zeros(0) if own else unit(given, tensor, index)
 
     def evaluate(by: float) -> tuple[float, bytes]:
-        done = unrolled.forward(given, {tensor: by * one})
+        here = givens.changed(given, tensor, index, by) if own else given
+        done = unrolled.forward(here, {} if own else {tensor: by * one}, weights=weights)
         return float(done.losses[0]), done.sides.tobytes()
 
     return evaluate
@@ -162,7 +215,8 @@ def array_of(given: Given, tensor: str) -> Array:
     values = unrolled.forward(given, {}).values
     if tensor not in values:
         known = (*own, *values)
-        raise ConfigError(say("tensor", "one that the loss depends on", tensor, closest(tensor, known)))
+        hint = closest(tensor, known)
+        raise ConfigError(say("tensor", "one that the loss depends on", tensor, hint))
     return values[tensor][0]
 
 

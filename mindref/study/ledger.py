@@ -105,21 +105,25 @@ class Paths:
     """A recorder that keeps what each place of use sends to the mapped behaviours."""
 
     def __init__(self) -> None:
+        self.listening = False
         self.parts: dict[str, Array] = {}  # in the order of backward
         self.whole: dict[str, Array] = {}  # of the library, by m, S and e
 
     def __call__(self, event: str, turn: int = 0, /, **arrays: Any) -> None:
         """Keep the parts of d_m, and what the library makes of them."""
-        if event == "routing.d_sums":
+        if not self.listening:
+            return
+        if event == "d_sums":
             self.parts[f"z{turn}"] = arrays["votes"][0].copy()
-        elif event == "routing.d_update":
+        elif event == "d_update":
             self.parts[f"b{turn + 1}"] = arrays["votes"][0].copy()
-        elif event == "routing.d_votes":
+        elif event == "d_votes":
             m, e = (arrays[name][0].copy() for name in ("d_votes", "d_history"))
             self.whole = {"m": m, "e": e, "S": arrays["d_bilinear"].copy()}
 
     def part(self, name: str, turn: int = 0) -> Paths:
-        """Return itself: the names of the events say enough."""
+        """Return itself, listening to routing alone: parts follow one another."""
+        self.listening = name == "routing"
         return self
 
 
@@ -161,9 +165,7 @@ def checked(check: slopes.Check) -> dict[str, Any]:
     }
 
 
-def row(
-    given: Given, by: str, name: str, rounds: int, closed: Array, whole: Array
-) -> Row:
+def row(given: Given, by: str, name: str, rounds: int, closed: Array, whole: Array) -> Row:
     """Return the row of one place of use."""
     sums, turn = name[0] == "z", int(name[1:])
     place = f"m@{name[0]}[{turn}]"

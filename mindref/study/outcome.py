@@ -1,4 +1,4 @@
-"""What a computation comes to for one user: the few arrays and numbers that two readings differ in."""
+"""What a computation comes to for one user: the few things that two readings differ in."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
     d_bilinear: Array  # (D, D)
 
     @property
-    def count(self) -> int:
+    def interests(self) -> int:
         """Return K', the number of active interests."""
         return int(self.active.sum())
 
@@ -64,13 +64,10 @@ class Outcome(NamedTuple):
 
     def to_json(self, titles: Sequence[str] | None = None) -> dict[str, Any]:
         """Return plain values; arrays to the last bit."""
-        shown = [
-            {"item": f.item, "title": title(titles, f.item), "score": f.score, "interest": f.interest}
-            for f in self.top
-        ]
+        shown = [{**found._asdict(), "title": title(titles, found.item)} for found in self.top]
         return {
             "loss": plain.number(self.loss),
-            "count": self.count,
+            "count": self.interests,
             "w": plain.array(self.w, ("behaviour", "interest")),
             "u": plain.array(self.u, ("interest", "width")),
             "h": plain.array(self.h, ("interest",)),

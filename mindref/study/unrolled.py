@@ -5,21 +5,21 @@ the operators of `mindref.ops` side by side, each with an offset of its own at o
 test holds it to `mindref.models.mind.loss`. Names are those of the trace; an array that
 is used several times may also be moved at one place of use alone:
 
-    m@z[r], m@b[r+1]   the mapped behaviours where round r sums them, and where it updates the logits
+    m@z[r], m@b[r+1]   the mapped behaviours where round r sums them, and where it updates
     query, t.loss      the target's vector as the query of the attention, and in the loss
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from mindref.models import mind
 from mindref.ops import label_attention, routing, sampled_softmax, softmax, squash
 from mindref.ops.votes import agree, gather, project
-from mindref.shapes import Array
+from mindref.shapes import Array, Bools
 
 if TYPE_CHECKING:
     from mindref.study.run import Given
@@ -53,15 +53,24 @@ class Places:
         return value
 
 
-def forward(given: Given, offsets: Mapping[str, Array], dtype: str = "float64") -> Pass:
-    """Return the losses of copies of one user; offsets by name (N, *), or (1, *) for one copy."""
+def forward(
+    given: Given,
+    offsets: Mapping[str, Array],
+    dtype: str = "float64",
+    weights: Array | None = None,
+) -> Pass:
+    """Return the losses of copies of one user; offsets by name (N, *), or (1, *) for one copy.
+
+    weights (1, L, K) are held fixed in the last round, if given: the loss whose exact gradient is
+    that of routing_gradient="last".
+    """
     places = Places(offsets, dtype)
     copies = max([len(x) for x in offsets.values()], default=1)
-    sides: list[Array] = []
+    sides: list[Bools] = []
     mask, config = given.batch.histories.mask, given.config
     active = mind.active_interests(mask, config)  # (1, K)
 
-    capsules = routed(given, places, active)  # (N or 1, K, D)
+    capsules = routed(given, places, active, weights)  # (N or 1, K, D)
     users = np.where(active[..., None], layered(given, places, capsules, sides), 0)
     users = places.at("u", users)
     target, _ = mind.item_vectors(given.params, given.batch.target, given.catalogue)
@@ -73,7 +82,7 @@ def forward(given: Given, offsets: Mapping[str, Array], dtype: str = "float64") 
     return Pass(np.broadcast_to(losses, copies), together, places.values)
 
 
-def routed(given: Given, places: Places, active: Array) -> Array:
+def routed(given: Given, places: Places, active: Bools, weights: Array | None) -> Array:
     """Return the capsules of the last round, every round in a line of its own."""
     batch, config, at = given.batch.histories, given.config, places.at
     dynamic = config.routing == "dynamic"
@@ -86,7 +95,8 @@ def routed(given: Given, places: Places, active: Array) -> Array:
     b = at("b[1]", batch.init_logits if dynamic else np.zeros_like(batch.init_logits))
     allowed = batch.mask[:, :, None] & active[:, None, :]
     for r in range(1, rounds + 1):
-        w = at(f"w[{r}]", softmax.forward(b, allowed, axis=routing.AXES[config.routing_axis])[0])
+        w, _ = softmax.forward(b, allowed, axis=routing.AXES[config.routing_axis])
+        w = at(f"w[{r}]", w if weights is None or r < rounds else weights)
         z = at(f"z[{r}]", gather(w, at(f"m@z[{r}]", m)))
         v = at(f"v[{r}]", squash.forward(z, kind=config.squash)[0])
         if r < rounds:
@@ -95,11 +105,13 @@ def routed(given: Given, places: Places, active: Array) -> Array:
     return v
 
 
-def layered(given: Given, places: Places, capsules: Array, sides: list[Array]) -> Array:
+def layered(given: Given, places: Places, capsules: Array, sides: list[Bools]) -> Array:
     """Return what the layers make of [capsule ; profile], and note which units let through."""
     config, at = given.config, places.at
     profile, _ = mind.profile_vectors(given.params, given.batch.histories.profile)
-    p = at("p", profile)
+    features, width = given.batch.histories.profile.shape[1], given.params.profile.shape[1]
+    p = at("p", profile.reshape(1, features, width))
+    p = p.reshape(len(p), features * width)
     copies, interests, _ = np.broadcast_shapes(capsules.shape, (len(p), 1, 1))
     spread = np.broadcast_to(p[:, None], (copies, interests, p.shape[1]))
     capsules = np.broadcast_to(capsules, (copies, interests, capsules.shape[2]))
@@ -122,7 +134,7 @@ def layered(given: Given, places: Places, capsules: Array, sides: list[Array]) -
 
 
 def attended(
-    given: Given, places: Places, users: Array, query: Array, active: Array, sides: list[Array]
+    given: Given, places: Places, users: Array, query: Array, active: Bools, sides: list[Bools]
 ) -> Array:
     """Return the user's vector for this target, and note which interest an argmax takes."""
     config, at = given.config, places.at
@@ -150,14 +162,16 @@ def lost(given: Given, places: Places, user: Array, target: Array) -> Array:
     batch, config, at = given.batch, given.config, places.at
     found, _ = mind.item_vectors(given.params, batch.negatives, given.catalogue)
     negatives = at("neg", found[None])  # (N, S, D)
-    user, target, negatives = (
-        sampled_softmax.unit(x, config.normalise)[0] for x in (user, target, negatives)
-    )
-    logq_t = at("logq_t", batch.target_log_expected)
-    logq = at("logq", batch.negative_log_expected[None])
-    o_t = at("o_t", (user * target).sum(axis=1) / config.temperature - logq_t)
+    if config.normalise:
+        user, target, negatives = (
+            at(name, sampled_softmax.unit(x, True)[0])
+            for name, x in (("q1", user), ("t1", target), ("neg1", negatives))
+        )
+    c_t = at("c_t", batch.target_log_expected)
+    c = at("c", batch.negative_log_expected[None])
+    o_t = at("o_t", (user * target).sum(axis=1) / config.temperature - c_t)
     products = np.matmul(negatives, user[:, :, None])[..., 0]
-    o = at("o", products / config.temperature - logq)
+    o = at("o", products / config.temperature - c)
     hits = batch.negatives == batch.target[:, None]
     o = at("l", np.where(hits, -np.inf, o))
     top = np.max(o, axis=1, initial=-np.inf)
@@ -167,3 +181,7 @@ def lost(given: Given, places: Places, user: Array, target: Array) -> Array:
     return np.logaddexp(0, top - o_t + rest)
 
 
+def last_weights(given: Given) -> Array:
+    """Return the coupling weights of the last round (1, L, K), to be held fixed."""
+    rounds = given.config.iterations if given.config.routing == "dynamic" else 1
+    return forward(given, {}).values[f"w[{rounds}]"]

@@ -57,7 +57,7 @@ class Case(NamedTuple):
             "step": entry.step,
             "seen": [seen._asdict() for seen in entry.seen],
             "scene": {"text": self.scene, "changes": changes(entry)},
-            "reference": self.reference.to_json(titles),
+            "reference": self.reference.to_json(titles) if entry.scene.moves else None,
             "variant": self.variant.to_json(titles),
             "measured": [in_words(m) for m in self.measured],
             "differs": list(self.differs),
@@ -105,7 +105,8 @@ def gaps(ours: Outcome, theirs: Outcome) -> dict[str, float]:
 
 def changes(entry: Entry) -> dict[str, Any]:
     """Return what the scene sets, as plain values."""
-    return {k: plain.number(v) if isinstance(v, float) else v for k, v in entry.scene.config.items()}
+    settings = entry.scene.config.items()
+    return {k: plain.number(v) if isinstance(v, float) else v for k, v in settings}
 
 
 def in_words(measured: Measured) -> dict[str, Any]:

@@ -29,6 +29,11 @@ class Scene(NamedTuple):
     before: bool  # whether another user is served before
     against: bool  # whether the target is an item that an interest speaks against
 
+    @property
+    def moves(self) -> bool:
+        """Return whether the reference, too, is another one than without the scene."""
+        return bool(self.config or self.pads or self.against)
+
 
 class Entry(NamedTuple):
     """One deviation of public implementations."""
@@ -56,12 +61,10 @@ def table() -> dict[str, Entry]:
 
 def read(row: dict[str, Any], mistakes: dict[str, Any], projects: dict[str, Any]) -> Entry:
     """Return an entry from its table."""
-    seen = tuple(
-        Seen(**projects[name], note=note) for name, _, note in (s.partition(": ") for s in row["seen"])
-    )
-    scene = Scene(
-        row.get("config", {}), row.get("pads", 0), row.get("before", False), row.get("against", False)
-    )
+    parts = [text.partition(": ") for text in row["seen"]]
+    seen = tuple(Seen(**projects[name], note=note) for name, _, note in parts)
+    before, against = row.get("before", False), row.get("against", False)
+    scene = Scene(row.get("config", {}), row.get("pads", 0), before, against)
     return Entry(
         row["name"],
         row["title"],
@@ -81,7 +84,7 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> Entry:
-    """Return a variant by its name; raise ConfigError, with the nearest names, where none has it."""
+    """Return a variant by its name; raise ConfigError with the nearest names if none has it."""
     if name not in table():
         raise ConfigError(say("variant", "one of the bench", name, closest(name, names())))
     return table()[name]

@@ -94,7 +94,7 @@ MEASURES = {
         "largest difference between interests", "0 where they are the same", each(widest)
     ),
     "moved": Measure("interests moved by", "share of their size; must be 0", moved),
-    "count": Measure("number of interests K'", "floor(log2 n)", each(lambda o: o.count)),
+    "count": Measure("number of interests K'", "floor(log2 n)", each(lambda o: o.interests)),
     "shared": Measure("items that both lists show", "of the first ten", shared),
     "loss": Measure("loss", "of this training pair", each(lambda o: o.loss)),
     "gradient_share": Measure(
