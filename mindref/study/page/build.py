@@ -1,0 +1,116 @@
+"""One file out of template, style, scripts and traces; nothing is loaded from anywhere.
+
+The policy of the file allows the one style and the one script that stand in it, by their hash.
+The same traces and extras always give the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from mindref import atomic
+from mindref.errors import ConfigError, say
+from mindref.study.page.pack import packed
+from mindref.study.page.still import still
+
+STYLES = ("base", "layout", "parts", "views", "print")
+SCRIPTS = (  # each needs only those before it
+    "data",
+    "dom",
+    "numbers",
+    "quantities",
+    "state",
+    "sums",
+    "operators",
+    "twin",
+    "unroll",
+    "edits",
+    "explain",
+    "table",
+    "equation",
+    "predict",
+    "inspector",
+    "editor",
+    "step",
+    "rail",
+    "check",
+    "tabs",
+    "keys",
+    "main",
+)
+VIEWS = {
+    "steps": "Step by step",
+    "replay": "Replay",
+    "map": "Interests map",
+    "retrieval": "Retrieval",
+    "ledger": "Gradient ledger",
+    "bench": "Variant bench",
+    "curve": "Finite differences",
+    "ambiguities": "Ambiguities",
+    "exercises": "Exercises",
+}
+
+
+def write_page(
+    traces: Sequence[Mapping[str, Any]],
+    path: Path | str,
+    *,
+    extras: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Write traces (the JSON of "mindref.trace/1", one per user or variant) as one HTML file.
+
+    extras[i] belongs to traces[i]: what `mindref.study.extras` and the case study say, under their
+    names; a view without its part says how to get it. Raises ConfigError without a trace or for
+    more extras than traces, RunError where the file cannot be written.
+    """
+    atomic.write_text(path, page(traces, extras))
+
+
+def page(traces: Sequence[Mapping[str, Any]], extras: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Return the page as text."""
+    if not traces:
+        raise ConfigError(say("page: traces", "at least one", "none"))
+    if len(extras) > len(traces):
+        raise ConfigError(say("page: extras", f"at most {len(traces)}", len(extras)))
+    style = "\n".join(read("style", f"{name}.css") for name in STYLES)
+    script = "\n".join(plain(read("script", f"{name}.js")) for name in SCRIPTS)
+    hashes = {"style": hashed(style), "script": hashed(script)}
+    policy = "; ".join(
+        ["default-src 'none'", *(f"{kind}-src '{value}'" for kind, value in hashes.items())]
+        + ["base-uri 'none'", "form-action 'none'"]
+    )
+    parts = {
+        "policy": policy,
+        "title": html.escape(f"MIND, step by step: {traces[0]['about']['user']}"),
+        "style": style,
+        "views": "".join(f'<button type="button" data-view="{k}">{v}</button>' for k, v in VIEWS.items()),
+        "still": still(traces[0]),
+        "data": packed(traces, extras),
+        "script": script,
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read("template.html"))
+
+
+def read(*where: str) -> str:
+    """Return a text that is shipped with this package."""
+    return resources.files(__package__).joinpath(*where).read_text(encoding="utf-8")
+
+
+def plain(module: str) -> str:
+    """Return an ES module without its imports and exports: all of them become one."""
+    module = re.sub(r"^import .*;\n", "", module, flags=re.MULTILINE)
+    module = re.sub(r"^export \{.*\};\n", "", module, flags=re.MULTILINE)
+    return re.sub(r"^export ", "", module, flags=re.MULTILINE)
+
+
+def hashed(text: str) -> str:
+    """Return the hash of an inline element as a content security policy names it."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()

@@ -1,0 +1,81 @@
+// What the file carries, unpacked: traces with their tensors as typed arrays, and the extras.
+
+export const sources = { traces: [], extras: {} };
+
+/** Read the block of data of this file into `sources`. */
+export function load(text) {
+  const packed = JSON.parse(text);
+  const whole = expand(packed.content, packed.pool);
+  sources.traces = whole.traces.map(prepare);
+  sources.extras = whole.extras;
+}
+
+/** Put the long texts, which the file holds once, back where they belong. */
+function expand(value, pool) {
+  if (Array.isArray(value)) return value.map((part) => expand(part, pool));
+  if (value === null || typeof value !== "object") return value;
+  if (Object.keys(value).length === 1 && "$" in value) return pool[value.$];
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, expand(part, pool)]));
+}
+
+/** Return a trace with decoded tensors; damaged ones are named in `damaged`. */
+function prepare(trace) {
+  const damaged = [];
+  for (const step of trace.steps) {
+    step.outputs = step.outputs.map((tensor) => {
+      const bytes = decode(tensor.data);
+      if (crc32(bytes) !== tensor.crc) damaged.push(tensor.name);
+      return { ...tensor, data: numbers(bytes, tensor.dtype) };
+    });
+  }
+  return index({ ...trace, damaged });
+}
+
+/** Return a trace whose tensors and their steps can be found by name. */
+export function index(trace) {
+  const tensors = new Map();
+  const stepOf = new Map();
+  const users = new Map();
+  trace.steps.forEach((step, at) => {
+    for (const tensor of step.outputs) {
+      tensors.set(tensor.name, tensor);
+      stepOf.set(tensor.name, at);
+    }
+  });
+  trace.steps.forEach((step, at) => {
+    for (const name of step.inputs) users.set(name, [...(users.get(name) ?? []), at]);
+  });
+  return { ...trace, tensors, stepOf, users };
+}
+
+function decode(text) {
+  const raw = atob(text);
+  const bytes = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i += 1) bytes[i] = raw.charCodeAt(i);
+  return bytes;
+}
+
+/** Return little-endian bytes as numbers of the page: all of them are float64. */
+function numbers(bytes, dtype) {
+  if (dtype === "bool") return Float64Array.from(bytes);
+  const view = new DataView(bytes.buffer);
+  const count = bytes.length / 8;
+  const out = new Float64Array(count);
+  for (let i = 0; i < count; i += 1) {
+    out[i] = dtype === "int64" ? Number(view.getBigInt64(8 * i, true)) : view.getFloat64(8 * i, true);
+  }
+  return out;
+}
+
+const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
+  let c = n;
+  for (let k = 0; k < 8; k += 1) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
+  return c >>> 0;
+});
+
+/** Return the CRC-32 of bytes: any single changed byte changes it. */
+export function crc32(bytes) {
+  let c = 0xffffffff;
+  for (let i = 0; i < bytes.length; i += 1) c = TABLE[(c ^ bytes[i]) & 255] ^ (c >>> 8);
+  return (c ^ 0xffffffff) >>> 0;
+}
