@@ -35,6 +35,7 @@ SCRIPTS = (  # each needs only those before it
     "explain",
     "table",
     "equation",
+    "checks",
     "predict",
     "inspector",
     "editor",
@@ -42,6 +43,15 @@ SCRIPTS = (  # each needs only those before it
     "rail",
     "check",
     "tabs",
+    "views",
+    "replay",
+    "map",
+    "retrieval",
+    "ledger",
+    "bench",
+    "curve",
+    "ambiguities",
+    "exercises",
     "keys",
     "main",
 )
@@ -80,7 +90,7 @@ def page(traces: Sequence[Mapping[str, Any]], extras: Sequence[Mapping[str, Any]
     if len(extras) > len(traces):
         raise ConfigError(say("page: extras", f"at most {len(traces)}", len(extras)))
     style = "\n".join(read("style", f"{name}.css") for name in STYLES)
-    script = "\n".join(plain(read("script", f"{name}.js")) for name in SCRIPTS)
+    script = linked(SCRIPTS)
     hashes = {"style": hashed(style), "script": hashed(script)}
     policy = "; ".join(
         ["default-src 'none'", *(f"{kind}-src '{value}'" for kind, value in hashes.items())]
@@ -103,11 +113,18 @@ def read(*where: str) -> str:
     return resources.files(__package__).joinpath(*where).read_text(encoding="utf-8")
 
 
-def plain(module: str) -> str:
-    """Return an ES module without its imports and exports: all of them become one."""
-    module = re.sub(r"^import .*;\n", "", module, flags=re.MULTILINE)
-    module = re.sub(r"^export \{.*\};\n", "", module, flags=re.MULTILINE)
-    return re.sub(r"^export ", "", module, flags=re.MULTILINE)
+def linked(names: Sequence[str]) -> str:
+    """Return ES modules as one script: each in a scope of its own, imports by destructuring."""
+    return "const modules = {};\n" + "\n".join(scoped(name) for name in names)
+
+
+def scoped(name: str) -> str:
+    """Return one module as a function that is called at once and leaves its exports behind."""
+    text = read("script", f"{name}.js")
+    exports = ", ".join(re.findall(r"^export (?:function|const) (\w+)", text, re.MULTILINE))
+    text = re.sub(r'^import (\{.*\}) from "\./(\w+)\.js";$', r"const \1 = modules.\2;", text, flags=re.M)
+    text = re.sub(r"^export ", "", text, flags=re.MULTILINE)
+    return f"modules.{name} = (() => {{\n{text}return {{ {exports} }};\n}})();\n"
 
 
 def hashed(text: str) -> str:

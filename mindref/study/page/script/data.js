@@ -48,6 +48,11 @@ export function index(trace) {
   return { ...trace, tensors, stepOf, users };
 }
 
+/** Return an array of the extras as {axes, shape, dtype, data}, data decoded. */
+export function unpacked(array) {
+  return { ...array, data: numbers(decode(array.data), array.dtype) };
+}
+
 function decode(text) {
   const raw = atob(text);
   const bytes = new Uint8Array(raw.length);

@@ -3,7 +3,8 @@
 //   R:5               another number of rounds       K:2       another number of interests
 //   S:2               the bilinear map scaled
 
-import { reads, recompute } from "./twin.js";
+import { index } from "./data.js";
+import { recompute } from "./twin.js";
 import { unroll } from "./unroll.js";
 
 /** Return the trace under the edits; the trace itself if there are none. */
@@ -11,7 +12,8 @@ export function edited(trace, edits) {
   if (edits.length === 0) return trace;
   const parsed = edits.map(parse);
   const rounds = parsed.filter((edit) => edit.kind === "R").at(-1)?.value;
-  const start = rounds ? unroll(trace, rounds) : trace;
+  const most = parsed.filter((edit) => edit.kind === "K").at(-1)?.value;
+  const start = resized(rounds ? unroll(trace, rounds) : trace, most);
   const held = new Map();
   const hold = (name) => {
     const tensor = start.tensors.get(name);
@@ -21,6 +23,19 @@ export function edited(trace, edits) {
   const labels = { ...trace.labels };
   for (const edit of parsed) CHANGES[edit.kind]?.(edit, hold, start, labels, held);
   return { ...recompute({ ...start, labels }, held, start.made), edits };
+}
+
+/** Return a trace whose count of interests goes up to another K. */
+function resized(trace, most) {
+  if (!most) return trace;
+  const made = new Set(trace.made);
+  const change = (tensor) => {
+    if (tensor.recipe.op !== "count") return tensor;
+    made.add(tensor.name);
+    return { ...tensor, recipe: { ...tensor.recipe, interests: most } };
+  };
+  const steps = trace.steps.map((step) => ({ ...step, outputs: step.outputs.map(change) }));
+  return { ...index({ ...trace, steps }), made };
 }
 
 function parse(text) {

@@ -17,10 +17,9 @@ export function equation(trace, step) {
 function mathOf(mathml, symbols) {
   const math = new DOMParser().parseFromString(mathml, "text/html").querySelector("math");
   if (!math) return document.createTextNode("");
-  for (const element of math.querySelectorAll("*")) {
-    const symbol = element.dataset.symbol ?? (element.localName === "mi" ? element.textContent : undefined);
+  for (const element of math.querySelectorAll("[data-symbol]")) {
+    const { symbol } = element.dataset;
     if (!(symbol in symbols)) continue;
-    element.dataset.symbol = symbol;
     element.style.setProperty("--q", hue(symbols[symbol]));
     element.classList.add("term");
     element.addEventListener("click", () => mark(symbol));

@@ -52,7 +52,47 @@ const MEANINGS = {
   hits: ["given", "negatives that are the target"],
   loss: ["loss", "loss of this pair"],
   prob: ["loss", "probability of a negative"],
+  target_id: ["given", "the target"],
+  negative_ids: ["given", "the negatives"],
+  logq_t: ["given", "log expected count of the target"],
+  logq: ["given", "log expected count of a negative"],
+  beta: ["given", "one over the temperature"],
+  q1: ["attention", "the user's vector, of length one"],
+  t1: ["item", "vector of the target, of length one"],
+  neg1: ["item", "vectors of the negatives, of length one"],
+  query: ["item", "the target as the query of the attention"],
+  E: ["item", "vectors of all items"],
+  items: ["item", "rows of the table of items"],
+  score: ["interest", "how well an item fits an interest"],
+  best: ["interest", "score of an item: its best interest"],
+  brought_by: ["interest", "which interest brings an item"],
+  top: ["given", "the list that the user gets"],
 };
+
+// the part of a name after its dot
+const PARTS = {
+  index: ["given", "rows of the table that are looked up"],
+  rows: ["item", "rows that were looked up"],
+  weights: ["given", "share of each row in the mean"],
+  beta1: ["given", "how much the first moment keeps"],
+  beta2: ["given", "how much the second moment keeps"],
+  rest1: ["given", "1 less beta1"],
+  rest2: ["given", "1 less beta2"],
+  value: [null, "before the step"],
+  first: [null, "first moment before the step"],
+  second: [null, "second moment before the step"],
+  "value'": [null, "after the step"],
+  "first'": [null, "first moment after the step"],
+  "second'": [null, "second moment after the step"],
+};
+
+/** Return [group, words] of a tensor. */
+function known(name) {
+  const part = PARTS[name.match(/\.(.+)$/)?.[1]];
+  const whole = MEANINGS[base(name)];
+  if (!part) return whole ?? ["given", ""];
+  return [part[0] ?? whole?.[0] ?? "given", part[0] || !whole ? part[1] : `${whole[1]}, ${part[1]}`];
+}
 
 /** Return the name without its round or layer and without the mark of a gradient. */
 export function base(name) {
@@ -63,8 +103,7 @@ export function base(name) {
 export function meaning(name) {
   if (name.startsWith("from_sums")) return "share of the votes' gradient that comes by the sums";
   if (name.startsWith("from_agreement")) return "share of the votes' gradient that comes by the agreement";
-  const known = MEANINGS[base(name)];
-  const words = known ? known[1] : "";
+  const words = known(name)[1];
   return name.startsWith("d_") && words ? `gradient of the loss by: ${words}` : words;
 }
 
@@ -77,7 +116,7 @@ export function dark() {
 /** Return the hue of a tensor as #rrggbb. */
 export function hue(name) {
   const votes = name.startsWith("from_") ? "vote" : undefined;
-  const group = votes ?? MEANINGS[base(name)]?.[0] ?? "given";
+  const group = votes ?? known(name)[0];
   return HUES[group][dark() ? 1 : 0];
 }
 

@@ -1,11 +1,11 @@
 // The main column: one step, read from top to bottom.
 
+import { residual } from "./checks.js";
 import { byId, h, put } from "./dom.js";
 import { code, equation, showMarks } from "./equation.js";
 import { label } from "./explain.js";
-import { minus, six, tiny, unflat } from "./numbers.js";
+import { minus, tiny, unflat } from "./numbers.js";
 import { heldBack, predictBox } from "./predict.js";
-import { state } from "./state.js";
 import { tensorFigure } from "./table.js";
 
 /** Show a step of the trace at hand; `recorded` is the trace without edits. */
@@ -53,18 +53,18 @@ function moves(trace, step) {
   return said;
 }
 
+/** Say what must hold; of edited numbers it is looked at again, here. */
 function invariants(trace, step) {
   const stale = step.outputs.some((tensor) => trace.touched?.has(tensor.name));
-  if (stale) return h("p", { class: "note" }, "The recorded checks of this step do not speak of edited numbers and are not shown.");
-  const items = step.invariants.map((invariant) =>
-    h(
-      "li",
-      { class: invariant.holds ? "holds" : "fails" },
-      `${invariant.text}: ${invariant.holds ? "holds" : "FAILS"}`,
-      h("span", { class: "residual" }, `, off by ${tiny(invariant.residual)} (at most ${tiny(invariant.tolerance)})`),
-    ),
-  );
-  return items.length ? h("section", { class: "invariants", "aria-label": "what must hold" }, h("h3", {}, "What must hold here"), h("ul", {}, items)) : null;
+  const items = step.invariants.flatMap((invariant) => {
+    const off = stale ? residual(trace, invariant) : invariant.residual;
+    if (off === undefined) return [];
+    const holds = stale ? off <= invariant.tolerance : invariant.holds;
+    const how = h("span", { class: "residual" }, `, off by ${tiny(off)} (at most ${tiny(invariant.tolerance)})`);
+    return [h("li", { class: holds ? "holds" : "fails" }, `${invariant.text}: ${holds ? "holds" : "FAILS"}`, how)];
+  });
+  if (items.length === 0) return null;
+  return h("section", { class: "invariants", "aria-label": "what must hold" }, h("h3", {}, stale ? "What must hold here, of the edited numbers" : "What must hold here"), h("ul", {}, items));
 }
 
 /** The tensors that the step reads, closed until they are wanted. */

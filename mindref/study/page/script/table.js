@@ -31,19 +31,19 @@ function layout(tensor) {
 const range = (n) => Array.from({ length: n }, (_, k) => k);
 
 /** Return the figure of a tensor. `sums` adds both sums of a softmax; `recorded` what it was. */
-export function tensorFigure(trace, tensor, { symbol, recorded, page = 0, aside = 0 } = {}) {
+export function tensorFigure(trace, tensor, { symbol, recorded, still = false, page = 0, aside = 0 } = {}) {
   const plan = layout(tensor);
   const rows = plan.rows.slice(page * ROWS, (page + 1) * ROWS);
   const first = aside * COLUMNS;
   const columns = range(Math.min(COLUMNS, plan.columns - first)).map((k) => k + first);
-  const edited = recorded !== undefined && recorded !== tensor;
+  const edited = !still && recorded !== undefined && recorded !== tensor;
   const figure = h("figure", { class: "tensor", "data-tensor": tensor.name, colour: hue(tensor.name) });
-  const again = (where) => figure.replaceWith(tensorFigure(trace, tensor, { symbol, recorded, page, aside, ...where }));
+  const again = (where) => figure.replaceWith(tensorFigure(trace, tensor, { symbol, recorded, still, page, aside, ...where }));
   figure.append(
     caption(tensor, edited, symbol),
     tensor.shape.some((n) => n === 0)
       ? h("p", { class: "note" }, "Nothing here: one of the axes is empty.")
-      : scroller(tensor, grid(trace, tensor, plan, { rows, columns, symbol, recorded: edited ? recorded : null })),
+      : scroller(tensor, grid(trace, tensor, plan, { rows, columns, symbol, recorded: edited ? recorded : null, still })),
   );
   figure.append(...leaves(plan, page, aside, again));
   if (tensor.recipe.op === "softmax") figure.append(sumsNote(trace, tensor));
@@ -67,7 +67,7 @@ function scroller(tensor, table) {
   return h("div", { class: "scroll", role: "region", "aria-label": name, tabindex: 0 }, table);
 }
 
-function grid(trace, tensor, plan, { rows, columns, symbol, recorded }) {
+function grid(trace, tensor, plan, { rows, columns, symbol, recorded, still }) {
   const print = printer(tensor);
   const top = tensor.data.reduce((a, x) => (Number.isFinite(x) ? Math.max(a, Math.abs(x)) : a), 0);
   const marks = largest(tensor, plan);
@@ -83,7 +83,7 @@ function grid(trace, tensor, plan, { rows, columns, symbol, recorded }) {
     for (const k of columns) {
       const cell = plan.columnAxis ? [...row, k] : row;
       const at = cell.reduce((n, place, axis) => n * tensor.shape[axis] + place, 0);
-      line.append(cellOf(trace, tensor, at, { print, top, symbol, marked: marks.has(at), recorded }));
+      line.append(cellOf(trace, tensor, at, { print, top, symbol, marked: marks.has(at), recorded, still }));
     }
     if (across) line.append(sumCell(tensor, row));
     body.append(line);
@@ -100,7 +100,7 @@ function head(trace, plan, columns, across) {
   return h("thead", {}, h("tr", {}, corner, names, across && h("th", { scope: "col", class: "sum" }, `sum over ${plan.columnAxis}s`)));
 }
 
-function cellOf(trace, tensor, at, { print, top, symbol, marked, recorded }) {
+function cellOf(trace, tensor, at, { print, top, symbol, marked, recorded, still }) {
   const x = tensor.data[at];
   const share = top > 0 && Number.isFinite(x) ? Math.abs(x) / top : 0;
   const colours = shade(tensor.name, share, x < 0);
@@ -117,6 +117,7 @@ function cellOf(trace, tensor, at, { print, top, symbol, marked, recorded }) {
   );
   cell.style.backgroundColor = colours.ground;
   cell.style.color = colours.text;
+  if (still) return cell;
   const inspect = () => change({ cell: { name: tensor.name, at } });
   cell.addEventListener("click", inspect);
   cell.addEventListener("keydown", (event) => {

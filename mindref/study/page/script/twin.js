@@ -48,9 +48,9 @@ export function recompute(trace, held, made = new Set()) {
       if (!fixed && !made.has(tensor.name) && !readsAny(tensor.recipe, touched)) return tensor;
       touched.add(tensor.name);
       const found = fixed ?? evaluate(tensor.recipe, get);
-      const made = { ...tensor, shape: found.shape, data: found.data };
-      now.set(tensor.name, made);
-      return made;
+      const fresh = { ...tensor, shape: found.shape, data: found.data };
+      now.set(tensor.name, fresh);
+      return fresh;
     }),
   }));
   return { ...index({ ...trace, steps }), touched };
