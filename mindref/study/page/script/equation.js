@@ -1,7 +1,7 @@
 // The equation and the running lines of code, their terms bound to the numbers.
 
 import { h } from "./dom.js";
-import { hue, meaning } from "./quantities.js";
+import { hue, inCode, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
 
 /** Return the equation: MathML whose terms can be clicked, and a button for each term. */
@@ -90,9 +90,8 @@ function identifiers(step) {
   const text = step.source.map((source) => source.text).join("\n");
   const out = {};
   for (const [symbol, name] of Object.entries(step.equation.symbols)) {
-    const told = step.equation.code?.[symbol] ?? [symbol, name.replace(/\[.*$/, "")];
-    for (const word of told) {
-      if (new RegExp(`(^|[^A-Za-z_0-9])${word.replace(/\W/g, "\\$&")}([^A-Za-z_0-9]|$)`).test(text)) out[word] ??= symbol;
+    for (const word of step.equation.code?.[symbol] ?? inCode(name)) {
+      if (new RegExp(`(^|[^A-Za-z_0-9.])${word}([^A-Za-z_0-9]|$)`).test(text)) out[word] ??= symbol;
     }
   }
   return out;

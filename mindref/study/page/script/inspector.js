@@ -10,11 +10,11 @@ import { slope } from "./twin.js";
 const SHOWN = 12; // terms before the rest is summed up in one line
 
 /** Show the chosen cell, or what can be chosen. */
-export function showInspector(trace, recorded, goTo) {
+export function showInspector(trace, recorded, step, goTo) {
   const place = byId("inspector");
   const tensor = state.cell && trace.tensors.get(state.cell.name);
   if (!tensor || !(state.cell.at < tensor.data.length)) {
-    put(place, h("h2", {}, "This number"), h("p", { class: "note" }, "Choose a cell of a table to see the terms it is made of, its gradient and where it is used next."));
+    put(place, h("h2", {}, "This number"), h("p", { class: "note" }, "Choose a cell of a table to see the terms it is made of, its gradient and where it is used next."), quantities(trace, step, goTo));
     return;
   }
   const cell = unflat(tensor.shape, state.cell.at);
@@ -27,7 +27,22 @@ export function showInspector(trace, recorded, goTo) {
     terms(trace, tensor),
     gradient(trace, tensor, state.cell.at, cell),
     next(trace, tensor, goTo),
+    quantities(trace, step, goTo),
   );
+}
+
+/** List what the symbols of the step stand for, and where each comes from. */
+function quantities(trace, step, goTo) {
+  const entries = Object.entries(step.equation.symbols).filter(([, name]) => trace.tensors.has(name));
+  if (entries.length === 0) return null;
+  const items = entries.map(([symbol, name]) => {
+    const tensor = trace.tensors.get(name);
+    const from = trace.steps[trace.stepOf.get(name)];
+    const shape = tensor.shape.length ? `${tensor.axes.join(" × ")}, ${tensor.shape.join(" × ")}` : "one number";
+    const origin = from === step ? "made here" : ["from ", h("button", { type: "button", on: { click: () => goTo(from.id) } }, from.id)];
+    return h("li", { "data-symbol": symbol, colour: hue(name) }, h("b", {}, name), " ", meaning(name), h("span", { class: "note" }, ` (${shape}; `, origin, ")"));
+  });
+  return h("section", { class: "quantities", "aria-label": "symbols of this step" }, h("h3", {}, "Symbols of this step"), h("ul", {}, items));
 }
 
 function was(recorded, tensor) {

@@ -73,9 +73,9 @@ function draw(changed) {
   if (any("user", "edits", "cell", "step", "seen", "ask")) {
     const hidden = heldBack(step) && step.outputs.some((tensor) => tensor.name === state.cell?.name);
     if (hidden) put(byId("inspector"), h("h2", {}, "This number"), h("p", { class: "note" }, "Answer or skip the question first."));
-    else showInspector(trace, recorded(), goTo);
+    else showInspector(trace, recorded(), step, goTo);
   }
-  if (any("symbol")) showMarks();
+  if (any("symbol", "cell", "step")) showMarks();
   if (any("user", "edits")) showCheck(check(recorded()), trace !== recorded());
   if (any("view", "user", "edits")) showTab(trace, recorded(), goTo);
   document.body.dataset.edited = String(state.edits.length > 0);
@@ -121,6 +121,7 @@ function start() {
   });
   listen({ move, goTo, steps: () => current().steps, redraw: () => draw(all) });
   Object.assign(state, read());
+  byId("rail-fold").open = !matchMedia("(max-width: 899.98px)").matches;
   showAbout();
   draw(all);
   document.body.dataset.ready = "true";

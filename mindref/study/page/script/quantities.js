@@ -86,6 +86,46 @@ const PARTS = {
   "second'": [null, "second moment after the step"],
 };
 
+// what the running code calls a quantity, where it is not called by its symbol
+const IN_CODE = {
+  ids: ["ids", "items"],
+  mask: ["mask"],
+  e: ["history", "vectors", "out"],
+  row: ["table"],
+  weight: ["weights"],
+  S: ["bilinear"],
+  m: ["votes"],
+  b: ["logits", "init_logits"],
+  w: ["weights"],
+  z: ["sums"],
+  v: ["capsules"],
+  a: ["agreement", "agree"],
+  p: ["profile"],
+  W: ["weight"],
+  y: ["out"],
+  s: ["scores"],
+  g: ["gaps", "gap"],
+  h: ["weights"],
+  q: ["user"],
+  t: ["target"],
+  neg: ["negatives"],
+  o: ["at_negatives"],
+  o_t: ["at_target"],
+  l: ["at_negatives"],
+  loss: ["losses", "out"],
+  prob: ["p_negatives"],
+  logq: ["negative_log_expected"],
+  logq_t: ["target_log_expected"],
+};
+
+/** Return the identifiers that may stand for a tensor in the code. */
+export function inCode(name) {
+  if (name.startsWith("from_")) return [name.replace(/\[.*$/, "")];
+  const known_ = [base(name), ...(IN_CODE[base(name)] ?? [])];
+  if (name.includes(".")) known_.push(name.split(".").at(-1));
+  return name.startsWith("d_") ? known_.flatMap((word) => [`d_${word}`, `d_at_${word}`]) : known_;
+}
+
 /** Return [group, words] of a tensor. */
 function known(name) {
   const part = PARTS[name.match(/\.(.+)$/)?.[1]];
