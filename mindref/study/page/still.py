@@ -47,10 +47,9 @@ def names(trace: Mapping[str, Any], tensor: Mapping[str, Any], axis: int) -> lis
 
 
 def steps(trace: Mapping[str, Any]) -> str:
-    """Return the steps as a list of titles, reasons and equations."""
+    """Return the steps as a list of titles and equations."""
     items = "".join(
-        f"<li><b>{escape(step['title'])}</b> {escape(step['why'])} "
-        f"<code>{escape(step['equation']['plain'])}</code></li>"
+        f"<li><b>{escape(step['title'])}</b> <code>{escape(step['equation']['plain'])}</code></li>"
         for step in trace["steps"]
     )
     return f"<h3>The steps</h3><ol>{items}</ol>"

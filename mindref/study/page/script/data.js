@@ -2,12 +2,20 @@
 
 export const sources = { traces: [], extras: {} };
 
-/** Read the block of data of this file into `sources`. */
-export function load(text) {
-  const packed = JSON.parse(text);
+let arrays = []; // of [base64, CRC-32]
+
+/** Read the two blocks of data of this file into `sources`. */
+export async function load(listed, content) {
+  arrays = JSON.parse(listed);
+  const packed = JSON.parse(await inflated(decode(content)));
   const whole = expand(packed.content, packed.pool);
   sources.traces = whole.traces.map(prepare);
   sources.extras = whole.extras;
+}
+
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).text();
 }
 
 /** Put the long texts, which the file holds once, back where they belong. */
@@ -23,8 +31,9 @@ function prepare(trace) {
   const damaged = [];
   for (const step of trace.steps) {
     step.outputs = step.outputs.map((tensor) => {
-      const bytes = decode(tensor.data);
-      if (crc32(bytes) !== tensor.crc) damaged.push(tensor.name);
+      const [text, crc] = arrays[tensor.data];
+      const bytes = decode(text);
+      if (crc32(bytes) !== crc) damaged.push(tensor.name);
       return { ...tensor, data: numbers(bytes, tensor.dtype) };
     });
   }
@@ -50,7 +59,7 @@ export function index(trace) {
 
 /** Return an array of the extras as {axes, shape, dtype, data}, data decoded. */
 export function unpacked(array) {
-  return { ...array, data: numbers(decode(array.data), array.dtype) };
+  return { ...array, data: numbers(decode(arrays[array.data][0]), array.dtype) };
 }
 
 function decode(text) {

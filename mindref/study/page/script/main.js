@@ -112,8 +112,8 @@ function showAbout() {
   put(byId("about"), parts.map((part) => [h("bdi", {}, part), " "]));
 }
 
-function start() {
-  load(byId("data").textContent);
+async function start() {
+  await load(byId("arrays").textContent, byId("content").textContent);
   header();
   onChange((changed) => {
     draw(changed);
@@ -133,4 +133,8 @@ window.addEventListener("hashchange", () => {
   change(wanted);
 });
 
-start();
+start().catch((error) => {
+  document.documentElement.dataset.selfcheck = "fail";
+  byId("selfcheck").className = "fails";
+  put(byId("selfcheck"), `This file is damaged and cannot be shown: ${error.message}`);
+});

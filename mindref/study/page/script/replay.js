@@ -3,12 +3,12 @@
 import { h, titled, unseen, put } from "./dom.js";
 import { edited } from "./edits.js";
 import { label } from "./explain.js";
-import { minus } from "./numbers.js";
+import { minus, six } from "./numbers.js";
 import { hue, shade } from "./quantities.js";
 import { TABS } from "./tabs.js";
 import { recompute } from "./twin.js";
 import { roundsOf } from "./unroll.js";
-import { cosine, heat, plainTable, rowsOf } from "./views.js";
+import { cosine, plainTable, rowsOf } from "./views.js";
 
 /** Return for each behaviour the interest that has most of it; -1 for none. */
 export function owners(w) {
@@ -105,15 +105,19 @@ function compared(trace, again, name) {
   return [name, ...said, `${moved} of ${old.length}`];
 }
 
+/** One interest only, computed here, and the controls of the case study. */
 function controls(trace, extras) {
-  const given = extras.case?.controls ?? [];
   const one = edited(trace, ["K:1"]);
   const rows = [["this model", trace], ["one interest only (K = 1)", one]].map(([name, t]) => [name, t.tensors.get("loss")?.data[0] ?? 0]);
-  return h(
-    "section",
-    {},
-    h("h3", {}, "Controls"),
-    trace.tensors.has("loss") && plainTable("Loss of this pair", ["", "loss"], rows),
-    given.map((control) => h("div", {}, h("h4", {}, control.name), h("p", {}, control.text), control.w && heat(trace, control.w, "w", { behaviour: control.behaviours ?? trace.labels.behaviour }))),
-  );
+  return h("section", {}, h("h3", {}, "Controls"), trace.tensors.has("loss") && plainTable("Loss of this pair", ["", "loss"], rows), measured(extras.case?.controls));
+}
+
+function measured(found) {
+  if (!found) return h("p", { class: "note" }, "Controls over many draws need the case study: ", h("code", {}, "mindref study --html page.html --case"));
+  const said = (m) => [m.largest, m.used, m.similarity ?? "one interest", m.purity ?? "no groups"];
+  const rows = [["this user", ...said(found.user)], [`logits drawn again, mean of ${found.draws}`, ...said(found.redrawn)], [`behaviours of nobody, mean of ${found.draws}`, ...said(found.mixed)]];
+  return [
+    plainTable("Would anything look like this?", ["", "largest weight of a behaviour", "interests in use", "cosine between interests", "behaviours of the commonest group"], rows),
+    h("p", {}, `Groupings with other logits agree with this one by an adjusted Rand index of ${six(found.grouping)} on average, ${six(found.lowest_grouping)} at the least; 1 is the same grouping, 0 what chance gives. The same history in another order changes a weight by ${six(found.reordered)}: the order is not used.`),
+  ];
 }

@@ -28,7 +28,7 @@ export function missing(title, text, command) {
 
 /** Return the heat map of an array of the extras, under a name that gives it its colour. */
 export function heat(trace, array, name, labels = {}, softmax = null) {
-  const known = typeof array.data === "string" ? unpacked(array) : array;
+  const known = typeof array.data === "number" ? unpacked(array) : array;
   const tensor = { ...known, name, recipe: softmax ?? { op: "shown" } };
   return tensorFigure({ ...trace, labels: { ...trace.labels, ...labels } }, tensor, { still: true });
 }
