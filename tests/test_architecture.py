@@ -37,6 +37,7 @@ LAYERS = [
     {"recommender"},
     {"bench"},
     {"conformance"},
+    {"study"},
     {"cli"},
     {"__main__", "__init__"},
 ]

@@ -1,0 +1,1 @@
+"""Watch, change and re-derive every step of the algorithm."""
