@@ -10,7 +10,11 @@ import numpy as np
 from mindref.shapes import Array
 
 Inputs = dict[str, Any]
-"""Arguments of the learner's function under their names, in the order in which they are passed."""
+"""Arguments of the learner's function under their names; others may stand beside them.
+
+What is moved for the centred differences may be one of the others: a gradient by logits can be
+asked of a function that is given the weights.
+"""
 
 Loss = Callable[[Inputs], float]
 

@@ -66,7 +66,8 @@ def centred(loss: Loss, case: Case, name: str) -> Array:
 
 
 def job(exercise: Exercise, code: str, file: str, needs: tuple[str, ...] = ()) -> Job:
-    """Return what a file is asked: every case of its exercise."""
-    cases = tuple(x.case.given for x in expected(exercise.name))
+    """Return what a file is asked: every case of its exercise, without what it is not told."""
+    names = [x.name for x in exercise.takes]
+    cases = tuple({n: x.case.given[n] for n in names} for x in expected(exercise.name))
     parts = len(exercise.gives)
     return Job(exercise.name, file, code, exercise.function, parts, cases, needs)

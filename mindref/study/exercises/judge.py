@@ -17,7 +17,7 @@ RULES = ("runs", "structure", "shape", "dtype", "finite", "inputs", "values")
 SMALL = 0.01
 """Share of an array's largest entry below which an error is measured by that share instead."""
 
-ZERO = 1e-6
+ZERO = 1e-3
 """The same for arrays without a large entry."""
 
 

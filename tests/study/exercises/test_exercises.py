@@ -39,6 +39,12 @@ def test_every_known_mistake_is_caught_by_shape_or_value(name: str) -> None:
 
 
 @each
+def test_a_known_mistake_is_a_file_that_can_be_read(name: str) -> None:
+    for mistake in find(name).mistakes:
+        assert [x.raised for x in judged(find(name), mistake.code).answers if x.stage] == []
+
+
+@each
 def test_a_known_mistake_is_named(name: str) -> None:
     assert {m: n for m, n in matrix.named(name).items() if m != n} == {}
 
@@ -64,12 +70,11 @@ def test_the_closed_form_agrees_with_centred_differences(name: str) -> None:
 
 
 @each
-def test_an_argument_that_has_a_gradient_is_an_argument(name: str) -> None:
+def test_a_case_has_the_arguments_and_what_is_moved(name: str) -> None:
     exercise = find(name)
-    taken = {x.name for x in exercise.takes}
-    assert {part.of for part in exercise.gives} - {""} <= taken
+    moved = {part.of for part in exercise.gives} - {""}
     for want in expected(name):
-        assert list(want.case.given) == [x.name for x in exercise.takes]
+        assert {x.name for x in exercise.takes} | moved == set(want.case.given)
         for x in exercise.takes:
             assert np.ndim(want.case.given[x.name]) == len(x.axes), (want.case.name, x.name)
         for part, array in zip(exercise.gives, want.arrays, strict=True):
