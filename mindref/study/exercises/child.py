@@ -16,7 +16,7 @@ import numpy as np
 
 from mindref.study.exercises.answers import Answer, Job, run
 
-CPU_SECONDS = 5
+CPU_SECONDS = 4
 MEMORY = 2 << 30
 """Bytes of addresses; NumPy itself takes a few hundred million of them."""
 

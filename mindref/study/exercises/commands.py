@@ -48,7 +48,8 @@ def start(name: str, desk: Desk, echo: Echo) -> int:
     made = desk.create(exercise)
     echo("")
     echo(f"Your file: {desk.file(name)}" + ("" if made else " (it was there, and is as it was)"))
-    echo(f"Check it:  mindref study --exercise {name} --check   (or --watch, --hint)")
+    echo(f"Check it:  mindref study --exercise {name} --check")
+    echo("           (or --watch to check at every save, --hint for a hint)")
     return 0
 
 
@@ -68,8 +69,8 @@ def check(name: str, desk: Desk, echo: Echo) -> int:
     exercise = find(name)
     needed = [find(other) for other in exercise.needs]
     jobs = [job_of(x, desk) for x in (*needed, exercise)]
+    desk.note(name, checks=desk.standing(name).checks + 1)  # before it takes time: it may fail
     heard = guard.hear(jobs)
-    desk.note(name, checks=desk.standing(name).checks + 1)
     if heard.printed:
         echo(" Your code printed:")
         for line in heard.printed.splitlines()[:20]:

@@ -27,6 +27,15 @@ class Standing(NamedTuple):
     gave_up: bool = False
 
 
+def free(path: Path) -> Path:
+    """Return a path, or one with a number behind it, at which there is nothing."""
+    number, found = 1, path
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}{number}")
+    return found
+
+
 class Desk:
     """A folder with the learner's files."""
 
@@ -54,7 +63,7 @@ class Desk:
         path = self.file(exercise.name)
         if self.create(exercise):
             return None
-        kept = path.with_suffix(".py.old")
+        kept = free(path.with_suffix(".py.old"))
         with atomic.explained(path):
             path.replace(kept)
         self.create(exercise)

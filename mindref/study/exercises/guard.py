@@ -84,9 +84,8 @@ def watched(folder: Path) -> tuple[int | None, str, Ear]:
         code = waited(process, ear)
     finally:
         end(process)
-        ear.join(timeout=0.5)  # a stranger's grandchild may hold the pipe: it is not waited for
-        if not ear.is_alive():
-            process.stdout.close()
+        ear.join(timeout=0.5)  # a grandchild that got away may hold the pipe: it is not waited for
+        process.stdout.close()
     return code, ear.kept.decode("utf-8", "replace")[:SHOWN], ear
 
 
@@ -111,8 +110,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def trouble_of(code: int | None) -> str:
     """Say in a sentence why there is no answer."""
-    seconds = child.CPU_SECONDS
-    if code is None or code in (-signal.SIGKILL, -getattr(signal, "SIGXCPU", 0)):
+    if code is None or -code in (getattr(signal, "SIGKILL", 0), getattr(signal, "SIGXCPU", 0)):
+        seconds = child.CPU_SECONDS
         return f"your code was stopped after {seconds} seconds: is there a loop without an end?"
     if code < 0:
         return f"your code crashed Python itself (signal {-code})"

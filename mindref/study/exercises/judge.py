@@ -70,6 +70,8 @@ def raised(answer: Answer) -> str:
     when = "while the file was read" if answer.stage == "import" else "when it was called"
     if answer.raised.startswith("SystemExit"):
         return f"your code left the program {when} ({answer.raised}{at}): take the exit out"
+    if "MemoryError" in answer.raised.partition(":")[0]:
+        return f"your code asked for more memory than an answer can need{at}"
     return f"your code raised {when}: {answer.raised}{at}"
 
 

@@ -13,8 +13,11 @@ WIDTH = 79
 
 def statement(exercise: Exercise) -> Iterator[str]:
     """Yield the lines that are printed when an exercise is begun."""
-    yield f"Exercise {exercise.number} of {len(NAMES)}: {exercise.name}. {exercise.title}"
-    yield f"Step {', '.join(exercise.steps)}; rules {', '.join(exercise.rules)}"
+    yield f"Exercise {exercise.number} of {len(NAMES)}: {exercise.name}"
+    yield exercise.title
+    yield ""
+    yield from entry("steps", ", ".join(exercise.steps))
+    yield from entry("rules", ", ".join(exercise.rules))
     yield ""
     yield from wrapped(exercise.statement)
     yield ""

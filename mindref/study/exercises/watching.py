@@ -43,11 +43,11 @@ class Keys(threading.Thread):
 
 def watch(name: str, desk: Desk, echo: Echo, *, keys: Keys | None = None) -> int:
     """Check now and at every save; return the code of the last check, 130 after Ctrl-C."""
+    seen = signature(desk.file(name))  # before the check, which takes time: a save may fall into it
     code = check(name, desk, echo)
     keys = keys or Keys(standard_input())
     keys.start()
     echo(f" Watching {desk.file(name)}: save it to check again, q and Enter to end.")
-    seen = signature(desk.file(name))
     try:
         while not keys.quit.wait(PAUSE):
             now = settled(desk.file(name), seen, keys.quit.wait)

@@ -60,8 +60,8 @@ def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
         return Terms("sum", (("nothing: the place is padded", 0.0),))
     if not given["active"][b, j]:
         return Terms("sum", (("nothing: the user lacks the interest", 0.0),))
-    there = np.flatnonzero(given["active"][b])
+    there = [int(k) for k in np.flatnonzero(given["active"][b])]
     logits = given["logits"][b, i, there]
     raised = dict(zip(there, np.exp(logits - logits.max()), strict=True))
     every = [(f"exp(b - max) of interest {k}", float(x)) for k, x in raised.items()]
-    return Terms("quotient", (every[list(there).index(j)], *every))
+    return Terms("quotient", (every[there.index(j)], *every))
