@@ -27,7 +27,7 @@ SHOWN_ONCE = ("at", "explain", "variant", "diff", "backward", "ledger")
 )
 @click.option("--at", metavar="STEP", default="", help="One step: its id or number; then ends.")
 @click.option("--explain", metavar="CELL", default="", help="One number, such as 'w[2, 1]'.")
-@click.option("--variant", metavar="NAME", default="", help="The same under a deviation; --help-variants.")
+@click.option("--variant", metavar="NAME", default="", help="The same under a deviation.")
 @click.option("--diff", is_flag=True, help="What changed since the round before.")
 @click.option("--backward", is_flag=True, help="Begin where the gradients do.")
 @click.option(
@@ -72,7 +72,8 @@ def command(
     if wanted["case_study"]:
         draw_case_study(run, baseline, data, users, wanted["case_study"])
     if wanted["html"]:
-        write_html(run, baseline, data, users or ("median",), wanted["html"])
+        whose = (run, baseline, data, users or ("median",), asked.folder)
+        write_html(wanted["html"], *whose)
     if not outputs or wanted["json_to"]:
         show(run, data, users[0] if users else "median", wanted)
     return 0
@@ -135,13 +136,19 @@ def write_trace(text: str, path: Path) -> None:
 
 
 def write_html(
-    run: Path | None, baseline: Path | None, data: Path | None, users: tuple[str, ...], path: Path
+    path: Path,
+    run: Path | None,
+    baseline: Path | None,
+    data: Path | None,
+    users: tuple[str, ...],
+    folder: Path,
 ) -> None:
-    """Write the page of some users."""
+    """Write the page of some users; the folder has the learner's exercises."""
+    from mindref.study.exercises.desk import Desk
     from mindref.study.leaves import leaves
     from mindref.study.page import write_page
 
-    found = leaves(run, baseline, data, users)
+    found = leaves(run, baseline, data, users, Desk(folder))
     write_page([leaf.trace for leaf in found], path, extras=[leaf.extras for leaf in found])
     click.echo(f"wrote {path}: open it in a browser, no network is needed")
 
