@@ -86,20 +86,23 @@ def names() -> tuple[str, ...]:
     return tuple(row["name"] for row in table())
 
 
-def cards(given: Given, only: Iterable[str] | None = None) -> list[Card]:
+def cards(
+    given: Given, only: Iterable[str] | None = None, titles: Sequence[str] | None = None
+) -> list[Card]:
     """Return every doubtful point, or those that are named, computed on one user.
 
-    Raises ConfigError for a name that no card has.
+    titles: a name for each item, where a card speaks of one. Raises ConfigError for a name that no
+    card has.
     """
     rows = {row["name"]: row for row in table()}
     wanted = list(rows if only is None else only)
     for name in wanted:
         if name not in rows:
             raise ConfigError(say("ambiguity", "one of the cards", name, closest(name, rows)))
-    return [card(given, rows[name]) for name in wanted]
+    return [card(given, rows[name], titles) for name in wanted]
 
 
-def card(given: Given, row: dict[str, Any]) -> Card:
+def card(given: Given, row: dict[str, Any], titles: Sequence[str] | None = None) -> Card:
     """Return one card, every reading computed."""
     wanted = row.get("scene", {})
     scene = Scene(
@@ -123,7 +126,7 @@ def card(given: Given, row: dict[str, Any]) -> Card:
         for reading, done in zip(row["reading"], found, strict=True)
     )
     plainly = {key: row[key] for key in ("name", "question", "paper", "why", "shown")}
-    return Card(**plainly, scene=scenes.said(given, scene), readings=readings)
+    return Card(**plainly, scene=scenes.said(given, scene, titles), readings=readings)
 
 
 def computed(given: Given, reading: dict[str, Any]) -> Outcome:

@@ -36,14 +36,14 @@ def extras_of(
 
     titles: a name for each item; numbers without. Raises ConfigError for an unknown variant.
     """
-    cases = variants.bench(given, only)  # first: it is what may be refused
+    cases = variants.bench(given, only, titles)  # first: it is what may be refused
     return {
         "format": FORMAT,
         "reference": outcome.outcome(given).to_json(titles),
         "ledger": {by: ledger_of(given, by).to_json() for by in ("m", "S", "e")},
         "curves": [curve.to_json() for curve in curves(given)],
         "variants": [case.to_json(titles) for case in cases],
-        "ambiguities": [card.to_json(titles) for card in ambiguities.cards(given)],
+        "ambiguities": [card.to_json(titles) for card in ambiguities.cards(given, titles=titles)],
     }
 
 

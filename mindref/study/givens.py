@@ -21,13 +21,13 @@ def names(given: Given) -> dict[str, Array]:
         found |= {f"W[{number}]": layer.weight, f"bias[{number}]": layer.bias}
     if given.config.routing == "dynamic":  # model-R12: nothing else reads them
         found["b[1]"] = batch.histories.init_logits[0]
-    return found | {"c_t": batch.target_log_expected[0], "c": batch.negative_log_expected}
+    return found | {"logq_t": batch.target_log_expected[0], "logq": batch.negative_log_expected}
 
 
 def changed(given: Given, name: str, index: Sequence[int], by: float) -> Given:
     """Return the same with one number moved; nothing that was handed over is changed."""
     place = tuple(index)
-    if name in ("b[1]", "c_t", "c"):
+    if name in ("b[1]", "logq_t", "logq"):
         return given._replace(batch=changed_batch(given, name, place, by))
     arrays = dict(flatten(given.params))
     key = parameter(name)
@@ -41,7 +41,7 @@ def changed_batch(given: Given, name: str, place: tuple[int, ...], by: float) ->
     if name == "b[1]":
         logits = moved(batch.histories.init_logits, (0, *place), by)
         return batch._replace(histories=batch.histories._replace(init_logits=logits))
-    if name == "c_t":
+    if name == "logq_t":
         return batch._replace(target_log_expected=moved(batch.target_log_expected, (0,), by))
     return batch._replace(negative_log_expected=moved(batch.negative_log_expected, place, by))
 

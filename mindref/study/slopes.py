@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STEP = 3e-4  # near the fifth root of the precision: see STEP in study/differences.py
 SHORTER = 10**-0.5  # by how much the step shrinks at a corner
 BLOCK = 128  # copies at a time: bounds memory
-MOST = 256  # entries that are compared: all, or the largest and some spread over the rest
+MOST = 400  # entries that are compared: all, or the largest and some spread over the rest
 FLOOR = 1e-4  # an error is not measured against less than this share of the whole's largest entry
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from mindref.study import variants
+from mindref.study.ledger import ledger_of
 from mindref.study.run import Given, trace_of
 from mindref.study.variants import scenes
 from mindref.study.variants.alarms import PROBES, alarms, probed, ringing
+from mindref.study.world import choose, open_world, pair
 from tests.study import small
 
 
@@ -77,3 +79,25 @@ def test_every_variant_is_found_one_way_or_the_other() -> None:
 def test_every_probe_fails_for_somebody() -> None:
     found = {probe.kind for case in variants.bench(user()) for probe in case.probes}
     assert found == {probe.name for probe in PROBES}
+
+
+def built_in(rule: str = "median") -> Given:
+    world = open_world()
+    model = world.model
+    batch = pair(world, choose(world, rule).user).batch
+    return Given(model.params, batch, model.catalogue, model.config)
+
+
+def test_the_built_in_user_shows_every_variant_and_all_its_alarms() -> None:
+    for case in variants.bench(built_in()):
+        assert case.differs, case.entry.name
+        assert {alarm.kind for alarm in case.alarms} == set(case.entry.alarms), case.entry.name
+
+
+def test_the_ledger_of_the_built_in_user_adds_up() -> None:
+    for by in ("m", "S", "e"):
+        found = ledger_of(built_in(), by)
+        assert found.residual < 1e-9
+        assert found.last_residual < 1e-9
+        assert all(row.check.error < 1e-6 for row in found.rows)
+        assert all(row.check.checked == row.closed.size for row in found.rows)

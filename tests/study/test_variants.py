@@ -11,6 +11,7 @@ import pytest
 from mindref.errors import ConfigError
 from mindref.models import mind
 from mindref.study import outcome, variants
+from mindref.study.steps import KINDS
 from mindref.study.variants import scenes
 from mindref.study.variants.entries import Scene
 from tests.study import small
@@ -133,6 +134,13 @@ def test_a_scene_is_said_in_words() -> None:
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="softmax-over-behaviours"):
         variants.find("softmax-over-behaviour")
+
+
+def test_the_table_of_steps_names_every_variant_and_no_other() -> None:
+    named = {name: kind.kind for kind in KINDS for name in kind.variants}
+    assert set(named) == set(variants.names())
+    for kind in KINDS:
+        assert set(variants.of_step(kind.kind)) <= set(kind.variants), kind.kind
 
 
 def test_steps_know_their_variants() -> None:

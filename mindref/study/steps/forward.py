@@ -91,7 +91,7 @@ COUNT = Kind(
     ),
     (Check("at least one interest is active", "any", {"of": "active"}),),
     Ask("How many interests does this user get?", "active", "count", "interest"),
-    variants=("natural-log",),
+    variants=("natural-log-count", "count-rounded-up", "count-always-all"),
 )
 JOIN = Kind(
     "interests.join",
@@ -142,6 +142,7 @@ ACTIVE = Kind(
     (f"{MIND}:interests@model-R6",),
     (Out("u", "user interest width", "active:j {last}:jd", "out", "jd"),),
     (zero("an inactive interest is zero", "u:jd", "active:j"),),
+    variants=("inactive-interests-revived",),
 )
 
 FORWARD = (IDS, HISTORY, PROFILE, COUNT, *ROUNDS, JOIN, AFFINE, RELU, ACTIVE)

@@ -45,7 +45,7 @@ LOGITS = Kind(
     (f"{ROUTING}:forward@routing-R19", "mindref.models.logits:keyed_table@routing-R15"),
     (Out("b[1]", "user behaviour interest", "given", "logits", "ij"),),
     (Check("every number is finite", "finite", {"of": "b[1]"}),),
-    variants=("zeros-as-logits",),
+    variants=("zeros-as-logits", "redrawn-at-every-call", "batch-summed-logits"),
     exercises=("zero-init",),
 )
 WEIGHTS = Kind(
@@ -75,7 +75,11 @@ WEIGHTS = Kind(
         zero("no weight where nobody may speak", "w[r]:ij", "allowed:ij"),
     ),
     Ask("Which interest gets most of {row}?", "w[r]", "largest", "interest", "behaviour"),
-    variants=("softmax-over-behaviours",),
+    variants=(
+        "softmax-over-behaviours",
+        "another-axis-in-the-last-round",
+        "inactive-interests-are-means",
+    ),
     exercises=("routing-axis", "softmax-vjp"),
 )
 SUMS = Kind(
@@ -115,7 +119,7 @@ CAPSULES = Kind(
         zero("an inactive interest is zero", "v[r]:jd", "active:j"),
     ),
     Ask("Which interest is the surest, that is the longest?", "v[r]", "longest", "interest"),
-    variants=("unit-length",),
+    variants=("normalise-between-rounds",),
     exercises=("squash", "squash-vjp"),
 )
 AGREEMENT = Kind(
@@ -142,7 +146,12 @@ UPDATE = Kind(
     "routing-R8 routing-R24",
     (f"{ROUTING}:forward@logits = logits + agreement",),
     (Out("b[r+1]", "user behaviour interest", "b[r]:ij + a[r]:ij", "logits", "ij"),),
-    variants=("overwrite",),
+    variants=(
+        "overwrite-instead-of-add",
+        "twenty-cosines",
+        "add-to-the-weights",
+        "nothing-after-round-three",
+    ),
     exercises=("route",),
 )
 

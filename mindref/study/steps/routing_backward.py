@@ -24,7 +24,7 @@ UPDATE = Kind(
         ),
         Out("d_v[r]", "user interest width", "d_b[r+1]:ij m:id", "out", "jd"),
     ),
-    variants=("last-round-only",),
+    variants=("stop-gradient",),
     exercises=("agreement-vjp", "route-vjp-full"),
 )
 SUMS = Kind(
@@ -73,7 +73,7 @@ WEIGHTS = Kind(
     ),
     (sums("the gradients over {over_name} add up to 0", "d_b[r]:ij", "{over}", 0),),
     Ask("Whose logit for {row} matters most?", "d_b[r]", "strongest", "interest", "behaviour"),
-    variants=("last-round-only",),
+    variants=("stop-gradient",),
     exercises=("softmax-vjp", "route-vjp-full"),
 )
 VOTES = Kind(

@@ -101,11 +101,12 @@ def table(case: Any, columns: int) -> list[Line]:
 
 def alarms(case: Any, columns: int) -> list[Line]:
     """Return the invariants that no longer hold, or why none sees it."""
-    if not case.alarms:
-        return named("no alarm", case.alarms_text, columns, "bad")
-    lines = []
+    lines = named("no alarm", case.alarms_text, columns, "bad") if case.alarms_text else []
     for alarm in case.alarms:
         text = f"{alarm.step}: {alarm.text}"
         off = f"residual {tiny(alarm.residual)}, allowed {tiny(alarm.tolerance)}"
         lines += named("alarm", f"{text} ({off})", columns, "bad")
+    for probe in case.probes:  # what takes more than one pass
+        off = f"off by {tiny(probe.residual)}, allowed {tiny(probe.tolerance)}"
+        lines += named("does not hold", f"{probe.text} ({off})", columns, "bad")
     return lines

@@ -48,6 +48,11 @@ class Case(NamedTuple):
         lists = ("top",) if self.shared < len(self.reference.top) else ()
         return tuple(name for name, gap in self.largest.items() if gap > 0) + lists
 
+    @property
+    def alarms_text(self) -> str:
+        """Return why no invariant fails, where none does."""
+        return "" if self.alarms or not self.differs else self.entry.silent
+
     def to_json(self, titles: Sequence[str] | None = None) -> dict[str, Any]:
         """Return plain values."""
         entry, mistake = self.entry, self.entry.mistake
@@ -65,22 +70,28 @@ class Case(NamedTuple):
             "measured": [in_words(m) for m in self.measured],
             "differs": list(self.differs),
             "alarms": [alarm.to_json() for alarm in self.alarms],
-            "alarms_text": "" if self.alarms else entry.silent,
+            "alarms_text": self.alarms_text,
             "probes": [alarm.to_json() for alarm in self.probes],
             "largest": {name: plain.number(gap) for name, gap in self.largest.items()},
         }
 
 
-def bench(given: Given, only: Iterable[str] | None = None) -> list[Case]:
+def bench(
+    given: Given, only: Iterable[str] | None = None, titles: Sequence[str] | None = None
+) -> list[Case]:
     """Return every variant, or those that are named, on one user.
 
-    Raises ConfigError for a name that no variant has.
+    titles: a name for each item, where a scene speaks of one. Raises ConfigError for a name that no
+    variant has.
     """
     known: dict[str, Outcome] = {}  # reference outcomes by scene: most scenes are the plain one
-    return [compared(given, find(name), known) for name in (names() if only is None else only)]
+    wanted = names() if only is None else only
+    return [compared(given, find(name), known, titles) for name in wanted]
 
 
-def compared(given: Given, entry: Entry, known: dict[str, Outcome]) -> Case:
+def compared(
+    given: Given, entry: Entry, known: dict[str, Outcome], titles: Sequence[str] | None = None
+) -> Case:
     """Return both sides of one variant, in its scene."""
     scene = entry.scene
     here = scenes.set_up(given, scene)
@@ -96,7 +107,7 @@ def compared(given: Given, entry: Entry, known: dict[str, Outcome]) -> Case:
     shared = len({f.item for f in ours.top} & {f.item for f in theirs.top})
     return Case(
         entry,
-        scenes.said(given, scene),
+        scenes.said(given, scene, titles),
         ours,
         theirs,
         numbers,
