@@ -100,12 +100,11 @@ def table(case: Any, columns: int) -> list[Line]:
 
 
 def alarms(case: Any, columns: int) -> list[Line]:
-    """Return the invariants that no longer hold, or why none sees it."""
-    if not case.alarms:
-        return named("no alarm", case.alarms_text, columns, "bad")
-    lines = []
-    for alarm in case.alarms:
-        text = f"{alarm.step}: {alarm.text}"
-        off = f"residual {tiny(alarm.residual)}, allowed {tiny(alarm.tolerance)}"
-        lines += named("alarm", f"{text} ({off})", columns, "bad")
+    """Return the invariants that no longer hold, or why none sees it; and what two runs show."""
+    lines = named("no alarm", case.entry.silent, columns, "bad") if not case.alarms else []
+    for word, found in (("alarm", case.alarms), ("and", case.probes)):
+        for each in found:
+            where = "" if each.step == "probe" else f"{each.step}: "
+            off = f"residual {tiny(each.residual)}, allowed {tiny(each.tolerance)}"
+            lines += named(word, f"no longer true, {where}{each.text}  ({off})", columns, "bad")
     return lines

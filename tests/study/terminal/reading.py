@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,7 @@ def body_of(lines: Sequence[str]) -> list[str]:
     return list(lines[:count])
 
 
-def tables(
-    body: list[str], names: list[str], shapes: list[tuple[int, ...]]
-) -> dict[str, Any]:
+def tables(body: list[str], names: list[str], shapes: list[tuple[int, ...]]) -> dict[str, Any]:
     """Return the cells of tensors that share tables."""
     upright = len(shapes[0]) == 1 and (len(names) > 1 or rows_below(body) == shapes[0][0])
     if upright:
@@ -77,7 +76,7 @@ def blocks(body: list[str], rows: int, columns: int) -> Any:
         parts.append([last_cells(line, count) for line in below])
         left -= count
     assert left == 0, body
-    return np.array([sum((part[i] for part in parts), []) for i in range(rows)], object)
+    return np.array([[*chain(*(part[i] for part in parts))] for i in range(rows)], object)
 
 
 def last_cells(line: str, count: int) -> list[str]:
