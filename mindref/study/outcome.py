@@ -62,8 +62,10 @@ class Outcome(NamedTuple):
         pairs = np.triu_indices(len(own), 1)
         return float(np.mean((units @ units.T)[pairs])) if len(own) > 1 else float("nan")
 
-    def to_json(self, titles: Sequence[str] | None = None) -> dict[str, Any]:
-        """Return plain values; arrays to the last bit."""
+    def to_json(
+        self, titles: Sequence[str] | None = None, gradient: bool = True
+    ) -> dict[str, Any]:
+        """Return plain values; arrays to the last bit. gradient: whether it is worth showing."""
         shown = [{**found._asdict(), "title": title(titles, found.item)} for found in self.top]
         return {
             "loss": plain.number(self.loss),
@@ -74,7 +76,7 @@ class Outcome(NamedTuple):
             "top": shown,
             "entropy": plain.number(self.entropy),
             "cosine": plain.number(self.cosine),
-            "gradient_norm": plain.number(float(np.linalg.norm(self.d_bilinear))),
+            "gradient_norm": float(np.linalg.norm(self.d_bilinear)) if gradient else None,
         }
 
 
@@ -82,7 +84,7 @@ def outcome(given: Given, built: Built | None = None) -> Outcome:
     """Return what a user's training pair and lists come to, computed by the edited modules."""
     mind: Any = built.mind if built else reference_mind
     ops: Any = built.ops if built else reference_ops
-    loss, saved = mind.loss(*given[:4], ops)
+    loss, saved = mind.loss(*given, ops)
     gradients = mind.backward(saved, ops=ops)
     users, active, kept = mind.interests(
         given.params, given.batch.histories, given.catalogue, given.config, ops
@@ -98,6 +100,12 @@ def outcome(given: Given, built: Built | None = None) -> Outcome:
         listed(given, users[0], active[0]),
         gradients.bilinear,
     )
+
+
+def loss(given: Given, built: Built) -> float:
+    """Return the loss alone, computed by the edited modules."""
+    found, _ = built.mind.loss(*given, built.ops)
+    return float(found)
 
 
 def listed(given: Given, interests: Array, active: Bools) -> tuple[Found, ...]:

@@ -74,6 +74,6 @@ def between(text: str, of: str, low: float, high: float) -> Check:
     return Check(text, "between", {"of": of, "low": low, "high": high})
 
 
-def shorter(text: str, of: str, limit: float) -> Check:
+def shorter(text: str, of: str, limit: str) -> Check:
     """Return the check of the lengths along the last axis."""
     return Check(text, "shorter", {"of": of, "limit": limit})

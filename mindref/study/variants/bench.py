@@ -12,6 +12,7 @@ from mindref.study import outcome as outcomes
 from mindref.study import plain
 from mindref.study.outcome import Outcome
 from mindref.study.variants import scenes
+from mindref.study.variants.alarms import Alarm, alarms, probed
 from mindref.study.variants.entries import Entry, find, names
 from mindref.study.variants.measures import MEASURES
 
@@ -38,6 +39,8 @@ class Case(NamedTuple):
     measured: tuple[Measured, ...]
     largest: dict[str, float]  # largest difference of w, u, h, loss, gradient
     shared: int  # items in both lists
+    alarms: tuple[Alarm, ...]  # invariants of the variant's own trace that fail
+    probes: tuple[Alarm, ...]  # what takes more than one pass, and fails
 
     @property
     def differs(self) -> tuple[str, ...]:
@@ -58,9 +61,12 @@ class Case(NamedTuple):
             "seen": [seen._asdict() for seen in entry.seen],
             "scene": {"text": self.scene, "changes": changes(entry)},
             "reference": self.reference.to_json(titles) if entry.scene.moves else None,
-            "variant": self.variant.to_json(titles),
+            "variant": self.variant.to_json(titles, entry.gradient),
             "measured": [in_words(m) for m in self.measured],
             "differs": list(self.differs),
+            "alarms": [alarm.to_json() for alarm in self.alarms],
+            "alarms_text": "" if self.alarms else entry.silent,
+            "probes": [alarm.to_json() for alarm in self.probes],
             "largest": {name: plain.number(gap) for name, gap in self.largest.items()},
         }
 
@@ -88,18 +94,29 @@ def compared(given: Given, entry: Entry, known: dict[str, Outcome]) -> Case:
     measures = [MEASURES[name] for name in entry.measured]
     numbers = tuple(Measured(m.name, m.text, *m.of(ours, theirs)) for m in measures)
     shared = len({f.item for f in ours.top} & {f.item for f in theirs.top})
-    return Case(entry, scenes.said(given, scene), ours, theirs, numbers, gaps(ours, theirs), shared)
+    return Case(
+        entry,
+        scenes.said(given, scene),
+        ours,
+        theirs,
+        numbers,
+        gaps(ours, theirs, entry.gradient),
+        shared,
+        alarms(here, entry),
+        probed(here, entry.mistake, entry.gradient),
+    )
 
 
-def gaps(ours: Outcome, theirs: Outcome) -> dict[str, float]:
-    """Return the largest difference of each thing that is shown."""
+def gaps(ours: Outcome, theirs: Outcome, gradient: bool) -> dict[str, float]:
+    """Return the largest difference of each thing that is shown, the gradient if it is."""
     pairs = {
         "w": (ours.w, theirs.w),
         "u": (ours.u, theirs.u),
         "h": (ours.h, theirs.h),
         "loss": (np.array(ours.loss), np.array(theirs.loss)),
-        "gradient": (ours.d_bilinear, theirs.d_bilinear),
     }
+    if gradient:
+        pairs["gradient"] = (ours.d_bilinear, theirs.d_bilinear)
     return {name: float(np.abs(a - b).max(initial=0)) for name, (a, b) in pairs.items()}
 
 

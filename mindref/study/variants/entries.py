@@ -45,7 +45,8 @@ class Entry(NamedTuple):
     seen: tuple[Seen, ...]
     scene: Scene
     measured: tuple[str, ...]  # names of measures
-    alarms: tuple[str, ...]  # "kind of step: invariant": which are to ring
+    gradient: bool  # whether its backward pass is one that somebody has, and is compared
+    alarms: tuple[str, ...]  # "kind of step: kind of check": what rings, at the most
     silent: str  # why none rings, where none does
 
 
@@ -73,6 +74,7 @@ def read(row: dict[str, Any], mistakes: dict[str, Any], projects: dict[str, Any]
         seen,
         scene,
         tuple(row["measured"]),
+        row.get("gradient", False),
         tuple(row.get("alarms", ())),
         row.get("silent", ""),
     )
