@@ -1,10 +1,10 @@
 """Everything beside the trace in one piece of JSON, "mindref.extras/1".
 
-    reference    the user as in the trace: what variants are compared with
-    ledger       the gradient by place of use, by m, S and e
-    curves       the error of finite differences against the step
-    variants     deviations of public implementations on this user
-    ambiguities  doubtful points of the paper, every reading computed
+reference    the user as in the trace: what variants are compared with
+ledger       the gradient by place of use, by m, S and e
+curves       the error of finite differences against the step
+variants     deviations of public implementations on this user
+ambiguities  doubtful points of the paper, every reading computed
 """
 
 from __future__ import annotations

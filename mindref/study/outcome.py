@@ -62,9 +62,7 @@ class Outcome(NamedTuple):
         pairs = np.triu_indices(len(own), 1)
         return float(np.mean((units @ units.T)[pairs])) if len(own) > 1 else float("nan")
 
-    def to_json(
-        self, titles: Sequence[str] | None = None, gradient: bool = True
-    ) -> dict[str, Any]:
+    def to_json(self, titles: Sequence[str] | None = None, gradient: bool = True) -> dict[str, Any]:
         """Return plain values; arrays to the last bit. gradient: whether it is worth showing."""
         shown = [{**found._asdict(), "title": title(titles, found.item)} for found in self.top]
         return {

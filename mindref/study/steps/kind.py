@@ -34,7 +34,7 @@ class Ask(NamedTuple):
 
     text: str
     about: str  # the tensor; its first axis (or `at`) is what is asked for
-    how: str  # "largest", "smallest", "grew": of the entries along the axis `axis`
+    how: str  # of the entries along `axis`: "largest", "strongest", "longest", "count" or "top"
     axis: str
     at: str = ""  # "row": which row of the other axis is asked about, the one with most at stake
 

@@ -72,7 +72,7 @@ WEIGHTS = Kind(
         Out("d_b[r]", "user behaviour interest", "{later}{d_softmax}", "d_logits", "ij"),
     ),
     (sums("the gradients over {over_name} add up to 0", "d_b[r]:ij", "{over}", 0),),
-    Ask("Whose logit for {row} matters most?", "d_b[r]", "largest", "interest", "behaviour"),
+    Ask("Whose logit for {row} matters most?", "d_b[r]", "strongest", "interest", "behaviour"),
     variants=("last-round-only",),
     exercises=("softmax-vjp", "route-vjp-full"),
 )
