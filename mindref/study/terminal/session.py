@@ -16,6 +16,7 @@ from mindref.study.terminal.cells import cell
 from mindref.study.terminal.compare import since_round
 from mindref.study.terminal.finding import gradient_of, step_at
 from mindref.study.terminal.lines import Line
+from mindref.study.terminal.opening import opening
 from mindref.study.terminal.screen import screen
 from mindref.study.terminal.stepper import Stepper
 from mindref.study.terminal.terms import explained
@@ -44,7 +45,7 @@ def session(
     """
     stdin, stdout = stdin or sys.stdin, stdout or sys.stdout
     stepper = Stepper(trace, given, columns or width(), step_at(trace, at) if at else 0)
-    write(stepper.screen(), stdout)
+    write([*opening(trace, stepper.columns), *stepper.screen()], stdout)
     for text in lines_of(stepper, commands, stdin, stdout):
         stepper.columns = columns or width()
         write([Line(""), *stepper.answer(text)], stdout)
@@ -134,6 +135,7 @@ def plain(
 ) -> None:
     """Write every step with nothing left out: no questions, no colour, no keys."""
     columns, stdout = columns or width(), stdout or sys.stdout
+    write(opening(trace, columns), stdout, colours=False)
     for at in range(len(trace.steps)):
         write([*screen(trace, at, columns, all_=True)[:-1]], stdout, colours=False)
     last = len(trace.steps) - 1
