@@ -134,6 +134,7 @@ window.addEventListener("hashchange", () => {
 });
 
 start().catch((error) => {
+  console.error(error);
   document.documentElement.dataset.selfcheck = "fail";
   byId("selfcheck").className = "fails";
   put(byId("selfcheck"), `This file is damaged and cannot be shown: ${error.message}`);
