@@ -58,7 +58,7 @@ def between(check: Mapping[str, Any], values: Values) -> float:
 def shorter(check: Mapping[str, Any], values: Values) -> float:
     """Return by how much the longest is not shorter than the limit."""
     lengths = length(values[split(check["of"])[0]])
-    return float(np.max(lengths - check["limit"], initial=0)) if lengths.size else 0.0
+    return float(np.max(lengths - float(check["limit"]), initial=0)) if lengths.size else 0.0
 
 
 def near(check: Mapping[str, Any], values: Values) -> float:

@@ -25,7 +25,7 @@ class Token(NamedTuple):
 
     kind: str  # "symbol", "word", "function", "sum", "number", "power", "mark"
     text: str
-    index: str = ""
+    indices: str = ""
 
 
 def tokens(text: str, known: Iterable[str]) -> Iterator[Token]:
@@ -60,15 +60,17 @@ def element(token: Token, symbols: dict[str, str]) -> str:
     """Return the MathML of one piece."""
     text = escape(SYMBOLS.get(token.text, token.text))
     if token.kind == "sum":
-        return f'<munder><mo movablelimits="false">∑</mo><mi>{token.index}</mi></munder>'
+        return f'<munder><mo movablelimits="false">∑</mo><mi>{token.indices}</mi></munder>'
     if token.kind == "symbol":
         linked = f' data-symbol="{escape(token.text)}"' if token.text in symbols else ""
         base = f"<mi>{base_of(token.text)}</mi>"
         if token.text.startswith("d_"):
             base = f"<mrow><mo>∂</mo>{base}</mrow>"
-        index = f"<mi>{token.index}</mi>"
+        index = f"<mi>{token.indices}</mi>"
         return (
-            f"<msub{linked}>{base}{index}</msub>" if token.index else f"<mrow{linked}>{base}</mrow>"
+            f"<msub{linked}>{base}{index}</msub>"
+            if token.indices
+            else f"<mrow{linked}>{base}</mrow>"
         )
     tag = {"number": "mn", "mark": "mo", "word": "mtext", "function": "mi"}[token.kind]
     return f"<{tag}> {text} </{tag}>" if tag == "mtext" else f"<{tag}>{text}</{tag}>"
@@ -86,7 +88,7 @@ def latex(text: str, symbols: Iterable[str]) -> str:
     out = []
     for token in tokens(text, symbols):
         if token.kind == "sum":
-            out.append(rf"\sum_{{{token.index}}}")
+            out.append(rf"\sum_{{{token.indices}}}")
         elif token.kind == "symbol":
             out.append(latex_symbol(token))
         elif token.kind == "word":
@@ -110,4 +112,4 @@ def latex_symbol(token: Token) -> str:
         else rf"\mathrm{{{letter}}}"
     )
     sign = r"\partial " if token.text.startswith("d_") else ""
-    return sign + base + "'" * bare.count("'") + (f"_{{{token.index}}}" if token.index else "")
+    return sign + base + "'" * bare.count("'") + (f"_{{{token.indices}}}" if token.indices else "")

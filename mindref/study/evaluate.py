@@ -63,7 +63,11 @@ def across(recipe: Recipe, x: Any) -> Any:
     n = length(x)
     if recipe["kind"] == "squash":
         return n / (1 + n * n)
-    return np.ones_like(n) if recipe["kind"] == "none" else np.where(n == 0, 0, 1 / n)
+    return (
+        np.ones_like(n)
+        if recipe["kind"] == "none"
+        else np.where(n == 0, 0, 1 / np.where(n == 0, 1, n))
+    )
 
 
 def along(recipe: Recipe, x: Any) -> Any:

@@ -33,6 +33,8 @@ def question(ask: Ask | None, values: Mapping[str, Any], labels: Labels) -> Ques
     if ask.at:
         place = most_at_stake(numbers)
         row, numbers = labels(ask.at, len(numbers))[place], numbers[place]
+    if ask.how == "strongest":
+        numbers = np.abs(numbers)
     best = int(np.argmax(numbers))
     ahead = numbers[best] - np.delete(numbers, best).max(initial=-np.inf)
     if not ahead > CLEAR or len(numbers) < 2:

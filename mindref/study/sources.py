@@ -2,6 +2,10 @@
 
 A place is "module:function" for a whole body, or "module:function@text" for the statement that has
 the text in one of its lines: rule labels and step numbers stand at the lines that they are about.
+The text of every place that the table of steps names is known by its hash (steps/sources.json), so
+that nobody changes a line without reading what the study says of it:
+
+    python -m mindref.study.sources --write
 """
 
 from __future__ import annotations
@@ -10,9 +14,16 @@ import ast
 import hashlib
 import importlib
 import inspect
+import json
+import sys
 import textwrap
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
+
+from mindref.atomic import write_json
+
+KNOWN = Path(__file__).parent / "steps" / "sources.json"
 
 
 class Span(NamedTuple):
@@ -57,3 +68,20 @@ def statement(lines: list[str], text: str, place: str) -> tuple[int, int]:
 def body(lines: list[str]) -> tuple[int, int]:
     """Return the lines of a whole function."""
     return 0, len(lines) - 1
+
+
+def current() -> dict[str, str]:
+    """Return place -> hash of every place that the table of steps names."""
+    from mindref.study.steps import KINDS
+
+    return {place: span(place).sha256 for kind in KINDS for place in kind.code}
+
+
+def known() -> dict[str, str]:
+    """Return the hashes as they were when somebody last read the texts."""
+    found: dict[str, str] = json.loads(KNOWN.read_text(encoding="utf-8"))
+    return found
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["--write"]:
+    write_json(KNOWN, dict(sorted(current().items())))

@@ -114,8 +114,8 @@ class Trace:
 
     def to_json(self) -> str:
         """Return the trace as JSON."""
-        plain = {"format": FORMAT, "about": self.about, "labels": self.labels}
-        plain["steps"] = [step_json(step) for step in self.steps]
+        steps = [step_json(step) for step in self.steps]
+        plain = {"format": FORMAT, "about": self.about, "labels": self.labels, "steps": steps}
         return json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
     @classmethod

@@ -6,6 +6,12 @@ from typing import Any, NamedTuple
 
 from mindref.config import Config
 
+LENGTHS = {
+    "squash": "a capsule is shorter than 1",
+    "unit": "a capsule is no longer than 1",
+    "none": "a capsule may have any length",
+}
+
 
 class About(NamedTuple):
     """What is known before the first step."""
@@ -48,6 +54,8 @@ def words(about: About) -> dict[str, Any]:
         "K": config.interests,
         "rule": config.interest_count,
         "squash": config.squash,
+        "longest": "inf" if config.squash == "none" else "1",
+        "length_text": LENGTHS[config.squash],
         "p": power,
         "shares": "one_hot(s:j; active:j)"
         if power == float("inf")

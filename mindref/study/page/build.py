@@ -100,7 +100,9 @@ def page(traces: Sequence[Mapping[str, Any]], extras: Sequence[Mapping[str, Any]
         "policy": policy,
         "title": html.escape(f"MIND, step by step: {traces[0]['about']['user']}"),
         "style": style,
-        "views": "".join(f'<button type="button" data-view="{k}">{v}</button>' for k, v in VIEWS.items()),
+        "views": "".join(
+            f'<button type="button" data-view="{k}">{v}</button>' for k, v in VIEWS.items()
+        ),
         "still": still(traces[0]),
         **packed(traces, extras)._asdict(),
         "script": script,
@@ -121,8 +123,12 @@ def linked(names: Sequence[str]) -> str:
 def scoped(name: str) -> str:
     """Return one module as a function that is called at once and leaves its exports behind."""
     text = read("script", f"{name}.js")
-    exports = ", ".join(re.findall(r"^export (?:async )?(?:function|const) (\w+)", text, re.MULTILINE))
-    text = re.sub(r'^import (\{.*\}) from "\./(\w+)\.js";$', r"const \1 = modules.\2;", text, flags=re.M)
+    exports = ", ".join(
+        re.findall(r"^export (?:async )?(?:function|const) (\w+)", text, re.MULTILINE)
+    )
+    text = re.sub(
+        r'^import (\{.*\}) from "\./(\w+)\.js";$', r"const \1 = modules.\2;", text, flags=re.M
+    )
     text = re.sub(r"^export ", "", text, flags=re.MULTILINE)
     return f"modules.{name} = (() => {{\n{text}return {{ {exports} }};\n}})();\n"
 

@@ -36,7 +36,9 @@ def table(trace: Mapping[str, Any]) -> str:
         for name, row in zip(names(trace, last, 0), weights, strict=True)
     )
     caption = f"<caption>Coupling weights of the last round, {escape(last['name'])}</caption>"
-    return f"<table>{caption}<thead><tr><td></td>{columns}</tr></thead><tbody>{rows}</tbody></table>"
+    return (
+        f"<table>{caption}<thead><tr><td></td>{columns}</tr></thead><tbody>{rows}</tbody></table>"
+    )
 
 
 def names(trace: Mapping[str, Any], tensor: Mapping[str, Any], axis: int) -> list[str]:

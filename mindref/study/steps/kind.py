@@ -34,7 +34,7 @@ class Ask(NamedTuple):
 
     text: str
     about: str  # the tensor; its first axis (or `at`) is what is asked for
-    how: str  # "largest", "smallest", "grew": of the entries along the axis `axis`
+    how: str  # of the entries along `axis`: "largest", "strongest", "longest", "count" or "top"
     axis: str
     at: str = ""  # "row": which row of the other axis is asked about, the one with most at stake
 
@@ -74,6 +74,6 @@ def between(text: str, of: str, low: float, high: float) -> Check:
     return Check(text, "between", {"of": of, "low": low, "high": high})
 
 
-def shorter(text: str, of: str, limit: float) -> Check:
+def shorter(text: str, of: str, limit: str) -> Check:
     """Return the check of the lengths along the last axis."""
     return Check(text, "shorter", {"of": of, "limit": limit})

@@ -64,7 +64,7 @@ POWER = Kind(
     "label_attention-R2",
     (f"{ATTENTION}:signed_power@label_attention-R2",),
     (Out("g", "user interest", "gaps(s:j; active:j; power={p})", "gaps", "j"),),
-    variants=("power-before-sign",),
+    variants=("power-before-sign", "power-multiplies"),
     exercises=("label-attention",),
     unless="no_gaps",
 )
@@ -82,6 +82,7 @@ SHARES = Kind(
         sums("the weights of the interests add up to 1", "h:j", "j", 1),
         zero("an inactive interest has none", "h:j", "active:j"),
     ),
+    variants=("power-before-argmax",),
     exercises=("label-attention",),
 )
 USER = Kind(
@@ -126,6 +127,7 @@ OUTPUTS = Kind(
         Out("o_t", "user", "beta: {q}:d {t}:d - logq_t:", "at_target", ""),
         Out("o", "user negative", "beta: {q}:d {neg}:sd - logq:s", "at_negatives", "s"),
     ),
+    variants=("no-log-q",),
     exercises=("sampled-softmax",),
 )
 HITS = Kind(
