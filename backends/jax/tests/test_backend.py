@@ -8,52 +8,21 @@ import sys
 import jax
 import numpy as np
 import pytest
+from tests.backends.thin import Thin
 
 from mindref.errors import BackendError, ShapeError
 from mindref_jax.backend import JaxBackend
 from mindref_jax.squash import squash
 
 
-@pytest.mark.rules("backend-R3")
-def test_capabilities_are_read_without_the_framework() -> None:
-    code = (
-        "import sys; from mindref_jax.backend import JaxBackend;"
-        "print(JaxBackend().capabilities().gradients, 'jax' in sys.modules)"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["automatic", "False"]
-
-
-@pytest.mark.rules("numerics-R7")
-def test_arrays_turned_round_and_read_only_are_taken() -> None:
-    x = np.arange(12.0).reshape(3, 4)[::-1, ::-1]
-    x.setflags(write=False)
-    out, _ = JaxBackend().ops.squash.forward(x, kind="none")
-    assert (out == x).all()
-
-
-@pytest.mark.rules("numerics-R1")
-@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, np.dtype(">f8"), np.dtype("U1")])
-def test_types_that_no_operator_takes_are_a_shape_error(dtype: object) -> None:
-    with pytest.raises(ShapeError):
-        JaxBackend().ops.squash.forward(np.ones((2, 3)).astype(dtype), kind="squash")
+class TestThin(Thin):
+    name, backend = "jax", JaxBackend
 
 
 def test_ids_in_the_byte_order_of_another_machine_are_taken() -> None:
     table, ones = np.eye(3), np.ones((2, 1))
     out, _ = JaxBackend().ops.embedding.forward(table, np.array([[2], [0]], ">i8"), ones)
     assert (out == table[[2, 0]]).all()
-
-
-@pytest.mark.rules("softmax-R5")
-def test_no_cotangent_of_a_masked_place_has_influence() -> None:
-    logits, mask = np.array([[1.0, 2.0, 3.0]]), np.array([[True, True, False]])
-    quiet, loud = (np.array([[1.0, -1.0, there]]) for there in (0.0, np.nan))
-    found = [
-        JaxBackend().differentiate("softmax", (logits, mask), {"axis": 1}, g)[0]
-        for g in (quiet, loud)
-    ]
-    assert found[0].tobytes() == found[1].tobytes()
 
 
 @pytest.mark.rules("numerics-R2")
