@@ -52,8 +52,9 @@ def check(logits: Array, mask: Bools, axis: int) -> None:
     """Raise ShapeError for anything that `forward` cannot take."""
     same_float("softmax", logits=logits)
     boolean("softmax", mask=mask)
-    if not -logits.ndim <= axis < logits.ndim:
-        axes = f"an axis from {-logits.ndim} to {logits.ndim - 1}"
+    count = logits.ndim
+    if not isinstance(axis, (int, np.integer)) or not -count <= axis < count:
+        axes = f"an axis from {-count} to {count - 1}"
         raise ShapeError(say("softmax: axis", axes, axis))  # softmax-R7
     if mask.ndim > logits.ndim or any(
         size not in (1, full)

@@ -32,7 +32,7 @@ def check(logits: Any, mask: Any, axis: int) -> None:
     same_float("softmax", logits=logits)
     boolean("softmax", mask=mask)
     count = logits.ndim
-    if not -count <= axis < count:  # softmax-R7
+    if not isinstance(axis, int | np.integer) or not -count <= axis < count:  # softmax-R7
         raise ShapeError(say("softmax: axis", f"an axis from {-count} to {count - 1}", axis))
     if not stretches(mask.shape, logits.shape):  # softmax-R8
         wanted = f"a shape that broadcasts to the logits' {logits.shape}"
