@@ -10,7 +10,7 @@ from mindref.backend import available
 from mindref.bench import floor, machine, timing
 from mindref.bench.crew import Crew, Failed
 from mindref.bench.floor import Counts
-from mindref.bench.subjects import COMPETITORS, environment
+from mindref.bench.subjects import COMPETITORS, environment, of_jax
 from mindref.bench.worker import FLOOR
 from mindref.bench.world import Settings
 from mindref.errors import BackendError, ConfigError, say
@@ -134,7 +134,7 @@ def job(name: str, settings: Settings, tasks: Sequence[str]) -> dict[str, Any]:
 
 def pinned(name: str, threads: int) -> bool:
     """Return whether a process is kept to as many cores as it may have threads."""
-    return name == "jax-jit" and threads < cores()
+    return of_jax(name) and threads < cores()
 
 
 def surroundings(name: str, threads: int) -> dict[str, Any]:

@@ -111,9 +111,14 @@ def environment(name: str, threads: int) -> dict[str, str]:
     own_pool = name == "numba" or name.startswith("mindref.kernels")
     found = dict.fromkeys(PRODUCTS, "1" if own_pool else str(threads))
     found["MINDREF_THREADS"] = str(threads) if own_pool else "1"
-    if name == "jax-jit":
+    if of_jax(name):
         found |= {"JAX_PLATFORMS": "cpu", "NPROC": str(threads)}
     return found
+
+
+def of_jax(name: str) -> bool:
+    """Return whether a subject computes with JAX: our step of it, or the backend."""
+    return name in ("jax", "jax-jit") or name.startswith("mindref_jax.")
 
 
 def bound_cores(threads: int) -> bool:

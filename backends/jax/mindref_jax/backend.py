@@ -43,7 +43,12 @@ class JaxBackend:
 
     def capabilities(self) -> Capabilities:
         """Claim every operator with every option, the model and the training step."""
-        return Capabilities(OPERATORS, ("ops", "model", "train"), gradients="automatic")
+        return Capabilities(
+            OPERATORS,
+            levels=("ops", "model", "train"),
+            gradients="automatic",
+            devices=("cpu", "cuda"),  # backend-R16: those that `on` knows, where JAX finds them
+        )
 
     def differentiate(
         self, stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array

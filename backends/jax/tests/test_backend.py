@@ -11,6 +11,7 @@ import pytest
 from tests.backends.thin import Thin
 
 from mindref.errors import BackendError, ShapeError
+from mindref_jax import devices
 from mindref_jax.backend import JaxBackend
 from mindref_jax.squash import squash
 
@@ -53,6 +54,21 @@ def test_ids_are_told_apart_in_all_their_bits() -> None:
     )
     assert hit == 0
     assert other == pytest.approx(np.log(2), rel=1e-6)
+
+
+@pytest.mark.rules("softmax-R7", "squash-R9")
+def test_an_axis_that_is_none_is_a_shape_error() -> None:
+    ops, x = JaxBackend().ops, np.ones((2, 3))
+    for axis in (1.0, True, None, "1"):
+        with pytest.raises(ShapeError, match=f"an axis from -2 to 1, got {axis}"):
+            ops.softmax.forward(x, x > 0, axis=axis)
+    with pytest.raises(ShapeError, match="at least one axis, got a number"):
+        ops.squash.forward(np.array(3.0), kind="unit")
+
+
+@pytest.mark.rules("backend-R16")
+def test_the_devices_that_it_claims_are_those_that_it_knows() -> None:
+    assert (*JaxBackend().capabilities().devices, "auto") == devices.NAMES
 
 
 def test_a_device_is_asked_for_by_name() -> None:

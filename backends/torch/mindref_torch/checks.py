@@ -16,6 +16,8 @@ from mindref.errors import ShapeError, say
 
 FLOATS = (torch.float64, torch.float32)
 
+axis_within = shapes.axis_within
+
 
 def bind(where: str, **tensors: tuple[Tensor, str]) -> dict[str, int]:
     """Return the size of each axis letter, or raise ShapeError where tensors disagree."""
