@@ -26,6 +26,11 @@ class TorchBackend:
         self.device = device
 
     @property
+    def device_name(self) -> str:
+        """Where it computes: cpu or cuda."""
+        return self.device
+
+    @property
     def ops(self) -> Any:
         """The operators, from NumPy arrays to NumPy arrays."""
         return importlib.import_module("mindref_torch.arrays").operators(self.device)
