@@ -37,6 +37,12 @@ class JaxBackend:
         return JaxBackend(devices.device_of(device))
 
     @property
+    def device_name(self) -> str:
+        """Where it computes: cpu or cuda."""
+        found: str = part("devices").name_of(self.device)
+        return found
+
+    @property
     def ops(self) -> Any:
         """The operators, from NumPy arrays to NumPy arrays."""
         return part("arrays").ops(self.device)
