@@ -104,9 +104,8 @@ def controls_in_words(shown: Shown) -> str:
         f"initial logits redrawn, mean of {c.draws}": c.redrawn,
         f"as many behaviours of nobody, mean of {c.draws}": c.mixed,
     }
-    head = (
-        f"{'':42}{'largest coupling':>18}{'interests used':>16}{'cosine between':>16}{'purity':>8}"
-    )
+    head = f"{'':42}{'largest coupling':>18}{'interests used':>16}{'cosine between':>16}"
+    head += f"{'purity':>8}" if shown.groups else ""
     lines = [f"{name:42}{numbers(m)}" for name, m in rows.items()]
     same = (
         f"with redrawn logits: same grouping {c.grouping:.2f} (adjusted Rand index, lowest"

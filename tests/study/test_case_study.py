@@ -164,6 +164,9 @@ def test_a_single_interest_has_no_cosine_and_no_groups_no_purity() -> None:
     (shown,) = study.users
     assert (shown.controls.user.similarity, shown.controls.user.purity) == (None, None)
     assert (shown.groups, shown.single, shown.single_place) == ([], None, None)
+    table = case_plot.controls_in_words(shown)
+    assert "purity" not in table
+    assert "purity" in case_plot.controls_in_words(STUDY.users[0])
     assert study.notes == [module.NO_BASELINE]
     assert shown.strips[0].commonest == ""
 

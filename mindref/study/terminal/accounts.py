@@ -19,12 +19,15 @@ def account(given: Any, by: str, columns: int) -> list[Line]:
     ledger = ledger_of(given, by).to_json()
     lines = prose(ledger["what"], columns, "title")
     lines += prose(ledger["definition"], columns)
-    rows = [("place of use", "norm / whole", "cosine", "fin. diff. off by")]
+    rows = [("place of use", "norm/whole", "cosine", "off by")]
     for row in ledger["rows"]:
         kept = " *" if row["kept_by_last"] else ""
         numbers = (number(row["share"], ".3f"), number(row["cosine"], ".3f"))
         rows.append((f"{row['name']}{kept}  {row['title']}", *numbers, tiny(row["fd_error"])))
     lines += [Line(""), *columns_of(rows, columns), Line("")]
+    lines += prose(
+        "off by: the largest relative error against a row's own finite difference", columns
+    )
     total = ledger["sum"]
     text = f"the rows add up to the library's gradient  (residual {tiny(total['residual'])});"
     text += f" the finite difference of the whole is off by {tiny(total['fd_error'])}"

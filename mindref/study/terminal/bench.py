@@ -5,7 +5,7 @@ The bench itself is mindref.study.variants; here its cases are told.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from mindref.study.terminal.compare import columns_of, measured, side_by_side
 from mindref.study.terminal.lines import Line, fitted, named, prose
 from mindref.study.terminal.numerals import tiny
 from mindref.study.trace import Tensor, Trace
+
+if TYPE_CHECKING:
+    from mindref.study.variants import Case
 
 
 def variant_list(trace: Trace, at: int, columns: int) -> list[Line]:
@@ -51,20 +54,21 @@ def variant_view(
     return fitted(lines, columns)
 
 
-def head(case: Any, columns: int) -> list[Line]:
+def head(case: Case, columns: int) -> list[Line]:
     """Return what a variant does, and where it was seen."""
     entry, mistake = case.entry, case.entry.mistake
     lines = [Line(f" variant {entry.name}", "title"), *prose(entry.title, columns, "title")]
-    lines += [*prose(mistake.what, columns), *prose(mistake.does, columns)]
-    lines += named("breaks", mistake.breaks, columns)
+    facts = [("what", mistake.what), ("does", mistake.does), ("breaks", mistake.breaks)]
     for seen in entry.seen:
         note = f" ({seen.note})" if seen.note else ""
-        text = f"{seen.repository}, at commit {seen.commit} of {seen.date}{note}"
-        lines += named("seen", text, columns)
-    here = named("here", f"for both sides: {case.scene}", columns)
-    return lines + (here if case.scene else [])
+        facts.append(("seen", f"{seen.repository}, at commit {seen.commit} of {seen.date}{note}"))
+    facts.append(("here", f"for both sides: {case.scene}" if case.scene else ""))
+    return lines + [
+        line for name, text in facts if text for line in named(name.ljust(6), text, columns)
+    ]
 
 
+LIST = ("v", "what else others do differently")
 SHOWN = {
     "w": ("behaviour", "interest"),
     "h": ("interest",),
@@ -72,24 +76,33 @@ SHOWN = {
 }
 
 
-def both_columns(trace: Trace, case: Any, columns: int, all_: bool) -> list[Line]:
+def both_columns(trace: Trace, case: Case, columns: int, all_: bool) -> list[Line]:
     """Return the first of weights, attention and interests that differs, of both sides."""
     name = next((name for name in SHOWN if name in case.differs), "")
     if not name:
-        return prose("w, h and u are the same: " + ", ".join(case.differs) + " differ", columns)
+        differ = " and ".join(case.differs)
+        return prose(f"w, h and u are the same; what differs: {differ}", columns, "bold")
     ours, theirs = (np.asarray(getattr(side, name)) for side in (case.reference, case.variant))
     if name == "w":  # places that pad have no title
         ours, theirs = (x[case.reference.mask] for x in (ours, theirs))
     tensor = Tensor(name, SHOWN[name], ours, {})
     heads = ("reference", "variant")
-    title = f"{name} of the last round" if name == "w" else name
+    title = "w of the last round" if name == "w" else name
     return [
         Line(f" {title}, where it differs most", "bold"),
-        *side_by_side(trace, tensor, ours, theirs, heads, columns, all_),
+        *side_by_side(without_padding(trace), tensor, ours, theirs, heads, columns, all_),
     ]
 
 
-def table(case: Any, columns: int) -> list[Line]:
+def without_padding(trace: Trace) -> Trace:
+    """Return a trace whose behaviours have titles for the real ones alone."""
+    titles = trace.labels.get("behaviour", [])
+    mask = trace.values.get("mask", [True] * len(titles))
+    real = [title for title, there in zip(titles, mask, strict=True) if there]
+    return Trace(trace.about, {**trace.labels, "behaviour": real}, ())
+
+
+def table(case: Case, columns: int) -> list[Line]:
     """Return what was measured on both sides, and what it should be."""
     rows = [("measured", "reference", "variant")]
     rows += [measured(m.name, m.reference, m.variant) for m in case.measured]
@@ -101,14 +114,26 @@ def table(case: Any, columns: int) -> list[Line]:
     return lines
 
 
-def alarms(case: Any, columns: int) -> list[Line]:
-    """Return the invariants that no longer hold, or why none sees it."""
-    lines = named("no alarm", case.alarms_text, columns, "bad") if case.alarms_text else []
-    for alarm in case.alarms:
-        text = f"{alarm.step}: {alarm.text}"
-        off = f"residual {tiny(alarm.residual)}, allowed {tiny(alarm.tolerance)}"
-        lines += named("alarm", f"{text} ({off})", columns, "bad")
-    for probe in case.probes:  # what takes more than one pass
-        off = f"off by {tiny(probe.residual)}, allowed {tiny(probe.tolerance)}"
-        lines += named("does not hold", f"{probe.text} ({off})", columns, "bad")
+def alarms(case: Case, columns: int) -> list[Line]:
+    """Return the invariants that no longer hold, or why none sees it; and what two runs show."""
+    lines = named("no alarm", case.entry.silent, columns, "bad") if not case.alarms else []
+    texts = dict.fromkeys(alarm.text for alarm in case.alarms)
+    for text in texts:
+        same = [alarm for alarm in case.alarms if alarm.text == text]
+        worst = max(alarm.residual for alarm in same)
+        off = f"(residual up to {tiny(worst)}, allowed {tiny(same[0].tolerance)})"
+        where = ", ".join(alarm.step for alarm in same)
+        lines += named("alarm", f"no longer true: {text}  {off}  at {where}", columns, "bad")
+    for probe in case.probes:
+        off = f"(residual {tiny(probe.residual)}, allowed {tiny(probe.tolerance)})"
+        lines += named("alarm", f"no longer true: {probe.text}  {off}", columns, "bad")
     return lines
+
+
+def leads(trace: Trace, name: str) -> list[tuple[str, str]]:
+    """Return where to go from a variant: to the step that it does otherwise."""
+    from mindref.study import variants
+
+    kind = variants.find(name).step
+    found = [step.id for step in trace.steps if step.kind == kind]
+    return [*((f"g {each}", "the step that it does otherwise") for each in found[:1]), LIST]

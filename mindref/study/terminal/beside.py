@@ -11,8 +11,6 @@ from mindref.study.terminal.numerals import exact, tiny
 from mindref.study.trace import Trace
 
 MARGIN = 18
-GAP = 1e-5
-"""A relative error above it is no rounding: the gradient is another one on purpose."""
 
 
 class Move(NamedTuple):
@@ -74,8 +72,8 @@ def beside(given: Any, trace: Trace, cell: Cell, columns: int) -> list[Line]:
         ("relative error", tiny(error)),
     ]
     lines = [line for name, text in rows for line in named(name.ljust(MARGIN), text, columns)]
-    if error > GAP and given.config.routing_gradient == "last":
-        text = "routing_gradient is last: the weights are taken for constants, and the"
-        text += " earlier rounds send nothing. That is the gap."
-        lines += named("stop-gradient".ljust(MARGIN), text, columns)
+    if given.config.routing_gradient == "last":
+        text = "the weights of the last round stay as they are: routing_gradient is last, so the"
+        text += " difference, too, takes them for constants (stop-gradient)"
+        lines += named("held".ljust(MARGIN), text, columns)
     return lines

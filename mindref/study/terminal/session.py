@@ -16,10 +16,12 @@ from mindref.study.terminal.cells import cell
 from mindref.study.terminal.compare import since_round
 from mindref.study.terminal.finding import gradient_of, step_at
 from mindref.study.terminal.lines import Line
+from mindref.study.terminal.opening import opening
 from mindref.study.terminal.screen import screen
 from mindref.study.terminal.stepper import Stepper
 from mindref.study.terminal.terms import explained
 from mindref.study.terminal.tries import farewell
+from mindref.study.terminal.widths import encodable
 from mindref.study.trace import Trace
 
 PROMPT = "> "
@@ -44,7 +46,7 @@ def session(
     """
     stdin, stdout = stdin or sys.stdin, stdout or sys.stdout
     stepper = Stepper(trace, given, columns or width(), step_at(trace, at) if at else 0)
-    write(stepper.screen(), stdout)
+    write([*opening(trace, stepper.columns), *stepper.screen()], stdout)
     for text in lines_of(stepper, commands, stdin, stdout):
         stepper.columns = columns or width()
         write([Line(""), *stepper.answer(text)], stdout)
@@ -134,6 +136,7 @@ def plain(
 ) -> None:
     """Write every step with nothing left out: no questions, no colour, no keys."""
     columns, stdout = columns or width(), stdout or sys.stdout
+    write(opening(trace, columns), stdout, colours=False)
     for at in range(len(trace.steps)):
         write([*screen(trace, at, columns, all_=True)[:-1]], stdout, colours=False)
     last = len(trace.steps) - 1
@@ -146,8 +149,8 @@ def width() -> int:
 
 
 def write(lines: Iterable[Line], stdout: TextIO, colours: bool | None = None) -> None:
-    """Write lines; a sign that the stream has no code for becomes "?", which is never wider."""
-    text = paint.text(lines, paint.wanted(stdout) if colours is None else colours)
+    """Write lines; a sign that the stream has no code for becomes "?"."""
     code = getattr(stdout, "encoding", None) or "utf-8"
-    stdout.write(text.encode(code, "replace").decode(code))
+    known = [Line(encodable(line.text, code), line.style) for line in lines]
+    stdout.write(paint.text(known, paint.wanted(stdout) if colours is None else colours))
     stdout.flush()

@@ -9,6 +9,7 @@ from typing import Any
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.study.terminal import words
 from mindref.study.terminal.ask import asking, chosen, judged
+from mindref.study.terminal.bench import leads as variant_leads
 from mindref.study.terminal.bench import variant_list, variant_view
 from mindref.study.terminal.cells import cell
 from mindref.study.terminal.compare import since_round
@@ -125,11 +126,12 @@ class Stepper:
         if not rest:
             return self.with_tries(variant_list(self.trace, self.at, self.columns))
         name = rest.strip()
-        return self.show(
-            lambda all_: self.with_tries(
-                variant_view(self.trace, self.given, name, self.columns, all_)
-            )
-        )
+
+        def view(all_: bool) -> list[Line]:
+            shown = variant_view(self.trace, self.given, name, self.columns, all_)
+            return self.with_tries(shown, variant_leads(self.trace, name))
+
+        return self.show(view)
 
     def backward(self, rest: str) -> list[Line]:
         """Go to the gradient of what is on the screen, or from a gradient to what it belongs to."""

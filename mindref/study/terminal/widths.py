@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 JOINERS = "\u200c\u200d"  # they hold letters, or the parts of an emoji, together
 WIDE_FORM = "\ufe0f"  # asks for the sign before it as an emoji, two columns wide
@@ -56,8 +57,11 @@ def flags(sign: str) -> bool:
     return "\U0001f1e6" <= sign <= "\U0001f1ff"
 
 
+@lru_cache(maxsize=4096)
 def width(text: str) -> int:
     """Return the most columns that a terminal gives to text, which `safe` has made."""
+    if text.isascii():
+        return len(text)
     return sum(cluster_width(cluster) for cluster in clusters(text))
 
 
@@ -86,6 +90,8 @@ def sign_width(sign: str) -> int:
 
 def head(text: str, columns: int) -> str:
     """Return as many whole characters of text as fit."""
+    if text.isascii():
+        return text[: max(columns, 0)]
     out = ""
     for cluster in clusters(text):
         columns -= cluster_width(cluster)
@@ -131,3 +137,20 @@ def wrapped(text: str, columns: int, indent: str = "") -> list[str]:
             lines.append(piece)
             line = line[len(piece) :]
     return [*lines, line]
+
+
+def encodable(text: str, code: str) -> str:
+    """Return text with "?" for each character that a code has not, as wide as it was."""
+    try:
+        text.encode(code)
+    except UnicodeEncodeError:
+        return "".join(
+            cluster if known(cluster, code) else "?" * cluster_width(cluster)
+            for cluster in clusters(text)
+        )
+    return text
+
+
+def known(text: str, code: str) -> bool:
+    """Return whether a code has every sign of a text."""
+    return text.encode(code, "ignore").decode(code) == text

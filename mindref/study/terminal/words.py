@@ -30,6 +30,7 @@ HELP = {
     "q": ("quit", "leave; so does Ctrl-D"),
 }
 OTHER = {word: letter for letter, (word, _) in HELP.items()} | {"exit": "q", "prev": "p"}
+WITH_REST = "gxdv?"
 LEGEND = (
     "A number may be rounded as printed, never more; 0 without a point is exactly zero. ^ marks"
     " the largest of a row, of a gradient the largest by size. Numbers of rows and columns count"
@@ -50,7 +51,8 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
     Raises ConfigError with the three closest for anything else.
     """
     pieces = text.split()
-    if len(pieces) > 1 and all(piece in HELP for piece in pieces):
+    rest_of_first = len(pieces) == 2 and pieces[0] in WITH_REST  # "g p" goes to the tensor p
+    if len(pieces) > 1 and all(piece in HELP for piece in pieces) and not rest_of_first:
         yield from ((piece, "") for piece in pieces)
         return
     found = command(text) if pieces else ("n", "")

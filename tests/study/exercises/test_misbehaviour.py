@@ -68,7 +68,7 @@ WRONG = {
         "your code printed more than 1 MB: take the print out",
     ),
     "too much memory": (
-        (LAST, "return np.ones((1 << 20, 1 << 12))"),
+        (LAST, "return np.empty(3 << 30, np.uint8)"),
         "your code asked for more memory than an answer can need, line 9",
     ),
     "no end of calls": ((LAST, "return squash(sums)"), "RecursionError"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -43,19 +44,23 @@ def body_of(lines: Sequence[str]) -> list[str]:
     return list(lines[:count])
 
 
-def tables(
-    body: list[str], names: list[str], shapes: list[tuple[int, ...]]
-) -> dict[str, Any]:
+def tables(body: list[str], names: list[str], shapes: list[tuple[int, ...]]) -> dict[str, Any]:
     """Return the cells of tensors that share tables."""
+    same = re.fullmatch(r"   every number is (\S+)", "\n".join(body))
+    if same:
+        return {
+            name: np.full(shape, same[1], object) for name, shape in zip(names, shapes, strict=True)
+        }
     upright = len(shapes[0]) == 1 and (len(names) > 1 or rows_below(body) == shapes[0][0])
     if upright:
         cells = blocks(body, shapes[0][0], len(names))
         return {name: cells[:, k] for k, name in enumerate(names)}
     (name,), (shape,) = names, shapes
     rows = shape[-2] if len(shape) > 1 else 1
-    pages = int(np.prod(shape[:-2])) if len(shape) > 2 else 1
-    parts = np.array_split(body, pages) if pages > 1 else [body]
-    cells = np.stack([blocks(list(part), rows, shape[-1]) for part in parts])
+    starts = [i for i, line in enumerate(body) if NOT_A_CELL.match(line)] or [-1]
+    ends = [*starts[1:], len(body)]
+    parts = [body[start + 1 : end] for start, end in zip(starts, ends, strict=True)]
+    cells = np.stack([blocks(part, rows, shape[-1]) for part in parts])
     return {name: cells.reshape(shape)}
 
 
@@ -66,23 +71,22 @@ def rows_below(body: list[str]) -> int:
 
 def blocks(body: list[str], rows: int, columns: int) -> Any:
     """Return the texts (rows, columns) of blocks of columns, each a heading and the rows."""
-    lines = [line for line in body if not NOT_A_CELL.match(line)]
-    assert len(lines) % (rows + 1) == 0, lines
+    assert len(body) % (rows + 1) == 0, body
     parts: list[list[list[str]]] = []
     left = columns
-    for first in range(0, len(lines), rows + 1):
-        head, *below = lines[first : first + rows + 1]
+    for first in range(0, len(body), rows + 1):
+        head, *below = body[first : first + rows + 1]
         heads = re.split(r"\s{2,}", head.strip())
         count = min(len(heads) if len(heads) > left else max(len(heads) - 1, 1), left)
         parts.append([last_cells(line, count) for line in below])
         left -= count
     assert left == 0, body
-    return np.array([sum((part[i] for part in parts), []) for i in range(rows)], object)
+    return np.array([[*chain(*(part[i] for part in parts))] for i in range(rows)], object)
 
 
 def last_cells(line: str, count: int) -> list[str]:
     """Return the last texts of a row, without the sign at the largest."""
-    return [word for word in line.split() if word != "^"][-count:]
+    return re.split(r"\s{2,}", line.replace(" ^", "  ").strip())[-count:]
 
 
 def is_rounded(text: str, value: Any) -> bool:

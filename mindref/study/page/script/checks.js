@@ -78,6 +78,8 @@ const CHECKS = {
 
 /** Return the residual of an invariant for a trace; undefined where the page cannot look. */
 export function residual(trace, invariant) {
-  const look = CHECKS[invariant.check?.kind];
-  return look && look(invariant.check, (name) => trace.tensors.get(name));
+  const { check } = invariant;
+  const names = ["of", "where", "to", "by", "among"].map((key) => check?.[key]).filter((place) => typeof place === "string" && place);
+  const known = names.every((place) => trace.tensors.has(place) || trace.tensors.has(split(place)[0]));
+  return known ? CHECKS[check?.kind]?.(check, (name) => trace.tensors.get(name)) : undefined;
 }

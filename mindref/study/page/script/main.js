@@ -113,6 +113,7 @@ function showAbout() {
 }
 
 async function start() {
+  document.querySelector("header").hidden = false; // without scripts it is of no use
   await load(byId("arrays").textContent, byId("content").textContent);
   header();
   onChange((changed) => {
@@ -134,6 +135,7 @@ window.addEventListener("hashchange", () => {
 });
 
 start().catch((error) => {
+  console.error(error);
   document.documentElement.dataset.selfcheck = "fail";
   byId("selfcheck").className = "fails";
   put(byId("selfcheck"), `This file is damaged and cannot be shown: ${error.message}`);

@@ -12,7 +12,7 @@ export function roundsOf(trace) {
 /** Return a trace with `count` rounds; its tensors beyond the recorded ones are not yet computed. */
 export function unroll(trace, count) {
   const last = roundsOf(trace);
-  if (count === last || last < 2) return trace;
+  if (count === last || last < 2 || !(count >= 1)) return trace;
   const names = roundNames(trace);
   const made = new Set();
   const shift = (step, from, to) => renamed(step, names, (k) => k + to - from, made);
@@ -49,11 +49,11 @@ function roundNames(trace) {
 }
 
 function renamed(step, names, turn, made) {
-  const change = (text) => text.replace(/^([A-Za-z_]+)\[(\d+)\]$/, (all, name, k) => (names.has(name) ? `${name}[${turn(Number(k))}]` : all));
+  const change = (text) => text.replace(/^([A-Za-z_]+)\[(\d+)\](?=$|:)/, (all, name, k) => (names.has(name) ? `${name}[${turn(Number(k))}]` : all));
   const walk = (value, key) => {
     if (Array.isArray(value)) return value.map((part) => walk(part, key));
     if (value instanceof Float64Array || value === null) return value;
-    if (typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, part]) => [k, walk(part, k)]));
+    if (typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, part]) => [k, walk(part, key === "of" ? key : k)]));
     if (typeof value === "string" && (key === "of" || key === "inputs" || key === "name")) return change(value);
     return value;
   };
@@ -64,7 +64,8 @@ function renamed(step, names, turn, made) {
     if (out.name !== tensor.name || JSON.stringify(out.recipe) !== JSON.stringify(tensor.recipe)) made.add(out.name);
     return out;
   });
-  return { ...step, id, turn: step.turn === null ? null : turn(step.turn), equation, outputs, inputs: step.inputs.map(change) };
+  const invariants = step.invariants.map((x) => ({ ...x, check: walk(x.check, "of") }));
+  return { ...step, id, turn: step.turn === null ? null : turn(step.turn), equation, outputs, invariants, inputs: step.inputs.map(change) };
 }
 
 /** Give a sum over all rounds its terms for `count` of them. */
