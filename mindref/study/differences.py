@@ -98,13 +98,14 @@ def difference(
     the model's own gradient holds them. Raises ConfigError for a tensor that the loss does not read
     as a number, and for an index outside it.
     """
-    value = entry(given, tensor, index)
+    whole = array_of(given, tensor)
+    value = entry(tensor, whole, index)
     frozen = given.config.routing_gradient == "last" if frozen is None else frozen
-    own = tensor in givens.names(given)
-    if frozen:
-        evaluate = in_pass(given, tensor, index, unrolled.last_weights(given))
+    if tensor in givens.names(given) and not frozen:
+        evaluate = in_loss(given, tensor, index)
     else:
-        evaluate = (in_loss if own else in_pass)(given, tensor, index)
+        weights = unrolled.last_weights(given) if frozen else None
+        evaluate = in_pass(given, tensor, unit(whole, index), index, weights)
     h = step or STEP["float64"]
     slope, used = smooth(evaluate, h)
     return Difference(tensor, tuple(int(i) for i in index), value, slope, used, used < h, frozen)
@@ -116,10 +117,11 @@ def curve(given: Given, tensor: str, index: Sequence[int], closed: float) -> Cur
     `closed` is the exact gradient, routing_gradient="all". A parameter is not a table here, and
     nothing is held fixed.
     """
-    entry(given, tensor, index)
+    whole = array_of(given, tensor)
+    entry(tensor, whole, index)
     errors: dict[str, tuple[float, ...]] = {}
     corners: tuple[bool, ...] = ()
-    offsets = np.concatenate([h * unit(given, tensor, index) for h in LADDER])
+    offsets = np.concatenate([h * unit(whole, index) for h in LADDER])
     for dtype in STEP:
         both = unrolled.forward(given, {tensor: np.concatenate([offsets, -offsets])}, dtype)
         up, down = np.split(both.losses.astype(np.float64), 2)
@@ -179,14 +181,14 @@ def in_loss(
 
 
 def in_pass(
-    given: Given, tensor: str, index: Sequence[int], weights: Array | None = None
+    given: Given, tensor: str, one: Array, index: Sequence[int], weights: Array | None
 ) -> Callable[[float], tuple[float, bytes]]:
     """Return the loss and the sides of its corners, by the move of a number on the way.
 
-    What is given can be moved here as well; weights: of the last round, to be held fixed.
+    one: (1, *shape), one at the index. What is given can be moved here as well; weights: of the
+    last round, to be held fixed.
     """
     own = tensor in givens.names(given)
-    one = np.zeros(0) if own else unit(given, tensor, index)
 
     def evaluate(by: float) -> tuple[float, bytes]:
         here = givens.changed(given, tensor, index, by) if own else given
@@ -205,9 +207,8 @@ def sides(saved: Any) -> bytes:
     return b"".join(passed) + (chosen.tobytes() if hard or 0 < attention.power < 1 else b"")
 
 
-def entry(given: Given, tensor: str, index: Sequence[int]) -> float:
+def entry(tensor: str, whole: Array, index: Sequence[int]) -> float:
     """Return the number at an index of a tensor; raise ConfigError where there is none."""
-    whole = array_of(given, tensor)
     inside = len(index) == whole.ndim and all(
         0 <= i < size for i, size in zip(index, whole.shape, strict=True)
     )
@@ -229,8 +230,8 @@ def array_of(given: Given, tensor: str) -> Array:
     return values[tensor][0]
 
 
-def unit(given: Given, tensor: str, index: Sequence[int]) -> Array:
+def unit(whole: Array, index: Sequence[int]) -> Array:
     """Return one at the index and zero elsewhere, (1, *shape of the tensor)."""
-    one = np.zeros((1, *array_of(given, tensor).shape))
+    one = np.zeros((1, *np.shape(whole)))
     one[(0, *index)] = 1.0
     return one

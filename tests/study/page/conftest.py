@@ -55,6 +55,20 @@ def opened(browser: Any) -> Iterator[Callable[..., Reader]]:
         context.close()
 
 
+@pytest.fixture
+def unscripted(browser: Any) -> Iterator[Callable[[Path], Any]]:
+    """A function that opens a file in a browser that runs no scripts, and returns its page."""
+    context = browser.new_context(offline=True, java_script_enabled=False)
+
+    def open_(path: Path) -> Any:
+        page = context.new_page()
+        page.goto(path.as_uri())
+        return page
+
+    yield open_
+    context.close()
+
+
 @pytest.fixture(scope="module")
 def shared(browser: Any, file: Path) -> Iterator[Reader]:
     """The page, opened once for the tests of a module that only read; questions are off."""

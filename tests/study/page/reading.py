@@ -24,8 +24,7 @@ class Reader:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
         page.goto(path.as_uri() + place)
-        if page.evaluate("() => true"):
-            page.wait_for_selector("body[data-ready], #selfcheck.fails")
+        page.wait_for_selector("body[data-ready], #selfcheck.fails")
 
     def at(self, **place: Any) -> None:
         """Go to a place by its address, as a link would."""

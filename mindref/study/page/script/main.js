@@ -113,6 +113,7 @@ function showAbout() {
 }
 
 async function start() {
+  document.querySelector("header").hidden = false; // without scripts it is of no use
   await load(byId("arrays").textContent, byId("content").textContent);
   header();
   onChange((changed) => {

@@ -176,11 +176,17 @@ export function luminance(colour) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-/** Return ground and text of a cell: the hue for positive, grey for negative, by size. */
-export function shade(name, share, negative) {
+/** Return the function that gives a cell of a tensor its ground and the colour of its text.
+ *
+ * The hue for positive numbers, grey for negative ones, by their share of the largest.
+ */
+export function shader(name) {
   const paper = dark() ? "#1b1d21" : "#ffffff";
-  const ground = between(paper, negative ? (dark() ? "#9aa0a8" : "#5f646b") : hue(name), 0.92 * share);
-  const light = luminance(ground);
-  const text = (light + 0.05) / 0.05 >= 1.05 / (light + 0.05) ? "#000" : "#fff"; // the better of two
-  return { ground: `rgb(${ground.join(",")})`, text };
+  const [positive, negative] = [hue(name), dark() ? "#9aa0a8" : "#5f646b"];
+  return (share, below) => {
+    const ground = between(paper, below ? negative : positive, 0.92 * share);
+    const light = luminance(ground);
+    const text = (light + 0.05) / 0.05 >= 1.05 / (light + 0.05) ? "#000" : "#fff"; // the better of two
+    return { ground: `rgb(${ground.join(",")})`, text };
+  };
 }

@@ -4,7 +4,7 @@ import { h, titled, unseen, put } from "./dom.js";
 import { edited } from "./edits.js";
 import { label } from "./explain.js";
 import { minus, six } from "./numbers.js";
-import { hue, shade } from "./quantities.js";
+import { hue, shader } from "./quantities.js";
 import { TABS } from "./tabs.js";
 import { recompute } from "./twin.js";
 import { roundsOf } from "./unroll.js";
@@ -56,10 +56,11 @@ function table(trace, order, own, shown, rounds) {
 function cells(tensor, i, shown) {
   const row = rowsOf(tensor)[i];
   const top = Math.max(...row);
+  const shade = shader("w");
   return [...row].map((x, j) => {
     if (!shown) return h("td", { class: j ? "" : "group" }, "·");
     const cell = h("td", { class: j ? "" : "group", "data-number": String(x) }, x.toFixed(2), x === top && x > 0 && h("span", { class: "most", "aria-hidden": "true" }, "▲"));
-    const { ground, text } = shade("w", x, false);
+    const { ground, text } = shade(x, false);
     cell.style.backgroundColor = ground;
     cell.style.color = text;
     return cell;

@@ -4,7 +4,7 @@ import { h, titled, unseen } from "./dom.js";
 import { label } from "./explain.js";
 import { printer, six, tiny, unflat, whole } from "./numbers.js";
 import { axisOver } from "./operators.js";
-import { hue, meaning, shade } from "./quantities.js";
+import { hue, meaning, shader } from "./quantities.js";
 import { change, state } from "./state.js";
 
 const ROWS = 50; // of one leaf of a long table
@@ -69,6 +69,7 @@ function scroller(tensor, table) {
 
 function grid(trace, tensor, plan, { rows, columns, symbol, recorded, still }) {
   const print = printer(tensor);
+  const shade = shader(tensor.name);
   const top = tensor.data.reduce((a, x) => (Number.isFinite(x) ? Math.max(a, Math.abs(x)) : a), 0);
   const marks = largest(tensor, plan);
   const softmax = tensor.recipe.op === "softmax";
@@ -83,13 +84,14 @@ function grid(trace, tensor, plan, { rows, columns, symbol, recorded, still }) {
     for (const k of columns) {
       const cell = plan.columnAxis ? [...row, k] : row;
       const at = cell.reduce((n, place, axis) => n * tensor.shape[axis] + place, 0);
-      line.append(cellOf(trace, tensor, at, { print, top, symbol, marked: marks.has(at), recorded, still }));
+      line.append(cellOf(trace, tensor, at, { print, shade, top, symbol, marked: marks.has(at), recorded }));
     }
     if (across) line.append(sumCell(tensor, row));
     body.append(line);
   }
   table.append(body);
   if (softmax && tensor.shape.length === 2) table.append(foot(tensor, plan, columns, across));
+  if (!still) inspectable(table, tensor);
   rove(table);
   return table;
 }
@@ -100,10 +102,10 @@ function head(trace, plan, columns, across) {
   return h("thead", {}, h("tr", {}, corner, names, across && h("th", { scope: "col", class: "sum" }, `sum over ${plan.columnAxis}s`)));
 }
 
-function cellOf(trace, tensor, at, { print, top, symbol, marked, recorded, still }) {
+function cellOf(trace, tensor, at, { print, shade, top, symbol, marked, recorded }) {
   const x = tensor.data[at];
   const share = top > 0 && Number.isFinite(x) ? Math.abs(x) / top : 0;
-  const colours = shade(tensor.name, share, x < 0);
+  const colours = shade(share, x < 0);
   const chosen = state.cell && state.cell.name === tensor.name && state.cell.at === at;
   const moved = recorded && recorded.data[at] !== x;
   const cell = h(
@@ -117,15 +119,6 @@ function cellOf(trace, tensor, at, { print, top, symbol, marked, recorded, still
   );
   cell.style.backgroundColor = colours.ground;
   cell.style.color = colours.text;
-  if (still) return cell;
-  const inspect = () => change({ cell: { name: tensor.name, at } });
-  cell.addEventListener("click", inspect);
-  cell.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" || event.key === " ") {
-      event.preventDefault();
-      inspect();
-    }
-  });
   return cell;
 }
 
@@ -207,6 +200,18 @@ function sumsNote(trace, tensor) {
   if (live.length < sums.length) lines.push(h("li", {}, `${sums.length - live.length} of them are left out by the mask and give nothing: 0.`));
   if (other) lines.push(h("li", {}, `Sum over ${rest}s: need not be 1, and is ${other.slice(0, 8).map((x) => x.toFixed(3)).join(", ")}${other.length > 8 ? ", …" : ""}.`));
   return h("ul", { class: "sums" }, lines);
+}
+
+/** Let a click or Enter on a cell show it in the inspector. */
+function inspectable(table, tensor) {
+  const inspect = (event) => {
+    const cell = event.target.closest("td[data-at]");
+    if (!cell || (event.type === "keydown" && event.key !== "Enter" && event.key !== " ")) return;
+    event.preventDefault();
+    change({ cell: { name: tensor.name, at: Number(cell.dataset.at) } });
+  };
+  table.addEventListener("click", inspect);
+  table.addEventListener("keydown", inspect);
 }
 
 /** Let arrow keys walk the cells; one cell at a time is reached by Tab. */

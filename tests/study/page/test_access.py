@@ -1,0 +1,169 @@
+"""P14-P16: keyboard, screen reader, contrast, less motion, narrow screens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.study.page.reading import Reader
+
+Open = Callable[..., Reader]
+PLACE = "#step=routing[2].weights&cell=w[2]@5&ask=0"
+
+FOCUS = """() => { const x = document.activeElement;
+  if (x === document.body) return null;
+  const all = [...document.querySelectorAll('*')];
+  const style = getComputedStyle(x);
+  return {at: all.indexOf(x), ring: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0,
+    what: x.outerHTML.slice(0, 90)} }"""
+REACHABLE = """() => { const all = [...document.querySelectorAll('*')];
+  const wanted = 'button, input, select, summary, [tabindex="0"], a[href]';
+  return [...document.querySelectorAll(wanted)]
+    .filter(x => x.checkVisibility() && !x.disabled && x.tabIndex >= 0 && !x.closest('noscript'))
+    .map(x => all.indexOf(x)) }"""
+
+
+def test_p14_tab_reaches_every_control_in_reading_order(opened: Open, file: Path) -> None:
+    page = opened(file, PLACE).page
+    page.evaluate("document.getElementById('editor-box').open = true")
+    wanted, seen = page.evaluate(REACHABLE), []
+    for _ in range(len(wanted) + 5):
+        page.keyboard.press("Tab")
+        found = page.evaluate(FOCUS)
+        if found is None:
+            break
+        assert found["ring"], found["what"]
+        seen.append(found["at"])
+    assert seen == wanted, "every control once, in the order of the text, and no trap"
+
+
+def test_p14_arrows_walk_the_cells_and_enter_inspects(opened: Open, file: Path) -> None:
+    page = opened(file, PLACE).page
+    page.focus("#step td[aria-selected=true]")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.get_attribute("#step td[aria-selected=true]", "data-at") == "10"
+    assert page.inner_text("#inspector .chosen").startswith("w[2][")
+
+
+QUIET = {"generic", "none", "StaticText", "InlineTextBox", "paragraph", "list", "listitem", "LineBreak"}
+NAMED = {"button", "slider", "checkbox", "combobox", "radio", "spinbutton", "grid", "table", "region",
+         "navigation", "dialog", "link", "image", "img", "rowheader", "columnheader", "group"}  # fmt: skip
+
+
+def unnamed(page: Any) -> list[Any]:
+    """Return the nodes of the accessibility tree that need a name and have none."""
+    session = page.context.new_cdp_session(page)
+    nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+    roles = [node.get("role", {}).get("value") for node in nodes]
+    assert {"grid", "slider", "button"} <= set(roles)
+    return [
+        node
+        for node, role in zip(nodes, roles, strict=True)
+        if role in NAMED - {"group"}
+        and not node.get("ignored")
+        and not node.get("name", {}).get("value", "").strip()
+    ]
+
+
+def test_p14_every_control_has_a_name(opened: Open, file: Path) -> None:
+    page = opened(file, PLACE)
+    page.page.evaluate("document.getElementById('editor-box').open = true")
+    for step in page.steps()[::6]:
+        page.at(step=step)
+        page.page.evaluate("document.querySelectorAll('details').forEach(x => x.open = true)")
+        assert unnamed(page.page) == []
+
+
+def test_p14_every_table_has_a_caption_and_headers(shared: Reader) -> None:
+    for step in shared.steps():
+        shared.at(step=step)
+        bad = shared.page.evaluate(
+            """() => [...document.querySelectorAll('#step table')].filter(t => !t.caption.textContent
+              || [...t.tBodies[0].rows].some(r => r.cells[0].scope !== 'row')
+              || (t.rows[0].cells.length > 2 && !t.tHead.querySelector('th[scope=col]'))).length"""
+        )
+        assert bad == 0, step
+
+
+def test_p14_changes_are_announced(opened: Open, file: Path) -> None:
+    page = opened(file, PLACE).page
+    assert page.get_attribute("#live", "aria-live") == "polite"
+    page.click("#next")
+    assert page.inner_text("#live").startswith("Step 13 of 57: ")
+
+
+CONTRAST = """(selector) => {
+  const light = c => c.map(v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4 })
+    .reduce((a, v, k) => a + v * [.2126, .7152, .0722][k], 0);
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const cache = new Map();
+  const rgba = text => { if (!cache.has(text)) { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = text;
+    canvas.fillRect(0, 0, 1, 1); cache.set(text, [...canvas.getImageData(0, 0, 1, 1).data]) }
+    return cache.get(text) };
+  const ground = x => { for (let y = x; y; y = y.parentElement) {
+    const c = rgba(getComputedStyle(y).backgroundColor); if (c[3] === 255) return c.slice(0, 3) }
+    return rgba(getComputedStyle(document.documentElement).backgroundColor).slice(0, 3) };
+  let worst = [99, ''];
+  for (const x of document.querySelectorAll(selector)) {
+    if (![...x.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || !x.checkVisibility()) continue;
+    if (x.closest('.unseen, svg, noscript, :disabled')) continue;
+    const [a, b] = [light(rgba(getComputedStyle(x).color).slice(0, 3)), light(ground(x))];
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < worst[0]) worst = [ratio, x.outerHTML.slice(0, 120)];
+  }
+  return worst }"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_p15_text_stands_out_in_every_cell_and_everywhere(
+    opened: Open, file: Path, scheme: str
+) -> None:
+    page = opened(file, PLACE, color_scheme=scheme)
+    for step in page.steps():
+        page.at(step=step, cell="w[2]@5", edits="" if len(step) % 2 else "S:2")
+        ratio, where = page.page.evaluate(CONTRAST, "#step td[data-at], #step *, #side *, header *")
+        assert ratio >= 4.5, (step, where)
+    for view in ("replay", "map", "exercises", "ledger"):
+        page.at(view=view)
+        ratio, where = page.page.evaluate(CONTRAST, "#tab *")
+        assert ratio >= 4.5, (view, where)
+
+
+def test_p15_the_largest_and_the_negative_are_told_without_colour(shared: Reader) -> None:
+    shared.at(step="routing[2].weights")
+    rows = shared.page.query_selector_all("#step tbody tr")
+    assert all(len(row.query_selector_all(".most")) == 1 for row in rows)
+    shared.at(step="routing.logits")
+    for value, text in shared.cells()["b[1]"].values():
+        assert text.startswith("−") == (float(value) < 0)
+
+
+def test_p15_less_motion_switches_play_off(opened: Open, file: Path) -> None:
+    assert opened(file, reduced_motion="reduce").page.is_disabled("#play")
+    assert not opened(file, reduced_motion="no-preference").page.is_disabled("#play")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_p16_no_page_scrolls_sideways(opened: Open, file: Path, width: int) -> None:
+    page = opened(file, "#ask=0", viewport={"width": width, "height": 800})
+    for step in page.steps():
+        page.at(step=step, cell="w[2]@5")
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= width, step
+    for view in page.page.eval_on_selector_all("#views button", "all => all.map(x => x.dataset.view)"):
+        page.at(view=view)
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
+def test_p16_the_headers_of_a_wide_table_stay(opened: Open, file: Path) -> None:
+    page = opened(file, "#step=routing.votes&ask=0", viewport={"width": 360, "height": 800}).page
+    box = page.query_selector("figure[data-tensor='m'] .scroll")
+    head = page.query_selector("figure[data-tensor='m'] tbody th")
+    before = head.bounding_box()["x"]
+    box.evaluate("x => { x.scrollLeft = 300 }")
+    assert box.evaluate("x => x.scrollLeft") == 300
+    assert head.bounding_box()["x"] == before

@@ -1,0 +1,145 @@
+"""P17-P19: hostile titles, paper and no scripts, the same bytes."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindref.errors import ConfigError
+from mindref.study.page import write_page
+from tests.study.page.reading import Reader
+from tests.study.page.world import ITEMS, given, traced
+
+Open = Callable[..., Reader]
+HOSTILE = [
+    "<b>bold</b><img src=x onerror=alert(1)>",
+    "\"quoted\" 'twice' & ampersand;",
+    "</script><script>document.title='owned'</script>",
+    "]]> --> <!-- </noscript></style><style>*{display:none}</style>",
+    "\u202eright to left\u202c \u2066isolate",
+    "x" * 300,
+    "",
+    "   ",
+    "{{data}} {{script}} $& \\u003c",
+    "日本語のとても長い題名\u0000\u2028\u2029",
+]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    titles = (HOSTILE * 6)[:ITEMS]
+    path = tmp_path_factory.mktemp("hostile") / "page.html"
+    write_page([traced(given(), titles, user=HOSTILE[2], chosen=HOSTILE[0])], path)
+    return path
+
+
+def test_p17_hostile_titles_are_text_and_run_nothing(opened: Open, hostile: Path) -> None:
+    page = opened(hostile, "#ask=0", viewport={"width": 360, "height": 800})
+    page.page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+    for step in ("ids", "routing[3].weights", "loss.value", "serve.scores"):
+        page.at(step=step, cell="w[2]@7")
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= 360
+    shown = page.page.eval_on_selector_all("#step tbody th", "all => all.map(x => x.textContent)")
+    assert {title for title in HOSTILE if title.strip()} <= set(shown)
+    assert "(no title)" in shown
+    for view in ("replay", "map", "retrieval", "exercises"):
+        page.at(view=view)
+    assert page.page.evaluate("document.images.length + document.scripts.length") == 3
+    assert page.page.title().startswith("MIND, step by step: </script>")
+    assert page.errors == []
+    assert page.requests == [hostile.as_uri()]
+
+
+def test_p17_hostile_titles_are_text_without_scripts_too(
+    unscripted: Callable[[Path], Any], hostile: Path
+) -> None:
+    page = unscripted(hostile)
+    assert HOSTILE[0] in page.inner_text("body")
+    assert page.query_selector("img, b b, style + style") is None
+
+
+def test_p18_the_paper_shows_the_step_and_its_table(opened: Open, file: Path) -> None:
+    page = opened(file, "#step=routing[2].weights&cell=w[2]@5&ask=0", color_scheme="dark").page
+    page.emulate_media(media="print", color_scheme="light")
+    assert page.is_visible("#step-title")
+    assert page.is_visible("#step .results td[data-at]")
+    for gone in ("#rail", "#slider", "#views", "#editor-box", "#theme"):
+        assert not page.is_visible(gone), gone
+    box = page.query_selector("#step .results .scroll")
+    assert box.evaluate("x => getComputedStyle(x).overflowX") == "visible", "nothing is cut off"
+    pdf = page.pdf()
+    assert pdf.startswith(b"%PDF")
+    assert len(pdf) > 10_000
+    assert page.get_attribute("html", "data-theme") is None, "the screen gets its colours back"
+
+
+def test_p18_without_scripts_the_table_and_the_steps_are_text(
+    unscripted: Callable[[Path], Any], file: Path, trace: dict[str, Any]
+) -> None:
+    page = unscripted(file)
+    text = page.inner_text("body")
+    last = [step for step in trace["steps"] if step["kind"] == "routing.weights"][-1]
+    assert f"Coupling weights of the last round, {last['outputs'][0]['name']}" in text
+    for step in trace["steps"]:
+        assert step["title"] in text
+        assert step["equation"]["plain"] in text
+    rows = page.query_selector_all("noscript table tbody tr, .still table tbody tr")
+    assert len(rows) == 10
+    for row in rows:
+        numbers = [float(cell.inner_text()) for cell in row.query_selector_all("td")]
+        assert abs(sum(numbers) - 1) < 0.003
+    assert not page.is_visible("#columns"), "what needs scripts is not shown empty"
+
+
+AGAIN = """
+import json, sys
+from mindref.study.page import write_page
+write_page([json.load(open(sys.argv[1]))], sys.argv[2])
+"""
+
+
+def test_p19_the_same_inputs_give_the_same_bytes(
+    tmp_path: Path, file: Path, trace: dict[str, Any]
+) -> None:
+    given_ = tmp_path / "trace.json"
+    given_.write_text(json.dumps(trace), encoding="utf-8")
+    for seed, zone in (("1", "UTC"), ("77", "Pacific/Auckland")):
+        out = tmp_path / f"{seed}.html"
+        environment = os.environ | {"PYTHONHASHSEED": seed, "TZ": zone}
+        subprocess.run(
+            [sys.executable, "-c", AGAIN, str(given_), str(out)],
+            env=environment,
+            check=True,
+            cwd=tmp_path,
+        )
+        assert out.read_bytes() == file.read_bytes()
+
+
+def test_p19_no_date_no_path_no_name_of_a_user(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    readable = re.sub(r"[A-Za-z0-9+/=]{60,}", "", text)
+    assert not re.search(r"\b20[12]\d-\d\d-\d\d\b", readable)
+    assert not re.search(r"(^|[\s\"'(>])(/home/|/root/|/tmp/|/Users/|[A-Z]:\\\\)", readable)
+    assert str(Path.cwd()) not in readable
+    name = getpass.getuser()
+    assert name == "root" or not re.search(rf"\b{re.escape(name)}\b", readable)
+
+
+def test_a_page_without_a_trace_or_with_too_many_extras_is_refused(
+    tmp_path: Path, trace: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="page: traces"):
+        write_page([], tmp_path / "none.html")
+    with pytest.raises(ConfigError, match="page: extras"):
+        write_page([trace], tmp_path / "none.html", extras=[{}, {}])
+    assert list(tmp_path.iterdir()) == []
