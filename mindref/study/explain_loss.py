@@ -101,7 +101,7 @@ def max_(cell: Cell) -> Explanation:
 def winner(cell: Cell) -> Explanation:
     """Explain which interest brings an item."""
     group, best = of_active(cell)
-    return Explanation((group,), f"that of interest {best.index[1] + 1}", float(best.index[1]))
+    return Explanation((group,), f"that of interest {best.place[1] + 1}", float(best.place[1]))
 
 
 def order(cell: Cell) -> Explanation:

@@ -21,7 +21,7 @@ class Cell(NamedTuple):
 
     tensor: Any
     at: int  # place of the step that makes it
-    index: tuple[int, ...]
+    place: tuple[int, ...]
 
 
 def cell(trace: Trace, at: int, text: str) -> Cell:

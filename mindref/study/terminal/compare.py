@@ -84,6 +84,6 @@ def columns_of(rows: Sequence[tuple[str, ...]], columns: int) -> list[Line]:
     return lines
 
 
-def measured(name: str, reference: Any, variant: Any) -> tuple[str, str, str]:
+def measured(name: str, reference: float, variant: float) -> tuple[str, ...]:
     """Return a row of what was measured on both sides."""
     return name, *(number(x, form(x, more=1)) for x in (reference, variant))

@@ -32,11 +32,11 @@ def explained(
     Terms stand with the largest first, or `in_order` as they are added; `all_` leaves none out.
     """
     step, tensor = trace.steps[cell.at], cell.tensor
-    value = tensor.values[cell.index]
-    name = cell_name(trace, tensor, cell.index)
+    value = tensor.values[cell.place]
+    name = cell_name(trace, tensor, cell.place)
     lines = prose(f"{name} = {digits(value)}", columns, "title")
     lines += prose(f"of step {cell.at + 1}, {step.id}:  {step.equation}", columns)
-    found = explain(trace.values, tensor.recipe, cell.index)
+    found = explain(trace.values, tensor.recipe, cell.place)
     for group in found.groups:
         lines += [Line(""), *group_lines(trace, group, columns, all_, in_order)]
     if found.last:
@@ -50,14 +50,14 @@ def explained(
 
 def leads(trace: Trace, cell: Cell) -> list[tuple[str, str]]:
     """Return where to go from a cell: to what it was made of most, and to the step that made it."""
-    groups = explain(trace.values, cell.tensor.recipe, cell.index).groups
+    groups = explain(trace.values, cell.tensor.recipe, cell.place).groups
     terms = [term for group in groups for term in group.terms]
     largest = max(terms, key=lambda term: abs(term.value), default=None)
     found = []
     for factor in largest.factors if largest else ():
         source = trace.tensors[factor.name]
         if source.recipe["op"] != "given":
-            name = cell_name(trace, source, factor.index)
+            name = cell_name(trace, source, factor.place)
             found.append((f"x {name}", "which made most of it"))
     step = trace.steps[cell.at]
     return [*found[:2], (f"g {step.id}", "the step that makes it")]
@@ -135,8 +135,8 @@ def varies(terms: list[Term]) -> list[tuple[int, int]]:
     return [
         (k, axis)
         for k, factor in enumerate(first.factors)
-        for axis, i in enumerate(factor.index)
-        if any(term.factors[k].index[axis] != i for term in terms)
+        for axis, i in enumerate(factor.place)
+        if any(term.factors[k].place[axis] != i for term in terms)
     ]
 
 
@@ -147,7 +147,7 @@ def place_column(trace: Trace, terms: list[Term], varying: list[tuple[int, int]]
         axis = axes_of(trace, trace.tensors[terms[0].factors[k].name])[place]
         axes.setdefault(axis.name, (axis, k, place))
     rows = [
-        ", ".join(row_label(axis, term.factors[k].index[place]) for axis, k, place in axes.values())
+        ", ".join(row_label(axis, term.factors[k].place[place]) for axis, k, place in axes.values())
         for term in terms
     ]
     return [", ".join(axes), *rows]
@@ -162,5 +162,5 @@ def read_column(terms: list[Term], k: int, varying: list[tuple[int, int]]) -> li
 
 def head_of(factor: Factor, k: int, varying: list[tuple[int, int]]) -> str:
     """Return the name of a tensor with the place that all terms share, "*" where they differ."""
-    places = ["*" if (k, at) in varying else str(i + 1) for at, i in enumerate(factor.index)]
+    places = ["*" if (k, at) in varying else str(i + 1) for at, i in enumerate(factor.place)]
     return factor.name + (f"[{', '.join(places)}]" if places else "")

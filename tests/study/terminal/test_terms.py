@@ -137,9 +137,9 @@ def test_t6_beside_every_gradient_stands_its_finite_difference(settings: dict[st
             assert not lines
             continue
         _, closed, slope, _ = (line.partition("  ")[2].split()[0] for line in lines)
-        assert float(closed) == cell.tensor.values[cell.index]
+        assert float(closed) == cell.tensor.values[cell.place]
         off = abs(float(closed) - float(slope))
-        assert off < 1e-6 * np.abs(cell.tensor.values).max(), (cell.tensor.name, cell.index, lines)
+        assert off < 1e-6 * np.abs(cell.tensor.values).max(), (cell.tensor.name, cell.place, lines)
         seen.add(cell.tensor.name)
     assert {"d_S", "d_items", "d_w[2]", "d_o", "d_query", "from_agreement[1]"} <= seen
 
