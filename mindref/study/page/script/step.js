@@ -6,6 +6,7 @@ import { code, equation, showMarks } from "./equation.js";
 import { label } from "./explain.js";
 import { minus, tiny, unflat } from "./numbers.js";
 import { heldBack, predictBox } from "./predict.js";
+import { change } from "./state.js";
 import { tensorFigure } from "./table.js";
 
 /** Show a step of the trace at hand; `recorded` is the trace without edits. */
@@ -27,6 +28,8 @@ export function showStep(trace, recorded, step) {
   );
   showMarks();
 }
+
+const deviation = (name) => h("button", { type: "button", class: "quiet", on: { click: () => change({ variant: name, view: "bench" }) } }, name);
 
 export const PHASES = { forward: "forward", backward: "backward", update: "optimiser", serve: "serving" };
 
@@ -94,8 +97,8 @@ function references(step) {
   const rows = [
     ["paper", step.paper],
     ["rules", (step.rules ?? []).join(", ")],
-    ["known deviations", (step.variants ?? []).join(", ")],
+    ["known deviations", (step.variants ?? []).map((name) => deviation(name))],
     ["exercises", (step.exercises ?? []).map((name) => `mindref study --exercise ${name}`).join(", ")],
-  ].filter(([, text]) => text);
+  ].filter(([, text]) => text.length);
   return h("dl", { class: "sources" }, rows.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)]));
 }
