@@ -64,7 +64,7 @@ class Backend(Protocol):
     Level 3: `init(params, config) -> state` and
     `step(state, batch, catalogue, config, learning_rate) -> (state, loss)`, with
     `parameters(state) -> params`. Without them the reference composes them from the operators.
-    Several devices: `on(device) -> backend`.
+    Several devices: `on(device) -> backend`, which says by `device_name` where it computes.
     One of level 3 may let several processes share its steps: `join(rank, world) -> exchange`, see
     mindref.ranks.
     """
@@ -157,6 +157,14 @@ def placed(backend: Any, device: str) -> Backend:
     except STRANGE as error:
         got, todo = f"{type(error).__name__}: {error}", "choose another --device"
         raise BackendError(say(where, f"{device} to be there", got, todo)) from error
+
+
+def device_name(backend: Any, asked: str = "cpu") -> str:
+    """Return the device that a backend computes on, cpu or cuda; `asked` if it does not say."""
+    if inspect.getattr_static(backend, "on", None) is None:
+        return "cpu"  # backend-R16
+    said = getattr(backend, "device_name", asked)
+    return said if isinstance(said, str) else asked
 
 
 def imported(name: str, make: Any) -> Any:

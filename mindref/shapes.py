@@ -62,6 +62,13 @@ def boolean(where: str, **masks: npt.NDArray[Any]) -> None:
             raise ShapeError(say(f"{where}: {name}", "a mask of type bool", mask.dtype))
 
 
+def axis_within(where: str, axis: object, count: int) -> None:
+    """Raise ShapeError unless `axis` is an integer that names one of `count` axes; no bool is."""
+    whole = isinstance(axis, int | np.integer) and not isinstance(axis, bool)
+    if not whole or not -count <= axis < count:  # type: ignore[operator]  # it is an integer
+        raise ShapeError(say(f"{where}: axis", f"an axis from {-count} to {count - 1}", axis))
+
+
 def fits(where: str, d_out: Array, shape: tuple[int, ...]) -> None:
     """Raise ShapeError unless the gradient of a result has its shape."""
     if np.shape(d_out) != shape:

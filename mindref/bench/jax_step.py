@@ -170,7 +170,7 @@ def best(table: Any, users: Any, active: Any, seen: Any, n: int) -> Any:
 class Subject:
     """The step of JAX as the bench holds it."""
 
-    level = "framework"
+    level, device = "framework", "cpu"
 
     def __init__(self, world: World) -> None:
         jax.config.update("jax_enable_x64", world.settings.dtype == "float64")

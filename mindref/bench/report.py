@@ -49,6 +49,7 @@ def heading(found: dict[str, Any]) -> list[str]:
     """Return the machine, the sizes and what must be known before a number is believed."""
     machine, s = found["machine"], found["settings"]
     lines = [f"{machine['cpu']}, {machine['cores']} cores; threads of each: {s['threads']}"]
+    lines[0] += f"; {devices(found['candidates'])}"
     kind = f"1 to {s['length']}" if s["ragged"] else str(s["length"])
     layers = "-".join(map(str, (s["width"], *s["hidden"], s["width"])))
     lines.append(
@@ -69,6 +70,14 @@ def heading(found: dict[str, Any]) -> list[str]:
         if row.get("same_loss") is False:
             lines.append(f"{name} began with another loss: it does not compute the same function")
     return lines
+
+
+def devices(candidates: dict[str, Any]) -> str:
+    """Return where all that are timed compute, in words."""
+    where = {name: its["device"] for name, its in candidates.items() if "device" in its}
+    if len(set(where.values())) == 1:
+        return f"device of each: {next(iter(where.values()))}"
+    return "devices: " + (", ".join(f"{name} {device}" for name, device in where.items()) or "none")
 
 
 def task_table(task: str, rows: dict[str, Any], found: dict[str, Any]) -> Table:

@@ -10,10 +10,10 @@ from mindref.backend import available
 from mindref.bench import floor, machine, timing
 from mindref.bench.crew import Crew, Failed
 from mindref.bench.floor import Counts
-from mindref.bench.subjects import COMPETITORS, environment
+from mindref.bench.subjects import COMPETITORS, environment, of_jax
 from mindref.bench.worker import FLOOR
 from mindref.bench.world import Settings
-from mindref.errors import BackendError, ConfigError, say
+from mindref.errors import STRANGE, BackendError, ConfigError, say
 from mindref.threads import cores
 
 FORMAT = 1  # of what `bench` returns
@@ -34,6 +34,7 @@ class Plan(NamedTuple):
     limit: float = 60.0  # seconds of a task, warm-up and rounds each: slow ones get fewer rounds
     base: str | None = None  # whom the others are compared with
     scaling: tuple[str, ...] = ()  # numbers that are varied: see scaling.py
+    device: str = "cpu"  # of those that have a choice
 
 
 class Listener(Protocol):
@@ -46,10 +47,24 @@ class Listener(Protocol):
         """Hear that a round begins, from 0."""
 
 
-def installed() -> tuple[str, ...]:
-    """Return the names of all that can be timed here."""
+def installed(device: str = "cpu") -> tuple[str, ...]:
+    """Return the names of all that can be timed here, for `cuda` of those that have a choice."""
+    if device == "cuda":
+        return tuple(name for name in sorted(available()) if has_choice(name))
     brought = [name for name, x in COMPETITORS.items() if find_spec(x.framework) is not None]
     return (*sorted(available()), *brought)
+
+
+def has_choice(name: str) -> bool:
+    """Return whether a candidate may compute elsewhere than on the CPU; none is made for it."""
+    if name in COMPETITORS:
+        return False
+    if ":" in name:  # its worker will say
+        return True
+    try:
+        return hasattr(available()[name].load(), "on")
+    except STRANGE:
+        return True  # the same
 
 
 def check(plan: Plan) -> None:
@@ -59,6 +74,9 @@ def check(plan: Plan) -> None:
         if name not in known and ":" not in name:
             expected = f"one of {', '.join(sorted(known))}, or module:object"
             raise BackendError(say("--backends", expected, repr(name)))
+        if plan.device == "cuda" and not has_choice(name):
+            todo = "choose --device cpu or auto, or --backends that compute there"
+            raise BackendError(say(f"--backends {name}: device", "cpu or auto", "cuda", todo))
     if plan.base is not None and plan.base not in plan.names:
         expected = f"one of those that are timed: {', '.join(plan.names)}"
         raise ConfigError(say("--relative-to", expected, repr(plan.base)))
@@ -87,13 +105,17 @@ def bench(plan: Plan, listener: Listener) -> dict[str, Any]:
 def choices(plan: Plan) -> dict[str, Any]:
     """Return how it is timed, as values for JSON."""
     how = plan._asdict()
-    return {name: how[name] for name in ("tasks", "rounds", "warm_up", "burst", "limit", "scaling")}
+    names = ("tasks", "rounds", "warm_up", "burst", "limit", "scaling", "device")
+    return {name: how[name] for name in names}
 
 
 def timed_together(crew: Crew, plan: Plan, listener: Listener) -> dict[str, Any]:
     """Return candidates, tasks, floor and whom all are compared with."""
     wanted = {name: (name, plan.settings) for name in plan.names}
-    facts = started(crew, wanted, plan.tasks, listener)
+    facts = started(crew, wanted, plan, listener)
+    if not facts and plan.device == "cuda":
+        got = "; ".join(f"{name}: {crew.reasons[name]}" for name in plan.names)
+        raise BackendError(say("--device", "a backend that computes there", got))
     of_floor = None
     if "step" in plan.tasks and facts:
         its = job(FLOOR, plan.settings, ())
@@ -121,20 +143,21 @@ def timed_together(crew: Crew, plan: Plan, listener: Listener) -> dict[str, Any]
     return {"candidates": candidates, "relative_to": base, "tasks": tasks, "floor": bound}
 
 
-def job(name: str, settings: Settings, tasks: Sequence[str]) -> dict[str, Any]:
+def job(name: str, settings: Settings, tasks: Sequence[str], device: str = "cpu") -> dict[str, Any]:
     """Return the first line that a worker reads."""
     words = settings.to_dict()
     return {
         "name": name,
         "settings": words,
         "tasks": tasks,
+        "device": device,
         "bound": pinned(name, settings.threads),
     }
 
 
 def pinned(name: str, threads: int) -> bool:
     """Return whether a process is kept to as many cores as it may have threads."""
-    return name == "jax-jit" and threads < cores()
+    return of_jax(name) and threads < cores()
 
 
 def surroundings(name: str, threads: int) -> dict[str, Any]:
@@ -147,13 +170,15 @@ def surroundings(name: str, threads: int) -> dict[str, Any]:
 def started(
     crew: Crew,
     wanted: dict[str, tuple[str, Settings]],
-    tasks: Sequence[str],
+    plan: Plan,
     listener: Listener,
 ) -> dict[str, dict[str, Any]]:
     """Start workers under keys, all at once; return what each usable one says of itself."""
     listener.say(f"starting and compiling kernels: {', '.join(wanted)}")
     for key, (name, settings) in wanted.items():
-        crew.start(key, job(name, settings, tasks), environment(name, settings.threads))
+        crew.start(
+            key, job(name, settings, plan.tasks, plan.device), environment(name, settings.threads)
+        )
     greeted = {key: crew.greet(key) for key in wanted}
     return {key: words for key, words in greeted.items() if words is not None}
 

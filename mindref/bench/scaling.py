@@ -54,7 +54,7 @@ def rows_of(
     settings = varied(number, plan.settings)
     keys = {value: f"{name} at {number}={value}" for value in settings}
     wanted = {keys[value]: (name, its) for value, its in settings.items()}
-    facts = started(crew, wanted, ("step",), listener)
+    facts = started(crew, wanted, plan._replace(tasks=("step",)), listener)
     times = timed_task(crew, plan, "step", listener, f"scaling {number}, {name}")
     add_ratios(times, keys[min(settings)])
     return [

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from mindref import optimiser, ranking
-from mindref.backend import load
+from mindref.backend import device_name, load
 from mindref.bench.world import World
 from mindref.data.log import Ragged
 from mindref.engine import engine_of
@@ -25,6 +25,7 @@ class Subject(Protocol):
     """Parameters of its own, and what can be asked of them; a framework keeps its own arrays."""
 
     level: str  # how it takes its steps
+    device: str  # where it computes
 
     @property
     def params(self) -> Params:
@@ -46,8 +47,9 @@ class Subject(Protocol):
 class OfBackend:
     """A backend, trained as `mindref train` trains it: by the highest level that it claims."""
 
-    def __init__(self, name: str, world: World) -> None:
-        self.backend, self.world = load(name), world
+    def __init__(self, name: str, world: World, device: str = "cpu") -> None:
+        self.backend, self.world = load(name, device), world
+        self.device = device_name(self.backend, device)
         params = world.params()
         moments = optimiser.init(flatten(params))
         self.engine = engine_of(self.backend, params, moments, world.catalogue, world.config)
@@ -91,10 +93,13 @@ COMPETITORS = {
 }
 
 
-def make(name: str, world: World) -> Subject:
-    """Return a subject by its name. Raises what comes of an import that fails, or BackendError."""
+def make(name: str, world: World, device: str = "cpu") -> Subject:
+    """Return a subject by its name, on a device; the competitors know the CPU alone.
+
+    Raises what comes of an import that fails, or BackendError.
+    """
     if name not in COMPETITORS:
-        return OfBackend(name, world)
+        return OfBackend(name, world, device)
     competitor = COMPETITORS[name]
     importlib.import_module(competitor.framework)
     made: Subject = importlib.import_module(competitor.module).Subject(world)
@@ -111,9 +116,14 @@ def environment(name: str, threads: int) -> dict[str, str]:
     own_pool = name == "numba" or name.startswith("mindref.kernels")
     found = dict.fromkeys(PRODUCTS, "1" if own_pool else str(threads))
     found["MINDREF_THREADS"] = str(threads) if own_pool else "1"
-    if name == "jax-jit":
+    if of_jax(name):
         found |= {"JAX_PLATFORMS": "cpu", "NPROC": str(threads)}
     return found
+
+
+def of_jax(name: str) -> bool:
+    """Return whether a subject computes with JAX: our step of it, or the backend."""
+    return name in ("jax", "jax-jit") or name.startswith("mindref_jax.")
 
 
 def bound_cores(threads: int) -> bool:

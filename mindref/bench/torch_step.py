@@ -109,7 +109,7 @@ class Mind(nn.Module):  # type: ignore[misc]  # no types are asked of a framewor
 class Subject:
     """The step of PyTorch as the bench holds it."""
 
-    level = "framework"
+    level, device = "framework", "cpu"
 
     def __init__(self, world: World) -> None:
         torch.set_num_threads(world.settings.threads)

@@ -44,16 +44,18 @@ class Held:
         name, settings = job["name"], Settings.of(job["settings"])
         if job["bound"]:
             subjects.bound_cores(settings.threads)
-        rehearse(name, settings, job["tasks"])
+        device = job.get("device", "cpu")
+        rehearse(name, settings, job["tasks"], device)
         self.world = World(settings)
         _ = self.world.batches, self.world.histories, self.world.catalogue
         gc.collect()
         self.before = memory.resident()
-        self.subject = subjects.make(name, self.world)
+        self.subject = subjects.make(name, self.world, device)
         self.work = Work(self.subject, self.world)
         items = self.subject.params.items
         self.facts = {
             "level": self.subject.level,
+            "device": self.subject.device,
             "versions": versions(),
             "tables": 3 * int(items.nbytes),  # values and two moments
             "behaviours": counts(self.world).behaviours,
@@ -80,7 +82,7 @@ class Held:
         return {"seconds": seconds / (steps if task == "step" else 1)}
 
 
-def rehearse(name: str, settings: Settings, tasks: list[str]) -> None:
+def rehearse(name: str, settings: Settings, tasks: list[str], device: str) -> None:
     """Do all tasks once with next to nothing, so that what is loaded and compiled is not counted.
 
     What fails here is left to fail again where it is reported.
@@ -89,7 +91,7 @@ def rehearse(name: str, settings: Settings, tasks: list[str]) -> None:
         settings, batch=4, length=4, negatives=4, catalogue=64, users=4, top=2
     )
     world = World(small)
-    work = Work(subjects.make(name, world), world)
+    work = Work(subjects.make(name, world, device), world)
     for task in tasks:
         with suppress(*STRANGE):
             work.warm_up(task, 1, 0.0)

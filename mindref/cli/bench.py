@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli.settings import Decorator, check_file, json_option, set_threads
+from mindref.cli.settings import Decorator, check_file, device_option, json_option, set_threads
 from mindref.errors import ConfigError, say
 from mindref.threads import cores
 
@@ -43,6 +43,7 @@ def real(name: str, low: float, high: float, default: float, text: str) -> Decor
     help="Who is timed: installed backends, module:object, torch-eager, jax-jit [default: all"
     " that are installed].",
 )  # fmt: skip
+@device_option
 @click.option(
     "--tasks", default=",".join(TASKS), show_default=True, metavar="A,B,...", help="What is timed."
 )
@@ -96,6 +97,7 @@ def real(name: str, low: float, high: float, default: float, text: str) -> Decor
 @json_option
 def command(
     backends: str | None,
+    device: str,
     tasks: str,
     base: str | None,
     rounds: int,
@@ -112,11 +114,12 @@ def command(
     """Time whole training steps, inference, evaluation and recall, all backends in turns.
 
     Each has a process of its own; all run on the same made-up batches with Zipf ids. `torch-eager`
-    and `jax-jit` are steps of these frameworks that the bench brings along. Medians and quartiles
-    over the rounds, the ratio round by round, memory beyond what stood before there were
-    parameters, and for a step its share of the measured peak of matrix products.
+    and `jax-jit` are steps of these frameworks that the bench brings along, on the CPU. Medians
+    and quartiles over the rounds, the ratio round by round, memory of the process (not of a GPU)
+    beyond what stood before there were parameters, and for a step its share of the measured peak
+    of matrix products, which is that of the CPU.
 
-    Exit code 0: somebody was timed; 1: nobody could be.
+    Exit code 0: somebody was timed; 1: nobody could be; 2: nobody computes on the device.
     """
     set_threads(None)
     check_picture(picture)
@@ -126,7 +129,7 @@ def command(
     asked = min(2, cores()) if threads is None else threads
     widths = tuple(positive("--hidden", word) for word in words_of(hidden))
     plan = Plan(
-        names=words_of(backends) if backends is not None else installed(),
+        names=words_of(backends) if backends is not None else installed(device),
         settings=Settings(**sizes, hidden=widths, threads=asked),
         tasks=chosen("--tasks", tasks, TASKS),
         rounds=rounds,
@@ -135,6 +138,7 @@ def command(
         limit=limit,
         base=base,
         scaling=chosen("--scaling", scaling, NUMBERS),
+        device=device,
     )
     check_plan(plan)
     with listening() as listener:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli.settings import check_file, check_writable, json_option, set_threads
+from mindref.cli.settings import (
+    check_file,
+    check_writable,
+    device_option,
+    json_option,
+    set_threads,
+)
 
 if TYPE_CHECKING:
     from mindref.conformance.judging.judgement import Judgement
@@ -27,6 +33,7 @@ FILES = ("output", "markdown", "junit", "badge")
     "--backend", "name", required=True, metavar="NAME|MODULE:OBJECT",
     help="Who is judged: an installed backend, or an object of a module, here or installed.",
 )  # fmt: skip
+@device_option
 @click.option(
     "--profile", type=click.Choice(PROFILES), default="standard", show_default=True,
     help="How many examples each check is given.",
@@ -49,6 +56,7 @@ FILES = ("output", "markdown", "junit", "badge")
 def command(
     words: tuple[str, ...],
     name: str,
+    device: str,
     profile: str,
     seed: int,
     expectations: Path | None,
@@ -73,7 +81,7 @@ def command(
     from mindref.conformance.report import diff
 
     old = diff.read(older) if older is not None else None
-    judgement = Judgement(name, words, Settings(profile, seed), expectations, scripts)
+    judgement = Judgement(name, words, Settings(profile, seed), expectations, scripts, device)
     with progress(judgement) as on_result:
         report = judgement.report(on_result)
     found = form.of(report)

@@ -185,7 +185,7 @@ device_option = click.option(
     type=click.Choice(["cpu", "cuda", "auto"]),
     default="cpu",
     show_default=True,
-    help="Where the backend computes; auto: on a GPU where there is one. No setting of the run.",
+    help="Where the backend computes; auto: on a GPU where there is one. No setting of a run.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output."

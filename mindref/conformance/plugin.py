@@ -31,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add = group.addoption
     add("--mindref-backend", metavar="NAME", help="an installed backend, or module:object")
     add(
+        "--mindref-device",
+        choices=("cpu", "cuda", "auto"),
+        default="cpu",
+        help="where the backend computes; auto: on a GPU where there is one [cpu]",
+    )
+    add(
         "--mindref-profile",
         choices=("smoke", "standard", "deep"),
         default="standard",
@@ -96,7 +102,8 @@ def made(config: pytest.Config) -> Judgement:
 
     settings = Settings(option("--mindref-profile"), option("--mindref-seed"))
     lines = option("--mindref-expectations")
-    return Judgement(name, words_of(config), settings, lines, scripts)
+    device = option("--mindref-device")
+    return Judgement(name, words_of(config), settings, lines, scripts, device)
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -162,6 +169,7 @@ class Books:
             tuple(expectations.problems(lines, results, partial=partial)),
             words,
             tuple(dict.fromkeys(r.precision for r in results)),
+            judgement_of(self.config).device,
         )
 
 

@@ -183,6 +183,14 @@ def an_axis_that_the_logits_lack_is_refused(judge: Judge, call: Call) -> None:
         judge.refuses(call.change(axis=axis))
 
 
+@check("softmax-R7", draws=calls(), stem="softmax")
+def an_axis_that_is_no_integer_is_refused(judge: Judge, call: Call) -> None:
+    """Half an axis, a float that equals one, and none at all name no axis."""
+    judge.ask(call)
+    for axis in (0.5, 1.0, None):
+        judge.refuses(call.change(axis=axis))
+
+
 @check("softmax-R8", draws=calls(), stem="softmax")
 def a_mask_that_does_not_fit_is_refused(judge: Judge, call: Call) -> None:
     """A mask that is too long in an axis, or has an axis more than the logits, is refused."""

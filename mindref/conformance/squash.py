@@ -139,6 +139,14 @@ def another_kind_is_refused(judge: Judge, call: Call) -> None:
         judge.refuses(call.change(kind=kind))
 
 
+@check("squash-R9", draws=calls(), stem="squash")
+def a_number_without_an_axis_is_refused(judge: Judge, call: Call) -> None:
+    """A component alone, as an array without an axis, is no capsule."""
+    judge.ask(call)
+    number = np.array(call.arrays["x"].reshape(-1)[0])
+    judge.refuses(call.change(x=number, cotangent=number))
+
+
 @check("squash-R2", draws=calls(lengths=PLAIN), stem="squash", gradient=True, share=0.3)
 def the_gradient_follows_from_forward(judge: Judge, call: Call) -> None:
     """The gradient is the slope of the backend's own forward (central differences, float64)."""

@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from mindref.errors import ShapeError, say
 from mindref.kernels._jit import jit
-from mindref.ops.squash import KINDS, Saved
-from mindref.shapes import Array, fits, same_float
+from mindref.ops.squash import KINDS, Saved, check
+from mindref.shapes import Array, fits
 
 
 def forward(x: Array, *, kind: str = "squash") -> tuple[Array, Saved]:
     """Map capsules (..., D) to the same directions with lengths below one."""
-    same_float("squash", x=x)
-    if kind not in KINDS:
-        raise ShapeError(say("squash: kind", " or ".join(KINDS), kind))  # squash-R8
+    check(x, kind)
     rows = np.ascontiguousarray(x).reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
     out, unit = np.empty_like(rows), np.empty_like(rows)
     across, along = np.empty(len(rows), x.dtype), np.empty(len(rows), x.dtype)

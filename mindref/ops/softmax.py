@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.errors import ShapeError, say
-from mindref.shapes import Array, Bools, boolean, same_float
+from mindref.shapes import Array, Bools, axis_within, boolean, same_float
 
 
 class Saved(NamedTuple):
@@ -52,9 +52,7 @@ def check(logits: Array, mask: Bools, axis: int) -> None:
     """Raise ShapeError for anything that `forward` cannot take."""
     same_float("softmax", logits=logits)
     boolean("softmax", mask=mask)
-    if not -logits.ndim <= axis < logits.ndim:
-        axes = f"an axis from {-logits.ndim} to {logits.ndim - 1}"
-        raise ShapeError(say("softmax: axis", axes, axis))  # softmax-R7
+    axis_within("softmax", axis, logits.ndim)  # softmax-R7
     if mask.ndim > logits.ndim or any(
         size not in (1, full)
         for size, full in zip(mask.shape[::-1], logits.shape[::-1], strict=False)  # missing: 1

@@ -28,11 +28,10 @@ def forward(x: Array, *, kind: str = "squash") -> tuple[Array, Saved]:
     """Map capsules x (..., D) to x |x| / (1 + |x|^2); float32 or float64, any finite values.
 
     kind "squash" is the operator; "unit" (length one) and "none" (x itself) are the named options
-    that replace it. Zero maps to zero in all three. Raises ShapeError for another kind or type.
+    that replace it. Zero maps to zero in all three. Raises ShapeError for another kind or type,
+    and for a number without an axis.
     """
-    same_float("squash", x=x)
-    if kind not in KINDS:
-        raise ShapeError(say("squash: kind", " or ".join(KINDS), kind))  # squash-R8
+    check(x, kind)
     if kind == "none":  # squash-R7
         ones = np.ones((*x.shape[:-1], 1), x.dtype)
         return x.copy(), Saved(np.zeros_like(x), ones, ones)  # backend-R12
@@ -53,6 +52,15 @@ def backward(d_out: Array, saved: Saved) -> Array:
     unit, across, along = saved
     inner = np.sum(unit * d_out, axis=-1, keepdims=True)
     return across * (d_out - inner * unit) + along * inner * unit  # 4 to 1, squash-R2, R3
+
+
+def check(x: Array, kind: str) -> None:
+    """Raise ShapeError for anything that `forward` cannot take."""
+    same_float("squash", x=x)
+    if kind not in KINDS:
+        raise ShapeError(say("squash: kind", " or ".join(KINDS), kind))  # squash-R8
+    if x.ndim == 0:
+        raise ShapeError(say("squash: x", "at least one axis", "a number"))  # squash-R9
 
 
 def polar(x: Array) -> tuple[Array, Array]:

@@ -20,12 +20,15 @@ from mindref.errors import ConfigError, RunError, say
 from mindref.recall.manifest import file_digest
 from mindref.recommender.lists import FRAMES
 
-FORMAT = 1
+FORMAT = 2  # from 2 on with the device
 SUFFIX = ".manifest.json"
 OF_ONE_PART = ("share", "sha256", "size")
 """What differs from part to part; everything else is the same, or they do not belong together."""
 
 AGAIN = "recall it again"
+TODO = {"device": "bytes of devices differ: recall all parts with one --device"}
+"""What to do where parts do not belong together, if there is more to say."""
+
 COPIED = 1 << 20  # bytes at a time
 
 
@@ -40,6 +43,7 @@ class Part:
     log: str  # sha256 of the log
     users: int  # of the log
     backend: str
+    device: str  # where the interests were computed: cpu or cuda
     index: dict[str, Any]  # kind, and what its answers depend on
     top: int
     exclude_seen: bool
@@ -70,6 +74,8 @@ def read(part: Path) -> Part:
         raise RunError(say(str(path), what, error, AGAIN)) from None
     known = {field.name: field.type for field in fields(Part)}
     plain = {"int": int, "str": str, "bool": bool}
+    if isinstance(found, dict) and found.get("format", FORMAT) != FORMAT:
+        raise RunError(say(f"{path}: format", str(FORMAT), repr(found["format"]), AGAIN))
     if not isinstance(found, dict) or sorted(found) != sorted(known):
         raise RunError(say(str(path), what, "other JSON", AGAIN))
     for name, kind in known.items():
@@ -77,8 +83,6 @@ def read(part: Path) -> Part:
         if not isinstance(found[name], expected):
             raise RunError(say(f"{path}: {name}", str(kind), repr(found[name]), AGAIN))
     part_of = Part(**found)
-    if part_of.format != FORMAT:
-        raise RunError(say(f"{path}: format", str(FORMAT), part_of.format, AGAIN))
     check_share(part_of.share, str(path))
     return part_of
 
@@ -149,7 +153,8 @@ def belong(first: Path, one: Part, path: Path, other: Part) -> None:
             continue
         if got != expected:  # recall-R37
             where, expected = f"{path}: {name}", f"{expected!r}, as of {first}"
-            raise RunError(say(where, expected, repr(got), "merge parts of one recall"))
+            todo = TODO.get(name, "merge parts of one recall")
+            raise RunError(say(where, expected, repr(got), todo))
 
 
 def check_complete(places: dict[int, Path], count: int) -> None:

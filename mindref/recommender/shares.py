@@ -18,6 +18,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from mindref import __version__, atomic
+from mindref.backend import device_name
 from mindref.checkpoint import MODEL
 from mindref.errors import ConfigError, MindrefError, RunError, say
 from mindref.recall.approximate import ApproximateIndex
@@ -144,6 +145,7 @@ def open_run(asked: Asked) -> Opened:
         log=fingerprint(served.log),
         users=users,
         backend=served.backend_name,
+        device=device_name(served.backend, asked.device),
         index=facts_of_index(answers),
         top=asked.top,
         exclude_seen=asked.exclude_seen,

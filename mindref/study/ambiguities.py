@@ -156,7 +156,7 @@ def asked_again(
 ) -> list[tuple[str, float | tuple[float, ...]]]:
     """Return how far a second call, with the history reversed, is from the first."""
     second = outcomes.outcome(with_logits(turned(given), logits, 1))
-    moved = float(np.linalg.norm(second.u - first.u) / np.linalg.norm(first.u))
+    moved = MEASURES["moved"].of(first, second)[1]
     units, others = (directions(o) for o in (first, second))
     best = tuple(float(x) for x in (units @ others.T).max(axis=1))
     return [

@@ -15,7 +15,7 @@ GREEK = {"beta": "β", "sigma": "σ"}
 FUNCTIONS = ("exp", "log", "log2", "max", "min", "floor", "sign")
 SYMBOLS = {"*": "·", "-": "−", "~": "∼"}
 TOKEN = re.compile(
-    r"(?P<name>(?:d_)?[A-Za-z]\w*?'?)(?:_(?P<index>[a-z]+))?(?![\w'])"
+    r"(?P<name>(?:d_)?[A-Za-z]\w*?'?)(?:_(?P<index>[a-z0-9]+))?(?![\w'])"
     r"|(?P<number>\d+(?:\.\d+)?)|\^(?P<power>\w+)|(?P<mark>[^\s\w])"
 )
 

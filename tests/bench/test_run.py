@@ -144,16 +144,20 @@ def test_threads_are_set_as_the_commands_set_them(
     assert found["OPENBLAS_NUM_THREADS"] == {"numba": "1", "numpy": "3"}[name]
 
 
-def test_frameworks_have_their_own_threads() -> None:
-    torch, jax = (environment(name, 3) for name in ("torch-eager", "jax-jit"))
-    assert torch["OMP_NUM_THREADS"] == "3"
-    assert jax["NPROC"] == "3"
-    cores = machine.cores()
-    assert run.surroundings("jax-jit", cores)["pinned_to_cores"] is None
-    if cores > 1:
-        assert run.surroundings("jax-jit", 1)["pinned_to_cores"] == 1
-        assert run.job("jax-jit", dataclasses.replace(SMALL, threads=1), ())["bound"]
+def test_pytorch_has_its_own_threads() -> None:
+    assert environment("torch-eager", 3)["OMP_NUM_THREADS"] == "3"
     assert run.surroundings("torch-eager", 1)["pinned_to_cores"] is None
+
+
+@pytest.mark.parametrize("name", ["jax-jit", "jax", "mindref_jax.backend:JaxBackend"])
+def test_jax_has_its_own_threads_on_the_cpu(name: str) -> None:
+    found = environment(name, 3)
+    assert (found["NPROC"], found["JAX_PLATFORMS"]) == ("3", "cpu")
+    cores = machine.cores()
+    assert run.surroundings(name, cores)["pinned_to_cores"] is None
+    if cores > 1:
+        assert run.surroundings(name, 1)["pinned_to_cores"] == 1
+        assert run.job(name, dataclasses.replace(SMALL, threads=1), ())["bound"]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_a_backend_that_conforms_ends_with_nothing_wrong(cli: Cli, tmp_path: Pat
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
     assert lines[0].startswith(f"{SMALL}:right judged by mindref ")
-    assert lines[1] == "profile smoke, seed 0, float64, float32"
+    assert lines[1] == "profile smoke, seed 0, float64, float32, device cpu"
     assert lines[-3:] == [
         f"planned {2 * len(NAMES)} = {2 * len(NAMES)} passed + 0 failed",
         "ops 3/3 · gradients 3/3",

@@ -1,4 +1,4 @@
-"""--device of train, evaluate and recall: where the backend computes, and no setting of the run."""
+"""--device of the commands: where the backend computes, and no setting of a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,10 @@ class Two(NumpyBackend):
 
     def __init__(self, device="nowhere"):
         self.device = device
+
+    @property
+    def device_name(self):
+        return self.device
 
     def on(self, device):
         device = self.there[-1] if device == "auto" else device
@@ -44,6 +49,7 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A backend with two devices; it notes on which it has computed."""
     (tmp_path / f"{MODULE}.py").write_text(CODE)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # of the processes of the bench
     yield importlib.import_module(MODULE).Two
     sys.modules.pop(MODULE)
 
@@ -125,3 +131,72 @@ def test_the_recommender_computes_there_as_well(run: Path, two: Any, tmp_path: P
     assert two.used == {"cuda"}
     mindref.load(tmp_path / "own").interests([["article-0001"]])
     assert two.used == {"cuda", "cpu"}
+
+
+JUDGED = ("conform", "squash", "--profile", "smoke", "--backend", BACKEND)
+TIMED = (
+    "bench", "--backends", BACKEND, "--tasks", "step", "--rounds", 1, "--warmup", 1, "--burst", 1,
+    "--batch", 4, "--length", 4, "--width", 4, "--negatives", 5, "--catalogue", 200, "--threads", 1,
+)  # fmt: skip
+
+
+@pytest.mark.rules("backend-R16")
+@pytest.mark.parametrize(("asked", "device"), [("cpu", "cpu"), ("cuda", "cuda"), ("auto", "cuda")])
+def test_it_is_judged_on_the_device_that_is_asked_for(
+    cli: Cli, two: Any, asked: str, device: str
+) -> None:
+    report = json.loads(cli(*JUDGED, "--json", "--device", asked).out)
+    assert two.used == {device}
+    assert report["backend"]["device"] == device
+    assert f", device {device}" in cli(*JUDGED, "--device", asked).out
+
+
+def test_a_failure_is_shown_on_the_device_where_it_was_found(
+    cli: Cli, two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mindref import ops
+
+    wrong = lambda x, **numbers: (2 * ops.squash.forward(x, **numbers)[0], None)  # noqa: E731
+    squash = SimpleNamespace(forward=wrong, backward=ops.squash.backward)
+    broken = SimpleNamespace(**{**vars(ops), "squash": squash})
+    monkeypatch.setattr(two, "ops", broken)
+    words = [*JUDGED, "squash-R2", "--device", "cuda", "--scripts", tmp_path / "scripts"]
+    assert cli(*words).code == 1
+    script = next((tmp_path / "scripts").iterdir()).read_text(encoding="utf-8")
+    assert f"BACKEND, DEVICE = {BACKEND!r}, 'cuda'" in script
+    two.there = ("cpu",)
+    with pytest.raises(SystemExit, match="2"):
+        exec(compile(script, "script", "exec"), {"__name__": "__main__"})
+
+
+def test_each_is_timed_where_it_computes(cli: Cli, two: Any) -> None:
+    found = json.loads(cli(*TIMED, "--json", "--device", "auto").out)
+    assert found["candidates"][BACKEND]["device"] == "cuda"
+    assert found["settings"]["device"] == "auto"
+    both = cli(*TIMED, "--backends", f"numpy,{BACKEND}", "--device", "auto").out
+    assert f"devices: numpy cpu, {BACKEND} cuda\n" in both
+
+
+@pytest.mark.parametrize("words", [JUDGED, TIMED])
+def test_nobody_is_judged_or_timed_on_a_device_that_is_not_there(
+    cli: Cli, two: Any, words: tuple[object, ...], tmp_path: Path
+) -> None:
+    (tmp_path / f"{MODULE}.py").write_text(CODE.replace('("cpu", "cuda")', '("cpu",)'))
+    two.there = ("cpu",)
+    said = cli(*words, "--device", "cuda")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.rstrip().endswith("backend two: no cuda")
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch-eager"])
+def test_the_bench_refuses_a_device_for_those_of_the_cpu_alone(cli: Cli, name: str) -> None:
+    said = cli("bench", "--backends", name, "--device", "cuda")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(f"Error: --backends {name}: device: expected cpu or auto, got cuda")
+
+
+def test_without_names_the_bench_takes_those_that_have_the_choice() -> None:
+    from mindref.bench.run import installed
+
+    assert not {"numpy", "numba", "torch-eager", "jax-jit"} & set(installed("cuda"))
+    assert {"numpy", "numba"} <= set(installed("auto"))

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,30 @@ def test_broken_ones_do_not_disturb_the_others(installed: dict[str, str], tmp_pa
     assert usable["numpy"]
     assert usable["example"]
     assert not usable["example_unimportable"]
+
+
+def test_pytest_judges_on_the_device_that_is_asked_for(
+    installed: dict[str, str], tmp_path: Path
+) -> None:
+    code = """
+    from mindref.backend import NumpyBackend
+    from mindref.errors import BackendError
+
+    class Two(NumpyBackend):
+        def on(self, device):
+            if device == "cuda":
+                raise BackendError("backend two: no cuda")
+            self.device_name = "cpu-of-" + device
+            return self
+    """
+    (tmp_path / "two.py").write_text(textwrap.dedent(code))
+    options = ["backend=two:Two", "profile=smoke", "words=squash-R2"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs"]
+    command += ["mindref.conformance", *(f"--mindref-{option}" for option in options)]
+    done = subprocess.run(
+        [*command, "--mindref-device=auto"],
+        cwd=tmp_path, env=installed, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ", device cpu-of-auto" in done.stdout
+    said = asked_in_vain(tmp_path, *command[7:], "--mindref-device=cuda")
+    assert said == "ERROR: backend two: no cuda"

@@ -113,6 +113,16 @@ def test_it_is_refused(damage: Damage, which: int) -> None:
         used.answer(call)
 
 
+@pytest.mark.rules("softmax-R7", "squash-R9")
+def test_an_axis_that_is_none_is_refused() -> None:
+    ops, x = NumbaBackend().ops, np.ones((2, 3))
+    for axis in (1.0, True, None):
+        with pytest.raises(ShapeError, match=f"an axis from -2 to 1, got {axis}"):
+            ops.softmax.forward(x, x > 0, axis=axis)
+    with pytest.raises(ShapeError, match="at least one axis, got a number"):
+        ops.squash.forward(np.array(3.0), kind="unit")
+
+
 IDS = {  # which of them, and what is asked: interests have no target and no negatives
     "items": (lambda change: histories(items=change), (0, 1, 2)),
     "target": (lambda change: batch(target=change), (0, 2)),

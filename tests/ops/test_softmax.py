@@ -143,6 +143,9 @@ YES = np.ones((2, 3), bool)
     [
         (YES, 2, "softmax: axis: expected an axis from -2 to 1, got 2"),
         (YES, -3, "softmax: axis: expected an axis from -2 to 1, got -3"),
+        (YES, 1.0, "softmax: axis: expected an axis from -2 to 1, got 1.0"),
+        (YES, True, "softmax: axis: expected an axis from -2 to 1, got True"),
+        (YES, None, "softmax: axis: expected an axis from -2 to 1, got None"),
         (
             np.ones((2, 4), bool),
             1,

@@ -182,6 +182,14 @@ def test_another_kind_is_refused() -> None:
     assert str(error.value) == "squash: kind: expected squash or unit or none, got tanh"
 
 
+@pytest.mark.rules("squash-R9")
+@pytest.mark.parametrize("kind", squash.KINDS)
+def test_a_number_without_an_axis_is_refused(kind: str) -> None:
+    with pytest.raises(ShapeError) as error:
+        squash.forward(np.array(3.0), kind=kind)
+    assert str(error.value) == "squash: x: expected at least one axis, got a number"
+
+
 @pytest.mark.rules("squash-R1", "squash-R2", "squash-R3")
 def test_the_worked_example_holds() -> None:
     (example,) = pages.examples("squash")

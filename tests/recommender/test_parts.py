@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mindref.backend import NumpyBackend
 from mindref.errors import ConfigError, RunError
 from mindref.recommender import parts
 from mindref.recommender.shares import recall_all
@@ -90,6 +91,7 @@ def test_a_damaged_part_is_named(folder: Path, damage: str) -> None:
         ("log", "0" * 64),
         ("users", 61),
         ("backend", "numpy"),
+        ("device", "cuda"),
         ("index", {"kind": "annoy"}),
         ("top", 21),
         ("exclude_seen", False),
@@ -104,6 +106,34 @@ def test_a_part_of_another_recall_is_named_with_what_differs(
 ) -> None:
     change(folder / "part-2", **{fact: value})
     refused(files(folder), folder, rf"part-2: {fact}.*: expected .*, as of .*part-1, got ")
+
+
+class Two(NumpyBackend):
+    """A backend that says it has two devices."""
+
+    name, device_name = "two", "cpu"
+
+    def on(self, device: str) -> Two:
+        self.device_name = "cuda" if device == "auto" else device
+        return self
+
+
+@pytest.mark.rules("recall-R37")
+def test_parts_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path: Path) -> None:
+    run, paths = trained(tmp_path / "run"), files(tmp_path, 1, 2)
+    for i, device in enumerate(("cpu", "auto"), 1):
+        asked: Any = {"backend": f"{__name__}:Two", "device": device}
+        recall_all(run, paths[i - 1], shard=(i, 2), block=7, **asked)
+    refused(paths, tmp_path, "part-2: device: expected 'cpu', as of .*part-1, got 'cuda'; bytes of")
+
+
+@pytest.mark.rules("recall-R37")
+def test_a_part_that_does_not_say_its_device_is_of_an_older_form(folder: Path) -> None:
+    path = parts.beside(folder / "part-2")
+    facts = json.loads(path.read_text())
+    del facts["device"]
+    path.write_text(json.dumps({**facts, "format": 1}))
+    refused(files(folder), folder, "part-2.*: format: expected 2, got 1; recall it again")
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,15 @@ def test_titles_stand_in_the_lists() -> None:
 def test_an_unknown_variant_is_refused() -> None:
     with pytest.raises(ConfigError, match="closest"):
         extras.extras_of(user(), only=["no-such"])
+
+
+@pytest.mark.parametrize(
+    ("behaviours", "changes"),
+    [(0, {}), (1, {}), (9, {"interests": 1}), (9, {"iterations": 1}), (9, {"hidden": ()})],
+)
+def test_users_at_the_edge_have_extras_too(behaviours: int, changes: dict[str, Any]) -> None:
+    given = user(**changes)
+    histories = given.batch.histories
+    mask = np.arange(histories.mask.shape[1])[None] < behaviours
+    given = given._replace(batch=given.batch._replace(histories=histories._replace(mask=mask)))
+    json.dumps(extras.extras_of(given), allow_nan=False)

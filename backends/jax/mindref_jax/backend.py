@@ -37,13 +37,24 @@ class JaxBackend:
         return JaxBackend(devices.device_of(device))
 
     @property
+    def device_name(self) -> str:
+        """Where it computes: cpu or cuda."""
+        found: str = part("devices").name_of(self.device)
+        return found
+
+    @property
     def ops(self) -> Any:
         """The operators, from NumPy arrays to NumPy arrays."""
         return part("arrays").ops(self.device)
 
     def capabilities(self) -> Capabilities:
         """Claim every operator with every option, the model and the training step."""
-        return Capabilities(OPERATORS, ("ops", "model", "train"), gradients="automatic")
+        return Capabilities(
+            OPERATORS,
+            levels=("ops", "model", "train"),
+            gradients="automatic",
+            devices=("cpu", "cuda"),  # backend-R16: those that `on` knows, where JAX finds them
+        )
 
     def differentiate(
         self, stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array

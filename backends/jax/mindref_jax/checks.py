@@ -14,6 +14,7 @@ import numpy as np
 from mindref import shapes
 from mindref.errors import ShapeError, say
 
+axis_within = shapes.axis_within
 bind = shapes.bind
 
 

@@ -62,3 +62,9 @@ def device_of(name: str) -> Any:
         found = ", ".join(sorted({device.platform for device in jax.devices()}))
         todo = f"JAX finds {found}; install its package for the device, or choose another"
         raise BackendError(say("device", f"one that is called {name}", "none", todo)) from error
+
+
+def name_of(device: Any) -> str:
+    """Return the name of a device, cpu or cuda; None is the one that JAX takes by itself."""
+    platform = (device or jax.devices()[0]).platform
+    return "cuda" if platform == "gpu" else str(platform)

@@ -13,9 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.models.parameters import Catalogue
-from mindref.shapes import Bools, Ints
+from mindref.shapes import Ints
 from mindref_jax.checks import rows_within
 from mindref_jax.model import Batch, Histories, Items
+
+MARKS = 50
+"""Rows of a table for each that a batch names, up to which they are marked and not sorted. Beyond
+it a mark for every row costs more than to sort the few: no step has the size of the table."""
 
 
 class Rows(NamedTuple):
@@ -115,20 +119,31 @@ def looked_up(ids: Ints, catalogue: Catalogue, size: int) -> tuple[Rows, Items]:
 def numbered(where: str, rows: Ints, weights: Any, size: int) -> tuple[Rows, Items]:
     """Return the distinct rows of a table of a size, and the same rows by their numbers."""
     rows_within(where, rows, size)
-    reads, counts = marked(rows, size), marked(rows[weights != 0], size)
-    counting, others = np.flatnonzero(counts), np.flatnonzero(reads & ~counts)
-    distinct = np.concatenate([counting, others])
-    number = np.zeros(size, np.int32)
-    number[distinct] = np.arange(len(distinct))
+    distinct, places = told_apart(rows, size)
+    counts = np.zeros(len(distinct), bool)
+    counts[places[weights != 0]] = True
+    order = np.argsort(~counts, kind="stable")  # those that count come first
+    number = np.empty(len(distinct), np.int32)
+    number[order] = np.arange(len(distinct))
+    named = int(counts.sum())
     beyond = size + np.arange(bucket(len(distinct)))  # each once, as scatters are told
     read, written = beyond.copy(), beyond
-    read[: len(distinct)] = distinct
-    written[: len(counting)] = counting
-    return Rows(read, written, len(counting)), Items(number[rows], weights)
+    read[: len(distinct)] = distinct[order]
+    written[:named] = read[:named]
+    return Rows(read, written, named), Items(number[places], weights)
 
 
-def marked(rows: Ints, size: int) -> Bools:
-    """Return which rows of a table (size,) are named."""
-    found = np.zeros(size, bool)
-    found[rows] = True
-    return found
+def told_apart(rows: Ints, size: int) -> tuple[Ints, Ints]:
+    """Return the distinct rows of a table of a size, ascending, and the place of each among them.
+
+    Marks are the quicker way as long as they are not many more than the rows that are named.
+    """
+    if size > MARKS * rows.size:
+        distinct, places = np.unique(rows, return_inverse=True)
+        return distinct, places.reshape(rows.shape)
+    marks = np.zeros(size, bool)
+    marks[rows] = True
+    distinct = np.flatnonzero(marks)
+    places = np.empty(size, np.int32)
+    places[distinct] = np.arange(len(distinct))
+    return distinct, places[rows]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mindref.errors import ShapeError, say
-from mindref_jax.checks import boolean, same_float
+from mindref_jax.checks import axis_within, boolean, same_float
 
 
 def softmax(logits: Any, mask: Any, *, axis: int) -> Any:
@@ -31,9 +31,7 @@ def check(logits: Any, mask: Any, axis: int) -> None:
     """Raise ShapeError for anything that `softmax` cannot take."""
     same_float("softmax", logits=logits)
     boolean("softmax", mask=mask)
-    count = logits.ndim
-    if not -count <= axis < count:  # softmax-R7
-        raise ShapeError(say("softmax: axis", f"an axis from {-count} to {count - 1}", axis))
+    axis_within("softmax", axis, logits.ndim)  # softmax-R7
     if not stretches(mask.shape, logits.shape):  # softmax-R8
         wanted = f"a shape that broadcasts to the logits' {logits.shape}"
         raise ShapeError(say("softmax: mask", wanted, mask.shape))

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from mindref.errors import ShapeError, say
 from mindref_jax.checks import one_of, same_float
 
 KINDS = ("squash", "unit", "none")
@@ -16,7 +17,8 @@ KINDS = ("squash", "unit", "none")
 def squash(x: Any, *, kind: str) -> Any:
     """Map capsules (..., D) to capsules of another length: squash, unit (one) or none (as it is).
 
-    Raises ShapeError for an unknown kind and for a type that is neither float32 nor float64.
+    Raises ShapeError for an unknown kind, for a type that is neither float32 nor float64, and for
+    a number without an axis.
     """
     check(x, kind)
     if kind == "none":  # squash-R7
@@ -82,3 +84,5 @@ def check(x: Any, kind: str) -> None:
     """Raise ShapeError for anything that `squash` cannot take."""
     same_float("squash", x=x)
     one_of("squash: kind", KINDS, kind)  # squash-R8
+    if x.ndim == 0:
+        raise ShapeError(say("squash: x", "at least one axis", "a number"))  # squash-R9

@@ -8,52 +8,22 @@ import sys
 import jax
 import numpy as np
 import pytest
+from tests.backends.thin import Thin
 
 from mindref.errors import BackendError, ShapeError
+from mindref_jax import devices
 from mindref_jax.backend import JaxBackend
 from mindref_jax.squash import squash
 
 
-@pytest.mark.rules("backend-R3")
-def test_capabilities_are_read_without_the_framework() -> None:
-    code = (
-        "import sys; from mindref_jax.backend import JaxBackend;"
-        "print(JaxBackend().capabilities().gradients, 'jax' in sys.modules)"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["automatic", "False"]
-
-
-@pytest.mark.rules("numerics-R7")
-def test_arrays_turned_round_and_read_only_are_taken() -> None:
-    x = np.arange(12.0).reshape(3, 4)[::-1, ::-1]
-    x.setflags(write=False)
-    out, _ = JaxBackend().ops.squash.forward(x, kind="none")
-    assert (out == x).all()
-
-
-@pytest.mark.rules("numerics-R1")
-@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, np.dtype(">f8"), np.dtype("U1")])
-def test_types_that_no_operator_takes_are_a_shape_error(dtype: object) -> None:
-    with pytest.raises(ShapeError):
-        JaxBackend().ops.squash.forward(np.ones((2, 3)).astype(dtype), kind="squash")
+class TestThin(Thin):
+    name, backend = "jax", JaxBackend
 
 
 def test_ids_in_the_byte_order_of_another_machine_are_taken() -> None:
     table, ones = np.eye(3), np.ones((2, 1))
     out, _ = JaxBackend().ops.embedding.forward(table, np.array([[2], [0]], ">i8"), ones)
     assert (out == table[[2, 0]]).all()
-
-
-@pytest.mark.rules("softmax-R5")
-def test_no_cotangent_of_a_masked_place_has_influence() -> None:
-    logits, mask = np.array([[1.0, 2.0, 3.0]]), np.array([[True, True, False]])
-    quiet, loud = (np.array([[1.0, -1.0, there]]) for there in (0.0, np.nan))
-    found = [
-        JaxBackend().differentiate("softmax", (logits, mask), {"axis": 1}, g)[0]
-        for g in (quiet, loud)
-    ]
-    assert found[0].tobytes() == found[1].tobytes()
 
 
 @pytest.mark.rules("numerics-R2")
@@ -84,6 +54,21 @@ def test_ids_are_told_apart_in_all_their_bits() -> None:
     )
     assert hit == 0
     assert other == pytest.approx(np.log(2), rel=1e-6)
+
+
+@pytest.mark.rules("softmax-R7", "squash-R9")
+def test_an_axis_that_is_none_is_a_shape_error() -> None:
+    ops, x = JaxBackend().ops, np.ones((2, 3))
+    for axis in (1.0, True, None, "1"):
+        with pytest.raises(ShapeError, match=f"an axis from -2 to 1, got {axis}"):
+            ops.softmax.forward(x, x > 0, axis=axis)
+    with pytest.raises(ShapeError, match="at least one axis, got a number"):
+        ops.squash.forward(np.array(3.0), kind="unit")
+
+
+@pytest.mark.rules("backend-R16")
+def test_the_devices_that_it_claims_are_those_that_it_knows() -> None:
+    assert (*JaxBackend().capabilities().devices, "auto") == devices.NAMES
 
 
 def test_a_device_is_asked_for_by_name() -> None:

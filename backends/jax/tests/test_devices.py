@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -53,3 +54,10 @@ def test_programs_are_dropped_when_they_become_too_many(monkeypatch: pytest.Monk
     for users in range(11, 19):
         JaxBackend().ops.squash.forward(np.ones((users, 7)), kind="squash")
     assert dropped == [4, 4]
+
+
+def test_a_backend_says_where_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert JaxBackend().on("cpu").device_name == "cpu"
+    gpu = SimpleNamespace(platform="gpu")
+    monkeypatch.setattr("jax.devices", lambda *name: [gpu])  # as JAX calls a card of CUDA
+    assert JaxBackend().on("auto").device_name == "cuda"

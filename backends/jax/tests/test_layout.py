@@ -96,6 +96,20 @@ def test_rows_with_weight_zero_only_are_read_and_not_written() -> None:
     assert len(set(found.written)) == len(found.written)
 
 
+@pytest.mark.parametrize("shape", [(0, 2), (3, 0), (1, 1), (400, 2)])
+def test_rows_of_a_large_table_are_numbered_as_those_of_a_small_one(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    rows, weights = rng.integers(900, size=shape), rng.choice([0.0, 1.0], shape)
+    few, many = (numbered("catalogue", rows, weights, size) for size in (900, 10**15))
+    assert few[0].named == many[0].named
+    assert (few[1].rows == many[1].rows).all()
+    inside = few[0].read < 900
+    for small, large in zip(few[0][:2], many[0][:2], strict=True):
+        assert small[small < 900].tolist() == large[large < 10**15].tolist()
+    assert inside.sum() == len(np.unique(rows))
+    assert (few[0].read[few[1].rows] == rows).all()
+
+
 @pytest.mark.rules("model-R18")
 @pytest.mark.parametrize("wrong", [-1, 50])
 def test_an_item_that_is_not_there_is_refused_before_anything_moves(wrong: int) -> None:

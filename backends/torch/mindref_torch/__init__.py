@@ -17,6 +17,7 @@ device that its tensors are on:
     tower.py, export.py    the way to interests for a graph that is traced; its files for serving
     arrays.py              the same operators from NumPy to NumPy, with their gradients
     level_model.py, level_train.py   the levels `model` and `train`
+    compiled.py            a training step with a compiled graph
     distributed.py         a training step that several processes share
     backend.py             the backend `torch` of mindref
 
@@ -32,7 +33,9 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Return MIND, Histories or Batch, and import PyTorch for it."""
+    """Return MIND, Histories or Batch, and import PyTorch for it; or the backend `Compiled`."""
+    if name == "Compiled":
+        return importlib.import_module("mindref_torch.backend").Compiled
     if name in ("MIND", "Histories", "Batch"):
         return getattr(importlib.import_module("mindref_torch.model"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

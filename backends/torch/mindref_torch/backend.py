@@ -20,9 +20,15 @@ class TorchBackend:
     """All three levels, on one device; parameters stay tensors there between the steps."""
 
     name = "torch"
+    compiled = False
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
+
+    @property
+    def device_name(self) -> str:
+        """Where it computes: cpu or cuda."""
+        return self.device
 
     @property
     def ops(self) -> Any:
@@ -52,7 +58,7 @@ class TorchBackend:
         except ModuleNotFoundError as error:
             todo = "pip install 'torch>=2.2'"
             raise BackendError(say("backend torch", "PyTorch", error, todo)) from error
-        return TorchBackend(devices.found(device))
+        return type(self)(devices.found(device))
 
     def differentiate(
         self, stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array
@@ -76,7 +82,7 @@ class TorchBackend:
 
     def init(self, params: Params, config: Config, moments: Any = None) -> Any:
         """Return the state before the first step, or after those of `moments`."""
-        return level("train").init(params, config, moments, self.device)
+        return level("train").init(params, config, moments, self.device, self.compiled)
 
     def step(
         self, state: Any, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
@@ -108,6 +114,23 @@ class TorchBackend:
     def from_numpy(self, x: Array) -> Any:
         """Return a copy of an array as a tensor."""
         return importlib.import_module("mindref_torch.arrays").copied(x, self.device)
+
+
+class Compiled(TorchBackend):
+    """The same, with training steps that PyTorch compiles; a process trains alone.
+
+    Loss and gradients agree with those of the eager steps to rounding, not to the bit.
+    """
+
+    name = "mindref_torch:Compiled"
+    compiled = True
+    join = None  # type: ignore[assignment]  # backend-R17: refused before the first step
+
+    def on(self, device: str) -> TorchBackend:
+        """Return the backend on a device; raises BackendError where nothing can be compiled."""
+        there = super().on(device)
+        importlib.import_module("mindref_torch.compiled").check_compiler(there.device)
+        return there
 
 
 def level(name: str) -> Any:

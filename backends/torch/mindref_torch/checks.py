@@ -5,8 +5,7 @@ Spec: specs/notation.md, specs/numerics.md. The words are those of mindref.
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,12 +15,20 @@ from mindref.errors import ShapeError, say
 
 FLOATS = (torch.float64, torch.float32)
 
+axis_within = shapes.axis_within
+
+
+class Shape(NamedTuple):
+    """The shape of a tensor as one of NumPy: a shape of torch would print as torch.Size."""
+
+    shape: tuple[int, ...]
+    ndim: int
+
 
 def bind(where: str, **tensors: tuple[Tensor, str]) -> dict[str, int]:
     """Return the size of each axis letter, or raise ShapeError where tensors disagree."""
-    shown: dict[str, Any] = {  # a shape of torch would print as torch.Size
-        name: (SimpleNamespace(shape=tuple(x.shape), ndim=x.ndim), letters)
-        for name, (x, letters) in tensors.items()
+    shown: dict[str, Any] = {
+        name: (Shape(tuple(x.shape), x.ndim), letters) for name, (x, letters) in tensors.items()
     }
     return shapes.bind(where, **shown)
 

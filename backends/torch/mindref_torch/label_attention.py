@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,9 +55,7 @@ def powers(scores: Tensor, active: Tensor, power: float) -> Tensor:
     fixed = scores.detach()
     slope = power * fixed.abs() ** (power - 1)
     slope = torch.where(slope == torch.inf, 0, slope)  # label_attention-R12, R13
-    if scores.requires_grad:
-        scores.register_hook(within_floats)
-    return below_largest(fixed, active, power) + (scores - fixed) * slope
+    return below_largest(fixed, active, power) + (WithinFloats.apply(scores) - fixed) * slope
 
 
 def below_largest(scores: Tensor, active: Tensor, power: float) -> Tensor:
@@ -73,9 +72,18 @@ def signed(x: Tensor, power: float) -> Tensor:
     return x.sign() * x.abs() ** power  # label_attention-R2
 
 
-def within_floats(gradient: Tensor) -> Tensor:
-    """Return a gradient of scores with zero where it left the floats; a NaN stays."""
-    return torch.where(gradient.isinf(), 0, gradient)  # label_attention-R13
+class WithinFloats(torch.autograd.Function):  # type: ignore[misc]  # as for a module
+    """Scores as they are; of their gradient, zero where it left the floats; a NaN stays."""
+
+    @staticmethod
+    def forward(_: Any, scores: Tensor) -> Tensor:
+        """Return the scores."""
+        return scores.view_as(scores)
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        """Return the gradient without the infinite ones."""
+        return torch.where(gradient.isinf(), 0, gradient)  # label_attention-R13
 
 
 def check(interests: Tensor, target: Tensor, active: Tensor, power: float) -> None:
@@ -90,6 +98,7 @@ def check(interests: Tensor, target: Tensor, active: Tensor, power: float) -> No
     boolean("label_attention", active=active)
     if not power >= 0:  # label_attention-R15; NaN is refused, too
         raise ShapeError(say("label_attention: power", "a number from 0 to infinity", power))
-    if not active.any(1).all():  # label_attention-R16
+    # not within a compiled step, whose users have an interest each: it could not look at values
+    if not torch.compiler.is_compiling() and not active.any(1).all():  # label_attention-R16
         wanted = "an active interest for every user"
         raise ShapeError(say("label_attention: active", wanted, "none"))

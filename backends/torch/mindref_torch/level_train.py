@@ -19,6 +19,7 @@ from mindref.models.parameters import Catalogue, Params, unflatten
 from mindref.optimiser import State as Moments
 from mindref_torch import distributed
 from mindref_torch.arrays import tensor
+from mindref_torch.compiled import compile_steps
 from mindref_torch.level_model import differentiate, module, tensors
 from mindref_torch.model import MIND
 
@@ -39,11 +40,17 @@ class State:
 
 
 def init(
-    params: Params, config: Config, moments: Moments | None = None, device: str = "cpu"
+    params: Params,
+    config: Config,
+    moments: Moments | None = None,
+    device: str = "cpu",
+    compiled: bool = False,
 ) -> State:
     """Return the state before the first step, or after those of `moments`, with own tensors."""
     none = Catalogue(np.empty((0, 0), np.int64), np.empty((0, 0)))  # the first step brings it
     model = module(params, none, config, device)
+    if compiled:
+        compile_steps(model)
     named = dict(model.named_parameters())
     if moments is None:
         first, second = (

@@ -98,7 +98,18 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
         ids = self.looked_up(batch)
         vectors = self.item_vectors(torch.cat(ids)).split([len(x) for x in ids])
         behaviours, target, negatives = vectors  # 1 to 3, model-R10
-        users, active = self.interests_of(behaviours, histories)
+        history, profile = self.laid_out(behaviours, histories)
+        return self.loss_of(history, profile, target, negatives, batch)
+
+    def loss_of(
+        self, history: Tensor, profile: Tensor, target: Tensor, negatives: Tensor, batch: Batch
+    ) -> Tensor:
+        """Return the loss () of a batch from vectors that have been looked up.
+
+        history (B, L, D), profile (B, G Q), target (B, D), negatives (S, D). Sizes depend on those
+        of the batch alone, so this is what `compiled.py` makes one graph of.
+        """
+        users, active = self.interests_of(history, profile, batch.histories)
         power = self.config.power if self.config.attention == "label" else 0.0  # model-R14
         user = label_attention(users, target, active, power=power)  # 4
         return sampled_softmax(  # 5
@@ -123,12 +134,25 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
         histories has items (B, L), mask (B, L), init_logits (B, L, K) and profile (B, G).
         """
         check_histories(histories)
-        return self.interests_of(self.item_vectors(histories.items[histories.mask]), histories)
+        behaviours = self.item_vectors(histories.items[histories.mask])
+        return self.interests_of(*self.laid_out(behaviours, histories), histories)
 
-    def interests_of(self, behaviours: Tensor, histories: Histories) -> tuple[Tensor, Tensor]:
-        """Return interests and active from the vectors of all behaviours, one after the other."""
-        capsules, active = self.capsules(behaviours, histories)  # 1 to 3
-        profile = self.profile_vectors(histories.profile)
+    def laid_out(self, behaviours: Tensor, histories: Histories) -> tuple[Tensor, Tensor]:
+        """Return history (B, L, D) from the vectors of all behaviours, and the profiles (B, G Q).
+
+        The vectors stand one after the other; a padded place is zero.
+        """
+        mask, width = histories.mask, behaviours.shape[1]
+        places = mask.flatten().nonzero()[:, 0]
+        history = behaviours.new_zeros(mask.numel(), width)
+        history = history.index_copy(0, places, behaviours)  # model-R8: a pad is not looked up
+        return history.view(*mask.shape, width), self.profile_vectors(histories.profile)
+
+    def interests_of(
+        self, history: Tensor, profile: Tensor, histories: Histories
+    ) -> tuple[Tensor, Tensor]:
+        """Return interests and active from the vectors of behaviours and of profiles."""
+        capsules, active = self.capsules(history, histories)  # 1 to 3
         users, interests, _ = capsules.shape
         beside = profile[:, None].expand(users, interests, profile.shape[1])
         x = torch.cat([capsules, beside], 2).flatten(0, 1)  # 4, model-R4
@@ -137,13 +161,9 @@ class MIND(nn.Module):  # type: ignore[misc]  # the same
             x = layer(x, relu=self.config.last_relu or place < last)
         return x.view_as(capsules).masked_fill(~active[..., None], 0), active  # 6, model-R6
 
-    def capsules(self, vectors: Tensor, histories: Histories) -> tuple[Tensor, Tensor]:
+    def capsules(self, history: Tensor, histories: Histories) -> tuple[Tensor, Tensor]:
         """Return capsules (B, K, D), and which interests are active (B, K)."""
         config, mask = self.config, histories.mask
-        places = mask.flatten().nonzero()[:, 0]
-        history = vectors.new_zeros(mask.numel(), vectors.shape[1])
-        history = history.index_copy(0, places, vectors)  # model-R8: a pad is not looked up
-        history = history.view(*mask.shape, vectors.shape[1])
         active = self.active_interests(mask.sum(1))
         dynamic, logits = config.routing == "dynamic", histories.init_logits
         capsules, _ = routing(

@@ -54,7 +54,7 @@ def losses(at_target: Tensor, at_negatives: Tensor, hits: Tensor) -> Tensor:
     added to each of them; then no hit is left out, as that would cut the slope.
     """
     usable = at_target.isfinite() & at_negatives.isfinite().all(1)
-    if not usable.all():
+    if torch.compiler.is_compiling() or not usable.all():  # a graph has no way round
         poison = torch.where(usable, 0, torch.nan).to(at_target.dtype)  # sampled_softmax-R18
         at_target, at_negatives = at_target + poison, at_negatives + poison[:, None]
         hits = hits & usable[:, None]
@@ -95,12 +95,22 @@ def check_shapes(
 
 def check_values(user: Tensor, logs: dict[str, Tensor], temperature: float) -> None:
     """Raise ShapeError for an empty batch, and for logs or a temperature out of range."""
-    for name, log in logs.items():
-        if not log.isfinite().all():  # sampled_softmax-R15
-            wrong = "an infinite one or NaN"
-            raise ShapeError(say(f"sampled_softmax: {name}", "finite logs", wrong))
+    if not torch.compiler.is_compiling():  # before a compiled step, as it cannot look at values
+        check_logs(**logs)
     if len(user) == 0:  # sampled_softmax-R17
         raise ShapeError(say("sampled_softmax: user", "at least one", "none"))
     if not 0 < temperature < math.inf:  # sampled_softmax-R16
         wanted = "a finite number above 0"
         raise ShapeError(say("sampled_softmax: temperature", wanted, temperature))
+
+
+def check_logs(target_log_expected: Tensor, negative_log_expected: Tensor) -> None:
+    """Raise ShapeError unless the logs of the expected counts are finite (sampled_softmax-R15)."""
+    logs = {
+        "target_log_expected": target_log_expected,
+        "negative_log_expected": negative_log_expected,
+    }
+    for name, log in logs.items():
+        if not log.isfinite().all():
+            wrong = "an infinite one or NaN"
+            raise ShapeError(say(f"sampled_softmax: {name}", "finite logs", wrong))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mindref.errors import ShapeError, say
-from mindref_torch.checks import boolean, same_float
+from mindref_torch.checks import axis_within, boolean, same_float
 from mindref_torch.narrow import in_float32
 
 
@@ -31,10 +30,7 @@ def check(logits: Tensor, mask: Tensor, axis: int) -> None:
     """Raise ShapeError for anything that `softmax` cannot take."""
     same_float("softmax", logits=logits)
     boolean("softmax", mask=mask)
-    count = logits.ndim
-    if not isinstance(axis, (int, np.integer)) or not -count <= axis < count:  # softmax-R7
-        known = f"an axis from {-count} to {count - 1}"
-        raise ShapeError(say("softmax: axis", known, axis))
+    axis_within("softmax", axis, logits.ndim)  # softmax-R7
     shape, given = tuple(logits.shape), tuple(mask.shape)
     behind = shape[len(shape) - len(given) :]
     fits = len(given) <= len(shape) and all(m in (1, n) for m, n in zip(given, behind, strict=True))

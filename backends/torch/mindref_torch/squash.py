@@ -22,12 +22,12 @@ def squash(x: Tensor, *, kind: str = "squash") -> Tensor:
     """Map capsules (..., D) to x n / (1 + n^2) for the length n of the last axis.
 
     kind "unit" gives x / n, zero for zero; "none" gives a copy of x. Raises ShapeError for another
-    kind and for a type that is neither float32 nor float64.
+    kind, for a type that is neither float32 nor float64, and for a number without an axis.
     """
     one_of("squash: kind", KINDS, kind)  # squash-R8
     same_float("squash", x=x)
     if x.ndim == 0:
-        raise ShapeError(say("squash: x", "at least one axis", "a number"))
+        raise ShapeError(say("squash: x", "at least one axis", "a number"))  # squash-R9
     if kind == "none" or x.shape[-1] == 0:
         return x.clone()  # squash-R7
     direction, length = polar(x)

@@ -101,3 +101,9 @@ def operators_answer(backend: TorchBackend) -> bool:
         assert np.isfinite(out).all(), stem
         assert gradients, stem
     return True
+
+
+def test_a_backend_says_where_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there, best in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
+        assert load("torch", "auto").device_name == best

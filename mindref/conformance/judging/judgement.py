@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mindref.backend import available, load
+from mindref.backend import available, device_name, load, placed
 from mindref.conformance.bounds import Precision
 from mindref.conformance.judging import books, claims, expectations, manifest, plan
 from mindref.conformance.judging.check import Check, chosen
@@ -34,15 +34,18 @@ class Judgement:
         settings: plan.Settings | None = None,
         expectations_path: Path | None = None,
         scripts: Path | None = None,
+        device: str = "cpu",
     ) -> None:
         """Load the backend, its claims and what is expected of it.
 
-        Raises BackendError for a backend that cannot be loaded or whose claims say nothing, and
-        ConfigError for an unknown word or a file of expectations that cannot be used.
+        Raises BackendError for a backend that cannot be loaded, does not compute on this device
+        or whose claims say nothing, and ConfigError for an unknown word or a file of expectations
+        that cannot be used.
         """
         words = tuple(dict.fromkeys(words))
         self.name, self.words, self.scripts = name, words, scripts
-        backend = load_here(name)
+        backend = placed(load_here(name), device)
+        self.device = device_name(backend, device)
         self.claimed = claims.claims_of(backend, name)
         self.subject = OfBackend(backend)
         self.checks = known(words)
@@ -89,7 +92,7 @@ class Judgement:
             return result
         from mindref.conformance.report import script
 
-        path = script.write(result, self.name, self.settings, self.scripts)
+        path = script.write(result, self.name, self.settings, self.scripts, self.device)
         return result._replace(script=str(path))
 
     def report(self, on_result: plan.Progress = lambda result: None) -> Report:
@@ -111,6 +114,7 @@ class Judgement:
             tuple(self.problems(results)),
             self.words,
             tuple(map(str, self.precisions)),
+            self.device,
         )
 
     def problems(self, results: list[Result]) -> Iterator[str]:
@@ -141,14 +145,15 @@ def judge_backend(
     expectations_path: Path | None = None,
     on_result: plan.Progress = lambda result: None,
     scripts: Path | None = None,
+    device: str = "cpu",
 ) -> Report:
-    """Return the report of a backend, by its name or as `module:object`.
+    """Return the report of a backend, by its name or as `module:object`, on a device.
 
     `words` are pages, rules or checks, all without any. With a folder `scripts` each failure is
     written there as a script. `on_result` hears of each check once it has run. Raises BackendError
     for a backend that cannot be loaded, ConfigError for unknown words or bad expectations.
     """
-    return Judgement(name, words, settings, expectations_path, scripts).report(on_result)
+    return Judgement(name, words, settings, expectations_path, scripts, device).report(on_result)
 
 
 def checked(settings: plan.Settings) -> plan.Settings:

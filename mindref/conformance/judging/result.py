@@ -59,6 +59,7 @@ class Report(NamedTuple):
     problems: tuple[str, ...]  # claims not honoured, stale expectations, books that do not balance
     words: tuple[str, ...] = ()  # pages, rules or checks that were asked for; () for all
     precisions: tuple[str, ...] = ()
+    device: str = "cpu"  # where the backend computed
 
     def counts(self) -> Counter[str]:
         """Return how many results there are of each status."""

@@ -34,6 +34,7 @@ def of(report: Report) -> dict[str, Any]:
         "backend": {
             "name": report.backend,
             "version": report.version,
+            "device": report.device,
             "claims": plain(report.claims),
         },
         "profile": report.profile,

@@ -189,6 +189,9 @@ def lines(found: list[Change], old: Judged, new: Judged) -> Iterator[str]:
             yield f"{name} {old[name]} then, {new[name]} now"
     if old["backend"]["name"] != new["backend"]["name"]:
         yield f"backend {old['backend']['name']} then, {new['backend']['name']} now"
+    then, today = (its["backend"].get("device", "cpu") for its in (old, new))
+    if then != today:
+        yield f"device {then} then, {today} now"
     counts = Counter(c.why for c in found)
     said = [f"{counts[why]} {why}" for why in WHYS if counts[why]]
     yield ", ".join(said) or "nothing has changed"

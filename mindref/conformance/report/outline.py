@@ -149,6 +149,7 @@ def title(report: Report) -> list[str]:
     offered = f" ({report.version})" if report.version else ""
     by = f"mindref {mindref.__version__}, specification {versions.SPEC}, suite {versions.SUITE}"
     how = f"profile {report.profile}, seed {report.seed}, {', '.join(report.precisions)}"
+    how += f", device {report.device}"
     lines = [f"{report.backend}{offered} judged by {by}, protocol {versions.PROTOCOL}", how]
     return lines + [f"only {', '.join(report.words)}"] * bool(report.words)
 

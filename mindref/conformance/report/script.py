@@ -41,7 +41,9 @@ COMPARED = ("outside", "fact", "missing")
 """Kinds of evidence that are about numbers that came back."""
 
 
-def write(result: Result, backend: str, settings: Settings, folder: Path) -> Path:
+def write(
+    result: Result, backend: str, settings: Settings, folder: Path, device: str = "cpu"
+) -> Path:
     """Write the script of a failure with evidence into a folder and return its path.
 
     It appears whole or not at all. Raises RunError where nothing can be written.
@@ -49,7 +51,7 @@ def write(result: Result, backend: str, settings: Settings, folder: Path) -> Pat
     path = folder / file_name(result)
     with atomic.explained(path):
         folder.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, text(result, backend, settings))
+    atomic.write_text(path, text(result, backend, settings, device))
     return path
 
 
@@ -59,7 +61,7 @@ def file_name(result: Result) -> str:
     return f"{check}.{result.precision.replace('/', '-')}.py"
 
 
-def text(result: Result, backend: str, settings: Settings) -> str:
+def text(result: Result, backend: str, settings: Settings, device: str = "cpu") -> str:
     """Return the script of a failure. Raises TypeError for a result without evidence."""
     evidence = result.evidence
     if evidence is None:
@@ -74,10 +76,10 @@ def text(result: Result, backend: str, settings: Settings) -> str:
     lines += [f"from {module} import {name}" for module, name in sorted(imports)]
     if any("'bfloat16'" in call for call in calls):
         lines.append("import ml_dtypes")  # it gives NumPy the type
-    lines += ["", f"BACKEND = {backend!r}", "", "CALLS = ["]
+    lines += ["", f"BACKEND, DEVICE = {backend!r}, {device!r}", "", "CALLS = ["]
     lines += [textwrap.indent(call, "    ") + "," for call in calls]
     lines += ["]", "", f"WRONG = {wrong}", "", 'if __name__ == "__main__":']
-    lines += ["    sys.exit(reproduce(BACKEND, CALLS, WRONG))"]
+    lines += ["    sys.exit(reproduce(BACKEND, CALLS, WRONG, DEVICE))"]
     return "\n".join(lines) + "\n"
 
 

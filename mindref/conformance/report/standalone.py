@@ -18,8 +18,8 @@ Answer = dict[str, Any]
 TIMES = 20  # an answer that is sometimes wrong is wrong
 
 
-def load(name: str) -> Any:
-    """Return the backend of this name, or of `module:object`; a class is called."""
+def load(name: str, device: str) -> Any:
+    """Return the backend of this name, or of `module:object`, on a device; a class is called."""
     sys.path.insert(0, os.getcwd())
     module, _, attribute = name.partition(":")
     try:
@@ -27,7 +27,8 @@ def load(name: str) -> Any:
             made = getattr(importlib.import_module(module), attribute)
         else:
             made = list(metadata.entry_points(group="mindref.backends", name=name))[-1].load()
-        return made() if isinstance(made, type) else made
+        made = made() if isinstance(made, type) else made
+        return made.on(device) if hasattr(made, "on") else made
     except (Exception, SystemExit) as error:
         where = "run this where it can be imported" if attribute else "is it installed here?"
         text = f"no backend {name}: {type(error).__name__}: {error}; {where}"
@@ -262,9 +263,9 @@ def fact(backend: Any, call: dict[str, Any]) -> str:
     return ""
 
 
-def reproduce(name: str, calls: list[dict[str, Any]], wrong: dict[str, Any]) -> int:
+def reproduce(name: str, calls: list[dict[str, Any]], wrong: dict[str, Any], device: str) -> int:
     """Ask all that was asked, a few times; return 1 if the failure is there, 0 if it is not."""
-    backend = load(name)
+    backend = load(name, device)
     for _ in range(TIMES):
         if what := once(backend, calls, wrong):
             break

@@ -33,6 +33,7 @@ AXES = {
     "R": "row",
     "T": "step",
     "C": "case",
+    "P": "use",
 }
 """What a position along an axis is called; specs/notation.md."""
 

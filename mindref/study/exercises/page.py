@@ -21,7 +21,7 @@ def statement(exercise: Exercise) -> Iterator[str]:
     yield ""
     yield from wrapped(exercise.statement)
     yield ""
-    yield f"Write {call(exercise)}"
+    yield from textwrap.wrap(f"Write {call(exercise)}", WIDTH, subsequent_indent=" " * 8)
     yield "  takes"
     if exercise.needs:
         yield from entry("mine", "your functions of the exercises before, each under its name")

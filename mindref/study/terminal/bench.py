@@ -45,7 +45,9 @@ def variant_view(
     from mindref.study import variants
 
     variants.find(name)
-    (case,) = variants.bench(given, [name])
+    titles = trace.labels.get("item", [])
+    known = titles if len(titles) == len(given.catalogue.rows) else None  # or only those served
+    (case,) = variants.bench(given, [name], known)
     lines = [*head(case, columns), Line("")]
     lines += both_columns(trace, case, columns, all_)
     lines += [Line(""), *table(case, columns), Line(""), *alarms(case, columns)]

@@ -12,6 +12,7 @@ from mindref.study.trace import Trace
 
 MARGIN = 18
 
+
 class Move(NamedTuple):
     """What is moved to find the slope that a gradient claims to be."""
 

@@ -24,8 +24,11 @@ def form(values: Any, more: int = 0) -> str:
     array = np.asarray(values)
     if array.dtype.kind != "f":
         return "d"
-    sizes = np.abs(array[np.isfinite(array)])
-    top = float(sizes.max(initial=0.0))
+    return form_of(float(np.abs(array[np.isfinite(array)]).max(initial=0.0)), more)
+
+
+def form_of(top: float, more: int = 0) -> str:
+    """Return the format of numbers of which the largest has a size."""
     if top and not SMALLEST <= top < LARGEST:
         return f".{2 + more}e"
     digits = 2 - math.floor(math.log10(top)) if top else DECIMALS

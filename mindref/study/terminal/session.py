@@ -21,6 +21,7 @@ from mindref.study.terminal.screen import screen
 from mindref.study.terminal.stepper import Stepper
 from mindref.study.terminal.terms import explained
 from mindref.study.terminal.tries import farewell
+from mindref.study.terminal.widths import encodable
 from mindref.study.trace import Trace
 
 PROMPT = "> "
@@ -148,8 +149,8 @@ def width() -> int:
 
 
 def write(lines: Iterable[Line], stdout: TextIO, colours: bool | None = None) -> None:
-    """Write lines; a sign that the stream has no code for becomes "?", which is never wider."""
-    text = paint.text(lines, paint.wanted(stdout) if colours is None else colours)
+    """Write lines; a sign that the stream has no code for becomes "?"."""
     code = getattr(stdout, "encoding", None) or "utf-8"
-    stdout.write(text.encode(code, "replace").decode(code))
+    known = [Line(encodable(line.text, code), line.style) for line in lines]
+    stdout.write(paint.text(known, paint.wanted(stdout) if colours is None else colours))
     stdout.flush()

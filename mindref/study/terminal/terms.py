@@ -5,6 +5,7 @@ Terms are printed with all their digits: adding what is printed gives the total 
 
 from __future__ import annotations
 
+import math
 from itertools import groupby
 from typing import Any
 
@@ -14,7 +15,7 @@ from mindref.study.terminal.axes import Axis, axes_of, row_label
 from mindref.study.terminal.beside import beside
 from mindref.study.terminal.cells import Cell, cell_name
 from mindref.study.terminal.lines import Line, fitted, named, prose
-from mindref.study.terminal.numerals import exact, form, number
+from mindref.study.terminal.numerals import exact, form_of, number
 from mindref.study.terminal.tables import INDENT, counted
 from mindref.study.terminal.widths import left, right, width
 from mindref.study.trace import Trace
@@ -155,7 +156,7 @@ def place_column(trace: Trace, terms: list[Term], varying: list[tuple[int, int]]
 def read_column(terms: list[Term], k: int, varying: list[tuple[int, int]]) -> list[str]:
     """Return the numbers that terms read of one tensor, under its name."""
     values = [term.factors[k].value for term in terms]
-    shape = form(values)
+    shape = form_of(max((abs(value) for value in values if math.isfinite(value)), default=0))
     return [head_of(terms[0].factors[k], k, varying), *(number(value, shape) for value in values)]
 
 

@@ -137,3 +137,20 @@ def wrapped(text: str, columns: int, indent: str = "") -> list[str]:
             lines.append(piece)
             line = line[len(piece) :]
     return [*lines, line]
+
+
+def encodable(text: str, code: str) -> str:
+    """Return text with "?" for each character that a code has not, as wide as it was."""
+    try:
+        text.encode(code)
+    except UnicodeEncodeError:
+        return "".join(
+            cluster if known(cluster, code) else "?" * cluster_width(cluster)
+            for cluster in clusters(text)
+        )
+    return text
+
+
+def known(text: str, code: str) -> bool:
+    """Return whether a code has every sign of a text."""
+    return text.encode(code, "ignore").decode(code) == text

@@ -27,13 +27,15 @@ def each(number: Callable[[Outcome], float]) -> Callable[[Outcome, Outcome], Pai
 
 
 def spent(outcome: Outcome) -> Array:
-    """Return the weight that each behaviour gives to all interests together."""
-    return outcome.w[outcome.mask].sum(axis=1)
+    """Return the weight that each behaviour gives to all interests; 1 without a behaviour."""
+    return outcome.w[outcome.mask].sum(axis=1) if outcome.mask.any() else np.ones(1)
 
 
 def moved(ours: Outcome, theirs: Outcome) -> Pair:
     """Return how far the interests are from the reference's, as a share of their size."""
-    return 0.0, float(np.linalg.norm(theirs.u - ours.u) / np.linalg.norm(ours.u))
+    size = float(np.linalg.norm(ours.u))
+    gap = float(np.linalg.norm(theirs.u - ours.u))
+    return 0.0, gap / size if size else gap
 
 
 def shared(ours: Outcome, theirs: Outcome) -> Pair:
@@ -79,7 +81,7 @@ MEASURES = {
     ),
     "gathered_least": Measure(
         "least weight that an active interest gathers",
-        "need not be anything",
+        "",
         each(lambda o: o.w[o.mask][:, o.active].sum(axis=0).min()),
     ),
     "entropy": Measure(

@@ -106,7 +106,7 @@ def test_the_sum_is_shown_and_that_it_does_not_come_out() -> None:
 def test_the_title_says_who_and_how_and_whether_it_is_a_part() -> None:
     who, how, part = outline.title(report(result(), words=("softmax",)))
     assert who.startswith("mine:Mine (mine 1.0) judged by mindref ")
-    assert how == "profile smoke, seed 0, float64"
+    assert how == "profile smoke, seed 0, float64, device cpu"
     assert part == "only softmax"
 
 

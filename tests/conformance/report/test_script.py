@@ -44,8 +44,9 @@ def run(found: Result, backend: Any) -> int:
     """Return what the script of a failure ends with for a backend, in this process."""
     script_of: dict[str, Any] = {"__name__": "script"}
     exec(compile(script.text(found, "mine:Mine", SETTINGS), "script", "exec"), script_of)
-    script_of["load"] = lambda name: backend
-    code = script_of["reproduce"](script_of["BACKEND"], script_of["CALLS"], script_of["WRONG"])
+    script_of["load"] = lambda name, device: backend
+    given = (script_of[name] for name in ("BACKEND", "CALLS", "WRONG", "DEVICE"))
+    code = script_of["reproduce"](*given)
     assert isinstance(code, int)
     return code
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
-from mindref.study.run import Given, trace_of
+from mindref.study.run import Given
+from mindref.study.subject import open_subject
 from mindref.study.terminal import session
 from mindref.study.trace import Trace
-from mindref.study.world import choose, open_world, pair
 
 
 class Studied(NamedTuple):
@@ -45,13 +45,8 @@ HOSTILE = (
 
 def studied() -> Studied:
     """Return the built-in user as the command shows it."""
-    world = open_world()
-    chosen = choose(world)
-    batch = pair(world, chosen.user).batch
-    given = Given(world.model.params, batch, world.model.catalogue, world.model.config)
-    facts = {"model": world.name, "user": world.user_ids[chosen.user], "chosen": chosen.rule}
-    facts["target"] = world.titles[int(batch.target[0])]
-    return Studied(trace_of(given, facts=facts, titles=world.titles), given)
+    found = open_subject(None)
+    return Studied(found.trace, found.given)
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +87,3 @@ def said(film_club: Studied) -> Said:
         return str(out.getvalue())
 
     return call
-
-
-def screens(text: str) -> Sequence[str]:
-    """Return the parts of a session: what followed each command."""
-    return text.split("\n\n")

@@ -69,7 +69,7 @@ def settled(text: str) -> str:
     """Return a text without what the order of additions decides."""
     text = re.sub(r"residual \S+", "residual ~", text)
     text = re.sub(r"\b\d\.\de-(0[89]|[1-9]\d)\b", "~", text)  # errors of rounding, in two digits
-    text = re.sub(r"(finite difference +)(\S+)", lambda x: f"{x[1]}{float(x[2]):.6g}", text)
+    text = re.sub(r"(finite difference +)(-?\d\S+)", lambda x: f"{x[1]}{float(x[2]):.6g}", text)
     return re.sub(r"-?\d+\.\d{7,}(e[-+]\d+)?", lambda found: f"{float(found[0]):.9g}", text)
 
 
