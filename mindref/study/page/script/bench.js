@@ -37,9 +37,16 @@ function measured(one) {
   return plainTable("Measured on this user", ["", "reference", "variant", ""], [...rows, ...differ]);
 }
 
+/** List the checks that fail, those of all rounds in one line. */
 function alarms(one) {
   if (one.alarms.length === 0) return h("p", { class: "callout" }, h("b", {}, "No alarm. "), one.alarms_text ?? "");
-  const items = one.alarms.map((a) => h("li", { class: "fails", "data-alarm": a.step }, `${a.step}: ${a.text}`, h("span", { class: "residual" }, `, off by ${typeof a.residual === "number" ? tiny(a.residual) : a.residual} (at most ${tiny(a.tolerance)})`)));
+  const texts = [...new Set(one.alarms.map((a) => a.text))];
+  const items = texts.map((text) => {
+    const same = one.alarms.filter((a) => a.text === text);
+    const worst = Math.max(...same.map((a) => Number(a.residual)));
+    const steps = same.map((a) => h("code", { "data-alarm": a.step, "data-text": text }, a.step));
+    return h("li", { class: "fails" }, text, h("span", { class: "residual" }, ": ", steps.flatMap((x, k) => (k ? [", ", x] : [x])), `; off by up to ${tiny(worst)}`));
+  });
   return h("section", {}, h("h3", {}, one.alarms.length === 1 ? "Alarm: one check no longer holds" : `Alarms: ${one.alarms.length} checks no longer hold`), h("ul", { class: "sums" }, items));
 }
 

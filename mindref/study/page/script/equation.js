@@ -11,7 +11,7 @@ export function equation(trace, step) {
   math.append(mathOf(mathml, symbols));
   math.querySelector("math")?.setAttribute("alttext", plain);
   const terms = Object.entries(symbols).map(([symbol, name]) => term(symbol, name));
-  return h("section", { class: "equation", "aria-label": "equation" }, math, h("p", { class: "plain" }, h("code", {}, plain)), h("p", { class: "terms" }, terms));
+  return h("section", { class: "equation", "aria-label": "equation" }, math, terms.length > 0 && h("p", { class: "terms" }, terms));
 }
 
 function mathOf(mathml, symbols) {

@@ -114,7 +114,7 @@ function head(trace, plan, columns, across) {
 
 function cellOf(trace, tensor, at, { print, shade, top, symbol, marked, recorded }) {
   const x = tensor.data[at];
-  const share = top > 0 && Number.isFinite(x) ? Math.abs(x) / top : 0;
+  const share = top > 0 && Number.isFinite(x) && tensor.dtype !== "int64" ? Math.abs(x) / top : 0; // ids have no size
   const colours = shade(share, x < 0);
   const chosen = state.cell && state.cell.name === tensor.name && state.cell.at === at;
   const moved = recorded && recorded.data[at] !== x;
