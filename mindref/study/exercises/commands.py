@@ -6,15 +6,15 @@ for a wrong use, of which the command line makes exit code 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mindref.errors import MindrefError, say
 from mindref.study.exercises import NAMES, guard, page
-from mindref.study.exercises.answers import Job
+from mindref.study.exercises.answers import Answer, Job
 from mindref.study.exercises.desk import Desk
 from mindref.study.exercises.exercise import Exercise, find
 from mindref.study.exercises.expected import job
-from mindref.study.exercises.report import lines, report
+from mindref.study.exercises.report import Report, lines, report
 
 Echo = Callable[[str], None]
 
@@ -78,20 +78,27 @@ def check(name: str, desk: Desk, echo: Echo) -> int:
     if heard.answers is None:
         echo(f" {desk.file(name)}: {heard.trouble}.")
         return 1
-    for x, answers in zip((*needed, exercise), heard.answers, strict=True):
-        found = report(x, answers)
-        if not found.passed or x is exercise:
-            break
-    if x is not exercise:
-        echo(f" Exercise {x.number}, {x.name}, differs first:")
+    found = first_wrong((*needed, exercise), heard.answers)
+    wrong = found.exercise
+    if wrong is not exercise:
+        echo(f" Exercise {wrong.number}, {wrong.name}, differs first:")
     for line in lines(found):
         echo(line)
     if found.passed:
         return passed(exercise, desk, echo)
-    if desk.text(name) == exercise.starter:
-        echo(f" {desk.file(name)} is still as it was made: it is yours to write.")
-    echo(f" For a hint: mindref study --exercise {x.name} --hint")
+    if desk.text(wrong.name) == wrong.starter:
+        echo(f" {desk.file(wrong.name)} is still as it was made: it is yours to write.")
+    echo(f" For a hint: mindref study --exercise {wrong.name} --hint")
     return 1
+
+
+def first_wrong(exercises: Sequence[Exercise], answers: list[list[Answer]]) -> Report:
+    """Return the report of the first exercise whose answers are wrong, of the last if none are."""
+    for exercise, given in zip(exercises, answers, strict=True):
+        found = report(exercise, given)
+        if not found.passed:
+            break
+    return found
 
 
 def job_of(exercise: Exercise, desk: Desk) -> Job:

@@ -1,14 +1,15 @@
-"""Which known mistake an answer equals, in every case and to 1e-9."""
+"""Which known mistake an answer equals, in every case and to 1e-9; or by which factor it is off."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 
 from mindref.study.exercises.answers import Answer, run
 from mindref.study.exercises.exercise import Exercise, Mistake, find
-from mindref.study.exercises.expected import job
+from mindref.study.exercises.expected import Expected, job
 
 EQUAL = 1e-9
 
@@ -19,6 +20,23 @@ def diagnose(exercise: Exercise, answers: list[Answer]) -> Mistake | None:
         if all(alike(x, y) for x, y in zip(answers, theirs, strict=True)):
             return mistake
     return None
+
+
+def factors(wanted: Sequence[Expected], answers: list[Answer], part: int) -> list[float]:
+    """Return what every case of a part is multiplied by; nothing where it is not that simple."""
+    found = []
+    for want, answer in zip(wanted, answers, strict=True):
+        if answer.raised or part >= len(answer.arrays):
+            return []
+        got, right = answer.arrays[part], want.arrays[part]
+        size = float(np.sum(right * right))
+        if got.shape != right.shape or not size:
+            return []
+        factor = float(np.sum(got * right)) / size
+        if not np.isfinite(factor) or not factor or not near(got, factor * right):
+            return []
+        found.append(factor)
+    return found
 
 
 @cache

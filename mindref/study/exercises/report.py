@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from mindref.study.exercises import diagnosis
 from mindref.study.exercises.answers import Answer
-from mindref.study.exercises.diagnosis import diagnose
+from mindref.study.exercises.diagnosis import EQUAL, diagnose
 from mindref.study.exercises.exercise import Exercise, Mistake
 from mindref.study.exercises.expected import Expected, expected
-from mindref.study.exercises.judge import RULES, Verdict, asked, judge, place
+from mindref.study.exercises.judge import RULES, Verdict, judge, place
+from mindref.study.exercises.page import WIDTH
 
 COLUMNS = ("shape", "dtype", "finite")
-WIDEST = 40
 
 
 class Report(NamedTuple):
@@ -51,7 +53,7 @@ def lines(found: Report) -> Iterator[str]:
     if not found.passed:
         yield ""
         yield from failure(found)
-        yield from diagnosis(found)
+        yield from slip(found)
     passing = sum(not verdict.failed for verdict in found.verdicts)
     yield f" {passing} of {len(found.verdicts)} cases pass."
 
@@ -67,16 +69,14 @@ def table(found: Report) -> Iterator[str]:
 
 def row(exercise: Exercise, verdict: Verdict) -> str:
     """Return what the table says of a case, behind its name."""
-    marks = [mark(name, verdict) for name in COLUMNS]
-    if verdict.failed in ("runs", "structure"):
-        return "".join(f"{x:8}" for x in marks) + f"<-- {verdict.failed}"
-    cells = "".join(f"{x:8}" for x in marks)
-    if verdict.failed == "values":
-        part = exercise.gives[verdict.part]
-        return f"{cells}{verdict.error:.1e}   <-- {place(part, verdict.entry)}"
-    if verdict.failed:
+    cells = "".join(f"{mark(name, verdict):8}" for name in COLUMNS)
+    if not verdict.failed:
+        return f"{cells}{verdict.error:.1e}"
+    if verdict.failed != "values":
         return f"{cells}-         <-- {verdict.failed}"
-    return f"{cells}{verdict.error:.1e}"
+    at = ", ".join(map(str, verdict.entry))
+    name = exercise.gives[verdict.part].name + (f"[{at}]" if at else "")
+    return f"{cells}{verdict.error:.1e}   <-- {name}"
 
 
 def mark(name: str, verdict: Verdict) -> str:
@@ -91,7 +91,7 @@ def failure(found: Report) -> Iterator[str]:
     want, verdict = found.wanted[found.first], found.verdicts[found.first]
     yield f" {verdict.failed} ({want.case.name}):"
     if verdict.failed != "values":
-        yield f"   {verdict.text}"
+        yield from textwrap.wrap(verdict.text, WIDTH, initial_indent="   ", subsequent_indent="   ")
         return
     part = found.exercise.gives[verdict.part]
     got = found.answers[found.first].arrays[verdict.part][verdict.entry]
@@ -119,20 +119,28 @@ SAID = {
 }
 
 
-def diagnosis(found: Report) -> Iterator[str]:
+def off_by_a_factor(found: Report) -> Iterator[str]:
+    """Yield by which factor the part of the worst entry is off, if it is by one in every case."""
+    number = found.verdicts[found.first].part
+    factors = diagnosis.factors(found.wanted, found.answers, number)
+    if factors and found.verdicts[found.first].failed == "values":
+        alike = max(factors) - min(factors) < EQUAL
+        said = f"{factors[0]:.6g}" if alike else ", ".join(f"{x:.4g}" for x in factors)
+        where = "in every case" if alike else "in the cases above"
+        yield ""
+        yield f" {found.exercise.gives[number].name} is the right answer times {said} {where}."
+
+
+def slip(found: Report) -> Iterator[str]:
     """Yield which known mistake it is; a bug to find is not given away."""
     exercise, mistake = found.exercise, found.mistake
     if mistake is None:
+        yield from off_by_a_factor(found)
         return
     yield ""
     if mistake.name == exercise.planted:
         yield " Your file still answers as the one that you were given."
         return
-    yield f" Your answer equals a known slip: {mistake.what}."
     seen = f" (Seen in {mistake.seen}.)" if mistake.seen else ""
-    yield f" {mistake.hint}{seen}"
-
-
-def wanted_of(exercise: Exercise) -> str:
-    """Return in a sentence what the function takes and gives."""
-    return f"{exercise.function}({', '.join(x.name for x in exercise.takes)}) -> {asked(exercise)}"
+    text = f"Your answer equals a known slip: {mistake.what}. {mistake.hint}{seen}"
+    yield from textwrap.wrap(text, WIDTH, initial_indent=" ", subsequent_indent=" ")

@@ -76,9 +76,9 @@ def test_a_known_slip_is_named(desk: Desk, study: Study) -> None:
     result = study("--exercise", "squash-vjp", "--check")
     assert result.exit_code == 1
     said = "Your answer equals a known slip: (1 - n) where the derivative has (1 - n^2)."
-    assert said in result.output
+    assert said in " ".join(result.output.split())
     assert "finite difference" in result.output
-    assert "<-- d_sums[user 0, interest" in result.output
+    assert "<-- d_sums[0, " in result.output
 
 
 def test_hints_come_in_turn(study: Study) -> None:
