@@ -15,6 +15,7 @@ import numpy as np
 
 from mindref.errors import ShapeError, say
 from mindref.ops.embedding import RowGradient
+from mindref.record import Record
 from mindref.shapes import Array, Ints
 
 
@@ -41,6 +42,7 @@ def update(
     beta1: float = 0.9,
     beta2: float = 0.999,
     epsilon: float = 1e-8,
+    record: Record | None = None,
 ) -> State:
     """Take one step of Adam and return the new state.
 
@@ -59,8 +61,13 @@ def update(
         first, second = state.first[name], state.second[name]
         m = beta1 * first[rows] + (1 - beta1) * g  # optimiser-R1
         v = beta2 * second[rows] + (1 - beta2) * (g * g)  # optimiser-R1
+        if record is not None:
+            before = {"value": params[name][rows], "first": first[rows], "second": second[rows]}
+            record.part(name)("before", step, rows=rows, gradient=g, **before)
         first[rows], second[rows] = m, v
         params[name][rows] -= rate * m / (np.sqrt(v) + epsilon * root)  # optimiser-R4
+        if record is not None:
+            record.part(name)("after", step, first=m, second=v, value=params[name][rows])
     return State(step, state.first, state.second)
 
 

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "mindref"
 LAYERS = [
     {"errors"},
     {"config", "atomic", "tsv", "threads", "ranks"},
-    {"shapes"},
+    {"shapes", "record"},
     {"data"},
     {"ops"},
     {"backend"},
@@ -84,7 +84,7 @@ def test_data_and_recall_never_see_a_model() -> None:
 def test_operators_see_no_configuration() -> None:
     for path in MODULES:
         if room(path) == "ops":
-            assert imported(path) <= {"ops", "shapes", "errors"}, path
+            assert imported(path) <= {"ops", "shapes", "errors", "record"}, path
 
 
 def test_compiled_code_is_reached_by_name_alone_but_for_ranking() -> None:

@@ -7,6 +7,7 @@
     backends   who can compute, and why any cannot
     indexes    what recall can search with, and why any cannot
     conform    judge a backend by the rules of the specification
+    study      watch every step of the algorithm; exercises
     bench      time every installed backend, side by side
 
 Commands print and decide nothing: what they do stands in mindref.recommender. Heavy imports are
@@ -31,7 +32,17 @@ import click
 import mindref
 from mindref.errors import MindrefError, say
 
-COMMANDS = ("train", "evaluate", "recall", "export", "backends", "indexes", "conform", "bench")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "recall",
+    "export",
+    "backends",
+    "indexes",
+    "conform",
+    "study",
+    "bench",
+)
 
 
 class Gone(Exception):

@@ -17,6 +17,7 @@ PURPOSES = (
     "baseline",
     "validation",
     "probe",
+    "study",
 )
 
 

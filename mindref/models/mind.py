@@ -15,6 +15,8 @@ from mindref.config import Config
 from mindref.models.parameters import Catalogue, Gradients, Layer, Params
 from mindref.ops import embedding, label_attention, relu_layer, routing, sampled_softmax
 from mindref.ops.embedding import RowGradient, sum_rows
+from mindref.record import Record
+from mindref.record import part as recording
 from mindref.shapes import Array, Bools, Ints
 
 
@@ -68,14 +70,17 @@ def interests(
     catalogue: Catalogue,
     config: Config,
     ops: Any = reference,
+    record: Record | None = None,
 ) -> tuple[Array, Bools, SavedInterests]:
     """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
 
     Raises ShapeError for an item that the catalogue does not have, and what the operators raise.
     """
-    history, s1 = behaviours(params, histories, catalogue, ops)  # 1 (B, L, D)
-    profile, s2 = profile_vectors(params, histories.profile, ops)  # 2 (B, P)
+    history, s1 = behaviours(params, histories, catalogue, ops, record)  # 1 (B, L, D)
+    profile, s2 = profile_vectors(params, histories.profile, ops, record)  # 2 (B, P)
     active = active_interests(histories.mask, config)  # (B, K)
+    if record is not None:
+        record("interests.count", mask=histories.mask, active=active)
     dynamic = config.routing == "dynamic"
     capsules, s3 = ops.routing.forward(  # 3 (B, K, D)
         history,
@@ -87,8 +92,11 @@ def interests(
         gradient=config.routing_gradient,  # model-R11
         axis=config.routing_axis,
         kind=config.squash,  # model-R13
+        **recording(record, "routing"),
     )
     x = join(capsules, profile)  # 4 (B K, D + P)
+    if record is not None:
+        record("interests.join", capsules=capsules, profile=profile, out=x)
     s5 = []
     for i, layer in enumerate(params.layers):  # 5
         last = i == len(params.layers) - 1
@@ -97,25 +105,34 @@ def interests(
             layer.weight,
             layer.bias,
             relu=config.last_relu or not last,  # model-R5
+            **recording(record, "layers", i + 1),
         )
         s5.append(saved)
     out = np.where(active[..., None], x.reshape(capsules.shape), 0)  # 6, model-R6 (B, K, D)
+    if record is not None:
+        record("interests.active", out=out)
     looked_up = (histories.profile.size, params.profile.shape[1])
     kept = SavedInterests(s1, s2, looked_up, s3, tuple(s5), active, histories.mask)
     return out, active, kept
 
 
 def interests_backward(
-    d_out: Array, saved: SavedInterests, ops: Any = reference
+    d_out: Array, saved: SavedInterests, ops: Any = reference, record: Record | None = None
 ) -> tuple[RowGradient, RowGradient, Array, tuple[Layer, ...]]:
     """Return the gradients of items (by way of the history), profile, bilinear and layers."""
     d_x = np.where(saved.active[..., None], d_out, 0).reshape(-1, d_out.shape[2])  # 6
+    if record is not None:
+        record("interests.d_active", d_x=d_x)
     layers = []
-    for s5 in reversed(saved.layers):  # 5
-        d_x, d_weight, d_bias = ops.relu_layer.backward(d_x, s5)
+    for i in reversed(range(len(saved.layers))):  # 5
+        given = recording(record, "layers", i + 1)
+        d_x, d_weight, d_bias = ops.relu_layer.backward(d_x, saved.layers[i], **given)
         layers.append(Layer(d_weight, d_bias))
     d_capsules, d_profile = part(d_x, d_out.shape)  # 4
-    d_history, d_bilinear, _ = ops.routing.backward(d_capsules, saved.routing)  # 3
+    if record is not None:
+        record("interests.d_join", d_capsules=d_capsules, d_profile=d_profile)
+    given = recording(record, "routing")
+    d_history, d_bilinear, _ = ops.routing.backward(d_capsules, saved.routing, **given)  # 3
     d_looked_up = d_profile.reshape(saved.looked_up)
     d_profile_rows = ops.embedding.backward(d_looked_up, saved.profile)  # 2
     d_items = ops.embedding.backward(d_history[saved.mask], saved.history)  # 1, model-R8
@@ -123,17 +140,29 @@ def interests_backward(
 
 
 def loss(
-    params: Params, batch: Batch, catalogue: Catalogue, config: Config, ops: Any = reference
+    params: Params,
+    batch: Batch,
+    catalogue: Catalogue,
+    config: Config,
+    ops: Any = reference,
+    record: Record | None = None,
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean loss ().
 
     Raises ShapeError for an item that the catalogue does not have, and what the operators raise.
     """
-    users, active, s1 = interests(params, batch.histories, catalogue, config, ops)  # 1 (B, K, D)
-    target, s2 = item_vectors(params, batch.target, catalogue, ops)  # 2 (B, D)
-    negatives, s3 = item_vectors(params, batch.negatives, catalogue, ops)  # 3 (S, D)
+    given = (params, batch.histories, catalogue, config, ops, record)
+    users, active, s1 = interests(*given)  # 1 (B, K, D)
+    target, s2 = item_vectors(params, batch.target, catalogue, ops, record, "target")  # 2 (B, D)
+    negatives, s3 = item_vectors(  # 3 (S, D)
+        params, batch.negatives, catalogue, ops, record, "negatives"
+    )
+    if record is not None:
+        record("batch", **{name: x for name, x in batch._asdict().items() if name != "histories"})
     power = config.power if config.attention == "label" else 0.0  # model-R14
-    user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
+    user, s4 = ops.label_attention.forward(  # 4 (B, D)
+        users, target, active, power=power, **recording(record, "attention")
+    )
     out, s5 = ops.sampled_softmax.forward(  # 5 ()
         user,
         target,
@@ -144,54 +173,82 @@ def loss(
         batch.negative_log_expected,
         temperature=config.temperature,
         normalise=config.normalise,
+        **recording(record, "loss"),
     )
     return out, Saved(s1, s2, s3, s4, s5)
 
 
-def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
+def backward(
+    saved: Saved, d_out: float = 1.0, ops: Any = reference, record: Record | None = None
+) -> Gradients:
     """Return the gradient of the loss by every parameter."""
-    d_user, d_target, d_negatives = ops.sampled_softmax.backward(d_out, saved.softmax)  # 5
-    d_users, d_query = ops.label_attention.backward(d_user, saved.attention)  # 4
+    d_user, d_target, d_negatives = ops.sampled_softmax.backward(  # 5
+        d_out, saved.softmax, **recording(record, "loss")
+    )
+    d_users, d_query = ops.label_attention.backward(  # 4
+        d_user, saved.attention, **recording(record, "attention")
+    )
     of_negatives = ops.embedding.backward(d_negatives, saved.negatives)  # 3
     of_target = ops.embedding.backward(d_target + d_query, saved.target)  # 2, model-R9: both uses
-    of_history, profile, bilinear, layers = interests_backward(d_users, saved.interests, ops)  # 1
+    of_history, profile, bilinear, layers = interests_backward(  # 1
+        d_users, saved.interests, ops, record
+    )
     items = sum_rows(  # model-R10: one table, three uses
         np.concatenate([of_history.rows, of_target.rows, of_negatives.rows]),
         np.concatenate([of_history.values, of_target.values, of_negatives.values]),
     )
+    if record is not None:
+        record("gradients", target=d_target + d_query, rows=items.rows, items=items.values)
     return Gradients(items, profile, bilinear, layers)
 
 
 def behaviours(
-    params: Params, histories: Histories, catalogue: Catalogue, ops: Any = reference
+    params: Params,
+    histories: Histories,
+    catalogue: Catalogue,
+    ops: Any = reference,
+    record: Record | None = None,
 ) -> tuple[Array, embedding.Saved]:
     """Return the vectors of behaviours (B, L, D); a padded place is zero and never looked up.
 
     A lookup would name the row of the id that pads in the gradient, and lazy Adam would move it.
     """
-    vectors, saved = item_vectors(params, histories.items[histories.mask], catalogue, ops)
+    ids = histories.items[histories.mask]
+    if record is not None:
+        record("ids", ids=ids, mask=histories.mask)
+    vectors, saved = item_vectors(params, ids, catalogue, ops, record, "history")
     history = np.zeros_like(vectors, shape=(*histories.mask.shape, vectors.shape[1]))
     history[histories.mask] = vectors  # model-R8
     return history, saved
 
 
 def item_vectors(
-    params: Params, ids: Ints, catalogue: Catalogue, ops: Any = reference
+    params: Params,
+    ids: Ints,
+    catalogue: Catalogue,
+    ops: Any = reference,
+    record: Record | None = None,
+    use: str = "",
 ) -> tuple[Array, embedding.Saved]:
-    """Return the vectors (M, D) of items (M,): id and side features, averaged."""
+    """Return the vectors (M, D) of items (M,): id and side features, averaged.
+
+    The recorder hears of it under the name of the `use`.
+    """
     embedding.check_rows("items", ids, len(catalogue.rows))  # model-R18
     rows, weights = catalogue.rows[ids], catalogue.weights[ids]
-    vectors, saved = ops.embedding.forward(params.items, rows, weights)  # model-R1
+    given = recording(record, use)
+    vectors, saved = ops.embedding.forward(params.items, rows, weights, **given)  # model-R1
     return vectors, saved
 
 
 def profile_vectors(
-    params: Params, rows: Ints, ops: Any = reference
+    params: Params, rows: Ints, ops: Any = reference, record: Record | None = None
 ) -> tuple[Array, embedding.Saved]:
     """Return the vectors of the user features, side by side in their order (B, P)."""
     flat_rows = rows.reshape(-1, 1)
     ones = np.ones(flat_rows.shape, params.profile.dtype)
-    vectors, saved = ops.embedding.forward(params.profile, flat_rows, ones)
+    given = recording(record, "profile")
+    vectors, saved = ops.embedding.forward(params.profile, flat_rows, ones, **given)
     return vectors.reshape(len(rows), rows.shape[1] * vectors.shape[1]), saved  # model-R2
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.errors import ShapeError, say
+from mindref.record import Record
 from mindref.shapes import Array, Ints, bind, same_float
 
 
@@ -35,7 +36,9 @@ class Saved(NamedTuple):
     width: int  # D
 
 
-def forward(table: Array, rows: Ints, weights: Array) -> tuple[Array, Saved]:
+def forward(
+    table: Array, rows: Ints, weights: Array, *, record: Record | None = None
+) -> tuple[Array, Saved]:
     """Map rows to weighted sums of them: out[m] = sum_f weights[m, f] table[rows[m, f]].
 
     table (V, D) float; rows (M, F) integers in [0, V); weights (M, F) >= 0, of the table's type,
@@ -49,6 +52,8 @@ def forward(table: Array, rows: Ints, weights: Array) -> tuple[Array, Saved]:
         out = table[rows[:, 0]] * weights  # 1, 2 (M, D)
     else:
         out = np.einsum("mf,mfd->md", weights, table[rows])  # 1, 2, embedding-R1 (M, D)
+    if record is not None:
+        record("lookup", rows=rows, looked_up=table[rows], weights=weights, out=out)
     return out, Saved(rows, weights, sizes["D"])
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from mindref.errors import ShapeError, say
 from mindref.ops import softmax
+from mindref.record import Record
 from mindref.shapes import Array, Bools, bind, boolean, same_float
 
 
@@ -26,7 +27,9 @@ class Saved(NamedTuple):
     power: float
 
 
-def forward(interests: Array, target: Array, active: Bools, *, power: float) -> tuple[Array, Saved]:
+def forward(
+    interests: Array, target: Array, active: Bools, *, power: float, record: Record | None = None
+) -> tuple[Array, Saved]:
     """Map interests (B, K, D) and a target item (B, D) to the user's vector for that item (B, D).
 
     active (B, K) true for the interests that the user has, at least one each; power p in
@@ -38,16 +41,19 @@ def forward(interests: Array, target: Array, active: Bools, *, power: float) -> 
 
     scores = np.einsum("bkd,bd->bk", interests, target)  # 1, label_attention-R1
     if np.isinf(power):
+        gaps = None
         weights = one_hot_of_largest(scores, active)  # 2 and 3
         s3 = softmax.Saved(weights, 1)
     else:
         gaps = gaps_below_largest(scores, active, power)  # 2
         weights, s3 = softmax.forward(gaps, active, axis=1)  # 3, label_attention-R3
     out = np.einsum("bk,bkd->bd", weights, interests)  # 4, label_attention-R7
+    if record is not None:
+        record("forward", scores=scores, gaps=gaps, weights=weights, out=out)
     return out, Saved(interests, target, scores, s3, power)
 
 
-def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
+def backward(d_out: Array, saved: Saved, *, record: Record | None = None) -> tuple[Array, Array]:
     """Return d_interests (B, K, D) and d_target (B, D), the target's part as the query.
 
     With p = 0 or infinity the weights do not move and d_target is zero.
@@ -55,12 +61,18 @@ def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
     interests, target, scores, s3, power = saved
     d_weights = np.einsum("bd,bkd->bk", d_out, interests)  # 4
     d_interests = s3.out[..., None] * d_out[:, None, :]  # 4
+    if record is not None:
+        record("d_out", d_weights=d_weights, d_interests=d_interests)
     if power == 0 or np.isinf(power):  # label_attention-R10
         return d_interests, np.zeros_like(target)
     d_powered = softmax.backward(d_weights, s3)  # 3
     d_scores = through_power(d_powered, scores, power)  # 2
     d_interests += d_scores[..., None] * target[:, None, :]  # 1, label_attention-R8
-    return d_interests, np.einsum("bk,bkd->bd", d_scores, interests)  # 1, label_attention-R9
+    d_target = np.einsum("bk,bkd->bd", d_scores, interests)  # 1, label_attention-R9
+    if record is not None:
+        record("d_gaps", d_gaps=d_powered, d_scores=d_scores)
+        record("d_scores", d_interests=d_interests, d_target=d_target)
+    return d_interests, d_target
 
 
 def gaps_below_largest(scores: Array, active: Bools, power: float) -> Array:

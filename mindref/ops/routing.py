@@ -14,6 +14,7 @@ import numpy as np
 from mindref.errors import ShapeError, say
 from mindref.ops import softmax, squash
 from mindref.ops.votes import agree, gather, project, project_backward, spread
+from mindref.record import Record
 from mindref.shapes import Array, Bools, Ints, bind, boolean, same_float
 
 AXES = {"interests": 2, "behaviours": 1}
@@ -66,6 +67,7 @@ def forward(
     gradient: str,
     axis: str = "interests",
     kind: str = "squash",
+    record: Record | None = None,
 ) -> tuple[Array, Saved]:
     """Map behaviours (B, L, D) to capsules (B, K, D) of length below one.
 
@@ -73,7 +75,7 @@ def forward(
     general capsule routing of section 3.3.1; init_logits (B, L, K), N(0, sigma^2) in the paper;
     active (B, K) true for the interests that the user has. iterations >= 1 rounds; gradient
     "all" (exact) or "last" (weights of the last round constant); axis "interests" or "behaviours";
-    kind of squash, see ops/squash.py.
+    kind of squash, see ops/squash.py. record: see mindref/record.py.
     Returns zero for an inactive interest and for a user without behaviours.
     Raises ShapeError for shapes, types or options that do not fit.
     """
@@ -83,19 +85,29 @@ def forward(
 
     votes = project(history, bilinear)  # 1: S e, routing-R1
     logits = init_logits  # routing-R19
+    if record is not None:
+        record("votes", history=history, bilinear=bilinear, votes=votes)
+        record("start", allowed=allowed, logits=logits)
     rounds: list[Round] = []
     for turn in range(iterations):  # routing-R5
         weights, s2 = softmax.forward(logits, allowed, axis=AXES[axis])  # 2, routing-R2, R9
         sums = gather(weights, votes)  # 3, routing-R3, R21, R23 (B, K, D)
         capsules, s4 = squash.forward(sums, kind=kind)  # 4, routing-R4, R22, R27
         rounds.append(Round(s2, s4, capsules))
+        if record is not None:
+            record("round", turn + 1, weights=weights, sums=sums, capsules=capsules, saved=s4)
         if turn < iterations - 1:  # routing-R5: nothing reads the last update
             # 5, routing-R8, R20, R24; a new array: numerics-R7 (B, L, K)
-            logits = logits + agree(votes, capsules)
+            agreement = agree(votes, capsules)
+            logits = logits + agreement
+            if record is not None:
+                record("update", turn + 1, agreement=agreement, logits=logits)
     return capsules, Saved(history, bilinear, votes, tuple(rounds), gradient)
 
 
-def backward(d_capsules: Array, saved: Saved) -> tuple[Array, Array, Array]:
+def backward(
+    d_capsules: Array, saved: Saved, *, record: Record | None = None
+) -> tuple[Array, Array, Array]:
     """Return d_history (B, L, D), d_bilinear (as bilinear), d_init_logits (B, L, K).
 
     With gradient="last" the weights of the last round are constants, so d_init_logits is zero.
@@ -107,14 +119,25 @@ def backward(d_capsules: Array, saved: Saved) -> tuple[Array, Array, Array]:
     for turn in reversed(range(len(rounds))):
         weights, s4, capsules = rounds[turn]
         if turn < len(rounds) - 1:  # 5: logits + agree(votes, capsules)
-            d_votes += spread(d_logits, capsules, votes)
+            from_agreement = spread(d_logits, capsules, votes)
+            d_votes += from_agreement
             d_capsules = gather(d_logits, votes)
+            if record is not None:
+                record("d_update", turn + 1, out=d_capsules, votes=from_agreement)
         d_sums = squash.backward(d_capsules, s4)  # 4: squash(sums)
-        d_votes += spread(weights.out, d_sums, votes)  # 3: gather(weights, votes), routing-R28
+        from_sums = spread(weights.out, d_sums, votes)
+        d_votes += from_sums  # 3: gather(weights, votes), routing-R28
+        if record is not None:
+            record("d_sums", turn + 1, d_sums=d_sums, votes=from_sums)
         if gradient == "last":  # routing-R12: weights are constant, no round before is reached
             break
-        d_logits += softmax.backward(agree(votes, d_sums), weights)  # 2: softmax, routing-R11
+        d_weights = agree(votes, d_sums)
+        d_logits += softmax.backward(d_weights, weights)  # 2: softmax, routing-R11
+        if record is not None:
+            record("d_weights", turn + 1, d_weights=d_weights, d_logits=d_logits)
     d_history, d_bilinear = project_backward(d_votes, history, bilinear)  # 1: S e
+    if record is not None:
+        record("d_votes", d_votes=d_votes, d_history=d_history, d_bilinear=d_bilinear)
     return d_history, d_bilinear, d_logits
 
 

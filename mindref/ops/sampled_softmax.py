@@ -13,6 +13,7 @@ import numpy as np
 
 from mindref.errors import ShapeError, say
 from mindref.ops import squash
+from mindref.record import Record
 from mindref.shapes import Array, Ints, bind, same_float
 
 
@@ -41,6 +42,7 @@ def forward(
     *,
     temperature: float = 1.0,
     normalise: bool = False,
+    record: Record | None = None,
 ) -> tuple[Array, Saved]:
     """Map users (B, D), their target items (B, D) and shared negatives (S, D) to the mean loss ().
 
@@ -67,6 +69,9 @@ def forward(
     # 2: products over the temperature, less the log expected counts (sampled_softmax-R2, R6)
     at_target = np.einsum("bd,bd->b", user, target) / temperature - target_log_expected  # (B,)
     at_negatives = user @ negatives.T / temperature - negative_log_expected  # (B, S)
+    if record is not None:
+        record("unit", user=user, target=target, negatives=negatives)
+        record("logits", at_target=at_target, at_negatives=at_negatives)
     hits = negative_ids == target_ids[:, None]  # (B, S)
     usable = np.isfinite(at_target) & np.isfinite(at_negatives).all(axis=1)  # (B,)
     at_target = np.where(usable, at_target, np.nan)  # 3, sampled_softmax-R18, numerics-R13
@@ -84,11 +89,16 @@ def forward(
     out = losses.mean(dtype=user.dtype)  # 5, sampled_softmax-R5
 
     p_negatives = raised * np.exp(lead - losses)[:, None]  # (B, S)
+    if record is not None:
+        record("hits", hits=hits, at_negatives=at_negatives)
+        record("loss", losses=losses, out=out, p_negatives=p_negatives)
     units = (of_user, of_target, of_negatives)
     return out, Saved(user, target, negatives, units, p_negatives, temperature)
 
 
-def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
+def backward(
+    d_out: Array | float, saved: Saved, *, record: Record | None = None
+) -> tuple[Array, Array, Array]:
     """Return d_user (B, D), d_target (B, D), d_negatives (S, D); repeated negatives stay apart."""
     scale = d_out / len(saved.user)  # 5: mean over the batch
     d_at_negatives = saved.p_negatives * scale / saved.temperature  # 4, 3: a hit has p = 0 (B, S)
@@ -96,8 +106,13 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
     d_user = d_at_target[:, None] * saved.target + d_at_negatives @ saved.negatives  # 2
     d_target = d_at_target[:, None] * saved.user  # 2
     d_negatives = d_at_negatives.T @ saved.user  # 2, sampled_softmax-R11
+    if record is not None:
+        record("d_logits", d_target=d_at_target, d_negatives=d_at_negatives)
+        record("d_unit", d_user=d_user, d_target=d_target, d_negatives=d_negatives)
     gradients = zip((d_user, d_target, d_negatives), saved.units, strict=True)
     of_user, of_target, of_negatives = (through_unit(d, s) for d, s in gradients)  # 1
+    if record is not None:
+        record("d_vectors", d_user=of_user, d_target=of_target, d_negatives=of_negatives)
     return of_user, of_target, of_negatives
 
 

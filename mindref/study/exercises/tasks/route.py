@@ -45,8 +45,8 @@ def groups(rng: np.random.Generator) -> list[Group]:
         ),
         Group(
             "once more",
-            "something that is kept between calls",
-            (Case("the first user again", alone), Case("the 3 users again", several)),
+            "something that is kept between calls: from the call before, or from the first one",
+            (Case("the 3 users again", several), Case("the first user again", alone)),
         ),
     ]
 

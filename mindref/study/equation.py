@@ -1,0 +1,115 @@
+"""Equations, written once in a line of plain text, as MathML and LaTeX too.
+
+`w_ij = exp(b_ij) / sum_k exp(b_ik)`: a name, an underscore, its indices; `d_w_ij` is the gradient
+by w_ij, a prime marks what comes after an update, and `sum_k` is a sum over k.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from html import escape
+from typing import NamedTuple
+
+GREEK = {"beta": "β", "sigma": "σ"}
+FUNCTIONS = ("exp", "log", "log2", "max", "min", "floor", "sign")
+SYMBOLS = {"*": "·", "-": "−", "~": "∼"}
+TOKEN = re.compile(
+    r"(?P<name>(?:d_)?[A-Za-z]\w*?'?)(?:_(?P<index>[a-z]+))?(?![\w'])"
+    r"|(?P<number>\d+(?:\.\d+)?)|\^(?P<power>\w+)|(?P<mark>[^\s\w])"
+)
+
+
+class Token(NamedTuple):
+    """A piece of an equation."""
+
+    kind: str  # "symbol", "word", "function", "sum", "number", "power", "mark"
+    text: str
+    indices: str = ""
+
+
+def tokens(text: str, known: Iterable[str]) -> Iterator[Token]:
+    """Cut an equation into pieces; `known` are the symbols of tensors."""
+    symbols = set(known)
+    for found in TOKEN.finditer(text):
+        name, index = found["name"], found["index"] or ""
+        if not name:
+            kind = next(k for k in ("number", "power", "mark") if found[k])
+            yield Token(kind, found[kind])
+        elif name == "sum":
+            yield Token("sum" if index else "word", name, index)
+        elif name in FUNCTIONS:
+            yield Token("function", name)
+        else:
+            plain = not index and name not in symbols and len(name) > 1 and name not in GREEK
+            yield Token("word" if plain else "symbol", name, index)
+
+
+def mathml(text: str, symbols: dict[str, str]) -> str:
+    """Return MathML; a symbol of a tensor carries its name as data-symbol, for the page to link."""
+    out: list[str] = []
+    for token in tokens(text, symbols):
+        if token.kind == "power":
+            out[-1] = f"<msup>{out[-1]}<mn>{token.text}</mn></msup>"
+        else:
+            out.append(element(token, symbols))
+    return f'<math display="block"><mrow>{"".join(out)}</mrow></math>'
+
+
+def element(token: Token, symbols: dict[str, str]) -> str:
+    """Return the MathML of one piece."""
+    text = escape(SYMBOLS.get(token.text, token.text))
+    if token.kind == "sum":
+        return f'<munder><mo movablelimits="false">∑</mo><mi>{token.indices}</mi></munder>'
+    if token.kind == "symbol":
+        linked = f' data-symbol="{escape(token.text)}"' if token.text in symbols else ""
+        base = f"<mi>{base_of(token.text)}</mi>"
+        if token.text.startswith("d_"):
+            base = f"<mrow><mo>∂</mo>{base}</mrow>"
+        index = f"<mi>{token.indices}</mi>"
+        return (
+            f"<msub{linked}>{base}{index}</msub>"
+            if token.indices
+            else f"<mrow{linked}>{base}</mrow>"
+        )
+    tag = {"number": "mn", "mark": "mo", "word": "mtext", "function": "mi"}[token.kind]
+    return f"<{tag}> {text} </{tag}>" if tag == "mtext" else f"<{tag}>{text}</{tag}>"
+
+
+def base_of(name: str) -> str:
+    """Return what is printed of a name: Greek as a letter, a prime as one."""
+    bare = name.removeprefix("d_")
+    letter = bare.rstrip("'")
+    return escape(GREEK.get(letter, letter)) + "′" * bare.count("'")
+
+
+def latex(text: str, symbols: Iterable[str]) -> str:
+    """Return LaTeX."""
+    out = []
+    for token in tokens(text, symbols):
+        if token.kind == "sum":
+            out.append(rf"\sum_{{{token.indices}}}")
+        elif token.kind == "symbol":
+            out.append(latex_symbol(token))
+        elif token.kind == "word":
+            out.append(rf"\text{{ {token.text} }}")
+        elif token.kind == "function":
+            out.append(rf"\{token.text.rstrip('2')}" + ("_2" if token.text == "log2" else ""))
+        else:
+            out.append(f"^{{{token.text}}}" if token.kind == "power" else token.text)
+    return " ".join(out)
+
+
+def latex_symbol(token: Token) -> str:
+    """Return a symbol with its indices."""
+    bare = token.text.removeprefix("d_")
+    letter = bare.rstrip("'")
+    base = (
+        f"\\{letter}"
+        if letter in GREEK
+        else letter
+        if len(letter) == 1
+        else rf"\mathrm{{{letter}}}"
+    )
+    sign = r"\partial " if token.text.startswith("d_") else ""
+    return sign + base + "'" * bare.count("'") + (f"_{{{token.indices}}}" if token.indices else "")

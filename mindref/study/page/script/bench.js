@@ -1,0 +1,49 @@
+// Variant bench: deviations that public code really has, and what each does to this user.
+
+import { h, put } from "./dom.js";
+import { six, tiny } from "./numbers.js";
+import { TABS } from "./tabs.js";
+import { chooser, heat, missing, plainTable, ranking } from "./views.js";
+
+let variant = null;
+
+TABS.bench = ({ trace, extras }) => {
+  const cases = extras.variants;
+  if (!cases?.length) return missing("Variant bench", "No variants are in this file.", "mindref study --html page.html --variant all");
+  const box = h("div");
+  const draw = () => {
+    const one = cases.find((c) => c.name === variant) ?? cases[0];
+    put(box, view(trace, one, chooser("variant", cases.map((c) => [c.name, c.title]), one.name, (name) => {
+      variant = name;
+      draw();
+    })));
+  };
+  draw();
+  return box;
+};
+
+function view(trace, one, choice) {
+  const seen = one.seen.map((s) => h("li", {}, h("code", {}, s.repository), ` at commit ${s.commit} (${s.date})`));
+  return [
+    h("h2", {}, "Variant bench"),
+    h("p", { class: "choices" }, choice),
+    h("article", { "data-variant": one.name }, h("h3", {}, one.title), h("p", { class: "why" }, one.what), h("p", {}, one.does), one.scene?.text && h("p", { class: "note" }, `For both sides: ${one.scene.text}.`), measured(one), alarms(one), sides(trace, one), seen.length > 0 && h("section", {}, h("h3", {}, "Where it was seen"), h("ul", {}, seen)), h("p", { class: "note" }, `Rule ${one.rule}. One user, one seed: this shows the mechanism, not how good a model is.`)),
+  ];
+}
+
+function measured(one) {
+  const rows = one.measured.map((m) => [m.name, m.reference, m.variant, m.text ?? ""]);
+  const differ = Object.entries(one.largest ?? {}).map(([name, x]) => [`largest difference in ${name}`, "", typeof x === "number" ? tiny(x) : String(x), ""]);
+  return plainTable("Measured on this user", ["", "reference", "variant", ""], [...rows, ...differ]);
+}
+
+function alarms(one) {
+  if (one.alarms.length === 0) return h("p", { class: "callout" }, h("b", {}, "No alarm. "), one.alarms_text ?? "");
+  const items = one.alarms.map((a) => h("li", { class: "fails", "data-alarm": a.step }, `${a.step}: ${a.text}`, h("span", { class: "residual" }, `, off by ${typeof a.residual === "number" ? tiny(a.residual) : a.residual} (at most ${tiny(a.tolerance)})`)));
+  return h("section", {}, h("h3", {}, `Alarms: ${one.alarms.length} checks that no longer hold`), h("ul", { class: "sums" }, items));
+}
+
+function sides(trace, one) {
+  const column = (name, x) => h("div", { class: "card", "data-side": name }, h("h3", {}, name), h("p", { class: "figure" }, `loss ${six(Number(x.loss))}, K′ = ${x.count}`), x.w && heat(trace, x.w, "w", {}, { op: "softmax", of: [{ of: "", at: "ij" }], over: "j" }), x.top && [h("h4", {}, "What is retrieved"), ranking(x.top, true)]);
+  return h("div", { class: "cards two" }, column("reference", one.reference), column("variant", one.variant));
+}

@@ -1,0 +1,95 @@
+// What the file carries, unpacked: traces with their tensors as typed arrays, and the extras.
+
+export const sources = { traces: [], extras: {} };
+
+let arrays = []; // of [base64, CRC-32]
+
+/** Read the two blocks of data of this file into `sources`. */
+export async function load(listed, content) {
+  arrays = JSON.parse(listed);
+  const packed = JSON.parse(await inflated(decode(content)));
+  const whole = expand(packed.content, packed.pool);
+  sources.traces = whole.traces.map(prepare);
+  sources.extras = whole.extras;
+}
+
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).text();
+}
+
+/** Put the long texts, which the file holds once, back where they belong. */
+function expand(value, pool) {
+  if (Array.isArray(value)) return value.map((part) => expand(part, pool));
+  if (value === null || typeof value !== "object") return value;
+  if (Object.keys(value).length === 1 && "$" in value) return pool[value.$];
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, expand(part, pool)]));
+}
+
+/** Return a trace with decoded tensors; damaged ones are named in `damaged`. */
+function prepare(trace) {
+  const damaged = [];
+  for (const step of trace.steps) {
+    step.outputs = step.outputs.map((tensor) => {
+      const [text, crc] = arrays[tensor.data];
+      const bytes = decode(text);
+      if (crc32(bytes) !== crc) damaged.push(tensor.name);
+      return { ...tensor, data: numbers(bytes, tensor.dtype) };
+    });
+  }
+  return index({ ...trace, damaged });
+}
+
+/** Return a trace whose tensors and their steps can be found by name. */
+export function index(trace) {
+  const tensors = new Map();
+  const stepOf = new Map();
+  const users = new Map();
+  trace.steps.forEach((step, at) => {
+    for (const tensor of step.outputs) {
+      tensors.set(tensor.name, tensor);
+      stepOf.set(tensor.name, at);
+    }
+  });
+  trace.steps.forEach((step, at) => {
+    for (const name of step.inputs) users.set(name, [...(users.get(name) ?? []), at]);
+  });
+  return { ...trace, tensors, stepOf, users };
+}
+
+/** Return an array of the extras as {axes, shape, dtype, data}, data decoded. */
+export function unpacked(array) {
+  return { ...array, data: numbers(decode(arrays[array.data][0]), array.dtype) };
+}
+
+function decode(text) {
+  const raw = atob(text);
+  const bytes = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i += 1) bytes[i] = raw.charCodeAt(i);
+  return bytes;
+}
+
+/** Return little-endian bytes as numbers of the page: all of them are float64. */
+function numbers(bytes, dtype) {
+  if (dtype === "bool") return Float64Array.from(bytes);
+  const view = new DataView(bytes.buffer);
+  const count = bytes.length / 8;
+  const out = new Float64Array(count);
+  for (let i = 0; i < count; i += 1) {
+    out[i] = dtype === "int64" ? Number(view.getBigInt64(8 * i, true)) : view.getFloat64(8 * i, true);
+  }
+  return out;
+}
+
+const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
+  let c = n;
+  for (let k = 0; k < 8; k += 1) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
+  return c >>> 0;
+});
+
+/** Return the CRC-32 of bytes: any single changed byte changes it. */
+export function crc32(bytes) {
+  let c = 0xffffffff;
+  for (let i = 0; i < bytes.length; i += 1) c = TABLE[(c ^ bytes[i]) & 255] ^ (c >>> 8);
+  return (c ^ 0xffffffff) >>> 0;
+}

@@ -1,0 +1,66 @@
+// Where the learner is: kept in the address, so that a link leads to the same place.
+
+import { sources } from "./data.js";
+
+export const state = {
+  user: 0, // which trace
+  step: "", // id of the step
+  view: "steps", // which tab
+  cell: null, // {name, at} in the inspector
+  symbol: null, // the marked symbol
+  edits: [], // what was changed, in order
+  seen: new Set(), // steps whose question was answered or skipped
+  ask: true, // questions before results
+};
+
+const heard = [];
+
+/** Call a function after every change. */
+export function onChange(listener) {
+  heard.push(listener);
+}
+
+/** Change some of the state; listeners get the names of what changed. */
+export function change(changes) {
+  const names = Object.keys(changes).filter((name) => state[name] !== changes[name]);
+  Object.assign(state, changes);
+  if (names.length === 0) return;
+  write();
+  for (const listener of heard) listener(new Set(names));
+}
+
+/** Return the key under which a step counts as seen. */
+export const seenKey = () => `${state.user}/${state.step}`;
+
+/** Write the state into the address, without a new entry in the history for small things. */
+function write() {
+  const parts = new URLSearchParams();
+  if (state.user) parts.set("user", state.user);
+  parts.set("step", state.step);
+  if (state.view !== "steps") parts.set("view", state.view);
+  if (state.cell) parts.set("cell", `${state.cell.name}@${state.cell.at}`);
+  if (state.edits.length) parts.set("edits", state.edits.join(";"));
+  if (state.seen.has(seenKey())) parts.set("seen", "1");
+  if (!state.ask) parts.set("ask", "0");
+  const hash = `#${parts}`;
+  if (hash !== location.hash) history.replaceState(null, "", hash);
+}
+
+/** Return the state that the address asks for; what is unknown falls back to the beginning. */
+export function read() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  const user = Number(parts.get("user") ?? 0);
+  const trace = sources.traces[user] ?? sources.traces[0];
+  const step = trace.steps.some((s) => s.id === parts.get("step")) || parts.get("edits") ? parts.get("step") : null;
+  const [name, at] = (parts.get("cell") ?? "").split("@");
+  const out = {
+    user: sources.traces[user] ? user : 0,
+    step: step ?? trace.steps[0].id,
+    view: parts.get("view") ?? "steps",
+    cell: trace.tensors.has(name) ? { name, at: Number(at) } : null,
+    edits: (parts.get("edits") ?? "").split(";").filter(Boolean),
+    ask: parts.get("ask") !== "0",
+  };
+  if (parts.get("seen")) out.seen = new Set([...state.seen, `${out.user}/${out.step}`]);
+  return out;
+}

@@ -1,0 +1,63 @@
+// What the other views share: tables, a line for what is missing, and heat maps of loose arrays.
+
+import { unpacked } from "./data.js";
+import { h, titled } from "./dom.js";
+import { six } from "./numbers.js";
+import { tensorFigure } from "./table.js";
+
+/** Return a table with a caption; cells are texts, numbers or elements, the first of a row its name. */
+export function plainTable(caption, head, rows, shown = true) {
+  const cell = (x) => (typeof x === "number" ? h("td", { class: "figure", "data-number": String(x) }, six(x)) : h("td", {}, x));
+  return h(
+    "div",
+    { class: "scroll", role: "region", tabindex: 0, "aria-label": caption },
+    h(
+      "table",
+      { class: "plain-table" },
+      h("caption", { class: shown ? "" : "unseen" }, caption),
+      h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, rows.map(([name, ...cells]) => h("tr", {}, h("th", { scope: "row" }, name), cells.map(cell)))),
+    ),
+  );
+}
+
+/** Say that a view has no data and how to get it. */
+export function missing(title, text, command) {
+  return [h("h2", {}, title), h("p", {}, text), h("p", {}, "To get it: ", h("code", {}, command))];
+}
+
+/** Return the heat map of an array of the extras, under a name that gives it its colour. */
+export function heat(trace, array, name, labels = {}, softmax = null) {
+  const known = typeof array.data === "number" ? unpacked(array) : array;
+  const tensor = { ...known, name, recipe: softmax ?? { op: "shown" } };
+  return tensorFigure({ ...trace, labels: { ...trace.labels, ...labels } }, tensor, { still: true });
+}
+
+/** Return an ordered list of titles with scores. */
+export function ranking(items, interest = false) {
+  const line = (item) => h("li", {}, titled(item.title), h("span", { class: "figure" }, ` ${six(item.score)}`), interest && item.interest !== undefined && h("span", { class: "note" }, `, by interest ${item.interest + 1}`));
+  return h("ol", { class: "ranking" }, items.map(line));
+}
+
+/** A choice among names, as a labelled select. */
+export function chooser(text, options, chosen, act) {
+  const select = h("select", { on: { change: (event) => act(event.target.value) } }, options.map(([value, name]) => h("option", { value }, name)));
+  select.value = chosen;
+  return h("label", { class: "pick" }, `${text} `, select);
+}
+
+/** Return the cosine of two lists of numbers. */
+export function cosine(x, y) {
+  let [xy, xx, yy] = [0, 0, 0];
+  for (let k = 0; k < x.length; k += 1) {
+    xy += x[k] * y[k];
+    xx += x[k] * x[k];
+    yy += y[k] * y[k];
+  }
+  return xx === 0 || yy === 0 ? 0 : xy / Math.sqrt(xx * yy);
+}
+
+export const norm = (x) => Math.sqrt(x.reduce((a, b) => a + b * b, 0));
+
+/** Return the rows of a matrix as lists. */
+export const rowsOf = ({ shape, data }) => Array.from({ length: shape[0] }, (_, k) => data.subarray(k * shape[1], (k + 1) * shape[1]));

@@ -1,0 +1,37 @@
+"""Serving, as it is shown: every item against every interest, the best first.
+
+The search that serves (mindref/ranking) goes through the catalogue in blocks, compiled; this is the
+same on one screen, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mindref.record import Record
+from mindref.shapes import Array, Bools, Ints
+
+
+class Served(NamedTuple):
+    """The n best of the items that were looked at."""
+
+    order: Ints  # (n,) places among the items
+    best: Array  # (N,) score of every item
+    brought_by: Ints  # (N,) the interest that gives it
+
+
+def serve(
+    interests: Array, active: Bools, items: Array, *, n: int, record: Record | None = None
+) -> Served:
+    """Rank items (N, D) for interests (K, D): by the maximum over the active ones (K,)."""
+    products = items @ interests.T  # (N, K)
+    among = np.where(active, products, -np.inf)  # recall-R2
+    best, brought_by = among.max(axis=1), among.argmax(axis=1)
+    order = np.lexsort((np.arange(len(items)), -best))[:n]  # recall-R1: ties by the lower id
+    if record is not None:
+        record(
+            "serve", items=items, products=products, best=best, brought_by=brought_by, order=order
+        )
+    return Served(order, best, brought_by)

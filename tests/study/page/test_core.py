@@ -1,0 +1,151 @@
+"""P1-P5: nothing is loaded, the file is small, and its numbers are those of Python."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.study.page import write_page
+from tests.study.page.reading import Reader
+from tests.study.page.world import given, tensors, traced
+
+Open = Callable[..., Reader]
+ELSEWHERE = {
+    "as it is": {},
+    "far away": {"timezone_id": "Pacific/Auckland", "locale": "ar-EG"},
+    "sharp": {"device_scale_factor": 2},
+}
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+def test_p1_nothing_is_asked_of_the_network_and_nothing_fails(
+    opened: Open, file: Path, place: str
+) -> None:
+    page = opened(file, **ELSEWHERE[place])
+    for view in page.page.query_selector_all("#views button"):
+        view.click()
+    assert page.requests == [file.as_uri()]
+    assert page.errors == []
+
+
+def test_p2_the_file_is_small(file: Path) -> None:
+    assert file.stat().st_size <= 400_000
+
+
+def test_p2_five_users_are_small(tmp_path: Path) -> None:
+    write_page([traced(given(seed), user=f"u{seed}") for seed in range(5)], tmp_path / "five.html")
+    assert (tmp_path / "five.html").stat().st_size <= 1_500_000
+
+
+def test_p3_a_strict_policy_and_no_reference_that_loads(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert "content=\"default-src 'none';" in text
+    assert "unsafe" not in text.split("</head>")[0]
+    assert not re.search(r"\b(src|href|action|poster|srcset|data)\s*=\s*[\"']?https?:", text)
+    assert not re.search(r"url\(|@import|\bimport\s*\(|fetch\(|XMLHttpRequest|<iframe|<object", text)
+    assert re.findall(r'\bhref="([^"]*)"', text) == ["#step"]
+
+
+def test_p3_files_beside_it_change_nothing(opened: Open, file: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(file, alone / "moved.html")
+    assert opened(alone / "moved.html", "#ask=0").text() == opened(file, "#ask=0").text()
+
+
+def test_p4_the_page_recomputes_every_array(shared: Reader, trace: dict[str, Any]) -> None:
+    line = shared.page.query_selector("#selfcheck")
+    assert shared.page.get_attribute("html", "data-selfcheck") == "pass"
+    assert float(line.get_attribute("data-largest")) < 1e-12
+    made = [x for x in tensors(trace).values() if x["recipe"]["op"] != "given"]
+    assert line.inner_text().startswith(f"Self-check: passed. {len(made)} arrays computed again")
+
+
+def flipped(text: str, name: str, trace: dict[str, Any], byte: int) -> str:
+    """Return the page with one bit of one byte of one array changed."""
+    data = tensors(trace)[name]["data"]
+    raw = bytearray(base64.b64decode(data))
+    raw[byte % len(raw)] ^= 1
+    assert text.count(json.dumps(data)) == 1
+    return text.replace(json.dumps(data), json.dumps(base64.b64encode(raw).decode()))
+
+
+@pytest.mark.parametrize(
+    ("name", "byte"),
+    [("ids", 0), ("mask", 3), ("S", 0), ("b[1]", 8), ("w[2]", -1), ("unit[1]", 6), ("u", 100),
+     ("loss", 0), ("d_S", 7), ("d_items", 11), ("score", 3), ("top", 0)],
+)  # fmt: skip
+def test_p4_flipped_byte_is_seen(
+    opened: Open, file: Path, trace: dict[str, Any], tmp_path: Path, name: str, byte: int
+) -> None:
+    bad = tmp_path / "bad.html"
+    bad.write_text(flipped(file.read_text(), name, trace, byte), encoding="utf-8")
+    page = opened(bad)
+    assert page.page.get_attribute("html", "data-selfcheck") == "fail"
+    assert "FAILED" in page.page.inner_text("#selfcheck")
+    assert name in page.page.inner_text("#selfcheck")
+
+
+def test_p4_a_wrong_number_with_a_right_checksum_is_seen(
+    opened: Open, trace: dict[str, Any], tmp_path: Path
+) -> None:
+    wrong = json.loads(json.dumps(trace))
+    weights = tensors(wrong)["w[2]"]
+    values = np.frombuffer(base64.b64decode(weights["data"]), "<f8").copy()
+    values[0] += 1e-9
+    weights["data"] = base64.b64encode(values.tobytes()).decode()
+    write_page([wrong], tmp_path / "wrong.html")
+    page = opened(tmp_path / "wrong.html")
+    assert page.page.get_attribute("html", "data-selfcheck") == "fail"
+    assert "w[2]: differs by 1.0e−9" in page.page.inner_text("#selfcheck")
+
+
+def test_p4_a_damaged_block_of_text_is_seen(opened: Open, file: Path, tmp_path: Path) -> None:
+    text = file.read_text()
+    at = text.index('id="content">') + 400
+    bad = tmp_path / "bad.html"
+    bad.write_text(text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :], encoding="utf-8")
+    page = opened(bad)
+    assert page.page.get_attribute("html", "data-selfcheck") == "fail"
+
+
+NUMBERS = {"float64": "<f8", "int64": "<i8", "bool": "|b1"}
+
+
+def shown(text: str) -> tuple[float, float]:
+    """Return a printed number and half of its last digit."""
+    plain = text.replace("−", "-").replace("∞", "inf")
+    mantissa, _, power = plain.partition("e")
+    scale = 10.0 ** int(power or 0)
+    places = len(mantissa.partition(".")[2])
+    return float(plain), 0.5 * 10.0**-places * scale
+
+
+def test_p5_every_cell_is_the_number_of_python(shared: Reader, trace: dict[str, Any]) -> None:
+    seen = 0
+    for step in trace["steps"]:
+        shared.at(step=step["id"])
+        found = shared.cells()
+        for tensor in step["outputs"]:
+            kind = NUMBERS[tensor["dtype"]]
+            values = np.frombuffer(base64.b64decode(tensor["data"]), kind).ravel()
+            cells = found[tensor["name"]]
+            assert sorted(cells) == list(range(len(values))), tensor["name"]
+            for at, (full, text) in cells.items():
+                exact = np.float64(full)
+                assert exact.tobytes() == np.float64(values[at]).tobytes(), tensor["name"]
+                if tensor["dtype"] == "bool":
+                    assert text == ("yes" if values[at] else "no")
+                    continue
+                printed, half = shown(text)
+                assert printed == exact or abs(printed - exact) <= half * (1 + 1e-9), full
+                seen += 1
+    assert seen > 3000

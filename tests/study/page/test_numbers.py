@@ -1,0 +1,191 @@
+"""P8, P9, P12: cells are explained, edits give Python's numbers, both sums stand at a softmax."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.study.page import write_page
+from mindref.study.run import Given
+from tests.study.page.reading import Reader
+from tests.study.page.world import INTERESTS, given, tensors, traced
+
+Open = Callable[..., Reader]
+TERMS = """() => { const box = document.querySelector('.terms-of');
+  const list = role => [...box.querySelectorAll(`ul[data-role=${role}] li`)]
+    .map(x => Number(x.dataset.term));
+  return {rule: box.dataset.rule, total: Number(box.dataset.total), sum: list('sum'),
+    above: list('above'), below: list('below'),
+    value: Number(document.querySelector('.chosen output').dataset.value)} }"""
+
+
+def total(found: dict[str, Any]) -> float:
+    """Return what the listed terms come to by the rule that is stated."""
+    if found["rule"] == "quotient":
+        return math.fsum(found["above"]) / math.fsum(found["below"])
+    if found["rule"] == "log":
+        return math.log(math.fsum(found["sum"]))
+    return math.fsum(found["sum"])
+
+
+def test_p8_the_terms_of_a_cell_add_up_to_it(shared: Reader, trace: dict[str, Any]) -> None:
+    rng = np.random.default_rng(8)
+    floats = [x for x in tensors(trace).values() if x["dtype"] == "float64"]
+    made = [x for x in floats if x["recipe"]["op"] != "given"]
+    rules: dict[str, int] = {}
+    for number in range(200):
+        tensor = made[number % len(made)]
+        at = int(rng.integers(math.prod(tensor["shape"])))
+        shared.at(step=trace["steps"][0]["id"], cell=f"{tensor['name']}@{at}")
+        found = shared.page.evaluate(TERMS)
+        where = f"{tensor['name']} at {at}"
+        rules[found["rule"]] = rules.get(found["rule"], 0) + 1
+        if found["rule"] != "value":
+            assert abs(total(found) - found["value"]) <= 1e-12 * max(1, abs(found["value"])), where
+        if math.isfinite(found["value"]):
+            assert abs(found["total"] - found["value"]) <= 1e-12 * max(1, abs(found["value"])), where
+    assert rules["sum"] > 100
+    assert rules["quotient"] > 5
+
+
+def test_p8_the_gradient_stands_beside_a_difference_made_in_the_page(
+    shared: Reader, trace: dict[str, Any]
+) -> None:
+    rng = np.random.default_rng(9)
+    found = tensors(trace)
+    for name in ("S", "e", "m", "b[1]", "w[3]", "z[2]", "u", "W[1]", "bias[2]", "s", "q", "o"):
+        at = int(rng.integers(math.prod(found[name]["shape"])))
+        shared.at(step=trace["steps"][0]["id"], cell=f"{name}@{at}")
+        box = shared.page.query_selector("#inspector .gradient")
+        closed, moved = (float(box.get_attribute(f"data-{x}")) for x in ("closed", "moved"))
+        assert abs(closed - moved) <= 1e-6 * max(abs(closed), abs(moved), 1e-3), name
+
+
+def test_p8_stop_gradient_is_named_where_the_difference_disagrees(
+    opened: Open, tmp_path: Path
+) -> None:
+    write_page([traced(given(routing_gradient="last"))], tmp_path / "last.html")
+    page = opened(tmp_path / "last.html", "#ask=0&cell=S@3")
+    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+    assert "stop-gradient" in page.page.inner_text("#inspector .gradient")
+
+
+SHOWN = ("w[{R}]", "u", "loss", "d_S", "d_m")
+
+
+def compare(page: Reader, one: Given, edits: str, rounds: int) -> None:
+    """Hold the edited page against what Python gives for the same change."""
+    wanted = traced(one)
+    found = tensors(wanted)
+    steps = {x["name"]: step["id"] for step in wanted["steps"] for x in step["outputs"]}
+    for name in (name.format(R=rounds) for name in SHOWN):
+        page.at(step=steps[name], edits=edits)
+        cells = page.cells()[name]
+        values = np.frombuffer(base64.b64decode(found[name]["data"]), "<f8")
+        assert sorted(cells) == list(range(len(values))), (name, edits)
+        got = np.array([float(cells[at][0]) for at in range(len(values))])
+        off = np.abs(got - values) / np.maximum(1, np.abs(values))
+        assert off.max() <= 1e-12, (name, edits)
+        assert page.page.query_selector("#step p.badge"), "edited numbers are marked"
+
+
+def changed(rng: np.random.Generator) -> tuple[Given, str, int]:
+    """Return a world with one or two changes, the same changes for the page, and the rounds."""
+    base = given()
+    params, batch, catalogue, config = base
+    histories, edits = batch.histories, []
+    kinds = rng.choice(["logit", "drop", "R", "K", "S"], size=rng.integers(1, 3), replace=False)
+    for kind in kinds:
+        if kind == "logit":
+            at, value = int(rng.integers(histories.init_logits.size)), float(rng.normal())
+            logits = histories.init_logits.copy()
+            logits.reshape(-1)[at] = value
+            histories = histories._replace(init_logits=logits)
+            edits.append(f"set:b[1]:{at}:{value!r}")
+        elif kind == "drop":
+            i = int(rng.integers(histories.mask.size))
+            mask = histories.mask.copy()
+            mask[0, i] = False
+            histories = histories._replace(mask=mask)
+            edits.append(f"drop:{i}")
+        elif kind == "R":
+            rounds = int(rng.choice([1, 2, 4, 5, 7]))
+            config = given(iterations=rounds).config
+            edits.append(f"R:{rounds}")
+        elif kind == "S":
+            scale = float(rng.choice([0.1, 0.5, 1.7, 2.0, 4.0]))
+            params = params._replace(bilinear=params.bilinear * scale)
+            edits.append(f"S:{scale!r}")
+    if "K" in kinds:  # last, as it changes the shape of the logits
+        fewer = int(rng.integers(1, INTERESTS))
+        config = given(iterations=config.iterations, interests=fewer).config
+        flat = [e for e in edits if not e.startswith("set")]
+        edits = [f"K:{fewer}", *flat]
+        logits = base.batch.histories.init_logits[..., :fewer]
+        histories = histories._replace(init_logits=logits)
+    batch = batch._replace(histories=histories)
+    return Given(params, batch, catalogue, config), ";".join(edits), config.iterations
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_p9_an_edit_gives_the_numbers_of_python(shared: Reader, seed: int) -> None:
+    one, edits, rounds = changed(np.random.default_rng(seed))
+    compare(shared, one, edits, rounds)
+
+
+def test_p9_reset_restores_the_recorded_bytes(shared: Reader) -> None:
+    shared.at(step="loss.value")
+    before = shared.cells()
+    shared.at(step="loss.value", edits="set:b[1]:3:0.25;R:5;S:2")
+    assert shared.cells() != before
+    shared.page.evaluate("document.getElementById('editor-box').open = true")
+    shared.page.click("#reset")
+    assert shared.cells() == before
+    assert shared.page.query_selector("#step .badge") is None
+
+
+def test_p9_a_change_by_hand_is_marked_and_its_gradient_is_new(opened: Open, file: Path) -> None:
+    page = opened(file, "#step=routing.logits&cell=b[1]@5&ask=0")
+    before = page.page.get_attribute("#inspector .gradient", "data-closed")
+    page.page.evaluate("document.getElementById('editor-box').open = true")
+    page.page.fill("#editor input[type=number] >> nth=0", "1.5")
+    page.page.press("#editor input[type=number] >> nth=0", "Enter")
+    assert page.page.get_attribute("body", "data-edited") == "true"
+    assert page.cells()["b[1]"][5][0] == "1.5"
+    after = page.page.get_attribute("#inspector .gradient", "data-closed")
+    moved = page.page.get_attribute("#inspector .gradient", "data-moved")
+    assert after != before, "a gradient of recorded numbers would be stale"
+    assert abs(float(after) - float(moved)) < 1e-6 * max(abs(float(after)), 1e-3)
+    assert "What the edits did" in page.page.inner_text("#editor")
+
+
+def test_p12_both_sums_stand_under_every_softmax(shared: Reader, trace: dict[str, Any]) -> None:
+    seen = 0
+    for step in trace["steps"]:
+        tables = [x for x in step["outputs"] if x["recipe"]["op"] == "softmax"]
+        if not tables:
+            continue
+        shared.at(step=step["id"])
+        for tensor in tables:
+            figure = f"#step figure[data-tensor='{tensor['name']}']"
+            off = shared.page.get_attribute(f"{figure} .sums [data-off]", "data-off")
+            assert float(off) <= 1e-12
+            said = shared.page.inner_text(f"{figure} .sums")
+            assert "must be 1" in said
+            if len(tensor["shape"]) == 2:
+                assert "Sum over interests: must be 1 for every behaviour" in said
+                assert "Sum over behaviours: need not be 1" in said
+                values = np.frombuffer(base64.b64decode(tensor["data"]), "<f8")
+                sums = values.reshape(tensor["shape"]).sum(axis=0)
+                found = shared.page.eval_on_selector_all(
+                    f"{figure} tfoot td[data-sum]", "all => all.map(x => Number(x.dataset.sum))"
+                )
+                assert np.allclose(found, sums, rtol=1e-14, atol=0)
+            seen += 1
+    assert seen == 4

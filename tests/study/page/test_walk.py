@@ -1,0 +1,182 @@
+"""P6, P7, P13: every way to a step leads to the same state; symbols and questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.study.page.reading import Reader
+
+Open = Callable[..., Reader]
+STATE = """() => [document.querySelector('#step .place code').textContent,
+  document.querySelector('#step .results').innerText,
+  document.querySelector('#rail [aria-current]').dataset.step,
+  document.querySelector('#slider').value, new URLSearchParams(location.hash.slice(1)).get('step')]"""
+
+
+@pytest.fixture(scope="module")
+def expected(shared: Reader) -> list[Any]:
+    """The state at each step, reached by its address."""
+    found = []
+    for step in shared.steps():
+        shared.at(step=step)
+        found.append(shared.page.evaluate(STATE))
+    return found
+
+
+def test_p6_the_address_leads_to_each_step(shared: Reader, expected: list[Any]) -> None:
+    steps = shared.steps()
+    assert [state[0] for state in expected] == steps
+    assert [state[2] for state in expected] == steps
+    assert [state[3] for state in expected] == [str(n + 1) for n in range(len(steps))]
+    assert len({json.dumps(state[1]) for state in expected}) > 0.9 * len(steps)
+
+
+FORWARD = {
+    "next": "document.querySelector('#next').click()",
+    "key": "document.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}))",
+    "letter": "document.dispatchEvent(new KeyboardEvent('keydown', {key: 'n'}))",
+    "slider": """(s => { s.value = Number(s.value) + 1; s.dispatchEvent(new Event('input')) })
+        (document.querySelector('#slider'))""",
+    "rail": """(all => all[all.findIndex(x => x.hasAttribute('aria-current')) + 1].click())
+        ([...document.querySelectorAll('#rail button')])""",
+}
+BACK = {
+    "previous": "document.querySelector('#previous').click()",
+    "key": "document.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft'}))",
+}
+
+
+@pytest.mark.parametrize("way", FORWARD)
+def test_p6_every_way_forward_reaches_the_same_state(
+    shared: Reader, expected: list[Any], way: str
+) -> None:
+    shared.at(step=expected[0][0])
+    for state in expected[1:]:
+        shared.page.evaluate(FORWARD[way])
+        assert shared.page.evaluate(STATE) == state
+
+
+@pytest.mark.parametrize("way", BACK)
+def test_p6_every_way_back_reaches_the_same_state(
+    shared: Reader, expected: list[Any], way: str
+) -> None:
+    shared.at(step=expected[-1][0])
+    for state in reversed(expected[:-1]):
+        shared.page.evaluate(BACK[way])
+        assert shared.page.evaluate(STATE) == state
+
+
+def test_p6_real_keys_work_after_a_click_on_a_step(shared: Reader, expected: list[Any]) -> None:
+    shared.page.click(f"#rail button[data-step='{expected[3][0]}']")
+    shared.page.keyboard.press("ArrowRight")
+    assert shared.page.evaluate(STATE) == expected[4]
+    shared.page.keyboard.press("End")
+    assert shared.page.evaluate(STATE) == expected[-1]
+    shared.page.keyboard.press("Home")
+    assert shared.page.evaluate(STATE) == expected[0]
+
+
+def test_p6_a_reload_restores_the_place_the_number_and_the_edits(
+    opened: Open, file: Path, expected: list[Any]
+) -> None:
+    page = opened(file, "#ask=0")
+    for state in expected[::11]:
+        page.at(step=state[0])
+        page.page.reload()
+        page.page.wait_for_selector("body[data-ready]")
+        assert page.page.evaluate(STATE) == state
+    page.at(step="routing[2].weights", cell="w[2]@5", edits="set:b[1]:3:2.5;R:4", view="steps")
+    before = page.page.inner_text("#columns")
+    page.page.reload()
+    page.page.wait_for_selector("body[data-ready]")
+    assert page.page.inner_text("#columns") == before
+    assert "edited" in before
+
+
+def test_p6_an_address_that_leads_nowhere_leads_to_the_beginning(opened: Open, file: Path) -> None:
+    page = opened(file, "#step=nowhere&user=9&cell=zz@4&view=none&ask=0")
+    assert page.step() == page.steps()[0]
+    assert page.errors == []
+
+
+LINKED = """([symbol, name]) => {
+  const all = [...document.querySelectorAll('[data-symbol]')];
+  const linked = all.filter(x => x.classList.contains('linked'));
+  const cells = name => [...document.querySelectorAll('#step figure.tensor')]
+    .filter(x => x.dataset.tensor === name).flatMap(x => [...x.querySelectorAll('td[data-at]')]);
+  return {
+    wrong: linked.filter(x => x.dataset.symbol !== symbol).length,
+    missed: all.filter(x => x.dataset.symbol === symbol && !linked.includes(x)).length,
+    cells: cells(name).filter(x => x.classList.contains('linked')).length,
+    all: cells(name).length,
+    math: linked.filter(x => x.closest('math')).length,
+    entry: linked.filter(x => x.closest('#inspector')).length,
+    code: linked.filter(x => x.closest('.code')).length,
+  }}"""
+
+
+def test_p7_a_term_marks_its_cells_its_code_and_its_entry(
+    shared: Reader, trace: dict[str, Any]
+) -> None:
+    terms = code = 0
+    for step in trace["steps"]:
+        shared.at(step=step["id"])
+        for symbol, name in step["equation"]["symbols"].items():
+            button = f'.terms button[data-symbol="{symbol}"]'
+            shared.page.click(button)
+            shared.page.evaluate("() => new Promise(done => setTimeout(done))")
+            found = shared.page.evaluate(LINKED, [symbol, name])
+            where = f"{step['id']} {symbol}"
+            assert found["wrong"] == found["missed"] == 0, where
+            assert found["cells"] == found["all"] > 0, where
+            assert found["math"] > 0, where
+            assert found["entry"] == 1, where
+            assert shared.page.get_attribute(button, "aria-pressed") == "true"
+            terms, code = terms + 1, code + bool(found["code"])
+            shared.page.click(button)
+            assert shared.page.query_selector(".linked") is None, where
+    assert terms > 100
+    assert code > 0.6 * terms  # the others are not named in the lines that are shown
+
+
+def test_p7_a_click_on_the_formula_or_the_code_marks_too(shared: Reader) -> None:
+    shared.at(step="routing[1].weights")
+    for place in ("#step math [data-symbol=w]", "#step .code [data-symbol=w]"):
+        shared.page.dispatch_event(place, "click")
+        assert shared.page.query_selector(f"{place}.linked")
+        shared.page.dispatch_event(place, "click")
+
+
+def test_p13_results_are_not_there_before_an_answer(
+    opened: Open, file: Path, trace: dict[str, Any]
+) -> None:
+    asked = [step for step in trace["steps"] if step["question"]]
+    assert len(asked) >= 5
+    page = opened(file)
+    for number, step in enumerate(asked):
+        page.at(step=step["id"], ask=1)
+        assert page.page.query_selector("#step td[data-at]") is None
+        assert page.page.query_selector("#step .results") is None
+        if number % 3 == 2:
+            page.page.click("text=Skip, show the numbers")
+        else:
+            answer = step["question"]["answer"]
+            said = answer if number % 3 == 0 else (answer + 1) % len(step["question"]["choices"])
+            page.page.check(f".predict input[value='{said}']")
+            page.page.click("text=Answer")
+            verdict = page.page.inner_text(".predict")
+            assert verdict.startswith("Right." if said == answer else "Not this time.")
+            assert step["question"]["choices"][answer] in verdict
+        assert page.page.query_selector("#step .results td[data-at]")
+    page.at(step=asked[0]["id"], ask=1)
+    assert page.page.query_selector("#step .results"), "an answered question is not asked again"
+
+
+def test_p13_a_number_of_a_hidden_table_is_not_told_beside_it(opened: Open, file: Path) -> None:
+    page = opened(file, "#step=routing[2].weights&cell=w[2]@3")
+    assert page.page.query_selector("#inspector [data-value]") is None
