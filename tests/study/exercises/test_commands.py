@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,8 +112,9 @@ def test_the_list_shows_what_is_passed_and_what_is_next(desk: Desk, study: Study
     study("--exercise", "routing-axis", "--check")
     result = study("--exercises")
     assert result.exit_code == 0
-    assert [line.split()[1] for line in result.output.splitlines()[:24]] == list(NAMES)
+    assert re.findall(r"^ [ \d]\d  (\S+)", result.output, re.M) == list(NAMES)
     assert "routing-axis         passed" in result.output
+    assert max(map(len, result.output.splitlines())) < 80
     assert "1 of 24 passed. Begin one: mindref study --exercise squash" in result.output
 
 

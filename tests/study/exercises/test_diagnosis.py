@@ -75,8 +75,8 @@ def test_with_one_mistake_among_what_is_needed_that_exercise_is_told(name: str) 
     assert first_wrong(needed, answers.run(right)).passed
     for at, exercise in enumerate(needed):
         for mistake in exercise.mistakes:
-            wrong = job(exercise, mistake.code, "mine.py", exercise.needs)
-            jobs = [*right[:at], wrong, *right[at + 1 :]]
+            slip = job(exercise, mistake.code, "mine.py", exercise.needs)
+            jobs = [*right[:at], slip, *right[at + 1 :]]
             found = first_wrong(needed, answers.run(jobs))
             assert found.exercise is exercise, mistake.name
             assert found.mistake is not None
