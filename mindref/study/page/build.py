@@ -20,7 +20,7 @@ from mindref.errors import ConfigError, say
 from mindref.study.page.pack import packed
 from mindref.study.page.still import still
 
-STYLES = ("base", "layout", "parts", "views", "print")
+STYLES = ("base", "layout", "parts", "tables", "number", "views", "print")
 SCRIPTS = (  # each needs only those before it
     "data",
     "dom",
@@ -33,6 +33,7 @@ SCRIPTS = (  # each needs only those before it
     "unroll",
     "edits",
     "explain",
+    "witness",
     "table",
     "equation",
     "checks",
@@ -92,10 +93,8 @@ def page(traces: Sequence[Mapping[str, Any]], extras: Sequence[Mapping[str, Any]
     style = lean("\n".join(read("style", f"{name}.css") for name in STYLES))
     script = linked(SCRIPTS)
     hashes = {"style": hashed(style), "script": hashed(script)}
-    policy = "; ".join(
-        ["default-src 'none'", *(f"{kind}-src '{value}'" for kind, value in hashes.items())]
-        + ["base-uri 'none'", "form-action 'none'"]
-    )
+    allowed = [f"{kind}-src '{value}'" for kind, value in hashes.items()]
+    policy = "; ".join(["default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"])
     parts = {
         "policy": policy,
         "title": html.escape(f"MIND, step by step: {traces[0]['about']['user']}"),
@@ -127,7 +126,7 @@ def scoped(name: str) -> str:
         re.findall(r"^export (?:async )?(?:function|const) (\w+)", text, re.MULTILINE)
     )
     text = re.sub(
-        r'^import (\{.*\}) from "\./(\w+)\.js";$', r"const \1 = modules.\2;", text, flags=re.M
+        r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', r"const \1 = modules.\2;", text, flags=re.M
     )
     text = re.sub(r"^export ", "", text, flags=re.MULTILINE)
     return f"modules.{name} = (() => {{\n{text}return {{ {exports} }};\n}})();\n"

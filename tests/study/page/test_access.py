@@ -17,8 +17,8 @@ FOCUS = """() => { const x = document.activeElement;
   if (x === document.body) return null;
   const all = [...document.querySelectorAll('*')];
   const style = getComputedStyle(x);
-  return {at: all.indexOf(x), ring: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0,
-    what: x.outerHTML.slice(0, 90)} }"""
+  const ring = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
+  return {at: all.indexOf(x), ring, what: x.outerHTML.slice(0, 90)} }"""
 REACHABLE = """() => { const all = [...document.querySelectorAll('*')];
   const wanted = 'button, input, select, summary, [tabindex="0"], a[href]';
   return [...document.querySelectorAll(wanted)]
@@ -50,9 +50,8 @@ def test_p14_arrows_walk_the_cells_and_enter_inspects(opened: Open, file: Path) 
     assert page.inner_text("#inspector .chosen").startswith("w[2][")
 
 
-QUIET = {"generic", "none", "StaticText", "InlineTextBox", "paragraph", "list", "listitem", "LineBreak"}
-NAMED = {"button", "slider", "checkbox", "combobox", "radio", "spinbutton", "grid", "table", "region",
-         "navigation", "dialog", "link", "image", "img", "rowheader", "columnheader", "group"}  # fmt: skip
+NAMED = {"button", "slider", "checkbox", "combobox", "radio", "spinbutton", "grid", "table",
+         "region", "navigation", "dialog", "link", "image", "rowheader", "columnheader"}  # fmt: skip
 
 
 def unnamed(page: Any) -> list[Any]:
@@ -64,7 +63,7 @@ def unnamed(page: Any) -> list[Any]:
     return [
         node
         for node, role in zip(nodes, roles, strict=True)
-        if role in NAMED - {"group"}
+        if role in NAMED
         and not node.get("ignored")
         and not node.get("name", {}).get("value", "").strip()
     ]
@@ -83,7 +82,8 @@ def test_p14_every_table_has_a_caption_and_headers(shared: Reader) -> None:
     for step in shared.steps():
         shared.at(step=step)
         bad = shared.page.evaluate(
-            """() => [...document.querySelectorAll('#step table')].filter(t => !t.caption.textContent
+            """() => [...document.querySelectorAll('#step table')].filter(t =>
+              !t.caption.textContent
               || [...t.tBodies[0].rows].some(r => r.cells[0].scope !== 'row')
               || (t.rows[0].cells.length > 2 && !t.tHead.querySelector('th[scope=col]'))).length"""
         )
@@ -98,19 +98,25 @@ def test_p14_changes_are_announced(opened: Open, file: Path) -> None:
 
 
 CONTRAST = """(selector) => {
-  const light = c => c.map(v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4 })
-    .reduce((a, v, k) => a + v * [.2126, .7152, .0722][k], 0);
+  const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = c => c.reduce((a, v, k) => a + linear(v / 255) * [.2126, .7152, .0722][k], 0);
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
   const cache = new Map();
-  const rgba = text => { if (!cache.has(text)) { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = text;
-    canvas.fillRect(0, 0, 1, 1); cache.set(text, [...canvas.getImageData(0, 0, 1, 1).data]) }
+  const rgba = text => {
+    if (!cache.has(text)) {
+      canvas.clearRect(0, 0, 1, 1);
+      canvas.fillStyle = text;
+      canvas.fillRect(0, 0, 1, 1);
+      cache.set(text, [...canvas.getImageData(0, 0, 1, 1).data]);
+    }
     return cache.get(text) };
   const ground = x => { for (let y = x; y; y = y.parentElement) {
     const c = rgba(getComputedStyle(y).backgroundColor); if (c[3] === 255) return c.slice(0, 3) }
     return rgba(getComputedStyle(document.documentElement).backgroundColor).slice(0, 3) };
   let worst = [99, ''];
   for (const x of document.querySelectorAll(selector)) {
-    if (![...x.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || !x.checkVisibility()) continue;
+    const text = [...x.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+    if (!text || !x.checkVisibility()) continue;
     if (x.closest('.unseen, svg, noscript, :disabled')) continue;
     const [a, b] = [light(rgba(getComputedStyle(x).color).slice(0, 3)), light(ground(x))];
     const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
@@ -154,7 +160,8 @@ def test_p16_no_page_scrolls_sideways(opened: Open, file: Path, width: int) -> N
     for step in page.steps():
         page.at(step=step, cell="w[2]@5")
         assert page.page.evaluate("document.documentElement.scrollWidth") <= width, step
-    for view in page.page.eval_on_selector_all("#views button", "all => all.map(x => x.dataset.view)"):
+    views = "all => all.map(x => x.dataset.view)"
+    for view in page.page.eval_on_selector_all("#views button", views):
         page.at(view=view)
         assert page.page.evaluate("document.documentElement.scrollWidth") <= width, view
 

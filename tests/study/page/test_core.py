@@ -51,7 +51,9 @@ def test_p3_a_strict_policy_and_no_reference_that_loads(file: Path) -> None:
     assert "content=\"default-src 'none';" in text
     assert "unsafe" not in text.split("</head>")[0]
     assert not re.search(r"\b(src|href|action|poster|srcset|data)\s*=\s*[\"']?https?:", text)
-    assert not re.search(r"url\(|@import|\bimport\s*\(|fetch\(|XMLHttpRequest|<iframe|<object", text)
+    assert not re.search(
+        r"url\(|@import|\bimport\s*\(|fetch\(|XMLHttpRequest|<iframe|<object", text
+    )
     assert re.findall(r'\bhref="([^"]*)"', text) == ["#step"]
 
 

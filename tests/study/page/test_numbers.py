@@ -49,7 +49,9 @@ def test_p8_the_terms_of_a_cell_add_up_to_it(shared: Reader, trace: dict[str, An
         if found["rule"] != "value":
             assert abs(total(found) - found["value"]) <= 1e-12 * max(1, abs(found["value"])), where
         if math.isfinite(found["value"]):
-            assert abs(found["total"] - found["value"]) <= 1e-12 * max(1, abs(found["value"])), where
+            assert abs(found["total"] - found["value"]) <= 1e-12 * max(1, abs(found["value"])), (
+                where
+            )
     assert rules["sum"] > 100
     assert rules["quotient"] > 5
 

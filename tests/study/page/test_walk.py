@@ -15,7 +15,8 @@ STATE = """() => [document.querySelector('#step .place code').textContent,
   [...document.querySelectorAll('#step .results td[data-at]')].map(x => x.dataset.value).join(),
   document.querySelector('#step .results').textContent,
   document.querySelector('#rail [aria-current]').dataset.step,
-  document.querySelector('#slider').value, new URLSearchParams(location.hash.slice(1)).get('step')]"""
+  document.querySelector('#slider').value,
+  new URLSearchParams(location.hash.slice(1)).get('step')]"""
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ function split(place) {
   return at < 0 ? [place, ""] : [place.slice(0, at), place.slice(at + 1)];
 }
 
-const largest = (numbers) => [...numbers].reduce((a, b) => (Number.isNaN(b) ? Infinity : Math.max(a, b)), 0);
+const largest = (numbers) =>
+  [...numbers].reduce((a, b) => (Number.isNaN(b) ? Infinity : Math.max(a, b)), 0);
 
 function sums(check, get) {
   const [name, letters] = split(check.of);
@@ -22,22 +23,36 @@ function sums(check, get) {
 function zero(check, get) {
   const [[name, letters], [mask, at]] = [split(check.of), split(check.where)];
   const [x, keep] = [get(name), get(mask)];
-  const strides = keep.shape.map((_, axis) => keep.shape.slice(axis + 1).reduce((a, b) => a * b, 1));
-  return largest(x.data.map((value, place) => {
-    let rest = place;
-    const cell = [...x.shape].reverse().map((n) => {
-      const k = rest % n;
-      rest = Math.floor(rest / n);
-      return k;
-    }).reverse();
-    const where = [...at].reduce((n, letter, axis) => n + cell[letters.indexOf(letter)] * strides[axis], 0);
-    return keep.data[where] ? 0 : Math.abs(value);
-  }));
+  const strides = keep.shape.map((_, axis) =>
+    keep.shape.slice(axis + 1).reduce((a, b) => a * b, 1),
+  );
+  return largest(
+    x.data.map((value, place) => {
+      let rest = place;
+      const cell = [...x.shape]
+        .reverse()
+        .map((n) => {
+          const k = rest % n;
+          rest = Math.floor(rest / n);
+          return k;
+        })
+        .reverse();
+      const where = [...at].reduce(
+        (n, letter, axis) => n + cell[letters.indexOf(letter)] * strides[axis],
+        0,
+      );
+      return keep.data[where] ? 0 : Math.abs(value);
+    }),
+  );
 }
 
 function between(check, get) {
   const [low, high] = [endless(check.low), endless(check.high)];
-  return largest(get(split(check.of)[0]).data.map((x) => (Number.isNaN(x) ? Infinity : Math.max(0, low - x, x - high))));
+  return largest(
+    get(split(check.of)[0]).data.map((x) =>
+      Number.isNaN(x) ? Infinity : Math.max(0, low - x, x - high),
+    ),
+  );
 }
 
 /** Return a limit as a number: infinity travels as a word. */
@@ -52,8 +67,14 @@ function shorter(check, get) {
 }
 
 function most(check, get) {
-  const [best, among, active] = [check.of, check.among, check.where].map((place) => get(split(place)[0]));
-  return largest(among.data.map((x, at) => (active.data[at % among.shape[1]] ? x - best.data[Math.floor(at / among.shape[1])] : 0)));
+  const [best, among, active] = [check.of, check.among, check.where].map((place) =>
+    get(split(place)[0]),
+  );
+  return largest(
+    among.data.map((x, at) =>
+      active.data[at % among.shape[1]] ? x - best.data[Math.floor(at / among.shape[1])] : 0,
+    ),
+  );
 }
 
 function ordered(check, get) {
@@ -71,7 +92,10 @@ const CHECKS = {
   finite: (check, get) => get(split(check.of)[0]).data.filter((x) => !Number.isFinite(x)).length,
   any: (check, get) => (get(split(check.of)[0]).data.some((x) => x) ? 0 : 1),
   shorter,
-  near: (check, get) => largest(get(check.of).data.map((x, k) => Math.abs(x - get(check.to).data[k]) - endless(check.limit))),
+  near: (check, get) =>
+    largest(
+      get(check.of).data.map((x, k) => Math.abs(x - get(check.to).data[k]) - endless(check.limit)),
+    ),
   most,
   ordered,
 };
@@ -79,7 +103,11 @@ const CHECKS = {
 /** Return the residual of an invariant for a trace; undefined where the page cannot look. */
 export function residual(trace, invariant) {
   const { check } = invariant;
-  const names = ["of", "where", "to", "by", "among"].map((key) => check?.[key]).filter((place) => typeof place === "string" && place);
-  const known = names.every((place) => trace.tensors.has(place) || trace.tensors.has(split(place)[0]));
+  const names = ["of", "where", "to", "by", "among"]
+    .map((key) => check?.[key])
+    .filter((place) => typeof place === "string" && place);
+  const known = names.every(
+    (place) => trace.tensors.has(place) || trace.tensors.has(split(place)[0]),
+  );
   return known ? CHECKS[check?.kind]?.(check, (name) => trace.tensors.get(name)) : undefined;
 }

@@ -11,14 +11,31 @@ const [WIDE, HIGH, EDGE_LEFT, EDGE_DOWN] = [640, 360, 64, 44];
 
 TABS.curve = ({ trace, extras }) => {
   const curves = extras.curves;
-  if (!curves?.length) return missing("Finite differences", "No curve is in this file.", "mindref study --html page.html --backward");
+  if (!curves?.length)
+    return missing(
+      "Finite differences",
+      "No curve is in this file.",
+      "mindref study --html page.html --backward",
+    );
   const box = h("div");
   const draw = () => {
     const one = curves.find((c) => c.tensor === shown) ?? curves[0];
-    put(box, view(trace, one, chooser("gradient by", curves.map((c) => [c.tensor, c.tensor]), one.tensor, (name) => {
-      shown = name;
-      draw();
-    })));
+    put(
+      box,
+      view(
+        trace,
+        one,
+        chooser(
+          "gradient by",
+          curves.map((c) => [c.tensor, c.tensor]),
+          one.tensor,
+          (name) => {
+            shown = name;
+            draw();
+          },
+        ),
+      ),
+    );
   };
   draw();
   return box;
@@ -26,29 +43,101 @@ TABS.curve = ({ trace, extras }) => {
 
 function view(trace, one, choice) {
   const known = trace.tensors.has(one.tensor);
-  const rows = one.h.map((step, k) => [tiny(step), told(one.float64[k]), told(one.float32[k]), one.corner?.[k] ? "within ±h lies a corner" : ""]);
+  const rows = one.h.map((step, k) => [
+    tiny(step),
+    told(one.float64[k]),
+    told(one.float32[k]),
+    one.corner?.[k] ? "within ±h lies a corner" : "",
+  ]);
   return [
     h("h2", {}, "How large a step?"),
-    h("p", { class: "why" }, "A finite difference with a large h bends off the slope; with a small h it drowns in rounding. In between lies the best step, and float32 never gets as far down as float64."),
-    h("p", { class: "choices" }, choice, h("bdi", {}, known ? cellName(trace, one.tensor, one.index) : `${one.tensor}[${one.index}]`)),
-    h("div", { class: "map" }, drawing(one), plainTable("Relative error of the difference", ["h", "float64", "float32", ""], rows)),
+    h(
+      "p",
+      { class: "why" },
+      "A finite difference with a large h bends off the slope; with a small h it drowns in rounding. In between lies the best step, and float32 never gets as far down as float64.",
+    ),
+    h(
+      "p",
+      { class: "choices" },
+      choice,
+      h("bdi", {}, known ? cellName(trace, one.tensor, one.index) : `${one.tensor}[${one.index}]`),
+    ),
+    h(
+      "div",
+      { class: "map" },
+      drawing(one),
+      plainTable("Relative error of the difference", ["h", "float64", "float32", ""], rows),
+    ),
   ];
 }
 
 const told = (x) => (typeof x === "number" ? tiny(x) : "none");
 
 function drawing(one) {
-  const points = (errors) => one.h.map((step, k) => [Math.log10(step), errors[k] > 0 ? Math.log10(errors[k]) : null]).filter(([, y]) => y !== null && Number.isFinite(y));
+  const points = (errors) =>
+    one.h
+      .map((step, k) => [Math.log10(step), errors[k] > 0 ? Math.log10(errors[k]) : null])
+      .filter(([, y]) => y !== null && Number.isFinite(y));
   const [wide, narrow] = [points(one.float32), points(one.float64)];
   const ys = [...wide, ...narrow].map(([, y]) => y);
   const [low, high] = [Math.floor(Math.min(...ys)), Math.ceil(Math.max(...ys, 0))];
   const [left, right] = [Math.log10(one.h.at(-1)), Math.log10(one.h[0])];
   const x = (v) => EDGE_LEFT + ((v - left) / (right - left)) * (WIDE - EDGE_LEFT - 16);
   const y = (v) => HIGH - EDGE_DOWN - ((v - low) / (high - low || 1)) * (HIGH - EDGE_DOWN - 16);
-  const line = (list, kind) => [svg("polyline", { points: list.map(([a, b]) => `${x(a)},${y(b)}`).join(" "), class: `curve ${kind}` }), list.map(([a, b]) => (kind === "float64" ? svg("circle", { cx: x(a), cy: y(b), r: 3.5, class: kind }) : svg("rect", { x: x(a) - 3, y: y(b) - 3, width: 6, height: 6, class: kind })))];
+  const line = (list, kind) => [
+    svg("polyline", {
+      points: list.map(([a, b]) => `${x(a)},${y(b)}`).join(" "),
+      class: `curve ${kind}`,
+    }),
+    list.map(([a, b]) =>
+      kind === "float64"
+        ? svg("circle", { cx: x(a), cy: y(b), r: 3.5, class: kind })
+        : svg("rect", { x: x(a) - 3, y: y(b) - 3, width: 6, height: 6, class: kind }),
+    ),
+  ];
   const grid = [];
-  for (let v = low; v <= high; v += 2) grid.push(svg("line", { x1: EDGE_LEFT, x2: WIDE - 16, y1: y(v), y2: y(v), class: "grid" }), svg("text", { x: EDGE_LEFT - 8, y: y(v) + 4, class: "tick end" }, `1e${v}`));
-  for (let v = Math.ceil(left); v <= right; v += 2) grid.push(svg("text", { x: x(v), y: HIGH - EDGE_DOWN + 18, class: "tick middle" }, `1e${v}`));
-  const chosen = Object.entries(one.chosen ?? {}).map(([kind, step]) => svg("g", {}, svg("line", { x1: x(Math.log10(step)), x2: x(Math.log10(step)), y1: 12, y2: HIGH - EDGE_DOWN, class: `chosen-line ${kind}` }), svg("text", { x: x(Math.log10(step)) - 5, y: HIGH - EDGE_DOWN - (kind === "float64" ? 10 : 26), class: "tick end" }, `chosen, ${kind}`)));
-  return svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, class: "chart", role: "img", "aria-label": "error against step size, both axes logarithmic; the table holds the numbers" }, grid, line(wide, "float32"), line(narrow, "float64"), chosen, svg("text", { x: WIDE / 2, y: HIGH - 6, class: "tick middle" }, "step h"), svg("text", { x: WIDE - 16, y: HIGH - 6, class: "tick end" }, "● float64   ■ float32"));
+  for (let v = low; v <= high; v += 2)
+    grid.push(
+      svg("line", { x1: EDGE_LEFT, x2: WIDE - 16, y1: y(v), y2: y(v), class: "grid" }),
+      svg("text", { x: EDGE_LEFT - 8, y: y(v) + 4, class: "tick end" }, `1e${v}`),
+    );
+  for (let v = Math.ceil(left); v <= right; v += 2)
+    grid.push(svg("text", { x: x(v), y: HIGH - EDGE_DOWN + 18, class: "tick middle" }, `1e${v}`));
+  const chosen = Object.entries(one.chosen ?? {}).map(([kind, step]) =>
+    svg(
+      "g",
+      {},
+      svg("line", {
+        x1: x(Math.log10(step)),
+        x2: x(Math.log10(step)),
+        y1: 12,
+        y2: HIGH - EDGE_DOWN,
+        class: `chosen-line ${kind}`,
+      }),
+      svg(
+        "text",
+        {
+          x: x(Math.log10(step)) - 5,
+          y: HIGH - EDGE_DOWN - (kind === "float64" ? 10 : 26),
+          class: "tick end",
+        },
+        `chosen, ${kind}`,
+      ),
+    ),
+  );
+  return svg(
+    "svg",
+    {
+      viewBox: `0 0 ${WIDE} ${HIGH}`,
+      class: "chart",
+      role: "img",
+      "aria-label": "error against step size, both axes logarithmic; the table holds the numbers",
+    },
+    grid,
+    line(wide, "float32"),
+    line(narrow, "float64"),
+    chosen,
+    svg("text", { x: WIDE / 2, y: HIGH - 6, class: "tick middle" }, "step h"),
+    svg("text", { x: WIDE - 16, y: HIGH - 6, class: "tick end" }, "● float64   ■ float32"),
+  );
 }

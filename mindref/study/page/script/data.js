@@ -77,7 +77,8 @@ function numbers(bytes, dtype) {
   const count = bytes.length / 8;
   const out = new Float64Array(count);
   for (let i = 0; i < count; i += 1) {
-    out[i] = dtype === "int64" ? Number(view.getBigInt64(8 * i, true)) : view.getFloat64(8 * i, true);
+    out[i] =
+      dtype === "int64" ? Number(view.getBigInt64(8 * i, true)) : view.getFloat64(8 * i, true);
   }
   return out;
 }

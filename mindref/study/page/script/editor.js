@@ -17,8 +17,20 @@ export function showEditor(trace, recorded) {
   const many = recorded.labels.interest?.length ?? 1;
   put(
     byId("editor"),
-    h("p", { class: "note" }, "Nothing here can break: the recorded numbers come back with one press. The page computes everything that follows, forwards and backwards, anew."),
-    h("div", { class: "fields" }, held(trace), dropped(recorded), number("rounds", "R", roundsOf(trace), 1, 12, roundsOf(recorded) < 2), number("interests at most", "K", many, 1, 12, !recorded.tensors.has("b[1]")), scaled(recorded)),
+    h(
+      "p",
+      { class: "note" },
+      "Nothing here can break: the recorded numbers come back with one press. The page computes everything that follows, forwards and backwards, anew.",
+    ),
+    h(
+      "div",
+      { class: "fields" },
+      held(trace),
+      dropped(recorded),
+      number("rounds", "R", roundsOf(trace), 1, 12, roundsOf(recorded) < 2),
+      number("interests at most", "K", many, 1, 12, !recorded.tensors.has("b[1]")),
+      scaled(recorded),
+    ),
     summary(trace, recorded),
   );
 }
@@ -33,20 +45,42 @@ function form(title, input, make, note) {
     event.preventDefault();
     if (input.value !== "" && Number.isFinite(Number(input.value))) make(input.value);
   };
-  return h("form", { on: { submit: send } }, field(title, input, h("button", { type: "submit" }, "Apply"), note && h("p", { class: "note" }, note)));
+  return h(
+    "form",
+    { on: { submit: send } },
+    field(
+      title,
+      input,
+      h("button", { type: "submit" }, "Apply"),
+      note && h("p", { class: "note" }, note),
+    ),
+  );
 }
 
 function held(trace) {
   const tensor = state.cell && trace.tensors.get(state.cell.name);
-  if (!tensor || tensor.dtype === "int64") return field("Hold a number", h("p", { class: "note" }, "Choose a cell first."));
+  if (!tensor || tensor.dtype === "int64")
+    return field("Hold a number", h("p", { class: "note" }, "Choose a cell first."));
   const name = cellName(trace, tensor.name, unflat(tensor.shape, state.cell.at));
-  const input = h("input", { type: "number", step: "any", value: whole(tensor.data[state.cell.at]), "aria-label": `new value of ${name}` });
-  return form("Hold a number", input, (value) => add(`set:${tensor.name}:${state.cell.at}:${value}`), h("bdi", {}, name));
+  const input = h("input", {
+    type: "number",
+    step: "any",
+    value: whole(tensor.data[state.cell.at]),
+    "aria-label": `new value of ${name}`,
+  });
+  return form(
+    "Hold a number",
+    input,
+    (value) => add(`set:${tensor.name}:${state.cell.at}:${value}`),
+    h("bdi", {}, name),
+  );
 }
 
 function dropped(trace) {
   const titles = trace.tensors.get("mask")?.data ?? [];
-  const options = [...titles].map((_, k) => h("option", { value: String(k) }, label(trace, "behaviour", k)));
+  const options = [...titles].map((_, k) =>
+    h("option", { value: String(k) }, label(trace, "behaviour", k)),
+  );
   const input = h("select", { "aria-label": "behaviour to leave out" }, options);
   return form("Leave out a behaviour", input, (value) => add(`drop:${value}`));
 }
@@ -54,15 +88,31 @@ function dropped(trace) {
 function number(title, kind, value, low, high, off) {
   if (off) return null;
   const now = state.edits.find((edit) => edit.startsWith(`${kind}:`))?.split(":")[1] ?? value;
-  const input = h("input", { type: "number", min: low, max: high, step: 1, value: String(now), "aria-label": title });
-  return form(`Number of ${title}, ${kind}`, input, (text) => add(`${kind}:${Math.min(high, Math.max(low, Math.round(text)))}`, kind));
+  const input = h("input", {
+    type: "number",
+    min: low,
+    max: high,
+    step: 1,
+    value: String(now),
+    "aria-label": title,
+  });
+  return form(`Number of ${title}, ${kind}`, input, (text) =>
+    add(`${kind}:${Math.min(high, Math.max(low, Math.round(text)))}`, kind),
+  );
 }
 
 function scaled(trace) {
   if (!trace.tensors.has("S")) return null;
   const now = state.edits.find((edit) => edit.startsWith("S:"))?.split(":")[1] ?? "1";
   const shown = h("output", {}, `× ${now}`);
-  const input = h("input", { type: "range", min: 0.1, max: 4, step: 0.1, value: now, "aria-label": "scale of the bilinear map S" });
+  const input = h("input", {
+    type: "range",
+    min: 0.1,
+    max: 4,
+    step: 0.1,
+    value: now,
+    "aria-label": "scale of the bilinear map S",
+  });
   input.addEventListener("input", () => {
     shown.textContent = `× ${input.value}`;
   });
@@ -73,7 +123,21 @@ function scaled(trace) {
 function summary(trace, recorded) {
   if (state.edits.length === 0) return null;
   const items = state.edits.map((edit, k) =>
-    h("li", {}, h("code", {}, edit), " ", h("button", { type: "button", "aria-label": `undo ${edit}`, on: { click: () => change({ edits: state.edits.filter((_, at) => at !== k) }) } }, "undo")),
+    h(
+      "li",
+      {},
+      h("code", {}, edit),
+      " ",
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-label": `undo ${edit}`,
+          on: { click: () => change({ edits: state.edits.filter((_, at) => at !== k) }) },
+        },
+        "undo",
+      ),
+    ),
   );
   const rows = [
     ["loss", first(recorded, "loss"), first(trace, "loss")],
@@ -84,8 +148,40 @@ function summary(trace, recorded) {
     "section",
     { class: "summary", "aria-label": "what the edits did" },
     h("ul", { class: "edits" }, items),
-    h("table", {}, h("caption", {}, "What the edits did"), h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, "recorded"), h("th", { scope: "col" }, "now"))), h("tbody", {}, rows.map(([name, before, now]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, six(before)), h("td", {}, six(now)))))),
-    h("button", { type: "button", class: "main", id: "reset", on: { click: reset } }, "Back to the recorded numbers"),
+    h(
+      "table",
+      {},
+      h("caption", {}, "What the edits did"),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("td", {}),
+          h("th", { scope: "col" }, "recorded"),
+          h("th", { scope: "col" }, "now"),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map(([name, before, now]) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, name),
+            h("td", {}, six(before)),
+            h("td", {}, six(now)),
+          ),
+        ),
+      ),
+    ),
+    h(
+      "button",
+      { type: "button", class: "main", id: "reset", on: { click: reset } },
+      "Back to the recorded numbers",
+    ),
   );
 }
 

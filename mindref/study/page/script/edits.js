@@ -17,7 +17,8 @@ export function edited(trace, edits) {
   const held = new Map();
   const hold = (name) => {
     const tensor = start.tensors.get(name);
-    if (!held.has(name)) held.set(name, { shape: tensor.shape, data: Float64Array.from(tensor.data) });
+    if (!held.has(name))
+      held.set(name, { shape: tensor.shape, data: Float64Array.from(tensor.data) });
     return held.get(name);
   };
   const labels = { ...trace.labels };
@@ -40,13 +41,20 @@ function resized(trace, most) {
 
 function parse(text) {
   const [kind, ...rest] = text.split(":");
-  if (kind === "set") return { kind, name: rest.slice(0, -2).join(":"), at: Number(rest.at(-2)), value: Number(rest.at(-1)) };
+  if (kind === "set")
+    return {
+      kind,
+      name: rest.slice(0, -2).join(":"),
+      at: Number(rest.at(-2)),
+      value: Number(rest.at(-1)),
+    };
   return { kind, value: Number(rest[0]) };
 }
 
 const CHANGES = {
   set: ({ name, at, value }, hold, trace) => {
-    if (trace.tensors.has(name) && at < trace.tensors.get(name).data.length) hold(name).data[at] = value;
+    if (trace.tensors.has(name) && at < trace.tensors.get(name).data.length)
+      hold(name).data[at] = value;
   },
   drop: ({ value }, hold) => {
     hold("mask").data[value] = 0;
@@ -59,7 +67,10 @@ const CHANGES = {
   },
   K: ({ value }, hold, trace, labels, held) => {
     held.set("b[1]", widened(hold("b[1]"), value));
-    labels.interest = Array.from({ length: value }, (_, k) => trace.labels.interest[k] ?? `interest ${k + 1}`);
+    labels.interest = Array.from(
+      { length: value },
+      (_, k) => trace.labels.interest[k] ?? `interest ${k + 1}`,
+    );
   },
 };
 

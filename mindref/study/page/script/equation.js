@@ -5,13 +5,18 @@ import { hue, inCode, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
 
 /** Return the equation: MathML whose terms can be clicked, and a button for each term. */
-export function equation(trace, step) {
+export function equation(step) {
   const { plain, mathml, symbols } = step.equation;
   const math = h("div", { class: "math" });
   math.append(mathOf(mathml, symbols));
   math.querySelector("math")?.setAttribute("alttext", plain);
   const terms = Object.entries(symbols).map(([symbol, name]) => term(symbol, name));
-  return h("section", { class: "equation", "aria-label": "equation" }, math, terms.length > 0 && h("p", { class: "terms" }, terms));
+  return h(
+    "section",
+    { class: "equation", "aria-label": "equation" },
+    math,
+    terms.length > 0 && h("p", { class: "terms" }, terms),
+  );
 }
 
 function mathOf(mathml, symbols) {
@@ -30,7 +35,14 @@ function mathOf(mathml, symbols) {
 function term(symbol, name) {
   return h(
     "button",
-    { type: "button", class: "term", "data-symbol": symbol, colour: hue(name), "aria-pressed": "false", on: { click: () => mark(symbol) } },
+    {
+      type: "button",
+      class: "term",
+      "data-symbol": symbol,
+      colour: hue(name),
+      "aria-pressed": "false",
+      on: { click: () => mark(symbol) },
+    },
     h("b", {}, name),
     " ",
     h("span", {}, meaning(name)),
@@ -61,7 +73,15 @@ export function code(step) {
       "figure",
       { class: "code" },
       h("figcaption", {}, `${spans[0].module}.${spans[0].function}, ${where(spans)}`),
-      h("pre", { tabindex: 0 }, h("code", {}, spans.map((span) => lines(span, names, step.equation.symbols)))),
+      h(
+        "pre",
+        { tabindex: 0 },
+        h(
+          "code",
+          {},
+          spans.map((span) => lines(span, names, step.equation.symbols)),
+        ),
+      ),
     ),
   );
   return h("section", { class: "source", "aria-label": "the lines that ran" }, blocks);
@@ -72,21 +92,33 @@ function grouped(sources) {
   const out = [];
   for (const span of sources) {
     const last = out.at(-1)?.[0];
-    if (last && last.module === span.module && last.function === span.function) out.at(-1).push(span);
+    if (last && last.module === span.module && last.function === span.function)
+      out.at(-1).push(span);
     else out.push([span]);
   }
   return out;
 }
 
 function where(spans) {
-  const told = spans.map(({ first, last }) => (first === last ? `${first}` : `${first} to ${last}`));
+  const told = spans.map(({ first, last }) =>
+    first === last ? `${first}` : `${first} to ${last}`,
+  );
   return `${told.length > 1 || spans[0].first !== spans[0].last ? "lines" : "line"} ${told.join(", ")}`;
 }
 
 function lines(source, names, symbols) {
   const rows = source.text.replace(/\n$/, "").split("\n");
-  const indent = Math.min(...rows.filter((row) => row.trim()).map((row) => row.match(/^ */)[0].length));
-  return rows.map((row, k) => h("span", { class: k ? "line" : "line first", "data-line": source.first + k }, words(row.slice(indent), names, symbols), "\n"));
+  const indent = Math.min(
+    ...rows.filter((row) => row.trim()).map((row) => row.match(/^ */)[0].length),
+  );
+  return rows.map((row, k) =>
+    h(
+      "span",
+      { class: k ? "line" : "line first", "data-line": source.first + k },
+      words(row.slice(indent), names, symbols),
+      "\n",
+    ),
+  );
 }
 
 /** Split a line into text and marked identifiers; what follows a # is comment. */
@@ -96,7 +128,16 @@ function words(text, names, symbols) {
   const out = run.split(/([A-Za-z_][A-Za-z_0-9.]*)/).map((word) => {
     const symbol = names[word];
     if (symbol === undefined) return word;
-    return h("span", { class: "term", "data-symbol": symbol, colour: hue(symbols[symbol]), on: { click: () => mark(symbol) } }, word);
+    return h(
+      "span",
+      {
+        class: "term",
+        "data-symbol": symbol,
+        colour: hue(symbols[symbol]),
+        on: { click: () => mark(symbol) },
+      },
+      word,
+    );
   });
   return [...out, comment && h("span", { class: "comment" }, comment)];
 }

@@ -14,14 +14,32 @@ export function showInspector(trace, recorded, step, goTo) {
   const place = byId("inspector");
   const tensor = state.cell && trace.tensors.get(state.cell.name);
   if (!tensor || !(state.cell.at < tensor.data.length)) {
-    put(place, h("h2", {}, "This number"), h("p", { class: "note" }, "Choose a cell of a table to see the terms it is made of, its gradient and where it is used next."), quantities(trace, step, goTo));
+    put(
+      place,
+      h("h2", {}, "This number"),
+      h(
+        "p",
+        { class: "note" },
+        "Choose a cell of a table to see the terms it is made of, its gradient and where it is used next.",
+      ),
+      quantities(trace, step, goTo),
+    );
     return;
   }
   const cell = unflat(tensor.shape, state.cell.at);
   put(
     place,
     h("h2", {}, "This number"),
-    h("p", { class: "chosen", colour: hue(tensor.name) }, h("span", { class: "name" }, cellName(trace, tensor.name, cell)), h("output", { "data-value": whole(tensor.data[state.cell.at]) }, ` = ${six(tensor.data[state.cell.at])}`)),
+    h(
+      "p",
+      { class: "chosen", colour: hue(tensor.name) },
+      h("span", { class: "name" }, cellName(trace, tensor.name, cell)),
+      h(
+        "output",
+        { "data-value": whole(tensor.data[state.cell.at]) },
+        ` = ${six(tensor.data[state.cell.at])}`,
+      ),
+    ),
     h("p", { class: "meaning" }, meaning(tensor.name)),
     was(recorded, tensor),
     terms(trace, tensor),
@@ -33,16 +51,35 @@ export function showInspector(trace, recorded, step, goTo) {
 
 /** List what the symbols of the step stand for, and where each comes from. */
 function quantities(trace, step, goTo) {
-  const entries = Object.entries(step.equation.symbols).filter(([, name]) => trace.tensors.has(name));
+  const entries = Object.entries(step.equation.symbols).filter(([, name]) =>
+    trace.tensors.has(name),
+  );
   if (entries.length === 0) return null;
   const items = entries.map(([symbol, name]) => {
     const tensor = trace.tensors.get(name);
     const from = trace.steps[trace.stepOf.get(name)];
-    const shape = tensor.shape.length ? `${tensor.axes.join(" × ")}, ${tensor.shape.join(" × ")}` : "one number";
-    const origin = from === step ? "made here" : ["from ", h("button", { type: "button", on: { click: () => goTo(from.id) } }, from.id)];
-    return h("li", { "data-symbol": symbol, colour: hue(name) }, h("b", {}, name), " ", meaning(name), h("span", { class: "note" }, ` (${shape}; `, origin, ")"));
+    const shape = tensor.shape.length
+      ? `${tensor.axes.join(" × ")}, ${tensor.shape.join(" × ")}`
+      : "one number";
+    const origin =
+      from === step
+        ? "made here"
+        : ["from ", h("button", { type: "button", on: { click: () => goTo(from.id) } }, from.id)];
+    return h(
+      "li",
+      { "data-symbol": symbol, colour: hue(name) },
+      h("b", {}, name),
+      " ",
+      meaning(name),
+      h("span", { class: "note" }, ` (${shape}; `, origin, ")"),
+    );
   });
-  return h("section", { class: "quantities", "aria-label": "symbols of this step" }, h("h3", {}, "Symbols of this step"), h("ul", {}, items));
+  return h(
+    "section",
+    { class: "quantities", "aria-label": "symbols of this step" },
+    h("h3", {}, "Symbols of this step"),
+    h("ul", {}, items),
+  );
 }
 
 function was(recorded, tensor) {
@@ -53,7 +90,12 @@ function was(recorded, tensor) {
 
 function terms(trace, tensor) {
   const found = explain(trace, tensor.name, state.cell.at);
-  const box = h("section", { class: "terms-of", "data-rule": found.rule, "data-total": whole(found.total), "aria-label": "its terms" });
+  const box = h("section", {
+    class: "terms-of",
+    "data-rule": found.rule,
+    "data-total": whole(found.total),
+    "aria-label": "its terms",
+  });
   box.append(h("p", {}, found.text));
   if (found.rule === "given" || found.terms.length === 0) return box;
   box.append(list(found.terms, found.rule === "quotient" ? "above" : "sum"));
@@ -73,7 +115,11 @@ function list(all, role) {
   const rest = sorted.slice(SHOWN);
   if (rest.length) {
     const total = rest.reduce((a, t) => a + t.value, 0);
-    const more = h("button", { type: "button", on: { click: () => more.parentElement.replaceWith(...draw(rest)) } }, `${rest.length} more terms: ${six(total)}`);
+    const more = h(
+      "button",
+      { type: "button", on: { click: () => more.parentElement.replaceWith(...draw(rest)) } },
+      `${rest.length} more terms: ${six(total)}`,
+    );
     body.append(h("li", { class: "rest", "data-term": whole(total) }, more));
   }
   return body;
@@ -95,16 +141,35 @@ function item(term, most) {
 /** Show the closed gradient beside a finite difference that this page computes now. */
 function gradient(trace, tensor, at, cell) {
   const closed = trace.tensors.get(`d_${tensor.name}`);
-  if (!closed || closed.data.length !== tensor.data.length || tensor.dtype !== "float64") return null;
+  if (!closed || closed.data.length !== tensor.data.length || tensor.dtype !== "float64")
+    return null;
   const value = closed.data[at];
   const moved = slope(trace, tensor.name, at);
   const off = Math.abs(value - moved) / Math.max(Math.abs(value), Math.abs(moved), 1e-8);
   const open = () => change({ cell: { name: closed.name, at } });
   return h(
     "section",
-    { class: "gradient", "data-closed": whole(value), "data-moved": whole(moved), "aria-label": "its gradient" },
+    {
+      class: "gradient",
+      "data-closed": whole(value),
+      "data-moved": whole(moved),
+      "aria-label": "its gradient",
+    },
     h("h3", {}, "Its gradient"),
-    h("dl", {}, h("dt", {}, h("button", { type: "button", on: { click: open } }, cellName(trace, closed.name, cell))), h("dd", {}, six(value)), h("dt", {}, "finite difference, computed here now"), h("dd", {}, six(moved)), h("dt", {}, "relative difference"), h("dd", {}, tiny(off))),
+    h(
+      "dl",
+      {},
+      h(
+        "dt",
+        {},
+        h("button", { type: "button", on: { click: open } }, cellName(trace, closed.name, cell)),
+      ),
+      h("dd", {}, six(value)),
+      h("dt", {}, "finite difference, computed here now"),
+      h("dd", {}, six(moved)),
+      h("dt", {}, "relative difference"),
+      h("dd", {}, tiny(off)),
+    ),
     off > 1e-5 && h("p", { class: "note" }, why(trace, tensor)),
   );
 }
@@ -118,6 +183,23 @@ function why(trace, tensor) {
 
 function next(trace, tensor, goTo) {
   const steps = trace.users.get(tensor.name) ?? [];
-  const links = steps.map((at) => h("li", {}, h("button", { type: "button", on: { click: () => goTo(trace.steps[at].id) } }, trace.steps[at].id), " ", trace.steps[at].title));
-  return h("section", { class: "next", "aria-label": "used next" }, h("h3", {}, "Used next"), links.length ? h("ul", {}, links) : h("p", { class: "note" }, "by no step of this trace"));
+  const links = steps.map((at) =>
+    h(
+      "li",
+      {},
+      h(
+        "button",
+        { type: "button", on: { click: () => goTo(trace.steps[at].id) } },
+        trace.steps[at].id,
+      ),
+      " ",
+      trace.steps[at].title,
+    ),
+  );
+  return h(
+    "section",
+    { class: "next", "aria-label": "used next" },
+    h("h3", {}, "Used next"),
+    links.length ? h("ul", {}, links) : h("p", { class: "note" }, "by no step of this trace"),
+  );
 }

@@ -43,9 +43,17 @@ const KEYS = {
 };
 
 function pressed(event) {
-  const own = event.target.closest?.("input, select, textarea, dialog, [role=tab], summary, .scroll, pre");
+  const own = event.target.closest?.(
+    "input, select, textarea, dialog, [role=tab], summary, .scroll, pre",
+  );
   if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
-  if (own && event.key !== "Escape" && event.key !== "?" && !(own.matches(".scroll, pre") && event.key.length === 1)) return;
+  if (
+    own &&
+    event.key !== "Escape" &&
+    event.key !== "?" &&
+    !(own.matches(".scroll, pre") && event.key.length === 1)
+  )
+    return;
   if (own?.matches("input[type=number], input:not([type]), dialog")) return;
   event.preventDefault();
   KEYS[event.key]();

@@ -45,7 +45,9 @@ function followed(trace, step) {
   if (!state.cell) return null;
   const bare = (name) => name.replace(/\[\d+\]$/, "");
   const size = trace.tensors.get(state.cell.name)?.data.length;
-  const next = step.outputs.find((tensor) => bare(tensor.name) === bare(state.cell.name) && tensor.data.length === size);
+  const next = step.outputs.find(
+    (tensor) => bare(tensor.name) === bare(state.cell.name) && tensor.data.length === size,
+  );
   return next ? { name: next.name, at: state.cell.at } : null;
 }
 
@@ -71,8 +73,14 @@ function draw(changed) {
   }
   if (any("user", "edits", "cell")) showEditor(trace, recorded());
   if (any("user", "edits", "cell", "step", "seen", "ask")) {
-    const hidden = heldBack(step) && step.outputs.some((tensor) => tensor.name === state.cell?.name);
-    if (hidden) put(byId("inspector"), h("h2", {}, "This number"), h("p", { class: "note" }, "Answer or skip the question first."));
+    const hidden =
+      heldBack(step) && step.outputs.some((tensor) => tensor.name === state.cell?.name);
+    if (hidden)
+      put(
+        byId("inspector"),
+        h("h2", {}, "This number"),
+        h("p", { class: "note" }, "Answer or skip the question first."),
+      );
     else showInspector(trace, recorded(), step, goTo);
   }
   if (any("symbol", "cell", "step")) showMarks();
@@ -86,19 +94,40 @@ function draw(changed) {
 function markCell() {
   for (const cell of document.querySelectorAll("#step td[data-at]")) {
     const name = cell.closest("figure").dataset.tensor;
-    cell.setAttribute("aria-selected", String(Boolean(state.cell && name === state.cell.name && Number(cell.dataset.at) === state.cell.at)));
+    cell.setAttribute(
+      "aria-selected",
+      String(
+        Boolean(
+          state.cell && name === state.cell.name && Number(cell.dataset.at) === state.cell.at,
+        ),
+      ),
+    );
   }
 }
 
 function header() {
-  const options = sources.traces.map((trace, k) => h("option", { value: String(k) }, `${trace.about.user}${trace.about.variant ? `, ${trace.about.variant}` : ""}`));
+  const options = sources.traces.map((trace, k) =>
+    h(
+      "option",
+      { value: String(k) },
+      `${trace.about.user}${trace.about.variant ? `, ${trace.about.variant}` : ""}`,
+    ),
+  );
   put(byId("user"), options);
   byId("user").addEventListener("change", (event) => {
     const user = Number(event.target.value);
     const same = sources.traces[user].steps.some((step) => step.id === state.step);
-    change({ user, edits: [], cell: null, symbol: null, step: same ? state.step : sources.traces[user].steps[0].id });
+    change({
+      user,
+      edits: [],
+      cell: null,
+      symbol: null,
+      step: same ? state.step : sources.traces[user].steps[0].id,
+    });
   });
-  byId("slider").addEventListener("input", (event) => goTo(current().steps[event.target.value - 1].id));
+  byId("slider").addEventListener("input", (event) =>
+    goTo(current().steps[event.target.value - 1].id),
+  );
   byId("ask").addEventListener("change", (event) => change({ ask: event.target.checked }));
   for (const button of document.querySelectorAll("#views button")) {
     button.addEventListener("click", () => change({ view: button.dataset.view }));
@@ -108,8 +137,15 @@ function header() {
 /** Say whose numbers these are and how the user was chosen. */
 function showAbout() {
   const { about } = recorded();
-  const parts = [`Model: ${about.model}.`, `User ${about.user}, ${about.chosen}.`, `Target: ${about.target}.`];
-  put(byId("about"), parts.map((part) => [h("bdi", {}, part), " "]));
+  const parts = [
+    `Model: ${about.model}.`,
+    `User ${about.user}, ${about.chosen}.`,
+    `Target: ${about.target}.`,
+  ];
+  put(
+    byId("about"),
+    parts.map((part) => [h("bdi", {}, part), " "]),
+  );
 }
 
 async function start() {

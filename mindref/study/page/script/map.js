@@ -12,7 +12,10 @@ import { norm, plainTable, rowsOf } from "./views.js";
 /** Return the two main directions of centred rows, and the share of variance that they show. */
 export function plane(rows) {
   const width = rows[0].length;
-  const centre = Array.from({ length: width }, (_, k) => rows.reduce((a, row) => a + row[k], 0) / rows.length);
+  const centre = Array.from(
+    { length: width },
+    (_, k) => rows.reduce((a, row) => a + row[k], 0) / rows.length,
+  );
   let rest = rows.map((row) => Array.from(row, (x, k) => x - centre[k]));
   const all = rest.reduce((a, row) => a + norm(row) ** 2, 0);
   const axes = [0, 1].map((turn) => {
@@ -21,7 +24,8 @@ export function plane(rows) {
     return axis;
   });
   const left = rest.reduce((a, row) => a + norm(row) ** 2, 0);
-  const project = (row) => axes.map((axis) => axis.reduce((a, x, k) => a + x * (row[k] - centre[k]), 0));
+  const project = (row) =>
+    axes.map((axis) => axis.reduce((a, x, k) => a + x * (row[k] - centre[k]), 0));
   return { project, share: all > 0 ? 1 - left / all : 1 };
 }
 
@@ -55,16 +59,45 @@ TABS.map = ({ trace }) => {
   const { project, share } = plane(used.map((i) => votes[i]));
   const rounds = roundsOf(trace);
   const own = owners(trace.tensors.get(`w[${rounds}]`));
-  const dots = used.map((i, k) => ({ number: k + 1, name: label(trace, "behaviour", i), at: project(votes[i]), owner: own[i] }));
+  const dots = used.map((i, k) => ({
+    number: k + 1,
+    name: label(trace, "behaviour", i),
+    at: project(votes[i]),
+    owner: own[i],
+  }));
   const count = trace.tensors.get(`v[${rounds}]`).shape[0];
-  const paths = Array.from({ length: count }, (_, j) => ({ j, points: Array.from({ length: rounds }, (_, r) => rowsOf(trace.tensors.get(`v[${r + 1}]`))[j]).filter((v) => norm(v) > 0).map(project) })).filter(({ points }) => points.length);
+  const paths = Array.from({ length: count }, (_, j) => ({
+    j,
+    points: Array.from({ length: rounds }, (_, r) => rowsOf(trace.tensors.get(`v[${r + 1}]`))[j])
+      .filter((v) => norm(v) > 0)
+      .map(project),
+  })).filter(({ points }) => points.length);
   const said = `The plane shows ${(100 * share).toFixed(0)} % of the variance of the votes; what lies close together here may be far apart in the rest.`;
-  const rows = [...dots.map((d) => [`${d.number}. ${d.name}`, six(d.at[0]), six(d.at[1]), d.owner < 0 ? "none" : `interest ${d.owner + 1}`]), ...paths.flatMap(({ j, points }) => points.map((p, r) => [`interest ${j + 1} after round ${r + 1}`, six(p[0]), six(p[1]), ""]))];
+  const rows = [
+    ...dots.map((d) => [
+      `${d.number}. ${d.name}`,
+      six(d.at[0]),
+      six(d.at[1]),
+      d.owner < 0 ? "none" : `interest ${d.owner + 1}`,
+    ]),
+    ...paths.flatMap(({ j, points }) =>
+      points.map((p, r) => [`interest ${j + 1} after round ${r + 1}`, six(p[0]), six(p[1]), ""]),
+    ),
+  ];
   return [
     h("h2", {}, "Interests map"),
-    h("p", { class: "why" }, "Mapped behaviours (circles, numbered as in the table) and capsules (squares, one for each round, joined by a line). Capsules are shorter than 1, so they stay near the middle and show the direction they pull in."),
+    h(
+      "p",
+      { class: "why" },
+      "Mapped behaviours (circles, numbered as in the table) and capsules (squares, one for each round, joined by a line). Capsules are shorter than 1, so they stay near the middle and show the direction they pull in.",
+    ),
     h("p", {}, said),
-    h("div", { class: "map" }, drawing(dots, paths, said), plainTable("The same as a table", ["", "across", "up", "most goes to"], rows)),
+    h(
+      "div",
+      { class: "map" },
+      drawing(dots, paths, said),
+      plainTable("The same as a table", ["", "across", "up", "most goes to"], rows),
+    ),
   ];
 };
 
@@ -80,14 +113,37 @@ function drawing(dots, paths, said) {
   const spot = (p) => [EDGE + (p[0] - low[0]) * scale, SIZE - EDGE - (p[1] - low[1]) * scale];
   const marks = dots.map((d) => {
     const [x, y] = spot(d.at);
-    return svg("g", {}, svg("circle", { cx: x, cy: y, r: 11, class: "vote" }), svg("text", { x, y: y + 4, class: "vote-number" }, String(d.number)));
+    return svg(
+      "g",
+      {},
+      svg("circle", { cx: x, cy: y, r: 11, class: "vote" }),
+      svg("text", { x, y: y + 4, class: "vote-number" }, String(d.number)),
+    );
   });
   const lines = paths.map(({ j, points }) => {
     const spots = points.map(spot);
     const [x, y] = spots.at(-1);
-    return svg("g", {}, svg("polyline", { points: spots.map((p) => p.join(",")).join(" "), class: "path" }), spots.map(([a, b]) => svg("rect", { x: a - 3, y: b - 3, width: 6, height: 6, class: "capsule" })), svg("text", { x: x + 8, y: y - 6, class: "capsule-name" }, `interest ${j + 1}`));
+    return svg(
+      "g",
+      {},
+      svg("polyline", { points: spots.map((p) => p.join(",")).join(" "), class: "path" }),
+      spots.map(([a, b]) =>
+        svg("rect", { x: a - 3, y: b - 3, width: 6, height: 6, class: "capsule" }),
+      ),
+      svg("text", { x: x + 8, y: y - 6, class: "capsule-name" }, `interest ${j + 1}`),
+    );
   });
-  const box = svg("svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, role: "img", "aria-label": `Map of votes and interests. ${said} The table beside it holds the same.`, class: "chart" }, marks, lines);
+  const box = svg(
+    "svg",
+    {
+      viewBox: `0 0 ${SIZE} ${SIZE}`,
+      role: "img",
+      "aria-label": `Map of votes and interests. ${said} The table beside it holds the same.`,
+      class: "chart",
+    },
+    marks,
+    lines,
+  );
   box.style.setProperty("--vote", hue("m"));
   box.style.setProperty("--capsule", hue("v"));
   return box;

@@ -39,7 +39,8 @@ function softmax(recipe, logits, mask) {
 const lastRows = (x) => rowsOver(x, x.shape.length - 1);
 
 /** Return the length of some places of a tensor. */
-export const lengthOf = (x, places) => Math.sqrt(places.reduce((a, at) => a + x.data[at] * x.data[at], 0));
+export const lengthOf = (x, places) =>
+  Math.sqrt(places.reduce((a, at) => a + x.data[at] * x.data[at], 0));
 
 // new length over old, and slope of the new length, by kind
 export const ACROSS = {
@@ -78,13 +79,18 @@ function count(recipe, mask) {
   const most = recipe.interests;
   const wanted = recipe.rule === "log2" ? Math.min(most, 31 - Math.clz32(n)) : most;
   const active = Math.max(1, n ? wanted : 1);
-  return { shape: [most], data: Float64Array.from({ length: most }, (_, k) => (k < active ? 1 : 0)) };
+  return {
+    shape: [most],
+    data: Float64Array.from({ length: most }, (_, k) => (k < active ? 1 : 0)),
+  };
 }
 
 /** Return sign(s) |s|^p, and 0 for p = 0. */
-export const signedPower = (s, p) => (Number(p) === 0 ? 0 : Math.sign(s) * Math.abs(s) ** Number(p));
+export const signedPower = (s, p) =>
+  Number(p) === 0 ? 0 : Math.sign(s) * Math.abs(s) ** Number(p);
 
-const most = (score, active) => score.data.reduce((top, s, k) => (active.data[k] ? Math.max(top, s) : top), -Infinity);
+const most = (score, active) =>
+  score.data.reduce((top, s, k) => (active.data[k] ? Math.max(top, s) : top), -Infinity);
 
 function gaps(recipe, scores, active) {
   const top = signedPower(most(scores, active), recipe.power);
@@ -98,12 +104,12 @@ export function powerSlope(s, power) {
   return Number.isFinite(slope) ? slope : 0;
 }
 
-function oneHot(recipe, scores, active) {
+function oneHot(_, scores, active) {
   const best = scores.data.findIndex((s, k) => active.data[k] && s === most(scores, active));
   return mapped(scores, (_, k) => (k === best ? 1 : 0));
 }
 
-function concat(recipe, capsules, profile) {
+function concat(_, capsules, profile) {
   const [rows, width] = capsules.shape;
   const tail = profile ? profile.data : new Float64Array(0);
   const data = new Float64Array(rows * (width + tail.length));
@@ -117,7 +123,8 @@ function concat(recipe, capsules, profile) {
 function front(recipe, x) {
   const [rows, all] = x.shape;
   const data = new Float64Array(rows * recipe.width);
-  for (let j = 0; j < rows; j += 1) data.set(x.data.subarray(j * all, j * all + recipe.width), j * recipe.width);
+  for (let j = 0; j < rows; j += 1)
+    data.set(x.data.subarray(j * all, j * all + recipe.width), j * recipe.width);
   return { shape: [rows, recipe.width], data };
 }
 
@@ -131,18 +138,21 @@ function back(recipe, x, profile) {
 }
 
 /** Return the logarithm of 1 + sum exp(l - o_t): minus the log softmax of the target. */
-function loss(recipe, target, others) {
+function loss(_, target, others) {
   const off = [...others.data].map((l) => l - target.data[0]);
   const top = off.reduce((a, b) => Math.max(a, b), 0);
   const rest = off.reduce((a, l) => a + Math.exp(l - top), Math.exp(-top));
   return scalar(top + Math.log(rest));
 }
 
-function tail(recipe, target, others) {
+function tail(_, target, others) {
   const top = others.data.reduce((a, b) => Math.max(a, b), target.data[0]);
   const raised = others.data.map((l) => Math.exp(l - top));
   const sumOfAll = raised.reduce((a, b) => a + b, 0) + Math.exp(target.data[0] - top);
-  return like(others, raised.map((x) => x / sumOfAll));
+  return like(
+    others,
+    raised.map((x) => x / sumOfAll),
+  );
 }
 
 /** Return what each use of a row of a table sends to it: {row, share, vector, of}. */
@@ -183,7 +193,7 @@ function adam(recipe, value, first, second) {
   return mapped(value, (x, k) => x - adamStep(recipe, first.data[k], second.data[k]));
 }
 
-const perItem = (choose) => (recipe, score, active) => ({
+const perItem = (choose) => (_, score, active) => ({
   shape: score.shape.slice(0, 1),
   data: Float64Array.from(lastRows(score), (row) => {
     const open = row.map((at, k) => ({ k, s: active.data[k] ? score.data[at] : -Infinity }));
@@ -202,18 +212,19 @@ const OPERATORS = {
   unit,
   across: perLength(ACROSS),
   along: perLength(ALONG),
-  size: (recipe, mask) => scalar(total(mask)),
+  size: (_, mask) => scalar(total(mask)),
   count,
   gaps,
-  through_power: (recipe, d, scores) => mapped(d, (x, k) => x * powerSlope(scores.data[k], recipe.power)),
+  through_power: (recipe, d, scores) =>
+    mapped(d, (x, k) => x * powerSlope(scores.data[k], recipe.power)),
   one_hot: oneHot,
   concat,
   front,
   back,
-  relu: (recipe, y) => mapped(y, (x) => Math.max(x, 0)),
-  passed_through: (recipe, d, y) => mapped(d, (x, k) => (y.data[k] > 0 ? x : 0)),
-  hits: (recipe, ids, target) => mapped(ids, (id) => (id === target.data[0] ? 1 : 0)),
-  without_hits: (recipe, logits, hits) => mapped(logits, (x, k) => (hits.data[k] ? -Infinity : x)),
+  relu: (_, y) => mapped(y, (x) => Math.max(x, 0)),
+  passed_through: (_, d, y) => mapped(d, (x, k) => (y.data[k] > 0 ? x : 0)),
+  hits: (_, ids, target) => mapped(ids, (id) => (id === target.data[0] ? 1 : 0)),
+  without_hits: (_, logits, hits) => mapped(logits, (x, k) => (hits.data[k] ? -Infinity : x)),
   loss,
   tail,
   scatter,

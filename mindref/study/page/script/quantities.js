@@ -131,18 +131,25 @@ function known(name) {
   const part = PARTS[name.match(/\.(.+)$/)?.[1]];
   const whole = MEANINGS[base(name)];
   if (!part) return whole ?? ["given", ""];
-  return [part[0] ?? whole?.[0] ?? "given", part[0] || !whole ? part[1] : `${whole[1]}, ${part[1]}`];
+  return [
+    part[0] ?? whole?.[0] ?? "given",
+    part[0] || !whole ? part[1] : `${whole[1]}, ${part[1]}`,
+  ];
 }
 
 /** Return the name without its round or layer and without the mark of a gradient. */
 export function base(name) {
-  return name.replace(/^(d_|from_sums|from_agreement)/, "").replace(/\[.*$/, "").replace(/\..*$/, "");
+  return name
+    .replace(/^(d_|from_sums|from_agreement)/, "")
+    .replace(/\[.*$/, "")
+    .replace(/\..*$/, "");
 }
 
 /** Return what a tensor is called in words. */
 export function meaning(name) {
   if (name.startsWith("from_sums")) return "share of the votes' gradient that comes by the sums";
-  if (name.startsWith("from_agreement")) return "share of the votes' gradient that comes by the agreement";
+  if (name.startsWith("from_agreement"))
+    return "share of the votes' gradient that comes by the agreement";
   const words = known(name)[1];
   return name.startsWith("d_") && words ? `gradient of the loss by: ${words}` : words;
 }

@@ -8,7 +8,10 @@ import { PHASES } from "./step.js";
 export function showRail(trace, goTo) {
   const groups = [];
   trace.steps.forEach((step, at) => {
-    const name = step.turn && step.kind.startsWith("routing.") ? `${PHASES[step.phase]}: round ${step.turn}` : PHASES[step.phase];
+    const name =
+      step.turn && step.kind.startsWith("routing.")
+        ? `${PHASES[step.phase]}: round ${step.turn}`
+        : PHASES[step.phase];
     if (groups.at(-1)?.name !== name) groups.push({ name, steps: [] });
     groups.at(-1).steps.push({ step, at });
   });
@@ -16,7 +19,11 @@ export function showRail(trace, goTo) {
     byId("rail"),
     groups.map(({ name, steps }) => [
       h("h3", {}, name),
-      h("ol", { start: steps[0].at + 1 }, steps.map(({ step, at }) => h("li", {}, entry(trace, step, at, goTo)))),
+      h(
+        "ol",
+        { start: steps[0].at + 1 },
+        steps.map(({ step, at }) => h("li", {}, entry(trace, step, at, goTo))),
+      ),
     ]),
   );
 }
@@ -25,7 +32,12 @@ function entry(trace, step, at, goTo) {
   const edited = step.outputs.some((tensor) => trace.touched?.has(tensor.name));
   return h(
     "button",
-    { type: "button", "data-step": step.id, "aria-current": step.id === state.step ? "step" : undefined, on: { click: () => goTo(step.id) } },
+    {
+      type: "button",
+      "data-step": step.id,
+      "aria-current": step.id === state.step ? "step" : undefined,
+      on: { click: () => goTo(step.id) },
+    },
     h("span", { class: "number" }, String(at + 1)),
     h("span", { class: "short" }, step.title),
     edited && h("span", { class: "mark" }, "edited"),
@@ -53,5 +65,6 @@ export function showPlace(trace, at) {
 function keepInSight(button) {
   const rail = byId("rail");
   const [box, own] = [rail.getBoundingClientRect(), button.getBoundingClientRect()];
-  if (own.top < box.top || own.bottom > box.bottom) rail.scrollTop += own.top - box.top - box.height / 3;
+  if (own.top < box.top || own.bottom > box.bottom)
+    rail.scrollTop += own.top - box.top - box.height / 3;
 }

@@ -53,7 +53,10 @@ export function read() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const user = Number(parts.get("user") ?? 0);
   const trace = sources.traces[user] ?? sources.traces[0];
-  const step = trace.steps.some((s) => s.id === parts.get("step")) || parts.get("edits") ? parts.get("step") : null;
+  const step =
+    trace.steps.some((s) => s.id === parts.get("step")) || parts.get("edits")
+      ? parts.get("step")
+      : null;
   const [name, at] = (parts.get("cell") ?? "").split("@");
   const out = {
     user: sources.traces[user] ? user : 0,

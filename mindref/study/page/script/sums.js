@@ -15,13 +15,16 @@ function sizesOf(terms) {
 
 function strides(shape) {
   const out = new Array(shape.length).fill(1);
-  for (let axis = shape.length - 2; axis >= 0; axis -= 1) out[axis] = out[axis + 1] * shape[axis + 1];
+  for (let axis = shape.length - 2; axis >= 0; axis -= 1)
+    out[axis] = out[axis + 1] * shape[axis + 1];
   return out;
 }
 
 /** Return a term ready to be walked: what it sums over, and the step of each factor per letter. */
 function plan(term, out, sizes) {
-  const inner = [...new Set(term.factors.flatMap(({ at }) => [...at]))].filter((x) => !out.includes(x));
+  const inner = [...new Set(term.factors.flatMap(({ at }) => [...at]))].filter(
+    (x) => !out.includes(x),
+  );
   const steps = term.factors.map(({ tensor, at }) => {
     const own = strides(tensor.shape);
     return Object.fromEntries([...at].map((letter, axis) => [letter, own[axis]]));
@@ -120,7 +123,9 @@ export function products(recipe, get, at) {
 function places(letters, sizes) {
   let out = [{}];
   for (const letter of letters) {
-    out = out.flatMap((place) => Array.from({ length: sizes[letter] }, (_, k) => ({ ...place, [letter]: k })));
+    out = out.flatMap((place) =>
+      Array.from({ length: sizes[letter] }, (_, k) => ({ ...place, [letter]: k })),
+    );
   }
   return out;
 }

@@ -2,10 +2,10 @@
 
 import { h, titled, unseen } from "./dom.js";
 import { label } from "./explain.js";
-import { printer, six, tiny, unflat, whole } from "./numbers.js";
-import { axisOver } from "./operators.js";
+import { printer, six, unflat, whole } from "./numbers.js";
 import { hue, meaning, shader } from "./quantities.js";
 import { change, state } from "./state.js";
+import { foot, overColumns, sumCells, sumsNote } from "./witness.js";
 
 const ROWS = 50; // of one leaf of a long table
 const COLUMNS = 64;
@@ -38,28 +38,50 @@ function present(trace, { rows, rowAxes }) {
 const range = (n) => Array.from({ length: n }, (_, k) => k);
 
 /** Return the figure of a tensor. `sums` adds both sums of a softmax; `recorded` what it was. */
-export function tensorFigure(trace, tensor, { symbol, recorded, still = false, page = 0, aside = 0 } = {}) {
+export function tensorFigure(
+  trace,
+  tensor,
+  { symbol, recorded, still = false, page = 0, aside = 0 } = {},
+) {
   const plan = layout(tensor);
   if (still) plan.rows = plan.rows.filter(present(trace, plan));
   const rows = plan.rows.slice(page * ROWS, (page + 1) * ROWS);
   const first = aside * COLUMNS;
   const columns = range(Math.min(COLUMNS, plan.columns - first)).map((k) => k + first);
   const edited = !still && recorded !== undefined && recorded !== tensor;
-  const figure = h("figure", { class: "tensor", "data-tensor": tensor.name, colour: hue(tensor.name) });
-  const again = (where) => figure.replaceWith(tensorFigure(trace, tensor, { symbol, recorded, still, page, aside, ...where }));
+  const figure = h("figure", {
+    class: "tensor",
+    "data-tensor": tensor.name,
+    colour: hue(tensor.name),
+  });
+  const again = (where) =>
+    figure.replaceWith(
+      tensorFigure(trace, tensor, { symbol, recorded, still, page, aside, ...where }),
+    );
   figure.append(
     caption(tensor, edited, symbol),
     tensor.shape.some((n) => n === 0)
       ? h("p", { class: "note" }, "Nothing here: one of the axes is empty.")
-      : scroller(tensor, grid(trace, tensor, plan, { rows, columns, symbol, recorded: edited ? recorded : null, still })),
+      : scroller(
+          tensor,
+          grid(trace, tensor, plan, {
+            rows,
+            columns,
+            symbol,
+            recorded: edited ? recorded : null,
+            still,
+          }),
+        ),
   );
   figure.append(...leaves(plan, page, aside, again));
-  if (tensor.recipe.op === "softmax") figure.append(sumsNote(trace, tensor));
+  if (tensor.recipe.op === "softmax") figure.append(sumsNote(tensor));
   return figure;
 }
 
 function caption(tensor, edited, symbol) {
-  const shape = tensor.shape.length ? `${tensor.axes.join(" × ")}, ${tensor.shape.join(" × ")}` : "one number";
+  const shape = tensor.shape.length
+    ? `${tensor.axes.join(" × ")}, ${tensor.shape.join(" × ")}`
+    : "one number";
   return h(
     "figcaption",
     {},
@@ -81,20 +103,34 @@ function grid(trace, tensor, plan, { rows, columns, symbol, recorded, still }) {
   const top = tensor.data.reduce((a, x) => (Number.isFinite(x) ? Math.max(a, Math.abs(x)) : a), 0);
   const marks = largest(tensor, plan);
   const softmax = tensor.recipe.op === "softmax";
-  const across = softmax && overColumns(tensor);
+  const across = softmax && overColumns(tensor) && sumCells(tensor);
   const table = h("table", { role: "grid", class: tensor.dtype === "bool" ? "flags" : "numbers" });
-  table.append(h("caption", { class: "unseen" }, `${tensor.name}: ${meaning(tensor.name)}; ${tensor.axes.join(" by ") || "one number"}`));
+  table.append(
+    h(
+      "caption",
+      { class: "unseen" },
+      `${tensor.name}: ${meaning(tensor.name)}; ${tensor.axes.join(" by ") || "one number"}`,
+    ),
+  );
   if (plan.columnAxis) table.append(head(trace, plan, columns, across));
   const body = h("tbody");
   for (const row of rows) {
-    const line = h("tr", {}, ...row.map((k, axis) => h("th", { scope: "row" }, titled(label(trace, plan.rowAxes[axis], k)))));
+    const line = h(
+      "tr",
+      {},
+      ...row.map((k, axis) =>
+        h("th", { scope: "row" }, titled(label(trace, plan.rowAxes[axis], k))),
+      ),
+    );
     if (row.length === 0) line.append(h("th", { scope: "row" }, tensor.name));
     for (const k of columns) {
       const cell = plan.columnAxis ? [...row, k] : row;
       const at = cell.reduce((n, place, axis) => n * tensor.shape[axis] + place, 0);
-      line.append(cellOf(trace, tensor, at, { print, shade, top, symbol, marked: marks.has(at), recorded }));
+      line.append(
+        cellOf(tensor, at, { print, shade, top, symbol, marked: marks.has(at), recorded }),
+      );
     }
-    if (across) line.append(sumCell(tensor, row));
+    if (across) line.append(across[row[0]]);
     body.append(line);
   }
   table.append(body);
@@ -105,14 +141,28 @@ function grid(trace, tensor, plan, { rows, columns, symbol, recorded, still }) {
 }
 
 function head(trace, plan, columns, across) {
-  const corner = plan.rowAxes.length ? plan.rowAxes.map((axis) => h("th", { scope: "col" }, axis)) : h("td", {}, "");
+  const corner = plan.rowAxes.length
+    ? plan.rowAxes.map((axis) => h("th", { scope: "col" }, axis))
+    : h("td", {}, "");
   const active = plan.columnAxis === "interest" ? trace.tensors.get("active")?.data : undefined;
   const idle = (k) => active && !active[k] && h("span", { class: "idle" }, "inactive");
-  const names = columns.map((k) => h("th", { scope: "col" }, titled(label(trace, plan.columnAxis, k)), idle(k)));
-  return h("thead", {}, h("tr", {}, corner, names, across && h("th", { scope: "col", class: "sum" }, `sum over ${plan.columnAxis}s`)));
+  const names = columns.map((k) =>
+    h("th", { scope: "col" }, titled(label(trace, plan.columnAxis, k)), idle(k)),
+  );
+  return h(
+    "thead",
+    {},
+    h(
+      "tr",
+      {},
+      corner,
+      names,
+      across && h("th", { scope: "col", class: "sum" }, `sum over ${plan.columnAxis}s`),
+    ),
+  );
 }
 
-function cellOf(trace, tensor, at, { print, shade, top, symbol, marked, recorded }) {
+function cellOf(tensor, at, { print, shade, top, symbol, marked, recorded }) {
   const x = tensor.data[at];
   const share = top > 0 && Number.isFinite(x) && tensor.dtype !== "int64" ? Math.abs(x) / top : 0; // ids have no size
   const colours = shade(share, x < 0);
@@ -120,7 +170,13 @@ function cellOf(trace, tensor, at, { print, shade, top, symbol, marked, recorded
   const moved = recorded && recorded.data[at] !== x;
   const cell = h(
     "td",
-    { "data-value": whole(x), "data-at": at, "data-symbol": symbol, tabindex: -1, "aria-selected": chosen ? "true" : "false" },
+    {
+      "data-value": whole(x),
+      "data-at": at,
+      "data-symbol": symbol,
+      tabindex: -1,
+      "aria-selected": chosen ? "true" : "false",
+    },
     print(x),
     marked && h("span", { class: "most", "aria-hidden": "true" }, "▲"),
     marked && unseen(" largest"),
@@ -158,58 +214,23 @@ function leaves(plan, page, aside, again) {
       h(
         "p",
         { class: "leaves" },
-        h("button", { type: "button", disabled: at === 0, on: { click: () => again({ [key]: at - 1 }) } }, `earlier ${what}`),
+        h(
+          "button",
+          { type: "button", disabled: at === 0, on: { click: () => again({ [key]: at - 1 }) } },
+          `earlier ${what}`,
+        ),
         ` ${text} `,
-        h("button", { type: "button", disabled: at === last, on: { click: () => again({ [key]: at + 1 }) } }, `later ${what}`),
+        h(
+          "button",
+          { type: "button", disabled: at === last, on: { click: () => again({ [key]: at + 1 }) } },
+          `later ${what}`,
+        ),
       ),
     );
   };
   turn("rows", page, ROWS, plan.rows.length, "page");
   turn("columns", aside, COLUMNS, plan.columns, "aside");
   return out;
-}
-
-// both sums of a softmax
-
-const overColumns = (tensor) => tensor.shape.length === 2 && axisOver(tensor.recipe) === 1;
-
-function rowSums(tensor) {
-  const width = tensor.shape[tensor.shape.length - 1];
-  return range(tensor.data.length / width).map((r) => range(width).reduce((a, k) => a + tensor.data[r * width + k], 0));
-}
-
-function columnSums(tensor) {
-  const [rows, width] = tensor.shape;
-  return range(width).map((k) => range(rows).reduce((a, r) => a + tensor.data[r * width + k], 0));
-}
-
-function sumCell(tensor, row) {
-  const total = rowSums(tensor)[row[0]];
-  return h("td", { class: "sum", "data-sum": whole(total) }, total.toFixed(3));
-}
-
-function foot(tensor, plan, columns, across) {
-  const sums = columnSums(tensor);
-  const cells = columns.map((k) => h("td", { class: "sum", "data-sum": whole(sums[k]) }, sums[k].toFixed(3)));
-  return h("tfoot", {}, h("tr", {}, h("th", { scope: "row" }, `sum over ${plan.rowAxes[0]}s`), cells, across && h("td", {}, "")));
-}
-
-/** Say which sum must be 1 and how far it is from it, and that the other need not be. */
-function sumsNote(trace, tensor) {
-  const over = tensor.axes[axisOver(tensor.recipe)];
-  const flatSum = tensor.shape.length === 1;
-  const sums = flatSum ? [tensor.data.reduce((a, x) => a + x, 0)] : overColumns(tensor) ? rowSums(tensor) : columnSums(tensor);
-  const other = flatSum ? null : overColumns(tensor) ? columnSums(tensor) : rowSums(tensor);
-  const live = sums.filter((x) => x !== 0);
-  const off = live.reduce((a, x) => Math.max(a, Math.abs(x - 1)), 0);
-  const rest = tensor.axes.find((axis) => axis !== over);
-  const holds = off <= 1e-12;
-  const lines = [
-    h("li", { class: holds ? "holds" : "fails", "data-off": whole(off) }, `Sum over ${over}s: must be 1${rest ? ` for every ${rest}` : ""}. ${holds ? "It is" : "It is not"}; largest distance from 1: ${tiny(off)}.`),
-  ];
-  if (live.length < sums.length) lines.push(h("li", {}, `${sums.length - live.length} of them are left out by the mask and give nothing: 0.`));
-  if (other) lines.push(h("li", {}, `Sum over ${rest}s: need not be 1, and is ${other.slice(0, 8).map((x) => x.toFixed(3)).join(", ")}${other.length > 8 ? ", …" : ""}.`));
-  return h("ul", { class: "sums" }, lines);
 }
 
 /** Let a click or Enter on a cell show it in the inspector. */
@@ -230,7 +251,9 @@ function rove(table) {
   const entry = cells.find((cell) => cell.getAttribute("aria-selected") === "true") ?? cells[0];
   if (entry) entry.tabIndex = 0;
   table.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    const by = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[
+      event.key
+    ];
     const cell = event.target.closest("td[data-at]");
     if (!by || !cell) return;
     event.preventDefault();

@@ -1,6 +1,6 @@
 // The other views. Each is drawn from the extras when it is opened.
 
-import { byId, h, put } from "./dom.js";
+import { byId, put } from "./dom.js";
 import { sources } from "./data.js";
 import { state } from "./state.js";
 
@@ -17,5 +17,9 @@ export function showTab(trace, recorded, goTo) {
     else button.removeAttribute("aria-current");
   }
   if (steps) put(byId("tab"));
-  else put(byId("tab"), TABS[state.view]({ trace, recorded, goTo, extras: sources.extras[state.user] ?? {} }));
+  else
+    put(
+      byId("tab"),
+      TABS[state.view]({ trace, recorded, goTo, extras: sources.extras[state.user] ?? {} }),
+    );
 }

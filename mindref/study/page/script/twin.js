@@ -24,12 +24,23 @@ export function selfCheck(trace) {
   for (const step of trace.steps) {
     for (const tensor of step.outputs) {
       const found = evaluate(tensor.recipe, get);
-      rows.push({ name: tensor.name, step: step.id, recomputed: found !== undefined, off: found ? difference(found, tensor) : 0 });
+      rows.push({
+        name: tensor.name,
+        step: step.id,
+        recomputed: found !== undefined,
+        off: found ? difference(found, tensor) : 0,
+      });
     }
   }
   const recomputed = rows.filter((row) => row.recomputed);
   const largest = recomputed.reduce((top, row) => Math.max(top, row.off), 0);
-  return { rows, recomputed: recomputed.length, given: rows.length - recomputed.length, largest, damaged: trace.damaged };
+  return {
+    rows,
+    recomputed: recomputed.length,
+    given: rows.length - recomputed.length,
+    largest,
+    damaged: trace.damaged,
+  };
 }
 
 /** Return the trace with some tensors held at other numbers and all that follows recomputed.

@@ -7,7 +7,10 @@ import { tensorFigure } from "./table.js";
 
 /** Return a table with a caption; cells are texts, numbers or elements, the first of a row its name. */
 export function plainTable(caption, head, rows, shown = true) {
-  const cell = (x) => (typeof x === "number" ? h("td", { class: "figure", "data-number": String(x) }, six(x)) : h("td", {}, x));
+  const cell = (x) =>
+    typeof x === "number"
+      ? h("td", { class: "figure", "data-number": String(x) }, six(x))
+      : h("td", {}, x);
   return h(
     "div",
     { class: "scroll", role: "region", tabindex: 0, "aria-label": caption },
@@ -15,8 +18,22 @@ export function plainTable(caption, head, rows, shown = true) {
       "table",
       { class: "plain-table" },
       h("caption", { class: shown ? "" : "unseen" }, caption),
-      h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, rows.map(([name, ...cells]) => h("tr", {}, h("th", { scope: "row" }, name), cells.map(cell)))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          head.map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map(([name, ...cells]) =>
+          h("tr", {}, h("th", { scope: "row" }, name), cells.map(cell)),
+        ),
+      ),
     ),
   );
 }
@@ -30,18 +47,33 @@ export function missing(title, text, command) {
 export function heat(trace, array, name, labels = {}, softmax = null) {
   const known = typeof array.data === "number" ? unpacked(array) : array;
   const tensor = { ...known, name, recipe: softmax ?? { op: "shown" } };
-  return tensorFigure({ ...trace, labels: { ...trace.labels, ...labels } }, tensor, { still: true });
+  return tensorFigure({ ...trace, labels: { ...trace.labels, ...labels } }, tensor, {
+    still: true,
+  });
 }
 
 /** Return an ordered list of titles with scores. */
 export function ranking(items, interest = false) {
-  const line = (item) => h("li", {}, titled(item.title), h("span", { class: "figure" }, ` ${six(item.score)}`), interest && item.interest !== undefined && h("span", { class: "note" }, `, by interest ${item.interest + 1}`));
+  const line = (item) =>
+    h(
+      "li",
+      {},
+      titled(item.title),
+      h("span", { class: "figure" }, ` ${six(item.score)}`),
+      interest &&
+        item.interest !== undefined &&
+        h("span", { class: "note" }, `, by interest ${item.interest + 1}`),
+    );
   return h("ol", { class: "ranking" }, items.map(line));
 }
 
 /** A choice among names, as a labelled select. */
 export function chooser(text, options, chosen, act) {
-  const select = h("select", { on: { change: (event) => act(event.target.value) } }, options.map(([value, name]) => h("option", { value }, name)));
+  const select = h(
+    "select",
+    { on: { change: (event) => act(event.target.value) } },
+    options.map(([value, name]) => h("option", { value }, name)),
+  );
   select.value = chosen;
   return h("label", { class: "pick" }, `${text} `, select);
 }
@@ -60,4 +92,5 @@ export function cosine(x, y) {
 export const norm = (x) => Math.sqrt(x.reduce((a, b) => a + b * b, 0));
 
 /** Return the rows of a matrix as lists. */
-export const rowsOf = ({ shape, data }) => Array.from({ length: shape[0] }, (_, k) => data.subarray(k * shape[1], (k + 1) * shape[1]));
+export const rowsOf = ({ shape, data }) =>
+  Array.from({ length: shape[0] }, (_, k) => data.subarray(k * shape[1], (k + 1) * shape[1]));
