@@ -109,9 +109,9 @@ class Builder:
             values = out.value(arrays, self.about)
         else:
             values = found(arrays, out.value)
-        values = self.shaped(values, axes)
-        if values.size == 0 and axes:
+        if np.size(values) == 0 and axes:  # a model without user features
             return None
+        values = self.shaped(values, axes)
         self.values[name] = values
         self.sizes |= dict(zip([a for a in axes if a != "user"], values.shape, strict=True))
         return Tensor(name, tuple(axis for axis in axes if axis != "user"), values, recipe)

@@ -89,7 +89,7 @@ def page(traces: Sequence[Mapping[str, Any]], extras: Sequence[Mapping[str, Any]
         raise ConfigError(say("page: traces", "at least one", "none"))
     if len(extras) > len(traces):
         raise ConfigError(say("page: extras", f"at most {len(traces)}", len(extras)))
-    style = "\n".join(read("style", f"{name}.css") for name in STYLES)
+    style = lean("\n".join(read("style", f"{name}.css") for name in STYLES))
     script = linked(SCRIPTS)
     hashes = {"style": hashed(style), "script": hashed(script)}
     policy = "; ".join(
@@ -117,7 +117,7 @@ def read(*where: str) -> str:
 
 def linked(names: Sequence[str]) -> str:
     """Return ES modules as one script: each in a scope of its own, imports by destructuring."""
-    return "const modules = {};\n" + "\n".join(scoped(name) for name in names)
+    return lean("const modules = {};\n" + "\n".join(scoped(name) for name in names))
 
 
 def scoped(name: str) -> str:
@@ -131,6 +131,13 @@ def scoped(name: str) -> str:
     )
     text = re.sub(r"^export ", "", text, flags=re.MULTILINE)
     return f"modules.{name} = (() => {{\n{text}return {{ {exports} }};\n}})();\n"
+
+
+def lean(text: str) -> str:
+    """Return a script or style without comments of whole lines and without indentation."""
+    text = re.sub(r"^\s*/\*.*?\*/\n", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^\s*//.*\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^[ \t]+|^\n", "", text, flags=re.MULTILINE)
 
 
 def hashed(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ UNUSED = ("latex", "sha256")  # parts of a step that the page does not show
 class Blocks(NamedTuple):
     """What stands in the two data elements of the page."""
 
-    arrays: str  # JSON: a list of [base64, CRC-32]
+    arrays: str  # JSON: a list of [text, CRC-32], see `stored`
     content: str  # base64 of deflated JSON
 
 
@@ -37,9 +38,18 @@ def packed(traces: Sequence[Mapping[str, Any]], extras: Sequence[Mapping[str, An
     places = {text: place for place, text in enumerate(pool)}
     block = {"format": "mindref.page/1", "pool": pool, "content": pooled(whole, places)}
     text = json.dumps(block, separators=(",", ":"), allow_nan=False)
-    checked = [[data, zlib.crc32(base64.b64decode(data))] for data in arrays]
+    checked = [stored(data) for data in arrays]
     content = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
     return Blocks(json.dumps(checked, separators=(",\n", ",")), content)
+
+
+def stored(data: str) -> tuple[str, int]:
+    """Return an array as it stands in the list: base64 with its zeros counted, and the CRC-32.
+
+    A run of eight A or more, six zero bytes, is written as *count; as padding is all zeros.
+    """
+    counted = re.sub(r"A{8,}", lambda run: f"*{len(run[0])};", data)
+    return counted, zlib.crc32(base64.b64decode(data))
 
 
 def listed(value: Any, arrays: dict[str, int]) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from mindref.study.page import write_page
+from mindref.study.page.pack import stored
 from tests.study.page.reading import Reader
 from tests.study.page.world import given, tensors, traced
 
@@ -74,8 +75,9 @@ def flipped(text: str, name: str, trace: dict[str, Any], byte: int) -> str:
     data = tensors(trace)[name]["data"]
     raw = bytearray(base64.b64decode(data))
     raw[byte % len(raw)] ^= 1
-    assert text.count(json.dumps(data)) == 1
-    return text.replace(json.dumps(data), json.dumps(base64.b64encode(raw).decode()))
+    now, after = (json.dumps(stored(x)[0]) for x in (data, base64.b64encode(raw).decode()))
+    assert text.count(now) == 1
+    return text.replace(now, after)
 
 
 @pytest.mark.parametrize(

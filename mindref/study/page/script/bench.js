@@ -2,19 +2,19 @@
 
 import { h, put } from "./dom.js";
 import { six, tiny } from "./numbers.js";
+import { change, state } from "./state.js";
 import { TABS } from "./tabs.js";
 import { chooser, heat, missing, plainTable, ranking } from "./views.js";
-
-let variant = null;
 
 TABS.bench = ({ trace, extras }) => {
   const cases = extras.variants;
   if (!cases?.length) return missing("Variant bench", "No variants are in this file.", "mindref study --html page.html --variant all");
   const box = h("div");
   const draw = () => {
-    const one = cases.find((c) => c.name === variant) ?? cases[0];
+    const found = cases.find((c) => c.name === state.variant) ?? cases[0];
+    const one = { ...found, reference: found.reference ?? extras.reference };
     put(box, view(trace, one, chooser("variant", cases.map((c) => [c.name, c.title]), one.name, (name) => {
-      variant = name;
+      change({ variant: name });
       draw();
     })));
   };
@@ -23,7 +23,7 @@ TABS.bench = ({ trace, extras }) => {
 };
 
 function view(trace, one, choice) {
-  const seen = one.seen.map((s) => h("li", {}, h("code", {}, s.repository), ` at commit ${s.commit} (${s.date})`));
+  const seen = one.seen.map((s) => h("li", {}, h("code", {}, s.repository), ` at commit ${s.commit} (${s.date})`, s.note && h("span", { class: "note" }, `: ${s.note}`)));
   return [
     h("h2", {}, "Variant bench"),
     h("p", { class: "choices" }, choice),
@@ -37,10 +37,17 @@ function measured(one) {
   return plainTable("Measured on this user", ["", "reference", "variant", ""], [...rows, ...differ]);
 }
 
+/** List the checks that fail, those of all rounds in one line. */
 function alarms(one) {
   if (one.alarms.length === 0) return h("p", { class: "callout" }, h("b", {}, "No alarm. "), one.alarms_text ?? "");
-  const items = one.alarms.map((a) => h("li", { class: "fails", "data-alarm": a.step }, `${a.step}: ${a.text}`, h("span", { class: "residual" }, `, off by ${typeof a.residual === "number" ? tiny(a.residual) : a.residual} (at most ${tiny(a.tolerance)})`)));
-  return h("section", {}, h("h3", {}, `Alarms: ${one.alarms.length} checks that no longer hold`), h("ul", { class: "sums" }, items));
+  const texts = [...new Set(one.alarms.map((a) => a.text))];
+  const items = texts.map((text) => {
+    const same = one.alarms.filter((a) => a.text === text);
+    const worst = Math.max(...same.map((a) => Number(a.residual)));
+    const steps = same.map((a) => h("code", { "data-alarm": a.step, "data-text": text }, a.step));
+    return h("li", { class: "fails" }, text, h("span", { class: "residual" }, ": ", steps.flatMap((x, k) => (k ? [", ", x] : [x])), `; off by up to ${tiny(worst)}`));
+  });
+  return h("section", {}, h("h3", {}, one.alarms.length === 1 ? "Alarm: one check no longer holds" : `Alarms: ${one.alarms.length} checks no longer hold`), h("ul", { class: "sums" }, items));
 }
 
 function sides(trace, one) {

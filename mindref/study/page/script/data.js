@@ -2,7 +2,7 @@
 
 export const sources = { traces: [], extras: {} };
 
-let arrays = []; // of [base64, CRC-32]
+let arrays = []; // of [text, CRC-32]
 
 /** Read the two blocks of data of this file into `sources`. */
 export async function load(listed, content) {
@@ -62,8 +62,9 @@ export function unpacked(array) {
   return { ...array, data: numbers(decode(arrays[array.data][0]), array.dtype) };
 }
 
+/** Return the bytes of base64 in which *12; stands for twelve A, which are zeros. */
 function decode(text) {
-  const raw = atob(text);
+  const raw = atob(text.replace(/\*(\d+);/g, (_, count) => "A".repeat(count)));
   const bytes = new Uint8Array(raw.length);
   for (let i = 0; i < raw.length; i += 1) bytes[i] = raw.charCodeAt(i);
   return bytes;

@@ -11,7 +11,7 @@ export function equation(trace, step) {
   math.append(mathOf(mathml, symbols));
   math.querySelector("math")?.setAttribute("alttext", plain);
   const terms = Object.entries(symbols).map(([symbol, name]) => term(symbol, name));
-  return h("section", { class: "equation", "aria-label": "equation" }, math, h("p", { class: "plain" }, h("code", {}, plain)), h("p", { class: "terms" }, terms));
+  return h("section", { class: "equation", "aria-label": "equation" }, math, terms.length > 0 && h("p", { class: "terms" }, terms));
 }
 
 function mathOf(mathml, symbols) {
@@ -56,21 +56,37 @@ export function showMarks() {
 export function code(step) {
   if (step.source.length === 0) return null;
   const names = identifiers(step);
-  const blocks = step.source.map((source) =>
+  const blocks = grouped(step.source).map((spans) =>
     h(
       "figure",
       { class: "code" },
-      h("figcaption", {}, `${source.module}.${source.function}, lines ${source.first} to ${source.last}`),
-      h("pre", { tabindex: 0 }, h("code", {}, lines(source, names, step.equation.symbols))),
+      h("figcaption", {}, `${spans[0].module}.${spans[0].function}, ${where(spans)}`),
+      h("pre", { tabindex: 0 }, h("code", {}, spans.map((span) => lines(span, names, step.equation.symbols)))),
     ),
   );
   return h("section", { class: "source", "aria-label": "the lines that ran" }, blocks);
 }
 
+/** Put neighbouring spans of one function together. */
+function grouped(sources) {
+  const out = [];
+  for (const span of sources) {
+    const last = out.at(-1)?.[0];
+    if (last && last.module === span.module && last.function === span.function) out.at(-1).push(span);
+    else out.push([span]);
+  }
+  return out;
+}
+
+function where(spans) {
+  const told = spans.map(({ first, last }) => (first === last ? `${first}` : `${first} to ${last}`));
+  return `${told.length > 1 || spans[0].first !== spans[0].last ? "lines" : "line"} ${told.join(", ")}`;
+}
+
 function lines(source, names, symbols) {
   const rows = source.text.replace(/\n$/, "").split("\n");
   const indent = Math.min(...rows.filter((row) => row.trim()).map((row) => row.match(/^ */)[0].length));
-  return rows.map((row, k) => h("span", { class: "line", "data-line": source.first + k }, words(row.slice(indent), names, symbols), "\n"));
+  return rows.map((row, k) => h("span", { class: k ? "line" : "line first", "data-line": source.first + k }, words(row.slice(indent), names, symbols), "\n"));
 }
 
 /** Split a line into text and marked identifiers; what follows a # is comment. */

@@ -51,7 +51,7 @@ function table(ledger, flip) {
     bar.style.width = `${top > 0 ? (100 * row.norm) / top : 0}%`;
     const box = h("input", { type: "checkbox", checked: !off.has(row.name), "aria-label": `path ${row.name}`, on: { change: flip(row) } });
     const worst = row.worst && `${six(row.worst.closed)} / ${six(row.worst.difference)}`;
-    return [h("span", {}, box, " ", h("code", {}, row.name)), h("span", {}, row.title, row.kept_by_last && h("span", { class: "tag" }, "kept by stop-gradient")), h("span", { class: "norm" }, six(row.norm), bar), h("span", { class: "figure" }, row.share.toFixed(3)), h("span", { class: "figure" }, row.cosine.toFixed(3)), h("span", { class: "figure", "data-fd": String(row.fd_error) }, tiny(row.fd_error)), h("span", { class: "figure" }, worst ?? "")];
+    return [h("span", { class: "path-name" }, box, " ", h("code", {}, row.name)), h("span", {}, row.title, row.kept_by_last && h("span", { class: "tag" }, "kept by stop-gradient")), h("span", { class: "norm" }, six(row.norm), bar), h("span", { class: "figure" }, row.share.toFixed(3)), h("span", { class: "figure" }, row.cosine.toFixed(3)), h("span", { class: "figure", "data-fd": String(row.fd_error) }, tiny(row.fd_error)), h("span", { class: "figure" }, worst ?? "")];
   });
   return plainTable(`${ledger.what}: ${ledger.rows.length} paths for ${ledger.rounds} rounds`, ["path", "what it is", "norm", "of the whole", "cosine to it", "off its finite difference", "worst entry: closed / difference"], rows);
 }

@@ -36,7 +36,11 @@ export function six(x) {
 }
 
 /** Print how large a difference is. */
-export const tiny = (x) => (x === 0 ? "0" : minus(x.toExponential(1)));
+export function tiny(x) {
+  if (x === 0 || !Number.isFinite(x)) return special(x) ?? "0";
+  const size = Math.abs(x);
+  return minus(size >= 0.01 && size < 1000 ? String(Number(x.toPrecision(3))) : x.toExponential(1));
+}
 
 /** Return a number in full, to be read back to the same bits. */
 export const whole = (x) => (Object.is(x, -0) ? "-0" : String(x));

@@ -19,7 +19,8 @@ TABS.replay = ({ trace, extras }) => {
   const rounds = roundsOf(trace);
   const last = trace.tensors.get(`w[${rounds}]`);
   const own = owners(last);
-  const order = [...own.keys()].sort((a, b) => own[a] - own[b] || weightOf(last, b) - weightOf(last, a));
+  const mask = trace.tensors.get("mask");
+  const order = [...own.keys()].filter((i) => !mask || mask.data[i]).sort((a, b) => own[a] - own[b] || weightOf(last, b) - weightOf(last, a));
   const box = h("div");
   const slider = h("input", { type: "range", min: 1, max: rounds, value: String(rounds), "aria-label": "rounds shown" });
   const said = h("output", {}, `rounds 1 to ${rounds}`);
@@ -101,9 +102,10 @@ function compared(trace, again, name) {
   const best = match.map((row) => row.indexOf(Math.max(...row)));
   const w = `w[${roundsOf(trace)}]`;
   const [old, now] = [owners(trace.tensors.get(w)), owners(again.tensors.get(w))];
+  const held = old.filter((j) => j >= 0).length;
   const moved = old.filter((j, i) => j >= 0 && best[j] !== now[i]).length;
   const said = before.map((x, j) => (x.some((v) => v !== 0) ? minus(match[j][best[j]].toFixed(3)) : "inactive"));
-  return [name, ...said, `${moved} of ${old.length}`];
+  return [name, ...said, `${moved} of ${held}`];
 }
 
 /** One interest only, computed here, and the controls of the case study. */

@@ -8,6 +8,7 @@ export const state = {
   view: "steps", // which tab
   cell: null, // {name, at} in the inspector
   symbol: null, // the marked symbol
+  variant: "", // shown on the bench
   edits: [], // what was changed, in order
   seen: new Set(), // steps whose question was answered or skipped
   ask: true, // questions before results
@@ -39,6 +40,7 @@ function write() {
   parts.set("step", state.step);
   if (state.view !== "steps") parts.set("view", state.view);
   if (state.cell) parts.set("cell", `${state.cell.name}@${state.cell.at}`);
+  if (state.variant) parts.set("variant", state.variant);
   if (state.edits.length) parts.set("edits", state.edits.join(";"));
   if (state.seen.has(seenKey())) parts.set("seen", "1");
   if (!state.ask) parts.set("ask", "0");
@@ -57,6 +59,7 @@ export function read() {
     user: sources.traces[user] ? user : 0,
     step: step ?? trace.steps[0].id,
     view: parts.get("view") ?? "steps",
+    variant: parts.get("variant") ?? "",
     cell: trace.tensors.has(name) ? { name, at: Number(at) } : null,
     edits: (parts.get("edits") ?? "").split(";").filter(Boolean),
     ask: parts.get("ask") !== "0",

@@ -6,6 +6,7 @@ import { code, equation, showMarks } from "./equation.js";
 import { label } from "./explain.js";
 import { minus, tiny, unflat } from "./numbers.js";
 import { heldBack, predictBox } from "./predict.js";
+import { change } from "./state.js";
 import { tensorFigure } from "./table.js";
 
 /** Show a step of the trace at hand; `recorded` is the trace without edits. */
@@ -18,6 +19,7 @@ export function showStep(trace, recorded, step) {
     h("h2", { tabindex: -1, id: "step-title" }, step.title),
     changed && h("p", { class: "badge" }, "edited: these numbers are computed in this page from your changes"),
     h("p", { class: "why" }, step.why),
+    at === 0 && welcome(trace),
     equation(trace, step),
     predictBox(step),
     heldBack(step) ? null : results(trace, recorded, step),
@@ -26,6 +28,18 @@ export function showStep(trace, recorded, step) {
     references(step),
   );
   showMarks();
+}
+
+const deviation = (name) => h("button", { type: "button", class: "quiet", on: { click: () => change({ variant: name, view: "bench" }) } }, name);
+
+/** What the page is about, said once, at its first step. */
+function welcome(trace) {
+  return h(
+    "div",
+    { class: "callout" },
+    h("p", {}, `This page follows one training pair through the whole model in ${trace.steps.length} steps: from ids to the loss, all the way back, one step of the optimiser, and serving. Every number is the one that the running code had.`),
+    h("p", {}, "Go on with ", h("kbd", {}, "→"), ". Choose any number to see the terms it is made of, its gradient and where it goes. Change one, and everything after it is computed again."),
+  );
 }
 
 export const PHASES = { forward: "forward", backward: "backward", update: "optimiser", serve: "serving" };
@@ -94,8 +108,8 @@ function references(step) {
   const rows = [
     ["paper", step.paper],
     ["rules", (step.rules ?? []).join(", ")],
-    ["known deviations", (step.variants ?? []).join(", ")],
+    ["known deviations", (step.variants ?? []).map((name) => deviation(name))],
     ["exercises", (step.exercises ?? []).map((name) => `mindref study --exercise ${name}`).join(", ")],
-  ].filter(([, text]) => text);
+  ].filter(([, text]) => text.length);
   return h("dl", { class: "sources" }, rows.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)]));
 }

@@ -28,11 +28,19 @@ function layout(tensor) {
   };
 }
 
+/** Return whether a row is a behaviour and no padding; others always are. */
+function present(trace, { rows, rowAxes }) {
+  const mask = trace.tensors.get("mask")?.data;
+  const padded = rowAxes[0] === "behaviour" && rowAxes.length === 1 && mask?.length === rows.length;
+  return padded ? ([i]) => mask[i] : () => true;
+}
+
 const range = (n) => Array.from({ length: n }, (_, k) => k);
 
 /** Return the figure of a tensor. `sums` adds both sums of a softmax; `recorded` what it was. */
 export function tensorFigure(trace, tensor, { symbol, recorded, still = false, page = 0, aside = 0 } = {}) {
   const plan = layout(tensor);
+  if (still) plan.rows = plan.rows.filter(present(trace, plan));
   const rows = plan.rows.slice(page * ROWS, (page + 1) * ROWS);
   const first = aside * COLUMNS;
   const columns = range(Math.min(COLUMNS, plan.columns - first)).map((k) => k + first);
@@ -98,13 +106,15 @@ function grid(trace, tensor, plan, { rows, columns, symbol, recorded, still }) {
 
 function head(trace, plan, columns, across) {
   const corner = plan.rowAxes.length ? plan.rowAxes.map((axis) => h("th", { scope: "col" }, axis)) : h("td", {}, "");
-  const names = columns.map((k) => h("th", { scope: "col" }, titled(label(trace, plan.columnAxis, k))));
+  const active = plan.columnAxis === "interest" ? trace.tensors.get("active")?.data : undefined;
+  const idle = (k) => active && !active[k] && h("span", { class: "idle" }, "inactive");
+  const names = columns.map((k) => h("th", { scope: "col" }, titled(label(trace, plan.columnAxis, k)), idle(k)));
   return h("thead", {}, h("tr", {}, corner, names, across && h("th", { scope: "col", class: "sum" }, `sum over ${plan.columnAxis}s`)));
 }
 
 function cellOf(trace, tensor, at, { print, shade, top, symbol, marked, recorded }) {
   const x = tensor.data[at];
-  const share = top > 0 && Number.isFinite(x) ? Math.abs(x) / top : 0;
+  const share = top > 0 && Number.isFinite(x) && tensor.dtype !== "int64" ? Math.abs(x) / top : 0; // ids have no size
   const colours = shade(share, x < 0);
   const chosen = state.cell && state.cell.name === tensor.name && state.cell.at === at;
   const moved = recorded && recorded.data[at] !== x;
