@@ -85,13 +85,13 @@ def vectors_lines(trace: Trace, tensors: Sequence[Tensor], room: Room) -> list[L
     for tensor in tensors:
         array = np.asarray(tensor.values)
         marked = largest(array[None], axis, taking_part(trace, axis), by_size(tensor))
-        texts.append(with_marks([cell_texts(trace, tensor)], marked)[0])
+        texts.append(with_marks([cell_texts(trace, tensor, room.columns)], marked)[0])
     heads = Axis("", tuple(tensor.name for tensor in tensors), True, False)
     rows = [list(row) for row in zip(*texts, strict=True)]
     return grid_lines(Grid(axis, heads, rows), room)
 
 
-def cell_texts(trace: Trace, tensor: Tensor) -> list[str]:
+def cell_texts(trace: Trace, tensor: Tensor, columns: int) -> list[str]:
     """Return the cells of a vector as texts: numbers, or the titles of the places they name."""
     array = np.asarray(tensor.values)
     if tensor.name not in PLACES_IN:
@@ -99,7 +99,8 @@ def cell_texts(trace: Trace, tensor: Tensor) -> list[str]:
     name = PLACES_IN[tensor.name]
     axis = named_axis(trace, name, len(trace.labels.get(name, ())))
     names = [row_label(axis, int(x)) if axis.titles else str(x) for x in array]
-    return [left(text, max(map(width, names))) for text in names]
+    longest = min(max(map(width, names)), max(columns * 2 // 5, len(tensor.name)))
+    return [left(text, longest) for text in names]
 
 
 def ranking_lines(trace: Trace, tensor: Tensor, room: Room) -> list[Line]:
