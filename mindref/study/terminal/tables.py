@@ -148,16 +148,28 @@ def grid_lines(grid: Grid, room: Room) -> list[Line]:
     """Return a table in as many blocks of columns as it takes (`all`), or the first."""
     cell = max((width(text) for row in grid.texts for text in row), default=1)
     heads = headings(grid, cell, room.columns)
-    step = max(cell, *(width(head) for head in heads)) + 2
-    label = label_width(grid, heads, room.columns, step)
-    fit = max((room.columns - INDENT - label) // step, 1)
-    count = len(heads)
+    steps = widths(grid, heads)
+    label = label_width(grid, heads, room.columns, sum(steps))
+    first, count = 0, len(heads)
     lines: list[Line] = []
-    for first in range(0, count if room.all_ else min(count, fit), fit):
-        lines += block(grid, heads, range(first, min(first + fit, count)), label, step, room)
-    if not room.all_ and count > fit:
-        lines.append(more(count - fit, "column"))
+    while first < count:
+        end, free = first + 1, room.columns - INDENT - label - steps[first]
+        while end < count and steps[end] <= free:
+            free -= steps[end]
+            end += 1
+        lines += block(grid, heads, range(first, end), label, steps, room)
+        if end < count and not room.all_:
+            return [*lines, more(count - end, "column")]
+        first = end
     return lines
+
+
+def widths(grid: Grid, heads: list[str]) -> list[int]:
+    """Return the columns of each cell: the same for all of a tensor, each its own for vectors."""
+    own = [
+        max(width(head), *(width(row[j]) for row in grid.texts)) + 2 for j, head in enumerate(heads)
+    ]
+    return [max(own)] * len(own) if grid.columns.name else own
 
 
 def more(count: int, word: str, rest: str = "") -> Line:
@@ -191,10 +203,10 @@ def label_needed(grid: Grid) -> int:
     return max(width(row_label(grid.rows, i)) for i in range(len(grid.rows.titles)))
 
 
-def label_width(grid: Grid, heads: list[str], columns: int, step: int) -> int:
+def label_width(grid: Grid, heads: list[str], columns: int, cells: int) -> int:
     """Return the columns for number and title of a row; titles give way, down to `LABEL`."""
     needed = max(label_needed(grid), width(corner(grid, heads)))
-    left_over = columns - INDENT - step * len(heads)
+    left_over = columns - INDENT - cells
     return min(needed, max(left_over, min(LABEL, columns * 2 // 5)))
 
 
@@ -207,17 +219,17 @@ def corner(grid: Grid, heads: list[str]) -> str:
 
 
 def block(
-    grid: Grid, heads: list[str], shown: range, label: int, step: int, room: Room
+    grid: Grid, heads: list[str], shown: range, label: int, steps: list[int], room: Room
 ) -> list[Line]:
     """Return head and rows of some columns of a table."""
     margin = " " * INDENT
     name = corner(grid, heads)
     name = name if width(name) <= label else grid.rows.name
-    over = "".join(right(heads[j], step) for j in shown)
+    over = "".join(right(heads[j], steps[j]) for j in shown)
     lines = [Line(margin + left(name, label) + over, "dim")]
     rows = rows_shown(grid, room)
     for i in rows:
-        cells = "".join(right(grid.texts[i][j], step) for j in shown)
+        cells = "".join(right(grid.texts[i][j], steps[j]) for j in shown)
         lines.append(Line(margin + left(row_label(grid.rows, i), label) + cells))
     hidden = len(grid.texts) - len(rows)
     return [*lines, more(hidden, "row")] if hidden else lines
