@@ -109,7 +109,7 @@ def order(cell: Cell) -> Explanation:
     best = cell.arrays[0]
     item = int(np.lexsort((np.arange(len(best)), -best))[cell.index[0]])
     above = int(np.sum(best > best[item]))
-    text = f"item {item}: {above} items have a larger score"
+    text = f"number {item + 1} of the items: {above} have a larger score"
     return Explanation(
         (highest([Term("{}", (cell.factor(0, (item,)),), best[item])], ""),), text, item
     )

@@ -111,3 +111,15 @@ def test_t7_a_reply_is_a_number_or_the_words(reply: str, choice: int | None) -> 
     assert chosen(question, reply) == choice
     if choice is not None:
         assert judged(question, choice, 80)
+
+
+def test_t7_the_row_that_was_asked_about_is_in_sight(film_club: Studied) -> None:
+    trace = film_club.trace
+    for at in questions(trace):
+        question = trace.steps[at].question
+        assert question is not None
+        rows = [title for title in trace.labels["behaviour"] if title in question.text]
+        stepper = Stepper(trace, film_club.given, columns=120)
+        stepper.answer(f"? {trace.steps[at].id}")
+        text = "\n".join(line.text for line in stepper.answer("1")[4:])
+        assert all(re.search(rf"^ +\d+ {title} ", text, re.MULTILINE) for title in rows)
