@@ -80,7 +80,7 @@ def command(
 
 
 def check_use(users: tuple[str, ...], wanted: dict[str, Any], outputs: list[str]) -> None:
-    """Raise ConfigError for options that do not go together, and for places to write that are none."""
+    """Raise ConfigError for options that do not go together, or a place that cannot be written."""
     once = [f"--{name}" for name in SHOWN_ONCE if wanted[name]]
     ways = [f"--{name}" for name in ("plain", "script") if wanted[name]] + once[:1]
     ways += [f"--{name.removesuffix('_to').replace('_', '-')}" for name in outputs]
