@@ -19,8 +19,8 @@ SHOWN_ONCE = ("at", "explain", "variant", "diff", "backward", "ledger")
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False), required=False)
 @click.option(
     "--user", "users", multiple=True, metavar="WHO",
-    help="Whom to watch: longest, median, separated, alike, missed, or an id of the log"
-    " [default: median]. Several for --html and --case-study.",
+    help="Whom to watch: median, longest, most-separated, least-separated, wrong (a user whom the"
+    " model gets wrong), or an id of the log [default: median]. Several for --html, --case-study.",
 )  # fmt: skip
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Where the log lies now, if it has moved."
