@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mindref.cli.settings import check_writable
+from mindref.cli.settings import check_file
 from mindref.errors import ConfigError, say
 from mindref.study.exercises.options import Asked, carry_out, exercise_options
 
@@ -90,7 +90,7 @@ def check_use(users: tuple[str, ...], wanted: dict[str, Any], outputs: list[str]
         raise ConfigError(say("--user", "one, or --html or --case-study", len(users)))
     for name in outputs:
         if str(wanted[name]) != "-":
-            check_writable(f"--{name.replace('_', '-')}", wanted[name])
+            check_file(f"--{name.replace('_', '-')}", wanted[name])
         elif name != "json_to":
             raise ConfigError(say(f"--{name.replace('_', '-')}", "a file", "-"))
 
