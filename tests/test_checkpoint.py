@@ -16,9 +16,9 @@ from safetensors.numpy import load_file
 from mindref import atomic, checkpoint, train
 from mindref.config import Config
 from mindref.errors import RunError
-from mindref.models.parameters import Catalogue, Params, flatten
+from mindref.models.parameters import Catalogue, Params, copied, flatten
 from mindref.recommender import load
-from mindref.recommender.run import copied, resume
+from mindref.recommender.run import resume
 from mindref.train import Epoch
 from tests.runs import REPOSITORY, content, stop_after, trained, trainer
 

@@ -175,12 +175,16 @@ def share_of(text: str | None, all_users: bool, output: Path | None) -> tuple[in
         todo = "a share is kept until all are merged"
         expected = "--all-users and --output beside it"
         raise ConfigError(say("--shard", expected, "not both of them", todo))
+    from mindref.recommender.parts import is_share
+
     first, _, second = text.partition("/")
     if not (first.isascii() and first.isdecimal() and second.isascii() and second.isdecimal()):
         raise ConfigError(say("--shard", "I/N, such as 1/4", repr(text)))
-    if len(second) > 9 or len(first) > len(second) or not 1 <= int(first) <= int(second):
+    # no text of thousands of digits is made a number
+    share = (int(first), int(second)) if len(first) <= len(second) <= 9 else (0, 0)
+    if not is_share(share):
         raise ConfigError(say("--shard", "I/N with I from 1 to N, below 10^9", repr(text)))
-    return int(first), int(second)
+    return share
 
 
 def ids_of(option: str, text: str) -> list[str]:

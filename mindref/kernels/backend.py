@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from types import ModuleType
@@ -18,7 +18,7 @@ import numpy as np
 from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
 from mindref.models import mind
-from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
+from mindref.models.parameters import Catalogue, Gradients, Params, copies, flatten, unflatten
 from mindref.optimiser import State as Moments
 from mindref.optimiser import init as first_moments
 from mindref.shapes import Array, Bools
@@ -102,11 +102,11 @@ class NumbaBackend:
 
     def init(self, params: Params, config: Config, moments: Moments | None = None) -> State:
         """Return the state before the first step, or after those of `moments`, with own arrays."""
-        own = copied(flatten(params))
+        own = copies(flatten(params))
         if moments is None:
             return State(unflatten(own), first_moments(own))
         step, first, second = moments
-        return State(unflatten(own), Moments(step, copied(first), copied(second)))
+        return State(unflatten(own), Moments(step, copies(first), copies(second)))
 
     def step(
         self,
@@ -132,8 +132,3 @@ class NumbaBackend:
     def moments(self, state: State) -> Moments:
         """Return the moments of a state: its own, good until the next step."""
         return state.moments
-
-
-def copied(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Return copies of arrays under their names."""
-    return {name: x.copy() for name, x in arrays.items()}

@@ -5,6 +5,7 @@ Spec: specs/model.md. Gradients have the same names; those of tables are row-spa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -93,6 +94,16 @@ def unflatten(named: dict[str, Array]) -> Params:
         Layer(named[f"layers.{i}.weight"], named[f"layers.{i}.bias"]) for i in range(count)
     )
     return Params(named["items"], named["profile"], named["bilinear"], layers)
+
+
+def copies(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return copies of arrays under their names."""
+    return {name: x.copy() for name, x in arrays.items()}
+
+
+def copied(params: Params) -> Params:
+    """Return the same parameters in arrays of their own, which later steps do not change."""
+    return unflatten(copies(flatten(params)))
 
 
 def flatten_gradients(gradients: Gradients) -> dict[str, Array | RowGradient]:

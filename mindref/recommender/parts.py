@@ -83,15 +83,14 @@ def read(part: Path) -> Part:
         if not isinstance(found[name], expected):
             raise RunError(say(f"{path}: {name}", str(kind), repr(found[name]), AGAIN))
     part_of = Part(**found)
-    check_share(part_of.share, str(path))
+    if not is_share(part_of.share):
+        raise RunError(say(f"{path}: share", "i and n, i from 1 to n", part_of.share, AGAIN))
     return part_of
 
 
-def check_share(share: Sequence[Any], where: str) -> None:
-    """Raise RunError unless these are i and n with 1 <= i <= n."""
-    good = len(share) == 2 and all(isinstance(x, int) for x in share)
-    if not good or not 1 <= share[0] <= share[1]:
-        raise RunError(say(f"{where}: share", "i and n, i from 1 to n", share, AGAIN))
+def is_share(share: Sequence[Any]) -> bool:
+    """Return whether these are the i and n of a share: whole numbers, i from 1 to n."""
+    return len(share) == 2 and all(isinstance(x, int) for x in share) and 1 <= share[0] <= share[1]
 
 
 def verify(path: Path) -> Part:

@@ -15,7 +15,7 @@ from mindref.config import Config
 from mindref.data.splits import Cases
 from mindref.engine import engine_of
 from mindref.errors import RunError, say
-from mindref.models.parameters import Params, flatten, unflatten
+from mindref.models.parameters import Params, copied
 from mindref.models.serving import Model
 from mindref.ranks import ALONE, Ranks
 from mindref.recommender import features, items
@@ -258,8 +258,3 @@ def resume(
     if data is not None and ranks.first:  # from now on the log is looked for where it lies
         checkpoint.save_config(run, config, {**facts, "source": source.to_dict()})
     return trainer
-
-
-def copied(params: Params) -> Params:
-    """Return parameters that later steps do not change."""
-    return unflatten({name: x.copy() for name, x in flatten(params).items()})

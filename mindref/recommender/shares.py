@@ -25,7 +25,7 @@ from mindref.recall.approximate import ApproximateIndex
 from mindref.recall.manifest import file_digest
 from mindref.recommender import bulk, lists, parts
 from mindref.recommender.bulk import Answers, blocks_of
-from mindref.recommender.parts import Part
+from mindref.recommender.parts import Part, is_share
 from mindref.recommender.source import fingerprint
 
 PARTS = 64  # that an executor is given, at most
@@ -114,7 +114,7 @@ def check(
     """Raise ConfigError for what cannot be meant."""
     if form not in lists.FRAMES:
         raise ConfigError(say("recall_all: form", " or ".join(lists.FRAMES), repr(form)))
-    if shard is not None and not 1 <= shard[0] <= shard[1]:
+    if shard is not None and not is_share(shard):
         raise ConfigError(say("--shard", "i/n with i from 1 to n", f"{shard[0]}/{shard[1]}"))
     if shard is not None and executor is not None:
         raise ConfigError(say("recall_all", "a shard or an executor", "both"))

@@ -16,7 +16,7 @@ class Factor(NamedTuple):
     """A cell that a term reads."""
 
     name: str
-    index: tuple[int, ...]
+    place: tuple[int, ...]
     value: float
 
 

@@ -101,7 +101,7 @@ def max_(cell: Cell) -> Explanation:
 def winner(cell: Cell) -> Explanation:
     """Explain which interest brings an item."""
     group, best = of_active(cell)
-    return Explanation((group,), f"that of interest {best.index[1] + 1}", float(best.index[1]))
+    return Explanation((group,), f"that of interest {best.place[1] + 1}", float(best.place[1]))
 
 
 def order(cell: Cell) -> Explanation:
@@ -109,7 +109,7 @@ def order(cell: Cell) -> Explanation:
     best = cell.arrays[0]
     item = int(np.lexsort((np.arange(len(best)), -best))[cell.index[0]])
     above = int(np.sum(best > best[item]))
-    text = f"item {item}: {above} items have a larger score"
+    text = f"number {item + 1} of the items: {above} have a larger score"
     return Explanation(
         (highest([Term("{}", (cell.factor(0, (item,)),), best[item])], ""),), text, item
     )

@@ -115,7 +115,7 @@ def one_hot(cell: Cell) -> Explanation:
     pairs = zip(every(cell, 0), every(cell, 1), strict=True)
     active = [s for s, on in pairs if on.value]
     group = highest([Term("{}", (s,), s.value) for s in active], "the largest active score")
-    best = max(active, key=lambda s: s.value).index == cell.index
+    best = max(active, key=lambda s: s.value).place == cell.index
     text = "this is the largest, so 1" if best else "another one is the largest, so 0"
     return Explanation((group,), text, float(best))
 

@@ -52,7 +52,8 @@ class Outcome(NamedTuple):
         shares = self.w[self.mask]
         sums = shares.sum(axis=1, keepdims=True)
         shares = shares / np.where(sums > 0, sums, 1)
-        return float(-np.sum(shares * np.log(np.where(shares > 0, shares, 1))) / max(len(shares), 1))
+        logs = np.log(np.where(shares > 0, shares, 1))
+        return float(-np.sum(shares * logs) / max(len(shares), 1))
 
     @property
     def cosine(self) -> float:

@@ -28,7 +28,8 @@ def squash(x: Any, *, kind: str) -> Any:
 
 def direction(x: Any) -> Any:
     """Return x / |x|, zero for zero."""
-    y = x * jax.lax.stop_gradient(scale(x))
+    # without a barrier XLA makes (x x) (s s) of (x s) (x s) where it knows x, and s s overflows
+    y = jax.lax.optimization_barrier(x * jax.lax.stop_gradient(scale(x)))
     square = (y * y).sum(-1, keepdims=True)
     zero = square == 0
     # the choice comes last, as XLA makes two roundings of a division by a bare root

@@ -13,7 +13,7 @@ from tests.backends.thin import Thin
 from mindref.errors import BackendError, ShapeError
 from mindref_jax import devices
 from mindref_jax.backend import JaxBackend
-from mindref_jax.squash import squash
+from mindref_jax.squash import KINDS, squash
 
 
 class TestThin(Thin):
@@ -64,6 +64,18 @@ def test_an_axis_that_is_none_is_a_shape_error() -> None:
             ops.softmax.forward(x, x > 0, axis=axis)
     with pytest.raises(ShapeError, match="at least one axis, got a number"):
         ops.squash.forward(np.array(3.0), kind="unit")
+
+
+@pytest.mark.rules("squash-R3", "squash-R4", "squash-R5")
+@pytest.mark.parametrize("component", [0.0, 1e-30, 1e30])
+@pytest.mark.parametrize("shape", [(4,), (2, 5, 1)])
+def test_capsules_that_the_compiler_knows_are_squashed_as_others(
+    component: float, shape: tuple[int, ...]
+) -> None:
+    x = np.full(shape, component, np.float32)
+    for kind in KINDS:
+        known = jax.jit(lambda kind=kind: squash(x, kind=kind))()
+        np.testing.assert_allclose(known, squash(x, kind=kind), rtol=1e-6)
 
 
 @pytest.mark.rules("backend-R16")

@@ -6,7 +6,6 @@ one of them edited it is a wrong variant of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -19,9 +18,10 @@ from mindref.models.parameters import (
     Catalogue,
     Gradients,
     Params,
+    copied,
+    copies,
     flatten,
     flatten_gradients,
-    unflatten,
 )
 
 
@@ -83,7 +83,7 @@ class Composed:
         if moments is None:
             return State(own, self.optimiser.init(flatten(own)))
         step, first, second = moments
-        return State(own, optimiser.State(step, of_each(first), of_each(second)))
+        return State(own, optimiser.State(step, copies(first), copies(second)))
 
     def step(
         self, state: State, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
@@ -108,16 +108,6 @@ class Composed:
     def moments(self, state: State) -> Any:
         """Return the moments of a state, good until the next step."""
         return state.moments
-
-
-def copied(params: Params) -> Params:
-    """Return the same parameters in arrays of their own."""
-    return unflatten(of_each(flatten(params)))
-
-
-def of_each(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return copies of arrays under their names."""
-    return {name: x.copy() for name, x in arrays.items()}
 
 
 @cache

@@ -6,6 +6,7 @@ for a wrong use, of which the command line makes exit code 2.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 
 from mindref.errors import MindrefError, say
@@ -26,7 +27,9 @@ def listing(desk: Desk, echo: Echo) -> int:
         standing = standings.get(name)
         state = "passed" if standing and standing.passed else "begun" if standing else ""
         begun = state or ("begun" if desk.file(name).exists() else "")
-        echo(f" {number:2}  {name:20} {begun:7} {find(name).title}")
+        line = f" {number:2}  {name:20} {begun:7} {find(name).title}"
+        for part in textwrap.wrap(line, page.WIDTH, subsequent_indent=" " * 34):
+            echo(part)
     passed = sum(x.passed for x in standings.values())
     echo(f" {passed} of {len(NAMES)} passed. Begin one: mindref study --exercise {following(desk)}")
     return 0

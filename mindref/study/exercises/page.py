@@ -46,7 +46,8 @@ def described(x: Named) -> str:
     """Return the axes of an argument or of a part, and what it is."""
     if not x.axes:
         return x.what
-    return f"({', '.join(x.axes)}) {x.what}; axes {', '.join(AXES[a] for a in x.axes)}"
+    letters = ", ".join(x.axes.replace("E", "D"))  # one size; E where a formula needs two letters
+    return f"({letters}) {x.what}; axes {', '.join(AXES[a] for a in x.axes)}"
 
 
 def entry(name: str, text: str) -> list[str]:

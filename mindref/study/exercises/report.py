@@ -90,6 +90,8 @@ def failure(found: Report) -> Iterator[str]:
     """Yield what broke the first rule, and where the numbers of a wrong entry come from."""
     want, verdict = found.wanted[found.first], found.verdicts[found.first]
     yield f" {verdict.failed} ({want.case.name}):"
+    why = f"this case is there for: {want.group.reason}"
+    yield from textwrap.wrap(why, WIDTH, initial_indent="   ", subsequent_indent="   ")
     if verdict.failed != "values":
         yield from textwrap.wrap(verdict.text, WIDTH, initial_indent="   ", subsequent_indent="   ")
         return

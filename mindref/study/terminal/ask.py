@@ -8,9 +8,8 @@ from mindref.study.terminal.widths import safe
 from mindref.study.trace import Question, Trace
 
 
-def asking(trace: Trace, at: int, columns: int) -> list[Line]:
+def asking(trace: Trace, at: int, question: Question, columns: int) -> list[Line]:
     """Return the head of a step and its question; none of the numbers that answer it."""
-    question = trace.steps[at].question
     lines = [*heading(trace, at, columns), Line(""), *prose(question.text, columns, "ask")]
     for i, choice in enumerate(question.choices, start=1):
         lines += prose(f"{i}  {safe(choice)}", columns, indent=3)

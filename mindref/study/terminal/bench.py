@@ -104,7 +104,7 @@ def without_padding(trace: Trace) -> Trace:
 
 def table(case: Case, columns: int) -> list[Line]:
     """Return what was measured on both sides, and what it should be."""
-    rows = [("measured", "reference", "variant")]
+    rows: list[tuple[str, ...]] = [("measured", "reference", "variant")]
     rows += [measured(m.name, m.reference, m.variant) for m in case.measured]
     head, *body = columns_of(rows, columns)
     lines = [head]

@@ -17,7 +17,7 @@ class Move(NamedTuple):
     """What is moved to find the slope that a gradient claims to be."""
 
     tensor: str  # by the names of mindref.study.differences
-    index: tuple[int, ...]
+    place: tuple[int, ...]
     times: float = 1.0  # the slope by what the gradient belongs to, over that by the tensor
 
 
@@ -30,7 +30,7 @@ PARTS = ("d_u.mixed", "d_items.rows")
 
 def move(trace: Trace, cell: Cell) -> Move | None:
     """Return what to move, or None for what is no gradient of the loss."""
-    name, index = cell.tensor.name, cell.index
+    name, index = cell.tensor.name, cell.place
     if name in PARTS or trace.steps[cell.at].phase != "backward":
         return None
     if name.startswith("from_sums"):
@@ -57,11 +57,11 @@ def beside(given: Any, trace: Trace, cell: Cell, columns: int) -> list[Line]:
         return []
     from mindref.study.differences import difference, relative_error
 
-    closed = float(cell.tensor.values[cell.index])
+    closed = float(cell.tensor.values[cell.place])
     try:
-        found = difference(given, moved.tensor, moved.index)
-    except ConfigError as error:
-        return named("finite difference".ljust(MARGIN), f"none: {error}", columns)
+        found = difference(given, moved.tensor, moved.place)
+    except ConfigError as none:
+        return named("finite difference".ljust(MARGIN), f"none: {none}", columns)
     slope = found.difference * moved.times
     error = relative_error(closed, slope)
     how = f"(step {found.step:g}{', smaller: a corner is near' if found.corner else ''})"

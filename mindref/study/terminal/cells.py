@@ -10,7 +10,7 @@ import numpy as np
 from mindref.data.shown import shown
 from mindref.errors import ConfigError, say
 from mindref.study.close import closest
-from mindref.study.terminal.axes import Axis, axes_of
+from mindref.study.terminal.axes import PLACES_IN, Axis, axes_of
 from mindref.study.terminal.finding import main_tensor, place_of
 from mindref.study.terminal.widths import safe
 from mindref.study.trace import Trace
@@ -21,7 +21,7 @@ class Cell(NamedTuple):
 
     tensor: Any
     at: int  # place of the step that makes it
-    index: tuple[int, ...]
+    place: tuple[int, ...]
 
 
 def cell(trace: Trace, at: int, text: str) -> Cell:
@@ -59,7 +59,9 @@ def readings(trace: Trace, at: int, text: str) -> Iterator[tuple[Any, int, str]]
 
 
 def largest_of(tensor: Any) -> tuple[int, ...]:
-    """Return where the largest number of a tensor stands, by size."""
+    """Return where the largest number of a tensor stands, by size; of places the first."""
+    if tensor.name in PLACES_IN:
+        return (0,)
     sizes = np.abs(np.nan_to_num(np.asarray(tensor.values, float), neginf=0, posinf=0))
     return tuple(int(i) for i in np.unravel_index(int(sizes.argmax()), sizes.shape))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def below(trace: Trace, at: int, columns: int) -> list[Line]:
         if each not in told:
             word, style = ("ok ", "ok") if each.holds else ("NOT", "bad")
             lines += named(word, f"{each.text}  ({residual(each)})", columns, style)
-    return [*lines, *since(trace, at, main_tensor(step), columns)]
+    return [*lines, *since(trace, at, columns)]
 
 
 def residual(each: Invariant) -> str:
@@ -83,21 +83,42 @@ def sum_of_one(totals: Any, others: list[str], own: list[Invariant]) -> tuple[st
     return f"{text}   {word}   {residual(own[0])}", style
 
 
-def since(trace: Trace, at: int, tensor: Tensor, columns: int) -> list[Line]:
-    """Return what moved most since the same step of the round before."""
+class Moved(NamedTuple):
+    """The cell that moved most since the round before."""
+
+    turn: int  # the round before
+    place: tuple[int, ...]
+    change: float
+    form: str
+    tensor: Tensor
+
+
+def biggest_move(trace: Trace, at: int) -> Moved | None:
+    """Return what moved most since the same step of the round before, or None without one."""
     before = round_before(trace, at)
+    tensor = main_tensor(trace.steps[at])
     old = None if before is None else twin(tensor, trace.steps[before])
     if before is None or old is None:
-        return []
+        return None
     change = np.asarray(tensor.values, float) - np.asarray(old.values, float)
     change = np.where(np.isfinite(change), change, 0)
-    name = f"since round {trace.steps[before].turn}".ljust(MARGIN)
-    if not change.any():
-        return named(name, "nothing moved", columns)
     index = np.unravel_index(int(np.abs(change).argmax()), change.shape)
-    route = arrow(trace, tensor, tuple(int(i) for i in index))
-    size = moved(float(change[index]), form(change))
-    head = "biggest move: "
+    place = tuple(int(i) for i in index)
+    return Moved(trace.steps[before].turn, place, float(change[place]), form(change), tensor)
+
+
+def since(trace: Trace, at: int, columns: int) -> list[Line]:
+    """Return the line of what moved most since the same step of the round before."""
+    found = biggest_move(trace, at)
+    if found is None:
+        return []
+    name = f"since round {found.turn}".ljust(MARGIN)
+    if not found.change:
+        return named(name, "nothing moved", columns)
+    several = len(trace.steps[at].outputs) > 1
+    head = f"biggest move in {found.tensor.name}: " if several else "biggest move: "
+    size = moved(found.change, found.form)
+    route = arrow(trace, found.tensor, found.place)
     room = columns - MARGIN - 3 - len(head) - len(size) - 2
     short = route if room < width(route) // 2 else cut_before(route, room)
     return named(name, f"{head}{short}  {size}", columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,6 +85,9 @@ def columns_of(rows: Sequence[tuple[str, ...]], columns: int) -> list[Line]:
     return lines
 
 
-def measured(name: str, reference: Any, variant: Any) -> tuple[str, str, str]:
+def measured(name: str, reference: float, variant: float) -> tuple[str, ...]:
     """Return a row of what was measured on both sides."""
-    return name, *(number(x, form(x, more=1)) for x in (reference, variant))
+    both = (reference, variant)
+    if all(math.isfinite(x) and x == int(x) for x in both):
+        return name, *(str(int(x)) for x in both)
+    return name, *(number(x, form(x, more=1)) for x in both)

@@ -34,9 +34,14 @@ def place_of(trace: Trace, name: str) -> int:
 
 
 def main_tensor(step: Step) -> Tensor:
-    """Return the tensor that a step is about: the last one with cells to compare."""
-    with_axes = [tensor for tensor in step.outputs if tensor.axes]
-    return (with_axes or list(step.outputs))[0]
+    """Return the tensor that a step is about: the last one of numbers that has axes.
+
+    What a gradient is made of ("from_sums") comes after the gradient.
+    """
+    with_axes = [tensor for tensor in step.outputs if tensor.axes] or list(step.outputs)
+    numbers = [tensor for tensor in with_axes if np.asarray(tensor.values).dtype.kind == "f"]
+    whole = [tensor for tensor in numbers if not tensor.name.startswith("from_")]
+    return (whole or numbers or with_axes)[-1]
 
 
 def round_before(trace: Trace, at: int) -> int | None:
@@ -59,9 +64,10 @@ def twin(tensor: Tensor, step: Step) -> Tensor | None:
 
 def gradient_of(trace: Trace, at: int) -> int | None:
     """Return the step with the gradient of what a step makes; of a gradient, what it belongs to."""
-    for tensor in reversed(trace.steps[at].outputs):
+    for tensor in trace.steps[at].outputs:
         name = tensor.name
         other = name.removeprefix("d_") if name.startswith("d_") else f"d_{name}"
-        if other in trace.tensors:
-            return place_of(trace, other)
+        for known in (other, other.replace("x[", "y[")):  # the last layer may have no rectifier
+            if known in trace.tensors:
+                return place_of(trace, known)
     return None

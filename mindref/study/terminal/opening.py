@@ -16,4 +16,5 @@ def opening(trace: Trace, columns: int) -> list[Line]:
     count = len(trace.steps)
     lines = prose("; ".join(facts) + ".", columns) if facts else []
     text = f"{count} steps of one user and one training pair: forward, backward, update, serving."
+    text += " In a table ^ marks the largest of a row, and 0 without a point is exactly zero."
     return fitted([*lines, *prose(text, columns), Line("")], columns)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindref.study.terminal import checks
-from mindref.study.terminal.axes import upright
-from mindref.study.terminal.finding import gradient_of, round_before
+from mindref.study.terminal.axes import axes_of, upright
+from mindref.study.terminal.finding import gradient_of, main_tensor, round_before
 from mindref.study.terminal.lines import Line, fitted, named, prose
 from mindref.study.terminal.numerals import form, number
-from mindref.study.terminal.tables import more, ranking_lines, tensor_lines, vectors_lines
-from mindref.study.terminal.widths import width, wrapped
+from mindref.study.terminal.tables import Room, more, ranking_lines, tensor_lines, vectors_lines
+from mindref.study.terminal.widths import safe, width, wrapped
 from mindref.study.trace import Step, Tensor, Trace
 
 CODE = 3  # lines of code on a screen, unless all are asked for
@@ -41,8 +41,9 @@ def screen(trace: Trace, at: int, columns: int, all_: bool = False) -> list[Line
         *flow(step, columns),
         Line(""),
     ]
+    room = Room(columns, all_, kept_in_sight(trace, at))
     for tensors in together(trace, step.outputs):
-        lines += outcome(trace, tensors, columns, all_)
+        lines += outcome(trace, tensors, room)
     lines += checks.below(trace, at, columns)
     lines += [*further(step, columns), Line(""), keys(trace, at, columns)]
     return fitted(lines, columns)
@@ -108,7 +109,19 @@ def together(trace: Trace, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
     return groups
 
 
-def outcome(trace: Trace, tensors: list[Tensor], columns: int, all_: bool) -> list[Line]:
+def kept_in_sight(trace: Trace, at: int) -> frozenset[str]:
+    """Return the titles of rows that the question of a step, or what is said to move, is about."""
+    step = trace.steps[at]
+    moved = checks.biggest_move(trace, at)
+    titles = set()
+    for axis in axes_of(trace, main_tensor(step))[:1]:
+        titles |= {axis.titles[moved.place[0]]} if moved and moved.place else set()
+        asked = step.question.text if step.question else ""
+        titles |= {title for title in axis.titles if axis.numbered and safe(title) in safe(asked)}
+    return frozenset(titles)
+
+
+def outcome(trace: Trace, tensors: list[Tensor], room: Room) -> list[Line]:
     """Return name, axes and type of tensors that share a table, and their numbers."""
     first = tensors[0]
     if not first.axes:
@@ -119,12 +132,12 @@ def outcome(trace: Trace, tensors: list[Tensor], columns: int, all_: bool) -> li
         shape = zip(tensor.axes, np.shape(tensor.values), strict=True)
         axes = ", ".join(f"{name}={size}" for name, size in shape)
         dtype = np.asarray(tensor.values).dtype
-        lines += prose(f"{tensor.name}  ({axes}) {dtype}", columns, "bold")
+        lines += prose(f"{tensor.name}  ({axes}) {dtype}", room.columns, "bold")
     if first.name == "top":
-        return [*lines, *ranking_lines(trace, first, columns, all_)]
+        return [*lines, *ranking_lines(trace, first, room)]
     if upright(trace, first):
-        return [*lines, *vectors_lines(trace, tensors, columns, all_)]
-    return [*lines, *tensor_lines(trace, first, columns, all_)]
+        return [*lines, *vectors_lines(trace, tensors, room)]
+    return [*lines, *tensor_lines(trace, first, room)]
 
 
 def further(step: Step, columns: int) -> list[Line]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mindref.data.shown import shown
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.study.terminal import words
 from mindref.study.terminal.ask import asking, chosen, judged
@@ -145,9 +146,10 @@ class Stepper:
         """Ask the question of the next step, or of a named one, before it is shown."""
         steps = self.trace.steps
         to = step_at(self.trace, rest) if rest else self.at + 1
-        if to < len(steps) and steps[to].question is not None:
+        question = steps[to].question if to < len(steps) else None
+        if question is not None:
             self.at = self.asked = to
-            return asking(self.trace, to, self.columns)
+            return asking(self.trace, to, question, self.columns)
         later = [i for i in range(to, len(steps)) if steps[i].question is not None]
         where = steps[to].id if to < len(steps) else "the end"
         text = f"There is no question before {where}."
@@ -158,12 +160,14 @@ class Stepper:
     def reply(self, text: str) -> list[Line]:
         """Judge the reply to the question and show the step; an empty reply shows it at once."""
         question = self.trace.steps[self.at].question
-        if not text.strip():
+        if question is None or not text.strip():
             return self.move(self.at)
         choice = chosen(question, text)
         if choice is None:
             last = len(question.choices)
-            raise ConfigError(say("answer", f"a number from 1 to {last}, or Enter", text.strip()))
+            raise ConfigError(
+                say("answer", f"a number from 1 to {last}, or Enter", shown(text.strip()))
+            )
         return [*judged(question, choice, self.columns), Line(""), *self.move(self.at)]
 
     def all(self, rest: str) -> list[Line]:

@@ -34,6 +34,14 @@ LABEL = 28  # columns of a title when room is short
 NOTHING = Axis("", ("",), False, False)
 
 
+class Room(NamedTuple):
+    """What there is room for, and what must not be left out."""
+
+    columns: int
+    all_: bool = False  # leave nothing out
+    keep: frozenset[str] = frozenset()  # titles whose rows are shown in any case
+
+
 class Grid(NamedTuple):
     """One table: texts (rows, columns), with a sign behind the largest of a row."""
 
@@ -42,7 +50,7 @@ class Grid(NamedTuple):
     texts: list[list[str]]
 
 
-def tensor_lines(trace: Trace, tensor: Tensor, columns: int, all_: bool = False) -> list[Line]:
+def tensor_lines(trace: Trace, tensor: Tensor, room: Room) -> list[Line]:
     """Return the tables of a tensor with axes; one line where all numbers are the same."""
     array, axes = np.asarray(tensor.values), axes_of(trace, tensor)
     if array.size > ROWS and (array == array.flat[0]).all():
@@ -50,11 +58,11 @@ def tensor_lines(trace: Trace, tensor: Tensor, columns: int, all_: bool = False)
         return [Line(f"{' ' * INDENT}every number is {same}")]
     lines: list[Line] = []
     leading = list(np.ndindex(*array.shape[:-2]))
-    for at in leading if all_ else leading[:1]:
+    for at in leading if room.all_ else leading[:1]:
         if at:
             lines.append(Line(f"{' ' * INDENT}{places(axes, at)}:", "dim"))
-        lines += grid_lines(grid_of(trace, tensor, axes, at), columns, all_)
-    if not all_ and len(leading) > 1:
+        lines += grid_lines(grid_of(trace, tensor, axes, at), room)
+    if not room.all_ and len(leading) > 1:
         each = " and ".join(tensor.axes[:-2])
         lines.append(more(len(leading) - 1, "table", f", one for each {each}"))
     return lines
@@ -70,22 +78,20 @@ def grid_of(trace: Trace, tensor: Tensor, axes: list[Axis], at: tuple[int, ...])
     return Grid(rows, across, with_marks(texts, marked))
 
 
-def vectors_lines(
-    trace: Trace, tensors: Sequence[Tensor], columns: int, all_: bool = False
-) -> list[Line]:
+def vectors_lines(trace: Trace, tensors: Sequence[Tensor], room: Room) -> list[Line]:
     """Return one table for vectors along one axis with titles: a column for each."""
     (axis,) = axes_of(trace, tensors[0])
     texts = []
     for tensor in tensors:
         array = np.asarray(tensor.values)
         marked = largest(array[None], axis, taking_part(trace, axis), by_size(tensor))
-        texts.append(with_marks([cell_texts(trace, tensor)], marked)[0])
+        texts.append(with_marks([cell_texts(trace, tensor, room.columns)], marked)[0])
     heads = Axis("", tuple(tensor.name for tensor in tensors), True, False)
     rows = [list(row) for row in zip(*texts, strict=True)]
-    return grid_lines(Grid(axis, heads, rows), columns, all_)
+    return grid_lines(Grid(axis, heads, rows), room)
 
 
-def cell_texts(trace: Trace, tensor: Tensor) -> list[str]:
+def cell_texts(trace: Trace, tensor: Tensor, columns: int) -> list[str]:
     """Return the cells of a vector as texts: numbers, or the titles of the places they name."""
     array = np.asarray(tensor.values)
     if tensor.name not in PLACES_IN:
@@ -93,10 +99,11 @@ def cell_texts(trace: Trace, tensor: Tensor) -> list[str]:
     name = PLACES_IN[tensor.name]
     axis = named_axis(trace, name, len(trace.labels.get(name, ())))
     names = [row_label(axis, int(x)) if axis.titles else str(x) for x in array]
-    return [left(text, max(map(width, names))) for text in names]
+    longest = min(max(map(width, names)), max(columns * 2 // 5, len(tensor.name)))
+    return [left(text, longest) for text in names]
 
 
-def ranking_lines(trace: Trace, tensor: Tensor, columns: int, all_: bool = False) -> list[Line]:
+def ranking_lines(trace: Trace, tensor: Tensor, room: Room) -> list[Line]:
     """Return the list that is served: each item with its score and the interest that brought it."""
     order = np.asarray(tensor.values)
     parts = [tensor]
@@ -104,7 +111,7 @@ def ranking_lines(trace: Trace, tensor: Tensor, columns: int, all_: bool = False
         if name in trace.tensors:
             values = np.asarray(trace.values[name])[order]
             parts.append(trace.tensors[name]._replace(values=values, axes=tensor.axes))
-    return vectors_lines(trace, parts, columns, all_)
+    return vectors_lines(trace, parts, room)
 
 
 def by_size(tensor: Tensor) -> bool:
@@ -137,20 +144,32 @@ def with_marks(texts: list[list[str]], marked: Any) -> list[list[str]]:
     ]
 
 
-def grid_lines(grid: Grid, columns: int, all_: bool) -> list[Line]:
-    """Return a table in as many blocks of columns as it takes (`all_`), or the first."""
+def grid_lines(grid: Grid, room: Room) -> list[Line]:
+    """Return a table in as many blocks of columns as it takes (`all`), or the first."""
     cell = max((width(text) for row in grid.texts for text in row), default=1)
-    heads = headings(grid, cell, columns)
-    step = max(cell, *(width(head) for head in heads)) + 2
-    label = label_width(grid, heads, columns, step)
-    fit = max((columns - INDENT - label) // step, 1)
-    count = len(heads)
+    heads = headings(grid, cell, room.columns)
+    steps = widths(grid, heads)
+    label = label_width(grid, heads, room.columns, sum(steps))
+    first, count = 0, len(heads)
     lines: list[Line] = []
-    for first in range(0, count if all_ else min(count, fit), fit):
-        lines += block(grid, heads, range(first, min(first + fit, count)), label, step, all_)
-    if not all_ and count > fit:
-        lines.append(more(count - fit, "column"))
+    while first < count:
+        end, free = first + 1, room.columns - INDENT - label - steps[first]
+        while end < count and steps[end] <= free:
+            free -= steps[end]
+            end += 1
+        lines += block(grid, heads, range(first, end), label, steps, room)
+        if end < count and not room.all_:
+            return [*lines, more(count - end, "column")]
+        first = end
     return lines
+
+
+def widths(grid: Grid, heads: list[str]) -> list[int]:
+    """Return the columns of each cell: the same for all of a tensor, each its own for vectors."""
+    own = [
+        max(width(head), *(width(row[j]) for row in grid.texts)) + 2 for j, head in enumerate(heads)
+    ]
+    return [max(own)] * len(own) if grid.columns.name else own
 
 
 def more(count: int, word: str, rest: str = "") -> Line:
@@ -184,10 +203,10 @@ def label_needed(grid: Grid) -> int:
     return max(width(row_label(grid.rows, i)) for i in range(len(grid.rows.titles)))
 
 
-def label_width(grid: Grid, heads: list[str], columns: int, step: int) -> int:
+def label_width(grid: Grid, heads: list[str], columns: int, cells: int) -> int:
     """Return the columns for number and title of a row; titles give way, down to `LABEL`."""
     needed = max(label_needed(grid), width(corner(grid, heads)))
-    left_over = columns - INDENT - step * len(heads)
+    left_over = columns - INDENT - cells
     return min(needed, max(left_over, min(LABEL, columns * 2 // 5)))
 
 
@@ -200,18 +219,26 @@ def corner(grid: Grid, heads: list[str]) -> str:
 
 
 def block(
-    grid: Grid, heads: list[str], shown: range, label: int, step: int, all_: bool
+    grid: Grid, heads: list[str], shown: range, label: int, steps: list[int], room: Room
 ) -> list[Line]:
     """Return head and rows of some columns of a table."""
-    margin, count = " " * INDENT, len(grid.texts)
+    margin = " " * INDENT
     name = corner(grid, heads)
     name = name if width(name) <= label else grid.rows.name
-    over = "".join(right(heads[j], step) for j in shown)
+    over = "".join(right(heads[j], steps[j]) for j in shown)
     lines = [Line(margin + left(name, label) + over, "dim")]
-    few = count if all_ or count <= ROWS + 1 else ROWS  # "1 more" takes the room of that one
-    for i in range(few):
-        cells = "".join(right(grid.texts[i][j], step) for j in shown)
+    rows = rows_shown(grid, room)
+    for i in rows:
+        cells = "".join(right(grid.texts[i][j], steps[j]) for j in shown)
         lines.append(Line(margin + left(row_label(grid.rows, i), label) + cells))
-    if few < count:
-        lines.append(more(count - few, "row"))
-    return lines
+    hidden = len(grid.texts) - len(rows)
+    return [*lines, more(hidden, "row")] if hidden else lines
+
+
+def rows_shown(grid: Grid, room: Room) -> list[int]:
+    """Return the rows to show: all, or the first few and those that must be kept in sight."""
+    count = len(grid.texts)
+    if room.all_ or count <= ROWS + 1:  # "1 more row" takes the room of that one
+        return list(range(count))
+    kept = [i for i in range(ROWS, count) if grid.rows.titles[i] in room.keep]
+    return [*range(ROWS), *kept]

@@ -9,16 +9,18 @@ import math
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from mindref.study.arithmetic import Factor, Group, Term
 from mindref.study.explain import explain
-from mindref.study.terminal.axes import Axis, axes_of, row_label
+from mindref.study.terminal.axes import PLACES_IN, Axis, axes_of, named_axis, row_label
 from mindref.study.terminal.beside import beside
 from mindref.study.terminal.cells import Cell, cell_name
 from mindref.study.terminal.lines import Line, fitted, named, prose
 from mindref.study.terminal.numerals import exact, form_of, number
 from mindref.study.terminal.tables import INDENT, counted
 from mindref.study.terminal.widths import left, right, width
-from mindref.study.trace import Trace
+from mindref.study.trace import Tensor, Trace
 
 FEW = 10  # terms of a kind, unless all are asked for
 VALUE = 25  # columns of a number with all its digits
@@ -32,35 +34,45 @@ def explained(
     Terms stand with the largest first, or `in_order` as they are added; `all_` leaves none out.
     """
     step, tensor = trace.steps[cell.at], cell.tensor
-    value = tensor.values[cell.index]
-    name = cell_name(trace, tensor, cell.index)
-    lines = prose(f"{name} = {digits(value)}", columns, "title")
+    value = tensor.values[cell.place]
+    name = cell_name(trace, tensor, cell.place)
+    what = title_of(trace, tensor, value)
+    lines = prose(f"{name} = {digits(value)}{what}", columns, "title")
     lines += prose(f"of step {cell.at + 1}, {step.id}:  {step.equation}", columns)
-    found = explain(trace.values, tensor.recipe, cell.index)
+    found = explain(trace.values, tensor.recipe, cell.place)
     for group in found.groups:
         lines += [Line(""), *group_lines(trace, group, columns, all_, in_order)]
     if found.last:
-        equals = f" = {exact(found.value)}" if found.groups else ""
+        equals = f" = {exact(found.value)}" if found.groups and value.dtype.kind == "f" else ""
         lines += [Line(""), *prose(found.last + equals, columns)]
-    lines += [Line(""), *beside(given, trace, cell, columns)]
     readers = [f"{i + 1} {s.id}" for i, s in enumerate(trace.steps) if tensor.name in s.inputs]
     read = named("read by", ", ".join(readers), columns) if readers else []
-    return fitted([*lines, *read], columns)
+    rest = [*beside(given, trace, cell, columns), *read]
+    return fitted([*lines, *([Line("")] if rest else []), *rest], columns)
 
 
 def leads(trace: Trace, cell: Cell) -> list[tuple[str, str]]:
     """Return where to go from a cell: to what it was made of most, and to the step that made it."""
-    groups = explain(trace.values, cell.tensor.recipe, cell.index).groups
+    groups = explain(trace.values, cell.tensor.recipe, cell.place).groups
     terms = [term for group in groups for term in group.terms]
     largest = max(terms, key=lambda term: abs(term.value), default=None)
     found = []
     for factor in largest.factors if largest else ():
         source = trace.tensors[factor.name]
         if source.recipe["op"] != "given":
-            name = cell_name(trace, source, factor.index)
+            name = cell_name(trace, source, factor.place)
             found.append((f"x {name}", "which made most of it"))
     step = trace.steps[cell.at]
     return [*found[:2], (f"g {step.id}", "the step that makes it")]
+
+
+def title_of(trace: Trace, tensor: Tensor, value: Any) -> str:
+    """Return what a number says that is a place along an axis; nothing for any other."""
+    name = PLACES_IN.get(tensor.name)
+    if name is None:
+        return ""
+    axis = named_axis(trace, name, len(trace.labels.get(name, ())))
+    return f"  (counted from 0: {row_label(axis, int(value)).strip()})"
 
 
 def digits(value: Any) -> str:
@@ -105,28 +117,31 @@ def ending(word: str, value: float, columns: int, point: int, style: str = "") -
 
 def kind_lines(trace: Trace, terms: list[Term], few: int, columns: int, point: int) -> list[Line]:
     """Return a table of terms of one form: where, each number that is read, and what it makes."""
-    varying = varies(terms)
-    shown = terms[:few]
+    varying, shown = varies(terms), terms[:few]
     places = place_column(trace, shown, varying)
-    read = [read_column(shown, k, varying) for k in range(len(terms[0].factors))]
+    factors = terms[0].factors
+    read = [read_column(trace, shown, k, varying) for k in range(len(factors))]
     made = terms[0].form.replace("{}", "..")
-    if read and len(terms) == 1 and terms[0].form.strip("- ") == "{}":
-        places, read = ["", made.replace("..", head_of(terms[0].factors[0], 0, []))], []
+    if len(terms) == len(factors) == 1 and made.strip("- ") == "..":  # the cell itself
+        places, read = ["", made.replace("..", head_of(factors[0], 0, []))], []
+    made = "" if made == ".." or not read else made
+    above = prose(f"{made}:", columns, "dim", INDENT) if width(made) > VALUE - 6 else []
     room = columns - VALUE - INDENT - 2
     widths = [max(map(width, column)) for column in read]
     while widths and room - sum(widths) - 2 * len(widths) < min(max(map(width, places)), 12):
         widths.pop()  # no room: places and results say enough
     label = room - sum(widths) - 2 * len(widths)
+    results = [" " * max(point - 1, 0) + ("" if above else made)]
+    results += [set_value(term.value, point) for term in shown]
     lines = []
-    for i, place in enumerate(places):
+    for i, (place, result) in enumerate(zip(places, results, strict=True)):
         numbers = "".join("  " + right(x[i], w) for x, w in zip(read, widths, strict=False))
-        result = set_value(shown[i - 1].value, point) if i else " " * max(point - 1, 0) + made
         text = f"{' ' * INDENT}{left(place, label)}{numbers}  {result}"
         lines.append(Line(text, "" if i else "dim"))
     if few < len(terms):
         what = f"...  ({counted(len(terms) - few, 'more term')}, `all` to show)"
         lines.append(ending(what, sum(term.value for term in terms[few:]), columns, point))
-    return lines if places[0] or read else lines[1:]
+    return [*above, *(lines if places[0] or read else lines[1:])]
 
 
 def varies(terms: list[Term]) -> list[tuple[int, int]]:
@@ -135,8 +150,8 @@ def varies(terms: list[Term]) -> list[tuple[int, int]]:
     return [
         (k, axis)
         for k, factor in enumerate(first.factors)
-        for axis, i in enumerate(factor.index)
-        if any(term.factors[k].index[axis] != i for term in terms)
+        for axis, i in enumerate(factor.place)
+        if any(term.factors[k].place[axis] != i for term in terms)
     ]
 
 
@@ -147,20 +162,26 @@ def place_column(trace: Trace, terms: list[Term], varying: list[tuple[int, int]]
         axis = axes_of(trace, trace.tensors[terms[0].factors[k].name])[place]
         axes.setdefault(axis.name, (axis, k, place))
     rows = [
-        ", ".join(row_label(axis, term.factors[k].index[place]) for axis, k, place in axes.values())
+        ", ".join(row_label(axis, term.factors[k].place[place]) for axis, k, place in axes.values())
         for term in terms
     ]
     return [", ".join(axes), *rows]
 
 
-def read_column(terms: list[Term], k: int, varying: list[tuple[int, int]]) -> list[str]:
+def read_column(
+    trace: Trace, terms: list[Term], k: int, varying: list[tuple[int, int]]
+) -> list[str]:
     """Return the numbers that terms read of one tensor, under its name."""
-    values = [term.factors[k].value for term in terms]
+    factors = [term.factors[k] for term in terms]
+    kind = np.asarray(trace.values[factors[0].name]).dtype.kind
+    values: list[Any] = [factor.value for factor in factors]
+    if kind != "f":
+        values = [bool(value) if kind == "b" else int(value) for value in values]
     shape = form_of(max((abs(value) for value in values if math.isfinite(value)), default=0))
-    return [head_of(terms[0].factors[k], k, varying), *(number(value, shape) for value in values)]
+    return [head_of(factors[0], k, varying), *(number(value, shape) for value in values)]
 
 
 def head_of(factor: Factor, k: int, varying: list[tuple[int, int]]) -> str:
     """Return the name of a tensor with the place that all terms share, "*" where they differ."""
-    places = ["*" if (k, at) in varying else str(i + 1) for at, i in enumerate(factor.index)]
+    places = ["*" if (k, at) in varying else str(i + 1) for at, i in enumerate(factor.place)]
     return factor.name + (f"[{', '.join(places)}]" if places else "")

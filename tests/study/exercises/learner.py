@@ -24,6 +24,6 @@ def judged(
     for name in exercise.needs:
         other = find(name)
         text = (mine or {}).get(name, other.solution)
-        jobs.append(job(other, text, f"{name}.py")._replace(cases=()))
+        jobs.append(job(other, text, f"{name}.py", other.needs)._replace(cases=()))
     jobs.append(job(exercise, code, f"{exercise.name}.py", exercise.needs))
     return report(exercise, run(jobs, copying=copying)[-1])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,8 +112,9 @@ def test_the_list_shows_what_is_passed_and_what_is_next(desk: Desk, study: Study
     study("--exercise", "routing-axis", "--check")
     result = study("--exercises")
     assert result.exit_code == 0
-    assert [line.split()[1] for line in result.output.splitlines()[:24]] == list(NAMES)
+    assert re.findall(r"^ [ \d]\d  (\S+)", result.output, re.M) == list(NAMES)
     assert "routing-axis         passed" in result.output
+    assert max(map(len, result.output.splitlines())) < 80
     assert "1 of 24 passed. Begin one: mindref study --exercise squash" in result.output
 
 
@@ -138,6 +142,27 @@ def test_a_wrong_use_is_2_and_says_what_to_do(study: Study, words: list[str], me
     result = study(*words)
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize("module", [["mindref", "study"], ["mindref.study.exercises"]])
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--exercise", "squash"], 0, "Your file: exercises/squash.py"),
+        (["--exercise", "squash", "--check"], 1, "is still as it was made"),
+        (["--exercise", "squish"], 2, "try squash"),
+        (["--exercise", "squash", "--hurry"], 2, "No such option"),
+    ],
+)
+def test_both_ways_to_call_it_end_with_the_code(
+    desk: Desk, module: list[str], words: list[str], code: int, message: str
+) -> None:
+    desk.create(find("squash"))
+    command = [sys.executable, "-m", *module, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_damaged_record_of_progress_is_no_loss(desk: Desk, study: Study) -> None:

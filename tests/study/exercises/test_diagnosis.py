@@ -71,11 +71,12 @@ def test_the_report_shows_both_numbers_and_what_makes_the_right_one() -> None:
 def test_with_one_mistake_among_what_is_needed_that_exercise_is_told(name: str) -> None:
     """E11: the exercises are judged in their order, before anything is made of them together."""
     needed = [find(other) for other in find(name).needs]
-    right = [job(x, x.solution, f"{x.name}.py") for x in needed]
+    right = [job(x, x.solution, f"{x.name}.py", x.needs) for x in needed]
     assert first_wrong(needed, answers.run(right)).passed
     for at, exercise in enumerate(needed):
         for mistake in exercise.mistakes:
-            jobs = [*right[:at], job(exercise, mistake.code, "mine.py"), *right[at + 1 :]]
+            slip = job(exercise, mistake.code, "mine.py", exercise.needs)
+            jobs = [*right[:at], slip, *right[at + 1 :]]
             found = first_wrong(needed, answers.run(jobs))
             assert found.exercise is exercise, mistake.name
             assert found.mistake is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mindref.study.exercises import NAMES
 from mindref.study.exercises.exercise import GRADIENT, find
 from mindref.study.exercises.expected import expected
 from mindref.study.exercises.judge import apart
@@ -53,6 +54,17 @@ def test_a_known_mistake_is_named(name: str) -> None:
 def test_no_group_of_cases_is_dead(name: str) -> None:
     killing = {group for row in matrix.kills(name).values() for group in row}
     assert set(matrix.groups(find(name))) == killing
+
+
+@pytest.mark.skipif(len(WRITTEN) < len(NAMES), reason="not every exercise is written")
+def test_there_are_a_hundred_known_mistakes_and_nine_in_ten_are_named() -> None:
+    named = {(name, m): n for name in NAMES for m, n in matrix.named(name).items()}
+    assert len(named) >= 100
+    assert sum(m == n for (_, m), n in named.items()) >= 0.9 * len(named)
+
+
+def test_every_exercise_is_written() -> None:
+    assert WRITTEN == NAMES
 
 
 def test_the_documentation_shows_the_kills_of_today() -> None:

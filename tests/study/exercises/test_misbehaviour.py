@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -99,10 +102,29 @@ def test_messages_differ() -> None:
     assert len({message for _, message in WRONG.values()}) == len(WRONG)
 
 
-def test_an_endless_loop_is_ended(desk: Desk) -> None:
+def test_an_endless_loop_is_ended(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "SECONDS", 2.0)
     code, said = checked(desk, LAST, "while True:\n        pass")
     assert code == 1
     assert "is there a loop without an end?" in said
+
+
+def test_the_limits_are_set_before_the_file_is_read(desk: Desk) -> None:
+    lines = """import resource
+    for what in (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
+        print("limit", *resource.getrlimit(what))
+    """
+    _, said = checked(desk, LAST, lines + LAST)
+    for limit in (child.CPU_SECONDS, child.MEMORY, child.WRITTEN):
+        assert f"| limit {limit} {limit}" in said
+
+
+def test_time_on_the_processor_ends_it_without_us() -> None:
+    script = "from mindref.study.exercises import child\nchild.limit()\nwhile True: pass"
+    script = script.replace("child.limit()", "child.CPU_SECONDS = 1\nchild.limit()")
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+    assert done.returncode in (-signal.SIGKILL, -signal.SIGXCPU)
+    assert guard.trouble_of(done.returncode) == guard.trouble_of(None)
     assert child.CPU_SECONDS < guard.SECONDS < 10
 
 

@@ -10,6 +10,7 @@ import pytest
 from mindref.study.exercises import page
 from mindref.study.exercises.desk import Desk
 from mindref.study.exercises.exercise import AXES, Exercise, find
+from mindref.study.steps import KINDS
 from tests import pages
 from tests.study.exercises import matrix
 from tests.study.exercises.conftest import Study
@@ -92,6 +93,11 @@ def test_axes_and_rules_are_those_of_the_specification(name: str) -> None:
         assert set(x.axes) <= set(AXES)
     for rule in exercise.rules:
         assert rule in pages.rules(rule.partition("-R")[0]), rule
+
+
+@each
+def test_a_step_is_one_of_the_trace(name: str) -> None:
+    assert set(find(name).steps) <= {kind.kind for kind in KINDS}
 
 
 @each

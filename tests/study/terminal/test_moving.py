@@ -92,7 +92,8 @@ def test_t2_backward_and_back_again(stepper: Stepper) -> None:
             assert {trace.steps[found].phase, step.phase} == {"forward", "backward"}
             there[step.id] = trace.steps[found].id
     assert there["routing[2].weights"] == "routing[2].d_weights"
-    assert there["routing[2].d_weights"] in ("routing[2].weights", "routing[1].update")
+    assert there["routing[2].d_weights"] == "routing[2].weights"
+    assert there["routing[3].capsules"] == "interests.d_join"
     assert len(there) > 30
     stepper.answer("g ids")
     assert "no gradient" in stepper.answer("b")[0].text

@@ -56,7 +56,7 @@ def test_t7_a_right_reply_and_every_wrong_one_is_told_so(film_club: Studied) -> 
             for reply in (str(choice + 1), question.choices[choice].upper()):
                 stepper = Stepper(trace, film_club.given)
                 asked = stepper.answer(f"? {trace.steps[at].id}")
-                assert asked == asking(trace, at, 80)
+                assert asked == asking(trace, at, question, 80)
                 told = stepper.answer(reply)
                 right = choice == question.answer
                 assert told[0].text.startswith(" Right: " if right else " Not so: ")
@@ -69,7 +69,9 @@ def test_t7_a_right_reply_and_every_wrong_one_is_told_so(film_club: Studied) -> 
 def test_t7_no_number_of_the_result_is_shown_before_the_reply(film_club: Studied) -> None:
     trace = film_club.trace
     for at in questions(trace):
-        text = "\n".join(line.text for line in asking(trace, at, 80))
+        question = trace.steps[at].question
+        assert question is not None
+        text = "\n".join(line.text for line in asking(trace, at, question, 80))
         assert not re.search(r"\d\.\d{3}", text)
         assert "^" not in text.replace("|^", "").replace(")^", "").replace("^2", "")
 
@@ -109,3 +111,15 @@ def test_t7_a_reply_is_a_number_or_the_words(reply: str, choice: int | None) -> 
     assert chosen(question, reply) == choice
     if choice is not None:
         assert judged(question, choice, 80)
+
+
+def test_t7_the_row_that_was_asked_about_is_in_sight(film_club: Studied) -> None:
+    trace = film_club.trace
+    for at in questions(trace):
+        question = trace.steps[at].question
+        assert question is not None
+        rows = [title for title in trace.labels["behaviour"] if title in question.text]
+        stepper = Stepper(trace, film_club.given, columns=120)
+        stepper.answer(f"? {trace.steps[at].id}")
+        text = "\n".join(line.text for line in stepper.answer("1")[4:])
+        assert all(re.search(rf"^ +\d+ {title} ", text, re.MULTILINE) for title in rows)

@@ -52,7 +52,7 @@ def test_t3_every_cell_can_be_named_as_it_is_shown(hostile: Studied, film_club: 
             for flat in range(0, max(tensor.values.size, 1), 7):
                 index = tuple(int(i) for i in np_index(flat, tensor.values.shape))
                 found = cell(trace, 0, cell_name(trace, tensor, index))
-                assert (found.tensor.name, found.index) == (name, index)
+                assert (found.tensor.name, found.place) == (name, index)
 
 
 def np_index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -83,7 +83,7 @@ def test_t3_a_cell_is_found_by_number_or_title(
 ) -> None:
     at = next(i for i, s in enumerate(film_club.trace.steps) if s.id == "routing[2].weights")
     found = cell(film_club.trace, at, text)
-    assert (found.tensor.name, found.index) == (name, index)
+    assert (found.tensor.name, found.place) == (name, index)
 
 
 @pytest.mark.parametrize(
