@@ -51,7 +51,8 @@ def test_p14_arrows_walk_the_cells_and_enter_inspects(opened: Open, file: Path) 
 
 
 NAMED = {"button", "slider", "checkbox", "combobox", "radio", "spinbutton", "grid", "table",
-         "region", "navigation", "dialog", "link", "image", "rowheader", "columnheader"}  # fmt: skip
+         "region", "navigation", "dialog", "link", "image", "rowheader",
+         "columnheader"}  # fmt: skip
 
 
 def unnamed(page: Any) -> list[Any]:

@@ -54,6 +54,18 @@ export function mark(symbol) {
   change({ symbol: state.symbol === symbol ? null : symbol });
 }
 
+/** While the pointer is on a symbol, light it up wherever it stands. */
+export function lightUp(event) {
+  const symbol = event.target.closest?.("[data-symbol]")?.dataset.symbol;
+  for (const element of document.querySelectorAll(".lit")) {
+    if (element.dataset.symbol !== symbol) element.classList.remove("lit");
+  }
+  if (symbol === undefined || document.querySelector(".lit")) return;
+  for (const element of document.querySelectorAll("[data-symbol]")) {
+    if (element.dataset.symbol === symbol && !element.matches("td")) element.classList.add("lit");
+  }
+}
+
 /** Show what is marked: every element of that symbol, and no other. */
 export function showMarks() {
   for (const element of document.querySelectorAll("[data-symbol]")) {

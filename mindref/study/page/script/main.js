@@ -5,7 +5,7 @@ import { load, sources } from "./data.js";
 import { announce, byId, h, put } from "./dom.js";
 import { edited } from "./edits.js";
 import { showEditor } from "./editor.js";
-import { showMarks } from "./equation.js";
+import { lightUp, showMarks } from "./equation.js";
 import { showInspector } from "./inspector.js";
 import { heldBack } from "./predict.js";
 import { showPlace, showRail } from "./rail.js";
@@ -157,6 +157,7 @@ async function start() {
     if (changed.has("user")) showAbout();
   });
   listen({ move, goTo, steps: () => current().steps, redraw: () => draw(all) });
+  byId("columns").addEventListener("pointerover", lightUp);
   Object.assign(state, read());
   byId("rail-fold").open = !matchMedia("(max-width: 899.98px)").matches;
   showAbout();

@@ -56,6 +56,10 @@ TABS.map = ({ trace }) => {
   const mask = trace.tensors.get("mask");
   const votes = rowsOf(trace.tensors.get("m"));
   const used = [...votes.keys()].filter((i) => !mask || mask.data[i]);
+  if (used.length === 0) {
+    const none = "This user has no behaviours: there is nothing to draw.";
+    return [h("h2", {}, "Interests map"), h("p", {}, none)];
+  }
   const { project, share } = plane(used.map((i) => votes[i]));
   const rounds = roundsOf(trace);
   const own = owners(trace.tensors.get(`w[${rounds}]`));

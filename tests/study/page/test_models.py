@@ -1,0 +1,76 @@
+"""The page of every kind of model: it recomputes all arrays, and no step or view fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.study.page import write_page
+from mindref.study.run import Given
+from tests.study.page.reading import Reader
+from tests.study.page.world import given, traced
+
+Open = Callable[..., Reader]
+MODELS: dict[str, dict[str, Any]] = {
+    "as trained by default": {"power": float("inf"), "routing_gradient": "last", "iterations": 6},
+    "normalised": {"normalise": True, "temperature": 0.1},
+    "over behaviours": {"routing_axis": "behaviours"},
+    "one round": {"iterations": 1},
+    "one interest": {"interests": 1},
+    "uniform": {"routing": "uniform"},
+    "unit capsules": {"squash": "unit"},
+    "no squash": {"squash": "none", "interest_count": "fixed"},
+    "rectified": {"last_relu": True, "hidden": (8, 8)},
+    "mean of the interests": {"attention": "mean"},
+    "fractional power": {"power": 0.5},
+}
+EDITS = "set:e:3:0.5;drop:1;S:2;K:2;R:4"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_p4_every_kind_of_model_is_recomputed(opened: Open, tmp_path: Path, name: str) -> None:
+    write_page([traced(given(**MODELS[name]))], tmp_path / "model.html")
+    page = opened(tmp_path / "model.html", "#ask=0")
+    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+    assert float(page.page.get_attribute("#selfcheck", "data-largest")) < 1e-12
+    for place, every in (({}, 2), ({"edits": EDITS}, 5)):
+        for step in page.steps()[::every]:
+            page.at(step=step, cell="S@3", **place)
+        for view in ("replay", "map", "exercises"):
+            page.at(view=view, **place)
+    assert page.errors == []
+
+
+def without_behaviours(one: Given) -> Given:
+    """Return the same for a user who has done nothing yet: all places are padding."""
+    histories = one.batch.histories
+    empty = histories._replace(mask=np.zeros_like(histories.mask))
+    return one._replace(batch=one.batch._replace(histories=empty))
+
+
+def test_p4_a_user_without_behaviours_has_a_page(opened: Open, tmp_path: Path) -> None:
+    write_page([traced(without_behaviours(given()))], tmp_path / "empty.html")
+    page = opened(tmp_path / "empty.html", "#ask=0")
+    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+    for step in page.steps()[::3]:
+        page.at(step=step)
+    for view in ("replay", "map"):
+        page.at(view=view)
+    assert page.errors == []
+
+
+def test_users_are_chosen_and_the_step_stays(opened: Open, tmp_path: Path) -> None:
+    two = [traced(given(seed), user=f"u{seed}") for seed in (1, 2)]
+    write_page(two, tmp_path / "two.html")
+    page = opened(tmp_path / "two.html", "#ask=0&step=routing[2].weights&edits=S:2")
+    before = page.cells()
+    page.page.select_option("#user", "1")
+    assert page.step() == "routing[2].weights"
+    assert page.cells() != before
+    assert page.page.inner_text("#about").startswith("Model: drawn, not trained. User u2,")
+    assert page.page.query_selector("#step .badge") is None, "edits belong to one user"
+    assert "user=1" in page.page.url
