@@ -14,7 +14,10 @@ class Mine:
         self.mine = mine
 
     def embed(self, table, rows, weights):
-        vectors = [sum(w * table[r] for r, w in zip(*x, strict=True)) for x in zip(rows, weights, strict=True)]
+        vectors = [
+            sum(w * table[r] for r, w in zip(*x, strict=True))
+            for x in zip(rows, weights, strict=True)
+        ]
         return np.array(vectors).reshape(len(rows), table.shape[1]), (rows, weights, len(table))
 
     def embed_back(self, d_out, saved):
