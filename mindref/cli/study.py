@@ -19,8 +19,9 @@ SHOWN_ONCE = ("at", "explain", "variant", "diff", "backward", "ledger")
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False), required=False)
 @click.option(
     "--user", "users", multiple=True, metavar="WHO",
-    help="Whom to watch: median, longest, most-separated, least-separated, wrong (a user whom the"
-    " model gets wrong), or an id of the log [default: median]. Several for --html, --case-study.",
+    help="Whom to watch: median, longest, most-separated, least-separated or wrong (one whose next"
+    " item is not found), or an id of the log [default: median]. Several for --html and"
+    " --case-study.",
 )  # fmt: skip
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Where the log lies now, if it has moved."
@@ -64,11 +65,13 @@ def command(
 
     All numbers are in float64 and come out of the functions that train, with a recorder.
     """
+    alone(asked, [name for name, x in {**wanted, "user": users, "run": run}.items() if x])
     code = carry_out(asked)
     if code is not None:
         return code
     outputs = [name for name in ("html", "json_to", "case_study") if wanted[name]]
     check_use(users, wanted, outputs)
+    check_need(run, data, baseline, wanted)
     if wanted["case_study"]:
         draw_case_study(run, baseline, data, users, wanted["case_study"])
     if wanted["html"]:
@@ -80,19 +83,44 @@ def command(
 
 
 def check_use(users: tuple[str, ...], wanted: dict[str, Any], outputs: list[str]) -> None:
-    """Raise ConfigError for options that do not go together, or a place that cannot be written."""
+    """Raise ConfigError for options that do not go together, or places that cannot be written."""
     once = [f"--{name}" for name in SHOWN_ONCE if wanted[name]]
     ways = [f"--{name}" for name in ("plain", "script") if wanted[name]] + once[:1]
-    ways += [f"--{name.removesuffix('_to').replace('_', '-')}" for name in outputs]
+    ways += [option_of(name) for name in outputs]
     if len(ways) > 1:
         raise ConfigError(say(" ".join(ways), "one of them", len(ways)))
     if len(users) > 1 and not {"html", "case_study"} & set(outputs):
         raise ConfigError(say("--user", "one, or --html or --case-study", len(users)))
     for name in outputs:
         if str(wanted[name]) != "-":
-            check_file(f"--{name.replace('_', '-')}", wanted[name])
+            check_file(option_of(name), wanted[name])
         elif name != "json_to":
-            raise ConfigError(say(f"--{name.replace('_', '-')}", "a file", "-"))
+            raise ConfigError(say(option_of(name), "a file", "-"))
+
+
+def alone(asked: Asked, others: list[str]) -> None:
+    """Raise ConfigError for anything about a user beside an exercise, which is about none."""
+    option = "--exercise" if asked.exercise else "--exercises" if asked.exercises else ""
+    if option and others:
+        raise ConfigError(say(option, "nothing about a user with it", others[0].strip("_")))
+
+
+def check_need(
+    run: Path | None, data: Path | None, baseline: Path | None, wanted: dict[str, Any]
+) -> None:
+    """Raise ConfigError for an option that does nothing without another one."""
+    figures = wanted["html"] or wanted["case_study"]
+    if wanted["all_"] and not any(wanted[name] for name in SHOWN_ONCE):
+        raise ConfigError(say("--all", "--at STEP with it", "none", "--plain shows every step"))
+    if baseline is not None and not figures:
+        raise ConfigError(say("--baseline", "--html or --case-study with it", "neither"))
+    if data is not None and run is None:
+        raise ConfigError(say("--data", "the run whose log it is", "none", "name the run first"))
+
+
+def option_of(name: str) -> str:
+    """Return the option of the command line that has a name here."""
+    return "--" + name.removesuffix("_to").replace("_", "-")
 
 
 def show(run: Path | None, data: Path | None, user: str, wanted: dict[str, Any]) -> None:
