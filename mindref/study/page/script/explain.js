@@ -127,7 +127,7 @@ function gapOf({ at, read: [scores, active], named, recipe }) {
   const power = (k) => signedPower(scores.data[k], recipe.power);
   return added(`The power ${recipe.power} that keeps the sign, less that of the largest score.`, [
     { label: `sign(s) |s|^${recipe.power} at ${named(scores, at)}`, value: power(at) },
-    { label: `the same at ${named(scores, best)}`, sign: -1, value: -power(best) },
+    { label: `less the same at ${named(scores, best)}`, value: -power(best) },
   ]);
 }
 
@@ -271,8 +271,7 @@ const EXPLAINERS = {
       [
         { label: named(x, at), value: x.data[at] },
         {
-          label: "Adam's step",
-          sign: -1,
+          label: "less Adam's step",
           value: -adamStep(recipe, first.data[at], second.data[at]),
         },
       ],

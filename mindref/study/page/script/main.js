@@ -64,6 +64,7 @@ function draw(changed) {
   const trace = current();
   const step = stepAtHand();
   const any = (...names) => names.some((name) => changed.has(name));
+  if (any("view", "user", "edits")) showTab(trace, recorded(), goTo);
   if (any("user", "edits")) showRail(trace, goTo);
   if (any("user", "edits", "step", "seen", "ask")) {
     showStep(trace, recorded(), step);
@@ -85,7 +86,6 @@ function draw(changed) {
   }
   if (any("symbol", "cell", "step")) showMarks();
   if (any("user", "edits")) showCheck(check(recorded()), trace !== recorded());
-  if (any("view", "user", "edits")) showTab(trace, recorded(), goTo);
   document.body.dataset.edited = String(state.edits.length > 0);
   byId("user").value = String(state.user);
   byId("ask").checked = state.ask;

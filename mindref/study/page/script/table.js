@@ -50,7 +50,7 @@ export function tensorFigure(
   const columns = range(Math.min(COLUMNS, plan.columns - first)).map((k) => k + first);
   const edited = !still && recorded !== undefined && recorded !== tensor;
   const figure = h("figure", {
-    class: "tensor",
+    class: tensor.shape.length ? "tensor" : "tensor scalar",
     "data-tensor": tensor.name,
     colour: hue(tensor.name),
   });
@@ -164,7 +164,8 @@ function head(trace, plan, columns, across) {
 
 function cellOf(tensor, at, { print, shade, top, symbol, marked, recorded }) {
   const x = tensor.data[at];
-  const share = top > 0 && Number.isFinite(x) && tensor.dtype !== "int64" ? Math.abs(x) / top : 0; // ids have no size
+  const sized = tensor.dtype !== "int64" && tensor.data.length > 1; // ids are no sizes
+  const share = sized && top > 0 && Number.isFinite(x) ? Math.abs(x) / top : 0;
   const colours = shade(share, x < 0);
   const chosen = state.cell && state.cell.name === tensor.name && state.cell.at === at;
   const moved = recorded && recorded.data[at] !== x;
