@@ -35,7 +35,7 @@ from mindref.study.rules import LEAST, RULES, Chosen, before_last
 
 __all__ = ["Chosen", "Groups", "Pair", "World", "choose", "open_built_in", "open_world", "pair"]
 
-BUILT_IN = Path(__file__).parent / "built_in"
+BUILT_IN: Path = Path(__file__).parent / "built_in"
 LOG = "log.safetensors"  # of the built-in world; its models lie in folders beside it
 SEVERAL, SINGLE = "several", "single"  # the model, and the same settings with one interest
 FEW, MANY = 8, 16  # negatives of a pair at the most: of the built-in world, of a run
