@@ -117,12 +117,17 @@ def world_of(name: str, served: Served, log: InteractionLog, negatives: int) -> 
 
 
 def exact(model: Model) -> Model:
-    """Return the model in float64, with keyed logits in the place of those drawn at each call."""
+    """Return the model in float64, with keyed logits in the place of those drawn at each call.
+
+    A third in float32 is none in float64: the shares of an item are made to add up to one again.
+    """
     params, (rows, weights), config = model
     named: dict[str, Array] = {name: x.astype(np.float64) for name, x in flatten(params).items()}
     keyed = "keyed" if config.logits == "per_call" else config.logits
     as_float64 = replace(config, dtype="float64", logits=keyed)
-    return Model(unflatten(named), Catalogue(rows, weights.astype(np.float64)), as_float64)
+    shares = weights.astype(np.float64)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return Model(unflatten(named), Catalogue(rows, shares), as_float64)
 
 
 def groups_of(log: InteractionLog) -> Groups | None:
