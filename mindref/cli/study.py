@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def command(
         whose = (run, baseline, data, users or ("median",), asked.folder)
         write_html(wanted["html"], *whose)
     if not outputs or wanted["json_to"]:
-        show(run, data, users[0] if users else "median", wanted)
+        show(run, data, users[0] if users else "", wanted)
     return 0
 
 
@@ -127,20 +128,29 @@ def show(run: Path | None, data: Path | None, user: str, wanted: dict[str, Any])
     """Step through a user, show one step, or write the trace."""
     from mindref.study.subject import open_subject
 
-    found = open_subject(run, data, user)
+    commands = lines_of(wanted["script"])
+    found = open_subject(run, data, user or "median")
     if wanted["json_to"]:
         write_trace(found.trace.to_json(), wanted["json_to"])
         return
     from mindref.study import terminal
 
+    start = again(run, data, user)
     if wanted["plain"]:
-        terminal.plain(found.trace, found.given)
+        terminal.plain(found.trace, found.given, start=start)
     elif any(wanted[name] for name in SHOWN_ONCE):
         chosen = {name: wanted[name] for name in SHOWN_ONCE} | {"all_": wanted["all_"]}
         chosen["ledger"] = chosen["ledger"] or ""
-        terminal.one_shot(found.trace, found.given, **chosen)
+        terminal.one_shot(found.trace, found.given, start=start, **chosen)
     else:
-        terminal.session(found.trace, found.given, commands=lines_of(wanted["script"]))
+        terminal.session(found.trace, found.given, commands=commands, start=start)
+
+
+def again(run: Path | None, data: Path | None, user: str) -> str:
+    """Return the command that opens the same user of the same model."""
+    named = [str(run)] if run else []
+    named += ["--data", str(data)] if data else []
+    return shlex.join(["mindref", "study", *named, *(["--user", user] if user else [])])
 
 
 def lines_of(script: Path | None) -> list[str] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,20 @@ def test_an_option_that_would_do_nothing_is_an_error(
     assert (said.code, said.out) == (2, "")
     assert wrong + ":" in said.err
     assert not [*tmp_path.iterdir()]
+
+
+def test_what_to_try_next_is_about_the_same_user_of_the_same_run(cli: Cli, made: Path) -> None:
+    said = cli("study", made, "--user", "longest", "--at", "ids")
+    commands = [line.strip() for line in said.out.splitlines() if "mindref study" in line]
+    again = [words for words in commands if "--exercise" not in words]
+    assert again
+    for line in again:
+        assert "--user longest --at ids" in line or line.endswith("…"), line
+        assert line.startswith(f"mindref study {made}"[:40]), line
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_stream_that_was_closed_is_no_error(closed: str) -> None:
+    words = ["bash", "-c", f'"$@" {closed}', "-", sys.executable, "-m", "mindref", "study"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, input="q\n")
+    assert (done.returncode, done.stderr) == (0, "")
