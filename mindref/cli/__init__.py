@@ -54,7 +54,8 @@ def noticing() -> Iterator[None]:
     """Raise Gone for a closed pipe, of which click would make exit code 1, a failed result."""
     try:
         yield
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: it was closed before Python began
+            sys.stdout.flush()
     except BrokenPipeError as error:
         raise Gone from error
 
@@ -144,6 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def leave(code: int, line: str = "") -> NoReturn:
     """End the process; what is left in a stream whose reader has gone is dropped."""
     for stream, text in ((sys.stdout, ""), (sys.stderr, line)):
+        if stream is None:  # it was closed before Python began
+            continue
         try:
             if text:
                 click.echo(text, file=stream)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mindref.cli.settings import check_writable
+from mindref.cli.settings import check_file
 from mindref.errors import ConfigError, say
 from mindref.study.exercises.options import Asked, carry_out, exercise_options
 
@@ -19,8 +20,9 @@ SHOWN_ONCE = ("at", "explain", "variant", "diff", "backward", "ledger")
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False), required=False)
 @click.option(
     "--user", "users", multiple=True, metavar="WHO",
-    help="Whom to watch: longest, median, separated, alike, missed, or an id of the log"
-    " [default: median]. Several for --html and --case-study.",
+    help="Whom to watch: median, longest, most-separated, least-separated or wrong (one whose next"
+    " item is not found), or an id of the log [default: median]. Several for --html and"
+    " --case-study.",
 )  # fmt: skip
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Where the log lies now, if it has moved."
@@ -64,55 +66,91 @@ def command(
 
     All numbers are in float64 and come out of the functions that train, with a recorder.
     """
+    alone(asked, [name for name, x in {**wanted, "user": users, "run": run}.items() if x])
     code = carry_out(asked)
     if code is not None:
         return code
     outputs = [name for name in ("html", "json_to", "case_study") if wanted[name]]
     check_use(users, wanted, outputs)
+    check_need(run, data, baseline, wanted)
     if wanted["case_study"]:
         draw_case_study(run, baseline, data, users, wanted["case_study"])
     if wanted["html"]:
         whose = (run, baseline, data, users or ("median",), asked.folder)
         write_html(wanted["html"], *whose)
     if not outputs or wanted["json_to"]:
-        show(run, data, users[0] if users else "median", wanted)
+        show(run, data, users[0] if users else "", wanted)
     return 0
 
 
 def check_use(users: tuple[str, ...], wanted: dict[str, Any], outputs: list[str]) -> None:
-    """Raise ConfigError for options that do not go together, and for places to write that are none."""
+    """Raise ConfigError for options that do not go together, or places that cannot be written."""
     once = [f"--{name}" for name in SHOWN_ONCE if wanted[name]]
     ways = [f"--{name}" for name in ("plain", "script") if wanted[name]] + once[:1]
-    ways += [f"--{name.removesuffix('_to').replace('_', '-')}" for name in outputs]
+    ways += [option_of(name) for name in outputs]
     if len(ways) > 1:
         raise ConfigError(say(" ".join(ways), "one of them", len(ways)))
     if len(users) > 1 and not {"html", "case_study"} & set(outputs):
         raise ConfigError(say("--user", "one, or --html or --case-study", len(users)))
     for name in outputs:
         if str(wanted[name]) != "-":
-            check_writable(f"--{name.replace('_', '-')}", wanted[name])
+            check_file(option_of(name), wanted[name])
         elif name != "json_to":
-            raise ConfigError(say(f"--{name.replace('_', '-')}", "a file", "-"))
+            raise ConfigError(say(option_of(name), "a file", "-"))
+
+
+def alone(asked: Asked, others: list[str]) -> None:
+    """Raise ConfigError for anything about a user beside an exercise, which is about none."""
+    option = "--exercise" if asked.exercise else "--exercises" if asked.exercises else ""
+    if option and others:
+        raise ConfigError(say(option, "nothing about a user with it", others[0].strip("_")))
+
+
+def check_need(
+    run: Path | None, data: Path | None, baseline: Path | None, wanted: dict[str, Any]
+) -> None:
+    """Raise ConfigError for an option that does nothing without another one."""
+    figures = wanted["html"] or wanted["case_study"]
+    if wanted["all_"] and not any(wanted[name] for name in SHOWN_ONCE):
+        raise ConfigError(say("--all", "--at STEP with it", "none", "--plain shows every step"))
+    if baseline is not None and not figures:
+        raise ConfigError(say("--baseline", "--html or --case-study with it", "neither"))
+    if data is not None and run is None:
+        raise ConfigError(say("--data", "the run whose log it is", "none", "name the run first"))
+
+
+def option_of(name: str) -> str:
+    """Return the option of the command line that has a name here."""
+    return "--" + name.removesuffix("_to").replace("_", "-")
 
 
 def show(run: Path | None, data: Path | None, user: str, wanted: dict[str, Any]) -> None:
     """Step through a user, show one step, or write the trace."""
     from mindref.study.subject import open_subject
 
-    found = open_subject(run, data, user)
+    commands = lines_of(wanted["script"])
+    found = open_subject(run, data, user or "median")
     if wanted["json_to"]:
         write_trace(found.trace.to_json(), wanted["json_to"])
         return
     from mindref.study import terminal
 
+    start = again(run, data, user)
     if wanted["plain"]:
-        terminal.plain(found.trace, found.given)
+        terminal.plain(found.trace, found.given, start=start)
     elif any(wanted[name] for name in SHOWN_ONCE):
         chosen = {name: wanted[name] for name in SHOWN_ONCE} | {"all_": wanted["all_"]}
         chosen["ledger"] = chosen["ledger"] or ""
-        terminal.one_shot(found.trace, found.given, **chosen)
+        terminal.one_shot(found.trace, found.given, start=start, **chosen)
     else:
-        terminal.session(found.trace, found.given, commands=lines_of(wanted["script"]))
+        terminal.session(found.trace, found.given, commands=commands, start=start)
+
+
+def again(run: Path | None, data: Path | None, user: str) -> str:
+    """Return the command that opens the same user of the same model."""
+    named = [str(run)] if run else []
+    named += ["--data", str(data)] if data else []
+    return shlex.join(["mindref", "study", *named, *(["--user", user] if user else [])])
 
 
 def lines_of(script: Path | None) -> list[str] | None:

@@ -167,6 +167,15 @@ def no_gradient_reaches_a_masked_place(judge: Judge, call: Call) -> None:
 
 
 @check("softmax-R5", draws=calls(), stem="softmax", gradient=True)
+def what_comes_back_to_a_masked_place_does_not_matter(judge: Judge, call: Call) -> None:
+    """NaN or infinity in the cotangent of masked places changes no byte of the gradient."""
+    cotangent = np.asarray(call.cotangent)
+    rubbish = judge.rng.choice([np.nan, np.inf, -np.inf], size=cotangent.shape)
+    dirty = np.where(whole_mask(call), cotangent, rubbish.astype(cotangent.dtype))
+    judge.equal(judge.ask(call.change(cotangent=dirty)), judge.ask(call), "d_logits")
+
+
+@check("softmax-R5", draws=calls(), stem="softmax", gradient=True)
 def a_cotangent_raised_evenly_gives_the_same_gradient(judge: Judge, call: Call) -> None:
     """An integer added to the cotangent of a slice leaves the gradient."""
     eighths = np.rint(8 * np.asarray(call.cotangent)) / 8

@@ -22,16 +22,17 @@ def forward(logits: Array, mask: Bools, *, axis: int) -> tuple[Array, Saved]:
     weights = np.empty_like(rows)
     share(rows, last(mask, axis), weights)
     out = back(weights, logits, axis)
-    return out, Saved(out, axis)
+    return out, Saved(out, axis, mask)
 
 
 def backward(d_out: Array, saved: Saved) -> Array:
     """Return d_logits, zero wherever the mask was false."""
-    out, axis = saved
+    out, axis, mask = saved
     fits("softmax", d_out, out.shape)
     rows = last(out, axis)
     d_rows = np.empty_like(rows)
-    share_backward(last(d_out, axis), rows, d_rows)
+    allowed = last(np.broadcast_to(mask, out.shape), axis)
+    share_backward(last(d_out, axis), rows, allowed, d_rows)
     return back(d_rows, out, axis)
 
 
@@ -68,11 +69,12 @@ def share(x: Array, mask: Bools, out: Array) -> None:
 
 
 @jit
-def share_backward(d_out: Array, out: Array, d_x: Array) -> None:
-    """Write out_a (d_out_a - sum_a' out_a' d_out_a') into d_x (N, A)."""
+def share_backward(d_out: Array, out: Array, mask: Bools, d_x: Array) -> None:
+    """Write out_a (d_out_a - sum_a' out_a' d_out_a') into d_x (N, A), zero outside the mask."""
     for n in range(out.shape[0]):
         inner = out.dtype.type(0)
         for a in range(out.shape[1]):
-            inner += out[n, a] * d_out[n, a]
+            if mask[n, a]:  # what comes back to a masked place may be NaN, softmax-R5
+                inner += out[n, a] * d_out[n, a]
         for a in range(out.shape[1]):
-            d_x[n, a] = out[n, a] * (d_out[n, a] - inner)  # softmax-R5
+            d_x[n, a] = out[n, a] * (d_out[n, a] - inner) if mask[n, a] else 0  # softmax-R5

@@ -15,10 +15,11 @@ from mindref.shapes import Array, Bools, axis_within, boolean, same_float
 
 
 class Saved(NamedTuple):
-    """Only the output: the Jacobian of softmax is a function of it."""
+    """The output, of which the Jacobian is a function, and what the mask left out of it."""
 
     out: Array  # the shape of the logits
     axis: int
+    mask: Bools | bool = True  # broadcasts to the logits
 
 
 def forward(logits: Array, mask: Bools, *, axis: int) -> tuple[Array, Saved]:
@@ -38,14 +39,16 @@ def forward(logits: Array, mask: Bools, *, axis: int) -> tuple[Array, Saved]:
     total = np.sum(raised, axis=axis, keepdims=True)  # 4, softmax-R6
     out = raised / np.where(total == 0, 1, total)  # 5, softmax-R1, R4; a NaN stays, numerics-R5
     out = np.where(mask, out, 0).astype(logits.dtype, copy=False)  # numerics-R2
-    return out, Saved(out, axis)
+    return out, Saved(out, axis, mask)
 
 
 def backward(d_out: Array, saved: Saved) -> Array:
     """Return d_logits = out (d_out - <out, d_out>); zero wherever the mask was false."""
-    out, axis = saved
+    out, axis, mask = saved
+    d_out = np.where(mask, d_out, 0)  # 1, softmax-R5, numerics-R4: 0 times NaN would be NaN
     inner = np.sum(out * d_out, axis=axis, keepdims=True)  # 5, 4
-    return out * (d_out - inner)  # 3 to 1, softmax-R5
+    d_logits = out * (d_out - inner)  # 3, 2, softmax-R5
+    return np.where(mask, d_logits, 0)  # 1, softmax-R5: the same
 
 
 def check(logits: Array, mask: Bools, axis: int) -> None:

@@ -40,8 +40,9 @@ def add_up(recipe: Recipe, values: Values) -> Any:
 def softmax(recipe: Recipe, logits: Any, mask: Any) -> Any:
     """Return exp(b) over its sum, among the places of the mask."""
     axis = recipe["of"][0]["at"].index(recipe["over"])
-    top = np.max(np.where(mask, logits, -np.inf), axis=axis, keepdims=True)
-    raised = np.where(mask, np.exp(logits - np.where(np.isfinite(top), top, 0)), 0)
+    kept = np.where(mask, logits, -np.inf)  # a place that is left out may be above the top
+    top = np.max(kept, axis=axis, keepdims=True)
+    raised = np.exp(kept - np.where(np.isfinite(top), top, 0))
     total = raised.sum(axis=axis, keepdims=True)
     return raised / np.where(total == 0, 1, total)
 

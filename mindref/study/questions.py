@@ -31,13 +31,16 @@ def question(ask: Ask | None, values: Mapping[str, Any], labels: Labels) -> Ques
     if ask.how == "top":
         numbers = numbers[values["top"][0]]
     if ask.at:
-        place = most_at_stake(numbers)
+        live = values["active"] if ask.axis == "interest" else np.ones(numbers.shape[1], bool)
+        place = most_at_stake(numbers[:, live])
         row, numbers = labels(ask.at, len(numbers))[place], numbers[place]
     if ask.how == "strongest":
         numbers = np.abs(numbers)
+    if ask.axis == "interest":  # an inactive one is zero, which would beat what is negative
+        numbers = np.where(values["active"], numbers, -np.inf)
     best = int(np.argmax(numbers))
     ahead = numbers[best] - np.delete(numbers, best).max(initial=-np.inf)
-    if not ahead > CLEAR or len(numbers) < 2:
+    if not ahead > CLEAR or np.isfinite(numbers).sum() < 2:
         return None
     return Question(ask.text.format(row=row), tuple(labels(ask.axis, len(numbers))), best)
 

@@ -20,7 +20,7 @@ class Subject(NamedTuple):
 
 
 def subject(world: World, rule: str = "median") -> Subject:
-    """Return the trace of the user that a rule or an id names. Raises DataError as `choose` does."""
+    """Return the trace of the user whom a rule or an id names. Raises DataError as `choose`."""
     chosen = choose(world, rule)
     found = pair(world, chosen.user)
     model = world.model

@@ -35,7 +35,7 @@ from mindref.study.rules import LEAST, RULES, Chosen, before_last
 
 __all__ = ["Chosen", "Groups", "Pair", "World", "choose", "open_built_in", "open_world", "pair"]
 
-BUILT_IN = Path(__file__).parent / "built_in"
+BUILT_IN: Path = Path(__file__).parent / "built_in"
 LOG = "log.safetensors"  # of the built-in world; its models lie in folders beside it
 SEVERAL, SINGLE = "several", "single"  # the model, and the same settings with one interest
 FEW, MANY = 8, 16  # negatives of a pair at the most: of the built-in world, of a run
@@ -117,12 +117,17 @@ def world_of(name: str, served: Served, log: InteractionLog, negatives: int) -> 
 
 
 def exact(model: Model) -> Model:
-    """Return the model in float64, with keyed logits in the place of those drawn at each call."""
+    """Return the model in float64, with keyed logits in the place of those drawn at each call.
+
+    A third in float32 is none in float64: the shares of an item are made to add up to one again.
+    """
     params, (rows, weights), config = model
     named: dict[str, Array] = {name: x.astype(np.float64) for name, x in flatten(params).items()}
     keyed = "keyed" if config.logits == "per_call" else config.logits
     as_float64 = replace(config, dtype="float64", logits=keyed)
-    return Model(unflatten(named), Catalogue(rows, weights.astype(np.float64)), as_float64)
+    shares = weights.astype(np.float64)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return Model(unflatten(named), Catalogue(rows, shares), as_float64)
 
 
 def groups_of(log: InteractionLog) -> Groups | None:

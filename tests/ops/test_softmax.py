@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from mindref.conformance import gradient
 from mindref.conformance.strategies import generators, normal, sizes
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
+from mindref.kernels import softmax as kernel
 from mindref.ops import softmax
 from mindref.shapes import Array, Bools
 from tests import pages
@@ -104,6 +107,18 @@ def test_backward_is_the_derivative_and_zero_in_masked_places(
         [logits],
         rng,
     )
+
+
+@pytest.mark.rules("softmax-R5", "numerics-R4")
+@pytest.mark.parametrize("rubbish", [np.nan, np.inf])
+@pytest.mark.parametrize("twin", [softmax, kernel])
+def test_what_comes_back_to_a_masked_place_has_no_influence(twin: Any, rubbish: float) -> None:
+    logits, mask = np.array([[1.0, 2.0, 3.0]]), np.array([[True, True, False]])
+    _, saved = twin.forward(logits, mask, axis=1)
+    clean, dirty = (twin.backward(np.array([[1.0, -1.0, g]]), saved) for g in (0.0, rubbish))
+    assert clean.tobytes() == dirty.tobytes()
+    broken = twin.backward(np.array([[np.nan, -1.0, 0.0]]), saved)
+    np.testing.assert_array_equal(broken, [[np.nan, np.nan, 0]])
 
 
 @pytest.mark.rules("softmax-R6")

@@ -54,6 +54,13 @@ def test_no_probe_fails_for_the_library(setting: str) -> None:
     assert probed(user(0, **small.SETTINGS[setting]), None) == ()
 
 
+def test_logits_that_are_all_zero_make_equal_interests_and_no_alarm() -> None:
+    given = user(0)
+    histories = given.batch.histories
+    zero = histories._replace(init_logits=0 * histories.init_logits)
+    assert probed(given._replace(batch=given.batch._replace(histories=zero)), None) == ()
+
+
 @pytest.mark.parametrize(
     ("name", "failing"),
     [

@@ -14,13 +14,14 @@ from mindref.data.log import Ragged
 from mindref.data.synthetic import synthetic, write_log
 from mindref.errors import DataError, RunError
 from mindref.models import mind
-from mindref.models.parameters import flatten
+from mindref.models.parameters import Catalogue, flatten
 from mindref.models.serving import interests, item_matrix
 from mindref.recommender.run import Trainer
+from mindref.recommender.served import Served
 from mindref.recommender.source import Source
 from mindref.study import making, rules
 from mindref.study.film_club import GROUPS, PER_GROUP
-from mindref.study.world import BUILT_IN, World, choose, open_built_in, open_world, pair
+from mindref.study.world import BUILT_IN, World, choose, exact, open_built_in, open_world, pair
 
 WORLD = open_world()
 
@@ -247,6 +248,16 @@ def test_a_run_directory_opens_with_its_own_titles(run: Path) -> None:
     assert made.batch.histories.mask.all()  # more behaviours than the window: the last ones
     assert len(made.batch.negatives) == 16
     assert np.isfinite(mind.loss(world.model.params, made.batch, *world.model[1:])[0])
+
+
+def test_the_shares_of_an_item_add_up_in_float64_whatever_the_run_was_trained_in(run: Path) -> None:
+    served = Served.load(run)
+    assert served.model.catalogue.weights.dtype == np.float32
+    rows = served.model.catalogue.rows[:, :1].repeat(4, axis=1)
+    thirds = np.full(rows.shape, 1 / 3, np.float32)
+    thirds[:, 3] = 0
+    model = served.model._replace(catalogue=Catalogue(rows, thirds))
+    assert np.abs(exact(model).catalogue.weights.sum(axis=1) - 1).max() < 1e-15
 
 
 def test_a_log_that_has_moved_is_named(run: Path, tmp_path: Path) -> None:

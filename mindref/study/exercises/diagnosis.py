@@ -16,8 +16,12 @@ EQUAL = 1e-9
 
 def diagnose(exercise: Exercise, answers: list[Answer]) -> Mistake | None:
     """Return the known mistake that answers as the learner does, None if none of them does."""
-    for mistake, theirs in zip(exercise.mistakes, known(exercise.name), strict=True):
-        if all(alike(x, y) for x, y in zip(answers, theirs, strict=True)):
+    for number, mistake in enumerate(exercise.mistakes):
+        # most part ways at the first case; the others need not be asked, which may take seconds
+        if all(
+            all(map(alike, answers, known(exercise.name, number, count)))
+            for count in (1, len(answers))
+        ):
             return mistake
     return None
 
@@ -40,18 +44,18 @@ def factors(wanted: Sequence[Expected], answers: list[Answer], part: int) -> lis
 
 
 @cache
-def known(name: str) -> tuple[list[Answer], ...]:
-    """Return what every known mistake of an exercise answers."""
+def known(name: str, number: int, count: int) -> list[Answer]:
+    """Return what a known mistake of an exercise answers to so many cases, from the first on.
+
+    It runs in this process, as it is our own code; what it needs is our own, too.
+    """
     exercise = find(name)
-    return tuple(answers_of(exercise, mistake.code) for mistake in exercise.mistakes)
-
-
-def answers_of(exercise: Exercise, code: str) -> list[Answer]:
-    """Return what our own code answers, in this process; what it needs is our own, too."""
     needed = [find(name) for name in exercise.needs]
     jobs = [job(x, x.solution, f"{x.name}.py", x.needs) for x in needed]
     jobs = [x._replace(cases=()) for x in jobs]
-    return run([*jobs, job(exercise, code, f"{exercise.name}.py", exercise.needs)])[-1]
+    code = exercise.mistakes[number].code
+    whole = job(exercise, code, f"{name}.py", exercise.needs)
+    return run([*jobs, whole._replace(cases=whole.cases[:count])])[-1]
 
 
 def alike(x: Answer, y: Answer) -> bool:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from mindref.study.exercises import NAMES
-from mindref.study.exercises.exercise import AXES, Exercise, Named
+from mindref.study.exercises.exercise import AXES, Exercise, Named, stem
 
 WIDTH = 79
 
@@ -24,7 +24,7 @@ def statement(exercise: Exercise) -> Iterator[str]:
     yield from textwrap.wrap(f"Write {call(exercise)}", WIDTH, subsequent_indent=" " * 8)
     yield "  takes"
     if exercise.needs:
-        yield from entry("mine", "your functions of the exercises before, each under its name")
+        yield from entry("mine", f"your functions: {', '.join(map(stem, exercise.needs))}")
     for x in exercise.takes:
         yield from entry(x.name, described(x))
     yield "  returns"

@@ -25,6 +25,7 @@ from mindref.study.terminal.widths import encodable
 from mindref.study.trace import Trace
 
 PROMPT = "> "
+START = "mindref study"
 
 
 def session(
@@ -36,16 +37,19 @@ def session(
     stdin: TextIO | None = None,
     stdout: TextIO | None = None,
     columns: int = 0,
+    start: str = START,
 ) -> None:
     """Show the first step, or the step `at`, and answer commands until `q` or their end.
 
     commands: lines of a file; without them they are typed, or come through a pipe. A line that
     begins with "#" is a comment there, and an empty one is nothing but a reply to a question.
     Where commands are typed but stdout is no terminal, the first screen is all there is. columns
-    is the width of the terminal unless given. Raises ConfigError for a step that there is not.
+    is the width of the terminal unless given; start is the command that opens this user again.
+    Raises ConfigError for a step that there is not.
     """
     stdin, stdout = stdin or sys.stdin, stdout or sys.stdout
-    stepper = Stepper(trace, given, columns or width(), step_at(trace, at) if at else 0)
+    place = step_at(trace, at) if at else 0
+    stepper = Stepper(trace, given, columns or width(), place, start)
     write([*opening(trace, stepper.columns), *stepper.screen()], stdout)
     for text in lines_of(stepper, commands, stdin, stdout):
         stepper.columns = columns or width()
@@ -56,14 +60,14 @@ def session(
 
 
 def lines_of(
-    stepper: Stepper, commands: Iterable[str] | None, stdin: TextIO, stdout: TextIO
+    stepper: Stepper, commands: Iterable[str] | None, stdin: TextIO | None, stdout: TextIO | None
 ) -> Iterator[str]:
     """Yield what is typed, or what a script says."""
-    if commands is None and stdin.isatty():
-        if stdout.isatty():
+    if commands is None and (stdin is None or stdin.isatty()):  # None: it was closed
+        if stdin is not None and stdout is not None and stdout.isatty():
             yield from typed()
         return
-    for text in stdin if commands is None else commands:
+    for text in commands if commands is not None else stdin or ():
         wanted = stepper.asked is not None
         if wanted or (text.strip() and not text.lstrip().startswith("#")):
             yield text.rstrip("\r\n")
@@ -93,6 +97,7 @@ def one_shot(
     all_: bool = False,
     stdout: TextIO | None = None,
     columns: int = 0,
+    start: str = START,
 ) -> None:
     """Show one step, or what is asked about it, and end.
 
@@ -117,7 +122,7 @@ def one_shot(
         lines += [*account(given, ledger, columns), Line("")]
     if not lines:
         lines = [*screen(trace, place, columns, all_)[:-1]]  # no keys: nobody waits for one
-    write([*lines, *farewell(trace, place, columns)], stdout or sys.stdout)
+    write([*lines, *farewell(trace, place, columns, start)], stdout or sys.stdout)
 
 
 def back_from(trace: Trace, place: int) -> int:
@@ -132,7 +137,12 @@ def back_from(trace: Trace, place: int) -> int:
 
 
 def plain(
-    trace: Trace, given: Any = None, *, stdout: TextIO | None = None, columns: int = 0
+    trace: Trace,
+    given: Any = None,
+    *,
+    stdout: TextIO | None = None,
+    columns: int = 0,
+    start: str = START,
 ) -> None:
     """Write every step with nothing left out: no questions, no colour, no keys."""
     columns, stdout = columns or width(), stdout or sys.stdout
@@ -140,7 +150,7 @@ def plain(
     for at in range(len(trace.steps)):
         write([*screen(trace, at, columns, all_=True)[:-1]], stdout, colours=False)
     last = len(trace.steps) - 1
-    write(farewell(trace, last, columns), stdout, colours=False)
+    write(farewell(trace, last, columns, start), stdout, colours=False)
 
 
 def width() -> int:
@@ -148,8 +158,10 @@ def width() -> int:
     return shutil.get_terminal_size((80, 24)).columns
 
 
-def write(lines: Iterable[Line], stdout: TextIO, colours: bool | None = None) -> None:
-    """Write lines; a sign that the stream has no code for becomes "?"."""
+def write(lines: Iterable[Line], stdout: TextIO | None, colours: bool | None = None) -> None:
+    """Write lines, a sign that the stream has no code for as "?"; nothing if it was closed."""
+    if stdout is None:
+        return
     code = getattr(stdout, "encoding", None) or "utf-8"
     known = [Line(encodable(line.text, code), line.style) for line in lines]
     stdout.write(paint.text(known, paint.wanted(stdout) if colours is None else colours))

@@ -27,8 +27,16 @@ View = Callable[[bool], list[Line]]  # of whether all is wanted
 class Stepper:
     """Where a learner is; `answer` moves and shows."""
 
-    def __init__(self, trace: Trace, given: Any = None, columns: int = 80, at: int = 0) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        given: Any = None,
+        columns: int = 80,
+        at: int = 0,
+        start: str = "mindref study",
+    ) -> None:
         self.trace, self.given, self.columns, self.at = trace, given, columns, at
+        self.start = start  # the command that opens this user again
         self.ended = False
         self.asked: int | None = None  # the step whose question waits for an answer
         self.came_from: int | None = None  # where `b` goes back to
@@ -185,4 +193,4 @@ class Stepper:
     def quit(self, rest: str = "") -> list[Line]:
         """End, with three things to try next."""
         self.ended = True
-        return farewell(self.trace, self.at, self.columns)
+        return farewell(self.trace, self.at, self.columns, self.start)

@@ -34,10 +34,13 @@ def tries(trace: Trace, at: int, columns: int, first: Suggestions = ()) -> list[
     return told("Try", found, columns)
 
 
-def farewell(trace: Trace, at: int, columns: int) -> list[Line]:
-    """Return three commands of the shell to go on with after leaving."""
+def farewell(trace: Trace, at: int, columns: int, start: str = "mindref study") -> list[Line]:
+    """Return three commands of the shell to go on with after leaving.
+
+    start: the command that opens this user of this model again.
+    """
     step = trace.steps[at]
-    here = f"mindref study --at {shlex.quote(step.id)}"
+    here = f"{start} --at {shlex.quote(step.id)}"
     found = [(here, "come back to this step")]
     variant = nearest(trace, at, "variants")
     if variant:
@@ -45,7 +48,7 @@ def farewell(trace: Trace, at: int, columns: int) -> list[Line]:
     exercise = nearest(trace, at, "exercises")
     if exercise:
         found.append((f"mindref study --exercise {exercise}", "write it yourself"))
-    found.append(("mindref study --html study.html", "everything on one page"))
+    found.append((f"{start} --html study.html", "everything on one page"))
     found.append(
         (f"{here} --explain {shlex.quote(example(trace, at))}", "one number, term by term")
     )

@@ -113,7 +113,8 @@ def alike(given: Given, built: Built) -> float:
     own = interests(given, built)
     own = own[np.any(own != 0, axis=1)]
     same = len(np.unique(own, axis=0)) < len(own)
-    return float(same and given.config.routing == "dynamic")
+    differ = bool(np.ptp(given.batch.histories.init_logits, axis=2).any())
+    return float(same and differ and given.config.routing == "dynamic")
 
 
 def interests(given: Given, built: Built) -> Array:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import mindref.study.exercises as package
 from mindref.study.exercises.exercise import Exercise, find
+from mindref.study.exercises.expected import expected
+from mindref.study.exercises.report import Report
 from tests.study.exercises.learner import WRITTEN, judged
 
 README = Path(package.__file__).parent / "README.md"
@@ -19,32 +21,32 @@ Kills = dict[str, dict[str, str]]
 
 
 @cache
+def reports(name: str) -> dict[str, Report]:
+    """Return what the checker says of every known mistake of an exercise."""
+    exercise = find(name)
+    return {mistake.name: judged(exercise, mistake.code) for mistake in exercise.mistakes}
+
+
 def kills(name: str) -> Kills:
     """Return what every mistake of an exercise breaks, and where."""
-    exercise = find(name)
     found: Kills = {}
-    for mistake in exercise.mistakes:
+    for mistake, seen in reports(name).items():
         row: dict[str, str] = {}
-        seen = judged(exercise, mistake.code)
         for want, verdict in zip(seen.wanted, seen.verdicts, strict=True):
             if verdict.failed:
                 row.setdefault(want.group.name, verdict.failed)
-        found[mistake.name] = row
+        found[mistake] = row
     return found
 
 
-@cache
 def named(name: str) -> dict[str, str]:
     """Return mistake -> what the diagnosis calls it; empty where it names none."""
-    exercise = find(name)
-    reports = {x.name: judged(exercise, x.code) for x in exercise.mistakes}
-    return {n: found.mistake.name if found.mistake else "" for n, found in reports.items()}
+    return {n: seen.mistake.name if seen.mistake else "" for n, seen in reports(name).items()}
 
 
 def groups(exercise: Exercise) -> dict[str, str]:
     """Return the groups of cases and their reasons."""
-    seen = judged(exercise, exercise.solution)
-    return {want.group.name: want.group.reason for want in seen.wanted}
+    return {want.group.name: want.group.reason for want in expected(exercise.name)}
 
 
 def essential(name: str) -> dict[str, list[str]]:

@@ -103,7 +103,7 @@ def test_messages_differ() -> None:
 
 
 def test_an_endless_loop_is_ended(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "SECONDS", 2.0)
+    monkeypatch.setattr(guard, "SECONDS", 1.0)  # it computes: it is given longer than that
     code, said = checked(desk, LAST, "while True:\n        pass")
     assert code == 1
     assert "is there a loop without an end?" in said
@@ -125,7 +125,24 @@ def test_time_on_the_processor_ends_it_without_us() -> None:
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode in (-signal.SIGKILL, -signal.SIGXCPU)
     assert guard.trouble_of(done.returncode) == guard.trouble_of(None)
-    assert child.CPU_SECONDS < guard.SECONDS < 10
+    assert child.CPU_SECONDS < guard.SECONDS < 9
+
+
+def test_on_a_busy_machine_code_that_computes_is_given_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "SECONDS", 0.1)  # less than it takes to begin
+    lines = "for _ in range(10**5):\n        sums = sums + 0\n    "
+    code, said = checked(desk, LAST, lines + LAST)
+    assert code == 0, said
+
+
+def test_patience_has_an_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "SECONDS", 0.1)
+    monkeypatch.setattr(guard, "PATIENCE", 1.0)
+    code, said = checked(desk, LAST, "while True:\n        pass")
+    assert code == 1
+    assert "is there a loop without an end?" in said
 
 
 @pytest.mark.parametrize(

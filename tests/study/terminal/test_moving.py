@@ -40,6 +40,14 @@ def test_t2_goto_reaches_every_step_by_number_id_and_tensor(stepper: Stepper) ->
         assert f" {at + 1}/{len(stepper.trace.steps)}  " in own[0].text
 
 
+def test_t2_a_number_alone_goes_there_and_g_with_a_letter_to_its_tensor(stepper: Stepper) -> None:
+    assert stepper.answer("14") == screen(stepper.trace, 13, 80)
+    stepper.answer("g p")  # the profile, not goto and back
+    assert stepper.trace.steps[stepper.at].id == "profile.embed"
+    stepper.answer("n n p")
+    assert stepper.trace.steps[stepper.at].id == "interests.count"
+
+
 def test_t2_the_ends_are_said(stepper: Stepper) -> None:
     assert "first step" in stepper.answer("p")[0].text
     stepper.answer(f"g {len(stepper.trace.steps)}")

@@ -101,12 +101,18 @@ def loss(given: Inputs) -> Loss:
 def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
     """Return the uses of the matrix that are summed, or what one use is made of."""
     if part == "ledger":
-        return of_votes(given, uses(given)[index[0]], "d_bilinear", index[1:])
+        made = of_votes(given, uses(given)[index[0]], "d_bilinear", index[1:])
+        at = use_named(index[0])
+        return Terms(made.how, tuple((f"{at}, {text}", value) for text, value in made.numbers))
     if part == "d_init_logits":
         sent = walked(given)[1]
         return Terms("sum", tuple((f"softmax {t}", float(x[index])) for t, x in enumerate(sent, 1)))
     found = []
     for place, use in enumerate(uses(given)):
-        name = f"{'agreement' if place % 2 else 'sums'} {place // 2 + 1}"
-        found.append((name, of_votes(given, use, part, index).value))
+        found.append((use_named(place), of_votes(given, use, part, index).value))
     return Terms("sum", tuple(found))
+
+
+def use_named(place: int) -> str:
+    """Return a use of the matrix in words: sums 1, agreement 1, sums 2, ..."""
+    return f"{'agreement' if place % 2 else 'sums'} {place // 2 + 1}"

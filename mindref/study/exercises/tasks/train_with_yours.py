@@ -1,4 +1,4 @@
-"""train-with-yours: fifty steps with every round differentiated, and fifty with the last one."""
+"""train-with-yours: one step and two, then fifty; every round differentiated, or the last one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,19 @@ STEPS = 50
 def groups(rng: np.random.Generator) -> list[Group]:
     """Return the cases: nothing is drawn here, the log and the first parameters are built in."""
     every = {"gradient": "all", "power": 2.0, "steps": STEPS}
+    one, two = {**every, "steps": 1}, {**every, "steps": 2}
     last = {"gradient": "last", "power": float("inf"), "steps": STEPS}
     return [
+        Group(
+            "one step",
+            "the first loss: no gradient has been used yet, so what is wrong here is a forward",
+            (Case("gradient all, p=2, 1 step", one),),
+        ),
+        Group(
+            "two steps",
+            "the second loss: where what is wrong in a gradient shows first",
+            (Case("gradient all, p=2, 2 steps", two),),
+        ),
         Group(
             "every round",
             "all paths of the routing, and weights of the attention that move",
