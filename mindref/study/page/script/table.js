@@ -3,7 +3,7 @@
 import { h, titled, unseen } from "./dom.js";
 import { label } from "./explain.js";
 import { printer, six, unflat, whole } from "./numbers.js";
-import { hue, meaning, shader } from "./quantities.js";
+import { hue, meaning, PLACES_OF, shader } from "./quantities.js";
 import { change, state } from "./state.js";
 import { foot, overColumns, sumCells, sumsNote } from "./witness.js";
 
@@ -106,6 +106,8 @@ function scroller(tensor, table) {
 function grid(trace, tensor, plan, { rows, columns, symbol, before, still }) {
   const print = printer(tensor);
   const shade = shader(tensor.name);
+  const places = PLACES_OF[tensor.name];
+  const named = places && ((x) => label(trace, places, x));
   const top = tensor.data.reduce((a, x) => (Number.isFinite(x) ? Math.max(a, Math.abs(x)) : a), 0);
   const marks = largest(tensor, plan);
   const softmax = tensor.recipe.op === "softmax";
@@ -133,7 +135,15 @@ function grid(trace, tensor, plan, { rows, columns, symbol, before, still }) {
       const cell = plan.columnAxis ? [...row, k] : row;
       const at = cell.reduce((n, place, axis) => n * tensor.shape[axis] + place, 0);
       line.append(
-        cellOf(tensor, at, { print, shade, top, symbol, marked: marks.has(at), recorded: before }),
+        cellOf(tensor, at, {
+          print,
+          shade,
+          top,
+          symbol,
+          marked: marks.has(at),
+          recorded: before,
+          named,
+        }),
       );
     }
     if (across) line.append(across[row[0]]);
@@ -168,7 +178,7 @@ function head(trace, plan, columns, across) {
   );
 }
 
-function cellOf(tensor, at, { print, shade, top, symbol, marked, recorded }) {
+function cellOf(tensor, at, { print, shade, top, symbol, marked, recorded, named }) {
   const x = tensor.data[at];
   const sized = tensor.dtype !== "int64" && tensor.data.length > 1; // ids are no sizes
   const share = sized && top > 0 && Number.isFinite(x) ? Math.abs(x) / top : 0;
@@ -185,6 +195,7 @@ function cellOf(tensor, at, { print, shade, top, symbol, marked, recorded }) {
       "aria-selected": chosen ? "true" : "false",
     },
     print(x),
+    named && h("span", { class: "what" }, titled(named(x))),
     marked && h("span", { class: "most", "aria-hidden": "true" }, "▲"),
     marked && unseen(" largest"),
     moved && h("span", { class: "moved", title: `recorded: ${six(recorded.data[at])}` }, "•"),
