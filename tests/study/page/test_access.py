@@ -73,7 +73,7 @@ def unnamed(page: Any) -> list[Any]:
 def test_p14_every_control_has_a_name(opened: Open, file: Path) -> None:
     page = opened(file, PLACE)
     page.page.evaluate("document.getElementById('editor-box').open = true")
-    for step in page.steps()[::6]:
+    for step in page.steps()[::9]:
         page.at(step=step)
         page.page.evaluate("document.querySelectorAll('details').forEach(x => x.open = true)")
         assert unnamed(page.page) == []

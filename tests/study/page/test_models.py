@@ -37,7 +37,7 @@ def test_p4_every_kind_of_model_is_recomputed(opened: Open, tmp_path: Path, name
     page = opened(tmp_path / "model.html", "#ask=0")
     assert page.page.get_attribute("html", "data-selfcheck") == "pass"
     assert float(page.page.get_attribute("#selfcheck", "data-largest")) < 1e-12
-    for place, every in (({}, 2), ({"edits": EDITS}, 5)):
+    for place, every in (({}, 4), ({"edits": EDITS}, 9)):
         for step in page.steps()[::every]:
             page.at(step=step, cell="S@3", **place)
         for view in ("replay", "map", "exercises"):

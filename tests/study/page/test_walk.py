@@ -156,6 +156,22 @@ def test_p7_a_click_on_the_formula_or_the_code_marks_too(shared: Reader) -> None
         shared.page.dispatch_event(place, "click")
 
 
+def test_the_pointer_lights_a_symbol_up_in_every_place(shared: Reader) -> None:
+    shared.at(step="routing[1].weights")
+    shared.page.dispatch_event("#step .terms [data-symbol=b]", "pointerover")
+    lit = shared.page.eval_on_selector_all(".lit", "all => all.map(x => x.dataset.symbol)")
+    assert len(lit) > 3
+    assert set(lit) == {"b"}
+    shared.page.dispatch_event("#step-title", "pointerover")
+    assert shared.page.query_selector(".lit") is None
+
+
+def test_a_link_to_a_cell_opens_the_leaf_that_holds_it(shared: Reader) -> None:
+    shared.at(step="serve.scores", cell="score@233")
+    assert shared.page.query_selector("#step td[data-at='233'][aria-selected=true]")
+    assert "rows 51 to 60 of 60" in shared.text()
+
+
 def test_p13_results_are_not_there_before_an_answer(
     opened: Open, file: Path, trace: dict[str, Any]
 ) -> None:

@@ -160,6 +160,10 @@ function together(trace, ledger, on) {
 
 function added(arrays) {
   const data = new Float64Array(arrays[0].data.length);
-  for (const array of arrays) array.data.forEach((x, k) => (data[k] += x));
+  for (const array of arrays) {
+    array.data.forEach((x, k) => {
+      data[k] += x;
+    });
+  }
   return { ...arrays[0], data };
 }

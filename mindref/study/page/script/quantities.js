@@ -60,6 +60,7 @@ const MEANINGS = {
   q1: ["attention", "the user's vector, of length one"],
   t1: ["item", "vector of the target, of length one"],
   neg1: ["item", "vectors of the negatives, of length one"],
+  target: ["item", "vector of the target, in all its uses"],
   query: ["item", "the target as the query of the attention"],
   E: ["item", "vectors of all items"],
   items: ["item", "rows of the table of items"],
@@ -78,6 +79,8 @@ const PARTS = {
   beta2: ["given", "how much the second moment keeps"],
   rest1: ["given", "1 less beta1"],
   rest2: ["given", "1 less beta2"],
+  mixed: [null, "as what is mixed"],
+  across: [null, "its new length over the old"],
   value: [null, "before the step"],
   first: [null, "first moment before the step"],
   second: [null, "second moment before the step"],
@@ -118,6 +121,9 @@ const IN_CODE = {
   logq_t: ["target_log_expected"],
 };
 
+/** The axis whose places a tensor's whole numbers are: top holds items, brought_by interests. */
+export const PLACES_OF = { top: "item", brought_by: "interest" };
+
 /** Return the identifiers that may stand for a tensor in the code. */
 export function inCode(name) {
   if (name.startsWith("from_")) return [name.replace(/\[.*$/, "")];
@@ -150,6 +156,7 @@ export function meaning(name) {
   if (name.startsWith("from_sums")) return "share of the votes' gradient that comes by the sums";
   if (name.startsWith("from_agreement"))
     return "share of the votes' gradient that comes by the agreement";
+  if (/^d_.*\.rows$/.test(name)) return "rows of the table that have a gradient";
   const words = known(name)[1];
   return name.startsWith("d_") && words ? `gradient of the loss by: ${words}` : words;
 }

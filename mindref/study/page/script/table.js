@@ -3,12 +3,11 @@
 import { h, titled, unseen } from "./dom.js";
 import { label } from "./explain.js";
 import { printer, six, unflat, whole } from "./numbers.js";
-import { hue, meaning, shader } from "./quantities.js";
+import { hue, meaning, PLACES_OF, shader } from "./quantities.js";
 import { change, state } from "./state.js";
 import { foot, overColumns, sumCells, sumsNote } from "./witness.js";
 
-const ROWS = 50; // of one leaf of a long table
-const COLUMNS = 64;
+const [ROWS, COLUMNS, CELLS] = [50, 64, 1600]; // of one leaf of a large table, at the most
 const UPRIGHT = new Set(["width", "interest", "layer"]); // one axis of these lies along a row
 
 /** Return how a tensor is laid out: its rows and columns as lists of cells' leading places. */
@@ -37,16 +36,18 @@ function present(trace, { rows, rowAxes }) {
 
 const range = (n) => Array.from({ length: n }, (_, k) => k);
 
-/** Return the figure of a tensor. `sums` adds both sums of a softmax; `recorded` what it was. */
-export function tensorFigure(
-  trace,
-  tensor,
-  { symbol, recorded, still = false, page = 0, aside = 0 } = {},
-) {
+/** Return the figure of a tensor.
+ *
+ * `recorded` is what it was, `still` one that cannot be inspected; a large tensor shows one leaf,
+ * first the one with the chosen cell.
+ */
+export function tensorFigure(trace, tensor, { symbol, recorded, still = false, leaf } = {}) {
   const plan = layout(tensor);
   if (still) plan.rows = plan.rows.filter(present(trace, plan));
-  const rows = plan.rows.slice(page * ROWS, (page + 1) * ROWS);
-  const first = aside * COLUMNS;
+  const open = leaf ?? chosenLeaf(tensor, plan);
+  const high = leafHeight(plan);
+  const rows = plan.rows.slice(open.page * high, (open.page + 1) * high);
+  const first = open.aside * COLUMNS;
   const columns = range(Math.min(COLUMNS, plan.columns - first)).map((k) => k + first);
   const edited = !still && recorded !== undefined && recorded !== tensor;
   const figure = h("figure", {
@@ -54,28 +55,33 @@ export function tensorFigure(
     "data-tensor": tensor.name,
     colour: hue(tensor.name),
   });
-  const again = (where) =>
-    figure.replaceWith(
-      tensorFigure(trace, tensor, { symbol, recorded, still, page, aside, ...where }),
-    );
+  const turn = (where) => {
+    const next = { symbol, recorded, still, leaf: { ...open, ...where } };
+    figure.replaceWith(tensorFigure(trace, tensor, next));
+  };
+  const before = edited ? recorded : null;
+  const empty = tensor.shape.some((n) => n === 0);
   figure.append(
     caption(tensor, edited, symbol),
-    tensor.shape.some((n) => n === 0)
+    empty
       ? h("p", { class: "note" }, "Nothing here: one of the axes is empty.")
-      : scroller(
-          tensor,
-          grid(trace, tensor, plan, {
-            rows,
-            columns,
-            symbol,
-            recorded: edited ? recorded : null,
-            still,
-          }),
-        ),
+      : scroller(tensor, grid(trace, tensor, plan, { rows, columns, symbol, before, still })),
+    ...leaves(plan, open, turn),
   );
-  figure.append(...leaves(plan, page, aside, again));
   if (tensor.recipe.op === "softmax") figure.append(sumsNote(tensor));
   return figure;
+}
+
+/** Return how many rows a leaf has: fewer of a wide table, so that it appears at once. */
+function leafHeight(plan) {
+  return Math.max(10, Math.min(ROWS, Math.floor(CELLS / Math.min(plan.columns, COLUMNS))));
+}
+
+function chosenLeaf(tensor, plan) {
+  if (state.cell?.name !== tensor.name) return { page: 0, aside: 0 };
+  const row = Math.floor(state.cell.at / plan.columns);
+  const column = state.cell.at % plan.columns;
+  return { page: Math.floor(row / leafHeight(plan)), aside: Math.floor(column / COLUMNS) };
 }
 
 function caption(tensor, edited, symbol) {
@@ -97,9 +103,11 @@ function scroller(tensor, table) {
   return h("div", { class: "scroll", role: "region", "aria-label": name, tabindex: 0 }, table);
 }
 
-function grid(trace, tensor, plan, { rows, columns, symbol, recorded, still }) {
+function grid(trace, tensor, plan, { rows, columns, symbol, before, still }) {
   const print = printer(tensor);
   const shade = shader(tensor.name);
+  const places = PLACES_OF[tensor.name];
+  const named = places && ((x) => label(trace, places, x));
   const top = tensor.data.reduce((a, x) => (Number.isFinite(x) ? Math.max(a, Math.abs(x)) : a), 0);
   const marks = largest(tensor, plan);
   const softmax = tensor.recipe.op === "softmax";
@@ -127,7 +135,15 @@ function grid(trace, tensor, plan, { rows, columns, symbol, recorded, still }) {
       const cell = plan.columnAxis ? [...row, k] : row;
       const at = cell.reduce((n, place, axis) => n * tensor.shape[axis] + place, 0);
       line.append(
-        cellOf(tensor, at, { print, shade, top, symbol, marked: marks.has(at), recorded }),
+        cellOf(tensor, at, {
+          print,
+          shade,
+          top,
+          symbol,
+          marked: marks.has(at),
+          recorded: before,
+          named,
+        }),
       );
     }
     if (across) line.append(across[row[0]]);
@@ -162,7 +178,7 @@ function head(trace, plan, columns, across) {
   );
 }
 
-function cellOf(tensor, at, { print, shade, top, symbol, marked, recorded }) {
+function cellOf(tensor, at, { print, shade, top, symbol, marked, recorded, named }) {
   const x = tensor.data[at];
   const sized = tensor.dtype !== "int64" && tensor.data.length > 1; // ids are no sizes
   const share = sized && top > 0 && Number.isFinite(x) ? Math.abs(x) / top : 0;
@@ -179,6 +195,7 @@ function cellOf(tensor, at, { print, shade, top, symbol, marked, recorded }) {
       "aria-selected": chosen ? "true" : "false",
     },
     print(x),
+    named && h("span", { class: "what" }, titled(named(x))),
     marked && h("span", { class: "most", "aria-hidden": "true" }, "▲"),
     marked && unseen(" largest"),
     moved && h("span", { class: "moved", title: `recorded: ${six(recorded.data[at])}` }, "•"),
@@ -205,33 +222,26 @@ function largest(tensor, plan) {
   return found;
 }
 
-function leaves(plan, page, aside, again) {
-  const out = [];
-  const turn = (what, at, size, count, key) => {
-    if (count <= size) return;
-    const last = Math.ceil(count / size) - 1;
-    const text = `${what} ${at * size + 1} to ${Math.min(count, (at + 1) * size)} of ${count}`;
-    out.push(
-      h(
+function leaves(plan, open, turn) {
+  const kinds = [
+    ["rows", "page", leafHeight(plan), plan.rows.length],
+    ["columns", "aside", COLUMNS, plan.columns],
+  ];
+  return kinds
+    .filter(([, , size, count]) => count > size)
+    .map(([what, key, size, count]) => {
+      const at = open[key];
+      const text = `${what} ${at * size + 1} to ${Math.min(count, (at + 1) * size)} of ${count}`;
+      const button = (name, to, disabled) =>
+        h("button", { type: "button", disabled, on: { click: () => turn({ [key]: to }) } }, name);
+      return h(
         "p",
         { class: "leaves" },
-        h(
-          "button",
-          { type: "button", disabled: at === 0, on: { click: () => again({ [key]: at - 1 }) } },
-          `earlier ${what}`,
-        ),
+        button(`earlier ${what}`, at - 1, at === 0),
         ` ${text} `,
-        h(
-          "button",
-          { type: "button", disabled: at === last, on: { click: () => again({ [key]: at + 1 }) } },
-          `later ${what}`,
-        ),
-      ),
-    );
-  };
-  turn("rows", page, ROWS, plan.rows.length, "page");
-  turn("columns", aside, COLUMNS, plan.columns, "aside");
-  return out;
+        button(`later ${what}`, at + 1, (at + 1) * size >= count),
+      );
+    });
 }
 
 /** Let a click or Enter on a cell show it in the inspector. */
