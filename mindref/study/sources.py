@@ -75,8 +75,10 @@ def body(lines: list[str]) -> tuple[int, int]:
 def current() -> dict[str, str]:
     """Return place -> hash of every place that the table of steps names."""
     from mindref.study.steps import KINDS
+    from mindref.study.steps.otherwise import places
 
-    return {place: span(place).sha256 for kind in KINDS for place in kind.code}
+    every = [*(place for kind in KINDS for place in kind.code), *places()]
+    return {place: span(place).sha256 for place in every}
 
 
 def known() -> dict[str, str]:
