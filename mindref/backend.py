@@ -50,8 +50,8 @@ class Capabilities(NamedTuple):
     operators: tuple[str, ...]  # stems that `ops` has
     levels: tuple[str, ...] = ("ops",)  # of "ops", "model", "train"
     gradients: str = "derived"  # or "automatic": the framework's own, and ops lack backward
-    dtypes: tuple[tuple[str, str], ...] = (("float64", "float64"), ("float32", "float32"))
-    # (type of inputs and outputs, type of accumulation)
+    dtypes: tuple[tuple[str, ...], ...] = (("float64", "float64"), ("float32", "float32"))
+    # (type of inputs and outputs, of accumulation, and of what is stored on the way if it differs)
     devices: tuple[str, ...] = ("cpu",)
     options: tuple[str, ...] = OPTIONS  # labels of the (may) rules that it keeps
 

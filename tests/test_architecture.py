@@ -92,11 +92,13 @@ def test_compiled_code_is_reached_by_name_alone_but_for_ranking() -> None:
     for path in MODULES:
         used = {n for n in names_imported(path) if n.startswith("mindref.kernels.")}
         if room(path) == "ranking":
-            own = ("mindref.kernels.ranking", "mindref.kernels.fused.workspace")
+            own = tuple(
+                f"mindref.kernels.{name}" for name in ("ranking", "unite", "fused.workspace")
+            )
             assert all(name.startswith(own) for name in used), path
         elif room(path) != "kernels":
             assert not used, path
-    for name in ("ranking.py", "_jit.py", "fused/workspace.py"):
+    for name in ("ranking.py", "unite.py", "_jit.py", "fused/workspace.py"):
         assert imported(PACKAGE / "kernels" / name) <= {"kernels", "errors", "shapes"}, name
 
 

@@ -24,7 +24,7 @@ def unite(lists: Ints, exclude: Ragged, n_items: int) -> Ints:
     -1 is no item. The result has as many columns as its longest row, the rest of a row is -1; the
     order is that of first appearance. Raises DataError for an id outside the catalogue.
     """
-    from mindref.kernels import ranking_lists as kernels
+    from mindref.kernels import unite as kernels
 
     check_exclude(exclude, len(lists), n_items)
     lists = np.ascontiguousarray(lists, np.int64)

@@ -19,6 +19,7 @@ from mindref.study.record import Event
 from mindref.study.sources import span
 from mindref.study.steps import KINDS
 from mindref.study.steps.kind import Kind, Out
+from mindref.study.steps.otherwise import fitting
 from mindref.study.trace import Invariant, Step, Tensor, Trace, symbol_of
 from mindref.study.words import About, fill
 
@@ -40,7 +41,8 @@ def build(
             if names[-1] == event.name and kind.unless not in about.flags:
                 heard = {name.rpartition(".")[2]: waiting[name].arrays for name in names}
                 arrays = event.arrays if len(names) == 1 else heard
-                steps.append(builder.step(kind, event.turn, padded(event, arrays, builder.mask)))
+                own = fitting(kind, about)
+                steps.append(builder.step(own, event.turn, padded(event, arrays, builder.mask)))
     return Trace(facts, builder.labels, steps)
 
 
@@ -81,7 +83,7 @@ class Builder:
             turn=turn if kind.phase in ("forward", "backward") else 0,
             phase=kind.phase,
             title=kind.title,
-            why=kind.why,
+            why=filled(kind.why),
             equation=kind.equation,
             symbols=symbols(kind.equation, [*read, *(x.name for x in outputs)]),
             paper=kind.paper,

@@ -38,6 +38,8 @@ def tokens(text: str, known: Iterable[str]) -> Iterator[Token]:
             yield Token(kind, found[kind])
         elif name == "sum":
             yield Token("sum" if index else "word", name, index)
+        elif f"{name}_{index}" in symbols:  # o_t is a tensor of its own, not o at t
+            yield Token("symbol", f"{name}_{index}")
         elif name in FUNCTIONS:
             yield Token("function", name)
         else:
@@ -63,17 +65,22 @@ def element(token: Token, symbols: dict[str, str]) -> str:
         return f'<munder><mo movablelimits="false">∑</mo><mi>{token.indices}</mi></munder>'
     if token.kind == "symbol":
         linked = f' data-symbol="{escape(token.text)}"' if token.text in symbols else ""
-        base = f"<mi>{base_of(token.text)}</mi>"
-        if token.text.startswith("d_"):
+        name, indices = parted(token)
+        base = f"<mi>{base_of(name)}</mi>"
+        if name.startswith("d_"):
             base = f"<mrow><mo>∂</mo>{base}</mrow>"
-        index = f"<mi>{token.indices}</mi>"
-        return (
-            f"<msub{linked}>{base}{index}</msub>"
-            if token.indices
-            else f"<mrow{linked}>{base}</mrow>"
-        )
+        if not indices:
+            return f"<mrow{linked}>{base}</mrow>"
+        return f"<msub{linked}>{base}<mi>{indices}</mi></msub>"
     tag = {"number": "mn", "mark": "mo", "word": "mtext", "function": "mi"}[token.kind]
     return f"<{tag}> {text} </{tag}>" if tag == "mtext" else f"<{tag}>{text}</{tag}>"
+
+
+def parted(token: Token) -> tuple[str, str]:
+    """Return what is printed large and what below it, also of a tensor such as o_t."""
+    gradient = "d_" if token.text.startswith("d_") else ""
+    name, _, below = token.text.removeprefix("d_").partition("_")
+    return gradient + name, below or token.indices
 
 
 def base_of(name: str) -> str:
@@ -102,14 +109,10 @@ def latex(text: str, symbols: Iterable[str]) -> str:
 
 def latex_symbol(token: Token) -> str:
     """Return a symbol with its indices."""
-    bare = token.text.removeprefix("d_")
+    name, indices = parted(token)
+    bare = name.removeprefix("d_")
     letter = bare.rstrip("'")
-    base = (
-        f"\\{letter}"
-        if letter in GREEK
-        else letter
-        if len(letter) == 1
-        else rf"\mathrm{{{letter}}}"
-    )
+    words = letter if len(letter) == 1 else rf"\mathrm{{{letter}}}"
+    base = f"\\{letter}" if letter in GREEK else words
     sign = r"\partial " if token.text.startswith("d_") else ""
-    return sign + base + "'" * bare.count("'") + (f"_{{{token.indices}}}" if token.indices else "")
+    return sign + base + "'" * bare.count("'") + (f"_{{{indices}}}" if indices else "")

@@ -16,6 +16,7 @@ from mindref import optimiser
 from mindref.config import Config
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, Params, flatten, flatten_gradients, unflatten
+from mindref.models.serving import Model, item_matrix, scaled
 from mindref.study.build import build
 from mindref.study.record import Recorder
 from mindref.study.serve import serve
@@ -53,17 +54,18 @@ def trace_of(
     record = Recorder()
     params, batch, catalogue, config = given
     _, saved = model.loss(*given, ops=ops, record=record)
-    about = about_of(given)
+    shown = shortlist(given)
+    about = about_of(given, shown)
     if "backward" in phases:
         gradients = model.backward(saved, d_out=float(len(batch.target)), ops=ops, record=record)
         if "update" in phases:
             move(adam, params, gradients, config, record)
-    shown = shortlist(given)
     if "serve" in phases:
         active = saved.interests.active[0]
         vectors = next(e.arrays["out"] for e in record.events if e.name == "interests.active")[0]
         items, _ = mind.item_vectors(params, shown, catalogue)
-        serve(vectors, active, items, n=about.top, record=record)
+        vectors, items = scaled(vectors, config), scaled(items, config)
+        serve(vectors, active, items, n=about.top, score=config.score, record=record)
     return build(record.events, about, facts or {}, labels(given, titles, shown, record))
 
 
@@ -82,7 +84,7 @@ def move(adam: Any, params: Params, gradients: Any, config: Config, record: Reco
     )
 
 
-def about_of(given: Given) -> About:
+def about_of(given: Given, shown: Any) -> About:
     """Return what is known before the first step."""
     config, params = given.config, given.params
     features = given.batch.histories.profile.shape[1]
@@ -90,7 +92,8 @@ def about_of(given: Given) -> About:
     rounds = config.iterations if config.routing == "dynamic" else 1
     top = min(TOP, len(given.catalogue.rows))
     width = params.bilinear.shape[0]
-    return About(config, rounds, len(params.layers), width, profile, 1, top)
+    sizes = (len(given.catalogue.rows), len(shown), given.catalogue.rows.shape[1])
+    return About(config, rounds, len(params.layers), width, profile, 1, top, *sizes)
 
 
 def shortlist(given: Given) -> Any:
@@ -103,8 +106,9 @@ def shortlist(given: Given) -> Any:
     if count <= SHOWN:
         return np.arange(count)
     vectors, active, _ = mind.interests(params, batch.histories, catalogue, config)
-    items, _ = mind.item_vectors(params, np.arange(count), catalogue)
-    found = serve(vectors[0], active[0], items, n=SHOWN - 1)
+    items = item_matrix(Model(params, catalogue, config))
+    served = scaled(vectors[0], config)
+    found = serve(served, active[0], items, n=SHOWN - 1, score=config.score)
     return np.union1d(found.order, batch.target[:1])
 
 

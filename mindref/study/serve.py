@@ -18,20 +18,36 @@ class Served(NamedTuple):
     """The n best of the items that were looked at."""
 
     order: Ints  # (n,) places among the items
-    best: Array  # (N,) score of every item
+    best: Array  # (N,) score of every item: of its best interest, or the sum
     brought_by: Ints  # (N,) the interest that gives it
 
 
 def serve(
-    interests: Array, active: Bools, items: Array, *, n: int, record: Record | None = None
+    interests: Array,
+    active: Bools,
+    items: Array,
+    *,
+    n: int,
+    score: str = "max",
+    record: Record | None = None,
 ) -> Served:
-    """Rank items (N, D) for interests (K, D): by the maximum over the active ones (K,)."""
+    """Rank items (N, D) for interests (K, D): by the maximum or sum over the active ones (K,).
+
+    With `normalise` both are of length one already, as in mindref/models/serving.py.
+    """
     products = items @ interests.T  # (N, K)
-    among = np.where(active, products, -np.inf)  # recall-R2
-    best, brought_by = among.max(axis=1), among.argmax(axis=1)
-    order = np.lexsort((np.arange(len(items)), -best))[:n]  # recall-R1: ties by the lower id
+    among = np.where(active, products, -np.inf)  # recall-R1
+    brought_by = among.argmax(axis=1)  # recall-R5
+    best = products @ active if score == "sum" else among.max(axis=1)  # recall-R3
+    order = np.lexsort((np.arange(len(items)), -best))[:n]  # recall-R7: ties by the lower id
     if record is not None:
         record(
-            "serve", items=items, products=products, best=best, brought_by=brought_by, order=order
+            "serve",
+            interests=interests,
+            items=items,
+            products=products,
+            best=best,
+            brought_by=brought_by,
+            order=order,
         )
     return Served(order, best, brought_by)

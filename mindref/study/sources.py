@@ -15,6 +15,7 @@ import hashlib
 import importlib
 import inspect
 import json
+import re
 import sys
 import textwrap
 from functools import cache
@@ -52,7 +53,8 @@ def span(place: str) -> Span:
 
 def statement(lines: list[str], text: str, place: str) -> tuple[int, int]:
     """Return the first and last line of the innermost simple statement that has the text."""
-    at = next((n for n, line in enumerate(lines) if text in line), None)
+    whole = re.compile(re.escape(text) + r"(?!\d)")  # squash-R1 is not squash-R10
+    at = next((n for n, line in enumerate(lines) if whole.search(line)), None)
     if at is None:
         raise LookupError(place)
     tree = ast.parse(textwrap.dedent("".join(lines)))
@@ -73,8 +75,10 @@ def body(lines: list[str]) -> tuple[int, int]:
 def current() -> dict[str, str]:
     """Return place -> hash of every place that the table of steps names."""
     from mindref.study.steps import KINDS
+    from mindref.study.steps.otherwise import places
 
-    return {place: span(place).sha256 for kind in KINDS for place in kind.code}
+    every = [*(place for kind in KINDS for place in kind.code), *places()]
+    return {place: span(place).sha256 for place in every}
 
 
 def known() -> dict[str, str]:

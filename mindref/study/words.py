@@ -22,7 +22,10 @@ class About(NamedTuple):
     width: int
     profile: tuple[int, int]  # features, width of each; (0, 0) without
     optimiser_step: int
-    top: int  # items that serving shows
+    top: int  # items of the list that serving makes
+    items: int  # of the catalogue
+    shown: int  # of them, when they are served
+    features: int  # rows of the table that an item may have
 
     @property
     def flags(self) -> set[str]:
@@ -75,6 +78,8 @@ def words(about: About) -> dict[str, Any]:
         "step": about.optimiser_step,
         "reach": reach(about),
         "n": about.top,
+        "last_item": about.items - 1,
+        "window": config.window,
     }
 
 

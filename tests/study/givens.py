@@ -77,5 +77,11 @@ VARIED: dict[str, dict[str, Any]] = {
     "all interests": {"interest_count": "fixed"},
     "one behaviour": {"length": 1},
     "temperature": {"temperature": 0.3},
+    "sum of scores": {"score": "sum"},
+    "sum of cosines": {"score": "sum", "normalise": True},
+    "large catalogue": {"items": 300},
+    "logits of zero": {"sigma": 0.0},
+    "uniform negatives": {"sampler": "uniform"},
+    "whole catalogue": {"loss": "full"},
 }
 """Every setting that changes which steps there are or what they say."""

@@ -38,13 +38,17 @@ class TorchBackend:
     def capabilities(self) -> Capabilities:
         """Claim every operator with every option, the model and the training step.
 
-        In bfloat16 the operators alone, which add up in float32.
+        In bfloat16 the operators alone, which compute in float32 throughout and round once.
         """
         return Capabilities(
             OPERATORS,
             levels=("ops", "model", "train"),
             gradients="automatic",
-            dtypes=(("float64", "float64"), ("float32", "float32"), ("bfloat16", "float32")),
+            dtypes=(
+                ("float64", "float64"),
+                ("float32", "float32"),
+                ("bfloat16", "float32", "float32"),
+            ),
             devices=("cpu", "cuda"),
         )
 

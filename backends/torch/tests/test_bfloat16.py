@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ml_dtypes  # noqa: F401  # gives NumPy the type
 import pytest
 import torch
 from a_model import batch_of, model_of
 
-from mindref.conformance.bounds.precision import TYPES
-from mindref.conformance.judging.plan import judges, precisions
+from mindref.conformance.bounds.precision import TYPES, Precision
+from mindref.conformance.judging.check import all_checks
+from mindref.conformance.judging.plan import Settings, judged, judges, planned, precisions
 from mindref.conformance.judging.subject import OfBackend
 from mindref.conformance.tolerances import ROUNDING
 from mindref.errors import ShapeError
+from mindref_torch import routing
 from mindref_torch.backend import TorchBackend
 from mindref_torch.embedding import embedding
 from mindref_torch.relu_layer import relu_layer
@@ -21,8 +24,27 @@ UNIT = TYPES["bfloat16"].unit
 
 def test_the_judge_is_asked_to_judge_it() -> None:
     *_, narrow = precisions(OfBackend(TorchBackend()))
-    assert narrow == ("bfloat16", "float32", "bfloat16")
+    assert narrow == ("bfloat16", "float32", "float32")
     assert judges(narrow, "ops", agreement=True)
+
+
+@pytest.mark.rules("conformance-R12")
+def test_votes_that_are_rounded_on_the_way_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are a backend's good right that claims no more than sums in float32."""
+    subject = OfBackend(TorchBackend())
+    *_, once = precisions(subject)
+    rounds = {"routing/one_round_agrees", "routing/two_rounds_agree"}
+    asked = [check for check in planned(all_checks(), once) if check.name in rounds]
+
+    def failing(precision: Precision) -> set[str]:
+        results = [judged(c, subject, precision, Settings("smoke")) for c in asked]
+        return {r.check for r in results if r.status == "failed"}
+
+    assert not failing(once)
+    cast = routing.cast
+    monkeypatch.setattr(routing, "cast", lambda *given: cast(*given).bfloat16().float())
+    assert failing(once) == rounds
+    assert not failing(Precision.of(("bfloat16", "float32")))
 
 
 @pytest.mark.rules("numerics-R1")

@@ -56,12 +56,13 @@ def run(function: Callable[[Wrap], Any], precision: Precision, mode: str) -> Any
 def value_and_error(x: Any) -> tuple[Array, Array]:
     """Return values and errors of a result; a plain array has none.
 
-    Infinite where the value leaves the range of what the precision stores.
+    Infinite where the value leaves the range of what the precision stores or answers in.
     """
     if not isinstance(x, Bounded):
         plain = np.asarray(x)
         return plain, np.zeros(plain.shape)
-    limit = TYPES[x.arithmetic.precision.store].largest
+    of = x.arithmetic.precision
+    limit = min(TYPES[of.store].largest, TYPES[of.input].largest)
     beyond = np.isfinite(x.value) & ~(np.abs(x.value) + x.error <= limit)
     return x.value, np.where(beyond, np.inf, x.error)
 
@@ -72,7 +73,8 @@ def allowances(
     """Return for each part of the answer `function(wrap)` what is allowed in that precision.
 
     That is the error in this mode, doubled if it is statistical, and the oracle's own in float64,
-    which is the same but for the size of a rounding.
+    which is the same but for the size of a rounding. Where what is stored on the way is finer than
+    the inputs, the answer is rounded once more, to their type (numerics-R2).
     """
     arithmetic = Arithmetic(precision, mode)
     with np.errstate(all="ignore"):  # infinities and NaN are asked for on purpose
@@ -80,8 +82,22 @@ def allowances(
     own = TYPES["float64"].unit / min(arithmetic.store, arithmetic.accumulate)
     factor = arithmetic.factor + own
     found = {name: value_and_error(part) for name, part in answer.items()}
-    parts = {name: Allowed(value, factor * error) for name, (value, error) in found.items()}
+    parts = {
+        name: Allowed(value, answered(value, factor * error, precision))
+        for name, (value, error) in found.items()
+    }
     return Allowances(parts, arithmetic.doubts)
+
+
+def answered(value: Array, error: Array, precision: Precision) -> Array:
+    """Return the error of an answer after its rounding to the type of the inputs, if there is one.
+
+    One rounding is no statistical matter: it costs a unit at the most.
+    """
+    given = TYPES[precision.input]
+    exact = value.dtype.kind != "f" or given.unit <= TYPES[precision.store].unit
+    last = given.unit * (np.abs(value) + error) + given.floor * (value != 0)
+    return error if exact else np.where(np.isfinite(value), error + last, error)
 
 
 def dense(gradient: RowGradient, count: int) -> Any:

@@ -67,6 +67,10 @@ def enter(content: Any, x: Any) -> None:
 def worked_out(question: Question) -> dict[str, Expected]:
     """Return what is expected; never written to."""
     call, precision, mode = question.call, question.precision, question.mode
+    if (
+        call.stem == "composition"
+    ):  # from operator to operator go answers, in the type of the inputs
+        precision = precision._replace(store=precision.input)
     found = allowances(lambda wrap: evaluate(call, wrap), precision, mode)
     return {name: Expected(part.value, part.error) for name, part in found.parts.items()}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindref.study.steps.kind import Ask, Check, Kind, Out, between
+from mindref.study.steps.kind import Check, Kind, Out, between
+from mindref.study.steps.serving import SCORE, TOP
 
 ADAM = "mindref.optimiser:update"
 
@@ -79,7 +80,7 @@ MATRIX = update(
     "width width",
     "de",
     "Adam moves S, the matrix that all pairs share",
-    "The first step moves every number by about the learning rate, whatever its gradient.",
+    "The first step moves every number by about the learning rate, however small its gradient.",
 )
 ROWS = update(
     "items",
@@ -89,43 +90,4 @@ ROWS = update(
     "Adam moves the rows of the table that were used, and no other",
     "A row that was not used keeps its value and its moments.",
 )
-SCORE = Kind(
-    "serve.scores",
-    "serve",
-    "serving: every item is held against every interest",
-    "No target is known now. An item is worth what its best interest says.",
-    "score_xj = sum_d E_xd u_jd",
-    "section 3.6, eq. 3",
-    "recall-R2",
-    ("mindref.study.serve:serve@products =",),
-    (
-        Out("E", "item width", "given", "items", "xd"),
-        Out("score", "item interest", "E:xd u:jd", "products", "xj"),
-        Out("best", "item", "max(score:xj; active:j)", "best", "x"),
-        Out("brought_by", "item", "winner(score:xj; active:j)", "brought_by", "x"),
-    ),
-    (
-        Check(
-            "no interest beats the best",
-            "most",
-            {"of": "best", "among": "score", "where": "active"},
-        ),
-    ),
-    phase="serve",
-)
-TOP = Kind(
-    "serve.top",
-    "serve",
-    "the items in the order of their best score",
-    "Each is shown with the interest that brought it: that is why it is recommended.",
-    "top = the N largest best_x",
-    "section 3.6",
-    "recall-R1",
-    ("mindref.study.serve:serve@order =",),
-    (Out("top", "place", "order(best:x; n={n})", "order", "y"),),
-    (Check("no better item is left out", "ordered", {"of": "top", "by": "best"}),),
-    Ask("Which interest brings the first item?", "score", "top", "interest"),
-    phase="serve",
-)
-
 AFTER = (MATRIX, ROWS, SCORE, TOP)

@@ -44,7 +44,8 @@ IDS = Kind(
     "ids",
     "ids",
     "the behaviours: numbers of items, the latest last",
-    "All that the model is told of a user is what the user did; everything else is learned.",
+    "Beside the profile, all that the model is told of a user is what the user did, at most the"
+    " last {window}; everything else is learned.",
     "H = (i_1, ..., i_n)",
     "section 3.1",
     "model-R8",
@@ -53,7 +54,7 @@ IDS = Kind(
         Out("ids", "behaviour", "given", "ids", "i"),
         Out("mask", "user behaviour", "given", "mask", "i"),
     ),
-    (between("every id is one of the catalogue", "ids", 0, float("inf")),),
+    (between("every id is one of the catalogue", "ids", 0, "{last_item}"),),
 )
 HISTORY = lookup(
     "history",

@@ -69,7 +69,7 @@ def zero(text: str, of: str, where: str) -> Check:
     return Check(text, "zero", {"of": of, "where": where})
 
 
-def between(text: str, of: str, low: float, high: float) -> Check:
+def between(text: str, of: str, low: float, high: float | str) -> Check:
     """Return the check of a range."""
     return Check(text, "between", {"of": of, "low": low, "high": high})
 

@@ -149,7 +149,7 @@ LOSS = Kind(
     "loss.value",
     "loss.loss",
     "the loss: minus the log of the probability of the target",
-    "Zero if the target is certain; log(1 + negatives) if the model knows nothing.",
+    "Zero if the target is certain; log(1 + negatives) if all are equally likely.",
     "loss = log(1 + sum_s exp(l_s - o_t))",
     "section 3.5, eq. 10-11",
     "sampled_softmax-R1",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 
+from mindref.conformance.bounds import allowances
 from mindref.conformance.bounds.precision import TYPES, ULPS, Precision, Ulps
 from mindref.errors import ConfigError
 from tests import pages
@@ -49,3 +51,21 @@ def test_a_precision_is_made_of_one_two_or_three_names() -> None:
 def test_other_names_are_refused(names: object) -> None:
     with pytest.raises(ConfigError, match="precision: expected one to three of float64, float32"):
         Precision.of(names)  # type: ignore[arg-type]
+
+
+def test_an_answer_is_rounded_once_where_what_is_stored_is_finer() -> None:
+    def error(*types: str) -> Any:
+        found = allowances(
+            lambda wrap: {"x": 2 * wrap(np.array([3.0]))}, Precision.of(types), "worst"
+        )
+        return found.parts["x"].error[0]
+
+    unit = TYPES["bfloat16"].unit
+    assert 6 * unit < error("bfloat16", "float32", "float32") < 6 * unit * 1.001
+    assert error("float32", "float32", "float32") < 6 * unit * 1e-4
+    beyond = allowances(
+        lambda wrap: {"x": 2 * wrap(np.array([6e4]))},
+        Precision.of(("float16", "float32", "float32")),
+        "worst",
+    )
+    assert np.isinf(beyond.parts["x"].error)

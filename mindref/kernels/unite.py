@@ -1,4 +1,4 @@
-"""Compiled union of the lists of a user, without what must not appear.
+"""Twin of `mindref.ranking.unite`: the lists of a user as one, without what must not appear.
 
 Spec: specs/recall.md.
 """
