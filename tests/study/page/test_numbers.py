@@ -61,12 +61,27 @@ def test_p8_the_gradient_stands_beside_a_difference_made_in_the_page(
 ) -> None:
     rng = np.random.default_rng(9)
     found = tensors(trace)
-    for name in ("S", "e", "m", "b[1]", "w[3]", "z[2]", "u", "W[1]", "bias[2]", "s", "q", "o"):
+    for name in ("S", "e", "m", "b[1]", "w[3]", "z[2]", "u", "W[1]", "bias[2]", "s", "q", "o", "t"):
         at = int(rng.integers(math.prod(found[name]["shape"])))
         shared.at(step=trace["steps"][0]["id"], cell=f"{name}@{at}")
         box = shared.page.query_selector("#inspector .gradient")
         closed, moved = (float(box.get_attribute(f"data-{x}")) for x in ("closed", "moved"))
         assert abs(closed - moved) <= 1e-6 * max(abs(closed), abs(moved), 1e-3), name
+
+
+def test_p8_rounding_is_named_where_a_gradient_is_too_small_to_be_seen(
+    opened: Open, file: Path
+) -> None:
+    page, noted = opened(file, "#ask=0"), 0
+    for row in range(10):  # one logit far ahead: the others of its row have next to no gradient
+        edits = f"set:b[1]:{4 * row}:25"
+        page.at(step="routing.logits", cell=f"b[1]@{4 * row + 1}", edits=edits)
+        closed = page.page.get_attribute("#inspector .gradient", "data-closed")
+        assert abs(float(closed)) < 1e-9
+        said = page.page.inner_text("#inspector .gradient")
+        assert "corner" not in said
+        noted += "rounding alone" in said
+    assert noted
 
 
 def test_p8_stop_gradient_is_named_where_the_difference_disagrees(

@@ -77,10 +77,10 @@ function held(trace) {
 }
 
 function dropped(trace) {
-  const titles = trace.tensors.get("mask")?.data ?? [];
-  const options = [...titles].map((_, k) =>
-    h("option", { value: String(k) }, label(trace, "behaviour", k)),
-  );
+  const mask = trace.tensors.get("mask")?.data ?? [];
+  const options = [...mask.keys()]
+    .filter((k) => mask[k])
+    .map((k) => h("option", { value: String(k) }, label(trace, "behaviour", k)));
   const input = h("select", { "aria-label": "behaviour to leave out" }, options);
   return form("Leave out a behaviour", input, (value) => add(`drop:${value}`));
 }

@@ -140,11 +140,10 @@ function item(term, most) {
 
 /** Show the closed gradient beside a finite difference that this page computes now. */
 function gradient(trace, tensor, at, cell) {
-  const closed = trace.tensors.get(`d_${tensor.name}`);
-  if (!closed || closed.data.length !== tensor.data.length || tensor.dtype !== "float64")
-    return null;
+  const closed = closedOf(trace, tensor);
+  if (!closed || !trace.tensors.has("loss")) return null;
   const value = closed.data[at];
-  const moved = slope(trace, tensor.name, at);
+  const { value: moved, noise } = slope(trace, tensor.name, at);
   const off = Math.abs(value - moved) / Math.max(Math.abs(value), Math.abs(moved), 1e-8);
   const open = () => change({ cell: { name: closed.name, at } });
   return h(
@@ -170,11 +169,23 @@ function gradient(trace, tensor, at, cell) {
       h("dt", {}, "relative difference"),
       h("dd", {}, tiny(off)),
     ),
-    off > 1e-5 && h("p", { class: "note" }, why(trace, tensor)),
+    off > 1e-5 && h("p", { class: "note" }, why(trace, tensor, Math.abs(value - moved) <= noise)),
   );
 }
 
-function why(trace, tensor) {
+/** Return the tensor that is the gradient of the loss by this one, in all its uses. */
+function closedOf(trace, tensor) {
+  const scaled = (trace.tensors.get("beta")?.data[0] ?? 1) !== 1;
+  if (/^o(_t)?$/.test(tensor.name) && scaled) return null; // recorded before the temperature
+  const closed = trace.tensors.get(tensor.name === "t" ? "d_target" : `d_${tensor.name}`);
+  const fits = closed?.data.length === tensor.data.length && tensor.dtype === "float64";
+  return fits ? closed : null;
+}
+
+function why(trace, tensor, noise) {
+  if (noise) {
+    return "The gradient is so small that the difference is rounding alone: it cannot see it.";
+  }
   if (trace.about.config.routing_gradient === "last") {
     return "They differ: this model's gradient holds the weights of the last round and leaves out the earlier rounds, the finite difference does not. That is what “stop-gradient” means.";
   }

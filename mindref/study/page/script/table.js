@@ -110,6 +110,9 @@ function grid(trace, tensor, plan, { rows, columns, symbol, before, still }) {
   const named = places && ((x) => label(trace, places, x));
   const top = tensor.data.reduce((a, x) => (Number.isFinite(x) ? Math.max(a, Math.abs(x)) : a), 0);
   const marks = largest(tensor, plan);
+  const dropped = (k) => state.edits.includes(`drop:${k}`);
+  const leftOut = (axis, k) =>
+    plan.rowAxes[axis] === "behaviour" && dropped(k) && h("span", { class: "idle" }, "left out");
   const softmax = tensor.recipe.op === "softmax";
   const across = softmax && overColumns(tensor) && sumCells(tensor);
   const table = h("table", { role: "grid", class: tensor.dtype === "bool" ? "flags" : "numbers" });
@@ -127,7 +130,7 @@ function grid(trace, tensor, plan, { rows, columns, symbol, before, still }) {
       "tr",
       {},
       ...row.map((k, axis) =>
-        h("th", { scope: "row" }, titled(label(trace, plan.rowAxes[axis], k))),
+        h("th", { scope: "row" }, titled(label(trace, plan.rowAxes[axis], k)), leftOut(axis, k)),
       ),
     );
     if (row.length === 0) line.append(h("th", { scope: "row" }, tensor.name));

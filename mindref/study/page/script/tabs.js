@@ -6,6 +6,12 @@ import { state } from "./state.js";
 
 export const TABS = {};
 
+/** Scroll a row of buttons sideways, and nothing else, so that one of them can be seen. */
+function keepSeen(row, button) {
+  const [box, own] = [row.getBoundingClientRect(), button.getBoundingClientRect()];
+  if (own.left < box.left || own.right > box.right) row.scrollLeft += own.left - box.left - 24;
+}
+
 /** Show the view of the moment: the steps, or one of the tabs. */
 export function showTab(trace, recorded, goTo) {
   const steps = state.view === "steps" || !(state.view in TABS);
@@ -15,6 +21,7 @@ export function showTab(trace, recorded, goTo) {
     const here = button.dataset.view === (steps ? "steps" : state.view);
     if (here) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
+    if (here) keepSeen(byId("views"), button);
   }
   if (steps) put(byId("tab"));
   else

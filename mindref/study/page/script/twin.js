@@ -83,7 +83,10 @@ export function reads(recipe) {
 
 const readsAny = (recipe, names) => names.size > 0 && reads(recipe).some((name) => names.has(name));
 
-/** Return the centred difference of the loss by one cell, everything after it recomputed. */
+/** Return the centred difference of the loss by one cell, everything after it recomputed.
+ *
+ * `noise` is what rounding alone can make of it: a few units of the loss's last digit over the step.
+ */
 export function slope(trace, name, at, alsoHeld = new Map()) {
   const tensor = trace.tensors.get(name);
   const step = 1e-5 * Math.max(1, Math.abs(tensor.data[at]));
@@ -93,7 +96,9 @@ export function slope(trace, name, at, alsoHeld = new Map()) {
     const held = new Map([...alsoHeld, [name, { shape: tensor.shape, data }]]);
     return lossUnder(trace, held);
   };
-  return (side(step) - side(-step)) / (2 * step);
+  const loss = Math.abs(trace.tensors.get("loss").data[0]);
+  const noise = (16 * Number.EPSILON * Math.max(1, loss)) / step;
+  return { value: (side(step) - side(-step)) / (2 * step), noise };
 }
 
 /** Return the loss with some tensors held: only what leads to it is computed. */
