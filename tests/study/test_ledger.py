@@ -13,6 +13,7 @@ from mindref.errors import ConfigError
 from mindref.models import mind
 from mindref.ops import routing, softmax
 from mindref.study import ledger, slopes
+from mindref.study.run import Given
 from tests.study import small
 
 
@@ -119,3 +120,18 @@ def test_a_gradient_of_zero_has_a_ledger_too() -> None:
 def test_another_ledger_is_refused() -> None:
     with pytest.raises(ConfigError, match="m or S or e"):
         ledger.ledger_of(small.given(0), "W")
+
+
+def test_the_residuals_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a gradient of the library that is another one, both say by how much."""
+    real = ledger.paths
+
+    def other(given: Given, gradient: str) -> ledger.Paths:
+        found = real(given, gradient)
+        found.whole = {name: 1.01 * x for name, x in found.whole.items()}
+        return found
+
+    monkeypatch.setattr(ledger, "paths", other)
+    found = ledger.ledger_of(Given(*small.given(0, iterations=3)))
+    assert found.residual == pytest.approx(0.01 / 1.01)
+    assert found.last_residual == pytest.approx(0.01 / 1.01)

@@ -10,6 +10,7 @@ import pytest
 from mindref.models.parameters import Catalogue
 from mindref.study import outcome
 from mindref.study.run import Given, trace_of
+from mindref.study.serve import serve
 from mindref.study.steps import KINDS
 from mindref.study.steps.otherwise import CASES
 from mindref.study.trace import Step, Trace
@@ -129,6 +130,20 @@ def served_items(trace: Trace, user: Given) -> list[int]:
     """Return the items of the list, which names places among those that are shown."""
     names = trace.labels["item"]
     return [int(names[place].removeprefix("item ")) for place in trace.values["top"]]
+
+
+@pytest.mark.parametrize("score", ["max", "sum"])
+def test_an_interest_that_the_user_has_not_brings_nothing(score: str) -> None:
+    found = serve(
+        np.array([[-1.0], [0.0], [-2.0]]),
+        np.array([True, False, True]),
+        np.array([[1.0], [3.0]]),
+        n=2,
+        score=score,
+    )
+    assert found.brought_by.tolist() == [0, 0]
+    assert found.best.tolist() == ([-1, -3] if score == "max" else [-3, -9])
+    assert found.order.tolist() == [0, 1]
 
 
 def test_a_large_catalogue_is_said_to_be_cut() -> None:
