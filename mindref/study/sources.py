@@ -53,7 +53,7 @@ def span(place: str) -> Span:
 
 def statement(lines: list[str], text: str, place: str) -> tuple[int, int]:
     """Return the first and last line of the innermost simple statement that has the text."""
-    whole = re.compile(re.escape(text) + r"(?!\d)")  # squash-R1 is not squash-R10
+    whole = re.compile(re.escape(text) + r"(?!\d)")  # R1 is not R10
     at = next((n for n, line in enumerate(lines) if whole.search(line)), None)
     if at is None:
         raise LookupError(place)

@@ -23,8 +23,10 @@ def test_the_help_names_the_rules_that_there_are(cli: Cli) -> None:
 def test_a_folder_that_is_not_there_is_said_before_anything_is_computed(
     cli: Cli, tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mindref.study.world.open_world", None)
+    import mindref.study.leaves  # noqa: F401  what is imported under the patch would keep it
+
     monkeypatch.setattr("mindref.study.subject.open_subject", None)
+    monkeypatch.setattr("mindref.study.world.open_world", None)
     said = cli("study", option, tmp_path / "none" / "out.json")
     assert said.code == 2
     assert option + ":" in said.err
