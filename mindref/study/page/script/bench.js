@@ -12,7 +12,7 @@ TABS.bench = ({ trace, extras }) => {
     return missing(
       "Variant bench",
       "No variants are in this file.",
-      "mindref study --html page.html --variant all",
+      "mindref study --html page.html",
     );
   const box = h("div");
   const draw = () => {

@@ -19,7 +19,7 @@ TABS.ledger = ({ trace, extras }) => {
     return missing(
       "Gradient ledger",
       "The split of the gradient into its paths is not in this file.",
-      "mindref study --html page.html --backward",
+      "mindref study --html page.html",
     );
   const box = h("div");
   const draw = () => put(box, view(trace, extras.ledger, draw));

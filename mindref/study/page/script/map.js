@@ -1,4 +1,5 @@
 // Interests map: votes and capsules in the plane that shows most of the votes' variance.
+// Zero stays where it is; capsules, shorter than 1, are all drawn longer by one factor.
 
 import { h, svg } from "./dom.js";
 import { label } from "./explain.js";
@@ -24,8 +25,7 @@ export function plane(rows) {
     return axis;
   });
   const left = rest.reduce((a, row) => a + norm(row) ** 2, 0);
-  const project = (row) =>
-    axes.map((axis) => axis.reduce((a, x, k) => a + x * (row[k] - centre[k]), 0));
+  const project = (row) => axes.map((axis) => axis.reduce((a, x, k) => a + x * row[k], 0));
   return { project, share: all > 0 ? 1 - left / all : 1 };
 }
 
@@ -69,13 +69,7 @@ TABS.map = ({ trace }) => {
     at: project(votes[i]),
     owner: own[i],
   }));
-  const count = trace.tensors.get(`v[${rounds}]`).shape[0];
-  const paths = Array.from({ length: count }, (_, j) => ({
-    j,
-    points: Array.from({ length: rounds }, (_, r) => rowsOf(trace.tensors.get(`v[${r + 1}]`))[j])
-      .filter((v) => norm(v) > 0)
-      .map(project),
-  })).filter(({ points }) => points.length);
+  const { paths, factor } = capsules(trace, rounds, project, dots);
   const said = `The plane shows ${(100 * share).toFixed(0)} % of the variance of the votes; what lies close together here may be far apart in the rest.`;
   const rows = [
     ...dots.map((d) => [
@@ -85,7 +79,12 @@ TABS.map = ({ trace }) => {
       d.owner < 0 ? "none" : `interest ${d.owner + 1}`,
     ]),
     ...paths.flatMap(({ j, points }) =>
-      points.map((p, r) => [`interest ${j + 1} after round ${r + 1}`, six(p[0]), six(p[1]), ""]),
+      points.map((p, r) => [
+        `interest ${j + 1} after round ${r + 1}${factor === 1 ? "" : `, × ${factor}`}`,
+        six(p[0]),
+        six(p[1]),
+        "",
+      ]),
     ),
   ];
   return [
@@ -93,8 +92,9 @@ TABS.map = ({ trace }) => {
     h(
       "p",
       { class: "why" },
-      "Mapped behaviours (circles, numbered as in the table) and capsules (squares, one for each round, joined by a line). Capsules are shorter than 1, so they stay near the middle and show the direction they pull in.",
+      "Circles are mapped behaviours, numbered as in the table. Each interest is a line from 0 through its capsules, one square a round, the last one named: behaviours that lie its way are those that pull it.",
     ),
+    h("p", {}, lengthened(factor)),
     h("p", {}, said),
     h(
       "div",
@@ -105,11 +105,34 @@ TABS.map = ({ trace }) => {
   ];
 };
 
+/** Return the capsules of each interest as points, drawn longer by one factor, and the factor. */
+function capsules(trace, rounds, project, dots) {
+  const turns = Array.from({ length: rounds }, (_, r) => rowsOf(trace.tensors.get(`v[${r + 1}]`)));
+  const paths = Array.from(turns[0], (_, j) => ({
+    j,
+    points: turns
+      .map((rows) => rows[j])
+      .filter((v) => norm(v) > 0)
+      .map(project),
+  })).filter(({ points }) => points.length);
+  const longest = (points) => Math.max(0, ...points.map(norm));
+  const own = longest(paths.flatMap(({ points }) => points));
+  const exact = own > 0 ? longest(dots.map((dot) => dot.at)) / own : 1;
+  const factor = exact > 1 ? Number(exact.toPrecision(2)) : 1;
+  const drawn = (points) => points.map((p) => p.map((x) => factor * x));
+  return { paths: paths.map(({ j, points }) => ({ j, points: drawn(points) })), factor };
+}
+
+const lengthened = (factor) =>
+  factor === 1
+    ? "All are drawn to one scale."
+    : `Capsules are shorter than 1 and would all lie on 0: they are drawn ${factor} times as long as they are, all by the same factor, so compare their directions with the circles, and their lengths with each other.`;
+
 const SIZE = 560;
 const EDGE = 34;
 
 function drawing(dots, paths, said) {
-  const all = [...dots.map((d) => d.at), ...paths.flatMap(({ points }) => points)];
+  const all = [[0, 0], ...dots.map((d) => d.at), ...paths.flatMap(({ points }) => points)];
   const low = [0, 1].map((k) => Math.min(...all.map((p) => p[k])));
   const high = [0, 1].map((k) => Math.max(...all.map((p) => p[k])));
   const span = Math.max(high[0] - low[0], high[1] - low[1]) || 1;
@@ -124,19 +147,20 @@ function drawing(dots, paths, said) {
       svg("text", { x, y: y + 4, class: "vote-number" }, String(d.number)),
     );
   });
-  const lines = paths.map(({ j, points }) => {
+  const zero = spot([0, 0]);
+  const lines = paths.map(({ points }) => {
     const spots = points.map(spot);
-    const [x, y] = spots.at(-1);
     return svg(
       "g",
       {},
-      svg("polyline", { points: spots.map((p) => p.join(",")).join(" "), class: "path" }),
+      svg("polyline", { points: [zero, spots.at(-1)].join(" "), class: "spoke" }),
+      svg("polyline", { points: spots.join(" "), class: "path" }),
       spots.map(([a, b]) =>
         svg("rect", { x: a - 3, y: b - 3, width: 6, height: 6, class: "capsule" }),
       ),
-      svg("text", { x: x + 8, y: y - 6, class: "capsule-name" }, `interest ${j + 1}`),
     );
   });
+  const names = apart(paths.map(({ j, points }) => ({ j, tip: spot(points.at(-1)) }))).map(named);
   const box = svg(
     "svg",
     {
@@ -145,10 +169,44 @@ function drawing(dots, paths, said) {
       "aria-label": `Map of votes and interests. ${said} The table beside it holds the same.`,
       class: "chart",
     },
-    marks,
+    svg("line", { x1: zero[0] - 7, x2: zero[0] + 7, y1: zero[1], y2: zero[1], class: "zero" }),
+    svg("line", { x1: zero[0], x2: zero[0], y1: zero[1] - 7, y2: zero[1] + 7, class: "zero" }),
+    svg("text", { x: zero[0] - 9, y: zero[1] + 16, class: "tick end" }, "0"),
     lines,
+    marks,
+    names,
   );
   box.style.setProperty("--vote", hue("m"));
   box.style.setProperty("--capsule", hue("v"));
   return box;
 }
+
+const [NAME_WIDE, NAME_HIGH] = [72, 17];
+
+/** Give each name a place beside its tip where it lies over no other name, as near as can be. */
+function apart(tips) {
+  const taken = [];
+  for (const { j, tip } of [...tips].sort((a, b) => a.tip[1] - b.tip[1])) {
+    const right = tip[0] + 10 + NAME_WIDE < SIZE;
+    const x = right ? tip[0] + 10 : tip[0] - 10 - NAME_WIDE;
+    let y = Math.max(tip[1] - 6, NAME_HIGH);
+    const over = (one) => Math.abs(one.x - x) < NAME_WIDE && Math.abs(one.y - y) < NAME_HIGH;
+    for (let hit = taken.find(over); hit; hit = taken.find(over)) y = hit.y + NAME_HIGH;
+    taken.push({ j, tip, x, y, right });
+  }
+  return taken;
+}
+
+const named = ({ j, tip, x, y, right }) =>
+  svg(
+    "g",
+    {},
+    svg("line", {
+      x1: tip[0],
+      y1: tip[1],
+      x2: right ? x - 2 : x + NAME_WIDE,
+      y2: y - 4,
+      class: "spoke",
+    }),
+    svg("text", { x, y, class: "capsule-name" }, `interest ${j + 1}`),
+  );

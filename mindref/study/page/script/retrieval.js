@@ -13,7 +13,7 @@ TABS.retrieval = ({ extras }) => {
     return missing(
       "Retrieval",
       "What each interest retrieves, and a single vector beside it, is not in this file.",
-      "mindref study --html page.html --case",
+      "mindref study --html page.html",
     );
   const all = [...found.strips, ...(found.single ? [found.single] : [])];
   return [
