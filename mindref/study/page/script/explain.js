@@ -17,7 +17,7 @@ import { products } from "./sums.js";
 /** Return the label of place k on an axis. */
 export function label(trace, axis, k) {
   const known = trace.labels[axis]?.[k];
-  if (known === undefined) return String(k + 1);
+  if (known === undefined) return axis === "feature" ? `feature ${k + 1}` : String(k + 1);
   return String(known).trim() === "" ? "(no title)" : String(known);
 }
 

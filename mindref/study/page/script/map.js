@@ -3,12 +3,12 @@
 
 import { h, svg } from "./dom.js";
 import { label } from "./explain.js";
-import { six } from "./numbers.js";
+import { brief } from "./numbers.js";
 import { hue } from "./quantities.js";
 import { owners } from "./replay.js";
 import { TABS } from "./tabs.js";
 import { roundsOf } from "./unroll.js";
-import { norm, plainTable, rowsOf } from "./views.js";
+import { cosine, norm, plainTable, rowsOf } from "./views.js";
 
 /** Return the two main directions of centred rows, and the share of variance that they show. */
 export function plane(rows) {
@@ -74,15 +74,15 @@ TABS.map = ({ trace }) => {
   const rows = [
     ...dots.map((d) => [
       `${d.number}. ${d.name}`,
-      six(d.at[0]),
-      six(d.at[1]),
+      calm(d.at[0]),
+      calm(d.at[1]),
       d.owner < 0 ? "none" : `interest ${d.owner + 1}`,
     ]),
     ...paths.flatMap(({ j, points }) =>
       points.map((p, r) => [
         `interest ${j + 1} after round ${r + 1}${factor === 1 ? "" : `, × ${factor}`}`,
-        six(p[0]),
-        six(p[1]),
+        calm(p[0]),
+        calm(p[1]),
         "",
       ]),
     ),
@@ -92,10 +92,10 @@ TABS.map = ({ trace }) => {
     h(
       "p",
       { class: "why" },
-      "Circles are mapped behaviours, numbered as in the table. Each interest is a line from 0 through its capsules, one square a round, the last one named: behaviours that lie its way are those that pull it.",
+      "Dots are mapped behaviours, numbered as in the table. Each interest is a line from 0 through its capsules, one square a round, the last one named: as a weighted sum of the behaviours, it points where long ones of much weight lie.",
     ),
     h("p", {}, lengthened(factor)),
-    h("p", {}, said),
+    h("p", {}, `${said}${alike(rowsOf(trace.tensors.get(`v[${rounds}]`)))}`),
     h(
       "div",
       { class: "map" },
@@ -123,10 +123,21 @@ function capsules(trace, rounds, project, dots) {
   return { paths: paths.map(({ j, points }) => ({ j, points: drawn(points) })), factor };
 }
 
+const calm = (x) => h("span", { class: "figure" }, brief(x));
+
+/** Say how alike the capsules are in all dimensions, not in the plane alone. */
+function alike(all) {
+  const active = all.filter((v) => norm(v) > 0);
+  const found = active.flatMap((x, k) => active.slice(k + 1).map((y) => cosine(x, y)));
+  if (found.length === 0) return "";
+  const [low, high] = [Math.min(...found), Math.max(...found)].map(brief);
+  return ` In all dimensions, two capsules of the last round have a cosine between ${low} and ${high}; at 1 they point the same way.`;
+}
+
 const lengthened = (factor) =>
   factor === 1
     ? "All are drawn to one scale."
-    : `Capsules are shorter than 1 and would all lie on 0: they are drawn ${factor} times as long as they are, all by the same factor, so compare their directions with the circles, and their lengths with each other.`;
+    : `Capsules are shorter than 1 and would lie close to 0: they are drawn ${factor} times as long as they are, all by the same factor, so compare their directions with the dots, and their lengths with each other.`;
 
 const SIZE = 560;
 const EDGE = 34;
@@ -138,14 +149,9 @@ function drawing(dots, paths, said) {
   const span = Math.max(high[0] - low[0], high[1] - low[1]) || 1;
   const scale = (SIZE - 2 * EDGE) / span;
   const spot = (p) => [EDGE + (p[0] - low[0]) * scale, SIZE - EDGE - (p[1] - low[1]) * scale];
-  const marks = dots.map((d) => {
-    const [x, y] = spot(d.at);
-    return svg(
-      "g",
-      {},
-      svg("circle", { cx: x, cy: y, r: 11, class: "vote" }),
-      svg("text", { x, y: y + 4, class: "vote-number" }, String(d.number)),
-    );
+  const marks = dots.map(({ at }) => {
+    const [x, y] = spot(at);
+    return svg("circle", { cx: x, cy: y, r: 5, class: "vote" });
   });
   const zero = spot([0, 0]);
   const lines = paths.map(({ points }) => {
@@ -160,7 +166,21 @@ function drawing(dots, paths, said) {
       ),
     );
   });
-  const names = apart(paths.map(({ j, points }) => ({ j, tip: spot(points.at(-1)) }))).map(named);
+  const points = [...dots.map((d) => d.at), ...paths.flatMap((path) => path.points)];
+  const names = apart(points.map(spot), [
+    ...paths.map(({ j, points }) => ({
+      text: `interest ${j + 1}`,
+      kind: "capsule-name",
+      wide: 72,
+      tip: spot(points.at(-1)),
+    })),
+    ...dots.map(({ at, number }) => ({
+      text: String(number),
+      kind: "vote-number",
+      wide: 18,
+      tip: spot(at),
+    })),
+  ]).map(named);
   const box = svg(
     "svg",
     {
@@ -181,32 +201,41 @@ function drawing(dots, paths, said) {
   return box;
 }
 
-const [NAME_WIDE, NAME_HIGH] = [72, 17];
+const HIGH = 15; // of a name
 
-/** Give each name a place beside its tip where it lies over no other name, as near as can be. */
-function apart(tips) {
-  const taken = [];
-  for (const { j, tip } of [...tips].sort((a, b) => a.tip[1] - b.tip[1])) {
-    const right = tip[0] + 10 + NAME_WIDE < SIZE;
-    const x = right ? tip[0] + 10 : tip[0] - 10 - NAME_WIDE;
-    let y = Math.max(tip[1] - 6, NAME_HIGH);
-    const over = (one) => Math.abs(one.x - x) < NAME_WIDE && Math.abs(one.y - y) < NAME_HIGH;
-    for (let hit = taken.find(over); hit; hit = taken.find(over)) y = hit.y + NAME_HIGH;
-    taken.push({ j, tip, x, y, right });
+/** Give each name a place beside its tip where it lies over no name and no point, as near as can be. */
+function apart(spots, names) {
+  const taken = spots.map(([x, y]) => ({ x: x - 6, y: y + 4, wide: 12 }));
+  for (const name of names) {
+    const [tipX, tipY] = name.tip;
+    const x = tipX + 8 + name.wide < SIZE ? tipX + 8 : tipX - 8 - name.wide;
+    const over = (y) =>
+      taken.some(
+        (one) => x < one.x + one.wide && one.x < x + name.wide && Math.abs(one.y - y) < HIGH,
+      );
+    let [y, away] = [tipY + 4, 0];
+    while (over(y) && away < 40) {
+      away += 1;
+      y = tipY + 4 + (away % 2 ? -1 : 1) * Math.ceil(away / 2) * 5;
+      if (y < HIGH || y > SIZE - 4) y = tipY + 4;
+    }
+    taken.push({ ...name, x, y, away });
   }
-  return taken;
+  return taken.slice(spots.length);
 }
 
-const named = ({ j, tip, x, y, right }) =>
+/** Return a name, and a line to what it belongs to where that is not beside it. */
+const named = ({ text, kind, wide, tip, x, y, away }) =>
   svg(
     "g",
     {},
-    svg("line", {
-      x1: tip[0],
-      y1: tip[1],
-      x2: right ? x - 2 : x + NAME_WIDE,
-      y2: y - 4,
-      class: "spoke",
-    }),
-    svg("text", { x, y, class: "capsule-name" }, `interest ${j + 1}`),
+    away > 2 &&
+      svg("line", {
+        x1: tip[0],
+        y1: tip[1],
+        x2: x > tip[0] ? x - 1 : x + wide,
+        y2: y - 4,
+        class: `lead ${kind}-lead`,
+      }),
+    svg("text", { x, y, class: kind }, text),
   );
