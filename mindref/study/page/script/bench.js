@@ -84,7 +84,7 @@ function measured(one) {
   ]);
   return plainTable(
     "Measured on this user",
-    ["", "reference", "variant", "what it should be"],
+    ["", "reference", "variant", "what it is or should be"],
     [...rows, ...differ],
   );
 }

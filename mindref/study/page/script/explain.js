@@ -73,7 +73,10 @@ function sumOf({ trace, tensor, at, recipe }) {
     sign: product.sign,
     value: product.value,
   }));
-  return added(terms.length === 1 ? "One product." : `${terms.length} products, added up.`, terms);
+  const [one, many] = terms.every((term) => term.numbers)
+    ? ["One product.", "products"]
+    : ["Taken over.", "terms"];
+  return added(terms.length === 1 ? one : `${terms.length} ${many}, added up.`, terms);
 }
 
 function softmaxOf({ at, read: [logits, mask], named, recipe }) {
