@@ -51,15 +51,20 @@ class Card(NamedTuple):
     paper: str
     why: str
     shown: str
+    sentence: str  # about the first result, which follows it
     scene: str
     readings: tuple[Reading, ...]
 
     @property
     def says(self) -> str:
         """Return the first result of every reading in one sentence."""
-        name = self.readings[0].results[0][0]
-        each = [f"{reading.name}: {told(reading.results[0][1])}" for reading in self.readings]
-        return f"{name} - {'; '.join(each)}"
+        first, *others = [
+            f"{told(reading.results[0][1])} when read \u201c{reading.name}\u201d"
+            for reading in self.readings
+        ]
+        return (
+            f"For this user, {self.sentence} {', '.join([first, *others[:-1]])} and {others[-1]}."
+        )
 
     def to_json(self, titles: Sequence[str] | None = None, whole: bool = False) -> dict[str, Any]:
         """Return plain values; the arrays of each reading only if `whole`."""
@@ -125,7 +130,7 @@ def card(given: Given, row: dict[str, Any], titles: Sequence[str] | None = None)
         )
         for reading, done in zip(row["reading"], found, strict=True)
     )
-    plainly = {key: row[key] for key in ("name", "question", "paper", "why", "shown")}
+    plainly = {key: row[key] for key in ("name", "question", "paper", "why", "shown", "sentence")}
     return Card(**plainly, scene=scenes.said(given, scene, titles), readings=readings)
 
 

@@ -50,11 +50,15 @@ def tokens(text: str, known: Iterable[str]) -> Iterator[Token]:
 def mathml(text: str, symbols: dict[str, str]) -> str:
     """Return MathML; a symbol of a tensor carries its name as data-symbol, for the page to link."""
     out: list[str] = []
+    before = ""
     for token in tokens(text, symbols):
         if token.kind == "power":
             out[-1] = f"<msup>{out[-1]}<mn>{token.text}</mn></msup>"
         else:
+            if token.kind == before == "symbol":  # a product: not beta1first
+                out.append('<mspace width="0.25em"/>')
             out.append(element(token, symbols))
+        before = token.kind
     return f'<math display="block"><mrow>{"".join(out)}</mrow></math>'
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -49,6 +50,7 @@ def test_every_card_has_two_readings_and_one_of_them_is_ours() -> None:
         for reading in found.readings:
             assert [n for n, _ in reading.results] == [n for n, _ in ours.results]
             assert reading.name in found.says
+        assert re.match(r"For this user, .* (is|by|of) [\d.e+-]+ when read .*\.$", found.says)
         json.dumps(found.to_json(), allow_nan=False)
 
 

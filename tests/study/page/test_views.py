@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,27 @@ def test_the_map_says_how_much_it_shows_and_has_a_table(page: Reader) -> None:
     assert len(page.page.query_selector_all("#tab tbody tr")) >= 10
 
 
+APART = """() => {
+  const names = '#tab svg text.capsule-name, #tab svg text.vote-number';
+  const boxes = [...document.querySelectorAll(names)]
+    .map(one => [one.textContent, one.getBBox()]);
+  const over = ([, a], [, b]) => Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x) > 2
+    && Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y) > 4;
+  return boxes.flatMap((a, k) => boxes.slice(k + 1).filter(b => over(a, b)).map(b => a[0] + b[0]));
+}"""
+
+
+def test_the_map_states_its_factor_and_keeps_names_apart(page: Reader) -> None:
+    page.at(view="map")
+    text = page.page.inner_text("#tab")
+    factor = re.search(r"drawn ([\d.]+) times as long", text)
+    assert factor is not None
+    assert float(factor[1]) > 1
+    assert f"× {factor[1]}" in text  # the table says so too
+    assert page.page.evaluate(APART) == []
+    assert len(page.page.query_selector_all("#tab svg .capsule-name")) == 3
+
+
 def test_exercises_lead_to_their_step(page: Reader) -> None:
     page.at(view="exercises")
     assert "mindref study --exercise squash" in page.page.inner_text("#tab")
@@ -194,3 +216,11 @@ def test_a_view_without_data_says_how_to_get_it(opened: Open, file: Path) -> Non
     for view in ("retrieval", "ledger", "bench", "curve", "ambiguities"):
         page.at(view=view)
         assert "mindref study --html" in page.page.inner_text("#tab"), view
+
+
+def test_a_number_says_where_it_is_used_in_its_own_step(page: Reader) -> None:
+    page.at(step="routing[1].capsules")
+    page.page.click("#step figure[data-tensor='across[1]'] td[data-at]")
+    used = page.page.inner_text("#inspector .next")
+    assert "in its own step, for v[1]" in used
+    assert "by no step" not in used

@@ -1,6 +1,6 @@
 // Ambiguities: where the paper can be read two ways, our reading, and both results on this user.
 
-import { h } from "./dom.js";
+import { h, prose } from "./dom.js";
 import { six } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { missing, plainTable } from "./views.js";
@@ -13,7 +13,7 @@ TABS.ambiguities = ({ extras }) => {
     h(
       "p",
       { class: "why" },
-      "Each card has the readings, which one this library takes, and what both give for this very user.",
+      "Each card has the readings, which one this library takes, and what each gives for this very user.",
     ),
     extras.ambiguities.map(card),
   ];
@@ -26,7 +26,7 @@ function card(one) {
       {},
       h("b", {}, r.name),
       r.ours && h("span", { class: "tag" }, "taken here"),
-      ` ${r.text ?? ""}`,
+      prose(` ${r.text ?? ""}`),
       r.rule && h("span", { class: "note" }, ` Rule ${r.rule}.`),
       r.seen?.length > 0 && h("span", { class: "note" }, ` Seen in: ${r.seen.join(", ")}.`),
     ),
@@ -36,7 +36,7 @@ function card(one) {
     { class: "card wide", "data-card": one.name },
     h("h3", {}, one.question),
     h("p", { class: "note" }, one.paper),
-    h("p", {}, one.why),
+    h("p", {}, prose(one.why)),
     h("ul", { class: "readings" }, readings),
     results(one),
     h("p", { class: "callout" }, one.says),

@@ -1,6 +1,6 @@
 // Variant bench: deviations that public code really has, and what each does to this user.
 
-import { h, put } from "./dom.js";
+import { h, prose, put, sentence } from "./dom.js";
 import { six, tiny } from "./numbers.js";
 import { change, state } from "./state.js";
 import { TABS } from "./tabs.js";
@@ -12,7 +12,7 @@ TABS.bench = ({ trace, extras }) => {
     return missing(
       "Variant bench",
       "No variants are in this file.",
-      "mindref study --html page.html --variant all",
+      "mindref study --html page.html",
     );
   const box = h("div");
   const draw = () => {
@@ -56,8 +56,8 @@ function view(trace, one, choice) {
       "article",
       { "data-variant": one.name },
       h("h3", {}, one.title),
-      h("p", { class: "why" }, one.what),
-      h("p", {}, one.does),
+      h("p", { class: "why" }, prose(sentence(one.what))),
+      h("p", {}, prose(sentence(one.does))),
       one.scene?.text && h("p", { class: "note" }, `For both sides: ${one.scene.text}.`),
       one.differs?.length === 0 &&
         h("p", { class: "callout" }, "This user does not show it: no number differs."),
@@ -84,7 +84,7 @@ function measured(one) {
   ]);
   return plainTable(
     "Measured on this user",
-    ["", "reference", "variant", ""],
+    ["", "reference", "variant", "what it is or should be"],
     [...rows, ...differ],
   );
 }

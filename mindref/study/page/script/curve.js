@@ -15,7 +15,7 @@ TABS.curve = ({ trace, extras }) => {
     return missing(
       "Finite differences",
       "No curve is in this file.",
-      "mindref study --html page.html --backward",
+      "mindref study --html page.html",
     );
   const box = h("div");
   const draw = () => {

@@ -44,6 +44,14 @@ export function titled(text) {
   return h("bdi", { class: "title", title: shown }, shown);
 }
 
+/** A text with what stands between backquotes as code. */
+export const prose = (text) =>
+  text.split("`").map((part, k) => (k % 2 ? h("code", {}, part) : part));
+
+/** A text as a sentence: a capital first, a full stop last. */
+export const sentence = (text) =>
+  `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
+
 /** A word for screen readers only. */
 export const unseen = (text) => h("span", { class: "unseen" }, text);
 

@@ -15,14 +15,14 @@ TABS.exercises = ({ trace, extras, goTo }) => {
     const link = step
       ? h(
           "button",
-          { type: "button", class: "quiet", on: { click: () => goTo(step.id) } },
+          { type: "button", class: "quiet titled", on: { click: () => goTo(step.id) } },
           step.title,
         )
       : "";
     return [
       one.title ?? one.name,
       link,
-      h("code", {}, `mindref study --exercise ${one.name}`),
+      h("code", { class: "command" }, `mindref study --exercise ${one.name}`),
       STATUS[one.status] ?? "open",
     ];
   });

@@ -17,7 +17,7 @@ import { products } from "./sums.js";
 /** Return the label of place k on an axis. */
 export function label(trace, axis, k) {
   const known = trace.labels[axis]?.[k];
-  if (known === undefined) return String(k + 1);
+  if (known === undefined) return axis === "feature" ? `feature ${k + 1}` : String(k + 1);
   return String(known).trim() === "" ? "(no title)" : String(known);
 }
 
@@ -73,7 +73,10 @@ function sumOf({ trace, tensor, at, recipe }) {
     sign: product.sign,
     value: product.value,
   }));
-  return added(terms.length === 1 ? "One product." : `${terms.length} products, added up.`, terms);
+  const [one, many] = terms.every((term) => term.numbers)
+    ? ["One product.", "products"]
+    : ["Taken over.", "terms"];
+  return added(terms.length === 1 ? one : `${terms.length} ${many}, added up.`, terms);
 }
 
 function softmaxOf({ at, read: [logits, mask], named, recipe }) {

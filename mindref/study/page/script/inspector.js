@@ -192,9 +192,17 @@ function why(trace, tensor, noise) {
   return `They differ: near a corner of the loss, or because ${tensor.name} is used in a way that this gradient does not count.`;
 }
 
+/** Return whether a recipe reads a tensor: among its terms, or as a whole. */
+function reads({ of, terms }, name) {
+  const factors = (terms ?? []).flatMap((term) => term.factors ?? []);
+  return [...factors, ...(Array.isArray(of) ? of : [])].some((place) => place.of === name);
+}
+
+/** List the steps that use a tensor; the one that makes it first, where it goes on using it. */
 function next(trace, tensor, goTo) {
-  const steps = trace.users.get(tensor.name) ?? [];
-  const links = steps.map((at) =>
+  const own = trace.stepOf.get(tensor.name);
+  const here = trace.steps[own].outputs.filter(({ recipe }) => reads(recipe, tensor.name));
+  const links = (trace.users.get(tensor.name) ?? []).map((at) =>
     h(
       "li",
       {},
@@ -204,9 +212,11 @@ function next(trace, tensor, goTo) {
         trace.steps[at].id,
       ),
       " ",
-      trace.steps[at].title,
+      h("span", { class: "titled" }, trace.steps[at].title),
     ),
   );
+  if (here.length > 0)
+    links.unshift(h("li", {}, `in its own step, for ${here.map(({ name }) => name).join(", ")}`));
   return h(
     "section",
     { class: "next", "aria-label": "used next" },

@@ -19,7 +19,7 @@ TABS.ledger = ({ trace, extras }) => {
     return missing(
       "Gradient ledger",
       "The split of the gradient into its paths is not in this file.",
-      "mindref study --html page.html --backward",
+      "mindref study --html page.html",
     );
   const box = h("div");
   const draw = () => put(box, view(trace, extras.ledger, draw));
@@ -107,7 +107,7 @@ function table(ledger, flip) {
       "path",
       "what it is",
       "norm",
-      "of the whole",
+      "its norm over that of the whole",
       "cosine to it",
       "off its finite difference",
       "worst entry: closed / difference",
@@ -121,7 +121,7 @@ function together(trace, ledger, on) {
   const lastOnly =
     on.length === ledger.last.keeps.length &&
     on.every((row) => ledger.last.keeps.includes(row.name));
-  const whole = `All rows add up to the library's gradient: off by ${tiny(ledger.sum.residual)} of it; the whole is off its own finite difference by ${tiny(ledger.sum.fd_error)}.`;
+  const whole = `All rows add up to the gradient of the library: the relative difference is ${tiny(ledger.sum.residual)}. Between the whole and its own finite difference it is ${tiny(ledger.sum.fd_error)}.`;
   const out = [
     h("p", { class: "holds-line", "data-residual": String(ledger.sum.residual) }, whole),
   ];

@@ -11,7 +11,8 @@ export function printer(tensor) {
   if (largest === 0) return (x) => special(x) ?? "0";
   const places = 2 - Math.floor(Math.log10(largest));
   if (places > 6) return (x) => special(x) ?? (x === 0 ? "0" : minus(x.toExponential(2)));
-  return (x) => special(x) ?? minus(x.toFixed(Math.max(places, 1, largest < 10 ? 3 : 0)));
+  const decimals = Math.max(places, 1, largest < 10 ? 3 : largest < 100 ? 2 : 0);
+  return (x) => special(x) ?? (x === 0 ? "0" : minus(x.toFixed(decimals))); // 0: nothing at all
 }
 
 function special(x) {
@@ -34,6 +35,9 @@ export function six(x) {
   if (size >= 1e5 || size < 1e-3) return minus(x.toExponential(4));
   return minus(x.toPrecision(6));
 }
+
+/** Print one number of a list that is read at a glance. */
+export const brief = (x) => (Number.isFinite(x) ? minus(x.toFixed(3)) : six(x ?? undefined));
 
 /** Print how large a difference is. */
 export function tiny(x) {

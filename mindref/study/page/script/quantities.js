@@ -66,8 +66,8 @@ const MEANINGS = {
   items: ["item", "rows of the table of items"],
   score: ["interest", "how well an item fits an interest"],
   best: ["interest", "score of an item: its best interest"],
-  brought_by: ["interest", "which interest brings an item"],
-  top: ["given", "the list that the user gets"],
+  brought_by: ["interest", "which interest brings an item; the code counts from 0"],
+  top: ["given", "the list that the user gets: places among the items shown before, from 0"],
 };
 
 // the part of a name after its dot

@@ -215,7 +215,7 @@ function measured(found) {
       "p",
       { class: "note" },
       "Controls over many draws need the case study: ",
-      h("code", {}, "mindref study --html page.html --case"),
+      h("code", {}, "mindref study --html page.html"),
     );
   const said = (m) => [m.largest, m.used, m.similarity ?? "one interest", m.purity ?? "no groups"];
   const rows = [

@@ -1,7 +1,7 @@
 // Retrieval: what each interest brings, beside what one vector brings.
 
 import { h, svg, titled } from "./dom.js";
-import { minus, six } from "./numbers.js";
+import { brief, minus } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { missing, plainTable } from "./views.js";
 
@@ -13,7 +13,7 @@ TABS.retrieval = ({ extras }) => {
     return missing(
       "Retrieval",
       "What each interest retrieves, and a single vector beside it, is not in this file.",
-      "mindref study --html page.html --case",
+      "mindref study --html page.html",
     );
   const all = [...found.strips, ...(found.single ? [found.single] : [])];
   return [
@@ -47,7 +47,7 @@ function card(strip, single) {
       "li",
       {},
       titled(item.title),
-      h("span", { class: "figure" }, ` ${six(item.score)}`),
+      h("span", { class: "figure" }, ` ${brief(item.score)}`),
       item.group && h("span", { class: "note" }, ` ${item.group}`),
     );
   const rest = strip.items.slice(FIRST);

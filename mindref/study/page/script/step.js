@@ -1,7 +1,7 @@
 // The main column: one step, read from top to bottom.
 
 import { residual } from "./checks.js";
-import { byId, h, put } from "./dom.js";
+import { byId, h, prose, put } from "./dom.js";
 import { code, equation, showMarks } from "./equation.js";
 import { label } from "./explain.js";
 import { minus, tiny, unflat } from "./numbers.js";
@@ -18,7 +18,7 @@ export function showStep(trace, recorded, step) {
     h(
       "p",
       { class: "place" },
-      `${PHASES[step.phase]} · step ${at + 1} of ${trace.steps.length} · `,
+      `${PHASES[step.phase]} · ${roundOf(step)}step ${at + 1} of ${trace.steps.length} · `,
       h("code", {}, step.id),
     ),
     h("h2", { tabindex: -1, id: "step-title" }, step.title),
@@ -28,7 +28,7 @@ export function showStep(trace, recorded, step) {
         { class: "badge" },
         "edited: these numbers are computed in this page from your changes",
       ),
-    h("p", { class: "why" }, step.why),
+    h("p", { class: "why" }, prose(step.why)),
     at === 0 && welcome(trace),
     equation(step),
     predictBox(step),
@@ -39,6 +39,10 @@ export function showStep(trace, recorded, step) {
   );
   showMarks();
 }
+
+/** Say which round a step of the routing belongs to. */
+const roundOf = (step) =>
+  step.turn && step.kind.startsWith("routing.") ? `round ${step.turn} · ` : "";
 
 const deviation = (name) =>
   h(

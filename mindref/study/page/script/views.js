@@ -2,7 +2,7 @@
 
 import { unpacked } from "./data.js";
 import { h, titled } from "./dom.js";
-import { six } from "./numbers.js";
+import { brief, six } from "./numbers.js";
 import { tensorFigure } from "./table.js";
 
 /** Return a table with a caption; cells are texts, numbers or elements, the first of a row its name. */
@@ -17,7 +17,7 @@ export function plainTable(caption, head, rows, shown = true) {
     h(
       "table",
       { class: "plain-table" },
-      h("caption", { class: shown ? "" : "unseen" }, caption),
+      h("caption", { class: shown ? "" : "unseen" }, h("span", {}, caption)),
       h(
         "thead",
         {},
@@ -59,7 +59,7 @@ export function ranking(items, interest = false) {
       "li",
       {},
       titled(item.title),
-      h("span", { class: "figure" }, ` ${six(item.score)}`),
+      h("span", { class: "figure" }, ` ${brief(item.score)}`),
       interest &&
         item.interest !== undefined &&
         h("span", { class: "note" }, `, by interest ${item.interest + 1}`),
