@@ -18,7 +18,8 @@ from mindref.ops.embedding import check_rows
 from mindref.shapes import Array, bind, boolean, same_float
 from tests import pages
 
-WORDS = {"int", "float", "str", "bool"}
+RECORD = "Record | None"
+WORDS = {"int", "float", "str", "bool", RECORD}
 OPERATORS = pytest.mark.parametrize("op", OPS.values(), ids=OPS)
 
 
@@ -123,9 +124,11 @@ def test_arrays_are_positional_and_numbers_and_words_keyword_only(op: ModuleType
 @OPERATORS
 @pytest.mark.rules("notation-R7")
 def test_backward_takes_a_gradient_and_what_was_saved(op: ModuleType) -> None:
-    gradient, saved = inspect.signature(op.backward).parameters.values()
+    gradient, saved, *rest = inspect.signature(op.backward).parameters.values()
     assert gradient.name.startswith("d_")
     assert (saved.name, saved.annotation) == ("saved", "Saved")
+    for more in rest:
+        assert (more.name, more.kind, more.annotation) == ("record", more.KEYWORD_ONLY, RECORD)
 
 
 @pytest.mark.rules("numerics-R1")

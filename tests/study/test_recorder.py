@@ -131,9 +131,7 @@ def test_x8_each_kind_of_step_has_one_equation_and_one_place() -> None:
     assert all(times == 1 for times in kinds.values())
     equations = Counter(kind.equation for kind in KINDS if not kind.kind.endswith(".embed"))
     repeated = [text for text, times in equations.items() if times > 1]
-    assert repeated == [
-        "first' = beta1 first + (1 - beta1) d; second' = beta2 second + (1 - beta2) d^2"
-    ]
+    assert not repeated
 
 
 def test_x8_a_deleted_line_is_seen(tmp_path: Path) -> None:

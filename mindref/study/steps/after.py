@@ -25,7 +25,8 @@ def update(name: str, symbol: str, axes: str, letters: str, title: str, why: str
         f"update.{name}.before update.{name}.after",
         title,
         why,
-        "first' = beta1 first + (1 - beta1) d; second' = beta2 second + (1 - beta2) d^2",
+        f"first' = beta1 first + (1 - beta1) d_{symbol}; second' = beta2 second + (1 - beta2)"
+        f" d_{symbol}^2; value' = value - rate first' / (sqrt(second') + epsilon)",
         "Kingma and Ba 2015, Algorithm 1",
         "optimiser-R1 optimiser-R3 optimiser-R4",
         (f"{ADAM}@m = beta1", f"{ADAM}@v = beta2", f"{ADAM}@optimiser-R4"),
