@@ -195,7 +195,7 @@ def draw_case_study(
     run: Path | None, baseline: Path | None, data: Path | None, users: tuple[str, ...], path: Path
 ) -> None:
     """Write the case study of some users, two by the default rules."""
-    from mindref.study import case_study
+    from mindref.study.case import study as case_study
 
     case_study.check_path(path)
     world, single = case_study.open_worlds(run, baseline, data)

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mindref.shapes import Array
-from mindref.study import ambiguities, differences, outcome, variants
-from mindref.study.differences import Curve
-from mindref.study.ledger import ledger_of
+from mindref.study import ambiguities, outcome, variants
+from mindref.study.gradients import differences
+from mindref.study.gradients.differences import Curve
+from mindref.study.gradients.ledger import ledger_of
 from mindref.study.run import trace_of
 
 if TYPE_CHECKING:

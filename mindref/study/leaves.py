@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mindref.study.case_study import case_study, open_worlds
+from mindref.study.case.study import case_study, open_worlds
 from mindref.study.exercises import NAMES
 from mindref.study.exercises.desk import Desk
 from mindref.study.exercises.exercise import find

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mindref.study.run import Given, trace_of
 from mindref.study.trace import Trace
-from mindref.study.world import World, choose, open_world, pair
+from mindref.study.worlds.world import World, choose, open_world, pair
 
 
 class Subject(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mindref.study.rules import RULES
+from mindref.study.worlds.rules import RULES
 from tests.cli.conftest import Cli
 
 
@@ -26,7 +26,7 @@ def test_a_folder_that_is_not_there_is_said_before_anything_is_computed(
     import mindref.study.leaves  # noqa: F401  what is imported under the patch would keep it
 
     monkeypatch.setattr("mindref.study.subject.open_subject", None)
-    monkeypatch.setattr("mindref.study.world.open_world", None)
+    monkeypatch.setattr("mindref.study.worlds.world.open_world", None)
     said = cli("study", option, tmp_path / "none" / "out.json")
     assert said.code == 2
     assert option + ":" in said.err

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from mindref.study import variants
-from mindref.study.ledger import ledger_of
+from mindref.study.gradients.ledger import ledger_of
 from mindref.study.run import Given, trace_of
 from mindref.study.variants import scenes
 from mindref.study.variants.alarms import PROBES, alarms, probed, ringing
-from mindref.study.world import choose, open_world, pair
+from mindref.study.worlds.world import choose, open_world, pair
 from tests.study import small
 
 

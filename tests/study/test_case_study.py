@@ -13,9 +13,10 @@ import pytest
 
 from mindref.errors import ConfigError, DataError
 from mindref.models.serving import interests, item_matrix
-from mindref.study import case_plot, controls
-from mindref.study import case_study as module
-from mindref.study.case_study import (
+from mindref.study.case import controls
+from mindref.study.case import plot as case_plot
+from mindref.study.case import study as module
+from mindref.study.case.study import (
     CaseStudy,
     case_study,
     check_path,
@@ -23,8 +24,8 @@ from mindref.study.case_study import (
     strip,
     write,
 )
-from mindref.study.rules import before_last
-from mindref.study.world import World, choose, open_built_in
+from mindref.study.worlds.rules import before_last
+from mindref.study.worlds.world import World, choose, open_built_in
 
 WORLD, SINGLE = open_worlds(None)
 assert SINGLE is not None

@@ -8,7 +8,7 @@ import pytest
 from mindref.errors import ConfigError
 from mindref.models import mind
 from mindref.shapes import Array
-from mindref.study import differences, unrolled
+from mindref.study.gradients import differences, unrolled
 from tests.study import small
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mindref.errors import ConfigError
-from mindref.study import differences, extras
-from mindref.study.ledger import ledger_of
+from mindref.study import extras
+from mindref.study.gradients import differences
+from mindref.study.gradients.ledger import ledger_of
 from mindref.study.run import Given, trace_of
 from tests.study import small
 

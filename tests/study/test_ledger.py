@@ -12,7 +12,7 @@ import pytest
 from mindref.errors import ConfigError
 from mindref.models import mind
 from mindref.ops import routing, softmax
-from mindref.study import ledger, slopes
+from mindref.study.gradients import ledger, slopes
 from mindref.study.run import Given
 from tests.study import small
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mindref.models import mind
-from mindref.study import unrolled
+from mindref.study.gradients import unrolled
 from tests.study import small
 
 

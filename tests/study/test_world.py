@@ -19,9 +19,17 @@ from mindref.models.serving import interests, item_matrix
 from mindref.recommender.run import Trainer
 from mindref.recommender.served import Served
 from mindref.recommender.source import Source
-from mindref.study import making, rules
-from mindref.study.film_club import GROUPS, PER_GROUP
-from mindref.study.world import BUILT_IN, World, choose, exact, open_built_in, open_world, pair
+from mindref.study.worlds import making, rules
+from mindref.study.worlds.film_club import GROUPS, PER_GROUP
+from mindref.study.worlds.world import (
+    BUILT_IN,
+    World,
+    choose,
+    exact,
+    open_built_in,
+    open_world,
+    pair,
+)
 
 WORLD = open_world()
 
@@ -82,7 +90,7 @@ def test_it_is_small_and_names_no_machine() -> None:
 def test_it_opens_without_compiling_anything() -> None:
     script = """
 import sys
-from mindref.study.world import choose, open_world, pair
+from mindref.study.worlds.world import choose, open_world, pair
 world = open_world()
 pair(world, choose(world, "wrong").user)
 print([name for name in ("numba", "scipy", "rich", "matplotlib") if name in sys.modules])

@@ -14,7 +14,7 @@ def account(given: Any, by: str, columns: int) -> list[Line]:
 
     Raises ConfigError for a ledger that there is not.
     """
-    from mindref.study.ledger import ledger_of
+    from mindref.study.gradients.ledger import ledger_of
 
     ledger = ledger_of(given, by).to_json()
     lines = prose(ledger["what"], columns, "title")

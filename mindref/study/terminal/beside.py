@@ -16,7 +16,7 @@ MARGIN = 18
 class Move(NamedTuple):
     """What is moved to find the slope that a gradient claims to be."""
 
-    tensor: str  # by the names of mindref.study.differences
+    tensor: str  # by the names of mindref.study.gradients.differences
     place: tuple[int, ...]
     times: float = 1.0  # the slope by what the gradient belongs to, over that by the tensor
 
@@ -55,7 +55,7 @@ def beside(given: Any, trace: Trace, cell: Cell, columns: int) -> list[Line]:
     moved = move(trace, cell)
     if moved is None or given is None:
         return []
-    from mindref.study.differences import difference, relative_error
+    from mindref.study.gradients.differences import difference, relative_error
 
     closed = float(cell.tensor.values[cell.place])
     try:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mindref.study.arithmetic import Factor, Group, Term
-from mindref.study.explain import explain
+from mindref.study.explain.arithmetic import Factor, Group, Term
+from mindref.study.explain.cells import explain
 from mindref.study.terminal.axes import PLACES_IN, Axis, axes_of, named_axis, row_label
 from mindref.study.terminal.beside import beside
 from mindref.study.terminal.cells import Cell, cell_name

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.study.case_study import case_study
+from mindref.study.case.study import case_study
 from mindref.study.extras import extras_of
 from mindref.study.page import write_page
-from mindref.study.world import SINGLE, open_built_in
+from mindref.study.worlds.world import SINGLE, open_built_in
 from tests.study.page.reading import Reader
 from tests.study.page.world import TITLES, given, tensors, traced
 

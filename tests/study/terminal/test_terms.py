@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from mindref.study.evaluate import FUNCTIONS as ARRAYS
-from mindref.study.explain import FUNCTIONS as CELLS
-from mindref.study.explain import explain
+from mindref.study.explain.cells import FUNCTIONS as CELLS
+from mindref.study.explain.cells import explain
 from mindref.study.run import Given, trace_of
 from mindref.study.terminal.beside import PARTS, beside
 from mindref.study.terminal.cells import Cell, largest_of

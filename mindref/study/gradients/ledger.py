@@ -19,7 +19,8 @@ import numpy as np
 from mindref.errors import ConfigError, say
 from mindref.models import mind
 from mindref.shapes import Array
-from mindref.study import plain, slopes
+from mindref.study import plain
+from mindref.study.gradients import slopes
 
 if TYPE_CHECKING:
     from mindref.study.run import Given

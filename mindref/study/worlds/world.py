@@ -4,7 +4,7 @@ Spec: specs/model.md (serving, the loss), specs/data.md (negatives). The small m
 the package is trained on an invented film club and opens in a moment; any run directory of
 `mindref train` opens the same way. Users are chosen by stated rules, never by hand.
 
-    python -m mindref.study.world --write    trains the small models again, in seconds
+    python -m mindref.study.worlds.world --write    trains the small models again, in seconds
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mindref.recommender import features
 from mindref.recommender.served import Served
 from mindref.recommender.source import translate
 from mindref.shapes import Array
-from mindref.study.rules import LEAST, RULES, Chosen, before_last
+from mindref.study.worlds.rules import LEAST, RULES, Chosen, before_last
 
 __all__ = ["Chosen", "Groups", "Pair", "World", "choose", "open_built_in", "open_world", "pair"]
 
@@ -88,7 +88,7 @@ def open_world(run: Path | None = None, data: Path | None = None) -> World:
 
 def open_built_in(which: str = SEVERAL, folder: Path = BUILT_IN) -> World:
     """Return the world that ships with the package: `several` interests, or a `single` one."""
-    from mindref.study.film_club import with_features
+    from mindref.study.worlds.film_club import with_features
 
     served = Served.load(folder / which)
     arrays, words = checkpoint.load_arrays(folder / LOG)
@@ -196,6 +196,6 @@ def in_training(config: Config) -> str:
 
 
 if __name__ == "__main__":
-    from mindref.study.making import main
+    from mindref.study.worlds.making import main
 
     main()

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mindref import atomic
-from mindref.study.case_study import CaseStudy, Shown, Strip
-from mindref.study.controls import Measures
+from mindref.study.case.controls import Measures
+from mindref.study.case.study import CaseStudy, Shown, Strip
 
 GRID = 0.05  # of cosines, as in the paper's figure
 ROOM = 26  # columns that leave room for digits

@@ -21,9 +21,9 @@ from mindref.data.log import Ints
 from mindref.errors import ConfigError, say
 from mindref.models.serving import item_matrix
 from mindref.shapes import Array
-from mindref.study.controls import Controls, controls, routed, units
-from mindref.study.rules import before_last, ranks
-from mindref.study.world import SINGLE, World, choose, open_built_in, open_world
+from mindref.study.case.controls import Controls, controls, routed, units
+from mindref.study.worlds.rules import before_last, ranks
+from mindref.study.worlds.world import SINGLE, World, choose, open_built_in, open_world
 
 RULES = ("most-separated", "least-separated")  # two users, as in the paper
 FORMATS = (".svg", ".png", ".json")
@@ -223,7 +223,7 @@ def write(path: Path, study: CaseStudy) -> None:
     if path.suffix == ".json":
         atomic.write_json(path, study.to_dict())
         return
-    from mindref.study.case_plot import draw
+    from mindref.study.case.plot import draw
 
     draw(study, path)
 

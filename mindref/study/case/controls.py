@@ -19,7 +19,7 @@ from mindref.models.logits import drawn
 from mindref.models.mind import Histories
 from mindref.models.serving import serving_logits, with_couplings
 from mindref.shapes import Array
-from mindref.study.world import World
+from mindref.study.worlds.world import World
 
 DRAWS = 20  # of each control that is drawn
 

@@ -10,8 +10,9 @@ import itertools
 import math
 from collections.abc import Callable
 
-from mindref.study import explain_loss, explain_model
-from mindref.study.arithmetic import Cell, Explanation, Term, Values, alone, summed
+from mindref.study.explain import loss as explain_loss
+from mindref.study.explain import model as explain_model
+from mindref.study.explain.arithmetic import Cell, Explanation, Term, Values, alone, summed
 from mindref.study.recipes import Recipe
 
 FUNCTIONS: dict[str, Callable[[Cell], Explanation]] = {

@@ -20,7 +20,7 @@ from mindref.models.serving import Interests, interests, item_matrix
 from mindref.shapes import Array, Bools
 
 if TYPE_CHECKING:
-    from mindref.study.world import World
+    from mindref.study.worlds.world import World
 
 LEAST = 3  # behaviours: two to route and one to ask for
 MOST = 10_000  # users that a rule measures; of more, so many are drawn

@@ -7,8 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from mindref.study.arithmetic import Cell, Explanation, Factor, Group, Term, alone, every, summed
-from mindref.study.explain_model import copied, highest
+from mindref.study.explain.arithmetic import (
+    Cell,
+    Explanation,
+    Factor,
+    Group,
+    Term,
+    alone,
+    every,
+    summed,
+)
+from mindref.study.explain.model import copied, highest
 
 
 def hits(cell: Cell) -> Explanation:

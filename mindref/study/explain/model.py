@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import math
 
-from mindref.study.arithmetic import Cell, Explanation, Factor, Group, Term, alone, every, summed
+from mindref.study.explain.arithmetic import (
+    Cell,
+    Explanation,
+    Factor,
+    Group,
+    Term,
+    alone,
+    every,
+    summed,
+)
 
 
 def softmax(cell: Cell) -> Explanation:

@@ -15,8 +15,8 @@ import numpy as np
 
 from mindref.models import mind
 from mindref.shapes import Array, Ints
-from mindref.study import unrolled
-from mindref.study.differences import SMALLEST
+from mindref.study.gradients import unrolled
+from mindref.study.gradients.differences import SMALLEST
 
 if TYPE_CHECKING:
     from mindref.study.run import Given

@@ -19,8 +19,8 @@ import numpy as np
 from mindref.errors import ConfigError, say
 from mindref.models import mind
 from mindref.shapes import Array
-from mindref.study import givens, unrolled
 from mindref.study.close import closest
+from mindref.study.gradients import givens, unrolled
 
 if TYPE_CHECKING:
     from mindref.study.run import Given

@@ -1,6 +1,6 @@
 """Make the built-in world: draw the film club, train two small models, write them.
 
-    python -m mindref.study.world --write [FOLDER]
+    python -m mindref.study.worlds.world --write [FOLDER]
 
 It needs to be done again only when the training changes. A test does it and compares.
 """
@@ -19,8 +19,8 @@ from mindref.config import Config
 from mindref.data.log import InteractionLog
 from mindref.recommender.run import Trainer
 from mindref.recommender.source import IN_MEMORY, Loaded, Source
-from mindref.study.film_club import film_club, with_features
-from mindref.study.world import BUILT_IN, LOG, SEVERAL, SINGLE
+from mindref.study.worlds.film_club import film_club, with_features
+from mindref.study.worlds.world import BUILT_IN, LOG, SEVERAL, SINGLE
 
 NAME = "film club"
 SETTINGS: dict[str, Any] = {
