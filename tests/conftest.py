@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ REPOSITORY = Path(__file__).parent.parent
 # before NumPy is imported: test processes share the cores, and OpenBLAS spins while it waits
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+# a shell that starts the tests in the background has Ctrl-C ignored, and so would have what they start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # no deadline: the machine is shared; no database: a run depends on nothing that a run before left
 settings.register_profile(
