@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parent.parent
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-# a shell that starts the tests in the background has Ctrl-C ignored, and so would have what they start
+# a shell that starts the tests in the background has Ctrl-C ignored, and all that they start, too
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
