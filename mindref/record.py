@@ -1,6 +1,6 @@
 """What a function calls to have its numbers written down, if anybody wants them.
 
-The operators, the model and the optimiser take `record`, which is None in all ordinary use: then
+The operators of a model, the model and the optimiser take `record`, None in all ordinary use: then
 it costs one comparison. A recorder gets the arrays themselves and must neither change nor keep
 them: what it wants to keep it copies.
 """

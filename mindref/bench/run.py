@@ -122,7 +122,11 @@ def timed_together(crew: Crew, plan: Plan, listener: Listener) -> dict[str, Any]
         crew.start(FLOOR, its, environment(FLOOR, plan.settings.threads))
         of_floor = crew.greet(FLOOR)
     candidates = {
-        name: {"usable": True, **facts[name], **surroundings(name, plan.settings.threads)}
+        name: {
+            "usable": True,
+            **facts[name],
+            **surroundings(name, plan.settings.threads, plan.device),
+        }
         if name in facts
         else {"usable": False, "reason": crew.reasons[name]}
         for name in plan.names
@@ -160,9 +164,9 @@ def pinned(name: str, threads: int) -> bool:
     return of_jax(name) and threads < cores()
 
 
-def surroundings(name: str, threads: int) -> dict[str, Any]:
+def surroundings(name: str, threads: int, device: str = "cpu") -> dict[str, Any]:
     """Return how many threads a candidate has and by what it was told so."""
-    found = environment(name, threads)
+    found = environment(name, threads, device)
     kept_to = threads if pinned(name, threads) else None
     return {"environment": found, "pinned_to_cores": kept_to}
 
@@ -176,9 +180,8 @@ def started(
     """Start workers under keys, all at once; return what each usable one says of itself."""
     listener.say(f"starting and compiling kernels: {', '.join(wanted)}")
     for key, (name, settings) in wanted.items():
-        crew.start(
-            key, job(name, settings, plan.tasks, plan.device), environment(name, settings.threads)
-        )
+        its = job(name, settings, plan.tasks, plan.device)
+        crew.start(key, its, environment(name, settings.threads, plan.device))
     greeted = {key: crew.greet(key) for key in wanted}
     return {key: words for key, words in greeted.items() if words is not None}
 

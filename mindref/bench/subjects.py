@@ -106,7 +106,7 @@ def make(name: str, world: World, device: str = "cpu") -> Subject:
     return made
 
 
-def environment(name: str, threads: int) -> dict[str, str]:
+def environment(name: str, threads: int, device: str = "cpu") -> dict[str, str]:
     """Return what is set before a subject's process starts, so that one pool owns the cores.
 
     `numba` cuts its work into blocks for threads of its own, and each of them calls BLAS: that has
@@ -117,7 +117,9 @@ def environment(name: str, threads: int) -> dict[str, str]:
     found = dict.fromkeys(PRODUCTS, "1" if own_pool else str(threads))
     found["MINDREF_THREADS"] = str(threads) if own_pool else "1"
     if of_jax(name):
-        found |= {"JAX_PLATFORMS": "cpu", "NPROC": str(threads)}
+        found["NPROC"] = str(threads)
+        if device == "cpu" or name in COMPETITORS:
+            found["JAX_PLATFORMS"] = "cpu"
     return found
 
 

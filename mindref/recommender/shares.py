@@ -115,7 +115,7 @@ def check(
     if form not in lists.FRAMES:
         raise ConfigError(say("recall_all: form", " or ".join(lists.FRAMES), repr(form)))
     if shard is not None and not is_share(shard):
-        raise ConfigError(say("--shard", "i/n with i from 1 to n", f"{shard[0]}/{shard[1]}"))
+        raise ConfigError(say("--shard", "i/n with i from 1 to n", "/".join(map(str, shard))))
     if shard is not None and executor is not None:
         raise ConfigError(say("recall_all", "a shard or an executor", "both"))
     if block < 1 or (count is not None and count < 1):

@@ -149,6 +149,12 @@ def test_pytorch_has_its_own_threads() -> None:
     assert run.surroundings("torch-eager", 1)["pinned_to_cores"] is None
 
 
+def test_a_backend_of_jax_may_look_for_the_device_that_is_asked_for() -> None:
+    assert "JAX_PLATFORMS" not in environment("jax", 3, "cuda")
+    assert "JAX_PLATFORMS" not in run.surroundings("jax", 3, "auto")["environment"]
+    assert environment("jax-jit", 3, "cuda")["JAX_PLATFORMS"] == "cpu", "the bench's own stays"
+
+
 @pytest.mark.parametrize("name", ["jax-jit", "jax", "mindref_jax.backend:JaxBackend"])
 def test_jax_has_its_own_threads_on_the_cpu(name: str) -> None:
     found = environment(name, 3)

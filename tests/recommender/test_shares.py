@@ -239,6 +239,7 @@ def test_memory_is_bounded_by_a_block(run: Path, tmp_path: Path, monkeypatch: An
     ("asked", "message"),
     [
         ({"shard": (0, 3)}, "--shard: expected i/n with i from 1 to n, got 0/3"),
+        ({"shard": (1,)}, "--shard: expected i/n with i from 1 to n, got 1"),
         ({"shard": (4, 3)}, "--shard: expected i/n with i from 1 to n, got 4/3"),
         ({"form": "xml"}, "form: expected table or tsv or jsonl or json, got 'xml'"),
         ({"count": 0}, "expected integers from 1"),

@@ -17,6 +17,12 @@ from mindref_torch.sampled_softmax import check_logs
 LENGTH = 1
 """The axis of history, mask and initial logits that differs from batch to batch."""
 
+PLACES = 61
+"""The length of the histories that a graph is made from: in which order it adds up is chosen by
+that, and a training that was stopped ends in the same bytes, whatever batch comes first. A prime,
+as sizes that are the same by chance would be taken for one.
+"""
+
 
 def compile_steps(model: MIND) -> None:
     """Let a model compute its loss by a graph, made in the first step for histories of any length.
@@ -25,19 +31,42 @@ def compile_steps(model: MIND) -> None:
     or negatives it makes another, up to eight, and what comes then stays eager: PyTorch's own rule.
     """
     graph = torch.compile(model.loss_of)
+    made = False
 
     def loss_of(
         history: Tensor, profile: Tensor, target: Tensor, negatives: Tensor, batch: Batch
     ) -> Tensor:
         """Return the loss () of a batch, as `MIND.loss_of`."""
+        nonlocal made
         check_logs(batch.target_log_expected, batch.negative_log_expected)
-        histories = batch.histories
-        for x in (history, histories.items, histories.mask, histories.init_logits):
-            torch._dynamo.maybe_mark_dynamic(x, LENGTH)
+        if not made:
+            mine, its = with_places(history, batch)
+            mark(mine, its)
+            graph(mine, profile, target, negatives, its)
+            made = True
+        mark(history, batch)
         found: Tensor = graph(history, profile, target, negatives, batch)
         return found
 
     model.loss_of = loss_of  # type: ignore[method-assign]
+
+
+def with_places(history: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
+    """Return history and batch with PLACES places a user: the first ones, or zeros behind."""
+    names = ("items", "mask", "init_logits")
+    some = []
+    for x in (history, *(getattr(batch.histories, name) for name in names)):
+        more = x.new_zeros(len(x), max(0, PLACES - x.shape[LENGTH]), *x.shape[2:])
+        some.append(torch.cat([x[:, :PLACES], more], LENGTH))
+    histories = batch.histories._replace(**dict(zip(names, some[1:], strict=True)))
+    return some[0], batch._replace(histories=histories)
+
+
+def mark(history: Tensor, batch: Batch) -> None:
+    """Tell PyTorch which axis differs from batch to batch."""
+    items, mask, logits, _ = batch.histories
+    for x in (history, items, mask, logits):
+        torch._dynamo.maybe_mark_dynamic(x, LENGTH)
 
 
 def check_compiler(device: str) -> None:

@@ -121,3 +121,54 @@ def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(BackendError, match="Compiled"):
         ranks.join(load("mindref_torch:Compiled"))
+
+
+LIKE_ANOTHER_PROCESS = """
+import dataclasses, hashlib, sys, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+from mindref import optimiser
+from mindref.bench.world import Settings, World
+from mindref.engine import engine_of
+from mindref.models.parameters import flatten, unflatten
+from mindref_torch import Compiled
+
+settings = Settings(
+    batch=64, length=50, width=32, interests=4, iterations=3, hidden=(64,), negatives=200,
+    catalogue=3000, power=2.0,
+)
+world = World(settings)
+world.config = dataclasses.replace(world.config, sigma=1.0)
+
+def cut(batch, places):
+    items, mask, logits, profile = batch.histories
+    some = items[:, places:], mask[:, places:], logits[:, places:], profile
+    return batch._replace(histories=type(batch.histories)(*some))
+
+def engine():
+    params = unflatten({name: x.copy() for name, x in flatten(world.params()).items()})
+    return engine_of(
+        Compiled(), params, optimiser.init(flatten(params)), world.catalogue, world.config
+    )
+
+engine().step(cut(world.batches[0], int(sys.argv[1])), 5e-3)  # what comes first
+steps = engine()
+for i in range(10):
+    steps.step(cut(world.batches[i % 8], 7 * i % 45), 5e-3)
+kept = flatten(steps.now()[0]).values()
+print(hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in kept)).hexdigest())
+"""
+
+
+def test_whatever_batch_comes_first_the_bytes_are_the_same(tmp_path: Path) -> None:
+    """A training that was stopped goes on in another process, with another batch first."""
+    found = set()
+    for places in ("0", "41"):
+        command = [sys.executable, "-c", LIKE_ANOTHER_PROCESS, places]
+        environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / places)}
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=500
+        )
+        assert done.returncode == 0, done.stderr
+        found.add(done.stdout)
+    assert len(found) == 1
