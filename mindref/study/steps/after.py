@@ -13,6 +13,7 @@ ADAM = "mindref.optimiser:update"
 def update(name: str, symbol: str, axes: str, letters: str, title: str, why: str) -> Kind:
     """Return the step of Adam on a parameter; `name` as the optimiser knows it."""
     x = letters
+    before = f"{symbol}:{x}" if symbol == "S" else "given"  # of the table, only rows are shown
 
     def of_config(setting: str) -> Any:
         return lambda arrays, about: getattr(about.config, setting)
@@ -35,7 +36,7 @@ def update(name: str, symbol: str, axes: str, letters: str, title: str, why: str
             Out(f"{symbol}.beta2", "", "given", of_config("beta2"), ""),
             Out(f"{symbol}.rest1", "", "given", rest("beta1"), ""),
             Out(f"{symbol}.rest2", "", "given", rest("beta2"), ""),
-            Out(f"{symbol}.value", axes, "given", "before.value", x),
+            Out(f"{symbol}.value", axes, before, "before.value", x),
             Out(f"{symbol}.first", axes, "given", "before.first", x),
             Out(f"{symbol}.second", axes, "given", "before.second", x),
             Out(

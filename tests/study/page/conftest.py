@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from mindref.study.case.study import case_study
+from mindref.study.extras import extras_of
 from mindref.study.page import write_page
+from mindref.study.worlds.world import SINGLE, open_built_in
 from tests.study.page.reading import Reader
-from tests.study.page.world import given, traced
+from tests.study.page.world import TITLES, given, traced
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +40,26 @@ def file(tmp_path_factory: pytest.TempPathFactory, trace: dict[str, Any]) -> Pat
     """The page of one user, without extras."""
     path = tmp_path_factory.mktemp("page") / "study.html"
     write_page([trace], path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def extras() -> dict[str, Any]:
+    """Everything beside the trace; the case study is of a user of the built-in world."""
+    found = extras_of(given(), TITLES)
+    study = case_study(open_built_in(), open_built_in(SINGLE), ["median"], top=12).to_dict()
+    found["case"] = study["users"][0] | {"notes": study["notes"]}
+    exercise = {"name": "squash", "title": "Squash", "step": "routing.capsules", "status": "begun"}
+    found["exercises"] = [exercise]
+    return found
+
+
+@pytest.fixture(scope="session")
+def rich(
+    extras: dict[str, Any], trace: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("rich") / "study.html"
+    write_page([trace], path, extras=[extras])
     return path
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from mindref.study.page.build import VIEWS as NAMED_VIEWS
 from tests.study.page.reading import Reader
 
 Open = Callable[..., Reader]
+VIEWS = tuple(NAMED_VIEWS)
 PLACE = "#step=routing[2].weights&cell=w[2]@5&ask=0"
 
 FOCUS = """() => { const x = document.activeElement;
@@ -60,7 +62,7 @@ def unnamed(page: Any) -> list[Any]:
     session = page.context.new_cdp_session(page)
     nodes = session.send("Accessibility.getFullAXTree")["nodes"]
     roles = [node.get("role", {}).get("value") for node in nodes]
-    assert {"grid", "slider", "button"} <= set(roles)
+    assert {"slider", "button"} <= set(roles)
     return [
         node
         for node, role in zip(nodes, roles, strict=True)
@@ -77,6 +79,27 @@ def test_p14_every_control_has_a_name(opened: Open, file: Path) -> None:
         page.at(step=step)
         page.page.evaluate("document.querySelectorAll('details').forEach(x => x.open = true)")
         assert unnamed(page.page) == []
+
+
+def test_p14_every_view_has_names_captions_and_headers(opened: Open, rich: Path) -> None:
+    page = opened(rich, "#ask=0")
+    for view in VIEWS[1:]:
+        page.at(view=view)
+        page.page.evaluate("document.querySelectorAll('details').forEach(x => x.open = true)")
+        assert unnamed(page.page) == [], view
+        bad = "t => !t.caption.textContent || [...t.tBodies[0].rows].some(r => !r.cells[0].scope)"
+        found = page.page.eval_on_selector_all("#tab table", f"all => all.filter({bad}).length")
+        assert found == 0, view
+
+
+def test_p14_the_skip_link_leads_to_the_step_at_hand(opened: Open, file: Path) -> None:
+    page = opened(file, f"{PLACE}&edits=S:2")
+    page.page.focus(".skip")
+    page.page.keyboard.press("Enter")
+    page.page.evaluate("() => new Promise(done => setTimeout(done))")
+    assert page.step() == "routing[2].weights"
+    assert "edits=S" in page.page.url
+    assert page.page.evaluate("document.activeElement.id") == "step"
 
 
 def test_p14_every_table_has_a_caption_and_headers(shared: Reader) -> None:
@@ -96,6 +119,11 @@ def test_p14_changes_are_announced(opened: Open, file: Path) -> None:
     assert page.get_attribute("#live", "aria-live") == "polite"
     page.click("#next")
     assert page.inner_text("#live").startswith("Step 13 of 57: ")
+    page.click("#views button[data-view=replay]")
+    assert page.inner_text("#live") == "Replay"
+    page.click("#views button[data-view=steps]")
+    page.keyboard.press("r")
+    assert page.inner_text("#live") == "The recorded numbers are back."
 
 
 CONTRAST = """(selector) => {
@@ -128,14 +156,15 @@ CONTRAST = """(selector) => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_p15_text_stands_out_in_every_cell_and_everywhere(
-    opened: Open, file: Path, scheme: str
+    opened: Open, file: Path, rich: Path, scheme: str
 ) -> None:
     page = opened(file, PLACE, color_scheme=scheme)
     for step in page.steps():
         page.at(step=step, cell="w[2]@5", edits="" if len(step) % 2 else "S:2")
         ratio, where = page.page.evaluate(CONTRAST, "#step td[data-at], #step *, #side *, header *")
         assert ratio >= 4.5, (step, where)
-    for view in ("replay", "map", "exercises", "ledger"):
+    page = opened(rich, "#ask=0", color_scheme=scheme)
+    for view in VIEWS:
         page.at(view=view)
         ratio, where = page.page.evaluate(CONTRAST, "#tab *")
         assert ratio >= 4.5, (view, where)
@@ -156,13 +185,13 @@ def test_p15_less_motion_switches_play_off(opened: Open, file: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])
-def test_p16_no_page_scrolls_sideways(opened: Open, file: Path, width: int) -> None:
+def test_p16_no_page_scrolls_sideways(opened: Open, file: Path, rich: Path, width: int) -> None:
     page = opened(file, "#ask=0", viewport={"width": width, "height": 800})
     for step in page.steps():
         page.at(step=step, cell="w[2]@5")
         assert page.page.evaluate("document.documentElement.scrollWidth") <= width, step
-    views = "all => all.map(x => x.dataset.view)"
-    for view in page.page.eval_on_selector_all("#views button", views):
+    page = opened(rich, "#ask=0", viewport={"width": width, "height": 800})
+    for view in VIEWS:
         page.at(view=view)
         assert page.page.evaluate("document.documentElement.scrollWidth") <= width, view
 

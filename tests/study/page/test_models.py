@@ -11,6 +11,7 @@ import pytest
 
 from mindref.study.page import write_page
 from mindref.study.run import Given
+from tests.study.givens import given as with_features
 from tests.study.page.reading import Reader
 from tests.study.page.world import given, traced
 
@@ -42,6 +43,28 @@ def test_p4_every_kind_of_model_is_recomputed(opened: Open, tmp_path: Path, name
             page.at(step=step, cell="S@3", **place)
         for view in ("replay", "map", "exercises"):
             page.at(view=view, **place)
+    assert page.errors == []
+
+
+EDITED = {"none": "a capsule may have any length: holds", "unit": "no longer than 1: holds"}
+
+
+@pytest.mark.parametrize("squash", EDITED)
+def test_p9_what_must_hold_holds_of_edited_numbers(
+    opened: Open, tmp_path: Path, squash: str
+) -> None:
+    write_page([traced(given(squash=squash))], tmp_path / "model.html")
+    page = opened(tmp_path / "model.html", "#ask=0&step=routing[2].capsules&edits=S:2")
+    assert EDITED[squash] in page.page.inner_text("#step .invariants")
+
+
+def test_p4_a_profile_keeps_its_shape_under_edits(opened: Open, tmp_path: Path) -> None:
+    write_page([traced(with_features(3))], tmp_path / "profile.html")
+    page = opened(tmp_path / "profile.html", "#ask=0&step=interests.d_join")
+    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+    before = page.page.inner_text("#step figure[data-tensor=d_p] .shape")
+    page.at(step="interests.d_join", edits="S:2")
+    assert page.page.inner_text("#step figure[data-tensor=d_p] .shape") == before
     assert page.errors == []
 
 

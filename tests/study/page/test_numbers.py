@@ -93,7 +93,7 @@ def test_p8_stop_gradient_is_named_where_the_difference_disagrees(
     assert "stop-gradient" in page.page.inner_text("#inspector .gradient")
 
 
-SHOWN = ("w[{R}]", "u", "loss", "d_S", "d_m")
+SHOWN = ("w[{R}]", "u", "loss", "d_S", "d_m", "S.value'", "best")
 
 
 def compare(page: Reader, one: Given, edits: str, rounds: int) -> None:
@@ -154,6 +154,30 @@ def changed(rng: np.random.Generator) -> tuple[Given, str, int]:
 def test_p9_an_edit_gives_the_numbers_of_python(shared: Reader, seed: int) -> None:
     one, edits, rounds = changed(np.random.default_rng(seed))
     compare(shared, one, edits, rounds)
+
+
+def test_p9_a_held_number_freezes_no_other(shared: Reader) -> None:
+    step = "routing[2].weights"
+    shared.at(step=step, edits="S:2;K:3")
+    alone = shared.cells()["w[2]"]
+    shared.at(step=step, edits="S:2;K:3;set:w[2]:5:0.5")
+    both = shared.cells()["w[2]"]
+    assert both.pop(5)[0] == "0.5"
+    alone.pop(5)
+    assert {at: full for at, (full, _) in both.items()} == {at: x for at, (x, _) in alone.items()}
+    shared.at(step="routing.logits", edits="K:6;set:b[1]:52:9")
+    assert shared.cells()["b[1]"][52][0] == "9"
+
+
+def test_p9_what_no_edit_reaches_is_not_called_edited(shared: Reader) -> None:
+    shared.at(step="ids", edits="R:5")
+    assert shared.page.query_selector("#step .badge") is None
+
+
+def test_p9_the_editor_tells_what_became_of_the_interests(shared: Reader) -> None:
+    shared.at(step="ids", edits="K:2")
+    shared.page.evaluate("document.getElementById('editor-box').open = true")
+    assert "number of interests, K′\t3\t2" in shared.page.inner_text("#editor .summary")
 
 
 def test_p9_reset_restores_the_recorded_bytes(shared: Reader) -> None:

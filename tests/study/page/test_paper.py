@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import getpass
 import json
 import os
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 
 from mindref.errors import ConfigError
+from mindref.study.extras import extras_of
 from mindref.study.page import write_page
+from mindref.study.page.build import VIEWS
 from tests.study.page.reading import Reader
 from tests.study.page.world import ITEMS, given, traced
 
@@ -35,10 +38,16 @@ HOSTILE = [
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile(tmp_path_factory: pytest.TempPathFactory, extras: dict[str, Any]) -> Path:
     titles = (HOSTILE * 6)[:ITEMS]
     path = tmp_path_factory.mktemp("hostile") / "page.html"
-    write_page([traced(given(), titles, user=HOSTILE[2], chosen=HOSTILE[0])], path)
+    found = extras_of(given(), titles)
+    found["case"] = copy.deepcopy(extras["case"]) | {"target": HOSTILE[2]}
+    for strip in (*found["case"]["strips"], found["case"]["single"]):
+        for number, item in enumerate(strip["items"]):
+            item["title"] = HOSTILE[number % len(HOSTILE)]
+    one = traced(given(), titles, user=HOSTILE[2], chosen=HOSTILE[0])
+    write_page([one], path, extras=[found])
     return path
 
 
@@ -52,8 +61,10 @@ def test_p17_hostile_titles_are_text_and_run_nothing(opened: Open, hostile: Path
     shown = page.page.eval_on_selector_all("#step tbody th", "all => all.map(x => x.textContent)")
     assert {title for title in HOSTILE if title.strip()} <= set(shown)
     assert "(no title)" in shown
-    for view in ("replay", "map", "retrieval", "exercises"):
+    for view in VIEWS:
         page.at(view=view)
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= 360, view
+    page.at(step="ids")
     assert page.page.evaluate("document.images.length + document.scripts.length") == 3
     assert page.page.title().startswith("MIND, step by step: </script>")
     assert page.errors == []

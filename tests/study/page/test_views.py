@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mindref.study.case.study import case_study
-from mindref.study.extras import extras_of
-from mindref.study.page import write_page
-from mindref.study.worlds.world import SINGLE, open_built_in
+from mindref.study.page.pack import stored
 from tests.study.page.reading import Reader
-from tests.study.page.world import TITLES, given, tensors, traced
+from tests.study.page.world import given, tensors, traced
 
 Open = Callable[..., Reader]
 
 
-@pytest.fixture(scope="module")
-def extras() -> dict[str, Any]:
-    """Everything beside the trace; the case study is of a user of the built-in world."""
-    found = extras_of(given(), TITLES)
-    study = case_study(open_built_in(), open_built_in(SINGLE), ["median"], top=12).to_dict()
-    found["case"] = study["users"][0] | {"notes": study["notes"]}
-    exercise = {"name": "squash", "title": "Squash", "step": "routing.capsules", "status": "begun"}
-    found["exercises"] = [exercise]
-    return found
-
-
-@pytest.fixture(scope="module")
-def rich(
-    extras: dict[str, Any], trace: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    path = tmp_path_factory.mktemp("rich") / "study.html"
-    write_page([trace], path, extras=[extras])
-    return path
-
-
 @pytest.fixture
-def page(opened: Open, rich: Path) -> Reader:
-    return opened(rich, "#ask=0", viewport={"width": 1440, "height": 900})
+def page(opened: Open, rich: Path) -> Iterator[Reader]:
+    found = opened(rich, "#ask=0", viewport={"width": 1440, "height": 900})
+    yield found
+    assert found.errors == []
 
 
 def numbers(page: Reader, selector: str, attribute: str) -> list[float]:
@@ -224,3 +204,25 @@ def test_a_number_says_where_it_is_used_in_its_own_step(page: Reader) -> None:
     used = page.page.inner_text("#inspector .next")
     assert "in its own step, for v[1]" in used
     assert "by no step" not in used
+
+
+def test_p4_a_flipped_byte_of_another_view_is_seen(
+    opened: Open, rich: Path, extras: dict[str, Any], tmp_path: Path
+) -> None:
+    data = extras["ledger"]["m"]["rows"][0]["data"]["data"]
+    raw = bytearray(base64.b64decode(data))
+    raw[0] ^= 1
+    now, after = (json.dumps(stored(x)[0]) for x in (data, base64.b64encode(raw).decode()))
+    bad = tmp_path / "bad.html"
+    bad.write_text(rich.read_text(encoding="utf-8").replace(now, after), encoding="utf-8")
+    assert opened(bad).page.get_attribute("html", "data-selfcheck") == "fail"
+
+
+@pytest.mark.parametrize("view", ["ledger", "curve", "bench", "retrieval", "ambiguities"])
+def test_p9_no_recorded_number_passes_for_an_edited_one(page: Reader, view: str) -> None:
+    page.at(view=view)
+    assert page.page.query_selector("#tab > .badge") is None
+    page.at(view=view, edits="S:2;drop:1")
+    assert "your edits do not reach it" in page.page.inner_text("#tab > .badge")
+    gone = page.page.query_selector("#tab table") is None
+    assert gone == (view in ("ledger", "curve")), "recorded gradients are hidden"

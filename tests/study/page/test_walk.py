@@ -105,6 +105,28 @@ def test_p6_an_address_that_leads_nowhere_leads_to_the_beginning(opened: Open, f
     assert page.errors == []
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["cell=w[2]@-1", "cell=w[2]@1.5", "view=__proto__", "view=toString", "edits=K:-1",
+     "edits=R:1e9", "edits=K:2.5", "edits=__proto__:3", "edits=S:abc", "edits=set:w[9]:1:2",
+     "edits=;;;", "user=-1"],
+)  # fmt: skip
+def test_p6_no_address_breaks_the_page(opened: Open, file: Path, place: str) -> None:
+    page = opened(file, f"#ask=0&step=routing[2].weights&{place}")
+    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+    assert page.step() == "routing[2].weights"
+    assert page.errors == []
+
+
+def test_p6_a_reload_restores_a_number_of_an_added_round(opened: Open, file: Path) -> None:
+    page = opened(file, "#ask=0&step=routing[5].weights&edits=R:5&cell=w[5]@3")
+    assert page.page.inner_text("#inspector .chosen").startswith("w[5][")
+    page.page.evaluate("document.getElementById('editor-box').open = true")
+    page.page.click("#reset")
+    assert page.step() == "routing[3].weights", "the round that is the last now"
+    assert page.page.get_attribute("#rail [aria-current]", "data-step") == "routing[3].weights"
+
+
 LINKED = """([symbol, name]) => {
   const button = document.querySelector(`.terms button[data-symbol="${symbol}"]`);
   button.click();

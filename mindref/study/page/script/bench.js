@@ -126,13 +126,14 @@ function alarms(one) {
 }
 
 function sides(trace, one) {
+  const over = trace.about.config.routing_axis === "behaviours" ? "i" : "j";
   const column = (name, x) =>
     h(
       "div",
       { class: "card", "data-side": name },
       h("h3", {}, name),
       h("p", { class: "figure" }, `loss ${six(Number(x.loss))}, K′ = ${x.count}`),
-      x.w && heat(trace, x.w, "w", {}, { op: "softmax", of: [{ of: "", at: "ij" }], over: "j" }),
+      x.w && heat(trace, x.w, "w", {}, { op: "softmax", of: [{ of: "", at: "ij" }], over }),
       x.top && [h("h4", {}, "What is retrieved"), ranking(x.top, true)],
     );
   return h(

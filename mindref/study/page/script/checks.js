@@ -50,7 +50,7 @@ function between(check, get) {
   const [low, high] = [endless(check.low), endless(check.high)];
   return largest(
     get(split(check.of)[0]).data.map((x) =>
-      Number.isNaN(x) ? Infinity : Math.max(0, low - x, x - high),
+      Number.isNaN(x) ? Infinity : x < low ? low - x : x > high ? x - high : 0,
     ),
   );
 }
@@ -63,7 +63,8 @@ function endless(limit) {
 
 function shorter(check, get) {
   const x = get(split(check.of)[0]);
-  return largest(rowsOver(x, x.shape.length - 1).map((row) => lengthOf(x, row) - check.limit));
+  const limit = endless(check.limit);
+  return largest(rowsOver(x, x.shape.length - 1).map((row) => lengthOf(x, row) - limit));
 }
 
 function most(check, get) {

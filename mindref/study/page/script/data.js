@@ -11,6 +11,9 @@ export async function load(listed, content) {
   const whole = expand(packed.content, packed.pool);
   sources.traces = whole.traces.map(prepare);
   sources.extras = whole.extras;
+  const bad = arrays.filter(([text, crc]) => crc32(decode(text)) !== crc).length;
+  for (const { damaged } of sources.traces)
+    if (bad > 0 && damaged.length === 0) damaged.push(`${bad} of another user or another view`);
 }
 
 async function inflated(bytes) {

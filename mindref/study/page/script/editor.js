@@ -133,7 +133,7 @@ function summary(trace, recorded) {
         {
           type: "button",
           "aria-label": `undo ${edit}`,
-          on: { click: () => change({ edits: state.edits.filter((_, at) => at !== k) }) },
+          on: { click: () => undo(k) },
         },
         "undo",
       ),
@@ -141,7 +141,7 @@ function summary(trace, recorded) {
   );
   const rows = [
     ["loss", first(recorded, "loss"), first(trace, "loss")],
-    ["number of interests, K′", first(recorded, "count"), first(trace, "count")],
+    ["number of interests, K′", active(recorded), active(trace)],
     ["entropy of the last weights", entropy(recorded), entropy(trace)],
   ].filter(([, before, now]) => before !== undefined && now !== undefined);
   return h(
@@ -185,12 +185,19 @@ function summary(trace, recorded) {
   );
 }
 
-function reset() {
+function undo(k) {
+  change({ edits: state.edits.filter((_, at) => at !== k) });
+  announce("Undone. All that follows was computed again.");
+}
+
+/** Take all edits back. */
+export function reset() {
   change({ edits: [] });
   announce("The recorded numbers are back.");
 }
 
 const first = (trace, name) => trace.tensors.get(name)?.data[0];
+const active = (trace) => trace.tensors.get("active")?.data.filter(Boolean).length;
 
 /** Return the mean entropy over behaviours of the weights of the last round, in nats. */
 function entropy(trace) {

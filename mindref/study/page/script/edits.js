@@ -22,8 +22,9 @@ export function edited(trace, edits) {
     return held.get(name);
   };
   const labels = { ...trace.labels };
-  for (const edit of parsed) CHANGES[edit.kind]?.(edit, hold, start, labels, held);
-  return { ...recompute({ ...start, labels }, held, start.made), edits };
+  const cells = new Map(); // name -> {place: number}: the rest of such a tensor is computed
+  for (const edit of parsed) CHANGES[edit.kind]?.(edit, { hold, held, labels, cells });
+  return { ...recompute({ ...start, labels }, held, start.made, cells), edits };
 }
 
 /** Return a trace whose count of interests goes up to another K. */
@@ -52,37 +53,37 @@ function parse(text) {
 }
 
 const CHANGES = {
-  set: ({ name, at, value }, hold, trace) => {
-    if (trace.tensors.has(name) && at < trace.tensors.get(name).data.length)
-      hold(name).data[at] = value;
+  set: ({ name, at, value }, { cells }) => {
+    cells.set(name, { ...cells.get(name), [at]: value });
   },
-  drop: ({ value }, hold) => {
+  drop: ({ value }, { hold }) => {
     hold("mask").data[value] = 0;
   },
-  S: ({ value }, hold) => {
+  S: ({ value }, { hold }) => {
     const map = hold("S");
     map.data.forEach((x, i) => {
       map.data[i] = x * value;
     });
   },
-  K: ({ value }, hold, trace, labels, held) => {
+  K: ({ value }, { hold, held, labels }) => {
     held.set("b[1]", widened(hold("b[1]"), value));
     labels.interest = Array.from(
       { length: value },
-      (_, k) => trace.labels.interest[k] ?? `interest ${k + 1}`,
+      (_, k) => labels.interest[k] ?? `interest ${k + 1}`,
     );
   },
 };
 
-/** Return logits (behaviours, count): columns left out, or added with numbers of a small generator. */
+/** Return logits (behaviours, count): columns left out, or added, drawn as wide as the others. */
 function widened({ shape, data }, count) {
   const [rows, width] = shape;
   const out = new Float64Array(rows * count);
+  const spread = Math.sqrt((3 * data.reduce((a, x) => a + x * x, 0)) / (data.length || 1));
   let seed = 1;
   for (let i = 0; i < rows; i += 1) {
     for (let j = 0; j < count; j += 1) {
       seed = (seed * 48271) % 2147483647; // minimal standard generator
-      out[i * count + j] = j < width ? data[i * width + j] : (2 * seed) / 2147483647 - 1;
+      out[i * count + j] = j < width ? data[i * width + j] : spread * ((2 * seed) / 2147483647 - 1);
     }
   }
   return { shape: [rows, count], data: out };

@@ -220,7 +220,7 @@ const EXPLAINERS = {
     ),
   count: ({ read: [mask], recipe }) =>
     value(
-      `${mask.data.reduce((a, b) => a + b, 0)} behaviours, at most ${recipe.interests} interests: max(1, min(K, ⌊log₂ n⌋)) are active${recipe.rule === "log2" ? "" : "; here always K"}.`,
+      `${mask.data.reduce((a, b) => a + b, 0)} behaviours, at most ${recipe.interests} interests: ${recipe.rule === "log2" ? "max(1, min(K, ⌊log₂ n⌋))" : "all of them"} are active.`,
     ),
   gaps: gapOf,
   through_power: ({ at, read: [d, scores], named, recipe }) =>
@@ -236,12 +236,10 @@ const EXPLAINERS = {
         : "Its score is not the largest: it takes nothing.",
     ),
   concat: concatOf,
-  front: ({ tensor, at, read: [x], named, recipe }) =>
-    copy(
-      "The part that belongs to the capsule.",
-      named(x, Math.floor(at / recipe.width) * x.shape[1] + (at % recipe.width)),
-      tensor.data[at],
-    ),
+  front: ({ at, read: [x], named, recipe }) => {
+    const place = Math.floor(at / recipe.width) * x.shape[1] + (at % recipe.width);
+    return copy("The part that belongs to the capsule.", named(x, place), x.data[place]);
+  },
   back: backOf,
   relu: ({ at, read: [y], named }) =>
     copy(

@@ -189,6 +189,9 @@ function why(trace, tensor, noise) {
   if (trace.about.config.routing_gradient === "last") {
     return "They differ: this model's gradient holds the weights of the last round and leaves out the earlier rounds, the finite difference does not. That is what “stop-gradient” means.";
   }
+  if (trace.cells?.size) {
+    return "They differ: you hold a number in between. Nothing passes through it in the difference; the formula of the gradient does not know that it is held.";
+  }
   return `They differ: near a corner of the loss, or because ${tensor.name} is used in a way that this gradient does not count.`;
 }
 

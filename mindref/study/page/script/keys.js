@@ -1,6 +1,7 @@
 // Keys, the theme, playing, the link and the help.
 
 import { announce, byId } from "./dom.js";
+import { reset } from "./editor.js";
 import { dark } from "./quantities.js";
 import { change } from "./state.js";
 
@@ -37,7 +38,7 @@ const KEYS = {
   p: () => doing.move(-1),
   Home: () => doing.goTo(doing.steps()[0].id),
   End: () => doing.goTo(doing.steps().at(-1).id),
-  r: () => change({ edits: [] }),
+  r: reset,
   Escape: () => change({ symbol: null, cell: null }),
   "?": () => byId("help").showModal(),
 };

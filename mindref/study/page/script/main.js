@@ -26,10 +26,15 @@ function current() {
   return known.trace;
 }
 
-/** Return the step at hand; one that the edits took away gives the nearest before it. */
+/** Return the step at hand; of a round that an edit took away, that of the last. */
 function stepAtHand() {
   const trace = current();
-  return trace.steps.find((step) => step.id === state.step) ?? trace.steps[0];
+  const bare = (id) => id.replace(/\[\d+\]/, "");
+  return (
+    trace.steps.find((step) => step.id === state.step) ??
+    trace.steps.findLast((step) => bare(step.id) === bare(state.step)) ??
+    trace.steps[0]
+  );
 }
 
 /** Go to a step by its id; the chosen number follows into the next round. */
@@ -124,13 +129,17 @@ function header() {
       symbol: null,
       step: same ? state.step : sources.traces[user].steps[0].id,
     });
+    announce(`User ${sources.traces[user].about.user}`);
   });
   byId("slider").addEventListener("input", (event) =>
     goTo(current().steps[event.target.value - 1].id),
   );
   byId("ask").addEventListener("change", (event) => change({ ask: event.target.checked }));
   for (const button of document.querySelectorAll("#views button")) {
-    button.addEventListener("click", () => change({ view: button.dataset.view }));
+    button.addEventListener("click", () => {
+      change({ view: button.dataset.view });
+      announce(button.textContent);
+    });
   }
 }
 
@@ -148,6 +157,12 @@ function showAbout() {
   );
 }
 
+/** Go to the text of the view; as an address, the link would lead to the first step. */
+function skip(event) {
+  event.preventDefault();
+  byId(byId("tab").hidden ? "step" : "tab").focus();
+}
+
 async function start() {
   document.querySelector("header").hidden = false; // without scripts it is of no use
   await load(byId("arrays").textContent, byId("content").textContent);
@@ -156,6 +171,7 @@ async function start() {
     draw(changed);
     if (changed.has("user")) showAbout();
   });
+  document.querySelector(".skip").addEventListener("click", skip);
   listen({ move, goTo, steps: () => current().steps, redraw: () => draw(all) });
   byId("columns").addEventListener("pointerover", lightUp);
   Object.assign(state, read());

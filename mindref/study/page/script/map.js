@@ -137,7 +137,7 @@ function alike(all) {
 const lengthened = (factor) =>
   factor === 1
     ? "All are drawn to one scale."
-    : `Capsules are shorter than 1 and would lie close to 0: they are drawn ${factor} times as long as they are, all by the same factor, so compare their directions with the dots, and their lengths with each other.`;
+    : `Capsules are shorter than the behaviours and would lie close to 0: they are drawn ${factor} times as long as they are, all by the same factor, so compare their directions with the dots, and their lengths with each other.`;
 
 const SIZE = 560;
 const EDGE = 34;

@@ -128,13 +128,13 @@ function front(recipe, x) {
   return { shape: [rows, recipe.width], data };
 }
 
-function back(recipe, x, profile) {
+function back(recipe, x) {
   const [rows, all] = x.shape;
   const data = new Float64Array(all - recipe.width);
   for (let j = 0; j < rows; j += 1) {
     for (let k = recipe.width; k < all; k += 1) data[k - recipe.width] += x.data[j * all + k];
   }
-  return { shape: recipe.shape ?? profile?.shape ?? [data.length], data };
+  return { shape: [recipe.features, data.length / recipe.features], data };
 }
 
 /** Return the logarithm of 1 + sum exp(l - o_t): minus the log softmax of the target. */

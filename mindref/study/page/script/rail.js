@@ -47,7 +47,7 @@ function entry(trace, step, at, goTo) {
 /** Move the mark of the list, the slider and the text beside it. */
 export function showPlace(trace, at) {
   for (const button of byId("rail").querySelectorAll("button[data-step]")) {
-    const here = button.dataset.step === state.step;
+    const here = button.dataset.step === trace.steps[at].id;
     if (here) button.setAttribute("aria-current", "step");
     else button.removeAttribute("aria-current");
     if (here && button.offsetParent) keepInSight(button);

@@ -42,7 +42,7 @@ TABS.replay = ({ trace, extras }) => {
     h(
       "p",
       { class: "why" },
-      "Each row is a behaviour and shares one voice out over the interests. Rows are sorted by the interest that has most of them in the end; watch how that comes about.",
+      `Each row is a behaviour${trace.about.config.routing_axis === "behaviours" ? "; each interest shares one voice out over them" : " and shares one voice out over the interests"}. Rows are sorted by the interest that has most of them in the end; watch how that comes about.`,
     ),
     h("p", {}, h("label", {}, "Show ", slider), " ", said),
     box,
@@ -132,7 +132,12 @@ function redraws(trace) {
   const results = h("div");
   const lines = [];
   const draw = () => {
-    const again = recompute(trace, new Map([["b[1]", redrawn(start, lines.length + 1)]]));
+    const again = recompute(
+      trace,
+      new Map([["b[1]", redrawn(start, lines.length + 1)]]),
+      new Set(),
+      trace.cells,
+    );
     lines.push(compared(trace, again, `draw ${lines.length + 1}`));
     const count = trace.tensors.get("u").shape[0];
     const head = [

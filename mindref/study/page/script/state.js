@@ -14,6 +14,12 @@ export const state = {
   ask: true, // questions before results
 };
 
+// the edits that the editor writes; an address may hold anything
+const NUMBER = "-?(\\d+\\.?\\d*|\\.\\d+)(e[+-]?\\d+)?";
+const EDIT = new RegExp(
+  `^(set:[^:]+:\\d+:${NUMBER}|drop:\\d+|S:${NUMBER}|[RK]:([1-9]|1[0-2]))$`,
+);
+
 const heard = [];
 
 /** Call a function after every change. */
@@ -53,18 +59,17 @@ export function read() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const user = Number(parts.get("user") ?? 0);
   const trace = sources.traces[user] ?? sources.traces[0];
+  const edits = (parts.get("edits") ?? "").split(";").filter((edit) => EDIT.test(edit));
   const step =
-    trace.steps.some((s) => s.id === parts.get("step")) || parts.get("edits")
-      ? parts.get("step")
-      : null;
+    trace.steps.some((s) => s.id === parts.get("step")) || edits.length ? parts.get("step") : null;
   const [name, at] = (parts.get("cell") ?? "").split("@");
   const out = {
     user: sources.traces[user] ? user : 0,
     step: step ?? trace.steps[0].id,
     view: parts.get("view") ?? "steps",
     variant: parts.get("variant") ?? "",
-    cell: trace.tensors.has(name) ? { name, at: Number(at) } : null,
-    edits: (parts.get("edits") ?? "").split(";").filter(Boolean),
+    cell: (trace.tensors.has(name) || edits.length) && /^\d+$/.test(at) ? { name, at: +at } : null,
+    edits,
     ask: parts.get("ask") !== "0",
   };
   if (parts.get("seen")) out.seen = new Set([...state.seen, `${out.user}/${out.step}`]);

@@ -1,10 +1,21 @@
 // The other views. Each is drawn from the extras when it is opened.
 
-import { byId, put } from "./dom.js";
+import { byId, h, put } from "./dom.js";
 import { sources } from "./data.js";
 import { state } from "./state.js";
 
-export const TABS = {};
+export const TABS = Object.create(null); // no name of the address finds anything else
+
+const LIVE = new Set(["replay", "map", "exercises"]); // drawn from the numbers at hand
+const GRADIENTS = new Set(["ledger", "curve"]); // recorded: hidden beside edited numbers
+
+/** Say that a view shows what the file holds, and no edits. */
+const unedited = () =>
+  h(
+    "p",
+    { class: "badge" },
+    "This view is of the recorded numbers: your edits do not reach it. Press r to take them back.",
+  );
 
 /** Scroll a row of buttons sideways, and nothing else, so that one of them can be seen. */
 function keepSeen(row, button) {
@@ -24,9 +35,12 @@ export function showTab(trace, recorded, goTo) {
     if (here) keepSeen(byId("views"), button);
   }
   if (steps) put(byId("tab"));
-  else
-    put(
-      byId("tab"),
-      TABS[state.view]({ trace, recorded, goTo, extras: sources.extras[state.user] ?? {} }),
-    );
+  else {
+    const live = LIVE.has(state.view);
+    const extras = sources.extras[state.user] ?? {};
+    const shown = { trace: live ? trace : recorded, goTo, extras };
+    const stale = !live && trace !== recorded;
+    const hidden = stale && GRADIENTS.has(state.view);
+    put(byId("tab"), stale && unedited(), hidden ? null : TABS[state.view](shown));
+  }
 }

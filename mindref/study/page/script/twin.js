@@ -45,10 +45,10 @@ export function selfCheck(trace) {
 
 /** Return the trace with some tensors held at other numbers and all that follows recomputed.
  *
- * `held` maps names to {shape, data}; `made` are names whose recipe is new. What neither reaches
- * keeps its recorded bytes.
+ * `held` maps names to {shape, data}; `made` are names whose recipe is new; `cells` maps names to
+ * the cells that are held, {place: number}. What none of them reaches keeps its recorded bytes.
  */
-export function recompute(trace, held, made = new Set()) {
+export function recompute(trace, held, made = new Set(), cells = new Map()) {
   const now = new Map();
   const touched = new Set();
   const get = (name) => now.get(name) ?? trace.tensors.get(name);
@@ -56,15 +56,25 @@ export function recompute(trace, held, made = new Set()) {
     ...step,
     outputs: step.outputs.map((tensor) => {
       const fixed = held.get(tensor.name);
-      if (!fixed && !made.has(tensor.name) && !readsAny(tensor.recipe, touched)) return tensor;
+      const own = cells.get(tensor.name);
+      const again = made.has(tensor.name) || readsAny(tensor.recipe, touched);
+      if (!fixed && !own && !again) return tensor;
       touched.add(tensor.name);
-      const found = fixed ?? evaluate(tensor.recipe, get);
-      const fresh = { ...tensor, shape: found.shape, data: found.data };
+      const found = fixed ?? (again ? evaluate(tensor.recipe, get) : tensor);
+      const fresh = { ...tensor, ...withCells(tensor, found, own) };
       now.set(tensor.name, fresh);
       return fresh;
     }),
   }));
-  return { ...index({ ...trace, steps }), touched };
+  return { ...index({ ...trace, steps }), touched, cells };
+}
+
+/** Return {shape, data} with the held cells in it. */
+function withCells({ dtype }, { shape, data }, cells = {}) {
+  const out = Object.keys(cells).length ? Float64Array.from(data) : data;
+  for (const [at, value] of Object.entries(cells))
+    if (at < out.length) out[at] = dtype === "bool" ? Number(value !== 0) : value;
+  return { shape, data: out };
 }
 
 /** Return the names of the tensors that a recipe reads. */
@@ -87,14 +97,13 @@ const readsAny = (recipe, names) => names.size > 0 && reads(recipe).some((name) 
  *
  * `noise` is what rounding alone can make of it: a few units of the loss's last digit over the step.
  */
-export function slope(trace, name, at, alsoHeld = new Map()) {
+export function slope(trace, name, at) {
   const tensor = trace.tensors.get(name);
   const step = 1e-5 * Math.max(1, Math.abs(tensor.data[at]));
   const side = (by) => {
     const data = Float64Array.from(tensor.data);
     data[at] += by;
-    const held = new Map([...alsoHeld, [name, { shape: tensor.shape, data }]]);
-    return lossUnder(trace, held);
+    return lossUnder(trace, new Map([[name, { shape: tensor.shape, data }]]));
   };
   const loss = Math.abs(trace.tensors.get("loss").data[0]);
   const noise = (16 * Number.EPSILON * Math.max(1, loss)) / step;
@@ -109,7 +118,8 @@ function lossUnder(trace, held) {
     for (const tensor of step.outputs) {
       if (!held.has(tensor.name) && reads(tensor.recipe).some((name) => now.has(name))) {
         const found = evaluate(tensor.recipe, get);
-        now.set(tensor.name, { ...tensor, ...found });
+        const own = trace.cells?.get(tensor.name);
+        now.set(tensor.name, { ...tensor, ...withCells(tensor, found, own) });
       }
       if (tensor.name === "loss") return get("loss").data[0];
     }

@@ -83,8 +83,9 @@ function renamed(step, names, turn, made) {
   };
   const outputs = step.outputs.map((tensor) => {
     const out = walk(tensor, "");
-    if (out.name !== tensor.name || JSON.stringify(out.recipe) !== JSON.stringify(tensor.recipe))
-      made.add(out.name);
+    if (out.name === tensor.name && JSON.stringify(out.recipe) === JSON.stringify(tensor.recipe))
+      return tensor; // not edited
+    made.add(out.name);
     return out;
   });
   const invariants = step.invariants.map((x) => ({ ...x, check: walk(x.check, "of") }));

@@ -24,7 +24,7 @@ export function plainTable(caption, head, rows, shown = true) {
         h(
           "tr",
           {},
-          head.map((name) => h("th", { scope: "col" }, name)),
+          head.map((name) => (name ? h("th", { scope: "col" }, name) : h("td", {}))),
         ),
       ),
       h(
