@@ -20,7 +20,7 @@ class Record(Protocol):
         """Return the recorder of a part: one use of an operator that is used several times."""
 
 
-def part(record: Record | None, name: str, turn: int = 0) -> dict[str, Record]:
+def recording(record: Record | None, name: str, turn: int = 0) -> dict[str, Record]:
     """Return the keyword that hands the recorder on; without one nothing is handed on.
 
     Operators of somebody else's backend need not know of recorders.

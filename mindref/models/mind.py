@@ -15,8 +15,7 @@ from mindref.config import Config
 from mindref.models.parameters import Catalogue, Gradients, Layer, Params
 from mindref.ops import embedding, label_attention, relu_layer, routing, sampled_softmax
 from mindref.ops.embedding import RowGradient, sum_rows
-from mindref.record import Record
-from mindref.record import part as recording
+from mindref.record import Record, recording
 from mindref.shapes import Array, Bools, Ints
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mindref.study.checks import CHECKS, TOLERANCE, apart
+from mindref.study.equation import tokens
 from mindref.study.evaluate import evaluate
 from mindref.study.questions import question
 from mindref.study.recipes import inputs, parse
@@ -20,7 +21,7 @@ from mindref.study.sources import span
 from mindref.study.steps import KINDS
 from mindref.study.steps.kind import Kind, Out
 from mindref.study.steps.otherwise import fitting
-from mindref.study.trace import Invariant, Step, Tensor, Trace, symbol_of
+from mindref.study.trace import Invariant, Step, Tensor, Trace, labelled, symbol_of
 from mindref.study.words import About, fill
 
 PER_BEHAVIOUR = ("ids", "history.lookup")
@@ -95,7 +96,7 @@ class Builder:
             question=question(
                 kind.ask and kind.ask._replace(about=filled(kind.ask.about)),
                 self.values,
-                self.labels_of,
+                partial(labelled, self.labels),
             ),
             variants=kind.variants,
             exercises=kind.exercises,
@@ -130,10 +131,6 @@ class Builder:
         if x.ndim < len(wanted):
             x = x.reshape([self.sizes.get(axis, -1) for axis in wanted])
         return x
-
-    def labels_of(self, axis: str, size: int) -> list[str]:
-        """Return a label for each place of an axis."""
-        return self.labels.get(axis) or [str(place + 1) for place in range(size)]
 
     def invariants(
         self, kind: Kind, filled: Any, outputs: Sequence[Tensor]
@@ -187,8 +184,6 @@ def symbols(equation: str, names: Sequence[str]) -> dict[str, str]:
             found[symbol + "'"] = name
         else:
             found[symbol] = name
-    from mindref.study.equation import tokens
-
     used = [t.text for t in tokens(equation, found) if t.kind == "symbol"]
     return {symbol: found[symbol] for symbol in dict.fromkeys(used) if symbol in found}
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mindref.study.case.study import case_study, open_worlds
+from mindref.study.case.study import of_users, open_worlds
 from mindref.study.exercises import NAMES
 from mindref.study.exercises.desk import Desk
 from mindref.study.exercises.exercise import find
@@ -38,7 +38,7 @@ def leaves(
     for rule in users:
         found = subject(world, rule)
         extras = extras_of(found.given, world.titles)
-        study = case_study(world, single, [rule]).to_dict()
+        study = of_users(world, single, [found.chosen]).to_dict()
         extras["case"] = study["users"][0] | {"notes": study["notes"]}
         extras["exercises"] = exercises(desk)
         out.append(Leaf(json.loads(found.trace.to_json()), extras))

@@ -12,6 +12,7 @@ from mindref.models import mind as reference_mind
 from mindref.models.serving import Model, item_matrix, scaled
 from mindref.shapes import Array, Bools
 from mindref.study import plain
+from mindref.study.serve import serve
 
 if TYPE_CHECKING:
     from mindref.conformance.variants.loader import Built
@@ -110,12 +111,9 @@ def loss(given: Given, built: Built) -> float:
 def listed(given: Given, interests: Array, active: Bools) -> tuple[Found, ...]:
     """Return the items with the highest scores, the maximum (or sum) over active interests."""
     items = item_matrix(Model(given.params, given.catalogue, given.config))
-    scores = scaled(interests, given.config) @ items.T  # (K, N)
-    each = np.where(active[:, None], scores, -np.inf)
-    best = np.argmax(each, axis=0)
-    whole = scores[active].sum(axis=0) if given.config.score == "sum" else each.max(axis=0)
-    order = np.argsort(-whole, kind="stable")[:TOP]
-    return tuple(Found(int(i), float(whole[i]), int(best[i])) for i in order)
+    vectors = scaled(interests, given.config)
+    order, best, brought_by = serve(vectors, active, items, n=TOP, score=given.config.score)
+    return tuple(Found(int(i), float(best[i]), int(brought_by[i])) for i in order)
 
 
 def title(titles: Sequence[str] | None, item: int) -> str:

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from mindref.study.run import Given, trace_of
 from mindref.study.trace import Trace
-from mindref.study.worlds.world import World, choose, open_world, pair
+from mindref.study.worlds.world import Chosen, World, choose, open_world, pair
 
 
 class Subject(NamedTuple):
     """A training pair of one user, and its trace."""
 
     world: World
-    user: int
+    chosen: Chosen
     given: Given
     trace: Trace
 
@@ -35,7 +35,7 @@ def subject(world: World, rule: str = "median") -> Subject:
         "seed": model.config.seed,
         "config": model.config.to_dict(),
     }
-    return Subject(world, chosen.user, given, trace_of(given, facts=facts, titles=world.titles))
+    return Subject(world, chosen, given, trace_of(given, facts=facts, titles=world.titles))
 
 
 def open_subject(run: Path | None, data: Path | None = None, rule: str = "median") -> Subject:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -110,7 +110,7 @@ class Trace:
 
     def labels_of(self, axis: str, size: int) -> list[str]:
         """Return a label for each place of an axis, numbers where there are no names."""
-        return self.labels.get(axis) or [str(place + 1) for place in range(size)]
+        return labelled(self.labels, axis, size)
 
     def to_json(self) -> str:
         """Return the trace as JSON."""
@@ -129,6 +129,11 @@ class Trace:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             got = f"{type(error).__name__}: {error}"
             raise DataError(say("trace", f"JSON of the format {FORMAT}", got)) from error
+
+
+def labelled(labels: Mapping[str, list[str]], axis: str, size: int) -> list[str]:
+    """Return a label for each place of an axis, numbers where there are no names."""
+    return labels.get(axis) or [str(place + 1) for place in range(size)]
 
 
 def symbol_of(name: str) -> str:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mindref.config import Config
 from mindref.models.mind import Batch, Histories
-from mindref.models.parameters import Catalogue, Params, Sizes, init
-
-
-class Given(NamedTuple):
-    params: Params
-    batch: Batch
-    catalogue: Catalogue
-    config: Config
-
+from mindref.models.parameters import Catalogue, Sizes, init
+from mindref.study.run import Given
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "paper": {"power": 2.0, "last_relu": True, "iterations": 3},

@@ -22,7 +22,7 @@ from mindref.errors import ConfigError, say
 from mindref.models.serving import item_matrix
 from mindref.shapes import Array
 from mindref.study.case.controls import Controls, controls, routed, units
-from mindref.study.worlds.rules import before_last, ranks
+from mindref.study.worlds.rules import Chosen, before_last, ranks
 from mindref.study.worlds.world import SINGLE, World, choose, open_built_in, open_world
 
 RULES = ("most-separated", "least-separated")  # two users, as in the paper
@@ -128,7 +128,13 @@ def case_study(
     """
     if not rules or top < 1:
         raise ConfigError(say("case study", "a user and a list", f"{len(rules)} and {top}"))
-    chosen = [choose(world, rule) for rule in rules]
+    return of_users(world, single, [choose(world, rule) for rule in rules], top)
+
+
+def of_users(
+    world: World, single: World | None, chosen: Sequence[Chosen], top: int = 20
+) -> CaseStudy:
+    """Return the case study of users who have been chosen."""
     notes = [NO_BASELINE] if single is None else differences(world, single)
     users = [show(world, single, user, rule, top) for user, rule in chosen]
     return CaseStudy(world.name, world.model.config.to_dict(), top, users, notes)

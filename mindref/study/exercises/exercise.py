@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import tomllib
 from functools import cache
@@ -10,6 +9,7 @@ from importlib import resources
 from typing import Any, NamedTuple, cast
 
 from mindref.errors import ConfigError, say
+from mindref.study.close import nearest
 from mindref.study.exercises import NAMES
 from mindref.study.exercises.cases import Task
 
@@ -96,10 +96,8 @@ def stem(name: str) -> str:
 def find(name: str) -> Exercise:
     """Return an exercise. Raises ConfigError with the closest names for one that is not there."""
     if name not in NAMES:
-        close = difflib.get_close_matches(name, NAMES, n=3, cutoff=0) or list(NAMES[:3])
-        raise ConfigError(
-            say("--exercise", "the name of an exercise", name, f"try {listed(close)}")
-        )
+        near = listed(nearest(name, NAMES))
+        raise ConfigError(say("--exercise", "the name of an exercise", name, f"try {near}"))
     return read(name)
 
 

@@ -105,7 +105,6 @@ GAPS = Kind(
     ),
     (sums("the gradients of a softmax add up to 0", "d_g:j", "j", 0),),
     exercises=("softmax-vjp", "label-attention-vjp"),
-    unless="fixed_shares",
 )
 SCORES = Kind(
     "attention.d_interests",
@@ -121,7 +120,6 @@ SCORES = Kind(
         Out("d_query", "user width", "d_s:j u:jd", "d_target", "d"),
     ),
     exercises=("label-attention-vjp",),
-    unless="fixed_shares",
 )
 ACTIVE = Kind(
     "interests.d_active",

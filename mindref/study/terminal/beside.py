@@ -18,11 +18,7 @@ class Move(NamedTuple):
 
     tensor: str  # by the names of mindref.study.gradients.differences
     place: tuple[int, ...]
-    times: float = 1.0  # the slope by what the gradient belongs to, over that by the tensor
 
-
-OTHER = {"d_t": "t.loss", "d_target": "t"}
-"""d_t is what the loss alone sends to the target, d_target what both of its uses send."""
 
 PARTS = ("d_u.mixed", "d_items.rows")
 """Neither is the gradient by anything: a part of d_u, and the numbers of rows."""
@@ -30,21 +26,15 @@ PARTS = ("d_u.mixed", "d_items.rows")
 
 def move(trace: Trace, cell: Cell) -> Move | None:
     """Return what to move, or None for what is no gradient of the loss."""
-    name, index = cell.tensor.name, cell.place
-    if name in PARTS or trace.steps[cell.at].phase != "backward":
+    name, place = cell.tensor.name, cell.place
+    backward = trace.steps[cell.at].phase == "backward" and name.startswith(("d_", "from_"))
+    if name in PARTS or not backward:
         return None
-    if name.startswith("from_sums"):
-        return Move(name.replace("from_sums", "m@z"), index)
-    if name.startswith("from_agreement"):
-        turn = int(name.removeprefix("from_agreement[").removesuffix("]"))
-        return Move(f"m@b[{turn + 1}]", index)
-    if name == "d_items":
-        return Move("items", (int(trace.values["d_items.rows"][index[0]]), *index[1:]))
-    if name in ("d_o", "d_o_t"):  # by the product, before the temperature divides it
-        return Move(name.removeprefix("d_"), index, float(trace.values["beta"]))
-    if name.startswith("d_"):
-        return Move(OTHER.get(name, name.removeprefix("d_")), index)
-    return None
+    from mindref.study.gradients.differences import moved_by
+
+    if name == "d_items":  # a row of the gradient is a row of the table by another number
+        place = (int(trace.values["d_items.rows"][place[0]]), *place[1:])
+    return Move(moved_by(name), place)
 
 
 def beside(given: Any, trace: Trace, cell: Cell, columns: int) -> list[Line]:
@@ -62,7 +52,7 @@ def beside(given: Any, trace: Trace, cell: Cell, columns: int) -> list[Line]:
         found = difference(given, moved.tensor, moved.place)
     except ConfigError as none:
         return named("finite difference".ljust(MARGIN), f"none: {none}", columns)
-    slope = found.difference * moved.times
+    slope = found.difference
     error = relative_error(closed, slope)
     how = f"(step {found.step:g}{', smaller: a corner is near' if found.corner else ''})"
     rows = [

@@ -9,7 +9,6 @@ the package is trained on an invented film club and opens in a moment; any run d
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from mindref.recommender import features
 from mindref.recommender.served import Served
 from mindref.recommender.source import translate
 from mindref.shapes import Array
+from mindref.study.close import nearest
 from mindref.study.worlds.rules import LEAST, RULES, Chosen, before_last
 
 __all__ = ["Chosen", "Groups", "Pair", "World", "choose", "open_built_in", "open_world", "pair"]
@@ -151,8 +151,8 @@ def choose(world: World, rule: str = "median") -> Chosen:
         return RULES[rule](world, users)
     name, known = rule.removeprefix("user:"), list(world.user_ids)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0)
-        todo = f"the closest are {', '.join(near)}; or use a rule: {', '.join(RULES)}"
+        near = ", ".join(nearest(name, known))
+        todo = f"the closest are {near}; or use a rule: {', '.join(RULES)}"
         raise DataError(say("user", f"one of the {len(known)} users", repr(name), todo))
     user = known.index(name)
     length = int(world.histories.lengths[user])

@@ -13,6 +13,9 @@ from mindref.study.exercises.expected import expected
 from tests.study.exercises.learner import WRITTEN, judged
 
 RIGHT = Path(__file__).parent / "right"
+AS_ROUTE = ("bug-1", "bug-2", "bug-3", "bug-4")
+"""Mended, they are the loop of `route`: the same other way to write it is right."""
+
 each = pytest.mark.parametrize("name", WRITTEN)
 
 WRAPPED = """
@@ -60,7 +63,8 @@ def test_from_inputs_that_are_read_only_and_in_fortran_order(name: str) -> None:
 @each
 def test_written_with_loops_and_summed_in_another_order(name: str) -> None:
     """A file of `right` is another way to write the answer: loops, the last term first."""
-    found = judged(find(name), (RIGHT / f"{name}.py").read_text(encoding="utf-8"))
+    path = RIGHT / f"{'route' if name in AS_ROUTE else name}.py"
+    found = judged(find(name), path.read_text(encoding="utf-8"))
     assert [verdict.text for verdict in found.verdicts if verdict.failed] == []
     assert found.passed
 
