@@ -13,6 +13,7 @@ In the order of the data flow:
     metrics, ranking, evaluate, health    what came out of it
     recall       exact or approximate search, merged over interests
     recommender  all of it in a few lines of Python
+    experiments  models compared and settings ablated, with seeds, intervals and tests
     bench        how fast each backend is, in one interleaved run
     conformance  what it takes to judge an implementation
     cli          all of it as commands

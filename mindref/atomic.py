@@ -7,6 +7,8 @@ from the umask, as for any other file. What is left behind by a kill ends in `.t
 
 from __future__ import annotations
 
+import errno
+import glob
 import json
 import os
 import secrets
@@ -18,6 +20,10 @@ from typing import Any, BinaryIO
 
 from mindref.errors import RunError, say
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""What a place says that takes no more bytes."""
+RANDOM = "[0-9a-f]" * 12
+"""What `temporary_name` draws, as a pattern."""
 TODO = "check that the folder exists, its rights and the space left"
 
 
@@ -46,9 +52,9 @@ def placing(path: Path | str) -> Iterator[Path]:
         try:
             yield temporary
             sync_file(temporary)
-            temporary.replace(target)
+            temporary.replace(target)  # faults-R3
         finally:
-            temporary.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)  # faults-R2
         sync_folder(target.parent)
 
 
@@ -64,8 +70,21 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Replace a file by this value as JSON, indented, keys as they come; NaN is a ValueError."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Replace a file by this value as JSON; see `json_bytes`."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return a value as JSON, indented, keys as they come; NaN is a ValueError.
+
+    Letters that UTF-8 cannot hold, as the names of some files have, are written as escapes.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        return f"{text}\n".encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, allow_nan=False)
+        return f"{text}\n".encode()
 
 
 @contextmanager
@@ -90,13 +109,18 @@ def folder(path: Path | str) -> Iterator[Path]:
         sync_folder(target.parent)
 
 
-def sweep(path: Path | str) -> None:
-    """Remove what killed writers left in a folder; only for one that has a single writer."""
-    for leftover in Path(path).glob(".*.tmp"):
+def sweep(path: Path | str, *names: str) -> None:
+    """Remove what killed writers left in a folder; only for one that has a single writer.
+
+    names: of the files or folders that were to be written; without any, of all.
+    """
+    some = [f".{glob.escape(name)}.{RANDOM}.tmp" for name in names] or [".*.tmp"]
+    for leftover in (found for pattern in some for found in Path(path).glob(pattern)):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
-            leftover.unlink(missing_ok=True)
+            with suppress(OSError):  # another user's, in a folder that everybody writes into
+                leftover.unlink()
 
 
 def temporary_name(target: Path) -> Path:
@@ -140,5 +164,5 @@ def explained(target: Path) -> Iterator[None]:
         about = error.filename
         if about is not None and Path(about).parent not in target.parents:
             raise
-        reason = error.strerror or str(error)
+        reason = error.strerror or str(error)  # faults-R1
         raise RunError(say(str(target), "a place that can be written", reason, TODO)) from error

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from mindref.errors import STRANGE, BackendError, MindrefError, say
+from mindref.errors import STRANGE, BackendError, MindrefError, printable, say
 
 GROUP = "mindref.backends"
 OPERATORS = (  # backend-R8
@@ -28,7 +28,7 @@ OPERATORS = (  # backend-R8
     "label_attention",
     "sampled_softmax",
 )
-OPTIONS = (
+USUAL = (
     "squash-R6",
     "squash-R7",
     "routing-R9",
@@ -36,6 +36,12 @@ OPTIONS = (
     "routing-R26",
     "routing-R27",
 )
+"""The options that a backend claims if it says nothing of them."""
+
+LOG_WEIGHTS = tuple(f"routing-R{n}" for n in range(32, 40))
+"""The rules of the argument `log_weights` of routing: younger than backends that say nothing."""
+
+OPTIONS = (*USUAL, *LOG_WEIGHTS)
 """The (may) rules of the operators: what a backend may leave out, if it does not claim it."""
 
 PACKAGES = ("torch", "jax")
@@ -53,7 +59,7 @@ class Capabilities(NamedTuple):
     dtypes: tuple[tuple[str, ...], ...] = (("float64", "float64"), ("float32", "float32"))
     # (type of inputs and outputs, of accumulation, and of what is stored on the way if it differs)
     devices: tuple[str, ...] = ("cpu",)
-    options: tuple[str, ...] = OPTIONS  # labels of the (may) rules that it keeps
+    options: tuple[str, ...] = USUAL  # labels of the (may) rules that it keeps
 
 
 class Backend(Protocol):
@@ -97,7 +103,7 @@ class NumpyBackend:
 
     def capabilities(self) -> Capabilities:
         """Claim the operators; model and train are composed from them."""
-        return Capabilities(OPERATORS)  # backend-R13
+        return Capabilities(OPERATORS, options=OPTIONS)  # backend-R13
 
     def to_numpy(self, x: Any) -> Any:
         """Return x: its arrays are NumPy's."""
@@ -111,6 +117,16 @@ class NumpyBackend:
 def available() -> dict[str, metadata.EntryPoint]:
     """Return name -> entry point of every installed backend, none of them imported."""
     return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
+
+
+def described(name: str) -> dict[str, Any]:
+    """Return what an installed backend claims, or why it cannot be used; its framework sleeps."""
+    try:
+        return {"name": name, "usable": True, **load(name).capabilities()._asdict()}
+    except BackendError as error:
+        return {"name": name, "usable": False, "reason": str(error)}
+    except STRANGE as error:  # a stranger's code may raise anything
+        return {"name": name, "usable": False, "reason": f"{type(error).__name__}: {error}"}
 
 
 def load(name: str, device: str | None = None) -> Backend:
@@ -140,6 +156,19 @@ def load(name: str, device: str | None = None) -> Backend:
         raise BackendError(say(f"backend {name}", "the whole contract", f"no {', '.join(lacks)}"))
     checked: Backend = backend
     return checked if device is None else placed(checked, device)
+
+
+def check_installed(name: str, where: str) -> None:
+    """Raise BackendError for a backend that a run names, and that nobody installed as one.
+
+    A run may be a stranger's: the module of `module:object` would be imported, and runs. An object
+    beside a registered one is as much installed as that, so are those of its package.
+    """
+    module, colon, _ = name.partition(":")
+    known = [f"{entry.module}." for entry in available().values()]
+    if colon and not any(other.startswith(f"{module}.") for other in known):  # security-R9
+        todo = f"if you trust that code: --backend {printable(name)}"  # security-R12
+        raise BackendError(say(where, "a backend that is installed", repr(name), todo))
 
 
 def placed(backend: Any, device: str) -> Backend:

@@ -8,6 +8,9 @@
     metrics.jsonl           one line per epoch
     index/                  of recall, with its manifest
 
+Every file says whether it is whole and whose it is (specs/security.md): config.json has a digest of
+itself and of items.tsv, and files of arrays have one of the settings and the log.
+
 Every file is written whole or not at all. The order matters: the state that names a new best epoch
 is written before the model of that epoch, whose parameters the state holds as those of its last
 step; so a kill between the two leaves the model before it, which names its own step, and resuming
@@ -27,26 +30,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mindref import optimiser
+from mindref import facts, files, optimiser
 from mindref.atomic import write_bytes, write_json, write_text
 from mindref.config import Config
 from mindref.errors import RunError, say
-from mindref.models.parameters import Catalogue, Params, flatten, unflatten
+from mindref.models.families import kind_of_params
+from mindref.models.parameters import Catalogue, Tables, flatten, unflatten
 from mindref.train import Epoch, State
 
 Numbers = npt.NDArray[Any]
 
-FORMAT = 1  # of the run directory; raised when an older mindref could not read a newer run
+FORMAT = 2  # of the run directory; 2: files name the run that they belong to
 HEADER = "mindref"  # the key of our words in the header of a file of arrays
 MODEL, STATE = "model.safetensors", "optimiser.safetensors"
-FACTS = {  # what config.json holds beside the settings
-    "source": dict,
-    "protocol": str,
-    "exclude_seen": bool,
-    "sizes": dict,
-    "user_features": dict,
-    "log": str,
-}
+FILES = (MODEL, STATE, "config.json", "state.json", "items.tsv", "metrics.jsonl")
+STAGE = "stage"  # the word in config.json of a ranking stage, which recalls nothing
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Numbers], words: Mapping[str, Any]) -> None:
@@ -56,27 +54,44 @@ def save_arrays(path: Path, arrays: Mapping[str, Numbers], words: Mapping[str, A
     """
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(x) for name, x in arrays.items()}
+    contiguous = {name: np.asarray(x, order="C") for name, x in arrays.items()}
     header = json.dumps({**words, "sha256": digest(contiguous, words)})
     write_bytes(path, save(contiguous, metadata={HEADER: header}))
 
 
-def load_arrays(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the arrays and the words of a file of ours. Raises RunError naming the file."""
-    from safetensors import SafetensorError, safe_open
+def load_arrays(path: Path, run: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arrays and the words of a file of ours. Raises RunError naming the file.
 
+    run: the digest of the run that it must belong to, if it must. Format, run and size are looked
+    at before any memory is taken.
+    """
+    from safetensors import (  # security-R13: arrays, and nothing that runs
+        SafetensorError,
+        safe_open,
+    )
+
+    what, todo = "a file of mindref", anew(path.parent)
     try:
+        files.check_room(path, files.check_file(path, what, todo), "arrays")
         with safe_open(path, framework="np") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-            words = json.loads((file.metadata() or {})[HEADER])
+            text = (file.metadata() or {})[HEADER]
+            if len(text) > files.LONGEST_JSON:  # security-R6
+                raise ValueError(f"a header of {len(text):,} letters")
+            words = json.loads(text)
             check_format(path, words["format"])
+            if run is not None and words.get("run") != run:  # security-R2
+                expected = f"a file of the run of {path.parent / 'config.json'}"
+                raise RunError(say(str(path), expected, "one of another run", todo))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
         if words.pop("sha256") != digest(arrays, words):
             raise ValueError("numbers that were not written so")
     except FileNotFoundError:
-        raise RunError(say(str(path), "a file", "none", anew(path.parent))) from None
+        raise RunError(say(str(path), "a file", "none", todo)) from None
+    except RecursionError:  # security-R8
+        raise RunError(say(str(path), what, "a header that is nested too deeply", todo)) from None
     except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
         got = f"{type(error).__name__}: {error}"
-        raise RunError(say(str(path), "a file of mindref", got, anew(path.parent))) from error
+        raise RunError(say(str(path), what, got, todo)) from error
     return arrays, words
 
 
@@ -101,21 +116,30 @@ def anew(run: Path) -> str:
 
 def check_format(path: Path, found: object) -> None:
     """Raise RunError for what another version of mindref, or something else, wrote."""
-    if found != FORMAT:
-        raise RunError(say(str(path), f"format {FORMAT}", found, "use the mindref that wrote it"))
+    if found != FORMAT:  # security-R3
+        todo = "use the mindref that wrote it, or train anew"
+        raise RunError(say(str(path), f"format {FORMAT}", found, todo))
 
 
-def save_model(run: Path, params: Params, catalogue: Catalogue, step: int) -> None:
-    """Write the parameters that are served, and the step after which they were best."""
+def save_model(
+    run: Path,
+    params: Tables,
+    catalogue: Catalogue,
+    step: int,
+    model: str = "mind",
+    identity: str = "",
+) -> None:
+    """Write the parameters that are served, their family, and the step that they are best at."""
     arrays: dict[str, Numbers] = {
         **flatten(params),
         "catalogue.rows": catalogue.rows,
         "catalogue.weights": catalogue.weights,
     }
-    save_arrays(run / MODEL, arrays, {"format": FORMAT, "step": step})
+    words = {"format": FORMAT, "run": identity, "step": step, "model": model}
+    save_arrays(run / MODEL, arrays, words)
 
 
-def load_model(run: Path) -> tuple[Params, Catalogue]:
+def load_model(run: Path) -> tuple[Any, Catalogue]:
     """Read the parameters that are served. Raises RunError for a damaged or foreign file."""
     params, catalogue, _ = load_best(run)
     return params, catalogue
@@ -126,29 +150,43 @@ def resumable(state: State) -> bool:
     return state.best_step in (0, state.moments.step)
 
 
-def load_best(run: Path) -> tuple[Params, Catalogue, int]:
-    """Read what `save_model` wrote, its step with it."""
+def load_best(
+    run: Path, identity: str | None = None, model: str | None = None
+) -> tuple[Any, Catalogue, int]:
+    """Read what `save_model` wrote, its step with it.
+
+    identity, model: of the run, if it must be its. Raises RunError for a damaged or foreign file.
+    """
     path = run / MODEL
-    if not path.exists() and (run / STATE).exists() and resumable(load_state(run)[0]):
+    if not path.exists() and (run / STATE).exists() and resumable(load_state(run, identity)[0]):
         todo = f"go on with: mindref train --resume {shlex.quote(str(run))}"
         got = "none, as the run was stopped before one was written"
         raise RunError(say(str(path), "a trained model", got, todo))
-    arrays, words = load_arrays(path)
+    arrays, words = load_arrays(path, identity)
     try:
+        facts.check_header(words, model)
         catalogue = Catalogue(arrays.pop("catalogue.rows"), arrays.pop("catalogue.weights"))
-        return unflatten(arrays), catalogue, words["step"]
-    except KeyError as error:
-        got = f"no array {error}"
+        return unflatten(arrays, kind_of(words)), catalogue, words["step"]
+    except files.MALFORMED as error:  # security-R10
+        got = f"no array {error}" if isinstance(error, KeyError) else f"{error!r}"
         raise RunError(say(str(path), "a model of mindref", got, anew(run))) from error
 
 
-def save_state(run: Path, state: State, epochs: list[Epoch]) -> None:
+def kind_of(words: Mapping[str, Any]) -> type[Any]:
+    """Return the type of the parameters in a file; those without a word of it are MIND's."""
+    return kind_of_params(words.get("model", "mind"))  # model-R37
+
+
+def save_state(
+    run: Path, state: State, epochs: list[Epoch], model: str = "mind", identity: str = ""
+) -> None:
     """Write all that resuming needs; the history of epochs travels in the same file."""
     arrays = {f"params.{name}": x for name, x in flatten(state.params).items()}
     arrays |= {f"first.{name}": x for name, x in state.moments.first.items()}
     arrays |= {f"second.{name}": x for name, x in state.moments.second.items()}
     history = [epoch._asdict() for epoch in epochs]
-    save_arrays(run / STATE, arrays, {**words_of(state), "epochs": history})
+    words = {**words_of(state), "run": identity, "epochs": history, "model": model}
+    save_arrays(run / STATE, arrays, words)
     write_copies(run, state, epochs)
 
 
@@ -171,11 +209,14 @@ def words_of(state: State) -> dict[str, Any]:
     }
 
 
-def load_state(run: Path) -> tuple[State, list[Epoch]]:
-    """Read what `save_state` wrote. Raises RunError for a damaged or foreign file."""
+def load_state(
+    run: Path, identity: str | None = None, model: str | None = None
+) -> tuple[State, list[Epoch]]:
+    """Read what `save_state` wrote; as `load_best`."""
     path = run / STATE
-    arrays, words = load_arrays(path)
+    arrays, words = load_arrays(path, identity)
     try:
+        facts.check_header(words, model)
         epochs = [Epoch(**epoch) for epoch in words["epochs"]]
         parts: dict[str, dict[str, Any]] = {"params": {}, "first": {}, "second": {}}
         for name, x in arrays.items():
@@ -183,14 +224,14 @@ def load_state(run: Path) -> tuple[State, list[Epoch]]:
             parts[part][rest] = x
         moments = optimiser.State(words["step"], parts["first"], parts["second"])
         state = State(
-            unflatten(parts["params"]),
+            unflatten(parts["params"], kind_of(words)),
             moments,
             words["best_step"],
             words["best_value"],
             words["waited"],
             (words["losses"][0], words["losses"][1]),
         )
-    except (LookupError, TypeError, ValueError) as error:
+    except files.MALFORMED as error:  # security-R10
         raise RunError(say(str(path), "a state of mindref", f"{error!r}", anew(run))) from error
     return state, epochs
 
@@ -211,25 +252,44 @@ def tables(state: State) -> tuple[Mapping[str, Numbers], ...]:
     return flatten(state.params), state.moments.first, state.moments.second
 
 
-def save_config(run: Path, config: Config, facts: Mapping[str, Any]) -> None:
-    """Write the settings and what the data decided: source, protocol, features, in `facts`."""
-    write_json(run / "config.json", {"format": FORMAT, "settings": config.to_dict(), **facts})
+def identity(config: Config, known: Mapping[str, Any]) -> str:
+    """Return the digest of what makes a run what it is: its settings and its log, read and split.
+
+    Its files of arrays carry it, so that those of two runs cannot change places. The settings are
+    those of the file, if `known` is of one: a later mindref knows more of them.
+    """
+    own = {name: known[name] for name in facts.OWN if name in known}
+    return files.digest({"settings": known.get("settings", config.own()), **own})  # security-R2
+
+
+def save_config(run: Path, config: Config, known: Mapping[str, Any]) -> None:
+    """Write the settings and what the data decided: source, protocol, features (mindref.facts).
+
+    The settings are those that `known` has, if it is of a file.
+    """
+    words = {"format": FORMAT, "settings": config.own(), **known}
+    files.write_sealed(run / "config.json", words, files.FEWER)
 
 
 def load_config(run: Path) -> tuple[Config, dict[str, Any]]:
-    """Read the settings and the facts. Raises RunError for what is missing, damaged or too new."""
-    path = run / "config.json"
+    """Read the settings and the facts, the settings as they are written among them.
+
+    Raises RunError for what is missing, damaged or too new, and for a folder that holds anything
+    but files and folders of its own.
+    """
+    path, what = run / "config.json", "the configuration of a run"
+    todo = "train anew in another folder"
     try:
-        words = json.loads(path.read_text(encoding="utf-8"))
-        check_format(path, words.pop("format"))
-        config = Config.of("default", words.pop("settings"))
-        for name, kind in FACTS.items():
-            if not isinstance(words[name], kind):
-                raise ValueError(f"{name} is {words[name]!r}")
+        words = files.read_config(run, what, todo, check_format)
+        if STAGE in words:  # din-R24
+            named = f"name the run that it ranks for: {words['recall']['run']}"
+            raise RunError(say(str(run), "a run that recalls", "a ranking stage", named))
+        config = Config.restored(words["settings"])
+        facts.check(words)
     except FileNotFoundError:
         todo = "name the folder that mindref train made"
         raise RunError(say(str(run), "a run directory", "no config.json in it", todo)) from None
-    except (OSError, LookupError, ValueError, AttributeError, TypeError) as error:
-        got, todo = f"{type(error).__name__}: {error}", "train anew in another folder"
-        raise RunError(say(str(path), "the configuration of a run", got, todo)) from error
+    except (OSError, *files.MALFORMED) as error:
+        got = f"{type(error).__name__}: {error}"
+        raise RunError(say(str(path), what, got, todo)) from error
     return config, words

@@ -12,22 +12,41 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mindref.errors import ConfigError, say
+from mindref.errors import ConfigError, say, written
+from mindref.presets import PRESETS
 
 
-def number(default: float, low: float, high: float, text: str) -> Any:
-    """Declare a number in [low, high]."""
-    return field(default=default, metadata={"low": low, "high": high, "text": text})
+def number(default: float, low: float, high: float, text: str, of: tuple[str, ...] = ()) -> Any:
+    """Declare a number in [low, high]; of: the families that know it, all if none is named."""
+    return field(default=default, metadata={"low": low, "high": high, "text": text, "of": of})
 
 
-def choice(default: str, options: tuple[str, ...], text: str) -> Any:
-    """Declare one of several words."""
-    return field(default=default, metadata={"options": options, "text": text})
+def choice(default: str, options: tuple[str, ...], text: str, of: tuple[str, ...] = ()) -> Any:
+    """Declare one of several words; of: as for a number."""
+    return field(default=default, metadata={"options": options, "text": text, "of": of})
 
 
-def plain(default: Any, text: str) -> Any:
-    """Declare a setting whose type is its only check."""
-    return field(default=default, metadata={"text": text})
+def plain(default: Any, text: str, of: tuple[str, ...] = ()) -> Any:
+    """Declare a setting whose type is its only check; of: as for a number."""
+    return field(default=default, metadata={"text": text, "of": of})
+
+
+MODELS = (
+    "mind",
+    "mind_plus",
+    "youtube_dnn",
+    "maxmf",
+    "wals",
+    "item_knn",
+    "popularity",
+    "random",
+)
+
+
+LAYERS = ("hidden", "attention_hidden")
+MOST_LAYERS, WIDEST = 64, 65_536
+PLUS, KNN = ("mind_plus",), ("item_knn",)
+LEARNING = ("mind", "mind_plus", "youtube_dnn")
 
 
 @dataclass(frozen=True)
@@ -38,6 +57,7 @@ class Config:
     """
 
     # the model (specs/model.md)
+    model: str = choice("mind", MODELS, "family of models (specs/README.md)")
     interests: int = number(4, 1, 64, "K, the most interests a user has")
     width: int = number(64, 1, 4096, "d, width of items and interests")
     window: int = number(10, 1, 10_000, "L, most recent behaviours given to routing")
@@ -52,15 +72,57 @@ class Config:
     routing_gradient: str = choice("last", ("last", "all"), "gradient through the rounds")
     squash: str = choice("squash", ("squash", "unit", "none"), "length of a capsule")
     hidden: tuple[int, ...] = plain(
-        (256,), "widths of the ReLU layers before the last, comma separated"
+        (256,),
+        "widths of the ReLU layers before the last, comma separated: up to 64, 1 to 65536",
     )
     last_relu: bool = plain(False, "rectify the last layer too")
-    attention: str = choice("label", ("label", "mean"), "how interests are read in training")
+    attention: str = choice(
+        "label",
+        ("label", "mean", "pooled"),
+        "how interests are read in training; pooled: mind_plus alone",
+    )
     power: float = number(float("inf"), 0, float("inf"), "p of label-aware attention")
+    sharpness: float = number(
+        1.0, 0, float("inf"), "attention pooled: from the mean (0) to the maximum (inf)", PLUS
+    )
+    recency: str = choice(
+        "none",
+        ("none", "shared", "interests"),
+        "learned weights by age: none, the same for all interests, or for each",
+        ("mind_plus", "youtube_dnn"),
+    )
+    votes: str = choice(
+        "matrix", ("matrix", "items"), "what behaviours say: S e, or their item vectors", PLUS
+    )
+    head: str = choice(
+        "layers",
+        ("layers", "residual", "none"),
+        "capsules to interests: by the layers, those added to the capsule, or as they are",
+        PLUS,
+    )
+    contexts: int = number(0, 0, 64, "pooled vectors joined to each capsule", PLUS)
+    dropout: float = number(0.0, 0, 0.99, "share of behaviours' entries left out in training", PLUS)
     score: str = choice("max", ("max", "sum"), "score of an item from the interests, at serving")
     loss: str = choice("sampled", ("sampled", "full"), "softmax over negatives or the catalogue")
-    temperature: float = number(1.0, 1e-6, 1e6, "divides the products in the loss")
-    normalise: bool = plain(False, "user and item vectors of length one in loss and serving")
+    temperature: float = number(1.0, 1e-6, 1e6, "divides the products in the loss", LEARNING)
+    normalise: bool = plain(
+        False, "user and item vectors of length one in loss and serving", LEARNING
+    )
+    ranking: str = choice(
+        "warp", ("warp", "auc"), "loss of pairs: weighted by the rank, or all alike", ("maxmf",)
+    )
+    similarity: str = choice(
+        "bm25", ("bm25", "tfidf", "cosine"), "weights of users in the similarity of items", KNN
+    )
+    neighbours: int = number(500, 1, 1_000_000, "most similar items that are kept of each", KNN)
+    k1: float = number(1.2, 0, 1e6, "of bm25: how soon more users of an item count less", KNN)
+    b: float = number(0.25, 0, 1, "of bm25: how much long histories count less", KNN)
+    regularization: float = number(10.0, 0, 1e6, "of the least squares", ("wals",))
+    confidence: float = number(10.0, 0, 1e6, "in what a user met, beside 1 for the rest", ("wals",))
+    sweeps: int = number(15, 1, 10_000, "rounds of least squares", ("wals",))
+    fade: float = number(
+        1.0, 1e-6, 1, "weight of a behaviour, for each that follows it", ("wals", *KNN)
+    )
     item_features: tuple[str, ...] = plain((), "item features averaged into the item vector")
     user_features: tuple[str, ...] = plain((), "user features joined to each capsule")
     profile_width: int = number(8, 1, 4096, "width of the vector of a user feature")
@@ -81,6 +143,9 @@ class Config:
     beta1: float = number(0.9, 0, 0.999999, "Adam: decay of the first moment")
     beta2: float = number(0.999, 0, 0.9999999, "Adam: decay of the second moment")
     epsilon: float = number(1e-8, 1e-30, 1, "Adam: added to the root of the second moment")
+    initial: float = number(
+        1.0, 0, 1e3, "size of vectors and S before training, 1 / sqrt(d) being one", LEARNING
+    )
     evaluate_every: int = number(500, 1, 1_000_000_000, "steps of an epoch: validate and save")
     patience: int = number(
         0, 0, 1_000_000, "epochs without a better validation before stopping; 0: never"
@@ -98,9 +163,18 @@ class Config:
             value = coerce(setting, getattr(self, setting.name))
             object.__setattr__(self, setting.name, value)  # frozen, but not yet given away
             check(setting, value)
+            if value != setting.default and not concerns(setting, self.model):  # model-R36
+                families = " or ".join(setting.metadata["of"])
+                expected = f"{setting.default}, or --model {families}"
+                raise ConfigError(say(setting.name, expected, value))
         if self.loss == "sampled" and self.sampler == "in_batch" and self.batch == 1:
             # the only sample would be compared with itself: a loss of zero, no gradient
             raise ConfigError(say("batch", "at least 2 samples for the sampler in_batch", 1))
+        if self.head == "none" and (self.contexts or self.user_features):  # mind_plus-R13
+            expected = "layers or residual, to make use of contexts and user features"
+            raise ConfigError(say("head", expected, "none"))
+        if self.attention == "pooled" and self.model not in PLUS:
+            raise ConfigError(say("attention", "label or mean, or --model mind_plus", "pooled"))
 
     @classmethod
     def of(cls, preset: str = "default", changes: Mapping[str, Any] | None = None) -> Config:
@@ -116,26 +190,36 @@ class Config:
                 raise ConfigError(say("configuration", "a known setting", name, hint))
         return cls(**settings)
 
+    @classmethod
+    def restored(cls, settings: Mapping[str, Any]) -> Config:
+        """Return the settings of a file; those that their family does not know have their defaults.
+
+        A default may have changed since, of a setting that meant nothing to the run.
+        """
+        known = known_settings(settings.get("model", cls.model))
+        foreign = {x.name for x in dataclasses.fields(cls)} - known
+        return cls.of("default", {k: x for k, x in settings.items() if k not in foreign})
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; infinity becomes the word inf."""
         values = dataclasses.asdict(self)
         return {k: "inf" if v == float("inf") else v for k, v in values.items()}  # model-R28
 
+    def own(self) -> dict[str, Any]:
+        """Return plain values of the settings that the family knows: what a file keeps."""
+        known = known_settings(self.model)
+        return {name: value for name, value in self.to_dict().items() if name in known}
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},  # model-R23
-    "paper": {  # model-R24
-        "iterations": 3,
-        "sigma": 1.0,
-        "last_relu": True,
-        "routing_gradient": "all",
-        "power": 2.0,
-        "sampler": "uniform",
-        "window": 50,
-        "logits": "per_call",
-    },
-}
-"""What each preset changes. The paper names no window, negatives or power; see specs/model.md."""
+
+def concerns(setting: dataclasses.Field[Any], model: str) -> bool:
+    """Return whether a family of models knows a setting."""
+    of = setting.metadata.get("of", ())
+    return not of or model in of
+
+
+def known_settings(model: str) -> set[str]:
+    """Return the names of the settings that a family of models knows."""
+    return {x.name for x in dataclasses.fields(Config) if concerns(x, model)}
 
 
 def coerce(setting: dataclasses.Field[Any], value: Any) -> Any:
@@ -146,13 +230,16 @@ def coerce(setting: dataclasses.Field[Any], value: Any) -> Any:
             return tuple(ITEMS[str(setting.type)](x) for x in listed(value))
         return CONVERT[kind](value)
     except (TypeError, ValueError, OverflowError) as error:  # model-R26
-        raise ConfigError(say(setting.name, WORDS[kind], repr(value))) from error
+        got = written(value, quoted=True)
+        raise ConfigError(say(setting.name, WORDS[kind], got)) from error
 
 
 def listed(value: Any) -> Any:
-    """Return the parts of a comma separated text; anything else as it is."""
+    """Return the parts of a comma separated text; a list as it is, and no table."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, Mapping):
+        raise TypeError
     return value
 
 
@@ -203,5 +290,8 @@ def check(setting: dataclasses.Field[Any], value: Any) -> None:
         raise ConfigError(say(setting.name, " or ".join(meta["options"]), repr(value)))
     if "low" in meta and not meta["low"] <= value <= meta["high"]:  # model-R25; refuses NaN, too
         raise ConfigError(say(setting.name, f"{meta['low']} to {meta['high']}", value))
-    if setting.name == "hidden" and any(width < 1 for width in value):
-        raise ConfigError(say("hidden", "widths from 1", value))
+    if setting.name in LAYERS and not (
+        len(value) <= MOST_LAYERS and all(1 <= width <= WIDEST for width in value)
+    ):
+        expected = f"at most {MOST_LAYERS} widths from 1 to {WIDEST:,}"
+        raise ConfigError(say(setting.name, expected, ",".join(map(written, value))))

@@ -7,27 +7,28 @@ operators (level 1), and the optimiser is the reference's.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
-from mindref import optimiser
+from mindref import diverged, optimiser
 from mindref.backend import Backend, answering
 from mindref.config import Config
-from mindref.errors import BackendError, MindrefError, say
-from mindref.models import mind
+from mindref.diverged import Diverged, Found
+from mindref.errors import BackendError, say
+from mindref.models import families, mind
 from mindref.models.parameters import (
     Catalogue,
     Gradients,
     Params,
+    Tables,
     flatten,
     flatten_gradients,
     unflatten,
 )
 
-
-class Diverged(MindrefError):
-    """The loss is no number any more; the last epoch on disk is still good."""
+__all__ = ["Composed", "Diverged", "Engine", "Own", "check_finite", "engine_of"]
 
 
 class Engine(Protocol):
@@ -54,6 +55,8 @@ def engine_of(
     Raises BackendError for one that cannot say its gradients (backend-R9), or whatever it raises.
     """
     claims = backend.capabilities()
+    if config.model != "mind":
+        return Composed(backend, params, moments, catalogue, config)
     with answering(backend, "the start of training"):
         if "train" in claims.levels:
             return Own(backend, params, moments, catalogue, config)
@@ -78,35 +81,45 @@ class Composed:
         self.backend: Any = backend
         self.params, self.moments = params, moments
         self.catalogue, self.config = catalogue, config
-        self.fused = "model" in backend.capabilities().levels
+        self.family = families.family(config.model)
+        self.project = getattr(self.family, "project", None)  # after a step: maxmf-R17
+        self.ops = partial(families.operators, backend, config)
+        self.fused = config.model == "mind" and "model" in backend.capabilities().levels
 
     def step(self, batch: mind.Batch, learning_rate: float) -> float:
         """Take one step: loss, gradients, Adam. Raises Diverged before anything has moved."""
-        config, where = self.config, f"step {self.moments.step + 1}"
-        with answering(self.backend, where):
-            loss, gradients = self.differentiate(batch, where)
+        config, step = self.config, self.moments.step + 1
+        with answering(self.backend, f"step {step}"):
+            loss, gradients = self.differentiate(batch)
+            named = {} if gradients is None else flatten_gradients(gradients)
+            bad = [name for name, x in named.items() if not diverged.bounded(x)]
+            if gradients is None or bad:  # optimiser-R14
+                got = f"a gradient of {', '.join(bad)} beyond all bounds" if bad else f"{loss}"
+                raise Diverged(step, got, found(self, batch))
             self.moments = optimiser.update(
                 flatten(self.params),
-                flatten_gradients(gradients),
+                named,
                 self.moments,
                 learning_rate=learning_rate,
                 beta1=config.beta1,
                 beta2=config.beta2,
                 epsilon=config.epsilon,
             )
+            if self.project is not None:
+                self.project(self.params, gradients)
         return loss
 
-    def differentiate(self, batch: mind.Batch, where: str) -> tuple[float, Gradients]:
-        """Return the loss of a batch and its gradients."""
+    def differentiate(self, batch: mind.Batch) -> tuple[float, Tables | None]:
+        """Return the loss of a batch and its gradients; none of a loss that is not finite."""
         given = (self.params, batch, self.catalogue, self.config)
         if self.fused:
             found, gradients = self.backend.loss_and_gradients(*given)
-            loss = check_finite(float(self.backend.to_numpy(found)), where)
-            return loss, in_numpy(gradients, self.backend)
-        ops = self.backend.ops  # backend-R6
-        found, saved = mind.loss(*given, ops)
-        loss = check_finite(float(found), where)
-        return loss, mind.backward(saved, ops=ops)
+            loss = float(self.backend.to_numpy(found))
+            return loss, in_numpy(gradients, self.backend) if np.isfinite(loss) else None
+        ops = self.ops()  # backend-R6
+        found, saved = self.family.loss(*given, ops)
+        loss = float(found)
+        return loss, self.family.backward(saved, ops=ops) if np.isfinite(loss) else None
 
     def now(self) -> tuple[Params, optimiser.State]:
         """Return the parameters and moments themselves."""
@@ -129,15 +142,17 @@ class Own:
         self.state = backend.init(params, config, moments)  # backend-R15
 
     def step(self, batch: mind.Batch, learning_rate: float) -> float:
-        """Take one step. Raises Diverged after it, when the parameters are lost."""
-        where = f"step {self.count + 1}"
-        with answering(self.backend, where):
+        """Take one step. Raises Diverged after it, when the parameters may be lost."""
+        step = self.count + 1
+        with answering(self.backend, f"step {step}"):
             self.state, loss = self.backend.step(
                 self.state, batch, self.catalogue, self.config, learning_rate
             )
-            found = float(self.backend.to_numpy(loss))
-        self.count += 1
-        return check_finite(found, where)
+            lost = float(self.backend.to_numpy(loss))
+        if not np.isfinite(lost):  # optimiser-R14
+            raise Diverged(step, str(lost), found(self, batch))
+        self.count = step
+        return lost
 
     def now(self) -> tuple[Params, optimiser.State]:
         """Return parameters and moments, fetched from where the backend keeps them."""
@@ -167,9 +182,21 @@ def in_numpy(gradients: Gradients, backend: Backend) -> Gradients:
     return Gradients(tables[0], tables[1], fetch(gradients.bilinear), layers)
 
 
-def check_finite(loss: float, where: str) -> float:
+def found(engine: Any, batch: Any) -> Found:
+    """Return what went wrong in a step; nothing where that cannot be said, which is no error."""
+    try:
+        if isinstance(engine, Own):  # the step may have been taken or not
+            engine.count = int(engine.backend.moments(engine.state).step)
+        params, moments = engine.now()
+        tables = diverged.by_name(flatten(params), moments)
+        family = families.family(engine.config.model)
+        return diverged.look(family, params, batch, engine.catalogue, engine.config, tables)
+    except Exception:  # the loss is what has to be heard of, not what became of the parameters
+        return Found()
+
+
+def check_finite(loss: float, step: int) -> float:
     """Return the loss. Raises Diverged when it is no finite number."""
     if not np.isfinite(loss):
-        todo = "train anew with a lower --learning-rate; the run keeps its best epoch"
-        raise Diverged(say(where, "a finite loss", loss, todo))
+        raise Diverged(step, str(loss), Found())
     return loss

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref import atomic, metrics
+from mindref import atomic, lock, metrics
 from mindref.data.log import Floats, Ints
 from mindref.data.splits import Cases
 from mindref.errors import DataError, ShapeError, say
@@ -116,7 +116,7 @@ def write_predictions(
     """
     users = [escape(user) for user in user_ids]  # metrics-R22: an id never ends a field or a line
     items = [escape(item) for item in item_ids]
-    with atomic.writing(path) as stream:
+    with lock.making(path), atomic.writing(path) as stream:
         stream.write(line(*COLUMNS).encode("utf-8"))
         for user, ids, scores, interests in zip(users, *ranked, strict=True):
             rows = zip(ids.tolist(), scores, interests.tolist(), strict=True)

@@ -1,6 +1,7 @@
 """What a ranked list is worth: values per case, and intervals by bootstrap over cases.
 
-Spec: specs/metrics.md. Source: Järvelin and Kekäläinen 2002 (gain discounted by rank); Efron 1979.
+Spec: specs/metrics.md. Source: Järvelin and Kekäläinen 2002 (gain discounted by rank); Efron 1979;
+Zhou et al., KDD 2018, section 6 (GAUC).
 Differs: nothing is sampled, and the ideal is taken over what was relevant, not over what was hit.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from mindref.data.log import Floats, Ints, Ragged
 from mindref.errors import ConfigError, DataError, say
-from mindref.shapes import Bools
+from mindref.shapes import Array, Bools
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -132,3 +133,40 @@ def resampled_means(table: Floats, rng: np.random.Generator, resamples: int) -> 
         weights = np.bincount(flat, minlength=rows * cases).reshape(rows, cases)
         means.append(weights @ table / cases)
     return np.concatenate(means)
+
+
+def auc(scores: Array, hit: Bools, shown: Bools) -> Floats:
+    """Return the area under the curve of each case, (C,): NaN where one of the two is missing.
+
+    It is the share of pairs of a hit and another candidate that the scores (C, n) put in this
+    order, equal scores counting half. shown (C, n) says which places hold a candidate.
+    """
+    values = np.full(len(scores), np.nan)  # metrics-R28
+    for case, (score, is_hit, is_shown) in enumerate(zip(scores, hit, shown, strict=True)):
+        wanted, others = score[is_hit & is_shown], score[~is_hit & is_shown]
+        if len(wanted) and len(others):
+            gap = wanted[:, None] - others
+            values[case] = (np.where(gap == 0, 0.5, gap > 0)).mean()  # metrics-R27
+    return values
+
+
+def gauc(
+    values: Floats, impressions: Ints, rng: np.random.Generator, *, resamples: int = RESAMPLES
+) -> Estimate:
+    """Return the mean of the cases' AUC, weighted by impressions, over those that have one.
+
+    values (C,) from `auc`, impressions (C,) the number of candidates. The interval is that of a
+    ratio of two sums over the same sample of cases. Raises DataError where no case has an AUC.
+    """
+    known = ~np.isnan(values)  # metrics-R28
+    if not known.any():
+        raise DataError(say("gauc", "a case with a hit and another candidate", "none"))
+    weights = impressions[known].astype(np.float64)
+    table = np.column_stack([values[known] * weights, weights])
+    sampled = resampled_means(table, rng, resamples)  # metrics-R30
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(sampled[:, 0] / sampled[:, 1], [tail, 100 - tail])
+    total = table.sum(axis=0)
+    return Estimate(
+        value=float(total[0] / total[1]), low=float(low), high=float(high)
+    )  # metrics-R29

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mindref import optimiser
 from mindref.backend import answering
 from mindref.config import Config
 from mindref.data.streams import stream
+from mindref.diverged import check_state
 from mindref.engine import Engine
 from mindref.feed import Feed, Task
-from mindref.models.parameters import Params, Sizes, flatten, init
+from mindref.models import families
+from mindref.models.parameters import Sizes, flatten
 
 
 class State(NamedTuple):
     """Everything that the next step depends on."""
 
-    params: Params
+    params: Any  # of the family
     moments: optimiser.State  # its `step` is the number of steps taken
     best_step: int  # 0 before the first validation
     best_value: float  # -1 before it: every metric is at least 0
@@ -41,8 +43,27 @@ class Epoch(NamedTuple):
 
 def start(config: Config, sizes: Sizes) -> State:
     """Return the state before the first step."""
-    params = init(stream(config.seed, "parameters"), config, sizes)
+    if families.is_fitted(config.model):
+        return State({}, optimiser.State(0, {}, {}), 0, -1.0, 0)
+    model = families.family(config.model)
+    params = model.init(stream(config.seed, "parameters"), config, sizes)
     return State(params, optimiser.init(flatten(params)), 0, -1.0, 0)
+
+
+def fit(
+    task: Task,
+    config: Config,
+    *,
+    validate: Callable[[Any], float],
+    on_epoch: Callable[[State, Epoch], None] = lambda state, epoch: None,
+) -> State:
+    """Fit a family that is fitted at once: as training, in one step that ends it all."""
+    model = families.family(config.model)
+    params = model.fit(task.sequences, task.sizes, config, **families.numbers(config, "fit"))
+    done = optimiser.State(config.steps, {}, {})  # model-R38
+    state, epoch = judge(State(params, done, 0, -1.0, 0, losses=(0.0, 1)), validate)
+    on_epoch(state, epoch)
+    return state
 
 
 def train(
@@ -51,7 +72,7 @@ def train(
     config: Config,
     engine: Engine,
     *,
-    validate: Callable[[Params], float],
+    validate: Callable[[Any], float],
     on_step: Callable[[int, float], None] = lambda step, loss: None,
     on_epoch: Callable[[State, Epoch], None] = lambda state, epoch: None,
     stop: Callable[[], bool] = lambda: False,
@@ -61,7 +82,8 @@ def train(
     The engine has been given the arrays of `state`. After every epoch of `evaluate_every` steps
     (the last one may be shorter) `validate` is asked for the metric that chooses the best epoch,
     and `on_epoch` is given the state to save.
-    Raises Diverged when a loss is not finite, BackendError for whatever a backend raises.
+    Raises Diverged when a loss or a gradient is not finite, BackendError for whatever a backend
+    raises.
     """
     with closing(Feed(task, config).ahead(state.moments.step, config.steps)) as batches:
         while state.moments.step < config.steps and not (out_of_patience(state, config) or stop()):
@@ -70,11 +92,11 @@ def train(
             state = counted(state, loss)
             on_step(step + 1, loss)
             if (step + 1) % config.evaluate_every == 0 or step + 1 == config.steps:
-                state = fetched(state, engine)
+                state = whole(state, engine)
                 with answering(engine.backend, f"validation after step {step + 1}"):
                     state, epoch = judge(state, validate)
                 on_epoch(state, epoch)
-    return fetched(state, engine)
+    return whole(state, engine)
 
 
 def rate(config: Config, step: int) -> float:
@@ -95,7 +117,14 @@ def fetched(state: State, engine: Engine) -> State:
     return state._replace(params=params, moments=moments)
 
 
-def judge(state: State, validate: Callable[[Params], float]) -> tuple[State, Epoch]:
+def whole(state: State, engine: Engine) -> State:
+    """Return the state with the arrays of now. Raises Diverged if they are not finite."""
+    state = fetched(state, engine)
+    check_state(flatten(state.params), state.moments)  # optimiser-R16: before it is kept
+    return state
+
+
+def judge(state: State, validate: Callable[[Any], float]) -> tuple[State, Epoch]:
     """Validate and note whether this epoch is the best so far; the first of equals stays."""
     value, step = validate(state.params), state.moments.step
     total, count = state.losses

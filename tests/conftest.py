@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,10 @@ REPOSITORY = Path(__file__).parent.parent
 # before NumPy is imported: test processes share the cores, and OpenBLAS spins while it waits
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+# an index is opened by the user who built it: the key of tests is not that of the user
+own = f"mindref-tests-{getpass.getuser()}"
+os.environ["MINDREF_KEY"] = str(Path(tempfile.gettempdir()) / own / "key")
 
 # a shell that starts the tests in the background has Ctrl-C ignored, and all that they start, too
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -31,17 +39,22 @@ settings.register_profile(
 settings.register_profile(
     "long", settings.get_profile("default"), max_examples=500, derandomize=False
 )
+settings.register_profile("fuzz", settings.get_profile("long"), max_examples=3000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="500 examples a property, fresh ones")
     parser.addoption("--rule", help="only tests marked with this rule, as routing-R3")
     parser.addoption("--sabotage", action="store_true", help="plant the mistakes of tests/sabotage")
+    parser.addoption("--damage", action="store_true", help="damage runs at many places")
     parser.addoption("--kill", action="store_true", help="kill a training twenty times, resume")
+    parser.addoption("--fuzz", action="store_true", help="3000 inputs a property of tests/fuzz")
+    parser.addoption("--kills", type=int, default=0, help="kill each work so many times")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    settings.load_profile("long" if config.getoption("--long") else "default")
+    chosen = [name for name in ("fuzz", "long") if config.getoption(f"--{name}")]
+    settings.load_profile(chosen[0] if chosen else "default")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -61,3 +74,12 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data sets at {folder}; set MINDREF_DATA to their folder")
     return folder
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody can reach; that of pytest is its owner's alone."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)

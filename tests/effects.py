@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from mindref.data.samples import Cuts
 from mindref.data.streams import stream
 from mindref.feed import Feed
 from mindref.models import mind, serving
+from mindref.models.families import family
 from mindref.models.logits import keyed_table
 from mindref.models.parameters import flatten_gradients
 from mindref.recommender import judging
@@ -21,15 +22,29 @@ from tests.runs import trainer
 Check = Callable[[Trainer, Trainer], None]
 
 
-def batch(made: Trainer, step: int = 0) -> mind.Batch:
-    """Return what a step of the training sees."""
+class Effect(NamedTuple):
+    """A changed value, what must come of it, and the settings under which it is tried."""
+
+    value: Any
+    check: Check
+    base: dict[str, Any] = {}  # noqa: RUF012  # nobody writes to it
+
+
+def fed(made: Trainer, step: int = 0) -> Any:
+    """Return what a step of the training sees, as its family wants it."""
     return Feed(made.prepared.task, made.config).batch(step)
+
+
+def batch(made: Trainer, step: int = 0) -> mind.Batch:
+    """Return that part of what a step sees that all families share."""
+    found = fed(made, step)
+    return found if isinstance(found, mind.Batch) else found[0]
 
 
 def loss(made: Trainer) -> float:
     """Return the loss of the first step; nothing is changed."""
-    catalogue = made.prepared.task.catalogue
-    return float(mind.loss(made.state.params, batch(made), catalogue, made.config)[0])
+    given = (made.state.params, fed(made), made.prepared.task.catalogue, made.config)
+    return float(family(made.config.model).loss(*given)[0])
 
 
 def served(made: Trainer) -> serving.Interests:
@@ -161,6 +176,11 @@ def attention_alone(plain: Trainer, changed: Trainer) -> None:
     """Both `attention = "mean"` and p = 0 are the mean of the interests, in training alone."""
     in_training(plain, changed)
     assert loss(changed) == pytest.approx(loss(trainer(attention="mean")), rel=1e-6)
+    np.testing.assert_array_equal(served(plain).vectors, served(changed).vectors)
+
+
+def in_training_alone(plain: Trainer, changed: Trainer) -> None:
+    in_training(plain, changed)
     np.testing.assert_array_equal(served(plain).vectors, served(changed).vectors)
 
 

@@ -63,10 +63,12 @@ def capsules(
     axis: str = "interests",
     kind: str = "squash",
     last: Sequence[Vector] | None = None,
+    log_weights: Sequence[Vector] | None = None,
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Capsules (K', D) of one user with n behaviours and K' interests, and the last couplings.
 
-    logits (n, K'); `last` (n, K') replaces the couplings of the last round by constants.
+    logits (n, K'); `last` (n, K') replaces the couplings of the last round by constants;
+    log_weights (n, K'), if any, say how much each behaviour counts for each interest.
     """
     votes = [[dot(row, e) for row in bilinear] for e in history]
     b = [list(row) for row in logits]
@@ -74,8 +76,13 @@ def capsules(
         w = coupled(b, axis)
         if last is not None and turn == iterations - 1:
             w = [list(row) for row in last]
+        counted = w
+        if log_weights is not None:
+            pairs = zip(w, log_weights, strict=True)
+            counted = [[x * math.exp(p) for x, p in zip(*both, strict=True)] for both in pairs]
         sums = [
-            weighted([row[k] for row in w], votes, len(bilinear)) for k in range(len(logits[0]))
+            weighted([row[k] for row in counted], votes, len(bilinear))
+            for k in range(len(logits[0]))
         ]
         out = [squash(z, kind) for z in sums]
         for row, vote in zip(b, votes, strict=True):
@@ -121,6 +128,48 @@ def sampled_loss(
     for vector, item, log in zip(negatives, negative_ids, negative_logs, strict=True):
         if item != target_id:
             logits.append(dot(user, vector) / temperature - log)
+    return math.log(sum(math.exp(x - logits[0]) for x in logits))
+
+
+def pooled_score(products: Vector, sharpness: float) -> float:
+    """The score of an item from its products with the active interests of a user."""
+    if sharpness == math.inf:
+        return max(products)
+    if sharpness == 0:
+        return math.fsum(products) / len(products)
+    top = max(products)
+    return (
+        top
+        + math.log1p(math.fsum(math.expm1(sharpness * (s - top)) for s in products) / len(products))
+        / sharpness
+    )
+
+
+def pooled_loss(
+    interests: Sequence[Vector],
+    target: Vector,
+    negatives: Sequence[Vector],
+    target_id: int,
+    negative_ids: Sequence[int],
+    target_log: float,
+    negative_logs: Vector,
+    sharpness: float,
+    temperature: float = 1.0,
+    normalise: bool = False,
+) -> float:
+    """The loss of one user with these active interests (K', D)."""
+    if normalise:
+        interests, negatives = [unit(v) for v in interests], [unit(n) for n in negatives]
+        target = unit(target)
+
+    def logit(vector: Vector, log: float) -> float:
+        products = [dot(v, vector) / temperature for v in interests]
+        return pooled_score(products, sharpness) - log
+
+    logits = [logit(target, target_log)]
+    for vector, item, log in zip(negatives, negative_ids, negative_logs, strict=True):
+        if item != target_id:
+            logits.append(logit(vector, log))
     return math.log(sum(math.exp(x - logits[0]) for x in logits))
 
 

@@ -12,7 +12,7 @@ RULE = re.compile(r"^- \*\*(?P<label>[a-z_]+-R\d+)\*\* \((?P<force>must|should|m
 EXAMPLE = re.compile(r"^```json worked-example\n(?P<body>.*?)^```$", re.M | re.S)
 
 
-TABLES = ("README", "coverage", "field", "scale", "speed", "study")
+TABLES = ("README", "coverage", "evidence", "field", "scale", "speed", "study")
 """Files of specs/ that state no rules: the index, what is generated, what is measured."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -101,3 +102,9 @@ def call(*words: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProc
         timeout=120,
         check=False,
     )
+
+
+def kept_report(run: Path) -> dict[str, object]:
+    """Return the report of a run without the digests of it and of the run."""
+    found: dict[str, object] = json.loads((run / "report.json").read_text())
+    return {name: x for name, x in found.items() if name not in ("sha256", "identity")}

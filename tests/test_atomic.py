@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -129,3 +130,10 @@ def test_a_kill_leaves_one_whole_file_and_sweep_removes_the_rest(tmp_path: Path)
         assert len(set(data)) == 1
     atomic.sweep(tmp_path)
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_json_holds_names_that_utf_8_cannot(tmp_path: Path) -> None:
+    """A file whose name is no UTF-8, or a lone surrogate of somebody's JSON."""
+    for value in ({"place": "/x/\udcff"}, {"\ud800": "\u00e9"}):
+        atomic.write_json(tmp_path / "x.json", value)
+        assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == value

@@ -53,7 +53,7 @@ def test_settings_and_facts_come_back(finished: Path) -> None:
     made = resume(finished)
     config, facts = checkpoint.load_config(finished)
     assert config == made.config
-    assert facts == json.loads(json.dumps(made.facts()))
+    assert facts == json.loads(json.dumps({"settings": config.own(), **made.facts()}))
 
 
 def test_infinity_and_lists_survive_the_configuration(tmp_path: Path) -> None:
@@ -76,7 +76,8 @@ def test_arrays_of_any_memory_layout_survive(tmp_path: Path) -> None:
         "empty": np.zeros((0, 8), np.float32),
         "integers": np.arange(5),
     }
-    checkpoint.save_arrays(tmp_path / "x", arrays, {"format": 1, "more": [1, "two"]})
+    words = {"format": checkpoint.FORMAT, "more": [1, "two"]}
+    checkpoint.save_arrays(tmp_path / "x", arrays, words)
     found, words = checkpoint.load_arrays(tmp_path / "x")
     assert sorted(found) == sorted(arrays)
     for name, array in arrays.items():
@@ -88,7 +89,7 @@ def test_arrays_of_any_memory_layout_survive(tmp_path: Path) -> None:
 def test_the_same_arrays_are_the_same_bytes(tmp_path: Path) -> None:
     """Several words in a header of safetensors come in another order every time."""
     arrays = {name: np.arange(3.0) for name in "abcdef"}
-    words = {"format": 1, **{name: name for name in "qwertyuiop"}}
+    words = {"format": checkpoint.FORMAT, **{name: name for name in "qwertyuiop"}}
     for number in range(8):
         names = sorted(arrays, reverse=number % 2 == 0)
         checkpoint.save_arrays(tmp_path / str(number), {n: arrays[n] for n in names}, words)
@@ -155,10 +156,10 @@ def break_before_the_model(monkeypatch: pytest.MonkeyPatch, run: Path, step: int
     """Train until the epoch that ends with this step has its state on disk, but not its model."""
     save = checkpoint.save_model
 
-    def breaking(run: Path, params: Any, catalogue: Any, step: int) -> None:
+    def breaking(run: Path, params: Any, catalogue: Any, step: int, *whose: str) -> None:
         if step == last:
             raise Broken
-        save(run, params, catalogue, step=step)
+        save(run, params, catalogue, step, *whose)
 
     last = step
     with monkeypatch.context() as patch:
@@ -227,7 +228,8 @@ def test_a_model_that_the_state_does_not_name_is_refused(
     first_two_are_better(monkeypatch)
     run = trained(tmp_path / "run")
     params, catalogue = checkpoint.load_model(run)
-    checkpoint.save_model(run, params, catalogue, step=3)
+    identity = checkpoint.identity(*checkpoint.load_config(run))
+    checkpoint.save_model(run, params, catalogue, step=3, identity=identity)
     message = "model.safetensors: expected the model of step 6, got 3; without optimiser.safetens"
     with pytest.raises(RunError, match=message):
         resume(run)

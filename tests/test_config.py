@@ -11,10 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.config import PRESETS, Config
+from mindref.config import Config
 from mindref.errors import ConfigError
+from mindref.presets import PRESETS
 from tests import pages
 
+HUGE = "that is too large to be shown"
+A_LIST = "a list, or values separated by commas"
+WIDTHS = "hidden: expected at most 64 widths from 1 to 65,536"
 DEFAULT = Config.of("default")
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
@@ -69,7 +73,14 @@ def test_a_batch_of_one_has_nobody_to_be_compared_with() -> None:
         ({"power": -1.0}, "power: expected 0 to inf, got -1.0"),
         ({"power": math.nan}, "power: expected 0 to inf, got nan"),
         ({"temperature": 0.0}, "temperature: expected 1e-06 to 1000000.0, got 0.0"),
-        ({"hidden": [64, 0]}, "hidden: expected widths from 1, got (64, 0)"),
+        ({"hidden": [64, 0]}, f"{WIDTHS}, got 64,0"),
+        ({"hidden": [65_537]}, f"{WIDTHS}, got 65537"),
+        ({"hidden": [10**5000]}, f"{WIDTHS}, got int {HUGE}"),
+        ({"hidden": [1] * 65}, f"{WIDTHS}, got {','.join('1' * 65)}"),
+        (
+            {"steps": 10**5000},
+            f"steps: expected 1 to 1000000000, got int {HUGE}",
+        ),
         ({"squash": "sqaush"}, "squash: expected squash or unit or none, got 'sqaush'"),
         ({"routing": "random"}, "routing: expected dynamic or uniform, got 'random'"),
         ({"beta2": 1}, "beta2: expected 0 to 0.9999999, got 1.0"),
@@ -87,11 +98,12 @@ def test_a_setting_out_of_range_is_named_with_range_and_value(
 @pytest.mark.parametrize("name", [n for n, f in FIELDS.items() if "low" in f.metadata])
 def test_both_ends_of_every_range_are_inside_it_and_a_step_beyond_is_not(name: str) -> None:
     low, high = FIELDS[name].metadata["low"], FIELDS[name].metadata["high"]
+    model = {"model": next(iter(FIELDS[name].metadata["of"]), "mind")}
     for end in (low, high):
-        assert getattr(Config.of("default", {name: end}), name) == end
+        assert getattr(Config.of("default", {name: end, **model}), name) == end
     for beyond in (low - 1, high + 1 if high < math.inf else math.nan):
         with pytest.raises(ConfigError, match=name):
-            Config.of("default", {name: beyond})
+            Config.of("default", {name: beyond, **model})
 
 
 @pytest.mark.rules("model-R26")
@@ -108,6 +120,14 @@ def test_both_ends_of_every_range_are_inside_it_and_a_step_beyond_is_not(name: s
         ({"power": "hard"}, "power: expected a number, got 'hard'"),
         ({"last_relu": 1}, "last_relu: expected true or false, got 1"),
         ({"last_relu": "yes"}, "last_relu: expected true or false, got 'yes'"),
+        (
+            {"hidden": {"64": 1}},
+            f"hidden: expected {A_LIST}, got {{'64': 1}}",
+        ),
+        (
+            {"width": [10**5000]},
+            f"width: expected a whole number, got list {HUGE}",
+        ),
         ({"hidden": 64}, "hidden: expected a list, or values separated by commas, got 64"),
         ({"hidden": [2.5]}, "hidden: expected a list, or values separated by commas, got [2.5]"),
         ({"item_features": [3]}, "item_features: expected a list, or values separated by commas"),
@@ -156,9 +176,11 @@ def test_an_unknown_setting_is_refused_with_the_nearest_known_one() -> None:
         Config.of("default", {"intrests": 3})
     message = "configuration: expected a known setting, got intrests; did you mean interests?"
     assert str(caught.value) == message
-    with pytest.raises(ConfigError, match="known: interests, width, window"):
+    with pytest.raises(ConfigError, match="known: model, interests, width, window"):
         Config.of("default", {"xyzzy": 3})
-    with pytest.raises(ConfigError, match="preset: expected default or paper, got papers"):
+    with pytest.raises(
+        ConfigError, match="preset: expected default or paper or best or sparse, got papers"
+    ):
         Config.of("papers")
 
 
@@ -180,3 +202,17 @@ def test_settings_are_frozen_and_say_what_they_are() -> None:
         DEFAULT.width = 3  # type: ignore[misc]  # the point of the test
     assert all(field.metadata["text"] for field in FIELDS.values())
     assert len({DEFAULT, Config()}) == 1, "equal settings have equal hashes"
+
+
+@pytest.mark.rules("model-R36")
+def test_what_a_file_says_of_foreign_settings_is_passed_over() -> None:
+    """Their defaults may have been others when it was written."""
+    words = {**Config.of("default", {"interests": 2}).to_dict(), "contexts": 3, "b": 0.9}
+    assert Config.restored(words) == Config.of("default", {"interests": 2})
+    kept = Config.restored(words).own()
+    assert Config.restored(kept) == Config.restored(words)
+    assert not {"contexts", "b"} & set(kept)
+    plus = Config.restored({**words, "model": "mind_plus"})
+    assert (plus.contexts, plus.b) == (3, DEFAULT.b)
+    with pytest.raises(ConfigError, match="contexts"):
+        Config.restored({**words, "model": "mind_plus", "contexts": -1})

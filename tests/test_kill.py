@@ -94,6 +94,7 @@ class Training:
         found = content(self.run, NAMES)
         words = json.loads(found["config.json"])
         words["source"]["place"] = Path(words["source"]["place"]).name  # the folder is another
+        del words["sha256"]  # of these words, the place among them
         assert not list(self.run.glob(".*")), "what the kill left behind is swept away"
         return {**found, "config.json": json.dumps(words).encode()}
 
@@ -122,6 +123,7 @@ def test_killed_twice_and_resumed_it_ends_in_the_same_bytes(
     assert training.finish() == expected
 
 
+@pytest.mark.rules("faults-R3")
 @pytest.mark.parametrize("number", range(1, 11))
 def test_killed_while_saving_it_ends_in_the_same_bytes(
     tmp_path: Path,

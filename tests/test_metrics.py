@@ -271,3 +271,61 @@ def test_recovery_needs_somebody_with_two_planted_interests() -> None:
             np.array([[1, -1, 2]]),
             np.random.default_rng(0),
         )
+
+
+def places(rows: list[list[float]], empty: float) -> np.ndarray:
+    """Lay rows of different lengths out beside each other."""
+    width = max(map(len, rows))
+    return np.array([[*row, *[empty] * (width - len(row))] for row in rows])
+
+
+@pytest.mark.rules("metrics-R27", "metrics-R28", "metrics-R29")
+def test_the_worked_example_of_gauc() -> None:
+    example = EXAMPLES["gauc"]
+    scores, hit = places(example["scores"], -np.inf), places(example["hits"], False).astype(bool)
+    shown = scores > -np.inf
+    values = metrics.auc(scores, hit, shown)
+    np.testing.assert_allclose(values, [np.nan if x is None else x for x in example["auc"]])
+    found = metrics.gauc(values, shown.sum(axis=1), np.random.default_rng(0))
+    assert found["value"] == pytest.approx(example["gauc"], rel=1e-12)
+    assert found["low"] == pytest.approx(0.25)
+    assert found["high"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.rules("metrics-R27")
+@given(st.integers(0, 2**32 - 1), st.integers(2, 30))
+def test_auc_is_that_of_the_ranks(seed: int, n: int) -> None:
+    """Mann and Whitney's U over the number of pairs, from midranks, which split ties in half."""
+    from scipy.stats import rankdata
+
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 6, (1, n)) / 2
+    hit = np.arange(n)[None] < rng.integers(1, n)
+    hit = rng.permuted(hit, axis=1)
+    wanted, others = int(hit.sum()), int((~hit).sum())
+    u = rankdata(scores[0])[hit[0]].sum() - wanted * (wanted + 1) / 2
+    got = metrics.auc(scores, hit, np.ones((1, n), bool))
+    np.testing.assert_allclose(got, u / (wanted * others), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.rules("metrics-R28")
+def test_an_empty_place_is_no_candidate_and_a_case_of_one_kind_has_no_auc() -> None:
+    scores = np.array([[2.0, 1.0, 9.0], [2.0, 1.0, 9.0], [2.0, 1.0, 9.0]])
+    hit = np.array([[True, False, False], [False] * 3, [True] * 3])
+    shown = np.array([[True, True, False], [True] * 3, [True, False, True]])
+    np.testing.assert_array_equal(metrics.auc(scores, hit, shown), [1, np.nan, np.nan])
+    nobody = np.full(3, np.nan)
+    with pytest.raises(DataError, match="gauc: expected a case with a hit and another candidate"):
+        metrics.gauc(nobody, np.ones(3, int), np.random.default_rng(0))
+
+
+@pytest.mark.rules("metrics-R29", "metrics-R30")
+def test_gauc_weights_by_impressions_and_its_interval_is_that_of_a_ratio() -> None:
+    rng = np.random.default_rng(0)
+    values, weights = rng.random(40), rng.integers(1, 300, 40)
+    found = metrics.gauc(values, weights, np.random.default_rng(3), resamples=500)
+    assert found["value"] == pytest.approx(np.average(values, weights=weights), rel=1e-12)
+    drawn = np.random.default_rng(3).integers(0, 40, (500, 40))
+    ratios = [np.average(values[rows], weights=weights[rows]) for rows in drawn]
+    expected = np.percentile(ratios, [2.5, 97.5])
+    np.testing.assert_allclose([found["low"], found["high"]], expected, rtol=1e-12)

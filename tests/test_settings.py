@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,17 +21,9 @@ from mindref.models.parameters import flatten
 from mindref.recommender import judging
 from mindref.recommender.prepared import some_cases
 from mindref.recommender.run import Trainer
-from tests import effects
-from tests.effects import Check, another, batch, every, gradient, is_now
+from tests import effects, family_effects, fitted_effects
+from tests.effects import Check, Effect, another, batch, every, gradient, is_now
 from tests.runs import stepped, trainer
-
-
-class Effect(NamedTuple):
-    """A changed value, what must come of it, and the settings under which it is tried."""
-
-    value: Any
-    check: Check
-    base: dict[str, Any] = {}  # noqa: RUF012  # nobody writes to it
 
 
 class Counting(NumpyBackend):
@@ -151,6 +143,8 @@ def asked(plain: Trainer, changed: Trainer) -> None:
 
 
 EFFECTS: dict[str, list[Effect]] = {
+    **family_effects.EFFECTS,
+    **fitted_effects.EFFECTS,
     "interests": [
         Effect(
             2,
@@ -194,7 +188,10 @@ EFFECTS: dict[str, list[Effect]] = {
         )
     ],
     "last_relu": [Effect(True, effects.no_number_below_zero)],
-    "attention": [Effect("mean", effects.attention_alone)],
+    "attention": [
+        Effect("mean", effects.attention_alone),
+        family_effects.POOLED,
+    ],
     "power": [Effect(0.0, effects.attention_alone), Effect(2.0, effects.in_training)],
     "score": [Effect("sum", effects.sums_of_products)],
     "loss": [Effect("full", effects.the_whole_catalogue)],

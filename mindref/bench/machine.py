@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from mindref import memory
 from mindref.threads import cores
 
 PACKAGES = ("mindref", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
@@ -20,7 +21,7 @@ def facts() -> dict[str, Any]:
     return {
         "cpu": processor(),
         "cores": cores(),
-        "memory_bytes": total_memory(),
+        "memory_bytes": memory.total(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "load_before": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
     }
@@ -34,14 +35,6 @@ def processor() -> str:
         text = ""
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.M)
     return found[1].strip() if found else platform.processor() or platform.machine()
-
-
-def total_memory() -> int | None:
-    """Return the bytes of memory of the machine, or None where that is not known."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def versions() -> dict[str, str]:

@@ -4,18 +4,22 @@
     evaluate   judge a run on full rankings
     recall     the best items for users or histories
     export     a run as files that are served without mindref
+    compare    models with equal chances, on the same cases
+    ablate     what each setting does
     backends   who can compute, and why any cannot
     indexes    what recall can search with, and why any cannot
     conform    judge a backend by the rules of the specification
     study      watch every step of the algorithm; exercises
     bench      time every installed backend, side by side
+    doctor     does mindref work here, and what cannot be used
 
 Commands print and decide nothing: what they do stands in mindref.recommender. Heavy imports are
 made inside the commands, so that `--help` answers at once.
 
 Exit codes: 0 success; 1 a result that failed; 2 usage or bad input, with one line that says what
 to do; 70 a bug of ours, with one line that says how to report it (MINDREF_TRACEBACK=1 in the
-environment shows the traceback instead); 130 stopped by Ctrl-C.
+environment shows the traceback instead); 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. A
+training that is stopped saves its state and says how to go on; nothing else leaves half a file.
 """
 
 from __future__ import annotations
@@ -30,6 +34,8 @@ from typing import Any, NoReturn
 import click
 
 import mindref
+from mindref.cli import ending
+from mindref.cli.telling import tell
 from mindref.errors import MindrefError, say
 
 COMMANDS = (
@@ -37,11 +43,14 @@ COMMANDS = (
     "evaluate",
     "recall",
     "export",
+    "compare",
+    "ablate",
     "backends",
     "indexes",
     "conform",
     "study",
     "bench",
+    "doctor",
 )
 
 
@@ -70,8 +79,7 @@ def saying_once(line: str) -> Iterator[None]:
 
     def say_it() -> None:
         kernels.listeners.remove(say_it)
-        with suppress(BrokenPipeError):
-            click.echo(line, err=True)
+        tell(line)
 
     kernels.listeners.append(say_it)
     try:
@@ -120,26 +128,52 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a title is no reason to fail
     try:
-        code = group.main(arguments, prog_name="mindref", standalone_mode=False)
+        with ending.heard():
+            code = group.main(arguments, prog_name="mindref", standalone_mode=False)
         leave(code if isinstance(code, int) else 0)
     except Gone:
         leave(0)
-    except click.exceptions.Abort:
-        leave(130, "Stopped.")
+    except click.exceptions.Abort as error:
+        leave(ending.code_of(error.__cause__), "Stopped.")
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         leave(error.exit_code)
     except MindrefError as error:
         leave(2, f"Error: {error}")
     except MemoryError as error:
-        todo = "lower --batch, --negatives, --window or --width"
+        todo = "lower what sets sizes, as --batch, --window, --width or --top, or raise the limit"
         leave(2, f"Error: {say('memory', 'room for the arrays', str(error) or 'none', todo)}")
     except Exception as error:
-        if os.environ.get("MINDREF_TRACEBACK") == "1":
-            raise
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        how = "please report it, with what the same command shows under MINDREF_TRACEBACK=1"
-        leave(70, f"Error: {what}; this is a bug in mindref: {how}")
+        unforeseen(error)
+
+
+def unforeseen(error: Exception) -> NoReturn:
+    """End the process for what no command foresees; all but a few kinds are bugs of ours."""
+    if isinstance(error.__context__, KeyboardInterrupt):  # click could not say that it ends
+        leave(ending.code_of(error.__context__))
+    if isinstance(error, OSError) and (said := full(error)):
+        leave(2, f"Error: {said}")
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):  # faults-R13
+        todo = "raise the limit with ulimit -u or -v, or lower --threads"
+        leave(2, f"Error: {say('threads', 'room for another one', 'none', todo)}")
+    if os.environ.get("MINDREF_TRACEBACK") == "1":
+        raise error
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    how = "please report it, with what the same command shows under MINDREF_TRACEBACK=1"
+    how += " and what mindref doctor says"
+    leave(70, f"Error: {what}; this is a bug in mindref: {how}")
+
+
+def full(error: OSError) -> str:
+    """Return what is said of a place that takes no more bytes; a stream of ours has no name."""
+    from mindref.atomic import FULL, TODO
+
+    if error.errno not in FULL:
+        return ""
+    reason = error.strerror or str(error)
+    where = str(error.filename or "standard output")
+    return say(where, "a place that can be written", reason, TODO)
 
 
 def leave(code: int, line: str = "") -> NoReturn:
@@ -151,6 +185,6 @@ def leave(code: int, line: str = "") -> NoReturn:
             if text:
                 click.echo(text, file=stream)
             stream.flush()
-        except BrokenPipeError:
+        except OSError:  # faults-R11
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)

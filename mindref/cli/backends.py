@@ -13,19 +13,9 @@ from mindref.cli.settings import json_option
 @json_option
 def command(as_json: bool) -> None:
     """List the installed backends: what they claim, or why they cannot be used."""
-    from mindref.backend import available, load
-    from mindref.errors import STRANGE, BackendError
+    from mindref.backend import available, described
 
-    rows = []
-    for name in sorted(available()):
-        try:
-            claims = load(name).capabilities()._asdict()
-            rows.append({"name": name, "usable": True, **claims})
-        except BackendError as error:
-            rows.append({"name": name, "usable": False, "reason": str(error)})
-        except STRANGE as error:  # a stranger's code may raise anything
-            reason = f"{type(error).__name__}: {error}"
-            rows.append({"name": name, "usable": False, "reason": reason})
+    rows = [described(name) for name in sorted(available())]
     if as_json:
         click.echo(json.dumps(rows))
         return

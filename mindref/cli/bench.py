@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mindref.cli.settings import Decorator, check_file, device_option, json_option, set_threads
+from mindref.cli.telling import tell
 from mindref.errors import ConfigError, say
 from mindref.threads import cores
 
@@ -234,8 +235,6 @@ class Shown:
             self.bar.reset(self.task, total=None, description=text)
             self.bar.refresh()
         else:
-            from mindref.cli.show import tell
-
             tell(text)
 
     def on_round(self, what: str, turn: int, rounds: int) -> None:

@@ -8,16 +8,20 @@ from typing import Any
 
 import click
 
+from mindref.cli import ranking
 from mindref.cli.reading import reading_of, reading_options
 from mindref.cli.settings import (
     backend_of,
     backend_option,
     check_file,
     device_option,
+    is_ranking,
     json_option,
+    refuse_others,
     set_threads,
     threads_option,
 )
+from mindref.cli.telling import tell
 from mindref.cli.train import PROTOCOLS
 from mindref.errors import ConfigError, say
 
@@ -48,6 +52,17 @@ SEEN = "targets that the user has had"  # a note of evaluate_run
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the ranked lists as TSV: user, rank, item, score, interest.",
 )
+@click.option(
+    "--indexable",
+    is_flag=True,
+    help="Of a ranking stage: why it cannot be indexed, measured on 400 test cases.",
+)
+@click.option(
+    "--recall",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="RUN",
+    help="Of a ranking stage: where its recall run lies now, if it has moved.",
+)
 @backend_option
 @device_option
 @threads_option
@@ -60,6 +75,8 @@ def command(
     exclude_seen: bool | None,
     at: str,
     predictions: Path | None,
+    indexable: bool,
+    recall: Path | None,
     backend: str | None,
     device: str,
     threads: int | None,
@@ -70,7 +87,22 @@ def command(
 
     Beside the model stand popularity and random. Items that the user has had are left out unless
     --include-seen.
+
+    Of a ranking stage (mindref train --model din) the report of its training is printed again: what
+    its order is worth beside that of recall.
     """
+    if is_ranking(run):
+        known: tuple[str, ...] = ("run", "indexable", "as_json")
+        words = "--json or --indexable"
+        if indexable:
+            known += ("recall", "data", "backend", "device", "threads")
+            words = "--recall, --data, --backend, --device, --threads or --json"
+        refuse_others(f"{run}, a ranking stage", known, words)
+        ranking.evaluate(run, indexable, recall, data, device, threads, as_json, backend)
+        return
+    for option, asked in (("--indexable", indexable), ("--recall", recall)):
+        if asked:
+            raise ConfigError(say(option, "a ranking stage, as --model din makes", run))
     set_threads(threads, backend or backend_of(run))
     check_file("--predictions", predictions)
     from mindref.recommender.again import evaluate_run
@@ -89,7 +121,7 @@ def command(
         device=device,
     )
     for line in found["warnings"]:
-        click.echo(line, err=True)
+        tell(line)
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -97,6 +129,8 @@ def command(
 
     show.metrics_table(found["metrics"][cases], found["cases"], cases)
     show.history_table(found["by_history_length"])
+    for line in show.tie_lines(found["by_tie"]):
+        click.echo(line)
     for line in show.interests_lines(found["interests"]):
         click.echo(line)
     for line in note_lines(found["notes"], hidden=found["exclude_seen"]):

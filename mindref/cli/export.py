@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mindref.cli.settings import check_writable, json_option, set_threads
+from mindref.cli.telling import tell
 
 KINDS = ("onnx", "torch")
 
@@ -54,12 +55,12 @@ def command(
     try:
         found = export(run, kind, output, users=users, data=data)
     except Disagreement as error:
-        click.echo(str(error), err=True)
+        tell(str(error))
         if as_json:
             click.echo(json.dumps({"checked": plain(error.verdict._asdict())}))
         return 1
     for line in found["warnings"]:
-        click.echo(line, err=True)
+        tell(line)
     if as_json:
         click.echo(json.dumps(found))
         return 0

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mindref.cli.settings import json_option
+from mindref.memory import check_memory
 
 
 @click.command("indexes", short_help="What recall can search with, and why any cannot.")
@@ -19,28 +20,15 @@ def command(as_json: bool) -> None:
     """
     from mindref.recall import registry
 
+    check_memory()  # what is imported to look at it may end the process itself
+
     rows = [{"name": "exact", "usable": True, "version": None, "order": 0}]
-    rows += [row(kind) for kind in sorted(registry.available())]
+    rows += [registry.described(kind) for kind in sorted(registry.available())]
     if as_json:
         click.echo(json.dumps(rows))
         return
     for found in rows:
         click.echo(f"{found['name']:<12} {words(found)}")
-
-
-def row(kind: str) -> dict[str, Any]:
-    """Return what is known of a plugin."""
-    from mindref.errors import BackendError
-    from mindref.recall import registry
-
-    try:
-        plugin = registry.load(kind)
-        reason, version = registry.reason_of(plugin), registry.version_of(plugin)
-    except BackendError as error:
-        return {"name": kind, "usable": False, "reason": str(error)}
-    if reason:
-        return {"name": kind, "usable": False, "reason": reason}
-    return {"name": kind, "usable": True, "version": version, "order": plugin.order}
 
 
 def words(found: dict[str, Any]) -> str:

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from mindref.cli.claims import let_go
+from mindref.cli.ending import Ended, code_of, listening
+from mindref.cli.telling import tell, trusting
 from mindref.errors import MindrefError
 from mindref.ranks import Elsewhere, Lost, Ranks
 
@@ -54,28 +56,30 @@ def begin(
         ranks.outlast_first()
         raise
     except (Lost, Ended) as error:
+        if not ranks.several:  # nobody else can have gone: a signal ends this one
+            raise
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the word about it comes first
         when = "before the first step"
         raise Lost(f"one of the {ranks.world} processes has gone {when} ({error})") from error
 
 
-def how_to_go_on(ranks: Ranks, run: Path | None) -> str:
+def how_to_go_on(trainer: Trainer) -> str:
     """Return what to type after a training has stopped."""
-    any_number = ", with any number of processes," if ranks.several else ""
-    return f"Go on{any_number} with: mindref train --resume {shlex.quote(str(run))}"
+    any_number = ", with any number of processes," if trainer.ranks.several else ""
+    words = ["mindref", "train", "--resume", str(trainer.run), *trusting(trainer.config.backend)]
+    return f"Go on{any_number} with: {shlex.join(words)}"
 
 
 def what_is_lost(error: BaseException, trainer: Trainer) -> str:
     """Return what is said when another process has gone."""
     ranks = trainer.ranks
     kept = "the running epoch is lost, and no more"
-    go_on = how_to_go_on(ranks, trainer.run)
+    go_on = how_to_go_on(trainer)
     return f"one of the {ranks.world} processes has gone ({error}); {kept}. {go_on}"
 
 
 def follow(trainer: Trainer) -> int:
     """Train beside the first process, in silence; return the exit code."""
-    from mindref.cli.show import listening, tell
     from mindref.engine import Diverged
     from mindref.recommender.run import Hooks
 
@@ -86,7 +90,7 @@ def follow(trainer: Trainer) -> int:
         if outcome.finished:
             return 0
         ranks.outlast_first()
-        return 130
+        return stop.code
     except (Diverged, Elsewhere):  # the first process has met or said the same
         ranks.outlast_first()
         return 2
@@ -94,9 +98,9 @@ def follow(trainer: Trainer) -> int:
         if ranks.rank == 1:  # the first one may be the one that has gone
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             tell(f"Error: {what_is_lost(error, trainer)}")
-        return 130
-    except KeyboardInterrupt:
-        return 130
+        return code_of(error)
+    except KeyboardInterrupt as error:
+        return code_of(error)
     except MindrefError as error:
         reason = what_is_lost(error, trainer) if isinstance(error, Lost) else error
         tell(f"Error: process {ranks.rank} of {ranks.world}: {reason}")
@@ -109,18 +113,15 @@ def vanish(code: int) -> NoReturn:
     All is written. The threads that talked to the others would now and then abort the interpreter
     on its way out, and torchrun would take that for a fault of the training.
     """
+    let_go()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-class Ended(KeyboardInterrupt):
-    """The end that torchrun makes of a process; the words say why."""
-
-
 def end(number: int, frame: FrameType | None) -> None:
     """Leave at once, and say why."""
-    raise Ended("by SIGTERM, which torchrun sends to all when one process has gone")
+    raise Ended(number, "by SIGTERM, which torchrun sends to all when one process has gone")
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from mindref.cli.settings import (
     backend_of,
@@ -17,10 +16,12 @@ from mindref.cli.settings import (
     check_file,
     device_option,
     json_option,
+    refuse_others,
     set_threads,
     threads_option,
 )
-from mindref.errors import ConfigError, say
+from mindref.cli.telling import tell
+from mindref.errors import ConfigError, printable, say
 
 FORMATS = ("table", "tsv", "jsonl")
 
@@ -37,6 +38,13 @@ FORMATS = ("table", "tsv", "jsonl")
     "--top", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
     help="Items per user [1 to 100000].",
 )  # fmt: skip
+@click.option(
+    "--rerank",
+    "stage",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIN_RUN",
+    help="Put in order by a ranking stage that was trained for RUN; the scores are its own.",
+)
 @click.option(
     "--index",
     "kind",
@@ -75,6 +83,7 @@ def command(
     all_users: bool,
     data: Path | None,
     top: int,
+    stage: Path | None,
     kind: str,
     exclude_seen: bool,
     form: str | None,
@@ -97,7 +106,7 @@ def command(
       mindref recall --merge part-1 part-2 --output lists.tsv
     """
     if merge:
-        refuse_others(("run", "merge", "output"))
+        refuse_others("--merge", ("run", "merge", "output"), "the files of the parts and --output")
         merge_parts(run, output)
         return
     if len(run) != 1:
@@ -113,10 +122,13 @@ def command(
     asked: dict[str, Any] = {"data": data, "n": top, "kind": kind}
     asked |= {"exclude_seen": exclude_seen, "backend": backend, "device": device}
     if share is not None and output is not None:
+        if stage is not None:
+            todo = "rank the lists of all users in one go"
+            raise ConfigError(say("--shard", "lists in the order of recall", "--rerank", todo))
         write_share(run[0], output, form, share, asked)
     else:
         users = [user] if user is not None else None
-        show(run[0], output, form, {"users": users, "history": items, **asked})
+        show(run[0], output, form, {"users": users, "history": items, "stage": stage, **asked})
 
 
 def show(run: Path, output: Path | None, form: str, asked: dict[str, Any]) -> None:
@@ -126,9 +138,10 @@ def show(run: Path, output: Path | None, form: str, asked: dict[str, Any]) -> No
 
     answers = recall(run, **asked)
     for line in answers.warnings:
-        click.echo(line, err=True)
+        tell(printable(line))
     if output is not None:
-        lists.save(output, answers, answers.index, form)
+        for line in lists.save(output, answers, answers.index, form):
+            tell(line)
     else:
         lists.write(sys.stdout, answers, answers.index, form)
 
@@ -140,21 +153,7 @@ def write_share(
     from mindref.recommender.shares import recall_all
 
     for line in recall_all(run, output, form=form, shard=share, **asked):
-        click.echo(line, err=True)
-
-
-def refuse_others(known: tuple[str, ...]) -> None:
-    """Raise ConfigError for options beside --merge: the parts have been asked theirs."""
-    context = click.get_current_context()
-    given = [
-        option.opts[0]
-        for option in context.command.params
-        if option.name not in known
-        and context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE
-    ]
-    if given:
-        expected = "the files of the parts and --output alone"
-        raise ConfigError(say("--merge", expected, f"{', '.join(given)} beside it"))
+        tell(printable(line))
 
 
 def merge_parts(paths: tuple[Path, ...], output: Path | None) -> None:

@@ -2,59 +2,40 @@
 
 from __future__ import annotations
 
-import signal
+import io
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import click
-
+from mindref.cli.ending import Stop
+from mindref.cli.tables import show_table
+from mindref.cli.telling import tell
+from mindref.models.families import is_fitted
 from mindref.recommender.run import Hooks
 from mindref.train import Epoch
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-
-class Stop:
-    """Ctrl-C asks the training to end after the step at hand; a second one ends it at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __call__(self) -> bool:
-        """Return whether Ctrl-C was pressed."""
-        return self.asked
-
-    def hear(self, number: int, frame: FrameType | None) -> None:
-        """Take note of the signal; the next one is Python's own KeyboardInterrupt."""
-        self.asked = True
-        signal.signal(number, signal.default_int_handler)
-
-
-@contextmanager
-def listening() -> Iterator[Stop]:
-    """Let Ctrl-C end the training in good order while the block runs."""
-    stop = Stop()
-    before = signal.signal(signal.SIGINT, stop.hear)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
 def progress(config: Any, first: int, quiet: bool, stop: Stop) -> Iterator[Hooks]:
-    """Show a bar on a terminal, a line per epoch elsewhere, nothing if quiet; all on stderr."""
+    """Show a bar on a terminal, a line per epoch elsewhere, nothing if quiet; all on stderr.
+
+    A family that is fitted at once has no steps to show: a line says that it is done.
+    """
     if quiet:
         yield Hooks(stop=stop)
-    elif sys.stderr.isatty():
+    elif is_fitted(getattr(config, "model", "")):  # a ranking stage has no such setting
+        yield Hooks(on_epoch=lambda epoch: tell(f"fitted  {value_line(config, epoch)}"), stop=stop)
+    elif is_terminal():
         yield from bar(config, first, stop)
     else:
         yield from lines(config, first, stop)
+
+
+def is_terminal() -> bool:
+    """Return whether standard error is a terminal; it may have been closed before Python began."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def bar(config: Any, first: int, stop: Stop) -> Iterator[Hooks]:
@@ -65,7 +46,8 @@ def bar(config: Any, first: int, stop: Stop) -> Iterator[Hooks]:
     words = "{task.fields[rate]:>8} examples/s  loss {task.fields[loss]}  {task.fields[best]}"
     columns = (TextColumn("step {task.completed}/{task.total}"), BarColumn(), TextColumn(words))
     meter = Meter(config, first)
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as shown:
+    stream: Any = Patient()
+    with Progress(*columns, TimeRemainingColumn(), console=Console(file=stream)) as shown:
         task = shown.add_task("", total=config.steps, completed=first, rate="", loss="", best="")
 
         def on_step(step: int, loss: float) -> None:
@@ -91,10 +73,35 @@ def lines(config: Any, first: int, stop: Stop) -> Iterator[Hooks]:
     yield Hooks(meter.add, on_epoch, stop)
 
 
-def tell(line: str) -> None:
-    """Say something on standard error; that nobody listens any more is no reason to stop."""
-    with suppress(BrokenPipeError):
-        click.echo(line, err=True)
+class Patient(io.TextIOBase):
+    """Standard error for a bar: that nobody can read it is no reason to stop (faults-R11)."""
+
+    def __init__(self) -> None:
+        self.stream = sys.stderr  # the bar puts itself in its place
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # TextIOBase's cannot be changed, either
+        """Return the encoding of what is written."""
+        return self.stream.encoding
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError):
+            self.stream.flush()
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        """Return its descriptor, by which its width is found."""
+        return self.stream.fileno()
 
 
 class Meter:
@@ -112,7 +119,8 @@ class Meter:
     @property
     def rate(self) -> float:
         """Examples per second."""
-        return (self.step - self.first) * self.batch / (time.perf_counter() - self.started)
+        seconds = time.perf_counter() - self.started  # faults-R12: no clock that can be set
+        return (self.step - self.first) * self.batch / max(seconds, 1e-9)
 
 
 def epoch_line(config: Any, epoch: Epoch, meter: Meter) -> str:
@@ -120,8 +128,13 @@ def epoch_line(config: Any, epoch: Epoch, meter: Meter) -> str:
     star = "  best so far" if epoch.is_best else ""
     return (
         f"step {epoch.step}/{config.steps}  loss {epoch.loss:.4f}  {meter.rate:,.0f} examples/s"
-        f"  validation {config.metric} {epoch.value:.4f}{star}"
+        f"  {value_line(config, epoch)}{star}"
     )
+
+
+def value_line(config: Any, epoch: Epoch) -> str:
+    """Return the validation metric of an epoch, with its name."""
+    return f"validation {config.metric} {epoch.value:.4f}"
 
 
 def metrics_table(
@@ -141,24 +154,16 @@ def metrics_table(
     show_table(table)
 
 
-def show_table(table: Table) -> None:
-    """Print a table through click, whose handling of a closed pipe is ours and not rich's."""
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    with console.capture() as drawn:
-        console.print(table)
-    click.echo(drawn.get(), nl=False)
-
-
 def written(estimate: Mapping[str, float]) -> str:
     """Return an estimate with its interval, or alone where there is none."""
     value, low, high = (estimate[x] for x in ("value", "low", "high"))
     return f"{value:.4f}" if low == high else f"{value:.4f} [{low:.4f}, {high:.4f}]"
 
 
-def interests_lines(about: Mapping[str, Any]) -> list[str]:
-    """Return what is said of the health of interests."""
+def interests_lines(about: Mapping[str, Any] | None) -> list[str]:
+    """Return what is said of the health of interests; nothing of a family that does not route."""
+    if about is None:
+        return []
     if not about:
         return ["interests: nobody has two active ones, so there is nothing to compare"]
     shares = ", ".join(f"{share + 0.0:.0%}" for share in about["share_by_rank"])
@@ -175,6 +180,16 @@ def interests_lines(about: Mapping[str, Any]) -> list[str]:
             f" (chance {found['purity_chance']:.3f})"
         )
     return out
+
+
+def tie_lines(parts: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return what is said of targets that tie in time with the behaviour before, and of others."""
+    words = {"tied": "with the time of the behaviour before", "untied": "later than it"}
+    return [
+        f"{row['cases']:.0f} targets {words[name]}: "
+        + ", ".join(f"{n} {x:.4f}" for n, x in row.items() if n.startswith("hit_rate"))
+        for name, row in parts.items()
+    ]
 
 
 def history_table(buckets: Mapping[str, Mapping[str, float]]) -> None:

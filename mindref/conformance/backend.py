@@ -40,6 +40,7 @@ NOT_OBSERVED = {
     " with the claims",
     "backend-R14": "how gradients are asked for where they are automatic: whoever breaks it fails"
     " every check of a gradient",
+    "backend-R18": "one thread of one process asks",
     "backend-R17": "one process is judged; the command that trains compares several at every epoch",
 }
 """Rules of the page that no check here shows, and why."""

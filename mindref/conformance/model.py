@@ -19,6 +19,7 @@ NOT_OBSERVED = {
     "model-R22": "flatten and unflatten are the reference's",
     **{f"model-R{n}": "settings are read by the reference" for n in (23, 24, 25, 26, 27, 28, 29)},
     **{f"model-R{n}": "a log becomes batches in the reference" for n in range(30, 36)},
+    **{f"model-R{n}": "a backend is asked for MIND alone" for n in range(36, 41)},
 }
 """Rules of the page that no question to a backend can show, and why."""
 

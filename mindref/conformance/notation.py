@@ -9,7 +9,7 @@ import numpy as np
 
 from mindref.conformance import routing
 from mindref.conformance.draws.operators import for_each_operator
-from mindref.conformance.judging.call import GRADIENTS, Anything, Call
+from mindref.conformance.judging.call import Anything, Call
 from mindref.conformance.judging.check import check
 from mindref.conformance.judging.judge import Judge
 
@@ -51,7 +51,7 @@ def another_number_of_axes_is_refused(judge: Judge, call: Call) -> None:
 def a_gradient_has_the_shape_of_what_it_belongs_to(judge: Judge, call: Call) -> None:
     """Every gradient comes back in the shape of its argument."""
     got = judge.ask(call)
-    for name in GRADIENTS[call.stem]:
+    for name in call.learned:
         found, wanted = got[f"d_{name}"].shape, call.arrays[name].shape
         judge.holds(found == wanted, f"d_{name} has shape {found}, expected {wanted}")
 

@@ -21,8 +21,9 @@ from mindref.conformance.draws.trainings import (
 from mindref.conformance.draws.worlds import rows_of
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.check import check
+from mindref.conformance.judging.composed import reference_model, squares_are_finite
 from mindref.conformance.judging.judge import Judge
-from mindref.models.parameters import flatten
+from mindref.models.parameters import Layer, flatten, flatten_gradients
 from mindref.shapes import Bools
 
 NOT_OBSERVED = {
@@ -30,6 +31,10 @@ NOT_OBSERVED = {
     **{
         f"optimiser-R{n}": "gradients go from loss to update inside the backend"
         for n in (10, 11, 12)
+    },
+    **{
+        f"optimiser-R{n}": "numbers that are none end a training by an error of the reference's"
+        for n in (15, 16)
     },
 }
 """Rules of the page that no question to a backend can show, and why."""
@@ -95,6 +100,39 @@ def every_training_starts_from_nothing(judge: Judge, call: Call) -> None:
     first = judge.ask(call)
     judge.ask(call.change(batches=call.arrays["batches"][::-1], learning_rate=1.0))
     judge.equal(judge.ask(call), first)
+
+
+@check("optimiser-R14", draws=trainings(steps=2), stem="training", share=0.5)
+def a_step_whose_loss_is_no_number_is_not_taken(judge: Judge, call: Call) -> None:
+    """After a batch of NaN a step leaves the bytes that it leaves without that batch."""
+    params, (first, last), catalogue = call.arrays.values()
+    alone = judge.ask(call.change(batches=(last,)))
+    logits = np.full_like(first.histories.init_logits, np.nan)
+    first = first._replace(histories=first.histories._replace(init_logits=logits))
+    config = call.numbers["config"]
+    loss, _ = reference_model().loss_and_gradients(params, first, catalogue, config)
+    if np.isfinite(loss):
+        return  # routing that looks at no logits
+    got = judge.ask(call.change(batches=(first, last)))
+    judge.holds(not np.isfinite(got["losses"][0]), "the loss is finite", got, "losses")
+    for name in flatten(params):
+        judge.exactly(got, name, alone[name])
+
+
+@check("optimiser-R14", draws=trainings(steps=1, hidden=(5,)), stem="training", share=0.5)
+def a_gradient_too_large_for_its_square_is_told_by_the_loss(judge: Judge, call: Call) -> None:
+    """With layers of opposite scale the loss is as before, and NaN is returned in its place."""
+    judge.ask(call)
+    params, (batch,), catalogue = call.arrays.values()
+    params = params._replace(layers=at_odds(params.layers))
+    config = call.numbers["config"]
+    _, gradients = reference_model().loss_and_gradients(params, batch, catalogue, config)
+    with np.errstate(over="ignore"):
+        fits = all(map(squares_are_finite, flatten_gradients(gradients).values()))
+    if fits:
+        return  # no unit of the hidden layer is at work
+    got = judge.ask(call.change(params=params))
+    judge.holds(not np.isfinite(got["losses"]).any(), "the loss is finite", got, "losses")
 
 
 # agreement, from simple to compound
@@ -168,6 +206,19 @@ def moments_decay_as_in_the_reference(judge: Judge, call: Call) -> None:
 def a_table_of_which_every_row_is_named_moves_like_any_other(judge: Judge, call: Call) -> None:
     """With every item looked up in each step the table agrees with the reference."""
     judge.agree(call)
+
+
+def at_odds(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """Return two layers that do what they did, the first scaled down and the second up.
+
+    The gradient by the first is then too large to be squared.
+    """
+    first, second = layers
+    up = np.sqrt(np.finfo(first.weight.dtype).max, dtype=first.weight.dtype) * 1e5
+    return (
+        Layer(first.weight / up, first.bias / up),
+        Layer(second.weight * up, second.bias),
+    )
 
 
 def untouched(call: Call) -> tuple[Bools, Bools]:

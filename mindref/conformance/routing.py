@@ -1,6 +1,7 @@
 """What is asked of routing: agreement, round by round and option by option. Spec: specs/routing.md.
 
-The laws of the page are in routing_laws.py, its gradients in routing_gradient.py.
+The laws of the page are in routing_laws.py, its gradients in routing_gradient.py, its options in
+routing_options.py and routing_weights.py.
 """
 
 from __future__ import annotations
@@ -46,11 +47,13 @@ def calls(
     rounds: tuple[int, ...] = ROUNDS,
     gradients: tuple[str, ...] = GRADIENTS,
     general: bool = False,
+    weighted: bool = False,
     **options: Any,
 ) -> Call:
     """Draw histories with padding of any kind, some behaviours twice, K' < K, a cotangent.
 
-    `general`: one matrix for each (place, interest); `options`: axis, kind.
+    `general`: one matrix for each (place, interest); `weighted`: with log weights; `options`: axis,
+    kind.
     """
     b, l, k, d = draw(sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
     rng, mask = draw(generators()), draw(masks(b, l))
@@ -61,6 +64,8 @@ def calls(
         "init_logits": normal(rng, b, l, k),
         "active": draw(actives(b, k)),
     }
+    if weighted:
+        arrays["log_weights"] = normal(rng, b, l, k)
     numbers: dict[str, Any] = {"iterations": draw(st.sampled_from(rounds))}
     numbers |= {"gradient": draw(st.sampled_from(gradients)), **options}
     return Call("routing", arrays, numbers, normal(rng, b, k, d))

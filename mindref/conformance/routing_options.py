@@ -65,14 +65,19 @@ def gradients_of_a_matrix_for_each_pair_agree(judge: Judge, call: Call) -> None:
 @check("routing-R26", draws=calls(general=True), stem="routing")
 def distinct_matrices_tell_interests_apart(judge: Judge, call: Call) -> None:
     """From zero logits, with a matrix for each pair, no two interests of a user are the same."""
+    apart(judge, call, "matrices")
+
+
+def apart(judge: Judge, call: Call, what: str) -> None:
+    """Ask that interests with other such arrays differ where the logits do not: all are zero."""
     mask, active = call.arrays["mask"], call.arrays["active"]
     history = np.where(mask[..., None], call.arrays["history"], 1).astype(call.dtype)
     logits = np.zeros_like(call.arrays["init_logits"])
     given = {"history": history, "mask": np.ones_like(mask), "init_logits": logits}
     got = judge.ask(call.forward_only().change(**given, active=np.ones_like(active)))
     pairs = [pair for capsules in got["out"] for pair in pairwise(capsules)]
-    apart = [not np.array_equal(x, y) for x, y in pairs]
-    judge.holds(all(apart), "two interests with other matrices are the same", got, "out")
+    differ = all(not np.array_equal(x, y) for x, y in pairs)
+    judge.holds(differ, f"two interests with other {what} are the same", got, "out")
 
 
 @check("routing-R27", draws=calls(rounds=(1,), kind="none"), stem="routing", gradient=True)

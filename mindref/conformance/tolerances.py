@@ -26,6 +26,10 @@ it stays within SAME_MATH: 3e-7 was seen between four implementations, which par
 ROUNDING = 4  # numerics-R9
 """Relative, in units of the type's eps, for a handful of operations without cancellation."""
 
+SOLVED = 1e-3  # numerics-R9
+"""Relative and absolute, float32, for what small systems of equations are solved to: the condition
+of the systems of WALS reaches some tens, and rounds of them follow one another."""
+
 VANISHING = 1e-14  # numerics-R9
 """Absolute, float64, for what is zero on paper: some tens of terms of order one that cancel."""
 

@@ -113,7 +113,7 @@ def without_duplicates(table: Table) -> Table:
     order = np.lexsort((table.items, table.times, table.users))
     same = np.ones(max(len(order) - 1, 0), bool)
     for column in table:  # data-R4 data-R5
-        same &= np.diff(column[order]) == 0
+        same &= equals_before(column[order])
     kept = np.ones(len(order), bool)
     kept[order[1:][same]] = False
     return table.pick(kept)
@@ -121,7 +121,12 @@ def without_duplicates(table: Table) -> Table:
 
 def ties(table: Table) -> int:
     """Count the events at the same time as the one before them."""
-    return int(np.count_nonzero((np.diff(table.users) == 0) & (np.diff(table.times) == 0)))
+    return int(np.count_nonzero(equals_before(table.users) & equals_before(table.times)))
+
+
+def equals_before(column: Ints | Floats) -> npt.NDArray[np.bool_]:
+    """Tell of each value but the first whether it equals the one before; differences overflow."""
+    return column[1:] == column[:-1]
 
 
 def strangers(items: Side, item_ids: list[str]) -> Counter[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mindref.errors import printable
+
 MOST = 200  # letters of a line
 VALUE = 60  # of a value in it
 
@@ -15,8 +17,7 @@ def shown(text: str, most: int = VALUE) -> str:
 
 def clean(text: str, most: int = MOST) -> str:
     """Return text without quotes, control bytes escaped, cut after `most` letters."""
-    cut = text if len(text) <= most else text[:most] + "..."
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in cut)
+    return printable(text if len(text) <= most else text[:most] + "...")
 
 
 def listed(names: Iterable[object]) -> str:

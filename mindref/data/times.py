@@ -12,6 +12,8 @@ from mindref.errors import ConfigError, say
 
 Clock = Callable[[str], float]
 
+SOME_DAY = datetime(2012, 4, 13, 1, 2, 3, tzinfo=UTC)
+
 DAY_FIRST = re.compile(
     r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}))?)?$"
 )
@@ -22,6 +24,8 @@ def seconds(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{shown(text)} is not finite")
+    if "_" in text:  # data-R78; Python reads 2012_04_13, a date, as a number
+        raise ValueError(f"{shown(text)} is no number")
     return value
 
 
@@ -72,11 +76,16 @@ def clock(form: str) -> Clock:
     Spec: data. It maps text to seconds and raises ValueError for text of another form.
     Errors: ConfigError for an unknown form.
     """
-    if form in CLOCKS:
+    if isinstance(form, str) and form in CLOCKS:
         return CLOCKS[form]
-    if "%" not in form:
+    if not (isinstance(form, str) and "%" in form):
         forms = ", ".join(CLOCKS)
         raise ConfigError(say("time_format", f"{forms} or a pattern such as %d.%m.%y", repr(form)))
+    try:  # data-R78
+        datetime.strptime(SOME_DAY.strftime(form), form)
+    except (ValueError, re.error) as error:
+        got = f"{form!r}: {error}"
+        raise ConfigError(say("time_format", "a pattern of dates", got)) from error
     return lambda text: seconds_of(datetime.strptime(text, form))
 
 

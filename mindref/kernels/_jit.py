@@ -19,8 +19,9 @@ Compilation is lazy: importing this costs Numba's import and no compilation.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Any, TypeVar
 
 import numba
@@ -35,6 +36,7 @@ Number = Any
 
 FASTMATH = {"contract", "reassoc"}
 SETTINGS: Any = numba.config  # Numba states no types
+changing = Lock()
 FOLDERS: Any = AppDirs("mindref", appauthor=False)  # type: ignore[no-untyped-call]
 
 
@@ -51,21 +53,34 @@ def jit_in_order(function: Function) -> Function:
 def compiled(function: Function, fastmath: set[str]) -> Function:
     """Compile a function with these flags, and keep the result on disk if that is wanted."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
-    folder, before = cache_folder(), SETTINGS.CACHE_DIR
+    folder = cache_folder()
     if folder:
-        SETTINGS.CACHE_DIR = folder  # read while the function is decorated, and by others
         try:
-            cached = numba.njit(cache=True, **options)(function)
+            with cached_in(folder):
+                cached = numba.njit(cache=True, **options)(function)
             if hasattr(cached, "_cache"):  # NUMBA_DISABLE_JIT gives the function back
                 cached._cache.save_overload = unless_full(cached._cache.save_overload)
             kept: Function = cached
             return kept
         except RuntimeError:  # nothing can be written there after all
             pass
-        finally:
-            SETTINGS.CACHE_DIR = before
     made: Function = numba.njit(**options)(function)
     return made
+
+
+@contextmanager
+def cached_in(folder: str) -> Iterator[None]:
+    """Let Numba keep functions there that are decorated meanwhile.
+
+    The setting is read by others, too, and threads that import ours at once would not put it back.
+    """
+    with changing:
+        before = SETTINGS.CACHE_DIR
+        SETTINGS.CACHE_DIR = folder
+        try:
+            yield
+        finally:
+            SETTINGS.CACHE_DIR = before
 
 
 def cache_folder() -> str:

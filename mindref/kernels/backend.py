@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from threading import Lock
 from types import ModuleType
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 
@@ -25,6 +26,24 @@ from mindref.shapes import Array, Bools
 
 GENERAL = ("routing-R25", "routing-R26")
 """A matrix for each pair of behaviour and interest: for study, and left to the reference."""
+
+
+living: WeakSet[Any] = WeakSet()
+"""All backends of this process."""
+
+
+def forget() -> None:
+    """Take buffers, threads and a lock of their own for all, in the child of a fork.
+
+    The threads have stayed behind, one of them perhaps with the lock. At once and not at the first
+    call, as several threads may make that one together.
+    """
+    for backend in list(living):
+        backend.kept, backend.lock = None, Lock()  # backend-R18
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget)
 
 
 class State(NamedTuple):
@@ -42,7 +61,7 @@ class NumbaBackend:
     def __init__(self) -> None:
         self.kept: Any = None
         self.lock = Lock()  # the buffers serve one caller at a time, with all threads
-        self.process = os.getpid()
+        living.add(self)
 
     def __reduce__(self) -> Any:
         """Say how a copy is made: with buffers, threads and a lock of its own."""
@@ -74,10 +93,8 @@ class NumbaBackend:
 
     @contextmanager
     def alone(self) -> Iterator[Any]:
-        """Have the buffers for oneself; the child of a fork has none, nor the threads, as yet."""
-        if self.process != os.getpid():
-            self.kept, self.lock, self.process = None, Lock(), os.getpid()
-        with self.lock:
+        """Have the buffers for oneself, with all threads."""
+        with self.lock:  # backend-R18
             yield self.work()
 
     def loss_and_gradients(
@@ -116,14 +133,19 @@ class NumbaBackend:
         config: Config,
         learning_rate: float,
     ) -> tuple[State, Array]:
-        """Take one step, changing the arrays of the state in place; return it and the loss."""
+        """Take one step, changing the arrays of the state in place; return it and the loss.
+
+        With a loss that is not finite nothing moves; NaN: a gradient is not finite (optimiser-R14).
+        """
         step = importlib.import_module("mindref.kernels.fused.step")
         adam = importlib.import_module("mindref.kernels.fused.adam")
         with self.alone() as work:
             made = step.Step(work, state.params, batch, catalogue, config)
             loss = made.run_step()
-            moments = adam.update(made, state.moments, learning_rate)
-            return state._replace(moments=moments), loss
+            if not np.isfinite(loss):
+                return state, loss
+            moments, well = adam.update(made, state.moments, learning_rate)
+            return state._replace(moments=moments), loss if well else loss * np.nan
 
     def parameters(self, state: State) -> Params:
         """Return the parameters of a state: its own, good until the next step."""

@@ -1,8 +1,9 @@
-"""The compiled operators under the names of the pages."""
+"""The compiled operators under the names of the pages: those of the contract, and our own."""
 
 from mindref.kernels import (
     embedding,
     label_attention,
+    pooled_softmax,
     relu_layer,
     routing,
     sampled_softmax,
@@ -13,6 +14,7 @@ from mindref.kernels import (
 __all__ = [
     "embedding",
     "label_attention",
+    "pooled_softmax",
     "relu_layer",
     "routing",
     "sampled_softmax",

@@ -29,13 +29,18 @@ def route(
     unit: Array,
     across: Array,
     along: Array,
+    factors: Array | None = None,
 ) -> None:
-    """Make all rounds of the users from first to stop; logits (N, K) are changed in place."""
+    """Make all rounds of the users from first to stop; logits (N, K) are changed in place.
+
+    factors (N, K), exp of log weights, or None: compiled apart, without a trace of them.
+    """
     count, width = active.shape[1], votes.shape[1]
     longest = 0
     for b in range(first, stop):
         longest = max(longest, starts[b + 1] - starts[b])
     own, sums = np.empty((longest, width), votes.dtype), np.empty((count, width), votes.dtype)
+    counted = np.empty((0 if factors is None else longest, count), votes.dtype)
     for b in range(first, stop):
         some = slice(starts[b], starts[b + 1])
         gather(votes, rows[some], own)
@@ -47,7 +52,11 @@ def route(
                 share_over_behaviours(logits[some], active[b], couplings[t, some])
             else:
                 share(logits[some], active[b], couplings[t, some])
-            add_up(own, couplings[t, some], sums)
+            if factors is None:
+                add_up(own, couplings[t, some], sums)
+            else:
+                weigh(couplings[t, some], factors[some], counted)
+                add_up(own, counted[: starts[b + 1] - starts[b]], sums)
             for k in range(count):
                 across[t, b, k], along[t, b, k] = shorten(
                     sums[k], kind, capsules[t, b, k], unit[t, b, k]
@@ -61,6 +70,14 @@ def gather(votes: Array, rows: Ints, own: Array) -> None:
         vote = votes[rows[n]]
         for d in range(own.shape[1]):
             own[n, d] = vote[d]
+
+
+@jit
+def weigh(weights: Array, factors: Array, counted: Array) -> None:
+    """Write weights times factors (N, K) into the first rows of counted: routing-R32."""
+    for n in range(weights.shape[0]):
+        for k in range(weights.shape[1]):
+            counted[n, k] = weights[n, k] * factors[n, k]
 
 
 @jit

@@ -7,6 +7,8 @@ another file, so the few that both need stand in both.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mindref.kernels._jit import Number, jit
@@ -31,14 +33,21 @@ def route_backward(
     d_capsules: Array,
     d_votes: Array,
     d_logits: Array,
+    factors: Array | None = None,
+    d_log_weights: Any = None,
 ) -> None:
-    """Write d_votes (N, D) and, if exact, d_logits (N, K) of the users from first to stop."""
+    """Write d_votes (N, D) and, if exact, d_logits (N, K) of the users from first to stop.
+
+    Given factors (N, K), exp of log weights, adds to d_log_weights (N, K), too; None for both is
+    compiled apart, without a trace of them.
+    """
     count, width, last = active.shape[1], votes.shape[1], couplings.shape[0] - 1
     longest = 0
     for b in range(first, stop):
         longest = max(longest, starts[b + 1] - starts[b])
     d_own = np.empty((count, width), votes.dtype)  # of the capsules of a round
     d_sums, d_weights = np.empty_like(d_own), np.empty((longest, count), votes.dtype)
+    counted = np.empty((0 if factors is None else longest, count), votes.dtype)
     for b in range(first, stop):
         some, size = slice(starts[b], starts[b + 1]), starts[b + 1] - starts[b]
         d_own[:] = d_capsules[b, :, :width]  # more columns are the profile's
@@ -52,15 +61,39 @@ def route_backward(
                 through_squash(unit[t, b, k], across[t, b, k], along[t, b, k], d_own[k], d_sums[k])
                 if not active[b, k]:
                     d_sums[k] = 0  # routing-R28: an inactive interest sends nothing
-            spread(couplings[t, some], d_sums, d_votes[some])
-            if exact:
+            if factors is None:
+                spread(couplings[t, some], d_sums, d_votes[some])
+                if exact:
+                    agree(votes, rows[some], d_sums, d_weights)
+            else:
+                weigh(couplings[t, some], factors[some], counted)
+                spread(counted[:size], d_sums, d_votes[some])
                 agree(votes, rows[some], d_sums, d_weights)
-                if over_behaviours:
-                    through_share_over_behaviours(
-                        d_weights[:size], couplings[t, some], d_logits[some]
-                    )
-                else:
-                    through_share(d_weights[:size], couplings[t, some], d_logits[some])
+                through_factors(d_weights[:size], counted, factors[some], d_log_weights[some])
+            if exact:
+                through_softmax(
+                    d_weights[:size], couplings[t, some], d_logits[some], over_behaviours
+                )
+
+
+@jit
+def weigh(weights: Array, factors: Array, counted: Array) -> None:
+    """Write weights times factors (N, K) into the first rows of counted."""
+    for n in range(weights.shape[0]):
+        for k in range(weights.shape[1]):
+            counted[n, k] = weights[n, k] * factors[n, k]
+
+
+@jit
+def through_factors(d_weights: Array, counted: Array, factors: Array, d_log_weights: Array) -> None:
+    """Add counted times d_weights to d_log_weights (N, K), then scale d_weights by the factors."""
+    for n in range(factors.shape[0]):
+        for k in range(factors.shape[1]):
+            if factors[n, k] == 0:  # routing-R34: so are those of inactive interests
+                d_weights[n, k] = 0
+            else:
+                d_log_weights[n, k] += counted[n, k] * d_weights[n, k]  # routing-R35, R36
+                d_weights[n, k] *= factors[n, k]
 
 
 @jit
@@ -124,6 +157,17 @@ def through_squash(unit: Array, across: Number, along: Number, d_out: Array, d_x
     for d in range(unit.shape[0]):
         side = inner * unit[d]
         d_x[d] = across * (d_out[d] - side) + along * side
+
+
+@jit
+def through_softmax(
+    d_weights: Array, weights: Array, d_logits: Array, over_behaviours: bool
+) -> None:
+    """Add to d_logits (N, K) what comes through the softmax over either axis."""
+    if over_behaviours:
+        through_share_over_behaviours(d_weights, weights, d_logits)
+    else:
+        through_share(d_weights, weights, d_logits)
 
 
 @jit

@@ -41,6 +41,7 @@ class Saved(NamedTuple):
     active: Bools  # (B, K)
     axis: str
     gradient: str
+    factors: Array | None = None  # exp(log_weights) (N, K), zero at inactive interests
 
     @property
     def couplings(self) -> Array:
@@ -54,6 +55,7 @@ def forward(
     bilinear: Array,
     init_logits: Array,
     active: Bools,
+    log_weights: Array | None = None,
     *,
     iterations: int,
     gradient: str,
@@ -61,7 +63,7 @@ def forward(
     kind: str = "squash",
 ) -> tuple[Array, Saved]:
     """Map behaviours (B, L, D) to capsules (B, K, D); see `mindref.ops.routing.forward`."""
-    check(history, mask, bilinear, init_logits, active, iterations, gradient, axis)
+    check(history, mask, bilinear, init_logits, active, iterations, gradient, axis, log_weights)
     one_matrix(bilinear)
     if kind not in KINDS:
         raise ShapeError(say("squash: kind", " or ".join(KINDS), kind))  # squash-R8
@@ -71,9 +73,20 @@ def forward(
     rounds = room(iterations if gradient == "all" else 1, len(votes), active, votes)
     rows, logits = np.arange(len(votes)), init_logits[mask]
     numbers = (iterations, AXES[axis] == 1, KINDS.index(kind))
-    route(0, len(active), starts, rows, votes, logits, active, *numbers, *rounds)
-    saved = Saved(behaviours, bilinear, votes, starts, rounds, mask, active, axis, gradient)
-    return rounds.capsules[-1].copy(), saved
+    given = (0, len(active), starts, rows, votes, logits, active, *numbers, *rounds)
+    factors = None if log_weights is None else raised(log_weights, mask, active)
+    route(*given) if factors is None else route(*given, factors)
+    kept = (behaviours, bilinear, votes, starts, rounds, mask, active, axis, gradient, factors)
+    return rounds.capsules[-1].copy(), Saved(*kept)
+
+
+def raised(log_weights: Array, mask: Bools, active: Bools) -> Array:
+    """Return exp of what counts (N, K), zero at inactive interests: routing-R34."""
+    own = np.repeat(active, mask.sum(axis=1), axis=0)
+    factors = np.zeros(own.shape, log_weights.dtype)
+    with np.errstate(over="ignore"):
+        np.exp(log_weights[mask], out=factors, where=own)
+    return factors
 
 
 def one_matrix(bilinear: Array) -> None:
@@ -83,18 +96,22 @@ def one_matrix(bilinear: Array) -> None:
         raise ShapeError(say("routing: bilinear", "one matrix (D, D)", bilinear.shape, todo))
 
 
-def backward(d_capsules: Array, saved: Saved) -> tuple[Array, Array, Array]:
-    """Return d_history (B, L, D), d_bilinear (D, D), d_init_logits (B, L, K)."""
-    behaviours, bilinear, votes, starts, rounds, mask, active, axis, gradient = saved
+def backward(d_capsules: Array, saved: Saved) -> tuple[Array, ...]:
+    """Return d_history (B, L, D), d_bilinear (D, D), d_init_logits (B, L, K).
+
+    If log_weights were given, d_log_weights (B, L, K) is a fourth.
+    """
+    behaviours, bilinear, votes, starts, rounds, mask, active, axis, gradient, factors = saved
     fits("routing", d_capsules, (*active.shape, votes.shape[1]))
     d_votes, d_logits = np.empty_like(votes), np.empty_like(rounds.couplings[0])
     options = (AXES[axis] == 1, gradient == "all")
     rows = np.arange(len(votes))
     users = (0, len(d_capsules))
-    given = (*users, starts, rows, votes, active, *options, *rounds)
-    route_backward(*given, d_capsules, d_votes, d_logits)
-    d_history, d_init_logits = padded(d_votes @ bilinear, mask), padded(d_logits, mask)
-    return d_history, d_votes.T @ behaviours, d_init_logits
+    given = (*users, starts, rows, votes, active, *options, *rounds, d_capsules, d_votes, d_logits)
+    d_log_weights = [] if factors is None else [np.zeros_like(factors)]
+    route_backward(*given) if factors is None else route_backward(*given, factors, *d_log_weights)
+    d_history, *others = (padded(x, mask) for x in (d_votes @ bilinear, d_logits, *d_log_weights))
+    return d_history, d_votes.T @ behaviours, *others
 
 
 def padded(rows: Array, mask: Bools) -> Array:

@@ -12,9 +12,18 @@ import numpy as np
 
 import mindref.ops as reference
 from mindref.config import Config
-from mindref.models.parameters import Catalogue, Gradients, Layer, Params
+from mindref.models.layers import layers_backward, layers_forward
+from mindref.models.parameters import (
+    Catalogue,
+    Gradients,
+    ItemTable,
+    Layer,
+    Params,
+    ProfileTable,
+    init,  # noqa: F401  # a family has one: mindref/models/families.py
+)
 from mindref.ops import embedding, label_attention, relu_layer, routing, sampled_softmax
-from mindref.ops.embedding import RowGradient, sum_rows
+from mindref.ops.embedding import RowGradient, sum_uses
 from mindref.record import Record, recording
 from mindref.shapes import Array, Bools, Ints
 
@@ -96,22 +105,12 @@ def interests(
     x = join(capsules, profile)  # 4 (B K, D + P)
     if record is not None:
         record("interests.join", capsules=capsules, profile=profile, out=x)
-    s5 = []
-    for i, layer in enumerate(params.layers):  # 5
-        last = i == len(params.layers) - 1
-        x, saved = ops.relu_layer.forward(
-            x,
-            layer.weight,
-            layer.bias,
-            relu=config.last_relu or not last,  # model-R5
-            **recording(record, "layers", i + 1),
-        )
-        s5.append(saved)
+    x, s5 = layers_forward(x, params.layers, config.last_relu, ops, record)  # 5, model-R5
     out = np.where(active[..., None], x.reshape(capsules.shape), 0)  # 6, model-R6 (B, K, D)
     if record is not None:
         record("interests.active", out=out)
     looked_up = (histories.profile.size, params.profile.shape[1])
-    kept = SavedInterests(s1, s2, looked_up, s3, tuple(s5), active, histories.mask)
+    kept = SavedInterests(s1, s2, looked_up, s3, s5, active, histories.mask)
     return out, active, kept
 
 
@@ -122,11 +121,7 @@ def interests_backward(
     d_x = np.where(saved.active[..., None], d_out, 0).reshape(-1, d_out.shape[2])  # 6
     if record is not None:
         record("interests.d_active", d_x=d_x)
-    layers = []
-    for i in reversed(range(len(saved.layers))):  # 5
-        given = recording(record, "layers", i + 1)
-        d_x, d_weight, d_bias = ops.relu_layer.backward(d_x, saved.layers[i], **given)
-        layers.append(Layer(d_weight, d_bias))
+    d_x, layers = layers_backward(d_x, saved.layers, ops, record)  # 5
     d_capsules, d_profile = part(d_x, d_out.shape)  # 4
     if record is not None:
         record("interests.d_join", d_capsules=d_capsules, d_profile=d_profile)
@@ -135,7 +130,7 @@ def interests_backward(
     d_looked_up = d_profile.reshape(saved.looked_up)
     d_profile_rows = ops.embedding.backward(d_looked_up, saved.profile)  # 2
     d_items = ops.embedding.backward(d_history[saved.mask], saved.history)  # 1, model-R8
-    return d_items, d_profile_rows, d_bilinear, tuple(reversed(layers))
+    return d_items, d_profile_rows, d_bilinear, layers
 
 
 def loss(
@@ -192,17 +187,14 @@ def backward(
     of_history, profile, bilinear, layers = interests_backward(  # 1
         d_users, saved.interests, ops, record
     )
-    items = sum_rows(  # model-R10: one table, three uses
-        np.concatenate([of_history.rows, of_target.rows, of_negatives.rows]),
-        np.concatenate([of_history.values, of_target.values, of_negatives.values]),
-    )
+    items = sum_uses(of_history, of_target, of_negatives)  # model-R10: one table, three uses
     if record is not None:
         record("gradients", target=d_target + d_query, rows=items.rows, items=items.values)
     return Gradients(items, profile, bilinear, layers)
 
 
 def behaviours(
-    params: Params,
+    params: ItemTable,
     histories: Histories,
     catalogue: Catalogue,
     ops: Any = reference,
@@ -222,7 +214,7 @@ def behaviours(
 
 
 def item_vectors(
-    params: Params,
+    params: ItemTable,
     ids: Ints,
     catalogue: Catalogue,
     ops: Any = reference,
@@ -241,7 +233,7 @@ def item_vectors(
 
 
 def profile_vectors(
-    params: Params, rows: Ints, ops: Any = reference, record: Record | None = None
+    params: ProfileTable, rows: Ints, ops: Any = reference, record: Record | None = None
 ) -> tuple[Array, embedding.Saved]:
     """Return the vectors of the user features, side by side in their order (B, P)."""
     flat_rows = rows.reshape(-1, 1)

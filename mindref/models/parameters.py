@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -41,6 +41,36 @@ class Gradients(NamedTuple):
     layers: tuple[Layer, ...]
 
 
+class Named(Protocol):
+    """A named tuple of arrays and layers: parameters of a family, or their gradients."""
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+Tables = Named | dict[str, Any]
+
+
+Copied = TypeVar("Copied", bound=Tables)
+LAYERED = ("layers", "attention")
+"""Fields that are several layers, each with a weight and a bias."""
+
+
+class ItemTable(Protocol):
+    """The parameters of any family of models: they have the table of items."""
+
+    @property
+    def items(self) -> Array:
+        """(V, D)."""
+
+
+class ProfileTable(Protocol):
+    """The parameters of a family that reads user features."""
+
+    @property
+    def profile(self) -> Array:
+        """(W, Q)."""
+
+
 class Sizes(NamedTuple):
     """What the data decides about the shapes."""
 
@@ -48,6 +78,7 @@ class Sizes(NamedTuple):
     item_rows: int  # V = N + values of item features
     profile_rows: int  # W
     profile_features: int  # G
+    users: int = 0  # T training sequences, for models with parameters of each user
 
 
 class Catalogue(NamedTuple):
@@ -57,21 +88,23 @@ class Catalogue(NamedTuple):
     weights: Array  # (N, F) rows sum to one
 
 
-def init(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
-    """Draw initial parameters: tables and S with variance 1 / D, layers He with zero biases.
+def init(rng: np.random.Generator, config: Config, sizes: Sizes, more: int = 0) -> Params:
+    """Draw initial parameters: tables and S of variance initial^2 / D, layers He, zero biases.
 
-    Drawn in the order of `Params` from rng alone, in float64, then rounded to the type.
+    Drawn in the order of `Params` from rng alone, in float64, then rounded to the type. more: how
+    many numbers beside capsule and profile the layers are given.
     """
     width = config.width
     profile_width = sizes.profile_features * config.profile_width
-    widths = (width + profile_width, *config.hidden, width)  # model-R21
+    widths = (width + profile_width + more, *config.hidden, width)  # model-R21
 
     def normal(shape: tuple[int, int], variance: float) -> Array:
         return (np.sqrt(variance) * rng.standard_normal(shape)).astype(config.dtype)
 
-    items = normal((sizes.item_rows, width), 1 / width)  # model-R20
-    profile = normal((sizes.profile_rows, config.profile_width), 1 / width)
-    bilinear = normal((width, width), 1 / width)
+    variance = config.initial**2 / width  # model-R20
+    items = normal((sizes.item_rows, width), variance)
+    profile = normal((sizes.profile_rows, config.profile_width), variance)
+    bilinear = normal((width, width), variance)
     layers = tuple(
         Layer(normal((i, o), 2 / i), np.zeros(o, config.dtype))  # model-R20: He et al. 2015
         for i, o in pairwise(widths)
@@ -79,21 +112,30 @@ def init(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
     return Params(items, profile, bilinear, layers)
 
 
-def flatten(params: Params) -> dict[str, Array]:
-    """Return name -> array: items, profile, bilinear, layers.0.weight, layers.0.bias, ..."""
-    named = {"items": params.items, "profile": params.profile, "bilinear": params.bilinear}
-    for i, layer in enumerate(params.layers):  # model-R22
-        named |= {f"layers.{i}.weight": layer.weight, f"layers.{i}.bias": layer.bias}
-    return named
+def flatten(params: Tables) -> dict[str, Array]:
+    """Return name -> array; of MIND: items, profile, bilinear, layers.0.weight, layers.0.bias."""
+    return named(params)
 
 
-def unflatten(named: dict[str, Array]) -> Params:
-    """Return the parameters that `flatten` took apart."""
-    count = sum(name.endswith(".weight") for name in named)
-    layers = tuple(
-        Layer(named[f"layers.{i}.weight"], named[f"layers.{i}.bias"]) for i in range(count)
+def unflatten(arrays: Mapping[str, Array], kind: type[Any] = Params) -> Any:
+    """Return the parameters of a kind, MIND's unless said otherwise, that `flatten` took apart.
+
+    A family that is fitted at once has a plain mapping. Raises KeyError for an array that is
+    missing.
+    """
+    if kind is dict:
+        return dict(arrays)
+    fields = kind._fields
+    return kind(*(layers_of(arrays, x) if x in LAYERED else arrays[x] for x in fields))
+
+
+def layers_of(arrays: Mapping[str, Array], field: str) -> tuple[Layer, ...]:
+    """Return the layers of a field. Raises KeyError for an array that is missing."""
+    stem, end = f"{field}.", ".weight"
+    count = sum(name.startswith(stem) and name.endswith(end) for name in arrays)
+    return tuple(
+        Layer(arrays[f"{stem}{i}.weight"], arrays[f"{stem}{i}.bias"]) for i in range(count)
     )
-    return Params(named["items"], named["profile"], named["bilinear"], layers)
 
 
 def copies(arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -101,21 +143,28 @@ def copies(arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {name: x.copy() for name, x in arrays.items()}
 
 
-def copied(params: Params) -> Params:
+def copied(params: Copied) -> Copied:
     """Return the same parameters in arrays of their own, which later steps do not change."""
-    return unflatten(copies(flatten(params)))
+    return cast(Copied, unflatten(copies(flatten(params)), type(params)))
 
 
-def flatten_gradients(gradients: Gradients) -> dict[str, Array | RowGradient]:
+def flatten_gradients(gradients: Tables) -> dict[str, Array | RowGradient]:
     """Return the gradients under the names of `flatten`."""
-    named: dict[str, Array | RowGradient] = {
-        "items": gradients.items,
-        "profile": gradients.profile,
-        "bilinear": gradients.bilinear,
-    }
-    for i, layer in enumerate(gradients.layers):
-        named |= {f"layers.{i}.weight": layer.weight, f"layers.{i}.bias": layer.bias}
-    return named
+    return named(gradients)
+
+
+def named(tables: Tables) -> dict[str, Any]:
+    """Return the fields of parameters, or of their gradients, under the names of a file."""
+    if isinstance(tables, dict):
+        return dict(tables)
+    found: dict[str, Any] = {}
+    for name, x in tables._asdict().items():
+        if name not in LAYERED:
+            found[name] = x
+            continue
+        for i, layer in enumerate(x):  # model-R22, din-R10
+            found |= {f"{name}.{i}.weight": layer.weight, f"{name}.{i}.bias": layer.bias}
+    return found
 
 
 def catalogue_of_ids(items: int, dtype: str) -> Catalogue:

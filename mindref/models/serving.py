@@ -6,6 +6,7 @@ score of an item is the maximum over the active interests.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,17 +19,19 @@ from mindref.data.log import Ragged
 from mindref.data.streams import stream
 from mindref.errors import BackendError, say
 from mindref.models import mind
+from mindref.models.families import family, is_fitted, numbers, operators, routed
 from mindref.models.logits import drawn, keyed_table, of_history
-from mindref.models.parameters import Catalogue, Params
+from mindref.models.parameters import Catalogue
 from mindref.shapes import Array, Bools, Ints
 
 BLOCK = 1024  # users at a time: bounds memory, large enough for the matrix products
+SCORES = 1 << 23  # scores held at once, 64 MB
 
 
 class Model(NamedTuple):
     """A trained model, ready to serve."""
 
-    params: Params
+    params: Any  # of its family
     catalogue: Catalogue
     config: Config
 
@@ -67,24 +70,50 @@ def interests(
         some = slice(at, at + BLOCK)
         users = mind.Histories(history[some], mask[some], logits[some], profile[some])
         with answering(backend, "interests"):
-            make = with_couplings if couplings or not serves(backend) else without_couplings
+            composed = couplings or not serves(backend, config)
+            make = with_couplings if composed else without_couplings
             blocks.append(make(model, users, backend))
-    vectors, active, *more = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return Interests(vectors, active, more[0] if couplings else None, history, mask)
+    vectors, active, *more = zip(*blocks, strict=True)
+    weights = np.concatenate(more[0]) if couplings and more[0][0] is not None else None
+    return Interests(np.concatenate(vectors), np.concatenate(active), weights, history, mask)
 
 
-def serves(backend: Any) -> bool:
-    """Return whether a backend makes interests itself (level 2)."""
-    return backend is not None and "model" in backend.capabilities().levels
+def scores(model: Model, histories: Ragged) -> Iterator[Array]:
+    """Yield the scores (C, N) of blocks of histories, by a family that has no vectors."""
+    made, config = family(model.config.model), model.config
+    size = max(1, SCORES // len(model.catalogue.rows))
+    for at in range(0, len(histories), size):
+        some = range(at, min(at + size, len(histories)))
+        rows = Ragged.of([histories.row(r)[-config.window :] for r in some])
+        yield made.scores(model.params, rows, config, **numbers(config, "answer"))
+
+
+def unpadded(history: Ints, mask: Bools) -> Ragged:
+    """Return histories (C, L) as rows."""
+    offsets = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
+    return Ragged(offsets, history[mask])
+
+
+def serves(backend: Any, config: Config) -> bool:
+    """Return whether a backend makes the interests itself (level 2)."""
+    is_mind = backend is not None and config.model == "mind"
+    return is_mind and "model" in backend.capabilities().levels
 
 
 def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:
-    """Return interests, active and couplings of one block of users, composed of operators."""
-    ops = backend.ops if backend is not None else reference
-    vectors, active, saved = mind.interests(
-        model.params, histories, model.catalogue, model.config, ops
-    )
-    return scaled(vectors, model.config), active, saved.routing.couplings  # backend-R10
+    """Return interests, active and couplings of one block of users, composed of operators.
+
+    The couplings are None for a family that does not route.
+    """
+    made = family(model.config.model)
+    if is_fitted(model.config.model):
+        rows, more = unpadded(histories.items, histories.mask), numbers(model.config, "answer")
+        return *made.interests(model.params, rows, model.config, **more), None
+    ops = operators(backend, model.config)
+    given = (model.params, histories, model.catalogue, model.config, ops)
+    vectors, active, saved = made.interests(*given)
+    couplings = saved.routing.couplings if hasattr(saved, "routing") else None  # backend-R10
+    return scaled(vectors, model.config), active, couplings
 
 
 def without_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:
@@ -102,6 +131,9 @@ def without_couplings(model: Model, histories: mind.Histories, backend: Any) -> 
 
 def item_matrix(model: Model) -> Array:
     """Return the vector of every item of the catalogue (N, D), of length one if `normalise`."""
+    if is_fitted(model.config.model):
+        found: Array = family(model.config.model).items(model.params)
+        return found
     ids = np.arange(len(model.catalogue.rows), dtype=np.int64)
     vectors, _ = mind.item_vectors(model.params, ids, model.catalogue)
     return np.ascontiguousarray(scaled(vectors, model.config))
@@ -118,6 +150,8 @@ def serving_logits(
     config: Config, items: int, history: Ints, rng: np.random.Generator | None = None
 ) -> Array:
     """Return the initial logits (C, L, K) of serving (routing-R15, model-R16)."""
+    if not routed(config):
+        return np.zeros((*history.shape, 0), config.dtype)
     if config.logits == "per_call":
         shape = (*history.shape, config.interests)
         return drawn(rng or stream(config.seed, "serving"), shape, config.sigma, config.dtype)

@@ -80,6 +80,12 @@ def sum_rows(rows: Ints, values: Array) -> RowGradient:
     return RowGradient(ordered[first], np.add.reduceat(values[order], first, axis=0))
 
 
+def sum_uses(*uses: RowGradient) -> RowGradient:
+    """Return the gradient of a table that is used several times: the sum of that of each use."""
+    rows = np.concatenate([use.rows for use in uses])
+    return sum_rows(rows, np.concatenate([use.values for use in uses]))
+
+
 def check_rows(where: str, rows: Ints, count: int) -> None:
     """Raise ShapeError unless rows are integers in [0, count)."""
     if not np.issubdtype(rows.dtype, np.integer):

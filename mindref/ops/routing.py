@@ -2,7 +2,8 @@
 
 Spec: specs/routing.md. Source: Li et al., CIKM 2019, section 3.3, eq. 4-9 and Algorithm 1.
 Differs: initial logits and the number of active interests are arguments; behaviours that the mask
-leaves out have no influence; the logit update after the last round is not made: nothing reads it.
+leaves out have no influence; the logit update after the last round is not made: nothing reads it;
+an argument that the paper lacks says how much each behaviour counts (log_weights).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Saved(NamedTuple):
     votes: Array  # (B, L, D) or (B, L, K, D)
     rounds: tuple[Round, ...]
     gradient: str
+    factors: Array | None = None  # exp(log_weights) (B, L, K), zero where nothing is allowed
 
     @property
     def couplings(self) -> Array:
@@ -62,6 +64,7 @@ def forward(
     bilinear: Array,
     init_logits: Array,
     active: Bools,
+    log_weights: Array | None = None,
     *,
     iterations: int,
     gradient: str,
@@ -73,15 +76,18 @@ def forward(
 
     mask (B, L) true for a behaviour, false for padding; bilinear S (D, D), or (L, K, D, D) for the
     general capsule routing of section 3.3.1; init_logits (B, L, K), N(0, sigma^2) in the paper;
-    active (B, K) true for the interests that the user has. iterations >= 1 rounds; gradient
-    "all" (exact) or "last" (weights of the last round constant); axis "interests" or "behaviours";
-    kind of squash, see ops/squash.py. record: see mindref/record.py.
+    active (B, K) true for the interests that the user has; log_weights (B, L, K), if given, the log
+    of how much each behaviour counts for each interest, finite where mask and active are true.
+    iterations >= 1 rounds; gradient "all" (exact) or "last" (weights of the last round constant);
+    axis "interests" or "behaviours"; kind of squash, see ops/squash.py. record: see
+    mindref/record.py.
     Returns zero for an inactive interest and for a user without behaviours.
     Raises ShapeError for shapes, types or options that do not fit.
     """
-    check(history, mask, bilinear, init_logits, active, iterations, gradient, axis)
+    check(history, mask, bilinear, init_logits, active, iterations, gradient, axis, log_weights)
     history = np.where(mask[..., None], history, 0)  # routing-R6, numerics-R4
     allowed = mask[:, :, None] & active[:, None, :]  # routing-R6, R7, R13 (B, L, K)
+    factors = None if log_weights is None else raised(log_weights, allowed)  # routing-R33
 
     votes = project(history, bilinear)  # 1: S e, routing-R1
     logits = init_logits  # routing-R19
@@ -91,7 +97,8 @@ def forward(
     rounds: list[Round] = []
     for turn in range(iterations):  # routing-R5
         weights, s2 = softmax.forward(logits, allowed, axis=AXES[axis])  # 2, routing-R2, R9
-        sums = gather(weights, votes)  # 3, routing-R3, R21, R23 (B, K, D)
+        counted = weighted(weights, factors)  # 3, routing-R32, R37, R38
+        sums = gather(counted, votes)  # 3, routing-R3, R21, R23 (B, K, D)
         capsules, s4 = squash.forward(sums, kind=kind)  # 4, routing-R4, R22, R27
         rounds.append(Round(s2, s4, capsules))
         if record is not None:
@@ -102,20 +109,32 @@ def forward(
             logits = logits + agreement
             if record is not None:
                 record("update", turn + 1, agreement=agreement, logits=logits)
-    return capsules, Saved(history, bilinear, votes, tuple(rounds), gradient)
+    return capsules, Saved(history, bilinear, votes, tuple(rounds), gradient, factors)
 
 
-def backward(
-    d_capsules: Array, saved: Saved, *, record: Record | None = None
-) -> tuple[Array, Array, Array]:
+def raised(log_weights: Array, allowed: Bools) -> Array:
+    """Return exp(log_weights) (B, L, K), zero wherever it is not allowed, whatever stands there."""
+    kept = np.where(allowed, log_weights, -np.inf)  # routing-R34, numerics-R4
+    with np.errstate(over="ignore"):  # beyond the type it is infinite, numerics-R13
+        return np.exp(kept)
+
+
+def weighted(x: Array, factors: Array | None) -> Array:
+    """Return x times exp(log_weights) (B, L, K); x itself without log weights."""
+    return x if factors is None else x * factors  # routing-R33
+
+
+def backward(d_capsules: Array, saved: Saved, *, record: Record | None = None) -> tuple[Array, ...]:
     """Return d_history (B, L, D), d_bilinear (as bilinear), d_init_logits (B, L, K).
 
-    With gradient="last" the weights of the last round are constants, so d_init_logits is zero.
+    If log_weights were given, d_log_weights (B, L, K) is a fourth. With gradient="last" the weights
+    of the last round are constants, so d_init_logits is zero; log weights are no constants there.
     A finite d_capsules of an inactive interest has no influence.
     """
-    history, bilinear, votes, rounds, gradient = saved
+    history, bilinear, votes, rounds, gradient, factors = saved
     d_votes = np.zeros_like(votes)
     d_logits = np.zeros_like(saved.couplings)  # what later rounds send to the logits (B, L, K)
+    d_log_weights = np.zeros_like(d_logits)
     for turn in reversed(range(len(rounds))):
         weights, s4, capsules = rounds[turn]
         if turn < len(rounds) - 1:  # 5: logits + agree(votes, capsules)
@@ -125,20 +144,25 @@ def backward(
             if record is not None:
                 record("d_update", turn + 1, out=d_capsules, votes=from_agreement)
         d_sums = squash.backward(d_capsules, s4)  # 4: squash(sums)
-        from_sums = spread(weights.out, d_sums, votes)
-        d_votes += from_sums  # 3: gather(weights, votes), routing-R28
+        counted = weighted(weights.out, factors)
+        from_sums = spread(counted, d_sums, votes)
+        d_votes += from_sums  # 3: gather(counted, votes), routing-R28
         if record is not None:
             record("d_sums", turn + 1, d_sums=d_sums, votes=from_sums)
+        if factors is not None:  # 3: weighted(weights, factors), routing-R34, R35, R36
+            d_log_weights += np.where(weights.mask, counted * agree(votes, d_sums), 0)
         if gradient == "last":  # routing-R12: weights are constant, no round before is reached
             break
         d_weights = agree(votes, d_sums)
+        d_weights = weighted(d_weights, factors)  # 3, routing-R35
         d_logits += softmax.backward(d_weights, weights)  # 2: softmax, routing-R11
         if record is not None:
             record("d_weights", turn + 1, d_weights=d_weights, d_logits=d_logits)
     d_history, d_bilinear = project_backward(d_votes, history, bilinear)  # 1: S e
     if record is not None:
         record("d_votes", d_votes=d_votes, d_history=d_history, d_bilinear=d_bilinear)
-    return d_history, d_bilinear, d_logits
+    learned = () if factors is None else (d_log_weights,)
+    return d_history, d_bilinear, d_logits, *learned
 
 
 def check(
@@ -150,8 +174,10 @@ def check(
     iterations: int,
     gradient: str,
     axis: str,
+    log_weights: Array | None = None,
 ) -> None:
     """Raise ShapeError for anything that `forward` cannot take."""
+    given = {} if log_weights is None else {"log_weights": log_weights}
     bind(
         "routing",
         history=(history, "BLD"),
@@ -159,8 +185,9 @@ def check(
         init_logits=(init_logits, "BLK"),
         active=(active, "BK"),
         bilinear=(bilinear, "DD" if bilinear.ndim == 2 else "LKDD"),
+        **{name: (x, "BLK") for name, x in given.items()},  # routing-R39
     )
-    same_float("routing", history=history, bilinear=bilinear, init_logits=init_logits)
+    same_float("routing", history=history, bilinear=bilinear, init_logits=init_logits, **given)
     boolean("routing", mask=mask, active=active)
     if not isinstance(iterations, (int, np.integer)) or iterations < 1:
         raise ShapeError(say("routing: iterations", "an integer from 1", iterations))  # routing-R29

@@ -77,18 +77,8 @@ def forward(
     at_target = np.where(usable, at_target, np.nan)  # 3, sampled_softmax-R18, numerics-R13
     at_negatives = np.where(hits, -np.inf, at_negatives)  # 3, sampled_softmax-R3, R13
 
-    # 4: -log softmax = log(1 + exp(log-sum-exp of the negatives - target))
-    top = np.max(at_negatives, axis=1, initial=-np.inf)  # (B,)
-    top = np.where(np.isfinite(top), top, at_target)  # sampled_softmax-R10: no negative left
-    with np.errstate(over="ignore", divide="ignore"):  # a gap beyond the floats is weight 0
-        raised = np.exp(at_negatives - top[:, None])  # sampled_softmax-R9 (B, S)
-        rest = np.log(raised.sum(axis=1))  # sampled_softmax-R4: the same id twice adds twice
-    lead = top - at_target  # before the log is added, which a large top would swallow
-    with np.errstate(invalid="ignore"):  # a NaN comes this far on purpose
-        losses = np.logaddexp(0, lead + rest)  # sampled_softmax-R1 (B,)
+    losses, p_negatives = lose(at_target, at_negatives)  # 4 (B,), (B, S)
     out = losses.mean(dtype=user.dtype)  # 5, sampled_softmax-R5
-
-    p_negatives = raised * np.exp(lead - losses)[:, None]  # (B, S)
     if record is not None:
         record("hits", hits=hits, at_negatives=at_negatives)
         record("loss", losses=losses, out=out, p_negatives=p_negatives)
@@ -114,6 +104,27 @@ def backward(
     if record is not None:
         record("d_vectors", d_user=of_user, d_target=of_target, d_negatives=of_negatives)
     return of_user, of_target, of_negatives
+
+
+def lose(at_target: Array, at_negatives: Array) -> tuple[Array, Array]:
+    """Map logits of targets (B,) and negatives (B, S) to losses (B,), and to p of negatives (B, S).
+
+    A negative of minus infinity is left out; a target of NaN has the loss NaN. The softmax of both
+    losses: `pooled_softmax` has other logits. -log softmax of the target is here
+    log(1 + exp(log-sum-exp of the negatives - target)).
+    """
+    top = np.max(at_negatives, axis=1, initial=-np.inf)  # (B,)
+    # no negative left: sampled_softmax-R10, pooled_softmax-R13
+    top = np.where(np.isfinite(top), top, at_target)
+    with np.errstate(over="ignore", divide="ignore"):  # a gap beyond the floats is weight 0
+        raised = np.exp(at_negatives - top[:, None])  # sampled_softmax-R9, pooled_softmax-R12
+        # the same id twice adds twice: sampled_softmax-R4, pooled_softmax-R8
+        rest = np.log(raised.sum(axis=1))
+    lead = top - at_target  # before the log is added, which a large top would swallow
+    with np.errstate(invalid="ignore"):  # a NaN comes this far on purpose
+        losses = np.logaddexp(0, lead + rest)  # sampled_softmax-R1 (B,)
+    p_negatives = raised * np.exp(lead - losses)[:, None]  # (B, S)
+    return losses, p_negatives
 
 
 def unit(x: Array, normalise: bool) -> tuple[Array, squash.Saved | None]:

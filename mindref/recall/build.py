@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +15,14 @@ import numpy as np
 
 from mindref import __version__, atomic, ranking
 from mindref.errors import STRANGE, BackendError, ConfigError, DataError, MindrefError, say
+from mindref.files import file_digest
 from mindref.recall import manifest as manifests
 from mindref.recall import registry
 from mindref.recall.approximate import ApproximateIndex, in_units_of_the_longest
 from mindref.recall.exact import ExactIndex
 from mindref.recall.index import PER, Index, Plugin
 from mindref.recall.manifest import Manifest
+from mindref.recall.mark import mark
 from mindref.recall.probe import ENOUGH, PROBES, Probed, probe, seconds, spread, users_of
 from mindref.shapes import Array
 
@@ -166,12 +169,13 @@ def keep(
         try:
             save(index, temporary)
             atomic.sync_file(temporary)
-            sha = manifests.file_digest(temporary)
+            sha = file_digest(temporary)
             path = temporary.replace(order.folder / f"{plugin.name}-{sha[:12]}.index")
         finally:
             temporary.unlink(missing_ok=True)
     index.file_sha256 = sha
     facts: dict[str, Any] = {"file": path.name, "file_sha256": sha, "version": version}
+    facts["file_bytes"] = path.stat().st_size
     facts |= {"seed": order.seed, "options": dict(order.options), "effort": index.effort}
     facts |= {"probed_recall": index.recall, "figures": figures, "tried": tried}
     write(order.folder, order.items, plugin.name, warning=index.warning, why=index.why, **facts)
@@ -238,6 +242,8 @@ def write(folder: Path, items: Array, kind: str, **facts: Any) -> None:
         mindref=__version__,
         **facts,
     )
+    if manifest.file is not None:
+        manifest = replace(manifest, mark=mark(manifests.marked(manifest)))  # security-R11
     manifest.write(folder)  # recall-R25: from here on the new index is the index
     atomic.sweep(folder)
     for path in (*folder.glob("*.index"), *folder.glob("annoy-*.ann")):  # .ann: of format 2

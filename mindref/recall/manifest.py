@@ -7,7 +7,6 @@ wrongly or kill the process: so nothing is loaded whose sha256 is not the one wr
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from mindref import atomic
+from mindref import files
 from mindref.errors import RunError, say
+from mindref.recall.mark import is_ours, named
 from mindref.recall.registry import kinds
 from mindref.shapes import Array
 
 NAME = "manifest.json"
-FORMAT = 3  # 2: seconds are those of a user, all told; 3: indexes of plugins
+FORMAT = 4  # 3: indexes of plugins; 4: it has a digest of itself
+WHAT = "the manifest of an index"
 TODO = "remove the index folder and build it again"
 
 
@@ -42,31 +43,54 @@ class Manifest:
     tried: Mapping[str, str] | None = None  # versions of the plugins that `auto` looked at
     file: str | None = None  # the rest: of plugins only
     file_sha256: str | None = None
+    file_bytes: int | None = None
     version: str | None = None  # of the library that built it
     seed: int | None = None
     options: Mapping[str, int] | None = None  # that it was built with
     effort: int | None = None  # of a search for 50 items
     probed_recall: float | None = None  # share of the true 50 best that is found
+    mark: str | None = None  # of the user who built it
 
     def write(self, directory: Path) -> None:
         """Write it, whole or not at all."""
-        atomic.write_json(directory / NAME, asdict(self))
+        files.write_sealed(directory / NAME, asdict(self))
+
+
+NONE = type(None)
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "kind": str,
+    "dim": int,
+    "count": int,
+    "why": (str, NONE),
+    "warning": (str, NONE),
+    "figures": (dict, NONE),
+    "tried": (dict, NONE),
+    "file": (str, NONE),
+    "effort": (int, NONE),
+    "probed_recall": (int, float, NONE),
+}
+"""The types of what is used of a manifest, beside what is compared anyhow."""
 
 
 def read(directory: Path) -> Manifest:
     """Read a manifest and check that it is one. Raises RunError."""
     path = directory / NAME
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = files.read_json(path, WHAT, TODO)
     except FileNotFoundError:
-        raise RunError(say(str(path), "the manifest of an index", "no file", TODO)) from None
-    except (OSError, ValueError) as error:
-        raise RunError(say(str(path), "the manifest of an index", error, TODO)) from None
+        raise RunError(say(str(path), WHAT, "no file", TODO)) from None
+    if isinstance(found, dict) and found.get("format", FORMAT) != FORMAT:  # recall-R15
+        got = repr(found["format"])
+        raise RunError(say(f"{path}: format", repr(FORMAT), got, TODO))
+    words = files.unsealed(path, found, WHAT, TODO)  # security-R1
     names = [field.name for field in fields(Manifest)]
-    if not isinstance(found, dict) or sorted(found) != sorted(names):
-        got = sorted(set(found) ^ set(names)) if isinstance(found, dict) else type(found).__name__
-        raise RunError(say(str(path), f"exactly the fields {', '.join(names)}", got, TODO))
-    return Manifest(**found)
+    if sorted(words) != sorted(names):
+        others = sorted(set(words) ^ set(names))
+        raise RunError(say(str(path), f"exactly the fields {', '.join(names)}", others, TODO))
+    for name, kinds_of in KINDS.items():
+        if not isinstance(words[name], kinds_of) or isinstance(words[name], bool):
+            raise RunError(say(f"{path}: {name}", "what a manifest holds", repr(words[name]), TODO))
+    return Manifest(**words)
 
 
 def verify(directory: Path, items: Array) -> Manifest:
@@ -87,7 +111,6 @@ def read_fitting(directory: Path, items: Array) -> Manifest:
     manifest = read(directory)
     path = directory / NAME
     facts: list[tuple[str, Any, Any]] = [  # recall-R15
-        ("format", manifest.format, FORMAT),
         ("metric", manifest.metric, "inner_product"),
         ("dim", manifest.dim, items.shape[1]),
         ("count", manifest.count, len(items)),
@@ -100,7 +123,7 @@ def read_fitting(directory: Path, items: Array) -> Manifest:
 
 
 def verify_file(directory: Path, manifest: Manifest, version: str) -> Path:
-    """Return the path of the file of an index, if it is the very file that was written.
+    """Return the path of the file of an index, if it is the very file that this user built.
 
     Raises RunError, also for another version of its library, whose files are laid out differently.
     """
@@ -108,15 +131,21 @@ def verify_file(directory: Path, manifest: Manifest, version: str) -> Path:
         where = f"{directory / NAME}: version"
         raise RunError(say(where, repr(version), repr(manifest.version), TODO))
     path = directory / Path(str(manifest.file)).name  # never outside the directory
-    if not path.is_file():
-        raise RunError(say(str(path), "the file of the index", "no file", TODO))
-    got = file_digest(path)
-    if got != manifest.file_sha256:  # recall-R16
-        raise RunError(say(str(path), f"sha256 {manifest.file_sha256}", got, TODO))
+    if not is_ours(marked(manifest), manifest.mark):  # security-R11
+        expected, got = "an index that you built", "one by somebody else, or by another key"
+        raise RunError(say(str(path), f"{expected}, with {named()}", got, TODO))
+    known = manifest.file_sha256, manifest.file_bytes
+    files.check_bytes(path, *known, "the file of the index", TODO)  # recall-R16
     if not isinstance(manifest.effort, int) or manifest.effort < 1:
         where = f"{directory / NAME}: effort"
         raise RunError(say(where, "an integer of at least 1", repr(manifest.effort), TODO))
     return path
+
+
+def marked(manifest: Manifest) -> dict[str, Any]:
+    """Return the facts on which the user puts a mark."""
+    names = ("kind", "file_sha256", "version", "dim", "count")
+    return {name: getattr(manifest, name) for name in names}
 
 
 def digest(items: Array) -> str:
@@ -126,9 +155,3 @@ def digest(items: Array) -> str:
     digest = hashlib.sha256(head)
     digest.update(little.reshape(-1).view(np.uint8).data)  # no copy: a catalogue may be large
     return digest.hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

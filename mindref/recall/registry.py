@@ -63,6 +63,18 @@ def load(kind: str) -> Plugin:
     return checked
 
 
+def described(kind: str) -> dict[str, Any]:
+    """Return version and order of an installed plugin, or why it cannot be used."""
+    try:
+        plugin = load(kind)
+        reason, version = reason_of(plugin), version_of(plugin)
+    except BackendError as error:
+        return {"name": kind, "usable": False, "reason": str(error)}
+    if reason:
+        return {"name": kind, "usable": False, "reason": reason}
+    return {"name": kind, "usable": True, "version": version, "order": plugin.order}
+
+
 @contextmanager
 def answering(kind: str, when: str, todo: str = TODO) -> Iterator[None]:
     """Turn whatever a stranger's code raises into a BackendError that says when (recall-R29)."""

@@ -5,34 +5,46 @@ given      whatever `fit` was given, as a log
 features   side features and profiles as rows of tables
 prepared   a log made ready: split and laid out
 judging    the validation metric, the final report
+folder     the folder of a run: whether it is free, and making it
 run        training into a run directory, and resuming it
 items      the catalogue of a run as a file
+report     what the run was found to be worth, as a file
 served     a trained model that answers
 export     a trained model as files, for others to serve
 exported   whether such a file answers as the reference does
 bulk       lists of one user, one history or everybody, by an index that is checked
+kept_index the index of a run: the one that is there, or built now
 lists      lists as a table, TSV, JSON lines or JSON
 shares     the lists of everybody, in shares or over an executor
 parts      what a share is as a file, and all of them as one
+ranker     DIN trained on what a run recalls
+rerank     what was recalled in another order, and what that is worth
+ranking_run     training it into a run directory, resuming and judging it
+ranking_files   the files of it: model, state, report
+ranking_config  what its config.json says
+factorised what the best inner product could keep of a ranking stage
 MIND       the estimator: fit, save, load, interests, recommend, similar_items
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mindref import atomic, checkpoint
+from mindref import atomic, checkpoint, lock
 from mindref.config import Config
-from mindref.errors import ConfigError, MindrefError, RunError, say
+from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
 from mindref.recommender import items as catalogue
+from mindref.recommender import report
+from mindref.recommender.folder import check_free
 from mindref.recommender.given import open_data
-from mindref.recommender.run import REPORT, Hooks, Trainer, check_free
+from mindref.recommender.run import Hooks, Trainer
 from mindref.recommender.served import Recommendation, Served
 
 __all__ = ["MIND", "Recommendation", "load"]
@@ -80,9 +92,10 @@ class MIND:
         trainer = Trainer(
             source, loaded, protocol, self.config, Path(run) if run else None, exclude_seen, device
         )
-        trainer.create()
-        trainer.go(hooks)
-        self.report = trainer.judge()
+        with alone(trainer.run):
+            trainer.create()
+            trainer.go(hooks)
+            self.report = trainer.judge()
         self._served = Served.of(trainer)
         return self
 
@@ -94,16 +107,20 @@ class MIND:
         Raises RunError if a run lies there already, MindrefError before `fit` or `load`.
         """
         served, folder = self.served, Path(run)
-        check_free(folder)
-        with atomic.explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder):
+            self.write(served, folder)
+
+    def write(self, served: Served, folder: Path) -> None:
+        """Write the files of a run that is served."""
         ids, counts, titles = served.items
-        catalogue.write(folder / "items.tsv", ids, np.array(counts, np.int64), titles)
-        model = served.model
-        checkpoint.save_model(folder, model.params, model.catalogue, step=served.step)
+        found = catalogue.write(folder / "items.tsv", ids, np.array(counts, np.int64), titles)
+        model, facts = served.model, {**served.facts, "items": found}
+        identity = checkpoint.identity(model.config, facts)
+        given = (model.params, model.catalogue, served.step, model.config.model)
+        checkpoint.save_model(folder, *given, identity)
         if self.report:
-            atomic.write_json(folder / REPORT, self.report)
-        checkpoint.save_config(folder, model.config, served.facts)  # last: now it is a run
+            report.save(folder, self.report, identity)
+        checkpoint.save_config(folder, model.config, facts)  # last: now it is a run
 
     @property
     def served(self) -> Served:
@@ -140,37 +157,49 @@ class MIND:
         return self.served.similar_items(item, n)
 
     @classmethod
-    def load(cls, run: str | Path, *, device: str = "cpu") -> MIND:
+    def load(cls, run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:
         """Return the model of a run directory, its `report` with it where there is one.
 
-        Its backend computes on `device`. Raises RunError for a damaged or foreign one.
+        Its backend, or the one that is named, computes on `device`. Raises RunError for a damaged
+        or foreign run.
         """
         if not isinstance(run, str | Path):
             raise ConfigError(say("load: run", "the path of a run directory", repr(run)))
         model, folder = cls(), Path(run)
-        model._served = Served.load(folder, device=device)
+        model._served = Served.load(folder, backend, device)
         model.config = model._served.model.config
-        model.report = report_of(folder)
+        identity = checkpoint.identity(model.config, model._served.facts)
+        model.report = report_of(folder, identity)
         return model
 
 
-def load(run: str | Path, *, device: str = "cpu") -> MIND:
+@contextmanager
+def alone(run: Path | None) -> Iterator[None]:
+    """Make the folder of a new run, if any, and hold its lock while the block runs."""
+    if run is None:
+        yield
+        return
+    check_free(run)
+    with atomic.explained(run):
+        run.mkdir(parents=True, exist_ok=True)
+    with lock.inside(run) as said:
+        if said:
+            warnings.warn(said, RuntimeWarning, stacklevel=4)
+        check_free(run)  # it may be another one's by now
+        yield
+
+
+def load(run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:
     """Return the model of a run directory. Raises as `MIND.load`."""
-    return MIND.load(run, device=device)
+    return MIND.load(run, device=device, backend=backend)
 
 
-def report_of(run: Path) -> dict[str, Any]:
+def report_of(run: Path, identity: str) -> dict[str, Any]:
     """Return what report.json holds, nothing where there is none. Raises RunError for damage."""
-    path = run / REPORT
-    if not path.exists():
-        return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(say(str(path), "a report of mindref", error, "remove it")) from error
-    if not isinstance(found, dict):
-        raise RunError(say(str(path), "a report of mindref", "other JSON", "remove it"))
-    return found
+        return report.load(run, identity, "remove it")
+    except FileNotFoundError:
+        return {}
 
 
 def many(name: str, values: Any) -> Iterable[Any]:

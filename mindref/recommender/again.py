@@ -16,6 +16,7 @@ from mindref.recommender import features
 from mindref.recommender.judging import Bench, judged
 from mindref.recommender.served import Served
 from mindref.recommender.source import Loaded, Source, fingerprint, translate
+from mindref.recommender.ties import tied_targets
 
 
 def evaluate_run(
@@ -53,7 +54,8 @@ def evaluate_run(
     asked: Cases = getattr(split, which)
     cases, notes = in_catalogue(asked, loaded, served)
     profiles = features.profiles(loaded.log, served.vocabulary, cases.users)
-    bench = Bench(cases, profiles, np.array(served.items.counts, np.int64), exclude_seen)
+    counts = np.array(served.items.counts, np.int64)
+    bench = Bench(cases, profiles, counts, exclude_seen, tied_targets(loaded.log, asked))
     words, own, ranked = judged(served.model, bench, loaded, which, at, served.backend)
     if predictions is not None:
         users = [loaded.log.user_ids[u] for u in cases.users]

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import mindref
-from mindref import atomic, checkpoint
-from mindref.errors import STRANGE, BackendError, MindrefError, say
+from mindref import atomic, checkpoint, files, lock
+from mindref.errors import STRANGE, BackendError, MindrefError, RunError, say
+from mindref.files import file_digest
+from mindref.models.families import only_mind
 from mindref.models.serving import item_matrix
 from mindref.models.tower import UserTower, float32, keyed, user_tower
-from mindref.recall.manifest import file_digest
 from mindref.recommender import items as catalogue
 from mindref.recommender.exported import Verdict, judge, sample
 from mindref.recommender.served import Served
@@ -60,12 +61,13 @@ def export(
     for a damaged run and a folder in use, Disagreement for a file that answers otherwise.
     """
     writer, versions = writer_of(kind)
+    only_mind(checkpoint.load_config(run)[0], f"export {run}")
     served = Served.load(run)
     if data is not None:
         served.source = served.source.moved(data)
     with atomic.explained(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.folder(output) as folder:
+    with lock.making(output) as said, atomic.folder(output) as folder:
         model = keyed(served.model)
         parts = user_tower(model, len(served.vocabulary.values))
         words = {"format": checkpoint.FORMAT, "step": served.step}
@@ -90,8 +92,8 @@ def export(
             "versions": {"mindref": mindref.__version__, **versions},
             "files": listed(folder),
         }
-        atomic.write_json(folder / MANIFEST, facts)
-    return {**facts, "warnings": [*about_logits(served), *asked.warnings]}
+        facts = files.write_sealed(folder / MANIFEST, facts, files.FEWER)
+    return {**facts, "warnings": [*filter(None, [said]), *about_logits(served), *asked.warnings]}
 
 
 def writer_of(kind: str) -> tuple[Any, dict[str, str]]:
@@ -116,6 +118,8 @@ def writing(kind: str) -> Iterator[None]:
     except (MindrefError, MemoryError):
         raise
     except STRANGE as error:
+        if isinstance(error, OSError) and error.errno in atomic.FULL:
+            raise OSError(error.errno, error.strerror) from error  # faults-R1: of the folder
         got = " ".join(f"{type(error).__name__}: {error}".split())
         todo = f"another version may do; {INSTALL[kind]}"
         raise BackendError(say(f"--to {kind}", "a file that runs", got, todo)) from error
@@ -183,6 +187,31 @@ def about_logits(served: Served) -> list[str]:
     if served.model.config.logits != "per_call":
         return []
     return ["the run draws initial logits anew for every request; the file has the keyed ones"]
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """Return what export.json says, after every file has been compared with it.
+
+    Raises RunError naming the file that is damaged, missing, or not listed.
+    """
+    path, what, todo = folder / MANIFEST, "the manifest of an exported folder", "export it again"
+    files.check_folder(folder)
+    try:
+        words = files.read_json(path, what, todo)
+        if words["format"] != FORMAT:  # security-R3
+            raise RunError(say(f"{path}: format", str(FORMAT), repr(words["format"]), todo))
+        facts = files.unsealed(path, words, what, todo)
+        known = {Path(name).name: x for name, x in facts["files"].items()}  # never outside
+        for name in sorted({x.name for x in folder.iterdir()} - {MANIFEST, lock.NAME, *known}):
+            expected = f"a file that {MANIFEST} lists"  # security-R15
+            raise RunError(say(str(folder / name), expected, "another", todo))
+        for name, x in known.items():  # security-R15
+            files.check_bytes(folder / name, x["sha256"], x["bytes"], "an exported file", todo)
+    except FileNotFoundError:
+        raise RunError(say(str(path), what, "no file", todo)) from None
+    except files.MALFORMED as error:
+        raise RunError(say(str(path), what, f"{error!r}", todo)) from error
+    return facts
 
 
 def listed(folder: Path) -> dict[str, dict[str, Any]]:

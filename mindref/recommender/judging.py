@@ -17,10 +17,15 @@ from mindref.data.streams import stream
 from mindref.errors import ConfigError, DataError, say
 from mindref.evaluate import AT, Report, evaluate
 from mindref.health import health, recovery
-from mindref.models.parameters import Params
-from mindref.models.serving import Interests, Model, interests, item_matrix
+from mindref.models.families import ROUTED
+from mindref.models.serving import Interests, Model, interests
 from mindref.ranking import Ranked
+from mindref.recommender.ranked import best
 from mindref.recommender.source import Loaded
+from mindref.recommender.ties import by_tie
+from mindref.shapes import Bools
+
+LONGEST = 100_000  # items of a list, as of those of `mindref recall`
 
 
 class Bench(NamedTuple):
@@ -30,6 +35,7 @@ class Bench(NamedTuple):
     profiles: Ints  # (C, G) rows of the profile table
     counts: Ints  # (N,) of the training sequences, for popularity
     exclude_seen: bool = True
+    tied: Bools | None = None  # (C,) targets that tie in time with the behaviour before
 
     @property
     def hidden(self) -> Ragged | None:
@@ -39,36 +45,30 @@ class Bench(NamedTuple):
 
 def rank(
     model: Model, bench: Bench, n: int, backend: Backend | None = None
-) -> tuple[Ranked, Interests]:
+) -> tuple[Ranked, Interests | None]:
     """Return the n best items of each case, and the interests they came from."""
-    found = interests(model, bench.cases.histories, bench.profiles, backend)
-    ranked = ranking.top_n(
-        found.vectors,
-        found.active,
-        item_matrix(model),
-        n=n,
-        exclude=bench.hidden,
-        score=model.config.score,
-    )
+    given = (model, bench.cases.histories, bench.profiles)
+    ranked, found = best(*given, n=n, exclude=bench.hidden, backend=backend)
     return ranked, found
 
 
 def split_metric(name: str) -> tuple[str, int]:
     """Return metric and N of `metric@N`; lists beyond the catalogue are padded. Or ConfigError."""
     kind, _, at = name.partition("@")
-    if kind not in metrics.METRICS or not at.isdecimal() or int(at) < 1:
+    n = int(at) if at.isdecimal() and len(at) < 10 else 0
+    if kind not in metrics.METRICS or not 1 <= n <= LONGEST:
         known = " or ".join(f"{metric}@N" for metric in metrics.METRICS)
         todo = "for example --metric hit_rate@50"
-        raise ConfigError(say("--metric", f"{known} with N from 1", repr(name), todo))
-    return kind, int(at)
+        raise ConfigError(say("--metric", f"{known} with N from 1 to {LONGEST}", repr(name), todo))
+    return kind, n
 
 
-def validator(model: Model, bench: Bench, backend: Backend) -> Callable[[Params], float]:
+def validator(model: Model, bench: Bench, backend: Backend) -> Callable[[Any], float]:
     """Return the function that training asks after each epoch."""
     kind, n = split_metric(model.config.metric)
     relevant = metrics.distinct(bench.cases.targets)
 
-    def value(params: Params) -> float:
+    def value(params: Any) -> float:
         ranked, _ = rank(model._replace(params=params), bench, n, backend)
         hit = metrics.hits(ranked.items, bench.cases.targets)
         return float(metrics.METRICS[kind](hit, relevant, n).mean())
@@ -111,14 +111,18 @@ def judged(
     """
     reports, ranked = report(model, bench, backend, at)
     given = (model, bench.cases.histories, bench.profiles, backend)
-    found = interests(*given, couplings=True)  # operators say them: backend-R10
-    labels = planted_labels(loaded, bench.cases, model.config.window)
+    about: dict[str, Any] | None = None  # of a family that does not route
+    if model.config.model in ROUTED:
+        found = interests(*given, couplings=True)  # operators say them: backend-R10
+        labels = planted_labels(loaded, bench.cases, model.config.window)
+        about = describe_interests(found, labels, stream(model.config.seed, "probe"))
     own = reports["model"]
     words = {
         "metrics": {which: {name: some.metrics for name, some in reports.items()}},
         "cases": own.cases,
         "by_history_length": own.by_history_length,
-        "interests": describe_interests(found, labels, stream(model.config.seed, "probe")),
+        "by_tie": by_tie(ranked, bench.cases, bench.tied, tuple(at)),
+        "interests": about,
     }
     return words, own, ranked
 

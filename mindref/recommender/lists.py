@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
-from mindref import atomic
+from mindref import atomic, lock
+from mindref.errors import printable
 from mindref.evaluate import COLUMNS, line
 from mindref.tsv import escape
 
@@ -56,10 +57,14 @@ def write_one(stream: TextIO, answer: Answer, index: Index, form: str) -> None:
         stream.write("\n" if form == "jsonl" else "")
 
 
-def save(path: Path, answers: Iterable[Answer], index: Index, form: str) -> None:
-    """Write every list to a file, which appears whole or not at all."""
-    with atomic.writing(path) as raw:
+def save(path: Path, answers: Iterable[Answer], index: Index, form: str) -> list[str]:
+    """Write every list to a file, which appears whole or not at all; return what must be said.
+
+    Raises RunError, also where another process is writing it.
+    """
+    with lock.making(path) as said, atomic.writing(path) as raw:
         save_to(raw, answers, index, form)
+    return [said] if said else []
 
 
 def save_to(raw: BinaryIO, answers: Iterable[Answer], index: Index, form: str) -> None:
@@ -98,7 +103,9 @@ def rows(answer: Answer) -> list[str]:
 def table(stream: TextIO, answer: Answer) -> None:
     """Write a list for people: what the user had, then the items of each interest."""
     who = f"user {printable(answer.user)}" if answer.user else "this history"
-    stream.write(f"{who}: {answer.length} behaviours, {answer.interests} interests\n")
+    by_scores = answer.interests == 0  # of a family without vectors; others have at least one
+    how = "scored without interests" if by_scores else f"{answer.interests} interests"
+    stream.write(f"{who}: {answer.length} behaviours, {how}\n")
     if answer.recent:
         stream.write(f"  most recent: {'; '.join(printable(x) for x in answer.recent)}\n")
     if answer.unknown:
@@ -106,13 +113,9 @@ def table(stream: TextIO, answer: Answer) -> None:
     ranked = list(enumerate(answer.items, 1))
     wide = max((len(printable(x.item)) for x in answer.items), default=0)
     for interest in sorted({x.interest for x in answer.items}):
-        stream.write(f"interest {interest}\n")
+        if not by_scores:
+            stream.write(f"interest {interest}\n")
         for rank, x in ranked:
             if x.interest == interest:
                 name = f"{printable(x.item):<{wide}}  {printable(x.title)}".rstrip()
                 stream.write(f"  {rank:>4}  {x.score:>8.3f}  {name}\n")
-
-
-def printable(text: str) -> str:
-    """Return text without control characters, which a terminal would obey."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

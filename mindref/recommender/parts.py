@@ -7,7 +7,6 @@ were all; beside it stands a manifest that says what was asked of which model, a
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,9 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mindref import atomic
+from mindref import atomic, files, lock
 from mindref.errors import ConfigError, RunError, say
-from mindref.recall.manifest import file_digest
 from mindref.recommender.lists import FRAMES
 
 FORMAT = 2  # from 2 on with the device
@@ -67,11 +65,9 @@ def read(part: Path) -> Part:
     """Read the manifest of a part and check that it is one. Raises RunError."""
     path, what = beside(part), "the manifest of a part of a bulk recall"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = files.read_json(path, what, AGAIN)
     except FileNotFoundError:
         raise RunError(say(str(path), what, "no file", AGAIN)) from None
-    except (OSError, ValueError) as error:
-        raise RunError(say(str(path), what, error, AGAIN)) from None
     known = {field.name: field.type for field in fields(Part)}
     plain = {"int": int, "str": str, "bool": bool}
     if isinstance(found, dict) and found.get("format", FORMAT) != FORMAT:
@@ -96,11 +92,7 @@ def is_share(share: Sequence[Any]) -> bool:
 def verify(path: Path) -> Part:
     """Return the manifest of a part whose bytes are those that were written. Raises RunError."""
     part = read(path)
-    if not path.is_file():
-        raise RunError(say(str(path), "a part of a bulk recall", "no file", AGAIN))
-    got = file_digest(path)
-    if got != part.sha256 or path.stat().st_size != part.size:  # recall-R37
-        raise RunError(say(str(path), f"sha256 {part.sha256}", got, AGAIN))
+    files.check_bytes(path, part.sha256, part.size, "a part of a bulk recall", AGAIN)  # recall-R37
     if part.form not in FRAMES:
         raise RunError(say(f"{beside(path)}: form", " or ".join(FRAMES), repr(part.form), AGAIN))
     return part
@@ -138,7 +130,7 @@ def merge(paths: Iterable[Path], output: Path) -> None:
         places[part.share[0]] = path
     check_complete(places, first.share[1])
     whole = {places[number]: verify(places[number]) for number in sorted(places)}
-    with atomic.writing(output) as stream:
+    with lock.making(output), atomic.writing(output) as stream:
         join(stream, whole, first.form)
 
 

@@ -37,7 +37,7 @@ def prepare(loaded: Loaded, protocol: str, config: Config) -> Prepared:
         split.train,
         features.profiles(log, vocabulary, split.train_users),  # model-R30
         catalogue,
-        features.sizes(log, item_rows, vocabulary),
+        features.sizes(log, item_rows, vocabulary)._replace(users=len(split.train)),
     )
     return Prepared(loaded, split, task, vocabulary, item_counts(split.train, len(log.item_ids)))
 

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mindref import atomic, checkpoint
-from mindref.backend import Backend, load
+from mindref.atomic import write_text
+from mindref.backend import Backend, check_installed, load
 from mindref.config import Config
 from mindref.data.splits import Cases
+from mindref.diverged import Diverged
 from mindref.engine import engine_of
 from mindref.errors import RunError, say
-from mindref.models.parameters import Params, copied
+from mindref.feed import Feed
+from mindref.models import families, sound
+from mindref.models.parameters import copied
 from mindref.models.serving import Model
 from mindref.ranks import ALONE, Ranks
-from mindref.recommender import features, items
+from mindref.recommender import features, items, report
+from mindref.recommender.diverging import named
+from mindref.recommender.folder import WRITTEN, make_folder
 from mindref.recommender.judging import Bench, judged, validator
 from mindref.recommender.prepared import Prepared, prepare, some_cases
 from mindref.recommender.source import Loaded, Source, fingerprint
-from mindref.train import Epoch, State, fetched, out_of_patience, start, train
+from mindref.recommender.ties import tied_targets
+from mindref.train import Epoch, State, fetched, fit, out_of_patience, start, train
 
-REPORT = "report.json"  # of the test cases, in the run directory
+REPORT = report.NAME  # of the test cases, in the run directory
 
 
 class Hooks(NamedTuple):
@@ -63,10 +71,12 @@ class Trainer:
         self.run, self.exclude_seen, self.device = run, exclude_seen, device
         self.ranks = ranks
         self.backend = backend or load(config.backend, device)  # that which has joined, if any
+        families.check(self.backend, config, several=ranks.several)
         self.prepared = prepare(loaded, protocol, config)
         self.epochs: list[Epoch] = []
+        self.identity = ""  # of the run on disk
         self.state = start(config, self.prepared.task.sizes)
-        self.best: Params = copied(self.state.params)
+        self.best: Any = copied(self.state.params)
         cases = some_cases(self.prepared.split.validation, config.validation_users, config.seed)
         self.validate = validator(self.model(), self.bench(cases), self.backend)
 
@@ -78,25 +88,28 @@ class Trainer:
         """Return what is needed to judge a model on these cases."""
         log = self.prepared.loaded.log
         profiles = features.profiles(log, self.prepared.vocabulary, cases.users)
-        return Bench(cases, profiles, self.prepared.counts, self.exclude_seen)
+        tied = tied_targets(log, cases)
+        return Bench(cases, profiles, self.prepared.counts, self.exclude_seen, tied)
 
     def create(self) -> None:
         """Make the run directory. Raises RunError if it holds a run already."""
         if self.run is None:
             return
-        check_free(self.run)
-        with atomic.explained(self.run):
-            self.run.mkdir(parents=True, exist_ok=True)
-            for name in ("items.tsv", "config.json"):  # left behind by a kill at this very place
-                for leftover in self.run.glob(f".{name}.*.tmp"):
-                    leftover.unlink()
+        make_folder(self.run)
         self.write_items(self.run)
-        checkpoint.save_config(self.run, self.config, self.facts())
+        facts = self.facts()
+        self.identity = checkpoint.identity(self.config, facts)
+        checkpoint.save_config(self.run, self.config, facts)
 
     def write_items(self, run: Path) -> None:
         """Write the catalogue."""
+        write_text(run / "items.tsv", self.catalogue)
+
+    @cached_property
+    def catalogue(self) -> str:
+        """The catalogue as it is written."""
         log = self.prepared.loaded.log
-        items.write(run / "items.tsv", log.item_ids, self.prepared.counts, log.titles)
+        return items.text(log.item_ids, self.prepared.counts, log.titles)
 
     def facts(self) -> dict[str, Any]:
         """Return what the run needs to know beside its settings."""
@@ -107,40 +120,51 @@ class Trainer:
             "threads": os.environ.get("OPENBLAS_NUM_THREADS", ""),  # their number moves last bits
             "processes": self.ranks.world,  # theirs, too
             "log": fingerprint(self.prepared.loaded.log),
-            "sizes": self.prepared.task.sizes._asdict(),
+            "items": items.digest(self.catalogue),
+            "sizes": {k: n for k, n in self.prepared.task.sizes._asdict().items() if k != "users"},
             "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
         }
 
     def restore(self, run: Path) -> None:
         """Take up the last state on disk; without one, training starts from the first step."""
+        config, facts = checkpoint.load_config(run)
+        self.identity = checkpoint.identity(config, facts)
         if self.ranks.first:
-            atomic.sweep(run)
-            self.write_items(run)
+            atomic.sweep(run, *WRITTEN)
+            found = items.mend(run / "items.tsv", self.catalogue, facts["items"])
+            if found != facts["items"]:  # titles have changed in the log since
+                checkpoint.save_config(run, config, {**facts, "items": found})
         if (run / checkpoint.STATE).exists():
-            fresh = self.state
-            self.state, self.epochs = checkpoint.load_state(run)
-            checkpoint.check_fits(run, self.state, fresh)
+            fresh, whose = self.state, (self.identity, self.config.model)
+            self.state, self.epochs = checkpoint.load_state(run, *whose)
+            if not families.is_fitted(self.config.model):
+                checkpoint.check_fits(run, self.state, fresh)
             if self.ranks.first:
                 checkpoint.write_copies(run, self.state, self.epochs)
             if self.ranks.first and self.state.best_step:
                 self.best = self.best_on_disk(run)
 
-    def best_on_disk(self, run: Path) -> Params:
+    def best_on_disk(self, run: Path) -> Any:
         """Return the parameters of the epoch that the state calls the best one.
 
         A kill after the state was written and before its model was: they are those of the state.
         """
         state, path = self.state, run / checkpoint.MODEL
         step, is_last = 0, state.best_step == state.moments.step
+        whole = self.prepared.task.catalogue, self.config, self.prepared.task.sizes
+        sound.check(run / checkpoint.STATE, state.params, *whole)
         if path.exists() or not is_last:
-            params, _, step = checkpoint.load_best(run)
+            params, _, step = checkpoint.load_best(run, self.identity, self.config.model)
+            sound.check(path, params, *whole)
         if step == state.best_step:
             return params
         if not is_last:
             todo = checkpoint.anew(run)
             raise RunError(say(str(path), f"the model of step {state.best_step}", step, todo))
         params = copied(state.params)
-        checkpoint.save_model(run, params, self.prepared.task.catalogue, step=state.best_step)
+        known = (self.prepared.task.catalogue, state.best_step)
+        given = (*known, self.config.model, self.identity)
+        checkpoint.save_model(run, params, *given)
         return params
 
     def go(self, hooks: Hooks | None = None) -> Outcome:
@@ -156,20 +180,29 @@ class Trainer:
             heard.on_epoch(epoch)
 
         task, state, config = self.prepared.task, self.state, self.config
+        if families.is_fitted(config.model):
+            if state.moments.step == 0:
+                self.state = fit(task, config, validate=self.validate, on_epoch=on_epoch)
+            return Outcome(self.model(), self.prepared, self.epochs, True)
         given = (self.backend, state.params, state.moments, task.catalogue, config)
         engine = engine_of(*given)
         self.state = fetched(state, engine)  # the tables are large: none is kept that none needs
         self.check_same(self.state)
-        self.state = train(
-            task,
-            self.state,
-            config,
-            engine,
-            validate=lambda params: ranks.told(lambda: self.validate(params)),
-            on_step=heard.on_step,
-            on_epoch=on_epoch,
-            stop=ranks.polled(heard.stop),
-        )
+        try:
+            self.state = train(
+                task,
+                self.state,
+                config,
+                engine,
+                validate=lambda params: ranks.told(lambda: self.validate(params)),
+                on_step=heard.on_step,
+                on_epoch=on_epoch,
+                stop=ranks.polled(heard.stop),
+            )
+        except Diverged as error:
+            rows = Feed(task, config).rows(error.step - 1)
+            kept = max([state.moments.step, *(epoch.step for epoch in self.epochs)])
+            raise named(error, self.prepared, rows, self.run, kept) from error
         if self.state.losses[1]:  # stopped within an epoch
             self.save(self.state, False)
         step = self.state.moments.step
@@ -180,10 +213,11 @@ class Trainer:
         """Write the state, then the model of the epoch that it calls the best one, if new."""
         if self.run is None or not self.ranks.first:
             return
-        checkpoint.save_state(self.run, state, self.epochs)
+        whose = self.config.model, self.identity
+        checkpoint.save_state(self.run, state, self.epochs, *whose)
         if is_best:
             catalogue = self.prepared.task.catalogue
-            checkpoint.save_model(self.run, self.best, catalogue, step=state.best_step)
+            checkpoint.save_model(self.run, self.best, catalogue, state.best_step, *whose)
 
     def check_alike(self) -> None:
         """Raise MindrefError unless all processes have the same settings and the same log."""
@@ -211,23 +245,8 @@ class Trainer:
         epochs = [epoch._asdict() for epoch in self.epochs]
         summary = {**words, "best_step": self.state.best_step, "epochs": epochs}
         if self.run is not None:
-            atomic.write_json(self.run / REPORT, summary)
+            report.save(self.run, summary, self.identity)
         return summary
-
-
-def check_free(run: Path) -> None:
-    """Raise RunError if a run or something else lies there, before anything expensive is done.
-
-    What a kill before the first word of the configuration leaves is no hindrance.
-    """
-    if (run / "config.json").exists():
-        todo = "choose another --out, or go on with --resume"
-        raise RunError(say(str(run), "no run there", "one", todo))
-    begun = {"items.tsv"}
-    others = [x.name for x in run.glob("*") if x.name not in begun and x.suffix != ".tmp"]
-    if others:
-        got = f"{len(others)} others, such as {others[0]!r}"
-        raise RunError(say(str(run), "a new or empty folder", got, "choose another --out"))
 
 
 def resume(
@@ -243,7 +262,10 @@ def resume(
     backend: the object that has joined the processes. Raises RunError if it is not the same log.
     """
     config, facts = checkpoint.load_config(run)
-    backend = backend or load(config.backend, device)  # before the log is read
+    if backend is None:
+        check_installed(config.backend, f"{run}: backend")
+        backend = load(config.backend, device)
+    families.check(backend, config, several=ranks.several)  # before the log is read
     source = Source(**facts["source"])
     if data is not None:
         source = source.moved(data)
@@ -256,5 +278,6 @@ def resume(
             raise RunError(say(f"{run}: {name}", facts[name], found[name], todo))
     trainer.restore(run)
     if data is not None and ranks.first:  # from now on the log is looked for where it lies
-        checkpoint.save_config(run, config, {**facts, "source": source.to_dict()})
+        facts = {**checkpoint.load_config(run)[1], "source": source.to_dict()}
+        checkpoint.save_config(run, config, facts)
     return trainer

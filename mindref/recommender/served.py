@@ -10,17 +10,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref import checkpoint, ranking
-from mindref.backend import Backend, load
+from mindref.backend import Backend, check_installed, load
 from mindref.data.frames import as_id
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.splits import slices
 from mindref.data.streams import stream
 from mindref.errors import ConfigError, DataError, RunError, say
+from mindref.models import sound
+from mindref.models.families import by_scores, family
+from mindref.models.parameters import Sizes
 from mindref.models.serving import Interests, Model, interests, item_matrix
 from mindref.recommender import features
 from mindref.recommender import items as catalogue_file
 from mindref.recommender.features import Vocabulary
 from mindref.recommender.items import Items
+from mindref.recommender.ranked import best
 from mindref.recommender.run import Trainer
 from mindref.recommender.source import Source, fingerprint, translate
 from mindref.shapes import Array
@@ -56,6 +60,7 @@ class Served:
         self.step = step  # of the parameters
         self._log = log
         self.backend_name, self.device = backend or model.config.backend, device
+        self.run_says = backend is None  # who computes
         self.rng = stream(model.config.seed, "serving")  # moves on with every request
         self.dense = {name: i for i, name in enumerate(items.ids)}
 
@@ -68,7 +73,7 @@ class Served:
         vocabulary = trainer.prepared.vocabulary
         facts, step = trainer.facts(), trainer.state.best_step
         given = trainer.model(), items, vocabulary, trainer.source, facts, step, log
-        return cls(*given, device=trainer.device)
+        return cls(*given, backend=trainer.config.backend, device=trainer.device)
 
     @classmethod
     def load(cls, run: Path, backend: str | None = None, device: str = "cpu") -> Served:
@@ -77,8 +82,10 @@ class Served:
         Raises RunError for a damaged or foreign one.
         """
         config, facts = checkpoint.load_config(run)
-        params, catalogue, step = checkpoint.load_best(run)
-        items = catalogue_file.read(run / "items.tsv")
+        items = catalogue_file.read(run / "items.tsv", facts["items"])
+        whose = checkpoint.identity(config, facts), config.model
+        params, catalogue, step = checkpoint.load_best(run, *whose)
+        sound.check(run / checkpoint.MODEL, params, catalogue, config, Sizes(**facts["sizes"]))
         if len(items.ids) != len(catalogue.rows):
             where, got = str(run / "items.tsv"), len(items.ids)
             raise RunError(say(where, f"{len(catalogue.rows)} items", got, catalogue_file.TODO))
@@ -90,13 +97,18 @@ class Served:
     @property
     def log(self) -> InteractionLog:
         """The log of the run, read on first use."""
-        if self._log is None:
+        if self._log is None:  # security-R14
             self._log = self.source.again().log
         return self._log
 
     @cached_property
     def backend(self) -> Backend:
-        """Who computes the interests, loaded on first use. BackendError where it is not there."""
+        """Who computes the interests, loaded on first use. BackendError where it is not there.
+
+        Two threads that come first together may load one each, which answer alike (recall-R41).
+        """
+        if self.run_says:
+            check_installed(self.backend_name, "the backend of the run")
         return load(self.backend_name, self.device)
 
     def ready(self) -> Served:
@@ -111,8 +123,16 @@ class Served:
 
     @cached_property
     def item_vectors(self) -> Array:
-        """Vectors of all items (N, D)."""
+        """Vectors of all items (N, D). Raises ConfigError for a family that has none."""
+        if self.by_scores:
+            got = f"a run of {self.model.config.model}, which has scores alone"
+            raise ConfigError(say("items", "a model with vectors of items", got))
         return item_matrix(self.model)
+
+    @property
+    def by_scores(self) -> bool:
+        """Whether the family of the model has scores alone, and nothing that an index searches."""
+        return by_scores(family(self.model.config.model))
 
     @cached_property
     def users(self) -> dict[str, int]:
@@ -143,7 +163,10 @@ class Served:
         return np.tile(np.array(starts, np.int64), (cases, 1))
 
     def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
-        """Return the interests of histories of item ids."""
+        """Return the interests of histories. Raises ConfigError for a family that has none."""
+        if self.by_scores:
+            got = f"a run of {self.model.config.model}, which has scores alone"
+            raise ConfigError(say("interests", "a model with vectors of users", got))
         rows, _ = self.encode(histories)
         return self.served(rows, self.unknown_profile(len(rows)), couplings=True)
 
@@ -196,16 +219,10 @@ class Served:
             profile = self.unknown_profile(1)
         else:
             rows, profile, _ = self.of_users([user])
-        found = self.served(rows, profile)
-        ranked = ranking.top_n(
-            found.vectors,
-            found.active,
-            self.item_vectors,
-            n=n,
-            exclude=rows if exclude_seen else None,
-            score=self.model.config.score,
-        )
-        return self.listed(ranked, 0)
+        exclude = rows if exclude_seen else None
+        vectors = None if self.by_scores else self.item_vectors
+        given: Any = {"n": n, "exclude": exclude, "backend": self.backend, "rng": self.rng}
+        return self.listed(best(self.model, rows, profile, items=vectors, **given).ranked, 0)
 
     def similar_items(self, item: str, n: int = 10) -> list[Recommendation]:
         """Return the n items nearest to an item by cosine. Raises DataError for an unknown item."""

@@ -6,7 +6,6 @@ opens the index that lies there, and writes its part beside the output.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 from collections.abc import Iterator
@@ -18,11 +17,12 @@ from threading import Lock
 from typing import NamedTuple
 
 from mindref import __version__, atomic
+from mindref import lock as locks
 from mindref.backend import device_name
 from mindref.checkpoint import MODEL
 from mindref.errors import ConfigError, MindrefError, RunError, say
+from mindref.files import file_digest
 from mindref.recall.approximate import ApproximateIndex
-from mindref.recall.manifest import file_digest
 from mindref.recommender import bulk, lists, parts
 from mindref.recommender.bulk import Answers, blocks_of
 from mindref.recommender.parts import Part, is_share
@@ -88,10 +88,9 @@ def recall_all(
         said = write_part(opened, target, *shard)
         return [*opened.answers.warnings, said]
     if executor is None:
-        with atomic.writing(target) as stream:
-            some = opened.answers.blocks(0, opened.blocks, size)
-            lists.save_to(stream, some, opened.answers.index, form)
-        return opened.answers.warnings
+        some = opened.answers.blocks(0, opened.blocks, size)
+        warned = lists.save(target, some, opened.answers.index, form)
+        return [*opened.answers.warnings, *warned]
     known = asked._replace(kind=opened.answers.index.kind)  # what `auto` took, for all
     with lock:
         kept[known] = opened  # for threads, and for the children of a fork
@@ -180,18 +179,14 @@ def write_part(opened: Opened, path: Path, number: int, count: int) -> str:
     what = f"part {number} of {count}: {who} of {facts.users}"
     if parts.is_done(path, facts):  # recall-R38
         return f"{what}, there already"
-    parts.beside(path).unlink(missing_ok=True)  # it would speak of another file
-    for left in path.parent.glob(
-        f".{glob.escape(path.name[:200])}.*.tmp"
-    ):  # by one that was killed
-        left.unlink(missing_ok=True)
-    with atomic.placing(path) as temporary:
+    with locks.making(path) as said, atomic.placing(path) as temporary:
+        parts.beside(path).unlink(missing_ok=True)  # it would speak of another file
         with temporary.open("xb") as stream:
             some = opened.answers.blocks(start, stop, facts.block)
             lists.save_to(stream, some, opened.answers.index, facts.form)
         written = replace(facts, sha256=file_digest(temporary), size=temporary.stat().st_size)
     written.write(path)
-    return what
+    return f"{said}\n{what}" if said else what
 
 
 lock, kept = Lock(), dict[Asked, Opened]()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mindref.backend import Backend, load
 from mindref.bench.world import BATCHES, Settings, World
+from mindref.conformance.optimiser import at_odds
 from mindref.conformance.tolerances import LOSS_CURVE
-from mindref.engine import engine_of
+from mindref.engine import Diverged, engine_of
 from mindref.models.parameters import flatten, unflatten
 from mindref.optimiser import init
 
@@ -48,6 +50,34 @@ class Training:
                 np.testing.assert_allclose(
                     parameters[name], x, rtol=share, atol=share, err_msg=name
                 )
+
+    @pytest.mark.rules("optimiser-R14")
+    @pytest.mark.parametrize("bad", ["loss", "gradient"])
+    def test_a_step_beyond_all_bounds_ends_the_training_and_moves_nothing(self, bad: str) -> None:
+        world = World(SETTINGS)
+        params, (good, batch) = world.params(), world.batches[:2]
+        if bad == "gradient":
+            params = params._replace(layers=at_odds(params.layers))
+        else:
+            logits = np.full_like(batch.histories.init_logits, np.nan)
+            batch = batch._replace(histories=batch.histories._replace(init_logits=logits))
+        given = params, init(flatten(params)), world.catalogue, world.config
+        engine = engine_of(load(self.name), *given)
+        if bad == "loss":
+            engine.step(good, 5e-3)
+        before = everything(engine)
+        step = before["step"] + 1
+        with pytest.raises(Diverged, match=rf"^step {step}: expected a finite loss, got nan"):
+            engine.step(batch, 5e-3)
+        assert everything(engine) == before
+
+
+def everything(engine: Any) -> dict[str, Any]:
+    """Return the count of steps, and the bytes of parameters and moments."""
+    params, moments = engine.now()
+    tables = {"params": flatten(params), "first": moments.first, "second": moments.second}
+    some = {f"{name}.{k}": x.tobytes() for name, xs in tables.items() for k, x in xs.items()}
+    return {"step": moments.step, **some}
 
 
 def curve(world: World, backend: Backend) -> tuple[list[float], dict[str, np.ndarray]]:

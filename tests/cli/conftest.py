@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from mindref.cli import main
+from mindref.cli.ending import SIGNALS
 from mindref.data.synthetic import synthetic, write_log
 from tests.runs import options
 
@@ -31,8 +33,13 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
 
     def call(*words: object) -> Said:
         capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, *SIGNALS)}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main([str(word) for word in words])
+        finally:
+            for number, handler in before.items():  # a stopped command ignores them to its end
+                signal.signal(number, handler)
         out, err = capfd.readouterr()
         assert "Traceback" not in out + err
         assert isinstance(ended.value.code, int)

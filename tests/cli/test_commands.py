@@ -67,10 +67,13 @@ def test_every_setting_is_an_option_with_its_range_and_default() -> None:
         assert option.default is None, "a default of the option would win over --config"
         if "low" in setting.metadata:
             low, high = setting.metadata["low"], setting.metadata["high"]
-            assert f"[{low} to {high}; default {setting.default}]" in text
+            assert f"[{low} to {high}; default {setting.default}" in text
+        alone = " and ".join(setting.metadata.get("of", ()))
+        assert text.endswith(f"; {alone} alone]") if alone else "alone]" not in text
         if "options" in setting.metadata:
             assert isinstance(option.type, click.Choice)
-            assert list(option.type.choices) == list(setting.metadata["options"])
+            more = ["din"] if setting.name == "model" else []  # the ranking stage
+            assert list(option.type.choices) == [*setting.metadata["options"], *more]
         assert "default" in text, option.opts
 
 
@@ -119,7 +122,7 @@ def test_a_bug_is_one_line_that_says_how_to_report_it(
     assert said.out == ""
     assert said.err == (
         "Error: ZeroDivisionError: divided by zero; this is a bug in mindref: please report it,"
-        " with what the same command shows under MINDREF_TRACEBACK=1\n"
+        " with what the same command shows under MINDREF_TRACEBACK=1 and what mindref doctor says\n"
     )
     monkeypatch.setenv("MINDREF_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
@@ -130,7 +133,10 @@ def test_a_bug_is_one_line_that_says_how_to_report_it(
     ("error", "line"),
     [
         (DataError("log: expected more"), "Error: log: expected more\n"),
-        (MemoryError(), "Error: memory: expected room for the arrays, got none; lower --batch"),
+        (
+            MemoryError(),
+            "Error: memory: expected room for the arrays, got none; lower what sets sizes",
+        ),
         (KeyboardInterrupt(), "Stopped."),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mindref.files import sealed
 from tests.cli.conftest import Cli
 from tests.runs import RESULT, content, options
 
@@ -19,6 +20,7 @@ MODULE = "a_backend_of_two_devices"
 CODE = """
 from mindref.backend import NumpyBackend
 from mindref.errors import BackendError
+from mindref.files import sealed
 
 class Two(NumpyBackend):
     name, used, there = "two", set(), ("cpu", "cuda")
@@ -89,7 +91,8 @@ def test_a_training_is_taken_up_on_another_device(
     assert "cuda" not in str(said), "no setting"
     two.used.clear()
     assert cli(*words, "--out", run).code == 0
-    assert cli("train", "--resume", run, "--device", "cuda", "--quiet").code == 0
+    again = ("train", "--resume", run, "--backend", BACKEND)
+    assert cli(*again, "--device", "cuda", "--quiet").code == 0
     assert two.used == {"cpu", "cuda"}
     assert content(run, RESULT) == content(alone, RESULT)
 
@@ -104,10 +107,10 @@ def test_a_device_that_is_not_there_is_one_line_before_anything_is_read(
         path = run / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         config["settings"]["backend"] = BACKEND
-        path.write_text(json.dumps(config), encoding="utf-8")
+        path.write_text(json.dumps(sealed(config)), encoding="utf-8")
     words = {
         "train": ["train", "--out", tmp_path / "new", *options(backend=BACKEND)],
-        "resume": ["train", "--resume", run],
+        "resume": ["train", "--resume", run, "--backend", BACKEND],
     }
     said = cli(*words.get(command, words_of(command, run)), "--device", "cuda")
     assert (said.code, said.out, said.err) == (2, "", "Error: backend two: no cuda\n")
@@ -129,7 +132,7 @@ def test_the_recommender_computes_there_as_well(run: Path, two: Any, tmp_path: P
     model = mindref.MIND(backend=BACKEND, **small).fit(device="cuda", run=tmp_path / "own")
     model.interests([["article-0001"]])
     assert two.used == {"cuda"}
-    mindref.load(tmp_path / "own").interests([["article-0001"]])
+    mindref.load(tmp_path / "own", backend=BACKEND).interests([["article-0001"]])
     assert two.used == {"cuda", "cpu"}
 
 

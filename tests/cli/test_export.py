@@ -14,6 +14,7 @@ import pytest
 
 from mindref.cli import export as command
 from mindref.conformance.tolerances import same_math
+from mindref.files import sealed
 from mindref.recommender import export, exported
 from tests.cli.conftest import Cli
 from tests.runs import trained
@@ -166,7 +167,7 @@ def test_without_the_log_the_file_is_checked_on_drawn_histories(
 ) -> None:
     words = json.loads((run / "config.json").read_text())
     words["source"]["place"] = str(run / "gone")
-    (run / "config.json").write_text(json.dumps(words))
+    (run / "config.json").write_text(json.dumps(sealed(words)))
     said = cli("export", run, "--to", "onnx", "--users", 50, "--json")
     assert said.code == 0
     assert "The file is checked on drawn histories" in said.err

@@ -10,6 +10,7 @@ import pytest
 
 from mindref.backend import NumpyBackend
 from mindref.cli.settings import cores, set_threads, threads_of
+from mindref.files import sealed
 from tests.cli.conftest import Cli
 
 NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -63,7 +64,8 @@ def test_the_backend_that_joins_is_the_one_that_trains(
     said = cli("train", "--backend", f"{__name__}:Counted", "--out", tmp_path / "run", *small)
     assert (said.code, Counted.made) == (0, 1)
     monkeypatch.setattr(Counted, "made", 0)
-    said = cli("train", "--resume", tmp_path / "run", "--quiet")
+    who = f"{__name__}:Counted"
+    said = cli("train", "--resume", tmp_path / "run", "--backend", who, "--quiet")
     assert (said.code, Counted.made) == (0, 1)
 
 
@@ -87,7 +89,7 @@ def test_another_number_of_processes_may_have_other_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = {"threads": "64", "settings": {"backend": "torch"}}
-    (tmp_path / "config.json").write_text(json.dumps(words))
+    (tmp_path / "config.json").write_text(json.dumps(sealed(words)))
     assert threads_of(tmp_path, 3) == 3
     assert threads_of(tmp_path, None) == max(1, cores() // 2)
     monkeypatch.delenv("WORLD_SIZE")

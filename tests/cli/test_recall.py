@@ -9,6 +9,8 @@ import pytest
 
 import mindref
 from mindref.cli.recall import ids_of
+from mindref.files import sealed
+from mindref.recommender.items import digest
 from tests.cli.conftest import Cli
 
 
@@ -189,7 +191,10 @@ def test_a_warning_goes_to_standard_error(cli: Cli, run: Path) -> None:
 def test_control_characters_of_titles_never_reach_a_terminal(cli: Cli, run: Path) -> None:
     lines = (run / "items.tsv").read_text().splitlines()
     changed = [line.rsplit("\t", 1)[0] + "\tred \x1b[31m\\nalarm\x07" for line in lines[1:]]
-    (run / "items.tsv").write_text("\n".join([lines[0], *changed]) + "\n")
+    text = "\n".join([lines[0], *changed]) + "\n"
+    (run / "items.tsv").write_text(text)
+    words = {**json.loads((run / "config.json").read_text()), "items": digest(text)}
+    (run / "config.json").write_text(json.dumps(sealed(words)))
     table = cli("recall", run, "--history", history(run)).out
     assert "\x1b" not in table
     assert "\x07" not in table

@@ -12,7 +12,7 @@ import pytest
 
 from mindref.recommender.source import Source
 from tests.cli.conftest import Cli
-from tests.runs import call, content, environment, options
+from tests.runs import content, environment, kept_report, options
 
 
 def settings(run: Path) -> dict[str, object]:
@@ -32,12 +32,38 @@ def test_training_ends_with_a_table_and_what_to_do_next(
     assert f"next: mindref recall '{run}' --user=customer-0001" in said.out
     progress = said.err.splitlines()
     assert progress[0].startswith("read 60 users, ")
-    assert [line.split("  ")[0] for line in progress if line.startswith("step")] == [
-        "step 3/7", "step 6/7", "step 7/7",
-    ]  # fmt: skip
+    steps = [line for line in progress if line.startswith("step")]
+    assert [line.split("  ")[0] for line in steps] == ["step 3/7", "step 6/7", "step 7/7"]
     for word in ("loss ", "examples/s", "validation hit_rate@10 "):
-        assert word in progress[-1]
+        assert word in steps[-1]  # kernels of the report may be compiled, and said, after it
     assert "-0%" not in said.out
+
+
+@pytest.mark.rules("model-R38")
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_fitted_at_once_shows_no_steps(
+    cli: Cli, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr("mindref.cli.show.bar", lambda *given: pytest.fail("a bar is shown"))
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("mindref.cli.show.sys.stderr.isatty", lambda: terminal, raising=False)
+        said = cli("train", "--data", shop, "--out", run, *options(model="popularity"))
+    assert said.code == 0
+    (line,) = (run / "metrics.jsonl").read_text().splitlines()
+    value = json.loads(line)["value"]
+    assert said.err.splitlines()[-1] == f"fitted  validation hit_rate@10 {value:.4f}"
+    assert "step" not in said.err
+    assert f"run: {run}\nnext: " in said.out
+
+
+def test_the_help_says_which_families_alone_know_a_setting(cli: Cli) -> None:
+    words = " ".join(cli("train", "--help").out.split())
+    assert "--k1 X of bm25: how soon more users of an item count less [0 to 1000000.0; " in words
+    assert "default 1.2; item_knn alone]" in words
+    assert "or for each [default none; mind_plus and youtube_dnn alone]" in words
+    assert "--last-relu / --no-last-relu rectify the last layer too [default off]" in words
+    assert "--width N d, width of items and interests [1 to 4096; default 64]" in words
 
 
 def test_json_is_alone_on_standard_output(cli: Cli, shop: Path, tmp_path: Path) -> None:
@@ -45,7 +71,7 @@ def test_json_is_alone_on_standard_output(cli: Cli, shop: Path, tmp_path: Path) 
     assert said.code == 0
     found = json.loads(said.out)
     assert "step 7/7" in said.err
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    report = kept_report(tmp_path / "run")
     assert found == {"run": str(tmp_path / "run"), **report}
     for name in ("model", "popularity", "random"):
         assert sorted(found["metrics"]["test"][name]["hit_rate@10"]) == ["high", "low", "value"]
@@ -100,9 +126,9 @@ def test_options_go_before_the_file_and_the_file_before_the_preset(
         ("last_relu = 1", "last_relu: expected true or false, got 1"),
         ("power = nan", "power: expected 0 to inf, got nan"),
         ("steps = ", "expected a TOML file, got"),
-        ("[zzz]\nsteps = 3", "expected a known setting, got zzz; known: interests, "),
-        ('preset = "mine"', "preset: expected default or paper, got mine"),
-        ("preset = [1]", "preset: expected default or paper, got [1]"),
+        ("[zzz]\nsteps = 3", "expected a known setting, got zzz; known: model, interests, "),
+        ('preset = "mine"', "preset: expected default or paper or best or sparse, got mine"),
+        ("preset = [1]", "preset: expected default or paper or best or sparse, got [1]"),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line(
@@ -169,6 +195,32 @@ def test_what_can_be_checked_without_the_log_is_checked_before_it_is_read(
     assert content(run) == before
 
 
+@pytest.mark.rules("model-R39")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "wals", "--item-features", "shelf"], "model wals: item_features: expected"),
+        (
+            [
+                "--model",
+                "youtube_dnn",
+                "--backend",
+                "mindref.conformance.variants.trained:no_log_q",
+            ],
+            "expected the model mind, got the model youtube_dnn",
+        ),
+    ],
+)
+def test_what_a_family_cannot_do_is_said_before_the_log_is_read(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
+    said = cli("train", "--data", "some.log", "--out", tmp_path / "run", *words)
+    assert said.code == 2
+    assert message in said.err
+    assert said.err.count("\n") == 1
+
+
 def test_options_of_reading_need_a_log(cli: Cli, tmp_path: Path) -> None:
     said = cli("train", "--format", "movielens", "--out", tmp_path / "run")
     assert said.code == 2
@@ -187,66 +239,6 @@ def test_damaged_lines_are_told(cli: Cli, tmp_path: Path) -> None:
     said = cli("train", "--data", log, "--max-bad-lines", 1, *words)
     assert said.code == 0
     assert re.search(r"^  damaged: .*log.csv, line 11: ", said.err, re.M)
-
-
-def test_the_next_free_run_is_taken(shop: Path, tmp_path: Path) -> None:
-    (tmp_path / "runs" / "007").mkdir(parents=True)
-    few = options(steps=1)
-    done = call("train", "--data", shop, "--quiet", "--json", *few, cwd=tmp_path)
-    assert json.loads(done.stdout)["run"] == "runs/008"
-    assert (tmp_path / "runs" / "008" / "config.json").exists()
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--steps", "9"],
-        ["--seed", "0"],
-        ["--split", "paper"],
-        ["--split", "leave_last_out"],
-        ["--exclude-seen"],
-        ["--include-seen"],
-        ["--out", "elsewhere"],
-        ["--preset", "paper"],
-        ["--config", "settings.toml"],
-        ["--no-last-relu"],
-        ["--hidden", "8"],
-        ["--format", "recbole"],
-        ["--user", "u"],
-        ["--keep-duplicates"],
-    ],
-)
-def test_resuming_refuses_other_settings(cli: Cli, run: Path, words: list[str]) -> None:
-    before = content(run)
-    said = cli("train", "--resume", run, *words)
-    assert said.code == 2
-    assert "--resume: expected no other settings, got " in said.err
-    assert "they are those of the run" in said.err
-    assert content(run) == before
-
-
-def test_resuming_a_finished_run_prints_its_report_again(cli: Cli, run: Path) -> None:
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
-    said = cli("train", "--resume", run, "--quiet", "--json")
-    assert said.code == 0
-    report = json.loads((run / "report.json").read_text())
-    assert json.loads(said.out) == {"run": str(run), **report}
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
-
-
-def test_resuming_what_is_no_run_is_one_line(cli: Cli, tmp_path: Path) -> None:
-    said = cli("train", "--resume", tmp_path)
-    assert said.code == 2
-    assert f"{tmp_path}: expected a run directory, got no config.json in it" in said.err
-
-
-def test_resuming_with_the_log_elsewhere(cli: Cli, run: Path, tmp_path: Path) -> None:
-    words = json.loads((run / "config.json").read_text())
-    place = Path(words["source"]["place"])
-    words["source"]["place"] = str(tmp_path / "gone.inter")
-    (run / "config.json").write_text(json.dumps(words))
-    assert "nothing there" in cli("train", "--resume", run).err
-    assert cli("train", "--resume", run, "--data", place, "--quiet").code == 0
 
 
 def test_a_diverged_training_says_what_to_do(cli: Cli, shop: Path, tmp_path: Path) -> None:
@@ -275,25 +267,19 @@ def test_threads_are_set_before_numpy_is_imported(tmp_path: Path) -> None:
     assert done.stdout == "3\n"
 
 
-def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path, cli: Cli) -> None:
-    (tmp_path / "thesis.txt").write_text("mine")
-    said = cli("train", "--out", tmp_path, "--quiet", *options())
-    assert said.code == 2
-    assert "expected a new or empty folder, got 1 others, such as 'thesis.txt'" in said.err
-    assert [x.name for x in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_what_a_kill_left_before_the_configuration_is_no_hindrance(
-    tmp_path: Path, cli: Cli
-) -> None:
-    (tmp_path / "items.tsv").write_text("half")
-    (tmp_path / ".config.json.0123.tmp").write_text("{")
-    assert cli("train", "--out", tmp_path, "--quiet", *options()).code == 0
-
-
 def test_what_is_no_setting_belongs_on_the_command_line(tmp_path: Path, cli: Cli) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('data = "log.csv"\n')
     said = cli("train", "--config", file)
     assert said.code == 2
     assert "expected settings alone, got data; give --data on the command line" in said.err
+
+
+def test_no_terminal_obeys_the_id_of_a_user(cli: Cli, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    rows = [{"user": "\x1b[2J", "item": f"i{i}\x1b]0;x", "time": i} for i in range(9)]
+    log.write_text("\n".join(map(json.dumps, rows)))
+    said = cli("train", "--data", log, "--out", tmp_path / "run", "--steps=2", "--width=4")
+    assert said.code == 0
+    assert "\x1b" not in said.out + said.err
+    assert said.out.endswith("run --all-users\n")

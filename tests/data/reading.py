@@ -28,6 +28,14 @@ def write(path: Path, content: str | bytes | Sequence[str], packing: str = "plai
     return path
 
 
+def zipped(path: Path, files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    """Write an archive of these files."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name), data, compress_type=method)
+    return path
+
+
 def table(path: Path, content: str | bytes | Sequence[str], **options: Any) -> InteractionLog:
     """Read `user,item,time` lines."""
     columns = {**CSV, **options.pop("columns", {})}

@@ -26,7 +26,7 @@ import numpy as np
 from mindref.data.log import Ragged
 from mindref.recall import ExactIndex, build_index, open_index, recommend
 from mindref.recall.probe import share_found
-from mindref.recommender import bulk
+from mindref.recommender import kept_index
 from mindref.recommender.served import Served
 
 WIDTH, INTERESTS, TOP, SEEN, USERS = 64, 4, 100, 50, 1024
@@ -68,7 +68,7 @@ def of_run(run: Path) -> World:
     served = Served.load(run)
     rows, profiles, _ = served.of_users(list(served.log.user_ids)[: 4 * USERS])
     found = served.served(rows, profiles)
-    return World(served.item_vectors, found.vectors, found.active, rows, bulk.probes(served))
+    return World(served.item_vectors, found.vectors, found.active, rows, kept_index.probes(served))
 
 
 def measured(world: World, index: Any) -> tuple[float, Any]:

@@ -65,6 +65,7 @@ def test_squash(dtype: str) -> None:
 @pytest.mark.rules(
     "routing-R1", "routing-R2", "routing-R3", "routing-R4", "routing-R5", "routing-R7",
     "routing-R8", "routing-R9", "routing-R11", "routing-R12", "routing-R13", "routing-R28",
+    "routing-R32", "routing-R34", "routing-R35", "routing-R36",
 )  # fmt: skip
 def test_routing(dtype: str) -> None:
     hold("routing", dtype)
@@ -77,13 +78,15 @@ def test_routing(dtype: str) -> None:
             "init_logits": rng.standard_normal((users, length, count)),
             "active": np.arange(count) < rng.integers(1, count + 1, users)[:, None],
         }
+        log_weights = rng.standard_normal((users, length, count))
+        log_weights[:, :, 1:2] = np.where(arrays["active"][:, None, 1:2], -1e4, np.nan)  # exp is 0
         for gradient in ("all", "last"):
             for axis in ("interests", "behaviours"):
                 for kind in ("squash", "unit", "none"):
                     settings = {"gradient": gradient, "axis": axis, "kind": kind, "iterations": 3}
                     cotangent = rng.standard_normal((users, count, width))
-                    call = Call("routing", arrays, settings, cotangent)
-                    judged(call.to(dtype))
+                    for given in (arrays, {**arrays, "log_weights": log_weights}):
+                        judged(Call("routing", given, settings, cotangent).to(dtype))
 
 
 @TYPES

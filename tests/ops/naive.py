@@ -29,16 +29,28 @@ def softmax(b: Sequence[complex]) -> Row:
 
 
 def routing(
-    e: Any, s: Any, b: Any, rounds: int, *, over_behaviours: bool = False, frozen: bool = False
+    e: Any,
+    s: Any,
+    b: Any,
+    rounds: int,
+    log_weights: Any = None,
+    *,
+    over_behaviours: bool = False,
+    frozen: bool = False,
 ) -> tuple[list[Row], list[list[Row]]]:
     """Return capsules u[k][d] and the weights w[i][k] of every round.
 
-    e[i][d] behaviours, all real; s[d][d'] or s[i][k][d][d']; b[i][k] logits of active interests.
-    `frozen` drops the imaginary part of the weights: they become constants.
+    e[i][d] behaviours, all real; s[d][d'] or s[i][k][d][d']; b[i][k] logits of active interests;
+    log_weights[i][k] of how much a behaviour counts, none: once. `frozen` drops the imaginary part
+    of the weights: they become constants.
     """
     n, count, width = len(e), len(b[0]), len(e[0])
     general = np.ndim(s) == 4
     b = [list(row) for row in b]
+    counts = [
+        [1 if log_weights is None else cmath.exp(log_weights[i][k]) for k in range(count)]
+        for i in range(n)
+    ]
     vote = [
         [
             [
@@ -60,7 +72,7 @@ def routing(
             w = [[complex(x.real) for x in row] for row in w]
         history.append(w)
         z = [
-            [sum(w[i][k] * vote[i][k][d] for i in range(n)) for d in range(width)]
+            [sum(w[i][k] * counts[i][k] * vote[i][k][d] for i in range(n)) for d in range(width)]
             for k in range(count)
         ]
         u = [squash(z[k]) for k in range(count)]

@@ -27,7 +27,10 @@ ROUNDS = st.integers(1, 4)
 
 def smooth(saved: routing.Saved, least: float) -> bool:
     """Return whether no sum is near zero, where squash bends; at zero itself it stays zero."""
-    sums = [gather(turn.weights.out, saved.votes) for turn in saved.rounds]
+    sums = [
+        gather(routing.weighted(turn.weights.out, saved.factors), saved.votes)
+        for turn in saved.rounds
+    ]
     lengths = np.linalg.norm(sums, axis=-1)
     return bool(np.min(np.where(lengths > 0, lengths, 1), initial=1) > least)
 

@@ -15,7 +15,7 @@ import mindref
 from mindref.errors import BackendError
 from mindref.recall import build
 from mindref.recall.probe import Probed
-from mindref.recommender import bulk
+from mindref.recommender import bulk, kept_index
 from mindref.recommender.bulk import recall
 from mindref.recommender.shares import facts_of_index
 from tests.recall.strangers import install
@@ -70,7 +70,8 @@ def test_a_full_disk_leaves_no_half_index_and_exact_search(
 def measured(monkeypatch: pytest.MonkeyPatch, **took: float) -> None:
     """Let small catalogues be measured, and the measurement say this beside exact search's 1 s."""
     monkeypatch.setattr(build, "MEASURED_FROM", 50)
-    monkeypatch.setattr(bulk, "MEASURED_FROM", 50)
+    for module in (bulk, kept_index):
+        monkeypatch.setattr(module, "MEASURED_FROM", 50)
     monkeypatch.setattr(build, "probe", lambda *_: Probed(77, 1.0))
     monkeypatch.setattr(build, "seconds", lambda index, _: {"exact": 1.0, **took}[index.kind])
 
@@ -131,7 +132,7 @@ def test_others_wait_for_the_one_that_builds(run: Path, monkeypatch: pytest.Monk
     served = mindref.load(run).served
     both_found_none, let_in = threading.Barrier(2), threading.Event()
     seen, inside, built = threading.local(), list[int](), counted(monkeypatch)
-    fitting, build_it = bulk.fitting, bulk.build_index
+    fitting, build_it = kept_index.fitting, kept_index.build_index
 
     def looking(*given: Any) -> Any:
         found = fitting(*given)
@@ -148,11 +149,11 @@ def test_others_wait_for_the_one_that_builds(run: Path, monkeypatch: pytest.Monk
         let_in.wait(0.5)  # which a second one would use to begin as well
         return build_it(*given, **options)
 
-    monkeypatch.setattr(bulk, "fitting", looking)
-    monkeypatch.setattr(bulk, "build_index", building)
+    monkeypatch.setattr(kept_index, "fitting", looking)
+    monkeypatch.setattr(kept_index, "build_index", building)
     with ThreadPoolExecutor(2) as pool:
         given = (served, run / "index", "auto")
-        kinds = [pool.submit(bulk.index_of, *given) for _ in range(2)]
+        kinds = [pool.submit(kept_index.index_of, *given) for _ in range(2)]
         assert [future.result(60).kind for future in kinds] == ["exact", "exact"]
     assert built == ["auto"]
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mindref.errors import RunError
+from mindref.files import sealed
 from mindref.recall import annoy, build_index, manifest, open_index
 from mindref.recall.approximate import BLOCK, in_units_of_the_longest
 from tests.recall.test_annoy import vectors
@@ -34,7 +35,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def change(folder: Path, **facts: Any) -> None:
     path = folder / manifest.NAME
-    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+    path.write_text(json.dumps(sealed({**json.loads(path.read_text()), **facts})))
 
 
 @pytest.mark.rules("recall-R15")
@@ -134,8 +135,9 @@ def test_a_file_outside_the_folder_is_never_opened(built: Path, tmp_path_factory
     ("text", "message"),
     [
         ("{", "the manifest of an index"),
-        ("[]", "exactly the fields"),
-        ('{"kind": "exact"}', "exactly the fields"),
+        ("[]", "other JSON"),
+        ('{"kind": "exact"}', "as it was written"),
+        (json.dumps(sealed({"kind": "exact"})), "exactly the fields"),
         ("\udcff", "the manifest of an index"),
     ],
 )
@@ -150,8 +152,8 @@ def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
         open_index(tmp_path, vectors(3))
 
 
-@pytest.mark.parametrize("value", [None, 0, "9"])
+@pytest.mark.parametrize("value", [None, 0, "9", True])
 def test_an_effort_that_is_none_is_an_error(built: Path, value: Any) -> None:
     change(built, effort=value)
-    with pytest.raises(RunError, match="effort: expected an integer of at least 1, got "):
+    with pytest.raises(RunError, match=r"effort: expected .*, got "):
         open_index(built, vectors(300))

@@ -14,7 +14,7 @@ import mindref
 from mindref.data.synthetic import synthetic, write_log
 from mindref.errors import DataError, RunError
 from mindref.recall import build
-from mindref.recommender import bulk
+from mindref.recommender import bulk, kept_index
 from mindref.recommender.bulk import Answer, recall
 from mindref.recommender.run import resume
 from tests.runs import loaded, stop_after, trained, trainer
@@ -90,13 +90,13 @@ def test_an_unknown_user_is_refused(run: Path) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Take note of every index that is built."""
     kinds: list[str] = []
-    original = bulk.build_index
+    original = kept_index.build_index
 
     def building(*arguments: Any, **options: Any) -> Any:
         kinds.append(options["kind"])
         return original(*arguments, **options)
 
-    monkeypatch.setattr(bulk, "build_index", building)
+    monkeypatch.setattr(kept_index, "build_index", building)
     return kinds
 
 
@@ -169,7 +169,8 @@ def test_annoy_finds_what_exact_search_finds(run: Path) -> None:
 
 def test_auto_keeps_a_measured_choice(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "MEASURED_FROM", 50)
-    monkeypatch.setattr(bulk, "MEASURED_FROM", 50)
+    for module in (bulk, kept_index):
+        monkeypatch.setattr(module, "MEASURED_FROM", 50)
     built = counted(monkeypatch)
     answers(run, history=HISTORY, kind="annoy")
     answers(run, history=HISTORY)  # that one was asked for, not measured
@@ -189,8 +190,8 @@ def test_a_run_that_cannot_be_written_is_searched_all_the_same(run: Path) -> Non
 
 def test_probes_are_the_same_every_time(run: Path) -> None:
     served = mindref.load(run).served
-    np.testing.assert_array_equal(bulk.probes(served), bulk.probes(served))
-    assert len(bulk.probes(served)) == 256 * 3, "a window of ten has three interests"
+    np.testing.assert_array_equal(kept_index.probes(served), kept_index.probes(served))
+    assert len(kept_index.probes(served)) == 256 * 3, "a window of ten has three interests"
 
 
 def test_a_log_that_has_moved_can_be_named(tmp_path: Path) -> None:

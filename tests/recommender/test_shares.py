@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mindref.errors import ConfigError, RunError
-from mindref.recommender import bulk, parts, shares
+from mindref.recommender import bulk, parts, ranked, shares
 from mindref.recommender.lists import FRAMES
 from mindref.recommender.shares import recall_all
 from tests.runs import trained
@@ -223,14 +223,14 @@ def test_a_killed_part_leaves_no_manifest_of_another(
 
 def test_memory_is_bounded_by_a_block(run: Path, tmp_path: Path, monkeypatch: Any) -> None:
     sizes: list[int] = []
-    original = bulk.interests
+    original = ranked.interests
 
     def counting(model: Any, rows: Any, *given: Any) -> Any:
         sizes.append(len(rows))
         return original(model, rows, *given)
 
     recall_all(run, tmp_path / "first")  # builds the index
-    monkeypatch.setattr(bulk, "interests", counting)
+    monkeypatch.setattr(ranked, "interests", counting)
     recall_all(run, tmp_path / "part", shard=(2, 2), block=BLOCK)
     assert sizes == [7, 7, 7, 7, 4]
 
@@ -275,7 +275,7 @@ def test_what_others_keep_beside_the_parts_stays(run: Path, tmp_path: Path) -> N
 
 
 def test_what_a_killed_share_left_is_removed(run: Path, tmp_path: Path) -> None:
-    left, other = tmp_path / ".part.0a1b.tmp", tmp_path / ".another.0a1b.tmp"
+    left, other = tmp_path / ".part.0a1b0a1b0a1b.tmp", tmp_path / ".another.0a1b0a1b0a1b.tmp"
     for path in (left, other):
         path.write_text("half")
     recall_all(run, tmp_path / "part", shard=(1, 2), kind="exact", block=BLOCK)

@@ -43,6 +43,6 @@ def test_gradients_greek_letters_sums_powers_and_words() -> None:
 
 
 def test_a_label_is_matched_as_a_whole() -> None:
-    text = span("mindref.ops.sampled_softmax:forward@sampled_softmax-R1").text
+    text = span("mindref.ops.sampled_softmax:lose@sampled_softmax-R1").text
     assert "sampled_softmax-R1 " in text.replace("\n", " ") + " "
     assert "logaddexp" in text, "not the line of R10 or R18"

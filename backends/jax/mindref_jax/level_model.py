@@ -31,7 +31,7 @@ def loss_and_gradients(
     for name, rows in zip(TABLES, (laid.items, laid.profile), strict=True):
         values = np.asarray(found[name])[: rows.named]
         found[name] = RowGradient(rows.written[: rows.named], values)
-    return loss, Gradients(*unflatten(found))  # type: ignore[arg-type]  # by rows
+    return loss, Gradients(*unflatten(found))  # by rows
 
 
 def interests(

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mindref.config import Config
 from mindref.models.parameters import Catalogue, Params, flatten, unflatten
@@ -47,7 +48,11 @@ def init(params: Params, config: Config, moments: Moments | None = None) -> Stat
 def step(
     state: State, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
 ) -> tuple[State, Any]:
-    """Take one step of lazy Adam; return the next state and the loss before it."""
+    """Take one step of lazy Adam; return the next state and the loss before it.
+
+    Nothing moves if the loss, a gradient or its square is not finite; the loss is then NaN if it
+    was finite.
+    """
     laid = laid_out(state.params, batch, catalogue, config)
     count = state.step + 1  # optimiser-R2
     root = math.sqrt(1 - config.beta2**count)
@@ -56,20 +61,22 @@ def step(
     (params, first, second), loss = take_step(
         state[:3], rows, laid.given, batch[1:3], (rate, root), config
     )
-    return State(params, first, second, count), loss
+    return State(params, first, second, count if np.isfinite(loss) else state.step), loss
 
 
 @partial(jax.jit, static_argnames="config", donate_argnums=0)
 def take_step(
     state: Any, rows: Any, batch: Any, ids: Any, rates: tuple[Any, Any], config: Config
 ) -> tuple[Any, Any]:
-    """Return parameters and both moments after a step, and the loss before it.
+    """Return parameters and both moments after a step, and the loss before it; NaN: not moved.
 
     rows: of each table the rows that are read, and where they are written to; outside the table
     nothing is written (optimiser-R5).
     """
-    params, first, second = (taken(named, rows) for named in state)
+    params, first, second = before = tuple(taken(named, rows) for named in state)
     loss, gradients = jax.value_and_grad(model.loss_of)(params, batch, ids, config)
+    finite = [jnp.isfinite(x).all() for x in (loss, *(g * g for g in jax.tree.leaves(gradients)))]
+    sound = jnp.stack(finite).all()  # optimiser-R14
     b1, b2, (rate, root) = config.beta1, config.beta2, rates
     every = jax.tree.map
     first = every(lambda m, g: b1 * m + (1 - b1) * g, first, gradients)  # optimiser-R1
@@ -78,7 +85,9 @@ def take_step(
         lambda x, m, v: x - rate * m / (jnp.sqrt(v) + config.epsilon * root), params, first, second
     )
     moved = (params, first, second)
-    return tuple(put(old, new, rows) for old, new in zip(state, moved, strict=True)), loss
+    after = every(lambda new, old: jnp.where(sound, new, old), moved, before)
+    loss = jnp.where(sound | ~jnp.isfinite(loss), loss, jnp.nan)
+    return tuple(put(old, new, rows) for old, new in zip(state, after, strict=True)), loss
 
 
 def taken(named: dict[str, Any], rows: Any) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def loss_and_gradients(
     loss, gradients = differentiate(
         module(params, catalogue, config, device), tensors(batch, device)
     )
-    return loss, Gradients(*unflatten(gradients))  # type: ignore[arg-type]  # by rows
+    return loss, Gradients(*unflatten(gradients))  # by rows
 
 
 def interests(

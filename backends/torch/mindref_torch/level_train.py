@@ -67,19 +67,34 @@ def init(
 def step(
     state: State, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
 ) -> tuple[State, Tensor]:
-    """Take one step of lazy Adam in place; return the state and the loss before it."""
+    """Take one step of lazy Adam in place; return the state and the loss before it.
+
+    Nothing moves if the loss, a gradient or its square is not finite; the loss is then NaN if it
+    was finite.
+    """
     model, device = state.model, state.model.items.device
     if state.catalogue is not catalogue:
         model.rows, model.weights = (tensor(x, device) for x in catalogue)
         state.catalogue = catalogue
     differentiated = state.shared.differentiate if state.shared else differentiate
     loss, gradients = differentiated(model, tensors(batch, device))
+    if not bounded(loss, gradients):  # optimiser-R14
+        return state, loss * torch.nan if loss.isfinite() else loss
     state.step += 1  # optimiser-R2
     with torch.no_grad():
         for name, x in model.named_parameters():
             moved = x, state.first[name], state.second[name]
             move(moved, gradients[name], state.step, config, learning_rate)
     return state, loss
+
+
+def bounded(loss: Tensor, gradients: dict[str, Any]) -> bool:
+    """Return whether the loss, all gradients and their squares are finite."""
+    values = [g if isinstance(g, Tensor) else g[1] for g in gradients.values()]
+    with torch.no_grad():
+        largest = torch.stack([g.abs().amax() for g in values if g.numel()])
+        sound = (largest * largest).isfinite().all() & loss.isfinite()
+    return bool(sound)
 
 
 def move(moved: Moved, gradient: Any, step: int, config: Config, rate: float) -> None:

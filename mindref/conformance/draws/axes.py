@@ -22,6 +22,7 @@ LETTERS = {
         "bilinear": "lkde",
         "init_logits": "blk",
         "active": "bk",
+        "log_weights": "blk",
         "out": "bkd",
         "couplings": "blk",
     },

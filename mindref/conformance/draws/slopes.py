@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mindref.conformance import gradient
-from mindref.conformance.judging.call import GRADIENTS, Call
+from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.failure import Broken
 from mindref.conformance.judging.judge import Judge
 
@@ -23,7 +23,7 @@ def follow_from_forward(judge: Judge, call: Call, *, step: float = gradient.STEP
     judge.ask(call)
     if judge.precision.input != "float64":
         return
-    names = GRADIENTS[call.stem]
+    names = call.learned
 
     def forward(*arrays: Any) -> Any:
         moved = call.change(**dict(zip(names, arrays, strict=True)))

@@ -20,12 +20,15 @@ GRADIENTS = {
     "embedding": ("table",),
     "softmax": ("logits",),
     "squash": ("x",),
-    "routing": ("history", "bilinear", "init_logits"),
+    "routing": ("history", "bilinear", "init_logits", "log_weights"),
     "relu_layer": ("x", "weight", "bias"),
     "label_attention": ("interests", "target"),
     "sampled_softmax": ("user", "target", "negatives"),
 }
-"""Stem -> the arguments that have a gradient, in the order in which backward returns them."""
+"""Stem -> the arguments that have a gradient, in the order in which backward returns them.
+
+One that may be left out has none where it is: see `Call.learned`.
+"""
 
 MODEL = ("loss", "interests")
 TRAIN = ("training",)
@@ -43,6 +46,11 @@ class Call(NamedTuple):
     def level(self) -> str:
         """Return the level of the contract that answers this."""
         return "model" if self.stem in MODEL else "train" if self.stem in TRAIN else "ops"
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Return the arguments of this call that have a gradient, in the order of backward."""
+        return tuple(name for name in GRADIENTS.get(self.stem, ()) if name in self.arrays)
 
     @property
     def dtype(self) -> np.dtype[Any]:

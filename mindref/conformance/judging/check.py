@@ -27,6 +27,7 @@ MODULES = (
     "routing",
     "routing_gradient",
     "routing_options",
+    "routing_weights",
     "relu_layer",
     "label_attention_laws",
     "label_attention",

@@ -9,8 +9,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from mindref import ops, optimiser
-from mindref.backend import OPERATORS, Capabilities
+from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
 from mindref.conformance.judging.claims import LEVELS
 from mindref.models import mind
@@ -23,6 +25,7 @@ from mindref.models.parameters import (
     flatten,
     flatten_gradients,
 )
+from mindref.ops.embedding import RowGradient
 
 
 class State(NamedTuple):
@@ -52,8 +55,8 @@ class Composed:
         self.name, self.levels = name, levels
 
     def capabilities(self) -> Capabilities:
-        """Claim every operator, and the levels that were asked for."""
-        return Capabilities(OPERATORS, self.levels)
+        """Claim every operator with every option, and the levels that were asked for."""
+        return Capabilities(OPERATORS, self.levels, options=OPTIONS)
 
     def to_numpy(self, x: Any) -> Any:
         """Return x: its arrays are NumPy's."""
@@ -90,9 +93,14 @@ class Composed:
     ) -> tuple[State, Any]:
         """Take one step of Adam; the arrays of `state` are changed in place."""
         loss, gradients = self.loss_and_gradients(state.params, batch, catalogue, config)
+        named = flatten_gradients(gradients)
+        if not np.isfinite(loss):  # optimiser-R14
+            return state, loss
+        if not all(map(squares_are_finite, named.values())):  # optimiser-R14
+            return state, loss * np.nan
         moments = self.optimiser.update(
             flatten(state.params),
-            flatten_gradients(gradients),
+            named,
             state.moments,
             learning_rate=learning_rate,
             beta1=config.beta1,
@@ -108,6 +116,12 @@ class Composed:
     def moments(self, state: State) -> Any:
         """Return the moments of a state, good until the next step."""
         return state.moments
+
+
+def squares_are_finite(gradient: Any) -> bool:
+    """Return whether the squares of a gradient are finite, also of the numbers of `bounds`."""
+    x = gradient.values if isinstance(gradient, RowGradient) else gradient
+    return bool(np.isfinite(x * x).all())
 
 
 @cache

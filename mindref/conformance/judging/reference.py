@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.conformance.bounds import Precision, allowances, dense
-from mindref.conformance.judging.call import GRADIENTS, Answer, Call, mapped
+from mindref.conformance.judging.call import Answer, Call, mapped
 from mindref.conformance.judging.composed import reference_model
 from mindref.models.parameters import flatten, flatten_gradients
 from mindref.shapes import Array
@@ -91,7 +91,7 @@ def operator(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
     if call.cotangent is None:
         return answer
     gradients = module.backward(wrap(call.cotangent), saved)
-    names = GRADIENTS[call.stem]
+    names = call.learned
     if len(names) == 1:
         gradients = (gradients,)
     for name, gradient in zip(names, gradients, strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 
 from mindref import optimiser
 from mindref.backend import Capabilities
-from mindref.conformance.judging.call import GRADIENTS, Answer, Call
+from mindref.conformance.judging.call import Answer, Call
 from mindref.models import mind
 from mindref.models.parameters import flatten, flatten_gradients, unflatten
 
@@ -128,7 +128,7 @@ def plain(x: Any) -> Any:
 
 def named_gradients(call: Call, gradients: Any) -> Answer:
     """Return the gradients of an operator under the names of its arguments."""
-    names = GRADIENTS[call.stem]
+    names = call.learned
     if len(names) == 1 and (hasattr(gradients, "rows") or not isinstance(gradients, tuple | list)):
         gradients = (gradients,)
     if len(gradients) != len(names):

@@ -24,7 +24,7 @@ from mindref import atomic
 from mindref.conformance import versions
 from mindref.conformance.bounds import Precision
 from mindref.conformance.judging import compare, manifest
-from mindref.conformance.judging.call import GRADIENTS, Answer, Anything, Call
+from mindref.conformance.judging.call import Answer, Anything, Call
 from mindref.conformance.judging.claims import LEVELS
 from mindref.conformance.judging.failure import Evidence
 from mindref.conformance.judging.plan import Settings
@@ -118,7 +118,7 @@ def call_literal(call: Call, imports: Imports, *, frozen: bool = False) -> str:
         "arrays": literal(call.arrays, imports),
         "numbers": literal(call.numbers, imports),
         "d_out": literal(call.cotangent, imports),
-        "gradients": repr(GRADIENTS.get(call.stem, ())),
+        "gradients": repr(call.learned),
         "frozen": repr(frozen),
     }
     if call.stem == "contract":

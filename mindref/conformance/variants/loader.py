@@ -28,11 +28,13 @@ FILES = {  # module -> file, each after those that it imports
     "mindref.ops.relu_layer": "ops/relu_layer.py",
     "mindref.ops.label_attention": "ops/label_attention.py",
     "mindref.ops.sampled_softmax": "ops/sampled_softmax.py",
+    "mindref.models.layers": "models/layers.py",
     "mindref.models.mind": "models/mind.py",
     "mindref.optimiser": "optimiser.py",
     "mindref.conformance.judging.composed": "conformance/judging/composed.py",
 }
 LEVEL_OF = {  # other files: "ops"
+    "models/layers.py": "model",
     "models/mind.py": "model",
     "optimiser.py": "train",
     "conformance/judging/composed.py": "train",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mindref.data.shown import clean, listed
-from mindref.errors import ConfigError, DataError, say
+from mindref.errors import ConfigError, DataError, say, written
 
 Column = str | int  # a name in the header, or a position from 1 (also as digits)
 
@@ -20,6 +20,14 @@ USUAL = {
     "title": "title name itemname itemtitle movietitle moviename productname booktitle "
     "gamename artistname",
 }
+PLACE = str | int | None
+KINDS: tuple[tuple[str, Any, str], ...] = (
+    *((name, PLACE, "a name or a position") for name in ("user", "item", "time", "title")),
+    *((name, Mapping, "a mapping of names") for name in ("item_features", "user_features")),
+    *((name, Mapping, "a mapping of names") for name in ("keep", "at_least")),
+    ("time_format", str, "a form of time"),
+    ("header", bool | None, "true or false"),
+)
 LETTERS = str.maketrans("", "", " _-")
 
 
@@ -46,10 +54,15 @@ class Columns:
     separator: str = "|"
 
     def __post_init__(self) -> None:
-        for name in ("item_features", "user_features", "keep", "at_least"):
-            if not isinstance(getattr(self, name), Mapping):
-                got = repr(getattr(self, name))
-                raise ConfigError(say(f"columns.{name}", "a mapping of names", got))
+        for name, kind, expected in KINDS:
+            value = getattr(self, name)
+            if not isinstance(value, kind) or (kind is PLACE and isinstance(value, bool)):
+                got = written(value, quoted=True)
+                raise ConfigError(say(f"columns.{name}", expected, got))
+        for name, of in self.at_least.items():
+            if isinstance(of, bool) or not (isinstance(of, int | float) and of == of):
+                where = f"columns.at_least: {name}"
+                raise ConfigError(say(where, "a number", written(of, quoted=True)))
         if not (isinstance(self.separator, str) and self.separator):
             raise ConfigError(
                 say("columns.separator", "a text between values", repr(self.separator))
@@ -98,7 +111,8 @@ def place_of(column: Column, header: Sequence[str] | None, width: int) -> int | 
     """Return the index of a column, or None where there is no such column."""
     if header is not None and column in header:
         return header.index(str(column))
-    if str(column).isdecimal() and 1 <= int(column) <= width:
+    digits = written(column)
+    if digits.isdecimal() and len(digits) < 10 and 1 <= int(column) <= width:
         return int(column) - 1
     return None
 
@@ -120,7 +134,7 @@ def find(
     if column is not None:
         place = place_of(column, header, width)
         if place is None:
-            raise DataError(say(file, f"a column {column!r} ({kind})", columns))
+            raise DataError(say(file, f"a column {written(column, True)} ({kind})", columns))
         return place
     places = usual(kind, header or ())
     if len(places) > 1 and header:

@@ -33,7 +33,8 @@ def opening(place: Place, columns: Columns) -> tuple[str, list[str]]:
 
 def body(place: Place, delimiter: str, header: bool, tally: Tally) -> Iterator[table.Record]:
     """Yield the records after the header."""
-    return islice(records(read_lines(place, tally), delimiter, tally), int(header), None)
+    lines = read_lines(place, tally, blank=True)  # data-R77
+    return islice(records(lines, delimiter, tally), int(header), None)
 
 
 def has_header(first: Sequence[str], columns: Columns) -> bool:

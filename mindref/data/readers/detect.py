@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mindref.data.readers import jsonl, parquet, recbole
 from mindref.data.readers.columns import Columns, usual
 from mindref.data.readers.lines import sample
+from mindref.data.readers.pairs import words_of
 from mindref.data.readers.place import Place
 from mindref.data.readers.records import fields_of, guess
 from mindref.data.shown import shown
@@ -102,7 +103,7 @@ def words(lines: Sequence[str]) -> list[str]:
     """Return the forms of words between spaces that the lines allow."""
     if any(mark in line for line in lines for mark in (",", ";", "|", "::", '"')):
         return []
-    rows = [line.split() for line in lines]
+    rows = [words_of(line) for line in lines]
     if all(len(row) == 2 for row in rows):
         return ["pairs"]  # data-R22
     if any("\t" in line for line in lines):

@@ -32,7 +32,7 @@ def parsed(text: str) -> dict[str, Any] | None:
     """Return the object that a line holds, or None."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # a number of thousands of digits, thousands of brackets
         return None
     return value if isinstance(value, dict) else None
 
@@ -49,7 +49,7 @@ def records(
         values = [found.get(key) for key in keys]
         try:
             yield number, as_fields(values, layout, separator)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             tally.damaged(number, str(error))
 
 
@@ -58,13 +58,15 @@ def as_fields(values: Sequence[Any], layout: table.Plan, separator: str) -> list
     for place in (layout.user, layout.item):
         if values[place] is not None:
             identifier(values[place])
+    if layout.time >= 0 and isinstance(values[layout.time], list | dict):
+        raise ValueError("a time is one value, not several")
     return [as_text(value, separator) for value in values]
 
 
 def as_text(value: Any, separator: str) -> str:
-    """Return the text of a value: nothing for null, a list with separators."""
+    """Return the text of a value: nothing for null, a list with separators. Or ValueError."""
     if value is None:
         return ""
     if isinstance(value, list):
         return separator.join(as_text(one, separator) for one in value)
-    return str(value)
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

@@ -20,8 +20,16 @@ def read(place: Place, columns: Columns, tally: Tally, items: Side, users: Side)
 def events(place: Place, tally: Tally) -> Iterator[Event]:
     """Yield the event of every line of two words."""
     for number, text in read_lines(place, tally):
-        words = text.split()
+        words = words_of(text)
         if len(words) != 2:
             tally.damaged(number, f"{len(words)} words instead of 2")
             continue
         yield words[0], words[1], 0.0
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words between spaces and tabs; the other blanks of Unicode are letters."""
+    text = text.replace("\t", " ")
+    if text.isascii() and text.isprintable():
+        return text.split()
+    return [word for word in text.split(" ") if word]  # data-R76

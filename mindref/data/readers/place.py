@@ -8,12 +8,12 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+from mindref.data.readers.unpacked import BROKEN, Unpacked, member_of
 from mindref.data.shown import listed
 from mindref.errors import DataError, say
 
@@ -50,10 +50,13 @@ class Place(NamedTuple):
         Errors: DataError when there is nothing.
         """
         place = cls(Path(path))
-        if not place.path.exists():
+        if not exists(place.path):
             place = inside_archive(str(path)) or place
-        if not place.path.exists():
+        if not exists(place.path):
             raise DataError(say(str(path), "a file or a folder", "nothing there", "mend the path"))
+        if not (place.path.is_file() or place.path.is_dir()):  # data-R75
+            got, todo = "a pipe or a device", "write what it gives to a file"
+            raise DataError(say(str(path), "a file or a folder", got, todo))
         if place.member and place not in place.inside():
             there = listed(other.member for other in cls(place.path).inside())
             raise DataError(say(str(place.path), f"a file {place.member!r}", there or "no file"))
@@ -62,13 +65,16 @@ class Place(NamedTuple):
     def inside(self) -> list[Place]:
         """Return the files in this folder or archive by name; none for a single file."""
         if self.path.is_dir():
-            return [Place(path) for path in sorted(self.path.iterdir()) if path.is_file()]
+            try:
+                return [Place(path) for path in sorted(self.path.iterdir()) if path.is_file()]
+            except OSError as error:
+                raise DataError(say(str(self.path), "a readable folder", error)) from error
         if not is_zip(self.path):
             return []
         try:
             with zipfile.ZipFile(self.path) as archive:
                 names = [info.filename for info in archive.infolist() if not info.is_dir()]
-        except zipfile.BadZipFile as error:
+        except BROKEN as error:
             raise DataError(say(str(self.path), "a whole zip archive", error)) from error
         return [Place(self.path, name) for name in sorted(names)]
 
@@ -96,23 +102,33 @@ class Place(NamedTuple):
         """Open the unpacked bytes. Errors: DataError, now or while they are read."""
         with ExitStack() as stack:
             try:
-                raw = self._raw(stack)
-                stream = io.BufferedReader(cast(io.RawIOBase, raw), 1 << 16)
+                stream = self._raw(stack)
                 if stream.peek(2)[:2] == GZIP:  # data-R15
-                    unpacked = stack.enter_context(gzip.GzipFile(fileobj=stream))
-                    stream = io.BufferedReader(cast(io.RawIOBase, unpacked), 1 << 16)
-            except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+                    packed = cast(IO[bytes], gzip.GzipFile(fileobj=stream))
+                    stream = self._bounded(stack.enter_context(packed))
+            except DataError:
+                raise
+            except BROKEN as error:
                 raise DataError(say(str(self), "a readable file", error)) from error
             try:
                 yield stream
-            except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+            except OSError as error:
                 raise DataError(say(str(self), "a whole file", error)) from error
 
-    def _raw(self, stack: ExitStack) -> IO[bytes]:
+    def is_plain(self) -> bool:
+        """Tell whether the bytes are those of a file of their own, not packed."""
+        with self.path.open("rb") as stream:
+            return not self.member and stream.read(2) != GZIP
+
+    def _raw(self, stack: ExitStack) -> io.BufferedReader:
         if not self.member:
-            return stack.enter_context(self.path.open("rb"))
+            plain: IO[bytes] = stack.enter_context(self.path.open("rb", 1 << 16))
+            return cast(io.BufferedReader, plain)
         archive = stack.enter_context(zipfile.ZipFile(self.path))
-        return stack.enter_context(archive.open(self.member))
+        return self._bounded(stack.enter_context(member_of(archive, self.member)))
+
+    def _bounded(self, packed: IO[bytes]) -> io.BufferedReader:
+        return io.BufferedReader(Unpacked(packed, self.path, str(self)), 1 << 16)
 
 
 def inside_archive(path: str) -> Place | None:
@@ -124,8 +140,19 @@ def inside_archive(path: str) -> Place | None:
 
 
 def is_zip(path: Path) -> bool:
-    """Tell whether a file is a zip archive."""
-    if not path.is_file():
+    """Tell whether a file is a zip archive; one that cannot be read is none."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            return stream.read(4) in ZIP
+    except OSError:
         return False
-    with path.open("rb") as stream:
-        return stream.read(4) in ZIP
+
+
+def exists(path: Path) -> bool:
+    """Tell whether something lies at a path; nothing does at one that is too long."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

@@ -12,6 +12,7 @@ from mindref.data.assemble import Event, Reading
 from mindref.data.readers import table
 from mindref.data.readers.columns import Columns, find, refuse, usual
 from mindref.data.readers.lines import read_lines, sample
+from mindref.data.readers.pairs import words_of
 from mindref.data.readers.place import Place
 from mindref.data.readers.tally import Tally
 from mindref.data.shown import listed, shown
@@ -71,7 +72,7 @@ def histories(
         if len(fields) != layout.width or not fields[layout.user] or not fields[layout.item]:
             tally.damaged(number, f"not {layout.width} fields with a user and an item")
             continue
-        user, row = fields[layout.user], [*fields[history].split(), fields[layout.item]]
+        user, row = fields[layout.user], [*words_of(fields[history]), fields[layout.item]]
         tally.counts["shorter_rows"] += user in longest
         if len(row) > len(longest.get(user, ())):  # data-R23
             longest[user] = row
@@ -99,7 +100,7 @@ def read_side(place: Place, kind: str, columns: Columns, tally: Tally) -> Side:
             side.title(fields[key], fields[title])
         for i in features:
             several = kinds[i] == "token_seq"
-            side.add(names[i], fields[key], fields[i].split() if several else [fields[i]])
+            side.add(names[i], fields[key], words_of(fields[i]) if several else [fields[i]])
     return side
 
 

@@ -23,12 +23,17 @@ def guess(line: str) -> str:
 
 
 def records(lines: Lines, delimiter: str, tally: Tally) -> Iterator[Record]:
-    """Yield the fields of every record; a quote that is never closed damages only its own line."""
+    """Yield the fields of every record; a quote that is never closed damages only its own line.
+
+    lines: blank ones, too, which a field in quotes may hold.
+    """
     if len(delimiter) > 1:
-        yield from ((number, bare(text, delimiter)) for number, text in lines)
+        yield from ((n, bare(text, delimiter)) for n, text in lines if text and not text.isspace())
         return
     source = Returnable(lines)
     for number, text in source:
+        if not text or text.isspace():  # data-R17; within quotes it is part of the field
+            continue
         if '"' not in text:
             yield number, bare(text, delimiter)
             continue

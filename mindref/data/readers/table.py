@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from mindref.data.readers.tally import Tally
 from mindref.data.shown import listed, shown
 from mindref.data.side import Side
 from mindref.data.times import Clock, clock
-from mindref.errors import ConfigError, DataError, say
+from mindref.errors import ConfigError, DataError, say, written
 
 Record = tuple[int, Sequence[str]]  # the number of its line, its fields
 Test = Callable[[Sequence[str]], bool]
@@ -44,7 +45,7 @@ def plan(columns: Columns, header: Sequence[str] | None, width: int, file: str) 
         place = place_of(column, header, width)
         if place is None:
             got = listed(header) if header else f"{width} columns"
-            raise DataError(say(file, f"a column {column!r}", got))
+            raise DataError(say(file, f"a column {written(column, True)}", got))
         return place
 
     return Plan(
@@ -64,8 +65,9 @@ def plan(columns: Columns, header: Sequence[str] | None, width: int, file: str) 
 
 def among(place: int, values: Sequence[str]) -> Test:
     """Test that a field is one of some values."""
-    if isinstance(values, str):
-        raise ConfigError(say("keep", "a list of values for each column", repr(values)))
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        got = written(values, quoted=True)
+        raise ConfigError(say("keep", "a list of values for each column", got))
     wanted = frozenset(str(value) for value in values)
     return lambda fields: fields[place] in wanted
 
@@ -75,9 +77,12 @@ def at_least(place: int, least: float) -> Test:
 
     def test(fields: Sequence[str]) -> bool:
         try:
-            return float(fields[place]) >= least
+            value = float(fields[place])
         except ValueError:
-            raise ValueError(f"{shown(fields[place])} is no number") from None
+            value = math.nan
+        if not math.isfinite(value):  # data-R74
+            raise ValueError(f"{shown(fields[place])} is no number")
+        return value >= least
 
     return test
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from mindref.data.shown import clean
-from mindref.errors import ConfigError, DataError, say
+from mindref.errors import ConfigError, DataError, say, written
 
 AUTO = "auto"
 FIRST = 100  # lines that must all be whole: damage here means a wrong format
@@ -63,8 +63,9 @@ def check_limit(limit: int | str) -> int | str:
         return AUTO
     try:
         number = int(limit)
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         number = -1
     if number < 0:
-        raise ConfigError(say("max_bad_lines", '"auto" or a number from 0', repr(limit)))
+        got = written(limit, quoted=True)
+        raise ConfigError(say("max_bad_lines", '"auto" or a number from 0', got))
     return number

@@ -54,8 +54,11 @@ def rates(step: int, learning_rate: float, config: Config, dtype: Any) -> Rates:
     return Rates(*(np.dtype(dtype).type(x) for x in found))
 
 
-def update(step: Step, moments: State, learning_rate: float) -> State:
-    """Move all parameters by the gradients of a step, in place; return the moments after it."""
+def update(step: Step, moments: State, learning_rate: float) -> tuple[State, bool]:
+    """Move all parameters by the gradients of a step, in place; return the moments after it.
+
+    And whether they are finite: not so if a gradient, or its square, is not (optimiser-R14).
+    """
     count = moments.step + 1
     numbers = rates(count, learning_rate, step.config, step.dtype)
     named = flatten(step.params)
@@ -64,25 +67,32 @@ def update(step: Step, moments: State, learning_rate: float) -> State:
         for name, x in named.items()
     }
 
+    squares: list[float] = []  # sums over the second moments that moved, of no use but for this
     alone = each_has_its_row(step)
     rows, values = (step.item_rows[:, 0], step.d_vectors) if alone else step.item_gradient()
 
     def move_items(block: slice) -> None:
         if alone:
             step.uses_of_all(block)
-        move(rows[block], values[block], tables["items"], numbers)
+        squares.append(move(rows[block], values[block], tables["items"], numbers))
 
     def move_all(name: str) -> None:
         gradient = rows_of(sum_of(step.parts()[name]))
-        move(np.arange(len(gradient)), gradient, tables[name], numbers)
+        squares.append(move(np.arange(len(gradient)), gradient, tables[name], numbers))
 
     def move_profile() -> None:
-        move(*step.profile_gradient(), tables["profile"], numbers)
+        squares.append(move(*step.profile_gradient(), tables["profile"], numbers))
 
     blocks = slices(len(rows), ITEMS)
     tasks = [partial(move_items, block) for block in blocks]  # the longest first
     step.work.each(do, [*tasks, *(partial(move_all, name) for name in step.parts()), move_profile])
-    return State(count, moments.first, moments.second)
+    well = math.isfinite(sum(squares)) or all_finite(moments)  # a sum may overflow by itself
+    return State(count, moments.first, moments.second), well
+
+
+def all_finite(moments: State) -> bool:
+    """Return whether all second moments are finite."""
+    return all(np.isfinite(x).all() for x in moments.second.values())
 
 
 def each_has_its_row(step: Step) -> bool:
@@ -97,10 +107,15 @@ def rows_of(x: Array) -> Array:
 
 
 @jit
-def move(rows: Ints, gradient: Array, tables: Tables, numbers: Rates) -> None:
-    """Move the rows (R,) of all three tables (V, D) by their gradients (R, D), in place."""
+def move(rows: Ints, gradient: Array, tables: Tables, numbers: Rates) -> Any:
+    """Move the rows (R,) of all three tables (V, D) by their gradients (R, D), in place.
+
+    Returns the sum over the second moments that moved: no number if one of them is none, as none is
+    below zero.
+    """
     params, first, second = tables
     rate, beta1, beta2, rest1, rest2, epsilon = numbers
+    total = params.dtype.type(0)
     for r in range(len(rows)):
         row = rows[r]
         for d in range(gradient.shape[1]):
@@ -108,4 +123,6 @@ def move(rows: Ints, gradient: Array, tables: Tables, numbers: Rates) -> None:
             m = beta1 * first[row, d] + rest1 * g  # optimiser-R1
             v = beta2 * second[row, d] + rest2 * (g * g)
             first[row, d], second[row, d] = m, v
+            total += v
             params[row, d] -= rate * m / (np.sqrt(v) + epsilon)
+    return total

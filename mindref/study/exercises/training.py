@@ -83,7 +83,7 @@ def losses_of(
     moments, losses = optimiser.init(flatten(params)), []
     for number, batch in enumerate(batches, 1):
         found, saved = mind.loss(params, batch, catalogue, config, ops)
-        losses.append(check_finite(float(found), f"step {number}"))
+        losses.append(check_finite(float(found), number))
         watch(saved)
         gradients = flatten_gradients(mind.backward(saved, ops=ops))
         rate = optimiser.learning_rate(config.learning_rate, config.decay, number - 1, steps)

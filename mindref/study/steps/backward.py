@@ -177,7 +177,11 @@ ITEMS = Kind(
     "d_items_rd = sum over the uses of row r",
     "not in the paper",
     "model-R9 model-R10 embedding-R3",
-    (f"{MIND}:backward@items = sum_rows", "mindref.ops.embedding:sum_rows"),
+    (
+        f"{MIND}:backward@items = sum_uses",
+        "mindref.ops.embedding:sum_uses",
+        "mindref.ops.embedding:sum_rows",
+    ),
     (
         Out("d_target", "user width", "d_t:d{query}", "target", "d"),
         Out("d_items.rows", "row", "given", "rows", "r"),

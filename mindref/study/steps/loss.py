@@ -153,7 +153,7 @@ LOSS = Kind(
     "loss = log(1 + sum_s exp(l_s - o_t))",
     "section 3.5, eq. 10-11",
     "sampled_softmax-R1",
-    (f"{SOFTMAX}:forward@sampled_softmax-R1", f"{SOFTMAX}:forward@p_negatives ="),
+    (f"{SOFTMAX}:lose@sampled_softmax-R1", f"{SOFTMAX}:lose@p_negatives ="),
     (
         Out("loss", "", "loss(o_t:; l:s)", "out", ""),
         Out("prob", "user negative", "tail(o_t:; l:s)", "p_negatives", "s"),

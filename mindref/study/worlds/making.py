@@ -56,9 +56,10 @@ def write(folder: Path = BUILT_IN) -> None:
         run.mkdir(parents=True, exist_ok=True)
         trainer.write_items(run)
         model = trainer.model()
-        checkpoint.save_model(run, model.params, model.catalogue, trainer.state.best_step)
-        # nothing of the machine that trained it
-        checkpoint.save_config(run, model.config, {**trainer.facts(), "threads": ""})
+        facts = {**trainer.facts(), "threads": ""}  # nothing of the machine that trained it
+        given = (model.params, model.catalogue, trainer.state.best_step, model.config.model)
+        checkpoint.save_model(run, *given, checkpoint.identity(model.config, facts))
+        checkpoint.save_config(run, model.config, facts)
     small: dict[str, npt.NDArray[Any]] = {
         "events": events.values.astype(np.uint8),
         "offsets": events.offsets.astype(np.int16),

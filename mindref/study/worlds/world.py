@@ -23,6 +23,7 @@ from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.negatives import make_sampler
 from mindref.data.streams import stream
 from mindref.errors import DataError, say
+from mindref.models.families import only_mind
 from mindref.models.mind import Batch, Histories
 from mindref.models.parameters import Catalogue, flatten, unflatten
 from mindref.models.serving import Model, serving_logits
@@ -81,6 +82,7 @@ def open_world(run: Path | None = None, data: Path | None = None) -> World:
     if run is None:
         return open_built_in(SEVERAL)
     served = Served.load(run)
+    only_mind(served.model.config, f"study {run}")
     if data is not None:
         served.source = served.source.moved(data)
     return world_of(run.resolve().name, served, served.log, MANY)

@@ -19,7 +19,7 @@ import importlib
 from types import ModuleType
 from typing import Any
 
-from mindref.backend import OPERATORS, Capabilities
+from mindref.backend import OPERATORS, OPTIONS, Capabilities
 
 
 class Correct:
@@ -32,7 +32,7 @@ class Correct:
         return importlib.import_module(f"{__name__}.{self.name}")
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(OPERATORS)
+        return Capabilities(OPERATORS, options=OPTIONS)
 
     def to_numpy(self, x: Any) -> Any:
         return x

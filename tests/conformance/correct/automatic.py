@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from mindref.backend import OPERATORS, Capabilities
+from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.shapes import Array
 from tests.conformance.correct import checks
 
@@ -62,6 +62,7 @@ def routing(
     bilinear: T,
     init_logits: T,
     active: T,
+    log_weights: T | None = None,
     *,
     iterations: int,
     gradient: str,
@@ -75,11 +76,12 @@ def routing(
     if bilinear.ndim == 2:
         votes = votes[:, :, None].expand(-1, -1, active.shape[1], -1)
     logits = torch.where(allowed, init_logits, 0)
+    counts = 1 if log_weights is None else torch.exp(torch.where(allowed, log_weights, 0))
     for turn in range(iterations):
         weights = softmax(logits, allowed, axis=1 if axis == "behaviours" else 2)
         if gradient == "last":  # routing-R12: the rounds before reach the result by weights only
             weights = weights.detach()
-        capsules = squash(torch.einsum("blk,blkd->bkd", weights, votes), kind=kind)
+        capsules = squash(torch.einsum("blk,blkd->bkd", counts * weights, votes), kind=kind)
         if turn < iterations - 1:
             logits = logits + torch.einsum("blkd,bkd->blk", votes, capsules)
     return capsules, weights
@@ -173,7 +175,7 @@ CHECKS = {
     "softmax": lambda *arrays, axis: checks.softmax(*arrays, axis),
     "squash": lambda x, kind="squash": checks.squash(x, kind),
     "routing": lambda *arrays, iterations, gradient, axis="interests", kind="squash": (
-        checks.routing(*arrays, iterations, gradient, axis, kind=kind)
+        checks.routing(*arrays[:5], iterations, gradient, axis, *arrays[5:], kind=kind)
     ),
     "relu_layer": lambda *arrays, relu: checks.relu_layer(*arrays),
     "label_attention": lambda *arrays, power: checks.label_attention(*arrays, power),
@@ -182,7 +184,7 @@ CHECKS = {
     ),
 }
 DIFFERENTIABLE = {  # places of the arguments that have a gradient, in the order of the page
-    "routing": (0, 2, 3),
+    "routing": (0, 2, 3, 5),
     "relu_layer": (0, 1, 2),
     "label_attention": (0, 1),
     "sampled_softmax": (0, 1, 2),
@@ -211,14 +213,15 @@ class Automatic:
     ops = SimpleNamespace(**{stem: Operator(stem) for stem in FUNCTIONS})
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(OPERATORS, gradients="automatic")
+        return Capabilities(OPERATORS, gradients="automatic", options=OPTIONS)
 
     def differentiate(
         self, stem: str, arrays: tuple[Array, ...], numbers: dict[str, Any], d_out: Array
     ) -> tuple[Array | None, ...]:
         """Return the gradient of each argument that has one; None where the result ignores it."""
         given = [torch.tensor(x) for x in arrays]
-        wanted = [given[place].requires_grad_() for place in DIFFERENTIABLE.get(stem, (0,))]
+        places = [place for place in DIFFERENTIABLE.get(stem, (0,)) if place < len(given)]
+        wanted = [given[place].requires_grad_() for place in places]
         found = FUNCTIONS[stem](*given, **numbers)
         out = found[0] if isinstance(found, tuple) else found
         if not out.requires_grad:

@@ -92,13 +92,15 @@ def routing(draw: st.DrawFn) -> Drawn:
         history[:] = history[:1, :1]  # one behaviour again and again
     shape = draw(st.sampled_from([(d, d), (l, k, d, d)]))
     allowed = mask[:, :, None] & active[:, None, :]
-    arrays = (
+    arrays: tuple[Any, ...] = (
         littered(rng, history, mask[:, :, None]),
         mask,
         rng.standard_normal(shape) / d,
         littered(rng, eighths(rng, b, l, k), allowed),
         active,
     )
+    if draw(st.booleans()):
+        arrays += (littered(rng, eighths(rng, b, l, k), allowed),)
     numbers = {
         "iterations": draw(st.integers(1, 4)),
         "gradient": draw(st.sampled_from(("all", "last"))),

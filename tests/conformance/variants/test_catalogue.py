@@ -32,8 +32,8 @@ UNKNOWN = Variant(
     (
         Edit(
             "ops/routing.py",
-            "sums = gather(weights, votes)",
-            "sums = gather(weights, votes) * np.linspace(2, 1.3, active.shape[1])[:, None]",
+            "sums = gather(counted, votes)",
+            "sums = gather(counted, votes) * np.linspace(2, 1.3, active.shape[1])[:, None]",
         ),
     ),
 )

@@ -21,6 +21,7 @@ class User(NamedTuple):
     places: tuple[Ints, Ints]  # the real behaviours (n, 1) and active interests (1, K')
     votes: Array  # (n, D), or (n, K', D) where each pair has a matrix
     rounds: list[tuple[Array, Any, Array]]  # weights (n, K'), Jacobians, capsules (K', D)
+    counts: Any  # (n, K') exp of the log weights; one without
 
 
 class Saved(NamedTuple):
@@ -30,6 +31,7 @@ class Saved(NamedTuple):
     shape: tuple[int, ...]
     gradient: str
     axis: str
+    counted: bool
 
 
 def forward(
@@ -38,6 +40,7 @@ def forward(
     bilinear: Array,
     init_logits: Array,
     active: Bools,
+    log_weights: Array | None = None,
     *,
     iterations: int,
     gradient: str,
@@ -45,27 +48,29 @@ def forward(
     kind: str = "squash",
 ) -> tuple[Array, Saved]:
     arrays = (history, mask, bilinear, init_logits, active)
-    checks.routing(*arrays, iterations, gradient, axis, kind=kind)
+    checks.routing(*arrays, iterations, gradient, axis, log_weights, kind=kind)
     out = np.zeros((*active.shape, history.shape[2]), history.dtype)
     couplings = np.zeros_like(init_logits)
     projected = votes.project(history, mask, bilinear, active)
     users = []
     for b, given in enumerate(projected.by_user):
         places = np.ix_(np.flatnonzero(mask[b]), np.flatnonzero(active[b]))
-        rounds = route(given, init_logits[b][places], iterations, axis, kind)
+        counts = 1 if log_weights is None else np.exp(log_weights[b][places])
+        rounds = route(given, init_logits[b][places], iterations, axis, kind, counts)
         couplings[b][places], _, out[b, places[1][0]] = rounds[-1]
-        users.append(User(places, given, rounds))
-    return out, Saved(projected, users, couplings, history.shape, gradient, axis)
+        users.append(User(places, given, rounds, counts))
+    counted = log_weights is not None
+    return out, Saved(projected, users, couplings, history.shape, gradient, axis, counted)
 
 
-def route(given: Array, logits: Array, iterations: int, axis: str, kind: str) -> Any:
+def route(given: Array, logits: Array, iterations: int, axis: str, kind: str, counts: Any) -> Any:
     """Make the rounds of one user from the votes and the logits (n, K')."""
     rounds: list[Any] = []
     for _ in range(iterations):
         if rounds:  # 5: the update of the round before
             logits = logits + votes.agree(given, rounds[-1][2])
         weights = coupled(logits, axis)
-        capsules, jacobians = squash.forward(votes.gather(weights, given), kind=kind)
+        capsules, jacobians = squash.forward(votes.gather(counts * weights, given), kind=kind)
         rounds.append((weights, jacobians, capsules))
     return rounds
 
@@ -77,35 +82,40 @@ def coupled(logits: Array, axis: str) -> Array:
     return segment_weights(logits.reshape(-1), slices, logits.shape[along]).reshape(logits.shape)
 
 
-def backward(d_capsules: Array, saved: Saved) -> tuple[Array, Array, Array]:
+def backward(d_capsules: Array, saved: Saved) -> tuple[Array, ...]:
     d_history = np.zeros(saved.shape, d_capsules.dtype)
-    d_logits = np.zeros_like(saved.couplings)
+    d_logits, d_log_weights = np.zeros_like(saved.couplings), np.zeros_like(saved.couplings)
     d_votes = []
     for b, user in enumerate(saved.users):
         mine = d_capsules[b, user.places[1][0]]
-        v, d_logits[b][user.places] = unroll(mine, user, saved.gradient, saved.axis)
+        found = unroll(mine, user, saved.gradient, saved.axis)
+        v, d_logits[b][user.places], d_log_weights[b][user.places] = found
         d_votes.append(v)
         places = user.places[0][:, 0]
         d_history[b, places] = saved.projected.before(v, places, user.places[1][0])
-    return d_history, saved.projected.d_bilinear(d_votes), d_logits
+    gradients = (d_history, saved.projected.d_bilinear(d_votes), d_logits, d_log_weights)
+    return gradients if saved.counted else gradients[:3]
 
 
-def unroll(u: Array, user: User, gradient: str, axis: str) -> tuple[Array, Array]:
-    """Return V, of the shape of the votes, and B (n, K') of one user."""
-    _, given, rounds = user
+def unroll(u: Array, user: User, gradient: str, axis: str) -> tuple[Array, Array, Array]:
+    """Return V, of the shape of the votes, B (n, K') and Λ (n, K') of one user."""
+    _, given, rounds, counts = user
     v, d_logits = np.zeros_like(given), np.zeros_like(rounds[-1][0])
+    d_log_weights = np.zeros_like(d_logits)
     later = False
     for weights, jacobians, capsules in reversed(rounds):
         if later:  # 5
             v += votes.spread(d_logits, capsules, given)
             u = votes.gather(d_logits, given)
         z = squash.backward(u, jacobians)  # 4
-        v += votes.spread(weights, z, given)  # 3
+        v += votes.spread(counts * weights, z, given)  # 3
+        d_weights = counts * votes.agree(given, z)
+        d_log_weights += weights * d_weights
         if gradient == "last":  # routing-R12
             break
-        d_logits += jacobian_product(weights, votes.agree(given, z), axis)  # 2
+        d_logits += jacobian_product(weights, d_weights, axis)  # 2
         later = True
-    return v, d_logits
+    return v, d_logits, d_log_weights
 
 
 def jacobian_product(weights: Array, d_weights: Array, axis: str) -> Array:

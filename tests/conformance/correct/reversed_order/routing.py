@@ -19,6 +19,7 @@ class Saved(NamedTuple):
     rounds: list[tuple[Any, Any, Array]]  # of softmax, of squash, capsules
     couplings: Array
     gradient: str
+    factors: Array | None  # exp of the log weights (B, L, K)
 
 
 def forward(
@@ -27,6 +28,7 @@ def forward(
     bilinear: Array,
     init_logits: Array,
     active: Bools,
+    log_weights: Array | None = None,
     *,
     iterations: int,
     gradient: str,
@@ -34,18 +36,22 @@ def forward(
     kind: str = "squash",
 ) -> tuple[Array, Saved]:
     arrays = (history, mask, bilinear, init_logits, active)
-    checks.routing(*arrays, iterations, gradient, axis, kind=kind)
+    checks.routing(*arrays, iterations, gradient, axis, log_weights, kind=kind)
     history = np.where(mask[:, :, None], history, 0).astype(history.dtype)
     allowed = mask[:, :, None] & active[:, None, :]
     votes = vote(history, bilinear, init_logits.shape[2])
+    factors, counted = None, votes
+    if log_weights is not None:
+        factors = np.exp(np.where(allowed, log_weights, 0)).astype(history.dtype)
+        counted = factors[..., None] * votes  # as often as they count
     logits, rounds = init_logits, []
     for turn in range(iterations):
         if turn:  # 5: the update of the round before
             logits = contract("blkd,bkd->blk", votes, rounds[-1][2]) + logits
         w, of_softmax = softmax.forward(logits, allowed, axis=1 if axis == "behaviours" else 2)
-        capsules, of_squash = squash.forward(contract("blk,blkd->bkd", w, votes), kind=kind)
+        capsules, of_squash = squash.forward(contract("blk,blkd->bkd", w, counted), kind=kind)
         rounds.append((of_softmax, of_squash, capsules))
-    return capsules, Saved(history, bilinear, votes, rounds, w, gradient)
+    return capsules, Saved(history, bilinear, votes, rounds, w, gradient, factors)
 
 
 def vote(history: Array, bilinear: Array, interests: int) -> Array:
@@ -56,9 +62,11 @@ def vote(history: Array, bilinear: Array, interests: int) -> Array:
     return np.repeat(votes[:, :, None], interests, axis=2)
 
 
-def backward(d_capsules: Array, saved: Saved) -> tuple[Array, Array, Array]:
-    history, bilinear, votes, rounds, couplings, gradient = saved
+def backward(d_capsules: Array, saved: Saved) -> tuple[Array, ...]:
+    history, bilinear, votes, rounds, couplings, gradient, factors = saved
     d_votes, d_logits = np.zeros_like(votes), np.zeros_like(couplings)
+    d_counted = np.zeros_like(votes)
+    counted = votes if factors is None else factors[..., None] * votes
     last = len(rounds) - 1
     for turn in range(last, -1, -1):
         of_softmax, of_squash, capsules = rounds[turn]
@@ -66,12 +74,16 @@ def backward(d_capsules: Array, saved: Saved) -> tuple[Array, Array, Array]:
             d_votes = d_logits[..., None] * capsules[:, None] + d_votes
             d_capsules = contract("blk,blkd->bkd", d_logits, votes)
         d_sums = squash.backward(d_capsules, of_squash)  # 4
-        d_votes = of_softmax[0][..., None] * d_sums[:, None] + d_votes  # 3
+        d_counted = of_softmax[0][..., None] * d_sums[:, None] + d_counted  # 3
         if gradient == "last":  # routing-R12
             break
-        d_weights = contract("blkd,bkd->blk", votes, d_sums)
+        d_weights = contract("blkd,bkd->blk", counted, d_sums)
         d_logits = softmax.backward(d_weights, of_softmax) + d_logits  # 2
-    return *unvote(d_votes, history, bilinear), d_logits  # 1
+    if factors is None:
+        return *unvote(d_votes + d_counted, history, bilinear), d_logits  # 1
+    d_votes = factors[..., None] * d_counted + d_votes
+    d_log_weights = contract("blkd,blkd->blk", counted, d_counted)
+    return *unvote(d_votes, history, bilinear), d_logits, d_log_weights  # 1
 
 
 def unvote(d_votes: Array, history: Array, bilinear: Array) -> tuple[Array, Array]:

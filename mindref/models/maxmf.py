@@ -1,0 +1,164 @@
+"""MaxMF: K free vectors for every user of training; the score of an item is that of the best one.
+
+Spec: specs/maxmf.md. Source: Weston, Weiss and Yee, RecSys 2013, eq. 2 and the loss of WARP.
+Differs: a step sees a batch of pairs, users who are served have vectors fitted to their history.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import mindref.ops as reference
+from mindref.config import Config
+from mindref.models import mind, warp
+from mindref.models.foldin import LONGEST, interests, shortened
+from mindref.models.parameters import Catalogue, Sizes
+from mindref.ops import embedding
+from mindref.ops.embedding import RowGradient, sum_uses
+from mindref.shapes import Array, Bools, Ints
+
+__all__ = ["Batch", "Gradients", "Params", "backward", "init", "interests", "loss", "project"]
+
+
+class Params(NamedTuple):
+    """The parameters of MaxMF."""
+
+    items: Array  # (V, D) item ids first, then values of item features
+    users: Array  # (U K, D) row u K + k is the interest k of the training row u
+
+
+class Gradients(NamedTuple):
+    """The gradient of each parameter, under the same names."""
+
+    items: RowGradient
+    users: RowGradient
+
+
+class Batch(NamedTuple):
+    """What a training step sees."""
+
+    shared: mind.Batch
+    rows: Ints  # (B,) training row of each sample
+    known: Bools | None = None  # (B, S) negatives that the user has; None: those in the history
+
+
+class Scores(NamedTuple):
+    """The best of a user's interests for each of some items."""
+
+    best: Array  # (B, ...) max_k v_k . e
+    interest: Ints  # (B, ...) the k of it, the lowest on ties
+
+
+class Saved(NamedTuple):
+    """Vectors, as each enters the gradient of the others, and which interest was the best."""
+
+    rows: embedding.Saved
+    target: embedding.Saved
+    negatives: embedding.Saved
+    users: Array  # (B, K, D)
+    vectors: tuple[Array, Array]  # of targets (B, D) and negatives (S, D)
+    interest: tuple[Ints, Ints]  # best for the target (B,) and for each negative (B, S)
+    ranking: warp.Saved
+
+
+def init(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
+    """Draw items, then users, N(0, 1 / D), from rng alone, in float64, then rounded to the type."""
+
+    def normal(count: int) -> Array:  # maxmf-R13
+        drawn = rng.standard_normal((count, config.width)) / np.sqrt(config.width)
+        return drawn.astype(config.dtype)
+
+    return Params(normal(sizes.item_rows), normal(sizes.users * config.interests))
+
+
+def loss(
+    params: Params,
+    batch: Batch,
+    catalogue: Catalogue,
+    config: Config,
+    ops: Any = reference,
+    *,
+    ranking: str | None = None,
+) -> tuple[Array, Saved]:
+    """Map a batch to its mean ranking loss (); ranking "warp" or "auc", else as the setting says.
+
+    Raises ShapeError for an item or a training row that there is not, and as `warp.forward`.
+    """
+    shared, count = batch.shared, config.interests
+    rows = batch.rows[:, None] * count + np.arange(count)  # maxmf-R1 (B, K)
+    ones = np.ones((rows.size, 1), params.users.dtype)
+    flat, s1 = ops.embedding.forward(params.users, rows.reshape(-1, 1), ones)  # 1
+    users = flat.reshape(*rows.shape, flat.shape[1])  # (B, K, D)
+    target, s2 = mind.item_vectors(params, shared.target, catalogue, ops)  # 2 (B, D)
+    negatives, s3 = mind.item_vectors(params, shared.negatives, catalogue, ops)  # 3 (S, D)
+    of_target = best(np.einsum("bkd,bd->bk", users, target))  # 4 (B,)
+    products = (flat @ negatives.T).reshape(*rows.shape, len(negatives))
+    of_negatives = best(products)  # 5 (B, S)
+    usable = ~(known(batch) | (shared.negatives == shared.target[:, None]))  # 6, maxmf-R4
+    out, s7 = warp.forward(  # 7 ()
+        of_target.best,
+        of_negatives.best,
+        usable,
+        items=len(catalogue.rows),
+        ranking=ranking or config.ranking,
+    )
+    interest = of_target.interest, of_negatives.interest
+    return out, Saved(s1, s2, s3, users, (target, negatives), interest, s7)
+
+
+def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
+    """Return the gradient of the loss by both tables; a row that no pair moves is not named."""
+    users, (target, negatives), interest = saved.users, saved.vectors, saved.interest
+    d_of_target, d_of_negatives = warp.backward(d_out, saved.ranking)  # 7 (B,), (B, S)
+    d_products = through_best(d_of_negatives, interest[1], users.shape[1])  # 5 (B, K, S)
+    d_users = d_products @ negatives  # 5 (B, K, D)
+    d_negatives = np.einsum("bks,bkd->sd", d_products, users, optimize=True)  # 5 (S, D)
+    d_at_target = through_best(d_of_target, interest[0], users.shape[1])  # 4 (B, K)
+    d_users += d_at_target[..., None] * target[:, None, :]  # 4, maxmf-R14
+    d_target = np.einsum("bk,bkd->bd", d_at_target, users)  # 4, maxmf-R14 (B, D)
+    of_negatives = ops.embedding.backward(d_negatives, saved.negatives)  # 3
+    of_target = ops.embedding.backward(d_target, saved.target)  # 2
+    of_users = ops.embedding.backward(d_users.reshape(-1, users.shape[2]), saved.rows)  # 1
+    items = sum_uses(of_target, of_negatives)  # maxmf-R15: one table, two uses
+    return Gradients(moved(items), moved(of_users))
+
+
+def project(params: Params, gradients: Gradients, longest: float = LONGEST) -> None:
+    """Shorten the vectors that a step has moved to the length `longest`, if they are longer.
+
+    To be called after the step: as the optimiser does, it changes the parameters in place.
+    """
+    for table, gradient in zip(params, gradients, strict=True):
+        table[gradient.rows] = shortened(table[gradient.rows], longest)  # maxmf-R17
+
+
+def best(scores: Array) -> Scores:
+    """Return the largest of the scores over axis 1, the interests, and where it stands."""
+    interest = scores.argmax(axis=1)  # maxmf-R2: the lowest index on ties
+    return Scores(np.take_along_axis(scores, interest[:, None], axis=1)[:, 0], interest)
+
+
+def through_best(d_best: Array, interest: Ints, count: int) -> Array:
+    """Return the gradient (B, K, ...) of the scores: all of it goes to the best interest."""
+    chosen = interest[:, None] == np.arange(count).reshape(-1, *[1] * (interest.ndim - 1))
+    return np.where(chosen, d_best[:, None], 0)  # maxmf-R14
+
+
+def known(batch: Batch) -> Bools:
+    """Return which negatives a user is known to have (B, S), the target aside."""
+    if batch.known is not None:
+        return batch.known
+    histories, negatives = batch.shared.histories, batch.shared.negatives
+    same = histories.items[:, :, None] == negatives  # (B, L, S)
+    return (same & histories.mask[..., None]).any(axis=1)
+
+
+def moved(gradient: RowGradient) -> RowGradient:
+    """Return the gradient without the rows that are zero throughout.
+
+    The optimiser moves every row that it is given, by its momentum if by nothing else.
+    """
+    some = gradient.values.any(axis=1)  # maxmf-R16
+    return RowGradient(gradient.rows[some], gradient.values[some])

@@ -1,0 +1,199 @@
+"""MIND plus what our experiments found to pay: mind.py with differences, each of them a setting.
+
+Spec: specs/mind_plus.md. Source: Li et al., CIKM 2019, Fig. 2, and the open end that it names: the
+order of behaviours. Differs: a behaviour counts by its age, for each interest otherwise; contexts,
+pooled from all behaviours, are joined to every capsule; the loss may be that of the score by which
+items are recalled; behaviours may be dropped out. The paper's own model, read aloud, is mind.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import mindref.ops as reference
+from mindref.config import Config
+from mindref.models import mind, parameters
+from mindref.models.mind_plus import ages, contexts, head
+from mindref.models.parameters import Catalogue, Layer, Sizes
+from mindref.ops import embedding, label_attention, pooled_softmax, routing
+from mindref.ops import sampled_softmax as sampled
+from mindref.ops.embedding import RowGradient, sum_uses
+from mindref.shapes import Array, Bools
+
+
+class Params(NamedTuple):
+    """The parameters: those of MIND, and the log weights of behaviours by age."""
+
+    items: Array  # (V, D)
+    profile: Array  # (W, Q)
+    bilinear: Array  # (D, D) S
+    positions: Array  # (L, C) row 0 is the last behaviour; of interests, then of contexts
+    layers: tuple[Layer, ...]  # from D + G Q + M D
+
+
+class Gradients(NamedTuple):
+    """The gradient of each parameter, under the same names."""
+
+    items: RowGradient
+    profile: RowGradient
+    bilinear: Array
+    positions: Array
+    layers: tuple[Layer, ...]
+
+
+class Batch(NamedTuple):
+    """What a training step sees."""
+
+    shared: mind.Batch
+    keep: Array | None  # (B, L, D) factors of the behaviours' vectors: 0 or 1 / (1 - dropout)
+
+
+class SavedInterests(NamedTuple):
+    """What the way from histories to interests leaves for backward."""
+
+    history: embedding.Saved
+    keep: Array | None
+    profile: embedding.Saved
+    looked_up: tuple[int, int]  # (B G, Q)
+    positions: ages.Ages
+    routing: routing.Saved
+    contexts: routing.Saved | None
+    head: head.Saved
+    active: Bools  # (B, K)
+    mask: Bools  # (B, L)
+    learned: bool  # whether S is: else votes are the item vectors
+
+
+class Saved(NamedTuple):
+    """What `loss` leaves for backward."""
+
+    interests: SavedInterests
+    target: embedding.Saved
+    negatives: embedding.Saved
+    attention: label_attention.Saved | None  # None where the loss is that of pooled scores
+    softmax: sampled.Saved | pooled_softmax.Saved
+
+
+def init(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
+    """Draw initial parameters as MIND's; the weights by age start from lines of rising slope.
+
+    Parameters that the settings leave out, S and layers, are drawn with the others and dropped, so
+    that the rest of them do not depend on it.
+    """
+    more = config.width * config.contexts
+    items, profile, bilinear, layers = parameters.init(rng, config, sizes, more)  # mind_plus-R20
+    if config.votes == "items":  # mind_plus-R8: there is no S to learn
+        bilinear = bilinear[:0, :0]
+    if config.head == "none":  # mind_plus-R11
+        layers = ()
+    return Params(items, profile, bilinear, ages.start(config), layers)
+
+
+def interests(
+    params: Params,
+    histories: mind.Histories,
+    catalogue: Catalogue,
+    config: Config,
+    ops: Any = reference,
+    keep: Array | None = None,
+) -> tuple[Array, Bools, SavedInterests]:
+    """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
+
+    keep (B, L, D): factors of the behaviours' vectors in training, None at serving. Raises
+    ShapeError for an item that the catalogue does not have, for a behaviour older than the
+    positions reach, and what the operators raise.
+    """
+    mask, learned = histories.mask, config.votes == "matrix"
+    # mind_plus-R8: without S a vote is the item's own vector
+    matrix = params.bilinear if learned else np.eye(config.width, dtype=config.dtype)
+    vectors, s1 = mind.behaviours(params, histories, catalogue, ops)  # 1 (B, L, D)
+    history = vectors if keep is None else vectors * keep  # 1, mind_plus-R14, R16
+    profile, s2 = mind.profile_vectors(params, histories.profile, ops)  # 2 (B, P)
+    log_weights, s3 = ages.forward(params.positions, mask, config)  # 3 (B, L, K + M)
+    own, later = np.split(log_weights, [config.interests], axis=2)
+    active = mind.active_interests(mask, config)  # (B, K)
+    dynamic = config.routing == "dynamic"
+    capsules, s4 = ops.routing.forward(  # 4, mind_plus-R21: all but `own` as in MIND (B, K, D)
+        history,
+        mask,
+        matrix,
+        histories.init_logits if dynamic else np.zeros_like(histories.init_logits),
+        active,
+        iterations=config.iterations if dynamic else 1,
+        gradient=config.routing_gradient,
+        axis=config.routing_axis,
+        kind=config.squash,
+        log_weights=own,  # mind_plus-R4
+    )
+    beside, s5 = contexts.forward(matrix, history, mask, later, config, ops)  # 5 (B, M D)
+    x, s6 = head.forward(capsules, profile, beside, params.layers, config, ops)  # 6 and 7
+    out = np.where(active[..., None], x, 0)  # 8, mind_plus-R12
+    looked_up = (histories.profile.size, params.profile.shape[1])
+    return (
+        out,
+        active,
+        SavedInterests(s1, keep, s2, looked_up, s3, s4, s5, s6, active, mask, learned),
+    )
+
+
+def interests_backward(
+    d_out: Array, saved: SavedInterests, ops: Any = reference
+) -> tuple[RowGradient, RowGradient, Array, Array, tuple[Layer, ...]]:
+    """Return the gradients of items (by way of the history), and of all other parameters."""
+    mask = saved.mask
+    d_x = np.where(saved.active[..., None], d_out, 0)  # 8
+    d_capsules, d_profile, d_beside, d_layers = head.backward(d_x, saved.head, ops)  # 7 and 6
+    d_history, d_matrix, _, d_weights = ops.routing.backward(d_capsules, saved.routing)  # 4
+    more = contexts.backward(d_beside, saved.contexts, ops)  # 5
+    if more is not None:
+        d_history, d_matrix = d_history + more[0], d_matrix + more[1]
+        d_weights = np.concatenate([d_weights, more[2]], axis=2)
+    d_positions = ages.backward(d_weights[mask], saved.positions)  # 3, mind_plus-R19
+    d_profile_rows = ops.embedding.backward(d_profile.reshape(saved.looked_up), saved.profile)  # 2
+    if saved.keep is not None:
+        d_history = d_history * saved.keep  # 1
+    d_items = ops.embedding.backward(d_history[mask], saved.history)  # 1
+    d_bilinear = d_matrix if saved.learned else d_matrix[:0, :0]
+    return d_items, d_profile_rows, d_bilinear, d_positions, d_layers
+
+
+def loss(
+    params: Params, batch: Batch, catalogue: Catalogue, config: Config, ops: Any = reference
+) -> tuple[Array, Saved]:
+    """Map a batch to its mean loss (). Raises what the operators raise."""
+    shared = batch.shared
+    given = (params, shared.histories, catalogue, config, ops, batch.keep)
+    users, active, s1 = interests(*given)  # 1 (B, K, D)
+    target, s2 = mind.item_vectors(params, shared.target, catalogue, ops)  # 2 (B, D)
+    negatives, s3 = mind.item_vectors(params, shared.negatives, catalogue, ops)  # 3 (S, D)
+    ids = (shared.target, shared.negatives)
+    logs = (shared.target_log_expected, shared.negative_log_expected)
+    numbers: dict[str, Any] = {"temperature": config.temperature, "normalise": config.normalise}
+    if config.attention == "pooled":  # 4 and 5, mind_plus-R17
+        given_all = (users, active, target, negatives, *ids, *logs)
+        numbers["sharpness"] = config.sharpness
+        out, s5 = ops.pooled_softmax.forward(*given_all, **numbers)
+        return out, Saved(s1, s2, s3, None, s5)
+    power = config.power if config.attention == "label" else 0.0
+    user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
+    out, s5 = ops.sampled_softmax.forward(user, target, negatives, *ids, *logs, **numbers)  # 5
+    return out, Saved(s1, s2, s3, s4, s5)
+
+
+def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
+    """Return the gradient of the loss by every parameter."""
+    if saved.attention is None:  # 5 and 4
+        d_users, d_target, d_negatives = ops.pooled_softmax.backward(d_out, saved.softmax)
+    else:
+        d_user, d_target, d_negatives = ops.sampled_softmax.backward(d_out, saved.softmax)  # 5
+        d_users, d_query = ops.label_attention.backward(d_user, saved.attention)  # 4
+        d_target = d_target + d_query
+    of_negatives = ops.embedding.backward(d_negatives, saved.negatives)  # 3
+    of_target = ops.embedding.backward(d_target, saved.target)  # 2
+    of_history, profile, bilinear, positions, layers = interests_backward(  # 1
+        d_users, saved.interests, ops
+    )
+    items = sum_uses(of_history, of_target, of_negatives)  # mind_plus-R18: one table, three uses
+    return Gradients(items, profile, bilinear, positions, layers)

@@ -1,0 +1,50 @@
+"""Contexts: what all behaviours of a user say together, as some weights by age hear it.
+
+Spec: specs/mind_plus.md, step 5.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mindref.config import Config
+from mindref.ops import routing
+from mindref.shapes import Array, Bools
+
+
+def forward(
+    matrix: Array, history: Array, mask: Bools, log_weights: Array, config: Config, ops: Any
+) -> tuple[Array, routing.Saved | None]:
+    """Return the contexts of users, side by side (B, M D): weighted sums of all votes, squashed.
+
+    Each is routing with one interest (mind_plus-R6). All are made in one call, whose couplings,
+    1 / M for each, are made up for in the weights (mind_plus-R7).
+    """
+    users, contexts = len(mask), log_weights.shape[2]
+    if contexts == 0:
+        return np.zeros((users, 0), history.dtype), None
+    shift = history.dtype.type(np.log(contexts))
+    out, saved = ops.routing.forward(
+        history,
+        mask,
+        matrix,
+        np.zeros(log_weights.shape, history.dtype),
+        np.ones((users, contexts), np.bool_),
+        iterations=1,
+        gradient="last",
+        kind=config.squash,
+        log_weights=log_weights + shift,
+    )
+    return out.reshape(users, contexts * out.shape[2]), saved  # no -1: there may be no users
+
+
+def backward(d_contexts: Array, saved: routing.Saved | None, ops: Any) -> tuple[Array, ...] | None:
+    """Return d_history (B, L, D), d_matrix (D, D), and d_log_weights (B, L, M) of (B, M D)."""
+    if saved is None:
+        return None
+    users, _, contexts = saved.couplings.shape
+    d_out = d_contexts.reshape(users, contexts, -1)
+    d_history, d_matrix, _, d_log_weights = ops.routing.backward(d_out, saved)
+    return d_history, d_matrix, d_log_weights

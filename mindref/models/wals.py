@@ -1,0 +1,104 @@
+"""WALS: factors of users and items by weighted alternating least squares.
+
+Spec: specs/baselines.md. Source: Hu, Koren, Volinsky, ICDM 2008, as Li et al., CIKM 2019, compare
+with it; `implicit` fits. Differs: no factors of users are kept, as a user is the answer to a
+history, solved in closed form; late behaviours can count for more than early ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mindref.config import Config
+from mindref.data.log import Ragged
+from mindref.data.streams import stream
+from mindref.errors import ConfigError, say
+from mindref.models.interactions import library, one_thread, weights
+from mindref.models.parameters import Sizes
+from mindref.shapes import Array, Bools
+
+
+def fit(
+    sequences: Ragged,
+    sizes: Sizes,
+    config: Config,
+    *,
+    factors: int = 64,
+    regularization: float = 0.01,
+    alpha: float = 1.0,
+    iterations: int = 15,
+) -> dict[str, Array]:
+    """Return the factors of items (N, D) float32, and regularization and alpha, () each.
+
+    An item that a user met has confidence alpha, any other one 1. The random start comes from
+    config.seed. Raises ConfigError where the package `implicit` is not installed, and where the
+    least squares have no single answer, as without regularization for more factors than items.
+    """
+    make = library("cpu.als").AlternatingLeastSquares
+    with one_thread():
+        model = make(
+            factors=factors,
+            regularization=regularization,
+            alpha=alpha,
+            iterations=iterations,
+            use_cg=False,  # each solve is exact, as the one of a history is
+            num_threads=1,
+            random_state=stream(config.seed, "parameters"),
+        )
+        try:
+            model.fit(weights(sequences, sizes.items), show_progress=False)  # baselines-R13
+        except ValueError as error:  # implicit's word for a solve that failed
+            raise unsolvable(regularization) from error
+    return {
+        "items": np.ascontiguousarray(model.item_factors, np.float32),
+        "regularization": np.array(regularization, np.float64),
+        "alpha": np.array(alpha, np.float64),
+    }
+
+
+def items(arrays: dict[str, Any]) -> Array:
+    """Return the factors of items (N, D)."""
+    factors: Array = arrays["items"]
+    return factors
+
+
+def interests(
+    arrays: dict[str, Any], histories: Ragged, config: Config, *, decay: float = 1.0
+) -> tuple[Array, Bools]:
+    """Map histories (C rows) to the factors of their users (C, 1, D) and active (C, 1), all true.
+
+    The confidence of an item of the history is alpha decay^r, where r behaviours follow it.
+    Raises ShapeError for an item outside the catalogue, ConfigError for the decay, and where the
+    least squares have no single answer.
+    """
+    factors = arrays["items"]
+    confidence = weights(histories, len(factors), decay=decay) * float(arrays["alpha"])
+    exact = factors.astype(np.float64)
+    gram = exact.T @ exact + float(arrays["regularization"]) * np.eye(exact.shape[1])
+    users = np.zeros((len(histories), 1, exact.shape[1]), factors.dtype)
+    for at in range(len(histories)):  # baselines-R2: each by itself, so in any batch the same
+        part = slice(*confidence.indptr[at : at + 2])
+        met = exact[confidence.indices[part]]
+        try:
+            users[at, 0] = fold_in(gram, met, confidence.data[part])
+        except np.linalg.LinAlgError as error:
+            raise unsolvable(float(arrays["regularization"])) from error
+    return users, np.ones(users.shape[:2], np.bool_)
+
+
+def fold_in(gram: Array, met: Array, confidence: Array) -> Array:
+    """Return the factors (D,) of a user that met items with factors (n, D) and confidences (n,).
+
+    Solves (Y'Y + Y'(C - I) Y + reg I) x = Y'C p, where gram is Y'Y + reg I and p is one for what
+    was met and zero for the rest: only the n items met enter C - I and C p.
+    """
+    left = gram + met.T @ ((confidence - 1)[:, None] * met)  # baselines-R14
+    return np.linalg.solve(left, met.T @ confidence)  # baselines-R15: zeros for nothing met
+
+
+def unsolvable(regularization: float) -> ConfigError:
+    """Return what is said of least squares without one answer, as with too many factors."""
+    expected = "as much as makes the least squares solvable, or fewer factors (width)"
+    return ConfigError(say("regularization", expected, regularization))

@@ -1,0 +1,46 @@
+"""Presets: named sets of settings, each a change of the defaults.
+
+Spec: specs/model.md (default and paper), specs/mind_plus.md (best and sparse).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+PLUS: dict[str, Any] = {
+    "model": "mind_plus",
+    "attention": "pooled",
+    "recency": "interests",
+    "interest_count": "fixed",
+    "sigma": 0.0,
+    "iterations": 3,
+    "window": 20,
+    "learning_rate": 1e-2,
+    "steps": 6000,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},  # model-R23
+    "paper": {  # model-R24
+        "iterations": 3,
+        "sigma": 1.0,
+        "last_relu": True,
+        "routing_gradient": "all",
+        "power": 2.0,
+        "sampler": "uniform",
+        "window": 50,
+        "logits": "per_call",
+    },
+    "best": {**PLUS, "contexts": 1},  # mind_plus-R22
+    "sparse": {  # mind_plus-R22
+        **PLUS,
+        "votes": "items",
+        "head": "none",
+        "hidden": (),
+        "normalise": True,
+        "temperature": 0.07,
+        "dropout": 0.5,
+    },
+}
+"""What each preset changes. The paper names no window, negatives or power; see specs/model.md. What
+the last two have is measured: specs/evidence.md."""

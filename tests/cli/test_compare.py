@@ -1,0 +1,253 @@
+"""mindref compare: checks before the work, what it prints, killed and stopped and gone on with."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from mindref.config import MODELS
+from mindref.experiments import models, results
+from mindref.experiments.models import arm_of
+from mindref.presets import PRESETS
+from mindref.recommender.source import Source
+from tests.cli.conftest import Cli
+from tests.runs import call, content, environment, options
+
+FEW = ["--models", "mind,mind-1", "--seeds", "2", "--trials", "2"]
+
+
+def words(shop: Path, out: Path | str, *more: str, **changes: Any) -> list[str]:
+    return ["compare", str(shop), *FEW, "--out", str(out), *options(**changes), *more]
+
+
+@pytest.fixture(scope="module")
+def compared(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A comparison that nobody disturbed: its folder, and the result on standard output."""
+    folder = tmp_path_factory.mktemp("compared")
+    done = call(*words(shop, "out", "--json", "--quiet"), cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder / "out", json.loads(done.stdout)
+
+
+def test_json_is_alone_and_in_its_form_and_kept_beside_the_runs(
+    compared: tuple[Path, Any], shop: Path
+) -> None:
+    out, found = compared
+    jsonschema.Draft202012Validator(results.schema()).validate(found)
+    assert json.loads((out / "compare.json").read_text()) == found
+    asked = shlex.split(found["command"])
+    assert asked == ["mindref", *words(shop, "out", "--json", "--quiet")]
+    assert [arm["label"] for arm in found["arms"]] == ["mind", "mind-1"]
+    assert found["opponent"] == "mind"
+    assert found["arms"][1]["settings"]["interests"] == 1
+    assert all(len(arm["trials"]) == 2 for arm in found["arms"])
+
+
+def test_tables_and_what_goes_on_are_told(
+    compared: tuple[Path, Any], cli: Cli, shop: Path, tmp_path: Path
+) -> None:
+    out, _ = compared
+    file, picture = tmp_path / "t.md", tmp_path / "p.svg"
+    more = ["--markdown", str(file), "--plot", str(picture), "--opponent", "mind-1"]
+    said = cli(*words(shop, out, *more))
+    assert said.code == 0, said.err
+    assert "read 60 users" in said.err
+    assert "run 6 of 6: mind-1, trial" in said.err
+    assert said.err.count("trained before") == 6
+    for text in ("HR@100", "against mind-1, user by user", "tuning", "2 trials for every model"):
+        assert text in said.out
+        assert text in file.read_text()
+    assert picture.read_text().startswith("<?xml")
+    (out / "compare.json").unlink()
+
+
+@pytest.mark.rules("experiments-R22")
+def test_what_the_command_line_gives_is_not_tuned(compared: tuple[Path, Any]) -> None:
+    for arm in compared[1]["arms"]:
+        assert set(arm["trials"][1]["settings"]) == set(arm_of(arm["label"]).grid)
+        assert "interests" not in arm["trials"][1]["settings"]
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        (["--models", "wals,random", "--backend", "nobody"], "wals, trial 0, seed 0: backend"),
+        (["--models", ","], "--models: expected at least one, got none"),
+        (["--opponent", "nobody"], "--opponent: expected mind or mind-1, got nobody"),
+        (["--plot", "picture.gif"], "--plot: expected a file ending in .png, .svg, .pdf"),
+        (["--metric", "luck@3"], "--metric: expected hit_rate@N"),
+        (["--markdown", "no/such/folder/t.md"], "--markdown: expected a file in a folder"),
+        (["--item-features", "brand"], "brand"),
+        (["--seeds", "0"], "0 is not in the range"),
+    ],
+)
+def test_a_mistake_is_seen_before_anything_is_trained(
+    cli: Cli, shop: Path, tmp_path: Path, more: list[str], error: str
+) -> None:
+    said = cli(*words(shop, tmp_path / "out", *more))
+    assert said.code == 2
+    assert error in said.err
+    assert said.out == ""
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_folder_must_be_named_and_options_of_reading_need_a_log(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
+    said = cli("compare", "--models", "mind")
+    assert (said.code, "--out: expected a folder for the runs, got none" in said.err) == (2, True)
+    said = cli("compare", "--models", "mind", "--out", tmp_path / "o", "--user", "u")
+    assert (said.code, "DATA: expected a log" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        (["--models", "mind,nobody"], "--models: expected some of mind, mind_plus, youtube_dnn"),
+        (["--models", "mind,nobody"], "best-1, sparse, sparse-1, got 'nobody'"),
+        (["--opponent", "nobody"], "--opponent: expected mind or mind-1, got nobody"),
+        (
+            ["--preset", "sparse", "--models", "sparse,mind"],
+            "model mind: recency: expected none, or --model",
+        ),
+    ],
+)
+def test_what_is_no_comparison_is_seen_before_the_log_is_read(
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    shop: Path,
+    tmp_path: Path,
+    more: list[str],
+    error: str,
+) -> None:
+    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
+    said = cli(*words(shop, tmp_path / "out", *more))
+    assert (said.code, said.out) == (2, "")
+    assert error in said.err
+
+
+def test_the_help_names_every_model_and_preset(cli: Cli) -> None:
+    said = " ".join(cli("compare", "--help").out.split())
+    for name in (*MODELS, *models.table()["models"]):
+        assert re.search(rf"[ |\[(]{name}[ ,|\].]", said), name
+    assert all(f"({name})" in said for name in PRESETS)
+
+
+def test_settings_of_a_file_are_not_tuned_either(cli: Cli, shop: Path, tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text("window = 4\n")
+    more = ["--config", str(file), "--models", "mind", "--seeds", "1", "--json", "--quiet"]
+    said = cli(*words(shop, tmp_path / "out", *more, steps=2))
+    assert said.code == 0, said.err
+    found = json.loads(said.out)
+    assert found["settings"]["window"] == 4
+    tuned = set(found["arms"][0]["trials"][1]["settings"])
+    assert tuned == set(arm_of("mind").grid) - {"window"}
+    assert "learning_rate" in tuned
+
+
+NAMES = ("model.safetensors", "hits.safetensors", "report.json", "metrics.jsonl")
+
+
+def same_but_for_the_command(found: Any) -> Any:
+    return {**found, "command": ""}
+
+
+def files(out: Path) -> dict[str, dict[str, bytes]]:
+    """Return the bytes of all runs that were judged."""
+    places = sorted(path.parent for path in out.rglob("hits.safetensors"))
+    return {str(place.relative_to(out)): content(place, NAMES) for place in places}
+
+
+@pytest.mark.rules("experiments-R14")
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive")
+def test_killed_and_called_again_it_ends_in_the_same_bytes(
+    shop: Path, tmp_path: Path, compared: tuple[Path, Any]
+) -> None:
+    out, expected = compared
+    command = words(shop, "out", "--json")
+    begun = ("run 2 of 6", "run 4 of 6", "run 6 of 6")
+    for line in begun:  # killed while that run is trained, or soon after
+        with start(command, tmp_path) as child:
+            read_until(child, line)
+            child.send_signal(signal.SIGKILL)
+            child.communicate()
+            assert child.returncode == -signal.SIGKILL
+    done = call(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "trained before" in done.stderr
+    assert same_but_for_the_command(json.loads(done.stdout)) == same_but_for_the_command(expected)
+    assert files(tmp_path / "out") == files(out)
+    assert not list((tmp_path / "out").rglob(".*")), "what the kills left behind is swept away"
+
+
+@pytest.mark.rules("experiments-R14")
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_says_that_the_same_command_goes_on(shop: Path, tmp_path: Path, times: int) -> None:
+    settings = {"steps": 4000, "evaluate_every": 40}
+    command = words(shop, "out", **settings)
+    with start(command, tmp_path) as child:
+        said = read_until(child, "step 40/")
+        for _ in range(times):
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        assert child.stderr is not None
+        said += child.stderr.read()
+        assert child.wait(timeout=60) == 130, said
+    assert "Traceback" not in said
+    last = said.splitlines()[-1]
+    assert last.startswith("Stopped; 0 of 6 runs are done, and all is saved. Go on with: mindref ")
+    assert shlex.split(last.split("Go on with: mindref ")[1]) == command
+    with start(command, tmp_path) as child:  # it goes on where it was
+        said = read_until(child, "run 1 of 6")
+        child.kill()
+        child.communicate()
+    if times == 1:
+        state = json.loads(next((tmp_path / "out").rglob("state.json")).read_text())
+        assert state["step"] >= 40
+        assert f"going on from step {state['step']}" in said
+
+
+def start(command: list[str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mindref", *command],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def read_until(child: subprocess.Popen[str], text: str) -> str:
+    """Return what a command said until a line has the text."""
+    assert child.stderr is not None
+    said = ""
+    while text not in said:
+        line = child.stderr.readline()
+        assert line, f"it ended too soon: {said}"
+        said += line
+    return said
+
+
+def test_threads_can_be_said_before_numpy_is_imported() -> None:
+    script = "import sys; from mindref.cli import ablate, compare; print('numpy' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False\n"

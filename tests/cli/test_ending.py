@@ -1,0 +1,158 @@
+"""Signals that end a command: exit codes, what is saved, and what is put back."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from mindref.cli import ending, main
+from mindref.recommender.source import Source
+from tests.cli.conftest import Cli
+from tests.runs import environment, options
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+LONG = options(steps=4000, evaluate_every=20, backend="numpy")
+
+
+def begun(folder: Path, **streams: int) -> subprocess.Popen[str]:
+    """Start a long training in a folder."""
+    command = [sys.executable, "-m", "mindref", "train", "--out", "run", *LONG]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=streams.get("stderr", subprocess.PIPE),
+        start_new_session=True,
+        text=True,
+    )
+
+
+@pytest.mark.rules("faults-R9")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_training_saves_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+    with begun(tmp_path) as child:
+        assert child.stderr is not None
+        while not (line := child.stderr.readline()).startswith("step 20/"):
+            assert line, "it ended too soon"
+        child.send_signal(number)
+        said = child.stderr.read()
+        assert child.wait(timeout=60) == CODES[number], said
+    last = said.splitlines()[-1]
+    step = json.loads((tmp_path / "run" / "state.json").read_text())["step"]
+    assert last == (
+        f"Stopped at step {step} of 4000; all is saved. Go on with: mindref train --resume run"
+    )
+    assert "Traceback" not in said
+    assert not list((tmp_path / "run").glob(".*")), "no lock and no half a file is left"
+
+
+@pytest.mark.rules("faults-R9", "faults-R11")
+def test_a_training_saves_when_its_terminal_is_closed(tmp_path: Path) -> None:
+    """The bar is on a terminal that is gone: writing there fails, and SIGHUP says so."""
+    ours, theirs = pty.openpty()
+    with begun(tmp_path, stderr=theirs) as child:
+        os.close(theirs)
+        said = b""
+        while b"step 40/" not in re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", said):
+            said += os.read(ours, 4096)
+        os.close(ours)
+        child.send_signal(signal.SIGHUP)
+        assert child.wait(timeout=60) == 129
+    assert json.loads((tmp_path / "run" / "state.json").read_text())["step"] >= 40
+
+
+@pytest.mark.rules("faults-R10")
+@pytest.mark.parametrize("number", CODES, ids=lambda n: n.name)
+def test_any_other_command_ends_at_once(
+    cli: Cli, run: Path, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a file of lists, of which nothing may be left."""
+    from mindref.recommender import lists
+
+    def write(*given: object) -> None:
+        assert list(tmp_path.glob(".lists.tsv.*.tmp")), "it is being written"
+        signal.raise_signal(number)
+        pytest.fail("nothing was heard")
+
+    monkeypatch.setattr(lists, "write_one", write)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    said = cli("recall", run, "--all-users", "--output", tmp_path / "lists.tsv")
+    assert said.code == CODES[number]
+    assert said.err.strip() == "Stopped."
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_what_was_heard_before_is_heard_after(cli: Cli) -> None:
+    before = [signal.getsignal(number) for number in CODES]
+    cli("backends")
+    assert [signal.getsignal(number) for number in CODES] == before
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending.heard(), ending.listening() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop()
+            assert signal.getsignal(signal.SIGTERM) == stop.hear
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("second", CODES, ids=lambda n: n.name)
+def test_a_second_signal_of_any_kind_ends_at_once(second: signal.Signals) -> None:
+    with ending.heard(), ending.listening() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert (stop(), stop.code) == (True, 143)
+        with pytest.raises(KeyboardInterrupt) as ended:
+            signal.raise_signal(second)
+        assert ending.code_of(ended.value) == CODES[second]
+
+
+@pytest.mark.rules("faults-R9")
+@pytest.mark.parametrize("number", CODES, ids=lambda n: n.name)
+def test_a_signal_while_the_log_is_read_has_its_code(
+    cli: Cli, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "read", lambda self: signal.raise_signal(number))
+    said = cli("train", "--out", tmp_path / "run")
+    assert said.code == CODES[number]
+    assert said.err.splitlines()[-1] == "Stopped."
+
+
+@pytest.mark.parametrize("words", [["backends"], ["train", *options(steps=2), "--out"]], ids=len)
+def test_a_thread_can_call_a_command(words: list[str], tmp_path: Path) -> None:
+    codes: list[object] = []
+
+    def work() -> None:
+        try:
+            main([*words, str(tmp_path / "run")] if len(words) > 1 else words)
+        except SystemExit as ended:
+            codes.append(ended.code)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert codes == [0]
+
+
+@pytest.mark.rules("faults-R9")
+def test_the_codes_stand_in_the_words_about_the_command() -> None:
+    import mindref.cli
+
+    assert mindref.cli.__doc__ is not None
+    for number, code in CODES.items():
+        name = "Ctrl-C" if number == signal.SIGINT else number.name
+        assert f"{code} stopped by {name}" in mindref.cli.__doc__.replace("\n", " ") or (
+            f"{code} by {name}" in mindref.cli.__doc__
+        )

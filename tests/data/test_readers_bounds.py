@@ -1,0 +1,197 @@
+"""A file may come from anybody: what it costs to read one has bounds."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mindref.data.readers import parquet, read_log, sequences, unpacked
+from mindref.data.readers.lines import LONGEST
+from mindref.data.readers.unpacked import PLENTY
+from mindref.errors import DataError
+from tests.data.reading import values, write, zipped
+from tests.runs import environment
+
+MIB = 1 << 20
+PEAK = 300 * MIB  # of a process that reads a bomb; reading three lines takes some 60
+
+
+@pytest.mark.rules("data-R72")
+@pytest.mark.parametrize("before", [b"", b"u a\n", b"u a\n" * 200])
+def test_a_line_without_an_end_is_refused(tmp_path: Path, before: bytes) -> None:
+    path = write(tmp_path / "log", before + b"b " * (LONGEST // 2 + 1))
+    with pytest.raises(DataError, match=r"expected lines of at most 16,777,216 bytes, got more"):
+        read_log(path, format="pairs", max_bad_lines=10**6)
+
+
+@pytest.mark.rules("data-R72")
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_the_longest_line_is_read(tmp_path: Path, end: bytes) -> None:
+    line = b"u " + b"a" * (LONGEST - 2)
+    log = read_log(write(tmp_path / "log", line + end + b"u b\n" * bool(end)), format="pairs")
+    assert [len(item) for item in log.item_ids] == [LONGEST - 2] + [1] * bool(end)
+
+
+@pytest.mark.rules("data-R73")
+@pytest.mark.parametrize("packing", ["gzip", "zip"])
+def test_a_packed_file_that_never_ends_is_refused(tmp_path: Path, packing: str) -> None:
+    """Blank lines, of which no reader would tire."""
+    data = b"u a\n" + (b" " * (MIB - 1) + b"\n") * 80
+    path = tmp_path / "log"
+    if packing == "zip":
+        zipped(path, {"log": data})
+    else:
+        write(path, data, packing)
+    assert path.stat().st_size * 100 < PLENTY < len(data)
+    with pytest.raises(DataError, match="at most 64 MiB, or 100 times the file's size, unpacked"):
+        read_log(path, format="pairs")
+
+
+@pytest.mark.rules("data-R73")
+def test_packing_is_no_reason_to_refuse_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is small for what is in it, and one that is large."""
+    monkeypatch.setattr(unpacked, "PLENTY", MIB)
+    few = b"u a\n" + b"u b\n" * 20_000
+    assert len(few) > 100 * len(gzip.compress(few))
+    assert read_log(write(tmp_path / "few", few, "gzip"), format="pairs").notes["events"] == 20_001
+    many = b"".join(b"u a" + os.urandom(512).hex().encode() + b"\n" for _ in range(2000))
+    assert len(many) > MIB
+    read = read_log(write(tmp_path / "many", many, "gzip"), format="sequences", max_bad_lines=10**6)
+    assert read.notes["lines"] == 2000
+
+
+@pytest.mark.rules("data-R73")
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_archives_that_unpack_without_a_bound_are_refused(tmp_path: Path, method: int) -> None:
+    path = zipped(tmp_path / "log.zip", {"log": b"u a\nu b\n"}, method)
+    with pytest.raises(DataError, match="neither stored nor deflated; unpack it first"):
+        read_log(path)
+
+
+def constant(path: Path, count: int) -> Path:
+    """Write a Parquet file whose rows are all one."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    same = pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, "i1")), pa.array(["a"]))
+    pq.write_table(pa.table({"user": same, "item": same}), path, row_group_size=count)
+    return path
+
+
+@pytest.mark.rules("data-R79")
+def test_rows_without_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = constant(tmp_path / "many", parquet.PLENTY + 1)
+    with pytest.raises(
+        DataError, match=r"expected at most 1,048,576 rows, or 16 for .*, got 1,048"
+    ):
+        read_log(many)
+    few = constant(tmp_path / "few", 1000)
+    assert parquet.RATIO * few.stat().st_size > 1000
+    for plenty in (1000, 0):
+        monkeypatch.setattr(parquet, "PLENTY", plenty)
+        monkeypatch.setattr(parquet, "RATIO", 0 if plenty else 16)
+        assert read_log(few).notes["events"] == 1000
+
+
+def test_of_a_dictionary_only_what_a_batch_has_becomes_text() -> None:
+    pa = pytest.importorskip("pyarrow")
+    known = pa.array([str(i) for i in range(1000)])
+    codes = pa.array([7, None, 999, 7, 0], pa.int32())
+    # without `to_pylist` of its own, which every batch would pay for
+    large = SimpleNamespace(take=known.take)
+    column = SimpleNamespace(
+        type=pa.dictionary(pa.int32(), pa.string()), indices=codes, dictionary=large
+    )
+    assert parquet.values(column) == ["7", None, "999", "7", "0"]
+    for some in (pa.array([None, None], pa.int32()), pa.array([], pa.int32())):
+        column.indices = some
+        assert parquet.values(column) == [None] * len(some)
+
+
+def test_a_value_of_a_million_rows_is_there_once(tmp_path: Path) -> None:
+    """A Parquet file of a few kilobytes that would be text of 6 GB."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    long = pa.array(["t" * 100_000])
+    titles = pa.DictionaryArray.from_arrays(pa.array([0] * 60_000, pa.int32()), long)
+    ids = pa.array(["a"] * 60_000)
+    parquet.write_table(pa.table({"user": ids, "item": ids, "title": titles}), tmp_path / "log")
+    log = read_log(tmp_path / "log")
+    assert log.titles is not None
+    assert [len(title) for title in log.titles] == [100_000]
+
+
+RED = {"a": ["red"], "b": []}
+
+
+@pytest.mark.rules("data-R80")
+def test_attributes_without_end_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, most = write(tmp_path / "log", "u a b\nv a b\n"), sequences.PLENTY
+    text = json.dumps(RED)
+    whole = write(tmp_path / "items.json", text + " " * (most - len(text)), "gzip")
+    assert whole.stat().st_size * sequences.RATIO < most
+    assert values(read_log(log, item_file=whole), "attributes") == RED
+    larger = write(tmp_path / "items.json", text + " " * (most + 1 - len(text)), "gzip")
+    with pytest.raises(DataError, match="expected at most 4 MiB of JSON, or 10 times"):
+        read_log(log, item_file=larger)
+    plain = write(tmp_path / "items.json", text)
+    monkeypatch.setattr(sequences, "PLENTY", 0)
+    assert values(read_log(log, item_file=plain), "attributes") == RED
+
+
+def bombs(folder: Path) -> dict[str, Path]:
+    """Write files of about 1.6 MB that hold 1.6 GB; a gzip file may be many, one after another."""
+    zeros, spaces = (gzip.compress(x * (16 * MIB), 9) * 100 for x in (b"\0", b" "))
+    lines = gzip.compress((b" " * (MIB - 1) + b"\n") * 16, 9) * 100
+    parquet = gzip.compress(b"PAR1", 9) + zeros
+    made = {"zeros": zeros, "spaces": spaces, "lines": lines, "parquet": parquet}
+    paths = {}
+    for name, data in made.items():
+        paths[name] = folder / name
+        paths[name].write_bytes(data)
+    paths["zipped"] = zipped(folder / "zipped", {"log.gz": lines})
+    paths["rows"] = constant(folder / "rows", 5_000_000)
+    paths["attributes.json"] = folder / "attributes.json"
+    paths["attributes.json"].write_bytes(gzip.compress(b'{"a": [' + b"[]," * (20 * MIB) + b"0]}"))
+    return paths
+
+
+CHILD = """
+import re, sys
+from mindref.data.readers import read_log
+from mindref.errors import DataError
+try:
+    log, beside = (sys.argv[1:] + [None])[:2]
+    read_log(log, max_bad_lines=10**6, columns={"user": 1, "item": 2}, item_file=beside)
+except DataError as error:
+    # of this program alone: the peak that getrusage tells is that of its parent, too, on Linux
+    print(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1], error)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no VmHWM on this system")
+@pytest.mark.rules("data-R72", "data-R73", "data-R79", "data-R80")
+def test_bombs_do_not_fill_the_memory(tmp_path: Path) -> None:
+    for name, path in bombs(tmp_path).items():
+        beside = [str(write(tmp_path / "log", "u,a,1\n"))] if path.suffix == ".json" else []
+        command = [sys.executable, "-c", CHILD, *beside, str(path)]
+        done = subprocess.run(
+            command, env=environment(), capture_output=True, text=True, timeout=300, check=True
+        )
+        peak, _, said = done.stdout.partition(" ")
+        assert "expected" in said, (name, done)
+        # pyarrow wants the file in one piece: as large as it may be
+        allowed = PEAK + (160 * MIB if name == "parquet" else 0)
+        assert int(peak) * 1024 < allowed, (name, peak, said)

@@ -1,0 +1,159 @@
+"""The sheets of a result, as Markdown and as a picture."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindref.experiments import plot, tables
+
+HEAD: dict[str, Any] = {
+    "format": "mindref experiment 1",
+    "mindref": "1.0",
+    "command": "mindref compare log.csv --out o",
+    "data": {
+        "log": "ab" * 32, "users": 9, "items": 1234, "events": 50, "split": "leave_last_out",
+        "exclude_seen": True, "cases": [1000, 1000],
+    },
+    "seeds": [0, 1],
+    "statistics": {
+        "resamples": 2000, "confidence": 0.95,
+        "intervals": ["bootstrap over users", "t over seeds"],
+        "test": "sign flips over users", "adjusted": "Holm", "depth": 100,
+    },
+}  # fmt: skip
+
+
+def numbers(value: float) -> dict[str, Any]:
+    estimate = {"value": value, "low": value - 0.01, "high": value + 0.01, "sd": 0.002}
+    return {f"hit_rate@{n}": estimate for n in (10, 20, 50, 100)}
+
+
+def beside(difference: float, percent: float | None) -> dict[str, Any]:
+    one = {
+        "difference": difference, "low": difference - 0.01, "high": difference + 0.01,
+        "percent": percent, "p": 0.04, "p_holm": 1e-7,
+    }  # fmt: skip
+    return {f"hit_rate@{n}": one for n in (10, 20, 50, 100)}
+
+
+def arm(label: str, **more: Any) -> dict[str, Any]:
+    trials = [{"settings": {}, "validation": 0.1, "diverged": ""}]
+    own = {"label": label, "settings": {"window": 5}, "trials": trials, "chosen": 0}
+    rest = {"metrics": numbers(0.3), "against": None, "curve": [[10, 0.1], [20, 0.2]]}
+    return {**own, **rest, "verdict": "base", "runs": label, **more}
+
+
+COMPARED: dict[str, Any] = {
+    **HEAD,
+    "kind": "compare",
+    "at": [10, 20, 50, 100],
+    "opponent": "b|c",
+    "tuning": {"trials": 3, "metric": "hit_rate@50", "seed": 0, "cases": "validation"},
+    "arms": [
+        arm("b|c"),
+        arm("mind", against=beside(0.05, 20.0)),
+        arm("none", against=beside(0.05, None)),
+        arm("wild", metrics=None, chosen=None, curve=[]),
+    ],
+}
+ABLATED: dict[str, Any] = {
+    **HEAD,
+    "kind": "ablate",
+    "at": [10, 50],
+    "studies": [
+        {
+            "name": "sigma", "title": "Sigma of $5", "question": "?", "base": "x", "curves": True,
+            "arms": [
+                arm("x"),
+                arm("y", against=beside(0.05, 20.0), verdict="better"),
+                arm("z", metrics=None, verdict="no result"),
+            ],
+        }
+    ],
+    "cost": {"machine": "an abacus", "unit": "seconds", "arms": {"x": 1.2345, "y": None, "z": 2}},
+}  # fmt: skip
+
+
+def test_the_paper_s_table_has_percents_of_the_opponent() -> None:
+    sheet = tables.sheets(COMPARED)[0]
+    assert sheet.heads == ("model", "HR@10", "HR@50", "HR@100")
+    rows = [row[:2] for row in sheet.rows]
+    assert rows == [
+        ("b|c", "0.3000"),
+        ("mind", "0.3000 (+20.00)"),
+        ("none", "0.3000"),
+        ("wild", "diverged"),
+    ]
+    assert "1,000 test cases (leave_last_out), unseen items of 1,234 ranked, 2 seeds" in sheet.title
+
+
+def test_every_number_stands_with_its_interval_and_test() -> None:
+    sheet = tables.sheets(COMPARED)[1]
+    assert len(sheet.rows) == 3 * 4
+    assert sheet.rows[4] == (
+        *("mind", "10", "0.3000 [0.2900, 0.3100]", "0.0020"),
+        *("+0.0500 [+0.0400, +0.0600]", "0.040", "1e-07"),
+    )
+    assert "95%, bootstrap over users, t over seeds; p:" in sheet.notes[0]
+    alone = {**COMPARED, "seeds": [0]}
+    assert "one seed: how much training itself varies" in tables.sheets(alone)[1].notes[1]
+
+
+def test_a_p_value_too_small_to_be_counted_is_not_said_to_be_nought() -> None:
+    words = [tables.p_words(p) for p in (0.0, 3e-60, 2e-40, 1e-7, 0.04, 1.0)]
+    assert words == ["<1e-40", "<1e-40", "2e-40", "1e-07", "0.040", "1.000"]
+
+
+def test_the_budget_of_tuning_is_stated() -> None:
+    sheet = tables.sheets(COMPARED)[2]
+    assert "3 trials for every model" in sheet.notes[0]
+    assert "validation cases with seed 0 alone" in sheet.notes[0]
+    assert sheet.rows[0] == ("b|c", "1", "window 5", "0.1000")
+    assert sheet.rows[3][3] == "diverged"
+
+
+def test_an_ablation_is_one_table_with_effect_cost_and_verdict() -> None:
+    (sheet,) = tables.sheets(ABLATED)
+    assert [row[:2] for row in sheet.rows] == [("sigma", "x"), ("sigma", "y"), ("sigma", "z")]
+    assert sheet.rows[0][2:5] == ("0.3000", "", "")
+    assert sheet.rows[1][2:5] == ("0.3000", "+0.0500 [+0.0400, +0.0600]", "1e-07")
+    assert sheet.rows[2][2:5] == ("diverged", "", "")
+    assert [row[-2:] for row in sheet.rows] == [
+        ("1.23", "base"),
+        ("", "better"),
+        ("2", "no result"),
+    ]
+    assert "of this machine (an abacus)" in sheet.notes[-1]
+
+
+def test_markdown_has_the_command_and_no_bar_that_ends_a_cell(tmp_path: Path) -> None:
+    tables.write_markdown(COMPARED, tmp_path / "t.md")
+    text = (tmp_path / "t.md").read_text()
+    assert text.startswith("`mindref compare log.csv --out o` (mindref 1.0, log abababababab)\n")
+    assert "| b\\|c | 0.3000 |" in text
+    for line in text.splitlines():
+        if line.startswith("| "):
+            assert line.replace("\\|", "").count("|") in (5, 8)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
+)
+@pytest.mark.parametrize("found", [COMPARED, ABLATED], ids=["compare", "ablate"])
+@pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
+def test_a_picture_is_the_same_every_time(
+    tmp_path: Path, found: dict[str, Any], ending: str
+) -> None:
+    paths = [tmp_path / f"{i}.{ending}" for i in (1, 2)]
+    for path in paths:
+        plot.draw(found, path)
+    first, second = (path.read_bytes() for path in paths)
+    assert first == second
+    if ending == "svg":
+        text = first.decode()
+        labels = ("mind", "wild") if found is COMPARED else ("Sigma of $5", "effect against x")
+        assert all(label in text for label in labels)

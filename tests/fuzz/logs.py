@@ -1,0 +1,162 @@
+"""Logs of every form, of which is known what a reader must make of them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+Row = tuple[str, str, float]  # user, item, seconds
+
+NEAR_2_63 = [2**63 - 1, 2**63, 2**63 + 1, 2**64, -(2**63), -(2**63) - 1, 0, 10**25]
+STRANGE_IDS = ["nan", "inf", "None", "null", "01", "1", "1.0", "\u202eabc", "a\u0301", "\U0001f3b5"]
+STRANGE_IDS += ["#", "[b]", "%s", "{}", "..", "/", "~", "$HOME", "`id`", "-1", "--help", "=1+1"]
+BLANK = " \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0"
+CONTROLS = "".join(map(chr, range(1, 32))) + "\x7f\x85\x9b\u2028\u2029"
+
+
+class Form(NamedTuple):
+    """How a form writes rows, and which letters its ids can hold."""
+
+    write: Callable[[Sequence[Row]], bytes]
+    without: str  # letters that no id can hold
+    timed: bool = True
+    options: dict[str, Any] = {}  # noqa: RUF012  # read only
+    codec: str = "utf-8"
+
+
+def ids(form: Form) -> st.SearchStrategy[str]:
+    """Draw ids that a form can hold: usual, near 2^63, strange, control characters among them."""
+    letters = st.characters(codec=form.codec, exclude_characters=form.without)
+    held = st.one_of(
+        st.sampled_from("abcdefg"),
+        st.sampled_from(NEAR_2_63).map(str),
+        st.sampled_from(STRANGE_IDS),
+        st.sampled_from(CONTROLS).map(lambda char: f"x{char}y"),
+        st.text(letters, min_size=1, max_size=6),
+    )
+    return held.filter(lambda text: fits(text, form))
+
+
+def fits(text: str, form: Form) -> bool:
+    """Tell whether a form can hold an id as it is, and a line of it is not blank."""
+    if set(text) & set(form.without) or text != text.strip(BLANK):
+        return False
+    try:
+        text.encode(form.codec)
+    except UnicodeEncodeError:
+        return False
+    return bool(text)
+
+
+TIMES = st.one_of(
+    st.integers(-5, 5).map(float),  # ties
+    st.integers(0, 2**33).map(float),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([1e308, -1e308, 5e-324, -0.0, 2.0**63, -(2.0**53) - 1]),
+)
+
+
+@st.composite
+def rows(draw: st.DrawFn, form: Form) -> list[Row]:
+    """Draw the rows of a log: of one user, of one item, all ties or whatever comes."""
+    some = st.lists(ids(form), min_size=1, max_size=4)
+    users, items = draw(some), draw(some)
+    times = draw(st.lists(TIMES, min_size=1, max_size=4))
+    row = st.tuples(st.sampled_from(users), st.sampled_from(items), st.sampled_from(times))
+    return draw(st.lists(row, min_size=1, max_size=12))
+
+
+def expected(rows: Sequence[Row], timed: bool) -> dict[str, list[tuple[str, float]]]:
+    """Return user -> (item, time) as the rules say, by the plainest of means."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for user, item, time in rows:
+        events = found.setdefault(user, [])
+        if not (timed and (item, time) in events):  # data-R4; -0.0 == 0.0
+            events.append((item, time))
+    if not timed:
+        return found
+    return {user: sorted(events, key=lambda event: event[1]) for user, events in found.items()}
+
+
+def lines(text: Sequence[str], codec: str = "utf-8") -> bytes:
+    return "".join(line + "\n" for line in text).encode(codec)
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def movielens(mark: str) -> Callable[[Sequence[Row]], bytes]:
+    """Return the writer of user, item, rating and time; ratings are of no interest to it."""
+    ratings = ("5", "nan", "inf", "", "-1", "x")
+
+    def write(rows: Sequence[Row]) -> bytes:
+        fields = [
+            (user, item, ratings[i % len(ratings)], repr(time))
+            for i, (user, item, time) in enumerate(rows)
+        ]
+        return lines([mark.join(row) for row in fields], "iso-8859-1")
+
+    return write
+
+
+def recbole(rows: Sequence[Row]) -> bytes:
+    head = "user_id:token\titem_id:token\ttimestamp:float"
+    return lines([head, *(f"{user}\t{item}\t{time!r}" for user, item, time in rows)])
+
+
+def delimited(rows: Sequence[Row]) -> bytes:
+    body = [f"{quoted(user)},{quoted(item)},{time!r}" for user, item, time in rows]
+    return lines(["user,item,time", *body])
+
+
+def bare(rows: Sequence[Row]) -> bytes:
+    return lines(["user;item;time", *(f"{user};{item};{time!r}" for user, item, time in rows)])
+
+
+def pairs(rows: Sequence[Row]) -> bytes:
+    return lines([f"{user} {item}" for user, item, _ in rows])
+
+
+def sequences(rows: Sequence[Row]) -> bytes:
+    of = expected(rows, timed=False)
+    return lines([" ".join([user, *(item for item, _ in of[user])]) for user in of])
+
+
+def jsonl(rows: Sequence[Row]) -> bytes:
+    values = [{"user": user, "item": item, "time": time} for user, item, time in rows]
+    return lines([json.dumps(value, ensure_ascii=i % 2 == 0) for i, value in enumerate(values)])
+
+
+def parquet(rows: Sequence[Row]) -> bytes:
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    columns = dict(zip(("user", "item", "time"), map(list, zip(*rows, strict=True)), strict=True))
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns), out)
+    return out.getvalue()
+
+
+LINES = "\r\n"
+POSITIONS = {"columns": {"user": 1, "item": 2, "time": 4}}
+FORMS = {
+    "movielens": Form(movielens("::"), LINES + ":", codec="iso-8859-1"),
+    "movielens-tab": Form(movielens("\t"), LINES + "\t", codec="iso-8859-1"),
+    "recbole": Form(recbole, LINES + "\t"),
+    "delimited": Form(delimited, "\r"),
+    "delimited bare": Form(bare, LINES + '";'),
+    "pairs": Form(pairs, LINES + "\t ", timed=False),
+    "sequences": Form(sequences, LINES + "\t ", timed=False),
+    "jsonl": Form(jsonl, ""),
+    "parquet": Form(parquet, ""),
+}
+
+
+def name_of(form: str) -> str:
+    """Return the name that `--format` takes."""
+    return form.split()[0]

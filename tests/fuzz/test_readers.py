@@ -1,0 +1,103 @@
+"""Any bytes as a log: what was written comes back as it was, and nothing else is let in."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.data.log import InteractionLog
+from mindref.data.readers import FORMATS, read_log
+from tests.fuzz.damage import several
+from tests.fuzz.invariants import check_log
+from tests.fuzz.logs import FORMS, expected, name_of, rows
+from tests.fuzz.outcome import in_time, outcome
+from tests.fuzz.packed import PACKINGS, REFUSED, lay
+
+CASES = [pytest.param(form, id=form) for form in FORMS]
+
+
+def read(data: bytes, packing: str, **options: Any) -> Any:
+    """Return the log that is read of these bytes, or the error."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = outcome(read_log, lay(Path(folder), data, packing), **options)
+    if isinstance(found, InteractionLog):
+        check_log(found)
+    return found
+
+
+@pytest.mark.parametrize("form", CASES)
+@given(data=st.data())
+def test_what_was_written_is_what_is_read(form: str, data: st.DataObject) -> None:
+    """Every id, order, tie and duplicate, for whatever ids a form can hold."""
+    written = data.draw(rows(FORMS[form]))
+    raw, packing = FORMS[form].write(written), data.draw(st.sampled_from(PACKINGS))
+    with in_time():
+        log = read(raw, packing, format=name_of(form), **FORMS[form].options)
+    assert isinstance(log, InteractionLog), log
+    wanted = expected(written, FORMS[form].timed)
+    assert list(log.user_ids) == list(wanted)
+    assert sorted(log.item_ids) == sorted({item for _, item, _ in written})
+    for u, user in enumerate(log.user_ids):
+        assert [log.item_ids[i] for i in log.events.row(u)] == [i for i, _ in wanted[user]]
+        if FORMS[form].timed:
+            assert log.times is not None
+            start, stop = log.events.offsets[u : u + 2]
+            assert log.times[start:stop].tolist() == [t for _, t in wanted[user]]
+    assert log.notes["bad_lines"] == 0
+
+
+COLUMN = st.sampled_from([None, 1, 2, 3, 0, -1, 99, "user", "item", "1", "9" * 5000, "\x1b", "²"])
+FORM_OF_TIME = ["auto", "seconds", "ms", "iso", "day-first", "%Y", "%d %d", "%", "%Q", "%s\0"]
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "user": COLUMN,
+        "item": COLUMN,
+        "time": COLUMN,
+        "title": COLUMN,
+        "item_features": st.dictionaries(st.sampled_from("fg"), COLUMN, max_size=2),
+        "user_features": st.dictionaries(st.sampled_from("fg"), COLUMN, max_size=2),
+        "keep": st.dictionaries(st.sampled_from(["1", "3", "user"]), st.just(["a", "b"])),
+        "at_least": st.dictionaries(st.sampled_from(["1", "3", "time"]), st.floats()),
+        "time_format": st.sampled_from(FORM_OF_TIME),
+        "delimiter": st.sampled_from([",", "\t", "::", "|", "\\", "]", "^", " ", "\0", "é", "-"]),
+        "separator": st.sampled_from(["|", "\n", "a", "\0"]),
+        "header": st.sampled_from([None, True, False]),
+    },
+)
+
+
+@pytest.mark.parametrize("form", CASES)
+@given(data=st.data())
+def test_a_damaged_log_is_read_or_refused(form: str, data: st.DataObject) -> None:
+    raw = data.draw(several())(FORMS[form].write(data.draw(rows(FORMS[form]))))
+    options: dict[str, Any] = {"format": data.draw(st.sampled_from([name_of(form), "auto"]))}
+    if data.draw(st.booleans()):
+        options["format"] = data.draw(st.sampled_from([*FORMATS, "auto"]))
+        options["columns"] = data.draw(OPTIONS)
+    options["max_bad_lines"] = data.draw(st.sampled_from(["auto", 0, 3, 1000]))
+    options["keep_duplicates"] = data.draw(st.booleans())
+    read(raw, data.draw(st.sampled_from(PACKINGS)), **options)
+
+
+@given(data=st.data())
+def test_a_damaged_packing_is_read_or_refused(data: st.DataObject) -> None:
+    form = data.draw(st.sampled_from(["delimited", "jsonl", "pairs"]))
+    raw = FORMS[form].write(data.draw(rows(FORMS[form])))
+    packings = [*(one for one in PACKINGS if one != "folder"), *REFUSED]
+    with tempfile.TemporaryDirectory() as folder:
+        path = lay(Path(folder), raw, data.draw(st.sampled_from(packings)))
+        path.write_bytes(data.draw(several())(path.read_bytes()))
+        found = outcome(read_log, path, max_bad_lines=1000)
+    if isinstance(found, InteractionLog):
+        check_log(found)
+
+
+@given(raw=st.binary(max_size=300), form=st.sampled_from([*FORMATS, "auto"]))
+def test_bytes_of_no_kind_are_read_or_refused(raw: bytes, form: str) -> None:
+    read(raw, "plain", format=form, max_bad_lines=1000)

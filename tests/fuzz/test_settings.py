@@ -1,0 +1,86 @@
+"""Any settings: those of a run that could be, or a word on what could not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.cli.recall import ids_of
+from mindref.cli.settings import config_of
+from mindref.config import Config
+from mindref.models.din_config import DinConfig
+from mindref.presets import PRESETS
+from mindref.recommender.judging import split_metric
+from tests.fuzz.damage import several
+from tests.fuzz.outcome import outcome
+from tests.fuzz.values import spoiled, values
+
+NAMES = [field.name for field in dataclasses.fields(Config)]
+
+
+def check_config(config: Any) -> None:
+    """Check what is no error: in range, and the same when it is written and read again."""
+    if isinstance(config, Config):
+        again = json.loads(json.dumps(config.own(), allow_nan=False))
+        assert Config.restored(again).own() == config.own()
+        for field in dataclasses.fields(Config):
+            value = getattr(config, field.name)
+            assert type(value) is type(field.default)
+            if "low" in field.metadata:
+                assert field.metadata["low"] <= value <= field.metadata["high"]
+
+
+@given(st.dictionaries(st.sampled_from([*NAMES, "colour", ""]), values(), max_size=3))
+def test_any_changes_are_settings_or_refused(changes: dict[str, Any]) -> None:
+    check_config(outcome(Config.of, "default", changes))
+    outcome(DinConfig.of, changes)
+
+
+@given(st.data(), st.sampled_from(list(PRESETS)))
+def test_settings_of_a_damaged_file_are_restored_or_refused(
+    data: st.DataObject, preset: str
+) -> None:
+    whole = Config.of(preset).own()
+    found = data.draw(spoiled(whole))
+    if isinstance(found, dict):  # others are refused by whoever reads the file
+        check_config(outcome(Config.restored, found))
+
+
+TOML = """
+preset = "best"
+width = 16
+hidden = [32, 8]
+power = inf
+learning_rate = 1e-3  # a comment
+metric = "ndcg@20"
+backend = 'numpy'
+last_relu = true
+"""
+
+
+@given(several(), st.sampled_from([TOML, "", "width = 0x1f\n" * 2, "hidden = '8'\n[a]\nb = 1\n"]))
+def test_a_damaged_file_of_settings_is_read_or_refused(damage: Any, text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "settings.toml"
+        path.write_bytes(damage(text.encode()))
+        check_config(outcome(config_of, None, path, {}))
+
+
+@given(st.one_of(st.text(max_size=20), st.from_regex(r"(hit_rate|recall|mrr)@\d{1,5000}")))
+def test_any_words_are_a_metric_or_refused(name: str) -> None:
+    found = outcome(split_metric, name)
+    if isinstance(found, tuple):
+        assert found[1] == int(name.partition("@")[2])
+
+
+@given(st.one_of(st.text(max_size=20), st.sampled_from([",", '"', "a" * 200_000, "a," * 9000])))
+def test_any_text_is_a_history_or_refused(text: str) -> None:
+    found = outcome(ids_of, "--history", text)
+    if isinstance(found, list):
+        assert all(found)

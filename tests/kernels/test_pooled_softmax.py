@@ -1,0 +1,200 @@
+"""The compiled pooled_softmax is the reference's, forward and backward, on drawn calls and by hand.
+
+It is none of the operators that the judge knows, so calls, tolerances and refusals stand here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mindref.ops
+from mindref.backend import OPERATORS
+from mindref.conformance.tolerances import VANISHING, same_math
+from mindref.errors import ShapeError
+from mindref.kernels.backend import NumbaBackend
+from mindref.kernels.pooled_softmax import BLOCK, backward, forward
+from mindref.ops import pooled_softmax
+from tests.ops.pooled_cases import OPTIONS, Case, cases, fixed_case
+
+SHARPNESS = [0.0, 1e-300, 1e-9, 0.3, 1.0, 7.0, 1e300, np.inf]
+EVERY = pytest.mark.parametrize("sharpness", SHARPNESS)
+TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
+WITH = pytest.mark.parametrize("options", OPTIONS, ids=["plain", "unit", "warm"])
+NAMES = ("out", "d_interests", "d_target", "d_negatives")
+
+
+def agree(case: Case, dtype: str = "float64", **numbers: Any) -> None:
+    """Hold loss and gradients to the reference's; NaN where that has NaN."""
+    given_ = [x.astype(dtype) if x.dtype.kind == "f" else x for x in case]
+    before = [x.tobytes() for x in given_]
+    with np.errstate(invalid="ignore", over="ignore"):  # in the products of bad numbers
+        out, saved = forward(*given_, **numbers)
+        got = (out, *backward(1.5, saved))
+        again = backward(1.5, saved)
+        expected, kept = pooled_softmax.forward(*given_, **numbers)
+        wanted = (expected, *pooled_softmax.backward(1.5, kept))
+    for name, x, y in zip(NAMES, got, wanted, strict=True):
+        assert x.dtype == y.dtype == dtype
+        finite = np.abs(y[np.isfinite(y)])
+        largest = finite.max() if finite.size else 0
+        near = {"rtol": same_math(dtype), "atol": same_math(dtype) * largest + VANISHING}
+        np.testing.assert_allclose(x, y, **near, err_msg=f"{name} {numbers}")
+    assert [x.tobytes() for x in again] == [x.tobytes() for x in got[1:]]
+    assert [x.tobytes() for x in given_] == before
+
+
+@pytest.mark.rules(
+    "pooled_softmax-R1", "pooled_softmax-R2", "pooled_softmax-R3", "pooled_softmax-R6",
+    "pooled_softmax-R7", "pooled_softmax-R8", "pooled_softmax-R9", "pooled_softmax-R10",
+    "pooled_softmax-R11", "pooled_softmax-R14", "pooled_softmax-R15", "pooled_softmax-R16",
+)  # fmt: skip
+@TYPES
+@WITH
+@given(drawn=cases(), sharpness=st.sampled_from(SHARPNESS))
+def test_it_is_the_reference(
+    drawn: tuple[Case, Any], sharpness: float, dtype: str, options: dict[str, Any]
+) -> None:
+    agree(drawn[0], dtype, sharpness=sharpness, **options)
+
+
+@pytest.mark.rules("pooled_softmax-R1", "pooled_softmax-R14", "pooled_softmax-R16")
+@pytest.mark.parametrize("sharpness", [0.0, 0.3, 1.0, np.inf])
+def test_blocks_of_users_meet_at_their_ends(sharpness: float) -> None:
+    """Several blocks, the last one not full, and users of one to five interests."""
+    rng = np.random.default_rng(0)
+    users, count, negatives, width = 41, 5, BLOCK // 64, 3
+    assert 2 < users * count * negatives / BLOCK < users / 2
+    sizes = (users, count, width), (users, width), (negatives, width), (users,), (negatives,)
+    interests, target, items, log, logs = (rng.standard_normal(size) for size in sizes)
+    active = np.arange(count) < rng.integers(1, count + 1, users)[:, None]
+    ids = rng.integers(0, 50, users), rng.integers(0, 50, negatives)
+    case = Case(interests, active, target, items, *ids, log, logs)
+    agree(case, sharpness=sharpness)
+    agree(case, "float32", sharpness=sharpness)
+
+
+@pytest.mark.rules("pooled_softmax-R4")
+@EVERY
+def test_inactive_interests_are_not_looked_at(sharpness: float) -> None:
+    case = fixed_case()
+    for garbage in (np.nan, np.inf):
+        spoilt = np.where(case.active[..., None], case.interests, garbage)
+        agree(case._replace(interests=spoilt), sharpness=sharpness)
+        agree(case._replace(interests=spoilt), sharpness=sharpness, normalise=True)
+
+
+@pytest.mark.rules("pooled_softmax-R3", "pooled_softmax-R16")
+@EVERY
+def test_equals_share_or_the_first_takes_all(sharpness: float) -> None:
+    case = fixed_case()
+    interests = case.interests.copy()
+    interests[0, 3] = interests[0, 1]
+    interests[0, [0, 2]] = -10 * interests[0, 1]
+    agree(case._replace(interests=interests), sharpness=sharpness)
+
+
+@pytest.mark.rules("pooled_softmax-R5")
+@TYPES
+def test_a_small_sharpness_keeps_its_digits(dtype: str) -> None:
+    for sharpness in (1e-3, 1e-5, 1e-8, 1e-30, 1e-44, 1e-300):
+        agree(fixed_case(), dtype, sharpness=sharpness)
+
+
+@pytest.mark.rules("pooled_softmax-R12", "pooled_softmax-R15", "pooled_softmax-R16")
+@EVERY
+@pytest.mark.parametrize("scale", [0.0, 1e-200, 20.0, 1e4, 1e150])
+def test_numbers_of_every_size(scale: float, sharpness: float) -> None:
+    case = fixed_case()
+    agree(case._replace(interests=scale * case.interests), sharpness=sharpness)
+
+
+@pytest.mark.rules("pooled_softmax-R13")
+@EVERY
+def test_a_user_without_negatives_has_no_loss(sharpness: float) -> None:
+    case = fixed_case()
+    for ids in ([], [1], [1, 1]):
+        some, count = slice(len(ids)), len(ids)
+        few = case._replace(
+            negatives=case.negatives[some],
+            negative_ids=np.array(ids, np.int64),
+            negative_log_expected=case.negative_log_expected[:count],
+        )
+        agree(few, sharpness=sharpness)
+        out, saved = forward(*few.first_users(1), sharpness=sharpness)
+        assert out == 0
+        assert not any(d.any() for d in backward(1.0, saved))
+
+
+@pytest.mark.rules("pooled_softmax-R25")
+@EVERY
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [("interests", (0, 2, 1)), ("target", (0, 3)), ("negatives", (2, 3)), ("negatives", (0, 3))],
+)
+def test_what_is_not_finite_makes_the_loss_nan(
+    name: str, at: tuple[int, ...], bad: float, sharpness: float
+) -> None:
+    case = fixed_case()
+    x = getattr(case, name).copy()
+    x[at] = bad
+    spoilt = case._replace(**{name: x})
+    agree(spoilt, sharpness=sharpness)
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(forward(*spoilt, sharpness=sharpness)[0])
+
+
+@pytest.mark.rules("pooled_softmax-R25")
+@EVERY
+def test_an_infinity_of_weight_zero_makes_the_loss_nan(sharpness: float) -> None:
+    one, ids = np.ones((1, 1)), np.array([1, 2])
+    interests, active = np.array([[[1e200], [1e-200]]]), np.ones((1, 2), bool)
+    for target, negative in ((1e-200, -1e200), (-1e200, 1e-200)):
+        items = target * one, negative * one, ids[:1], ids[1:], np.zeros(1), np.zeros(1)
+        with np.errstate(over="ignore"):
+            assert np.isnan(forward(interests, active, *items, sharpness=sharpness)[0])
+
+
+@pytest.mark.rules(
+    "pooled_softmax-R19", "pooled_softmax-R20", "pooled_softmax-R21", "pooled_softmax-R22",
+    "pooled_softmax-R23", "pooled_softmax-R24",
+)  # fmt: skip
+def test_it_refuses_what_the_reference_refuses() -> None:
+    case, fits = fixed_case(), {"sharpness": 1.0}
+    calls: list[tuple[Case, dict[str, float]]] = [
+        (case._replace(target=case.target[:2]), fits),
+        (case._replace(target=case.target.astype("float32")), fits),
+        (case._replace(active=case.active.astype(float)), fits),
+        (case._replace(active=case.active & False), fits),
+        (case._replace(negative_log_expected=np.full(5, -np.inf)), fits),
+        (case.first_users(0), fits),
+        (case, {"sharpness": -1.0}),
+        (case, {"sharpness": 1.0, "temperature": 0.0}),
+    ]
+    for damaged, numbers in calls:
+        with pytest.raises(ShapeError) as its:
+            pooled_softmax.forward(*damaged, **numbers)
+        with pytest.raises(ShapeError) as own:
+            forward(*damaged, **numbers)
+        assert str(own.value) == str(its.value)
+
+
+def test_a_gradient_of_another_shape_is_refused() -> None:
+    _, saved = forward(*fixed_case(), sharpness=1.0)
+    with pytest.raises(ShapeError, match=r"^pooled_softmax: d_out"):
+        backward(np.ones(1), saved)
+
+
+def test_our_own_operators_stand_beside_those_of_the_contract() -> None:
+    ops = NumbaBackend().ops
+    assert not set(mindref.ops.FURTHER) & set(OPERATORS)
+    assert set(ops.__all__) == {*OPERATORS, *mindref.ops.FURTHER}
+    for stem, module in mindref.ops.FURTHER.items():
+        assert getattr(mindref.ops, stem) is module
+        assert callable(getattr(ops, stem).backward)
+    assert NumbaBackend().capabilities().operators == OPERATORS

@@ -1,0 +1,114 @@
+"""A process that has everything imported and forks commands, so that a kill hits their work.
+
+Started as a program it reads a line of JSON (folder, words) for each command, forks a child that
+runs it there, says the child's number, and then how it ended.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+
+from tests import offered
+from tests.runs import environment, options
+
+
+class Forge:
+    """The process; `run` runs a command to its end, or kills it after some seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        plugin = offered.offer(folder / "plugin")
+        here = os.pathsep.join([str(plugin), environment()["PYTHONPATH"]])
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.killing"],
+            cwd=Path(__file__).parent.parent,
+            env={**environment(), "PYTHONPATH": here, "MINDREF_THREADS": "1"},
+            stdin=PIPE,
+            stdout=PIPE,
+            text=True,
+        )
+
+    def run(self, folder: Path, *words: object, after: float | None = None) -> tuple[int, str]:
+        """Return the exit code, -9 for one that was killed, and what was said."""
+        out = folder / "said.txt"
+        self.say([str(folder), [str(word) for word in words]])
+        child = self.hear()
+        if after is not None:
+            time.sleep(after)
+            os.kill(child, signal.SIGKILL)
+            self.say("killed")
+        else:
+            self.say("wait")
+        code = self.hear()
+        said = out.read_text(encoding="utf-8") if out.exists() else ""
+        out.unlink(missing_ok=True)
+        return code, said
+
+    def say(self, value: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(value) + "\n")
+        self.process.stdin.flush()
+
+    def hear(self) -> int:
+        assert self.process.stdout is not None
+        return int(self.process.stdout.readline())
+
+    def close(self) -> None:
+        """End it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def warm(main: Callable[[list[str]], Any]) -> None:
+    """Compile, or load what was compiled, once for all children; no thread is left by that."""
+    with tempfile.TemporaryDirectory() as name:
+        run, said = f"{name}/run", io.StringIO()
+        small = options(steps=1, evaluate_every=1, backend="numpy")
+        with redirect_stdout(said), redirect_stderr(said), suppress(SystemExit):
+            main(["train", "--out", run, "--quiet", *small])
+        with redirect_stdout(said), redirect_stderr(said), suppress(SystemExit):
+            main(["recall", run, "--all-users", "--index", "annoy", "--output", f"{name}/lists"])
+    assert threading.active_count() == 1
+
+
+def serve() -> None:
+    """Fork and wait until standard input ends; a child that is waited for keeps its number."""
+    from mindref.cli import evaluate, export, main, recall, show, train  # noqa: F401  # all of it
+    from mindref.kernels import backend  # noqa: F401
+    from mindref.recall import annoy, faiss  # noqa: F401
+    from mindref.recommender import again, bulk, exported, shares  # noqa: F401
+
+    warm(main)
+    for line in iter(sys.stdin.readline, ""):
+        folder, words = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            os.chdir(folder)
+            said = os.open("said.txt", os.O_WRONLY | os.O_CREAT)
+            for descriptor, other in ((0, os.open(os.devnull, os.O_RDONLY)), (1, said), (2, said)):
+                os.dup2(other, descriptor)
+            sys.argv = ["mindref", *words]
+            main(words)
+        print(child, flush=True)
+        sys.stdin.readline()  # it is waited for after the kill, so that its number is its own
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,156 @@
+"""Item k-nearest-neighbours: what is similar to what, and what a history is answered with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from mindref.config import Config
+from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
+from mindref.data.log import Ragged
+from mindref.errors import ConfigError, ShapeError
+from mindref.models import interactions, item_knn
+from mindref.models.parameters import Sizes
+from tests import pages
+from tests.models import baselines_loops as loops
+
+EXAMPLE = pages.examples("baselines")[0]
+CONFIG = Config.of("default")
+SAME = same_math(np.float64)
+
+
+def made(seed: int, users: int = 12, items: int = 9) -> list[list[int]]:
+    """Return sequences with repeats; the last item is met by nobody, a user met nothing."""
+    rng = np.random.default_rng(seed)
+    rows = [rng.integers(0, items - 1, n).tolist() for n in rng.integers(1, 8, users - 1)]
+    return [*rows, []]
+
+
+def fitted(rows: list[list[int]], items: int, **changes: Any) -> dict[str, Any]:
+    return item_knn.fit(Ragged.of(rows), Sizes(items, items, 0, 0), CONFIG, **changes)
+
+
+def dense(arrays: dict[str, Any]) -> Any:
+    items = len(arrays["indptr"]) - 1
+    parts = (arrays["data"], arrays["indices"], arrays["indptr"])
+    return sparse.csr_matrix(parts, shape=(items, items)).toarray()
+
+
+@pytest.mark.rules("baselines-R3", "baselines-R6", "baselines-R9", "baselines-R11")
+@pytest.mark.parametrize("case", EXAMPLE["cases"], ids=lambda case: case["similarity"])
+def test_the_worked_example_comes_out_as_printed(case: dict[str, Any]) -> None:
+    items = EXAMPLE["items"]
+    arrays = fitted(EXAMPLE["sequences"], items, similarity=case["similarity"], neighbours=items)
+    found = item_knn.scores(arrays, Ragged.of([EXAMPLE["history"]]), CONFIG, decay=EXAMPLE["decay"])
+    for name, value in (("similar", dense(arrays)), ("scores", found[0])):
+        np.testing.assert_allclose(value, case[name], rtol=0, atol=WORKED_EXAMPLE, err_msg=name)
+
+
+@pytest.mark.rules("baselines-R3", "baselines-R9")
+@pytest.mark.parametrize("similarity", item_knn.SIMILARITIES)
+@pytest.mark.parametrize(("k1", "b"), [(1.2, 0.75), (100, 0.5), (0.2, 0.0)])
+def test_similarities_agree_with_loops_over_numbers(similarity: str, k1: float, b: float) -> None:
+    rows = made(3)
+    got = dense(fitted(rows, 9, similarity=similarity, k1=k1, b=b))
+    expected = loops.similarities(rows, 9, similarity, 9, k1, b)
+    np.testing.assert_allclose(got, expected, rtol=SAME, atol=VANISHING)
+
+
+@pytest.mark.rules("baselines-R10")
+@pytest.mark.parametrize("neighbours", [1, 3, 500])
+def test_each_item_keeps_its_most_similar_ones(neighbours: int) -> None:
+    rows = made(4, users=40)
+    whole, kept = (dense(fitted(rows, 9, neighbours=n)) for n in (9, neighbours))
+    assert ((kept > 0).sum(axis=1) == np.minimum((whole > 0).sum(axis=1), neighbours)).all()
+    expected = -np.sort(-whole, axis=1)[:, :neighbours]
+    np.testing.assert_allclose(-np.sort(-kept, axis=1)[:, :neighbours], expected, rtol=SAME)
+    np.testing.assert_allclose(kept[kept > 0], whole[kept > 0], rtol=SAME, err_msg="places")
+
+
+@pytest.mark.rules("baselines-R3", "baselines-R6", "baselines-R11")
+@settings(max_examples=25)
+@given(
+    histories=st.lists(st.lists(st.integers(0, 8), max_size=9), max_size=5),
+    decay=st.sampled_from([1.0, 0.9, 0.5]),
+)
+def test_scores_agree_with_loops_over_numbers(histories: list[list[int]], decay: float) -> None:
+    arrays = SMALL
+    found = item_knn.scores(arrays, Ragged.of(histories), CONFIG, decay=decay)
+    assert found.shape == (len(histories), 9)
+    for row, history in zip(found, histories, strict=True):
+        expected = loops.score(dense(arrays), history, decay)
+        np.testing.assert_allclose(row, expected, rtol=SAME, atol=VANISHING, err_msg=str(history))
+
+
+SMALL = fitted(made(5, users=20), 9, neighbours=4)
+
+
+@pytest.mark.rules("baselines-R2")
+def test_a_history_has_the_same_scores_in_any_batch() -> None:
+    histories = made(6, users=8)
+    together = item_knn.scores(SMALL, Ragged.of(histories), CONFIG, decay=0.8)
+    for history, row in zip(histories, together, strict=True):
+        alone = item_knn.scores(SMALL, Ragged.of([history]), CONFIG, decay=0.8)
+        assert alone.tobytes() == row.tobytes()
+
+
+@pytest.mark.rules("baselines-R15")
+def test_without_behaviours_every_score_is_zero() -> None:
+    found = item_knn.scores(SMALL, Ragged.of([[], [1]]), CONFIG)
+    assert not found[0].any()
+    assert found[1].any()
+
+
+@pytest.mark.rules("baselines-R1")
+def test_the_same_sequences_give_the_same_arrays() -> None:
+    first, second = (fitted(made(7, users=30), 9) for _ in range(2))
+    assert {name: x.tobytes() for name, x in first.items()} == {
+        name: x.tobytes() for name, x in second.items()
+    }
+    assert [x.dtype for x in first.values()] == [np.float64, np.int64, np.int64]
+
+
+@pytest.mark.rules("baselines-R5")
+@pytest.mark.parametrize("item", [-1, 9])
+def test_an_item_outside_the_catalogue_is_named(item: int) -> None:
+    expected = f"items: rows: expected indices from 0 to 8, got {item}"
+    with pytest.raises(ShapeError) as asked:
+        item_knn.scores(SMALL, Ragged.of([[0], [item]]), CONFIG)
+    with pytest.raises(ShapeError) as learnt:
+        fitted([[0], [item]], 9)
+    assert [str(asked.value), str(learnt.value)] == [expected, expected]
+
+
+@pytest.mark.rules("baselines-R6")
+@pytest.mark.parametrize("decay", [0.0, -0.5, 1.5, float("nan")])
+def test_a_decay_outside_its_range_is_named(decay: float) -> None:
+    with pytest.raises(ConfigError) as caught:
+        item_knn.scores(SMALL, Ragged.of([[0]]), CONFIG, decay=decay)
+    assert str(caught.value) == f"decay: expected a number above 0 and at most 1, got {decay}"
+
+
+@pytest.mark.rules("baselines-R12")
+def test_an_unknown_similarity_is_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        fitted([[0, 1]], 2, similarity="jaccard")
+    assert str(caught.value) == "similarity: expected bm25 or tfidf or cosine, got 'jaccard'"
+
+
+@pytest.mark.rules("baselines-R4")
+def test_without_the_package_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr(interactions, "import_module", missing)
+    with pytest.raises(ConfigError) as caught:
+        fitted([[0, 1]], 2)
+    assert str(caught.value) == (
+        "model: expected the package implicit, which fits item_knn and wals, got none installed;"
+        " pip install 'mindref[baselines]'"
+    )
+    item_knn.scores(SMALL, Ragged.of([[0]]), CONFIG)  # what is fitted does not want it

@@ -1,0 +1,210 @@
+"""MaxMF: the score, the ranking loss, the parameters. Gradient and serving have their own files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.config import Config
+from mindref.conformance import strategies
+from mindref.conformance.tolerances import STANDARD_ERRORS, VANISHING, WORKED_EXAMPLE, same_math
+from mindref.errors import ConfigError, ShapeError
+from mindref.models import maxmf, mind, warp
+from mindref.models.parameters import Sizes, catalogue_of_ids
+from tests import pages
+from tests.models import maxmf_worlds
+from tests.models.maxmf_worlds import World, world, worlds
+
+SAME = same_math(np.float64)
+EXAMPLE = pages.examples("maxmf")[0]
+
+
+def example() -> World:
+    def a(name: str) -> Any:
+        return np.array(EXAMPLE[name])
+
+    config = Config.of("default", {"interests": 2, "width": 2, "dtype": "float64"})
+    histories = mind.Histories(a("history"), a("mask"), np.zeros((3, 2, 2)), np.zeros((3, 0), int))
+    shared = mind.Batch(histories, a("target"), a("negatives"), np.zeros(3), np.zeros(4))
+    batch = maxmf.Batch(shared, a("rows"))
+    params = maxmf.Params(a("items"), a("users"))
+    return World(params, batch, catalogue_of_ids(6, "float64"), config)
+
+
+def loss_of(w: World, ranking: str = "warp") -> float:
+    return float(maxmf.loss(w.params, w.batch, w.catalogue, w.config, ranking=ranking)[0])
+
+
+def ranked(at_target: float, at_negatives: list[float], **named: Any) -> Any:
+    """Return loss and weights of one pair, whose trials are in the order given."""
+    usable = named.pop("usable", [True] * len(at_negatives))
+    scores = np.array([at_target]), np.array([at_negatives], float)
+    loss, saved = warp.forward(*scores, np.array([usable], bool), **{"items": 101, **named})
+    return float(loss), saved.weights[0]
+
+
+@pytest.mark.rules("maxmf-R1", "maxmf-R4", "maxmf-R6", "maxmf-R8", "maxmf-R9", "maxmf-R15")
+@pytest.mark.parametrize("ranking", warp.RANKINGS)
+def test_the_worked_example_comes_out_as_printed(ranking: str) -> None:
+    w = example()
+    loss, saved = maxmf.loss(w.params, w.batch, w.catalogue, w.config, ranking=ranking)
+    gradients = maxmf.backward(saved)
+    got = {
+        "losses": maxmf_worlds.losses(w, ranking),
+        "loss": loss,
+        "d_items": gradients.items.dense(6),
+        "d_users": gradients.users.dense(4),
+    }
+    for name, value in got.items():
+        expected = EXAMPLE[ranking][name]
+        np.testing.assert_allclose(value, expected, rtol=0, atol=WORKED_EXAMPLE, err_msg=name)
+
+
+@pytest.mark.rules(
+    "maxmf-R1", "maxmf-R2", "maxmf-R3", "maxmf-R4", "maxmf-R6", "maxmf-R7", "maxmf-R8", "maxmf-R9"
+)
+@pytest.mark.parametrize("ranking", warp.RANKINGS)
+@given(data=st.data())
+def test_it_agrees_with_loops_over_numbers(data: st.DataObject, ranking: str) -> None:
+    w = data.draw(worlds())
+    expected = np.mean(maxmf_worlds.losses(w, ranking))
+    tolerance = same_math(np.float64)
+    np.testing.assert_allclose(loss_of(w, ranking), expected, rtol=tolerance, atol=VANISHING)
+
+
+@pytest.mark.rules("maxmf-R2")
+def test_of_equal_interests_the_first_is_the_best() -> None:
+    found = maxmf.best(np.array([[[1.0, 3.0]], [[5.0, 2.0]]]).transpose(1, 0, 2))
+    assert found.best.tolist() == [[5.0, 3.0]]
+    assert found.interest.tolist() == [[1, 0]]
+    assert maxmf.best(np.ones((2, 3))).interest.tolist() == [0, 0]
+
+
+@pytest.mark.rules("maxmf-R3", "maxmf-R5")
+@pytest.mark.parametrize("ranking", warp.RANKINGS)
+def test_within_the_margin_counts_and_beyond_it_does_not(ranking: str) -> None:
+    loss, weights = ranked(2.0, [1.5], items=2, ranking=ranking)
+    assert (loss, weights.tolist()) == (0.5, [1.0])
+    loss, weights = ranked(2.0, [1.0, -4.0], ranking=ranking)
+    assert (loss, weights.tolist()) == (0.0, [0.0, 0.0])
+    w = example()
+    vectors = w.params.users.copy()
+    vectors[2:] *= 100  # the second user's order is perfect for target 2, whose pair is the last
+    w = w._replace(params=w.params._replace(users=vectors))
+    assert maxmf_worlds.losses(w, ranking)[2] == 0
+
+
+@pytest.mark.rules("maxmf-R4")
+def test_what_is_not_usable_is_no_trial() -> None:
+    usable = [False, True, False, True]
+    loss, weights = ranked(0.0, [5.0, -2.0, 7.0, 1.0], usable=usable, items=11)
+    assert loss == pytest.approx(
+        2 * sum(1 / j for j in range(1, 6)), rel=SAME
+    )  # the second trial of ten
+    assert np.flatnonzero(weights).tolist() == [3]
+    assert ranked(0.0, [5.0, 7.0], usable=[False, False])[0] == 0
+    assert ranked(0.0, [5.0, 1.0], usable=[False, True], ranking="auc")[0] == 2
+
+
+@pytest.mark.rules("maxmf-R4")
+def test_what_the_batch_says_of_a_user_goes_before_the_history() -> None:
+    w = example()
+    none = np.zeros((3, 4), bool)
+    assert loss_of(w._replace(batch=w.batch._replace(known=maxmf.known(w.batch)))) == loss_of(w)
+    assert loss_of(w._replace(batch=w.batch._replace(known=none))) > loss_of(w)
+    assert loss_of(w._replace(batch=w.batch._replace(known=~none))) == 0
+    histories = w.batch.shared.histories
+    padded = histories._replace(mask=np.zeros_like(histories.mask))
+    shared = w.batch.shared._replace(histories=padded)
+    assert not maxmf.known(w.batch._replace(shared=shared)).any(), "a padded place is no behaviour"
+    assert maxmf.known(w.batch).tolist() == [
+        [False, True, False, False],
+        [False, False, False, False],
+        [False, True, True, False],
+    ]
+
+
+@pytest.mark.rules("maxmf-R6")
+def test_the_pairs_begin_apart_and_go_round() -> None:
+    assert warp.trial_order(3, 4).tolist() == [[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1]]
+    assert warp.trial_order(4, 2).tolist() == [[0, 1], [0, 1], [1, 0], [1, 0]]
+    scores = np.zeros(2), np.array([[1.0, 2.0], [1.0, 2.0]])
+    _, saved = warp.forward(*scores, np.ones((2, 2), bool), items=2)
+    assert saved.weights.tolist() == [[1, 0], [0, 1]], "the first violator, not the worst"
+
+
+@pytest.mark.rules("maxmf-R7", "maxmf-R8")
+@pytest.mark.parametrize(
+    ("trial", "rank"), [(1, 100), (2, 50), (3, 33), (51, 1), (100, 1), (150, 1)]
+)
+def test_the_weight_is_the_harmonic_number_of_the_rank(trial: int, rank: int) -> None:
+    loss, weights = ranked(3.0, [-9.0] * (trial - 1) + [3.0, 9.0])
+    expected = sum(1 / j for j in range(1, rank + 1))
+    assert weights[trial - 1] == pytest.approx(expected, rel=SAME)
+    assert loss == pytest.approx(expected, rel=SAME)
+
+
+@pytest.mark.rules("maxmf-R10")
+def test_auc_is_the_mean_over_usable_negatives() -> None:
+    usable = [True, True, False, True, True]
+    loss, _ = ranked(1.0, [0.5, -1.0, 9.0, 2.0, 0.0], usable=usable, ranking="auc")
+    assert loss == pytest.approx((0.5 + 0 + 2.0 + 0) / 4, rel=SAME)
+
+
+@pytest.mark.rules("maxmf-R11")
+@pytest.mark.parametrize("ranking", warp.RANKINGS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_score_that_is_no_number_is_not_a_perfect_order(bad: float, ranking: str) -> None:
+    assert np.isnan(ranked(bad, [0.0], ranking=ranking)[0])
+    assert np.isnan(ranked(9.0, [0.0, bad], ranking=ranking)[0])
+    assert np.isnan(ranked(bad, [], ranking=ranking)[0])
+    _, weights = ranked(bad, [0.0], ranking=ranking)
+    assert np.isnan(weights).all(), "and so is the gradient"
+
+
+@pytest.mark.parametrize("ranking", warp.RANKINGS)
+def test_without_negatives_there_is_nothing_to_learn(ranking: str) -> None:
+    assert ranked(0.0, [], ranking=ranking)[0] == 0
+
+
+@pytest.mark.rules("maxmf-R12")
+def test_what_does_not_fit_is_named() -> None:
+    with pytest.raises(ConfigError, match="ranking: expected warp or auc, got 'wrap'"):
+        ranked(0.0, [1.0], ranking="wrap")
+    nobody = np.zeros((0, 2))
+    with pytest.raises(ShapeError, match="target: expected at least one, got none"):
+        warp.forward(np.zeros(0), nobody, nobody > 0, items=3)
+    with pytest.raises(ShapeError, match="usable has shape"):
+        ranked(0.0, [1.0], usable=[True, False])
+    w = world(np.random.default_rng(0), (3, 5, 2, 4))
+    for row in (-1, maxmf_worlds.USERS):
+        batch = w.batch._replace(rows=np.array([0, row, 1]))
+        with pytest.raises(ShapeError, match="rows: expected indices from 0 to 7"):
+            loss_of(w._replace(batch=batch))
+
+
+@pytest.mark.rules("maxmf-R13")
+def test_the_tables_begin_with_vectors_of_length_near_one() -> None:
+    config = Config.of("default", {"interests": 3, "width": 16, "dtype": "float64"})
+    params = maxmf.init(np.random.default_rng(0), config, Sizes(300, 400, 0, 0, users=500))
+    assert params.items.shape == (400, 16)
+    assert params.users.shape == (1500, 16)
+    for table in params:
+        error = np.sqrt(2 / table.size)  # of a mean of squares of N(0, 1)
+        assert abs((table**2).mean() * 16 - 1) < STANDARD_ERRORS * error
+        assert abs(table.mean()) < STANDARD_ERRORS / np.sqrt(16 * table.size)
+    assert not np.array_equal(params.items[:400], params.users[:400])
+
+
+@given(rng=strategies.generators())
+def test_float32_gives_float32(rng: np.random.Generator) -> None:
+    w = world(rng, (3, 5, 2, 4), dtype="float32")
+    loss, saved = maxmf.loss(w.params, w.batch, w.catalogue, w.config)
+    gradients = maxmf.backward(saved)
+    assert loss.dtype == np.float32
+    assert {g.values.dtype for g in gradients} == {np.dtype(np.float32)}

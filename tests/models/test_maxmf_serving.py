@@ -1,0 +1,295 @@
+"""MaxMF for users who are served: vectors fitted to a history, and whether they find anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref import optimiser
+from mindref.config import Config
+from mindref.conformance.tolerances import WORKED_EXAMPLE, same_math
+from mindref.errors import ShapeError
+from mindref.models import foldin, maxmf, mind
+from mindref.models.parameters import Sizes, catalogue_of_ids
+from tests import kinks
+from tests.models.maxmf_worlds import World, served, world, worlds
+from tests.models.test_maxmf import EXAMPLE, example
+
+
+def histories_of(items: Any, mask: Any) -> mind.Histories:
+    items, mask = np.array(items), np.array(mask, bool)
+    return mind.Histories(items, mask, np.zeros((*items.shape, 1)), np.zeros((len(items), 0), int))
+
+
+def alone(w: World, own: Any) -> tuple[Any, Any]:
+    """Return interests and active of one user with these behaviours."""
+    histories = histories_of([own], np.ones((1, len(own)), bool))
+    vectors, active, _ = maxmf.interests(w.params, histories, w.catalogue, w.config)
+    return vectors[0], active[0]
+
+
+def crowd(rng: Any, items: int, users: int, longest: int, **plain: Any) -> World:
+    """Return a world of users with histories of all lengths up to the longest, from none."""
+    config = Config.of("default", {"model": "maxmf", "width": 6, "dtype": "float64", **plain})
+    lengths = np.arange(users) % (longest + 1)
+    mask = rng.permuted(np.arange(longest) < lengths[:, None], axis=1)
+    table = (rng.standard_normal((items, config.width)) / 2).astype(config.dtype)
+    histories = histories_of(rng.integers(0, items, mask.shape), mask)
+    zeros = np.zeros(users, int), np.zeros(0, int), np.zeros(users), np.zeros(0)
+    batch = maxmf.Batch(mind.Batch(histories, *zeros), zeros[0])
+    params = maxmf.Params(table, np.zeros((config.interests, config.width), config.dtype))
+    return World(params, batch, catalogue_of_ids(items, config.dtype), config)
+
+
+@pytest.mark.rules("maxmf-R18", "maxmf-R21", "maxmf-R22")
+def test_the_worked_example_comes_out_as_printed() -> None:
+    vectors, active = served(example())
+    np.testing.assert_allclose(vectors, EXAMPLE["interests"], rtol=0, atol=WORKED_EXAMPLE)
+    assert active.tolist() == EXAMPLE["active"]
+
+
+@pytest.mark.rules("maxmf-R18")
+@given(data=st.data())
+def test_a_user_has_an_interest_for_each_item_up_to_k(data: st.DataObject) -> None:
+    w = data.draw(worlds())
+    vectors, active = served(w)
+    histories = w.batch.shared.histories
+    for b, (row, mask) in enumerate(zip(histories.items, histories.mask, strict=True)):
+        count = max(1, min(w.config.interests, len(set(row[mask]))))
+        assert active[b].tolist() == [k < count for k in range(w.config.interests)]
+        assert not vectors[b][~active[b]].any()
+        assert mask.any() or not vectors[b].any()
+
+
+@pytest.mark.rules("maxmf-R19", "maxmf-R23")
+@given(data=st.data())
+def test_the_same_items_give_the_same_bytes_whatever_stands_beside(data: st.DataObject) -> None:
+    w = data.draw(worlds(window=1))
+    vectors, active = served(w)
+    rng = np.random.default_rng(0)
+    histories = w.batch.shared.histories
+    for b, (row, mask) in enumerate(zip(histories.items, histories.mask, strict=True)):
+        own = rng.permutation(row[mask])
+        other, which = alone(w, np.concatenate([own, own[:2]]))
+        assert other.tobytes() == vectors[b].tobytes(), f"user {b}"
+        assert which.tolist() == active[b].tolist(), f"user {b}"
+
+
+@pytest.mark.rules("maxmf-R19", "maxmf-R20")
+@pytest.mark.parametrize("interests", [1, 4])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_users_in_a_crowd_have_the_bytes_that_they_have_alone(interests: int, dtype: str) -> None:
+    """Histories of all lengths up to 70, in many blocks, on a catalogue larger than is compared."""
+    rng = np.random.default_rng(0)
+    w = crowd(rng, 700, 300, 70, interests=interests, dtype=dtype, width=40)
+    vectors, active = served(w)
+    histories = w.batch.shared.histories
+    for b in rng.permutation(300)[:40]:
+        own = histories.items[b][histories.mask[b]]
+        other, which = alone(w, rng.permutation(own))
+        assert other.tobytes() == vectors[b].tobytes(), f"user {b} of {len(set(own))} items"
+        assert which.tolist() == active[b].tolist()
+
+
+def farthest_first(directions: Any, count: int) -> Any:
+    """Return the seeds of a user who has these directions (n, D), and of one who has two places."""
+    padded = np.concatenate([directions, -9 * np.ones((2, directions.shape[1]))])
+    mine = np.arange(len(padded)) < np.array([[len(directions)], [2]])
+    return foldin.farthest_first(np.stack([padded, padded]), mine, count)[0].tolist()
+
+
+@pytest.mark.rules("maxmf-R20")
+def test_seeds_are_the_middle_one_and_then_the_farthest() -> None:
+    angles = np.deg2rad([0, 10, 30, 170, 100])
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)  # the mean points to 50 degrees
+    assert farthest_first(directions, 4) == [2, 3, 4, 0]
+    assert farthest_first(np.ones((3, 2)), 3) == [0, 1, 2], "all alike"
+
+
+@pytest.mark.rules("maxmf-R20")
+@pytest.mark.parametrize("length", [1e-3, 1.0, 1e3])
+def test_seeds_go_by_direction_and_not_by_length(length: float) -> None:
+    rng = np.random.default_rng(0)
+    lengths = np.where(np.arange(9) % 2, length, 1)[:, None]
+    items = rng.standard_normal((9, 4))
+    expected = farthest_first(foldin.unit(items), 5)
+    assert farthest_first(foldin.unit(items * lengths), 5) == expected
+    assert foldin.unit(np.zeros((1, 2))).tolist() == [[0, 0]]
+
+
+def users_of(items: Any, own: Any, padding: int = 0) -> foldin.Users:
+    """Return one user who has some of the items and is compared with all of them at each step."""
+    count, met = len(own), np.isin(np.arange(len(items)), own)
+    places = np.concatenate([items[own], np.zeros((padding, items.shape[1]))])
+    mine = np.arange(len(places))[None] < count
+    all_steps = [np.stack([x] * foldin.STEPS) for x in (items, met[None])]
+    return foldin.Users(places[None], mine, *all_steps)
+
+
+@pytest.mark.rules("maxmf-R20")
+def test_without_a_slope_the_vectors_are_the_items_of_the_seeds() -> None:
+    items = 0.5 * np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    fitted = foldin.fit(users_of(items, np.arange(3), 2), 2)  # there is no other item
+    assert fitted.tolist() == [[items[1].tolist(), items[2].tolist()]]
+
+
+def pair_slope(vectors: Any, own: Any, others: Any) -> Any:
+    """Return the gradient of the mean hinge by the vectors (K, D), pair by pair."""
+    of_own, of_others = vectors @ own.T, vectors @ others.T
+    best, other_best = of_own.argmax(axis=0), of_others.argmax(axis=0)
+    total = np.zeros_like(vectors)
+    for d, j in np.argwhere(1 - of_own.max(axis=0)[:, None] + of_others.max(axis=0) > 0):
+        total[best[d]] -= own[d]
+        total[other_best[j]] += others[j]
+    return total / (len(own) * len(others))
+
+
+def mean_hinge(vectors: Any, items: Any, own: Any) -> float:
+    scores = [max(float(v @ e) for v in vectors) for e in items]
+    others = [j for j in range(len(items)) if j not in own]
+    return sum(max(0, 1 - scores[d] + scores[j]) for d in own for j in others) / (
+        len(own) * len(others)
+    )
+
+
+@pytest.mark.rules("maxmf-R21")
+@given(data=st.data())
+def test_the_slope_is_that_of_the_mean_hinge(data: st.DataObject) -> None:
+    count, most, width = data.draw(
+        st.tuples(st.integers(2, 9), st.integers(1, 4), st.integers(1, 5))
+    )
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    items = rng.standard_normal((count, width))
+    own = np.sort(rng.permutation(count)[: rng.integers(1, count)])
+    vectors = rng.standard_normal((most, width))
+    users, active = users_of(items, own, data.draw(st.integers(0, 3))), np.ones((1, most), bool)
+
+    def function(moved: Any) -> Any:
+        scores = moved @ items.T
+        best = scores.max(axis=0)
+        sides = scores.argmax(axis=0), 1 - best[:, None] + best > 0
+        return np.array(mean_hinge(moved, items, own)), list(sides)
+
+    kinks.check(
+        function,
+        lambda d: [d * foldin.slope(vectors[None], active, users, 0)[0]],
+        [vectors],
+        np.random.default_rng(0),
+    )
+
+
+@pytest.mark.rules("maxmf-R2", "maxmf-R21")
+def test_the_lowest_of_equal_interests_has_the_slope() -> None:
+    rng = np.random.default_rng(0)
+    items, vectors = rng.standard_normal((7, 3)), rng.standard_normal((1, 3)).repeat(3, axis=0)
+    found = foldin.slope(vectors[None], np.ones((1, 3), bool), users_of(items, [1, 4]), 0)[0]
+    assert found[0].any()
+    assert not found[1:].any()
+
+
+def plainly(own: Any, others: Any, most: int) -> Any:
+    """Return the vectors of a user, fitted pair by pair; others: those compared at each step."""
+    vectors = own[farthest_first(foldin.unit(own), min(most, len(own)))]
+    for step in range(21):
+        lengths = np.linalg.norm(vectors, axis=1)[:, None]
+        vectors = np.where(lengths > 1.5, 1.5 * vectors / lengths, vectors)
+        if step < 20:
+            vectors = vectors - 15 * (1 - step / 20) * pair_slope(vectors, own, others[step])
+    return vectors
+
+
+@pytest.mark.rules("maxmf-R22", "maxmf-R17")
+@given(data=st.data())
+def test_the_fit_is_so_many_steps_down_the_slope(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    items, own = rng.standard_normal((12, 3)), np.array([1, 4, 5, 9])
+    fitted = foldin.fit(users_of(items, own, data.draw(st.integers(0, 3))), 3)[0]
+    expected = plainly(items[own], [np.delete(items, own, axis=0)] * 20, 3)
+    np.testing.assert_allclose(fitted, expected, rtol=same_math(np.float64))
+    assert (np.linalg.norm(fitted, axis=1) <= 1.5 * (1 + same_math(np.float64))).all()
+
+
+@pytest.mark.rules("maxmf-R20", "maxmf-R21", "maxmf-R22", "maxmf-R24")
+def test_behaviours_are_compared_with_the_items_drawn_and_no_others() -> None:
+    w = crowd(np.random.default_rng(0), 520, 21, 20, seed=3)
+    drawn, items, (vectors, active) = foldin.compared(3, 520), w.params.items, served(w)
+    near = same_math(np.float64)
+    histories = w.batch.shared.histories
+    for b in (1, 3, 4, 9, 20):  # b behaviours
+        own = np.unique(histories.items[b][histories.mask[b]])
+        others = [items[np.setdiff1d(some, own)] for some in drawn]
+        expected = plainly(items[own], others, 4)
+        np.testing.assert_allclose(vectors[b][active[b]], expected, rtol=near, atol=near)
+
+
+@pytest.mark.rules("maxmf-R24")
+def test_the_items_compared_are_a_draw_from_the_seed() -> None:
+    assert foldin.compared(5, 512).tolist() == [list(range(512))] * 20, "all of one no larger"
+    drawn = foldin.compared(5, 9_000)
+    wrap = 2**64
+
+    def mixed(word: int) -> int:
+        word = (word + 0x9E3779B97F4A7C15) % wrap
+        word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 % wrap
+        word = (word ^ word >> 27) * 0x94D049BB133111EB % wrap
+        return word ^ word >> 31
+
+    order = sorted(range(9_000), key=[mixed(mixed(5) ^ i) for i in range(9_000)].__getitem__)
+    for step, some in enumerate(drawn):
+        first = 512 * step
+        assert some.tolist() == sorted((order + order)[first : first + 512])
+    assert len(np.intersect1d(drawn[0], foldin.compared(6, 9_000)[0])) < 60, (
+        "by another seed, others"
+    )
+    with pytest.raises(ValueError, match="read-only"):
+        drawn[0] = 1
+
+
+@pytest.mark.rules("maxmf-R23")
+@pytest.mark.parametrize("item", [-1, 6])
+def test_an_item_that_there_is_not_is_refused(item: int) -> None:
+    w = world(np.random.default_rng(0), (1, 4, 2, 3))
+    with pytest.raises(ShapeError, match="items: rows: expected indices from 0 to 5"):
+        alone(w, [0, item])
+    padded = histories_of([[0, item]], [[True, False]])
+    maxmf.interests(w.params, padded, w.catalogue, w.config)
+
+
+@pytest.mark.rules("maxmf-R14", "maxmf-R19")
+def test_what_was_learnt_is_found_by_a_user_whom_training_did_not_see() -> None:
+    """Four groups of ten items; every user likes items of two groups."""
+    rng = np.random.default_rng(0)
+    config = Config.of("default", {"interests": 2, "width": 8})
+    groups = np.array([rng.permutation(4)[:2] for _ in range(60)])
+    liked = groups[:, rng.integers(0, 2, 12)] * 10 + rng.integers(0, 10, (60, 12))
+    catalogue = catalogue_of_ids(40, "float32")
+    params = maxmf.init(rng, config, Sizes(40, 40, 0, 0, users=60))
+    state = optimiser.init(params._asdict())
+    for _ in range(800):
+        rows, negatives = rng.integers(0, 60, 64), rng.integers(0, 40, 16)
+        target = liked[rows, rng.integers(0, 12, 64)]
+        histories = histories_of(np.zeros((64, 1), int), np.zeros((64, 1)))
+        zeros = np.zeros(64, np.float32), np.zeros(16, np.float32)
+        known = (liked[rows][:, :, None] == negatives).any(axis=1)
+        batch = maxmf.Batch(mind.Batch(histories, target, negatives, *zeros), rows, known)
+        _, saved = maxmf.loss(params, batch, catalogue, config)
+        gradients = maxmf.backward(saved)
+        state = optimiser.update(params._asdict(), gradients._asdict(), state, learning_rate=0.05)
+        maxmf.project(params, gradients, 1.0)
+    stranger = histories_of([[0, 1, 2, 30, 31, 32]], np.ones((1, 6)))
+    vectors, active, _ = maxmf.interests(params, stranger, catalogue, config)
+    assert active.all()
+    scores = (vectors[0] @ params.items.T).max(axis=0)
+    scores[stranger.items[0]] = -np.inf
+    best = np.argsort(-scores)[:10]
+    assert set(best // 10) == {0, 3}, "both groups are found, and no other"
+    own = params.users[2 * 7 : 2 * 7 + 2]  # a user of training is found by the fit, too
+    fitted, _, _ = maxmf.interests(
+        params, histories_of(liked[7:8], np.ones((1, 12))), catalogue, config
+    )
+    lists = [np.argsort(-(v @ params.items.T).max(axis=0))[:15] for v in (own, fitted[0])]
+    assert len(np.intersect1d(*lists)) > 10, "by both ways much the same items"

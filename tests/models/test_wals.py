@@ -1,0 +1,158 @@
+"""WALS: factors of items, and the vector that a history is folded in to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from implicit.cpu.als import AlternatingLeastSquares
+
+from mindref.config import Config
+from mindref.conformance.tolerances import SOLVED, VANISHING, WORKED_EXAMPLE, same_math
+from mindref.data.log import Ragged
+from mindref.data.streams import stream
+from mindref.errors import ConfigError, ShapeError
+from mindref.models import interactions, wals
+from mindref.models.parameters import Sizes
+from tests import pages
+from tests.models import baselines_loops as loops
+from tests.models.test_item_knn import made
+
+EXAMPLE = pages.examples("baselines")[1]
+CONFIG = Config.of("default")
+
+
+def fitted(rows: list[list[int]], items: int, config: Config = CONFIG, **changes: Any) -> Any:
+    return wals.fit(Ragged.of(rows), Sizes(items, items, 0, 0), config, **changes)
+
+
+def folded(arrays: dict[str, Any], histories: list[list[int]], **changes: Any) -> Any:
+    return wals.interests(arrays, Ragged.of(histories), CONFIG, **changes)
+
+
+def given_arrays(factors: Any, regularization: float, alpha: float) -> dict[str, Any]:
+    return {
+        "items": np.asarray(factors),
+        "regularization": np.array(regularization),
+        "alpha": np.array(alpha),
+    }
+
+
+@pytest.mark.rules("baselines-R3", "baselines-R6", "baselines-R14")
+@pytest.mark.parametrize("case", EXAMPLE["cases"], ids=lambda case: f"decay {case['decay']}")
+def test_the_worked_example_comes_out_as_printed(case: dict[str, Any]) -> None:
+    arrays = given_arrays(EXAMPLE["items"], EXAMPLE["regularization"], EXAMPLE["alpha"])
+    vectors, active = folded(arrays, EXAMPLE["histories"], decay=case["decay"])
+    np.testing.assert_allclose(vectors[:, 0], case["users"], rtol=0, atol=WORKED_EXAMPLE)
+    assert active.tolist() == [[True]] * len(EXAMPLE["histories"])
+
+
+@pytest.mark.rules("baselines-R6", "baselines-R14")
+@settings(max_examples=25)
+@given(
+    history=st.lists(st.integers(0, 7), max_size=9),
+    decay=st.sampled_from([1.0, 0.7]),
+    alpha=st.sampled_from([0.5, 1.0, 20.0]),
+)
+def test_a_user_agrees_with_loops_over_numbers(
+    history: list[int], decay: float, alpha: float
+) -> None:
+    factors = np.random.default_rng(0).standard_normal((8, 3))
+    vectors, _ = folded(given_arrays(factors, 0.3, alpha), [history], decay=decay)
+    confidence = {i: alpha * w for i, w in loops.history_weights(history, decay).items()}
+    expected = loops.fold_in(factors, confidence, 0.3)
+    np.testing.assert_allclose(vectors[0, 0], expected, rtol=same_math(np.float64), atol=VANISHING)
+
+
+@pytest.mark.rules("baselines-R14")
+@pytest.mark.parametrize("alpha", [1.0, 15.0])
+def test_a_user_agrees_with_the_package_that_fits(alpha: float) -> None:
+    rows = made(1, users=30)
+    model = AlternatingLeastSquares(factors=4, regularization=0.5, alpha=alpha, num_threads=1)
+    model.fit(interactions.weights(Ragged.of(rows), 9).tocsr(), show_progress=False)
+    histories = [row for row in made(2, users=7) if row]
+    asked = interactions.weights(Ragged.of(histories), 9).tocsr()
+    expected = model.recalculate_user(np.arange(len(histories)), asked)
+    vectors, _ = folded(given_arrays(model.item_factors, 0.5, alpha), histories)
+    np.testing.assert_allclose(vectors[:, 0], expected, rtol=SOLVED, atol=SOLVED)
+
+
+@pytest.mark.rules("baselines-R3", "baselines-R13")
+@pytest.mark.parametrize(("alpha", "iterations"), [(1.0, 1), (6.0, 1), (6.0, 4)])
+def test_the_factors_of_items_agree_with_loops_over_numbers(alpha: float, iterations: int) -> None:
+    rows = made(3)
+    given_ = {"regularization": 0.7, "alpha": alpha, "iterations": iterations}
+    arrays = fitted(rows, 9, factors=6, **given_)
+    rng = stream(CONFIG.seed, "parameters")
+    users, factors = (0.01 * rng.random((n, 6), np.float32) for n in (len(rows), 9))
+    expected = loops.alternate(rows, users.tolist(), factors.tolist(), **given_)
+    np.testing.assert_allclose(arrays["items"], expected, rtol=SOLVED, atol=SOLVED)
+
+
+@pytest.mark.rules("baselines-R2")
+def test_a_history_has_the_same_vector_in_any_batch_and_order() -> None:
+    arrays = fitted(made(4, users=30), 9, factors=5)
+    histories = made(6, users=8)
+    together, active = folded(arrays, histories, decay=0.8)
+    assert together.shape == (8, 1, 5)
+    assert active.shape == (8, 1)
+    for history, vector in zip(histories, together, strict=True):
+        assert folded(arrays, [history], decay=0.8)[0].tobytes() == vector.tobytes()
+    forth, back = (folded(arrays, [order])[0] for order in ([1, 4, 2], [2, 4, 1]))
+    assert forth.tobytes() == back.tobytes()
+
+
+@pytest.mark.rules("baselines-R15")
+def test_without_behaviours_the_vector_is_zero_and_active() -> None:
+    vectors, active = folded(SMALL, [[], [1]])
+    assert not vectors[0].any()
+    assert vectors[1].any()
+    assert active.all()
+
+
+SMALL = fitted(made(5, users=20), 9, factors=3)
+
+
+@pytest.mark.rules("baselines-R1")
+def test_the_same_sequences_and_seed_give_the_same_arrays() -> None:
+    rows = made(7, users=30)
+    other_seed = Config.of("default", {"seed": 1})
+    first, second, third = (
+        fitted(rows, 9, config, factors=4)["items"] for config in (CONFIG, CONFIG, other_seed)
+    )
+    assert first.tobytes() == second.tobytes()
+    assert first.tobytes() != third.tobytes()
+    assert first.dtype == np.float32
+    assert wals.items(SMALL) is SMALL["items"]
+
+
+@pytest.mark.rules("baselines-R5")
+@pytest.mark.parametrize("item", [-1, 9])
+def test_an_item_outside_the_catalogue_is_named(item: int) -> None:
+    with pytest.raises(ShapeError) as caught:
+        folded(SMALL, [[0], [item]])
+    assert str(caught.value) == f"items: rows: expected indices from 0 to 8, got {item}"
+
+
+@pytest.mark.rules("baselines-R4")
+def test_without_the_package_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr(interactions, "import_module", missing)
+    with pytest.raises(ConfigError, match=r"pip install 'mindref\[baselines\]'$"):
+        fitted([[0, 1]], 2)
+    folded(SMALL, [[0]])  # what is fitted does not want it
+
+
+@pytest.mark.parametrize("regularization", [0.0, 1e-12])
+def test_least_squares_without_one_answer_are_refused(regularization: float) -> None:
+    message = "^regularization: expected as much as makes the least squares solvable, or fewer"
+    with pytest.raises(ConfigError, match=message):
+        fitted([[0, 1], [1, 2]], 3, factors=16, regularization=regularization)
+    singular = given_arrays(np.zeros((3, 2)), 0.0, 1.0)
+    with pytest.raises(ConfigError, match=message):
+        folded(singular, [[0]])

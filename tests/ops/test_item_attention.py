@@ -1,0 +1,251 @@
+"""item_attention: values, gradients, padding, both kinds of weights, errors."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.conformance import strategies
+from mindref.conformance.strategies import normal
+from mindref.conformance.tolerances import WORKED_EXAMPLE, same_math
+from mindref.errors import ShapeError
+from mindref.ops import item_attention
+from mindref.shapes import Array, Bools
+from tests import kinks, naive_din, pages
+
+SAME = same_math(np.float64)
+EXAMPLE = pages.examples("item_attention")[0]
+HIDDEN = [(), (5,), (6, 3)]
+EVERY = pytest.mark.parametrize("normalise", [False, True], ids=["plain", "softmax"])
+
+
+class Case(NamedTuple):
+    """The arrays of one call."""
+
+    history: Array  # (B, L, D)
+    candidates: Array  # (B, M, D)
+    mask: Bools  # (B, L)
+    layers: tuple[tuple[Array, Array], ...]
+
+    @property
+    def arrays(self) -> list[Array]:
+        """Everything that has a gradient, flat."""
+        return [self.history, self.candidates, *(x for layer in self.layers for x in layer)]
+
+    def moved(self, history: Array, candidates: Array, *flat: Array) -> Case:
+        """The same case with other arrays."""
+        layers = tuple(zip(flat[::2], flat[1::2], strict=True))
+        return Case(history, candidates, self.mask, layers)
+
+
+def made(
+    rng: np.random.Generator,
+    axes: tuple[int, ...],
+    mask: Bools | None = None,
+    hidden: tuple[int, ...] = (5,),
+    dtype: Any = np.float64,
+) -> Case:
+    b, l, m, d = axes  # noqa: E741  # the axis letters of specs/notation.md
+    widths = (4 * d, *hidden, 1)
+    layers = tuple(
+        (normal(rng, i, o, dtype=dtype, scale=i**-0.5), normal(rng, o, dtype=dtype, scale=0.3))
+        for i, o in pairwise(widths)
+    )
+    history, candidates = normal(rng, b, l, d, dtype=dtype), normal(rng, b, m, d, dtype=dtype)
+    return Case(history, candidates, np.ones((b, l), bool) if mask is None else mask, layers)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    axes = draw(strategies.sizes(4))
+    mask = draw(strategies.masks(axes[0], axes[1]))
+    return made(draw(strategies.generators()), axes, mask, draw(st.sampled_from(HIDDEN)))
+
+
+def forward(case: Case, normalise: bool = False) -> Array:
+    return item_attention.forward(*case, normalise=normalise)[0]
+
+
+def backward(case: Case, d_out: Array, normalise: bool = False) -> list[Array]:
+    _, saved = item_attention.forward(*case, normalise=normalise)
+    d_history, d_candidates, d_layers = item_attention.backward(d_out, saved)
+    return [d_history, d_candidates, *(x for layer in d_layers for x in layer)]
+
+
+@pytest.mark.rules(
+    "item_attention-R1", "item_attention-R2", "item_attention-R3", "item_attention-R4",
+    "item_attention-R9",
+)  # fmt: skip
+@pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=["plain", "softmax"])
+def test_the_worked_example_comes_out_as_printed(expected: dict[str, Any]) -> None:
+    history, candidates, d_out = (np.array(EXAMPLE[k]) for k in ("history", "candidates", "d_out"))
+    layers = tuple((np.array(w), np.array(b)) for w, b in EXAMPLE["layers"])
+    case = Case(history, candidates, np.array(EXAMPLE["mask"]), layers)
+    out, saved = item_attention.forward(*case, normalise=expected["normalise"])
+    d_history, d_candidates, d_layers = item_attention.backward(d_out, saved)
+    got = {"out": out, "weights": saved.weights, "d_history": d_history}
+    got |= {"d_candidates": d_candidates, "d_first": d_layers[0][0], "d_last": d_layers[1][0]}
+    for name, value in got.items():
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=WORKED_EXAMPLE, err_msg=name)
+
+
+@pytest.mark.rules(
+    "item_attention-R1", "item_attention-R2", "item_attention-R3", "item_attention-R4"
+)
+@EVERY
+@given(case=cases())
+def test_it_agrees_with_loops_over_numbers(case: Case, normalise: bool) -> None:
+    out = forward(case, normalise)
+    for b, real in enumerate(case.mask):
+        for m, candidate in enumerate(case.candidates[b]):
+            history = case.history[b][real].tolist()
+            expected = naive_din.user_vector(history, candidate, case.layers, normalise)
+            np.testing.assert_allclose(out[b, m], expected, rtol=SAME, atol=SAME)
+
+
+@pytest.mark.rules("item_attention-R9")
+@EVERY
+@given(case=cases(), rng=strategies.generators())
+def test_the_gradient_agrees_with_central_differences(
+    case: Case, rng: np.random.Generator, normalise: bool
+) -> None:
+    def function(*moved: Any) -> Any:
+        out, other = item_attention.forward(*case.moved(*moved), normalise=normalise)
+        passed = [other.passed, *(layer.passed for layer in other.layers)]
+        return out, [side for side in passed if side is not None]
+
+    kinks.check(function, lambda d: backward(case, d, normalise), case.arrays, rng)
+
+
+@pytest.mark.rules("item_attention-R9")
+def test_each_input_has_a_gradient_of_its_own() -> None:
+    """One input at a time, so that no part of a gradient hides behind a larger one."""
+    rng = np.random.default_rng(0)
+    case = made(rng, (2, 3, 4, 5), hidden=(7, 3))
+    for number, array in enumerate(case.arrays):
+
+        def function(moved: Array, number: int = number) -> Any:
+            arrays = [moved if i == number else x for i, x in enumerate(case.arrays)]
+            out, other = item_attention.forward(*case.moved(*arrays))
+            return out, [other.passed, other.layers[0].passed]
+
+        kinks.check(function, lambda d, n=number: [backward(case, d)[n]], [array], rng)
+
+
+@pytest.mark.rules("item_attention-R2")
+def test_the_last_layer_is_not_rectified_and_the_others_are() -> None:
+    history, candidates = np.ones((1, 1, 1)), np.zeros((1, 1, 1))
+    one = (np.array([[-1.0], [0.0], [0.0], [0.0]]), np.zeros(1))
+    mask = np.ones((1, 1), bool)
+    assert item_attention.forward(history, candidates, mask, [one])[0].item() == -1
+    after = (np.array([[3.0]]), np.array([0.5]))
+    assert item_attention.forward(history, candidates, mask, [one, after])[0].item() == 0.5
+
+
+@pytest.mark.rules("item_attention-R4")
+def test_plain_weights_grow_with_the_behaviours_and_those_of_a_softmax_do_not() -> None:
+    case = made(np.random.default_rng(0), (1, 1, 2, 3))
+    twice = case._replace(history=np.repeat(case.history, 2, axis=1), mask=np.ones((1, 2), bool))
+    np.testing.assert_allclose(forward(twice), 2 * forward(case), rtol=SAME)
+    np.testing.assert_allclose(forward(twice, True), forward(case, True), rtol=SAME)
+
+
+@pytest.mark.rules("item_attention-R5")
+@EVERY
+@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e300, 0.0], ids=str)
+def test_what_stands_in_a_padded_place_has_no_influence(padding: float, normalise: bool) -> None:
+    mask = np.array([[True, False, True, False], [False] * 4])
+    case = made(np.random.default_rng(0), (2, 4, 3, 5), mask)
+    history = np.where(mask[..., None], case.history, padding)
+    d_out = np.random.default_rng(1).standard_normal((2, 3, 5))
+    short = case._replace(history=case.history[:1, [0, 2]], candidates=case.candidates[:1])
+    short = short._replace(mask=np.ones((1, 2), bool))
+    other = case._replace(history=history)
+    np.testing.assert_allclose(forward(other, normalise)[:1], forward(short, normalise), rtol=SAME)
+    d_history, *rest = backward(other, d_out, normalise)
+    assert not d_history[~mask].any()
+    d_short, _, *layers = backward(short, d_out[:1], normalise)
+    np.testing.assert_allclose(d_history[:1, [0, 2]], d_short, rtol=SAME)
+    for got, expected in zip(rest[1:], layers, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=SAME, atol=SAME)
+
+
+@pytest.mark.rules("item_attention-R5")
+@EVERY
+def test_a_candidate_that_is_no_number_does_not_reach_a_padded_place(normalise: bool) -> None:
+    case = made(np.random.default_rng(0), (1, 3, 2, 4), np.array([[True, False, True]]))
+    broken = case._replace(candidates=np.where(np.arange(2)[:, None] == 0, np.nan, case.candidates))
+    d_history = backward(broken, np.ones((1, 2, 4)), normalise)[0]
+    assert np.isnan(d_history[0, [0, 2]]).all()
+    assert not d_history[0, 1].any()
+
+
+@pytest.mark.rules("item_attention-R6")
+@EVERY
+def test_a_user_without_behaviours_has_a_zero_vector_and_sends_no_gradient(normalise: bool) -> None:
+    for length in (0, 3):
+        mask = np.zeros((2, length), bool)
+        case = made(np.random.default_rng(0), (2, length, 3, 4), mask)
+        assert not forward(case, normalise).any()
+        for gradient in backward(case, np.ones((2, 3, 4)), normalise):
+            assert not gradient.any()
+
+
+@pytest.mark.rules("item_attention-R7")
+@EVERY
+def test_a_candidate_sees_no_other_candidate_and_a_user_no_other_user(normalise: bool) -> None:
+    case = made(np.random.default_rng(0), (3, 4, 5, 2))
+    alone = case._replace(
+        history=case.history[1:2], candidates=case.candidates[1:2, 3:4], mask=case.mask[1:2]
+    )
+    got = forward(case, normalise)[1, 3]
+    np.testing.assert_allclose(got, forward(alone, normalise)[0, 0], rtol=same_math(np.float64))
+
+
+@pytest.mark.rules("item_attention-R8")
+@EVERY
+def test_the_order_of_behaviours_does_not_matter(normalise: bool) -> None:
+    case = made(np.random.default_rng(0), (2, 5, 3, 4))
+    turned = case._replace(history=case.history[:, ::-1], mask=case.mask[:, ::-1])
+    np.testing.assert_allclose(forward(case, normalise), forward(turned, normalise), rtol=SAME)
+
+
+def test_the_vector_depends_on_the_candidate() -> None:
+    case = made(np.random.default_rng(0), (1, 6, 2, 3))
+    first, second = forward(case)[0]
+    assert not np.allclose(first, second)
+
+
+@pytest.mark.rules("item_attention-R10")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mask": np.ones((2, 4), bool)}, "mask has shape (2, 4) but history (2, 3, 5) needs"),
+        ({"mask": np.ones((2, 3))}, "mask: expected a mask of type bool, got float64"),
+        ({"candidates": np.ones((2, 4, 6))}, "candidates has shape (2, 4, 6) but history"),
+        ({"candidates": np.ones((2, 4, 5), "f4")}, "expected one type, float32 or float64"),
+        ({"layers": ()}, "layers: expected a last one with 1 output, got no layer"),
+        ({"layers": ((np.ones((20, 2)), np.ones(2)),)}, "layers: expected a last one with 1"),
+        ({"layers": ((np.ones((15, 1)), np.ones(1)),)}, "layers.0.weight: expected 20 inputs, got"),
+        ({"layers": ((np.ones((20, 1)), np.ones(2)),)}, "layers.0.bias has shape (2,) but"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(change: dict[str, Any], message: str) -> None:
+    case = made(np.random.default_rng(0), (2, 3, 4, 5))._replace(**change)
+    with pytest.raises(ShapeError) as caught:
+        forward(case)
+    assert f"item_attention: {message}" in str(caught.value)
+
+
+def test_float32_stays_float32_and_agrees_with_float64() -> None:
+    case = made(np.random.default_rng(0), (3, 4, 5, 6), dtype=np.float32)
+    exact = case.moved(*(x.astype(np.float64) for x in case.arrays))
+    out, expected = forward(case), forward(exact)
+    assert {x.dtype for x in (out, *backward(case, out))} == {np.dtype(np.float32)}
+    scale = same_math(np.float32) * np.abs(expected).max()
+    np.testing.assert_allclose(out, expected, rtol=0, atol=scale)

@@ -1,0 +1,173 @@
+"""Many threads, children of a fork, spawned processes: all hear what one thread hears alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mindref
+from mindref.data.log import Ragged
+from mindref.recall import build_index, open_index, recommend
+from tests.recommender import asking
+from tests.recommender.asking import QUESTIONS, at_once, of_known, serially
+from tests.runs import REPOSITORY, environment, trained
+
+MODELS = ("mind", "mind_plus", "youtube_dnn", "maxmf")
+FORK = "ignore:This process .* is multi-threaded:DeprecationWarning"
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("runs") / request.param
+    return trained(made, model=request.param, steps=2, interests=4)
+
+
+@pytest.fixture(scope="module")
+def mind_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("runs") / "mind", steps=2, interests=4)
+
+
+@pytest.mark.rules("recall-R41", "backend-R18")
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_threads_that_ask_at_once_hear_what_one_hears_alone(
+    run: Path, threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINDREF_THREADS", "1")
+    expected = serially(mindref.load(run), QUESTIONS)
+    assert len({str(x) for x in expected}) > len(QUESTIONS) // 2
+    monkeypatch.setenv("MINDREF_THREADS", threads)
+    assert at_once(mindref.load(run), QUESTIONS) == expected
+
+
+@pytest.mark.rules("backend-R18")
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_a_backend_answers_steps_and_interests_at_once(backend: str) -> None:
+    """Two trainings with one object, and somebody who serves from it, all in turns of their own."""
+    from mindref.feed import Feed
+    from tests.kernels.cases import crowd
+    from tests.runs import trainer
+
+    made = trainer(backend=backend)
+    task, config = made.prepared.task, made.config
+    batches = [Feed(task, config).batch(n) for n in range(6)]
+    worlds = [crowd(dtype="float32"), crowd(40, length=9, dtype="float64")]
+
+    def losses() -> list[bytes]:
+        if backend == "numpy":
+            return []
+        found = []
+        state = made.backend.init(made.state.params, config)  # type: ignore[attr-defined]
+        for batch in batches:
+            given = (batch, task.catalogue, config, 0.01)
+            state, loss = made.backend.step(state, *given)  # type: ignore[attr-defined]
+            found.append(loss.tobytes())
+        return [*found, state.params.items.tobytes()]
+
+    def served(n: int) -> bytes:
+        w = worlds[n % 2]
+        history = made.backend.ops.embedding.forward(
+            w.params.items, w.catalogue.rows, w.catalogue.weights
+        )[0]
+        if backend == "numpy":
+            return bytes(history.tobytes())
+        given = (w.params, w.batch.histories, w.catalogue, w.config)
+        return bytes(made.backend.interests(*given)[0].tobytes())  # type: ignore[attr-defined]
+
+    expected = [losses(), *(served(n) for n in range(2))]
+    with ThreadPoolExecutor(6) as pool:
+        trainings = [pool.submit(losses) for _ in range(3)]
+        others = [pool.submit(served, n) for n in range(30)]
+        assert all(x.result() == expected[0] for x in trainings)
+        assert all(x.result() == expected[1 + n % 2] for n, x in enumerate(others))
+
+
+@pytest.mark.rules("recall-R41")
+@pytest.mark.parametrize("kind", ["exact", "annoy", "faiss-flat", "faiss-ivf"])
+def test_an_index_is_searched_by_many_at_once(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind.startswith("faiss"):
+        pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
+    rng = np.random.default_rng(5)
+    items = rng.standard_normal((3000, 12)).astype(np.float32)
+    interests = rng.standard_normal((300, 3, 12)).astype(np.float32)
+    active = np.arange(3) < rng.integers(1, 4, 300)[:, None]
+    seen = Ragged.of([rng.integers(0, 3000, n % 7).tolist() for n in range(300)])
+    built = build_index(items, interests[:40, 0], directory=tmp_path, kind=kind, seed=1)
+    parts = [slice(n, n + 75) for n in range(0, 300, 75)]
+
+    def search(index: Any, part: slice) -> list[bytes]:
+        rows = Ragged.of([seen.row(n).tolist() for n in range(part.start, part.stop)])
+        found = recommend(index, interests[part], active[part], n=20, exclude=rows)
+        return [x.tobytes() for x in found]
+
+    expected = [search(built, part) for part in parts]
+    for threads in ("1", "3"):
+        monkeypatch.setenv("MINDREF_THREADS", threads)
+        for index in (built, open_index(tmp_path, items)):
+            with ThreadPoolExecutor(8) as pool:
+                found = list(pool.map(lambda n: search(index, parts[n % 4]), range(24)))  # noqa: B023
+            assert found == expected * 6
+
+
+@pytest.mark.rules("recall-R41", "backend-R18")
+@pytest.mark.filterwarnings(FORK)
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_children_of_a_fork_hear_the_same_from_the_model_that_they_find(
+    mind_run: Path, threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent has used it, with threads that stay behind; its lock is held as the fork comes."""
+    monkeypatch.setenv("MINDREF_THREADS", threads)
+    model = mindref.load(mind_run)
+    expected = serially(model, QUESTIONS)
+    monkeypatch.setitem(asking.known, "mind", model)
+    held = model.served.backend.lock  # type: ignore[attr-defined]
+    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
+        with held:  # another thread is at work with it
+            asked = [pool.submit(of_known, "mind", QUESTIONS) for _ in range(4)]
+        copied = pool.submit(serially, model, QUESTIONS)
+        assert all(x.result(timeout=120) == expected for x in [*asked, copied])
+    assert at_once(model, QUESTIONS, 3) == expected
+
+
+@pytest.mark.rules("recall-R41")
+def test_a_spawned_process_hears_the_same_from_a_copy(mind_run: Path) -> None:
+    model = mindref.load(mind_run)
+    expected = serially(model, QUESTIONS)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert pool.submit(at_once, model, QUESTIONS, 4).result(timeout=300) == expected
+
+
+COLD = """
+import pickle, sys
+import mindref
+from tests.recommender.asking import QUESTIONS, at_once
+assert "numba" not in sys.modules
+model = mindref.load(sys.argv[1])
+found = at_once(model, QUESTIONS, 6)
+import numba
+assert not numba.config.CACHE_DIR, numba.config.CACHE_DIR
+sys.stdout.buffer.write(pickle.dumps(found))
+"""
+
+
+@pytest.mark.rules("recall-R41")
+def test_the_first_to_ask_may_be_many(mind_run: Path) -> None:
+    """Numba, kernels and backend are imported by whoever is first; others come in the middle."""
+    import pickle
+
+    env = environment(MINDREF_THREADS="2")
+    env.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", COLD, str(mind_run)],
+        cwd=REPOSITORY, env=env, capture_output=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    assert pickle.loads(done.stdout) == serially(mindref.load(mind_run), QUESTIONS)

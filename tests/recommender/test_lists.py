@@ -1,0 +1,27 @@
+"""Lists for people."""
+
+from __future__ import annotations
+
+import io
+
+from mindref.recommender import lists
+from mindref.recommender.bulk import Answer
+from mindref.recommender.served import Recommendation
+
+
+def said(interests: int) -> str:
+    stream = io.StringIO()
+    items = [Recommendation("a", "", 2.0, 0), Recommendation("b", "Bee", 1.0, 0)]
+    lists.table(stream, Answer("u", 5, interests, [], [], items))
+    return stream.getvalue()
+
+
+def test_items_stand_below_the_interest_that_brought_them() -> None:
+    assert said(2).startswith(
+        "user u: 5 behaviours, 2 interests\ninterest 0\n     1     2.000  a\n"
+    )
+
+
+def test_a_family_without_vectors_is_not_said_to_have_an_interest_0_of_0() -> None:
+    expected = "user u: 5 behaviours, scored without interests\n     1     2.000  a\n"
+    assert said(0) == expected + "     2     1.000  b  Bee\n"

@@ -1,0 +1,125 @@
+"""What a ranking stage serves, what its report says, and why it cannot be indexed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref import checkpoint, metrics
+from mindref.errors import ConfigError
+from mindref.recommender import factorised, features
+from mindref.recommender.bulk import recall
+from mindref.recommender.ranking_files import load_ranker, report_of
+from mindref.recommender.ranking_run import opened
+from mindref.recommender.rerank import rerank, score_lists
+from mindref.recommender.run import Hooks
+from mindref.recommender.served import Served
+from tests.recommender.conftest import begun
+
+
+@pytest.mark.rules("din-R25")
+def test_a_list_is_the_best_of_the_candidates_by_din(mind_run: Path, stage: Path) -> None:
+    ranker, served = load_ranker(stage, mind_run), Served.load(mind_run)
+    names = list(served.log.user_ids)[:7]
+    plain = list(recall(mind_run, users=names, n=20, kind="exact"))
+    after = list(recall(mind_run, users=names, n=6, kind="exact", stage=stage))
+    moved = False
+    for user, (old, new) in enumerate(zip(plain, after, strict=True)):
+        candidates = np.array([[served.dense[x.item] for x in old.items]])
+        rows, profiles, _ = served.of_users([names[user]])
+        scores = one_list(ranker, candidates, rows, profiles)
+        order = np.argsort(-scores, kind="stable")[:6]
+        assert [x.item for x in new.items] == [old.items[i].item for i in order]
+        np.testing.assert_allclose([x.score for x in new.items], scores[order], rtol=1e-4)
+        assert [x.interest for x in new.items] == [old.items[i].interest for i in order]
+        moved |= {x.item for x in new.items} != {x.item for x in old.items[:6]}
+    assert moved
+
+
+def one_list(ranker: Any, candidates: Any, rows: Any, profiles: Any) -> Any:
+    """DIN's scores of one list."""
+    return score_lists(ranker, candidates, rows, profiles)[0]
+
+
+def test_more_than_there_are_candidates_is_refused(mind_run: Path, stage: Path) -> None:
+    with pytest.raises(ConfigError, match="--top: expected at most the 20 candidates of the rank"):
+        recall(mind_run, history=[], n=21, stage=stage)
+
+
+@pytest.mark.rules("din-R26")
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_the_report_is_of_the_test_cases_as_the_run_serves_them(
+    exclude_seen: bool, mind_run: Path, tmp_path: Path
+) -> None:
+    place = Path(shutil.copytree(mind_run, tmp_path / "recall"))
+    config, facts = checkpoint.load_config(place)
+    facts["exclude_seen"] = exclude_seen
+    params, catalogue, step = checkpoint.load_best(place)
+    whose = config.model, checkpoint.identity(config, facts)
+    checkpoint.save_model(place, params, catalogue, step, *whose)
+    checkpoint.save_config(place, config, facts)
+    made = begun(place, tmp_path / "din")
+    made.go(Hooks())
+    found = made.judge()
+    cases, served = made.prepared.split.test, made.served
+    hits: dict[str, list[float]] = {"before": [], "after": []}
+    listed_by_stage = made.candidates(cases, 20)[1].items
+    within = 0
+    for case in range(len(cases.users)):
+        history = [served.items.ids[i] for i in cases.histories.row(case)]
+        listed = served.recommend(history, 20, exclude_seen=exclude_seen)
+        dense = np.array([[served.dense[x.item] for x in listed]])
+        rows, _ = served.encode([history])
+        profile = features.profiles(served.log, served.vocabulary, cases.users[case : case + 1])
+        order = np.argsort(-one_list(made.ranker(), dense, rows, profile), kind="stable")
+        target = cases.targets.row(case)
+        np.testing.assert_array_equal(listed_by_stage[case], dense[0])
+        within += int(np.isin(dense, target).any())
+        for name, items in (("before", dense[0]), ("after", dense[0][order])):
+            hits[name].append(float(np.isin(items[:10], target).any()))
+    assert found["candidates"] == 20
+    assert (found["all"]["cases"], found["within"]["cases"]) == (len(cases.users), within)
+    for name, values in hits.items():
+        assert found["all"][name]["hit_rate@10"]["value"] == pytest.approx(np.mean(values))
+    for name in ("before", "after", "gain"):
+        assert set(found["within"][name]) == {"hit_rate@10", "ndcg@10", "gauc"}
+    assert report_of(tmp_path / "din") == {"run": str(tmp_path / "din"), **found}
+
+
+def test_where_no_target_is_recalled_there_is_nothing_to_judge(
+    mind_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = begun(mind_run, tmp_path / "din", steps=0)
+    made.go(Hooks())
+    monkeypatch.setattr(metrics, "hits", lambda items, targets: np.zeros(items.shape, bool))
+    found = made.judge()
+    assert (found["all"], found["within"]) == (None, None)
+
+
+@pytest.mark.rules("din-R20", "din-R21")
+def test_the_demonstration_is_of_the_parameters_that_were_trained(
+    mind_run: Path, stage: Path, tmp_path: Path
+) -> None:
+    found = factorised.demonstrate(opened(stage).trained(), users=30)
+    made = opened(stage)
+    made.state = made.state._replace(params=load_ranker(stage, mind_run).params)
+    assert found == factorised.demonstrate(made, users=30)
+    assert found != factorised.demonstrate(opened(stage), users=30), "those of before the training"
+    assert (found["users"], found["shape"]) == (30, [30, found["items"]])
+    assert list(found["by_rank"]) == ["4", "8", "16", "30"], "width 8, and no more than there are"
+    assert found["by_rank"]["30"]["found"] == 1
+    assert -1 <= found["turning_most"] <= found["turning"] <= 1
+
+
+def test_cutting_a_list_comes_after_ordering_it(mind_run: Path, stage: Path) -> None:
+    made = opened(stage).trained()
+    cases = made.prepared.split.test
+    profiles, before = made.candidates(cases, 20)
+    given = made.ranker(), before, cases.histories, profiles
+    whole = rerank(*given)
+    for part, all_of_it in zip(rerank(*given, 5), whole, strict=True):
+        np.testing.assert_array_equal(part, all_of_it[:, :5])

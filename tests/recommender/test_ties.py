@@ -1,0 +1,51 @@
+"""Targets that tie in time with the behaviour before, and what a report says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mindref.data.log import InteractionLog, Ragged
+from mindref.data.splits import Cases
+from mindref.ranking import Ranked
+from mindref.recommender.ties import by_tie, tied_targets
+
+ROWS = [[0, 1, 2], [3, 1, 0], [2, 0], [1]]
+TIMES = np.array([1.0, 2, 2, 5, 5, 9, 4, 4, 7])
+CASES = Cases(
+    np.array([0, 1, 2, 3]),
+    Ragged.of([[0, 1], [3, 1], [2], []]),
+    Ragged.of([[2], [0], [0], [1]]),
+)
+
+
+def log(times: np.ndarray | None) -> InteractionLog:
+    return InteractionLog(Ragged.of(ROWS), times, list("abcd"), list("wxyz"))
+
+
+@pytest.mark.rules("metrics-R31")
+def test_a_target_ties_with_the_behaviour_before_it_and_no_other() -> None:
+    found = tied_targets(log(TIMES), CASES)
+    assert found is not None
+    assert found.tolist() == [True, False, True, False], "the last one has nothing before it"
+    assert tied_targets(log(None), CASES) is None
+
+
+@pytest.mark.rules("metrics-R31")
+def test_both_kinds_of_case_are_reported_apart() -> None:
+    ids = np.array([[2, 3], [1, 2], [1, 0], [3, 1]])
+    ranked = Ranked(ids, np.zeros(ids.shape), np.zeros(ids.shape, np.int64))
+    tied = np.array([True, False, True, False])
+    found = by_tie(ranked, CASES, tied, (1, 2))
+    assert {name: row["cases"] for name, row in found.items()} == {"tied": 2, "untied": 2}
+    assert [found["tied"][f"hit_rate@{n}"] for n in (1, 2)] == [0.5, 1.0]
+    assert [found["untied"][f"hit_rate@{n}"] for n in (1, 2)] == [0.0, 0.5]
+
+
+@pytest.mark.rules("metrics-R31")
+def test_nothing_is_said_where_nobody_knows_or_all_are_alike() -> None:
+    ids = np.zeros((4, 1), np.int64)
+    ranked = Ranked(ids, np.zeros(ids.shape), ids)
+    assert by_tie(ranked, CASES, None, (1,)) == {}
+    assert by_tie(ranked, CASES, np.ones(4, bool), (1,)) == {}
+    assert by_tie(ranked, CASES, np.zeros(4, bool), (1,)) == {}

@@ -1,0 +1,118 @@
+"""A model or a state that does not fit its run is refused, whatever digest it has."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref import checkpoint
+from mindref.errors import RunError
+from mindref.recommender import load
+from mindref.recommender.run import resume
+from tests.damage.subjects import made
+from tests.security.hands import answer, crafted, spoiled
+
+ROWS, WEIGHTS = "catalogue.rows", "catalogue.weights"
+CRAFTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a row beyond the table": lambda x: x[ROWS].__setitem__((0, 0), 10**9),
+    "a row before it": lambda x: x[ROWS].__setitem__((3, 0), -1),
+    "rows of another type": lambda x: x.update({ROWS: x[ROWS].astype("i4")}),
+    "fewer weights": lambda x: x.update({WEIGHTS: x[WEIGHTS][:-1]}),
+    "fewer items": lambda x: x.update({n: x[n][:-1] for n in (ROWS, WEIGHTS)}),
+    "a table of other width": lambda x: x.update(items=x["items"][:, :3]),
+    "a shorter table": lambda x: x.update(items=x["items"][:-1]),
+    "another profile": lambda x: x.update(profile=x["profile"][:-1]),
+    "a flat array": lambda x: x.update(bilinear=x["bilinear"].ravel()),
+    "another type": lambda x: x.update(bilinear=x["bilinear"].astype("f8")),
+    "a table that is a number": lambda x: x.update(items=x["items"][0, 0]),
+    "a matrix that is a number": lambda x: x.update(bilinear=x["bilinear"][0, 0]),
+    "rows that are a number": lambda x: x.update({ROWS: x[ROWS][0, 0]}),
+    "a layer less": lambda x: [x.pop(n) for n in ("layers.1.weight", "layers.1.bias")],
+}  # fmt: skip
+
+
+@pytest.mark.rules("security-R10")
+@pytest.mark.parametrize("how", CRAFTS.values(), ids=list(CRAFTS))
+def test_a_model_that_does_not_fit_its_settings_is_refused(
+    run: Path, how: Callable[[dict[str, Any]], Any]
+) -> None:
+    crafted(run, how)
+    with pytest.raises(RunError, match=r"model.safetensors: expected a model of"):
+        load(run)
+
+
+SPOILT: dict[str, list[Any]] = {
+    "step": ["x", -5, 2.5, True, None, [1], 1 << 62],
+    "model": ["wals", "mind_plus", "none of ours", 5, None],
+}
+MORE: dict[str, list[Any]] = {
+    "best_step": ["x", 2.5, True],
+    "best_value": ["x", None, 1 << 2000],
+    "losses": [["a", "b"], [0.5], [0.5, -1], 5, None],
+    "epochs": [[{}], ["x"], [{"step": 3, "loss": "x", "value": 0.5}], 7],
+    "waited": ["x"],
+}
+WORDS = [{name: x} for name, some in SPOILT.items() for x in some]
+STATES = [{name: x} for name, some in MORE.items() for x in some]
+
+
+@pytest.mark.rules("security-R10")
+@pytest.mark.parametrize("changes", WORDS, ids=str)
+def test_a_model_whose_words_are_none_of_its_run_is_refused(
+    run: Path, changes: dict[str, Any]
+) -> None:
+    spoiled(run / checkpoint.MODEL, **changes)
+    for use in (load, resume):
+        with pytest.raises(RunError, match=r"model.safetensors: expected a model of"):
+            use(run)
+
+
+@pytest.mark.rules("security-R10")
+@pytest.mark.parametrize("changes", WORDS + STATES, ids=lambda x: str(x)[:40])
+def test_a_state_whose_words_are_none_is_refused(run: Path, changes: dict[str, Any]) -> None:
+    spoiled(run / checkpoint.STATE, **changes)
+    with pytest.raises(RunError, match=r"optimiser.safetensors: expected a state of mindref"):
+        resume(run)
+
+
+def wrapping(arrays: dict[str, Any]) -> Any:
+    """Return inner starts of rows that leave a matrix, with no difference in int64 below 0."""
+    starts = np.full(len(arrays["indptr"]) - 2, 1 << 62, np.int64)
+    starts[-3:] = (1 << 63) - 1, -1 << 63, -1
+    return starts
+
+
+FITTED: dict[str, dict[str, Callable[[dict[str, Any]], Any]]] = {
+    "item_knn": {
+        "a column beyond": lambda x: x["indices"].__setitem__(0, 10**9),
+        "a column before": lambda x: x["indices"].__setitem__(0, -1),
+        "rows that run backwards": lambda x: x["indptr"].__setitem__(1, 10**6),
+        "rows that wrap around": lambda x: x["indptr"].__setitem__(slice(1, -1), wrapping(x)),
+        "fewer numbers": lambda x: x.update(data=x["data"][:-1]),
+        "places that are none": lambda x: x.update(indices=x["indices"].astype("f8")),
+    },
+    "popularity": {"fewer counts": lambda x: x.update(counts=x["counts"][:-1])},
+    "random": {
+        "a large count": lambda x: x.update(count=np.array(10**12)),
+        "a count without end": lambda x: x.update(count=np.array(np.inf)),
+    },
+    "wals": {"a flat table": lambda x: x.update(items=x["items"][:, 0])},
+    "maxmf": {"users that are a number": lambda x: x.update(users=x["users"][0, 0])},
+}
+
+
+@pytest.mark.rules("security-R10")
+@pytest.mark.parametrize("model", FITTED)
+def test_a_fitted_model_that_does_not_fit_is_refused(model: str, tmp_path: Path) -> None:
+    whole = made(tmp_path / "whole", model=model)
+    assert answer(whole)
+    for number, how in enumerate(FITTED[model].values()):
+        run = Path(shutil.copytree(whole, tmp_path / str(number)))
+        crafted(run, how)
+        with pytest.raises(RunError, match=r"model.safetensors: expected a model of the run, got"):
+            load(run)

@@ -1,0 +1,171 @@
+"""The ends of every documented range, in float32: training stays finite.
+
+One setting at a time is put at an end of its range, then those together that pull the same way.
+The same of the ranking stage, which has settings of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.config import LEARNING, Config
+from mindref.diverged import Diverged
+from mindref.models.din_config import DinConfig
+from mindref.models.parameters import flatten
+from mindref.recommender.ranker import take_step
+from mindref.recommender.ranking_run import RankingTrainer, open_recall
+from mindref.recommender.run import Hooks
+from mindref.recommender.served import Served
+from tests.runs import trained, trainer
+
+BACKENDS = ("numba", "numpy")
+SMALL: dict[str, Any] = {"dtype": "float32", "steps": 4, "evaluate_every": 4, "batch": 8}
+# ends whose cost is only size: as large as tells them from the usual ones on a small log
+SIZES: dict[str, Any] = {
+    "width": 512,
+    "window": 300,
+    "negatives": 5000,
+    "batch": 2000,
+    "iterations": 40,
+    "neighbours": 1_000_000,
+    "profile_width": 512,
+    "sweeps": 40,
+    "depth": 60,
+    "recalled": 60,
+    "popular": 1000,
+}
+# where nothing is learned or shown by the end itself: it is a number of steps, or of users
+ELSEWHERE = ("steps", "evaluate_every", "patience", "validation_users")
+LAYERS = ("hidden", "attention_hidden")
+FIELDS = [field for field in dataclasses.fields(Config) if field.name not in ELSEWHERE]
+
+
+def ends(field: dataclasses.Field[Any]) -> list[Any]:
+    """Return the ends of the range of a number; of the layers few, many and wide ones."""
+    if field.name in LAYERS:
+        return [(), (1,), (512,), (8,) * 64]
+    meta = field.metadata
+    return [meta["low"], SIZES.get(field.name, meta["high"])] if "low" in meta else []
+
+
+CASES = [
+    pytest.param(field.name, value, id=f"{field.name}={str(value)[:20]}")
+    for field in FIELDS
+    for value in ends(field)
+]
+
+
+TOGETHER: list[dict[str, Any]] = [
+    {"learning_rate": 100, "initial": 1e3},
+    {"learning_rate": 100, "temperature": 1e-6},
+    {"initial": 1e3, "temperature": 1e-6},
+    {"initial": 1e3, "temperature": 1e-6, "loss": "full", "power": 1},
+    {"initial": 1e3, "hidden": [8] * 20},
+    {"initial": 0, "normalise": True, "temperature": 1e-6},
+    {"initial": 1e3, "normalise": True, "routing_gradient": "all"},
+    {"sigma": 1e6, "initial": 1e3, "routing_gradient": "all", "squash": "none"},
+    {"sigma": 0, "initial": 0, "power": 0},
+    {"epsilon": 1e-30, "beta1": 0, "beta2": 0, "learning_rate": 1},
+    {"alpha": 10, "negatives": 1, "batch": 1},
+    {"interests": 64, "window": 1, "interest_count": "fixed"},
+    {"iterations": 40, "initial": 1e3, "squash": "unit", "routing_axis": "behaviours"},
+]
+
+
+def family_of(name: str) -> str:
+    """Return a family for which a setting means something: MIND where all know it."""
+    of = next(field for field in FIELDS if field.name == name).metadata.get("of", ())
+    return "mind" if not of or "mind" in of else str(of[0])
+
+
+def check(backend: str, changes: dict[str, Any]) -> None:
+    """Train some steps: every loss, parameter and figure is a finite number. Raises Diverged, too.
+
+    None of these ends is a reason to diverge within four steps; tests/test_diverged.py has one.
+    """
+    losses: list[float] = []
+    made = trainer(None, **{**SMALL, "backend": backend, **changes})
+    made.go(Hooks(on_step=lambda step, loss: losses.append(loss)))
+    assert np.isfinite(losses).all(), losses
+    for name, x in flatten(made.state.params).items():
+        assert np.isfinite(x).all(), name
+        assert made.config.model not in LEARNING or x.dtype == np.float32, name
+    json.dumps(made.judge(), allow_nan=False)  # raises for a number that is none
+
+
+@pytest.mark.rules("numerics-R10")
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("name", "value"), CASES)
+def test_an_end_of_a_range_is_held(name: str, value: Any, backend: str) -> None:
+    check(backend, {"model": family_of(name), name: value})
+
+
+@pytest.mark.rules("numerics-R10")
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("changes", TOGETHER, ids=lambda changes: "-".join(changes))
+def test_ends_together_are_held(changes: dict[str, Any], backend: str) -> None:
+    check(backend, changes)
+
+
+STAGE: dict[str, Any] = {"steps": 4, "batch": 8, "width": 8, "depth": 60, "recalled": 1}
+DIN_CASES = [
+    pytest.param({field.name: value}, id=f"{field.name}={str(value)[:20]}")
+    for field in dataclasses.fields(DinConfig)
+    if field.name not in ELSEWHERE
+    for value in ends(field)
+]
+DIN_TOGETHER: list[dict[str, Any]] = [
+    {"learning_rate": 100, "start": "recall", "product": True},
+    {"learning_rate": 100, "hidden": [8] * 64},
+    {"learning_rate": 100, "hidden": [], "attention_hidden": []},
+    {"alpha": 10, "recalled": 0, "popular": 1, "batch": 1},
+    {"depth": 1, "window": 1, "popular": 0},
+]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """A run that recalls, its item table in float32."""
+    run = tmp_path_factory.mktemp("extremes") / "run"
+    return open_recall(trained(run, backend="numpy", dtype="float32"))
+
+
+def losses_of(served: Served, changes: dict[str, Any]) -> list[float]:
+    """Take some steps of the ranking stage: its losses, after a look at all its parameters."""
+    config = DinConfig(**{**STAGE, **changes})
+    made = RankingTrainer(Path("of no use"), served, config, Path("not written"))
+    losses = []
+    for _ in range(config.steps):
+        made.state, loss = take_step(made.state, made.feed)
+        losses.append(loss)
+    for name, x in flatten(made.state.params).items():
+        assert np.isfinite(x).all(), name
+        assert x.dtype == np.float32, name
+    return losses
+
+
+@pytest.mark.rules("numerics-R10")
+@pytest.mark.parametrize("changes", DIN_CASES)
+def test_an_end_of_a_range_of_din_is_held(served: Served, changes: dict[str, Any]) -> None:
+    assert np.isfinite(losses_of(served, changes)).all()
+
+
+@pytest.mark.rules("numerics-R10")
+@pytest.mark.parametrize("changes", DIN_TOGETHER, ids=lambda changes: "-".join(changes))
+def test_ends_of_din_together_are_held(served: Served, changes: dict[str, Any]) -> None:
+    assert np.isfinite(losses_of(served, changes)).all()
+
+
+@pytest.mark.rules("numerics-R10")
+def test_ends_together_that_are_too_much_end_in_words(served: Served) -> None:
+    """Steps of 100 through 64 layers of attention leave float32, and that is told."""
+    told = r"loss of step 2: expected a number, got nan .*; try a smaller learning rate"
+    changes = {"learning_rate": 100, "normalise_attention": True, "attention_hidden": [8] * 64}
+    with pytest.raises(Diverged, match=told):
+        losses_of(served, changes)

@@ -1,0 +1,195 @@
+"""A full disk at every write: the message helps, the state of before survives, and one goes on.
+
+All operations of all works are refused one after the other under --kills; a sample otherwise.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mindref.cli import main
+from mindref.cli.ending import SIGNALS
+from mindref.data.synthetic import synthetic, write_log
+from mindref.recommender import export
+from tests.cli.conftest import Said
+from tests.cli.test_export import offer
+from tests.full_disk import Disk
+from tests.runs import call, environment, options
+from tests.writer import Writer
+
+FEW = 5  # operations of each work that are refused unless all are asked for
+TINY = options(steps=2, evaluate_every=1, backend="numpy")
+Files = dict[str, bytes]
+WORKS: dict[str, list[str]] = {
+    "train": ["train", "--data", "shop.inter", "--out", "new", *TINY],
+    "resume": ["train", "--resume", "run"],
+    "index": ["recall", "run", "--history", "ITEM", "--index", "annoy"],
+    "bulk": ["recall", "run", "--all-users", "--output", "lists.tsv"],
+    "share": ["recall", "run", "--all-users", "--shard", "1/2", "--output", "part"],
+    "export": ["export", "run", "--to", "onnx", "--output", "out", "--users", "20"],
+    "evaluate": ["evaluate", "run", "--predictions", "ranked.tsv"],
+    "compare": [
+        *("compare", "shop.inter", "--models", "popularity,random", "--seeds", "1"),
+        *("--out", "arms", "--markdown", "tables.md", "--metric", "hit_rate@10"),
+    ],
+}
+TIMED = ("manifest.json", "experiment.json", "compare.json", "tables.md")  # seconds stand in them
+
+
+def files(folder: Path) -> Files:
+    """Return all files below a folder, hidden ones too; what holds seconds is only there or not."""
+    return {
+        str(path.relative_to(folder)): b"" if path.name in TIMED else path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a log and a trained run, with files that are to be replaced."""
+    folder = tmp_path_factory.mktemp("place") / "here"
+    folder.mkdir()
+    write_log(synthetic(users=60, items=120), folder)
+    done = call("train", "--data", "shop.inter", "--out", "run", *TINY, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "lists.tsv").write_text("of old\n")
+    return folder
+
+
+@pytest.fixture
+def here(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Path]]:
+    """Return what makes a fresh copy of the place, in which commands are called."""
+    offer(monkeypatch, Writer(), *export.KINDS)
+    folder = tmp_path / "here"
+
+    def fresh() -> Path:
+        monkeypatch.chdir(tmp_path)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(place, folder)
+        monkeypatch.chdir(folder)
+        return folder
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *SIGNALS)}
+    yield fresh
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def called(name: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> Said:
+    """Call a work in this process."""
+    item = (folder / "run" / "items.tsv").read_text().split("\n")[1].split("\t")[0]
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main([item if word == "ITEM" else word for word in words_now(name, folder)])
+    out, err = capfd.readouterr()
+    assert isinstance(ended.value.code, int)
+    return Said(ended.value.code, out, err)
+
+
+def words_now(name: str, folder: Path) -> list[str]:
+    """Return what a user would type: a training that has begun is gone on with."""
+    begun = name == "train" and (folder / "new" / "config.json").exists()
+    return ["train", "--resume", "new"] if begun else WORKS[name]
+
+
+def refused(name: str, folder: Path, number: int, capfd: pytest.CaptureFixture[str]) -> Disk:
+    """Call a work while the disk is full from an operation on, and look at what it says."""
+    with pytest.MonkeyPatch.context() as patch:
+        disk = Disk(folder, number)
+        disk.mount(patch)
+        said = called(name, folder, capfd)
+    assert "Traceback" not in said.err
+    if not number or not disk.failed:
+        assert said.code == 0, said.err
+    elif said.code == 0:  # what can be done without: a lock, an index, the fsync of a folder
+        assert set(disk.failed) <= {"open", "fsync"} or "No index is kept" in said.err, said.err
+    else:
+        assert said.code == 2, said.err
+        last = said.err.splitlines()[-1]
+        assert "No space left on device; check that the folder exists" in last
+        places = ("new", "run", "arms", "out", "lists.tsv", "part", "ranked.tsv", "tables.md")
+        assert str(folder) in last or last.startswith(tuple(f"Error: {x}" for x in places))
+    return disk
+
+
+@pytest.mark.rules("faults-R1", "faults-R2")
+@pytest.mark.parametrize("name", WORKS)
+def test_a_full_disk_at_every_operation(
+    name: str,
+    here: Callable[[], Path],
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> None:
+    folder = here()
+    before = files(folder)
+    whole = refused(name, folder, 0, capfd)
+    after = files(folder)
+    assert whole.count >= 4, "it writes something"
+    numbers = range(1, whole.count + 1)
+    if not request.config.getoption("--kills"):
+        numbers = range(1, whole.count + 1, -(-whole.count // FEW))
+    for number in numbers:
+        folder = here()
+        disk = refused(name, folder, number, capfd)
+        assert disk.failed, f"operation {number} of {whole.count}"
+        for path, data in files(folder).items():
+            assert not path.split("/")[-1].startswith("."), f"{path} is left, from {number} on"
+            is_state = name in ("train", "resume")
+            assert is_state or data in (before.get(path), after.get(path)), path
+        assert set(before) <= set(files(folder)), "nothing of before is lost"
+        if name != "export" or not (folder / "out").exists():
+            said = called(name, folder, capfd)
+            assert said.code == 0, (number, said.err)
+        assert files(folder) == after, f"after operation {number} of {whole.count}"
+    print(f"\n{name}: {len(numbers)} of {whole.count} operations refused")
+
+
+@pytest.mark.rules("faults-R1")
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_stream_on_a_full_disk(place: Path, stream: str) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    words = [sys.executable, "-m", "mindref", "recall", str(place / "run"), "--all-users"]
+    with open("/dev/full", "w") as full:
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full}
+        done = subprocess.run(words, env=environment(), text=True, check=False, **streams)
+    if stream == "stderr":
+        assert done.returncode == 0
+        return
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: standard output: expected a place that can be written")
+    assert "No space left on device; check" in done.stderr
+
+
+@pytest.mark.parametrize("kilobytes", [16, 32, 44, 56])
+def test_a_small_file_system(place: Path, tmp_path: Path, kilobytes: int) -> None:
+    """A real one: it takes so much of a training and no more; then it grows."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(small)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        words = ["train", "--data", place / "shop.inter", "--out", "run", *TINY]
+        done = call(*words, cwd=small)
+        assert done.returncode == 2, done.stderr
+        assert "No space left on device; check that the folder exists" in done.stderr
+        assert [x for x in small.rglob(".*") if x.is_file()] == []
+        subprocess.run([*mount[:4], "remount,size=4m", str(small)], check=True)
+        begun = (small / "run" / "config.json").exists()
+        done = call(*(["train", "--resume", "run"] if begun else words), cwd=small)
+        assert done.returncode == 0, done.stderr
+        for name in ("model.safetensors", "optimiser.safetensors", "metrics.jsonl"):
+            assert (small / "run" / name).read_bytes() == (place / "run" / name).read_bytes()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
