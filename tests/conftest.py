@@ -19,6 +19,10 @@ REPOSITORY = Path(__file__).parent.parent
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
+# where these are set pytest writes whole differences, and those of a page of bytes take minutes
+for name in ("CI", "BUILD_NUMBER"):
+    os.environ.pop(name, None)
+
 # an index is opened by the user who built it: the key of tests is not that of the user
 own = f"mindref-tests-{getpass.getuser()}"
 os.environ["MINDREF_KEY"] = str(Path(tempfile.gettempdir()) / own / "key")

@@ -10,7 +10,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from subprocess import PIPE, Popen
+from subprocess import PIPE, Popen, run
 
 import pytest
 
@@ -100,12 +100,12 @@ def test_a_planted_mistake_is_caught(
     )
 
 
-def answered(run: Callable[[], tuple[int, str]]) -> tuple[int, str]:
+def answered(once: Callable[[], tuple[int, str]]) -> tuple[int, str]:
     """Run tests, and once more if they took too long: a machine that stood still is no answer."""
-    code, printed = run()
+    code, printed = once()
     if code == TOO_LONG:
         print(f"took too long:\n{printed}", file=sys.stderr)
-        code, printed = run()
+        code, printed = once()
     return code, printed
 
 
@@ -132,6 +132,22 @@ def test_one_that_ends_is_not_asked(hatchery: Popen[str], tmp_path: Path) -> Non
     code, printed = hatched(hatchery, tmp_path, ["-q", "-p", "no:xdist"], longest=60)
     assert code == 1
     assert "(most recent call first)" not in printed
+
+
+def test_long_bytes_that_differ_are_told_at_once_where_the_machine_says_it_is_for_ci(
+    tmp_path: Path,
+) -> None:
+    shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path)
+    differs = """
+def test_differs():
+    import random
+    assert random.Random(0).randbytes(20_000) == random.Random(1).randbytes(20_000)
+"""
+    (tmp_path / "test_differs.py").write_text(differs, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "--rootdir", str(tmp_path)]
+    env = {**os.environ, "CI": "true", "BUILD_NUMBER": "1"}
+    ended = run([*command, str(tmp_path)], env=env, capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 1, ended.stdout
 
 
 def run_tests(hatchery: Popen[str], folder: Path, rule: str, where: str) -> tuple[int, str]:
