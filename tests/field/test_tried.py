@@ -150,7 +150,7 @@ def test_an_even_interest_costs_nothing_and_a_single_behaviour_the_most() -> Non
     ],
 )
 def test_an_arm_is_a_backend_of_operators_alone(name: str, what: Any) -> None:
-    backend = load(f"tests.field.remi:{name}")
+    backend = load(f"tests.field.tried:{name}")
     assert backend.capabilities().levels == ("ops",)
     assert backend.name == "numba"
     if name.startswith("even"):

@@ -1,6 +1,6 @@
-"""What REMI adds to multi-interest training, and seeded logits, screened by `mindref ablate`.
+"""What was tried and did not pay, screened by `mindref ablate`: two parts of REMI, seeded logits.
 
-    OPENBLAS_NUM_THREADS=1 python -m tests.field.remi LOG --studies harder,even ... --out FOLDER
+    OPENBLAS_NUM_THREADS=1 python -m tests.field.tried LOG --studies harder,even ... --out FOLDER
 
 takes all options of `mindref ablate`, and has its studies and those of STUDIES below. Backends of
 this module: `harder-H` has negatives of hardness H, `constant-H` the same with weights that are no
@@ -64,7 +64,7 @@ def __getattr__(name: str) -> Other:
 
 def arms(kind: str, *values: float) -> dict[str, dict[str, str]]:
     """Return label -> settings of arms, the base first."""
-    own = {f"{kind} {x:g}": {"backend": f"tests.field.remi:{kind}-{x:g}"} for x in values}
+    own = {f"{kind} {x:g}": {"backend": f"tests.field.tried:{kind}-{x:g}"} for x in values}
     return {"none": dict(BASE), **own}
 
 
@@ -111,4 +111,4 @@ STUDIES = {
 if __name__ == "__main__":
     known = STUDIES | studies.table()
     studies.table = lambda: known  # type: ignore[assignment]
-    command(prog_name="python -m tests.field.remi")
+    command(prog_name="python -m tests.field.tried")
