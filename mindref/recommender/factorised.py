@@ -14,10 +14,12 @@ from mindref.data.batches import lay_out_histories
 from mindref.data.log import Ints, Ragged
 from mindref.errors import ConfigError, say
 from mindref.models import din
+from mindref.models.serving import interests, item_matrix
 from mindref.recommender.prepared import choose, some_cases
 from mindref.recommender.ranker import Ranker, plain
 from mindref.recommender.ranking_run import RankingTrainer
 from mindref.recommender.rerank import score_lists
+from mindref.recommender.served import Served
 from mindref.shapes import Array
 
 USERS, CANDIDATES = 400, 20
@@ -76,12 +78,32 @@ def turning(ranker: Ranker, histories: Ragged, profiles: Ints, candidates: Ints)
     return (alike - (units**2).sum(axis=(1, 2))) / (m * (m - 1))  # din-R21
 
 
+def indexed(served: Served, histories: Ragged, profiles: Ints, n: int) -> dict[str, Any]:
+    """Return what the nearest matrix of its own width keeps of a run that an index does hold.
+
+    The control of `kept_by_rank`: one row for each active interest, as each asks the index for
+    itself. `vectors` is how many there are.
+    """
+    found = interests(served.model, histories, profiles, served.backend)
+    queries = found.vectors[found.active].astype(np.float64)
+    scores = queries @ item_matrix(served.model).astype(np.float64).T
+    width = min(queries.shape[1], *scores.shape)
+    kept = kept_by_rank(scores, [width], n)  # din-R28
+    return {
+        "vectors": len(queries),
+        "width": width,
+        "rank": kept["rank"],
+        **kept["by_rank"][str(width)],
+    }
+
+
 def demonstrate(trainer: RankingTrainer, users: int = USERS) -> dict[str, Any]:
     """Return what inner products keep of a stage, and how far a user's vector turns.
 
     On at most `users` test cases chosen by the seed. `turning` is the mean cosine over the first
     CANDIDATES recalled, `turning_most` the most that the twentieth of users has who turn most;
-    None where nobody has two candidates.
+    None where nobody has two candidates. `recall` is the same of the run that recalls, for so many
+    of these users that the matrix has as many rows.
     """
     config, made = trainer.config, trainer.ranker()
     cases = some_cases(trainer.prepared.split.test, users, config.seed)
@@ -97,12 +119,15 @@ def demonstrate(trainer: RankingTrainer, users: int = USERS) -> dict[str, Any]:
     if len(rows):
         chosen = choose(cases, rows)
         cosines = turning(made, chosen.histories, profiles[rows], listed.items[rows])
+    few = np.arange(max(1, len(scores) // trainer.served.model.config.interests))
+    asked = choose(cases, few).histories, profiles[few]
     return {
         "users": len(scores),
         "items": scores.shape[1],
         "width": width,
         "n": n,
         **kept_by_rank(scores, ranks, n),
+        "recall": indexed(trainer.served, *asked, n),
         "turning": float(cosines.mean()) if len(rows) else None,
         "turning_most": float(np.quantile(cosines, 0.05)) if len(rows) else None,
     }

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from mindref import checkpoint, metrics
+from mindref.conformance.tolerances import same_math
 from mindref.errors import ConfigError
+from mindref.models.serving import interests
 from mindref.recommender import factorised, features
 from mindref.recommender.bulk import recall
+from mindref.recommender.prepared import choose, some_cases
 from mindref.recommender.ranking_files import load_ranker, report_of
 from mindref.recommender.ranking_run import opened
 from mindref.recommender.rerank import rerank, score_lists
@@ -113,6 +116,20 @@ def test_the_demonstration_is_of_the_parameters_that_were_trained(
     assert list(found["by_rank"]) == ["4", "8", "16", "30"], "width 8, and no more than there are"
     assert found["by_rank"]["30"]["found"] == 1
     assert -1 <= found["turning_most"] <= found["turning"] <= 1
+
+
+@pytest.mark.rules("din-R28")
+def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage: Path) -> None:
+    made = opened(stage).trained()
+    whole = factorised.demonstrate(made, users=60)
+    found, model = whole["recall"], made.served.model
+    cases = some_cases(made.prepared.split.test, 60, made.config.seed)
+    few = choose(cases, np.arange(whole["users"] // model.config.interests))
+    active = interests(model, few.histories, made.candidates(few, 1)[0]).active
+    assert found["vectors"] == active.sum() > found["width"] == model.config.width
+    assert found["rank"] == found["width"]
+    assert found["missed"] < same_math(np.float64)
+    assert found["found"] == 1
 
 
 def test_cutting_a_list_comes_after_ordering_it(mind_run: Path, stage: Path) -> None:
