@@ -128,6 +128,8 @@ def test_an_ablation_is_one_table_with_effect_cost_and_verdict() -> None:
         ("2", "no result"),
     ]
     assert "of this machine (an abacus)" in sheet.notes[-1]
+    (alone,) = tables.sheets({**ABLATED, "seeds": [0]})
+    assert (sheet.heads[-1], alone.heads[-1]) == ("verdict", "verdict on one training each")
 
 
 def test_markdown_has_the_command_and_no_bar_that_ends_a_cell(tmp_path: Path) -> None:
