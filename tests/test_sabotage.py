@@ -100,12 +100,12 @@ def test_a_planted_mistake_is_caught(
     )
 
 
-def answered(once: Callable[[], tuple[int, str]]) -> tuple[int, str]:
+def answered(attempt: Callable[[], tuple[int, str]]) -> tuple[int, str]:
     """Run tests, and once more if they took too long: a machine that stood still is no answer."""
-    code, printed = once()
+    code, printed = attempt()
     if code == TOO_LONG:
         print(f"took too long:\n{printed}", file=sys.stderr)
-        code, printed = once()
+        code, printed = attempt()
     return code, printed
 
 
@@ -146,8 +146,10 @@ def test_differs():
     (tmp_path / "test_differs.py").write_text(differs, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "--rootdir", str(tmp_path)]
     env = {**os.environ, "CI": "true", "BUILD_NUMBER": "1"}
-    ended = run([*command, str(tmp_path)], env=env, capture_output=True, timeout=60, check=False)
-    assert ended.returncode == 1, ended.stdout
+    ended = run(
+        [*command, str(tmp_path)], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1, ended.stdout + ended.stderr
 
 
 def run_tests(hatchery: Popen[str], folder: Path, rule: str, where: str) -> tuple[int, str]:

@@ -267,12 +267,13 @@ def why_not(found: Mapping[str, Any]) -> list[str]:
             f"  rank {r:>4}: the nearest matrix of this rank misses {kept['missed']:.1%} of the"
             f" squares and finds {kept['found']:.1%} of each user's {found['n']} best items."
         )
-    recall = found["recall"]
-    lines.append(
-        f"The run that recalls can be indexed: the scores of {recall['vectors']:,} of its interests"
-        f" have rank {recall['rank']:,}, and the nearest matrix of rank {recall['width']} finds"
-        f" {recall['found']:.1%} of the {found['n']} best items of each."
-    )
+    if (recall := found["recall"]) is not None:
+        lines.append(
+            f"The run that recalls is what an index holds: the scores of {recall['interests']:,} of"
+            f" its interests have rank {recall['rank']:,}, and the nearest matrix of rank"
+            f" {recall['width']} finds {recall['found']:.1%} of the {found['n']} best items"
+            " of each."
+        )
     if found["turning"] is not None:
         lines.append(
             "A query would have to be one vector of the user; din makes one for each candidate:"

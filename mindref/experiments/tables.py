@@ -99,8 +99,8 @@ def ablation_sheet(found: dict[str, Any]) -> Sheet:
         f"cost: {found['cost']['unit']}, by the clock of this machine ({found['cost']['machine']})"
         " under whatever load it had",
     )
-    of_what = "verdict" if len(found["seeds"]) > 1 else "verdict on one training each"
-    return Sheet(f"ablation: {asked(found)}", notes, (*heads, "s/1,000 steps", of_what), rows)
+    verdicts = "verdict" if len(found["seeds"]) > 1 else "verdict on one training each"
+    return Sheet(f"ablation: {asked(found)}", notes, (*heads, "s/1,000 steps", verdicts), rows)
 
 
 def effect(arm: dict[str, Any], metric: str) -> tuple[str, str, str]:

@@ -78,23 +78,26 @@ def turning(ranker: Ranker, histories: Ragged, profiles: Ints, candidates: Ints)
     return (alike - (units**2).sum(axis=(1, 2))) / (m * (m - 1))  # din-R21
 
 
-def indexed(served: Served, histories: Ragged, profiles: Ints, n: int) -> dict[str, Any]:
-    """Return what the nearest matrix of its own width keeps of a run that an index does hold.
+def kept_of_recall(
+    served: Served, histories: Ragged, profiles: Ints, rows: int, n: int
+) -> dict[str, Any] | None:
+    """Return what the nearest matrix of its own width keeps of the run that recalls.
 
-    The control of `kept_by_rank`: one row for each active interest, as each asks the index for
-    itself. `vectors` is how many there are.
+    The control of `kept_by_rank`: an index holds that run, so nothing may be missing. It has a row
+    for each active interest of these histories that is not zero, as each asks the index for itself,
+    and at most so many rows. None where these are not more than the vectors are wide, or the items
+    not: every matrix would pass. Logits of `per_call` are those of the seed.
     """
     found = interests(served.model, histories, profiles, served.backend)
     queries = found.vectors[found.active].astype(np.float64)
+    queries = queries[queries.any(axis=1)][:rows]
     scores = queries @ item_matrix(served.model).astype(np.float64).T
-    width = min(queries.shape[1], *scores.shape)
+    width = queries.shape[1]
+    if min(scores.shape) <= width:
+        return None
     kept = kept_by_rank(scores, [width], n)  # din-R28
-    return {
-        "vectors": len(queries),
-        "width": width,
-        "rank": kept["rank"],
-        **kept["by_rank"][str(width)],
-    }
+    nearest = kept["by_rank"][str(width)]
+    return {"interests": len(queries), "width": width, "rank": kept["rank"], **nearest}
 
 
 def demonstrate(trainer: RankingTrainer, users: int = USERS) -> dict[str, Any]:
@@ -102,8 +105,8 @@ def demonstrate(trainer: RankingTrainer, users: int = USERS) -> dict[str, Any]:
 
     On at most `users` test cases chosen by the seed. `turning` is the mean cosine over the first
     CANDIDATES recalled, `turning_most` the most that the twentieth of users has who turn most;
-    None where nobody has two candidates. `recall` is the same of the run that recalls, for so many
-    of these users that the matrix has as many rows.
+    None where nobody has two candidates. `recall` is the control, with no more rows than there are
+    users, or None: see `kept_of_recall`.
     """
     config, made = trainer.config, trainer.ranker()
     cases = some_cases(trainer.prepared.split.test, users, config.seed)
@@ -119,15 +122,13 @@ def demonstrate(trainer: RankingTrainer, users: int = USERS) -> dict[str, Any]:
     if len(rows):
         chosen = choose(cases, rows)
         cosines = turning(made, chosen.histories, profiles[rows], listed.items[rows])
-    few = np.arange(max(1, len(scores) // trainer.served.model.config.interests))
-    asked = choose(cases, few).histories, profiles[few]
     return {
         "users": len(scores),
         "items": scores.shape[1],
         "width": width,
         "n": n,
         **kept_by_rank(scores, ranks, n),
-        "recall": indexed(trainer.served, *asked, n),
+        "recall": kept_of_recall(trainer.served, cases.histories, profiles, len(scores), n),
         "turning": float(cosines.mean()) if len(rows) else None,
         "turning_most": float(np.quantile(cosines, 0.05)) if len(rows) else None,
     }

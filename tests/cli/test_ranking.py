@@ -243,7 +243,7 @@ def test_why_it_cannot_be_indexed_in_a_sentence_each(
     assert f"make a matrix of rank {found['rank']}" in said.out
     assert f"finds {found['by_rank']['8']['found']:.1%} of each user's 10 best items" in said.out
     assert f"mean cosine of {found['turning']:.3f}" in said.out
-    assert f"of its interests have rank {found['recall']['rank']}, and" in said.out
+    assert f"its interests have rank {found['recall']['rank']}, and" in said.out
     moved = Path(shutil.copytree(made, tmp_path / "moved"))
     again = cli("evaluate", stage, "--indexable", "--recall", moved, "--json")
     assert json.loads(again.out) == found

@@ -15,7 +15,7 @@ from mindref.errors import ConfigError
 from mindref.models.serving import interests
 from mindref.recommender import factorised, features
 from mindref.recommender.bulk import recall
-from mindref.recommender.prepared import choose, some_cases
+from mindref.recommender.prepared import some_cases
 from mindref.recommender.ranking_files import load_ranker, report_of
 from mindref.recommender.ranking_run import opened
 from mindref.recommender.rerank import rerank, score_lists
@@ -124,12 +124,36 @@ def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage: 
     whole = factorised.demonstrate(made, users=60)
     found, model = whole["recall"], made.served.model
     cases = some_cases(made.prepared.split.test, 60, made.config.seed)
-    few = choose(cases, np.arange(whole["users"] // model.config.interests))
-    active = interests(model, few.histories, made.candidates(few, 1)[0]).active
-    assert found["vectors"] == active.sum() > found["width"] == model.config.width
+    active = interests(model, cases.histories, made.candidates(cases, 1)[0]).active
+    assert active.sum() > whole["users"], "or the next line asks nothing"
+    assert found["interests"] == whole["users"] > found["width"] == model.config.width
     assert found["rank"] == found["width"]
     assert found["missed"] < same_math(np.float64)
     assert found["found"] == 1
+
+
+@pytest.mark.rules("din-R28")
+def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(stage: Path) -> None:
+    made = opened(stage).trained()
+    cases = made.prepared.split.test
+    profiles = made.candidates(cases, 1)[0]
+    found = interests(made.served.model, cases.histories, profiles)
+    alive = found.active & found.vectors.any(axis=2)
+    assert alive.sum() < alive.size
+    kept = factorised.kept_of_recall(made.served, cases.histories, profiles, alive.size, 5)
+    assert kept is not None
+    assert kept["interests"] == alive.sum()
+
+
+@pytest.mark.rules("din-R28")
+def test_a_matrix_with_no_more_rows_than_its_width_is_no_control(stage: Path) -> None:
+    made = opened(stage).trained()
+    cases = made.prepared.split.test
+    profiles = made.candidates(cases, 1)[0]
+    asked = made.served, cases.histories, profiles
+    width = made.served.model.config.width
+    assert factorised.kept_of_recall(*asked, width, 5) is None
+    assert factorised.kept_of_recall(*asked, width + 1, 5) is not None
 
 
 def test_cutting_a_list_comes_after_ordering_it(mind_run: Path, stage: Path) -> None:
