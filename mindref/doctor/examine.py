@@ -39,8 +39,8 @@ def examine(limit: float = LIMIT) -> list[Check]:
     ]
     core = [
         ("numpy", partial(tried.numpy, nurse)),
-        ("scipy", partial(tried.library, nurse, "scipy", "scipy.sparse")),
-        ("safetensors", partial(tried.library, nurse, "safetensors", "safetensors.numpy")),
+        ("scipy", partial(tried.package, nurse, "scipy", "scipy.sparse")),
+        ("safetensors", partial(tried.package, nurse, "safetensors", "safetensors.numpy")),
         ("numba", partial(tried.numba, nurse)),
         ("kernels", partial(tried.kernels, nurse)),
     ]

@@ -27,7 +27,7 @@ def numpy(nurse: Nurse) -> Check:
     return ok("numpy", found + (", ".join(facts["simd"][-6:]) or "no extensions"), **facts)
 
 
-def library(nurse: Nurse, name: str, module: str) -> Check:
+def package(nurse: Nurse, name: str, module: str) -> Check:
     """Return whether a library can be imported."""
     reason = nurse.ask("import", module).reason
     if reason:

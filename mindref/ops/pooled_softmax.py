@@ -14,7 +14,7 @@ import numpy as np
 
 from mindref.errors import ShapeError, say
 from mindref.ops import squash
-from mindref.ops.sampled_softmax import lose, through_unit, unit
+from mindref.ops.sampled_softmax import finite, lose, through_unit, unit
 from mindref.shapes import Array, Bools, Ints, bind, boolean, same_float
 
 
@@ -178,11 +178,7 @@ def check_arrays(
     vectors = {"interests": interests, "target": target, "negatives": negatives}
     same_float("pooled_softmax", **vectors, **logs)
     boolean("pooled_softmax", active=active)
-    for name, log in logs.items():
-        if not np.isfinite(log).all():  # pooled_softmax-R20
-            raise ShapeError(
-                say(f"pooled_softmax: {name}", "finite logs", "an infinite one or NaN")
-            )
+    finite("pooled_softmax", **logs)  # pooled_softmax-R20
     if sizes["B"] == 0:  # pooled_softmax-R23
         raise ShapeError(say("pooled_softmax: interests", "at least one user", "none"))
     if not active.any(axis=1).all():  # pooled_softmax-R24

@@ -137,13 +137,11 @@ def through_unit(d_out: Array, saved: squash.Saved | None) -> Array:
     return d_out if saved is None else squash.backward(d_out, saved)  # sampled_softmax-R8
 
 
-def finite(**logs: Array) -> None:
-    """Raise ShapeError for logs of expected counts that are no finite numbers."""
+def finite(where: str, **logs: Array) -> None:
+    """Raise ShapeError, of an operator, for logs of expected counts that are no finite numbers."""
     for name, log in logs.items():
         if not np.isfinite(log).all():  # sampled_softmax-R15
-            raise ShapeError(
-                say(f"sampled_softmax: {name}", "finite logs", "an infinite one or NaN")
-            )
+            raise ShapeError(say(f"{where}: {name}", "finite logs", "an infinite one or NaN"))
 
 
 def check(
@@ -172,7 +170,7 @@ def check(
         "negative_log_expected": negative_log_expected,
     }
     same_float("sampled_softmax", user=user, target=target, negatives=negatives, **logs)
-    finite(**logs)
+    finite("sampled_softmax", **logs)
     if sizes["B"] == 0:  # sampled_softmax-R17
         raise ShapeError(say("sampled_softmax: user", "at least one", "none"))
     if not 0 < temperature < np.inf:  # sampled_softmax-R16

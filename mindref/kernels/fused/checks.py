@@ -65,7 +65,8 @@ def check_batch(work: Workspace, params: Params, batch: Batch, config: Config) -
     logs = batch.target_log_expected, batch.negative_log_expected
     look = look_of((table, batch.target, batch.negatives, *logs)), users, config.temperature
     if work.fitting.get("batch") == look:
-        sampled_softmax.finite(target_log_expected=logs[0], negative_log_expected=logs[1])
+        named = {"target_log_expected": logs[0], "negative_log_expected": logs[1]}
+        sampled_softmax.finite("sampled_softmax", **named)
         return
     for ids in (batch.target, batch.negatives):
         integers("items", ids)  # model-R18
