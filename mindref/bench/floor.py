@@ -1,10 +1,12 @@
-"""What no step can be quicker than: its products at the peak of this machine, and its memory.
+"""What a step has to do at the least: its products at the peak of this machine, and its memory.
 
 The bound is (FLOPs of the step) / (measured rate of matrix products) + (bytes that must move) /
-(measured rate of copying). It counts what any implementation of the same function has to do: no
-padding, distinct items once, active interests alone, and nothing for activations, which may stay in
-the caches. Routing is counted with the gradient "last". Nothing here is exact about time: small
-products and anything that is no product run slower than the peak.
+(measured rate of copying). It counts the products of the pages' equations: no padding, distinct
+items once, active interests alone, and nothing for activations, which may stay in the caches.
+Routing is counted with the gradient "last". One can do with less: `numba` gets round two products
+of the votes and merges equal negatives (specs/speed.md), which is not taken off, so that all are
+measured by the same. Nothing here is exact about time: small products and anything that is no
+product run slower than the peak.
 """
 
 from __future__ import annotations

@@ -120,10 +120,9 @@ class NumbaBackend:
     def init(self, params: Params, config: Config, moments: Moments | None = None) -> State:
         """Return the state before the first step, or after those of `moments`, with own arrays."""
         own = copies(flatten(params))
-        if moments is None:
-            return State(unflatten(own), first_moments(own))
-        step, first, second = moments
-        return State(unflatten(own), Moments(step, copies(first), copies(second)))
+        step, first, second = moments or first_moments(own)
+        kept = importlib.import_module("mindref.kernels.fused.workspace").aligned_copies
+        return State(unflatten(kept(own)), Moments(step, kept(first), kept(second)))
 
     def step(
         self,

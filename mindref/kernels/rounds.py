@@ -1,15 +1,20 @@
-"""The rounds of routing over ragged histories, compiled: all rounds of a user, then the next user.
+"""The rounds of routing over ragged histories, compiled: all rounds of some users, then the next.
 
-Spec: specs/routing.md. The votes of a user are copied side by side, where they stay in the cache of
-a core for all rounds. Loops go in fours, over interests or behaviours: what is loaded serves four.
+Spec: specs/routing.md. The votes of a tile of users are copied side by side, where they stay in the
+cache of a core for all rounds. What loads them goes user by user and in fours: what is loaded
+serves four. Softmax and squash go over the tile, in lanes: logits and weights are columns (K, N).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from mindref.kernels._jit import Number, jit, jit_in_order
 from mindref.shapes import Array, Bools, Ints
+
+TILE = 16  # users
 
 
 @jit
@@ -24,48 +29,66 @@ def route(
     iterations: int,
     over_behaviours: bool,
     kind: int,
-    couplings: Array,
-    capsules: Array,
-    unit: Array,
-    across: Array,
-    along: Array,
+    kept: Any,
     factors: Array | None = None,
 ) -> None:
-    """Make all rounds of the users from first to stop; logits (N, K) are changed in place.
+    """Make all rounds of the users from first to stop; logits (N, K) are those before the first.
 
-    factors (N, K), exp of log weights, or None: compiled apart, without a trace of them.
+    kept: the arrays of `routing.Rounds`. factors (N, K), exp of log weights, or None: compiled
+    apart, without a trace of them.
     """
-    count, width = active.shape[1], votes.shape[1]
+    couplings, capsules, unit, across, along = kept
+    count, width, last = active.shape[1], votes.shape[1], couplings.shape[0] - 1
     longest = 0
-    for b in range(first, stop):
-        longest = max(longest, starts[b + 1] - starts[b])
-    own, sums = np.empty((longest, width), votes.dtype), np.empty((count, width), votes.dtype)
-    counted = np.empty((0 if factors is None else longest, count), votes.dtype)
-    for b in range(first, stop):
-        some = slice(starts[b], starts[b + 1])
+    for b in range(first, stop, TILE):
+        longest = max(longest, starts[min(b + TILE, stop)] - starts[b])
+    own = aligned(longest, width, votes)
+    sums = aligned(TILE * count, width, votes).reshape(TILE, count, width)
+    columns = aligned(1, 3 * count * longest, votes)[0]
+    barred = np.empty((count, longest), np.bool_)
+    lines = aligned(3, max(longest, TILE * count), votes)
+    for b in range(first, stop, TILE):
+        end = min(b + TILE, stop)
+        some, size = slice(starts[b], starts[end]), starts[end] - starts[b]
+        borders, alive = starts[b : end + 1] - starts[b], active[b:end]
+        three = columns[: 3 * count * size].reshape(3, count, size)
+        leaning, weights, counted = three[0], three[1], three[2]  # logits; what counts
         gather(votes, rows[some], own)
-        for turn in range(iterations):  # routing-R5
-            t = min(turn, couplings.shape[0] - 1)
-            if turn > 0:
-                agree(own, capsules[max(t - 1, 0), b], logits[some])
-            if over_behaviours:
-                share_over_behaviours(logits[some], active[b], couplings[t, some])
-            else:
-                share(logits[some], active[b], couplings[t, some])
-            if factors is None:
-                add_up(own, couplings[t, some], sums)
-            else:
-                weigh(couplings[t, some], factors[some], counted)
-                add_up(own, counted[: starts[b + 1] - starts[b]], sums)
+        leaning[:] = logits[some].T
+        for u in range(end - b):
             for k in range(count):
-                across[t, b, k], along[t, b, k] = shorten(
-                    sums[k], kind, capsules[t, b, k], unit[t, b, k]
-                )
+                barred[k, borders[u] : borders[u + 1]] = not alive[u, k]
+        for turn in range(iterations):  # routing-R5
+            t = min(turn, last)
+            if turn > 0:
+                agree(own, borders, capsules[max(t - 1, 0), b:end], leaning)
+            if over_behaviours:
+                share_over_behaviours(leaning, borders, alive, weights)
+            else:
+                share(leaning, barred, weights, lines)
+            if factors is None:
+                add_up(own, borders, weights, sums)
+            else:
+                counted[:] = weights * factors[some].T  # routing-R32
+                add_up(own, borders, counted, sums)
+            found = (capsules[t, b:end], unit[t, b:end], across[t, b:end], along[t, b:end])
+            shorten_all(sums, kind, found, lines)
+            if turn == iterations - 1 or last > 0:
+                couplings[t, some] = weights.T
+
+
+@jit
+def aligned(rows: int, width: int, like: Array) -> Array:
+    """Return room (rows, width) that begins with a line of memory: else each load takes two."""
+    lane = 64 // like.itemsize
+    room = np.empty(rows * width + lane, like.dtype)
+    start = -(room.ctypes.data // like.itemsize) % lane
+    return room[start : start + rows * width].reshape(rows, width)
 
 
 @jit
 def gather(votes: Array, rows: Ints, own: Array) -> None:
-    """Copy the rows of votes that a user has, one after the other."""
+    """Copy the rows of votes that users have, one after the other."""
     for n in range(rows.shape[0]):
         vote = votes[rows[n]]
         for d in range(own.shape[1]):
@@ -73,96 +96,95 @@ def gather(votes: Array, rows: Ints, own: Array) -> None:
 
 
 @jit
-def weigh(weights: Array, factors: Array, counted: Array) -> None:
-    """Write weights times factors (N, K) into the first rows of counted: routing-R32."""
-    for n in range(weights.shape[0]):
-        for k in range(weights.shape[1]):
-            counted[n, k] = weights[n, k] * factors[n, k]
+def agree(own: Array, borders: Ints, capsules: Array, logits: Array) -> None:
+    """Add the inner products of votes with their user's capsules to logits (K, N): routing-R8."""
+    zero, count, fours = own.dtype.type(0), capsules.shape[1], capsules.shape[1] // 4 * 4
+    for u in range(capsules.shape[0]):
+        for n in range(borders[u], borders[u + 1]):
+            for k in range(0, fours, 4):
+                p, q, r, s = zero, zero, zero, zero
+                for d in range(own.shape[1]):
+                    p += own[n, d] * capsules[u, k, d]
+                    q += own[n, d] * capsules[u, k + 1, d]
+                    r += own[n, d] * capsules[u, k + 2, d]
+                    s += own[n, d] * capsules[u, k + 3, d]
+                logits[k, n] += p
+                logits[k + 1, n] += q
+                logits[k + 2, n] += r
+                logits[k + 3, n] += s
+            for k in range(fours, count):
+                p = zero
+                for d in range(own.shape[1]):
+                    p += own[n, d] * capsules[u, k, d]
+                logits[k, n] += p
 
 
 @jit
-def agree(own: Array, capsules: Array, logits: Array) -> None:
-    """Add the inner products of votes with capsules (K, D) to logits (N, K): routing-R8."""
-    zero, count = own.dtype.type(0), capsules.shape[0]
-    fours = count // 4 * 4
-    for n in range(logits.shape[0]):
-        for k in range(0, fours, 4):
-            p, q, r, s = zero, zero, zero, zero
-            for d in range(own.shape[1]):
-                p += own[n, d] * capsules[k, d]
-                q += own[n, d] * capsules[k + 1, d]
-                r += own[n, d] * capsules[k + 2, d]
-                s += own[n, d] * capsules[k + 3, d]
-            logits[n, k] += p
-            logits[n, k + 1] += q
-            logits[n, k + 2] += r
-            logits[n, k + 3] += s
-        for k in range(fours, count):
-            p = zero
-            for d in range(own.shape[1]):
-                p += own[n, d] * capsules[k, d]
-            logits[n, k] += p
-
-
-@jit
-def add_up(own: Array, weights: Array, sums: Array) -> None:
-    """Write the weighted sums (K, D) of votes: routing-R3."""
-    fours = weights.shape[0] // 4 * 4
+def add_up(own: Array, borders: Ints, weights: Array, sums: Array) -> None:
+    """Write the sums (U, K, D) of the votes of each user, weighted by (K, N): routing-R3."""
     sums[:] = 0
-    for n in range(0, fours, 4):
-        for k in range(sums.shape[0]):
-            w, x, y, z = weights[n, k], weights[n + 1, k], weights[n + 2, k], weights[n + 3, k]
-            for d in range(sums.shape[1]):
-                two = w * own[n, d] + x * own[n + 1, d]
-                sums[k, d] += two + y * own[n + 2, d] + z * own[n + 3, d]
-    for n in range(fours, weights.shape[0]):
-        for k in range(sums.shape[0]):
-            for d in range(sums.shape[1]):
-                sums[k, d] += weights[n, k] * own[n, d]
+    for u in range(len(borders) - 1):
+        fours = borders[u] + (borders[u + 1] - borders[u]) // 4 * 4
+        for n in range(borders[u], fours, 4):
+            for k in range(sums.shape[1]):
+                w, x, y, z = weights[k, n], weights[k, n + 1], weights[k, n + 2], weights[k, n + 3]
+                for d in range(sums.shape[2]):
+                    two = w * own[n, d] + x * own[n + 1, d]
+                    sums[u, k, d] += two + y * own[n + 2, d] + z * own[n + 3, d]
+        for n in range(fours, borders[u + 1]):
+            for k in range(sums.shape[1]):
+                for d in range(sums.shape[2]):
+                    sums[u, k, d] += weights[k, n] * own[n, d]
 
 
 @jit
-def share(logits: Array, active: Bools, weights: Array) -> None:
-    """Write for each behaviour the softmax over the active interests, zero for the others."""
+def share(logits: Array, barred: Bools, weights: Array, lines: Array) -> None:
+    """Write for each behaviour the softmax over the active interests (K, N), zero for the others.
+
+    lines: room for the largest logit of each behaviour, and for its sum.
+    """
     zero, least = logits.dtype.type(0), logits.dtype.type(-np.inf)
-    for n in range(logits.shape[0]):
-        top = least
-        for k in range(logits.shape[1]):
-            weights[n, k] = logits[n, k] if active[k] else least  # routing-R13
-            top = weights[n, k] if weights[n, k] > top else top
-        top = zero if top == least else top
-        for k in range(logits.shape[1]):
-            weights[n, k] -= top
+    tops, totals, (count, size) = lines[0], lines[1], logits.shape
+    tops[:size], totals[:size] = least, zero
+    for k in range(count):
+        for n in range(size):
+            weights[k, n] = least if barred[k, n] else logits[k, n]  # routing-R13
+            tops[n] = weights[k, n] if weights[k, n] > tops[n] else tops[n]
+    for k in range(count):
+        for n in range(size):
+            weights[k, n] -= tops[n] if tops[n] != least else zero
     raise_all(weights.reshape(-1))  # routing-R2
-    for n in range(logits.shape[0]):
-        total = zero
-        for k in range(logits.shape[1]):
-            total += weights[n, k]
-        inverse = logits.dtype.type(1) / total if total != 0 else zero
-        for k in range(logits.shape[1]):
-            weights[n, k] *= inverse
+    for k in range(count):
+        for n in range(size):
+            totals[n] += weights[k, n]
+    for n in range(size):
+        totals[n] = logits.dtype.type(1) / totals[n] if totals[n] != 0 else zero
+    for k in range(count):
+        for n in range(size):
+            weights[k, n] *= totals[n]
 
 
 @jit
-def share_over_behaviours(logits: Array, active: Bools, weights: Array) -> None:
-    """Write for each interest the softmax over the behaviours of a user: routing-R9."""
-    zero, count, size = logits.dtype.type(0), logits.shape[1], logits.shape[0]
-    for k in range(count):
-        top = logits.dtype.type(-np.inf)
-        for n in range(size):
-            if logits[n, k] > top:
-                top = logits[n, k]
-        if top == -np.inf:
-            top = zero
-        for n in range(size):
-            weights[n, k] = logits[n, k] - top if active[k] else zero
+def share_over_behaviours(logits: Array, borders: Ints, active: Bools, weights: Array) -> None:
+    """Write for each interest the softmax over the behaviours of a user (K, N): routing-R9."""
+    zero = logits.dtype.type(0)
+    for k in range(logits.shape[0]):
+        for u in range(active.shape[0]):
+            top = logits.dtype.type(-np.inf)
+            for n in range(borders[u], borders[u + 1]):
+                top = logits[k, n] if logits[k, n] > top else top
+            top = zero if top == -np.inf else top
+            for n in range(borders[u], borders[u + 1]):
+                weights[k, n] = logits[k, n] - top if active[u, k] else zero
     raise_all(weights.reshape(-1))
-    for k in range(count):
-        total = zero
-        for n in range(size):
-            total += weights[n, k]
-        for n in range(size):
-            weights[n, k] = weights[n, k] / total if active[k] and total != 0 else zero
+    for k in range(logits.shape[0]):
+        for u in range(active.shape[0]):
+            total = zero
+            for n in range(borders[u], borders[u + 1]):
+                total += weights[k, n]
+            there = active[u, k] and total != 0
+            for n in range(borders[u], borders[u + 1]):
+                weights[k, n] = weights[k, n] / total if there else zero
 
 
 @jit
@@ -206,6 +228,42 @@ def raise_singles(x: Array) -> None:
 
 
 @jit
+def shorten_all(sums: Array, kind: int, found: Any, lines: Array) -> None:
+    """Write squash, direction and slopes of sums (U, K, D); lines: room for three numbers each.
+
+    Roots and quotients take long: all are done in lanes. A sum whose square leaves the type, or
+    that is not squashed, goes alone.
+    """
+    capsules, unit, across, along = found
+    zero, one, (users, count, width) = sums.dtype.type(0), sums.dtype.type(1), capsules.shape
+    (squares, inverse, gain), safe = lines, np.sqrt(np.finfo(sums.dtype).tiny)
+    for m in range(users * count):
+        x, square = sums[m // count, m % count], zero
+        for d in range(width):
+            square += x[d] * x[d]
+        squares[m] = square
+    wide, long = across.reshape(-1), along.reshape(-1)
+    for m in range(users * count):
+        norm = np.sqrt(squares[m])
+        inverse[m] = one / norm
+        inside = not norm > 1
+        r = norm if inside else inverse[m]
+        bent = one / (one + r * r)
+        gain[m] = r * r * bent if inside else bent
+        wide[m], long[m] = r * bent, (one + one) * r * bent * bent * (one if inside else r * r)
+    for m in range(users * count):
+        b, k = m // count, m % count
+        x, out, direction = sums[b, k], capsules[b, k], unit[b, k]
+        scale = inverse[m] * gain[m]  # not by way of the direction: one rounding less
+        if kind == 0 and safe < squares[m] < one / safe:
+            for d in range(width):
+                direction[d] = x[d] * inverse[m]
+                out[d] = x[d] * scale
+        else:
+            across[b, k], along[b, k] = shorten(x, kind, out, direction)
+
+
+@jit
 def shorten(x: Array, kind: int, out: Array, unit: Array) -> tuple[Number, Number]:
     """Write squash and direction of a capsule (D,); return the slopes across and along it."""
     one, zero = x.dtype.type(1), x.dtype.type(0)
@@ -223,32 +281,20 @@ def shorten(x: Array, kind: int, out: Array, unit: Array) -> tuple[Number, Numbe
     if kind == 1:  # squash-R6
         gain, along = one, zero
         across = min(one / norm, np.finfo(x.dtype).max) if norm != 0 else zero
-    if scale == one and norm != 0:  # 1 / norm is none of the smallest numbers, nor infinite
-        inverse = one / norm
-        for d in range(x.shape[0]):
-            unit[d] = x[d] * inverse
-            out[d] = unit[d] * gain
-    else:
-        for d in range(x.shape[0]):
-            unit[d] = x[d] / scale
-            unit[d] = unit[d] / length if length != 0 else unit[d]
-            out[d] = unit[d] * gain
+    for d in range(x.shape[0]):
+        unit[d] = x[d] / scale
+        unit[d] = unit[d] / length if length != 0 else unit[d]
+        out[d] = unit[d] * gain
     return across, along
 
 
 @jit
 def length_of(x: Array) -> tuple[Number, Number]:
-    """Return a scale, 1 unless a square leaves the type, and the length of x (D,) / scale."""
-    one, square = x.dtype.type(1), x.dtype.type(0)
-    for d in range(x.shape[0]):
-        square += x[d] * x[d]
-    safe = np.sqrt(np.finfo(x.dtype).tiny)
-    if safe < square < one / safe:
-        return one, np.sqrt(square)
+    """Return the largest number of x (D,), or 1, and the length of x divided by it."""
     largest, square = x.dtype.type(0), x.dtype.type(0)
     for d in range(x.shape[0]):
         largest = max(largest, abs(x[d]))
-    scale = largest if largest != 0 else one  # squash-R4
+    scale = largest if largest != 0 else x.dtype.type(1)  # squash-R4
     for d in range(x.shape[0]):
         square += (x[d] / scale) * (x[d] / scale)
     return scale, np.sqrt(square)

@@ -194,3 +194,34 @@ def through_share_over_behaviours(d_weights: Array, weights: Array, d_logits: Ar
         for n in range(weights.shape[0]):
             if weights[n, k] != 0:
                 d_logits[n, k] += weights[n, k] * (d_weights[n, k] - inner)
+
+
+@jit
+def through_last(
+    places: Ints,
+    starts: Ints,
+    rows: Ints,
+    vectors: Array,
+    weights: Array,
+    unit: Array,
+    across: Array,
+    along: Array,
+    d_capsules: Array,
+    d_sums: Array,
+    means: Array,
+) -> None:
+    """Write the gradients of sums of votes, and the same sums of behaviours themselves (M, D).
+
+    For the capsules at places (M,) of (B, K), whose gradients are d_capsules (M, D or more).
+    weights (N, K) are those of the last round, vectors[rows[n]] is behaviour n.
+    """
+    count = weights.shape[1]
+    for m in range(places.shape[0]):
+        b, k = places[m] // count, places[m] % count
+        own = d_capsules[m, : unit.shape[2]]
+        through_squash(unit[b, k], across[b, k], along[b, k], own, d_sums[m])
+        means[m] = 0
+        for n in range(starts[b], starts[b + 1]):
+            w, vector = weights[n, k], vectors[rows[n]]
+            for d in range(means.shape[1]):
+                means[m, d] += w * vector[d]

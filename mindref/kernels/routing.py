@@ -73,7 +73,7 @@ def forward(
     rounds = room(iterations if gradient == "all" else 1, len(votes), active, votes)
     rows, logits = np.arange(len(votes)), init_logits[mask]
     numbers = (iterations, AXES[axis] == 1, KINDS.index(kind))
-    given = (0, len(active), starts, rows, votes, logits, active, *numbers, *rounds)
+    given = (0, len(active), starts, rows, votes, logits, active, *numbers, rounds)
     factors = None if log_weights is None else raised(log_weights, mask, active)
     route(*given) if factors is None else route(*given, factors)
     kept = (behaviours, bilinear, votes, starts, rounds, mask, active, axis, gradient, factors)

@@ -81,46 +81,75 @@ def level(
 
     Writes the target's logits (B,) and how far the largest negative leads it (B,).
     """
-    minus_infinity, lanes = user.dtype.type(-np.inf), np.empty(LANES, user.dtype)
     for b in range(user.shape[0]):
         mine: Number = user.dtype.type(0)
-        usable: Number = 1
         for d in range(user.shape[1]):
             mine += user[b, d] * target[b, d]
         mine = mine / temperature - target_log_expected[b]  # sampled_softmax-R2, R6
-        for s in range(negative_ids.shape[0]):
-            logit = at_negatives[b, s] / temperature - negative_log_expected[s]
-            usable += abs(logit) < np.inf
-            hit = negative_ids[s] == target_ids[b]
-            at_negatives[b, s] = minus_infinity if hit else logit  # R3, R13
-        top = largest_of(at_negatives[b], lanes)
-        if usable <= negative_ids.shape[0] or not abs(mine) < np.inf:
+        logits = at_negatives[b]
+        known = reduce_by(negative_log_expected, temperature, logits)
+        leave_out(target_ids[b], negative_ids, logits)  # sampled_softmax-R3, R13
+        top = largest_of(logits)
+        if not known or not abs(mine) < np.inf:
             mine = user.dtype.type(np.nan)  # sampled_softmax-R18
         if not abs(top) < np.inf:
             top = mine  # sampled_softmax-R10: no negative left
         at_target[b], lead[b] = mine, top - mine
-        for s in range(negative_ids.shape[0]):
-            at_negatives[b, s] -= top
-
-
-LANES = 16
-"""A largest number is looked for in so many lanes: one at a time, the next waits for the last."""
+        for s in range(logits.shape[0]):
+            logits[s] -= top
 
 
 @jit
-def largest_of(x: Array, lanes: Array) -> Number:
-    """Return the largest number of x (S,) that is none of NaN, -infinity without any."""
-    lanes[:] = -np.inf
-    whole = x.shape[0] // LANES * LANES
-    for s in range(0, whole, LANES):
-        for lane in range(LANES):
-            lanes[lane] = x[s + lane] if x[s + lane] > lanes[lane] else lanes[lane]
+def reduce_by(log_expected: Array, temperature: Number, logits: Array) -> bool:
+    """Turn products (S,) into logits, and return whether all of them are finite."""
+    if temperature != 1:  # a division takes longer than all else here
+        for s in range(logits.shape[0]):
+            logits[s] /= temperature
+    total = logits.dtype.type(0)
+    for s in range(logits.shape[0]):
+        logits[s] -= log_expected[s]
+        total += logits[s]
+    known = bool(abs(total) < np.inf)
+    if not known:  # a sum may overflow by itself
+        known = True
+        for s in range(logits.shape[0]):
+            known = known and abs(logits[s]) < np.inf
+    return known
+
+
+@jit
+def leave_out(target_id: int, negative_ids: Ints, logits: Array) -> None:
+    """Write -infinity (S,) for a negative that is the target itself."""
+    hits = 0
+    for s in range(negative_ids.shape[0]):
+        hits += negative_ids[s] == target_id
+    if hits > 0:  # which is rare: looking for them costs less than asking at every logit
+        for s in range(negative_ids.shape[0]):
+            if negative_ids[s] == target_id:
+                logits[s] = -np.inf
+
+
+@jit
+def largest_of(x: Array) -> Number:
+    """Return the largest number of x (S,) that is none of NaN, -infinity without any.
+
+    In eight lanes: in one, each number waits for the one before.
+    """
+    least = x.dtype.type(-np.inf)
+    a, b, c, d, e, f, g, h = least, least, least, least, least, least, least, least
+    whole = x.shape[0] // 8 * 8
+    for s in range(0, whole, 8):
+        a = x[s] if x[s] > a else a
+        b = x[s + 1] if x[s + 1] > b else b
+        c = x[s + 2] if x[s + 2] > c else c
+        d = x[s + 3] if x[s + 3] > d else d
+        e = x[s + 4] if x[s + 4] > e else e
+        f = x[s + 5] if x[s + 5] > f else f
+        g = x[s + 6] if x[s + 6] > g else g
+        h = x[s + 7] if x[s + 7] > h else h
     for s in range(whole, x.shape[0]):
-        lanes[0] = x[s] if x[s] > lanes[0] else lanes[0]
-    top = lanes[0]
-    for lane in range(1, LANES):
-        top = lanes[lane] if lanes[lane] > top else top
-    return top
+        a = x[s] if x[s] > a else a
+    return max(max(max(a, b), max(c, d)), max(max(e, f), max(g, h)))
 
 
 @jit

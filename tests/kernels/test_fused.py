@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mindref.kernels.fused.forward import ITEMS
-from mindref.kernels.fused.layers import USERS
+from mindref.kernels.fused.layers import USERS, block_length
 from mindref.kernels.fused.workspace import slices
 from mindref.models.parameters import Catalogue, Layer, catalogue_of_ids
 from tests.kernels.cases import against, agree, compiled, crowd, questions
@@ -49,7 +49,7 @@ def test_there_are_several_blocks_of_all() -> None:
 
 @pytest.mark.rules(
     "model-R1", "model-R4", "model-R5", "model-R6", "model-R11", "model-R12", "model-R13",
-    "model-R14",
+    "model-R14", "routing-R12",
 )  # fmt: skip
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_each_option_with_each_gradient_and_power(options: dict[str, Any]) -> None:
@@ -71,6 +71,26 @@ def test_every_shape(shape: tuple[int, ...]) -> None:
 def test_negatives_that_are_none_or_repeated_or_hits(ids: Any) -> None:
     w = world(np.random.default_rng(2), (4, 6, 3, 5))
     hold(against(w, [int(w.batch.target[0])] if ids == "target" else ids), str(ids))
+
+
+@pytest.mark.rules("sampled_softmax-R4", "sampled_softmax-R11")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_negatives_that_were_drawn_twice_count_twice(dtype: str) -> None:
+    """With the log of its item, as in training, and once with another."""
+    w = world(np.random.default_rng(2), (4, 6, 3, 5), dtype=dtype)
+    w = against(w, [2, 0, 2, 5, 2, 0, 2])
+    logs = np.array([-1, 0.5, -1, 2, 0.25, 0.5, -1], dtype)
+    hold(w._replace(batch=w.batch._replace(negative_log_expected=logs)), dtype)
+
+
+@pytest.mark.rules("model-R10", "routing-R3")
+def test_many_users_are_in_larger_blocks() -> None:
+    small: dict[str, Any] = {"items": 50, "negatives": 7, "length": 3, "width": 3, "interests": 2}
+    for gradient in ("last", "all"):
+        w = crowd(8 * USERS + 2, **small, routing_gradient=gradient)
+        blocks = list(slices(len(w.batch.target), block_length(len(w.batch.target))))
+        assert [block.stop - block.start for block in blocks] == [2 * USERS] * 4 + [2]
+        hold(w, gradient)
 
 
 @pytest.mark.rules("model-R17")

@@ -22,7 +22,8 @@ WIDTH = 32
 BOUND = ITEMS * WIDTH * 4 * 3 // 2
 LARGE = (
     "p", "x0", "x1", "x2", "sent0", "sent1", "d_x0", "d_x1", "d_x2", "found", "d_users", "d_joined",
-    "vectors", "d_vectors", "votes", "d_votes", "capsules", "unit", "negatives", "d_negatives",
+    "vectors", "d_vectors", "votes", "d_sums", "sent_to_items", "means", "capsules", "unit",
+    "negatives", "d_negatives",
 )  # fmt: skip
 W = crowd(
     480, items=4000, negatives=2000, width=WIDTH, interests=8, hidden=[64], dtype="float32"
@@ -61,7 +62,7 @@ def test_a_step_makes_no_large_temporary_and_keeps_nothing(warm: tuple[NumbaBack
     assert all(backend.work().buffers[name] is x for name, x in buffers.items())
 
 
-@pytest.mark.parametrize("name", ["votes", "vectors", "d_votes"])
+@pytest.mark.parametrize("name", ["votes", "vectors", "d_vectors"])
 def test_a_temporary_of_the_size_of_a_buffer_is_seen(
     warm: tuple[NumbaBackend, Any], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

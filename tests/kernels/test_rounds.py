@@ -68,15 +68,27 @@ def test_no_length_leaves_the_type(dtype: Any) -> None:
 def test_capsules_and_slopes_are_those_of_the_operator(dtype: Any, kind: str) -> None:
     every = [*extremes(dtype), np.zeros(3, dtype), np.array([np.nan, 1, 2], dtype)]
     every += [np.array([0.3, 0.4, 0], dtype), np.array([3, -4, 1], dtype), np.ones(1, dtype)]
+    number = squash.KINDS.index(kind)
     for x in every:
-        out, unit = np.full_like(x, 7), np.full_like(x, 7)
-        slopes = rounds.shorten(x, squash.KINDS.index(kind), out, unit)
         expected, saved = squash.forward(x[None], kind=kind)
         least = 4 * np.finfo(dtype).smallest_subnormal
         near = {"rtol": 2 * rounding(dtype), "atol": least, "err_msg": f"{x}"}
-        np.testing.assert_allclose(out, expected[0], **near)
-        np.testing.assert_allclose(unit, saved.unit[0], **near)
-        np.testing.assert_allclose(slopes, [saved.across.item(), saved.along.item()], **near)
+        out, unit = np.full_like(x, 7), np.full_like(x, 7)
+        slopes = rounds.shorten(x, number, out, unit)
+        among = shortened_among_others(x, number)
+        for found in ((out, unit, *slopes), among):
+            np.testing.assert_allclose(found[0], expected[0], **near)
+            np.testing.assert_allclose(found[1], saved.unit[0], **near)
+            np.testing.assert_allclose(found[2:], [saved.across.item(), saved.along.item()], **near)
+
+
+def shortened_among_others(x: Any, kind: int) -> tuple[Any, ...]:
+    """Return capsule, direction and slopes of x as the last of six, of two users."""
+    sums = np.broadcast_to(np.ones_like(x), (2, 3, len(x))).copy()
+    sums[1, 2] = x
+    found = tuple(np.full(shape, 7, x.dtype) for shape in (sums.shape, sums.shape, (2, 3), (2, 3)))
+    rounds.shorten_all(sums, kind, found, np.empty((3, 8), x.dtype))
+    return tuple(part[1, 2] for part in found)
 
 
 @pytest.mark.rules("numerics-R13")

@@ -13,8 +13,9 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.kernels._jit import jit
-from mindref.kernels.fused.forward import ITEMS
-from mindref.kernels.fused.step import Step, do, sum_of
+from mindref.kernels.ahead import AHEAD, fetch
+from mindref.kernels.fused.forward import ITEMS, do
+from mindref.kernels.fused.step import Step
 from mindref.kernels.fused.workspace import slices
 from mindref.models.parameters import flatten
 from mindref.optimiser import State
@@ -62,30 +63,27 @@ def update(step: Step, moments: State, learning_rate: float) -> tuple[State, boo
     count = moments.step + 1
     numbers = rates(count, learning_rate, step.config, step.dtype)
     named = flatten(step.params)
-    tables = {
-        name: Tables(*map(rows_of, (x, moments.first[name], moments.second[name])))
-        for name, x in named.items()
-    }
+
+    def tables(name: str) -> Tables:
+        return Tables(named[name], moments.first[name], moments.second[name])
 
     squares: list[float] = []  # sums over the second moments that moved, of no use but for this
-    alone = each_has_its_row(step)
+    alone = all(step.alone)  # then a row has the gradient of one item
     rows, values = (step.item_rows[:, 0], step.d_vectors) if alone else step.item_gradient()
 
     def move_items(block: slice) -> None:
         if alone:
             step.uses_of_all(block)
-        squares.append(move(rows[block], values[block], tables["items"], numbers))
+        squares.append(move(rows[block], values[block], tables("items"), numbers))
 
-    def move_all(name: str) -> None:
-        gradient = rows_of(sum_of(step.parts()[name]))
-        squares.append(move(np.arange(len(gradient)), gradient, tables[name], numbers))
+    def move_others() -> None:
+        for name, parts in step.parts().items():
+            found = Tables(*map(rows_of, tables(name)))
+            squares.append(move_all(parts.reshape(len(parts), *found.params.shape), found, numbers))
+        squares.append(move(*step.profile_gradient(), tables("profile"), numbers))
 
-    def move_profile() -> None:
-        squares.append(move(*step.profile_gradient(), tables["profile"], numbers))
-
-    blocks = slices(len(rows), ITEMS)
-    tasks = [partial(move_items, block) for block in blocks]  # the longest first
-    step.work.each(do, [*tasks, *(partial(move_all, name) for name in step.parts()), move_profile])
+    tasks = [move_others, *(partial(move_items, block) for block in slices(len(rows), ITEMS))]
+    step.work.each(do, tasks)
     well = math.isfinite(sum(squares)) or all_finite(moments)  # a sum may overflow by itself
     return State(count, moments.first, moments.second), well
 
@@ -93,12 +91,6 @@ def update(step: Step, moments: State, learning_rate: float) -> tuple[State, boo
 def all_finite(moments: State) -> bool:
     """Return whether all second moments are finite."""
     return all(np.isfinite(x).all() for x in moments.second.values())
-
-
-def each_has_its_row(step: Step) -> bool:
-    """Return whether each item is a row of the table that no other has a part of."""
-    alone = step.item_rows.shape[1] == 1 and (step.item_weights == 1).all()
-    return bool(alone and np.array_equal(step.item_rows[:, 0], step.layout.items))
 
 
 def rows_of(x: Array) -> Array:
@@ -118,6 +110,11 @@ def move(rows: Ints, gradient: Array, tables: Tables, numbers: Rates) -> Any:
     total = params.dtype.type(0)
     for r in range(len(rows)):
         row = rows[r]
+        if r + AHEAD < len(rows):
+            later = rows[r + AHEAD]
+            fetch(params, later)
+            fetch(first, later)
+            fetch(second, later)
         for d in range(gradient.shape[1]):
             g = gradient[r, d]
             m = beta1 * first[row, d] + rest1 * g  # optimiser-R1
@@ -126,3 +123,14 @@ def move(rows: Ints, gradient: Array, tables: Tables, numbers: Rates) -> Any:
             total += v
             params[row, d] -= rate * m / (np.sqrt(v) + epsilon)
     return total
+
+
+@jit
+def move_all(parts: Array, tables: Tables, numbers: Rates) -> Any:
+    """Move all rows of three tables (V, D) by the sum of parts (P, V, D), in their order."""
+    gradient = np.zeros(parts.shape[1:], parts.dtype)
+    for p in range(parts.shape[0]):
+        for row in range(parts.shape[1]):
+            for d in range(parts.shape[2]):
+                gradient[row, d] += parts[p, row, d]
+    return move(np.arange(parts.shape[1]), gradient, tables, numbers)

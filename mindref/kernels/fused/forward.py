@@ -9,13 +9,16 @@ blocks that write to places of their own (workspace.py):
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 import numpy as np
 
 from mindref.config import Config
 from mindref.kernels import routing
 from mindref.kernels.fused.checks import check_model
-from mindref.kernels.fused.layers import USERS, Layers
-from mindref.kernels.fused.layout import lay
+from mindref.kernels.fused.layers import Layers, block_length
+from mindref.kernels.fused.layout import arrange, lay, sort_by_item
 from mindref.kernels.fused.look_up import look_up
 from mindref.kernels.fused.workspace import Workspace, slices
 from mindref.kernels.rounds import route
@@ -44,36 +47,44 @@ class Forward:
         config: Config,
         others: Ints,
     ) -> None:
-        """Lay out a batch, and find room for all that will be computed; others: more items (T,)."""
+        """Lay out a batch, and find room for the vectors of its items; others: more items (T,)."""
         self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
-        self.dtype = params.items.dtype
+        self.histories, self.dtype = histories, params.items.dtype
         check_model(work, params, histories, catalogue, config)
         self.layout = lay(work, histories, others, len(catalogue.rows))
-        self.active = mind.active_after(np.diff(self.layout.starts), config)
         used = (len(self.layout.items), catalogue.rows.shape[1])
         self.item_rows = work.array("item_rows", *used, dtype=catalogue.rows.dtype)
         self.item_weights = self.room("item_weights", *used)
-        self.users, self.count = self.active.shape
+        self.users, self.count = len(histories.mask), config.interests
         self.width = params.items.shape[1]
-        self.dynamic = config.routing == "dynamic"
-        if not self.dynamic:
-            self.layout.logits[:] = 0  # model-R12
         self.vectors = self.room("vectors", len(self.layout.items), self.width)
         self.votes = self.room("votes", self.layout.voting, self.width)
-        self.exact = config.routing_gradient == "all"
-        kept = config.iterations if self.dynamic and self.exact and self.BACK else 1
+        self.alone: list[bool] = []  # of each block of items: whether they have rows of their own
+        self.dynamic = config.routing == "dynamic"
+        self.exact = self.dynamic and config.routing_gradient == "all"
+
+    def prepare(self) -> None:
+        """Find room for all else: a task beside the look-ups, which need none of it."""
+        layout, config = self.layout, self.config
+        arrange(self.histories.mask, self.histories.init_logits, layout.logits, layout.owner)
+        if not self.dynamic:
+            layout.logits[:] = 0  # model-R12
+        self.active = mind.active_after(np.diff(layout.starts), config)
+        kept = config.iterations if self.exact and self.BACK else 1
         shape = (kept, self.users, self.count)
         self.rounds = routing.Rounds(
-            self.room("couplings", kept, len(self.layout.logits), self.count),
+            self.room("couplings", kept, len(layout.logits), self.count),
             self.room("capsules", *shape, self.width),
             self.room("unit", *shape, self.width),
             self.room("across", *shape),
             self.room("along", *shape),
         )
-        looked_up = params.profile[histories.profile]  # (B, G, Q)
+        looked_up = self.params.profile[self.histories.profile]  # (B, G, Q)
         profile = looked_up.reshape(self.users, looked_up.shape[1] * looked_up.shape[2])
-        self.layers = self.LAYERS(work, params, self.active, profile, config)
+        self.layers = self.LAYERS(self.work, self.params, self.active, profile, config)
         self.found = self.room("found", self.users, self.count, self.width)
+        if self.BACK:
+            sort_by_item(layout.place[: len(layout.owner)], layout.order, layout.bounds)
 
     def room(self, name: str, *shape: int) -> Array:
         """Return a kept array of the type of the parameters."""
@@ -83,18 +94,21 @@ class Forward:
     def items(self, block: slice) -> None:
         """Write vectors of distinct items, and votes of those that are behaviours."""
         rows, weights = self.item_rows[block], self.item_weights[block]
-        self.look_up(self.layout.items[block], rows, weights, self.vectors[block])
+        alone = self.look_up(self.layout.items[block], rows, weights, self.vectors[block])
+        self.alone.append(alone)
         voting = slice(block.start, min(block.stop, self.layout.voting))
         if voting.start < voting.stop:
             np.matmul(self.vectors[voting], self.params.bilinear.T, out=self.votes[voting])
 
-    def look_up(self, ids: Ints, rows: Ints, weights: Array, vectors: Array) -> None:
+    def look_up(self, ids: Ints, rows: Ints, weights: Array, vectors: Array) -> bool:
         """Write rows and weights (M, F) of items (M,), which the catalogue has, and their vectors.
 
-        Raises ShapeError for a row that the table lacks.
+        Returns whether each is a row of its own. Raises ShapeError for one that the table lacks.
         """
-        if not look_up(*self.catalogue, ids, self.params.items, rows, weights, vectors):
+        fits, alone = look_up(*self.catalogue, ids, self.params.items, rows, weights, vectors)
+        if not fits:
             check_rows("embedding", rows, len(self.params.items))
+        return alone
 
     def interests(self, block: slice) -> None:
         """Write the interests of a block of users, zero where inactive."""
@@ -110,12 +124,23 @@ class Forward:
             config.iterations if self.dynamic else 1,
             AXES[config.routing_axis] == 1,
             KINDS.index(config.squash),
-            *self.rounds,
+            self.rounds,
         )
         self.layers.forward(block, self.rounds.capsules[-1], self.found)
 
+    def look_ups(self) -> Iterator[Callable[[], None]]:
+        """Yield what comes before the users, the longest first."""
+        yield self.prepare
+        for block in slices(len(self.layout.items), ITEMS):
+            yield partial(self.items, block)
+
     def run(self) -> tuple[Array, Bools]:
         """Return interests (B, K, D) and which are active, in arrays of their own."""
-        self.work.each(self.items, slices(len(self.layout.items), ITEMS))
-        self.work.each(self.interests, slices(self.users, USERS))
+        self.work.each(do, self.look_ups())
+        self.work.each(self.interests, slices(self.users, block_length(self.users)))
         return self.found.copy(), self.active
+
+
+def do(task: Callable[[], None]) -> None:
+    """Do a task."""
+    task()

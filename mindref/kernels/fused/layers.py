@@ -6,6 +6,8 @@ part only if attention weighs its interest: with p = infinity that is one of eac
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from mindref.config import Config
@@ -15,7 +17,12 @@ from mindref.kernels.fused.workspace import Workspace
 from mindref.models.parameters import Params
 from mindref.shapes import Array, Bools, Ints
 
-USERS = 128  # a block of users: its activations stay in the cache of a core
+USERS = 128  # a block of users, or twice as many where that leaves four blocks
+
+
+def block_length(users: int) -> int:
+    """Return how many users are a block: few enough for a core's cache, many for products."""
+    return 2 * USERS if users >= 8 * USERS else USERS
 
 
 class Layers:
@@ -28,7 +35,8 @@ class Layers:
         self.work, self.layers, self.profile, self.config = work, params.layers, profile, config
         self.count, self.width = active.shape[1], params.items.shape[1]
         self.alive = np.flatnonzero(active)
-        places = np.arange(0, active.size + USERS * self.count, USERS * self.count)
+        self.length = block_length(len(active))
+        places = np.arange(0, active.size + self.length * self.count, self.length * self.count)
         self.borders = np.searchsorted(self.alive, places)
         self.dtype = params.items.dtype
         self.x = self.rows("x", self.width + profile.shape[1])
@@ -48,7 +56,7 @@ class Layers:
 
     def of(self, block: slice) -> slice:
         """Return the rows of a block of users."""
-        number = block.start // USERS
+        number = block.start // self.length
         return slice(int(self.borders[number]), int(self.borders[number + 1]))
 
     def places(self, block: slice) -> tuple[int, int]:
@@ -68,6 +76,14 @@ class Layers:
             np.matmul(x[i], layer.weight, out=x[i + 1])
             relu_layer.rectify(x[i + 1], layer.bias, self.relu(i), self.passed[i][rows])
         place(x[-1], alive, self.places(block), flat(out))
+
+
+class Senders(NamedTuple):
+    """Those capsules of a block of users that have a gradient."""
+
+    rows: slice  # where they stand among the rows of all users
+    places: Ints  # (M,) of (B K,), ascending
+    d_joined: Array  # (M, D + P)
 
 
 class Trained(Layers):
@@ -91,12 +107,12 @@ class Trained(Layers):
             )
         )
 
-    def backward(self, block: slice, weights: Array, d_users: Array, d_joined: Array) -> None:
+    def backward(self, block: slice, weights: Array, d_users: Array, d_joined: Array) -> Senders:
         """Take d_users (B, K, D) of a block back to d_joined (B, K, D + P), by way of its parts.
 
         weights (B, K): where one is zero, so is the gradient of that interest.
         """
-        rows, part = self.of(block), block.start // USERS
+        rows, part = self.of(block), block.start // self.length
         alive = self.alive[rows]
         senders = np.flatnonzero(weights.reshape(-1)[alive])
         places = alive[senders]
@@ -114,6 +130,7 @@ class Trained(Layers):
             np.matmul(x.T, d_x[i + 1], out=self.d_weights[i][part])
             np.matmul(d_x[i + 1], self.layers[i].weight.T, out=d_x[i])
         place(d_x[0], places, self.places(block), flat(d_joined))
+        return Senders(here, places, d_x[0])
 
 
 @jit

@@ -11,20 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.kernels._jit import jit
+from mindref.kernels.ahead import fetch
 from mindref.kernels.fused.workspace import Workspace
-from mindref.models.mind import Histories
+from mindref.models.mind import Batch, Histories
 from mindref.ops.embedding import check_rows
 from mindref.shapes import Array, Bools, Ints
 
 
 class Layout(NamedTuple):
-    """Where everything stands."""
+    """Where everything stands; the last four are written by `arrange` and `sort_by_item`."""
 
     starts: Ints  # (B + 1,)
-    logits: Array  # (N, K) initial logits, to be changed in place
     place: Ints  # (N + B + S,) number of the distinct item of each use
     items: Ints  # (M,) distinct items in the order of their first use
     voting: int  # so many of them are behaviours
+    logits: Array  # (N, K) initial logits
+    owner: Ints  # (N,) the user of each behaviour
     order: Ints  # (N,) behaviours by the number of their item
     bounds: Ints  # (voting + 1,) where the behaviours of an item stand in order
 
@@ -32,68 +34,139 @@ class Layout(NamedTuple):
 def lay(work: Workspace, histories: Histories, others: Ints, count: int) -> Layout:
     """Lay out histories and other uses (T,) of the items of a catalogue of `count`."""
     items, mask, init_logits, _ = histories
-    starts = work.array("starts", len(mask) + 1, dtype=np.int64)
-    total, k = count_behaviours(mask, starts), init_logits.shape[2]
-    logits = work.array("logits", total, k, dtype=init_logits.dtype)
-    ids = work.array("ids", total + len(others), dtype=np.int64)
-    squeeze(items, mask, init_logits, ids, logits)
-    ids[total:] = others
-    check_rows("items", ids, count)  # model-R18
-    number = work.array("number", count, dtype=np.int32)
-    place = work.array("place", len(ids), dtype=np.int64)
-    distinct = work.array("distinct", len(ids), dtype=np.int64)
-    voting, found = enumerate_items(ids, total, number, place, distinct)
-    order = work.array("order", total, dtype=np.int64)
-    bounds = work.array("bounds", voting + 1, dtype=np.int64)
-    sort_by_item(place[:total], order, bounds)
-    return Layout(starts, logits, place, distinct[:found], voting, order, bounds)
+
+    def integers(name: str, size: int) -> Ints:
+        room: Ints = work.array(name, size, dtype=np.int64)
+        return room
+
+    most, number = mask.size + len(others), work.array("number", count, dtype=np.int32)
+    starts = integers("starts", len(mask) + 1)
+    place, distinct = integers("place", most), integers("distinct", most)
+    voting, found = enumerate_items(items, mask, others, number, starts, place, distinct)
+    total = int(starts[-1])
+    if found < 0:
+        check_rows("items", np.append(items[mask], others), count)  # model-R18
+    logits = work.array("logits", total, init_logits.shape[2], dtype=init_logits.dtype)
+    later = (logits, integers("owner", total), integers("order", total))
+    found_ = (starts, place[: total + len(others)], distinct[:found], voting)
+    return Layout(*found_, *later, integers("bounds", voting + 1))
 
 
 @jit
-def count_behaviours(mask: Bools, starts: Ints) -> int:
-    """Write where the behaviours of each user start (B + 1,); return how many there are."""
-    n = 0
+def enumerate_items(
+    items: Ints,
+    mask: Bools,
+    others: Ints,
+    number: Any,
+    starts: Ints,
+    place: Ints,
+    distinct: Ints,
+) -> tuple[int, int]:
+    """Number the distinct items, first where the mask is true, row by row, then the others.
+
+    Returns how many there are among the first, and in all; -1 for both if one is no item.
+    `number` has a place for each item of the catalogue, all zero before and after.
+    """
+    n, found, fits = 0, 0, True
+    spots = number.reshape(-1, 1)
     for b in range(mask.shape[0]):
         starts[b] = n
         for l in range(mask.shape[1]):  # noqa: E741  # the axis letter of the pages
-            n += mask[b, l]
+            if mask[b, l]:
+                fits = fits and 0 <= items[b, l] < len(number)
+                fetch(spots, items[b, l])
+                place[n] = items[b, l]
+                n += 1
     starts[mask.shape[0]] = n
-    return n
+    for t in range(len(others)):
+        fits = fits and 0 <= others[t] < len(number)
+        fetch(spots, others[t])
+        place[n + t] = others[t]
+    if not fits:
+        return -1, -1
+    found = number_all(place[:n], number, distinct, 0)
+    voting, found = found, number_all(place[n : n + len(others)], number, distinct, found)
+    for m in range(found):
+        number[distinct[m]] = 0
+    return voting, found
 
 
 @jit
-def squeeze(items: Ints, mask: Bools, init_logits: Array, ids: Ints, logits: Array) -> None:
-    """Write items and logits of the places where the mask is true, one after the other."""
+def number_all(ids: Ints, number: Any, distinct: Ints, found: int) -> int:
+    """Replace ids by their numbers from 0; `found` are known, and return how many are now."""
+    for i in range(len(ids)):
+        item = ids[i]
+        known = number[item]
+        distinct[found] = item  # written in any case, kept if new: guessing which costs more
+        found += known == 0
+        known = found if known == 0 else known
+        number[item] = known
+        ids[i] = known - 1
+    return found
+
+
+@jit
+def arrange(mask: Bools, init_logits: Array, logits: Array, owner: Ints) -> None:
+    """Write logits and users of the places where the mask is true, one after the other."""
     n = 0
     for b in range(mask.shape[0]):
         for l in range(mask.shape[1]):  # noqa: E741  # the axis letter of the pages
             if mask[b, l]:
-                ids[n] = items[b, l]
+                owner[n] = b
                 for k in range(logits.shape[1]):
                     logits[n, k] = init_logits[b, l, k]
                 n += 1
 
 
+class Negatives(NamedTuple):
+    """Each once: one that was drawn m times counts as one whose log is less by log m."""
+
+    ids: Ints  # (S',)
+    place: Ints  # (S',) numbers of their distinct items
+    log_expected: Array  # (S',)
+
+
+def merged(work: Workspace, batch: Batch, layout: Layout) -> Negatives:
+    """Return the negatives of a batch, each once: exp(a) + exp(a) = exp(a + log 2)."""
+    logs = batch.negative_log_expected
+    ids, place = (work.array(name, len(logs), dtype=np.int64) for name in ("merged", "merged_at"))
+    log_expected = work.array("merged_logs", len(logs), dtype=logs.dtype)
+    times = work.array("times", len(logs), dtype=np.int64)
+    number = work.buffers["number"]
+    drawn = layout.place[len(layout.place) - len(logs) :]
+    count = merge(batch.negatives, drawn, logs, number, ids, place, log_expected, times)
+    return Negatives(ids[:count], place[:count], log_expected[:count])
+
+
 @jit
-def enumerate_items(
-    ids: Ints, first: int, number: Any, place: Ints, distinct: Ints
-) -> tuple[int, int]:
-    """Number the distinct ids; return how many are among the `first`, and how many there are.
+def merge(
+    drawn: Ints,
+    at: Ints,
+    logs: Array,
+    number: Any,
+    ids: Ints,
+    place: Ints,
+    log_expected: Array,
+    times: Ints,
+) -> int:
+    """Write each of the drawn negatives once, unless its logs differ; return how many there are.
 
     `number` has a place for each item of the catalogue, all zero before and after.
     """
-    found, voting = 0, 0
-    for i in range(len(ids)):
-        if i == first:
-            voting = found
-        if number[ids[i]] == 0:
-            distinct[found] = ids[i]
-            found += 1
-            number[ids[i]] = found
-        place[i] = number[ids[i]] - 1
-    for i in range(found):
-        number[distinct[i]] = 0
-    return (voting if first < len(ids) else found), found
+    count = 0
+    for s in range(len(drawn)):
+        known = number[drawn[s]] - 1
+        if known >= 0 and log_expected[known] == logs[s]:
+            times[known] += 1
+        else:
+            ids[count], place[count] = drawn[s], at[s]
+            log_expected[count], times[count] = logs[s], 1
+            count += 1
+            number[drawn[s]] = count
+    for c in range(count):
+        number[ids[c]] = 0
+        log_expected[c] -= logs.dtype.type(np.log(times[c]))
+    return count
 
 
 @jit

@@ -7,6 +7,7 @@ with the look-up in the catalogue, for items that the catalogue has.
 from __future__ import annotations
 
 from mindref.kernels._jit import jit
+from mindref.kernels.ahead import AHEAD, fetch
 from mindref.shapes import Array, Ints
 
 
@@ -19,24 +20,34 @@ def look_up(
     own_rows: Ints,
     own_weights: Array,
     vectors: Array,
-) -> bool:
-    """Write rows, weights (M, F) and vectors (M, D) of items (M,); false if a row is not there.
+) -> tuple[bool, bool]:
+    """Write rows, weights (M, F) and vectors (M, D) of items (M,).
 
-    Rows and weights (N, F) are the catalogue. The rows are written, whatever is found in them.
+    Returns whether all rows are there, and whether each item is the row of its own number, which
+    no other item has a part of. Rows and weights (N, F) are the catalogue; the rows are written,
+    whatever is found in them.
     """
     count, width = own_rows.shape[0], vectors.shape[1]
-    fits = True
+    fits, alone = True, rows.shape[1] == 1
     for m in range(count):
         for f in range(rows.shape[1]):
-            row = rows[items[m], f]
-            own_rows[m, f], own_weights[m, f] = row, weights[items[m], f]
+            row, weight = rows[items[m], f], weights[items[m], f]
+            own_rows[m, f], own_weights[m, f] = row, weight
             fits = fits and 0 <= row < table.shape[0]
+            alone = alone and row == items[m] and weight == 1
     if not fits:
-        return False
-    vectors[:] = 0
+        return False, alone
+    if rows.shape[1] == 0:
+        vectors[:] = 0
+        return True, alone
     for m in range(count):
-        for f in range(rows.shape[1]):
+        if m + AHEAD < count:
+            fetch(table, own_rows[m + AHEAD, 0])
+        row, weight = own_rows[m, 0], own_weights[m, 0]
+        for d in range(width):
+            vectors[m, d] = weight * table[row, d]
+        for f in range(1, rows.shape[1]):
             row, weight = own_rows[m, f], own_weights[m, f]
             for d in range(width):
                 vectors[m, d] += weight * table[row, d]
-    return True
+    return True, alone

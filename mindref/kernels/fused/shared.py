@@ -27,3 +27,29 @@ def add_rows(values: Array, place: Ints, first: int, sums: Array) -> None:
         if 0 <= m < sums.shape[0]:
             for d in range(values.shape[1]):
                 sums[m, d] += values[t, d]
+
+
+@jit
+def sum_by_capsule(
+    order: Ints,
+    bounds: Ints,
+    owner: Ints,
+    spans: Ints,
+    interest: Ints,
+    weights: Array,
+    sent: Array,
+    sums: Array,
+) -> None:
+    """Write into sums (M, D) what the uses from bounds[m] to bounds[m + 1] get from capsules.
+
+    Use n is one of user owner[n], whose capsules have the rows spans[owner[n]] of sent (R, D); row
+    r is that of interest[r], in which behaviour n weighs weights[n, interest[r]].
+    """
+    sums[:] = 0
+    for m in range(sums.shape[0]):
+        for i in range(bounds[m], bounds[m + 1]):
+            n = order[i]
+            for r in range(spans[owner[n], 0], spans[owner[n], 1]):
+                w = weights[n, interest[r]]
+                for d in range(sums.shape[1]):
+                    sums[m, d] += w * sent[r, d]

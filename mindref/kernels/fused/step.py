@@ -4,7 +4,7 @@ Spec: specs/model.md; the functions `loss` and `backward` of `mindref.models.min
 each cut into blocks that write to places of their own (workspace.py):
 
     items    vectors of the distinct items, and their votes
-    users    routing, layers, attention and loss of 128 users, and back to their votes
+    users    routing, layers, attention and loss of 128 users, and back to their capsules
     shared   what all users together send to matrices and to items
 """
 
@@ -19,15 +19,15 @@ import numpy as np
 from mindref.config import Config
 from mindref.kernels import embedding, label_attention, sampled_softmax, squash
 from mindref.kernels.fused.checks import check_batch
-from mindref.kernels.fused.forward import ITEMS, Forward
-from mindref.kernels.fused.layers import USERS, Trained
-from mindref.kernels.fused.shared import add_rows, sum_by_item
+from mindref.kernels.fused.forward import ITEMS, Forward, do
+from mindref.kernels.fused.layers import Trained, block_length
+from mindref.kernels.fused.layout import merged
+from mindref.kernels.fused.shared import add_rows
+from mindref.kernels.fused.to_items import ByCapsule, ByVote, ToItems
 from mindref.kernels.fused.workspace import Workspace, slices
-from mindref.kernels.rounds_backward import route_backward
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, Gradients, Layer, Params
 from mindref.ops.embedding import RowGradient, Saved
-from mindref.ops.routing import AXES
 from mindref.ops.squash import KINDS
 from mindref.shapes import Array
 
@@ -60,41 +60,44 @@ class Step(Forward):
         catalogue: Catalogue,
         config: Config,
     ) -> None:
-        """Lay out a batch, and find room for all that will be computed."""
+        """Lay out a batch, and find room for the vectors of its items and negatives."""
         check_batch(work, params, batch, config)
         others = np.concatenate([batch.target, batch.negatives])
         super().__init__(work, params, batch.histories, catalogue, config, others)
-        self.batch = batch
+        self.batch, self.nothing = batch, np.empty(0, self.dtype)
         self.power = config.power if config.attention == "label" else 0.0  # model-R14
-        behaviours, users, width = len(self.layout.logits), self.users, self.width
+        behaviours, users = len(self.layout.logits), self.users
         self.at_target = self.layout.place[behaviours : behaviours + users]
-        self.at_negatives = self.layout.place[behaviours + users :]
+        self.drawn = merged(work, batch, self.layout)
+        self.negatives = self.side("negatives", len(self.drawn.ids))
+
+    def prepare(self) -> None:
+        """Find room for the way back as well."""
+        super().prepare()
+        users, count, width = self.users, self.count, self.width
         self.user = self.side("user", users)
         self.target = self.side("target", users)
-        self.negatives = self.side("negatives", len(self.at_negatives))
         self.d_query = self.room("d_query", users, width)
-        self.scores = self.room("scores", users, self.count)
-        self.weights = self.room("weights", users, self.count)
-        self.p = self.room("p", users, len(self.at_negatives))
+        self.scores = self.room("scores", users, count)
+        self.weights = self.room("weights", users, count)
+        self.p = self.room("p", users, len(self.drawn.ids))
         # logit of the target and later its gradient; lead of the best negative over it; losses
         self.mine, self.lead, self.losses = (
             self.room(name, users) for name in ("mine", "lead", "losses")
         )
+        self.d_users = self.room("d_users", users, count, width)
         joined = width + self.layers.profile.shape[1]
-        self.d_users = self.room("d_users", users, self.count, width)
-        self.d_joined = self.room("d_joined", users, self.count, joined)
-        self.d_votes = self.room("d_votes", behaviours, width)
-        self.d_logits = self.room("d_logits", behaviours, self.count)
+        self.d_joined = self.room("d_joined", users, count, joined)
         self.d_vectors = self.room("d_vectors", *self.vectors.shape)
-        parts = len(range(0, self.layout.voting, ITEMS))
-        self.d_bilinears = self.room("d_bilinears", parts, width, width)
+        way = ByVote if self.exact else ByCapsule  # routing-R12
+        self.to_items: ToItems = way(self)
 
     def side(self, name: str, rows: int) -> Side:
         """Find room for one side of the products."""
         x, d = self.room(name, rows, self.width), self.room(f"d_{name}", rows, self.width)
-        rest = [self.room(f"{name}_{n}", rows) for n in ("across", "along")]
         if not self.config.normalise:
-            return Side(x, x, d, x, rest[0], rest[1])
+            return Side(x, x, d, x, self.nothing, self.nothing)
+        rest = [self.room(f"{name}_{n}", rows) for n in ("across", "along")]
         used, unit = (self.room(f"{name}_{n}", rows, self.width) for n in ("used", "unit"))
         return Side(x, used, d, unit, rest[0], rest[1])
 
@@ -102,20 +105,19 @@ class Step(Forward):
         """Do all three phases; return the loss. What is left is `uses_of_all`."""
         work = self.work
         work.each(do, self.look_ups())
-        work.each(self.block, slices(self.users, USERS))
+        work.each(self.block, slices(self.users, block_length(self.users)))
         work.each(do, self.tasks())
         return self.losses.mean(dtype=self.dtype)  # sampled_softmax-R5
 
     def look_ups(self) -> Iterator[Callable[[], None]]:
         """Yield what comes before the users, the longest first."""
-        for block in slices(len(self.layout.items), ITEMS):
-            yield partial(self.items, block)
-        for block in slices(len(self.at_negatives), ITEMS):
+        yield from super().look_ups()
+        for block in slices(len(self.drawn.ids), ITEMS):
             yield partial(self.negative_items, block)
 
     def negative_items(self, block: slice) -> None:
         """Write the vectors of negatives, without waiting for those of the distinct items."""
-        ids = self.batch.negatives[block]
+        ids = self.drawn.ids[block]
         shape = (len(ids), self.catalogue.rows.shape[1])
         rows = np.empty(shape, self.catalogue.rows.dtype)
         self.look_up(ids, rows, np.empty(shape, self.dtype), self.negatives.vectors[block])
@@ -145,9 +147,9 @@ class Step(Forward):
             used,
             its,
             batch.target[block],
-            batch.negatives,
+            self.drawn.ids,
             batch.target_log_expected[block],
-            batch.negative_log_expected,
+            self.drawn.log_expected,
             self.dtype.type(self.config.temperature),
             p,
             mine,
@@ -161,7 +163,7 @@ class Step(Forward):
         self.through_unit(self.user, block)
 
     def backward(self, block: slice) -> None:
-        """From the gradient of the users' vectors to that of their votes."""
+        """From the gradient of the users' vectors to what their capsules send."""
         label_attention.attend_backward(
             self.user.d[block],
             self.found[block],
@@ -172,27 +174,14 @@ class Step(Forward):
             self.d_users[block],
             self.d_query[block],
         )
-        self.layers.backward(block, self.weights, self.d_users, self.d_joined)
-        route_backward(
-            block.start,
-            block.stop,
-            self.layout.starts,
-            self.layout.place,
-            self.votes,
-            self.active,
-            AXES[self.config.routing_axis] == 1,
-            self.exact,
-            *self.rounds,
-            self.d_joined,
-            self.d_votes,
-            self.d_logits,
-        )
+        senders = self.layers.backward(block, self.weights, self.d_users, self.d_joined)
+        self.to_items.users(self, block, senders)
 
     def tasks(self) -> Iterator[Callable[[], None]]:
         """Yield what is left when all users are done, the longest first."""
         for block in slices(self.layout.voting, ITEMS):
             yield partial(self.items_of_all, block)
-        for block in slices(len(self.at_negatives), COLUMNS):
+        for block in slices(len(self.drawn.ids), COLUMNS):
             yield partial(self.negatives_of_all, block)
         yield self.targets_of_all
 
@@ -208,18 +197,12 @@ class Step(Forward):
 
     def items_of_all(self, block: slice) -> None:
         """Write what all behaviours send to a block of items, and by way of it to S."""
-        layout = self.layout
-        d_votes = np.empty((block.stop - block.start, self.width), self.dtype)
-        bounds = layout.bounds[block.start : block.stop + 1]
-        sum_by_item(layout.order, bounds, self.d_votes, d_votes)
-        np.matmul(d_votes, self.params.bilinear, out=self.d_vectors[block])
-        part = self.d_bilinears[block.start // ITEMS]
-        np.matmul(d_votes.T, self.vectors[block], out=part)
+        self.to_items.items(self, block, self.d_vectors[block])
 
     def uses_of_all(self, block: slice) -> None:
         """Add to a block of items what they get as targets and as negatives."""
         self.d_vectors[max(block.start, self.layout.voting) : block.stop] = 0
-        for side, at in ((self.target, self.at_target), (self.negatives, self.at_negatives)):
+        for side, at in ((self.target, self.at_target), (self.negatives, self.drawn.place)):
             add_rows(side.d, at, block.start, self.d_vectors[block])  # model-R10: three uses
 
     def normalise(self, side: Side, block: slice) -> None:
@@ -242,7 +225,7 @@ class Step(Forward):
 
     def parts(self) -> dict[str, Array]:
         """Return what blocks sent to matrices and biases, under the names of parameters."""
-        named = {"bilinear": self.d_bilinears}
+        named = {"bilinear": self.to_items.d_bilinears}
         for i in range(len(self.params.layers)):
             named[f"layers.{i}.weight"] = self.layers.d_weights[i]
             named[f"layers.{i}.bias"] = self.layers.d_biases[i]
@@ -274,11 +257,6 @@ class Step(Forward):
         )
         items, profile = self.item_gradient(), self.profile_gradient()
         return Gradients(items, profile, dense["bilinear"], layers)
-
-
-def do(task: Callable[[], None]) -> None:
-    """Do a task."""
-    task()
 
 
 def sum_of(parts: Array) -> Array:
