@@ -21,7 +21,7 @@ from tests.kernels.cases import crowd
 WIDTH = 32
 BOUND = ITEMS * WIDTH * 4 * 3 // 2
 LARGE = (
-    "p", "x0", "x1", "x2", "sent0", "sent1", "d_x0", "d_x1", "d_x2", "found", "d_users", "d_joined",
+    "p", "x0", "x1", "x2", "sent0", "sent1", "d_x0", "d_x1", "d_x2", "found", "d_users",
     "vectors", "d_vectors", "votes", "d_sums", "sent_to_items", "means", "capsules", "unit",
     "negatives", "d_negatives",
 )  # fmt: skip

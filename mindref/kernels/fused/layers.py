@@ -107,8 +107,8 @@ class Trained(Layers):
             )
         )
 
-    def backward(self, block: slice, weights: Array, d_users: Array, d_joined: Array) -> Senders:
-        """Take d_users (B, K, D) of a block back to d_joined (B, K, D + P), by way of its parts.
+    def backward(self, block: slice, weights: Array, d_users: Array) -> Senders:
+        """Return what d_users (B, K, D) of a block comes to at capsules and profiles.
 
         weights (B, K): where one is zero, so is the gradient of that interest.
         """
@@ -129,7 +129,6 @@ class Trained(Layers):
             relu_layer.rectify_backward(d_x[i + 1], not self.relu(i), passed, d_bias)
             np.matmul(x.T, d_x[i + 1], out=self.d_weights[i][part])
             np.matmul(d_x[i + 1], self.layers[i].weight.T, out=d_x[i])
-        place(d_x[0], places, self.places(block), flat(d_joined))
         return Senders(here, places, d_x[0])
 
 
@@ -143,6 +142,15 @@ def join(capsules: Array, profile: Array, count: int, places: Ints, out: Array) 
             out[m, d] = capsule[d]
         for d in range(own.shape[0]):
             out[m, width + d] = own[d]  # model-R4
+
+
+@jit
+def add_profiles(d_joined: Array, places: Ints, count: int, d_profile: Array) -> None:
+    """Add the last P columns of d_joined (M, D + P) to the users' d_profile (B, P)."""
+    width = d_joined.shape[1] - d_profile.shape[1]
+    for m in range(places.shape[0]):
+        for p in range(d_profile.shape[1]):
+            d_profile[places[m] // count, p] += d_joined[m, width + p]
 
 
 @jit

@@ -20,7 +20,7 @@ from mindref.config import Config
 from mindref.kernels import embedding, label_attention, sampled_softmax, squash
 from mindref.kernels.fused.checks import check_batch
 from mindref.kernels.fused.forward import ITEMS, Forward, do
-from mindref.kernels.fused.layers import Trained, block_length
+from mindref.kernels.fused.layers import Trained, add_profiles, block_length
 from mindref.kernels.fused.layout import merged
 from mindref.kernels.fused.shared import add_rows
 from mindref.kernels.fused.to_items import ByCapsule, ByVote, ToItems
@@ -86,8 +86,7 @@ class Step(Forward):
             self.room(name, users) for name in ("mine", "lead", "losses")
         )
         self.d_users = self.room("d_users", users, count, width)
-        joined = width + self.layers.profile.shape[1]
-        self.d_joined = self.room("d_joined", users, count, joined)
+        self.d_profile = self.room("d_profile", *self.layers.profile.shape)
         self.d_vectors = self.room("d_vectors", *self.vectors.shape)
         way = ByVote if self.exact else ByCapsule  # routing-R12
         self.to_items: ToItems = way(self)
@@ -174,7 +173,10 @@ class Step(Forward):
             self.d_users[block],
             self.d_query[block],
         )
-        senders = self.layers.backward(block, self.weights, self.d_users, self.d_joined)
+        senders = self.layers.backward(block, self.weights, self.d_users)
+        if self.d_profile.size:
+            self.d_profile[block] = 0
+            add_profiles(senders.d_joined, senders.places, self.count, self.d_profile)
         self.to_items.users(self, block, senders)
 
     def tasks(self) -> Iterator[Callable[[], None]]:
@@ -236,10 +238,9 @@ class Step(Forward):
         rows = self.batch.histories.profile.reshape(-1, 1)
         if not rows.size:
             return RowGradient(rows[:, 0], np.zeros((0, self.params.profile.shape[1]), self.dtype))
-        d_profile = self.d_joined[..., self.width :].sum(axis=1)
         ones = np.ones(rows.shape, self.dtype)
         width = self.params.profile.shape[1]
-        d_rows = d_profile.reshape(len(rows), width)
+        d_rows = self.d_profile.reshape(len(rows), width)
         return embedding.backward(d_rows, Saved(rows, ones, width))
 
     def item_gradient(self) -> RowGradient:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from mindref.kernels.fused.forward import ITEMS
-from mindref.kernels.fused.layers import Senders
+from mindref.kernels.fused.layers import Senders, flat, place
 from mindref.kernels.fused.shared import sum_by_capsule, sum_by_item
 from mindref.kernels.rounds_backward import route_backward, through_last
 from mindref.ops.routing import AXES
@@ -45,6 +45,8 @@ class ByVote:
     def __init__(self, step: Step) -> None:
         """Find room for a gradient of each vote."""
         behaviours, width = len(step.layout.logits), step.width
+        joined = width + step.layers.profile.shape[1]
+        self.d_joined = step.room("d_joined", step.users, step.count, joined)
         self.d_votes = step.room("d_votes", behaviours, width)
         self.d_logits = step.room("d_logits", behaviours, step.count)
         parts = len(range(0, step.layout.voting, ITEMS))
@@ -52,6 +54,8 @@ class ByVote:
 
     def users(self, step: Step, block: slice, senders: Senders) -> None:
         """Back through all rounds to the votes."""
+        places = step.layers.places(block)
+        place(senders.d_joined, senders.places, places, flat(self.d_joined))
         route_backward(
             block.start,
             block.stop,
@@ -62,7 +66,7 @@ class ByVote:
             AXES[step.config.routing_axis] == 1,
             step.exact,
             *step.rounds,
-            step.d_joined,
+            self.d_joined,
             self.d_votes,
             self.d_logits,
         )
