@@ -82,8 +82,8 @@ def update(step: Step, moments: State, learning_rate: float) -> tuple[State, boo
             squares.append(move_all(parts.reshape(len(parts), *found.params.shape), found, numbers))
         squares.append(move(*step.profile_gradient(), tables("profile"), numbers))
 
-    tasks = [move_others, *(partial(move_items, block) for block in slices(len(rows), ITEMS))]
-    step.work.each(do, tasks)
+    tasks = [*(partial(move_items, block) for block in slices(len(rows), ITEMS)), move_others]
+    step.work.each(do, tasks)  # many short calls at last: threads wait for each other's Python
     well = math.isfinite(sum(squares)) or all_finite(moments)  # a sum may overflow by itself
     return State(count, moments.first, moments.second), well
 
@@ -128,9 +128,12 @@ def move(rows: Ints, gradient: Array, tables: Tables, numbers: Rates) -> Any:
 @jit
 def move_all(parts: Array, tables: Tables, numbers: Rates) -> Any:
     """Move all rows of three tables (V, D) by the sum of parts (P, V, D), in their order."""
-    gradient = np.zeros(parts.shape[1:], parts.dtype)
-    for p in range(parts.shape[0]):
-        for row in range(parts.shape[1]):
-            for d in range(parts.shape[2]):
-                gradient[row, d] += parts[p, row, d]
-    return move(np.arange(parts.shape[1]), gradient, tables, numbers)
+    total, count = parts.dtype.type(0), parts.shape[2]
+    one, gradient = np.empty(1, np.int64), np.empty((1, count), parts.dtype)
+    for row in range(parts.shape[1]):
+        one[0], gradient[:] = row, 0
+        for p in range(parts.shape[0]):
+            for d in range(count):
+                gradient[0, d] += parts[p, row, d]
+        total += move(one, gradient, tables, numbers)
+    return total
