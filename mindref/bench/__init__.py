@@ -7,7 +7,7 @@
     tasks       what is timed
     worker      a process that holds one subject; crew starts and asks such processes
     timing      interleaved rounds and what is said of their times
-    floor       what no step can be quicker than; memory what a process has needed
+    floor       what a step takes by its equations; memory what a process has needed
     run         all of it together; scaling one number varied; report tables, JSON and a plot
 
 A subject has a process of its own: threads of BLAS are fixed when it is loaded, and two pools of

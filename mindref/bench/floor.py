@@ -1,4 +1,4 @@
-"""What a step has to do at the least: its products at the peak of this machine, and its memory.
+"""What a step takes by its equations: its products at the peak of this machine, and its memory.
 
 The bound is (FLOPs of the step) / (measured rate of matrix products) + (bytes that must move) /
 (measured rate of copying). It counts the products of the pages' equations: no padding, distinct
@@ -93,7 +93,7 @@ def flops(c: Counts) -> dict[str, float]:
 
 
 def moved(c: Counts) -> dict[str, float]:
-    """Return the bytes that a step cannot avoid to read or write, by part.
+    """Return the bytes that a step reads or writes, by part.
 
     table      6 T D numbers: values and two moments of T touched rows, read and written
     matrices   the same for S and the layers
@@ -120,7 +120,7 @@ def products(c: Counts) -> list[tuple[int, int, int]]:
 
 
 def bound(c: Counts, gemm: float, copy: float) -> float:
-    """Return the seconds that a step takes at the least, at these rates (FLOPs/s, bytes/s)."""
+    """Return the seconds that this takes at these rates (FLOPs/s, bytes/s)."""
     return sum(flops(c).values()) / gemm + sum(moved(c).values()) / copy
 
 

@@ -145,12 +145,12 @@ def ms(seconds: float) -> str:
 
 
 def floor_lines(floor: dict[str, Any]) -> list[str]:
-    """Return what no step can be quicker than, and why."""
+    """Return what a step takes by its equations, and why."""
     work, moved = sum(floor["flops"].values()), sum(floor["bytes"].values())
     gemm, copy = floor["gemm_flops_per_second"], floor["copy_bytes_per_second"]
     parts = ", ".join(f"{name} {part / MEGA:,.0f}" for name, part in floor["flops"].items())
     return [
-        f"lower bound {ms(floor['seconds'])} ms: {work / MEGA:,.0f} MFLOP ({parts}) at"
+        f"bound by the equations {ms(floor['seconds'])} ms: {work / MEGA:,.0f} MFLOP ({parts}) at"
         f" {gemm / 1e9:,.0f} GFLOP/s, and {moved / MEGA:,.1f} MB at {copy / 1e9:,.1f} GB/s",
         f"a batch: {floor['counts']['behaviours']:,.0f} behaviours,"
         f" {floor['counts']['touched']:,.0f} rows of the table",

@@ -258,7 +258,7 @@ def add_sameness(rows: dict[str, dict[str, Any]], base: str | None) -> None:
 
 
 def bound_of(words: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
-    """Return the lower bound of a step, and what it is made of."""
+    """Return the bound of a step by its equations, and what it is made of."""
     counts = Counts(**{**words, "widths": tuple(words["widths"])})
     gemm, copy = measured["gemm"], measured["copy"]
     return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
@@ -15,33 +16,23 @@ from numba.extending import intrinsic, overload
 from mindref.shapes import Array
 
 ir: Any = cgutils.ir  # type: ignore[attr-defined]  # llvmlite's
+item_pointer: Any = cgutils.get_item_pointer
+
 AHEAD = 4
 """So many rows: one is there before its turn, and none is gone again."""
 
 LINE = 64
-"""Bytes that come at once; where it is more, they are asked for twice."""
+"""Bytes of a line of memory, which come at once. Where they are more, they are asked for twice."""
 
 READ, KEPT, DATA = 0, 3, 1  # what LLVM calls rw, locality and cache type
 
 
 def fetch(table: Array, row: int) -> None:
-    """Ask for a row of a table (V, D). Plain Python has no such thing."""
-
-
-@overload(fetch)
-def compiled_fetch(table: Any, row: Any) -> Any:
-    """Return what `fetch` is in compiled code."""
-    lane = max(1, LINE * 8 // table.dtype.bitwidth)
-
-    def ask(table: Any, row: Any) -> Any:
-        for d in range(0, table.shape[1], lane):
-            fetch_line(table, row, d)
-
-    return ask
+    """Ask for a row of a table (V, D), which need not be there. Plain Python has no such thing."""
 
 
 @intrinsic
-def compiled_line(context: Any, table: Any, row: Any, column: Any) -> Any:
+def line(context: Any, table: Any, row: Any, column: Any) -> Any:
     """Ask for the line of memory that holds a place of a table."""
 
     def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
@@ -58,5 +49,16 @@ def compiled_line(context: Any, table: Any, row: Any, column: Any) -> Any:
     return types.void(table, row, column), build
 
 
-fetch_line: Any = compiled_line
-item_pointer: Any = cgutils.get_item_pointer
+fetch_line: Any = line
+
+
+@overload(fetch)
+def compiled_fetch(table: Any, row: Any) -> Any:
+    """Return what `fetch` is in compiled code; a row is of any type of integers."""
+    lane = max(1, LINE * 8 // table.dtype.bitwidth)
+
+    def ask(table: Any, row: Any) -> Any:
+        for d in range(0, table.shape[1], lane):
+            fetch_line(table, np.int64(row), d)
+
+    return ask

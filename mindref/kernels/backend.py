@@ -19,9 +19,8 @@ import numpy as np
 from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
 from mindref.models import mind
-from mindref.models.parameters import Catalogue, Gradients, Params, copies, flatten, unflatten
+from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
 from mindref.optimiser import State as Moments
-from mindref.optimiser import init as first_moments
 from mindref.shapes import Array, Bools
 
 GENERAL = ("routing-R25", "routing-R26")
@@ -111,18 +110,20 @@ class NumbaBackend:
     ) -> tuple[Array, Bools]:
         """Return interests (B, K, D) and which are active (B, K)."""
         forward = importlib.import_module("mindref.kernels.fused.forward")
-        nothing = np.empty(0, np.int64)
         with self.alone() as work:
-            given = (params, histories, catalogue, config, nothing)
+            given = (params, histories, catalogue, config)
             found: tuple[Array, Bools] = forward.Forward(work, *given).run()
             return found
 
     def init(self, params: Params, config: Config, moments: Moments | None = None) -> State:
         """Return the state before the first step, or after those of `moments`, with own arrays."""
-        own = copies(flatten(params))
-        step, first, second = moments or first_moments(own)
-        kept = importlib.import_module("mindref.kernels.fused.workspace").aligned_copies
-        return State(unflatten(kept(own)), Moments(step, kept(first), kept(second)))
+        workspace = importlib.import_module("mindref.kernels.fused.workspace")
+        own = workspace.aligned_copies(flatten(params))
+        if moments is None:
+            zeros = (workspace.aligned_zeros(own) for _ in range(2))
+            return State(unflatten(own), Moments(0, *zeros))
+        step, *both = moments
+        return State(unflatten(own), Moments(step, *map(workspace.aligned_copies, both)))
 
     def step(
         self,

@@ -1,8 +1,8 @@
 """The rounds of routing over ragged histories, compiled: all rounds of some users, then the next.
 
 Spec: specs/routing.md. The votes of a tile of users are copied side by side, where they stay in the
-cache of a core for all rounds. What loads them goes user by user and in fours: what is loaded
-serves four. Softmax and squash go over the tile, in lanes: logits and weights are columns (K, N).
+cache of a core for all rounds. Loops over votes go user by user and in fours: what is loaded serves
+four. Softmax and squash go over the tile, in lanes: logits and weights are columns (K, N).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from mindref.kernels._jit import Number, jit, jit_in_order
 from mindref.shapes import Array, Bools, Ints
 
-TILE = 16  # users
+TILE, MOST = 16, 1024  # users, and behaviours of more users than one
 
 
 @jit
@@ -40,24 +40,28 @@ def route(
     couplings, capsules, unit, across, along = kept
     count, width, last = active.shape[1], votes.shape[1], couplings.shape[0] - 1
     longest = 0
-    for b in range(first, stop, TILE):
-        longest = max(longest, starts[min(b + TILE, stop)] - starts[b])
+    for b in range(first, stop):
+        longest = max(longest, starts[b + 1] - starts[b])
+    longest = max(longest, min(MOST, TILE * longest))  # of a tile
     own = aligned(longest, width, votes)
     sums = aligned(TILE * count, width, votes).reshape(TILE, count, width)
-    columns = aligned(1, 3 * count * longest, votes)[0]
+    columns = aligned(2, count * longest, votes)
     barred = np.empty((count, longest), np.bool_)
     lines = aligned(3, max(longest, TILE * count), votes)
-    for b in range(first, stop, TILE):
-        end = min(b + TILE, stop)
+    end = first
+    while end < stop:
+        b, end = end, end + 1
+        while end < min(b + TILE, stop) and starts[end + 1] - starts[b] <= MOST:
+            end += 1
         some, size = slice(starts[b], starts[end]), starts[end] - starts[b]
         borders, alive = starts[b : end + 1] - starts[b], active[b:end]
-        three = columns[: 3 * count * size].reshape(3, count, size)
-        leaning, weights, counted = three[0], three[1], three[2]  # logits; what counts
+        leaning = columns[0, : count * size].reshape(count, size)  # the logits
+        weights = columns[1, : count * size].reshape(count, size)
         gather(votes, rows[some], own)
         leaning[:] = logits[some].T
         for u in range(end - b):
             for k in range(count):
-                barred[k, borders[u] : borders[u + 1]] = not alive[u, k]
+                barred[k, borders[u] : borders[u + 1]] = not alive[u, k]  # routing-R7
         for turn in range(iterations):  # routing-R5
             t = min(turn, last)
             if turn > 0:
@@ -66,11 +70,8 @@ def route(
                 share_over_behaviours(leaning, borders, alive, weights)
             else:
                 share(leaning, barred, weights, lines)
-            if factors is None:
-                add_up(own, borders, weights, sums)
-            else:
-                counted[:] = weights * factors[some].T  # routing-R32
-                add_up(own, borders, counted, sums)
+            counted = weights if factors is None else weights * factors[some].T  # routing-R32
+            add_up(own, borders, counted, sums)
             found = (capsules[t, b:end], unit[t, b:end], across[t, b:end], along[t, b:end])
             shorten_all(sums, kind, found, lines)
             if turn == iterations - 1 or last > 0:
@@ -148,7 +149,7 @@ def share(logits: Array, barred: Bools, weights: Array, lines: Array) -> None:
     tops[:size], totals[:size] = least, zero
     for k in range(count):
         for n in range(size):
-            weights[k, n] = least if barred[k, n] else logits[k, n]  # routing-R13
+            weights[k, n] = least if barred[k, n] else logits[k, n]
             tops[n] = weights[k, n] if weights[k, n] > tops[n] else tops[n]
     for k in range(count):
         for n in range(size):
@@ -199,10 +200,8 @@ def raise_all(x: Array) -> None:
 
 LOG2_E = np.float32(1.4426950408889634)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
-TERMS = tuple(
-    np.float32(c)
-    for c in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1)
-)
+CEPHES = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1)
+TERMS = tuple(map(np.float32, CEPHES))
 LEAST = np.float32(-104)  # exp of it is below half the smallest number
 
 
@@ -244,13 +243,8 @@ def shorten_all(sums: Array, kind: int, found: Any, lines: Array) -> None:
         squares[m] = square
     wide, long = across.reshape(-1), along.reshape(-1)
     for m in range(users * count):
-        norm = np.sqrt(squares[m])
-        inverse[m] = one / norm
-        inside = not norm > 1
-        r = norm if inside else inverse[m]
-        bent = one / (one + r * r)
-        gain[m] = r * r * bent if inside else bent
-        wide[m], long[m] = r * bent, (one + one) * r * bent * bent * (one if inside else r * r)
+        inverse[m] = one / np.sqrt(squares[m])
+        gain[m], wide[m], long[m] = bend(np.sqrt(squares[m]), one)
     for m in range(users * count):
         b, k = m // count, m % count
         x, out, direction = sums[b, k], capsules[b, k], unit[b, k]
@@ -264,6 +258,16 @@ def shorten_all(sums: Array, kind: int, found: Any, lines: Array) -> None:
 
 
 @jit
+def bend(norm: Number, one: Number) -> tuple[Number, Number, Number]:
+    """Return the length that squash makes of one, and its slopes across and along."""
+    inside = not norm > 1
+    r = norm if inside else one / norm
+    bent = one / (one + r * r)
+    gain, along = (r * r * bent, one) if inside else (bent, r * r)
+    return gain, r * bent, (one + one) * r * bent * bent * along
+
+
+@jit
 def shorten(x: Array, kind: int, out: Array, unit: Array) -> tuple[Number, Number]:
     """Write squash and direction of a capsule (D,); return the slopes across and along it."""
     one, zero = x.dtype.type(1), x.dtype.type(0)
@@ -273,11 +277,7 @@ def shorten(x: Array, kind: int, out: Array, unit: Array) -> tuple[Number, Numbe
         return one, one
     scale, length = length_of(x)
     norm = scale * length
-    inside = not norm > 1
-    r = norm if inside else one / norm
-    bent = one / (one + r * r)
-    gain = r * r * bent if inside else bent
-    across, along = r * bent, (one + one) * r * bent * bent * (one if inside else r * r)
+    gain, across, along = bend(norm, one)
     if kind == 1:  # squash-R6
         gain, along = one, zero
         across = min(one / norm, np.finfo(x.dtype).max) if norm != 0 else zero

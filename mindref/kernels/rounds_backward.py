@@ -1,8 +1,8 @@
 """The way back through the rounds of routing, compiled: the last round of a user first.
 
-Spec: specs/routing.md, Backward. With gradient "last" there is one round, and its weights are
-constant. Loops over interests go in fours, as in `rounds.py`; no compiled function calls one of
-another file, so the few that both need stand in both.
+Spec: specs/routing.md, Backward. `route_backward` serves the operator with either gradient, and the
+model with "all"; with "last" there is one round for it, and its weights are constant. The model
+with "last" goes by `through_last`. Loops over interests go in fours, as in `rounds.py`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def route_backward(
     counted = np.empty((0 if factors is None else longest, count), votes.dtype)
     for b in range(first, stop):
         some, size = slice(starts[b], starts[b + 1]), starts[b + 1] - starts[b]
-        d_own[:] = d_capsules[b, :, :width]  # more columns are the profile's
+        d_own[:] = d_capsules[b]
         d_votes[some] = 0
         d_logits[some] = 0
         for t in range(last, -1, -1):
@@ -212,7 +212,8 @@ def through_last(
 ) -> None:
     """Write the gradients of sums of votes, and the same sums of behaviours themselves (M, D).
 
-    For the capsules at places (M,) of (B, K), whose gradients are d_capsules (M, D or more).
+    With the weights held constant (routing-R12), for the capsules at places (M,) of (B, K), whose
+    gradients are d_capsules (M, D or more).
     weights (N, K) are those of the last round, vectors[rows[n]] is behaviour n.
     """
     count = weights.shape[1]

@@ -1,4 +1,4 @@
-"""Twin of `mindref.ops.routing`, on ragged histories: all rounds of a user, then the next user.
+"""Twin of `mindref.ops.routing`, on ragged histories: all rounds of some users, then the next.
 
 Spec: specs/routing.md. Behaviours of all users stand in one row after the other, user b's from
 starts[b] to starts[b + 1]; padding is never touched. votes[rows[n], d] is what behaviour n says:

@@ -123,7 +123,7 @@ def leave_out(target_id: int, negative_ids: Ints, logits: Array) -> None:
     hits = 0
     for s in range(negative_ids.shape[0]):
         hits += negative_ids[s] == target_id
-    if hits > 0:  # which is rare: looking for them costs less than asking at every logit
+    if hits > 0:  # counting them costs less than asking at every logit
         for s in range(negative_ids.shape[0]):
             if negative_ids[s] == target_id:
                 logits[s] = -np.inf

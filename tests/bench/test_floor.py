@@ -1,4 +1,4 @@
-"""The lower bound: its formulas against sizes and products counted one by one."""
+"""The bound of a step: its formulas against sizes and products counted one by one."""
 
 from __future__ import annotations
 

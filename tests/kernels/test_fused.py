@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mindref.kernels.fused import adam
 from mindref.kernels.fused.forward import ITEMS
 from mindref.kernels.fused.layers import USERS, block_length
-from mindref.kernels.fused.workspace import slices
-from mindref.models.parameters import Catalogue, Layer, catalogue_of_ids
+from mindref.kernels.fused.workspace import LINE, slices
+from mindref.kernels.rounds import MOST, TILE
+from mindref.models.parameters import Catalogue, Layer, catalogue_of_ids, flatten
 from tests.kernels.cases import against, agree, compiled, crowd, questions
 from tests.models.worlds import OPTIONS, World, world
 
@@ -28,6 +30,8 @@ SHAPES = [  # users, length, interests, width
     (5, 17, 5, 3),  # no multiple of four
     (BLOCKS, 30, 9, 8),
     (2 * USERS + 1, 6, 2, 2),
+    (TILE + 4, 2 * MOST // TILE, 4, 3),  # a tile that has its users, one that has its behaviours
+    (2, MOST + 1, 3, 2),  # more than a tile in one user
 ]
 
 
@@ -93,6 +97,38 @@ def test_many_users_are_in_larger_blocks() -> None:
         hold(w, gradient)
 
 
+@pytest.mark.rules("embedding-R1", "embedding-R3", "embedding-R7")
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "uint64"])
+def test_ids_are_of_any_type_of_integers(dtype: str) -> None:
+    """One after the other, and all of them: two types need not have one in common."""
+    w = world(np.random.default_rng(2), (4, 6, 3, 5))
+    histories, batch, catalogue = w.batch.histories, w.batch, w.catalogue
+    items = np.where(histories.mask, histories.items, 0).astype(dtype)
+    seen, target = histories._replace(items=items), batch.target.astype(dtype)
+    own = histories._replace(profile=histories.profile.astype(dtype))
+    negatives, rows = batch.negatives.astype(dtype), catalogue.rows.astype(dtype)
+    every = batch._replace(histories=own._replace(items=items), target=target, negatives=negatives)
+    for changed in (
+        w._replace(batch=batch._replace(histories=seen)),
+        w._replace(batch=batch._replace(histories=own)),
+        w._replace(batch=batch._replace(target=target)),
+        w._replace(batch=batch._replace(negatives=negatives)),
+        w._replace(catalogue=catalogue._replace(rows=rows)),
+        w._replace(batch=every, catalogue=catalogue._replace(rows=rows)),
+    ):
+        hold(changed, dtype)
+
+
+def test_buffers_and_state_begin_with_a_line_of_memory() -> None:
+    subject, w = compiled(), crowd(dtype="float32")
+    state = subject.backend.init(w.params, w.config)
+    state, _ = subject.backend.step(state, w.batch, w.catalogue, w.config, 0.1)
+    tables = [flatten(state.params), state.moments.first, state.moments.second]
+    arrays = [*subject.backend.work().buffers.values(), *(x for t in tables for x in t.values())]
+    assert len(arrays) > 50
+    assert not any(x.ctypes.data % LINE for x in arrays)
+
+
 @pytest.mark.rules("model-R17")
 def test_nobody_has_behaviours() -> None:
     for axis, gradient in product(("interests", "behaviours"), ("last", "all")):
@@ -149,6 +185,24 @@ def test_steps_are_those_of_adam_and_rows_not_named_stay(features: bool) -> None
         assert after["items"][rest].tobytes() == w.params.items[rest].tobytes()
         moved = np.abs(after["items"] - w.params.items).max(axis=1) > 0
         assert moved.sum() >= 6
+
+
+@pytest.mark.rules("embedding-R1", "optimiser-R1", "optimiser-R5")
+@pytest.mark.parametrize("weight", [0.5, 0.0])
+def test_a_row_of_its_own_may_have_another_weight_than_one(weight: float) -> None:
+    w = world(np.random.default_rng(5), (4, 6, 3, 5), beta1=0.7, beta2=0.8)
+    alone = catalogue_of_ids(6, "float64")
+    weights = np.where(alone.rows == 2, weight, 1.0)
+    agree(questions(w._replace(catalogue=alone._replace(weights=weights)))[2])
+
+
+@pytest.mark.rules("optimiser-R1")
+def test_large_parameters_are_moved_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adam, "LARGE", 30)
+    w = world(np.random.default_rng(5), (4, 6, 3, 5), hidden=[6, 5])
+    sizes = [x.size for name, x in flatten(w.params).items() if "layers" in name]
+    assert min(sizes) < 30 <= max(sizes)
+    agree(questions(w)[2])
 
 
 @pytest.mark.rules("embedding-R3", "optimiser-R1", "optimiser-R5")

@@ -146,6 +146,38 @@ def test_ids_that_are_no_integers_are_refused(name: str, dtype: str) -> None:
             compiled().answer(call)
 
 
+@pytest.mark.rules("model-R18", "embedding-R4")
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint64"])
+@pytest.mark.parametrize("name", IDS)
+def test_ids_that_no_item_has_are_refused_in_the_words_of_the_reference(
+    name: str, dtype: str
+) -> None:
+    w = world(np.random.default_rng(2), (4, 6, 3, 5), np.ones((4, 6), bool))
+    damage, asked = IDS[name]
+    damaged = damage(lambda x: np.where(np.arange(x.size).reshape(x.shape) == 2, 77, x % 6))(w)
+    damaged = damage(lambda x: x.astype(dtype))(damaged)
+    for which in asked[:2]:  # in a training nobody else has words
+        call = questions(damaged)[which]
+        if which == 2:
+            continue
+        with pytest.raises(ShapeError) as its:
+            plainly(call)
+        with pytest.raises(ShapeError, match="indices from 0 to 5, got 77") as own:
+            compiled().answer(call)
+        assert str(own.value) == str(its.value)
+
+
+@pytest.mark.rules("embedding-R7")
+def test_rows_of_a_catalogue_that_are_no_integers_are_refused() -> None:
+    w = world(np.random.default_rng(2), (4, 6, 3, 5))
+    damaged = w._replace(catalogue=w.catalogue._replace(rows=w.catalogue.rows.astype("float64")))
+    for which in (0, 1):
+        call = questions(damaged)[which]
+        for answer in (plainly, compiled().answer):
+            with pytest.raises(ShapeError, match="embedding: rows: expected integers, got float64"):
+                answer(call)
+
+
 @pytest.mark.rules("routing-R6")
 def test_a_matrix_of_each_pair_is_refused_in_the_words_of_the_operator() -> None:
     """It is in range for the reference; the compiled code has one matrix for all."""

@@ -10,7 +10,8 @@ import pytest
 from mindref.conformance.draws.operators import CALLS
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.engine import draws
-from tests.kernels.cases import judged
+from mindref.kernels.rounds import TILE
+from tests.kernels.cases import compiled, judged
 from tests.ops.test_squash import extremes
 
 TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -69,7 +70,8 @@ def test_squash(dtype: str) -> None:
 )  # fmt: skip
 def test_routing(dtype: str) -> None:
     hold("routing", dtype)
-    for users, length, count, width in ((0, 3, 2, 2), (2, 0, 2, 2), (3, 9, 4, 1), (3, 7, 5, 3)):
+    shapes = ((0, 3, 2, 2), (2, 0, 2, 2), (3, 9, 4, 1), (3, 7, 5, 3), (TILE + 2, 2, 4, 2))
+    for users, length, count, width in shapes:
         rng = np.random.default_rng(users)
         arrays = {
             "history": rng.standard_normal((users, length, width)),
@@ -127,6 +129,25 @@ def test_label_attention(dtype: str) -> None:
 
 
 @TYPES
+@pytest.mark.rules("sampled_softmax-R9", "sampled_softmax-R18")
+def test_sampled_softmax_finds_the_largest_logit_wherever_it_stands(dtype: str) -> None:
+    """Beside it, exp of the others vanishes; left out, its own would be infinite."""
+    apart = np.full((19, 1), -0.9 * np.finfo(dtype).max, dtype)  # their sum is infinite
+    alone = [np.where(np.arange(19) == place, 800.0, 0.0)[:, None] for place in range(19)]
+    for negatives in (*alone, apart):
+        arrays = {
+            "user": np.ones((1, 1)), "target": np.zeros((1, 1)), "negatives": negatives,
+            "target_ids": np.array([99]), "negative_ids": np.arange(19),
+            "target_log_expected": np.zeros(1), "negative_log_expected": np.zeros(19),
+        }  # fmt: skip
+        settings = {"temperature": 1.0, "normalise": False}
+        call = Call("sampled_softmax", arrays, settings, np.array(1.5)).to(dtype)
+        judged(call)
+        loss = compiled().answer(call)["out"]  # beside such logits the judge allows any error
+        assert loss == (0 if negatives is apart else 800)
+
+
+@TYPES
 @pytest.mark.rules(
     "sampled_softmax-R1", "sampled_softmax-R2", "sampled_softmax-R3", "sampled_softmax-R4",
     "sampled_softmax-R5", "sampled_softmax-R6", "sampled_softmax-R7", "sampled_softmax-R8",
@@ -134,7 +155,7 @@ def test_label_attention(dtype: str) -> None:
 )  # fmt: skip
 def test_sampled_softmax(dtype: str) -> None:
     hold("sampled_softmax", dtype)
-    for count in (0, 1, 16, 37):  # the largest is looked for in lanes of sixteen
+    for count in (0, 1, 16, 37):  # the largest is looked for in eight lanes
         ids = np.arange(count) % 7
         for where, nan in ((None, 0), ("user", 1), ("negatives", 0)):
             arrays = {

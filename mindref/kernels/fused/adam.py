@@ -76,14 +76,19 @@ def update(step: Step, moments: State, learning_rate: float) -> tuple[State, boo
             step.uses_of_all(block)
         squares.append(move(rows[block], values[block], tables("items"), numbers))
 
-    def move_others() -> None:
-        for name, parts in step.parts().items():
-            found = Tables(*map(rows_of, tables(name)))
+    def move_parts(names: list[str]) -> None:
+        for name in names:
+            found, parts = Tables(*map(rows_of, tables(name))), step.parts()[name]
             squares.append(move_all(parts.reshape(len(parts), *found.params.shape), found, numbers))
+
+    def move_profile() -> None:
         squares.append(move(*step.profile_gradient(), tables("profile"), numbers))
 
-    tasks = [*(partial(move_items, block) for block in slices(len(rows), ITEMS)), move_others]
-    step.work.each(do, tasks)  # many short calls at last: threads wait for each other's Python
+    large = [name for name in step.parts() if named[name].size >= LARGE]
+    small = [name for name in step.parts() if name not in large]
+    tasks = [partial(move_parts, [name]) for name in large]
+    tasks += [partial(move_items, block) for block in slices(len(rows), ITEMS)]
+    step.work.each(do, [*tasks, partial(move_parts, small), move_profile])
     well = math.isfinite(sum(squares)) or all_finite(moments)  # a sum may overflow by itself
     return State(count, moments.first, moments.second), well
 
@@ -91,6 +96,13 @@ def update(step: Step, moments: State, learning_rate: float) -> tuple[State, boo
 def all_finite(moments: State) -> bool:
     """Return whether all second moments are finite."""
     return all(np.isfinite(x).all() for x in moments.second.values())
+
+
+LARGE = 1 << 16
+"""Numbers of a parameter that is moved by itself; less are moved together, at last.
+
+Between short calls threads wait for each other's Python, least when the others have run out.
+"""
 
 
 def rows_of(x: Array) -> Array:

@@ -30,6 +30,7 @@ def check_model(
     look = look_of(arrays), len(layers), config
     if work.fitting.get("model") != look:
         integers("items", histories.items)
+        integers("embedding", catalogue.rows)
         one_matrix(bilinear)
         check_shapes(params, histories, catalogue, config)
         work.fitting["model"] = look

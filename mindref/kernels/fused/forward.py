@@ -4,7 +4,7 @@ Spec: specs/model.md; the function `interests` of `mindref.models.mind` in two p
 blocks that write to places of their own (workspace.py):
 
     items       vectors of the distinct items, and their votes
-    interests   routing and layers of 128 users
+    interests   routing and layers of a block of users
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Forward:
         histories: mind.Histories,
         catalogue: Catalogue,
         config: Config,
-        others: Ints,
+        others: tuple[Ints, ...] = (),
     ) -> None:
-        """Lay out a batch, and find room for the vectors of its items; others: more items (T,)."""
+        """Lay out a batch, and find room for the vectors of its items; others: more items."""
         self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
         self.histories, self.dtype = histories, params.items.dtype
         check_model(work, params, histories, catalogue, config)
@@ -61,10 +61,11 @@ class Forward:
         self.votes = self.room("votes", self.layout.voting, self.width)
         self.alone: list[bool] = []  # of each block of items: whether they have rows of their own
         self.dynamic = config.routing == "dynamic"
-        self.exact = self.dynamic and config.routing_gradient == "all"
+        several = self.dynamic and config.iterations > 1  # of one round both gradients are one
+        self.exact = several and config.routing_gradient == "all"
 
     def prepare(self) -> None:
-        """Find room for all else: a task beside the look-ups, which need none of it."""
+        """Make ready what the look-ups do not need, beside them: logits, profiles, room."""
         layout, config = self.layout, self.config
         arrange(self.histories.mask, self.histories.init_logits, layout.logits, layout.owner)
         if not self.dynamic:
@@ -129,7 +130,7 @@ class Forward:
         self.layers.forward(block, self.rounds.capsules[-1], self.found)
 
     def look_ups(self) -> Iterator[Callable[[], None]]:
-        """Yield what comes before the users, the longest first."""
+        """Yield what comes before the users."""
         yield self.prepare
         for block in slices(len(self.layout.items), ITEMS):
             yield partial(self.items, block)

@@ -21,7 +21,10 @@ USERS = 128  # a block of users, or twice as many where that leaves four blocks
 
 
 def block_length(users: int) -> int:
-    """Return how many users are a block: few enough for a core's cache, many for products."""
+    """Return how many users are a block: few for a core's cache, many for the rate of products.
+
+    Four blocks keep four threads busy; of more, some have nothing to do there at 1,024 users.
+    """
     return 2 * USERS if users >= 8 * USERS else USERS
 
 
@@ -155,7 +158,7 @@ def add_profiles(d_joined: Array, places: Ints, count: int, d_profile: Array) ->
 
 @jit
 def place(rows: Array, places: Ints, whole: tuple[int, int], out: Array) -> None:
-    """Write rows (M, D) to their places (M,), ascending, of out (B K, D); zero elsewhere."""
+    """Write rows (M, D or more) to places (M,), ascending, of out (B K, D); zero elsewhere."""
     m = 0
     for b in range(whole[0], whole[1]):
         if m < places.shape[0] and places[m] == b:

@@ -25,31 +25,42 @@ class Layout(NamedTuple):
     place: Ints  # (N + B + S,) number of the distinct item of each use
     items: Ints  # (M,) distinct items in the order of their first use
     voting: int  # so many of them are behaviours
+    number: Any  # (items of the catalogue,) all zero
     logits: Array  # (N, K) initial logits
     owner: Ints  # (N,) the user of each behaviour
     order: Ints  # (N,) behaviours by the number of their item
     bounds: Ints  # (voting + 1,) where the behaviours of an item stand in order
 
 
-def lay(work: Workspace, histories: Histories, others: Ints, count: int) -> Layout:
-    """Lay out histories and other uses (T,) of the items of a catalogue of `count`."""
+def lay(work: Workspace, histories: Histories, others: tuple[Ints, ...], count: int) -> Layout:
+    """Lay out histories and other uses of the items of a catalogue of `count`."""
     items, mask, init_logits, _ = histories
 
     def integers(name: str, size: int) -> Ints:
         room: Ints = work.array(name, size, dtype=np.int64)
         return room
 
-    most, number = mask.size + len(others), work.array("number", count, dtype=np.int32)
-    starts = integers("starts", len(mask) + 1)
+    more = integers("more", sum(map(len, others)))
+    np.concatenate(others or ([],), out=more, casting="unsafe")
+    starts, most = integers("starts", len(mask) + 1), mask.size + len(more)
     place, distinct = integers("place", most), integers("distinct", most)
-    voting, found = enumerate_items(items, mask, others, number, starts, place, distinct)
-    total = int(starts[-1])
+    number = work.array("number", count, dtype=np.int32)
+    voting, found = enumerate_items(items, mask, more, number, starts, place, distinct)
     if found < 0:
-        check_rows("items", np.append(items[mask], others), count)  # model-R18
-    logits = work.array("logits", total, init_logits.shape[2], dtype=init_logits.dtype)
-    later = (logits, integers("owner", total), integers("order", total))
-    found_ = (starts, place[: total + len(others)], distinct[:found], voting)
-    return Layout(*found_, *later, integers("bounds", voting + 1))
+        for ids in (items[mask], *others):
+            check_rows("items", ids, count)  # model-R18
+    total = int(starts[-1])
+    return Layout(
+        starts=starts,
+        place=place[: total + len(more)],
+        items=distinct[:found],
+        voting=voting,
+        number=number,
+        logits=work.array("logits", total, init_logits.shape[2], dtype=init_logits.dtype),
+        owner=integers("owner", total),
+        order=integers("order", total),
+        bounds=integers("bounds", voting + 1),
+    )
 
 
 @jit
@@ -68,7 +79,7 @@ def enumerate_items(
     `number` has a place for each item of the catalogue, all zero before and after.
     """
     n, found, fits = 0, 0, True
-    spots = number.reshape(-1, 1)
+    spots = number.reshape(-1, 1)  # asked for as soon as an id is known, be it one or not
     for b in range(mask.shape[0]):
         starts[b] = n
         for l in range(mask.shape[1]):  # noqa: E741  # the axis letter of the pages
@@ -126,15 +137,18 @@ class Negatives(NamedTuple):
     log_expected: Array  # (S',)
 
 
+LARGE = 32
+"""Logs beyond it are left alone: beside them, log m is rounded too much."""
+
+
 def merged(work: Workspace, batch: Batch, layout: Layout) -> Negatives:
     """Return the negatives of a batch, each once: exp(a) + exp(a) = exp(a + log 2)."""
     logs = batch.negative_log_expected
     ids, place = (work.array(name, len(logs), dtype=np.int64) for name in ("merged", "merged_at"))
     log_expected = work.array("merged_logs", len(logs), dtype=logs.dtype)
     times = work.array("times", len(logs), dtype=np.int64)
-    number = work.buffers["number"]
     drawn = layout.place[len(layout.place) - len(logs) :]
-    count = merge(batch.negatives, drawn, logs, number, ids, place, log_expected, times)
+    count = merge(batch.negatives, drawn, logs, layout.number, ids, place, log_expected, times)
     return Negatives(ids[:count], place[:count], log_expected[:count])
 
 
@@ -156,8 +170,8 @@ def merge(
     count = 0
     for s in range(len(drawn)):
         known = number[drawn[s]] - 1
-        if known >= 0 and log_expected[known] == logs[s]:
-            times[known] += 1
+        if known >= 0 and log_expected[known] == logs[s] and abs(logs[s]) <= LARGE:
+            times[known] += 1  # sampled_softmax-R4
         else:
             ids[count], place[count] = drawn[s], at[s]
             log_expected[count], times[count] = logs[s], 1

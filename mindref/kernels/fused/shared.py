@@ -40,7 +40,7 @@ def sum_by_capsule(
     sent: Array,
     sums: Array,
 ) -> None:
-    """Write into sums (M, D) what the uses from bounds[m] to bounds[m + 1] get from capsules.
+    """Write into sums (M, D) what the uses from bounds[m] to bounds[m + 1] get: routing-R12.
 
     Use n is one of user owner[n], whose capsules have the rows spans[owner[n]] of sent (R, D); row
     r is that of interest[r], in which behaviour n weighs weights[n, interest[r]].

@@ -4,7 +4,7 @@ Spec: specs/model.md; the functions `loss` and `backward` of `mindref.models.min
 each cut into blocks that write to places of their own (workspace.py):
 
     items    vectors of the distinct items, and their votes
-    users    routing, layers, attention and loss of 128 users, and back to their capsules
+    users    routing, layers, attention and loss of a block of users, and back to their capsules
     shared   what all users together send to matrices and to items
 """
 
@@ -62,7 +62,7 @@ class Step(Forward):
     ) -> None:
         """Lay out a batch, and find room for the vectors of its items and negatives."""
         check_batch(work, params, batch, config)
-        others = np.concatenate([batch.target, batch.negatives])
+        others = (batch.target, batch.negatives)
         super().__init__(work, params, batch.histories, catalogue, config, others)
         self.batch, self.nothing = batch, np.empty(0, self.dtype)
         self.power = config.power if config.attention == "label" else 0.0  # model-R14
@@ -109,7 +109,7 @@ class Step(Forward):
         return self.losses.mean(dtype=self.dtype)  # sampled_softmax-R5
 
     def look_ups(self) -> Iterator[Callable[[], None]]:
-        """Yield what comes before the users, the longest first."""
+        """Yield what comes before the users."""
         yield from super().look_ups()
         for block in slices(len(self.drawn.ids), ITEMS):
             yield partial(self.negative_items, block)

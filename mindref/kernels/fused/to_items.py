@@ -5,9 +5,9 @@ and what all of them together send to the items.
 
     ByVote      each behaviour has a gradient of its vote, which all rounds may add to; those of an
                 item are summed before they are projected back
-    ByCapsule   the weights are constants (routing-R12): what a capsule sends is the same vector for
-                all its behaviours but for their weights. So it is projected back once a capsule,
-                and S meets one weighted sum of behaviours: no gradient of a vote is ever made
+    ByCapsule   the weights are constants (routing-R12), so what a capsule sends is one vector for
+                all its behaviours, but for their weights. It is projected back once, and S meets
+                one weighted sum of behaviours: no gradient of a vote is ever made
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ class ByVote:
     def __init__(self, step: Step) -> None:
         """Find room for a gradient of each vote."""
         behaviours, width = len(step.layout.logits), step.width
-        joined = width + step.layers.profile.shape[1]
-        self.d_joined = step.room("d_joined", step.users, step.count, joined)
+        self.d_capsules = step.room("d_capsules", step.users, step.count, width)
         self.d_votes = step.room("d_votes", behaviours, width)
         self.d_logits = step.room("d_logits", behaviours, step.count)
         parts = len(range(0, step.layout.voting, ITEMS))
@@ -55,7 +54,7 @@ class ByVote:
     def users(self, step: Step, block: slice, senders: Senders) -> None:
         """Back through all rounds to the votes."""
         places = step.layers.places(block)
-        place(senders.d_joined, senders.places, places, flat(self.d_joined))
+        place(senders.d_joined, senders.places, places, flat(self.d_capsules))
         route_backward(
             block.start,
             block.stop,
@@ -66,7 +65,7 @@ class ByVote:
             AXES[step.config.routing_axis] == 1,
             step.exact,
             *step.rounds,
-            self.d_joined,
+            self.d_capsules,
             self.d_votes,
             self.d_logits,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -78,7 +78,7 @@ class Workspace:
 
 
 LINE = 64
-"""Bytes of a line of memory: a row that begins within one costs a line more, or a fifth."""
+"""Bytes of a line of memory. A row of 256 of them that begins within one lies on five, not four."""
 
 
 def aligned(size: int, dtype: Any) -> Any:
@@ -89,11 +89,16 @@ def aligned(size: int, dtype: Any) -> Any:
     return room[start : start + count].view(dtype)
 
 
-def aligned_copies(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Return copies of arrays that begin so."""
-    found = {name: aligned(x.size, x.dtype).reshape(x.shape) for name, x in arrays.items()}
+def aligned_zeros(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return zeros of the shapes and types of arrays, each of which begins with a line."""
+    return {name: aligned(x.size, x.dtype).reshape(x.shape) for name, x in arrays.items()}
+
+
+def aligned_copies(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return copies of arrays, each of which begins with a line."""
+    found = aligned_zeros(arrays)
     for name, x in arrays.items():
-        found[name][:] = x
+        found[name][...] = x
     return found
 
 
