@@ -18,5 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+LINE = 64
+"""Bytes of a line of memory, which come at once. A row of 256 that begins within one lies on five.
+
+Where they are more, some are asked for twice (`ahead.py`).
+"""
+
 listeners: list[Callable[[], None]] = []
 """Called whenever a function is compiled that no cache has: that takes seconds."""

@@ -13,6 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+from mindref.kernels import LINE
 from mindref.shapes import Array
 
 ir: Any = cgutils.ir  # type: ignore[attr-defined]  # llvmlite's
@@ -20,9 +21,6 @@ item_pointer: Any = cgutils.get_item_pointer
 
 AHEAD = 4
 """So many rows: one is there before its turn, and none is gone again."""
-
-LINE = 64
-"""Bytes of a line of memory, which come at once. Where they are more, they are asked for twice."""
 
 READ, KEPT, DATA = 0, 3, 1  # what LLVM calls rw, locality and cache type
 

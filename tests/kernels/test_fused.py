@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mindref.kernels import LINE
 from mindref.kernels.fused import adam
 from mindref.kernels.fused.forward import ITEMS
 from mindref.kernels.fused.layers import USERS, block_length
-from mindref.kernels.fused.workspace import LINE, slices
+from mindref.kernels.fused.workspace import slices
 from mindref.kernels.rounds import MOST, TILE
 from mindref.models.parameters import Catalogue, Layer, catalogue_of_ids, flatten
 from tests.kernels.cases import against, agree, compiled, crowd, questions

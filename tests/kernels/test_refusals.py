@@ -156,10 +156,8 @@ def test_ids_that_no_item_has_are_refused_in_the_words_of_the_reference(
     damage, asked = IDS[name]
     damaged = damage(lambda x: np.where(np.arange(x.size).reshape(x.shape) == 2, 77, x % 6))(w)
     damaged = damage(lambda x: x.astype(dtype))(damaged)
-    for which in asked[:2]:  # in a training nobody else has words
+    for which in set(asked) - {2}:  # in a training nobody else has words
         call = questions(damaged)[which]
-        if which == 2:
-            continue
         with pytest.raises(ShapeError) as its:
             plainly(call)
         with pytest.raises(ShapeError, match="indices from 0 to 5, got 77") as own:

@@ -19,6 +19,7 @@ from weakref import finalize
 import numpy as np
 
 from mindref.errors import ConfigError, say
+from mindref.kernels import LINE
 
 
 class Workspace:
@@ -75,10 +76,6 @@ class Workspace:
         for error in errors:
             if error is not None:
                 raise error
-
-
-LINE = 64
-"""Bytes of a line of memory. A row of 256 of them that begins within one lies on five, not four."""
 
 
 def aligned(size: int, dtype: Any) -> Any:
