@@ -11,7 +11,10 @@ Options and why:
 - cache: a first run compiles for seconds; later ones load from the user's cache folder, or from
   NUMBA_CACHE_DIR. Never beside the package, where Numba would put it: there it outlives the
   package when that is removed, and what is left of the folder hides the next install. Where no
-  folder can be written, or with MINDREF_NUMBA_CACHE=0, each process compiles for itself.
+  folder can be written, or with MINDREF_NUMBA_CACHE=0, each process compiles for itself. What is
+  kept holds for as long as this file is as it was, and those of all functions that the function's
+  own file has from others: Numba looks at that one alone, and would not notice that what it calls
+  does something else now.
 
 Compilation is lazy: importing this costs Numba's import and no compilation.
 """
@@ -60,10 +63,12 @@ def compiled(function: Function, fastmath: set[str]) -> Function:
                 cached = numba.njit(cache=True, **options)(function)
             if hasattr(cached, "_cache"):  # NUMBA_DISABLE_JIT gives the function back
                 cached._cache.save_overload = unless_full(cached._cache.save_overload)
+                file = cached._cache._cache_file
+                file._source_stamp = (file._source_stamp, *stamps(files_behind(function)))
             kept: Function = cached
             return kept
-        except RuntimeError:  # nothing can be written there after all
-            pass
+        except (RuntimeError, OSError, AttributeError):
+            pass  # nothing can be written there after all, or what is kept cannot be dated
     made: Function = numba.njit(**options)(function)
     return made
 
@@ -91,6 +96,31 @@ def cache_folder() -> str:
     with suppress(OSError):
         os.makedirs(folder, exist_ok=True)
     return folder if os.access(folder, os.W_OK) else ""
+
+
+behind: dict[str, set[str]] = {}
+"""Of each file with compiled functions: the others whose functions they can call, and this one."""
+
+
+def files_behind(function: Callable[..., Any]) -> set[str]:
+    """Return the files that what is compiled of a function's file depends on, its own apart.
+
+    Those of compiled functions wherever they stand, and of plain ones beside this file: hints are.
+    """
+    own, near = function.__code__.co_filename, os.path.dirname(__file__)
+    files = {__file__}
+    for x in function.__globals__.values():
+        code = getattr(getattr(x, "py_func", x), "__code__", None)
+        if code and (hasattr(x, "py_func") or code.co_filename.startswith(near)):
+            files |= {code.co_filename} | behind.get(code.co_filename, set())
+    behind[own] = files - {own}
+    return behind[own]
+
+
+def stamps(files: set[str]) -> list[tuple[str, float, int]]:
+    """Return what tells whether files are as they were."""
+    looked = [(file, os.stat(file)) for file in sorted(files)]
+    return [(file, found.st_mtime, found.st_size) for file, found in looked]
 
 
 def unless_full(save: Callable[..., None]) -> Callable[..., None]:

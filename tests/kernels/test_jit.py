@@ -48,11 +48,21 @@ def compiled_in(path: Path) -> dict[str, ast.FunctionDef]:
 
 
 def strangers(path: Path) -> Iterator[str]:
-    """Yield what compiled functions of a file take from another, NumPy's and hints apart."""
+    """Yield what compiled functions take from other files that is no compiled function, nor a hint.
+
+    What is compiled is followed by the cache; a number of another file would not be.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    imports = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
-    imports = [n for n in imports if not (isinstance(n, ast.ImportFrom) and n.module == HINTS)]
-    names = {alias.asname or alias.name for n in imports for alias in n.names} - {"np", "math"}
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) or (
+            isinstance(node, ast.ImportFrom) and node.module != HINTS
+        ):
+            given = {alias.name: alias.asname or alias.name for alias in node.names}
+            file = PACKAGE.parent / f"{(getattr(node, 'module', '') or '').replace('.', '/')}.py"
+            compiled = compiled_in(file) if file.is_file() else {}
+            names |= {called for name, called in given.items() if name not in compiled}
+    names -= {"np", "math"}
     for function, node in compiled_in(path).items():
         parts = [part for line in node.body for part in ast.walk(line)]
         notes = [x.annotation for x in parts if isinstance(x, ast.AnnAssign)]
@@ -62,19 +72,46 @@ def strangers(path: Path) -> Iterator[str]:
                 yield f"{path.name}: {function} uses {part.id}"
 
 
-def test_compiled_functions_use_nothing_of_another_file() -> None:
-    """A cached function is compiled again when its own file changes, not when another does."""
+def test_compiled_functions_use_compiled_functions_alone_of_another_file() -> None:
     assert sum(len(compiled_in(path)) for path in FILES) > 30
     assert [word for path in FILES for word in strangers(path)] == []
 
 
-def test_a_call_of_another_file_would_be_seen(tmp_path: Path) -> None:
+def test_a_number_or_a_module_of_another_file_would_be_seen(tmp_path: Path) -> None:
     file = tmp_path / "some.py"
-    text = "from mindref.kernels.rounds import share\nfrom mindref.kernels import squash as s\n"
-    text += "from mindref.kernels.ahead import fetch\n"
-    text += "@jit\ndef f(x: s):\n    return share(x) + np.exp(x) + g(x) + fetch(x, 0)\n"
+    text = "from mindref.kernels.rounds import TILE, agree\n"
+    text += "from mindref.kernels import squash as s\nfrom mindref.kernels.ahead import fetch\n"
+    text += "@jit\ndef f(x: s):\n    return agree(x) + TILE + np.exp(x) + g(x) + fetch(x, 0)\n"
     file.write_text(text + "@jit_in_order\ndef g(x):\n    return s.shorten(x)\n")
-    assert list(strangers(file)) == ["some.py: f uses share", "some.py: g uses s"]
+    assert list(strangers(file)) == ["some.py: f uses TILE", "some.py: g uses s"]
+
+
+CHAIN = {
+    "inner": "@jit\ndef one(x):\n    return x + 1\n",
+    "middle": "from inner import one\n@jit\ndef two(x):\n    return 2 * one(x)\n",
+    "outer": "from middle import two\n@jit\ndef three(x):\n    return 3 * two(x)\n",
+}
+CALLED = "from outer import three\nprint(three(1.0), sum(three.stats.cache_hits.values()))"
+
+
+def test_what_is_kept_is_compiled_again_when_a_file_behind_it_changes(tmp_path: Path) -> None:
+    """Numba looks at the file of a function alone; those that it calls may stand in others."""
+    for name, text in CHAIN.items():
+        (tmp_path / f"{name}.py").write_text(f"from mindref.kernels._jit import jit\n{text}")
+    kept = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    assert run(CALLED, tmp_path, **kept).stdout == "12.0 0\n"
+    assert run(CALLED, tmp_path, **kept).stdout == "12.0 1\n", "nothing changed"
+    inner = tmp_path / "inner.py"
+    inner.write_text(inner.read_text().replace("x + 1", "x + 2"))  # of the same size
+    os.utime(inner, (1, 1))
+    assert run(CALLED, tmp_path, **kept).stdout == "18.0 0\n"
+
+
+def test_what_is_kept_depends_on_the_decorator_and_on_the_hints() -> None:
+    code = "from mindref.kernels import _jit\nfrom mindref.kernels.fused import adam, forward\n"
+    code += "print(*sorted(_jit.behind[adam.__file__]))"
+    found = [Path(name).name for name in run(code).stdout.split()]
+    assert {"_jit.py", "ahead.py"} <= set(found)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -110,6 +147,16 @@ def test_where_nothing_can_be_written_each_process_compiles_for_itself(
 
     monkeypatch.setattr(numba, "njit", homeless)
     assert _jit.jit(doubled)(np.float64(2)) == 4
+
+
+def test_what_cannot_be_dated_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(files: set[str]) -> Any:
+        raise FileNotFoundError("the files are those of an archive")
+
+    monkeypatch.setattr(_jit, "stamps", gone)
+    made: Any = _jit.jit(doubled)
+    assert made(np.float64(2)) == 4
+    assert type(made._cache).__name__ == "NullCache"
 
 
 def halved(x: Any) -> Any:
