@@ -9,12 +9,11 @@ import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock
 from types import ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakSet
-
-import numpy as np
 
 from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
@@ -43,6 +42,12 @@ def forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget)
+
+
+@cache
+def fused(name: str) -> ModuleType:
+    """Return a module of the fused path, which brings Numba."""
+    return importlib.import_module(f"mindref.kernels.fused.{name}")
 
 
 class State(NamedTuple):
@@ -87,7 +92,7 @@ class NumbaBackend:
     def work(self) -> Any:
         """Return the buffers of this backend, made when they are first needed."""
         if self.kept is None:
-            self.kept = importlib.import_module("mindref.kernels.fused.workspace").Workspace()
+            self.kept = fused("workspace").Workspace()
         return self.kept
 
     @contextmanager
@@ -100,16 +105,17 @@ class NumbaBackend:
         self, params: Params, batch: mind.Batch, catalogue: Catalogue, config: Config
     ) -> tuple[Array, Gradients]:
         """Return the loss of a batch and all gradients, in memory of their own."""
-        step = importlib.import_module("mindref.kernels.fused.step")
+        step = fused("step")
         with self.alone() as work:
             made = step.Step(work, params, batch, catalogue, config)
-            return made.run_step(), made.gradients()
+            found: tuple[Array, Gradients] = made.loss_and_gradients()
+            return found
 
     def interests(
         self, params: Params, histories: mind.Histories, catalogue: Catalogue, config: Config
     ) -> tuple[Array, Bools]:
         """Return interests (B, K, D) and which are active (B, K)."""
-        forward = importlib.import_module("mindref.kernels.fused.forward")
+        forward = fused("forward")
         with self.alone() as work:
             given = (params, histories, catalogue, config)
             found: tuple[Array, Bools] = forward.Forward(work, *given).run()
@@ -117,7 +123,7 @@ class NumbaBackend:
 
     def init(self, params: Params, config: Config, moments: Moments | None = None) -> State:
         """Return the state before the first step, or after those of `moments`, with own arrays."""
-        workspace = importlib.import_module("mindref.kernels.fused.workspace")
+        workspace = fused("workspace")
         own = workspace.aligned_copies(flatten(params))
         if moments is None:
             zeros = (workspace.aligned_zeros(own) for _ in range(2))
@@ -137,15 +143,11 @@ class NumbaBackend:
 
         With a loss that is not finite nothing moves; NaN: a gradient is not finite (optimiser-R14).
         """
-        step = importlib.import_module("mindref.kernels.fused.step")
-        adam = importlib.import_module("mindref.kernels.fused.adam")
+        step, adam = fused("step"), fused("adam")
         with self.alone() as work:
             made = step.Step(work, state.params, batch, catalogue, config)
-            loss = made.run_step()
-            if not np.isfinite(loss):
-                return state, loss
-            moments, well = adam.update(made, state.moments, learning_rate)
-            return state._replace(moments=moments), loss if well else loss * np.nan
+            loss, moments = adam.Update(made, state.moments, learning_rate).run()
+            return state._replace(moments=moments), loss
 
     def parameters(self, state: State) -> Params:
         """Return the parameters of a state: its own, good until the next step."""

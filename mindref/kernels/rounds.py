@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mindref.kernels._jit import Number, jit, jit_in_order
+from mindref.kernels._jit import Number, jit
+from mindref.kernels.exponential import raise_all
 from mindref.shapes import Array, Bools, Ints
 
 TILE, MOST = 16, 1024  # users, and behaviours of more users than one
@@ -154,7 +155,7 @@ def share(logits: Array, barred: Bools, weights: Array, lines: Array) -> None:
     for k in range(count):
         for n in range(size):
             weights[k, n] -= tops[n] if tops[n] != least else zero
-    raise_all(weights.reshape(-1))  # routing-R2
+    raise_all(weights.reshape(-1), zero)  # routing-R2
     for k in range(count):
         for n in range(size):
             totals[n] += weights[k, n]
@@ -177,7 +178,7 @@ def share_over_behaviours(logits: Array, borders: Ints, active: Bools, weights: 
             top = zero if top == -np.inf else top
             for n in range(borders[u], borders[u + 1]):
                 weights[k, n] = logits[k, n] - top if active[u, k] else zero
-    raise_all(weights.reshape(-1))
+    raise_all(weights.reshape(-1), zero)
     for k in range(logits.shape[0]):
         for u in range(active.shape[0]):
             total = zero
@@ -186,44 +187,6 @@ def share_over_behaviours(logits: Array, borders: Ints, active: Bools, weights: 
             there = active[u, k] and total != 0
             for n in range(borders[u], borders[u + 1]):
                 weights[k, n] = weights[k, n] / total if there else zero
-
-
-@jit
-def raise_all(x: Array) -> None:
-    """Replace numbers x <= 0 by exp x, in place."""
-    if x.itemsize == 4:
-        raise_singles(x)
-    else:
-        for i in range(x.shape[0]):
-            x[i] = np.exp(x[i])
-
-
-LOG2_E = np.float32(1.4426950408889634)
-LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
-CEPHES = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1)
-TERMS = tuple(map(np.float32, CEPHES))
-LEAST = np.float32(-104)  # exp of it is below half the smallest number
-
-
-@jit_in_order
-def raise_singles(x: Array) -> None:
-    """Replace single numbers x <= 0 by exp x, in lanes: 2^k times a polynomial, within one ULP.
-
-    Source: Moshier, Cephes, expf. The power of two is made of bits in two halves, so that what is
-    below the smallest normal number comes out as such.
-    """
-    one, half = np.float32(1), np.float32(0.5)
-    for i in range(x.shape[0]):
-        v = LEAST if x[i] < LEAST else x[i]
-        k = np.floor(v * LOG2_E + half)
-        r = (v - k * LN2_HIGH) - k * LN2_LOW
-        p = (((TERMS[0] * r + TERMS[1]) * r + TERMS[2]) * r + TERMS[3]) * r + TERMS[4]
-        y = (p * r + half) * (r * r) + r + one
-        whole = np.int32(k) if k == k else np.int32(0)
-        left = whole >> np.int32(1)
-        right = whole - left
-        y *= np.int32((left + np.int32(127)) << np.int32(23)).view(np.float32)
-        x[i] = y * np.int32((right + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
 @jit

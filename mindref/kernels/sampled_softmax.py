@@ -1,15 +1,18 @@
 """Twin of `mindref.ops.sampled_softmax`: mean_b log(1 + sum_s exp(a_bs - a_b)), a the logits.
 
-Spec: specs/sampled_softmax.md. Products and exponentials of whole blocks are NumPy's (its
-exponential runs in lanes, Numba's does not); what stands around them is compiled.
+Spec: specs/sampled_softmax.md. The products are those of BLAS; all else is compiled, and done with
+one user's logits before the next one's, while they are in the nearest cache.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from mindref.kernels import squash
 from mindref.kernels._jit import Number, jit
+from mindref.kernels.exponential import raise_all
 from mindref.ops.sampled_softmax import Saved, check
 from mindref.ops.squash import Saved as Squashed
 from mindref.shapes import Array, Ints, fits
@@ -35,16 +38,13 @@ def forward(
         made = [squash.forward(x, kind="unit") for x in (user, target, negatives)]
         user, target, negatives = (out for out, _ in made)
         units = tuple(saved for _, saved in made)
-    at_negatives = user @ negatives.T  # (B, S)
-    at_target, lead = np.empty(len(user), user.dtype), np.empty(len(user), user.dtype)
+    p_negatives = user @ negatives.T  # (B, S)
+    less = np.empty(len(user), user.dtype)
+    one, divisor = user.dtype.type(1), user.dtype.type(temperature)
     ids = (target_ids, negative_ids)
-    level(user, target, *ids, *logs, user.dtype.type(temperature), at_negatives, at_target, lead)
-    with np.errstate(invalid="ignore", over="ignore"):  # a NaN comes this far on purpose
-        raised = np.exp(at_negatives, out=at_negatives)
-    losses = np.empty(len(user), user.dtype)
-    lose(raised, lead, user.dtype.type(1), losses, at_target)
-    out = losses.mean(dtype=user.dtype)  # sampled_softmax-R5
-    return out, Saved(user, target, negatives, units, raised, temperature)
+    total = lose(user, target, *ids, *logs, divisor, one, p_negatives, less)
+    out: Any = user.dtype.type(total / len(user))  # sampled_softmax-R5
+    return out, Saved(user, target, negatives, units, p_negatives, temperature)
 
 
 def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
@@ -65,7 +65,7 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
 
 
 @jit
-def level(
+def lose(
     user: Array,
     target: Array,
     target_ids: Ints,
@@ -73,20 +73,20 @@ def level(
     target_log_expected: Array,
     negative_log_expected: Array,
     temperature: Number,
+    scale: Number,
     at_negatives: Array,
-    at_target: Array,
-    lead: Array,
-) -> None:
-    """Turn products (B, S) into logits less the largest of their row, -infinity for a hit.
+    d_at_target: Array,
+) -> float:
+    """Turn products (B, S) into their gradients, which are probabilities times `scale`.
 
-    Writes the target's logits (B,) and how far the largest negative leads it (B,).
+    Writes the same of the targets' products (B,), and returns the sum of the losses.
     """
+    zero, whole = user.dtype.type(0), 0.0
     for b in range(user.shape[0]):
-        mine: Number = user.dtype.type(0)
+        mine, logits = zero, at_negatives[b]
         for d in range(user.shape[1]):
             mine += user[b, d] * target[b, d]
         mine = mine / temperature - target_log_expected[b]  # sampled_softmax-R2, R6
-        logits = at_negatives[b]
         known = reduce_by(negative_log_expected, temperature, logits)
         leave_out(target_ids[b], negative_ids, logits)  # sampled_softmax-R3, R13
         top = largest_of(logits)
@@ -94,9 +94,14 @@ def level(
             mine = user.dtype.type(np.nan)  # sampled_softmax-R18
         if not abs(top) < np.inf:
             top = mine  # sampled_softmax-R10: no negative left
-        at_target[b], lead[b] = mine, top - mine
-        for s in range(logits.shape[0]):
-            logits[s] -= top
+        lead = top - mine
+        x = lead + np.log(raise_above(top, logits))
+        # log(1 + exp x), sampled_softmax-R1, R9
+        loss = max(x, zero) + np.log1p(np.exp(-abs(x))) if x == x else x
+        total = multiply(logits, np.exp(lead - loss) * scale)
+        d_at_target[b] = -total  # sampled_softmax-R12: what all negatives have, it lacks
+        whole += loss
+    return whole
 
 
 @jit
@@ -153,24 +158,23 @@ def largest_of(x: Array) -> Number:
 
 
 @jit
-def lose(raised: Array, lead: Array, scale: Number, losses: Array, d_at_target: Array) -> None:
-    """Write the losses (B,) of exponentials (B, S), and gradients of the products in their place.
+def raise_above(top: Number, logits: Array) -> Number:
+    """Replace logits (S,) by the exponentials of what they are above the top; return their sum."""
+    total = logits.dtype.type(0)
+    raise_all(logits, top)
+    for s in range(logits.shape[0]):
+        total += logits[s]  # sampled_softmax-R4
+    return total
 
-    Exponentials become probabilities times `scale`; what the target's product gets is (B,).
-    """
-    zero = raised.dtype.type(0)
-    for b in range(raised.shape[0]):
-        total = zero
-        for s in range(raised.shape[1]):
-            total += raised[b, s]  # sampled_softmax-R4
-        x = lead[b] + np.log(total)
-        # log(1 + exp x), sampled_softmax-R1, R9
-        losses[b] = max(x, zero) + np.log1p(np.exp(-abs(x))) if x == x else x
-        factor, total = np.exp(lead[b] - losses[b]) * scale, zero
-        for s in range(raised.shape[1]):
-            raised[b, s] *= factor
-            total += raised[b, s]
-        d_at_target[b] = -total  # sampled_softmax-R12: what all negatives have, it lacks
+
+@jit
+def multiply(x: Array, factor: Number) -> Number:
+    """Multiply x (S,) by a factor, in place; return the sum."""
+    total = x.dtype.type(0)
+    for s in range(x.shape[0]):
+        x[s] *= factor
+        total += x[s]
+    return total
 
 
 @jit

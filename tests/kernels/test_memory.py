@@ -74,13 +74,13 @@ def test_a_step_makes_no_large_temporary_and_keeps_nothing(warm: Warm) -> None:
 def test_a_temporary_of_the_size_of_a_buffer_is_seen(
     warm: Warm, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tasks = Step.tasks
+    blocks = Step.blocks
 
     def wasteful(step: Step) -> Any:
         getattr(step, name).copy()
-        return tasks(step)
+        return blocks(step)
 
-    monkeypatch.setattr(Step, "tasks", wasteful)
+    monkeypatch.setattr(Step, "blocks", wasteful)
     assert warm.used()[0] > BOUND
 
 

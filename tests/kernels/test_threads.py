@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from signal import SIGINT, pthread_kill
-from threading import Barrier, Lock, current_thread, get_ident
+from threading import Barrier, Lock, Thread, current_thread, get_ident
 from time import sleep
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from mindref.conformance.judging.subject import OfBackend
 from mindref.errors import ConfigError
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import USERS
+from mindref.kernels.fused.team import Task
 from mindref.kernels.fused.workspace import Workspace
 from tests.kernels.cases import compiled, crowd, of_users, questions
 from tests.models.worlds import World, world
@@ -69,6 +72,45 @@ def test_work_is_shared_and_what_a_thread_raises_is_raised() -> None:
     assert sorted(done) == list(range(40))
     with pytest.raises(ZeroDivisionError):
         work.each(lambda n: 1 // n, iter([1, 0]))
+
+
+def test_a_phase_begins_when_all_of_the_one_before_is_done() -> None:
+    """With what tasks have left for others; a phase without tasks is passed over."""
+    work, done, both = Workspace(3), list[str](), Barrier(2)
+
+    def slow(word: str) -> None:
+        both.wait(timeout=30)
+        sleep(0.02)
+        done.append(word)
+
+    def leaves() -> None:
+        work.leave([lambda: done.append("left"), lambda: done.append("left")])
+        slow("first")
+
+    def second() -> list[Task]:
+        assert sorted(done) == ["first", "first", "left", "left"]
+        return [lambda: done.append("second")] * 5
+
+    work.run([lambda: [leaves, lambda: slow("first")], list, second, lambda: []])
+    assert done[4:] == ["second"] * 5
+    done.clear()
+    work.run([lambda: [lambda: done.append("again")]])
+    assert done == ["again"], "nothing is left of the call before"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_goes_wrong_between_two_phases_is_raised_and_no_other_begins(threads: int) -> None:
+    work, done = Workspace(threads), list[int]()
+
+    def wrong() -> list[Task]:
+        raise ZeroDivisionError("between")
+
+    for before in ([lambda: done.append(1)] * 4, []):  # found by whoever is last, or at once
+        with pytest.raises(ZeroDivisionError, match="between"):
+            work.run([lambda tasks=before: tasks, wrong, lambda: [lambda: done.append(2)]])
+    assert done == [1] * 4
+    work.each(done.append, range(9))
+    assert sorted(done[4:]) == list(range(9)), "the threads are ready for the next caller"
 
 
 class Stopping:
@@ -134,6 +176,62 @@ def test_a_signal_while_the_caller_waits_for_the_others_is_heard_when_they_are_d
     with pytest.raises(KeyboardInterrupt):
         pool.each(work, range(2))
     assert running == [0]
+
+
+def test_no_interrupt_is_lost_nor_makes_anybody_wait_for_ever() -> None:
+    """Wherever it falls: between two tasks, while the caller waits, before others have begun."""
+    pool, caller, running, heard = Workspace(3), get_ident(), [0], 0
+    lock = Lock()
+
+    def work(block: int) -> None:
+        if get_ident() == caller:
+            sleep(0.0001 * (block % 3))
+            return
+        with lock:
+            running[0] += 1
+        sleep(0.0001 * (block % 3))
+        with lock:
+            running[0] -= 1
+
+    def disturb(after: float) -> None:
+        sleep(after)
+        pthread_kill(caller, SIGINT)
+
+    for turn in range(60):
+        thread = Thread(target=disturb, args=(turn * 2e-5,))
+        try:
+            thread.start()
+            pool.each(work, range(12))
+            thread.join()
+            sleep(0.001)
+        except KeyboardInterrupt:
+            heard += 1
+        thread.join()
+        assert running == [0], "somebody is at work"
+    assert heard == 60
+    done: list[int] = []
+    pool.each(done.append, range(9))
+    assert sorted(done) == list(range(9))
+
+
+def test_what_nobody_has_any_more_is_gone_at_once() -> None:
+    """Not when the collector of cycles comes, which knows nothing of the memory of arrays."""
+    w = crowd(dtype="float32")
+
+    def used() -> Any:
+        backend = NumbaBackend()
+        state = backend.init(w.params, w.config)
+        backend.step(state, w.batch, w.catalogue, w.config, 0.01)
+        backend.interests(w.params, w.batch.histories, w.catalogue, w.config)
+        return ref(backend.work())
+
+    used()  # what compiles holds on to much
+    gc.collect()
+    gc.disable()
+    try:
+        assert used()() is None
+    finally:
+        gc.enable()
 
 
 FORKED = """

@@ -6,6 +6,7 @@ Spec: specs/optimiser.md; the function `update` of `mindref.optimiser`.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,8 +15,9 @@ import numpy as np
 from mindref.config import Config
 from mindref.kernels._jit import jit
 from mindref.kernels.ahead import AHEAD, fetch
-from mindref.kernels.fused.forward import ITEMS, do
+from mindref.kernels.fused.forward import ITEMS
 from mindref.kernels.fused.step import Step
+from mindref.kernels.fused.team import Task
 from mindref.kernels.fused.workspace import slices
 from mindref.models.parameters import flatten
 from mindref.optimiser import State
@@ -55,42 +57,90 @@ def rates(step: int, learning_rate: float, config: Config, dtype: Any) -> Rates:
     return Rates(*(np.dtype(dtype).type(x) for x in found))
 
 
-def update(step: Step, moments: State, learning_rate: float) -> tuple[State, bool]:
-    """Move all parameters by the gradients of a step, in place; return the moments after it.
+class Update:
+    """A step, and parameters that are moved by its gradients, in place, in two more phases."""
 
-    And whether they are finite: not so if a gradient, or its square, is not (optimiser-R14).
-    """
-    count = moments.step + 1
-    numbers = rates(count, learning_rate, step.config, step.dtype)
-    named = flatten(step.params)
+    def __init__(self, step: Step, moments: State, learning_rate: float) -> None:
+        """Keep what is needed; moments: those before the step."""
+        self.step, self.moments, self.learning_rate = step, moments, learning_rate
+        self.squares: list[float] = []  # sums over the second moments, of no use but to be finite
 
-    def tables(name: str) -> Tables:
-        return Tables(named[name], moments.first[name], moments.second[name])
+    def run(self) -> tuple[Any, State]:
+        """Take the step; return the loss and the moments after it.
 
-    squares: list[float] = []  # sums over the second moments that moved, of no use but for this
-    alone = all(step.alone)  # then a row has the gradient of one item
-    rows, values = (step.item_rows[:, 0], step.d_vectors) if alone else step.item_gradient()
+        With a loss that is not finite nothing moves; NaN: a gradient, or its square, is not finite
+        (optimiser-R14).
+        """
+        firsts, blocks = self.step.phases()
+        self.step.work.run([firsts, lambda: [*blocks(), self.prepare], self.items, self.rest])
+        if not math.isfinite(self.loss):
+            return self.loss, self.moments
+        after = self.moments._replace(step=self.moments.step + 1)
+        well = math.isfinite(sum(self.squares)) or all_finite(after)  # a sum may overflow by itself
+        return self.loss if well else self.loss * np.nan, after
 
-    def move_items(block: slice) -> None:
-        if alone:
-            step.uses_of_all(block)
-        squares.append(move(rows[block], values[block], tables("items"), numbers))
+    def prepare(self) -> None:
+        """Make ready all that does not wait for the gradients."""
+        step, before = self.step, self.moments
+        self.numbers = rates(before.step + 1, self.learning_rate, step.config, step.dtype)
+        named = flatten(step.params)
+        self.tables = {x: Tables(named[x], before.first[x], before.second[x]) for x in named}
+        parts = step.parts()
+        alone = [[name] for name in parts if named[name].size >= LARGE or not self.plain(name)]
+        small = [name for name in parts if [name] not in alone]
+        self.dense = [
+            (
+                tuple(as_rows(parts[name], len(parts[name])) for name in names),
+                tuple(Tables(*map(as_rows, self.tables[name])) for name in names),
+            )
+            for names in (*alone, small)
+            if names
+        ]
 
-    def move_parts(names: list[str]) -> None:
-        for name in names:
-            found, parts = Tables(*map(rows_of, tables(name))), step.parts()[name]
-            squares.append(move_all(parts.reshape(len(parts), *found.params.shape), found, numbers))
+    def plain(self, name: str) -> bool:
+        """Return whether the tables of a parameter are of one type with others that are plain."""
+        return all(x.flags.c_contiguous and x.flags.aligned for x in self.tables[name])
 
-    def move_profile() -> None:
-        squares.append(move(*step.profile_gradient(), tables("profile"), numbers))
+    def items(self) -> Iterator[Task]:
+        """Yield the items, and what is known when all users are done."""
+        self.loss = self.step.loss_of_all()
+        if not math.isfinite(self.loss):
+            return
+        self.alone = all(self.step.alone)  # then a row has the gradient of one item
+        for block in slices(len(self.step.d_vectors), ITEMS):
+            yield partial(self.move_own, block) if self.alone else partial(self.step.to_item, block)
+        if not self.step.exact:
+            yield from (partial(self.move_dense, *given) for given in self.dense)
+        if self.step.d_profile.size:
+            yield self.move_profile
 
-    large = [name for name in step.parts() if named[name].size >= LARGE]
-    small = [name for name in step.parts() if name not in large]
-    tasks = [partial(move_parts, [name]) for name in large]
-    tasks += [partial(move_items, block) for block in slices(len(rows), ITEMS)]
-    step.work.each(do, [*tasks, partial(move_parts, small), move_profile])
-    well = math.isfinite(sum(squares)) or all_finite(moments)  # a sum may overflow by itself
-    return State(count, moments.first, moments.second), well
+    def rest(self) -> Iterator[Task]:
+        """Yield what is known when all items have what users send to them."""
+        if not math.isfinite(self.loss):
+            return
+        if self.step.exact:  # what goes to S by way of votes
+            yield from (partial(self.move_dense, *given) for given in self.dense)
+        if not self.alone:
+            rows, values = self.step.item_gradient()
+            for block in slices(len(rows), ITEMS):
+                yield partial(self.move, "items", rows[block], values[block])
+
+    def move_dense(self, parts: tuple[Array, ...], tables: tuple[Tables, ...]) -> None:
+        """Move some parameters that are no tables, in one call."""
+        self.squares.append(move_all(parts, tables, self.numbers))
+
+    def move_own(self, block: slice) -> None:
+        """Move the rows of a block of items, as soon as their gradient is there."""
+        self.step.to_item(block)
+        self.move("items", self.step.item_rows[block, 0], self.step.d_vectors[block])
+
+    def move_profile(self) -> None:
+        """Move the rows of user features."""
+        self.move("profile", *self.step.profile_gradient())
+
+    def move(self, name: str, rows: Ints, values: Array) -> None:
+        """Move some rows of a table."""
+        self.squares.append(move(rows, values, self.tables[name], self.numbers))
 
 
 def all_finite(moments: State) -> bool:
@@ -99,15 +149,13 @@ def all_finite(moments: State) -> bool:
 
 
 LARGE = 1 << 16
-"""Numbers of a parameter that is moved by itself; less are moved together, at last.
-
-Between short calls threads wait for each other's Python, least when the others have run out.
-"""
+"""Numbers of a parameter that is moved by itself; less are moved in one call."""
 
 
-def rows_of(x: Array) -> Array:
-    """Return a vector as a matrix of one row, a matrix as it is."""
-    return x.reshape(1, -1) if x.ndim == 1 else x
+def as_rows(x: Array, *parts: int) -> Array:
+    """Return vectors as matrices of one row, matrices as they are; of so many parts, each."""
+    own = x.shape[len(parts) :]
+    return x.reshape(*parts, *((1, *own) if len(own) == 1 else own))
 
 
 @jit
@@ -138,7 +186,16 @@ def move(rows: Ints, gradient: Array, tables: Tables, numbers: Rates) -> Any:
 
 
 @jit
-def move_all(parts: Array, tables: Tables, numbers: Rates) -> Any:
+def move_all(parts: Any, tables: Any, numbers: Rates) -> Any:
+    """Move all rows of some parameters, (V, D) and moments each, by the sums of (P, V, D)."""
+    total = parts[0].dtype.type(0)
+    for i in range(len(parts)):
+        total += move_whole(parts[i], tables[i], numbers)
+    return total
+
+
+@jit
+def move_whole(parts: Array, tables: Tables, numbers: Rates) -> Any:
     """Move all rows of three tables (V, D) by the sum of parts (P, V, D), in their order."""
     total, count = parts.dtype.type(0), parts.shape[2]
     one, gradient = np.empty(1, np.int64), np.empty((1, count), parts.dtype)

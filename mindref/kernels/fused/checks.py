@@ -20,21 +20,28 @@ from mindref.ops import routing, sampled_softmax
 from mindref.ops.embedding import check_rows
 from mindref.shapes import Array, bind, same_float
 
+Look = tuple[Any, ...]
+"""Shapes and types: the very same object for as long as they are equal."""
+
 
 def check_model(
     work: Workspace, params: Params, histories: Histories, catalogue: Catalogue, config: Config
-) -> None:
+) -> Look:
     """Raise ShapeError for histories or parameters that the model cannot take."""
     table, profile, bilinear, layers = params
     arrays = (table, profile, bilinear, *sum(layers, ()), *histories, *catalogue)
     look = look_of(arrays), len(layers), config
-    if work.fitting.get("model") != look:
+
+    def check() -> Look:
         integers("items", histories.items)
         integers("embedding", catalogue.rows)
         one_matrix(bilinear)
         check_shapes(params, histories, catalogue, config)
-        work.fitting["model"] = look
+        return look
+
+    found: Look = work.once("model", look, check)
     check_rows("embedding", histories.profile, len(profile))
+    return found
 
 
 def check_shapes(
@@ -61,26 +68,27 @@ def check_shapes(
 
 
 def check_batch(work: Workspace, params: Params, batch: Batch, config: Config) -> None:
-    """Raise ShapeError for targets or negatives that the loss cannot take."""
+    """Raise ShapeError for targets or negatives that the loss cannot take, their logs apart."""
     table, users = params.items, len(batch.histories.mask)
     logs = batch.target_log_expected, batch.negative_log_expected
     look = look_of((table, batch.target, batch.negatives, *logs)), users, config.temperature
-    if work.fitting.get("batch") == look:
-        named = {"target_log_expected": logs[0], "negative_log_expected": logs[1]}
-        sampled_softmax.finite("sampled_softmax", **named)
-        return
-    for ids in (batch.target, batch.negatives):
-        integers("items", ids)  # model-R18
-    sampled_softmax.check(
-        seen(table, users),
-        seen(table, len(batch.target)),
-        seen(table, len(batch.negatives)),
-        batch.target,
-        batch.negatives,
-        *logs,
-        config.temperature,
-    )
-    work.fitting["batch"] = look
+
+    def check() -> None:
+        zero, other = (np.broadcast_to(np.zeros((), x.dtype), x.shape) for x in logs)
+        for ids in (batch.target, batch.negatives):
+            integers("items", ids)  # model-R18
+        sampled_softmax.check(
+            seen(table, users),
+            seen(table, len(batch.target)),
+            seen(table, len(batch.negatives)),
+            batch.target,
+            batch.negatives,
+            zero,  # `merged` looks at the logs themselves
+            other,
+            config.temperature,
+        )
+
+    work.once("batch", look, check)
 
 
 def look_of(arrays: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -1,16 +1,18 @@
 """From histories to interests, without padding, in blocks of users.
 
-Spec: specs/model.md; the function `interests` of `mindref.models.mind` in two phases, each cut into
-blocks that write to places of their own (workspace.py):
+Spec: specs/model.md; the function `interests` of `mindref.models.mind` in two phases (team.py), cut
+into tasks whose borders depend on sizes alone, and which write to places of their own:
 
-    items       vectors of the distinct items, and their votes
-    interests   routing and layers of a block of users
+    firsts   where everything stands; then vectors of the distinct items, and their votes
+    blocks   routing and layers of a block of users
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from copy import copy
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +20,9 @@ from mindref.config import Config
 from mindref.kernels import routing
 from mindref.kernels.fused.checks import check_model
 from mindref.kernels.fused.layers import Layers, block_length
-from mindref.kernels.fused.layout import arrange, lay, sort_by_item
+from mindref.kernels.fused.layout import arrange, lay
 from mindref.kernels.fused.look_up import look_up
+from mindref.kernels.fused.team import Phase, Task
 from mindref.kernels.fused.workspace import Workspace, slices
 from mindref.kernels.rounds import route
 from mindref.models import mind
@@ -37,6 +40,9 @@ class Forward:
 
     LAYERS: type[Layers] = Layers
     BACK = False  # whether there is a way back, for which all rounds are kept
+    layers: Layers
+    capsules: list[Array]  # of each round, as `routing.Rounds` has them, without the weights
+    found: Array  # (B, K, D)
 
     def __init__(
         self,
@@ -47,45 +53,87 @@ class Forward:
         config: Config,
         others: tuple[Ints, ...] = (),
     ) -> None:
-        """Lay out a batch, and find room for the vectors of its items; others: more items."""
+        """Look at what is given; others: more items, whose vectors are needed, too."""
         self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
-        self.histories, self.dtype = histories, params.items.dtype
-        check_model(work, params, histories, catalogue, config)
-        self.layout = lay(work, histories, others, len(catalogue.rows))
-        used = (len(self.layout.items), catalogue.rows.shape[1])
-        self.item_rows = work.array("item_rows", *used, dtype=catalogue.rows.dtype)
-        self.item_weights = self.room("item_weights", *used)
+        self.histories, self.others, self.dtype = histories, others, params.items.dtype
+        self.look = check_model(work, params, histories, catalogue, config)
         self.users, self.count = len(histories.mask), config.interests
         self.width = params.items.shape[1]
-        self.vectors = self.room("vectors", len(self.layout.items), self.width)
-        self.votes = self.room("votes", self.layout.voting, self.width)
         self.alone: list[bool] = []  # of each block of items: whether they have rows of their own
         self.dynamic = config.routing == "dynamic"
         several = self.dynamic and config.iterations > 1  # of one round both gradients are one
         self.exact = several and config.routing_gradient == "all"
 
+    def run(self) -> tuple[Array, Bools]:
+        """Return interests (B, K, D) and which are active, in arrays of their own."""
+        self.work.run(self.phases())
+        return self.found.copy(), self.layers.active.copy()
+
+    def phases(self) -> list[Phase]:
+        """Return what is to be done, one after the other."""
+        return [self.firsts, self.blocks]
+
+    def firsts(self) -> Iterator[Task]:
+        """Yield what comes before the users; more is left when it is known where all stands."""
+        yield self.lay_out
+
+    def look_ups(self) -> Iterator[Task]:
+        """Yield what needs the layout alone."""
+        yield self.prepare
+        yield self.arrange
+        for block in slices(len(self.layout.items), ITEMS):
+            yield partial(self.items, block)
+
+    def blocks(self) -> Iterator[Task]:
+        """Yield what is done for each block of users by itself."""
+        for block in slices(self.users, block_length(self.users)):
+            yield partial(self.interests, block)
+
+    def lay_out(self) -> None:
+        """Lay out a batch, and find room for the vectors of its items; leave the look-ups."""
+        catalogue = self.catalogue
+        self.layout = lay(self.work, self.histories, self.others, len(catalogue.rows))
+        used = (len(self.layout.items), catalogue.rows.shape[1])
+        self.item_rows = self.work.array("item_rows", *used, dtype=catalogue.rows.dtype)
+        self.item_weights = self.room("item_weights", *used)
+        self.vectors = self.room("vectors", len(self.layout.items), self.width)
+        self.votes = self.room("votes", self.layout.voting, self.width)
+        self.work.leave(self.look_ups())
+
     def prepare(self) -> None:
-        """Make ready what the look-ups do not need, beside them: logits, profiles, room."""
-        layout, config = self.layout, self.config
-        arrange(self.histories.mask, self.histories.init_logits, layout.logits, layout.owner)
+        """Make ready what needs the lengths of histories alone: profiles and room."""
+        work, look, histories = self.work, self.look, self.histories
+        by_length = work.once("by_length", look, self.active_by_length)
+        looked_up = self.params.profile[histories.profile]  # (B, G, Q)
+        profile = looked_up.reshape(self.users, looked_up.shape[1] * looked_up.shape[2])
+        shape = (self.users, self.count)
+        made = partial(self.LAYERS, work, self.params, shape, profile.shape[1], self.config)
+        self.layers = copy(work.once(self.LAYERS.__name__, look, made))
+        behaviours = self.layers.begin(self.params.layers, histories.mask, by_length, profile)
+        for name, room in work.once(type(self).__name__, look, self.rooms).items():
+            setattr(self, name, room)
+        weights = self.room("couplings", len(self.capsules[0]), behaviours, self.count)
+        self.rounds = routing.Rounds(weights, *self.capsules)
+
+    def rooms(self) -> dict[str, Any]:
+        """Return room that depends on shapes alone, under the names of attributes."""
+        kept = self.config.iterations if self.exact and self.BACK else 1
+        shape = (kept, self.users, self.count)
+        vectors = [self.room(name, *shape, self.width) for name in ("capsules", "unit")]
+        slopes = [self.room(name, *shape) for name in ("across", "along")]
+        found = self.room("found", self.users, self.count, self.width)
+        return {"capsules": [*vectors, *slopes], "found": found}
+
+    def arrange(self) -> None:
+        """Write the logits of behaviours, and whose they are."""
+        layout, histories = self.layout, self.histories
+        arrange(histories.mask, histories.init_logits, layout.logits, layout.owner)
         if not self.dynamic:
             layout.logits[:] = 0  # model-R12
-        self.active = mind.active_after(np.diff(layout.starts), config)
-        kept = config.iterations if self.exact and self.BACK else 1
-        shape = (kept, self.users, self.count)
-        self.rounds = routing.Rounds(
-            self.room("couplings", kept, len(layout.logits), self.count),
-            self.room("capsules", *shape, self.width),
-            self.room("unit", *shape, self.width),
-            self.room("across", *shape),
-            self.room("along", *shape),
-        )
-        looked_up = self.params.profile[self.histories.profile]  # (B, G, Q)
-        profile = looked_up.reshape(self.users, looked_up.shape[1] * looked_up.shape[2])
-        self.layers = self.LAYERS(self.work, self.params, self.active, profile, config)
-        self.found = self.room("found", self.users, self.count, self.width)
-        if self.BACK:
-            sort_by_item(layout.place[: len(layout.owner)], layout.order, layout.bounds)
+
+    def active_by_length(self) -> Bools:
+        """Return which interests a user has after 0, 1, .. behaviours (L + 1, K)."""
+        return mind.active_after(np.arange(self.histories.mask.shape[1] + 1), self.config)
 
     def room(self, name: str, *shape: int) -> Array:
         """Return a kept array of the type of the parameters."""
@@ -121,27 +169,10 @@ class Forward:
             layout.place,
             self.votes,
             layout.logits,
-            self.active,
+            self.layers.active,
             config.iterations if self.dynamic else 1,
             AXES[config.routing_axis] == 1,
             KINDS.index(config.squash),
             self.rounds,
         )
         self.layers.forward(block, self.rounds.capsules[-1], self.found)
-
-    def look_ups(self) -> Iterator[Callable[[], None]]:
-        """Yield what comes before the users."""
-        yield self.prepare
-        for block in slices(len(self.layout.items), ITEMS):
-            yield partial(self.items, block)
-
-    def run(self) -> tuple[Array, Bools]:
-        """Return interests (B, K, D) and which are active, in arrays of their own."""
-        self.work.each(do, self.look_ups())
-        self.work.each(self.interests, slices(self.users, block_length(self.users)))
-        return self.found.copy(), self.active
-
-
-def do(task: Callable[[], None]) -> None:
-    """Do a task."""
-    task()

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.config import Config
-from mindref.kernels import relu_layer
 from mindref.kernels._jit import jit
+from mindref.kernels.fused.layout import find_active
 from mindref.kernels.fused.workspace import Workspace
-from mindref.models.parameters import Params
+from mindref.kernels.relu_layer import rectify, rectify_backward
+from mindref.models.parameters import Layer, Params
 from mindref.shapes import Array, Bools, Ints
 
 USERS = 128  # a block of users, or twice as many where that leaves four blocks
@@ -28,32 +29,57 @@ def block_length(users: int) -> int:
     return 2 * USERS if users >= 8 * USERS else USERS
 
 
+def parts_of(users: int) -> int:
+    """Return how many blocks that makes."""
+    return -(-users // block_length(users))
+
+
 class Layers:
     """Rows of all users one after the other; row r is that of place alive[r] of (B K,)."""
 
+    layers: tuple[Layer, ...]
+    profile: Array  # (B, P)
+    alive: Ints  # (R,)
+
     def __init__(
-        self, work: Workspace, params: Params, active: Bools, profile: Array, config: Config
+        self,
+        work: Workspace,
+        params: Params,
+        shape: tuple[int, int],
+        profiles: int,
+        config: Config,
     ) -> None:
-        """Find room for the rows of a batch; active (B, K), profile (B, P)."""
-        self.work, self.layers, self.profile, self.config = work, params.layers, profile, config
-        self.count, self.width = active.shape[1], params.items.shape[1]
-        self.alive = np.flatnonzero(active)
-        self.length = block_length(len(active))
-        places = np.arange(0, active.size + self.length * self.count, self.length * self.count)
-        self.borders = np.searchsorted(self.alive, places)
-        self.dtype = params.items.dtype
-        self.x = self.rows("x", self.width + profile.shape[1])
-        shape = len(self.alive)
+        """Find room for the rows of any batch of this shape (B, K), with P profiles each."""
+        self.config, self.dtype = config, params.items.dtype
+        self.users, self.count = shape
+        self.width, self.length = params.items.shape[1], block_length(self.users)
+        self.parts = parts_of(self.users)
+        self.active = work.array("active", *shape, dtype=np.bool_)
+        self.places_of_alive = work.array("alive", self.users * self.count, dtype=np.int64)
+        self.borders = work.array("borders", self.parts + 1, dtype=np.int64)
+        outs = [len(layer.bias) for layer in params.layers]
+        self.widths = [self.width + profiles, *outs]  # into the first, out of each
+        self.x = self.rows(work, "x", self.widths)
         self.passed = [
-            work.array(f"passed{i}", shape, len(layer.bias), dtype=np.bool_)
-            for i, layer in enumerate(self.layers)
+            work.array(f"passed{i}", self.users * self.count, out, dtype=np.bool_)
+            for i, out in enumerate(outs)
         ]
 
-    def rows(self, name: str, joined: int) -> list[Array]:
-        """Return kept arrays for what goes into the first layer and comes out of each."""
-        widths = (joined, *(len(layer.bias) for layer in self.layers))
+    def begin(self, layers: tuple[Layer, ...], mask: Bools, by_length: Bools, own: Array) -> int:
+        """Begin with a batch; by_length and the number that is returned are as in `find_active`.
+
+        own (B, P): the users' profiles.
+        """
+        self.layers, self.profile = layers, own
+        found = (self.active, self.places_of_alive, self.borders)
+        behaviours, rows = find_active(mask, by_length, self.length, *found)
+        self.alive = self.places_of_alive[:rows]
+        return behaviours
+
+    def rows(self, work: Workspace, name: str, widths: list[int]) -> list[Array]:
+        """Return kept arrays (B K, width), as many as there may be rows."""
         return [
-            self.work.array(f"{name}{i}", len(self.alive), width, dtype=self.dtype)
+            work.array(f"{name}{i}", self.users * self.count, width, dtype=self.dtype)
             for i, width in enumerate(widths)
         ]
 
@@ -77,7 +103,7 @@ class Layers:
         join(flat(capsules), self.profile, self.count, alive, x[0])
         for i, layer in enumerate(self.layers):
             np.matmul(x[i], layer.weight, out=x[i + 1])
-            relu_layer.rectify(x[i + 1], layer.bias, self.relu(i), self.passed[i][rows])
+            rectify(x[i + 1], layer.bias, self.relu(i), self.passed[i][rows])
         place(x[-1], alive, self.places(block), flat(out))
 
 
@@ -93,20 +119,30 @@ class Trained(Layers):
     """The same with the way back."""
 
     def __init__(
-        self, work: Workspace, params: Params, active: Bools, profile: Array, config: Config
+        self,
+        work: Workspace,
+        params: Params,
+        shape: tuple[int, int],
+        profiles: int,
+        config: Config,
     ) -> None:
         """Find room for gradients, too: those of weights and biases in a part for each block."""
-        super().__init__(work, params, active, profile, config)
-        parts, joined = len(self.borders) - 1, self.width + profile.shape[1]
-        self.sent, self.d_x = self.rows("sent", joined), self.rows("d_x", joined)
+        super().__init__(work, params, shape, profiles, config)
+        rows = self.users * self.count
+        self.d_x = self.rows(work, "d_x", self.widths)
+        self.sent = self.rows(work, "sent", self.widths[:-1])
+        self.senders, self.sending = (
+            work.array(name, rows, dtype=np.int64) for name in ("senders", "sending")
+        )
+        self.spans = work.array("spans", self.users, 2, dtype=np.int64)
         self.d_weights, self.d_biases = (
             [
-                work.array(f"{name}{i}", parts, *part.shape, dtype=self.dtype)
+                work.array(f"{name}{i}", self.parts, *part.shape, dtype=self.dtype)
                 for i, part in enumerate(like)
             ]
             for name, like in (
-                ("d_weights", [layer.weight for layer in self.layers]),
-                ("d_biases", [layer.bias for layer in self.layers]),
+                ("d_weights", [layer.weight for layer in params.layers]),
+                ("d_biases", [layer.bias for layer in params.layers]),
             )
         )
 
@@ -116,23 +152,20 @@ class Trained(Layers):
         weights (B, K): where one is zero, so is the gradient of that interest.
         """
         rows, part = self.of(block), block.start // self.length
-        alive = self.alive[rows]
-        senders = np.flatnonzero(weights.reshape(-1)[alive])
-        places = alive[senders]
-        here = slice(rows.start, rows.start + len(places))
+        senders, places = self.senders[rows], self.sending[rows]
+        found = (senders, places, self.spans, self.d_x[-1][rows])
+        count = choose(
+            block.start, block.stop, self.alive[rows], rows.start, weights, d_users, *found
+        )
+        here = slice(rows.start, rows.start + count)
         d_x = [d[here] for d in self.d_x]
-        np.take(flat(d_users), places, axis=0, out=d_x[-1], mode="clip")
         for i in reversed(range(len(self.layers))):
             x, passed = self.x[i][rows], self.passed[i][rows]
-            if len(places) < len(alive):
-                x = np.take(x, senders, axis=0, out=self.sent[i][here], mode="clip")
-                passed = passed[senders] if self.relu(i) else passed
-            d_bias = self.d_biases[i][part]
-            d_bias[:] = 0
-            relu_layer.rectify_backward(d_x[i + 1], not self.relu(i), passed, d_bias)
-            np.matmul(x.T, d_x[i + 1], out=self.d_weights[i][part])
+            sent, d_bias = self.sent[i][here], self.d_biases[i][part]
+            take_and_rectify(x, passed, senders[:count], self.relu(i), sent, d_x[i + 1], d_bias)
+            np.matmul(sent.T, d_x[i + 1], out=self.d_weights[i][part])
             np.matmul(d_x[i + 1], self.layers[i].weight.T, out=d_x[i])
-        return Senders(here, places, d_x[0])
+        return Senders(here, places[:count], d_x[0])
 
 
 @jit
@@ -145,6 +178,64 @@ def join(capsules: Array, profile: Array, count: int, places: Ints, out: Array) 
             out[m, d] = capsule[d]
         for d in range(own.shape[0]):
             out[m, width + d] = own[d]  # model-R4
+
+
+@jit
+def choose(
+    first: int,
+    stop: int,
+    alive: Ints,
+    row: int,
+    weights: Array,
+    d_users: Array,
+    senders: Ints,
+    places: Ints,
+    spans: Ints,
+    d_rows: Array,
+) -> int:
+    """Write which rows of some users have a weight, where they are among (B, K), and d_rows (M, D).
+
+    Of user b those are the rows from spans[b, 0] to spans[b, 1], counted from `row`. Returns how
+    many there are of all.
+    """
+    count, r, interests = 0, 0, weights.shape[1]
+    for b in range(first, stop):
+        spans[b, 0] = row + count
+        while r < len(alive) and alive[r] < (b + 1) * interests:
+            k = alive[r] - b * interests
+            if weights[b, k] != 0:
+                senders[count], places[count] = r, alive[r]
+                for d in range(d_rows.shape[1]):
+                    d_rows[count, d] = d_users[b, k, d]
+                count += 1
+            r += 1
+        spans[b, 1] = row + count
+    return count
+
+
+@jit
+def take_and_rectify(
+    x: Array,
+    passed: Bools,
+    senders: Ints,
+    relu: bool,
+    sent: Array,
+    d_out: Array,
+    d_bias: Array,
+) -> None:
+    """Copy the rows `senders` of x (M, I) to sent; set their d_out to zero where nothing passed.
+
+    Writes what the bias gets, too.
+    """
+    went = np.empty((d_out.shape[0], d_out.shape[1] if relu else 0), np.bool_)
+    for m in range(len(senders)):
+        row, own, its, there = sent[m], x[senders[m]], went[m], passed[senders[m]]
+        for i in range(row.shape[0]):
+            row[i] = own[i]
+        for o in range(its.shape[0]):
+            its[o] = there[o]
+    d_bias[:] = 0
+    rectify_backward(d_out, not relu, went, d_bias)
 
 
 @jit

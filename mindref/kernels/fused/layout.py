@@ -15,6 +15,7 @@ from mindref.kernels.ahead import fetch
 from mindref.kernels.fused.workspace import Workspace
 from mindref.models.mind import Batch, Histories
 from mindref.ops.embedding import check_rows
+from mindref.ops.sampled_softmax import finite
 from mindref.shapes import Array, Bools, Ints
 
 
@@ -103,6 +104,32 @@ def enumerate_items(
 
 
 @jit
+def find_active(
+    mask: Bools, by_length: Bools, length: int, active: Bools, alive: Ints, borders: Ints
+) -> tuple[int, int]:
+    """Write which interests are active (B, K), their places (B K,), and where blocks begin in them.
+
+    by_length (L + 1, K): those of a user with so many behaviours; length: users of a block. Returns
+    how many behaviours there are, and how many active interests.
+    """
+    behaviours, rows = 0, 0
+    for b in range(mask.shape[0]):
+        if b % length == 0:
+            borders[b // length] = rows
+        own = 0
+        for l in range(mask.shape[1]):  # noqa: E741  # the axis letter of the pages
+            own += mask[b, l]
+        behaviours += own
+        for k in range(active.shape[1]):
+            active[b, k] = by_length[own, k]
+            if active[b, k]:
+                alive[rows] = b * active.shape[1] + k
+                rows += 1
+    borders[len(borders) - 1] = rows
+    return behaviours, rows
+
+
+@jit
 def number_all(ids: Ints, number: Any, distinct: Ints, found: int) -> int:
     """Replace ids by their numbers from 0; `found` are known, and return how many are now."""
     for i in range(len(ids)):
@@ -142,13 +169,20 @@ LARGE = 32
 
 
 def merged(work: Workspace, batch: Batch, layout: Layout) -> Negatives:
-    """Return the negatives of a batch, each once: exp(a) + exp(a) = exp(a + log 2)."""
-    logs = batch.negative_log_expected
+    """Return the negatives of a batch, each once: exp(a) + exp(a) = exp(a + log 2).
+
+    Raises ShapeError for a log, of theirs or of a target, that is infinite or NaN.
+    """
+    logs, of_targets = batch.negative_log_expected, batch.target_log_expected
     ids, place = (work.array(name, len(logs), dtype=np.int64) for name in ("merged", "merged_at"))
     log_expected = work.array("merged_logs", len(logs), dtype=logs.dtype)
     times = work.array("times", len(logs), dtype=np.int64)
     drawn = layout.place[len(layout.place) - len(logs) :]
-    count = merge(batch.negatives, drawn, logs, layout.number, ids, place, log_expected, times)
+    given = (batch.negatives, drawn, logs, of_targets, layout.number)
+    count = merge(*given, ids, place, log_expected, times)
+    if count < 0:
+        logs_of = {"target_log_expected": of_targets, "negative_log_expected": logs}
+        finite("sampled_softmax", **logs_of)
     return Negatives(ids[:count], place[:count], log_expected[:count])
 
 
@@ -157,6 +191,7 @@ def merge(
     drawn: Ints,
     at: Ints,
     logs: Array,
+    of_targets: Array,
     number: Any,
     ids: Ints,
     place: Ints,
@@ -165,13 +200,20 @@ def merge(
 ) -> int:
     """Write each of the drawn negatives once, unless its logs differ; return how many there are.
 
-    `number` has a place for each item of the catalogue, all zero before and after.
+    Or -1 if a log is not finite. `number` has a place for each item of the catalogue, all zero
+    before and after.
     """
-    count = 0
+    count, known = 0, True
+    for log in of_targets:
+        known = known and abs(log) < np.inf
+    for log in logs:
+        known = known and abs(log) < np.inf
+    if not known:
+        return -1
     for s in range(len(drawn)):
-        known = number[drawn[s]] - 1
-        if known >= 0 and log_expected[known] == logs[s] and abs(logs[s]) <= LARGE:
-            times[known] += 1  # sampled_softmax-R4
+        same = number[drawn[s]] - 1
+        if same >= 0 and log_expected[same] == logs[s] and abs(logs[s]) <= LARGE:
+            times[same] += 1  # sampled_softmax-R4
         else:
             ids[count], place[count] = drawn[s], at[s]
             log_expected[count], times[count] = logs[s], 1

@@ -20,13 +20,19 @@ def sum_by_item(order: Ints, bounds: Ints, values: Array, sums: Array) -> None:
 
 
 @jit
-def add_rows(values: Array, place: Ints, first: int, sums: Array) -> None:
-    """Add those values (T, D) whose place (T,) is a row of sums, which begin with row `first`."""
-    for t in range(values.shape[0]):
+def add_rows(parts: Array, place: Ints, first: int, sums: Array) -> None:
+    """Add those values (T, D) whose place (T,) is a row of sums, which begin with row `first`.
+
+    The values are the sums of their parts (P, T, D).
+    """
+    for t in range(parts.shape[1]):
         m = place[t] - first
         if 0 <= m < sums.shape[0]:
-            for d in range(values.shape[1]):
-                sums[m, d] += values[t, d]
+            own = sums[m]
+            for p in range(parts.shape[0]):
+                value = parts[p, t]
+                for d in range(own.shape[0]):
+                    own[d] += value[d]
 
 
 @jit
@@ -35,21 +41,22 @@ def sum_by_capsule(
     bounds: Ints,
     owner: Ints,
     spans: Ints,
-    interest: Ints,
+    places: Ints,
     weights: Array,
     sent: Array,
     sums: Array,
 ) -> None:
     """Write into sums (M, D) what the uses from bounds[m] to bounds[m + 1] get: routing-R12.
 
-    Use n is one of user owner[n], whose capsules have the rows spans[owner[n]] of sent (R, D); row
-    r is that of interest[r], in which behaviour n weighs weights[n, interest[r]].
+    Use n is one of user b = owner[n], whose capsules have the rows spans[b] of sent (R, D). Row r
+    is that of the capsule k at places[r] of (B, K), in which behaviour n weighs weights[n, k].
     """
     sums[:] = 0
     for m in range(sums.shape[0]):
         for i in range(bounds[m], bounds[m + 1]):
             n = order[i]
-            for r in range(spans[owner[n], 0], spans[owner[n], 1]):
-                w = weights[n, interest[r]]
+            b = owner[n]
+            for r in range(spans[b, 0], spans[b, 1]):
+                w = weights[n, places[r] - b * weights.shape[1]]
                 for d in range(sums.shape[1]):
                     sums[m, d] += w * sent[r, d]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from mindref.kernels.fused.forward import ITEMS
-from mindref.kernels.fused.layers import Senders, flat, place
+from mindref.kernels.fused.layers import Senders, flat, parts_of, place
 from mindref.kernels.fused.shared import sum_by_capsule, sum_by_item
 from mindref.kernels.rounds_backward import route_backward, through_last
 from mindref.ops.routing import AXES
@@ -61,7 +61,7 @@ class ByVote:
             step.layout.starts,
             step.layout.place,
             step.votes,
-            step.active,
+            step.layers.active,
             AXES[step.config.routing_axis] == 1,
             step.exact,
             *step.rounds,
@@ -84,15 +84,12 @@ class ByCapsule:
     """Through the sums of which capsules are made, whose weights are constants."""
 
     def __init__(self, step: Step) -> None:
-        """Find room for what capsules send, a row for each active one."""
-        rows, width = len(step.layers.alive), step.width
+        """Find room for what capsules send, a row for each: no more than B K."""
+        rows, width = step.users * step.count, step.width
         self.d_sums, self.sent, self.means = (
             step.room(name, rows, width) for name in ("d_sums", "sent_to_items", "means")
         )
-        self.interest = step.work.array("interest", rows, dtype=np.int64)
-        self.spans = step.work.array("spans", step.users, 2, dtype=np.int64)
-        parts = len(range(0, step.users, step.layers.length))
-        self.d_bilinears = step.room("d_bilinears", parts, width, width)
+        self.d_bilinears = step.room("d_bilinears", parts_of(step.users), width, width)
 
     def users(self, step: Step, block: slice, senders: Senders) -> None:
         """Back to the sums of votes; what they send to items, and to S."""
@@ -112,16 +109,12 @@ class ByCapsule:
             d_sums,
             means,
         )
-        users, self.interest[rows] = np.divmod(senders.places, step.count)
-        everyone = np.arange(block.start, block.stop + 1)
-        borders = rows.start + np.searchsorted(users, everyone)
-        self.spans[block, 0], self.spans[block, 1] = borders[:-1], borders[1:]
         np.matmul(d_sums, step.params.bilinear, out=self.sent[rows])
         np.matmul(d_sums.T, means, out=self.d_bilinears[block.start // step.layers.length])
 
     def items(self, step: Step, block: slice, d_vectors: Array) -> None:
         """Sum by item what capsules send, each as much as the behaviour weighs there."""
-        layout = step.layout
+        layout, layers = step.layout, step.layers
         bounds = layout.bounds[block.start : block.stop + 1]
-        uses = (layout.order, bounds, layout.owner, self.spans)
-        sum_by_capsule(*uses, self.interest, step.rounds.couplings[-1], self.sent, d_vectors)
+        uses, capsules = (layout.order, bounds, layout.owner), (layers.spans, layers.sending)
+        sum_by_capsule(*uses, *capsules, step.rounds.couplings[-1], self.sent, d_vectors)

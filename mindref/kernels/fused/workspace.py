@@ -1,4 +1,4 @@
-"""Buffers that are kept from step to step, and the threads that fill them.
+"""Buffers that are kept from step to step, and the threads that fill them (team.py).
 
 Memory that is returned to the system and faulted in again costs up to a factor of two, so arrays
 are kept under their names and grow when they must. Work is cut into blocks whose borders depend on
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 
 from mindref.errors import ConfigError, say
 from mindref.kernels import LINE
+from mindref.kernels.fused.team import Phase, Task, Team
 
 
 class Workspace:
@@ -30,10 +32,11 @@ class Workspace:
         self.threads = threads or threads_wanted()
         self.buffers: dict[str, Any] = {}
         self.views: dict[str, Any] = {}  # the last one asked for of each: shapes mostly come again
-        self.fitting: dict[str, Any] = {}  # shapes and types that were found to fit: checks.py
+        self.made: dict[str, tuple[Any, Any]] = {}  # by a name: a key, and what was made for it
         self.others = [SimpleQueue[Any]() for _ in range(self.threads - 1)]
         for jobs in self.others:
             Thread(target=work_off, args=(jobs,), daemon=True).start()
+        self.team: Any = None  # of the call under way
         finalize(self, dismiss, self.others)
 
     def array(self, name: str, *shape: int, dtype: Any) -> Any:
@@ -43,39 +46,40 @@ class Workspace:
             size, kept = math.prod(shape), self.buffers.get(name)
             if kept is None or kept.size < size or kept.dtype != dtype:
                 kept = self.buffers[name] = aligned(size + size // 4, dtype)
+                self.made = {}  # perhaps with views of the buffer that was there
             view = self.views[name] = kept[:size].reshape(shape)
         return view
 
+    def once(self, name: str, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what was made under this name, unless it was for another key: then make it."""
+        kept = self.made.get(name)
+        if kept is None or kept[0] != key:
+            kept = self.made[name] = key, make()
+        return kept[1]
+
     def each(self, work: Callable[[Any], None], blocks: Iterable[Any]) -> None:
-        """Do the work for each block, on all threads; what one raises is raised here.
+        """Do the work for each block, on all threads; what one raises is raised here."""
+        self.run([lambda: [partial(work, block) for block in blocks]])
 
-        Every thread takes the next block until none is left, the calling one too.
+    def run(self, phases: Iterable[Phase]) -> None:
+        """Do the tasks of one phase after the other, on all threads, the calling one too.
+
+        What one raises is raised here.
         """
-        left = iter(list(blocks))  # the next of a list is taken by one thread alone
-
-        def take() -> None:
-            try:
-                with np.errstate(over="ignore", invalid="ignore"):  # a thread has its own settings
-                    for block in left:
-                        work(block)
-            except BaseException:
-                for _ in left:  # nobody begins another block
-                    pass
-                raise
-
-        done: SimpleQueue[BaseException | None] = SimpleQueue()
-        errors: list[BaseException | None] = []
-        started = 0
+        with np.errstate(over="ignore", invalid="ignore"):
+            team = Team(iter(phases), self.threads)
+        self.team = team
         try:
             for jobs in self.others:
-                jobs.put((take, done))
-                started += 1
-            take()
+                jobs.put(team.work)
+            team.work()
         finally:
-            errors = await_all(done, started, left)
-        for error in errors:
-            if error is not None:
-                raise error
+            self.team = None  # which holds what the tasks hold
+            team.join()
+
+    def leave(self, tasks: Iterable[Task]) -> None:
+        """Add tasks to those under way, for any thread; only such a task may do so."""
+        self.team.leave(tasks)
 
 
 def aligned(size: int, dtype: Any) -> Any:
@@ -99,34 +103,11 @@ def aligned_copies(arrays: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def await_all(
-    done: SimpleQueue[BaseException | None], count: int, left: Iterator[Any]
-) -> list[BaseException | None]:
-    """Return what so many threads say when they are done; Ctrl-C is heard when they are.
-
-    They write to buffers that the next caller will have, so nobody leaves while one is at work.
-    """
-    said: list[BaseException | None] = []
-    while len(said) < count:
-        try:
-            said.append(done.get())
-        except KeyboardInterrupt as stop:
-            for _ in left:
-                pass
-            said, count = [*said, stop], count + 1
-    return said
-
-
 def work_off(jobs: SimpleQueue[Any]) -> None:
     """Do one job after the other until there is none; half the cost of an executor's futures."""
-    while (order := jobs.get()) is not None:
-        job, done = order
-        try:
-            job()
-            done.put(None)
-        except BaseException as error:
-            done.put(error)
-        del order, job  # they hold the buffers of a step
+    while (job := jobs.get()) is not None:
+        job()
+        del job  # it holds the buffers of a step
 
 
 def dismiss(others: list[SimpleQueue[Any]]) -> None:
