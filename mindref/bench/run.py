@@ -31,6 +31,7 @@ class Plan(NamedTuple):
     rounds: int = 30
     warm_up: int = 2
     burst: int = 50  # steps timed together in a round
+    lead: float = 0.25  # seconds of steps before them that are not timed
     limit: float = 60.0  # seconds of a task, warm-up and rounds each: slow ones get fewer rounds
     base: str | None = None  # whom the others are compared with
     scaling: tuple[str, ...] = ()  # numbers that are varied: see scaling.py
@@ -105,7 +106,7 @@ def bench(plan: Plan, listener: Listener) -> dict[str, Any]:
 def choices(plan: Plan) -> dict[str, Any]:
     """Return how it is timed, as values for JSON."""
     how = plan._asdict()
-    names = ("tasks", "rounds", "warm_up", "burst", "limit", "scaling", "device")
+    names = ("tasks", "rounds", "warm_up", "burst", "lead", "limit", "scaling", "device")
     return {name: how[name] for name in names}
 
 
@@ -201,7 +202,7 @@ def timed_task(
     best: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
 
     def run(name: str) -> float | None:
-        answer = asked(crew, name, do="run", task=task, steps=plan.burst)
+        answer = asked(crew, name, do="run", task=task, steps=plan.burst, lead=plan.lead)
         if "error" in answer:
             rows[name] = answer
             return None

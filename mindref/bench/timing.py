@@ -70,12 +70,22 @@ def ratios(times: Sequence[float], base: Sequence[float]) -> list[float]:
     return [mine / its for mine, its in zip(times, base, strict=True)]
 
 
-def timed(work: Callable[[], object], repeats: int, clock: Clock = time.perf_counter) -> float:
-    """Return the mean seconds of some runs in a row; no garbage is collected meanwhile."""
+def timed(
+    work: Callable[[], object],
+    repeats: int,
+    clock: Clock = time.perf_counter,
+    lead: Callable[[], object] | None = None,
+) -> float:
+    """Return the mean seconds of some runs in a row; no garbage is collected meanwhile.
+
+    lead: what is run right before, which is not timed.
+    """
     gc.collect()
     was_on = gc.isenabled()
     gc.disable()
     try:
+        if lead is not None:
+            lead()
         started = clock()
         for _ in range(repeats):
             work()

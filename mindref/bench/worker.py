@@ -5,7 +5,7 @@ reads says who it holds; later ones are
 
     {"do": "begin", "task": T, "warm_up": N, "limit": S}    run before any is timed;
                                                             {"answer", "seconds"}
-    {"do": "run", "task": T, "steps": N}                    {"seconds": that one took}
+    {"do": "run", "task": T, "steps": N, "lead": S}         {"seconds": that one took}
     {"do": "end"}    {"memory": bytes held at the most since "begin", beyond those held before there
                      were parameters; null where that is not known}
 
@@ -69,17 +69,29 @@ class Held:
             memory.forget()  # what compiling took
             return {"answer": answer, "seconds": time.perf_counter() - started}
         if command["do"] == "run":
-            return self.run(command["task"], command["steps"])
+            return self.run(command["task"], command["steps"], command["lead"])
         most = memory.peak()
         known = most is not None and self.before is not None
         return {"memory": most - self.before if known else None}  # type: ignore[operator]
 
-    def run(self, task: str, steps: int) -> dict[str, Any]:
-        """Time a task. An untimed step goes first: the others have had the cores and the caches."""
-        if task == "step":
-            self.work.burst(task, 1)()
-        seconds = timing.timed(self.work.burst(task, steps), 1)
-        return {"seconds": seconds / (steps if task == "step" else 1)}
+    def run(self, task: str, steps: int, lead: float) -> dict[str, Any]:
+        """Time a task, after untimed steps for `lead` seconds, of which there is at least one.
+
+        The others have had the cores and the caches, and threads of theirs may still wait for work
+        with eyes open; and Linux leaves threads of ours that have slept on one core for a while.
+        """
+        one = self.work.burst("step", 1)
+
+        def warm() -> None:
+            goes_on = timing.until(lead)
+            one()
+            while goes_on():
+                one()
+
+        is_step = task == "step"
+        work = self.work.burst(task, steps)
+        seconds = timing.timed(work, 1, lead=warm if is_step else None)
+        return {"seconds": seconds / (steps if is_step else 1)}
 
 
 def rehearse(name: str, settings: Settings, tasks: list[str], device: str) -> None:

@@ -53,7 +53,8 @@ def real(name: str, low: float, high: float, default: float, text: str) -> Decor
     help="Whom the others are compared with [default: numba, else numpy].",
 )  # fmt: skip
 @size("--rounds", 1, 100_000, 30, "Rounds; in each, every backend runs once")
-@size("--burst", 1, 100_000, 50, "Steps timed together in a round, after one that is not")
+@size("--burst", 1, 100_000, 50, "Steps timed together in a round")
+@real("--lead", 0, 3600, 0.25, "Seconds of steps before them that are not timed, at least one step")
 @size("--warmup", 1, 1000, 2, "Runs of each task before any is timed; for a step, of all 8 batches")
 @real("--limit", 1, 86_400, 60, "Seconds of warm-up and of rounds of a task, at least 3 rounds")
 @click.option(
@@ -103,6 +104,7 @@ def command(
     base: str | None,
     rounds: int,
     burst: int,
+    lead: float,
     warmup: int,
     limit: float,
     threads: int | None,
@@ -136,6 +138,7 @@ def command(
         rounds=rounds,
         warm_up=warmup,
         burst=burst,
+        lead=lead,
         limit=limit,
         base=base,
         scaling=chosen("--scaling", scaling, NUMBERS),

@@ -25,7 +25,7 @@ SMALL = Settings(
     top=3,
     threads=1,
 )
-QUICK: dict[str, Any] = {"rounds": 2, "warm_up": 1, "burst": 1}
+QUICK: dict[str, Any] = {"rounds": 2, "warm_up": 1, "burst": 1, "lead": 0.0}
 
 
 def plan(*names: str, tasks: tuple[str, ...] = ("step",), **more: Any) -> Plan:

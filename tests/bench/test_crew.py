@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from time import sleep
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from mindref.bench.crew import Crew, Failed, Worker
 from mindref.bench.run import job
 from mindref.bench.subjects import environment
+from mindref.bench.worker import Held
 from tests.bench.small import HERE, SMALL
 
 
@@ -31,9 +34,37 @@ def test_a_worker_says_what_it_is_and_times_what_it_is_told() -> None:
         assert facts["tables"] == 3 * 40 * 4 * 4
         assert "numpy" in facts["versions"]
         assert begin(crew, "numpy")["answer"] > 0
-        assert crew.ask("numpy", do="run", task="step", steps=2)["seconds"] > 0
+        assert crew.ask("numpy", do="run", task="step", steps=2, lead=0.0)["seconds"] > 0
         memory = crew.ask("numpy", do="end")["memory"]
         assert memory is None or memory > 0
+
+
+class Counting:
+    """Work that only notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, int]] = []
+
+    def burst(self, task: str, steps: int) -> Callable[[], None]:
+        def run() -> None:
+            self.done.append((task, steps))
+            sleep(0.01)
+
+        return run
+
+
+@pytest.mark.parametrize(("lead", "least", "most"), [(0.0, 1, 1), (0.1, 2, 11)])
+def test_steps_are_led_by_others_that_are_not_timed(lead: float, least: int, most: int) -> None:
+    held: Any = object.__new__(Held)
+    held.work = Counting()
+    held.run("step", 7, lead)
+    *before, timed = held.work.done
+    assert least <= len(before) <= most
+    assert {*before} == {("step", 1)}
+    assert timed == ("step", 7)
+    held.work.done.clear()
+    held.run("inference", 1, lead)
+    assert held.work.done == [("inference", 1)]
 
 
 def test_what_a_library_prints_is_no_answer() -> None:

@@ -79,6 +79,21 @@ def test_the_mean_of_the_repeats_is_what_the_clock_says() -> None:
     assert gc.isenabled()
 
 
+def test_what_leads_the_way_is_not_timed_and_comes_last_before_what_is() -> None:
+    """After garbage is collected, which lets the threads of a backend fall asleep."""
+    clock, done = ticks(100.0, 106.0), list[str]()
+
+    def read() -> float:
+        done.append("clock")
+        return next(clock)
+
+    def lead() -> None:
+        done.append("on" if gc.isenabled() else "lead")
+
+    assert timing.timed(lambda: done.append("work"), 2, read, lead) == 3.0
+    assert done == ["lead", "clock", "work", "work", "clock"]
+
+
 def test_garbage_is_collected_again_after_a_failure() -> None:
     def fail() -> None:
         raise ValueError("planted")

@@ -21,7 +21,7 @@ from tests.cli.conftest import Cli, Said
 from tests.runs import environment
 
 SIZES = "--batch 6 --length 5 --width 4 --hidden 3 --negatives 7 --catalogue 40 --users 5 --top 3"
-QUICK = "--rounds 2 --burst 1 --warmup 1 --threads 1 --tasks step"
+QUICK = "--rounds 2 --burst 1 --lead 0 --warmup 1 --threads 1 --tasks step"
 
 
 @pytest.fixture(autouse=True)
