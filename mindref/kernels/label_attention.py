@@ -29,7 +29,7 @@ def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
     """Return d_interests (B, K, D) and d_target (B, D), the target's part as the query."""
     interests, target, scores, s3, power = saved
     fits("label_attention", d_out, target.shape)
-    d_interests, d_target = np.empty_like(interests), np.empty(target.shape, interests.dtype)
+    d_interests, d_target = np.empty_like(interests), np.zeros(target.shape, interests.dtype)
     attend_backward(d_out, interests, target, scores, s3.out, float(power), d_interests, d_target)
     return d_interests, d_target
 
@@ -124,22 +124,24 @@ def attend_backward(
     d_interests: Array,
     d_target: Array,
 ) -> None:
-    """Write d_interests (B, K, D) and d_target (B, D)."""
+    """Write d_interests (B, K, D), and add to d_target (B, D) what it gets as the query."""
     still = power == 0 or power == np.inf  # label_attention-R10: weights do not move
     d_weights = np.empty(interests.shape[1], scores.dtype)
+    d_query = np.empty(interests.shape[2], scores.dtype)
     for b in range(interests.shape[0]):
-        for d in range(interests.shape[2]):
-            d_target[b, d] = 0
         for k in range(interests.shape[1]):
             for d in range(interests.shape[2]):
                 d_interests[b, k, d] = weights[b, k] * d_out[b, d]
         if not still:
             through_weights(d_out[b], interests[b], weights[b], d_weights)
             through_scores(d_weights, scores[b], power)
+            d_query[:] = 0
             for k in range(interests.shape[1]):
                 for d in range(interests.shape[2]):
                     d_interests[b, k, d] += d_weights[k] * target[b, d]  # label_attention-R8
-                    d_target[b, d] += d_weights[k] * interests[b, k, d]  # label_attention-R9
+                    d_query[d] += d_weights[k] * interests[b, k, d]  # label_attention-R9
+            for d in range(interests.shape[2]):
+                d_target[b, d] += d_query[d]
 
 
 @jit

@@ -89,12 +89,12 @@ def aligned(rows: int, width: int, like: Array) -> Array:
 
 
 @jit
-def gather(votes: Array, rows: Ints, own: Array) -> None:
-    """Copy the rows of votes that users have, one after the other."""
+def gather(table: Any, rows: Ints, own: Any) -> None:
+    """Copy some rows of a table, one after the other: votes of behaviours, targets, senders."""
     for n in range(rows.shape[0]):
-        vote = votes[rows[n]]
+        row = table[rows[n]]
         for d in range(own.shape[1]):
-            own[n, d] = vote[d]
+            own[n, d] = row[d]
 
 
 @jit

@@ -4,7 +4,6 @@ checks      what compiled code does not look at
 layout      behaviours in one row, distinct items numbered
 look_up     the vectors of items
 layers      from capsules to interests and back, on the rows that matter
-attention   from interests to a user's vector for a target, and back
 forward     from histories to interests
 step        from a batch to its loss and all gradients
 to_items    from the gradient of capsules to that of items

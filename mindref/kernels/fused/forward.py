@@ -19,7 +19,7 @@ import numpy as np
 from mindref.config import Config
 from mindref.kernels import routing
 from mindref.kernels.fused.checks import check_model
-from mindref.kernels.fused.layers import Layers, block_length
+from mindref.kernels.fused.layers import Layers
 from mindref.kernels.fused.layout import arrange, lay
 from mindref.kernels.fused.look_up import look_up
 from mindref.kernels.fused.team import Phase, Task
@@ -86,7 +86,7 @@ class Forward:
 
     def blocks(self) -> Iterator[Task]:
         """Yield what is done for each block of users by itself."""
-        for block in slices(self.users, block_length(self.users)):
+        for block in slices(self.users, self.layers.length):
             yield partial(self.interests, block)
 
     def lay_out(self) -> None:

@@ -15,6 +15,7 @@ from mindref.kernels._jit import jit
 from mindref.kernels.fused.layout import find_active
 from mindref.kernels.fused.workspace import Workspace
 from mindref.kernels.relu_layer import rectify, rectify_backward
+from mindref.kernels.rounds import gather
 from mindref.models.parameters import Layer, Params
 from mindref.shapes import Array, Bools, Ints
 
@@ -49,20 +50,24 @@ class Layers:
         profiles: int,
         config: Config,
     ) -> None:
-        """Find room for the rows of any batch of this shape (B, K), with P profiles each."""
+        """Serve any batch of this shape (B, K), with P numbers of profiles each."""
         self.config, self.dtype = config, params.items.dtype
         self.users, self.count = shape
         self.width, self.length = params.items.shape[1], block_length(self.users)
         self.parts = parts_of(self.users)
-        self.active = work.array("active", *shape, dtype=np.bool_)
-        self.places_of_alive = work.array("alive", self.users * self.count, dtype=np.int64)
-        self.borders = work.array("borders", self.parts + 1, dtype=np.int64)
         outs = [len(layer.bias) for layer in params.layers]
         self.widths = [self.width + profiles, *outs]  # into the first, out of each
+        self.find_room(work, params)
+
+    def find_room(self, work: Workspace, params: Params) -> None:
+        """Find room for the rows."""
+        self.active = work.array("active", self.users, self.count, dtype=np.bool_)
+        self.places_of_alive = work.array("alive", self.users * self.count, dtype=np.int64)
+        self.borders = work.array("borders", self.parts + 1, dtype=np.int64)
         self.x = self.rows(work, "x", self.widths)
         self.passed = [
             work.array(f"passed{i}", self.users * self.count, out, dtype=np.bool_)
-            for i, out in enumerate(outs)
+            for i, out in enumerate(self.widths[1:])
         ]
 
     def begin(self, layers: tuple[Layer, ...], mask: Bools, by_length: Bools, own: Array) -> int:
@@ -85,8 +90,12 @@ class Layers:
 
     def of(self, block: slice) -> slice:
         """Return the rows of a block of users."""
-        number = block.start // self.length
-        return slice(int(self.borders[number]), int(self.borders[number + 1]))
+        part = self.part(block)
+        return slice(int(self.borders[part]), int(self.borders[part + 1]))
+
+    def part(self, block: slice) -> int:
+        """Return the number of a block of users: that of its part in what all blocks send."""
+        return int(block.start // self.length)
 
     def places(self, block: slice) -> tuple[int, int]:
         """Return the first of the places (B K,) of a block of users, and that after the last."""
@@ -118,16 +127,9 @@ class Senders(NamedTuple):
 class Trained(Layers):
     """The same with the way back."""
 
-    def __init__(
-        self,
-        work: Workspace,
-        params: Params,
-        shape: tuple[int, int],
-        profiles: int,
-        config: Config,
-    ) -> None:
-        """Find room for gradients, too: those of weights and biases in a part for each block."""
-        super().__init__(work, params, shape, profiles, config)
+    def find_room(self, work: Workspace, params: Params) -> None:
+        """And for gradients: those of weights and biases in a part for each block."""
+        super().find_room(work, params)
         rows = self.users * self.count
         self.d_x = self.rows(work, "d_x", self.widths)
         self.sent = self.rows(work, "sent", self.widths[:-1])
@@ -151,7 +153,7 @@ class Trained(Layers):
 
         weights (B, K): where one is zero, so is the gradient of that interest.
         """
-        rows, part = self.of(block), block.start // self.length
+        rows, part = self.of(block), self.part(block)
         senders, places = self.senders[rows], self.sending[rows]
         found = (senders, places, self.spans, self.d_x[-1][rows])
         count = choose(
@@ -228,12 +230,8 @@ def take_and_rectify(
     Writes what the bias gets, too.
     """
     went = np.empty((d_out.shape[0], d_out.shape[1] if relu else 0), np.bool_)
-    for m in range(len(senders)):
-        row, own, its, there = sent[m], x[senders[m]], went[m], passed[senders[m]]
-        for i in range(row.shape[0]):
-            row[i] = own[i]
-        for o in range(its.shape[0]):
-            its[o] = there[o]
+    gather(x, senders, sent)
+    gather(passed, senders, went)
     d_bias[:] = 0
     rectify_backward(d_out, not relu, went, d_bias)
 

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.config import Config
-from mindref.kernels import embedding, sampled_softmax, squash
-from mindref.kernels.fused.attention import attend_to, attend_to_backward
+from mindref.kernels import embedding, label_attention, sampled_softmax, squash
 from mindref.kernels.fused.checks import check_batch
 from mindref.kernels.fused.forward import ITEMS, Forward
 from mindref.kernels.fused.layers import Trained, add_profiles, parts_of
@@ -26,6 +25,7 @@ from mindref.kernels.fused.shared import add_rows
 from mindref.kernels.fused.team import Task
 from mindref.kernels.fused.to_items import ByCapsule, ByVote, ToItems
 from mindref.kernels.fused.workspace import Workspace, slices
+from mindref.kernels.rounds import gather
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, Gradients, Layer, Params
 from mindref.ops.embedding import RowGradient, Saved
@@ -55,7 +55,6 @@ class Step(Forward):
     target: Side
     d_user: Array  # (B, D)
     d_target: Array
-    d_query: Array  # what targets get as queries of attention
     scores: Array  # (B, K)
     weights: Array
     less: Array  # (B,) gradients of the targets' products
@@ -90,13 +89,13 @@ class Step(Forward):
     def prepare(self) -> None:
         """Make ready for the way back as well."""
         super().prepare()
-        self.losses: dict[int, float] = {}  # the sum over each block
+        self.losses = [0.0] * self.layers.parts  # the sum over each block
 
     def rooms(self) -> dict[str, Any]:
         """Return room for the way back, too."""
         users, count, width = self.users, self.count, self.width
         shapes = {
-            **dict.fromkeys(("d_user", "d_target", "d_query"), (users, width)),
+            **dict.fromkeys(("d_user", "d_target"), (users, width)),
             **dict.fromkeys(("scores", "weights"), (users, count)),
             "less": (users,),
             "d_users": (users, count, width),
@@ -133,8 +132,7 @@ class Step(Forward):
 
     def loss_of_all(self) -> Any:
         """Return the loss, when all users are done."""
-        total = sum(self.losses[part] for part in sorted(self.losses))  # in their order
-        return self.dtype.type(total / self.users)  # sampled_softmax-R5
+        return self.dtype.type(sum(self.losses) / self.users)  # sampled_softmax-R5
 
     def merge(self) -> None:
         """Find the negatives, each once, and room for them; leave the look-ups of their vectors."""
@@ -162,30 +160,29 @@ class Step(Forward):
 
     def to_negatives(self, block: slice, columns: slice) -> None:
         """Write what a block of users sends to some of the negatives."""
-        d = self.d_negatives[block.start // self.layers.length, columns]
+        d = self.d_negatives[self.layers.part(block), columns]
         np.matmul(self.p[block, columns].T, self.user.used[block], out=d)  # sampled_softmax-R11
         self.through_unit(self.negatives, columns, d)
 
     def loss(self, block: slice) -> None:
         """Attention and sampled softmax, there and back to the gradients of both sides."""
         batch = self.batch
-        attend_to(  # 4; also sets inactive interests to zero, model-R6
-            self.vectors,
-            self.at_target[block],
+        gather(self.vectors, self.at_target[block], self.target.vectors[block])
+        self.normalise(self.target, block)
+        label_attention.attend(  # 4; also sets inactive interests to zero, model-R6
             self.found[block],
+            self.target.vectors[block],
             self.layers.active[block],
             self.power,
-            self.target.vectors[block],
             self.scores[block],
             self.weights[block],
             self.user.vectors[block],
         )
-        self.normalise(self.target, block)
         self.normalise(self.user, block)
         used, its, p = self.user.used[block], self.target.used[block], self.p[block]
         less, d_user, d_target = self.less[block], self.d_user[block], self.d_target[block]
         np.matmul(used, self.negatives.used.T, out=p)  # 5
-        self.losses[block.start // self.layers.length] = sampled_softmax.lose(
+        self.losses[self.layers.part(block)] = sampled_softmax.lose(
             used,
             its,
             batch.target[block],
@@ -204,7 +201,7 @@ class Step(Forward):
 
     def backward(self, block: slice) -> None:
         """From the gradient of the users' vectors to what their capsules send."""
-        attend_to_backward(
+        label_attention.attend_backward(
             self.d_user[block],
             self.found[block],
             self.target.vectors[block],
@@ -212,8 +209,7 @@ class Step(Forward):
             self.weights[block],
             self.power,
             self.d_users[block],
-            self.d_query[block],
-            self.d_target[block],
+            self.d_target[block],  # model-R9: what it gets as the query is added
         )
         senders = self.layers.backward(block, self.weights, self.d_users)
         if self.d_profile.size:

@@ -110,7 +110,7 @@ class ByCapsule:
             means,
         )
         np.matmul(d_sums, step.params.bilinear, out=self.sent[rows])
-        np.matmul(d_sums.T, means, out=self.d_bilinears[block.start // step.layers.length])
+        np.matmul(d_sums.T, means, out=self.d_bilinears[step.layers.part(block)])
 
     def items(self, step: Step, block: slice, d_vectors: Array) -> None:
         """Sum by item what capsules send, each as much as the behaviour weighs there."""

@@ -66,9 +66,7 @@ class Workspace:
 
         What one raises is raised here.
         """
-        with np.errstate(over="ignore", invalid="ignore"):
-            team = Team(iter(phases), self.threads)
-        self.team = team
+        self.team = team = Team(iter(phases), self.threads)
         try:
             for jobs in self.others:
                 jobs.put(team.work)
