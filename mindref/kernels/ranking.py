@@ -196,7 +196,7 @@ def best_first(
     values = np.empty(length, items.dtype)
     order, spare = np.empty(length, np.int64), np.empty(length, np.int64)
     for c in range(ids.shape[0]):
-        if not active[c].any():
+        if count_above(active[c], False) == 0:  # none is active
             continue
         size = 0
         for m in range(length):
@@ -251,7 +251,8 @@ def sort(order: Ints, spare: Ints, scores: Array, ids: Ints) -> None:
                 else:
                     spare[place] = order[j]
                     j += 1
-        order[:] = spare[:length]
+        for place in range(length):  # a slice would be compiled for a second: with its error's text
+            order[place] = spare[place]
         run *= 2
 
 

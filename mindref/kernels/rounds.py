@@ -59,7 +59,7 @@ def route(
         leaning = columns[0, : count * size].reshape(count, size)  # the logits
         weights = columns[1, : count * size].reshape(count, size)
         gather(votes, rows[some], own)
-        leaning[:] = logits[some].T
+        transpose(logits[some], leaning)
         for u in range(end - b):
             for k in range(count):
                 barred[k, borders[u] : borders[u + 1]] = not alive[u, k]  # routing-R7
@@ -76,7 +76,7 @@ def route(
             found = (capsules[t, b:end], unit[t, b:end], across[t, b:end], along[t, b:end])
             shorten_all(sums, kind, found, lines)
             if turn == iterations - 1 or last > 0:
-                couplings[t, some] = weights.T
+                transpose(weights, couplings[t, some])
 
 
 @jit
@@ -95,6 +95,14 @@ def gather(table: Any, rows: Ints, own: Any) -> None:
         row = table[rows[n]]
         for d in range(own.shape[1]):
             own[n, d] = row[d]
+
+
+@jit
+def transpose(x: Array, out: Array) -> None:
+    """Write rows as columns: x (R, C) to out (C, R)."""
+    for c in range(out.shape[0]):
+        for r in range(out.shape[1]):
+            out[c, r] = x[r, c]
 
 
 @jit
