@@ -25,8 +25,9 @@ class Team:
         """Begin the first phase."""
         self.phases, self.threads = phases, threads
         self.tasks: SimpleQueue[Task | None] = SimpleQueue()
-        self.lock, self.open, self.inside = Lock(), 0, 0  # tasks not done; threads at work
-        self.gone: SimpleQueue[None] = SimpleQueue()  # a word of each thread that has left
+        self.lock, self.open = Lock(), 0  # tasks that are not done
+        self.inside = 0  # threads at work, but for the caller, who alone hears Ctrl-C
+        self.gone: SimpleQueue[None] = SimpleQueue()  # a word of each of them that has left
         self.errors: list[BaseException] = []
         self.stopped = self.finished = False  # finished: all phases are done, none went wrong
         self.begin()
@@ -57,8 +58,6 @@ class Team:
 
     def work(self) -> None:
         """Do tasks until there are none; when one raises, nobody begins another."""
-        with self.lock:
-            self.inside += 1
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # a thread has its own settings
                 while (task := self.tasks.get()) is not None and not self.stopped:
@@ -68,6 +67,13 @@ class Team:
         except BaseException as error:
             self.errors.append(error)
             self.stop()
+
+    def help(self) -> None:
+        """Do tasks in a thread that is not the caller's."""
+        with self.lock:
+            self.inside += 1
+        try:
+            self.work()
         finally:
             with self.lock:
                 self.inside -= 1
@@ -82,10 +88,10 @@ class Team:
             self.begin()
 
     def join(self) -> None:
-        """Wait until nobody is at work; raise what went wrong first. Ctrl-C is heard then.
+        """Wait until no other is at work; raise what went wrong first. Ctrl-C is heard then.
 
-        Tasks write to buffers that the next caller will have, so nobody leaves while one is at
-        work. Who comes later finds that the team has stopped.
+        Tasks write to buffers that the next caller will have, so the caller does not leave while
+        one is at work. Who comes later finds that the team has stopped.
         """
         while not self.finished:  # else no task is left, and the others go by themselves
             try:

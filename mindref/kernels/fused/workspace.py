@@ -66,14 +66,17 @@ class Workspace:
 
         What one raises is raised here.
         """
-        self.team = team = Team(iter(phases), self.threads)
+        team = Team(iter(phases), self.threads)
         try:
+            self.team = team
             for jobs in self.others:
-                jobs.put(team.work)
+                jobs.put(team.help)
             team.work()
         finally:
-            self.team = None  # which holds what the tasks hold
-            team.join()
+            try:
+                team.join()
+            finally:
+                self.team = None  # which holds what the tasks hold
 
     def leave(self, tasks: Iterable[Task]) -> None:
         """Add tasks to those under way, for any thread; only such a task may do so."""
