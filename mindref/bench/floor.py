@@ -5,8 +5,9 @@ The bound is (FLOPs of the step) / (measured rate of matrix products) + (bytes t
 items once, active interests alone, and nothing for activations, which may stay in the caches.
 Routing is counted with the gradient "last". One can do with less: `numba` gets round two products
 of the votes and merges equal negatives (specs/speed.md), which is not taken off, so that all are
-measured by the same. Nothing here is exact about time: small products and anything that is no
-product run slower than the peak.
+measured by the same. `word_by_word` counts what it costs to take the equations as they stand: a
+vote for every behaviour, and all interests there and back. Nothing here is exact about time: small
+products and anything that is no product run slower than the peak.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Counts(NamedTuple):
     negatives: float  # S
     width: int  # D
     widths: tuple[int, ...]  # of the layers, D first and last
+    interests: int  # K
     rounds: int  # r
     one_winner: bool  # p = infinity: one interest a user has a gradient
     itemsize: int  # bytes of a number
@@ -52,7 +54,7 @@ def counts(world: World) -> Counts:
     widths = (config.width, *config.hidden, config.width)
     one_winner = config.power == float("inf")
     itemsize = np.dtype(config.dtype).itemsize
-    fixed = (config.width, widths, config.iterations, one_winner, itemsize)
+    fixed = (config.width, widths, config.interests, config.iterations, one_winner, itemsize)
     return Counts._make([*sizes, *fixed])
 
 
@@ -90,6 +92,12 @@ def flops(c: Counts) -> dict[str, float]:
         "attention": 2 * d * (c.rows + c.users) * (1 if c.one_winner else 2),
         "softmax": 6 * c.users * c.negatives * d,
     }
+
+
+def word_by_word(c: Counts) -> Counts:
+    """Return the sizes for who sees neither that items come again nor what has no influence."""
+    pairs, rows = c.behaviours * c.interests, c.users * c.interests
+    return c._replace(pairs=pairs, rows=rows, voting=c.behaviours, one_winner=False)
 
 
 def moved(c: Counts) -> dict[str, float]:

@@ -13,16 +13,30 @@ from typing import Any
 from mindref import memory
 from mindref.threads import cores
 
+INSTRUCTIONS = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+    "NUMBA_OPT",
+    "NPY_DISABLE_CPU_FEATURES",
+)
+"""Variables by which BLAS, Numba and NumPy are told which instructions to use."""
 PACKAGES = ("mindref", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 
 
 def facts() -> dict[str, Any]:
-    """Return processor, cores, memory, system, and how busy the machine is (load average)."""
+    """Return processor, cores, memory, system, and how busy the machine is (load average).
+
+    And what was set that has others use less than the processor can, or more.
+    """
     return {
         "cpu": processor(),
         "cores": cores(),
         "memory_bytes": memory.total(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "instructions": {name: os.environ[name] for name in INSTRUCTIONS if os.environ.get(name)},
         "load_before": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
     }
 

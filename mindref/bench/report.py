@@ -63,6 +63,10 @@ def heading(found: dict[str, Any]) -> list[str]:
             f"the machine was busy before the start (load {load[0]:.1f}): threads of BLAS and of"
             " frameworks suffer more from that than others, so do not trust the ratios"
         )
+    lines += [
+        f"{name}={word} is set: products, or loops, may not be those of this processor"
+        for name, word in machine["instructions"].items()
+    ]
     for name, its in found["candidates"].items():
         if its.get("pinned_to_cores"):
             lines.append(f"{name} has no limit of threads but cores: {its['pinned_to_cores']}")
@@ -152,6 +156,8 @@ def floor_lines(floor: dict[str, Any]) -> list[str]:
     return [
         f"bound by the equations {ms(floor['seconds'])} ms: {work / MEGA:,.0f} MFLOP ({parts}) at"
         f" {gemm / 1e9:,.0f} GFLOP/s, and {moved / MEGA:,.1f} MB at {copy / 1e9:,.1f} GB/s",
+        f"word by word {ms(floor['seconds_word_by_word'])} ms: a vote for every behaviour, and all"
+        " interests there and back",
         f"a batch: {floor['counts']['behaviours']:,.0f} behaviours,"
         f" {floor['counts']['touched']:,.0f} rows of the table",
     ]

@@ -269,6 +269,7 @@ def bound_of(words: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
         "gemm_flops_per_second": gemm,
         "copy_bytes_per_second": copy,
         "seconds": floor.bound(counts, gemm, copy),
+        "seconds_word_by_word": floor.bound(floor.word_by_word(counts), gemm, copy),
     }
 
 

@@ -25,6 +25,7 @@ EXAMPLE = Counts(
     negatives=3,
     width=2,
     widths=(2, 5, 2),
+    interests=4,
     rounds=3,
     one_winner=False,
     itemsize=4,
@@ -52,6 +53,7 @@ def test_the_counts_are_means_over_the_batches() -> None:
     assert found.users == 6
     assert found.behaviours == np.mean([batch.histories.mask.sum() for batch in world.batches])
     assert (found.widths, found.one_winner, found.itemsize) == ((4, 3, 4), True, 4)
+    assert found.interests == SMALL.interests
 
 
 def test_operations_are_those_of_the_products_one_by_one() -> None:
@@ -72,6 +74,15 @@ def test_with_one_winner_the_way_back_is_that_of_one_interest_a_user() -> None:
     assert found["layers"] == 2 * areas * 3 + 2 * (2 * areas * 2)
     assert found["routing"] == both["routing"] - 2 * 2 * (7 - 5)
     assert found["votes"] == both["votes"]
+
+
+def test_word_by_word_every_behaviour_votes_and_all_interests_go_there_and_back() -> None:
+    plain = floor.word_by_word(EXAMPLE._replace(one_winner=True))
+    found = floor.flops(plain)
+    assert found["votes"] == product(5, 2, 2) * 3
+    assert found["layers"] == 3 * (product(2 * 4, 2, 5) + product(2 * 4, 5, 2))
+    assert found["routing"] == (3 + 2 + 1) * 2 * 2 * 5 * 4
+    assert floor.moved(plain)["table"] == floor.moved(EXAMPLE)["table"], "rows move once"
 
 
 def test_the_bytes_are_those_of_values_and_moments_there_and_back() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mindref.bench import report
+from mindref.bench import machine, report
 from mindref.cli import bench
 from tests.bench.small import HERE
 from tests.cli.conftest import Cli, Said
@@ -66,6 +66,17 @@ def test_tables_have_a_row_for_each_and_the_reason_for_one_that_is_not_usable(cl
     assert "got KeyError: 'something of its own'" in text
     assert "no_such_module:X: not usable: BackendError: backend no_such_module:X:" in text
     assert "bound by the equations" in said.out
+
+
+def test_variables_that_choose_instructions_are_told(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in machine.INSTRUCTIONS:
+        monkeypatch.delenv(name, raising=False)
+    assert "is set" not in call(cli, backends="numpy").out
+    monkeypatch.setenv("NUMBA_OPT", "3")
+    said = " ".join(call(cli, backends="numpy").out.split())
+    assert "NUMBA_OPT=3 is set" in said
 
 
 def test_it_fails_when_nobody_can_be_timed(cli: Cli) -> None:
@@ -144,6 +155,8 @@ def test_what_is_shown_is_what_was_found() -> None:
     assert "numba at catalogue 10000: not usable: no memory" in text
     words = "bound by the equations 1.33 ms: 100 MFLOP (votes 100) at 200 GFLOP/s"
     assert f"{words}, and 10.0 MB at 20.0" in text
+    assert "word by word 1.44 ms: a vote for every behaviour" in text
+    assert "OPENBLAS_CORETYPE=Haswell is set: products, or loops, may not be those of" in text
     assert "│ numba │ 1,000 │ 2 │ 1 to 3 │ 1.00 │ 128,000 │ 2.00 │ 90 │ 10 │" in text
     assert "jax-jit has no limit of threads but cores: 1" in text
 
@@ -197,7 +210,12 @@ def example() -> dict[str, Any]:
     settings |= {"zipf": 1.0, "dtype": "float32", "threads": 2}
     scaled = {**row, "tables": 80_000_000, "behaviours": 1000.0}
     return {
-        "machine": {"cpu": "a cpu", "cores": 2, "load_before": [1.7, 1.0, 1.0]},
+        "machine": {
+            "cpu": "a cpu",
+            "cores": 2,
+            "load_before": [1.7, 1.0, 1.0],
+            "instructions": {"OPENBLAS_CORETYPE": "Haswell"},
+        },
         "settings": settings,
         "candidates": {
             "numba": {"usable": True},
@@ -208,6 +226,7 @@ def example() -> dict[str, Any]:
         "tasks": {"step": {"numba": step}, "recall": {"numba": row}},
         "floor": {
             "seconds": 0.00133,
+            "seconds_word_by_word": 0.00144,
             "flops": {"votes": 1e8},
             "bytes": {"table": 1e7},
             "gemm_flops_per_second": 2e11,
