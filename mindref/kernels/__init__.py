@@ -2,14 +2,18 @@
 
 Same stems as `mindref.ops`, same shapes, types and errors; derived a second time, element by
 element, so that a slip of one derivation is no slip of the other. Products of matrices are left to
-BLAS, all else is compiled (`_jit.py`). No compiled function calls one of another file: a cached one
-would not notice a change there. Hints (`ahead.py`) are the exception, as they change no number.
+BLAS, all else is compiled (`_jit.py`). A compiled function may call those of other files: what is
+kept of it holds for as long as all of them are as they were.
 
-    operators.py   all of them, as the backend hands them over
-    fused/         levels 2 and 3
-    rounds.py      the rounds of routing, and rounds_backward.py the way back
-    ahead.py       rows of a table are asked for before their turn
-    _jit.py        how everything is compiled
+    operators.py     all of them, as the backend hands them over
+    fused/           levels 2 and 3
+    rounds.py        the rounds of routing, and rounds_backward.py the way back
+    exponential.py   exponentials in lanes
+    pooling.py       what pooled_softmax does between its products
+    ranking.py       the best items of a user, between the products of exact search
+    unite.py         the lists of several interests as one
+    ahead.py         rows of a table are asked for before their turn
+    _jit.py          how everything is compiled
 
 Importing this costs nothing: Numba comes with the modules.
 """

@@ -19,7 +19,7 @@ from mindref.shapes import Array
 ir: Any = cgutils.ir  # type: ignore[attr-defined]  # llvmlite's
 item_pointer: Any = cgutils.get_item_pointer
 
-AHEAD = 4
+AHEAD = 12
 """So many rows: one is there before its turn, and none is gone again."""
 
 READ, KEPT, DATA = 0, 3, 1  # what LLVM calls rw, locality and cache type

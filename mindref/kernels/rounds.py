@@ -204,28 +204,27 @@ def shorten_all(sums: Array, kind: int, found: Any, lines: Array) -> None:
     Roots and quotients take long: all are done in lanes. A sum whose square leaves the type, or
     that is not squashed, goes alone.
     """
-    capsules, unit, across, along = found
-    zero, one, (users, count, width) = sums.dtype.type(0), sums.dtype.type(1), capsules.shape
+    zero, one, (users, count, width) = sums.dtype.type(0), sums.dtype.type(1), found[0].shape
     (squares, inverse, gain), safe = lines, np.sqrt(np.finfo(sums.dtype).tiny)
-    for m in range(users * count):
-        x, square = sums[m // count, m % count], zero
+    rows = users * count  # one after the other: to find b and k takes as long as all else of a row
+    x, across, along = sums.reshape(-1, width), found[2].reshape(-1), found[3].reshape(-1)
+    capsules, unit = found[0].reshape(rows, width), found[1].reshape(rows, width)
+    for m in range(rows):
+        square = zero
         for d in range(width):
-            square += x[d] * x[d]
+            square += x[m, d] * x[m, d]
         squares[m] = square
-    wide, long = across.reshape(-1), along.reshape(-1)
-    for m in range(users * count):
+    for m in range(rows):
         inverse[m] = one / np.sqrt(squares[m])
-        gain[m], wide[m], long[m] = bend(np.sqrt(squares[m]), one)
-    for m in range(users * count):
-        b, k = m // count, m % count
-        x, out, direction = sums[b, k], capsules[b, k], unit[b, k]
+        gain[m], across[m], along[m] = bend(np.sqrt(squares[m]), one)
+    for m in range(rows):
         scale = inverse[m] * gain[m]  # not by way of the direction: one rounding less
         if kind == 0 and safe < squares[m] < one / safe:
             for d in range(width):
-                direction[d] = x[d] * inverse[m]
-                out[d] = x[d] * scale
+                unit[m, d] = x[m, d] * inverse[m]
+                capsules[m, d] = x[m, d] * scale
         else:
-            across[b, k], along[b, k] = shorten(x, kind, out, direction)
+            across[m], along[m] = shorten(x[m], kind, capsules[m], unit[m])
 
 
 @jit

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mindref.kernels._jit import Number, jit
+from mindref.kernels.ahead import AHEAD, fetch
 from mindref.shapes import Array, Bools, Ints
 
 
@@ -223,6 +224,8 @@ def through_last(
         through_squash(unit[b, k], across[b, k], along[b, k], own, d_sums[m])
         means[m] = 0
         for n in range(starts[b], starts[b + 1]):
+            if n + AHEAD < len(rows):
+                fetch(vectors, rows[n + AHEAD])
             w, vector = weights[n, k], vectors[rows[n]]
             for d in range(means.shape[1]):
                 means[m, d] += w * vector[d]

@@ -136,25 +136,25 @@ def leave_out(target_id: int, negative_ids: Ints, logits: Array) -> None:
 
 @jit
 def largest_of(x: Array) -> Number:
-    """Return the largest number of x (S,) that is none of NaN, -infinity without any.
+    """Return the largest of numbers x (S,), of which none is NaN; NaN without any."""
+    if x.itemsize == 4:
+        return x.dtype.type(np.int32(highest(x.view(np.int32))).view(np.float32))
+    return x.dtype.type(np.int64(highest(x.view(np.int64))).view(np.float64))
 
-    In eight lanes: in one, each number waits for the one before.
+
+@jit
+def highest(bits: Any) -> Any:
+    """Return the bits (S,) of the largest number, in lanes.
+
+    Numbers have the order of their bits as integers, those below zero the opposite one, which
+    `rest` turns round. Compared as numbers they would wait for each other, because of NaN.
     """
-    least = x.dtype.type(-np.inf)
-    a, b, c, d, e, f, g, h = least, least, least, least, least, least, least, least
-    whole = x.shape[0] // 8 * 8
-    for s in range(0, whole, 8):
-        a = x[s] if x[s] > a else a
-        b = x[s + 1] if x[s + 1] > b else b
-        c = x[s + 2] if x[s + 2] > c else c
-        d = x[s + 3] if x[s + 3] > d else d
-        e = x[s + 4] if x[s + 4] > e else e
-        f = x[s + 5] if x[s + 5] > f else f
-        g = x[s + 6] if x[s + 6] > g else g
-        h = x[s + 7] if x[s + 7] > h else h
-    for s in range(whole, x.shape[0]):
-        a = x[s] if x[s] > a else a
-    return max(max(max(a, b), max(c, d)), max(max(e, f), max(g, h)))
+    top = bits.dtype.type(np.iinfo(bits.dtype).min)
+    sign, rest = 8 * bits.itemsize - 1, ~top
+    for s in range(bits.shape[0]):
+        order = bits[s] ^ ((bits[s] >> sign) & rest)
+        top = order if order > top else top
+    return top ^ ((top >> sign) & rest)
 
 
 @jit

@@ -96,6 +96,11 @@ class Update:
             for names in (*alone, small)
             if names
         ]
+        self.alone = all(step.alone)  # then a row has the gradient of one item
+        to_rows = self.move_own if self.alone else step.to_item
+        self.tasks = [partial(to_rows, block) for block in slices(len(step.d_vectors), ITEMS)]
+        if not step.exact:
+            self.tasks += [partial(self.move_dense, *given) for given in self.dense]
 
     def plain(self, name: str) -> bool:
         """Return whether the tables of a parameter are of one type with others that are plain."""
@@ -104,13 +109,10 @@ class Update:
     def items(self) -> Iterator[Task]:
         """Yield the items, and what is known when all users are done."""
         self.loss = self.step.loss_of_all()
+        tasks, self.tasks = self.tasks, []  # they hold this: a circle would wait for the collector
         if not math.isfinite(self.loss):
             return
-        self.alone = all(self.step.alone)  # then a row has the gradient of one item
-        for block in slices(len(self.step.d_vectors), ITEMS):
-            yield partial(self.move_own, block) if self.alone else partial(self.step.to_item, block)
-        if not self.step.exact:
-            yield from (partial(self.move_dense, *given) for given in self.dense)
+        yield from tasks
         if self.step.d_profile.size:
             yield self.move_profile
 
@@ -155,7 +157,7 @@ LARGE = 1 << 16
 def as_rows(x: Array, *parts: int) -> Array:
     """Return vectors as matrices of one row, matrices as they are; of so many parts, each."""
     own = x.shape[len(parts) :]
-    return x.reshape(*parts, *((1, *own) if len(own) == 1 else own))
+    return x if len(own) > 1 else x.reshape(*parts, 1, *own)
 
 
 @jit

@@ -43,6 +43,8 @@ class Forward:
     layers: Layers
     capsules: list[Array]  # of each round, as `routing.Rounds` has them, without the weights
     found: Array  # (B, K, D)
+    logits: Array  # (N, K) initial logits of behaviours
+    owner: Ints  # (N,) whose they are
 
     def __init__(
         self,
@@ -74,13 +76,12 @@ class Forward:
         return [self.firsts, self.blocks]
 
     def firsts(self) -> Iterator[Task]:
-        """Yield what comes before the users; more is left when it is known where all stands."""
+        """Yield what comes before the users; both leave more for whoever is free."""
         yield self.lay_out
+        yield self.prepare
 
     def look_ups(self) -> Iterator[Task]:
         """Yield what needs the layout alone."""
-        yield self.prepare
-        yield self.arrange
         for block in slices(len(self.layout.items), ITEMS):
             yield partial(self.items, block)
 
@@ -101,7 +102,7 @@ class Forward:
         self.work.leave(self.look_ups())
 
     def prepare(self) -> None:
-        """Make ready what needs the lengths of histories alone: profiles and room."""
+        """Make ready what needs the histories alone, not their items: profiles and room."""
         work, look, histories = self.work, self.look, self.histories
         by_length = work.once("by_length", look, self.active_by_length)
         looked_up = self.params.profile[histories.profile]  # (B, G, Q)
@@ -114,6 +115,10 @@ class Forward:
             setattr(self, name, room)
         weights = self.room("couplings", len(self.capsules[0]), behaviours, self.count)
         self.rounds = routing.Rounds(weights, *self.capsules)
+        initial = histories.init_logits
+        self.logits = work.array("logits", behaviours, self.count, dtype=initial.dtype)
+        self.owner = work.array("owner", behaviours, dtype=np.int64)
+        work.leave([self.arrange])
 
     def rooms(self) -> dict[str, Any]:
         """Return room that depends on shapes alone, under the names of attributes."""
@@ -126,10 +131,10 @@ class Forward:
 
     def arrange(self) -> None:
         """Write the logits of behaviours, and whose they are."""
-        layout, histories = self.layout, self.histories
-        arrange(histories.mask, histories.init_logits, layout.logits, layout.owner)
+        histories = self.histories
+        arrange(histories.mask, histories.init_logits, self.logits, self.owner)
         if not self.dynamic:
-            layout.logits[:] = 0  # model-R12
+            self.logits[:] = 0  # model-R12
 
     def active_by_length(self) -> Bools:
         """Return which interests a user has after 0, 1, .. behaviours (L + 1, K)."""
@@ -168,7 +173,7 @@ class Forward:
             layout.starts,
             layout.place,
             self.votes,
-            layout.logits,
+            self.logits,
             self.layers.active,
             config.iterations if self.dynamic else 1,
             AXES[config.routing_axis] == 1,

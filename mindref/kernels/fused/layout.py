@@ -20,22 +20,20 @@ from mindref.shapes import Array, Bools, Ints
 
 
 class Layout(NamedTuple):
-    """Where everything stands; the last four are written by `arrange` and `sort_by_item`."""
+    """Where everything stands; the last two are written by `sort_by_item`."""
 
     starts: Ints  # (B + 1,)
     place: Ints  # (N + B + S,) number of the distinct item of each use
     items: Ints  # (M,) distinct items in the order of their first use
     voting: int  # so many of them are behaviours
     number: Any  # (items of the catalogue,) all zero
-    logits: Array  # (N, K) initial logits
-    owner: Ints  # (N,) the user of each behaviour
     order: Ints  # (N,) behaviours by the number of their item
     bounds: Ints  # (voting + 1,) where the behaviours of an item stand in order
 
 
 def lay(work: Workspace, histories: Histories, others: tuple[Ints, ...], count: int) -> Layout:
     """Lay out histories and other uses of the items of a catalogue of `count`."""
-    items, mask, init_logits, _ = histories
+    items, mask, *_ = histories
 
     def integers(name: str, size: int) -> Ints:
         room: Ints = work.array(name, size, dtype=np.int64)
@@ -57,8 +55,6 @@ def lay(work: Workspace, histories: Histories, others: tuple[Ints, ...], count: 
         items=distinct[:found],
         voting=voting,
         number=number,
-        logits=work.array("logits", total, init_logits.shape[2], dtype=init_logits.dtype),
-        owner=integers("owner", total),
         order=integers("order", total),
         bounds=integers("bounds", voting + 1),
     )

@@ -80,7 +80,7 @@ class Step(Forward):
     def lay_out(self) -> None:
         """Find room for the gradients of items, too."""
         super().lay_out()
-        behaviours = len(self.layout.logits)
+        behaviours = len(self.layout.order)
         self.at_target = self.layout.place[behaviours : behaviours + self.users]
         self.d_vectors = self.room("d_vectors", *self.vectors.shape)
         way = ByVote if self.exact else ByCapsule  # routing-R12
@@ -115,9 +115,9 @@ class Step(Forward):
         return Side(x, used, unit, rest[0], rest[1])
 
     def look_ups(self) -> Iterator[Task]:
-        """Yield what needs the layout alone."""
-        yield from super().look_ups()
+        """Yield what needs the layout alone, first what leaves more."""
         yield self.merge
+        yield from super().look_ups()
 
     def blocks(self) -> Iterator[Task]:
         """Yield what is done for each block of users by itself, and what may be done beside it."""
@@ -220,7 +220,7 @@ class Step(Forward):
     def order(self) -> None:
         """Find the behaviours of each item, in their order."""
         layout = self.layout
-        sort_by_item(layout.place[: len(layout.owner)], layout.order, layout.bounds)
+        sort_by_item(layout.place[: len(layout.order)], layout.order, layout.bounds)
 
     def to_item(self, block: slice) -> None:
         """Write what all users send to a block of items: as behaviours, targets and negatives."""

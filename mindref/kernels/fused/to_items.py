@@ -44,7 +44,7 @@ class ByVote:
 
     def __init__(self, step: Step) -> None:
         """Find room for a gradient of each vote."""
-        behaviours, width = len(step.layout.logits), step.width
+        behaviours, width = len(step.layout.order), step.width
         self.d_capsules = step.room("d_capsules", step.users, step.count, width)
         self.d_votes = step.room("d_votes", behaviours, width)
         self.d_logits = step.room("d_logits", behaviours, step.count)
@@ -116,5 +116,5 @@ class ByCapsule:
         """Sum by item what capsules send, each as much as the behaviour weighs there."""
         layout, layers = step.layout, step.layers
         bounds = layout.bounds[block.start : block.stop + 1]
-        uses, capsules = (layout.order, bounds, layout.owner), (layers.spans, layers.sending)
+        uses, capsules = (layout.order, bounds, step.owner), (layers.spans, layers.sending)
         sum_by_capsule(*uses, *capsules, step.rounds.couplings[-1], self.sent, d_vectors)
