@@ -30,6 +30,9 @@ def look_up(
     count, width = own_rows.shape[0], vectors.shape[1]
     fits, alone = True, rows.shape[1] == 1
     for m in range(count):
+        if m + AHEAD < count:
+            fetch(rows, items[m + AHEAD])
+            fetch(weights, items[m + AHEAD])
         for f in range(rows.shape[1]):
             row, weight = rows[items[m], f], weights[items[m], f]
             own_rows[m, f], own_weights[m, f] = row, weight
