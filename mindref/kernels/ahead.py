@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from mindref.kernels import LINE
-from mindref.shapes import Array
+from mindref.shapes import Array, Ints
 
 ir: Any = cgutils.ir  # type: ignore[attr-defined]  # llvmlite's
 item_pointer: Any = cgutils.get_item_pointer
@@ -25,7 +25,7 @@ AHEAD = 12
 READ, KEPT, DATA = 0, 3, 1  # what LLVM calls rw, locality and cache type
 
 
-def fetch(table: Array, row: int) -> None:
+def fetch(table: Array | Ints, row: int) -> None:
     """Ask for a row of a table (V, D), which need not be there. Plain Python has no such thing."""
 
 

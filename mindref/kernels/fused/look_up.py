@@ -28,16 +28,7 @@ def look_up(
     whatever is found in them.
     """
     count, width = own_rows.shape[0], vectors.shape[1]
-    fits, alone = True, rows.shape[1] == 1
-    for m in range(count):
-        if m + AHEAD < count:
-            fetch(rows, items[m + AHEAD])
-            fetch(weights, items[m + AHEAD])
-        for f in range(rows.shape[1]):
-            row, weight = rows[items[m], f], weights[items[m], f]
-            own_rows[m, f], own_weights[m, f] = row, weight
-            fits = fits and 0 <= row < table.shape[0]
-            alone = alone and row == items[m] and weight == 1
+    fits, alone = take_rows(rows, weights, items, len(table), own_rows, own_weights)
     if not fits:
         return False, alone
     if rows.shape[1] == 0:
@@ -54,3 +45,21 @@ def look_up(
             for d in range(width):
                 vectors[m, d] += weight * table[row, d]
     return True, alone
+
+
+@jit
+def take_rows(
+    rows: Ints, weights: Array, items: Ints, length: int, own_rows: Ints, own_weights: Array
+) -> tuple[bool, bool]:
+    """Write rows and weights (M, F) of items (M,); return what `look_up` does, of `length` rows."""
+    fits, alone, count = True, rows.shape[1] == 1, own_rows.shape[0]
+    for m in range(count):
+        if m + AHEAD < count:
+            fetch(rows, items[m + AHEAD])
+            fetch(weights, items[m + AHEAD])
+        for f in range(rows.shape[1]):
+            row, weight = rows[items[m], f], weights[items[m], f]
+            own_rows[m, f], own_weights[m, f] = row, weight
+            fits = fits and 0 <= row < length
+            alone = alone and row == items[m] and weight == 1
+    return fits, alone
