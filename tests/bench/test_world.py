@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.bench.world import Settings, World
+from mindref.bench import subjects
+from mindref.bench.world import BATCHES, Settings, World
 from mindref.errors import ConfigError
 from tests.bench.small import SMALL
 
@@ -37,6 +38,17 @@ def test_the_same_seed_makes_the_same_world_and_another_makes_another() -> None:
 def test_no_two_batches_are_the_same() -> None:
     batches = world().batches
     assert len({batch.histories.items.tobytes() for batch in batches}) == len(batches)
+
+
+def test_batches_are_not_learnt_by_heart() -> None:
+    """However often a run goes through them, it computes with numbers such as training has."""
+    made = world(dtype="float32")
+    subject = subjects.make("numba", made)
+    first = float(subject.step(0))
+    for number in range(800):
+        subject.step(number % BATCHES)
+    assert abs(float(subject.step(0)) - first) < 0.01 * first
+    assert (subject.params.items != made.params().items).any(), "no step was taken"
 
 
 def test_ragged_histories_have_all_lengths_and_full_ones_have_one() -> None:

@@ -11,6 +11,7 @@ from mindref.conformance.draws.operators import CALLS
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.engine import draws
 from mindref.kernels.rounds import TILE
+from mindref.kernels.sampled_softmax import multiply
 from tests.kernels.cases import compiled, judged
 from tests.ops.test_squash import extremes
 
@@ -145,6 +146,25 @@ def test_sampled_softmax_finds_the_largest_logit_wherever_it_stands(dtype: str) 
         judged(call)
         loss = compiled().answer(call)["out"]  # beside such logits the judge allows any error
         assert loss == (0 if negatives is apart else 800)
+
+
+@TYPES
+def test_a_share_below_the_smallest_normal_number_is_zero(dtype: str) -> None:
+    """The products with such a number take long; those shares that are normal stay as they are."""
+    least = np.log(float(np.finfo(dtype).tiny))
+    logits = np.array([0, least + 1, least - 1, least - 10, -np.inf, np.nan], dtype)
+    shares = np.exp(logits)
+    assert 0 < shares[3] < shares[2] < np.finfo(dtype).tiny
+    for factor in (1.0, -1.0):
+        x = shares.copy()
+        total = multiply(x, np.dtype(dtype).type(factor))
+        assert x[:2].tolist() == (factor * shares[:2]).tolist()
+        assert x[2:5].tolist() == [0, 0, 0]
+        assert np.isnan(x[5])
+        assert np.isnan(total)
+    halves = shares[:2].copy()
+    multiply(halves, np.dtype(dtype).type(0.25))  # the product counts, not what it is made of
+    assert halves.tolist() == [0.25, 0]
 
 
 @TYPES
