@@ -21,15 +21,19 @@ INSTRUCTIONS = (
     "NUMBA_CPU_FEATURES",
     "NUMBA_OPT",
     "NPY_DISABLE_CPU_FEATURES",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "XLA_FLAGS",
 )
-"""Variables by which BLAS, Numba and NumPy are told which instructions to use."""
+"""Variables by which BLAS, Numba, NumPy and frameworks are told which instructions to use."""
 PACKAGES = ("mindref", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 
 
 def facts() -> dict[str, Any]:
     """Return processor, cores, memory, system, and how busy the machine is (load average).
 
-    And what was set that has others use less than the processor can, or more.
+    And the variables by which libraries were told other instructions than they would choose.
     """
     return {
         "cpu": processor(),

@@ -113,7 +113,7 @@ def environment(name: str, threads: int, device: str = "cpu") -> dict[str, str]:
     one thread then. All others leave threads to BLAS or to their framework. JAX takes as many
     threads as it finds cores: see `bound_cores`.
     """
-    own_pool = name == "numba"  # as `mindref train` has it, where a module is named as well
+    own_pool = name == "numba"  # one named by its module has BLAS' threads, as in `mindref train`
     found = dict.fromkeys(PRODUCTS, "1" if own_pool else str(threads))
     found["MINDREF_THREADS"] = str(threads) if own_pool else "1"
     if of_jax(name):

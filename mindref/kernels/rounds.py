@@ -204,11 +204,12 @@ def shorten_all(sums: Array, kind: int, found: Any, lines: Array) -> None:
     Roots and quotients take long: all are done in lanes. A sum whose square leaves the type, or
     that is not squashed, goes alone.
     """
-    zero, one, (users, count, width) = sums.dtype.type(0), sums.dtype.type(1), found[0].shape
+    capsules_of, unit_of, across_of, along_of = found
+    zero, one, (users, count, width) = sums.dtype.type(0), sums.dtype.type(1), capsules_of.shape
     (squares, inverse, gain), safe = lines, np.sqrt(np.finfo(sums.dtype).tiny)
     rows = users * count  # one after the other: to find b and k takes as long as all else of a row
-    x, across, along = sums.reshape(-1, width), found[2].reshape(-1), found[3].reshape(-1)
-    capsules, unit = found[0].reshape(rows, width), found[1].reshape(rows, width)
+    x, across, along = sums.reshape(-1, width), across_of.reshape(-1), along_of.reshape(-1)
+    capsules, unit = capsules_of.reshape(rows, width), unit_of.reshape(rows, width)
     for m in range(rows):
         square = zero
         for d in range(width):

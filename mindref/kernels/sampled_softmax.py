@@ -12,7 +12,7 @@ import numpy as np
 
 from mindref.kernels import squash
 from mindref.kernels._jit import Number, jit
-from mindref.kernels.exponential import raise_all
+from mindref.kernels.exponential import raise_to_normal
 from mindref.ops.sampled_softmax import Saved, check
 from mindref.ops.squash import Saved as Squashed
 from mindref.shapes import Array, Ints, fits
@@ -138,12 +138,12 @@ def leave_out(target_id: int, negative_ids: Ints, logits: Array) -> None:
 def largest_of(x: Array) -> Number:
     """Return the largest of numbers x (S,), of which none is NaN; NaN without any."""
     if x.itemsize == 4:
-        return x.dtype.type(np.int32(highest(x.view(np.int32))).view(np.float32))
-    return x.dtype.type(np.int64(highest(x.view(np.int64))).view(np.float64))
+        return x.dtype.type(np.int32(highest_bits(x.view(np.int32))).view(np.float32))
+    return x.dtype.type(np.int64(highest_bits(x.view(np.int64))).view(np.float64))
 
 
 @jit
-def highest(bits: Any) -> Any:
+def highest_bits(bits: Any) -> Any:
     """Return the bits (S,) of the largest number, in lanes.
 
     Numbers have the order of their bits as integers, those below zero the opposite one, which
@@ -159,9 +159,12 @@ def highest(bits: Any) -> Any:
 
 @jit
 def raise_above(top: Number, logits: Array) -> Number:
-    """Replace logits (S,) by the exponentials of what they are above the top; return their sum."""
+    """Replace logits (S,) by the exponentials of what they are above the top; return their sum.
+
+    One below the smallest normal number is zero, which no sum with the top's feels.
+    """
     total = logits.dtype.type(0)
-    raise_all(logits, top)
+    raise_to_normal(logits, top)
     for s in range(logits.shape[0]):
         total += logits[s]  # sampled_softmax-R4
     return total
@@ -169,16 +172,15 @@ def raise_above(top: Number, logits: Array) -> Number:
 
 @jit
 def multiply(x: Array, factor: Number) -> Number:
-    """Multiply x (S,) by a factor, in place; return the sum.
+    """Multiply x (S,), not below zero, by a factor, in place; return the sum.
 
-    What comes below the smallest normal number is zero: in each product with such a number some
-    processors take a hundred times as long, and no sum of users' shares feels it.
+    Zero where the product would be below the smallest normal number: in a product with such a
+    number, or with one for its result, some processors take a hundred times as long.
     """
     total, zero = x.dtype.type(0), x.dtype.type(0)
-    smallest = np.finfo(x.dtype).tiny
+    least = np.finfo(x.dtype).tiny / abs(factor)
     for s in range(x.shape[0]):
-        share = x[s] * factor
-        x[s] = zero if abs(share) < smallest else share
+        x[s] = (zero if x[s] < least else x[s]) * factor
         total += x[s]
     return total
 

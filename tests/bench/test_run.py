@@ -58,6 +58,7 @@ def test_the_bound_and_the_share_of_the_peak_are_those_of_the_rates_measured() -
     assert row["share_of_peak"] == pytest.approx(seconds / row["median"])
     assert row["times_bound"] == pytest.approx(row["median"] / floor["seconds"])
     assert floor["seconds"] > seconds
+    assert floor["seconds_word_by_word"] > floor["seconds"]
     assert row["times_bound"] > 1
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.kernels.exponential import raise_all
+from mindref.kernels.exponential import raise_all, raise_to_normal
 
 TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -50,6 +50,21 @@ def test_double_exponentials_are_within_two_ulp() -> None:
     assert (np.abs(got - exact) <= 2 * ulp).all()
     assert got[x == 0].tolist() == [1.0] * int((x == 0).sum())
     assert not got[x < -746].any()
+
+
+@pytest.mark.rules("sampled_softmax-R11")
+def test_to_normal_numbers_they_are_the_same_and_below_zero() -> None:
+    """Where the exponential is normal, but for the last hundredth of its logarithm."""
+    for dtype in (np.float32, np.float64):
+        x = np.concatenate([np.linspace(-800, 0, 100_001), [-1e30, -np.inf]]).astype(dtype)
+        x = np.concatenate([x, np.linspace(-89, -86, 3001, dtype=dtype)])
+        whole, normal = x.copy(), x.copy()
+        raise_all(whole, dtype(0))
+        raise_to_normal(normal, dtype(0))
+        tiny = np.finfo(dtype).tiny
+        assert np.array_equal(normal[whole > 1.01 * tiny], whole[whole > 1.01 * tiny])
+        assert not normal[whole < tiny].any()
+        assert not ((normal > 0) & (normal < tiny)).any()
 
 
 @TYPES

@@ -11,7 +11,7 @@ from mindref.conformance.draws.operators import CALLS
 from mindref.conformance.judging.call import Call
 from mindref.conformance.judging.engine import draws
 from mindref.kernels.rounds import TILE
-from mindref.kernels.sampled_softmax import multiply
+from mindref.kernels.sampled_softmax import multiply, raise_above
 from tests.kernels.cases import compiled, judged
 from tests.ops.test_squash import extremes
 
@@ -135,9 +135,11 @@ def test_sampled_softmax_finds_the_largest_logit_wherever_it_stands(dtype: str) 
     """Beside it, exp of the others vanishes; left out, its own would be infinite."""
     apart = np.full((19, 1), -0.9 * np.finfo(dtype).max, dtype)  # their sum is infinite
     alone = [np.where(np.arange(19) == place, 800.0, 0.0)[:, None] for place in range(19)]
-    for negatives in (*alone, apart):
+    cases = [(0.0, negatives) for negatives in (*alone, apart)]
+    cases += [(-900.0, negatives - 900) for negatives in alone]  # all below zero
+    for target, negatives in cases:
         arrays = {
-            "user": np.ones((1, 1)), "target": np.zeros((1, 1)), "negatives": negatives,
+            "user": np.ones((1, 1)), "target": np.full((1, 1), target), "negatives": negatives,
             "target_ids": np.array([99]), "negative_ids": np.arange(19),
             "target_log_expected": np.zeros(1), "negative_log_expected": np.zeros(19),
         }  # fmt: skip
@@ -149,22 +151,26 @@ def test_sampled_softmax_finds_the_largest_logit_wherever_it_stands(dtype: str) 
 
 
 @TYPES
+@pytest.mark.rules("sampled_softmax-R11")
 def test_a_share_below_the_smallest_normal_number_is_zero(dtype: str) -> None:
     """The products with such a number take long; those shares that are normal stay as they are."""
-    least = np.log(float(np.finfo(dtype).tiny))
-    logits = np.array([0, least + 1, least - 1, least - 10, -np.inf, np.nan], dtype)
+    least, kind = np.log(float(np.finfo(dtype).tiny)), np.dtype(dtype).type
+    logits = np.array([0, least + 1, least - 1, least - 10, -np.inf], dtype)
     shares = np.exp(logits)
     assert 0 < shares[3] < shares[2] < np.finfo(dtype).tiny
     for factor in (1.0, -1.0):
         x = shares.copy()
-        total = multiply(x, np.dtype(dtype).type(factor))
-        assert x[:2].tolist() == (factor * shares[:2]).tolist()
-        assert x[2:5].tolist() == [0, 0, 0]
-        assert np.isnan(x[5])
-        assert np.isnan(total)
+        total = multiply(x, kind(factor))
+        assert x.tolist() == [*(factor * shares[:2]).tolist(), 0, 0, 0]
+        assert total == factor
+        x = np.append(shares[:2], kind(np.nan))
+        assert np.isnan(multiply(x, kind(factor)))
+        assert np.isnan(x).tolist() == [False, False, True]
     halves = shares[:2].copy()
-    multiply(halves, np.dtype(dtype).type(0.25))  # the product counts, not what it is made of
+    assert multiply(halves, kind(0.25)) == 0.25  # the product counts, not what it is made of
     assert halves.tolist() == [0.25, 0]
+    assert raise_above(kind(0), logits) == 1  # in which no other is seen
+    assert (logits > 0).tolist() == [True, True, False, False, False]
 
 
 @TYPES
@@ -175,7 +181,7 @@ def test_a_share_below_the_smallest_normal_number_is_zero(dtype: str) -> None:
 )  # fmt: skip
 def test_sampled_softmax(dtype: str) -> None:
     hold("sampled_softmax", dtype)
-    for count in (0, 1, 16, 37):  # the largest is looked for in eight lanes
+    for count in (0, 1, 16, 37):  # the largest is looked for in lanes
         ids = np.arange(count) % 7
         for where, nan in ((None, 0), ("user", 1), ("negatives", 0)):
             arrays = {

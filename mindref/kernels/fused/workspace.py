@@ -75,6 +75,9 @@ class Workspace:
         finally:
             try:
                 team.join()
+            except KeyboardInterrupt:  # it may have come before there was anybody to catch it
+                team.join()
+                raise
             finally:
                 self.team = None  # which holds what the tasks hold
 
