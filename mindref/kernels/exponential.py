@@ -55,7 +55,8 @@ TERMS = tuple(map(np.float32, CEPHES))
 def raise_singles(x: Array, top: Number, span: Range) -> None:
     """Replace single numbers x <= top by exp(x - top), in lanes: 2^k times a polynomial.
 
-    Within one ULP of the exponential of the difference, which is rounded before.
+    Within one ULP of the exponential of the difference, which is rounded before; zero below
+    `span.least`.
     Source: Moshier, Cephes, expf. The power of two is made of bits.
     """
     zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)

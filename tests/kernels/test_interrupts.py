@@ -141,8 +141,9 @@ class InMoments:
                 raise_signal(SIGINT)
 
 
-@pytest.mark.parametrize(("use", "goes_wrong"), [(1, False), (2, False), (3, False), (1, True)])
+@pytest.mark.parametrize("use", [1, 2, 3])
 @pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("goes_wrong", [True, False])
 def test_an_interrupt_beside_a_lock_is_heard_and_nobody_waits(
     use: int, before: bool, goes_wrong: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +159,8 @@ def test_an_interrupt_beside_a_lock_is_heard_and_nobody_waits(
 
     pool = Workspace(2)
     monkeypatch.setattr(team, "Lock", lambda: InMoments(caller, use, before=before))
-    with pytest.raises(KeyboardInterrupt):
+    never = goes_wrong and use > 1  # whose task goes wrong has used the lock once, to leave tasks
+    with pytest.raises(ZeroDivisionError if never else KeyboardInterrupt):
         pool.each(work, range(6))
     assert running == [0]
     monkeypatch.undo()
