@@ -64,6 +64,7 @@ def compiled(function: Function, fastmath: set[str]) -> Function:
             if hasattr(cached, "_cache"):  # NUMBA_DISABLE_JIT gives the function back
                 cached._cache.save_overload = unless_full(cached._cache.save_overload)
                 file = cached._cache._cache_file
+                file._load_index = unless_unknown(file._load_index)
                 file._source_stamp = (file._source_stamp, *stamps(files_behind(function)))
             kept: Function = cached
             return kept
@@ -121,6 +122,22 @@ def stamps(files: set[str]) -> list[tuple[str, float, int]]:
     """Return what tells whether files are as they were."""
     looked = [(file, os.stat(file)) for file in sorted(files)]
     return [(file, found.st_mtime, found.st_size) for file, found in looked]
+
+
+def unless_unknown(load: Callable[[], Any]) -> Callable[[], Any]:
+    """Return what loads the list of what is kept, or an empty one if it has names that are gone.
+
+    Types of arguments are kept under the names of their classes, which another version of this
+    package may not have; Numba reads them before it sees that the file is another.
+    """
+
+    def attempt() -> Any:
+        try:
+            return load()
+        except (AttributeError, ImportError):
+            return {}
+
+    return attempt
 
 
 def unless_full(save: Callable[..., None]) -> Callable[..., None]:

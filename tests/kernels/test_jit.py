@@ -107,6 +107,26 @@ def test_what_is_kept_is_compiled_again_when_a_file_behind_it_changes(tmp_path: 
     assert run(CALLED, tmp_path, **kept).stdout == "18.0 0\n"
 
 
+NAMED = """
+from typing import NamedTuple
+from mindref.kernels._jit import jit
+class Pair(NamedTuple):
+    x: float
+@jit
+def one(pair):
+    return pair.x + 1
+print(one(Pair(1.0)), sum(one.stats.cache_hits.values()))
+"""
+
+
+def test_what_was_kept_under_names_that_are_gone_is_compiled_again(tmp_path: Path) -> None:
+    """As after an upgrade: the types of arguments are kept under the names of their classes."""
+    kept, file = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}, tmp_path / "named.py"
+    for text, hits in ((NAMED, 0), (NAMED, 1), (NAMED.replace("Pair", "Two"), 0)):
+        file.write_text(text)
+        assert run("import named", tmp_path, **kept).stdout == f"2.0 {hits}\n"
+
+
 def test_what_is_kept_depends_on_the_decorator_and_on_the_hints() -> None:
     code = "from mindref.kernels import _jit\nfrom mindref.kernels.fused import adam, forward\n"
     code += "print(*sorted(_jit.behind[adam.__file__]))"
