@@ -107,24 +107,28 @@ def test_what_is_kept_is_compiled_again_when_a_file_behind_it_changes(tmp_path: 
     assert run(CALLED, tmp_path, **kept).stdout == "18.0 0\n"
 
 
-NAMED = """
-from typing import NamedTuple
-from mindref.kernels._jit import jit
-class Pair(NamedTuple):
-    x: float
-@jit
-def one(pair):
-    return pair.x + 1
-print(one(Pair(1.0)), sum(one.stats.cache_hits.values()))
-"""
+PAIR = "from typing import NamedTuple\nclass Pair(NamedTuple):\n    x: float\n"
+ONE = "from mindref.kernels._jit import jit\n@jit\ndef one(pair):\n    return pair.x + 1\n"
+ASK = "from pairs import Pair\nfrom one import one\n"
+ASK += "print(one(Pair(1.0)), sum(one.stats.cache_hits.values()))"
 
 
-def test_what_was_kept_under_names_that_are_gone_is_compiled_again(tmp_path: Path) -> None:
-    """As after an upgrade: the types of arguments are kept under the names of their classes."""
-    kept, file = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}, tmp_path / "named.py"
-    for text, hits in ((NAMED, 0), (NAMED, 1), (NAMED.replace("Pair", "Two"), 0)):
-        file.write_text(text)
-        assert run("import named", tmp_path, **kept).stdout == f"2.0 {hits}\n"
+@pytest.mark.parametrize(("old", "new"), [("Pair", "Two"), ("pairs", "twos")])
+def test_what_was_kept_under_names_that_are_gone_is_compiled_again(
+    old: str, new: str, tmp_path: Path
+) -> None:
+    """As after an upgrade: types of arguments are kept under the names of classes and modules.
+
+    The file of the class is not one that what is compiled is known to depend on.
+    """
+    kept = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    (tmp_path / "one.py").write_text(ONE)
+    (tmp_path / "pairs.py").write_text(PAIR)
+    assert run(ASK, tmp_path, **kept).stdout == "2.0 0\n"
+    assert run(ASK, tmp_path, **kept).stdout == "2.0 1\n", "nothing changed"
+    (tmp_path / "pairs.py").unlink()
+    (tmp_path / "pairs.py".replace(old, new)).write_text(PAIR.replace(old, new))
+    assert run(ASK.replace(old, new), tmp_path, **kept).stdout == "2.0 0\n"
 
 
 def test_what_is_kept_depends_on_the_decorator_and_on_the_hints() -> None:
