@@ -11,6 +11,10 @@ from mindref import backend, ops
 from tests.conformance.correct import ALL, draws
 from tests.conformance.correct.answers import answer, assert_same, load
 
+# OpenBLAS' float32 product of a matrix by a vector of five reads the stack in lanes that it drops
+# afterwards. If those bytes look like a signalling NaN, NumPy says so of a finite result.
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered in dot:RuntimeWarning")
+
 EACH = pytest.mark.parametrize("name", [kind.__name__ for kind in ALL])
 STEMS = pytest.mark.parametrize("stem", draws.CALLS)
 TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
