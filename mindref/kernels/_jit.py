@@ -8,6 +8,9 @@ Options and why:
   lanes). Without nnan and ninf, NaN and infinity keep their meaning, but np.isfinite is x - x == 0
   and is folded to true all the same: kernels write abs(x) < inf. Without arcp, x / y is not
   x * (1 / y), which overflows for the smallest y.
+- inline, for functions that one other calls, and for one of a single line: Numba writes them into
+  their caller, instead of compiling and improving them by themselves first, and the whole once
+  more. They get the flags of the caller, so none of `jit_in_order` calls one.
 - cache: a first run compiles for seconds; later ones load from the user's cache folder, or from
   NUMBA_CACHE_DIR. Never beside the package, where Numba would put it: there it outlives the
   package when that is removed, and what is left of the folder hides the next install. Where no
@@ -48,14 +51,19 @@ def jit(function: Function) -> Function:
     return compiled(function, FASTMATH)
 
 
+def jit_within(function: Function) -> Function:
+    """Compile a function as a part of the one that calls it."""
+    return compiled(function, FASTMATH, inline="always")
+
+
 def jit_in_order(function: Function) -> Function:
     """Compile a function whose sums keep their order, as it carries rests along."""
     return compiled(function, {"contract"})
 
 
-def compiled(function: Function, fastmath: set[str]) -> Function:
+def compiled(function: Function, fastmath: set[str], **more: Any) -> Function:
     """Compile a function with these flags, and keep the result on disk if that is wanted."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
+    options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath, **more}
     folder = cache_folder()
     if folder:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mindref.kernels._jit import Number, jit
+from mindref.kernels._jit import Number, jit, jit_within
 from mindref.ops import softmax
 from mindref.ops.label_attention import Saved, check
 from mindref.shapes import Array, Bools, fits
@@ -58,7 +58,7 @@ def attend(
                 out[b, d] += weights[b, k] * interests[b, k, d]  # label_attention-R7
 
 
-@jit
+@jit_within
 def score_all(interests: Array, target: Array, active: Bools, scores: Array) -> tuple[int, Any]:
     """Write scores (K,); return the best active interest and whether all scores are finite."""
     known: Any = True
@@ -77,7 +77,7 @@ def score_all(interests: Array, target: Array, active: Bools, scores: Array) -> 
     return best, known
 
 
-@jit
+@jit_within
 def weigh(
     scores: Array, active: Bools, best: int, known: bool, power: float, weights: Array
 ) -> Number:
@@ -99,7 +99,7 @@ def weigh(
     return total
 
 
-@jit
+@jit_within
 def gap_of(s: Number, top: Number, p: Number) -> Number:
     """Return sign(s) |s|^p less the same of the best score, without overflow in between."""
     if s != s or top != top:
@@ -144,7 +144,7 @@ def attend_backward(
                 d_target[b, d] += d_query[d]
 
 
-@jit
+@jit_within
 def through_weights(d_out: Array, interests: Array, weights: Array, d_powered: Array) -> None:
     """Write the gradient of the powered scores (K,): that of a softmax."""
     inner = d_out.dtype.type(0)
@@ -158,7 +158,7 @@ def through_weights(d_out: Array, interests: Array, weights: Array, d_powered: A
         d_powered[k] = weights[k] * (d_powered[k] - inner)
 
 
-@jit
+@jit_within
 def through_scores(d_scores: Array, scores: Array, power: float) -> None:
     """Turn the gradient of the powered scores (K,) into that of the scores, in place."""
     zero, one, p = scores.dtype.type(0), scores.dtype.type(1), scores.dtype.type(power)

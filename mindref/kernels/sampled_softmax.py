@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mindref.kernels import squash
-from mindref.kernels._jit import Number, jit
+from mindref.kernels._jit import Number, jit, jit_within
 from mindref.kernels.exponential import raise_to_normal
 from mindref.ops.sampled_softmax import Saved, check
 from mindref.ops.squash import Saved as Squashed
@@ -79,7 +79,8 @@ def lose(
 ) -> float:
     """Turn products (B, S) into their gradients, which are probabilities times `scale`.
 
-    Writes the same of the targets' products (B,), and returns the sum of the losses.
+    Writes the same of the targets' products (B,), and returns the sum of the losses. For ids any
+    numbers will do that are equal where items are.
     """
     zero, whole = user.dtype.type(0), 0.0
     for b in range(user.shape[0]):
@@ -104,7 +105,7 @@ def lose(
     return whole
 
 
-@jit
+@jit_within
 def reduce_by(log_expected: Array, temperature: Number, logits: Array) -> bool:
     """Turn products (S,) into logits, and return whether all of them are finite."""
     if temperature != 1:  # a division takes longer than all else here
@@ -122,7 +123,7 @@ def reduce_by(log_expected: Array, temperature: Number, logits: Array) -> bool:
     return known
 
 
-@jit
+@jit_within
 def leave_out(target_id: int, negative_ids: Ints, logits: Array) -> None:
     """Write -infinity (S,) for a negative that is the target itself."""
     hits = 0
@@ -157,7 +158,7 @@ def highest_bits(bits: Any) -> Any:
     return top ^ ((top >> sign) & rest)
 
 
-@jit
+@jit_within
 def raise_above(top: Number, logits: Array) -> Number:
     """Replace logits (S,) by the exponentials of what they are above the top; return their sum.
 
@@ -170,7 +171,7 @@ def raise_above(top: Number, logits: Array) -> Number:
     return total
 
 
-@jit
+@jit_within
 def multiply(x: Array, factor: Number) -> Number:
     """Multiply x (S,), not below zero, by a factor, in place; return the sum.
 

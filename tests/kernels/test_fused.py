@@ -12,9 +12,12 @@ from mindref.kernels import LINE
 from mindref.kernels.fused import adam
 from mindref.kernels.fused.forward import ITEMS
 from mindref.kernels.fused.layers import USERS, block_length
+from mindref.kernels.fused.stack import climb
+from mindref.kernels.fused.there_and_back import there_and_back
 from mindref.kernels.fused.workspace import slices
 from mindref.kernels.rounds import MOST, TILE
 from mindref.models.parameters import Catalogue, Layer, catalogue_of_ids, flatten
+from mindref.shapes import Array
 from tests.kernels.cases import against, agree, compiled, crowd, questions
 from tests.models.worlds import OPTIONS, World, world
 
@@ -53,8 +56,8 @@ def test_there_are_several_blocks_of_all() -> None:
 
 
 @pytest.mark.rules(
-    "model-R1", "model-R4", "model-R5", "model-R6", "model-R11", "model-R12", "model-R13",
-    "model-R14", "routing-R12",
+    "model-R1", "model-R4", "model-R5", "model-R6", "model-R9", "model-R11", "model-R12",
+    "model-R13", "model-R14", "routing-R12",
 )  # fmt: skip
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_each_option_with_each_gradient_and_power(options: dict[str, Any]) -> None:
@@ -118,6 +121,64 @@ def test_ids_are_of_any_type_of_integers(dtype: str) -> None:
         w._replace(batch=every, catalogue=catalogue._replace(rows=rows)),
     ):
         hold(changed, dtype)
+
+
+def odd(x: Array, way: str) -> Array:
+    """Return the numbers of x as they seldom lie in memory."""
+    if way == "columns":
+        found = np.asfortranarray(x)
+    elif way == "apart":
+        found = np.zeros((*x.shape, 2), x.dtype)[..., 0]
+    else:
+        found = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    found[...] = x
+    return found
+
+
+@pytest.mark.rules("model-R5")
+@pytest.mark.parametrize("way", ["columns", "apart", "unaligned"])
+@pytest.mark.parametrize("where", [0, 1, 2])
+@pytest.mark.parametrize("gradient", ["last", "all"])
+def test_matrices_may_lie_in_memory_as_they_like(way: str, where: int, gradient: str) -> None:
+    """One alone: the layers' arrays go to compiled code together, where all have one type."""
+    axes, options = (BLOCKS, 6, 3, 4), {"dtype": "float32", "routing_gradient": gradient}
+    w = world(np.random.default_rng(0), axes, **options)
+    matrices = [w.params.bilinear, *(layer.weight for layer in w.params.layers)]
+    matrices[where] = odd(matrices[where], way)
+    bilinear, *weights = matrices
+    layers = tuple(Layer(x, of.bias) for x, of in zip(weights, w.params.layers, strict=True))
+    hold(w._replace(params=w.params._replace(bilinear=bilinear, layers=layers)), "odd in memory")
+
+
+def test_what_is_large_is_compiled_once_wherever_arrays_lie_and_whoever_may_write() -> None:
+    w = world(np.random.default_rng(0), (BLOCKS, 6, 3, 4), dtype="float32")
+    hold(w, "as it is")
+    before = len(there_and_back.signatures), len(climb.signatures)  # type: ignore[attr-defined]
+    params, batch = w.params, w.batch
+    layers = tuple(Layer(x, odd(bias, "apart")) for x, bias in params.layers)
+    logs = odd(batch.target_log_expected, "apart")
+    ids = {"target": batch.target.astype(np.int32), "negatives": batch.negatives.astype(np.int32)}
+    batch = batch._replace(target_log_expected=logs, **ids)
+    changed = [
+        w._replace(params=params._replace(layers=layers)),
+        w._replace(params=params._replace(profile=np.asfortranarray(params.profile))),
+        w._replace(batch=batch),
+    ]
+    for other in changed:
+        hold(other, "odd in memory")
+    for x in [*flatten(params).values(), batch.target_log_expected]:
+        x.flags.writeable = False
+    hold(w._replace(batch=batch), "read alone")
+    assert before == (len(there_and_back.signatures), len(climb.signatures))  # type: ignore[attr-defined]
+
+
+def test_there_may_be_no_layers() -> None:
+    """The presets have one at least, who makes parameters need not."""
+    for gradient in ("last", "all"):
+        w = world(np.random.default_rng(0), (BLOCKS, 6, 3, 4), routing_gradient=gradient)
+        histories = w.batch.histories._replace(profile=w.batch.histories.profile[:, :0])
+        batch, params = w.batch._replace(histories=histories), w.params._replace(layers=())
+        hold(w._replace(batch=batch, params=params), gradient)
 
 
 def test_buffers_and_state_begin_with_a_line_of_memory() -> None:

@@ -21,7 +21,7 @@ from mindref.kernels.backend import NumbaBackend
 
 PACKAGE = Path(_jit.__file__).parents[1]
 FILES = sorted((PACKAGE / "kernels").rglob("*.py"))
-DECORATORS = {"jit", "jit_in_order"}
+DECORATORS = {"jit", "jit_in_order", "jit_within"}
 HINTS = "mindref.kernels.ahead"  # of this file alone: an old one of it computes the same bytes
 
 
@@ -86,6 +86,22 @@ def test_a_number_or_a_module_of_another_file_would_be_seen(tmp_path: Path) -> N
     assert list(strangers(file)) == ["some.py: f uses TILE", "some.py: g uses s"]
 
 
+def decorated(path: Path, decorator: str) -> set[str]:
+    """Return the names of the functions of a file that have this decorator."""
+    found = compiled_in(path).values()
+    return {x.name for x in found if decorator in map(ast.unparse, x.decorator_list)}
+
+
+def test_what_is_compiled_within_its_caller_has_no_caller_whose_sums_keep_their_order() -> None:
+    """It would get the flags of that one."""
+    within = {name for path in FILES for name in decorated(path, "jit_within")}
+    assert len(within) > 5
+    for path in FILES:
+        for name in decorated(path, "jit_in_order"):
+            called = {x.id for x in ast.walk(compiled_in(path)[name]) if isinstance(x, ast.Name)}
+            assert not called & within, f"{path.name}: {name}"
+
+
 CHAIN = {
     "inner": "@jit\ndef one(x):\n    return x + 1\n",
     "middle": "from inner import one\n@jit\ndef two(x):\n    return 2 * one(x)\n",
@@ -94,10 +110,15 @@ CHAIN = {
 CALLED = "from outer import three\nprint(three(1.0), sum(three.stats.cache_hits.values()))"
 
 
-def test_what_is_kept_is_compiled_again_when_a_file_behind_it_changes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("decorator", ["jit", "jit_within"])
+def test_what_is_kept_is_compiled_again_when_a_file_behind_it_changes(
+    decorator: str, tmp_path: Path
+) -> None:
     """Numba looks at the file of a function alone; those that it calls may stand in others."""
     for name, text in CHAIN.items():
-        (tmp_path / f"{name}.py").write_text(f"from mindref.kernels._jit import jit\n{text}")
+        how = decorator if name != "outer" else "jit"
+        head = f"from mindref.kernels._jit import {how} as jit\n"
+        (tmp_path / f"{name}.py").write_text(head + text)
     kept = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
     assert run(CALLED, tmp_path, **kept).stdout == "12.0 0\n"
     assert run(CALLED, tmp_path, **kept).stdout == "12.0 1\n", "nothing changed"

@@ -16,6 +16,7 @@ from mindref.config import Config
 from mindref.kernels._jit import jit
 from mindref.kernels.ahead import AHEAD, fetch
 from mindref.kernels.fused.forward import ITEMS
+from mindref.kernels.fused.shared import Shares, Uses, unite
 from mindref.kernels.fused.step import Step
 from mindref.kernels.fused.team import Task
 from mindref.kernels.fused.workspace import slices
@@ -133,8 +134,8 @@ class Update:
 
     def move_own(self, block: slice) -> None:
         """Move the rows of a block of items, as soon as their gradient is there."""
-        self.step.to_item(block)
-        self.move("items", self.step.item_rows[block, 0], self.step.d_vectors[block])
+        given = (self.step.item_rows[block, 0], self.tables["items"], self.numbers)
+        self.squares.append(unite_and_move(*self.step.to_unite(block), *given))
 
     def move_profile(self) -> None:
         """Move the rows of user features."""
@@ -185,6 +186,22 @@ def move(rows: Ints, gradient: Array, tables: Tables, numbers: Rates) -> Any:
             total += v
             params[row, d] -= rate * m / (np.sqrt(v) + epsilon)
     return total
+
+
+@jit
+def unite_and_move(
+    shares: Shares | None,
+    uses: Uses,
+    voting: int,
+    first: int,
+    gradient: Array,
+    rows: Ints,
+    tables: Tables,
+    numbers: Rates,
+) -> Any:
+    """Write the gradients (M, D) of some items as `unite` does, then move their rows (M,)."""
+    unite(shares, uses, voting, first, gradient)
+    return move(rows, gradient, tables, numbers)
 
 
 @jit

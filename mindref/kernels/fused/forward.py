@@ -21,9 +21,10 @@ from mindref.kernels import routing
 from mindref.kernels.fused.checks import check_model
 from mindref.kernels.fused.layers import Layers
 from mindref.kernels.fused.layout import arrange, lay
-from mindref.kernels.fused.look_up import look_up
+from mindref.kernels.fused.look_up import look_up, look_up_and_vote
 from mindref.kernels.fused.team import Phase, Task
 from mindref.kernels.fused.workspace import Workspace, slices
+from mindref.kernels.product import steady
 from mindref.kernels.rounds import route
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, Params
@@ -59,6 +60,7 @@ class Forward:
         self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
         self.histories, self.others, self.dtype = histories, others, params.items.dtype
         self.look = check_model(work, params, histories, catalogue, config)
+        self.bilinear = steady(params.bilinear)
         self.users, self.count = len(histories.mask), config.interests
         self.width = params.items.shape[1]
         self.alone: list[bool] = []  # of each block of items: whether they have rows of their own
@@ -147,25 +149,31 @@ class Forward:
 
     def items(self, block: slice) -> None:
         """Write vectors of distinct items, and votes of those that are behaviours."""
-        rows, weights = self.item_rows[block], self.item_weights[block]
-        alone = self.look_up(self.layout.items[block], rows, weights, self.vectors[block])
-        self.alone.append(alone)
-        voting = slice(block.start, min(block.stop, self.layout.voting))
-        if voting.start < voting.stop:
-            np.matmul(self.vectors[voting], self.params.bilinear.T, out=self.votes[voting])
+        rows, votes = self.item_rows[block], self.votes[block]  # fewer, or none, have votes
+        places = (rows, self.item_weights[block], self.vectors[block])
+        given = (*self.catalogue, self.layout.items[block], self.params.items)
+        self.alone.append(
+            self.there(*look_up_and_vote(*given, *places, self.bilinear, votes), rows)
+        )
 
-    def look_up(self, ids: Ints, rows: Ints, weights: Array, vectors: Array) -> bool:
-        """Write rows and weights (M, F) of items (M,), which the catalogue has, and their vectors.
+    def look_up(self, ids: Ints, rows: Ints, weights: Array, vectors: Array) -> None:
+        """Write rows and weights (M, F) of items (M,) of the catalogue, and their vectors."""
+        given = (*self.catalogue, ids, self.params.items)
+        self.there(*look_up(*given, rows, weights, vectors), rows)
 
-        Returns whether each is a row of its own. Raises ShapeError for one that the table lacks.
-        """
-        fits, alone = look_up(*self.catalogue, ids, self.params.items, rows, weights, vectors)
+    def there(self, fits: bool, alone: bool, rows: Ints) -> bool:
+        """Return whether each item is a row of its own. Raises ShapeError for one that is none."""
         if not fits:
             check_rows("embedding", rows, len(self.params.items))
         return alone
 
     def interests(self, block: slice) -> None:
         """Write the interests of a block of users, zero where inactive."""
+        self.route(block)
+        self.layers.forward(block, self.rounds.capsules[-1], self.found)
+
+    def route(self, block: slice) -> None:
+        """Make all rounds of a block of users."""
         config, layout = self.config, self.layout
         route(
             block.start,
@@ -180,4 +188,3 @@ class Forward:
             KINDS.index(config.squash),
             self.rounds,
         )
-        self.layers.forward(block, self.rounds.capsules[-1], self.found)

@@ -102,11 +102,11 @@ def enumerate_items(
 @jit
 def find_active(
     mask: Bools, by_length: Bools, length: int, active: Bools, alive: Ints, borders: Ints
-) -> tuple[int, int]:
+) -> int:
     """Write which interests are active (B, K), their places (B K,), and where blocks begin in them.
 
     by_length (L + 1, K): those of a user with so many behaviours; length: users of a block. Returns
-    how many behaviours there are, and how many active interests.
+    how many behaviours there are.
     """
     behaviours, rows = 0, 0
     for b in range(mask.shape[0]):
@@ -122,7 +122,7 @@ def find_active(
                 alive[rows] = b * active.shape[1] + k
                 rows += 1
     borders[len(borders) - 1] = rows
-    return behaviours, rows
+    return behaviours
 
 
 @jit

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mindref.kernels._jit import jit
 from mindref.kernels.ahead import AHEAD, fetch
+from mindref.kernels.product import product
 from mindref.shapes import Array, Ints
 
 
@@ -45,6 +46,25 @@ def look_up(
             for d in range(width):
                 vectors[m, d] += weight * table[row, d]
     return True, alone
+
+
+@jit
+def look_up_and_vote(
+    rows: Ints,
+    weights: Array,
+    items: Ints,
+    table: Array,
+    own_rows: Ints,
+    own_weights: Array,
+    vectors: Array,
+    bilinear: Array,
+    votes: Array,
+) -> tuple[bool, bool]:
+    """Do what `look_up` does, and write the votes S e (H, D) of the first H items."""
+    fits, alone = look_up(rows, weights, items, table, own_rows, own_weights, vectors)
+    if fits:
+        product(vectors[: len(votes)], bilinear.T, votes)  # routing-R1
+    return fits, alone
 
 
 @jit

@@ -2,8 +2,45 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mindref.kernels._jit import jit
 from mindref.shapes import Array, Ints
+
+
+class Shares(NamedTuple):
+    """What capsules send to a block of items: the arguments of `sum_by_capsule`, but for sums."""
+
+    order: Ints
+    bounds: Ints
+    owner: Ints
+    spans: Ints
+    places: Ints
+    weights: Array
+    sent: Array
+
+
+class Uses(NamedTuple):
+    """What targets and negatives send, each in parts (P, T, D), and to which items (T,)."""
+
+    d_target: Array
+    at_target: Ints
+    d_negatives: Array
+    at_negatives: Ints
+
+
+@jit
+def unite(shares: Shares | None, uses: Uses, voting: int, first: int, sums: Array) -> None:
+    """Write what all uses send to the items (M, D) from number `first` on: model-R10.
+
+    The first `voting` of them are behaviours; what those get is there already if shares is None.
+    """
+    if shares is not None:
+        order, bounds, owner, spans, places, weights, sent = shares
+        sum_by_capsule(order, bounds, owner, spans, places, weights, sent, sums[:voting])
+    sums[voting:] = 0
+    add_rows(uses.d_target, uses.at_target, first, sums)
+    add_rows(uses.d_negatives, uses.at_negatives, first, sums)
 
 
 @jit

@@ -11,21 +11,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mindref.config import Config
-from mindref.kernels import embedding, label_attention, sampled_softmax, squash
+from mindref.kernels import embedding
 from mindref.kernels.fused.checks import check_batch
 from mindref.kernels.fused.forward import ITEMS, Forward
-from mindref.kernels.fused.layers import Trained, add_profiles, parts_of
+from mindref.kernels.fused.layers import Trained, parts_of
 from mindref.kernels.fused.layout import merged, sort_by_item
-from mindref.kernels.fused.shared import add_rows
+from mindref.kernels.fused.shared import Shares, Uses, unite
+from mindref.kernels.fused.stack import add_profiles
 from mindref.kernels.fused.team import Task
+from mindref.kernels.fused.there_and_back import (
+    Asked,
+    Numbers,
+    Side,
+    Written,
+    there_and_back,
+    through_turn,
+    turn,
+)
 from mindref.kernels.fused.to_items import ByCapsule, ByVote, ToItems
 from mindref.kernels.fused.workspace import Workspace, slices
-from mindref.kernels.rounds import gather
+from mindref.kernels.product import steady
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, Gradients, Layer, Params
 from mindref.ops.embedding import RowGradient, Saved
@@ -33,16 +43,6 @@ from mindref.ops.squash import KINDS
 from mindref.shapes import Array
 
 COLUMNS = 384  # negatives of a product that any thread may make
-
-
-class Side(NamedTuple):
-    """Users, targets or negatives in the products of the loss."""
-
-    vectors: Array  # (M, D)
-    used: Array  # (M, D) of length one if `normalise`, else the same array
-    unit: Array  # (M, D) directions, and slopes: see ops/squash.py; only for `normalise`
-    across: Array  # (M,)
-    along: Array  # (M,)
 
 
 class Step(Forward):
@@ -75,7 +75,10 @@ class Step(Forward):
         others = (batch.target, batch.negatives)
         super().__init__(work, params, batch.histories, catalogue, config, others)
         self.batch, self.nothing = batch, np.empty(0, self.dtype)
-        self.power = config.power if config.attention == "label" else 0.0  # model-R14
+        power = config.power if config.attention == "label" else 0.0  # model-R14
+        scale = 1 / self.users / config.temperature
+        self.numbers = Numbers(float(power), *map(self.dtype.type, (config.temperature, scale)))
+        self.unit = KINDS.index("unit") if config.normalise else None
 
     def lay_out(self) -> None:
         """Find room for the gradients of items, too."""
@@ -99,7 +102,7 @@ class Step(Forward):
             **dict.fromkeys(("scores", "weights"), (users, count)),
             "less": (users,),
             "d_users": (users, count, width),
-            "d_profile": self.layers.profile.shape,
+            "d_profile": self.layers.stack.profile.shape,
         }
         mine = {name: self.room(name, *shape) for name, shape in shapes.items()}
         sides = {name: self.side(name, users) for name in ("user", "target")}
@@ -121,6 +124,26 @@ class Step(Forward):
 
     def blocks(self) -> Iterator[Task]:
         """Yield what is done for each block of users by itself, and what may be done beside it."""
+        self.asked = Asked(
+            self.vectors,
+            self.at_target,
+            self.drawn.place,
+            steady(self.batch.target_log_expected),
+            self.drawn.log_expected,
+            self.negatives.used,
+        )
+        self.written = Written(
+            self.found,
+            self.scores,
+            self.weights,
+            self.user,
+            self.target,
+            self.p,
+            self.less,
+            self.d_user,
+            self.d_target,
+            self.d_users,
+        )
         for block in slices(self.users, self.layers.length):
             yield partial(self.block, block)
         yield self.order
@@ -152,9 +175,16 @@ class Step(Forward):
 
     def block(self, block: slice) -> None:
         """Take a block of users to their losses and back; leave what can be done by any thread."""
-        self.interests(block)
-        self.loss(block)
-        self.backward(block)
+        self.route(block)
+        layers, at = self.layers, self.layers.at(block)
+        given = (self.rounds.capsules[-1], layers.active, self.asked, self.written, self.numbers)
+        loss, count = there_and_back(at, layers.stack, layers.way, *given, self.unit)
+        self.losses[at.part] = loss
+        senders = layers.senders(at, count)
+        if self.d_profile.size:
+            self.d_profile[block] = 0
+            add_profiles(senders.d_joined, senders.places, self.count, self.d_profile)
+        self.to_items.users(self, block, senders)
         some = slices(len(self.drawn.ids), COLUMNS)
         self.work.leave(partial(self.to_negatives, block, columns) for columns in some)
 
@@ -164,59 +194,6 @@ class Step(Forward):
         np.matmul(self.p[block, columns].T, self.user.used[block], out=d)  # sampled_softmax-R11
         self.through_unit(self.negatives, columns, d)
 
-    def loss(self, block: slice) -> None:
-        """Attention and sampled softmax, there and back to the gradients of both sides."""
-        batch = self.batch
-        gather(self.vectors, self.at_target[block], self.target.vectors[block])
-        self.normalise(self.target, block)
-        label_attention.attend(  # 4; also sets inactive interests to zero, model-R6
-            self.found[block],
-            self.target.vectors[block],
-            self.layers.active[block],
-            self.power,
-            self.scores[block],
-            self.weights[block],
-            self.user.vectors[block],
-        )
-        self.normalise(self.user, block)
-        used, its, p = self.user.used[block], self.target.used[block], self.p[block]
-        less, d_user, d_target = self.less[block], self.d_user[block], self.d_target[block]
-        np.matmul(used, self.negatives.used.T, out=p)  # 5
-        self.losses[self.layers.part(block)] = sampled_softmax.lose(
-            used,
-            its,
-            batch.target[block],
-            self.drawn.ids,
-            batch.target_log_expected[block],
-            self.drawn.log_expected,
-            self.dtype.type(self.config.temperature),
-            self.dtype.type(1 / self.users / self.config.temperature),
-            p,
-            less,
-        )
-        np.matmul(p, self.negatives.used, out=d_user)
-        sampled_softmax.scatter(less, used, its, d_user, d_target)
-        self.through_unit(self.user, block, d_user)
-        self.through_unit(self.target, block, d_target)
-
-    def backward(self, block: slice) -> None:
-        """From the gradient of the users' vectors to what their capsules send."""
-        label_attention.attend_backward(
-            self.d_user[block],
-            self.found[block],
-            self.target.vectors[block],
-            self.scores[block],
-            self.weights[block],
-            self.power,
-            self.d_users[block],
-            self.d_target[block],  # model-R9: what it gets as the query is added
-        )
-        senders = self.layers.backward(block, self.weights, self.d_users)
-        if self.d_profile.size:
-            self.d_profile[block] = 0
-            add_profiles(senders.d_joined, senders.places, self.count, self.d_profile)
-        self.to_items.users(self, block, senders)
-
     def order(self) -> None:
         """Find the behaviours of each item, in their order."""
         layout = self.layout
@@ -224,41 +201,37 @@ class Step(Forward):
 
     def to_item(self, block: slice) -> None:
         """Write what all users send to a block of items: as behaviours, targets and negatives."""
-        d_vectors = self.d_vectors[block]
+        unite(*self.to_unite(block))
+
+    def to_unite(self, block: slice) -> tuple[Shares | None, Uses, int, int, Array]:
+        """Do what comes before `unite` for a block of items, and return the arguments of that.
+
+        Shares are returned for no behaviours, too, so that they have one type.
+        """
+        d_vectors, shares = self.d_vectors[block], None
         voting = min(len(d_vectors), max(0, self.layout.voting - block.start))
-        if voting > 0:
-            self.to_items.items(self, slice(block.start, block.start + voting), d_vectors[:voting])
-        d_vectors[voting:] = 0
-        for parts, at in (
-            (self.d_target[None], self.at_target),
-            (self.d_negatives, self.drawn.place),
-        ):
-            add_rows(parts, at, block.start, d_vectors)  # model-R10: three uses
+        if voting > 0 or not self.exact:
+            behaviours = slice(block.start, block.start + voting)
+            shares = self.to_items.items(self, behaviours, d_vectors[:voting])
+        uses = Uses(self.d_target[None], self.at_target, self.d_negatives, self.drawn.place)
+        return shares, uses, voting, block.start, d_vectors
 
     def normalise(self, side: Side, block: slice) -> None:
         """Write the directions of some vectors, if the loss wants directions."""
-        if self.config.normalise:
-            squash.shorten(
-                side.vectors[block],
-                KINDS.index("unit"),
-                side.used[block],
-                side.unit[block],
-                side.across[block],
-                side.along[block],
-            )
+        if self.unit is not None:
+            turn(side, block.start, block.stop, self.unit)
 
     def through_unit(self, side: Side, block: slice, d: Array) -> None:
         """Turn the gradient of some directions into that of vectors, in place."""
-        if self.config.normalise:
-            slopes = (side.unit[block], side.across[block], side.along[block])
-            squash.shorten_backward(d, *slopes, d)
+        if self.unit is not None:
+            through_turn(side, block.start, block.stop, self.unit, d)
 
     def parts(self) -> dict[str, Array]:
         """Return what blocks sent to matrices and biases, under the names of parameters."""
         named = {"bilinear": self.to_items.d_bilinears}
         for i in range(len(self.params.layers)):
-            named[f"layers.{i}.weight"] = self.layers.d_weights[i]
-            named[f"layers.{i}.bias"] = self.layers.d_biases[i]
+            named[f"layers.{i}.weight"] = self.layers.way.d_weights[i]
+            named[f"layers.{i}.bias"] = self.layers.way.d_biases[i]
         return named
 
     def profile_gradient(self) -> RowGradient:

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mindref.kernels._jit import jit
 from mindref.kernels.fused.forward import ITEMS
-from mindref.kernels.fused.layers import Senders, flat, parts_of, place
-from mindref.kernels.fused.shared import sum_by_capsule, sum_by_item
+from mindref.kernels.fused.layers import Senders, parts_of
+from mindref.kernels.fused.shared import Shares, sum_by_item
+from mindref.kernels.fused.stack import place
+from mindref.kernels.product import product
 from mindref.kernels.rounds_backward import route_backward, through_last
+from mindref.kernels.routing import Rounds
 from mindref.ops.routing import AXES
-from mindref.shapes import Array
+from mindref.shapes import Array, Ints
 
 if TYPE_CHECKING:
     from mindref.kernels.fused.step import Step
@@ -35,8 +39,8 @@ class ToItems(Protocol):
     def users(self, step: Step, block: slice, senders: Senders) -> None:
         """Take the gradient of a block's capsules as far as it goes without other users."""
 
-    def items(self, step: Step, block: slice, d_vectors: Array) -> None:
-        """Write what all behaviours send to a block of items (M, D)."""
+    def items(self, step: Step, block: slice, d_vectors: Array) -> Shares | None:
+        """Write what all behaviours send to a block of items (M, D), or return what to sum."""
 
 
 class ByVote:
@@ -53,8 +57,9 @@ class ByVote:
 
     def users(self, step: Step, block: slice, senders: Senders) -> None:
         """Back through all rounds to the votes."""
-        places = step.layers.places(block)
-        place(senders.d_joined, senders.places, places, flat(self.d_capsules))
+        ends = (block.start * step.count, block.stop * step.count)
+        rows = self.d_capsules.reshape(-1, step.width)
+        place(senders.d_joined, senders.places, *ends, rows)
         route_backward(
             block.start,
             block.stop,
@@ -76,7 +81,7 @@ class ByVote:
         d_votes = np.empty(d_vectors.shape, d_vectors.dtype)
         bounds = layout.bounds[block.start : block.stop + 1]
         sum_by_item(layout.order, bounds, self.d_votes, d_votes)
-        np.matmul(d_votes, step.params.bilinear, out=d_vectors)
+        np.matmul(d_votes, step.bilinear, out=d_vectors)
         np.matmul(d_votes.T, step.vectors[block], out=self.d_bilinears[block.start // ITEMS])
 
 
@@ -93,28 +98,49 @@ class ByCapsule:
 
     def users(self, step: Step, block: slice, senders: Senders) -> None:
         """Back to the sums of votes; what they send to items, and to S."""
-        rows = senders.rows
-        couplings, _, unit, across, along = (x[-1] for x in step.rounds)
-        d_sums, means = self.d_sums[rows], self.means[rows]
-        through_last(
+        send(
             senders.places,
             step.layout.starts,
             step.layout.place,
             step.vectors,
-            couplings,
-            unit,
-            across,
-            along,
+            step.rounds,
+            step.bilinear,
             senders.d_joined,
-            d_sums,
-            means,
+            self.d_sums[senders.rows],
+            self.means[senders.rows],
+            self.sent[senders.rows],
+            self.d_bilinears[step.layers.part(block)],
         )
-        np.matmul(d_sums, step.params.bilinear, out=self.sent[rows])
-        np.matmul(d_sums.T, means, out=self.d_bilinears[step.layers.part(block)])
 
-    def items(self, step: Step, block: slice, d_vectors: Array) -> None:
-        """Sum by item what capsules send, each as much as the behaviour weighs there."""
-        layout, layers = step.layout, step.layers
+    def items(self, step: Step, block: slice, d_vectors: Array) -> Shares:
+        """Return what is to be summed by item: each gets as much as the behaviour weighs there."""
+        layout, way = step.layout, step.layers.way
         bounds = layout.bounds[block.start : block.stop + 1]
-        uses, capsules = (layout.order, bounds, step.owner), (layers.spans, layers.sending)
-        sum_by_capsule(*uses, *capsules, step.rounds.couplings[-1], self.sent, d_vectors)
+        weights = step.rounds.couplings[-1]
+        return Shares(layout.order, bounds, step.owner, way.spans, way.sending, weights, self.sent)
+
+
+@jit
+def send(
+    places: Ints,
+    starts: Ints,
+    rows: Ints,
+    vectors: Array,
+    rounds: Rounds,
+    bilinear: Array,
+    d_capsules: Array,
+    d_sums: Array,
+    means: Array,
+    sent: Array,
+    d_bilinear: Array,
+) -> None:
+    """Write what the capsules at some places (M,) send to their items (M, D), and to S.
+
+    From their gradients (M, D or more), by way of the sums of votes: see `through_last`.
+    """
+    last = (rounds.unit[-1], rounds.across[-1], rounds.along[-1])
+    through_last(
+        places, starts, rows, vectors, rounds.couplings[-1], *last, d_capsules, d_sums, means
+    )
+    product(d_sums, bilinear, sent)
+    product(d_sums.T, means, d_bilinear)

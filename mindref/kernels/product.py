@@ -1,0 +1,28 @@
+"""Products of matrices within compiled code, where no other thread waits for Python meanwhile.
+
+They are those of BLAS, of the copy that SciPy brings: Numba calls it. It takes its number of
+threads from where NumPy's copy does (specs/speed.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mindref.kernels._jit import jit_within
+from mindref.shapes import Array
+
+
+@jit_within
+def product(a: Array, b: Array, out: Array) -> None:
+    """Write a b (M, N) of matrices (M, I) and (I, N), each contiguous or the transpose of one."""
+    np.dot(a, b, out)
+
+
+def steady(x: Array) -> Array:
+    """Return x, a view that is only read, or a copy where its numbers are not side by side.
+
+    So all that are given have one type, and products need no copy of their own.
+    """
+    view = np.require(x, requirements=("C", "A")).view()
+    view.flags.writeable = False
+    return view
