@@ -24,6 +24,7 @@ Compilation is lazy: importing this costs Numba's import and no compilation.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -115,10 +116,13 @@ def files_behind(function: Callable[..., Any]) -> set[str]:
     """Return the files that what is compiled of a function's file depends on, its own apart.
 
     Those of compiled functions wherever they stand, and of plain ones beside this file: hints are.
+    And those of tuples with names, which are kept as types without the order of their names.
     """
     own, near = function.__code__.co_filename, os.path.dirname(__file__)
     files = {__file__}
     for x in function.__globals__.values():
+        if isinstance(x, type) and hasattr(x, "_fields"):
+            files.add(inspect.getfile(x))
         code = getattr(getattr(x, "py_func", x), "__code__", None)
         if code and (hasattr(x, "py_func") or code.co_filename.startswith(near)):
             files |= {code.co_filename} | behind.get(code.co_filename, set())

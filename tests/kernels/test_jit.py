@@ -152,6 +152,28 @@ def test_what_was_kept_under_names_that_are_gone_is_compiled_again(
     assert run(ASK.replace(old, new), tmp_path, **kept).stdout == "2.0 0\n"
 
 
+SPAN = "from typing import NamedTuple\nclass Span(NamedTuple):\n    {}: float\n    {}: float\n"
+LONG = """
+from mindref.kernels._jit import jit
+from spans import Span
+@jit
+def long(span: Span):
+    return span.to - span.at
+print(long(Span(to=3.0, at=1.0)), sum(long.stats.cache_hits.values()))
+"""
+
+
+def test_what_is_kept_is_compiled_again_when_names_of_a_tuple_change_places(tmp_path: Path) -> None:
+    kept = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    (tmp_path / "long.py").write_text(LONG)
+    (tmp_path / "spans.py").write_text(SPAN.format("to", "at"))
+    assert run("import long", tmp_path, **kept).stdout == "2.0 0\n"
+    assert run("import long", tmp_path, **kept).stdout == "2.0 1\n", "nothing changed"
+    (tmp_path / "spans.py").write_text(SPAN.format("at", "to"))
+    os.utime(tmp_path / "spans.py", (1, 1))  # it is of the same size
+    assert run("import long", tmp_path, **kept).stdout == "2.0 0\n"
+
+
 def test_what_is_kept_depends_on_the_decorator_and_on_the_hints() -> None:
     code = "from mindref.kernels import _jit\nfrom mindref.kernels.fused import adam, forward\n"
     code += "print(*sorted(_jit.behind[adam.__file__]))"
