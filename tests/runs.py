@@ -84,9 +84,9 @@ def options(**changes: Any) -> list[str]:
 
 def environment(**more: str) -> dict[str, str]:
     """Return the environment of a child: this tree, one thread, no bytecode, usual buffers."""
-    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
-    own = {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    own["PYTHONUNBUFFERED"] = ""
+    paths = (str(REPOSITORY), os.environ.get("PYTHONPATH"))
+    own = {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": ""}
+    own["PYTHONPATH"] = os.pathsep.join(filter(None, paths))  # an empty part would be this folder
     return {**os.environ, **own, **more}
 
 

@@ -23,7 +23,7 @@ class Worker:
     def __init__(self, job: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mindref.bench.worker"],
+            [sys.executable, "-P", "-m", "mindref.bench.worker"],  # -P: no random.py that lies here
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

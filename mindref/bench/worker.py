@@ -42,6 +42,8 @@ class Held:
 
     def __init__(self, job: dict[str, Any]) -> None:
         name, settings = job["name"], Settings.of(job["settings"])
+        if ":" in name:
+            sys.path.insert(0, os.getcwd())  # the module may lie here, as it does for Python itself
         if job["bound"]:
             subjects.bound_cores(settings.threads)
         device = job.get("device", "cpu")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from time import sleep
 from typing import Any
 
@@ -37,6 +38,17 @@ def test_a_worker_says_what_it_is_and_times_what_it_is_told() -> None:
         assert crew.ask("numpy", do="run", task="step", steps=2, lead=0.0)["seconds"] > 0
         memory = crew.ask("numpy", do="end")["memory"]
         assert memory is None or memory > 0
+
+
+def test_files_that_lie_where_one_stands_are_no_libraries_but_may_be_backends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("random.py").write_text("raise ValueError")
+    Path("own.py").write_text("from mindref.backend import NumpyBackend as Own")
+    with Crew() as crew:
+        assert started(crew, "numpy"), crew.reasons
+        assert started(crew, "own:Own"), crew.reasons
 
 
 class Counting:
