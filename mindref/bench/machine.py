@@ -56,14 +56,15 @@ def processor() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return what is installed, and the BLAS that NumPy was built with; nothing is imported."""
+    """Return what is installed, and the BLAS of NumPy and of SciPy; nothing is imported."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    if "numpy" in sys.modules:
-        blas = sys.modules["numpy"].show_config(mode="dicts")["Build Dependencies"]["blas"]
-        found["blas"] = f"{blas.get('name', '?')} {blas.get('version', '?')}"
+    for name, key in (("numpy", "blas"), ("scipy", "blas_of_scipy")):  # kernels have the second
+        if name in sys.modules:
+            blas = sys.modules[name].show_config(mode="dicts")["Build Dependencies"]["blas"]
+            found[key] = f"{blas.get('name', '?')} {blas.get('version', '?')}"
     return found

@@ -101,12 +101,15 @@ def kernels() -> dict[str, Any]:
     from mindref import ops
 
     room = "mindref.kernels."
-    names = "_jit", "squash", "fused.workspace"
-    _jit, squash, workspace = (importlib.import_module(room + name) for name in names)
+    names = "_jit", "squash", "product", "fused.workspace"
+    _jit, squash, product, workspace = (importlib.import_module(room + name) for name in names)
     x = np.linspace(-3, 3, 48).reshape(6, 8)
     out, expected = squash.forward(x)[0], ops.squash.forward(x)[0]
     if not np.allclose(out, expected, rtol=1e-12, atol=0):
         raise ArithmeticError("a kernel disagrees with the reference")
+    product.product(x, x.T, found := np.empty((6, 6)))
+    if not np.allclose(found, x @ x.T, rtol=1e-12, atol=0):
+        raise ArithmeticError("a product of SciPy's BLAS disagrees with one of NumPy's")
     folder, made = _jit.cache_folder(), squash.shorten
     facts: dict[str, Any] = {
         "threads": workspace.threads_wanted(),

@@ -26,8 +26,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.machinery import ExtensionFileLoader
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -116,18 +118,28 @@ def files_behind(function: Callable[..., Any]) -> set[str]:
     """Return the files that what is compiled of a function's file depends on, its own apart.
 
     Those of compiled functions wherever they stand, and of plain ones beside this file: hints are.
-    And those of tuples with names, which are kept as types without the order of their names.
+    Those of tuples with names, which are kept as types without the order of their names. And those
+    that are no Python: Numba looks whether it can call a BLAS when it compiles, not when it loads.
     """
     own, near = function.__code__.co_filename, os.path.dirname(__file__)
-    files = {__file__}
+    files = {__file__, *files_of_tuples(function.__globals__, set())}
     for x in function.__globals__.values():
-        if isinstance(x, type) and hasattr(x, "_fields"):
-            files.add(inspect.getfile(x))
+        if isinstance(getattr(x, "__loader__", None), ExtensionFileLoader):
+            files.add(x.__file__)
         code = getattr(getattr(x, "py_func", x), "__code__", None)
         if code and (hasattr(x, "py_func") or code.co_filename.startswith(near)):
             files |= {code.co_filename} | behind.get(code.co_filename, set())
     behind[own] = files - {own}
     return behind[own]
+
+
+def files_of_tuples(known: dict[str, Any], found: set[str]) -> set[str]:
+    """Return the files of tuples with names that a file knows, and of those that theirs know."""
+    for x in known.values():
+        if isinstance(x, type) and hasattr(x, "_fields") and inspect.getfile(x) not in found:
+            found.add(inspect.getfile(x))
+            files_of_tuples(vars(sys.modules[x.__module__]), found)
+    return found
 
 
 def stamps(files: set[str]) -> list[tuple[str, float, int]]:

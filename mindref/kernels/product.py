@@ -6,10 +6,16 @@ threads from where NumPy's copy does (specs/speed.md).
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
+from scipy.linalg import cython_blas
 
 from mindref.kernels._jit import jit_within
 from mindref.shapes import Array
+
+BLAS: ModuleType = cython_blas
+"""That of the products. What is kept was compiled for the width of its integers: see `_jit`."""
 
 
 @jit_within

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mindref.bench.crew import Crew, Failed, Worker
+from mindref.bench.machine import versions
 from mindref.bench.run import job
 from mindref.bench.subjects import environment
 from mindref.bench.worker import Held
@@ -38,6 +39,12 @@ def test_a_worker_says_what_it_is_and_times_what_it_is_told() -> None:
         assert crew.ask("numpy", do="run", task="step", steps=2, lead=0.0)["seconds"] > 0
         memory = crew.ask("numpy", do="end")["memory"]
         assert memory is None or memory > 0
+
+
+def test_both_libraries_of_products_are_named() -> None:
+    """NumPy and SciPy bring one each; compiled kernels have that of SciPy."""
+    assert "scipy" in sys.modules, "what is not imported is not asked"
+    assert {"blas", "blas_of_scipy"} <= set(versions())
 
 
 def test_files_that_lie_where_one_stands_are_no_libraries_but_may_be_backends(

@@ -159,9 +159,13 @@ def test_what_is_large_is_compiled_once_wherever_arrays_lie_and_whoever_may_writ
     logs = odd(batch.target_log_expected, "apart")
     ids = {"target": batch.target.astype(np.int32), "negatives": batch.negatives.astype(np.int32)}
     batch = batch._replace(target_log_expected=logs, **ids)
+    narrow = world(np.random.default_rng(0), (BLOCKS, 6, 3, 4), dtype="float32", profile_width=1)
+    columns = narrow.batch.histories
+    columns = columns._replace(profile=np.asfortranarray(columns.profile))
     changed = [
         w._replace(params=params._replace(layers=layers)),
         w._replace(params=params._replace(profile=np.asfortranarray(params.profile))),
+        narrow._replace(batch=narrow.batch._replace(histories=columns)),
         w._replace(batch=batch),
     ]
     for other in changed:

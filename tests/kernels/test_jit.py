@@ -153,19 +153,27 @@ def test_what_was_kept_under_names_that_are_gone_is_compiled_again(
 
 
 SPAN = "from typing import NamedTuple\nclass Span(NamedTuple):\n    {}: float\n    {}: float\n"
+LINE = """
+from typing import NamedTuple
+from spans import Span
+class Line(NamedTuple):
+    span: Span
+"""
 LONG = """
 from mindref.kernels._jit import jit
-from spans import Span
+import lines
+from lines import Line
 @jit
-def long(span: Span):
-    return span.to - span.at
-print(long(Span(to=3.0, at=1.0)), sum(long.stats.cache_hits.values()))
+def long(line: Line):
+    return line.span.to - line.span.at
+print(long(Line(lines.Span(to=3.0, at=1.0))), sum(long.stats.cache_hits.values()))
 """
 
 
 def test_what_is_kept_is_compiled_again_when_names_of_a_tuple_change_places(tmp_path: Path) -> None:
     kept = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
     (tmp_path / "long.py").write_text(LONG)
+    (tmp_path / "lines.py").write_text(LINE)
     (tmp_path / "spans.py").write_text(SPAN.format("to", "at"))
     assert run("import long", tmp_path, **kept).stdout == "2.0 0\n"
     assert run("import long", tmp_path, **kept).stdout == "2.0 1\n", "nothing changed"
@@ -175,10 +183,18 @@ def test_what_is_kept_is_compiled_again_when_names_of_a_tuple_change_places(tmp_
 
 
 def test_what_is_kept_depends_on_the_decorator_and_on_the_hints() -> None:
-    code = "from mindref.kernels import _jit\nfrom mindref.kernels.fused import adam, forward\n"
-    code += "print(*sorted(_jit.behind[adam.__file__]))"
-    found = [Path(name).name for name in run(code).stdout.split()]
-    assert {"_jit.py", "ahead.py"} <= set(found)
+    assert {"_jit.py", "ahead.py"} <= files_behind("adam")
+
+
+def test_what_is_kept_depends_on_the_blas_that_it_calls() -> None:
+    assert any(name.startswith("cython_blas.") for name in files_behind("there_and_back"))
+
+
+def files_behind(stem: str) -> set[str]:
+    """Return the names of the files that what is kept of one of the fused step depends on."""
+    code = f"from mindref.kernels import _jit\nfrom mindref.kernels.fused import {stem}\n"
+    code += f"print(*_jit.behind[{stem}.__file__])"
+    return {Path(name).name for name in run(code).stdout.split()}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

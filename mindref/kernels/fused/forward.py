@@ -108,7 +108,7 @@ class Forward:
         work, look, histories = self.work, self.look, self.histories
         by_length = work.once("by_length", look, self.active_by_length)
         looked_up = self.params.profile[histories.profile]  # (B, G, Q)
-        profile = looked_up.reshape(self.users, looked_up.shape[1] * looked_up.shape[2])
+        profile = steady(looked_up.reshape(self.users, looked_up.shape[1] * looked_up.shape[2]))
         shape = (self.users, self.count)
         made = partial(self.LAYERS, work, self.params, shape, profile.shape[1], self.config)
         self.layers = copy(work.once(self.LAYERS.__name__, look, made))

@@ -74,7 +74,9 @@ def there_and_back(
     numbers: Numbers,
     unit: int | None,
 ) -> tuple[float, int]:
-    """Take a block of users to their losses and back; write all that is named but what is asked.
+    """Take a block of users to their losses and back.
+
+    Writes what `written` and `way` name, and of `stack` what goes into the layers and passes them.
 
     Returns the sum of their losses, and how many of their capsules have a gradient: see `descend`.
     unit: the number of the kind of `squash` that makes directions, or None: compiled apart, without
