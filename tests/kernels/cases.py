@@ -23,6 +23,7 @@ from mindref.kernels.fused.layers import USERS
 from mindref.kernels.fused.workspace import Workspace
 from mindref.models import mind, parameters
 from mindref.models.parameters import Catalogue, Sizes
+from mindref.shapes import Array
 from tests.models.worlds import World
 
 
@@ -121,3 +122,15 @@ def crowd(
     params = params._replace(items=params.items * np.sqrt(config.width).astype(config.dtype))
     catalogue = Catalogue(np.arange(items)[:, None], np.ones((items, 1), config.dtype))
     return World(params, mind.Batch(histories, *drawn, *logs), catalogue, config, sizes)
+
+
+def odd(x: Array, way: str) -> Array:
+    """Return the numbers of x as they seldom lie in memory."""
+    if way == "columns":
+        found = np.asfortranarray(x)
+    elif way == "apart":
+        found = np.zeros((*x.shape, 2), x.dtype)[..., 0]
+    else:
+        found = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    found[...] = x
+    return found

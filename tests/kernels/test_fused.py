@@ -17,8 +17,7 @@ from mindref.kernels.fused.there_and_back import there_and_back
 from mindref.kernels.fused.workspace import slices
 from mindref.kernels.rounds import MOST, TILE
 from mindref.models.parameters import Catalogue, Layer, catalogue_of_ids, flatten
-from mindref.shapes import Array
-from tests.kernels.cases import against, agree, compiled, crowd, questions
+from tests.kernels.cases import against, agree, compiled, crowd, odd, questions
 from tests.models.worlds import OPTIONS, World, world
 
 BLOCKS = USERS + 2  # users of two blocks, two of them in the second
@@ -121,18 +120,6 @@ def test_ids_are_of_any_type_of_integers(dtype: str) -> None:
         w._replace(batch=every, catalogue=catalogue._replace(rows=rows)),
     ):
         hold(changed, dtype)
-
-
-def odd(x: Array, way: str) -> Array:
-    """Return the numbers of x as they seldom lie in memory."""
-    if way == "columns":
-        found = np.asfortranarray(x)
-    elif way == "apart":
-        found = np.zeros((*x.shape, 2), x.dtype)[..., 0]
-    else:
-        found = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
-    found[...] = x
-    return found
 
 
 @pytest.mark.rules("model-R5")
