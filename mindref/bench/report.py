@@ -101,7 +101,7 @@ def task_table(task: str, rows: dict[str, Any], found: dict[str, Any]) -> Table:
         "MB",
     ):
         table.add_column(name, justify="right" if name else "left")
-    for name in ("GEMM peak", "x bound") if of_step and found["floor"] else ():
+    for name in ("GEMM peak", "x bound", "x word by word") if of_step and found["floor"] else ():
         table.add_column(name, justify="right")
     for name in found["candidates"]:
         row = rows.get(name, {})
@@ -139,7 +139,8 @@ def bound_cells(row: dict[str, Any]) -> list[str]:
     """Return the cells that only a step has."""
     if "times_bound" not in row:
         return []
-    return [f"{row['share_of_peak']:.0%}", f"{row['times_bound']:.2f}"]
+    times = (f"{row[name]:.2f}" for name in ("times_bound", "times_word_by_word"))
+    return [f"{row['share_of_peak']:.0%}", *times]
 
 
 def ms(seconds: float) -> str:

@@ -274,11 +274,12 @@ def bound_of(words: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def add_bound(rows: dict[str, dict[str, Any]], bound: dict[str, Any]) -> None:
-    """Add to each row its share of the peak of products, and how many times the bound it took."""
+    """Add to each row its share of the peak of products, and how many times each bound it took."""
     work = sum(bound["flops"].values())
     for row in timed_rows(rows):
         row["share_of_peak"] = work / row["median"] / bound["gemm_flops_per_second"]
         row["times_bound"] = row["median"] / bound["seconds"]
+        row["times_word_by_word"] = row["median"] / bound["seconds_word_by_word"]
 
 
 def timed_rows(rows: dict[str, dict[str, Any]]) -> Sequence[dict[str, Any]]:

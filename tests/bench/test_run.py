@@ -57,6 +57,8 @@ def test_the_bound_and_the_share_of_the_peak_are_those_of_the_rates_measured() -
     seconds = work / floor["gemm_flops_per_second"]
     assert row["share_of_peak"] == pytest.approx(seconds / row["median"])
     assert row["times_bound"] == pytest.approx(row["median"] / floor["seconds"])
+    plain = row["median"] / floor["seconds_word_by_word"]
+    assert row["times_word_by_word"] == pytest.approx(plain)
     assert floor["seconds"] > seconds
     assert floor["seconds_word_by_word"] > floor["seconds"]
     assert row["times_bound"] > 1

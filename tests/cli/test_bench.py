@@ -150,7 +150,7 @@ def test_what_is_shown_is_what_was_found() -> None:
     text = " ".join(shown.getvalue().split())
     assert "1 to 50" in text
     assert "the machine was busy before the start (load 1.7)" in text
-    assert "│ numba │ 2 │ 1 to 3 │ 128,000 │ 1.00 │ 0.50 to 2.00 │ 90 │ 25% │ 1.50 │" in text
+    assert "│ numba │ 2 │ 1 to 3 │ 128,000 │ 1.00 │ 0.50 to 2.00 │ 90 │ 25% │ 1.50 │ 1.39 │" in text
     assert "torch-eager: not usable: ImportError" in text
     assert "numba at catalogue 10000: not usable: no memory" in text
     words = "bound by the equations 1.33 ms: 100 MFLOP (votes 100) at 200 GFLOP/s"
@@ -204,7 +204,8 @@ def example() -> dict[str, Any]:
         "ratio": {"median": 1.0, "low": 0.5, "high": 2.0, "least": 0.5},
         "memory": 90_000_000,
     }
-    step = {**row, "share_of_peak": 0.25, "times_bound": 1.5, "same_loss": True}
+    step = {**row, "share_of_peak": 0.25, "times_bound": 1.5, "times_word_by_word": 1.39}
+    step["same_loss"] = True
     settings = {"batch": 256, "length": 50, "ragged": True, "interests": 4, "width": 64}
     settings |= {"iterations": 3, "hidden": [256], "negatives": 1280, "catalogue": 100_000}
     settings |= {"zipf": 1.0, "dtype": "float32", "threads": 2}
