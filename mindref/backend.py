@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -156,6 +158,13 @@ def load(name: str, device: str | None = None) -> Backend:
         raise BackendError(say(f"backend {name}", "the whole contract", f"no {', '.join(lacks)}"))
     checked: Backend = backend
     return checked if device is None else placed(checked, device)
+
+
+def look_here(name: str) -> None:
+    """Let the module of `module:object` lie in the current folder, as it does for Python itself."""
+    here = os.getcwd()
+    if ":" in name and here not in sys.path:
+        sys.path.insert(0, here)
 
 
 def check_installed(name: str, where: str) -> None:

@@ -27,6 +27,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TextIO
 
+from mindref.backend import look_here
 from mindref.bench import memory, subjects, timing
 from mindref.bench.floor import Floor, counts
 from mindref.bench.machine import versions
@@ -42,8 +43,7 @@ class Held:
 
     def __init__(self, job: dict[str, Any]) -> None:
         name, settings = job["name"], Settings.of(job["settings"])
-        if ":" in name:
-            sys.path.insert(0, os.getcwd())  # the module may lie here, as it does for Python itself
+        look_here(name)
         if job["bound"]:
             subjects.bound_cores(settings.threads)
         device = job.get("device", "cpu")

@@ -6,13 +6,12 @@ from what happened to run (conformance-R1).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mindref.backend import available, device_name, load, placed
+from mindref.backend import available, device_name, load, look_here, placed
 from mindref.conformance.bounds import Precision
 from mindref.conformance.judging import books, claims, expectations, manifest, plan
 from mindref.conformance.judging.check import Check, chosen
@@ -167,9 +166,8 @@ def checked(settings: plan.Settings) -> plan.Settings:
 
 
 def load_here(name: str) -> Any:
-    """Load a backend; a module may lie in the current folder, as it does for Python itself."""
-    if ":" in name and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    """Load a backend, whose module may lie in the current folder."""
+    look_here(name)
     return load(name)
 
 
