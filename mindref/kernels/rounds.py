@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from mindref.kernels._jit import Number, jit
+from mindref.kernels._jit import jit
 from mindref.kernels.exponential import raise_all
+from mindref.kernels.squash import bend, shorten_one
 from mindref.shapes import Array, Bools, Ints
 
 TILE, MOST = 16, 1024  # users, and behaviours of more users than one
@@ -82,7 +83,7 @@ def route(
 @jit
 def aligned(rows: int, width: int, like: Array) -> Array:
     """Return room (rows, width) that begins with a line of memory: else each load takes two."""
-    lane = 64 // like.itemsize
+    lane = 64 // like.itemsize  # LINE, which no compiled code may have from another file
     room = np.empty(rows * width + lane, like.dtype)
     start = -(room.ctypes.data // like.itemsize) % lane
     return room[start : start + rows * width].reshape(rows, width)
@@ -225,47 +226,4 @@ def shorten_all(sums: Array, kind: int, found: Any, lines: Array) -> None:
                 unit[m, d] = x[m, d] * inverse[m]
                 capsules[m, d] = x[m, d] * scale
         else:
-            across[m], along[m] = shorten(x[m], kind, capsules[m], unit[m])
-
-
-@jit
-def bend(norm: Number, one: Number) -> tuple[Number, Number, Number]:
-    """Return the length that squash makes of one, and its slopes across and along."""
-    inside = not norm > 1
-    r = norm if inside else one / norm
-    bent = one / (one + r * r)
-    gain, along = (r * r * bent, one) if inside else (bent, r * r)
-    return gain, r * bent, (one + one) * r * bent * bent * along
-
-
-@jit
-def shorten(x: Array, kind: int, out: Array, unit: Array) -> tuple[Number, Number]:
-    """Write squash and direction of a capsule (D,); return the slopes across and along it."""
-    one, zero = x.dtype.type(1), x.dtype.type(0)
-    if kind == 2:  # squash-R7
-        for d in range(x.shape[0]):
-            out[d], unit[d] = x[d], zero
-        return one, one
-    scale, length = length_of(x)
-    norm = scale * length
-    gain, across, along = bend(norm, one)
-    if kind == 1:  # squash-R6
-        gain, along = one, zero
-        across = min(one / norm, np.finfo(x.dtype).max) if norm != 0 else zero
-    for d in range(x.shape[0]):
-        unit[d] = x[d] / scale
-        unit[d] = unit[d] / length if length != 0 else unit[d]
-        out[d] = unit[d] * gain
-    return across, along
-
-
-@jit
-def length_of(x: Array) -> tuple[Number, Number]:
-    """Return the largest number of x (D,), or 1, and the length of x divided by it."""
-    largest, square = x.dtype.type(0), x.dtype.type(0)
-    for d in range(x.shape[0]):
-        largest = max(largest, abs(x[d]))
-    scale = largest if largest != 0 else x.dtype.type(1)  # squash-R4
-    for d in range(x.shape[0]):
-        square += (x[d] / scale) * (x[d] / scale)
-    return scale, np.sqrt(square)
+            across[m], along[m] = shorten_one(x[m], kind, capsules[m], unit[m])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mindref.kernels._jit import jit
+from mindref.kernels._jit import Number, jit
 from mindref.ops.squash import KINDS, Saved, check
 from mindref.shapes import Array, fits
 
@@ -39,39 +39,8 @@ def backward(d_out: Array, saved: Saved) -> Array:
 @jit
 def shorten(x: Array, kind: int, out: Array, unit: Array, across: Array, along: Array) -> None:
     """Write out, directions (N, D) and slopes (N,) of capsules (N, D); kind is a place in KINDS."""
-    one, zero = x.dtype.type(1), x.dtype.type(0)
     for n in range(x.shape[0]):
-        if kind == 2:  # squash-R7
-            for d in range(x.shape[1]):
-                out[n, d], unit[n, d] = x[n, d], zero
-            across[n], along[n] = one, one
-            continue
-        largest = zero
-        for d in range(x.shape[1]):
-            size = abs(x[n, d])
-            if size > largest or size != size:
-                largest = size
-        scale = largest if largest != 0 else one
-        square = zero
-        for d in range(x.shape[1]):
-            unit[n, d] = x[n, d] / scale  # squash-R4: in [-1, 1]
-            square += unit[n, d] * unit[n, d]
-        length = np.sqrt(square)
-        norm = largest * length
-        gain = one
-        if kind == 1:  # squash-R6
-            across[n] = min(one / norm, np.finfo(x.dtype).max) if norm != 0 else zero
-            along[n] = zero
-        else:
-            inside = not norm > 1
-            r = norm if inside else one / norm
-            bent = one / (one + r * r)
-            gain = r * r * bent if inside else bent  # squash-R1
-            across[n] = r * bent
-            along[n] = (r * bent + r * bent) * bent * (one if inside else r * r)
-        for d in range(x.shape[1]):
-            unit[n, d] = unit[n, d] / length if length != 0 else unit[n, d]
-            out[n, d] = unit[n, d] * gain
+        across[n], along[n] = shorten_one(x[n], kind, out[n], unit[n])
 
 
 @jit
@@ -84,3 +53,46 @@ def shorten_backward(d_out: Array, unit: Array, across: Array, along: Array, d_x
         for d in range(unit.shape[1]):
             side = inner * unit[n, d]
             d_x[n, d] = across[n] * (d_out[n, d] - side) + along[n] * side  # squash-R2, R3
+
+
+@jit
+def bend(norm: Number, one: Number) -> tuple[Number, Number, Number]:
+    """Return the length that squash makes of one, and its slopes across and along."""
+    inside = not norm > 1
+    r = norm if inside else one / norm
+    bent = one / (one + r * r)
+    gain, along = (r * r * bent, one) if inside else (bent, r * r)  # squash-R1
+    return gain, r * bent, (one + one) * r * bent * bent * along
+
+
+@jit
+def shorten_one(x: Array, kind: int, out: Array, unit: Array) -> tuple[Number, Number]:
+    """Write squash and direction of a capsule (D,); return the slopes across and along it."""
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    if kind == 2:  # squash-R7
+        for d in range(x.shape[0]):
+            out[d], unit[d] = x[d], zero
+        return one, one
+    scale, length = length_of(x)
+    norm = scale * length
+    gain, across, along = bend(norm, one)
+    if kind == 1:  # squash-R6
+        gain, along = one, zero
+        across = min(one / norm, np.finfo(x.dtype).max) if norm != 0 else zero
+    for d in range(x.shape[0]):
+        unit[d] = x[d] / scale  # squash-R4: in [-1, 1]
+        unit[d] = unit[d] / length if length != 0 else unit[d]
+        out[d] = unit[d] * gain
+    return across, along
+
+
+@jit
+def length_of(x: Array) -> tuple[Number, Number]:
+    """Return the largest number of x (D,), or 1, and the length of x divided by it."""
+    largest, square = x.dtype.type(0), x.dtype.type(0)
+    for d in range(x.shape[0]):
+        largest = max(largest, abs(x[d]))
+    scale = largest if largest != 0 else x.dtype.type(1)  # squash-R4
+    for d in range(x.shape[0]):
+        square += (x[d] / scale) * (x[d] / scale)
+    return scale, np.sqrt(square)
