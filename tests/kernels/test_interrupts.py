@@ -42,6 +42,7 @@ class Stopping:
         return (me is self.caller) == self.in_caller
 
 
+@pytest.mark.rules("backend-R12")
 @pytest.mark.parametrize("error", [ZeroDivisionError("no"), KeyboardInterrupt()], ids=repr)
 @pytest.mark.parametrize("in_caller", [True, False], ids=["in the caller", "in the others"])
 def test_when_one_thread_fails_the_others_stop_at_their_next_block(
@@ -60,6 +61,7 @@ def test_when_one_thread_fails_the_others_stop_at_their_next_block(
     assert sorted(done) == list(range(9)), "the threads are ready for the next caller"
 
 
+@pytest.mark.rules("backend-R12")
 def test_a_signal_while_the_caller_waits_for_the_others_is_heard_when_they_are_done() -> None:
     pool, caller, running = Workspace(2), get_ident(), [0]
 
@@ -80,6 +82,7 @@ def test_a_signal_while_the_caller_waits_for_the_others_is_heard_when_they_are_d
     assert running == [0]
 
 
+@pytest.mark.rules("backend-R12")
 def test_no_interrupt_is_lost_nor_makes_anybody_wait_for_ever() -> None:
     """Wherever it falls: between two tasks, while the caller waits, before others have begun."""
     pool, caller, running, heard = Workspace(3), get_ident(), [0], 0
@@ -169,6 +172,7 @@ def test_an_interrupt_beside_a_lock_is_heard_and_nobody_waits(
     assert sorted(done) == list(range(9))
 
 
+@pytest.mark.rules("backend-R12")
 def test_an_interrupt_before_the_wait_for_the_others_does_not_end_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
