@@ -161,9 +161,11 @@ def load(name: str, device: str | None = None) -> Backend:
 
 
 def look_here(name: str) -> None:
-    """Let the module of `module:object` lie in the current folder, as it does for Python itself."""
-    here = os.getcwd()
-    if ":" in name and here not in sys.path:
+    """Let the module of `module:object` lie in the current folder, as it does for Python itself.
+
+    So may all that it imports: what has the name of a library there is taken for that.
+    """
+    if ":" in name and (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)
 
 

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "mindref"
 LAYERS = [
     {"errors"},
     {"presets"},
-    {"config", "atomic", "facts", "tsv", "threads", "ranks", "cgroups"},
+    {"child", "config", "atomic", "facts", "tsv", "threads", "ranks", "cgroups"},
     {"memory"},
     {"files", "shapes", "record", "lock"},
     {"data"},

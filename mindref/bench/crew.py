@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, cast
+
+from mindref.child import command
 
 
 class Failed(Exception):
@@ -23,7 +24,7 @@ class Worker:
     def __init__(self, job: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "mindref.bench.worker"],  # -P: no random.py that lies here
+            command("mindref.bench.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

@@ -162,7 +162,3 @@ def write(stream: TextIO, answer: dict[str, Any]) -> None:
 def reason(error: BaseException) -> str:
     """Return what went wrong, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-if __name__ == "__main__":
-    main()

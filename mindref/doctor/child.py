@@ -10,24 +10,10 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import mindref
-
-# -P: no module of the folder we stand in takes the place of a library. mindref itself is the one
-# that asks, wherever it lies; its folder does not stay on the path
-BEGIN = """
-import sys
-sys.path.insert(0, sys.argv.pop(1))
-import mindref
-del sys.path[0]
-from mindref.doctor.trials import main
-main(sys.argv[1:])
-"""
-PLACE = str(Path(mindref.__file__).resolve().parent.parent)
+from mindref.child import command
 
 
 class Told(NamedTuple):
@@ -51,7 +37,7 @@ class Nurse:
             return Told({}, "it was not asked any more")
         try:
             child = subprocess.Popen(
-                [sys.executable, "-P", "-c", BEGIN, PLACE, trial, *words],
+                command("mindref.doctor.trials", trial, *words),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -198,11 +198,10 @@ TRIALS: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 
-def main(words: list[str]) -> None:
+def main(trial: str, *given: str) -> None:
     """Make a trial, and say what came of it in one line; all other print goes to standard error."""
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    trial, *given = words
     try:
         said = {"facts": TRIALS[trial](*given), "reason": ""}
     except STRANGE as error:

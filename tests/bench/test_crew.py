@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+import mindref
 from mindref.bench.crew import Crew, Failed, Worker
-from mindref.bench.machine import versions
 from mindref.bench.run import job
 from mindref.bench.subjects import environment
 from mindref.bench.worker import Held
@@ -44,8 +44,22 @@ def test_a_worker_says_what_it_is_and_times_what_it_is_told() -> None:
 
 def test_both_libraries_of_products_are_named() -> None:
     """NumPy and SciPy bring one each; compiled kernels have that of SciPy."""
-    importlib.import_module("scipy")  # what is not imported is not asked
-    assert {"blas", "blas_of_scipy"} <= set(versions())
+    with Crew() as crew:
+        crew.start("numba", job("numba", SMALL, ["step"]), environment("numba", 1))
+        facts = crew.greet("numba")
+    assert facts is not None, crew.reasons
+    assert {"blas", "blas_of_scipy"} <= set(facts["versions"])
+
+
+def test_the_mindref_of_a_worker_is_the_one_that_asks(tmp_path: Path) -> None:
+    """In a checkout, another may be installed."""
+    copy, told = tmp_path / "mindref", '{"who": "the copy"}'
+    shutil.copytree(Path(mindref.__file__).parent, copy)
+    (copy / "bench" / "worker.py").write_text(f"def main():\n    print({told!r}, flush=True)\n")
+    script = "from mindref.bench.crew import Worker; print(Worker({}, {}).hear())"
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "{'who': 'the copy'}\n", done.stderr
 
 
 def test_files_that_lie_where_one_stands_are_no_libraries_but_may_be_backends(
