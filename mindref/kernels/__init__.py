@@ -12,6 +12,7 @@ kept of it holds for as long as all of them are as they were.
     pooling.py       what pooled_softmax does between its products
     ranking.py       the best items of a user, between the products of exact search
     unite.py         the lists of several interests as one
+    product.py       products of matrices within compiled code
     ahead.py         rows of a table are asked for before their turn
     _jit.py          how everything is compiled
 

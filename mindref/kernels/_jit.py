@@ -15,8 +15,8 @@ Options and why:
   NUMBA_CACHE_DIR. Never beside the package, where Numba would put it: there it outlives the
   package when that is removed, and what is left of the folder hides the next install. Where no
   folder can be written, or with MINDREF_NUMBA_CACHE=0, each process compiles for itself. What is
-  kept holds for as long as this file is as it was, and those of all functions that the function's
-  own file has from others: Numba looks at that one alone, and would not notice that what it calls
+  kept holds for as long as this file is as it was, and all that the function's own file has from
+  others (`files_behind`): Numba looks at that one alone, and would not notice that what it calls
   does something else now.
 
 Compilation is lazy: importing this costs Numba's import and no compilation.
@@ -111,7 +111,7 @@ def cache_folder() -> str:
 
 
 behind: dict[str, set[str]] = {}
-"""Of each file with compiled functions: the others whose functions they can call, and this one."""
+"""Of each file with compiled functions: the others that what is kept of them depends on."""
 
 
 def files_behind(function: Callable[..., Any]) -> set[str]:
@@ -119,7 +119,8 @@ def files_behind(function: Callable[..., Any]) -> set[str]:
 
     Those of compiled functions wherever they stand, and of plain ones beside this file: hints are.
     Those of tuples with names, which are kept as types without the order of their names. And those
-    that are no Python: Numba looks whether it can call a BLAS when it compiles, not when it loads.
+    that are no Python: Numba looks whether it can call a BLAS, which has integers of some width,
+    when it compiles, not when it loads.
     """
     own, near = function.__code__.co_filename, os.path.dirname(__file__)
     files = {__file__, *files_of_tuples(function.__globals__, set())}

@@ -23,12 +23,17 @@ def test_what_is_steady_lies_in_one_way_and_is_only_read(way: str) -> None:
     assert np.shares_memory(found, given) == (not way), "a copy only where one is needed"
 
 
+SIZES = [(3, 5, 2), (1, 5, 2), (3, 5, 1), (1, 5, 1), (3, 1, 2), (0, 5, 2), (3, 0, 2)]
+"""Rows, what is summed over, columns: Numba has a way of its own for a row, a column and both."""
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_product_is_that_of_numpy(dtype: str) -> None:
-    """Of small whole numbers, whose sums are exact in any order."""
-    a, b = (np.arange(n, dtype=dtype).reshape(shape) for n, shape in ((15, (3, 5)), (10, (5, 2))))
-    columns = [np.asfortranarray(x) for x in (a, b)]
-    for left, right in [(a, b), (a, columns[1]), (columns[0], b), (a[:0], b), (a[:, :0], b[:0])]:
-        out = np.full((len(left), 2), np.nan, dtype)
+@pytest.mark.parametrize(("rows", "along", "columns"), SIZES)
+def test_a_product_is_that_of_numpy(dtype: str, rows: int, along: int, columns: int) -> None:
+    """Of small whole numbers, whose sums are exact in any order; what was there before is gone."""
+    a = np.arange(rows * along, dtype=dtype).reshape(rows, along)
+    b = np.arange(along * columns, dtype=dtype).reshape(along, columns)
+    for left, right in [(a, b), (a, np.asfortranarray(b)), (np.asfortranarray(a), b)]:
+        out = np.full((rows, columns), np.nan, dtype)
         product(left, right, out)
         np.testing.assert_array_equal(out, left @ right)

@@ -175,6 +175,7 @@ def test_no_batch_leaves_a_trace(threads: int) -> None:
     worlds = [
         crowd(dtype="float32"),
         crowd(USERS + 2, negatives=3, length=4, dtype="float32"),
+        of_users(crowd(negatives=1, dtype="float32"), 1),
         crowd(9, negatives=300, interests=3, width=11, dtype="float64", normalise=True),
         world(rng(0), (4, 6, 3, 5), np.zeros((4, 6), bool), **small),
         world(rng(1), (4, 6, 3, 5), **small),
@@ -186,6 +187,20 @@ def test_no_batch_leaves_a_trace(threads: int) -> None:
     for n, w in enumerate(worlds):
         expected = in_bytes(answers(w, compiled()))
         assert in_bytes(answers(w, shared)) == expected, f"world {n} after those before it"
+
+
+@pytest.mark.rules("numerics-R8", "backend-R12")
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_what_is_no_number_leaves_no_trace(settings: dict[str, Any]) -> None:
+    """It stays in the buffers; no product may add to what it finds there."""
+    w, shared = crowd(**settings), compiled()
+    lost = w._replace(params=w.params._replace(items=w.params.items * np.nan))
+    for question in questions(lost):
+        shared.answer(question)
+    kept = shared.backend.work().buffers
+    assert np.isnan(kept["votes"]).any()
+    assert np.isnan(kept["p"]).any()
+    assert in_bytes(answers(w, shared)) == in_bytes(answers(w, compiled()))
 
 
 @pytest.mark.rules("backend-R12")

@@ -3,7 +3,9 @@
 checks      what compiled code does not look at
 layout      behaviours in one row, distinct items numbered
 look_up     the vectors of items
-layers      from capsules to interests and back, on the rows that matter
+layers      the rows between capsules and interests that matter, and room for them
+stack       up those rows, and down again, compiled
+there_and_back  a block of users from its capsules to its losses and back, compiled
 forward     from histories to interests
 step        from a batch to its loss and all gradients
 to_items    from the gradient of capsules to that of items
