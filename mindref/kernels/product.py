@@ -1,7 +1,8 @@
 """Products of matrices within compiled code, where no other thread waits for Python meanwhile.
 
 They are those of BLAS, of the copy that SciPy brings: Numba calls it. It takes its number of
-threads from where NumPy's copy does (specs/speed.md).
+threads from where NumPy's copy does (specs/speed.md), but its threads are others, and two pools in
+turns fight for the cores: a step has all of its products from here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from types import ModuleType
 import numpy as np
 from scipy.linalg import cython_blas
 
-from mindref.kernels._jit import jit_within
+from mindref.kernels._jit import jit, jit_within
 from mindref.shapes import Array
 
 BLAS: ModuleType = cython_blas
@@ -22,6 +23,12 @@ BLAS: ModuleType = cython_blas
 def product(a: Array, b: Array, out: Array) -> None:
     """Write a b (M, N) of matrices (M, I) and (I, N), each contiguous or the transpose of one."""
     np.dot(a, b, out)
+
+
+@jit
+def product_alone(a: Array, b: Array, out: Array) -> None:
+    """Do the same in a call of its own, for callers in Python."""
+    product(a, b, out)
 
 
 def steady(x: Array) -> Array:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from mindref.kernels.product import product, steady
+from mindref.kernels import fused
+from mindref.kernels.product import product_alone, steady
 from tests.kernels.cases import odd
 
 
@@ -35,5 +39,27 @@ def test_a_product_is_that_of_numpy(dtype: str, rows: int, along: int, columns: 
     b = np.arange(along * columns, dtype=dtype).reshape(along, columns)
     for left, right in [(a, b), (a, np.asfortranarray(b)), (np.asfortranarray(a), b)]:
         out = np.full((rows, columns), np.nan, dtype)
-        product(left, right, out)
+        product_alone(left, right, out)
         np.testing.assert_array_equal(out, left @ right)
+
+
+def asked_of_numpy(text: str) -> list[int]:
+    """Return the lines of a program that have a product from NumPy."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        named = isinstance(node, ast.Attribute) and node.attr in ("matmul", "dot", "einsum")
+        if named or isinstance(node, ast.MatMult):
+            found.append(getattr(node, "lineno", 0))
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(fused.__file__).parent.glob("*.py")), ids=lambda x: x.name
+)
+def test_a_step_has_no_product_from_another_library(path: Path) -> None:
+    """Each has threads of its own, which look out for work a while after every product."""
+    assert asked_of_numpy(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_product_from_numpy_would_be_seen() -> None:
+    assert len(asked_of_numpy("a @ b\na.dot(b)\nnp.matmul(a, b, out=c)\nnp.einsum('i', a)")) == 4

@@ -35,14 +35,12 @@ from mindref.kernels.fused.there_and_back import (
 )
 from mindref.kernels.fused.to_items import ByCapsule, ByVote, ToItems
 from mindref.kernels.fused.workspace import Workspace, slices
-from mindref.kernels.product import steady
+from mindref.kernels.product import product_alone, steady
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, Gradients, Layer, Params
 from mindref.ops.embedding import RowGradient, Saved
 from mindref.ops.squash import KINDS
 from mindref.shapes import Array
-
-COLUMNS = 384  # negatives of a product that any thread may make
 
 
 class Step(Forward):
@@ -185,14 +183,13 @@ class Step(Forward):
             self.d_profile[block] = 0
             add_profiles(senders.d_joined, senders.places, self.count, self.d_profile)
         self.to_items.users(self, block, senders)
-        some = slices(len(self.drawn.ids), COLUMNS)
-        self.work.leave(partial(self.to_negatives, block, columns) for columns in some)
+        self.work.leave([partial(self.to_negatives, block)])
 
-    def to_negatives(self, block: slice, columns: slice) -> None:
-        """Write what a block of users sends to some of the negatives."""
-        d = self.d_negatives[self.layers.part(block), columns]
-        np.matmul(self.p[block, columns].T, self.user.used[block], out=d)  # sampled_softmax-R11
-        self.through_unit(self.negatives, columns, d)
+    def to_negatives(self, block: slice) -> None:
+        """Write what a block of users sends to the negatives."""
+        d = self.d_negatives[self.layers.part(block)]
+        product_alone(self.p[block].T, self.user.used[block], d)  # sampled_softmax-R11
+        self.through_unit(self.negatives, slice(0, len(d)), d)
 
     def order(self) -> None:
         """Find the behaviours of each item, in their order."""

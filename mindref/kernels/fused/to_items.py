@@ -21,7 +21,7 @@ from mindref.kernels.fused.forward import ITEMS
 from mindref.kernels.fused.layers import Senders, parts_of
 from mindref.kernels.fused.shared import Shares, sum_by_item
 from mindref.kernels.fused.stack import place
-from mindref.kernels.product import product
+from mindref.kernels.product import product, product_alone
 from mindref.kernels.rounds_backward import route_backward, through_last
 from mindref.kernels.routing import Rounds
 from mindref.ops.routing import AXES
@@ -81,8 +81,8 @@ class ByVote:
         d_votes = np.empty(d_vectors.shape, d_vectors.dtype)
         bounds = layout.bounds[block.start : block.stop + 1]
         sum_by_item(layout.order, bounds, self.d_votes, d_votes)
-        np.matmul(d_votes, step.bilinear, out=d_vectors)
-        np.matmul(d_votes.T, step.vectors[block], out=self.d_bilinears[block.start // ITEMS])
+        product_alone(d_votes, step.bilinear, d_vectors)
+        product_alone(d_votes.T, step.vectors[block], self.d_bilinears[block.start // ITEMS])
 
 
 class ByCapsule:
