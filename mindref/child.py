@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 import mindref
 
@@ -17,7 +17,8 @@ del sys.path[0]
 from importlib import import_module
 import_module(sys.argv.pop(1)).main(*sys.argv[1:])
 """
-PLACE = str(Path(mindref.__file__).resolve().parent.parent)
+PLACE = os.path.dirname(os.path.dirname(os.path.abspath(mindref.__file__)))
+"""Through the same links as ours: what Numba keeps is found under the path that it was kept by."""
 
 
 def command(module: str, *words: str) -> list[str]:

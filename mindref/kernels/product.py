@@ -26,6 +26,12 @@ def product(a: Array, b: Array, out: Array) -> None:
 
 
 @jit
+def product_by_rows(a: Array, b: Array, out: Array) -> None:
+    """Write a^T b (I, N) of matrices (M, I) and (M, N): a sum over their rows."""
+    product(a.T, b, out)
+
+
+@jit
 def product_alone(a: Array, b: Array, out: Array) -> None:
     """Do the same in a call of its own, for callers in Python."""
     product(a, b, out)

@@ -83,7 +83,7 @@ def route(
 @jit
 def aligned(rows: int, width: int, like: Array) -> Array:
     """Return room (rows, width) that begins with a line of memory: else each load takes two."""
-    lane = 64 // like.itemsize  # LINE, which no compiled code may have from another file
+    lane = 64 // like.itemsize  # LINE, whose file what is kept does not depend on
     room = np.empty(rows * width + lane, like.dtype)
     start = -(room.ctypes.data // like.itemsize) % lane
     return room[start : start + rows * width].reshape(rows, width)

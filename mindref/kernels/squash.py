@@ -94,5 +94,6 @@ def length_of(x: Array) -> tuple[Number, Number]:
         largest = max(largest, abs(x[d]))
     scale = largest if largest != 0 else x.dtype.type(1)  # squash-R4
     for d in range(x.shape[0]):
-        square += (x[d] / scale) * (x[d] / scale)
+        part = x[d] / scale
+        square += part * part
     return scale, np.sqrt(square)

@@ -24,9 +24,12 @@ STEPS, LEAD = 12_800, 0.05  # examples of a burst; seconds of steps before it
 
 def serve(batch: int, threads: int) -> None:
     """Take a burst of steps for each line that is read; print the median time of one."""
+    import mindref
     from mindref.bench import subjects
     from mindref.bench.world import Settings, World
 
+    there = Path(mindref.__file__).resolve()
+    assert there.is_relative_to(os.environ["PYTHONPATH"]), f"a tree without mindref: found {there}"
     subject = subjects.make("numba", World(Settings(batch=batch, threads=threads)))
     for number in range(16):
         subject.step(number % 8)

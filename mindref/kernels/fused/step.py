@@ -35,7 +35,7 @@ from mindref.kernels.fused.there_and_back import (
 )
 from mindref.kernels.fused.to_items import ByCapsule, ByVote, ToItems
 from mindref.kernels.fused.workspace import Workspace, slices
-from mindref.kernels.product import product_alone, steady
+from mindref.kernels.product import product_by_rows, steady
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, Gradients, Layer, Params
 from mindref.ops.embedding import RowGradient, Saved
@@ -188,7 +188,7 @@ class Step(Forward):
     def to_negatives(self, block: slice) -> None:
         """Write what a block of users sends to the negatives."""
         d = self.d_negatives[self.layers.part(block)]
-        product_alone(self.p[block].T, self.user.used[block], d)  # sampled_softmax-R11
+        product_by_rows(self.p[block], self.user.used[block], d)  # sampled_softmax-R11
         self.through_unit(self.negatives, slice(0, len(d)), d)
 
     def order(self) -> None:

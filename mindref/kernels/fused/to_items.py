@@ -21,7 +21,7 @@ from mindref.kernels.fused.forward import ITEMS
 from mindref.kernels.fused.layers import Senders, parts_of
 from mindref.kernels.fused.shared import Shares, sum_by_item
 from mindref.kernels.fused.stack import place
-from mindref.kernels.product import product, product_alone
+from mindref.kernels.product import product, product_alone, product_by_rows
 from mindref.kernels.rounds_backward import route_backward, through_last
 from mindref.kernels.routing import Rounds
 from mindref.ops.routing import AXES
@@ -82,7 +82,7 @@ class ByVote:
         bounds = layout.bounds[block.start : block.stop + 1]
         sum_by_item(layout.order, bounds, self.d_votes, d_votes)
         product_alone(d_votes, step.bilinear, d_vectors)
-        product_alone(d_votes.T, step.vectors[block], self.d_bilinears[block.start // ITEMS])
+        product_by_rows(d_votes, step.vectors[block], self.d_bilinears[block.start // ITEMS])
 
 
 class ByCapsule:
