@@ -31,12 +31,6 @@ def product_by_rows(a: Array, b: Array, out: Array) -> None:
     product(a.T, b, out)
 
 
-@jit
-def product_alone(a: Array, b: Array, out: Array) -> None:
-    """Do the same in a call of its own, for callers in Python."""
-    product(a, b, out)
-
-
 def steady(x: Array) -> Array:
     """Return x, a view that is only read, or a copy where its numbers are not side by side.
 

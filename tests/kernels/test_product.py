@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mindref.kernels import fused
-from mindref.kernels.product import product_alone, product_by_rows, steady
+from mindref.kernels.product import product, product_by_rows, steady
 from tests.kernels.cases import odd
 
 
@@ -39,7 +39,7 @@ def test_a_product_is_that_of_numpy(dtype: str, rows: int, along: int, columns: 
     b = np.arange(along * columns, dtype=dtype).reshape(along, columns)
     for left, right in [(a, b), (a, np.asfortranarray(b)), (np.asfortranarray(a), b)]:
         out = np.full((rows, columns), np.nan, dtype)
-        product_alone(left, right, out)
+        product(left, right, out)
         np.testing.assert_array_equal(out, left @ right)
     out = np.full((rows, columns), np.nan, dtype)
     product_by_rows(np.ascontiguousarray(a.T), b, out)

@@ -21,7 +21,7 @@ from mindref.kernels.fused.forward import ITEMS
 from mindref.kernels.fused.layers import Senders, parts_of
 from mindref.kernels.fused.shared import Shares, sum_by_item
 from mindref.kernels.fused.stack import place
-from mindref.kernels.product import product, product_alone, product_by_rows
+from mindref.kernels.product import product, product_by_rows
 from mindref.kernels.rounds_backward import route_backward, through_last
 from mindref.kernels.routing import Rounds
 from mindref.ops.routing import AXES
@@ -81,7 +81,7 @@ class ByVote:
         d_votes = np.empty(d_vectors.shape, d_vectors.dtype)
         bounds = layout.bounds[block.start : block.stop + 1]
         sum_by_item(layout.order, bounds, self.d_votes, d_votes)
-        product_alone(d_votes, step.bilinear, d_vectors)
+        product(d_votes, step.bilinear, d_vectors)
         product_by_rows(d_votes, step.vectors[block], self.d_bilinears[block.start // ITEMS])
 
 
