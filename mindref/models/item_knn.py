@@ -7,6 +7,7 @@ count for more than early ones.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,14 @@ from scipy import sparse
 from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, say
-from mindref.models.interactions import library, one_thread, weights
-from mindref.models.parameters import Sizes
+from mindref.models.family import FittedFamily
+from mindref.models.interactions import (
+    import_implicit,
+    interaction_weights,
+    one_thread,
+    require_library,
+)
+from mindref.models.parameters import Sizes, check_shapes
 from mindref.shapes import Array
 
 SIMILARITIES = {
@@ -44,18 +51,18 @@ def fit(
     """
     if similarity not in SIMILARITIES:  # baselines-R12
         raise ConfigError(say("similarity", " or ".join(SIMILARITIES), repr(similarity)))
-    own = {"K1": k1, "B": b} if similarity == "bm25" else {}
-    make = getattr(library("nearest_neighbours"), SIMILARITIES[similarity])  # baselines-R9
-    model = make(K=min(neighbours, sizes.items), num_threads=1, **own)  # baselines-R10
+    parameters = {"K1": k1, "B": b} if similarity == "bm25" else {}
+    make = getattr(import_implicit("nearest_neighbours"), SIMILARITIES[similarity])  # baselines-R9
+    model = make(K=min(neighbours, sizes.items), num_threads=1, **parameters)  # baselines-R10
     with one_thread():
-        model.fit(weights(sequences, sizes.items), show_progress=False)
-    found = sparse.csr_matrix(model.similarity)
-    found.eliminate_zeros()
-    found.sort_indices()
+        model.fit(interaction_weights(sequences, sizes.items), show_progress=False)
+    similarity_matrix = sparse.csr_matrix(model.similarity)
+    similarity_matrix.eliminate_zeros()
+    similarity_matrix.sort_indices()
     return {
-        "data": found.data.astype(np.float64),
-        "indices": found.indices.astype(np.int64),
-        "indptr": found.indptr.astype(np.int64),
+        "data": similarity_matrix.data.astype(np.float64),
+        "indices": similarity_matrix.indices.astype(np.int64),
+        "indptr": similarity_matrix.indptr.astype(np.int64),
     }
 
 
@@ -71,5 +78,33 @@ def scores(
     items = len(arrays["indptr"]) - 1
     parts = (arrays["data"], arrays["indices"], arrays["indptr"])
     similar = sparse.csr_matrix(parts, shape=(items, items))
-    found: Array = (weights(histories, items, decay=decay) @ similar).toarray()  # baselines-R11
-    return found
+    item_scores: Array = (
+        interaction_weights(histories, items, decay=decay) @ similar
+    ).toarray()  # baselines-R11
+    return item_scores
+
+
+def check_arrays(arrays: Mapping[str, Array], items: int) -> None:
+    """Raise ValueError unless the arrays are the rows of a sparse matrix (N, N)."""
+    count = arrays["data"].shape if "data" in arrays else ()
+    shapes = {"data": count[:1], "indices": count[:1], "indptr": (items + 1,)}
+    check_shapes(arrays, shapes)
+    starts, columns = arrays["indptr"], arrays["indices"]
+    if starts.dtype.kind != "i" or columns.dtype.kind != "i":
+        raise ValueError("indices of a sparse matrix that are no integers")
+    # compared, because a difference of the largest integers wraps around
+    if starts[0] != 0 or starts[-1] != len(columns) or (starts[1:] < starts[:-1]).any():
+        raise ValueError("rows of a sparse matrix that begin after they end")
+    if columns.min(initial=0) < 0 or columns.max(initial=-1) >= items:
+        raise ValueError(f"columns of a sparse matrix beyond {items}")
+
+
+FAMILY = FittedFamily(
+    name="item_knn",
+    fit=fit,
+    scores=scores,
+    check_arrays=check_arrays,
+    require_packages=require_library,  # baselines-R4
+    fit_settings={"similarity": "similarity", "neighbours": "neighbours", "k1": "k1", "b": "b"},
+    serving_settings={"decay": "fade"},
+)

@@ -21,7 +21,9 @@ from mindref.shapes import Array, Ints
 Words = npt.NDArray[np.uint64]
 
 
-def drawn(rng: np.random.Generator, shape: tuple[int, ...], sigma: float, dtype: str) -> Array:
+def draw_logits(
+    rng: np.random.Generator, shape: tuple[int, ...], sigma: float, dtype: str
+) -> Array:
     """Return N(0, sigma^2) of the shape, from an explicit generator."""
     return (sigma * rng.standard_normal(shape)).astype(dtype)  # routing-R14
 
@@ -32,15 +34,20 @@ def keyed_table(seed: int, items: int, interests: int, sigma: float, dtype: str)
     item = np.arange(items, dtype=np.uint64)[:, None]
     interest = np.arange(interests, dtype=np.uint64)
     with np.errstate(over="ignore"):  # 64-bit arithmetic wraps around, as it must
-        key = mix(mix(mix(np.array(seed, np.uint64)) ^ item) ^ interest)  # routing-R15
-        first, second = uniform(mix(key ^ np.uint64(1))), uniform(mix(key ^ np.uint64(2)))
+        key = mix_words(
+            mix_words(mix_words(np.array(seed, np.uint64)) ^ item) ^ interest
+        )  # routing-R15
+        first, second = (
+            uniform_numbers(mix_words(key ^ np.uint64(1))),
+            uniform_numbers(mix_words(key ^ np.uint64(2))),
+        )
     normal = np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second)  # Box and Muller
     table = (sigma * normal).astype(dtype)
     table.flags.writeable = False
     return table
 
 
-def mix(words: Words) -> Words:
+def mix_words(words: Words) -> Words:
     """Return SplitMix64's finaliser of the words plus its increment (Steele et al. 2014)."""
     words = words + np.uint64(0x9E3779B97F4A7C15)
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -48,11 +55,11 @@ def mix(words: Words) -> Words:
     return words ^ (words >> np.uint64(31))
 
 
-def uniform(words: Words) -> npt.NDArray[np.float64]:
+def uniform_numbers(words: Words) -> npt.NDArray[np.float64]:
     """Return numbers in (0, 1] from the upper 53 bits: never 0, as a logarithm follows."""
     return ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
-def of_history(table: Array, history: Ints) -> Array:
+def history_logits(table: Array, history: Ints) -> Array:
     """Return the logits (B, L, K) of the items of a history (B, L) from the keyed table (N, K)."""
     return table[history]  # model-R16

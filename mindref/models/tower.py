@@ -31,7 +31,7 @@ class UserTower(NamedTuple):
     config: Config
 
 
-def keyed(model: Model) -> Model:
+def with_keyed_logits(model: Model) -> Model:
     """Return the model with keyed logits: those that are drawn anew cannot stand in a file."""
     if model.config.logits != "per_call":
         return model  # routing-R16, R17: keyed in serving
@@ -44,21 +44,21 @@ def user_tower(model: Model, features: int) -> UserTower:
     count = len(model.catalogue.rows)
     items, _ = mind.item_vectors(params, np.arange(count, dtype=np.int64), model.catalogue)
     if config.routing == "dynamic":
-        given = (config.seed, count, config.interests, config.sigma, config.dtype)
-        logits = keyed_table(*given)  # routing-R15
+        table_key = (config.seed, count, config.interests, config.sigma, config.dtype)
+        logits = keyed_table(*table_key)  # routing-R15
     else:
         logits = np.zeros((count, config.interests), config.dtype)  # model-R12
     return UserTower(
-        float32(items),
-        float32(logits),
-        float32(params.profile),
-        float32(params.bilinear),
-        tuple(Layer(float32(layer.weight), float32(layer.bias)) for layer in params.layers),
+        to_float32(items),
+        to_float32(logits),
+        to_float32(params.profile),
+        to_float32(params.bilinear),
+        tuple(Layer(to_float32(layer.weight), to_float32(layer.bias)) for layer in params.layers),
         features,
         config,
     )
 
 
-def float32(x: Array) -> Array:
+def to_float32(x: Array) -> Array:
     """Return an array as contiguous float32, the type of files for serving."""
     return np.ascontiguousarray(x, np.float32)

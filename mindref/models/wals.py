@@ -7,16 +7,23 @@ history, solved in closed form; late behaviours can count for more than early on
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from mindref.config import Config
 from mindref.data.log import Ragged
-from mindref.data.streams import stream
+from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
-from mindref.models.interactions import library, one_thread, weights
-from mindref.models.parameters import Sizes
+from mindref.models.family import FittedFamily
+from mindref.models.interactions import (
+    import_implicit,
+    interaction_weights,
+    one_thread,
+    require_library,
+)
+from mindref.models.parameters import Sizes, check_shapes
 from mindref.shapes import Array, Bools
 
 
@@ -36,7 +43,7 @@ def fit(
     config.seed. Raises ConfigError where the package `implicit` is not installed, and where the
     least squares have no single answer, as without regularization for more factors than items.
     """
-    make = library("cpu.als").AlternatingLeastSquares
+    make = import_implicit("cpu.als").AlternatingLeastSquares
     with one_thread():
         model = make(
             factors=factors,
@@ -45,12 +52,14 @@ def fit(
             iterations=iterations,
             use_cg=False,  # each solve is exact, as the one of a history is
             num_threads=1,
-            random_state=stream(config.seed, "parameters"),
+            random_state=make_rng(config.seed, "parameters"),
         )
         try:
-            model.fit(weights(sequences, sizes.items), show_progress=False)  # baselines-R13
+            model.fit(
+                interaction_weights(sequences, sizes.items), show_progress=False
+            )  # baselines-R13
         except ValueError as error:  # implicit's word for a solve that failed
-            raise unsolvable(regularization) from error
+            raise unsolvable_error(regularization) from error
     return {
         "items": np.ascontiguousarray(model.item_factors, np.float32),
         "regularization": np.array(regularization, np.float64),
@@ -74,17 +83,17 @@ def interests(
     least squares have no single answer.
     """
     factors = arrays["items"]
-    confidence = weights(histories, len(factors), decay=decay) * float(arrays["alpha"])
+    confidence = interaction_weights(histories, len(factors), decay=decay) * float(arrays["alpha"])
     exact = factors.astype(np.float64)
     gram = exact.T @ exact + float(arrays["regularization"]) * np.eye(exact.shape[1])
     users = np.zeros((len(histories), 1, exact.shape[1]), factors.dtype)
-    for at in range(len(histories)):  # baselines-R2: each by itself, so in any batch the same
-        part = slice(*confidence.indptr[at : at + 2])
+    for case in range(len(histories)):  # baselines-R2: each by itself, so in any batch the same
+        part = slice(*confidence.indptr[case : case + 2])
         met = exact[confidence.indices[part]]
         try:
-            users[at, 0] = fold_in(gram, met, confidence.data[part])
+            users[case, 0] = fold_in(gram, met, confidence.data[part])
         except np.linalg.LinAlgError as error:
-            raise unsolvable(float(arrays["regularization"])) from error
+            raise unsolvable_error(float(arrays["regularization"])) from error
     return users, np.ones(users.shape[:2], np.bool_)
 
 
@@ -98,7 +107,30 @@ def fold_in(gram: Array, met: Array, confidence: Array) -> Array:
     return np.linalg.solve(left, met.T @ confidence)  # baselines-R15: zeros for nothing met
 
 
-def unsolvable(regularization: float) -> ConfigError:
+def unsolvable_error(regularization: float) -> ConfigError:
     """Return what is said of least squares without one answer, as with too many factors."""
     expected = "as much as makes the least squares solvable, or fewer factors (width)"
     return ConfigError(say("regularization", expected, regularization))
+
+
+def check_arrays(arrays: Mapping[str, Array], items: int) -> None:
+    """Raise ValueError unless the arrays are the parameters of WALS for so many items."""
+    width = (*(arrays["items"].shape if "items" in arrays else ()), 0, 0)[1]
+    check_shapes(arrays, {"items": (items, width), "regularization": (), "alpha": ()})
+
+
+FAMILY = FittedFamily(
+    name="wals",
+    fit=fit,
+    interests=interests,
+    items=items,
+    check_arrays=check_arrays,
+    require_packages=require_library,  # baselines-R4
+    fit_settings={
+        "factors": "width",
+        "regularization": "regularization",
+        "alpha": "confidence",
+        "iterations": "sweeps",
+    },
+    serving_settings={"decay": "fade"},
+)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.errors import ConfigError, ShapeError, say
-from mindref.shapes import Array, Bools, Ints, bind, boolean, same_float
+from mindref.shapes import Array, Bools, Ints, bind_axes, common_float_dtype, require_bool
 
-RANKINGS = ("warp", "auc")
+PAIR_LOSSES = ("warp", "auc")
 
 
 class Saved(NamedTuple):
@@ -29,27 +29,27 @@ def forward(
     usable: Bools,
     *,
     items: int,
-    ranking: str = "warp",
+    pair_loss: str = "warp",
 ) -> tuple[Array, Saved]:
-    """Map scores of targets (B,) and of negatives (B, S) to the mean ranking loss ().
+    """Map scores of targets (B,) and of negatives (B, S) to the mean pair loss ().
 
     usable (B, S) true for a negative that the user does not have; items N >= 1 of the catalogue.
-    ranking: "warp" takes the first negative within the margin and weighs its hinge by the estimated
-    rank of the target, "auc" takes the mean of the hinges of all usable negatives.
+    pair_loss: "warp" takes the first negative within the margin and weighs its hinge by the
+    estimated rank of the target, "auc" takes the mean of the hinges of all usable negatives.
     Raises ShapeError for shapes or types that do not fit and for an empty batch, ConfigError for
-    another ranking.
+    another pair loss.
     """
-    check(at_target, at_negatives, usable, ranking)
+    check_inputs(at_target, at_negatives, usable, pair_loss)
     hinges = 1 - at_target[:, None] + at_negatives  # 1, maxmf-R3 (B, S)
     violates = usable & (hinges > 0)  # 2, maxmf-R4, maxmf-R5
-    if ranking == "warp":
-        weights = at_first_violators(violates, usable, items)  # 3
+    if pair_loss == "warp":
+        weights = first_violator_weights(violates, usable, items)  # 3
     else:
         weights = violates / np.maximum(usable.sum(axis=1, keepdims=True), 1)  # 3, maxmf-R10
-    known = np.isfinite(hinges).all(axis=1) & np.isfinite(at_target)  # (B,)
-    weights = np.where(known[:, None], weights, np.nan).astype(hinges.dtype)  # maxmf-R11
+    is_finite = np.isfinite(hinges).all(axis=1) & np.isfinite(at_target)  # (B,)
+    weights = np.where(is_finite[:, None], weights, np.nan).astype(hinges.dtype)  # maxmf-R11
     losses = (weights * np.where(violates, hinges, 0)).sum(axis=1)  # 4 (B,)
-    losses = np.where(known, losses, np.nan)  # maxmf-R11: without negatives, too
+    losses = np.where(is_finite, losses, np.nan)  # maxmf-R11: without negatives, too
     return losses.mean(dtype=hinges.dtype), Saved(weights)  # 5, maxmf-R9
 
 
@@ -59,17 +59,19 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array]:
     return -d_at_negatives.sum(axis=1), d_at_negatives  # 1
 
 
-def at_first_violators(violates: Bools, usable: Bools, items: int) -> Array:
+def first_violator_weights(violates: Bools, usable: Bools, items: int) -> Array:
     """Return Phi(rank) at the first violator of each pair and zero elsewhere (B, S)."""
     if not violates.any():
         return np.zeros(violates.shape)
     order = trial_order(*violates.shape)  # (B, S) negative that is tried at each turn
-    found = np.take_along_axis(violates, order, axis=1)
+    violates_in_order = np.take_along_axis(violates, order, axis=1)
     trials = np.cumsum(np.take_along_axis(usable, order, axis=1), axis=1)  # maxmf-R4
-    turn = found.argmax(axis=1)[:, None]  # maxmf-R6 (B, 1)
+    turn = violates_in_order.argmax(axis=1)[:, None]  # maxmf-R6 (B, 1)
     tried = np.maximum(np.take_along_axis(trials, turn, axis=1), 1)
     rank = np.maximum((items - 1) // tried, 1)  # maxmf-R7 (B, 1)
-    weight = np.where(found.any(axis=1, keepdims=True), harmonic(items)[rank], 0)
+    weight = np.where(
+        violates_in_order.any(axis=1, keepdims=True), harmonic_numbers(items)[rank], 0
+    )
     weights = np.zeros(violates.shape)
     np.put_along_axis(weights, np.take_along_axis(order, turn, axis=1), weight, axis=1)
     return weights
@@ -84,22 +86,22 @@ def trial_order(pairs: int, negatives: int) -> Ints:
     return (begins + np.arange(negatives)) % negatives
 
 
-def harmonic(items: int) -> Array:
+def harmonic_numbers(items: int) -> Array:
     """Return Phi(rank) = 1 + 1/2 + ... + 1/rank for each rank from 0 to max(items - 1, 1)."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, max(items, 2)))])  # maxmf-R8
 
 
-def check(at_target: Array, at_negatives: Array, usable: Bools, ranking: str) -> None:
+def check_inputs(at_target: Array, at_negatives: Array, usable: Bools, pair_loss: str) -> None:
     """Raise ShapeError or ConfigError for what `forward` cannot take."""
-    sizes = bind(
+    sizes = bind_axes(
         "maxmf",
         at_target=(at_target, "B"),
         at_negatives=(at_negatives, "BS"),
         usable=(usable, "BS"),
     )
-    same_float("maxmf", at_target=at_target, at_negatives=at_negatives)
-    boolean("maxmf", usable=usable)
+    common_float_dtype("maxmf", at_target=at_target, at_negatives=at_negatives)
+    require_bool("maxmf", usable=usable)
     if sizes["B"] == 0:  # maxmf-R12
         raise ShapeError(say("maxmf: target", "at least one", "none"))
-    if ranking not in RANKINGS:  # maxmf-R12
-        raise ConfigError(say("maxmf: ranking", " or ".join(RANKINGS), repr(ranking)))
+    if pair_loss not in PAIR_LOSSES:  # maxmf-R12
+        raise ConfigError(say("maxmf: pair_loss", " or ".join(PAIR_LOSSES), repr(pair_loss)))

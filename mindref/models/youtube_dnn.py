@@ -15,6 +15,7 @@ import numpy as np
 import mindref.ops as reference
 from mindref.config import Config
 from mindref.models import mind, parameters
+from mindref.models.family import SteppedFamily
 from mindref.models.layers import SavedLayers, layers_backward, layers_forward
 from mindref.models.parameters import Catalogue, Layer, Sizes
 from mindref.models.recency import recency
@@ -54,7 +55,7 @@ class Pooled(NamedTuple):
 
 
 class SavedInterests(NamedTuple):
-    """What the way from histories to the user's vector leaves for backward."""
+    """Values that `interests` saves for backward."""
 
     history: embedding.Saved
     mask: Bools  # (B, L)
@@ -65,7 +66,7 @@ class SavedInterests(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What `loss` leaves for backward."""
+    """Values that `loss` saves for backward."""
 
     interests: SavedInterests
     target: embedding.Saved
@@ -96,10 +97,10 @@ def interests(
     Raises ShapeError for an item that the catalogue does not have, for a behaviour further back
     than the log-weights reach, and what the operators raise.
     """
-    history, s1 = mind.behaviours(params, histories, catalogue, ops)  # 1 (B, L, D)
-    mean, s2 = pool(params.positions, history, histories.mask, ops)  # 2 (B, D)
+    history, s1 = mind.behaviour_vectors(params, histories, catalogue, ops)  # 1 (B, L, D)
+    mean, s2 = pool_behaviours(params.positions, history, histories.mask, ops)  # 2 (B, D)
     profile, s3 = mind.profile_vectors(params, histories.profile, ops)  # 3 (B, P)
-    x = mind.join(mean[:, None], profile)  # 4, youtube_dnn-R5 (B, D + P)
+    x = mind.join_profile(mean[:, None], profile)  # 4, youtube_dnn-R5 (B, D + P)
     x, s5 = layers_forward(x, params.layers, config.last_relu, ops)  # 5 (B, D)
     active = np.ones((len(x), 1), np.bool_)  # youtube_dnn-R6: one even without behaviours
     looked_up = (histories.profile.size, params.profile.shape[1])
@@ -111,9 +112,11 @@ def interests_backward(
 ) -> tuple[RowGradient, RowGradient, Array, tuple[Layer, ...]]:
     """Return the gradients of items (by way of the history), profile, positions and layers."""
     d_x, d_layers = layers_backward(d_out[:, 0], saved.layers, ops)  # 5
-    d_mean, d_profile = mind.part(d_x, d_out.shape)  # 4
+    d_mean, d_profile = mind.split_profile(d_x, d_out.shape)  # 4
     d_rows = ops.embedding.backward(d_profile.reshape(saved.looked_up), saved.profile)  # 3
-    d_history, d_positions = pool_backward(d_mean[:, 0], saved.pooled, saved.mask, ops)  # 2
+    d_history, d_positions = pool_behaviours_backward(
+        d_mean[:, 0], saved.pooled, saved.mask, ops
+    )  # 2
     d_items = ops.embedding.backward(d_history[saved.mask], saved.history)  # 1
     return d_items, d_rows, d_positions, d_layers
 
@@ -144,7 +147,7 @@ def loss(
 
 
 def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
-    """Return the gradient of the loss by every parameter."""
+    """Return the gradient of the loss with respect to every parameter."""
     d_user, d_target, d_negatives = ops.sampled_softmax.backward(d_out, saved.softmax)  # 4
     of_negatives = ops.embedding.backward(d_negatives, saved.negatives)  # 3
     of_target = ops.embedding.backward(d_target, saved.target)  # 2
@@ -155,7 +158,7 @@ def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradient
     return Gradients(items, profile, positions, d_layers)
 
 
-def pool(
+def pool_behaviours(
     positions: Array, history: Array, mask: Bools, ops: Any = reference
 ) -> tuple[Array, Pooled]:
     """Map behaviours (B, L, D) to their mean (B, D), zero without any.
@@ -165,14 +168,14 @@ def pool(
     recent = recency(mask)  # a (M,)
     logits = np.zeros(mask.shape, history.dtype)
     if len(positions):
-        embedding.check_rows("positions", recent, positions.shape[1])  # youtube_dnn-R10
+        embedding.check_row_indices("positions", recent, positions.shape[1])  # youtube_dnn-R10
         logits[mask] = positions[0, recent]  # a, youtube_dnn-R2 (B, L)
     weights, saved = ops.softmax.forward(logits, mask, axis=1)  # b, youtube_dnn-R1, R4 (B, L)
     mean = np.einsum("bl,bld->bd", weights, history)  # c (B, D)
     return mean, Pooled(history, weights, saved, recent, positions.shape)
 
 
-def pool_backward(
+def pool_behaviours_backward(
     d_mean: Array, saved: Pooled, mask: Bools, ops: Any = reference
 ) -> tuple[Array, Array]:
     """Return d_history (B, L, D) and d_positions, in the shape of the positions."""
@@ -184,3 +187,13 @@ def pool_backward(
         d_logits = ops.softmax.backward(d_weights, of_softmax)[mask]  # b (M,)
         d_positions[0] = np.bincount(recent, d_logits, places[1])  # a, youtube_dnn-R9
     return d_history, d_positions
+
+
+FAMILY = SteppedFamily(
+    name="youtube_dnn",
+    params=Params,
+    init=init,
+    loss=loss,
+    backward=backward,
+    interests=interests,
+)

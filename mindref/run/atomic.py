@@ -1,8 +1,9 @@
-"""Files that are there whole or not at all: a kill at any moment leaves the previous state.
+"""Atomic writes: a kill at any moment leaves the previous files.
 
 A file is written under a temporary name in its own folder, flushed, fsynced and renamed over the
 old one; then the folder is fsynced, so that the rename survives a power cut as well. Modes come
-from the umask, as for any other file. What is left behind by a kill ends in `.tmp`; see `sweep`.
+from the umask, as for any other file. A kill leaves files that end in `.tmp`; see
+`remove_leftovers`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ TODO = "check that the folder exists, its rights and the space left"
 
 
 @contextmanager
-def writing(path: Path | str) -> Iterator[BinaryIO]:
+def open_atomic(path: Path | str) -> Iterator[BinaryIO]:
     """Open a file for bytes; it appears under its name when the block ends without an error.
 
     An error in the block leaves the old file, or none, and no temporary one. A link is followed.
@@ -36,19 +37,22 @@ def writing(path: Path | str) -> Iterator[BinaryIO]:
     """
     target = Path(path)
     if target.exists() and not target.is_file() and not target.is_dir():
-        with explained(target), target.open("wb") as stream:
+        with explain_errors(target), target.open("wb") as stream:
             yield stream
     else:
-        with placing(target) as temporary, temporary.open("xb") as stream:  # 0666 less the umask
+        with (
+            atomic_path(target) as temporary,
+            temporary.open("xb") as stream,
+        ):  # 0666 less the umask
             yield stream
 
 
 @contextmanager
-def placing(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path for a library that opens files itself; the rest is as in `writing`."""
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path for a library that opens files itself; else as `open_atomic`."""
     target = Path(os.path.realpath(path))
     temporary = temporary_name(target)
-    with explained(target):
+    with explain_errors(target):
         try:
             yield temporary
             sync_file(temporary)
@@ -60,7 +64,7 @@ def placing(path: Path | str) -> Iterator[Path]:
 
 def write_bytes(path: Path | str, data: bytes) -> None:
     """Replace a file by these bytes, or leave it as it was."""
-    with writing(path) as stream:
+    with open_atomic(path) as stream:
         stream.write(data)
 
 
@@ -88,7 +92,7 @@ def json_bytes(value: Any) -> bytes:
 
 
 @contextmanager
-def folder(path: Path | str) -> Iterator[Path]:
+def atomic_folder(path: Path | str) -> Iterator[Path]:
     """Give a temporary folder to fill; it takes its name when the block ends without an error.
 
     The name must be free or an empty folder: no system renames over a full one. Every file in it is
@@ -98,7 +102,7 @@ def folder(path: Path | str) -> Iterator[Path]:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise RunError(say(str(path), "a new or empty folder", "one in use", "choose another"))
     temporary = temporary_name(target)
-    with explained(target):
+    with explain_errors(target):
         try:
             temporary.mkdir()
             yield temporary
@@ -109,13 +113,13 @@ def folder(path: Path | str) -> Iterator[Path]:
         sync_folder(target.parent)
 
 
-def sweep(path: Path | str, *names: str) -> None:
+def remove_leftovers(path: Path | str, *names: str) -> None:
     """Remove what killed writers left in a folder; only for one that has a single writer.
 
     names: of the files or folders that were to be written; without any, of all.
     """
-    some = [f".{glob.escape(name)}.{RANDOM}.tmp" for name in names] or [".*.tmp"]
-    for leftover in (found for pattern in some for found in Path(path).glob(pattern)):
+    patterns = [f".{glob.escape(name)}.{RANDOM}.tmp" for name in names] or [".*.tmp"]
+    for leftover in (path_found for pattern in patterns for path_found in Path(path).glob(pattern)):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
@@ -146,14 +150,14 @@ def sync_folder(path: Path) -> None:
 
 def sync_tree(path: Path) -> None:
     """Carry every file and every folder below a folder to the disk."""
-    for where, _, names in os.walk(path):
+    for directory, _, names in os.walk(path):
         for name in names:
-            sync_file(Path(where) / name)
-        sync_folder(Path(where))
+            sync_file(Path(directory) / name)
+        sync_folder(Path(directory))
 
 
 @contextmanager
-def explained(target: Path) -> Iterator[None]:
+def explain_errors(target: Path) -> Iterator[None]:
     """Turn an error of the system about this target into one that says what to do."""
     try:
         yield

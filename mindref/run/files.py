@@ -73,15 +73,15 @@ def other_kind(path: Path, is_link: bool) -> str:
 def check_file(path: Path, what: str, todo: str) -> int:
     """Return the size of a file that is one. Raises RunError, FileNotFoundError where none is."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:  # ValueError: no name of a file
         got = getattr(error, "strerror", None) or str(error)
         raise RunError(say(str(path), what, got, todo)) from error
-    if not stat.S_ISREG(found.st_mode):  # security-R5
+    if not stat.S_ISREG(status.st_mode):  # security-R5
         raise RunError(say(str(path), what, "no file, but something else", todo))
-    return found.st_size
+    return status.st_size
 
 
 def read_json(path: Path, what: str, todo: str) -> Any:
@@ -122,19 +122,19 @@ def write_sealed(path: Path, words: Mapping[str, Any], todo: str = STRANGE_SIZE)
 
     What `read_json` would not read again is not written.
     """
-    whole = sealed(words)
-    data = atomic.json_bytes(whole)
+    sealed_words = sealed(words)
+    data = atomic.json_bytes(sealed_words)
     if len(data) > LONGEST_JSON:  # security-R6
         expected, got = f"{LONGEST_JSON:,} bytes at the most", f"{len(data):,}"
         raise RunError(say(str(path), expected, got, todo))
     atomic.write_bytes(path, data)
-    return whole
+    return sealed_words
 
 
 def sealed(words: Mapping[str, Any]) -> dict[str, Any]:
     """Return words with their digest as the last one, in the place of any that is there."""
-    rest = {name: value for name, value in words.items() if name != SEAL}
-    return {**rest, SEAL: digest(rest)}
+    content = {name: value for name, value in words.items() if name != SEAL}
+    return {**content, SEAL: json_digest(content)}
 
 
 def unsealed(path: Path, words: Any, what: str, todo: str) -> dict[str, Any]:
@@ -144,18 +144,18 @@ def unsealed(path: Path, words: Any, what: str, todo: str) -> dict[str, Any]:
     """
     if not isinstance(words, dict):
         raise RunError(say(str(path), what, "other JSON", todo))
-    rest = {name: value for name, value in words.items() if name != SEAL}
+    content = {name: value for name, value in words.items() if name != SEAL}
     try:
-        is_whole = words.get(SEAL) == digest(rest)  # security-R1
+        is_whole = words.get(SEAL) == json_digest(content)  # security-R1
     except RecursionError:  # what can just be read may be too deep to be written
         is_whole = False
     if not is_whole:
         expected = f"{what} as it was written"
         raise RunError(say(str(path), expected, "one that was damaged or changed by hand", todo))
-    return rest
+    return content
 
 
-def digest(words: Mapping[str, Any]) -> str:
+def json_digest(words: Mapping[str, Any]) -> str:
     """Return the sha256 of values for JSON, in whatever order they stand."""
     text = json.dumps(words, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -173,8 +173,12 @@ def check_bytes(path: Path, sha256: object, size: object, what: str, todo: str) 
     The size first: of a file that claims to be as large as a disk no byte is read (security-R6).
     """
     try:
-        found = check_file(path, what, todo)
-        got = f"a file of {found:,} bytes, not {size}" if found != size else file_digest(path)
+        actual_size = check_file(path, what, todo)
+        got = (
+            f"a file of {actual_size:,} bytes, not {size}"
+            if actual_size != size
+            else file_digest(path)
+        )
     except OSError as error:
         reason = "no file" if isinstance(error, FileNotFoundError) else error
         raise RunError(say(str(path), what, reason, todo)) from error
@@ -184,7 +188,7 @@ def check_bytes(path: Path, sha256: object, size: object, what: str, todo: str) 
 
 def check_room(path: Path, size: int, what: str) -> None:
     """Raise RunError for a file that this machine has no memory for."""
-    room = memory.room()
+    room = memory.available_memory()
     if size > room:  # security-R7
         expected, todo = f"{what} that fit its memory, {room:,} bytes", "take a larger machine"
         raise RunError(say(str(path), expected, f"{size:,}", todo))

@@ -19,15 +19,17 @@ def check_free(run: Path) -> None:
         todo = "choose another --out, or go on with --resume"
         raise RunError(say(str(run), "no run there", "one", todo))
     begun = {"items.tsv", lock.NAME}
-    others = [x.name for x in run.glob("*") if x.name not in begun and x.suffix != ".tmp"]
-    if others:
-        got = f"{len(others)} others, such as {others[0]!r}"
+    entries = [x.name for x in run.glob("*") if x.name not in begun and x.suffix != ".tmp"]
+    if entries:
+        got = f"{len(entries)} others, such as {entries[0]!r}"
         raise RunError(say(str(run), "a new or empty folder", got, "choose another --out"))
 
 
 def make_folder(run: Path) -> None:
     """Make the folder of a new run. Raises RunError if it holds a run already."""
     check_free(run)
-    with atomic.explained(run):
+    with atomic.explain_errors(run):
         run.mkdir(parents=True, exist_ok=True)
-        atomic.sweep(run, "items.tsv", "config.json")  # left behind by a kill at this very place
+        atomic.remove_leftovers(
+            run, "items.tsv", "config.json"
+        )  # left behind by a kill at this very place

@@ -21,9 +21,9 @@ def escape(text: str) -> str:
     >>> print(escape("a\tb"))
     a\tb
     """
-    return UNSAFE.sub(lambda found: ESCAPES.get(found[0]) or rf"\u{ord(found[0]):04x}", text)
+    return UNSAFE.sub(lambda match: ESCAPES.get(match[0]) or rf"\u{ord(match[0]):04x}", text)
 
 
 def unescape(field: str) -> str:
     """Return the text that `escape` wrote as this field."""
-    return WRITTEN.sub(lambda found: chr(int(found[1], 16)) if found[1] else PLAIN[found[0]], field)
+    return WRITTEN.sub(lambda match: chr(int(match[1], 16)) if match[1] else PLAIN[match[0]], field)

@@ -15,7 +15,6 @@ import numpy as np
 
 from mindref.errors import ShapeError, say
 from mindref.ops.embedding import RowGradient
-from mindref.record import Record
 from mindref.shapes import Array, Ints
 
 
@@ -42,7 +41,6 @@ def update(
     beta1: float = 0.9,
     beta2: float = 0.999,
     epsilon: float = 1e-8,
-    record: Record | None = None,
 ) -> State:
     """Take one step of Adam and return the new state.
 
@@ -52,33 +50,28 @@ def update(
     unknown name, of another shape, or with a row named twice.
     """
     for name, gradient in gradients.items():
-        check(name, params, gradient)
+        check_gradient(name, params, gradient)
     step = state.step + 1  # optimiser-R2: steps, not touches of a row
     root = math.sqrt(1 - beta2**step)  # optimiser-R13: a plain number keeps the type of arrays
     rate = learning_rate * root / (1 - beta1**step)  # optimiser-R3
     for name, gradient in gradients.items():
-        rows, g = touched(gradient)
+        rows, g = gradient_rows(gradient)
         first, second = state.first[name], state.second[name]
         m = beta1 * first[rows] + (1 - beta1) * g  # optimiser-R1
         v = beta2 * second[rows] + (1 - beta2) * (g * g)  # optimiser-R1
-        if record is not None:
-            before = {"value": params[name][rows], "first": first[rows], "second": second[rows]}
-            record.part(name)("before", step, rows=rows, gradient=g, **before)
         first[rows], second[rows] = m, v
         params[name][rows] -= rate * m / (np.sqrt(v) + epsilon * root)  # optimiser-R4
-        if record is not None:
-            record.part(name)("after", step, first=m, second=v, value=params[name][rows])
     return State(step, state.first, state.second)
 
 
-def touched(gradient: Array | RowGradient) -> tuple[Ints | slice, Array]:
+def gradient_rows(gradient: Array | RowGradient) -> tuple[Ints | slice, Array]:
     """Return the rows that a gradient names, every one if it is dense, and their gradients."""
     if isinstance(gradient, RowGradient):
         return gradient.rows, gradient.values  # optimiser-R5, R6
     return slice(None), gradient  # optimiser-R7
 
 
-def check(name: str, params: Mapping[str, Array], gradient: Array | RowGradient) -> None:
+def check_gradient(name: str, params: Mapping[str, Array], gradient: Array | RowGradient) -> None:
     """Raise ShapeError for a gradient that does not belong to its parameter."""
     if name not in params:  # optimiser-R10
         raise ShapeError(say("optimiser", f"a gradient of {', '.join(params)}", name))

@@ -15,9 +15,9 @@ import pytest
 from mindref.config import Config
 from mindref.conformance.tolerances import same_math
 from mindref.models.serving import Interests
-from mindref.recommender.again import evaluate_run
-from mindref.recommender.run import Hooks, Trainer, resume
-from mindref.recommender.served import Served
+from mindref.recommender.evaluate_run import evaluate_run
+from mindref.recommender.trainer import Hooks, Trainer, resume_run
+from mindref.recommender.serving import ServedModel
 from mindref.run.source import Loaded, Source
 
 SOURCE = Source.of(None, {"users": 60, "items": 120})
@@ -42,7 +42,7 @@ class Runs:
     ) -> None:
         trainer, reader = (self.name, built_in) if trains else (built_in, self.name)
         run = trained(tmp_path / "run", backend=trainer, dtype=dtype)
-        own, other = (Served.load(run, backend=name) for name in (trainer, reader))
+        own, other = (ServedModel.load(run, backend=name) for name in (trainer, reader))
         same(own, other, dtype)
         reports = [evaluate_run(run, backend=name) for name in (trainer, reader)]
         assert reports[0]["metrics"] == reports[1]["metrics"]
@@ -55,9 +55,9 @@ class Runs:
         straight = trained(tmp_path / "straight", backend=self.name)
         seen: list[int] = []
         hooks = Hooks(on_step=lambda n, loss: seen.append(n), stop=lambda: len(seen) >= 4)
-        outcome = made(tmp_path / "stopped", backend=self.name).go(hooks)
+        outcome = made(tmp_path / "stopped", backend=self.name).train(hooks)
         assert not outcome.finished
-        assert resume(tmp_path / "stopped").go().finished
+        assert resume_run(tmp_path / "stopped").train().finished
         for name in RESULT:
             found = (tmp_path / "stopped" / name).read_bytes()
             assert found == (straight / name).read_bytes(), name
@@ -103,14 +103,14 @@ def made(run: Path, **changes: Any) -> Trainer:
 
 def trained(run: Path, **changes: Any) -> Path:
     """Train into a folder and return it."""
-    made(run, **changes).go()
+    made(run, **changes).train()
     return run
 
 
-def same(own: Served, other: Served, dtype: str) -> None:
+def same(own: ServedModel, other: ServedModel, dtype: str) -> None:
     """Compare the interests of all users, and the weights that made them."""
     log = loaded().log
-    some = [own.of_users(log.user_ids)[:2], other.of_users(log.user_ids)[:2]]
+    some = [own.encode_users(log.user_ids)[:2], other.encode_users(log.user_ids)[:2]]
     for couplings in (False, True):  # by the model, and by the operators
         a, b = (
             x.served(*rows, couplings=couplings) for x, rows in zip((own, other), some, strict=True)

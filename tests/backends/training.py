@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.backend import Backend, load
-from mindref.bench.world import BATCHES, Settings, World
-from mindref.conformance.optimiser import at_odds
+from mindref.backend import Backend, load_backend
+from mindref.bench.workload import NUM_BATCHES, WorkloadSettings, Workload
+from mindref.conformance.checks.optimiser import opposite_scales
 from mindref.conformance.tolerances import LOSS_CURVE
 from mindref.models.parameters import flatten, unflatten
-from mindref.training.engine import Diverged, engine_of
+from mindref.training.engine import Diverged, make_engine
 from mindref.training.optimiser import init
 
-SETTINGS = Settings(
+SETTINGS = WorkloadSettings(
     batch=24, length=10, width=8, interests=3, iterations=3, hidden=(12,), negatives=40,
     catalogue=300,
 )  # fmt: skip
@@ -35,10 +35,10 @@ class Training:
     def test_fifty_steps_have_the_losses_of_the_reference(
         self, dtype: str, power: float, gradient: str
     ) -> None:
-        world = World(dataclasses.replace(SETTINGS, power=power, dtype=dtype))
+        world = Workload(dataclasses.replace(SETTINGS, power=power, dtype=dtype))
         world.config = dataclasses.replace(world.config, routing_gradient=gradient, sigma=1.0)
-        losses, after = curve(world, load("numpy"))
-        found, parameters = curve(world, load(self.name))
+        losses, after = curve(world, load_backend("numpy"))
+        found, parameters = curve(world, load_backend(self.name))
         assert losses[-1] < 0.8 * losses[0]
         share = LOSS_CURVE[np.dtype(dtype)]
         np.testing.assert_allclose(found, losses, rtol=share)
@@ -54,15 +54,15 @@ class Training:
     @pytest.mark.rules("optimiser-R14")
     @pytest.mark.parametrize("bad", ["loss", "gradient"])
     def test_a_step_beyond_all_bounds_ends_the_training_and_moves_nothing(self, bad: str) -> None:
-        world = World(SETTINGS)
+        world = Workload(SETTINGS)
         params, (good, batch) = world.params(), world.batches[:2]
         if bad == "gradient":
-            params = params._replace(layers=at_odds(params.layers))
+            params = params._replace(layers=opposite_scales(params.layers))
         else:
             logits = np.full_like(batch.histories.init_logits, np.nan)
             batch = batch._replace(histories=batch.histories._replace(init_logits=logits))
         given = params, init(flatten(params)), world.catalogue, world.config
-        engine = engine_of(load(self.name), *given)
+        engine = make_engine(load_backend(self.name), *given)
         if bad == "loss":
             engine.step(good, 5e-3)
         before = everything(engine)
@@ -74,16 +74,16 @@ class Training:
 
 def everything(engine: Any) -> dict[str, Any]:
     """Return the count of steps, and the bytes of parameters and moments."""
-    params, moments = engine.now()
+    params, moments = engine.fetch_state()
     tables = {"params": flatten(params), "first": moments.first, "second": moments.second}
     some = {f"{name}.{k}": x.tobytes() for name, xs in tables.items() for k, x in xs.items()}
     return {"step": moments.step, **some}
 
 
-def curve(world: World, backend: Backend) -> tuple[list[float], dict[str, np.ndarray]]:
+def curve(world: Workload, backend: Backend) -> tuple[list[float], dict[str, np.ndarray]]:
     """Return the losses of a training, and the parameters after it."""
     params = flatten(world.params())
     given = unflatten(params), init(params), world.catalogue, world.config
-    engine = engine_of(backend, *given)
-    losses = [engine.step(world.batches[i % BATCHES], 5e-3) for i in range(STEPS)]
-    return losses, flatten(engine.now()[0])
+    engine = make_engine(backend, *given)
+    losses = [engine.step(world.batches[i % NUM_BATCHES], 5e-3) for i in range(STEPS)]
+    return losses, flatten(engine.fetch_state()[0])

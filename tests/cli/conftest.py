@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from mindref.cli import main
-from mindref.cli.ending import SIGNALS
-from mindref.data.synthetic import synthetic, write_log
+from mindref.cli.signals import SIGNALS
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from tests.runs import options
 
 
@@ -31,12 +31,12 @@ Cli = Callable[..., Said]
 def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
     """Return a function that calls a command and returns exit code and streams."""
 
-    def call(*words: object) -> Said:
+    def call(*arguments: object) -> Said:
         capfd.readouterr()
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, *SIGNALS)}
         try:
             with pytest.raises(SystemExit) as ended:
-                main([str(word) for word in words])
+                main([str(word) for word in arguments])
         finally:
             for number, handler in before.items():  # a stopped command ignores them to its end
                 signal.signal(number, handler)
@@ -52,7 +52,7 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log of 60 users as a file; the files beside it hold titles, shelves and ages."""
     folder = tmp_path_factory.mktemp("shop")
-    write_log(synthetic(users=60, items=120), folder)
+    write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
     return folder / "shop.inter"
 
 

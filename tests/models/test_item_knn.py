@@ -16,10 +16,10 @@ from mindref.data.log import Ragged
 from mindref.errors import ConfigError, ShapeError
 from mindref.models import interactions, item_knn
 from mindref.models.parameters import Sizes
-from tests import pages
+from tests import spec_pages
 from tests.models import baselines_loops as loops
 
-EXAMPLE = pages.examples("baselines")[0]
+EXAMPLE = spec_pages.examples("baselines")[0]
 CONFIG = Config.of("default")
 SAME = same_math(np.float64)
 

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.backend import load as backend_of
+from mindref.backend import load_backend as backend_of
 from mindref.config import Config
 from mindref.conformance.tolerances import GRADIENT, VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
-from mindref.models import families, mind, mind_plus, parameters
+from mindref.models import mind, mind_plus, parameters
+from mindref.models.family import operators_of
 from mindref.models.mind_plus import Params
 from mindref.models.parameters import Catalogue, Layer
 from mindref.ops import pooled_softmax
-from tests import pages
+from tests import spec_pages
 from tests.models import mind_plus_loops as loops
 from tests.models import worlds
 from tests.models.mind_plus_worlds import (
@@ -33,7 +34,7 @@ from tests.models.mind_plus_worlds import (
     made,
 )
 
-EXAMPLE = pages.examples("mind_plus")[0]
+EXAMPLE = spec_pages.examples("mind_plus")[0]
 SAME = same_math(np.float64)
 
 
@@ -205,7 +206,7 @@ def test_without_behaviours_there_is_one_interest_and_the_profile_alone_speaks(h
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_the_compiled_operators_give_the_same(options: dict[str, Any]) -> None:
     w = made(0, keep=True, **{"attention": "pooled", "routing_gradient": "all", **options})
-    ops = families.operators(backend_of("numba"), w.config)
+    ops = operators_of(backend_of("numba"), w.config)
     given_ = (w.params, w.batch, w.catalogue, w.config)
     loss, saved = mind_plus.loss(*given_)
     other, own = mind_plus.loss(*given_, ops)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.backend import load
+from mindref.backend import load_backend
 from mindref.config import Config
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
@@ -17,12 +17,12 @@ from mindref.models import mind, parameters, youtube_dnn
 from mindref.models.parameters import Catalogue, Layer, Sizes
 from mindref.models.recency import recency
 from mindref.models.youtube_dnn import Params
-from tests import pages
+from tests import spec_pages
 from tests.models import youtube_dnn_loops as loops
 from tests.models.worlds import World
 from tests.models.youtube_dnn_worlds import arrays, dense, drawn, loss_of, made
 
-EXAMPLE = pages.examples("youtube_dnn")[0]
+EXAMPLE = spec_pages.examples("youtube_dnn")[0]
 SAME = same_math(np.float64)
 
 
@@ -267,7 +267,7 @@ def test_float32_stays_float32(w: World) -> None:
 
 @pytest.mark.parametrize("recency", [False, True])
 def test_the_operators_of_a_backend_take_the_place_of_the_reference(recency: bool) -> None:
-    w, ops = made(0, (4, 9, 5), recency=recency), load("numba").ops
+    w, ops = made(0, (4, 9, 5), recency=recency), load_backend("numba").ops
     given_ = (w.params, w.batch, w.catalogue, w.config)
     expected, saved = youtube_dnn.loss(*given_)
     loss, other = youtube_dnn.loss(*given_, ops)

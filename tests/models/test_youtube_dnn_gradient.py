@@ -10,7 +10,7 @@ from hypothesis import given
 
 from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.models import mind, youtube_dnn
-from tests import kinks
+from tests import kinked_gradients
 from tests.models.worlds import World
 from tests.models.youtube_dnn_worlds import OPTIONS, arrays, dense, drawn, made, of_arrays
 
@@ -26,7 +26,7 @@ def check(w: World, rng: np.random.Generator) -> None:
     def backward(cotangent: Any) -> list[Any]:
         return dense(youtube_dnn.backward(saved, float(cotangent)), w.params)
 
-    kinks.check(function, backward, arrays(w.params), rng)
+    kinked_gradients.check(function, backward, arrays(w.params), rng)
 
 
 @pytest.mark.rules("youtube_dnn-R8", "youtube_dnn-R9")
@@ -93,7 +93,7 @@ def test_the_vector_alone_has_the_gradient_of_its_own() -> None:
         found = youtube_dnn.interests_backward(cotangent, saved)
         return dense(youtube_dnn.Gradients(*found), w.params)
 
-    kinks.check(function, backward, arrays(w.params), np.random.default_rng(5))
+    kinked_gradients.check(function, backward, arrays(w.params), np.random.default_rng(5))
 
 
 def test_one_behaviour_weighs_one_whatever_the_log_weights() -> None:

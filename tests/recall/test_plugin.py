@@ -1,4 +1,4 @@
-"""A package by somebody else, installed: its index is found, listed, built, kept and opened."""
+"""An installed package with an index plugin: it is found, listed, built and opened."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLUGIN = Path(__file__).parent.parent / "plugin"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The path of a process in which the package is installed."""
+    """The PYTHONPATH of a process in which the package is installed."""
     folder = tmp_path_factory.mktemp("site")
     source = tmp_path_factory.mktemp("source") / "plugin"  # pip builds where the source is
     shutil.copytree(PLUGIN, source)
@@ -29,7 +29,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.rules("recall-R28", "recall-R29")
-def test_it_is_listed_with_the_built_in_ones(installed: str, tmp_path: Path) -> None:
+def test_the_example_plugin_is_listed(installed: str, tmp_path: Path) -> None:
     done = call("indexes", "--json", cwd=tmp_path, PYTHONPATH=installed)
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert rows["shelves"]["version"] == "mindref-example 0.1.0"
@@ -40,7 +40,7 @@ def test_it_is_listed_with_the_built_in_ones(installed: str, tmp_path: Path) -> 
 
 
 @pytest.mark.rules("recall-R28")
-def test_it_recalls_what_exact_search_recalls(installed: str, tmp_path: Path) -> None:
+def test_the_example_plugin_equals_exact_search(installed: str, tmp_path: Path) -> None:
     run, lists = trained(tmp_path / "run"), []
     for kind in ("exact", "shelves", "shelves"):
         words = ["recall", run, "--all-users", "--index", kind, "--top", "5"]

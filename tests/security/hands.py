@@ -10,7 +10,7 @@ from typing import Any
 from mindref.recommender import load
 from mindref.run import checkpoint
 from mindref.run.files import sealed
-from tests.damage.subjects import HISTORIES
+from tests.damage.damaged_runs import HISTORIES
 
 
 def change(path: Path, how: Callable[[Any], Any], seal: bool = True) -> None:

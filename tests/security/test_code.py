@@ -39,7 +39,7 @@ def test_a_module_that_a_run_names_is_not_imported(
     change(run / "config.json", lambda words: words.update(settings=settings))
     both = (checkpoint.MODEL, checkpoint.STATE)
     arrays = {name: checkpoint.load_arrays(run / name) for name in both}
-    whose = checkpoint.identity(*checkpoint.load_config(run))
+    whose = checkpoint.run_identity(*checkpoint.load_config(run))
     for name, (some, known) in arrays.items():
         checkpoint.save_arrays(run / name, some, {**known, "run": whose})
     command = [sys.executable, "-m", "mindref", *(str(run) if x == "RUN" else x for x in words)]

@@ -14,10 +14,10 @@ from safetensors import safe_open
 from mindref.errors import RunError
 from mindref.process import memory
 from mindref.recommender import load
-from mindref.recommender.bulk import recall
+from mindref.recommender.bulk import recall_lists
 from mindref.run import checkpoint, files
-from tests.damage.harm import NESTED
-from tests.damage.subjects import HISTORIES
+from tests.damage.damage_ops import NESTED
+from tests.damage.damaged_runs import HISTORIES
 from tests.security.hands import answer, spoiled
 
 
@@ -85,7 +85,7 @@ def test_no_array_is_read_of_a_file_of_another_run(
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text)
     os.truncate(path, 8 + len(text) + size)
-    monkeypatch.setattr(memory, "room", lambda: memory.MOST)
+    monkeypatch.setattr(memory, "room", lambda: memory.UNKNOWN_MEMORY)
     monkeypatch.setattr(safetensors, "safe_open", Unread)
     with pytest.raises(RunError, match=r"model.safetensors: expected .* got one of another run"):
         checkpoint.load_arrays(path, "another")
@@ -99,7 +99,7 @@ def test_no_array_is_read_of_a_file_of_another_run(
 def test_no_json_ends_the_process(run: Path, name: str, text: str) -> None:
     (run / name).write_text(text, encoding="latin-1")
     if name.startswith("index"):
-        said = recall(run, history=HISTORIES[0], kind="annoy").warnings
+        said = recall_lists(run, history=HISTORIES[0], kind="annoy").warnings
         assert any(line.startswith(f"{run / name}: ") for line in said)
     else:
         with pytest.raises(RunError, match=name):

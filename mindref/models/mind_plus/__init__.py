@@ -15,6 +15,7 @@ import numpy as np
 import mindref.ops as reference
 from mindref.config import Config
 from mindref.models import mind, parameters
+from mindref.models.family import Draw, SteppedFamily
 from mindref.models.mind_plus import ages, contexts, head
 from mindref.models.parameters import Catalogue, Layer, Sizes
 from mindref.ops import embedding, label_attention, pooled_softmax, routing
@@ -44,14 +45,14 @@ class Gradients(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a training step sees."""
+    """Input of a training step."""
 
     shared: mind.Batch
     keep: Array | None  # (B, L, D) factors of the behaviours' vectors: 0 or 1 / (1 - dropout)
 
 
 class SavedInterests(NamedTuple):
-    """What the way from histories to interests leaves for backward."""
+    """Values that `interests` saves for backward."""
 
     history: embedding.Saved
     keep: Array | None
@@ -67,7 +68,7 @@ class SavedInterests(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What `loss` leaves for backward."""
+    """Values that `loss` saves for backward."""
 
     interests: SavedInterests
     target: embedding.Saved
@@ -82,8 +83,10 @@ def init(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
     Parameters that the settings leave out, S and layers, are drawn with the others and dropped, so
     that the rest of them do not depend on it.
     """
-    more = config.width * config.contexts
-    items, profile, bilinear, layers = parameters.init(rng, config, sizes, more)  # mind_plus-R20
+    context_width = config.width * config.contexts
+    items, profile, bilinear, layers = parameters.init(
+        rng, config, sizes, context_width
+    )  # mind_plus-R20
     if config.votes == "items":  # mind_plus-R8: there is no S to learn
         bilinear = bilinear[:0, :0]
     if config.head == "none":  # mind_plus-R11
@@ -108,11 +111,11 @@ def interests(
     mask, learned = histories.mask, config.votes == "matrix"
     # mind_plus-R8: without S a vote is the item's own vector
     matrix = params.bilinear if learned else np.eye(config.width, dtype=config.dtype)
-    vectors, s1 = mind.behaviours(params, histories, catalogue, ops)  # 1 (B, L, D)
+    vectors, s1 = mind.behaviour_vectors(params, histories, catalogue, ops)  # 1 (B, L, D)
     history = vectors if keep is None else vectors * keep  # 1, mind_plus-R14, R16
     profile, s2 = mind.profile_vectors(params, histories.profile, ops)  # 2 (B, P)
     log_weights, s3 = ages.forward(params.positions, mask, config)  # 3 (B, L, K + M)
-    own, later = np.split(log_weights, [config.interests], axis=2)
+    interest_weights, context_weights = np.split(log_weights, [config.interests], axis=2)
     active = mind.active_interests(mask, config)  # (B, K)
     dynamic = config.routing == "dynamic"
     capsules, s4 = ops.routing.forward(  # 4, mind_plus-R21: all but `own` as in MIND (B, K, D)
@@ -125,9 +128,9 @@ def interests(
         gradient=config.routing_gradient,
         axis=config.routing_axis,
         kind=config.squash,
-        log_weights=own,  # mind_plus-R4
+        log_weights=interest_weights,  # mind_plus-R4
     )
-    beside, s5 = contexts.forward(matrix, history, mask, later, config, ops)  # 5 (B, M D)
+    beside, s5 = contexts.forward(matrix, history, mask, context_weights, config, ops)  # 5 (B, M D)
     x, s6 = head.forward(capsules, profile, beside, params.layers, config, ops)  # 6 and 7
     out = np.where(active[..., None], x, 0)  # 8, mind_plus-R12
     looked_up = (histories.profile.size, params.profile.shape[1])
@@ -146,10 +149,10 @@ def interests_backward(
     d_x = np.where(saved.active[..., None], d_out, 0)  # 8
     d_capsules, d_profile, d_beside, d_layers = head.backward(d_x, saved.head, ops)  # 7 and 6
     d_history, d_matrix, _, d_weights = ops.routing.backward(d_capsules, saved.routing)  # 4
-    more = contexts.backward(d_beside, saved.contexts, ops)  # 5
-    if more is not None:
-        d_history, d_matrix = d_history + more[0], d_matrix + more[1]
-        d_weights = np.concatenate([d_weights, more[2]], axis=2)
+    context_gradients = contexts.backward(d_beside, saved.contexts, ops)  # 5
+    if context_gradients is not None:
+        d_history, d_matrix = d_history + context_gradients[0], d_matrix + context_gradients[1]
+        d_weights = np.concatenate([d_weights, context_gradients[2]], axis=2)
     d_positions = ages.backward(d_weights[mask], saved.positions)  # 3, mind_plus-R19
     d_profile_rows = ops.embedding.backward(d_profile.reshape(saved.looked_up), saved.profile)  # 2
     if saved.keep is not None:
@@ -164,8 +167,8 @@ def loss(
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean loss (). Raises what the operators raise."""
     shared = batch.shared
-    given = (params, shared.histories, catalogue, config, ops, batch.keep)
-    users, active, s1 = interests(*given)  # 1 (B, K, D)
+    arguments = (params, shared.histories, catalogue, config, ops, batch.keep)
+    users, active, s1 = interests(*arguments)  # 1 (B, K, D)
     target, s2 = mind.item_vectors(params, shared.target, catalogue, ops)  # 2 (B, D)
     negatives, s3 = mind.item_vectors(params, shared.negatives, catalogue, ops)  # 3 (S, D)
     ids = (shared.target, shared.negatives)
@@ -183,7 +186,7 @@ def loss(
 
 
 def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
-    """Return the gradient of the loss by every parameter."""
+    """Return the gradient of the loss with respect to every parameter."""
     if saved.attention is None:  # 5 and 4
         d_users, d_target, d_negatives = ops.pooled_softmax.backward(d_out, saved.softmax)
     else:
@@ -197,3 +200,32 @@ def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradient
     )
     items = sum_uses(of_history, of_target, of_negatives)  # mind_plus-R18: one table, three uses
     return Gradients(items, profile, bilinear, positions, layers)
+
+
+def make_batch(common: mind.Batch, draw: Draw) -> Batch:
+    """Return the batch with the dropout mask, which is drawn last (mind_plus-R15)."""
+    return Batch(common, dropout_mask(draw.rng, common.histories.mask, draw.config))
+
+
+def dropout_mask(rng: np.random.Generator, mask: Bools, config: Config) -> Array | None:
+    """Return the factors of the behaviours' vectors (B, L, D), None without dropout.
+
+    An entry is kept with probability 1 - dropout, then divided by it; else the factor is 0.
+    """
+    rate = config.dropout
+    if not rate:
+        return None
+    chances = rng.random((*mask.shape, config.width), dtype=np.float32)
+    return ((chances >= rate) / (1 - rate)).astype(config.dtype)  # mind_plus-R14
+
+
+FAMILY = SteppedFamily(
+    name="mind_plus",
+    params=Params,
+    init=init,
+    loss=loss,
+    backward=backward,
+    interests=interests,
+    make_batch=make_batch,
+    routes=True,
+)

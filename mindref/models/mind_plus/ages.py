@@ -36,8 +36,10 @@ def start(config: Config) -> Array:
 
 def columns(config: Config) -> int:
     """Return how many weights there are for each age: of interests, then one of each context."""
-    own = {"none": 0, "shared": 1, "interests": config.interests}[config.recency]  # mind_plus-R3
-    return own + config.contexts
+    num_interest_columns = {"none": 0, "shared": 1, "interests": config.interests}[
+        config.recency
+    ]  # mind_plus-R3
+    return num_interest_columns + config.contexts
 
 
 def forward(positions: Array, mask: Bools, config: Config) -> tuple[Array, Ages]:
@@ -45,21 +47,29 @@ def forward(positions: Array, mask: Bools, config: Config) -> tuple[Array, Ages]
 
     The last behaviour of a user has age 0, wherever the padding begins (mind_plus-R1).
     """
-    found = recency(mask)
-    embedding.check_rows("positions", found, len(positions))  # mind_plus-R5
-    own, more = np.split(positions[found], [columns(config) - config.contexts], axis=1)
+    behaviour_ages = recency(mask)
+    embedding.check_row_indices("positions", behaviour_ages, len(positions))  # mind_plus-R5
+    interest_weights, context_weights = np.split(
+        positions[behaviour_ages], [columns(config) - config.contexts], axis=1
+    )
     out = np.zeros((*mask.shape, config.interests + config.contexts), positions.dtype)
-    out[mask, : config.interests] = own if own.shape[1] else 0  # "shared" is for each of them
-    out[mask, config.interests :] = more
-    return out, Ages(found, positions.shape, config.contexts)
+    out[mask, : config.interests] = (
+        interest_weights if interest_weights.shape[1] else 0
+    )  # "shared" is for each of them
+    out[mask, config.interests :] = context_weights
+    return out, Ages(behaviour_ages, positions.shape, config.contexts)
 
 
 def backward(d_weights: Array, saved: Ages) -> Array:
     """Return the gradient of the positions (L, C) from that of behaviours' weights (N, K + M)."""
-    own, more = np.split(d_weights, [d_weights.shape[1] - saved.contexts], axis=1)
+    interest_gradients, context_gradients = np.split(
+        d_weights, [d_weights.shape[1] - saved.contexts], axis=1
+    )
     count = saved.shape[1] - saved.contexts
-    if count < own.shape[1]:  # one for all interests gets the sum of them, or there is none
-        own = own.sum(axis=1, keepdims=True)[:, :count]
-    rows = np.concatenate([own, more], axis=1)  # (N, C)
+    if (
+        count < interest_gradients.shape[1]
+    ):  # one for all interests gets the sum of them, or there is none
+        interest_gradients = interest_gradients.sum(axis=1, keepdims=True)[:, :count]
+    rows = np.concatenate([interest_gradients, context_gradients], axis=1)  # (N, C)
     by_column = [np.bincount(saved.ages, x, saved.shape[0]) for x in rows.T]
     return np.array(by_column, rows.dtype).T.reshape(saved.shape)

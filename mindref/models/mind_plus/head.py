@@ -37,7 +37,7 @@ def forward(
     beside = (profile.shape[1], contexts.shape[1])
     if config.head == "none":  # mind_plus-R11
         return capsules, Saved((), config.head, capsules.shape, beside)
-    x = mind.join(capsules, np.concatenate([profile, contexts], axis=1))  # 6, mind_plus-R9
+    x = mind.join_profile(capsules, np.concatenate([profile, contexts], axis=1))  # 6, mind_plus-R9
     x, saved = layers_forward(x, layers, config.last_relu, ops)  # 7
     out = x.reshape(capsules.shape)
     if config.head == "residual":
@@ -51,7 +51,7 @@ def backward(d_out: Array, saved: Saved, ops: Any) -> tuple[Array, Array, Array,
         profile, contexts = (np.zeros((len(d_out), n), d_out.dtype) for n in saved.beside)
         return d_out, profile, contexts, ()
     d_x, d_layers = layers_backward(d_out.reshape(-1, d_out.shape[2]), saved.layers, ops)  # 7
-    d_capsules, d_beside = mind.part(d_x, saved.shape)  # 6
+    d_capsules, d_beside = mind.split_profile(d_x, saved.shape)  # 6
     if saved.head == "residual":
         d_capsules = d_capsules + d_out  # 7
     d_profile, d_contexts = np.split(d_beside, [saved.beside[0]], axis=1)

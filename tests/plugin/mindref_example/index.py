@@ -29,11 +29,11 @@ class Shelves:
 class Structure:
     """Items on shelves."""
 
-    least = 1
+    min_effort = 1
 
     def __init__(self, items: Any) -> None:
         self.items = items
-        self.most = 2 * items.shape[1]
+        self.max_effort = 2 * items.shape[1]
         self.shelf = np.abs(items).argmax(axis=1)
         signs = np.take_along_axis(items, self.shelf[:, None], axis=1)[:, 0] < 0
         self.shelf = self.shelf + items.shape[1] * signs

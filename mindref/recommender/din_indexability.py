@@ -1,0 +1,143 @@
+"""Why DIN is no recall model: how much of it the best inner product could keep.
+
+Spec: specs/din.md, Why it cannot be indexed. Source: Eckart and Young 1936, the best approximation
+of a matrix by one of low rank.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mindref.data.batches import pad_histories
+from mindref.data.log import Ints, Ragged
+from mindref.errors import ConfigError, say
+from mindref.models import din
+from mindref.models.din import Reranker
+from mindref.models.serving import compute_interests, item_matrix
+from mindref.recommender.rerank import score_lists
+from mindref.recommender.rerank_trainer import RerankTrainer
+from mindref.recommender.serving import ServedModel
+from mindref.run.training_data import sample_cases, select_cases
+from mindref.shapes import Array
+
+USERS, CANDIDATES = 400, 20
+
+
+def score_catalogue(model: Reranker, histories: Ragged, profiles: Ints) -> Array:
+    """Return DIN's logit of every item of the catalogue for every history (C, N), in float64."""
+    items = np.arange(len(model.catalogue.rows), dtype=np.int64)
+    every = np.broadcast_to(items, (len(histories), len(items)))
+    return score_lists(model, every, histories, profiles).astype(np.float64)
+
+
+def retained_by_rank(scores: Array, ranks: list[int], n: int = 10) -> dict[str, Any]:
+    """Return what the best matrices of these ranks keep of scores (C, N), users by items.
+
+    An index holds item vectors that know no user: whatever they are, of width r, their products
+    with vectors of users make a matrix of rank r at the most. `rank` is that of the scores;
+    for each r stand the share of the squared scores that no such matrix reaches (`missed`), and
+    the share of the users' n best items that the best of them finds (`found`).
+    Raises ConfigError for a rank or n beyond the matrix.
+    """
+    if min(ranks) < 1 or max(ranks) > min(scores.shape) or not 1 <= n <= scores.shape[1]:
+        expected = f"ranks from 1 to {min(scores.shape)} and n to {scores.shape[1]}"
+        raise ConfigError(say("kept_by_rank", expected, f"{ranks} and {n}"))
+    left, sizes, right = np.linalg.svd(scores, full_matrices=False)
+    threshold = sizes[0] * max(scores.shape) * np.finfo(np.float32).eps  # what rounding may leave
+    best = top_items(scores, n)
+    by_rank = {}
+    for r in ranks:
+        nearest = (left[:, :r] * sizes[:r]) @ right[:r]  # din-R20
+        also = top_items(nearest, n)
+        same = [len(np.intersect1d(a, b)) for a, b in zip(best, also, strict=True)]
+        missed = float((sizes[r:] ** 2).sum() / (sizes**2).sum())
+        by_rank[str(r)] = {"missed": missed, "found": float(np.mean(same) / n)}
+    return {"shape": list(scores.shape), "rank": int((sizes > threshold).sum()), "by_rank": by_rank}
+
+
+def top_items(scores: Array, n: int) -> Ints:
+    """Return the n best items of each row, in no order."""
+    return np.argpartition(-scores, n - 1, axis=1)[:, :n]
+
+
+def user_vector_cosines(
+    model: Reranker, histories: Ragged, profiles: Ints, candidates: Ints
+) -> Array:
+    """Return the mean cosine between the user's vectors for two candidates of a list, (C,).
+
+    candidates (C, M), M from 2, none of them empty. One for a model whose user has one vector;
+    a vector of length zero has cosine 0.
+    """
+    config = model.config
+    history, mask = pad_histories(histories, config.window)
+    arguments = (
+        din.histories_without_logits(history, mask, profiles, config),
+        candidates,
+        model.catalogue,
+        config,
+    )
+    users = din.logits(model.params, *arguments)[1].users.astype(np.float64)  # (C, M, D)
+    lengths = np.linalg.norm(users, axis=2, keepdims=True)
+    units = users / np.where(lengths > 0, lengths, 1)
+    m, alike = units.shape[1], (units.sum(axis=1) ** 2).sum(axis=1)  # every pair twice, each once
+    return (alike - (units**2).sum(axis=(1, 2))) / (m * (m - 1))  # din-R21
+
+
+def retained_of_recall(
+    served: ServedModel, histories: Ragged, profiles: Ints, rows: int, n: int
+) -> dict[str, Any] | None:
+    """Return what the nearest matrix of its own width keeps of the run that recalls.
+
+    The control of `retained_by_rank`: an index holds that run, so nothing may be missing. It has a
+    row for each active interest of these histories that is not zero, as each queries the index,
+    and at most so many rows. None where these are not more than the vectors are wide, or the items
+    not: every matrix would pass. Logits of `per_call` are those of the seed.
+    """
+    user_interests = compute_interests(served.model, histories, profiles, served.backend)
+    queries = user_interests.vectors[user_interests.active].astype(np.float64)
+    queries = queries[queries.any(axis=1)][:rows]
+    scores = queries @ item_matrix(served.model).astype(np.float64).T
+    width = queries.shape[1]
+    if min(scores.shape) <= width:
+        return None
+    retained = retained_by_rank(scores, [width], n)  # din-R28
+    nearest = retained["by_rank"][str(width)]
+    return {"interests": len(queries), "width": width, "rank": retained["rank"], **nearest}
+
+
+def measure_indexability(trainer: RerankTrainer, users: int = USERS) -> dict[str, Any]:
+    """Return what inner products keep of a stage, and how far a user's vector turns.
+
+    On at most `users` test cases chosen by the seed. `turning` is the mean cosine of the user
+    vectors for the first CANDIDATES recalled, `turning_most` its 5 % quantile over the users;
+    None where nobody has two candidates. `recall` is the control, with no more rows than there are
+    users, or None: see `retained_of_recall`.
+    """
+    config, reranker = trainer.config, trainer.reranker()
+    cases = sample_cases(trainer.prepared.split.test, users, config.seed)
+    profiles, listed = trainer.candidates(cases, CANDIDATES)
+    scores = score_catalogue(reranker, cases.histories, profiles)
+    most = min(scores.shape)
+    width = config.width  # that of an index of its own vectors; beside it half, and more
+    ranks = sorted({max(1, min(r, most)) for r in (width // 2, width, 2 * width, 4 * width)})
+    n = min(10, scores.shape[1])
+    full = (listed.items >= 0).all(axis=1)
+    rows = np.flatnonzero(full)
+    cosines: Array = np.zeros(0)
+    if len(rows):
+        chosen = select_cases(cases, rows)
+        cosines = user_vector_cosines(
+            reranker, chosen.histories, profiles[rows], listed.items[rows]
+        )
+    return {
+        "users": len(scores),
+        "items": scores.shape[1],
+        "width": width,
+        "n": n,
+        **retained_by_rank(scores, ranks, n),
+        "recall": retained_of_recall(trainer.served, cases.histories, profiles, len(scores), n),
+        "turning": float(cosines.mean()) if len(rows) else None,
+        "turning_most": float(np.quantile(cosines, 0.05)) if len(rows) else None,
+    }

@@ -1,0 +1,47 @@
+"""A first run says that it compiles; a later one has the result in its cache and says nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mindref.cli
+from mindref import kernels
+from tests.runs import environment, options
+
+
+def train(folder: Path, run: str, **changes: str) -> str:
+    """Return what a training in a process of its own says on standard error."""
+    command = [sys.executable, "-m", "mindref", "train", "--out", run, "--quiet"]
+    done = subprocess.run(
+        [*command, *options(steps=1, evaluate_every=1)],
+        cwd=folder,
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stderr
+
+
+def test_compilation_is_announced_only_in_the_first_run(tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    first = train(tmp_path, "first", NUMBA_CACHE_DIR=cache)
+    assert first.count(mindref.cli.COMPILING) == 1
+    assert any(files for _, _, files in os.walk(cache))
+    assert mindref.cli.COMPILING not in train(tmp_path, "second", NUMBA_CACHE_DIR=cache)
+
+
+def test_compilation_is_announced_in_every_run_without_a_cache(tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    result = train(tmp_path, "run", NUMBA_CACHE_DIR=cache, MINDREF_NUMBA_CACHE="0")
+    assert result.count(mindref.cli.COMPILING) == 1
+    assert not any(files for _, _, files in os.walk(cache))
+
+
+def test_the_compilation_listener_is_removed_after_the_command() -> None:
+    with mindref.cli.announce_compilation("compiling"):
+        assert kernels.listeners
+    assert not kernels.listeners
