@@ -24,7 +24,7 @@ from mindref.recommender.run import Hooks
 from mindref.recommender.served import Served
 from tests.runs import trained, trainer
 
-BACKENDS = ("numba", "numpy")
+BACKENDS = (pytest.param("numba", marks=pytest.mark.slow), "numpy")
 SMALL: dict[str, Any] = {"dtype": "float32", "steps": 4, "evaluate_every": 4, "batch": 8}
 # ends whose cost is only size: as large as tells them from the usual ones on a small log
 SIZES: dict[str, Any] = {
@@ -152,6 +152,7 @@ def losses_of(served: Served, changes: dict[str, Any]) -> list[float]:
 
 @pytest.mark.rules("numerics-R10")
 @pytest.mark.parametrize("changes", DIN_CASES)
+@pytest.mark.slow(every=3)
 def test_an_end_of_a_range_of_din_is_held(served: Served, changes: dict[str, Any]) -> None:
     assert np.isfinite(losses_of(served, changes)).all()
 

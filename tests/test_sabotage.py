@@ -157,7 +157,7 @@ def run_tests(hatchery: Popen[str], folder: Path, rule: str, where: str) -> tupl
     files = sorted(file for file in cited_by_tests()[rule] if file.startswith(where or "tests/"))
     if not where:  # the twins differ from whatever the reference does wrong: its own tests must see
         files = [file for file in files if not file.startswith(TWINS)]
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rule", rule]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--all", "--rule", rule]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis is there already
     return hatched(hatchery, folder, [*options, *files])
 

@@ -36,6 +36,7 @@ from tests.runs import (
 )
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_in_two_processes(tmp_path: Path) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
@@ -267,6 +268,7 @@ def test_a_state_is_not_shared_with_the_best_parameters() -> None:
     assert not np.array_equal(made.best.items, before)
 
 
+@pytest.mark.slow
 def test_the_command_makes_the_same_bytes_as_python(tmp_path: Path) -> None:
     done = call("train", "--quiet", "--out", "run", *options(steps=2), cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -42,6 +42,7 @@ def test_a_worker_says_what_it_is_and_times_what_it_is_told() -> None:
         assert memory is None or memory > 0
 
 
+@pytest.mark.slow
 def test_both_libraries_of_products_are_named() -> None:
     """NumPy and SciPy bring one each; compiled kernels have that of SciPy."""
     with Crew() as crew:
@@ -88,6 +89,7 @@ class Counting:
 
 
 @pytest.mark.parametrize(("lead", "least", "most"), [(0.0, 1, 1), (0.1, 2, 11)])
+@pytest.mark.slow
 def test_steps_are_led_by_others_that_are_not_timed(lead: float, least: int, most: int) -> None:
     held: Any = object.__new__(Held)
     held.work = Counting()

@@ -116,6 +116,7 @@ def test_one_number_is_varied_and_all_others_stay() -> None:
     assert max(scaling.varied("threads", SMALL)) == machine.cores()
 
 
+@pytest.mark.slow
 def test_a_scaling_row_has_times_memory_and_the_ratio_to_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -178,6 +178,7 @@ def test_a_backend_that_cannot_be_used_is_listed_with_its_reason(
 
 @pytest.mark.parametrize("words", [["--all-users"], ["--all-users", "--json"], ["--history", ""]])
 @pytest.mark.parametrize("lines", [0, 1])
+@pytest.mark.slow(every=3)
 def test_a_closed_pipe_ends_a_command_in_silence(run: Path, words: list[str], lines: int) -> None:
     command = [sys.executable, "-m", "mindref", "recall", str(run), "--top", "110", *words]
     with subprocess.Popen(
@@ -233,6 +234,7 @@ def test_a_training_goes_on_when_nobody_reads_its_progress(shop: Path, tmp_path:
     assert (tmp_path / "run" / "report.json").exists()
 
 
+@pytest.mark.slow
 def test_titles_that_a_terminal_cannot_show_are_no_reason_to_fail(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     rows = [(user, item) for user in "abcdef" for item in ("é", "\ud800", "x\ty", "千", "5", "6")]

@@ -145,6 +145,7 @@ TIMED = (
 
 @pytest.mark.rules("backend-R16")
 @pytest.mark.parametrize(("asked", "device"), [("cpu", "cpu"), ("cuda", "cuda"), ("auto", "cuda")])
+@pytest.mark.slow(every=3)
 def test_it_is_judged_on_the_device_that_is_asked_for(
     cli: Cli, two: Any, asked: str, device: str
 ) -> None:
@@ -154,6 +155,7 @@ def test_it_is_judged_on_the_device_that_is_asked_for(
     assert f", device {device}" in cli(*JUDGED, "--device", asked).out
 
 
+@pytest.mark.slow
 def test_a_failure_is_shown_on_the_device_where_it_was_found(
     cli: Cli, two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +174,7 @@ def test_a_failure_is_shown_on_the_device_where_it_was_found(
         exec(compile(script, "script", "exec"), {"__name__": "__main__"})
 
 
+@pytest.mark.slow
 def test_each_is_timed_where_it_computes(cli: Cli, two: Any) -> None:
     found = json.loads(cli(*TIMED, "--json", "--device", "auto").out)
     assert found["candidates"][BACKEND]["device"] == "cuda"

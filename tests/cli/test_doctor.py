@@ -39,6 +39,7 @@ def test_here_all_that_mindref_needs_is_there(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_is_broken_is_told_with_its_reason_and_disturbs_nothing_else(tmp_path: Path) -> None:
     """Garbage for annoy, backends that crash, exit and are missing, and no cache."""
     path = folder_of(tmp_path, annoy="garbage")

@@ -39,6 +39,7 @@ def begun(folder: Path, **streams: int) -> subprocess.Popen[str]:
 
 @pytest.mark.rules("faults-R9")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+@pytest.mark.slow(every=2)
 def test_a_training_saves_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     with begun(tmp_path) as child:
         assert child.stderr is not None

@@ -178,6 +178,7 @@ def test_without_the_log_the_file_is_checked_on_drawn_histories(
 
 
 @pytest.mark.rules("model-R16", "routing-R18")
+@pytest.mark.slow
 def test_logits_that_are_drawn_anew_become_keyed_ones_and_that_is_said(
     cli: Cli, tmp_path: Path, writer: Writer
 ) -> None:

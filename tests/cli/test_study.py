@@ -64,6 +64,7 @@ def test_what_to_try_next_is_about_the_same_user_of_the_same_run(cli: Cli, made:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+@pytest.mark.slow(every=3)
 def test_a_stream_that_was_closed_is_no_error(closed: str) -> None:
     words = ["bash", "-c", f'"$@" {closed}', "-", sys.executable, "-m", "mindref", "study"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, input="q\n")

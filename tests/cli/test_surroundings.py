@@ -57,6 +57,7 @@ def test_too_little_memory_to_begin_is_said(tmp_path: Path, megabytes: int) -> N
 
 
 @pytest.mark.rules("faults-R13")
+@pytest.mark.slow
 def test_enough_memory_to_begin_is_enough_for_a_small_run(tmp_path: Path) -> None:
     done = limited(tmp_path, memory.LEAST >> 20, "train", "--out", "run", *TINY)
     assert done.returncode == 0, done.stderr
@@ -153,6 +154,7 @@ def test_somebody_without_home_name_and_rights_trains(
 
 @pytest.mark.rules("faults-R11")
 @pytest.mark.parametrize("words", [["evaluate"], ["recall", "--all-users", "--output", "lists"]])
+@pytest.mark.slow
 def test_nobody_listens_to_either_stream(run: Path, tmp_path: Path, words: list[str]) -> None:
     """Both closed before it began, and both of a reader that has gone."""
     command = [sys.executable, "-m", "mindref", words[0], str(run), *words[1:]]

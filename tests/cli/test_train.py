@@ -245,6 +245,7 @@ def test_a_diverged_training_says_what_to_do(cli: Cli, shop: Path, tmp_path: Pat
     said = cli(
         "train", "--data", shop, "--out", tmp_path / "run",
         *options(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40),
+        "--backend", "numpy",  # compiling 30 layers takes half a minute
     )  # fmt: skip
     assert said.code == 2
     assert "learning rate" in said.err or "--learning-rate" in said.err

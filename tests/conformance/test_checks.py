@@ -16,6 +16,13 @@ from mindref.conformance.variants.loader import backend_of
 from tests import pages
 
 EACH = pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
+EACH_RUN = pytest.mark.parametrize(
+    "check",
+    [  # a check of level "train" draws whole trainings, which takes seconds
+        pytest.param(x, id=x.name, marks=pytest.mark.slow(every=30 if x.level == "train" else 3))
+        for x in all_checks()
+    ],
+)
 SMOKE = PROFILES["smoke"]
 PRECISIONS = pytest.mark.parametrize(
     "precision", [Precision.of("float64"), Precision.of("float32")], ids=str
@@ -27,7 +34,7 @@ def reference() -> OfBackend:
     return OfBackend(backend_of(None))
 
 
-@EACH
+@EACH_RUN
 @PRECISIONS
 def test_the_reference_passes(check: Check, precision: Precision, reference: OfBackend) -> None:
     result = run_check(check, reference, precision, Effort(SMOKE.examples, 0, shrink=False))
@@ -36,7 +43,7 @@ def test_the_reference_passes(check: Check, precision: Precision, reference: OfB
     assert result.examples > 0
 
 
-@EACH
+@EACH_RUN
 @PRECISIONS
 @pytest.mark.rules("conformance-R4")
 def test_no_null_passes(check: Check, precision: Precision) -> None:

@@ -11,7 +11,13 @@ from tests.conformance import kills
 
 
 @pytest.mark.parametrize("precision", kills.PRECISIONS, ids=str)
-@pytest.mark.parametrize("variant", catalogue(), ids=lambda v: v.name)
+@pytest.mark.parametrize(
+    "variant",
+    [  # a check of level "train" draws whole trainings, which takes seconds
+        pytest.param(x, id=x.name, marks=pytest.mark.slow(every=30 if x.level == "train" else 15))
+        for x in catalogue()
+    ],
+)
 def test_a_wrong_variant_fails_a_check_that_cites_its_rule(
     variant: Variant, precision: Precision
 ) -> None:

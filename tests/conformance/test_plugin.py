@@ -49,6 +49,7 @@ def test_it_is_judged_by_its_name(installed: dict[str, str], tmp_path: Path) -> 
     assert report["backend"]["version"] == "mindref-example 0.1.0"
 
 
+@pytest.mark.slow
 def test_pytest_judges_it_from_any_folder(installed: dict[str, str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs"]
     command += ["mindref.conformance", "--mindref-backend", "example", "--mindref-profile", "smoke"]
@@ -84,6 +85,7 @@ def asked_in_vain(folder: Path, *options: str) -> str:
         (["backend=numpy", "scripts=taken/x"], "--mindref-scripts: expected a folder, got taken/x"),
     ],
 )
+@pytest.mark.slow(every=3)
 def test_an_option_that_cannot_be_meant_ends_pytest_with_one_line(
     options: list[str], says: str, tmp_path: Path
 ) -> None:
@@ -130,6 +132,7 @@ def test_a_broken_one_is_refused_in_one_line(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_wrong_signature_is_a_failure_that_quotes_it(
     installed: dict[str, str], tmp_path: Path
 ) -> None:
@@ -147,6 +150,7 @@ def test_broken_ones_do_not_disturb_the_others(installed: dict[str, str], tmp_pa
     assert not usable["example_unimportable"]
 
 
+@pytest.mark.slow
 def test_pytest_judges_on_the_device_that_is_asked_for(
     installed: dict[str, str], tmp_path: Path
 ) -> None:

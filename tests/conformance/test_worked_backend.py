@@ -45,6 +45,7 @@ def test_it_conforms_in_what_it_claims(folder: Path) -> None:
     assert "ops " in done.stdout
 
 
+@pytest.mark.slow
 def test_a_mistake_in_it_is_found_and_named(folder: Path) -> None:
     text = (folder / "mybackend.py").read_text(encoding="utf-8")
     right = "return weights * (d_out - (weights * d_out).sum(axis, keepdims=True))"

@@ -42,6 +42,7 @@ def test_the_reason_is_told(sick: Path, words: tuple[str, ...], reason: str) -> 
     assert "\n" not in told.reason
 
 
+@pytest.mark.slow
 def test_what_hangs_is_ended_at_its_limit_with_all_that_it_has_started(sick: Path) -> None:
     (sick / "hangs.py").write_text(
         "import subprocess, sys, time\n"

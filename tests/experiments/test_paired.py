@@ -176,6 +176,7 @@ def made_up(
         *((800, seeds, 0.03, least) for seeds, least in [(2, 0.85), (3, 0.87), (5, 0.88)]),
     ],
 )
+@pytest.mark.slow(every=3)
 def test_intervals_hold_the_truth_about_as_often_as_they_say(
     users: int, seeds: int, noise: float, least: float
 ) -> None:

@@ -147,6 +147,7 @@ def test_markdown_has_the_command_and_no_bar_that_ends_a_cell(tmp_path: Path) ->
 )
 @pytest.mark.parametrize("found", [COMPARED, ABLATED], ids=["compare", "ablate"])
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
+@pytest.mark.slow(every=3)
 def test_a_picture_is_the_same_every_time(
     tmp_path: Path, found: dict[str, Any], ending: str
 ) -> None:

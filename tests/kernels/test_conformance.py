@@ -9,6 +9,8 @@ from mindref.conformance.judging.plan import Settings
 from mindref.conformance.judging.result import Report
 from mindref.kernels.backend import GENERAL
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def report() -> Report:

@@ -59,6 +59,7 @@ def test_there_are_several_blocks_of_all() -> None:
     "model-R13", "model-R14", "routing-R12",
 )  # fmt: skip
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.slow(every=10)
 def test_each_option_with_each_gradient_and_power(options: dict[str, Any]) -> None:
     for how in HOW:
         w = world(np.random.default_rng(3), (BLOCKS, 17, 5, 6), **{**how, **options})
@@ -102,6 +103,7 @@ def test_many_users_are_in_larger_blocks() -> None:
 
 @pytest.mark.rules("embedding-R1", "embedding-R3", "embedding-R7")
 @pytest.mark.parametrize("dtype", ["int32", "uint8", "uint64"])
+@pytest.mark.slow
 def test_ids_are_of_any_type_of_integers(dtype: str) -> None:
     """One after the other, and all of them: two types need not have one in common."""
     w = world(np.random.default_rng(2), (4, 6, 3, 5))
@@ -137,6 +139,7 @@ def test_matrices_may_lie_in_memory_as_they_like(way: str, where: int, gradient:
     hold(w._replace(params=w.params._replace(bilinear=bilinear, layers=layers)), "odd in memory")
 
 
+@pytest.mark.slow
 def test_what_is_large_is_compiled_once_wherever_arrays_lie_and_whoever_may_write() -> None:
     w = world(np.random.default_rng(0), (BLOCKS, 6, 3, 4), dtype="float32")
     hold(w, "as it is")
@@ -163,6 +166,7 @@ def test_what_is_large_is_compiled_once_wherever_arrays_lie_and_whoever_may_writ
     assert before == (len(there_and_back.signatures), len(climb.signatures))  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_there_may_be_no_layers() -> None:
     """The presets have one at least, who makes parameters need not."""
     for gradient in ("last", "all"):

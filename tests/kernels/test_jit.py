@@ -111,6 +111,7 @@ CALLED = "from outer import three\nprint(three(1.0), sum(three.stats.cache_hits.
 
 
 @pytest.mark.parametrize("decorator", ["jit", "jit_within"])
+@pytest.mark.slow(every=2)
 def test_what_is_kept_is_compiled_again_when_a_file_behind_it_changes(
     decorator: str, tmp_path: Path
 ) -> None:
@@ -135,6 +136,7 @@ ASK += "print(one(Pair(1.0)), sum(one.stats.cache_hits.values()))"
 
 
 @pytest.mark.parametrize(("old", "new"), [("Pair", "Two"), ("pairs", "twos")])
+@pytest.mark.slow
 def test_what_was_kept_under_names_that_are_gone_is_compiled_again(
     old: str, new: str, tmp_path: Path
 ) -> None:
@@ -170,6 +172,7 @@ print(long(Line(lines.Span(to=3.0, at=1.0))), sum(long.stats.cache_hits.values()
 """
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_compiled_again_when_names_of_a_tuple_change_places(tmp_path: Path) -> None:
     kept = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
     (tmp_path / "long.py").write_text(LONG)
@@ -292,6 +295,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_without_a_cache_nothing_is_written_and_with_one_something_is(
     copied: Path, tmp_path: Path
 ) -> None:
@@ -309,6 +313,7 @@ def test_the_folder_of_others_stays_what_it_was() -> None:
     assert before == numba.config.CACHE_DIR
 
 
+@pytest.mark.slow
 def test_without_a_home_each_process_compiles_for_itself(copied: Path) -> None:
     nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "NUMBA_CACHE_DIR": ""}
     code = CACHED + "print(type(squash.shorten._cache).__name__)"

@@ -36,6 +36,7 @@ def test_as_plain_python_they_say_what_the_reference_says() -> None:
     assert done.stdout.endswith(" answers agree, in plain Python\n")
 
 
+@pytest.mark.slow
 def test_no_index_lies_outside_its_array() -> None:
     """In one type: compiling for both would take twice as long, and they have the same indices."""
     done = run("-m", "tests.kernels.plain", "float64", **CHECKED)

@@ -56,6 +56,7 @@ def agree(case: Case, dtype: str = "float64", **numbers: Any) -> None:
 @TYPES
 @WITH
 @given(drawn=cases(), sharpness=st.sampled_from(SHARPNESS))
+@pytest.mark.slow(every=6)
 def test_it_is_the_reference(
     drawn: tuple[Case, Any], sharpness: float, dtype: str, options: dict[str, Any]
 ) -> None:

@@ -112,6 +112,7 @@ def test_what_goes_wrong_between_two_phases_is_raised_and_no_other_begins(thread
     assert sorted(done[4:]) == list(range(9)), "the threads are ready for the next caller"
 
 
+@pytest.mark.slow
 def test_what_nobody_has_any_more_is_gone_at_once() -> None:
     """Not when the collector of cycles comes, which knows nothing of the memory of arrays."""
     w = crowd(dtype="float32")
@@ -157,6 +158,7 @@ print(os.waitstatus_to_exitcode(status))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.slow
 def test_the_child_of_a_fork_has_threads_of_its_own() -> None:
     env = {**os.environ, "MINDREF_THREADS": "2"}
     command = [sys.executable, "-c", FORKED]
@@ -218,6 +220,7 @@ def test_what_was_returned_is_not_overwritten() -> None:
 
 
 @pytest.mark.rules("numerics-R7")
+@pytest.mark.slow
 def test_inputs_are_left_alone_and_may_be_read_only() -> None:
     w = crowd(dtype="float32", normalise=True)
     arrays = [*w.batch.histories, *w.batch[1:], *w.catalogue, *w.params[:3]]

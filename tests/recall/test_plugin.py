@@ -29,6 +29,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.rules("recall-R28", "recall-R29")
+@pytest.mark.slow
 def test_it_is_listed_with_the_built_in_ones(installed: str, tmp_path: Path) -> None:
     done = call("indexes", "--json", cwd=tmp_path, PYTHONPATH=installed)
     rows = {row["name"]: row for row in json.loads(done.stdout)}
@@ -40,6 +41,7 @@ def test_it_is_listed_with_the_built_in_ones(installed: str, tmp_path: Path) -> 
 
 
 @pytest.mark.rules("recall-R28")
+@pytest.mark.slow
 def test_it_recalls_what_exact_search_recalls(installed: str, tmp_path: Path) -> None:
     run, lists = trained(tmp_path / "run"), []
     for kind in ("exact", "shelves", "shelves"):

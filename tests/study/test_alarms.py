@@ -41,6 +41,7 @@ def test_another_user_lets_no_other_alarm_ring(name: str, changes: dict[str, Any
 
 
 @pytest.mark.parametrize("setting", small.SETTINGS)
+@pytest.mark.slow(every=3)
 def test_nothing_rings_for_the_library(setting: str) -> None:
     given = user(0, **{**small.SETTINGS[setting]})
     assert ringing(trace_of(given)) == ()
@@ -83,6 +84,7 @@ def test_every_variant_is_found_one_way_or_the_other() -> None:
         assert case.alarms or case.probes, case.entry.name
 
 
+@pytest.mark.slow
 def test_every_probe_fails_for_somebody() -> None:
     found = {probe.kind for case in variants.bench(user()) for probe in case.probes}
     assert found == {probe.name for probe in PROBES}
@@ -95,6 +97,7 @@ def built_in(rule: str = "median") -> Given:
     return Given(model.params, batch, model.catalogue, model.config)
 
 
+@pytest.mark.slow
 def test_the_built_in_user_shows_every_variant_and_all_its_alarms() -> None:
     for case in variants.bench(built_in()):
         assert case.differs, case.entry.name

@@ -212,6 +212,7 @@ def test_without_matplotlib_it_names_the_extra(
 
 @needs_matplotlib
 @pytest.mark.parametrize("ending", [".svg", ".png"])
+@pytest.mark.slow
 def test_a_picture_is_the_same_to_the_byte(ending: str, tmp_path: Path) -> None:
     first, second = tmp_path / f"a{ending}", tmp_path / f"b{ending}"
     write(first, STUDY)
@@ -223,6 +224,7 @@ def test_a_picture_is_the_same_to_the_byte(ending: str, tmp_path: Path) -> None:
 
 
 @needs_matplotlib
+@pytest.mark.slow
 def test_the_picture_says_who_why_and_what_the_controls_are(tmp_path: Path) -> None:
     write(tmp_path / "x.svg", STUDY)
     words = letters(tmp_path / "x.svg")

@@ -27,6 +27,7 @@ def closed(given: small.Given) -> dict[str, Array]:
 
 @pytest.mark.parametrize("name", small.SETTINGS)
 @pytest.mark.parametrize("gradient", ["all", "last"])
+@pytest.mark.slow(every=4)
 def test_every_parameter_has_the_slope_that_the_library_says(name: str, gradient: str) -> None:
     given = small.given(0, 2, **{**small.SETTINGS[name], "routing_gradient": gradient})
     for tensor, gradients in closed(given).items():

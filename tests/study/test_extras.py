@@ -25,6 +25,7 @@ NO_SLOPE = ("d_items", "d_u.mixed")  # rows of a table under numbers of their ow
 
 @pytest.mark.parametrize("name", small.SETTINGS)
 @pytest.mark.parametrize("gradient", ["all", "last"])
+@pytest.mark.slow(every=5)
 def test_every_gradient_of_the_trace_is_the_slope_by_its_tensor(name: str, gradient: str) -> None:
     given = user(**{**small.SETTINGS[name], "routing_gradient": gradient})
     if name == "uniform":  # all interests are one: whichever is taken
@@ -67,6 +68,7 @@ def test_the_ledger_adds_up_to_the_trace() -> None:
                 np.testing.assert_array_equal(row.closed, values[row.tensor])
 
 
+@pytest.mark.slow
 def test_extras_are_plain_and_the_same_twice() -> None:
     given = user()
     once = json.dumps(extras.extras_of(given), allow_nan=False)
@@ -103,6 +105,7 @@ def test_an_unknown_variant_is_refused() -> None:
     ("behaviours", "changes"),
     [(0, {}), (1, {}), (9, {"interests": 1}), (9, {"iterations": 1}), (9, {"hidden": ()})],
 )
+@pytest.mark.slow(every=5)
 def test_users_at_the_edge_have_extras_too(behaviours: int, changes: dict[str, Any]) -> None:
     given = user(**changes)
     histories = given.batch.histories

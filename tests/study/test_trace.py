@@ -80,6 +80,7 @@ def test_a_place_that_is_not_there_is_an_error() -> None:
         span("mindref.ops.routing:forward@no such words")
 
 
+@pytest.mark.slow(every=4)
 def test_x5_the_json_fits_the_schema_and_comes_back_to_the_byte(trace: Trace) -> None:
     text = trace.to_json()
     jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(text))

@@ -45,6 +45,7 @@ def test_there_are_enough_and_each_says_where_it_was_seen() -> None:
             assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", seen.date)
 
 
+@pytest.mark.slow
 def test_every_variant_differs_and_can_be_written_down() -> None:
     for found in variants.bench(user()):
         assert found.differs, found.entry.name

@@ -59,6 +59,7 @@ def test_the_built_in_world_is_whole() -> None:
     assert single.histories.values.tobytes() == WORLD.histories.values.tobytes()
 
 
+@pytest.mark.slow
 def test_it_is_what_training_makes(tmp_path: Path) -> None:
     """The log is the same to the byte; another BLAS sums products in another order.
 

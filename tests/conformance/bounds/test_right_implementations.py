@@ -46,6 +46,7 @@ def test_values_are_the_reference_bit_for_bit(name: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow(every=3)
 def test_no_right_implementation_is_outside(name: str, types: str, mode: str) -> None:
     for seed in SEEDS:
         answer = drawn(name, seed, types)
@@ -60,6 +61,7 @@ def test_no_right_implementation_is_outside(name: str, types: str, mode: str) ->
 
 @pytest.mark.parametrize("types", [("bfloat16", "float32"), ("float32", "float64"), "float16"])
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow(every=9)
 def test_nor_is_one_in_another_precision(name: str, types: Any) -> None:
     held = types if isinstance(types, str) else types[0]
     for seed in SEEDS:

@@ -228,6 +228,7 @@ print(found.hexdigest())
 
 
 @pytest.mark.rules("conformance-R7")
+@pytest.mark.slow
 def test_what_is_drawn_does_not_depend_on_what_else_is_loaded(tmp_path: Path) -> None:
     """Hypothesis would take constants out of a module in the current folder."""
     constants = "\n".join(f"x{i} = {i}; y{i} = {i / 7}" for i in range(1, 500))

@@ -184,6 +184,7 @@ def narrow(x: Any) -> Any:
 @pytest.mark.rules("conformance-R12")
 @pytest.mark.parametrize("precision", [NARROW, Precision.of(("float16", "float32", "float32"))])
 @pytest.mark.parametrize("stem", [*OPERATORS, "composition"])
+@pytest.mark.slow(every=4)
 def test_a_right_narrow_backend_passes_what_it_is_asked(stem: str, precision: Precision) -> None:
     settings, subject = Settings("smoke"), OfBackend(Half())
     checks = [c for c in plan.planned(all_checks(), precision) if c.stem == stem]

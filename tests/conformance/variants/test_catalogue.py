@@ -87,6 +87,7 @@ def test_a_variant_breaks_a_rule_of_a_page_that_is_judged(variant: Variant) -> N
 
 
 @EACH
+@pytest.mark.slow(every=4)
 def test_a_variant_can_be_built_and_is_not_the_reference(variant: Variant) -> None:
     assert build(variant).ops.routing is not build(variant).ops.routing
     for file, tree in text_of(variant):
@@ -139,6 +140,7 @@ def test_an_edit_that_does_not_stand_once_is_refused(old: str) -> None:
         ("routing-any-axis-is-interests", "routing/an_unknown_axis_is_refused"),
     ],
 )
+@pytest.mark.slow(every=3)
 def test_a_known_mistake_is_named(name: str, check: str) -> None:
     variant = named(name)
     said = diagnose(OfBackend(backend_of(variant)), failed(variant, check))

@@ -23,6 +23,7 @@ def seconds() -> float:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.slow(every=3)
 def test_a_solution_passes_within_3_seconds(desk: Desk, name: str) -> None:
     exercise, said = find(name), list[str]()
     for needed in exercise.needs:

@@ -16,6 +16,7 @@ each = pytest.mark.parametrize("name", WRITTEN)
 
 
 @each
+@pytest.mark.slow(every=3)
 def test_a_starter_runs_and_fails(name: str) -> None:
     found = judged(find(name), find(name).starter)
     assert not found.passed
@@ -31,6 +32,7 @@ def test_a_solution_passes_and_is_never_named_as_a_mistake(name: str) -> None:
 
 
 @each
+@pytest.mark.slow(every=3)
 def test_every_known_mistake_is_caught_by_shape_or_value(name: str) -> None:
     kills = matrix.kills(name)
     assert len(kills) >= 4

@@ -90,6 +90,7 @@ def checked(desk: Desk, old: str, new: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("what", WRONG)
+@pytest.mark.slow(every=5)
 def test_a_message_of_its_own_and_exit_code_1(desk: Desk, what: str) -> None:
     (old, new), message = WRONG[what]
     code, said = checked(desk, old, new)
@@ -102,6 +103,7 @@ def test_messages_differ() -> None:
     assert len({message for _, message in WRONG.values()}) == len(WRONG)
 
 
+@pytest.mark.slow
 def test_an_endless_loop_is_ended(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "SECONDS", 1.0)  # it computes: it is given longer than that
     code, said = checked(desk, LAST, "while True:\n        pass")
@@ -119,6 +121,7 @@ def test_the_limits_are_set_before_the_file_is_read(desk: Desk) -> None:
         assert f"| limit {limit} {limit}" in said
 
 
+@pytest.mark.slow
 def test_time_on_the_processor_ends_it_without_us() -> None:
     script = "from mindref.study.exercises import child\nchild.limit()\nwhile True: pass"
     script = script.replace("child.limit()", "child.CPU_SECONDS = 1\nchild.limit()")

@@ -11,6 +11,8 @@ import pytest
 from mindref.study.page.build import VIEWS as NAMED_VIEWS
 from tests.study.page.reading import Reader
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Reader]
 VIEWS = tuple(NAMED_VIEWS)
 PLACE = "#step=routing[2].weights&cell=w[2]@5&ask=0"

@@ -15,6 +15,8 @@ from tests.study.givens import given as with_features
 from tests.study.page.reading import Reader
 from tests.study.page.world import given, traced
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Reader]
 MODELS: dict[str, dict[str, Any]] = {
     "as trained by default": {"power": float("inf"), "routing_gradient": "last", "iterations": 6},

@@ -22,6 +22,8 @@ from mindref.study.page.build import VIEWS
 from tests.study.page.reading import Reader
 from tests.study.page.world import ITEMS, given, traced
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Reader]
 HOSTILE = [
     "<b>bold</b><img src=x onerror=alert(1)>",

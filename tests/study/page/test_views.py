@@ -17,6 +17,8 @@ from mindref.study.page.pack import stored
 from tests.study.page.reading import Reader
 from tests.study.page.world import given, tensors, traced
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Reader]
 
 

@@ -44,6 +44,7 @@ def failing(user: Studied, name: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", variants.names())
+@pytest.mark.slow(every=5)
 def test_t8_the_alarms_are_the_invariants_that_fail(name: str, film_club: Studied) -> None:
     assert listed(film_club, name) == failing(film_club, name)
 
