@@ -135,6 +135,7 @@ def test_without_matplotlib_it_says_what_to_install(
 
 
 @pytest.mark.parametrize("ending", bench.FORMATS)
+@pytest.mark.slow(every=3)
 def test_a_picture_is_drawn(ending: str, tmp_path: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("matplotlib is not installed")

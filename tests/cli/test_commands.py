@@ -178,7 +178,7 @@ def test_a_backend_that_cannot_be_used_is_listed_with_its_reason(
 
 @pytest.mark.parametrize("words", [["--all-users"], ["--all-users", "--json"], ["--history", ""]])
 @pytest.mark.parametrize("lines", [0, 1])
-@pytest.mark.slow(every=3)
+@pytest.mark.slow(every=6)
 def test_a_closed_pipe_ends_a_command_in_silence(run: Path, words: list[str], lines: int) -> None:
     command = [sys.executable, "-m", "mindref", "recall", str(run), "--top", "110", *words]
     with subprocess.Popen(
@@ -206,6 +206,7 @@ def test_a_closed_pipe_ends_the_help_in_silence(words: list[str]) -> None:
         assert child.wait(timeout=60) == 0
 
 
+@pytest.mark.slow
 def test_a_report_into_a_closed_pipe_ends_in_silence(run: Path) -> None:
     command = [sys.executable, "-m", "mindref", "evaluate", str(run)]
     with subprocess.Popen(

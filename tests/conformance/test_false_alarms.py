@@ -36,7 +36,7 @@ def together(stem: str) -> list[Line]:
 
 @pytest.mark.parametrize("name", [kind.name for kind in ALL])
 @pytest.mark.parametrize("stem", OPERATORS)
-@pytest.mark.slow(every=6, start=4)
+@pytest.mark.slow(every=7)
 def test_a_right_implementation_passes_every_check_of_an_operator(stem: str, name: str) -> None:
     found = line(stem, name)
     assert found.alarms == ()

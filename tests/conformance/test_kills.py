@@ -9,12 +9,14 @@ from mindref.conformance.variants.loader import Variant, catalogue
 from tests import pages, status
 from tests.conformance import kills
 
+SLOW = pytest.mark.slow
+
 
 @pytest.mark.parametrize("precision", kills.PRECISIONS, ids=str)
 @pytest.mark.parametrize(
     "variant",
     [  # a check of level "train" draws whole trainings, which takes seconds
-        pytest.param(x, id=x.name, marks=pytest.mark.slow(every=30 if x.level == "train" else 15))
+        pytest.param(x, id=x.name, marks=SLOW if x.level == "train" else SLOW(every=15))
         for x in catalogue()
     ],
 )

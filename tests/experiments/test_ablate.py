@@ -70,6 +70,7 @@ def test_equal_settings_have_one_folder_whatever_they_are_called() -> None:
 
 
 @pytest.mark.rules("experiments-R17")
+@pytest.mark.slow
 def test_equal_settings_are_trained_once(out: Path, found: dict[str, Any], told: list[str]) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["base", "sigma=5"]
     assert len(told) == 4, "two arms of two seeds"

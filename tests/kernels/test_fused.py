@@ -205,6 +205,7 @@ def test_items_without_features_and_users_without_a_profile() -> None:
 
 @pytest.mark.rules("model-R10", "sampled_softmax-R11", "routing-R3", "routing-R11")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.slow(every=2)
 def test_many_blocks_of_users_items_and_negatives(dtype: str) -> None:
     """In float32 with shorter items.
 

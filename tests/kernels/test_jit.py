@@ -111,7 +111,7 @@ CALLED = "from outer import three\nprint(three(1.0), sum(three.stats.cache_hits.
 
 
 @pytest.mark.parametrize("decorator", ["jit", "jit_within"])
-@pytest.mark.slow(every=2)
+@pytest.mark.slow
 def test_what_is_kept_is_compiled_again_when_a_file_behind_it_changes(
     decorator: str, tmp_path: Path
 ) -> None:

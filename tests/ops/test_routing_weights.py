@@ -121,6 +121,7 @@ def test_what_stands_in_log_weights_of_nobody_has_no_influence(
 @pytest.mark.parametrize(("axis", "kind", "general"), OPTIONS)
 @pytest.mark.rules("routing-R35")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
+@pytest.mark.slow(every=3)
 def test_all_is_the_derivative_of_the_whole_function(
     axis: str, kind: str, general: bool, data: st.DataObject, rounds: int, rng: np.random.Generator
 ) -> None:
@@ -142,6 +143,7 @@ def test_all_is_the_derivative_of_the_whole_function(
 @pytest.mark.parametrize(("axis", "kind", "general"), OPTIONS)
 @pytest.mark.rules("routing-R36")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
+@pytest.mark.slow(every=3)
 def test_last_is_the_derivative_of_the_last_round_with_its_couplings_held(
     axis: str, kind: str, general: bool, data: st.DataObject, rounds: int, rng: np.random.Generator
 ) -> None:

@@ -154,6 +154,7 @@ def test_a_wrong_use_is_2_and_says_what_to_do(study: Study, words: list[str], me
         (["--exercise", "squash", "--hurry"], 2, "No such option"),
     ],
 )
+@pytest.mark.slow(every=4)
 def test_both_ways_to_call_it_end_with_the_code(
     desk: Desk, module: list[str], words: list[str], code: int, message: str
 ) -> None:
