@@ -74,7 +74,7 @@ class Backend(Protocol):
     `parameters(state) -> params`. Without them the reference composes them from the operators.
     Several devices: `on(device) -> backend`, which says by `device_name` where it computes.
     One of level 3 may let several processes share its steps: `join(rank, world) -> exchange`, see
-    mindref.ranks.
+    mindref.training.distributed.
     """
 
     name: str

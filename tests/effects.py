@@ -10,13 +10,13 @@ import pytest
 
 from mindref.data.samples import Cuts
 from mindref.data.streams import stream
-from mindref.feed import Feed
 from mindref.models import mind, serving
 from mindref.models.families import family
 from mindref.models.logits import keyed_table
 from mindref.models.parameters import flatten_gradients
 from mindref.recommender import judging
 from mindref.recommender.run import Trainer
+from mindref.training.batch_loader import Feed
 from tests.runs import trainer
 
 Check = Callable[[Trainer, Trainer], None]

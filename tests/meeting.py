@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Condition
 from typing import Any
 
-from mindref.ranks import Ranks
+from mindref.training.distributed import Ranks
 
 SECONDS = 20
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mindref.config import Config
-from mindref.engine import engine_of
 from mindref.recommender.run import Hooks, Trainer
-from mindref.recommender.source import Loaded, Source
-from mindref.train import counted, fetched, rate
+from mindref.run.source import Loaded, Source
+from mindref.training.engine import engine_of
+from mindref.training.loop import counted, fetched, rate
 
 REPOSITORY = Path(__file__).parent.parent
 SOURCE = Source.of(None, {"users": 60, "items": 120})

@@ -13,19 +13,19 @@ from tests import pages
 INDEX = pages.SPECS / "README.md"
 COVERAGE = pages.SPECS / "coverage.md"
 KILLS = re.compile(r"^\| ([a-z_]+)-R\d+ \| \d+ \| (\d+) \| (\d+) \| (\d+) \| (yes|no) \|$", re.M)
-"""A line of coverage.md: page, wrong variants, killed in float64, in float32, whether covered."""
+"""A row of coverage.md: page, mutants, killed in float64, killed in float32, covered or not."""
 UNJUDGED = ("", "", "")
 BEGIN, END = "<!-- status: begin -->", "<!-- status: end -->"
 
 
 def table() -> str:
-    """Return one line a page: rules by force, who cites them, planted mistakes, wrong variants."""
+    """Return one row per page: rules by force, tests and code that cite the rules, mutants."""
     from tests.test_mirror import cited_by_code, cited_by_tests
 
     tests, code, planted = cited_by_tests(), cited_by_code(), mistakes()
     judged = kills(COVERAGE.read_text(encoding="utf-8"))
     heads = ["page", "must", "should", "may", "with a test", "at a line of code"]
-    heads += ["planted mistakes", "wrong variants", "killed", "rules covered"]
+    heads += ["mutants of the tests", "mutants of the suite", "killed", "rules covered"]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "--:|" * (len(heads) - 1)]
     for page in reading_order():
         rules = pages.rules(page)
@@ -44,14 +44,14 @@ def reading_order() -> list[str]:
 
 
 def mistakes() -> Counter[str]:
-    """Count the planted mistakes of each rule."""
+    """Count the mutants of the tests for each rule."""
     folder = Path(__file__).parent / "sabotage"
     files = [tomllib.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.toml")]
     return Counter(row["rule"] for file in files for row in file["sabotage"])
 
 
 def kills(text: str) -> dict[str, list[int | str]]:
-    """Return page -> wrong variants, those killed in both types, rules covered of those judged."""
+    """Return page -> mutants, mutants killed in both types, rules covered of the rules checked."""
     found: dict[str, list[tuple[int, int, bool]]] = {}
     for page, *numbers, covered in KILLS.findall(text):
         variants, *killed = map(int, numbers)

@@ -18,24 +18,16 @@ PACKAGE = Path(__file__).parent.parent / "mindref"
 LAYERS = [
     {"errors"},
     {"presets"},
-    {"child", "config", "atomic", "facts", "tsv", "threads", "ranks", "cgroups"},
-    {"memory"},
-    {"files", "shapes", "record", "lock"},
+    {"config", "process"},
+    {"shapes", "record"},
     {"data"},
     {"ops"},
     {"backend"},
     {"models"},
-    {"optimiser"},
+    {"training"},
     {"kernels"},
-    {"diverged"},
-    {"engine"},
-    {"feed"},
-    {"train"},
-    {"checkpoint"},
-    {"metrics"},
-    {"ranking"},
-    {"health"},
-    {"evaluate"},
+    {"run"},
+    {"evaluation"},
     {"recall"},
     {"recommender"},
     {"bench"},
@@ -82,8 +74,8 @@ def test_a_module_imports_only_from_layers_before_it(path: Path) -> None:
 
 def test_data_and_recall_never_see_a_model() -> None:
     for path in MODULES:
-        if room(path) in ("data", "recall", "ranking", "metrics", "health"):
-            assert not imported(path) & {"models", "ops", "backend", "train"}, path
+        if room(path) in ("data", "recall", "evaluation"):
+            assert not imported(path) & {"models", "ops", "backend", "training"}, path
 
 
 def test_operators_see_no_configuration() -> None:
@@ -92,11 +84,11 @@ def test_operators_see_no_configuration() -> None:
             assert imported(path) <= {"ops", "shapes", "errors", "record"}, path
 
 
-def test_compiled_code_is_reached_by_name_alone_but_for_ranking() -> None:
-    """A backend is an entry point; ranking has kernels of its own, which know no model."""
+def test_only_the_top_n_search_imports_compiled_code() -> None:
+    """A backend is found by its entry point; the top-n search imports kernels that see no model."""
     for path in MODULES:
         used = {n for n in names_imported(path) if n.startswith("mindref.kernels.")}
-        if room(path) == "ranking":
+        if room(path) == "evaluation":
             own = tuple(
                 f"mindref.kernels.{name}" for name in ("ranking", "unite", "fused.workspace")
             )

@@ -17,7 +17,7 @@ from mindref.config import Config
 from mindref.errors import BackendError
 from mindref.models.parameters import flatten
 from mindref.recommender.run import Trainer
-from mindref.recommender.source import Source
+from mindref.run.source import Source
 from tests import pages
 
 

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from mindref.config import LEARNING, Config
-from mindref.diverged import Diverged
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
 from mindref.recommender.ranker import take_step
 from mindref.recommender.ranking_run import RankingTrainer, open_recall
 from mindref.recommender.run import Hooks
 from mindref.recommender.served import Served
+from mindref.training.divergence import Diverged
 from tests.runs import trained, trainer
 
 BACKENDS = (pytest.param("numba", marks=pytest.mark.slow), "numpy")
@@ -87,7 +87,7 @@ def family_of(name: str) -> str:
 def check(backend: str, changes: dict[str, Any]) -> None:
     """Train some steps: every loss, parameter and figure is a finite number. Raises Diverged, too.
 
-    None of these ends is a reason to diverge within four steps; tests/test_diverged.py has one.
+    None of these ends diverges within four steps; see tests/training/test_divergence.py.
     """
     losses: list[float] = []
     made = trainer(None, **{**SMALL, "backend": backend, **changes})

@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, cast
 
-from mindref.child import command
+from mindref.process.child import command
 
 
 class Failed(Exception):

@@ -10,8 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mindref import memory
-from mindref.threads import cores
+from mindref.process import memory
+from mindref.process.threads import cores
 
 INSTRUCTIONS = (
     "OPENBLAS_CORETYPE",

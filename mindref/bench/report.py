@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindref import atomic
 from mindref.bench.tasks import TASKS
 from mindref.errors import ConfigError, say
+from mindref.run import atomic
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,7 +14,7 @@ from mindref.bench.subjects import COMPETITORS, environment, of_jax
 from mindref.bench.worker import FLOOR
 from mindref.bench.world import Settings
 from mindref.errors import STRANGE, BackendError, ConfigError, say
-from mindref.threads import cores
+from mindref.process.threads import cores
 
 FORMAT = 1  # of what `bench` returns
 BASES = ("numba", "numpy")  # whom the others are compared with, unless asked otherwise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mindref.bench.crew import Crew
 from mindref.bench.world import Settings
-from mindref.threads import cores
+from mindref.process.threads import cores
 
 if TYPE_CHECKING:
     from mindref.bench.run import Listener, Plan

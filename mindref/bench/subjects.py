@@ -8,15 +8,16 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from mindref import optimiser, ranking
 from mindref.backend import device_name, load
 from mindref.bench.world import World
 from mindref.data.log import Ragged
-from mindref.engine import engine_of
+from mindref.evaluation import top_n
 from mindref.models import serving
 from mindref.models.parameters import Params, flatten
+from mindref.process.threads import PRODUCTS
 from mindref.shapes import Array, Bools, Ints
-from mindref.threads import PRODUCTS
+from mindref.training import optimiser
+from mindref.training.engine import engine_of
 
 LEVELS = ("train", "model", "ops")  # the highest first
 
@@ -77,7 +78,7 @@ class OfBackend:
 
     def top(self, users: tuple[Array, Bools], n: int, exclude: Ragged | None) -> Ints:
         """Rank the whole catalogue as `mindref` does; an item is its row of the table."""
-        return ranking.top_n(*users, self.params.items, n=n, exclude=exclude).items
+        return top_n.top_n(*users, self.params.items, n=n, exclude=exclude).items
 
 
 class Competitor(NamedTuple):

@@ -130,7 +130,7 @@ class World:
         return Ragged(offsets, self.items(rng, int(offsets[-1])))
 
     def batch(self, number: int) -> Batch:
-        """Draw a batch, laid out as `mindref.train` lays it out."""
+        """Draw a batch, laid out as `mindref.training.loop` lays it out."""
         config, rng = self.config, self.random(1, number)
         history, mask = lay_out_histories(self.ragged(rng, config.batch), config.window)
         target = self.items(rng, config.batch)

@@ -167,7 +167,7 @@ def unforeseen(error: Exception) -> NoReturn:
 
 def full(error: OSError) -> str:
     """Return what is said of a place that takes no more bytes; a stream of ours has no name."""
-    from mindref.atomic import FULL, TODO
+    from mindref.run.atomic import FULL, TODO
 
     if error.errno not in FULL:
         return ""

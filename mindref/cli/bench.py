@@ -14,7 +14,7 @@ import click
 from mindref.cli.settings import Decorator, check_file, device_option, json_option, set_threads
 from mindref.cli.telling import tell
 from mindref.errors import ConfigError, say
-from mindref.threads import cores
+from mindref.process.threads import cores
 
 if TYPE_CHECKING:
     from mindref.bench.run import Listener

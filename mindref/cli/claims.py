@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import click
 
-from mindref import atomic, lock
 from mindref.cli.telling import tell
+from mindref.run import atomic, lock
 
 T = TypeVar("T")
 

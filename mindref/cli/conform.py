@@ -107,8 +107,8 @@ def check_files(files: dict[str, Path | None], scripts: Path) -> None:
 
 def save(report: Report, found: dict[str, Any], files: dict[str, Path | None]) -> None:
     """Write the files that were asked for, each whole or not at all."""
-    from mindref.atomic import write_text
     from mindref.conformance.report import as_json, badge, junit, markdown
+    from mindref.run.atomic import write_text
 
     texts: dict[str, Callable[[], str]] = {
         "output": lambda: as_json.text(found),

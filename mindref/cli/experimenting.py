@@ -148,7 +148,7 @@ class Request:
         from mindref.cli import show
         from mindref.cli.train import show_reading
         from mindref.experiments.runs import Listener, Runs, Stopped
-        from mindref.recommender.source import Source
+        from mindref.run.source import Source
 
         own = self.own
         quiet = own["quiet"]
@@ -178,8 +178,8 @@ class Request:
 
     def tell(self, found: dict[str, Any]) -> None:
         """Write the result where it was asked for, and print it."""
-        from mindref import atomic
         from mindref.experiments import plot, tables
+        from mindref.run import atomic
 
         own = self.own
         atomic.write_json(own["out"] / f"{found['kind']}.json", found)

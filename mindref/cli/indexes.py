@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mindref.cli.settings import json_option
-from mindref.memory import check_memory
+from mindref.process.memory import check_memory
 
 
 @click.command("indexes", short_help="What recall can search with, and why any cannot.")

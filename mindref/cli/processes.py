@@ -16,7 +16,7 @@ from mindref.cli.claims import let_go
 from mindref.cli.ending import Ended, code_of, listening
 from mindref.cli.telling import tell, trusting
 from mindref.errors import MindrefError
-from mindref.ranks import Elsewhere, Lost, Ranks
+from mindref.training.distributed import Elsewhere, Lost, Ranks
 
 if TYPE_CHECKING:
     from mindref.recommender.run import Trainer
@@ -80,8 +80,8 @@ def what_is_lost(error: BaseException, trainer: Trainer) -> str:
 
 def follow(trainer: Trainer) -> int:
     """Train beside the first process, in silence; return the exit code."""
-    from mindref.engine import Diverged
     from mindref.recommender.run import Hooks
+    from mindref.training.engine import Diverged
 
     ranks = trainer.ranks
     try:

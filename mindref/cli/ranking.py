@@ -26,7 +26,7 @@ from mindref.cli.telling import somebody, tell, trusting
 from mindref.config import Config
 from mindref.errors import ConfigError, printable, say
 from mindref.models.din_config import DinConfig
-from mindref.threads import several
+from mindref.process.threads import several
 
 if TYPE_CHECKING:
     from mindref.recommender.ranking_run import RankingTrainer

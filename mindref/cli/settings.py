@@ -14,11 +14,11 @@ from click.core import ParameterSource
 
 from mindref.config import Config
 from mindref.errors import ConfigError, MindrefError, say
-from mindref.files import check_folder, read_json
-from mindref.memory import check_memory
 from mindref.models.din_config import DinConfig
 from mindref.presets import PRESETS
-from mindref.threads import PRODUCTS, cores, several, share
+from mindref.process.memory import check_memory
+from mindref.process.threads import PRODUCTS, cores, several, share
+from mindref.run.files import check_folder, read_json
 
 DIN = "din"
 """The model that ranks what another one recalls: its settings are not those of Config."""

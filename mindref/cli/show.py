@@ -14,7 +14,7 @@ from mindref.cli.tables import show_table
 from mindref.cli.telling import tell
 from mindref.models.families import is_fitted
 from mindref.recommender.run import Hooks
-from mindref.train import Epoch
+from mindref.training.loop import Epoch
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def lines_of(script: Path | None) -> list[str] | None:
 
 def write_trace(text: str, path: Path) -> None:
     """Write the JSON of a trace."""
-    from mindref import atomic
+    from mindref.run import atomic
 
     if str(path) == "-":
         click.echo(text, nl=False)

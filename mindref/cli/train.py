@@ -31,8 +31,8 @@ from mindref.cli.settings import (
 )
 from mindref.cli.telling import somebody, tell, trusting
 from mindref.errors import ConfigError, printable, say
-from mindref.ranks import Ranks, join
-from mindref.threads import PRODUCTS
+from mindref.process.threads import PRODUCTS
+from mindref.training.distributed import Ranks, join
 
 if TYPE_CHECKING:
     from mindref.backend import Backend
@@ -189,7 +189,7 @@ def new_trainer(
     from mindref.models import families
     from mindref.recommender.judging import split_metric
     from mindref.recommender.run import Trainer
-    from mindref.recommender.source import Source
+    from mindref.run.source import Source
 
     run = Path(ranks.told(lambda: str(free_place(out))))
     split_metric(config.metric)
@@ -204,7 +204,7 @@ def new_trainer(
 
 def free_place(out: Path | None) -> Path:
     """Return where the run will lie. Raises RunError or ConfigError if it cannot."""
-    from mindref.recommender.folder import check_free
+    from mindref.run.folder import check_free
 
     run = out or next_free(Path("runs"))
     check_free(run)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from mindref import optimiser
 from mindref.conformance import routing
 from mindref.conformance.draws.trainings import trainings
 from mindref.conformance.draws.worlds import losses
@@ -28,6 +27,7 @@ from mindref.models import mind
 from mindref.models.parameters import flatten
 from mindref.ops import label_attention, sampled_softmax
 from mindref.shapes import Array
+from mindref.training import optimiser
 
 NOT_OBSERVED = {
     **{

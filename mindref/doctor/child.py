@@ -13,7 +13,7 @@ import subprocess
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from mindref.child import command
+from mindref.process.child import command
 
 
 class Told(NamedTuple):

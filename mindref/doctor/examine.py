@@ -12,7 +12,7 @@ import mindref
 from mindref.doctor import installed, machine, places, tried
 from mindref.doctor.check import Check, guarded, works
 from mindref.doctor.child import Nurse
-from mindref.threads import cores
+from mindref.process.threads import cores
 
 FORMAT = "mindref doctor 1"
 LIMIT = 60.0  # seconds that one part may take, so that a cold cache and a large framework may

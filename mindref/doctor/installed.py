@@ -11,7 +11,7 @@ from pathlib import Path
 
 import mindref
 from mindref.doctor.check import Check, note, ok, problem
-from mindref.threads import PRODUCTS
+from mindref.process.threads import PRODUCTS
 
 CORE = ("numpy", "scipy", "numba", "llvmlite", "annoy", "click", "rich", "safetensors")
 EXTRAS = {  # distribution -> the extra that brings it

@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from mindref.bench.machine import processor
-from mindref.cgroups import granted_bytes, lines_of, quota
 from mindref.doctor.check import Check, note, ok, problem
-from mindref.memory import LEAST, total
-from mindref.threads import cores
+from mindref.process.cgroups import granted_bytes, lines_of, quota
+from mindref.process.memory import LEAST, total
+from mindref.process.threads import cores
 
 ROOM = 1 << 30  # bytes; the built-in catalogue trains in less
 

@@ -9,9 +9,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from mindref import atomic
 from mindref.doctor.check import Check, note, ok, problem
 from mindref.errors import MindrefError
+from mindref.run import atomic
 
 ROOM = 200_000_000  # bytes on a disk
 

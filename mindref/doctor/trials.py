@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mindref.errors import STRANGE, MindrefError
-from mindref.threads import PRODUCTS
+from mindref.process.threads import PRODUCTS
 
 LAYERS = {"tbb": "tbbpool", "omp": "omppool", "workqueue": "workqueue"}
 """Numba's own threads, which mindref leaves alone -> a module that is there if they are."""

@@ -21,7 +21,7 @@ from mindref.experiments.paired import Cases
 from mindref.experiments.results import Judged
 from mindref.experiments.runs import Run, Runs
 from mindref.experiments.studies import Laid, Study, lay_out
-from mindref.threads import cores
+from mindref.process.threads import cores
 
 AT = (10, 50)
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from mindref.recommender.run import Hooks
-from mindref.train import Epoch
+from mindref.training.loop import Epoch
 
 
 class Clock:

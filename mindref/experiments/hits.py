@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mindref import checkpoint, metrics
 from mindref.data.log import Ints
 from mindref.errors import RunError
-from mindref.files import MALFORMED
+from mindref.evaluation import metrics
 from mindref.recommender.judging import rank
 from mindref.recommender.run import Trainer
+from mindref.run import checkpoint
+from mindref.run.files import MALFORMED
 
 FILE = "hits.safetensors"
 DEPTH = 100  # places of the lists that are looked at

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mindref import atomic
+from mindref.run import atomic
 
 Panel = Callable[[Any], None]  # draws on an axis
 SETTINGS = {"svg.hashsalt": "mindref", "svg.fonttype": "none", "font.size": 8}

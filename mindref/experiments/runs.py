@@ -10,22 +10,22 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mindref import atomic, checkpoint, files, lock
 from mindref.backend import load
 from mindref.config import Config
-from mindref.engine import Diverged
 from mindref.errors import RunError, say, told_of
 from mindref.experiments import hits
 from mindref.experiments.arms import Asked
 from mindref.experiments.clock import Clock
 from mindref.experiments.hits import Hits
-from mindref.facts import is_count, is_number
 from mindref.models.families import check
-from mindref.recommender.folder import check_free
 from mindref.recommender.judging import split_metric
 from mindref.recommender.prepared import prepare
 from mindref.recommender.run import REPORT, Hooks, Trainer
-from mindref.recommender.source import Loaded, Source, fingerprint
+from mindref.run import atomic, checkpoint, files, lock
+from mindref.run.folder import check_free
+from mindref.run.metadata import is_count, is_number
+from mindref.run.source import Loaded, Source, fingerprint
+from mindref.training.engine import Diverged
 
 NOTE = "experiment.json"  # in the run directory: how far it is, and what its steps took
 FIELDS = ("value", "best_step", "seconds", "timed", "diverged", "curve")

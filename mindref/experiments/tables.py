@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mindref import atomic
 from mindref.experiments.arms import in_words
 from mindref.experiments.paired import TINY
+from mindref.run import atomic
 
 PAPER = (10, 50, 100)  # the lengths of the paper's table
 

@@ -19,8 +19,8 @@ from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
-from mindref.optimiser import State as Moments
 from mindref.shapes import Array, Bools
+from mindref.training.optimiser import State as Moments
 
 GENERAL = ("routing-R25", "routing-R26")
 """A matrix for each pair of behaviour and interest: for study, and left to the reference."""

@@ -1,4 +1,4 @@
-"""Compiled selection and order of the best items: what `mindref.ranking` does between products.
+"""Compiled selection and order of the top-n items, for `mindref.evaluation.top_n`.
 
 Spec: specs/recall.md. `keep` meets the products of a block of users with block after block of the
 catalogue, and holds the best items of each user in a pool; `best_first` scores what is left in the

@@ -1,4 +1,4 @@
-"""Twin of `mindref.ranking.unite`: the lists of a user as one, without what must not appear.
+"""Compiled union of the lists of a user, without excluded items.
 
 Spec: specs/recall.md.
 """

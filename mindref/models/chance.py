@@ -1,7 +1,7 @@
 """Chance: a uniformly random order of the catalogue for each history.
 
-Spec: specs/baselines.md. Random lists stand beside every result (mindref.ranking.random), drawn one
-after another; here a list belongs to its history, so that a saved model answers alike each time.
+Spec: specs/baselines.md. Unlike mindref.evaluation.top_n.random, the order depends on the history
+and the seed only, so that a saved model returns the same list each time.
 """
 
 from __future__ import annotations

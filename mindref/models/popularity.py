@@ -1,7 +1,7 @@
-"""Popularity: the items that most training events are of, the same for everyone.
+"""Popularity: the items of most training interactions, the same for every user.
 
-Spec: specs/baselines.md. The order is that of mindref.ranking.popularity, which stands beside every
-result; here it is a family of models, to be trained, saved, recalled and compared like the others.
+Spec: specs/baselines.md. The order is that of mindref.evaluation.top_n.popularity. This module
+makes it a model family, which can be trained, saved, recalled from and compared.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any, Final
 import annoy
 import numpy as np
 
-from mindref import ranking
+from mindref.evaluation import top_n
 from mindref.recall.index import PER
 from mindref.shapes import Array, Ints
 
@@ -95,7 +95,7 @@ class Trees:
                 found = self.trees.get_nns_by_vector(query, n, nodes)
                 row[: len(found)] = found
 
-        ranking.in_parts(look_up, len(queries), QUERIES)
+        top_n.in_parts(look_up, len(queries), QUERIES)
         return ids
 
     def save(self, path: Path) -> None:

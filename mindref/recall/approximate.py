@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindref import ranking
 from mindref.errors import BackendError, say
+from mindref.evaluation import top_n
 from mindref.recall.index import Structure
 from mindref.recall.registry import answering
 from mindref.shapes import Array, Ints
@@ -47,7 +47,7 @@ class ApproximateIndex:
 
         Raises DataError for NaN and infinity, BackendError for what a plugin raises or no ids.
         """
-        ranking.check_values(self.kind, queries, self.longest)
+        top_n.check_values(self.kind, queries, self.longest)
         n_found = min(n, len(self.items))
         lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
         asked = np.zeros_like(lengths, np.bool_) if self.flat else lengths > 0

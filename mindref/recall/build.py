@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref import __version__, atomic, ranking
+from mindref import __version__
 from mindref.errors import STRANGE, BackendError, ConfigError, DataError, MindrefError, say
-from mindref.files import file_digest
+from mindref.evaluation import top_n
 from mindref.recall import manifest as manifests
 from mindref.recall import registry
 from mindref.recall.approximate import ApproximateIndex, in_units_of_the_longest
@@ -24,6 +24,8 @@ from mindref.recall.index import PER, Index, Plugin
 from mindref.recall.manifest import Manifest
 from mindref.recall.mark import mark
 from mindref.recall.probe import ENOUGH, PROBES, Probed, probe, seconds, spread, users_of
+from mindref.run import atomic
+from mindref.run.files import file_digest
 from mindref.shapes import Array
 
 MEASURED_FROM = 20_000  # items; below, a search takes well under a millisecond anyhow
@@ -66,7 +68,7 @@ def build_index(
     if interests < 1:
         raise ConfigError(say("index: interests", "an integer of at least 1", interests))
     one = np.ones((len(queries), 1), np.bool_)
-    ranking.check(queries[:, None], one, items, n=1, exclude=None, score="max")
+    top_n.check(queries[:, None], one, items, n=1, exclude=None, score="max")
     plugin = registry.load(kind) if kind not in registry.OURS else None
     known = {} if plugin is None else plugin.options
     check_options(kind, options or {}, known)

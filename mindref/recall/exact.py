@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindref import ranking
+from mindref.evaluation import top_n
 from mindref.shapes import Array, Ints
 
 
@@ -25,4 +25,4 @@ class ExactIndex:
     def candidates(self, queries: Array, n: int) -> Ints:
         """Return the n items with the largest products with each query (Q, D), ties by lower id."""
         one = np.ones((len(queries), 1), np.bool_)
-        return ranking.top_n(queries[:, None], one, self.items, n=n).items  # recall-R10
+        return top_n.top_n(queries[:, None], one, self.items, n=n).items  # recall-R10

@@ -19,8 +19,8 @@ from typing import Any
 import faiss
 import numpy as np
 
-from mindref import ranking
-from mindref.ranking.search import SPARE
+from mindref.evaluation import top_n
+from mindref.evaluation.top_n.search import SPARE
 from mindref.recall.index import PER
 from mindref.shapes import Array, Ints
 
@@ -92,7 +92,7 @@ class FlatStructure:
             with one_thread():
                 ids[part] = self.index.search(single(queries[part]), wanted)[1]
 
-        ranking.in_parts(look_up, len(queries), QUERIES)
+        top_n.in_parts(look_up, len(queries), QUERIES)
         return ids
 
     def save(self, path: Path) -> None:
@@ -138,14 +138,14 @@ class IvfStructure:
         probes = min(self.index.nlist, round(effort * longer))
         some = single(queries)
         one = np.ones((len(some), 1), np.bool_)
-        near = ranking.top_n(some[:, None], one, self.centres, n=probes)  # recall-R34
+        near = top_n.top_n(some[:, None], one, self.centres, n=probes)  # recall-R34
         ids = np.full((len(queries), n), -1)
 
         def look_up(part: slice) -> None:
             with one_thread():
                 ids[part] = self.look_through(some[part], near.items[part], near.scores[part], n)
 
-        ranking.in_parts(look_up, len(some), QUERIES)
+        top_n.in_parts(look_up, len(some), QUERIES)
         return ids
 
     def look_through(self, queries: Array, lists: Ints, scores: Array, n: int) -> Ints:

@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from mindref import ranking
 from mindref.data.log import Ragged
+from mindref.evaluation import top_n
 from mindref.shapes import Array, Ints
 
 PER = 50  # items of a list for which an effort is stated, and which a probe asks for
@@ -92,6 +92,6 @@ def nearest(index: Index, queries: Array, n: int) -> Found:
     """
     none = Ragged.of([[]] * len(queries))
     one = np.ones((len(queries), 1), np.bool_)
-    ids = ranking.unite(index.candidates(queries, n), none, len(index.items))
-    ranked = ranking.rerank(queries[:, None], one, index.items, ids, n=n)  # recall-R13
+    ids = top_n.unite(index.candidates(queries, n), none, len(index.items))
+    ranked = top_n.rerank(queries[:, None], one, index.items, ids, n=n)  # recall-R13
     return Found(ranked.items, ranked.scores)

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from mindref import files
 from mindref.errors import RunError, say
 from mindref.recall.mark import is_ours, named
 from mindref.recall.registry import kinds
+from mindref.run import files
 from mindref.shapes import Array
 
 NAME = "manifest.json"

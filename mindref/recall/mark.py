@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindref import atomic
 from mindref.errors import ConfigError, say
+from mindref.run import atomic
 
 KEY = "MINDREF_KEY"
 """In the environment: the file of the key, where several machines of a user share an index."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindref import ranking
 from mindref.data.log import Ragged
-from mindref.ranking import Ranked
+from mindref.evaluation import top_n
+from mindref.evaluation.top_n import Ranked
 from mindref.shapes import Array, Bools, Ints
 
 
@@ -29,5 +29,5 @@ def merge(
     that the list of its best interest missed still gets its true score and its true interest.
     """
     side_by_side = lists.reshape(len(lists), int(np.prod(lists.shape[1:])))
-    united = ranking.unite(side_by_side, exclude, len(items))  # recall-R18, R4
-    return ranking.rerank(interests, active, items, united, n=n, score=score)  # recall-R19
+    united = top_n.unite(side_by_side, exclude, len(items))  # recall-R18, R4
+    return top_n.rerank(interests, active, items, united, n=n, score=score)  # recall-R19

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindref import ranking
 from mindref.data.log import Ragged
-from mindref.ranking import Ranked
-from mindref.ranking.lists import empty_lists
+from mindref.evaluation import top_n
+from mindref.evaluation.top_n import Ranked
+from mindref.evaluation.top_n.lists import empty_lists
 from mindref.recall.exact import ExactIndex
 from mindref.recall.index import Index
 from mindref.recall.merge import merge
@@ -33,8 +33,8 @@ def recommend(
     which fewer than n remain is searched exactly (recall-R20). Raises as ranking.top_n does.
     """
     if isinstance(index, ExactIndex):
-        return ranking.top_n(interests, active, index.items, n=n, exclude=exclude, score=score)
-    ranking.check(interests, active, index.items, n=n, exclude=exclude, score=score)
+        return top_n.top_n(interests, active, index.items, n=n, exclude=exclude, score=score)
+    top_n.check(interests, active, index.items, n=n, exclude=exclude, score=score)
     hidden = Ragged.of([[]] * len(interests)) if exclude is None else exclude
     ranked = empty_lists(len(interests), n, index.items.dtype)
     asked = wanted(n + distinct(hidden, len(index.items)))
@@ -44,7 +44,7 @@ def recommend(
     short = np.flatnonzero((ranked.items[:, -1] < 0) & active.any(axis=1))
     if len(short):  # recall-R21
         some = (interests[short], active[short], index.items)
-        found = ranking.top_n(*some, n=n, exclude=chosen(hidden, short), score=score)
+        found = top_n.top_n(*some, n=n, exclude=chosen(hidden, short), score=score)
         for target, source in zip(ranked, found, strict=True):
             target[short] = source
     return ranked

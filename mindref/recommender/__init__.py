@@ -36,16 +36,15 @@ from typing import Any
 
 import numpy as np
 
-from mindref import atomic, checkpoint, lock
 from mindref.config import Config
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
-from mindref.recommender import items as catalogue
-from mindref.recommender import report
-from mindref.recommender.folder import check_free
 from mindref.recommender.given import open_data
 from mindref.recommender.run import Hooks, Trainer
 from mindref.recommender.served import Recommendation, Served
+from mindref.run import atomic, checkpoint, lock, report
+from mindref.run import items as catalogue
+from mindref.run.folder import check_free
 
 __all__ = ["MIND", "Recommendation", "load"]
 

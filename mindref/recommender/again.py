@@ -11,12 +11,12 @@ import numpy as np
 from mindref.data.splits import Cases, make_split
 from mindref.data.streams import stream
 from mindref.errors import ConfigError, say
-from mindref.evaluate import write_predictions
+from mindref.evaluation.evaluate import write_predictions
+from mindref.evaluation.ties import tied_targets
 from mindref.recommender import features
 from mindref.recommender.judging import Bench, judged
 from mindref.recommender.served import Served
-from mindref.recommender.source import Loaded, Source, fingerprint, translate
-from mindref.recommender.ties import tied_targets
+from mindref.run.source import Loaded, Source, fingerprint, translate
 
 
 def evaluate_run(

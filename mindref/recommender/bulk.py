@@ -12,7 +12,6 @@ from mindref.data.log import Ints, Ragged
 from mindref.data.splits import slices
 from mindref.data.streams import stream
 from mindref.errors import ConfigError, say
-from mindref.files import INDEX
 from mindref.recall import Index, registry
 from mindref.recall.build import MEASURED_FROM
 from mindref.recommender.kept_index import index_of
@@ -21,6 +20,7 @@ from mindref.recommender.ranker import Ranker
 from mindref.recommender.ranking_files import load_ranker
 from mindref.recommender.rerank import rerank
 from mindref.recommender.served import Recommendation, Served
+from mindref.run.files import INDEX
 
 USERS_AT_ONCE = 1024  # bounds the memory of --all-users; the last bits depend on who is in a block
 RECENT = 5  # behaviours shown beside a list

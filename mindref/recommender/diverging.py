@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from mindref.diverged import TODO, Diverged
 from mindref.recommender.prepared import Prepared
 from mindref.shapes import Ints
+from mindref.training.divergence import TODO, Diverged
 
 
 def named(error: Diverged, prepared: Prepared, rows: Ints, run: Path | None, kept: int) -> Diverged:

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import mindref
-from mindref import atomic, checkpoint, files, lock
 from mindref.errors import STRANGE, BackendError, MindrefError, RunError, say
-from mindref.files import file_digest
 from mindref.models.families import only_mind
 from mindref.models.serving import item_matrix
 from mindref.models.tower import UserTower, float32, keyed, user_tower
-from mindref.recommender import items as catalogue
 from mindref.recommender.exported import Verdict, judge, sample
 from mindref.recommender.served import Served
+from mindref.run import atomic, checkpoint, files, lock
+from mindref.run import items as catalogue
+from mindref.run.files import file_digest
 
 KINDS = ("onnx", "torch")
 FORMAT = 1  # of export.json; raised when a reader of the old one would be wrong about a new one

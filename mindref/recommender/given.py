@@ -9,7 +9,7 @@ from typing import Any
 
 from mindref.data.log import InteractionLog
 from mindref.errors import ConfigError, say
-from mindref.recommender.source import IN_MEMORY, Loaded, Source
+from mindref.run.source import IN_MEMORY, Loaded, Source
 
 # what `fit` may be told of each kind of data
 OF_ARRAYS = ("titles", "item_features", "user_features", "keep_duplicates")

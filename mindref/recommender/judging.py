@@ -8,21 +8,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref import metrics, ranking
 from mindref.backend import Backend
 from mindref.data.batches import lay_out_histories
 from mindref.data.log import Ints, Ragged
 from mindref.data.splits import Cases
 from mindref.data.streams import stream
 from mindref.errors import ConfigError, DataError, say
-from mindref.evaluate import AT, Report, evaluate
-from mindref.health import health, recovery
+from mindref.evaluation import metrics, top_n
+from mindref.evaluation.evaluate import AT, Report, evaluate
+from mindref.evaluation.interest_statistics import health, recovery
+from mindref.evaluation.ties import by_tie
+from mindref.evaluation.top_n import Ranked
 from mindref.models.families import ROUTED
 from mindref.models.serving import Interests, Model, interests
-from mindref.ranking import Ranked
 from mindref.recommender.ranked import best
-from mindref.recommender.source import Loaded
-from mindref.recommender.ties import by_tie
+from mindref.run.source import Loaded
 from mindref.shapes import Bools
 
 LONGEST = 100_000  # items of a list, as of those of `mindref recall`
@@ -86,8 +86,8 @@ def report(
     chance = stream(model.config.seed, "baseline")
     lists = {
         "model": ranked,
-        "popularity": ranking.popularity(bench.counts, cases, n=n, exclude=bench.hidden),
-        "random": ranking.random(chance, items, cases, n=n, exclude=bench.hidden),
+        "popularity": top_n.popularity(bench.counts, cases, n=n, exclude=bench.hidden),
+        "random": top_n.random(chance, items, cases, n=n, exclude=bench.hidden),
     }
     reports = {
         # the same resampling for all three, so that they can be compared

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from mindref import lock
 from mindref.data.log import Ragged
 from mindref.data.streams import stream
 from mindref.errors import BackendError, ConfigError, RunError, say
@@ -23,6 +22,7 @@ from mindref.recall.build import MEASURED_FROM
 from mindref.recall.manifest import NAME, TODO, Manifest, read, read_fitting
 from mindref.recall.mark import KEY, make_key, read_key
 from mindref.recommender.served import Served
+from mindref.run import lock
 from mindref.shapes import Array
 
 PROBED = 256  # made-up users, as many as an index is timed with

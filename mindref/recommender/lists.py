@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
-from mindref import atomic, lock
 from mindref.errors import printable
-from mindref.evaluate import COLUMNS, line
-from mindref.tsv import escape
+from mindref.evaluation.evaluate import COLUMNS, line
+from mindref.run import atomic, lock
+from mindref.run.tsv import escape
 
 if TYPE_CHECKING:
     from mindref.recall import Index

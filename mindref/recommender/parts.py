@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mindref import atomic, files, lock
 from mindref.errors import ConfigError, RunError, say
 from mindref.recommender.lists import FRAMES
+from mindref.run import atomic, files, lock
 
 FORMAT = 2  # from 2 on with the device
 SUFFIX = ".manifest.json"

@@ -11,10 +11,10 @@ from mindref.data.log import Ints, Ragged
 from mindref.data.samples import item_counts
 from mindref.data.splits import Cases, Split, make_split
 from mindref.data.streams import stream
-from mindref.feed import Task
 from mindref.recommender import features
 from mindref.recommender.features import Vocabulary
-from mindref.recommender.source import Loaded
+from mindref.run.source import Loaded
+from mindref.training.batch_loader import Task
 
 
 class Prepared(NamedTuple):

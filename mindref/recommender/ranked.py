@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref import ranking
 from mindref.data.log import Ints, Ragged
+from mindref.evaluation import top_n
+from mindref.evaluation.top_n import Ranked
+from mindref.evaluation.top_n.lists import empty_lists, rows_of
 from mindref.models.families import by_scores, family
 from mindref.models.serving import Interests, Model, interests, item_matrix, scores
-from mindref.ranking import Ranked
-from mindref.ranking.lists import empty_lists, rows_of
 from mindref.recall import Index
 from mindref.recall import recommend as search
 from mindref.shapes import Array
@@ -48,7 +48,7 @@ def best(
     if index is not None:
         return Best(search(index, found.vectors, found.active, **asked), found)
     vectors = item_matrix(model) if items is None else items
-    return Best(ranking.top_n(found.vectors, found.active, vectors, **asked), found)
+    return Best(top_n.top_n(found.vectors, found.active, vectors, **asked), found)
 
 
 def of_scores(model: Model, histories: Ragged, n: int, exclude: Ragged | None) -> Ranked:
@@ -56,7 +56,7 @@ def of_scores(model: Model, histories: Ragged, n: int, exclude: Ragged | None) -
     ranked, at = empty_lists(len(histories), n, np.float64), 0
     for block in scores(model, histories):
         hidden = None if exclude is None else rows_of(exclude, at, at + len(block))
-        some = ranking.by_scores(block, n=n, exclude=hidden)
+        some = top_n.by_scores(block, n=n, exclude=hidden)
         for target, source in zip(ranked, some, strict=True):
             target[at : at + len(block)] = source
         at += len(block)

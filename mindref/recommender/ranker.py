@@ -12,25 +12,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mindref import diverged, optimiser
 from mindref.data.batches import lay_out
 from mindref.data.log import Ints, Ragged
 from mindref.data.negatives import make_sampler
 from mindref.data.samples import Cuts, item_counts
 from mindref.data.splits import Cases, slices
 from mindref.data.streams import stream
-from mindref.diverged import Diverged
 from mindref.errors import ConfigError, DataError, say
-from mindref.feed import Task
+from mindref.evaluation.top_n import Ranked
 from mindref.models import din, mind
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import Catalogue, Sizes, flatten, flatten_gradients
-from mindref.ranking import Ranked
 from mindref.recommender.judging import Bench, rank
 from mindref.recommender.prepared import Prepared, prepare
 from mindref.recommender.served import Served
-from mindref.recommender.source import Loaded
+from mindref.run.source import Loaded
 from mindref.shapes import Array, Bools
+from mindref.training import divergence, optimiser
+from mindref.training.batch_loader import Task
+from mindref.training.divergence import Diverged
 
 Recall = Callable[[Ragged, Ints, int], Ranked]
 """The n best items that a trained run has for histories and profiles, as it serves them."""
@@ -148,11 +148,11 @@ def take_step(state: State, feed: Feed) -> tuple[State, float]:
         loss, saved = din.loss(*given)
         if math.isfinite(loss):
             gradients = flatten_gradients(din.backward(saved))
-            bad = [name for name, x in gradients.items() if not diverged.bounded(x)]
+            bad = [name for name, x in gradients.items() if not divergence.bounded(x)]
     if bad:  # optimiser-R14
-        tables = diverged.by_name(named, state.moments)
+        tables = divergence.by_name(named, state.moments)
         got = f"a gradient of {', '.join(bad)} beyond all bounds" if bad[0] else str(float(loss))
-        found = diverged.look(din, *given, tables)
+        found = divergence.look(din, *given, tables)
         words = "loss of step {}", "a number"
         raise Diverged(step + 1, got, found, "try a smaller learning rate", words=words)
     rate = optimiser.learning_rate(config.learning_rate, config.decay, step, config.steps)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindref import files
-from mindref.checkpoint import FORMAT, MODEL, STAGE, check_format
 from mindref.errors import RunError, say
-from mindref.facts import check_path
-from mindref.files import file_digest
 from mindref.models.din_config import DinConfig
+from mindref.run import files
+from mindref.run.checkpoint import FORMAT, MODEL, STAGE, check_format
+from mindref.run.files import file_digest
+from mindref.run.metadata import check_path
 
 RANKING = "ranking"  # the word that stands for STAGE
 
@@ -29,7 +29,7 @@ def save_config(run: Path, config: DinConfig, facts: Mapping[str, Any]) -> None:
 
 def identity(config: DinConfig, facts: Mapping[str, Any]) -> str:
     """Return the digest of what makes a stage what it is: settings, recall run and its log."""
-    settings = facts.get("settings", dataclasses.asdict(config))  # as in mindref.checkpoint
+    settings = facts.get("settings", dataclasses.asdict(config))  # as in mindref.run.checkpoint
     own = {"settings": settings, "recall": facts["recall"]["model"]}
     return files.digest({**own, "log": facts["log"], "threads": facts.get("threads")})
 

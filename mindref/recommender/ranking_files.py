@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindref import checkpoint, files, optimiser
-from mindref.checkpoint import FORMAT, MODEL, STATE
 from mindref.errors import RunError, say
-from mindref.facts import check_header, is_count, is_number
-from mindref.models import din, sound
+from mindref.models import din
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import Catalogue, Sizes, flatten, unflatten
-from mindref.recommender import report
 from mindref.recommender.ranker import Ranker, State
 from mindref.recommender.ranking_config import check_belongs, identity, load_config
 from mindref.recommender.run import REPORT
+from mindref.run import checkpoint, files, report, validate
+from mindref.run.checkpoint import FORMAT, MODEL, STATE
+from mindref.run.metadata import check_header, is_count, is_number
+from mindref.training import optimiser
 
 
 def report_of(run: Path) -> dict[str, Any]:
@@ -89,8 +89,8 @@ def check_sound(params: din.Params, catalogue: Catalogue, config: DinConfig, kno
     sizes = Sizes(**known)
     if len(catalogue.rows) != sizes.items:
         raise ValueError(f"{len(catalogue.rows)} items, not {sizes.items}")
-    sound.check_catalogue(catalogue, len(params.items), config.dtype)  # security-R10
-    sound.check_trained(params, din, config, sizes)
+    validate.check_catalogue(catalogue, len(params.items), config.dtype)  # security-R10
+    validate.check_trained(params, din, config, sizes)
 
 
 def load_state(run: Path, fresh: State, whose: str) -> State:

@@ -1,6 +1,6 @@
 """Train a ranking stage into a run directory of its own, take it up again, and judge it.
 
-Spec: specs/din.md, A run of its own. The directory is read as any other (mindref.checkpoint):
+Spec: specs/din.md, A run of its own. The directory is read as any other (mindref.run.checkpoint):
 
     config.json             that it is a ranking stage, its settings, the run it belongs to
     items.tsv               the catalogue, that of the recall run
@@ -16,19 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mindref import atomic, checkpoint
-from mindref.checkpoint import FORMAT, STATE
 from mindref.data.splits import Cases
 from mindref.data.streams import stream
-from mindref.diverged import Diverged, check_state
 from mindref.errors import ConfigError, DataError, say
+from mindref.evaluation.top_n import Ranked
 from mindref.models.din_config import DinConfig
 from mindref.models.families import is_fitted
 from mindref.models.parameters import flatten
-from mindref.ranking import Ranked
-from mindref.recommender import features, items, ranker, report
+from mindref.recommender import features, ranker
 from mindref.recommender.diverging import named
-from mindref.recommender.folder import WRITTEN, make_folder
 from mindref.recommender.ranker import Feed, Ranker, prepared_of, recall_of, take_step
 from mindref.recommender.ranking_config import (
     check_belongs,
@@ -41,7 +37,11 @@ from mindref.recommender.ranking_files import load_ranker, load_state, save_mode
 from mindref.recommender.rerank import gain, rerank
 from mindref.recommender.run import Hooks
 from mindref.recommender.served import Served
+from mindref.run import atomic, checkpoint, items, report
+from mindref.run.checkpoint import FORMAT, STATE
+from mindref.run.folder import WRITTEN, make_folder
 from mindref.shapes import Array
+from mindref.training.divergence import Diverged, check_state
 
 SAVE_EVERY = 200  # steps
 AT = 10  # length of the lists that are judged

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from mindref import metrics
 from mindref.data.batches import lay_out_histories
 from mindref.data.log import Floats, Ints, Ragged
 from mindref.data.splits import Cases
 from mindref.errors import DataError, ShapeError, say
+from mindref.evaluation import metrics
+from mindref.evaluation.top_n import Ranked
 from mindref.models import din
-from mindref.ranking import Ranked
 from mindref.recommender.ranker import Ranker, plain
 from mindref.shapes import Array
 

@@ -10,27 +10,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref import atomic, checkpoint
-from mindref.atomic import write_text
 from mindref.backend import Backend, check_installed, load
 from mindref.config import Config
 from mindref.data.splits import Cases
-from mindref.diverged import Diverged
-from mindref.engine import engine_of
 from mindref.errors import RunError, say
-from mindref.feed import Feed
-from mindref.models import families, sound
+from mindref.evaluation.ties import tied_targets
+from mindref.models import families
 from mindref.models.parameters import copied
 from mindref.models.serving import Model
-from mindref.ranks import ALONE, Ranks
-from mindref.recommender import features, items, report
+from mindref.recommender import features
 from mindref.recommender.diverging import named
-from mindref.recommender.folder import WRITTEN, make_folder
 from mindref.recommender.judging import Bench, judged, validator
 from mindref.recommender.prepared import Prepared, prepare, some_cases
-from mindref.recommender.source import Loaded, Source, fingerprint
-from mindref.recommender.ties import tied_targets
-from mindref.train import Epoch, State, fetched, fit, out_of_patience, start, train
+from mindref.run import atomic, checkpoint, items, report, validate
+from mindref.run.atomic import write_text
+from mindref.run.folder import WRITTEN, make_folder
+from mindref.run.source import Loaded, Source, fingerprint
+from mindref.training.batch_loader import Feed
+from mindref.training.distributed import ALONE, Ranks
+from mindref.training.divergence import Diverged
+from mindref.training.engine import engine_of
+from mindref.training.loop import Epoch, State, fetched, fit, out_of_patience, start, train
 
 REPORT = report.NAME  # of the test cases, in the run directory
 
@@ -152,10 +152,10 @@ class Trainer:
         state, path = self.state, run / checkpoint.MODEL
         step, is_last = 0, state.best_step == state.moments.step
         whole = self.prepared.task.catalogue, self.config, self.prepared.task.sizes
-        sound.check(run / checkpoint.STATE, state.params, *whole)
+        validate.check(run / checkpoint.STATE, state.params, *whole)
         if path.exists() or not is_last:
             params, _, step = checkpoint.load_best(run, self.identity, self.config.model)
-            sound.check(path, params, *whole)
+            validate.check(path, params, *whole)
         if step == state.best_step:
             return params
         if not is_last:

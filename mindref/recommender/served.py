@@ -9,24 +9,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref import checkpoint, ranking
 from mindref.backend import Backend, check_installed, load
 from mindref.data.frames import as_id
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.splits import slices
 from mindref.data.streams import stream
 from mindref.errors import ConfigError, DataError, RunError, say
-from mindref.models import sound
+from mindref.evaluation import top_n
 from mindref.models.families import by_scores, family
 from mindref.models.parameters import Sizes
 from mindref.models.serving import Interests, Model, interests, item_matrix
 from mindref.recommender import features
-from mindref.recommender import items as catalogue_file
 from mindref.recommender.features import Vocabulary
-from mindref.recommender.items import Items
 from mindref.recommender.ranked import best
 from mindref.recommender.run import Trainer
-from mindref.recommender.source import Source, fingerprint, translate
+from mindref.run import checkpoint, validate
+from mindref.run import items as catalogue_file
+from mindref.run.items import Items
+from mindref.run.source import Source, fingerprint, translate
 from mindref.shapes import Array
 
 
@@ -85,7 +85,7 @@ class Served:
         items = catalogue_file.read(run / "items.tsv", facts["items"])
         whose = checkpoint.identity(config, facts), config.model
         params, catalogue, step = checkpoint.load_best(run, *whose)
-        sound.check(run / checkpoint.MODEL, params, catalogue, config, Sizes(**facts["sizes"]))
+        validate.check(run / checkpoint.MODEL, params, catalogue, config, Sizes(**facts["sizes"]))
         if len(items.ids) != len(catalogue.rows):
             where, got = str(run / "items.tsv"), len(items.ids)
             raise RunError(say(where, f"{len(catalogue.rows)} items", got, catalogue_file.TODO))
@@ -234,9 +234,7 @@ class Served:
         units = self.item_vectors / np.where(length > 0, length, 1)
         query = units[dense][None, None]
         itself = Ragged.of([[dense]])
-        return self.listed(
-            ranking.top_n(query, np.ones((1, 1), bool), units, n=n, exclude=itself), 0
-        )
+        return self.listed(top_n.top_n(query, np.ones((1, 1), bool), units, n=n, exclude=itself), 0)
 
     def listed(self, ranked: Any, case: int) -> list[Recommendation]:
         """Return one list of a ranking with external ids and titles."""

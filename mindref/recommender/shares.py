@@ -16,17 +16,18 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from mindref import __version__, atomic
-from mindref import lock as locks
+from mindref import __version__
 from mindref.backend import device_name
-from mindref.checkpoint import MODEL
 from mindref.errors import ConfigError, MindrefError, RunError, say
-from mindref.files import file_digest
 from mindref.recall.approximate import ApproximateIndex
 from mindref.recommender import bulk, lists, parts
 from mindref.recommender.bulk import Answers, blocks_of
 from mindref.recommender.parts import Part, is_share
-from mindref.recommender.source import fingerprint
+from mindref.run import atomic
+from mindref.run import lock as locks
+from mindref.run.checkpoint import MODEL
+from mindref.run.files import file_digest
+from mindref.run.source import fingerprint
 
 PARTS = 64  # that an executor is given, at most
 

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import mindref.ops as reference
-from mindref import optimiser
 from mindref.config import Config
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, Params, flatten, flatten_gradients, unflatten
@@ -22,6 +21,7 @@ from mindref.study.record import Recorder
 from mindref.study.serve import serve
 from mindref.study.trace import Trace
 from mindref.study.words import About
+from mindref.training import optimiser
 
 SHOWN = 200  # items at the most that the step of serving shows
 TOP = 10

@@ -1,7 +1,7 @@
 """Serving, as it is shown: every item against every interest, the best first.
 
-The search that serves (mindref/ranking) goes through the catalogue in blocks, compiled; this is the
-same on one screen, and a test holds the two together.
+The search that serves (mindref/evaluation/top_n) reads the catalogue in blocks and is compiled.
+This is the same on one screen; a test compares the two.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from mindref.atomic import write_json
+from mindref.run.atomic import write_json
 
 KNOWN = Path(__file__).parent / "steps" / "sources.json"
 

@@ -18,7 +18,7 @@ from mindref.models.serving import Interests
 from mindref.recommender.again import evaluate_run
 from mindref.recommender.run import Hooks, Trainer, resume
 from mindref.recommender.served import Served
-from mindref.recommender.source import Loaded, Source
+from mindref.run.source import Loaded, Source
 
 SOURCE = Source.of(None, {"users": 60, "items": 120})
 SMALL: dict[str, Any] = {

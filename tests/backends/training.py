@@ -12,9 +12,9 @@ from mindref.backend import Backend, load
 from mindref.bench.world import BATCHES, Settings, World
 from mindref.conformance.optimiser import at_odds
 from mindref.conformance.tolerances import LOSS_CURVE
-from mindref.engine import Diverged, engine_of
 from mindref.models.parameters import flatten, unflatten
-from mindref.optimiser import init
+from mindref.training.engine import Diverged, engine_of
+from mindref.training.optimiser import init
 
 SETTINGS = Settings(
     batch=24, length=10, width=8, interests=3, iterations=3, hidden=(12,), negatives=40,

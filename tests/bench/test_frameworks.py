@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref import ranking
 from mindref.bench import subjects
 from mindref.bench.world import BATCHES, Settings, World
+from mindref.evaluation import top_n
 from mindref.models import mind
 from mindref.models.parameters import flatten
 from tests.bench.small import SMALL
@@ -107,7 +107,7 @@ def test_interests_and_lists_are_those_of_the_reference(name: str) -> None:
     for exclude in (None, world.histories):
         found = made.top(users, 9, exclude)
         assert found.shape == (50, 9)
-        ranked = ranking.top_n(expected, its, world.params().items, n=9, exclude=exclude)
+        ranked = top_n.top_n(expected, its, world.params().items, n=9, exclude=exclude)
         assert (found == ranked.items).mean() > 0.99
 
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from mindref.experiments import results, studies
-from mindref.recommender.source import Source
+from mindref.run.source import Source
 from tests.cli.conftest import Cli
 from tests.runs import options
 

@@ -13,7 +13,7 @@ from mindref.cli.settings import check_writable
 from mindref.cli.train import refuse_changes
 from mindref.config import Config
 from mindref.errors import ConfigError
-from mindref.recommender.source import Source
+from mindref.run.source import Source
 from tests.cli.conftest import Cli
 
 

@@ -19,7 +19,7 @@ from mindref.config import MODELS
 from mindref.experiments import models, results
 from mindref.experiments.models import arm_of
 from mindref.presets import PRESETS
-from mindref.recommender.source import Source
+from mindref.run.source import Source
 from tests.cli.conftest import Cli
 from tests.runs import call, content, environment, options
 

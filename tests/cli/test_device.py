@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mindref.files import sealed
+from mindref.run.files import sealed
 from tests.cli.conftest import Cli
 from tests.runs import RESULT, content, options
 
@@ -20,7 +20,7 @@ MODULE = "a_backend_of_two_devices"
 CODE = """
 from mindref.backend import NumpyBackend
 from mindref.errors import BackendError
-from mindref.files import sealed
+from mindref.run.files import sealed
 
 class Two(NumpyBackend):
     name, used, there = "two", set(), ("cpu", "cuda")
@@ -102,7 +102,7 @@ def test_a_device_that_is_not_there_is_one_line_before_anything_is_read(
     cli: Cli, run: Path, two: Any, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two.there = ("cpu",)
-    monkeypatch.setattr("mindref.recommender.source.Source.read", None)
+    monkeypatch.setattr("mindref.run.source.Source.read", None)
     if command == "resume":
         path = run / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mindref.cli import ending, main
-from mindref.recommender.source import Source
+from mindref.run.source import Source
 from tests.cli.conftest import Cli
 from tests.runs import environment, options
 

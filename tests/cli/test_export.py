@@ -14,8 +14,8 @@ import pytest
 
 from mindref.cli import export as command
 from mindref.conformance.tolerances import same_math
-from mindref.files import sealed
 from mindref.recommender import export, exported
+from mindref.run.files import sealed
 from tests.cli.conftest import Cli
 from tests.runs import trained
 from tests.writer import FILE, Writer

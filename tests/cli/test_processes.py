@@ -10,7 +10,7 @@ import pytest
 
 from mindref.backend import NumpyBackend
 from mindref.cli.settings import cores, set_threads, threads_of
-from mindref.files import sealed
+from mindref.run.files import sealed
 from tests.cli.conftest import Cli
 
 NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")

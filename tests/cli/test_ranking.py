@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mindref.cli import main
-from mindref.files import sealed
 from mindref.recommender import ranking_run
+from mindref.run.files import sealed
 from tests.cli.conftest import Cli
 from tests.runs import trained
 

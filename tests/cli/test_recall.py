@@ -9,8 +9,8 @@ import pytest
 
 import mindref
 from mindref.cli.recall import ids_of
-from mindref.files import sealed
-from mindref.recommender.items import digest
+from mindref.run.files import sealed
+from mindref.run.items import digest
 from tests.cli.conftest import Cli
 
 

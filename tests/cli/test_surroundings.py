@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from mindref import memory
 from mindref.cli.show import Meter
 from mindref.config import Config
+from mindref.process import memory
 from tests import pages
 from tests.cli.conftest import Cli
 from tests.runs import REPOSITORY, environment, options

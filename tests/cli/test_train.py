@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mindref.recommender.source import Source
+from mindref.run.source import Source
 from tests.cli.conftest import Cli
 from tests.runs import content, environment, kept_report, options
 

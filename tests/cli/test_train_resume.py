@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mindref.files import sealed
+from mindref.run.files import sealed
 from tests.cli.conftest import Cli
 from tests.runs import call, content, kept_report, options
 

@@ -20,7 +20,6 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-from mindref import optimiser
 from mindref.backend import OPERATORS
 from mindref.conformance.bounds import Precision
 from mindref.conformance.judging.check import Check, all_checks
@@ -31,6 +30,7 @@ from mindref.conformance.judging.plan import PROFILES, unclaimed
 from mindref.conformance.judging.result import Result
 from mindref.conformance.judging.subject import OfBackend
 from mindref.models import mind
+from mindref.training import optimiser
 from tests import pages
 from tests.conformance.correct import ALL
 
@@ -145,7 +145,7 @@ def lines(given: argparse.Namespace) -> Iterator[Line]:
 def heading() -> list[str]:
     """Return the two lines above the table."""
     shares = [f"largest share, {p}" for p in PRECISIONS]
-    cells = ["asked", "implementation", "seeds", "checks run", *shares, "grade B", "false alarms"]
+    cells = ["tested", "implementation", "seeds", "checks run", *shares, "grade B", "false alarms"]
     return ["| " + " | ".join(cells) + " |", "|---|---|" + "--:|" * (len(cells) - 2)]
 
 

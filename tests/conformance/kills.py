@@ -79,7 +79,7 @@ def judged_pages() -> list[str]:
 
 def table() -> Iterator[str]:
     """Yield the lines of the whole table."""
-    yield "| rule | checks | wrong variants | killed in float64 | killed in float32 | covered |"
+    yield "| rule | checks | mutants | killed in float64 | killed in float32 | covered |"
     yield "|---|--:|--:|--:|--:|---|"
     for page in judged_pages():
         yield from (line(row(rule)) for rule in rules_of(page))

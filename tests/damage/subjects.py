@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref import checkpoint
 from mindref.config import Config
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
@@ -23,7 +22,8 @@ from mindref.recommender.ranking_files import load_ranker, report_of
 from mindref.recommender.ranking_run import RankingTrainer, open_recall
 from mindref.recommender.run import Hooks, Trainer, resume
 from mindref.recommender.shares import recall_all
-from mindref.recommender.source import Source
+from mindref.run import checkpoint
+from mindref.run.source import Source
 from tests.recommender.test_ranker import SMALL as STAGE
 from tests.runs import SMALL, SOURCE, loaded, stop_after
 

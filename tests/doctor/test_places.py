@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mindref import atomic
 from mindref.doctor import places
+from mindref.run import atomic
 
 
 def broken(*_: Any) -> None:

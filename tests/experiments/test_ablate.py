@@ -137,7 +137,7 @@ def test_two_arms_that_are_one_are_refused() -> None:
 def test_an_ablation_in_which_all_diverge_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mindref.train.rate", lambda config, n: 1e30 if n > 2 else 0.01)
+    monkeypatch.setattr("mindref.training.loop.rate", lambda config, n: 1e30 if n > 2 else 0.01)
     with pytest.raises(RunError, match="expected an arm with a result, got none: all diverged"):
         ablate(Plan(base(), [SIGMA], 1, tmp_path), runs())
     assert room.verdict_of(*studies.lay_out(SIGMA, base()).arms[::-1], None) == "no result"

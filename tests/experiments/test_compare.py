@@ -10,13 +10,13 @@ import jsonschema
 import numpy as np
 import pytest
 
-from mindref import train
 from mindref.errors import ConfigError, RunError
 from mindref.experiments import hits, results
 from mindref.experiments.arms import Arm
 from mindref.experiments.compare import Plan, compare
 from mindref.experiments.runs import Listener, Stopped
 from mindref.recommender.run import Trainer
+from mindref.training import loop
 from tests.experiments.small import ONE, TWO, base, compared, runs
 
 
@@ -153,13 +153,13 @@ def test_what_is_no_comparison_is_refused(tmp_path: Path) -> None:
 def test_a_model_that_diverges_has_no_numbers_and_an_opponent_must_have_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = train.rate
+    usual = loop.rate
     wild = Arm("wild", {"sigma": 0.5}, "wild", {"window": (7,)})
 
     def rate(config: Any, n: int) -> float:
         return 1e30 if config.sigma == 0.5 and n > 2 else usual(config, n)
 
-    monkeypatch.setattr(train, "rate", rate)
+    monkeypatch.setattr(loop, "rate", rate)
     found = compared(tmp_path, arms=(ONE, wild), trials=2, seeds=1)
     jsonschema.Draft202012Validator(results.schema()).validate(found)
     arm = found["arms"][1]

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref import lock, metrics, train
 from mindref.errors import ConfigError, MindrefError, RunError
+from mindref.evaluation import metrics
 from mindref.experiments import hits
 from mindref.experiments.arms import Asked
 from mindref.experiments.clock import Clock, per_thousand
 from mindref.experiments.runs import NOTE, Listener, Runs, Stopped, read_note
-from mindref.files import sealed
 from mindref.recommender.judging import rank
 from mindref.recommender.run import Hooks, Trainer
-from mindref.train import Epoch
+from mindref.run import lock
+from mindref.run.files import sealed
+from mindref.training import loop
+from mindref.training.loop import Epoch
 from tests.experiments.small import base, runs
 from tests.runs import content, stop_after
 
@@ -236,8 +238,8 @@ def test_what_this_log_or_machine_cannot_serve_is_seen_before(
 def test_a_training_that_diverged_is_not_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wild, usual = asked(tmp_path / "run"), train.rate
-    monkeypatch.setattr(train, "rate", lambda config, n: usual(config, n) if n < 3 else 1e30)
+    wild, usual = asked(tmp_path / "run"), loop.rate
+    monkeypatch.setattr(loop, "rate", lambda config, n: usual(config, n) if n < 3 else 1e30)
     run, found = runs().judged(wild)
     assert found is None
     assert run.value is None

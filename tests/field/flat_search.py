@@ -15,7 +15,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from mindref import ranking
+from mindref.evaluation import top_n
 
 WIDTH, INTERESTS, TOP, THREADS = 64, 4, 100, 2
 SIZES = ((4_000, 8192), (100_000, 1024))  # items, users
@@ -40,7 +40,7 @@ def main() -> None:
         index.add(vectors)
         flat = interests.reshape(-1, WIDTH)
         asked = {
-            "mindref": lambda a=interests, b=active, c=vectors: ranking.top_n(a, b, c, n=TOP),
+            "mindref": lambda a=interests, b=active, c=vectors: top_n.top_n(a, b, c, n=TOP),
             "faiss": lambda a=index, b=flat: a.search(b, TOP),
         }
         times: dict[str, list[float]] = {name: [] for name in asked}

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mindref.feed import Feed
 from mindref.models.parameters import flatten
 from mindref.recommender.run import resume
+from mindref.training.batch_loader import Feed
 
 FEW, MANY = 50, 150  # steps
 

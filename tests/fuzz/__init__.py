@@ -20,5 +20,5 @@ for each property, and says how many were answered and how many refused:
     python -m pytest -q -n 0 --fuzz tests/fuzz
 
 What a bomb costs in memory is measured in processes of their own, in test_readers_bounds.py; what
-is done to a run directory in depth stands in tests/test_checkpoint_damage.py and its neighbours.
+damage does to a run directory is tested in tests/run/test_checkpoint_damage.py.
 """

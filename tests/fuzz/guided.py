@@ -24,12 +24,12 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["mindref"]):
-    from mindref.checkpoint import load_arrays, load_config
     from mindref.cli.settings import config_of
     from mindref.data.log import InteractionLog
     from mindref.data.readers import FORMATS, read_log
     from mindref.recall import open_index
-    from mindref.recommender import items
+    from mindref.run import items
+    from mindref.run.checkpoint import load_arrays, load_config
 
 from tests.fuzz.invariants import check_log
 from tests.fuzz.logs import FORMS, name_of
@@ -122,9 +122,9 @@ def seeds(target: str) -> list[bytes]:
 
 def written(target: str) -> bytes:
     """Return what mindref itself writes for a target."""
-    from mindref.checkpoint import FORMAT, save_arrays, save_config
     from mindref.config import Config
     from mindref.recall import build_index
+    from mindref.run.checkpoint import FORMAT, save_arrays, save_config
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

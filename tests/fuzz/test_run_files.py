@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.checkpoint import FORMAT, load_arrays, load_config, save_arrays
 from mindref.config import Config
 from mindref.recall import build_index, open_index
-from mindref.recommender import items, parts
-from mindref.recommender.items import Items
+from mindref.recommender import parts
+from mindref.run import items
+from mindref.run.checkpoint import FORMAT, load_arrays, load_config, save_arrays
+from mindref.run.items import Items
 from tests.fuzz.damage import several
 from tests.fuzz.outcome import outcome
 from tests.fuzz.values import spoiled

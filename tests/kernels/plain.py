@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from mindref import ranking
 from mindref.backend import OPERATORS
 from mindref.conformance.draws.operators import CALLS
 from mindref.conformance.judging.engine import draws
 from mindref.data.log import Ragged
+from mindref.evaluation import top_n
 from mindref.kernels import rounds
 from mindref.kernels.fused.layers import USERS
+from tests.evaluation.test_top_n import as_lists, brute
 from tests.kernels.cases import agree, compiled, crowd, judged, questions
 from tests.models.worlds import OPTIONS, World, world
-from tests.test_ranking import as_lists, brute
 
 EXAMPLES = 6
 FEW: dict[str, Any] = {
@@ -74,11 +74,11 @@ def ranked_in(dtype: str) -> int:
         given = (interests.astype(dtype), rng.random((4, 3)) < 0.7, items.astype(dtype))
         given[1][0] = False
         exclude = Ragged.of([rng.integers(0, 600, 9) for _ in range(4)])
-        found = ranking.top_n(*given, n=n, exclude=exclude, score=score)
+        found = top_n.top_n(*given, n=n, exclude=exclude, score=score)
         expected = brute(*given, n, exclude, score)
         assert as_lists(found) == expected, f"top_n, {n} by {score}"
         shuffled = rng.permuted(found.items, axis=1)
-        again = ranking.rerank(*given, shuffled, n=n + 2, score=score)
+        again = top_n.rerank(*given, shuffled, n=n + 2, score=score)
         assert as_lists(again) == expected, f"rerank, {n} by {score}"
         asked += 2
     return asked

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.errors import ConfigError, DataError, ShapeError
+from mindref.evaluation.top_n import rerank
 from mindref.kernels import ranking
-from mindref.ranking import rerank
 
 SMALL = st.integers(0, 2**32 - 1)
 

@@ -10,11 +10,11 @@ import pytest
 from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS, same_math
 from mindref.data.log import Ragged
-from mindref.feed import Feed, Task
 from mindref.models.logits import drawn, keyed_table, of_history
 from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.models.serving import serving_logits
 from mindref.shapes import Array
+from mindref.training.batch_loader import Feed, Task
 
 ITEMS, INTERESTS = 7, 3
 WORD = (1 << 64) - 1

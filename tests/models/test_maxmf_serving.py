@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref import optimiser
 from mindref.config import Config
 from mindref.conformance.tolerances import WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
 from mindref.models import foldin, maxmf, mind
 from mindref.models.parameters import Sizes, catalogue_of_ids
+from mindref.training import optimiser
 from tests import kinks
 from tests.models.maxmf_worlds import World, served, world, worlds
 from tests.models.test_maxmf import EXAMPLE, example

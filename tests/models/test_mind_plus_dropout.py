@@ -10,9 +10,9 @@ import pytest
 
 from mindref.conformance.tolerances import STANDARD_ERRORS, same_math
 from mindref.data.log import Ragged
-from mindref.feed import Feed, Task
 from mindref.models import mind, mind_plus, serving
 from mindref.models.parameters import Sizes, catalogue_of_ids
+from mindref.training.batch_loader import Feed, Task
 from tests.models.mind_plus_worlds import config_of, loss_of, made
 
 ITEMS = 9

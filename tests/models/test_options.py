@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from mindref.conformance.tolerances import same_math
 from mindref.data.log import Ragged
-from mindref.feed import Feed, Task
 from mindref.models import mind, serving
 from mindref.ops import squash
+from mindref.training.batch_loader import Feed, Task
 from tests.models.worlds import World, world, worlds
 
 HISTORIES = Ragged.of([[0, 1, 2, 3, 5, 5, 4, 1, 2], [], [4]])

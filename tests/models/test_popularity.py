@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref import ranking
 from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS
 from mindref.data.log import Ragged
 from mindref.data.samples import item_counts
+from mindref.evaluation import top_n
 from mindref.models import chance, popularity
 from mindref.models.parameters import Sizes
 
@@ -28,8 +28,8 @@ def test_popularity_ranks_as_the_baseline_of_every_result(seed: int) -> None:
     exclude = Ragged.of([[0, 1], []])
     vectors, active = popularity.interests(arrays, exclude, CONFIG)
     given_: Any = {"n": 9, "exclude": exclude}
-    ranked = ranking.top_n(vectors, active, popularity.items(arrays), **given_)
-    expected = ranking.popularity(item_counts(sequences, 9), 2, **given_)
+    ranked = top_n.top_n(vectors, active, popularity.items(arrays), **given_)
+    expected = top_n.popularity(item_counts(sequences, 9), 2, **given_)
     for got, want in zip(ranked, expected, strict=True):
         np.testing.assert_array_equal(got, want)
 

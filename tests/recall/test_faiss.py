@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref import ranking
 from mindref.errors import BackendError, DataError, RunError
+from mindref.evaluation import top_n
 from mindref.recall import ExactIndex, build, build_index, nearest, open_index, recommend, registry
 from mindref.recall.build import keep
 from tests.recall.test_annoy import vectors
@@ -89,9 +89,9 @@ def test_with_every_list_looked_through_recommending_is_exact(tmp_path: Path, sc
     active = rng.random((20, 3)) < 0.7
     active[5] = False
     hidden = [rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)]
-    exclude = ranking.search.Ragged.of(hidden)
+    exclude = top_n.search.Ragged.of(hidden)
     got = recommend(index, interests, active, n=15, exclude=exclude, score=score)
-    expected = ranking.top_n(interests, active, items, n=15, exclude=exclude, score=score)
+    expected = top_n.top_n(interests, active, items, n=15, exclude=exclude, score=score)
     for ours, theirs in zip(got, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

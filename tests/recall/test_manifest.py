@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from mindref.errors import RunError
-from mindref.files import sealed
 from mindref.recall import annoy, build_index, manifest, open_index
 from mindref.recall.approximate import BLOCK, in_units_of_the_longest
+from mindref.run.files import sealed
 from tests.recall.test_annoy import vectors
 
 

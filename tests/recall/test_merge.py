@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref import ranking
 from mindref.data.log import Ragged
 from mindref.errors import DataError
+from mindref.evaluation import top_n
 from mindref.recall import merge, recommend
 from mindref.recall.approximate import ApproximateIndex
 from mindref.recall.search import wanted
@@ -104,7 +104,7 @@ def test_users_with_many_excluded_items_change_nobody_elses_list() -> None:
 def test_over_fetching_fills_the_list_without_another_search(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ranking, "top_n", None)  # nothing may fall back to it
+    monkeypatch.setattr(top_n, "top_n", None)  # nothing may fall back to it
     index = Half(ITEMS, [0, 3, 2, 1])
     one = np.array([[[1.0, 0]]])
     ranked = recommend(index, one, np.ones((1, 1), np.bool_), n=2, exclude=Ragged.of([[0, 3]]))
@@ -131,7 +131,7 @@ def test_recommending_from_sound_trees_is_exact_ranking(score: str) -> None:
     exclude = Ragged.of([rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)])
     index: ApproximateIndex = index_of(items)
     got = recommend(index, interests, active, n=15, exclude=exclude, score=score)
-    expected = ranking.top_n(interests, active, items, n=15, exclude=exclude, score=score)
+    expected = top_n.top_n(interests, active, items, n=15, exclude=exclude, score=score)
     for ours, theirs in zip(got, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -148,7 +148,7 @@ def test_lists_are_united_without_doubles_and_excluded_items() -> None:
     rng = np.random.default_rng(0)
     lists = rng.integers(-1, 40, (1500, 30))  # three parts of 512 cases
     hidden = [rng.integers(0, 40, rng.integers(0, 9)) for _ in lists]
-    united = ranking.unite(lists, Ragged.of(hidden), 40)
+    united = top_n.unite(lists, Ragged.of(hidden), 40)
     for row, found, unseen in zip(lists, united, hidden, strict=True):
         expected = dict.fromkeys(i for i in row.tolist() if i >= 0 and i not in unseen)
         assert found[: len(expected)].tolist() == list(expected)
@@ -158,4 +158,4 @@ def test_lists_are_united_without_doubles_and_excluded_items() -> None:
 @pytest.mark.parametrize("wrong", [-2, 40])
 def test_an_id_outside_the_catalogue_is_never_united(wrong: int) -> None:
     with pytest.raises(DataError, match=f"item ids from -1 to 39, got .*{wrong}"):
-        ranking.unite(np.array([[3, wrong]]), Ragged.of([[]]), 40)
+        top_n.unite(np.array([[3, wrong]]), Ragged.of([[]]), 40)

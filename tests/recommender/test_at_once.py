@@ -51,7 +51,7 @@ def test_threads_that_ask_at_once_hear_what_one_hears_alone(
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
 def test_a_backend_answers_steps_and_interests_at_once(backend: str) -> None:
     """Two trainings with one object, and somebody who serves from it, all in turns of their own."""
-    from mindref.feed import Feed
+    from mindref.training.batch_loader import Feed
     from tests.kernels.cases import crowd
     from tests.runs import trainer
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref import checkpoint, load
+from mindref import load
 from mindref.backend import load as backend_of
 from mindref.config import MODELS, Config
 from mindref.errors import BackendError, ConfigError
@@ -19,6 +19,7 @@ from mindref.recommender.again import evaluate_run
 from mindref.recommender.bulk import recall
 from mindref.recommender.export import export
 from mindref.recommender.run import resume
+from mindref.run import checkpoint
 from mindref.study.worlds.world import open_world
 from tests.runs import stop_after, trained, trainer
 

@@ -23,7 +23,7 @@ from mindref.data.synthetic import synthetic, write_log
 from mindref.errors import ConfigError, DataError, MindrefError, RunError
 from mindref.recommender.given import open_data
 from mindref.recommender.run import resume
-from mindref.recommender.source import Source, fingerprint
+from mindref.run.source import Source, fingerprint
 from tests.runs import SMALL, SOURCE, loaded
 
 

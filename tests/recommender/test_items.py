@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.errors import RunError
-from mindref.recommender import items
+from mindref.run import items
 
 IDS = ["plain", "a\tb", "line\nend", "back\\slash", "return\r", "\\t", "Amélie", "\u2028", "\ud800"]
 TITLES = ["", "\t", "\n\n", "\\", "\r\n", "\\n", "千と千尋", "\x85", "\udfff"]

@@ -10,11 +10,11 @@ import pytest
 from mindref.config import Config
 from mindref.data.log import Feature, Ints, Ragged
 from mindref.data.splits import Cases
-from mindref.feed import Feed
 from mindref.models import serving
 from mindref.recommender.prepared import some_cases
 from mindref.recommender.run import Trainer
-from mindref.recommender.source import IN_MEMORY, Loaded, Source
+from mindref.run.source import IN_MEMORY, Loaded, Source
+from mindref.training.batch_loader import Feed
 from tests.data.logs import log_of
 from tests.runs import SMALL
 

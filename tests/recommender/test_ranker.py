@@ -13,9 +13,9 @@ from mindref.data.log import Ints, Ragged
 from mindref.data.samples import Cuts, item_counts
 from mindref.data.streams import stream
 from mindref.errors import ConfigError, DataError, MindrefError
+from mindref.evaluation.top_n import Ranked
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
-from mindref.ranking import Ranked
 from mindref.recommender import ranker
 from mindref.recommender.ranker import Feed, recall_of, train_din
 from mindref.recommender.served import Served

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindref import checkpoint
 from mindref.errors import ConfigError, DataError, RunError
-from mindref.files import digest, sealed
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
 from mindref.recommender import ranking_run
@@ -21,6 +19,8 @@ from mindref.recommender.ranking_files import load_ranker, report_of
 from mindref.recommender.ranking_run import RankingTrainer, open_recall, resume
 from mindref.recommender.run import Hooks
 from mindref.recommender.served import Served
+from mindref.run import checkpoint
+from mindref.run.files import digest, sealed
 from tests.recommender.conftest import begun
 from tests.recommender.test_ranker import SMALL
 from tests.runs import stop_after, trained

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref import checkpoint, metrics
 from mindref.conformance.tolerances import same_math
 from mindref.errors import ConfigError
+from mindref.evaluation import metrics
 from mindref.models.serving import interests
 from mindref.recommender import factorised, features
 from mindref.recommender.bulk import recall
@@ -21,6 +21,7 @@ from mindref.recommender.ranking_run import opened
 from mindref.recommender.rerank import rerank, score_lists
 from mindref.recommender.run import Hooks
 from mindref.recommender.served import Served
+from mindref.run import checkpoint
 from tests.recommender.conftest import begun
 
 

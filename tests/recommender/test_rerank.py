@@ -10,10 +10,10 @@ import pytest
 from mindref.data.log import Ragged
 from mindref.data.splits import Cases
 from mindref.errors import ConfigError, DataError, ShapeError
+from mindref.evaluation.top_n import Ranked
 from mindref.models import din, mind
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import Sizes, catalogue_of_ids
-from mindref.ranking import Ranked
 from mindref.recommender import rerank as stage
 from mindref.recommender.factorised import kept_by_rank, turning, whole
 from mindref.recommender.ranker import Ranker

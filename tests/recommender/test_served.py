@@ -203,7 +203,7 @@ def test_asking_changes_no_file(run: Path, model: MIND) -> None:
 def test_another_process_serves_without_reading_the_log(run: Path) -> None:
     script = (
         "import sys, mindref\n"
-        "from mindref.recommender.source import Source\n"
+        "from mindref.run.source import Source\n"
         "Source.read = lambda self: sys.exit('the log was read')\n"
         "print(len(mindref.load(sys.argv[1]).recommend(sys.argv[2].split())))\n"
     )

@@ -7,8 +7,8 @@ import pytest
 
 from mindref.data.log import InteractionLog, Ragged
 from mindref.data.splits import Cases
-from mindref.ranking import Ranked
-from mindref.recommender.ties import by_tie, tied_targets
+from mindref.evaluation.ties import by_tie, tied_targets
+from mindref.evaluation.top_n import Ranked
 
 ROWS = [[0, 1, 2], [3, 1, 0], [2, 0], [1]]
 TIMES = np.array([1.0, 2, 2, 5, 5, 9, 4, 4, 7])

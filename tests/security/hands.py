@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mindref import checkpoint
-from mindref.files import sealed
 from mindref.recommender import load
+from mindref.run import checkpoint
+from mindref.run.files import sealed
 from tests.damage.subjects import HISTORIES
 
 

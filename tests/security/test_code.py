@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mindref import checkpoint
 from mindref.backend import check_installed
 from mindref.errors import BackendError
+from mindref.run import checkpoint
 from tests.runs import REPOSITORY, environment
 from tests.security.hands import change
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref import checkpoint, facts, files
 from mindref.errors import RunError
-from mindref.files import sealed
 from mindref.recall.manifest import NAME
-from mindref.recommender import items, load
+from mindref.recommender import load
 from mindref.recommender.bulk import recall
 from mindref.recommender.run import resume
+from mindref.run import checkpoint, files, items, metadata
+from mindref.run.files import sealed
 from tests import pages
 from tests.damage.subjects import HISTORIES, made
 from tests.security.hands import answer, change
@@ -111,7 +111,7 @@ def test_a_run_that_lacks_a_setting_of_today_is_still_its_own(run: Path) -> None
     arrays = {x: checkpoint.load_arrays(run / x) for x in (checkpoint.MODEL, checkpoint.STATE)}
     change(run / "config.json", lambda words: words["settings"].pop("epsilon"))
     known = json.loads((run / "config.json").read_text())
-    whose = files.digest({x: known[x] for x in ("settings", *facts.OWN) if x in known})
+    whose = files.digest({x: known[x] for x in ("settings", *metadata.OWN) if x in known})
     for name, (some, words) in arrays.items():
         checkpoint.save_arrays(run / name, some, {**words, "run": whose})
     (run / "report.json").unlink()

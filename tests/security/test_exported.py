@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mindref.errors import RunError
-from mindref.files import sealed
 from mindref.recommender.export import verify
+from mindref.run.files import sealed
 from tests.security.hands import change
 
 

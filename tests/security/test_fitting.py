@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref import checkpoint
 from mindref.errors import RunError
 from mindref.recommender import load
 from mindref.recommender.run import resume
+from mindref.run import checkpoint
 from tests.damage.subjects import made
 from tests.security.hands import answer, crafted, spoiled
 

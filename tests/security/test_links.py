@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from mindref import checkpoint, files
 from mindref.errors import RunError
-from mindref.recommender import items, load
+from mindref.recommender import load
 from mindref.recommender.bulk import recall
 from mindref.recommender.run import resume
+from mindref.run import checkpoint, files, items
 from tests.damage.harm import bound, replaced
 from tests.damage.subjects import HISTORIES
 from tests.security.hands import answer

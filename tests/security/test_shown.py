@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mindref import errors, tsv
+from mindref import errors
 from mindref.backend import check_installed
 from mindref.errors import BackendError
-from mindref.recommender import items
+from mindref.run import items, tsv
 from tests.damage.subjects import HISTORIES
 from tests.security.hands import change
 

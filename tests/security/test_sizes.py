@@ -11,10 +11,11 @@ import pytest
 import safetensors
 from safetensors import safe_open
 
-from mindref import checkpoint, files, memory
 from mindref.errors import RunError
+from mindref.process import memory
 from mindref.recommender import load
 from mindref.recommender.bulk import recall
+from mindref.run import checkpoint, files
 from tests.damage.harm import NESTED
 from tests.damage.subjects import HISTORIES
 from tests.security.hands import answer, spoiled

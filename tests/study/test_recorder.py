@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 import mindref
-from mindref import optimiser
 from mindref.models import mind
 from mindref.models.parameters import flatten, flatten_gradients
 from mindref.ops.embedding import RowGradient
 from mindref.study.record import Recorder
 from mindref.study.run import Given, trace_of
 from mindref.study.steps import KINDS
+from mindref.training import optimiser
 from tests.study.givens import VARIED, given
 
 RECORDED = [

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindref import checkpoint
 from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.data.synthetic import synthetic, write_log
@@ -18,7 +17,8 @@ from mindref.models.parameters import Catalogue, flatten
 from mindref.models.serving import interests, item_matrix
 from mindref.recommender.run import Trainer
 from mindref.recommender.served import Served
-from mindref.recommender.source import Source
+from mindref.run import checkpoint
+from mindref.run.source import Source
 from mindref.study.worlds import making, rules
 from mindref.study.worlds.film_club import GROUPS, PER_GROUP
 from mindref.study.worlds.world import (

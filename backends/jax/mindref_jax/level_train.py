@@ -16,7 +16,7 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.models.parameters import Catalogue, Params, flatten, unflatten
-from mindref.optimiser import State as Moments
+from mindref.training.optimiser import State as Moments
 from mindref_jax import model
 from mindref_jax.arrays import placed
 from mindref_jax.level_model import TABLES, laid_out

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mindref.ops.embedding import RowGradient
-from mindref.ranks import Lost
+from mindref.training.distributed import Lost
 from mindref_torch.embedding import by_rows
 from mindref_torch.model import MIND, Batch, Histories
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mindref.config import Config
 from mindref.models.parameters import Catalogue, Params, unflatten
-from mindref.optimiser import State as Moments
+from mindref.training.optimiser import State as Moments
 from mindref_torch import distributed
 from mindref_torch.arrays import tensor
 from mindref_torch.compiled import compile_steps

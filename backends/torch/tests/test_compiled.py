@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from mindref import optimiser
 from mindref.backend import NumpyBackend, load
 from mindref.bench.world import Settings, World
 from mindref.conformance.tolerances import LOSS_CURVE
-from mindref.engine import engine_of
 from mindref.errors import BackendError, ShapeError
 from mindref.models.mind import Batch
 from mindref.models.parameters import flatten, unflatten
+from mindref.training import optimiser
+from mindref.training.engine import engine_of
 from mindref_torch import Compiled
 from mindref_torch.compiled import check_compiler
 
@@ -115,21 +115,21 @@ def test_without_a_compiler_a_training_ends_before_it_begins(tmp_path: Path) -> 
 
 @pytest.mark.rules("backend-R17")
 def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mindref import ranks
+    from mindref.training import distributed
 
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(BackendError, match="Compiled"):
-        ranks.join(load("mindref_torch:Compiled"))
+        distributed.join(load("mindref_torch:Compiled"))
 
 
 LIKE_ANOTHER_PROCESS = """
 import dataclasses, hashlib, sys, warnings
 import numpy as np
 warnings.simplefilter("ignore")
-from mindref import optimiser
+from mindref.training import optimiser
 from mindref.bench.world import Settings, World
-from mindref.engine import engine_of
+from mindref.training.engine import engine_of
 from mindref.models.parameters import flatten, unflatten
 from mindref_torch import Compiled
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from mindref import optimiser
 from mindref.backend import load
 from mindref.bench.world import Settings, World
 from mindref.errors import BackendError
 from mindref.models.parameters import flatten
+from mindref.training import optimiser
 from mindref_torch.backend import TorchBackend
 
 SETTINGS = Settings(

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindref.checkpoint import load_state
 from mindref.data.synthetic import synthetic, write_log
 from mindref.models.parameters import flatten
+from mindref.run.checkpoint import load_state
 
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive"

@@ -112,7 +112,7 @@ def provenance(files: dict[str, bytes]) -> dict[str, Any]:
     """Return how, when and by what the files were made, and their hashes."""
     return {
         "made_by": COMMAND,
-        "of": "mindref.ops, mindref.models.mind and mindref.optimiser in float64",
+        "of": "mindref.ops, mindref.models.mind and mindref.training.optimiser in float64",
         "date": date.today().isoformat(),
         "seed": cases.SEED,
         "mindref": __version__,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref import ops, optimiser
+from mindref import ops
 from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
 from mindref.conformance.judging.claims import LEVELS
@@ -26,6 +26,7 @@ from mindref.models.parameters import (
     flatten_gradients,
 )
 from mindref.ops.embedding import RowGradient
+from mindref.training import optimiser
 
 
 class State(NamedTuple):
@@ -39,7 +40,7 @@ class Composed:
     """A backend of all three levels, each step of it in NumPy and derived by hand.
 
     `ops` has one member for each operator, `mind` is like `mindref.models.mind` and `optimiser`
-    like `mindref.optimiser`; `levels` are those that it claims.
+    like `mindref.training.optimiser`; `levels` are those that it claims.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ OPERATORS = {
 }
 COMPOSITION = {
     str(PACKAGE / "models" / "mind.py"): ("loss", "backward", "interests"),
-    str(PACKAGE / "optimiser.py"): ("update",),
+    str(PACKAGE / "training" / "optimiser.py"): ("update",),
 }
 """Functions of the reference that answer questions; its helpers are anybody's to use."""
 

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mindref import optimiser
 from mindref.backend import Capabilities
 from mindref.conformance.judging.call import Answer, Call
 from mindref.models import mind
 from mindref.models.parameters import flatten, flatten_gradients, unflatten
+from mindref.training import optimiser
 
 
 class Subject(Protocol):

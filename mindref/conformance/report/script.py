@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 import mindref
-from mindref import atomic
 from mindref.conformance import versions
 from mindref.conformance.bounds import Precision
 from mindref.conformance.judging import compare, manifest
@@ -30,6 +29,7 @@ from mindref.conformance.judging.failure import Evidence
 from mindref.conformance.judging.plan import Settings
 from mindref.conformance.judging.reference import expected
 from mindref.conformance.judging.result import Result
+from mindref.run import atomic
 
 Imports = set[tuple[str, str]]
 """(module, name) of each class that a literal needs."""

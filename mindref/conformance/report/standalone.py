@@ -112,7 +112,7 @@ def of_interests(backend: Any, call: dict[str, Any]) -> Answer:
 def of_training(backend: Any, call: dict[str, Any]) -> Answer:
     """Level 3: the losses of a few steps, and the parameters after them."""
     from mindref.models.parameters import flatten, unflatten
-    from mindref.optimiser import State
+    from mindref.training.optimiser import State
 
     def told(arrays: Any) -> dict[str, Any]:
         return {name: np.array(backend.to_numpy(x)) for name, x in arrays.items()}

@@ -30,13 +30,13 @@ FILES = {  # module -> file, each after those that it imports
     "mindref.ops.sampled_softmax": "ops/sampled_softmax.py",
     "mindref.models.layers": "models/layers.py",
     "mindref.models.mind": "models/mind.py",
-    "mindref.optimiser": "optimiser.py",
+    "mindref.training.optimiser": "training/optimiser.py",
     "mindref.conformance.judging.composed": "conformance/judging/composed.py",
 }
 LEVEL_OF = {  # other files: "ops"
     "models/layers.py": "model",
     "models/mind.py": "model",
-    "optimiser.py": "train",
+    "training/optimiser.py": "train",
     "conformance/judging/composed.py": "train",
 }
 LEVEL_OF_PAGE = {"model": "model", "optimiser": "train"}  # rules that show in no single operator
@@ -109,7 +109,11 @@ def build(variant: Variant | None = None) -> Built:
     for name, file in FILES.items():
         made[name] = run(name, compiled(file, tuple(e for e in edits if e.file == file)), made)
     ops = namespace(made)
-    alone = ("mindref.models.mind", "mindref.optimiser", "mindref.conformance.judging.composed")
+    alone = (
+        "mindref.models.mind",
+        "mindref.training.optimiser",
+        "mindref.conformance.judging.composed",
+    )
     return Built(ops, *(made[name] for name in alone))
 
 

@@ -1,6 +1,6 @@
 """Adam on the rows that a step touched, in one pass over memory.
 
-Spec: specs/optimiser.md; the function `update` of `mindref.optimiser`.
+Spec: specs/optimiser.md; the function `update` of `mindref.training.optimiser`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from mindref.kernels.fused.step import Step
 from mindref.kernels.fused.team import Task
 from mindref.kernels.fused.workspace import slices
 from mindref.models.parameters import flatten
-from mindref.optimiser import State
 from mindref.shapes import Array, Ints
+from mindref.training.optimiser import State
 
 
 class Rates(NamedTuple):

@@ -14,7 +14,13 @@ import numpy as np
 
 from mindref.data.log import Ints
 from mindref.data.streams import stream
-from mindref.health import adjusted_rand, contingency, effective_number, shares_of, similarity
+from mindref.evaluation.interest_statistics import (
+    adjusted_rand,
+    contingency,
+    effective_number,
+    shares_of,
+    similarity,
+)
 from mindref.models.logits import drawn
 from mindref.models.mind import Histories
 from mindref.models.serving import serving_logits, with_couplings

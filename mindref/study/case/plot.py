@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mindref import atomic
+from mindref.run import atomic
 from mindref.study.case.controls import Measures
 from mindref.study.case.study import CaseStudy, Shown, Strip
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from mindref import atomic
 from mindref.data.log import Ints
 from mindref.errors import ConfigError, say
 from mindref.models.serving import item_matrix
+from mindref.run import atomic
 from mindref.shapes import Array
 from mindref.study.case.controls import Controls, controls, routed, units
 from mindref.study.worlds.rules import Chosen, before_last, ranks

@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mindref import atomic
 from mindref.errors import DataError, say
+from mindref.run import atomic
 from mindref.study.exercises.exercise import Exercise
 
 FOLDER = "exercises"

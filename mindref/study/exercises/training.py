@@ -13,11 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import mindref.ops as library
-from mindref import optimiser
 from mindref.config import Config
 from mindref.data.synthetic import synthetic
-from mindref.engine import check_finite
-from mindref.feed import Feed, Task
 from mindref.models import mind
 from mindref.models.parameters import (
     Catalogue,
@@ -29,6 +26,9 @@ from mindref.models.parameters import (
 )
 from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array
+from mindref.training import optimiser
+from mindref.training.batch_loader import Feed, Task
+from mindref.training.engine import check_finite
 
 AdamStep = Callable[..., tuple[Array, Array, Array]]
 """As exercise 17 writes it."""

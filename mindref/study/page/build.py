@@ -15,8 +15,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from mindref import atomic
 from mindref.errors import ConfigError, say
+from mindref.run import atomic
 from mindref.study.page.pack import packed
 from mindref.study.page.still import still
 

@@ -7,7 +7,7 @@ from typing import Any
 from mindref.study.steps.kind import Check, Kind, Out, between
 from mindref.study.steps.serving import SCORE, TOP
 
-ADAM = "mindref.optimiser:update"
+ADAM = "mindref.training.optimiser:update"
 
 
 def update(name: str, symbol: str, axes: str, letters: str, title: str, why: str) -> Kind:

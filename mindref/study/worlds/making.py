@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mindref import checkpoint
 from mindref.config import Config
 from mindref.data.log import InteractionLog
 from mindref.recommender.run import Trainer
-from mindref.recommender.source import IN_MEMORY, Loaded, Source
+from mindref.run import checkpoint
+from mindref.run.source import IN_MEMORY, Loaded, Source
 from mindref.study.worlds.film_club import film_club, with_features
 from mindref.study.worlds.world import BUILT_IN, LOG, SEVERAL, SINGLE
 

@@ -15,7 +15,7 @@ from mindref.data.log import Floats, Ints, Ragged
 from mindref.data.splits import slices
 from mindref.data.streams import stream
 from mindref.errors import DataError, say
-from mindref.health import similarity
+from mindref.evaluation.interest_statistics import similarity
 from mindref.models.serving import Interests, interests, item_matrix
 from mindref.shapes import Array, Bools
 

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mindref import checkpoint
 from mindref.config import Config
 from mindref.data.batches import lay_out_histories
 from mindref.data.log import InteractionLog, Ints, Ragged
@@ -29,7 +28,8 @@ from mindref.models.parameters import Catalogue, flatten, unflatten
 from mindref.models.serving import Model, serving_logits
 from mindref.recommender import features
 from mindref.recommender.served import Served
-from mindref.recommender.source import translate
+from mindref.run import checkpoint
+from mindref.run.source import translate
 from mindref.shapes import Array
 from mindref.study.close import nearest
 from mindref.study.worlds.rules import LEAST, RULES, Chosen, before_last

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref import optimiser
 from mindref.conformance.bounds import Precision, allowances, dense
 from mindref.models import mind
 from mindref.models.parameters import flatten, flatten_gradients, unflatten
 from mindref.ops.embedding import RowGradient
+from mindref.training import optimiser
 from tests.conformance.bounds.cases import inputs
 from tests.conformance.bounds.twins import ORDERS, maker, plain
 from tests.models.worlds import OPTIONS, World, world

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref import optimiser
 from mindref.conformance import goldens
 from mindref.conformance.bounds import Precision
 from mindref.conformance.golden import golden
@@ -25,6 +24,7 @@ from mindref.conformance.judging.reference import Expected, expected
 from mindref.conformance.judging.result import Result
 from mindref.conformance.judging.subject import OfBackend
 from mindref.models import mind
+from mindref.training import optimiser
 from tests.conformance.correct import ALL
 
 CHECKS = [check for check in all_checks() if check.name.startswith("goldens/")]

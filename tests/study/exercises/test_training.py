@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import mindref.ops as library
-from mindref import engine, optimiser, train
 from mindref.backend import NumpyBackend
 from mindref.models.parameters import flatten, init
 from mindref.study.exercises.training import by_the_library, course, losses_of
+from mindref.training import engine, loop, optimiser
 
 each = pytest.mark.parametrize(("gradient", "power"), [("all", 2.0), ("last", float("inf"))])
 
@@ -23,7 +23,7 @@ def test_the_losses_are_those_of_the_library_s_own_engine(gradient: str, power: 
     own = engine.engine_of(
         NumpyBackend(), params, optimiser.init(flatten(params)), catalogue, config
     )
-    losses = [own.step(batch, train.rate(config, i)) for i, batch in enumerate(batches)]
+    losses = [own.step(batch, loop.rate(config, i)) for i, batch in enumerate(batches)]
     found, shares = by_the_library(gradient, power, 50)
     assert np.abs(found - losses).max() < 1e-12
     assert np.abs(shares.mean(axis=1) - losses).max() < 1e-12

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindref import optimiser
 from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array
 from mindref.study.exercises.cases import Case, Group, Inputs, Terms
+from mindref.training import optimiser
 
 
 def groups(rng: np.random.Generator) -> list[Group]:

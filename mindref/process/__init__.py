@@ -1,0 +1,1 @@
+"""Threads, memory limits and child processes of this process."""

@@ -1,0 +1,1 @@
+"""The run directory: checkpoint, metadata, items, reports, locks and atomic files."""

@@ -1,0 +1,28 @@
+"""report.json: what a run was found to be worth, with the digest of the run and its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mindref.errors import RunError, say
+from mindref.run import files
+
+NAME = "report.json"
+WHAT = "a report of mindref"
+
+
+def save(run: Path, report: Mapping[str, Any], identity: str) -> None:
+    """Write the report of the run of this digest."""
+    files.write_sealed(run / NAME, {**report, "identity": identity})
+
+
+def load(run: Path, identity: str, todo: str) -> dict[str, Any]:
+    """Return the report of this run. Raises RunError, FileNotFoundError where there is none."""
+    path = run / NAME
+    words = files.unsealed(path, files.read_json(path, WHAT, todo), WHAT, todo)
+    if words.pop("identity", None) != identity:  # security-R2
+        expected = f"the report of the run of {run / 'config.json'}"
+        raise RunError(say(str(path), expected, "that of another", todo))
+    return words

@@ -1,0 +1,123 @@
+"""Lists by scores that are given: recall-R40, against a naive sort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.config import Config
+from mindref.data.log import Ragged
+from mindref.errors import ConfigError, DataError, ShapeError
+from mindref.evaluation import top_n
+from mindref.models import chance, serving
+from mindref.recommender import ranked
+from mindref.recommender.bulk import recall
+from tests.runs import trained
+
+INF = float("inf")
+
+
+def naive(row: list[float], n: int, hidden: set[int]) -> list[tuple[int, float, int]]:
+    """Return a list by the definition, with Python's own sort, its places left filled up."""
+    able = [(i, x) for i, x in enumerate(row) if i not in hidden and x != -INF]
+    best = sorted(able, key=lambda place: (-place[1], place[0]))[:n]
+    return [(i, x, 0) for i, x in best] + [(-1, -INF, -1)] * (n - len(best))
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[Any, int, Ragged | None]:
+    """Scores (C, N) of few values, so that ties are many, and what must not appear."""
+    cases, items = draw(st.integers(0, 4)), draw(st.integers(1, 30))
+    values = st.sampled_from([-INF, -2.0, -0.0, 0.0, 0.5, 3.0, INF])
+    row = st.lists(values, min_size=items, max_size=items)
+    scores = np.array(draw(st.lists(row, min_size=cases, max_size=cases)))
+    dtype = draw(st.sampled_from([np.float32, np.float64]))
+    some = st.lists(st.integers(0, items - 1), max_size=items + 3)  # with repeats, or everything
+    hidden = draw(st.none() | st.lists(some, min_size=cases, max_size=cases))
+    exclude = None if hidden is None else Ragged.of(hidden)
+    return scores.reshape(cases, items).astype(dtype), draw(st.integers(1, 35)), exclude
+
+
+@pytest.mark.rules("recall-R4", "recall-R7", "recall-R8", "recall-R40")
+@given(problems())
+def test_lists_by_scores_are_those_of_a_naive_sort(problem: tuple[Any, int, Ragged | None]) -> None:
+    scores, n, exclude = problem
+    before = scores.copy()
+    found = top_n.by_scores(scores, n=n, exclude=exclude)
+    assert [x.shape for x in found] == [(len(scores), n)] * 3
+    for case, row in enumerate(scores.tolist()):
+        hidden = set() if exclude is None else set(exclude.row(case).tolist())
+        places = zip(*(x[case].tolist() for x in found), strict=True)
+        assert list(places) == naive(row, n, hidden)
+    np.testing.assert_array_equal(scores, before, err_msg="the scores that were given")
+
+
+@pytest.mark.rules("recall-R40")
+def test_the_whole_catalogue_is_ranked_where_all_are_equal() -> None:
+    found = top_n.by_scores(np.zeros((2, 900)), n=900, exclude=Ragged.of([[], [0, 899]]))
+    assert found.items[0].tolist() == list(range(900))
+    assert found.items[1].tolist() == [*range(1, 899), -1, -1]
+
+
+@pytest.mark.rules("recall-R40")
+def test_a_score_that_is_no_number_is_refused() -> None:
+    scores = np.zeros((2, 3))
+    scores[1, 2] = np.nan
+    for exclude in (None, Ragged.of([[], [2]])):
+        with pytest.raises(DataError) as caught:
+            top_n.by_scores(scores, n=2, exclude=exclude)
+        assert str(caught.value) == "by_scores: scores: expected numbers, got NaN"
+
+
+@pytest.mark.rules("recall-R40")
+def test_what_cannot_be_asked_for_is_refused() -> None:
+    scores = np.zeros((2, 3))
+    with pytest.raises(ConfigError, match="by_scores: n: expected an integer of at least 1, got 0"):
+        top_n.by_scores(scores, n=0)
+    with pytest.raises(ShapeError, match="exclude: expected 2 rows, one a case, got 1"):
+        top_n.by_scores(scores, n=1, exclude=Ragged.of([[0]]))
+    with pytest.raises(DataError, match="exclude: expected item ids from 0 to 2, got 3 to 3"):
+        top_n.by_scores(scores, n=1, exclude=Ragged.of([[], [3]]))
+
+
+@pytest.mark.rules("recall-R40")
+@pytest.mark.parametrize("held", [1, 45, 1 << 23])
+def test_lists_of_a_model_do_not_depend_on_how_many_scores_are_held(held: int) -> None:
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(0, 9, length) for length in (3, 0, 12, 1, 5, 2, 7)]
+    histories, profiles = Ragged.of(rows), np.zeros((7, 0), np.int64)
+    nothing: Any = type("Catalogue", (), {"rows": np.zeros((9, 1), np.int64)})()
+    params = {"count": np.array(9)}
+    model = serving.Model(params, nothing, Config.of("default", {"model": "random", "window": 4}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serving, "SCORES", held)
+        found, no_interests = ranked.best(model, histories, profiles, n=5, exclude=histories)
+    assert no_interests is None
+    for case, row in enumerate(rows):
+        last = Ragged.of([row[-4:]])
+        (scores,) = chance.scores(params, last, model.config)
+        assert found.items[case].tolist() == [
+            item for item, _, _ in naive(scores.tolist(), 5, set(row.tolist()))
+        ]
+
+
+@pytest.mark.rules("recall-R40")
+@pytest.mark.parametrize("kind", ["auto", "exact"])
+def test_no_index_is_built_for_scores(kind: str, tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", model="random")
+    before = {path.name for path in run.iterdir()}
+    (answer,) = recall(run, users=["customer-0001"], n=5, kind=kind)
+    assert len(answer.items) == 5
+    assert {path.name for path in run.iterdir()} == before
+
+
+@pytest.mark.rules("recall-R40")
+def test_an_index_of_scores_is_refused(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", model="random")
+    with pytest.raises(ConfigError, match="--index: expected auto or exact, got annoy"):
+        recall(run, users=["customer-0001"], n=5, kind="annoy")

@@ -1,0 +1,139 @@
+"""Atomic writing: whole or not at all, with ordinary modes, and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mindref.errors import RunError
+from mindref.run import atomic
+
+
+def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+    atomic.write_text(tmp_path / "a.txt", "old\n")
+    atomic.write_text(tmp_path / "a.txt", "new é\n")
+    assert (tmp_path / "a.txt").read_bytes() == "new é\n".encode()
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
+    atomic.write_bytes(tmp_path / "a", b"old")
+    with pytest.raises(TypeError, match="bytes-like"), atomic.writing(tmp_path / "a") as stream:
+        stream.writelines([b"half", "a text"])  # type: ignore[list-item]  # the mistake under test
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_nobody_sees_a_file_before_its_block_ends(tmp_path: Path) -> None:
+    with atomic.writing(tmp_path / "a") as stream:
+        stream.write(b"half")
+        stream.flush()
+        assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are a Unix matter")
+def test_modes_come_from_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        atomic.write_bytes(tmp_path / "a", b"")
+        with atomic.folder(tmp_path / "b"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "b").stat().st_mode & 0o777 == 0o750
+
+
+def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    atomic.write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+def test_a_device_is_written_as_it_is() -> None:
+    atomic.write_text(os.devnull, "gone")
+
+
+def test_json_keeps_its_order_and_refuses_nan(tmp_path: Path) -> None:
+    atomic.write_json(tmp_path / "a.json", {"b": 1, "a": "é"})
+    assert (tmp_path / "a.json").read_text("utf-8") == '{\n  "b": 1,\n  "a": "é"\n}\n'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        atomic.write_json(tmp_path / "a.json", {"value": float("nan")})
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_missing_folder_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"No such file or directory; check that the folder exists"):
+        atomic.write_text(tmp_path / "missing" / "a", "x")
+
+
+def test_a_folder_where_a_file_should_be_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="a place that can be written"):
+        atomic.write_text(tmp_path, "x")
+
+
+def test_an_error_about_another_file_passes_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic.writing(tmp_path / "a"):
+        (tmp_path / "b" / "c").read_bytes()
+
+
+def test_a_folder_appears_whole_and_never_over_a_full_one(tmp_path: Path) -> None:
+    with atomic.folder(tmp_path / "run") as building:
+        (building / "sub").mkdir()
+        (building / "sub" / "a").write_text("x")
+        assert not (tmp_path / "run").exists()
+    assert (tmp_path / "run" / "sub" / "a").read_text() == "x"
+    with pytest.raises(RunError, match="a new or empty folder"), atomic.folder(tmp_path / "run"):
+        pass
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_an_error_in_the_block_leaves_no_folder(tmp_path: Path) -> None:
+    def stopped(building: Path) -> None:
+        (building / "a").write_text("x")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), atomic.folder(tmp_path / "run") as building:
+        stopped(building)
+    assert os.listdir(tmp_path) == []
+
+
+WRITER = """
+import sys
+from mindref.run import atomic
+for number in range(1_000_000):
+    atomic.write_bytes(sys.argv[1], bytes([number % 251]) * 300_000)
+    print(flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_a_kill_leaves_one_whole_file_and_sweep_removes_the_rest(tmp_path: Path) -> None:
+    for delay in (0.0, 0.003, 0.007):
+        command = [sys.executable, "-c", WRITER, str(tmp_path / "a")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            time.sleep(delay)
+            writer.send_signal(signal.SIGKILL)
+        data = (tmp_path / "a").read_bytes()
+        assert len(data) == 300_000
+        assert len(set(data)) == 1
+    atomic.sweep(tmp_path)
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_json_holds_names_that_utf_8_cannot(tmp_path: Path) -> None:
+    """A file whose name is no UTF-8, or a lone surrogate of somebody's JSON."""
+    for value in ({"place": "/x/\udcff"}, {"\ud800": "\u00e9"}):
+        atomic.write_json(tmp_path / "x.json", value)
+        assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == value

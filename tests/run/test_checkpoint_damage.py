@@ -1,0 +1,229 @@
+"""What of a run directory is damaged, missing or foreign is named, with what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from mindref.errors import RunError
+from mindref.recommender import load
+from mindref.recommender.run import resume
+from mindref.run import checkpoint
+from mindref.run.files import sealed
+from tests.runs import content, stop_after, trained, trainer
+
+Damage = Callable[[bytes], bytes]
+DAMAGES: dict[str, Damage] = {
+    "truncated": lambda data: data[: len(data) // 2],
+    "cut short": lambda data: data[:-3],
+    "empty": lambda data: b"",
+    "garbage": lambda data: b"\x93garbage\n" * 40,
+    "another header": lambda data: b"\xff" * 8 + data[8:],
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has been stopped after its second epoch; copy it to damage it."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    trainer(run, item_features=("shelf",), user_features=("age",)).go(stop_after(6))
+    return run
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def damage(path: Path, how: Damage) -> None:
+    path.write_bytes(how(path.read_bytes()))
+
+
+@pytest.mark.parametrize("how", DAMAGES.values(), ids=list(DAMAGES))
+@pytest.mark.parametrize("name", ["model.safetensors", "items.tsv", "config.json"])
+def test_a_damaged_file_is_named_when_a_run_is_loaded(copy: Path, name: str, how: Damage) -> None:
+    damage(copy / name, how)
+    with pytest.raises(RunError) as caught:
+        load(copy)
+    text = str(caught.value)
+    assert text.startswith(str(copy / name)), text
+    assert "expected" in text
+    assert ";" in text, f"what is there to do? {text}"
+    assert "mindref train" in text or "train anew" in text
+
+
+@pytest.mark.parametrize("how", DAMAGES.values(), ids=list(DAMAGES))
+@pytest.mark.parametrize("name", ["optimiser.safetensors", "model.safetensors", "config.json"])
+def test_a_damaged_file_is_named_when_a_run_is_resumed(copy: Path, name: str, how: Damage) -> None:
+    damage(copy / name, how)
+    with pytest.raises(RunError) as caught:
+        resume(copy)
+    assert str(caught.value).startswith(str(copy / name))
+    assert ";" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimiser.safetensors"])
+def test_what_the_message_says_mends_a_run(copy: Path, tmp_path: Path, name: str) -> None:
+    damage(copy / name, DAMAGES["truncated"])
+    with pytest.raises(
+        RunError, match=r"without optimiser.safetensors in the folder, mindref train"
+    ):
+        resume(copy)
+    (copy / "optimiser.safetensors").unlink()
+    resume(copy).go()
+    options = {"item_features": ("shelf",), "user_features": ("age",)}
+    assert content(copy) == content(trained(tmp_path / "whole", **options))
+
+
+def test_resuming_mends_the_catalogue(copy: Path) -> None:
+    before = (copy / "items.tsv").read_bytes()
+    damage(copy / "items.tsv", DAMAGES["truncated"])
+    with pytest.raises(RunError, match="mindref train --resume RUN writes it again"):
+        load(copy)
+    resume(copy)
+    assert (copy / "items.tsv").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["state.json", "metrics.jsonl", "report.json"])
+def test_files_for_people_are_not_needed(copy: Path, name: str) -> None:
+    (copy / name).unlink(missing_ok=True)
+    assert load(copy).served.items.ids
+    assert resume(copy).go().finished
+
+
+def test_flipped_bits_are_noticed(copy: Path) -> None:
+    for name in ("model.safetensors", "optimiser.safetensors"):
+        data = bytearray((copy / name).read_bytes())
+        data[-5] ^= 4
+        (copy / name).write_bytes(bytes(data))
+        with pytest.raises(RunError, match="numbers that were not written so"):
+            checkpoint.load_arrays(copy / name)
+
+
+ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.ones((2, 3)), "c": np.arange(4, dtype="i4")}
+WORDS = {"format": checkpoint.FORMAT, "step": 3, "best_value": 0.5, "losses": [1.5, 2], "waited": 0}
+SWAPS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "names": ({"a": ARRAYS["b"], "b": ARRAYS["a"]}, {}),
+    "a name": ({"bb": ARRAYS["b"], "b": None}, {}),
+    "shapes": ({"a": ARRAYS["a"].reshape(3, 2)}, {}),
+    "axes": ({"a": ARRAYS["a"].reshape(6)}, {}),
+    "types": ({"c": ARRAYS["c"].view("f4")}, {}),
+    "step": ({}, {"step": 4}),
+    "best value": ({}, {"best_value": 0.25}),
+    "losses": ({}, {"losses": [2, 1.5]}),
+    "waited": ({}, {"waited": 1}),
+    "two words": ({}, {"step": 0, "waited": 3}),
+    "a word more": ({}, {"best_step": 3}),
+}
+
+
+@pytest.mark.parametrize(("arrays", "words"), SWAPS.values(), ids=list(SWAPS))
+def test_what_changed_places_is_noticed(
+    tmp_path: Path, arrays: dict[str, Any], words: dict[str, Any]
+) -> None:
+    """The sum of the file stays, and all but one thing in it."""
+    path = tmp_path / "x.safetensors"
+    checkpoint.save_arrays(path, ARRAYS, WORDS)
+    with safe_open(path, framework="np") as file:
+        header = json.loads(file.metadata()[checkpoint.HEADER])
+    others = {name: x for name, x in {**ARRAYS, **arrays}.items() if x is not None}
+
+    def write(words: dict[str, Any], arrays: dict[str, Any]) -> None:
+        save_file(arrays, path, metadata={checkpoint.HEADER: json.dumps(words)})
+
+    write(header, ARRAYS)
+    assert checkpoint.load_arrays(path)[1] == WORDS
+    write({**header, **words}, others)
+    with pytest.raises(RunError, match="numbers that were not written so"):
+        checkpoint.load_arrays(path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "items.tsv"])
+def test_a_missing_file_is_named(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(RunError, match=name):
+        load(copy)
+
+
+def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(RunError, match=r"expected a run directory, got no config.json in it; "):
+            load(folder)
+
+
+def as_format(path: Path, number: int) -> None:
+    """Write a file of a run again as another version of mindref would."""
+    if path.suffix == ".json":
+        words = json.loads(path.read_text())
+        path.write_text(json.dumps({"format": number, "new": words}))
+    else:
+        header = json.dumps({"format": number, "new": "words"})
+        save_file(load_file(path), path, metadata={checkpoint.HEADER: header})
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "optimiser.safetensors"])
+def test_a_file_of_a_newer_mindref_is_left_to_it(copy: Path, name: str) -> None:
+    as_format(copy / name, 3)
+    message = f"{name}: expected format 2, got 3; use the mindref that wrote it"
+    with pytest.raises(RunError, match=message):
+        resume(copy)
+
+
+def test_arrays_of_a_stranger_are_refused(copy: Path) -> None:
+    save_file({"weight": np.zeros(3)}, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(RunError, match="expected a file of mindref"):
+        load(copy)
+    words = {"format": 2, "run": checkpoint.identity(*checkpoint.load_config(copy))}
+    checkpoint.save_arrays(copy / "model.safetensors", {"items": np.zeros(3)}, words)
+    with pytest.raises(RunError, match="expected a model of mindref, got no array"):
+        load(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda words: words.pop("source"),
+        lambda words: words.pop("log"),
+        lambda words: words.update(sizes=[]),
+        lambda words: words["settings"].update(width=0),
+        lambda words: words["settings"].update(colour="red"),
+        lambda words: words.update(settings=3),
+    ],
+)
+def test_a_configuration_with_a_hole_is_refused(copy: Path, change: Callable[[Any], Any]) -> None:
+    words = json.loads((copy / "config.json").read_text())
+    change(words)
+    (copy / "config.json").write_text(json.dumps(sealed(words)))
+    with pytest.raises(RunError, match=r"config.json: expected the configuration of a run, got"):
+        load(copy)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", '{"format": 2}'])
+def test_json_that_is_no_configuration_is_refused(copy: Path, text: str) -> None:
+    (copy / "config.json").write_text(text)
+    what = "config.json: expected the configuration of a run"
+    with pytest.raises(RunError, match=rf"{what}(, got| as it was written, got)"):
+        load(copy)
+
+
+def test_a_state_of_other_settings_is_refused(copy: Path, tmp_path: Path) -> None:
+    other = trained(tmp_path / "other", width=4)
+    shutil.copy(other / "optimiser.safetensors", copy)
+    expected = f"a file of the run of {copy / 'config.json'}, got one of another run; without"
+    with pytest.raises(RunError, match=rf"optimiser.safetensors: expected {expected}"):
+        resume(copy)
+
+
+def test_a_catalogue_of_another_run_is_refused(copy: Path) -> None:
+    lines = (copy / "items.tsv").read_text().splitlines(keepends=True)
+    (copy / "items.tsv").write_text("".join(lines[:-1]))
+    with pytest.raises(RunError, match=r"items.tsv: expected the catalogue of .*, got another"):
+        load(copy)

@@ -1,0 +1,286 @@
+"""One writer at a time: the lock names its owner, outlives nobody, and hinders no reader."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mindref.errors import RunError
+from mindref.run import lock
+from tests.runs import call, content, environment, options, trained
+
+pytestmark = pytest.mark.skipif(lock.SYSTEM is None, reason="this system has no flock")
+HOLDER = """
+import sys
+from pathlib import Path
+from mindref.run import lock
+with lock.inside(Path(sys.argv[1])) as line:
+    print(f"held{line}", flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(folder: Path) -> subprocess.Popen[str]:
+    """Start a process that holds the lock of a folder until its standard input is closed."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder)],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    return child
+
+
+@pytest.mark.rules("faults-R4")
+def test_the_second_one_is_told_who_the_first_one_is(tmp_path: Path) -> None:
+    with holder(tmp_path) as child:
+        with (
+            pytest.raises(RunError, match="no other process at work there") as told,
+            lock.inside(tmp_path),
+        ):
+            pytest.fail("two hold one lock")
+        child.communicate("")
+    words = str(told.value)
+    assert f"{tmp_path}: " in words
+    assert f"process {child.pid} on {socket.gethostname()} (-c {tmp_path}), since 2" in words
+    assert words.endswith(" UTC; wait until it has ended, or stop it")
+    assert os.listdir(tmp_path) == [], "who ends in good order removes the file"
+    with lock.inside(tmp_path) as line:
+        assert line == ""
+
+
+@pytest.mark.rules("faults-R5")
+def test_a_kill_lets_go_of_the_lock(tmp_path: Path) -> None:
+    with holder(tmp_path) as child:
+        child.kill()
+    assert os.listdir(tmp_path) == [lock.NAME], "the file is still there, and hinders nobody"
+    with lock.inside(tmp_path) as line:
+        assert line == ""
+        words = json.loads((tmp_path / lock.NAME).read_text())
+        assert words["pid"] == os.getpid(), "it names who holds it now"
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.rules("faults-R5")
+def test_of_many_that_want_it_at_once_one_has_it(tmp_path: Path) -> None:
+    """The file comes and goes all the time: nobody may hold one that lies there no more."""
+    inside, most, served = [0], [0], [0]
+
+    def worker() -> None:
+        for _ in range(40):
+            with lock.inside(tmp_path, wait=True):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0.0001)
+                inside[0] -= 1
+                served[0] += 1
+
+    threads = [threading.Thread(target=worker) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most[0], served[0]) == (1, 240)
+
+
+@pytest.mark.rules("faults-R7")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_where_there_are_no_locks_it_says_so_and_goes_on(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock.SYSTEM, "flock", flock)
+    with lock.inside(tmp_path) as line:
+        assert line.startswith(f"{tmp_path}: no lock can be had here ({os.strerror(number)})")
+    assert os.listdir(tmp_path) == []
+    monkeypatch.setattr(lock, "SYSTEM", None)
+    with lock.inside(tmp_path) as line:
+        assert "this system has none" in line
+
+
+@pytest.mark.rules("faults-R7")
+@pytest.mark.slow
+def test_a_command_says_that_there_are_no_locks_and_goes_on(tmp_path: Path) -> None:
+    code = (
+        "import errno, os, sys\nfrom mindref.run import lock\n"
+        "def flock(*given): raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))\n"
+        "lock.SYSTEM.flock = flock\nfrom mindref.cli import main\nmain(sys.argv[1:])"
+    )
+    words = ["train", "--out", "run", "--quiet", *options(steps=2, evaluate_every=1)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "run: no lock can be had here (No locks available)" in done.stderr
+    assert not (tmp_path / "run" / lock.NAME).exists()
+
+
+@pytest.mark.parametrize("words", ["", "[1]", '{"pid": 1}', "\x00" * 30, "[" * 4800])
+def test_an_owner_that_has_not_signed_is_one_all_the_same(tmp_path: Path, words: str) -> None:
+    with lock.inside(tmp_path):
+        (tmp_path / lock.NAME).write_text(words)
+        with (
+            pytest.raises(RunError, match="got one that has not signed yet"),
+            lock.inside(tmp_path),
+        ):
+            pass
+
+
+def test_what_stands_in_the_file_is_no_order_to_a_terminal(tmp_path: Path) -> None:
+    words = {"pid": 1, "host": "a\x1b[2J", "command": "b\n", "since": "c"}
+    with lock.inside(tmp_path):
+        (tmp_path / lock.NAME).write_text(json.dumps(words))
+        with pytest.raises(RunError) as told, lock.inside(tmp_path):
+            pass
+    assert str(told.value).isprintable()
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / lock.NAME).symlink_to(tmp_path / "mine")
+    with lock.inside(tmp_path):
+        pass
+    assert (tmp_path / "mine").read_text() == "kept"
+
+
+@pytest.mark.rules("faults-R8")
+def test_what_a_kill_left_of_a_file_is_swept_by_the_next_who_makes_it(tmp_path: Path) -> None:
+    left = {x: f".{x}.0a0a0a0a0a0a.tmp" for x in ("lists.tsv", "lists.tsv2", "other")}
+    for name in left.values():
+        (tmp_path / name).write_text("half")
+    with lock.making(tmp_path / "lists"):  # of a shorter name: none of these is its own
+        assert set(left.values()) < set(os.listdir(tmp_path))
+    with lock.making(tmp_path / "lists.tsv"):
+        assert sorted(os.listdir(tmp_path)) == [
+            *(".lists.tsv.lock", left["lists.tsv2"], left["other"])
+        ]
+        with pytest.raises(RunError), lock.making(tmp_path / "lists.tsv"):
+            pytest.fail("two make one file")
+        with lock.making(tmp_path / "other"):
+            pass
+    assert os.listdir(tmp_path) == [left["lists.tsv2"]]
+
+
+def test_a_device_has_no_lock() -> None:
+    with lock.making(os.devnull) as line:
+        assert line == ""
+    assert not Path("/dev/.null.lock").exists()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("runs") / "run")
+
+
+WRITERS = {
+    "resume": ["train", "--resume", "run"],
+    "train": ["train", "--out", "new"],
+    "compare": ["compare", "--out", "new", "--models", "popularity,random"],
+}
+
+
+@pytest.mark.rules("faults-R4")
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.slow(every=3)
+def test_a_command_that_writes_into_a_folder_waits_for_nobody(run: Path, name: str) -> None:
+    folder = run.parent / WRITERS[name][2]
+    folder.mkdir(exist_ok=True)
+    before = content(run)
+    with holder(folder) as child:
+        done = call(*WRITERS[name], cwd=run.parent)
+        child.communicate("")
+    assert done.returncode == 2, done.stderr
+    assert f"{folder.name}: expected no other process at work there" in done.stderr
+    assert f"process {child.pid} on " in done.stderr
+    assert content(run) == before
+
+
+@pytest.mark.rules("faults-R4")
+@pytest.mark.slow
+def test_merged_and_judged_lists_have_one_writer(run: Path, tmp_path: Path) -> None:
+    part, lists = tmp_path / "part", tmp_path / "lists.tsv"
+    done = call("recall", run, "--all-users", "--shard", "1/1", "--output", part, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with lock.making(lists):
+        for words in (
+            ["recall", "--merge", part, "--output", lists],
+            ["evaluate", run, "--predictions", lists],
+        ):
+            done = call(*words, cwd=tmp_path)
+            assert done.returncode == 2, done.stderr
+            assert "lists.tsv: expected no other process at work there" in done.stderr
+    assert not lists.exists()
+
+
+def test_what_is_no_lock_in_its_place_is_said(tmp_path: Path) -> None:
+    (tmp_path / lock.NAME).mkdir()
+    with lock.inside(tmp_path) as line:
+        assert "no lock can be had here (Is a directory)" in line
+
+
+def test_a_lock_that_was_removed_is_not_removed_again(tmp_path: Path) -> None:
+    with lock.inside(tmp_path):
+        (tmp_path / lock.NAME).unlink()
+        (tmp_path / lock.NAME).write_text("another one's")
+    assert os.listdir(tmp_path) == [lock.NAME]
+
+
+@pytest.mark.rules("faults-R6")
+@pytest.mark.slow
+def test_readers_ask_for_no_lock(run: Path, tmp_path: Path) -> None:
+    lists = tmp_path / "lists.tsv"
+    with holder(run) as child:
+        for words in (
+            ["evaluate", run],
+            ["recall", run, "--all-users", "--output", lists],
+        ):
+            done = call(*words, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        child.communicate("")
+    assert lists.exists()
+
+
+@pytest.mark.rules("faults-R4")
+def test_two_trainings_of_one_run_at_once(tmp_path: Path) -> None:
+    """The second is refused while the first one trains, and the first one ends undisturbed."""
+    long = ["train", "--out", "run", *options(steps=4000, evaluate_every=20)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "mindref", *long],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as first:
+        assert first.stderr is not None
+        while not first.stderr.readline().startswith("step "):
+            assert first.poll() is None
+        done = call("train", "--resume", "run", cwd=tmp_path)
+        assert done.returncode == 2
+        assert f"process {first.pid} on " in done.stderr
+        assert "(mindref train --out run --steps 4000" in done.stderr
+        assert first.poll() is None
+        first.send_signal(signal.SIGINT)
+        first.communicate()
+        assert first.returncode == 130
+    assert not (tmp_path / "run" / lock.NAME).exists()

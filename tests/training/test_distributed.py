@@ -1,0 +1,234 @@
+"""Several processes of one training: who joins, who speaks, and that nobody waits for the dead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindref.backend import Capabilities, NumpyBackend, load
+from mindref.config import Config
+from mindref.conformance.judging.composed import reference_model
+from mindref.errors import BackendError, ConfigError, DataError, MindrefError
+from mindref.models.parameters import flatten
+from mindref.recommender.run import Hooks, Trainer, resume
+from mindref.run.checkpoint import load_state
+from mindref.training.distributed import ALONE, Elsewhere, Lost, Ranks, join
+from tests.meeting import meet
+from tests.runs import SMALL, SOURCE, loaded, trainer
+
+
+class Sharing(NumpyBackend):
+    """A backend that several processes may join, of the levels that it is told."""
+
+    name = "sharing"
+
+    def __init__(self, *levels: str) -> None:
+        self.levels = levels
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities((), self.levels)
+
+    def join(self, rank: int, world: int) -> Any:
+        return lambda word: [word] * world
+
+
+@pytest.fixture
+def third(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of the third process of four."""
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "2")
+
+
+@pytest.mark.rules("backend-R17")
+def test_a_process_alone_asks_nothing_of_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert join(load("numpy")) is ALONE
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert join(load("numpy")) is ALONE
+
+
+@pytest.mark.rules("backend-R17")
+@pytest.mark.parametrize("backend", [NumpyBackend(), Sharing("ops"), reference_model()])
+def test_a_backend_that_cannot_share_is_refused(backend: Any, third: None) -> None:
+    with pytest.raises(BackendError, match=r"several processes can share, got none \(WORLD_SIZE"):
+        join(backend)
+
+
+@pytest.mark.rules("backend-R17")
+def test_a_backend_that_can_share_is_joined(third: None) -> None:
+    ranks = join(Sharing("ops", "train"))
+    assert (ranks.rank, ranks.world, ranks.first) == (2, 4, False)
+    assert ranks.gather(7) == [7] * 4
+
+
+@pytest.mark.parametrize(("name", "word"), [("RANK", "4"), ("RANK", ""), ("WORLD_SIZE", "many")])
+def test_an_environment_that_makes_no_sense_is_refused(
+    name: str, word: str, third: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, word)
+    with pytest.raises(ConfigError, match=f"{name} in the environment: expected an integer"):
+        join(Sharing("ops", "train"))
+
+
+def test_what_a_failed_join_raises_names_the_process(third: None) -> None:
+    backend: Any = Sharing("ops", "train")
+    backend.join = lambda rank, world: 1 / 0
+    with pytest.raises(BackendError, match="process 2 of 4 to join, got ZeroDivisionError"):
+        join(backend)
+
+
+def test_the_first_process_works_and_the_others_are_told() -> None:
+    done = []
+
+    def work(ranks: Ranks) -> float:
+        return ranks.told(lambda: done.append(ranks.rank) or 0.1 + 0.2)
+
+    assert meet(3, work) == [0.1 + 0.2] * 3
+    assert done == [0]
+
+
+@pytest.mark.parametrize("failing", [0, 2])
+def test_what_fails_for_one_fails_for_all_and_the_first_says_why(failing: int) -> None:
+    def work(ranks: Ranks) -> None:
+        def read() -> None:
+            if ranks.rank == failing:
+                raise DataError("no such log")
+
+        ranks.together(read)
+        raise AssertionError("nobody goes on")
+
+    first, *others = meet(3, work)
+    assert isinstance(first, DataError if failing == 0 else MindrefError)
+    assert "no such log" in str(first)
+    assert failing == 0 or "process 2 of 3" in str(first)
+    assert [type(x) for x in others] == [Elsewhere] * 2
+
+
+def test_words_that_differ_are_named() -> None:
+    first, second = meet(2, lambda ranks: ranks.same({"--seed": 3, "log": f"{ranks.rank:x}"}))
+    assert str(first) == "process 1 of 2: log: expected that of the first process, 0, got 1"
+    assert isinstance(second, Elsewhere)
+
+
+def test_one_who_has_gone_is_missed_and_outlasted() -> None:
+    def work(ranks: Ranks) -> Any:
+        if ranks.first:
+            return ranks.gather("once")
+        ranks.gather("once")
+        ranks.outlast_first()
+        return ranks.gather("twice")
+
+    first, *others = meet(3, work)
+    assert first == ["once"] * 3
+    assert [type(x) for x in others] == [Lost] * 2
+
+
+def test_all_stop_at_the_same_step() -> None:
+    def steps(ranks: Ranks) -> int:
+        taken = 0
+        stop = ranks.polled(lambda: ranks.rank == 1 and taken >= 5)
+        while not stop():
+            taken += 1
+        return taken
+
+    counts = meet(3, steps)
+    assert len(set(counts)) == 1
+    assert counts[0] >= 5
+
+
+def shared(run: Path, ranks: Ranks, **changes: Any) -> Trainer:
+    """Return a trainer of one of several processes."""
+    config = Config.of("default", {**SMALL, "backend": "numpy", **changes})
+    return Trainer(SOURCE, loaded(), "leave_last_out", config, run, True, ranks=ranks)
+
+
+@pytest.mark.rules("backend-R17")
+def test_the_first_process_alone_writes_and_validates(tmp_path: Path) -> None:
+    validated = []
+
+    def work(ranks: Ranks) -> Trainer:
+        made = shared(tmp_path / f"run{ranks.rank}", ranks)
+        judge = made.validate
+        made.validate = lambda params: validated.append(ranks.rank) or judge(params)
+        made.check_alike()
+        ranks.told(made.create)
+        made.go()
+        return made
+
+    made = meet(2, work)
+    assert [path.name for path in tmp_path.iterdir()] == ["run0"]
+    assert validated == [0] * 3
+    assert made[0].epochs == made[1].epochs
+    alone = trainer(tmp_path / "alone", backend="numpy").go()
+    assert made[0].epochs == alone.epochs
+
+
+@pytest.mark.rules("backend-R17")
+def test_the_first_process_alone_saves_a_training_that_is_stopped(tmp_path: Path) -> None:
+    def work(ranks: Ranks) -> Trainer:
+        made = shared(tmp_path / f"run{ranks.rank}", ranks, evaluate_every=100, steps=100_000)
+        ranks.told(made.create)
+        taken: list[int] = []
+        made.go(Hooks(on_step=lambda step, loss: taken.append(step), stop=lambda: len(taken) > 5))
+        return made
+
+    made = meet(2, work)
+    assert [path.name for path in tmp_path.iterdir()] == ["run0"]
+    steps = {x.state.moments.step for x in made}
+    assert len(steps) == 1
+    assert load_state(tmp_path / "run0")[0].moments.step in steps
+
+
+@pytest.mark.rules("backend-R17")
+def test_a_run_is_taken_up_by_processes_of_which_the_first_writes(tmp_path: Path) -> None:
+    half = Hooks(stop=iter([False] * 4 + [True] * 9).__next__)
+    trainer(tmp_path / "run", backend="numpy").go(half)
+    written = tmp_path / "run" / "items.tsv"
+
+    def work(ranks: Ranks) -> Trainer:
+        made = resume(tmp_path / "run", ranks=ranks)
+        made.go()
+        return made
+
+    written.unlink()
+    one, other = meet(2, work)
+    whole = trainer(tmp_path / "whole", backend="numpy")
+    whole.go()
+    assert written.exists()
+    for made in (one, other):
+        for name, x in flatten(whole.state.params).items():
+            assert flatten(made.state.params)[name].tobytes() == x.tobytes(), name
+
+
+@pytest.mark.rules("backend-R17")
+@pytest.mark.parametrize("at", ["before the first step", "in an epoch"])
+def test_processes_that_drift_apart_are_stopped(tmp_path: Path, at: str) -> None:
+    def work(ranks: Ranks) -> Any:
+        made = shared(tmp_path / "run", ranks)
+        ranks.told(made.create)
+
+        def drift(step: int = 0, loss: float = 0.0) -> None:
+            if ranks.rank == 1 and step == 2 * (at == "in an epoch"):
+                made.state.params.bilinear[0, 0] += 1e-6
+
+        drift()
+        return made.go(Hooks(on_step=drift))
+
+    first, second = meet(2, work)
+    assert "process 1 of 2: parameters and moments after step" in str(first)
+    assert isinstance(second, Elsewhere)
+    assert (tmp_path / "run" / "model.safetensors").exists() is False
+
+
+@pytest.mark.rules("backend-R17")
+def test_a_validation_that_fails_ends_all(tmp_path: Path) -> None:
+    def work(ranks: Ranks) -> Any:
+        made = shared(tmp_path / "run", ranks)
+        made.validate = lambda params: [][1] if ranks.first else 0.0
+        return made.go()
+
+    first, second = meet(2, work)
+    assert isinstance(first, IndexError)
+    assert isinstance(second, Elsewhere)

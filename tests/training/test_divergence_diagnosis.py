@@ -1,0 +1,246 @@
+"""A number that is none stops the training at once, and the error says where it came from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mindref
+from mindref.data.streams import stream
+from mindref.models import din, families
+from mindref.models.parameters import flatten, unflatten
+from mindref.ops.embedding import RowGradient
+from mindref.recommender.ranker import take_step
+from mindref.recommender.run import Hooks, Trainer
+from mindref.run.checkpoint import load_state
+from mindref.training import loop, optimiser
+from mindref.training.batch_loader import Feed
+from mindref.training.divergence import Diverged, Found, bounded, look
+from mindref.training.engine import Engine, engine_of
+from mindref.training.loop import rate
+from tests.recommender.conftest import begun
+from tests.runs import content, loaded, trained, trainer
+
+SAVED = ("model.safetensors", "optimiser.safetensors", "state.json", "metrics.jsonl")
+WHO = [("mind", "numba"), ("mind", "numpy"), ("mind_plus", "numba"), ("youtube_dnn", "numba"),
+       ("maxmf", "numba")]  # fmt: skip
+
+
+def made(model: str, backend: str, **changes: Any) -> Trainer:
+    return trainer(model=model, backend=backend, **changes)
+
+
+def engine(made: Trainer) -> tuple[Engine, Any]:
+    """Return an engine before its first step, and the batch of that."""
+    task, state = made.prepared.task, made.state
+    given = (state.params, state.moments, task.catalogue, made.config)
+    return engine_of(made.backend, *given), Feed(task, made.config).batch(0)
+
+
+def bytes_of(engine: Engine) -> dict[str, bytes]:
+    params, moments = engine.now()
+    tables = {**flatten(params), **{f"m.{k}": x for k, x in moments.first.items()}}
+    return {name: x.tobytes() for name, x in tables.items()}
+
+
+@pytest.mark.rules("optimiser-R14", "optimiser-R15")
+@pytest.mark.parametrize(("model", "backend"), WHO)
+def test_a_parameter_that_is_no_number_is_named_with_its_items(model: str, backend: str) -> None:
+    trained = made(model, backend)
+    wanted = Feed(trained.prepared.task, trained.config).batch(0)
+    item = int(getattr(wanted, "shared", wanted).target[3])
+    trained.state.params.items[item] = np.nan
+    moving, batch = engine(trained)
+    before = bytes_of(moving)
+    with pytest.raises(Diverged, match=rf"^step 1: .*the parameters; items {item}; ") as error:
+        moving.step(batch, rate(trained.config, 0))
+    assert error.value.found.rows == {"items": (item,)}
+    assert error.value.found.items == (item,)
+    assert bytes_of(moving) == before, "nothing has moved"
+
+
+HUGE = [
+    ("mind", "bilinear", 3e38, "routing (forward)"),
+    ("mind", "layers.0.weight", 3e38, "relu_layer (forward)"),
+    ("mind_plus", "bilinear", 3e38, "routing (forward)"),
+    ("youtube_dnn", "layers.0.weight", 3e38, "relu_layer (forward)"),
+    ("youtube_dnn", "items", 3e30, "sampled_softmax (forward)"),
+    ("maxmf", "items", 3e38, "what comes after embedding (forward)"),
+]
+
+
+@pytest.mark.rules("optimiser-R15")
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+@pytest.mark.parametrize(("model", "table", "size", "operator"), HUGE)
+def test_the_operator_is_named_where_a_number_is_the_first_to_overflow(
+    model: str, backend: str, table: str, size: float, operator: str
+) -> None:
+    trained = made(model, backend, hidden=[8, 8])
+    huge = dict(flatten(trained.state.params))[table]
+    huge[:] = np.sign(huge) * np.float32(size)
+    moving, batch = engine(trained)
+    before = bytes_of(moving)
+    with pytest.raises(Diverged) as error:
+        moving.step(batch, rate(trained.config, 0))
+    found = error.value.found
+    assert found.operator == operator
+    assert (len(found.users) > 0, found.items, found.rows) == (True, (), {})
+    assert bytes_of(moving) == before
+
+
+def test_the_users_are_those_who_go_wrong_and_no_others() -> None:
+    """One behaviour is huge: it is in some histories, and nobody else's."""
+    trained = made("mind", "numba", negatives=2)
+    _, batch = engine(trained)
+    histories, others = batch.histories, np.concatenate([batch.negatives, batch.target])
+    item = next(int(x) for x in histories.items[histories.mask] if x not in others)
+    having = ((histories.items == item) & histories.mask).any(axis=1)
+    trained.state.params.items[item] = 3e38
+    task = trained.prepared.task
+    with np.errstate(all="ignore"):
+        found = look(
+            families.family("mind"), trained.state.params, batch, task.catalogue, trained.config, {}
+        )
+    assert found.users == tuple(np.flatnonzero(having).tolist())
+    assert 0 < len(found.users) < len(having)
+
+
+@pytest.mark.rules("optimiser-R14")
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_a_gradient_that_is_none_stops_a_step_whose_loss_is_finite(backend: str) -> None:
+    """Items are small and layers large: scores are usual, the gradient of an item is 1e22."""
+    trained = made("mind", backend)
+    params = trained.state.params
+    params.items[:] *= np.float32(1e-22)
+    params.bilinear[:] *= np.float32(1e22)
+    params.layers[-1].weight[:] *= np.float32(1e22)
+    moving, batch = engine(trained)
+    with np.errstate(all="ignore"):
+        family = families.family("mind")
+        loss, saved = family.loss(params, batch, trained.prepared.task.catalogue, trained.config)
+        assert np.isfinite(loss)
+        assert np.isfinite(family.backward(saved).items.values).all(), "but for its square"
+    before = bytes_of(moving)
+    with pytest.raises(Diverged) as error:
+        moving.step(batch, rate(trained.config, 0))
+    found = error.value.found
+    if backend == "numpy":
+        assert "a gradient of items" in str(error.value)
+        assert found.operator == "the square of a gradient"
+        assert bytes_of(moving) == before
+    else:  # the backend keeps the parameters, and has moved them
+        assert found.operator == "the parameters"
+        assert set(found.rows["second.items"]) & set(batch.target.tolist())
+        assert set(found.items) == set(found.rows["second.items"])
+
+
+@pytest.mark.rules("optimiser-R14")
+@pytest.mark.parametrize(
+    ("value", "well"),
+    [(1.0, True), (-1e19, True), (2e19, False), (-2e19, False), (np.nan, False), (-np.inf, False)],
+)
+def test_a_gradient_is_bounded_if_its_square_is(value: float, well: bool) -> None:
+    x = np.array([[0.5, value], [1.0, -3.0]], np.float32)
+    with np.errstate(all="ignore"):
+        assert bounded(x) == bounded(RowGradient(np.array([0, 4]), x)) == well
+        assert bounded(x[:0])
+
+
+def spoiled(path: Path, model: str, backend: str, at: int, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Train with a rate that is no number in step `at`, from 0; return what was raised."""
+    usual, kept = loop.rate, dict[str, bytes]()
+    trained = trainer(path, model=model, backend=backend)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "rate", lambda c, n: usual(c, n) if n != at else float("nan"))
+        with pytest.raises(Diverged) as error:
+            trained.go(Hooks(on_epoch=lambda epoch: kept.update(content(path, SAVED))))
+    assert content(path, SAVED) == kept
+    return error.value
+
+
+@pytest.mark.rules("optimiser-R16")
+@pytest.mark.parametrize("at", [3, 5])  # in the middle of an epoch, and at its end
+@pytest.mark.parametrize(("model", "backend"), WHO)
+def test_the_last_epoch_stays_to_the_byte_and_serves(
+    model: str, backend: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of the very step is finite; the one after it, or the state, tells."""
+    run = tmp_path / "run"
+    error = spoiled(run, model, backend, at, monkeypatch)
+    assert error.step == (5 if at == 3 else 6)
+    assert error.found.operator == "the parameters"
+    state, _ = load_state(run)
+    assert state.moments.step == 3
+    for x in (*flatten(state.params).values(), *state.moments.second.values()):
+        assert np.isfinite(x).all()
+    again = re.escape(f"mindref train --resume {run} comes to the same")
+    assert re.search(rf"; the run is as it was after step 3, and {again}$", str(error))
+    assert len(mindref.load(run).recommend(list(loaded().log.item_ids[3:9]), 5)) == 5
+
+
+@pytest.mark.rules("optimiser-R15")
+def test_users_and_items_are_named_as_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, made = loop.rate, trainer()
+    log, split = loaded().log, made.prepared.split
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "rate", lambda c, n: usual(c, n) if n < 3 else 1e30)
+        with pytest.raises(Diverged) as error:
+            made.go()
+    found = error.value.found
+    assert found.users
+    cuts = Feed(made.prepared.task, made.config).cuts
+    drawn = cuts.draw(stream(made.config.seed, "batch", error.value.step - 1), made.config.batch)
+    names = [log.user_ids[split.train_users[drawn[0][place]]] for place in found.users[:5]]
+    assert f"users {', '.join(names)}" in str(error.value)
+    told = Diverged(3, "nan", Found(items=(4, 5)), item=lambda i: log.item_ids[i])
+    assert f"(items {log.item_ids[4]}, {log.item_ids[5]})" in str(told)
+    many = Diverged(3, "nan", Found(users=tuple(range(7))))
+    assert "place 4 of the batch and 2 more)" in str(many)
+
+
+@pytest.mark.rules("optimiser-R14", "optimiser-R15")
+def test_the_ranking_stage_says_where_too(tmp_path: Path) -> None:
+    mind_run = trained(tmp_path / "mind")
+    stage = begun(mind_run, tmp_path / "din")
+    task = stage.prepared.task
+    plants = {"layers.0.weight": "relu_layer (forward)", "attention.0.weight": "item_attention (f"}
+    whole = stage.state.params
+    for table, operator in plants.items():
+        stage.state = stage.state._replace(params=copy_of(whole))
+        named = flatten(stage.state.params)
+        named[table][:] = np.sign(named[table]) * np.float32(3e38)
+        before = {name: x.tobytes() for name, x in named.items()}
+        with pytest.raises(Diverged, match=re.escape(operator)) as error:
+            take_step(stage.state, stage.feed)
+        assert error.value.found.users
+        assert {name: x.tobytes() for name, x in named.items()} == before
+    stage.state = stage.state._replace(params=copy_of(whole))
+    item = int(stage.feed.batch(0).candidates[0, 0])
+    stage.state.params.items[item] = np.nan
+    name = stage.prepared.loaded.log.item_ids[item]
+    with pytest.raises(Diverged, match=rf"loss of step 1: .*; items {name}; .*nothing was saved"):
+        stage.go(Hooks())
+    assert len(task.catalogue.rows) > item
+
+
+@pytest.mark.rules("optimiser-R16")
+def test_the_ranking_stage_keeps_no_state_that_is_not_finite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = begun(trained(tmp_path / "mind"), tmp_path / "din")
+    usual, last = optimiser.learning_rate, stage.config.steps - 1
+    monkeypatch.setattr(
+        optimiser, "learning_rate", lambda *x: np.nan if x[2] == last else usual(*x)
+    )
+    with pytest.raises(Diverged, match="parameters or moments that are not finite"):
+        stage.go(Hooks())
+    assert not (tmp_path / "din" / "model.safetensors").exists()
+    assert not (tmp_path / "din" / "optimiser.safetensors").exists()
+
+
+def copy_of(params: Any) -> Any:
+    return unflatten({name: x.copy() for name, x in flatten(params).items()}, din.Params)

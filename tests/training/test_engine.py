@@ -1,0 +1,182 @@
+"""Who takes the steps: the level that a backend claims, and what becomes of its mistakes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from mindref.backend import OPERATORS, Capabilities
+from mindref.conformance.judging.composed import Composed, reference_model
+from mindref.errors import BackendError
+from mindref.models.parameters import Gradients, Params, flatten, unflatten
+from mindref.training.batch_loader import Feed
+from mindref.training.engine import Diverged, Engine, engine_of
+from mindref.training.loop import rate
+from mindref.training.optimiser import State as Moments
+from tests.runs import trainer
+
+
+class Held(NamedTuple):
+    """An array on a device that is not NumPy's."""
+
+    x: Any
+
+
+class Device:
+    """A backend of level 2 or 3 that keeps its arrays to itself."""
+
+    name = "device"
+
+    def __init__(self, *levels: str, fails: str = "") -> None:
+        self.levels, self.fails = levels, fails
+        self.inner: Composed = reference_model()
+        self.asked: list[str] = []
+
+    @property
+    def ops(self) -> Any:
+        raise RuntimeError("no operators here")
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(OPERATORS, ("ops", *self.levels))
+
+    def to_numpy(self, x: Any) -> Any:
+        return x.x if isinstance(x, Held) else x
+
+    def from_numpy(self, x: Any) -> Any:
+        return Held(x)
+
+    def loss_and_gradients(self, *given: Any) -> tuple[Any, Gradients]:
+        self.asked.append("loss_and_gradients")
+        loss, found = self.inner.loss_and_gradients(*given)
+        items = found.items._replace(values=Held(found.items.values))
+        profile = found.profile._replace(values=Held(found.profile.values))
+        layers = tuple(type(x)(Held(x.weight), Held(x.bias)) for x in found.layers)
+        return Held(loss), Gradients(items, profile, Held(found.bilinear), layers)  # type: ignore[arg-type]
+
+    def init(self, params: Params, config: Any, moments: Any = None) -> Any:
+        return self.inner.init(params, config, moments)
+
+    def step(self, state: Any, *given: Any) -> tuple[Any, Any]:
+        self.asked.append("step")
+        if self.fails == "raises":
+            raise RuntimeError("out of memory")
+        state, loss = self.inner.step(state, *given)
+        return state, Held(loss * np.nan if self.fails == "diverges" else loss)
+
+    def parameters(self, state: Any) -> Any:
+        return unflatten({k: Held(x) for k, x in flatten(state.params).items()})  # type: ignore[misc]
+
+    def moments(self, state: Any) -> Any:
+        step, first, second = self.inner.moments(state)
+        counted = step + 1 if self.fails == "miscounts" else step
+        return Moments(counted, held(first), held(second))
+
+
+def held(arrays: Any) -> Any:
+    return {name: Held(x) for name, x in arrays.items()}
+
+
+def engine(backend: Any, made: Any = None) -> tuple[Engine, Feed, Any]:
+    """Return an engine at the first step of a small training, its batches and its settings."""
+    made = made or trainer(dtype="float64")
+    task, state = made.prepared.task, made.state
+    given = (state.params, state.moments, task.catalogue, made.config)
+    return engine_of(backend, *given), Feed(task, made.config), made.config
+
+
+def after(backend: Any, steps: int = 3) -> tuple[list[float], dict[str, Any], Moments]:
+    """Return losses, parameters and moments after some steps."""
+    moving, feed, config = engine(backend)
+    losses = [moving.step(feed.batch(s), rate(config, s)) for s in range(steps)]
+    params, moments = moving.now()
+    return losses, dict(flatten(params)), moments
+
+
+@pytest.mark.parametrize(
+    ("levels", "asked"),
+    [(("model",), "loss_and_gradients"), (("model", "train"), "step"), (("train",), "step")],
+)
+def test_the_highest_level_takes_the_steps_and_they_are_those_of_the_reference(
+    levels: tuple[str, ...], asked: str
+) -> None:
+    device = Device(*levels)
+    losses, params, moments = after(device)
+    expected, own, its = after(Composed(*parts(), levels=("ops",)))
+    assert losses == expected
+    assert device.asked == [asked] * 3
+    assert moments.step == 3
+    for name, x in own.items():
+        np.testing.assert_array_equal(params[name], x)
+        np.testing.assert_array_equal(moments.first[name], its.first[name])
+        np.testing.assert_array_equal(moments.second[name], its.second[name])
+
+
+def parts() -> tuple[Any, Any, Any]:
+    inner = reference_model()
+    return inner.ops, inner.mind, inner.optimiser
+
+
+@pytest.mark.rules("backend-R15")
+@pytest.mark.parametrize("backend", [Device("train"), "numba"])
+def test_a_training_that_is_taken_up_ends_in_the_same_bytes(backend: Any) -> None:
+    made = trainer(dtype="float64")
+    backend = made.backend if backend == "numba" else backend
+    _, whole, its = after(backend, 4)
+    moving, feed, config = engine(backend)
+    for step in range(4):
+        if step == 2:
+            params, moments = moving.now()
+            moving = engine_of(backend, params, moments, made.prepared.task.catalogue, config)
+        moving.step(feed.batch(step), rate(config, step))
+    params, moments = moving.now()
+    for name, x in flatten(params).items():
+        np.testing.assert_array_equal(x, whole[name], err_msg=name)
+        np.testing.assert_array_equal(moments.second[name], its.second[name], err_msg=name)
+
+
+def test_what_a_step_raises_is_said_with_the_step() -> None:
+    moving, feed, config = engine(Device("train", fails="raises"))
+    with pytest.raises(BackendError, match=r"device, step 1: .*RuntimeError: out of memory"):
+        moving.step(feed.batch(0), rate(config, 0))
+
+
+@pytest.mark.rules("backend-R15")
+def test_moments_of_another_step_are_an_error_that_names_the_backend() -> None:
+    """They would be kept as those of this step, and a training taken up from them."""
+    with pytest.raises(
+        BackendError, match=r"^backend device: moments: expected step 3, got step 4"
+    ):
+        after(Device("train", fails="miscounts"))
+
+
+def test_a_loss_that_is_no_number_ends_the_training() -> None:
+    moving, feed, config = engine(Device("train", fails="diverges"))
+    with pytest.raises(Diverged, match="step 1: expected a finite loss, got nan"):
+        moving.step(feed.batch(0), rate(config, 0))
+    device = Device("model")
+    moving, feed, config = engine(device)
+    for x in flatten(moving.now()[0]).values():
+        x[:] = np.nan
+    with pytest.raises(Diverged):
+        moving.step(feed.batch(0), rate(config, 0))
+
+
+def test_batches_come_in_their_order_and_errors_of_theirs_are_heard() -> None:
+    made = trainer()
+    feed = Feed(made.prepared.task, made.config)
+    for step, batch in enumerate(feed.ahead(2, 5), start=2):
+        np.testing.assert_array_equal(batch.target, feed.batch(step).target)
+    assert list(feed.ahead(3, 3)) == []
+
+    def broken(step: int) -> Any:
+        if step == 1:
+            raise OSError("no such file")
+        return step
+
+    feed.batch = broken  # type: ignore[method-assign]
+    seen: list[Any] = []
+    with pytest.raises(OSError, match="no such file"):
+        seen.extend(feed.ahead(0, 3))
+    assert seen == [0]

@@ -1,0 +1,281 @@
+"""The loop: the same bytes whatever happens on the way, every setting, and what goes wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mindref.ops
+from mindref.backend import NumpyBackend
+from mindref.config import Config
+from mindref.errors import BackendError, MindrefError
+from mindref.models.parameters import Params
+from mindref.recommender import run
+from mindref.recommender.run import Hooks, Trainer, resume
+from mindref.run.checkpoint import load_model, load_state
+from mindref.training import engine
+from mindref.training.batch_loader import Feed
+from mindref.training.engine import Diverged
+from mindref.training.loop import Epoch, State
+from tests.runs import (
+    REPOSITORY,
+    SMALL,
+    SOURCE,
+    call,
+    content,
+    environment,
+    options,
+    stop_after,
+    trained,
+    trainer,
+)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_bytes_in_two_processes(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from tests.runs import trained\n"
+        "trained(Path(sys.argv[2]))\n"
+    )
+    for name in ("a", "b"):
+        child(script, tmp_path / name)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    other = content(trained(tmp_path / "c", seed=1))
+    assert other["model.safetensors"] != content(tmp_path / "a")["model.safetensors"]
+
+
+def child(script: str, folder: Path) -> None:
+    """Run a script in a process of its own."""
+    command = [sys.executable, "-c", script, str(REPOSITORY), str(folder)]
+    subprocess.run(command, env=environment(), check=True, timeout=120)
+
+
+def test_resuming_after_any_step_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    whole = content(trained(tmp_path / "whole"))
+    for step in range(1, SMALL["steps"]):
+        folder = tmp_path / str(step)
+        outcome = trainer(folder).go(stop_after(step))
+        assert not outcome.finished
+        assert load_state(folder)[0].moments.step == step
+        assert resume(folder).go().finished
+        assert content(folder) == whole, f"stopped after step {step}"
+
+
+def test_stopping_at_every_step_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    whole = content(trained(tmp_path / "whole"))
+    trainer(tmp_path / "often").go(stop_after(1))
+    for step in range(2, SMALL["steps"] + 1):
+        resume(tmp_path / "often").go(stop_after(step))
+    assert content(tmp_path / "often") == whole
+
+
+def test_stopping_before_the_first_step_leaves_a_run_that_can_go_on(tmp_path: Path) -> None:
+    assert not trainer(tmp_path / "run").go(stop_after(0)).finished
+    assert resume(tmp_path / "run").go().finished
+    assert content(tmp_path / "run") == content(trained(tmp_path / "whole"))
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
+    before = content(trained(tmp_path / "run"))
+    again = resume(tmp_path / "run")
+    assert again.go().finished
+    assert content(tmp_path / "run") == before
+
+
+def test_training_lowers_the_loss() -> None:
+    epochs = trainer(steps=80, evaluate_every=40, batch=64, learning_rate=0.02).go().epochs
+    assert epochs[1].loss < epochs[0].loss - 0.2
+
+
+def feed(**changes: Any) -> Feed:
+    made = trainer(**changes)
+    return Feed(made.prepared.task, made.config)
+
+
+def test_a_batch_depends_on_seed_and_step_alone() -> None:
+    one, other = feed(), feed()
+    for step in (4, 0, 5):  # the other feed has been asked for other steps before
+        other.batch(step + 1)
+        for a, b in zip(leaves(one.batch(step)), leaves(other.batch(step)), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert any(
+        not np.array_equal(a, b)
+        for a, b in zip(leaves(one.batch(4)), leaves(feed(seed=1).batch(4)), strict=True)
+    )
+
+
+def leaves(batch: Any) -> list[Any]:
+    return [*batch.histories, *batch[1:]]
+
+
+def test_every_step_sees_another_batch() -> None:
+    batches = [feed().batch(step) for step in range(8)]
+    for part in ("target", "negatives"):
+        distinct = {getattr(batch, part).tobytes() for batch in batches}
+        assert len(distinct) == len(batches), f"{part} repeats from step to step"
+    logits = {batch.histories.init_logits.tobytes() for batch in batches}
+    assert len(logits) == len(batches)
+
+
+def test_an_epoch_sees_most_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generator seeded anew per batch would show the same few users for ever."""
+    made = feed(batch=32)
+    rows: set[int] = set()
+    draw = made.cuts.draw
+
+    def noted(rng: np.random.Generator, size: int) -> Any:
+        found = draw(rng, size)
+        rows.update(found[0].tolist())
+        return found
+
+    monkeypatch.setattr(made.cuts, "draw", noted)
+    for step in range(12):
+        made.batch(step)
+    assert len(rows) >= 50, f"of 60 users only {len(rows)} were seen in 384 samples"
+
+
+def values(monkeypatch: pytest.MonkeyPatch, *given: float) -> None:
+    """Let validation say these values, one an epoch."""
+    said = iter(given)
+    monkeypatch.setattr(run, "validator", lambda *_: lambda params: next(said))
+
+
+def test_the_best_epoch_is_served_and_the_first_of_equals_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values(monkeypatch, 0.1, 0.4, 0.4, 0.2)
+    kept: dict[int, Params] = {}
+    made = trainer(tmp_path / "run", steps=8, evaluate_every=2)
+
+    def on_epoch(epoch: Epoch) -> None:
+        kept[epoch.step] = run.copied(made.best)
+
+    outcome = made.go(Hooks(on_epoch=on_epoch))
+    assert [epoch.is_best for epoch in outcome.epochs] == [True, True, False, False]
+    state, epochs = load_state(tmp_path / "run")
+    assert (state.best_step, state.best_value, state.waited) == (4, 0.4, 2)
+    assert epochs == outcome.epochs
+    served, _ = load_model(tmp_path / "run")
+    for params in (served, outcome.model.params):
+        np.testing.assert_array_equal(params.items, kept[4].items)
+    assert not np.array_equal(served.items, state.params.items), "the last epoch is another"
+
+
+def test_patience_ends_a_training_that_stands_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values(monkeypatch, 0.2, 0.1, 0.3, 0.3, 0.1, 0.9)
+    made = trainer(tmp_path / "run", steps=6, evaluate_every=1, patience=2)
+    outcome = made.go()
+    assert [epoch.step for epoch in outcome.epochs] == [1, 2, 3, 4, 5]
+    assert outcome.finished
+    again = resume(tmp_path / "run")
+    assert again.go().finished
+    assert again.state.moments.step == 5, "resuming does not wake it"
+
+
+def test_without_patience_it_goes_to_the_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    values(monkeypatch, *[0.0] * 6)
+    assert trainer(steps=6, evaluate_every=1).go().epochs[-1].step == 6
+
+
+def test_the_loss_of_an_epoch_is_the_mean_of_its_steps(tmp_path: Path) -> None:
+    losses: list[float] = []
+    outcome = trainer().go(Hooks(on_step=lambda step, loss: losses.append(loss)))
+    expected = [np.mean(losses[:3]), np.mean(losses[3:6]), np.mean(losses[6:])]
+    np.testing.assert_allclose([epoch.loss for epoch in outcome.epochs], expected, rtol=1e-12)
+
+
+class Failing(NumpyBackend):
+    """A backend whose loss is no number from some call on, or that raises."""
+
+    name = "failing"
+
+    def __init__(self, calls: int, error: Exception | None = None) -> None:
+        self.left, self.error = calls, error
+
+    @property
+    def ops(self) -> Any:
+        self.left -= 1
+        if self.left >= 0:
+            return mindref.ops
+        if self.error is not None:
+            raise self.error
+        return Diverging()
+
+
+class Diverging:
+    """The operators, but the softmax says NaN."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self if name == "sampled_softmax" else getattr(mindref.ops, name)
+
+    def forward(self, *arrays: Any, **numbers: Any) -> tuple[float, None]:
+        return float("nan"), None
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_the_last_epoch_stays(
+    tmp_path: Path,
+) -> None:
+    made = trainer(tmp_path / "run", backend="numpy")
+    made.backend = Failing(5)  # steps 1 to 4, and the validation after step 3 has its own
+    steps: list[int] = []
+    match = r"step 6: expected a finite loss, got nan; train anew with a lower --learn"
+    with pytest.raises(Diverged, match=match):
+        made.go(Hooks(on_step=lambda step, loss: steps.append(step)))
+    assert steps == [1, 2, 3, 4, 5]
+    assert load_state(tmp_path / "run")[0].moments.step == 3
+    assert resume(tmp_path / "run").go().finished
+    assert content(tmp_path / "run") == content(trained(tmp_path / "whole", backend="numpy"))
+
+
+def test_arrays_that_overflow_end_in_a_message_and_no_warning(tmp_path: Path) -> None:
+    with pytest.raises(MindrefError, match=r"learning.rate"):
+        trainer(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40).go()
+
+
+def test_whatever_a_backend_raises_is_an_error_that_names_it() -> None:
+    made = trainer()
+    made.backend = Failing(2, RuntimeError("out of device memory"))
+    message = "backend failing, step 3: expected arrays, got RuntimeError: out of device memory"
+    with pytest.raises(BackendError, match=message):
+        made.go()
+
+
+def test_a_fault_of_the_reference_is_not_blamed_on_a_backend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = trainer(backend="numpy")
+    monkeypatch.setattr(engine.mind, "loss", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        made.go()
+
+
+def test_a_state_is_not_shared_with_the_best_parameters() -> None:
+    made = trainer(steps=1, evaluate_every=1)
+    before = made.best.items.copy()
+    state: State = made.state
+    assert not np.shares_memory(made.best.items, state.params.items)
+    made.validate = lambda params: 0.5
+    made.go()
+    assert not np.array_equal(made.best.items, before)
+
+
+@pytest.mark.slow
+def test_the_command_makes_the_same_bytes_as_python(tmp_path: Path) -> None:
+    done = call("train", "--quiet", "--out", "run", *options(steps=2), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    own = Trainer(
+        type(SOURCE).of(None), type(SOURCE).of(None).read(), "leave_last_out",
+        Config.of("default", {**SMALL, "steps": 2}), tmp_path / "own",
+    )  # fmt: skip
+    own.create()
+    own.go()
+    assert content(tmp_path / "run") == content(tmp_path / "own")

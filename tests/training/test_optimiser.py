@@ -1,0 +1,248 @@
+"""Adam: against a loop over numbers, lazy rows, the schedule, errors that change nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.conformance import strategies
+from mindref.conformance.strategies import normal
+from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, rounding, same_math
+from mindref.errors import ShapeError
+from mindref.ops.embedding import RowGradient
+from mindref.training import optimiser
+from tests import pages
+
+EXAMPLE = pages.examples("optimiser")[0]
+SETTINGS: dict[str, float] = {"learning_rate": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 0.01}
+
+
+def rows(indices: list[int], values: Any) -> RowGradient:
+    return RowGradient(np.array(indices, np.int64), np.array(values, dtype=np.float64))
+
+
+def adam(gradients: list[float | None], start: float, rate: float, b1: float, b2: float) -> float:
+    """One number through Algorithm 1, as the paper writes it; None: a step that leaves it out."""
+    x, m, v = start, 0.0, 0.0
+    for t, g in enumerate(gradients, 1):
+        if g is None:
+            continue
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g * g
+        corrected = m / (1 - b1**t), v / (1 - b2**t)
+        x -= rate * corrected[0] / (math.sqrt(corrected[1]) + SETTINGS["epsilon"])
+    return x
+
+
+@pytest.mark.rules(
+    "optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R5", "optimiser-R6"
+)
+def test_the_worked_example_comes_out_as_printed() -> None:
+    params = {"items": np.array(EXAMPLE["table"])}
+    state = optimiser.init(params)
+    settings = {k: EXAMPLE[k] for k in SETTINGS}
+    for number, step in enumerate(EXAMPLE["steps"], 1):
+        gradient = rows(step["rows"], step["values"])
+        state = optimiser.update(params, {"items": gradient}, state, **settings)
+        got = {"table": params["items"], "first": state.first["items"]}
+        for name, value in {**got, "second": state.second["items"]}.items():
+            np.testing.assert_allclose(
+                value, step[name], rtol=0, atol=WORKED_EXAMPLE, err_msg=f"{name}, step {number}"
+            )
+
+
+@pytest.mark.rules("optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4")
+@given(rng=strategies.generators(), steps=st.integers(1, 6))
+def test_it_agrees_with_a_loop_over_numbers(rng: np.random.Generator, steps: int) -> None:
+    start = normal(rng, 4, 3)
+    params = {"items": start.copy(), "bias": start[0].copy()}
+    state = optimiser.init(params)
+    history = np.full((steps, 4, 3), np.nan)
+    for t in range(steps):
+        named = np.flatnonzero(rng.random(4) < 0.6)
+        history[t, named] = rng.standard_normal((len(named), 3))
+        sparse = RowGradient(named, history[t, named])
+        dense = normal(np.random.default_rng(t), 3)
+        state = optimiser.update(params, {"items": sparse, "bias": dense}, state, **SETTINGS)
+    assert state.step == steps
+    numbers = SETTINGS["learning_rate"], SETTINGS["beta1"], SETTINGS["beta2"]
+    for at in np.ndindex(4, 3):
+        gradients = [None if math.isnan(g) else g for g in history[:, at[0], at[1]].tolist()]
+        expected = adam(gradients, start[at], *numbers)
+        assert params["items"][at] == pytest.approx(
+            expected, rel=same_math(np.float64), abs=VANISHING
+        ), at
+    bias = [normal(np.random.default_rng(t), 3).tolist() for t in range(steps)]
+    expected_bias = [adam([g[i] for g in bias], start[0, i], *numbers) for i in range(3)]
+    np.testing.assert_allclose(
+        params["bias"], expected_bias, rtol=same_math(np.float64), err_msg="dense"
+    )
+
+
+@pytest.mark.rules("optimiser-R2", "optimiser-R3", "optimiser-R4")
+@pytest.mark.parametrize("step", [199, 1000, 10_000])
+@pytest.mark.parametrize("beta2", [0.95, 0.999, 0.99999])
+def test_a_late_step_is_corrected_as_the_first_is(step: int, beta2: float) -> None:
+    params = {"bias": np.array([3.0])}
+    state = optimiser.State(step, {"bias": np.array([0.2])}, {"bias": np.array([0.01])})
+    settings = {**SETTINGS, "beta2": beta2}
+    found = optimiser.update(params, {"bias": np.array([-0.5])}, state, **settings)
+    m, v = 0.8 * 0.2 + 0.2 * -0.5, beta2 * 0.01 + (1 - beta2) * 0.25
+    corrected = m / (1 - 0.8 ** (step + 1)), v / (1 - beta2 ** (step + 1))
+    expected = 3 - 0.1 * corrected[0] / (math.sqrt(corrected[1]) + 0.01)
+    assert found.step == step + 1
+    assert params["bias"][0] == pytest.approx(expected, rel=same_math(np.float64))
+
+
+@pytest.mark.rules("optimiser-R7")
+@given(rng=strategies.generators())
+def test_naming_every_row_is_the_dense_update(rng: np.random.Generator) -> None:
+    start = normal(rng, 5, 3)
+    sparse, dense = {"items": start.copy()}, {"items": start.copy()}
+    states = [optimiser.init(sparse), optimiser.init(dense)]
+    for _ in range(4):
+        g = normal(rng, 5, 3)
+        named = {"items": RowGradient(np.arange(5), g)}
+        states[0] = optimiser.update(sparse, named, states[0], **SETTINGS)
+        states[1] = optimiser.update(dense, {"items": g}, states[1], **SETTINGS)
+    assert sparse["items"].tobytes() == dense["items"].tobytes()
+    assert not np.isclose(sparse["items"], start).any(), "nothing moved"
+    for a, b in zip(states[0][1:], states[1][1:], strict=True):
+        assert a["items"].tobytes() == b["items"].tobytes()
+
+
+def warmed(dtype: Any = np.float64) -> tuple[dict[str, Any], optimiser.State]:
+    """Return a table of four rows and a state whose moments are all set."""
+    params = {"items": normal(np.random.default_rng(0), 4, 3, dtype=dtype).copy()}
+    g = normal(np.random.default_rng(1), 4, 3, dtype=dtype)
+    return params, optimiser.update(params, {"items": g}, optimiser.init(params), **SETTINGS)
+
+
+@pytest.mark.rules("optimiser-R5")
+@pytest.mark.parametrize("named", [[], [2], [0, 3]])
+def test_rows_without_a_name_are_untouched_to_the_byte(named: list[int]) -> None:
+    params, state = warmed()
+    arrays = params["items"], state.first["items"], state.second["items"]
+    before = [x.copy() for x in arrays]
+    gradient = rows(named, np.ones((len(named), 3)))
+    state = optimiser.update(params, {"items": gradient}, state, **SETTINGS)
+    others = [r for r in range(4) if r not in named]
+    for old, new in zip(before, arrays, strict=True):
+        assert old[others].tobytes() == new[others].tobytes()
+        assert (old[named] != new[named]).all()
+    assert state.step == 2
+
+
+@pytest.mark.rules("optimiser-R6")
+def test_a_row_named_with_zeros_moves_by_its_moments() -> None:
+    params, state = warmed()
+    first, second, items = (
+        x[1].copy() for x in (state.first["items"], state.second["items"], params["items"])
+    )
+    optimiser.update(params, {"items": rows([1], np.zeros((1, 3)))}, state, **SETTINGS)
+    np.testing.assert_allclose(
+        state.first["items"][1], 0.8 * first, rtol=rounding(np.float64), err_msg="m"
+    )
+    np.testing.assert_allclose(
+        state.second["items"][1], 0.95 * second, rtol=rounding(np.float64), err_msg="v"
+    )
+    assert (np.sign(items - params["items"][1]) == np.sign(first)).all()
+
+
+@pytest.mark.rules("optimiser-R2")
+def test_a_row_touched_late_is_corrected_by_the_steps_of_all() -> None:
+    params = {"items": np.zeros((2, 1))}
+    state = optimiser.init(params)
+    for _ in range(9):
+        state = optimiser.update(params, {"items": rows([0], [[1.0]])}, state, **SETTINGS)
+    optimiser.update(params, {"items": rows([1], [[1.0]])}, state, **SETTINGS)
+    m, v = 0.2 / (1 - 0.8**10), 0.05 / (1 - 0.95**10)
+    expected = -0.1 * m / (math.sqrt(v) + 0.01)
+    assert params["items"][1, 0] == pytest.approx(expected, rel=same_math(np.float64))
+
+
+@pytest.mark.rules("optimiser-R4")
+def test_epsilon_stands_beside_the_corrected_root() -> None:
+    params = {"bias": np.zeros(1)}
+    settings = {**SETTINGS, "epsilon": 1.0}
+    optimiser.update(params, {"bias": np.array([1e-3])}, optimiser.init(params), **settings)
+    # at the first step the corrected moments are g and g^2
+    assert params["bias"][0] == pytest.approx(-0.1 * 1e-3 / (1e-3 + 1), rel=same_math(np.float64))
+
+
+@pytest.mark.rules("optimiser-R8")
+def test_moments_start_at_zero_in_the_shape_and_type_of_the_parameter() -> None:
+    params = {"items": np.ones((3, 2), np.float32), "bias": np.ones(4)}
+    state = optimiser.init(params)
+    assert state.step == 0
+    for moments in (state.first, state.second):
+        assert list(moments) == list(params)
+        for name, x in params.items():
+            assert (moments[name].shape, moments[name].dtype) == (x.shape, x.dtype)
+            assert not moments[name].any()
+    assert not np.shares_memory(state.first["items"], state.second["items"])
+
+
+@pytest.mark.rules("optimiser-R13")
+def test_float32_is_updated_in_float32() -> None:
+    params, state = warmed(np.float32)
+    exact = {"items": params["items"].astype(np.float64)}
+    wide = optimiser.State(
+        state.step, *({"items": m["items"].astype(np.float64)} for m in state[1:])
+    )
+    g = normal(np.random.default_rng(2), 4, 3, dtype=np.float32)
+    m = np.float32(0.8) * state.first["items"] + np.float32(1 - 0.8) * g
+    v = np.float32(0.95) * state.second["items"] + np.float32(1 - 0.95) * (g * g)
+    root = math.sqrt(1 - 0.95**2)
+    rate, floor = np.float32(0.1 * root / (1 - 0.8**2)), np.float32(0.01 * root)
+    expected = params["items"] - rate * m / (np.sqrt(v) + floor)
+    optimiser.update(params, {"items": g}, state, **SETTINGS)
+    assert params["items"].dtype == np.float32
+    assert params["items"].tobytes() == expected.tobytes()
+    optimiser.update(exact, {"items": g.astype(np.float64)}, wide, **SETTINGS)
+    tolerance = same_math(np.float32)
+    np.testing.assert_allclose(params["items"], exact["items"], rtol=tolerance, err_msg="float64")
+
+
+@pytest.mark.rules("optimiser-R9")
+def test_the_rate_falls_in_a_line_or_stays() -> None:
+    rates = [optimiser.learning_rate(0.4, "linear", step, 4) for step in range(4)]
+    assert rates == pytest.approx([0.4, 0.3, 0.2, 0.1], rel=rounding(np.float64))
+    assert {optimiser.learning_rate(0.4, "none", step, 4) for step in range(4)} == {0.4}
+
+
+def test_a_parameter_without_a_gradient_stays_and_gradients_are_not_written_to() -> None:
+    params, state = warmed()
+    params["bias"] = np.ones(2)
+    gradient = rows([0], np.ones((1, 3)))
+    gradient.values.setflags(write=False)
+    optimiser.update(params, {"items": gradient}, state, **SETTINGS)
+    assert params["bias"].tolist() == [1, 1]
+
+
+@pytest.mark.rules("optimiser-R10", "optimiser-R11", "optimiser-R12")
+@pytest.mark.parametrize(
+    ("gradients", "message"),
+    [
+        ({"item": np.ones((4, 3))}, "optimiser: expected a gradient of items, got item"),
+        ({"items": np.ones(3)}, "gradient of items: expected shape (4, 3), got (3,)"),
+        ({"items": rows([1, 2], np.ones((1, 3)))}, "expected shape (2, 3), got (1, 3)"),
+        ({"items": rows([1, 1], np.ones((2, 3)))}, "rows of items: expected each once, ascending"),
+        ({"items": rows([2, 1], np.ones((2, 3)))}, "rows of items: expected each once, ascending"),
+    ],
+)
+def test_a_gradient_that_does_not_fit_is_named_and_changes_nothing(
+    gradients: dict[str, Any], message: str
+) -> None:
+    params, state = warmed()
+    arrays = [params["items"], state.first["items"], state.second["items"]]
+    before = [x.tobytes() for x in arrays]
+    with pytest.raises(ShapeError) as caught:
+        optimiser.update(params, {"items": np.ones((4, 3)), **gradients}, state, **SETTINGS)
+    assert message in str(caught.value)
+    assert [x.tobytes() for x in arrays] == before
