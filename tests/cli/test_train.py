@@ -241,11 +241,20 @@ def test_damaged_lines_are_told(cli: Cli, tmp_path: Path) -> None:
     assert re.search(r"^  damaged: .*log.csv, line 11: ", said.err, re.M)
 
 
-def test_a_diverged_training_says_what_to_do(cli: Cli, shop: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "numpy",
+        pytest.param("numba", marks=pytest.mark.slow),  # compiling 30 layers takes half a minute
+    ],
+)
+def test_a_diverged_training_says_what_to_do(
+    cli: Cli, shop: Path, tmp_path: Path, backend: str
+) -> None:
     said = cli(
         "train", "--data", shop, "--out", tmp_path / "run",
         *options(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40),
-        "--backend", "numpy",  # compiling 30 layers takes half a minute
+        "--backend", backend,
     )  # fmt: skip
     assert said.code == 2
     assert "learning rate" in said.err or "--learning-rate" in said.err

@@ -236,9 +236,19 @@ def test_a_loss_that_is_no_number_ends_the_training_and_the_last_epoch_stays(
     assert content(tmp_path / "run") == content(trained(tmp_path / "whole", backend="numpy"))
 
 
-def test_arrays_that_overflow_end_in_a_message_and_no_warning(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "numpy",
+        pytest.param("numba", marks=pytest.mark.slow),  # compiling 30 layers takes half a minute
+    ],
+)
+def test_arrays_that_overflow_end_in_a_message_and_no_warning(tmp_path: Path, backend: str) -> None:
+    layers = [8] * 30
     with pytest.raises(MindrefError, match=r"learning.rate"):
-        trainer(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40).go()
+        trainer(
+            learning_rate=100.0, hidden=layers, steps=40, evaluate_every=40, backend=backend
+        ).go()
 
 
 def test_whatever_a_backend_raises_is_an_error_that_names_it() -> None:
