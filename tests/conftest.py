@@ -9,6 +9,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -47,6 +48,7 @@ settings.register_profile("fuzz", settings.get_profile("long"), max_examples=300
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="the tests marked as slow, too")
     parser.addoption("--long", action="store_true", help="500 examples a property, fresh ones")
     parser.addoption("--rule", help="only tests marked with this rule, as routing-R3")
     parser.addoption(
@@ -68,10 +70,39 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(chosen[0] if chosen else "default")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Run each file in one process where all files run: its tests share what they compile."""
+    from xdist.scheduler import LoadFileScheduling
+
+    all_files = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    by_file = all_files and config.getoption("dist") == "load"
+    return LoadFileScheduling(config, log) if by_file else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     rule = config.getoption("--rule")
     if rule:
         items[:] = [item for item in items if rule in labels(item)]
+    if not config.getoption("--all"):
+        left_out = {id(item) for item in slow_items(items)}
+        config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
+        items[:] = [item for item in items if id(item) not in left_out]
+
+
+def slow_items(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Yield tests marked as slow. `slow(every=n, start=m)` keeps the cases m, m + n, m + 2 n, ...
+
+    The cases of a test function are counted in the order of their parameters.
+    """
+    numbers: dict[tuple[object, str], int] = {}
+    for item in items:
+        mark = item.get_closest_marker("slow")
+        if mark:
+            test = (item.parent, getattr(item, "originalname", item.name))
+            number = numbers[test] = numbers.get(test, -1) + 1
+            if not mark.kwargs or (number - mark.kwargs.get("start", 0)) % mark.kwargs["every"]:
+                yield item
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -27,7 +27,7 @@ from mindref.training.engine import make_engine
 from mindref.training.loop import step_learning_rate
 from tests.runs import trained, trainer
 
-BACKENDS = ("numba", "numpy")
+BACKENDS = (pytest.param("numba", marks=pytest.mark.slow), "numpy")
 SMALL: dict[str, Any] = {"dtype": "float32", "steps": 4, "evaluate_every": 4, "batch": 8}
 # ends whose cost is only size: as large as tells them from the usual ones on a small log
 SIZES: dict[str, Any] = {
@@ -157,6 +157,7 @@ def losses_of(served: ServedModel, changes: dict[str, Any]) -> list[float]:
 
 @pytest.mark.rules("numerics-R10")
 @pytest.mark.parametrize("changes", DIN_CASES)
+@pytest.mark.slow(every=3)
 def test_an_end_of_a_range_of_din_is_held(served: ServedModel, changes: dict[str, Any]) -> None:
     assert np.isfinite(losses_of(served, changes)).all()
 

@@ -124,6 +124,7 @@ def refused(name: str, folder: Path, number: int, capfd: pytest.CaptureFixture[s
 
 @pytest.mark.rules("faults-R1", "faults-R2")
 @pytest.mark.parametrize("name", WORKS)
+@pytest.mark.slow(every=4)
 def test_a_full_disk_at_every_operation(
     name: str,
     here: Callable[[], Path],
@@ -172,6 +173,7 @@ def test_a_stream_on_a_full_disk(place: Path, stream: str) -> None:
 
 
 @pytest.mark.parametrize("kilobytes", [16, 32, 44, 56])
+@pytest.mark.slow
 def test_a_small_file_system(place: Path, tmp_path: Path, kilobytes: int) -> None:
     """A real one: it takes so much of a training and no more; then it grows."""
     small = tmp_path / "small"

@@ -113,6 +113,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return Training(tmp_path_factory.mktemp("long") / "run", LONG).finish()
 
 
+@pytest.mark.slow
 def test_killed_twice_and_resumed_it_ends_in_the_same_bytes(
     tmp_path: Path, whole: tuple[dict[str, bytes], float]
 ) -> None:
@@ -125,6 +126,7 @@ def test_killed_twice_and_resumed_it_ends_in_the_same_bytes(
 
 @pytest.mark.rules("faults-R3")
 @pytest.mark.parametrize("number", range(1, 11))
+@pytest.mark.slow(every=10, start=5)
 def test_killed_while_saving_it_ends_in_the_same_bytes(
     tmp_path: Path,
     whole: tuple[dict[str, bytes], float],
@@ -177,6 +179,7 @@ def interrupted(training: Training, times: int) -> str:
 
 
 @pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.slow(every=2)
 def test_ctrl_c_says_how_to_go_on_and_going_on_ends_in_the_same_bytes(
     tmp_path: Path, long: dict[str, bytes], times: int
 ) -> None:

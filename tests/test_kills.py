@@ -119,6 +119,7 @@ def called(work: Work, folder: Path) -> list[str]:
 
 @pytest.mark.rules("faults-R3")
 @pytest.mark.parametrize("name", WORKS)
+@pytest.mark.slow
 def test_killed_at_random_moments(
     name: str,
     forge: Forge,

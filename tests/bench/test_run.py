@@ -120,6 +120,7 @@ def test_scaling_varies_one_setting_only() -> None:
     assert max(scaling.vary_setting("threads", SMALL)) == machine.usable_cores()
 
 
+@pytest.mark.slow
 def test_a_scaling_row_has_times_memory_and_ratio_to_the_first_value(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -42,6 +42,7 @@ def test_a_worker_reports_its_facts_and_times_tasks() -> None:
         assert memory is None or memory > 0
 
 
+@pytest.mark.slow
 def test_versions_name_the_blas_of_numpy_and_scipy() -> None:
     """NumPy and SciPy have a BLAS each; compiled kernels use SciPy's."""
     with WorkerPool() as pool:
@@ -88,6 +89,7 @@ class RecordingTasks:
 
 
 @pytest.mark.parametrize(("lead", "least", "most"), [(0.0, 1, 1), (0.1, 2, 11)])
+@pytest.mark.slow
 def test_untimed_steps_run_before_a_burst(lead: float, least: int, most: int) -> None:
     state: Any = object.__new__(WorkerState)
     state.tasks = RecordingTasks()

@@ -133,6 +133,7 @@ def test_a_missing_matplotlib_is_reported_with_the_extra(
 
 
 @pytest.mark.parametrize("ending", bench.FORMATS)
+@pytest.mark.slow(every=3)
 def test_a_plot_is_written(ending: str, tmp_path: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("matplotlib is not installed")

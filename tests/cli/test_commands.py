@@ -188,6 +188,7 @@ def test_an_unusable_backend_is_listed_with_its_reason(
     "arguments", [["--all-users"], ["--all-users", "--json"], ["--history", ""]]
 )
 @pytest.mark.parametrize("lines", [0, 1])
+@pytest.mark.slow(every=6)
 def test_a_closed_pipe_ends_a_command_silently(run: Path, arguments: list[str], lines: int) -> None:
     command = [sys.executable, "-m", "mindref", "recall", str(run), "--top", "110", *arguments]
     with subprocess.Popen(
@@ -215,6 +216,7 @@ def test_a_closed_pipe_ends_the_help_silently(arguments: list[str]) -> None:
         assert child.wait(timeout=60) == 0
 
 
+@pytest.mark.slow
 def test_a_report_into_a_closed_pipe_ends_silently(run: Path) -> None:
     command = [sys.executable, "-m", "mindref", "evaluate", str(run)]
     with subprocess.Popen(
@@ -243,6 +245,7 @@ def test_a_training_continues_when_stderr_is_closed(shop: Path, tmp_path: Path) 
     assert (tmp_path / "run" / "report.json").exists()
 
 
+@pytest.mark.slow
 def test_titles_outside_the_output_encoding_are_escaped(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     rows = [(user, item) for user in "abcdef" for item in ("é", "\ud800", "x\ty", "千", "5", "6")]

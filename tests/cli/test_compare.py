@@ -178,6 +178,7 @@ def files(out: Path) -> dict[str, dict[str, bytes]]:
 
 @pytest.mark.rules("experiments-R14")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive")
+@pytest.mark.slow
 def test_a_killed_comparison_resumes_to_the_same_bytes(
     shop: Path, tmp_path: Path, compared: tuple[Path, Any]
 ) -> None:
@@ -200,6 +201,7 @@ def test_a_killed_comparison_resumes_to_the_same_bytes(
 
 @pytest.mark.rules("experiments-R14")
 @pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.slow(every=2)
 def test_ctrl_c_prints_the_command_that_resumes(shop: Path, tmp_path: Path, times: int) -> None:
     settings = {"steps": 4000, "evaluate_every": 40}
     command = words(shop, "out", **settings)

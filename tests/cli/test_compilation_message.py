@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import mindref.cli
 from mindref import kernels
 from tests.runs import environment, options
@@ -26,6 +28,7 @@ def train(folder: Path, run: str, **changes: str) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_compilation_is_announced_only_in_the_first_run(tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
     first = train(tmp_path, "first", NUMBA_CACHE_DIR=cache)
@@ -34,6 +37,7 @@ def test_compilation_is_announced_only_in_the_first_run(tmp_path: Path) -> None:
     assert mindref.cli.COMPILING not in train(tmp_path, "second", NUMBA_CACHE_DIR=cache)
 
 
+@pytest.mark.slow
 def test_compilation_is_announced_in_every_run_without_a_cache(tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
     result = train(tmp_path, "run", NUMBA_CACHE_DIR=cache, MINDREF_NUMBA_CACHE="0")

@@ -147,6 +147,7 @@ TIMED = (
 
 @pytest.mark.rules("backend-R16")
 @pytest.mark.parametrize(("asked", "device"), [("cpu", "cpu"), ("cuda", "cuda"), ("auto", "cuda")])
+@pytest.mark.slow(every=3)
 def test_conform_tests_on_the_requested_device(cli: Cli, two: Any, asked: str, device: str) -> None:
     report = json.loads(cli(*JUDGED, "--json", "--device", asked).out)
     assert two.used == {device}
@@ -154,6 +155,7 @@ def test_conform_tests_on_the_requested_device(cli: Cli, two: Any, asked: str, d
     assert f", device {device}" in cli(*JUDGED, "--device", asked).out
 
 
+@pytest.mark.slow
 def test_a_failure_script_uses_the_device_of_the_failure(
     cli: Cli, two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +174,7 @@ def test_a_failure_script_uses_the_device_of_the_failure(
         exec(compile(script, "script", "exec"), {"__name__": "__main__"})
 
 
+@pytest.mark.slow
 def test_each_contender_is_timed_on_its_device(cli: Cli, two: Any) -> None:
     found = json.loads(cli(*TIMED, "--json", "--device", "auto").out)
     assert found["contenders"][BACKEND]["device"] == "cuda"

@@ -41,6 +41,7 @@ def test_this_machine_has_no_problem(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_broken_packages_are_notes_with_reasons(tmp_path: Path) -> None:
     """A wrong annoy, backends that crash, exit or are missing, and no cache."""
     path = install_broken_packages(tmp_path, annoy="garbage")

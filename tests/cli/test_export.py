@@ -178,6 +178,7 @@ def test_without_the_log_random_histories_are_used(
 
 
 @pytest.mark.rules("model-R16", "routing-R18")
+@pytest.mark.slow
 def test_per_call_logits_are_exported_as_keyed_with_a_warning(
     cli: Cli, tmp_path: Path, writer: Writer
 ) -> None:

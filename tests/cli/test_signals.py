@@ -39,6 +39,7 @@ def begun(folder: Path, **streams: int) -> subprocess.Popen[str]:
 
 @pytest.mark.rules("faults-R9")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+@pytest.mark.slow(every=2)
 def test_a_signal_saves_the_training_and_prints_how_to_resume(
     tmp_path: Path, number: signal.Signals
 ) -> None:

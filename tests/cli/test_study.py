@@ -64,6 +64,7 @@ def test_suggestions_keep_the_user_and_the_run(cli: Cli, made: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+@pytest.mark.slow(every=3)
 def test_a_closed_stream_is_not_an_error(closed: str) -> None:
     arguments = ["bash", "-c", f'"$@" {closed}', "-", sys.executable, "-m", "mindref", "study"]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, input="q\n")

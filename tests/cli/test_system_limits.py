@@ -57,6 +57,7 @@ def test_too_little_memory_to_start_is_reported(tmp_path: Path, megabytes: int) 
 
 
 @pytest.mark.rules("faults-R13")
+@pytest.mark.slow
 def test_the_minimum_memory_is_enough_for_a_small_run(tmp_path: Path) -> None:
     done = limited(tmp_path, memory.MIN_ADDRESS_SPACE >> 20, "train", "--out", "run", *TINY)
     assert done.returncode == 0, done.stderr
@@ -155,6 +156,7 @@ def test_a_user_without_home_and_name_can_train(
 @pytest.mark.parametrize(
     "arguments", [["evaluate"], ["recall", "--all-users", "--output", "lists"]]
 )
+@pytest.mark.slow
 def test_both_streams_may_be_closed(run: Path, tmp_path: Path, arguments: list[str]) -> None:
     """Both closed before it began, and both of a reader that has gone."""
     command = [sys.executable, "-m", "mindref", arguments[0], str(run), *arguments[1:]]

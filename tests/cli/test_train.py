@@ -244,10 +244,20 @@ def test_damaged_lines_are_reported(cli: Cli, tmp_path: Path) -> None:
     assert re.search(r"^  damaged: .*log.csv, line 11: ", result.err, re.M)
 
 
-def test_a_diverged_training_suggests_a_change(cli: Cli, shop: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "numpy",
+        pytest.param("numba", marks=pytest.mark.slow),  # compiling 30 layers takes half a minute
+    ],
+)
+def test_a_diverged_training_suggests_a_change(
+    cli: Cli, shop: Path, tmp_path: Path, backend: str
+) -> None:
     result = cli(
         "train", "--data", shop, "--out", tmp_path / "run",
         *options(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40),
+        "--backend", backend,
     )  # fmt: skip
     assert result.code == 2
     assert "learning rate" in result.err or "--learning-rate" in result.err

@@ -16,6 +16,13 @@ from mindref.conformance.runner.trivial_implementations import accepted_trivial
 from tests import spec_pages
 
 EACH = pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
+EACH_RUN = pytest.mark.parametrize(
+    "check",
+    [  # a check of level "train" draws whole trainings, which takes seconds
+        pytest.param(x, id=x.name, marks=pytest.mark.slow(every=30 if x.level == "train" else 3))
+        for x in all_checks()
+    ],
+)
 SMOKE = PROFILES["smoke"]
 PRECISIONS = pytest.mark.parametrize(
     "precision", [Precision.of("float64"), Precision.of("float32")], ids=str
@@ -27,7 +34,7 @@ def reference() -> BackendImplementation:
     return BackendImplementation(backend_of(None))
 
 
-@EACH
+@EACH_RUN
 @PRECISIONS
 def test_the_reference_passes(
     check: ConformanceCheck, precision: Precision, reference: BackendImplementation
@@ -38,7 +45,7 @@ def test_the_reference_passes(
     assert result.examples > 0
 
 
-@EACH
+@EACH_RUN
 @PRECISIONS
 @pytest.mark.rules("conformance-R4")
 def test_no_trivial_implementation_passes(check: ConformanceCheck, precision: Precision) -> None:

@@ -36,6 +36,7 @@ def together(stem: str) -> list[Line]:
 
 @pytest.mark.parametrize("name", [kind.name for kind in ALL])
 @pytest.mark.parametrize("stem", OPERATORS)
+@pytest.mark.slow(every=7)
 def test_a_correct_implementation_passes_every_check(stem: str, name: str) -> None:
     found = line(stem, name)
     assert found.alarms == ()

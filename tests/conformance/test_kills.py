@@ -9,9 +9,17 @@ from mindref.conformance.mutants.loader import Mutant, suite_mutants
 from tests import spec_pages, status
 from tests.conformance import kills
 
+SLOW = pytest.mark.slow
+
 
 @pytest.mark.parametrize("precision", kills.PRECISIONS, ids=str)
-@pytest.mark.parametrize("mutant", suite_mutants(), ids=lambda v: v.name)
+@pytest.mark.parametrize(
+    "mutant",
+    [  # a check of level "train" draws whole trainings, which takes seconds
+        pytest.param(x, id=x.name, marks=SLOW if x.level == "train" else SLOW(every=15))
+        for x in suite_mutants()
+    ],
+)
 def test_a_mutant_fails_a_check_that_cites_its_rule(mutant: Mutant, precision: Precision) -> None:
     assert kills.killer(mutant, precision), f"{mutant.name} survives: {mutant.description}"
 

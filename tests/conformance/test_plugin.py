@@ -49,6 +49,7 @@ def test_an_installed_backend_is_tested_by_name(installed: dict[str, str], tmp_p
     assert report["backend"]["version"] == "mindref-example 0.1.0"
 
 
+@pytest.mark.slow
 def test_pytest_tests_an_installed_backend_from_any_folder(
     installed: dict[str, str], tmp_path: Path
 ) -> None:
@@ -86,6 +87,7 @@ def asked_in_vain(folder: Path, *options: str) -> str:
         (["backend=numpy", "scripts=taken/x"], "--mindref-scripts: expected a folder, got taken/x"),
     ],
 )
+@pytest.mark.slow(every=3)
 def test_an_invalid_option_ends_pytest_with_one_line(
     options: list[str], says: str, tmp_path: Path
 ) -> None:
@@ -130,6 +132,7 @@ def test_a_broken_backend_ends_with_one_line(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_wrong_signature_is_quoted_in_the_failure(
     installed: dict[str, str], tmp_path: Path
 ) -> None:
@@ -147,6 +150,7 @@ def test_broken_backends_do_not_affect_others(installed: dict[str, str], tmp_pat
     assert not usable["example_unimportable"]
 
 
+@pytest.mark.slow
 def test_pytest_uses_the_requested_device(installed: dict[str, str], tmp_path: Path) -> None:
     code = """
     from mindref.backend import NumpyBackend

@@ -45,6 +45,7 @@ def test_the_worked_backend_conforms(folder: Path) -> None:
     assert "ops " in done.stdout
 
 
+@pytest.mark.slow
 def test_a_mutation_of_the_worked_backend_is_diagnosed(folder: Path) -> None:
     text = (folder / "mybackend.py").read_text(encoding="utf-8")
     right = "return weights * (d_out - (weights * d_out).sum(axis, keepdims=True))"

@@ -23,6 +23,7 @@ def told(wrong: list[Any]) -> str:
 
 
 @pytest.mark.parametrize("name", QUICK)
+@pytest.mark.slow(every=3)
 def test_a_sample_of_damaged_files_is_same_or_named(name: str, tmp_path: Path) -> None:
     found = list(swept(MAKE[name](tmp_path), tmp_path / "copies", 2, every=QUICK[name]))
     assert len(found) > 8
@@ -41,6 +42,7 @@ def child(name: str, folder: Path, count: int, strange: bool, every: int) -> dic
     return found
 
 
+@pytest.mark.slow
 def test_a_sample_of_files_that_may_hang_or_take_memory(tmp_path: Path) -> None:
     found = child("mind", tmp_path, 1, True, 17)
     assert found["right"] > 5

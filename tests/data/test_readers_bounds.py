@@ -188,6 +188,7 @@ except DataError as error:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no VmHWM on this system")
 @pytest.mark.rules("data-R72", "data-R73", "data-R79", "data-R80")
+@pytest.mark.slow
 def test_decompression_bombs_do_not_fill_the_memory(tmp_path: Path) -> None:
     for name, path in bombs(tmp_path).items():
         beside = [str(write(tmp_path / "log", "u,a,1\n"))] if path.suffix == ".json" else []

@@ -54,6 +54,7 @@ def read(folder: Path, name: str, **options: Any) -> InteractionLog:
 
 
 @pytest.mark.parametrize(("name", "options", "users", "items", "events"), COUNTS)
+@pytest.mark.slow(every=6)
 def test_counts(
     real_data: Path, name: str, options: dict[str, Any], users: int, items: int, events: int
 ) -> None:

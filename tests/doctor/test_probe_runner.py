@@ -44,6 +44,7 @@ def test_a_failed_probe_has_a_reason(
     assert "\n" not in result.reason
 
 
+@pytest.mark.slow
 def test_a_hanging_probe_is_killed_with_its_children(broken_packages: Path) -> None:
     pid_file = broken_packages / "pid"
     (broken_packages / "hangs.py").write_text(

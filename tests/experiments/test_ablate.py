@@ -72,6 +72,7 @@ def test_arms_with_equal_settings_share_a_folder() -> None:
 
 
 @pytest.mark.rules("experiments-R17")
+@pytest.mark.slow
 def test_equal_settings_are_trained_once(out: Path, found: dict[str, Any], told: list[str]) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["base", "sigma=5"]
     assert len(told) == 4, "two arms of two seeds"

@@ -181,6 +181,7 @@ def made_up(
         *((800, seeds, 0.03, least) for seeds, least in [(2, 0.85), (3, 0.87), (5, 0.88)]),
     ],
 )
+@pytest.mark.slow(every=3)
 def test_intervals_have_their_nominal_coverage(
     users: int, seeds: int, noise: float, least: float
 ) -> None:

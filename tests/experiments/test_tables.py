@@ -150,6 +150,7 @@ def test_markdown_has_the_command_and_escaped_bars(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("found", [COMPARED, ABLATED], ids=["compare", "ablate"])
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
+@pytest.mark.slow(every=3)
 def test_a_plot_is_deterministic(tmp_path: Path, found: dict[str, Any], ending: str) -> None:
     paths = [tmp_path / f"{i}.{ending}" for i in (1, 2)]
     for path in paths:

@@ -9,6 +9,8 @@ from mindref.conformance.runner.result import ConformanceReport
 from mindref.conformance.runner.suite_run import run_suite
 from mindref.kernels.backend import GENERAL
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def report() -> ConformanceReport:

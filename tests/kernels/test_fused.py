@@ -71,6 +71,7 @@ def test_the_test_data_has_several_blocks_of_users_and_items() -> None:
     "model-R13", "model-R14", "routing-R12",
 )  # fmt: skip
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.slow(every=10)
 def test_each_option_with_each_gradient_and_power(options: dict[str, Any]) -> None:
     for settings in GRADIENTS_AND_POWERS:
         w = world(np.random.default_rng(3), (TWO_BLOCKS, 17, 5, 6), **{**settings, **options})
@@ -114,6 +115,7 @@ def test_many_users_are_in_larger_blocks() -> None:
 
 @pytest.mark.rules("embedding-R1", "embedding-R3", "embedding-R7")
 @pytest.mark.parametrize("dtype", ["int32", "uint8", "uint64"])
+@pytest.mark.slow
 def test_ids_have_any_integer_dtype(dtype: str) -> None:
     """One array at a time, and all of them: two dtypes need not have a common one."""
     w = world(np.random.default_rng(2), (4, 6, 3, 5))
@@ -153,6 +155,7 @@ def test_matrices_may_have_any_memory_layout(way: str, index: int, gradient: str
     )
 
 
+@pytest.mark.slow
 def test_large_kernels_compile_once_for_any_alignment_and_writability() -> None:
     w = world(np.random.default_rng(0), (TWO_BLOCKS, 6, 3, 4), dtype="float32")
     check_world(w, "unchanged")
@@ -181,6 +184,7 @@ def test_large_kernels_compile_once_for_any_alignment_and_writability() -> None:
     assert before == (len(forward_backward_block.signatures), len(block_layers_forward.signatures))  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_model_without_layers() -> None:
     """The presets have at least one layer; parameters need not."""
     for gradient in ("last", "all"):
@@ -226,6 +230,7 @@ def test_items_without_features_and_users_without_a_profile() -> None:
 
 @pytest.mark.rules("model-R10", "sampled_softmax-R11", "routing-R3", "routing-R11")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.slow(every=2)
 def test_many_blocks_of_users_items_and_negatives(dtype: str) -> None:
     """In float32 with shorter item vectors.
 

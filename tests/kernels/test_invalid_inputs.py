@@ -207,6 +207,7 @@ def wrong_shapes(d_out: Any) -> Iterator[Any]:
 
 @pytest.mark.rules("notation-R1", "notation-R2")
 @pytest.mark.parametrize("stem", OPERATORS)
+@pytest.mark.slow(every=7)
 def test_a_gradient_of_another_shape_raises(stem: str) -> None:
     module = getattr(NumbaBackend().ops, stem)
     shapes = 0

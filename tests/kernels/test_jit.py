@@ -119,6 +119,7 @@ CALLED = "from outer import three\nprint(three(1.0), sum(three.stats.cache_hits.
 
 
 @pytest.mark.parametrize("decorator", ["jit", "jit_inline"])
+@pytest.mark.slow
 def test_cached_code_is_recompiled_if_a_called_file_changes(decorator: str, tmp_path: Path) -> None:
     """Numba checks the file of a function, but not the files of functions that it calls."""
     for name, text in CHAIN.items():
@@ -141,6 +142,7 @@ ASK += "print(one(Pair(1.0)), sum(one.stats.cache_hits.values()))"
 
 
 @pytest.mark.parametrize(("old", "new"), [("Pair", "Two"), ("pairs", "twos")])
+@pytest.mark.slow
 def test_cached_code_with_unknown_class_names_is_recompiled(
     old: str, new: str, tmp_path: Path
 ) -> None:
@@ -176,6 +178,7 @@ print(long(Line(lines.Span(to=3.0, at=1.0))), sum(long.stats.cache_hits.values()
 """
 
 
+@pytest.mark.slow
 def test_cached_code_is_recompiled_if_named_tuple_fields_are_reordered(tmp_path: Path) -> None:
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
     (tmp_path / "long.py").write_text(LONG)
@@ -298,6 +301,7 @@ def copied_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_files_are_written_only_with_a_cache_and_never_in_the_package(
     copied_package: Path, tmp_path: Path
 ) -> None:
@@ -319,6 +323,7 @@ def test_the_cache_folder_of_other_packages_is_unchanged() -> None:
     assert before == numba.config.CACHE_DIR
 
 
+@pytest.mark.slow
 def test_without_a_home_folder_nothing_is_cached(copied_package: Path) -> None:
     nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "NUMBA_CACHE_DIR": ""}
     code = CACHED + "print(type(squash.squash_rows._cache).__name__)"

@@ -36,6 +36,7 @@ def test_kernels_as_plain_python_agree_with_the_reference() -> None:
     assert done.stdout.endswith(" results agree, in plain Python\n")
 
 
+@pytest.mark.slow
 def test_no_index_is_out_of_bounds() -> None:
     """Only float64: float32 has the same indices, and compiling both takes twice as long."""
     done = run_python("-m", "tests.kernels.compare_all", "float64", **BOUNDS_CHECK)

@@ -56,6 +56,7 @@ def agree_with_reference(case: Case, dtype: str = "float64", **numbers: Any) -> 
 @TYPES
 @EACH_OPTION
 @given(drawn=cases(), sharpness=st.sampled_from(SHARPNESS))
+@pytest.mark.slow(every=6)
 def test_drawn_cases_agree_with_the_reference(
     drawn: tuple[Case, Any], sharpness: float, dtype: str, options: dict[str, Any]
 ) -> None:

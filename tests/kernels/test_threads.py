@@ -114,6 +114,7 @@ def test_an_error_between_two_phases_is_raised_and_stops_the_run(threads: int) -
     assert sorted(done[4:]) == list(range(9)), "the threads are ready for the next caller"
 
 
+@pytest.mark.slow
 def test_an_unreferenced_workspace_is_freed_at_once() -> None:
     """Not by the collector of cycles, which does not know the size of arrays."""
     w = large_world(dtype="float32")
@@ -158,6 +159,7 @@ print(os.waitstatus_to_exitcode(status))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.slow
 def test_a_forked_child_has_new_threads() -> None:
     env = {**os.environ, "MINDREF_THREADS": "2"}
     command = [sys.executable, "-c", FORKED]
@@ -219,6 +221,7 @@ def test_returned_arrays_are_not_overwritten() -> None:
 
 
 @pytest.mark.rules("numerics-R7")
+@pytest.mark.slow
 def test_inputs_are_unchanged_and_may_be_read_only() -> None:
     w = large_world(dtype="float32", normalise=True)
     arrays = [*w.batch.histories, *w.batch[1:], *w.catalogue, *w.params[:3]]

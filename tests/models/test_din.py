@@ -62,6 +62,7 @@ def test_the_worked_example_comes_out_as_printed() -> None:
 @pytest.mark.rules("din-R1", "din-R2", "din-R3", "din-R4")
 @EVERY
 @given(rng=strategies.generators(), axes=strategies.distinct_sizes(3))
+@pytest.mark.slow(every=2)
 def test_it_agrees_with_loops_over_numbers(
     rng: np.random.Generator, axes: tuple[int, ...], options: dict[str, Any]
 ) -> None:

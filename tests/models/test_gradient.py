@@ -71,6 +71,7 @@ def check(w: World, rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("power", POWERS)
 @pytest.mark.parametrize("routing_gradient", ["all", "last"])
 @given(data=st.data())
+@pytest.mark.slow(every=3)
 def test_the_gradient_of_the_model_agrees_with_central_differences(
     data: st.DataObject, routing_gradient: str, power: float
 ) -> None:

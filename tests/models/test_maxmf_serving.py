@@ -82,6 +82,7 @@ def test_the_same_items_give_the_same_bytes_whatever_stands_beside(data: st.Data
 @pytest.mark.rules("maxmf-R19", "maxmf-R20")
 @pytest.mark.parametrize("interests", [1, 4])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.slow(every=2)
 def test_users_in_a_crowd_have_the_bytes_that_they_have_alone(interests: int, dtype: str) -> None:
     """Histories of all lengths up to 70, in many blocks, on a catalogue larger than is compared."""
     rng = np.random.default_rng(0)

@@ -204,6 +204,7 @@ def test_without_behaviours_there_is_one_interest_and_the_profile_alone_speaks(h
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.slow
 def test_the_compiled_operators_give_the_same(options: dict[str, Any]) -> None:
     w = made(0, keep=True, **{"attention": "pooled", "routing_gradient": "all", **options})
     ops = operators_of(backend_of("numba"), w.config)

@@ -73,6 +73,7 @@ def check(w: World, rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("of_loss", LOSSES, ids=str)
 @pytest.mark.parametrize("routing_gradient", ["all", "last"])
 @given(data=st.data())
+@pytest.mark.slow(every=3)
 def test_the_gradient_agrees_with_central_differences(
     data: st.DataObject, routing_gradient: str, of_loss: dict[str, Any]
 ) -> None:

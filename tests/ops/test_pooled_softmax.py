@@ -79,6 +79,7 @@ def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
 @EVERY
 @WITH
 @given(drawn=cases())
+@pytest.mark.slow(every=3)
 def test_it_agrees_with_loops_over_numbers(
     drawn: tuple[Case, Any], sharpness: float, options: dict[str, Any]
 ) -> None:
@@ -95,6 +96,7 @@ def test_it_agrees_with_loops_over_numbers(
 @EVERY
 @WITH
 @given(drawn=cases())
+@pytest.mark.slow(every=3)
 def test_the_gradient_agrees_with_central_differences(
     drawn: tuple[Case, np.random.Generator], sharpness: float, options: dict[str, Any]
 ) -> None:
@@ -122,6 +124,7 @@ def test_the_gradient_agrees_with_central_differences(
 @EVERY
 @WITH
 @given(drawn=cases())
+@pytest.mark.slow(every=3)
 def test_with_one_interest_it_is_the_sampled_softmax(
     drawn: tuple[Case, np.random.Generator], sharpness: float, options: dict[str, Any]
 ) -> None:

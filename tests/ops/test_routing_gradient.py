@@ -42,6 +42,7 @@ STEPS = {"squash": gradient.STEP, "none": gradient.STEP, "unit": gradient.SHORT_
 @pytest.mark.parametrize(("axis", "kind", "general"), OPTIONS)
 @pytest.mark.rules("routing-R11", "routing-R9", "routing-R25", "routing-R27")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
+@pytest.mark.slow(every=3)
 def test_all_is_the_derivative_of_the_whole_function(
     axis: str, kind: str, general: bool, data: st.DataObject, rounds: int, rng: np.random.Generator
 ) -> None:
@@ -62,6 +63,7 @@ def test_all_is_the_derivative_of_the_whole_function(
 @pytest.mark.parametrize(("axis", "kind", "general"), OPTIONS)
 @pytest.mark.rules("routing-R12")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
+@pytest.mark.slow(every=3)
 def test_last_is_the_derivative_of_the_last_iteration_with_constant_weights(
     axis: str, kind: str, general: bool, data: st.DataObject, rounds: int, rng: np.random.Generator
 ) -> None:

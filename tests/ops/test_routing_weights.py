@@ -121,6 +121,7 @@ def test_log_weights_of_padding_have_no_influence(
 @pytest.mark.parametrize(("axis", "kind", "general"), OPTIONS)
 @pytest.mark.rules("routing-R35")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
+@pytest.mark.slow(every=3)
 def test_all_is_the_derivative_of_the_whole_function(
     axis: str, kind: str, general: bool, data: st.DataObject, rounds: int, rng: np.random.Generator
 ) -> None:
@@ -144,6 +145,7 @@ def test_all_is_the_derivative_of_the_whole_function(
 @pytest.mark.parametrize(("axis", "kind", "general"), OPTIONS)
 @pytest.mark.rules("routing-R36")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
+@pytest.mark.slow(every=3)
 def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
     axis: str, kind: str, general: bool, data: st.DataObject, rounds: int, rng: np.random.Generator
 ) -> None:

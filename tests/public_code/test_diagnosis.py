@@ -46,12 +46,14 @@ def test_what_counts_as_the_same_mistake_is_in_the_catalogue() -> None:
 
 
 @pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.slow(every=4)
 def test_the_diagnosis_says_today_what_the_table_says(bug: Any) -> None:
     assert set(again(bug, row(bug)["check"])) == words(row(bug)["names"])
 
 
 @pytest.mark.rules("conformance-R16")
 @pytest.mark.parametrize("bug", NAMED)
+@pytest.mark.slow(every=3)
 def test_a_public_bug_is_named(bug: Any) -> None:
     assert row(bug)["right"] == "yes"
     assert set(again(bug, row(bug)["check"])) & set(same(bug))

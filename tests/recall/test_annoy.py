@@ -151,6 +151,7 @@ print([path.name for path in Path(sys.argv[1]).glob("*.index")])
 
 
 @pytest.mark.rules("recall-R26")
+@pytest.mark.slow
 def test_the_trees_depend_on_the_seed(tmp_path: Path) -> None:
     def trees(seed: int) -> str:
         command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(seed)]

@@ -120,6 +120,7 @@ print([path.name for path in Path(sys.argv[1]).glob("*.index")], faiss.omp_get_m
 
 
 @pytest.mark.rules("recall-R26")
+@pytest.mark.slow
 def test_the_inverted_lists_depend_on_the_seed_and_not_on_threads(tmp_path: Path) -> None:
     def file_of(seed: int, threads: int) -> str:
         command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(seed), str(threads)]

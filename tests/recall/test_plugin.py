@@ -29,6 +29,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.rules("recall-R28", "recall-R29")
+@pytest.mark.slow
 def test_the_example_plugin_is_listed(installed: str, tmp_path: Path) -> None:
     done = call("indexes", "--json", cwd=tmp_path, PYTHONPATH=installed)
     rows = {row["name"]: row for row in json.loads(done.stdout)}
@@ -40,6 +41,7 @@ def test_the_example_plugin_is_listed(installed: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("recall-R28")
+@pytest.mark.slow
 def test_the_example_plugin_equals_exact_search(installed: str, tmp_path: Path) -> None:
     run, lists = trained(tmp_path / "run"), []
     for kind in ("exact", "shelves", "shelves"):

@@ -36,6 +36,7 @@ def mind_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.rules("recall-R41", "backend-R18")
 @pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.slow(every=3)
 def test_threads_that_ask_at_once_hear_what_one_hears_alone(
     run: Path, threads: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_backend_answers_steps_and_interests_at_once(backend: str) -> None:
 
 @pytest.mark.rules("recall-R41")
 @pytest.mark.parametrize("kind", ["exact", "annoy", "faiss-flat", "faiss-ivf"])
+@pytest.mark.slow(every=2)
 def test_an_index_is_searched_by_many_at_once(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +140,7 @@ def test_the_children_of_a_fork_hear_the_same_from_the_model_that_they_find(
 
 
 @pytest.mark.rules("recall-R41")
+@pytest.mark.slow
 def test_a_spawned_process_hears_the_same_from_a_copy(mind_run: Path) -> None:
     model = mindref.load(mind_run)
     expected = serially(model, QUESTIONS)
@@ -159,6 +162,7 @@ sys.stdout.buffer.write(pickle.dumps(found))
 
 
 @pytest.mark.rules("recall-R41")
+@pytest.mark.slow
 def test_the_first_to_ask_may_be_many(mind_run: Path) -> None:
     """Numba, kernels and backend are imported by whoever is first; others come in the middle."""
     import pickle

@@ -87,6 +87,7 @@ def test_a_family_that_is_fitted_is_not_fitted_again(
 
 @pytest.mark.rules("model-R37")
 @pytest.mark.parametrize("model", STEPPED)
+@pytest.mark.slow(every=4, start=2)
 def test_the_compiled_operators_train_to_what_the_reference_does(model: str) -> None:
     found = []
     for backend in ("numpy", "numba"):

@@ -116,6 +116,7 @@ def test_the_same_history_has_the_same_interests_in_any_batch(model: MIND) -> No
             np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_same_history_has_the_same_interests_in_any_process(run: Path, model: MIND) -> None:
     script = (
         "import sys, mindref\n"

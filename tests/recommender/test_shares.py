@@ -54,6 +54,7 @@ def parted(run: Path, folder: Path, count: int, **asked: Any) -> list[Path]:
 @pytest.mark.rules("recall-R36")
 @pytest.mark.parametrize("form", FRAMES)
 @pytest.mark.parametrize("count", [1, 3, 4, 20])  # twenty for nine blocks: some are empty
+@pytest.mark.slow(every=6)
 def test_merged_shares_are_the_bytes_of_the_command(
     run: Path, tmp_path: Path, form: str, count: int
 ) -> None:
@@ -111,6 +112,7 @@ def spawned() -> Executor:
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("make", [threads, forked, spawned])
 @pytest.mark.parametrize("kind", ["exact", "annoy", "faiss-ivf"])
+@pytest.mark.slow(every=9)
 def test_an_executor_writes_the_same_bytes(run: Path, tmp_path: Path, make: Any, kind: str) -> None:
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
@@ -123,6 +125,7 @@ def test_an_executor_writes_the_same_bytes(run: Path, tmp_path: Path, make: Any,
 
 
 @pytest.mark.rules("recall-R39")
+@pytest.mark.slow
 def test_dask_writes_the_same_bytes(run: Path, tmp_path: Path) -> None:
     distributed = pytest.importorskip(
         "distributed", reason="distributed is not installed: the extra `dask`"

@@ -114,6 +114,7 @@ def test_where_there_are_no_locks_it_says_so_and_goes_on(
 
 
 @pytest.mark.rules("faults-R7")
+@pytest.mark.slow
 def test_a_command_says_that_there_are_no_locks_and_goes_on(tmp_path: Path) -> None:
     code = (
         "import errno, os, sys\nfrom mindref.run import lock\n"
@@ -200,6 +201,7 @@ WRITERS = {
 
 @pytest.mark.rules("faults-R4")
 @pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.slow(every=3)
 def test_a_command_that_writes_into_a_folder_waits_for_nobody(run: Path, name: str) -> None:
     folder = run.parent / WRITERS[name][2]
     folder.mkdir(exist_ok=True)
@@ -214,6 +216,7 @@ def test_a_command_that_writes_into_a_folder_waits_for_nobody(run: Path, name: s
 
 
 @pytest.mark.rules("faults-R4")
+@pytest.mark.slow
 def test_merged_and_judged_lists_have_one_writer(run: Path, tmp_path: Path) -> None:
     part, lists = tmp_path / "part", tmp_path / "lists.tsv"
     done = call("recall", run, "--all-users", "--shard", "1/1", "--output", part, cwd=tmp_path)
@@ -243,6 +246,7 @@ def test_a_lock_that_was_removed_is_not_removed_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("faults-R6")
+@pytest.mark.slow
 def test_readers_ask_for_no_lock(run: Path, tmp_path: Path) -> None:
     lists = tmp_path / "lists.tsv"
     with holder(run) as child:

@@ -29,6 +29,7 @@ from mindref.backend import NumpyBackend as Thing
     "words", [["recall", "RUN", "--history", "article-0007"], ["evaluate", "RUN"],
               ["train", "--resume", "RUN"]]
 )  # fmt: skip
+@pytest.mark.slow(every=3)
 def test_a_module_that_a_run_names_is_not_imported(
     run: Path, tmp_path: Path, words: list[str]
 ) -> None:

@@ -217,6 +217,7 @@ def test_without_matplotlib_the_error_names_the_extra(
 
 @needs_matplotlib
 @pytest.mark.parametrize("ending", [".svg", ".png"])
+@pytest.mark.slow
 def test_figures_are_reproducible_to_the_byte(ending: str, tmp_path: Path) -> None:
     first, second = tmp_path / f"a{ending}", tmp_path / f"b{ending}"
     write_case_study(first, STUDY)
@@ -228,6 +229,7 @@ def test_figures_are_reproducible_to_the_byte(ending: str, tmp_path: Path) -> No
 
 
 @needs_matplotlib
+@pytest.mark.slow
 def test_the_figure_has_users_rules_titles_and_controls(tmp_path: Path) -> None:
     write_case_study(tmp_path / "x.svg", STUDY)
     words = letters(tmp_path / "x.svg")

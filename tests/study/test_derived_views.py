@@ -27,6 +27,7 @@ NO_SLOPE = ("d_items", "d_v.mixed")  # rows of a table under numbers of their ow
 
 @pytest.mark.parametrize("name", small_pair.SETTINGS)
 @pytest.mark.parametrize("gradient", ["all", "last"])
+@pytest.mark.slow(every=5)
 def test_every_gradient_of_the_trace_equals_its_finite_difference(name: str, gradient: str) -> None:
     pair = user(**{**small_pair.SETTINGS[name], "routing_gradient": gradient})
     if name == "uniform":  # all interests are one: whichever is taken
@@ -71,6 +72,7 @@ def test_the_ledger_adds_up_to_the_trace() -> None:
                 np.testing.assert_array_equal(row.closed, values[row.tensor])
 
 
+@pytest.mark.slow
 def test_derived_views_are_json_and_reproducible() -> None:
     pair = user()
     once = json.dumps(derived_views.derive_views(pair), allow_nan=False)
@@ -107,6 +109,7 @@ def test_an_unknown_variant_raises() -> None:
     ("behaviours", "changes"),
     [(0, {}), (1, {}), (9, {"interests": 1}), (9, {"iterations": 1}), (9, {"hidden": ()})],
 )
+@pytest.mark.slow(every=5)
 def test_users_with_edge_cases_have_derived_views(behaviours: int, changes: dict[str, Any]) -> None:
     pair = user(**changes)
     histories = pair.batch.histories

@@ -27,6 +27,7 @@ def closed(pair: small_pair.TrainingPair) -> dict[str, Array]:
 
 @pytest.mark.parametrize("name", small_pair.SETTINGS)
 @pytest.mark.parametrize("gradient", ["all", "last"])
+@pytest.mark.slow(every=4)
 def test_parameter_gradients_equal_finite_differences(name: str, gradient: str) -> None:
     pair = small_pair.make_small_pair(
         0, 2, **{**small_pair.SETTINGS[name], "routing_gradient": gradient}

@@ -59,6 +59,7 @@ def test_the_built_in_model_is_complete() -> None:
     assert single.histories.values.tobytes() == MODEL.histories.values.tobytes()
 
 
+@pytest.mark.slow
 def test_training_reproduces_the_built_in_model(tmp_path: Path) -> None:
     """The log is the same to the byte; another BLAS sums products in another order.
 

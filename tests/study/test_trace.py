@@ -82,6 +82,7 @@ def test_an_unknown_source_anchor_raises() -> None:
         find_span("mindref.ops.routing:forward@no such words")
 
 
+@pytest.mark.slow(every=4)
 def test_x5_the_json_is_valid_and_restores_every_byte(trace: Trace) -> None:
     text = trace.to_json()
     jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(text))

@@ -45,6 +45,7 @@ def test_every_variant_names_a_repository_a_commit_and_a_date() -> None:
             assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", seen.date)
 
 
+@pytest.mark.slow
 def test_every_variant_differs_and_is_json() -> None:
     for found in variants.compare_variants(user()):
         assert found.differs, found.entry.name

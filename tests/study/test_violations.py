@@ -48,6 +48,7 @@ def test_other_settings_violate_no_other_invariant(name: str, changes: dict[str,
 
 
 @pytest.mark.parametrize("setting", small_pair.SETTINGS)
+@pytest.mark.slow(every=3)
 def test_the_reference_violates_no_invariant(setting: str) -> None:
     pair = user(0, **{**small_pair.SETTINGS[setting]})
     assert failed_invariants(trace_pair(pair)) == ()
@@ -90,6 +91,7 @@ def test_every_variant_violates_an_invariant_or_a_property() -> None:
         assert case.violations or case.failed_properties, case.entry.name
 
 
+@pytest.mark.slow
 def test_every_property_is_violated_by_a_variant() -> None:
     found = {
         failed.kind for case in variants.compare_variants(user()) for failed in case.failed_properties
@@ -104,6 +106,7 @@ def built_in(rule: str = "median") -> TrainingPair:
     return TrainingPair(model.params, batch, model.catalogue, model.config)
 
 
+@pytest.mark.slow
 def test_the_built_in_user_violates_all_listed_invariants() -> None:
     for case in variants.compare_variants(built_in()):
         assert case.differs, case.entry.name

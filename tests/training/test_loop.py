@@ -37,6 +37,7 @@ from tests.runs import (
 )
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_in_two_processes(tmp_path: Path) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
@@ -238,9 +239,19 @@ def test_a_loss_that_is_no_number_ends_the_training_and_the_last_epoch_stays(
     assert content(tmp_path / "run") == content(trained(tmp_path / "whole", backend="numpy"))
 
 
-def test_arrays_that_overflow_end_in_a_message_and_no_warning(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "numpy",
+        pytest.param("numba", marks=pytest.mark.slow),  # compiling 30 layers takes half a minute
+    ],
+)
+def test_arrays_that_overflow_end_in_a_message_and_no_warning(tmp_path: Path, backend: str) -> None:
+    layers = [8] * 30
     with pytest.raises(MindrefError, match=r"learning.rate"):
-        trainer(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40).train()
+        trainer(
+            learning_rate=100.0, hidden=layers, steps=40, evaluate_every=40, backend=backend
+        ).train()
 
 
 def test_whatever_a_backend_raises_is_an_error_that_names_it() -> None:
@@ -271,6 +282,7 @@ def test_a_state_is_not_shared_with_the_best_parameters() -> None:
     assert not np.array_equal(made.best.items, before)
 
 
+@pytest.mark.slow
 def test_the_command_makes_the_same_bytes_as_python(tmp_path: Path) -> None:
     done = call("train", "--quiet", "--out", "run", *options(steps=2), cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -55,7 +55,17 @@ def base_of(name: str, value: Any) -> dict[str, Any]:
     return {"model": families[0]} if families else {}
 
 
-@pytest.mark.parametrize(("name", "value"), [*CHOICES, *OTHERS])
+COMPILED_ANEW = ("dtype-float64", "routing_gradient-all", "normalise-True", "hidden")
+"""Options for which numba compiles the step once more, which takes up to half a minute."""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(*x, marks=[pytest.mark.slow] * f"{x[0]}-{x[1]}".startswith(COMPILED_ANEW))
+        for x in [*CHOICES, *OTHERS]
+    ],
+)
 def test_every_option_trains(name: str, value: Any) -> None:
     outcome = trainer(**base_of(name, value), **{name: value, "steps": 3}).train()
     assert [epoch.step for epoch in outcome.epochs] == [3]

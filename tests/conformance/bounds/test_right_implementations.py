@@ -46,6 +46,7 @@ def test_values_equal_the_reference_bit_for_bit(name: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow(every=3)
 def test_correct_implementations_are_within_the_bound(name: str, types: str, mode: str) -> None:
     for seed in SEEDS:
         answer = drawn(name, seed, types)
@@ -60,6 +61,7 @@ def test_correct_implementations_are_within_the_bound(name: str, types: str, mod
 
 @pytest.mark.parametrize("types", [("bfloat16", "float32"), ("float32", "float64"), "float16"])
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow(every=9)
 def test_correct_implementations_of_mixed_precision_are_within_the_bound(
     name: str, types: Any
 ) -> None:

@@ -24,6 +24,7 @@ TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
 @STEMS
 @TYPES
 @given(data=st.data(), seed=st.integers(0, 99))
+@pytest.mark.slow(every=3)
 def test_results_and_gradients_are_those_of_the_reference(
     name: str, stem: str, dtype: str, data: st.DataObject, seed: int
 ) -> None:
@@ -36,6 +37,7 @@ def test_results_and_gradients_are_those_of_the_reference(
 @EACH
 @STEMS
 @given(data=st.data())
+@pytest.mark.slow(every=3)
 def test_the_same_call_gives_the_same_bytes_in_memory_of_its_own(
     name: str, stem: str, data: st.DataObject
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_mutant_breaks_a_rule_of_a_checked_page(mutant: Mutant) -> None:
 
 
 @EACH
+@pytest.mark.slow(every=4)
 def test_a_mutant_can_be_built_and_is_not_the_reference(mutant: Mutant) -> None:
     assert build_mutant(mutant).ops.routing is not build_mutant(mutant).ops.routing
     for file, tree in text_of(mutant):
@@ -145,6 +146,7 @@ def test_an_anchor_that_does_not_match_once_raises(at: str) -> None:
         ("routing-any-axis-is-interests", "routing/unknown_axis_raises"),
     ],
 )
+@pytest.mark.slow(every=3)
 def test_a_known_mistake_is_named(name: str, check: str) -> None:
     mutant = named(name)
     said = diagnose(BackendImplementation(backend_of(mutant)), failed(mutant, check))

@@ -216,6 +216,7 @@ ONE_OF_EACH_PAGE = {v.page: v for v in reversed(suite_mutants())}.values()
 
 @pytest.mark.rules("conformance-R14")
 @pytest.mark.parametrize("mutant", ONE_OF_EACH_PAGE, ids=lambda v: v.page)
+@pytest.mark.slow(every=3)
 def test_mutants_of_every_level_are_reproduced(mutant: Mutant) -> None:
     citing = [check for check in all_checks() if mutant.rule in check.rules]
     for examples, check in itertools.product((8, 30), citing):
@@ -264,6 +265,7 @@ def folder_of(tmp_path: Path, change: Callable[[str], str]) -> Path:
 
 
 @pytest.mark.rules("conformance-R14")
+@pytest.mark.slow
 def test_the_script_runs_in_the_folder_of_the_backend(tmp_path: Path) -> None:
     term = " - (weights * d_out).sum(axis, keepdims=True)"
     folder_of(tmp_path, lambda text: text.replace(term, ""))

@@ -253,6 +253,7 @@ print(found.hexdigest())
 
 
 @pytest.mark.rules("conformance-R7")
+@pytest.mark.slow
 def test_draws_do_not_depend_on_loaded_modules(tmp_path: Path) -> None:
     """Hypothesis would take constants from a module in the current folder."""
     constants = "\n".join(f"x{i} = {i}; y{i} = {i / 7}" for i in range(1, 500))

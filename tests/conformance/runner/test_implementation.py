@@ -188,6 +188,7 @@ def narrow(x: Any) -> Any:
 @pytest.mark.rules("conformance-R12")
 @pytest.mark.parametrize("precision", [NARROW, Precision.of(("float16", "float32", "float32"))])
 @pytest.mark.parametrize("stem", [*OPERATORS, "composition"])
+@pytest.mark.slow(every=4)
 def test_a_correct_narrow_backend_passes(stem: str, precision: Precision) -> None:
     settings, implementation = RunSettings("smoke"), BackendImplementation(Half())
     checks = [c for c in plan.planned_checks(all_checks(), precision) if c.stem == stem]

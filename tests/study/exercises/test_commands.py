@@ -167,6 +167,7 @@ def test_a_usage_error_exits_with_2_and_says_what_to_do(
         (["--exercise", "squash", "--hurry"], 2, "No such option"),
     ],
 )
+@pytest.mark.slow(every=4)
 def test_both_commands_exit_with_the_code(
     workspace: Workspace, module: list[str], words: list[str], code: int, message: str
 ) -> None:

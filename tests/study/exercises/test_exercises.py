@@ -16,6 +16,7 @@ each = pytest.mark.parametrize("name", WRITTEN)
 
 
 @each
+@pytest.mark.slow(every=3)
 def test_a_starter_runs_and_fails(name: str) -> None:
     report = grade_file(find_exercise(name), find_exercise(name).starter)
     assert not report.passed
@@ -31,6 +32,7 @@ def test_a_solution_passes_and_has_no_diagnosis(name: str) -> None:
 
 
 @each
+@pytest.mark.slow(every=3)
 def test_every_known_mistake_is_killed(name: str) -> None:
     kills = matrix.find_kills(name)
     assert len(kills) >= 4

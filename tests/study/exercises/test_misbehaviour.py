@@ -90,6 +90,7 @@ def check_edit(workspace: Workspace, old: str, new: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("failure", WRONG)
+@pytest.mark.slow(every=5)
 def test_a_failure_has_its_message_and_exit_code_1(workspace: Workspace, failure: str) -> None:
     (old, new), message = WRONG[failure]
     code, report = check_edit(workspace, old, new)
@@ -102,6 +103,7 @@ def test_every_failure_has_another_message() -> None:
     assert len({message for _, message in WRONG.values()}) == len(WRONG)
 
 
+@pytest.mark.slow
 def test_an_endless_loop_is_stopped(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "SECONDS", 1.0)  # code that computes has more time
     code, report = check_edit(workspace, LAST, "while True:\n        pass")
@@ -119,6 +121,7 @@ def test_the_limits_are_set_before_the_file_is_read(workspace: Workspace) -> Non
         assert f"| limit {limit} {limit}" in report
 
 
+@pytest.mark.slow
 def test_the_cpu_limit_stops_a_worker_without_its_parent() -> None:
     script = "from mindref.study.exercises import worker\nworker.CPU_SECONDS = 1\n"
     script += "worker.limit_resources()\nwhile True: pass"

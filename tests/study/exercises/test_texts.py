@@ -134,6 +134,7 @@ def test_every_printed_command_runs(workspace: Workspace, study: Study) -> None:
         assert study(*words).exit_code in (0, 1), command
 
 
+@pytest.mark.slow
 def test_the_readme_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "README.md"
     copy.write_text(matrix.README.read_text(encoding="utf-8"), encoding="utf-8")

@@ -23,6 +23,7 @@ def read_cpu_seconds() -> float:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.slow(every=3)
 def test_a_solution_passes_within_3_seconds(workspace: Workspace, name: str) -> None:
     exercise, lines = find_exercise(name), list[str]()
     for needed in exercise.needs:

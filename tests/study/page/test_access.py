@@ -11,6 +11,8 @@ import pytest
 from mindref.study.page.html_file import VIEWS as NAMED_VIEWS
 from tests.study.page.page_reader import Reader
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Reader]
 VIEWS = tuple(NAMED_VIEWS)
 PLACE = "#step=routing[2].weights&cell=w[2]@5&ask=0"

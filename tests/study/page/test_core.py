@@ -27,6 +27,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("place", ELSEWHERE)
+@pytest.mark.slow(every=3)
 def test_p1_the_page_makes_no_request_and_has_no_error(
     opened: Open, file: Path, place: str
 ) -> None:
@@ -90,6 +91,7 @@ def flipped(text: str, name: str, trace: dict[str, Any], byte: int) -> str:
     [("ids", 0), ("mask", 3), ("S", 0), ("b[1]", 8), ("w[2]", -1), ("unit[1]", 6), ("v", 100),
      ("loss", 0), ("d_S", 7), ("d_items", 11), ("score", 3), ("top", 0)],
 )  # fmt: skip
+@pytest.mark.slow(every=6)
 def test_p4_a_flipped_bit_is_detected(
     opened: Open, file: Path, trace: dict[str, Any], tmp_path: Path, name: str, byte: int
 ) -> None:

@@ -15,6 +15,8 @@ from tests.study.page.page_pair import make_page_pair, trace_to_dict
 from tests.study.page.page_reader import Reader
 from tests.study.random_pair import make_random_pair as with_features
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Reader]
 MODELS: dict[str, dict[str, Any]] = {
     "as trained by default": {"power": float("inf"), "routing_gradient": "last", "iterations": 6},

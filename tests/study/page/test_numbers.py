@@ -34,6 +34,7 @@ def total(found: dict[str, Any]) -> float:
     return math.fsum(found["sum"])
 
 
+@pytest.mark.slow
 def test_p8_the_terms_of_a_cell_give_its_value(shared: Reader, trace: dict[str, Any]) -> None:
     rng = np.random.default_rng(8)
     floats = [x for x in tensors(trace).values() if x["dtype"] == "float64"]
@@ -147,6 +148,7 @@ def changed(rng: np.random.Generator) -> tuple[TrainingPair, str, int]:
 
 
 @pytest.mark.parametrize("seed", range(20))
+@pytest.mark.slow(every=10)
 def test_p9_edited_numbers_equal_those_of_python(shared: Reader, seed: int) -> None:
     one, edits, iterations = changed(np.random.default_rng(seed))
     compare(shared, one, edits, iterations)

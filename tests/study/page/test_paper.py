@@ -22,6 +22,8 @@ from mindref.study.page.html_file import VIEWS
 from tests.study.page.page_pair import ITEMS, make_page_pair, trace_to_dict
 from tests.study.page.page_reader import Reader
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Reader]
 HOSTILE = [
     "<b>bold</b><img src=x onerror=alert(1)>",

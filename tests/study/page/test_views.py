@@ -17,6 +17,8 @@ from mindref.study.page.data_blocks import encode_array
 from tests.study.page.page_pair import make_page_pair, tensors, trace_to_dict
 from tests.study.page.page_reader import Reader
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Reader]
 
 

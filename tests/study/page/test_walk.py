@@ -29,6 +29,7 @@ def expected(shared: Reader) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_p6_the_address_leads_to_each_step(shared: Reader, expected: list[Any]) -> None:
     steps = shared.steps()
     assert [state[0] for state in expected] == steps
@@ -53,6 +54,7 @@ BACK = {
 
 
 @pytest.mark.parametrize("way", FORWARD)
+@pytest.mark.slow(every=5)
 def test_p6_every_way_forward_reaches_the_same_state(
     shared: Reader, expected: list[Any], way: str
 ) -> None:
@@ -63,6 +65,7 @@ def test_p6_every_way_forward_reaches_the_same_state(
 
 
 @pytest.mark.parametrize("way", BACK)
+@pytest.mark.slow(every=2)
 def test_p6_every_way_back_reaches_the_same_state(
     shared: Reader, expected: list[Any], way: str
 ) -> None:
@@ -111,6 +114,7 @@ def test_p6_an_unknown_address_opens_the_first_step(opened: Open, file: Path) ->
      "edits=r:1e9", "edits=K:2.5", "edits=__proto__:3", "edits=S:abc", "edits=set:w[9]:1:2",
      "edits=;;;", "user=-1"],
 )  # fmt: skip
+@pytest.mark.slow(every=6)
 def test_p6_no_address_breaks_the_page(opened: Open, file: Path, place: str) -> None:
     page = opened(file, f"#ask=0&step=routing[2].weights&{place}")
     assert page.page.get_attribute("html", "data-selfcheck") == "pass"
@@ -151,6 +155,7 @@ LINKED = """([symbol, name]) => {
     done(found) })) }"""
 
 
+@pytest.mark.slow
 def test_p7_a_symbol_marks_its_cells_code_and_entry(shared: Reader, trace: dict[str, Any]) -> None:
     terms = code = 0
     for step in trace["steps"]:

@@ -47,6 +47,7 @@ def parse_group(lines: list[str]) -> tuple[list[float], str, float]:
     return [value for _, value in terms], word, total
 
 
+@pytest.mark.slow
 def test_t6_the_printed_terms_of_every_cell_add_up(film_club: TracedUser) -> None:
     trace, count = film_club.trace, 0
     for tensor, index in computed_cells(trace):

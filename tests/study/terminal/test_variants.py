@@ -46,6 +46,7 @@ def failing_invariants(user: TracedUser, name: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", variants.variant_names())
+@pytest.mark.slow(every=5)
 def test_t8_the_alarms_are_the_invariants_that_fail(name: str, film_club: TracedUser) -> None:
     assert printed_alarms(film_club, name) == failing_invariants(film_club, name)
 
