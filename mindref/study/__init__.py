@@ -15,8 +15,8 @@ The trace, in the order in which it is made:
 
 Front ends: `terminal`, and `page` with the data of `page_users`.
 
-Beside the trace: `explain` (terms of one cell), `gradients` (finite differences and the ledger),
-`variants` (deviations of public code; `user_summary` is what they compare), `ambiguities` (readings
+Other modules: `explain` (terms of one cell), `gradients` (finite differences and the ledger),
+`variants` (deviations of public code, compared by `user_summary`), `ambiguities` (readings
 of the paper), `case_study` (the paper's figure) and `exercises`. `derived_views` are these as JSON
 (`json_arrays`). `top_items` ranks the items; `suggest` finds similar names.
 """

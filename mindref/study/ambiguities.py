@@ -55,15 +55,14 @@ class Card(NamedTuple):
     readings: tuple[Reading, ...]
 
     @property
-    def says(self) -> str:
+    def summary(self) -> str:
         """Return the first result of every reading in one sentence."""
-        first, *others = [
+        first, *other_results = [
             f"{format_result(reading.results[0][1])} if read as \u201c{reading.name}\u201d"
             for reading in self.readings
         ]
-        return (
-            f"For this user, {self.sentence} {', '.join([first, *others[:-1]])} and {others[-1]}."
-        )
+        listed = ", ".join([first, *other_results[:-1]])
+        return f"For this user, {self.sentence} {listed} and {other_results[-1]}."
 
     def to_json(
         self, titles: Sequence[str] | None = None, with_arrays: bool = False
@@ -80,7 +79,7 @@ class Card(NamedTuple):
             }
             for reading in self.readings
         ]
-        return {**self._asdict(), "readings": readings, "summary": self.says}
+        return {**self._asdict(), "readings": readings, "summary": self.summary}
 
 
 def read_cards() -> list[dict[str, Any]]:
@@ -162,8 +161,7 @@ def reading_results(
 ) -> list[tuple[str, float | tuple[float, ...]]]:
     """Return the measured numbers of a reading."""
     summaries: list[tuple[str, float | tuple[float, ...]]] = [
-        (MEASURES[name].name, MEASURES[name].of(reference, variant)[1])
-        for name in row["measures"]
+        (MEASURES[name].name, MEASURES[name].of(reference, variant)[1]) for name in row["measures"]
     ]
     if "logits" in reading:
         summaries += second_call_results(pair, reading["logits"], variant)
@@ -176,8 +174,8 @@ def second_call_results(
     """Return the difference between two calls; the second call has the history reversed."""
     second = outcomes.summarise_user(replace_logits(reverse_history(pair), logits, 1))
     moved = MEASURES["interest_shift"].of(first, second)[1]
-    units, others = (unit_interests(o) for o in (first, second))
-    best = tuple(float(x) for x in (units @ others.T).max(axis=1))
+    units, other_units = (unit_interests(o) for o in (first, second))
+    best = tuple(float(x) for x in (units @ other_units.T).max(axis=1))
     return [
         ("relative change of the interests between two calls", moved),
         ("cosine of each interest with the most similar interest of the second call", best),

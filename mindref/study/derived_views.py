@@ -1,4 +1,4 @@
-"""The views of the page beside the trace, as JSON "mindref.derived-views/1".
+"""The views of the page other than the trace, as JSON "mindref.derived-views/1".
 
 reference    summary of the user, for comparison with variants
 ledger       terms of the gradient with respect to the votes, S and e
@@ -87,8 +87,8 @@ def gradient_curves(pair: TrainingPair) -> list[StepSizeCurve]:
 
 def largest_entry_curve(pair: TrainingPair, name: str, gradient: Array) -> StepSizeCurve:
     """Return the step-size curve of the entry with the largest gradient; ties: the first."""
-    place = np.unravel_index(np.argmax(np.abs(gradient)), gradient.shape)
-    index = tuple(int(i) for i in place)
+    position = np.unravel_index(np.argmax(np.abs(gradient)), gradient.shape)
+    index = tuple(int(i) for i in position)
     return differences.step_size_curve(
         pair, differences.perturbed_tensor(name), index, float(gradient[index])
     )

@@ -29,14 +29,14 @@ class Token(NamedTuple):
     indices: str = ""
 
 
-def tokenise_equation(text: str, known: Iterable[str]) -> Iterator[Token]:
+def tokenise_equation(text: str, symbols_known: Iterable[str]) -> Iterator[Token]:
     """Yield the tokens of an equation; `known` has the symbols of tensors."""
-    symbols = set(known)
-    for found in TOKEN.finditer(text):
-        name, index = found["name"], found["index"] or ""
+    symbols = set(symbols_known)
+    for match in TOKEN.finditer(text):
+        name, index = match["name"], match["index"] or ""
         if not name:
-            kind = next(k for k in ("number", "power", "mark") if found[k])
-            yield Token(kind, found[kind])
+            kind = next(k for k in ("number", "power", "mark") if match[k])
+            yield Token(kind, match[kind])
         elif name == "sum":
             yield Token("sum" if index else "word", name, index)
         elif f"{name}_{index}" in symbols:  # o_t is one tensor, not o with the index t

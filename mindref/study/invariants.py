@@ -23,9 +23,9 @@ TOLERANCE = 1e-12
 Values = Mapping[str, Any]
 
 
-def split_reference(place: str) -> tuple[str, str]:
+def split_reference(reference: str) -> tuple[str, str]:
     """Return tensor name and axis letters of a reference such as `w[2]:ik`."""
-    name, _, letters = place.rpartition(":")
+    name, _, letters = reference.rpartition(":")
     return (name, letters) if name else (letters, "")
 
 
@@ -41,9 +41,12 @@ def sum_residual(check: Mapping[str, Any], values: Values) -> float:
 
 def zero_residual(check: Mapping[str, Any], values: Values) -> float:
     """Return the largest magnitude where the mask is false."""
-    (name, letters), (mask, at) = split_reference(check["of"]), split_reference(check["where"])
+    (name, letters), (mask, mask_letters) = (
+        split_reference(check["of"]),
+        split_reference(check["where"]),
+    )
     keep = np.asarray(values[mask]).reshape(
-        [np.shape(values[mask])[at.index(x)] if x in at else 1 for x in letters]
+        [np.shape(values[mask])[mask_letters.index(x)] if x in mask_letters else 1 for x in letters]
     )
     return float(np.abs(np.where(keep, 0, values[name])).max(initial=0))
 
@@ -96,12 +99,12 @@ RESIDUALS: dict[str, Callable[[Mapping[str, Any], Values], float]] = {
 }
 
 
-def relative_difference(found: Any, recorded: Any) -> float:
+def relative_difference(computed: Any, recorded: Any) -> float:
     """Return the largest difference of two arrays, relative for magnitudes above one."""
-    found, recorded = np.asarray(found, np.float64), np.asarray(recorded, np.float64)
-    if found.shape != recorded.shape:
+    computed, recorded = np.asarray(computed, np.float64), np.asarray(recorded, np.float64)
+    if computed.shape != recorded.shape:
         return float("inf")
-    same = (found == recorded) | (np.isnan(found) & np.isnan(recorded))
+    same = (computed == recorded) | (np.isnan(computed) & np.isnan(recorded))
     with np.errstate(invalid="ignore"):
-        off = np.abs(found - recorded) / np.maximum(1, np.abs(recorded))
+        off = np.abs(computed - recorded) / np.maximum(1, np.abs(recorded))
     return float(np.where(same, 0, np.where(np.isnan(off), np.inf, off)).max(initial=0))

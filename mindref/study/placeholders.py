@@ -30,12 +30,12 @@ class TraceContext(NamedTuple):
     @property
     def flags(self) -> set[str]:
         """Return the flags that remove steps."""
-        found = {
+        flags = {
             "no_profile": not self.profile[0],
             "plain": not self.config.normalise,
             "no_gaps": self.config.power == float("inf") and self.config.attention == "label",
         }
-        return {name for name, holds in found.items() if holds}
+        return {name for name, holds in flags.items() if holds}
 
 
 def model_values(context: TraceContext) -> dict[str, Any]:

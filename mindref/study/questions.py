@@ -34,8 +34,8 @@ def make_question(
         numbers = numbers[values["top"][0]]
     if ask.at:
         live = values["active"] if ask.axis == "interest" else np.ones(numbers.shape[1], bool)
-        place = row_of_widest_margin(numbers[:, live])
-        row, numbers = labels(ask.at, len(numbers))[place], numbers[place]
+        row_index = row_of_widest_margin(numbers[:, live])
+        row, numbers = labels(ask.at, len(numbers))[row_index], numbers[row_index]
     if ask.how == "strongest":
         numbers = np.abs(numbers)
     if ask.axis == "interest":  # an inactive interest has 0, which exceeds a negative number

@@ -20,7 +20,7 @@ def evaluate_recipe(recipe: Recipe, values: Values) -> Any:
     """Return the array of a recipe from the tensors that it reads."""
     if recipe["op"] == "sum":
         return evaluate_sum(recipe, values)
-    arrays = [values[place["of"]] for place in recipe_factors(recipe)]
+    arrays = [values[factor["of"]] for factor in recipe_factors(recipe)]
     return FUNCTIONS[recipe["op"]](recipe, *arrays)
 
 
@@ -43,9 +43,9 @@ def evaluate_sum(recipe: Recipe, values: Values) -> Any:
 def evaluate_softmax(recipe: Recipe, logits: Any, mask: Any) -> Any:
     """Return the softmax over the unmasked entries."""
     axis = recipe["of"][0]["letters"].index(recipe["over"])
-    kept = np.where(mask, logits, -np.inf)  # a masked entry may exceed the maximum
-    top = np.max(kept, axis=axis, keepdims=True)
-    raised = np.exp(kept - np.where(np.isfinite(top), top, 0))
+    masked = np.where(mask, logits, -np.inf)  # a masked entry may exceed the maximum
+    top = np.max(masked, axis=axis, keepdims=True)
+    raised = np.exp(masked - np.where(np.isfinite(top), top, 0))
     total = raised.sum(axis=axis, keepdims=True)
     return raised / np.where(total == 0, 1, total)
 
@@ -156,10 +156,10 @@ def evaluate_scatter(recipe: Recipe, rows: Any, *uses: Any) -> Any:
     """Return the gradient of each table row; `uses` are triples of gradient, index and weight."""
     out = np.zeros((len(rows), np.shape(uses[0])[-1]))
     for d, index, weight in zip(uses[::3], uses[1::3], uses[2::3], strict=True):
-        for vector, at, share in zip(
+        for vector, row_ids, share in zip(
             np.atleast_2d(d), as_rows(index), as_rows(weight), strict=True
         ):
-            np.add.at(out, np.searchsorted(rows, at), share[:, None] * vector)
+            np.add.at(out, np.searchsorted(rows, row_ids), share[:, None] * vector)
     return out
 
 

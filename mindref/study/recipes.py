@@ -37,14 +37,14 @@ def parse_recipe(text: str, out: str) -> Recipe:
 
 def parse_arguments(text: str) -> dict[str, Any]:
     """Return the tensors and the named numbers and words of a function."""
-    tensors, named = [], {}
+    tensors, options = [], {}
     for piece in filter(None, (x.strip() for x in text.split(";"))):
         name, equals, value = piece.partition("=")
         if equals:
-            named[name] = parse_number(value)
+            options[name] = parse_number(value)
         else:
             tensors.append(parse_factor(piece))
-    return {"of": tensors, **named}
+    return {"of": tensors, **options}
 
 
 def parse_number(text: str) -> float | int | str:

@@ -39,32 +39,32 @@ class Span(NamedTuple):
 
 
 @cache
-def find_span(place: str) -> Span:
+def find_span(anchor: str) -> Span:
     """Return the source lines at an anchor. Raises LookupError if there are none."""
-    where, _, text = place.partition("@")
-    module, _, name = where.partition(":")
+    target, _, text = anchor.partition("@")
+    module, _, name = target.partition(":")
     thing = getattr(importlib.import_module(module), name)
     lines, first = inspect.getsourcelines(thing)
-    low, high = statement_lines(lines, text, place) if text else function_lines(lines)
+    low, high = statement_lines(lines, text, anchor) if text else function_lines(lines)
     piece = textwrap.dedent("".join(lines[low : high + 1])).rstrip("\n")
     digest = hashlib.sha256(piece.encode()).hexdigest()
     return Span(module, name, first + low, first + high, piece, digest)
 
 
-def statement_lines(lines: list[str], text: str, place: str) -> tuple[int, int]:
+def statement_lines(lines: list[str], text: str, anchor: str) -> tuple[int, int]:
     """Return the first and last line of the innermost simple statement with the text."""
-    whole = re.compile(re.escape(text) + r"(?!\d)")  # R1 is not R10
-    at = next((n for n, line in enumerate(lines) if whole.search(line)), None)
-    if at is None:
-        raise LookupError(place)
+    pattern = re.compile(re.escape(text) + r"(?!\d)")  # R1 is not R10
+    index = next((n for n, line in enumerate(lines) if pattern.search(line)), None)
+    if index is None:
+        raise LookupError(anchor)
     tree = ast.parse(textwrap.dedent("".join(lines)))
-    found = [
+    spans = [
         (node.lineno - 1, (node.end_lineno or node.lineno) - 1)
         for node in ast.walk(tree)
         if isinstance(node, ast.stmt) and not hasattr(node, "body")
     ]
-    around = [(low, high) for low, high in found if low <= at <= high]
-    return min(around, key=lambda both: both[1] - both[0]) if around else (at, at)
+    around = [(low, high) for low, high in spans if low <= index <= high]
+    return min(around, key=lambda both: both[1] - both[0]) if around else (index, index)
 
 
 def function_lines(lines: list[str]) -> tuple[int, int]:
@@ -77,14 +77,14 @@ def current_hashes() -> dict[str, str]:
     from mindref.study.steps import KINDS
     from mindref.study.steps.option_texts import option_anchors
 
-    every = [*(place for kind in KINDS for place in kind.code), *option_anchors()]
-    return {place: find_span(place).sha256 for place in every}
+    every = [*(anchor for kind in KINDS for anchor in kind.code), *option_anchors()]
+    return {anchor: find_span(anchor).sha256 for anchor in every}
 
 
 def recorded_hashes() -> dict[str, str]:
     """Return the hashes of steps/sources.json."""
-    found: dict[str, str] = json.loads(HASH_FILE.read_text(encoding="utf-8"))
-    return found
+    spans: dict[str, str] = json.loads(HASH_FILE.read_text(encoding="utf-8"))
+    return spans
 
 
 if __name__ == "__main__" and sys.argv[1:] == ["--write"]:

@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Iterable
 
 
-def nearest_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+def nearest_names(name: str, existing: Iterable[str], count: int = 3) -> list[str]:
     """Return the existing names most similar to an unknown name, the most similar first."""
-    return difflib.get_close_matches(name, list(dict.fromkeys(known)), n=count, cutoff=0.0)
+    return difflib.get_close_matches(name, list(dict.fromkeys(existing)), n=count, cutoff=0.0)
 
 
-def suggest_names(name: str, known: Iterable[str], count: int = 3) -> str:
+def suggest_names(name: str, existing: Iterable[str], count: int = 3) -> str:
     """Return the hint of an error message for an unknown name: "closest: a, b, c"."""
-    return f"closest: {', '.join(nearest_names(name, known, count))}"
+    return f"closest: {', '.join(nearest_names(name, existing, count))}"

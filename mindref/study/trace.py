@@ -135,7 +135,7 @@ class Trace:
 
 def axis_labels(labels: Mapping[str, list[str]], axis: str, size: int) -> list[str]:
     """Return the label of each position of an axis; numbers for an axis without labels."""
-    return labels.get(axis) or [str(place + 1) for place in range(size)]
+    return labels.get(axis) or [str(position + 1) for position in range(size)]
 
 
 def tensor_symbol(name: str) -> str:

@@ -37,18 +37,18 @@ def build_trace(
     """Return the trace of recorded events."""
     builder = TraceBuilder(context, labels, history_mask(events))
     steps: list[Step] = []
-    waiting: dict[str, Event] = {}
+    recorded: dict[str, Event] = {}
     for event in events:
-        waiting[event.name] = event
+        recorded[event.name] = event
         for kind in KINDS:
             names = kind.event.split()
             if names[-1] == event.name and kind.absent_if not in context.flags:
-                heard = {name.rpartition(".")[2]: waiting[name].arrays for name in names}
-                arrays = event.arrays if len(names) == 1 else heard
-                own = adapt_step_kind(kind, context)
+                merged = {name.rpartition(".")[2]: recorded[name].arrays for name in names}
+                arrays = event.arrays if len(names) == 1 else merged
+                output_names = adapt_step_kind(kind, context)
                 steps.append(
                     builder.make_step(
-                        own, event.number, pad_behaviour_rows(event, arrays, builder.mask)
+                        output_names, event.number, pad_behaviour_rows(event, arrays, builder.mask)
                     )
                 )
     return Trace(metadata, builder.labels, steps)
@@ -83,7 +83,7 @@ class TraceBuilder:
         """Return the step of an event."""
         filled = partial(fill_placeholders, context=self.context, number=number)
         outputs = [x for x in (self.make_tensor(out, number, arrays) for out in kind.outputs) if x]
-        own = {tensor.name for tensor in outputs}
+        output_names = {tensor.name for tensor in outputs}
         read = [name for tensor in outputs for name in recipe_inputs(tensor.recipe)]
         return Step(
             id=step_id(kind.kind, number if kind.phase in ("forward", "backward") else 0),
@@ -96,8 +96,8 @@ class TraceBuilder:
             symbols=equation_symbols(kind.equation, [*read, *(x.name for x in outputs)]),
             paper=kind.paper,
             rules=tuple(kind.rules.split()),
-            source=tuple(find_span(place) for place in kind.code),
-            inputs=tuple(name for name in dict.fromkeys(read) if name not in own),
+            source=tuple(find_span(anchor) for anchor in kind.code),
+            inputs=tuple(name for name in dict.fromkeys(read) if name not in output_names),
             outputs=tuple(outputs),
             invariants=self.make_invariants(kind, filled, outputs),
             question=make_question(
@@ -133,13 +133,13 @@ class TraceBuilder:
         """Return the array of the first user in float64, int64 or bool."""
         x = np.asarray(values)
         x = x.astype({"f": np.float64, "i": np.int64, "u": np.int64, "b": np.bool_}[x.dtype.kind])
-        wanted = [axis for axis in axes if axis != "user"]
-        if x.ndim > len(wanted):  # the axis of users
+        axis_names = [axis for axis in axes if axis != "user"]
+        if x.ndim > len(axis_names):  # the axis of users
             x = x[0]
-        if x.ndim > len(wanted):  # an axis kept for broadcasting
+        if x.ndim > len(axis_names):  # an axis kept for broadcasting
             x = x[..., 0]
-        if x.ndim < len(wanted):
-            x = x.reshape([self.sizes.get(axis, -1) for axis in wanted])
+        if x.ndim < len(axis_names):
+            x = x.reshape([self.sizes.get(axis, -1) for axis in axis_names])
         return x
 
     def make_invariants(
@@ -156,11 +156,13 @@ class TraceBuilder:
             out.append(
                 Invariant(filled(text), RESIDUALS[how](check, self.values), TOLERANCE, check)
             )
-        made = [tensor for tensor in outputs if tensor.recipe["op"] != "input"]
-        if made:
-            off = max(self.recipe_error(tensor) for tensor in made)
-            check = {"kind": "recomputed", "of": [x.name for x in made]}
-            out.append(Invariant("every number follows from its inputs", off, TOLERANCE, check))
+        computed = [tensor for tensor in outputs if tensor.recipe["op"] != "input"]
+        if computed:
+            deviation = max(self.recipe_error(tensor) for tensor in computed)
+            check = {"kind": "recomputed", "of": [x.name for x in computed]}
+            out.append(
+                Invariant("every number follows from its inputs", deviation, TOLERANCE, check)
+            )
         return tuple(out)
 
     def recipe_error(self, tensor: Tensor) -> float:
@@ -183,26 +185,26 @@ def step_id(kind: str, number: int) -> str:
     """Return the id of a step, with the iteration or layer in brackets after the operator."""
     if not number:
         return kind
-    head, dot, rest = kind.partition(".")
-    return f"{head}[{number}]{dot}{rest}"
+    head, dot, tail = kind.partition(".")
+    return f"{head}[{number}]{dot}{tail}"
 
 
 def equation_symbols(equation: str, names: Sequence[str]) -> dict[str, str]:
     """Return the tensor of each symbol of an equation."""
-    found: dict[str, str] = {}
+    symbols: dict[str, str] = {}
     for name in names:
         symbol = tensor_symbol(name)
-        if symbol in found and found[symbol] != name:
-            found[symbol + "'"] = name
+        if symbol in symbols and symbols[symbol] != name:
+            symbols[symbol + "'"] = name
         else:
-            found[symbol] = name
-    used = [t.text for t in tokenise_equation(equation, found) if t.kind == "symbol"]
-    return {symbol: found[symbol] for symbol in dict.fromkeys(used) if symbol in found}
+            symbols[symbol] = name
+    used = [t.text for t in tokenise_equation(equation, symbols) if t.kind == "symbol"]
+    return {symbol: symbols[symbol] for symbol in dict.fromkeys(used) if symbol in symbols}
 
 
 def value_at_path(arrays: Mapping[str, Any], path: str) -> Any:
     """Return the value at a path such as "saved.unit" or "before.value"."""
-    at: Any = arrays
+    value: Any = arrays
     for name in path.split("."):
-        at = at[name] if isinstance(at, Mapping) else getattr(at, name)
-    return at
+        value = value[name] if isinstance(value, Mapping) else getattr(value, name)
+    return value

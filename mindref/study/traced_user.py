@@ -28,15 +28,15 @@ class TracedUser(NamedTuple):
 def trace_user(study_model: StudyModel, rule: str = "median") -> TracedUser:
     """Return the trace of the user of a rule or an id. Raises DataError as `choose_user` does."""
     chosen = choose_user(study_model, rule)
-    found = sample_pair(study_model, chosen.user)
+    sampled = sample_pair(study_model, chosen.user)
     model = study_model.model
-    pair = TrainingPair(model.params, found.batch, model.catalogue, model.config)
+    pair = TrainingPair(model.params, sampled.batch, model.catalogue, model.config)
     metadata: dict[str, Any] = {
         "model": study_model.name,
         "user": str(study_model.user_ids[chosen.user]),
         "chosen": chosen.rule,
-        "target": study_model.titles[int(found.batch.target[0])],
-        "negatives": found.negatives,
+        "target": study_model.titles[int(sampled.batch.target[0])],
+        "negatives": sampled.negatives,
         "dtype": "float64",
         "seed": model.config.seed,
         "config": model.config.to_dict(),

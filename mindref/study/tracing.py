@@ -51,8 +51,8 @@ def trace_pair(
     record.events.clear()
     params, batch, catalogue, config = pair
     _, saved = modules.mind.loss(*pair, ops=modules.ops)
-    shown = displayed_items(pair)
-    context = make_context(pair, shown)
+    displayed = displayed_items(pair)
+    context = make_context(pair, displayed)
     if "backward" in phases:
         gradients = modules.mind.backward(saved, d_out=float(len(batch.target)), ops=modules.ops)
         if "update" in phases:
@@ -60,22 +60,22 @@ def trace_pair(
     if "serve" in phases:
         active = saved.interests.active[0]
         vectors = next(e.arrays["out"] for e in record.events if e.name == "interests.active")[0]
-        items, _ = mind.item_vectors(params, shown, catalogue)
+        items, _ = mind.item_vectors(params, displayed, catalogue)
         vectors, items = normalise_vectors(vectors, config), normalise_vectors(items, config)
         served = find_top_items(vectors, active, items, n=context.top, score=config.score)
         record("serve", interests=vectors, items=items, **served._asdict())
     return build_trace(
-        record.events, context, metadata or {}, make_labels(pair, titles, shown, record)
+        record.events, context, metadata or {}, make_labels(pair, titles, displayed, record)
     )
 
 
 def take_adam_step(adam: Any, params: Params, gradients: Any, config: Config) -> None:
     """Take one step of Adam from zero moments, on copies of the parameters."""
-    named = {name: x.copy() for name, x in flatten(params).items()}
+    arrays = {name: x.copy() for name, x in flatten(params).items()}
     adam.update(
-        named,
+        arrays,
         flatten_gradients(gradients),
-        adam.init(named),
+        adam.init(arrays),
         learning_rate=config.learning_rate,
         beta1=config.beta1,
         beta2=config.beta2,
@@ -83,7 +83,7 @@ def take_adam_step(adam: Any, params: Params, gradients: Any, config: Config) ->
     )
 
 
-def make_context(pair: TrainingPair, shown: Any) -> TraceContext:
+def make_context(pair: TrainingPair, displayed: Any) -> TraceContext:
     """Return the sizes and settings that the table of steps refers to."""
     config, params = pair.config, pair.params
     features = pair.batch.histories.profile.shape[1]
@@ -91,7 +91,7 @@ def make_context(pair: TrainingPair, shown: Any) -> TraceContext:
     rounds = config.iterations if config.routing == "dynamic" else 1
     top = min(TOP_ITEMS, len(pair.catalogue.rows))
     width = params.bilinear.shape[0]
-    sizes = (len(pair.catalogue.rows), len(shown), pair.catalogue.rows.shape[1])
+    sizes = (len(pair.catalogue.rows), len(displayed), pair.catalogue.rows.shape[1])
     return TraceContext(config, rounds, len(params.layers), width, profile, 1, top, *sizes)
 
 
@@ -107,39 +107,39 @@ def displayed_items(pair: TrainingPair) -> Any:
     vectors, active, _ = mind.interests(params, batch.histories, catalogue, config)
     items = item_matrix(Model(params, catalogue, config))
     served = normalise_vectors(vectors[0], config)
-    found = find_top_items(served, active[0], items, n=MAX_DISPLAYED_ITEMS - 1, score=config.score)
-    return np.union1d(found.order, batch.target[:1])
+    top = find_top_items(served, active[0], items, n=MAX_DISPLAYED_ITEMS - 1, score=config.score)
+    return np.union1d(top.order, batch.target[:1])
 
 
 def make_labels(
-    pair: TrainingPair, titles: Sequence[str] | None, shown: Any, record: Recorder
+    pair: TrainingPair, titles: Sequence[str] | None, displayed: Any, record: Recorder
 ) -> dict[str, list[str]]:
     """Return the labels of the axes that have titles."""
     batch = pair.batch
 
-    def named(ids: Any) -> list[str]:
+    def arrays(ids: Any) -> list[str]:
         return [titles[i] if titles else f"item {i}" for i in ids]
 
     mask, ids = batch.histories.mask[0], batch.histories.items[0]
     out = {
-        "behaviour": [n if m else "(padding)" for n, m in zip(named(ids), mask, strict=True)],
+        "behaviour": [n if m else "(padding)" for n, m in zip(arrays(ids), mask, strict=True)],
         "interest": [f"interest {j + 1}" for j in range(pair.config.interests)],
-        "negative": named(batch.negatives),
-        "item": named(shown),
-        "target": named(batch.target[:1]),
+        "negative": arrays(batch.negatives),
+        "item": arrays(displayed),
+        "target": arrays(batch.target[:1]),
     }
     rows = [e.arrays["rows"] for e in record.events if e.name == "gradients"]
     if rows:
         items = len(pair.catalogue.rows)
         out["row"] = [
-            n if r < items else f"feature {r - items}" for n, r in name_rows(rows[0], named, items)
+            n if r < items else f"feature {r - items}" for n, r in name_rows(rows[0], arrays, items)
         ]
     return out
 
 
-def name_rows(rows: Any, named: Any, items: int) -> list[tuple[str, int]]:
+def name_rows(rows: Any, arrays: Any, items: int) -> list[tuple[str, int]]:
     """Return the name and the number of each row of the table."""
-    return list(zip(named(np.minimum(rows, items - 1)), rows, strict=True))
+    return list(zip(arrays(np.minimum(rows, items - 1)), rows, strict=True))
 
 
 def params_to_float64(params: Params) -> Params:

@@ -59,21 +59,27 @@ class UserSummary(NamedTuple):
     @property
     def cosine(self) -> float:
         """Return the mean cosine between two active interests; NaN for a single interest."""
-        own = self.v[self.active]
-        units = own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-300)
-        pairs = np.triu_indices(len(own), 1)
-        return float(np.mean((units @ units.T)[pairs])) if len(own) > 1 else float("nan")
+        active_interests = self.v[self.active]
+        units = active_interests / np.maximum(
+            np.linalg.norm(active_interests, axis=1, keepdims=True), 1e-300
+        )
+        pairs = np.triu_indices(len(active_interests), 1)
+        return (
+            float(np.mean((units @ units.T)[pairs])) if len(active_interests) > 1 else float("nan")
+        )
 
     def to_json(self, titles: Sequence[str] | None = None, gradient: bool = True) -> dict[str, Any]:
         """Return JSON values. gradient: whether to include the norm of the gradient of S."""
-        shown = [{**found._asdict(), "title": item_title(titles, found.item)} for found in self.top]
+        top = [
+            {**listed._asdict(), "title": item_title(titles, listed.item)} for listed in self.top
+        ]
         return {
             "loss": json_arrays.number_to_json(self.loss),
             "count": self.interests,
             "w": json_arrays.array_to_json(self.w, ("behaviour", "interest")),
             "v": json_arrays.array_to_json(self.v, ("interest", "width")),
             "h": json_arrays.array_to_json(self.h, ("interest",)),
-            "top": shown,
+            "top": top,
             "entropy": json_arrays.number_to_json(self.entropy),
             "cosine": json_arrays.number_to_json(self.cosine),
             "gradient_norm": float(np.linalg.norm(self.d_bilinear)) if gradient else None,
@@ -86,13 +92,13 @@ def summarise_user(pair: TrainingPair, built: BuiltModules | None = None) -> Use
     ops: Any = built.ops if built else reference_ops
     loss, saved = mind.loss(*pair, ops)
     gradients = mind.backward(saved, ops=ops)
-    users, active, kept = mind.interests(
+    users, active, saved_interests = mind.interests(
         pair.params, pair.batch.histories, pair.catalogue, pair.config, ops
     )
     return UserSummary(
         float(loss),
         active[0],
-        np.array(kept.routing.couplings[0]),
+        np.array(saved_interests.routing.couplings[0]),
         pair.batch.histories.mask[0],
         users[0],
         saved.attention.scores[0],
@@ -104,8 +110,8 @@ def summarise_user(pair: TrainingPair, built: BuiltModules | None = None) -> Use
 
 def edited_loss(pair: TrainingPair, built: BuiltModules) -> float:
     """Return the loss, computed by edited modules."""
-    found, _ = built.mind.loss(*pair, built.ops)
-    return float(found)
+    listed, _ = built.mind.loss(*pair, built.ops)
+    return float(listed)
 
 
 def list_top_items(pair: TrainingPair, interests: Array, active: Bools) -> tuple[ListedItem, ...]:

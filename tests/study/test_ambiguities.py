@@ -49,8 +49,8 @@ def test_every_card_has_two_readings_and_one_is_that_of_mindref() -> None:
         assert len({reading.name for reading in found.readings}) == len(found.readings)
         for reading in found.readings:
             assert [n for n, _ in reading.results] == [n for n, _ in ours.results]
-            assert reading.name in found.says
-        assert re.match(r"For this user, .* (is|by|of) [\d.e+-]+ if read .*\.$", found.says)
+            assert reading.name in found.summary
+        assert re.match(r"For this user, .* (is|by|of) [\d.e+-]+ if read .*\.$", found.summary)
         json.dumps(found.to_json(), allow_nan=False)
 
 

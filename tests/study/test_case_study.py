@@ -182,7 +182,9 @@ def test_a_baseline_must_be_comparable() -> None:
         module.check_baseline(MODEL, MODEL, "x")
     assert SINGLE is not None
     other = SINGLE._replace(user_ids=["nobody", *SINGLE.user_ids[1:]])
-    with pytest.raises(ConfigError, match="baseline x: expected the log of the run, got another log"):
+    with pytest.raises(
+        ConfigError, match="baseline x: expected the log of the run, got another log"
+    ):
         module.check_baseline(MODEL, other, "x")
     module.check_baseline(MODEL, SINGLE, "x")
     assert "has the same settings" in STUDY.notes[0]

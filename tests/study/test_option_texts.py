@@ -43,7 +43,7 @@ def test_option_texts_name_existing_steps_and_rules() -> None:
     kinds = {kind.kind for kind in KINDS}
     for case in OPTION_TEXTS:
         assert case.kind in kinds
-        for rule in case.says.get("rules", "").split():
+        for rule in case.fields.get("rules", "").split():
             assert rule in spec_pages.rules(rule.partition("-")[0]), (case.kind, rule)
 
 

@@ -17,7 +17,7 @@ from mindref.models.parameters import Catalogue, flatten
 from mindref.models.serving import compute_interests, item_matrix
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Trainer
-from mindref.run import checkpoint
+from mindref.run import array_files
 from mindref.run.source import Source
 from mindref.study.models import built_in_training, user_rules
 from mindref.study.models.film_club import GROUPS, PER_GROUP
@@ -70,9 +70,9 @@ def test_training_reproduces_the_built_in_model(tmp_path: Path) -> None:
     names = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert names == {path.relative_to(BUILT_IN) for path in BUILT_IN.rglob("*") if path.is_file()}
     for name in names:
-        if name.name == checkpoint.MODEL:
-            here, words = checkpoint.load_arrays(BUILT_IN / name)
-            there, again = checkpoint.load_arrays(tmp_path / name)
+        if name.name == array_files.MODEL:
+            here, words = array_files.load_arrays(BUILT_IN / name)
+            there, again = array_files.load_arrays(tmp_path / name)
             assert words == again
             for key, x in here.items():
                 np.testing.assert_allclose(there[key], x, rtol=0, atol=1e-9 * abs(x).max())

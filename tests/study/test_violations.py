@@ -28,7 +28,8 @@ def user(seed: int = 0, **changes: Any) -> TrainingPair:
 def kinds(pair: TrainingPair, name: str) -> set[str]:
     entry = variants.find_variant(name)
     return {
-        violation.kind for violation in variant_violations(setups.apply_setup(pair, entry.setup), entry)
+        violation.kind
+        for violation in variant_violations(setups.apply_setup(pair, entry.setup), entry)
     }
 
 
@@ -74,7 +75,10 @@ def test_equal_interests_from_zero_logits_are_no_violation() -> None:
     [
         ("zeros-as-logits", {"distinct"}),
         ("batch-summed-logits", {"repeatable", "independent-of-other-users"}),
-        ("redrawn-at-every-call", {"repeatable", "independent-of-other-users", "independent-of-padding"}),
+        (
+            "redrawn-at-every-call",
+            {"repeatable", "independent-of-other-users", "independent-of-padding"},
+        ),
         ("mask-after-softmax", {"independent-of-padding"}),
         ("stop-gradient", {"exact-gradient"}),
         ("softmax-over-behaviours", set()),
@@ -93,9 +97,7 @@ def test_every_variant_violates_an_invariant_or_a_property() -> None:
 
 @pytest.mark.slow
 def test_every_property_is_violated_by_a_variant() -> None:
-    found = {
-        failed.kind for case in variants.compare_variants(user()) for failed in case.failed_properties
-    }
+    found = {x.kind for case in variants.compare_variants(user()) for x in case.failed_properties}
     assert found == {each.name for each in PROPERTIES}
 
 
@@ -110,7 +112,7 @@ def built_in(rule: str = "median") -> TrainingPair:
 def test_the_built_in_user_violates_all_listed_invariants() -> None:
     for case in variants.compare_variants(built_in()):
         assert case.differs, case.entry.name
-        assert {violation.kind for violation in case.violations} == set(case.entry.violations), (
+        assert {each.kind for each in case.violations} == set(case.entry.violations), (
             case.entry.name
         )
 

@@ -85,24 +85,24 @@ def route_histories(
 def compute_controls(study_model: StudyModel, user: int, history: Ints) -> Controls:
     """Return the controls of a user with this history (n,). Random by (seed, user)."""
     profile, users = study_model.profiles[user], len(study_model.user_ids)
-    own = route_histories(study_model, history[None], profile)
+    user_routing = route_histories(study_model, history[None], profile)
     seed, config = study_model.model.config.seed, study_model.model.config
     rng = make_rng(seed, "study", users + user)  # smaller indices are used by the negatives
     again = np.tile(history, (DRAWS, 1))
     logits = draw_logits(rng, (*again.shape, config.interests), config.sigma, config.dtype)
     redrawn = route_histories(study_model, again, profile, logits)
-    groupings = grouping_similarity(own, redrawn)
+    groupings = grouping_similarity(user_routing, redrawn)
     mixed = np.stack([random_behaviours(study_model, rng, len(history)) for _ in range(DRAWS)])
     order = rng.permutation(len(history))
     other = route_histories(study_model, history[order][None], profile)
     return Controls(
-        user=measure_routing(study_model, own),
+        user=measure_routing(study_model, user_routing),
         redrawn=measure_routing(study_model, redrawn),
         grouping=float(groupings.mean()),
         lowest_grouping=float(groupings.min()),
-        match=matched_cosine(own, redrawn),
+        match=matched_cosine(user_routing, redrawn),
         random_history=measure_routing(study_model, route_histories(study_model, mixed, profile)),
-        reordered=float(abs(other.couplings - own.couplings[:, order]).max()),
+        reordered=float(abs(other.couplings - user_routing.couplings[:, order]).max()),
         draws=DRAWS,
     )
 
@@ -114,9 +114,9 @@ def random_behaviours(study_model: StudyModel, rng: np.random.Generator, size: i
     return rng.choice(len(times), size, replace=bool(few), p=times / times.sum())
 
 
-def measure_routing(study_model: StudyModel, found: RoutedHistories) -> RoutingMeasures:
+def measure_routing(study_model: StudyModel, routed: RoutedHistories) -> RoutingMeasures:
     """Return the measures of routed histories, means over the histories."""
-    history, couplings, vectors = found
+    history, couplings, vectors = routed
     everywhere = np.ones(history.shape, bool)
     several = couplings.shape[2] > 1
     cosines = mean_cosine(vectors, np.ones(vectors.shape[:2], bool)) if several else None
@@ -126,31 +126,33 @@ def measure_routing(study_model: StudyModel, found: RoutedHistories) -> RoutingM
         similarity=None if cosines is None else float(cosines.mean()),
         purity=None
         if study_model.groups is None
-        else group_purity(found, study_model.groups.of_item),
+        else group_purity(routed, study_model.groups.of_item),
     )
 
 
-def group_purity(found: RoutedHistories, of_item: Ints) -> float:
+def group_purity(routed: RoutedHistories, of_item: Ints) -> float:
     """Return the share of behaviours in the most frequent group of their interest."""
-    labels, owners = of_item[found.history], found.couplings.argmax(axis=2)
-    sizes = (found.couplings.shape[2], int(of_item.max()) + 1)
+    labels, owners = of_item[routed.history], routed.couplings.argmax(axis=2)
+    sizes = (routed.couplings.shape[2], int(of_item.max()) + 1)
     table = contingency(owners, labels, np.ones(labels.shape, bool), sizes)
     return float(table.max(axis=2).sum(axis=1).mean() / labels.shape[1])
 
 
-def grouping_similarity(own: RoutedHistories, others: RoutedHistories) -> Array:
+def grouping_similarity(user_routing: RoutedHistories, redrawn_histories: RoutedHistories) -> Array:
     """Return the adjusted Rand index (C,) between the groupings of the same behaviours."""
-    first = np.tile(own.couplings.argmax(axis=2), (len(others.history), 1))
-    second, count = others.couplings.argmax(axis=2), own.couplings.shape[2]
+    first = np.tile(user_routing.couplings.argmax(axis=2), (len(redrawn_histories.history), 1))
+    second, count = redrawn_histories.couplings.argmax(axis=2), user_routing.couplings.shape[2]
     table = contingency(first, second, np.ones(first.shape, bool), (count, count))
     return adjusted_rand(table)
 
 
-def matched_cosine(own: RoutedHistories, others: RoutedHistories) -> float:
+def matched_cosine(user_routing: RoutedHistories, redrawn_histories: RoutedHistories) -> float:
     """Return the mean cosine of interests under the best one-to-one assignment of each draw."""
     from scipy.optimize import linear_sum_assignment
 
-    cosines = unit_vectors(own.vectors) @ unit_vectors(others.vectors).transpose(0, 2, 1)
+    cosines = unit_vectors(user_routing.vectors) @ unit_vectors(
+        redrawn_histories.vectors
+    ).transpose(0, 2, 1)
     return float(np.mean([each[linear_sum_assignment(-each)].mean() for each in cosines]))
 
 

@@ -119,16 +119,18 @@ def open_case_models(
     return study_model, single
 
 
-def check_baseline(study_model: StudyModel, single: StudyModel, where: str) -> None:
+def check_baseline(study_model: StudyModel, single: StudyModel, baseline_name: str) -> None:
     """Raise ConfigError unless the baseline has one interest and the users and items of the run."""
     count = single.model.config.interests
     if count != 1:
         todo = "pass a run that was trained with --interests 1"
-        raise ConfigError(say(f"baseline {where}", "one interest", count, todo))
-    for what in ("item_ids", "user_ids"):
-        if list(getattr(study_model, what)) != list(getattr(single, what)):
+        raise ConfigError(say(f"baseline {baseline_name}", "one interest", count, todo))
+    for field in ("item_ids", "user_ids"):
+        if list(getattr(study_model, field)) != list(getattr(single, field)):
             todo = "train it on the log of the run"
-            raise ConfigError(say(f"baseline {where}", "the log of the run", "another log", todo))
+            raise ConfigError(
+                say(f"baseline {baseline_name}", "the log of the run", "another log", todo)
+            )
 
 
 def make_case_study(
@@ -158,12 +160,12 @@ def study_users(
 
 def setting_differences(study_model: StudyModel, single: StudyModel) -> list[str]:
     """Return a note on settings of the baseline that differ from the run."""
-    own, other = (w.model.config.to_dict() for w in (study_model, single))
+    run_config, other = (w.model.config.to_dict() for w in (study_model, single))
     free = {"interests", "backend"}
-    names = [name for name in own if name not in free and own[name] != other[name]]
+    names = [name for name in run_config if name not in free and run_config[name] != other[name]]
     if not names:
         return ["the single-vector model has the same settings except interests = 1"]
-    pairs = ", ".join(f"{name} {other[name]} instead of {own[name]}" for name in names)
+    pairs = ", ".join(f"{name} {other[name]} instead of {run_config[name]}" for name in names)
     return [f"the single-vector model has other different settings: {pairs}"]
 
 
@@ -171,13 +173,13 @@ def study_user(
     study_model: StudyModel, single: StudyModel | None, user: int, rule: str, top: int
 ) -> UserStudy:
     """Return the case study of one user."""
-    known, target = split_last(study_model, np.array([user]))
-    history = known.values[-study_model.model.config.window :]
-    found = route_histories(study_model, history[None], study_model.profiles[user])
-    couplings = found.couplings[0].T
+    history_rows, target = split_last(study_model, np.array([user]))
+    history = history_rows.values[-study_model.model.config.window :]
+    routed = route_histories(study_model, history[None], study_model.profiles[user])
+    couplings = routed.couplings[0].T
     strips = [
-        make_item_list(study_model, f"interest {k + 1}", vector, known.values, top)
-        for k, vector in enumerate(found.vectors[0])
+        make_item_list(study_model, f"interest {k + 1}", vector, history_rows.values, top)
+        for k, vector in enumerate(routed.vectors[0])
     ]
     return UserStudy(
         user=study_model.user_ids[user],
@@ -187,7 +189,9 @@ def study_user(
         couplings=couplings.tolist(),
         strongest_interests=couplings.argmax(axis=0).tolist(),
         lists=strips,
-        single=None if single is None else single_vector_list(single, user, known.values, top),
+        single=None
+        if single is None
+        else single_vector_list(single, user, history_rows.values, top),
         distinct=len({item.title for each in strips for item in each.items}),
         target=study_model.titles[target[0]],
         rank=target_rank(study_model, user),
@@ -199,8 +203,8 @@ def study_user(
 def single_vector_list(single: StudyModel, user: int, seen: Ints, top: int) -> ItemList:
     """Return the list of the single vector of a user."""
     history = seen[-single.model.config.window :]
-    found = route_histories(single, history[None], single.profiles[user])
-    return make_item_list(single, "single vector", found.vectors[0, 0], seen, top)
+    routed = route_histories(single, history[None], single.profiles[user])
+    return make_item_list(single, "single vector", routed.vectors[0, 0], seen, top)
 
 
 def target_rank(study_model: StudyModel, user: int) -> int:

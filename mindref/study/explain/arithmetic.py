@@ -83,9 +83,9 @@ def sum_terms(terms: list[Term]) -> float:
     return out
 
 
-def group_of_sum(terms: list[Term], what: str = "") -> Group:
+def group_of_sum(terms: list[Term], title: str = "") -> Group:
     """Return a group whose total is the sum of its terms."""
-    return Group(what, tuple(terms), sum_terms(terms))
+    return Group(title, tuple(terms), sum_terms(terms))
 
 
 def explain_by_group(group: Group) -> Explanation:

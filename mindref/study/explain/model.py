@@ -101,13 +101,13 @@ def raise_number_with_sign(x: float, power: float) -> float:
 def explain_gaps(cell: Cell) -> Explanation:
     """Explain sign(s) |s|^p minus its maximum over the active interests."""
     power = float(cell.recipe["power"])
-    own = cell.matching_factor(0)
+    score = cell.matching_factor(0)
     active = [
         s for s, on in zip(all_factors(cell, 0), all_factors(cell, 1), strict=True) if on.value
     ]
     top = max(active, key=lambda s: s.value)
     form = f"sign(s) |s|^{power:g} of s = {{}}"
-    terms = [Term(form, (own,), raise_number_with_sign(own.value, power))]
+    terms = [Term(form, (score,), raise_number_with_sign(score.value, power))]
     terms.append(Term(f"- {form}, the largest", (top,), -raise_number_with_sign(top.value, power)))
     return explain_by_group(group_of_sum(terms))
 
@@ -134,9 +134,9 @@ def explain_one_hot(cell: Cell) -> Explanation:
     return Explanation((group,), text, float(best))
 
 
-def group_of_largest(terms: list[Term], what: str) -> Group:
+def group_of_largest(terms: list[Term], title: str) -> Group:
     """Return a group whose total is the maximum of its terms."""
-    return Group(what, tuple(terms), max(term.value for term in terms), largest=True)
+    return Group(title, tuple(terms), max(term.value for term in terms), largest=True)
 
 
 def explain_copy(factor: Factor) -> Explanation:
@@ -184,7 +184,7 @@ def explain_passed_through(cell: Cell) -> Explanation:
 
 
 FUNCTIONS = {
-    function.__name__: function
+    function.__name__.removeprefix("explain_"): function
     for function in (
         explain_softmax,
         explain_unit,

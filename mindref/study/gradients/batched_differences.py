@@ -40,14 +40,14 @@ class DifferenceCheck(NamedTuple):
 
 
 def compare_with_differences(
-    pair: TrainingPair, variable: str, place: str, closed: Array, total: Array
+    pair: TrainingPair, variable: str, use: str, closed: Array, total: Array
 ) -> DifferenceCheck:
     """Compare a gradient with respect to Se, S or e through one use of the votes.
 
     place: "Se@z[t]" or "Se@b[t]" for one use, "Se" for all uses.
     """
     indices = select_indices(closed)
-    differences = batch_differences(pair, variable, place, indices)
+    differences = batch_differences(pair, variable, use, indices)
     gradients = closed[tuple(indices.T)]
     errors = np.abs(gradients - differences)
     worst = int(np.argmax(errors)) if len(errors) else 0
@@ -70,18 +70,18 @@ def select_indices(closed: Array) -> Ints:
     return np.stack(np.unravel_index(flat, closed.shape), axis=1)
 
 
-def batch_differences(pair: TrainingPair, variable: str, place: str, indices: Ints) -> Array:
+def batch_differences(pair: TrainingPair, variable: str, use: str, indices: Ints) -> Array:
     """Return centred differences of the loss with respect to entries of Se, S or e, for one use."""
     vote_directions = VoteDirections(pair, variable)
     out = np.empty(len(indices))
     for start in range(0, len(indices), BLOCK_COPIES):
         block_slice = slice(start, start + BLOCK_COPIES)
-        out[block_slice] = block_differences(pair, vote_directions, place, indices[block_slice])
+        out[block_slice] = block_differences(pair, vote_directions, use, indices[block_slice])
     return out
 
 
 def block_differences(
-    pair: TrainingPair, vote_directions: VoteDirections, place: str, indices: Ints
+    pair: TrainingPair, vote_directions: VoteDirections, use: str, indices: Ints
 ) -> Array:
     """Return the differences of a block of entries, each with a step that contains no kink."""
     out = np.empty(len(indices))
@@ -89,7 +89,7 @@ def block_differences(
     while len(remaining):
         directions = vote_directions.directions(indices[remaining])
         offsets = np.concatenate([variable * h * directions for variable in (1, -1, 2, -2)])
-        result = unrolled.forward(pair, {place: offsets})
+        result = unrolled.forward(pair, {use: offsets})
         up, down, further_up, further_down = np.split(result.losses, 4)
         near, far = (up - down) / (2 * h), (further_up - further_down) / (4 * h)
         sides = np.split(result.sides, 4)

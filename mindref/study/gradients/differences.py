@@ -97,14 +97,14 @@ def finite_difference(
     the model. Raises ConfigError for a tensor without influence on the loss and for an index
     outside the tensor.
     """
-    whole = find_array(pair, tensor)
-    value = entry_value(tensor, whole, index)
+    array = find_array(pair, tensor)
+    value = entry_value(tensor, array, index)
     frozen = pair.config.routing_gradient == "last" if frozen is None else frozen
     if tensor in named_inputs.input_arrays(pair) and not frozen:
         evaluate = loss_evaluator(pair, tensor, index)
     else:
         weights = unrolled.last_coupling_weights(pair) if frozen else None
-        evaluate = unrolled_evaluator(pair, tensor, one_hot_array(whole, index), index, weights)
+        evaluate = unrolled_evaluator(pair, tensor, one_hot_array(array, index), index, weights)
     h = step or STEP["float64"]
     slope, used = smooth_difference(evaluate, h)
     return FiniteDifference(
@@ -119,23 +119,23 @@ def step_size_curve(
 
     closed: the exact gradient (routing_gradient="all").
     """
-    whole = find_array(pair, tensor)
-    entry_value(tensor, whole, index)
+    array = find_array(pair, tensor)
+    entry_value(tensor, array, index)
     errors: dict[str, tuple[float, ...]] = {}
     corners: tuple[bool, ...] = ()
-    offsets = np.concatenate([h * one_hot_array(whole, index) for h in CURVE_STEPS])
+    offsets = np.concatenate([h * one_hot_array(array, index) for h in CURVE_STEPS])
     for dtype in STEP:
         both = unrolled.forward(pair, {tensor: np.concatenate([offsets, -offsets])}, dtype)
         up, down = np.split(both.losses.astype(np.float64), 2)
         slopes = (up - down) / (2 * np.array(CURVE_STEPS))
         errors[dtype] = tuple(round_error(slope_error(closed, float(slope))) for slope in slopes)
         if dtype == "float64":
-            here, there = np.split(both.sides, 2)
-            corners = tuple(bool(x) for x in (here != there).any(axis=1))
+            plus_sides, minus_sides = np.split(both.sides, 2)
+            corners = tuple(bool(x) for x in (plus_sides != minus_sides).any(axis=1))
     best = {dtype: CURVE_STEPS[int(np.nanargmin(e))] for dtype, e in errors.items()}
-    place = tuple(int(i) for i in index)
+    entry = tuple(int(i) for i in index)
     return StepSizeCurve(
-        tensor, place, closed, CURVE_STEPS, **errors, kink=corners, chosen=STEP, best=best
+        tensor, entry, closed, CURVE_STEPS, **errors, kink=corners, chosen=STEP, best=best
     )
 
 
@@ -193,11 +193,11 @@ def unrolled_evaluator(
 
     one: (1, *shape), 1 at the index. weights: constant coupling weights of the last iteration.
     """
-    own = tensor in named_inputs.input_arrays(pair)
+    is_input = tensor in named_inputs.input_arrays(pair)
 
     def evaluate(by: float) -> tuple[float, bytes]:
-        here = named_inputs.perturb_input(pair, tensor, index, by) if own else pair
-        done = unrolled.forward(here, {} if own else {tensor: by * one}, weights=weights)
+        plus_sides = named_inputs.perturb_input(pair, tensor, index, by) if is_input else pair
+        done = unrolled.forward(plus_sides, {} if is_input else {tensor: by * one}, weights=weights)
         return float(done.losses[0]), done.sides.tobytes()
 
     return evaluate
@@ -212,31 +212,31 @@ def kink_sides(saved: Any) -> bytes:
     return b"".join(passed) + (chosen.tobytes() if hard or 0 < attention.power < 1 else b"")
 
 
-def entry_value(tensor: str, whole: Array, index: Sequence[int]) -> float:
+def entry_value(tensor: str, array: Array, index: Sequence[int]) -> float:
     """Return the number at an index of a tensor. Raises ConfigError for an index outside it."""
-    inside = len(index) == whole.ndim and all(
-        0 <= i < size for i, size in zip(index, whole.shape, strict=True)
+    inside = len(index) == array.ndim and all(
+        0 <= i < size for i, size in zip(index, array.shape, strict=True)
     )
     if not inside:
-        raise ConfigError(say(tensor, f"an index within {whole.shape}", tuple(index)))
-    return float(whole[tuple(index)])
+        raise ConfigError(say(tensor, f"an index within {array.shape}", tuple(index)))
+    return float(array[tuple(index)])
 
 
 def find_array(pair: TrainingPair, tensor: str) -> Array:
     """Return a tensor by name, without the axis of users."""
-    own = named_inputs.input_arrays(pair)
-    if tensor in own:
-        return own[tensor]
+    is_input = named_inputs.input_arrays(pair)
+    if tensor in is_input:
+        return is_input[tensor]
     values = unrolled.forward(pair, {}).values
     if tensor not in values:
-        known = (*own, *values)
-        hint = suggest_names(tensor, known)
+        tensor_names = (*is_input, *values)
+        hint = suggest_names(tensor, tensor_names)
         raise ConfigError(say("tensor", "a tensor with influence on the loss", tensor, hint))
     return values[tensor][0]
 
 
-def one_hot_array(whole: Array, index: Sequence[int]) -> Array:
+def one_hot_array(array: Array, index: Sequence[int]) -> Array:
     """Return an array (1, *shape of the tensor): 1 at the index, 0 elsewhere."""
-    one = np.zeros((1, *np.shape(whole)))
+    one = np.zeros((1, *np.shape(array)))
     one[(0, *index)] = 1.0
     return one

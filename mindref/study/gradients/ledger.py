@@ -78,7 +78,7 @@ class Ledger(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; only the ledger of the votes includes the arrays of the rows."""
         axes = AXES[self.variable]
-        kept = next(row for row in self.rows if row.kept_by_last)
+        kept_row = next(row for row in self.rows if row.kept_by_last)
         return {
             "variable": self.variable,
             "iterations": self.iterations,
@@ -93,10 +93,10 @@ class Ledger(NamedTuple):
                 **check_to_json(self.check),
             },
             "last": {
-                "keeps": [kept.name],
+                "keeps": [kept_row.name],
                 "norm": float(np.linalg.norm(self.last)),
-                "share": kept.share,
-                "cosine": kept.cosine,
+                "share": kept_row.share,
+                "cosine": kept_row.cosine,
                 "residual": self.last_residual,
             },
         }
@@ -163,7 +163,7 @@ def make_row(
 ) -> LedgerRow:
     """Return the row of one use of the votes."""
     in_sum, iteration = name[0] == "z", int(name[1:])
-    place = f"Se@{name[0]}[{iteration}]"
+    use = f"Se@{name[0]}[{iteration}]"
     tensor = f"from_z[{iteration}]" if in_sum else f"from_a[{iteration - 1}]"
     return LedgerRow(
         name,
@@ -176,7 +176,7 @@ def make_row(
         float(np.linalg.norm(closed)),
         norm_ratio(closed, total),
         cosine_between(closed, total),
-        batched_differences.compare_with_differences(pair, variable, place, closed, total),
+        batched_differences.compare_with_differences(pair, variable, use, closed, total),
     )
 
 

@@ -16,35 +16,35 @@ if TYPE_CHECKING:
 def input_arrays(pair: TrainingPair) -> dict[str, Array]:
     """Return name -> array, without the axis of users; the arrays are views."""
     params, batch = pair.params, pair.batch
-    found = {"S": params.bilinear, "items": params.items, "profile": params.profile}
+    arrays = {"S": params.bilinear, "items": params.items, "profile": params.profile}
     for number, layer in enumerate(params.layers, start=1):
-        found |= {f"W[{number}]": layer.weight, f"bias[{number}]": layer.bias}
+        arrays |= {f"W[{number}]": layer.weight, f"bias[{number}]": layer.bias}
     if pair.config.routing == "dynamic":  # model-R12: nothing else reads them
-        found["b[1]"] = batch.histories.init_logits[0]
-    return found | {"logq_t": batch.target_log_expected[0], "logq": batch.negative_log_expected}
+        arrays["b[1]"] = batch.histories.init_logits[0]
+    return arrays | {"logq_t": batch.target_log_expected[0], "logq": batch.negative_log_expected}
 
 
 def perturb_input(pair: TrainingPair, name: str, index: Sequence[int], by: float) -> TrainingPair:
     """Return a training pair with `by` added to one number; the argument is unchanged."""
-    place = tuple(index)
+    entry = tuple(index)
     if name in ("b[1]", "logq_t", "logq"):
-        return pair._replace(batch=perturb_batch(pair, name, place, by))
+        return pair._replace(batch=perturb_batch(pair, name, entry, by))
     arrays = dict(flatten(pair.params))
     key = parameter_name(name)
-    arrays[key] = perturb_copy(arrays[key], place, by)
+    arrays[key] = perturb_copy(arrays[key], entry, by)
     return pair._replace(params=unflatten(arrays))
 
 
-def perturb_batch(pair: TrainingPair, name: str, place: tuple[int, ...], by: float) -> Batch:
+def perturb_batch(pair: TrainingPair, name: str, entry: tuple[int, ...], by: float) -> Batch:
     """Return a batch with `by` added to one number."""
     batch = pair.batch
     if name == "b[1]":
-        logits = perturb_copy(batch.histories.init_logits, (0, *place), by)
+        logits = perturb_copy(batch.histories.init_logits, (0, *entry), by)
         return batch._replace(histories=batch.histories._replace(init_logits=logits))
     if name == "logq_t":
         return batch._replace(target_log_expected=perturb_copy(batch.target_log_expected, (0,), by))
     return batch._replace(
-        negative_log_expected=perturb_copy(batch.negative_log_expected, place, by)
+        negative_log_expected=perturb_copy(batch.negative_log_expected, entry, by)
     )
 
 
@@ -56,8 +56,8 @@ def parameter_name(name: str) -> str:
     return {"S": "bilinear", "items": "items", "profile": "profile"}[name]
 
 
-def perturb_copy(array: Array, place: tuple[int, ...], by: float) -> Array:
+def perturb_copy(array: Array, entry: tuple[int, ...], by: float) -> Array:
     """Return a copy with `by` added to one number."""
     copy = array.copy()
-    copy[place] += by
+    copy[entry] += by
     return copy

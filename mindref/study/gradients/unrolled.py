@@ -42,7 +42,7 @@ class NamedArrays:
         self.dtype = dtype
         self.values: dict[str, Array] = {}
 
-    def at(self, name: str, value: Array) -> Array:
+    def add(self, name: str, value: Array) -> Array:
         """Store and return the value plus the offset of this name.
 
         A value has a leading axis of copies; an offset is (N, *), or (1, *) for all copies.
@@ -65,131 +65,131 @@ def forward(
     weights (1, L, K), optional: constant coupling weights of the last iteration. The exact gradient
     of this loss is the gradient of routing_gradient="last".
     """
-    places = NamedArrays(offsets, dtype)
+    arrays = NamedArrays(offsets, dtype)
     copies = max([len(x) for x in offsets.values()], default=1)
     sides: list[Bools] = []
     mask, config = pair.batch.histories.mask, pair.config
     active = mind.active_interests(mask, config)  # (1, K)
 
-    capsules = unroll_routing(pair, places, active, weights)  # (N or 1, K, D)
-    users = np.where(active[..., None], apply_layers(pair, places, capsules, sides), 0)
-    users = places.at("v", users)
+    capsules = unroll_routing(pair, arrays, active, weights)  # (N or 1, K, D)
+    users = np.where(active[..., None], apply_layers(pair, arrays, capsules, sides), 0)
+    users = arrays.add("v", users)
     target, _ = mind.item_vectors(pair.params, pair.batch.target, pair.catalogue)
-    target = places.at("t", target)
-    user = apply_attention(pair, places, users, places.at("query", target), active, sides)
-    losses = compute_losses(pair, places, user, places.at("t.loss", target))
+    target = arrays.add("t", target)
+    user = apply_attention(pair, arrays, users, arrays.add("query", target), active, sides)
+    losses = compute_losses(pair, arrays, user, arrays.add("t.loss", target))
     flat = [np.broadcast_to(x, (copies, *x.shape[1:])).reshape(copies, -1) for x in sides]
     together = np.concatenate([np.zeros((copies, 0), bool), *flat], axis=1)
-    return UnrolledPass(np.broadcast_to(losses, copies), together, places.values)
+    return UnrolledPass(np.broadcast_to(losses, copies), together, arrays.values)
 
 
 def unroll_routing(
-    pair: TrainingPair, places: NamedArrays, active: Bools, weights: Array | None
+    pair: TrainingPair, arrays: NamedArrays, active: Bools, weights: Array | None
 ) -> Array:
     """Return the capsules of the last iteration."""
-    batch, config, at = pair.batch.histories, pair.config, places.at
+    batch, config, add = pair.batch.histories, pair.config, arrays.add
     dynamic = config.routing == "dynamic"
     iterations = config.iterations if dynamic else 1
     looked_up, _ = mind.behaviour_vectors(pair.params, batch, pair.catalogue)
-    e = at("e", looked_up)
-    votes = project_votes(e, np.asarray(pair.params.bilinear, places.dtype))
-    moved = places.offsets.get("S")
-    votes = at("Se", votes if moved is None else votes + e @ moved.transpose(0, 2, 1))
-    b = at("b[1]", batch.init_logits if dynamic else np.zeros_like(batch.init_logits))
+    e = add("e", looked_up)
+    votes = project_votes(e, np.asarray(pair.params.bilinear, arrays.dtype))
+    offset = arrays.offsets.get("S")
+    votes = add("Se", votes if offset is None else votes + e @ offset.transpose(0, 2, 1))
+    b = add("b[1]", batch.init_logits if dynamic else np.zeros_like(batch.init_logits))
     allowed = batch.mask[:, :, None] & active[:, None, :]
     for t in range(1, iterations + 1):
         w, _ = softmax.forward(b, allowed, axis=routing.AXES[config.routing_axis])
-        w = at(f"w[{t}]", w if weights is None or t < iterations else weights)
-        z = at(f"z[{t}]", sum_votes(w, at(f"Se@z[{t}]", votes)))
-        u = at(f"u[{t}]", squash.forward(z, kind=config.squash)[0])
+        w = add(f"w[{t}]", w if weights is None or t < iterations else weights)
+        z = add(f"z[{t}]", sum_votes(w, add(f"Se@z[{t}]", votes)))
+        u = add(f"u[{t}]", squash.forward(z, kind=config.squash)[0])
         if t < iterations:
-            a = at(f"a[{t}]", vote_agreement(at(f"Se@b[{t + 1}]", votes), u))
-            b = at(f"b[{t + 1}]", b + a)
+            a = add(f"a[{t}]", vote_agreement(add(f"Se@b[{t + 1}]", votes), u))
+            b = add(f"b[{t + 1}]", b + a)
     return u
 
 
 def apply_layers(
-    pair: TrainingPair, places: NamedArrays, capsules: Array, sides: list[Bools]
+    pair: TrainingPair, arrays: NamedArrays, capsules: Array, sides: list[Bools]
 ) -> Array:
     """Return the output of the layers for [capsule ; profile]; append the sides of the ReLUs."""
-    config, at = pair.config, places.at
+    config, add = pair.config, arrays.add
     profile, _ = mind.profile_vectors(pair.params, pair.batch.histories.profile)
     features, width = pair.batch.histories.profile.shape[1], pair.params.profile.shape[1]
-    p = at("p", profile.reshape(1, features, width))
+    p = add("p", profile.reshape(1, features, width))
     p = p.reshape(len(p), features * width)
     copies, interests, _ = np.broadcast_shapes(capsules.shape, (len(p), 1, 1))
     spread = np.broadcast_to(p[:, None], (copies, interests, p.shape[1]))
     capsules = np.broadcast_to(capsules, (copies, interests, capsules.shape[2]))
-    x = at("x[0]", np.concatenate([capsules, spread], axis=2))
+    x = add("x[0]", np.concatenate([capsules, spread], axis=2))
     for number, (weight, bias) in enumerate(pair.params.layers, start=1):
-        weight, bias = (np.asarray(array, places.dtype) for array in (weight, bias))
+        weight, bias = (np.asarray(array, arrays.dtype) for array in (weight, bias))
         rows = x.reshape(-1, x.shape[2])  # users and interests in one axis, as in the layer
         y: Array = (rows @ weight).reshape(*x.shape[:2], -1)
-        if f"W[{number}]" in places.offsets:
-            y = y + x @ places.offsets[f"W[{number}]"]
+        if f"W[{number}]" in arrays.offsets:
+            y = y + x @ arrays.offsets[f"W[{number}]"]
         y += bias
-        if f"bias[{number}]" in places.offsets:
-            y = y + places.offsets[f"bias[{number}]"][:, None]
-        y = at(f"y[{number}]", y)
+        if f"bias[{number}]" in arrays.offsets:
+            y = y + arrays.offsets[f"bias[{number}]"][:, None]
+        y = add(f"y[{number}]", y)
         rectified = config.last_relu or number < len(pair.params.layers)
         if rectified:
             sides.append(y > 0)
-        x = at(f"x[{number}]", np.maximum(y, 0) if rectified else y)
+        x = add(f"x[{number}]", np.maximum(y, 0) if rectified else y)
     return x
 
 
 def apply_attention(
     pair: TrainingPair,
-    places: NamedArrays,
+    arrays: NamedArrays,
     users: Array,
     query: Array,
     active: Bools,
     sides: list[Bools],
 ) -> Array:
     """Return the user vector for the target, and append the sides of argmax and power."""
-    config, at = pair.config, places.at
+    config, add = pair.config, arrays.add
     power = config.power if config.attention == "label" else 0.0
     copies = max(len(users), len(query))
     users = np.broadcast_to(users, (copies, *users.shape[1:]))
     query = np.broadcast_to(query, (copies, query.shape[1]))
-    s = at("s", np.einsum("bkd,bd->bk", users, query))
+    s = add("s", np.einsum("bkd,bd->bk", users, query))
     if np.isinf(power):
         h = label_attention.one_hot_of_largest(s, active)
         sides.append(h > 0)
     else:
-        g = at("g", label_attention.gaps_below_largest(s, active, power))
+        g = add("g", label_attention.gaps_below_largest(s, active, power))
         h, _ = softmax.forward(g, np.broadcast_to(active, g.shape), axis=1)
         if 0 < power < 1:  # the power of a score has a kink at zero
             sides.append(s > 0)
-    h = at("h", h)
+    h = add("h", h)
     copies = max(copies, len(h))
     users = np.broadcast_to(users, (copies, *users.shape[1:]))
-    return at("q", np.einsum("bk,bkd->bd", np.broadcast_to(h, (copies, h.shape[1])), users))
+    return add("q", np.einsum("bk,bkd->bd", np.broadcast_to(h, (copies, h.shape[1])), users))
 
 
-def compute_losses(pair: TrainingPair, places: NamedArrays, user: Array, target: Array) -> Array:
+def compute_losses(pair: TrainingPair, arrays: NamedArrays, user: Array, target: Array) -> Array:
     """Return the loss of each copy; the largest logit is subtracted, as in the operator."""
-    batch, config, at = pair.batch, pair.config, places.at
-    found, _ = mind.item_vectors(pair.params, batch.negatives, pair.catalogue)
-    negatives = at("neg", found[None])  # (N, S, D)
+    batch, config, add = pair.batch, pair.config, arrays.add
+    negative_vectors, _ = mind.item_vectors(pair.params, batch.negatives, pair.catalogue)
+    negatives = add("neg", negative_vectors[None])  # (N, S, D)
     if config.normalise:
         user, target, negatives = (
-            at(name, sampled_softmax.to_unit_length(x, True)[0])
+            add(name, sampled_softmax.to_unit_length(x, True)[0])
             for name, x in (("q1", user), ("t1", target), ("neg1", negatives))
         )
-    c_t = at("logq_t", batch.target_log_expected)
-    c = at("logq", batch.negative_log_expected[None])
-    product_t = at("o_t.product", (user * target).sum(axis=1))
-    o_t = at("o_t", product_t / config.temperature - c_t)
-    products = at("o.product", np.matmul(negatives, user[:, :, None])[..., 0])
-    o = at("o", products / config.temperature - c)
+    c_t = add("logq_t", batch.target_log_expected)
+    c = add("logq", batch.negative_log_expected[None])
+    product_t = add("o_t.product", (user * target).sum(axis=1))
+    o_t = add("o_t", product_t / config.temperature - c_t)
+    products = add("o.product", np.matmul(negatives, user[:, :, None])[..., 0])
+    o = add("o", products / config.temperature - c)
     hits = batch.negatives == batch.target[:, None]
-    o = at("l", np.where(hits, -np.inf, o))
+    o = add("l", np.where(hits, -np.inf, o))
     top = np.max(o, axis=1, initial=-np.inf)
     top = np.where(np.isfinite(top), top, o_t)
     with np.errstate(divide="ignore"):
-        rest = np.log(np.exp(o - top[:, None]).sum(axis=1))
-    return np.logaddexp(0, top - o_t + rest)
+        log_sum = np.log(np.exp(o - top[:, None]).sum(axis=1))
+    return np.logaddexp(0, top - o_t + log_sum)
 
 
 def last_coupling_weights(pair: TrainingPair) -> Array:

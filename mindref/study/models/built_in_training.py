@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mindref.config import Config
 from mindref.data.log import InteractionLog
 from mindref.recommender.trainer import Trainer
-from mindref.run import checkpoint
+from mindref.run import array_files, checkpoint
 from mindref.run.atomic import write_text
 from mindref.run.source import IN_MEMORY, Loaded, Source
 from mindref.study.models.film_club import film_club, make_film_log
@@ -69,7 +69,7 @@ def write_built_in_models(folder: Path = BUILT_IN) -> None:
         "offsets": events.offsets.astype(np.int16),
         "ages": ages.astype(np.uint8),
     }
-    checkpoint.save_arrays(folder / LOG, small, {"format": checkpoint.FORMAT, "name": NAME})
+    array_files.save_arrays(folder / LOG, small, {"format": array_files.FORMAT, "name": NAME})
 
 
 def train_built_in_model(log: InteractionLog, **changes: Any) -> Trainer:

@@ -83,18 +83,22 @@ def draw_member(rng: np.random.Generator, taste: Floats, appeal: Floats) -> Memb
     queues = [
         order[order // PER_GROUP == k][: rng.integers(MIN_FILMS, MAX_FILMS + 1)] for k in shelves
     ]
-    others = order[~np.isin(order // PER_GROUP, shelves)][::-1]
-    films = draw_films(rng, [rng.permutation(queue).tolist() for queue in queues], others.tolist())
+    other_films = order[~np.isin(order // PER_GROUP, shelves)][::-1]
+    films = draw_films(
+        rng, [rng.permutation(queue).tolist() for queue in queues], other_films.tolist()
+    )
     return Member(age, np.array(films))
 
 
-def draw_films(rng: np.random.Generator, queues: list[list[int]], others: list[int]) -> list[int]:
+def draw_films(
+    rng: np.random.Generator, queues: list[list[int]], other_films: list[int]
+) -> list[int]:
     """Return the films of the queues in random order of the queues, with films of other shelves."""
     films: list[int] = []
     now: list[int] = []
     while any(queues):
         if rng.random() < STRAY:
-            films.append(others.pop())
+            films.append(other_films.pop())
             continue
         if not now or rng.random() >= STAY:
             left = [queue for queue in queues if queue]

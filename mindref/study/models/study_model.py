@@ -27,7 +27,7 @@ from mindref.models.mind import Batch, Histories
 from mindref.models.parameters import Catalogue, flatten, unflatten
 from mindref.models.serving import Model, serving_logits
 from mindref.recommender.serving import ServedModel
-from mindref.run import checkpoint
+from mindref.run import array_files
 from mindref.run.source import translate_items
 from mindref.shapes import Array
 from mindref.study.models.user_rules import MIN_BEHAVIOURS, RULES, ChosenUser, split_last
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 BUILT_IN: Path = Path(__file__).parent / "built_in"
-LOG = "log.safetensors"  # log of the built-in model, beside the folders of its models
+LOG = "log.safetensors"  # log of the built-in model, in the folder of its models
 SEVERAL_INTERESTS, SINGLE_INTEREST = (
     "several",
     "single",
@@ -104,7 +104,7 @@ def open_built_in_model(which: str = SEVERAL_INTERESTS, folder: Path = BUILT_IN)
     from mindref.study.models.film_club import make_film_log
 
     served = ServedModel.load(folder / which)
-    arrays, words = checkpoint.load_arrays(folder / LOG)
+    arrays, words = array_files.load_arrays(folder / LOG)
     offsets, values, ages = (arrays[n].astype(np.int64) for n in ("offsets", "events", "ages"))
     log = make_film_log(Ragged(offsets, values), ages)
     return make_study_model(words["name"], served, log, BUILT_IN_NEGATIVES)
@@ -138,12 +138,12 @@ def model_to_float64(model: Model) -> Model:
     float64.
     """
     params, (rows, weights), config = model
-    named: dict[str, Array] = {name: x.astype(np.float64) for name, x in flatten(params).items()}
+    arrays: dict[str, Array] = {name: x.astype(np.float64) for name, x in flatten(params).items()}
     keyed = "keyed" if config.logits == "per_call" else config.logits
     as_float64 = replace(config, dtype="float64", logits=keyed)
     shares = weights.astype(np.float64)
     shares /= shares.sum(axis=1, keepdims=True)
-    return Model(unflatten(named), Catalogue(rows, shares), as_float64)
+    return Model(unflatten(arrays), Catalogue(rows, shares), as_float64)
 
 
 def find_item_groups(log: InteractionLog) -> ItemGroups | None:
@@ -164,12 +164,12 @@ def choose_user(study_model: StudyModel, rule: str = "median") -> ChosenUser:
         if not len(users):
             raise DataError(say("user", f"one with {MIN_BEHAVIOURS} behaviours", "none in the log"))
         return RULES[rule](study_model, users)
-    name, known = rule.removeprefix("user:"), list(study_model.user_ids)
-    if name not in known:
-        near = ", ".join(nearest_names(name, known))
+    name, user_names = rule.removeprefix("user:"), list(study_model.user_ids)
+    if name not in user_names:
+        near = ", ".join(nearest_names(name, user_names))
         todo = f"the closest are {near}; or use a rule: {', '.join(RULES)}"
-        raise DataError(say("user", f"one of the {len(known)} users", repr(name), todo))
-    user = known.index(name)
+        raise DataError(say("user", f"one of the {len(user_names)} users", repr(name), todo))
+    user = user_names.index(name)
     length = int(study_model.histories.lengths[user])
     if length < 2:
         got = f"{length} in the catalogue of the model"
@@ -181,11 +181,11 @@ def sample_pair(study_model: StudyModel, user: int) -> SampledPair:
     """Return the training pair of a user who has at least two behaviours; see `choose_user`.
 
     Initial logits are those of serving (routing-R15). Negatives come from the stream of (seed,
-    "study", user) alone.
+    "study", user).
     """
     config, items = study_model.model.config, len(study_model.item_ids)
-    known, target = split_last(study_model, np.array([user]))
-    history, mask = pad_histories(known, config.window)
+    user_names, target = split_last(study_model, np.array([user]))
+    history, mask = pad_histories(user_names, config.window)
     logits = serving_logits(config, items, history)
     histories = Histories(history, mask, logits, study_model.profiles[[user]])
     size = min(config.negatives, study_model.negatives)

@@ -39,40 +39,40 @@ def split_last(study_model: StudyModel, users: Ints) -> tuple[Ragged, Ints]:
     """Return the behaviours of users except the last (C rows), and the last (C,), the target."""
     ends = study_model.histories.offsets[users + 1]
     lengths = study_model.histories.lengths[users]
-    known = slice_rows(study_model.histories, users, np.zeros_like(lengths), lengths - 1)
-    return known, study_model.histories.values[ends - 1]
+    history = slice_rows(study_model.histories, users, np.zeros_like(lengths), lengths - 1)
+    return history, study_model.histories.values[ends - 1]
 
 
 def longest_history(study_model: StudyModel, users: Ints) -> ChosenUser:
     """The longest history."""
     lengths = study_model.histories.lengths[users]
-    at = int(np.argmax(lengths))
-    return ChosenUser(int(users[at]), f"the longest history of all, {lengths[at]} behaviours")
+    index = int(np.argmax(lengths))
+    return ChosenUser(int(users[index]), f"the longest history of all, {lengths[index]} behaviours")
 
 
 def median_history(study_model: StudyModel, users: Ints) -> ChosenUser:
     """A history of median length."""
     lengths = study_model.histories.lengths[users]
     middle = np.sort(lengths)[(len(lengths) - 1) // 2]
-    at = int(np.argmax(lengths == middle))
+    index = int(np.argmax(lengths == middle))
     text = f"the first with a history of the median length, {middle} behaviours"
-    return ChosenUser(int(users[at]), text)
+    return ChosenUser(int(users[index]), text)
 
 
 def most_separated(study_model: StudyModel, users: Ints) -> ChosenUser:
     """The most separated interests: the lowest mean cosine between them."""
     users, cosines, scope = measure_separation(study_model, users)
-    at = int(np.argmin(cosines))
-    text = f"the most separated interests {scope}: mean cosine {cosines[at]:.3f}"
-    return ChosenUser(int(users[at]), text)
+    index = int(np.argmin(cosines))
+    text = f"the most separated interests {scope}: mean cosine {cosines[index]:.3f}"
+    return ChosenUser(int(users[index]), text)
 
 
 def least_separated(study_model: StudyModel, users: Ints) -> ChosenUser:
     """The least separated interests: the highest mean cosine between them."""
     users, cosines, scope = measure_separation(study_model, users)
-    at = int(np.argmax(cosines))
-    text = f"the least separated interests {scope}: mean cosine {cosines[at]:.3f}"
-    return ChosenUser(int(users[at]), text)
+    index = int(np.argmax(cosines))
+    text = f"the least separated interests {scope}: mean cosine {cosines[index]:.3f}"
+    return ChosenUser(int(users[index]), text)
 
 
 def missed_target(study_model: StudyModel, users: Ints) -> ChosenUser:
@@ -84,12 +84,12 @@ def missed_target(study_model: StudyModel, users: Ints) -> ChosenUser:
         places = target_ranks(study_model, block, items)
         missed = places >= TOP
         if missed.any():
-            at = int(np.argmax(missed))
+            index = int(np.argmax(missed))
             text = (
                 f"the first {scope} whose next behaviour is not among the {TOP} best unseen items:"
-                f" its rank is {places[at] + 1} of {len(items)}"
+                f" its rank is {places[index] + 1} of {len(items)}"
             )
-            return ChosenUser(int(block[at]), text)
+            return ChosenUser(int(block[index]), text)
     raise DataError(say("rule wrong", "a user whose next behaviour is missed", f"none {scope}"))
 
 
@@ -114,8 +114,8 @@ def sample_users(study_model: StudyModel, users: Ints) -> tuple[Ints, str]:
 
 def user_interests(study_model: StudyModel, users: Ints) -> Interests:
     """Return the interests of users from all behaviours before the last."""
-    known, _ = split_last(study_model, users)
-    return compute_interests(study_model.model, known, study_model.profiles[users])
+    history, _ = split_last(study_model, users)
+    return compute_interests(study_model.model, history, study_model.profiles[users])
 
 
 def measure_separation(study_model: StudyModel, users: Ints) -> tuple[Ints, Floats, str]:
@@ -142,10 +142,12 @@ def item_scores(products: Array, active: Bools, rule: str) -> Array:
 
 def target_ranks(study_model: StudyModel, users: Ints, items: Array) -> Ints:
     """Return the rank (C,), from 0, of the last behaviour among the items not seen before."""
-    known, target = split_last(study_model, users)
+    history, target = split_last(study_model, users)
     vectors, active, *_ = user_interests(study_model, users)
-    found = item_scores(vectors @ items.T, active, study_model.model.config.score)
-    own = np.take_along_axis(found, target[:, None], axis=1)
-    before = (found > own) | ((found == own) & (np.arange(len(items)) < target[:, None]))
-    before[np.repeat(np.arange(len(known)), known.lengths), known.values] = False
+    scores = item_scores(vectors @ items.T, active, study_model.model.config.score)
+    target_score = np.take_along_axis(scores, target[:, None], axis=1)
+    before = (scores > target_score) | (
+        (scores == target_score) & (np.arange(len(items)) < target[:, None])
+    )
+    before[np.repeat(np.arange(len(history)), history.lengths), history.values] = False
     return before.sum(axis=1)

@@ -34,11 +34,11 @@ def pack_blocks(
     list of arrays.
     """
     arrays: dict[str, int] = {}
-    whole = replace_arrays({"traces": list(traces), "derived": list(derived)}, arrays)
-    counts = Counter(long_texts(whole))
+    nested = replace_arrays({"traces": list(traces), "derived": list(derived)}, arrays)
+    counts = Counter(long_texts(nested))
     pool = [text for text, count in counts.items() if count > 1]
-    places = {text: place for place, text in enumerate(pool)}
-    block = {"format": "mindref.page/1", "pool": pool, "content": replace_texts(whole, places)}
+    places = {text: index for index, text in enumerate(pool)}
+    block = {"format": "mindref.page/1", "pool": pool, "content": replace_texts(nested, places)}
     text = json.dumps(block, separators=(",", ":"), allow_nan=False)
     checked = [encode_array(data) for data in arrays]
     content = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
@@ -57,12 +57,12 @@ def encode_array(data: str) -> tuple[str, int]:
 def replace_arrays(value: Any, arrays: dict[str, int]) -> Any:
     """Return a copy with array data replaced by indices into `arrays`, which is extended."""
     if isinstance(value, Mapping):
-        kept = {
+        fields = {
             key: replace_arrays(part, arrays) for key, part in value.items() if key not in UNUSED
         }
         if "dtype" in value and isinstance(value.get("data"), str):
-            kept["data"] = arrays.setdefault(value["data"], len(arrays))
-        return kept
+            fields["data"] = arrays.setdefault(value["data"], len(arrays))
+        return fields
     if isinstance(value, (list, tuple)):
         return [replace_arrays(part, arrays) for part in value]
     return value

@@ -111,9 +111,9 @@ def render_page(
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], read_asset("template.html"))
 
 
-def read_asset(*where: str) -> str:
+def read_asset(*path_parts: str) -> str:
     """Return the text of a file of this package."""
-    return resources.files(__package__).joinpath(*where).read_text(encoding="utf-8")
+    return resources.files(__package__).joinpath(*path_parts).read_text(encoding="utf-8")
 
 
 def link_modules(names: Sequence[str]) -> str:

@@ -24,10 +24,12 @@ def render_noscript(trace: Mapping[str, Any]) -> str:
 
 def render_routing_table(trace: Mapping[str, Any]) -> str:
     """Return the coupling weights of the last iteration as a table."""
-    found = [x for step in trace["steps"] for x in step["outputs"] if x["name"].startswith("w[")]
-    if not found:
+    weight_tensors = [
+        x for step in trace["steps"] for x in step["outputs"] if x["name"].startswith("w[")
+    ]
+    if not weight_tensors:
         return ""
-    last = found[-1]
+    last = weight_tensors[-1]
     weights = np.frombuffer(decode_tensor(last), "<f8").reshape(last["shape"])
     columns = "".join(
         f'<th scope="col">{isolate_direction(x)}</th>' for x in position_labels(trace, last, 1)
@@ -47,8 +49,8 @@ def render_routing_table(trace: Mapping[str, Any]) -> str:
 def position_labels(trace: Mapping[str, Any], tensor: Mapping[str, Any], axis: int) -> list[str]:
     """Return the labels of one axis of a tensor; numbers without labels."""
     count = tensor["shape"][axis]
-    known = trace["labels"].get(tensor["axes"][axis], [])
-    return [str(known[k]) if k < len(known) else str(k + 1) for k in range(count)]
+    labels = trace["labels"].get(tensor["axes"][axis], [])
+    return [str(labels[k]) if k < len(labels) else str(k + 1) for k in range(count)]
 
 
 def render_step_list(trace: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from mindref.study.steps.kind import (
     OutputSpec,
     QuestionSpec,
     StepKind,
-    check_range,
+    check_bounds,
     check_sum,
     check_zero,
 )
@@ -61,7 +61,7 @@ IDS = StepKind(
         OutputSpec("ids", "behaviour", "input", "ids", "i"),
         OutputSpec("mask", "user behaviour", "input", "mask", "i"),
     ),
-    (check_range("every id is in the catalogue", "ids", 0, "{last_item}"),),
+    (check_bounds("every id is in the catalogue", "ids", 0, "{last_item}"),),
 )
 HISTORY = lookup_step(
     "history",
@@ -141,7 +141,7 @@ RELU = StepKind(
     "relu_layer-R2",
     ("mindref.ops.relu_layer:forward@relu_layer-R2",),
     (OutputSpec("x[t]", "interest {out}", "relu(y[t]:kn)", "out", "kn"),),
-    (check_range("no number is negative", "x[t]", 0, float("inf")),),
+    (check_bounds("no number is negative", "x[t]", 0, float("inf")),),
 )
 ACTIVE = StepKind(
     "interests.active",

@@ -69,7 +69,7 @@ def check_zero(text: str, of: str, where: str) -> InvariantSpec:
     return InvariantSpec(text, "zero", {"of": of, "where": where})
 
 
-def check_range(text: str, of: str, low: float, high: float | str) -> InvariantSpec:
+def check_bounds(text: str, of: str, low: float, high: float | str) -> InvariantSpec:
     """Return the invariant that all numbers are in a range."""
     return InvariantSpec(text, "between", {"of": of, "low": low, "high": high})
 

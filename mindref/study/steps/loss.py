@@ -8,7 +8,7 @@ from mindref.study.steps.kind import (
     OutputSpec,
     QuestionSpec,
     StepKind,
-    check_range,
+    check_bounds,
     check_sum,
     check_zero,
 )
@@ -169,8 +169,8 @@ LOSS = StepKind(
         OutputSpec("prob", "user negative", "tail(o_t:; l:s)", "p_negatives", "s"),
     ),
     (
-        check_range("a loss is not negative", "loss", 0, float("inf")),
-        check_range("a probability is between 0 and 1", "prob", 0, 1),
+        check_bounds("a loss is not negative", "loss", 0, float("inf")),
+        check_bounds("a probability is between 0 and 1", "prob", 0, 1),
     ),
     QuestionSpec("Which negative has the largest probability?", "prob", "largest", "negative"),
     exercises=("sampled-softmax",),

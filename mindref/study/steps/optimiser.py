@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindref.study.steps.kind import InvariantSpec, OutputSpec, StepKind, check_range
+from mindref.study.steps.kind import InvariantSpec, OutputSpec, StepKind, check_bounds
 from mindref.study.steps.serving import SCORE, TOP
 
 ADAM = "mindref.training.optimiser:update"
@@ -66,7 +66,7 @@ def adam_step(name: str, symbol: str, axes: str, letters: str, title: str, why: 
             ),
         ),
         (
-            check_range("a second moment is not negative", f"{symbol}.second'", 0, float("inf")),
+            check_bounds("a second moment is not negative", f"{symbol}.second'", 0, float("inf")),
             InvariantSpec(
                 "the step size is within the bound of Adam",
                 "near",

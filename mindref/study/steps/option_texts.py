@@ -24,12 +24,12 @@ class OptionText(NamedTuple):
 
     kind: str
     holds: Callable[[TraceContext], bool]
-    says: dict[str, Any]
+    fields: dict[str, Any]
 
 
-def option_text(kind: str, holds: Callable[[TraceContext], bool], **says: Any) -> OptionText:
+def option_text(kind: str, holds: Callable[[TraceContext], bool], **fields: Any) -> OptionText:
     """Return the replaced fields of a step for some settings."""
-    return OptionText(kind, holds, says)
+    return OptionText(kind, holds, fields)
 
 
 def attention_power(context: TraceContext) -> float:
@@ -211,10 +211,10 @@ def adapt_step_kind(kind: StepKind, context: TraceContext) -> StepKind:
     """Return a step with the texts for the settings of the model."""
     for each in OPTION_TEXTS:
         if each.kind == kind.kind and each.holds(context):
-            kind = kind._replace(**each.says)
+            kind = kind._replace(**each.fields)
     return adapt_serving_step(kind, context)
 
 
 def option_anchors() -> list[str]:
     """Return the source anchors that only some settings use."""
-    return [place for each in OPTION_TEXTS for place in each.says.get("code", ())]
+    return [anchor for each in OPTION_TEXTS for anchor in each.fields.get("code", ())]

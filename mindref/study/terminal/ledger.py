@@ -17,7 +17,7 @@ def format_ledger(inputs: Any, tensor_name: str, columns: int) -> list[Line]:
     from mindref.study.gradients.ledger import make_ledger
 
     ledger = make_ledger(inputs, tensor_name).to_json()
-    lines = wrap_lines(ledger["what"], columns, "title")
+    lines = wrap_lines(ledger["title"], columns, "title")
     lines += wrap_lines(ledger["definition"], columns)
     rows = [("use", "norm/total", "cosine", "error")]
     for row in ledger["rows"]:

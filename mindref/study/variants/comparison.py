@@ -109,9 +109,7 @@ def compare_variant(
     setups.serve_other_user(prepared, setup, modules)
     variant = outcomes.summarise_user(prepared, modules)
     measures = [MEASURES[name] for name in entry.measures]
-    numbers = tuple(
-        MeasuredPair(m.name, m.text, *m.of(reference, variant)) for m in measures
-    )
+    numbers = tuple(MeasuredPair(m.name, m.text, *m.of(reference, variant)) for m in measures)
     shared = len({f.item for f in reference.top} & {f.item for f in variant.top})
     return VariantComparison(
         entry,

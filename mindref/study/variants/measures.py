@@ -53,12 +53,8 @@ def shared_items(reference: UserSummary, variant: UserSummary) -> BothSides:
 
 def gradient_cosine(reference: UserSummary, variant: UserSummary) -> BothSides:
     """Return the cosine between the gradients of S."""
-    sizes = np.linalg.norm(reference.d_bilinear) * np.linalg.norm(
-        variant.d_bilinear
-    )
-    return 1.0, float(
-        np.sum(reference.d_bilinear * variant.d_bilinear) / sizes
-    ) if sizes else 0.0
+    sizes = np.linalg.norm(reference.d_bilinear) * np.linalg.norm(variant.d_bilinear)
+    return 1.0, float(np.sum(reference.d_bilinear * variant.d_bilinear) / sizes) if sizes else 0.0
 
 
 def gradient_error(reference: UserSummary, variant: UserSummary) -> BothSides:

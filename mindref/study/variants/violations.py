@@ -85,10 +85,10 @@ def failed_properties(
     probes = [
         probe for probe in PROPERTIES if gradient or probe.residual is not gradient_slope_error
     ]
-    found = [(probe, probe.residual(pair, loader.build_mutant(mutant))) for probe in probes]
+    residuals = [(probe, probe.residual(pair, loader.build_mutant(mutant))) for probe in probes]
     return tuple(
         Violation("property", probe.name, probe.text, residual, probe.tolerance)
-        for probe, residual in found
+        for probe, residual in residuals
         if not residual <= probe.tolerance
     )
 

@@ -51,7 +51,12 @@ def derived() -> dict[str, Any]:
         open_built_in_model(), open_built_in_model(SINGLE_INTEREST), ["median"], top=12
     ).to_dict()
     found["case"] = study["users"][0] | {"notes": study["notes"]}
-    exercise = {"name": "squash", "title": "Squash", "step": "routing.capsules", "status": "started"}
+    exercise = {
+        "name": "squash",
+        "title": "Squash",
+        "step": "routing.capsules",
+        "status": "started",
+    }
     found["exercises"] = [exercise]
     return found
 

@@ -163,7 +163,9 @@ def test_p15_all_text_has_enough_contrast(
     page = opened(file, PLACE, color_scheme=scheme)
     for step in page.steps():
         page.at(step=step, cell="w[2]@5", edits="" if len(step) % 2 else "S:2")
-        ratio, where = page.page.evaluate(CONTRAST, "#step td[data-index], #step *, #side *, header *")
+        ratio, where = page.page.evaluate(
+            CONTRAST, "#step td[data-index], #step *, #side *, header *"
+        )
         assert ratio >= 4.5, (step, where)
     page = opened(rich, "#ask=0", color_scheme=scheme)
     for view in VIEWS:

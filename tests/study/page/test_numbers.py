@@ -62,7 +62,21 @@ def test_p8_gradients_equal_finite_differences_of_the_page(
 ) -> None:
     rng = np.random.default_rng(9)
     found = tensors(trace)
-    for name in ("S", "e", "Se", "b[1]", "w[3]", "z[2]", "v", "W[1]", "bias[2]", "s", "q", "o", "t"):
+    for name in (
+        "S",
+        "e",
+        "Se",
+        "b[1]",
+        "w[3]",
+        "z[2]",
+        "v",
+        "W[1]",
+        "bias[2]",
+        "s",
+        "q",
+        "o",
+        "t",
+    ):
         at = int(rng.integers(math.prod(found[name]["shape"])))
         shared.at(step=trace["steps"][0]["id"], cell=f"{name}@{at}")
         box = shared.page.query_selector("#inspector .gradient")

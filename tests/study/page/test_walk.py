@@ -139,7 +139,8 @@ LINKED = """([symbol, name]) => {
     const all = [...document.querySelectorAll('[data-symbol]')];
     const linked = all.filter(x => x.classList.contains('linked'));
     const cells = [...document.querySelectorAll('#step figure.tensor')]
-      .filter(x => x.dataset.tensor === name).flatMap(x => [...x.querySelectorAll('td[data-index]')]);
+      .filter(x => x.dataset.tensor === name)
+      .flatMap(x => [...x.querySelectorAll('td[data-index]')]);
     const found = {
       pressed,
       wrong: linked.filter(x => x.dataset.symbol !== symbol).length,

@@ -46,7 +46,7 @@ HOSTILE = (
 def trace_builtin_user() -> TracedUser:
     """Return the built-in user of `mindref study`."""
     subject = open_traced_user(None)
-    return TracedUser(subject.trace, subject.given)
+    return TracedUser(subject.trace, subject.pair)
 
 
 @pytest.fixture(scope="session")

@@ -38,8 +38,8 @@ def test_t1_every_golden_text_belongs_to_a_session() -> None:
 
 
 def test_t1_commands_of_a_file_and_typed_commands_print_the_same(run_commands: RunCommands) -> None:
-    typed = run_commands("n", "g 5", "x m[2, 3]", "q")
-    lines = ["# a walk\n", "n\n", "\n", "g 5\r\n", "x m[2, 3]", "q\n", "n\n"]
+    typed = run_commands("n", "g 5", "x Se[2, 3]", "q")
+    lines = ["# a walk\n", "n\n", "\n", "g 5\r\n", "x Se[2, 3]", "q\n", "n\n"]
     assert run_commands(*lines) == typed
     assert run_commands("n n n") == run_commands("n", "n", "n")  # several letters on one line
 

@@ -53,7 +53,7 @@ def test_t3_every_printed_cell_name_can_be_parsed(
     hostile: TracedUser, film_club: TracedUser
 ) -> None:
     for trace in (hostile.trace, film_club.trace):
-        for name in ("w[2]", "m", "h", "loss", "score", "d_w[1]", "history.rows", "d_items"):
+        for name in ("w[2]", "Se", "h", "loss", "score", "d_w[1]", "history.rows", "d_items"):
             tensor = trace.tensors[name]
             for flat in range(0, max(tensor.values.size, 1), 7):
                 index = tuple(int(i) for i in unravel(flat, tensor.values.shape))
@@ -98,10 +98,10 @@ def test_t3_a_cell_is_parsed_by_number_or_title(
     [
         ("w[Night Fairy, 3]", "closest: "),
         ("w[copper, 3]", "it could be 1 or 2"),
-        ("m[3]", "2 positions, behaviour, width"),
+        ("Se[3]", "2 positions, behaviour, width"),
         ("w[3, 9]", "interest: expected a number from 1 to 4"),
         ("w[3, 2", "cell such as"),
-        ("m[1, 2, 3]", "expected"),
+        ("Se[1, 2, 3]", "expected"),
         ("loss[1]", "0 positions"),
     ],
 )

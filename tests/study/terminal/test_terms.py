@@ -34,7 +34,7 @@ def is_close(one: float, other: float) -> bool:
 def computed_cells(trace: Trace) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
     """Yield every cell that is not an input."""
     for tensor in trace.tensors.values():
-        if tensor.recipe["op"] != "given":
+        if tensor.recipe["op"] != "input":
             yield from ((tensor, index) for index in np.ndindex(*np.shape(tensor.values)))
 
 
@@ -145,7 +145,7 @@ def test_t6_every_gradient_has_a_finite_difference(settings: dict[str, Any]) -> 
         largest = np.abs(cell.tensor.values).max()
         assert error < 1e-6 * largest, (cell.tensor.name, cell.position, lines)
         seen.add(cell.tensor.name)
-    assert {"d_S", "d_items", "d_w[2]", "d_o", "d_query", "from_agreement[1]"} <= seen
+    assert {"d_S", "d_items", "d_w[2]", "d_o", "d_query", "from_a[1]"} <= seen
 
 
 def test_t6_constant_coupling_weights_are_announced_as_stop_gradient() -> None:

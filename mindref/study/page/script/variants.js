@@ -4,7 +4,7 @@ import { h, prose, put, sentence } from "./dom.js";
 import { six, tiny } from "./numbers.js";
 import { change, state } from "./state.js";
 import { TABS } from "./tabs.js";
-import { chooser, heat, missing, plainTable, ranking } from "./views.js";
+import { chooser, heat, missing, plainTable, itemList } from "./views.js";
 
 TABS.variants = ({ trace, derived }) => {
   const cases = derived.variants;
@@ -134,7 +134,7 @@ function sides(trace, comparison) {
       h("h3", {}, name),
       h("p", { class: "figure" }, `loss ${six(Number(x.loss))}, K′ = ${x.count}`),
       x.w && heat(trace, x.w, "w", {}, { op: "softmax", of: [{ of: "", letters: "ik" }], over }),
-      x.top && [h("h4", {}, "Top items"), ranking(x.top, true)],
+      x.top && [h("h4", {}, "Top items"), itemList(x.top, true)],
     );
   return h(
     "div",
