@@ -174,7 +174,7 @@ class Config:
                 expected = f"{setting.default}, or --model {families}"
                 raise ConfigError(say(setting.name, expected, value))
         if self.loss == "sampled" and self.sampler == "in_batch" and self.batch == 1:
-            # the only target would be its own only candidate: zero loss, zero gradient
+            # the only target would be the only candidate: zero loss, zero gradient
             raise ConfigError(say("batch", "at least 2 examples for the sampler in_batch", 1))
         if self.head == "none" and (self.contexts or self.user_features):  # mind_plus-R13
             expected = "layers or residual, which use contexts and user features"

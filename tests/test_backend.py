@@ -29,7 +29,7 @@ from tests import spec_pages
 
 
 class Counting(NumpyBackend):
-    """The reference, with a count of the calls of each operator."""
+    """The reference, with the number of calls of each operator."""
 
     name = "counting"
 
@@ -57,7 +57,7 @@ class Counting(NumpyBackend):
 
 
 class Sealed(SimpleNamespace):
-    """What an operator saved, which nobody else can read but for what is shown."""
+    """Saved values that raise on access, except the allowed fields."""
 
     def __init__(self, opened: Any, **printed: Any) -> None:
         super().__init__(opened=opened, **printed)
@@ -83,7 +83,7 @@ half = SimpleNamespace(name="half", ops=mindref.ops)
 
 
 class Moving(NumpyBackend):
-    """A backend with two devices, of which one is there."""
+    """A backend with two devices, one of them available."""
 
     name = "moving"
 

@@ -1,4 +1,4 @@
-"""Settings: presets, ranges, types, names, and the way out and back in."""
+"""Settings: presets, ranges, types, names, JSON."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_settings_are_frozen_and_documented() -> None:
 
 @pytest.mark.rules("model-R36")
 def test_settings_of_other_families_in_a_file_are_ignored() -> None:
-    """Their defaults may have been others when it was written."""
+    """Their defaults may have changed since the file was written."""
     arguments = {**Config.of("default", {"interests": 2}).to_dict(), "contexts": 3, "b": 0.9}
     assert Config.restored(arguments) == Config.of("default", {"interests": 2})
     stored = Config.restored(arguments).family_settings()

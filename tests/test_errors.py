@@ -1,4 +1,4 @@
-"""Messages: one grammar, and nothing in them that a terminal would obey."""
+"""Error messages: their parts, and escaped control characters."""
 
 from __future__ import annotations
 

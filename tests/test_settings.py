@@ -1,4 +1,4 @@
-"""Every setting, given to a whole training: what must change because of it, and by how much.
+"""Every setting in a complete training: its effect, and the size of the effect.
 
 An effect holds another value than that of the small log's settings (or of `base`), and a check
 that is given two trainers, one without and one with that value. A setting without one is an error.
@@ -27,7 +27,7 @@ from tests.runs import stepped, trainer
 
 
 class Counting(NumpyBackend):
-    """A backend that notes how often its operators are asked for."""
+    """A backend that counts how often its operators are used."""
 
     name, asked = "counting", 0
 
@@ -47,7 +47,7 @@ NUMBERS: dict[str, Any] = {
 
 
 def by_hand(made: Trainer, name: str, numbers: dict[str, Any]) -> tuple[Any, Any]:
-    """Take two of seven steps; return a parameter and what Adam by the book makes of it."""
+    """Take two of seven steps; return a parameter and its expected value under Adam."""
     expected = flatten(made.state.params)[name].copy()
     first, second = np.zeros_like(expected), np.zeros_like(expected)
     for t in (1, 2):
@@ -64,7 +64,7 @@ def by_hand(made: Trainer, name: str, numbers: dict[str, Any]) -> tuple[Any, Any
 
 
 def adam(name: str) -> Check:
-    """Return the check of two steps with another number of Adam's."""
+    """Return the check of two steps with another setting of Adam."""
 
     def check(plain: Trainer, changed: Trainer) -> None:
         numbers = {**NUMBERS, name: getattr(changed.config, name)}
@@ -104,10 +104,11 @@ def stands_still(plain: Trainer, changed: Trainer) -> None:
 
 
 def validation(made: Trainer, metric: str, most: int = 10_000) -> float:
-    """Return a metric of the initial parameters as the report of these cases has it."""
+    """Return a metric of the initial parameters on these cases."""
     cases = sample_cases(made.prepared.split.validation, most, made.config.seed)
     index = [int(metric.split("@")[1])]
-    reports, _ = evaluate_run.evaluate_lists(made.model(), made.evaluation_set(cases), at=index)
+    evaluation_set = made.evaluation_set(cases)
+    reports, _ = evaluate_run.evaluate_lists(made.model(), evaluation_set, list_lengths=index)
     return reports["model"].metrics[metric]["value"]
 
 
@@ -125,7 +126,7 @@ def seven_cases(plain: Trainer, changed: Trainer) -> None:
 
 
 def types(made: Trainer) -> set[str]:
-    """Return the types of all real numbers, from the parameters to what is served."""
+    """Return the dtypes of all floating-point arrays, from parameters to served vectors."""
     visited, params = batch(made), flatten(made.state.params)
     logs = (visited.target_log_expected, visited.negative_log_expected)
     arrays = [*params.values(), *made.state.moments.first.values(), visited.histories.init_logits]

@@ -8,9 +8,10 @@
     worker       the process of one contender; `workers` starts and controls these processes
     timing       interleaved rounds and summaries of times
     lower_bound  lower bound on the time of a step
+    row_metrics  throughput, ratios and lower bounds of the rows
     machine, memory    facts about the machine, memory of a process
     run          a whole run; `scaling` varies one size; `report` prints tables and plots
 
-Each contender has its own process: the number of BLAS threads is fixed when BLAS is loaded, and two
-thread pools that use all cores at once take twice as long.
+Each contender has a separate process: the number of BLAS threads is fixed when BLAS is loaded, and
+two thread pools that use all cores at once take twice as long.
 """

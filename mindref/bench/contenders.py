@@ -24,7 +24,7 @@ LEVELS = ("train", "model", "ops")  # highest first
 
 
 class Contender(Protocol):
-    """An implementation to time, with its own parameters."""
+    """An implementation to time, with separate parameters."""
 
     level: str  # level of the backend contract that computes the steps
     device: str
@@ -101,7 +101,7 @@ def make_contender(name: str, workload: Workload, device: str = "cpu") -> Conten
 def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str, str]:
     """Return the environment variables of a contender's process, which limit its threads.
 
-    `numba` has a thread pool of its own whose threads call BLAS, so BLAS gets one thread. All other
+    `numba` has a thread pool whose threads call BLAS, so BLAS gets one thread. All other
     contenders leave threading to BLAS or their framework. JAX uses one thread per core: see
     `pin_to_cores`.
     """

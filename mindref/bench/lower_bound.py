@@ -2,8 +2,8 @@
 
 The bound "distinct items once" is (FLOPs of the step) / (measured GEMM rate) + (bytes to move) /
 (measured copy rate). It counts the matrix products of the equations: no padding, each distinct item
-once, active interests only. Activations are free, because they may stay in the caches. Routing is counted with
-routing_gradient "last".
+once, active interests only. Activations are free, because they may stay in the caches. Routing is
+counted with routing_gradient "last".
 
 An implementation can need less: `numba` avoids two products of the votes and merges equal negatives
 (specs/speed.md). This is not subtracted, so that all contenders have the same bound.

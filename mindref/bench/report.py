@@ -159,11 +159,12 @@ def lower_bound_lines(bound: dict[str, Any]) -> list[str]:
     gemm, copy = bound["gemm_flops_per_second"], bound["copy_bytes_per_second"]
     parts = ", ".join(f"{name} {part / MEGA:,.0f}" for name, part in bound["flops"].items())
     counts = bound["counts"]
+    shared, as_written = (milliseconds(bound[x]) for x in ("seconds", "seconds_as_written"))
     return [
-        f"lower bound, distinct items once: {milliseconds(bound['seconds'])} ms, {work / MEGA:,.0f} MFLOP ({parts}) at"
+        f"lower bound, distinct items once: {shared} ms, {work / MEGA:,.0f} MFLOP ({parts}) at"
         f" {gemm / 1e9:,.0f} GFLOP/s, and {traffic / MEGA:,.1f} MB at {copy / 1e9:,.1f} GB/s",
-        f"lower bound, as written: {milliseconds(bound['seconds_as_written'])} ms, one vote per"
-        " behaviour and all K interests forward and backward",
+        f"lower bound, as written: {as_written} ms, one vote per behaviour and all K interests"
+        " forward and backward",
         f"mean batch: {counts['behaviours']:,.0f} behaviours,"
         f" {counts['touched']:,.0f} rows of the item table",
     ]

@@ -1,8 +1,8 @@
 """Time of a training step as a function of one size, with all other sizes fixed.
 
-All values of one contender are timed together in interleaved rounds, each value in its own process.
-So the comparison between values does not depend on the time of day. Contenders are timed one after
-the other, because each holds tables of up to a million items in memory.
+All values of one contender are timed together in interleaved rounds, each value in a separate
+process. So the comparison between values does not depend on the time of day. Contenders are timed
+one after the other, because each holds tables of up to a million items in memory.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mindref.bench.choices import SCALED_SETTINGS
+from mindref.bench.row_metrics import add_ratios
 from mindref.bench.workers import WorkerPool
 from mindref.bench.workload import WorkloadSettings
 from mindref.process.threads import usable_cores
@@ -40,7 +41,7 @@ def contender_rows(
     pool: WorkerPool, plan: BenchPlan, size: str, name: str, listener: ProgressListener
 ) -> list[dict[str, Any]]:
     """Return the rows of one contender."""
-    from mindref.bench.run import add_ratios, start_workers, time_task
+    from mindref.bench.run import start_workers, time_task
 
     settings = vary_setting(size, plan.settings)
     keys = {value: f"{name} at {size}={value}" for value in settings}

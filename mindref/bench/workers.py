@@ -19,7 +19,7 @@ class WorkerFailed(Exception):
 
 
 class Worker:
-    """A worker process in a session of its own, so that Ctrl-C reaches only this process."""
+    """A worker process in a new session, so that Ctrl-C reaches only this process."""
 
     def __init__(self, job: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`

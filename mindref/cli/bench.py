@@ -122,7 +122,7 @@ def bench_command(
 ) -> int:
     """Time training steps, inference, evaluation and recall of all contenders in one run.
 
-    Each contender runs in its own process on the same synthetic batches, whose item ids follow
+    Each contender runs in a separate process on the same synthetic batches, whose item ids follow
     Zipf's law. The contenders take turns. torch-eager and jax-jit are steps written directly in
     PyTorch and JAX, on the CPU.
 

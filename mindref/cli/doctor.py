@@ -22,13 +22,13 @@ COLOURS = {"ok": "green", "note": "yellow", "problem": "bold red"}
     default=60,
     show_default=True,
     metavar="SECONDS",
-    help="Time limit of each part that is loaded in its own process [1 to 3600].",
+    help="Time limit of each part that is loaded in a separate process [1 to 3600].",
 )
 @json_option
 def doctor_command(limit: int, as_json: bool) -> int:
     """Check everything that mindref needs, and print what to do about each finding.
 
-    Parts that may crash or hang are loaded in processes of their own. A note is about something
+    Parts that may crash or hang are loaded in separate processes. A note is about something
     that mindref does not need.
 
     Exit code 0: mindref works here; 1: a problem prevents it.

@@ -120,7 +120,7 @@ def evaluate_command(
         protocol=protocol,
         which=cases,
         exclude_seen=exclude_seen,
-        at=parse_lengths("--at", lengths),
+        list_lengths=parse_lengths("--at", lengths),
         predictions=predictions,
         backend=backend,
         device=device,

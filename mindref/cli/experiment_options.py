@@ -149,7 +149,7 @@ class ExperimentRequest:
     def run(self, work: Callable[[ExperimentRuns], dict[str, Any]]) -> int:
         """Read the log once, run the experiment, report the result; return the exit code."""
         from mindref.cli import progress
-        from mindref.cli.train import print_reading
+        from mindref.cli.training_output import print_reading
         from mindref.experiments.runs import ExperimentRuns, ExperimentStopped, RunListener
         from mindref.run.source import Source
 

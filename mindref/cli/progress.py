@@ -180,7 +180,7 @@ def interests_lines(statistics: Mapping[str, Any] | None) -> list[str]:
     if "recovery" in statistics:
         recovery = statistics["recovery"]
         lines.append(
-            f"planted interests recovered: adjusted Rand index {recovery['ari']:.3f}"
+            f"true interests recovered: adjusted Rand index {recovery['ari']:.3f}"
             f" (chance {recovery['ari_chance']:.3f}), purity {recovery['purity']:.3f}"
             f" (chance {recovery['purity_chance']:.3f})"
         )

@@ -59,13 +59,13 @@ OPTIONS = (
         "--items",
         "item_file",
         type=FILE,
-        help="File with item titles and features [default: detected beside known data sets].",
+        help="File with item titles and features [default: detected next to known data sets].",
     ),
     click.option(
         "--users",
         "user_file",
         type=FILE,
-        help="File with user features [default: detected beside known data sets].",
+        help="File with user features [default: detected next to known data sets].",
     ),
     click.option(
         "--max-bad-lines",

@@ -85,7 +85,7 @@ def start_reranker_training(
     check_one_process()
     check_same_backend(backend, recall)
     set_threads(threads, run_backend(recall))
-    from mindref.cli.train import train_and_report
+    from mindref.cli.training_output import train_and_report
     from mindref.recommender.rerank_trainer import RerankTrainer, open_recall_run
 
     run, served = out(), open_recall_run(recall, data, device, backend)
@@ -112,7 +112,7 @@ def resume_reranker_training(
     name = run_backend(recall_run)
     set_threads(run_threads(run, threads, name), name)
     lock_folder(run)
-    from mindref.cli.train import train_and_report
+    from mindref.cli.training_output import train_and_report
     from mindref.recommender import rerank_trainer
 
     trainer = rerank_trainer.resume_reranker(run, recall, data, device, backend)

@@ -32,7 +32,7 @@ def show_table(table: Table, width: int = 110) -> None:
 def escaped_segments(table: Table, console: Console) -> Segments:
     """Return the segments of a table with control characters escaped (security-R12).
 
-    rich removes only some control characters from text. Its own escape sequences are styles.
+    rich removes only some control characters from text. The escape sequences of rich are styles.
     """
     from rich.segment import Segment, Segments
 

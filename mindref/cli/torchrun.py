@@ -53,7 +53,7 @@ def make_trainer(
     try:
         trainer = ranks.together(make)
         trainer.check_alike()
-        ranks.told(lambda: ready(trainer))
+        ranks.broadcast_from_first(lambda: ready(trainer))
         return trainer
     except FailedElsewhere:
         ranks.outlast_first()

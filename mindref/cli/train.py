@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,18 +24,17 @@ from mindref.cli.settings import (
     threads_option,
     training_options,
 )
-from mindref.cli.signals import ignore_signals, signal_exit_code, stop_on_signals
-from mindref.cli.stderr import example_user_option, print_stderr, trust_option
+from mindref.cli.stderr import print_stderr
 from mindref.cli.torchrun import (
     exit_immediately,
     explain_lost_process,
     first_process_reports,
     make_trainer,
-    resume_hint,
     train_silently,
 )
+from mindref.cli.training_output import print_reading, train_and_report
 from mindref.data.protocols import PROTOCOLS
-from mindref.errors import ConfigError, printable, say
+from mindref.errors import ConfigError, say
 from mindref.models.registry import is_reranker
 from mindref.process.threads import BLAS_THREAD_VARIABLES
 from mindref.training.distributed import Ranks, join_ranks
@@ -47,9 +43,6 @@ if TYPE_CHECKING:
     from mindref.backend import Backend
     from mindref.config import Config
     from mindref.recommender.trainer import Trainer
-    from mindref.recommender.training_run import TrainingRun
-
-SKIPPED_NOTES = ("users", "items", "interactions", "lines")  # printed elsewhere, or of no interest
 
 
 @click.command("train", short_help="Train a model on a log, or on the built-in catalogue.")
@@ -111,11 +104,11 @@ def train_command(
     """Train a model on a log and evaluate it on held-out interactions.
 
     The default model is MIND. Without --data the model is trained on a built-in synthetic catalogue
-    with planted user interests. All files are stored in a run directory. Ctrl-C saves the state;
+    with known user interests. All files are stored in a run directory. Ctrl-C saves the state;
     --resume continues the training.
 
-    --model din trains DIN, a reranker for the candidates of --recall RUN. It has a run directory of
-    its own. Use it with mindref recall RUN --rerank DIN_RUN.
+    --model din trains DIN, a reranker for the candidates of --recall RUN. It has a separate
+    run directory. Use it with mindref recall RUN --rerank DIN_RUN.
 
     Several processes can share the training if the backend supports it. Each process computes a
     part of every batch: torchrun --nproc-per-node N -m mindref train --backend torch ...
@@ -205,7 +198,7 @@ def new_trainer(
     from mindref.recommender.trainer import Trainer
     from mindref.run.source import Source
 
-    run = Path(ranks.told(lambda: str(choose_run_directory(out))))
+    run = Path(ranks.broadcast_from_first(lambda: str(choose_run_directory(out))))
     parse_metric(config.metric)
     check_trainable(backend, config, several=ranks.several)  # model-R39
     source = Source.of(data, reading)
@@ -236,71 +229,6 @@ def run_training(trainer: Trainer, quiet: bool, as_json: bool) -> int:
     return code
 
 
-def train_and_report(
-    trainer: TrainingRun,
-    quiet: bool,
-    as_json: bool,
-    print_result: Callable[[Any, dict[str, Any]], None] | None = None,
-) -> int:
-    """Train with progress, print the report; return the exit code."""
-    from mindref.cli import progress
-
-    step = trainer.state.moments.step
-    try:
-        with (
-            stop_on_signals() as stop,
-            progress.show_progress(trainer.config, step, quiet, stop) as hooks,
-        ):
-            outcome = trainer.train(hooks)
-        if not outcome.finished:
-            step = trainer.state.moments.step
-            when = f"at step {step} of {trainer.config.steps}; all is saved"
-            return report_stop(trainer, when, stop.code)
-        summary = {"run": str(trainer.run), **trainer.evaluate()}
-    except KeyboardInterrupt as end:  # second Ctrl-C, or Ctrl-C during the evaluation
-        when = f"{str(end) or 'at once'}; the last epoch is saved"
-        return report_stop(trainer, when, signal_exit_code(end))
-    if as_json:
-        click.echo(json.dumps(summary))
-    else:
-        (print_result or print_report)(trainer, summary)
-    return 0
-
-
-def report_stop(trainer: TrainingRun, when: str, code: int) -> int:
-    """Print how to resume; return the exit code of the signal."""
-    ignore_signals()  # the state is saved
-    print_stderr(f"Stopped {when}. {resume_hint(trainer)}")
-    return code
-
-
-def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
-    """Print the metrics, the run directory and a suggested next command."""
-    from mindref.cli import progress
-
-    progress.print_metrics(summary["metrics"]["test"], summary["cases"])
-    for line in progress.interests_lines(summary["interests"]):
-        click.echo(line)
-    best = f" (best at step {summary['best_step']})" if trainer.family.by_steps else ""
-    click.echo(f"run: {trainer.run}{best}")
-    words = ["mindref", "recall", str(trainer.run), example_user_option(trainer.prepared)]
-    click.echo(f"next: {printable(shlex.join([*words, *trust_option(trainer.backend_name)]))}")
-
-
-def print_reading(log: Any) -> None:
-    """Print on standard error how much was read, and what was damaged or skipped."""
-    counts = (len(log.user_ids), len(log.item_ids), len(log.interactions.values))
-    print_stderr("read {:,} users, {:,} items, {:,} interactions".format(*counts))
-    notes = {name: n for name, n in log.notes.items() if n and name not in SKIPPED_NOTES}
-    if notes:
-        listed = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in notes.items())
-        print_stderr(f"  {listed}")
-    if log.times is None:
-        print_stderr("  no times: the interactions of a user are in the order of the file")
-    for line in log.bad_lines:
-        print_stderr(f"  damaged: {line}")
-
-
 def next_run_directory(folder: Path) -> Path:
     """Return runs/NNN with the next number after the existing runs, from 001."""
     taken = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
@@ -308,7 +236,7 @@ def next_run_directory(folder: Path) -> Path:
 
 
 def refuse_changed_settings(options: dict[str, Any], reading: dict[str, Any]) -> None:
-    """Raise ConfigError if --resume is combined with settings: a run keeps its own."""
+    """Raise ConfigError if --resume is combined with settings: a run keeps its settings."""
     changed = [f"--{name.replace('_', '-')}" for name, x in options.items() if x not in (None, ())]
     if changed or reading:
         got = ", ".join(changed) or "reading options"

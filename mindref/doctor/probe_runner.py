@@ -1,6 +1,6 @@
 """Child processes for probes that may crash, hang or print.
 
-A child and its own children are killed after a time limit. The output of third-party code is
+A child process and its children are killed after a time limit. The output of third-party code is
 discarded; the answer of a probe is one line of JSON.
 """
 
@@ -45,7 +45,7 @@ class ProbeRunner:
                 stderr=subprocess.PIPE,
                 encoding="utf-8",
                 errors="replace",
-                start_new_session=True,  # so that its own children can be killed with it
+                start_new_session=True,  # so that its children can be killed with it
             )
         except OSError as error:
             return ProbeResult(f"no process could be started ({error})")

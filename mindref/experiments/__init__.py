@@ -1,7 +1,7 @@
 """Experiments: comparisons of models and ablations of settings, on the same test cases.
 
 Spec: specs/experiments.md. An arm is a label with changes to the settings. Every arm is trained
-with the same seeds, in run directories of its own, evaluated on the same test cases, and compared
+with the same seeds, in separate run directories, evaluated on the same test cases, and compared
 with its opponent user by user. Finished runs are never trained again, so that the same command
 resumes an experiment.
 

@@ -16,7 +16,7 @@ from mindref.errors import RunError
 from mindref.evaluation import metrics
 from mindref.recommender.evaluate_run import recommend_cases
 from mindref.recommender.trainer import Trainer
-from mindref.run import checkpoint
+from mindref.run import array_files
 from mindref.run.files import MALFORMED
 
 FILE = "hits.safetensors"
@@ -44,14 +44,14 @@ def find_first_hits(trainer: Trainer) -> FirstHits:
 
 def save_hits(run: Path, hits: FirstHits) -> None:
     """Write the hits of a run and the digest of its model."""
-    metadata = {"format": checkpoint.FORMAT, "hits": FORMAT, "model": model_digest(run)}
-    checkpoint.save_arrays(run / FILE, hits._asdict(), metadata)
+    metadata = {"format": array_files.FORMAT, "hits": FORMAT, "model": model_digest(run)}
+    array_files.save_arrays(run / FILE, hits._asdict(), metadata)
 
 
 def load_hits(run: Path) -> FirstHits | None:
     """Return the stored hits; None if they are missing, damaged, or of another model."""
     try:
-        arrays, metadata = checkpoint.load_arrays(run / FILE)
+        arrays, metadata = array_files.load_arrays(run / FILE)
         stored = metadata["hits"], metadata["model"]
         if stored != (FORMAT, model_digest(run)):  # experiments-R15
             return None
@@ -72,4 +72,4 @@ def valid_hits(hits: FirstHits) -> bool:
 
 def model_digest(run: Path) -> str:
     """Return the sha256 of the model file."""
-    return hashlib.sha256((run / checkpoint.MODEL).read_bytes()).hexdigest()
+    return hashlib.sha256((run / array_files.MODEL).read_bytes()).hexdigest()

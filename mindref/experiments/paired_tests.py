@@ -116,9 +116,8 @@ def sampled_means(
     deviation, sampled = over_seeds - over_seeds.mean(), hits / num_cases
     sampled_deviation = sampled - sampled.mean(axis=1, keepdims=True)
     user_variance = np.square(sampled_deviation - deviation).sum(axis=1).mean()
-    seed_variance = max(0.0, np.square(deviation).sum() - user_variance) / (seeds - 1)
-    error = np.sqrt(seed_variance / seeds)  # experiments-R23
-    return means + samples.seed_errors[valid] * error
+    excess = max(0.0, np.square(deviation).sum() - user_variance) / (seeds - 1)  # experiments-R23
+    return means + samples.seed_errors[valid] * np.sqrt(excess / seeds)
 
 
 def row_counts(drawn: Ints, count: int) -> Floats:

@@ -1,6 +1,7 @@
-"""Train DIN on the candidates of a recall run, into a run directory; resume, evaluate.
+"""Training of DIN on the candidates of a recall run: train, resume, evaluate.
 
-Spec: specs/din.md. config.json names the recall run, report.json has the metrics of both orders.
+Spec: specs/din.md. config.json has the path of the recall run. report.json has the metrics in the
+order of recall and in DIN's order.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ from mindref.recommender.evaluate_run import EvaluationSet, recommend_cases
 from mindref.recommender.rerank import rerank, rerank_gain
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
-from mindref.run import checkpoint, files, report, validate
-from mindref.run.checkpoint import MODEL
+from mindref.run import array_files, checkpoint, files, report, validate
+from mindref.run.array_files import MODEL
 from mindref.run.metadata import is_count, is_number
 from mindref.run.source import Loaded
 from mindref.run.training_data import Prepared, prepare_training
 from mindref.shapes import Array
-from mindref.training.batch_loader import Task
+from mindref.training.batch_loader import Task, make_loader
 from mindref.training.engine import make_engine
 from mindref.training.loop import TrainingState, initial_state, train_steps
 
-LIST_LENGTH = 10  # of the lists that are evaluated
+LIST_LENGTH = 10  # N of the metrics
 
 Recall = Callable[[Ragged, Ints, int], TopN]
-"""(histories, profiles, n) -> the top-n items of a recall run, as it serves them."""
+"""(histories, profiles, n) -> the top-n items of a recall run, as in serving."""
 
 
 class RerankTrainer(TrainingRun):
@@ -46,12 +47,13 @@ class RerankTrainer(TrainingRun):
     def __init__(self, recall_run: Path, served: ServedModel, config: DinConfig, run: Path) -> None:
         self.recall_run, self.served = recall_run, served
         if served.scores_only:
-            got = f"a run of {served.model.config.model}, which has scores alone"
+            got = f"a run of {served.model.config.model}, which has only scores"
             raise ConfigError(say("--recall", "a run with vectors of items", got))
         prepared = prepare_recall_log(served)
         self.recall = recall_function(served, served.facts["exclude_seen"])
         task = rerank_task(self.recall, prepared.task)
         state = initial_rerank_state(config, task.sizes, self.item_table(config))
+        make_loader(task, config)  # its checks, before a run directory is created
         super().__init__(config, prepared, task, state, run, load_backend("numpy"))
 
     @property
@@ -71,12 +73,10 @@ class RerankTrainer(TrainingRun):
         return table
 
     def facts(self) -> dict[str, Any]:
-        """Return what config.json holds beside the settings."""
-        model = {
-            "run": str(self.recall_run.resolve()),
-            "model": recall_model_digest(self.recall_run),
-        }
-        return {"recall": model, **super().facts()}
+        """Return the facts of config.json, which are stored with the settings."""
+        digest = recall_model_digest(self.recall_run)
+        recall = {"run": str(self.recall_run.resolve()), "model": digest}
+        return {"recall": recall, **super().facts()}
 
     def load_facts(self, run: Path) -> dict[str, Any]:
         """Return the facts on disk."""
@@ -101,7 +101,7 @@ class RerankTrainer(TrainingRun):
         return self
 
     def candidates(self, cases: EvaluationCases, n: int) -> tuple[Ints, TopN]:
-        """Return profiles of cases, and the first n items that the recall run has for each."""
+        """Return profiles of cases, and the top-n items of the recall run for each case."""
         log, vocabulary = self.prepared.loaded.log, self.prepared.vocabulary
         profiles = features.user_profiles(log, vocabulary, cases.users)
         return profiles, self.recall(cases.histories, profiles, n)
@@ -109,14 +109,14 @@ class RerankTrainer(TrainingRun):
     def evaluate(self) -> dict[str, Any]:
         """Return the report on the test cases, as plain values, and write it.
 
-        `all` and `within` are None where no case has a target among its candidates.
+        `all` and `within` are None if no case has a target among its candidates.
         """
         cases, depth = self.prepared.split.test, self.config.depth
         profiles, before = self.candidates(cases, depth)  # din-R26
         after = rerank(self.reranker(), before, cases.histories, profiles)
         length, rng = min(LIST_LENGTH, depth), make_rng(self.config.seed, "bootstrap")
         try:
-            gains = rerank_gain(before, after, cases, at=(length,), rng=rng)
+            gains = rerank_gain(before, after, cases, list_lengths=(length,), rng=rng)
         except DataError:  # no target among the candidates
             gains = {"candidates": depth, "all": None, "within": None}
         summary: dict[str, Any] = {"recall": str(self.recall_run)}
@@ -130,7 +130,7 @@ def recall_function(served: ServedModel, exclude_seen: bool = True) -> Recall:
     """Return the function that recalls with a trained run."""
 
     def recall(histories: Ragged, profiles: Ints, n: int) -> TopN:
-        zeros = histories.lengths * 0  # neither users nor counts are read
+        zeros = histories.lengths * 0  # placeholder: users and counts are not used
         cases = EvaluationCases(zeros, histories, histories)
         evaluation_set = EvaluationSet(cases, profiles, zeros, exclude_seen)
         return recommend_cases(served.model, evaluation_set, n, served.backend)[0]
@@ -144,9 +144,9 @@ def rerank_task(recall: Recall, task: Task) -> Task:
 
 
 def prepare_recall_log(served: ServedModel) -> Prepared:
-    """Return the log of a recall run as it was prepared for the training of that run.
+    """Return the log of a recall run, prepared as for the training of that run.
 
-    DataError for another log: its test cases may be among the training examples of the run.
+    Raises DataError for another log: its test cases may be training examples of the run.
     """
     if not served.has_training_log:
         expected = "the one that the run was trained on"
@@ -178,20 +178,19 @@ def train_reranker(
 ) -> Reranker:
     """Train DIN for `config.steps` steps without a run directory; return the model.
 
-    items (V, D): initial item table, such as that of the recall run. Raises Diverged for a loss or
-    a gradient that is not finite; ConfigError or DataError before the first step.
+    items (V, D): initial item table. Raises Diverged for a loss or a gradient that is not finite;
+    ConfigError or DataError before the first step.
     """
     task = rerank_task(recall, task)
     state = initial_rerank_state(config, task.sizes, items)
-    arguments = (load_backend("numpy"), state.params, state.moments, task.catalogue, config)
-    state = train_steps(
-        task, state, config, make_engine(*arguments), validate=None, on_step=on_step
-    )
+    numpy, params, moments = load_backend("numpy"), state.params, state.moments
+    engine = make_engine(numpy, params, moments, task.catalogue, config)
+    state = train_steps(task, state, config, engine, validate=None, on_step=on_step)
     return Reranker(state.params, task.catalogue, config)
 
 
 def load_reranker(run: Path, recall_run: Path) -> Reranker:
-    """Return the DIN model of a run, to rerank what `recall_run` recalls.
+    """Return the DIN model of a run, for reranking the items of `recall_run`.
 
     Raises RunError for a model that is damaged, not trained to its end, or of another recall run.
     """
@@ -205,7 +204,7 @@ def load_reranker(run: Path, recall_run: Path) -> Reranker:
 
 
 def recall_model_digest(recall_run: Path) -> str:
-    """Return the sha256 of the model file of a run. Raises RunError where there is none."""
+    """Return the sha256 of the model file of a run. Raises RunError if there is none."""
     path = recall_run / MODEL
     try:
         size = files.check_file(path, "a trained model", "train it again")
@@ -234,8 +233,8 @@ def resume_reranker(
 ) -> RerankTrainer:
     """Return the trainer of a DIN run at its last state on disk.
 
-    recall, data: where the recall run and its log lie now, if they have moved; backend: as in
-    `open_recall_run`. Raises RunError or DataError if they are not the same.
+    recall, data: new paths of the recall run and its log, if they have moved; backend: as in
+    `open_recall_run`. Raises RunError or DataError for another recall run or log.
     """
     trainer = open_reranker(run, recall, data, device, backend)
     trainer.restore(run)
@@ -264,9 +263,9 @@ def open_reranker(
 def open_recall_run(
     run: Path, data: Path | None = None, device: str = "cpu", backend: str | None = None
 ) -> ServedModel:
-    """Return the trained model of a recall run; data: where its log lies now, if it has moved.
+    """Return the trained model of a recall run; data: new path of its log, if it has moved.
 
-    backend: named by the user, who so trusts its code (security-R9); else that of the run.
+    backend: named by the user, who thereby trusts its code (security-R9); else that of the run.
     """
     served = ServedModel.load(run, backend, device).load_backend()
     if data is not None:
@@ -276,7 +275,7 @@ def open_recall_run(
 
 def load_rerank_report(run: Path) -> dict[str, Any]:
     """Return the report of a DIN run with the path of the run. Raises RunError if it has none."""
-    path, todo = run / report.NAME, checkpoint.completion_hint(run)
+    path, todo = run / report.NAME, array_files.completion_hint(run)
     identity = checkpoint.run_identity(*checkpoint.load_din_config(run))
     try:
         words = report.load_report(run, identity, todo)

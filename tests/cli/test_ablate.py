@@ -43,9 +43,11 @@ def test_an_ablation_prints_a_table_and_writes_a_result(
     again = cli(*arguments, "--json", *options(steps=4))
     assert again.code == 0
     assert again.err.count("already trained") == 6
-    theirs = json.loads(again.out)
-    assert theirs["command"].startswith("mindref ablate ")
-    assert {**theirs, "command": ""} == {**found, "command": ""}, "cost and all: nothing was done"
+    own_module = json.loads(again.out)
+    assert own_module["command"].startswith("mindref ablate ")
+    assert {**own_module, "command": ""} == {**found, "command": ""}, (
+        "cost and all: nothing was done"
+    )
 
 
 @pytest.mark.parametrize(

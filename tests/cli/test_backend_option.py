@@ -1,4 +1,4 @@
-"""--backend of evaluate and recall: another backend answers for a run than the one it has."""
+"""--backend of evaluate and recall: another backend than that of the run."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Levels(Operators):
 
 
 @pytest.fixture
-def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A module with backends; it counts what they are asked."""
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A module with backends that counts the calls."""
     (tmp_path / f"{MODULE}.py").write_text(CODE)
     monkeypatch.syspath_prepend(tmp_path)
     for name in BLAS_THREAD_VARIABLES:
@@ -62,29 +62,29 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     sys.modules.pop(MODULE)
 
 
-def of_run(run: Path) -> list[str]:
-    """Return a command that asks for the interests of one history."""
+def recall_command(run: Path) -> list[str]:
+    """Return a recall command for one history."""
     row = (run / "items.tsv").read_text(encoding="utf-8").splitlines()[1:6]
     history = ",".join(line.split("\t")[0] for line in row)
     return ["recall", str(run), "--history", history, "--index", "exact"]
 
 
-def test_another_backend_recalls_the_same_items(cli: Cli, run: Path, theirs: Any) -> None:
-    expected = json.loads(cli(*of_run(run), "--json").out)[0]["items"]
+def test_another_backend_recalls_the_same_items(cli: Cli, run: Path, own_module: Any) -> None:
+    expected = json.loads(cli(*recall_command(run), "--json").out)[0]["items"]
     for name, count in (("Operators", "asked"), ("Levels", "made")):
-        result = cli(*of_run(run), "--json", "--backend", f"{MODULE}:{name}")
+        result = cli(*recall_command(run), "--json", "--backend", f"{MODULE}:{name}")
         assert (result.code, result.err) == (0, "")
-        assert getattr(getattr(theirs, name), count) > 0
+        assert getattr(getattr(own_module, name), count) > 0
         found = json.loads(result.out)[0]["items"]
         assert [x["item"] for x in found] == [x["item"] for x in expected]
 
 
-def test_another_backend_is_evaluated(cli: Cli, run: Path, theirs: Any) -> None:
+def test_another_backend_is_evaluated(cli: Cli, run: Path, own_module: Any) -> None:
     expected = json.loads(cli("evaluate", run, "--json").out)
     for name, count in (("Operators", "asked"), ("Levels", "made")):
         result = cli("evaluate", run, "--json", "--backend", f"{MODULE}:{name}")
         assert (result.code, result.err) == (0, "")
-        assert getattr(getattr(theirs, name), count) > 0, name
+        assert getattr(getattr(own_module, name), count) > 0, name
         found = json.loads(result.out)
         assert found["cases"] == expected["cases"]
         for metric, value in found["metrics"]["test"]["model"].items():
@@ -94,9 +94,9 @@ def test_another_backend_is_evaluated(cli: Cli, run: Path, theirs: Any) -> None:
 
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
 def test_threads_are_set_for_the_named_backend(
-    cli: Cli, run: Path, theirs: Any, command: str, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, run: Path, own_module: Any, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ["evaluate", run] if command == "evaluate" else of_run(run)
+    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
     for options, pool, products in (
         ([], usable_cores(), "1"),
         (["--backend", "numba", "--threads", 2], 2, "1"),
@@ -116,14 +116,14 @@ def test_threads_are_set_for_the_named_backend(
 @pytest.mark.parametrize("name", ["Operators", "Levels"])
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
 def test_an_error_of_a_backend_is_one_line(
-    cli: Cli, run: Path, theirs: Any, command: str, name: str, error: BaseException
+    cli: Cli, run: Path, own_module: Any, command: str, name: str, error: BaseException
 ) -> None:
-    made = getattr(theirs, name)
-    made.error = error
-    arguments = ["evaluate", run] if command == "evaluate" else of_run(run)
+    trained_run = getattr(own_module, name)
+    trained_run.error = error
+    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
     result = cli(*arguments, "--backend", f"{MODULE}:{name}")
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(f"Error: backend {made.name}, ")
+    assert result.err.startswith(f"Error: backend {trained_run.name}, ")
     assert f"{type(error).__name__}: {error}" in result.err
     assert "bug in mindref" not in result.err
     assert result.err.count("\n") == 1
@@ -131,10 +131,10 @@ def test_an_error_of_a_backend_is_one_line(
 
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
 def test_an_error_in_capabilities_is_one_line(
-    cli: Cli, run: Path, theirs: Any, command: str, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, run: Path, own_module: Any, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(theirs.Operators, "capabilities", lambda self: 1 / 0)
-    arguments = ["evaluate", run] if command == "evaluate" else of_run(run)
+    monkeypatch.setattr(own_module.Operators, "capabilities", lambda self: 1 / 0)
+    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
     result = cli(*arguments, "--backend", f"{MODULE}:Operators")
     assert (result.code, result.out) == (2, "")
     assert "backend of_operators" in result.err
@@ -153,9 +153,9 @@ def test_an_error_in_capabilities_is_one_line(
     ],
 )
 def test_an_object_that_is_not_a_backend_is_one_line(
-    cli: Cli, run: Path, theirs: Any, command: str, name: str, message: str
+    cli: Cli, run: Path, own_module: Any, command: str, name: str, message: str
 ) -> None:
-    arguments = ["evaluate", run] if command == "evaluate" else of_run(run)
+    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
     result = cli(*arguments, "--backend", name)
     assert (result.code, result.out) == (2, "")
     assert message in result.err
@@ -173,10 +173,10 @@ def test_an_object_that_is_not_a_backend_is_one_line(
     ],
 )
 def test_invalid_interests_are_one_line(
-    cli: Cli, run: Path, theirs: Any, change: Any, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, run: Path, own_module: Any, change: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(theirs.Levels, "change", staticmethod(change))
-    result = cli(*of_run(run), "--backend", f"{MODULE}:Levels")
+    monkeypatch.setattr(own_module.Levels, "change", staticmethod(change))
+    result = cli(*recall_command(run), "--backend", f"{MODULE}:Levels")
     assert result.code == 2
     assert "backend of_levels" in result.err
     assert "bug" not in result.err

@@ -1,4 +1,4 @@
-"""mindref bench: JSON alone on stdout, one line for what cannot be done, tables and a plot."""
+"""mindref bench: only JSON on stdout, one-line errors, tables, plot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from mindref.bench import machine, report
 from mindref.cli import bench
 from tests.bench.tiny_workload import HERE
-from tests.cli.conftest import Cli, Said
+from tests.cli.conftest import Cli, CommandResult
 from tests.runs import environment
 
 SIZES = "--batch 6 --length 5 --width 4 --hidden 3 --negatives 7 --catalogue 40 --users 5 --top 3"
@@ -29,7 +29,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
 
 
-def call(cli: Cli, *arguments: object, backends: str = "numpy") -> Said:
+def call(cli: Cli, *arguments: object, backends: str = "numpy") -> CommandResult:
     return cli("bench", "--backends", backends, *SIZES.split(), *QUICK.split(), *arguments)
 
 

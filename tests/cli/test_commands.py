@@ -1,4 +1,4 @@
-"""What all commands share: help, exit codes, one line for an error, JSON alone on stdout."""
+"""Behaviour of all commands: help, exit codes, one-line errors, only JSON on stdout."""
 
 from __future__ import annotations
 

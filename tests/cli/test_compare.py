@@ -1,4 +1,4 @@
-"""mindref compare: checks before the work, what it prints, killed and stopped and gone on with."""
+"""mindref compare: early checks, output, kill, stop and resume."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def words(shop: Path, out: Path | str, *extra: str, **changes: Any) -> list[str]
 
 
 @pytest.fixture(scope="module")
-def compared(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A comparison that nobody disturbed: its folder, and the result on standard output."""
+def finished_comparison(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """An uninterrupted comparison: its folder, and the result on standard output."""
     folder = tmp_path_factory.mktemp("compared")
     done = call(*words(shop, "out", "--json", "--quiet"), cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
@@ -40,9 +40,9 @@ def compared(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 
 def test_json_follows_the_schema_and_is_stored_with_the_runs(
-    compared: tuple[Path, Any], shop: Path
+    finished_comparison: tuple[Path, Any], shop: Path
 ) -> None:
-    out, found = compared
+    out, found = finished_comparison
     jsonschema.Draft202012Validator(results.result_schema()).validate(found)
     assert json.loads((out / "compare.json").read_text()) == found
     asked = shlex.split(found["command"])
@@ -54,9 +54,9 @@ def test_json_follows_the_schema_and_is_stored_with_the_runs(
 
 
 def test_tables_and_progress_are_printed(
-    compared: tuple[Path, Any], cli: Cli, shop: Path, tmp_path: Path
+    finished_comparison: tuple[Path, Any], cli: Cli, shop: Path, tmp_path: Path
 ) -> None:
-    out, _ = compared
+    out, _ = finished_comparison
     file, picture = tmp_path / "t.md", tmp_path / "p.svg"
     changes = ["--markdown", str(file), "--plot", str(picture), "--opponent", "mind-1"]
     result = cli(*words(shop, out, *changes))
@@ -72,8 +72,10 @@ def test_tables_and_progress_are_printed(
 
 
 @pytest.mark.rules("experiments-R22")
-def test_options_given_on_the_command_line_are_not_tuned(compared: tuple[Path, Any]) -> None:
-    for arm in compared[1]["arms"]:
+def test_options_given_on_the_command_line_are_not_tuned(
+    finished_comparison: tuple[Path, Any],
+) -> None:
+    for arm in finished_comparison[1]["arms"]:
         assert set(arm["trials"][1]["settings"]) == set(model_arm(arm["label"]).grid)
         assert "interests" not in arm["trials"][1]["settings"]
 
@@ -166,26 +168,26 @@ def test_settings_of_a_file_are_not_tuned(cli: Cli, shop: Path, tmp_path: Path) 
 NAMES = ("model.safetensors", "hits.safetensors", "report.json", "metrics.jsonl")
 
 
-def same_but_for_the_command(found: Any) -> Any:
+def without_command(found: Any) -> Any:
     return {**found, "command": ""}
 
 
 def files(out: Path) -> dict[str, dict[str, bytes]]:
-    """Return the bytes of all runs that were judged."""
-    places = sorted(path.parent for path in out.rglob("hits.safetensors"))
-    return {str(folder.relative_to(out)): content(folder, NAMES) for folder in places}
+    """Return the bytes of all evaluated runs."""
+    by_placeholder = sorted(path.parent for path in out.rglob("hits.safetensors"))
+    return {str(folder.relative_to(out)): content(folder, NAMES) for folder in by_placeholder}
 
 
 @pytest.mark.rules("experiments-R14")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive")
 @pytest.mark.slow
 def test_a_killed_comparison_resumes_to_the_same_bytes(
-    shop: Path, tmp_path: Path, compared: tuple[Path, Any]
+    shop: Path, tmp_path: Path, finished_comparison: tuple[Path, Any]
 ) -> None:
-    out, expected = compared
+    out, expected = finished_comparison
     command = words(shop, "out", "--json")
-    begun = ("run 2 of 6", "run 4 of 6", "run 6 of 6")
-    for line in begun:  # killed while that run is trained, or soon after
+    start_long_training = ("run 2 of 6", "run 4 of 6", "run 6 of 6")
+    for line in start_long_training:  # killed while that run is trained, or soon after
         with start(command, tmp_path) as child:
             read_until(child, line)
             child.send_signal(signal.SIGKILL)
@@ -194,7 +196,7 @@ def test_a_killed_comparison_resumes_to_the_same_bytes(
     done = call(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "already trained" in done.stderr
-    assert same_but_for_the_command(json.loads(done.stdout)) == same_but_for_the_command(expected)
+    assert without_command(json.loads(done.stdout)) == without_command(expected)
     assert files(tmp_path / "out") == files(out)
     assert not list((tmp_path / "out").rglob(".*")), "what the kills left behind is swept away"
 
@@ -239,7 +241,7 @@ def start(command: list[str], folder: Path) -> subprocess.Popen[str]:
 
 
 def read_until(child: subprocess.Popen[str], text: str) -> str:
-    """Return what a command said until a line has the text."""
+    """Return the lines of a command until one contains the text."""
     assert child.stderr is not None
     result = ""
     while text not in result:

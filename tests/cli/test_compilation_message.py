@@ -1,4 +1,4 @@
-"""A first run says that it compiles; a later one has the result in its cache and says nothing."""
+"""The first run prints that it compiles; later runs use the cache and print nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.runs import environment, options
 
 
 def train(folder: Path, run: str, **changes: str) -> str:
-    """Return what a training in a process of its own says on standard error."""
+    """Return the standard error of a training in a child process."""
     command = [sys.executable, "-m", "mindref", "train", "--out", run, "--quiet"]
     done = subprocess.run(
         [*command, *options(steps=1, evaluate_every=1)],

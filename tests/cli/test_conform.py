@@ -1,4 +1,4 @@
-"""`mindref conform` as a user meets it: verdict, files, known gaps, differences, bad input."""
+"""mindref conform: verdict, files, known gaps, differences, bad input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from mindref.backend import list_backends
 from mindref.conformance.report import json_report
-from tests.cli.conftest import Cli, Said
+from tests.cli.conftest import Cli, CommandResult
 from tests.conformance import small
 from tests.conformance.small import FORWARD, GRADIENT, NAMES, PROPERTY, SMALL
 
@@ -25,12 +25,12 @@ WIDER = f'[[tolerance]]\ncheck = "{FORWARD}"\nfactor = 3\nreason = "a fast exp"\
 
 @pytest.fixture(autouse=True)
 def small_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Judge by four checks of one page, in a folder of one's own."""
+    """Use four checks of one page, in an empty folder."""
     small.use(monkeypatch)
     monkeypatch.chdir(tmp_path)
 
 
-def conform(cli: Cli, backend: str, *arguments: object) -> Said:
+def conform(cli: Cli, backend: str, *arguments: object) -> CommandResult:
     return cli("conform", "--backend", f"{SMALL}:{backend}", "--profile", "smoke", *arguments)
 
 
@@ -66,7 +66,7 @@ def test_arguments_select_the_checks(cli: Cli) -> None:
     assert "planned 4 = " in result.out
 
 
-def judged(result: Said) -> dict[str, Any]:
+def report_of(result: CommandResult) -> dict[str, Any]:
     found = json.loads(result.out)
     jsonschema.Draft202012Validator(json_report.suite_report_schema()).validate(found)
     assert isinstance(found, dict)
@@ -76,7 +76,7 @@ def judged(result: Said) -> dict[str, Any]:
 @pytest.mark.rules("conformance-R17")
 def test_json_is_alone_on_stdout(cli: Cli) -> None:
     result = conform(cli, "wrong_gradient", "--json", "--seed", 3)
-    found = judged(result)
+    found = report_of(result)
     assert (result.code, result.err) == (1, "")
     assert (found["seed"], found["conforms"], found["counts"]["failed"]) == (3, False, 2)
     versions = [found[name] for name in ("specification", "suite", "protocol")]
@@ -91,19 +91,19 @@ def test_files_hold_the_same_report(cli: Cli, tmp_path: Path) -> None:
         (tmp_path / f"report.{name}").read_text(encoding="utf-8") for name in names
     )
     assert output == result.out
-    assert badge == judged(result)["badge"] + "\n"
+    assert badge == report_of(result)["badge"] + "\n"
     assert markdown.startswith(f"# {SMALL}:wrong_gradient does not conform")
     assert xml.fromstring(junit).get("failures") == "2"
 
 
-def expecting(tmp_path: Path, text: str) -> list[str]:
+def expectation_options(tmp_path: Path, text: str) -> list[str]:
     (tmp_path / "gaps.toml").write_text(text, encoding="utf-8")
     return ["--expectations", "gaps.toml"]
 
 
 @pytest.mark.rules("conformance-R10")
 def test_a_known_gap_conforms_until_it_is_fixed(cli: Cli, tmp_path: Path) -> None:
-    arguments = expecting(tmp_path, GAP)
+    arguments = expectation_options(tmp_path, GAP)
     names = conform(cli, "wrong_gradient", *arguments)
     assert names.code == 0
     assert "2 expected: bug: doubled" in names.out
@@ -114,7 +114,7 @@ def test_a_known_gap_conforms_until_it_is_fixed(cli: Cli, tmp_path: Path) -> Non
 
 @pytest.mark.rules("conformance-R10")
 def test_an_expectation_without_a_failure_does_not_conform(cli: Cli, tmp_path: Path) -> None:
-    result = conform(cli, "right", *expecting(tmp_path, GAP.replace("R5", "R55")))
+    result = conform(cli, "right", *expectation_options(tmp_path, GAP.replace("R5", "R55")))
     assert result.code == 1
     flat = " ".join(result.out.split())
     assert "no check of this suite cites a rule softmax-R55; correct the name" in flat
@@ -125,7 +125,7 @@ def test_an_expectation_of_an_unknown_check_is_reported_for_a_selection(
     cli: Cli, tmp_path: Path
 ) -> None:
     lines = GAP.replace('rule = "softmax-R5"', 'check = "softmax/no_more"')
-    result = conform(cli, "right", "softmax-R1", *expecting(tmp_path, lines))
+    result = conform(cli, "right", "softmax-R1", *expectation_options(tmp_path, lines))
     assert result.code == 1
     flat = " ".join(result.out.split())
     assert "problem: gaps.toml: [[expect]] 1: this suite has no check softmax/no_more" in flat
@@ -133,13 +133,13 @@ def test_an_expectation_of_an_unknown_check_is_reported_for_a_selection(
 
 @pytest.mark.rules("conformance-R11")
 def test_a_widened_tolerance_is_reported_with_its_reason(cli: Cli, tmp_path: Path) -> None:
-    arguments = expecting(tmp_path, WIDER)
+    arguments = expectation_options(tmp_path, WIDER)
     result = conform(cli, "right", *arguments)
     assert result.code == 0
     flat = " ".join(result.out.split())
     assert f"remark: error bound of {FORWARD} widened by a factor of 3: a fast exp" in flat
     assert "· 2 with widened tolerance" in result.out
-    found = judged(conform(cli, "right", "--json", *arguments))
+    found = report_of(conform(cli, "right", "--json", *arguments))
     loose = [row for row in found["results"] if row["check"] == FORWARD]
     assert [(row["grade"], row["factor"]) for row in loose] == [("C", 3.0), ("C", 3.0)]
 
@@ -148,7 +148,7 @@ def test_a_widened_tolerance_is_reported_with_its_reason(cli: Cli, tmp_path: Pat
 def test_a_widened_tolerance_accepts_larger_errors(cli: Cli, tmp_path: Path) -> None:
     def code(factor: str, reason: str = "a fast exp") -> int:
         text = WIDER.replace("3", factor).replace("a fast exp", reason)
-        return conform(cli, "rounding", FORWARD, *expecting(tmp_path, text)).code
+        return conform(cli, "rounding", FORWARD, *expectation_options(tmp_path, text)).code
 
     assert conform(cli, "rounding", FORWARD).code == 1
     assert [code("1.5"), code("16"), code("16", reason="")] == [1, 0, 2]
@@ -160,7 +160,7 @@ def test_diff_names_the_cause_of_a_change(cli: Cli, tmp_path: Path) -> None:
     assert result.code == 1
     assert "4 backend regression" in result.out.splitlines()
     assert f"backend regression: {GRADIENT} [float64, float32], passed -> failed" in result.out
-    found = judged(conform(cli, "right", "--diff", "old.json", "--json"))
+    found = report_of(conform(cli, "right", "--diff", "old.json", "--json"))
     assert found["changes"] == []
 
 

@@ -1,4 +1,4 @@
-"""What a command looks at before anything slow: places to write to, and settings of --resume."""
+"""Checks before slow work: output paths, and settings beside --resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mindref evaluate: the numbers of the report again, other lengths, other logs, predictions."""
+"""mindref evaluate: the metrics of the report, other lengths, other logs, predictions."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.cli.conftest import Cli
 from tests.runs import options
 
 
-def test_evaluation_repeats_the_metrics_of_the_training(cli: Cli, made: Path) -> None:
-    result = cli("evaluate", made, "--json")
+def test_evaluation_repeats_the_metrics_of_the_training(cli: Cli, trained_run: Path) -> None:
+    result = cli("evaluate", trained_run, "--json")
     assert (result.code, result.err) == (0, "")
-    found, report = json.loads(result.out), json.loads((made / "report.json").read_text())
+    found, report = json.loads(result.out), json.loads((trained_run / "report.json").read_text())
     for name in ("metrics", "cases", "by_history_length", "interests"):
         assert found[name] == report[name], name
 
 
-def test_the_printed_report_is_complete(cli: Cli, made: Path) -> None:
-    result = cli("evaluate", made)
+def test_the_printed_report_is_complete(cli: Cli, trained_run: Path) -> None:
+    result = cli("evaluate", trained_run)
     assert result.code == 0
     for word in (
         "hit_rate@10",
@@ -38,7 +38,7 @@ def test_the_printed_report_is_complete(cli: Cli, made: Path) -> None:
     assert "\n0 " not in result.out, "what is zero is not worth a line"
     assert (
         " validation cases, each ranks the whole"
-        in cli("evaluate", made, "--cases", "validation").out
+        in cli("evaluate", trained_run, "--cases", "validation").out
     )
 
 
@@ -48,23 +48,23 @@ def test_a_note_suggests_an_option() -> None:
     assert "--include-seen" in note_lines(notes, hidden=True)[0]
 
 
-def test_notes_are_those_of_evaluate_run(cli: Cli, made: Path) -> None:
-    assert SEEN in json.loads(cli("evaluate", made, "--json").out)["notes"]
+def test_notes_are_those_of_evaluate_run(cli: Cli, trained_run: Path) -> None:
+    assert SEEN in json.loads(cli("evaluate", trained_run, "--json").out)["notes"]
 
 
 def test_predictions_in_a_missing_folder_are_rejected_before_evaluation(
-    cli: Cli, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "mindref.recommender.evaluate_run.evaluate_run", lambda *_, **__: pytest.fail("worked")
     )
-    result = cli("evaluate", made, "--predictions", tmp_path / "none" / "lists.tsv")
+    result = cli("evaluate", trained_run, "--predictions", tmp_path / "none" / "lists.tsv")
     assert result.code == 2
     assert "--predictions: expected a file in an existing folder" in result.err
 
 
-def test_other_list_lengths(cli: Cli, made: Path) -> None:
-    found = json.loads(cli("evaluate", made, "--json", "--at", "3, 7").out)
+def test_other_list_lengths(cli: Cli, trained_run: Path) -> None:
+    found = json.loads(cli("evaluate", trained_run, "--json", "--at", "3, 7").out)
     names = set(found["metrics"]["test"]["model"])
     assert {name.split("@")[1] for name in names} == {"3", "7"}
     assert {name.split("@")[0] for name in names} == {
@@ -72,8 +72,10 @@ def test_other_list_lengths(cli: Cli, made: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_list_longer_than_the_catalogue_holds_the_whole_catalogue(cli: Cli, made: Path) -> None:
-    result = cli("evaluate", made, "--json", "--include-seen", "--at", "111,5000")
+def test_a_list_longer_than_the_catalogue_holds_the_whole_catalogue(
+    cli: Cli, trained_run: Path
+) -> None:
+    result = cli("evaluate", trained_run, "--json", "--include-seen", "--at", "111,5000")
     assert result.code == 0, result.err
     found = json.loads(result.out)["metrics"]["test"]["model"]
     assert found["hit_rate@111"]["value"] == found["hit_rate@5000"]["value"] == 1
@@ -81,7 +83,7 @@ def test_a_list_longer_than_the_catalogue_holds_the_whole_catalogue(cli: Cli, ma
 
 
 def test_a_small_catalogue_has_the_usual_list_lengths(cli: Cli, tmp_path: Path) -> None:
-    """Training reports at 50 whatever the number of items, and so does evaluating it."""
+    """Training and evaluation report at 50 for any number of items."""
     log, run = tmp_path / "log.csv", tmp_path / "run"
     rows = [f"u{u},i{i},{i}" for u in range(8) for i in range(6)]
     log.write_text("user,item,time\n" + "\n".join(rows) + "\n")
@@ -93,14 +95,14 @@ def test_a_small_catalogue_has_the_usual_list_lengths(cli: Cli, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("index", [(), (0,), (10, -1)])
-def test_list_lengths_below_1_are_rejected(made: Path, index: tuple[int, ...]) -> None:
+def test_list_lengths_below_1_are_rejected(trained_run: Path, index: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="at: expected lengths of lists from 1, got "):
-        evaluate_run(made, at=index)
+        evaluate_run(trained_run, list_lengths=index)
 
 
-def test_reading_options_without_a_log_are_rejected(made: Path) -> None:
+def test_reading_options_without_a_log_are_rejected(trained_run: Path) -> None:
     with pytest.raises(ConfigError, match="data: expected a log for the reading options"):
-        evaluate_run(made, reading={"format": "recbole"})
+        evaluate_run(trained_run, reading={"format": "recbole"})
 
 
 @pytest.mark.parametrize(
@@ -115,38 +117,40 @@ def test_reading_options_without_a_log_are_rejected(made: Path) -> None:
     ],
 )
 def test_an_invalid_value_is_one_line(
-    cli: Cli, made: Path, arguments: list[str], message: str
+    cli: Cli, trained_run: Path, arguments: list[str], message: str
 ) -> None:
-    result = cli("evaluate", made, *arguments)
+    result = cli("evaluate", trained_run, *arguments)
     assert (result.code, result.out) == (2, "")
     assert message in result.err
     assert result.err.count("\n") == 1
 
 
-def test_validation_cases_and_other_splits(cli: Cli, made: Path) -> None:
-    found = json.loads(cli("evaluate", made, "--json", "--cases", "validation").out)
+def test_validation_cases_and_other_splits(cli: Cli, trained_run: Path) -> None:
+    found = json.loads(cli("evaluate", trained_run, "--json", "--cases", "validation").out)
     assert list(found["metrics"]) == ["validation"]
-    other = json.loads(cli("evaluate", made, "--json", "--split", "comirec").out)
+    other = json.loads(cli("evaluate", trained_run, "--json", "--split", "comirec").out)
     assert other["cases"] == 6
 
 
-def test_seen_items_can_be_included(cli: Cli, made: Path) -> None:
+def test_seen_items_can_be_included(cli: Cli, trained_run: Path) -> None:
     default, without, with_seen = (
-        json.loads(cli("evaluate", made, "--json", *arguments).out)["metrics"]
+        json.loads(cli("evaluate", trained_run, "--json", *arguments).out)["metrics"]
         for arguments in ([], ["--exclude-seen"], ["--include-seen"])
     )
     assert default == without
     assert default != with_seen
 
 
-def test_predictions_equal_the_recall_lists(cli: Cli, made: Path, tmp_path: Path) -> None:
+def test_predictions_equal_the_recall_lists(cli: Cli, trained_run: Path, tmp_path: Path) -> None:
     file = tmp_path / "lists.tsv"
-    result = cli("evaluate", made, "--predictions", file, "--at", "5", "--cases", "test", "--json")
+    result = cli(
+        "evaluate", trained_run, "--predictions", file, "--at", "5", "--cases", "test", "--json"
+    )
     assert result.code == 0
     lines = [line.split("\t") for line in file.read_text().splitlines()]
     assert lines[0] == ["user", "rank", "item", "score", "interest"]
     assert len(lines) == 1 + 5 * json.loads(result.out)["cases"]
-    model = mindref.load(made)
+    model = mindref.load(trained_run)
     log = model.served.log
     user = lines[1][0]
     row = log.interactions.row(list(log.user_ids).index(user))
@@ -158,7 +162,7 @@ def test_predictions_equal_the_recall_lists(cli: Cli, made: Path, tmp_path: Path
 
 
 def test_another_log_is_evaluated_on_the_items_of_the_run(
-    cli: Cli, made: Path, shop: Path, tmp_path: Path
+    cli: Cli, trained_run: Path, shop: Path, tmp_path: Path
 ) -> None:
     lines = shop.read_text().splitlines()
     names = [line.split("\t")[1] for line in lines[1:40]]
@@ -166,11 +170,11 @@ def test_another_log_is_evaluated_on_the_items_of_the_run(
     rows = [f"u{u},{item},{i}" for u in range(4) for i, item in enumerate([*items, "unknown"])]
     other = tmp_path / "other.csv"
     other.write_text("user,item,time\n" + "\n".join(rows) + "\n")
-    result = cli("evaluate", made, "--data", other, "--json", "--cases", "validation")
+    result = cli("evaluate", trained_run, "--data", other, "--json", "--cases", "validation")
     assert result.code == 0, result.err
     found = json.loads(result.out)
     assert found["cases"] == 4
-    result = cli("evaluate", made, "--data", other)
+    result = cli("evaluate", trained_run, "--data", other)
     assert result.code == 2, "the last item of everybody is unknown: there is no target"
     assert "expected a case with a target, got none" in result.err
 
@@ -187,12 +191,12 @@ def test_a_folder_that_is_not_a_run_is_one_line(cli: Cli, tmp_path: Path) -> Non
     assert "expected a run directory, got no config.json in it; name the folder" in result.err
 
 
-def test_another_split_of_the_training_log_warns_of_leakage(made: Path, cli: Cli) -> None:
-    result = cli("evaluate", made, "--split", "comirec", "--json")
+def test_another_split_of_the_training_log_warns_of_leakage(trained_run: Path, cli: Cli) -> None:
+    result = cli("evaluate", trained_run, "--split", "comirec", "--json")
     assert result.code == 0
     assert "some of the targets were trained on" in result.err
     assert json.loads(result.out)["warnings"]
-    assert cli("evaluate", made, "--json").err == ""
+    assert cli("evaluate", trained_run, "--json").err == ""
 
 
 def test_another_log_is_read_with_the_options_of_the_run(tmp_path: Path, cli: Cli) -> None:

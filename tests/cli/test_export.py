@@ -1,4 +1,4 @@
-"""mindref export without any framework: what is refused, what is kept, what is said."""
+"""mindref export without a framework: rejected input, written files, messages."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ SPOILT: dict[str, Callable[..., Any]] = {
 }
 
 
-def offer(monkeypatch: pytest.MonkeyPatch, made: object, *kinds: str) -> None:
-    """Let a module be the one installed writer of some kinds, None one that is not there."""
+def register_exporter(monkeypatch: pytest.MonkeyPatch, trained_run: object, *kinds: str) -> None:
+    """Register a module as the only exporter of some kinds; None: a missing module."""
     real = metadata.entry_points
     offered = [metadata.EntryPoint(kind, "a_writer", export.GROUP) for kind in kinds]
 
@@ -39,15 +39,15 @@ def offer(monkeypatch: pytest.MonkeyPatch, made: object, *kinds: str) -> None:
         return offered if asked.get("group") == export.GROUP else real(**asked)
 
     monkeypatch.setattr(metadata, "entry_points", entry_points)
-    monkeypatch.setitem(sys.modules, "a_writer", made)
+    monkeypatch.setitem(sys.modules, "a_writer", trained_run)
 
 
 @pytest.fixture
 def writer(monkeypatch: pytest.MonkeyPatch) -> Writer:
-    """A writer of towers in the place of the framework's."""
-    made = Writer()
-    offer(monkeypatch, made, *export.KINDS)
-    return made
+    """A fake exporter that replaces the framework's."""
+    trained_run = Writer()
+    register_exporter(monkeypatch, trained_run, *export.KINDS)
+    return trained_run
 
 
 def test_the_command_offers_exactly_the_export_kinds() -> None:
@@ -78,7 +78,7 @@ def test_files_are_in_the_run_by_default(cli: Cli, run: Path, writer: Writer) ->
 def test_a_missing_framework_is_reported_with_the_package(
     name: str, kinds: tuple[str, ...], cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    offer(monkeypatch, None, *kinds)
+    register_exporter(monkeypatch, None, *kinds)
     result = cli("export", run, "--to", name)
     assert (result.code, result.out) == (2, "")
     assert f"--to {name}: expected mindref-torch" in result.err
@@ -136,7 +136,7 @@ def test_a_file_with_other_results_fails_and_is_removed(
 def test_a_reference_outside_float32_allows_no_difference(
     cli: Cli, run: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside an infinite rounding any difference would be small."""
+    """With an infinite rounding error every difference would be allowed."""
     true = export_check.reference_interests
 
     def reference(model: Any, asked: Any) -> Any:

@@ -1,4 +1,4 @@
-"""mindref indexes: what recall can search with, and why any cannot."""
+"""mindref indexes: the kinds of index, and why one is unusable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words that the help lists without importing NumPy are those of the library."""
+"""Names that the help lists without importing NumPy equal those of the library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mindref recall: who is asked for, in which form, and where it goes."""
+"""mindref recall: selection of users, output formats, output files."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_shards_are_written_and_merged(
     for i, path in enumerate(paths, 1):
         result = cli(*arguments, "--shard", f"{i}/2", "--output", path)
         users = {1: "users 1 to 28", 2: "users 29 to 60"}[i]
-        assert (result.code, result.out, result.err) == (0, "", f"part {i} of 2: {users} of 60\n")
+        assert (result.code, result.out, result.err) == (0, "", f"shard {i} of 2: {users} of 60\n")
     result = cli("recall", "--merge", *paths, "--output", tmp_path / "lists")
     assert (result.code, result.out, result.err) == (0, "", "")
     assert (tmp_path / "lists").read_text() == cli(*arguments).out

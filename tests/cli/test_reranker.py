@@ -1,4 +1,4 @@
-"""The ranking stage on the command line: trained, judged, served, and explained."""
+"""DIN on the command line: training, evaluation, reranking, indexability."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mindref.cli import main
-from mindref.recommender import rerank_trainer
 from mindref.run.files import sealed
+from mindref.training import loop
 from tests.cli.conftest import Cli
 from tests.runs import trained
 
@@ -22,42 +22,50 @@ SMALL = [
 ]  # fmt: skip
 
 
-def training(made: Path, out: Path) -> list[str]:
-    return ["train", "--model", "din", "--recall", str(made), "--out", str(out), *SMALL]
+def train_din_command(trained_run: Path, out: Path) -> list[str]:
+    return ["train", "--model", "din", "--recall", str(trained_run), "--out", str(out), *SMALL]
 
 
 @pytest.fixture(scope="module")
-def made(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of these tests alone: recall leaves an index in it."""
-    return Path(shutil.copytree(made, tmp_path_factory.mktemp("own") / "run"))
+def trained_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run only for these tests, because recall writes an index into it."""
+    return Path(shutil.copytree(trained_run, tmp_path_factory.mktemp("own") / "run"))
 
 
 @pytest.fixture(scope="module")
-def stage(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ranking stage for `made`, trained by the command."""
+def din_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DIN run for `trained_run`, trained by the command."""
     run = tmp_path_factory.mktemp("stages") / "din"
     with pytest.raises(SystemExit) as ended:
-        main([*training(made, run), "--quiet", "--json"])
+        main([*train_din_command(trained_run, run), "--quiet", "--json"])
     assert ended.value.code == 0
     return run
 
 
 def test_training_prints_both_orders_and_the_next_command(
-    cli: Cli, made: Path, tmp_path: Path
+    cli: Cli, trained_run: Path, tmp_path: Path
 ) -> None:
-    result = cli(*training(made, tmp_path / "din"))
+    result = cli(*train_din_command(trained_run, tmp_path / "din"))
     assert result.code == 0, result.err
     for word in ("20 candidates per case", "order of recall", "gain", "hit_rate@10", "ndcg@10",
                  "gauc", "within"):  # fmt: skip
         assert word in result.out, word
-    assert f"next: mindref recall {made} --rerank {tmp_path / 'din'} --user=" in result.out
+    assert f"next: mindref recall {trained_run} --rerank {tmp_path / 'din'} --user=" in result.out
     assert "step 4/4  loss 0." in result.err
     arguments = result.out.splitlines()[-1].removeprefix("next: mindref ").split()
     assert cli(*arguments).code == 0
 
 
-def test_json_and_the_stored_report(cli: Cli, made: Path, stage: Path, tmp_path: Path) -> None:
-    result = cli(*training(made, tmp_path / "din"), "--json", "--product", "--start", "recall")
+def test_json_and_the_stored_report(
+    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
+) -> None:
+    result = cli(
+        *train_din_command(trained_run, tmp_path / "din"),
+        "--json",
+        "--product",
+        "--start",
+        "recall",
+    )
     assert result.code == 0, result.err
     found = json.loads(result.out)
     assert json.loads(cli("evaluate", tmp_path / "din", "--json").out) == found
@@ -70,11 +78,11 @@ def test_json_and_the_stored_report(cli: Cli, made: Path, stage: Path, tmp_path:
 
 
 @pytest.mark.rules("din-R22")
-def test_default_settings_are_those_of_din(cli: Cli, made: Path, tmp_path: Path) -> None:
+def test_default_settings_are_those_of_din(cli: Cli, trained_run: Path, tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('model = "din"\nwidth = 8\nsteps = 2\nattention_hidden = [4]\nbatch = 4\n')
-    result = cli("train", "--model", "din", "--recall", made, "--out", tmp_path / "din", "--quiet",
-               "--config", file, "--steps", 1)  # fmt: skip
+    command = ["train", "--model", "din", "--recall", trained_run, "--out", tmp_path / "din"]
+    result = cli(*command, "--quiet", "--config", file, "--steps", 1)
     assert result.code == 0, result.err
     found = json.loads((tmp_path / "din" / "config.json").read_text())["settings"]
     assert (found["steps"], found["width"], found["attention_hidden"]) == (1, 8, [4])
@@ -115,11 +123,11 @@ def test_default_settings_are_those_of_din(cli: Cli, made: Path, tmp_path: Path)
     ],
 )
 def test_invalid_options_are_one_line_before_a_run_is_created(
-    cli: Cli, made: Path, stage: Path, tmp_path: Path, arguments: list[str], message: str
+    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    places = {"RUN": made, "STAGE": stage}
+    by_placeholder = {"RUN": trained_run, "STAGE": din_run}
     out = [] if "--out" in arguments else ["--out", tmp_path / "din"]
-    result = cli("train", *out, *[places.get(word, word) for word in arguments])
+    result = cli("train", *out, *[by_placeholder.get(word, word) for word in arguments])
     assert (result.code, result.out) == (2, "")
     assert message in result.err
     assert result.err.count("\n") == 1
@@ -131,9 +139,9 @@ def test_invalid_options_are_one_line_before_a_run_is_created(
     "arguments", [["--interests", "4"], ["--sampler", "uniform"], ["--normalise"]]
 )
 def test_settings_of_recall_models_are_rejected(
-    cli: Cli, made: Path, tmp_path: Path, arguments: list[str]
+    cli: Cli, trained_run: Path, tmp_path: Path, arguments: list[str]
 ) -> None:
-    result = cli(*training(made, tmp_path / "din"), *arguments)
+    result = cli(*train_din_command(trained_run, tmp_path / "din"), *arguments)
     assert result.code == 2
     assert f"din: expected a setting of din, got {arguments[0][2:]}" in result.err
     assert not (tmp_path / "din").exists()
@@ -144,12 +152,12 @@ def test_a_damaged_run_and_another_log_are_rejected(
 ) -> None:
     log = tmp_path / "shop.inter"
     log.write_text("".join(shop.read_text().splitlines(keepends=True)[:-1]))
-    result = cli(*training(run, tmp_path / "din"), "--data", log)
+    result = cli(*train_din_command(run, tmp_path / "din"), "--data", log)
     assert result.code == 2
     assert "log: expected the one that the run was trained on, got another" in result.err
     model = run / "model.safetensors"
     model.write_bytes(model.read_bytes()[:-9])
-    result = cli(*training(run, tmp_path / "din"))
+    result = cli(*train_din_command(run, tmp_path / "din"))
     assert result.code == 2
     assert "model.safetensors: expected a file of mindref, got " in result.err
     assert not (tmp_path / "din").exists()
@@ -160,45 +168,45 @@ def test_a_moved_log_can_be_given(cli: Cli, run: Path, tmp_path: Path) -> None:
     folder = arguments["source"]["place"]
     arguments["source"]["place"] = str(tmp_path / "gone")
     (run / "config.json").write_text(json.dumps(sealed(arguments)))
-    assert "nothing there" in cli(*training(run, tmp_path / "din")).err
-    result = cli(*training(run, tmp_path / "din"), "--data", folder, "--quiet")
+    assert "nothing there" in cli(*train_din_command(run, tmp_path / "din")).err
+    result = cli(*train_din_command(run, tmp_path / "din"), "--data", folder, "--quiet")
     assert result.code == 0, result.err
     assert cli("train", "--resume", tmp_path / "din", "--data", folder, "--quiet").code == 0
 
 
 @pytest.mark.rules("din-R23")
 def test_ctrl_c_saves_and_the_training_can_be_resumed(
-    cli: Cli, made: Path, stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, out = rerank_trainer.take_step, tmp_path / "din"
+    real_step, out = loop.count_step, tmp_path / "din"
 
-    def interrupted(state, feed):  # type: ignore[no-untyped-def]
+    def interrupted(state: loop.TrainingState, loss: float) -> loop.TrainingState:
         if state.moments.step == 1:
             signal.raise_signal(signal.SIGINT)
-        return real(state, feed)
+        return real_step(state, loss)
 
-    monkeypatch.setattr(rerank_trainer, "take_step", interrupted)
-    result = cli(*training(made, out))
+    monkeypatch.setattr(loop, "count_step", interrupted)
+    result = cli(*train_din_command(trained_run, out))
     assert (result.code, result.out) == (130, "")
     assert "Stopped at step 2 of 4; all is saved. Resume with: mindref train --resume" in result.err
     monkeypatch.undo()
     assert "it was stopped; mindref train --resume" in cli("evaluate", out).err
-    assert cli("recall", made, "--rerank", out, "--history", "").code == 2
+    assert cli("recall", trained_run, "--rerank", out, "--history", "").code == 2
     assert "--resume: expected no other settings, got --steps" in (
         cli("train", "--resume", out, "--steps", 4).err
     )
     assert cli("train", "--resume", out, "--quiet").code == 0
     for name in ("model.safetensors", "report.json", "config.json"):
-        assert (out / name).read_bytes() == (stage / name).read_bytes(), name
+        assert (out / name).read_bytes() == (din_run / name).read_bytes(), name
 
 
 @pytest.mark.rules("din-R25")
 def test_reranked_lists_have_the_order_of_din(
-    cli: Cli, made: Path, stage: Path, tmp_path: Path
+    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
 ) -> None:
-    arguments = ["recall", made, "--user", "customer-0001", "--json"]
+    arguments = ["recall", trained_run, "--user", "customer-0001", "--json"]
     plain = json.loads(cli(*arguments, "--top", 20).out)[0]
-    found = json.loads(cli(*arguments, "--top", 5, "--rerank", stage).out)[0]
+    found = json.loads(cli(*arguments, "--top", 5, "--rerank", din_run).out)[0]
     assert [x["rank"] for x in found["items"]] == [1, 2, 3, 4, 5]
     scores = [x["score"] for x in found["items"]]
     assert scores == sorted(scores, reverse=True)
@@ -206,14 +214,17 @@ def test_reranked_lists_have_the_order_of_din(
     assert {x["item"] for x in found["items"]} <= {x["item"] for x in plain["items"]}
     out = tmp_path / "lists.tsv"
     assert (
-        cli("recall", made, "--all-users", "--rerank", stage, "--top", 5, "--output", out).code == 0
+        cli(
+            "recall", trained_run, "--all-users", "--rerank", din_run, "--top", 5, "--output", out
+        ).code
+        == 0
     )
     rows = [line.split("\t") for line in out.read_text().splitlines()[1:]]
     assert len(rows) == 60 * 5
     first = [row[2] for row in rows if row[0] == "customer-0001"]
     assert first == [x["item"] for x in found["items"]]
     history = ",".join(x["item"] for x in plain["items"][:3])
-    result = cli("recall", made, "--history", history, "--rerank", stage, "--top", 3)
+    result = cli("recall", trained_run, "--history", history, "--rerank", din_run, "--top", 3)
     assert result.code == 0
     assert "this history: 3 behaviours" in result.out
 
@@ -231,37 +242,37 @@ def test_reranked_lists_have_the_order_of_din(
     ],
 )  # fmt: skip
 def test_lists_that_cannot_be_reranked_are_one_line(
-    cli: Cli, made: Path, stage: Path, arguments: list[str], message: str
+    cli: Cli, trained_run: Path, din_run: Path, arguments: list[str], message: str
 ) -> None:
-    places = {"RUN": made, "STAGE": stage}
-    result = cli("recall", made, *[places.get(word, word) for word in arguments])
+    by_placeholder = {"RUN": trained_run, "STAGE": din_run}
+    result = cli("recall", trained_run, *[by_placeholder.get(word, word) for word in arguments])
     assert (result.code, result.out) == (2, "")
     assert message in result.err
 
 
 @pytest.mark.rules("din-R24")
-def test_a_reranker_of_another_run_is_rejected(cli: Cli, stage: Path, tmp_path: Path) -> None:
+def test_a_reranker_of_another_run_is_rejected(cli: Cli, din_run: Path, tmp_path: Path) -> None:
     other = trained(tmp_path / "other", backend="numpy")
-    result = cli("recall", other, "--rerank", stage, "--history", "")
+    result = cli("recall", other, "--rerank", din_run, "--history", "")
     assert result.code == 2
     assert "another model; train the reranker anew" in result.err
 
 
 @pytest.mark.rules("din-R20", "din-R21")
 def test_indexable_explains_the_measurement(
-    cli: Cli, made: Path, stage: Path, tmp_path: Path
+    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
 ) -> None:
-    result = cli("evaluate", stage, "--indexable", "--json")
+    result = cli("evaluate", din_run, "--indexable", "--json")
     assert result.code == 0, result.err
     found = json.loads(result.out)
     assert list(found["by_rank"]) == ["4", "8", "16", "32"]
-    result = cli("evaluate", stage, "--indexable")
+    result = cli("evaluate", din_run, "--indexable")
     assert f"form a matrix of rank {found['rank']}" in result.out
-    assert f"finds {found['by_rank']['8']['found']:.1%} of each user's 10 best items" in result.out
+    assert f"finds {found['by_rank']['8']['found']:.1%} of each user's top-10 items" in result.out
     assert f"mean cosine of {found['turning']:.3f}" in result.out
-    assert f"its interests have rank {found['recall']['rank']}, and" in result.out
-    moved = Path(shutil.copytree(made, tmp_path / "moved"))
-    again = cli("evaluate", stage, "--indexable", "--recall", moved, "--json")
+    assert f"interests have rank {found['recall']['rank']}. The nearest" in result.out
+    moved = Path(shutil.copytree(trained_run, tmp_path / "moved"))
+    again = cli("evaluate", din_run, "--indexable", "--recall", moved, "--json")
     assert json.loads(again.out) == found
 
 
@@ -275,15 +286,15 @@ def test_indexable_explains_the_measurement(
     ],
 )
 def test_options_without_effect_are_rejected(
-    cli: Cli, made: Path, stage: Path, run: str, arguments: list[str], message: str
+    cli: Cli, trained_run: Path, din_run: Path, run: str, arguments: list[str], message: str
 ) -> None:
-    result = cli("evaluate", {"RUN": made, "STAGE": stage}[run], *arguments)
+    result = cli("evaluate", {"RUN": trained_run, "STAGE": din_run}[run], *arguments)
     assert (result.code, result.out) == (2, "")
     assert message in result.err
 
 
-def test_a_damaged_report_is_an_error(cli: Cli, stage: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(stage, tmp_path / "din"))
+def test_a_damaged_report_is_an_error(cli: Cli, din_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(din_run, tmp_path / "din"))
     (run / "report.json").write_text("[1]")
     result = cli("evaluate", run)
     assert result.code == 2
@@ -291,10 +302,10 @@ def test_a_damaged_report_is_an_error(cli: Cli, stage: Path, tmp_path: Path) -> 
 
 
 def test_several_processes_are_rejected(
-    cli: Cli, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    result = cli(*training(made, tmp_path / "din"))
+    result = cli(*train_din_command(trained_run, tmp_path / "din"))
     assert result.code == 2
     assert "--model din: expected one process, got several; run it without torchrun" in result.err
 
@@ -302,7 +313,7 @@ def test_several_processes_are_rejected(
 def test_the_help_shows_the_defaults_of_din(cli: Cli) -> None:
     text = " ".join(cli("train", "--help").out.split())
     assert "recent behaviours that routing uses [1 to 10000; default 10] (din: 50)" in text
-    assert "din: n, candidates that are recalled for a history [1 to 1000000; default 200]" in text
+    assert "din: n, candidates recalled for a history [1 to 1000000; default 200]" in text
     assert "--depth" not in cli("compare", "--help").out
     assert "(din:" not in cli("compare", "--help").out
 
@@ -311,14 +322,14 @@ def test_the_help_shows_the_defaults_of_din(cli: Cli) -> None:
 def test_a_module_backend_must_be_named_in_every_command(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stage of a run whose backend nobody installed is trained, resumed, judged and used."""
+    """DIN for a run whose backend is not installed: trained, resumed, evaluated, used."""
     code = "from mindref.backend import NumpyBackend\n\n\nclass Own(NumpyBackend):\n    pass\n"
     (tmp_path / "own_backend.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     name, out = "own_backend:Own", tmp_path / "din"
-    made = trained(tmp_path / "run", backend=name)
+    trained_run = trained(tmp_path / "run", backend=name)
     commands: list[list[str]] = [
-        training(made, out),
+        train_din_command(trained_run, out),
         ["train", "--resume", str(out)],
         ["evaluate", str(out), "--indexable"],
     ]
@@ -328,7 +339,10 @@ def test_a_module_backend_must_be_named_in_every_command(
         assert f"expected an installed backend, got '{name}'" in result.err
         result = cli(*arguments, "--backend", "numpy")
         assert result.code == 2
-        assert f"--backend: expected {name}, the backend of {made}, got numpy; leave" in result.err
+        assert (
+            f"--backend: expected {name}, the backend of {trained_run}, "
+            "got numpy; remove the option" in result.err
+        )
         result = cli(*arguments, "--backend", name)
         assert result.code == 0, result.err
         if arguments[0] == "train":

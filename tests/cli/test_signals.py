@@ -1,4 +1,4 @@
-"""Signals that end a command: exit codes, what is saved, and what is put back."""
+"""Signals that end a command: exit codes, saved state, restored handlers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 LONG = options(steps=4000, evaluate_every=20, backend="numpy")
 
 
-def begun(folder: Path, **streams: int) -> subprocess.Popen[str]:
+def start_long_training(folder: Path, **streams: int) -> subprocess.Popen[str]:
     """Start a long training in a folder."""
     command = [sys.executable, "-m", "mindref", "train", "--out", "run", *LONG]
     return subprocess.Popen(
@@ -43,7 +43,7 @@ def begun(folder: Path, **streams: int) -> subprocess.Popen[str]:
 def test_a_signal_saves_the_training_and_prints_how_to_resume(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    with begun(tmp_path) as child:
+    with start_long_training(tmp_path) as child:
         assert child.stderr is not None
         while not (line := child.stderr.readline()).startswith("step 20/"):
             assert line, "it ended too soon"
@@ -61,10 +61,10 @@ def test_a_signal_saves_the_training_and_prints_how_to_resume(
 
 @pytest.mark.rules("faults-R9", "faults-R11")
 def test_a_training_is_saved_when_its_terminal_is_closed(tmp_path: Path) -> None:
-    """The bar is on a terminal that is gone: writing there fails, and SIGHUP says so."""
-    ours, theirs = pty.openpty()
-    with begun(tmp_path, stderr=theirs) as child:
-        os.close(theirs)
+    """The terminal of the progress bar is closed: writes fail, and SIGHUP is sent."""
+    ours, own_module = pty.openpty()
+    with start_long_training(tmp_path, stderr=own_module) as child:
+        os.close(own_module)
         result = b""
         while b"step 40/" not in re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", result):
             result += os.read(ours, 4096)
@@ -79,7 +79,7 @@ def test_a_training_is_saved_when_its_terminal_is_closed(tmp_path: Path) -> None
 def test_other_commands_end_at_once(
     cli: Cli, run: Path, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the middle of a file of lists, of which nothing may be left."""
+    """While lists are written to a file, which must not remain."""
     from mindref.recall import lists
 
     def write(*arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""What `mindref study` says to wrong use, and where it leads back to."""
+"""mindref study: errors of usage, and suggested commands."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def test_an_option_without_effect_is_an_error(
     assert not [*tmp_path.iterdir()]
 
 
-def test_suggestions_keep_the_user_and_the_run(cli: Cli, made: Path) -> None:
-    result = cli("study", made, "--user", "longest", "--at", "ids")
+def test_suggestions_keep_the_user_and_the_run(cli: Cli, trained_run: Path) -> None:
+    result = cli("study", trained_run, "--user", "longest", "--at", "ids")
     commands = [line.strip() for line in result.out.splitlines() if "mindref study" in line]
     again = [arguments for arguments in commands if "--exercise" not in arguments]
     assert again
     for line in again:
         assert "--user longest --at ids" in line or line.endswith("…"), line
-        assert line.startswith(f"mindref study {made}"[:40]), line
+        assert line.startswith(f"mindref study {trained_run}"[:40]), line
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])

@@ -1,4 +1,4 @@
-"""Surroundings that lack something: memory, a home, rights, a clock that goes forward."""
+"""Limited systems: little memory, no home folder, no rights, a clock that is set back."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ SOMEBODY = [
 ]
 
 
-def limited(folder: Path, megabytes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command with so much address space."""
+def run_with_memory_limit(
+    folder: Path, megabytes: int, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with an address space limit."""
     resource = pytest.importorskip("resource")
     size = megabytes * 2**20
     return subprocess.run(
@@ -47,7 +49,7 @@ def limited(folder: Path, megabytes: int, *arguments: str) -> subprocess.Complet
 @pytest.mark.rules("faults-R13")
 @pytest.mark.parametrize("megabytes", [150, 400, 790])
 def test_too_little_memory_to_start_is_reported(tmp_path: Path, megabytes: int) -> None:
-    done = limited(tmp_path, megabytes, "train", "--out", "run", *TINY)
+    done = run_with_memory_limit(tmp_path, megabytes, "train", "--out", "run", *TINY)
     assert done.returncode == 2, done.stderr
     assert done.stderr == (
         "Error: memory: expected an address space of at least 800 MB, got a limit of"
@@ -59,7 +61,9 @@ def test_too_little_memory_to_start_is_reported(tmp_path: Path, megabytes: int) 
 @pytest.mark.rules("faults-R13")
 @pytest.mark.slow
 def test_the_minimum_memory_is_enough_for_a_small_run(tmp_path: Path) -> None:
-    done = limited(tmp_path, memory.MIN_ADDRESS_SPACE >> 20, "train", "--out", "run", *TINY)
+    done = run_with_memory_limit(
+        tmp_path, memory.MIN_ADDRESS_SPACE >> 20, "train", "--out", "run", *TINY
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -68,14 +72,14 @@ def test_a_failed_thread_start_is_not_a_bug(cli: Cli, monkeypatch: pytest.Monkey
     def starting(*arguments: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("click.echo", starting_once(starting))
+    monkeypatch.setattr("click.echo", fail_once(starting))
     result = cli("backends")
     assert result.code == 2
     assert result.err.startswith("Error: threads: expected one more thread, got none; raise")
 
 
-def starting_once(fail: Callable[..., None]) -> Callable[..., None]:
-    """Return an echo that fails the first time and prints from then on."""
+def fail_once(fail: Callable[..., None]) -> Callable[..., None]:
+    """Return an echo that fails at the first call only."""
     import click
 
     echo, calls = click.echo, [0]
@@ -131,7 +135,7 @@ def test_a_clock_set_back_does_not_change_a_training(
 def test_a_user_without_home_and_name_can_train(
     open_folder: Path, changes: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
-    """The package cannot be written, there is no home, and the user has no entry of its own."""
+    """The package is read-only, and the user has no home and no passwd entry."""
     if not request.config.getoption("--kill"):
         pytest.skip("compiles for a minute, as nothing can be kept; run with --kill")
     ignore = shutil.ignore_patterns("__pycache__")
@@ -158,16 +162,16 @@ def test_a_user_without_home_and_name_can_train(
 )
 @pytest.mark.slow
 def test_both_streams_may_be_closed(run: Path, tmp_path: Path, arguments: list[str]) -> None:
-    """Both closed before it began, and both of a reader that has gone."""
+    """Both streams closed before the start, or closed by their reader."""
     command = [sys.executable, "-m", "mindref", arguments[0], str(run), *arguments[1:]]
     closed = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
     assert subprocess.run(closed, cwd=tmp_path, env=environment(), check=False).returncode == 0
     (tmp_path / "lists").unlink(missing_ok=True)
-    ours, theirs = os.pipe()
+    ours, own_module = os.pipe()
     os.close(ours)
-    streams = {"stdout": theirs, "stderr": theirs}
+    streams = {"stdout": own_module, "stderr": own_module}
     done = subprocess.run(command, cwd=tmp_path, env=environment(), check=False, **streams)
-    os.close(theirs)
+    os.close(own_module)
     assert done.returncode == 0
     assert (tmp_path / "lists").exists() == ("lists" in arguments)
 

@@ -1,4 +1,4 @@
-"""Who has how many threads, and what a run remembers of it: another number may move last bits."""
+"""Numbers of threads, and the number that a run stores because it affects the last bits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def by_products(tmp_path: Path) -> Path:
-    """A run of the reference, whose bytes depend on the threads of the matrix products."""
+    """A run of `numpy`, whose bytes depend on the BLAS threads."""
     return trained(tmp_path / "run", backend="numpy")
 
 
@@ -57,31 +57,31 @@ def test_numba_uses_all_cores_and_blas_one_thread(
     assert [os.environ[name] for name in NAMES] == ["1"] * 3
 
 
-def test_a_numba_run_resumes_with_any_number_of_threads(made: Path, cli: Cli) -> None:
-    assert run_backend(made) == "numba"
-    assert run_threads(made, 9) == 9
-    assert cli("train", "--resume", made, "--threads", 3, "--quiet").code == 0
+def test_a_numba_run_resumes_with_any_number_of_threads(trained_run: Path, cli: Cli) -> None:
+    assert run_backend(trained_run) == "numba"
+    assert run_threads(trained_run, 9) == 9
+    assert cli("train", "--resume", trained_run, "--threads", 3, "--quiet").code == 0
     assert os.environ["MINDREF_THREADS"] == "3"
 
 
 def test_a_run_resumes_with_its_number_of_threads(by_products: Path) -> None:
-    made = by_products
-    started = int(json.loads((made / "config.json").read_text())["threads"])
-    assert run_threads(made, None) == started
-    assert run_threads(made, started) == started
+    trained_run = by_products
+    started = int(json.loads((trained_run / "config.json").read_text())["threads"])
+    assert run_threads(trained_run, None) == started
+    assert run_threads(trained_run, started) == started
     with pytest.raises(ConfigError) as caught:
-        run_threads(made, started + 1)
+        run_threads(trained_run, started + 1)
     expected = f"--threads: expected {started}, as the run was started, got {started + 1}"
     assert str(caught.value) == expected
 
 
 def test_resume_sets_the_threads_of_the_run(by_products: Path, cli: Cli) -> None:
-    made = by_products
-    result = cli("train", "--resume", made, "--quiet", "--json")
+    trained_run = by_products
+    result = cli("train", "--resume", trained_run, "--quiet", "--json")
     assert result.code == 0
-    started = json.loads((made / "config.json").read_text())["threads"]
+    started = json.loads((trained_run / "config.json").read_text())["threads"]
     assert os.environ["OPENBLAS_NUM_THREADS"] == started
-    assert cli("train", "--resume", made, "--threads", 9).code == 2
+    assert cli("train", "--resume", trained_run, "--threads", 9).code == 2
 
 
 def test_an_unreadable_run_is_rejected_later(tmp_path: Path) -> None:

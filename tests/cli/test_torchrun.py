@@ -1,4 +1,4 @@
-"""Processes started by torchrun: the first speaks for them, and each has its share of the cores."""
+"""Processes started by torchrun: one prints errors, and they share the cores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @pytest.fixture(autouse=True)
-def two(monkeypatch: pytest.MonkeyPatch) -> None:
+def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of one of two processes."""
     for name in (*NAMES, "MINDREF_THREADS"):
         monkeypatch.setenv(name, "1")
@@ -46,12 +46,12 @@ def test_a_backend_without_join_is_rejected_once(
 
 
 class Counted(NumpyBackend):
-    """A backend of which one is enough."""
+    """A backend that counts its instances."""
 
-    made = 0
+    instances = 0
 
     def __init__(self) -> None:
-        Counted.made += 1
+        Counted.instances += 1
 
 
 @pytest.mark.rules("backend-R17")
@@ -59,14 +59,14 @@ def test_the_joined_backend_trains(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")
-    monkeypatch.setattr(Counted, "made", 0)
+    monkeypatch.setattr(Counted, "instances", 0)
     small = ("--steps", 2, "--evaluate-every", 1, "--batch", 8, "--negatives", 9, "--quiet")
     result = cli("train", "--backend", f"{__name__}:Counted", "--out", tmp_path / "run", *small)
-    assert (result.code, Counted.made) == (0, 1)
-    monkeypatch.setattr(Counted, "made", 0)
+    assert (result.code, Counted.instances) == (0, 1)
+    monkeypatch.setattr(Counted, "instances", 0)
     name = f"{__name__}:Counted"
     result = cli("train", "--resume", tmp_path / "run", "--backend", name, "--quiet")
-    assert (result.code, Counted.made) == (0, 1)
+    assert (result.code, Counted.instances) == (0, 1)
 
 
 @pytest.mark.parametrize("local_processes", [1, usable_cores(), 100 * usable_cores()])

@@ -1,4 +1,4 @@
-"""mindref train: settings from three places, checks before the work, what it prints."""
+"""mindref train: settings from three sources, early checks, output."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def test_quiet_prints_no_progress(cli: Cli, shop: Path, tmp_path: Path) -> None:
     assert "hit_rate@10" in result.out
 
 
-def test_a_run_directory_is_complete(made: Path) -> None:
-    assert sorted(path.name for path in made.iterdir()) == [
+def test_a_run_directory_is_complete(trained_run: Path) -> None:
+    assert sorted(path.name for path in trained_run.iterdir()) == [
         "config.json", "items.tsv", "metrics.jsonl", "model.safetensors",
         "optimiser.safetensors", "report.json", "state.json",
     ]  # fmt: skip
-    lines = [json.loads(line) for line in (made / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (trained_run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [3, 6, 7]
 
 

@@ -1,4 +1,4 @@
-"""mindref train: the folder of a run, and a run that is taken up again."""
+"""mindref train: run directories, and resumed runs."""
 
 from __future__ import annotations
 

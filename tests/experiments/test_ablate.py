@@ -1,4 +1,4 @@
-"""The studies as data, and a whole ablation."""
+"""The studies, and a complete ablation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TURNED = studies.Study("turned", "The same", "?", "b", {"b": {}, "five": {"sigma
 
 
 @pytest.fixture(scope="module")
-def told() -> list[str]:
+def messages() -> list[str]:
     return []
 
 
@@ -32,9 +32,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(out: Path, told: list[str]) -> dict[str, Any]:
+def found(out: Path, messages: list[str]) -> dict[str, Any]:
     return run_ablation(
-        AblationPlan(base(), [SIGMA, TURNED], 2, out), runs(RunListener(told.append))
+        AblationPlan(base(), [SIGMA, TURNED], 2, out), runs(RunListener(messages.append))
     )
 
 
@@ -73,10 +73,12 @@ def test_arms_with_equal_settings_share_a_folder() -> None:
 
 @pytest.mark.rules("experiments-R17")
 @pytest.mark.slow
-def test_equal_settings_are_trained_once(out: Path, found: dict[str, Any], told: list[str]) -> None:
+def test_equal_settings_are_trained_once(
+    out: Path, found: dict[str, Any], messages: list[str]
+) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["base", "sigma=5"]
-    assert len(told) == 4, "two arms of two seeds"
-    assert told[0] == "run 1 of 4: as given, seed 0"
+    assert len(messages) == 4, "two arms of two seeds"
+    assert messages[0] == "run 1 of 4: as given, seed 0"
     first, other = (study["arms"][1] for study in found["studies"])
     assert {**first, "label": ""} == {**other, "label": ""}
 

@@ -1,4 +1,4 @@
-"""A whole comparison: trials, choice, seeds, the table, and going on."""
+"""A complete comparison: trials, choice, seeds, table, resuming."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(out: Path) -> dict[str, Any]:
-    """The result of a comparison that nobody disturbed."""
+    """The result of an uninterrupted comparison."""
     return compared(out)
 
 
-def places(out: Path, name: str) -> set[str]:
+def run_folders(out: Path, name: str) -> set[str]:
     return {str(path.parent.relative_to(out)) for path in out.rglob(name)}
 
 
@@ -47,8 +47,8 @@ def test_a_result_follows_the_schema(found: dict[str, Any]) -> None:
 def test_only_the_chosen_trial_is_evaluated_with_all_seeds(
     out: Path, found: dict[str, Any]
 ) -> None:
-    trained, judged = places(out, "experiment.json"), places(out, first_hits.FILE)
-    assert places(out, "report.json") == judged
+    trained, judged = run_folders(out, "experiment.json"), run_folders(out, first_hits.FILE)
+    assert run_folders(out, "report.json") == judged
     for arm in found["arms"]:
         assert len(arm["trials"]) == 2
         assert {f"{arm['label']}/trial-{i}/seed-0" for i in (0, 1)} <= trained
@@ -94,10 +94,10 @@ def test_the_metrics_equal_those_of_the_run_reports(out: Path, found: dict[str, 
 def test_a_repeated_command_trains_nothing_and_returns_the_same_result(
     out: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: Any, **__: Any) -> None:
+    def fail_if_called(*_: Any, **__: Any) -> None:
         pytest.fail("it was trained or ranked again")
 
-    monkeypatch.setattr(Trainer, "__init__", never)
+    monkeypatch.setattr(Trainer, "__init__", fail_if_called)
     result: list[str] = []
     assert compared(out, RunListener(result.append)) == found
     assert len(result) == 6

@@ -1,4 +1,4 @@
-"""Statistics on made-up hits: by hand, by scipy, and where the truth is known."""
+"""Statistics of simulated hits: against examples, SciPy, and known truth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mindref.experiments.contrasts import estimate_arms, overall_verdict
 from mindref.experiments.first_hits import FirstHits
 from mindref.experiments.paired_tests import EvaluatedCases
 from tests import spec_pages
-from tests.experiments.tiny_experiment import everybody, hits
+from tests.experiments.tiny_experiment import all_cases, hits
 
 EXAMPLES = {example["name"]: example for example in spec_pages.examples("experiments")}
 
@@ -78,8 +78,8 @@ def test_every_case_has_the_same_weight() -> None:
 
 
 def sampled(tables: Floats, seed: int, resamples: int) -> Floats:
-    """Return the means (R, M) of samples of tables (M, S, U) in which everybody is asked."""
-    cases = everybody(tables)
+    """Return the means (R, M) of samples of tables (M, S, U) in which every user has a case."""
+    cases = all_cases(tables)
     drawn = paired_tests.draw_samples(tables, cases, np.random.default_rng(seed), resamples)
     means = [
         paired_tests.sampled_means(table, drawn.hits[:, index], drawn, cases)
@@ -137,7 +137,7 @@ def test_all_arms_share_the_seed_errors() -> None:
 
 @pytest.mark.rules("experiments-R23")
 def test_seed_variance_explained_by_users_counts_once() -> None:
-    """Every case is drawn by itself: an interval is as wide as that of S U cases, in most tables.
+    """Compared with independent cases, the interval is usually as wide as that of S U cases.
 
     In full it would be that of Student beside that of the users, thrice as wide.
     """
@@ -162,7 +162,7 @@ def test_seed_variance_beyond_users_widens_the_interval() -> None:
     assert high - low == pytest.approx(expected, rel=0.1)
 
 
-def made_up(
+def draw_hits(
     rng: np.random.Generator, users: int, effect: float, noise: float, seeds: int = 3
 ) -> np.ndarray:
     """Draw the hits of two arms (2, S, U): users differ, arms differ by effect, seeds by noise."""
@@ -185,10 +185,10 @@ def made_up(
 def test_intervals_have_their_nominal_coverage(
     users: int, seeds: int, noise: float, least: float
 ) -> None:
-    """With few seeds and much noise between them 95 % cannot be had: the page says so."""
+    """With few seeds and much noise 95 % coverage is not reached; the specification says so."""
     rng, held, rounds = np.random.default_rng(6), 0, 250
     for number in range(rounds):
-        table = made_up(rng, users, 0.05, noise, seeds)
+        table = draw_hits(rng, users, 0.05, noise, seeds)
         arms = np.concatenate([table, table[1:] - table[:1]])
         low, high = paired_tests.percentile_interval(sampled(arms, number, 300)[:, 2])
         held += low <= 0.05 <= high
@@ -198,7 +198,7 @@ def test_intervals_have_their_nominal_coverage(
 
 @pytest.mark.rules("experiments-R23")
 def test_coverage_holds_with_different_users_per_seed() -> None:
-    """The means of seeds deviate by their users alone, which is no deviation of training."""
+    """The means of seeds differ only because of their users, not because of training."""
     rng, held, rounds, few = np.random.default_rng(12), 0, 150, 150
     for number in range(rounds):
         asked = np.repeat(np.eye(3), few, axis=1).astype(bool)
@@ -252,7 +252,7 @@ def test_p_is_uniform_without_an_effect_and_small_with_one() -> None:
     rng = np.random.default_rng(8)
 
     def p(effect: float) -> float:
-        first, other = made_up(rng, 2000, effect, 0.0)
+        first, other = draw_hits(rng, 2000, effect, 0.0)
         return paired_tests.sign_flip_test((other - first).sum(axis=0).astype(int))
 
     null = [p(0.0) for _ in range(300)]

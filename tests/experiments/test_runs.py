@@ -1,4 +1,4 @@
-"""Runs made, found, taken up, refused; hits kept beside the model; the clock."""
+"""Runs: trained, found, resumed, rejected; stored hits; step times."""
 
 from __future__ import annotations
 
@@ -33,46 +33,46 @@ from tests.experiments.tiny_experiment import base, runs
 from tests.runs import content, stop_after
 
 
-def asked(folder: Path, **changes: Any) -> PlannedRun:
+def plan_run(folder: Path, **changes: Any) -> PlannedRun:
     return PlannedRun(folder, base(**changes), "a run")
 
 
 @contextmanager
-def stopping(step: int) -> Any:
+def stop_listener(step: int) -> Any:
     yield stop_after(step)
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nobody disturbed, judged."""
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run, evaluated."""
     folder = tmp_path_factory.mktemp("done") / "run"
-    runs().evaluate_run(asked(folder))
+    runs().evaluate_run(plan_run(folder))
     return folder
 
 
-def never(*_: Any, **__: Any) -> Any:
+def fail_if_called(*_: Any, **__: Any) -> Any:
     pytest.fail("this was done before")
 
 
 @pytest.mark.rules("experiments-R13")
 def test_a_finished_run_is_not_trained_or_evaluated_again(
-    done: Path, monkeypatch: pytest.MonkeyPatch
+    finished_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "__init__", never)
-    monkeypatch.setattr("mindref.experiments.first_hits.recommend_cases", never)
+    monkeypatch.setattr(Trainer, "__init__", fail_if_called)
+    monkeypatch.setattr("mindref.experiments.first_hits.recommend_cases", fail_if_called)
     result: list[str] = []
-    run, found = runs(RunListener(result.append)).evaluate_run(asked(done))
+    run, found = runs(RunListener(result.append)).evaluate_run(plan_run(finished_run))
     assert result == ["run 1 of 0: a run: already trained"]
     assert found is not None
-    assert run.value == json.loads((done / "state.json").read_text())["best_value"]
+    assert run.value == json.loads((finished_run / "state.json").read_text())["best_value"]
 
 
 @pytest.mark.rules("experiments-R2")
-def test_first_hits_agree_with_the_hit_rate(done: Path) -> None:
-    trainer = runs().make_trainer(asked(done))
+def test_first_hits_agree_with_the_hit_rate(finished_run: Path) -> None:
+    trainer = runs().make_trainer(plan_run(finished_run))
     cases = trainer.prepared.split.test
     ranked, _ = recommend_cases(trainer.model(), trainer.evaluation_set(cases), 100)
-    stored = first_hits.load_hits(done)
+    stored = first_hits.load_hits(finished_run)
     assert stored is not None
     hit = metrics.hit_mask(ranked.items, cases.targets)
     relevant = metrics.count_distinct(cases.targets)
@@ -84,43 +84,45 @@ def test_first_hits_agree_with_the_hit_rate(done: Path) -> None:
 
 
 @pytest.mark.rules("experiments-R14")
-def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(done: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(
+    finished_run: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     with pytest.raises(ExperimentStopped):
-        runs(RunListener(watch=lambda config, step: stopping(4))).train_run(asked(folder))
+        runs(RunListener(watch=lambda config, step: stop_listener(4))).train_run(plan_run(folder))
     assert json.loads((folder / PROGRESS_FILE).read_text())["finished"] is False
     result: list[str] = []
-    runs(RunListener(result.append)).evaluate_run(asked(folder))
+    runs(RunListener(result.append)).evaluate_run(plan_run(folder))
     assert result == ["run 1 of 0: a run: resumed at step 4"]
     names = ("model.safetensors", "optimiser.safetensors", "hits.safetensors", "report.json")
-    assert content(folder, names) == content(done, names)
+    assert content(folder, names) == content(finished_run, names)
 
 
 @pytest.mark.rules("experiments-R14")
-def test_a_run_without_hits_is_only_evaluated_again(done: Path, tmp_path: Path) -> None:
+def test_a_run_without_hits_is_only_evaluated_again(finished_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(done, folder)
+    shutil.copytree(finished_run, folder)
     for name in (PROGRESS_FILE, "report.json", "hits.safetensors"):
         (folder / name).unlink()
-    run, _ = runs().evaluate_run(asked(folder))
-    assert run.best_step == json.loads((done / PROGRESS_FILE).read_text())["best_step"]
+    run, _ = runs().evaluate_run(plan_run(folder))
+    assert run.best_step == json.loads((finished_run / PROGRESS_FILE).read_text())["best_step"]
     assert content(folder, ("hits.safetensors", "report.json")) == content(
-        done, ("hits.safetensors", "report.json")
+        finished_run, ("hits.safetensors", "report.json")
     )
 
 
-def test_a_run_with_a_lost_state_is_an_error(done: Path, tmp_path: Path) -> None:
+def test_a_run_with_a_lost_state_is_an_error(finished_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(done, folder)
+    shutil.copytree(finished_run, folder)
     for name in ("optimiser.safetensors", "hits.safetensors"):
         (folder / name).unlink()
     with pytest.raises(RunError, match=r"expected the state whose best step is \d, got 0; remove"):
-        runs().evaluate_run(asked(folder))
+        runs().evaluate_run(plan_run(folder))
 
 
 def test_a_stop_request_prevents_new_runs(tmp_path: Path) -> None:
     with pytest.raises(ExperimentStopped):
-        runs(RunListener(stop=lambda: True)).train_run(asked(tmp_path / "run"))
+        runs(RunListener(stop=lambda: True)).train_run(plan_run(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
@@ -131,9 +133,9 @@ def test_a_stop_request_prevents_new_runs(tmp_path: Path) -> None:
      ("finished", "no"), ("curve", [[1]]), ("curve", [["x", 0.5]]), ("curve", 7)],
 )  # fmt: skip
 def test_a_malformed_progress_file_is_ignored(
-    done: Path, tmp_path: Path, name: str, value: Any
+    finished_run: Path, tmp_path: Path, name: str, value: Any
 ) -> None:
-    note = json.loads((done / PROGRESS_FILE).read_text())
+    note = json.loads((finished_run / PROGRESS_FILE).read_text())
     identity = note["identity"]
     (tmp_path / PROGRESS_FILE).write_text(json.dumps(sealed(note)))
     assert read_progress(tmp_path, identity) is not None
@@ -142,9 +144,9 @@ def test_a_malformed_progress_file_is_ignored(
 
 
 @pytest.mark.rules("experiments-R15", "security-R1")
-def test_malformed_hits_are_ignored(done: Path, tmp_path: Path) -> None:
-    shutil.copytree(done, tmp_path / "run")
-    stored = first_hits.load_hits(done)
+def test_malformed_hits_are_ignored(finished_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    stored = first_hits.load_hits(finished_run)
     assert stored is not None
     users, first = stored
     for other in (
@@ -164,10 +166,12 @@ def test_malformed_hits_are_ignored(done: Path, tmp_path: Path) -> None:
 
 @pytest.mark.rules("experiments-R15")
 @pytest.mark.parametrize("subject", ["flipped", "another model", "gone", "foreign"])
-def test_hits_of_another_model_are_computed_again(done: Path, tmp_path: Path, subject: str) -> None:
+def test_hits_of_another_model_are_computed_again(
+    finished_run: Path, tmp_path: Path, subject: str
+) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(done, folder)
-    file, before = folder / first_hits.FILE, (done / first_hits.FILE).read_bytes()
+    shutil.copytree(finished_run, folder)
+    file, before = folder / first_hits.FILE, (finished_run / first_hits.FILE).read_bytes()
     if subject == "flipped":
         file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
     elif subject == "another model":
@@ -182,8 +186,8 @@ def test_hits_of_another_model_are_computed_again(done: Path, tmp_path: Path, su
     else:
         file.write_bytes((folder / "model.safetensors").read_bytes())
     assert first_hits.load_hits(folder) is None
-    _, found = runs().evaluate_run(asked(folder))
-    expected = first_hits.load_hits(done)
+    _, found = runs().evaluate_run(plan_run(folder))
+    expected = first_hits.load_hits(finished_run)
     assert found is not None
     assert expected is not None
     np.testing.assert_array_equal(found.first, expected.first)
@@ -202,21 +206,21 @@ def test_hits_of_another_model_are_computed_again(done: Path, tmp_path: Path, su
     ],
 )
 def test_a_folder_with_another_run_is_rejected(
-    done: Path, changes: dict[str, Any], makes: dict[str, Any], by_name: str
+    finished_run: Path, changes: dict[str, Any], makes: dict[str, Any], by_name: str
 ) -> None:
     made = runs()
     for name, value in makes.items():
         setattr(made, name, value)
     for work in (made.check_run, made.train_run):
         with pytest.raises(RunError, match=by_name):
-            work(asked(done, **changes))
+            work(plan_run(finished_run, **changes))
 
 
 @pytest.mark.rules("experiments-R16")
 def test_a_folder_with_other_files_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(RunError, match=r"expected a new or empty folder, got 1 others"):
-        runs().check_run(asked(tmp_path))
+        runs().check_run(plan_run(tmp_path))
 
 
 @pytest.mark.rules("experiments-R16")
@@ -232,7 +236,7 @@ def test_invalid_settings_are_found_before_training(
     tmp_path: Path, changes: dict[str, Any], error: str
 ) -> None:
     with pytest.raises(MindrefError, match=error):
-        runs().check_run(asked(tmp_path / "run", **changes))
+        runs().check_run(plan_run(tmp_path / "run", **changes))
     assert not (tmp_path / "run").exists()
 
 
@@ -240,7 +244,7 @@ def test_invalid_settings_are_found_before_training(
 def test_a_diverged_training_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wild, usual = asked(tmp_path / "run"), loop.step_learning_rate
+    wild, usual = plan_run(tmp_path / "run"), loop.step_learning_rate
     monkeypatch.setattr(
         loop, "step_learning_rate", lambda config, n: usual(config, n) if n < 3 else 1e30
     )
@@ -248,7 +252,7 @@ def test_a_diverged_training_is_not_repeated(
     assert found is None
     assert run.value is None
     assert "loss" in run.diverged
-    monkeypatch.setattr(Trainer, "__init__", never)
+    monkeypatch.setattr(Trainer, "__init__", fail_if_called)
     again, found = runs().evaluate_run(wild)
     assert (again.diverged, found) == (run.diverged, None)
 
@@ -256,16 +260,16 @@ def test_a_diverged_training_is_not_repeated(
 @pytest.mark.rules("experiments-R20")
 def test_the_step_clock_excludes_validation_and_callbacks() -> None:
     times = iter([10.0, 11.0, 12.0, 20.0, 23.0, 30.0])
-    told: list[Any] = []
+    messages: list[Any] = []
     clock = StepClock(lambda: next(times))
-    hooks = clock.timing_hooks(Hooks(lambda *x: told.append(x), told.append))
+    hooks = clock.timing_hooks(Hooks(lambda *x: messages.append(x), messages.append))
     hooks.on_step(1, 0.5)  # begins at nobody knows when; ends at 10
     hooks.on_step(2, 0.4)  # 11 less 10; then at 12 the next begins
     epoch = Epoch(2, 0.4, 0.1, True)
     hooks.on_epoch(epoch)  # validated until 20
     hooks.on_step(3, 0.3)  # 23 less 20
     assert (clock.seconds, clock.steps) == (1 + 3, 2)
-    assert told == [(1, 0.5), (2, 0.4), epoch, (3, 0.3)]
+    assert messages == [(1, 0.5), (2, 0.4), epoch, (3, 0.3)]
     assert seconds_per_thousand(4, 2) == 2000
     assert seconds_per_thousand(0, 0) is None
 
@@ -274,8 +278,8 @@ def test_the_step_clock_excludes_validation_and_callbacks() -> None:
 def test_step_times_add_up_over_sessions(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(ExperimentStopped):
-        runs(RunListener(watch=lambda config, step: stopping(4))).train_run(asked(folder))
-    run = runs().train_run(asked(folder))
+        runs(RunListener(watch=lambda config, step: stop_listener(4))).train_run(plan_run(folder))
+    run = runs().train_run(plan_run(folder))
     assert run.timed_steps == 3 + 2, "the first step of each session is not"
     assert run.seconds > 0
 
@@ -291,8 +295,8 @@ def test_a_run_locked_by_another_process_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with (
         lock.lock_inside(tmp_path / "run"),
-        pytest.raises(RunError, match="no other process at work"),
+        pytest.raises(RunError, match="no other process that writes there"),
     ):
-        runs().train_run(asked(tmp_path / "run"))
-    assert runs().train_run(asked(tmp_path / "run")).best_step > 0
+        runs().train_run(plan_run(tmp_path / "run"))
+    assert runs().train_run(plan_run(tmp_path / "run")).best_step > 0
     assert not (tmp_path / "run" / lock.NAME).exists()

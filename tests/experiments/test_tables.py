@@ -1,4 +1,4 @@
-"""The sheets of a result, as Markdown and as a picture."""
+"""The tables of a result, Markdown, plot."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ HEAD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def numbers(value: float) -> dict[str, Any]:
+def estimate_rows(value: float) -> dict[str, Any]:
     estimate = {"value": value, "low": value - 0.01, "high": value + 0.01, "sd": 0.002}
     return {f"hit_rate@{n}": estimate for n in (10, 20, 50, 100)}
 
 
-def beside(difference: float, percent: float | None) -> dict[str, Any]:
+def difference_rows(difference: float, percent: float | None) -> dict[str, Any]:
     first = {
         "difference": difference, "low": difference - 0.01, "high": difference + 0.01,
         "percent": percent, "p": 0.04, "p_holm": 1e-7,
@@ -40,11 +40,11 @@ def beside(difference: float, percent: float | None) -> dict[str, Any]:
     return {f"hit_rate@{n}": first for n in (10, 20, 50, 100)}
 
 
-def arm(label: str, **options: Any) -> dict[str, Any]:
+def make_arm(label: str, **options: Any) -> dict[str, Any]:
     trials = [{"settings": {}, "validation": 0.1, "diverged": ""}]
     expected = {"label": label, "settings": {"window": 5}, "trials": trials, "chosen": 0}
-    others_ = {"metrics": numbers(0.3), "against": None, "curve": [[10, 0.1], [20, 0.2]]}
-    return {**expected, **others_, "verdict": "base", "runs": label, **options}
+    results = {"metrics": estimate_rows(0.3), "against": None, "curve": [[10, 0.1], [20, 0.2]]}
+    return {**expected, **results, "verdict": "base", "runs": label, **options}
 
 
 COMPARED: dict[str, Any] = {
@@ -54,10 +54,10 @@ COMPARED: dict[str, Any] = {
     "opponent": "b|c",
     "tuning": {"trials": 3, "metric": "hit_rate@50", "seed": 0, "cases": "validation"},
     "arms": [
-        arm("b|c"),
-        arm("mind", against=beside(0.05, 20.0)),
-        arm("none", against=beside(0.05, None)),
-        arm("wild", metrics=None, chosen=None, curve=[]),
+        make_arm("b|c"),
+        make_arm("mind", against=difference_rows(0.05, 20.0)),
+        make_arm("none", against=difference_rows(0.05, None)),
+        make_arm("wild", metrics=None, chosen=None, curve=[]),
     ],
 }
 ABLATED: dict[str, Any] = {
@@ -68,9 +68,9 @@ ABLATED: dict[str, Any] = {
         {
             "name": "sigma", "title": "Sigma of $5", "question": "?", "base": "x", "curves": True,
             "arms": [
-                arm("x"),
-                arm("y", against=beside(0.05, 20.0), verdict="better"),
-                arm("z", metrics=None, verdict="no result"),
+                make_arm("x"),
+                make_arm("y", against=difference_rows(0.05, 20.0), verdict="better"),
+                make_arm("z", metrics=None, verdict="no result"),
             ],
         }
     ],

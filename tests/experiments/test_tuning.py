@@ -1,4 +1,4 @@
-"""Trials drawn by key, as many for everybody, and the choice among them."""
+"""Trials drawn by a hash, equally many per model, and the choice of the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small experiments on the small log, and made-up hits whose truth is known."""
+"""Small experiments on the small log, and simulated hits with known truth."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def hits(*rows: list[int]) -> list[FirstHits]:
     return [FirstHits(np.arange(len(row)), np.array(row)) for row in rows]
 
 
-def everybody(tables: Floats) -> EvaluatedCases:
-    """Return cases in which every user is asked under every seed; tables (M, S, U)."""
+def all_cases(tables: Floats) -> EvaluatedCases:
+    """Return cases in which every user has a case with every seed; tables (M, S, U)."""
     _, seeds, users = tables.shape
     return EvaluatedCases(np.arange(users), np.ones((seeds, users), bool))

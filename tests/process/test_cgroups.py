@@ -10,7 +10,7 @@ from mindref.process import cgroups
 
 
 def tree(root: Path, expected: str, **files: str) -> tuple[Path, Path]:
-    """Make the folders of groups, and the file that says which of them a process is in."""
+    """Create folders of groups, and the membership file of a process."""
     for name, text in files.items():
         path = root.joinpath(*name.split("__"))
         path = path.with_name(path.name.replace("_max", ".max"))

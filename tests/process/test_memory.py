@@ -1,4 +1,4 @@
-"""The memory that this process may have: of the machine, and of its container."""
+"""Available memory: of the machine and of a container."""
 
 from __future__ import annotations
 
