@@ -43,14 +43,14 @@ def coerce_fields(settings: Any) -> Iterator[tuple[dataclasses.Field[Any], Any]]
         yield setting, value
 
 
-def check_names(kind: type[Any], names: Iterable[str], where: str, expected: str) -> None:
+def check_names(kind: type[Any], names: Iterable[str], location: str, expected: str) -> None:
     """Raise ConfigError for a name that is no setting of this dataclass."""
-    known = [setting.name for setting in dataclasses.fields(kind)]
+    setting_names = [setting.name for setting in dataclasses.fields(kind)]
     for name in names:
-        if name not in known:  # model-R27
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise ConfigError(say(where, expected, name, hint))
+        if name not in setting_names:  # model-R27
+            near = difflib.get_close_matches(name, setting_names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(setting_names)}"
+            raise ConfigError(say(location, expected, name, hint))
 
 
 def convert_value(setting: dataclasses.Field[Any], value: Any) -> Any:

@@ -185,12 +185,14 @@ def in_training_alone(plain: Trainer, changed: Trainer) -> None:
 
 
 def sums_of_products(plain: Trainer, changed: Trainer) -> None:
-    ranked, found = evaluate_run.recommend_cases(changed.model(), changed.evaluation_set(changed.prepared.split.test), 5)
+    test_cases = changed.evaluation_set(changed.prepared.split.test)
+    ranked, found = evaluate_run.recommend_cases(changed.model(), test_cases, 5)
     vectors = serving.item_matrix(changed.model())
     for case, items in enumerate(ranked.items):
         products = vectors[items] @ found.vectors[case][found.active[case]].T
         np.testing.assert_allclose(ranked.scores[case], products.sum(axis=1), rtol=1e-4)
-    highest, _ = evaluate_run.recommend_cases(plain.model(), plain.evaluation_set(plain.prepared.split.test), 5)
+    test_cases = plain.evaluation_set(plain.prepared.split.test)
+    highest, _ = evaluate_run.recommend_cases(plain.model(), test_cases, 5)
     assert not np.allclose(highest.scores, ranked.scores)
 
 

@@ -88,14 +88,15 @@ def warm(main: Callable[[list[str]], Any]) -> None:
 
 def serve() -> None:
     """Fork and wait until standard input ends; a child that is waited for keeps its number."""
-    from mindref.cli import evaluate, export, main, recall, train
-    from mindref.cli import progress  # noqa: F401  # all of it
+    from mindref.cli import (
+        main,
+        progress,  # noqa: F401  # all of it
+    )
     from mindref.kernels import backend  # noqa: F401
     from mindref.recall import annoy, faiss  # noqa: F401
-    from mindref.recommender import bulk
-    from mindref.recommender import evaluate_run
-    from mindref.recommender import sharding
-    from mindref.recommender import export_check  # noqa: F401
+    from mindref.recommender import (
+        export_check,  # noqa: F401
+    )
 
     warm(main)
     for line in iter(sys.stdin.readline, ""):

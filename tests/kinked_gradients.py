@@ -18,7 +18,7 @@ def check(
     inputs: Sequence[Array],
     rng: np.random.Generator,
 ) -> None:
-    """As `gradient.check_gradient`, for a function that also returns the side of each kink that it is on.
+    """As `gradient.check_gradient`, for a function that also returns its side of each kink.
 
     Where the sides change along the way the difference quotient mixes two slopes: such an example
     is rejected, and Hypothesis fails a test that rejects too many.

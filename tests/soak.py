@@ -113,7 +113,7 @@ def cycle(places: Places, number: int) -> None:
     served = mindref.load(run)
     user = served.served.log.user_ids[0]
     assert len(served.recommend(user=user, n=5)) == 5
-    evaluate_run(run, at=(10,))
+    evaluate_run(run, list_lengths=(10,))
     for kind in ("auto", "annoy", "faiss-flat"):
         sharding.recall_all(run, places.runs / "lists.tsv", kind=kind)
     export_run(run, "onnx", run / "export", users=20)

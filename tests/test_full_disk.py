@@ -18,11 +18,11 @@ from mindref.cli import main
 from mindref.cli.signals import SIGNALS
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.recommender import export
-from tests.cli.conftest import Said
+from tests.cli.conftest import CommandResult
 from tests.cli.test_export import offer
 from tests.full_disk import Disk
-from tests.runs import call, environment, options
 from tests.numpy_exporter import Writer
+from tests.runs import call, environment, options
 
 FEW = 5  # operations of each work that are refused unless all are asked for
 TINY = options(steps=2, evaluate_every=1, backend="numpy")
@@ -85,7 +85,7 @@ def here(
         signal.signal(number, handler)
 
 
-def called(name: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> Said:
+def called(name: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> CommandResult:
     """Call a work in this process."""
     item = (folder / "run" / "items.tsv").read_text().split("\n")[1].split("\t")[0]
     capfd.readouterr()
@@ -93,7 +93,7 @@ def called(name: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> Said:
         main([item if word == "ITEM" else word for word in words_now(name, folder)])
     out, err = capfd.readouterr()
     assert isinstance(ended.value.code, int)
-    return Said(ended.value.code, out, err)
+    return CommandResult(ended.value.code, out, err)
 
 
 def words_now(name: str, folder: Path) -> list[str]:

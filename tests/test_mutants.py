@@ -50,7 +50,9 @@ def edited(mutant: Mutant) -> dict[str, tuple[str, str]]:
     for edit in mutant.edits:
         by_file.setdefault(edit.file, []).append(edit)
     texts = {file: (PACKAGE / file).read_text(encoding="utf-8") for file in by_file}
-    return {file: (texts[file], anchors.apply_edits(texts[file], by_file[file])) for file in by_file}
+    return {
+        file: (texts[file], anchors.apply_edits(texts[file], by_file[file])) for file in by_file
+    }
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +81,8 @@ def test_every_rule_that_the_suite_checks_has_a_mutant_of_the_suite() -> None:
 
 def test_the_study_shows_the_mutants_of_its_scope() -> None:
     readings = [reading for card in ambiguities.read_cards() for reading in card["reading"]]
-    shown = {reading["mistake"] for reading in readings if "mistake" in reading}
-    shown |= {entry.mistake.name for entry in entries.variant_table().values()}
+    shown = {reading["mutant"] for reading in readings if "mutant" in reading}
+    shown |= {entry.mutant.name for entry in entries.variant_table().values()}
     assert shown == {mutant.name for mutant in mutants.of_scope("study")}
 
 
@@ -219,7 +221,7 @@ def to_run(request: pytest.FixtureRequest) -> dict[str, str]:
         mutant.name: record.fingerprint(
             mutant,
             [after for _, after in edited(mutant).values()],
-            tests_of(mutant.rule, mutant.tests),
+            citing_files(mutant.rule, mutant.tests),
         )
         for mutant in mutants.of_scope("tests")
     }
@@ -333,7 +335,7 @@ def test_differs():
     assert ended.returncode == 1, ended.stdout + ended.stderr
 
 
-def tests_of(rule: str, folder: str) -> list[str]:
+def citing_files(rule: str, folder: str) -> list[str]:
     """Return the test files that cite a rule, in a folder or, without one, outside the kernels.
 
     Kernels differ from a wrong reference, so the tests of the reference must fail.
@@ -348,7 +350,7 @@ def run_tests(
     """Run the tests that cite a rule on the copy, which is first on the import path."""
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--all", "--rule", rule]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis is loaded already
-    return run_in_fork(forkserver, copy_of_tree, [*options, *tests_of(rule, folder)])
+    return run_in_fork(forkserver, copy_of_tree, [*options, *citing_files(rule, folder)])
 
 
 def run_in_fork(

@@ -122,7 +122,7 @@ def write_predictions(
     """
     users = [escape(user) for user in user_ids]  # metrics-R22: no tab or line end in an id
     items = [escape(item) for item in item_ids]
-    with lock.lock_beside(path), atomic.open_atomic(path) as stream:
+    with lock.lock_output(path), atomic.open_atomic(path) as stream:
         stream.write(tsv_line(*COLUMNS).encode("utf-8"))
         for user, ids, scores, interests in zip(users, *ranked, strict=True):
             rows = zip(ids.tolist(), scores, interests.tolist(), strict=True)

@@ -4,10 +4,10 @@ registry     the list of families: name, summary, settings
 family       the interface of a family; check before training
 parameters   parameters: shapes, initial values, names
 logits       initial logits of routing, drawn or keyed
-layers       the ReLU layers, which several families share
+layers       the ReLU layers of several families
 recency      number of behaviours after a behaviour
 features     item features and user profiles as table rows
-serving      from histories to interests or scores, in blocks of users
+serving      histories -> interests or scores, in blocks of users
 tower        the user tower of MIND, for export
 
 mind         MIND, forward and backward

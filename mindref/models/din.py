@@ -1,4 +1,4 @@
-"""DIN, the deep interest network: the score of a candidate from a user vector of its own.
+"""DIN, the deep interest network: it computes a user vector for each candidate, then a score.
 
 Spec: specs/din.md. Source: Zhou et al., KDD 2018, Fig. 2 and eq. 3. DIN reranks the candidates of a
 recall run. The user vector depends on the candidate, so no index can hold its scores.
@@ -26,7 +26,7 @@ from mindref.shapes import Array, Bools, Ints, bind_axes, require_bool
 class Params(NamedTuple):
     """The parameters of DIN."""
 
-    items: Array  # (V, D) as in MIND, but a table of its own
+    items: Array  # (V, D) as in MIND, but not the table of the recall run
     profile: Array  # (W, Q)
     attention: tuple[Layer, ...]  # of the activation unit, from 4 D to 1
     layers: tuple[Layer, ...]  # to the logit
@@ -74,13 +74,13 @@ class Saved(NamedTuple):
     """Values that `loss` saves for backward."""
 
     logits: SavedLogits
-    slopes: Array  # (B, M) of the mean loss by the logits
+    slopes: Array  # (B, M) derivative of the mean loss with respect to the logits
 
 
 def init(rng: np.random.Generator, config: DinConfig, sizes: Sizes) -> Params:
     """Draw initial parameters: tables with variance 1 / D, layers He with zero biases.
 
-    Drawn in the order of `Params` from rng alone, in float64, then rounded to the type.
+    Values are drawn from rng in the order of `Params`, in float64, then rounded to the dtype.
     """
     d, q = config.width, config.profile_width
 
@@ -109,11 +109,11 @@ def logits(
 ) -> tuple[Array, SavedLogits]:
     """Map histories and candidates (B, M) to a logit for each candidate (B, M).
 
-    Raises ShapeError for an item that the catalogue does not have, and what the operators raise.
+    Raises ShapeError for an item that is not in the catalogue, and the errors of the operators.
     """
     sizes = bind_axes("din", items=(histories.items, "BL"), candidates=(candidates, "BM"))
     shape = (sizes["B"], sizes["M"], params.items.shape[1])
-    # of a recall run, whose dtype may differ
+    # the catalogue is from a recall run, whose dtype may differ
     weights = catalogue.weights.astype(config.dtype, copy=False)
     catalogue = catalogue._replace(weights=weights)
     history, s1 = mind.behaviour_vectors(params, histories, catalogue, ops)  # 1, din-R7 (B, L, D)
@@ -148,7 +148,7 @@ def logits_backward(d_out: Array, saved: SavedLogits, ops: Any = reference) -> G
     return Gradients(items, profile, tuple(Layer(*x) for x in d_attention), layers)
 
 
-def scores(
+def score_candidates(
     params: Params,
     histories: mind.Histories,
     candidates: Ints,
@@ -165,11 +165,11 @@ def loss(
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean log loss ().
 
-    Raises ShapeError for an empty batch, for labels that are not bool, and as `logits`.
+    Raises ShapeError for an empty batch or labels that are not bool, and the errors of `logits`.
     """
     bind_axes("din", candidates=(batch.candidates, "BM"), labels=(batch.labels, "BM"))
     require_bool("din", labels=batch.labels)  # din-R9
-    if not batch.labels.size:  # din-R9: no mean of nothing
+    if not batch.labels.size:  # din-R9: an empty batch has no mean
         raise ShapeError(say("din: candidates", "at least one", "none"))
     z, s1 = logits(params, batch.histories, batch.candidates, catalogue, config, ops)  # 1 (B, M)
     losses, slopes = log_loss(z, batch.labels)  # 2 (B, M)
@@ -183,9 +183,9 @@ def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradient
 
 
 def log_loss(z: Array, labels: Bools) -> tuple[Array, Array]:
-    """Return -log of the probability of each label, and its derivative by the logit z.
+    """Return -log of the probability of each label, and the derivative with respect to the logit z.
 
-    Source: Zhou et al., section 4.2, the sigmoid inside it: nothing above zero is raised.
+    Source: Zhou et al., section 4.2, with the sigmoid in the log. No exp of a positive number.
     """
     against = np.where(labels, -z, z)  # log(1 + exp(against)) is the loss of either label
     raised = np.exp(-np.abs(against))  # din-R5: in (0, 1]
@@ -196,7 +196,7 @@ def log_loss(z: Array, labels: Bools) -> tuple[Array, Array]:
 
 
 def join_inputs(users: Array, c: Array, profile: Array, product: bool) -> Array:
-    """Return [user ; candidate ; their product, if asked ; profile] as rows (B M, I)."""
+    """Return [user ; candidate ; product of both if `product` ; profile] as rows (B M, I)."""
     b, m, _ = users.shape
     repeated = np.broadcast_to(profile[:, None], (b, m, profile.shape[1]))
     parts = [users, c, users * c, repeated] if product else [users, c, repeated]
@@ -205,7 +205,7 @@ def join_inputs(users: Array, c: Array, profile: Array, product: bool) -> Array:
 
 
 def split_inputs(d_x: Array, users: Array, c: Array, product: bool) -> tuple[Array, Array, Array]:
-    """Return the gradients of users, candidates (B, M, D) and profile (B, P) from `join_inputs`."""
+    """Return the gradients of users, candidates (B, M, D) and profile (B, P)."""
     b, m, d = users.shape
     d_joined = d_x.reshape(b, m, d_x.shape[1])
     d_users, d_c, d_rest = np.split(d_joined, [d, 2 * d], axis=2)

@@ -28,12 +28,14 @@ class DinConfig:
     model: ClassVar[str] = "din"
     evaluate_every: ClassVar[int] = 200  # steps after which the state is saved
     patience: ClassVar[int] = 0  # no validation, so no early stop
-    beta1: ClassVar[float] = 0.9  # of Adam, as the two below
+    beta1: ClassVar[float] = 0.9  # settings of Adam: beta1, beta2, epsilon
     beta2: ClassVar[float] = 0.999
     epsilon: ClassVar[float] = 1e-8
 
     width: int = number_setting(64, 1, 4096, "d, width of items")
-    window: int = number_setting(50, 1, 10_000, "L, most recent behaviours that are attended to")
+    window: int = number_setting(
+        50, 1, 10_000, "L, number of most recent behaviours in the attention"
+    )
     attention_hidden: tuple[int, ...] = free_setting(
         (32,), "widths of the activation unit's layers"
     )
@@ -45,24 +47,24 @@ class DinConfig:
     profile_width: int = number_setting(8, 1, 4096, "width of the vector of a user feature")
 
     start: str = choice_setting(
-        "drawn", ("drawn", "recall"), "item table at first: drawn, or the run's"
+        "drawn", ("drawn", "recall"), "initial item table: drawn, or a copy of the run's table"
     )
-    depth: int = number_setting(200, 1, 1_000_000, "n, candidates that are recalled for a history")
-    recalled: int = number_setting(15, 0, 1_000_000, "negatives of a sample from what is recalled")
-    popular: int = number_setting(4, 0, 1_000_000, "negatives of a sample drawn by popularity")
+    depth: int = number_setting(200, 1, 1_000_000, "n, candidates recalled for a history")
+    recalled: int = number_setting(15, 0, 1_000_000, "recalled negatives per example")
+    popular: int = number_setting(4, 0, 1_000_000, "negatives per example drawn by popularity")
     alpha: float = number_setting(0.75, 0, 10, "popularity: power of the item's count")
-    batch: int = number_setting(128, 1, 1_000_000, "samples of a step")
+    batch: int = number_setting(128, 1, 1_000_000, "examples per step")
     steps: int = number_setting(3000, 0, 1_000_000_000, "steps of training")
     learning_rate: float = number_setting(1e-3, 0, 100, "of Adam at the first step")
-    decay: str = choice_setting("linear", ("linear", "none"), "learning rate over the steps")
-    seed: int = number_setting(0, 0, 2**63 - 1, "of everything random")
+    decay: str = choice_setting("linear", ("linear", "none"), "learning rate schedule")
+    seed: int = number_setting(0, 0, 2**63 - 1, "seed of all random numbers")
     dtype: str = choice_setting(
-        "float32", ("float32", "float64"), "type of parameters and arithmetic"
+        "float32", ("float32", "float64"), "dtype of parameters and arithmetic"
     )
 
     def __post_init__(self) -> None:
         list(coerce_fields(self))  # din-R13
-        if self.recalled + self.popular < 1:  # din-R13: a positive alone teaches nothing
+        if self.recalled + self.popular < 1:  # din-R13: positives without negatives give no order
             raise ConfigError(say("recalled and popular", "at least one negative", "none"))
 
     @classmethod
@@ -81,5 +83,5 @@ class DinConfig:
         return {"model": self.model, **dataclasses.asdict(self)}
 
     def family_settings(self) -> dict[str, Any]:
-        """Return what a file keeps: every setting."""
+        """Return the settings that a file stores: all of them."""
         return self.to_dict()

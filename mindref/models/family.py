@@ -1,4 +1,4 @@
-"""The interface of a model family: what training, run files and serving need of it.
+"""The interface of a model family for training, run files and serving.
 
 Spec: specs/model.md. A family is one object, the constant FAMILY of its module in this folder. Most
 families are trained by steps with gradients derived by hand (SteppedFamily); some are fitted in one
@@ -26,9 +26,9 @@ from mindref.shapes import Array, Bools
 
 
 class Draw(NamedTuple):
-    """What a batch was drawn from, for families whose batch holds more than the common one."""
+    """Source of a batch, for families that add fields to the common batch."""
 
-    rng: np.random.Generator  # of the step; the common batch has been drawn
+    rng: np.random.Generator  # generator of the step, after the draws of the common batch
     rows: Ints  # (B,) training row of each example
     sequences: Ragged  # all training sequences
     sizes: Sizes
@@ -37,11 +37,11 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What every family has."""
+    """Base class: the attributes of every family."""
 
     name: str  # as in the setting `model`
     routes: bool = False  # has initial logits and coupling weights
-    reads_features: bool = True  # of items and users; else ids alone
+    reads_features: bool = True  # of items and users; else only ids
     in_contract: bool = False  # backends compute it, not only its operators (specs/backend.md)
     check_config: Callable[[Any], None] = lambda config: None  # raises ConfigError
     require_packages: Callable[[], None] = lambda: None  # raises ConfigError
@@ -51,7 +51,7 @@ class Family:
 
     @property
     def summary(self) -> str:
-        """One line that says what the family is."""
+        """Description of the family in one line."""
         return registry.BY_NAME[self.name].summary
 
     @property
@@ -171,9 +171,9 @@ def family_of(name: str) -> Any:
 
 
 class CompletedOperators:
-    """The operators of a backend, and the reference's where the backend has none of that name.
+    """The operators of a backend; an operator that the backend lacks is the reference's.
 
-    A backend must have the operators of MIND; other families have operators beside those.
+    A backend must have the operators of MIND. Other families need further operators.
     """
 
     def __init__(self, ops: Any) -> None:
@@ -184,43 +184,43 @@ class CompletedOperators:
 
 
 def check_trainable(backend: Backend, config: Config, *, several: bool = False) -> None:
-    """Raise before any data is read if the family cannot be trained with these settings.
+    """Check, before any data is read, that the family can be trained with these settings.
 
-    BackendError for a backend that computes MIND alone. ConfigError for several processes, for
-    features that the family does not read, and for a package that is not installed.
+    Raises BackendError for a backend that computes only MIND. Raises ConfigError for several
+    processes, for features that the family does not read, and for a missing package.
     """
     family: Family = family_of(config.model)
     if family.in_contract:
         return
     operators_of(backend, config)  # model-R39
     family.require_packages()
-    where = f"--model {family.name}"
+    subject = f"--model {family.name}"
     if several:
-        raise ConfigError(say(where, "one process", "several", "train it alone"))
+        raise ConfigError(say(subject, "one process", "several", "train it alone"))
     family.check_config(config)
     for kind in ("item_features", "user_features"):
         if not family.reads_features and getattr(config, kind):
             got = ", ".join(getattr(config, kind))
-            raise ConfigError(say(f"{where}: {kind}", "none: it knows ids alone", got))
+            raise ConfigError(say(f"{subject}: {kind}", "none: it uses only ids", got))
 
 
-def require_contract_family(config: Config, where: str) -> None:
+def require_contract_family(config: Config, subject: str) -> None:
     """Raise ConfigError unless the model is MIND, the family of the backend contract."""
     if not family_of(config.model).in_contract:  # model-R40
-        raise ConfigError(say(where, "a run of the model mind", f"one of {config.model}"))
+        raise ConfigError(say(subject, "a run of the model mind", f"one of {config.model}"))
 
 
 def operators_of(backend: Backend | None, config: Config) -> Any:
     """Return the operators with which a backend computes a family.
 
-    Raises BackendError for a backend of others and a family other than MIND.
+    Raises BackendError for a third-party backend and a family other than MIND.
     """
     if backend is None:
         return reference
     if family_of(config.model).in_contract:
         return backend.ops
     if backend.name not in BUILT_IN:
-        todo = f"MIND is what others compute; take --backend {' or '.join(BUILT_IN)}"
-        where = f"backend {backend.name}"
-        raise BackendError(say(where, "the model mind", f"the model {config.model}", todo))
+        todo = f"other backends compute only MIND; choose --backend {' or '.join(BUILT_IN)}"
+        subject = f"backend {backend.name}"
+        raise BackendError(say(subject, "the model mind", f"the model {config.model}", todo))
     return CompletedOperators(backend.ops)

@@ -1,7 +1,7 @@
 """Side features of items and profiles of users, as rows of the two tables.
 
 Spec: specs/model.md. An item is the mean over its fields: its id is one field, each named feature
-another; a field of several values is the mean of them. Users have one row per named feature.
+another. A field with several values is their mean. Users have one row per named feature.
 """
 
 from __future__ import annotations
@@ -93,5 +93,5 @@ def user_profiles(log: InteractionLog, vocabulary: Vocabulary, users: Ints) -> I
 
 
 def data_sizes(log: InteractionLog, item_rows: int, vocabulary: Vocabulary) -> Sizes:
-    """Return what the data decides about the shapes of the parameters."""
+    """Return the sizes of the parameters that depend on the data."""
     return Sizes(len(log.item_ids), item_rows, vocabulary.rows, len(vocabulary.values))

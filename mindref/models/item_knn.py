@@ -1,8 +1,8 @@
-"""Item k-nearest-neighbours: what goes with the items of a history.
+"""Item k-nearest-neighbours: scores are sums of item similarities.
 
-Spec: specs/baselines.md. Source: Sarwar et al., WWW 2001; the weights are those of `implicit`
-(Frederickson), which fits. Differs: an answer depends on the history alone, and late behaviours can
-count for more than early ones.
+Spec: specs/baselines.md. Source: Sarwar et al., WWW 2001; weights and fit are those of `implicit`
+(Frederickson). Differs: the scores depend only on the history, and recent behaviours can have
+larger weights.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SIMILARITIES = {
 }
 
 
-def fit(
+def fit_item_knn(
     sequences: Ragged,
     sizes: Sizes,
     config: Config,
@@ -45,9 +45,9 @@ def fit(
 ) -> dict[str, Array]:
     """Return the similarity of items, a sparse matrix (N, N) as data, indices and indptr.
 
-    Each row has the `neighbours` most similar items of an item, of which it may be one itself; k1
-    and b are those of bm25 and mean nothing to the others. Raises ConfigError for an unknown
-    similarity, and where the package `implicit` is not installed.
+    Each row has the `neighbours` most similar items of an item; the item itself may be one. k1 and
+    b are parameters of bm25 and ignored otherwise. Raises ConfigError for an unknown similarity,
+    and if the package `implicit` is not installed.
     """
     if similarity not in SIMILARITIES:  # baselines-R12
         raise ConfigError(say("similarity", " or ".join(SIMILARITIES), repr(similarity)))
@@ -66,14 +66,14 @@ def fit(
     }
 
 
-def scores(
+def score_neighbours(
     arrays: dict[str, Any], histories: Ragged, config: Config, *, decay: float = 1.0
 ) -> Array:
-    """Map histories (C rows) to a score of every item (C, N), float64; zeros for an empty one.
+    """Map histories (C rows) to a score of every item (C, N), float64; zeros for an empty history.
 
-    The score is the sum of the similarities from the items of the history, each weighed by
-    decay^r where r behaviours follow it. Bring as many histories at a time as C N numbers may be
-    held. Raises ShapeError for an item outside the catalogue, ConfigError for the decay.
+    The score is the sum of the similarities to the items of the history, weighted by decay^r,
+    where r behaviours follow the item. The result takes 8 C N bytes. Raises ShapeError for an item
+    outside the catalogue, ConfigError for the decay.
     """
     items = len(arrays["indptr"]) - 1
     parts = (arrays["data"], arrays["indices"], arrays["indptr"])
@@ -84,7 +84,7 @@ def scores(
     return item_scores
 
 
-def check_arrays(arrays: Mapping[str, Array], items: int) -> None:
+def check_similarities(arrays: Mapping[str, Array], items: int) -> None:
     """Raise ValueError unless the arrays are the rows of a sparse matrix (N, N)."""
     count = arrays["data"].shape if "data" in arrays else ()
     shapes = {"data": count[:1], "indices": count[:1], "indptr": (items + 1,)}
@@ -101,9 +101,9 @@ def check_arrays(arrays: Mapping[str, Array], items: int) -> None:
 
 FAMILY = FittedFamily(
     name="item_knn",
-    fit=fit,
-    scores=scores,
-    check_arrays=check_arrays,
+    fit=fit_item_knn,
+    scores=score_neighbours,
+    check_arrays=check_similarities,
     require_packages=require_library,  # baselines-R4
     fit_settings={"similarity": "similarity", "neighbours": "neighbours", "k1": "k1", "b": "b"},
     serving_settings={"decay": "fade"},

@@ -1,4 +1,4 @@
-"""The ReLU layers of a model, one after the other, and back.
+"""The ReLU layers of a model, forward and backward.
 
 Spec: specs/model.md, model-R5; the operator is specs/relu_layer.md.
 """
@@ -23,7 +23,7 @@ def layers_forward(
 ) -> tuple[Array, SavedLayers]:
     """Map x (M, I) through all layers to (M, O); the last is linear unless `last_relu`.
 
-    Raises what the operator raises.
+    Raises the errors of the operator.
     """
     saved = []
     for i, layer in enumerate(layers):

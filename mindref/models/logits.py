@@ -1,8 +1,8 @@
-"""Initial logits of routing: drawn afresh in training, keyed by item in serving.
+"""Initial logits of routing: random in training, a function of the item in serving.
 
 Spec: specs/routing.md, rules 14 to 18. Source: Li et al., CIKM 2019, Algorithm 1, step 2:
-b_ij ~ N(0, sigma^2); the paper says nothing of serving. Keyed draws make the same history give the
-same vectors in any batch, order or process. The setting `logits` chooses:
+b_ij ~ N(0, sigma^2); the paper does not define serving. With keyed logits the same history has the
+same vectors in any batch, order or process. The setting `logits` selects:
 
     keyed      drawn in training, keyed in serving (routing-R16)
     fixed      keyed in both (routing-R17)
@@ -28,12 +28,12 @@ def draw_logits(
     return (sigma * rng.standard_normal(shape)).astype(dtype)  # routing-R14
 
 
-@lru_cache(maxsize=4)  # serving asks for the same table at every request
+@lru_cache(maxsize=4)  # serving uses the same table in every request
 def keyed_table(seed: int, items: int, interests: int, sigma: float, dtype: str) -> Array:
     """Return N(0, sigma^2) per item and interest (N, K), a function of seed, item and interest."""
     item = np.arange(items, dtype=np.uint64)[:, None]
     interest = np.arange(interests, dtype=np.uint64)
-    with np.errstate(over="ignore"):  # 64-bit arithmetic wraps around, as it must
+    with np.errstate(over="ignore"):  # 64-bit arithmetic must wrap around
         key = mix_words(
             mix_words(mix_words(np.array(seed, np.uint64)) ^ item) ^ interest
         )  # routing-R15

@@ -1,7 +1,7 @@
-"""MaxMF: K free vectors for every user of training; the score of an item is that of the best one.
+"""MaxMF: K free vectors for every training user; an item's score is its best product with them.
 
 Spec: specs/maxmf.md. Source: Weston, Weiss and Yee, RecSys 2013, eq. 2 and the loss of WARP.
-Differs: a step sees a batch of pairs, users who are served have vectors fitted to their history.
+Differs: a step has a batch of pairs; at serving, user vectors are fitted to the history.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mindref.data.log import Ragged
 from mindref.errors import ConfigError, say
 from mindref.models import mind, warp
 from mindref.models.family import Draw, SteppedFamily
-from mindref.models.foldin import LONGEST, interests, limit_lengths
+from mindref.models.foldin import LONGEST, fit_interests, limit_lengths
 from mindref.models.parameters import Catalogue, Sizes
 from mindref.ops import embedding
 from mindref.ops.embedding import RowGradient, sum_uses
@@ -28,7 +28,7 @@ __all__ = [
     "Params",
     "backward",
     "init",
-    "interests",
+    "fit_interests",
     "loss",
     "project_moved_rows",
 ]
@@ -52,19 +52,19 @@ class Batch(NamedTuple):
     """Input of a training step."""
 
     shared: mind.Batch
-    rows: Ints  # (B,) training row of each sample
-    known: Bools | None = None  # (B, S) negatives that the user has; None: those in the history
+    rows: Ints  # (B,) training row of each example
+    is_known: Bools | None = None  # (B, S) negatives that the user has; None: from the history
 
 
 class Scores(NamedTuple):
-    """The best of a user's interests for each of some items."""
+    """The best interest of a user for each item, and its score."""
 
     best: Array  # (B, ...) max_k v_k . e
-    interest: Ints  # (B, ...) the k of it, the lowest on ties
+    interest: Ints  # (B, ...) index k of the best interest, the lowest on ties
 
 
 class Saved(NamedTuple):
-    """Vectors, as each enters the gradient of the others, and which interest was the best."""
+    """Values that `loss` saves for backward: vectors, and the index of the best interest."""
 
     rows: embedding.Saved
     target: embedding.Saved
@@ -76,7 +76,7 @@ class Saved(NamedTuple):
 
 
 def init(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
-    """Draw items, then users, N(0, 1 / D), from rng alone, in float64, then rounded to the type."""
+    """Draw items, then users, N(0, 1 / D), from rng, in float64, then rounded to the dtype."""
 
     def normal(count: int) -> Array:  # maxmf-R13
         drawn = rng.standard_normal((count, config.width)) / np.sqrt(config.width)
@@ -94,9 +94,9 @@ def loss(
     *,
     pair_loss: str | None = None,
 ) -> tuple[Array, Saved]:
-    """Map a batch to its mean pair loss (); pair_loss "warp" or "auc", else the setting.
+    """Map a batch to its mean pair loss (); pair_loss: "warp", "auc", or None for the setting.
 
-    Raises ShapeError for an item or a training row that there is not, and as `warp.forward`.
+    Raises ShapeError for an item or a training row out of range, and the errors of `warp.forward`.
     """
     shared, count = batch.shared, config.interests
     rows = batch.rows[:, None] * count + np.arange(count)  # maxmf-R1 (B, K)
@@ -121,7 +121,7 @@ def loss(
 
 
 def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
-    """Return the gradient of the loss by both tables; a row that no pair moves is not named."""
+    """Return the gradient of the loss with respect to both tables, without rows of zeros."""
     users, (target, negatives), interest = saved.users, saved.vectors, saved.interest
     d_of_target, d_of_negatives = warp.backward(d_out, saved.pairs)  # 7 (B,), (B, S)
     d_products = best_interest_backward(d_of_negatives, interest[1], users.shape[1])  # 5 (B, K, S)
@@ -138,16 +138,16 @@ def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradient
 
 
 def project_moved_rows(params: Params, gradients: Gradients, longest: float = LONGEST) -> None:
-    """Shorten the vectors that a step has moved to the length `longest`, if they are longer.
+    """Shorten the vectors that a step has changed to length `longest` if they are longer.
 
-    To be called after the step: as the optimiser does, it changes the parameters in place.
+    Call it after the step. It changes the parameters in place, as the optimiser does.
     """
     for table, gradient in zip(params, gradients, strict=True):
         table[gradient.rows] = limit_lengths(table[gradient.rows], longest)  # maxmf-R17
 
 
 def best_interest_scores(scores: Array) -> Scores:
-    """Return the largest of the scores over axis 1, the interests, and where it stands."""
+    """Return the largest score over axis 1, the interests, and its index."""
     interest = scores.argmax(axis=1)  # maxmf-R2: the lowest index on ties
     return Scores(np.take_along_axis(scores, interest[:, None], axis=1)[:, 0], interest)
 
@@ -159,24 +159,24 @@ def best_interest_backward(d_best: Array, interest: Ints, count: int) -> Array:
 
 
 def known_negatives(batch: Batch) -> Bools:
-    """Return which negatives a user is known to have (B, S), the target aside."""
-    if batch.known is not None:
-        return batch.known
+    """Return which negatives each user has interacted with (B, S), apart from the target."""
+    if batch.is_known is not None:
+        return batch.is_known
     histories, negatives = batch.shared.histories, batch.shared.negatives
     same = histories.items[:, :, None] == negatives  # (B, L, S)
     return (same & histories.mask[..., None]).any(axis=1)
 
 
 def drop_zero_rows(gradient: RowGradient) -> RowGradient:
-    """Return the gradient without the rows that are zero throughout.
+    """Return the gradient without its rows of zeros.
 
-    The optimiser moves every row that it is given, by its momentum if by nothing else.
+    The optimiser changes every row of a gradient, because momentum is not zero.
     """
     nonzero = gradient.values.any(axis=1)  # maxmf-R16
     return RowGradient(gradient.rows[nonzero], gradient.values[nonzero])
 
 
-def make_batch(common: mind.Batch, draw: Draw) -> Batch:
+def add_training_rows(common: mind.Batch, draw: Draw) -> Batch:
     """Return the batch with the training rows and which negatives each user has."""
     known_items = in_sequences(draw.sequences, draw.rows, common.negatives, draw.sizes.items)
     return Batch(common, draw.rows, known_items)
@@ -198,10 +198,10 @@ def in_sequences(sequences: Ragged, rows: Ints, items: Ints, count: int) -> Bool
 
 
 def check_config(config: Config) -> None:
-    """Raise ConfigError for the loss over the catalogue: the rank is counted by trials."""
+    """Raise ConfigError for the loss over the full catalogue: WARP estimates ranks by sampling."""
     if config.loss == "full":
-        where = "--model maxmf: loss"
-        raise ConfigError(say(where, "sampled: its rank is counted by trials", "full"))
+        subject = "--model maxmf: loss"
+        raise ConfigError(say(subject, "sampled: its rank is counted by trials", "full"))
 
 
 FAMILY = SteppedFamily(
@@ -210,9 +210,9 @@ FAMILY = SteppedFamily(
     init=init,
     loss=loss,
     backward=backward,
-    interests=interests,
+    interests=fit_interests,
     project=project_moved_rows,  # maxmf-R17
-    make_batch=make_batch,
+    make_batch=add_training_rows,
     history_length=lambda config: 1,  # a user is identified by the training row
     reads_features=False,
     check_config=check_config,

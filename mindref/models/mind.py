@@ -81,7 +81,7 @@ def interests(
 ) -> tuple[Array, Bools, SavedInterests]:
     """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
 
-    Raises ShapeError for an item that the catalogue does not have, and what the operators raise.
+    Raises ShapeError for an item that is not in the catalogue, and the errors of the operators.
     """
     history, s1 = behaviour_vectors(params, histories, catalogue, ops)  # 1 (B, L, D)
     profile, s2 = profile_vectors(params, histories.profile, ops)  # 2 (B, P)
@@ -129,7 +129,7 @@ def loss(
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean loss ().
 
-    Raises ShapeError for an item that the catalogue does not have, and what the operators raise.
+    Raises ShapeError for an item that is not in the catalogue, and the errors of the operators.
     """
     arguments = (params, batch.histories, catalogue, config, ops)
     users, active, s1 = interests(*arguments)  # 1 (B, K, D)
@@ -168,9 +168,9 @@ def behaviour_vectors(
     catalogue: Catalogue,
     ops: Any = reference,
 ) -> tuple[Array, embedding.Saved]:
-    """Return the vectors of behaviours (B, L, D), zero for padding, which is not looked up.
+    """Return the vectors of behaviours (B, L, D), zero for padding.
 
-    A lookup would put the row of the padding id into the gradient, and lazy Adam would change it.
+    Padding is not looked up: its row would be in the gradient, and lazy Adam would change it.
     """
     ids = histories.items[histories.mask]
     vectors, saved = item_vectors(params, ids, catalogue, ops)
@@ -195,7 +195,7 @@ def item_vectors(
 def profile_vectors(
     params: ProfileTable, rows: Ints, ops: Any = reference
 ) -> tuple[Array, embedding.Saved]:
-    """Return the vectors of the user features, side by side in their order (B, P)."""
+    """Return the vectors of the user features, concatenated in their order (B, P)."""
     flat_rows = rows.reshape(-1, 1)
     ones = np.ones(flat_rows.shape, params.profile.dtype)
     vectors, saved = ops.embedding.forward(params.profile, flat_rows, ones)
@@ -213,7 +213,9 @@ def active_after(lengths: Ints, config: Config) -> Bools:
         count = routing.count_active_interests(lengths, config.interests)  # model-R3
     else:
         count = np.where(lengths > 0, config.interests, 1)  # model-R7
-    return np.arange(config.interests) < count[:, None]  # model-R17: one even without behaviours
+    return (
+        np.arange(config.interests) < count[:, None]
+    )  # model-R17: at least one, even without behaviours
 
 
 def join_profile(capsules: Array, profile: Array) -> Array:
@@ -225,7 +227,7 @@ def join_profile(capsules: Array, profile: Array) -> Array:
 
 
 def split_profile(d_x: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Return the gradients that `join_profile` sends to capsules (B, K, D) and profile (B, P)."""
+    """Return the gradients of capsules (B, K, D) and profile (B, P): `join_profile` backward."""
     users, interests_, width = shape
     d_joined = d_x.reshape(users, interests_, -1)
     return d_joined[..., :width], d_joined[..., width:].sum(axis=1)

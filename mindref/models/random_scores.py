@@ -1,7 +1,7 @@
 """Random scores: a uniformly random order of the catalogue for each history.
 
 Spec: specs/baselines.md. Unlike mindref.evaluation.top_n.random_top_n, the order depends only on
-history and seed, so that a saved model returns the same list each time.
+history and seed. A saved model therefore returns the same list each time.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from mindref.models.parameters import Sizes, check_shapes
 from mindref.shapes import Array
 
 
-def fit(sequences: Ragged, sizes: Sizes, config: Config) -> dict[str, Any]:
-    """Return the number of items (): there is nothing else to know."""
+def fit_random_scores(sequences: Ragged, sizes: Sizes, config: Config) -> dict[str, Any]:
+    """Return the number of items (), the only parameter."""
     return {"count": np.array(sizes.items)}
 
 
-def scores(arrays: dict[str, Any], histories: Ragged, config: Config) -> Array:
+def draw_random_scores(arrays: dict[str, Any], histories: Ragged, config: Config) -> Array:
     """Return uniform random numbers (C, N) in [0, 1), float64, of config.seed and the history."""
     item_scores = np.empty((len(histories), int(arrays["count"])))
     for case in range(len(histories)):
@@ -38,11 +38,13 @@ def scores(arrays: dict[str, Any], histories: Ragged, config: Config) -> Array:
     return item_scores
 
 
-def check_arrays(arrays: Mapping[str, Array], items: int) -> None:
+def check_item_count(arrays: Mapping[str, Array], items: int) -> None:
     """Raise ValueError unless the array is the number of items."""
     check_shapes(arrays, {"count": ()})
     if int(arrays["count"]) != items:
         raise ValueError(f"a count of {int(arrays['count'])}, not {items}")
 
 
-FAMILY = FittedFamily(name="random", fit=fit, scores=scores, check_arrays=check_arrays)
+FAMILY = FittedFamily(
+    name="random", fit=fit_random_scores, scores=draw_random_scores, check_arrays=check_item_count
+)

@@ -17,9 +17,9 @@ class FamilyEntry(NamedTuple):
     name: str  # as in the setting `model`
     summary: str
     module: str  # in mindref.models; its constant FAMILY is the family object
-    settings: tuple[str, ...] = ()  # fields of Config that only the listing families use
+    settings: tuple[str, ...] = ()  # fields of Config that only the families that list them use
     values: Mapping[str, tuple[str, ...]] = {}  # values of a common setting, likewise
-    reranks: bool = False  # reranks candidates of a recall run; has a settings class of its own
+    reranks: bool = False  # reranks candidates of a recall run; has a separate settings class
 
 
 VECTOR_LOSS = ("temperature", "normalise", "initial")
@@ -80,12 +80,12 @@ RERANK_FAMILIES = tuple(entry.name for entry in ENTRIES if entry.reranks)
 
 
 def families_using(setting: str) -> tuple[str, ...]:
-    """Return the families that alone use a setting of Config; none if every family uses it."""
+    """Return the families that list a setting of Config as theirs; () if every family uses it."""
     return tuple(entry.name for entry in ENTRIES if setting in entry.settings)
 
 
 def families_allowing(setting: str, value: object) -> tuple[str, ...]:
-    """Return the families that alone allow a value of a common setting; none if every one does."""
+    """Return the families that list a value of a common setting; () if every family allows it."""
     return tuple(entry.name for entry in ENTRIES if value in entry.values.get(setting, ()))
 
 

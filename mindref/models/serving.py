@@ -1,6 +1,6 @@
-"""From histories to interests, many users at a time, as they are served.
+"""Serving: interests of histories, in blocks of users.
 
-Spec: specs/model.md (serving). No target is known here, so there is no label-aware attention: the
+Spec: specs/model.md (serving). In serving there is no target and no label-aware attention. The
 score of an item is the maximum over the active interests.
 """
 
@@ -24,8 +24,8 @@ from mindref.models.logits import draw_logits, history_logits, keyed_table
 from mindref.models.parameters import Catalogue
 from mindref.shapes import Array, Bools, Ints
 
-BLOCK = 1024  # users at a time: bounds memory, large enough for the matrix products
-SCORES = 1 << 23  # scores held at once, 64 MB
+BLOCK = 1024  # users per block: bounds memory, large enough for fast matrix products
+SCORES = 1 << 23  # scores per block, 64 MB
 
 
 class Model(NamedTuple):
@@ -37,12 +37,12 @@ class Model(NamedTuple):
 
 
 class Interests(NamedTuple):
-    """Interests of users and how they came about."""
+    """Interests of users, with coupling weights and the histories they are from."""
 
     vectors: Array  # (C, K, D) zero where inactive
     active: Bools  # (C, K)
-    couplings: Array | None  # (C, L, K) weights of the last round, if they were asked for
-    history: Ints  # (C, L) the behaviours given to routing
+    couplings: Array | None  # (C, L, K) coupling weights of the last iteration, if requested
+    history: Ints  # (C, L) the behaviours in the window
     mask: Bools  # (C, L)
 
 
@@ -57,10 +57,10 @@ def compute_interests(
 ) -> Interests:
     """Map whole histories (C rows) and rows of the profile table (C, G) to interests.
 
-    The last `window` behaviours count. With keyed logits the result of a user depends on nothing
-    but the user's behaviours, profile and the parameters (model-R16). With
-    logits="per_call" they are drawn from `rng`, and without one from the seed, anew at each call.
-    The weights of the last round come with them if `couplings`; only operators say them.
+    The last `window` behaviours are used. With keyed logits the result of a user depends only on
+    the user's behaviours, the profile and the parameters (model-R16). With logits="per_call" the
+    logits are drawn at each call, from `rng`, or without one from the seed. If `couplings`, the
+    result has the coupling weights of the last iteration, computed with the backend's operators.
     """
     config = model.config
     history, mask = pad_histories(histories, config.window)
@@ -83,7 +83,7 @@ def compute_interests(
 
 
 def score_histories(model: Model, histories: Ragged) -> Iterator[Array]:
-    """Yield the scores (C, N) of blocks of histories, by a family that has no vectors."""
+    """Yield the scores (C, N) of blocks of histories, for a family without vectors."""
     family, config = family_of(model.config.model), model.config
     size = max(1, SCORES // len(model.catalogue.rows))
     for start in range(0, len(histories), size):
@@ -93,21 +93,21 @@ def score_histories(model: Model, histories: Ragged) -> Iterator[Array]:
 
 
 def unpad_histories(history: Ints, mask: Bools) -> Ragged:
-    """Return histories (C, L) as rows."""
+    """Return padded histories (C, L) as ragged rows."""
     offsets = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
     return Ragged(offsets, history[mask])
 
 
 def backend_has_interests(backend: Any, config: Config) -> bool:
-    """Return whether a backend makes the interests itself (level 2)."""
+    """Return whether a backend computes interests itself (level `model`)."""
     in_contract = backend is not None and family_of(config.model).in_contract
     return in_contract and "model" in backend.capabilities().levels
 
 
 def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:
-    """Return interests, active and couplings of one block of users, composed of operators.
+    """Return interests, active and couplings of one block of users, computed with operators.
 
-    The couplings are None for a family that does not route.
+    The couplings are None for a family without routing.
     """
     family = family_of(model.config.model)
     if not family.by_steps:
@@ -122,7 +122,7 @@ def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tup
 
 
 def without_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:
-    """Return interests and active of one block of users, as the backend makes them."""
+    """Return interests and active of one block of users, computed by the backend."""
     arguments = (model.params, histories, model.catalogue, model.config)
     vectors, active = (np.asarray(backend.to_numpy(x)) for x in backend.interests(*arguments))
     expected = (*histories.mask.shape[:1], model.config.interests, model.params.items.shape[1])
@@ -146,7 +146,7 @@ def item_matrix(model: Model) -> Array:
 
 
 def normalise_vectors(vectors: Array, config: Config) -> Array:
-    """Return vectors of length one if `normalise`, zero staying zero, else as they are."""
+    """Return vectors of length one if `normalise` (zero stays zero), else unchanged."""
     return (
         reference.squash.forward(vectors, kind="unit")[0] if config.normalise else vectors
     )  # model-R19

@@ -1,7 +1,7 @@
-"""The user tower: what of a model is needed to answer with interests, and nothing else.
+"""The user tower: the arrays and settings of MIND that compute interests, for export.
 
-Spec: specs/model.md (serving). Items are vectors by now, with their side features averaged in, and
-initial logits are a table of constants, so that whoever computes with it needs no mindref.
+Spec: specs/model.md (serving). Item vectors include side features, and initial logits are a table
+of constants. A framework can therefore evaluate the tower without mindref.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from mindref.shapes import Array
 
 
 class UserTower(NamedTuple):
-    """The arrays of a user tower, float32 and contiguous, and the settings that say their use."""
+    """The arrays of a user tower, float32 and contiguous, and the settings."""
 
-    items: Array  # (N, D) vectors of the items as behaviours: never scaled to length one
+    items: Array  # (N, D) item vectors as inputs of routing: not normalised
     logits: Array  # (N, K) initial logits of each item
     profile: Array  # (W, Q) values of user features
     bilinear: Array  # (D, D) S
@@ -32,7 +32,7 @@ class UserTower(NamedTuple):
 
 
 def with_keyed_logits(model: Model) -> Model:
-    """Return the model with keyed logits: those that are drawn anew cannot stand in a file."""
+    """Return the model with keyed logits, because a file cannot contain logits drawn per call."""
     if model.config.logits != "per_call":
         return model  # routing-R16, R17: keyed in serving
     return model._replace(config=dataclasses.replace(model.config, logits="keyed"))
@@ -60,5 +60,5 @@ def user_tower(model: Model, features: int) -> UserTower:
 
 
 def to_float32(x: Array) -> Array:
-    """Return an array as contiguous float32, the type of files for serving."""
+    """Return an array as contiguous float32, the dtype of files for serving."""
     return np.ascontiguousarray(x, np.float32)

@@ -1,8 +1,8 @@
-"""WARP: the score of a positive item against those of negatives, weighted by the estimated rank.
+"""WARP: pairwise hinge loss, weighted by the estimated rank of the positive item.
 
-Spec: specs/maxmf.md. Source: Weston, Bengio and Usunier, IJCAI 2011, which Weston, Weiss and Yee,
-RecSys 2013, take over. Differs: the pairs of a batch share their negatives, each pair begins its
-trials at another one, and they are as many as the batch has drawn.
+Spec: specs/maxmf.md. Source: Weston, Bengio and Usunier, IJCAI 2011, used by Weston, Weiss and Yee,
+RecSys 2013. Differs: the pairs of a batch share the S negatives, each pair starts its trials at
+another negative, and a pair has at most S trials.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ PAIR_LOSSES = ("warp", "auc")
 
 
 class Saved(NamedTuple):
-    """The loss is a weighted sum of hinges, and the weights are constants of the gradient."""
+    """Weights of the hinges, which are constants in the gradient."""
 
-    weights: Array  # (B, S) zero where the hinge of a negative does not count
+    weights: Array  # (B, S) zero where the hinge of a negative is not in the loss
 
 
 def forward(
@@ -34,12 +34,11 @@ def forward(
     """Map scores of targets (B,) and of negatives (B, S) to the mean pair loss ().
 
     usable (B, S) true for a negative that the user does not have; items N >= 1 of the catalogue.
-    pair_loss: "warp" takes the first negative within the margin and weighs its hinge by the
-    estimated rank of the target, "auc" takes the mean of the hinges of all usable negatives.
-    Raises ShapeError for shapes or types that do not fit and for an empty batch, ConfigError for
-    another pair loss.
+    pair_loss "warp": the hinge of the first negative within the margin, weighted by the estimated
+    rank of the target. "auc": the mean hinge of all usable negatives. Raises ShapeError for wrong
+    shapes or dtypes and for an empty batch, ConfigError for another pair loss.
     """
-    check_inputs(at_target, at_negatives, usable, pair_loss)
+    check_pair_inputs(at_target, at_negatives, usable, pair_loss)
     hinges = 1 - at_target[:, None] + at_negatives  # 1, maxmf-R3 (B, S)
     violates = usable & (hinges > 0)  # 2, maxmf-R4, maxmf-R5
     if pair_loss == "warp":
@@ -49,7 +48,7 @@ def forward(
     is_finite = np.isfinite(hinges).all(axis=1) & np.isfinite(at_target)  # (B,)
     weights = np.where(is_finite[:, None], weights, np.nan).astype(hinges.dtype)  # maxmf-R11
     losses = (weights * np.where(violates, hinges, 0)).sum(axis=1)  # 4 (B,)
-    losses = np.where(is_finite, losses, np.nan)  # maxmf-R11: without negatives, too
+    losses = np.where(is_finite, losses, np.nan)  # maxmf-R11: also without negatives
     return losses.mean(dtype=hinges.dtype), Saved(weights)  # 5, maxmf-R9
 
 
@@ -63,7 +62,7 @@ def first_violator_weights(violates: Bools, usable: Bools, items: int) -> Array:
     """Return Phi(rank) at the first violator of each pair and zero elsewhere (B, S)."""
     if not violates.any():
         return np.zeros(violates.shape)
-    order = trial_order(*violates.shape)  # (B, S) negative that is tried at each turn
+    order = trial_order(*violates.shape)  # (B, S) negative of each trial
     violates_in_order = np.take_along_axis(violates, order, axis=1)
     trials = np.cumsum(np.take_along_axis(usable, order, axis=1), axis=1)  # maxmf-R4
     turn = violates_in_order.argmax(axis=1)[:, None]  # maxmf-R6 (B, 1)
@@ -78,9 +77,9 @@ def first_violator_weights(violates: Bools, usable: Bools, items: int) -> Array:
 
 
 def trial_order(pairs: int, negatives: int) -> Ints:
-    """Return the order in which each pair tries the negatives (B, S): a turn of the drawn order.
+    """Return the order in which each pair tries the negatives (B, S): the drawn order, rotated.
 
-    With one order for all, the first negatives would stand for every pair, and the others for none.
+    With one order for all pairs, most pairs would use only the first negatives.
     """
     begins = np.arange(pairs)[:, None] * negatives // pairs  # maxmf-R6
     return (begins + np.arange(negatives)) % negatives
@@ -91,8 +90,8 @@ def harmonic_numbers(items: int) -> Array:
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, max(items, 2)))])  # maxmf-R8
 
 
-def check_inputs(at_target: Array, at_negatives: Array, usable: Bools, pair_loss: str) -> None:
-    """Raise ShapeError or ConfigError for what `forward` cannot take."""
+def check_pair_inputs(at_target: Array, at_negatives: Array, usable: Bools, pair_loss: str) -> None:
+    """Raise ShapeError or ConfigError for invalid arguments of `forward`."""
     sizes = bind_axes(
         "maxmf",
         at_target=(at_target, "B"),

@@ -79,7 +79,7 @@ def save_lists(path: Path, answers: Iterable[UserList], index: Index, form: str)
 
     Raises RunError, also if another process writes this file.
     """
-    with lock.lock_beside(path) as warning, atomic.open_atomic(path) as raw:
+    with lock.lock_output(path) as warning, atomic.open_atomic(path) as raw:
         write_lists_to_stream(raw, answers, index, form)
     return [warning] if warning else []
 

@@ -140,7 +140,7 @@ def merge_shards(paths: Iterable[Path], output: Path) -> None:
         path_of_shard[number]: verify_shard(path_of_shard[number])
         for number in sorted(path_of_shard)
     }
-    with lock.lock_beside(output), atomic.open_atomic(output) as stream:
+    with lock.lock_output(output), atomic.open_atomic(output) as stream:
         write_merged(stream, manifests, first.form)
 
 

@@ -1,15 +1,15 @@
-"""Fit a log, then compute interests and recommendations: the Python interface.
+"""The Python interface: fit a model to a log, then compute interests and recommendations.
 
 MIND               the estimator: fit, save, load, interests, recommend, similar_items
 training_run       one training and its run directory
-trainer            training of a family that recalls; evaluation; resuming
+trainer            training, evaluation and resuming of a recall family
 rerank_trainer     training of DIN on the candidates of a recall run
 serving            a trained model that recommends for histories and users
 evaluate_run       validation metric, report of a model, evaluation of a run on any log
 bulk               recommended lists of users from a run directory and its index
 sharding           recommended lists of all users in shards, on one machine or an executor
 rerank             reranking of candidates with DIN, and the gain
-din_indexability   how much of DIN's scores an index of item vectors can hold
+din_indexability   how well item vectors of an index can approximate DIN's scores
 export             a trained model as files for serving without mindref
 export_check       comparison of an exported file with the reference
 """
@@ -68,12 +68,11 @@ class MIND:
     ) -> MIND:
         """Train, evaluate on the test cases (`self.report`), and return self.
 
-        data is a path, a DataFrame of any library or a mapping of columns, an InteractionLog, an
-        array of user ids with `items` and `times` beside it, or None for the built-in catalogue.
-        `reading` names columns (user, item, time, title) that have no usual names; for a path it
-        holds all options of `read_log` and `Columns`, for arrays `titles`, `item_features`,
-        `user_features` and `keep_duplicates`. `run` is a new run directory; `device` is where the
-        backend computes: cpu, cuda or auto.
+        data: a path, a DataFrame of any library, a mapping of columns, or an InteractionLog. Also
+        an array of user ids, together with `items` and `times`. None: the built-in catalogue.
+        reading: names of the columns user, item, time and title if they are not usual names. For a
+        path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
+        `user_features` and `keep_duplicates`. run: a new run directory. device: cpu, cuda or auto.
         Raises DataError, ConfigError or RunError before the training starts.
         """
         source, loaded = open_fit_data(data, items, times, reading)
@@ -90,9 +89,9 @@ class MIND:
     def save(self, run: str | Path) -> None:
         """Write a run directory that `load`, `mindref recall` and `mindref evaluate` read.
 
-        A run of arrays, a table or a log in memory recommends for histories. Users by id, and
-        evaluation, need the log as a file (`--data`). The optimiser state is not saved. Raises
-        RunError if the folder holds a run, MindrefError before `fit` or `load`.
+        A run trained on data in memory can recommend for histories. For users by id and for
+        evaluation, name a file with the log (`--data`). The optimiser state is not saved. Raises
+        RunError if the folder contains a run, MindrefError before `fit` or `load`.
         """
         served, folder = self.served, Path(run)
         with new_run_lock(folder):
@@ -110,7 +109,7 @@ class MIND:
         checkpoint.save_model(folder, *arguments, identity)
         if self.report:
             report.save_report(folder, self.report, identity)
-        checkpoint.save_config(folder, model.config, facts)  # last: now it is a run
+        checkpoint.save_config(folder, model.config, facts)  # last: it makes the folder a run
 
     @property
     def served(self) -> ServedModel:
@@ -175,7 +174,7 @@ def new_run_lock(run: Path | None) -> Iterator[None]:
     with lock.lock_inside(run) as warning:
         if warning:
             warnings.warn(warning, RuntimeWarning, stacklevel=4)
-        check_free(run)  # another process may have created a run meanwhile
+        check_free(run)  # another process may have created a run before the lock
         yield
 
 

@@ -1,4 +1,4 @@
-"""Recommended lists of one user, one history or all users, from a run directory and its index."""
+"""Recommended lists of one user, one history or all users, from a run directory."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from mindref.recommender.serving import ServedModel, recommend_batch
 from mindref.run.files import INDEX
 from mindref.shapes import Array
 
-USERS_PER_BLOCK = 1024  # bounds memory; the last bits depend on the block
-NUM_PROBES = 256  # drawn histories
+USERS_PER_BLOCK = 1024  # bounds memory; rounding depends on the block size
+NUM_PROBES = 256  # drawn histories that tune an index
 RECENT = 5  # behaviours printed with a list
 
 
@@ -45,37 +45,37 @@ def describe_index(index: Index) -> list[str]:
 class BulkRecall:
     """Lists of users, computed during iteration; `warnings` are lines for the user.
 
-    Users are in blocks of a fixed size, counted from the first user. So the last bits and the drawn
-    logits do not depend on which shard is computed (recall-R35).
+    Users are in blocks of a fixed size, counted from the first user. Rounding and drawn logits
+    therefore do not depend on the shard (recall-R35).
     """
 
     def __init__(
         self,
         served: ServedModel,
         index: Index,
-        asked: RequestedUsers,
+        requested: RequestedUsers,
         n: int,
         exclude: bool,
         reranker: Reranker | None = None,
     ) -> None:
-        self.served, self.index, self.asked = served, index, asked
+        self.served, self.index, self.requested = served, index, requested
         self.n, self.exclude, self.reranker = n, exclude, reranker
-        self.warnings = [*asked.warnings, *describe_index(index)]
+        self.warnings = [*requested.warnings, *describe_index(index)]
 
     def __iter__(self) -> Iterator[UserList]:
-        return self.blocks(0, count_blocks(len(self.asked.names), USERS_PER_BLOCK))
+        return self.blocks(0, count_blocks(len(self.requested.names), USERS_PER_BLOCK))
 
     def blocks(self, start: int, stop: int, size: int | None = None) -> Iterator[UserList]:
         """Yield the lists of the blocks from `start` to before `stop`, with `size` users each."""
         length = size or USERS_PER_BLOCK
         for number in range(start, stop):
             first = number * length
-            last = min(first + length, len(self.asked.names))
+            last = min(first + length, len(self.requested.names))
             yield from self.block(number, np.arange(first, last))
 
     def block(self, number: int, which: Ints) -> Iterator[UserList]:
         """Yield the lists of the users of a block."""
-        requested, served = self.asked, self.served
+        requested, served = self.requested, self.served
         lengths = requested.histories.lengths[which]
         rows = slice_rows(requested.histories, which, np.zeros_like(lengths), lengths)
         # not the generator of `served`, whose state changes with every request
@@ -117,7 +117,7 @@ class RequestedUsers(NamedTuple):
     histories: Ragged
     profiles: Ints
     unknown: list[str]
-    warnings: list[str]  # lines on ignored items
+    warnings: list[str]  # lines about ignored items
 
 
 def recall_lists(
@@ -136,12 +136,12 @@ def recall_lists(
     """Return the lists of these users, of this history, or of every user of the log.
 
     The index is built on first use and stored in the run directory. If it does not match the model,
-    it is built again. reranker: a DIN run, which reranks what is recalled.
+    it is built again. reranker: a DIN run that reranks the recalled items.
     Raises RunError, DataError, ConfigError, or BackendError for a broken plugin.
     """
     registry.check_kind(kind, "--index")
     if kind not in registry.BUILT_IN:
-        registry.load_plugin(kind)  # before all that is slow
+        registry.load_plugin(kind)  # a missing plugin is an error before slow work
     served = ServedModel.load(run, backend, device).load_backend()
     din = None if reranker is None else load_reranker(reranker, run)
     if din is not None and n > din.config.depth:
@@ -159,9 +159,9 @@ def recall_lists(
 def resolve_users(
     served: ServedModel, users: Sequence[str] | None, history: Sequence[str] | None
 ) -> RequestedUsers:
-    """Return the requested users in dense ids."""
+    """Return histories and profiles of the requested users, in dense ids."""
     if history is not None:
-        rows, unknown = served.known(history, "--history")
+        rows, unknown = served.encode_history(history, "--history")
         listed = ", ".join(map(repr, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
         warnings = [f"{len(unknown)} of {len(history)} items are not in the catalogue: {listed}"]
         return RequestedUsers(
@@ -172,17 +172,17 @@ def resolve_users(
     return RequestedUsers(names, rows, profiles, [], log_warnings(served, len(rows.values), lost))
 
 
-def log_warnings(served: ServedModel, known: int, unknown: int) -> list[str]:
+def log_warnings(served: ServedModel, known_behaviours: int, unknown_behaviours: int) -> list[str]:
     """Return warnings on the log of the users."""
     lines = []
     if not served.has_training_log:
         lines.append(
-            f"{served.source.place} is not the log that the run was trained on, or changed"
+            f"{served.source.location} is not the log that the run was trained on, or changed"
         )
-    if unknown:
+    if unknown_behaviours:
         lines.append(
-            f"{unknown} of {known + unknown} behaviours are of items that the run does not"
-            " know, and are left out"
+            f"{unknown_behaviours} of {known_behaviours + unknown_behaviours} behaviours"
+            " are of items that the run does not know, and are left out"
         )
     return lines
 
@@ -209,7 +209,7 @@ def open_run_index(
 
 
 def probe_interests(served: ServedModel) -> Array:
-    """Return interests of histories drawn by item counts, to tune an index with."""
+    """Return interests of histories drawn by item counts, for tuning an index."""
     rng = make_rng(served.model.config.seed, "probe")
     weights = np.array(served.items.counts, float) + 1
     draws = rng.choice(len(weights), (NUM_PROBES, 16), p=weights / weights.sum())

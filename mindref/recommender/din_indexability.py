@@ -1,6 +1,6 @@
-"""Why DIN is no recall model: how much of it the best inner product could keep.
+"""How well inner products can approximate DIN: why DIN cannot be a recall model.
 
-Spec: specs/din.md, Why it cannot be indexed. Source: Eckart and Young 1936, the best approximation
+Spec: specs/din.md, Why DIN cannot be indexed. Source: Eckart and Young 1936, the best approximation
 of a matrix by one of low rank.
 """
 
@@ -33,19 +33,19 @@ def score_catalogue(model: Reranker, histories: Ragged, profiles: Ints) -> Array
 
 
 def retained_by_rank(scores: Array, ranks: list[int], n: int = 10) -> dict[str, Any]:
-    """Return what the best matrices of these ranks keep of scores (C, N), users by items.
+    """Return how well matrices of these ranks approximate scores (C, N), users by items.
 
-    An index holds item vectors that know no user: whatever they are, of width r, their products
-    with vectors of users make a matrix of rank r at the most. `rank` is that of the scores;
-    for each r stand the share of the squared scores that no such matrix reaches (`missed`), and
-    the share of the users' n best items that the best of them finds (`found`).
+    The products of user vectors and item vectors of width r are a matrix of rank at most r. So an
+    index with vectors of width r can only hold such a matrix. `rank`: rank of the scores. For each
+    r, `missed`: relative squared error of the nearest matrix of rank r; `found`: fraction of each
+    user's top-n items in the top n of this matrix, averaged over the users.
     Raises ConfigError for a rank or n beyond the matrix.
     """
     if min(ranks) < 1 or max(ranks) > min(scores.shape) or not 1 <= n <= scores.shape[1]:
         expected = f"ranks from 1 to {min(scores.shape)} and n to {scores.shape[1]}"
-        raise ConfigError(say("kept_by_rank", expected, f"{ranks} and {n}"))
+        raise ConfigError(say("retained_by_rank", expected, f"{ranks} and {n}"))
     left, sizes, right = np.linalg.svd(scores, full_matrices=False)
-    threshold = sizes[0] * max(scores.shape) * np.finfo(np.float32).eps  # what rounding may leave
+    threshold = sizes[0] * max(scores.shape) * np.finfo(np.float32).eps  # bound of rounding errors
     best = top_items(scores, n)
     by_rank = {}
     for r in ranks:
@@ -58,7 +58,7 @@ def retained_by_rank(scores: Array, ranks: list[int], n: int = 10) -> dict[str, 
 
 
 def top_items(scores: Array, n: int) -> Ints:
-    """Return the n best items of each row, in no order."""
+    """Return the top-n items of each row, unordered."""
     return np.argpartition(-scores, n - 1, axis=1)[:, :n]
 
 
@@ -67,8 +67,8 @@ def user_vector_cosines(
 ) -> Array:
     """Return the mean cosine between the user's vectors for two candidates of a list, (C,).
 
-    candidates (C, M), M from 2, none of them empty. One for a model whose user has one vector;
-    a vector of length zero has cosine 0.
+    candidates (C, M), M at least 2, without -1. The result is 1 for a model with one vector per
+    user. A zero vector has cosine 0.
     """
     config = model.config
     history, mask = pad_histories(histories, config.window)
@@ -81,19 +81,22 @@ def user_vector_cosines(
     users = din.logits(model.params, *arguments)[1].users.astype(np.float64)  # (C, M, D)
     lengths = np.linalg.norm(users, axis=2, keepdims=True)
     units = users / np.where(lengths > 0, lengths, 1)
-    m, alike = units.shape[1], (units.sum(axis=1) ** 2).sum(axis=1)  # every pair twice, each once
+    m, alike = (
+        units.shape[1],
+        (units.sum(axis=1) ** 2).sum(axis=1),
+    )  # sum over ordered pairs, including (i, i)
     return (alike - (units**2).sum(axis=(1, 2))) / (m * (m - 1))  # din-R21
 
 
 def retained_of_recall(
     served: ServedModel, histories: Ragged, profiles: Ints, rows: int, n: int
 ) -> dict[str, Any] | None:
-    """Return what the nearest matrix of its own width keeps of the run that recalls.
+    """Return `retained_by_rank` of the recall run at the width D of its vectors, as a control.
 
-    The control of `retained_by_rank`: an index holds that run, so nothing may be missing. It has a
-    row for each active interest of these histories that is not zero, as each queries the index,
-    and at most so many rows. None where these are not more than the vectors are wide, or the items
-    not: every matrix would pass. Logits of `per_call` are those of the seed.
+    The scores of the recall run are products of vectors of width D, so nothing may be missed. The
+    matrix has one row for each active, non-zero interest of the histories, at most `rows`. The
+    result is None if the matrix has at most D rows or columns, because any such matrix would pass.
+    With logits="per_call" the logits are drawn from the seed.
     """
     user_interests = compute_interests(served.model, histories, profiles, served.backend)
     queries = user_interests.vectors[user_interests.active].astype(np.float64)
@@ -108,19 +111,19 @@ def retained_of_recall(
 
 
 def measure_indexability(trainer: RerankTrainer, users: int = USERS) -> dict[str, Any]:
-    """Return what inner products keep of a stage, and how far a user's vector turns.
+    """Return how well inner products approximate a DIN model, and how much user vectors turn.
 
-    On at most `users` test cases chosen by the seed. `turning` is the mean cosine of the user
-    vectors for the first CANDIDATES recalled, `turning_most` its 5 % quantile over the users;
-    None where nobody has two candidates. `recall` is the control, with no more rows than there are
-    users, or None: see `retained_of_recall`.
+    The measurement uses at most `users` test cases, drawn with the seed. `turning`: mean cosine of
+    the user vectors for the first CANDIDATES recalled items. `turning_most`: its 5 % quantile over
+    the users. Both are None if no list is full. `recall`: the control with at most as many rows as
+    users, or None; see `retained_of_recall`.
     """
     config, reranker = trainer.config, trainer.reranker()
     cases = sample_cases(trainer.prepared.split.test, users, config.seed)
     profiles, listed = trainer.candidates(cases, CANDIDATES)
     scores = score_catalogue(reranker, cases.histories, profiles)
     most = min(scores.shape)
-    width = config.width  # that of an index of its own vectors; beside it half, and more
+    width = config.width  # D, the width of DIN's item vectors; also D / 2, 2 D and 4 D
     ranks = sorted({max(1, min(r, most)) for r in (width // 2, width, 2 * width, 4 * width)})
     n = min(10, scores.shape[1])
     full = (listed.items >= 0).all(axis=1)

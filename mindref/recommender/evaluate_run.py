@@ -32,17 +32,17 @@ from mindref.recommender.serving import ServedModel, recommend_batch
 from mindref.run.source import Loaded, Source, fingerprint, translate_items
 from mindref.shapes import Bools
 
-LONGEST = 100_000  # items of a list, as of those of `mindref recall`
+LONGEST = 100_000  # maximum length of a list, as in `mindref recall`
 
 
 class EvaluationSet(NamedTuple):
-    """Evaluation cases, with what recommendation and baselines need."""
+    """Evaluation cases, with the inputs of recommendation and baselines."""
 
     cases: EvaluationCases
     profiles: Ints  # (C, G) rows of the profile table
     counts: Ints  # (N,) of the training sequences, for popularity
     exclude_seen: bool = True
-    tied: Bools | None = None  # (C,) targets with the time of the behaviour before
+    tied: Bools | None = None  # (C,) targets with the same time as the last behaviour
 
     @property
     def hidden(self) -> Ragged | None:
@@ -60,7 +60,7 @@ def recommend_cases(
 
 
 def parse_metric(name: str) -> tuple[str, int]:
-    """Return metric and N of `metric@N`; lists beyond the catalogue are padded. Or ConfigError."""
+    """Return metric and N of `metric@N`. Raises ConfigError for other text."""
     kind, _, length_text = name.partition("@")
     n = int(length_text) if length_text.isdecimal() and len(length_text) < 10 else 0
     if kind not in metrics.METRICS or not 1 <= n <= LONGEST:
@@ -89,10 +89,10 @@ def evaluate_lists(
     model: Model,
     bench: EvaluationSet,
     backend: Backend | None = None,
-    at: Sequence[int] = LIST_LENGTHS,
+    list_lengths: Sequence[int] = LIST_LENGTHS,
 ) -> tuple[dict[str, EvaluationReport], TopN]:
     """Return the reports of model, popularity and random, and the lists of the model."""
-    n, items = max(at), len(model.catalogue.rows)
+    n, items = max(list_lengths), len(model.catalogue.rows)
     ranked, _ = recommend_cases(model, bench, n, backend)
     cases = len(bench.cases.users)
     chance = make_rng(model.config.seed, "baseline")
@@ -107,7 +107,7 @@ def evaluate_lists(
             top_n_lists,
             bench.cases,
             items,
-            list_lengths=at,
+            list_lengths=list_lengths,
             rng=make_rng(model.config.seed, "bootstrap"),
         )
         for name, top_n_lists in lists.items()
@@ -120,51 +120,51 @@ def evaluate_model(
     bench: EvaluationSet,
     loaded: Loaded,
     which: str = "test",
-    at: Sequence[int] = LIST_LENGTHS,
+    list_lengths: Sequence[int] = LIST_LENGTHS,
     backend: Backend | None = None,
 ) -> tuple[dict[str, Any], EvaluationReport, TopN]:
     """Return the report of a model on the `which` cases as plain values; report and lists.
 
-    loaded: the log of the cases, with the planted interests if it has them.
+    loaded: the log of the cases, with true interests if it is synthetic.
     """
-    reports, ranked = evaluate_lists(model, bench, backend, at)
+    reports, ranked = evaluate_lists(model, bench, backend, list_lengths)
     arguments = (model, bench.cases.histories, bench.profiles, backend)
-    about: dict[str, Any] | None = None  # of a family that does not route
+    about: dict[str, Any] | None = None  # None for a family without routing
     if family_of(model.config.model).routes:
         user_interests = compute_interests(
             *arguments, couplings=True
-        )  # by the operators: backend-R10
-        labels = planted_labels(loaded, bench.cases, model.config.window)
+        )  # from the operators: backend-R10
+        labels = true_interest_labels(loaded, bench.cases, model.config.window)
         about = interest_report(user_interests, labels, make_rng(model.config.seed, "probe"))
     model_report = reports["model"]
     words = {
         "metrics": {which: {name: report.metrics for name, report in reports.items()}},
         "cases": model_report.cases,
         "by_history_length": model_report.by_history_length,
-        "by_tie": metrics_by_tie(ranked, bench.cases, bench.tied, tuple(at)),
+        "by_tie": metrics_by_tie(ranked, bench.cases, bench.tied, tuple(list_lengths)),
         "interests": about,
     }
     return words, model_report, ranked
 
 
-def planted_labels(loaded: Loaded, cases: EvaluationCases, window: int) -> Ints | None:
-    """Return the planted interest of each behaviour in the window (C, L), None if unknown."""
-    planted = loaded.planted
-    if planted is None:
+def true_interest_labels(loaded: Loaded, cases: EvaluationCases, window: int) -> Ints | None:
+    """Return the true interest of each behaviour in the window (C, L), None if unknown."""
+    true_interests = loaded.true_interests
+    if true_interests is None:
         return None
     lengths = cases.histories.lengths
-    rows = [planted.row(int(u))[:n] for u, n in zip(cases.users, lengths, strict=True)]
+    rows = [true_interests.row(int(u))[:n] for u, n in zip(cases.users, lengths, strict=True)]
     labels, _ = pad_histories(Ragged.of(rows), window)
     return labels
 
 
 def interest_report(
-    user_interests: Interests, planted: Ints | None, rng: np.random.Generator
+    user_interests: Interests, true_labels: Ints | None, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Return the interest statistics, with the recovery of planted interests if they are known.
+    """Return the interest statistics, with the recovery of true interests if they are known.
 
-    planted (C, L): of the behaviours in the window. The result is empty if no user has two active
-    interests. The interests must have coupling weights.
+    true_labels (C, L): true interests of the behaviours in the window. The result is empty if no
+    user has two active interests. The interests must have coupling weights.
     """
     if user_interests.couplings is None:
         raise ValueError("interests without couplings")
@@ -184,10 +184,10 @@ def interest_report(
         "share_by_rank": state.share_by_rank.tolist(),
         "effective_number": state.effective_number,
     }
-    if planted is not None:
-        with suppress(DataError):  # nobody has behaviours of two planted interests in the window
+    if true_labels is not None:
+        with suppress(DataError):  # no user has behaviours of two true interests in the window
             words["recovery"] = interest_recovery(
-                user_interests.couplings, user_interests.mask, planted, rng
+                user_interests.couplings, user_interests.mask, true_labels, rng
             )._asdict()
     return words
 
@@ -200,7 +200,7 @@ def evaluate_run(
     protocol: str | None = None,
     which: str = "test",
     exclude_seen: bool | None = None,
-    at: Sequence[int] = (10, 20, 50),
+    list_lengths: Sequence[int] = (10, 20, 50),
     predictions: Path | None = None,
     backend: str | None = None,
     device: str = "cpu",
@@ -213,14 +213,14 @@ def evaluate_run(
     """
     served = ServedModel.load(run, backend, device).load_backend()
     config, facts = served.model.config, served.facts
-    if not at or min(at) < 1:
-        raise ConfigError(say("--at", "lengths of lists from 1", list(at)))
+    if not list_lengths or min(list_lengths) < 1:
+        raise ConfigError(say("--at", "lengths of lists from 1", list(list_lengths)))
     if data is None and reading:
         raise ConfigError(say("--data", "a log for the reading options", "none"))
     if exclude_seen is None:
         exclude_seen = facts["exclude_seen"]
     source = served.source
-    if data is not None:  # without options of reading, it is read as the log of the run was
+    if data is not None:  # without reading options, those of the run's log are used
         source = Source.of(data, reading) if reading else source.moved(data)
     loaded = source.again()
     split = make_split(protocol or facts["protocol"], loaded.log, make_rng(config.seed, "split"))
@@ -232,7 +232,7 @@ def evaluate_run(
         cases, profiles, counts, exclude_seen, tied_targets(loaded.log, split_cases)
     )
     words, model_report, ranked = evaluate_model(
-        served.model, bench, loaded, which, at, served.backend
+        served.model, bench, loaded, which, list_lengths, served.backend
     )
     if predictions is not None:
         users = [loaded.log.user_ids[u] for u in cases.users]

@@ -1,7 +1,7 @@
-"""Whether a file for serving answers as the reference does, on users of the log.
+"""Comparison of an exported file with the reference, on users of the log.
 
-The reference is the backend `numpy` in the type of the run. It computes a second time in the other
-type, which says how much of a difference is rounding alone.
+The reference is the backend `numpy` in the dtype of the run. It is evaluated a second time in the
+other dtype. The difference of the two is the rounding error, from which the bound is computed.
 """
 
 from __future__ import annotations
@@ -24,45 +24,45 @@ from mindref.recommender.serving import ServedModel
 from mindref.shapes import Array, Bools
 
 FLOAT32 = 2e-5
-"""How far interests in float32 may lie apart, in parts of the user's largest entry: one formula
-evaluated in two orders, some hundred roundings (SAME_MATH in specs/numerics.md)."""
+"""Allowed difference of interests in float32, relative to the user's largest entry. One formula is
+evaluated in two orders, with some hundred roundings (SAME_MATH in specs/numerics.md)."""
 
 MAGNIFIED = 8.0
-"""How many times the reference's own rounding comes on top of it. Where capsules are nearly alike,
-each round of routing magnifies what rounding made of them, by a factor that only the model knows:
-with 100 rounds on MovieLens-1M float32 was 3e-4 off float64 for the reference, 5e-4 for the file.
-Both are the worst of many users, so they differ by a small factor and never by eight."""
+"""Factor of the reference's rounding error, added to the allowed difference. If capsules are
+almost equal, each iteration of routing magnifies rounding errors by a factor that depends on the
+model. With 100 iterations on MovieLens-1M, the error of float32 was 3e-4 for the reference and 5e-4
+for the file. Both are maxima over many users, so they differ by a small factor, far less than 8."""
 
-BLOCK = 256  # users at a time, the last time fewer: the file has to take both
-OLDER = 3  # behaviours before the window, which must not count
-NOTHING = (-1, 2**62)  # what stands in padded places: ids of no catalogue
+BLOCK = 256  # users per block; the last block is smaller, so both sizes are tested
+OLDER = 3  # behaviours before the window, which must be ignored
+NOTHING = (-1, 2**62)  # ids in padded positions, which are not in the catalogue
 
 Run = Callable[..., tuple[Array, Bools]]
 
 
 class CheckedUsers(NamedTuple):
-    """Users to ask, the last one without behaviours and without a known profile."""
+    """Users of the comparison; the last has no behaviours and an unknown profile."""
 
     histories: Ragged
     profiles: Ints  # (C, G)
-    origin: str  # where the histories are from
+    origin: str  # origin of the histories
     warnings: list[str]
 
 
 class ExportCheck(NamedTuple):
-    """How far a file is from the reference."""
+    """Result of the comparison of a file with the reference."""
 
-    users: int  # besides the one without behaviours
-    histories: str  # where they are from
+    users: int  # apart from the one without behaviours
+    histories: str  # origin of the histories
     agrees: bool
-    difference: float  # largest one, in parts of the user's largest entry
-    allowed: float  # the most there may be
-    absolute: float  # largest one of two entries
-    active_differ: int  # interests that one calls active and the other does not
+    difference: float  # largest one, relative to the user's largest entry
+    allowed: float  # bound of the difference
+    absolute: float  # largest absolute difference of two entries
+    active_differ: int  # interests that are active in only one of the two
 
 
-def sample_users(served: ServedModel, users: int) -> CheckedUsers:
-    """Return at most so many users of the log, or drawn histories where the log cannot be had."""
+def sample_checked_users(served: ServedModel, users: int) -> CheckedUsers:
+    """Return at most `users` users of the log; drawn histories if the log cannot be read."""
     rng = make_rng(served.model.config.seed, "probe", 1)
     try:
         names = served.log.user_ids
@@ -80,7 +80,7 @@ def sample_users(served: ServedModel, users: int) -> CheckedUsers:
 def draw_histories(
     served: ServedModel, users: int, rng: np.random.Generator
 ) -> tuple[Ragged, Ints]:
-    """Return histories of popular items, of all lengths that matter, and profiles of any kind."""
+    """Return random histories of at most window + OLDER items, and random profiles."""
     weights = np.array(served.items.counts, float) + 1
     lengths = rng.integers(served.model.config.window + OLDER + 1, size=users)
     values = rng.choice(len(weights), lengths.sum(), p=weights / weights.sum())
@@ -91,7 +91,7 @@ def draw_histories(
 
 
 def check_export(run: Run, model: Model, users: CheckedUsers) -> ExportCheck:
-    """Compare what a file answers with the reference. Raises RunError for a broken reference."""
+    """Compare the results of a file with the reference. Raises RunError for a broken reference."""
     true, rounded = (
         reference_interests(which, users) for which in (model, other_dtype_model(model))
     )
@@ -101,15 +101,15 @@ def check_export(run: Run, model: Model, users: CheckedUsers) -> ExportCheck:
             raise RunError(say("interests of the run", expected, "others", "train it again"))
     exported, active = exported_interests(run, model.config.window, users)
     shape = (exported.shape, active.shape) == (true.vectors.shape, true.active.shape)
-    difference, rounding = np.inf, relative_difference(rounded.vectors, true.vectors)
+    difference, rounding = np.inf, largest_relative_difference(rounded.vectors, true.vectors)
     if shape:
-        difference = relative_difference(exported, true.vectors)
+        difference = largest_relative_difference(exported, true.vectors)
     allowed = FLOAT32 + MAGNIFIED * rounding
     differ = int((active != true.active).sum()) if shape else true.active.size
     return ExportCheck(
         users=len(users.histories) - 1,
         histories=users.origin,
-        agrees=bool(difference <= allowed) and differ == 0,  # NaN is no agreement
+        agrees=bool(difference <= allowed) and differ == 0,  # False for NaN
         difference=float(difference),
         allowed=float(allowed),
         absolute=float(np.abs(exported - true.vectors).max()) if shape else np.inf,
@@ -118,12 +118,12 @@ def check_export(run: Run, model: Model, users: CheckedUsers) -> ExportCheck:
 
 
 def reference_interests(model: Model, users: CheckedUsers) -> Interests:
-    """Return the interests that the reference has of the users."""
+    """Return the interests of the users, computed by the reference."""
     return compute_interests(model, users.histories, users.profiles, load_backend("numpy"))
 
 
 def other_dtype_model(model: Model) -> Model:
-    """Return a model that computes in float32 instead of float64, or the other way round."""
+    """Return the model in float64 if it is in float32, else in float32."""
     dtype = "float64" if model.config.dtype == "float32" else "float32"
     params = {name: x.astype(dtype) for name, x in flatten(model.params).items()}
     catalogue = Catalogue(model.catalogue.rows, model.catalogue.weights.astype(dtype))
@@ -131,14 +131,14 @@ def other_dtype_model(model: Model) -> Model:
 
 
 def exported_interests(run: Run, window: int, users: CheckedUsers) -> tuple[Array, Bools]:
-    """Return what a file answers, block by block."""
+    """Return interests and active of a file, computed in blocks."""
     blocks = [run(*inputs) for inputs in input_blocks(users, window)]
     interests_, active = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return interests_, active
 
 
 def input_blocks(users: CheckedUsers, window: int) -> Iterator[list[Any]]:
-    """Yield the inputs of a file: histories longer than the window, and strange ids as padding."""
+    """Yield the inputs of a file: histories longer than the window, with invalid ids as padding."""
     for first in range(0, len(users.histories), BLOCK):
         which = np.arange(first, min(first + BLOCK, len(users.histories)))
         lengths = users.histories.lengths[which]
@@ -150,8 +150,8 @@ def input_blocks(users: CheckedUsers, window: int) -> Iterator[list[Any]]:
         yield [np.where(mask, items, strange), mask, *profiles]
 
 
-def relative_difference(exported: Array, true: Array) -> float:
-    """Return the largest difference of two entries, in parts of the user's largest one."""
+def largest_relative_difference(exported: Array, true: Array) -> float:
+    """Return the largest difference of two entries, relative to the user's largest entry."""
     largest = np.abs(true).max(axis=(1, 2))
     difference = np.abs(exported - true).max(axis=(1, 2))
     return float((difference / np.where(largest > 0, largest, 1)).max())

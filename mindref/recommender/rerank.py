@@ -1,6 +1,6 @@
 """Rerank the candidates of a recall run with DIN, and measure the gain.
 
-Spec: specs/din.md (Ranking), specs/metrics.md (GAUC).
+Spec: specs/din.md (Reranking), specs/metrics.md (GAUC).
 """
 
 from __future__ import annotations
@@ -20,31 +20,32 @@ from mindref.models import din
 from mindref.models.din import Reranker
 from mindref.shapes import Array
 
-PAIRS = 1 << 18  # of behaviour and candidate at a time: bounds memory
+PAIRS = 1 << 18  # pairs of behaviour and candidate per block: bounds memory
 
 
 def rerank(
     model: Reranker, ranked: TopN, histories: Ragged, profiles: Ints, n: int | None = None
 ) -> TopN:
-    """Put the items of each list in order of DIN's scores; the interests go with them.
+    """Return the lists sorted by DIN's scores, with the interests of the items.
 
-    n: how many of each list are returned, the best ones by their scores, or all.
-
-    histories (C rows) and profiles (C, G) of the lists' users. Equal scores keep their order, and
-    empty places stay at the end. Raises ShapeError, or DataError for a score that is no number.
+    n: number of items returned per list, None for all. histories (C rows) and profiles (C, G) of
+    the users. Equal scores keep their order, and empty positions stay last. Raises ShapeError, or
+    DataError for a score that is not finite.
     """
     if not len(ranked.items) == len(histories) == len(profiles):
         got = f"{len(ranked.items)}, {len(histories)} and {len(profiles)}"
         raise ShapeError(say("rerank", "a list, a history and a profile a case", got))
     scores = score_lists(model, ranked.items, histories, profiles)
-    order = np.argsort(-scores, axis=1, kind="stable")  # din-R18: -inf, and so the empty, last
+    order = np.argsort(
+        -scores, axis=1, kind="stable"
+    )  # din-R18: empty positions have -inf and are last
     order = order[:, :n]  # din-R25
     items, interests = (np.take_along_axis(x, order, 1) for x in (ranked.items, ranked.interests))
     return TopN(items, np.take_along_axis(scores, order, 1), interests)
 
 
 def score_lists(model: Reranker, items: Ints, histories: Ragged, profiles: Ints) -> Array:
-    """Return DIN's score of each item of each list (C, n), -inf in an empty place."""
+    """Return DIN's score of each item of each list (C, n), -inf for an empty position."""
     config = model.config
     history, mask = pad_histories(histories, config.window)
     is_item = items >= 0
@@ -55,7 +56,7 @@ def score_lists(model: Reranker, items: Ints, histories: Ragged, profiles: Ints)
         cases = slice(start, start + block)
         users = din.histories_without_logits(history[cases], mask[cases], profiles[cases], config)
         arguments = model.params, users, candidates[cases], model.catalogue, config
-        parts.append(din.scores(*arguments))
+        parts.append(din.score_candidates(*arguments))
     scores = np.concatenate(parts)
     if not np.isfinite(scores[is_item]).all():
         raise DataError(say("rerank: scores", "finite numbers", "infinity or NaN"))
@@ -67,16 +68,15 @@ def rerank_gain(
     after: TopN,
     cases: EvaluationCases,
     *,
-    at: Sequence[int] = (10,),
+    list_lengths: Sequence[int] = (10,),
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Return what two orders of the same candidates are worth, and the gain from one to the other.
+    """Return the metrics of two orders of the same candidates, and the gain.
 
-    `all`: over the cases with a target; `within`: over those with a target among the candidates,
-    where an order can change anything. Each holds hit_rate@N and ndcg@N of `before` and `after`,
-    and their difference case by case as `gain`, with intervals; `within` has the GAUC besides,
-    whose gain is that of each case's area.
-    Raises ShapeError for lists of other items, DataError where no candidate is a target.
+    `all`: cases with a target. `within`: cases with a target among the candidates, where the order
+    matters. Both have hit_rate@N and ndcg@N of `before` and `after`, and `gain`, the difference
+    case by case, with intervals. `within` also has the GAUC; its gain is that of the AUC per case.
+    Raises ShapeError for lists of other items, DataError if no candidate is a target.
     """
     if not np.array_equal(np.sort(before.items, axis=1), np.sort(after.items, axis=1)):
         raise ShapeError(say("rerank_gain", "two orders of the same candidates", "other items"))
@@ -87,9 +87,11 @@ def rerank_gain(
         raise DataError(say("rerank_gain", "a case with a target among its candidates", "none"))
     report: dict[str, Any] = {"candidates": before.items.shape[1]}
     for name, chosen in (("all", has_target), ("within", has_hit)):  # din-R19
-        old, new = (metrics.metrics_per_case(h[chosen], relevant[chosen], at) for h in hit)
+        old, new = (
+            metrics.metrics_per_case(h[chosen], relevant[chosen], list_lengths) for h in hit
+        )
         report[name] = {"cases": int(chosen.sum()), **compare_values(old, new, rng)}
-    list_sizes = (before.items >= 0).sum(axis=1)  # as many in either order
+    list_sizes = (before.items >= 0).sum(axis=1)  # equal in both orders
     areas = [
         metrics.auc_per_case(lists.scores, h, lists.items >= 0)
         for lists, h in zip((before, after), hit, strict=True)

@@ -1,4 +1,4 @@
-"""A trained model that recommends, for new histories and for users of its log."""
+"""A trained model in serving: recommendations for histories and for users of the log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mindref.models.serving import Interests, Model, compute_interests, item_mat
 from mindref.recall import Index
 from mindref.recall import retrieve_top_n as search
 from mindref.recall.lists import Recommendation
-from mindref.run import checkpoint, validate
+from mindref.run import array_files, checkpoint, validate
 from mindref.run import items as catalogue_file
 from mindref.run.items import Items
 from mindref.run.source import Source, fingerprint, translate_items
@@ -53,12 +53,12 @@ class ServedModel:
     ) -> None:
         self.model, self.items, self.vocabulary = model, items, vocabulary
         self.source = source
-        self.facts = facts  # of config.json, beside the settings
+        self.facts = facts  # from config.json, without the settings
         self.step = step  # of the parameters
         self._log = log
         self.backend_name, self.device = backend or model.config.backend, device
-        self.run_says = backend is None  # who computes
-        self.rng = make_rng(model.config.seed, "serving")  # moves on with every request
+        self.backend_from_run = backend is None  # True: the run selects the backend
+        self.rng = make_rng(model.config.seed, "serving")  # its state changes with every request
         self.dense = {name: i for i, name in enumerate(items.ids)}
 
     @classmethod
@@ -83,13 +83,13 @@ class ServedModel:
         expected_run = checkpoint.run_identity(config, facts), config.model
         params, catalogue, step = checkpoint.load_best(run, *expected_run)
         validate.check_model(
-            run / checkpoint.MODEL, params, catalogue, config, Sizes(**facts["sizes"])
+            run / array_files.MODEL, params, catalogue, config, Sizes(**facts["sizes"])
         )
         if len(items.ids) != len(catalogue.rows):
-            where, got = str(run / "items.tsv"), len(items.ids)
-            raise RunError(say(where, f"{len(catalogue.rows)} items", got, catalogue_file.TODO))
+            subject, got = str(run / "items.tsv"), len(items.ids)
+            raise RunError(say(subject, f"{len(catalogue.rows)} items", got, catalogue_file.TODO))
         vocabulary = Vocabulary(facts["user_features"])
-        source = Source(**facts["source"])
+        source = Source.from_metadata(facts["source"])
         model = Model(params, catalogue, config)
         return cls(model, items, vocabulary, source, facts, step, backend=backend, device=device)
 
@@ -104,9 +104,9 @@ class ServedModel:
     def backend(self) -> Backend:
         """The backend, loaded on first use. Raises BackendError if it is not installed.
 
-        Two threads may load it twice; both objects return the same (recall-R41).
+        Two threads may load it twice; both objects give the same results (recall-R41).
         """
-        if self.run_says:
+        if self.backend_from_run:
             check_installed(self.backend_name, "the backend of the run")
         return load_backend(self.backend_name, self.device)
 
@@ -126,13 +126,13 @@ class ServedModel:
     def item_vectors(self) -> Array:
         """Vectors of all items (N, D). Raises ConfigError for a family that has none."""
         if self.scores_only:
-            got = f"a run of {self.model.config.model}, which has scores alone"
+            got = f"a run of {self.model.config.model}, which has only scores"
             raise ConfigError(say("items", "a model with vectors of items", got))
         return item_matrix(self.model)
 
     @property
     def scores_only(self) -> bool:
-        """Whether the family of the model has scores alone, and nothing that an index searches."""
+        """Whether the family of the model has only scores, and no vectors for an index."""
         return not family_of(self.model.config.model).has_vectors
 
     @cached_property
@@ -144,18 +144,18 @@ class ServedModel:
         """Return histories as dense ids without unknown items, and the unknown items."""
         rows, unknown = [], []
         for history in histories:
-            if isinstance(history, str | bytes):  # its characters would be taken as items
+            if isinstance(history, str | bytes):  # else its characters would be read as items
                 raise ConfigError(say("history", "a list of item ids", repr(history)))
             names = [id_as_text(item, "history") for item in history]
             unknown += [name for name in names if name not in self.dense]
             rows.append([self.dense[name] for name in names if name in self.dense])
         return Ragged.of(rows), unknown
 
-    def known(self, history: Sequence[str], where: str) -> tuple[Ragged, list[str]]:
+    def encode_history(self, history: Sequence[str], subject: str) -> tuple[Ragged, list[str]]:
         """Return one history as `encode` does. Raises DataError if every item is unknown."""
         rows, unknown = self.encode([history])
         if unknown and not len(rows.values):
-            raise DataError(say(where, "an item of the catalogue", ", ".join(unknown[:5])))
+            raise DataError(say(subject, "an item of the catalogue", ", ".join(unknown[:5])))
         return rows, unknown
 
     def unknown_profile(self, cases: int) -> Ints:
@@ -166,7 +166,7 @@ class ServedModel:
     def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
         """Return the interests of histories. Raises ConfigError for a family that has none."""
         if self.scores_only:
-            got = f"a run of {self.model.config.model}, which has scores alone"
+            got = f"a run of {self.model.config.model}, which has only scores"
             raise ConfigError(say("interests", "a model with vectors of users", got))
         rows, _ = self.encode(histories)
         return self.compute_interests(rows, self.unknown_profile(len(rows)), couplings=True)
@@ -213,7 +213,7 @@ class ServedModel:
         if (history is None) == (user is None):
             raise ConfigError(say("recommend", "a history or a user", "both or neither"))
         if history is not None:
-            rows, _ = self.known(history, "history")
+            rows, _ = self.encode_history(history, "history")
             profile = self.unknown_profile(1)
         else:
             rows, profile, _ = self.encode_users([user])
@@ -252,7 +252,7 @@ class Recommended(NamedTuple):
     """Top-n lists with their interests; None for a family that has only scores."""
 
     ranked: TopN
-    found: Interests | None
+    interests: Interests | None
 
 
 def recommend_batch(
@@ -269,8 +269,8 @@ def recommend_batch(
 ) -> Recommended:
     """Return the top-n items of each history (C rows), with profiles (C, G).
 
-    exclude: items that must not appear, per case; rng: of logits drawn per call; index: searches;
-    without one, all `items` (N, D) are compared, by default those of the model.
+    exclude: items that must not appear, per case; rng: generator of logits drawn per call. With
+    `index` the index searches; else search is exact over `items` (N, D), by default the model's.
     """
     if not family_of(model.config.model).has_vectors:
         return Recommended(recommend_by_scores(model, histories, n, exclude), None)

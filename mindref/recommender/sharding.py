@@ -26,11 +26,11 @@ from mindref.recommender import bulk
 from mindref.recommender.bulk import BulkRecall, count_blocks
 from mindref.run import atomic
 from mindref.run import lock as locks
-from mindref.run.checkpoint import MODEL
+from mindref.run.array_files import MODEL
 from mindref.run.files import file_digest
 from mindref.run.source import fingerprint
 
-MAX_SHARDS = 64  # at most, for an executor
+MAX_SHARDS = 64  # maximum default number of shards of an executor
 
 
 class ShardRequest(NamedTuple):
@@ -48,7 +48,7 @@ class ShardRequest(NamedTuple):
 
 
 class OpenedRun(NamedTuple):
-    """An opened run, and the manifest that its shards have in common."""
+    """An opened run, and the common manifest of its shards."""
 
     answers: BulkRecall
     facts: ShardManifest  # of shard 1 of 1
@@ -71,13 +71,13 @@ def recall_all(
     device: str = "cpu",
     block: int | None = None,
 ) -> list[str]:
-    """Write the lists of all users of a run to a file, and return lines that must be said.
+    """Write the lists of all users of a run to a file, and return messages for the user.
 
-    shard (i, n): write share i of n alone, with a manifest beside it, for `parts.merge`.
-    executor: who computes `count` shares (threads, processes, `distributed.Client.get_executor()`);
-    then they are merged. Workers must see the run, the log and the folder of the output under the
-    same paths. What a share wrote before is not computed again. The bytes are those of `mindref
-    recall --all-users` in all ways, as far as all machines multiply alike.
+    shard (i, n): write only shard i of n, with its manifest, for `shard_file.merge_shards`.
+    executor: computes `count` shards, which are then merged. It may use threads, processes, or
+    `distributed.Client.get_executor()`. Workers must have access to the run, the log and the output
+    folder under the same paths. A complete shard is not computed again. In every case the bytes are
+    those of `mindref recall --all-users`, if all machines round equally.
     Raises ConfigError, DataError, BackendError, and RunError also for a worker that died.
     """
     target, size = Path(output), block or bulk.USERS_PER_BLOCK
@@ -95,9 +95,11 @@ def recall_all(
         user_lists = opened.answers.blocks(0, opened.blocks, size)
         warned = lists.save_lists(target, user_lists, opened.answers.index, form)
         return [*opened.answers.warnings, *warned]
-    resolved_request = request._replace(kind=opened.answers.index.kind)  # what `auto` took, for all
-    with lock:
-        kept[resolved_request] = opened  # for threads, and for the children of a fork
+    resolved_request = request._replace(
+        kind=opened.answers.index.kind
+    )  # the choice of `auto`, for all shards
+    with opened_runs_lock:
+        opened_runs[resolved_request] = opened  # for worker threads and forked workers
     try:
         write_all_shards(
             executor,
@@ -107,8 +109,8 @@ def recall_all(
             count or min(MAX_SHARDS, max(1, opened.blocks)),
         )
     finally:
-        with lock:
-            kept.pop(resolved_request, None)
+        with opened_runs_lock:
+            opened_runs.pop(resolved_request, None)
     return opened.answers.warnings
 
 
@@ -120,7 +122,7 @@ def check_request(
     count: int | None,
     block: int,
 ) -> None:
-    """Raise ConfigError for what cannot be meant."""
+    """Raise ConfigError for invalid or contradictory arguments."""
     if form not in lists.FRAMES:
         raise ConfigError(say("recall_all: form", " or ".join(lists.FRAMES), repr(form)))
     if shard is not None and not is_shard_number(shard):
@@ -134,7 +136,7 @@ def check_request(
 
 
 def open_run(request: ShardRequest) -> OpenedRun:
-    """Read a run, its log and its index, which is built if there is none that fits."""
+    """Return a run with its log and its index; an index that does not match is built again."""
     run = Path(request.run)
     answers = bulk.recall_lists(
         run,
@@ -145,7 +147,7 @@ def open_run(request: ShardRequest) -> OpenedRun:
         backend=request.backend,
         device=request.device,
     )
-    served, users = answers.served, len(answers.asked.names)
+    served, users = answers.served, len(answers.requested.names)
     facts = ShardManifest(
         format=shard_file.FORMAT,
         mindref=__version__,
@@ -166,14 +168,14 @@ def open_run(request: ShardRequest) -> OpenedRun:
 
 
 def run_digest(run: Path, settings: dict[str, object]) -> str:
-    """Return the sha256 of all of a run that its lists depend on, but the log and the index."""
+    """Return the sha256 of the settings, the model and the catalogue of a run."""
     words = [json.dumps(settings, sort_keys=True, default=str)]
     words += [file_digest(run / name) for name in (MODEL, "items.tsv")]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
 def index_facts(answers: BulkRecall) -> dict[str, object]:
-    """Return what the answers of an index depend on."""
+    """Return the facts of an index that determine its results."""
     index = answers.index
     if not isinstance(index, ApproximateIndex):
         return {"kind": index.kind}
@@ -181,16 +183,18 @@ def index_facts(answers: BulkRecall) -> dict[str, object]:
 
 
 def write_shard(opened: OpenedRun, path: Path, number: int, count: int) -> str:
-    """Write share `number` of `count`, unless it is there and whole; return what was done."""
+    """Write shard `number` of `count`, unless it is complete; return a message."""
     facts = replace(opened.facts, shard=[number, count])
     start, stop = (opened.blocks * edge // count for edge in (number - 1, number))
     first, last = (min(edge * facts.block, facts.users) for edge in (start, stop))
     user_range = f"users {first + 1} to {last}" if last > first else "no users"
-    description = f"part {number} of {count}: {user_range} of {facts.users}"
+    description = f"shard {number} of {count}: {user_range} of {facts.users}"
     if shard_file.is_complete_shard(path, facts):  # recall-R38
         return f"{description}, there already"
-    with locks.lock_beside(path) as warning, atomic.atomic_path(path) as temporary:
-        shard_file.manifest_path(path).unlink(missing_ok=True)  # it would speak of another file
+    with locks.lock_output(path) as warning, atomic.atomic_path(path) as temporary:
+        shard_file.manifest_path(path).unlink(
+            missing_ok=True
+        )  # the old manifest belongs to another file
         with temporary.open("xb") as stream:
             user_lists = opened.answers.blocks(start, stop, facts.block)
             lists.write_lists_to_stream(stream, user_lists, opened.answers.index, facts.form)
@@ -199,27 +203,27 @@ def write_shard(opened: OpenedRun, path: Path, number: int, count: int) -> str:
     return f"{warning}\n{description}" if warning else description
 
 
-lock, kept = Lock(), dict[ShardRequest, OpenedRun]()
-"""What this process has opened last, for the next part."""
+opened_runs_lock, opened_runs = Lock(), dict[ShardRequest, OpenedRun]()
+"""The run that this process opened last, for its next shard, and the lock of the cache."""
 
 
 def open_cached(request: ShardRequest) -> OpenedRun:
-    """Return an opened run; a worker writes many parts of one."""
-    with lock:
-        if request not in kept:
-            kept.clear()
-            kept[request] = open_run(request)
-        return kept[request]
+    """Return an opened run from the cache, because a worker writes many shards of one run."""
+    with opened_runs_lock:
+        if request not in opened_runs:
+            opened_runs.clear()
+            opened_runs[request] = open_run(request)
+        return opened_runs[request]
 
 
 def write_shard_in_worker(
     request: ShardRequest, facts: ShardManifest, path: str, number: int, count: int
 ) -> None:
-    """Write a part, in a worker. Raises RunError if it sees another run than was meant."""
+    """Write a shard in a worker. Raises RunError if the worker's run is not the caller's run."""
     opened = open_cached(request)
     if opened.facts != facts:
-        with lock:
-            kept.clear()  # what lies there may have changed since
+        with opened_runs_lock:
+            opened_runs.clear()  # the run may have changed since
         opened = open_cached(request)
     shard_file.check_same_recall(Path("the caller"), facts, Path(path), opened.facts)
     write_shard(opened, Path(path), number, count)
@@ -228,7 +232,7 @@ def write_shard_in_worker(
 def write_all_shards(
     executor: Executor, request: ShardRequest, opened: OpenedRun, output: Path, count: int
 ) -> None:
-    """Let an executor write all parts, merge them, and remove them (recall-R39)."""
+    """Write all shards with an executor, merge them, and remove them (recall-R39)."""
     folder = output.with_name(f"{output.name}.parts")
     with atomic.explain_errors(folder):
         folder.mkdir(exist_ok=True)
@@ -244,22 +248,22 @@ def write_all_shards(
     for path in paths:
         path.unlink(missing_ok=True)
         shard_file.manifest_path(path).unlink(missing_ok=True)
-    with suppress(OSError):  # what else lies there is not ours
+    with suppress(OSError):  # the folder may contain other files
         folder.rmdir()
 
 
 @contextmanager
 def executor_errors(folder: Path, futures: list[Future[None]]) -> Iterator[None]:
-    """Say of a worker that died what to do; whatever is raised, begin no other part."""
+    """Convert the error of a worker that died to RunError; after any error, start no shard."""
     try:
         yield
     except MindrefError:
         raise
     except Exception as error:
-        its_own = type(error).__module__.partition(".")[0] in ("concurrent", "distributed")
-        if not its_own and not isinstance(error, BrokenExecutor | CancelledError):
+        from_executor = type(error).__module__.partition(".")[0] in ("concurrent", "distributed")
+        if not from_executor and not isinstance(error, BrokenExecutor | CancelledError):
             raise
-        todo = f"run it again: the parts that are done are kept in {folder}"
+        todo = f"run it again: complete shards are kept in {folder}"
         got = f"{type(error).__name__}: {error}"
         raise RunError(say("executor", "workers that live", got, todo)) from error
     finally:

@@ -1,4 +1,4 @@
-"""Train a model that recalls into a run directory, resume it, evaluate it on the test cases."""
+"""Training of a recall family: train into a run directory, resume, evaluate on test cases."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class Trainer(TrainingRun):
     ) -> None:
         self.source, self.protocol = source, protocol
         self.exclude_seen, self.device = exclude_seen, device
-        backend = backend or load_backend(config.backend, device)  # one that has joined, if any
+        backend = backend or load_backend(
+            config.backend, device
+        )  # an object that has joined the processes, if any
         check_trainable(backend, config, several=ranks.several)
         prepared = prepare_training(loaded, protocol, config)
         state = initial_state(config, prepared.task.sizes)
@@ -55,21 +57,21 @@ class Trainer(TrainingRun):
         self.validate = validate
 
     def evaluation_set(self, cases: EvaluationCases) -> EvaluationSet:
-        """Return what the evaluation of a model on these cases needs."""
+        """Return the evaluation set of these cases."""
         log = self.prepared.loaded.log
         profiles = features.user_profiles(log, self.prepared.vocabulary, cases.users)
         tied = tied_targets(log, cases)
         return EvaluationSet(cases, profiles, self.prepared.counts, self.exclude_seen, tied)
 
     def facts(self) -> dict[str, Any]:
-        """Return what config.json holds beside the settings."""
+        """Return the facts of config.json, which are stored with the settings."""
         common = super().facts()
         return {
             "source": self.source.to_dict(),
             "protocol": self.protocol,
             "exclude_seen": self.exclude_seen,
             "threads": common["threads"],
-            "processes": self.ranks.world,  # the number moves last bits
+            "processes": self.ranks.world,  # the number changes rounding
             "log": common["log"],
             "items": common["items"],
             "sizes": {k: n for k, n in self.prepared.task.sizes._asdict().items() if k != "users"},
@@ -106,17 +108,17 @@ def resume_run(
     ranks: Ranks = ONE_PROCESS,
     backend: Backend | None = None,
 ) -> Trainer:
-    """Return the trainer of a run directory at its last state on disk, the log read again.
+    """Return the trainer of a run directory at its last state on disk. The log is read again.
 
-    data: where the log lies now, if it has moved; device: where it is computed from now on;
-    backend: the object that has joined the processes. Raises RunError if it is not the same log.
+    data: new path of the log, if it has moved; device: device of the backend from now on;
+    backend: an object that has joined the processes. Raises RunError for another log.
     """
     config, facts = checkpoint.load_config(run)
     if backend is None:
         check_installed(config.backend, f"{run}: backend")
         backend = load_backend(config.backend, device)
     check_trainable(backend, config, several=ranks.several)  # before the log is read
-    source = Source(**facts["source"])
+    source = Source.from_metadata(facts["source"])
     if data is not None:
         source = source.moved(data)
     arguments = facts["protocol"], config, run, facts["exclude_seen"], device, ranks, backend
@@ -127,7 +129,7 @@ def resume_run(
             todo = "the log is another one than that of the run: train anew"
             raise RunError(say(f"{run}: {name}", facts[name], current_facts[name], todo))
     trainer.restore(run)
-    if data is not None and ranks.first:  # from now on the log is looked for where it lies
+    if data is not None and ranks.first:  # store the new path of the log
         facts = {**checkpoint.load_config(run)[1], "source": source.to_dict()}
         checkpoint.save_config(run, config, facts)
     return trainer

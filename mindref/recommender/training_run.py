@@ -1,7 +1,7 @@
 """One training and its run directory: settings, catalogue, state, model.
 
-Spec: specs/model.md, specs/optimiser.md. `Trainer` (trainer.py) trains a family that recalls,
-`RerankTrainer` (rerank_trainer.py) one that reranks.
+Spec: specs/model.md, specs/optimiser.md. `Trainer` (trainer.py) trains a recall family,
+`RerankTrainer` (rerank_trainer.py) trains a reranker.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mindref.errors import RunError, say
 from mindref.models.family import family_of
 from mindref.models.parameters import copy_params
 from mindref.models.serving import Model
-from mindref.run import atomic, checkpoint, items, validate
+from mindref.run import array_files, atomic, checkpoint, items, validate
 from mindref.run.atomic import write_text
 from mindref.run.folder import WRITTEN, make_folder
 from mindref.run.source import fingerprint
@@ -49,7 +49,7 @@ class Hooks(NamedTuple):
 class TrainingOutcome(NamedTuple):
     """Result of a training."""
 
-    model: Model  # of the best epoch; of a reranker, of the last step
+    model: Model  # model of the best epoch; for a reranker, of the last step
     prepared: Prepared
     epochs: list[Epoch]
     finished: bool  # False: stopped before the last step; resume continues
@@ -72,19 +72,19 @@ class TrainingRun:
         self.run, self.backend, self.ranks = run, backend, ranks
         self.family = family_of(config.model)
         self.epochs: list[Epoch] = []
-        self.identity = ""  # of the run on disk
+        self.identity = ""  # digest of the run on disk
         self.best: Any = copy_params(state.params)
         self.validate: Callable[[Any], float] | None = None
 
     @property
     def backend_name(self) -> str:
-        """The backend that a user names to trust its code (security-R9)."""
+        """Name of the backend, whose code the user trusts by naming it (security-R9)."""
         return str(self.config.backend)
 
     def facts(self) -> dict[str, Any]:
-        """Return what config.json holds beside the settings: every kind of run adds to it."""
+        """Return the facts of config.json, stored with the settings; subclasses add facts."""
         return {
-            "threads": os.environ.get("OPENBLAS_NUM_THREADS", ""),  # the number moves last bits
+            "threads": os.environ.get("OPENBLAS_NUM_THREADS", ""),  # the number changes rounding
             "log": fingerprint(self.prepared.loaded.log),
             "items": items.text_digest(self.catalogue),
         }
@@ -100,7 +100,7 @@ class TrainingRun:
         return Model(self.best, self.task.catalogue, self.config)
 
     def create(self) -> None:
-        """Make the run directory. Raises RunError if it holds a run already."""
+        """Make the run directory. Raises RunError if it contains a run."""
         if self.run is None:
             return
         make_folder(self.run)
@@ -124,9 +124,9 @@ class TrainingRun:
         if self.ranks.first:
             atomic.remove_leftovers(run, *WRITTEN)
             digest = items.repair_items(run / "items.tsv", self.catalogue, facts["items"])
-            if digest != facts["items"]:  # titles have changed in the log since
+            if digest != facts["items"]:  # titles in the log have changed since the training
                 checkpoint.save_config(run, self.config, {**facts, "items": digest})
-        if (run / checkpoint.STATE).exists():
+        if (run / array_files.STATE).exists():
             fresh = self.state
             self.state, self.epochs = checkpoint.load_state(run, self.identity, self.config.model)
             if self.family.by_steps:
@@ -141,17 +141,17 @@ class TrainingRun:
 
         After a kill between the writes of state and model, they are the parameters of the state.
         """
-        state, path = self.state, run / checkpoint.MODEL
+        state, path = self.state, run / array_files.MODEL
         step, is_last = 0, state.best_step == state.moments.step
         expected = self.task.catalogue, self.config, self.task.sizes
-        validate.check_model(run / checkpoint.STATE, state.params, *expected)
+        validate.check_model(run / array_files.STATE, state.params, *expected)
         if path.exists() or not is_last:
             params, _, step = checkpoint.load_best(run, self.identity, self.config.model)
             validate.check_model(path, params, *expected)
         if step == state.best_step:
             return params
         if not is_last:
-            todo = checkpoint.retrain_hint(run)
+            todo = array_files.retrain_hint(run)
             raise RunError(say(str(path), f"the model of step {state.best_step}", step, todo))
         params = copy_params(state.params)
         self.write_model(run, params, state.best_step)
@@ -174,7 +174,7 @@ class TrainingRun:
             if epoch.is_best and ranks.first:  # only the first process needs the large copy
                 self.best = copy_params(state.params)
             self.check_same(state)
-            ranks.told(lambda: self.save(state, epoch.is_best))
+            ranks.broadcast_from_first(lambda: self.save(state, epoch.is_best))
             callbacks.on_epoch(epoch)
 
         if not self.family.by_steps:
@@ -196,7 +196,7 @@ class TrainingRun:
         task, state, config, ranks = self.task, self.state, self.config, self.ranks
         arguments = (self.backend, state.params, state.moments, task.catalogue, config)
         engine = make_engine(*arguments)
-        self.state = fetch_arrays(state, engine)  # the tables are large: hold no second copy
+        self.state = fetch_arrays(state, engine)  # tables are large: keep no second copy
         self.check_same(self.state)
         validate = self.validate
         try:
@@ -205,7 +205,8 @@ class TrainingRun:
                 self.state,
                 config,
                 engine,
-                validate=validate and (lambda params: ranks.told(lambda: validate(params))),
+                validate=validate
+                and (lambda params: ranks.broadcast_from_first(lambda: validate(params))),
                 on_step=hooks.on_step,
                 on_epoch=on_epoch,
                 stop=ranks.polled(hooks.stop),
@@ -225,12 +226,12 @@ class TrainingRun:
             self.write_model(self.run, self.best, state.best_step)
 
     def check_same(self, state: TrainingState) -> None:
-        """Raise MindrefError unless all processes have the same bytes (backend-R17)."""
+        """Raise MindrefError unless all processes have the same arrays (backend-R17)."""
         if self.ranks.several:
             arrays = {
                 f"{part}.{name}": np.ascontiguousarray(x)
                 for part, table in enumerate(checkpoint.state_tables(state))
                 for name, x in table.items()
             }
-            digest = checkpoint.arrays_digest(arrays, {})
+            digest = array_files.arrays_digest(arrays, {})
             self.ranks.same({f"parameters and moments after step {state.moments.step}": digest})

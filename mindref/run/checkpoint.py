@@ -1,20 +1,20 @@
-"""The run directory: files to serve a model and to resume its training bit for bit. No pickle.
+"""The run directory: files to serve a model and to resume training bit for bit. No pickle.
 
-    config.json             settings, data, sizes; everything resolved
+    config.json             settings, data and sizes, resolved
     model.safetensors       parameters and catalogue of the best epoch
-    optimiser.safetensors   parameters and moments of the last epoch, its state in the header
+    optimiser.safetensors   parameters and moments of the last epoch; state in the header
     state.json              the same state in readable form
     items.tsv               external id, dense id, count, title
     metrics.jsonl           one line per epoch
-    index/                  of recall, with its manifest
+    index/                  the recall index, with its manifest
 
 Every file can be verified (specs/security.md): config.json has a digest of itself and of items.tsv,
 and files of arrays have a digest of the settings and the log.
 
 Files are written atomically. The state of a new best epoch is written before the model of that
 epoch. The state has the same parameters, so after a kill between the two writes, resuming writes
-the model from the state. A run directory with config.json alone has no state: resuming trains it
-from the first step.
+the model from the state. If a run directory has only config.json, resuming trains it from the
+first step.
 """
 
 from __future__ import annotations
@@ -34,37 +34,14 @@ from mindref.models.parameters import Catalogue, Tables, flatten, unflatten
 from mindref.models.registry import is_reranker
 from mindref.run import files, metadata
 from mindref.run.array_files import (
-    FORMAT as FORMAT,
-)
-from mindref.run.array_files import (
-    HEADER as HEADER,
-)
-from mindref.run.array_files import (
-    MODEL as MODEL,
-)
-from mindref.run.array_files import (
-    STATE as STATE,
-)
-from mindref.run.array_files import (
-    Numbers as Numbers,
-)
-from mindref.run.array_files import (
-    arrays_digest as arrays_digest,
-)
-from mindref.run.array_files import (
-    check_format as check_format,
-)
-from mindref.run.array_files import (
-    completion_hint as completion_hint,
-)
-from mindref.run.array_files import (
-    load_arrays as load_arrays,
-)
-from mindref.run.array_files import (
-    retrain_hint as retrain_hint,
-)
-from mindref.run.array_files import (
-    save_arrays as save_arrays,
+    FORMAT,
+    MODEL,
+    STATE,
+    Numbers,
+    check_format,
+    load_arrays,
+    retrain_hint,
+    save_arrays,
 )
 from mindref.run.atomic import write_json, write_text
 from mindref.training import optimiser
@@ -127,7 +104,7 @@ def load_best(
 
 
 def params_type(words: Mapping[str, Any]) -> type[Any]:
-    """Return the type of the parameters of a file; a file without a family name is of MIND."""
+    """Return the type of the parameters of a file; without a family name the family is MIND."""
     kind: type[Any] = family_of(words.get("model", "mind")).parameters  # model-R37
     return kind
 
@@ -135,7 +112,7 @@ def params_type(words: Mapping[str, Any]) -> type[Any]:
 def save_state(
     run: Path, state: TrainingState, epochs: list[Epoch], model: str = "mind", identity: str = ""
 ) -> None:
-    """Write everything that resuming needs, with the history of epochs."""
+    """Write the state for resuming, with the list of epochs."""
     arrays = {f"params.{name}": x for name, x in flatten(state.params).items()}
     arrays |= {f"first.{name}": x for name, x in state.moments.first.items()}
     arrays |= {f"second.{name}": x for name, x in state.moments.second.items()}
@@ -146,14 +123,14 @@ def save_state(
 
 
 def write_copies(run: Path, state: TrainingState, epochs: list[Epoch]) -> None:
-    """Write the readable copies of a state; resuming writes them again after a kill."""
+    """Write the readable copies of a state, state.json and metrics.jsonl."""
     lines = [json.dumps(epoch._asdict()) + "\n" for epoch in epochs]
     write_text(run / "metrics.jsonl", "".join(lines))
     write_json(run / "state.json", state_header(state))
 
 
 def state_header(state: TrainingState) -> dict[str, Any]:
-    """Return the values of a state that are no arrays."""
+    """Return the values of a state, without the arrays."""
     return {
         "format": FORMAT,
         "step": state.moments.step,
@@ -167,7 +144,7 @@ def state_header(state: TrainingState) -> dict[str, Any]:
 def load_state(
     run: Path, identity: str | None = None, model: str | None = None
 ) -> tuple[TrainingState, list[Epoch]]:
-    """Read what `save_state` wrote; as `load_best`."""
+    """Return the state and the epochs that `save_state` wrote. Raises as `load_best`."""
     path = run / STATE
     arrays, words = load_arrays(path, identity)
     try:
@@ -177,7 +154,7 @@ def load_state(
         for name, x in arrays.items():
             part, _, array_name = name.partition(".")
             parts[part][array_name] = x
-        moments = optimiser.State(words["step"], parts["first"], parts["second"])
+        moments = optimiser.State(words["step"], parts["first"], parts["second"])  # din-R23
         state = TrainingState(
             unflatten(parts["params"], params_type(words)),
             moments,
@@ -204,9 +181,9 @@ def check_fits(run: Path, state: TrainingState, fresh: TrainingState) -> None:
                 for n in {**expected_kinds, **loaded_kinds}
                 if expected_kinds.get(n) != loaded_kinds.get(n)
             )
-            where, got = f"{run / STATE}: {name}", loaded_kinds.get(name, "none")
+            subject, got = f"{run / STATE}: {name}", loaded_kinds.get(name, "none")
             raise RunError(
-                say(where, str(expected_kinds.get(name, "none")), got, retrain_hint(run))
+                say(subject, str(expected_kinds.get(name, "none")), got, retrain_hint(run))
             )
 
 
@@ -218,11 +195,11 @@ def state_tables(state: TrainingState) -> tuple[Mapping[str, Numbers], ...]:
 def run_identity(config: Config | DinConfig, facts: Mapping[str, Any]) -> str:
     """Return the digest that identifies a run: settings, log and split.
 
-    It is in the header of the files of arrays, so files of two runs cannot be exchanged. The
-    settings are those of config.json if `facts` has them: a later version has more settings.
+    It is in the header of array files, so that files of two runs cannot be exchanged. The settings
+    of `facts` are used if config.json was read, because a later version has more settings.
     """
     words = {name: facts[name] for name in metadata.IDENTITY_FACTS if name in facts}
-    if "recall" in facts:  # of a reranker: the model of its recall run
+    if "recall" in facts:  # a reranker run: the model of its recall run
         words["recall"] = facts["recall"]["model"]
     settings = facts.get("settings", config.family_settings())  # security-R2
     return files.json_digest({"settings": settings, **words})
@@ -231,17 +208,17 @@ def run_identity(config: Config | DinConfig, facts: Mapping[str, Any]) -> str:
 def save_config(run: Path, config: Config | DinConfig, facts: Mapping[str, Any]) -> None:
     """Write settings and facts: source, protocol, features.
 
-    The settings are those of `facts` if it was read from config.json.
+    If `facts` was read from config.json, its settings are written.
     """
     words = {"format": FORMAT, "settings": config.family_settings(), **facts}
     files.write_sealed(run / "config.json", words, files.FEWER)
 
 
 def load_config(run: Path) -> tuple[Config, dict[str, Any]]:
-    """Read the settings and the facts of a recall run, the settings as written among the facts.
+    """Return settings and facts of a recall run; the facts include the settings as written.
 
-    Raises RunError for what is missing, damaged or too new, for a DIN run, and for a folder that
-    holds anything but files and folders of its own.
+    Raises RunError if the file is missing, damaged or too new, and for a DIN run. Also raises it
+    for a folder with links that lead out of it, pipes or devices.
     """
     with explained_config(run, "the configuration of a run", "a run directory", "mindref train"):
         facts = files.read_config(run, "the configuration of a run", ANEW, check_format)
@@ -254,7 +231,7 @@ def load_config(run: Path) -> tuple[Config, dict[str, Any]]:
 
 
 def load_din_config(run: Path) -> tuple[DinConfig, dict[str, Any]]:
-    """Read the settings and the facts of a DIN run, as `load_config`."""
+    """Return settings and facts of a DIN run, as `load_config`."""
     description, command = "the configuration of a DIN run", "mindref train --model din"
     with explained_config(run, description, "a DIN run", command):
         facts = files.read_config(run, description, ANEW, check_format)
@@ -268,7 +245,7 @@ def load_din_config(run: Path) -> tuple[DinConfig, dict[str, Any]]:
 
 @contextmanager
 def explained_config(run: Path, description: str, folder: str, command: str) -> Iterator[None]:
-    """Turn what a missing or malformed config.json raises into a RunError."""
+    """Convert errors of a missing or malformed config.json into a RunError."""
     try:
         yield
     except FileNotFoundError:

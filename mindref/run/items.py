@@ -18,18 +18,18 @@ from mindref.run.tsv import escape, unescape
 TODO = "mindref train --resume RUN writes it again from the log"
 WHAT = "a readable file"
 HEADER = "id\tdense\tcount\ttitle"
-LONGEST = 1 << 27  # bytes of a line: the longest of a log, were each of its bytes escaped
+LONGEST = 1 << 27  # bytes of a line: the longest line of a log with every byte escaped
 
 
 class Items(NamedTuple):
-    """What is known of the items of a run; the index is the dense id."""
+    """Ids, counts and titles of the items of a run; the index is the dense id."""
 
     ids: list[str]
     counts: list[int]
     titles: list[str]  # empty where unknown
 
     def label(self, item: int) -> str:
-        """Return the title of an item, or its id where there is none."""
+        """Return the title of an item, or its id if the title is empty."""
         return self.titles[item] or self.ids[item]
 
 
@@ -43,7 +43,7 @@ def write_items(
 
 
 def items_text(ids: Sequence[str], counts: Iterable[int], titles: Sequence[str] | None) -> str:
-    """Return the catalogue as it is written."""
+    """Return the text of items.tsv."""
     item_titles = titles if titles is not None else [""] * len(ids)
     rows = [
         f"{escape(name)}\t{dense}\t{count}\t{escape(title)}"
@@ -58,10 +58,10 @@ def text_digest(content: str) -> str:
 
 
 def repair_items(path: Path, content: str, expected: str) -> str:
-    """Write a text unless the file is whole, as its sha256 says; return the sha256 of the file.
+    """Write the text if the file does not have the expected sha256; return the new sha256.
 
-    Titles may have changed in the log since. A kill before their digest is kept leaves a file that
-    is not whole, and so is mended the next time.
+    Titles may have changed in the log since the training. After a kill between file and digest,
+    the next call writes the file again.
     """
     with suppress(RunError):
         read_items(path, expected)
@@ -71,10 +71,10 @@ def repair_items(path: Path, content: str, expected: str) -> str:
 
 
 def read_items(path: Path, expected: str | None = None) -> Items:
-    """Read the catalogue. Raises RunError naming the line that is damaged.
+    """Return the catalogue. Raises RunError with the number of a damaged line.
 
-    expected: the sha256 that it must have, if it must have one. It is read line by line, so that
-    no more memory is taken than there are lines of items.
+    expected: the required sha256, None for any. The file is read line by line, so that memory is
+    proportional to the number of valid lines.
     """
     items, sha256 = Items([], [], []), hashlib.sha256()
     try:
@@ -91,10 +91,10 @@ def read_items(path: Path, expected: str | None = None) -> Items:
 
 
 def item_lines(path: Path, stream: BinaryIO, sha256: Any) -> Iterator[str]:
-    """Yield the lines of items, and add all bytes to a digest. Raises RunError."""
+    """Yield the lines after the header, and add all bytes to a digest. Raises RunError."""
     all_lines = chain(
         iter(partial(stream.readline, LONGEST), b""), [b""]
-    )  # the end is looked at, too
+    )  # b"" marks the end of the file
     for number, line in enumerate(all_lines):
         if number and not line:
             return
@@ -107,16 +107,16 @@ def item_lines(path: Path, stream: BinaryIO, sha256: Any) -> Iterator[str]:
 
 
 def add_item(items: Items, path: Path, number: int, line: str) -> None:
-    """Add the item of a line. Raises RunError for one that is none."""
+    """Add the item of a line. Raises RunError for a malformed line."""
     fields = line.split("\t")
     if len(fields) != 4 or fields[1] != str(number) or not is_count_field(fields[2]):
-        where, expected = f"{path}, line {number + 2}", f"id, {number}, count, title"
-        raise RunError(say(where, expected, repr(line[:80]), TODO))
+        subject, expected = f"{path}, line {number + 2}", f"id, {number}, count, title"
+        raise RunError(say(subject, expected, repr(line[:80]), TODO))
     items.ids.append(unescape(fields[0]))
     items.counts.append(int(fields[2]))
     items.titles.append(unescape(fields[3]))
 
 
 def is_count_field(field: str) -> bool:
-    """Return whether a field is a count of events that an integer of the machine can hold."""
+    """Return whether a field is a decimal count that fits in int64."""
     return field.isascii() and field.isdecimal() and len(field) < 19

@@ -1,8 +1,8 @@
 """Lock files: one writer at a time. The file names the owner of the lock.
 
 Spec: specs/faults.md, faults-R4 to R8. The lock is an flock of the system: a killed process
-releases it, and its file does no harm. The content of the file is for the error message. A normal
-exit removes the file. Readers take no lock (faults-R6), because files are replaced atomically.
+releases it, and a remaining file has no effect. The content of the file is for the error message.
+A normal exit removes the file. Readers take no lock (faults-R6): files are replaced atomically.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ with suppress(ImportError):  # Windows has none
 
     SYSTEM = fcntl
 
-NAME = ".lock"  # in a folder that is written into
+NAME = ".lock"  # lock file in a folder that is written
 BUSY = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 WAIT = "wait until it has ended, or stop it"
 FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-LONGEST = 300  # letters of a command that are shown
+LONGEST = 300  # characters of a command in a message
 OPEN: set[int] = set()  # descriptors of locks that this process holds or waits for
 
 
-def _leave_to_the_parent() -> None:
+def _close_inherited_locks() -> None:
     """Close the locks of the parent in a forked child; they are released when the parent ends."""
     for descriptor in OPEN:
         with suppress(OSError):
@@ -45,7 +45,7 @@ def _leave_to_the_parent() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_the_parent)  # faults-R5
+    os.register_at_fork(after_in_child=_close_inherited_locks)  # faults-R5
 
 
 @contextmanager
@@ -56,8 +56,8 @@ def lock_inside(folder: Path | str, *, wait: bool = False) -> Iterator[str]:
 
 
 @contextmanager
-def lock_beside(path: Path | str) -> Iterator[str]:
-    """Hold the lock beside a new file or folder, and remove what a kill has left.
+def lock_output(path: Path | str) -> Iterator[str]:
+    """Hold the lock of a new file or folder, and remove temporary files of killed writers.
 
     A device or a pipe has no lock. Yields and raises as `hold_lock`.
     """
@@ -71,38 +71,40 @@ def lock_beside(path: Path | str) -> Iterator[str]:
 
 
 @contextmanager
-def hold_lock(path: Path, what: str, *, wait: bool = False, leftovers: str = "") -> Iterator[str]:
+def hold_lock(path: Path, label: str, *, wait: bool = False, leftovers: str = "") -> Iterator[str]:
     """Hold the lock at a path in the block; `wait` for another owner, or raise RunError.
 
-    what: name of the locked path in messages; leftovers: name whose temporary files belong to no
-    living process. Yields "" or, where the system has no locks, a warning: the block runs without a
-    lock (faults-R7). A folder without write access has no lock; the write itself will fail.
+    label: name of the locked path in messages; leftovers: name whose temporary files can be
+    removed. Yields "", or a warning if the system has no locks: the block then runs without a lock
+    (faults-R7). A folder without write access has no lock; the write itself will fail.
     """
-    descriptor, line = take_lock(path, what, wait)
+    descriptor, line = take_lock(path, label, wait)
     taker = os.getpid()
     try:
         if leftovers and descriptor is not None:
             atomic.remove_leftovers(path.parent, leftovers)  # faults-R8
         yield line
     finally:
-        if descriptor is not None and taker == os.getpid():  # else a child's, which has none
+        if descriptor is not None and taker == os.getpid():  # a forked child does not hold the lock
             with suppress(OSError):
-                if is_at(descriptor, path):  # else it was removed, and another one is the lock
-                    path.unlink()  # before it is let go: who comes now makes another one
+                if is_at(
+                    descriptor, path
+                ):  # else the file was removed, and the lock is another file
+                    path.unlink()  # before the release: the next process makes a new file
             close_lock_file(descriptor)
 
 
-def take_lock(path: Path, what: str, wait: bool) -> tuple[int | None, str]:
+def take_lock(path: Path, label: str, wait: bool) -> tuple[int | None, str]:
     """Return the descriptor that holds the lock, or None and a warning."""
     if SYSTEM is None:
-        return None, no_lock_warning(what, "this system has none")
+        return None, no_lock_warning(label, "this system has none")
     how = SYSTEM.LOCK_EX if wait else SYSTEM.LOCK_EX | SYSTEM.LOCK_NB
     while True:
         try:
             descriptor = open_lock_file(path)
-        except OSError as error:  # where nothing lies, whoever writes will say why
+        except OSError as error:  # if the path is missing, the write itself raises an error
             reason = error.strerror or str(error)
-            return None, no_lock_warning(what, reason) if os.path.lexists(path) else ""
+            return None, no_lock_warning(label, reason) if os.path.lexists(path) else ""
         is_ours = False
         try:
             SYSTEM.flock(descriptor, how)  # faults-R4, faults-R5
@@ -113,12 +115,14 @@ def take_lock(path: Path, what: str, wait: bool) -> tuple[int | None, str]:
         except OSError as error:
             if error.errno in BUSY:
                 got = read_owner(descriptor)
-                raise RunError(say(what, "no other process at work there", got, WAIT)) from None
-            if os.fstat(descriptor).st_size == 0:  # nobody has signed it
+                raise RunError(
+                    say(label, "no other process that writes there", got, WAIT)
+                ) from None
+            if os.fstat(descriptor).st_size == 0:  # no owner is written in it
                 path.unlink(missing_ok=True)
-            return None, no_lock_warning(what, error.strerror or str(error))
+            return None, no_lock_warning(label, error.strerror or str(error))
         finally:
-            if not is_ours:  # or its owner has removed it meanwhile: it is not the lock any more
+            if not is_ours:  # the owner holds it or has removed the file
                 close_lock_file(descriptor)
 
 
@@ -146,9 +150,9 @@ def is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
-def no_lock_warning(what: str, reason: str) -> str:
+def no_lock_warning(label: str, reason: str) -> str:
     """Return the warning for a path without locks."""
-    return f"{what}: no lock can be had here ({reason}): let no other process write there"
+    return f"{label}: no lock is possible here ({reason}): let no other process write there"
 
 
 def write_owner(descriptor: int) -> None:
@@ -159,7 +163,7 @@ def write_owner(descriptor: int) -> None:
         "command": command_line(),
         "since": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
     }
-    with suppress(OSError):  # a full disk: it is held all the same
+    with suppress(OSError):  # a full disk: the lock is held without the owner's name
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(words).encode(), 0)
 
@@ -178,5 +182,5 @@ def read_owner(descriptor: int) -> str:
         words: dict[str, Any] = json.loads(os.pread(descriptor, 16 * LONGEST, 0))
         description = "process {pid} on {host} ({command}), since {since}".format(**words)
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return "one that has not signed yet"
-    return description  # `say` lets nothing of it speak to a terminal
+        return "one that has not written its name yet"
+    return description  # `say` escapes control characters

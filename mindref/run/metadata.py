@@ -33,12 +33,12 @@ OPTIONS: dict[str, tuple[type, ...]] = {
     "user_file": (str, type(None)),
     "max_bad_lines": (int, str),
     "keep_duplicates": (bool,),
-    "seed": (int,),  # this one, and what follows, of the built-in catalogue
+    "seed": (int,),  # options of the built-in catalogue: seed, users, items
     "users": (int,),
     "items": (int,),
 }
 """Reading option of a log -> types of its value."""
-LARGEST = 1 << 20  # users or items of a built-in catalogue: minutes, and a few GB
+LARGEST = 1 << 20  # users or items of a built-in catalogue; this many take minutes and a few GB
 
 SIZES = ("items", "item_rows", "profile_rows", "profile_features")
 
@@ -88,15 +88,14 @@ def check_source(path: str, options: Mapping[str, Any]) -> None:
 
 def check_path(text: str) -> None:
     """Raise ValueError unless a text can be the path of a file."""
-    if b"\0" in os.fsencode(text):  # which raises for letters that no name has
+    if b"\0" in os.fsencode(text):  # raises for characters that no file name has
         raise ValueError(f"{text!r} is no name of a file")
 
 
 def check_header(words: Mapping[str, Any], family: str | None) -> None:
     """Raise ValueError unless the header of a file of arrays has values of the right types.
 
-    family: name of the family that the file must be of; None for any. A file that names no family
-    is of MIND.
+    family: required family, None for any. A file without a family name is of MIND.
     """
     written = words.get("model", "mind")
     if family is not None and written != family:
@@ -123,5 +122,5 @@ def is_number(value: object) -> bool:
 
 
 def is_count(value: object) -> bool:
-    """Return whether a value is a non-negative integer, no bool."""
+    """Return whether a value is a non-negative integer and not a bool."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62

@@ -14,12 +14,12 @@ WHAT = "a report of mindref"
 
 
 def save_report(run: Path, report: Mapping[str, Any], identity: str) -> None:
-    """Write the report of the run of this digest."""
+    """Write the report of the run with this digest."""
     files.write_sealed(run / NAME, {**report, "identity": identity})
 
 
 def load_report(run: Path, identity: str, todo: str) -> dict[str, Any]:
-    """Return the report of this run. Raises RunError, FileNotFoundError where there is none."""
+    """Return the report of the run. Raises RunError, or FileNotFoundError if there is none."""
     path = run / NAME
     words = files.unsealed(path, files.read_json(path, WHAT, todo), WHAT, todo)
     if words.pop("identity", None) != identity:  # security-R2

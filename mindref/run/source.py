@@ -20,18 +20,23 @@ SYNTHETIC = ("seed", "users", "items")  # options of the built-in catalogue
 
 
 class Loaded(NamedTuple):
-    """A log, and the planted interest of each interaction if known."""
+    """A log, and the true interest of each interaction if the log is synthetic."""
 
     log: InteractionLog
-    planted: Ragged | None = None
+    true_interests: Ragged | None = None
 
 
 @dataclass(frozen=True)
 class Source:
     """Path of a log or the built-in catalogue, with the options of the reader."""
 
-    place: str = BUILT_IN
+    location: str = BUILT_IN
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_metadata(cls, source: Mapping[str, Any]) -> Source:
+        """Return the source that `config.json` of a run names."""
+        return cls(source["place"], source["options"])
 
     @classmethod
     def of(cls, path: str | Path | None, options: Mapping[str, Any] | None = None) -> Source:
@@ -43,7 +48,7 @@ class Source:
 
     def moved(self, path: Path) -> Source:
         """Return the source with a new path and the same reading options."""
-        return Source.of(path, {} if self.place in (BUILT_IN, IN_MEMORY) else self.options)
+        return Source.of(path, {} if self.location in (BUILT_IN, IN_MEMORY) else self.options)
 
     def again(self) -> Loaded:
         """Read the log of a run again. Raises as `read`, with advice for a log that has moved."""
@@ -56,10 +61,10 @@ class Source:
 
     def read(self) -> Loaded:
         """Read the log. Raises DataError for bad data, RunError if it cannot be read again."""
-        if self.place == IN_MEMORY:
+        if self.location == IN_MEMORY:
             todo = "name the log with --data"
             raise RunError(say("data of the run", "a file", "arrays given in memory", todo))
-        if self.place == BUILT_IN:
+        if self.location == BUILT_IN:
             from mindref.data.synthetic import make_synthetic_log
 
             unknown = [name for name in self.options if name not in SYNTHETIC]
@@ -70,15 +75,15 @@ class Source:
             return Loaded(synthetic.log, synthetic.true_interests)
         from mindref.data.readers import read_log
 
-        return Loaded(read_log(self.place, **self.options))
+        return Loaded(read_log(self.location, **self.options))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for config.json."""
-        return {"place": self.place, "options": dict(self.options)}
+        return {"place": self.location, "options": dict(self.options)}
 
 
 def json_option(value: Any) -> Any:
-    """Return an option as JSON can hold it, a path made absolute."""
+    """Return an option as a JSON value; a path is made absolute."""
     if isinstance(value, Path):
         return str(value.resolve())
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
@@ -105,7 +110,7 @@ def fingerprint(log: InteractionLog) -> str:
 
 
 def translate_items(rows: Ragged, log: InteractionLog, item_ids: list[str]) -> tuple[Ragged, int]:
-    """Return rows in the ids of a catalogue, without unknown items, and the number of unknown."""
+    """Return rows in dense ids of a catalogue, and the number of unknown items (removed)."""
     if list(log.item_ids) == item_ids:
         return rows, 0
     dense_id = {name: i for i, name in enumerate(item_ids)}

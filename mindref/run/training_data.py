@@ -24,7 +24,7 @@ class Prepared(NamedTuple):
     split: Split
     task: Task
     vocabulary: Vocabulary
-    counts: Ints  # (N,) of each item in the training sequences
+    counts: Ints  # (N,) training interactions of each item
 
 
 def prepare_training(loaded: Loaded, protocol: str, config: Config) -> Prepared:
@@ -43,7 +43,7 @@ def prepare_training(loaded: Loaded, protocol: str, config: Config) -> Prepared:
 
 
 def sample_cases(cases: EvaluationCases, most: int, seed: int) -> EvaluationCases:
-    """Return at most `most` cases, chosen by the seed, in their order."""
+    """Return at most `most` cases, drawn with the seed, in the original order."""
     if len(cases.users) <= most:
         return cases
     drawn = make_rng(seed, "validation").permutation(len(cases.users))
@@ -52,7 +52,7 @@ def sample_cases(cases: EvaluationCases, most: int, seed: int) -> EvaluationCase
 
 
 def select_cases(cases: EvaluationCases, chosen: Ints) -> EvaluationCases:
-    """Return the cases of these numbers."""
+    """Return the cases with these indices."""
 
     def rows(of: Ragged) -> Ragged:
         return Ragged.of([of.row(int(c)) for c in chosen])

@@ -1,8 +1,8 @@
-r"""A field of a TSV line: whatever an id or a title holds, it ends neither a field nor a line.
+r"""Escapes in fields of a TSV line, so that an id or a title cannot end a field or a line.
 
-Backslash, tab and line ends are written as two characters (`\\`, `\t`, `\n`, `\r`); a lone
-surrogate, which JSON can bring and UTF-8 cannot hold, as `\udXXX`, and other control characters,
-which a terminal would obey (security-R12), as `\u00XX`.
+Backslash, tab and line ends are written as two characters (`\\`, `\t`, `\n`, `\r`). A lone
+surrogate, which JSON allows and UTF-8 does not, is written as `\udXXX`. Other control characters,
+which a terminal would execute (security-R12), are written as `\u00XX`.
 """
 
 from __future__ import annotations

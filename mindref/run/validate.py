@@ -1,8 +1,8 @@
 """Validation of the arrays of a model file against its settings and catalogue.
 
 Spec: specs/security.md, security-R10. Kernels and sparse matrices do not check rows and shapes: a
-row beyond a table would be read out of bounds. So a file is validated before use, in one pass over
-its rows.
+row outside a table would be an out-of-bounds read. Therefore a file is validated before use, in
+one pass over its rows.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from mindref.run import files
 from mindref.shapes import Array
 
 FREE = {"items": "item_rows", "profile": "profile_rows", "users": ""}
-"""Table whose number of rows depends on the data -> the field of Sizes with it, if any."""
+"""Table whose number of rows depends on the data -> field of Sizes with this number, or ""."""
 
 
 class ShapeProbe:
-    """Fake generator that returns zeros of the requested shape, bounded in number."""
+    """Fake generator: returns zeros of the requested shape, with a bounded size."""
 
     def __init__(self, most: int) -> None:
         self.most = most
 
     def standard_normal(self, shape: tuple[int, ...]) -> Array:
-        """Return zeros. Raises ValueError for more numbers than the file has."""
+        """Return zeros. Raises ValueError for a larger array than the file has."""
         if int(np.prod(shape, dtype=object)) > self.most:
             raise ValueError(f"arrays of shape {shape}, more than there are numbers")
         return np.zeros(shape)
@@ -48,7 +48,7 @@ def check_model(path: Path, params: Any, catalogue: Catalogue, config: Any, size
         else:
             family.check_arrays(params, sizes.items)
     except files.MALFORMED as error:  # security-R10
-        todo = "train it again: what is in it is no model of the settings beside it"
+        todo = "train it again: the file does not match the settings of the run"
         got = f"{type(error).__name__}: {error}"
         raise RunError(say(str(path), "a model of the run", got, todo)) from error
 
@@ -65,9 +65,9 @@ def check_catalogue(catalogue: Catalogue, rows: int, dtype: str) -> None:
 
 
 def check_trained(params: Any, family: Any, config: Any, sizes: Sizes) -> None:
-    """Raise ValueError unless arrays have the shapes and the type that `made.init` gives them.
+    """Raise ValueError unless arrays have the shapes and the dtype of the family's `init`.
 
-    family: the family; sizes: what the data decided, by the same file.
+    sizes: sizes of the data, from the same run.
     """
     arrays = flatten(params) if not hasattr(family, "flatten") else family.flatten(params)
     most = sum(x.size for x in arrays.values()) + 1

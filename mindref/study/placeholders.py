@@ -24,7 +24,7 @@ class TraceContext(NamedTuple):
     optimiser_step: int
     top: int  # items of the recommended list
     items: int  # of the catalogue
-    shown: int  # items in the trace of serving
+    traced_items: int  # items in the trace of serving
     features: int  # table rows of an item
 
     @property

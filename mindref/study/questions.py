@@ -32,10 +32,10 @@ def make_question(
         numbers = vector_lengths(numbers)
     if ask.how == "top":
         numbers = numbers[values["top"][0]]
-    if ask.at:
+    if ask.row_axis:
         live = values["active"] if ask.axis == "interest" else np.ones(numbers.shape[1], bool)
         row_index = row_of_widest_margin(numbers[:, live])
-        row, numbers = labels(ask.at, len(numbers))[row_index], numbers[row_index]
+        row, numbers = labels(ask.row_axis, len(numbers))[row_index], numbers[row_index]
     if ask.how == "strongest":
         numbers = np.abs(numbers)
     if ask.axis == "interest":  # an inactive interest has 0, which exceeds a negative number

@@ -73,4 +73,4 @@ def recipe_factors(recipe: Recipe) -> list[dict[str, str]]:
 
 def recipe_inputs(recipe: Recipe) -> list[str]:
     """Return the names of the tensors that a recipe reads, without duplicates."""
-    return list(dict.fromkeys(place["of"] for place in recipe_factors(recipe)))
+    return list(dict.fromkeys(factor["of"] for factor in recipe_factors(recipe)))

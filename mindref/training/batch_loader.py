@@ -1,7 +1,7 @@
 """Training batches by step number, with one batch of prefetch.
 
 Spec: specs/model.md, specs/data.md; specs/din.md for rerankers. A batch is a function of the seed
-and the number of its step (of a reranker, also of the recall run).
+and the number of its step; for a reranker, also of the recall run.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ Candidates = Callable[[Ragged, Ints, int], Ints]
 
 
 class Task(NamedTuple):
-    """What a model is trained on."""
+    """Data of a training: sequences, profiles and catalogue."""
 
     sequences: Ragged  # T rows
     profiles: Ints  # (T, G) rows of the profile table
     catalogue: Catalogue
     sizes: Sizes
-    candidates: Candidates | None = None  # of a reranker alone
+    candidates: Candidates | None = None  # only for a reranker
 
 
 class BatchLoader:
@@ -72,12 +72,12 @@ class BatchLoader:
         return self.draw_examples(step)[1]
 
     def draw_examples(self, step: int) -> tuple[np.random.Generator, Ints, Ints]:
-        """Return the generator of a step, and the rows and positions that it drew first (B,)."""
+        """Return the generator of a step, and its first draws: rows and positions (B,)."""
         rng = make_rng(self.config.seed, "batch", step)  # din-R17
         return rng, *self.examples.draw(rng, self.config.batch)
 
     def batch(self, step: int) -> Any:
-        """Return the batch of a step: a mind.Batch, or what the family makes of it."""
+        """Return the batch of a step: a mind.Batch, or the batch type of the family."""
         config, (rng, rows, positions) = self.config, self.draw_examples(step)
         length = self.family.history_length(config)
         laid = pad_examples(self.task.sequences, rows, positions, length)
@@ -101,7 +101,7 @@ class BatchLoader:
     def prefetch(self, first: int, stop: int) -> Generator[Any]:
         """Yield the batches of the steps from `first` to before `stop`.
 
-        The next batch is prepared in a thread while the caller uses one.
+        A thread prepares the next batch while the caller uses the current one.
         """
         if first >= stop:
             return
@@ -126,22 +126,22 @@ class RerankBatchLoader(BatchLoader):
         return TrainingExamples(self.task.sequences)
 
     def make_negatives(self) -> None:
-        """Prepare the sampler of popular negatives. Raises ConfigError for too many recalled."""
+        """Make the sampler of popular negatives. Raises ConfigError if `recalled` is too large."""
         task, config, items = self.task, self.config, self.task.sizes.items
         if config.recalled > min(config.depth, items):
             expected = f"at most depth and the catalogue, {min(config.depth, items)}"
             raise ConfigError(say("recalled", expected, config.recalled))
-        # one more popular item for each that a short list cannot give
+        # one spare popular item for each recalled item that a short list may lack
         size = config.batch * (config.popular + config.recalled)
         counts = count_items(task.sequences, items)
         self.sampler = make_sampler("unigram", counts, size=size, alpha=config.alpha)
 
     def batch(self, step: int) -> din.Batch:
-        """Return the batch of a step, a function of recall, the seed and the step alone."""
+        """Return the batch of a step, a function of the recall run, the seed and the step."""
         config, (rng, rows, positions) = self.config, self.draw_examples(step)
         task, candidates_of = self.task, self.task.candidates
         if candidates_of is None:
-            raise ValueError("a reranker is trained on candidates")
+            raise ValueError("the task of a reranker needs candidates")
         laid = pad_examples(task.sequences, rows, positions, config.window)
         before = slice_rows(task.sequences, rows, np.zeros_like(positions), positions)
         profiles = task.profiles[rows]
@@ -149,7 +149,7 @@ class RerankBatchLoader(BatchLoader):
         hard = draw_without_replacement(rng, listed, config.recalled)
         drawn_items = self.sampler.draw(rng, laid.target).ids.reshape(config.batch, -1)
         popular, spare = np.split(drawn_items, [config.popular], axis=1)
-        hard = np.where(hard < 0, spare, hard)  # din-R15: an empty place of a short list
+        hard = np.where(hard < 0, spare, hard)  # din-R15: an empty position of a short list
         candidates = np.concatenate([laid.target[:, None], hard, popular], axis=1)  # din-R14
         labels = candidates == laid.target[:, None]  # din-R16
         histories = din.histories_without_logits(laid.history, laid.mask, profiles, config)
@@ -157,7 +157,7 @@ class RerankBatchLoader(BatchLoader):
 
 
 def draw_without_replacement(rng: np.random.Generator, lists: Ints, count: int) -> Ints:
-    """Draw `count` different places of each list (B, n) uniformly; return the items (B, count)."""
+    """Return `count` items of each list (B, count), drawn without replacement from (B, n)."""
     order = np.argsort(rng.random(lists.shape), axis=1)
     return np.take_along_axis(lists, order[:, :count], axis=1)
 

@@ -1,8 +1,8 @@
-"""Distributed training: several processes that train one model, as torchrun starts them.
+"""Distributed training: several processes, started by torchrun, train one model.
 
 Spec: specs/backend.md, backend-R17. Every process takes the same steps. Only rank 0 writes, prints
-and validates, and sends the result to the other processes. An error in one process ends all, so
-that no process waits for one that has exited.
+and validates, and sends the result to the other processes. An error in one process ends all
+processes, so that none waits for a process that has exited.
 
 With one process (rank 0 of world size 1) the functions do nothing.
 """
@@ -20,7 +20,7 @@ from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, MindrefErr
 
 T = TypeVar("T")
 Exchange = Callable[[str], list[str]]
-"""Return to every process the texts of all processes, in the order of their ranks."""
+"""Return the texts of all processes, ordered by rank; every process must call it."""
 
 
 class ProcessLost(BackendError):
@@ -51,7 +51,7 @@ def environment_number(name: str, default: str, low: int, high: int) -> int:
 def join_ranks(backend: Any) -> Ranks:
     """Join the processes of this training and return them.
 
-    Raises BackendError for several processes and a backend without distributed steps (backend-R17).
+    Raises BackendError if a backend without distributed steps has several processes (backend-R17).
     """
     rank, world = rank_and_world_size()
     if world == 1:
@@ -87,7 +87,7 @@ class Ranks(NamedTuple):
         return self.world > 1
 
     def gather(self, value: Any) -> list[Any]:
-        """Return the values of all processes, which must be JSON values. Raises Lost."""
+        """Return the JSON values of all processes. Raises ProcessLost."""
         if not self.several:
             return [value]
         text = json.dumps(value)
@@ -99,7 +99,7 @@ class Ranks(NamedTuple):
             raise ProcessLost(f"{type(error).__name__}: {error}") from error
 
     def together(self, work: Callable[[], T]) -> T:
-        """Call `work` in every process. If it fails in any, rank 0 raises the error and all end."""
+        """Call `work` in every process. If it fails in one, rank 0 raises the error and all end."""
         if not self.several:
             return work()
         try:
@@ -113,14 +113,14 @@ class Ranks(NamedTuple):
         return result
 
     def check(self, failures: list[str]) -> None:
-        """Raise the first failure in rank 0, and Elsewhere at the others."""
+        """Raise the first failure in rank 0, and FailedElsewhere in the other ranks."""
         for rank, failure in enumerate(failures):
             if failure:
                 if self.first:
                     raise MindrefError(f"process {rank} of {self.world}: {failure}")
                 raise FailedElsewhere(failure)
 
-    def told(self, work: Callable[[], T]) -> T:
+    def broadcast_from_first(self, work: Callable[[], T]) -> T:
         """Call `work` in rank 0 and return its result, a JSON value, in every process."""
         if not self.several:
             return work()
@@ -139,7 +139,7 @@ class Ranks(NamedTuple):
         self.check(failures)
 
     def polled(self, stop: Callable[[], bool]) -> Callable[[], bool]:
-        """Return a stop function that is true in the same step in every process."""
+        """Return a stop function that returns True at the same step in every process."""
         return Poll(self, stop) if self.several else stop
 
     def outlast_first(self) -> None:
@@ -151,7 +151,7 @@ class Ranks(NamedTuple):
 
 
 class Poll:
-    """Exchanges the stop requests about once a second, after a number of steps set by rank 0."""
+    """Stop function: exchanges stop requests about once a second; rank 0 sets the steps between."""
 
     def __init__(self, ranks: Ranks, stop: Callable[[], bool]) -> None:
         self.ranks, self.stop = ranks, stop

@@ -1,4 +1,4 @@
-"""Divergence: where the first non-finite number comes from (operator, users, items, table rows).
+"""Divergence: origin of the first non-finite number (operator, users, items, table rows).
 
 Spec: specs/optimiser.md, R14 to R16. The diagnosis runs after a step has failed: it computes the
 batch again with the reference operators, from the parameters before the step.
@@ -31,7 +31,7 @@ class Diagnosis(NamedTuple):
     """Origin of a number that is not finite."""
 
     operator: str = ""  # such as "routing (forward)"; "" if unknown
-    users: tuple[int, ...] = ()  # places in the batch
+    users: tuple[int, ...] = ()  # positions in the batch
     items: tuple[int, ...] = ()  # dense ids
     rows: Mapping[str, tuple[int, ...]] = {}  # of parameters and moments
 
@@ -50,16 +50,16 @@ class Diverged(MindrefError):
         item: Callable[[int], Any] = str,
         words: tuple[str, str] = ("step {}", "a finite loss"),
     ) -> None:
-        """Make the message; user, item: name of a position in the batch, of a dense id."""
+        """Format the message; user, item: functions from batch position or dense id to name."""
         self.step, self.got, self.diagnosis, self.words = step, got, diagnosis, words
-        where = describe_diagnosis(diagnosis, user, item)
-        super().__init__(say(words[0].format(step), words[1], got + where, todo))
+        origin = describe_diagnosis(diagnosis, user, item)
+        super().__init__(say(words[0].format(step), words[1], got + origin, todo))
 
 
 def describe_diagnosis(
     diagnosis: Diagnosis, user: Callable[[int], Any], item: Callable[[int], Any]
 ) -> str:
-    """Return what was diagnosis, in brackets; nothing of nothing."""
+    """Return the diagnosis in parentheses; "" if it is empty."""
     parts = [f"first in {diagnosis.operator}"] if diagnosis.operator else []
     parts += list_names("users", diagnosis.users, user) + list_names("items", diagnosis.items, item)
     for name, rows in diagnosis.rows.items():
@@ -68,7 +68,7 @@ def describe_diagnosis(
 
 
 def list_names(label: str, which: tuple[int, ...], name: Callable[[int], Any]) -> list[str]:
-    """Return the first names and the number of the remaining ones; empty for no name."""
+    """Return a text with the first names and the number of further names; [] without names."""
     if not which:
         return []
     remainder = f" and {len(which) - NAMED} more" if len(which) > NAMED else ""
@@ -94,7 +94,7 @@ def has_finite_squares(gradient: Array | RowGradient) -> bool:
 
 
 def tables_by_name(params: Mapping[str, Array], moments: optimiser.State) -> dict[str, Array]:
-    """Return parameters and moments, the first.items and second.items of items with them."""
+    """Return parameters and moments by name, such as items, first.items and second.items."""
     first = {f"first.{name}": x for name, x in moments.first.items()}
     return {**params, **first, **{f"second.{name}": x for name, x in moments.second.items()}}
 
@@ -118,7 +118,7 @@ def nonfinite_rows(tables: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
 
 
 class OperatorMonitor:
-    """Operators with a record of the first that returns a non-finite number for finite inputs."""
+    """Operators, with a record of the first that returns a non-finite number for finite inputs."""
 
     def __init__(self, ops: Any) -> None:
         self.ops, self.first, self.last = ops, "", "the parameters"
@@ -129,9 +129,9 @@ class OperatorMonitor:
         )
 
     def observe(self, name: str, inputs: Any, out: Any) -> None:
-        """Record a call; the first non-finite output counts."""
+        """Record a call and the first non-finite output."""
         if not self.first and not all_finite(out):
-            self.first = name if all_finite(inputs) else f"what comes after {self.last}"
+            self.first = name if all_finite(inputs) else f"the computation after {self.last}"
         self.last = name
 
 
@@ -158,7 +158,7 @@ class MonitoredOperator(NamedTuple):
 def diagnose_batch(
     family: Any, params: Any, batch: Any, catalogue: Catalogue, config: Any, tables: Any
 ) -> Diagnosis:
-    """Return where a batch diverges; family: the family object.
+    """Return the origin of the divergence of a batch; family: the family object.
 
     tables: parameters and moments by name. If rows are not finite, the diagnosis names the rows and
     their items, and the batch is not computed. Never raises.
@@ -184,22 +184,22 @@ def diagnose_batch(
 def replay_batch(
     family: Any, params: Any, batch: Any, catalogue: Catalogue, config: Any, d_out: float = 1.0
 ) -> tuple[str, bool, dict[str, Any] | None]:
-    """Return the operator where a batch diverges, whether all is finite, and the gradients."""
+    """Return the operator that diverges, whether all numbers are finite, and the gradients."""
     watch = OperatorMonitor(reference)
     loss, saved = family.loss(params, batch, catalogue, config, watch)
     if not np.isfinite(loss):
-        return watch.first or f"what comes after {watch.last}", False, None
+        return watch.first or f"the computation after {watch.last}", False, None
     gradients = gradients_by_name(family.backward(saved, d_out, ops=watch))
     well = all(has_finite_squares(x) for x in gradients.values())
     if well:
         return "", True, gradients
     if all(all_finite(x) for x in gradients.values()):
         return "the square of a gradient", False, gradients
-    return watch.first or f"what comes after {watch.last}", False, gradients
+    return watch.first or f"the computation after {watch.last}", False, gradients
 
 
 def gradients_by_name(gradients: Any) -> dict[str, Any]:
-    """Return gradients by name, of layers with the number of the layer."""
+    """Return gradients by name; names of layers include the layer index."""
     by_name: dict[str, Any] = {}
     for name, x in gradients._asdict().items():
         if isinstance(x, tuple) and not isinstance(x, RowGradient):
@@ -213,7 +213,7 @@ def gradients_by_name(gradients: Any) -> dict[str, Any]:
 def diverging_users(
     family: Any, params: Any, batch: Any, catalogue: Catalogue, config: Any
 ) -> Iterator[int]:
-    """Yield the positions of the users whose own example diverges, with its weight in the batch."""
+    """Yield the positions of users whose example diverges as a batch of one, at its weight."""
     size = len(histories_of(batch).mask)
     for position in range(size):
         single = user_batch(batch, position)
@@ -222,7 +222,7 @@ def diverging_users(
 
 
 def user_batch(batch: Any, position: int) -> Any:
-    """Return the batch of one user; shared fields stay."""
+    """Return the batch of one user, with the fields that all users share."""
     row = slice(position, position + 1)
     parts: dict[str, Any] = {}
     for name, x in batch._asdict().items():
@@ -242,7 +242,7 @@ def histories_of(batch: Any) -> mind.Histories:
 
 
 def items_with_rows(batch: Any, catalogue: Catalogue, rows: Ints) -> Iterator[int]:
-    """Yield the items of a batch, ascending, whose vectors use one of these rows."""
+    """Yield the items of a batch, ascending, that use one of these rows."""
     shared = getattr(batch, "shared", batch)
     id_arrays = [shared.histories.items[shared.histories.mask]]
     id_arrays += [getattr(shared, n).ravel() for n in ("target", "negatives", "candidates")
@@ -255,7 +255,7 @@ def items_with_rows(batch: Any, catalogue: Catalogue, rows: Ints) -> Iterator[in
 def name_ids(
     error: Diverged, log: InteractionLog, users: Ints, run: Path | None, saved_step: int
 ) -> Diverged:
-    """Return the error with the ids of the log.
+    """Return the error with user and item ids of the log in the message.
 
     users (B,): dense id of the user of each example in the batch; saved_step: the step of the last
     state in the run directory.
@@ -272,10 +272,10 @@ def name_ids(
 
 
 def recovery_hint(run: Path | None, saved_step: int) -> str:
-    """Return the advice: the batch of a step is always the same, so resuming diverges again."""
+    """Return the advice. Resuming diverges again, because each step has the same batch."""
     if run is None:
         return TODO
     again = f"mindref train --resume {shlex.quote(str(run))}"
     if not saved_step:
-        return f"{TODO}; nothing was saved yet, and {again} comes to the same"
-    return f"{TODO}; the run is as it was after step {saved_step}, and {again} comes to the same"
+        return f"{TODO}; nothing was saved yet, and {again} diverges again"
+    return f"{TODO}; the run is as it was after step {saved_step}, and {again} diverges again"

@@ -1,8 +1,8 @@
-"""The engine that takes training steps: the backend, or the reference with a backend.
+"""Engines of training: steps of the backend, or of the reference with a backend's operators.
 
 Spec: specs/backend.md, the three levels. A backend of level `train` takes whole steps and stores
-the parameters. Of a backend of level `model` the engine uses loss and gradients, of a backend of
-level `ops` the operators; then the optimiser is the reference.
+the parameters. With level `model` the engine uses loss and gradients of the backend, with level
+`ops` its operators; the optimiser is then the reference.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["ReferenceEngine", "Diverged", "Engine", "BackendEngine", "check_fini
 
 
 class Engine(Protocol):
-    """Takes steps and returns the state."""
+    """Interface: take steps and return the state."""
 
     backend: Any
 
@@ -40,7 +40,7 @@ class Engine(Protocol):
         """Take a step; return its loss."""
 
     def fetch_state(self) -> tuple[Params, optimiser.State]:
-        """Return parameters and moments as arrays of NumPy, good until the next step."""
+        """Return parameters and moments as NumPy arrays, valid until the next step."""
 
 
 def make_engine(
@@ -68,7 +68,7 @@ def make_engine(
 
 
 class ReferenceEngine:
-    """Gradients with the backend, Adam of the reference. Arrays are changed in place."""
+    """Gradients of the backend, Adam of the reference. Arrays are changed in place."""
 
     def __init__(
         self,
@@ -117,13 +117,13 @@ class ReferenceEngine:
             loss = float(self.backend.to_numpy(backend_loss))
             return loss, gradients_to_numpy(gradients, self.backend) if np.isfinite(loss) else None
         ops = self.ops()  # backend-R6
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the result
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the result
             value, saved = self.family.loss(*arguments, ops)
             loss = float(value)
             return loss, self.family.backward(saved, ops=ops) if np.isfinite(loss) else None
 
     def fetch_state(self) -> tuple[Params, optimiser.State]:
-        """Return the parameters and moments themselves."""
+        """Return the parameters and moments, not copied."""
         return self.params, self.moments
 
 
@@ -143,7 +143,7 @@ class BackendEngine:
         self.state = backend.init(params, config, moments)  # backend-R15
 
     def step(self, batch: mind.Batch, learning_rate: float) -> float:
-        """Take one step. Raises Diverged after the step; the parameters may be lost."""
+        """Take one step. Raises Diverged after the step; the parameters may be invalid."""
         step = self.count + 1
         with backend_errors(self.backend, f"step {step}"):
             self.state, loss = self.backend.step(
@@ -162,8 +162,8 @@ class BackendEngine:
             params = flatten(self.backend.parameters(self.state))
             moments = self.backend.moments(self.state)  # backend-R15
             if int(moments.step) != self.count:
-                where, got = f"backend {self.backend.name}: moments", f"step {moments.step}"
-                raise BackendError(say(where, f"step {self.count}", got))
+                subject, got = f"backend {self.backend.name}: moments", f"step {moments.step}"
+                raise BackendError(say(subject, f"step {self.count}", got))
             first, second = (
                 {name: fetch(x) for name, x in tables.items()}
                 for tables in (moments.first, moments.second)
@@ -173,7 +173,7 @@ class BackendEngine:
 
 
 def gradients_to_numpy(gradients: Gradients, backend: Backend) -> Gradients:
-    """Return gradients of level 2 as arrays of NumPy."""
+    """Return gradients of a backend of level `model` as NumPy arrays."""
     fetch = backend.to_numpy
     tables = [
         table._replace(rows=np.asarray(fetch(table.rows)), values=fetch(table.values))
@@ -186,7 +186,7 @@ def gradients_to_numpy(gradients: Gradients, backend: Backend) -> Gradients:
 def diagnose_step(engine: Any, batch: Any) -> Diagnosis:
     """Return the diagnosis of a failed step; empty if the diagnosis fails."""
     try:
-        if isinstance(engine, BackendEngine):  # the step may have been taken or not
+        if isinstance(engine, BackendEngine):  # the backend may have counted the failed step
             engine.count = int(engine.backend.moments(engine.state).step)
         params, moments = engine.fetch_state()
         tables = divergence.tables_by_name(flatten(params), moments)

@@ -1,4 +1,4 @@
-"""The training loop; it prints nothing.
+"""The training loop, without output.
 
 Spec: specs/model.md, specs/optimiser.md. Each step has a random stream keyed by seed and step, so a
 resumed run ends with the same bytes as an uninterrupted one.
@@ -21,7 +21,7 @@ from mindref.training.engine import Engine
 
 
 class TrainingState(NamedTuple):
-    """Everything that the next step depends on, and the best epoch."""
+    """All inputs of the next step, and the best epoch."""
 
     params: Any  # of the family
     moments: optimiser.State  # its `step` is the number of steps taken
@@ -77,8 +77,8 @@ def train_steps(
 ) -> TrainingState:
     """Return the state after the last step, or where patience or `stop` ends the training.
 
-    The engine was made with the arrays of `state`. After each epoch of `evaluate_every` steps (the
-    last one may be shorter) `validate` returns the metric that chooses the best epoch, and
+    The engine must have the arrays of `state`. An epoch has `evaluate_every` steps; the last may
+    be shorter. After each epoch, `validate` returns the metric that selects the best epoch, and
     `on_epoch` receives the state to save. Without `validate` no epoch is the best. Raises Diverged
     for a loss or a gradient that is not finite, BackendError for errors of the backend.
     """
@@ -97,7 +97,7 @@ def train_steps(
 
 
 def step_learning_rate(config: Any, step: int) -> float:
-    """Return the learning rate of a step, from 0."""
+    """Return the learning rate of a step; steps are counted from 0."""
     return optimiser.learning_rate(config.learning_rate, config.decay, step, config.steps)
 
 
@@ -117,14 +117,16 @@ def fetch_arrays(state: TrainingState, engine: Engine) -> TrainingState:
 def fetch_finite(state: TrainingState, engine: Engine) -> TrainingState:
     """Return the state with the current arrays. Raises Diverged if they are not finite."""
     state = fetch_arrays(state, engine)
-    check_finite_state(flatten(state.params), state.moments)  # optimiser-R16: before it is kept
+    check_finite_state(
+        flatten(state.params), state.moments
+    )  # optimiser-R16: before the state is saved
     return state
 
 
 def validate_epoch(
     state: TrainingState, validate: Callable[[Any], float] | None
 ) -> tuple[TrainingState, Epoch]:
-    """Return the state with this epoch noted, and the epoch; of equal values the first is best.
+    """Return the state after this epoch, and the epoch. Of equal values the first is best.
 
     Without validation no epoch is the best one.
     """

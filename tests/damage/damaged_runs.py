@@ -27,7 +27,7 @@ from mindref.recommender.rerank_trainer import (
 )
 from mindref.recommender.sharding import recall_all
 from mindref.recommender.trainer import Hooks, Trainer, resume_run
-from mindref.run import checkpoint
+from mindref.run import array_files, checkpoint
 from mindref.run.source import Source
 from tests.recommender.test_rerank_training import SMALL as STAGE
 from tests.runs import SMALL, SOURCE, loaded, stop_after
@@ -104,7 +104,7 @@ def resume_and_serve(run: Path) -> Any:
 def digest(table: Any) -> str:
     """Return the sha256 of arrays by name."""
     some = {name: np.ascontiguousarray(x) for name, x in table.items()}
-    return checkpoint.arrays_digest(some, {})
+    return array_files.arrays_digest(some, {})
 
 
 QUERIES: dict[str, Query] = {

@@ -104,7 +104,7 @@ def test_lists_of_a_model_do_not_depend_on_the_block_size(held: int) -> None:
     assert no_interests is None
     for case, row in enumerate(rows):
         last = Ragged.of([row[-4:]])
-        (scores,) = random_scores.scores(params, last, model.config)
+        (scores,) = random_scores.draw_random_scores(params, last, model.config)
         assert found.items[case].tolist() == [
             item for item, _, _ in naive(scores.tolist(), 5, set(row.tolist()))
         ]

@@ -29,7 +29,8 @@ with atheris.instrument_imports(include=["mindref"]):
     from mindref.data.readers import FORMATS, read_log
     from mindref.recall import open_index
     from mindref.run import items
-    from mindref.run.checkpoint import load_arrays, load_config
+    from mindref.run.array_files import load_arrays
+    from mindref.run.checkpoint import load_config
 
 from tests.fuzz.invariants import check_log
 from tests.fuzz.logs import FORMS, name_of
@@ -124,7 +125,8 @@ def written(target: str) -> bytes:
     """Return what mindref itself writes for a target."""
     from mindref.config import Config
     from mindref.recall import build_index
-    from mindref.run.checkpoint import FORMAT, save_arrays, save_config
+    from mindref.run.array_files import FORMAT, save_arrays
+    from mindref.run.checkpoint import save_config
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

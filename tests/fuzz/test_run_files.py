@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from mindref.config import Config
 from mindref.recall import build_index, open_index, shard_file
 from mindref.run import items
-from mindref.run.checkpoint import FORMAT, load_arrays, load_config, save_arrays
+from mindref.run.array_files import FORMAT, load_arrays, save_arrays
+from mindref.run.checkpoint import load_config
 from mindref.run.items import Items
 from tests.fuzz.damage import several
 from tests.fuzz.outcome import outcome

@@ -15,7 +15,7 @@ BOUNDS_CHECK = {"NUMBA_BOUNDSCHECK": "1", "MINDREF_NUMBA_CACHE": "0"}  # cached 
 OUT_OF_BOUNDS = """
 import numpy as np
 from mindref.kernels import relu_layer
-relu_layer.rectify(np.ones((1, 2)), np.ones(1), True, np.ones((1, 2), bool))
+relu_layer.relu_inplace(np.ones((1, 2)), np.ones(1), True, np.ones((1, 2), bool))
 """
 
 

@@ -1,15 +1,15 @@
-"""Every kind of index beside exact search: users a second and the share of the lists found.
+"""Compare every kind of index with exact search: users per second, and recall of the lists.
 
     pip install 'mindref[faiss]'
     OPENBLAS_NUM_THREADS=1 MINDREF_THREADS=2 python -m tests.measure.index_speed 100000
     OPENBLAS_NUM_THREADS=1 MINDREF_THREADS=2 python -m tests.measure.index_speed RUN
     OPENBLAS_NUM_THREADS=1 MINDREF_THREADS=2 python -m tests.measure.index_speed 1000000 faiss-ivf
 
-With a number of items the vectors are made up: topics of about fifty items, popularity in the
-length, weight in the first directions; each of K = 4 interests is the mean of five items of a
-topic. With a run directory they are those of the model, and of users of its log. Lists of 100 are
-merged, without 50 items (or what the user has had), in turns; best of three (one from 500,000
-items). The share counts places whose score is at least the worst of exact search.
+A number of items gives synthetic vectors: topics of about fifty items, popularity in the length,
+and weight in the first directions. Each of the K = 4 interests is the mean of five items of a
+topic. A run directory gives the vectors of the model and users of the log. Lists of 100 items are
+merged and exclude 50 items (or the history). Kinds are interleaved, best of three (from 500,000
+items: one). Recall counts positions whose score is at least the lowest score of exact search.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ WIDTH, INTERESTS, TOP, SEEN, USERS = 64, 4, 100, 50, 1024
 KINDS = ("annoy", "faiss-flat", "faiss-ivf")
 
 
-class World(NamedTuple):
-    """What is searched for what, and what an index is probed with."""
+class SearchWorkload(NamedTuple):
+    """Item vectors, queries and probes of an index."""
 
     items: Any  # (N, D)
     interests: Any  # (C, K, D)
@@ -43,8 +43,8 @@ class World(NamedTuple):
     probes: Any  # (Q, D)
 
 
-def made_up(count: int) -> World:
-    """Return vectors as training leaves them, near enough."""
+def synthetic_workload(count: int) -> SearchWorkload:
+    """Return synthetic vectors that are similar to trained vectors."""
     rng = np.random.default_rng(0)
     weights = 1 / np.sqrt(np.arange(1, WIDTH + 1))
     topics = rng.standard_normal((max(1, count // 50), WIDTH))
@@ -60,50 +60,61 @@ def made_up(count: int) -> World:
 
     seen = [np.sort(rng.choice(count, SEEN, replace=False)) for _ in range(USERS)]
     every = np.ones((USERS, INTERESTS), np.bool_)
-    return World(items, interests(USERS), every, Ragged.of(seen), interests(256).reshape(-1, WIDTH))
+    return SearchWorkload(
+        items, interests(USERS), every, Ragged.of(seen), interests(256).reshape(-1, WIDTH)
+    )
 
 
-def of_run(run: Path) -> World:
-    """Return the vectors of a model and of the first users of its log."""
+def run_workload(run: Path) -> SearchWorkload:
+    """Return the vectors of a model and of the first users of the log."""
     served = ServedModel.load(run)
     rows, profiles, _ = served.encode_users(list(served.log.user_ids)[: 4 * USERS])
-    found = served.compute_interests(rows, profiles)
-    return World(served.item_vectors, found.vectors, found.active, rows, bulk.probe_interests(served))
+    interests = served.compute_interests(rows, profiles)
+    return SearchWorkload(
+        served.item_vectors, interests.vectors, interests.active, rows, bulk.probe_interests(served)
+    )
 
 
-def measured(world: World, index: Any) -> tuple[float, Any]:
-    """Return how long all lists take, and the lists."""
+def time_search(workload: SearchWorkload, index: Any) -> tuple[float, Any]:
+    """Return the seconds of the search, and the lists."""
     started = time.perf_counter()
-    ranked = retrieve_top_n(index, world.interests, world.active, n=TOP, exclude=world.seen)
+    ranked = retrieve_top_n(
+        index, workload.interests, workload.active, n=TOP, exclude=workload.seen
+    )
     return time.perf_counter() - started, ranked
 
 
-def main(word: str, *kinds: str) -> None:
-    """Print a line for each kind."""
-    world = of_run(Path(word)) if Path(word).is_dir() else made_up(int(word))
-    users, (count, width) = len(world.active), world.items.shape
+def main(source: str, *kinds: str) -> None:
+    """Print a line for each kind of index."""
+    workload = (
+        run_workload(Path(source)) if Path(source).is_dir() else synthetic_workload(int(source))
+    )
+    users, (count, width) = len(workload.active), workload.items.shape
     print(f"{count:,} items of width {width}, {users:,} users", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        indexes: dict[str, Any] = {"exact": ExactIndex(world.items)}
-        facts = {"exact": "  builds in 0 s, probed 100.0%"}
+        indexes: dict[str, Any] = {"exact": ExactIndex(workload.items)}
+        descriptions = {"exact": "  builds in 0 s, probed 100.0%"}
         for kind in kinds or KINDS:
-            place = Path(folder) / kind
+            directory = Path(folder) / kind
             started = time.perf_counter()
-            build_index(world.items, world.probes, directory=place, kind=kind)
+            build_index(workload.items, workload.probes, directory=directory, kind=kind)
             took = time.perf_counter() - started
-            found = json.loads((place / "manifest.json").read_text())
-            share, effort = found["probed_recall"], found["effort"]
-            facts[kind] = f"  builds in {took:.0f} s, probed {share:.1%} with effort {effort}"
-            indexes[kind] = open_index(place, world.items)
+            manifest = json.loads((directory / "manifest.json").read_text())
+            recall, effort = manifest["probed_recall"], manifest["effort"]
+            descriptions[kind] = (
+                f"  builds in {took:.0f} s, probed {recall:.1%} with effort {effort}"
+            )
+            indexes[kind] = open_index(directory, workload.items)
         times: dict[str, list[float]] = {kind: [] for kind in indexes}
         lists: dict[str, Any] = {}
         for _ in range(3 if count < 500_000 else 1):
             for kind, index in indexes.items():
-                took, lists[kind] = measured(world, index)
+                took, lists[kind] = time_search(workload, index)
                 times[kind].append(took)
         for kind, took in times.items():
-            share = recall_of_scores(lists[kind].scores, lists["exact"].scores)
-            print(f"{kind:<11}{users / min(took):8,.0f} users/s  finds {share:6.1%}{facts[kind]}")
+            recall = recall_of_scores(lists[kind].scores, lists["exact"].scores)
+            speed = f"{users / min(took):8,.0f} users/s"
+            print(f"{kind:<11}{speed}  finds {recall:6.1%}{descriptions[kind]}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How long a training step of torch-rechub's MIND takes, as its own trainer takes it.
+"""Measure the time of a training step of MIND in torch-rechub by its trainer.
 
-    pip install torch torch-rechub==0.9.0      # an environment of its own
+    pip install torch torch-rechub==0.9.0      # in a separate environment
     python tests/measure/rechub_speed.py --batch 256
 
-Sizes are those of `mindref bench`, but for three negatives of each user instead of 1,280 for all,
-and no layers behind the capsules: the package has none. Its trainer's optimiser is a dense Adam.
+Sizes are those of `mindref bench`, with two differences. Each user has three negatives instead of
+1,280 shared ones, and there are no layers after the capsules. The optimiser is a dense Adam.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from torch_rechub.trainers import MatchTrainer
 ITEMS, LENGTH, WIDTH, INTERESTS, NEGATIVES = 100_000, 50, 64, 4, 3
 
 
-def trainer() -> Any:
-    """Return the package's trainer of its model; item 0 is its padding."""
+def make_trainer() -> Any:
+    """Return the trainer of the package for its model; item 0 is padding."""
     rows = ITEMS + 1
     user = [SparseFeature("user", 10, embed_dim=WIDTH)]
     item = [SparseFeature("item", rows, embed_dim=WIDTH)]
@@ -34,8 +34,8 @@ def trainer() -> Any:
     return MatchTrainer(model, mode=2)
 
 
-def batch(rng: np.random.Generator, users: int) -> tuple[dict[str, Any], Any]:
-    """Draw histories of 1 to 50 items, targets and negatives, popular ones more often."""
+def draw_batch(rng: np.random.Generator, users: int) -> tuple[dict[str, Any], Any]:
+    """Draw histories of 1 to 50 items, targets and negatives by popularity."""
     weights = 1 / np.arange(1, ITEMS + 1)
     ends = np.cumsum(weights / weights.sum())
 
@@ -58,22 +58,22 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--threads", type=int, default=2)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    made, rng = trainer(), np.random.default_rng(0)
-    batches = [batch(rng, given.batch) for _ in range(8)]
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    match_trainer, rng = make_trainer(), np.random.default_rng(0)
+    batches = [draw_batch(rng, options.batch) for _ in range(8)]
     seconds = []
-    for number in range(given.steps + 10):
+    for number in range(options.steps + 10):
         x, y = batches[number % len(batches)]
         start = time.perf_counter()
-        loss = made.criterion(made.model(x), y)  # as `train_one_epoch` does it
-        made.model.zero_grad()
+        loss = match_trainer.criterion(match_trainer.model(x), y)  # as in `train_one_epoch`
+        match_trainer.model.zero_grad()
         loss.backward()
-        made.optimizer.step()
+        match_trainer.optimizer.step()
         loss.item()
         seconds.append(time.perf_counter() - start)
     low, middle, high = (1e3 * q for q in statistics.quantiles(seconds[10:], n=4))
-    print(f"B {given.batch}: {middle:.1f} ms a step ({low:.1f} to {high:.1f})")
+    print(f"B {options.batch}: {middle:.1f} ms per step ({low:.1f} to {high:.1f})")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The peak memory of a whole training, by items and width.
+"""Measure the peak memory of a training by number of items and width.
 
     OPENBLAS_NUM_THREADS=1 python -m tests.measure.train_memory numba
 
-Trains twice on made-up logs, in processes of their own, of 2,000 and of 200,000 items: what the
-largest resident set grows by, over the numbers that the table has more.
+It trains on synthetic logs with 2,000 and with 200,000 items, each in a new process. The result is
+the increase of the largest resident set divided by the number of additional table entries.
 """
 
 from __future__ import annotations
@@ -26,28 +26,31 @@ finally:
 """
 
 
-def peak(folder: Path, backend: str, items: int) -> int:
+def measure_peak(folder: Path, backend: str, items: int) -> int:
     """Return the largest resident set of a training, in bytes (Linux)."""
     rng = np.random.default_rng(0)
     every = np.concatenate([rng.permutation(items), rng.integers(items, size=USERS * EACH)])
     rows = [f"{i % USERS}\t{item}\t{i}" for i, item in enumerate(every[: USERS * EACH])]
     log = folder / f"{items}.tsv"
     log.write_text("user\titem\ttime\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    words = ["train", "--data", log, "--out", folder / f"run-{items}", "--backend", backend]
-    words += ["--steps", 20, "--evaluate-every", 10, "--width", WIDTH, "--quiet", "--json"]
-    words += ["--validation-users", 50]
+    arguments = ["train", "--data", log, "--out", folder / f"run-{items}", "--backend", backend]
+    arguments += ["--steps", 20, "--evaluate-every", 10, "--width", WIDTH, "--quiet", "--json"]
+    arguments += ["--validation-users", 50]
     done = subprocess.run(
-        [sys.executable, "-c", TRAIN, *map(str, words)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", TRAIN, *map(str, arguments)],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return 1024 * int(done.stdout.split()[-1])
 
 
 def main(backend: str) -> None:
-    """Print the bytes for each number of the table."""
+    """Print the bytes per table entry."""
     with tempfile.TemporaryDirectory() as name:
-        few, many = (peak(Path(name), backend, items) for items in (FEW, MANY))
+        few, many = (measure_peak(Path(name), backend, items) for items in (FEW, MANY))
     share = (many - few) / ((MANY - FEW) * WIDTH)
-    print(f"{backend}: {few / 1e6:,.0f} and {many / 1e6:,.0f} MB, {share:.0f} bytes a number")
+    print(f"{backend}: {few / 1e6:,.0f} and {many / 1e6:,.0f} MB, {share:.0f} bytes per number")
 
 
 if __name__ == "__main__":

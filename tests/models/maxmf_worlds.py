@@ -85,4 +85,4 @@ def losses(w: World, pair_loss: str = "warp") -> list[float]:
 def served(w: World) -> tuple[Any, Any]:
     """The interests and active of the histories of a world."""
     histories: mind.Histories = w.batch.shared.histories
-    return maxmf.interests(w.params, histories, w.catalogue, w.config)[:2]
+    return maxmf.fit_interests(w.params, histories, w.catalogue, w.config)[:2]

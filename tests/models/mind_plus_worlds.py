@@ -143,4 +143,5 @@ def loss_of(w: World) -> Any:
 
 def interests_of(w: World) -> Any:
     histories = w.batch.shared.histories
-    return mind_plus.interests(w.params, histories, w.catalogue, w.config, keep=w.batch.keep)
+    keep = w.batch.keep
+    return mind_plus.mind_plus_interests(w.params, histories, w.catalogue, w.config, keep=keep)

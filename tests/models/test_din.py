@@ -16,8 +16,7 @@ from mindref.models import din, mind
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import Catalogue, Layer, Sizes, flatten, flatten_gradients, unflatten
 from mindref.ops.embedding import RowGradient
-from tests import naive_din
-from tests import spec_pages
+from tests import naive_din, spec_pages
 from tests.models.din_worlds import World, loss, scores, world
 
 SAME = same_math(np.float64)

@@ -10,7 +10,7 @@ import pytest
 from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS, same_math
 from mindref.data.log import Ragged
-from mindref.models.logits import draw_logits, keyed_table, history_logits
+from mindref.models.logits import draw_logits, history_logits, keyed_table
 from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.models.serving import serving_logits
 from mindref.shapes import Array

@@ -115,10 +115,10 @@ def test_what_the_batch_says_of_a_user_goes_before_the_history() -> None:
     w = example()
     none = np.zeros((3, 4), bool)
     assert loss_of(
-        w._replace(batch=w.batch._replace(known=maxmf.known_negatives(w.batch)))
+        w._replace(batch=w.batch._replace(is_known=maxmf.known_negatives(w.batch)))
     ) == loss_of(w)
-    assert loss_of(w._replace(batch=w.batch._replace(known=none))) > loss_of(w)
-    assert loss_of(w._replace(batch=w.batch._replace(known=~none))) == 0
+    assert loss_of(w._replace(batch=w.batch._replace(is_known=none))) > loss_of(w)
+    assert loss_of(w._replace(batch=w.batch._replace(is_known=~none))) == 0
     histories = w.batch.shared.histories
     padded = histories._replace(mask=np.zeros_like(histories.mask))
     shared = w.batch.shared._replace(histories=padded)

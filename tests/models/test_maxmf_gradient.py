@@ -84,7 +84,7 @@ def test_an_interest_that_was_not_chosen_keeps_still() -> None:
 def test_a_pair_in_order_moves_nothing() -> None:
     w = world(np.random.default_rng(0), (3, 5, 2, 4))
     known = np.ones((3, len(w.batch.shared.negatives)), bool)
-    batch = w.batch._replace(known=known)
+    batch = w.batch._replace(is_known=known)
     loss, saved = maxmf.loss(w.params, batch, w.catalogue, w.config)
     assert loss == 0
     assert [len(gradient.rows) for gradient in maxmf.backward(saved)] == [0, 0]

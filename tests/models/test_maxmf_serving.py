@@ -28,7 +28,7 @@ def histories_of(items: Any, mask: Any) -> mind.Histories:
 def alone(w: World, own: Any) -> tuple[Any, Any]:
     """Return interests and active of one user with these behaviours."""
     histories = histories_of([own], np.ones((1, len(own)), bool))
-    vectors, active, _ = maxmf.interests(w.params, histories, w.catalogue, w.config)
+    vectors, active, _ = maxmf.fit_interests(w.params, histories, w.catalogue, w.config)
     return vectors[0], active[0]
 
 
@@ -117,9 +117,9 @@ def test_seeds_go_by_direction_and_not_by_length(length: float) -> None:
     rng = np.random.default_rng(0)
     lengths = np.where(np.arange(9) % 2, length, 1)[:, None]
     items = rng.standard_normal((9, 4))
-    expected = farthest_first(foldin.unit_vectors(items), 5)
-    assert farthest_first(foldin.unit_vectors(items * lengths), 5) == expected
-    assert foldin.unit_vectors(np.zeros((1, 2))).tolist() == [[0, 0]]
+    expected = farthest_first(foldin.unit_directions(items), 5)
+    assert farthest_first(foldin.unit_directions(items * lengths), 5) == expected
+    assert foldin.unit_directions(np.zeros((1, 2))).tolist() == [[0, 0]]
 
 
 def users_of(items: Any, own: Any, padding: int = 0) -> foldin.UserBlock:
@@ -196,7 +196,7 @@ def test_the_lowest_of_equal_interests_has_the_slope() -> None:
 
 def plainly(own: Any, others: Any, most: int) -> Any:
     """Return the vectors of a user, fitted pair by pair; others: those compared at each step."""
-    vectors = own[farthest_first(foldin.unit_vectors(own), min(most, len(own)))]
+    vectors = own[farthest_first(foldin.unit_directions(own), min(most, len(own)))]
     for step in range(21):
         lengths = np.linalg.norm(vectors, axis=1)[:, None]
         vectors = np.where(lengths > 1.5, 1.5 * vectors / lengths, vectors)
@@ -261,7 +261,7 @@ def test_an_item_that_there_is_not_is_refused(item: int) -> None:
     with pytest.raises(ShapeError, match="items: rows: expected indices from 0 to 5"):
         alone(w, [0, item])
     padded = histories_of([[0, item]], [[True, False]])
-    maxmf.interests(w.params, padded, w.catalogue, w.config)
+    maxmf.fit_interests(w.params, padded, w.catalogue, w.config)
 
 
 @pytest.mark.rules("maxmf-R14", "maxmf-R19")
@@ -286,14 +286,14 @@ def test_what_was_learnt_is_found_by_a_user_whom_training_did_not_see() -> None:
         state = optimiser.update(params._asdict(), gradients._asdict(), state, learning_rate=0.05)
         maxmf.project_moved_rows(params, gradients, 1.0)
     stranger = histories_of([[0, 1, 2, 30, 31, 32]], np.ones((1, 6)))
-    vectors, active, _ = maxmf.interests(params, stranger, catalogue, config)
+    vectors, active, _ = maxmf.fit_interests(params, stranger, catalogue, config)
     assert active.all()
     scores = (vectors[0] @ params.items.T).max(axis=0)
     scores[stranger.items[0]] = -np.inf
     best = np.argsort(-scores)[:10]
     assert set(best // 10) == {0, 3}, "both groups are found, and no other"
     own = params.users[2 * 7 : 2 * 7 + 2]  # a user of training is found by the fit, too
-    fitted, _, _ = maxmf.interests(
+    fitted, _, _ = maxmf.fit_interests(
         params, histories_of(liked[7:8], np.ones((1, 12))), catalogue, config
     )
     lists = [np.argsort(-(v @ params.items.T).max(axis=0))[:15] for v in (own, fitted[0])]

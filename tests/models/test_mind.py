@@ -16,8 +16,7 @@ from mindref.errors import ShapeError
 from mindref.models import logits, mind
 from mindref.models.parameters import Catalogue, Layer, Params
 from mindref.ops import squash
-from tests import naive
-from tests import spec_pages
+from tests import naive, spec_pages
 from tests.models.worlds import OPTIONS, World, world, worlds
 
 EXAMPLE = spec_pages.examples("model")[0]

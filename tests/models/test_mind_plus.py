@@ -66,7 +66,9 @@ def test_the_worked_example_comes_out_as_printed(case: dict[str, Any]) -> None:
     logs = a("target_log_expected"), a("negative_log_expected")
     shared = mind.Batch(histories, a("target"), a("negatives"), *logs)
     batch = mind_plus.Batch(shared, a("keep") if "keep" in case else None)
-    found, active, _ = mind_plus.interests(params, histories, catalogue, config, keep=batch.keep)
+    found, active, _ = mind_plus.mind_plus_interests(
+        params, histories, catalogue, config, keep=batch.keep
+    )
     loss, saved = mind_plus.loss(params, batch, catalogue, config)
     gradients = mind_plus.backward(saved)
     got = {
@@ -221,7 +223,7 @@ def test_the_compiled_operators_give_the_same(options: dict[str, Any]) -> None:
 def test_no_users_have_no_interests(count: int) -> None:
     w = made(0, contexts=count, recency="interests")
     nobody = mind.Histories(*(x[:0] for x in w.batch.shared.histories))
-    out, active, _ = mind_plus.interests(w.params, nobody, w.catalogue, w.config)
+    out, active, _ = mind_plus.mind_plus_interests(w.params, nobody, w.catalogue, w.config)
     assert (out.shape, active.shape) == ((0, 4, 5), (0, 4))
 
 

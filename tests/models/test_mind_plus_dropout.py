@@ -69,7 +69,7 @@ def test_only_what_routing_and_contexts_are_given_is_dropped() -> None:
     w = made(0, **given_)
     keep = np.zeros((4, 17, 5))
     empty = w._replace(batch=w.batch._replace(keep=keep))
-    out, active, saved = mind_plus.interests(
+    out, active, saved = mind_plus.mind_plus_interests(
         w.params, w.batch.shared.histories, w.catalogue, w.config, keep=keep
     )
     assert active.sum(axis=1).tolist() == [4, 1, 2, 1], "they are behaviours still"

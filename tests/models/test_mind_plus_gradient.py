@@ -175,15 +175,15 @@ def test_the_interests_alone_have_the_gradient_of_their_own(options: dict[str, A
 
     def function(*moved: Any) -> Any:
         given_ = (of_arrays(moved, w.params), w.batch.shared.histories, w.catalogue, w.config)
-        out, _, saved = mind_plus.interests(*given_, keep=w.batch.keep)
+        out, _, saved = mind_plus.mind_plus_interests(*given_, keep=w.batch.keep)
         return out, [x.passed for x in saved.head.layers if x.passed is not None]
 
     given_ = (w.params, w.batch.shared.histories, w.catalogue, w.config)
-    _, active, saved = mind_plus.interests(*given_, keep=w.batch.keep)
+    _, active, saved = mind_plus.mind_plus_interests(*given_, keep=w.batch.keep)
     assert not active.all()
 
     def backward(cotangent: Any) -> list[Any]:
-        found = mind_plus.interests_backward(cotangent, saved)
+        found = mind_plus.mind_plus_interests_backward(cotangent, saved)
         return dense(mind_plus.Gradients(*found), w.params)
 
     kinked_gradients.check(function, backward, arrays(w.params), np.random.default_rng(5))

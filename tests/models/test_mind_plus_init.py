@@ -41,7 +41,7 @@ def test_one_column_is_the_slowest_line_and_no_column_is_none() -> None:
 def test_what_no_head_would_read_is_refused(unused: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         config_of(head="none", **unused)
-    wanted = "layers or residual, to make use of contexts and user features"
+    wanted = "layers or residual, which use contexts and user features"
     assert str(caught.value) == f"head: expected {wanted}, got none"
     for head in ("layers", "residual"):
         config_of(head=head, **unused)

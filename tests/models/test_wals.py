@@ -26,11 +26,11 @@ CONFIG = Config.of("default")
 
 
 def fitted(rows: list[list[int]], items: int, config: Config = CONFIG, **changes: Any) -> Any:
-    return wals.fit(Ragged.of(rows), Sizes(items, items, 0, 0), config, **changes)
+    return wals.fit_wals(Ragged.of(rows), Sizes(items, items, 0, 0), config, **changes)
 
 
 def folded(arrays: dict[str, Any], histories: list[list[int]], **changes: Any) -> Any:
-    return wals.interests(arrays, Ragged.of(histories), CONFIG, **changes)
+    return wals.user_factors(arrays, Ragged.of(histories), CONFIG, **changes)
 
 
 def given_arrays(factors: Any, regularization: float, alpha: float) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def test_the_same_sequences_and_seed_give_the_same_arrays() -> None:
     assert first.tobytes() == second.tobytes()
     assert first.tobytes() != third.tobytes()
     assert first.dtype == np.float32
-    assert wals.items(SMALL) is SMALL["items"]
+    assert wals.item_factors(SMALL) is SMALL["items"]
 
 
 @pytest.mark.rules("baselines-R5")

@@ -84,13 +84,13 @@ def test_the_vector_alone_has_the_gradient_of_its_own() -> None:
 
     def function(*moved: Any) -> Any:
         given_ = (of_arrays(moved), w.batch.histories, w.catalogue, w.config)
-        out, _, saved = youtube_dnn.interests(*given_)
+        out, _, saved = youtube_dnn.user_vectors(*given_)
         return out, [x.passed for x in saved.layers if x.passed is not None]
 
-    _, _, saved = youtube_dnn.interests(w.params, w.batch.histories, w.catalogue, w.config)
+    _, _, saved = youtube_dnn.user_vectors(w.params, w.batch.histories, w.catalogue, w.config)
 
     def backward(cotangent: Any) -> list[Any]:
-        found = youtube_dnn.interests_backward(cotangent, saved)
+        found = youtube_dnn.user_vectors_backward(cotangent, saved)
         return dense(youtube_dnn.Gradients(*found), w.params)
 
     kinked_gradients.check(function, backward, arrays(w.params), np.random.default_rng(5))
@@ -100,6 +100,6 @@ def test_one_behaviour_weighs_one_whatever_the_log_weights() -> None:
     w = made(0, (3, 4, 5), np.arange(4) < np.ones((3, 1), int))
     plain = w._replace(params=w.params._replace(positions=w.params.positions[:0]))
     given_ = w.batch.histories, w.catalogue, w.config
-    one, other = (youtube_dnn.interests(x.params, *given_)[0] for x in (w, plain))
+    one, other = (youtube_dnn.user_vectors(x.params, *given_)[0] for x in (w, plain))
     np.testing.assert_allclose(one, other, rtol=same_math(np.float64))
     assert isinstance(w.batch.histories, mind.Histories)

@@ -1,1 +1,1 @@
-"""Public code judged: adapters for two packages, and public bugs as backends."""
+"""Conformance of public code: adapters for two packages, and public bugs as backends."""

@@ -1,4 +1,4 @@
-"""Public bugs of label-aware attention, each one step of an operator that is otherwise right."""
+"""Public bugs of label-aware attention; each changes one step of a correct operator."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 from mindref.ops.label_attention import check_inputs
 from mindref.shapes import Array, Bools
-from tests.public_code.base import Bug, Wrong, softmax, softmax_slope
+from tests.public_code.base import Bug, BuggyOperator, softmax, softmax_backward
 
-WIDE = np.longdouble  # powers are taken in it, so that those of a right power do not overflow
+WIDE = np.longdouble  # dtype of powers, so that correct powers do not overflow
 
 
 class Saved(NamedTuple):
-    v: Array  # (B, K, D), zero in inactive places
+    v: Array  # (B, K, D), zero for inactive interests
     e: Array  # (B, D)
     scores: Array
     weights: Array
@@ -22,8 +22,8 @@ class Saved(NamedTuple):
     power: float
 
 
-class Attention(Wrong):
-    """Scores, power, softmax, sum; p = infinity and p = 0 have weights that do not move."""
+class Attention(BuggyOperator):
+    """Scores, power, softmax, sum; for p = infinity and p = 0 the weights are constant."""
 
     stem = "label_attention"
 
@@ -40,22 +40,22 @@ class Attention(Wrong):
     def backward(self, d_out: Array, saved: Saved) -> tuple[Array, Array]:
         v, e, scores, weights, active, _ = saved
         d_weights = np.einsum("bd,bkd->bk", d_out, v)
-        d_scores = self.weigh_slope(d_weights, saved).astype(scores.dtype)
+        d_scores = self.weigh_backward(d_weights, saved).astype(scores.dtype)
         d_v = weights[..., None] * d_out[:, None] + d_scores[..., None] * e[:, None]
         return np.where(active[..., None], d_v, 0), np.einsum("bk,bkd->bd", d_scores, v)
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
         if np.isinf(power):
-            return hardest(scores, active)
+            return one_hot_of_largest(scores, active)
         with np.errstate(all="ignore"):
             return softmax(self.raised(scores.astype(WIDE), power), active, 1)
 
-    def weigh_slope(self, d_weights: Array, saved: Saved) -> Array:
+    def weigh_backward(self, d_weights: Array, saved: Saved) -> Array:
         scores, power = saved.scores.astype(WIDE), saved.power
         if power == 0 or np.isinf(power):
             return np.zeros_like(d_weights)
         with np.errstate(all="ignore"):
-            return softmax_slope(d_weights, saved.weights, 1) * self.slope(scores, power)
+            return softmax_backward(d_weights, saved.weights, 1) * self.slope(scores, power)
 
     def raised(self, scores: Array, power: float) -> Array:
         return np.sign(scores) * np.abs(scores) ** power if power else 0 * scores
@@ -65,7 +65,7 @@ class Attention(Wrong):
         return np.where(np.isinf(slope), 0, slope)
 
 
-def hardest(scores: Array, active: Bools) -> Array:
+def one_hot_of_largest(scores: Array, active: Bools) -> Array:
     best = np.argmax(np.where(active, scores, -np.inf), axis=1)
     return np.eye(scores.shape[1], dtype=scores.dtype)[best]
 
@@ -81,11 +81,11 @@ class PowerBeforeArgmax(Attention):
         if power < 100:
             return super().weigh(scores, active, power)
         with np.errstate(all="ignore"):
-            return hardest(scores**power, active)
+            return one_hot_of_largest(scores**power, active)
 
-    def weigh_slope(self, d_weights: Array, saved: Saved) -> Array:
+    def weigh_backward(self, d_weights: Array, saved: Saved) -> Array:
         if saved.power < 100:
-            return super().weigh_slope(d_weights, saved)
+            return super().weigh_backward(d_weights, saved)
         return np.zeros_like(d_weights)
 
 
@@ -113,15 +113,15 @@ class PowerMultiplied(Attention):
         return np.full_like(scores, power)
 
 
-class AlwaysHard(Attention):
+class AlwaysArgmax(Attention):
     bug = Bug(
         "only the best interest, for every p", "ComiRec, torch-rechub, REMI", "label_attention-R3"
     )
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
-        return hardest(scores, active)
+        return one_hot_of_largest(scores, active)
 
-    def weigh_slope(self, d_weights: Array, saved: Saved) -> Array:
+    def weigh_backward(self, d_weights: Array, saved: Saved) -> Array:
         return np.zeros_like(d_weights)
 
 
@@ -140,5 +140,5 @@ class SizeOneAxis(Attention):
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
         return active.astype(scores.dtype)
 
-    def weigh_slope(self, d_weights: Array, saved: Saved) -> Array:
+    def weigh_backward(self, d_weights: Array, saved: Saved) -> Array:
         return np.zeros_like(d_weights)

@@ -1,9 +1,9 @@
-"""What public bugs written as backends share: the contract, and pieces that are right.
+"""Base of public bugs written as backends: the contract, and correct functions.
 
-Everything is written from the pages and from what field.md read in public code, not from the code
-of `mindref.ops` and not from the catalogue of mutants, so that the diagnosis is tried on
-strangers. Each operator is right as its base class has it; a bug replaces one step of it together
-with that step's derivative, so that its gradient is the exact one of the wrong function.
+The functions are written from the specification and from public code (specs/field.md). They do not
+use the code of `mindref.ops` or the catalogue of mutants, so the bugs test the diagnosis
+independently. Each operator of a base class is correct. A bug replaces one step and its derivative,
+so its gradient is the exact gradient of the wrong function.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ class Bug(NamedTuple):
     """A deviation read in public code."""
 
     name: str
-    family: str  # who has it, by the words of field.md
-    breaks: str  # the rule of the specification
+    seen_in: str  # implementations with the bug, as named in field.md
+    rule: str  # label of the broken rule
 
 
-class Wrong:
-    """A backend of one operator, which is its own namespace: `forward` and `backward` stand here.
+class BuggyOperator:
+    """A backend with one operator; the object is also the namespace of `forward` and `backward`.
 
-    Optional rules (another axis, another squash, general matrices) are not claimed.
+    It does not claim the optional rules (another axis, another squash, general matrices).
     """
 
     stem = ""
-    bug = Bug("none: right as far as its author knows", "", "")
+    bug = Bug("none: no known bug", "", "")
 
     @property
     def name(self) -> str:
@@ -53,50 +53,50 @@ class Wrong:
 
 
 def softmax(logits: Array, allowed: Bools, axis: int) -> Array:
-    """Weights over an axis among the allowed places; zero where none is left."""
-    kept = np.where(allowed, logits, -np.inf)
-    top = np.max(kept, axis=axis, keepdims=True, initial=-np.inf)
-    raised = np.exp(kept - np.where(top == -np.inf, 0, top))
-    total = raised.sum(axis=axis, keepdims=True)
-    return raised / np.where(total == 0, 1, total)
+    """Return the softmax over an axis of the allowed positions; zero if no position is allowed."""
+    masked_logits = np.where(allowed, logits, -np.inf)
+    top = np.max(masked_logits, axis=axis, keepdims=True, initial=-np.inf)
+    exponentials = np.exp(masked_logits - np.where(top == -np.inf, 0, top))
+    total = exponentials.sum(axis=axis, keepdims=True)
+    return exponentials / np.where(total == 0, 1, total)
 
 
-def softmax_slope(d_weights: Array, weights: Array, axis: int) -> Array:
+def softmax_backward(d_weights: Array, weights: Array, axis: int) -> Array:
     inner = (weights * d_weights).sum(axis=axis, keepdims=True)
     return weights * (d_weights - inner)
 
 
-def lengths_of(x: Array) -> Array:
-    """Lengths (..., 1), without squaring what is tiny or huge."""
+def row_lengths(x: Array) -> Array:
+    """Return the lengths (..., 1) without squares of tiny or huge numbers."""
     top = np.max(np.abs(x), axis=-1, keepdims=True, initial=0)
     scale = np.where((top > 0) & np.isfinite(top), top, 1)
     return scale * np.sqrt(((x / scale) ** 2).sum(axis=-1, keepdims=True))
 
 
 def direction(x: Array) -> Array:
-    n = lengths_of(x)
+    n = row_lengths(x)
     return x / np.where(n > 0, n, 1)
 
 
-def unit_slope(d_out: Array, x: Array) -> Array:
-    """Derivative of `direction`: the part across, over the length; zero at zero."""
-    n, a = lengths_of(x), direction(x)
+def unit_rows_backward(d_out: Array, x: Array) -> Array:
+    """Return the derivative of `direction`: the orthogonal part of d_out / length; zero at zero."""
+    n, a = row_lengths(x), direction(x)
     across = d_out - a * (a * d_out).sum(axis=-1, keepdims=True)
     return np.where(n > 0, across / np.where(n > 0, n, 1), 0)
 
 
 def squash(x: Array) -> Array:
-    return x * turning(lengths_of(x))
+    return x * squash_factor(row_lengths(x))
 
 
-def squash_slope(d_out: Array, x: Array) -> Array:
-    n, a = lengths_of(x), direction(x)
+def squash_backward(d_out: Array, x: Array) -> Array:
+    n, a = row_lengths(x), direction(x)
     along = (a * d_out).sum(axis=-1, keepdims=True)
-    slope = 2 * turning(n) ** 2 / np.where(n > 0, n, 1)  # 2 n / (1 + n^2)^2
-    return turning(n) * (d_out - a * along) + slope * a * along
+    slope = 2 * squash_factor(n) ** 2 / np.where(n > 0, n, 1)  # 2 n / (1 + n^2)^2
+    return squash_factor(n) * (d_out - a * along) + slope * a * along
 
 
-def turning(n: Array) -> Array:
-    """n / (1 + n^2), in the smaller of n and 1 / n."""
+def squash_factor(n: Array) -> Array:
+    """Return n / (1 + n^2), computed from the smaller of n and 1 / n."""
     r = np.minimum(n, 1 / np.where(n > 0, n, 1))
     return r / (1 + r * r)

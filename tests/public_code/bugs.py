@@ -1,60 +1,60 @@
-"""Every public bug that is written as a backend: `--backend tests.public_code.bugs:LogitsReplaced`."""
+"""All public bugs as backends, for `--backend tests.public_code.bugs:LogitsReplaced`."""
 
 from __future__ import annotations
 
 from tests.public_code.attention_bugs import (
-    AlwaysHard,
+    AlwaysArgmax,
     InactiveAttended,
     PowerBeforeArgmax,
     PowerMultiplied,
     RawPower,
     SizeOneAxis,
 )
-from tests.public_code.base import Wrong
+from tests.public_code.base import BuggyOperator
 from tests.public_code.loss_bugs import (
+    AccidentalHitsKept,
     EpsilonSquash,
-    HitsKept,
     NoCorrection,
+    OnlyUsersNormalised,
     TemperatureUnused,
-    UserAloneNormalised,
 )
 from tests.public_code.routing_bugs import (
     AddedToWeights,
-    BatchSharesUpdate,
+    AlwaysThreeIterations,
     BiasedVotes,
-    GradientOfThirdRound,
+    GradientOfThirdIteration,
     InactiveCompete,
     LogitsReplaced,
     LogitsStored,
     NoMatrix,
     PositionsCompete,
-    ThreeRounds,
-    UnitBetweenRounds,
+    UnitBetweenIterations,
+    UpdateSummedOverBatch,
     ZeroLogits,
 )
 
-BUGS: tuple[type[Wrong], ...] = (
+BUGS: tuple[type[BuggyOperator], ...] = (
     PositionsCompete,
     LogitsStored,
-    BatchSharesUpdate,
+    UpdateSummedOverBatch,
     AddedToWeights,
     LogitsReplaced,
     BiasedVotes,
     NoMatrix,
-    UnitBetweenRounds,
-    ThreeRounds,
-    GradientOfThirdRound,
+    UnitBetweenIterations,
+    AlwaysThreeIterations,
+    GradientOfThirdIteration,
     ZeroLogits,
     InactiveCompete,
     EpsilonSquash,
     PowerBeforeArgmax,
     RawPower,
     PowerMultiplied,
-    AlwaysHard,
+    AlwaysArgmax,
     InactiveAttended,
     SizeOneAxis,
     NoCorrection,
-    HitsKept,
+    AccidentalHitsKept,
     TemperatureUnused,
-    UserAloneNormalised,
+    OnlyUsersNormalised,
 )

@@ -1,8 +1,8 @@
-"""DeepMatch 0.3.2 before the judge: its CapsuleLayer and LabelAwareAttention, on tf_keras, float32.
+"""Adapter for DeepMatch 0.3.2: its CapsuleLayer and LabelAwareAttention, on tf_keras, float32.
 
-The layer draws its logits: here tf.compat.v1.truncated_normal returns those of the question. It
-takes counts for masks: what is true is moved to the front, and what comes back is moved home. It
-stops the gradient before the last round and has one axis, one squash, one matrix.
+The layer draws initial logits; a patch of tf.compat.v1.truncated_normal returns the given logits.
+The layer uses counts, not masks: the adapter moves unmasked entries to the front and back. The
+layer stops the gradient before the last iteration. It has one axis, one squash and one matrix.
 """
 
 import os
@@ -16,7 +16,7 @@ from deepmatch.layers.core import CapsuleLayer, LabelAwareAttention
 from mindref.backend import Capabilities
 
 
-def fronted(mask):
+def move_to_front(mask):
     order = tf.argsort(tf.cast(mask, tf.int32), direction="DESCENDING", stable=True)
     return order, tf.argsort(order), tf.reduce_sum(tf.cast(mask, tf.int32), 1, keepdims=True)
 
@@ -30,18 +30,18 @@ def routing(e, mask, s, logits, active, *, iterations, gradient, axis="interests
         raise ValueError(f"the layer has no axis {axis}, {kind}, {gradient}, matrices {s.shape}")
     layer = CapsuleLayer(e.shape[2], e.shape[2], e.shape[1], active.shape[1], iterations)
     layer.built, layer.bilinear_mapping_matrix = True, tf.transpose(s)  # it computes e @ matrix
-    (places, home, lengths), (first, back, counts) = fronted(mask), fronted(active)
-    drawn = take(take(logits, places), first, 2)[..., None]
+    (order, inverse, lengths), (first, back, counts) = move_to_front(mask), move_to_front(active)
+    drawn = take(take(logits, order), first, 2)[..., None]
     draw = mock.patch.object(tf.compat.v1, "truncated_normal", return_value=drawn)
     with draw, mock.patch.object(tf, "matmul", mock.Mock(wraps=tf.matmul)) as sums:
-        capsules = layer([take(e, places), lengths, counts])
-    weights = sums.call_args.args[0][..., 0]  # of tf.matmul(weight, votes) in the last round
-    saved = SimpleNamespace(couplings=take(take(weights, back, 2), home).numpy())
+        capsules = layer([take(e, order), lengths, counts])
+    weights = sums.call_args.args[0][..., 0]  # of the last call tf.matmul(weights, votes)
+    saved = SimpleNamespace(couplings=take(take(weights, back, 2), inverse).numpy())
     return take(capsules, back), saved
 
 
 def label_attention(interests, target, active, *, power):
-    first, _, counts = fronted(active)
+    first, _, counts = move_to_front(active)
     layer = LabelAwareAttention(active.shape[1], power)
     return layer([take(interests, first), target[:, None], counts]), None
 
@@ -65,11 +65,11 @@ class Backend:
 
     def differentiate(self, stem, arrays, numbers, d_out):
         if numbers.get("gradient") == "all":
-            raise NotImplementedError("the layer stops the gradient before the last round")
+            raise NotImplementedError("the layer stops the gradient before the last iteration")
         tensors = [tf.constant(x) for x in arrays]
         by = [x for x in tensors if x.dtype.is_floating]
         with tf.GradientTape() as tape:
             tape.watch(by)
             out, _ = getattr(self.ops, stem).on_tensors(*tensors, **numbers)
-        found = tape.gradient(out, by, tf.constant(d_out))
-        return tuple(None if g is None else tf.convert_to_tensor(g).numpy() for g in found)
+        gradients = tape.gradient(out, by, tf.constant(d_out))
+        return tuple(None if g is None else tf.convert_to_tensor(g).numpy() for g in gradients)

@@ -1,7 +1,8 @@
-"""The adapters again, with zeros in the places that masks leave out.
+"""The adapters with zeros at masked positions.
 
-In its own pipeline a package finds finite numbers there, and the judge puts NaN. One rule is broken
-by whoever multiplies that by zero, and hardly another can be seen behind it; here they can.
+The pipeline of a package puts finite numbers at masked positions, and the conformance suite puts
+NaN. A package that multiplies by the mask fails one rule, which hides other failures. With zeros
+the other failures are visible.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 
 
-def tidied(stem: str, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the arrays of a question with zeros in masked places; as they are if they misfit."""
+def mask_with_zeros(stem: str, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arrays with zeros at masked positions; unchanged if the shapes do not match."""
     if stem == "routing":
         history, mask, bilinear, logits, active = arrays
         if not fit(history, mask) or not fit(logits.swapaxes(1, -1), active):
@@ -29,31 +30,33 @@ def tidied(stem: str, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def fit(x: Any, mask: Any) -> bool:
-    """Return whether a mask is one, and has the first axes of x."""
+    """Return whether the mask is boolean and has the shape of the first axes of x."""
     return x.ndim == 3 and mask.dtype == bool and mask.shape == x.shape[:2]
 
 
-class Tidy:
-    """An adapter that is asked tidy questions only."""
+class FinitePaddingAdapter:
+    """An adapter that replaces masked positions by zeros."""
 
     module = ""
 
     def __init__(self) -> None:
         self.adapter = importlib.import_module(f"tests.public_code.{self.module}").Backend()
         self.name = self.adapter.name
-        self.ops = SimpleNamespace(**{stem: self.tidy(stem) for stem in vars(self.adapter.ops)})
+        self.ops = SimpleNamespace(
+            **{stem: self.wrap_operator(stem) for stem in vars(self.adapter.ops)}
+        )
 
-    def tidy(self, stem: str) -> Any:
+    def wrap_operator(self, stem: str) -> Any:
         inner = getattr(self.adapter.ops, stem).forward
         return SimpleNamespace(
-            forward=lambda *arrays, **numbers: inner(*tidied(stem, arrays), **numbers)
+            forward=lambda *arrays, **numbers: inner(*mask_with_zeros(stem, arrays), **numbers)
         )
 
     def capabilities(self) -> Any:
         return self.adapter.capabilities()
 
     def differentiate(self, stem: str, arrays: Any, numbers: Any, d_out: Any) -> Any:
-        return self.adapter.differentiate(stem, tidied(stem, arrays), numbers, d_out)
+        return self.adapter.differentiate(stem, mask_with_zeros(stem, arrays), numbers, d_out)
 
     def to_numpy(self, x: Any) -> Any:
         return x
@@ -61,9 +64,9 @@ class Tidy:
     from_numpy = to_numpy
 
 
-class Rechub(Tidy):
+class Rechub(FinitePaddingAdapter):
     module = "rechub_backend"
 
 
-class Deepmatch(Tidy):
+class Deepmatch(FinitePaddingAdapter):
     module = "deepmatch_backend"

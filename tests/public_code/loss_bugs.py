@@ -1,4 +1,4 @@
-"""Public bugs of the sampled softmax and of squash, each in an operator that is otherwise right."""
+"""Public bugs of the sampled softmax and of squash; each changes one step of a correct operator."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from mindref.errors import ShapeError
 from mindref.ops.sampled_softmax import check_inputs
 from mindref.shapes import Array, Bools, Ints, common_float_dtype
-from tests.public_code.base import Bug, Wrong, direction, unit_slope
+from tests.public_code.base import Bug, BuggyOperator, direction, unit_rows_backward
 
 
 class Saved(NamedTuple):
-    given: tuple[Array, ...]  # user, target, negatives
-    used: tuple[Array, ...]  # the same after normalising
-    share: Array  # (B, S) probabilities of the negatives
+    inputs: tuple[Array, ...]  # user, target, negatives
+    vectors: tuple[Array, ...]  # the inputs after normalisation
+    probabilities: Array  # (B, S) probabilities of the negatives
     temperature: float
     unit: tuple[bool, ...]
 
 
-class Loss(Wrong):
-    """Minus the log of the target's share among itself and the negatives, the mean of users."""
+class Loss(BuggyOperator):
+    """Mean over users of -log softmax of the target and the negatives."""
 
     stem = "sampled_softmax"
 
@@ -40,31 +40,31 @@ class Loss(Wrong):
     ) -> tuple[Array, Saved]:
         logs = (target_log_expected, negative_log_expected)
         check_inputs(user, target, negatives, target_ids, negative_ids, *logs, temperature)
-        of_target, of_negatives = (self.correction(x) for x in logs)
-        given, unit = (user, target, negatives), self.normalised(normalise)
-        used = u, t, n = tuple(
-            direction(x) if yes else x for x, yes in zip(given, unit, strict=True)
+        target_correction, negative_correction = (self.correction(x) for x in logs)
+        inputs, unit = (user, target, negatives), self.normalised(normalise)
+        vectors = u, t, n = tuple(
+            direction(x) if yes else x for x, yes in zip(inputs, unit, strict=True)
         )
-        by = self.divisor(temperature)
-        y = np.einsum("bd,bd->b", u, t) / by - of_target
-        z = u @ n.T / by - of_negatives
+        divisor = self.divisor(temperature)
+        y = np.einsum("bd,bd->b", u, t) / divisor - target_correction
+        z = u @ n.T / divisor - negative_correction
         y = np.where(np.isfinite(y) & np.isfinite(z).all(axis=1), y, np.nan)
         z = np.where(self.hits(target_ids, negative_ids), -np.inf, z)
         with np.errstate(all="ignore"):
             top = np.max(z, axis=1, initial=-np.inf)
             top = np.where(np.isfinite(top), top, y)
-            raised = np.exp(z - top[:, None])
-            losses = np.logaddexp(0, (top - y) + np.log(raised.sum(axis=1)))
-            share = raised * np.exp(top - y - losses)[:, None]
-        return losses.mean(dtype=user.dtype), Saved(given, used, share, by, unit)
+            exponentials = np.exp(z - top[:, None])
+            losses = np.logaddexp(0, (top - y) + np.log(exponentials.sum(axis=1)))
+            probabilities = exponentials * np.exp(top - y - losses)[:, None]
+        return losses.mean(dtype=user.dtype), Saved(inputs, vectors, probabilities, divisor, unit)
 
     def backward(self, d_out: Array, saved: Saved) -> tuple[Array, ...]:
-        (u, t, n), users = saved.used, len(saved.share)
-        d_z = saved.share * (d_out / users / saved.temperature)
+        (u, t, n), users = saved.vectors, len(saved.probabilities)
+        d_z = saved.probabilities * (d_out / users / saved.temperature)
         d_y = -d_z.sum(axis=1, keepdims=True)
-        found = (d_y * t + d_z @ n, d_y * u, d_z.T @ u)
-        parts = zip(found, saved.given, saved.unit, strict=True)
-        return tuple(unit_slope(d, x) if yes else d for d, x, yes in parts)
+        gradients = (d_y * t + d_z @ n, d_y * u, d_z.T @ u)
+        parts = zip(gradients, saved.inputs, saved.unit, strict=True)
+        return tuple(unit_rows_backward(d, x) if yes else d for d, x, yes in parts)
 
     def correction(self, log_expected: Array) -> Array:
         return log_expected
@@ -90,7 +90,7 @@ class NoCorrection(Loss):
         return np.zeros_like(log_expected)
 
 
-class HitsKept(Loss):
+class AccidentalHitsKept(Loss):
     bug = Bug("accidental hits are kept", "torch-rechub, REMI, TorchEasyRec", "sampled_softmax-R3")
 
     def hits(self, target_ids: Ints, negative_ids: Ints) -> Bools:
@@ -104,14 +104,14 @@ class TemperatureUnused(Loss):
         return 1.0
 
 
-class UserAloneNormalised(Loss):
+class OnlyUsersNormalised(Loss):
     bug = Bug("users are normalised to length one, items are not", "fun-rec", "sampled_softmax-R7")
 
     def normalised(self, normalise: bool) -> tuple[bool, ...]:
         return (normalise, False, False)
 
 
-class EpsilonSquash(Wrong):
+class EpsilonSquash(BuggyOperator):
     bug = Bug(
         "1e-9 is added to the squared length under the root",
         "DeepMatch, ComiRec, torch-rechub and derived code",
@@ -130,7 +130,7 @@ class EpsilonSquash(Wrong):
             return x * (square / (1 + square) / np.sqrt(square + 1e-9).astype(x.dtype)), x
 
     def backward(self, d_out: Array, x: Array) -> Array:
-        """x h(q) with q the squared length: h d_out + 2 h'(q) <x, d_out> x."""
+        """Return h d_out + 2 h'(q) <x, d_out> x for x h(q) with the squared length q."""
         with np.errstate(all="ignore"):
             q = (x * x).sum(axis=-1, keepdims=True)
             root = np.sqrt(q + 1e-9).astype(x.dtype)

@@ -1,7 +1,7 @@
-"""What the diagnosis makes of each public bug: which mistake of the catalogue it names.
+"""The diagnosis of each public bug: the mutants that the conformance report names.
 
-A bug is named if the report of its backend names a mistake of the catalogue that is the same one,
-and no failure in it names another. Which ones are the same was decided by reading both.
+A bug counts as named if a failure names an equivalent mutant and no other failure names another
+mutant. The equivalent mutants were selected by comparing the code of both.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import NamedTuple
 from mindref.conformance.bounds import Precision
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.suite_run import SuiteRun, add_diagnosis
+from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import PROFILES, RunSettings
 from mindref.conformance.runner.result import CheckResult
-from mindref.conformance.runner.implementation import BackendImplementation
-from tests.public_code.base import Wrong
+from mindref.conformance.runner.suite_run import SuiteRun, add_diagnosis
+from tests.public_code.base import BuggyOperator
 
 PRECISION = Precision.of("float64")
 PROFILE = "smoke"
@@ -25,17 +25,17 @@ EFFORT = ExampleBudget(PROFILES[PROFILE].examples, seed=0, shrink=False)
 NAMING = "your result equals the reference with this mistake"
 MISTAKE = re.compile(r"\[([\w-]+), [a-z_]+-R\d+")
 
-SAME = {
+EQUIVALENT_MUTANTS = {
     "PositionsCompete": ("routing-padding-zeroed-after-the-softmax",),
     "LogitsStored": ("routing-logits-kept-between-calls",),
-    "BatchSharesUpdate": ("routing-update-summed-over-the-batch",),
+    "UpdateSummedOverBatch": ("routing-update-summed-over-the-batch",),
     "AddedToWeights": ("routing-agreement-added-to-the-weights",),
     "LogitsReplaced": ("routing-logits-replaced",),
     "BiasedVotes": ("routing-vote-with-a-bias",),
     "NoMatrix": ("routing-without-a-matrix",),
-    "UnitBetweenRounds": ("routing-length-one-between-rounds",),
-    "ThreeRounds": ("routing-always-three-rounds",),
-    "GradientOfThirdRound": (
+    "UnitBetweenIterations": ("routing-length-one-between-rounds",),
+    "AlwaysThreeIterations": ("routing-always-three-rounds",),
+    "GradientOfThirdIteration": (
         "routing-rounds-after-the-third-repeat-it",
         "routing-last-only-from-three-rounds-on",
     ),
@@ -45,67 +45,73 @@ SAME = {
     "PowerBeforeArgmax": ("power-before-argmax",),
     "RawPower": ("power-loses-the-sign",),
     "PowerMultiplied": ("power-multiplies",),
-    "AlwaysHard": (),
+    "AlwaysArgmax": (),
     "InactiveAttended": ("inactive-interests-are-read", "softmax-masked-after-the-sum"),
     "SizeOneAxis": ("attention-over-an-axis-of-one",),
     "NoCorrection": ("no-log-q",),
-    "HitsKept": ("hits-kept",),
+    "AccidentalHitsKept": ("hits-kept",),
     "TemperatureUnused": ("temperature-unused",),
-    "UserAloneNormalised": ("only-users-normalised",),
+    "OnlyUsersNormalised": ("only-users-normalised",),
 }
-"""Bug -> the mutants of the catalogue that make the same mistake."""
+"""Bug -> the equivalent mutants of the catalogue."""
 
 
-class Naming(NamedTuple):
-    """One bug before the diagnosis."""
+class BugDiagnosis(NamedTuple):
+    """The diagnosis of one bug."""
 
-    bug: type[Wrong]
-    check: str  # that names it; else the first that names anything, or fails
-    named: tuple[str, ...]  # mutants; more than one if they do not differ on its calls
-    strangers: tuple[str, ...]  # what other failures name that is another mistake
+    bug: type[BuggyOperator]
+    check: str  # first check that names the bug, else names a mutant, else fails
+    mutants: tuple[str, ...]  # several if their results are equal for the calls of the check
+    other_mutants: tuple[str, ...]  # other mutants that other failures name
 
     @property
     def right(self) -> bool:
-        """Return whether the right mistake is named, and no other by another failure."""
-        return bool(set(self.named) & set(same(self.bug))) and not self.strangers
+        """Return whether an equivalent mutant is named and no other mutant."""
+        return (
+            bool(set(self.mutants) & set(equivalent_mutants(self.bug))) and not self.other_mutants
+        )
 
 
-def same(bug: type[Wrong]) -> tuple[str, ...]:
-    """Return the mutants that are the same mistake as a bug."""
-    return SAME[bug.__name__]
+def equivalent_mutants(bug: type[BuggyOperator]) -> tuple[str, ...]:
+    """Return the mutants that are equivalent to a bug."""
+    return EQUIVALENT_MUTANTS[bug.__name__]
 
 
-def mistakes(diagnosis: str) -> tuple[str, ...]:
-    """Return the mutants that a diagnosis names, none for the nearest of no match."""
+def named_mutants(diagnosis: str) -> tuple[str, ...]:
+    """Return the mutants that a diagnosis names; empty if there is only a nearest mutant."""
     return tuple(MISTAKE.findall(diagnosis)) if diagnosis.startswith(NAMING) else ()
 
 
-def command(bug: type[Wrong]) -> str:
-    """Return the command whose report is looked at."""
-    where = f"tests.public_code.bugs:{bug.__name__}"
-    return f"mindref conform --backend {where} --profile {PROFILE} {bug.stem}"
+def command(bug: type[BuggyOperator]) -> str:
+    """Return the command that creates the report."""
+    backend = f"tests.public_code.bugs:{bug.__name__}"
+    return f"mindref conform --backend {backend} --profile {PROFILE} {bug.stem}"
 
 
-def failures(bug: type[Wrong]) -> list[CheckResult]:
-    """Return the failures of that report in float64, in its order."""
-    judgement = SuiteRun(f"tests.public_code.bugs:{bug.__name__}", (bug.stem,), RunSettings(PROFILE))
+def failures(bug: type[BuggyOperator]) -> list[CheckResult]:
+    """Return the failures of the report in float64."""
+    judgement = SuiteRun(
+        f"tests.public_code.bugs:{bug.__name__}", (bug.stem,), RunSettings(PROFILE)
+    )
     return [r for r in judgement.all_of(PRECISION).values() if r.status == "failed"]
 
 
-def naming(bug: type[Wrong]) -> Naming:
-    """Return what the report of a bug names."""
-    found = [(r.check, mistakes(r.diagnosis)) for r in failures(bug)]
-    right = [(check, names) for check, names in found if set(names) & set(same(bug))]
-    naming = [(check, names) for check, names in found if names]
-    check, named = (right or naming or found)[0]
-    wrong = {name for other, names in naming if (other, names) not in right for name in names}
-    return Naming(bug, check, named, tuple(sorted(wrong - set(named))))
+def diagnose_bug(bug: type[BuggyOperator]) -> BugDiagnosis:
+    """Return the diagnosis of a bug."""
+    results = [(r.check, named_mutants(r.diagnosis)) for r in failures(bug)]
+    right = [
+        (check, names) for check, names in results if set(names) & set(equivalent_mutants(bug))
+    ]
+    with_mutants = [(check, names) for check, names in results if names]
+    check, mutants = (right or with_mutants or results)[0]
+    wrong = {name for other, names in with_mutants if (other, names) not in right for name in names}
+    return BugDiagnosis(bug, check, mutants, tuple(sorted(wrong - set(mutants))))
 
 
-def again(bug: type[Wrong], name: str) -> tuple[str, ...]:
-    """Return what one check names of a bug, without the rest of the report."""
+def rerun_check(bug: type[BuggyOperator], name: str) -> tuple[str, ...]:
+    """Run one check and return the mutants that it names."""
     check = next(c for c in all_checks() if c.name == name)
     subject = BackendImplementation(bug())
     result = run_check(check, subject, PRECISION, EFFORT)
     assert result.status in ("failed", "blocked"), f"{bug.__name__} passes {name}"
-    return mistakes(add_diagnosis(subject, result._replace(status="failed")).diagnosis)
+    return named_mutants(add_diagnosis(subject, result._replace(status="failed")).diagnosis)

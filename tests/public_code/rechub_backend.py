@@ -1,8 +1,8 @@
-"""torch-rechub 0.9.0 before the judge: its capsule layer, and the readout inside its MIND model.
+"""Adapter for torch-rechub 0.9.0: its capsule layer, and the readout of its MIND model.
 
-The layer draws its logits (torch.randn; torch.zeros with a matrix per pair): here the draw returns
-those of the question. Inactive rows are zeroed after routing, as its model does. It has one axis,
-whichever is asked for. A word that no argument of the layer could take is refused.
+The layer draws initial logits (torch.randn; torch.zeros with a matrix per pair). A patch returns
+the given logits. Inactive rows are zeroed after routing, as in its model. The layer has one axis
+and ignores the argument `axis`. An option that the layer does not support raises an error.
 """
 
 from types import SimpleNamespace
@@ -24,8 +24,8 @@ def routing(e, mask, s, logits, active, *, iterations, gradient, axis="interests
     weight = {"w": s.reshape(1, length, k * d, d)} if general else {"linear.weight": s}
     drawn = (logits if gradient == "all" else logits.detach()).transpose(1, 2)
     patches = dict.fromkeys(("randn", "zeros"), lambda *shape, **_: drawn.expand(shape))
-    seen, where = [], torch.where  # the layer's couplings are what torch.where returns
-    patches["where"] = lambda *parts: seen.append(where(*parts)) or seen[-1]
+    seen, original_where = [], torch.where  # torch.where returns the coupling weights
+    patches["where"] = lambda *parts: seen.append(original_where(*parts)) or seen[-1]
     with mock.patch.multiple(torch, **patches):
         capsules = torch.func.functional_call(layer, weight, (e, mask.long()))
     couplings = (seen[-1].transpose(1, 2) * active[:, None]).detach().numpy()
@@ -37,7 +37,7 @@ def label_attention(interests, target, active, *, power):
         raise NotImplementedError(f"the readout is an argmax and has no power {power}")
     model = SimpleNamespace(mode=None, active_interest_mask=lambda x: active)
     model.user_tower = lambda x, interest_mask: interests * interest_mask[..., None]
-    # it returns products with the candidates: with unit vectors for these, the vector itself
+    # the result is products with candidates; with unit vectors it is the vector itself
     units = torch.eye(target.shape[1], dtype=target.dtype).expand(len(target), -1, -1)
     model.item_tower = lambda x: torch.cat((target[:, None], units), dim=1)
     return MIND.forward(model, None)[:, 1:], None
@@ -64,7 +64,7 @@ class Backend:
         tensors = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in arrays]
         by = [x for x in tensors if x.requires_grad]
         out, _ = getattr(self.ops, stem).on_tensors(*tensors, **numbers)
-        if not out.requires_grad:  # fewer than three rounds: the layer's result is detached
+        if not out.requires_grad:  # fewer than three iterations: the result is detached
             return (None,) * len(by)
-        found = torch.autograd.grad(out, by, torch.tensor(d_out), allow_unused=True)
-        return tuple(None if g is None else g.numpy() for g in found)
+        gradients = torch.autograd.grad(out, by, torch.tensor(d_out), allow_unused=True)
+        return tuple(None if g is None else g.numpy() for g in gradients)

@@ -1,4 +1,4 @@
-"""Public bugs of routing, each one step of an operator that is otherwise right."""
+"""Public bugs of routing; each changes one step of a correct operator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mindref.shapes import Array, Bools
-from tests.public_code.base import Bug, direction, softmax, softmax_slope, unit_slope
+from tests.public_code.base import Bug, direction, softmax, softmax_backward, unit_rows_backward
 from tests.public_code.routing import Routing, Saved
 
 
@@ -21,9 +21,9 @@ class PositionsCompete(Routing):
     def weigh(self, b: Array, allowed: Bools) -> Array:
         return np.where(allowed, softmax(b, np.ones_like(allowed), 1), 0)
 
-    def weigh_slope(self, d_w: Array, b: Array, w: Array, allowed: Bools) -> Array:
-        whole = softmax(b, np.ones_like(allowed), 1)
-        return softmax_slope(np.where(allowed, d_w, 0), whole, 1)
+    def weigh_backward(self, d_w: Array, b: Array, w: Array, allowed: Bools) -> Array:
+        couplings = softmax(b, np.ones_like(allowed), 1)
+        return softmax_backward(np.where(allowed, d_w, 0), couplings, 1)
 
 
 class LogitsStored(Routing):
@@ -34,18 +34,18 @@ class LogitsStored(Routing):
     )
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[int, ...], Array] = {}
+        self.stored: dict[tuple[int, ...], Array] = {}
 
-    def first(self, init_logits: Array) -> Array:
+    def start_logits(self, init_logits: Array) -> Array:
         self.shape = init_logits.shape[1:]
-        return (init_logits + self.kept.get(self.shape, 0)).astype(init_logits.dtype)
+        return (init_logits + self.stored.get(self.shape, 0)).astype(init_logits.dtype)
 
     def update(self, b: Array, w: Array, agreement: Array) -> Array:
-        self.kept[self.shape] = self.kept.get(self.shape, 0) + agreement.sum(axis=0)
+        self.stored[self.shape] = self.stored.get(self.shape, 0) + agreement.sum(axis=0)
         return b + agreement
 
 
-class BatchSharesUpdate(Routing):
+class UpdateSummedOverBatch(Routing):
     bug = Bug(
         "the agreement is summed over the users of the batch",
         "DeepMatch up to 0.2.0, fun-rec, deep_ctr",
@@ -55,7 +55,7 @@ class BatchSharesUpdate(Routing):
     def update(self, b: Array, w: Array, agreement: Array) -> Array:
         return b + agreement.sum(axis=0)
 
-    def update_slope(self, d_b: Array) -> tuple[Array, Any, Array]:
+    def update_backward(self, d_b: Array) -> tuple[Array, Any, Array]:
         return d_b, 0, np.broadcast_to(d_b.sum(axis=0), d_b.shape)
 
 
@@ -65,7 +65,7 @@ class AddedToWeights(Routing):
     def update(self, b: Array, w: Array, agreement: Array) -> Array:
         return w + agreement
 
-    def update_slope(self, d_b: Array) -> tuple[Array, Any, Array]:
+    def update_backward(self, d_b: Array) -> tuple[Array, Any, Array]:
         return np.zeros_like(d_b), d_b, d_b
 
 
@@ -75,72 +75,72 @@ class LogitsReplaced(Routing):
     def update(self, b: Array, w: Array, agreement: Array) -> Array:
         return agreement
 
-    def update_slope(self, d_b: Array) -> tuple[Array, Any, Array]:
+    def update_backward(self, d_b: Array) -> tuple[Array, Any, Array]:
         return np.zeros_like(d_b), 0, d_b
 
 
 class BiasedVotes(Routing):
     bug = Bug("the votes have a bias: S e + c", "ComiRec", "routing-R1")
 
-    def vote(self, e: Array, s: Array) -> Array:
+    def project_votes(self, e: Array, s: Array) -> Array:
         return e @ s.T + np.cos(np.arange(len(s))).astype(s.dtype)
 
 
 class NoMatrix(Routing):
     bug = Bug("no S: the vote is the behaviour", "RecLearn", "routing-R1")
 
-    def vote(self, e: Array, s: Array) -> Array:
+    def project_votes(self, e: Array, s: Array) -> Array:
         return e.copy()
 
-    def vote_slope(self, d_v: Array, e: Array, s: Array) -> tuple[Array, Array]:
-        return d_v, np.zeros_like(s)
+    def project_votes_backward(self, d_votes: Array, e: Array, s: Array) -> tuple[Array, Array]:
+        return d_votes, np.zeros_like(s)
 
 
-class UnitBetweenRounds(Routing):
+class UnitBetweenIterations(Routing):
     bug = Bug(
         "capsules of length one instead of squash between iterations",
         "EasyRec, TorchEasyRec",
         "routing-R4",
     )
 
-    def between(self, z: Array) -> Array:
+    def inner_squash(self, z: Array) -> Array:
         return direction(z)
 
-    def between_slope(self, d_u: Array, z: Array) -> Array:
-        return unit_slope(d_u, z)
+    def inner_squash_backward(self, d_u: Array, z: Array) -> Array:
+        return unit_rows_backward(d_u, z)
 
 
-class ThreeRounds(Routing):
+class AlwaysThreeIterations(Routing):
     bug = Bug("three iterations, for every r", "ComiRec, RecLearn", "routing-R5")
 
-    def count(self, iterations: int) -> int:
+    def num_iterations(self, iterations: int) -> int:
         return 3
 
 
-class GradientOfThirdRound(Routing):
+class GradientOfThirdIteration(Routing):
     bug = Bug(
         "no update after the second iteration; one or two iterations have no gradient",
         "pytorch_ComiRec, torch-rechub, REMI, BaM",
         "routing-R5",
     )
 
-    def count(self, iterations: int) -> int:
-        return min(iterations, 3)  # every further round repeats the third
+    def num_iterations(self, iterations: int) -> int:
+        return min(iterations, 3)  # later iterations repeat the third
 
     def backward(self, d_capsules: Array, saved: Saved) -> tuple[Array, Array, Array]:
-        found = super().backward(d_capsules, saved)
+        gradients = super().backward(d_capsules, saved)
         if saved.gradient == "last" and len(saved.iterations) < 3:
-            return np.zeros_like(found[0]), np.zeros_like(found[1]), found[2]
-        return found
+            return np.zeros_like(gradients[0]), np.zeros_like(gradients[1]), gradients[2]
+        return gradients
 
 
 class ZeroLogits(Routing):
     bug = Bug("routing starts from zero logits", "CoreRec, DeepMatch-Torch", "routing-R5")
 
-    def first(self, init_logits: Array) -> Array:
+    def start_logits(self, init_logits: Array) -> Array:
         return np.zeros_like(init_logits)
 
-    def first_slope(self, d_b: Array) -> Array:
+    def start_logits_backward(self, d_b: Array) -> Array:
         return np.zeros_like(d_b)
 
 
@@ -154,11 +154,11 @@ class InactiveCompete(Routing):
     def weigh(self, b: Array, allowed: Bools) -> Array:
         return np.where(allowed, softmax(b, behaviours(allowed), 2), 0)
 
-    def weigh_slope(self, d_w: Array, b: Array, w: Array, allowed: Bools) -> Array:
-        whole = softmax(b, behaviours(allowed), 2)
-        return softmax_slope(np.where(allowed, d_w, 0), whole, 2)
+    def weigh_backward(self, d_w: Array, b: Array, w: Array, allowed: Bools) -> Array:
+        couplings = softmax(b, behaviours(allowed), 2)
+        return softmax_backward(np.where(allowed, d_w, 0), couplings, 2)
 
 
 def behaviours(allowed: Bools) -> Bools:
-    """Every interest in the places that are not padding."""
+    """Return a mask of all interests of the behaviours that are not padding."""
     return np.broadcast_to(allowed.any(axis=2, keepdims=True), allowed.shape)

@@ -1,4 +1,4 @@
-"""The table of the public bugs on specs/field.md: true today, and at least ten are named."""
+"""The table of public bugs in specs/field.md is up to date, and at least ten bugs are named."""
 
 from __future__ import annotations
 
@@ -9,67 +9,71 @@ import pytest
 
 from mindref.conformance.mutants.loader import suite_mutants
 from tests.public_code.bugs import BUGS
-from tests.public_code.naming import SAME, again, same
-from tests.public_code.table import PACKAGES, PAGE, part_of, read_bugs
+from tests.public_code.naming import EQUIVALENT_MUTANTS, equivalent_mutants, rerun_check
+from tests.public_code.table import PACKAGES, PAGE, read_bugs, split_page
 
-ENOUGH = 10
-UNNAMED = {  # bug -> why the diagnosis is silent
-    "LogitsStored": "what is stored depends on every call before, so no mutant holds the same",
-    "BiasedVotes": "the bias of the catalogue has another size",
-    "EpsilonSquash": "the one of the catalogue is in forward alone, and not for long capsules",
-    "PowerBeforeArgmax": "the one of the catalogue takes the power 100, and for p = infinity alone",
-    "AlwaysHard": "no mutant does this",
+MIN_NAMED = 10
+UNNAMED = {  # bug -> reason
+    "LogitsStored": "the stored logits depend on all earlier calls, so no mutant is equivalent",
+    "BiasedVotes": "the mutant has another bias",
+    "EpsilonSquash": "the mutant changes only forward, and not for long capsules",
+    "PowerBeforeArgmax": "the mutant uses the power 100, and only for p = infinity",
+    "AlwaysArgmax": "no mutant is equivalent",
 }
 NAMED = [bug for bug in BUGS if bug.__name__ not in UNNAMED]
 
 
-def row(bug: Any) -> dict[str, str]:
-    columns = ("what", "family", "rule", "check", "names", "right")
+def table_row(bug: Any) -> dict[str, str]:
+    columns = ("what", "seen_in", "rule", "check", "names", "right")
     return dict(zip(columns, read_bugs()[bug.__name__], strict=True))
 
 
-def words(cell: str) -> set[str]:
-    """The mutants that a cell names, those of other failures left out."""
-    named = cell.partition(", elsewhere ")[0]
-    return set() if named == "nothing" else set(named.split(" or "))
+def mutants_of_cell(cell: str) -> set[str]:
+    """Return the mutants in a cell, without the mutants of other failures."""
+    mutants = cell.partition(", elsewhere ")[0]
+    return set() if mutants == "nothing" else set(mutants.split(" or "))
 
 
-def test_every_bug_has_its_row_and_no_other_has() -> None:
+def test_the_table_has_one_row_per_bug() -> None:
     assert list(read_bugs()) == [bug.__name__ for bug in BUGS]
     for bug in BUGS:
-        assert [row(bug)[column] for column in ("what", "family", "rule")] == list(bug.bug)
+        assert [table_row(bug)[column] for column in ("what", "seen_in", "rule")] == list(bug.bug)
 
 
-def test_what_counts_as_the_same_mistake_is_in_the_catalogue() -> None:
-    assert set(SAME) == {bug.__name__ for bug in BUGS}
-    assert {name for names in SAME.values() for name in names} <= {v.name for v in suite_mutants()}
+def test_equivalent_mutants_are_in_the_catalogue() -> None:
+    assert set(EQUIVALENT_MUTANTS) == {bug.__name__ for bug in BUGS}
+    assert {name for names in EQUIVALENT_MUTANTS.values() for name in names} <= {
+        v.name for v in suite_mutants()
+    }
 
 
 @pytest.mark.parametrize("bug", BUGS)
 @pytest.mark.slow(every=4)
-def test_the_diagnosis_says_today_what_the_table_says(bug: Any) -> None:
-    assert set(again(bug, row(bug)["check"])) == words(row(bug)["names"])
+def test_the_diagnosis_matches_the_table(bug: Any) -> None:
+    assert set(rerun_check(bug, table_row(bug)["check"])) == mutants_of_cell(
+        table_row(bug)["names"]
+    )
 
 
 @pytest.mark.rules("conformance-R16")
 @pytest.mark.parametrize("bug", NAMED)
 @pytest.mark.slow(every=3)
 def test_a_public_bug_is_named(bug: Any) -> None:
-    assert row(bug)["right"] == "yes"
-    assert set(again(bug, row(bug)["check"])) & set(same(bug))
+    assert table_row(bug)["right"] == "yes"
+    assert set(rerun_check(bug, table_row(bug)["check"])) & set(equivalent_mutants(bug))
 
 
-def test_at_least_ten_are_named_and_who_is_not_is_said() -> None:
-    right = [bug for bug in BUGS if row(bug)["right"] == "yes"]
+def test_at_least_ten_bugs_are_named() -> None:
+    right = [bug for bug in BUGS if table_row(bug)["right"] == "yes"]
     assert right == NAMED
-    assert len(right) >= ENOUGH
-    _, body, _ = part_of(PAGE.read_text(encoding="utf-8"), "bugs")
+    assert len(right) >= MIN_NAMED
+    _, body, _ = split_page(PAGE.read_text(encoding="utf-8"), "bugs")
     assert body.startswith(f"{len(right)} of {len(BUGS)} are named.")
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_package_has_its_part_and_each_failure_an_effect(package: Any) -> None:
-    _, body, _ = part_of(PAGE.read_text(encoding="utf-8"), package.name)
+def test_each_failure_of_a_package_has_an_effect(package: Any) -> None:
+    _, body, _ = split_page(PAGE.read_text(encoding="utf-8"), package.name)
     assert f"--backend {package.backend} " in body
     rows = [re.split(r" \| ", line.strip("| ")) for line in body.splitlines() if "-R" in line[:22]]
     failed = [cells for cells in rows if "failed" in " ".join(cells[1:3])]

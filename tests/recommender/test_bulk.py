@@ -55,7 +55,7 @@ def test_recall_agrees_with_the_python_interface(run: Path) -> None:
 def test_all_users_are_answered_in_the_order_of_the_log(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "USERS_AT_ONCE", 7)  # 60 users in nine blocks
+    monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 7)  # 60 users in nine blocks
     found = answers(run, n=5)
     assert [answer.user for answer in found] == list(LOG.user_ids)
     model = mindref.load(run)

@@ -20,7 +20,7 @@ from mindref.recommender.bulk import recall_lists
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
 from mindref.recommender.trainer import resume_run
-from mindref.run import checkpoint
+from mindref.run import array_files, checkpoint
 from mindref.study.models.study_model import open_study_model
 from tests.runs import stop_after, trained, trainer
 
@@ -58,8 +58,8 @@ def test_the_files_name_the_family(model: str, tmp_path: Path) -> None:
     run = trained(tmp_path / "run", model=model)
     params, _, _ = checkpoint.load_best(run)
     assert type(params) is family_of(model).parameters
-    for file in (checkpoint.MODEL, checkpoint.STATE):
-        assert checkpoint.load_arrays(run / file)[1]["model"] == model
+    for file in (array_files.MODEL, array_files.STATE):
+        assert array_files.load_arrays(run / file)[1]["model"] == model
 
 
 @pytest.mark.rules("model-R37")
@@ -69,7 +69,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(model: str, tmp_path: Path
     parts = tmp_path / "parts"
     trainer(parts, model=model).train(stop_after(4))
     resume_run(parts).train()
-    for file in (checkpoint.MODEL, checkpoint.STATE):
+    for file in (array_files.MODEL, array_files.STATE):
         assert (parts / file).read_bytes() == (whole / file).read_bytes()
 
 
@@ -79,10 +79,10 @@ def test_a_family_that_is_fitted_is_not_fitted_again(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trained(tmp_path / "run", model=model)
-    before = (run / checkpoint.MODEL).read_bytes()
+    before = (run / array_files.MODEL).read_bytes()
     monkeypatch.setattr(FittedFamily, "fit_sequences", None)
     assert resume_run(run).train().finished
-    assert (run / checkpoint.MODEL).read_bytes() == before
+    assert (run / array_files.MODEL).read_bytes() == before
 
 
 @pytest.mark.rules("model-R37")

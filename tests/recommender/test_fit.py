@@ -86,7 +86,7 @@ def test_usual_names_are_found_whatever_the_order_of_the_rows(
     frame = pd.DataFrame(table).rename(columns=names)
     shuffled = frame.sort_values(["user_id", "timestamp"], ascending=[True, False], kind="stable")
     source, found = open_fit_data(shuffled, None, None, {})
-    assert source.place == "memory"
+    assert source.location == "memory"
     for user in ("customer-0001", "customer-0007"):
         one, other = list(log.user_ids).index(user), list(found.log.user_ids).index(user)
         names_of = [found.log.item_ids[i] for i in found.log.interactions.row(other)]

@@ -124,7 +124,11 @@ def test_parts_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path: Path) -> None:
     for i, device in enumerate(("cpu", "auto"), 1):
         asked: Any = {"backend": f"{__name__}:Two", "device": device}
         recall_all(run, paths[i - 1], shard=(i, 2), block=7, **asked)
-    refused(paths, tmp_path, "part-2: device: expected 'cpu', as of .*part-1, got 'cuda'; results of devices")
+    refused(
+        paths,
+        tmp_path,
+        "part-2: device: expected 'cpu', as of .*part-1, got 'cuda'; results of devices",
+    )
 
 
 @pytest.mark.rules("recall-R37")
@@ -203,4 +207,6 @@ def test_a_file_that_changes_while_it_is_joined_is_an_error(
 @pytest.mark.rules("recall-R37")
 def test_a_part_of_very_many_is_refused_as_quickly(folder: Path) -> None:
     change(folder / "part-1", shard=[1, 10**12])
-    refused(files(folder, 1), folder, "expected all 1000000000000 shards, got 1, without 2, 3, 4, 5")
+    refused(
+        files(folder, 1), folder, "expected all 1000000000000 shards, got 1, without 2, 3, 4, 5"
+    )

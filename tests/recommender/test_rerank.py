@@ -18,8 +18,8 @@ from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.recommender import rerank as stage
 from mindref.recommender.din_indexability import (
     retained_by_rank,
-    user_vector_cosines,
     score_catalogue,
+    user_vector_cosines,
 )
 from mindref.recommender.rerank import rerank, rerank_gain
 from tests.models.din_worlds import lively
@@ -55,7 +55,7 @@ def one_by_one(some: Reranker, case: int, item: int) -> float:
         np.zeros((1, len(history), 0), np.float32), PROFILES[:1],
     )  # fmt: skip
     given = users, np.array([[item]]), some.catalogue, some.config
-    return float(din.scores(some.params, *given)[0, 0])
+    return float(din.score_candidates(some.params, *given)[0, 0])
 
 
 @pytest.mark.rules("din-R18")
@@ -114,7 +114,7 @@ def test_the_gain_is_over_all_cases_and_over_those_that_an_order_can_change() ->
     after = TopN(items, before.scores, before.interests)
     # hit at rank 2 and then 1; beyond the list; at rank 3 and then 4; without a target
     cases = EvaluationCases(np.arange(4), Ragged.of([[]] * 4), Ragged.of([[2], [9], [10], []]))
-    found = rerank_gain(before, after, cases, at=(1, 4), rng=np.random.default_rng(0))
+    found = rerank_gain(before, after, cases, list_lengths=(1, 4), rng=np.random.default_rng(0))
     assert found["candidates"] == 4
     assert (found["all"]["cases"], found["within"]["cases"]) == (3, 2)
     value = {
@@ -144,7 +144,9 @@ def test_the_gain_of_the_area_is_that_of_each_case() -> None:
     items = np.array([[5, 7, 2, 0], [8, 6, 1, -1], [3, 11, 10, -1]])
     after = TopN(items, before.scores, before.interests)
     cases = EvaluationCases(np.arange(3), Ragged.of([[]] * 3), Ragged.of([[5], [8], [9]]))
-    found = rerank_gain(before, after, cases, at=(1,), rng=np.random.default_rng(0))["within"]
+    found = rerank_gain(before, after, cases, list_lengths=(1,), rng=np.random.default_rng(0))[
+        "within"
+    ]
     # areas 1/3 of 4 candidates, 1/2 of 3; then 1 and 1; weighted by the candidates
     assert found["before"]["gauc"]["value"] == pytest.approx((4 / 3 + 3 / 2) / 7)
     assert found["after"]["gauc"]["value"] == pytest.approx(1)
@@ -156,10 +158,10 @@ def test_two_lists_of_other_items_cannot_be_compared() -> None:
     cases = EvaluationCases(np.arange(3), HISTORIES, Ragged.of([[7], [6], [3]]))
     other = ranked([[7, 2, 5, 1], [6, 8, -1, -1], [3, 11, 10, -1]])
     with pytest.raises(ShapeError, match="rerank_gain: expected two orders of the same candidates"):
-        rerank_gain(LISTS, other, cases, at=(1,), rng=np.random.default_rng(0))
+        rerank_gain(LISTS, other, cases, list_lengths=(1,), rng=np.random.default_rng(0))
     nowhere = cases._replace(targets=Ragged.of([[1], [1], [1]]))
     with pytest.raises(DataError, match="a case with a target among its candidates"):
-        rerank_gain(LISTS, LISTS, nowhere, at=(1,), rng=np.random.default_rng(0))
+        rerank_gain(LISTS, LISTS, nowhere, list_lengths=(1,), rng=np.random.default_rng(0))
 
 
 @pytest.mark.rules("din-R20")
@@ -190,7 +192,9 @@ def test_the_nearest_matrix_is_nearer_than_any_other_of_its_rank() -> None:
 @pytest.mark.rules("din-R20")
 @pytest.mark.parametrize(("ranks", "n"), [([0], 1), ([13], 1), ([1], 16), ([1], 0)])
 def test_a_rank_or_a_list_beyond_the_matrix_is_named(ranks: list[int], n: int) -> None:
-    with pytest.raises(ConfigError, match="kept_by_rank: expected ranks from 1 to 12 and n to 15"):
+    with pytest.raises(
+        ConfigError, match="retained_by_rank: expected ranks from 1 to 12 and n to 15"
+    ):
         retained_by_rank(np.ones((12, 15)), ranks, n)
 
 
@@ -204,7 +208,7 @@ def test_the_scores_of_din_have_a_rank_beyond_its_width() -> None:
     users = mind.Histories(
         histories.row(3)[None], np.ones((1, 5), bool), np.zeros((1, 5, 0)), PROFILES[:1]
     )
-    one = din.scores(some.params, users, np.array([[41]]), some.catalogue, some.config)
+    one = din.score_candidates(some.params, users, np.array([[41]]), some.catalogue, some.config)
     np.testing.assert_allclose(scores[3, 41], one[0, 0], rtol=1e-9)
     found = retained_by_rank(scores, [4])
     assert found["rank"] > 40

@@ -23,8 +23,8 @@ from mindref.recommender.rerank_trainer import (
 )
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Hooks
-from mindref.run import checkpoint
-from mindref.run.checkpoint import run_identity, load_din_config, load_state
+from mindref.run import array_files
+from mindref.run.checkpoint import load_din_config, load_state, run_identity
 from mindref.run.files import json_digest, sealed
 from tests.recommender.conftest import begun
 from tests.recommender.test_rerank_training import SMALL
@@ -99,8 +99,8 @@ def test_a_stage_that_lacks_a_setting_of_today_is_still_its_own(
     own = {"recall": words["recall"]["model"], "log": words["log"], "threads": words["threads"]}
     whose = json_digest({"settings": words["settings"], **own})
     for name in ("model", "optimiser"):
-        arrays, known = checkpoint.load_arrays(run / f"{name}.safetensors")
-        checkpoint.save_arrays(run / f"{name}.safetensors", arrays, {**known, "run": whose})
+        arrays, known = array_files.load_arrays(run / f"{name}.safetensors")
+        array_files.save_arrays(run / f"{name}.safetensors", arrays, {**known, "run": whose})
     assert load_reranker(run, mind_run).config == DinConfig(**SMALL)
     again = resume_reranker(run, recall=mind_run)
     assert again.load_trained().config == again.config
@@ -142,8 +142,8 @@ def test_words_that_are_none_of_a_stage_are_refused(
     run = Path(shutil.copytree(stage, tmp_path / "din"))
     for name in ("model", "optimiser"):
         path = run / f"{name}.safetensors"
-        arrays, words = checkpoint.load_arrays(path)
-        checkpoint.save_arrays(path, arrays, {**words, **changes})
+        arrays, words = array_files.load_arrays(path)
+        array_files.save_arrays(path, arrays, {**words, **changes})
     with pytest.raises(RunError, match=r"optimiser.safetensors: expected a state of mindref, got"):
         resume_reranker(run)
     with pytest.raises(RunError, match=r"model.safetensors: expected a model of mindref, got"):
@@ -225,9 +225,7 @@ def test_a_recall_run_that_has_moved_is_named_once(
 def test_the_item_table_starts_as_that_of_the_run(mind_run: Path, tmp_path: Path) -> None:
     drawn = begun(mind_run, tmp_path / "drawn").state.params
     begins = begun(mind_run, tmp_path / "begun", start="recall")
-    np.testing.assert_array_equal(
-        begins.state.params.items, begins.served.model.params.items
-    )
+    np.testing.assert_array_equal(begins.state.params.items, begins.served.model.params.items)
     assert not np.array_equal(drawn.items, begins.served.model.params.items)
     for name, x in flatten(drawn).items():
         if name != "items":
@@ -280,8 +278,8 @@ def test_a_state_of_other_shapes_is_named(mind_run: Path, stage: Path, tmp_path:
     (run / "config.json").write_text(json.dumps(sealed(words)))
     with pytest.raises(RunError, match=r"optimiser.safetensors: expected a file of the run of"):
         resume_reranker(run)
-    arrays, words = checkpoint.load_arrays(run / "optimiser.safetensors")
+    arrays, words = array_files.load_arrays(run / "optimiser.safetensors")
     words["run"] = run_identity(*load_din_config(run))
-    checkpoint.save_arrays(run / "optimiser.safetensors", arrays, words)
-    with pytest.raises(RunError, match="items: expected \\(\\(\\d+, 9\\), 'float32'\\), got"):
+    array_files.save_arrays(run / "optimiser.safetensors", arrays, words)
+    with pytest.raises(RunError, match=r"items: expected \(\(\d+, 9\), 'float32'\), got"):
         resume_reranker(run)

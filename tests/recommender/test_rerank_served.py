@@ -101,9 +101,7 @@ def test_where_no_target_is_recalled_there_is_nothing_to_judge(
 ) -> None:
     made = begun(mind_run, tmp_path / "din", steps=0)
     made.train(Hooks())
-    monkeypatch.setattr(
-        metrics, "hit_mask", lambda items, targets: np.zeros(items.shape, bool)
-    )
+    monkeypatch.setattr(metrics, "hit_mask", lambda items, targets: np.zeros(items.shape, bool))
     found = made.evaluate()
     assert (found["all"], found["within"]) == (None, None)
 

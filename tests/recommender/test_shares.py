@@ -88,7 +88,7 @@ def test_an_approximate_index_answers_alike_in_every_share(
 def test_the_lists_are_those_of_recall(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "USERS_AT_ONCE", BLOCK)
+    monkeypatch.setattr(bulk, "USERS_PER_BLOCK", BLOCK)
     answers = bulk.recall_lists(run, n=4)
     from mindref.recall import lists
 
@@ -149,11 +149,11 @@ def die(*_: Any) -> None:
 class Dying(ProcessPoolExecutor):
     """Whose second part ends its worker."""
 
-    asked = 0
+    requested = 0
 
     def submit(self, work: Any, *given: Any, **more: Any) -> Any:
-        self.asked += 1
-        if self.asked == 2:
+        self.requested += 1
+        if self.requested == 2:
             super().submit(work, *given, **more).result()
             return super().submit(die)
         return super().submit(work, *given, **more)
@@ -173,7 +173,7 @@ def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
     kept = sorted((tmp_path / "lists.parts").glob("part-*-of-00003"))
     assert kept
     written: list[int] = []
-    original = sharding.lists.save_to
+    original = sharding.lists.write_lists_to_stream
 
     def saving(*given: Any) -> None:
         written.append(1)
@@ -194,16 +194,16 @@ def test_a_part_that_is_done_is_not_computed_again(run: Path, tmp_path: Path) ->
     def again(**asked: Any) -> str:
         return recall_all(run, path, shard=(2, 3), block=BLOCK, **asked)[-1]
 
-    assert again() == "part 2 of 3: users 22 to 42 of 60"
+    assert again() == "shard 2 of 3: users 22 to 42 of 60"
     bytes_, time = path.read_bytes(), path.stat().st_mtime_ns
-    assert again() == "part 2 of 3: users 22 to 42 of 60, there already"
+    assert again() == "shard 2 of 3: users 22 to 42 of 60, there already"
     assert path.stat().st_mtime_ns == time
-    assert again(n=3) == "part 2 of 3: users 22 to 42 of 60", "another question"
-    assert again() == "part 2 of 3: users 22 to 42 of 60"
+    assert again(n=3) == "shard 2 of 3: users 22 to 42 of 60", "another question"
+    assert again() == "shard 2 of 3: users 22 to 42 of 60"
     path.write_bytes(bytes_[:-1])
-    assert again() == "part 2 of 3: users 22 to 42 of 60", "damaged"
+    assert again() == "shard 2 of 3: users 22 to 42 of 60", "damaged"
     shard_file.manifest_path(path).unlink()
-    assert again() == "part 2 of 3: users 22 to 42 of 60", "killed before it was done"
+    assert again() == "shard 2 of 3: users 22 to 42 of 60", "killed before it was done"
     assert path.read_bytes() == bytes_
 
 

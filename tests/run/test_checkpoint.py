@@ -18,7 +18,7 @@ from mindref.errors import RunError
 from mindref.models.parameters import Catalogue, Params, copy_params, flatten
 from mindref.recommender import load
 from mindref.recommender.trainer import resume_run
-from mindref.run import atomic, checkpoint
+from mindref.run import array_files, atomic, checkpoint
 from mindref.training import loop
 from mindref.training.loop import Epoch
 from tests.runs import REPOSITORY, content, stop_after, trained, trainer
@@ -77,9 +77,9 @@ def test_arrays_of_any_memory_layout_survive(tmp_path: Path) -> None:
         "empty": np.zeros((0, 8), np.float32),
         "integers": np.arange(5),
     }
-    words = {"format": checkpoint.FORMAT, "more": [1, "two"]}
-    checkpoint.save_arrays(tmp_path / "x", arrays, words)
-    found, words = checkpoint.load_arrays(tmp_path / "x")
+    words = {"format": array_files.FORMAT, "more": [1, "two"]}
+    array_files.save_arrays(tmp_path / "x", arrays, words)
+    found, words = array_files.load_arrays(tmp_path / "x")
     assert sorted(found) == sorted(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
@@ -90,10 +90,10 @@ def test_arrays_of_any_memory_layout_survive(tmp_path: Path) -> None:
 def test_the_same_arrays_are_the_same_bytes(tmp_path: Path) -> None:
     """Several words in a header of safetensors come in another order every time."""
     arrays = {name: np.arange(3.0) for name in "abcdef"}
-    words = {"format": checkpoint.FORMAT, **{name: name for name in "qwertyuiop"}}
+    words = {"format": array_files.FORMAT, **{name: name for name in "qwertyuiop"}}
     for number in range(8):
         names = sorted(arrays, reverse=number % 2 == 0)
-        checkpoint.save_arrays(tmp_path / str(number), {n: arrays[n] for n in names}, words)
+        array_files.save_arrays(tmp_path / str(number), {n: arrays[n] for n in names}, words)
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 

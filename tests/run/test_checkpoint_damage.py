@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from mindref.errors import RunError
 from mindref.recommender import load
 from mindref.recommender.trainer import resume_run
-from mindref.run import checkpoint
+from mindref.run import array_files, checkpoint
 from mindref.run.files import sealed
 from tests.runs import content, stop_after, trained, trainer
 
@@ -104,12 +104,13 @@ def test_flipped_bits_are_noticed(copy: Path) -> None:
         data = bytearray((copy / name).read_bytes())
         data[-5] ^= 4
         (copy / name).write_bytes(bytes(data))
-        with pytest.raises(RunError, match="numbers that were not written so"):
-            checkpoint.load_arrays(copy / name)
+        with pytest.raises(RunError, match="content with another sha256"):
+            array_files.load_arrays(copy / name)
 
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.ones((2, 3)), "c": np.arange(4, dtype="i4")}
-WORDS = {"format": checkpoint.FORMAT, "step": 3, "best_value": 0.5, "losses": [1.5, 2], "waited": 0}
+WORDS = {"format": array_files.FORMAT, "step": 3, "best_value": 0.5, "losses": [1.5, 2]}
+WORDS |= {"waited": 0}
 SWAPS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "names": ({"a": ARRAYS["b"], "b": ARRAYS["a"]}, {}),
     "a name": ({"bb": ARRAYS["b"], "b": None}, {}),
@@ -131,19 +132,19 @@ def test_what_changed_places_is_noticed(
 ) -> None:
     """The sum of the file stays, and all but one thing in it."""
     path = tmp_path / "x.safetensors"
-    checkpoint.save_arrays(path, ARRAYS, WORDS)
+    array_files.save_arrays(path, ARRAYS, WORDS)
     with safe_open(path, framework="np") as file:
-        header = json.loads(file.metadata()[checkpoint.HEADER])
+        header = json.loads(file.metadata()[array_files.HEADER])
     others = {name: x for name, x in {**ARRAYS, **arrays}.items() if x is not None}
 
     def write(words: dict[str, Any], arrays: dict[str, Any]) -> None:
-        save_file(arrays, path, metadata={checkpoint.HEADER: json.dumps(words)})
+        save_file(arrays, path, metadata={array_files.HEADER: json.dumps(words)})
 
     write(header, ARRAYS)
-    assert checkpoint.load_arrays(path)[1] == WORDS
+    assert array_files.load_arrays(path)[1] == WORDS
     write({**header, **words}, others)
-    with pytest.raises(RunError, match="numbers that were not written so"):
-        checkpoint.load_arrays(path)
+    with pytest.raises(RunError, match="content with another sha256"):
+        array_files.load_arrays(path)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "items.tsv"])
@@ -166,7 +167,7 @@ def as_format(path: Path, number: int) -> None:
         path.write_text(json.dumps({"format": number, "new": words}))
     else:
         header = json.dumps({"format": number, "new": "words"})
-        save_file(load_file(path), path, metadata={checkpoint.HEADER: header})
+        save_file(load_file(path), path, metadata={array_files.HEADER: header})
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "optimiser.safetensors"])
@@ -182,7 +183,7 @@ def test_arrays_of_a_stranger_are_refused(copy: Path) -> None:
     with pytest.raises(RunError, match="expected a file of mindref"):
         load(copy)
     words = {"format": 2, "run": checkpoint.run_identity(*checkpoint.load_config(copy))}
-    checkpoint.save_arrays(copy / "model.safetensors", {"items": np.zeros(3)}, words)
+    array_files.save_arrays(copy / "model.safetensors", {"items": np.zeros(3)}, words)
     with pytest.raises(RunError, match="expected a model of mindref, got no array"):
         load(copy)
 

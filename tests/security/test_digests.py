@@ -15,7 +15,7 @@ from mindref.recall.manifest import NAME
 from mindref.recommender import load
 from mindref.recommender.bulk import recall_lists
 from mindref.recommender.trainer import resume_run
-from mindref.run import checkpoint, files, items, metadata
+from mindref.run import array_files, checkpoint, files, items, metadata
 from mindref.run.files import sealed
 from tests import spec_pages
 from tests.damage.damaged_runs import HISTORIES, train_small_run
@@ -108,14 +108,14 @@ def test_what_makes_a_run_is_settings_and_log_and_not_where_that_lies(run: Path)
 def test_a_run_that_lacks_a_setting_of_today_is_still_its_own(run: Path) -> None:
     """As one of an earlier mindref: what is added to the settings is no other run."""
     before, (config, _) = answer(run), checkpoint.load_config(run)
-    arrays = {x: checkpoint.load_arrays(run / x) for x in (checkpoint.MODEL, checkpoint.STATE)}
+    arrays = {x: array_files.load_arrays(run / x) for x in (array_files.MODEL, array_files.STATE)}
     change(run / "config.json", lambda words: words["settings"].pop("epsilon"))
     known = json.loads((run / "config.json").read_text())
     whose = files.json_digest(
         {x: known[x] for x in ("settings", *metadata.IDENTITY_FACTS) if x in known}
     )
     for name, (some, words) in arrays.items():
-        checkpoint.save_arrays(run / name, some, {**words, "run": whose})
+        array_files.save_arrays(run / name, some, {**words, "run": whose})
     (run / "report.json").unlink()
     assert answer(run) == before
     items.write_items(

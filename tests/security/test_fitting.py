@@ -13,7 +13,7 @@ import pytest
 from mindref.errors import RunError
 from mindref.recommender import load
 from mindref.recommender.trainer import resume_run
-from mindref.run import checkpoint
+from mindref.run import array_files
 from tests.damage.damaged_runs import train_small_run
 from tests.security.hands import answer, crafted, spoiled
 
@@ -66,7 +66,7 @@ STATES = [{name: x} for name, some in MORE.items() for x in some]
 def test_a_model_whose_words_are_none_of_its_run_is_refused(
     run: Path, changes: dict[str, Any]
 ) -> None:
-    spoiled(run / checkpoint.MODEL, **changes)
+    spoiled(run / array_files.MODEL, **changes)
     for use in (load, resume_run):
         with pytest.raises(RunError, match=r"model.safetensors: expected a model of"):
             use(run)
@@ -75,7 +75,7 @@ def test_a_model_whose_words_are_none_of_its_run_is_refused(
 @pytest.mark.rules("security-R10")
 @pytest.mark.parametrize("changes", WORDS + STATES, ids=lambda x: str(x)[:40])
 def test_a_state_whose_words_are_none_is_refused(run: Path, changes: dict[str, Any]) -> None:
-    spoiled(run / checkpoint.STATE, **changes)
+    spoiled(run / array_files.STATE, **changes)
     with pytest.raises(RunError, match=r"optimiser.safetensors: expected a state of mindref"):
         resume_run(run)
 

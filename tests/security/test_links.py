@@ -13,7 +13,7 @@ from mindref.errors import RunError
 from mindref.recommender import load
 from mindref.recommender.bulk import recall_lists
 from mindref.recommender.trainer import resume_run
-from mindref.run import checkpoint, files, items
+from mindref.run import array_files, checkpoint, files, items
 from tests.damage.damage_ops import make_socket, replace_file
 from tests.damage.damaged_runs import HISTORIES
 from tests.security.hands import answer
@@ -88,7 +88,7 @@ def test_a_file_is_looked_at_before_it_is_opened(tmp_path: Path) -> None:
     for read in (
         lambda path: files.read_json(path, "JSON", ""),
         items.read_items,
-        checkpoint.load_arrays,
+        array_files.load_arrays,
     ):
         with pytest.raises(RunError, match="got no file, but something else"):
             read(tmp_path / "socket")

@@ -89,7 +89,7 @@ def test_the_first_process_works_and_the_others_are_told() -> None:
     done = []
 
     def work(ranks: Ranks) -> float:
-        return ranks.told(lambda: done.append(ranks.rank) or 0.1 + 0.2)
+        return ranks.broadcast_from_first(lambda: done.append(ranks.rank) or 0.1 + 0.2)
 
     assert meet(3, work) == [0.1 + 0.2] * 3
     assert done == [0]
@@ -159,7 +159,7 @@ def test_the_first_process_alone_writes_and_validates(tmp_path: Path) -> None:
         judge = made.validate
         made.validate = lambda params: validated.append(ranks.rank) or judge(params)
         made.check_alike()
-        ranks.told(made.create)
+        ranks.broadcast_from_first(made.create)
         made.train()
         return made
 
@@ -175,7 +175,7 @@ def test_the_first_process_alone_writes_and_validates(tmp_path: Path) -> None:
 def test_the_first_process_alone_saves_a_training_that_is_stopped(tmp_path: Path) -> None:
     def work(ranks: Ranks) -> Trainer:
         made = shared(tmp_path / f"run{ranks.rank}", ranks, evaluate_every=100, steps=100_000)
-        ranks.told(made.create)
+        ranks.broadcast_from_first(made.create)
         taken: list[int] = []
         made.train(
             Hooks(on_step=lambda step, loss: taken.append(step), stop=lambda: len(taken) > 5)
@@ -215,7 +215,7 @@ def test_a_run_is_taken_up_by_processes_of_which_the_first_writes(tmp_path: Path
 def test_processes_that_drift_apart_are_stopped(tmp_path: Path, at: str) -> None:
     def work(ranks: Ranks) -> Any:
         made = shared(tmp_path / "run", ranks)
-        ranks.told(made.create)
+        ranks.broadcast_from_first(made.create)
 
         def drift(step: int = 0, loss: float = 0.0) -> None:
             if ranks.rank == 1 and step == 2 * (at == "in an epoch"):

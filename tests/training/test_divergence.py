@@ -25,7 +25,8 @@ def test_the_last_epoch_is_whole_and_is_gone_on_from(
     made = trainer(run)
     assert made.backend.name == "numba"
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "step_learning_rate", lambda config, n: usual(config, n) if n < 3 else 1e30)
+        diverging = lambda config, n: usual(config, n) if n < 3 else 1e30  # noqa: E731
+        patch.setattr(loop, "step_learning_rate", diverging)
         with pytest.raises(Diverged, match=r"step 5: expected a finite loss.*--learning-rate"):
             made.train(Hooks(on_step=lambda step, loss: steps.append(step)))
     assert steps == [1, 2, 3, 4]

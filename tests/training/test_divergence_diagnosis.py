@@ -70,7 +70,7 @@ HUGE = [
     ("mind_plus", "bilinear", 3e38, "routing (forward)"),
     ("youtube_dnn", "layers.0.weight", 3e38, "relu_layer (forward)"),
     ("youtube_dnn", "items", 3e30, "sampled_softmax (forward)"),
-    ("maxmf", "items", 3e38, "what comes after embedding (forward)"),
+    ("maxmf", "items", 3e38, "the computation after embedding (forward)"),
 ]
 
 
@@ -156,7 +156,8 @@ def spoiled(path: Path, model: str, backend: str, at: int, monkeypatch: pytest.M
     usual, kept = loop.step_learning_rate, dict[str, bytes]()
     trained = trainer(path, model=model, backend=backend)
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "step_learning_rate", lambda c, n: usual(c, n) if n != at else float("nan"))
+        diverging = lambda c, n: usual(c, n) if n != at else float("nan")  # noqa: E731
+        patch.setattr(loop, "step_learning_rate", diverging)
         with pytest.raises(Diverged) as error:
             trained.train(Hooks(on_epoch=lambda epoch: kept.update(content(path, SAVED))))
     assert content(path, SAVED) == kept
@@ -178,7 +179,7 @@ def test_the_last_epoch_stays_to_the_byte_and_serves(
     assert state.moments.step == 3
     for x in (*flatten(state.params).values(), *state.moments.second.values()):
         assert np.isfinite(x).all()
-    again = re.escape(f"mindref train --resume {run} comes to the same")
+    again = re.escape(f"mindref train --resume {run} diverges again")
     assert re.search(rf"; the run is as it was after step 3, and {again}$", str(error))
     assert len(mindref.load(run).recommend(list(loaded().log.item_ids[3:9]), 5)) == 5
 

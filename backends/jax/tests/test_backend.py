@@ -8,7 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from tests.backends.thin import Thin
+from tests.backends.framework_interface import FrameworkInterface
 
 from mindref.errors import BackendError, ShapeError
 from mindref_jax import devices
@@ -16,7 +16,7 @@ from mindref_jax.backend import JaxBackend
 from mindref_jax.squash import KINDS, squash
 
 
-class TestThin(Thin):
+class TestFrameworkInterface(FrameworkInterface):
     name, backend = "jax", JaxBackend
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.backends.thin import Thin
+from tests.backends.framework_interface import FrameworkInterface
 
 from mindref.backend import NumpyBackend
 from mindref.bench.workload import Workload, WorkloadSettings
@@ -17,7 +17,7 @@ from mindref_torch.backend import TorchBackend
 from mindref_torch.model import MIND, Histories
 
 
-class TestThin(Thin):
+class TestFrameworkInterface(FrameworkInterface):
     name, backend = "torch", TorchBackend
 
 

@@ -52,9 +52,9 @@ def mask_at(shape: tuple[int, ...], *index: Any) -> Bools:
     return mask
 
 
-def reach_of_part(lost: Bools, *spared: str, **others: Bools) -> NanReach:
+def reach_of_part(lost: Bools, *spared: str, **further: Bools) -> NanReach:
     """Return a reach: `own` of the result is lost; the rest, also of these gradients, is spared."""
-    return NanReach({"out": lost}, {n: ~lost for n in ("out", *spared)} | others)
+    return NanReach({"out": lost}, {n: ~lost for n in ("out", *spared)} | further)
 
 
 def table_reach(call: Call, position: Position) -> NanReach:

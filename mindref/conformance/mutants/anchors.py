@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 from mindref.conformance.mutants.source_units import AnchoredSource, Unit, parse_source
 
-PLACES = ("new", "before", "after")
+POSITIONS = ("new", "before", "after")
 BRANCHES = {  # a branch can be parsed only after another one
     "elif": "if 0:\n    pass\n",
     "except": "try:\n    pass\n",
@@ -47,7 +47,7 @@ class Edit(NamedTuple):
     file: str  # relative to the package
     anchor: str
     text: str
-    position: str = "new"  # one of PLACES
+    position: str = "new"  # one of POSITIONS
     statements: int = 1
 
 
@@ -112,11 +112,11 @@ def read_edits(row: Mapping[str, Any], file: str = "") -> tuple[Edit, ...]:
 
 
 def read_edit(row: Mapping[str, Any], file: str) -> Edit:
-    """Return one edit; raise ValueError unless it has exactly one of PLACES."""
-    places = [place for place in PLACES if place in row]
-    if len(places) != 1 or "at" not in row:
-        raise ValueError(f"{file}: an edit has `at` and one of {', '.join(PLACES)}: {dict(row)}")
-    return Edit(file, row["at"], row[places[0]], places[0], row.get("statements", 1))
+    """Return one edit; raise ValueError unless it has exactly one of POSITIONS."""
+    positions = [position for position in POSITIONS if position in row]
+    if len(positions) != 1 or "at" not in row:
+        raise ValueError(f"{file}: an edit has `at` and one of {', '.join(POSITIONS)}: {dict(row)}")
+    return Edit(file, row["at"], row[positions[0]], positions[0], row.get("statements", 1))
 
 
 def block_index(unit: Unit) -> int:

@@ -22,7 +22,7 @@ from mindref.conformance.runner.call import (
     Answer,
     AnyArray,
     Call,
-    is_float,
+    is_float_array,
     map_floats,
     named_arrays,
 )
@@ -190,7 +190,7 @@ def mutant_implementation(name: str) -> Implementation:
 
 def expected_or_none(call: Call, precision: Precision) -> dict[str, ExpectedArray] | None:
     """Return the expected answer; None for a call for which the reference raises."""
-    if len({x.dtype for x in named_arrays(call.arrays).values() if is_float(x)}) > 1:
+    if len({x.dtype for x in named_arrays(call.arrays).values() if is_float_array(x)}) > 1:
         return None  # `expected_answer` would convert to one dtype
     try:
         return expected_answer(call, precision)

@@ -55,7 +55,7 @@ class Call(NamedTuple):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Return the dtype of the first float array, or float64 without float arrays."""
-        floats = (x for x in named_arrays(self.arrays).values() if is_float(x))
+        floats = (x for x in named_arrays(self.arrays).values() if is_float_array(x))
         return next((x.dtype for x in floats), np.dtype(np.float64))
 
     def change(self, **changes: Any) -> Call:
@@ -81,14 +81,14 @@ class Call(NamedTuple):
         return self._replace(cotangent=None)
 
 
-def is_float(x: Any) -> bool:
+def is_float_array(x: Any) -> bool:
     """Return whether x is an array of floats of any width, bfloat16 of ml_dtypes included."""
     return isinstance(x, np.ndarray) and (x.dtype.kind == "f" or x.dtype.name == "bfloat16")
 
 
 def map_floats(change: Callable[[AnyArray], Any], x: Any) -> Any:
     """Return x with `change` applied to every float array in a nest of tuples and dicts."""
-    if is_float(x):
+    if is_float_array(x):
         return change(x)
     if isinstance(x, dict):
         return {name: map_floats(change, part) for name, part in x.items()}

@@ -20,8 +20,8 @@ from mindref.models.parameters import (
     Catalogue,
     Gradients,
     Params,
-    copy_arrays,
     copy_params,
+    copy_tables,
     flatten,
     flatten_gradients,
 )
@@ -88,7 +88,7 @@ class ComposedBackend:
             return ComposedState(copies_of_params, self.optimiser.init(flatten(copies_of_params)))
         step, first, second = moments
         return ComposedState(
-            copies_of_params, optimiser.State(step, copy_arrays(first), copy_arrays(second))
+            copies_of_params, optimiser.State(step, copy_tables(first), copy_tables(second))
         )
 
     def step(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mindref.conformance.bounds import Precision
-from mindref.conformance.runner.call import Answer, Call, is_float, map_floats, named_arrays
+from mindref.conformance.runner.call import Answer, Call, is_float_array, map_floats, named_arrays
 from mindref.conformance.runner.check import ConformanceCheck
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.reference import reference_answer
@@ -127,7 +127,9 @@ TRIVIAL_IMPLEMENTATIONS: tuple[type[TrivialImplementation], ...] = (
 
 def first_float_array(call: Call) -> Any:
     """Return the first float array of a call that has an element."""
-    return next((x for x in named_arrays(call.arrays).values() if is_float(x) and x.size), None)
+    return next(
+        (x for x in named_arrays(call.arrays).values() if is_float_array(x) and x.size), None
+    )
 
 
 def accepted_trivial(

@@ -16,7 +16,7 @@ class Factor(NamedTuple):
     """A cell that a term reads."""
 
     name: str
-    place: tuple[int, ...]
+    position: tuple[int, ...]
     value: float
 
 
@@ -50,9 +50,9 @@ class Cell:
 
     def __init__(self, values: Values, recipe: Recipe, index: tuple[int, ...]) -> None:
         self.recipe, self.index = recipe, index
-        self.names = [place["of"] for place in recipe_factors(recipe)]
+        self.names = [factor["of"] for factor in recipe_factors(recipe)]
         self.arrays = [np.asarray(values[name]) for name in self.names]
-        self.letters = [place["letters"] for place in recipe_factors(recipe)]
+        self.letters = [factor["letters"] for factor in recipe_factors(recipe)]
         self.bound = dict(zip(recipe["out"], index, strict=True))
 
     def factor(self, k: int, index: tuple[int, ...]) -> Factor:

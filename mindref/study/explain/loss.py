@@ -67,12 +67,12 @@ def explain_scatter(cell: Cell) -> Explanation:
     row = rows[cell.index[0]]
     terms = []
     for k in range(1, len(cell.arrays), 3):
-        index = as_matrix(cell.arrays[k + 1])
-        for n, f in zip(*np.nonzero(index == row), strict=True):
+        table_rows = as_matrix(cell.arrays[k + 1])
+        for n, f in zip(*np.nonzero(table_rows == row), strict=True):
             gradient = cell.arrays[k]
-            place = (int(n), d) if gradient.ndim == 2 else (d,)
+            index = (int(n), d) if gradient.ndim == 2 else (d,)
             share = (int(n), int(f)) if cell.arrays[k + 2].ndim == 2 else (int(f),)
-            factors = cell.factor(k, place), cell.factor(k + 2, share)
+            factors = cell.factor(k, index), cell.factor(k + 2, share)
             terms.append(Term("{} x {}", factors, factors[1].value * factors[0].value))
     return explain_by_group(group_of_sum(terms, "all uses of this row"))
 
@@ -113,7 +113,9 @@ def explain_max(cell: Cell) -> Explanation:
 def explain_winner(cell: Cell) -> Explanation:
     """Explain which interest has the largest score for an item."""
     group, best = active_scores(cell)
-    return Explanation((group,), f"the score of interest {best.place[1] + 1}", float(best.place[1]))
+    return Explanation(
+        (group,), f"the score of interest {best.position[1] + 1}", float(best.position[1])
+    )
 
 
 def explain_order(cell: Cell) -> Explanation:

@@ -129,7 +129,7 @@ def explain_one_hot(cell: Cell) -> Explanation:
     group = group_of_largest(
         [Term("{}", (s,), s.value) for s in active], "the largest active score"
     )
-    best = max(active, key=lambda s: s.value).place == cell.index
+    best = max(active, key=lambda s: s.value).position == cell.index
     text = "the largest score, so 1" if best else "another score is larger, so 0"
     return Explanation((group,), text, float(best))
 

@@ -77,7 +77,7 @@ def forward(
     target, _ = mind.item_vectors(pair.params, pair.batch.target, pair.catalogue)
     target = arrays.add("t", target)
     user = apply_attention(pair, arrays, users, arrays.add("query", target), active, sides)
-    losses = compute_losses(pair, arrays, user, arrays.add("t.loss", target))
+    losses = unrolled_losses(pair, arrays, user, arrays.add("t.loss", target))
     flat = [np.broadcast_to(x, (copies, *x.shape[1:])).reshape(copies, -1) for x in sides]
     together = np.concatenate([np.zeros((copies, 0), bool), *flat], axis=1)
     return UnrolledPass(np.broadcast_to(losses, copies), together, arrays.values)
@@ -167,7 +167,7 @@ def apply_attention(
     return add("q", np.einsum("bk,bkd->bd", np.broadcast_to(h, (copies, h.shape[1])), users))
 
 
-def compute_losses(pair: TrainingPair, arrays: NamedArrays, user: Array, target: Array) -> Array:
+def unrolled_losses(pair: TrainingPair, arrays: NamedArrays, user: Array, target: Array) -> Array:
     """Return the loss of each copy; the largest logit is subtracted, as in the operator."""
     batch, config, add = pair.batch, pair.config, arrays.add
     negative_vectors, _ = mind.item_vectors(pair.params, batch.negatives, pair.catalogue)

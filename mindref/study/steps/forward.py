@@ -19,7 +19,7 @@ MIND = "mindref.models.mind"
 def lookup_step(use: str, row: str, letter: str, name: str, title: str, why: str) -> StepKind:
     """Return the step that looks up vectors of items or features: weighted means of table rows."""
     rows = f"{row} feature" if row else "feature"
-    where = "mask:i" if use == "history" else ""
+    mask = "mask:i" if use == "history" else ""
     return StepKind(
         f"{use}.embed",
         f"{use}.lookup",
@@ -43,7 +43,7 @@ def lookup_step(use: str, row: str, letter: str, name: str, title: str, why: str
                 f"{letter}d",
             ),
         ),
-        (check_sum("the weights of a film sum to 1", f"{use}.weights:{letter}f", "f", 1, where),),
+        (check_sum("the weights of a film sum to 1", f"{use}.weights:{letter}f", "f", 1, mask),),
         exercises=("embedding-vjp",),
     )
 

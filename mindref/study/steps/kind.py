@@ -36,7 +36,7 @@ class QuestionSpec(NamedTuple):
     tensor: str  # name of the tensor
     how: str  # which entry along `axis`: "largest", "strongest", "longest", "count" or "top"
     axis: str
-    at: str = ""  # other axis; the question is about the row with the widest margin
+    row_axis: str = ""  # other axis; the question is about the row with the widest margin
 
 
 class StepKind(NamedTuple):
@@ -59,14 +59,14 @@ class StepKind(NamedTuple):
     absent_if: str = ""  # flag of the context that removes the step
 
 
-def check_sum(text: str, of: str, over: str, equals: float, where: str = "") -> InvariantSpec:
+def check_sum(text: str, of: str, over: str, equals: float, mask: str = "") -> InvariantSpec:
     """Return the invariant that sums over one letter have a value, in the rows of a mask."""
-    return InvariantSpec(text, "sums", {"of": of, "over": over, "equals": equals, "where": where})
+    return InvariantSpec(text, "sums", {"of": of, "over": over, "equals": equals, "where": mask})
 
 
-def check_zero(text: str, of: str, where: str) -> InvariantSpec:
+def check_zero(text: str, of: str, mask: str) -> InvariantSpec:
     """Return the invariant that a tensor is 0 where a mask is false."""
-    return InvariantSpec(text, "zero", {"of": of, "where": where})
+    return InvariantSpec(text, "zero", {"of": of, "where": mask})
 
 
 def check_bounds(text: str, of: str, low: float, high: float | str) -> InvariantSpec:

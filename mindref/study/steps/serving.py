@@ -73,7 +73,7 @@ def adapt_serving_step(kind: StepKind, context: TraceContext) -> StepKind:
         why += " Interests and item vectors have length 1 (--normalise)."
         unit = OutputSpec("v1", "interest width", "unit(v:kd; kind=unit)", "interests", "kd")
         outs = (items, unit, score._replace(recipe="E:xd v1:kd"), best, brought_by)
-    if context.shown < context.items:
+    if context.traced_items < context.items:
         why += f" Of {context.items} films, the best films and the target are displayed."
     equation = kind.equation.replace("v_kd", "v1_kd") if context.config.normalise else kind.equation
     return kind._replace(why=why, checks=checks, rules=rules, outputs=outs, equation=equation)

@@ -72,7 +72,7 @@ def suggest_after_cell(trace: Trace, cell: TraceCell) -> list[tuple[str, str]]:
     for factor in largest.factors if largest else ():
         source = trace.tensors[factor.name]
         if source.recipe["op"] != "input":
-            name = format_cell(trace, source, factor.place)
+            name = format_cell(trace, source, factor.position)
             suggestions.append((f"x {name}", "a factor of its largest term"))
     step = trace.steps[cell.step_index]
     return [*suggestions[:2], (f"g {step.id}", "the step that computes it")]
@@ -177,8 +177,8 @@ def find_varying_axes(terms: list[Term]) -> list[tuple[int, int]]:
     return [
         (k, axis)
         for k, factor in enumerate(first.factors)
-        for axis, i in enumerate(factor.place)
-        if any(term.factors[k].place[axis] != i for term in terms)
+        for axis, i in enumerate(factor.position)
+        if any(term.factors[k].position[axis] != i for term in terms)
     ]
 
 
@@ -192,7 +192,7 @@ def make_position_column(
         axes.setdefault(axis.name, (axis, k, number))
     rows = [
         ", ".join(
-            format_row_label(axis, term.factors[k].place[number])
+            format_row_label(axis, term.factors[k].position[number])
             for axis, k, number in axes.values()
         )
         for term in terms
@@ -217,5 +217,5 @@ def make_factor_column(
 
 def format_factor_heading(factor: Factor, k: int, varying: list[tuple[int, int]]) -> str:
     """Return the name of a tensor with its index, "*" for an axis that varies."""
-    index = ["*" if (k, axis) in varying else str(i + 1) for axis, i in enumerate(factor.place)]
+    index = ["*" if (k, axis) in varying else str(i + 1) for axis, i in enumerate(factor.position)]
     return factor.name + (f"[{', '.join(index)}]" if index else "")

@@ -26,7 +26,7 @@ from mindref.conformance.golden.files import (
     sheet_of,
     sheet_safetensors,
 )
-from mindref.conformance.runner.call import Call, is_float, named_arrays
+from mindref.conformance.runner.call import Call, is_float_array, named_arrays
 from mindref.conformance.runner.compare import largest_error_ratio
 from mindref.conformance.runner.context import call_arrays
 from mindref.conformance.runner.reference import ExpectedArray, expected_answer
@@ -115,7 +115,7 @@ def test_float32_suffices_to_tell_the_answers_from_others(stem: str) -> None:
 @EACH
 def test_every_float_type_holds_the_calls_exactly_and_finds_their_answers(stem: str) -> None:
     for name, (call, _) in golden.load_cases(stem).items():
-        floats = [x for x in named_arrays(call_arrays(call)).values() if is_float(x)]
+        floats = [x for x in named_arrays(call_arrays(call)).values() if is_float_array(x)]
         assert all((x.astype(np.float16) == x).all() for x in floats)
         assert [golden.case_name(call.to(t)) for t in ("float64", "float32")] == [name] * 2
 

@@ -13,7 +13,7 @@ from mindref.conformance.bounds import Precision
 from mindref.conformance.checks import golden as golden_checks
 from mindref.conformance.golden import golden
 from mindref.conformance.golden.files import GoldenCase
-from mindref.conformance.runner.call import is_float
+from mindref.conformance.runner.call import is_float_array
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.composed_backend import ComposedBackend, reference_model
@@ -79,7 +79,7 @@ def moved(x: Any) -> Any:
     """Return an array of which one number is another, by more than the worst case in float32."""
     changed = np.array(x)
     last = changed.reshape(-1)[-1:]
-    last[:] = last + 0.02 if is_float(x) else ~last if x.dtype.kind == "b" else last + 1
+    last[:] = last + 0.02 if is_float_array(x) else ~last if x.dtype.kind == "b" else last + 1
     return changed
 
 

@@ -150,7 +150,8 @@ def test_an_anchor_that_does_not_match_once_raises(at: str) -> None:
 def test_a_known_mistake_is_named(name: str, check: str) -> None:
     mutant = named(name)
     said = diagnose(BackendImplementation(backend_of(mutant)), failed(mutant, check))
-    assert said.startswith(f"your result equals the reference with this mistake: {mutant.description} [")
+    prefix = "your result equals the reference with this mistake:"
+    assert said.startswith(f"{prefix} {mutant.description} [")
     assert f"[{name}, {mutant.rule}" in said
     assert "(100.0 % of the residual" in said
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mindref.conformance.draws.operators import CALLS, MASKED, for_each_operator
 from mindref.conformance.runner import compare
-from mindref.conformance.runner.call import Call, is_float, map_floats
+from mindref.conformance.runner.call import Call, is_float_array, map_floats
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.plan import FULL_PRECISIONS
 from mindref.conformance.tolerances import same_math
@@ -36,7 +36,7 @@ def mixed_dtypes_raise(context: CheckContext, call: Call) -> None:
     context.run(call)
     other = np.float32 if call.dtype == np.float64 else np.float64
     for name, x in call.arrays.items():
-        if is_float(x):
+        if is_float_array(x):
             context.assert_raises(call.change(**{name: x.astype(other)}))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mindref.conformance.draws.nan_reach import REACHES, NanReach, masked_out
 from mindref.conformance.draws.operators import MASKED, for_each_operator
-from mindref.conformance.runner.call import AnyArray, Call, is_float
+from mindref.conformance.runner.call import AnyArray, Call, is_float_array
 from mindref.conformance.runner.context import CallAnswer, CheckContext
 
 GARBAGE = (np.nan, np.inf, -np.inf, 1e30)
@@ -79,7 +79,7 @@ def draw_position(context: CheckContext, call: Call, name: str) -> tuple[int, ..
 
 def with_number(x: AnyArray, position: tuple[int, ...], value: float) -> AnyArray:
     """Return x with another number at one position."""
-    assert is_float(x)
+    assert is_float_array(x)
     changed = np.array(x)
     changed[position] = value
     return changed

@@ -23,14 +23,14 @@ def sampled_softmax_calls(
     *,
     temperatures: tuple[float, ...] = TEMPERATURES,
     normalise: tuple[bool, ...] = (False, True),
-    some: bool = False,
+    nonempty: bool = False,
 ) -> Call:
     """Draw users, targets and negatives with hits and repeats, and log expected counts.
 
-    Unless `some` is set, there are sometimes no negatives, or zero vectors.
+    Unless `nonempty` is set, there are sometimes no negatives, or zero vectors.
     """
     b, s, d = draw(distinct_sizes(3))
-    s, zero = (s, False) if some else draw(st.sampled_from(((s, False), (s, True), (0, False))))
+    s, zero = (s, False) if nonempty else draw(st.sampled_from(((s, False), (s, True), (0, False))))
     rng, scale = draw(generators()), draw(st.sampled_from(SCALES))
     user, target, negatives = (normal(rng, n, d, scale=scale) for n in (b, b, s))
     if zero:
@@ -54,6 +54,7 @@ def sampled_softmax_calls(
     return Call("sampled_softmax", arrays, numbers, read_only(np.array(rng.uniform(0.5, 2))))
 
 
+WITH_NEGATIVES = sampled_softmax_calls(nonempty=True)
 PLAIN = sampled_softmax_calls(temperatures=(1.0,), normalise=(False,))
 
 
@@ -103,7 +104,7 @@ def target_gradient_matches_the_reference(context: CheckContext, call: Call) -> 
 
 @add_check(
     "sampled_softmax-R11",
-    draws=sampled_softmax_calls(temperatures=(1.0,), normalise=(False,), some=True),
+    draws=sampled_softmax_calls(temperatures=(1.0,), normalise=(False,), nonempty=True),
     stem="sampled_softmax",
     gradient=True,
     agreement=True,
@@ -139,7 +140,7 @@ def normalised_gradients_match_the_reference(context: CheckContext, call: Call) 
 
 @add_check(
     "sampled_softmax-R1",
-    draws=sampled_softmax_calls(some=True),
+    draws=WITH_NEGATIVES,
     stem="sampled_softmax",
     gradient=True,
     fraction=0.5,
@@ -150,7 +151,9 @@ def loss_gradients_match_finite_differences(context: CheckContext, call: Call) -
     assert_gradients_follow(context, call.change(normalise=False))
 
 
-@add_check("sampled_softmax-R14", draws=sampled_softmax_calls(some=True), stem="sampled_softmax")
+@add_check(
+    "sampled_softmax-R14", draws=sampled_softmax_calls(nonempty=True), stem="sampled_softmax"
+)
 def loss_arrays_that_disagree_raise(context: CheckContext, call: Call) -> None:
     """Arrays of disagreeing shapes or dtypes must raise."""
     call = call.forward_only()
@@ -165,7 +168,9 @@ def loss_arrays_that_disagree_raise(context: CheckContext, call: Call) -> None:
         context.assert_raises(call.change(**{name: call.arrays[name].astype(other)}))
 
 
-@add_check("sampled_softmax-R15", draws=sampled_softmax_calls(some=True), stem="sampled_softmax")
+@add_check(
+    "sampled_softmax-R15", draws=sampled_softmax_calls(nonempty=True), stem="sampled_softmax"
+)
 def non_finite_log_expected_counts_raise(context: CheckContext, call: Call) -> None:
     """A log expected count that is infinite or NaN must raise."""
     context.run(call.forward_only())

@@ -25,14 +25,14 @@ from mindref.conformance.runner.check import add_check
 from mindref.conformance.runner.context import CallAnswer, CheckContext
 from mindref.conformance.runner.reference import ExpectedArray
 
-WITH_NEGATIVES = sampled_softmax_calls(some=True)
-NORMALISED = sampled_softmax_calls(some=True, normalise=(True,))
+WITH_NEGATIVES = sampled_softmax_calls(nonempty=True)
+NORMALISED = sampled_softmax_calls(nonempty=True, normalise=(True,))
 VECTORS = ("user", "target", "negatives")
 
 
 @add_check(
     "sampled_softmax-R2",
-    draws=sampled_softmax_calls(some=True, normalise=(False,)),
+    draws=sampled_softmax_calls(nonempty=True, normalise=(False,)),
     stem="sampled_softmax",
 )
 def correction_equals_an_extra_coordinate(context: CheckContext, call: Call) -> None:
@@ -113,7 +113,7 @@ def every_user_has_equal_weight_in_the_mean(context: CheckContext, call: Call) -
 
 @add_check(
     "sampled_softmax-R6",
-    draws=sampled_softmax_calls(some=True, normalise=(False,)),
+    draws=sampled_softmax_calls(nonempty=True, normalise=(False,)),
     stem="sampled_softmax",
 )
 def temperature_does_not_scale_the_correction(context: CheckContext, call: Call) -> None:
@@ -125,7 +125,7 @@ def temperature_does_not_scale_the_correction(context: CheckContext, call: Call)
 
 @add_check(
     "sampled_softmax-R6",
-    draws=sampled_softmax_calls(some=True, normalise=(False,)),
+    draws=sampled_softmax_calls(nonempty=True, normalise=(False,)),
     stem="sampled_softmax",
     gradient=True,
 )
@@ -220,7 +220,7 @@ def repeated_negatives_keep_separate_gradients(context: CheckContext, call: Call
 
 @add_check(
     *("sampled_softmax-R11", "sampled_softmax-R12"),
-    draws=sampled_softmax_calls(some=True, normalise=(False,)),
+    draws=sampled_softmax_calls(nonempty=True, normalise=(False,)),
     stem="sampled_softmax",
     gradient=True,
 )
@@ -232,7 +232,7 @@ def target_and_negative_gradients_cancel(context: CheckContext, call: Call) -> N
 
 @add_check(
     "sampled_softmax-R12",
-    draws=sampled_softmax_calls(some=True, normalise=(False,)),
+    draws=sampled_softmax_calls(nonempty=True, normalise=(False,)),
     stem="sampled_softmax",
     gradient=True,
 )

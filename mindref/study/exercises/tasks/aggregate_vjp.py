@@ -68,7 +68,7 @@ class AggregateVjpTask(ExerciseTask):
     def make_loss(self, inputs: Inputs) -> LossFunction:
         """Return <d_sums, gather(weights, votes)>."""
         g = inputs["d_sums"]
-        return lambda perturbed: float(np.sum(g * sum_votes(perturbed["weights"], perturbed["votes"])))
+        return lambda x: float(np.sum(g * sum_votes(x["weights"], x["votes"])))
 
     def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
         """Return the products of the sum."""

@@ -104,7 +104,8 @@ class RouteVjpFullTask(ExerciseTask):
             logits = perturbed["init_logits"]
             for iteration in range(iterations):
                 weights, _ = softmax.forward(logits, np.broadcast_to(allowed, logits.shape), axis=2)
-                sums = sum_votes(weights, project_votes(perturbed["history"], matrices[2 * iteration]))
+                votes = project_votes(perturbed["history"], matrices[2 * iteration])
+                sums = sum_votes(weights, votes)
                 capsules, _ = squash.forward(sums)
                 if iteration < iterations - 1:
                     votes = project_votes(perturbed["history"], matrices[2 * iteration + 1])
