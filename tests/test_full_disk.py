@@ -19,7 +19,7 @@ from mindref.cli.signals import SIGNALS
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.recommender import export
 from tests.cli.conftest import CommandResult
-from tests.cli.test_export import offer
+from tests.cli.test_export import register_exporter
 from tests.full_disk import Disk
 from tests.numpy_exporter import Writer
 from tests.runs import call, environment, options
@@ -69,7 +69,7 @@ def here(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], Path]]:
     """Return what makes a fresh copy of the place, in which commands are called."""
-    offer(monkeypatch, Writer(), *export.KINDS)
+    register_exporter(monkeypatch, Writer(), *export.KINDS)
     folder = tmp_path / "here"
 
     def fresh() -> Path:

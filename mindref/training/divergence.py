@@ -46,7 +46,7 @@ class Diverged(MindrefError):
         diagnosis: Diagnosis,
         todo: str = f"{TODO}; the run keeps its best epoch",
         *,
-        user: Callable[[int], Any] = "place {} of the batch".format,
+        user: Callable[[int], Any] = "row {} of the batch".format,
         item: Callable[[int], Any] = str,
         words: tuple[str, str] = ("step {}", "a finite loss"),
     ) -> None:

@@ -162,10 +162,10 @@ def test_the_gradient_of_a_bug_is_exact(bug: Callable[[], Any]) -> None:
         arrays = [x * LENGTH / np.abs(x).max() for x in arrays]
 
     def function(*moved: Array) -> Array:
-        given = list(arrays)
+        call_arrays = list(arrays)
         for index, x in zip(moving, moved, strict=True):
-            given[index] = x
-        return operator.forward(*given, **numbers)[0]
+            call_arrays[index] = x
+        return operator.forward(*call_arrays, **numbers)[0]
 
     def slopes(cotangent: Array) -> Any:
         gradients = operator.backward(cotangent, operator.forward(*arrays, **numbers)[1])
@@ -179,8 +179,8 @@ def test_the_gradient_of_a_bug_is_exact(bug: Callable[[], Any]) -> None:
 
 def test_stored_logits_change_the_second_call() -> None:
     operator, arguments = routing.LogitsStored(), make_arguments("routing")
-    first, rerun_check = (compute_results(operator, arguments)[0] for _ in range(2))
-    assert not np.allclose(first, rerun_check)
+    first, second = (compute_results(operator, arguments)[0] for _ in range(2))
+    assert not np.allclose(first, second)
 
 
 def test_gradient_of_third_iteration_is_zero_for_two_iterations() -> None:

@@ -201,7 +201,7 @@ def test_users_and_items_are_named_as_in_the_log(monkeypatch: pytest.MonkeyPatch
     told = Diverged(3, "nan", Diagnosis(items=(4, 5)), item=lambda i: log.item_ids[i])
     assert f"(items {log.item_ids[4]}, {log.item_ids[5]})" in str(told)
     many = Diverged(3, "nan", Diagnosis(users=tuple(range(7))))
-    assert "place 4 of the batch and 2 more)" in str(many)
+    assert "row 4 of the batch and 2 more)" in str(many)
 
 
 @pytest.mark.rules("optimiser-R14", "optimiser-R15")
