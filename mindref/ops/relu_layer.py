@@ -2,7 +2,7 @@
 
 Spec: specs/relu_layer.md. Source: Li et al., CIKM 2019, Fig. 2 (several ReLU layers).
 Difference: with `relu=False` the last layer is linear. This is the default because it is more
-accurate (README, MovieLens-1M: the row `--last-relu`). The paper has a ReLU after every layer.
+accurate (specs/evidence.md, default settings). The paper has a ReLU after every layer.
 """
 
 from __future__ import annotations
