@@ -1,22 +1,25 @@
-"""mindref: MIND, the multi-interest network with dynamic routing, as a norm and as a recommender.
+"""mindref: reference implementation, conformance suite, recommender and study tool for MIND.
 
-In the order of the data flow:
+MIND is the multi-interest network with dynamic routing (Li et al., CIKM 2019). The packages in the
+order of the data flow:
 
-    data         raw log -> arrays: readers, splits, samples, negatives, the built-in catalogue
-    ops          the reference operators, forward and backward
-    backend      who computes: the contract and the registry
-    models       MIND, the composition of the operators
-    optimiser    Adam with row-sparse updates
-    kernels      all that a second time: compiled, without padding, the backend `numba`
-    engine, feed, train    who takes a step, what it sees, and the loop, which prints nothing
-    checkpoint   the run directory, atomic, no pickle
-    metrics, ranking, evaluate, health    what came out of it
-    recall       exact or approximate search, merged over interests
-    recommender  all of it in a few lines of Python
-    experiments  models compared and settings ablated, with seeds, intervals and tests
-    bench        how fast each backend is, in one interleaved run
-    conformance  what it takes to judge an implementation
-    cli          all of it as commands
+    data         raw log -> arrays: readers, splits, samples, negatives, the synthetic catalogue
+    ops          reference operators: forward and backward in whole-array NumPy
+    kernels      compiled operators and the fused step of the backend `numba`
+    backend      the backend contract and the registry of installed backends
+    models       the model families: MIND, MIND+, YouTube DNN, MaxMF, WALS and others
+    training     batch loader, optimiser, training loop, distributed training
+    run          the run directory: checkpoints, metadata, item table, report
+    evaluation   metrics, top-n lists, interest statistics, baselines
+    recall       exact or approximate search, merged over the interests of a user
+    recommender  the Python interface: `MIND`, `load`
+    conformance  tests for other implementations
+    study        watch and change each step of the algorithm; exercises
+    experiments  comparisons of models and ablations of settings, with intervals and tests
+    bench        timings of all backends in one interleaved run
+    doctor       diagnosis of an installation
+    process      limits of the process and child processes
+    cli          the commands
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ __all__ = ["MIND", "load", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the recommender on first use, as it brings NumPy and more."""
+    """Import the recommender on first use, because it imports NumPy."""
     if name in ("MIND", "load"):
         from mindref import recommender
 

@@ -1,7 +1,7 @@
-"""Who computes: the contract of a backend, and the registry.
+"""The backend contract, and the registry of installed backends.
 
-Spec: specs/backend.md. A backend is found by its name among the entry points `mindref.backends`, or
-given as `module:object`; `numpy`, the reference, is registered there like any other.
+Spec: specs/backend.md. A backend is an entry point in the group `mindref.backends`, or an object
+given as `module:object`. The reference `numpy` is registered in the same way.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from mindref.errors import STRANGE, BackendError, MindrefError, printable, say
+from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, printable, say
 
-GROUP = "mindref.backends"
+ENTRY_POINT_GROUP = "mindref.backends"
 OPERATORS = (  # backend-R8
     "embedding",
     "softmax",
@@ -30,7 +30,7 @@ OPERATORS = (  # backend-R8
     "label_attention",
     "sampled_softmax",
 )
-USUAL = (
+DEFAULT_OPTIONS = (
     "squash-R6",
     "squash-R7",
     "routing-R9",
@@ -38,42 +38,42 @@ USUAL = (
     "routing-R26",
     "routing-R27",
 )
-"""The options that a backend claims if it says nothing of them."""
+"""Options that a backend claims by default."""
 
 LOG_WEIGHTS = tuple(f"routing-R{n}" for n in range(32, 40))
-"""The rules of the argument `log_weights` of routing: younger than backends that say nothing."""
+"""Rules of the routing argument `log_weights`. They are newer, so a backend must claim them."""
 
-OPTIONS = (*USUAL, *LOG_WEIGHTS)
-"""The (may) rules of the operators: what a backend may leave out, if it does not claim it."""
+OPTIONS = (*DEFAULT_OPTIONS, *LOG_WEIGHTS)
+"""The optional (may) rules of the operators: a backend may leave out what it does not claim."""
 
-PACKAGES = ("torch", "jax")
-"""Backends that are packages of their own, each an extra of that name."""
+SEPARATE_PACKAGES = ("torch", "jax")
+"""Backends in separate packages. Each is an extra of the same name."""
 
 MEMBERS = ("name", "ops", "capabilities", "to_numpy", "from_numpy")
 
 
 class Capabilities(NamedTuple):
-    """What a backend claims, readable without importing its framework (backend-R3)."""
+    """What a backend claims, readable without importing a framework (backend-R3)."""
 
-    operators: tuple[str, ...]  # stems that `ops` has
+    operators: tuple[str, ...]  # names of the operators in `ops`
     levels: tuple[str, ...] = ("ops",)  # of "ops", "model", "train"
-    gradients: str = "derived"  # or "automatic": the framework's own, and ops lack backward
+    gradients: str = "derived"  # or "automatic": the framework differentiates, no `backward`
     dtypes: tuple[tuple[str, ...], ...] = (("float64", "float64"), ("float32", "float32"))
-    # (type of inputs and outputs, of accumulation, and of what is stored on the way if it differs)
+    # (inputs and outputs, accumulation, and stored intermediate values if different)
     devices: tuple[str, ...] = ("cpu",)
-    options: tuple[str, ...] = USUAL  # labels of the (may) rules that it keeps
+    options: tuple[str, ...] = DEFAULT_OPTIONS  # labels of the (may) rules that are implemented
 
 
 class Backend(Protocol):
-    """Level 1, which every backend has. Levels 2 and 3 are further methods that it claims.
+    """Level 1 (ops), which every backend has. Levels 2 and 3 are additional methods.
 
-    Level 2: `loss_and_gradients(params, batch, catalogue, config) -> (loss, Gradients)` and
+    Level 2 (model): `loss_and_gradients(params, batch, catalogue, config) -> (loss, Gradients)` and
     `interests(params, histories, catalogue, config) -> (interests (B, K, D), active (B, K))`.
-    Level 3: `init(params, config) -> state` and
+    Level 3 (train): `init(params, config) -> state` and
     `step(state, batch, catalogue, config, learning_rate) -> (state, loss)`, with
-    `parameters(state) -> params`. Without them the reference composes them from the operators.
-    Several devices: `on(device) -> backend`, which says by `device_name` where it computes.
-    One of level 3 may let several processes share its steps: `join(rank, world) -> exchange`, see
+    `parameters(state) -> params`. Levels that are not claimed are composed from the operators.
+    Several devices: `on(device) -> backend`; the attribute `device_name` is the device in use.
+    Distributed steps (level 3): `join(rank, world) -> exchange`, see
     mindref.training.distributed.
     """
 
@@ -81,10 +81,10 @@ class Backend(Protocol):
 
     @property
     def ops(self) -> Any:
-        """A namespace with one member per operator, each with `forward` (and `backward`)."""
+        """Namespace with one member per operator, each with `forward` (and `backward`)."""
 
     def capabilities(self) -> Capabilities:
-        """Say what the backend has."""
+        """Return what the backend claims."""
 
     def to_numpy(self, x: Any) -> Any:
         """Return an array of the backend as a NumPy array."""
@@ -94,7 +94,7 @@ class Backend(Protocol):
 
 
 class NumpyBackend:
-    """The reference itself: whole arrays, every gradient derived by hand."""
+    """The reference: whole-array NumPy, every gradient derived by hand."""
 
     name = "numpy"
 
@@ -104,132 +104,134 @@ class NumpyBackend:
         return importlib.import_module("mindref.ops")
 
     def capabilities(self) -> Capabilities:
-        """Claim the operators; model and train are composed from them."""
+        """Return all operators; levels 2 and 3 are composed from them."""
         return Capabilities(OPERATORS, options=OPTIONS)  # backend-R13
 
     def to_numpy(self, x: Any) -> Any:
-        """Return x: its arrays are NumPy's."""
+        """Return x, which is already a NumPy array."""
         return x
 
     def from_numpy(self, x: Any) -> Any:
-        """Return x: its arrays are NumPy's."""
+        """Return x unchanged."""
         return x  # backend-R11
 
 
-def available() -> dict[str, metadata.EntryPoint]:
-    """Return name -> entry point of every installed backend, none of them imported."""
-    return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
+def list_backends() -> dict[str, metadata.EntryPoint]:
+    """Return name -> entry point of every installed backend, without importing any."""
+    return {entry.name: entry for entry in metadata.entry_points(group=ENTRY_POINT_GROUP)}
 
 
-def described(name: str) -> dict[str, Any]:
-    """Return what an installed backend claims, or why it cannot be used; its framework sleeps."""
+def describe_backend(name: str) -> dict[str, Any]:
+    """Return the claims of a backend, or why it is unusable. No framework is imported."""
     try:
-        return {"name": name, "usable": True, **load(name).capabilities()._asdict()}
+        return {"name": name, "usable": True, **load_backend(name).capabilities()._asdict()}
     except BackendError as error:
         return {"name": name, "usable": False, "reason": str(error)}
-    except STRANGE as error:  # a stranger's code may raise anything
+    except FOREIGN_ERRORS as error:
         return {"name": name, "usable": False, "reason": f"{type(error).__name__}: {error}"}
 
 
-def load(name: str, device: str | None = None) -> Backend:
-    """Return the backend of this name, or of `module:object` (backend-R1).
+def load_backend(name: str, device: str | None = None) -> Backend:
+    """Return the backend of this name, or the object `module:object` (backend-R1).
 
-    Of a backend that computes on several devices, the one on `device`: cpu, cuda, or auto for its
-    best one. None leaves it as it is made, without its framework. Raises BackendError for an
-    unknown name, for one that cannot be imported, for an object that lacks part of the contract,
-    and for a device that is not there; each message names what is missing.
+    device: cpu, cuda, or auto (the best available). None: the backend as constructed, without
+    importing its framework. Raises BackendError if the name is unknown, the import fails, the
+    object lacks part of the contract, or the device is not available.
     """
     if ":" in name:
         module, _, attribute = name.partition(":")
-        made = imported(name, lambda: getattr(importlib.import_module(module), attribute))
+        loaded = call_foreign(name, lambda: getattr(importlib.import_module(module), attribute))
     else:
-        found = available()
-        if name not in found:  # backend-R4
-            known = ", ".join(sorted(found)) or "none installed"
+        installed = list_backends()
+        if name not in installed:  # backend-R4
+            names = ", ".join(sorted(installed)) or "none installed"
             todo = f"pip install 'mindref[{name}]', or ./backends/{name} in a checkout"
-            todo = todo if name in PACKAGES else ""
-            expected = f"one of {known}, or module:object"
+            todo = todo if name in SEPARATE_PACKAGES else ""
+            expected = f"one of {names}, or module:object"
             raise BackendError(say("backend", expected, repr(name), todo))
-        made = imported(name, found[name].load)
-    backend = imported(name, made) if isinstance(made, type) else made  # backend-R7
-    # looked up without calling: `ops` may be a property that imports a framework (backend-R3)
-    lacks = [m for m in MEMBERS if inspect.getattr_static(backend, m, None) is None]
-    if lacks:  # backend-R2
-        raise BackendError(say(f"backend {name}", "the whole contract", f"no {', '.join(lacks)}"))
+        loaded = call_foreign(name, installed[name].load)
+    backend = call_foreign(name, loaded) if isinstance(loaded, type) else loaded  # backend-R7
+    # getattr_static, because `ops` may be a property that imports a framework (backend-R3)
+    missing = [m for m in MEMBERS if inspect.getattr_static(backend, m, None) is None]
+    if missing:  # backend-R2
+        got = f"no {', '.join(missing)}"
+        raise BackendError(say(f"backend {name}", "the whole contract", got))
     checked: Backend = backend
-    return checked if device is None else placed(checked, device)
+    return checked if device is None else on_device(checked, device)
 
 
-def look_here(name: str) -> None:
-    """Let the module of `module:object` lie in the current folder, as it does for Python itself.
+def import_from_cwd(name: str) -> None:
+    """Allow `module:object` to import from the current folder, as the Python interpreter does.
 
-    So may all that it imports: what has the name of a library there is taken for that.
+    A file in this folder with the name of a library then shadows the library.
     """
-    if ":" in name and (here := os.getcwd()) not in sys.path:
-        sys.path.insert(0, here)
+    if ":" in name and (folder := os.getcwd()) not in sys.path:
+        sys.path.insert(0, folder)
 
 
-def check_installed(name: str, where: str) -> None:
-    """Raise BackendError for a backend that a run names, and that nobody installed as one.
+def check_installed(name: str, location: str) -> None:
+    """Raise BackendError if a run names a backend `module:object` that is not installed.
 
-    A run may be a stranger's: the module of `module:object` would be imported, and runs. An object
-    beside a registered one is as much installed as that, so are those of its package.
+    A run may come from another person, and loading its backend would execute that code. An object
+    of a package with a registered backend counts as installed.
     """
     module, colon, _ = name.partition(":")
-    known = [f"{entry.module}." for entry in available().values()]
-    if colon and not any(other.startswith(f"{module}.") for other in known):  # security-R9
+    installed = [f"{entry.module}." for entry in list_backends().values()]
+    if colon and not any(other.startswith(f"{module}.") for other in installed):  # security-R9
         todo = f"if you trust that code: --backend {printable(name)}"  # security-R12
-        raise BackendError(say(where, "a backend that is installed", repr(name), todo))
+        raise BackendError(say(location, "an installed backend", repr(name), todo))
 
 
-def placed(backend: Any, device: str) -> Backend:
-    """Return a backend that computes on a device, the given one if it knows the CPU alone."""
-    where = f"backend {backend.name}: device"
+def on_device(backend: Any, device: str) -> Backend:
+    """Return the backend on a device. A CPU-only backend is returned unchanged for cpu and auto."""
+    location = f"backend {backend.name}: device"
     if inspect.getattr_static(backend, "on", None) is None:
         if device not in ("cpu", "auto"):  # backend-R16
-            todo = "choose a --backend that computes there"
-            raise BackendError(say(where, "cpu or auto", device, todo))
+            todo = "choose a --backend that supports this device"
+            raise BackendError(say(location, "cpu or auto", device, todo))
         return backend
     try:
         return backend.on(device)  # backend-R16
     except MindrefError:
         raise
-    except STRANGE as error:
+    except FOREIGN_ERRORS as error:
         got, todo = f"{type(error).__name__}: {error}", "choose another --device"
-        raise BackendError(say(where, f"{device} to be there", got, todo)) from error
+        raise BackendError(say(location, f"{device} to be available", got, todo)) from error
 
 
-def device_name(backend: Any, asked: str = "cpu") -> str:
-    """Return the device that a backend computes on, cpu or cuda; `asked` if it does not say."""
+def device_name(backend: Any, requested: str = "cpu") -> str:
+    """Return the device in use, cpu or cuda; `requested` if the backend does not report one."""
     if inspect.getattr_static(backend, "on", None) is None:
         return "cpu"  # backend-R16
-    said = getattr(backend, "device_name", asked)
-    return said if isinstance(said, str) else asked
+    reported = getattr(backend, "device_name", requested)
+    return reported if isinstance(reported, str) else requested
 
 
-def imported(name: str, make: Any) -> Any:
-    """Call `make`; whatever a stranger's code raises becomes one BackendError (backend-R5)."""
+def call_foreign(name: str, make: Any) -> Any:
+    """Return `make()`. Any error of third-party code becomes one BackendError (backend-R5)."""
     try:
         return make()
-    except STRANGE as error:
+    except FOREIGN_ERRORS as error:
         reason = f"{type(error).__name__}: {error}"
-        todo = "install what it needs, or choose another backend"
+        todo = "install its dependencies, or choose another backend"
         raise BackendError(say(f"backend {name}", "an importable backend", reason, todo)) from error
 
 
 @contextmanager
-def answering(backend: Backend | None, where: str) -> Iterator[None]:
-    """Turn whatever a stranger's code raises into a BackendError that says when; None is ours."""
+def backend_errors(backend: Backend | None, location: str) -> Iterator[None]:
+    """Turn errors of third-party code into a BackendError with `where`; None is the reference."""
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the results
             yield
     except (MindrefError, MemoryError):
         raise
-    except STRANGE as error:
-        if backend is None or backend.name in OURS:  # our own fault, to be reported as one
+    except FOREIGN_ERRORS as error:
+        if backend is None or backend.name in BUILT_IN:  # a bug in mindref, reported as such
             raise
         got, todo = f"{type(error).__name__}: {error}", "choose another --backend"
-        raise BackendError(say(f"backend {backend.name}, {where}", "arrays", got, todo)) from error
+        raise BackendError(
+            say(f"backend {backend.name}, {location}", "arrays", got, todo)
+        ) from error
 
 
-OURS = ("numpy", "numba")
+BUILT_IN = ("numpy", "numba")

@@ -1,180 +1,199 @@
-"""Every setting of a run, with unit, range and source; everything resolved, nothing implicit.
+"""The settings of a run: default, range and help text of each.
 
-Spec: specs/model.md, specs/data.md and specs/optimiser.md give the meaning; this file gives the
-ranges. `Config.of` takes a preset and changes, refuses unknown names and values out of range.
+The meaning of a setting is in specs/model.md, specs/data.md and specs/optimiser.md. This module
+owns the ranges. `Config.of` applies changes to a preset and rejects unknown names and values out
+of range.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from mindref.errors import ConfigError, say, written
+from mindref.errors import ConfigError, say
+from mindref.models import registry
 from mindref.presets import PRESETS
-
-
-def number(default: float, low: float, high: float, text: str, of: tuple[str, ...] = ()) -> Any:
-    """Declare a number in [low, high]; of: the families that know it, all if none is named."""
-    return field(default=default, metadata={"low": low, "high": high, "text": text, "of": of})
-
-
-def choice(default: str, options: tuple[str, ...], text: str, of: tuple[str, ...] = ()) -> Any:
-    """Declare one of several words; of: as for a number."""
-    return field(default=default, metadata={"options": options, "text": text, "of": of})
-
-
-def plain(default: Any, text: str, of: tuple[str, ...] = ()) -> Any:
-    """Declare a setting whose type is its only check; of: as for a number."""
-    return field(default=default, metadata={"text": text, "of": of})
-
-
-MODELS = (
-    "mind",
-    "mind_plus",
-    "youtube_dnn",
-    "maxmf",
-    "wals",
-    "item_knn",
-    "popularity",
-    "random",
+from mindref.settings import (
+    check_names,
+    choice_setting,
+    coerce_fields,
+    free_setting,
+    number_setting,
 )
-
-
-LAYERS = ("hidden", "attention_hidden")
-MOST_LAYERS, WIDEST = 64, 65_536
-PLUS, KNN = ("mind_plus",), ("item_knn",)
-LEARNING = ("mind", "mind_plus", "youtube_dnn")
 
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one run: the defaults follow the evidence, the preset `paper` the paper.
+    """The settings of one run. Defaults follow specs/evidence.md; preset `paper` follows the paper.
 
-    Each has the effect that its text says (model-R29).
+    Each setting has the effect that its help text describes (model-R29).
     """
 
     # the model (specs/model.md)
-    model: str = choice("mind", MODELS, "family of models (specs/README.md)")
-    interests: int = number(4, 1, 64, "K, the most interests a user has")
-    width: int = number(64, 1, 4096, "d, width of items and interests")
-    window: int = number(10, 1, 10_000, "L, most recent behaviours given to routing")
-    iterations: int = number(6, 1, 100, "r, rounds of routing")
-    sigma: float = number(0.1, 0, 1e6, "standard deviation of the initial logits")
-    logits: str = choice(
-        "keyed", ("keyed", "fixed", "per_call"), "how initial logits are drawn (specs/routing.md)"
+    model: str = choice_setting("mind", registry.RECALL_FAMILIES, "model family (specs/README.md)")
+    interests: int = number_setting(4, 1, 64, "K, maximum number of interests per user")
+    width: int = number_setting(64, 1, 4096, "d, width of item vectors and interests")
+    window: int = number_setting(10, 1, 10_000, "L, most recent behaviours that routing uses")
+    iterations: int = number_setting(6, 1, 100, "r, routing iterations")
+    sigma: float = number_setting(0.1, 0, 1e6, "standard deviation of the initial logits")
+    logits: str = choice_setting(
+        "keyed",
+        ("keyed", "fixed", "per_call"),
+        "initial logits: keyed by (seed, item, interest), fixed by interest, or drawn per call",
     )
-    interest_count: str = choice("log2", ("log2", "fixed"), "K' from the history length, or K")
-    routing: str = choice("dynamic", ("dynamic", "uniform"), "coupling weights")
-    routing_axis: str = choice("interests", ("interests", "behaviours"), "softmax of the logits")
-    routing_gradient: str = choice("last", ("last", "all"), "gradient through the rounds")
-    squash: str = choice("squash", ("squash", "unit", "none"), "length of a capsule")
-    hidden: tuple[int, ...] = plain(
+    interest_count: str = choice_setting(
+        "log2", ("log2", "fixed"), "number of active interests: log2 of the history length, or K"
+    )
+    routing: str = choice_setting(
+        "dynamic", ("dynamic", "uniform"), "coupling weights: updated by routing, or all equal"
+    )
+    routing_axis: str = choice_setting(
+        "interests", ("interests", "behaviours"), "axis of the softmax over the routing logits"
+    )
+    routing_gradient: str = choice_setting(
+        "last", ("last", "all"), "routing iterations to differentiate: the last one, or all"
+    )
+    squash: str = choice_setting(
+        "squash", ("squash", "unit", "none"), "capsule length: squashed, one, or unchanged"
+    )
+    hidden: tuple[int, ...] = free_setting(
         (256,),
-        "widths of the ReLU layers before the last, comma separated: up to 64, 1 to 65536",
+        "widths of the hidden ReLU layers, comma separated: up to 64 layers, each 1 to 65536",
     )
-    last_relu: bool = plain(False, "rectify the last layer too")
-    attention: str = choice(
+    last_relu: bool = free_setting(False, "apply ReLU after the last layer too")
+    attention: str = choice_setting(
         "label",
         ("label", "mean", "pooled"),
-        "how interests are read in training; pooled: mind_plus alone",
+        "how training combines interests into a user vector: label-aware attention, mean,"
+        " or pooled (mind_plus only)",
     )
-    power: float = number(float("inf"), 0, float("inf"), "p of label-aware attention")
-    sharpness: float = number(
-        1.0, 0, float("inf"), "attention pooled: from the mean (0) to the maximum (inf)", PLUS
+    power: float = number_setting(
+        float("inf"), 0, float("inf"), "p, exponent of label-aware attention"
     )
-    recency: str = choice(
+    sharpness: float = number_setting(
+        1.0, 0, float("inf"), "attention=pooled: from the mean (0) to the maximum (inf)"
+    )
+    recency: str = choice_setting(
         "none",
         ("none", "shared", "interests"),
-        "learned weights by age: none, the same for all interests, or for each",
-        ("mind_plus", "youtube_dnn"),
+        "learned weights by age of a behaviour: none, shared by all interests, or per interest",
     )
-    votes: str = choice(
-        "matrix", ("matrix", "items"), "what behaviours say: S e, or their item vectors", PLUS
+    votes: str = choice_setting(
+        "matrix", ("matrix", "items"), "votes: S e, or the item vectors themselves"
     )
-    head: str = choice(
+    head: str = choice_setting(
         "layers",
         ("layers", "residual", "none"),
-        "capsules to interests: by the layers, those added to the capsule, or as they are",
-        PLUS,
+        "interest from capsule: layers, layers plus capsule (residual), or capsule (none)",
     )
-    contexts: int = number(0, 0, 64, "pooled vectors joined to each capsule", PLUS)
-    dropout: float = number(0.0, 0, 0.99, "share of behaviours' entries left out in training", PLUS)
-    score: str = choice("max", ("max", "sum"), "score of an item from the interests, at serving")
-    loss: str = choice("sampled", ("sampled", "full"), "softmax over negatives or the catalogue")
-    temperature: float = number(1.0, 1e-6, 1e6, "divides the products in the loss", LEARNING)
-    normalise: bool = plain(
-        False, "user and item vectors of length one in loss and serving", LEARNING
+    contexts: int = number_setting(0, 0, 64, "pooled vectors concatenated to each capsule")
+    dropout: float = number_setting(
+        0.0, 0, 0.99, "fraction of behaviour vector entries set to 0 in training"
     )
-    ranking: str = choice(
-        "warp", ("warp", "auc"), "loss of pairs: weighted by the rank, or all alike", ("maxmf",)
+    score: str = choice_setting(
+        "max", ("max", "sum"), "serving: item score as maximum or sum over the interests"
     )
-    similarity: str = choice(
-        "bm25", ("bm25", "tfidf", "cosine"), "weights of users in the similarity of items", KNN
+    loss: str = choice_setting(
+        "sampled", ("sampled", "full"), "softmax over sampled negatives, or the whole catalogue"
     )
-    neighbours: int = number(500, 1, 1_000_000, "most similar items that are kept of each", KNN)
-    k1: float = number(1.2, 0, 1e6, "of bm25: how soon more users of an item count less", KNN)
-    b: float = number(0.25, 0, 1, "of bm25: how much long histories count less", KNN)
-    regularization: float = number(10.0, 0, 1e6, "of the least squares", ("wals",))
-    confidence: float = number(10.0, 0, 1e6, "in what a user met, beside 1 for the rest", ("wals",))
-    sweeps: int = number(15, 1, 10_000, "rounds of least squares", ("wals",))
-    fade: float = number(
-        1.0, 1e-6, 1, "weight of a behaviour, for each that follows it", ("wals", *KNN)
+    temperature: float = number_setting(1.0, 1e-6, 1e6, "divides the inner products in the loss")
+    normalise: bool = free_setting(False, "normalise user and item vectors to length 1")
+    pair_loss: str = choice_setting(
+        "warp", ("warp", "auc"), "loss of an item pair: weighted by the rank, or unweighted"
     )
-    item_features: tuple[str, ...] = plain((), "item features averaged into the item vector")
-    user_features: tuple[str, ...] = plain((), "user features joined to each capsule")
-    profile_width: int = number(8, 1, 4096, "width of the vector of a user feature")
+    similarity: str = choice_setting(
+        "bm25", ("bm25", "tfidf", "cosine"), "weights of the user-item matrix for item similarity"
+    )
+    neighbours: int = number_setting(500, 1, 1_000_000, "most similar items stored per item")
+    k1: float = number_setting(
+        1.2, 0, 1e6, "bm25: saturation of the interaction count (larger: slower)"
+    )
+    b: float = number_setting(
+        0.25, 0, 1, "bm25: normalisation by history length (0: none, 1: full)"
+    )
+    regularization: float = number_setting(10.0, 0, 1e6, "L2 regularisation of least squares")
+    confidence: float = number_setting(
+        10.0, 0, 1e6, "an interaction has the weight 1 + confidence, any other item 1"
+    )
+    sweeps: int = number_setting(15, 1, 10_000, "sweeps of alternating least squares")
+    fade: float = number_setting(
+        1.0, 1e-6, 1, "a behaviour followed by n others has the weight fade^n"
+    )
+    item_features: tuple[str, ...] = free_setting((), "item features averaged into the item vector")
+    user_features: tuple[str, ...] = free_setting((), "user features joined to each capsule")
+    profile_width: int = number_setting(8, 1, 4096, "width of a user feature's vector")
 
     # negatives and training (specs/data.md, specs/optimiser.md)
-    negatives: int = number(512, 1, 10_000_000, "negatives that a batch shares")
-    sampler: str = choice(
+    negatives: int = number_setting(512, 1, 10_000_000, "sampled negatives shared by a batch")
+    sampler: str = choice_setting(
         "unigram", ("unigram", "log_uniform", "uniform", "in_batch"), "distribution of negatives"
     )
-    alpha: float = number(0.75, 0, 10, "unigram: power of the item's count")
-    cuts: str = choice(
-        "event", ("event", "user"), "training cuts uniform over events or over users"
+    alpha: float = number_setting(0.75, 0, 10, "sampler=unigram: exponent of the item count")
+    cuts: str = choice_setting(
+        "interaction",
+        ("interaction", "user"),
+        "draw training targets uniformly from interactions, or users",
     )
-    batch: int = number(512, 1, 1_000_000, "samples of a step")
-    steps: int = number(3000, 1, 1_000_000_000, "steps of training at the most")
-    learning_rate: float = number(5e-3, 0, 100, "of Adam at the first step")
-    decay: str = choice("linear", ("linear", "none"), "learning rate over the steps")
-    beta1: float = number(0.9, 0, 0.999999, "Adam: decay of the first moment")
-    beta2: float = number(0.999, 0, 0.9999999, "Adam: decay of the second moment")
-    epsilon: float = number(1e-8, 1e-30, 1, "Adam: added to the root of the second moment")
-    initial: float = number(
-        1.0, 0, 1e3, "size of vectors and S before training, 1 / sqrt(d) being one", LEARNING
+    batch: int = number_setting(512, 1, 1_000_000, "training examples per step")
+    steps: int = number_setting(3000, 1, 1_000_000_000, "maximum number of training steps")
+    learning_rate: float = number_setting(5e-3, 0, 100, "learning rate of Adam at the first step")
+    decay: str = choice_setting(
+        "linear", ("linear", "none"), "learning rate: linear decay to 0, or constant"
     )
-    evaluate_every: int = number(500, 1, 1_000_000_000, "steps of an epoch: validate and save")
-    patience: int = number(
-        0, 0, 1_000_000, "epochs without a better validation before stopping; 0: never"
+    beta1: float = number_setting(0.9, 0, 0.999999, "Adam: decay of the first moment")
+    beta2: float = number_setting(0.999, 0, 0.9999999, "Adam: decay of the second moment")
+    epsilon: float = number_setting(
+        1e-8, 1e-30, 1, "Adam: added to the square root of the second moment"
     )
-    metric: str = plain("hit_rate@50", "validation metric that chooses the best epoch")
-    validation_users: int = number(
-        10_000, 1, 1_000_000_000, "users of the validation set at the most"
+    initial: float = number_setting(
+        1.0, 0, 1e3, "scale of the initial item vectors and S, in units of 1 / sqrt(d)"
     )
-    seed: int = number(0, 0, 2**63 - 1, "of everything random")
-    dtype: str = choice("float32", ("float32", "float64"), "type of parameters and arithmetic")
-    backend: str = plain("numba", "who computes: a registered name or module:object")
+    evaluate_every: int = number_setting(
+        500, 1, 1_000_000_000, "steps between validations, each with a checkpoint"
+    )
+    patience: int = number_setting(
+        0, 0, 1_000_000, "stop after this many validations without improvement; 0: never stop"
+    )
+    metric: str = free_setting("hit_rate@50", "validation metric that selects the best checkpoint")
+    validation_users: int = number_setting(
+        10_000, 1, 1_000_000_000, "maximum number of users in the validation set"
+    )
+    seed: int = number_setting(0, 0, 2**63 - 1, "seed of all random numbers")
+    dtype: str = choice_setting(
+        "float32", ("float32", "float64"), "dtype of parameters and arithmetic"
+    )
+    backend: str = free_setting("numba", "backend that computes: installed name or module:object")
 
     def __post_init__(self) -> None:
-        for setting in dataclasses.fields(self):
-            value = coerce(setting, getattr(self, setting.name))
-            object.__setattr__(self, setting.name, value)  # frozen, but not yet given away
-            check(setting, value)
-            if value != setting.default and not concerns(setting, self.model):  # model-R36
-                families = " or ".join(setting.metadata["of"])
+        for setting, value in coerce_fields(self):
+            used = registry.uses_setting(self.model, setting.name)
+            if value != setting.default and not used:  # model-R36
+                families = " or ".join(registry.families_using(setting.name))
                 expected = f"{setting.default}, or --model {families}"
                 raise ConfigError(say(setting.name, expected, value))
         if self.loss == "sampled" and self.sampler == "in_batch" and self.batch == 1:
-            # the only sample would be compared with itself: a loss of zero, no gradient
-            raise ConfigError(say("batch", "at least 2 samples for the sampler in_batch", 1))
+            # the only target would be the only candidate: zero loss, zero gradient
+            raise ConfigError(say("batch", "at least 2 examples for the sampler in_batch", 1))
         if self.head == "none" and (self.contexts or self.user_features):  # mind_plus-R13
-            expected = "layers or residual, to make use of contexts and user features"
+            expected = "layers or residual, which use contexts and user features"
             raise ConfigError(say("head", expected, "none"))
-        if self.attention == "pooled" and self.model not in PLUS:
-            raise ConfigError(say("attention", "label or mean, or --model mind_plus", "pooled"))
+        self.check_values()
+
+    def check_values(self) -> None:
+        """Raise ConfigError for a value of a common setting that the family does not allow."""
+        for setting in dataclasses.fields(self):
+            name, value = setting.name, getattr(self, setting.name)
+            if not registry.allows_value(self.model, name, value):
+                families = " or ".join(registry.families_allowing(name, value))
+                common = [
+                    x
+                    for x in setting.metadata["options"]
+                    if not registry.families_allowing(name, x)
+                ]
+                expected = f"{' or '.join(common)}, or --model {families}"
+                raise ConfigError(say(name, expected, value))
 
     @classmethod
     def of(cls, preset: str = "default", changes: Mapping[str, Any] | None = None) -> Config:
@@ -182,116 +201,30 @@ class Config:
         if preset not in PRESETS:
             raise ConfigError(say("preset", " or ".join(PRESETS), preset))
         settings = {**PRESETS[preset], **(changes or {})}
-        known = {setting.name: setting for setting in dataclasses.fields(cls)}
-        for name in settings:
-            if name not in known:  # model-R27
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-                raise ConfigError(say("configuration", "a known setting", name, hint))
+        check_names(cls, settings, "configuration", "a known setting")
         return cls(**settings)
 
     @classmethod
     def restored(cls, settings: Mapping[str, Any]) -> Config:
-        """Return the settings of a file; those that their family does not know have their defaults.
+        """Return the settings stored in a file. Settings the family does not use get defaults.
 
-        A default may have changed since, of a setting that meant nothing to the run.
+        Such a default may have changed since the file was written, without effect on the run.
         """
-        known = known_settings(settings.get("model", cls.model))
-        foreign = {x.name for x in dataclasses.fields(cls)} - known
+        used = known_settings(settings.get("model", cls.model))
+        foreign = {x.name for x in dataclasses.fields(cls)} - used
         return cls.of("default", {k: x for k, x in settings.items() if k not in foreign})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; infinity becomes the word inf."""
+        """Return plain values for JSON; infinity is written "inf"."""
         values = dataclasses.asdict(self)
         return {k: "inf" if v == float("inf") else v for k, v in values.items()}  # model-R28
 
-    def own(self) -> dict[str, Any]:
-        """Return plain values of the settings that the family knows: what a file keeps."""
-        known = known_settings(self.model)
-        return {name: value for name, value in self.to_dict().items() if name in known}
-
-
-def concerns(setting: dataclasses.Field[Any], model: str) -> bool:
-    """Return whether a family of models knows a setting."""
-    of = setting.metadata.get("of", ())
-    return not of or model in of
+    def family_settings(self) -> dict[str, Any]:
+        """Return plain values of the settings that the family uses, for a file."""
+        used = known_settings(self.model)
+        return {name: value for name, value in self.to_dict().items() if name in used}
 
 
 def known_settings(model: str) -> set[str]:
-    """Return the names of the settings that a family of models knows."""
-    return {x.name for x in dataclasses.fields(Config) if concerns(x, model)}
-
-
-def coerce(setting: dataclasses.Field[Any], value: Any) -> Any:
-    """Return value in the type of the setting's default, from TOML, JSON or the command line."""
-    kind = type(setting.default)
-    try:
-        if kind is tuple:
-            return tuple(ITEMS[str(setting.type)](x) for x in listed(value))
-        return CONVERT[kind](value)
-    except (TypeError, ValueError, OverflowError) as error:  # model-R26
-        got = written(value, quoted=True)
-        raise ConfigError(say(setting.name, WORDS[kind], got)) from error
-
-
-def listed(value: Any) -> Any:
-    """Return the parts of a comma separated text; a list as it is, and no table."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, Mapping):
-        raise TypeError
-    return value
-
-
-def truth(value: Any) -> bool:
-    """Return true or false as it is; a number or a word is neither."""
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def whole(value: Any) -> int:
-    """Return a whole number exactly, 3 for 3.0 and for "3"; a fraction or true raises."""
-    number = int(value)
-    if isinstance(value, bool) or not (isinstance(value, str) or number == value):
-        raise ValueError
-    return number
-
-
-def real(value: Any) -> float:
-    """Return a number, infinity included; true is none."""
-    if isinstance(value, bool):
-        raise TypeError
-    return float(value)
-
-
-def word(value: Any) -> str:
-    """Return a text as it is; anything else raises."""
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-CONVERT: dict[type, Callable[[Any], Any]] = {bool: truth, int: whole, float: real, str: word}
-ITEMS: dict[str, Callable[[Any], Any]] = {"tuple[int, ...]": whole, "tuple[str, ...]": word}
-WORDS = {
-    tuple: "a list, or values separated by commas",
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a word",
-}
-
-
-def check(setting: dataclasses.Field[Any], value: Any) -> None:
-    """Raise ConfigError unless value lies in the setting's range."""
-    meta = setting.metadata
-    if "options" in meta and value not in meta["options"]:  # model-R25
-        raise ConfigError(say(setting.name, " or ".join(meta["options"]), repr(value)))
-    if "low" in meta and not meta["low"] <= value <= meta["high"]:  # model-R25; refuses NaN, too
-        raise ConfigError(say(setting.name, f"{meta['low']} to {meta['high']}", value))
-    if setting.name in LAYERS and not (
-        len(value) <= MOST_LAYERS and all(1 <= width <= WIDEST for width in value)
-    ):
-        expected = f"at most {MOST_LAYERS} widths from 1 to {WIDEST:,}"
-        raise ConfigError(say(setting.name, expected, ",".join(map(written, value))))
+    """Return the names of the settings that a model family uses."""
+    return {x.name for x in dataclasses.fields(Config) if registry.uses_setting(model, x.name)}

@@ -1,13 +1,13 @@
-"""The errors a user can meet, as a tree.
+"""Exceptions for errors that a user can cause, and the format of their messages.
 
-    MindrefError            every error below; the command line shows it and exits with 2
+    MindrefError            base class; the command line prints the message and exits with code 2
     ├── ConfigError         an option or a setting outside its range
     ├── DataError           a log, an item file or a user file that cannot be used
-    ├── RunError            a run directory that is missing, damaged or of another version
-    ├── ShapeError          arrays that do not fit each other
-    └── BackendError        a backend that is unknown, broken or lacks what was asked
+    ├── RunError            a run directory that is missing, damaged or from another version
+    ├── ShapeError          arrays whose shapes or dtypes do not match
+    └── BackendError        a backend that is unknown, broken or incomplete
 
-Every message follows one grammar: *where*: *what was expected*, *what came*; *what to do*.
+Every message has the same parts: `where: expected ..., got ...; what to do`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MOST = 4000  # letters of a part of a message: what a file or an option holds may be longer
-STRANGE = (Exception, SystemExit)
-"""What a stranger's code may raise: leaving the program is no answer either."""
+MAX_LENGTH = 4000  # characters of each part of a message; a file or an option may hold more
+FOREIGN_ERRORS = (Exception, SystemExit)
+"""What third-party code may raise. A `SystemExit` must not end the process either."""
 
 
 class MindrefError(Exception):
-    """The root of every error that a user can cause and mend."""
+    """Base class of every error that a user can cause and correct."""
 
 
 class ConfigError(MindrefError, ValueError):
@@ -33,53 +33,54 @@ class DataError(MindrefError, ValueError):
 
 
 class RunError(MindrefError):
-    """A run directory that is missing, damaged or written by another version."""
+    """A run directory that is missing, damaged or from another version."""
 
 
 class ShapeError(MindrefError, ValueError):
-    """Arrays whose shapes or types do not fit each other."""
+    """Arrays whose shapes or dtypes do not match."""
 
 
 class BackendError(MindrefError):
-    """A backend that is unknown, broken or lacks what was asked of it."""
+    """A backend that is unknown, broken or incomplete."""
 
 
-def say(where: str, expected: str, got: object, todo: str = "") -> str:
-    """Build a message in the project's grammar; what it quotes cannot speak to a terminal.
+def say(location: str, expected: str, got: object, todo: str = "") -> str:
+    """Return an error message: where, expected, got, what to do. Quoted text is printable.
 
     >>> say("--top", "an integer from 1 to 1000", 0, "give a positive number")
     '--top: expected an integer from 1 to 1000, got 0; give a positive number'
     """
-    wanted, found = visible(written(expected)), visible(written(got)) or "nothing"
-    hint = f"; {visible(todo, keep=chr(10))}" if todo else ""
-    return f"{visible(where)}: expected {wanted}, got {found}{hint}"
+    expected_text = printable_excerpt(value_text(expected))
+    got_text = printable_excerpt(value_text(got)) or "nothing"
+    hint = f"; {printable_excerpt(todo, keep=chr(10))}" if todo else ""
+    return f"{printable_excerpt(location)}: expected {expected_text}, got {got_text}{hint}"
 
 
-def visible(text: str, keep: str = "") -> str:
-    """Return text with control characters escaped but those to keep, cut after `MOST` letters."""
-    return printable(text if len(text) <= MOST else text[:MOST] + "...", keep)
+def printable_excerpt(text: str, keep: str = "") -> str:
+    """Return the first `MAX_LENGTH` characters of a text, made printable; `keep` is not escaped."""
+    return printable(text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH] + "...", keep)
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Return text with control characters, which a terminal would obey, escaped (security-R12)."""
+    """Return a text with its control characters escaped, except `keep` (security-R12)."""
     if text.isprintable():
         return text
     return "".join(x if x.isprintable() or x in keep else repr(x)[1:-1] for x in text)
 
 
-def written(value: object, quoted: bool = False) -> str:
-    """Return a value as text, which a number of thousands of digits does not have in Python."""
+def value_text(value: object, quoted: bool = False) -> str:
+    """Return a value as text. Python cannot print an integer with thousands of digits."""
     try:
         return repr(value) if quoted else str(value)
     except (ValueError, RecursionError):
-        return f"{type(value).__name__} that is too large to be shown"
+        return f"{type(value).__name__} that is too large to print"
 
 
 @contextmanager
-def told_of(whose: str) -> Iterator[None]:
-    """Say of an error of settings or of a backend whose it is, where there are several.
+def prefix_errors(owner: str) -> Iterator[None]:
+    """Prefix errors of settings and backends with their owner, if there are several owners.
 
-    >>> with told_of("model a"):
+    >>> with prefix_errors("model a"):
     ...     raise ConfigError(say("window", "1 to 10", 11))
     Traceback (most recent call last):
     mindref.errors.ConfigError: model a: window: expected 1 to 10, got 11
@@ -87,4 +88,4 @@ def told_of(whose: str) -> Iterator[None]:
     try:
         yield
     except (ConfigError, BackendError) as error:
-        raise type(error)(f"{whose}: {error}") from error
+        raise type(error)(f"{owner}: {error}") from error

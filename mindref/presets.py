@@ -1,4 +1,4 @@
-"""Presets: named sets of settings, each a change of the defaults.
+"""Presets: named sets of changes to the default settings.
 
 Spec: specs/model.md (default and paper), specs/mind_plus.md (best and sparse).
 """
@@ -42,5 +42,5 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dropout": 0.5,
     },
 }
-"""What each preset changes. The paper names no window, negatives or power; see specs/model.md. What
-the last two have is measured: specs/evidence.md."""
+"""Changes that each preset makes. The paper gives no window, negatives or power; see
+specs/model.md. The values of `best` and `sparse` were measured: specs/evidence.md."""

@@ -51,7 +51,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="the tests marked as slow, too")
     parser.addoption("--long", action="store_true", help="500 examples a property, fresh ones")
     parser.addoption("--rule", help="only tests marked with this rule, as routing-R3")
-    parser.addoption("--sabotage", action="store_true", help="plant the mistakes of tests/sabotage")
+    parser.addoption(
+        "--mutants",
+        nargs="?",
+        const="changed",
+        choices=("changed", "all"),
+        help="run tests on the mutants that changed since their recorded kill, or on all",
+    )
+    parser.addoption("--record-kills", action="store_true", help="write tests/mutants/killed.json")
     parser.addoption("--damage", action="store_true", help="damage runs at many places")
     parser.addoption("--kill", action="store_true", help="kill a training twenty times, resume")
     parser.addoption("--fuzz", action="store_true", help="3000 inputs a property of tests/fuzz")
@@ -96,6 +103,25 @@ def slow_items(items: list[pytest.Item]) -> Iterator[pytest.Item]:
             number = numbers[test] = numbers.get(test, -1) + 1
             if not mark.kwargs or (number - mark.kwargs.get("start", 0)) % mark.kwargs["every"]:
                 yield item
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collect the kills that tests/test_mutants.py reports, from every process."""
+    if report.when == "call" and report.passed:
+        KILLED.update(value for name, value in report.user_properties if name == "killed")
+
+
+KILLED: dict[str, str] = {}
+"""Mutant -> fingerprint, of this run."""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the record of kills, in the process that has all reports."""
+    if session.config.getoption("--record-kills") and not hasattr(session.config, "workerinput"):
+        from tests import mutants
+        from tests.mutants import record
+
+        record.write(KILLED, [mutant.name for mutant in mutants.of_scope("tests")])
 
 
 def labels(item: pytest.Item) -> set[str]:

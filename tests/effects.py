@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from mindref.data.samples import Cuts
-from mindref.data.streams import stream
+from mindref.data.examples import TrainingExamples
+from mindref.data.rng import make_rng
 from mindref.models import mind, serving
-from mindref.models.families import family
+from mindref.models.family import family_of
 from mindref.models.logits import keyed_table
 from mindref.models.parameters import flatten_gradients
-from mindref.recommender import judging
-from mindref.recommender.run import Trainer
-from mindref.training.batch_loader import Feed
+from mindref.recommender import evaluate_run
+from mindref.recommender.trainer import Trainer
+from mindref.training.batch_loader import BatchLoader
 from tests.runs import trainer
 
 Check = Callable[[Trainer, Trainer], None]
@@ -32,7 +32,7 @@ class Effect(NamedTuple):
 
 def fed(made: Trainer, step: int = 0) -> Any:
     """Return what a step of the training sees, as its family wants it."""
-    return Feed(made.prepared.task, made.config).batch(step)
+    return BatchLoader(made.prepared.task, made.config).batch(step)
 
 
 def batch(made: Trainer, step: int = 0) -> mind.Batch:
@@ -44,14 +44,14 @@ def batch(made: Trainer, step: int = 0) -> mind.Batch:
 def loss(made: Trainer) -> float:
     """Return the loss of the first step; nothing is changed."""
     given = (made.state.params, fed(made), made.prepared.task.catalogue, made.config)
-    return float(family(made.config.model).loss(*given)[0])
+    return float(family_of(made.config.model).loss(*given)[0])
 
 
 def served(made: Trainer) -> serving.Interests:
     """Return the interests of the test cases."""
-    bench = made.bench(made.prepared.split.test)
+    bench = made.evaluation_set(made.prepared.split.test)
     given = (made.model(), bench.cases.histories, bench.profiles)
-    return serving.interests(*given, couplings=True)
+    return serving.compute_interests(*given, couplings=True)
 
 
 def another(path: Callable[[Trainer], Any]) -> Check:
@@ -185,12 +185,14 @@ def in_training_alone(plain: Trainer, changed: Trainer) -> None:
 
 
 def sums_of_products(plain: Trainer, changed: Trainer) -> None:
-    ranked, found = judging.rank(changed.model(), changed.bench(changed.prepared.split.test), 5)
+    test_cases = changed.evaluation_set(changed.prepared.split.test)
+    ranked, found = evaluate_run.recommend_cases(changed.model(), test_cases, 5)
     vectors = serving.item_matrix(changed.model())
     for case, items in enumerate(ranked.items):
         products = vectors[items] @ found.vectors[case][found.active[case]].T
         np.testing.assert_allclose(ranked.scores[case], products.sum(axis=1), rtol=1e-4)
-    highest, _ = judging.rank(plain.model(), plain.bench(plain.prepared.split.test), 5)
+    test_cases = plain.evaluation_set(plain.prepared.split.test)
+    highest, _ = evaluate_run.recommend_cases(plain.model(), test_cases, 5)
     assert not np.allclose(highest.scores, ranked.scores)
 
 
@@ -247,8 +249,8 @@ def by_popularity_squared(plain: Trainer, changed: Trainer) -> None:
 def by_user(plain: Trainer, changed: Trainer) -> None:
     """The targets are those of the other cuts, and so is what in_batch corrects by."""
     task, seen = changed.prepared.task, batch(changed)
-    cuts = Cuts(task.sequences, by="user")
-    rows, positions = cuts.draw(stream(changed.config.seed, "batch", 0), changed.config.batch)
+    cuts = TrainingExamples(task.sequences, by="user")
+    rows, positions = cuts.draw(make_rng(changed.config.seed, "batch", 0), changed.config.batch)
     targets = [task.sequences.row(r)[p] for r, p in zip(rows, positions, strict=True)]
     np.testing.assert_array_equal(seen.target, targets)
     chance = cuts.target_probability(task.sizes.items)[seen.target]

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.models import families, maxmf, mind_plus
+from mindref.models import maxmf, mind_plus
+from mindref.models.family import family_of
 from mindref.models.parameters import flatten
-from mindref.recommender.run import Trainer
+from mindref.recommender.trainer import Trainer
 from tests import effects
 from tests.effects import Effect, every, is_now
 from tests.runs import trainer
@@ -63,8 +64,8 @@ def columns(made: Trainer) -> int:
 
 def params(made: Trainer) -> tuple[Any, ...]:
     """Return the type of the parameters, and the names of a family that has only names."""
-    if families.is_fitted(made.config.model):
-        made.go()
+    if not family_of(made.config.model).by_steps:
+        made.train()
     found = made.state.params
     return (dict, *sorted(found)) if isinstance(found, dict) else (type(found),)
 

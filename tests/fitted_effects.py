@@ -11,9 +11,9 @@ import numpy as np
 from scipy import sparse
 
 from mindref.conformance.tolerances import VANISHING, same_math
-from mindref.data.streams import stream
+from mindref.data.rng import make_rng
 from mindref.models import maxmf, serving
-from mindref.recommender.run import Trainer
+from mindref.recommender.trainer import Trainer
 from tests import effects
 from tests.effects import Check, Effect, every
 from tests.models import baselines_loops as loops
@@ -31,7 +31,7 @@ def rows(made: Trainer) -> list[list[int]]:
 def fitted(made: Trainer) -> dict[str, Any]:
     """Fit a model, if that is still to be done, and return its arrays."""
     if not made.state.moments.step:
-        made.go()
+        made.train()
     arrays: dict[str, Any] = made.state.params
     return arrays
 
@@ -54,7 +54,7 @@ def answers(made: Trainer) -> Any:
     if made.config.model == "wals":
         return effects.served(made).vectors[:SOME, 0]
     known = made.prepared.split.test.histories
-    return np.concatenate(list(serving.scores(made.model(), known)))[:SOME]
+    return np.concatenate(list(serving.score_histories(made.model(), known)))[:SOME]
 
 
 def similar(made: Trainer) -> Any:
@@ -83,7 +83,7 @@ def of_least_squares(plain: Trainer, changed: Trainer) -> None:
     """The factors and vectors are those of the settings, by loops over numbers."""
     for made in (plain, changed):
         config, factors = made.config, fitted(made)["items"]
-        met, rng = rows(made), stream(made.config.seed, "parameters")
+        met, rng = rows(made), make_rng(made.config.seed, "parameters")
         shapes = ((len(met), config.width), factors.shape)
         start = [(0.01 * rng.random(shape, np.float32)).tolist() for shape in shapes]
         numbers = (config.regularization, config.confidence, config.sweeps)
@@ -121,7 +121,7 @@ NEIGHBOURS: Check = every(of_neighbours, in_answers)
 SQUARES: Check = every(of_least_squares, in_answers)
 
 EFFECTS: dict[str, list[Effect]] = {
-    "ranking": [Effect("auc", mean_of_hinges, {"model": "maxmf"})],
+    "pair_loss": [Effect("auc", mean_of_hinges, {"model": "maxmf"})],
     "similarity": [Effect("tfidf", NEIGHBOURS, KNN), Effect("cosine", NEIGHBOURS, KNN)],
     "neighbours": [Effect(3, NEIGHBOURS, KNN)],
     "k1": [Effect(50.0, NEIGHBOURS, KNN)],

@@ -21,7 +21,7 @@ from pathlib import Path
 from subprocess import PIPE
 from typing import Any
 
-from tests import offered
+from tests import fake_exporter
 from tests.runs import environment, options
 
 
@@ -29,7 +29,7 @@ class Forge:
     """The process; `run` runs a command to its end, or kills it after some seconds."""
 
     def __init__(self, folder: Path) -> None:
-        plugin = offered.offer(folder / "plugin")
+        plugin = fake_exporter.offer(folder / "plugin")
         here = os.pathsep.join([str(plugin), environment()["PYTHONPATH"]])
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.killing"],
@@ -88,10 +88,15 @@ def warm(main: Callable[[list[str]], Any]) -> None:
 
 def serve() -> None:
     """Fork and wait until standard input ends; a child that is waited for keeps its number."""
-    from mindref.cli import evaluate, export, main, recall, show, train  # noqa: F401  # all of it
+    from mindref.cli import (
+        main,
+        progress,  # noqa: F401  # all of it
+    )
     from mindref.kernels import backend  # noqa: F401
     from mindref.recall import annoy, faiss  # noqa: F401
-    from mindref.recommender import again, bulk, exported, shares  # noqa: F401
+    from mindref.recommender import (
+        export_check,  # noqa: F401
+    )
 
     warm(main)
     for line in iter(sys.stdin.readline, ""):

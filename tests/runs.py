@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mindref.config import Config
-from mindref.recommender.run import Hooks, Trainer
+from mindref.recommender.trainer import Hooks, Trainer
 from mindref.run.source import Loaded, Source
-from mindref.training.engine import engine_of
-from mindref.training.loop import counted, fetched, rate
+from mindref.training.engine import make_engine
+from mindref.training.loop import count_step, fetch_arrays, step_learning_rate
 
 REPOSITORY = Path(__file__).parent.parent
 SOURCE = Source.of(None, {"users": 60, "items": 120})
@@ -46,16 +46,16 @@ def trainer(run: Path | None = None, **changes: Any) -> Trainer:
 
 def trained(run: Path, **changes: Any) -> Path:
     """Train into a folder and return it."""
-    trainer(run, **changes).go()
+    trainer(run, **changes).train()
     return run
 
 
 def stepped(made: Trainer, batch: Any) -> None:
     """Take a step of a training with this batch."""
     task, state, config = made.prepared.task, made.state, made.config
-    engine = engine_of(made.backend, state.params, state.moments, task.catalogue, config)
-    loss = engine.step(batch, rate(config, state.moments.step))
-    made.state = fetched(counted(state, loss), engine)
+    engine = make_engine(made.backend, state.params, state.moments, task.catalogue, config)
+    loss = engine.step(batch, step_learning_rate(config, state.moments.step))
+    made.state = fetch_arrays(count_step(state, loss), engine)
 
 
 def stop_after(step: int) -> Hooks:

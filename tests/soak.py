@@ -30,8 +30,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
-from mindref.data.synthetic import synthetic, write_log
-from tests import offered
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
+from tests import fake_exporter
 from tests.runs import environment, options
 
 RELATIVE, ABSOLUTE = 0.02, 4.0  # of RSS: both must be passed, the second in MB
@@ -89,21 +89,21 @@ class Places:
         self.temporary, self.runs, self.cache = (folder / x for x in ("tmp", "runs", "cache"))
         for place in (self.temporary, self.runs, self.cache):
             place.mkdir()
-        plugin = offered.offer(folder / "plugin")
+        plugin = fake_exporter.offer(folder / "plugin")
         sys.path.insert(0, str(plugin))
         os.environ["TMPDIR"] = tempfile.tempdir = str(self.temporary)
         os.environ["NUMBA_CACHE_DIR"] = str(self.cache)
         self.environment = environment(PYTHONPATH=os.pathsep.join([str(plugin), os.getcwd()]))
-        write_log(synthetic(users=60, items=120), folder)
+        write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
         self.log = folder / "shop.inter"
 
 
 def cycle(places: Places, number: int) -> None:
     """Train, evaluate, recall and export within this process; leave nothing on disk."""
     import mindref
-    from mindref.recommender import shares
-    from mindref.recommender.again import evaluate_run
-    from mindref.recommender.export import export
+    from mindref.recommender import sharding
+    from mindref.recommender.evaluate_run import evaluate_run
+    from mindref.recommender.export import export_run
 
     run = places.runs / "inside"
     settings = {"steps": 12, "evaluate_every": 4, "batch": 32, "negatives": 32, "width": 8}
@@ -113,10 +113,10 @@ def cycle(places: Places, number: int) -> None:
     served = mindref.load(run)
     user = served.served.log.user_ids[0]
     assert len(served.recommend(user=user, n=5)) == 5
-    evaluate_run(run, at=(10,))
+    evaluate_run(run, list_lengths=(10,))
     for kind in ("auto", "annoy", "faiss-flat"):
-        shares.recall_all(run, places.runs / "lists.tsv", kind=kind)
-    export(run, "onnx", run / "export", users=20)
+        sharding.recall_all(run, places.runs / "lists.tsv", kind=kind)
+    export_run(run, "onnx", run / "export", users=20)
     shutil.rmtree(run)
     (places.runs / "lists.tsv").unlink()
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from collections import Counter
-from pathlib import Path
 
-from tests import pages
+from tests import spec_pages
+from tests.mutants import of_scope
 
-INDEX = pages.SPECS / "README.md"
-COVERAGE = pages.SPECS / "coverage.md"
+INDEX = spec_pages.SPECS / "README.md"
+COVERAGE = spec_pages.SPECS / "coverage.md"
 KILLS = re.compile(r"^\| ([a-z_]+)-R\d+ \| \d+ \| (\d+) \| (\d+) \| (\d+) \| (yes|no) \|$", re.M)
 """A row of coverage.md: page, mutants, killed in float64, killed in float32, covered or not."""
 UNJUDGED = ("", "", "")
@@ -28,7 +27,7 @@ def table() -> str:
     heads += ["mutants of the tests", "mutants of the suite", "killed", "rules covered"]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "--:|" * (len(heads) - 1)]
     for page in reading_order():
-        rules = pages.rules(page)
+        rules = spec_pages.rules(page)
         force = Counter(rules.values())
         shares = [sum(rule in cited for rule in rules) for cited in (tests, code)]
         numbers = [force["must"], force["should"], force["may"], *shares]
@@ -45,9 +44,7 @@ def reading_order() -> list[str]:
 
 def mistakes() -> Counter[str]:
     """Count the mutants of the tests for each rule."""
-    folder = Path(__file__).parent / "sabotage"
-    files = [tomllib.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.toml")]
-    return Counter(row["rule"] for file in files for row in file["sabotage"])
+    return Counter(mutant.rule for mutant in of_scope("tests"))
 
 
 def kills(text: str) -> dict[str, list[int | str]]:

@@ -12,14 +12,18 @@ from typing import Any
 
 import pytest
 
+from mindref.models.registry import BY_NAME
+
 PACKAGE = Path(__file__).parent.parent / "mindref"
+REGISTRY = "models.registry"  # imports nothing, so that the settings can list the families
 
 # what a layer may import, beside itself; in the order of the data flow
 LAYERS = [
     {"errors"},
-    {"presets"},
+    {"presets", "settings"},
+    {"models.registry"},
     {"config", "process"},
-    {"shapes", "record"},
+    {"shapes"},
     {"data"},
     {"ops"},
     {"backend"},
@@ -43,13 +47,17 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 
 def room(path: Path) -> str:
-    """Return the top-level module or folder that a file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    """Return the top-level module or folder that a file belongs to; the registry is its own."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts) if ".".join(parts) == REGISTRY else parts[0]
 
 
 def imported(path: Path) -> set[str]:
     """Return the rooms of mindref that a file imports, anywhere in it."""
-    return {name.split(".")[1] for name in names_imported(path)} - {"__version__"}
+    names = names_imported(path)
+    registry = {REGISTRY} if any(n.startswith(f"mindref.{REGISTRY}") for n in names) else set()
+    others = {n.split(".")[1] for n in names if not n.startswith(f"mindref.{REGISTRY}")}
+    return (others | registry) - {"__version__"}
 
 
 def names_imported(path: Path) -> set[str]:
@@ -78,10 +86,68 @@ def test_data_and_recall_never_see_a_model() -> None:
             assert not imported(path) & {"models", "ops", "backend", "training"}, path
 
 
+def comparisons_of_families(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines that compare the name of a model family, or something called `model`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            operands = [node.left, *node.comparators]
+        elif isinstance(node, ast.Match):
+            operands = [node.subject, *(p.value for c in node.cases for p in ast.walk(c.pattern)
+                                        if isinstance(p, ast.MatchValue))]  # fmt: skip
+        else:
+            continue
+        if any(names_a_family(operand) for operand in operands):
+            yield node.lineno
+
+
+def names_a_family(operand: ast.expr) -> bool:
+    """Return whether an operand is a literal name of a family, or a variable `model`."""
+    if isinstance(operand, ast.Tuple | ast.List | ast.Set):
+        return any(names_a_family(element) for element in operand.elts)
+    if isinstance(operand, ast.Constant):
+        return operand.value in BY_NAME
+    if isinstance(operand, ast.Subscript):
+        return isinstance(operand.slice, ast.Constant) and operand.slice.value == "model"
+    if isinstance(operand, ast.Call):
+        keys = [x.value for x in operand.args[:1] if isinstance(x, ast.Constant)]
+        return (
+            isinstance(operand.func, ast.Attribute)
+            and operand.func.attr == "get"
+            and (keys == ["model"])
+        )
+    name = getattr(operand, "attr", getattr(operand, "id", ""))
+    return name == "model"
+
+
+def test_no_module_outside_models_compares_the_name_of_a_family() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line}"
+        for path in MODULES
+        if room(path) not in ("models", REGISTRY)
+        for line in comparisons_of_families(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'if config.model == "maxmf": pass',
+        "fused = self.config.model != other",
+        'x = name in ("mind", "mind_plus")',
+        'y = given["model"] == DIN',
+        'z = words.get("model", "mind") != model',
+        'match config.model:\n    case "din": pass',
+    ],
+)
+def test_a_comparison_of_a_family_is_found(code: str) -> None:
+    assert list(comparisons_of_families(ast.parse(code)))
+
+
 def test_operators_see_no_configuration() -> None:
     for path in MODULES:
         if room(path) == "ops":
-            assert imported(path) <= {"ops", "shapes", "errors", "record"}, path
+            assert imported(path) <= {"ops", "shapes", "errors"}, path
 
 
 def test_only_the_top_n_search_imports_compiled_code() -> None:
@@ -90,12 +156,12 @@ def test_only_the_top_n_search_imports_compiled_code() -> None:
         used = {n for n in names_imported(path) if n.startswith("mindref.kernels.")}
         if room(path) == "evaluation":
             own = tuple(
-                f"mindref.kernels.{name}" for name in ("ranking", "unite", "fused.workspace")
+                f"mindref.kernels.{name}" for name in ("top_n", "list_union", "fused.workspace")
             )
             assert all(name.startswith(own) for name in used), path
         elif room(path) != "kernels":
             assert not used, path
-    for name in ("ranking.py", "unite.py", "_jit.py", "fused/workspace.py"):
+    for name in ("top_n.py", "list_union.py", "_jit.py", "fused/workspace.py"):
         assert imported(PACKAGE / "kernels" / name) <= {"kernels", "errors", "shapes"}, name
 
 

@@ -12,17 +12,24 @@ import numpy as np
 import pytest
 
 import mindref.ops
-from mindref.backend import OPERATORS, PACKAGES, Capabilities, NumpyBackend, available, load
+from mindref.backend import (
+    OPERATORS,
+    SEPARATE_PACKAGES,
+    Capabilities,
+    NumpyBackend,
+    list_backends,
+    load_backend,
+)
 from mindref.config import Config
 from mindref.errors import BackendError
 from mindref.models.parameters import flatten
-from mindref.recommender.run import Trainer
+from mindref.recommender.trainer import Trainer
 from mindref.run.source import Source
-from tests import pages
+from tests import spec_pages
 
 
 class Counting(NumpyBackend):
-    """The reference, with a count of the calls of each operator."""
+    """The reference, with the number of calls of each operator."""
 
     name = "counting"
 
@@ -39,8 +46,8 @@ class Counting(NumpyBackend):
         def forward(*arrays: Any, **numbers: Any) -> Any:
             self.calls[stem] = self.calls.get(stem, 0) + 1
             out, saved = module.forward(*arrays, **numbers)
-            shown = {"couplings": saved.couplings} if stem == "routing" else {}
-            return out, Sealed(lambda: saved, **shown)
+            printed = {"couplings": saved.couplings} if stem == "routing" else {}
+            return out, Sealed(lambda: saved, **printed)
 
         def backward(d_out: Any, sealed: Sealed) -> Any:
             self.calls[f"{stem} backward"] = self.calls.get(f"{stem} backward", 0) + 1
@@ -50,10 +57,10 @@ class Counting(NumpyBackend):
 
 
 class Sealed(SimpleNamespace):
-    """What an operator saved, which nobody else can read but for what is shown."""
+    """Saved values that raise on access, except the allowed fields."""
 
-    def __init__(self, opened: Any, **shown: Any) -> None:
-        super().__init__(opened=opened, **shown)
+    def __init__(self, opened: Any, **printed: Any) -> None:
+        super().__init__(opened=opened, **printed)
 
 
 class Automatic(NumpyBackend):
@@ -76,7 +83,7 @@ half = SimpleNamespace(name="half", ops=mindref.ops)
 
 
 class Moving(NumpyBackend):
-    """A backend with two devices, of which one is there."""
+    """A backend with two devices, one of them available."""
 
     name = "moving"
 
@@ -100,27 +107,27 @@ class Unmakeable(NumpyBackend):
 
 
 @pytest.mark.rules("backend-R1")
-def test_a_backend_is_found_by_name_or_by_module_and_object() -> None:
-    assert load("numpy").name == "numpy"
-    assert load("tests.test_backend:counting") is counting
+def test_a_backend_is_loaded_by_name_or_module_and_object() -> None:
+    assert load_backend("numpy").name == "numpy"
+    assert load_backend("tests.test_backend:counting") is counting
 
 
 @pytest.mark.rules("backend-R7")
-def test_a_class_is_called() -> None:
-    made = load("tests.test_backend:Counting")
+def test_a_backend_class_is_instantiated() -> None:
+    made = load_backend("tests.test_backend:Counting")
     assert isinstance(made, Counting)
 
 
 @pytest.mark.rules("backend-R2")
-def test_half_a_backend_is_refused_with_what_it_lacks() -> None:
+def test_an_incomplete_backend_is_rejected_with_the_missing_members() -> None:
     with pytest.raises(BackendError, match=r"no capabilities, to_numpy, from_numpy"):
-        load("tests.test_backend:half")
+        load_backend("tests.test_backend:half")
 
 
 @pytest.mark.rules("backend-R4")
-def test_an_unknown_name_is_refused_with_the_installed_ones() -> None:
+def test_an_unknown_name_is_rejected_with_the_installed_names() -> None:
     with pytest.raises(BackendError, match=r"expected one of .*numpy.*, got 'nunpy'"):
-        load("nunpy")
+        load_backend("nunpy")
 
 
 @pytest.mark.rules("backend-R5")
@@ -133,68 +140,68 @@ def test_an_unknown_name_is_refused_with_the_installed_ones() -> None:
         ("tests.test_backend:Leaving", "SystemExit: 0"),
     ],
 )
-def test_what_a_stranger_raises_becomes_one_error(name: str, cause: str) -> None:
+def test_errors_of_third_party_code_become_backend_errors(name: str, cause: str) -> None:
     with pytest.raises(BackendError) as caught:
-        load(name)
+        load_backend(name)
     assert cause in str(caught.value)
     assert name in str(caught.value)
 
 
 @pytest.mark.rules("backend-R16")
-def test_a_backend_is_put_on_a_device() -> None:
+def test_a_backend_is_moved_to_a_device() -> None:
     name = "tests.test_backend:Moving"
-    found = [load(name, device).device for device in (None, "cpu", "auto")]  # type: ignore[attr-defined]
+    found = [load_backend(name, device).device for device in (None, "cpu", "auto")]  # type: ignore[attr-defined]
     assert found == ["nowhere", "cpu", "cpu"]
     with pytest.raises(BackendError, match=r"^backend moving: device: expected cuda .* no card in"):
-        load(name, "cuda")
+        load_backend(name, "cuda")
 
 
 @pytest.mark.rules("backend-R16")
-def test_a_backend_without_devices_has_the_cpu_alone() -> None:
-    assert load("tests.test_backend:counting", "cpu") is counting
-    assert load("tests.test_backend:counting", "auto") is counting
+def test_a_backend_without_devices_supports_only_the_cpu() -> None:
+    assert load_backend("tests.test_backend:counting", "cpu") is counting
+    assert load_backend("tests.test_backend:counting", "auto") is counting
     with pytest.raises(BackendError, match="backend numpy: device: expected cpu or auto, got cuda"):
-        load("numpy", "cuda")
+        load_backend("numpy", "cuda")
 
 
 @pytest.mark.rules("backend-R4")
-def test_a_known_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mindref.backend.available", dict)
-    for name in PACKAGES:
+def test_the_message_for_a_missing_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mindref.backend.list_backends", dict)
+    for name in SEPARATE_PACKAGES:
         with pytest.raises(BackendError) as caught:
-            load(name)
+            load_backend(name)
         assert f"pip install 'mindref[{name}]', or ./backends/{name} in a" in str(caught.value)
     with pytest.raises(BackendError, match=r"got 'nunpy'$"):
-        load("nunpy")
+        load_backend("nunpy")
 
 
 @pytest.mark.rules("backend-R3")
-def test_claims_are_read_without_importing_operators() -> None:
+def test_capabilities_are_read_without_importing_operators() -> None:
     script = """
 import sys
-from mindref.backend import available, load
-names = list(available())
-claims = load("numpy").capabilities()
+from mindref.backend import list_backends, load_backend
+names = list(list_backends())
+claims = load_backend("numpy").capabilities()
 print(names, len(claims.operators), [m for m in sys.modules if m.startswith("mindref.ops")])
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout == f"{list(available())} {len(OPERATORS)} []\n"
+    assert done.stdout == f"{list(list_backends())} {len(OPERATORS)} []\n"
 
 
-def tiny(backend: str, **more: Any) -> Trainer:
+def tiny(backend: str, **options: Any) -> Trainer:
     """Return a training of two steps."""
     settings = {"steps": 2, "batch": 8, "negatives": 8, "width": 4, "hidden": [5], "window": 4}
-    config = Config.of("default", {**settings, **more, "backend": backend})
+    config = Config.of("default", {**settings, **options, "backend": backend})
     source = Source.of(None, {"users": 30, "items": 96})
     return Trainer(source, source.read(), "leave_last_out", config)
 
 
 @pytest.mark.rules("backend-R6")
-def test_a_backend_of_operators_alone_trains_and_serves() -> None:
+def test_a_backend_with_only_operators_trains_and_serves() -> None:
     counting.calls.clear()
-    tiny("tests.test_backend:counting").go()
+    tiny("tests.test_backend:counting").train()
     # two training steps and one validation: three times to interests, twice to the loss
     assert counting.calls["routing"] == 3
     assert counting.calls["label_attention"] == 2
@@ -205,36 +212,36 @@ def test_a_backend_of_operators_alone_trains_and_serves() -> None:
 
 
 @pytest.mark.rules("backend-R10")
-def test_what_operators_save_stays_sealed() -> None:
+def test_saved_values_of_operators_are_not_read() -> None:
     """Training with sealed states ends in the parameters of the reference."""
     finals = []
     for backend in ("numpy", "tests.test_backend:counting"):
-        outcome = tiny(backend, user_features=["age"]).go()
+        outcome = tiny(backend, user_features=["age"]).train()
         finals.append(flatten(outcome.model.params))
     for name, x in finals[0].items():
         np.testing.assert_array_equal(finals[1][name], x, err_msg=name)
 
 
 @pytest.mark.rules("backend-R9")
-def test_a_backend_without_derived_gradients_serves_but_does_not_train() -> None:
+def test_a_backend_without_backward_serves_but_does_not_train() -> None:
     trainer = tiny("tests.test_backend:automatic")
     assert trainer.validate(trainer.state.params) >= 0
     with pytest.raises(BackendError, match="operators with backward, got gradients 'automatic'"):
-        trainer.go()
+        trainer.train()
     assert trainer.state.moments.step == 0
 
 
 @pytest.mark.rules("backend-R8")
-def test_operators_have_the_names_of_the_pages() -> None:
+def test_operators_have_the_names_of_the_specification_pages() -> None:
     assert tuple(mindref.ops.OPS) == OPERATORS
-    assert set(OPERATORS) <= set(pages.names())
+    assert set(OPERATORS) <= set(spec_pages.names())
     assert all(getattr(mindref.ops, stem) is module for stem, module in mindref.ops.OPS.items())
 
 
-def test_the_worked_example_is_what_the_reference_claims() -> None:
-    (example,) = pages.examples("backend")
-    backend = load(example["name"])
-    said = json.loads(json.dumps(backend.capabilities()._asdict()))
-    assert said == example["capabilities"]
+def test_the_worked_example_shows_the_capabilities_of_numpy() -> None:
+    (example,) = spec_pages.examples("backend")
+    backend = load_backend(example["name"])
+    result = json.loads(json.dumps(backend.capabilities()._asdict()))
+    assert result == example["capabilities"]
     assert isinstance(backend.capabilities(), Capabilities)
     assert backend.to_numpy(3) == backend.from_numpy(3) == 3

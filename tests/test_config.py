@@ -1,4 +1,4 @@
-"""Settings: presets, ranges, types, names, and the way out and back in."""
+"""Settings: presets, ranges, types, names, JSON."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from mindref.config import Config
 from mindref.errors import ConfigError
+from mindref.models.registry import families_using
 from mindref.presets import PRESETS
-from tests import pages
+from tests import spec_pages
 
-HUGE = "that is too large to be shown"
+HUGE = "that is too large to print"
 A_LIST = "a list, or values separated by commas"
 WIDTHS = "hidden: expected at most 64 widths from 1 to 65,536"
 DEFAULT = Config.of("default")
@@ -25,21 +26,21 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 def presets_of_the_page() -> dict[str, list[Any]]:
     """Return setting -> values of `paper` and default, from the table of specs/model.md."""
-    table = pages.text("model").split("| setting | `paper` | default |")[1].split("\n\n")[0]
+    table = spec_pages.text("model").split("| setting | `paper` | default |")[1].split("\n\n")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in table.splitlines()[2:]]
     return {name: [value_of(paper), value_of(default)] for name, paper, default in rows}
 
 
 def value_of(cell: str) -> Any:
     word = cell.split(",")[0]
-    known = {"true": True, "false": False, "infinity": math.inf}
-    if word in known:
-        return known[word]
+    names = {"true": True, "false": False, "infinity": math.inf}
+    if word in names:
+        return names[word]
     return float(word) if word.replace(".", "", 1).isdigit() else word
 
 
 @pytest.mark.rules("model-R23")
-def test_the_default_preset_is_the_column_of_the_page() -> None:
+def test_the_default_preset_equals_the_column_of_the_spec() -> None:
     for name, (_, default) in presets_of_the_page().items():
         assert getattr(DEFAULT, name) == default, name
     assert Config() == DEFAULT
@@ -47,15 +48,15 @@ def test_the_default_preset_is_the_column_of_the_page() -> None:
 
 
 @pytest.mark.rules("model-R24")
-def test_the_paper_preset_is_the_column_of_the_page_and_nothing_else() -> None:
+def test_the_paper_preset_equals_the_column_of_the_spec() -> None:
     expected = {name: paper for name, (paper, _) in presets_of_the_page().items()}
     paper = Config.of("paper").to_dict()
     different = {name: value for name, value in paper.items() if value != DEFAULT.to_dict()[name]}
     assert different == expected
 
 
-def test_a_batch_of_one_has_nobody_to_be_compared_with() -> None:
-    message = "batch: expected at least 2 samples for the sampler in_batch, got 1"
+def test_in_batch_negatives_need_a_batch_of_two() -> None:
+    message = "batch: expected at least 2 examples for the sampler in_batch, got 1"
     with pytest.raises(ConfigError, match=message):
         Config.of("default", {"sampler": "in_batch", "batch": 1})
     Config.of("default", {"sampler": "in_batch", "batch": 2})
@@ -96,9 +97,9 @@ def test_a_setting_out_of_range_is_named_with_range_and_value(
 
 @pytest.mark.rules("model-R25")
 @pytest.mark.parametrize("name", [n for n, f in FIELDS.items() if "low" in f.metadata])
-def test_both_ends_of_every_range_are_inside_it_and_a_step_beyond_is_not(name: str) -> None:
+def test_ranges_include_both_ends_and_nothing_beyond(name: str) -> None:
     low, high = FIELDS[name].metadata["low"], FIELDS[name].metadata["high"]
-    model = {"model": next(iter(FIELDS[name].metadata["of"]), "mind")}
+    model = {"model": next(iter(families_using(name)), "mind")}
     for end in (low, high):
         assert getattr(Config.of("default", {name: end, **model}), name) == end
     for beyond in (low - 1, high + 1 if high < math.inf else math.nan):
@@ -110,12 +111,12 @@ def test_both_ends_of_every_range_are_inside_it_and_a_step_beyond_is_not(name: s
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"interests": 2.5}, "interests: expected a whole number, got 2.5"),
-        ({"interests": math.inf}, "interests: expected a whole number, got inf"),
-        ({"interests": math.nan}, "interests: expected a whole number, got nan"),
-        ({"interests": "four"}, "interests: expected a whole number, got 'four'"),
-        ({"interests": True}, "interests: expected a whole number, got True"),
-        ({"interests": None}, "interests: expected a whole number, got None"),
+        ({"interests": 2.5}, "interests: expected an integer, got 2.5"),
+        ({"interests": math.inf}, "interests: expected an integer, got inf"),
+        ({"interests": math.nan}, "interests: expected an integer, got nan"),
+        ({"interests": "four"}, "interests: expected an integer, got 'four'"),
+        ({"interests": True}, "interests: expected an integer, got True"),
+        ({"interests": None}, "interests: expected an integer, got None"),
         ({"power": True}, "power: expected a number, got True"),
         ({"power": "hard"}, "power: expected a number, got 'hard'"),
         ({"last_relu": 1}, "last_relu: expected true or false, got 1"),
@@ -126,16 +127,16 @@ def test_both_ends_of_every_range_are_inside_it_and_a_step_beyond_is_not(name: s
         ),
         (
             {"width": [10**5000]},
-            f"width: expected a whole number, got list {HUGE}",
+            f"width: expected an integer, got list {HUGE}",
         ),
         ({"hidden": 64}, "hidden: expected a list, or values separated by commas, got 64"),
         ({"hidden": [2.5]}, "hidden: expected a list, or values separated by commas, got [2.5]"),
         ({"item_features": [3]}, "item_features: expected a list, or values separated by commas"),
-        ({"metric": 5}, "metric: expected a word, got 5"),
-        ({"sampler": 5}, "sampler: expected a word, got 5"),
+        ({"metric": 5}, "metric: expected a text, got 5"),
+        ({"sampler": 5}, "sampler: expected a text, got 5"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_refused_and_never_rounded(
+def test_a_value_of_the_wrong_type_is_rejected_and_never_rounded(
     changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -161,9 +162,7 @@ def test_a_value_of_the_wrong_type_is_refused_and_never_rounded(
         ("item_features", ["genre"], ("genre",)),
     ],
 )
-def test_texts_and_lists_become_values_of_the_setting(
-    name: str, given_value: Any, value: Any
-) -> None:
+def test_texts_and_lists_are_converted(name: str, given_value: Any, value: Any) -> None:
     got = getattr(Config.of("default", {name: given_value}), name)
     assert got == value
     assert type(got) is type(value)
@@ -171,7 +170,7 @@ def test_texts_and_lists_become_values_of_the_setting(
 
 
 @pytest.mark.rules("model-R27")
-def test_an_unknown_setting_is_refused_with_the_nearest_known_one() -> None:
+def test_an_unknown_setting_is_rejected_with_a_suggestion() -> None:
     with pytest.raises(ConfigError) as caught:
         Config.of("default", {"intrests": 3})
     message = "configuration: expected a known setting, got intrests; did you mean interests?"
@@ -197,7 +196,7 @@ def test_settings_survive_json(preset: str, power: float, hidden: list[int], see
     assert Config.of("default", json.loads(written)) == config
 
 
-def test_settings_are_frozen_and_say_what_they_are() -> None:
+def test_settings_are_frozen_and_documented() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         DEFAULT.width = 3  # type: ignore[misc]  # the point of the test
     assert all(field.metadata["text"] for field in FIELDS.values())
@@ -205,14 +204,14 @@ def test_settings_are_frozen_and_say_what_they_are() -> None:
 
 
 @pytest.mark.rules("model-R36")
-def test_what_a_file_says_of_foreign_settings_is_passed_over() -> None:
-    """Their defaults may have been others when it was written."""
-    words = {**Config.of("default", {"interests": 2}).to_dict(), "contexts": 3, "b": 0.9}
-    assert Config.restored(words) == Config.of("default", {"interests": 2})
-    kept = Config.restored(words).own()
-    assert Config.restored(kept) == Config.restored(words)
-    assert not {"contexts", "b"} & set(kept)
-    plus = Config.restored({**words, "model": "mind_plus"})
+def test_settings_of_other_families_in_a_file_are_ignored() -> None:
+    """Their defaults may have changed since the file was written."""
+    arguments = {**Config.of("default", {"interests": 2}).to_dict(), "contexts": 3, "b": 0.9}
+    assert Config.restored(arguments) == Config.of("default", {"interests": 2})
+    stored = Config.restored(arguments).family_settings()
+    assert Config.restored(stored) == Config.restored(arguments)
+    assert not {"contexts", "b"} & set(stored)
+    plus = Config.restored({**arguments, "model": "mind_plus"})
     assert (plus.contexts, plus.b) == (3, DEFAULT.b)
     with pytest.raises(ConfigError, match="contexts"):
-        Config.restored({**words, "model": "mind_plus", "contexts": -1})
+        Config.restored({**arguments, "model": "mind_plus", "contexts": -1})

@@ -14,14 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.config import LEARNING, Config
+from mindref.config import Config
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
-from mindref.recommender.ranker import take_step
-from mindref.recommender.ranking_run import RankingTrainer, open_recall
-from mindref.recommender.run import Hooks
-from mindref.recommender.served import Served
+from mindref.models.registry import families_using
+from mindref.recommender.rerank_trainer import RerankTrainer, open_recall_run
+from mindref.recommender.serving import ServedModel
+from mindref.recommender.trainer import Hooks
+from mindref.training.batch_loader import make_loader
 from mindref.training.divergence import Diverged
+from mindref.training.engine import make_engine
+from mindref.training.loop import step_learning_rate
 from tests.runs import trained, trainer
 
 BACKENDS = (pytest.param("numba", marks=pytest.mark.slow), "numpy")
@@ -80,7 +83,7 @@ TOGETHER: list[dict[str, Any]] = [
 
 def family_of(name: str) -> str:
     """Return a family for which a setting means something: MIND where all know it."""
-    of = next(field for field in FIELDS if field.name == name).metadata.get("of", ())
+    of = families_using(name)
     return "mind" if not of or "mind" in of else str(of[0])
 
 
@@ -91,12 +94,12 @@ def check(backend: str, changes: dict[str, Any]) -> None:
     """
     losses: list[float] = []
     made = trainer(None, **{**SMALL, "backend": backend, **changes})
-    made.go(Hooks(on_step=lambda step, loss: losses.append(loss)))
+    made.train(Hooks(on_step=lambda step, loss: losses.append(loss)))
     assert np.isfinite(losses).all(), losses
     for name, x in flatten(made.state.params).items():
         assert np.isfinite(x).all(), name
-        assert made.config.model not in LEARNING or x.dtype == np.float32, name
-    json.dumps(made.judge(), allow_nan=False)  # raises for a number that is none
+        assert made.config.model not in families_using("temperature") or x.dtype == np.float32, name
+    json.dumps(made.evaluate(), allow_nan=False)  # raises for a number that is none
 
 
 @pytest.mark.rules("numerics-R10")
@@ -130,21 +133,23 @@ DIN_TOGETHER: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
-    """A run that recalls, its item table in float32."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+    """A recall run with the item table in float32."""
     run = tmp_path_factory.mktemp("extremes") / "run"
-    return open_recall(trained(run, backend="numpy", dtype="float32"))
+    return open_recall_run(trained(run, backend="numpy", dtype="float32"))
 
 
-def losses_of(served: Served, changes: dict[str, Any]) -> list[float]:
-    """Take some steps of the ranking stage: its losses, after a look at all its parameters."""
+def losses_of(served: ServedModel, changes: dict[str, Any]) -> list[float]:
+    """Return the losses of some steps of DIN; all parameters must be finite."""
     config = DinConfig(**{**STAGE, **changes})
-    made = RankingTrainer(Path("of no use"), served, config, Path("not written"))
-    losses = []
+    made = RerankTrainer(Path("of no use"), served, config, Path("not written"))
+    given = made.backend, made.state.params, made.state.moments, made.task.catalogue, config
+    engine, loader, losses = make_engine(*given), make_loader(made.task, config), []
     for _ in range(config.steps):
-        made.state, loss = take_step(made.state, made.feed)
-        losses.append(loss)
-    for name, x in flatten(made.state.params).items():
+        step = engine.fetch_state()[1].step
+        rate = step_learning_rate(config, step)
+        losses.append(engine.step(loader.batch(step), rate))
+    for name, x in flatten(engine.fetch_state()[0]).items():
         assert np.isfinite(x).all(), name
         assert x.dtype == np.float32, name
     return losses
@@ -153,20 +158,20 @@ def losses_of(served: Served, changes: dict[str, Any]) -> list[float]:
 @pytest.mark.rules("numerics-R10")
 @pytest.mark.parametrize("changes", DIN_CASES)
 @pytest.mark.slow(every=3)
-def test_an_end_of_a_range_of_din_is_held(served: Served, changes: dict[str, Any]) -> None:
+def test_an_end_of_a_range_of_din_is_held(served: ServedModel, changes: dict[str, Any]) -> None:
     assert np.isfinite(losses_of(served, changes)).all()
 
 
 @pytest.mark.rules("numerics-R10")
 @pytest.mark.parametrize("changes", DIN_TOGETHER, ids=lambda changes: "-".join(changes))
-def test_ends_of_din_together_are_held(served: Served, changes: dict[str, Any]) -> None:
+def test_ends_of_din_together_are_held(served: ServedModel, changes: dict[str, Any]) -> None:
     assert np.isfinite(losses_of(served, changes)).all()
 
 
 @pytest.mark.rules("numerics-R10")
-def test_ends_together_that_are_too_much_end_in_words(served: Served) -> None:
+def test_ends_together_that_are_too_much_end_in_words(served: ServedModel) -> None:
     """Steps of 100 through 64 layers of attention leave float32, and that is told."""
-    told = r"loss of step 2: expected a number, got nan .*; try a smaller learning rate"
+    message = r"step 2: expected a finite loss, got nan .*lower --learning-rate"
     changes = {"learning_rate": 100, "normalise_attention": True, "attention_hidden": [8] * 64}
-    with pytest.raises(Diverged, match=told):
+    with pytest.raises(Diverged, match=message):
         losses_of(served, changes)

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from mindref.cli import main
-from mindref.cli.ending import SIGNALS
-from mindref.data.synthetic import synthetic, write_log
+from mindref.cli.signals import SIGNALS
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.recommender import export
-from tests.cli.conftest import Said
-from tests.cli.test_export import offer
+from tests.cli.conftest import CommandResult
+from tests.cli.test_export import register_exporter
 from tests.full_disk import Disk
+from tests.numpy_exporter import Writer
 from tests.runs import call, environment, options
-from tests.writer import Writer
 
 FEW = 5  # operations of each work that are refused unless all are asked for
 TINY = options(steps=2, evaluate_every=1, backend="numpy")
@@ -57,7 +57,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a log and a trained run, with files that are to be replaced."""
     folder = tmp_path_factory.mktemp("place") / "here"
     folder.mkdir()
-    write_log(synthetic(users=60, items=120), folder)
+    write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
     done = call("train", "--data", "shop.inter", "--out", "run", *TINY, cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "lists.tsv").write_text("of old\n")
@@ -69,7 +69,7 @@ def here(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], Path]]:
     """Return what makes a fresh copy of the place, in which commands are called."""
-    offer(monkeypatch, Writer(), *export.KINDS)
+    register_exporter(monkeypatch, Writer(), *export.KINDS)
     folder = tmp_path / "here"
 
     def fresh() -> Path:
@@ -85,7 +85,7 @@ def here(
         signal.signal(number, handler)
 
 
-def called(name: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> Said:
+def called(name: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> CommandResult:
     """Call a work in this process."""
     item = (folder / "run" / "items.tsv").read_text().split("\n")[1].split("\t")[0]
     capfd.readouterr()
@@ -93,7 +93,7 @@ def called(name: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> Said:
         main([item if word == "ITEM" else word for word in words_now(name, folder)])
     out, err = capfd.readouterr()
     assert isinstance(ended.value.code, int)
-    return Said(ended.value.code, out, err)
+    return CommandResult(ended.value.code, out, err)
 
 
 def words_now(name: str, folder: Path) -> list[str]:
@@ -168,7 +168,7 @@ def test_a_stream_on_a_full_disk(place: Path, stream: str) -> None:
         assert done.returncode == 0
         return
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: standard output: expected a place that can be written")
+    assert done.stderr.startswith("Error: standard output: expected a writable location")
     assert "No space left on device; check" in done.stderr
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mindref.data.synthetic import synthetic, write_log
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from tests.runs import call, content, environment, options
 
 pytestmark = pytest.mark.skipif(
@@ -48,7 +48,7 @@ class Training:
 
     def __init__(self, folder: Path, settings: list[str]) -> None:
         folder.mkdir()
-        write_log(synthetic(users=60, items=120), folder)
+        write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
         self.folder, self.run = folder, folder / "run"
         self.first = ["train", "--data", "shop.inter", "--out", "run", *settings]
 
@@ -188,12 +188,12 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_ends_in_the_same_bytes(
     assert "Traceback" not in said
     last = said.splitlines()[-1]
     assert last.startswith("Stopped at ")
-    assert "saved. Go on with: mindref train --resume run" in last
+    assert "saved. Resume with: mindref train --resume run" in last
     step = json.loads((training.run / "state.json").read_text())["step"]
     assert 40 <= step < 400
     if times == 1:
         assert f"Stopped at step {step} of 400; all is saved" in last
-    command = shlex.split(last.split("Go on with: mindref ")[1])
+    command = shlex.split(last.split("Resume with: mindref ")[1])
     done = call(*command, "--quiet", cwd=training.folder)
     assert done.returncode == 0, done.stderr
     assert training.finish() == long

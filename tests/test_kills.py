@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mindref.data.synthetic import synthetic, write_log
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from tests.killing import Forge
 from tests.runs import options
 from tests.test_kill import NAMES
@@ -102,7 +102,7 @@ def place(forge: Forge, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a trained run, called by the same relative names in every copy of it."""
     folder = tmp_path_factory.mktemp("place") / "here"
     folder.mkdir()
-    write_log(synthetic(users=200, items=150), folder)
+    write_synthetic_log(make_synthetic_log(users=200, items=150), folder)
     settings = ["--data", "shop.inter", *options(backend="numpy", width=16)]
     code, said = forge.run(folder, "train", "--out", "run", "--quiet", *settings)
     assert code == 0, said

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mindref.conformance.judging.check import MODULES
 from mindref.ops import OPS
-from tests import pages, status
+from tests import spec_pages, status
 
 REPOSITORY = Path(__file__).parent.parent
 PARTS = [
@@ -26,7 +25,7 @@ PARTS = [
     "Errors",
     "History",
 ]
-CHECKING = {*MODULES, "goldens"} - {"gradient"}
+CHECKS = REPOSITORY / "mindref" / "conformance" / "checks"
 LABEL = re.compile(r"\b([a-z_]+-R\d+)\b")
 
 
@@ -47,7 +46,7 @@ def cited_by_code() -> dict[str, set[str]]:
     """Return rule -> files of the package that name it."""
     cited: dict[str, set[str]] = defaultdict(set)
     for path in sorted((REPOSITORY / "mindref").rglob("*.py")):
-        if path.parent.name == "conformance" and path.stem in CHECKING:
+        if CHECKS in path.parents:
             continue  # a check cites the rules that it judges, which is no line that keeps them
         for label in LABEL.findall(expand(path.read_text(encoding="utf-8"))):
             cited[label].add(str(path.relative_to(REPOSITORY)))
@@ -64,7 +63,7 @@ def expand(text: str) -> str:
 
 
 def all_rules() -> set[str]:
-    return {rule for page in pages.names() for rule in pages.rules(page)}
+    return {rule for page in spec_pages.names() for rule in spec_pages.rules(page)}
 
 
 def test_every_operator_has_its_page_module_and_test() -> None:
@@ -73,10 +72,10 @@ def test_every_operator_has_its_page_module_and_test() -> None:
             f"specs/{stem}.md",
             f"mindref/ops/{stem}.py",
             f"mindref/kernels/{stem}.py",
-            f"mindref/conformance/{stem}.py",
             f"tests/ops/test_{stem}.py",
         ):
             assert (REPOSITORY / path).is_file(), f"{stem} lacks {path}"
+        assert (CHECKS / stem).is_dir() or (CHECKS / f"{stem}.py").is_file(), f"{stem}: no checks"
 
 
 def test_every_rule_is_cited_by_a_test_and_every_citation_is_a_rule() -> None:
@@ -89,30 +88,30 @@ def test_every_rule_stands_at_a_line_of_code_and_every_label_there_is_a_rule() -
     assert cited == all_rules(), f"no line: {all_rules() - cited}; no rule: {cited - all_rules()}"
 
 
-@pytest.mark.parametrize("page", pages.names())
+@pytest.mark.parametrize("page", spec_pages.names())
 def test_a_page_has_its_parts_in_order(page: str) -> None:
-    text = pages.text(page)
+    text = spec_pages.text(page)
     assert text.startswith(f"# {page}\n")
     assert re.findall(r"^## (.*)$", text, re.M) == PARTS
 
 
-@pytest.mark.parametrize("page", pages.names())
+@pytest.mark.parametrize("page", spec_pages.names())
 def test_rules_are_numbered_without_gaps(page: str) -> None:
-    labels = list(pages.rules(page))
+    labels = list(spec_pages.rules(page))
     assert labels == [f"{page}-R{i + 1}" for i in range(len(labels))]
     assert labels, "a page without rules says nothing"
-    assert set(LABEL.findall(pages.text(page))) <= all_rules()
+    assert set(LABEL.findall(spec_pages.text(page))) <= all_rules()
 
 
-@pytest.mark.parametrize("page", pages.names())
+@pytest.mark.parametrize("page", spec_pages.names())
 def test_a_page_has_a_worked_example(page: str) -> None:
-    assert pages.examples(page)
+    assert spec_pages.examples(page)
 
 
 def test_the_reading_order_names_every_page_once() -> None:
     index = (REPOSITORY / "specs" / "README.md").read_text(encoding="utf-8")
     order = re.findall(r"^\d+\. \[([a-z_]+)\]\(\1\.md\)", index, re.M)
-    assert sorted(order) == pages.names()
+    assert sorted(order) == spec_pages.names()
 
 
 def test_the_status_table_is_the_one_that_its_command_makes() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mindref.cli import COMMANDS, group
+from mindref.cli import COMMANDS, mindref_group
 from mindref.config import Config
 
 REPOSITORY = Path(__file__).parent.parent
@@ -62,7 +62,7 @@ def test_every_command_has_a_place(name: str) -> None:
 def test_every_command_and_option_that_is_shown_exists() -> None:
     known = {}
     for name in COMMANDS:
-        command = group.get_command(None, name)  # type: ignore[arg-type]  # the context is unused
+        command = mindref_group.get_command(None, name)  # type: ignore[arg-type]  # the context is unused
         assert command is not None
         known[name] = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
     for block in re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S):

@@ -1,4 +1,4 @@
-"""Every setting, given to a whole training: what must change because of it, and by how much.
+"""Every setting in a complete training: its effect, and the size of the effect.
 
 An effect holds another value than that of the small log's settings (or of `base`), and a check
 that is given two trainers, one without and one with that value. A setting without one is an error.
@@ -18,16 +18,16 @@ from mindref.backend import NumpyBackend
 from mindref.config import Config
 from mindref.models import serving
 from mindref.models.parameters import flatten
-from mindref.recommender import judging
-from mindref.recommender.prepared import some_cases
-from mindref.recommender.run import Trainer
+from mindref.recommender import evaluate_run
+from mindref.recommender.trainer import Trainer
+from mindref.run.training_data import sample_cases
 from tests import effects, family_effects, fitted_effects
 from tests.effects import Check, Effect, another, batch, every, gradient, is_now
 from tests.runs import stepped, trainer
 
 
 class Counting(NumpyBackend):
-    """A backend that notes how often its operators are asked for."""
+    """A backend that counts how often its operators are used."""
 
     name, asked = "counting", 0
 
@@ -47,7 +47,7 @@ NUMBERS: dict[str, Any] = {
 
 
 def by_hand(made: Trainer, name: str, numbers: dict[str, Any]) -> tuple[Any, Any]:
-    """Take two of seven steps; return a parameter and what Adam by the book makes of it."""
+    """Take two of seven steps; return a parameter and its expected value under Adam."""
     expected = flatten(made.state.params)[name].copy()
     first, second = np.zeros_like(expected), np.zeros_like(expected)
     for t in (1, 2):
@@ -58,13 +58,13 @@ def by_hand(made: Trainer, name: str, numbers: dict[str, Any]) -> tuple[Any, Any
         left = 1 - (t - 1) / 7 if numbers["decay"] == "linear" else 1
         expected -= left * numbers["learning_rate"] * m / (np.sqrt(v) + numbers["epsilon"])
         step = made.state.moments.step
-        seen = batch(made, step)
-        stepped(made, seen)
+        visited = batch(made, step)
+        stepped(made, visited)
     return flatten(made.state.params)[name], expected
 
 
 def adam(name: str) -> Check:
-    """Return the check of two steps with another number of Adam's."""
+    """Return the check of two steps with another setting of Adam."""
 
     def check(plain: Trainer, changed: Trainer) -> None:
         numbers = {**NUMBERS, name: getattr(changed.config, name)}
@@ -73,9 +73,9 @@ def adam(name: str) -> Check:
             base = {**ADAM, "backend": backend}
             before, _ = by_hand(trainer(**base), parameter, NUMBERS)
             after, expected = by_hand(trainer(**{**base, name: numbers[name]}), parameter, numbers)
-            words = f"{backend} {parameter}"
-            np.testing.assert_allclose(after, expected, rtol=1e-9, err_msg=words)
-            assert not np.allclose(after, before, rtol=1e-5), words
+            arguments = f"{backend} {parameter}"
+            np.testing.assert_allclose(after, expected, rtol=1e-9, err_msg=arguments)
+            assert not np.allclose(after, before, rtol=1e-5), arguments
 
     return check
 
@@ -85,7 +85,7 @@ ADAM: dict[str, Any] = {**NUMBERS, "dtype": "float64"}
 
 def epochs(made: Trainer) -> list[int]:
     """Train to the end; return the steps after which an epoch ended."""
-    return [epoch.step for epoch in made.go().epochs]
+    return [epoch.step for epoch in made.train().epochs]
 
 
 def ends(before: list[int], after: list[int]) -> Check:
@@ -104,10 +104,11 @@ def stands_still(plain: Trainer, changed: Trainer) -> None:
 
 
 def validation(made: Trainer, metric: str, most: int = 10_000) -> float:
-    """Return a metric of the initial parameters as the report of these cases has it."""
-    cases = some_cases(made.prepared.split.validation, most, made.config.seed)
-    at = [int(metric.split("@")[1])]
-    reports, _ = judging.report(made.model(), made.bench(cases), at=at)
+    """Return a metric of the initial parameters on these cases."""
+    cases = sample_cases(made.prepared.split.validation, most, made.config.seed)
+    index = [int(metric.split("@")[1])]
+    evaluation_set = made.evaluation_set(cases)
+    reports, _ = evaluate_run.evaluate_lists(made.model(), evaluation_set, list_lengths=index)
     return reports["model"].metrics[metric]["value"]
 
 
@@ -125,10 +126,10 @@ def seven_cases(plain: Trainer, changed: Trainer) -> None:
 
 
 def types(made: Trainer) -> set[str]:
-    """Return the types of all real numbers, from the parameters to what is served."""
-    seen, params = batch(made), flatten(made.state.params)
-    logs = (seen.target_log_expected, seen.negative_log_expected)
-    arrays = [*params.values(), *made.state.moments.first.values(), seen.histories.init_logits]
+    """Return the dtypes of all floating-point arrays, from parameters to served vectors."""
+    visited, params = batch(made), flatten(made.state.params)
+    logs = (visited.target_log_expected, visited.negative_log_expected)
+    arrays = [*params.values(), *made.state.moments.first.values(), visited.histories.init_logits]
     arrays += [*logs, effects.served(made).vectors, serving.item_matrix(made.model())]
     return {x.dtype.name for x in arrays}
 
@@ -269,7 +270,7 @@ def test_every_setting_has_an_effect() -> None:
 @pytest.mark.parametrize(
     ("name", "effect"), ROWS, ids=[f"{name}-{effect.value}" for name, effect in ROWS]
 )
-def test_a_setting_has_the_effect_that_its_text_says(name: str, effect: Effect) -> None:
+def test_a_setting_has_the_effect_in_its_help_text(name: str, effect: Effect) -> None:
     plain = trainer(**effect.base)
     assert getattr(plain.config, name) != effect.value
     effect.check(plain, trainer(**{**effect.base, name: effect.value}))

@@ -1,15 +1,17 @@
-"""Whole steps, inference, evaluation and recall of every backend, timed in one interleaved run.
+"""Benchmark: training steps, inference, evaluation and recall of all backends in one run.
 
-    world       a made-up batch and catalogue, the same in every process
-    levels      how the highest level of a backend is called
-    torch_step  an honest eager step of PyTorch, to compare with; jax_step a jitted one of JAX
-    subjects    who is timed: a backend, or one of these two
-    tasks       what is timed
-    worker      a process that holds one subject; crew starts and asks such processes
-    timing      interleaved rounds and what is said of their times
-    floor       what a step takes by its equations; memory what a process has needed
-    run         all of it together; scaling one number varied; report tables, JSON and a plot
+    choices      names of tasks, scaled sizes and framework steps
+    workload     a synthetic batch and catalogue, the same in every process
+    contenders   what is timed: backends, and the framework steps
+    torch_step, jax_step    a training step written directly in PyTorch (eager) and JAX (jitted)
+    tasks        the timed tasks of a contender
+    worker       the process of one contender; `workers` starts and controls these processes
+    timing       interleaved rounds and summaries of times
+    lower_bound  lower bound on the time of a step
+    row_metrics  throughput, ratios and lower bounds of the rows
+    machine, memory    facts about the machine, memory of a process
+    run          a whole run; `scaling` varies one size; `report` prints tables and plots
 
-A subject has a process of its own: threads of BLAS are fixed when it is loaded, and two pools of
-threads that own the cores together cost a factor of two.
+Each contender has a separate process: the number of BLAS threads is fixed when BLAS is loaded, and
+two thread pools that use all cores at once take twice as long.
 """

@@ -1,10 +1,10 @@
-"""A training step as a good user of JAX writes it: one jitted function with static shapes.
+"""A training step written directly in JAX, one jitted function with static shapes, for benchmarks.
 
-The same function as ours, for `mindref bench` to compare with. The distinct rows of the table are
-found on the host, gathered first, and the loss is differentiated with respect to them, so that no
-gradient has the size of the table; lazy Adam writes just these rows. Buffers of the state are
-donated and so changed in place. The number of distinct rows is rounded up to a multiple of BUCKET,
-with rows outside the table that are dropped again, so that few sizes are ever compiled.
+It computes the same function as mindref. The host finds the distinct rows of the item table. The
+step gathers these rows and differentiates the loss with respect to them, so that no gradient has
+the size of the table. Lazy Adam writes only these rows. State buffers are donated and updated in
+place. The number of rows is rounded up to a multiple of BUCKET, so that few sizes are compiled; the
+additional rows are outside the table and are dropped.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mindref.bench.world import World
+from mindref.bench.workload import Workload
 from mindref.config import Config
-from mindref.data.batches import lay_out_histories
+from mindref.data.batches import pad_histories
 from mindref.data.log import Ragged
 from mindref.models import serving
 from mindref.models.mind import Batch
@@ -28,57 +28,59 @@ from mindref.shapes import Ints
 
 INF = float("inf")
 BUCKET = 1024
-BLOCK = 64  # users at a time in search: bounds the memory of their scores
+BLOCK = 64  # users per block of the search: limits the memory of their scores
 UNIQUE = {"unique_indices": True, "indices_are_sorted": True}
 
 
-class Inputs(NamedTuple):
-    """A batch, with items numbered among its distinct ones."""
+class JaxBatch(NamedTuple):
+    """A batch whose items are indices into its distinct items."""
 
-    rows: Any  # (T,) rows of the table, ascending; beyond the table for what fills up
-    history: Any  # (B, L) numbers
+    rows: Any  # (T,) rows of the table, ascending; padded with rows outside the table
+    history: Any  # (B, L) indices
     mask: Any  # (B, L)
     logits: Any  # (B, L, K)
-    target: Any  # (B,) numbers
-    negatives: Any  # (S,) numbers
+    target: Any  # (B,) indices
+    negatives: Any  # (S,) indices
     logs: tuple[Any, Any]
 
 
-class State(NamedTuple):
-    """Parameters, moments and how many steps were taken."""
+class AdamState(NamedTuple):
+    """Parameters, moments and the number of steps."""
 
     table: Any
-    rest: Any
-    first: tuple[Any, Any]  # of the table and of the rest
+    matrices: Any
+    first: tuple[Any, Any]  # moments of the table and of the matrices
     second: tuple[Any, Any]
     step: Any
 
 
-def squash(x: Any) -> Any:
-    """Return x n / (1 + n^2) for the length n of the last axis; zero and its slope at zero."""
+def jax_squash(x: Any) -> Any:
+    """Return x n / (1 + n^2), where n is the length along the last axis; 0 has zero gradient."""
     square = (x * x).sum(-1, keepdims=True)
     n = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
     return x * (n / (1 + square))
 
 
-def interests(rest: Any, vectors: Any, mask: Any, logits: Any, iterations: int) -> tuple[Any, Any]:
-    """Map vectors of behaviours (B, L, D), zero for pads, to interests (B, K, D) and active.
+def jax_interests(
+    matrices: Any, vectors: Any, mask: Any, logits: Any, iterations: int
+) -> tuple[Any, Any]:
+    """Return interests (B, K, D) and active from behaviour vectors (B, L, D), zero for padding.
 
-    Products with a matrix are made of flat rows: XLA has no quick one that sums over two axes, as
-    their gradients would. Logits stand as (B, K, L) for the same reason.
+    Matrix products use flattened rows, because the gradient of the alternative sums over two axes,
+    which is slow in XLA. Logits have the shape (B, K, L) for the same reason.
     """
-    bilinear, layers = rest
+    bilinear, layers = matrices
     users, counts, width = len(mask), logits.shape[2], vectors.shape[2]
-    starts = 2 ** jnp.arange(2, counts + 1)  # of interests beside the first, which is always there
+    starts = 2 ** jnp.arange(2, counts + 1)  # lengths that start further interests
     active = jnp.arange(counts) <= jnp.searchsorted(starts, mask.sum(1), side="right")[:, None]
     votes = (vectors.reshape(-1, width) @ bilinear.T).reshape(vectors.shape)
     fixed = jax.lax.stop_gradient(votes)
     logits = jnp.where(active[..., None], logits.transpose(0, 2, 1), -INF)
     for _ in range(iterations - 1):
         weights = jax.nn.softmax(logits, axis=1)
-        logits = logits + squash(weights @ fixed) @ fixed.transpose(0, 2, 1)
-    weights = jax.nn.softmax(logits, axis=1)  # of nothing that is differentiated
-    x = squash(weights @ votes).reshape(users * counts, width)
+        logits = logits + jax_squash(weights @ fixed) @ fixed.transpose(0, 2, 1)
+    weights = jax.nn.softmax(logits, axis=1)  # not differentiated
+    x = jax_squash(weights @ votes).reshape(users * counts, width)
     for weight, bias in layers[:-1]:
         x = jax.nn.relu(x @ weight + bias)
     weight, bias = layers[-1]
@@ -86,8 +88,8 @@ def interests(rest: Any, vectors: Any, mask: Any, logits: Any, iterations: int) 
     return jnp.where(active[..., None], out, 0), active
 
 
-def attend(users: Any, target: Any, active: Any, power: float) -> Any:
-    """Read the interests (B, K, D) with the target (B, D) as the query."""
+def read_interests(users: Any, target: Any, active: Any, power: float) -> Any:
+    """Return user vectors (B, D): label-aware attention with the target (B, D) as query."""
     scores = jnp.einsum("bkd,bd->bk", users, target)
     if power == INF:
         best = jnp.where(active, scores, -INF).argmax(1)
@@ -97,69 +99,74 @@ def attend(users: Any, target: Any, active: Any, power: float) -> Any:
     return jnp.einsum("bk,bkd->bd", weights, users)
 
 
-def loss(table_rows: Any, rest: Any, given: Inputs, iterations: int, power: float) -> Any:
+def batch_loss(
+    table_rows: Any, matrices: Any, batch: JaxBatch, iterations: int, power: float
+) -> Any:
     """Return the mean loss of a batch: softmax over the target and shared negatives."""
-    vectors = jnp.where(given.mask[..., None], table_rows[given.history], 0)
-    users, active = interests(rest, vectors, given.mask, given.logits, iterations)
-    its, theirs = table_rows[given.target], table_rows[given.negatives]
-    user = attend(users, its, active, power)
-    at_target = (user * its).sum(1) - given.logs[0]
-    at_negatives = user @ theirs.T - given.logs[1]
-    at_negatives = jnp.where(given.negatives == given.target[:, None], -INF, at_negatives)
-    scores = jnp.concatenate([at_target[:, None], at_negatives], axis=1)
-    return (jax.nn.logsumexp(scores, axis=1) - at_target).mean()
+    vectors = jnp.where(batch.mask[..., None], table_rows[batch.history], 0)
+    users, active = jax_interests(matrices, vectors, batch.mask, batch.logits, iterations)
+    target_vectors, negative_vectors = table_rows[batch.target], table_rows[batch.negatives]
+    user = read_interests(users, target_vectors, active, power)
+    target_logit = (user * target_vectors).sum(1) - batch.logs[0]
+    negative_logits = user @ negative_vectors.T - batch.logs[1]
+    hits = batch.negatives == batch.target[:, None]
+    negative_logits = jnp.where(hits, -INF, negative_logits)
+    scores = jnp.concatenate([target_logit[:, None], negative_logits], axis=1)
+    return (jax.nn.logsumexp(scores, axis=1) - target_logit).mean()
 
 
 @partial(jax.jit, static_argnames=("config",), donate_argnames=("state",))
-def take_step(state: State, given: Inputs, config: Config) -> tuple[State, Any]:
-    """Take one step of Adam, lazy on the rows of the table."""
-    rows = given.rows
+def train_step(state: AdamState, batch: JaxBatch, config: Config) -> tuple[AdamState, Any]:
+    """Return the state after one step of lazy Adam, and the loss."""
+    rows = batch.rows
 
-    def gathered(table: Any, rest: Any) -> Any:
-        # the barrier keeps reads of the table before its update, which then is made in place
+    def gather(table: Any, matrices: Any) -> Any:
+        # the barrier orders reads of the table before its update, so that it is updated in place
         return jax.lax.optimization_barrier(
-            (table.at[rows].get(mode="fill", fill_value=0, **UNIQUE), rest)
+            (table.at[rows].get(mode="fill", fill_value=0, **UNIQUE), matrices)
         )
 
     def scatter(table: Any, values: Any) -> Any:
         return table.at[rows].set(values, mode="drop", **UNIQUE)
 
-    params = gathered(state.table, state.rest)
-    differentiate = jax.value_and_grad(loss, argnums=(0, 1))
-    found, gradients = differentiate(*params, given, config.iterations, config.power)
+    params = gather(state.table, state.matrices)
+    differentiate = jax.value_and_grad(batch_loss, argnums=(0, 1))
+    loss, gradients = differentiate(*params, batch, config.iterations, config.power)
     step = state.step + 1
     root = jnp.sqrt(1 - config.beta2**step)
     rate = config.learning_rate * root / (1 - config.beta1**step)
 
-    first, second = gathered(*state.first), gathered(*state.second)
-    every = jax.tree.map
-    first = every(lambda m, g: config.beta1 * m + (1 - config.beta1) * g, first, gradients)
-    second = every(lambda v, g: config.beta2 * v + (1 - config.beta2) * g * g, second, gradients)
-    params = every(
+    first, second = gather(*state.first), gather(*state.second)
+    tree_map = jax.tree.map
+    first = tree_map(lambda m, g: config.beta1 * m + (1 - config.beta1) * g, first, gradients)
+    second = tree_map(lambda v, g: config.beta2 * v + (1 - config.beta2) * g * g, second, gradients)
+    params = tree_map(
         lambda x, m, v: x - rate * m / (jnp.sqrt(v) + config.epsilon * root), params, first, second
     )
-    return State(
+    return AdamState(
         scatter(state.table, params[0]),
         params[1],
         (scatter(state.first[0], first[0]), first[1]),
         (scatter(state.second[0], second[0]), second[1]),
         step,
-    ), found
+    ), loss
 
 
 @partial(jax.jit, static_argnames=("iterations",))
-def serve(
-    table: Any, rest: Any, history: Any, mask: Any, logits: Any, iterations: int
+def serve_block(
+    table: Any, matrices: Any, history: Any, mask: Any, logits: Any, iterations: int
 ) -> tuple[Any, Any]:
     """Return interests and active of a block of users."""
     vectors = jnp.where(mask[..., None], table[history], 0)
-    return interests(rest, vectors, mask, logits, iterations)
+    return jax_interests(matrices, vectors, mask, logits, iterations)
 
 
 @partial(jax.jit, static_argnames=("n",))
-def best(table: Any, users: Any, active: Any, seen: Any, n: int) -> Any:
-    """Return the n best items of a block of users; seen (B, W): not these, ids padded with any
-    outside the table."""
+def jax_top_items(table: Any, users: Any, active: Any, seen: Any, n: int) -> Any:
+    """Return the top-n items of a block of users, without seen items.
+
+    seen (B, W): item ids, padded with ids outside the table.
+    """
     scores = jnp.einsum("bkd,nd->bkn", users, table)
     scores = jnp.where(active[..., None], scores, -INF).max(1)
     rows = jnp.arange(len(users))[:, None]
@@ -167,80 +174,84 @@ def best(table: Any, users: Any, active: Any, seen: Any, n: int) -> Any:
     return jax.lax.top_k(scores, n)[1]
 
 
-class Subject:
-    """The step of JAX as the bench holds it."""
+class JaxJitContender:
+    """The jitted JAX step as a contender."""
 
     level, device = "framework", "cpu"
 
-    def __init__(self, world: World) -> None:
-        jax.config.update("jax_enable_x64", world.settings.dtype == "float64")
-        self.world, self.config = world, world.config
-        items, _, bilinear, layers = world.params()
-        rest = (jnp.array(bilinear), tuple((jnp.array(w), jnp.array(b)) for w, b in layers))
+    def __init__(self, workload: Workload) -> None:
+        jax.config.update("jax_enable_x64", workload.settings.dtype == "float64")
+        self.workload, self.config = workload, workload.config
+        items, _, bilinear, layers = workload.params()
+        matrices = (jnp.array(bilinear), tuple((jnp.array(w), jnp.array(b)) for w, b in layers))
         table = jnp.array(items)
         zeros = partial(jax.tree.map, jnp.zeros_like)
-        moments = [(zeros(table), zeros(rest)) for _ in range(2)]
-        self.state = State(table, rest, moments[0], moments[1], jnp.zeros((), table.dtype))
+        moments = [(zeros(table), zeros(matrices)) for _ in range(2)]
+        step = jnp.zeros((), table.dtype)
+        self.state = AdamState(table, matrices, moments[0], moments[1], step)
 
     def step(self, number: int) -> Any:
-        """Take a step with a batch of the world; return the loss before it is computed."""
-        given = numbered(self.world.batches[number], self.world.settings.catalogue)
-        self.state, found = take_step(self.state, given, self.config)
-        return found
+        """Take a step with a batch of the workload; return the loss, possibly still computing."""
+        workload = self.workload
+        batch = index_batch(workload.batches[number], workload.settings.catalogue)
+        self.state, loss = train_step(self.state, batch, self.config)
+        return loss
 
     def wait(self) -> None:
-        """Return when all steps are done."""
+        """Wait until all steps are done."""
         jax.block_until_ready(self.state)
 
     @property
     def params(self) -> Params:
-        """The parameters as they are now."""
-        bilinear, layers = jax.tree.map(np.array, self.state.rest)
-        nothing = np.zeros((0, self.config.profile_width), self.config.dtype)
-        own = tuple(Layer(weight, bias) for weight, bias in layers)
-        return Params(np.array(self.state.table), nothing, bilinear, own)
+        """The current parameters."""
+        bilinear, layers = jax.tree.map(np.array, self.state.matrices)
+        profile = np.zeros((0, self.config.profile_width), self.config.dtype)
+        named_layers = tuple(Layer(weight, bias) for weight, bias in layers)
+        return Params(np.array(self.state.table), profile, bilinear, named_layers)
 
     def interests(self, histories: Ragged) -> tuple[Any, Any]:
-        """Return interests (C, K, D) and active (C, K), in blocks as we serve them."""
-        items, mask = lay_out_histories(histories, self.config.window)
-        logits = serving.serving_logits(self.config, self.world.settings.catalogue, items)
+        """Return interests (C, K, D) and active (C, K), in blocks as in serving."""
+        items, mask = pad_histories(histories, self.config.window)
+        logits = serving.serving_logits(self.config, self.workload.settings.catalogue, items)
         blocks = []
-        for at in range(0, len(items), serving.BLOCK):
-            some = slice(at, at + serving.BLOCK)
-            given = (items[some].astype(np.int32), mask[some], logits[some])
+        for start in range(0, len(items), serving.BLOCK):
+            block = slice(start, start + serving.BLOCK)
+            inputs = (items[block].astype(np.int32), mask[block], logits[block])
             state = self.state
-            blocks.append(serve(state.table, state.rest, *given, self.config.iterations))
+            result = serve_block(state.table, state.matrices, *inputs, self.config.iterations)
+            blocks.append(result)
         vectors, active = (jnp.concatenate(parts) for parts in zip(*blocks, strict=True))
         return jax.block_until_ready((vectors, active))
 
     def top(self, users: tuple[Any, Any], n: int, exclude: Ragged | None) -> Ints:
-        """Return the n best items of each user (C, n): scores of a block of users, then top_k.
+        """Return the top-n items of each user (C, n), by top_k over the scores of a block.
 
-        Last bits depend on the block.
+        The last bits depend on the block.
         """
-        outside = np.full((len(users[0]), 1), self.world.settings.catalogue, np.int64)
+        catalogue = self.workload.settings.catalogue
+        excluded = np.full((len(users[0]), 1), catalogue, np.int64)
         if exclude is not None:
-            items, mask = lay_out_histories(exclude, int(exclude.lengths.max(initial=1)))
-            outside = np.where(mask, items, self.world.settings.catalogue)
-        found = []
-        for at in range(0, len(users[0]), BLOCK):
-            some = slice(at, at + BLOCK)
-            its = (users[0][some], users[1][some], outside[some].astype(np.int32))
-            found.append(best(self.state.table, *its, n))
-        return np.concatenate([np.asarray(x, np.int64) for x in found])
+            items, mask = pad_histories(exclude, int(exclude.lengths.max(initial=1)))
+            excluded = np.where(mask, items, catalogue)
+        ids = []
+        for start in range(0, len(users[0]), BLOCK):
+            block = slice(start, start + BLOCK)
+            inputs = (users[0][block], users[1][block], excluded[block].astype(np.int32))
+            ids.append(jax_top_items(self.state.table, *inputs, n))
+        return np.concatenate([np.asarray(x, np.int64) for x in ids])
 
 
-def numbered(batch: Batch, count: int) -> Inputs:
-    """Return a batch with its distinct items found; a padded place has the number 0, unused."""
+def index_batch(batch: Batch, count: int) -> JaxBatch:
+    """Return a batch whose items are indices into its distinct items; padding has index 0."""
     items, mask, logits, _ = batch.histories
     ids = np.concatenate([items[mask], batch.target, batch.negatives])
-    distinct, number = np.unique(ids, return_inverse=True)
+    distinct, inverse = np.unique(ids, return_inverse=True)
     size = math.ceil(len(distinct) / BUCKET) * BUCKET
-    rows = np.arange(count - len(distinct), count - len(distinct) + size)  # rest: beyond the table
+    rows = np.arange(count - len(distinct), count - len(distinct) + size)  # ends outside the table
     rows[: len(distinct)] = distinct
     history = np.zeros(mask.shape, np.int32)
     behaviours, targets = int(mask.sum()), len(batch.target)
-    history[mask] = number[:behaviours]
-    at_target, at_negatives = np.split(number[behaviours:].astype(np.int32), [targets])
+    history[mask] = inverse[:behaviours]
+    target, negatives = np.split(inverse[behaviours:].astype(np.int32), [targets])
     logs = (batch.target_log_expected, batch.negative_log_expected)
-    return Inputs(rows.astype(np.int32), history, mask, logits, at_target, at_negatives, logs)
+    return JaxBatch(rows.astype(np.int32), history, mask, logits, target, negatives, logs)

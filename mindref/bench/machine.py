@@ -1,4 +1,4 @@
-"""Facts of the machine and of what is installed, for the report."""
+"""Facts about the machine and the installed packages, for benchmark reports."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mindref.process import memory
-from mindref.process.threads import cores
+from mindref.process.threads import usable_cores
 
-INSTRUCTIONS = (
+INSTRUCTION_VARIABLES = (
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
     "MKL_ENABLE_INSTRUCTIONS",
@@ -26,45 +26,43 @@ INSTRUCTIONS = (
     "DNNL_MAX_CPU_ISA",
     "XLA_FLAGS",
 )
-"""Variables by which BLAS, Numba, NumPy and frameworks are told which instructions to use."""
+"""Variables that select the instructions of BLAS, Numba, NumPy and the frameworks."""
 PACKAGES = ("mindref", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 
 
-def facts() -> dict[str, Any]:
-    """Return processor, cores, memory, system, and how busy the machine is (load average).
-
-    And the variables by which libraries were told other instructions than they would choose.
-    """
+def machine_facts() -> dict[str, Any]:
+    """Return processor, cores, memory, system, load average, and instruction variables."""
+    variables = {name: os.environ[name] for name in INSTRUCTION_VARIABLES if os.environ.get(name)}
     return {
-        "cpu": processor(),
-        "cores": cores(),
-        "memory_bytes": memory.total(),
+        "cpu": processor_name(),
+        "cores": usable_cores(),
+        "memory_bytes": memory.total_memory(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "instructions": {name: os.environ[name] for name in INSTRUCTIONS if os.environ.get(name)},
+        "instructions": variables,
         "load_before": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
     }
 
 
-def processor() -> str:
+def processor_name() -> str:
     """Return the name of the processor."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.M)
-    return found[1].strip() if found else platform.processor() or platform.machine()
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.M)
+    return model[1].strip() if model else platform.processor() or platform.machine()
 
 
-def versions() -> dict[str, str]:
-    """Return what is installed, and the BLAS of NumPy and of SciPy; nothing is imported."""
-    found = {"python": platform.python_version()}
+def installed_versions() -> dict[str, str]:
+    """Return package versions, and the BLAS of NumPy and SciPy if they are already imported."""
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    for name, key in (("numpy", "blas"), ("scipy", "blas_of_scipy")):  # kernels have the second
+    for name, key in (("numpy", "blas"), ("scipy", "blas_of_scipy")):  # kernels use SciPy's
         if name in sys.modules:
             blas = sys.modules[name].show_config(mode="dicts")["Build Dependencies"]["blas"]
-            found[key] = f"{blas.get('name', '?')} {blas.get('version', '?')}"
-    return found
+            versions[key] = f"{blas.get('name', '?')} {blas.get('version', '?')}"
+    return versions

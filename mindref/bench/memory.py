@@ -1,7 +1,7 @@
-"""What a process holds, and the most that it has held.
+"""Resident memory of this process, and its peak.
 
-Linux keeps both in /proc/self/status and forgets the most when asked; elsewhere the most is that
-since the start of the process, and what it holds is not known.
+Linux reports both in /proc/self/status and can reset the peak. On other systems the peak counts
+from the start of the process, and the resident memory is unknown.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from pathlib import Path
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def resident() -> int | None:
-    """Return the bytes of memory that this process holds, or None where that is not known."""
-    return status("VmRSS")
+def resident_bytes() -> int | None:
+    """Return the resident bytes of this process, or None if unknown."""
+    return read_status("VmRSS")
 
 
-def peak() -> int | None:
-    """Return the most bytes that this process has held since `forget`, or since its start."""
-    found = status("VmHWM")
-    if found is not None:
-        return found
+def peak_bytes() -> int | None:
+    """Return the peak bytes since `reset_peak`, or since the start of the process."""
+    peak = read_status("VmHWM")
+    if peak is not None:
+        return peak
     with suppress(ImportError):  # no such module on Windows
         import resource
 
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return int(most) * (1 if sys.platform == "darwin" else 1024)
+        usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return int(usage) * (1 if sys.platform == "darwin" else 1024)
     return None
 
 
-def forget() -> None:
-    """Let `peak` start from what is held now, where the system can."""
+def reset_peak() -> None:
+    """Reset the peak to the resident memory, if the system supports it."""
     with suppress(OSError):
         CLEAR.write_text("5", encoding="ascii")
 
 
-def status(name: str) -> int | None:
-    """Return a number of kilobytes in the status of the process, in bytes."""
+def read_status(name: str) -> int | None:
+    """Return an entry of /proc/self/status in bytes; None if it cannot be read."""
     try:
-        found = re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(encoding="ascii"), re.M)
+        entry = re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(encoding="ascii"), re.M)
     except (OSError, UnicodeDecodeError):
         return None
-    return int(found[1]) * 1024 if found else None
+    return int(entry[1]) * 1024 if entry else None

@@ -1,4 +1,4 @@
-"""One run of the bench: start the processes, warm up, time in rounds, put it all together."""
+"""A benchmark run: start the contenders' processes, warm up, time in rounds, report."""
 
 from __future__ import annotations
 
@@ -6,282 +6,246 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
-from mindref.backend import available
-from mindref.bench import floor, machine, timing
-from mindref.bench.crew import Crew, Failed
-from mindref.bench.floor import Counts
-from mindref.bench.subjects import COMPETITORS, environment, of_jax
-from mindref.bench.worker import FLOOR
-from mindref.bench.world import Settings
-from mindref.errors import STRANGE, BackendError, ConfigError, say
-from mindref.process.threads import cores
+from mindref.backend import list_backends
+from mindref.bench import machine, timing
+from mindref.bench.choices import FRAMEWORK_STEPS
+from mindref.bench.contenders import thread_environment, uses_jax
+from mindref.bench.row_metrics import (
+    add_bound_ratios,
+    add_loss_agreement,
+    add_rates,
+    add_ratios,
+    lower_bound_report,
+)
+from mindref.bench.worker import LOWER_BOUND
+from mindref.bench.workers import WorkerFailed, WorkerPool
+from mindref.bench.workload import WorkloadSettings
+from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, say
+from mindref.process.threads import usable_cores
 
-FORMAT = 1  # of what `bench` returns
-BASES = ("numba", "numpy")  # whom the others are compared with, unless asked otherwise
-LEAST = 3  # rounds that the slowest task is given
-SAME = 1e-3  # relative difference of first losses above which two subjects compute something else
+FORMAT = 1  # version of the result of `run_bench`
+DEFAULT_BASES = ("numba", "numpy")  # base of the ratios: the first that is usable
+MIN_ROUNDS = 3  # even for the slowest task
 
 
-class Plan(NamedTuple):
-    """What is timed, and how."""
+class BenchPlan(NamedTuple):
+    """What to time, and how."""
 
     names: tuple[str, ...]
-    settings: Settings
+    settings: WorkloadSettings
     tasks: tuple[str, ...]
     rounds: int = 30
     warm_up: int = 2
     burst: int = 50  # steps timed together in a round
-    lead: float = 0.25  # seconds of steps before them that are not timed
-    limit: float = 60.0  # seconds of a task, warm-up and rounds each: slow ones get fewer rounds
-    base: str | None = None  # whom the others are compared with
-    scaling: tuple[str, ...] = ()  # numbers that are varied: see scaling.py
-    device: str = "cpu"  # of those that have a choice
+    lead: float = 0.25  # seconds of untimed steps before a burst
+    limit: float = 60.0  # seconds of a task, for warm-up and for rounds; slow tasks: fewer rounds
+    base: str | None = None  # contender that the others are compared with
+    scaling: tuple[str, ...] = ()  # sizes to vary: see scaling.py
+    device: str = "cpu"  # of contenders that support several
 
 
-class Listener(Protocol):
-    """Who is told how far the run is."""
+class ProgressListener(Protocol):
+    """Receives the progress of a run."""
 
-    def say(self, text: str) -> None:
-        """Hear what begins now."""
+    def on_phase(self, text: str) -> None:
+        """A phase starts."""
 
-    def on_round(self, what: str, turn: int, rounds: int) -> None:
-        """Hear that a round begins, from 0."""
+    def on_round(self, task: str, turn: int, rounds: int) -> None:
+        """A round starts, counted from 0."""
 
 
-def installed(device: str = "cpu") -> tuple[str, ...]:
-    """Return the names of all that can be timed here, for `cuda` of those that have a choice."""
+def installed_contenders(device: str = "cpu") -> tuple[str, ...]:
+    """Return the names of all installed contenders; for `cuda` those that support devices."""
     if device == "cuda":
-        return tuple(name for name in sorted(available()) if has_choice(name))
-    brought = [name for name, x in COMPETITORS.items() if find_spec(x.framework) is not None]
-    return (*sorted(available()), *brought)
+        return tuple(name for name in sorted(list_backends()) if supports_devices(name))
+    steps = [name for name, x in FRAMEWORK_STEPS.items() if find_spec(x.framework) is not None]
+    return (*sorted(list_backends()), *steps)
 
 
-def has_choice(name: str) -> bool:
-    """Return whether a candidate may compute elsewhere than on the CPU; none is made for it."""
-    if name in COMPETITORS:
+def supports_devices(name: str) -> bool:
+    """Return whether a contender may support other devices than the CPU, without creating it."""
+    if name in FRAMEWORK_STEPS:
         return False
-    if ":" in name:  # its worker will say
+    if ":" in name:  # unknown until its worker loads it
         return True
     try:
-        return hasattr(available()[name].load(), "on")
-    except STRANGE:
-        return True  # the same
+        return hasattr(list_backends()[name].load(), "on")
+    except FOREIGN_ERRORS:
+        return True  # its worker reports the error
 
 
-def check(plan: Plan) -> None:
-    """Raise BackendError or ConfigError, before anything starts, for what cannot be timed."""
-    known = {*available(), *COMPETITORS}
+def check_plan(plan: BenchPlan) -> None:
+    """Raise BackendError or ConfigError for a plan that cannot run, before anything starts."""
+    contenders = {*list_backends(), *FRAMEWORK_STEPS}
     for name in plan.names:
-        if name not in known and ":" not in name:
-            expected = f"one of {', '.join(sorted(known))}, or module:object"
+        if name not in contenders and ":" not in name:
+            expected = f"one of {', '.join(sorted(contenders))}, or module:object"
             raise BackendError(say("--backends", expected, repr(name)))
-        if plan.device == "cuda" and not has_choice(name):
-            todo = "choose --device cpu or auto, or --backends that compute there"
+        if plan.device == "cuda" and not supports_devices(name):
+            todo = "choose --device cpu or auto, or --backends that support this device"
             raise BackendError(say(f"--backends {name}: device", "cpu or auto", "cuda", todo))
     if plan.base is not None and plan.base not in plan.names:
-        expected = f"one of those that are timed: {', '.join(plan.names)}"
+        expected = f"one of the contenders: {', '.join(plan.names)}"
         raise ConfigError(say("--relative-to", expected, repr(plan.base)))
-    plan.settings.config()  # raises for sizes that no training can have
+    plan.settings.config()  # raises for invalid sizes
 
 
-def bench(plan: Plan, listener: Listener) -> dict[str, Any]:
-    """Time everything and return it as values for JSON. Raises BackendError or ConfigError."""
+def run_bench(plan: BenchPlan, listener: ProgressListener) -> dict[str, Any]:
+    """Time everything; return the result as JSON values. Raises BackendError or ConfigError."""
     from mindref.bench import scaling
 
-    check(plan)
-    found: dict[str, Any] = {"format": FORMAT, "machine": machine.facts()}
-    found["versions"] = machine.versions()
-    found["settings"] = {**plan.settings.to_dict(), **choices(plan)}
-    with Crew() as crew:
-        found |= timed_together(crew, plan, listener)
-    usable = tuple(name for name, x in found["candidates"].items() if x["usable"])
-    found["scaling"] = [
+    check_plan(plan)
+    result: dict[str, Any] = {"format": FORMAT, "machine": machine.machine_facts()}
+    result["versions"] = machine.installed_versions()
+    result["settings"] = {**plan.settings.to_dict(), **plan_settings(plan)}
+    with WorkerPool() as pool:
+        result |= time_contenders(pool, plan, listener)
+    usable = tuple(name for name, x in result["contenders"].items() if x["usable"])
+    result["scaling"] = [
         row
-        for number in plan.scaling
-        for row in scaling.rows(plan._replace(names=usable), number, listener)
+        for size in plan.scaling
+        for row in scaling.scaling_rows(plan._replace(names=usable), size, listener)
     ]
-    return found
+    return result
 
 
-def choices(plan: Plan) -> dict[str, Any]:
-    """Return how it is timed, as values for JSON."""
-    how = plan._asdict()
+def plan_settings(plan: BenchPlan) -> dict[str, Any]:
+    """Return the timing settings of a plan as JSON values."""
+    values = plan._asdict()
     names = ("tasks", "rounds", "warm_up", "burst", "lead", "limit", "scaling", "device")
-    return {name: how[name] for name in names}
+    return {name: values[name] for name in names}
 
 
-def timed_together(crew: Crew, plan: Plan, listener: Listener) -> dict[str, Any]:
-    """Return candidates, tasks, floor and whom all are compared with."""
-    wanted = {name: (name, plan.settings) for name in plan.names}
-    facts = started(crew, wanted, plan, listener)
+def time_contenders(
+    pool: WorkerPool, plan: BenchPlan, listener: ProgressListener
+) -> dict[str, Any]:
+    """Return contenders, tasks, the lower bound, and the base of the ratios."""
+    jobs = {name: (name, plan.settings) for name in plan.names}
+    facts = start_workers(pool, jobs, plan, listener)
     if not facts and plan.device == "cuda":
-        got = "; ".join(f"{name}: {crew.reasons[name]}" for name in plan.names)
-        raise BackendError(say("--device", "a backend that computes there", got))
-    of_floor = None
+        got = "; ".join(f"{name}: {pool.reasons[name]}" for name in plan.names)
+        raise BackendError(say("--device", "a backend that supports this device", got))
+    bound_facts = None
     if "step" in plan.tasks and facts:
-        its = job(FLOOR, plan.settings, ())
-        crew.start(FLOOR, its, environment(FLOOR, plan.settings.threads))
-        of_floor = crew.greet(FLOOR)
-    candidates = {
+        job = worker_job(LOWER_BOUND, plan.settings, ())
+        pool.start(LOWER_BOUND, job, thread_environment(LOWER_BOUND, plan.settings.threads))
+        bound_facts = pool.wait_until_ready(LOWER_BOUND)
+    contenders = {
         name: {
             "usable": True,
             **facts[name],
-            **surroundings(name, plan.settings.threads, plan.device),
+            **contender_environment(name, plan.settings.threads, plan.device),
         }
         if name in facts
-        else {"usable": False, "reason": crew.reasons[name]}
+        else {"usable": False, "reason": pool.reasons[name]}
         for name in plan.names
     }
-    base = plan.base or next((name for name in BASES if name in facts), next(iter(facts), None))
+    default = next((name for name in DEFAULT_BASES if name in facts), next(iter(facts), None))
+    base = plan.base or default
     tasks, bound = {}, None
     for task in plan.tasks:
-        rows = timed_task(crew, plan, task, listener)
-        measured = rows.pop(FLOOR, None)
+        rows = time_task(pool, plan, task, listener)
+        measured = rows.pop(LOWER_BOUND, None)
         add_rates(rows, task, plan.settings)
         add_ratios(rows, base)
-        if task == "step":  # the first one starts from the same parameters everywhere
-            add_sameness(rows, base)
-        if of_floor is not None and measured is not None:
-            bound = bound_of(of_floor["counts"], measured)
-            add_bound(rows, bound)
+        if task == "step":  # first steps start from equal parameters, so losses must agree
+            add_loss_agreement(rows, base)
+        if bound_facts is not None and measured is not None:
+            bound = lower_bound_report(bound_facts["counts"], measured)
+            add_bound_ratios(rows, bound)
         tasks[task] = rows
-    return {"candidates": candidates, "relative_to": base, "tasks": tasks, "floor": bound}
+    return {"contenders": contenders, "relative_to": base, "tasks": tasks, "lower_bound": bound}
 
 
-def job(name: str, settings: Settings, tasks: Sequence[str], device: str = "cpu") -> dict[str, Any]:
+def worker_job(
+    name: str, settings: WorkloadSettings, tasks: Sequence[str], device: str = "cpu"
+) -> dict[str, Any]:
     """Return the first line that a worker reads."""
-    words = settings.to_dict()
     return {
         "name": name,
-        "settings": words,
+        "settings": settings.to_dict(),
         "tasks": tasks,
         "device": device,
-        "bound": pinned(name, settings.threads),
+        "pin": is_pinned(name, settings.threads),
     }
 
 
-def pinned(name: str, threads: int) -> bool:
-    """Return whether a process is kept to as many cores as it may have threads."""
-    return of_jax(name) and threads < cores()
+def is_pinned(name: str, threads: int) -> bool:
+    """Return whether a process is restricted to as many cores as it may have threads."""
+    return uses_jax(name) and threads < usable_cores()
 
 
-def surroundings(name: str, threads: int, device: str = "cpu") -> dict[str, Any]:
-    """Return how many threads a candidate has and by what it was told so."""
-    found = environment(name, threads, device)
-    kept_to = threads if pinned(name, threads) else None
-    return {"environment": found, "pinned_to_cores": kept_to}
+def contender_environment(name: str, threads: int, device: str = "cpu") -> dict[str, Any]:
+    """Return the environment variables of a contender, and the cores it is pinned to."""
+    environment = thread_environment(name, threads, device)
+    cores = threads if is_pinned(name, threads) else None
+    return {"environment": environment, "pinned_to_cores": cores}
 
 
-def started(
-    crew: Crew,
-    wanted: dict[str, tuple[str, Settings]],
-    plan: Plan,
-    listener: Listener,
+def start_workers(
+    pool: WorkerPool,
+    jobs: dict[str, tuple[str, WorkloadSettings]],
+    plan: BenchPlan,
+    listener: ProgressListener,
 ) -> dict[str, dict[str, Any]]:
-    """Start workers under keys, all at once; return what each usable one says of itself."""
-    listener.say(f"starting and compiling kernels: {', '.join(wanted)}")
-    for key, (name, settings) in wanted.items():
-        its = job(name, settings, plan.tasks, plan.device)
-        crew.start(key, its, environment(name, settings.threads, plan.device))
-    greeted = {key: crew.greet(key) for key in wanted}
-    return {key: words for key, words in greeted.items() if words is not None}
+    """Start all workers at once; return key -> facts of each usable worker."""
+    listener.on_phase(f"starting and compiling kernels: {', '.join(jobs)}")
+    for key, (name, settings) in jobs.items():
+        job = worker_job(name, settings, plan.tasks, plan.device)
+        pool.start(key, job, thread_environment(name, settings.threads, plan.device))
+    facts = {key: pool.wait_until_ready(key) for key in jobs}
+    return {key: values for key, values in facts.items() if values is not None}
 
 
-def timed_task(
-    crew: Crew, plan: Plan, task: str, listener: Listener, what: str | None = None
+def time_task(
+    pool: WorkerPool,
+    plan: BenchPlan,
+    task: str,
+    listener: ProgressListener,
+    title: str | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Return name -> row of a task, with the reason for one that failed."""
+    """Return name -> row of a task; the row of a failed contender has the error."""
     rows: dict[str, dict[str, Any]] = {}
-    what, limit = what or task, plan.limit / max(len(crew.usable()), 1)
-    names = [name for name in crew.usable() if task == "step" or name != FLOOR]
+    title, limit = title or task, plan.limit / max(len(pool.usable()), 1)
+    names = [name for name in pool.usable() if task == "step" or name != LOWER_BOUND]
     for name in names:
-        listener.say(f"{what}: warming up {name}")
-        rows[name] = asked(crew, name, do="begin", task=task, warm_up=plan.warm_up, limit=limit)
+        listener.on_phase(f"{title}: warming up {name}")
+        command = {"do": "begin", "task": task, "warm_up": plan.warm_up, "limit": limit}
+        rows[name] = request_or_error(pool, name, **command)
         if "seconds" in rows[name]:
             rows[name]["warm_up_seconds"] = rows[name].pop("seconds")
-    best: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    answers: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
 
     def run(name: str) -> float | None:
-        answer = asked(crew, name, do="run", task=task, steps=plan.burst, lead=plan.lead)
+        command = {"do": "run", "task": task, "steps": plan.burst, "lead": plan.lead}
+        answer = request_or_error(pool, name, **command)
         if "error" in answer:
             rows[name] = answer
             return None
-        best[name].append(answer)
+        answers[name].append(answer)
         return float(answer["seconds"])
 
-    goes_on = timing.until(plan.limit)
-    able = [name for name in names if "error" not in rows[name]]
+    has_time = timing.time_limit(plan.limit)
+    ready = [name for name in names if "error" not in rows[name]]
 
     def on_round(turn: int) -> bool:
-        listener.on_round(what, turn, plan.rounds)
-        return turn < LEAST or goes_on()
+        listener.on_round(title, turn, plan.rounds)
+        return turn < MIN_ROUNDS or has_time()
 
-    times = timing.interleaved(able, plan.rounds, run, on_round)
+    times = timing.run_interleaved(ready, plan.rounds, run, on_round)
     for name, seconds in times.items():
-        if name == FLOOR:
-            rows[name] |= {rate: max(x[rate] for x in best[name]) for rate in ("gemm", "copy")}
+        if name == LOWER_BOUND:
+            for rate in ("gemm", "copy"):
+                rows[name][rate] = max(answer[rate] for answer in answers[name])
             continue
-        rows[name] |= {"seconds": seconds, **timing.spread(seconds)._asdict()}
-        rows[name] |= asked(crew, name, do="end")
+        rows[name] |= {"seconds": seconds, **timing.summarise_times(seconds)._asdict()}
+        rows[name] |= request_or_error(pool, name, do="end")
     return rows
 
 
-def asked(crew: Crew, name: str, **command: Any) -> dict[str, Any]:
-    """Return an answer, or the reason why there is none as {"error": reason}."""
+def request_or_error(pool: WorkerPool, name: str, **command: Any) -> dict[str, Any]:
+    """Return the answer of a worker, or {"error": reason}."""
     try:
-        return crew.ask(name, **command)
-    except Failed as failed:
-        return {"error": str(failed)}
-
-
-def add_rates(rows: dict[str, dict[str, Any]], task: str, settings: Settings) -> None:
-    """Add how many examples or users a second each row did, by its median."""
-    many = settings.batch if task == "step" else settings.users
-    for row in timed_rows(rows):
-        row["rate"] = many / row["median"]
-
-
-def add_ratios(rows: dict[str, dict[str, Any]], base: str | None) -> None:
-    """Add how many times as long as the base each row took, round by round."""
-    its = rows.get(base, {}) if base is not None else {}
-    for row in timed_rows(rows):
-        if "seconds" in its:
-            found = timing.spread(timing.ratios(row["seconds"], its["seconds"]))
-            row["ratio"] = found._asdict()
-
-
-def add_sameness(rows: dict[str, dict[str, Any]], base: str | None) -> None:
-    """Add whether each row began with the loss of the base: else it computes something else."""
-    its = rows.get(base, {}) if base is not None else {}
-    for row in timed_rows(rows):
-        if "answer" in its:
-            row["same_loss"] = abs(row["answer"] - its["answer"]) <= SAME * abs(its["answer"])
-
-
-def bound_of(words: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
-    """Return the bound of a step by its equations, and what it is made of."""
-    counts = Counts(**{**words, "widths": tuple(words["widths"])})
-    gemm, copy = measured["gemm"], measured["copy"]
-    return {
-        "counts": counts._asdict(),
-        "flops": floor.flops(counts),
-        "bytes": floor.moved(counts),
-        "gemm_flops_per_second": gemm,
-        "copy_bytes_per_second": copy,
-        "seconds": floor.bound(counts, gemm, copy),
-        "seconds_word_by_word": floor.bound(floor.word_by_word(counts), gemm, copy),
-    }
-
-
-def add_bound(rows: dict[str, dict[str, Any]], bound: dict[str, Any]) -> None:
-    """Add to each row its share of the peak of products, and how many times each bound it took."""
-    work = sum(bound["flops"].values())
-    for row in timed_rows(rows):
-        row["share_of_peak"] = work / row["median"] / bound["gemm_flops_per_second"]
-        row["times_bound"] = row["median"] / bound["seconds"]
-        row["times_word_by_word"] = row["median"] / bound["seconds_word_by_word"]
-
-
-def timed_rows(rows: dict[str, dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the rows that have times."""
-    return [row for row in rows.values() if "seconds" in row]
+        return pool.request(name, **command)
+    except WorkerFailed as error:
+        return {"error": str(error)}

@@ -1,83 +1,75 @@
-"""How the cost of a step grows: one number varied, all others as they are set.
+"""Time of a training step as a function of one size, with all other sizes fixed.
 
-Rows of one candidate are timed together in interleaved rounds, each in a process of its own: how
-one value compares with another does not depend on when it ran. Candidates follow each other, as a
-catalogue of a million items, with its moments, would else stand in memory once for each.
+All values of one contender are timed together in interleaved rounds, each value in a separate
+process. So the comparison between values does not depend on the time of day. Contenders are timed
+one after the other, because each holds tables of up to a million items in memory.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mindref.bench.crew import Crew
-from mindref.bench.world import Settings
-from mindref.process.threads import cores
+from mindref.bench.choices import SCALED_SETTINGS
+from mindref.bench.row_metrics import add_ratios
+from mindref.bench.workers import WorkerPool
+from mindref.bench.workload import WorkloadSettings
+from mindref.process.threads import usable_cores
 
 if TYPE_CHECKING:
-    from mindref.bench.run import Listener, Plan
-
-NUMBERS = {
-    "B": ("batch", (64, 256, 1024)),
-    "L": ("length", (12, 25, 50, 100, 200)),
-    "K": ("interests", (1, 2, 4, 8)),
-    "d": ("width", (16, 32, 64, 128)),
-    "catalogue": ("catalogue", (1_000, 10_000, 100_000, 1_000_000)),
-    "threads": ("threads", ()),  # 1, 2, 4 ... up to the cores
-}
-"""Name on the command line -> setting and its values."""
+    from mindref.bench.run import BenchPlan, ProgressListener
 
 
-def varied(number: str, settings: Settings) -> dict[int, Settings]:
-    """Return value -> settings with it."""
-    name, values = NUMBERS[number]
+def vary_setting(size: str, settings: WorkloadSettings) -> dict[int, WorkloadSettings]:
+    """Return value -> settings with this value of the size."""
+    name, values = SCALED_SETTINGS[size]
     if name == "threads":
-        values = (*(2**i for i in range(10) if 2**i < cores()), cores())
-    words = settings.to_dict()
-    return {value: Settings.of({**words, name: value}) for value in values}
+        values = (*(2**i for i in range(10) if 2**i < usable_cores()), usable_cores())
+    fields = settings.to_dict()
+    return {value: WorkloadSettings.of({**fields, name: value}) for value in values}
 
 
-def rows(plan: Plan, number: str, listener: Listener) -> list[dict[str, Any]]:
-    """Return a row for each candidate and value: times of a step, ratio to the first value."""
-    found = []
+def scaling_rows(plan: BenchPlan, size: str, listener: ProgressListener) -> list[dict[str, Any]]:
+    """Return a row per contender and value: times of a step, ratio to the first value."""
+    rows = []
     for name in plan.names:
-        with Crew() as crew:
-            found += rows_of(crew, plan, number, name, listener)
-    return found
+        with WorkerPool() as pool:
+            rows += contender_rows(pool, plan, size, name, listener)
+    return rows
 
 
-def rows_of(
-    crew: Crew, plan: Plan, number: str, name: str, listener: Listener
+def contender_rows(
+    pool: WorkerPool, plan: BenchPlan, size: str, name: str, listener: ProgressListener
 ) -> list[dict[str, Any]]:
-    """Return the rows of one candidate."""
-    from mindref.bench.run import add_ratios, started, timed_task
+    """Return the rows of one contender."""
+    from mindref.bench.run import start_workers, time_task
 
-    settings = varied(number, plan.settings)
-    keys = {value: f"{name} at {number}={value}" for value in settings}
-    wanted = {keys[value]: (name, its) for value, its in settings.items()}
-    facts = started(crew, wanted, plan._replace(tasks=("step",)), listener)
-    times = timed_task(crew, plan, "step", listener, f"scaling {number}, {name}")
+    settings = vary_setting(size, plan.settings)
+    keys = {value: f"{name} at {size}={value}" for value in settings}
+    jobs = {keys[value]: (name, changed) for value, changed in settings.items()}
+    facts = start_workers(pool, jobs, plan._replace(tasks=("step",)), listener)
+    times = time_task(pool, plan, "step", listener, f"scaling {size}, {name}")
     add_ratios(times, keys[min(settings)])
     return [
-        {"candidate": name, "number": number, "value": value}
-        | row_of(facts.get(key), times.get(key), crew.reasons.get(key), settings[value])
+        {"contender": name, "size": size, "value": value}
+        | scaling_row(facts.get(key), times.get(key), pool.reasons.get(key), settings[value])
         for value, key in keys.items()
     ]
 
 
-def row_of(
+def scaling_row(
     facts: dict[str, Any] | None,
     row: dict[str, Any] | None,
     reason: str | None,
-    settings: Settings,
+    settings: WorkloadSettings,
 ) -> dict[str, Any]:
-    """Return what is reported of one value."""
+    """Return the report of one value."""
     if facts is None or row is None:
         return {"error": reason or "not timed"}
     if "error" in row:
         return {"error": row["error"]}
-    return {**row, "rate": settings.batch / row["median"], **facts_of(facts)}
+    return {**row, "rate": settings.batch / row["median"], **size_facts(facts)}
 
 
-def facts_of(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return what a size costs beside time."""
+def size_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the bytes of the tables and the behaviours of a batch."""
     return {"tables": facts["tables"], "behaviours": facts["behaviours"]}

@@ -1,41 +1,26 @@
-"""What is timed, each as a function that needs no arguments."""
+"""The timed tasks of a contender."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from mindref.bench.subjects import Subject
-from mindref.bench.world import BATCHES, World
+from mindref.bench.contenders import Contender
+from mindref.bench.workload import NUM_BATCHES, Workload
 
 
-class Task(NamedTuple):
-    """A task and the unit of its rate."""
+class ContenderTasks:
+    """The tasks of one contender on one workload."""
 
-    text: str
-    rate: str  # how many of these a second
-
-
-TASKS = {
-    "step": Task("a whole training step: loss, gradients, Adam", "examples/s"),
-    "inference": Task("interests of the users, from their behaviours", "users/s"),
-    "evaluation": Task("interests, then exact ranking without what was seen", "users/s"),
-    "recall": Task("the best items by exact search, interests given", "users/s"),
-}
-
-
-class Work:
-    """The tasks of one subject in one world."""
-
-    def __init__(self, subject: Subject, world: World) -> None:
-        self.subject, self.world = subject, world
-        self.turn = count()
+    def __init__(self, contender: Contender, workload: Workload) -> None:
+        self.contender, self.workload = contender, workload
+        self.counter = count()
         self.users: Any = None
-        self.known: dict[str, Callable[[], Any]] = {
+        self.functions: dict[str, Callable[[], Any]] = {
             "step": self.step,
             "inference": self.inference,
             "evaluation": self.evaluation,
@@ -44,61 +29,61 @@ class Work:
 
     def step(self) -> Any:
         """Take a step with the next batch."""
-        return self.subject.step(next(self.turn) % BATCHES)
+        return self.contender.step(next(self.counter) % NUM_BATCHES)
 
     def inference(self) -> Any:
-        """Map all users to their interests."""
-        return self.subject.interests(self.world.histories)
+        """Return the interests of all users."""
+        return self.contender.interests(self.workload.histories)
 
     def evaluation(self) -> Any:
-        """Rank the catalogue for all users, without what they have had."""
-        users = self.subject.interests(self.world.histories)
-        return self.subject.top(users, self.world.settings.top, self.world.histories)
+        """Return interests, then the top-n items without seen items, of all users."""
+        users = self.contender.interests(self.workload.histories)
+        return self.contender.top(users, self.workload.settings.top, self.workload.histories)
 
     def recall(self) -> Any:
-        """Search for all users, their interests given."""
+        """Return the top-n items of all users from given interests."""
         if self.users is None:
             self.users = self.inference()
-        return self.subject.top(self.users, self.world.settings.top, None)
+        return self.contender.top(self.users, self.workload.settings.top, None)
 
     def warm_up(self, task: str, times: int, limit: float) -> float:
-        """Run a task before it is timed, so that all is compiled; return what came of the first.
+        """Run a task untimed, so that everything is compiled; return a summary of the first result.
 
-        A step goes through all batches each time: their sizes differ, and a framework may compile
-        for each. After `limit` seconds the rest is left out. The number tells whether all subjects
-        compute the same: see `summary`.
+        A step goes through all batches each time, because a framework may compile for each batch
+        size. The warm-up stops after `limit` seconds. The summary is compared between contenders:
+        see `summarise_answer`.
         """
         started = time.perf_counter()
-        first = summary(self.known[task]())
-        for _ in range(times * (BATCHES if task == "step" else 1) - 1):
+        first = summarise_answer(self.functions[task]())
+        for _ in range(times * (NUM_BATCHES if task == "step" else 1) - 1):
             if time.perf_counter() - started > limit:
                 break
-            self.known[task]()
-        self.subject.wait()
+            self.functions[task]()
+        self.contender.wait()
         return first
 
     def burst(self, task: str, steps: int) -> Callable[[], None]:
-        """Return what is timed in a round: `steps` steps, or one run of another task.
+        """Return the function to time in a round: `steps` steps, or one run of another task.
 
-        What a framework leaves for later is waited for once, at the end: as in a training, the next
-        step may be prepared while one is computed.
+        It waits for asynchronous work once, at the end: as in training, a framework may prepare the
+        next step during a step.
         """
-        work, repeats = self.known[task], steps if task == "step" else 1
+        work, repeats = self.functions[task], steps if task == "step" else 1
 
         def run() -> None:
             for _ in range(repeats):
                 work()
-            self.subject.wait()
+            self.contender.wait()
 
         return run
 
 
-def summary(found: Any) -> float:
-    """Return one number that tells answers apart: a loss, or the mean size of what was found.
+def summarise_answer(answer: Any) -> float:
+    """Return a number that identifies a result: the loss, or the mean size of the interests.
 
-    Lists of items are counted, not summed: equal scores may stand in another order.
+    For lists of items it is their length, because the order of equal scores may differ.
     """
-    if isinstance(found, tuple):  # interests and which are active
-        return float(np.abs(np.asarray(found[0], np.float64)).mean())
-    answer = np.asarray(found)
-    return float(answer) if answer.ndim == 0 else float(answer.size)
+    if isinstance(answer, tuple):  # interests and active
+        return float(np.abs(np.asarray(answer[0], np.float64)).mean())
+    values = np.asarray(answer)
+    return float(values) if values.ndim == 0 else float(values.size)

@@ -1,8 +1,8 @@
-"""Interleaved rounds, and what is said of their times.
+"""Interleaved rounds of timed runs, and summaries of their times.
 
-In a round each candidate runs once, so that a machine that slows down slows all of them; every
-second round goes backwards, and who begins moves on by one every two rounds, so that nobody always
-follows the same neighbour.
+Every contender runs once per round, so a machine that slows down affects all of them. Every second
+round has the reverse order, and the first contender changes every two rounds. So no contender
+always follows the same other one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 Clock = Callable[[], float]
 
 
-class Spread(NamedTuple):
-    """The middle of some numbers and how far they lie apart."""
+class TimeSummary(NamedTuple):
+    """Median and quartiles of some times, and the smallest."""
 
     median: float
     low: float  # first quartile
@@ -26,36 +26,36 @@ class Spread(NamedTuple):
     least: float
 
 
-def spread(numbers: Sequence[float]) -> Spread:
-    """Return median, quartiles and least of at least one number."""
+def summarise_times(numbers: Sequence[float]) -> TimeSummary:
+    """Return the summary of at least one time."""
     low, median, high = np.percentile(numbers, [25, 50, 75]).tolist()
-    return Spread(median, low, high, min(numbers))
+    return TimeSummary(median, low, high, min(numbers))
 
 
-def orders(count: int, rounds: int) -> Iterator[list[int]]:
-    """Yield in which order `count` candidates run in each round."""
+def round_orders(count: int, rounds: int) -> Iterator[list[int]]:
+    """Yield the order of `count` contenders in each round, as indices."""
     for turn in range(rounds):
-        order = [(turn // 2 + place) % count for place in range(count)]
+        order = [(turn // 2 + index) % count for index in range(count)]
         yield order[::-1] if turn % 2 else order
 
 
-def interleaved(
+def run_interleaved(
     names: Sequence[str],
     rounds: int,
     run: Callable[[str], float | None],
     on_round: Callable[[int], bool] = lambda turn: True,
 ) -> dict[str, list[float]]:
-    """Run each candidate once a round; return name -> its seconds, a number a round.
+    """Run each contender once per round; return name -> seconds of each round.
 
-    `on_round` is told the number of each round, from 0, and says whether it takes place. One for
-    whom `run` returns None has failed: it is not asked again and not in the answer.
+    `on_round` receives the index of a round and returns whether to run it. A contender for which
+    `run` returns None has failed: it is removed from the result and not run again.
     """
     times: dict[str, list[float]] = {name: [] for name in names}
-    for turn, order in enumerate(orders(len(names), rounds)):
+    for turn, order in enumerate(round_orders(len(names), rounds)):
         if not on_round(turn):
             break
-        for place in order:
-            name = names[place]
+        for index in order:
+            name = names[index]
             if name in times:
                 seconds = run(name)
                 if seconds is None:
@@ -65,20 +65,20 @@ def interleaved(
     return times
 
 
-def ratios(times: Sequence[float], base: Sequence[float]) -> list[float]:
-    """Return how many times as long it took as the base did, round by round."""
-    return [mine / its for mine, its in zip(times, base, strict=True)]
+def round_ratios(times: Sequence[float], base: Sequence[float]) -> list[float]:
+    """Return the ratio of a contender's time to the base's time in each round."""
+    return [seconds / base_seconds for seconds, base_seconds in zip(times, base, strict=True)]
 
 
-def timed(
+def mean_seconds(
     work: Callable[[], object],
     repeats: int,
     clock: Clock = time.perf_counter,
     lead: Callable[[], object] | None = None,
 ) -> float:
-    """Return the mean seconds of some runs in a row; no garbage is collected meanwhile.
+    """Return the mean seconds of repeated runs, without garbage collection.
 
-    lead: what is run right before, which is not timed.
+    lead: called just before the timed runs, not timed.
     """
     gc.collect()
     was_on = gc.isenabled()
@@ -95,7 +95,7 @@ def timed(
             gc.enable()
 
 
-def until(limit: float, clock: Clock = time.perf_counter) -> Callable[[], bool]:
-    """Return a function that says whether fewer than `limit` seconds have gone since now."""
+def time_limit(limit: float, clock: Clock = time.perf_counter) -> Callable[[], bool]:
+    """Return a function that returns whether less than `limit` seconds have passed since now."""
     started = clock()
     return lambda: clock() - started < limit

@@ -1,16 +1,15 @@
-"""A process that holds one subject and does what it is told, a line of JSON each way.
+"""A process that holds one contender and executes commands: JSON lines in and out.
 
-Started by `mindref.bench.crew`, never forked; between commands it sleeps. The first line that it
-reads says who it holds; later ones are
+Started by `mindref.bench.workers`, never forked; it sleeps between commands. The first line names
+the contender. The commands and their answers:
 
-    {"do": "begin", "task": T, "warm_up": N, "limit": S}    run before any is timed;
-                                                            {"answer", "seconds"}
-    {"do": "run", "task": T, "steps": N, "lead": S}         {"seconds": that one took}
-    {"do": "end"}    {"memory": bytes held at the most since "begin", beyond those held before there
-                     were parameters; null where that is not known}
+    {"do": "begin", "task": T, "warm_up": N, "limit": S}    untimed runs: {"answer", "seconds"}
+    {"do": "run", "task": T, "steps": N, "lead": S}         timed: {"seconds": per step or run}
+    {"do": "end"}    {"memory": peak bytes since "begin", minus the bytes before the parameters
+                     existed; null if unknown}
 
-The answer to what fails is {"error": reason}, and the process lives on. It ends at once when nobody
-listens any more, whatever it does.
+The answer to a failed command is {"error": reason}; the process continues. It ends when its
+standard input is closed.
 """
 
 from __future__ import annotations
@@ -27,138 +26,144 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TextIO
 
-from mindref.backend import look_here
-from mindref.bench import memory, subjects, timing
-from mindref.bench.floor import Floor, counts
-from mindref.bench.machine import versions
-from mindref.bench.tasks import Work
-from mindref.bench.world import Settings, World
-from mindref.errors import STRANGE
+from mindref.backend import import_from_cwd
+from mindref.bench import contenders, memory, timing
+from mindref.bench.lower_bound import MachineRates, mean_counts
+from mindref.bench.machine import installed_versions
+from mindref.bench.tasks import ContenderTasks
+from mindref.bench.workload import Workload, WorkloadSettings
+from mindref.errors import FOREIGN_ERRORS
 
-FLOOR = "floor"  # not a subject: it measures the machine
+LOWER_BOUND = "lower_bound"  # not a contender: measures the rates of the machine
 
 
-class Held:
-    """A subject and what has been asked of it."""
+class WorkerState:
+    """A contender and its tasks."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        name, settings = job["name"], Settings.of(job["settings"])
-        look_here(name)
-        if job["bound"]:
-            subjects.bound_cores(settings.threads)
+        name, settings = job["name"], WorkloadSettings.of(job["settings"])
+        import_from_cwd(name)
+        if job["pin"]:
+            contenders.pin_to_cores(settings.threads)
         device = job.get("device", "cpu")
-        rehearse(name, settings, job["tasks"], device)
-        self.world = World(settings)
-        _ = self.world.batches, self.world.histories, self.world.catalogue
+        run_tiny_workload(name, settings, job["tasks"], device)
+        workload = Workload(settings)
+        _ = workload.batches, workload.histories, workload.catalogue
         gc.collect()
-        self.before = memory.resident()
-        self.subject = subjects.make(name, self.world, device)
-        self.work = Work(self.subject, self.world)
-        items = self.subject.params.items
+        self.before = memory.resident_bytes()
+        contender = contenders.make_contender(name, workload, device)
+        self.tasks = ContenderTasks(contender, workload)
         self.facts = {
-            "level": self.subject.level,
-            "device": self.subject.device,
-            "versions": versions(),
-            "tables": 3 * int(items.nbytes),  # values and two moments
-            "behaviours": counts(self.world).behaviours,
+            "level": contender.level,
+            "device": contender.device,
+            "versions": installed_versions(),
+            "tables": 3 * int(contender.params.items.nbytes),  # values and two moments
+            "behaviours": mean_counts(workload).behaviours,
         }
 
-    def obey(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Do what a command says and return the answer."""
+    def execute(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Execute a command and return its answer."""
         if command["do"] == "begin":
             started = time.perf_counter()
-            answer = self.work.warm_up(command["task"], command["warm_up"], command["limit"])
-            memory.forget()  # what compiling took
+            answer = self.tasks.warm_up(command["task"], command["warm_up"], command["limit"])
+            memory.reset_peak()  # exclude the memory of compilation
             return {"answer": answer, "seconds": time.perf_counter() - started}
         if command["do"] == "run":
             return self.run(command["task"], command["steps"], command["lead"])
-        most = memory.peak()
-        known = most is not None and self.before is not None
-        return {"memory": most - self.before if known else None}  # type: ignore[operator]
+        peak = memory.peak_bytes()
+        is_measured = peak is not None and self.before is not None
+        return {"memory": peak - self.before if is_measured else None}  # type: ignore[operator]
 
     def run(self, task: str, steps: int, lead: float) -> dict[str, Any]:
-        """Time a task, after untimed steps for `lead` seconds, of which there is at least one.
+        """Time a task after at least one and `lead` seconds of untimed steps.
 
-        The others have had the cores and the caches, and threads of theirs may still wait for work
-        with eyes open; and Linux leaves threads of ours that have slept on one core for a while.
+        The untimed steps fill the caches, outlast spinning threads of other processes, and let
+        Linux spread threads over the cores again after they slept on one core.
         """
-        one = self.work.burst("step", 1)
+        step = self.tasks.burst("step", 1)
 
-        def warm() -> None:
-            goes_on = timing.until(lead)
-            one()
-            while goes_on():
-                one()
+        def lead_in() -> None:
+            has_time = timing.time_limit(lead)
+            step()
+            while has_time():
+                step()
 
         is_step = task == "step"
-        work = self.work.burst(task, steps)
-        seconds = timing.timed(work, 1, lead=warm if is_step else None)
+        burst = self.tasks.burst(task, steps)
+        seconds = timing.mean_seconds(burst, 1, lead=lead_in if is_step else None)
         return {"seconds": seconds / (steps if is_step else 1)}
 
 
-def rehearse(name: str, settings: Settings, tasks: list[str], device: str) -> None:
-    """Do all tasks once with next to nothing, so that what is loaded and compiled is not counted.
+def run_tiny_workload(name: str, settings: WorkloadSettings, tasks: list[str], device: str) -> None:
+    """Run all tasks once on a tiny workload, so that loading and compilation are not measured.
 
-    What fails here is left to fail again where it is reported.
+    An error is ignored here; it occurs and is reported again with the real workload.
     """
     small = dataclasses.replace(
         settings, batch=4, length=4, negatives=4, catalogue=64, users=4, top=2
     )
-    world = World(small)
-    work = Work(subjects.make(name, world, device), world)
+    workload = Workload(small)
+    runner = ContenderTasks(contenders.make_contender(name, workload, device), workload)
     for task in tasks:
-        with suppress(*STRANGE):
-            work.warm_up(task, 1, 0.0)
+        with suppress(*FOREIGN_ERRORS):
+            runner.warm_up(task, 1, 0.0)
 
 
 def main() -> None:
-    """Answer until nobody asks any more."""
+    """Answer commands until standard input is closed."""
     answers = private_output()
-    asked = commands()
-    job = next(asked)
+    commands = read_commands()
+    job = next(commands)
     try:
-        held: Any = Floor(Settings.of(job["settings"])) if job["name"] == FLOOR else Held(job)
-        write(answers, held.facts)
-    except STRANGE as error:
-        write(answers, {"error": reason(error)})
+        state = make_state(job)
+        send_answer(answers, state.facts)
+    except FOREIGN_ERRORS as error:
+        send_answer(answers, {"error": error_line(error)})
         return
-    for command in asked:
+    for command in commands:
         try:
-            write(answers, held.obey(command))
-        except STRANGE as error:
-            write(answers, {"error": reason(error)})
+            send_answer(answers, state.execute(command))
+        except FOREIGN_ERRORS as error:
+            send_answer(answers, {"error": error_line(error)})
+
+
+def make_state(job: dict[str, Any]) -> Any:
+    """Return the state of a contender, or the measurement of the machine's rates."""
+    if job["name"] == LOWER_BOUND:
+        return MachineRates(WorkloadSettings.of(job["settings"]))
+    return WorkerState(job)
 
 
 def private_output() -> TextIO:
-    """Return the stream of the answers; what a library prints goes to standard error from now."""
-    own = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    """Return a stream for the answers, and redirect standard output to standard error."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    return own
+    return stream
 
 
-def commands() -> Iterator[dict[str, Any]]:
-    """Yield what is asked, line by line; the process ends with the pipe.
+def read_commands() -> Iterator[dict[str, Any]]:
+    """Yield the commands; the process exits when standard input is closed.
 
-    A thread reads, asleep until a line comes: it notes the end while a long run goes on, too.
+    A thread reads the lines, so that the end is noticed also during a long command.
     """
     lines: SimpleQueue[str] = SimpleQueue()
 
-    def listen() -> None:
+    def read_lines() -> None:
         for line in sys.stdin:
             lines.put(line)
         os._exit(0)
 
-    Thread(target=listen, daemon=True).start()
+    Thread(target=read_lines, daemon=True).start()
     while True:
         yield json.loads(lines.get())
 
 
-def write(stream: TextIO, answer: dict[str, Any]) -> None:
-    """Send an answer."""
+def send_answer(stream: TextIO, answer: dict[str, Any]) -> None:
+    """Write an answer and flush."""
     stream.write(json.dumps(answer) + "\n")
     stream.flush()
 
 
-def reason(error: BaseException) -> str:
-    """Return what went wrong, in one line."""
+def error_line(error: BaseException) -> str:
+    """Return an error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

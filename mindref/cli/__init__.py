@@ -1,25 +1,22 @@
-"""The commands. A command is a module of this folder; its path is its name.
+"""The command line: one module per command, `COMMANDS` lists them.
 
-    train      a log to a trained, judged model in a run directory
-    evaluate   judge a run on full rankings
-    recall     the best items for users or histories
-    export     a run as files that are served without mindref
-    compare    models with equal chances, on the same cases
-    ablate     what each setting does
-    backends   who can compute, and why any cannot
-    indexes    what recall can search with, and why any cannot
-    conform    judge a backend by the rules of the specification
-    study      watch every step of the algorithm; exercises
-    bench      time every installed backend, side by side
-    doctor     does mindref work here, and what cannot be used
+The module of a command has the command's name. Commands parse options and print results; the work
+is done in other packages. Heavy modules are imported inside the commands, so that `--help` is
+fast.
 
-Commands print and decide nothing: what they do stands in mindref.recommender. Heavy imports are
-made inside the commands, so that `--help` answers at once.
+Exit codes:
 
-Exit codes: 0 success; 1 a result that failed; 2 usage or bad input, with one line that says what
-to do; 70 a bug of ours, with one line that says how to report it (MINDREF_TRACEBACK=1 in the
-environment shows the traceback instead); 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. A
-training that is stopped saves its state and says how to go on; nothing else leaves half a file.
+    0      success
+    1      a result that failed
+    2      wrong usage or bad input; one line says what to do
+    70     a bug in mindref; one line says how to report it. If MINDREF_TRACEBACK=1 is set, the
+           traceback is shown instead
+    129    stopped by SIGHUP
+    130    stopped by Ctrl-C
+    143    stopped by SIGTERM
+
+A stopped training saves its state and prints the command that resumes it. No other command leaves
+an incomplete file.
 """
 
 from __future__ import annotations
@@ -34,8 +31,8 @@ from typing import Any, NoReturn
 import click
 
 import mindref
-from mindref.cli import ending
-from mindref.cli.telling import tell
+from mindref.cli import signals
+from mindref.cli.stderr import print_stderr
 from mindref.errors import MindrefError, say
 
 COMMANDS = (
@@ -54,132 +51,134 @@ COMMANDS = (
 )
 
 
-class Gone(Exception):
-    """The reader of our output has gone, as `head` does."""
+class OutputClosed(Exception):
+    """Standard output was closed by its reader, for example by `head`."""
 
 
 @contextmanager
-def noticing() -> Iterator[None]:
-    """Raise Gone for a closed pipe, of which click would make exit code 1, a failed result."""
+def detect_closed_output() -> Iterator[None]:
+    """Raise OutputClosed for a closed pipe. click would exit with 1, a failed result."""
     try:
         yield
-        if sys.stdout is not None:  # None: it was closed before Python began
+        if sys.stdout is not None:  # None: closed before Python started
             sys.stdout.flush()
     except BrokenPipeError as error:
-        raise Gone from error
+        raise OutputClosed from error
 
 
-COMPILING = "compiling kernels: this takes some seconds, and is kept for later runs if it can be"
+COMPILING = "compiling kernels: takes some seconds; cached for later runs if possible"
 
 
 @contextmanager
-def saying_once(line: str) -> Iterator[None]:
-    """Say on standard error that functions are being compiled, instead of a silent wait."""
+def announce_compilation(line: str) -> Iterator[None]:
+    """Print a line on standard error when the first kernel is compiled."""
     from mindref import kernels
 
-    def say_it() -> None:
-        kernels.listeners.remove(say_it)
-        tell(line)
+    def print_once() -> None:
+        kernels.listeners.remove(print_once)
+        print_stderr(line)
 
-    kernels.listeners.append(say_it)
+    kernels.listeners.append(print_once)
     try:
         yield
     finally:
-        with suppress(ValueError):  # it has been said
-            kernels.listeners.remove(say_it)
+        with suppress(ValueError):  # already printed and removed
+            kernels.listeners.remove(print_once)
 
 
-class Lazy(click.Group):
-    """A group whose commands are imported when they are named."""
+class LazyGroup(click.Group):
+    """A click group that imports a command when the command is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order of a first use."""
+        """Return the names of the commands, in the order in which a new user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Return the command of the module of that name."""
+        """Return the command `NAME_command` of module `mindref.cli.NAME`, None if unknown."""
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"mindref.cli.{name}").command
+        module = importlib.import_module(f"mindref.cli.{name}")
+        command: click.Command = getattr(module, f"{name}_command")
         return command
 
     def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
-        """Read the arguments, and answer --help and --version."""
-        with noticing():
+        """Parse the arguments; print --help and --version."""
+        with detect_closed_output():
             return super().make_context(*arguments, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        with noticing(), saying_once(COMPILING):
+        """Run a command."""
+        with detect_closed_output(), announce_compilation(COMPILING):
             return super().invoke(ctx)
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(mindref.__version__, prog_name="mindref")
-def group() -> None:
-    """MIND, the multi-interest network with dynamic routing: train, evaluate, recall.
+def mindref_group() -> None:
+    """MIND, the multi-interest network with dynamic routing: train, evaluate and serve models.
 
-    Without any data, `mindref train` uses a built-in catalogue with planted interests.
+    Start with `mindref train`. Without --data it trains on a built-in synthetic catalogue.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and end the process with its exit code."""
+    """Run a command and exit with its exit code."""
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a title is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")  # a title must not cause an error
     try:
-        with ending.heard():
-            code = group.main(arguments, prog_name="mindref", standalone_mode=False)
-        leave(code if isinstance(code, int) else 0)
-    except Gone:
-        leave(0)
+        with signals.raise_on_signals():
+            code = mindref_group.main(arguments, prog_name="mindref", standalone_mode=False)
+        exit_process(code if isinstance(code, int) else 0)
+    except OutputClosed:
+        exit_process(0)
     except click.exceptions.Abort as error:
-        leave(ending.code_of(error.__cause__), "Stopped.")
+        exit_process(signals.signal_exit_code(error.__cause__), "Stopped.")
     except click.ClickException as error:
         with suppress(OSError):
             error.show()
-        leave(error.exit_code)
+        exit_process(error.exit_code)
     except MindrefError as error:
-        leave(2, f"Error: {error}")
+        exit_process(2, f"Error: {error}")
     except MemoryError as error:
-        todo = "lower what sets sizes, as --batch, --window, --width or --top, or raise the limit"
-        leave(2, f"Error: {say('memory', 'room for the arrays', str(error) or 'none', todo)}")
+        todo = "lower --batch, --window, --width or --top, or raise the memory limit"
+        got = str(error) or "none"
+        exit_process(2, f"Error: {say('memory', 'room for the arrays', got, todo)}")
     except Exception as error:
-        unforeseen(error)
+        exit_on_unexpected(error)
 
 
-def unforeseen(error: Exception) -> NoReturn:
-    """End the process for what no command foresees; all but a few kinds are bugs of ours."""
-    if isinstance(error.__context__, KeyboardInterrupt):  # click could not say that it ends
-        leave(ending.code_of(error.__context__))
-    if isinstance(error, OSError) and (said := full(error)):
-        leave(2, f"Error: {said}")
+def exit_on_unexpected(error: Exception) -> NoReturn:
+    """Exit for an error that no command expects: out of resources (2) or a bug (70)."""
+    if isinstance(error.__context__, KeyboardInterrupt):  # click failed to print its abort message
+        exit_process(signals.signal_exit_code(error.__context__))
+    if isinstance(error, OSError) and (message := disk_full_message(error)):
+        exit_process(2, f"Error: {message}")
     if isinstance(error, RuntimeError) and "start new thread" in str(error):  # faults-R13
         todo = "raise the limit with ulimit -u or -v, or lower --threads"
-        leave(2, f"Error: {say('threads', 'room for another one', 'none', todo)}")
+        exit_process(2, f"Error: {say('threads', 'one more thread', 'none', todo)}")
     if os.environ.get("MINDREF_TRACEBACK") == "1":
         raise error
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    how = "please report it, with what the same command shows under MINDREF_TRACEBACK=1"
-    how += " and what mindref doctor says"
-    leave(70, f"Error: {what}; this is a bug in mindref: {how}")
+    cause = " ".join(f"{type(error).__name__}: {error}".split())
+    todo = "please report it, with the output of the same command under MINDREF_TRACEBACK=1"
+    todo += " and the output of mindref doctor"
+    exit_process(70, f"Error: {cause}; this is a bug in mindref: {todo}")
 
 
-def full(error: OSError) -> str:
-    """Return what is said of a place that takes no more bytes; a stream of ours has no name."""
+def disk_full_message(error: OSError) -> str:
+    """Return the message for a full disk or quota, "" for any other error."""
     from mindref.run.atomic import FULL, TODO
 
     if error.errno not in FULL:
         return ""
     reason = error.strerror or str(error)
-    where = str(error.filename or "standard output")
-    return say(where, "a place that can be written", reason, TODO)
+    location = str(error.filename or "standard output")
+    return say(location, "a writable location", reason, TODO)
 
 
-def leave(code: int, line: str = "") -> NoReturn:
-    """End the process; what is left in a stream whose reader has gone is dropped."""
+def exit_process(code: int, line: str = "") -> NoReturn:
+    """Print a last line, flush and exit. Output that cannot be written is dropped."""
     for stream, text in ((sys.stdout, ""), (sys.stderr, line)):
-        if stream is None:  # it was closed before Python began
+        if stream is None:  # closed before Python started
             continue
         try:
             if text:

@@ -1,4 +1,4 @@
-"""mindref ablate: one setting after the other changed, and what each change does."""
+"""mindref ablate: change one setting at a time and measure the effect."""
 
 from __future__ import annotations
 
@@ -7,44 +7,45 @@ from typing import Any
 
 import click
 
-from mindref.cli.bench import words_of
-from mindref.cli.experimenting import Request, Told, experiment_options
+from mindref.cli.bench import split_names
+from mindref.cli.experiment_options import ExperimentRequest, RecordedCommand, experiment_options
 
 
-@click.command("ablate", cls=Told, short_help="Change one setting after the other.")
+@click.command("ablate", cls=RecordedCommand, short_help="Measure the effect of each setting.")
 @click.option(
     "--studies",
     default="all",
     show_default=True,
     metavar="A,B,...",
-    help="Names of studies, or all.",
+    help="Names of studies, or all. --list prints them.",
 )
-@click.option("--list", "listed", is_flag=True, help="Show the studies and their arms, and end.")
+@click.option("--list", "listed", is_flag=True, help="Print the studies and their arms, then exit.")
 @experiment_options
-def command(studies: str, listed: bool, **given: Any) -> int:
-    """Train every arm of STUDIES on DATA, or on the built-in catalogue, against its base.
+def ablate_command(studies: str, listed: bool, **options: Any) -> int:
+    """Train every arm of STUDIES on DATA and compare it with the base arm of its study.
 
-    One table: hit rates at 10 and 50 on full rankings, the effect of each arm with an interval over
-    users and seeds, the cost of its steps on this machine, and a verdict. Arms of equal settings
-    are trained once. All runs lie below --out; Ctrl-C saves, and the same command goes on.
+    Without DATA the built-in catalogue is used. The table has hit rates at 10 and 50 from the whole
+    catalogue, the effect of each arm with an interval over users and seeds, the time per step on
+    this machine, and a verdict. Arms with equal settings are trained once. All runs are stored
+    below --out. Ctrl-C saves the state; the same command resumes.
     """
-    from mindref.experiments.studies import chosen, lay_out
+    from mindref.experiments.studies import select_studies, study_arms
 
     if listed:
-        show_studies(chosen(words_of(studies)), given["as_json"])
+        show_studies(select_studies(split_names(studies)), options["as_json"])
         return 0
-    request = Request(given)
-    from mindref.experiments.ablate import Plan, ablate
+    request = ExperimentRequest(options)
+    from mindref.experiments.ablate import AblationPlan, run_ablation
 
-    own = request.own
-    plan = Plan(request.config, chosen(words_of(studies)), own["seeds"], own["out"])
+    selected = select_studies(split_names(studies))
+    plan = AblationPlan(request.config, selected, request.options["seeds"], request.options["out"])
     for study in plan.studies:
-        lay_out(study, plan.base)  # what cannot be asked is said before the log is read
-    return request.run(lambda runs: ablate(plan, runs))
+        study_arms(study, plan.base)  # reports invalid settings before the log is read
+    return request.run(lambda runs: run_ablation(plan, runs))
 
 
 def show_studies(studies: Any, as_json: bool) -> None:
-    """Print the studies: name, title, question, arms."""
+    """Print name, title, question and arms of the studies."""
     if as_json:
         click.echo(json.dumps([study._asdict() for study in studies]))
         return
@@ -53,10 +54,9 @@ def show_studies(studies: Any, as_json: bool) -> None:
     from mindref.cli.tables import show_table
 
     table = Table()
-    for head in ("study", "what", "arms, the base first"):
-        table.add_column(head)
+    for heading in ("study", "question", "arms (base first)"):
+        table.add_column(heading)
     for study in studies:
-        others = [label for label in study.arms if label != study.base]
-        what = f"{study.title}. {study.question}"
-        table.add_row(study.name, what, ", ".join([study.base, *others]))
+        arms = [study.base, *(label for label in study.arms if label != study.base)]
+        table.add_row(study.name, f"{study.title}. {study.question}", ", ".join(arms))
     show_table(table)

@@ -1,4 +1,4 @@
-"""mindref backends: who can compute, and why any cannot."""
+"""mindref backends: list the installed backends."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import click
 from mindref.cli.settings import json_option
 
 
-@click.command("backends")
+@click.command("backends", short_help="List the installed backends.")
 @json_option
-def command(as_json: bool) -> None:
-    """List the installed backends: what they claim, or why they cannot be used."""
-    from mindref.backend import available, described
+def backends_command(as_json: bool) -> None:
+    """List the installed backends with the levels that they support, or why they are unusable.
 
-    rows = [described(name) for name in sorted(available())]
+    Level ops: operators. Level model: loss, gradients and interests. Level train: training steps.
+    """
+    from mindref.backend import describe_backend, list_backends
+
+    rows = [describe_backend(name) for name in sorted(list_backends())]
     if as_json:
         click.echo(json.dumps(rows))
         return
     for row in rows:
-        what = ", ".join(row["levels"]) if row["usable"] else f"not usable: {row['reason']}"
-        click.echo(f"{row['name']:<12} {what}")
+        status = ", ".join(row["levels"]) if row["usable"] else f"not usable: {row['reason']}"
+        click.echo(f"{row['name']:<12} {status}")

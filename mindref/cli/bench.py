@@ -1,4 +1,4 @@
-"""mindref bench: time a step, inference, evaluation and recall of every installed backend."""
+"""mindref bench: time training steps, inference, evaluation and recall of all backends."""
 
 from __future__ import annotations
 
@@ -11,93 +11,99 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli.settings import Decorator, check_file, device_option, json_option, set_threads
-from mindref.cli.telling import tell
+from mindref.bench.choices import FRAMEWORK_STEPS, SCALED_SETTINGS, TASKS
+from mindref.cli.settings import (
+    Decorator,
+    check_output_file,
+    device_option,
+    json_option,
+    set_threads,
+)
+from mindref.cli.stderr import print_stderr
 from mindref.errors import ConfigError, say
-from mindref.process.threads import cores
+from mindref.process.threads import usable_cores
 
 if TYPE_CHECKING:
-    from mindref.bench.run import Listener
+    from mindref.bench.run import ProgressListener
 
-TASKS = ("step", "inference", "evaluation", "recall")
-NUMBERS = ("B", "L", "K", "d", "catalogue", "threads")
 FORMATS = (".png", ".svg", ".pdf")
 
 
-def size(name: str, low: int, high: int, default: int, text: str) -> Decorator:
-    """Return an option for a whole number."""
+def integer_option(name: str, low: int, high: int, default: int, text: str) -> Decorator:
+    """Return an option for an integer."""
     kind = click.IntRange(low, high)
     text = f"{text} [{low} to {high}; default {default}]."
     return click.option(name, type=kind, default=default, metavar="N", help=text)
 
 
-def real(name: str, low: float, high: float, default: float, text: str) -> Decorator:
+def number_option(name: str, low: float, high: float, default: float, text: str) -> Decorator:
     """Return an option for a number."""
     text = f"{text} [{low:g} to {high:g}; default {default:g}]."
     kind = click.FloatRange(low, high)
     return click.option(name, type=kind, default=default, metavar="X", help=text)
 
 
-@click.command("bench", short_help="Time every installed backend, side by side.")
+@click.command("bench", short_help="Time all installed backends in one interleaved run.")
 @click.option(
     "--backends", metavar="A,B,...",
-    help="Who is timed: installed backends, module:object, torch-eager, jax-jit [default: all"
-    " that are installed].",
+    help=f"Contenders: installed backends, module:object, {', '.join(FRAMEWORK_STEPS)} [default:"
+    " all that are installed].",
 )  # fmt: skip
 @device_option
 @click.option(
-    "--tasks", default=",".join(TASKS), show_default=True, metavar="A,B,...", help="What is timed."
-)
+    "--tasks", default=",".join(TASKS), show_default=True, metavar="A,B,...",
+    help="Tasks to time.",
+)  # fmt: skip
 @click.option(
     "--relative-to", "base", metavar="NAME",
-    help="Whom the others are compared with [default: numba, else numpy].",
+    help="Contender that the others are compared with [default: numba, else numpy].",
 )  # fmt: skip
-@size("--rounds", 1, 100_000, 30, "Rounds; in each, every backend runs once")
-@size("--burst", 1, 100_000, 50, "Steps timed together in a round")
-@real("--lead", 0, 3600, 0.25, "Seconds of steps before them that are not timed, at least one step")
-@size("--warmup", 1, 1000, 2, "Runs of each task before any is timed; for a step, of all 8 batches")
-@real("--limit", 1, 86_400, 60, "Seconds of warm-up and of rounds of a task, at least 3 rounds")
+@integer_option("--rounds", 1, 100_000, 30, "Rounds; every contender runs once per round")
+@integer_option("--burst", 1, 100_000, 50, "Training steps timed together in a round")
+@number_option("--lead", 0, 3600, 0.25, "Seconds of untimed steps before a burst, at least 1 step")
+@integer_option("--warmup", 1, 1000, 2, "Untimed runs of each task; for a step, of all 8 batches")
+@number_option("--limit", 1, 86_400, 60, "Seconds for warm-up and for rounds; at least 3 rounds")
 @click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N",
-    help="Threads of each backend [1 to 1024; default: 2, or 1 on a single core].",
+    help="Threads per contender [1 to 1024; default: 2, or 1 on a single core].",
 )  # fmt: skip
-@size("--batch", 1, 1_000_000, 256, "B, samples of a step")
-@size("--length", 1, 10_000, 50, "L, most behaviours of a user")
+@integer_option("--batch", 1, 1_000_000, 256, "B, training examples per step")
+@integer_option("--length", 1, 10_000, 50, "L, maximum history length in behaviours")
 @click.option(
     "--ragged/--full", default=True, show_default=True,
-    help="Histories of 1 to L behaviours, all equally likely; or L each.",
+    help="History lengths: uniform from 1 to L, or always L.",
 )  # fmt: skip
-@size("--width", 1, 4096, 64, "d, width of items and interests")
-@size("--interests", 1, 64, 4, "K, most interests of a user")
-@size("--iterations", 1, 100, 3, "r, rounds of routing")
+@integer_option("--width", 1, 4096, 64, "d, width of item vectors and interests")
+@integer_option("--interests", 1, 64, 4, "K, maximum number of interests per user")
+@integer_option("--iterations", 1, 100, 3, "r, routing iterations")
 @click.option(
     "--hidden", default="256", show_default=True, metavar="A,B,...",
-    help="Widths of the layers before the last, which has d.",
+    help="Widths of the hidden ReLU layers, each from 1; the last layer has width d.",
 )  # fmt: skip
-@size("--negatives", 1, 10_000_000, 1280, "S, negatives that a batch shares")
-@size("--catalogue", 2, 100_000_000, 100_000, "N, items")
-@real("--zipf", 0, 10, 1, "Exponent of the popularity of items: rank to the power of minus this")
+@integer_option("--negatives", 1, 10_000_000, 1280, "S, sampled negatives shared by a batch")
+@integer_option("--catalogue", 2, 100_000_000, 100_000, "N, number of items")
+@number_option("--zipf", 0, 10, 1, "Exponent of Zipf's law for the popularity of items")
 @click.option(
     "--power", type=click.FloatRange(0), default=float("inf"), metavar="X",
-    help="p of label-aware attention [0 to inf; default inf].",
+    help="p, exponent of label-aware attention [0 to inf; default inf].",
 )  # fmt: skip
-@size("--users", 1, 100_000_000, 4096, "Users of inference, evaluation and recall")
-@size("--top", 1, 100_000, 100, "Items of a list in evaluation and recall")
+@integer_option("--users", 1, 100_000_000, 4096, "Users in inference, evaluation and recall")
+@integer_option("--top", 1, 100_000, 100, "Items per user in evaluation and recall, n")
 @click.option(
     "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True,
-    help="Type of parameters and arithmetic.",
+    help="Dtype of parameters and arithmetic.",
 )  # fmt: skip
-@size("--seed", 0, 2**63 - 1, 0, "Of all that is drawn")
+@integer_option("--seed", 0, 2**63 - 1, 0, "Seed of all random numbers")
 @click.option(
     "--scaling", default="", metavar="A,B,...",
-    help=f"Also vary these numbers of a step, one at a time: {', '.join(NUMBERS)}.",
+    help=f"Also vary these sizes of a step, one at a time: {', '.join(SCALED_SETTINGS)}.",
 )  # fmt: skip
 @click.option(
     "--plot", "picture", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-    help="Draw it, as .png, .svg or .pdf; needs the extra `plot`.",
+    help="Plot the result as .png, .svg or .pdf; needs the extra `plot`.",
 )  # fmt: skip
 @json_option
-def command(
+def bench_command(
     backends: str | None,
     device: str,
     tasks: str,
@@ -114,66 +120,68 @@ def command(
     as_json: bool,
     **sizes: Any,
 ) -> int:
-    """Time whole training steps, inference, evaluation and recall, all backends in turns.
+    """Time training steps, inference, evaluation and recall of all contenders in one run.
 
-    Each has a process of its own; all run on the same made-up batches with Zipf ids. `torch-eager`
-    and `jax-jit` are steps of these frameworks that the bench brings along, on the CPU. Medians
-    and quartiles over the rounds, the ratio round by round, memory of the process (not of a GPU)
-    beyond what stood before there were parameters, and for a step its share of the measured peak
-    of matrix products, which is that of the CPU.
+    Each contender runs in a separate process on the same synthetic batches, whose item ids follow
+    Zipf's law. The contenders take turns. torch-eager and jax-jit are steps written directly in
+    PyTorch and JAX, on the CPU.
 
-    Exit code 0: somebody was timed; 1: nobody could be; 2: nobody computes on the device.
+    The tables show median and quartiles over the rounds, the ratio per round, and the memory of the
+    process (without GPU memory). A training step is also compared with its lower bound: measured
+    GEMM peak of the CPU plus memory traffic.
+
+    Exit code 0: at least one contender was timed; 1: none; 2: none supports the device.
     """
     set_threads(None)
     check_picture(picture)
-    from mindref.bench.run import Plan, bench, installed
-    from mindref.bench.world import Settings
+    from mindref.bench.run import BenchPlan, installed_contenders, run_bench
+    from mindref.bench.workload import WorkloadSettings
 
-    asked = min(2, cores()) if threads is None else threads
-    widths = tuple(positive("--hidden", word) for word in words_of(hidden))
-    plan = Plan(
-        names=words_of(backends) if backends is not None else installed(device),
-        settings=Settings(**sizes, hidden=widths, threads=asked),
-        tasks=chosen("--tasks", tasks, TASKS),
+    num_threads = min(2, usable_cores()) if threads is None else threads
+    widths = tuple(positive_integer("--hidden", word) for word in split_names(hidden))
+    plan = BenchPlan(
+        names=split_names(backends) if backends is not None else installed_contenders(device),
+        settings=WorkloadSettings(**sizes, hidden=widths, threads=num_threads),
+        tasks=check_names_known("--tasks", tasks, tuple(TASKS)),
         rounds=rounds,
         warm_up=warmup,
         burst=burst,
         lead=lead,
         limit=limit,
         base=base,
-        scaling=chosen("--scaling", scaling, NUMBERS),
+        scaling=check_names_known("--scaling", scaling, tuple(SCALED_SETTINGS)),
         device=device,
     )
-    check_plan(plan)
-    with listening() as listener:
-        found = bench(plan, listener)
-    show(found, as_json, picture)
-    return 0 if any(its["usable"] for its in found["candidates"].values()) else 1
+    check_bench_plan(plan)
+    with bench_progress() as listener:
+        result = run_bench(plan, listener)
+    print_result(result, as_json, picture)
+    return 0 if any(row["usable"] for row in result["contenders"].values()) else 1
 
 
-def words_of(text: str) -> tuple[str, ...]:
-    """Return the distinct words of a comma-separated list, in their order."""
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the distinct names in a comma-separated list, in order."""
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
-def chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the words of a list, all of them known. Raises ConfigError."""
-    found = words_of(text)
-    for word in found:
-        if word not in known:
-            raise ConfigError(say(option, f"some of {', '.join(known)}", repr(word)))
-    return found
+def check_names_known(option: str, text: str, valid: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names in a comma-separated list. Raises ConfigError for an unknown name."""
+    names = split_names(text)
+    for name in names:
+        if name not in valid:
+            raise ConfigError(say(option, f"some of {', '.join(valid)}", repr(name)))
+    return names
 
 
-def positive(option: str, word: str) -> int:
-    """Return a whole number from 1. Raises ConfigError."""
+def positive_integer(option: str, word: str) -> int:
+    """Return an integer from 1. Raises ConfigError."""
     if not word.isdecimal() or int(word) < 1:
-        raise ConfigError(say(option, "whole numbers from 1, comma separated", repr(word)))
+        raise ConfigError(say(option, "positive integers, comma separated", repr(word)))
     return int(word)
 
 
-def check_plan(plan: Any) -> None:
-    """Raise ConfigError for what leaves nothing to be timed, or cannot be drawn."""
+def check_bench_plan(plan: Any) -> None:
+    """Raise ConfigError for a plan without contenders or tasks, or too small a catalogue."""
     for option, got in (("--backends", plan.names), ("--tasks", plan.tasks)):
         if not got:
             raise ConfigError(say(option, "at least one", "none"))
@@ -184,36 +192,36 @@ def check_plan(plan: Any) -> None:
 
 
 def check_picture(path: Path | None) -> None:
-    """Raise ConfigError, before all that is slow, for a picture that could not be drawn."""
+    """Raise ConfigError for a plot that cannot be written. Called before the timing."""
     if path is None:
         return
     from mindref.bench.report import check_plot
 
-    check_file("--plot", path)
+    check_output_file("--plot", path)
     if path.suffix not in FORMATS:
         raise ConfigError(say("--plot", f"a file ending in {', '.join(FORMATS)}", path))
     check_plot()
 
 
-def show(found: dict[str, Any], as_json: bool, picture: Path | None) -> None:
-    """Print what was found, and draw it if asked."""
+def print_result(result: dict[str, Any], as_json: bool, picture: Path | None) -> None:
+    """Print the result; write the plot if requested."""
     from mindref.bench import report
 
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(result))
     else:
         from rich.console import Console
 
-        report.show(found, Console(width=None if sys.stdout.isatty() else 130))
+        report.print_bench(result, Console(width=None if sys.stdout.isatty() else 130))
     if picture is not None:
-        report.plot(found, picture)
+        report.save_plot(result, picture)
 
 
 @contextmanager
-def listening() -> Iterator[Listener]:
-    """Say on standard error how far the run is; on a terminal, with a bar for the rounds.
+def bench_progress() -> Iterator[ProgressListener]:
+    """Yield a listener that prints progress on standard error, with a bar on a terminal.
 
-    The bar moves between runs alone: a thread that draws would take time from what is timed.
+    The bar is updated only between runs: a drawing thread would slow down the timed work.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -222,29 +230,29 @@ def listening() -> Iterator[Listener]:
     with Progress(
         console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
     ) as bar:
-        yield Shown(bar, console.is_terminal)
+        yield BenchProgress(bar, console.is_terminal)
 
 
-class Shown:
-    """What is said of a run while it goes on."""
+class BenchProgress:
+    """Progress of a bench run."""
 
     def __init__(self, bar: Any, is_terminal: bool) -> None:
         self.bar, self.is_terminal = bar, is_terminal
         self.task = bar.add_task("")
 
-    def say(self, text: str) -> None:
-        """Say what begins now."""
+    def on_phase(self, text: str) -> None:
+        """Print the phase that starts."""
         if self.is_terminal:
             self.bar.reset(self.task, total=None, description=text)
             self.bar.refresh()
         else:
-            tell(text)
+            print_stderr(text)
 
-    def on_round(self, what: str, turn: int, rounds: int) -> None:
-        """Show which round begins."""
+    def on_round(self, task: str, turn: int, rounds: int) -> None:
+        """Show the round that starts, counted from 0."""
         if self.is_terminal:
-            text = f"{what}: timing"
+            text = f"{task}: timing"
             self.bar.update(self.task, total=rounds, completed=turn, description=text)
             self.bar.refresh()
         elif turn == 0:
-            self.say(f"{what}: timing {rounds} rounds")
+            self.on_phase(f"{task}: timing {rounds} rounds")

@@ -1,4 +1,4 @@
-"""mindref compare: models with equal chances, on the same cases, against one opponent."""
+"""mindref compare: tune and compare models on the same test cases."""
 
 from __future__ import annotations
 
@@ -6,51 +6,56 @@ from typing import Any
 
 import click
 
-from mindref.cli.bench import words_of
-from mindref.cli.experimenting import Request, Told, experiment_options
+from mindref.cli.bench import split_names
+from mindref.cli.experiment_options import ExperimentRequest, RecordedCommand, experiment_options
 from mindref.errors import ConfigError, say
+from mindref.experiments.model_arms import (
+    PAPER_MODELS,
+    PAPER_OPPONENT,
+    model_arm,
+    named_models,
+)
 
 
-@click.command("compare", cls=Told, short_help="Compare models with equal chances.")
+@click.command("compare", cls=RecordedCommand, short_help="Tune and compare models.")
 @click.option(
     "--models",
     metavar="A,B,...",
-    help="Who is compared: families of models, as in --model, or mind-1 (one interest),"
-    " youtube_dnn-recency, best, best-1, sparse and sparse-1 (these presets; with one interest)."
-    " Settings given here go before what a model begins with [default: the paper's:"
-    " wals,youtube_dnn,maxmf,mind-1,mind].",
+    help="Models to compare: a family of --model, or one of"
+    f" {', '.join(named_models())}. `-1` means one interest. Settings given here replace those of"
+    f" the models [default, as in the paper: {','.join(PAPER_MODELS)}].",
 )
 @click.option(
     "--opponent",
     metavar="NAME",
-    help="Whom the others are set beside [default: youtube_dnn, else the first].",
+    help=f"Model that the others are compared with [default: {PAPER_OPPONENT}, else the first].",
 )
 @click.option(
     "--trials",
     type=click.IntRange(1, 1000),
     default=4,
     metavar="N",
-    help="Settings that are tried for each model, the given ones first, the others from its grid;"
-    " the best on validation is taken. What an option fixes is not tuned [1 to 1000; default 4].",
+    help="Tuning trials per model: the given settings, then settings from a grid; the best on"
+    " validation is used. Settings given as options are not tuned [1 to 1000; default 4].",
 )
 @experiment_options
-def command(models: str | None, opponent: str | None, trials: int, **given: Any) -> int:
-    """Train models on DATA, or on the built-in catalogue, and set them beside each other.
+def compare_command(models: str | None, opponent: str | None, trials: int, **options: Any) -> int:
+    """Tune and train models on DATA and compare their hit rates at 10, 20, 50 and 100.
 
-    Hit rates at 10, 20, 50 and 100 on full rankings, relative to the opponent, with intervals over
-    users and seeds and a paired test. Every model has as many trials. All runs lie below --out;
-    Ctrl-C saves, and the same command goes on.
+    Without DATA the built-in catalogue is used. Every case ranks the whole catalogue. Hit rates are
+    also given relative to the opponent, with intervals over users and seeds and a paired test.
+    Every model has the same number of trials. All runs are stored below --out. Ctrl-C saves the
+    state; the same command resumes.
     """
-    request = Request(given)
-    from mindref.experiments.compare import Plan, compare, entries_of
-    from mindref.experiments.models import OPPONENT, PAPER, arm_of
+    request = ExperimentRequest(options)
+    from mindref.experiments.compare import ComparisonPlan, models_with_trials, run_comparison
 
-    names = PAPER if models is None else words_of(models)
+    names = PAPER_MODELS if models is None else split_names(models)
     if not names:
         raise ConfigError(say("--models", "at least one", "none"))
-    arms = [arm_of(name, request.given) for name in names]
-    other = opponent or (OPPONENT if OPPONENT in names else names[0])
-    own = request.own
-    plan = Plan(request.config, arms, own["seeds"], trials, other, own["out"])
-    entries_of(plan)  # what is no comparison is said before the log is read
-    return request.run(lambda runs: compare(plan, runs))
+    arms = [model_arm(name, request.fixed_settings) for name in names]
+    other = opponent or (PAPER_OPPONENT if PAPER_OPPONENT in names else names[0])
+    seeds, out = request.options["seeds"], request.options["out"]
+    plan = ComparisonPlan(request.config, arms, seeds, trials, other, out)
+    models_with_trials(plan)  # reports invalid settings before the log is read
+    return request.run(lambda runs: run_comparison(plan, runs))

@@ -1,4 +1,4 @@
-"""mindref conform: judge a backend by the rules of the specification."""
+"""mindref conform: run the conformance suite on a backend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mindref.cli.settings import (
-    check_file,
+    check_output_file,
     check_writable,
     device_option,
     json_option,
@@ -19,41 +19,41 @@ from mindref.cli.settings import (
 )
 
 if TYPE_CHECKING:
-    from mindref.conformance.judging.judgement import Judgement
-    from mindref.conformance.judging.result import Report, Result
+    from mindref.conformance.runner.result import CheckResult, ConformanceReport
+    from mindref.conformance.runner.suite_run import SuiteRun
 
 PROFILES = ("smoke", "standard", "deep")
 FILE = click.Path(path_type=Path, dir_okay=False)
 FILES = ("output", "markdown", "junit", "badge")
 
 
-@click.command("conform", short_help="Judge a backend by the rules of the specification.")
+@click.command("conform", short_help="Run the conformance suite on a backend.")
 @click.argument("words", nargs=-1, metavar="[PAGE|RULE|CHECK]...")
 @click.option(
     "--backend", "name", required=True, metavar="NAME|MODULE:OBJECT",
-    help="Who is judged: an installed backend, or an object of a module, here or installed.",
+    help="Backend to test: an installed name, or module:object, also from the current folder.",
 )  # fmt: skip
 @device_option
 @click.option(
     "--profile", type=click.Choice(PROFILES), default="standard", show_default=True,
-    help="How many examples each check is given.",
+    help="Number of random examples per check.",
 )  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, metavar="N",
-    help="Of all that is drawn [0 to 2^63 - 1].",
+    help="Seed of all random examples [0 to 2^63 - 1].",
 )  # fmt: skip
-@click.option("--expectations", type=FILE, help="TOML file of known gaps and widened tolerances.")
+@click.option("--expectations", type=FILE, help="TOML file of known gaps and wider tolerances.")
 @click.option(
     "--scripts", type=click.Path(path_type=Path, file_okay=False), default="conform-failures",
-    show_default=True, help="Folder for a script that reproduces each failure.",
+    show_default=True, help="Folder for scripts that reproduce the failures.",
 )  # fmt: skip
-@click.option("--diff", "older", type=FILE, help="Say what has changed since this JSON report.")
-@click.option("--output", type=FILE, help="Write the JSON report to a file, too.")
+@click.option("--diff", "older", type=FILE, help="Show the changes since this JSON report.")
+@click.option("--output", type=FILE, help="Also write the JSON report to this file.")
 @click.option("--markdown", type=FILE, help="Write the report as Markdown.")
 @click.option("--junit", type=FILE, help="Write the report as JUnit XML.")
-@click.option("--badge", type=FILE, help="Write the text of a badge.")
+@click.option("--badge", type=FILE, help="Write the text for a badge.")
 @json_option
-def command(
+def conform_command(
     words: tuple[str, ...],
     name: str,
     device: str,
@@ -65,56 +65,61 @@ def command(
     as_json: bool,
     **files: Path | None,
 ) -> int:
-    """Judge a backend: every rule that it claims, or those of the pages, rules or checks named.
+    """Test a backend against the rules of the specification.
 
-    Exit code 0: it conforms; 1: it does not. Each failure comes with the rule, the numbers, the
-    likely mistake, and a script that shows it without this suite.
+    Without arguments all rules are tested that the backend claims. Arguments select pages, rules or
+    checks. Each failure is reported with the rule, the numbers, the likely mistake, and a script
+    that reproduces it without this suite.
+
+    Exit code 0: the backend conforms; 1: it does not.
     """
     set_threads(None, name)
-    from mindref.conformance import extra
+    from mindref.conformance import requirements
 
-    extra.check()
+    requirements.require_extra()
     check_files(files, scripts)
-    from mindref.conformance.judging.judgement import Judgement
-    from mindref.conformance.judging.plan import Settings
-    from mindref.conformance.report import as_json as form
-    from mindref.conformance.report import diff
+    from mindref.conformance.report import diff, json_report
+    from mindref.conformance.runner.plan import RunSettings
+    from mindref.conformance.runner.suite_run import SuiteRun
 
-    old = diff.read(older) if older is not None else None
-    judgement = Judgement(name, words, Settings(profile, seed), expectations, scripts, device)
-    with progress(judgement) as on_result:
-        report = judgement.report(on_result)
-    found = form.of(report)
-    changes = diff.changes(old, found) if old is not None else []
+    old = diff.read_earlier_report(older) if older is not None else None
+    suite_run = SuiteRun(name, words, RunSettings(profile, seed), expectations, scripts, device)
+    with conformance_progress(suite_run) as on_result:
+        report = suite_run.report(on_result)
+    content = json_report.suite_report_json(report)
+    changes = diff.report_changes(old, content) if old is not None else []
     if old is not None:
-        found["changes"] = [change._asdict() for change in changes]
+        content["changes"] = [change._asdict() for change in changes]
     try:
-        save(report, found, files)
-    finally:  # what took minutes is shown, even if the last place on a disk is gone
+        save_reports(report, content, files)
+    finally:  # print the report even if it cannot be written, for example to a full disk
         if as_json:
-            click.echo(form.text(found), nl=False)
+            click.echo(json_report.json_text(content), nl=False)
         else:
-            show(report, list(diff.lines(changes, old, found)) if old is not None else [])
+            changed = diff.change_lines(changes, old, content) if old is not None else []
+            print_conformance(report, list(changed))
     return 0 if report.conforms else 1
 
 
 def check_files(files: dict[str, Path | None], scripts: Path) -> None:
-    """Raise ConfigError, before all that is slow, for what could not be written."""
+    """Raise ConfigError for a file that cannot be written. Called before the checks run."""
     check_writable("--scripts", scripts)
     for name in FILES:
-        check_file(f"--{name}", files[name])
+        check_output_file(f"--{name}", files[name])
 
 
-def save(report: Report, found: dict[str, Any], files: dict[str, Path | None]) -> None:
-    """Write the files that were asked for, each whole or not at all."""
-    from mindref.conformance.report import as_json, badge, junit, markdown
+def save_reports(
+    report: ConformanceReport, content: dict[str, Any], files: dict[str, Path | None]
+) -> None:
+    """Write the requested files atomically."""
+    from mindref.conformance.report import badge, json_report, junit, markdown
     from mindref.run.atomic import write_text
 
     texts: dict[str, Callable[[], str]] = {
-        "output": lambda: as_json.text(found),
-        "markdown": lambda: markdown.text(report),
-        "junit": lambda: junit.text(report),
-        "badge": lambda: badge.text(report) + "\n",
+        "output": lambda: json_report.json_text(content),
+        "markdown": lambda: markdown.markdown_text(report),
+        "junit": lambda: junit.junit_text(report),
+        "badge": lambda: badge.badge_text(report) + "\n",
     }
     for name in FILES:
         path = files[name]
@@ -122,29 +127,29 @@ def save(report: Report, found: dict[str, Any], files: dict[str, Path | None]) -
             write_text(path, texts[name]())
 
 
-def show(report: Report, changed: list[str]) -> None:
-    """Print the report, and what has changed."""
+def print_conformance(report: ConformanceReport, changed: list[str]) -> None:
+    """Print the report and the changes since an older report."""
     from rich.console import Console
 
     from mindref.conformance.report import terminal
 
     console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
-    terminal.show(report, console)
+    terminal.print_suite_report(report, console)
     for line in changed:
-        terminal.say(console, line)
+        terminal.print_wrapped(console, line)
 
 
 @contextmanager
-def progress(judgement: Judgement) -> Iterator[Callable[[Result], None]]:
-    """Show on a terminal's standard error how far the judgement is."""
+def conformance_progress(suite_run: SuiteRun) -> Iterator[Callable[[CheckResult], None]]:
+    """Show a progress bar on standard error if it is a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("judging", total=len(judgement.keys()))
+        task = bar.add_task("testing", total=len(suite_run.keys()))
 
-        def on_result(result: Result) -> None:
+        def on_result(result: CheckResult) -> None:
             bar.update(task, advance=1, description=result.check)
 
         yield on_result

@@ -1,4 +1,4 @@
-"""mindref doctor: does mindref work here, and what cannot be used."""
+"""mindref doctor: check an installation."""
 
 from __future__ import annotations
 
@@ -10,60 +10,62 @@ import click
 from mindref.cli.settings import json_option
 
 if TYPE_CHECKING:
-    from mindref.doctor.check import Check
+    from mindref.doctor.finding import Finding
 
 COLOURS = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 
-@click.command("doctor", short_help="Does mindref work here, and what cannot be used.")
+@click.command("doctor", short_help="Check this installation.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 3600),
     default=60,
     show_default=True,
     metavar="SECONDS",
-    help="Seconds that a part may take to be tried [1 to 3600].",
+    help="Time limit of each part that is loaded in a separate process [1 to 3600].",
 )
 @json_option
-def command(limit: int, as_json: bool) -> int:
-    """Look at everything that mindref needs, and say what to do about what is wrong.
+def doctor_command(limit: int, as_json: bool) -> int:
+    """Check everything that mindref needs, and print what to do about each finding.
 
-    What may crash or hang is tried in a process of its own. Exit code 0: mindref works here, though
-    notes may say what it does without. 1: a problem keeps it from its work.
+    Parts that may crash or hang are loaded in separate processes. A note is about something
+    that mindref does not need.
+
+    Exit code 0: mindref works here; 1: a problem prevents it.
     """
     from mindref.doctor import examine
-    from mindref.doctor.check import works
+    from mindref.doctor.finding import installation_works
 
-    checks = examine.examine(limit)
+    findings = examine.examine(limit)
     if as_json:
-        click.echo(json.dumps(examine.as_json(checks)))
+        click.echo(json.dumps(examine.report_json(findings)))
     else:
-        show(checks)
-    return 0 if works(checks) else 1
+        print_findings(findings)
+    return 0 if installation_works(findings) else 1
 
 
-def show(checks: list[Check]) -> None:
-    """Print a table, then what to do; plain lines where no table can be drawn."""
+def print_findings(findings: list[Finding]) -> None:
+    """Print a table, then what to do; plain lines if rich does not work."""
     try:
         from rich.table import Table
         from rich.text import Text
 
         from mindref.cli.tables import show_table
-    except Exception:  # rich itself may be what is broken
-        for check in checks:
-            click.echo(f"{check.name:<16} {check.state:<8} {check.found}")
+    except Exception:  # rich itself may be broken
+        for finding in findings:
+            click.echo(f"{finding.name:<16} {finding.state:<8} {finding.summary}")
     else:
         table = Table(box=None, pad_edge=False)
-        for name in ("subject", "state", "found"):
-            table.add_column(name, overflow="fold", no_wrap=name != "found")
-        for check in checks:
-            state = Text(check.state, COLOURS[check.state])
-            table.add_row(Text(check.name), state, Text(check.found))
+        for name in ("subject", "state", "summary"):
+            table.add_column(name, overflow="fold", no_wrap=name != "summary")
+        for finding in findings:
+            state = Text(finding.state, COLOURS[finding.state])
+            table.add_row(Text(finding.name), state, Text(finding.summary))
         show_table(table)
-    bad = [check for check in checks if check.state != "ok"]
-    problems = sum(check.state == "problem" for check in bad)
-    for check in bad:
-        click.echo(f"{check.state}: {check.name}: {check.todo}")
-    said = f"{problems} problems keep it from its work" if problems else "mindref works here"
-    notes = len(bad) - problems
-    click.echo(said.replace("1 problems keep", "1 problem keeps") + f"; notes: {notes}")
+    not_ok = [finding for finding in findings if finding.state != "ok"]
+    problems = sum(finding.state == "problem" for finding in not_ok)
+    for finding in not_ok:
+        click.echo(f"{finding.state}: {finding.name}: {finding.todo}")
+    verdict = f"mindref does not work here; problems: {problems}" if problems else ""
+    notes = len(not_ok) - problems
+    click.echo(f"{verdict or 'mindref works here'}; notes: {notes}")

@@ -1,4 +1,4 @@
-"""mindref evaluate: judge a run on full rankings of its catalogue."""
+"""mindref evaluate: evaluate a run with top-n lists from its whole catalogue."""
 
 from __future__ import annotations
 
@@ -8,72 +8,78 @@ from typing import Any
 
 import click
 
-from mindref.cli import ranking
-from mindref.cli.reading import reading_of, reading_options
+from mindref.cli import reranker
+from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.settings import (
-    backend_of,
     backend_option,
-    check_file,
+    check_output_file,
     device_option,
-    is_ranking,
+    is_reranker_run,
     json_option,
-    refuse_others,
+    refuse_other_options,
+    run_backend,
     set_threads,
     threads_option,
 )
-from mindref.cli.telling import tell
-from mindref.cli.train import PROTOCOLS
+from mindref.cli.stderr import print_stderr
+from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
 
 SEEN = "targets that the user has had"  # a note of evaluate_run
 
 
-@click.command("evaluate", short_help="Judge a run on full rankings.")
+@click.command("evaluate", short_help="Evaluate a run on held-out interactions.")
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Another log [default: the one of the run]."
+    "--data", type=click.Path(path_type=Path), help="The log [default: the log of the run]."
 )
 @reading_options
 @click.option(
-    "--split", "protocol", type=click.Choice(PROTOCOLS), help="[default: the one of the run]"
+    "--split",
+    "protocol",
+    type=click.Choice(PROTOCOLS),
+    help="Protocol that splits the log [default: the protocol of the run].",
 )
 @click.option(
     "--cases", type=click.Choice(["test", "validation"]), default="test", show_default=True,
-    help="Which cases of the split.",
+    help="Evaluation cases to use.",
 )  # fmt: skip
 @click.option(
-    "--exclude-seen/--include-seen", default=None, help="[default: as the run was trained]"
+    "--exclude-seen/--include-seen",
+    default=None,
+    help="Exclude items of the user's history from the lists [default: as in training].",
 )
 @click.option(
-    "--at", default="10,20,50", show_default=True, metavar="N,N,...", help="Lengths of the lists."
-)
+    "--at", "lengths", default="10,20,50", show_default=True, metavar="N,N,...",
+    help="Values of n for top-n metrics, each from 1.",
+)  # fmt: skip
 @click.option(
     "--predictions",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the ranked lists as TSV: user, rank, item, score, interest.",
+    help="Write the top-n lists as TSV: user, rank, item, score, interest.",
 )
 @click.option(
     "--indexable",
     is_flag=True,
-    help="Of a ranking stage: why it cannot be indexed, measured on 400 test cases.",
+    help="DIN runs only: measure on 400 test cases why an index cannot hold DIN's scores.",
 )
 @click.option(
     "--recall",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="RUN",
-    help="Of a ranking stage: where its recall run lies now, if it has moved.",
+    help="DIN runs only: new location of the recall run, if it has moved.",
 )
 @backend_option
 @device_option
 @threads_option
 @json_option
-def command(
+def evaluate_command(
     run: Path,
     data: Path | None,
     protocol: str | None,
     cases: str,
     exclude_seen: bool | None,
-    at: str,
+    lengths: str,
     predictions: Path | None,
     indexable: bool,
     recall: Path | None,
@@ -81,76 +87,75 @@ def command(
     device: str,
     threads: int | None,
     as_json: bool,
-    **given: Any,
+    **options: Any,
 ) -> None:
-    """Rank the whole catalogue for every case of RUN: hit rate, recall, NDCG, MRR, coverage.
+    """Evaluate RUN on every case: hit rate, recall, NDCG, MRR and coverage.
 
-    Beside the model stand popularity and random. Items that the user has had are left out unless
-    --include-seen.
+    Each case ranks the whole catalogue. The baselines popularity and random are evaluated on the
+    same cases. Items of the user's history are excluded, unless --include-seen is given.
 
-    Of a ranking stage (mindref train --model din) the report of its training is printed again: what
-    its order is worth beside that of recall.
+    For a DIN run (mindref train --model din) the report of its training is printed: the metrics
+    with the order of recall and with the order of DIN.
     """
-    if is_ranking(run):
-        known: tuple[str, ...] = ("run", "indexable", "as_json")
+    if is_reranker_run(run):
+        allowed: tuple[str, ...] = ("run", "indexable", "as_json")
         words = "--json or --indexable"
         if indexable:
-            known += ("recall", "data", "backend", "device", "threads")
+            allowed += ("recall", "data", "backend", "device", "threads")
             words = "--recall, --data, --backend, --device, --threads or --json"
-        refuse_others(f"{run}, a ranking stage", known, words)
-        ranking.evaluate(run, indexable, recall, data, device, threads, as_json, backend)
+        refuse_other_options(f"{run}, a DIN run", allowed, words)
+        reranker.print_evaluation(run, indexable, recall, data, device, threads, as_json, backend)
         return
-    for option, asked in (("--indexable", indexable), ("--recall", recall)):
-        if asked:
-            raise ConfigError(say(option, "a ranking stage, as --model din makes", run))
-    set_threads(threads, backend or backend_of(run))
-    check_file("--predictions", predictions)
-    from mindref.recommender.again import evaluate_run
+    for option, value in (("--indexable", indexable), ("--recall", recall)):
+        if value:
+            raise ConfigError(say(option, "a DIN run, made with --model din", run))
+    set_threads(threads, backend or run_backend(run))
+    check_output_file("--predictions", predictions)
+    from mindref.recommender.evaluate_run import evaluate_run
 
-    lengths = numbers("--at", at)
-    found = evaluate_run(
+    report = evaluate_run(
         run,
         data=data,
-        reading=reading_of(given),
+        reading=take_reading(options),
         protocol=protocol,
         which=cases,
         exclude_seen=exclude_seen,
-        at=lengths,
+        list_lengths=parse_lengths("--at", lengths),
         predictions=predictions,
         backend=backend,
         device=device,
     )
-    for line in found["warnings"]:
-        tell(line)
+    for line in report["warnings"]:
+        print_stderr(line)
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(report))
         return
-    from mindref.cli import show
+    from mindref.cli import progress
 
-    show.metrics_table(found["metrics"][cases], found["cases"], cases)
-    show.history_table(found["by_history_length"])
-    for line in show.tie_lines(found["by_tie"]):
+    progress.print_metrics(report["metrics"][cases], report["cases"], cases)
+    progress.print_history_table(report["by_history_length"])
+    for line in progress.tie_lines(report["by_tie"]):
         click.echo(line)
-    for line in show.interests_lines(found["interests"]):
+    for line in progress.interests_lines(report["interests"]):
         click.echo(line)
-    for line in note_lines(found["notes"], hidden=found["exclude_seen"]):
+    for line in note_lines(report["notes"], hidden=report["exclude_seen"]):
         click.echo(line)
 
 
-def numbers(option: str, text: str) -> list[int]:
+def parse_lengths(option: str, text: str) -> list[int]:
     """Return the numbers of a comma-separated list. Raises ConfigError."""
     try:
-        found = [int(word) for word in text.split(",")]
+        lengths = [int(word) for word in text.split(",")]
     except ValueError:
-        found = []
-    if not found or min(found) < 1:
+        lengths = []
+    if not lengths or min(lengths) < 1:
         raise ConfigError(say(option, "positive integers, comma separated", repr(text)))
-    return found
+    return lengths
 
 
 def note_lines(notes: dict[str, int], *, hidden: bool) -> list[str]:
-    """Return what is worth a line: what is not zero, and what seen items cost where `hidden`."""
+    """Return a line for each non-zero count; `hidden`: seen items were excluded."""
     lines = {name: f"{count:,} {name}" for name, count in notes.items() if count}
     if hidden and SEEN in lines:
-        lines[SEEN] += ": missed where what was seen is left out; --include-seen ranks it too"
+        lines[SEEN] += ": always missed, because seen items are excluded; try --include-seen"
     return list(lines.values())

@@ -1,4 +1,4 @@
-"""mindref export: a run as files that are served without mindref."""
+"""mindref export: write a run as files for serving without mindref."""
 
 from __future__ import annotations
 
@@ -10,77 +10,83 @@ from typing import Any
 import click
 
 from mindref.cli.settings import check_writable, json_option, set_threads
-from mindref.cli.telling import tell
+from mindref.cli.stderr import print_stderr
 
 KINDS = ("onnx", "torch")
 
 
-@click.command("export", short_help="A run as files that are served without mindref.")
+@click.command("export", short_help="Write a run as files for serving without mindref.")
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--to", "kind", type=click.Choice(KINDS), required=True,
-    help="A file of ONNX, or of torch.export (.pt2).",
+    help="File type: ONNX, or torch.export (.pt2).",
 )  # fmt: skip
 @click.option(
     "--output", type=click.Path(path_type=Path, file_okay=False),
-    help="A new or empty folder [default: export-onnx or export-torch in RUN].",
+    help="New or empty output folder [default: export-onnx or export-torch in RUN].",
 )  # fmt: skip
 @click.option(
     "--users", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, metavar="N",
-    help="Users of the log on whom the file is compared with the reference [1 to 1000000].",
+    help="Number of users of the log for the comparison with the reference [1 to 1000000].",
 )  # fmt: skip
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Where the log lies now, if it has moved."
+    "--data", type=click.Path(path_type=Path), help="New location of the log, if it has moved."
 )
 @json_option
-def command(
+def export_command(
     run: Path, kind: str, output: Path | None, users: int, data: Path | None, as_json: bool
 ) -> int:
-    """Write the user tower of RUN, the matrix of its items, their ids and a manifest.
+    """Write the user tower of RUN, its item matrix, the item ids and a manifest.
 
-    The tower maps items (batch, length), ids of type int64 with the oldest first, and their mask of
-    type bool to interests (batch, K, width) of type float32 and which of them are active; a run
-    with user features has an input `profile`, too. Batch and length may be of any size. Initial
-    logits are the keyed ones, as constants. Needs the package mindref-torch, for ONNX with its
-    extra `export`.
+    \b
+    Inputs of the tower:
+      item rows (batch, length), int64, oldest behaviour first
+      mask (batch, length), bool
+      profile, only for runs with user features
+    Outputs:
+      interests (batch, K, width), float32
+      active interests (batch, K), bool
 
-    The file is run and compared with the backend `numpy` before anything is kept: on users of the
-    log, or on drawn histories where the log cannot be read. Exit code 1: it answers otherwise.
+    Batch and length may have any size. The keyed initial logits are stored as constants. Requires
+    the package mindref-torch; ONNX also requires its extra `export`.
+
+    The exported file is run and compared with the backend `numpy`: on users of the log, or on
+    random histories if the log cannot be read. Exit code 1: the results differ; no file is kept.
     """
     set_threads(None)
     output = output if output is not None else run / f"export-{kind}"
     check_writable("--output", output)
-    from mindref.recommender.export import Disagreement, export
+    from mindref.recommender.export import ExportDiffers, export_run
 
     try:
-        found = export(run, kind, output, users=users, data=data)
-    except Disagreement as error:
-        tell(str(error))
+        result = export_run(run, kind, output, users=users, data=data)
+    except ExportDiffers as error:
+        print_stderr(str(error))
         if as_json:
-            click.echo(json.dumps({"checked": plain(error.verdict._asdict())}))
+            click.echo(json.dumps({"checked": json_facts(error.verdict._asdict())}))
         return 1
-    for line in found["warnings"]:
-        tell(line)
+    for line in result["warnings"]:
+        print_stderr(line)
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(result))
         return 0
-    show(found, output)
+    print_export(result, output)
     return 0
 
 
-def plain(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return facts as JSON can hold them: null where a number is not finite."""
+def json_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return facts as JSON values: null for a number that is not finite."""
     return {k: None if v in (math.inf, -math.inf) or v != v else v for k, v in facts.items()}
 
 
-def show(found: dict[str, Any], output: Path) -> None:
-    """Print the files, and how far the tower is from the reference."""
-    for name, file in found["files"].items():
+def print_export(result: dict[str, Any], output: Path) -> None:
+    """Print the files, and the difference between the tower and the reference."""
+    for name, file in result["files"].items():
         click.echo(f"{name:<20} {file['bytes']:>12,} bytes")
-    checked = found["checked"]
+    checked = result["checked"]
     click.echo(
-        f"as the reference on {checked['users']:,} {checked['histories']} and one without"
-        f" behaviours: largest difference {checked['difference']:.1e} of a user's largest entry,"
-        f" {checked['allowed']:.1e} allowed"
+        f"checked on {checked['users']:,} {checked['histories']} and one empty history: largest"
+        f" difference from the reference {checked['difference']:.1e} of a user's largest entry"
+        f" (allowed: {checked['allowed']:.1e})"
     )
     click.echo(f"export: {output}")

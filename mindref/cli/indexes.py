@@ -1,4 +1,4 @@
-"""mindref indexes: what recall can search with, and why any cannot."""
+"""mindref indexes: list the kinds of search index for `mindref recall`."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from mindref.cli.settings import json_option
 from mindref.process.memory import check_memory
 
 
-@click.command("indexes", short_help="What recall can search with, and why any cannot.")
+@click.command("indexes", short_help="List the kinds of search index.")
 @json_option
-def command(as_json: bool) -> None:
-    """List the installed kinds of index for `mindref recall --index`.
+def indexes_command(as_json: bool) -> None:
+    """List the kinds of index for `mindref recall --index`.
 
-    With the version of each, and when `auto` tries it; or why it cannot be used.
+    Each line has the version of the library and whether `auto` tries this kind. If a kind cannot
+    be used, the line has the reason.
     """
     from mindref.recall import registry
 
-    check_memory()  # what is imported to look at it may end the process itself
+    check_memory()  # importing a library without enough memory may end the process
 
     rows = [{"name": "exact", "usable": True, "version": None, "order": 0}]
-    rows += [registry.described(kind) for kind in sorted(registry.available())]
+    rows += [registry.describe_plugin(kind) for kind in sorted(registry.installed_plugins())]
     if as_json:
         click.echo(json.dumps(rows))
         return
-    for found in rows:
-        click.echo(f"{found['name']:<12} {words(found)}")
+    for row in rows:
+        click.echo(f"{row['name']:<12} {index_line(row)}")
 
 
-def words(found: dict[str, Any]) -> str:
-    """Return a row for people."""
-    if not found["usable"]:
-        return f"not usable: {found['reason']}"
-    when = "only when asked for" if found["order"] is None else "tried by auto"
-    return f"{found['version'] or 'built in'}, {when}"
+def index_line(row: dict[str, Any]) -> str:
+    """Return the description of a kind of index."""
+    if not row["usable"]:
+        return f"not usable: {row['reason']}"
+    when = "only on request" if row["order"] is None else "tried by auto"
+    return f"{row['version'] or 'built in'}, {when}"

@@ -1,4 +1,4 @@
-"""mindref recall: the best items for a user, a history, or everybody."""
+"""mindref recall: print or write the top-n items of users or of a history."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from typing import Any
 import click
 
 from mindref.cli.settings import (
-    backend_of,
     backend_option,
-    check_file,
+    check_output_file,
     device_option,
     json_option,
-    refuse_others,
+    refuse_other_options,
+    run_backend,
     set_threads,
     threads_option,
 )
-from mindref.cli.telling import tell
+from mindref.cli.stderr import print_stderr
 from mindref.errors import ConfigError, printable, say
 
 FORMATS = ("table", "tsv", "jsonl")
 
 
-@click.command("recall", short_help="The best items for a user, a history, or everybody.")
+@click.command("recall", short_help="Top-n items for a user, a history, or all users.")
 @click.argument("run", nargs=-1, metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--user", metavar="ID", help="A user of the log of the run.")
-@click.option("--history", metavar="ITEM,...", help="Item ids as a row of CSV, oldest first.")
-@click.option("--all-users", is_flag=True, help="Every user of the log of the run.")
+@click.option("--user", metavar="ID", help="A user id of the run's log.")
+@click.option("--history", metavar="ITEM,...", help="Item ids as one CSV row, oldest first.")
+@click.option("--all-users", is_flag=True, help="All users of the run's log.")
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Where the log lies now, if it has moved."
+    "--data", type=click.Path(path_type=Path), help="New location of the log, if it has moved."
 )
 @click.option(
     "--top", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
-    help="Items per user [1 to 100000].",
+    help="Number of items per user, n [1 to 100000].",
 )  # fmt: skip
 @click.option(
     "--rerank",
-    "stage",
+    "reranker",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIN_RUN",
-    help="Put in order by a ranking stage that was trained for RUN; the scores are its own.",
+    help="Rerank with DIN_RUN, a DIN model trained on RUN. Scores are DIN's.",
 )
 @click.option(
     "--index",
@@ -51,39 +51,40 @@ FORMATS = ("table", "tsv", "jsonl")
     metavar="KIND",
     default="auto",
     show_default=True,
-    help="exact, annoy, faiss-flat, faiss-ivf, or another that `mindref indexes` lists; auto takes"
-    " the best on large catalogues, by measurement.",
+    help="Search index: auto, exact, or a kind that `mindref indexes` lists. auto uses exact search"
+    " on small catalogues and the fastest accurate kind, by measurement, on large ones.",
 )
 @click.option(
     "--exclude-seen/--include-seen",
     default=True,
     show_default=True,
-    help="Leave out what the user has had, or not.",
+    help="Exclude items of the user's history.",
 )
 @click.option(
-    "--format", "form", type=click.Choice(FORMATS), help="[default: table; tsv for --all-users]"
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="Output format [default: table; tsv for --all-users].",
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead."
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file."
 )
 @click.option(
-    "--shard", metavar="I/N", help="With --all-users: only share I of N, from 1, for --merge."
+    "--shard", metavar="I/N", help="With --all-users: only shard I of N, from 1, for --merge."
 )
-@click.option(
-    "--merge", is_flag=True, help="RUN... are the files of all shares: write them as one."
-)
+@click.option("--merge", is_flag=True, help="RUN... are the files of all shards: merge them.")
 @backend_option
 @device_option
 @threads_option
 @json_option
-def command(
+def recall_command(
     run: tuple[Path, ...],
     user: str | None,
     history: str | None,
     all_users: bool,
     data: Path | None,
     top: int,
-    stage: Path | None,
+    reranker: Path | None,
     kind: str,
     exclude_seen: bool,
     form: str | None,
@@ -95,101 +96,103 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Print the TOP items of RUN for one user or history, with titles and the interest of each.
+    """Print the top-n items of RUN for one user or history, with titles and interests.
 
-    No user needs to be known: --history answers for behaviours that were never seen in training.
+    --history accepts any history of items of the log; the user need not be in the log.
 
     \b
-    Many machines can share the users of a run that all of them see:
+    Several machines can share the work for all users:
       mindref recall RUN --all-users --shard 1/2 --output part-1
       mindref recall RUN --all-users --shard 2/2 --output part-2
       mindref recall --merge part-1 part-2 --output lists.tsv
     """
     if merge:
-        refuse_others("--merge", ("run", "merge", "output"), "the files of the parts and --output")
-        merge_parts(run, output)
+        words = "the files of the shards and --output"
+        refuse_other_options("--merge", ("run", "merge", "output"), words)
+        write_merged_lists(run, output)
         return
     if len(run) != 1:
         raise click.UsageError(f"expected one RUN, got {len(run)}.", click.get_current_context())
-    set_threads(threads, backend or backend_of(run[0]))
+    set_threads(threads, backend or run_backend(run[0]))
     if sum([user is not None, history is not None, all_users]) != 1:
         expected = "one of --user, --history, --all-users"
         raise ConfigError(say("recall", expected, "none or several"))
-    items = ids_of("--history", history) if history is not None else None
-    share = share_of(shard, all_users, output)
-    check_file("--output", output)
+    items = parse_item_ids("--history", history) if history is not None else None
+    number = parse_shard(shard, all_users, output)
+    check_output_file("--output", output)
     form = "json" if as_json else form or ("tsv" if all_users else "table")
-    asked: dict[str, Any] = {"data": data, "n": top, "kind": kind}
-    asked |= {"exclude_seen": exclude_seen, "backend": backend, "device": device}
-    if share is not None and output is not None:
-        if stage is not None:
-            todo = "rank the lists of all users in one go"
-            raise ConfigError(say("--shard", "lists in the order of recall", "--rerank", todo))
-        write_share(run[0], output, form, share, asked)
+    query: dict[str, Any] = {"data": data, "n": top, "kind": kind}
+    query |= {"exclude_seen": exclude_seen, "backend": backend, "device": device}
+    if number is not None and output is not None:
+        if reranker is not None:
+            todo = "rerank all users in one process"
+            raise ConfigError(say("--shard", "lists without reranking", "--rerank", todo))
+        write_shard_lists(run[0], output, form, number, query)
     else:
         users = [user] if user is not None else None
-        show(run[0], output, form, {"users": users, "history": items, "stage": stage, **asked})
+        query |= {"users": users, "history": items, "reranker": reranker}
+        print_lists(run[0], output, form, query)
 
 
-def show(run: Path, output: Path | None, form: str, asked: dict[str, Any]) -> None:
-    """Print the lists, or write them to a file."""
-    from mindref.recommender import lists
-    from mindref.recommender.bulk import recall
+def print_lists(run: Path, output: Path | None, form: str, query: dict[str, Any]) -> None:
+    """Print the lists or write them to a file."""
+    from mindref.recall import lists
+    from mindref.recommender.bulk import recall_lists
 
-    answers = recall(run, **asked)
+    answers = recall_lists(run, **query)
     for line in answers.warnings:
-        tell(printable(line))
+        print_stderr(printable(line))
     if output is not None:
-        for line in lists.save(output, answers, answers.index, form):
-            tell(line)
+        for line in lists.save_lists(output, answers, answers.index, form):
+            print_stderr(line)
     else:
-        lists.write(sys.stdout, answers, answers.index, form)
+        lists.write_lists(sys.stdout, answers, answers.index, form)
 
 
-def write_share(
-    run: Path, output: Path, form: str, share: tuple[int, int], asked: dict[str, Any]
+def write_shard_lists(
+    run: Path, output: Path, form: str, shard: tuple[int, int], query: dict[str, Any]
 ) -> None:
-    """Write the lists of one share of the users."""
-    from mindref.recommender.shares import recall_all
+    """Write the lists of one shard of the users."""
+    from mindref.recommender.sharding import recall_all
 
-    for line in recall_all(run, output, form=form, shard=share, **asked):
-        tell(printable(line))
+    for line in recall_all(run, output, form=form, shard=shard, **query):
+        print_stderr(printable(line))
 
 
-def merge_parts(paths: tuple[Path, ...], output: Path | None) -> None:
-    """Write all shares as one file. Raises ConfigError without one to write to."""
+def write_merged_lists(paths: tuple[Path, ...], output: Path | None) -> None:
+    """Write the lists of all shards to one file. Raises ConfigError without --output."""
     if output is None:
         raise ConfigError(say("--merge", "--output, the file to write", "none"))
-    check_file("--output", output)
-    from mindref.recommender import parts
+    check_output_file("--output", output)
+    from mindref.recall import shard_file
 
-    parts.merge(paths, output)
+    shard_file.merge_shards(paths, output)
 
 
-def share_of(text: str | None, all_users: bool, output: Path | None) -> tuple[int, int] | None:
-    """Return i and n of a share. Raises ConfigError for anything else."""
+def parse_shard(text: str | None, all_users: bool, output: Path | None) -> tuple[int, int] | None:
+    """Return I and N of a shard. Raises ConfigError for an invalid text."""
     if text is None:
         return None
     if not all_users or output is None:
-        todo = "a share is kept until all are merged"
-        expected = "--all-users and --output beside it"
-        raise ConfigError(say("--shard", expected, "not both of them", todo))
-    from mindref.recommender.parts import is_share
+        todo = "the file of a shard is merged later"
+        expected = "--all-users and --output with it"
+        raise ConfigError(say("--shard", expected, "not both", todo))
+    from mindref.recall.shard_file import is_shard_number
 
     first, _, second = text.partition("/")
     if not (first.isascii() and first.isdecimal() and second.isascii() and second.isdecimal()):
         raise ConfigError(say("--shard", "I/N, such as 1/4", repr(text)))
-    # no text of thousands of digits is made a number
-    share = (int(first), int(second)) if len(first) <= len(second) <= 9 else (0, 0)
-    if not is_share(share):
+    # a text of thousands of digits is not converted
+    number = (int(first), int(second)) if len(first) <= len(second) <= 9 else (0, 0)
+    if not is_shard_number(number):
         raise ConfigError(say("--shard", "I/N with I from 1 to N, below 10^9", repr(text)))
-    return share
+    return number
 
 
-def ids_of(option: str, text: str) -> list[str]:
-    """Return the ids in a row of CSV, where quotes hold commas; empty fields are no ids.
+def parse_item_ids(option: str, text: str) -> list[str]:
+    """Return the item ids of a CSV row. Quotes may contain commas; empty fields are dropped.
 
-    Nothing is stripped: a blank may be part of an id. Raises ConfigError.
+    Spaces are kept, because an id may contain spaces. Raises ConfigError.
     """
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))

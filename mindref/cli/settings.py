@@ -1,4 +1,4 @@
-"""Options of the commands that are made from the settings themselves."""
+"""Options generated from the settings, options that commands share, and checks of their values."""
 
 from __future__ import annotations
 
@@ -15,96 +15,107 @@ from click.core import ParameterSource
 from mindref.config import Config
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.din_config import DinConfig
+from mindref.models.registry import RERANK_FAMILIES, families_using, is_reranker
 from mindref.presets import PRESETS
 from mindref.process.memory import check_memory
-from mindref.process.threads import PRODUCTS, cores, several, share
+from mindref.process.threads import (
+    BLAS_THREAD_VARIABLES,
+    cores_per_process,
+    is_multiprocess,
+    usable_cores,
+)
 from mindref.run.files import check_folder, read_json
 
-DIN = "din"
-"""The model that ranks what another one recalls: its settings are not those of Config."""
+DIN = RERANK_FAMILIES[0]
+"""The reranker. Its settings are DinConfig's, not Config's."""
 
-FUSED = "numba"
-"""The backend with threads of its own."""
+THREADED_BACKEND = "numba"
+"""The backend with its own thread pool."""
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def settings_options(function: Callable[..., Any], ranking: bool = False) -> Callable[..., Any]:
-    """Add --preset, --config and one option per setting, with its range and default in the help.
+    """Add --preset, --config and one option per setting. The help has ranges and defaults.
 
-    ranking: with the settings of the ranking stage, and `din` as a model.
+    ranking: also add the settings of DIN, and `din` as a value of --model.
     """
-    others = {s.name: s for s in dataclasses.fields(DinConfig)} if ranking else {}
-    known = {setting.name for setting in dataclasses.fields(Config)}
-    for setting in reversed([s for s in others.values() if s.name not in known]):
-        function = option_of(setting, "din: ")(function)
+    din_settings = {s.name: s for s in dataclasses.fields(DinConfig)} if ranking else {}
+    common = {setting.name for setting in dataclasses.fields(Config)}
+    for setting in reversed([s for s in din_settings.values() if s.name not in common]):
+        function = setting_option(setting, "din: ")(function)
     for setting in reversed(dataclasses.fields(Config)):
-        more = () if setting.name != "model" or not ranking else (DIN,)
-        function = option_of(setting, other=others.get(setting.name), more=more)(function)
+        choices = () if setting.name != "model" or not ranking else (DIN,)
+        function = setting_option(
+            setting, other=din_settings.get(setting.name), extra_choices=choices
+        )(function)
     function = click.option(
         "--config",
         "config_file",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Settings in a TOML file; options of the command line go before it.",
+        help="TOML file with settings. Options on the command line override it.",
     )(function)
     return click.option(
         "--preset",
         type=click.Choice(list(PRESETS)),
-        help="Where settings start: what the evidence says of MIND (default), what the paper says"
-        " (paper), or the model mind_plus for long histories (best) or short ones (sparse).",
+        help="Initial settings: default (best measured for MIND), paper (as in the paper), best"
+        " (mind_plus for long histories) or sparse (mind_plus for short histories).",
     )(function)
 
 
 def training_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of the settings, those of the ranking stage among them."""
+    """Add the options of all settings, including those of DIN."""
     return settings_options(function, ranking=True)
 
 
-def option_of(
+def setting_option(
     setting: dataclasses.Field[Any],
     before: str = "",
     other: dataclasses.Field[Any] | None = None,
-    more: tuple[str, ...] = (),
+    extra_choices: tuple[str, ...] = (),
 ) -> Decorator:
-    """Return the option of one setting; it is None unless given.
+    """Return the option of one setting. Its value is None if the option is not given.
 
-    before: a word at the head of its text; other: the setting of the ranking stage of this name,
-    whose default is told where it is another; more: further words that may be chosen.
+    before: prefix of the help text; other: the DIN setting of the same name, whose default is shown
+    if it differs; extra_choices: further values.
     """
     name, meta, default = setting.name.replace("_", "-"), setting.metadata, setting.default
-    text = before + help_of(setting)
+    text = before + setting_help(setting)
     if other is not None and other.default != default:
-        text += f" (din: {written(other.default)})"
+        text += f" (din: {format_default(other.default)})"
     if isinstance(default, bool):
         return click.option(f"--{name}/--no-{name}", default=None, help=text)
     kind: Any = str
     if "options" in meta:
-        kind = click.Choice((*meta["options"], *more))
+        kind = click.Choice((*meta["options"], *extra_choices))
     elif isinstance(default, int | float):
         kind = type(default)
-    return click.option(f"--{name}", type=kind, default=None, metavar=metavar(default), help=text)
+    return click.option(
+        f"--{name}", type=kind, default=None, metavar=value_metavar(default), help=text
+    )
 
 
-def help_of(setting: dataclasses.Field[Any]) -> str:
-    """Return what a setting is, its range and default, and which families alone know it."""
+def setting_help(setting: dataclasses.Field[Any]) -> str:
+    """Return the help of a setting: text, range, default, and the families that use it."""
     meta, default = setting.metadata, setting.default
-    words = [f"{meta['low']} to {meta['high']}"] if "low" in meta else []
+    notes = [f"{meta['low']} to {meta['high']}"] if "low" in meta else []
     if isinstance(default, bool):
-        words.append(f"default {'on' if default else 'off'}")
+        notes.append(f"default {'on' if default else 'off'}")
     else:
-        words.append(f"default {written(default)}")
-    if meta.get("of"):
-        words.append(f"{' and '.join(meta['of'])} alone")
-    return f"{meta['text']} [{'; '.join(words)}]"
+        notes.append(f"default {format_default(default)}")
+    if families := families_using(setting.name):
+        listed = ", ".join(families[:-1]) + (" and " if families[:-1] else "") + families[-1]
+        notes.append(f"{listed} only")
+    return f"{meta['text']} [{'; '.join(notes)}]"
 
 
-def written(default: Any) -> str:
-    """Return a default as it would be typed."""
+def format_default(default: Any) -> str:
+    """Return a default in the form in which it is typed."""
     return ",".join(map(str, default)) or "none" if isinstance(default, tuple) else str(default)
 
 
-def metavar(default: Any) -> str | None:
-    """Return the word that stands for a value in the help."""
+def value_metavar(default: Any) -> str | None:
+    """Return the placeholder of a value in the help."""
     if isinstance(default, tuple):
         return "A,B,..."
     return {int: "N", float: "X"}.get(type(default))
@@ -113,69 +124,71 @@ def metavar(default: Any) -> str | None:
 NOT_SETTINGS = ("data", "split", "out", "resume", "threads", "device", "quiet", "json", "config")
 
 
-def config_of(preset: str | None, config_file: Path | None, given: dict[str, Any]) -> Config:
-    """Return the settings: options of the command line, else the file, else the preset."""
-    words = read_toml(config_file) if config_file is not None else {}
+def config_from_options(
+    preset: str | None, config_file: Path | None, options: dict[str, Any]
+) -> Config:
+    """Return the settings. The command line overrides the file, and the file the preset."""
+    settings = read_toml(config_file) if config_file is not None else {}
     for name in NOT_SETTINGS:
-        if name in words:
+        if name in settings:
             todo = f"give --{name} on the command line"
-            raise ConfigError(say(f"--config {config_file}", "settings alone", name, todo))
-    named = words.pop("preset", "default")
-    start = preset or str(named)
+            raise ConfigError(say(f"--config {config_file}", "only settings", name, todo))
+    file_preset = settings.pop("preset", "default")
+    base = preset or str(file_preset)
     fields = {setting.name: setting for setting in dataclasses.fields(Config)}
-    for name, value in given.items():
+    for name, value in options.items():
         if name in fields and value is not None:
             is_list = isinstance(fields[name].default, tuple)
-            words[name] = [x for x in value.split(",") if x] if is_list else value
-    return Config.of(start, words)
+            settings[name] = [x for x in value.split(",") if x] if is_list else value
+    return Config.of(base, settings)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a file of settings. Raises ConfigError for what is no TOML."""
+    """Return the settings in a TOML file. Raises ConfigError if it is not valid TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # some numbers are too long for Python
+    except (OSError, ValueError, RecursionError) as error:  # an integer may be too long for Python
         raise ConfigError(say(f"--config {path}", "a TOML file", error)) from error
 
 
 def check_writable(option: str, path: Path | None) -> None:
-    """Raise ConfigError, before all that is slow, unless something can be made at a path."""
+    """Raise ConfigError, before slow work, unless a file or folder can be created at a path."""
     try:
         if path is None or (path.exists() and not path.is_dir() and os.access(path, os.W_OK)):
             return
         above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    except OSError as error:  # a name that is too long
-        raise ConfigError(say(option, "a place that can be written", path, str(error))) from error
+    except OSError as error:  # for example a name that is too long
+        raise ConfigError(say(option, "a writable location", path, str(error))) from error
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise ConfigError(say(option, "a place that can be written", path, f"look at {above}"))
+        raise ConfigError(say(option, "a writable location", path, f"check {above}"))
 
 
-def check_file(option: str, path: Path | None) -> None:
-    """Raise ConfigError, before all that is slow, unless a file can be made at a path."""
+def check_output_file(option: str, path: Path | None) -> None:
+    """Raise ConfigError, before slow work, unless a file can be written at a path."""
     check_writable(option, path)
-    if path is not None and not path.absolute().parent.is_dir():  # no folder is made for a file
-        raise ConfigError(say(option, "a file in a folder that exists", path, "make the folder"))
+    if path is not None and not path.absolute().parent.is_dir():  # folders are not created
+        raise ConfigError(say(option, "a file in an existing folder", path, "create the folder"))
 
 
-def set_threads(threads: int | None, backend: str = FUSED) -> None:
-    """Say who has how many threads; it must come before NumPy is imported.
+def set_threads(threads: int | None, backend: str = THREADED_BACKEND) -> None:
+    """Set the number of threads in the environment; must run before NumPy is imported.
 
-    The pool of the backend `numba` and that of the matrix products never own the cores together:
-    that costs a factor of two. Its results have the same bytes with any number, so it takes every
-    core unless asked otherwise. The bytes of other backends depend on the threads of the matrix
-    products: one unless asked otherwise, or a fair share of the cores for several processes.
+    The thread pool of `numba` and BLAS threads must not share the cores: steps then take twice as
+    long. Results of `numba` are the same bytes for any number of threads: its default is all cores.
+    The last bits of other backends depend on the number of BLAS threads: their default is 1, or an
+    equal share of the cores for each of several processes.
     """
     check_memory()
-    if threads is None and backend != FUSED and several():
-        word = os.environ.get(PRODUCTS[0]) or str(share())
-        threads = int(word) if word.isdecimal() else None  # torchrun has set others to 1
-    fused, said = backend == FUSED, os.environ.get("MINDREF_THREADS", "")
-    if not fused:
+    if threads is None and backend != THREADED_BACKEND and is_multiprocess():
+        text = os.environ.get(BLAS_THREAD_VARIABLES[0]) or str(cores_per_process())
+        threads = int(text) if text.isdecimal() else None  # torchrun set the other variables to 1
+    own_pool, variable = backend == THREADED_BACKEND, os.environ.get("MINDREF_THREADS", "")
+    if not own_pool:
         os.environ["MINDREF_THREADS"] = "1"
-    elif threads is not None or not said:  # what is said is looked at when it is used
-        os.environ["MINDREF_THREADS"] = str(threads or cores())
-    for name in PRODUCTS:
-        if fused:
+    elif threads is not None or not variable:  # the value is checked when it is used
+        os.environ["MINDREF_THREADS"] = str(threads or usable_cores())
+    for name in BLAS_THREAD_VARIABLES:
+        if own_pool:
             os.environ[name] = "1"
         elif threads is not None:
             os.environ[name] = str(threads)
@@ -183,59 +196,62 @@ def set_threads(threads: int | None, backend: str = FUSED) -> None:
             os.environ.setdefault(name, "1")
 
 
-def refuse_others(where: str, known: tuple[str, ...], words: str) -> None:
-    """Raise ConfigError for options beside those that are `known` by the names of parameters."""
+def refuse_other_options(location: str, allowed: tuple[str, ...], words: str) -> None:
+    """Raise ConfigError for options whose parameter names are not in `allowed`."""
     context = click.get_current_context()
-    given = [
+    refused = [
         option.opts[0]
         for option in context.command.params
-        if option.name not in known
+        if option.name not in allowed
         and context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE
     ]
-    if given:
-        raise ConfigError(say(where, f"{words} alone", f"{', '.join(given)} beside it"))
+    if refused:
+        raise ConfigError(say(location, f"only {words}", ", ".join(refused)))
 
 
-def words_of(run: Path) -> dict[str, Any]:
-    """Return what config.json holds; nothing of one that cannot be read: others refuse it."""
+def read_run_config(run: Path) -> dict[str, Any]:
+    """Return config.json of a run. An unreadable file gives {}; a later check reports it."""
     try:
         check_folder(run)
-        found = read_json(run / "config.json", "the configuration of a run", "")
+        config = read_json(run / "config.json", "the configuration of a run", "")
     except (OSError, MindrefError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return config if isinstance(config, dict) else {}
 
 
-def backend_of(run: Path) -> str:
-    """Return the backend of a run; one that cannot be read is left to others to refuse."""
-    settings = words_of(run).get("settings")
-    return str(settings.get("backend", FUSED)) if isinstance(settings, dict) else FUSED
+def run_backend(run: Path) -> str:
+    """Return the backend of a run. For an unreadable run return the default backend."""
+    settings = read_run_config(run).get("settings")
+    if not isinstance(settings, dict):
+        return THREADED_BACKEND
+    return str(settings.get("backend", THREADED_BACKEND))
 
 
-def is_ranking(run: Path) -> bool:
-    """Return whether a folder holds a ranking stage; what cannot be read is left to others."""
-    return "stage" in words_of(run)
+def is_reranker_run(run: Path) -> bool:
+    """Return whether a run directory holds a DIN reranker; False if it cannot be read."""
+    settings = read_run_config(run).get("settings")
+    return isinstance(settings, dict) and is_reranker(settings.get("model"))
 
 
-def threads_of(run: Path, asked: int | None, backend: str | None = None) -> int | None:
-    """Return the threads that a run was started with: another number would move its last bits.
+def run_threads(run: Path, requested: int | None, backend: str | None = None) -> int | None:
+    """Return the number of threads to resume a run with. Another number changes the last bits.
 
-    The backend `numba` may have any number. Raises ConfigError for another one than the run's. A
-    run that cannot be read is left to `resume` to refuse. Several processes, whose number may be
-    another one as well, have what is asked, or the run's if there are cores for it. backend: of the
-    run, where its settings do not say so.
+    `numba` allows any number. For other backends, raises ConfigError unless `requested` is None or
+    the number that the run was started with. If the run cannot be read, `resume` reports it.
+    Several processes use `requested`, or the run's number limited to their share of the cores.
+    backend: of the run, if its settings do not contain it.
     """
     try:
-        word = words_of(run)["threads"]
-        started = int(word) if word else None
+        text = read_run_config(run)["threads"]
+        started = int(text) if text else None
     except (ValueError, KeyError, TypeError):
-        return asked
-    if started is None or (backend or backend_of(run)) == FUSED:
-        return asked
-    if several():
-        return asked or min(started, share())
-    if asked not in (None, started):
-        raise ConfigError(say("--threads", f"{started}, as the run was started", asked))
+        return requested
+    if started is None or (backend or run_backend(run)) == THREADED_BACKEND:
+        return requested
+    if is_multiprocess():
+        return requested or min(started, cores_per_process())
+    if requested not in (None, started):
+        raise ConfigError(say("--threads", f"{started}, as the run was started", requested))
     return started
 
 
@@ -243,23 +259,23 @@ threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Threads [1 to 1024; default with the backend numba: what MINDREF_THREADS says, or every"
-    " core; with others: what OPENBLAS_NUM_THREADS says, or 1; of several processes that train"
-    " together, each: the same, or an equal share of the cores].",
+    help="Number of threads [1 to 1024; default: with backend numba MINDREF_THREADS or all cores;"
+    " with other backends OPENBLAS_NUM_THREADS or 1. Each process of a distributed training:"
+    " OPENBLAS_NUM_THREADS or an equal share of the cores].",
 )
 backend_option = click.option(
     "--backend",
     metavar="NAME",
-    help="Who computes the interests: an installed backend, or module:object [default: the one"
-    " that trained the run].",
+    help="Backend that computes the interests: installed name or module:object [default: the"
+    " backend that trained the run].",
 )
 device_option = click.option(
     "--device",
     type=click.Choice(["cpu", "cuda", "auto"]),
     default="cpu",
     show_default=True,
-    help="Where the backend computes; auto: on a GPU where there is one. No setting of a run.",
+    help="Device of the backend; auto: a GPU if available. Not stored with the run.",
 )
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output."
+    "--json", "as_json", is_flag=True, help="Print only JSON on standard output."
 )

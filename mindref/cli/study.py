@@ -1,4 +1,4 @@
-"""mindref study: watch every step of the algorithm, number by number."""
+"""mindref study: inspect every step of the algorithm; exercises."""
 
 from __future__ import annotations
 
@@ -8,153 +8,159 @@ from typing import Any
 
 import click
 
-from mindref.cli.settings import check_file
+from mindref.cli.settings import check_output_file
 from mindref.errors import ConfigError, say
-from mindref.study.exercises.options import Asked, carry_out, exercise_options
+from mindref.study.exercises.options import (
+    ExerciseOptions,
+    exercise_options,
+    run_exercise_command,
+)
 
 FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
-SHOWN_ONCE = ("at", "explain", "variant", "diff", "backward", "ledger")
+SINGLE_VIEWS = ("at", "explain", "variant", "diff", "backward", "ledger")
 
 
-@click.command("study", short_help="Watch every step of the algorithm; exercises.")
+@click.command("study", short_help="Inspect every step of the algorithm; exercises.")
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False), required=False)
 @click.option(
     "--user", "users", multiple=True, metavar="WHO",
-    help="Whom to watch: median, longest, most-separated, least-separated or wrong (one whose next"
-    " item is not found), or an id of the log [default: median]. Several for --html and"
+    help="User to inspect: median, longest, most-separated, least-separated, wrong (the next item"
+    " is not recommended), or a user id of the log [default: median]. Repeat it for --html and"
     " --case-study.",
 )  # fmt: skip
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Where the log lies now, if it has moved."
+    "--data", type=click.Path(path_type=Path), help="New location of the log, if it has moved."
 )
-@click.option("--at", metavar="STEP", default="", help="One step: its id or number; then ends.")
-@click.option("--explain", metavar="CELL", default="", help="One number, such as 'w[2, 1]'.")
-@click.option("--variant", metavar="NAME", default="", help="The same under a deviation.")
-@click.option("--diff", is_flag=True, help="What changed since the round before.")
-@click.option("--backward", is_flag=True, help="Begin where the gradients do.")
+@click.option("--at", metavar="STEP", default="", help="Print one step, by its id or number.")
+@click.option("--explain", metavar="CELL", default="", help="Explain a number, as 'w[2, 1]'.")
+@click.option("--variant", metavar="NAME", default="", help="Show the steps under a deviation.")
+@click.option("--diff", is_flag=True, help="Print the changes since the previous iteration.")
+@click.option("--backward", is_flag=True, help="Start at the first gradient.")
 @click.option(
-    "--ledger", type=click.Choice(("m", "S", "e")), default=None,
-    help="The gradient of mapped behaviours, matrix or behaviours, path by path.",
+    "--ledger", type=click.Choice(("Se", "S", "e")), default=None,
+    help="Print the terms of a gradient: of the votes (Se), of S, or of the items (e).",
 )  # fmt: skip
-@click.option("--all", "all_", is_flag=True, help="With --at: every row of the tables.")
-@click.option("--plain", is_flag=True, help="Every step, no questions, no colour.")
-@click.option("--script", type=FILE, help="Commands from a file; # begins a comment.")
-@click.option("--html", type=FILE, help="Write the page: one file that opens from disk.")
-@click.option("--json", "json_to", type=FILE, help="Write the trace as JSON; - is standard output.")
+@click.option("--all", "all_", is_flag=True, help="With --at: print every row of the tables.")
+@click.option("--plain", is_flag=True, help="Print every step without prompts and colours.")
+@click.option("--script", type=FILE, help="Read commands from a file; # starts a comment.")
+@click.option("--html", type=FILE, help="Write the page, one HTML file that works offline.")
+@click.option("--json", "json_to", type=FILE, help="Write the trace as JSON; - means stdout.")
 @click.option(
     "--case-study", type=FILE,
-    help="Draw couplings and item distributions of users: .svg, .png (extra plot) or .json.",
+    help="Plot couplings and item distributions of users: .svg, .png (extra plot) or .json.",
 )  # fmt: skip
 @click.option(
     "--baseline", type=click.Path(path_type=Path, file_okay=False),
-    help="A run with --interests 1 to hold the case study against.",
+    help="Run with --interests 1 for comparison in the case study.",
 )  # fmt: skip
 @exercise_options
-def command(
+def study_command(
     run: Path | None,
     users: tuple[str, ...],
     data: Path | None,
     baseline: Path | None,
-    asked: Asked,
-    **wanted: Any,
+    exercise_settings: ExerciseOptions,
+    **views: Any,
 ) -> int:
-    """Step through one user and one training pair: from ids to the loss, back, and serving.
+    """Inspect one user and one training example: from item ids to the loss, backward, and serving.
 
-    Without RUN a small model that ships with mindref; with one, that model and its own titles.
+    Without RUN a small model included in mindref is used. With RUN, the model and titles of the run
+    are used.
     Commands at the prompt: n next, p back, g STEP, x CELL explains a number, d differences,
     v NAME a deviation, b the gradient, ? a question, l all steps, h help, q quit.
 
-    All numbers are in float64 and come out of the functions that train, with a recorder.
+    All numbers are float64 and are computed by the functions that also train.
     """
-    alone(asked, [name for name, x in {**wanted, "user": users, "run": run}.items() if x])
-    code = carry_out(asked)
+    selected = {**views, "user": users, "run": run}
+    refuse_user_options(exercise_settings, [name for name, x in selected.items() if x])
+    code = run_exercise_command(exercise_settings)
     if code is not None:
         return code
-    outputs = [name for name in ("html", "json_to", "case_study") if wanted[name]]
-    check_use(users, wanted, outputs)
-    check_need(run, data, baseline, wanted)
-    if wanted["case_study"]:
-        draw_case_study(run, baseline, data, users, wanted["case_study"])
-    if wanted["html"]:
-        whose = (run, baseline, data, users or ("median",), asked.folder)
-        write_html(wanted["html"], *whose)
-    if not outputs or wanted["json_to"]:
-        show(run, data, users[0] if users else "", wanted)
+    outputs = [name for name in ("html", "json_to", "case_study") if views[name]]
+    check_combination(users, views, outputs)
+    check_required(run, data, baseline, views)
+    if views["case_study"]:
+        draw_case_study(run, baseline, data, users, views["case_study"])
+    if views["html"]:
+        page_users = users or ("median",)
+        write_html(views["html"], run, baseline, data, page_users, exercise_settings.folder)
+    if not outputs or views["json_to"]:
+        show_user(run, data, users[0] if users else "", views)
     return 0
 
 
-def check_use(users: tuple[str, ...], wanted: dict[str, Any], outputs: list[str]) -> None:
-    """Raise ConfigError for options that do not go together, or places that cannot be written."""
-    once = [f"--{name}" for name in SHOWN_ONCE if wanted[name]]
-    ways = [f"--{name}" for name in ("plain", "script") if wanted[name]] + once[:1]
-    ways += [option_of(name) for name in outputs]
-    if len(ways) > 1:
-        raise ConfigError(say(" ".join(ways), "one of them", len(ways)))
+def check_combination(users: tuple[str, ...], views: dict[str, Any], outputs: list[str]) -> None:
+    """Raise ConfigError for options that cannot be combined, or files that cannot be written."""
+    single = [f"--{name}" for name in SINGLE_VIEWS if views[name]]
+    modes = [f"--{name}" for name in ("plain", "script") if views[name]] + single[:1]
+    modes += [option_name(name) for name in outputs]
+    if len(modes) > 1:
+        raise ConfigError(say(" ".join(modes), "one of them", len(modes)))
     if len(users) > 1 and not {"html", "case_study"} & set(outputs):
         raise ConfigError(say("--user", "one, or --html or --case-study", len(users)))
     for name in outputs:
-        if str(wanted[name]) != "-":
-            check_file(option_of(name), wanted[name])
+        if str(views[name]) != "-":
+            check_output_file(option_name(name), views[name])
         elif name != "json_to":
-            raise ConfigError(say(option_of(name), "a file", "-"))
+            raise ConfigError(say(option_name(name), "a file", "-"))
 
 
-def alone(asked: Asked, others: list[str]) -> None:
-    """Raise ConfigError for anything about a user beside an exercise, which is about none."""
-    option = "--exercise" if asked.exercise else "--exercises" if asked.exercises else ""
-    if option and others:
-        raise ConfigError(say(option, "nothing about a user with it", others[0].strip("_")))
+def refuse_user_options(settings: ExerciseOptions, given_options: list[str]) -> None:
+    """Raise ConfigError for options about a user, if an exercise is given."""
+    option = "--exercise" if settings.exercise else "--exercises" if settings.exercises else ""
+    if option and given_options:
+        raise ConfigError(say(option, "no options about a user", given_options[0].strip("_")))
 
 
-def check_need(
-    run: Path | None, data: Path | None, baseline: Path | None, wanted: dict[str, Any]
+def check_required(
+    run: Path | None, data: Path | None, baseline: Path | None, views: dict[str, Any]
 ) -> None:
-    """Raise ConfigError for an option that does nothing without another one."""
-    figures = wanted["html"] or wanted["case_study"]
-    if wanted["all_"] and not any(wanted[name] for name in SHOWN_ONCE):
-        raise ConfigError(say("--all", "--at STEP with it", "none", "--plain shows every step"))
+    """Raise ConfigError for an option that has no effect without another option."""
+    figures = views["html"] or views["case_study"]
+    if views["all_"] and not any(views[name] for name in SINGLE_VIEWS):
+        raise ConfigError(say("--all", "--at STEP with it", "none", "--plain prints every step"))
     if baseline is not None and not figures:
         raise ConfigError(say("--baseline", "--html or --case-study with it", "neither"))
     if data is not None and run is None:
-        raise ConfigError(say("--data", "the run whose log it is", "none", "name the run first"))
+        raise ConfigError(say("--data", "the RUN of the log", "none", "add RUN"))
 
 
-def option_of(name: str) -> str:
-    """Return the option of the command line that has a name here."""
+def option_name(name: str) -> str:
+    """Return the command-line option of a parameter."""
     return "--" + name.removesuffix("_to").replace("_", "-")
 
 
-def show(run: Path | None, data: Path | None, user: str, wanted: dict[str, Any]) -> None:
-    """Step through a user, show one step, or write the trace."""
-    from mindref.study.subject import open_subject
+def show_user(run: Path | None, data: Path | None, user: str, views: dict[str, Any]) -> None:
+    """Start the session for a user, print one view, or write the trace."""
+    from mindref.study.traced_user import open_traced_user
 
-    commands = lines_of(wanted["script"])
-    found = open_subject(run, data, user or "median")
-    if wanted["json_to"]:
-        write_trace(found.trace.to_json(), wanted["json_to"])
+    commands = read_script(views["script"])
+    subject = open_traced_user(run, data, user or "median")
+    if views["json_to"]:
+        write_trace(subject.trace.to_json(), views["json_to"])
         return
     from mindref.study import terminal
 
-    start = again(run, data, user)
-    if wanted["plain"]:
-        terminal.plain(found.trace, found.given, start=start)
-    elif any(wanted[name] for name in SHOWN_ONCE):
-        chosen = {name: wanted[name] for name in SHOWN_ONCE} | {"all_": wanted["all_"]}
-        chosen["ledger"] = chosen["ledger"] or ""
-        terminal.one_shot(found.trace, found.given, start=start, **chosen)
+    start = study_command_line(run, data, user)
+    if views["plain"]:
+        terminal.print_all_steps(subject.trace, subject.pair, start=start)
+    elif any(views[name] for name in SINGLE_VIEWS):
+        view = {name: views[name] for name in SINGLE_VIEWS} | {"all_": views["all_"]}
+        view["ledger"], view["step"] = view["ledger"] or "", view.pop("at")
+        terminal.print_view(subject.trace, subject.pair, start=start, **view)
     else:
-        terminal.session(found.trace, found.given, commands=commands, start=start)
+        terminal.run_session(subject.trace, subject.pair, commands=commands, start=start)
 
 
-def again(run: Path | None, data: Path | None, user: str) -> str:
+def study_command_line(run: Path | None, data: Path | None, user: str) -> str:
     """Return the command that opens the same user of the same model."""
-    named = [str(run)] if run else []
-    named += ["--data", str(data)] if data else []
-    return shlex.join(["mindref", "study", *named, *(["--user", user] if user else [])])
+    words = [str(run)] if run else []
+    words += ["--data", str(data)] if data else []
+    return shlex.join(["mindref", "study", *words, *(["--user", user] if user else [])])
 
 
-def lines_of(script: Path | None) -> list[str] | None:
-    """Return the commands of a file, - for standard input; None without one."""
+def read_script(script: Path | None) -> list[str] | None:
+    """Return the commands of a script; None for standard input (-) or without a script."""
     if script is None or str(script) == "-":
         return None
     try:
@@ -181,24 +187,26 @@ def write_html(
     users: tuple[str, ...],
     folder: Path,
 ) -> None:
-    """Write the page of some users; the folder has the learner's exercises."""
-    from mindref.study.exercises.desk import Desk
-    from mindref.study.leaves import leaves
+    """Write the page of some users; the folder holds the exercise files."""
+    from mindref.study.exercises.workspace import Workspace
     from mindref.study.page import write_page
+    from mindref.study.page_users import make_page_users
 
-    found = leaves(run, baseline, data, users, Desk(folder))
-    write_page([leaf.trace for leaf in found], path, extras=[leaf.extras for leaf in found])
+    page_users = make_page_users(run, baseline, data, users, Workspace(folder))
+    write_page(
+        [user.trace for user in page_users], path, derived=[user.derived for user in page_users]
+    )
     click.echo(f"wrote {path}: open it in a browser, no network is needed")
 
 
 def draw_case_study(
     run: Path | None, baseline: Path | None, data: Path | None, users: tuple[str, ...], path: Path
 ) -> None:
-    """Write the case study of some users, two by the default rules."""
-    from mindref.study.case import study as case_study
+    """Write the case study of the users, by default of two users."""
+    from mindref.study.case_study import numbers as case_study
 
-    case_study.check_path(path)
-    world, single = case_study.open_worlds(run, baseline, data)
-    chosen = case_study.case_study(world, single, users or case_study.RULES)
-    case_study.write(path, chosen)
+    case_study.check_figure_path(path)
+    world, single = case_study.open_case_models(run, baseline, data)
+    chosen = case_study.make_case_study(world, single, users or case_study.RULES)
+    case_study.write_case_study(path, chosen)
     click.echo(f"wrote {path}: {', '.join(each.user for each in chosen.users)}")

@@ -1,4 +1,4 @@
-"""Tables for people: what stands in them is text, and nothing that a terminal obeys."""
+"""Printing of rich tables, with control characters in the cells escaped."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 def show_table(table: Table, width: int = 110) -> None:
-    """Print a table through click, whose handling of a closed pipe is ours and not rich's.
+    """Print a table through click, so that a closed pipe is handled as for other output.
 
-    width: letters of a line where no terminal says how many it has.
+    width: characters of a line if standard output is not a terminal.
     """
     from rich.console import Console
 
     terminal = sys.stdout is not None and sys.stdout.isatty()
     console = Console(width=None if terminal else width, markup=False)
     with console.capture() as drawn:
-        console.print(shown(table, console), end="")
+        console.print(escaped_segments(table, console), end="")
     click.echo(drawn.get(), nl=False)
 
 
-def shown(table: Table, console: Console) -> Segments:
-    """Return what is drawn of a table, control characters escaped (security-R12).
+def escaped_segments(table: Table, console: Console) -> Segments:
+    """Return the segments of a table with control characters escaped (security-R12).
 
-    rich takes away a few of them and leaves the others; what it draws around them are styles.
+    rich removes only some control characters from text. The escape sequences of rich are styles.
     """
     from rich.segment import Segment, Segments
 

@@ -1,20 +1,21 @@
-"""What it takes to judge an implementation; importable by authors of backends.
+"""Conformance suite: check any implementation of MIND against the specification.
 
-The pages' checks stand here, one module or more for each: routing.py, routing_laws.py,
-routing_gradient.py, ..., model.py, optimiser.py, backend.py; goldens.py asks for frozen answers.
+Authors of backends may import it. Subpackages and modules:
 
-judging/     ask, compare, explain, keep books: from a backend to a report
-bounds/      the reference on numbers that carry their rounding error
-draws/       what checks are fed with
-golden/      frozen calls and answers
-variants/    wrong implementations, and which of them explains a failure
-report/      terminal, JSON, Markdown, JUnit, badge, what has changed, a script for each failure
-plugin.py    options of pytest; test_backend.py: the checks as tests; extra.py: is hypothesis there
-versions.py  of the pages, the suite and the protocol
+checks/      the checks, by stem of the specification page
+runner/      run the checks of a backend, from its name to a report
+bounds/      arrays that carry an error bound; the reference runs on them unchanged
+draws/       Hypothesis strategies that draw calls, and changes of calls
+golden/      golden values: calls with their stored answers
+mutants/     the mutant catalogue, and the diagnosis of a failure by it
+report/      terminal, JSON, Markdown, JUnit, badge, difference to an earlier report, scripts
+plugin.py    options of pytest; `test_backend.py` has the checks as tests
+requirements.py  the libraries that the suite needs
+versions.py  versions of specification, suite and protocol
 
-Of use in any test of a backend, and used in our own:
+Useful in any test of a backend, and used in the tests of this repository:
 
-tolerances   how far two results may lie apart, each number with its reason
-gradient     a hand-derived gradient against a central difference, by random projection
-strategies   what property tests draw: sizes, masks, active interests, seeded arrays
+tolerances   tolerances between two results, each with its reason
+gradient     comparison of a hand-derived gradient with a central difference
+strategies   Hypothesis strategies for sizes, masks, active interests and seeded arrays
 """

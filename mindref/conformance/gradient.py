@@ -1,8 +1,8 @@
-"""A hand-derived gradient against a central difference, by random projection in float64.
+"""Compare a hand-derived gradient with a central difference, by random projection in float64.
 
-Every input that has a gradient moves along one random direction at once, the output is projected
-on one random cotangent, and one number is compared. All-ones cotangents are never used: behind a
-softmax their gradient is zero, and a merely proportional backward would pass.
+All inputs with a gradient move along one random direction, the output is projected on one random
+cotangent, and one number is compared. A cotangent of ones must not be used: behind a softmax its
+gradient is zero, so that a backward with a wrong factor would pass.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from mindref.conformance.tolerances import GRADIENT
 from mindref.shapes import Array
 
 STEP = 4e-3  # along a direction of length one over all inputs together; see tolerances.GRADIENT
-SHORT_STEP = 1e-3  # for functions that bend: fewer draws cross a bend; rounding is still near 1e-12
+SHORT_STEP = 1e-3  # for functions with kinks: fewer draws cross one; rounding is near 1e-12
 
 
-def check(
+def check_gradient(
     function: Callable[..., Array],
     gradient: Callable[[Array], Sequence[Array]],
     inputs: Sequence[Array],
@@ -29,8 +29,8 @@ def check(
 ) -> None:
     """Raise AssertionError unless `gradient(cotangent)` is the derivative of `function(*inputs)`.
 
-    function maps the inputs to one array; gradient maps a cotangent of its shape to one gradient
-    per input, in order. All float64.
+    `function` maps the inputs to one array. `gradient` maps a cotangent of its shape to one
+    gradient for each input, in order. All arrays are float64.
     """
     out = np.asarray(function(*inputs))
     cotangent = rng.standard_normal(out.shape)  # numerics-R12
@@ -51,8 +51,8 @@ def check(
 
     parts = [float(np.sum(d * v)) for d, v in zip(gradients, directions, strict=True)]
     analytic = sum(parts)
-    # where a function bends sharply the first step is too long: at a quarter of it the error of a
-    # right gradient has all but vanished, and that of a wrong one is what it was
+    # Near a large curvature the first step is too long. At a quarter of it, the error of a right
+    # gradient has almost vanished, and the error of a wrong one is unchanged.
     for h in (step, step / 4):
         numeric = romberg(central(h), central(h / 2), central(h / 4))
         scale = max(abs(numeric), sum(abs(part) for part in parts), 1e-4)
@@ -66,6 +66,6 @@ def check(
 
 
 def romberg(coarse: float, middle: float, fine: float) -> float:
-    """Extrapolate three central differences, each with half the step before it, to order h^6."""
+    """Extrapolate three central differences, each with half the previous step, to order h^6."""
     first, second = (4 * middle - coarse) / 3, (4 * fine - middle) / 3
     return (16 * second - first) / 15

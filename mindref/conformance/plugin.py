@@ -1,6 +1,6 @@
-"""The judge inside pytest: `pytest --pyargs mindref.conformance --mindref-backend NAME`.
+"""The conformance suite in pytest: `pytest --pyargs mindref.conformance --mindref-backend NAME`.
 
-This module is loaded in every run of pytest where mindref is installed, so it imports nothing heavy
+pytest loads this module in every environment where mindref is installed. It imports nothing heavy
 and does nothing unless a backend is named. The tests are in `test_backend.py`.
 """
 
@@ -15,104 +15,114 @@ import pytest
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-    from mindref.conformance.judging.judgement import Judgement
-    from mindref.conformance.judging.result import Report
+    from mindref.conformance.runner.result import ConformanceReport
+    from mindref.conformance.runner.suite_run import SuiteRun
 
 RESULT, PLANNED = "mindref", "mindref_planned"
 """Properties of a test's report, which also travel from the workers of pytest-xdist."""
 
 KEY = pytest.StashKey[Any]()
-"""Where a session keeps its judgement."""
+"""Key under which a session stores its run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the judge, all with the name of the project."""
-    group = parser.getgroup("mindref", "mindref: judge a backend by the specification")
+    """Add the options of the suite; each begins with the name of the project."""
+    group = parser.getgroup("mindref", "mindref: test a backend against the specification")
     add = group.addoption
-    add("--mindref-backend", metavar="NAME", help="an installed backend, or module:object")
+    add("--mindref-backend", metavar="NAME", help="name of an installed backend, or module:object")
     add(
         "--mindref-device",
         choices=("cpu", "cuda", "auto"),
         default="cpu",
-        help="where the backend computes; auto: on a GPU where there is one [cpu]",
+        help="device of the computation; auto: a GPU if there is one [cpu]",
     )
     add(
         "--mindref-profile",
         choices=("smoke", "standard", "deep"),
         default="standard",
-        help="how many examples each check is given [standard]",
+        help="number of examples of each check [standard]",
     )
-    add("--mindref-seed", type=int, default=0, metavar="N", help="of all that is drawn [0]")
-    add("--mindref-expectations", type=Path, metavar="FILE", help="known gaps, as TOML")
-    add("--mindref-words", default="", metavar="WORD,...", help="pages, rules or checks [all]")
+    add("--mindref-seed", type=int, default=0, metavar="N", help="seed of all draws [0]")
+    add(
+        "--mindref-expectations",
+        type=Path,
+        metavar="FILE",
+        help="TOML file of known gaps and widened tolerances",
+    )
+    add(
+        "--mindref-words",
+        default="",
+        metavar="WORD,...",
+        help="run only these pages, rules or checks [all]",
+    )
     add(
         "--mindref-scripts",
         type=Path,
         default=Path("conform-failures"),
         metavar="DIR",
-        help="for a script that reproduces each failure [conform-failures]",
+        help="folder of the scripts that reproduce failures [conform-failures]",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker; keep books where a backend is judged."""
+    """Declare the marker; collect results if a backend is named."""
     config.addinivalue_line("markers", "mindref(*rules): a check of mindref that cites these rules")
     collecting = config.getoption("collectonly")
     if config.getoption("--mindref-backend") and not collecting and not is_worker(config):
-        config.pluginmanager.register(Books(config), "mindref-books")
+        config.pluginmanager.register(RunSummary(config), "mindref-run-summary")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuse in one line, before anything is collected, what cannot be judged as it is asked."""
+    """Raise a usage error in one line, before collection, for invalid options."""
     if not session.config.getoption("--mindref-backend") or is_worker(session.config):
         return
     from mindref.errors import MindrefError
 
     try:
-        judgement_of(session.config)
+        session_run(session.config)
     except MindrefError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def judgement_of(config: pytest.Config) -> Judgement:
-    """Return the judgement of this session, made when first asked for. Raises MindrefError."""
+def session_run(config: pytest.Config) -> SuiteRun:
+    """Return the run of this session, built on first use. Raises MindrefError."""
     if KEY not in config.stash:
-        config.stash[KEY] = made(config)
-    judgement: Judgement = config.stash[KEY]
+        config.stash[KEY] = build_run(config)
+    judgement: SuiteRun = config.stash[KEY]
     return judgement
 
 
-def made(config: pytest.Config) -> Judgement:
-    """Return the judgement that the options ask for. Raises MindrefError."""
-    from mindref.conformance import extra
+def build_run(config: pytest.Config) -> SuiteRun:
+    """Return the run that the options describe. Raises MindrefError."""
+    from mindref.conformance import requirements
     from mindref.errors import ConfigError, say
 
     option = config.getoption
     name, scripts = option("--mindref-backend"), option("--mindref-scripts")
     if not name:
         todo = "add --mindref-backend NAME or --mindref-backend module:object"
-        raise ConfigError(say("--mindref-backend", "the backend to judge", "none", todo))
-    extra.check()
-    above = next(place for place in (scripts, *scripts.absolute().parents) if place.exists())
+        raise ConfigError(say("--mindref-backend", "the backend to test", "none", todo))
+    requirements.require_extra()
+    above = next(path for path in (scripts, *scripts.absolute().parents) if path.exists())
     if not above.is_dir():
         raise ConfigError(say("--mindref-scripts", "a folder", scripts, f"look at {above}"))
-    from mindref.conformance.judging.judgement import Judgement
-    from mindref.conformance.judging.plan import Settings
+    from mindref.conformance.runner.plan import RunSettings
+    from mindref.conformance.runner.suite_run import SuiteRun
 
-    settings = Settings(option("--mindref-profile"), option("--mindref-seed"))
+    settings = RunSettings(option("--mindref-profile"), option("--mindref-seed"))
     lines = option("--mindref-expectations")
     device = option("--mindref-device")
-    return Judgement(name, words_of(config), settings, lines, scripts, device)
+    return SuiteRun(name, selected_words(config), settings, lines, scripts, device)
 
 
 def is_worker(config: pytest.Config) -> bool:
-    """Return whether this is a worker of pytest-xdist, whose reports go to another process."""
+    """Return whether this process is a worker of pytest-xdist."""
     return hasattr(config, "workerinput")
 
 
-class Books:
-    """What came of every check: the run fails if some are missing, whatever the tests say."""
+class RunSummary:
+    """Results of every check; the session fails if some are missing."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -120,71 +130,75 @@ class Books:
         self.planned = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Enter the result that a test left."""
-        found = dict(report.user_properties)
-        if RESULT in found:
-            row = json.loads(str(found[RESULT]))
+        """Store the result of a test."""
+        properties = dict(report.user_properties)
+        if RESULT in properties:
+            row = json.loads(str(properties[RESULT]))
             self.rows[row["check"], row["precision"]] = row
-            self.planned = int(str(found[PLANNED]))
+            self.planned = int(str(properties[PLANNED]))
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Fail a run whose books are not in order."""
+        """Fail a session whose report does not conform."""
         if self.rows and exitstatus == pytest.ExitCode.OK and not self.report().conforms:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
-        """Print the sums, as `mindref conform` does."""
+        """Print the summary, as `mindref conform` does."""
         if not self.rows:
             return
-        from mindref.conformance.report import badge, outline
+        from mindref.conformance.report import badge, summary
 
         report = self.report()
         terminalreporter.section("mindref conform")
-        for line in [*outline.title(report), *problem_lines(report)]:
+        for line in [*summary.title_lines(report), *problem_lines(report)]:
             terminalreporter.line(line)
-        terminalreporter.line(outline.balance(report))
-        terminalreporter.line(badge.text(report))
-        terminalreporter.line(f"{report.backend} {outline.verdict(report)}")
+        terminalreporter.line(summary.count_line(report))
+        terminalreporter.line(badge.badge_text(report))
+        for line in summary.next_steps(report):
+            terminalreporter.line(line)
+        terminalreporter.line(f"{report.backend} {summary.verdict_text(report)}")
 
-    def report(self) -> Report:
-        """Return what the tests that ran add up to."""
-        from mindref.conformance.judging import expectations, judgement
-        from mindref.conformance.judging.result import Report
-        from mindref.conformance.report.as_json import result_of
+    def report(self) -> ConformanceReport:
+        """Return the report of the tests that ran."""
+        from mindref.conformance.report.json_report import result_from_json
+        from mindref.conformance.runner import expectations, suite_run
+        from mindref.conformance.runner.result import ConformanceReport
 
         option = self.config.getoption
-        name, words = str(option("--mindref-backend")), words_of(self.config)
-        results = tuple(result_of(row) for row in self.rows.values())
-        lines = expectations.read(option("--mindref-expectations"))
+        name, words = str(option("--mindref-backend")), selected_words(self.config)
+        results = tuple(result_from_json(row) for row in self.rows.values())
+        lines = expectations.read_expectations(option("--mindref-expectations"))
         partial = bool(words) or len(results) < self.planned
-        return Report(
+        return ConformanceReport(
             name,
-            judgement.version(name),
+            suite_run.package_version(name),
             option("--mindref-seed"),
             option("--mindref-profile"),
             {},
             results,
             self.planned,
-            tuple(expectations.remarks(lines)),
-            tuple(expectations.problems(lines, results, partial=partial)),
+            tuple(expectations.tolerance_remarks(lines)),
+            tuple(expectations.stale_lines(lines, results, partial=partial)),
             words,
             tuple(dict.fromkeys(r.precision for r in results)),
-            judgement_of(self.config).device,
+            session_run(self.config).device,
         )
 
 
-def problem_lines(report: Report) -> list[str]:
-    """Return remarks and problems; that a part did not run is one, too."""
-    from mindref.conformance.report import outline
+def problem_lines(report: ConformanceReport) -> list[str]:
+    """Return remarks and problems; a partial run is a problem, too."""
+    from mindref.conformance.report import summary
 
     missing = report.planned - len(report.results)
     lines = [f"remark: {line}" for line in report.remarks]
-    lines += [f"problem: {line}" for line in outline.problems(report)]
+    lines += [f"problem: {line}" for line in summary.report_problems(report)]
     if missing:
-        lines.append(f"problem: {missing} planned checks did not run; choose by --mindref-words")
+        lines.append(
+            f"problem: {missing} planned checks did not run; select checks with --mindref-words"
+        )
     return lines
 
 
-def words_of(config: pytest.Config) -> tuple[str, ...]:
-    """Return the pages, rules or checks that were asked for."""
+def selected_words(config: pytest.Config) -> tuple[str, ...]:
+    """Return the selected pages, rules or checks."""
     return tuple(word for word in config.getoption("--mindref-words").split(",") if word)

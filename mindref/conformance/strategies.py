@@ -1,8 +1,8 @@
-"""What property tests draw: structure from Hypothesis, bulk numbers from a seeded generator.
+"""Hypothesis strategies for property tests: sizes, masks, active interests and seeded arrays.
 
-Sizes are small and all different, so that no two axes can be confused and still fit. Arrays are
-read-only, so that every test also proves that nothing writes to its inputs. Needs the extra
-`conformance` (hypothesis).
+Sizes are small and pairwise different, so that a confusion of two axes raises. Arrays are
+read-only, so that every test also proves that inputs are not written to. Needs the extra
+`conformance`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mindref.shapes import Array, Bools
 
 POOL = (1, 2, 3, 5, 7, 4, 6, 8)
-"""Sizes to draw from; the early ones are what a failing example shrinks to."""
+"""Sizes to draw from; failing examples shrink to the first ones."""
 
 
 class RoutingCase(NamedTuple):
@@ -29,8 +29,8 @@ class RoutingCase(NamedTuple):
     active: Bools  # (B, K)
 
 
-def sizes(count: int, pool: tuple[int, ...] = POOL) -> st.SearchStrategy[tuple[int, ...]]:
-    """Draw `count` sizes from 1 on, all different: `B, L, K, D = data.draw(sizes(4))`."""
+def distinct_sizes(count: int, pool: tuple[int, ...] = POOL) -> st.SearchStrategy[tuple[int, ...]]:
+    """Draw `count` pairwise different sizes from 1 on: `B, L, K, D = data.draw(...)`."""
     return st.permutations(pool).map(lambda order: tuple(order[:count]))
 
 
@@ -43,42 +43,42 @@ def normal(
     rng: np.random.Generator, *shape: int, dtype: npt.DTypeLike = np.float64, scale: float = 1.0
 ) -> Array:
     """Return a read-only array of N(0, scale^2)."""
-    return frozen((scale * rng.standard_normal(shape)).astype(dtype))
+    return read_only((scale * rng.standard_normal(shape)).astype(dtype))
 
 
-def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the array itself, made read-only."""
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the array, made read-only."""
     array.setflags(write=False)
     return array
 
 
 @st.composite
 def masks(draw: st.DrawFn, users: int, length: int) -> Bools:
-    """Draw (B, L): true for a behaviour, padding right, left or scattered, empty histories too."""
+    """Draw (B, L), true for a behaviour: padding right, left or scattered, empty histories."""
     counts = draw(st.lists(st.integers(0, length), min_size=users, max_size=users))
     mask = np.arange(length) < np.array(counts)[:, None]
-    where = draw(st.sampled_from(("right", "left", "scattered")))
-    if where == "left":
+    padding = draw(st.sampled_from(("right", "left", "scattered")))
+    if padding == "left":
         mask = mask[:, ::-1].copy()
-    if where == "scattered":
+    if padding == "scattered":
         mask = draw(generators()).permuted(mask, axis=1)
-    return frozen(mask)
+    return read_only(mask)
 
 
 @st.composite
 def actives(draw: st.DrawFn, users: int, interests: int) -> Bools:
-    """Draw (B, K): true for the first K' interests of each user, K' from 1 to K."""
+    """Draw (B, K), true for the first K' interests of each user, K' from 1 to K."""
     counts = draw(st.lists(st.integers(1, interests), min_size=users, max_size=users))
     active = np.arange(interests) < np.array(counts)[:, None]
-    return frozen(active)
+    return read_only(active)
 
 
 @st.composite
 def routing_cases(
     draw: st.DrawFn, *, general: bool = False, dtype: npt.DTypeLike = np.float64
 ) -> RoutingCase:
-    """Draw the arrays of a call of routing; `general`: one matrix for each (place, interest)."""
-    b, l, k, d = draw(sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
+    """Draw the arrays of a call of routing; `general`: a matrix for each position and interest."""
+    b, l, k, d = draw(distinct_sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
     rng = draw(generators())
     matrices = (l, k, d, d) if general else (d, d)
     return RoutingCase(

@@ -1,7 +1,7 @@
-"""One test for each check in each precision, of the backend that `--mindref-backend` names.
+"""One test for each check and precision of the backend that `--mindref-backend` names.
 
-The options are in `plugin.py`. A check runs when its test does; only a failure makes the rest of
-its precision run as well, to know what explains it.
+The options are in `plugin.py`. A check runs when its test runs. Only after a failure, the other
+checks of its precision run as well, to find the cause.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from mindref.conformance.plugin import PLANNED, RESULT, judgement_of
+from mindref.conformance.plugin import PLANNED, RESULT, session_run
 from mindref.errors import MindrefError
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of each planned check, under the name that reports use."""
+    """Make a test of each planned check, with the name that reports use."""
     try:
-        judgement = judgement_of(metafunc.config)
+        judgement = session_run(metafunc.config)
     except MindrefError as error:
         raise pytest.Collector.CollectError(f"Error: {error}") from None
     if "check" in metafunc.fixturenames:
@@ -33,28 +33,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_check(check: Any, precision: Any, request: pytest.FixtureRequest) -> None:
-    """Hold what a check asks, in one precision."""
-    from mindref.conformance.report import as_json, outline
+    """Run one check in one precision."""
+    from mindref.conformance.report import json_report, summary
 
-    judgement = judgement_of(request.config)
+    judgement = session_run(request.config)
     result = judgement.result(check, precision)
     request.node.user_properties += [
-        (RESULT, json.dumps(as_json.row(result))),
+        (RESULT, json.dumps(json_report.result_json(result))),
         (PLANNED, str(len(judgement.keys()))),
     ]
     if result.status == "failed":
-        pytest.fail(outline.of_one(result), pytrace=False)
+        pytest.fail(summary.result_text(result), pytrace=False)
     if result.status == "expected":
         pytest.xfail(result.reason)
     if result.status != "passed":
-        pytest.skip(outline.why_not(result))
+        pytest.skip(summary.not_passed_reason(result))
 
 
 def test_what_is_claimed_is_there(request: pytest.FixtureRequest) -> None:
-    """Hold backend-R13: operators, gradients and levels that are claimed exist."""
-    from mindref.conformance.judging import claims
+    """Test backend-R13: claimed operators, gradients and levels exist."""
+    from mindref.conformance.runner import claims
 
-    judgement = judgement_of(request.config)
-    broken = list(claims.unhonoured(judgement.subject.backend, judgement.claimed))
+    judgement = session_run(request.config)
+    broken = list(claims.missing_members(judgement.implementation.backend, judgement.claimed))
     if broken:
         pytest.fail("\n".join(broken), pytrace=False)

@@ -1,13 +1,15 @@
 """From a raw log to arrays. In reading order:
 
-log         what a reader returns: events by user, dense ids, features
-readers     one module for each format, and `frames` for tables in memory; their shared steps are
-            `streams`, `times`, `identifier`, `side` and `assemble`
-synthetic   a built-in log with planted interests; `shelves` holds its titles
-splits      training sequences and the cases of validation and test
-samples     random cuts of the training sequences
-batches     cuts and histories laid out as padded arrays
-negatives   sets of items to compare with, and how often each is expected
+formats     the list of log formats
+log         the interaction log: interactions by user, dense ids, features
+readers     one module per format; `frames` reads tables in memory
+            shared steps: `times`, `side_info`, `assemble`, `quoting` (text of a file in messages)
+synthetic   a built-in log with known interests; `synthetic_titles` has its titles
+splits      training sequences and the evaluation cases of validation and test
+examples    random training examples, cut from the training sequences
+batches     examples and histories as padded arrays
+negatives   sampled items, and how often each is expected in a sample
+rng         random generators, one per purpose and index
 
-Nothing here knows a model, and importing this package imports none of its modules.
+No module of this package imports a model. Importing this package imports none of its modules.
 """

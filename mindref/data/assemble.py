@@ -1,4 +1,4 @@
-"""Events one after another -> the log: dense ids, order, duplicates, counts (specs/data.md)."""
+"""Make a log of a stream of interactions: ids, order, duplicates, counts (specs/data.md)."""
 
 from __future__ import annotations
 
@@ -12,89 +12,92 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.data.log import Floats, InteractionLog, Ints, Ragged
-from mindref.data.side import Side
+from mindref.data.side_info import SideInfo
 from mindref.errors import DataError, say
 
-Event = tuple[str, str, float]  # user, item, seconds
+Interaction = tuple[str, str, float]  # user, item, seconds
 
 NOTES = (
     *("lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "ties"),
-    *("single_event_users", "unknown_items", "unused_items", "titled_items"),
-    *("events", "users", "items"),
+    *("single_interaction_users", "unknown_items", "unused_items", "titled_items"),
+    *("interactions", "users", "items"),
 )
+"""Names of the counts in `InteractionLog.notes`."""
 
 
-class NoEvents(DataError):
-    """A log without an event."""
+class EmptyLogError(DataError):
+    """A log without an interaction."""
 
 
 @dataclass
-class Reading:
-    """What a reader gives: events in the order of the file, and what is known beside them."""
+class RawLog:
+    """Output of a reader: interactions in file order, and side information."""
 
-    events: Iterator[Event]
-    timed: bool  # False where only the order is known; the times of the events are then 0
-    items: Side = field(default_factory=Side)
-    users: Side = field(default_factory=Side)
+    interactions: Iterator[Interaction]
+    timed: bool  # False if the file has no times; every time is then 0
+    items: SideInfo = field(default_factory=SideInfo)
+    users: SideInfo = field(default_factory=SideInfo)
 
 
-class Table(NamedTuple):
-    """Events as columns (E,), dense."""
+class InteractionTable(NamedTuple):
+    """Interactions as columns of shape (E,), with dense ids."""
 
     users: Ints
     items: Ints
     times: Floats
 
-    def pick(self, which: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Table:
-        """Return the events of these places."""
-        return Table(self.users[which], self.items[which], self.times[which])
+    def take_rows(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> InteractionTable:
+        """Return the interactions of these rows."""
+        return InteractionTable(self.users[rows], self.items[rows], self.times[rows])
 
 
-def assemble(reading: Reading, keep_duplicates: bool = False) -> InteractionLog:
-    """Gather the events of a reading into a log.
+def assemble_log(raw_log: RawLog, keep_duplicates: bool = False) -> InteractionLog:
+    """Return the log of all interactions of a reader.
 
-    Spec: data. The notes lack the counts that only the reader knows: `lines`, `bad_lines`, ...
-    Errors: DataError when there is no event, and those of the reader.
+    Spec: data. The counts of the reader are added later: `lines`, `bad_lines`, ...
+    Errors: DataError if there is no interaction, and the errors of the reader.
     """
-    user_ids, item_ids, table = gather(reading.events)
+    user_ids, item_ids, table = assign_dense_ids(raw_log.interactions)
     if not user_ids:
-        raise NoEvents(say("log", "at least one event", "none"))
-    read = len(table.users)
-    table = in_order(table)
-    if reading.timed and not keep_duplicates:
-        table = without_duplicates(table)
+        raise EmptyLogError(say("log", "at least one interaction", "none"))
+    num_read = len(table.users)
+    table = sort_by_user_and_time(table)
+    if raw_log.timed and not keep_duplicates:
+        table = drop_duplicates(table)
     counts = np.bincount(table.users, minlength=len(user_ids))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     notes = Counter(dict.fromkeys(NOTES, 0))
-    notes["duplicates"] = read - len(table.users)
-    notes["ties"] = ties(table) if reading.timed else 0
-    notes["single_event_users"] = int(np.count_nonzero(counts == 1))  # data-R6
-    notes |= Counter(events=len(table.users), users=len(user_ids), items=len(item_ids))
-    notes |= strangers(reading.items, item_ids)
-    titles = reading.items.titles_of(item_ids)
+    notes["duplicates"] = num_read - len(table.users)
+    notes["ties"] = count_ties(table) if raw_log.timed else 0
+    notes["single_interaction_users"] = int(np.count_nonzero(counts == 1))  # data-R6
+    notes |= Counter(interactions=len(table.users), users=len(user_ids), items=len(item_ids))
+    notes |= count_unmatched_items(raw_log.items, item_ids)
+    titles = raw_log.items.titles_of(item_ids)
     notes["titled_items"] = sum(map(bool, titles or ()))
     return InteractionLog(
-        events=Ragged(offsets, table.items),
-        times=table.times if reading.timed else None,
+        interactions=Ragged(offsets, table.items),
+        times=table.times if raw_log.timed else None,
         user_ids=user_ids,
         item_ids=item_ids,
         titles=titles,
-        item_features=reading.items.features_of(item_ids),
-        user_features=reading.users.features_of(user_ids),
+        item_features=raw_log.items.features_of(item_ids),
+        user_features=raw_log.users.features_of(user_ids),
         notes={name: notes[name] for name in NOTES},
     )
 
 
-def gather(events: Iterator[Event]) -> tuple[list[str], list[str], Table]:
-    """Number users and items by first appearance; the events take 24 bytes each."""
+def assign_dense_ids(
+    interactions: Iterator[Interaction],
+) -> tuple[list[str], list[str], InteractionTable]:
+    """Number users and items by first appearance. Each interaction takes 24 bytes."""
     user_of: dict[str, int] = {}
     item_of: dict[str, int] = {}
     users, items, times = array("q"), array("q"), array("d")
-    for user, item, time in events:  # a million times: no calls that can be spared
+    for user, item, time in interactions:  # up to millions of iterations: as few calls as possible
         users.append(user_of.setdefault(user, len(user_of)))  # data-R2
         items.append(item_of.setdefault(item, len(item_of)))
         times.append(time)
-    table = Table(
+    table = InteractionTable(
         np.array(users, dtype=np.int64),
         np.array(items, dtype=np.int64),
         np.array(times, dtype=np.float64),
@@ -102,37 +105,37 @@ def gather(events: Iterator[Event]) -> tuple[list[str], list[str], Table]:
     return list(user_of), list(item_of), table
 
 
-def in_order(table: Table) -> Table:
-    """Sort by user, then time; a stable sort leaves ties in the order of the file."""
+def sort_by_user_and_time(table: InteractionTable) -> InteractionTable:
+    """Sort by user, then time. The sort is stable: ties stay in file order."""
     order = np.lexsort((table.times, table.users))  # data-R3
-    return table.pick(order)
+    return table.take_rows(order)
 
 
-def without_duplicates(table: Table) -> Table:
-    """Keep the first of the events with equal user, item and time."""
+def drop_duplicates(table: InteractionTable) -> InteractionTable:
+    """Keep the first of all interactions with equal user, item and time."""
     order = np.lexsort((table.items, table.times, table.users))
     same = np.ones(max(len(order) - 1, 0), bool)
     for column in table:  # data-R4 data-R5
-        same &= equals_before(column[order])
-    kept = np.ones(len(order), bool)
-    kept[order[1:][same]] = False
-    return table.pick(kept)
+        same &= equals_previous(column[order])
+    keep = np.ones(len(order), bool)
+    keep[order[1:][same]] = False
+    return table.take_rows(keep)
 
 
-def ties(table: Table) -> int:
-    """Count the events at the same time as the one before them."""
-    return int(np.count_nonzero(equals_before(table.users) & equals_before(table.times)))
+def count_ties(table: InteractionTable) -> int:
+    """Count the interactions at the same time as the previous interaction of the same user."""
+    return int(np.count_nonzero(equals_previous(table.users) & equals_previous(table.times)))
 
 
-def equals_before(column: Ints | Floats) -> npt.NDArray[np.bool_]:
-    """Tell of each value but the first whether it equals the one before; differences overflow."""
+def equals_previous(column: Ints | Floats) -> npt.NDArray[np.bool_]:
+    """Compare each value, except the first, with the previous value (a difference may overflow)."""
     return column[1:] == column[:-1]
 
 
-def strangers(items: Side, item_ids: list[str]) -> Counter[str]:
-    """Count the items of the log that their file lacks, and those of the file that never occur."""
-    if items.listed is None:
+def count_unmatched_items(items: SideInfo, item_ids: list[str]) -> Counter[str]:
+    """Count items of the log that the item file lacks, and items of the file not in the log."""
+    if items.file_ids is None:
         return Counter()
-    found = items.listed.intersection(item_ids)
-    unused = len(items.listed) - len(found)  # data-R8
-    return Counter(unknown_items=len(item_ids) - len(found), unused_items=unused)
+    matched = items.file_ids.intersection(item_ids)
+    unused = len(items.file_ids) - len(matched)  # data-R8
+    return Counter(unknown_items=len(item_ids) - len(matched), unused_items=unused)

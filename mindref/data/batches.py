@@ -1,4 +1,4 @@
-"""Lay sequences out as padded arrays of one fixed width (specs/data.md, Samples)."""
+"""Training batches and histories as padded arrays of a fixed width (specs/data.md, Samples)."""
 
 from __future__ import annotations
 
@@ -14,44 +14,46 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Batch(NamedTuple):
-    """Training samples side by side."""
+    """A batch of training examples."""
 
     history: Ints  # (B, L) the most recent behaviours, oldest first, then padding (id 0)
-    mask: Bools  # (B, L) True where a behaviour stands
+    mask: Bools  # (B, L) True at a behaviour, False at padding
     target: Ints  # (B,)
 
 
-def lay_out(sequences: Ragged, rows: Ints, positions: Ints, length: int) -> Batch:
-    """Lay out the cuts of `rows` (B,) at `positions` (B,) with windows of `length` places.
+def pad_examples(sequences: Ragged, rows: Ints, positions: Ints, length: int) -> Batch:
+    """Return the examples with targets at `positions` (B,) of `rows` (B,); L is `length`.
 
-    Spec: data. The history is everything before the position, its last `length` items if longer.
-    An earlier occurrence of the target stays: it is behaviour.
+    Spec: data. The history is the last `length` items before the position. An earlier occurrence
+    of the target stays in the history.
     Errors: `ShapeError` for a position outside its row, `ConfigError` for a length below 1.
     """
     outside = (positions < 0) | (positions >= sequences.lengths[rows])
     if outside.any():
-        at = int(np.argmax(outside))
-        raise ShapeError(say("position", "one inside its row", int(positions[at])))
+        first = int(np.argmax(outside))
+        raise ShapeError(say("position", "a position inside its row", int(positions[first])))
     stops = sequences.offsets[rows] + positions
-    history, mask = _windows(sequences.values, stops, positions, length)  # data-R49
+    history, mask = _pad_windows(sequences.values, stops, positions, length)  # data-R49
     return Batch(history, mask, sequences.values[stops])  # data-R39
 
 
-def lay_out_histories(histories: Ragged, length: int) -> tuple[Ints, Bools]:
-    """Lay out whole histories for evaluation or serving: (history (C, L), mask (C, L)).
+def pad_histories(histories: Ragged, length: int) -> tuple[Ints, Bools]:
+    """Return histories for evaluation or serving as (history (C, L), mask (C, L)).
 
-    Spec: data. As `lay_out`; a row may be empty, its mask is then False throughout.
+    Spec: data. As `pad_examples`. The mask of an empty row is False at every position.
     """
-    return _windows(histories.values, histories.offsets[1:], histories.lengths, length)  # data-R50
+    return _pad_windows(
+        histories.values, histories.offsets[1:], histories.lengths, length
+    )  # data-R50
 
 
-def _windows(values: Ints, stops: Ints, known: Ints, length: int) -> tuple[Ints, Bools]:
-    """Gather, for each stop, the last min(known, length) values before it."""
+def _pad_windows(values: Ints, stops: Ints, available: Ints, length: int) -> tuple[Ints, Bools]:
+    """Gather the last min(available, length) values before each stop."""
     if length < 1:
         raise ConfigError(say("history length", "an integer of at least 1", length))
-    kept = np.minimum(known, length)
-    place = np.arange(length)  # data-R48
-    mask = place < kept[:, None]  # data-R46
+    counts = np.minimum(available, length)
+    column = np.arange(length)  # data-R48
+    mask = column < counts[:, None]  # data-R46
     history = np.zeros(mask.shape, dtype=np.int64)  # data-R47
-    history[mask] = values[((stops - kept)[:, None] + place)[mask]]  # data-R45
+    history[mask] = values[((stops - counts)[:, None] + column)[mask]]  # data-R45
     return history, mask

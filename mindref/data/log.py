@@ -1,4 +1,4 @@
-"""What a reader returns: the events of users, in order, with dense ids (specs/data.md)."""
+"""The interaction log: interactions of users, in order, with dense ids (specs/data.md)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 class Ragged(NamedTuple):
     """Rows of different lengths in one flat array: row r is `values[offsets[r]:offsets[r + 1]]`."""
 
-    offsets: Ints  # (R + 1,) starts at 0, never falls
+    offsets: Ints  # (R + 1,) starts at 0, non-decreasing
     values: Ints  # (E,)
 
     def __len__(self) -> int:
@@ -33,7 +33,7 @@ class Ragged(NamedTuple):
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int] | Ints]) -> Ragged:
-        """Lay rows out flat."""
+        """Return rows as one flat array with offsets."""
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         flat = [np.asarray(row, dtype=np.int64) for row in rows]
         values = np.concatenate(flat) if flat else np.zeros(0, np.int64)
@@ -42,23 +42,23 @@ class Ragged(NamedTuple):
 
 @dataclass(frozen=True)
 class Feature:
-    """A categorical feature: each item (or user) has zero or more of its values."""
+    """A categorical feature. Each item (or user) has zero or more values."""
 
     name: str
-    values: Sequence[str]  # the distinct values; a code is an index into them
+    values: Sequence[str]  # distinct values; a code is an index of this list
     codes: Ragged  # row i: the codes of item (or user) i
 
 
 @dataclass(frozen=True)
 class InteractionLog:
-    """Events of users: users and items have dense ids in order of first appearance (data-R*)."""
+    """Interactions of users. Dense ids are in order of first appearance in the file (data-R2)."""
 
-    events: Ragged  # row u: the items of user u, oldest first
-    times: Floats | None  # (E,) beside events.values, seconds; None where only the order is known
+    interactions: Ragged  # row u: the items of user u, oldest first
+    times: Floats | None  # (E,) seconds, aligned with interactions.values; None without times
     user_ids: Sequence[str]  # (U,) external ids; the index is the dense id
     item_ids: Sequence[str]  # (N,) external ids; the index is the dense id
     titles: Sequence[str] | None = None  # (N,) empty string where unknown
     item_features: Sequence[Feature] = ()
     user_features: Sequence[Feature] = ()
-    notes: Mapping[str, int] = field(default_factory=dict)  # counts of what was met while reading
+    notes: Mapping[str, int] = field(default_factory=dict)  # counts, by `assemble.NOTES`
     bad_lines: Sequence[str] = ()  # the first damaged lines: file, line number, reason

@@ -1,4 +1,4 @@
-"""Draw negatives, with the exact logarithm of how often each is expected (specs/data.md)."""
+"""Negative samplers, with the exact log expected count of each item (specs/data.md)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ KINDS = ("uniform", "log_uniform", "unigram", "in_batch", "full")
 
 
 class Negatives(NamedTuple):
-    """A set of items that all samples of a batch are compared with."""
+    """Negatives, shared by all examples of a batch."""
 
     ids: Ints  # (S,)
-    log_expected: Floats  # (S,) log of the expected number of times the id stands in such a set
+    log_expected: Floats  # (S,) log of the expected count of the id in a set of negatives
     target_log_expected: Floats  # (B,) the same for the targets of the batch
 
 
 class Sampler(Protocol):
-    """Draws a set for the targets (B,) of a batch; all randomness comes from `rng`."""
+    """Draws negatives for the targets (B,) of a batch. All randomness comes from `rng`."""
 
     def draw(self, rng: np.random.Generator, targets: Ints) -> Negatives:
-        """Draw one set."""
+        """Return one set of negatives."""
 
 
 def make_sampler(
@@ -47,19 +47,19 @@ def make_sampler(
     if items < 1 or size < 1:
         raise ConfigError(say("negatives", "at least one item and one draw", f"{items}, {size}"))
     if kind == "full":
-        return Full(items)
+        return FullCatalogueSampler(items)
     if kind == "in_batch":
         if target_probability is None:
             raise ConfigError(say("in_batch negatives", "target_probability", "none"))
-        return InBatch(target_probability)
-    return Independent(probabilities(kind, counts, alpha), size)
+        return InBatchSampler(target_probability)
+    return IndependentSampler(draw_probabilities(kind, counts, alpha), size)
 
 
-def probabilities(kind: str, counts: Ints, alpha: float = 0.75) -> Floats:
-    """Return the chance (N,) of each item in one draw; all are above 0 and they sum to 1.
+def draw_probabilities(kind: str, counts: Ints, alpha: float = 0.75) -> Floats:
+    """Return the probability (N,) of each item in one draw. All are above 0 and sum to 1.
 
-    Spec: data. uniform 1/N; log_uniform log((r + 2) / (r + 1)) / log(N + 1) for popularity rank r
-    from 0, ties by lower id; unigram proportional to max(count, 1)^alpha.
+    Spec: data. uniform: 1/N. log_uniform: log((r + 2) / (r + 1)) / log(N + 1) for popularity rank r
+    from 0, ties by lower id. unigram: proportional to max(count, 1)^alpha.
     """
     items = len(counts)
     if kind == "uniform":
@@ -72,20 +72,20 @@ def probabilities(kind: str, counts: Ints, alpha: float = 0.75) -> Floats:
         raise ConfigError(say("negatives", " or ".join(KINDS), repr(kind)))
     if not 0 <= alpha < np.inf:
         raise ConfigError(say("alpha", "a number of at least 0", alpha))
-    # never above 1, so that no power overflows; an untrained item counts as once, data-R53
+    # at most 1, so that no power overflows; an item without training data counts once, data-R53
     weight = np.maximum(counts, 1) / np.maximum(counts.max(), 1)
     powered = weight**alpha
     return np.asarray(powered / powered.sum())
 
 
-class Independent:
-    """`size` independent draws with replacement: an item is expected size * probability times."""
+class IndependentSampler:
+    """`size` independent draws with replacement. Expected count: size * probability."""
 
-    def __init__(self, probability: Floats, size: int) -> None:
+    def __init__(self, probabilities: Floats, size: int) -> None:
         self.size = size
-        self._cumulative = np.cumsum(probability)
+        self._cumulative = np.cumsum(probabilities)
         self._cumulative /= self._cumulative[-1]  # ends at exactly 1, above every random number
-        self._log_expected = np.log(size) + np.log(probability)  # data-R55
+        self._log_expected = np.log(size) + np.log(probabilities)  # data-R55
 
     def draw(self, rng: np.random.Generator, targets: Ints) -> Negatives:
         """Draw by inverting the cumulative distribution."""
@@ -95,13 +95,13 @@ class Independent:
 
 
 @dataclass(frozen=True)
-class InBatch:
-    """The targets of the batch serve each other: an item is expected B * probability times."""
+class InBatchSampler:
+    """The targets of the batch are the negatives. Expected count: B * probability."""
 
     target_probability: Floats  # (N,)
 
     def draw(self, rng: np.random.Generator, targets: Ints) -> Negatives:
-        """Return the targets themselves; nothing is drawn."""
+        """Return the targets. Nothing is drawn."""
         probability = self.target_probability[targets]
         if not (probability > 0).all():
             raise DataError(say("in_batch negatives", "targets that can be drawn", "another item"))
@@ -110,12 +110,12 @@ class InBatch:
 
 
 @dataclass(frozen=True)
-class Full:
-    """The whole catalogue, once: full softmax, nothing to correct."""
+class FullCatalogueSampler:
+    """Every item of the catalogue once: full softmax. The log expected count is 0."""
 
     items: int
 
     def draw(self, rng: np.random.Generator, targets: Ints) -> Negatives:
-        """Return every id; nothing is drawn."""
+        """Return every id. Nothing is drawn."""
         ids = np.arange(self.items, dtype=np.int64)
         return Negatives(ids, np.zeros(self.items), np.zeros(len(targets)))  # data-R58

@@ -1,7 +1,7 @@
-"""Cut a log into training sequences and the cases of validation and test (specs/data.md, Splits).
+"""Split a log into training sequences and evaluation cases (specs/data.md, Splits).
 
-Four protocols: `leave_last_out`, `paper`, `comirec`, `global_time`. None sorts: a user's events
-come in time order with ties in file order, and every split cuts that order at a position.
+Four protocols: `leave_last_out`, `paper`, `comirec`, `global_time`. Each protocol cuts the
+sequence of a user at a position. The log has sorted the interactions by time, ties in file order.
 """
 
 from __future__ import annotations
@@ -13,135 +13,155 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.data.log import Floats, InteractionLog, Ints, Ragged
+from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, DataError, say
 
-PROTOCOLS = ("leave_last_out", "paper", "comirec", "global_time")
 
-
-class Cases(NamedTuple):
-    """What is asked at evaluation: given this history, which items come?"""
+class EvaluationCases(NamedTuple):
+    """Evaluation cases: predict the targets from the history."""
 
     users: Ints  # (C,) dense user ids
-    histories: Ragged  # C rows: everything before the targets, oldest first, untruncated
+    histories: Ragged  # C rows: all items before the targets, oldest first, not truncated
     targets: Ragged  # C rows: one or more distinct items
 
 
 class Split(NamedTuple):
-    """Training sequences, and two sets of cases whose target events are in none of them."""
+    """Training sequences and two sets of evaluation cases. No target interaction is in training."""
 
     train_users: Ints  # (T,) the dense user of each training sequence
-    train: Ragged  # T rows to draw cuts from
-    validation: Cases
-    test: Cases
+    train: Ragged  # T rows to draw examples from
+    validation: EvaluationCases
+    test: EvaluationCases
     protocol: str
 
 
 def make_split(protocol: str, log: InteractionLog, rng: np.random.Generator) -> Split:
-    """Split a log by the name of a protocol with its default numbers.
+    """Return the split of a log by a protocol of `PROTOCOLS` with its default numbers.
 
-    Spec: data. Errors: `ConfigError` for an unknown name, else those of the protocol.
+    Spec: data. Errors: `ConfigError` for an unknown name, and the errors of the protocol.
     """
     if protocol == "leave_last_out":
-        return leave_last_out(log)
+        return split_leave_last_out(log)
     if protocol == "global_time":
-        return global_time(log)
+        return split_global_time(log)
     if protocol == "paper":
-        return paper(log, rng)
+        return split_paper(log, rng)
     if protocol == "comirec":
-        return comirec(log, rng)
+        return split_comirec(log, rng)
     raise ConfigError(say("split", " or ".join(PROTOCOLS), repr(protocol)))
 
 
-def leave_last_out(log: InteractionLog, min_events: int = 3) -> Split:
-    """Ask for each user's last event in the test and for the one before it in validation.
+def split_leave_last_out(log: InteractionLog, min_interactions: int = 3) -> Split:
+    """Test on the last interaction of each user, validate on the last but one.
 
-    Spec: data. A user with fewer than `min_events` (at least 3) events only trains, on all of them.
-    Errors: `DataError` when no user is long enough, `ConfigError` for `min_events` below 3.
+    Spec: data. All interactions of a user with fewer than `min_interactions` are training data.
+    Errors: `DataError` if no user has enough interactions, `ConfigError` for `min_interactions`
+    below 3.
     """
-    if min_events < 3:
-        raise ConfigError(say("min_events", "an integer of at least 3", min_events))
-    lengths = log.events.lengths
-    asked = np.flatnonzero(lengths >= min_events)
-    _require(len(asked), f"a user with {min_events} events or more")
+    if min_interactions < 3:
+        raise ConfigError(say("min_interactions", "an integer of at least 3", min_interactions))
+    lengths = log.interactions.lengths
+    users_with_targets = np.flatnonzero(lengths >= min_interactions)
+    _require_users(len(users_with_targets), f"a user with {min_interactions} interactions or more")
     users = np.arange(len(lengths), dtype=np.int64)
-    kept = np.where(lengths >= min_events, lengths - 2, lengths)  # data-R28
-    last = lengths[asked] - 1
+    train_lengths = np.where(lengths >= min_interactions, lengths - 2, lengths)  # data-R28
+    last = lengths[users_with_targets] - 1
     return Split(
         users,
-        slices(log.events, users, np.zeros_like(kept), kept),
-        _cases(log.events, asked, last - 1, last),  # data-R26
-        _cases(log.events, asked, last, last + 1),  # data-R27
+        slice_rows(log.interactions, users, np.zeros_like(train_lengths), train_lengths),
+        _make_cases(log.interactions, users_with_targets, last - 1, last),  # data-R26
+        _make_cases(log.interactions, users_with_targets, last, last + 1),  # data-R27
         "leave_last_out",
     )
 
 
-def paper(log: InteractionLog, rng: np.random.Generator, test_share: float = 0.05) -> Split:
-    """Hold users out at random, 19:1; a random item of each is asked, what came before is known.
-
-    Spec: data. Source: paper, section 4.1; it names no validation users, we hold out as many again.
-    `test_share` is a share of users, above 0 and below 0.5.
-    Errors: `DataError` when fewer than three users have two events.
-    """
-    train, validation, test = _hold_out(log, rng, test_share)
-
-    def ask(users: Ints) -> Cases:
-        # the first event of a user has nothing before it and is never asked
-        at = rng.integers(1, log.events.lengths[users])  # data-R30
-        return _cases(log.events, users, at, at + 1)
-
-    return Split(train, _whole(log.events, train), ask(validation), ask(test), "paper")
-
-
-def comirec(log: InteractionLog, rng: np.random.Generator, test_share: float = 0.1) -> Split:
-    """Hold users out 8:1:1; the first 80 % of their events are known, all others are asked.
-
-    Spec: data. Source: ComiRec (KDD 2020), section 4 and its code. `test_share` as in `paper`.
-    Errors: `DataError` when fewer than three users have two events.
-    """
-    train, validation, test = _hold_out(log, rng, test_share)
-
-    def ask(users: Ints) -> Cases:
-        lengths = log.events.lengths[users]
-        return _cases(log.events, users, lengths * 4 // 5, lengths)  # data-R32
-
-    return Split(train, _whole(log.events, train), ask(validation), ask(test), "comirec")
-
-
-def global_time(
-    log: InteractionLog, validation_share: float = 0.1, test_share: float = 0.1
+def split_paper(
+    log: InteractionLog, rng: np.random.Generator, test_fraction: float = 0.05
 ) -> Split:
-    """Cut all users at the same two moments: train before, validate between, test after.
+    """Hold out random users, 19:1. The target is a random item, the history all items before it.
 
-    Spec: data. The shares are shares of events, each above 0 and together below 1.
-    Errors: `DataError` for a log without times, or when a window has no user with a history.
+    Spec: data. Source: paper, section 4.1. Differs: the paper names no validation users; we hold
+    out as many users for validation as for the test.
+    `test_fraction` is a fraction of the users, above 0 and below 0.5.
+    Errors: `DataError` if fewer than three users have two interactions.
     """
-    _check_shares(validation_share, test_share)
+    train, validation, test = _hold_out_users(log, rng, test_fraction)
+
+    def make_cases(users: Ints) -> EvaluationCases:
+        # the first interaction of a user has no history, so it is never a target
+        targets = rng.integers(1, log.interactions.lengths[users])  # data-R30
+        return _make_cases(log.interactions, users, targets, targets + 1)
+
+    return Split(
+        train,
+        _full_sequences(log.interactions, train),
+        make_cases(validation),
+        make_cases(test),
+        "paper",
+    )
+
+
+def split_comirec(
+    log: InteractionLog, rng: np.random.Generator, test_fraction: float = 0.1
+) -> Split:
+    """Hold out users 8:1:1. Targets are the last 20 % of their interactions, history the others.
+
+    Spec: data. Source: ComiRec (KDD 2020), section 4 and its code. `test_fraction` as in
+    `split_paper`. Errors: `DataError` if fewer than three users have two interactions.
+    """
+    train, validation, test = _hold_out_users(log, rng, test_fraction)
+
+    def make_cases(users: Ints) -> EvaluationCases:
+        lengths = log.interactions.lengths[users]
+        return _make_cases(log.interactions, users, lengths * 4 // 5, lengths)  # data-R32
+
+    return Split(
+        train,
+        _full_sequences(log.interactions, train),
+        make_cases(validation),
+        make_cases(test),
+        "comirec",
+    )
+
+
+def split_global_time(
+    log: InteractionLog, validation_fraction: float = 0.1, test_fraction: float = 0.1
+) -> Split:
+    """Split all users at the same two times: train before, validate between, test after.
+
+    Spec: data. The fractions are of the interactions, each above 0 and together below 1.
+    Errors: `DataError` for a log without times, or if a window has no user with a history.
+    """
+    _check_fractions(validation_fraction, test_fraction)
     if log.times is None:
         raise DataError(say("global_time", "a log with times", "none", "use leave_last_out"))
-    first, second = _moments(log.times, validation_share, test_share)
-    before, until = (_count_before(log.events, log.times, t) for t in (first, second))  # data-R33
+    first_validation, first_test = _cut_times(log.times, validation_fraction, test_fraction)
+    before, until = (
+        _count_interactions_before(log.interactions, log.times, time)
+        for time in (first_validation, first_test)
+    )  # data-R33
     users = np.flatnonzero(before)
     return Split(
         users,
-        slices(log.events, users, np.zeros_like(users), before[users]),
-        _window_cases(log.events, before, until, "validation"),
-        _window_cases(log.events, until, log.events.lengths, "test"),
+        slice_rows(log.interactions, users, np.zeros_like(users), before[users]),
+        _window_cases(log.interactions, before, until, "validation"),
+        _window_cases(log.interactions, until, log.interactions.lengths, "test"),
         "global_time",
     )
 
 
-def slices(rows: Ragged, which: Ints, start: Ints, stop: Ints) -> Ragged:
-    """Return `rows.row(which[i])[start[i]:stop[i]]` as row i, without a loop."""
+def slice_rows(rows: Ragged, indices: Ints, start: Ints, stop: Ints) -> Ragged:
+    """Return `rows.row(indices[i])[start[i]:stop[i]]` as row i, without a loop."""
     lengths = stop - start
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    shift = np.repeat(rows.offsets[which] + start - offsets[:-1], lengths)
+    shift = np.repeat(rows.offsets[indices] + start - offsets[:-1], lengths)
     return Ragged(offsets, rows.values[np.arange(offsets[-1]) + shift])
 
 
 def first_occurrences(rows: Ragged) -> Ragged:
-    """Drop from each row the items that it already had, keeping the order."""  # data-R37
+    """Keep the first occurrence of each item in each row, in order."""  # data-R37
     row = np.repeat(np.arange(len(rows)), rows.lengths)
-    order = np.lexsort((rows.values, row))  # stable: of equal items the first stays in front
+    order = np.lexsort((rows.values, row))  # stable: equal items stay in their order
     new = np.ones(len(order), dtype=bool)
     new[1:] = (np.diff(row[order]) != 0) | (np.diff(rows.values[order]) != 0)
     keep = np.sort(order[new])
@@ -149,68 +169,78 @@ def first_occurrences(rows: Ragged) -> Ragged:
     return Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), rows.values[keep])
 
 
-def exact(share: float) -> Fraction:
-    """Return the share that was meant: 1/20 for 0.05, which no binary number is."""
-    return Fraction(share).limit_denominator(1_000_000)
+def exact_fraction(number: float) -> Fraction:
+    """Return a decimal number as an exact fraction: 1/20 for 0.05, which is not exact in binary."""
+    return Fraction(number).limit_denominator(1_000_000)
 
 
-def rounded(number: Fraction) -> int:
-    """Return the nearest whole number, halves up."""
+def round_half_up(number: Fraction) -> int:
+    """Return the nearest integer, halves rounded up."""
     return math.floor(number + Fraction(1, 2))
 
 
-def _whole(events: Ragged, users: Ints) -> Ragged:
-    return slices(events, users, np.zeros_like(users), events.lengths[users])
+def _full_sequences(interactions: Ragged, users: Ints) -> Ragged:
+    return slice_rows(interactions, users, np.zeros_like(users), interactions.lengths[users])
 
 
-def _cases(events: Ragged, users: Ints, start: Ints, stop: Ints) -> Cases:
-    """Ask for the events from `start` to `stop`, knowing all before `start`."""
-    histories = slices(events, users, np.zeros_like(start), start)  # data-R25
-    return Cases(users, histories, first_occurrences(slices(events, users, start, stop)))
+def _make_cases(interactions: Ragged, users: Ints, start: Ints, stop: Ints) -> EvaluationCases:
+    """Return cases with the targets from `start` to `stop` and the history before `start`."""
+    histories = slice_rows(interactions, users, np.zeros_like(start), start)  # data-R25
+    return EvaluationCases(
+        users, histories, first_occurrences(slice_rows(interactions, users, start, stop))
+    )
 
 
-def _hold_out(
-    log: InteractionLog, rng: np.random.Generator, share: float
+def _hold_out_users(
+    log: InteractionLog, rng: np.random.Generator, fraction: float
 ) -> tuple[Ints, Ints, Ints]:
-    """Return the users of training, validation and test, each in rising order."""
-    _check_shares(share, share)
-    able = log.events.lengths >= 2
-    drawn = rng.permutation(np.flatnonzero(able))
-    _require(len(drawn) // 3, "three users with two events or more")
-    size = max(1, rounded(exact(share) * len(drawn)))  # data-R29 data-R31
-    train = np.concatenate([np.flatnonzero(~able), drawn[2 * size :]])  # data-R36
-    return np.sort(train), np.sort(drawn[size : 2 * size]), np.sort(drawn[:size])
+    """Return the users of training, validation and test, each in ascending order."""
+    _check_fractions(fraction, fraction)
+    eligible = log.interactions.lengths >= 2
+    shuffled = rng.permutation(np.flatnonzero(eligible))
+    _require_users(len(shuffled) // 3, "three users with two interactions or more")
+    num_test = max(1, round_half_up(exact_fraction(fraction) * len(shuffled)))  # data-R29 data-R31
+    train = np.concatenate([np.flatnonzero(~eligible), shuffled[2 * num_test :]])  # data-R36
+    return np.sort(train), np.sort(shuffled[num_test : 2 * num_test]), np.sort(shuffled[:num_test])
 
 
-def _moments(times: Floats, validation_share: float, test_share: float) -> tuple[float, float]:
-    """Return the first moment of validation and that of the test."""
-    ordered = np.sort(times)
-    _require(len(ordered), "an event")
-    validation, test = exact(validation_share), exact(test_share)
-    at = [rounded(len(ordered) * (1 - s)) for s in (validation + test, test)]
-    first, second = (float(ordered[min(i, len(ordered) - 1)]) for i in at)
-    return first, second
+def _cut_times(
+    times: Floats, validation_fraction: float, test_fraction: float
+) -> tuple[float, float]:
+    """Return the first time of validation and the first time of the test."""
+    sorted_times = np.sort(times)
+    _require_users(len(sorted_times), "an interaction")
+    validation, test = exact_fraction(validation_fraction), exact_fraction(test_fraction)
+    indices = [
+        round_half_up(len(sorted_times) * (1 - fraction)) for fraction in (validation + test, test)
+    ]
+    first_validation, first_test = (
+        float(sorted_times[min(index, len(sorted_times) - 1)]) for index in indices
+    )
+    return first_validation, first_test
 
 
-def _count_before(events: Ragged, times: Floats, moment: float) -> Ints:
-    """Count each user's events strictly before a moment, so that ties stay in one window."""
-    running = np.concatenate([[0], np.cumsum(times < moment)])  # data-R34
-    return np.diff(running[events.offsets]).astype(np.int64)
+def _count_interactions_before(interactions: Ragged, times: Floats, time: float) -> Ints:
+    """Count the interactions of each user strictly before a time; so ties stay in one window."""
+    cumulative = np.concatenate([[0], np.cumsum(times < time)])  # data-R34
+    return np.diff(cumulative[interactions.offsets]).astype(np.int64)
 
 
-def _window_cases(events: Ragged, start: Ints, stop: Ints, name: str) -> Cases:
+def _window_cases(interactions: Ragged, start: Ints, stop: Ints, name: str) -> EvaluationCases:
     users = np.flatnonzero((start > 0) & (stop > start))  # data-R35
-    _require(len(users), f"a user with events before and in the {name} window")
-    return _cases(events, users, start[users], stop[users])
+    _require_users(len(users), f"a user with interactions before and in the {name} window")
+    return _make_cases(interactions, users, start[users], stop[users])
 
 
-def _check_shares(validation_share: float, test_share: float) -> None:
-    if not (validation_share > 0 and test_share > 0 and validation_share + test_share < 1):
-        got = f"{validation_share} and {test_share}"
-        raise ConfigError(say("shares", "two numbers above 0, together below 1", got))
+def _check_fractions(validation_fraction: float, test_fraction: float) -> None:
+    if not (
+        validation_fraction > 0 and test_fraction > 0 and validation_fraction + test_fraction < 1
+    ):
+        got = f"{validation_fraction} and {test_fraction}"
+        raise ConfigError(say("fractions", "two numbers above 0, together below 1", got))
 
 
-def _require(enough: int, what: str) -> None:
-    if not enough:  # data-R38
+def _require_users(count: int, expected: str) -> None:
+    if not count:  # data-R38
         todo = "use a longer log or another split"
-        raise DataError(say("split", f"at least {what}", "none", todo))
+        raise DataError(say("split", f"at least {expected}", "none", todo))

@@ -1,8 +1,9 @@
-"""A built-in log with planted interests (specs/data.md, Synthetic).
+"""A built-in log whose true interests are known (specs/data.md, Synthetic).
 
-Users of an imaginary shop have one to six shelves they care about, and on each shelf a favourite
-topic. They stay with an interest for a while, switch, and now and then take something else. Every
-event is labelled with the shelf it came from, so that what a model finds can be scored.
+Users of an imaginary shop have one to six interests. An interest is a shelf of the shop, with a
+favourite topic on it. A user takes several items of one interest, then switches, and sometimes
+takes an item of no interest. The shelf of every interaction is known, so that the interests of a
+model can be compared with the true ones.
 """
 
 from __future__ import annotations
@@ -14,204 +15,222 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.data.log import Feature, Floats, InteractionLog, Ints, Ragged
-from mindref.data.shelves import SHELVES, TOPICS
+from mindref.data.synthetic_titles import SHELVES, TOPICS
 from mindref.errors import ConfigError, say
 
 AGE_BANDS = ("18-24", "25-34", "35-44", "45-54", "55-64", "65+")
-INTERESTS = np.array([0.05, 0.15, 0.25, 0.25, 0.2, 0.1])  # share of users with 1, 2, ... 6
+INTEREST_COUNT_PROBABILITIES = np.array([0.05, 0.15, 0.25, 0.25, 0.2, 0.1])  # 1, 2, ... 6
 DAY = 86_400.0
 FIRST_DAY = 1_704_067_200.0  # 2024-01-01 UTC
 
 
-class Synthetic(NamedTuple):
-    """The log and what was planted in it. A shelf's number is its place in `SHELVES`."""
+class SyntheticLog(NamedTuple):
+    """The log and its true interests. The number of a shelf is its index in `SHELVES`."""
 
     log: InteractionLog
-    planted: Ragged  # beside log.events: the shelf of each event, -1 for a passing fancy
-    user_interests: Ragged  # (U rows) the shelves each user cares about
-    user_topics: Ragged  # (U rows) beside user_interests: the favourite topic on that shelf
-    user_weights: Floats  # beside user_interests.values: how often the user turns to that shelf
+    true_interests: Ragged  # shelf of each of log.interactions, -1 outside the user's interests
+    user_interests: Ragged  # (U rows) the shelves of each user's interests
+    user_topics: Ragged  # (U rows) aligned with user_interests: favourite topic of the shelf
+    user_weights: Floats  # aligned with user_interests.values: probability of the interest
     item_shelf: Ints  # (N,)
     item_topic: Ints  # (N,) 0 .. 3 within the shelf
     item_appeal: Floats  # (N,) popularity within the shelf
 
 
-class Habits(NamedTuple):
-    """How users behave; the defaults make the task hard for one vector and fair for several."""
+class SyntheticSettings(NamedTuple):
+    """Settings of the generator. The defaults make the task hard for one vector per user."""
 
-    noise: float = 0.05  # share of events outside the user's interests
-    stay: float = 0.3  # chance that an event stays with the interest of the one before
-    loyalty: float = 100.0  # how much likelier an item of the favourite topic is
+    noise: float = 0.05  # fraction of interactions outside the user's interests
+    stay: float = 0.3  # probability that an interaction has the interest of the previous one
+    loyalty: float = 100.0  # factor on the probability of an item of the favourite topic
     evenness: float = 20.0  # Dirichlet parameter of the weights of a user's interests
-    crowding: float = 0.7  # Zipf exponent of the shelves
-    skew: float = 1.0  # Zipf exponent of the items of a shelf
-    length: float = 6.0  # events per interest, on average
+    crowding: float = 0.7  # Zipf exponent of the popularity of shelves
+    skew: float = 1.0  # Zipf exponent of the popularity of items within a shelf
+    length: float = 6.0  # mean number of interactions per interest
 
 
-def synthetic(
-    seed: int = 0, users: int = 2000, items: int = 1000, habits: Habits | None = None
-) -> Synthetic:
-    """Make the log: the same arguments give the same arrays.
+def make_synthetic_log(
+    seed: int = 0, users: int = 2000, items: int = 1000, settings: SyntheticSettings | None = None
+) -> SyntheticLog:
+    """Return the synthetic log. The same arguments give the same arrays.
 
-    Spec: data. `items` at least 96 (one for each topic of each shelf), `users` at least 1; an item
-    that nobody took is not in the catalogue. Nobody takes an item twice.
+    Spec: data. `items` is at least 96 (one per topic and shelf), `users` at least 1. Items without
+    an interaction are not in the catalogue. A user interacts with an item at most once.
     Errors: `ConfigError` for smaller numbers.
     """
     if items < len(SHELVES) * TOPICS or users < 1:
         expected = f"at least {len(SHELVES) * TOPICS} items and one user"
         raise ConfigError(say("synthetic", expected, f"{items} and {users}"))
     rng = np.random.default_rng(seed)  # data-R59
-    habits = habits or Habits()
-    shop = _open_shop(rng, items, habits)
-    customers = [_visit(rng, shop, habits) for _ in range(users)]
-    return _record(shop, customers)
+    settings = settings or SyntheticSettings()
+    shop = _draw_catalogue(rng, items, settings)
+    customers = [_draw_user(rng, shop, settings) for _ in range(users)]
+    return _join_users(shop, customers)
 
 
-def write_log(made: Synthetic, folder: Path, name: str = "shop") -> None:
+def write_synthetic_log(synthetic_log: SyntheticLog, folder: Path, name: str = "shop") -> None:
     """Write the log as RecBole's atomic files `name.inter`, `name.item`, `name.user` (data-R67).
 
-    Spec: data. The folder must exist; files of that name are replaced.
+    Spec: data. The folder must exist. Existing files with these names are replaced.
     """
-    log = made.log
-    users = np.repeat(np.arange(len(log.user_ids)), log.events.lengths).tolist()
-    items, times = log.events.values.tolist(), np.asarray(log.times).tolist()
+    log = synthetic_log.log
+    users = np.repeat(np.arange(len(log.user_ids)), log.interactions.lengths).tolist()
+    items, times = log.interactions.values.tolist(), np.asarray(log.times).tolist()
     inter = [
         (log.user_ids[u], log.item_ids[i], f"{t:.0f}")
         for u, i, t in zip(users, items, times, strict=True)
     ]
-    item = zip(log.item_ids, log.titles or (), _words(log.item_features[0]), strict=True)
-    user = zip(log.user_ids, _words(log.user_features[0]), strict=True)
-    _write(folder / f"{name}.inter", ("user_id:token", "item_id:token", "timestamp:float"), inter)
-    _write(folder / f"{name}.item", ("item_id:token", "title:token_seq", "shelf:token"), item)
-    _write(folder / f"{name}.user", ("user_id:token", "age:token"), user)
+    item = zip(log.item_ids, log.titles or (), _feature_texts(log.item_features[0]), strict=True)
+    user = zip(log.user_ids, _feature_texts(log.user_features[0]), strict=True)
+    _write_table(
+        folder / f"{name}.inter", ("user_id:token", "item_id:token", "timestamp:float"), inter
+    )
+    _write_table(folder / f"{name}.item", ("item_id:token", "title:token_seq", "shelf:token"), item)
+    _write_table(folder / f"{name}.user", ("user_id:token", "age:token"), user)
 
 
-def _write(path: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+def _write_table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     text = "".join("\t".join(row) + "\n" for row in (header, *rows))
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _words(feature: Feature) -> list[str]:
+def _feature_texts(feature: Feature) -> list[str]:
     return [feature.values[code] for code in feature.codes.values]
 
 
-class _Shop(NamedTuple):
+class _Catalogue(NamedTuple):
     shelf: Ints  # (N,)
     topic: Ints  # (N,)
     appeal: Floats  # (N,)
-    taste: Floats  # (age bands, shelves) chance that a user of that age cares
+    taste: Floats  # (age bands, shelves) probability of an interest by age
 
 
-class _Customer(NamedTuple):
+class _User(NamedTuple):
     interests: Ints
     topics: Ints
     weights: Floats
     items: Ints
-    planted: Ints
+    true_interests: Ints
     times: Floats
     age: int
 
 
-def _open_shop(rng: np.random.Generator, items: int, habits: Habits) -> _Shop:
+def _draw_catalogue(
+    rng: np.random.Generator, items: int, settings: SyntheticSettings
+) -> _Catalogue:
     number = np.arange(items)
     shelf, topic = number % len(SHELVES), number // len(SHELVES) % TOPICS
-    place = np.empty(items, dtype=np.int64)  # 0 is the most popular of its shelf, of any topic
+    popularity_rank = np.empty(items, dtype=np.int64)  # within the shelf, from 0
     for k in range(len(SHELVES)):
-        place[shelf == k] = rng.permutation(np.count_nonzero(shelf == k))
+        popularity_rank[shelf == k] = rng.permutation(np.count_nonzero(shelf == k))
     taste = rng.normal(0.0, 0.5, (len(AGE_BANDS), len(SHELVES)))
-    crowd = rng.permutation(np.arange(1.0, len(SHELVES) + 1) ** -habits.crowding)
-    chance = np.asarray(crowd * np.exp(taste))
-    appeal = np.asarray((1.0 + place) ** -habits.skew)  # data-R64
-    return _Shop(shelf, topic, appeal, chance / chance.sum(axis=1, keepdims=True))
+    shelf_popularity = rng.permutation(np.arange(1.0, len(SHELVES) + 1) ** -settings.crowding)
+    weights = np.asarray(shelf_popularity * np.exp(taste))
+    appeal = np.asarray((1.0 + popularity_rank) ** -settings.skew)  # data-R64
+    return _Catalogue(shelf, topic, appeal, weights / weights.sum(axis=1, keepdims=True))
 
 
-def _visit(rng: np.random.Generator, shop: _Shop, habits: Habits) -> _Customer:
+def _draw_user(
+    rng: np.random.Generator, catalogue: _Catalogue, settings: SyntheticSettings
+) -> _User:
     age = int(rng.integers(len(AGE_BANDS)))
-    count = 1 + int(rng.choice(len(INTERESTS), p=INTERESTS))
-    interests = rng.choice(len(SHELVES), count, replace=False, p=shop.taste[age])  # data-R63
+    count = 1 + int(rng.choice(len(INTEREST_COUNT_PROBABILITIES), p=INTEREST_COUNT_PROBABILITIES))
+    interests = rng.choice(len(SHELVES), count, replace=False, p=catalogue.taste[age])  # data-R63
     topics = rng.integers(TOPICS, size=count)
-    weights = rng.dirichlet(np.full(count, habits.evenness))
-    size = max(8, round(habits.length * count * rng.lognormal(0.0, 0.3)))
-    which = _wander(rng, weights, size, habits)
+    weights = rng.dirichlet(np.full(count, settings.evenness))
+    size = max(8, round(settings.length * count * rng.lognormal(0.0, 0.3)))
+    interest_index = _draw_interests(rng, weights, size, settings)
     items = np.full(size, -1)
     for k in range(-1, count):
-        at = np.flatnonzero(which == k)
-        pool = _pool(rng, shop, interests, topics, k, habits)[: len(at)]  # data-R61
-        items[at[: len(pool)]] = pool
-    kept = items >= 0
-    times = _clock(rng, size)
-    planted = np.where(which < 0, -1, interests[which])  # data-R62
-    return _Customer(interests, topics, weights, items[kept], planted[kept], times[kept], age)
+        positions = np.flatnonzero(interest_index == k)
+        pool = _draw_items(rng, catalogue, interests, topics, k, settings)
+        pool = pool[: len(positions)]  # data-R61
+        items[positions[: len(pool)]] = pool
+    is_drawn = items >= 0
+    times = _draw_times(rng, size)
+    true_interests = np.where(interest_index < 0, -1, interests[interest_index])  # data-R62
+    return _User(
+        interests, topics, weights, items[is_drawn], true_interests[is_drawn], times[is_drawn], age
+    )
 
 
-def _wander(rng: np.random.Generator, weights: Floats, size: int, habits: Habits) -> Ints:
-    """Return for each event the interest (0 ..) it comes from, -1 for a passing fancy."""
-    drawn = rng.choice(len(weights), size, p=weights)
-    switch = rng.random(size) >= habits.stay
-    switch[0] = True
-    since = np.maximum.accumulate(np.where(switch, np.arange(size), 0))
-    return np.where(rng.random(size) < habits.noise, -1, drawn[since])
-
-
-def _pool(
-    rng: np.random.Generator, shop: _Shop, interests: Ints, topics: Ints, k: int, habits: Habits
+def _draw_interests(
+    rng: np.random.Generator, weights: Floats, size: int, settings: SyntheticSettings
 ) -> Ints:
-    """Return the items of interest k (or of no interest) in the order in which they are taken.
+    """Return the interest (0 ..) of each interaction, -1 outside the user's interests."""
+    candidates = rng.choice(len(weights), size, p=weights)
+    switch = rng.random(size) >= settings.stay
+    switch[0] = True
+    last_switch = np.maximum.accumulate(np.where(switch, np.arange(size), 0))
+    return np.where(rng.random(size) < settings.noise, -1, candidates[last_switch])
 
-    Sorting by log weight plus Gumbel noise is drawing without replacement by weight.
+
+def _draw_items(
+    rng: np.random.Generator,
+    catalogue: _Catalogue,
+    interests: Ints,
+    topics: Ints,
+    k: int,
+    settings: SyntheticSettings,
+) -> Ints:
+    """Return items of interest k (k < 0: of no interest) in the order of the interactions.
+
+    Sorting by log weight plus Gumbel noise draws by weight, without replacement.
     """
     if k < 0:
-        pool = np.flatnonzero(~np.isin(shop.shelf, interests))
-        weight = shop.appeal[pool]
+        pool = np.flatnonzero(~np.isin(catalogue.shelf, interests))
+        weight = catalogue.appeal[pool]
     else:
-        pool = np.flatnonzero(shop.shelf == interests[k])
-        favourite = shop.topic[pool] == topics[k]
-        weight = shop.appeal[pool] * np.where(favourite, habits.loyalty, 1.0)  # data-R65
+        pool = np.flatnonzero(catalogue.shelf == interests[k])
+        favourite = catalogue.topic[pool] == topics[k]
+        weight = catalogue.appeal[pool] * np.where(favourite, settings.loyalty, 1.0)  # data-R65
     order = np.argsort(-(np.log(weight) + rng.gumbel(size=len(pool))))
-    return pool[order][: max(1, len(pool) // 2)]  # nobody buys a shelf empty
+    return pool[order][: max(1, len(pool) // 2)]  # at most half of a shelf
 
 
-def _clock(rng: np.random.Generator, size: int) -> Floats:
-    """Return rising times in whole seconds within about two years."""
+def _draw_times(rng: np.random.Generator, size: int) -> Floats:
+    """Return increasing times in whole seconds within about two years."""
     start = FIRST_DAY + rng.uniform(0, 540) * DAY
     gaps = 60.0 + rng.exponential(3 * DAY, size)
     return np.asarray(np.floor(start + np.cumsum(gaps)))
 
 
-def _record(shop: _Shop, customers: list[_Customer]) -> Synthetic:
-    """Number the items by first appearance, as a reader would, and put the log together."""
-    taken = np.concatenate([c.items for c in customers])
-    numbers, first = np.unique(taken, return_index=True)
+def _join_users(catalogue: _Catalogue, users: list[_User]) -> SyntheticLog:
+    """Return the log of all users, with items numbered by first appearance, as a reader does."""
+    shop_ids = np.concatenate([user.items for user in users])
+    numbers, first = np.unique(shop_ids, return_index=True)
     order = numbers[np.argsort(first)]  # dense id -> number in the shop, data-R66
-    dense = np.full(len(shop.shelf), -1)
+    dense = np.full(len(catalogue.shelf), -1)
     dense[order] = np.arange(len(order))
-    shelf, topic = shop.shelf[order], shop.topic[order]
+    shelf, topic = catalogue.shelf[order], catalogue.topic[order]
     log = InteractionLog(
-        events=Ragged.of([dense[c.items] for c in customers]),
-        times=np.concatenate([c.times for c in customers]),
-        user_ids=[f"customer-{u + 1:04}" for u in range(len(customers))],
+        interactions=Ragged.of([dense[user.items] for user in users]),
+        times=np.concatenate([user.times for user in users]),
+        user_ids=[f"customer-{u + 1:04}" for u in range(len(users))],
         item_ids=[f"article-{i + 1:04}" for i in order],
-        titles=[_title(int(i)) for i in order],  # data-R60
-        item_features=[Feature("shelf", [s.name for s in SHELVES], _one_each(shelf))],
-        user_features=[Feature("age", AGE_BANDS, _one_each(np.array([c.age for c in customers])))],
+        titles=[_item_title(int(i)) for i in order],  # data-R60
+        item_features=[Feature("shelf", [s.name for s in SHELVES], _single_codes(shelf))],
+        user_features=[
+            Feature("age", AGE_BANDS, _single_codes(np.array([user.age for user in users])))
+        ],
     )
-    return Synthetic(
+    return SyntheticLog(
         log,
-        Ragged.of([c.planted for c in customers]),
-        Ragged.of([c.interests for c in customers]),
-        Ragged.of([c.topics for c in customers]),
-        np.concatenate([c.weights for c in customers]),
+        Ragged.of([user.true_interests for user in users]),
+        Ragged.of([user.interests for user in users]),
+        Ragged.of([user.topics for user in users]),
+        np.concatenate([user.weights for user in users]),
         shelf,
         topic,
-        shop.appeal[order],
+        catalogue.appeal[order],
     )
 
 
-def _title(number: int) -> str:
-    place, shelf = divmod(number, len(SHELVES))
-    number_in_topic, topic = divmod(place, TOPICS)
+def _item_title(number: int) -> str:
+    shelf_index, shelf = divmod(number, len(SHELVES))
+    number_in_topic, topic = divmod(shelf_index, TOPICS)
     return SHELVES[shelf].title(topic, number_in_topic)
 
 
-def _one_each(codes: Ints) -> Ragged:
+def _single_codes(codes: Ints) -> Ragged:
     return Ragged(np.arange(len(codes) + 1), codes)

@@ -1,13 +1,11 @@
-"""Does mindref work here? What is installed, what this machine has, and what cannot be used.
+"""Diagnosis of an installation: what works here, what does not, and what to do.
 
-    check        what one subject comes to: ok, a note, or a problem
-    child        a process of its own for whatever may crash or hang
-    trials       what is tried in it
-    tried        what is made of the answers
-    installed    mindref, Python, the packages, and the variables that are read
-    machine      processor, cores and memory, and who limits them
-    places       folders that can be written, files that can be locked, what a terminal can show
-    examine      all of it
+    finding        the result of a check: ok, a note, or a problem
+    probes         checks that run in child processes, because they may crash or hang
+    probe_runner   starts and ends these child processes
+    installation   versions of packages, environment variables
+    machine        processor, memory, folders, standard output
+    examine        runs all checks
 
-Nothing heavy is imported here: NumPy compiled for another processor ends the process that loads it.
+No module imports NumPy in this process: a NumPy built for another processor would end it.
 """

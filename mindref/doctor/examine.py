@@ -1,4 +1,4 @@
-"""All checks, in the order in which one thing needs the other."""
+"""Runs all checks, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -9,76 +9,99 @@ from importlib import resources
 from typing import Any
 
 import mindref
-from mindref.doctor import installed, machine, places, tried
-from mindref.doctor.check import Check, guarded, works
-from mindref.doctor.child import Nurse
-from mindref.process.threads import cores
+from mindref.doctor import installation, machine
+from mindref.doctor.finding import Finding, capture_finding, installation_works
+from mindref.doctor.probe_runner import ProbeRunner
+from mindref.doctor.probes import BUILT_IN, PROBES, REINSTALL
+from mindref.process.threads import usable_cores
 
 FORMAT = "mindref doctor 1"
-LIMIT = 60.0  # seconds that one part may take, so that a cold cache and a large framework may
+LIMIT = 60.0  # seconds per probe: enough for a cold cache and a large framework
+LOCAL_CHECKS = {
+    "mindref": installation.check_mindref,
+    "python": installation.check_python,
+    "packages": installation.check_packages,
+    "extras": installation.check_extras,
+    "variables": installation.check_variables,
+    "processor": machine.check_processor,
+    "memory": machine.check_memory_size,
+    "folder": machine.check_current_folder,
+    "temporary": machine.check_temporary_folder,
+    "home": machine.check_home,
+    "output": machine.check_output_encoding,
+}
+CORE_PROBES = {  # title -> probe and argument
+    "numpy": ("numpy", ""),
+    "scipy": ("import", "scipy.sparse"),
+    "safetensors": ("import", "safetensors.numpy"),
+    "numba": ("numba", ""),
+    "kernels": ("kernels", ""),
+}
+PLUGINS = ("backend", "index", "export")  # probes of registered names
 
 
-def examine(limit: float = LIMIT) -> list[Check]:
-    """Look at everything, and return what each came to; never raises for what is broken.
+def examine(limit: float = LIMIT) -> list[Finding]:
+    """Return the findings of all checks. A broken installation raises nothing.
 
-    limit: seconds that each process may take that tries a part. They run beside one another.
+    limit: seconds for each probe. Probes run in parallel.
     """
-    nurse = Nurse(limit)
-    before = [
-        ("mindref", installed.itself),
-        ("python", installed.python),
-        ("packages", installed.packages),
-        ("extras", installed.extras),
-        ("variables", installed.variables),
-        ("processor", machine.cpu),
-        ("memory", machine.memory),
-        ("folder", places.here),
-        ("temporary", places.temporary),
-        ("home", places.home),
-        ("output", places.terminal),
-    ]
-    core = [
-        ("numpy", partial(tried.numpy, nurse)),
-        ("scipy", partial(tried.package, nurse, "scipy", "scipy.sparse")),
-        ("safetensors", partial(tried.package, nurse, "safetensors", "safetensors.numpy")),
-        ("numba", partial(tried.numba, nurse)),
-        ("kernels", partial(tried.kernels, nurse)),
-    ]
-    with ThreadPoolExecutor(max(2, cores())) as pool:
+    runner = ProbeRunner(limit)
+
+    def start(title: str, probe: str, argument: str = "") -> Future[Finding]:
+        return pool.submit(
+            capture_finding, title, partial(check_probe, runner, title, probe, argument)
+        )
+
+    with ThreadPoolExecutor(max(2, usable_cores())) as pool:
         try:
-            listed = pool.submit(listing, nurse)
-            coming = [pool.submit(guarded, name, look) for name, look in core]
-            found = [guarded(name, look) for name, look in before]
-            head, looks = listed.result()
-            more: list[Future[Check]] = [
-                pool.submit(guarded, name, look) for name, look in looks.items()
+            listed = pool.submit(capture_finding, "registered", partial(check_registered, runner))
+            core = [start(title, *probe) for title, probe in CORE_PROBES.items()]
+            local = [capture_finding(name, check) for name, check in LOCAL_CHECKS.items()]
+            registered = listed.result().facts
+            plugins = [
+                start(f"{kind} {name}", kind, name)
+                for kind in PLUGINS
+                for name in registered.get(kind, ())
             ]
-            return [*found, *(x.result() for x in coming), head, *(x.result() for x in more)]
+            probed = [future.result() for future in (*core, listed, *plugins)]
+            return [*local, *probed]
         finally:
-            nurse.close()  # after Ctrl-C nobody waits for what hangs
+            runner.close()  # after Ctrl-C, kill probes that hang
 
 
-def listing(nurse: Nurse) -> tuple[Check, dict[str, tried.Look]]:
-    """Return what is registered and what looks at it; nothing where that cannot be said."""
-    looks: dict[str, tried.Look] = {}
-
-    def look() -> Check:
-        check, found = tried.registered(nurse)
-        looks.update(found)
-        return check
-
-    return guarded("registered", look), looks
+def check_registered(runner: ProbeRunner) -> Finding:
+    """Return the names of backends, index kinds and export kinds."""
+    finding = check_probe(runner, "registered", "registered")
+    if finding.state == "ok":
+        _ = [list(finding.facts[kind]) for kind in PLUGINS]  # raises for unexpected facts
+    return finding
 
 
-def as_json(checks: list[Check]) -> dict[str, Any]:
-    """Return all checks as plain values, in the form of schema.json."""
-    rows = [check._asdict() for check in checks]
-    version = mindref.__version__
-    return {"format": FORMAT, "mindref": version, "works": works(checks), "checks": rows}
+def check_probe(runner: ProbeRunner, title: str, probe: str, argument: str = "") -> Finding:
+    """Run a probe in a child process and return its finding.
+
+    The failure of a probe of something that mindref needs is a problem, of a plugin a note.
+    """
+    result = runner.run(probe, *([argument] if argument else []))
+    if not result.reason:
+        state = "note" if result.todo else "ok"
+        return Finding(title, state, result.summary, result.todo, result.facts)
+    todo = result.todo or PROBES[probe][1].format(argument.partition(".")[0])
+    if probe == "backend" and argument in BUILT_IN:
+        todo = REINSTALL.format("mindref")
+    needed = probe not in PLUGINS or argument in BUILT_IN
+    return Finding(title, "problem" if needed else "note", f"not usable: {result.reason}", todo)
 
 
-def schema() -> dict[str, Any]:
-    """Return the form of the report, a JSON Schema of draft 2020-12."""
+def report_json(findings: list[Finding]) -> dict[str, Any]:
+    """Return all findings as JSON values, in the form of schema.json."""
+    rows = [finding._asdict() for finding in findings]
+    version, works = mindref.__version__, installation_works(findings)
+    return {"format": FORMAT, "mindref": version, "works": works, "checks": rows}
+
+
+def report_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the report."""
     file = resources.files("mindref.doctor").joinpath("schema.json")
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content

@@ -1,55 +1,63 @@
-"""The processor, the cores and the memory of this process, and who limits them."""
+"""Processor, memory, folders and standard output of this process."""
 
 from __future__ import annotations
 
 import math
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from mindref.bench.machine import processor
-from mindref.doctor.check import Check, note, ok, problem
-from mindref.process.cgroups import granted_bytes, lines_of, quota
-from mindref.process.memory import LEAST, total
-from mindref.process.threads import cores
+from mindref.bench.machine import processor_name
+from mindref.doctor.finding import Finding
+from mindref.errors import MindrefError
+from mindref.process.cgroups import cgroup_cores, cgroup_memory, read_lines
+from mindref.process.memory import MIN_ADDRESS_SPACE, total_memory
+from mindref.process.threads import usable_cores
+from mindref.run import atomic
 
-ROOM = 1 << 30  # bytes; the built-in catalogue trains in less
+LOW_MEMORY = 1 << 30  # bytes; the built-in catalogue needs less
+LOW_DISK = 200_000_000  # bytes
 
 
-def cpu() -> Check:
-    """Return the processor, the cores that this process may use, and the share that is granted."""
-    every, usable, granted = os.cpu_count() or 1, cores(), quota()
-    facts = {"model": processor(), "cores": every, "usable": usable, "granted": granted}
-    found = f"{processor()}, {usable} of {every} cores for this process"
+def check_processor() -> Finding:
+    """Return the processor, the usable cores, and the CPU limit of control groups."""
+    cores, usable, granted = os.cpu_count() or 1, usable_cores(), cgroup_cores()
+    facts = {"model": processor_name(), "cores": cores, "usable": usable, "granted": granted}
+    summary = f"{processor_name()}, {usable} of {cores} cores usable"
     if granted is not None and granted < usable:
-        fewer = max(1, math.floor(granted))
-        todo = f"--threads {fewer}: more threads than are granted wait for one another"
-        return note("processor", f"{found}, of which a cgroup grants {granted:g}", todo, **facts)
-    return ok("processor", found, **facts)
+        threads = max(1, math.floor(granted))
+        summary += f", limited to {granted:g} by a cgroup"
+        todo = f"--threads {threads}: more threads than the limit wait for each other"
+        return Finding.note("processor", summary, todo, **facts)
+    return Finding.ok("processor", summary, **facts)
 
 
-def memory() -> Check:
-    """Return the memory there is, and the least of the limits on it."""
-    every, free = total(), available()
-    limits = {name: size for name, size in bounds() if size is not None}
-    least = min([size for size in (every, *limits.values()) if size is not None], default=None)
-    facts = {"total": every, "available": free, "limits": limits}
-    found = f"{gigabytes(every)}, {gigabytes(free)} of it available"
+def check_memory_size() -> Finding:
+    """Return the memory of the machine and the limits on it."""
+    total, free = total_memory(), free_memory()
+    limits = {name: size for name, size in memory_limits() if size is not None}
+    least = min([size for size in (total, *limits.values()) if size is not None], default=None)
+    facts = {"total": total, "available": free, "limits": limits}
+    summary = f"{format_gigabytes(total)}, {format_gigabytes(free)} available"
     for name, size in limits.items():
-        found += f", {name} {gigabytes(size)}"
-    space = limits.get("RLIMIT_AS")
-    if space is not None and space < LEAST:  # faults-R13
-        return problem("memory", found, "raise it with ulimit -v: no command begins", **facts)
-    if (least is not None and least < ROOM) or (free is not None and free < ROOM):
+        summary += f", {name} {format_gigabytes(size)}"
+    address_space = limits.get("RLIMIT_AS")
+    if address_space is not None and address_space < MIN_ADDRESS_SPACE:  # faults-R13
+        todo = "raise it with ulimit -v: no command can start"
+        return Finding.problem("memory", summary, todo, **facts)
+    if any(size is not None and size < LOW_MEMORY for size in (least, free)):
         todo = "less than 1 GB: lower --batch, --negatives and --window, or raise the limit"
-        return note("memory", found, todo, **facts)
-    return ok("memory", found, **facts)
+        return Finding.note("memory", summary, todo, **facts)
+    return Finding.ok("memory", summary, **facts)
 
 
-def bounds() -> Iterator[tuple[str, int | None]]:
-    """Yield the limits on memory by their names, None for none."""
-    yield "cgroup", granted_bytes()
+def memory_limits() -> Iterator[tuple[str, int | None]]:
+    """Yield name and value of the memory limits, None for no limit."""
+    yield "cgroup", cgroup_memory()
     with suppress(ImportError):
         import resource
 
@@ -58,14 +66,94 @@ def bounds() -> Iterator[tuple[str, int | None]]:
             yield name, None if soft == resource.RLIM_INFINITY else soft
 
 
-def available() -> int | None:
-    """Return the bytes that can be had without swapping, None where that is not known."""
-    for line in lines_of(Path("/proc/meminfo")):
+def free_memory() -> int | None:
+    """Return the bytes available without swapping, None if unknown."""
+    for line in read_lines(Path("/proc/meminfo")):
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None
 
 
-def gigabytes(size: int | None) -> str:
-    """Return a size in words."""
-    return "an unknown size" if size is None else f"{size / 1e9:.1f} GB"
+def format_gigabytes(size: int | None) -> str:
+    """Return a size as text."""
+    return "unknown size" if size is None else f"{size / 1e9:.1f} GB"
+
+
+def check_current_folder() -> Finding:
+    """Check the current folder, where `mindref train` creates its runs by default."""
+    return check_folder_writable("folder", Path.cwd())
+
+
+def check_temporary_folder() -> Finding:
+    """Check the folder for temporary files."""
+    return check_folder_writable("temporary", Path(tempfile.gettempdir()))
+
+
+def check_folder_writable(name: str, folder: Path) -> Finding:
+    """Return whether files can be written, flushed, renamed and locked in a folder."""
+    other = "set TMPDIR" if name == "temporary" else "use another folder, or --out"
+    try:
+        inner = Path(tempfile.mkdtemp(prefix=".mindref-doctor-", dir=folder))
+    except OSError as error:
+        return Finding.note(name, f"{folder} is not writable ({error.strerror})", other)
+    try:
+        atomic.write_bytes(inner / "written", b"content")  # flushed, fsynced, renamed
+        if (inner / "written").read_bytes() != b"content":
+            raise OSError("the content read differs from the content written")
+        lock_error = try_lock(inner / "written")
+        free = shutil.disk_usage(folder).free
+    except (OSError, MindrefError) as error:
+        summary = f"{folder}: a file cannot be written durably ({error})"
+        return Finding.problem(name, summary, f"a run in this folder would be lost: {other}")
+    finally:
+        shutil.rmtree(inner, ignore_errors=True)
+    facts = {"path": str(folder), "locks": lock_error, "free": free}
+    summary = f"{folder} is writable, {free / 1e9:.1f} GB free"
+    if lock_error:
+        todo = "do not let two processes write to the same run, export or list"
+        return Finding.note(name, f"{summary}; no file locks ({lock_error})", todo, **facts)
+    if free < LOW_DISK:
+        todo = "free disk space: a run stores its parameters four times"
+        return Finding.note(name, summary, todo, **facts)
+    return Finding.ok(name, summary, **facts)
+
+
+def try_lock(path: Path) -> str:
+    """Return why a file cannot be locked, "" if it can."""
+    try:
+        import fcntl
+    except ImportError:
+        return "not supported by this system"
+    try:
+        with path.open("rb+") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return str(error.strerror)
+    return ""
+
+
+def check_home() -> Finding:
+    """Return whether the home folder, which holds compiled functions, is writable."""
+    try:
+        folder = Path.home()
+    except RuntimeError as error:
+        return Finding.note("home", f"no home folder ({error})", "set HOME, or NUMBA_CACHE_DIR")
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return Finding.ok("home", f"{folder} is writable", path=str(folder))
+    state = "is not writable" if folder.is_dir() else "is not a folder"
+    return Finding.note("home", f"{folder} {state}", "set NUMBA_CACHE_DIR to a writable folder")
+
+
+def check_output_encoding() -> Finding:
+    """Return the encoding of standard output."""
+    stream = sys.stdout
+    encoding = str(getattr(stream, "encoding", None) or "unknown")
+    is_terminal = False
+    with suppress(AttributeError, ValueError, OSError):
+        is_terminal = stream.isatty()
+    facts = {"encoding": encoding, "terminal": is_terminal}
+    summary = f"{encoding}, {'terminal' if is_terminal else 'not a terminal'}"
+    if encoding.lower().replace("-", "") not in ("utf8", "utf16", "cp65001"):
+        todo = "set PYTHONUTF8=1: other characters are printed as \\u....; files are UTF-8"
+        return Finding.note("output", summary, todo, **facts)
+    return Finding.ok("output", summary, **facts)

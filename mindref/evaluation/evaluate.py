@@ -1,4 +1,4 @@
-"""Judge ranked lists: metrics with intervals, coverage, and by length of history.
+"""Evaluate top-n lists: metrics with intervals, coverage, metrics by history length.
 
 Spec: specs/metrics.md.
 """
@@ -12,72 +12,75 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.data.log import Floats, Ints
-from mindref.data.splits import Cases
+from mindref.data.splits import EvaluationCases
 from mindref.errors import DataError, ShapeError, say
 from mindref.evaluation import metrics
 from mindref.evaluation.metrics import Estimate
-from mindref.evaluation.top_n import Ranked
+from mindref.evaluation.top_n import TopN
 from mindref.run import atomic, lock
 from mindref.run.tsv import escape
 
-AT = (10, 20, 50)
-COLUMNS = ("user", "rank", "item", "score", "interest")  # of every list that is written as TSV
-# history lengths at which K' = floor(log2 n) steps, so that a bucket is a number of interests
+LIST_LENGTHS = (10, 20, 50)
+COLUMNS = ("user", "rank", "item", "score", "interest")  # of lists in TSV files
+# first history length of each bucket; K' = floor(log2 n) is constant within a bucket
 BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64)
 
 
-class Report(NamedTuple):
-    """What evaluation found; every number is over the cases that have a target."""
+class EvaluationReport(NamedTuple):
+    """Results of an evaluation. Every number is over the cases with a target."""
 
-    cases: int  # judged
-    without_target: int  # left out
-    seen_targets: int  # targets that stand in the history: missed when seen items are excluded
-    metrics: dict[str, Estimate]  # `name@N`, coverage@N among them
-    by_history_length: dict[str, dict[str, float]]  # bucket -> cases and the value of each metric
+    cases: int  # evaluated
+    without_target: int  # not evaluated
+    seen_targets: int  # targets in the history of their case: misses if seen items are excluded
+    metrics: dict[str, Estimate]  # `name@N`, including coverage@N
+    by_history_length: dict[str, dict[str, float]]  # bucket -> cases and mean of each metric
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as values that JSON can hold."""
+        """Return the report as JSON values."""
         return self._asdict()
 
 
-def evaluate(
-    ranked: Ranked,
-    cases: Cases,
+def evaluate_top_n(
+    ranked: TopN,
+    cases: EvaluationCases,
     n_items: int,
     *,
-    at: Sequence[int] = AT,
+    list_lengths: Sequence[int] = LIST_LENGTHS,
     rng: np.random.Generator,
     resamples: int = metrics.RESAMPLES,
     confidence: float = metrics.CONFIDENCE,
-) -> Report:
-    """Judge lists (C, n), n >= max(at), that rank a whole catalogue of n_items items.
+) -> EvaluationReport:
+    """Return the report of lists (C, n), n >= max(list_lengths), over a catalogue of n_items items.
 
-    The generator draws the bootstrap samples; give each ranking of the same cases a generator with
-    the same seed to compare them on the same samples. Raises ShapeError, ConfigError, DataError.
+    The generator draws the bootstrap samples. To compare several models on the same samples, pass
+    generators with the same seed. Raises ShapeError, ConfigError, DataError.
     """
     if not len(ranked.items) == len(cases.targets) == len(cases.histories):
         sizes = (len(ranked.items), len(cases.targets), len(cases.histories))
-        raise ShapeError(say("evaluate", "one list, history and target row a case", sizes))
-    n_relevant = metrics.distinct(cases.targets)
-    judged = n_relevant > 0  # metrics-R1
-    if not judged.any():
+        raise ShapeError(say("evaluate", "one list, history and target row per case", sizes))
+    n_relevant = metrics.count_distinct(cases.targets)
+    has_target = n_relevant > 0  # metrics-R1
+    if not has_target.any():
         raise DataError(say("evaluate", "a case with a target", "none", "choose another split"))
-    hit = metrics.hits(ranked.items, cases.targets)[judged]
-    values = metrics.per_case(hit, n_relevant[judged], at)
-    found = metrics.estimates(values, rng, resamples=resamples, confidence=confidence)
-    for n in at:
-        share = metrics.coverage(ranked.items[judged], n_items, n)
-        found[f"coverage@{n}"] = Estimate(value=share, low=share, high=share)  # metrics-R9
-    return Report(
-        cases=int(judged.sum()),
-        without_target=int((~judged).sum()),
-        seen_targets=seen_targets(cases),
-        metrics=found,
-        by_history_length=by_length(values, cases.histories.lengths[judged]),
+    hit_mask = metrics.hit_mask(ranked.items, cases.targets)[has_target]
+    values = metrics.metrics_per_case(hit_mask, n_relevant[has_target], list_lengths)
+    estimates = metrics.bootstrap_estimates(values, rng, resamples=resamples, confidence=confidence)
+    for n in list_lengths:
+        coverage = metrics.catalogue_coverage(ranked.items[has_target], n_items, n)
+        estimate = Estimate(value=coverage, low=coverage, high=coverage)
+        estimates[f"coverage@{n}"] = estimate  # metrics-R9
+    return EvaluationReport(
+        cases=int(has_target.sum()),
+        without_target=int((~has_target).sum()),
+        seen_targets=count_seen_targets(cases),
+        metrics=estimates,
+        by_history_length=metrics_by_history_length(values, cases.histories.lengths[has_target]),
     )
 
 
-def by_length(values: dict[str, Floats], lengths: Ints) -> dict[str, dict[str, float]]:
+def metrics_by_history_length(
+    values: dict[str, Floats], lengths: Ints
+) -> dict[str, dict[str, float]]:
     """Return the mean of each metric over the cases of each bucket of history lengths."""
     bucket = np.searchsorted(BUCKETS, lengths, side="right") - 1  # metrics-R20
     table = {}
@@ -97,38 +100,40 @@ def bucket_name(b: int) -> str:
     return str(first) if first == last else f"{first}-{last}"
 
 
-def seen_targets(cases: Cases) -> int:
-    """Count the distinct targets that stand in the history of their own case."""
+def count_seen_targets(cases: EvaluationCases) -> int:
+    """Return the number of distinct targets that are in the history of their case."""
     base = 1 + max(rows.values.max(initial=0) for rows in (cases.targets, cases.histories))
-    targets = np.unique(metrics.pair_keys(cases.targets, base))
-    seen = np.sort(metrics.pair_keys(cases.histories, base))  # much sooner than their distinct ones
-    first, after = (np.searchsorted(seen, targets, side) for side in ("left", "right"))
-    return int(np.count_nonzero(first < after))  # metrics-R21
+    target_keys = np.unique(metrics.pair_keys(cases.targets, base))
+    history_keys = np.sort(metrics.pair_keys(cases.histories, base))  # much faster than np.unique
+    first_index, end_index = (
+        np.searchsorted(history_keys, target_keys, side) for side in ("left", "right")
+    )
+    return int(np.count_nonzero(first_index < end_index))  # metrics-R21
 
 
 def write_predictions(
-    path: Path | str, ranked: Ranked, user_ids: Sequence[str], item_ids: Sequence[str]
+    path: Path | str, ranked: TopN, user_ids: Sequence[str], item_ids: Sequence[str]
 ) -> None:
     """Write lists as TSV with a header: user, rank from 1, item, score, interest from 0.
 
-    user_ids: the external id of each list, (C,); item_ids: of each dense item, (N,). A tab, a line
-    end or a backslash in an id is written as \\t, \\n, \\r or \\\\. The file appears whole or not
-    at all. Raises RunError when it cannot be written.
+    user_ids: external id of each list, (C,). item_ids: external id of each item, (N,). A tab, a
+    line end or a backslash in an id is written as \\t, \\n, \\r or \\\\. The file is written
+    atomically. Raises RunError on a failed write.
     """
-    users = [escape(user) for user in user_ids]  # metrics-R22: an id never ends a field or a line
+    users = [escape(user) for user in user_ids]  # metrics-R22: no tab or line end in an id
     items = [escape(item) for item in item_ids]
-    with lock.making(path), atomic.writing(path) as stream:
-        stream.write(line(*COLUMNS).encode("utf-8"))
+    with lock.lock_output(path), atomic.open_atomic(path) as stream:
+        stream.write(tsv_line(*COLUMNS).encode("utf-8"))
         for user, ids, scores, interests in zip(users, *ranked, strict=True):
             rows = zip(ids.tolist(), scores, interests.tolist(), strict=True)
             lines = [
-                line(user, rank, items[item], score, interest)
+                tsv_line(user, rank, items[item], score, interest)
                 for rank, (item, score, interest) in enumerate(rows, start=1)
                 if item >= 0  # metrics-R23
             ]
             stream.write("".join(lines).encode("utf-8"))
 
 
-def line(*fields: object) -> str:
-    """Return fields, texts of them escaped before, as a line of TSV."""
+def tsv_line(*fields: object) -> str:
+    """Return fields, whose texts are escaped already, as a line of TSV."""
     return "\t".join(map(str, fields)) + "\n"

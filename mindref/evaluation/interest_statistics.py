@@ -1,7 +1,8 @@
-"""Are the interests of a user different ones, are they used, and are they those that were planted?
+"""Interest statistics: similarity and use of a user's interests, agreement with true interests.
 
-Spec: specs/metrics.md. Interests are exchangeable, as their logits are drawn: what a single index
-holds says little, what the fullest interest of each user holds says whether interests collapsed.
+Spec: specs/metrics.md. The interests of a user are exchangeable, because their routing logits are
+random. So the share of one interest index says little. The largest share of each user shows whether
+interests have collapsed.
 """
 
 from __future__ import annotations
@@ -12,120 +13,143 @@ import numpy as np
 
 from mindref.data.log import Floats, Ints
 from mindref.errors import DataError, say
-from mindref.shapes import Array, Bools, bind
+from mindref.shapes import Array, Bools, bind_axes
 
 
-class Health(NamedTuple):
-    """Means over the users who have at least two active interests and a behaviour."""
+class InterestStatistics(NamedTuple):
+    """Means over the users with at least two active interests and a behaviour."""
 
     users: int
     similarity: float  # -1 to 1, mean cosine over the pairs of a user's active interests
-    share_by_index: Floats  # (K,) share of coupling weight that interest k holds; sums to 1
-    share_by_rank: Floats  # (K,) the same with each user's shares sorted, fullest first
-    effective: float  # 1 to K, exp of the entropy of a user's shares
+    share_by_index: Floats  # (K,) share of interest k in the coupling weights; sums to 1
+    share_by_rank: (
+        Floats  # (K,) as share_by_index, with the shares of each user sorted, largest first
+    )
+    effective_number: float  # 1 to K, exp of the entropy of a user's shares
 
 
-class Recovery(NamedTuple):
-    """How well behaviours are grouped as planted; means over users with two or more groups."""
+class InterestRecovery(NamedTuple):
+    """Agreement of the grouping of behaviours with the true interests; means over users.
+
+    Only users with at least two true interests are counted.
+    """
 
     users: int
     ari: float  # adjusted Rand index: 1 perfect, 0 by chance, may be below
-    ari_chance: float  # the same with planted labels shuffled within each user
-    purity: float  # share of behaviours that agree with the majority of their interest
+    ari_chance: float  # ari with the true labels shuffled within each user
+    purity: float  # fraction of behaviours with the most frequent label of their interest
     purity_chance: float
 
 
-def health(interests: Array, active: Bools, couplings: Array, mask: Bools) -> Health:
-    """Measure interests (C, K, D), active (C, K), by couplings (C, L, K) of behaviours mask (C, L).
+def interest_statistics(
+    interests: Array, active: Bools, couplings: Array, mask: Bools
+) -> InterestStatistics:
+    """Return statistics of interests (C, K, D), active (C, K), couplings (C, L, K), mask (C, L).
 
-    Raises ShapeError; DataError where no user has two active interests and a behaviour.
+    Raises ShapeError, or DataError if no user has two active interests and a behaviour.
     """
-    bind(
-        "health",
+    bind_axes(
+        "interest_statistics",
         interests=(interests, "CKD"),
         active=(active, "CK"),
         couplings=(couplings, "CLK"),
         mask=(mask, "CL"),
     )
-    several = (active.sum(axis=1) >= 2) & mask.any(axis=1)  # metrics-R15
-    if not several.any():
-        raise DataError(say("health", "a user with two active interests", "none", "raise K"))
-    shares = shares_of(couplings[several], mask[several])
-    return Health(
-        users=int(several.sum()),
-        similarity=float(similarity(interests[several], active[several]).mean()),
+    eligible = (active.sum(axis=1) >= 2) & mask.any(axis=1)  # metrics-R15
+    if not eligible.any():
+        raise DataError(
+            say("interest_statistics", "a user with two active interests", "none", "raise K")
+        )
+    shares = coupling_shares(couplings[eligible], mask[eligible])
+    return InterestStatistics(
+        users=int(eligible.sum()),
+        similarity=float(mean_cosine(interests[eligible], active[eligible]).mean()),
         share_by_index=shares.mean(axis=0),
         share_by_rank=-np.sort(-shares, axis=1).mean(axis=0),
-        effective=float(effective_number(shares).mean()),
+        effective_number=float(effective_number(shares).mean()),
     )
 
 
-def similarity(interests: Array, active: Bools) -> Floats:
-    """Return the mean cosine over pairs of active interests, (C,); every case has two or more.
+def mean_cosine(interests: Array, active: Bools) -> Floats:
+    """Return the mean cosine over pairs of active interests, (C,); at least two per case.
 
-    A zero vector has cosine 0 with everything.
+    The cosine with a zero vector is 0.
     """
     vectors = np.where(active[..., None], interests, 0).astype(np.float64)
     norms = np.linalg.norm(vectors, axis=2, keepdims=True)
     unit = vectors / np.where(norms > 0, norms, 1)
-    # |sum of units|^2 holds every pair twice and each non-zero unit once
+    # |sum of unit vectors|^2 contains every pair twice and each non-zero vector once
     total = (unit.sum(axis=1) ** 2).sum(axis=1) - (norms[..., 0] > 0).sum(axis=1)
     count = active.sum(axis=1)
     mean: Floats = total / (count * (count - 1))  # metrics-R12
     return mean
 
 
-def shares_of(couplings: Array, mask: Bools) -> Floats:
-    """Return the share of a user's coupling weight that each interest holds, (C, K)."""
+def coupling_shares(couplings: Array, mask: Bools) -> Floats:
+    """Return the share of each interest in the coupling weights of a user, (C, K)."""
     weight = np.where(mask[..., None], couplings, 0).sum(axis=1, dtype=np.float64)
     shares: Floats = weight / weight.sum(axis=1, keepdims=True)  # metrics-R13
     return shares
 
 
 def effective_number(shares: Floats) -> Floats:
-    """Return exp of the entropy of shares (C, K): K when all are equal, 1 when one has all."""
+    """Return exp of the entropy of shares (C, K): K for equal shares, 1 for a single share."""
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     number: Floats = np.exp(-(shares * logs).sum(axis=1))  # metrics-R14
     return number
 
 
-def recovery(
-    couplings: Array, mask: Bools, planted: Ints, rng: np.random.Generator, *, shuffles: int = 20
-) -> Recovery:
-    """Compare the strongest interest of each behaviour with the interest that was planted.
+def interest_recovery(
+    couplings: Array,
+    mask: Bools,
+    true_interests: Ints,
+    rng: np.random.Generator,
+    *,
+    shuffles: int = 20,
+) -> InterestRecovery:
+    """Compare the interest with the largest coupling of each behaviour with its true interest.
 
-    couplings (C, L, K), mask (C, L), planted (C, L) labels from 0, below 0 for a behaviour outside
-    every planted interest, which is left out. Raises ShapeError, DataError.
+    couplings (C, L, K), mask (C, L), true_interests (C, L): labels from 0. A behaviour with a
+    negative label has no true interest and is not counted. Raises ShapeError, DataError.
     """
-    bind("recovery", couplings=(couplings, "CLK"), mask=(mask, "CL"), planted=(planted, "CL"))
-    counted = mask & (planted >= 0)  # metrics-R16
-    labels = np.where(counted, planted, 0)
-    found = couplings.argmax(axis=2)
+    bind_axes(
+        "interest_recovery",
+        couplings=(couplings, "CLK"),
+        mask=(mask, "CL"),
+        true_interests=(true_interests, "CL"),
+    )
+    counted = mask & (true_interests >= 0)  # metrics-R16
+    labels = np.where(counted, true_interests, 0)
+    strongest = couplings.argmax(axis=2)
     sizes = (couplings.shape[2], int(labels.max(initial=0)) + 1)
-    mixed = (contingency(found, labels, counted, sizes).any(axis=1)).sum(axis=1) >= 2
-    if not mixed.any():
-        raise DataError(say("recovery", "a user with two planted interests", "none"))
-    found, labels, counted = found[mixed], labels[mixed], counted[mixed]
-    real = scores(contingency(found, labels, counted, sizes))
+    eligible = (contingency(strongest, labels, counted, sizes).any(axis=1)).sum(axis=1) >= 2
+    if not eligible.any():
+        raise DataError(say("interest_recovery", "a user with two true interests", "none"))
+    strongest, labels, counted = strongest[eligible], labels[eligible], counted[eligible]
+    measured = clustering_scores(contingency(strongest, labels, counted, sizes))
     chance = [
-        scores(contingency(found, shuffled(labels, counted, rng), counted, sizes))  # metrics-R18
+        clustering_scores(
+            contingency(strongest, shuffle_labels(labels, counted, rng), counted, sizes)
+        )  # metrics-R18
         for _ in range(shuffles)
     ]
     ari_chance, purity_chance = np.mean(chance, axis=0)
-    return Recovery(int(mixed.sum()), real[0], float(ari_chance), real[1], float(purity_chance))
+    return InterestRecovery(
+        int(eligible.sum()), measured[0], float(ari_chance), measured[1], float(purity_chance)
+    )
 
 
-def contingency(found: Ints, labels: Ints, counted: Bools, sizes: tuple[int, int]) -> Ints:
-    """Return how many behaviours of a case have found interest k and planted label p, (C, K, P)."""
-    interests, planted = sizes
-    case, place = np.nonzero(counted)
-    cell = (case * interests + found[case, place]) * planted + labels[case, place]
-    table = np.bincount(cell, minlength=len(found) * interests * planted)
-    return table.reshape(len(found), interests, planted)
+def contingency(strongest: Ints, labels: Ints, counted: Bools, sizes: tuple[int, int]) -> Ints:
+    """Return how many behaviours have strongest interest k and true interest p, (C, K, P)."""
+    num_interests, num_labels = sizes
+    case, position = np.nonzero(counted)
+    cell = (case * num_interests + strongest[case, position]) * num_labels + labels[case, position]
+    table = np.bincount(cell, minlength=len(strongest) * num_interests * num_labels)
+    return table.reshape(len(strongest), num_interests, num_labels)
 
 
-def scores(table: Ints) -> tuple[float, float]:
-    """Return adjusted Rand index and purity of tables (C, K, P), averaged over cases."""
+def clustering_scores(table: Ints) -> tuple[float, float]:
+    """Return the means over cases of adjusted Rand index and purity of tables (C, K, P)."""
     total = table.sum(axis=(1, 2))
     purity = table.max(axis=2).sum(axis=1) / total  # metrics-R17
     return float(adjusted_rand(table).mean()), float(purity.mean())
@@ -133,26 +157,29 @@ def scores(table: Ints) -> tuple[float, float]:
 
 def adjusted_rand(table: Ints) -> Floats:
     """Return the adjusted Rand index of each table (C, K, P), (C,); Hubert and Arabie 1985."""
-    together = pairs(table).sum(axis=(1, 2))
-    rows, columns = pairs(table.sum(axis=2)).sum(axis=1), pairs(table.sum(axis=1)).sum(axis=1)
-    every = pairs(table.sum(axis=(1, 2)))
-    expected = rows * columns / np.where(every > 0, every, 1)
-    room = (rows + columns) / 2 - expected
-    # no room: both groupings put all behaviours together, or each alone, and so agree
-    perfect = room == 0
-    index: Floats = np.where(perfect, 1, (together - expected) / np.where(perfect, 1, room))
+    same_in_both = count_pairs(table).sum(axis=(1, 2))
+    rows, columns = (
+        count_pairs(table.sum(axis=2)).sum(axis=1),
+        count_pairs(table.sum(axis=1)).sum(axis=1),
+    )
+    all_pairs = count_pairs(table.sum(axis=(1, 2)))
+    expected = rows * columns / np.where(all_pairs > 0, all_pairs, 1)
+    maximum = (rows + columns) / 2 - expected
+    # maximum 0: both groupings have one group, or one group per behaviour, and so agree
+    perfect = maximum == 0
+    index: Floats = np.where(perfect, 1, (same_in_both - expected) / np.where(perfect, 1, maximum))
     return index  # metrics-R19
 
 
-def pairs(count: Ints) -> Floats:
-    """Return the number of pairs among `count` things."""
+def count_pairs(count: Ints) -> Floats:
+    """Return the number of pairs of `count` elements."""
     return count * (count - 1) / 2
 
 
-def shuffled(labels: Ints, counted: Bools, rng: np.random.Generator) -> Ints:
-    """Return labels (C, L) in a random order among the counted places of each case."""
-    case, place = np.nonzero(counted)
+def shuffle_labels(labels: Ints, counted: Bools, rng: np.random.Generator) -> Ints:
+    """Return labels (C, L), shuffled among the counted positions of each case."""
+    case, position = np.nonzero(counted)
     order = np.lexsort((rng.random(len(case)), case))
-    out = labels.copy()
-    out[case, place] = labels[case[order], place[order]]
-    return out
+    result = labels.copy()
+    result[case, position] = labels[case[order], position[order]]
+    return result

@@ -1,8 +1,9 @@
-"""What a ranked list is worth: values per case, and intervals by bootstrap over cases.
+"""Metrics of top-n lists: values per case, and intervals by bootstrap over cases.
 
 Spec: specs/metrics.md. Source: Järvelin and Kekäläinen 2002 (gain discounted by rank); Efron 1979;
 Zhou et al., KDD 2018, section 6 (GAUC).
-Differs: nothing is sampled, and the ideal is taken over what was relevant, not over what was hit.
+Differs: the whole catalogue is ranked, not a sample. The ideal gain is that of all targets, not of
+the targets that were hit.
 """
 
 from __future__ import annotations
@@ -21,84 +22,89 @@ CONFIDENCE = 0.95
 
 
 class Estimate(TypedDict):
-    """A mean over cases and its interval, all in the unit of the metric, 0 to 1."""
+    """A mean over cases and its interval, in the unit of the metric, 0 to 1."""
 
     value: float
     low: float
     high: float
 
 
-def hits(items: Ints, targets: Ragged) -> Bools:
-    """Return where a list (C, n) of item ids, -1 for none, holds a target of its case, (C, n)."""
+def hit_mask(items: Ints, targets: Ragged) -> Bools:
+    """Return which item ids of lists (C, n), -1 for none, are targets of their case, (C, n)."""
     base = 1 + max(items.max(initial=0), targets.values.max(initial=0))
     keys = np.arange(len(items))[:, None] * base + items
-    found: Bools = np.isin(keys, pair_keys(targets, base)) & (items >= 0)  # metrics-R2
-    return found
+    is_hit: Bools = np.isin(keys, pair_keys(targets, base)) & (items >= 0)  # metrics-R2
+    return is_hit
 
 
-def distinct(rows: Ragged) -> Ints:
-    """Return the number of distinct values in each row, (C,): a target named twice counts once."""
+def count_distinct(rows: Ragged) -> Ints:
+    """Return the number of distinct values of each row, (C,). A repeated target counts once."""
     base = 1 + rows.values.max(initial=0)
     pairs = np.unique(pair_keys(rows, base))  # metrics-R3
     return np.bincount(pairs // base, minlength=len(rows))
 
 
 def pair_keys(rows: Ragged, base: int) -> Ints:
-    """Return one number per pair of row and value: row r owns the numbers from r * base on."""
+    """Return r * base + value for every value of row r."""
     return np.repeat(np.arange(len(rows)), rows.lengths) * base + rows.values
 
 
-def hit_rate(hit: Bools, n_relevant: Ints, n: int) -> Floats:
-    """Return 1 for each case with a target among its first n, else 0, (C,)."""
+def hit_rate_at(hit: Bools, n_relevant: Ints, n: int) -> Floats:
+    """Return 1 for each case with a target in the top n, else 0, (C,)."""
     return np.where(hit[:, :n].any(axis=1), 1.0, 0.0)  # metrics-R4
 
 
-def recall(hit: Bools, n_relevant: Ints, n: int) -> Floats:
-    """Return the share of the targets that stand among the first n, (C,)."""
+def recall_at(hit: Bools, n_relevant: Ints, n: int) -> Floats:
+    """Return the fraction of the targets in the top n, (C,)."""
     return hit[:, :n].sum(axis=1) / n_relevant  # metrics-R5
 
 
-def ndcg(hit: Bools, n_relevant: Ints, n: int) -> Floats:
-    """Return the discounted gain over that of the best list possible, (C,)."""
+def ndcg_at(hit: Bools, n_relevant: Ints, n: int) -> Floats:
+    """Return the discounted gain divided by the gain of the best possible list, (C,)."""
     discount = 1 / np.log2(np.arange(n) + 2)  # metrics-R6: rank 1 has discount 1
     ideal = np.cumsum(discount)[np.minimum(n_relevant, n) - 1]  # metrics-R7
     return hit[:, :n] @ discount / ideal
 
 
-def mrr(hit: Bools, n_relevant: Ints, n: int) -> Floats:
-    """Return one over the rank of the first target among the first n, 0 without one, (C,)."""
+def mrr_at(hit: Bools, n_relevant: Ints, n: int) -> Floats:
+    """Return 1 / rank of the first target in the top n, 0 without a target, (C,)."""
     first = hit[:, :n].argmax(axis=1)
     return hit[:, :n].any(axis=1) / (first + 1)  # metrics-R8
 
 
 METRICS: Mapping[str, Callable[[Bools, Ints, int], Floats]] = {
-    "hit_rate": hit_rate,
-    "recall": recall,
-    "ndcg": ndcg,
-    "mrr": mrr,
+    "hit_rate": hit_rate_at,
+    "recall": recall_at,
+    "ndcg": ndcg_at,
+    "mrr": mrr_at,
 }
 
 
-def per_case(hit: Bools, n_relevant: Ints, at: Sequence[int]) -> dict[str, Floats]:
-    """Return `name@N` -> values (C,) for every metric and every N of `at`.
+def metrics_per_case(
+    hit: Bools, n_relevant: Ints, list_lengths: Sequence[int]
+) -> dict[str, Floats]:
+    """Return `name@N` -> values (C,) for every metric and every N of `list_lengths`.
 
-    hit (C, n) with n >= max(at); n_relevant (C,), at least 1. Raises ConfigError, DataError.
+    hit (C, n) with n >= max(list_lengths). n_relevant (C,), at least 1. Raises ConfigError,
+    DataError.
     """
-    if not at or min(at) < 1 or max(at) > hit.shape[1]:  # metrics-R26
+    if not list_lengths or min(list_lengths) < 1 or max(list_lengths) > hit.shape[1]:  # metrics-R26
         expected = f"list lengths from 1 to {hit.shape[1]}, the length of the ranked lists"
-        raise ConfigError(say("metrics: at", expected, list(at)))
+        raise ConfigError(say("metrics: list_lengths", expected, list(list_lengths)))
     if len(hit) == 0 or n_relevant.min() < 1:
         raise DataError(say("metrics", "cases with a target each", "none or some without"))
-    return {f"{name}@{n}": f(hit, n_relevant, n) for n in at for name, f in METRICS.items()}
+    return {
+        f"{name}@{n}": f(hit, n_relevant, n) for n in list_lengths for name, f in METRICS.items()
+    }
 
 
-def coverage(items: Ints, n_items: int, n: int) -> float:
-    """Return the share of the catalogue that stands among the first n of any list."""
-    shown = np.unique(items[:, :n])
-    return float(np.count_nonzero(shown >= 0) / n_items)  # metrics-R9
+def catalogue_coverage(items: Ints, n_items: int, n: int) -> float:
+    """Return the fraction of the catalogue that is in the top n of any case."""
+    recommended = np.unique(items[:, :n])
+    return float(np.count_nonzero(recommended >= 0) / n_items)  # metrics-R9
 
 
-def estimates(
+def bootstrap_estimates(
     values: Mapping[str, Floats],
     rng: np.random.Generator,
     *,
@@ -107,7 +113,7 @@ def estimates(
 ) -> dict[str, Estimate]:
     """Return the mean of each metric over cases, with a percentile interval by bootstrap.
 
-    One and the same resampling of cases serves all metrics, so that they can be compared.
+    All metrics use the same resampled cases, so that the intervals can be compared.
     """
     table = np.column_stack(list(values.values()))  # (C, M)
     means = resampled_means(table, rng, resamples)
@@ -118,51 +124,51 @@ def estimates(
 
 
 def resampled_means(table: Floats, rng: np.random.Generator, resamples: int) -> Floats:
-    """Return the column means (resamples, M) of samples of the rows of table (C, M).
+    """Return the column means (resamples, M) of bootstrap samples of the rows of table (C, M).
 
-    Rows are drawn with replacement, as many as there are. A sample is held as how often each row
-    was drawn, so that its mean is a product: the numbers of a gather, sooner on large logs.
+    A sample has C rows, drawn with replacement. It is stored as the count of each row. So the mean
+    is a matrix product, which is faster than a gather on large logs.
     """
     cases = len(table)
-    together = max(1, (1 << 22) // cases)
+    samples_per_block = max(1, (1 << 22) // cases)
     means = []
-    for start in range(0, resamples, together):
-        rows = min(together, resamples - start)
-        drawn = rng.integers(0, cases, (rows, cases))  # metrics-R10
-        flat = (drawn + np.arange(rows)[:, None] * cases).ravel()
+    for start in range(0, resamples, samples_per_block):
+        rows = min(samples_per_block, resamples - start)
+        sampled_cases = rng.integers(0, cases, (rows, cases))  # metrics-R10
+        flat = (sampled_cases + np.arange(rows)[:, None] * cases).ravel()
         weights = np.bincount(flat, minlength=rows * cases).reshape(rows, cases)
         means.append(weights @ table / cases)
     return np.concatenate(means)
 
 
-def auc(scores: Array, hit: Bools, shown: Bools) -> Floats:
-    """Return the area under the curve of each case, (C,): NaN where one of the two is missing.
+def auc_per_case(scores: Array, hit: Bools, is_candidate: Bools) -> Floats:
+    """Return the AUC of each case, (C,), NaN without a hit or without another candidate.
 
-    It is the share of pairs of a hit and another candidate that the scores (C, n) put in this
-    order, equal scores counting half. shown (C, n) says which places hold a candidate.
+    AUC is the fraction of pairs of a hit and another candidate in which the hit has the higher
+    score of scores (C, n). Equal scores count half. is_candidate (C, n) is False at padding.
     """
     values = np.full(len(scores), np.nan)  # metrics-R28
-    for case, (score, is_hit, is_shown) in enumerate(zip(scores, hit, shown, strict=True)):
-        wanted, others = score[is_hit & is_shown], score[~is_hit & is_shown]
-        if len(wanted) and len(others):
-            gap = wanted[:, None] - others
+    for case, (score, is_hit, is_valid) in enumerate(zip(scores, hit, is_candidate, strict=True)):
+        hit_scores, other_scores = score[is_hit & is_valid], score[~is_hit & is_valid]
+        if len(hit_scores) and len(other_scores):
+            gap = hit_scores[:, None] - other_scores
             values[case] = (np.where(gap == 0, 0.5, gap > 0)).mean()  # metrics-R27
     return values
 
 
-def gauc(
+def grouped_auc(
     values: Floats, impressions: Ints, rng: np.random.Generator, *, resamples: int = RESAMPLES
 ) -> Estimate:
-    """Return the mean of the cases' AUC, weighted by impressions, over those that have one.
+    """Return the mean AUC of the cases with an AUC, weighted by impressions.
 
-    values (C,) from `auc`, impressions (C,) the number of candidates. The interval is that of a
-    ratio of two sums over the same sample of cases. Raises DataError where no case has an AUC.
+    values (C,) from `auc_per_case`, impressions (C,) the number of candidates. The interval is that
+    of the ratio of two sums over the same bootstrap sample. Raises DataError without any AUC.
     """
-    known = ~np.isnan(values)  # metrics-R28
-    if not known.any():
+    has_auc = ~np.isnan(values)  # metrics-R28
+    if not has_auc.any():
         raise DataError(say("gauc", "a case with a hit and another candidate", "none"))
-    weights = impressions[known].astype(np.float64)
-    table = np.column_stack([values[known] * weights, weights])
+    weights = impressions[has_auc].astype(np.float64)
+    table = np.column_stack([values[has_auc] * weights, weights])
     sampled = resampled_means(table, rng, resamples)  # metrics-R30
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(sampled[:, 0] / sampled[:, 1], [tail, 100 - tail])

@@ -1,8 +1,8 @@
-"""Whose target ties in time with the behaviour before it.
+"""Metrics of cases whose target has the same time as the previous interaction.
 
-Spec: specs/metrics.md, metrics-R31. Which of two events of one time came first nobody knows: their
-order is that of the file (specs/data.md). What a model gains by the order of such events may be the
-order of the file, so these cases are reported apart.
+Spec: specs/metrics.md, metrics-R31. The order of two interactions at the same time is unknown: the
+log has them in file order (specs/data.md). A model may have learned the file order, so these cases
+are reported separately.
 """
 
 from __future__ import annotations
@@ -10,43 +10,43 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.data.log import InteractionLog
-from mindref.data.splits import Cases
+from mindref.data.splits import EvaluationCases
 from mindref.evaluation import metrics
-from mindref.evaluation.top_n import Ranked
+from mindref.evaluation.top_n import TopN
 from mindref.shapes import Bools
 
 
-def tied_targets(log: InteractionLog, cases: Cases) -> Bools | None:
-    """Return which cases' first target has the time of the last behaviour (C,).
+def tied_targets(log: InteractionLog, cases: EvaluationCases) -> Bools | None:
+    """Return for which cases the first target has the time of the last behaviour, (C,).
 
-    None where the log has no times. The history of a case is what its user did before the target.
+    None for a log without times. The history of a case is all that precedes the target in the log.
     """
     if log.times is None:
         return None
-    starts, lengths = log.events.offsets[cases.users], cases.histories.lengths
+    starts, lengths = log.interactions.offsets[cases.users], cases.histories.lengths
     target = starts + lengths
-    able = (lengths > 0) & (target < log.events.offsets[cases.users + 1])
-    found = np.zeros(len(lengths), np.bool_)
-    found[able] = log.times[target[able]] == log.times[target[able] - 1]
-    return found
+    comparable = (lengths > 0) & (target < log.interactions.offsets[cases.users + 1])
+    tied = np.zeros(len(lengths), np.bool_)
+    tied[comparable] = log.times[target[comparable]] == log.times[target[comparable] - 1]
+    return tied
 
 
-def by_tie(
-    ranked: Ranked, cases: Cases, tied: Bools | None, at: tuple[int, ...]
+def metrics_by_tie(
+    ranked: TopN, cases: EvaluationCases, tied: Bools | None, list_lengths: tuple[int, ...]
 ) -> dict[str, dict[str, float]]:
-    """Return cases and the mean of each metric over `tied` and `untied` targets, apart.
+    """Return the number of cases and the means of the metrics for `tied` and `untied` targets.
 
-    Empty where nobody knows, or where one of the two has no case.
+    Empty without times, or if one of the two groups has no case.
     """
-    relevant = metrics.distinct(cases.targets)
+    relevant = metrics.count_distinct(cases.targets)
     if tied is None:
         return {}
-    parts = {"tied": tied & (relevant > 0), "untied": ~tied & (relevant > 0)}
-    if not all(chosen.any() for chosen in parts.values()):
+    groups = {"tied": tied & (relevant > 0), "untied": ~tied & (relevant > 0)}
+    if not all(selected.any() for selected in groups.values()):
         return {}
-    hit, table = metrics.hits(ranked.items, cases.targets), {}
-    for name, chosen in parts.items():  # metrics-R31
-        values = metrics.per_case(hit[chosen], relevant[chosen], at)
+    hit, table = metrics.hit_mask(ranked.items, cases.targets), {}
+    for name, selected in groups.items():  # metrics-R31
+        values = metrics.metrics_per_case(hit[selected], relevant[selected], list_lengths)
         means = {metric: float(value.mean()) for metric, value in values.items()}
-        table[name] = {"cases": int(chosen.sum()), **means}
+        table[name] = {"cases": int(selected.sum()), **means}
     return table

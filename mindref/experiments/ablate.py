@@ -1,6 +1,6 @@
-"""Ablations: one setting after the other changed, and what each change does.
+"""Ablation: change one setting at a time and measure the effect.
 
-Spec: specs/experiments.md. Source: paper, section 4.3, for sigma and p; nobody, for the others.
+Spec: specs/experiments.md. Source: paper, section 4.3, for sigma and p; the other studies are ours.
 """
 
 from __future__ import annotations
@@ -9,124 +9,131 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mindref.bench.machine import processor
+from mindref.bench.machine import processor_name
 from mindref.config import Config
 from mindref.errors import RunError, say
 from mindref.experiments import contrasts, results
-from mindref.experiments.arms import Arm, Asked, in_words, place_of, seeds_of, settings_of
-from mindref.experiments.clock import per_thousand
-from mindref.experiments.contrasts import Found, verdict
-from mindref.experiments.hits import Hits
-from mindref.experiments.paired import Cases
-from mindref.experiments.results import Judged
-from mindref.experiments.runs import Run, Runs
-from mindref.experiments.studies import Laid, Study, lay_out
-from mindref.process.threads import cores
+from mindref.experiments.arms import (
+    Arm,
+    PlannedRun,
+    arm_config,
+    describe_settings,
+    experiment_seeds,
+    run_directory,
+)
+from mindref.experiments.contrasts import Estimates, overall_verdict
+from mindref.experiments.first_hits import FirstHits
+from mindref.experiments.paired_tests import EvaluatedCases
+from mindref.experiments.results import EvaluatedRuns
+from mindref.experiments.runs import EndedRun, ExperimentRuns
+from mindref.experiments.step_clock import seconds_per_thousand
+from mindref.experiments.studies import Study, StudyArms, study_arms
+from mindref.process.threads import usable_cores
 
-AT = (10, 50)
+ABLATION_LENGTHS = (10, 50)  # n of the hit rates
 
 
-class Plan(NamedTuple):
-    """What is ablated."""
+class AblationPlan(NamedTuple):
+    """The studies to run."""
 
-    base: Config  # its seed is the first
+    base: Config  # its seed is the first seed
     studies: Sequence[Study]
-    seeds: int
+    seeds: int  # number of seeds
     out: Path
 
 
-def ablate(plan: Plan, runs: Runs) -> dict[str, Any]:
-    """Train every arm once, judge, compare; return the result in the form of schema.json.
+def run_ablation(plan: AblationPlan, runs: ExperimentRuns) -> dict[str, Any]:
+    """Train, evaluate and compare all arms; return the result in the form of schema.json.
 
-    Everything is checked before the first training. Raises ConfigError, RunError, Stopped.
+    Everything is checked before the first training. Raises ConfigError, RunError and
+    ExperimentStopped.
     """
-    laid = [lay_out(study, plan.base) for study in plan.studies]
-    arms = {arm.folder: arm for one in laid for arm in one.arms}  # experiments-R17: each once
-    seeds = seeds_of(plan.base, plan.seeds)
+    studies = [study_arms(study, plan.base) for study in plan.studies]
+    arms = {arm.folder: arm for study in studies for arm in study.arms}  # experiments-R17: once
+    seeds = experiment_seeds(plan.base, plan.seeds)
     for arm in arms.values():
         for seed in seeds:
-            runs.check(asked(plan, arm, seed))  # experiments-R16
+            runs.check_run(planned_run(plan, arm, seed))  # experiments-R16
     runs.total += len(arms) * len(seeds)
-    judged = {
-        folder: [runs.judged(asked(plan, arm, seed)) for seed in seeds]
+    evaluated = {
+        folder: [runs.evaluate_run(planned_run(plan, arm, seed)) for seed in seeds]
         for folder, arm in arms.items()
     }
-    hits = results.hits_of(judged)
+    hits = results.complete_hits(evaluated)
     if not hits:
-        raise RunError(
-            say("ablate", "an arm with a result", "none: all diverged", "lower the learning rate")
-        )
-    alone, against, cases = found_of(laid, hits)
+        todo = "lower the learning rate"
+        raise RunError(say("ablate", "an arm with a result", "none: all diverged", todo))
+    estimates, differences, cases = study_estimates(studies, hits)
     return {
-        **results.head("ablate", plan.base, runs, cases, seeds),
-        "at": list(AT),
-        "studies": [written(one, judged, alone, against) for one in laid],
-        "cost": cost(judged),
+        **results.result_head("ablate", plan.base, runs, cases, seeds),
+        "at": list(ABLATION_LENGTHS),
+        "studies": [study_result(study, evaluated, estimates, differences) for study in studies],
+        "cost": step_costs(evaluated),
     }
 
 
-def asked(plan: Plan, arm: Arm, seed: int) -> Asked:
-    """Return the run of an arm under a seed."""
-    words = f"{in_words(arm.settings)}, seed {seed}"
-    return Asked(
-        place_of(plan.out, arm, 0, seed), settings_of(plan.base, arm.settings, seed), words
-    )
+def planned_run(plan: AblationPlan, arm: Arm, seed: int) -> PlannedRun:
+    """Return the run of an arm with a seed."""
+    description = f"{describe_settings(arm.settings)}, seed {seed}"
+    directory = run_directory(plan.out, arm, 0, seed)
+    return PlannedRun(directory, arm_config(plan.base, arm.settings, seed), description)
 
 
-def found_of(
-    laid: Sequence[Laid], hits: dict[str, list[Hits]]
-) -> tuple[dict[str, Found], dict[tuple[str, str], Found], Cases]:
-    """Return the estimates of arms and pairs, by folder; each pair once."""
+def study_estimates(
+    studies: Sequence[StudyArms], hits: dict[str, list[FirstHits]]
+) -> tuple[dict[str, Estimates], dict[tuple[str, str], Estimates], EvaluatedCases]:
+    """Return the estimates of arms, and the differences of pairs, by folder; each pair once."""
     pairs = {
-        (arm.folder, one.base.folder): None
-        for one in laid
-        for arm in one.arms
-        if arm.folder != one.base.folder and {arm.folder, one.base.folder} <= set(hits)
+        (arm.folder, study.base.folder): None
+        for study in studies
+        for arm in study.arms
+        if arm.folder != study.base.folder and {arm.folder, study.base.folder} <= set(hits)
     }
-    return contrasts.contrasts(hits, list(pairs), AT)
+    return contrasts.estimate_arms(hits, list(pairs), ABLATION_LENGTHS)
 
 
-def written(
-    one: Laid,
-    judged: Mapping[str, Judged],
-    alone: dict[str, Found],
-    against: dict[tuple[str, str], Found],
+def study_result(
+    study_of_arms: StudyArms,
+    evaluated: Mapping[str, EvaluatedRuns],
+    estimates: dict[str, Estimates],
+    differences: dict[tuple[str, str], Estimates],
 ) -> dict[str, Any]:
-    """Return a study as plain values."""
+    """Return the result of a study as JSON values."""
+    study, base = study_of_arms.study, study_of_arms.base
     rows = []
-    for arm in one.arms:
-        beside = against.get((arm.folder, one.base.folder))
+    for arm in study_of_arms.arms:
+        against = differences.get((arm.folder, base.folder))
         rows.append(
             {
                 "label": arm.label,
                 "settings": dict(arm.settings),
                 "runs": arm.folder,
-                **results.outcome(judged[arm.folder]),
-                "metrics": alone.get(arm.folder),
-                "against": beside,
-                "verdict": verdict_of(arm, one.base, beside),
+                **results.training_outcome(evaluated[arm.folder]),
+                "metrics": estimates.get(arm.folder),
+                "against": against,
+                "verdict": arm_verdict(arm, base, against),
             }
         )
-    study = one.study
-    words = {"name": study.name, "title": study.title, "question": study.question}
-    return {**words, "base": one.base.label, "curves": study.curves, "arms": rows}
+    texts = {"name": study.name, "title": study.title, "question": study.question}
+    return {**texts, "base": base.label, "curves": study.curves, "arms": rows}
 
 
-def verdict_of(arm: Arm, base: Arm, beside: Found | None) -> str:
-    """Return what is said of an arm."""
+def arm_verdict(arm: Arm, base: Arm, against: Estimates | None) -> str:
+    """Return the verdict on an arm."""
     if arm is base:
         return "base"
-    return verdict(beside) if beside is not None else "no result"
+    return overall_verdict(against) if against is not None else "no result"
 
 
-def cost(judged: Mapping[str, Judged]) -> dict[str, Any]:
-    """Return what 1,000 steps of each arm took, and on which machine: the one that is told of."""
+def step_costs(evaluated: Mapping[str, EvaluatedRuns]) -> dict[str, Any]:
+    """Return the seconds of 1,000 steps of each arm, and the machine."""
 
-    def seconds(runs: Sequence[Run]) -> float | None:
-        return per_thousand(sum(run.seconds for run in runs), sum(run.timed for run in runs))
+    def seconds(runs: Sequence[EndedRun]) -> float | None:
+        steps = sum(run.timed_steps for run in runs)
+        return seconds_per_thousand(sum(run.seconds for run in runs), steps)
 
     return {
-        "machine": f"{processor()}, {cores()} cores",
+        "machine": f"{processor_name()}, {usable_cores()} cores",
         "unit": "seconds per 1,000 training steps, without validation",
-        "arms": {folder: seconds([run for run, _ in found]) for folder, found in judged.items()},
+        "arms": {folder: seconds([run for run, _ in arm]) for folder, arm in evaluated.items()},
     }

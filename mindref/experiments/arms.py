@@ -1,4 +1,4 @@
-"""An arm of an experiment: settings under a label, and the folders in which its runs lie.
+"""Arms of an experiment: labelled settings and the directories of their runs.
 
 Spec: specs/experiments.md, R17.
 """
@@ -13,58 +13,58 @@ from typing import Any, NamedTuple
 
 from mindref.config import Config
 
-LONGEST = 120  # letters of a folder's name
-BASE = "base"  # the folder of the settings that all arms start from
+MAX_NAME = 120  # characters of a folder name
+BASE_FOLDER = "base"  # folder of the arm without changes
 
 
 class Arm(NamedTuple):
-    """What is set beside other arms."""
+    """One of several models or settings that are compared."""
 
     label: str
-    settings: Mapping[str, Any]  # changes of the settings that all arms share
-    folder: str  # below OUT, of its runs
-    grid: Mapping[str, tuple[Any, ...]] = {}  # nobody writes to it
+    settings: Mapping[str, Any]  # changes to the settings of all arms
+    folder: str  # of its runs, below --out
+    grid: Mapping[str, tuple[Any, ...]] = {}  # never modified
 
 
-class Asked(NamedTuple):
+class PlannedRun(NamedTuple):
     """A run that an experiment needs."""
 
-    place: Path
-    config: Config  # its seed included
-    words: str  # for people: whose run it is
+    directory: Path
+    config: Config  # including the seed
+    description: str  # for messages
 
 
-def settings_of(base: Config, changes: Mapping[str, Any], seed: int | None = None) -> Config:
-    """Return the base with changes, under a seed. Raises ConfigError for a bad or unknown one."""
-    own = {} if seed is None else {"seed": seed}
-    return Config.of("default", {**base.to_dict(), **changes, **own})
+def arm_config(base: Config, changes: Mapping[str, Any], seed: int | None = None) -> Config:
+    """Return the base settings with changes and a seed. Raises ConfigError for a bad setting."""
+    seeded = {} if seed is None else {"seed": seed}
+    return Config.of("default", {**base.to_dict(), **changes, **seeded})
 
 
-def changed(base: Config, config: Config) -> dict[str, Any]:
-    """Return the settings in which a configuration differs from the base, as plain values."""
-    ours, theirs = base.to_dict(), config.to_dict()
-    return {name: theirs[name] for name in ours if theirs[name] != ours[name]}
+def changed_settings(base: Config, config: Config) -> dict[str, Any]:
+    """Return the settings that differ from the base, as JSON values."""
+    before, after = base.to_dict(), config.to_dict()
+    return {name: after[name] for name in before if after[name] != before[name]}
 
 
-def folder_of(changes: Mapping[str, Any]) -> str:
-    """Return the name of a folder for changes of the base: the same ones, the same name."""
+def settings_folder(changes: Mapping[str, Any]) -> str:
+    """Return the folder name for changes to the base. Equal changes have equal names."""
     if not changes:
-        return BASE
-    words = ",".join(f"{name}={written(value)}" for name, value in sorted(changes.items()))
-    return slug(words)
+        return BASE_FOLDER
+    parts = (f"{name}={format_value(value)}" for name, value in sorted(changes.items()))
+    return safe_file_name(",".join(parts))
 
 
-def slug(words: str) -> str:
-    """Return words as a name that every file system takes, cut where it is too long."""
-    name = re.sub(r"[^A-Za-z0-9._=+,-]", "_", words)
-    if len(name) <= LONGEST:
+def safe_file_name(text: str) -> str:
+    """Return a text as a portable file name, shortened with a digest if it is too long."""
+    name = re.sub(r"[^A-Za-z0-9._=+,-]", "_", text)
+    if len(name) <= MAX_NAME:
         return name
-    digest = hashlib.sha256(words.encode()).hexdigest()[:12]
-    return f"{name[: LONGEST - 13]}-{digest}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"{name[: MAX_NAME - 13]}-{digest}"
 
 
-def written(value: Any) -> str:
-    """Return the value of a setting in a few letters."""
+def format_value(value: Any) -> str:
+    """Return the value of a setting as short text."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list | tuple):
@@ -72,16 +72,17 @@ def written(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def in_words(changes: Mapping[str, Any]) -> str:
-    """Return settings for people, in the order given."""
-    return ", ".join(f"{name} {written(value)}" for name, value in changes.items()) or "as given"
+def describe_settings(changes: Mapping[str, Any]) -> str:
+    """Return settings as text, in the given order."""
+    parts = [f"{name} {format_value(value)}" for name, value in changes.items()]
+    return ", ".join(parts) or "as given"
 
 
-def place_of(out: Path, arm: Arm, trial: int, seed: int) -> Path:
-    """Return the run directory of a trial of an arm under a seed."""
+def run_directory(out: Path, arm: Arm, trial: int, seed: int) -> Path:
+    """Return the run directory of a trial of an arm with a seed."""
     return out / arm.folder / f"trial-{trial}" / f"seed-{seed}"
 
 
-def seeds_of(base: Config, count: int) -> tuple[int, ...]:
-    """Return the seeds of an experiment: that of the settings, and those that follow it."""
+def experiment_seeds(base: Config, count: int) -> tuple[int, ...]:
+    """Return `count` seeds: the seed of the settings and the following integers."""
     return tuple(range(base.seed, base.seed + count))

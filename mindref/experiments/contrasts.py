@@ -1,4 +1,4 @@
-"""The numbers of a table: an estimate of each arm, and each arm against its opponent.
+"""Estimates for the tables: the hit rate of each arm, and its difference to the opponent.
 
 Spec: specs/experiments.md, R3 to R10 and R23.
 """
@@ -11,105 +11,109 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.data.log import Floats
-from mindref.data.streams import stream
-from mindref.experiments import paired
-from mindref.experiments.hits import Hits
-from mindref.experiments.paired import Cases, Samples
+from mindref.data.rng import make_rng
+from mindref.experiments import paired_tests
+from mindref.experiments.first_hits import FirstHits
+from mindref.experiments.paired_tests import BootstrapSamples, EvaluatedCases
 
-Found = dict[str, dict[str, Any]]  # `hit_rate@N` -> numbers
+SIGNIFICANCE = 0.05  # for p-values adjusted for all comparisons of a table
+Estimates = dict[str, dict[str, Any]]  # `hit_rate@N` -> numbers
 
 
-def contrasts(
-    arms: Mapping[str, Sequence[Hits]],
+def estimate_arms(
+    arms: Mapping[str, Sequence[FirstHits]],
     pairs: Sequence[tuple[str, str]],
-    at: Sequence[int],
-    resamples: int = paired.RESAMPLES,
-) -> tuple[dict[str, Found], dict[tuple[str, str], Found], Cases]:
-    """Return the estimates of each arm, those of each pair (arm, opponent), and the cases.
+    lengths: Sequence[int],
+    resamples: int = paired_tests.RESAMPLES,
+) -> tuple[dict[str, Estimates], dict[tuple[str, str], Estimates], EvaluatedCases]:
+    """Return the estimates of arms, the differences of pairs (arm, opponent), and the cases.
 
-    arms: name -> hits of each seed. All p-values of the pairs are adjusted together.
+    arms: name -> hits for each seed. The p-values of all pairs are adjusted together.
     """
-    cases = paired.cases_of(list(arms.values()))
-    keys = [(name, n) for name in arms for n in at]
-    tables = np.stack([paired.hit_at(arms[name], cases, n) for name, n in keys])
-    samples = paired.samples_of(tables, cases, stream(0, "bootstrap"), resamples)
-    sheet = Sheet(cases, tables, samples, {key: i for i, key in enumerate(keys)})
-    alone = {name: {rate(n): sheet.estimate(name, n) for n in at} for name in arms}
-    against = {
-        (one, other): {rate(n): sheet.difference(one, other, n) for n in at} for one, other in pairs
+    cases = paired_tests.common_cases(list(arms.values()))
+    keys = [(name, n) for name in arms for n in lengths]
+    tables = np.stack([paired_tests.hit_table(arms[name], cases, n) for name, n in keys])
+    samples = paired_tests.draw_samples(tables, cases, make_rng(0, "bootstrap"), resamples)
+    sampled = SampledHits(cases, tables, samples, {key: i for i, key in enumerate(keys)})
+    estimates = {
+        name: {hit_rate_name(n): sampled.estimate(name, n) for n in lengths} for name in arms
     }
-    adjust([numbers for found in against.values() for numbers in found.values()])
-    return alone, against, cases
+    differences = {
+        (name, opponent): {hit_rate_name(n): sampled.difference(name, opponent, n) for n in lengths}
+        for name, opponent in pairs
+    }
+    adjust_p_values([row for pair in differences.values() for row in pair.values()])
+    return estimates, differences, cases
 
 
-def rate(n: int) -> str:
-    """Return the name of a metric."""
+def hit_rate_name(n: int) -> str:
+    """Return the name of a hit rate."""
     return f"hit_rate@{n}"
 
 
-SURE = 0.05  # of the p-value, adjusted for all comparisons of the table
+class SampledHits(NamedTuple):
+    """Hits of all arms at all N, and their bootstrap samples."""
 
-
-class Sheet(NamedTuple):
-    """The hits of all arms at all N, and the samples of them."""
-
-    cases: Cases
+    cases: EvaluatedCases
     tables: Floats  # (M, S, U)
-    samples: Samples
-    place: dict[tuple[str, int], int]  # arm and N -> index of its table
+    samples: BootstrapSamples
+    table_index: dict[tuple[str, int], int]  # arm and N -> index of its table
 
     def estimate(self, name: str, n: int) -> dict[str, Any]:
-        """Return the mean of an arm with its interval, and how it differs between seeds."""
-        at = self.place[name, n]
-        table, hits = self.tables[at], self.samples.hits[:, at]
+        """Return the mean of an arm, its interval, and its deviation over seeds."""
+        index = self.table_index[name, n]
+        table, hits = self.tables[index], self.samples.hits[:, index]
         low, high = self.interval(table, hits)
-        means = paired.by_seed(table, self.cases)
+        means = paired_tests.seed_means(table, self.cases)
         return {
-            "value": paired.mean(table, self.cases),
+            "value": paired_tests.mean_hit_rate(table, self.cases),
             "low": low,
             "high": high,
-            "sd": paired.spread(means),
+            "sd": paired_tests.seed_deviation(means),
             "by_seed": means,
         }
 
     def difference(self, name: str, opponent: str, n: int) -> dict[str, Any]:
-        """Return an arm less its opponent, in points and in percent of the opponent.
+        """Return an arm minus its opponent, absolute and in percent of the opponent.
 
-        The interval is that of the differences in the same samples: what users have in common, as
-        that some are easy, falls out.
+        The interval uses the differences within each sample, so that variance common to both arms
+        (for example easy users) cancels.
         """
-        one, other = self.place[name, n], self.place[opponent, n]
-        table = self.tables[one] - self.tables[other]
-        low, high = self.interval(table, self.samples.hits[:, one] - self.samples.hits[:, other])
-        value, base = (paired.mean(x, self.cases) for x in (table, self.tables[other]))
+        arm, base = self.table_index[name, n], self.table_index[opponent, n]
+        table = self.tables[arm] - self.tables[base]
+        low, high = self.interval(table, self.samples.hits[:, arm] - self.samples.hits[:, base])
+        value = paired_tests.mean_hit_rate(table, self.cases)
+        base_rate = paired_tests.mean_hit_rate(self.tables[base], self.cases)
         return {
             "difference": value,
             "low": low,
             "high": high,
-            "percent": 100 * value / base if base else None,
-            "p": paired.sign_flips(table.sum(axis=0).astype(np.int64)),
+            "percent": 100 * value / base_rate if base_rate else None,
+            "p": paired_tests.sign_flip_test(table.sum(axis=0).astype(np.int64)),
         }
 
     def interval(self, table: Floats, hits: Floats) -> tuple[float, float]:
-        """Return the interval of an arm, or of a difference."""
-        return paired.interval(paired.sampled_means(table, hits, self.samples, self.cases))
+        """Return the interval of an arm or of a difference."""
+        means = paired_tests.sampled_means(table, hits, self.samples, self.cases)
+        return paired_tests.percentile_interval(means)
 
 
-def adjust(numbers: Sequence[dict[str, Any]]) -> None:
-    """Write the p-values adjusted for all comparisons of the table beside the plain ones."""
-    adjusted = paired.holm([one["p"] for one in numbers])
-    for one, p in zip(numbers, adjusted, strict=True):
-        one["p_holm"] = p
+def adjust_p_values(rows: Sequence[dict[str, Any]]) -> None:
+    """Add `p_holm` to each row: `p` adjusted for the number of rows."""
+    adjusted = paired_tests.holm_adjust([row["p"] for row in rows])
+    for row, p in zip(rows, adjusted, strict=True):
+        row["p_holm"] = p
 
 
-def verdict(found: Found) -> str:
-    """Return what the differences show, over all N together.
+def overall_verdict(differences: Estimates) -> str:
+    """Return the verdict of the differences at all N.
 
-    Their intervals have seeds in them, the adjusted p the number of arms: both must speak.
+    A difference counts if both its adjusted p-value (over arms) and its interval (over seeds) show
+    it.
     """
-    clear = [one for one in found.values() if one["p_holm"] < SURE]
-    above = any(one["low"] > 0 for one in clear)
-    below = any(one["high"] < 0 for one in clear)
+    significant = [row for row in differences.values() if row["p_holm"] < SIGNIFICANCE]
+    above = any(row["low"] > 0 for row in significant)
+    below = any(row["high"] < 0 for row in significant)
     if above and below:  # experiments-R10
         return "mixed"
     return "better" if above else "worse" if below else "no difference shown"

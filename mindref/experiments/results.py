@@ -1,6 +1,6 @@
-"""What all results have in common: what was asked, of which log, and what became of the runs.
+"""Parts that all results share: command, data, settings, statistics, outcome of the trainings.
 
-Spec: specs/experiments.md, R19 to R21. The form is `schema.json`, which ships beside this file.
+Spec: specs/experiments.md, R19 to R21. The form is `schema.json` in this folder.
 """
 
 from __future__ import annotations
@@ -13,18 +13,24 @@ from typing import Any
 
 import mindref
 from mindref.config import Config
-from mindref.experiments import paired
-from mindref.experiments.hits import DEPTH, Hits
-from mindref.experiments.paired import Cases
-from mindref.experiments.runs import Run, Runs
+from mindref.experiments import paired_tests
+from mindref.experiments.first_hits import DEPTH, FirstHits
+from mindref.experiments.paired_tests import EvaluatedCases
+from mindref.experiments.runs import EndedRun, ExperimentRuns
 
 FORMAT = "mindref experiment 1"
-INTERVALS = ["bootstrap over users", "t over seeds"]  # the second with several seeds
-Judged = Sequence[tuple[Run, Hits | None]]  # a run per seed
+INTERVALS = ["bootstrap over users", "t over seeds"]  # the second only with several seeds
+EvaluatedRuns = Sequence[tuple[EndedRun, FirstHits | None]]  # one per seed
 
 
-def head(kind: str, base: Config, runs: Runs, cases: Cases, seeds: Sequence[int]) -> dict[str, Any]:
-    """Return what a result says before its numbers; no clock, no path, no machine."""
+def result_head(
+    kind: str,
+    base: Config,
+    runs: ExperimentRuns,
+    cases: EvaluatedCases,
+    seeds: Sequence[int],
+) -> dict[str, Any]:
+    """Return the head of a result. It has no time, path or machine."""
     log = runs.loaded.log
     settings = {name: value for name, value in base.to_dict().items() if name != "seed"}
     return {  # experiments-R21
@@ -36,16 +42,16 @@ def head(kind: str, base: Config, runs: Runs, cases: Cases, seeds: Sequence[int]
             "log": runs.log,
             "users": len(log.user_ids),
             "items": len(log.item_ids),
-            "events": len(log.events.values),
+            "interactions": len(log.interactions.values),
             "split": runs.protocol,
             "exclude_seen": runs.exclude_seen,
-            "cases": [int(n) for n in cases.asked.sum(axis=1)],
+            "cases": [int(n) for n in cases.present.sum(axis=1)],
         },
         "settings": settings,
         "seeds": list(seeds),
         "statistics": {
-            "resamples": paired.RESAMPLES,
-            "confidence": paired.CONFIDENCE,
+            "resamples": paired_tests.RESAMPLES,
+            "confidence": paired_tests.CONFIDENCE,
             "intervals": INTERVALS if len(seeds) > 1 else INTERVALS[:1],
             "test": "sign flips over users",
             "adjusted": "Holm, over all comparisons of the table",
@@ -54,28 +60,24 @@ def head(kind: str, base: Config, runs: Runs, cases: Cases, seeds: Sequence[int]
     }
 
 
-def hits_of(finals: Mapping[str, Judged]) -> dict[str, list[Hits]]:
-    """Return the hits of the arms all of whose seeds have a result."""  # experiments-R19
-    found = {
-        label: [hits for _, hits in judged if hits is not None] for label, judged in finals.items()
-    }
-    return {
-        label: hits for label, hits in found.items() if hits and len(hits) == len(finals[label])
-    }
+def complete_hits(finals: Mapping[str, EvaluatedRuns]) -> dict[str, list[FirstHits]]:
+    """Return the hits of the arms that have a result for every seed."""  # experiments-R19
+    hits = {label: [row for _, row in runs if row is not None] for label, runs in finals.items()}
+    return {label: rows for label, rows in hits.items() if rows and len(rows) == len(finals[label])}
 
 
-def outcome(judged: Judged) -> dict[str, Any]:
-    """Return how the trainings of an arm went: the best steps, the curve, what diverged."""
-    runs = [run for run, _ in judged]
+def training_outcome(evaluated: EvaluatedRuns) -> dict[str, Any]:
+    """Return best steps, divergence messages and mean validation curve of an arm."""
+    runs = [run for run, _ in evaluated]
     return {
         "best_steps": [run.best_step for run in runs],
         "diverged": [run.diverged for run in runs if run.diverged],
-        "curve": curve(runs),
+        "curve": mean_curve(runs),
     }
 
 
-def curve(runs: Sequence[Run]) -> list[list[float]]:
-    """Return step and mean validation metric over the seeds, where all seeds have one."""
+def mean_curve(runs: Sequence[EndedRun]) -> list[list[float]]:
+    """Return step and mean validation metric, for the steps that all seeds have."""
     values: dict[int, list[float]] = defaultdict(list)
     for run in runs:
         for step, value in run.curve:
@@ -83,8 +85,8 @@ def curve(runs: Sequence[Run]) -> list[list[float]]:
     return [[step, sum(x) / len(x)] for step, x in sorted(values.items()) if len(x) == len(runs)]
 
 
-def schema() -> dict[str, Any]:
-    """Return the form of results, a JSON Schema of draft 2020-12."""
+def result_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of results."""
     file = resources.files("mindref.experiments").joinpath("schema.json")
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content

@@ -1,6 +1,6 @@
-"""Runs of an experiment: made, taken up where they were stopped, or found finished.
+"""The runs of an experiment: trained, resumed, or found finished.
 
-Spec: specs/experiments.md, R13 to R16, R19. The log is read once, by whoever makes a `Runs`.
+Spec: specs/experiments.md, R13 to R16, R19. The log is read once, before `ExperimentRuns` is made.
 """
 
 from __future__ import annotations
@@ -10,53 +10,53 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mindref.backend import load
+from mindref.backend import load_backend
 from mindref.config import Config
-from mindref.errors import RunError, say, told_of
-from mindref.experiments import hits
-from mindref.experiments.arms import Asked
-from mindref.experiments.clock import Clock
-from mindref.experiments.hits import Hits
-from mindref.models.families import check
-from mindref.recommender.judging import split_metric
-from mindref.recommender.prepared import prepare
-from mindref.recommender.run import REPORT, Hooks, Trainer
+from mindref.errors import RunError, prefix_errors, say
+from mindref.experiments import first_hits
+from mindref.experiments.arms import PlannedRun
+from mindref.experiments.first_hits import FirstHits
+from mindref.experiments.step_clock import StepClock
+from mindref.models.family import check_trainable
+from mindref.recommender.evaluate_run import parse_metric
+from mindref.recommender.trainer import REPORT, Hooks, Trainer
 from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.folder import check_free
 from mindref.run.metadata import is_count, is_number
 from mindref.run.source import Loaded, Source, fingerprint
+from mindref.run.training_data import prepare_training
 from mindref.training.engine import Diverged
 
-NOTE = "experiment.json"  # in the run directory: how far it is, and what its steps took
-FIELDS = ("value", "best_step", "seconds", "timed", "diverged", "curve")
+PROGRESS_FILE = "experiment.json"  # in the run directory: progress and step times
+PROGRESS_FIELDS = ("value", "best_step", "seconds", "timed", "diverged", "curve")
 Watch = Callable[[Config, int], AbstractContextManager[Hooks]]
 
 
-class Stopped(Exception):  # no error: somebody asked for it
-    """The experiment was asked to stop; all that was done is on disk."""
+class ExperimentStopped(Exception):  # not an error: the user stopped it
+    """The experiment was stopped. All completed work is on disk."""
 
 
-class Run(NamedTuple):
-    """A training that has ended."""
+class EndedRun(NamedTuple):
+    """A finished training."""
 
-    asked: Asked
-    value: float | None  # the best of the validation metric; None where it diverged
+    planned: PlannedRun
+    value: float | None  # best value of the validation metric; None if it diverged
     best_step: int
-    seconds: float  # of the steps that were timed, on whatever machine took them
-    timed: int  # steps
+    seconds: float  # of the timed steps, on the machine that ran them
+    timed_steps: int
     diverged: str = ""  # why the training has no result
     curve: Sequence[tuple[int, float]] = ()  # step and validation metric of each epoch
 
 
-class Listener(NamedTuple):
-    """Who hears of the runs, and how they are asked to stop."""
+class RunListener(NamedTuple):
+    """Receives the progress of the runs, and can stop them."""
 
-    tell: Callable[[str], None] = lambda line: None
+    print_line: Callable[[str], None] = lambda line: None
     watch: Watch | None = None
     stop: Callable[[], bool] = lambda: False
 
 
-class Runs:
+class ExperimentRuns:
     """All runs on one log, under one protocol."""
 
     def __init__(
@@ -66,129 +66,133 @@ class Runs:
         protocol: str,
         exclude_seen: bool = True,
         device: str = "cpu",
-        listener: Listener | None = None,
+        listener: RunListener | None = None,
     ) -> None:
         self.source, self.loaded, self.protocol = source, loaded, protocol
         self.exclude_seen, self.device = exclude_seen, device
-        self.listener = listener or Listener()
+        self.listener = listener or RunListener()
         self.log = fingerprint(loaded.log)
-        self.total = 0  # runs that are going to be asked for
-        self.ended: dict[Path, Run] = {}
-        self.able: set[tuple[object, ...]] = set()  # settings that were looked at
+        self.total = 0  # planned runs
+        self.ended: dict[Path, EndedRun] = {}
+        self.checked_settings: set[tuple[object, ...]] = set()
 
-    def check(self, asked: Asked) -> None:
-        """Raise RunError if the place holds anything but the run that is asked for.
+    def check_run(self, planned: PlannedRun) -> None:
+        """Raise RunError if the directory holds anything but the planned run.
 
-        And ConfigError or BackendError for settings that this log or this machine cannot serve.
+        Raises ConfigError or BackendError for settings that do not fit the log or the machine.
         """
-        with told_of(asked.words):
-            self.check_settings(asked.config)
-        if not (asked.place / "config.json").exists():
-            check_free(asked.place)
+        directory = planned.directory
+        with prefix_errors(planned.description):
+            self.check_settings(planned.config)
+        if not (directory / "config.json").exists():
+            check_free(directory)
             return
-        config, facts = checkpoint.load_config(asked.place)
-        wanted = {**asked.config.to_dict(), **self.facts()}
-        there = {**config.to_dict(), **{name: facts[name] for name in self.facts()}}
-        for name, value in wanted.items():
-            if there[name] != value:  # experiments-R16
+        config, facts = checkpoint.load_config(directory)
+        required = self.required_metadata()
+        expected = {**planned.config.to_dict(), **required}
+        stored = {**config.to_dict(), **{name: facts[name] for name in required}}
+        for name, value in expected.items():
+            if stored[name] != value:  # experiments-R16
                 todo = "choose another --out, or remove the folder"
-                raise RunError(say(f"{asked.place}: {name}", str(value), there[name], todo))
+                raise RunError(say(f"{directory}: {name}", str(value), stored[name], todo))
 
     def check_settings(self, config: Config) -> None:
-        """Find out before any training what would end one, once for settings that are alike."""
+        """Raise the errors of a training before the first one; equal settings are checked once."""
         features = (config.item_features, config.user_features)
-        alike = (*features, config.backend, config.metric, config.model)
-        if alike not in self.able:
-            split_metric(config.metric)
-            check(load(config.backend, self.device), config)
-            prepare(self.loaded, self.protocol, config)
-            self.able.add(alike)
+        key = (*features, config.backend, config.metric, config.model)
+        if key not in self.checked_settings:
+            parse_metric(config.metric)
+            check_trainable(load_backend(config.backend, self.device), config)
+            prepare_training(self.loaded, self.protocol, config)
+            self.checked_settings.add(key)
 
-    def identity(self, asked: Asked) -> str:
-        """Return the digest of the run that lies there; none lies there yet: the empty text."""
+    def stored_identity(self, planned: PlannedRun) -> str:
+        """Return the digest of the run in a directory, "" if there is none."""
         try:
-            return checkpoint.identity(*checkpoint.load_config(asked.place))
+            return checkpoint.run_identity(*checkpoint.load_config(planned.directory))
         except RunError:
             return ""
 
-    def facts(self) -> dict[str, Any]:
-        """Return what a run must have been trained on."""
+    def required_metadata(self) -> dict[str, Any]:
+        """Return the metadata that a run must have: protocol, seen items, log."""
         return {"protocol": self.protocol, "exclude_seen": self.exclude_seen, "log": self.log}
 
-    def trainer(self, asked: Asked) -> Trainer:
-        """Return the trainer of a run at its last state on disk, or at the first step."""
-        given = (self.source, self.loaded, self.protocol, asked.config, asked.place)
-        trainer = Trainer(*given, self.exclude_seen, self.device)
-        if (asked.place / "config.json").exists():
-            trainer.restore(asked.place)  # experiments-R14
+    def make_trainer(self, planned: PlannedRun) -> Trainer:
+        """Return the trainer of a run with the last state on disk, or before the first step."""
+        inputs = (self.source, self.loaded, self.protocol, planned.config, planned.directory)
+        trainer = Trainer(*inputs, self.exclude_seen, self.device)
+        if (planned.directory / "config.json").exists():
+            trainer.restore(planned.directory)  # experiments-R14
         else:
             trainer.create()
         return trainer
 
-    def trained(self, asked: Asked) -> Run:
-        """Train a run unless it is trained. Raises Stopped, or RunError as `check` does."""
-        return self._trained(asked)[0]
+    def train_run(self, planned: PlannedRun) -> EndedRun:
+        """Train a run unless it is finished. Raises ExperimentStopped, or RunError as check_run."""
+        return self._train_run(planned)[0]
 
-    def judged(self, asked: Asked) -> tuple[Run, Hits | None]:
-        """Train a run and judge it on the test cases, unless that was done; None if it diverged."""
-        run, trainer = self._trained(asked)
+    def evaluate_run(self, planned: PlannedRun) -> tuple[EndedRun, FirstHits | None]:
+        """Train and evaluate a run unless that is done; no hits (None) if it diverged."""
+        run, trainer = self._train_run(planned)
         if run.diverged:
             return run, None
-        kept = hits.load(asked.place)
-        if kept is None or not (asked.place / REPORT).exists():
-            trainer = trainer or self.trainer(asked)
-            if trainer.state.best_step != run.best_step:  # its state is lost: nothing to judge
+        directory = planned.directory
+        hits = first_hits.load_hits(directory)
+        if hits is None or not (directory / REPORT).exists():
+            trainer = trainer or self.make_trainer(planned)
+            if trainer.state.best_step != run.best_step:  # the trained state is lost
                 got, todo = trainer.state.best_step, "remove the folder, to train it again"
                 expected = f"the state whose best step is {run.best_step}"
-                raise RunError(say(str(asked.place), expected, got, todo))
-            with self.alone(asked):
-                trainer.judge()
-                kept = hits.found(trainer)
-                hits.save(asked.place, kept)
-        return run, kept
+                raise RunError(say(str(directory), expected, got, todo))
+            with self.run_lock(planned):
+                trainer.evaluate()
+                hits = first_hits.find_first_hits(trainer)
+                first_hits.save_hits(directory, hits)
+        return run, hits
 
-    def _trained(self, asked: Asked) -> tuple[Run, Trainer | None]:
-        """Return a trained run, and its trainer where it was needed."""
+    def _train_run(self, planned: PlannedRun) -> tuple[EndedRun, Trainer | None]:
+        """Return a trained run, and its trainer if one was created."""
+        directory = planned.directory
         if self.listener.stop():
-            raise Stopped
-        if asked.place in self.ended:
-            return self.ended[asked.place], None
-        self.check(asked)
-        head = f"run {len(self.ended) + 1} of {self.total}: {asked.words}"
-        note, trainer = read_note(asked.place, self.identity(asked)), None
-        if note is not None and note["finished"]:  # experiments-R13
-            self.listener.tell(f"{head}: trained before")
+            raise ExperimentStopped
+        if directory in self.ended:
+            return self.ended[directory], None
+        self.check_run(planned)
+        title = f"run {len(self.ended) + 1} of {self.total}: {planned.description}"
+        progress, trainer = read_progress(directory, self.stored_identity(planned)), None
+        if progress is not None and progress["finished"]:  # experiments-R13
+            self.listener.print_line(f"{title}: already trained")
         else:
-            with self.alone(asked):
-                trainer = self.trainer(asked)
+            with self.run_lock(planned):
+                trainer = self.make_trainer(planned)
                 step = trainer.state.moments.step
-                self.listener.tell(f"{head}" + (f": going on from step {step}" if step else ""))
-                note = self.train(trainer, note or {"seconds": 0.0, "timed": 0})
-                whose = {"identity": self.identity(asked)}
-                files.write_sealed(asked.place / NOTE, {**note, **whose})
-        if not note["finished"]:
-            raise Stopped
-        run = Run(asked, *(note[name] for name in FIELDS))
-        self.ended[asked.place] = run
+                self.listener.print_line(title + (f": resumed at step {step}" if step else ""))
+                progress = self.train_to_end(trainer, progress or {"seconds": 0.0, "timed": 0})
+                identity = {"identity": self.stored_identity(planned)}
+                files.write_sealed(directory / PROGRESS_FILE, {**progress, **identity})
+        if not progress["finished"]:
+            raise ExperimentStopped
+        run = EndedRun(planned, *(progress[name] for name in PROGRESS_FIELDS))
+        self.ended[directory] = run
         return run, trainer
 
     @contextmanager
-    def alone(self, asked: Asked) -> Iterator[None]:
-        """Hold the lock of the folder of a run, which `mindref train --resume` may name, too."""
-        with atomic.explained(asked.place):
-            asked.place.mkdir(parents=True, exist_ok=True)
-        with lock.inside(asked.place) as said:  # faults-R4
-            if said:
-                self.listener.tell(said)
+    def run_lock(self, planned: PlannedRun) -> Iterator[None]:
+        """Hold the lock of a run directory; `mindref train --resume` uses the same lock."""
+        with atomic.explain_errors(planned.directory):
+            planned.directory.mkdir(parents=True, exist_ok=True)
+        with lock.lock_inside(planned.directory) as warning:  # faults-R4
+            if warning:
+                self.listener.print_line(warning)
             yield
 
-    def train(self, trainer: Trainer, before: dict[str, Any]) -> dict[str, Any]:
-        """Train to the end or to the stop; return the note of the run."""
-        listener, clock, diverged, finished = self.listener, Clock(), "", True
+    def train_to_end(self, trainer: Trainer, before: dict[str, Any]) -> dict[str, Any]:
+        """Train to the end or until stopped; return the progress of the run."""
+        listener, clock, diverged, finished = self.listener, StepClock(), "", True
         watch = listener.watch or (lambda config, step: nullcontext(Hooks(stop=listener.stop)))
         with watch(trainer.config, trainer.state.moments.step) as hooks:
             try:
-                finished = trainer.go(clock.around(hooks)).finished
+                finished = trainer.train(clock.timing_hooks(hooks)).finished
             except Diverged as error:
                 diverged = str(error)  # experiments-R19
         state = trainer.state
@@ -203,29 +207,30 @@ class Runs:
         }
 
 
-def read_note(place: Path, identity: str) -> dict[str, Any] | None:
-    """Return the note of a run; None without one, and for one that is damaged or of another run."""
-    path, what = place / NOTE, "the note of a run"
+def read_progress(run: Path, identity: str) -> dict[str, Any] | None:
+    """Return the progress of a run; None if it is missing, damaged or of another run."""
+    path, title = run / PROGRESS_FILE, "the progress of a run"
     try:
-        note = files.unsealed(path, files.read_json(path, what, ""), what, "")  # security-R1
-        if note["identity"] != identity:  # security-R2
+        content = files.read_json(path, title, "")
+        progress = files.unsealed(path, content, title, "")  # security-R1
+        if progress["identity"] != identity:  # security-R2
             return None
-        found = {name: note[name] for name in ("finished", *FIELDS)}
-        return found if is_note(found) else None
+        fields = {name: progress[name] for name in ("finished", *PROGRESS_FIELDS)}
+        return fields if valid_progress(fields) else None
     except (OSError, RunError, *files.MALFORMED):
-        return None  # the state on disk says how far the run is
+        return None  # the checkpoint on disk shows the progress
 
 
-def is_note(found: Mapping[str, Any]) -> bool:
-    """Return whether the words of a note are of their types. Raises ValueError for another curve.
+def valid_progress(fields: Mapping[str, Any]) -> bool:
+    """Return whether all fields have the right types. Raises ValueError for a malformed curve.
 
-    The identity of a run says whose a note is, and not what is in it.
+    The identity of a run tells which run a file belongs to, not whether its content is valid.
     """
     return (
-        isinstance(found["finished"], bool)
-        and isinstance(found["diverged"], str)
-        and all(is_count(found[name]) for name in ("best_step", "timed"))
-        and is_number(found["seconds"])
-        and (found["value"] is None or is_number(found["value"]))
-        and all(is_count(step) and is_number(value) for step, value in found["curve"])
+        isinstance(fields["finished"], bool)
+        and isinstance(fields["diverged"], str)
+        and all(is_count(fields[name]) for name in ("best_step", "timed"))
+        and is_number(fields["seconds"])
+        and (fields["value"] is None or is_number(fields["value"]))
+        and all(is_count(step) and is_number(value) for step, value in fields["curve"])
     )

@@ -1,4 +1,4 @@
-"""The studies of `mindref ablate`, as data (studies.toml).
+"""The studies of `mindref ablate`, read from studies.toml.
 
 Spec: specs/experiments.md, R17 and R18.
 """
@@ -12,8 +12,8 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from mindref.config import Config
-from mindref.errors import ConfigError, say, told_of
-from mindref.experiments.arms import Arm, changed, folder_of, settings_of
+from mindref.errors import ConfigError, prefix_errors, say
+from mindref.experiments.arms import Arm, arm_config, changed_settings, settings_folder
 
 
 class Study(NamedTuple):
@@ -22,14 +22,14 @@ class Study(NamedTuple):
     name: str
     title: str
     question: str
-    base: str  # label of the arm that the others are set beside
+    base: str  # label of the arm that the others are compared with
     arms: Mapping[str, Mapping[str, Any]]  # label -> settings
-    curves: bool = False  # whether the curves of validation belong to the answer
-    settings: Mapping[str, Any] = {}  # of all its arms; nobody writes to it
+    curves: bool = False  # whether the plot includes the validation curves
+    settings: Mapping[str, Any] = {}  # of all its arms; never modified
 
 
-class Laid(NamedTuple):
-    """A study under the settings of a command."""
+class StudyArms(NamedTuple):
+    """A study and its arms, with the settings of a command."""
 
     study: Study
     arms: list[Arm]
@@ -37,54 +37,56 @@ class Laid(NamedTuple):
 
 
 @cache
-def table() -> dict[str, Study]:
-    """Return name -> study, in the order of the file."""
+def read_studies() -> dict[str, Study]:
+    """Return name -> study, in the order of studies.toml."""
     file = resources.files("mindref.experiments").joinpath("studies.toml")
-    return read(tomllib.loads(file.read_text(encoding="utf-8")))
+    return parse_studies(tomllib.loads(file.read_text(encoding="utf-8")))
 
 
-def read(content: Mapping[str, Any]) -> dict[str, Study]:
-    """Return the studies of a file. Raises ConfigError for one that is no study."""
-    found = {}
-    for name, words in content.items():
+def parse_studies(content: Mapping[str, Any]) -> dict[str, Study]:
+    """Return the studies in a TOML content. Raises ConfigError for an invalid study."""
+    studies = {}
+    for name, fields in content.items():
         try:
-            study = Study(name, **words)
+            study = Study(name, **fields)
         except TypeError as error:
             raise ConfigError(say(f"study {name}", f"{', '.join(Study._fields)}", error)) from None
         if study.base not in study.arms:
             raise ConfigError(say(f"study {name}: base", " or ".join(study.arms), study.base))
-        found[name] = study
-    return found
+        studies[name] = study
+    return studies
 
 
-def chosen(names: Sequence[str]) -> list[Study]:
-    """Return the studies of these names, or all. Raises ConfigError for an unknown one."""
-    known = table()
+def select_studies(names: Sequence[str]) -> list[Study]:
+    """Return the studies with these names, or all studies. Raises ConfigError for unknown names."""
+    studies = read_studies()
     if list(names) == ["all"]:
-        return list(known.values())
+        return list(studies.values())
     for name in names:
-        if name not in known:
-            raise ConfigError(say("--studies", f"all, or some of {', '.join(known)}", repr(name)))
+        if name not in studies:
+            raise ConfigError(say("--studies", f"all, or some of {', '.join(studies)}", repr(name)))
     if not names:
-        raise ConfigError(say("--studies", "all, or names of studies", "none", "--list shows them"))
-    return [known[name] for name in dict.fromkeys(names)]
+        todo = "--list prints them"
+        raise ConfigError(say("--studies", "all, or names of studies", "none", todo))
+    return [studies[name] for name in dict.fromkeys(names)]
 
 
-def lay_out(study: Study, base: Config) -> Laid:
-    """Return the arms of a study as changes of the settings that the command gives.
+def study_arms(study: Study, base: Config) -> StudyArms:
+    """Return the arms of a study as changes to the settings of the command.
 
-    Arms of equal settings have one folder, whatever study they belong to. The arm that the others
-    are set beside is the one with the settings of the command, if there is one, else the study's.
-    Raises ConfigError for a setting that is unknown, or out of its range, or two arms that are one.
+    Arms with equal settings have the same folder, also in different studies. The base is the arm
+    with the settings of the command, or else the base of the study. Raises ConfigError for an
+    invalid setting, or if two arms of a study are equal.
     """
     arms = []
     for label, settings in study.arms.items():
-        with told_of(f"study {study.name}, arm {label}"):
-            own = changed(base, settings_of(base, {**study.settings, **settings}))
-        arms.append(Arm(label, own, folder_of(own)))  # experiments-R17
+        with prefix_errors(f"study {study.name}, arm {label}"):
+            config = arm_config(base, {**study.settings, **settings})
+            changes = changed_settings(base, config)
+        arms.append(Arm(label, changes, settings_folder(changes)))  # experiments-R17
     if len({arm.folder for arm in arms}) < len(arms):
-        got = "two of the same under these settings"
+        got = "two equal arms with these settings"
         raise ConfigError(say(f"study {study.name}", "arms that differ", got))
-    same = [arm for arm in arms if not arm.settings]  # experiments-R18
-    named = [arm for arm in arms if arm.label == study.base]
-    return Laid(study, arms, (same or named)[0])
+    unchanged = [arm for arm in arms if not arm.settings]  # experiments-R18
+    study_base = [arm for arm in arms if arm.label == study.base]
+    return StudyArms(study, arms, (unchanged or study_base)[0])

@@ -1,33 +1,34 @@
-"""The Numba twins of the operators, in the index notation of the pages, and the fused path.
+"""Compiled operators (Numba) in the index notation of the pages, and the fused path.
 
-Same stems as `mindref.ops`, same shapes, types and errors; derived a second time, element by
-element, so that a slip of one derivation is no slip of the other. Products of matrices are left to
-BLAS, all else is compiled (`_jit.py`). A compiled function may call those of other files: what is
-kept of it holds for as long as all of them are as they were.
+Same stems as `mindref.ops`, same shapes, dtypes and errors. The gradients are derived a second
+time, element by element, so that one wrong derivation does not affect both. BLAS computes the
+matrix products; everything else is compiled (`_jit.py`). A compiled function may call compiled
+functions of other files: its cached machine code is valid only while all of these files are
+unchanged.
 
-    operators.py     all of them, as the backend hands them over
-    fused/           levels 2 and 3
-    rounds.py        the rounds of routing, and rounds_backward.py the way back
-    exponential.py   exponentials in lanes
-    pooling.py       what pooled_softmax does between its products
-    ranking.py       the best items of a user, between the products of exact search
-    unite.py         the lists of several interests as one
-    product.py       products of matrices within compiled code
-    ahead.py         rows of a table are asked for before their turn
-    _jit.py          how everything is compiled
+Modules without an operator of the same name:
 
-Importing this costs nothing: Numba comes with the modules.
+    operators.py              all operators, as the backend exposes them
+    fused/                    levels 2 and 3 of the backend contract
+    routing_forward.py        the iterations of routing
+    routing_backward.py       the gradient of routing
+    exponential.py            vectorised exponentials
+    pooled_softmax_loops.py   the loops of pooled_softmax
+    top_n.py                  selection of top-n items in exact search
+    list_union.py             the union of the item lists of several interests
+    matmul.py                 matrix products within compiled code
+    prefetch.py               prefetch of table rows
+    _jit.py                   the one decorator of all compiled functions
+
+Importing this package does not import Numba; the modules do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-LINE = 64
-"""Bytes of a line of memory, which come at once. A row of 256 that begins within one lies on five.
-
-Where they are more, some are asked for twice (`ahead.py`).
-"""
+CACHE_LINE = 64
+"""Bytes of a cache line. On processors with longer lines, `prefetch.py` requests some twice."""
 
 listeners: list[Callable[[], None]] = []
-"""Called whenever a function is compiled that no cache has: that takes seconds."""
+"""Functions that are called whenever Numba compiles a function; compilation takes seconds."""

@@ -1,25 +1,24 @@
 """The one decorator of all compiled functions.
 
-Options and why:
-- nogil: blocks of users are computed by a pool of Python threads; Numba's own threads are not used,
-  as they and those of BLAS would fight for the cores, and their sums depend on their number.
+Options and reasons:
+- nogil: a pool of Python threads processes blocks of users. Numba's own threads are not used: they
+  would compete with the threads of BLAS, and their sums depend on the number of threads.
 - error_model "numpy": 1 / 0 is infinity, as in the reference, not an exception.
-- fastmath, two flags of seven: contract (fused multiply-add) and reassoc (sums over the width in
-  lanes). Without nnan and ninf, NaN and infinity keep their meaning, but np.isfinite is x - x == 0
-  and is folded to true all the same: kernels write abs(x) < inf. Without arcp, x / y is not
+- fastmath, two flags of seven: contract (fused multiply-add) and reassoc (vectorised sums). Without
+  nnan and ninf, NaN and infinity keep their meaning. np.isfinite is compiled to x - x == 0, which
+  is always true under reassoc, so kernels write abs(x) < inf. Without arcp, x / y is not
   x * (1 / y), which overflows for the smallest y.
-- inline, for functions that one other calls, and for one of a single line: Numba writes them into
-  their caller, instead of compiling and improving them by themselves first, and the whole once
-  more. They get the flags of the caller, so none of `jit_in_order` calls one.
-- cache: a first run compiles for seconds; later ones load from the user's cache folder, or from
-  NUMBA_CACHE_DIR. Never beside the package, where Numba would put it: there it outlives the
-  package when that is removed, and what is left of the folder hides the next install. Where no
-  folder can be written, or with MINDREF_NUMBA_CACHE=0, each process compiles for itself. What is
-  kept holds for as long as this file is as it was, and all that the function's own file has from
-  others (`files_behind`): Numba looks at that one alone, and would not notice that what it calls
-  does something else now.
+- inline, for functions with one caller or one statement: Numba copies them into the caller. This
+  avoids a separate compilation. Inlined functions get the flags of the caller, so no `jit_ordered`
+  function calls one.
+- cache: a first run compiles for seconds; later runs load from the user's cache folder, or from
+  NUMBA_CACHE_DIR. Numba's default is a folder within the package; it would stay behind when the
+  package is removed, and hide the next installation. If no folder is writable, or with
+  MINDREF_NUMBA_CACHE=0, each process compiles for itself. Numba checks only the file of the
+  function itself. Here a cache entry is valid only while this file and all files that the
+  function depends on are unchanged (`source_dependencies`).
 
-Compilation is lazy: importing this costs Numba's import and no compilation.
+Compilation is lazy: importing this module imports Numba and compiles nothing.
 """
 
 from __future__ import annotations
@@ -41,57 +40,59 @@ from mindref.kernels import listeners
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Number = Any
-"""A number of the type of the arrays beside it: NumPy's, of which `float` is the widest only."""
+"""A NumPy scalar with the dtype of the arrays of the same call."""
 
 FASTMATH = {"contract", "reassoc"}
-SETTINGS: Any = numba.config  # Numba states no types
-changing = Lock()
+SETTINGS: Any = numba.config  # Numba has no type annotations
+settings_lock = Lock()
 FOLDERS: Any = AppDirs("mindref", appauthor=False)  # type: ignore[no-untyped-call]
 
 
 def jit(function: Function) -> Function:
     """Compile a function when it is first called with new types."""
-    return compiled(function, FASTMATH)
+    return compile_function(function, FASTMATH)
 
 
-def jit_within(function: Function) -> Function:
-    """Compile a function as a part of the one that calls it."""
-    return compiled(function, FASTMATH, inline="always")
+def jit_inline(function: Function) -> Function:
+    """Compile a function as a part of its caller."""
+    return compile_function(function, FASTMATH, inline="always")
 
 
-def jit_in_order(function: Function) -> Function:
-    """Compile a function whose sums keep their order, as it carries rests along."""
-    return compiled(function, {"contract"})
+def jit_ordered(function: Function) -> Function:
+    """Compile a function without reassoc: its rounding errors must not be reordered."""
+    return compile_function(function, {"contract"})
 
 
-def compiled(function: Function, fastmath: set[str], **more: Any) -> Function:
-    """Compile a function with these flags, and keep the result on disk if that is wanted."""
-    options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath, **more}
+def compile_function(function: Function, fastmath: set[str], **options: Any) -> Function:
+    """Compile a function with these flags, and cache the machine code if a folder is writable."""
+    options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath, **options}
     folder = cache_folder()
     if folder:
         try:
-            with cached_in(folder):
+            with cache_in_folder(folder):
                 cached = numba.njit(cache=True, **options)(function)
-            if hasattr(cached, "_cache"):  # NUMBA_DISABLE_JIT gives the function back
-                cached._cache.save_overload = unless_full(cached._cache.save_overload)
+            if hasattr(cached, "_cache"):  # not with NUMBA_DISABLE_JIT: then njit does nothing
+                cached._cache.save_overload = save_if_possible(cached._cache.save_overload)
                 file = cached._cache._cache_file
-                file._load_index = unless_unknown(file._load_index)
-                file._source_stamp = (file._source_stamp, *stamps(files_behind(function)))
-            kept: Function = cached
-            return kept
+                file._load_index = load_or_empty(file._load_index)
+                dependencies = file_stamps(source_dependencies(function))
+                file._source_stamp = (file._source_stamp, *dependencies)
+            result: Function = cached
+            return result
         except (RuntimeError, OSError, AttributeError):
-            pass  # nothing can be written there after all, or what is kept cannot be dated
-    made: Function = numba.njit(**options)(function)
-    return made
+            pass  # the folder is not writable after all, or a source file has no time stamp
+    uncached: Function = numba.njit(**options)(function)
+    return uncached
 
 
 @contextmanager
-def cached_in(folder: str) -> Iterator[None]:
-    """Let Numba keep functions there that are decorated meanwhile.
+def cache_in_folder(folder: str) -> Iterator[None]:
+    """Set Numba's cache folder for functions that are decorated in the `with` block.
 
-    The setting is read by others, too, and threads that import ours at once would not put it back.
+    The setting is global, and other packages read it. The lock keeps concurrent imports from
+    restoring the wrong value.
     """
-    with changing:
+    with settings_lock:
         before = SETTINGS.CACHE_DIR
         SETTINGS.CACHE_DIR = folder
         try:
@@ -101,7 +102,7 @@ def cached_in(folder: str) -> Iterator[None]:
 
 
 def cache_folder() -> str:
-    """Return where compiled functions are kept, "" for nowhere."""
+    """Return the folder of cached machine code, or "" if there is none."""
     if os.environ.get("MINDREF_NUMBA_CACHE", "1") == "0":
         return ""
     folder = SETTINGS.CACHE_DIR or FOLDERS.user_cache_dir
@@ -110,50 +111,50 @@ def cache_folder() -> str:
     return folder if os.access(folder, os.W_OK) else ""
 
 
-behind: dict[str, set[str]] = {}
-"""Of each file with compiled functions: the others that what is kept of them depends on."""
+dependencies_of_file: dict[str, set[str]] = {}
+"""File with compiled functions -> the other files on which its cached code depends."""
 
 
-def files_behind(function: Callable[..., Any]) -> set[str]:
-    """Return the files that what is compiled of a function's file depends on, its own apart.
+def source_dependencies(function: Callable[..., Any]) -> set[str]:
+    """Return the other files on which the compiled functions of a file depend.
 
-    Those of compiled functions wherever they stand, and of plain ones beside this file: hints are.
-    Those of tuples with names, which are kept as types without the order of their names. And those
-    that are no Python: Numba looks whether it can call a BLAS, which has integers of some width,
-    when it compiles, not when it loads.
+    These are: the files of compiled functions that are called; the files of plain functions of this
+    package, such as prefetch; the files of named tuples, because Numba does not cache the order of
+    their fields; and extension modules, because Numba reads the integer width of BLAS when it
+    compiles.
     """
-    own, near = function.__code__.co_filename, os.path.dirname(__file__)
-    files = {__file__, *files_of_tuples(function.__globals__, set())}
+    own_file, package = function.__code__.co_filename, os.path.dirname(__file__)
+    files = {__file__, *files_of_named_tuples(function.__globals__, set())}
     for x in function.__globals__.values():
         if isinstance(getattr(x, "__loader__", None), ExtensionFileLoader):
             files.add(x.__file__)
         code = getattr(getattr(x, "py_func", x), "__code__", None)
-        if code and (hasattr(x, "py_func") or code.co_filename.startswith(near)):
-            files |= {code.co_filename} | behind.get(code.co_filename, set())
-    behind[own] = files - {own}
-    return behind[own]
+        if code and (hasattr(x, "py_func") or code.co_filename.startswith(package)):
+            files |= {code.co_filename} | dependencies_of_file.get(code.co_filename, set())
+    dependencies_of_file[own_file] = files - {own_file}
+    return dependencies_of_file[own_file]
 
 
-def files_of_tuples(known: dict[str, Any], found: set[str]) -> set[str]:
-    """Return the files of tuples with names that a file knows, and of those that theirs know."""
-    for x in known.values():
-        if isinstance(x, type) and hasattr(x, "_fields") and inspect.getfile(x) not in found:
-            found.add(inspect.getfile(x))
-            files_of_tuples(vars(sys.modules[x.__module__]), found)
-    return found
+def files_of_named_tuples(namespace: dict[str, Any], files: set[str]) -> set[str]:
+    """Return the files of named tuples among the globals of a module, recursively."""
+    for x in namespace.values():
+        if isinstance(x, type) and hasattr(x, "_fields") and inspect.getfile(x) not in files:
+            files.add(inspect.getfile(x))
+            files_of_named_tuples(vars(sys.modules[x.__module__]), files)
+    return files
 
 
-def stamps(files: set[str]) -> list[tuple[str, float, int]]:
-    """Return what tells whether files are as they were."""
-    looked = [(file, os.stat(file)) for file in sorted(files)]
-    return [(file, found.st_mtime, found.st_size) for file, found in looked]
+def file_stamps(files: set[str]) -> list[tuple[str, float, int]]:
+    """Return name, modification time and size of each file."""
+    stats = [(file, os.stat(file)) for file in sorted(files)]
+    return [(file, stat.st_mtime, stat.st_size) for file, stat in stats]
 
 
-def unless_unknown(load: Callable[[], Any]) -> Callable[[], Any]:
-    """Return what loads the list of what is kept, or an empty one if it has names that are gone.
+def load_or_empty(load: Callable[[], Any]) -> Callable[[], Any]:
+    """Wrap Numba's index loader: an index that names unknown classes counts as empty.
 
-    Types of arguments are kept under the names of their classes, which another version of this
-    package may not have; Numba reads them before it sees that the file is another.
+    The index refers to argument types by class name. After an upgrade a class may not exist any
+    more, and Numba reads the index before it compares the time stamps.
     """
 
     def attempt() -> Any:
@@ -165,26 +166,26 @@ def unless_unknown(load: Callable[[], Any]) -> Callable[[], Any]:
     return attempt
 
 
-def unless_full(save: Callable[..., None]) -> Callable[..., None]:
-    """Return what saves a compiled function if it can: a full disk is no reason to stop."""
+def save_if_possible(save: Callable[..., None]) -> Callable[..., None]:
+    """Wrap Numba's save function: a full disk is not an error."""
 
-    def attempt(*given: Any) -> None:
+    def attempt(*arguments: Any) -> None:
         with suppress(OSError):
-            save(*given)
+            save(*arguments)
 
     return attempt
 
 
-class Heard(event.Listener):
-    """Tells whoever listens that something is being compiled."""
+class CompilationListener(event.Listener):
+    """Calls the functions in `mindref.kernels.listeners` when Numba compiles a function."""
 
     def on_start(self, event: Any) -> None:
-        """Tell it."""
+        """Call the listeners."""
         for listener in list(listeners):
             listener()
 
     def on_end(self, event: Any) -> None:
-        """Nothing more to say."""
+        """Do nothing."""
 
 
-event.register("numba:compile", Heard())  # type: ignore[no-untyped-call]
+event.register("numba:compile", CompilationListener())  # type: ignore[no-untyped-call]

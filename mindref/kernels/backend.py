@@ -1,6 +1,6 @@
 """The backend `numba`: the operators, the fused model and the fused training step.
 
-Spec: specs/backend.md. Numba is imported when `ops` or a level is first asked for.
+Spec: specs/backend.md. Numba is imported when `ops` or a level is first used.
 """
 
 from __future__ import annotations
@@ -23,53 +23,55 @@ from mindref.shapes import Array, Bools
 from mindref.training.optimiser import State as Moments
 
 GENERAL = ("routing-R25", "routing-R26")
-"""A matrix for each pair of behaviour and interest: for study, and left to the reference."""
+"""A matrix S for each pair of behaviour and interest; only the reference has these options."""
 
 
-living: WeakSet[Any] = WeakSet()
+live_backends: WeakSet[Any] = WeakSet()
 """All backends of this process."""
 
 
-def forget() -> None:
-    """Take buffers, threads and a lock of their own for all, in the child of a fork.
+def reset_after_fork() -> None:
+    """Give all backends new buffers, threads and locks, in the child process of a fork.
 
-    The threads have stayed behind, one of them perhaps with the lock. At once and not at the first
-    call, as several threads may make that one together.
+    Threads do not survive a fork, and one of them may have held the lock. The reset happens at once
+    and not at the first call, because several threads may make the first call together.
     """
-    for backend in list(living):
-        backend.kept, backend.lock = None, Lock()  # backend-R18
+    for backend in list(live_backends):
+        backend.cached_workspace, backend.lock = None, Lock()  # backend-R18
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=forget)
+    os.register_at_fork(after_in_child=reset_after_fork)
 
 
 @cache
-def fused(name: str) -> ModuleType:
-    """Return a module of the fused path, which brings Numba."""
+def fused_module(name: str) -> ModuleType:
+    """Return a module of the fused path; this imports Numba."""
     return importlib.import_module(f"mindref.kernels.fused.{name}")
 
 
-class State(NamedTuple):
-    """What a training step moves, in place."""
+class NumbaState(NamedTuple):
+    """The arrays that a training step updates in place."""
 
     params: Params
     moments: Moments
 
 
 class NumbaBackend:
-    """Compiled operators; levels 2 and 3 without padding and with kept buffers."""
+    """Compiled operators; levels 2 and 3 without padding and with reused buffers."""
 
     name = "numba"
 
-    def __init__(self) -> None:
-        self.kept: Any = None
-        self.lock = Lock()  # the buffers serve one caller at a time, with all threads
-        living.add(self)
+    def __init__(self, threads: int | None = None) -> None:
+        """Create a backend; threads: by default MINDREF_THREADS, or one."""
+        self.threads = threads
+        self.cached_workspace: Any = None
+        self.lock = Lock()  # one caller at a time uses the buffers and all threads
+        live_backends.add(self)
 
     def __reduce__(self) -> Any:
-        """Say how a copy is made: with buffers, threads and a lock of its own."""
-        return type(self), ()
+        """Return how to copy this backend: a copy has new buffers, threads and a new lock."""
+        return type(self), (self.threads,)
 
     @property
     def ops(self) -> ModuleType:
@@ -77,82 +79,82 @@ class NumbaBackend:
         return importlib.import_module("mindref.kernels.operators")
 
     def capabilities(self) -> Capabilities:
-        """Claim all but the general matrices of routing."""
+        """Claim everything except the general matrices of routing."""
         options = tuple(rule for rule in OPTIONS if rule not in GENERAL)
         return Capabilities(OPERATORS, ("ops", "model", "train"), options=options)
 
     def to_numpy(self, x: Any) -> Any:
-        """Return x: its arrays are NumPy's."""
+        """Return x, whose arrays are NumPy arrays."""
         return x
 
     def from_numpy(self, x: Any) -> Any:
-        """Return x: its arrays are NumPy's."""
+        """Return x, whose arrays are NumPy arrays."""
         return x
 
-    def work(self) -> Any:
-        """Return the buffers of this backend, made when they are first needed."""
-        if self.kept is None:
-            self.kept = fused("workspace").Workspace()
-        return self.kept
+    def workspace(self) -> Any:
+        """Return the buffers and threads of this backend, created at the first call."""
+        if self.cached_workspace is None:
+            self.cached_workspace = fused_module("workspace").KernelWorkspace(self.threads)
+        return self.cached_workspace
 
     @contextmanager
-    def alone(self) -> Iterator[Any]:
-        """Have the buffers for oneself, with all threads."""
+    def exclusive_workspace(self) -> Iterator[Any]:
+        """Lock the buffers and threads for one caller."""
         with self.lock:  # backend-R18
-            yield self.work()
+            yield self.workspace()
 
     def loss_and_gradients(
         self, params: Params, batch: mind.Batch, catalogue: Catalogue, config: Config
     ) -> tuple[Array, Gradients]:
-        """Return the loss of a batch and all gradients, in memory of their own."""
-        step = fused("step")
-        with self.alone() as work:
-            made = step.Step(work, params, batch, catalogue, config)
-            found: tuple[Array, Gradients] = made.loss_and_gradients()
-            return found
+        """Return the loss of a batch and all gradients, in new arrays."""
+        with self.exclusive_workspace() as work:
+            step = fused_module("step").FusedStep(work, params, batch, catalogue, config)
+            result: tuple[Array, Gradients] = step.loss_and_gradients()
+            return result
 
     def interests(
         self, params: Params, histories: mind.Histories, catalogue: Catalogue, config: Config
     ) -> tuple[Array, Bools]:
-        """Return interests (B, K, D) and which are active (B, K)."""
-        forward = fused("forward")
-        with self.alone() as work:
-            given = (params, histories, catalogue, config)
-            found: tuple[Array, Bools] = forward.Forward(work, *given).run()
-            return found
+        """Return interests (B, K, D) and active (B, K), in new arrays."""
+        forward = fused_module("forward")
+        with self.exclusive_workspace() as work:
+            model = forward.FusedForward(work, params, histories, catalogue, config)
+            result: tuple[Array, Bools] = model.run()
+            return result
 
-    def init(self, params: Params, config: Config, moments: Moments | None = None) -> State:
-        """Return the state before the first step, or after those of `moments`, with own arrays."""
-        workspace = fused("workspace")
-        own = workspace.aligned_copies(flatten(params))
+    def init(self, params: Params, config: Config, moments: Moments | None = None) -> NumbaState:
+        """Return a state with copies of the arrays; moments: the state of an earlier training."""
+        workspace = fused_module("workspace")
+        copies = workspace.aligned_copies(flatten(params))
         if moments is None:
-            zeros = (workspace.aligned_zeros(own) for _ in range(2))
-            return State(unflatten(own), Moments(0, *zeros))
-        step, *both = moments
-        return State(unflatten(own), Moments(step, *map(workspace.aligned_copies, both)))
+            zeros = (workspace.aligned_zeros(copies) for _ in range(2))
+            return NumbaState(unflatten(copies), Moments(0, *zeros))
+        step, *tables = moments
+        return NumbaState(unflatten(copies), Moments(step, *map(workspace.aligned_copies, tables)))
 
     def step(
         self,
-        state: State,
+        state: NumbaState,
         batch: mind.Batch,
         catalogue: Catalogue,
         config: Config,
         learning_rate: float,
-    ) -> tuple[State, Array]:
-        """Take one step, changing the arrays of the state in place; return it and the loss.
+    ) -> tuple[NumbaState, Array]:
+        """Update the arrays of the state in place; return the state and the loss.
 
-        With a loss that is not finite nothing moves; NaN: a gradient is not finite (optimiser-R14).
+        If the loss is not finite, no parameter changes. The loss is NaN if a gradient is not finite
+        (optimiser-R14).
         """
-        step, adam = fused("step"), fused("adam")
-        with self.alone() as work:
-            made = step.Step(work, state.params, batch, catalogue, config)
-            loss, moments = adam.Update(made, state.moments, learning_rate).run()
+        adam = fused_module("adam")
+        with self.exclusive_workspace() as work:
+            step = fused_module("step").FusedStep(work, state.params, batch, catalogue, config)
+            loss, moments = adam.AdamUpdate(step, state.moments, learning_rate).run()
             return state._replace(moments=moments), loss
 
-    def parameters(self, state: State) -> Params:
-        """Return the parameters of a state: its own, good until the next step."""
+    def parameters(self, state: NumbaState) -> Params:
+        """Return the parameters of a state; the next step overwrites them."""
         return state.params
 
-    def moments(self, state: State) -> Moments:
-        """Return the moments of a state: its own, good until the next step."""
+    def moments(self, state: NumbaState) -> Moments:
+        """Return the moments of a state; the next step overwrites them."""
         return state.moments

@@ -1,4 +1,4 @@
-"""Twin of `mindref.ops.embedding`: out[m, d] = sum_f weights[m, f] table[rows[m, f], d].
+"""Compiled embedding lookup: out[m, d] = sum_f weights[m, f] table[rows[m, f], d].
 
 Spec: specs/embedding.md.
 """
@@ -8,36 +8,36 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.kernels._jit import jit
-from mindref.ops.embedding import RowGradient, Saved, check_rows
-from mindref.shapes import Array, Ints, bind, fits, same_float
+from mindref.ops.embedding import RowGradient, Saved, check_row_indices
+from mindref.shapes import Array, Ints, bind_axes, common_float_dtype, require_gradient_shape
 
 
 def forward(table: Array, rows: Ints, weights: Array) -> tuple[Array, Saved]:
-    """Map rows to weighted sums of them (M, D); see `mindref.ops.embedding.forward`."""
-    sizes = bind("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
-    same_float("embedding", table=table, weights=weights)
-    check_rows("embedding", rows, sizes["V"])
+    """Return weighted sums of table rows (M, D); see `mindref.ops.embedding.forward`."""
+    sizes = bind_axes("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
+    common_float_dtype("embedding", table=table, weights=weights)
+    check_row_indices("embedding", rows, sizes["V"])
     out = np.empty((sizes["M"], sizes["D"]), table.dtype)
-    pool(table, rows, weights, out)
+    sum_weighted_rows(table, rows, weights, out)
     return out, Saved(rows, weights, sizes["D"])
 
 
 def backward(d_out: Array, saved: Saved) -> RowGradient:
-    """Scatter-add d_out (M, D) to the rows it came from; a row of weight zero is not named."""
+    """Return the gradient of the table: rows and values; rows of weight zero are left out."""
     rows, weights, width = saved
-    fits("embedding", d_out, (len(rows), width))
+    require_gradient_shape("embedding", d_out, (len(rows), width))
     terms = np.flatnonzero(weights)  # m F + f, embedding-R6
-    named = rows.reshape(-1)[terms]
-    order = np.argsort(named, kind="stable")
-    starts = np.flatnonzero(np.diff(named[order], prepend=-1))
+    term_rows = rows.reshape(-1)[terms]
+    order = np.argsort(term_rows, kind="stable")
+    starts = np.flatnonzero(np.diff(term_rows[order], prepend=-1))
     values = np.zeros((len(starts), width), d_out.dtype)
     bounds = np.append(starts, len(order))
-    add_up(d_out, weights.reshape(-1), terms[order], bounds, rows.shape[1], values)
-    return RowGradient(named[order][starts], values)
+    scatter_add_rows(d_out, weights.reshape(-1), terms[order], bounds, rows.shape[1], values)
+    return RowGradient(term_rows[order][starts], values)
 
 
 @jit
-def pool(table: Array, rows: Ints, weights: Array, out: Array) -> None:
+def sum_weighted_rows(table: Array, rows: Ints, weights: Array, out: Array) -> None:
     """Write the weighted sums into out (M, D)."""
     if rows.shape[1] == 0:
         out[:] = 0
@@ -53,10 +53,10 @@ def pool(table: Array, rows: Ints, weights: Array, out: Array) -> None:
 
 
 @jit
-def add_up(
+def scatter_add_rows(
     d_out: Array, weights: Array, terms: Ints, bounds: Ints, fields: int, values: Array
 ) -> None:
-    """Add to values (R, D) what the terms bounds[r] to bounds[r + 1] send to row r, in order."""
+    """Add to values (R, D) the terms bounds[r] to bounds[r + 1] of each row r, in order."""
     for r in range(len(bounds) - 1):
         for i in range(bounds[r], bounds[r + 1]):
             weight = weights[terms[i]]

@@ -1,4 +1,4 @@
-"""Twin of `mindref.ops.label_attention`: out_d = sum_k w_k v_kd, w = softmax_k sign(s_k) |s_k|^p.
+"""Compiled label-aware attention: out_d = sum_k w_k v_kd, w = softmax_k sign(s_k) |s_k|^p.
 
 Spec: specs/label_attention.md.
 """
@@ -9,33 +9,35 @@ from typing import Any
 
 import numpy as np
 
-from mindref.kernels._jit import Number, jit, jit_within
+from mindref.kernels._jit import Number, jit, jit_inline
 from mindref.ops import softmax
-from mindref.ops.label_attention import Saved, check
-from mindref.shapes import Array, Bools, fits
+from mindref.ops.label_attention import Saved, check_inputs
+from mindref.shapes import Array, Bools, require_gradient_shape
 
 
 def forward(interests: Array, target: Array, active: Bools, *, power: float) -> tuple[Array, Saved]:
-    """Map interests (B, K, D) and a target (B, D) to the user's vector for that item (B, D)."""
-    check(interests, target, active, power)
-    own = np.ascontiguousarray(interests).copy()  # zeroed where inactive: label_attention-R4
-    scores = np.empty(own.shape[:2], own.dtype)
-    weights, out = np.empty_like(scores), np.empty(target.shape, own.dtype)
-    attend(own, target, active, float(power), scores, weights, out)
-    return out, Saved(own, target, scores, softmax.Saved(weights, 1), power)
+    """Return the user's vector (B, D) for a target (B, D), from interests (B, K, D)."""
+    check_inputs(interests, target, active, power)
+    zeroed = np.ascontiguousarray(interests).copy()  # zero where inactive: label_attention-R4
+    scores = np.empty(zeroed.shape[:2], zeroed.dtype)
+    weights, out = np.empty_like(scores), np.empty(target.shape, zeroed.dtype)
+    attend_batch(zeroed, target, active, float(power), scores, weights, out)
+    return out, Saved(zeroed, target, scores, softmax.Saved(weights, 1), power)
 
 
 def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
-    """Return d_interests (B, K, D) and d_target (B, D), the target's part as the query."""
+    """Return d_interests (B, K, D), and d_target (B, D) of the target as the query."""
     interests, target, scores, s3, power = saved
-    fits("label_attention", d_out, target.shape)
+    require_gradient_shape("label_attention", d_out, target.shape)
     d_interests, d_target = np.empty_like(interests), np.zeros(target.shape, interests.dtype)
-    attend_backward(d_out, interests, target, scores, s3.out, float(power), d_interests, d_target)
+    attend_batch_backward(
+        d_out, interests, target, scores, s3.out, float(power), d_interests, d_target
+    )
     return d_interests, d_target
 
 
 @jit
-def attend(
+def attend_batch(
     interests: Array,
     target: Array,
     active: Bools,
@@ -44,11 +46,11 @@ def attend(
     weights: Array,
     out: Array,
 ) -> None:
-    """Write scores and weights (B, K) and out (B, D); zero inactive interests in place."""
+    """Write scores and weights (B, K) and out (B, D); set inactive interests to zero in place."""
     users, count, width = interests.shape
     for b in range(users):
-        best, known = score_all(interests[b], target[b], active[b], scores[b])
-        total = weigh(scores[b], active[b], best, known, power, weights[b])
+        best, finite = score_interests(interests[b], target[b], active[b], scores[b])
+        total = weigh_interests(scores[b], active[b], best, finite, power, weights[b])
         for d in range(width):
             out[b, d] = 0
         for k in range(count):
@@ -58,10 +60,12 @@ def attend(
                 out[b, d] += weights[b, k] * interests[b, k, d]  # label_attention-R7
 
 
-@jit_within
-def score_all(interests: Array, target: Array, active: Bools, scores: Array) -> tuple[int, Any]:
+@jit_inline
+def score_interests(
+    interests: Array, target: Array, active: Bools, scores: Array
+) -> tuple[int, Any]:
     """Write scores (K,); return the best active interest and whether all scores are finite."""
-    known: Any = True
+    finite: Any = True
     best = -1
     for k in range(interests.shape[0]):
         if not active[k]:
@@ -71,17 +75,17 @@ def score_all(interests: Array, target: Array, active: Bools, scores: Array) -> 
             score += interests[k, d] * target[d]  # label_attention-R1
         scores[k] = score
         if active[k]:
-            known = known and abs(score) < np.inf
+            finite = finite and abs(score) < np.inf
             if best < 0 or score > scores[best]:
                 best = k  # label_attention-R6: the first of equals
-    return best, known
+    return best, finite
 
 
-@jit_within
-def weigh(
-    scores: Array, active: Bools, best: int, known: bool, power: float, weights: Array
+@jit_inline
+def weigh_interests(
+    scores: Array, active: Bools, best: int, finite: bool, power: float, weights: Array
 ) -> Number:
-    """Write what scores weigh before they are divided by their sum, and return that (K,)."""
+    """Write weights (K,) before their division by the sum; return the sum."""
     zero, one = scores.dtype.type(0), scores.dtype.type(1)
     total = zero
     for k in range(scores.shape[0]):
@@ -89,32 +93,32 @@ def weigh(
         if not active[k]:
             continue
         if power == np.inf:
-            weights[k] = (one if k == best else zero) if known else np.nan  # R17
+            weights[k] = (one if k == best else zero) if finite else np.nan  # R17
         elif power == 0:
             weights[k] = one  # label_attention-R5
         else:
-            gap = gap_of(scores[k], scores[best], scores.dtype.type(power))
+            gap = powered_gap(scores[k], scores[best], scores.dtype.type(power))
             weights[k] = np.exp(gap)  # label_attention-R3: the best has gap 0
         total += weights[k]
     return total
 
 
-@jit_within
-def gap_of(s: Number, top: Number, p: Number) -> Number:
-    """Return sign(s) |s|^p less the same of the best score, without overflow in between."""
+@jit_inline
+def powered_gap(s: Number, top: Number, p: Number) -> Number:
+    """Return sign(s) |s|^p minus the same of the best score, without intermediate overflow."""
     if s != s or top != top:
         return s + top  # a NaN stays
     base = max(abs(s), abs(top))
     if base == 0:
         return base
-    mine = abs(s / base) ** p if s >= 0 else -(abs(s / base) ** p)  # label_attention-R2
-    its = abs(top / base) ** p if top >= 0 else -(abs(top / base) ** p)
-    gap = mine - its
+    powered_s = abs(s / base) ** p if s >= 0 else -(abs(s / base) ** p)  # label_attention-R2
+    powered_top = abs(top / base) ** p if top >= 0 else -(abs(top / base) ** p)
+    gap = powered_s - powered_top
     return gap * base**p if gap != 0 else gap  # label_attention-R11
 
 
 @jit
-def attend_backward(
+def attend_batch_backward(
     d_out: Array,
     interests: Array,
     target: Array,
@@ -124,17 +128,17 @@ def attend_backward(
     d_interests: Array,
     d_target: Array,
 ) -> None:
-    """Write d_interests (B, K, D), and add to d_target (B, D) what it gets as the query."""
-    still = power == 0 or power == np.inf  # label_attention-R10: weights do not move
+    """Write d_interests (B, K, D), and add the gradient of the query to d_target (B, D)."""
+    constant = power == 0 or power == np.inf  # label_attention-R10: constant weights
     d_weights = np.empty(interests.shape[1], scores.dtype)
     d_query = np.empty(interests.shape[2], scores.dtype)
     for b in range(interests.shape[0]):
         for k in range(interests.shape[1]):
             for d in range(interests.shape[2]):
                 d_interests[b, k, d] = weights[b, k] * d_out[b, d]
-        if not still:
-            through_weights(d_out[b], interests[b], weights[b], d_weights)
-            through_scores(d_weights, scores[b], power)
+        if not constant:
+            softmax_weights_backward(d_out[b], interests[b], weights[b], d_weights)
+            signed_power_backward(d_weights, scores[b], power)
             d_query[:] = 0
             for k in range(interests.shape[1]):
                 for d in range(interests.shape[2]):
@@ -144,9 +148,11 @@ def attend_backward(
                 d_target[b, d] += d_query[d]
 
 
-@jit_within
-def through_weights(d_out: Array, interests: Array, weights: Array, d_powered: Array) -> None:
-    """Write the gradient of the powered scores (K,): that of a softmax."""
+@jit_inline
+def softmax_weights_backward(
+    d_out: Array, interests: Array, weights: Array, d_powered: Array
+) -> None:
+    """Write the gradient of the powered scores (K,), through the softmax."""
     inner = d_out.dtype.type(0)
     for k in range(interests.shape[0]):
         total = d_out.dtype.type(0)
@@ -158,9 +164,9 @@ def through_weights(d_out: Array, interests: Array, weights: Array, d_powered: A
         d_powered[k] = weights[k] * (d_powered[k] - inner)
 
 
-@jit_within
-def through_scores(d_scores: Array, scores: Array, power: float) -> None:
-    """Turn the gradient of the powered scores (K,) into that of the scores, in place."""
+@jit_inline
+def signed_power_backward(d_scores: Array, scores: Array, power: float) -> None:
+    """Replace the gradient of the powered scores (K,) by that of the scores, in place."""
     zero, one, p = scores.dtype.type(0), scores.dtype.type(1), scores.dtype.type(power)
     for k in range(scores.shape[0]):
         slope = p * abs(scores[k]) ** (p - one)  # label_attention-R12

@@ -1,6 +1,6 @@
-"""Twin of `mindref.ops.relu_layer`: out_mo = max(0, sum_i x_mi weight_io + bias_o).
+"""Compiled linear layer with ReLU: out_mo = max(0, sum_i x_mi weight_io + bias_o).
 
-Spec: specs/relu_layer.md. The products are those of BLAS; what stands around them is compiled.
+Spec: specs/relu_layer.md. BLAS computes the matrix products; the rest is compiled.
 """
 
 from __future__ import annotations
@@ -9,36 +9,36 @@ import numpy as np
 
 from mindref.kernels._jit import jit
 from mindref.ops.relu_layer import Saved
-from mindref.shapes import Array, Bools, bind, fits, same_float
+from mindref.shapes import Array, Bools, bind_axes, common_float_dtype, require_gradient_shape
 
 
 def forward(x: Array, weight: Array, bias: Array, *, relu: bool) -> tuple[Array, Saved]:
-    """Map x (M, I) to max(0, x weight + bias) (M, O), or without the maximum if not `relu`."""
-    bind("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))
-    same_float("relu_layer", x=x, weight=weight, bias=bias)
+    """Return max(0, x weight + bias) (M, O) of x (M, I), or without the maximum if not `relu`."""
+    bind_axes("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))
+    common_float_dtype("relu_layer", x=x, weight=weight, bias=bias)
     out = x @ weight
     passed = np.empty(out.shape, np.bool_)
-    rectify(out, bias, relu, passed)
+    relu_inplace(out, bias, relu, passed)
     return out, Saved(x, weight, passed if relu else None)
 
 
 def backward(d_out: Array, saved: Saved) -> tuple[Array, Array, Array]:
     """Return d_x (M, I), d_weight (I, O), d_bias (O,)."""
     x, weight, passed = saved
-    fits("relu_layer", d_out, (len(x), weight.shape[1]))
+    require_gradient_shape("relu_layer", d_out, (len(x), weight.shape[1]))
     d_sum, d_bias = np.array(d_out, order="C"), np.zeros(d_out.shape[1], d_out.dtype)
-    rectify_backward(d_sum, passed is None, dense(passed, d_out), d_bias)
+    relu_inplace_backward(d_sum, passed is None, passed_or_empty(passed, d_out), d_bias)
     return d_sum @ weight.T, x.T @ d_sum, d_bias
 
 
-def dense(passed: Bools | None, like: Array) -> Bools:
-    """Return what passed; where everything does, an array that is not read."""
+def passed_or_empty(passed: Bools | None, like: Array) -> Bools:
+    """Return passed; if all elements pass, return an empty array that is not read."""
     return np.empty((0, like.shape[1]), np.bool_) if passed is None else passed
 
 
 @jit
-def rectify(out: Array, bias: Array, relu: bool, passed: Bools) -> None:
-    """Add the bias to out (M, O) and cut it off at zero, in place; NaN passes."""
+def relu_inplace(out: Array, bias: Array, relu: bool, passed: Bools) -> None:
+    """Add the bias to out (M, O) and apply the ReLU, in place; NaN passes."""
     for m in range(out.shape[0]):
         for o in range(out.shape[1]):
             total = out[m, o] + bias[o]  # relu_layer-R1
@@ -47,7 +47,7 @@ def rectify(out: Array, bias: Array, relu: bool, passed: Bools) -> None:
 
 
 @jit
-def rectify_backward(d_sum: Array, linear: bool, passed: Bools, d_bias: Array) -> None:
+def relu_inplace_backward(d_sum: Array, linear: bool, passed: Bools, d_bias: Array) -> None:
     """Set d_sum (M, O) to zero where nothing passed, and add its columns to d_bias (O,)."""
     for m in range(d_sum.shape[0]):
         if not linear:

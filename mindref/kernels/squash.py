@@ -1,4 +1,4 @@
-"""Twin of `mindref.ops.squash`: out_d = x_d n / (1 + n^2), with n the length of x.
+"""Compiled squash: out_d = x_d n / (1 + n^2), with n the length of x.
 
 Spec: specs/squash.md.
 """
@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from mindref.kernels._jit import Number, jit
-from mindref.ops.squash import KINDS, Saved, check
-from mindref.shapes import Array, fits
+from mindref.ops.squash import KINDS, Saved, check_inputs
+from mindref.shapes import Array, require_gradient_shape
 
 
 def forward(x: Array, *, kind: str = "squash") -> tuple[Array, Saved]:
-    """Map capsules (..., D) to the same directions with lengths below one."""
-    check(x, kind)
+    """Return vectors (..., D) of the same direction as x with lengths below one."""
+    check_inputs(x, kind)
     rows = np.ascontiguousarray(x).reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
     out, unit = np.empty_like(rows), np.empty_like(rows)
     across, along = np.empty(len(rows), x.dtype), np.empty(len(rows), x.dtype)
-    shorten(rows, KINDS.index(kind), out, unit, across, along)
+    squash_rows(rows, KINDS.index(kind), out, unit, across, along)
     column = (*x.shape[:-1], 1)
     saved = Saved(unit.reshape(x.shape), across.reshape(column), along.reshape(column))
     return out.reshape(x.shape), saved
@@ -28,54 +28,56 @@ def forward(x: Array, *, kind: str = "squash") -> tuple[Array, Saved]:
 
 def backward(d_out: Array, saved: Saved) -> Array:
     """Return d_x (..., D)."""
-    fits("squash", d_out, saved.unit.shape)
+    require_gradient_shape("squash", d_out, saved.unit.shape)
     unit = saved.unit.reshape(saved.across.size, saved.unit.shape[-1])
     d_rows = np.ascontiguousarray(d_out).reshape(unit.shape)
     d_x: Any = np.empty_like(unit)
-    shorten_backward(d_rows, unit, saved.across.reshape(-1), saved.along.reshape(-1), d_x)
+    squash_rows_backward(d_rows, unit, saved.across.reshape(-1), saved.along.reshape(-1), d_x)
     return d_x.reshape(saved.unit.shape)
 
 
 @jit
-def shorten(x: Array, kind: int, out: Array, unit: Array, across: Array, along: Array) -> None:
-    """Write out, directions (N, D) and slopes (N,) of capsules (N, D); kind is a place in KINDS."""
+def squash_rows(x: Array, kind: int, out: Array, unit: Array, across: Array, along: Array) -> None:
+    """Write out and directions (N, D), and slopes (N,), of x (N, D); kind is an index in KINDS."""
     for n in range(x.shape[0]):
-        across[n], along[n] = shorten_one(x[n], kind, out[n], unit[n])
+        across[n], along[n] = squash_row(x[n], kind, out[n], unit[n])
 
 
 @jit
-def shorten_backward(d_out: Array, unit: Array, across: Array, along: Array, d_x: Array) -> None:
+def squash_rows_backward(
+    d_out: Array, unit: Array, across: Array, along: Array, d_x: Array
+) -> None:
     """Write across (d_out_d - i u_d) + along i u_d into d_x, with i = sum_d u_d d_out_d."""
     for n in range(unit.shape[0]):
         inner = unit.dtype.type(0)
         for d in range(unit.shape[1]):
             inner += unit[n, d] * d_out[n, d]
         for d in range(unit.shape[1]):
-            side = inner * unit[n, d]
-            d_x[n, d] = across[n] * (d_out[n, d] - side) + along[n] * side  # squash-R2, R3
+            parallel = inner * unit[n, d]
+            d_x[n, d] = across[n] * (d_out[n, d] - parallel) + along[n] * parallel  # squash-R2, R3
 
 
 @jit
-def bend(norm: Number, one: Number) -> tuple[Number, Number, Number]:
-    """Return the length that squash makes of one, and its slopes across and along."""
+def squash_gain(norm: Number, one: Number) -> tuple[Number, Number, Number]:
+    """Return the length of the squashed vector, and the slopes across and along the vector."""
     inside = not norm > 1
     r = norm if inside else one / norm
-    bent = one / (one + r * r)
-    gain, along = (r * r * bent, one) if inside else (bent, r * r)  # squash-R1
-    return gain, r * bent, (one + one) * r * bent * bent * along
+    factor = one / (one + r * r)
+    gain, along = (r * r * factor, one) if inside else (factor, r * r)  # squash-R1
+    return gain, r * factor, (one + one) * r * factor * factor * along
 
 
 @jit
-def shorten_one(x: Array, kind: int, out: Array, unit: Array) -> tuple[Number, Number]:
-    """Write squash and direction of a capsule (D,); return the slopes across and along it."""
+def squash_row(x: Array, kind: int, out: Array, unit: Array) -> tuple[Number, Number]:
+    """Write squash and direction of a vector x (D,); return the slopes across and along it."""
     one, zero = x.dtype.type(1), x.dtype.type(0)
     if kind == 2:  # squash-R7
         for d in range(x.shape[0]):
             out[d], unit[d] = x[d], zero
         return one, one
-    scale, length = length_of(x)
+    scale, length = scaled_length(x)
     norm = scale * length
-    gain, across, along = bend(norm, one)
+    gain, across, along = squash_gain(norm, one)
     if kind == 1:  # squash-R6
         gain, along = one, zero
         across = min(one / norm, np.finfo(x.dtype).max) if norm != 0 else zero
@@ -87,13 +89,13 @@ def shorten_one(x: Array, kind: int, out: Array, unit: Array) -> tuple[Number, N
 
 
 @jit
-def length_of(x: Array) -> tuple[Number, Number]:
-    """Return the largest number of x (D,), or 1, and the length of x divided by it."""
+def scaled_length(x: Array) -> tuple[Number, Number]:
+    """Return the largest absolute value of x (D,), or 1, and the length of x divided by it."""
     largest, square = x.dtype.type(0), x.dtype.type(0)
     for d in range(x.shape[0]):
         largest = max(largest, abs(x[d]))
     scale = largest if largest != 0 else x.dtype.type(1)  # squash-R4
     for d in range(x.shape[0]):
-        part = x[d] / scale
-        square += part * part
+        ratio = x[d] / scale
+        square += ratio * ratio
     return scale, np.sqrt(square)

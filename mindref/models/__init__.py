@@ -1,18 +1,20 @@
-"""Models: compositions of the operators, and baselines that are fitted at once.
+"""Model families: compositions of the operators, and baselines that are fitted in one call.
 
-families     which there are, and what each must have
-parameters   what is learned: shapes, initial values, names
+registry     the list of families: name, summary, settings
+family       the interface of a family; check before training
+parameters   parameters: shapes, initial values, names
 logits       initial logits of routing, drawn or keyed
-layers       the ReLU layers, which several families share
-recency      how many behaviours follow one
-serving      from histories to interests, or scores, many users at a time
-tower        what of MIND is needed to answer, for export
+layers       the ReLU layers of several families
+recency      number of behaviours after a behaviour
+features     item features and user profiles as table rows
+serving      histories -> interests or scores, in blocks of users
+tower        the user tower of MIND, for export
 
-mind         the composition read aloud, forward and backward
-mind_plus    the same with weights by age, contexts, and the loss of serving
-youtube_dnn  the baseline with one vector, the mean of the behaviours
-maxmf        K free vectors for every user; `warp` is its loss, `foldin` its serving
-din          the ranking stage: a score for each candidate; `din_config` has its settings
+mind         MIND, forward and backward
+mind_plus    MIND with weights by age, contexts, and the loss of the served score
+youtube_dnn  baseline with one vector, the mean of the behaviours
+maxmf        K free vectors per user; `warp` is its loss, `foldin` its serving
+din          DIN, which reranks candidates; `din_config` has its settings
 
-popularity, chance, item_knn, wals    fitted at once; `interactions` is what they are fitted on
+popularity, random_scores, item_knn, wals   fitted in one call, on `interactions`
 """

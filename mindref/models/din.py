@@ -1,7 +1,7 @@
-"""DIN, the deep interest network: the score of a candidate, for which the user is read anew.
+"""DIN, the deep interest network: it computes a user vector for each candidate, then a score.
 
-Spec: specs/din.md. Source: Zhou et al., KDD 2018, Fig. 2 and eq. 3. It ranks what another model
-recalled: as the user's vector depends on the candidate, there is nothing that an index could hold.
+Spec: specs/din.md. Source: Zhou et al., KDD 2018, Fig. 2 and eq. 3. DIN reranks the candidates of a
+recall run. The user vector depends on the candidate, so no index can hold its scores.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import mindref.ops as reference
 from mindref.errors import ShapeError, say
 from mindref.models import mind
 from mindref.models.din_config import DinConfig
+from mindref.models.family import RerankFamily
 from mindref.models.layers import SavedLayers, layers_backward, layers_forward
 from mindref.models.parameters import Catalogue, Layer, Sizes
 from mindref.ops import embedding, item_attention
 from mindref.ops.embedding import RowGradient, sum_uses
-from mindref.shapes import Array, Bools, Ints, bind, boolean
+from mindref.shapes import Array, Bools, Ints, bind_axes, require_bool
 
 
 class Params(NamedTuple):
     """The parameters of DIN."""
 
-    items: Array  # (V, D) as in MIND, but a table of its own
+    items: Array  # (V, D) as in MIND, but not the table of the recall run
     profile: Array  # (W, Q)
     attention: tuple[Layer, ...]  # of the activation unit, from 4 D to 1
     layers: tuple[Layer, ...]  # to the logit
@@ -40,16 +41,24 @@ class Gradients(NamedTuple):
     layers: tuple[Layer, ...]
 
 
-class Batch(NamedTuple):
-    """What a training step sees."""
+class Reranker(NamedTuple):
+    """A trained DIN."""
 
-    histories: mind.Histories  # whose initial logits nobody asks for
+    params: Params
+    catalogue: Catalogue
+    config: DinConfig
+
+
+class Batch(NamedTuple):
+    """Input of a training step."""
+
+    histories: mind.Histories  # without initial logits
     candidates: Ints  # (B, M)
-    labels: Bools  # (B, M) true for what followed
+    labels: Bools  # (B, M) true for the item that followed
 
 
 class SavedLogits(NamedTuple):
-    """What the way from histories to logits leaves for backward."""
+    """Values that `logits` saves for backward."""
 
     history: embedding.Saved
     candidates: embedding.Saved
@@ -62,16 +71,16 @@ class SavedLogits(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What `loss` leaves for backward."""
+    """Values that `loss` saves for backward."""
 
     logits: SavedLogits
-    slopes: Array  # (B, M) of the mean loss by the logits
+    slopes: Array  # (B, M) derivative of the mean loss with respect to the logits
 
 
 def init(rng: np.random.Generator, config: DinConfig, sizes: Sizes) -> Params:
     """Draw initial parameters: tables with variance 1 / D, layers He with zero biases.
 
-    Drawn in the order of `Params` from rng alone, in float64, then rounded to the type.
+    Values are drawn from rng in the order of `Params`, in float64, then rounded to the dtype.
     """
     d, q = config.width, config.profile_width
 
@@ -100,26 +109,26 @@ def logits(
 ) -> tuple[Array, SavedLogits]:
     """Map histories and candidates (B, M) to a logit for each candidate (B, M).
 
-    Raises ShapeError for an item that the catalogue does not have, and what the operators raise.
+    Raises ShapeError for an item that is not in the catalogue, and the errors of the operators.
     """
-    sizes = bind("din", items=(histories.items, "BL"), candidates=(candidates, "BM"))
+    sizes = bind_axes("din", items=(histories.items, "BL"), candidates=(candidates, "BM"))
     shape = (sizes["B"], sizes["M"], params.items.shape[1])
-    # that of a recall run, whose type may be another
+    # the catalogue is from a recall run, whose dtype may differ
     weights = catalogue.weights.astype(config.dtype, copy=False)
     catalogue = catalogue._replace(weights=weights)
-    history, s1 = mind.behaviours(params, histories, catalogue, ops)  # 1, din-R7 (B, L, D)
+    history, s1 = mind.behaviour_vectors(params, histories, catalogue, ops)  # 1, din-R7 (B, L, D)
     flat, s2 = mind.item_vectors(params, candidates.reshape(-1), catalogue, ops)  # 2, din-R1
     c = flat.reshape(shape)  # (B, M, D)
     profile, s3 = mind.profile_vectors(params, histories.profile, ops)  # 3 (B, P)
-    attend = getattr(ops, "item_attention", item_attention)  # which no backend has to have
+    attend = getattr(ops, "item_attention", item_attention)  # an optional operator of a backend
     users, s4 = attend.forward(  # 4 (B, M, D)
         history, c, histories.mask, params.attention, normalise=config.normalise_attention
     )
-    x = join(users, c, profile, config.product)  # 5 (B M, I)
+    x = join_inputs(users, c, profile, config.product)  # 5 (B M, I)
     x, s6 = layers_forward(x, params.layers, last_relu=False, ops=ops)  # 6, din-R3
     looked_up = (histories.profile.size, params.profile.shape[1])
-    kept = SavedLogits(s1, s2, s3, looked_up, s4, users, config.product, s6)
-    return x.reshape(shape[:2]), kept
+    saved = SavedLogits(s1, s2, s3, looked_up, s4, users, config.product, s6)
+    return x.reshape(shape[:2]), saved
 
 
 def logits_backward(d_out: Array, saved: SavedLogits, ops: Any = reference) -> Gradients:
@@ -127,7 +136,7 @@ def logits_backward(d_out: Array, saved: SavedLogits, ops: Any = reference) -> G
     d_x = d_out.reshape(d_out.size, 1)
     d_x, layers = layers_backward(d_x, saved.layers, ops)  # 6
     c = saved.attention.candidates
-    d_users, d_c, d_profile = part(d_x, saved.users, c, saved.product)  # 5
+    d_users, d_c, d_profile = split_inputs(d_x, saved.users, c, saved.product)  # 5
     attend = getattr(ops, "item_attention", item_attention)
     d_history, d_key, d_attention = attend.backward(d_users, saved.attention)  # 4
     d_looked_up = d_profile.reshape(saved.looked_up)
@@ -139,7 +148,7 @@ def logits_backward(d_out: Array, saved: SavedLogits, ops: Any = reference) -> G
     return Gradients(items, profile, tuple(Layer(*x) for x in d_attention), layers)
 
 
-def scores(
+def score_candidates(
     params: Params,
     histories: mind.Histories,
     candidates: Ints,
@@ -147,7 +156,7 @@ def scores(
     config: DinConfig,
     ops: Any = reference,
 ) -> Array:
-    """Return the logits (B, M) alone: the sigmoid of the paper would not change their order."""
+    """Return the logits (B, M); the sigmoid of the paper would not change their order."""
     return logits(params, histories, candidates, catalogue, config, ops)[0]  # din-R3
 
 
@@ -156,11 +165,11 @@ def loss(
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean log loss ().
 
-    Raises ShapeError for an empty batch, for labels that are not bool, and as `logits`.
+    Raises ShapeError for an empty batch or labels that are not bool, and the errors of `logits`.
     """
-    bind("din", candidates=(batch.candidates, "BM"), labels=(batch.labels, "BM"))
-    boolean("din", labels=batch.labels)  # din-R9
-    if not batch.labels.size:  # din-R9: no mean of nothing
+    bind_axes("din", candidates=(batch.candidates, "BM"), labels=(batch.labels, "BM"))
+    require_bool("din", labels=batch.labels)  # din-R9
+    if not batch.labels.size:  # din-R9: an empty batch has no mean
         raise ShapeError(say("din: candidates", "at least one", "none"))
     z, s1 = logits(params, batch.histories, batch.candidates, catalogue, config, ops)  # 1 (B, M)
     losses, slopes = log_loss(z, batch.labels)  # 2 (B, M)
@@ -168,15 +177,15 @@ def loss(
 
 
 def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
-    """Return the gradient of the loss by every parameter."""
+    """Return the gradient of the loss with respect to every parameter."""
     slopes = saved.slopes
     return logits_backward(slopes * slopes.dtype.type(d_out), saved.logits, ops)  # 3, 2, 1
 
 
 def log_loss(z: Array, labels: Bools) -> tuple[Array, Array]:
-    """Return -log of the probability of each label, and its derivative by the logit z.
+    """Return -log of the probability of each label, and the derivative with respect to the logit z.
 
-    Source: Zhou et al., section 4.2, the sigmoid inside it: nothing above zero is raised.
+    Source: Zhou et al., section 4.2, with the sigmoid in the log. No exp of a positive number.
     """
     against = np.where(labels, -z, z)  # log(1 + exp(against)) is the loss of either label
     raised = np.exp(-np.abs(against))  # din-R5: in (0, 1]
@@ -186,8 +195,8 @@ def log_loss(z: Array, labels: Bools) -> tuple[Array, Array]:
     return losses, np.where(labels, -wrong, wrong).astype(z.dtype, copy=False)
 
 
-def join(users: Array, c: Array, profile: Array, product: bool) -> Array:
-    """Return [user ; candidate ; their product, if asked ; profile] as rows (B M, I)."""
+def join_inputs(users: Array, c: Array, profile: Array, product: bool) -> Array:
+    """Return [user ; candidate ; product of both if `product` ; profile] as rows (B M, I)."""
     b, m, _ = users.shape
     repeated = np.broadcast_to(profile[:, None], (b, m, profile.shape[1]))
     parts = [users, c, users * c, repeated] if product else [users, c, repeated]
@@ -195,8 +204,8 @@ def join(users: Array, c: Array, profile: Array, product: bool) -> Array:
     return joined.reshape(b * m, joined.shape[2])
 
 
-def part(d_x: Array, users: Array, c: Array, product: bool) -> tuple[Array, Array, Array]:
-    """Return the gradients that `join` sends to users, candidates (B, M, D) and profile (B, P)."""
+def split_inputs(d_x: Array, users: Array, c: Array, product: bool) -> tuple[Array, Array, Array]:
+    """Return the gradients of users, candidates (B, M, D) and profile (B, P)."""
     b, m, d = users.shape
     d_joined = d_x.reshape(b, m, d_x.shape[1])
     d_users, d_c, d_rest = np.split(d_joined, [d, 2 * d], axis=2)
@@ -204,3 +213,13 @@ def part(d_x: Array, users: Array, c: Array, product: bool) -> tuple[Array, Arra
         d_product, d_rest = np.split(d_rest, [d], axis=2)
         d_users, d_c = d_users + d_product * c, d_c + d_product * users
     return d_users, d_c, d_rest.sum(axis=1)
+
+
+def histories_without_logits(
+    history: Ints, mask: Bools, profiles: Ints, config: DinConfig
+) -> mind.Histories:
+    """Return padded histories (B, L) with profiles (B, G); DIN reads no initial logits."""
+    return mind.Histories(history, mask, np.zeros((*history.shape, 0), config.dtype), profiles)
+
+
+FAMILY = RerankFamily(name="din", params=Params, init=init, loss=loss, backward=backward)

@@ -1,60 +1,87 @@
-"""Every setting of DIN, the ranking stage, with unit, range and source.
+"""The settings of DIN, with range and help.
 
-Spec: specs/din.md. As `mindref.config.Config`, which has the settings of the recall stage. Item and
-user features are those of the recall run.
+Spec: specs/din.md. `mindref.config.Config` has the settings of the recall families. Item and user
+features are those of the recall run.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from mindref.config import check, choice, coerce, number, plain
 from mindref.errors import ConfigError, say
+from mindref.settings import (
+    check_names,
+    choice_setting,
+    coerce_fields,
+    free_setting,
+    number_setting,
+)
 
 
 @dataclass(frozen=True)
 class DinConfig:
-    """The settings of one ranking stage."""
+    """The settings of one DIN reranker."""
 
-    width: int = number(64, 1, 4096, "d, width of items")
-    window: int = number(50, 1, 10_000, "L, most recent behaviours that are attended to")
-    attention_hidden: tuple[int, ...] = plain((32,), "widths of the activation unit's layers")
-    hidden: tuple[int, ...] = plain((64, 32), "widths of the layers before the logit")
-    normalise_attention: bool = plain(False, "softmax of the attention over the behaviours")
-    product: bool = plain(False, "the product of user and candidate is an input of the layers")
-    profile_width: int = number(8, 1, 4096, "width of the vector of a user feature")
+    model: ClassVar[str] = "din"
+    evaluate_every: ClassVar[int] = 200  # steps after which the state is saved
+    patience: ClassVar[int] = 0  # no validation, so no early stop
+    beta1: ClassVar[float] = 0.9  # settings of Adam: beta1, beta2, epsilon
+    beta2: ClassVar[float] = 0.999
+    epsilon: ClassVar[float] = 1e-8
 
-    start: str = choice("drawn", ("drawn", "recall"), "item table at first: drawn, or the run's")
-    depth: int = number(200, 1, 1_000_000, "n, candidates that are recalled for a history")
-    recalled: int = number(15, 0, 1_000_000, "negatives of a sample from what is recalled")
-    popular: int = number(4, 0, 1_000_000, "negatives of a sample drawn by popularity")
-    alpha: float = number(0.75, 0, 10, "popularity: power of the item's count")
-    batch: int = number(128, 1, 1_000_000, "samples of a step")
-    steps: int = number(3000, 0, 1_000_000_000, "steps of training")
-    learning_rate: float = number(1e-3, 0, 100, "of Adam at the first step")
-    decay: str = choice("linear", ("linear", "none"), "learning rate over the steps")
-    seed: int = number(0, 0, 2**63 - 1, "of everything random")
-    dtype: str = choice("float32", ("float32", "float64"), "type of parameters and arithmetic")
+    width: int = number_setting(64, 1, 4096, "d, width of items")
+    window: int = number_setting(
+        50, 1, 10_000, "L, number of most recent behaviours in the attention"
+    )
+    attention_hidden: tuple[int, ...] = free_setting(
+        (32,), "widths of the activation unit's layers"
+    )
+    hidden: tuple[int, ...] = free_setting((64, 32), "widths of the layers before the logit")
+    normalise_attention: bool = free_setting(False, "softmax of the attention over the behaviours")
+    product: bool = free_setting(
+        False, "the product of user and candidate is an input of the layers"
+    )
+    profile_width: int = number_setting(8, 1, 4096, "width of the vector of a user feature")
+
+    start: str = choice_setting(
+        "drawn", ("drawn", "recall"), "initial item table: drawn, or a copy of the run's table"
+    )
+    depth: int = number_setting(200, 1, 1_000_000, "n, candidates recalled for a history")
+    recalled: int = number_setting(15, 0, 1_000_000, "recalled negatives per example")
+    popular: int = number_setting(4, 0, 1_000_000, "negatives per example drawn by popularity")
+    alpha: float = number_setting(0.75, 0, 10, "popularity: power of the item's count")
+    batch: int = number_setting(128, 1, 1_000_000, "examples per step")
+    steps: int = number_setting(3000, 0, 1_000_000_000, "steps of training")
+    learning_rate: float = number_setting(1e-3, 0, 100, "of Adam at the first step")
+    decay: str = choice_setting("linear", ("linear", "none"), "learning rate schedule")
+    seed: int = number_setting(0, 0, 2**63 - 1, "seed of all random numbers")
+    dtype: str = choice_setting(
+        "float32", ("float32", "float64"), "dtype of parameters and arithmetic"
+    )
 
     def __post_init__(self) -> None:
-        for setting in dataclasses.fields(self):
-            value = coerce(setting, getattr(self, setting.name))
-            object.__setattr__(self, setting.name, value)  # frozen, but not yet given away
-            check(setting, value)  # din-R13
-        if self.recalled + self.popular < 1:  # din-R13: a positive alone teaches nothing
+        list(coerce_fields(self))  # din-R13
+        if self.recalled + self.popular < 1:  # din-R13: positives without negatives give no order
             raise ConfigError(say("recalled and popular", "at least one negative", "none"))
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> DinConfig:
         """Return the defaults with changes. Raises ConfigError for an unknown name."""
-        known = {setting.name: setting for setting in dataclasses.fields(cls)}
-        for name in settings:
-            if name not in known:  # din-R22
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-                raise ConfigError(say("din", "a setting of the ranking stage", name, hint))
+        check_names(cls, settings, "din", "a setting of din")  # din-R22
         return cls(**settings)
+
+    @classmethod
+    def restored(cls, settings: Mapping[str, Any]) -> DinConfig:
+        """Return the settings of a file. Raises ConfigError for an unknown name."""
+        return cls.of({name: value for name, value in settings.items() if name != "model"})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, the name of the family first."""
+        return {"model": self.model, **dataclasses.asdict(self)}
+
+    def family_settings(self) -> dict[str, Any]:
+        """Return the settings that a file stores: all of them."""
+        return self.to_dict()

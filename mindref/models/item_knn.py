@@ -1,12 +1,13 @@
-"""Item k-nearest-neighbours: what goes with the items of a history.
+"""Item k-nearest-neighbours: scores are sums of item similarities.
 
-Spec: specs/baselines.md. Source: Sarwar et al., WWW 2001; the weights are those of `implicit`
-(Frederickson), which fits. Differs: an answer depends on the history alone, and late behaviours can
-count for more than early ones.
+Spec: specs/baselines.md. Source: Sarwar et al., WWW 2001; weights and fit are those of `implicit`
+(Frederickson). Differs: the scores depend only on the history, and recent behaviours can have
+larger weights.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,14 @@ from scipy import sparse
 from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, say
-from mindref.models.interactions import library, one_thread, weights
-from mindref.models.parameters import Sizes
+from mindref.models.family import FittedFamily
+from mindref.models.interactions import (
+    import_implicit,
+    interaction_weights,
+    one_thread,
+    require_library,
+)
+from mindref.models.parameters import Sizes, check_shapes
 from mindref.shapes import Array
 
 SIMILARITIES = {
@@ -26,7 +33,7 @@ SIMILARITIES = {
 }
 
 
-def fit(
+def fit_item_knn(
     sequences: Ragged,
     sizes: Sizes,
     config: Config,
@@ -38,38 +45,66 @@ def fit(
 ) -> dict[str, Array]:
     """Return the similarity of items, a sparse matrix (N, N) as data, indices and indptr.
 
-    Each row has the `neighbours` most similar items of an item, of which it may be one itself; k1
-    and b are those of bm25 and mean nothing to the others. Raises ConfigError for an unknown
-    similarity, and where the package `implicit` is not installed.
+    Each row has the `neighbours` most similar items of an item; the item itself may be one. k1 and
+    b are parameters of bm25 and ignored otherwise. Raises ConfigError for an unknown similarity,
+    and if the package `implicit` is not installed.
     """
     if similarity not in SIMILARITIES:  # baselines-R12
         raise ConfigError(say("similarity", " or ".join(SIMILARITIES), repr(similarity)))
-    own = {"K1": k1, "B": b} if similarity == "bm25" else {}
-    make = getattr(library("nearest_neighbours"), SIMILARITIES[similarity])  # baselines-R9
-    model = make(K=min(neighbours, sizes.items), num_threads=1, **own)  # baselines-R10
+    parameters = {"K1": k1, "B": b} if similarity == "bm25" else {}
+    make = getattr(import_implicit("nearest_neighbours"), SIMILARITIES[similarity])  # baselines-R9
+    model = make(K=min(neighbours, sizes.items), num_threads=1, **parameters)  # baselines-R10
     with one_thread():
-        model.fit(weights(sequences, sizes.items), show_progress=False)
-    found = sparse.csr_matrix(model.similarity)
-    found.eliminate_zeros()
-    found.sort_indices()
+        model.fit(interaction_weights(sequences, sizes.items), show_progress=False)
+    similarity_matrix = sparse.csr_matrix(model.similarity)
+    similarity_matrix.eliminate_zeros()
+    similarity_matrix.sort_indices()
     return {
-        "data": found.data.astype(np.float64),
-        "indices": found.indices.astype(np.int64),
-        "indptr": found.indptr.astype(np.int64),
+        "data": similarity_matrix.data.astype(np.float64),
+        "indices": similarity_matrix.indices.astype(np.int64),
+        "indptr": similarity_matrix.indptr.astype(np.int64),
     }
 
 
-def scores(
+def score_neighbours(
     arrays: dict[str, Any], histories: Ragged, config: Config, *, decay: float = 1.0
 ) -> Array:
-    """Map histories (C rows) to a score of every item (C, N), float64; zeros for an empty one.
+    """Map histories (C rows) to a score of every item (C, N), float64; zeros for an empty history.
 
-    The score is the sum of the similarities from the items of the history, each weighed by
-    decay^r where r behaviours follow it. Bring as many histories at a time as C N numbers may be
-    held. Raises ShapeError for an item outside the catalogue, ConfigError for the decay.
+    The score is the sum of the similarities to the items of the history, weighted by decay^r,
+    where r behaviours follow the item. The result takes 8 C N bytes. Raises ShapeError for an item
+    outside the catalogue, ConfigError for the decay.
     """
     items = len(arrays["indptr"]) - 1
     parts = (arrays["data"], arrays["indices"], arrays["indptr"])
     similar = sparse.csr_matrix(parts, shape=(items, items))
-    found: Array = (weights(histories, items, decay=decay) @ similar).toarray()  # baselines-R11
-    return found
+    item_scores: Array = (
+        interaction_weights(histories, items, decay=decay) @ similar
+    ).toarray()  # baselines-R11
+    return item_scores
+
+
+def check_similarities(arrays: Mapping[str, Array], items: int) -> None:
+    """Raise ValueError unless the arrays are the rows of a sparse matrix (N, N)."""
+    count = arrays["data"].shape if "data" in arrays else ()
+    shapes = {"data": count[:1], "indices": count[:1], "indptr": (items + 1,)}
+    check_shapes(arrays, shapes)
+    starts, columns = arrays["indptr"], arrays["indices"]
+    if starts.dtype.kind != "i" or columns.dtype.kind != "i":
+        raise ValueError("indices of a sparse matrix that are no integers")
+    # compared, because a difference of the largest integers wraps around
+    if starts[0] != 0 or starts[-1] != len(columns) or (starts[1:] < starts[:-1]).any():
+        raise ValueError("rows of a sparse matrix that begin after they end")
+    if columns.min(initial=0) < 0 or columns.max(initial=-1) >= items:
+        raise ValueError(f"columns of a sparse matrix beyond {items}")
+
+
+FAMILY = FittedFamily(
+    name="item_knn",
+    fit=fit_item_knn,
+    scores=score_neighbours,
+    check_arrays=check_similarities,
+    require_packages=require_library,  # baselines-R4
+    fit_settings={"similarity": "similarity", "neighbours": "neighbours", "k1": "k1", "b": "b"},
+    serving_settings={"decay": "fade"},
+)

@@ -1,4 +1,4 @@
-"""The ReLU layers of a model, one after the other, and back.
+"""The ReLU layers of a model, forward and backward.
 
 Spec: specs/model.md, model-R5; the operator is specs/relu_layer.md.
 """
@@ -10,7 +10,6 @@ from typing import Any
 import mindref.ops as reference
 from mindref.models.parameters import Layer
 from mindref.ops import relu_layer
-from mindref.record import Record, recording
 from mindref.shapes import Array
 
 SavedLayers = tuple[relu_layer.Saved, ...]
@@ -21,33 +20,30 @@ def layers_forward(
     layers: tuple[Layer, ...],
     last_relu: bool,
     ops: Any = reference,
-    record: Record | None = None,
 ) -> tuple[Array, SavedLayers]:
     """Map x (M, I) through all layers to (M, O); the last is linear unless `last_relu`.
 
-    Raises what the operator raises.
+    Raises the errors of the operator.
     """
     saved = []
     for i, layer in enumerate(layers):
         last = i == len(layers) - 1
-        x, kept = ops.relu_layer.forward(
+        x, saved_layer = ops.relu_layer.forward(
             x,
             layer.weight,
             layer.bias,
             relu=last_relu or not last,  # model-R5
-            **recording(record, "layers", i + 1),
         )
-        saved.append(kept)
+        saved.append(saved_layer)
     return x, tuple(saved)
 
 
 def layers_backward(
-    d_x: Array, saved: SavedLayers, ops: Any = reference, record: Record | None = None
+    d_x: Array, saved: SavedLayers, ops: Any = reference
 ) -> tuple[Array, tuple[Layer, ...]]:
     """Return d_x (M, I) before the first layer, and the gradient of each layer."""
     gradients = []
     for i in reversed(range(len(saved))):
-        given = recording(record, "layers", i + 1)
-        d_x, d_weight, d_bias = ops.relu_layer.backward(d_x, saved[i], **given)
+        d_x, d_weight, d_bias = ops.relu_layer.backward(d_x, saved[i])
         gradients.append(Layer(d_weight, d_bias))
     return d_x, tuple(reversed(gradients))

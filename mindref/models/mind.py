@@ -1,7 +1,7 @@
 """MIND: the operators in the order of the paper, and in reverse.
 
-Spec: specs/model.md. Source: Li et al., CIKM 2019, Fig. 2. The file to read first. The operators
-are the reference's unless a backend hands over its own.
+Spec: specs/model.md. Source: Li et al., CIKM 2019, Fig. 2. Read this file first. `ops` are the
+operators of the reference or of a backend.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 import mindref.ops as reference
 from mindref.config import Config
+from mindref.models.family import SteppedFamily
 from mindref.models.layers import layers_backward, layers_forward
 from mindref.models.parameters import (
     Catalogue,
@@ -20,16 +21,15 @@ from mindref.models.parameters import (
     Layer,
     Params,
     ProfileTable,
-    init,  # noqa: F401  # a family has one: mindref/models/families.py
+    init,
 )
 from mindref.ops import embedding, label_attention, relu_layer, routing, sampled_softmax
 from mindref.ops.embedding import RowGradient, sum_uses
-from mindref.record import Record, recording
 from mindref.shapes import Array, Bools, Ints
 
 
 class Histories(NamedTuple):
-    """What is known of users when they are served."""
+    """Histories and profiles of users."""
 
     items: Ints  # (B, L) padded with anything
     mask: Bools  # (B, L) true for a behaviour
@@ -38,7 +38,7 @@ class Histories(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a training step sees."""
+    """Input of a training step."""
 
     histories: Histories
     target: Ints  # (B,)
@@ -48,9 +48,9 @@ class Batch(NamedTuple):
 
 
 class SavedInterests(NamedTuple):
-    """What the way from histories to interests leaves for backward.
+    """Values that `interests` saves for backward.
 
-    What an operator saved belongs to it: only `routing.couplings` is ever read here (backend-R10).
+    The values saved by an operator are opaque here, except `routing.couplings` (backend-R10).
     """
 
     history: embedding.Saved
@@ -63,7 +63,7 @@ class SavedInterests(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What `loss` leaves for backward."""
+    """Values that `loss` saves for backward."""
 
     interests: SavedInterests
     target: embedding.Saved
@@ -78,17 +78,14 @@ def interests(
     catalogue: Catalogue,
     config: Config,
     ops: Any = reference,
-    record: Record | None = None,
 ) -> tuple[Array, Bools, SavedInterests]:
     """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
 
-    Raises ShapeError for an item that the catalogue does not have, and what the operators raise.
+    Raises ShapeError for an item that is not in the catalogue, and the errors of the operators.
     """
-    history, s1 = behaviours(params, histories, catalogue, ops, record)  # 1 (B, L, D)
-    profile, s2 = profile_vectors(params, histories.profile, ops, record)  # 2 (B, P)
+    history, s1 = behaviour_vectors(params, histories, catalogue, ops)  # 1 (B, L, D)
+    profile, s2 = profile_vectors(params, histories.profile, ops)  # 2 (B, P)
     active = active_interests(histories.mask, config)  # (B, K)
-    if record is not None:
-        record("interests.count", mask=histories.mask, active=active)
     dynamic = config.routing == "dynamic"
     capsules, s3 = ops.routing.forward(  # 3 (B, K, D)
         history,
@@ -100,33 +97,23 @@ def interests(
         gradient=config.routing_gradient,  # model-R11
         axis=config.routing_axis,
         kind=config.squash,  # model-R13
-        **recording(record, "routing"),
     )
-    x = join(capsules, profile)  # 4 (B K, D + P)
-    if record is not None:
-        record("interests.join", capsules=capsules, profile=profile, out=x)
-    x, s5 = layers_forward(x, params.layers, config.last_relu, ops, record)  # 5, model-R5
+    x = join_profile(capsules, profile)  # 4 (B K, D + P)
+    x, s5 = layers_forward(x, params.layers, config.last_relu, ops)  # 5, model-R5
     out = np.where(active[..., None], x.reshape(capsules.shape), 0)  # 6, model-R6 (B, K, D)
-    if record is not None:
-        record("interests.active", out=out)
     looked_up = (histories.profile.size, params.profile.shape[1])
-    kept = SavedInterests(s1, s2, looked_up, s3, s5, active, histories.mask)
-    return out, active, kept
+    saved = SavedInterests(s1, s2, looked_up, s3, s5, active, histories.mask)
+    return out, active, saved
 
 
 def interests_backward(
-    d_out: Array, saved: SavedInterests, ops: Any = reference, record: Record | None = None
+    d_out: Array, saved: SavedInterests, ops: Any = reference
 ) -> tuple[RowGradient, RowGradient, Array, tuple[Layer, ...]]:
     """Return the gradients of items (by way of the history), profile, bilinear and layers."""
     d_x = np.where(saved.active[..., None], d_out, 0).reshape(-1, d_out.shape[2])  # 6
-    if record is not None:
-        record("interests.d_active", d_x=d_x)
-    d_x, layers = layers_backward(d_x, saved.layers, ops, record)  # 5
-    d_capsules, d_profile = part(d_x, d_out.shape)  # 4
-    if record is not None:
-        record("interests.d_join", d_capsules=d_capsules, d_profile=d_profile)
-    given = recording(record, "routing")
-    d_history, d_bilinear, _ = ops.routing.backward(d_capsules, saved.routing, **given)  # 3
+    d_x, layers = layers_backward(d_x, saved.layers, ops)  # 5
+    d_capsules, d_profile = split_profile(d_x, d_out.shape)  # 4
+    d_history, d_bilinear, _ = ops.routing.backward(d_capsules, saved.routing)  # 3
     d_looked_up = d_profile.reshape(saved.looked_up)
     d_profile_rows = ops.embedding.backward(d_looked_up, saved.profile)  # 2
     d_items = ops.embedding.backward(d_history[saved.mask], saved.history)  # 1, model-R8
@@ -139,24 +126,17 @@ def loss(
     catalogue: Catalogue,
     config: Config,
     ops: Any = reference,
-    record: Record | None = None,
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean loss ().
 
-    Raises ShapeError for an item that the catalogue does not have, and what the operators raise.
+    Raises ShapeError for an item that is not in the catalogue, and the errors of the operators.
     """
-    given = (params, batch.histories, catalogue, config, ops, record)
-    users, active, s1 = interests(*given)  # 1 (B, K, D)
-    target, s2 = item_vectors(params, batch.target, catalogue, ops, record, "target")  # 2 (B, D)
-    negatives, s3 = item_vectors(  # 3 (S, D)
-        params, batch.negatives, catalogue, ops, record, "negatives"
-    )
-    if record is not None:
-        record("batch", **{name: x for name, x in batch._asdict().items() if name != "histories"})
+    arguments = (params, batch.histories, catalogue, config, ops)
+    users, active, s1 = interests(*arguments)  # 1 (B, K, D)
+    target, s2 = item_vectors(params, batch.target, catalogue, ops)  # 2 (B, D)
+    negatives, s3 = item_vectors(params, batch.negatives, catalogue, ops)  # 3 (S, D)
     power = config.power if config.attention == "label" else 0.0  # model-R14
-    user, s4 = ops.label_attention.forward(  # 4 (B, D)
-        users, target, active, power=power, **recording(record, "attention")
-    )
+    user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
     out, s5 = ops.sampled_softmax.forward(  # 5 ()
         user,
         target,
@@ -167,47 +147,33 @@ def loss(
         batch.negative_log_expected,
         temperature=config.temperature,
         normalise=config.normalise,
-        **recording(record, "loss"),
     )
     return out, Saved(s1, s2, s3, s4, s5)
 
 
-def backward(
-    saved: Saved, d_out: float = 1.0, ops: Any = reference, record: Record | None = None
-) -> Gradients:
-    """Return the gradient of the loss by every parameter."""
-    d_user, d_target, d_negatives = ops.sampled_softmax.backward(  # 5
-        d_out, saved.softmax, **recording(record, "loss")
-    )
-    d_users, d_query = ops.label_attention.backward(  # 4
-        d_user, saved.attention, **recording(record, "attention")
-    )
+def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
+    """Return the gradient of the loss with respect to every parameter."""
+    d_user, d_target, d_negatives = ops.sampled_softmax.backward(d_out, saved.softmax)  # 5
+    d_users, d_query = ops.label_attention.backward(d_user, saved.attention)  # 4
     of_negatives = ops.embedding.backward(d_negatives, saved.negatives)  # 3
     of_target = ops.embedding.backward(d_target + d_query, saved.target)  # 2, model-R9: both uses
-    of_history, profile, bilinear, layers = interests_backward(  # 1
-        d_users, saved.interests, ops, record
-    )
+    of_history, profile, bilinear, layers = interests_backward(d_users, saved.interests, ops)  # 1
     items = sum_uses(of_history, of_target, of_negatives)  # model-R10: one table, three uses
-    if record is not None:
-        record("gradients", target=d_target + d_query, rows=items.rows, items=items.values)
     return Gradients(items, profile, bilinear, layers)
 
 
-def behaviours(
+def behaviour_vectors(
     params: ItemTable,
     histories: Histories,
     catalogue: Catalogue,
     ops: Any = reference,
-    record: Record | None = None,
 ) -> tuple[Array, embedding.Saved]:
-    """Return the vectors of behaviours (B, L, D); a padded place is zero and never looked up.
+    """Return the vectors of behaviours (B, L, D), zero for padding.
 
-    A lookup would name the row of the id that pads in the gradient, and lazy Adam would move it.
+    Padding is not looked up: its row would be in the gradient, and lazy Adam would change it.
     """
     ids = histories.items[histories.mask]
-    if record is not None:
-        record("ids", ids=ids, mask=histories.mask)
-    vectors, saved = item_vectors(params, ids, catalogue, ops, record, "history")
+    vectors, saved = item_vectors(params, ids, catalogue, ops)
     history = np.zeros_like(vectors, shape=(*histories.mask.shape, vectors.shape[1]))
     history[histories.mask] = vectors  # model-R8
     return history, saved
@@ -218,46 +184,41 @@ def item_vectors(
     ids: Ints,
     catalogue: Catalogue,
     ops: Any = reference,
-    record: Record | None = None,
-    use: str = "",
 ) -> tuple[Array, embedding.Saved]:
-    """Return the vectors (M, D) of items (M,): id and side features, averaged.
-
-    The recorder hears of it under the name of the `use`.
-    """
-    embedding.check_rows("items", ids, len(catalogue.rows))  # model-R18
+    """Return the vectors (M, D) of items (M,): id and side features, averaged."""
+    embedding.check_row_indices("items", ids, len(catalogue.rows))  # model-R18
     rows, weights = catalogue.rows[ids], catalogue.weights[ids]
-    given = recording(record, use)
-    vectors, saved = ops.embedding.forward(params.items, rows, weights, **given)  # model-R1
+    vectors, saved = ops.embedding.forward(params.items, rows, weights)  # model-R1
     return vectors, saved
 
 
 def profile_vectors(
-    params: ProfileTable, rows: Ints, ops: Any = reference, record: Record | None = None
+    params: ProfileTable, rows: Ints, ops: Any = reference
 ) -> tuple[Array, embedding.Saved]:
-    """Return the vectors of the user features, side by side in their order (B, P)."""
+    """Return the vectors of the user features, concatenated in their order (B, P)."""
     flat_rows = rows.reshape(-1, 1)
     ones = np.ones(flat_rows.shape, params.profile.dtype)
-    given = recording(record, "profile")
-    vectors, saved = ops.embedding.forward(params.profile, flat_rows, ones, **given)
+    vectors, saved = ops.embedding.forward(params.profile, flat_rows, ones)
     return vectors.reshape(len(rows), rows.shape[1] * vectors.shape[1]), saved  # model-R2
 
 
 def active_interests(mask: Bools, config: Config) -> Bools:
-    """Return which interests a user has (B, K), from the number of behaviours given to routing."""
+    """Return the active interests of users (B, K), from the number of behaviours in the history."""
     return active_after(mask.sum(axis=1), config)
 
 
 def active_after(lengths: Ints, config: Config) -> Bools:
-    """Return which interests a user has (B, K) after so many behaviours (B,)."""
+    """Return the active interests (B, K) for numbers of behaviours (B,)."""
     if config.interest_count == "log2":
-        count = routing.interest_count(lengths, config.interests)  # model-R3
+        count = routing.count_active_interests(lengths, config.interests)  # model-R3
     else:
         count = np.where(lengths > 0, config.interests, 1)  # model-R7
-    return np.arange(config.interests) < count[:, None]  # model-R17: one even without behaviours
+    return (
+        np.arange(config.interests) < count[:, None]
+    )  # model-R17: at least one, even without behaviours
 
 
-def join(capsules: Array, profile: Array) -> Array:
+def join_profile(capsules: Array, profile: Array) -> Array:
     """Return [capsule ; profile] for every capsule, as rows (B K, D + P)."""
     users, interests_, _ = capsules.shape
     repeated = np.broadcast_to(profile[:, None], (users, interests_, profile.shape[1]))
@@ -265,8 +226,20 @@ def join(capsules: Array, profile: Array) -> Array:
     return joined.reshape(users * interests_, joined.shape[2])  # no -1: there may be no users
 
 
-def part(d_x: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Return the gradients that `join` sends to capsules (B, K, D) and profile (B, P)."""
+def split_profile(d_x: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return the gradients of capsules (B, K, D) and profile (B, P): `join_profile` backward."""
     users, interests_, width = shape
     d_joined = d_x.reshape(users, interests_, -1)
     return d_joined[..., :width], d_joined[..., width:].sum(axis=1)
+
+
+FAMILY = SteppedFamily(
+    name="mind",
+    params=Params,
+    init=init,
+    loss=loss,
+    backward=backward,
+    interests=interests,
+    routes=True,
+    in_contract=True,
+)

@@ -1,4 +1,4 @@
-"""What is learned: the arrays, their names, shapes and initial values.
+"""Parameters of a model: arrays with names, shapes and initial values.
 
 Spec: specs/model.md. Gradients have the same names; those of tables are row-sparse.
 """
@@ -52,7 +52,7 @@ Tables = Named | dict[str, Any]
 
 Copied = TypeVar("Copied", bound=Tables)
 LAYERED = ("layers", "attention")
-"""Fields that are several layers, each with a weight and a bias."""
+"""Fields that are tuples of layers, each with a weight and a bias."""
 
 
 class ItemTable(Protocol):
@@ -72,7 +72,7 @@ class ProfileTable(Protocol):
 
 
 class Sizes(NamedTuple):
-    """What the data decides about the shapes."""
+    """Sizes of the parameters that depend on the data."""
 
     items: int  # N
     item_rows: int  # V = N + values of item features
@@ -82,21 +82,21 @@ class Sizes(NamedTuple):
 
 
 class Catalogue(NamedTuple):
-    """Which rows of the table make up each item, and how much each counts (embedding-R1)."""
+    """Rows of the item table for each item, and their weights (embedding-R1)."""
 
     rows: Ints  # (N, F) first column the item itself
     weights: Array  # (N, F) rows sum to one
 
 
-def init(rng: np.random.Generator, config: Config, sizes: Sizes, more: int = 0) -> Params:
+def init(rng: np.random.Generator, config: Config, sizes: Sizes, extra_inputs: int = 0) -> Params:
     """Draw initial parameters: tables and S of variance initial^2 / D, layers He, zero biases.
 
-    Drawn in the order of `Params` from rng alone, in float64, then rounded to the type. more: how
-    many numbers beside capsule and profile the layers are given.
+    Values are drawn from rng in the order of `Params`, in float64, then rounded to the dtype.
+    extra_inputs: number of inputs of the layers besides capsule and profile.
     """
     width = config.width
     profile_width = sizes.profile_features * config.profile_width
-    widths = (width + profile_width + more, *config.hidden, width)  # model-R21
+    widths = (width + profile_width + extra_inputs, *config.hidden, width)  # model-R21
 
     def normal(shape: tuple[int, int], variance: float) -> Array:
         return (np.sqrt(variance) * rng.standard_normal(shape)).astype(config.dtype)
@@ -114,14 +114,13 @@ def init(rng: np.random.Generator, config: Config, sizes: Sizes, more: int = 0) 
 
 def flatten(params: Tables) -> dict[str, Array]:
     """Return name -> array; of MIND: items, profile, bilinear, layers.0.weight, layers.0.bias."""
-    return named(params)
+    return named_tables(params)
 
 
 def unflatten(arrays: Mapping[str, Array], kind: type[Any] = Params) -> Any:
-    """Return the parameters of a kind, MIND's unless said otherwise, that `flatten` took apart.
+    """Return the parameters of type `kind` from the arrays of `flatten`.
 
-    A family that is fitted at once has a plain mapping. Raises KeyError for an array that is
-    missing.
+    A family that is fitted in one call has type dict. Raises KeyError for a missing array.
     """
     if kind is dict:
         return dict(arrays)
@@ -130,7 +129,7 @@ def unflatten(arrays: Mapping[str, Array], kind: type[Any] = Params) -> Any:
 
 
 def layers_of(arrays: Mapping[str, Array], field: str) -> tuple[Layer, ...]:
-    """Return the layers of a field. Raises KeyError for an array that is missing."""
+    """Return the layers of a field. Raises KeyError for a missing array."""
     stem, end = f"{field}.", ".weight"
     count = sum(name.startswith(stem) and name.endswith(end) for name in arrays)
     return tuple(
@@ -138,35 +137,44 @@ def layers_of(arrays: Mapping[str, Array], field: str) -> tuple[Layer, ...]:
     )
 
 
-def copies(arrays: Mapping[str, Array]) -> dict[str, Array]:
+def copy_tables(arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Return copies of arrays under their names."""
     return {name: x.copy() for name, x in arrays.items()}
 
 
-def copied(params: Copied) -> Copied:
-    """Return the same parameters in arrays of their own, which later steps do not change."""
-    return cast(Copied, unflatten(copies(flatten(params)), type(params)))
+def copy_params(params: Copied) -> Copied:
+    """Return a deep copy of the parameters, which later steps do not change."""
+    return cast(Copied, unflatten(copy_tables(flatten(params)), type(params)))
 
 
 def flatten_gradients(gradients: Tables) -> dict[str, Array | RowGradient]:
     """Return the gradients under the names of `flatten`."""
-    return named(gradients)
+    return named_tables(gradients)
 
 
-def named(tables: Tables) -> dict[str, Any]:
+def named_tables(tables: Tables) -> dict[str, Any]:
     """Return the fields of parameters, or of their gradients, under the names of a file."""
     if isinstance(tables, dict):
         return dict(tables)
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     for name, x in tables._asdict().items():
         if name not in LAYERED:
-            found[name] = x
+            by_name[name] = x
             continue
         for i, layer in enumerate(x):  # model-R22, din-R10
-            found |= {f"{name}.{i}.weight": layer.weight, f"{name}.{i}.bias": layer.bias}
-    return found
+            by_name |= {f"{name}.{i}.weight": layer.weight, f"{name}.{i}.bias": layer.bias}
+    return by_name
 
 
 def catalogue_of_ids(items: int, dtype: str) -> Catalogue:
-    """Return the catalogue of items that have nothing but their id."""
+    """Return the catalogue of items without features."""
     return Catalogue(np.arange(items, dtype=np.int64)[:, None], np.ones((items, 1), dtype))
+
+
+def check_shapes(arrays: Mapping[str, Array], expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ValueError unless the arrays are numeric and have these names and shapes."""
+    if any(x.dtype.kind not in "fiu" for x in arrays.values()):
+        raise ValueError("arrays of other than numbers")
+    shapes = {name: x.shape for name, x in arrays.items()}
+    if shapes != dict(expected):
+        raise ValueError(f"arrays {shapes}, not {dict(expected)}")

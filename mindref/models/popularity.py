@@ -1,32 +1,50 @@
-"""Popularity: the items of most training interactions, the same for every user.
+"""Popularity: the items with the most training interactions, the same for every user.
 
-Spec: specs/baselines.md. The order is that of mindref.evaluation.top_n.popularity. This module
-makes it a model family, which can be trained, saved, recalled from and compared.
+Spec: specs/baselines.md. The order is that of mindref.evaluation.top_n.popularity_top_n. As a model
+family, it can be trained, saved, used for recall and compared.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from mindref.config import Config
+from mindref.data.examples import count_items
 from mindref.data.log import Ragged
-from mindref.data.samples import item_counts
-from mindref.models.parameters import Sizes
+from mindref.models.family import FittedFamily
+from mindref.models.parameters import Sizes, check_shapes
 from mindref.shapes import Array, Bools
 
 
-def fit(sequences: Ragged, sizes: Sizes, config: Config) -> dict[str, Any]:
-    """Return how often each item stands in the training sequences, counts (N,)."""
-    return {"counts": item_counts(sequences, sizes.items)}
+def fit_popularity(sequences: Ragged, sizes: Sizes, config: Config) -> dict[str, Any]:
+    """Return the number of training interactions of each item, counts (N,)."""
+    return {"counts": count_items(sequences, sizes.items)}
 
 
-def items(arrays: dict[str, Any]) -> Array:
+def count_vectors(arrays: dict[str, Any]) -> Array:
     """Return the counts as vectors of one number (N, 1), float64: exact up to 2^53."""
     return np.ascontiguousarray(arrays["counts"][:, None], np.float64)  # baselines-R7
 
 
-def interests(arrays: dict[str, Any], histories: Ragged, config: Config) -> tuple[Array, Bools]:
-    """Return the vector one for everyone (C, 1, 1), float64, and active (C, 1), all true."""
+def constant_interests(
+    arrays: dict[str, Any], histories: Ragged, config: Config
+) -> tuple[Array, Bools]:
+    """Return vectors of one (C, 1, 1), float64, and active (C, 1), all true."""
     return np.ones((len(histories), 1, 1)), np.ones((len(histories), 1), np.bool_)
+
+
+def check_counts(arrays: Mapping[str, Array], items: int) -> None:
+    """Raise ValueError unless the arrays are the counts of `items` items."""
+    check_shapes(arrays, {"counts": (items,)})
+
+
+FAMILY = FittedFamily(
+    name="popularity",
+    fit=fit_popularity,
+    interests=constant_interests,
+    items=count_vectors,
+    check_arrays=check_counts,
+)

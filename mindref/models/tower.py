@@ -1,7 +1,7 @@
-"""The user tower: what of a model is needed to answer with interests, and nothing else.
+"""The user tower: the arrays and settings of MIND that compute interests, for export.
 
-Spec: specs/model.md (serving). Items are vectors by now, with their side features averaged in, and
-initial logits are a table of constants, so that whoever computes with it needs no mindref.
+Spec: specs/model.md (serving). Item vectors include side features, and initial logits are a table
+of constants. A framework can therefore evaluate the tower without mindref.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from mindref.shapes import Array
 
 
 class UserTower(NamedTuple):
-    """The arrays of a user tower, float32 and contiguous, and the settings that say their use."""
+    """The arrays of a user tower, float32 and contiguous, and the settings."""
 
-    items: Array  # (N, D) vectors of the items as behaviours: never scaled to length one
+    items: Array  # (N, D) item vectors as inputs of routing: not normalised
     logits: Array  # (N, K) initial logits of each item
     profile: Array  # (W, Q) values of user features
     bilinear: Array  # (D, D) S
@@ -31,8 +31,8 @@ class UserTower(NamedTuple):
     config: Config
 
 
-def keyed(model: Model) -> Model:
-    """Return the model with keyed logits: those that are drawn anew cannot stand in a file."""
+def with_keyed_logits(model: Model) -> Model:
+    """Return the model with keyed logits, because a file cannot contain logits drawn per call."""
     if model.config.logits != "per_call":
         return model  # routing-R16, R17: keyed in serving
     return model._replace(config=dataclasses.replace(model.config, logits="keyed"))
@@ -44,21 +44,21 @@ def user_tower(model: Model, features: int) -> UserTower:
     count = len(model.catalogue.rows)
     items, _ = mind.item_vectors(params, np.arange(count, dtype=np.int64), model.catalogue)
     if config.routing == "dynamic":
-        given = (config.seed, count, config.interests, config.sigma, config.dtype)
-        logits = keyed_table(*given)  # routing-R15
+        table_key = (config.seed, count, config.interests, config.sigma, config.dtype)
+        logits = keyed_table(*table_key)  # routing-R15
     else:
         logits = np.zeros((count, config.interests), config.dtype)  # model-R12
     return UserTower(
-        float32(items),
-        float32(logits),
-        float32(params.profile),
-        float32(params.bilinear),
-        tuple(Layer(float32(layer.weight), float32(layer.bias)) for layer in params.layers),
+        to_float32(items),
+        to_float32(logits),
+        to_float32(params.profile),
+        to_float32(params.bilinear),
+        tuple(Layer(to_float32(layer.weight), to_float32(layer.bias)) for layer in params.layers),
         features,
         config,
     )
 
 
-def float32(x: Array) -> Array:
-    """Return an array as contiguous float32, the type of files for serving."""
+def to_float32(x: Array) -> Array:
+    """Return an array as contiguous float32, the dtype of files for serving."""
     return np.ascontiguousarray(x, np.float32)

@@ -1,26 +1,33 @@
 """WALS: factors of users and items by weighted alternating least squares.
 
 Spec: specs/baselines.md. Source: Hu, Koren, Volinsky, ICDM 2008, as Li et al., CIKM 2019, compare
-with it; `implicit` fits. Differs: no factors of users are kept, as a user is the answer to a
-history, solved in closed form; late behaviours can count for more than early ones.
+with it; `implicit` fits. Differs: user factors are not stored. They are computed from the history
+in closed form. Recent behaviours can have larger weights.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from mindref.config import Config
 from mindref.data.log import Ragged
-from mindref.data.streams import stream
+from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
-from mindref.models.interactions import library, one_thread, weights
-from mindref.models.parameters import Sizes
+from mindref.models.family import FittedFamily
+from mindref.models.interactions import (
+    import_implicit,
+    interaction_weights,
+    one_thread,
+    require_library,
+)
+from mindref.models.parameters import Sizes, check_shapes
 from mindref.shapes import Array, Bools
 
 
-def fit(
+def fit_wals(
     sequences: Ragged,
     sizes: Sizes,
     config: Config,
@@ -32,25 +39,27 @@ def fit(
 ) -> dict[str, Array]:
     """Return the factors of items (N, D) float32, and regularization and alpha, () each.
 
-    An item that a user met has confidence alpha, any other one 1. The random start comes from
-    config.seed. Raises ConfigError where the package `implicit` is not installed, and where the
-    least squares have no single answer, as without regularization for more factors than items.
+    An item of the history has confidence alpha, any other item 1. Initial values depend on
+    config.seed. Raises ConfigError if the package `implicit` is not installed, or if the least
+    squares have no unique solution. An example is regularization 0 with more factors than items.
     """
-    make = library("cpu.als").AlternatingLeastSquares
+    make = import_implicit("cpu.als").AlternatingLeastSquares
     with one_thread():
         model = make(
             factors=factors,
             regularization=regularization,
             alpha=alpha,
             iterations=iterations,
-            use_cg=False,  # each solve is exact, as the one of a history is
+            use_cg=False,  # exact solves, as in `fold_in`
             num_threads=1,
-            random_state=stream(config.seed, "parameters"),
+            random_state=make_rng(config.seed, "parameters"),
         )
         try:
-            model.fit(weights(sequences, sizes.items), show_progress=False)  # baselines-R13
-        except ValueError as error:  # implicit's word for a solve that failed
-            raise unsolvable(regularization) from error
+            model.fit(
+                interaction_weights(sequences, sizes.items), show_progress=False
+            )  # baselines-R13
+        except ValueError as error:  # implicit: the solve failed
+            raise unsolvable_error(regularization) from error
     return {
         "items": np.ascontiguousarray(model.item_factors, np.float32),
         "regularization": np.array(regularization, np.float64),
@@ -58,47 +67,72 @@ def fit(
     }
 
 
-def items(arrays: dict[str, Any]) -> Array:
+def item_factors(arrays: dict[str, Any]) -> Array:
     """Return the factors of items (N, D)."""
     factors: Array = arrays["items"]
     return factors
 
 
-def interests(
+def user_factors(
     arrays: dict[str, Any], histories: Ragged, config: Config, *, decay: float = 1.0
 ) -> tuple[Array, Bools]:
     """Map histories (C rows) to the factors of their users (C, 1, D) and active (C, 1), all true.
 
     The confidence of an item of the history is alpha decay^r, where r behaviours follow it.
-    Raises ShapeError for an item outside the catalogue, ConfigError for the decay, and where the
-    least squares have no single answer.
+    Raises ShapeError for an item outside the catalogue. Raises ConfigError for the decay, or if
+    the least squares have no unique solution.
     """
     factors = arrays["items"]
-    confidence = weights(histories, len(factors), decay=decay) * float(arrays["alpha"])
+    confidence = interaction_weights(histories, len(factors), decay=decay) * float(arrays["alpha"])
     exact = factors.astype(np.float64)
     gram = exact.T @ exact + float(arrays["regularization"]) * np.eye(exact.shape[1])
     users = np.zeros((len(histories), 1, exact.shape[1]), factors.dtype)
-    for at in range(len(histories)):  # baselines-R2: each by itself, so in any batch the same
-        part = slice(*confidence.indptr[at : at + 2])
+    for case in range(
+        len(histories)
+    ):  # baselines-R2: one solve per user, so the batch has no influence
+        part = slice(*confidence.indptr[case : case + 2])
         met = exact[confidence.indices[part]]
         try:
-            users[at, 0] = fold_in(gram, met, confidence.data[part])
+            users[case, 0] = fold_in(gram, met, confidence.data[part])
         except np.linalg.LinAlgError as error:
-            raise unsolvable(float(arrays["regularization"])) from error
+            raise unsolvable_error(float(arrays["regularization"])) from error
     return users, np.ones(users.shape[:2], np.bool_)
 
 
 def fold_in(gram: Array, met: Array, confidence: Array) -> Array:
-    """Return the factors (D,) of a user that met items with factors (n, D) and confidences (n,).
+    """Return the factors (D,) of a user whose items have factors (n, D) and confidences (n,).
 
-    Solves (Y'Y + Y'(C - I) Y + reg I) x = Y'C p, where gram is Y'Y + reg I and p is one for what
-    was met and zero for the rest: only the n items met enter C - I and C p.
+    Solves (Y'Y + Y'(C - I) Y + reg I) x = Y'C p. gram is Y'Y + reg I; p is 1 for the user's items
+    and 0 otherwise. Only the n items of the user contribute to C - I and C p.
     """
     left = gram + met.T @ ((confidence - 1)[:, None] * met)  # baselines-R14
-    return np.linalg.solve(left, met.T @ confidence)  # baselines-R15: zeros for nothing met
+    return np.linalg.solve(left, met.T @ confidence)  # baselines-R15: zeros without items
 
 
-def unsolvable(regularization: float) -> ConfigError:
-    """Return what is said of least squares without one answer, as with too many factors."""
+def unsolvable_error(regularization: float) -> ConfigError:
+    """Return the error for least squares without a unique solution."""
     expected = "as much as makes the least squares solvable, or fewer factors (width)"
     return ConfigError(say("regularization", expected, regularization))
+
+
+def check_factors(arrays: Mapping[str, Array], items: int) -> None:
+    """Raise ValueError unless the arrays are parameters of WALS for `items` items."""
+    width = (*(arrays["items"].shape if "items" in arrays else ()), 0, 0)[1]
+    check_shapes(arrays, {"items": (items, width), "regularization": (), "alpha": ()})
+
+
+FAMILY = FittedFamily(
+    name="wals",
+    fit=fit_wals,
+    interests=user_factors,
+    items=item_factors,
+    check_arrays=check_factors,
+    require_packages=require_library,  # baselines-R4
+    fit_settings={
+        "factors": "width",
+        "regularization": "regularization",
+        "alpha": "confidence",
+        "iterations": "sweeps",
+    },
+    serving_settings={"decay": "fade"},
+)

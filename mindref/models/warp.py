@@ -1,8 +1,8 @@
-"""WARP: the score of a positive item against those of negatives, weighted by the estimated rank.
+"""WARP: pairwise hinge loss, weighted by the estimated rank of the positive item.
 
-Spec: specs/maxmf.md. Source: Weston, Bengio and Usunier, IJCAI 2011, which Weston, Weiss and Yee,
-RecSys 2013, take over. Differs: the pairs of a batch share their negatives, each pair begins its
-trials at another one, and they are as many as the batch has drawn.
+Spec: specs/maxmf.md. Source: Weston, Bengio and Usunier, IJCAI 2011, used by Weston, Weiss and Yee,
+RecSys 2013. Differs: the pairs of a batch share the S negatives, each pair starts its trials at
+another negative, and a pair has at most S trials.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.errors import ConfigError, ShapeError, say
-from mindref.shapes import Array, Bools, Ints, bind, boolean, same_float
+from mindref.shapes import Array, Bools, Ints, bind_axes, common_float_dtype, require_bool
 
-RANKINGS = ("warp", "auc")
+PAIR_LOSSES = ("warp", "auc")
 
 
 class Saved(NamedTuple):
-    """The loss is a weighted sum of hinges, and the weights are constants of the gradient."""
+    """Weights of the hinges, which are constants in the gradient."""
 
-    weights: Array  # (B, S) zero where the hinge of a negative does not count
+    weights: Array  # (B, S) zero where the hinge of a negative is not in the loss
 
 
 def forward(
@@ -29,27 +29,26 @@ def forward(
     usable: Bools,
     *,
     items: int,
-    ranking: str = "warp",
+    pair_loss: str = "warp",
 ) -> tuple[Array, Saved]:
-    """Map scores of targets (B,) and of negatives (B, S) to the mean ranking loss ().
+    """Map scores of targets (B,) and of negatives (B, S) to the mean pair loss ().
 
     usable (B, S) true for a negative that the user does not have; items N >= 1 of the catalogue.
-    ranking: "warp" takes the first negative within the margin and weighs its hinge by the estimated
-    rank of the target, "auc" takes the mean of the hinges of all usable negatives.
-    Raises ShapeError for shapes or types that do not fit and for an empty batch, ConfigError for
-    another ranking.
+    pair_loss "warp": the hinge of the first negative within the margin, weighted by the estimated
+    rank of the target. "auc": the mean hinge of all usable negatives. Raises ShapeError for wrong
+    shapes or dtypes and for an empty batch, ConfigError for another pair loss.
     """
-    check(at_target, at_negatives, usable, ranking)
+    check_pair_inputs(at_target, at_negatives, usable, pair_loss)
     hinges = 1 - at_target[:, None] + at_negatives  # 1, maxmf-R3 (B, S)
     violates = usable & (hinges > 0)  # 2, maxmf-R4, maxmf-R5
-    if ranking == "warp":
-        weights = at_first_violators(violates, usable, items)  # 3
+    if pair_loss == "warp":
+        weights = first_violator_weights(violates, usable, items)  # 3
     else:
         weights = violates / np.maximum(usable.sum(axis=1, keepdims=True), 1)  # 3, maxmf-R10
-    known = np.isfinite(hinges).all(axis=1) & np.isfinite(at_target)  # (B,)
-    weights = np.where(known[:, None], weights, np.nan).astype(hinges.dtype)  # maxmf-R11
+    is_finite = np.isfinite(hinges).all(axis=1) & np.isfinite(at_target)  # (B,)
+    weights = np.where(is_finite[:, None], weights, np.nan).astype(hinges.dtype)  # maxmf-R11
     losses = (weights * np.where(violates, hinges, 0)).sum(axis=1)  # 4 (B,)
-    losses = np.where(known, losses, np.nan)  # maxmf-R11: without negatives, too
+    losses = np.where(is_finite, losses, np.nan)  # maxmf-R11: also without negatives
     return losses.mean(dtype=hinges.dtype), Saved(weights)  # 5, maxmf-R9
 
 
@@ -59,47 +58,49 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array]:
     return -d_at_negatives.sum(axis=1), d_at_negatives  # 1
 
 
-def at_first_violators(violates: Bools, usable: Bools, items: int) -> Array:
+def first_violator_weights(violates: Bools, usable: Bools, items: int) -> Array:
     """Return Phi(rank) at the first violator of each pair and zero elsewhere (B, S)."""
     if not violates.any():
         return np.zeros(violates.shape)
-    order = trial_order(*violates.shape)  # (B, S) negative that is tried at each turn
-    found = np.take_along_axis(violates, order, axis=1)
+    order = trial_order(*violates.shape)  # (B, S) negative of each trial
+    violates_in_order = np.take_along_axis(violates, order, axis=1)
     trials = np.cumsum(np.take_along_axis(usable, order, axis=1), axis=1)  # maxmf-R4
-    turn = found.argmax(axis=1)[:, None]  # maxmf-R6 (B, 1)
+    turn = violates_in_order.argmax(axis=1)[:, None]  # maxmf-R6 (B, 1)
     tried = np.maximum(np.take_along_axis(trials, turn, axis=1), 1)
     rank = np.maximum((items - 1) // tried, 1)  # maxmf-R7 (B, 1)
-    weight = np.where(found.any(axis=1, keepdims=True), harmonic(items)[rank], 0)
+    weight = np.where(
+        violates_in_order.any(axis=1, keepdims=True), harmonic_numbers(items)[rank], 0
+    )
     weights = np.zeros(violates.shape)
     np.put_along_axis(weights, np.take_along_axis(order, turn, axis=1), weight, axis=1)
     return weights
 
 
 def trial_order(pairs: int, negatives: int) -> Ints:
-    """Return the order in which each pair tries the negatives (B, S): a turn of the drawn order.
+    """Return the order in which each pair tries the negatives (B, S): the drawn order, rotated.
 
-    With one order for all, the first negatives would stand for every pair, and the others for none.
+    With one order for all pairs, most pairs would use only the first negatives.
     """
     begins = np.arange(pairs)[:, None] * negatives // pairs  # maxmf-R6
     return (begins + np.arange(negatives)) % negatives
 
 
-def harmonic(items: int) -> Array:
+def harmonic_numbers(items: int) -> Array:
     """Return Phi(rank) = 1 + 1/2 + ... + 1/rank for each rank from 0 to max(items - 1, 1)."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, max(items, 2)))])  # maxmf-R8
 
 
-def check(at_target: Array, at_negatives: Array, usable: Bools, ranking: str) -> None:
-    """Raise ShapeError or ConfigError for what `forward` cannot take."""
-    sizes = bind(
+def check_pair_inputs(at_target: Array, at_negatives: Array, usable: Bools, pair_loss: str) -> None:
+    """Raise ShapeError or ConfigError for invalid arguments of `forward`."""
+    sizes = bind_axes(
         "maxmf",
         at_target=(at_target, "B"),
         at_negatives=(at_negatives, "BS"),
         usable=(usable, "BS"),
     )
-    same_float("maxmf", at_target=at_target, at_negatives=at_negatives)
-    boolean("maxmf", usable=usable)
+    common_float_dtype("maxmf", at_target=at_target, at_negatives=at_negatives)
+    require_bool("maxmf", usable=usable)
     if sizes["B"] == 0:  # maxmf-R12
         raise ShapeError(say("maxmf: target", "at least one", "none"))
-    if ranking not in RANKINGS:  # maxmf-R12
-        raise ConfigError(say("maxmf: ranking", " or ".join(RANKINGS), repr(ranking)))
+    if pair_loss not in PAIR_LOSSES:  # maxmf-R12
+        raise ConfigError(say("maxmf: pair_loss", " or ".join(PAIR_LOSSES), repr(pair_loss)))

@@ -2,8 +2,8 @@
 
 Spec: specs/youtube_dnn.md. Source: Covington, Adams, Sargin, RecSys 2016, section 3, as Li et al.,
 CIKM 2019, compare with it. Differs: no video features, no example age, and no searches; the last
-layer is linear; a weight by recency is an option. Items, profile, layers and loss are those of
-MIND: only what stands between behaviours and layers is another.
+layer is linear; weights by recency are optional. Items, profile, layers and loss are those of
+MIND. Only the pooling of the behaviours differs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import mindref.ops as reference
 from mindref.config import Config
 from mindref.models import mind, parameters
+from mindref.models.family import SteppedFamily
 from mindref.models.layers import SavedLayers, layers_backward, layers_forward
 from mindref.models.parameters import Catalogue, Layer, Sizes
 from mindref.models.recency import recency
@@ -44,17 +45,17 @@ class Gradients(NamedTuple):
 
 
 class Pooled(NamedTuple):
-    """What the mean leaves for backward."""
+    """Values that `pool_behaviours` saves for backward."""
 
-    history: Array  # (B, L, D) zero in padded places
+    history: Array  # (B, L, D) zero for padding
     weights: Array  # (B, L)
     softmax: softmax.Saved
     recency: Ints  # (M,) of the behaviours, user by user
     places: tuple[int, int]  # shape of `positions`
 
 
-class SavedInterests(NamedTuple):
-    """What the way from histories to the user's vector leaves for backward."""
+class SavedUserVectors(NamedTuple):
+    """Values that `user_vectors` saves for backward."""
 
     history: embedding.Saved
     mask: Bools  # (B, L)
@@ -65,9 +66,9 @@ class SavedInterests(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What `loss` leaves for backward."""
+    """Values that `loss` saves for backward."""
 
-    interests: SavedInterests
+    interests: SavedUserVectors
     target: embedding.Saved
     negatives: embedding.Saved
     softmax: sampled_softmax.Saved
@@ -76,7 +77,7 @@ class Saved(NamedTuple):
 def init(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
     """Draw initial parameters, those of MIND with the same generator; all log-weights are zero.
 
-    The setting `recency` learns a log-weight for each of the `window` places, or none.
+    The setting `recency` selects a learned log-weight for each of the `window` positions, or none.
     """
     drawn = parameters.init(rng, config, sizes)  # youtube_dnn-R11
     rows = int(config.recency != "none")
@@ -84,36 +85,38 @@ def init(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
     return Params(drawn.items, drawn.profile, positions, drawn.layers)
 
 
-def interests(
+def user_vectors(
     params: Params,
     histories: mind.Histories,
     catalogue: Catalogue,
     config: Config,
     ops: Any = reference,
-) -> tuple[Array, Bools, SavedInterests]:
+) -> tuple[Array, Bools, SavedUserVectors]:
     """Map histories to one vector of each user (B, 1, D), and active (B, 1), all true.
 
-    Raises ShapeError for an item that the catalogue does not have, for a behaviour further back
-    than the log-weights reach, and what the operators raise.
+    Raises ShapeError for an item that is not in the catalogue or a behaviour older than the last
+    log-weight, and the errors of the operators.
     """
-    history, s1 = mind.behaviours(params, histories, catalogue, ops)  # 1 (B, L, D)
-    mean, s2 = pool(params.positions, history, histories.mask, ops)  # 2 (B, D)
+    history, s1 = mind.behaviour_vectors(params, histories, catalogue, ops)  # 1 (B, L, D)
+    mean, s2 = pool_behaviours(params.positions, history, histories.mask, ops)  # 2 (B, D)
     profile, s3 = mind.profile_vectors(params, histories.profile, ops)  # 3 (B, P)
-    x = mind.join(mean[:, None], profile)  # 4, youtube_dnn-R5 (B, D + P)
+    x = mind.join_profile(mean[:, None], profile)  # 4, youtube_dnn-R5 (B, D + P)
     x, s5 = layers_forward(x, params.layers, config.last_relu, ops)  # 5 (B, D)
-    active = np.ones((len(x), 1), np.bool_)  # youtube_dnn-R6: one even without behaviours
+    active = np.ones((len(x), 1), np.bool_)  # youtube_dnn-R6: one, even without behaviours
     looked_up = (histories.profile.size, params.profile.shape[1])
-    return x[:, None], active, SavedInterests(s1, histories.mask, s2, s3, looked_up, s5)
+    return x[:, None], active, SavedUserVectors(s1, histories.mask, s2, s3, looked_up, s5)
 
 
-def interests_backward(
-    d_out: Array, saved: SavedInterests, ops: Any = reference
+def user_vectors_backward(
+    d_out: Array, saved: SavedUserVectors, ops: Any = reference
 ) -> tuple[RowGradient, RowGradient, Array, tuple[Layer, ...]]:
     """Return the gradients of items (by way of the history), profile, positions and layers."""
     d_x, d_layers = layers_backward(d_out[:, 0], saved.layers, ops)  # 5
-    d_mean, d_profile = mind.part(d_x, d_out.shape)  # 4
+    d_mean, d_profile = mind.split_profile(d_x, d_out.shape)  # 4
     d_rows = ops.embedding.backward(d_profile.reshape(saved.looked_up), saved.profile)  # 3
-    d_history, d_positions = pool_backward(d_mean[:, 0], saved.pooled, saved.mask, ops)  # 2
+    d_history, d_positions = pool_behaviours_backward(
+        d_mean[:, 0], saved.pooled, saved.mask, ops
+    )  # 2
     d_items = ops.embedding.backward(d_history[saved.mask], saved.history)  # 1
     return d_items, d_rows, d_positions, d_layers
 
@@ -125,8 +128,8 @@ def loss(
     config: Config,
     ops: Any = reference,
 ) -> tuple[Array, Saved]:
-    """Map a batch to its mean loss (). Raises what `interests` raises."""
-    users, _, s1 = interests(params, batch.histories, catalogue, config, ops)  # 1 (B, 1, D)
+    """Map a batch to its mean loss (). Raises the errors of `user_vectors`."""
+    users, _, s1 = user_vectors(params, batch.histories, catalogue, config, ops)  # 1 (B, 1, D)
     target, s2 = mind.item_vectors(params, batch.target, catalogue, ops)  # 2 (B, D)
     negatives, s3 = mind.item_vectors(params, batch.negatives, catalogue, ops)  # 3 (S, D)
     out, s4 = ops.sampled_softmax.forward(  # 4, youtube_dnn-R7: the vector itself, no query
@@ -144,38 +147,38 @@ def loss(
 
 
 def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
-    """Return the gradient of the loss by every parameter."""
+    """Return the gradient of the loss with respect to every parameter."""
     d_user, d_target, d_negatives = ops.sampled_softmax.backward(d_out, saved.softmax)  # 4
     of_negatives = ops.embedding.backward(d_negatives, saved.negatives)  # 3
     of_target = ops.embedding.backward(d_target, saved.target)  # 2
-    of_history, profile, positions, d_layers = interests_backward(  # 1
+    of_history, profile, positions, d_layers = user_vectors_backward(  # 1
         d_user[:, None], saved.interests, ops
     )
     items = sum_uses(of_history, of_target, of_negatives)  # youtube_dnn-R8: one table, three uses
     return Gradients(items, profile, positions, d_layers)
 
 
-def pool(
+def pool_behaviours(
     positions: Array, history: Array, mask: Bools, ops: Any = reference
 ) -> tuple[Array, Pooled]:
-    """Map behaviours (B, L, D) to their mean (B, D), zero without any.
+    """Map behaviours (B, L, D) to their mean (B, D), zero for an empty history.
 
-    positions (1, W) or (0, W): log-weights by recency, or none, which weighs all alike.
+    positions (1, W): log-weights by recency; (0, W): equal weights.
     """
     recent = recency(mask)  # a (M,)
     logits = np.zeros(mask.shape, history.dtype)
     if len(positions):
-        embedding.check_rows("positions", recent, positions.shape[1])  # youtube_dnn-R10
+        embedding.check_row_indices("positions", recent, positions.shape[1])  # youtube_dnn-R10
         logits[mask] = positions[0, recent]  # a, youtube_dnn-R2 (B, L)
     weights, saved = ops.softmax.forward(logits, mask, axis=1)  # b, youtube_dnn-R1, R4 (B, L)
     mean = np.einsum("bl,bld->bd", weights, history)  # c (B, D)
     return mean, Pooled(history, weights, saved, recent, positions.shape)
 
 
-def pool_backward(
+def pool_behaviours_backward(
     d_mean: Array, saved: Pooled, mask: Bools, ops: Any = reference
 ) -> tuple[Array, Array]:
-    """Return d_history (B, L, D) and d_positions, in the shape of the positions."""
+    """Return d_history (B, L, D) and d_positions, with the shape of the positions."""
     history, weights, of_softmax, recent, places = saved
     d_history = weights[..., None] * d_mean[:, None]  # c (B, L, D)
     d_positions = np.zeros(places, history.dtype)
@@ -184,3 +187,13 @@ def pool_backward(
         d_logits = ops.softmax.backward(d_weights, of_softmax)[mask]  # b (M,)
         d_positions[0] = np.bincount(recent, d_logits, places[1])  # a, youtube_dnn-R9
     return d_history, d_positions
+
+
+FAMILY = SteppedFamily(
+    name="youtube_dnn",
+    params=Params,
+    init=init,
+    loss=loss,
+    backward=backward,
+    interests=user_vectors,
+)

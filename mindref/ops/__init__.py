@@ -4,11 +4,9 @@ In the order of the data flow (each is a module, a page in specs/ and a test of 
 
     embedding -> routing (uses softmax, squash) -> relu_layer -> label_attention -> sampled_softmax
 
-`item_attention` is the ranking stage's (specs/din.md) and stands apart: no backend is asked for it.
-
 A module has `forward(arrays..., *, numbers) -> (out, Saved)` and `backward(d_out, saved)`.
 
-Further operators, of models of our own, live here, too; no backend must have them.
+No backend needs `item_attention`, the operator of DIN (specs/din.md), or the operators in FURTHER.
 """
 
 from mindref.ops import (
@@ -34,4 +32,4 @@ OPS = {  # notation-R6, R7
 """Stem -> module of every operator that a backend must have, in the order of the specification."""
 
 FURTHER = {"pooled_softmax": pooled_softmax}
-"""The same of the operators of our own models."""
+"""Stem -> module of the operators of models that are not in the paper."""

@@ -1,8 +1,8 @@
-"""Sampled softmax: the loss of the target item against negatives that the batch shares.
+"""Sampled softmax loss of the target item against negatives that the batch shares.
 
 Spec: specs/sampled_softmax.md. Source: Li et al., CIKM 2019, eq. 10-11; Jean et al. 2015 for the
-correction. Differs: a loss (mean of minus log), log expected counts subtracted from every logit,
-negatives equal to the target left out; temperature and normalisation are options, off by default.
+correction. Differences: the result is a loss, the mean of -log. Log expected counts are subtracted
+from every logit. Accidental hits are masked. Temperature and normalisation are options.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 
 from mindref.errors import ShapeError, say
 from mindref.ops import squash
-from mindref.record import Record
-from mindref.shapes import Array, Ints, bind, same_float
+from mindref.shapes import Array, Ints, bind_axes, common_float_dtype
 
 
 class Saved(NamedTuple):
-    """Vectors, as each enters the gradient of the others, and the probabilities of the negatives.
+    """The vectors, for the gradients of each other, and the probabilities of the negatives.
 
-    That of the target is not kept: backward needs only how far it is from one, which is their sum.
+    The probability of the target is not saved: backward needs one minus it, which is the sum of the
+    probabilities of the negatives.
     """
 
     user: Array  # (B, D) as used: of unit length if normalised
@@ -42,17 +42,16 @@ def forward(
     *,
     temperature: float = 1.0,
     normalise: bool = False,
-    record: Record | None = None,
 ) -> tuple[Array, Saved]:
-    """Map users (B, D), their target items (B, D) and shared negatives (S, D) to the mean loss ().
+    """Return the mean loss () of users (B, D), target items (B, D) and shared negatives (S, D).
 
-    target_ids (B,) and negative_ids (S,) say which negatives are the target itself;
-    target_log_expected (B,) and negative_log_expected (S,) are the logs of the expected counts of
-    those items in the drawn set, zeros for a full softmax. temperature > 0 divides the products;
-    normalise divides users and items by their lengths first. Raises ShapeError for what does not
-    fit and for an empty batch.
+    A negative whose id in negative_ids (S,) equals the target's id in target_ids (B,) is an
+    accidental hit. target_log_expected (B,) and negative_log_expected (S,): logs of the expected
+    counts of the items in the sample, zero for a full softmax. temperature > 0 divides the
+    products. normalise divides users and items by their lengths first. Raises ShapeError if an
+    argument is invalid or the batch is empty.
     """
-    check(
+    check_inputs(
         user,
         target,
         negatives,
@@ -62,89 +61,82 @@ def forward(
         negative_log_expected,
         temperature,
     )
-    (user, of_user), (target, of_target), (negatives, of_negatives) = (  # 1
-        unit(x, normalise) for x in (user, target, negatives)
+    (user, user_unit), (target, target_unit), (negatives, negatives_unit) = (  # 1
+        to_unit_length(x, normalise) for x in (user, target, negatives)
     )
 
-    # 2: products over the temperature, less the log expected counts (sampled_softmax-R2, R6)
-    at_target = np.einsum("bd,bd->b", user, target) / temperature - target_log_expected  # (B,)
-    at_negatives = user @ negatives.T / temperature - negative_log_expected  # (B, S)
-    if record is not None:
-        record("unit", user=user, target=target, negatives=negatives)
-        record("logits", at_target=at_target, at_negatives=at_negatives)
+    # 2: products / temperature - log expected counts (sampled_softmax-R2, R6)
+    target_logits = np.einsum("bd,bd->b", user, target) / temperature - target_log_expected  # (B,)
+    negative_logits = user @ negatives.T / temperature - negative_log_expected  # (B, S)
     hits = negative_ids == target_ids[:, None]  # (B, S)
-    usable = np.isfinite(at_target) & np.isfinite(at_negatives).all(axis=1)  # (B,)
-    at_target = np.where(usable, at_target, np.nan)  # 3, sampled_softmax-R18, numerics-R13
-    at_negatives = np.where(hits, -np.inf, at_negatives)  # 3, sampled_softmax-R3, R13
+    usable = np.isfinite(target_logits) & np.isfinite(negative_logits).all(axis=1)  # (B,)
+    target_logits = np.where(usable, target_logits, np.nan)  # 3, sampled_softmax-R18, numerics-R13
+    negative_logits = np.where(hits, -np.inf, negative_logits)  # 3, sampled_softmax-R3, R13
 
-    losses, p_negatives = lose(at_target, at_negatives)  # 4 (B,), (B, S)
+    losses, p_negatives = cross_entropy(target_logits, negative_logits)  # 4 (B,), (B, S)
     out = losses.mean(dtype=user.dtype)  # 5, sampled_softmax-R5
-    if record is not None:
-        record("hits", hits=hits, at_negatives=at_negatives)
-        record("loss", losses=losses, out=out, p_negatives=p_negatives)
-    units = (of_user, of_target, of_negatives)
+    units = (user_unit, target_unit, negatives_unit)
     return out, Saved(user, target, negatives, units, p_negatives, temperature)
 
 
-def backward(
-    d_out: Array | float, saved: Saved, *, record: Record | None = None
-) -> tuple[Array, Array, Array]:
-    """Return d_user (B, D), d_target (B, D), d_negatives (S, D); repeated negatives stay apart."""
+def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
+    """Return d_user (B, D), d_target (B, D), d_negatives (S, D); one row per drawn negative."""
     scale = d_out / len(saved.user)  # 5: mean over the batch
-    d_at_negatives = saved.p_negatives * scale / saved.temperature  # 4, 3: a hit has p = 0 (B, S)
-    d_at_target = -d_at_negatives.sum(axis=1)  # 4, sampled_softmax-R12 (B,)
-    d_user = d_at_target[:, None] * saved.target + d_at_negatives @ saved.negatives  # 2
-    d_target = d_at_target[:, None] * saved.user  # 2
-    d_negatives = d_at_negatives.T @ saved.user  # 2, sampled_softmax-R11
-    if record is not None:
-        record("d_logits", d_target=d_at_target, d_negatives=d_at_negatives)
-        record("d_unit", d_user=d_user, d_target=d_target, d_negatives=d_negatives)
+    d_negative_logits = (
+        saved.p_negatives * scale / saved.temperature
+    )  # 4, 3: a hit has p = 0 (B, S)
+    d_target_logits = -d_negative_logits.sum(axis=1)  # 4, sampled_softmax-R12 (B,)
+    d_user = d_target_logits[:, None] * saved.target + d_negative_logits @ saved.negatives  # 2
+    d_target = d_target_logits[:, None] * saved.user  # 2
+    d_negatives = d_negative_logits.T @ saved.user  # 2, sampled_softmax-R11
     gradients = zip((d_user, d_target, d_negatives), saved.units, strict=True)
-    of_user, of_target, of_negatives = (through_unit(d, s) for d, s in gradients)  # 1
-    if record is not None:
-        record("d_vectors", d_user=of_user, d_target=of_target, d_negatives=of_negatives)
-    return of_user, of_target, of_negatives
+    d_user_vectors, d_target_vectors, d_negative_vectors = (
+        to_unit_length_backward(d, s) for d, s in gradients
+    )  # 1
+    return d_user_vectors, d_target_vectors, d_negative_vectors
 
 
-def lose(at_target: Array, at_negatives: Array) -> tuple[Array, Array]:
-    """Map logits of targets (B,) and negatives (B, S) to losses (B,), and to p of negatives (B, S).
+def cross_entropy(target_logits: Array, negative_logits: Array) -> tuple[Array, Array]:
+    """Return losses (B,), and probabilities p of negatives (B, S), of target and negative logits.
 
-    A negative of minus infinity is left out; a target of NaN has the loss NaN. The softmax of both
-    losses: `pooled_softmax` has other logits. -log softmax of the target is here
+    A negative logit of -infinity is masked. A target logit of NaN has the loss NaN.
+    `pooled_softmax` uses this function with other logits. -log softmax of the target is computed as
     log(1 + exp(log-sum-exp of the negatives - target)).
     """
-    top = np.max(at_negatives, axis=1, initial=-np.inf)  # (B,)
-    # no negative left: sampled_softmax-R10, pooled_softmax-R13
-    top = np.where(np.isfinite(top), top, at_target)
-    with np.errstate(over="ignore", divide="ignore"):  # a gap beyond the floats is weight 0
-        raised = np.exp(at_negatives - top[:, None])  # sampled_softmax-R9, pooled_softmax-R12
-        # the same id twice adds twice: sampled_softmax-R4, pooled_softmax-R8
-        rest = np.log(raised.sum(axis=1))
-    lead = top - at_target  # before the log is added, which a large top would swallow
-    with np.errstate(invalid="ignore"):  # a NaN comes this far on purpose
-        losses = np.logaddexp(0, lead + rest)  # sampled_softmax-R1 (B,)
-    p_negatives = raised * np.exp(lead - losses)[:, None]  # (B, S)
+    largest = np.max(negative_logits, axis=1, initial=-np.inf)  # (B,)
+    # without a negative: sampled_softmax-R10, pooled_softmax-R13
+    largest = np.where(np.isfinite(largest), largest, target_logits)
+    with np.errstate(over="ignore", divide="ignore"):  # an infinite gap is weight 0
+        exponentials = np.exp(
+            negative_logits - largest[:, None]
+        )  # sampled_softmax-R9, pooled_softmax-R12
+        # a repeated id adds twice: sampled_softmax-R4, pooled_softmax-R8
+        log_sum = np.log(exponentials.sum(axis=1))
+    gap = largest - target_logits  # before the log is added: a large term would absorb it
+    with np.errstate(invalid="ignore"):  # a NaN is possible here
+        losses = np.logaddexp(0, gap + log_sum)  # sampled_softmax-R1 (B,)
+    p_negatives = exponentials * np.exp(gap - losses)[:, None]  # (B, S)
     return losses, p_negatives
 
 
-def unit(x: Array, normalise: bool) -> tuple[Array, squash.Saved | None]:
-    """Return rows of length one, zero staying zero, or x itself if not `normalise`."""
+def to_unit_length(x: Array, normalise: bool) -> tuple[Array, squash.Saved | None]:
+    """Return rows of length one, zero for zero, or x itself if not `normalise`."""
     return squash.forward(x, kind="unit") if normalise else (x, None)  # sampled_softmax-R7
 
 
-def through_unit(d_out: Array, saved: squash.Saved | None) -> Array:
-    """Return the gradient before `unit`: the part across the direction, over the length."""
+def to_unit_length_backward(d_out: Array, saved: squash.Saved | None) -> Array:
+    """Return the gradient of x: the part across the direction, divided by the length."""
     return d_out if saved is None else squash.backward(d_out, saved)  # sampled_softmax-R8
 
 
-def finite(where: str, **logs: Array) -> None:
-    """Raise ShapeError, of an operator, for logs of expected counts that are no finite numbers."""
+def require_finite_logs(operator: str, **logs: Array) -> None:
+    """Raise ShapeError if a log expected count is infinite or NaN."""
     for name, log in logs.items():
         if not np.isfinite(log).all():  # sampled_softmax-R15
-            raise ShapeError(say(f"{where}: {name}", "finite logs", "an infinite one or NaN"))
+            raise ShapeError(say(f"{operator}: {name}", "finite logs", "an infinite one or NaN"))
 
 
-def check(
+def check_inputs(
     user: Array,
     target: Array,
     negatives: Array,
@@ -154,8 +146,8 @@ def check(
     negative_log_expected: Array,
     temperature: float,
 ) -> None:
-    """Raise ShapeError for anything that `forward` cannot take."""
-    sizes = bind(  # sampled_softmax-R14
+    """Raise ShapeError if the arguments of `forward` are invalid."""
+    sizes = bind_axes(  # sampled_softmax-R14
         "sampled_softmax",
         user=(user, "BD"),
         target=(target, "BD"),
@@ -169,8 +161,8 @@ def check(
         "target_log_expected": target_log_expected,
         "negative_log_expected": negative_log_expected,
     }
-    same_float("sampled_softmax", user=user, target=target, negatives=negatives, **logs)
-    finite("sampled_softmax", **logs)
+    common_float_dtype("sampled_softmax", user=user, target=target, negatives=negatives, **logs)
+    require_finite_logs("sampled_softmax", **logs)
     if sizes["B"] == 0:  # sampled_softmax-R17
         raise ShapeError(say("sampled_softmax: user", "at least one", "none"))
     if not 0 < temperature < np.inf:  # sampled_softmax-R16

@@ -1,7 +1,7 @@
-"""Squash: the length of a capsule into [0, 1), its direction kept.
+"""Squash: maps the length of a vector to [0, 1) and keeps its direction.
 
 Spec: specs/squash.md. Source: Sabour et al. 2017, eq. 1; Li et al., CIKM 2019, eq. 7.
-Differs: no epsilon. x n / (1 + n^2) with n = |x| is the same function and needs none.
+Difference: no epsilon. x n / (1 + n^2) with n = |x| is the same function and needs none.
 """
 
 from __future__ import annotations
@@ -11,38 +11,38 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.errors import ShapeError, say
-from mindref.shapes import Array, same_float
+from mindref.shapes import Array, common_float_dtype
 
 KINDS = ("squash", "unit", "none")
 
 
 class Saved(NamedTuple):
-    """The direction, and the slopes across and along it; all finite for finite capsules."""
+    """The direction of x, and the slopes across and along it; all finite for finite x."""
 
     unit: Array  # (..., D) x / |x|, zero where x is zero
-    across: Array  # (..., 1) new length over old
-    along: Array  # (..., 1) derivative of new length by old
+    across: Array  # (..., 1) new length / old length
+    along: Array  # (..., 1) derivative of the new length with respect to the old length
 
 
 def forward(x: Array, *, kind: str = "squash") -> tuple[Array, Saved]:
-    """Map capsules x (..., D) to x |x| / (1 + |x|^2); float32 or float64, any finite values.
+    """Return x |x| / (1 + |x|^2) for vectors x (..., D), float32 or float64.
 
-    kind "squash" is the operator; "unit" (length one) and "none" (x itself) are the named options
-    that replace it. Zero maps to zero in all three. Raises ShapeError for another kind or type,
-    and for a number without an axis.
+    kind "squash" is the operator. The named options "unit" (length one) and "none" (x itself)
+    replace it. All three map zero to zero. Raises ShapeError for another kind or dtype, and for an
+    array without an axis.
     """
-    check(x, kind)
+    check_inputs(x, kind)
     if kind == "none":  # squash-R7
         ones = np.ones((*x.shape[:-1], 1), x.dtype)
         return x.copy(), Saved(np.zeros_like(x), ones, ones)  # backend-R12
-    unit, norm = polar(x)  # 1
+    unit, norm = direction_and_length(x)  # 1
     if kind == "unit":  # squash-R6
-        return unit, Saved(unit, reciprocal(norm), np.zeros_like(norm))
+        return unit, Saved(unit, bounded_reciprocal(norm), np.zeros_like(norm))
     # 2: r = min(n, 1 / n), as n^2 / (1 + n^2) = 1 / (1 + r^2) outside the unit ball: no overflow
     inside = norm <= 1
     r = np.where(inside, norm, 1 / np.where(inside, 1, norm))  # squash-R4: 1 / inf is 0
     gain = np.where(inside, r * r, 1) / (1 + r * r)  # 3: new length, squash-R1, R5
-    across = r / (1 + r * r)  # new length over old: n / (1 + n^2), the same in r
+    across = r / (1 + r * r)  # new length / old length: n / (1 + n^2), the same in r
     along = 2 * across / (1 + r * r) * np.where(inside, 1, r * r)  # 2 n / (1 + n^2)^2
     return unit * gain, Saved(unit, across, along)  # 4
 
@@ -54,28 +54,28 @@ def backward(d_out: Array, saved: Saved) -> Array:
     return across * (d_out - inner * unit) + along * inner * unit  # 4 to 1, squash-R2, R3
 
 
-def check(x: Array, kind: str) -> None:
-    """Raise ShapeError for anything that `forward` cannot take."""
-    same_float("squash", x=x)
+def check_inputs(x: Array, kind: str) -> None:
+    """Raise ShapeError if the arguments of `forward` are invalid."""
+    common_float_dtype("squash", x=x)
     if kind not in KINDS:
         raise ShapeError(say("squash: kind", " or ".join(KINDS), kind))  # squash-R8
     if x.ndim == 0:
         raise ShapeError(say("squash: x", "at least one axis", "a number"))  # squash-R9
 
 
-def polar(x: Array) -> tuple[Array, Array]:
-    """Return direction (..., D) and length (..., 1), which may be inf beyond the largest float."""
+def direction_and_length(x: Array) -> tuple[Array, Array]:
+    """Return direction (..., D) and length (..., 1); the length may overflow to infinity."""
     largest = np.max(np.abs(x), axis=-1, keepdims=True, initial=0)  # (..., 1)
-    with np.errstate(invalid="ignore"):  # infinity over infinity is the NaN that numerics-R5 wants
+    with np.errstate(invalid="ignore"):  # infinity / infinity is NaN, as numerics-R5 demands
         scaled = x / np.where(largest == 0, 1, largest)  # squash-R4: components in [-1, 1]
     length = np.sqrt(np.sum(scaled * scaled, axis=-1, keepdims=True))  # in [1, sqrt D], or 0
-    with np.errstate(over="ignore"):  # numerics-R10: an infinite length is provided for
-        norm = largest * length  # squash-R5: nothing is added to it
+    with np.errstate(over="ignore"):  # numerics-R10: an infinite length is allowed
+        norm = largest * length  # squash-R5: no epsilon
     return scaled / np.where(length == 0, 1, length), norm  # squash-R3: zero stays zero
 
 
-def reciprocal(norm: Array) -> Array:
-    """Return 1 / norm, zero at zero and the largest float where it would overflow."""
+def bounded_reciprocal(norm: Array) -> Array:
+    """Return 1 / norm: zero at zero, and the largest float instead of infinity."""
     with np.errstate(divide="ignore", over="ignore"):
         inverse = np.minimum(1 / norm, np.finfo(norm.dtype).max)
     return np.where(norm == 0, 0, inverse)

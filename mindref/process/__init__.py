@@ -1,1 +1,1 @@
-"""Threads, memory limits and child processes of this process."""
+"""Limits of this process (cores, threads, memory) and the command that starts child processes."""

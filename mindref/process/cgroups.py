@@ -1,4 +1,4 @@
-"""What control groups grant this process, as containers and service managers set it; on Linux."""
+"""CPU and memory limits of Linux control groups, as set by containers and service managers."""
 
 from __future__ import annotations
 
@@ -6,44 +6,48 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-GROUPS = Path("/sys/fs/cgroup")
-UNLIMITED = 1 << 60  # bytes: version 1 of cgroups writes a number of this size for none
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+UNLIMITED = 1 << 60  # bytes: cgroups version 1 writes a number of this size for "no limit"
 
 
-def quota(root: Path = GROUPS, own: Path = Path("/proc/self/cgroup")) -> float | None:
-    """Return the cores that cgroups grant, the least of all groups above; None for no limit."""
-    found = []
-    for folder in groups(root, own):
-        words = " ".join(lines_of(folder / "cpu.max")).split()  # version 2: quota, period
-        if not words:  # version 1
-            words = [
-                *lines_of(folder / "cpu.cfs_quota_us"),
-                *lines_of(folder / "cpu.cfs_period_us"),
+def cgroup_cores(
+    root: Path = CGROUP_ROOT, membership: Path = Path("/proc/self/cgroup")
+) -> float | None:
+    """Return the CPU limit in cores, the minimum over all enclosing groups; None for no limit."""
+    limits = []
+    for folder in cgroup_folders(root, membership):
+        fields = " ".join(read_lines(folder / "cpu.max")).split()  # version 2: quota, period
+        if not fields:  # version 1
+            fields = [
+                *read_lines(folder / "cpu.cfs_quota_us"),
+                *read_lines(folder / "cpu.cfs_period_us"),
             ]
         with suppress(ValueError, IndexError, ZeroDivisionError):
-            share = float(words[0]) / float(words[1])  # "max" and -1 are none
-            found += [share] if share > 0 else []
-    return min(found, default=None)
+            limit = float(fields[0]) / float(fields[1])  # "max" and -1 mean no limit
+            limits += [limit] if limit > 0 else []
+    return min(limits, default=None)
 
 
-def granted_bytes(root: Path = GROUPS, own: Path = Path("/proc/self/cgroup")) -> int | None:
-    """Return the bytes that cgroups grant, the least of all groups above; None for no limit."""
-    found = []
-    for folder in groups(root, own):
+def cgroup_memory(
+    root: Path = CGROUP_ROOT, membership: Path = Path("/proc/self/cgroup")
+) -> int | None:
+    """Return the memory limit in bytes, the minimum over all enclosing groups; None: no limit."""
+    limits = []
+    for folder in cgroup_folders(root, membership):
         for name in ("memory.max", "memory.limit_in_bytes"):
             with suppress(ValueError):
-                found += [
-                    size for line in lines_of(folder / name) if (size := int(line)) < UNLIMITED
+                limits += [
+                    size for line in read_lines(folder / name) if (size := int(line)) < UNLIMITED
                 ]
-    return min(found, default=None)
+    return min(limits, default=None)
 
 
-def groups(root: Path, own: Path) -> Iterator[Path]:
-    """Yield the folders of the groups that this process is in, and of those above them.
+def cgroup_folders(root: Path, membership: Path) -> Iterator[Path]:
+    """Yield the folders of the groups of this process and of all enclosing groups.
 
-    Where that is not told, a container may still see its own group as the first one.
+    If the membership file is missing, assume the root group. A container may see its group there.
     """
-    for line in lines_of(own) or [":cpu:/", ":memory:/", "::/"]:
+    for line in read_lines(membership) or [":cpu:/", ":memory:/", "::/"]:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         tops = [root / name for name in controllers.split(",") if name in ("cpu", "memory")]
         tops += [root / controllers] if controllers else [root]
@@ -53,8 +57,8 @@ def groups(root: Path, own: Path) -> Iterator[Path]:
                 yield top.joinpath(*inner[:depth])
 
 
-def lines_of(path: Path) -> list[str]:
-    """Return the lines of a file, none of one that cannot be read."""
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a file; an empty list if the file cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

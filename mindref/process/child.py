@@ -1,4 +1,4 @@
-"""How a process of ours starts another one that has the same mindref."""
+"""The command line of a child process that imports the same mindref as its parent."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 
 import mindref
 
-# -P: no module of the folder we stand in takes the place of a library. mindref itself is the one
-# that asks, wherever it lies; its folder does not stay on the path
-BEGIN = """
+# -P: the current folder is not on the import path, so its modules cannot shadow libraries.
+# The folder of mindref is on the path only while mindref is imported
+BOOTSTRAP = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
 import mindref
@@ -17,10 +17,10 @@ del sys.path[0]
 from importlib import import_module
 import_module(sys.argv.pop(1)).main(*sys.argv[1:])
 """
-PLACE = os.path.dirname(os.path.dirname(os.path.abspath(mindref.__file__)))
-"""Through the same links as ours: what Numba keeps is found under the path that it was kept by."""
+IMPORT_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(mindref.__file__)))
+"""Path without resolved links, because Numba looks up its cache by the path of the source."""
 
 
-def command(module: str, *words: str) -> list[str]:
-    """Return the command that calls `main` of a module of mindref with these words."""
-    return [sys.executable, "-P", "-c", BEGIN, PLACE, module, *words]
+def child_command(module: str, *words: str) -> list[str]:
+    """Return the command that calls `main(*words)` of a mindref module."""
+    return [sys.executable, "-P", "-c", BOOTSTRAP, IMPORT_ROOT, module, *words]

@@ -1,7 +1,7 @@
-"""How much memory there is for this process; a limit is looked at before libraries meet it.
+"""Memory of the machine and limits on this process, checked before libraries run into a limit.
 
-OpenBLAS ends the process by itself, with exit code 1, and the libraries of Numba cannot be loaded
-or go round in circles where there is too little: nothing of that can be caught.
+With too little memory OpenBLAS exits with code 1, and the libraries of Numba fail to load or loop
+forever. Python code cannot catch either.
 """
 
 from __future__ import annotations
@@ -12,35 +12,36 @@ from contextlib import suppress
 from mindref.errors import MindrefError, say
 from mindref.process import cgroups
 
-MOST = 1 << 62  # bytes: where nobody says
-LEAST = 800 * 2**20
-"""Bytes of address space that Python, NumPy, OpenBLAS and Numba take before there is any data."""
+UNKNOWN_MEMORY = 1 << 62  # bytes, if the system reports nothing
+MIN_ADDRESS_SPACE = 800 * 2**20
+"""Bytes of address space that Python, NumPy, OpenBLAS and Numba take before any data is loaded."""
 
 
 def check_memory() -> None:
-    """Raise MindrefError where `ulimit -v` leaves too little to begin at all (faults-R13)."""
-    limit = allowed()
-    if limit is not None and limit < LEAST:
-        expected = f"an address space of at least {LEAST >> 20} MB"
+    """Raise MindrefError if `ulimit -v` is too low for mindref to start (faults-R13)."""
+    limit = address_space_limit()
+    if limit is not None and limit < MIN_ADDRESS_SPACE:
+        expected = f"an address space of at least {MIN_ADDRESS_SPACE >> 20} MB"
         got, todo = f"a limit of {limit >> 20} MB", "raise it with ulimit -v"
         raise MindrefError(say("memory", expected, got, todo))
 
 
-def room() -> int:
-    """Return the bytes of memory that this process may have, as far as the system says so."""
-    return min(x for x in (MOST, total(), cgroups.granted_bytes()) if x is not None)
+def available_memory() -> int:
+    """Return the bytes of memory available to this process, as far as the system reports them."""
+    sizes = (UNKNOWN_MEMORY, total_memory(), cgroups.cgroup_memory())
+    return min(size for size in sizes if size is not None)
 
 
-def total() -> int | None:
-    """Return the bytes of memory of the machine, or None where that is not known."""
-    with suppress(AttributeError, OSError, ValueError):  # another system
+def total_memory() -> int | None:
+    """Return the bytes of memory of the machine, None if unknown."""
+    with suppress(AttributeError, OSError, ValueError):  # not available on this system
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return size if size > 0 else None  # -1: it does not know
+        return size if size > 0 else None  # -1: unknown
     return None
 
 
-def allowed() -> int | None:
-    """Return the bytes of address space that this process may have, None for any number."""
+def address_space_limit() -> int | None:
+    """Return the address space limit in bytes, None for no limit."""
     with suppress(ImportError, OSError):
         import resource
 

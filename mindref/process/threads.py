@@ -1,29 +1,29 @@
-"""How many cores there are, and where libraries of matrix products look for their threads.
+"""Number of usable cores, and the environment variables for the number of BLAS threads.
 
-Nothing heavy is imported: the commands ask before NumPy is there.
+Imports only the standard library, because commands call this module before NumPy is imported.
 """
 
 from __future__ import annotations
 
 import os
 
-PRODUCTS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-"""Where libraries of matrix products look for their number of threads."""
+BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables from which BLAS libraries read their number of threads."""
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def several() -> bool:
-    """Return whether torchrun has started this process among others."""
+def is_multiprocess() -> bool:
+    """Return whether torchrun started this process as one of several."""
     return os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1")
 
 
-def share() -> int:
-    """Return the cores for each of the processes that torchrun has started here, at least one."""
-    here = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    return max(1, cores() // max(1, int(here) if here.isdecimal() else 1))
+def cores_per_process() -> int:
+    """Return the cores per process that torchrun started on this machine, at least 1."""
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, usable_cores() // max(1, int(processes) if processes.isdecimal() else 1))

@@ -1,6 +1,7 @@
-"""Recall: the items nearest to the interests of a user, exactly or by a plugin, merged.
+"""Recall: for each user, the items with the largest inner products with the interests.
 
-Spec: specs/recall.md. Sees arrays only: vectors of items and of interests.
+Spec: specs/recall.md. The search is exact or approximate, by a plugin. The lists of the interests
+are merged. Works on arrays only: item vectors and interests.
 
     index = build_index(items, queries, directory=run / "index", kind="auto", seed=0)
     index = open_index(run / "index", items)
@@ -11,19 +12,19 @@ from __future__ import annotations
 
 from mindref.recall.build import build_index, open_index
 from mindref.recall.exact import ExactIndex
-from mindref.recall.index import Found, Index, Plugin, Structure, nearest
-from mindref.recall.merge import merge
-from mindref.recall.search import recommend
+from mindref.recall.index import Index, Neighbours, Plugin, SearchStructure, nearest_items
+from mindref.recall.merge import merge_lists
+from mindref.recall.retrieval import retrieve_top_n
 
 __all__ = [
     "ExactIndex",
-    "Found",
+    "Neighbours",
     "Index",
     "Plugin",
-    "Structure",
+    "SearchStructure",
     "build_index",
-    "merge",
-    "nearest",
+    "merge_lists",
+    "nearest_items",
     "open_index",
-    "recommend",
+    "retrieve_top_n",
 ]

@@ -1,7 +1,7 @@
-"""The kind `annoy`: approximate search in Annoy's trees, for the inner product.
+"""Index kind `annoy`: approximate search by inner product in Annoy's trees.
 
-Spec: specs/recall.md, recall-R11, R12. Source: Bachrach et al. 2014 (from inner product to
-distance); github.com/spotify/annoy 1.17.3, whose own metric "dot" does not find the neighbours.
+Spec: specs/recall.md, recall-R11, R12. Source: Bachrach et al. 2014 (inner product as a distance);
+github.com/spotify/annoy 1.17.3. Differs: Annoy's metric "dot" does not find the neighbours.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import annoy
 import numpy as np
 
 from mindref.evaluation import top_n
-from mindref.recall.index import PER
+from mindref.recall.index import EFFORT_ITEMS
 from mindref.shapes import Array, Ints
 
 METRIC: Final = "euclidean"
-QUERIES = 64  # that a thread asks at once
-BLOCK = 65536  # items that are Python's floats at once
+QUERIES_PER_TASK = 64
+ITEMS_PER_BLOCK = 65536  # items that are converted to Python floats at once
 
-# builds a line of points and asks for neighbours that anybody can name; no NumPy: it must be quick
+# searches points on a line, whose neighbours are known; without NumPy, which is slow to import
 SELF_TEST = """
 from annoy import AnnoyIndex
 index = AnnoyIndex(2, "euclidean")
@@ -40,62 +40,65 @@ if found != [[i - 1, i, i + 1] for i in range(1, 99)]:  # no assert: PYTHONOPTIM
 
 
 class Annoy:
-    """The plugin. Nodes are looked at in proportion to the effort and to the length of the list."""
+    """The plugin. The number of visited nodes is proportional to the effort and to n."""
 
     name = "annoy"
     order: int | None = 2
     options: Mapping[str, int] = {"n_trees": 20}
+    hint = "rebuild it: CXX=g++ pip install --force-reinstall --no-cache-dir annoy"
 
     def failure(self) -> str | None:
         """Return why Annoy cannot be trusted here, or None."""
-        return failure()
+        return self_test_failure()
 
     def version(self) -> str:
-        """Return the version of the installed Annoy; an index does not carry over to another."""
+        """Return the version of the installed Annoy. Another version cannot load the index."""
         return f"annoy {metadata.version('annoy')}"
 
-    def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> Trees:
-        """Return trees over items (N, D) of lengths up to one."""
+    def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> AnnoyTrees:
+        """Return trees over items (N, D) of norm at most 1."""
         trees = annoy.AnnoyIndex(items.shape[1] + 1, METRIC)
-        trees.set_seed(seed)  # recall-R26: before the first item, so the bytes are the same too
-        for first in range(0, len(items), BLOCK):
-            for i, vector in enumerate(lifted(items[first : first + BLOCK]).tolist(), first):
+        trees.set_seed(seed)  # recall-R26: before the first item, so that the file is reproducible
+        for first in range(0, len(items), ITEMS_PER_BLOCK):
+            for i, vector in enumerate(
+                add_coordinate(items[first : first + ITEMS_PER_BLOCK]).tolist(), first
+            ):
                 trees.add_item(i, vector)
         trees.build(options["n_trees"], n_jobs)
-        return Trees(trees)
+        return AnnoyTrees(trees)
 
-    def load(self, path: Path, dim: int, count: int) -> Trees:
-        """Map a file of trees over items of width dim.
+    def load(self, path: Path, dim: int, count: int) -> AnnoyTrees:
+        """Map a file of trees over items (count, dim).
 
-        The file is mapped, not read: it may be replaced while in use, but never truncated.
+        The file is memory-mapped. It may be replaced while in use, but never truncated.
         """
         trees = annoy.AnnoyIndex(dim + 1, METRIC)
         trees.load(str(path))
         if trees.get_n_items() != count:
             raise ValueError(f"{trees.get_n_items()} items, not {count}")
-        return Trees(trees)
+        return AnnoyTrees(trees)
 
 
-class Trees:
-    """Trees over lifted items; an effort is the number of nodes to look at for 50 items."""
+class AnnoyTrees:
+    """Trees over items with the extra coordinate. Effort: nodes to visit for 50 items."""
 
     def __init__(self, trees: Any) -> None:
         self.trees = trees
-        self.least = PER * trees.get_n_trees()
-        self.most = max(self.least, trees.get_n_items() * trees.get_n_trees())
+        self.min_effort = EFFORT_ITEMS * trees.get_n_trees()
+        self.max_effort = max(self.min_effort, trees.get_n_items() * trees.get_n_trees())
 
     def candidates(self, queries: Array, n: int, effort: int) -> Ints:
-        """Return the n ids that the trees lead to for each query (Q, D) of length one."""
-        nodes = -(-effort * max(n, PER) // PER)
+        """Return n candidate ids (Q, n) for the queries (Q, D) of norm 1."""
+        nodes = -(-effort * max(n, EFFORT_ITEMS) // EFFORT_ITEMS)
         ids = np.full((len(queries), n), -1)
-        aimed = np.hstack([queries, np.zeros((len(queries), 1))])  # recall-R12
+        lifted_queries = np.hstack([queries, np.zeros((len(queries), 1))])  # recall-R12
 
-        def look_up(part: slice) -> None:
-            for row, query in zip(ids[part], aimed[part].tolist(), strict=True):
-                found = self.trees.get_nns_by_vector(query, n, nodes)
-                row[: len(found)] = found
+        def search_rows(rows: slice) -> None:
+            for row, query in zip(ids[rows], lifted_queries[rows].tolist(), strict=True):
+                neighbours = self.trees.get_nns_by_vector(query, n, nodes)
+                row[: len(neighbours)] = neighbours
 
-        top_n.in_parts(look_up, len(queries), QUERIES)
+        top_n.run_in_parts(search_rows, len(queries), QUERIES_PER_TASK)
         return ids
 
     def save(self, path: Path) -> None:
@@ -103,23 +106,23 @@ class Trees:
         self.trees.save(str(path))
 
 
-def lifted(items: Array) -> Array:
-    """Return items (N, D + 1) of length one: near to a query of that length is large by product.
+def add_coordinate(items: Array) -> Array:
+    """Return items (N, D + 1) of norm 1: the distance to a query of norm 1 falls with the product.
 
-    |x|^2 + (1 - |x|^2) = 1, so |q - x|^2 = 2 - 2 q . x for a query (q, 0) of length one.
+    |x|^2 + (1 - |x|^2) = 1, so |q - x|^2 = 2 - 2 q . x for a query (q, 0) of norm 1.
     """
     exact = items.astype(np.float64)
-    rest = np.maximum(1 - (exact**2).sum(axis=1, keepdims=True), 0)  # recall-R11
-    return np.hstack([exact, np.sqrt(rest)])
+    squared_remainder = np.maximum(1 - (exact**2).sum(axis=1, keepdims=True), 0)  # recall-R11
+    return np.hstack([exact, np.sqrt(squared_remainder)])
 
 
 @cache
-def failure() -> str | None:
-    """Return why Annoy cannot be trusted here, or None; asked once per process.
+def self_test_failure() -> str | None:
+    """Return why Annoy is unusable here, or None. Tested once per process.
 
-    Some compilers build an Annoy that returns garbage or aborts, so a child process tries it.
+    With some compilers Annoy returns wrong neighbours or aborts, so a child process tests it.
     """
-    command = [sys.executable, "-P", "-c", SELF_TEST]  # -P: not an annoy.py that lies about here
+    command = [sys.executable, "-P", "-c", SELF_TEST]  # -P: ignore an annoy.py in this folder
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.SubprocessError) as error:

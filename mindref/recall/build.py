@@ -1,4 +1,4 @@
-"""Build an index, choose its kind by measurement, and open it again.
+"""Build an index, choose the kind by measurement, and open an index.
 
 Spec: specs/recall.md, recall-R22 to recall-R25, R33.
 """
@@ -14,31 +14,39 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref import __version__
-from mindref.errors import STRANGE, BackendError, ConfigError, DataError, MindrefError, say
+from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, DataError, MindrefError, say
 from mindref.evaluation import top_n
 from mindref.recall import manifest as manifests
 from mindref.recall import registry
-from mindref.recall.approximate import ApproximateIndex, in_units_of_the_longest
+from mindref.recall.approximate import ApproximateIndex, scale_by_longest
 from mindref.recall.exact import ExactIndex
-from mindref.recall.index import PER, Index, Plugin
+from mindref.recall.index import EFFORT_ITEMS, Index, Plugin
 from mindref.recall.manifest import Manifest
-from mindref.recall.mark import mark
-from mindref.recall.probe import ENOUGH, PROBES, Probed, probe, seconds, spread, users_of
+from mindref.recall.probe import (
+    MIN_RECALL,
+    NUM_PROBES,
+    ProbedRecall,
+    evenly_spaced_rows,
+    group_queries,
+    probe_recall,
+    seconds_per_user,
+)
+from mindref.recall.signature import sign_index
 from mindref.run import atomic
 from mindref.run.files import file_digest
 from mindref.shapes import Array
 
-MEASURED_FROM = 20_000  # items; below, a search takes well under a millisecond anyhow
-QUICK = 0.0002  # seconds a user, in which no index has merged the lists of several interests
+MIN_MEASURED_ITEMS = 20_000  # below, an exact search takes much less than a millisecond
+FAST_SECONDS = 0.0002  # seconds per user; no index can merge several lists in less time
 
 
-class Order(NamedTuple):
-    """What an index is built of."""
+class BuildRequest(NamedTuple):
+    """The inputs of building an index."""
 
     folder: Path
     items: Array  # (N, D)
-    queries: Array  # (Q, D) that probe recall
-    interests: int  # of a user
+    queries: Array  # (Q, D), for the probe of recall
+    interests: int  # queries per user
     seed: int
     n_jobs: int
     options: Mapping[str, int]  # of the plugin
@@ -55,168 +63,186 @@ def build_index(
     n_jobs: int = 1,
     interests: int = 4,
 ) -> Index:
-    """Build an index over items (N, D), write it to a directory and return it opened.
+    """Return an index over items (N, D), after writing it to a directory.
 
-    queries (Q, D): interests as users have them; up to 200 of them probe recall, and up to 256
-    users of `interests` queries each the speed. kind: "exact", a plugin, or "auto", which takes
-    exact search below 20 000 items, and otherwise what it measures; `why` of the index says so.
-    options: numbers for a plugin that is named. Where a plugin does not work, exact search stands
-    in and `warning` says so.
+    queries (Q, D): interests of users. Up to 200 queries probe recall. Up to 256 users with
+    `interests` queries each are timed. kind: "exact", a plugin, or "auto". "auto" is exact search
+    below 20,000 items, and otherwise chosen by measurement; see `choice_reason` of the index.
+    options: numbers for a plugin that is requested by name. If a plugin does not work on this
+    machine, the index is exact search with a `warning`.
     Raises ConfigError, ShapeError, DataError, RunError, and BackendError for a broken plugin.
     """
     registry.check_kind(kind)
     if interests < 1:
         raise ConfigError(say("index: interests", "an integer of at least 1", interests))
-    one = np.ones((len(queries), 1), np.bool_)
-    top_n.check(queries[:, None], one, items, n=1, exclude=None, score="max")
-    plugin = registry.load(kind) if kind not in registry.OURS else None
-    known = {} if plugin is None else plugin.options
-    check_options(kind, options or {}, known)
+    active = np.ones((len(queries), 1), np.bool_)
+    top_n.check_search_inputs(queries[:, None], active, items, n=1, exclude=None, score="max")
+    plugin = registry.load_plugin(kind) if kind not in registry.BUILT_IN else None
+    defaults = {} if plugin is None else plugin.options
+    check_index_options(kind, options or {}, defaults)
     folder = Path(directory)
-    with atomic.explained(folder):
+    with atomic.explain_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if kind == "exact":
         return write_exact(folder, items)
-    if kind == "auto" and len(items) < MEASURED_FROM:  # recall-R22
-        return write_exact(folder, items, why=f"fewer than {MEASURED_FROM:,} items")
+    if kind == "auto" and len(items) < MIN_MEASURED_ITEMS:  # recall-R22
+        return write_exact(folder, items, reason=f"fewer than {MIN_MEASURED_ITEMS:,} items")
     if len(queries) == 0:
         raise DataError(say("index: queries", "at least one, to probe recall", 0))
-    chosen = {**known, **(options or {})}
-    order = Order(folder, items, queries, interests, seed, n_jobs, chosen)
-    return choose(order) if plugin is None else build_one(order, plugin)
+    all_options = {**defaults, **(options or {})}
+    request = BuildRequest(folder, items, queries, interests, seed, n_jobs, all_options)
+    return build_fastest(request) if plugin is None else build_named(request, plugin)
 
 
-def check_options(kind: str, options: Mapping[str, int], known: Mapping[str, int]) -> None:
-    """Raise ConfigError for a number that a plugin does not take."""
+def check_index_options(kind: str, options: Mapping[str, int], defaults: Mapping[str, int]) -> None:
+    """Raise ConfigError for an unknown option or an invalid number."""
     for name, value in options.items():
-        if name not in known:
-            some = " or ".join(known) or "none"
-            raise ConfigError(say(f"index: options of {kind}", some, repr(name)))
+        if name not in defaults:
+            names = " or ".join(defaults) or "none"
+            raise ConfigError(say(f"index: options of {kind}", names, repr(name)))
         if not isinstance(value, int) or value < 1:
             raise ConfigError(say(f"index: {name}", "an integer of at least 1", value))
 
 
-def choose(order: Order) -> Index:
-    """Measure exact search, then one plugin after the other, and keep the first that is better."""
-    users = users_of(order.queries, order.interests)
-    exact = seconds(ExactIndex(order.items), users)
-    figures, said = {"exact_seconds": exact}, [f"exact search {1 / exact:,.0f} users/s"]
-    if exact < QUICK:
-        why = f"{said[0]}, {len(order.items):,} items: no index is sought"
-        return write_exact(order.folder, order.items, why=why, figures=figures)
-    plugins, broken = registry.candidates_for_auto()
-    failed, tried = None, dict[str, str]()
+def build_fastest(request: BuildRequest) -> Index:
+    """Measure exact search, then the plugins in order. Return the first plugin that is faster."""
+    users = group_queries(request.queries, request.interests)
+    exact_seconds = seconds_per_user(ExactIndex(request.items), users)
+    figures = {"exact_seconds": exact_seconds}
+    measurements = [f"exact search {1 / exact_seconds:,.0f} users/s"]
+    if exact_seconds < FAST_SECONDS:
+        reason = f"{measurements[0]}, {len(request.items):,} items: fast enough without an index"
+        return write_exact(request.folder, request.items, reason=reason, figures=figures)
+    plugins, broken = registry.auto_plugins()
+    first_failure, tried = None, dict[str, str]()
     for plugin in plugins:  # recall-R33
         try:
-            tried[plugin.name] = registry.version_of(plugin)
-            if reason := registry.reason_of(plugin):
-                failed = failed or warning(plugin.name, reason)  # recall-R24
+            tried[plugin.name] = registry.plugin_version(plugin)
+            if failure := registry.failure_reason(plugin):
+                first_failure = first_failure or fallback_warning(
+                    plugin.name, failure
+                )  # recall-R24
                 continue
-            index, found = built(order._replace(options=plugin.options), plugin)
-            took = seconds(index, users)
-            figures |= {f"{plugin.name}_seconds": took, f"{plugin.name}_recall": found.recall}
-            said.append(f"{plugin.name} {1 / took:,.0f} with {found.recall:.1%} of the neighbours")
-            if took < exact and found.recall >= ENOUGH:  # recall-R23
-                index.why = "; ".join([*said, *broken])
-                return keep(order._replace(options=plugin.options), plugin, index, figures, tried)
+            index, probed = build_and_probe(request._replace(options=plugin.options), plugin)
+            index_seconds = seconds_per_user(index, users)
+            figures |= {
+                f"{plugin.name}_seconds": index_seconds,
+                f"{plugin.name}_recall": probed.recall,
+            }
+            measurements.append(
+                f"{plugin.name} {1 / index_seconds:,.0f} with {probed.recall:.1%} of the neighbours"
+            )
+            if index_seconds < exact_seconds and probed.recall >= MIN_RECALL:  # recall-R23
+                index.choice_reason = "; ".join([*measurements, *broken])
+                return write_plugin_index(
+                    request._replace(options=plugin.options), plugin, index, figures, tried
+                )
         except BackendError as error:  # recall-R29
             broken.append(str(error))
-    why = "; ".join([*said, *broken])
-    return write_exact(order.folder, order.items, failed, figures, why, tried)
+    reason = "; ".join([*measurements, *broken])
+    return write_exact(request.folder, request.items, first_failure, figures, reason, tried)
 
 
-def build_one(order: Order, plugin: Plugin) -> Index:
-    """Build the index of a plugin that was asked for, and keep it whatever it finds."""
-    if reason := registry.reason_of(plugin):  # recall-R24
-        return write_exact(order.folder, order.items, warning(plugin.name, reason))
-    index, found = built(order, plugin)
-    if found.recall < ENOUGH:
-        share = f"{found.recall:.0%} of the {PER} best"
-        index.warning = f"{plugin.name} finds only {share}; try exact search"
-    users = users_of(order.queries, order.interests)
-    figures = {"exact_seconds": seconds(ExactIndex(order.items), users)}
-    figures |= {f"{plugin.name}_seconds": seconds(index, users)}
-    figures |= {f"{plugin.name}_recall": found.recall}
-    return keep(order, plugin, index, figures)
+def build_named(request: BuildRequest, plugin: Plugin) -> Index:
+    """Return the index of a plugin that is requested by name, whatever its recall."""
+    if reason := registry.failure_reason(plugin):  # recall-R24
+        return write_exact(request.folder, request.items, fallback_warning(plugin.name, reason))
+    index, probed = build_and_probe(request, plugin)
+    if probed.recall < MIN_RECALL:
+        percentage = f"{probed.recall:.0%} of the top {EFFORT_ITEMS}"
+        index.warning = f"{plugin.name} finds only {percentage}; try exact search"
+    users = group_queries(request.queries, request.interests)
+    figures = {"exact_seconds": seconds_per_user(ExactIndex(request.items), users)}
+    figures |= {f"{plugin.name}_seconds": seconds_per_user(index, users)}
+    figures |= {f"{plugin.name}_recall": probed.recall}
+    return write_plugin_index(request, plugin, index, figures)
 
 
-def built(order: Order, plugin: Plugin) -> tuple[ApproximateIndex, Probed]:
-    """Return the index of a plugin, with the effort that a probe found to be enough."""
-    items = in_units_of_the_longest(order.items)
-    with registry.answering(plugin.name, "building"):
-        structure = plugin.build(items, seed=order.seed, n_jobs=order.n_jobs, **order.options)
-        effort, most = operator.index(structure.least), operator.index(structure.most)
-        if not 1 <= effort <= most:
-            raise ValueError(f"efforts from least = {effort} to most = {most}")
-    index = ApproximateIndex(plugin.name, structure, order.items, effort)
-    found = probe(index, spread(order.queries, PROBES))
-    index.recall = found.recall
-    return index, found
+def build_and_probe(request: BuildRequest, plugin: Plugin) -> tuple[ApproximateIndex, ProbedRecall]:
+    """Return the index of a plugin, with the effort that reaches the required recall."""
+    items = scale_by_longest(request.items)
+    with registry.plugin_errors(plugin.name, "building"):
+        structure = plugin.build(items, seed=request.seed, n_jobs=request.n_jobs, **request.options)
+        effort, maximum = operator.index(structure.min_effort), operator.index(structure.max_effort)
+        if not 1 <= effort <= maximum:
+            raise ValueError(f"min_effort = {effort}, max_effort = {maximum}")
+    index = ApproximateIndex(plugin.name, structure, request.items, effort)
+    probed = probe_recall(index, evenly_spaced_rows(request.queries, NUM_PROBES))
+    index.recall = probed.recall
+    return index, probed
 
 
-def keep(
-    order: Order,
+def write_plugin_index(
+    request: BuildRequest,
     plugin: Plugin,
     index: ApproximateIndex,
     figures: Mapping[str, float],
-    tried: Mapping[str, str] | None = None,
+    tried_versions: Mapping[str, str] | None = None,
 ) -> Index:
-    """Write an index: first its file, named after its sha256, then the manifest.
+    """Write an index: first the index file, named after its sha256, then the manifest.
 
-    Raises RunError where it cannot be written, and leaves nothing of it.
+    Raises RunError on a failed write, after removing the partial file.
     """
-    version = registry.version_of(plugin)  # before there is a file
-    temporary = atomic.temporary_name(order.folder / plugin.name)
-    with atomic.explained(order.folder / plugin.name):
+    version = registry.plugin_version(plugin)  # before there is a file
+    temporary = atomic.temporary_name(request.folder / plugin.name)
+    with atomic.explain_errors(request.folder / plugin.name):
         try:
-            save(index, temporary)
+            save_structure(index, temporary)
             atomic.sync_file(temporary)
             sha = file_digest(temporary)
-            path = temporary.replace(order.folder / f"{plugin.name}-{sha[:12]}.index")
+            path = temporary.replace(request.folder / f"{plugin.name}-{sha[:12]}.index")
         finally:
             temporary.unlink(missing_ok=True)
     index.file_sha256 = sha
     facts: dict[str, Any] = {"file": path.name, "file_sha256": sha, "version": version}
     facts["file_bytes"] = path.stat().st_size
-    facts |= {"seed": order.seed, "options": dict(order.options), "effort": index.effort}
-    facts |= {"probed_recall": index.recall, "figures": figures, "tried": tried}
-    write(order.folder, order.items, plugin.name, warning=index.warning, why=index.why, **facts)
+    facts |= {"seed": request.seed, "options": dict(request.options), "effort": index.effort}
+    facts |= {"probed_recall": index.recall, "figures": figures}
+    facts["tried_versions"] = tried_versions
+    write_manifest(
+        request.folder,
+        request.items,
+        plugin.name,
+        warning=index.warning,
+        choice_reason=index.choice_reason,
+        **facts,
+    )
     return index
 
 
-def save(index: ApproximateIndex, path: Path) -> None:
-    """Let a structure write its file. Raises OSError whatever it raises: faiss says a full disk so.
+def save_structure(index: ApproximateIndex, path: Path) -> None:
+    """Write the file of a structure. Raises OSError for every error, as faiss does for a full disk.
 
-    A disk is full more often than a plugin cannot write.
+    A full disk is more probable than a defect of the plugin.
     """
     try:
         index.structure.save(path)
     except (MindrefError, MemoryError):
         raise
-    except STRANGE as error:
+    except FOREIGN_ERRORS as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def open_index(directory: Path | str, items: Array) -> Index:
-    """Open an index over these item vectors, after its manifest and its file have been checked.
+    """Return the index in a directory over these item vectors, after checking manifest and file.
 
-    Raises RunError naming what does not fit, BackendError for a plugin that cannot be used. Where
-    a plugin does not work, exact search stands in.
+    Raises RunError for a mismatch, BackendError for a plugin that cannot be used. If a plugin does
+    not work on this machine, the index is exact search.
     """
     folder = Path(directory)
-    manifest = manifests.verify(folder, items)
-    kind, told = manifest.kind, manifest.warning
+    manifest = manifests.check_manifest(folder, items)
+    kind, manifest_warning = manifest.kind, manifest.warning
     if kind == "exact":
-        return ExactIndex(items, told, manifest.why)
-    plugin = registry.load(kind)
-    if reason := registry.reason_of(plugin):
-        return ExactIndex(items, warning(kind, reason))  # recall-R24
-    path = manifests.verify_file(folder, manifest, registry.version_of(plugin))
-    with registry.answering(kind, f"opening {path}", manifests.TODO):
+        return ExactIndex(items, manifest_warning, manifest.choice_reason)
+    plugin = registry.load_plugin(kind)
+    if reason := registry.failure_reason(plugin):
+        return ExactIndex(items, fallback_warning(kind, reason))  # recall-R24
+    path = manifests.check_index_file(folder, manifest, registry.plugin_version(plugin))
+    with registry.plugin_errors(kind, f"opening {path}", manifests.TODO):
         structure = plugin.load(path, items.shape[1], len(items))
-    effort = manifest.effort or structure.most  # it is a number, by verify_file
-    known = (told, manifest.probed_recall, manifest.why, manifest.file_sha256)
-    return ApproximateIndex(kind, structure, items, effort, *known)
+    effort = manifest.effort or structure.max_effort  # a number, by check_index_file
+    facts = (manifest_warning, manifest.probed_recall, manifest.choice_reason, manifest.file_sha256)
+    return ApproximateIndex(kind, structure, items, effort, *facts)
 
 
 def write_exact(
@@ -224,35 +250,38 @@ def write_exact(
     items: Array,
     warning: str | None = None,
     figures: Mapping[str, float] | None = None,
-    why: str | None = None,
-    tried: Mapping[str, str] | None = None,
+    reason: str | None = None,
+    tried_versions: Mapping[str, str] | None = None,
 ) -> ExactIndex:
-    """Write the manifest of exact search, which needs no file."""
-    write(folder, items, "exact", warning=warning, figures=figures, why=why, tried=tried)
-    return ExactIndex(items, warning, why)
+    """Return the index of exact search, after writing its manifest. There is no index file."""
+    facts = {"warning": warning, "figures": figures, "choice_reason": reason}
+    write_manifest(folder, items, "exact", tried_versions=tried_versions, **facts)
+    return ExactIndex(items, warning, reason)
 
 
-def write(folder: Path, items: Array, kind: str, **facts: Any) -> None:
-    """Write a manifest, then remove what it does not name."""
+def write_manifest(folder: Path, items: Array, kind: str, **facts: Any) -> None:
+    """Write a manifest, then remove the index files that it does not name."""
     manifest = Manifest(
         format=manifests.FORMAT,
         kind=kind,
         metric="inner_product",
         dim=items.shape[1],
         count=len(items),
-        items_sha256=manifests.digest(items),
+        items_sha256=manifests.array_digest(items),
         mindref=__version__,
         **facts,
     )
     if manifest.file is not None:
-        manifest = replace(manifest, mark=mark(manifests.marked(manifest)))  # security-R11
+        manifest = replace(
+            manifest, signature=sign_index(manifests.signed_facts(manifest))
+        )  # security-R11
     manifest.write(folder)  # recall-R25: from here on the new index is the index
-    atomic.sweep(folder)
+    atomic.remove_leftovers(folder)
     for path in (*folder.glob("*.index"), *folder.glob("annoy-*.ann")):  # .ann: of format 2
         if path.name != manifest.file:
             path.unlink(missing_ok=True)
 
 
-def warning(kind: str, reason: str) -> str:
-    """Return the line that says why exact search stands in."""
-    return f"{kind} does not work here: {reason}; exact search is used"
+def fallback_warning(kind_name: str, reason: str) -> str:
+    """Return the warning that exact search replaces a plugin."""
+    return f"{kind_name} does not work here: {reason}; exact search is used"

@@ -1,11 +1,11 @@
-"""The kinds `faiss-flat` and `faiss-ivf`: faiss' search by inner product, flat or in lists.
+"""Index kinds `faiss-flat` and `faiss-ivf`: search by inner product with faiss.
 
 Spec: specs/recall.md, recall-R34. Source: Johnson, Douze, Jegou 2019 (billion-scale similarity
-search); faiss-cpu, the extra `faiss`. Its graphs (HNSW) do not find the neighbours by product and
-are not offered.
-Differs: the lists to look at are chosen by our own exact search, whose answer does not depend on
-what other queries come with it. The threads are ours: each tells OpenMP to have one of its own, so
-that no pool fights another, and a process that is forked hangs in none.
+search); faiss-cpu, the extra `faiss`. HNSW graphs of faiss do not find the neighbours by product,
+so there is no kind for them.
+Differs: our exact search chooses the inverted lists, so a result does not depend on the other
+queries of the call. The threads are ours, with one OpenMP thread each. So thread pools do not
+compete, and a forked process does not hang.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import faiss
 import numpy as np
 
 from mindref.evaluation import top_n
-from mindref.evaluation.top_n.search import SPARE
-from mindref.recall.index import PER
+from mindref.evaluation.top_n.exact_search import SPARE
+from mindref.recall.index import EFFORT_ITEMS
 from mindref.shapes import Array, Ints
 
-QUERIES = 64  # that a thread asks at once
-SAMPLE = 64  # items for each list, of which k-means learns
-ROUNDS = 10  # of k-means
+QUERIES_PER_TASK = 64
+ITEMS_PER_LIST = 64  # training items of k-means per inverted list
+ITERATIONS = 10  # of k-means
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Let this thread do all that faiss does; the setting is a thread's own, and put back."""
+def single_openmp_thread() -> Iterator[None]:
+    """Run faiss in the calling thread only. The setting is per thread and restored afterwards."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
@@ -40,59 +40,59 @@ def one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-class Shared:
-    """What both kinds share."""
+class FaissPlugin:
+    """Members of both kinds."""
 
     order: int | None = None
     options: Mapping[str, int] = {}
 
     def failure(self) -> str | None:
-        """Return None: what is built is probed."""
+        """Return None: every index is probed after building."""
         return None
 
     def version(self) -> str:
         """Return the version of the installed faiss."""
-        return f"faiss {faiss.__version__}"  # of any package: pip's and conda's differ in name
+        return f"faiss {faiss.__version__}"  # pip and conda packages have different names
 
 
-class Flat(Shared):
-    """The plugin that compares with every item."""
+class Flat(FaissPlugin):
+    """The plugin that compares a query with every item."""
 
     name = "faiss-flat"
 
     def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> FlatStructure:
-        """Return a copy of the items (N, D) that faiss searches through."""
+        """Return a faiss copy of the items (N, D)."""
         index = faiss.IndexFlatIP(items.shape[1])
-        with one_thread():
-            index.add(single(items))
+        with single_openmp_thread():
+            index.add(as_float32(items))
         return FlatStructure(index)
 
     def load(self, path: Path, dim: int, count: int) -> FlatStructure:
         """Map a file."""
-        return FlatStructure(mapped(path, faiss.IO_FLAG_MMAP_IFC, faiss.IndexFlatIP, dim, count))
+        return FlatStructure(map_index(path, faiss.IO_FLAG_MMAP_IFC, faiss.IndexFlatIP, dim, count))
 
 
 class FlatStructure:
-    """All items; no effort is too small."""
+    """All items. The effort has no effect."""
 
-    least = most = 1
+    min_effort = max_effort = 1
 
     def __init__(self, index: Any) -> None:
         self.index = index
 
     def candidates(self, queries: Array, n: int, effort: int) -> Ints:
-        """Return the n best of each query (Q, D), and some to spare.
+        """Return the top n + SPARE ids of each query (Q, D).
 
-        The last bits of a product depend on the shape of the matrix product that it is part of.
+        SPARE: the last bits of a product depend on the shape of the matrix product.
         """
-        wanted = min(n + SPARE, self.index.ntotal)
-        ids = np.full((len(queries), wanted), -1)
+        num_ids = min(n + SPARE, self.index.ntotal)
+        ids = np.full((len(queries), num_ids), -1)
 
-        def look_up(part: slice) -> None:
-            with one_thread():
-                ids[part] = self.index.search(single(queries[part]), wanted)[1]
+        def search_rows(rows: slice) -> None:
+            with single_openmp_thread():
+                ids[rows] = self.index.search(as_float32(queries[rows]), num_ids)[1]
 
-        top_n.in_parts(look_up, len(queries), QUERIES)
+        top_n.run_in_parts(search_rows, len(queries), QUERIES_PER_TASK)
         return ids
 
     def save(self, path: Path) -> None:
@@ -100,65 +100,66 @@ class FlatStructure:
         faiss.write_index(self.index, os.fspath(path))
 
 
-class Ivf(Shared):
-    """The plugin that parts the items into lists around centres, and looks through some."""
+class Ivf(FaissPlugin):
+    """The plugin with inverted lists of items around centres; a query searches some lists."""
 
     name = "faiss-ivf"
     order = 1
 
     def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> IvfStructure:
-        """Return the items (N, D) in about 4 sqrt(N) lists; k-means starts from the seed."""
+        """Return the items (N, D) in about 4 sqrt(N) inverted lists, by k-means with this seed."""
         count, dim = items.shape
         lists = max(1, min(count, round(4 * count**0.5)))
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
         index.cp.seed = seed & 0x7FFFFFFF  # recall-R26
-        index.cp.niter, index.cp.max_points_per_centroid = ROUNDS, SAMPLE
-        index.cp.min_points_per_centroid = 1  # or faiss warns on standard output
-        with one_thread():
-            index.train(single(items))
-            index.add(single(items))
+        index.cp.niter, index.cp.max_points_per_centroid = ITERATIONS, ITEMS_PER_LIST
+        index.cp.min_points_per_centroid = 1  # otherwise faiss prints to stdout
+        with single_openmp_thread():
+            index.train(as_float32(items))
+            index.add(as_float32(items))
         return IvfStructure(index)
 
     def load(self, path: Path, dim: int, count: int) -> IvfStructure:
-        """Map a file: the lists stay on the disk until they are looked at."""
-        return IvfStructure(mapped(path, faiss.IO_FLAG_MMAP, faiss.IndexIVFFlat, dim, count))
+        """Map a file. The lists stay on disk until a query reads them."""
+        return IvfStructure(map_index(path, faiss.IO_FLAG_MMAP, faiss.IndexIVFFlat, dim, count))
 
 
 class IvfStructure:
-    """Items in lists; an effort is the number of lists to look through for 50 items."""
+    """Items in inverted lists. Effort: number of lists to search for 50 items."""
 
     def __init__(self, index: Any) -> None:
         self.index = index
-        self.least, self.most = min(8, index.nlist), index.nlist
+        self.min_effort, self.max_effort = min(8, index.nlist), index.nlist
         self.centres = index.quantizer.reconstruct_n(0, index.nlist)  # (lists, D)
 
     def candidates(self, queries: Array, n: int, effort: int) -> Ints:
-        """Return the n best of each query (Q, D) in the lists whose centres are nearest to it."""
-        longer = (max(n, PER) / PER) ** 0.5
-        probes = min(self.index.nlist, round(effort * longer))
-        some = single(queries)
-        one = np.ones((len(some), 1), np.bool_)
-        near = top_n.top_n(some[:, None], one, self.centres, n=probes)  # recall-R34
+        """Return the top n of each query (Q, D) in the lists with the nearest centres."""
+        list_factor = (max(n, EFFORT_ITEMS) / EFFORT_ITEMS) ** 0.5
+        num_lists = min(self.index.nlist, round(effort * list_factor))
+        float32_queries = as_float32(queries)
+        active = np.ones((len(float32_queries), 1), np.bool_)
+        vectors = float32_queries[:, None]
+        lists = top_n.search_top_n(vectors, active, self.centres, n=num_lists)  # recall-R34
         ids = np.full((len(queries), n), -1)
 
-        def look_up(part: slice) -> None:
-            with one_thread():
-                ids[part] = self.look_through(some[part], near.items[part], near.scores[part], n)
+        def search_rows(rows: slice) -> None:
+            inputs = float32_queries[rows], lists.items[rows], lists.scores[rows]
+            with single_openmp_thread():
+                ids[rows] = self.search_lists(*inputs, n)
 
-        top_n.in_parts(look_up, len(some), QUERIES)
+        top_n.run_in_parts(search_rows, len(float32_queries), QUERIES_PER_TASK)
         return ids
 
-    def look_through(self, queries: Array, lists: Ints, scores: Array, n: int) -> Ints:
-        """Return the n best of each query (Q, D) in its own lists (Q, P)."""
-        ids, found = np.empty((len(queries), n), np.int64), np.empty((len(queries), n), np.float32)
-        how: Any = faiss.SearchParametersIVF()
-        how.nprobe = lists.shape[1]
+    def search_lists(self, queries: Array, lists: Ints, scores: Array, n: int) -> Ints:
+        """Return the top n of each query (Q, D) in the lists (Q, P) of the query."""
+        shape = (len(queries), n)
+        ids, distances = np.empty(shape, np.int64), np.empty(shape, np.float32)
+        parameters: Any = faiss.SearchParametersIVF()
+        parameters.nprobe = lists.shape[1]
         arrays = [np.ascontiguousarray(x) for x in (queries, lists, scores)]
-        asked, places, near, out, to = map(faiss.swig_ptr, (*arrays, found, ids))
-        # as the wrapper in Python has the number of lists from the index, which threads share
-        self.index.search_preassigned_c(
-            len(queries), asked, n, places, near, out, to, False, how, None
-        )
+        query, *pointers = map(faiss.swig_ptr, (*arrays, distances, ids))
+        # the C function: the Python wrapper takes nprobe from the index, which threads share
+        self.index.search_preassigned_c(len(queries), query, n, *pointers, False, parameters, None)
         return ids
 
     def save(self, path: Path) -> None:
@@ -166,15 +167,15 @@ class IvfStructure:
         faiss.write_index(self.index, os.fspath(path))
 
 
-def mapped(path: Path, how: int, kind: type, dim: int, count: int) -> Any:
-    """Return the index of a file, its large parts mapped. Raises ValueError for another one."""
-    index = faiss.read_index(os.fspath(path), how)
-    if not isinstance(index, kind) or (index.d, index.ntotal) != (dim, count):
+def map_index(path: Path, flags: int, index_class: type, dim: int, count: int) -> Any:
+    """Return the memory-mapped index of a file. Raises ValueError for another index."""
+    index = faiss.read_index(os.fspath(path), flags)
+    if not isinstance(index, index_class) or (index.d, index.ntotal) != (dim, count):
         got = f"{type(index).__name__} of {index.ntotal} items of width {index.d}"
-        raise ValueError(f"{got}, not {kind.__name__} of {count} of width {dim}")
+        raise ValueError(f"{got}, not {index_class.__name__} of {count} of width {dim}")
     return index
 
 
-def single(rows: Array) -> Array:
-    """Return rows in the only type that faiss has."""
+def as_float32(rows: Array) -> Array:
+    """Return rows as contiguous float32, the only dtype of faiss."""
     return np.ascontiguousarray(rows, np.float32)

@@ -1,7 +1,7 @@
-"""What an index answers, and what a plugin of the entry points `mindref.indexes` must offer.
+"""Interfaces of an index and of a plugin (entry points `mindref.indexes`).
 
-Spec: specs/recall.md, recall-R28 to recall-R33. A plugin names candidates; the scores, the order
-and the merging of lists are made here, the same for every kind.
+Spec: specs/recall.md, recall-R28 to recall-R33. A plugin returns candidates. Scores, order and
+merging of lists are computed by mindref, in the same way for every kind.
 """
 
 from __future__ import annotations
@@ -16,82 +16,83 @@ from mindref.data.log import Ragged
 from mindref.evaluation import top_n
 from mindref.shapes import Array, Ints
 
-PER = 50  # items of a list for which an effort is stated, and which a probe asks for
+EFFORT_ITEMS = 50  # length of a list to which an effort refers, and which a probe requests
 
 
-class Found(NamedTuple):
-    """The answers to Q queries, best first; -1 and -inf where there are fewer than n items."""
+class Neighbours(NamedTuple):
+    """The nearest items of Q queries, best first; -1 and -inf where there are fewer than n."""
 
     ids: Ints  # (Q, n) dense item ids
     scores: Array  # (Q, n) exact inner products, never rising along a row
 
 
 class Index(Protocol):
-    """Something that finds the items (N, D) with large inner products."""
+    """Finds the items (N, D) with large inner products."""
 
     items: Array
     warning: str | None  # one line for the user, or None
-    recall: float | None  # share of the true neighbours that it finds, where measured
-    why: str | None  # what `auto` went by when it took it, or None
+    recall: float | None  # fraction of the true neighbours that the index finds, if measured
+    choice_reason: str | None  # what `auto` went by when it took it, or None
 
     @property
     def kind(self) -> str:
         """Return `exact` or the name of a plugin."""
 
     def candidates(self, queries: Array, n: int) -> Ints:
-        """Return ids (Q, M) for each query (Q, D): n or more near ones, in any order, -1 for none.
+        """Return ids (Q, M), M >= n, of near items for the queries (Q, D), -1 for none.
 
-        An id may come twice. Raises DataError for numbers that are none.
+        The order is free, and an id may occur twice. Raises DataError for NaN and infinity.
         """
 
 
-class Structure(Protocol):
-    """What a plugin has built over items: it knows which are near, and costs as it is told to."""
+class SearchStructure(Protocol):
+    """The search structure of a plugin over items. The effort trades time for recall."""
 
-    least: int  # effort at which a probe begins
-    most: int  # effort at which it ends
+    min_effort: int  # first effort of a probe
+    max_effort: int  # last effort of a probe
 
     def candidates(self, queries: Array, n: int, effort: int) -> Ints:
-        """Return ids (Q, M) for each query (Q, D): n or more near ones, in any order, -1 for none.
+        """Return ids (Q, M), M >= n, of near items for the queries (Q, D), -1 for none.
 
-        Queries have length one. `effort` is meant for 50 items: a longer list may need more. The
-        ids of a query depend on nothing but it, n and the effort; an id may come twice.
+        Queries have norm 1. `effort` refers to 50 items; a longer list may need more. The ids of a
+        query must depend only on the query, n and the effort. The order is free, and an id may
+        occur twice.
         """
 
     def save(self, path: Path) -> None:
-        """Write it to one file."""
+        """Write the structure to one file."""
 
 
 class Plugin(Protocol):
-    """A kind of index. Its module imports its library when it is imported, and not before."""
+    """A kind of index. The module of the plugin may import its library."""
 
-    name: str  # that of its entry point
-    order: int | None  # when `auto` tries it, the lowest first; None: only when it is asked for
-    options: Mapping[str, int]  # numbers that `build` takes, with their defaults, from 1
+    name: str  # name of the entry point
+    order: int | None  # `auto` tries the lowest order first; None: only if requested by name
+    options: Mapping[str, int]  # options of `build` with their defaults, numbers from 1
 
     def failure(self) -> str | None:
-        """Return why it cannot be trusted on this machine, in a few words, or None."""
+        """Return why the plugin is unusable on this machine, in a few words, or None."""
 
     def version(self) -> str:
-        """Return what an index file depends on; another version's file is never loaded."""
+        """Return the version of the file format. A file of another version is never loaded."""
 
-    def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> Structure:
-        """Return the structure over items (N, D), finite, of which the longest has length one.
+    def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> SearchStructure:
+        """Return the structure over finite items (N, D) whose largest norm is 1.
 
-        The same for the same items, seed and options when n_jobs is 1.
+        If n_jobs is 1, the result must be a function of items, seed and options.
         """
 
-    def load(self, path: Path, dim: int, count: int) -> Structure:
-        """Map a file that `save` wrote, whose bytes have been checked. Raises anything."""
+    def load(self, path: Path, dim: int, count: int) -> SearchStructure:
+        """Load or map a file that `save` wrote. The caller has checked the bytes."""
 
 
-def nearest(index: Index, queries: Array, n: int) -> Found:
-    """Return n items for each query (Q, D), best first, with their exact products.
+def nearest_items(index: Index, queries: Array, n: int) -> Neighbours:
+    """Return n items for each query (Q, D), best first, with the exact products.
 
-    Ties are in the order of ids. Raises as ranking.top_n does.
+    Ties are in the order of ids. Errors as `search_top_n`.
     """
-    none = Ragged.of([[]] * len(queries))
-    one = np.ones((len(queries), 1), np.bool_)
-    ids = top_n.unite(index.candidates(queries, n), none, len(index.items))
-    ranked = top_n.rerank(queries[:, None], one, index.items, ids, n=n)  # recall-R13
-    return Found(ranked.items, ranked.scores)
+    excluded = Ragged.of([[]] * len(queries))
+    active = np.ones((len(queries), 1), np.bool_)
+    ids = top_n.unite_lists(index.candidates(queries, n), excluded, len(index.items))
+    ranked = top_n.rescore_candidates(queries[:, None], active, index.items, ids, n=n)  # recall-R13
+    return Neighbours(ranked.items, ranked.scores)

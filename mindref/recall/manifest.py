@@ -1,7 +1,7 @@
-"""What an index is: written beside it, and checked before anything of it is loaded.
+"""The manifest of an index, checked before the index file is loaded.
 
-Spec: specs/recall.md, recall-R15 to recall-R17. Libraries map whatever file they are given, answer
-wrongly or kill the process: so nothing is loaded whose sha256 is not the one written here.
+Spec: specs/recall.md, recall-R15 to recall-R17. For a damaged file, a library may return wrong
+results or kill the process. So a file is loaded only if its sha256 is that of the manifest.
 """
 
 from __future__ import annotations
@@ -15,106 +15,106 @@ from typing import Any
 import numpy as np
 
 from mindref.errors import RunError, say
-from mindref.recall.mark import is_ours, named
-from mindref.recall.registry import kinds
+from mindref.recall.registry import index_kinds
+from mindref.recall.signature import describe_key, verify_signature
 from mindref.run import files
 from mindref.shapes import Array
 
 NAME = "manifest.json"
-FORMAT = 4  # 3: indexes of plugins; 4: it has a digest of itself
+FORMAT = 4  # 3: indexes of plugins; 4: digest of the manifest
 WHAT = "the manifest of an index"
 TODO = "remove the index folder and build it again"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The facts of an index, as they stand in index/manifest.json."""
+    """The content of index/manifest.json."""
 
     format: int  # of this file
     kind: str  # exact or the name of a plugin
-    metric: str  # always inner_product: what a result's score is
+    metric: str  # always inner_product
     dim: int  # D
     count: int  # N
-    items_sha256: str  # of type, shape and bytes of the item vectors
+    items_sha256: str  # of dtype, shape and bytes of the item vectors
     mindref: str  # version that built it
-    why: str | None = None  # what `auto` goes by
-    warning: str | None = None  # why exact search stands in, or that too little is found
-    figures: Mapping[str, float] | None = None  # seconds a user and recall, where measured
-    tried: Mapping[str, str] | None = None  # versions of the plugins that `auto` looked at
-    file: str | None = None  # the rest: of plugins only
+    choice_reason: str | None = None  # why `auto` chose this kind
+    warning: str | None = None  # why exact search replaces a plugin, or that recall is low
+    figures: Mapping[str, float] | None = None  # seconds per user and recall, if measured
+    tried_versions: Mapping[str, str] | None = None  # versions of the plugins that `auto` tried
+    file: str | None = None  # this field and all below: of plugins only
     file_sha256: str | None = None
     file_bytes: int | None = None
     version: str | None = None  # of the library that built it
     seed: int | None = None
-    options: Mapping[str, int] | None = None  # that it was built with
+    options: Mapping[str, int] | None = None  # of `build`
     effort: int | None = None  # of a search for 50 items
-    probed_recall: float | None = None  # share of the true 50 best that is found
-    mark: str | None = None  # of the user who built it
+    probed_recall: float | None = None  # fraction of the true top 50 that is found
+    signature: str | None = None  # of the user who built it
 
     def write(self, directory: Path) -> None:
-        """Write it, whole or not at all."""
+        """Write the manifest atomically."""
         files.write_sealed(directory / NAME, asdict(self))
 
 
 NONE = type(None)
-KINDS: dict[str, type | tuple[type, ...]] = {
+FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
     "kind": str,
     "dim": int,
     "count": int,
-    "why": (str, NONE),
+    "choice_reason": (str, NONE),
     "warning": (str, NONE),
     "figures": (dict, NONE),
-    "tried": (dict, NONE),
+    "tried_versions": (dict, NONE),
     "file": (str, NONE),
     "effort": (int, NONE),
     "probed_recall": (int, float, NONE),
 }
-"""The types of what is used of a manifest, beside what is compared anyhow."""
+"""Types of the fields that are used without a comparison."""
 
 
-def read(directory: Path) -> Manifest:
-    """Read a manifest and check that it is one. Raises RunError."""
+def read_manifest(directory: Path) -> Manifest:
+    """Return a manifest after checking its digest and fields. Raises RunError."""
     path = directory / NAME
     try:
-        found = files.read_json(path, WHAT, TODO)
+        content = files.read_json(path, WHAT, TODO)
     except FileNotFoundError:
         raise RunError(say(str(path), WHAT, "no file", TODO)) from None
-    if isinstance(found, dict) and found.get("format", FORMAT) != FORMAT:  # recall-R15
-        got = repr(found["format"])
+    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:  # recall-R15
+        got = repr(content["format"])
         raise RunError(say(f"{path}: format", repr(FORMAT), got, TODO))
-    words = files.unsealed(path, found, WHAT, TODO)  # security-R1
+    values = files.unsealed(path, content, WHAT, TODO)  # security-R1
     names = [field.name for field in fields(Manifest)]
-    if sorted(words) != sorted(names):
-        others = sorted(set(words) ^ set(names))
-        raise RunError(say(str(path), f"exactly the fields {', '.join(names)}", others, TODO))
-    for name, kinds_of in KINDS.items():
-        if not isinstance(words[name], kinds_of) or isinstance(words[name], bool):
-            raise RunError(say(f"{path}: {name}", "what a manifest holds", repr(words[name]), TODO))
-    return Manifest(**words)
+    if sorted(values) != sorted(names):
+        differing = sorted(set(values) ^ set(names))
+        raise RunError(say(str(path), f"exactly the fields {', '.join(names)}", differing, TODO))
+    for name, kinds_of in FIELD_TYPES.items():
+        if not isinstance(values[name], kinds_of) or isinstance(values[name], bool):
+            raise RunError(say(f"{path}: {name}", "a valid value", repr(values[name]), TODO))
+    return Manifest(**values)
 
 
-def verify(directory: Path, items: Array) -> Manifest:
-    """Return the manifest of an index that fits these item vectors, of a kind that is known here.
+def check_manifest(directory: Path, items: Array) -> Manifest:
+    """Return the manifest of an index over these item vectors, of an installed kind.
 
-    Raises RunError that names the file, what was expected, what came, and what to do.
+    Raises RunError.
     """
-    manifest = read_fitting(directory, items)
-    if manifest.kind not in kinds()[1:]:  # all but `auto`
-        expected = " or ".join(kinds()[1:])
-        where = f"{directory / NAME}: kind"
-        raise RunError(say(where, expected, repr(manifest.kind), TODO))
+    manifest = read_matching_manifest(directory, items)
+    if manifest.kind not in index_kinds()[1:]:  # all but `auto`
+        expected = " or ".join(index_kinds()[1:])
+        location = f"{directory / NAME}: kind"
+        raise RunError(say(location, expected, repr(manifest.kind), TODO))
     return manifest
 
 
-def read_fitting(directory: Path, items: Array) -> Manifest:
-    """Return the manifest of an index that fits these vectors, of any kind. Raises RunError."""
-    manifest = read(directory)
+def read_matching_manifest(directory: Path, items: Array) -> Manifest:
+    """Return the manifest of an index over these vectors, of any kind. Raises RunError."""
+    manifest = read_manifest(directory)
     path = directory / NAME
     facts: list[tuple[str, Any, Any]] = [  # recall-R15
         ("metric", manifest.metric, "inner_product"),
         ("dim", manifest.dim, items.shape[1]),
         ("count", manifest.count, len(items)),
-        ("items_sha256", manifest.items_sha256, digest(items)),
+        ("items_sha256", manifest.items_sha256, array_digest(items)),
     ]
     for name, got, expected in facts:
         if got != expected:
@@ -122,34 +122,34 @@ def read_fitting(directory: Path, items: Array) -> Manifest:
     return manifest
 
 
-def verify_file(directory: Path, manifest: Manifest, version: str) -> Path:
-    """Return the path of the file of an index, if it is the very file that this user built.
+def check_index_file(directory: Path, manifest: Manifest, version: str) -> Path:
+    """Return the path of the index file, if this user built this file.
 
-    Raises RunError, also for another version of its library, whose files are laid out differently.
+    Raises RunError, also for another version of the library, whose files may differ in format.
     """
     if manifest.version != version:  # recall-R17
-        where = f"{directory / NAME}: version"
-        raise RunError(say(where, repr(version), repr(manifest.version), TODO))
+        location = f"{directory / NAME}: version"
+        raise RunError(say(location, repr(version), repr(manifest.version), TODO))
     path = directory / Path(str(manifest.file)).name  # never outside the directory
-    if not is_ours(marked(manifest), manifest.mark):  # security-R11
-        expected, got = "an index that you built", "one by somebody else, or by another key"
-        raise RunError(say(str(path), f"{expected}, with {named()}", got, TODO))
-    known = manifest.file_sha256, manifest.file_bytes
-    files.check_bytes(path, *known, "the file of the index", TODO)  # recall-R16
+    if not verify_signature(signed_facts(manifest), manifest.signature):  # security-R11
+        expected, got = "an index that you built", "an index of another user or another key"
+        raise RunError(say(str(path), f"{expected}, with {describe_key()}", got, TODO))
+    expected_bytes = manifest.file_sha256, manifest.file_bytes
+    files.check_bytes(path, *expected_bytes, "the file of the index", TODO)  # recall-R16
     if not isinstance(manifest.effort, int) or manifest.effort < 1:
-        where = f"{directory / NAME}: effort"
-        raise RunError(say(where, "an integer of at least 1", repr(manifest.effort), TODO))
+        location = f"{directory / NAME}: effort"
+        raise RunError(say(location, "an integer of at least 1", repr(manifest.effort), TODO))
     return path
 
 
-def marked(manifest: Manifest) -> dict[str, Any]:
-    """Return the facts on which the user puts a mark."""
+def signed_facts(manifest: Manifest) -> dict[str, Any]:
+    """Return the fields that the signature covers."""
     names = ("kind", "file_sha256", "version", "dim", "count")
     return {name: getattr(manifest, name) for name in names}
 
 
-def digest(items: Array) -> str:
-    """Return the sha256 of type, shape and bytes of an array, the same on every machine."""
+def array_digest(items: Array) -> str:
+    """Return the sha256 of dtype, shape and bytes of an array, the same on every machine."""
     little = np.ascontiguousarray(items, dtype=items.dtype.newbyteorder("<"))
     head = f"{items.dtype.name} {items.shape}".encode()
     digest = hashlib.sha256(head)

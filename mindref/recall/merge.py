@@ -1,4 +1,4 @@
-"""One list out of K: united without duplicates, in the order of the exact scores.
+"""Merge the lists of K interests into one list without duplicates, by exact scores.
 
 Spec: specs/recall.md, recall-R18, R19.
 """
@@ -9,11 +9,11 @@ import numpy as np
 
 from mindref.data.log import Ragged
 from mindref.evaluation import top_n
-from mindref.evaluation.top_n import Ranked
+from mindref.evaluation.top_n import TopN
 from mindref.shapes import Array, Bools, Ints
 
 
-def merge(
+def merge_lists(
     lists: Ints,
     interests: Array,
     active: Bools,
@@ -22,12 +22,14 @@ def merge(
     n: int,
     exclude: Ragged,
     score: str = "max",
-) -> Ranked:
-    """Merge the lists (C, K, M) of each case, ids with -1 for none, into one of n, as Ranked.
+) -> TopN:
+    """Return the top n of the lists (C, K, M) of each case; ids, -1 for none.
 
-    Every item of any list is scored against all active interests (C, K, D), active (C, K): an item
-    that the list of its best interest missed still gets its true score and its true interest.
+    Every item of any list is scored with all active interests (C, K, D), active (C, K). So an item
+    has its exact score and its best interest even if the list of that interest lacks the item.
     """
     side_by_side = lists.reshape(len(lists), int(np.prod(lists.shape[1:])))
-    united = top_n.unite(side_by_side, exclude, len(items))  # recall-R18, R4
-    return top_n.rerank(interests, active, items, united, n=n, score=score)  # recall-R19
+    united = top_n.unite_lists(side_by_side, exclude, len(items))  # recall-R18, R4
+    return top_n.rescore_candidates(
+        interests, active, items, united, n=n, score=score
+    )  # recall-R19

@@ -1,4 +1,4 @@
-"""What an index finds and costs, measured before it is kept.
+"""Measure the recall and the time of an index.
 
 Spec: specs/recall.md, recall-R23, R27, R32.
 """
@@ -13,66 +13,73 @@ import numpy as np
 from mindref.data.log import Ragged
 from mindref.recall.approximate import ApproximateIndex
 from mindref.recall.exact import ExactIndex
-from mindref.recall.index import PER, Index, nearest
-from mindref.recall.search import recommend
+from mindref.recall.index import EFFORT_ITEMS, Index, nearest_items
+from mindref.recall.retrieval import retrieve_top_n
 from mindref.shapes import Array
 
-PROBES = 200  # queries
-ENOUGH = 0.95  # recall at which an index is judged
-USERS, LIST, SEEN = 256, 20, 50  # that recommending is timed with: users, items asked for, excluded
+NUM_PROBES = 200  # queries
+MIN_RECALL = 0.95  # required of an index
+TIMED_USERS, TIMED_N, TIMED_EXCLUDED = (
+    256,
+    20,
+    50,
+)  # that recommending is timed with: users, items asked for, excluded
 
 
-class Probed(NamedTuple):
-    """What a measurement found."""
+class ProbedRecall(NamedTuple):
+    """The effort of an index and the measured recall."""
 
     effort: int
     recall: float
 
 
-def probe(index: ApproximateIndex, queries: Array) -> Probed:
-    """Let the index make more and more of an effort, until recall is enough or it can do no more.
+def probe_recall(index: ApproximateIndex, queries: Array) -> ProbedRecall:
+    """Increase the effort of the index until recall is MIN_RECALL, or to the maximum effort.
 
-    queries (Q, D). The effort stays with the index.
+    queries (Q, D). The index keeps the effort.
     """
-    n, most = min(PER, len(index.items)), int(index.structure.most)
-    truth = nearest(ExactIndex(index.items), queries, n).scores
+    n, max_effort = min(EFFORT_ITEMS, len(index.items)), int(index.structure.max_effort)
+    exact_scores = nearest_items(ExactIndex(index.items), queries, n).scores
     while True:
-        recall = share_found(nearest(index, queries, n).scores, truth)
-        if recall >= ENOUGH or index.effort >= most:
-            return Probed(index.effort, recall)
-        more = index.effort + -(-index.effort // 2)
-        index.effort = min(more, most)  # recall-R32
+        recall = recall_of_scores(nearest_items(index, queries, n).scores, exact_scores)
+        if recall >= MIN_RECALL or index.effort >= max_effort:
+            return ProbedRecall(index.effort, recall)
+        increased = index.effort + -(-index.effort // 2)
+        index.effort = min(increased, max_effort)  # recall-R32
 
 
-def seconds(index: Index, users: Array) -> float:
-    """Return what a user (C, K, D) takes, all told: searches, merging and exclusion.
+def seconds_per_user(index: Index, users: Array) -> float:
+    """Return the seconds per user (C, K, D) of search, merging and exclusion together.
 
-    A bare search would flatter an index, which is asked once an interest and for longer lists.
+    The time of the search is not enough: an approximate index searches once per interest, and for
+    longer lists.
     """
-    places = np.linspace(0, len(index.items) - 1, SEEN).astype(np.int64)
-    seen = Ragged.of([np.unique(places)] * len(users))
+    ids = np.linspace(0, len(index.items) - 1, TIMED_EXCLUDED).astype(np.int64)
+    excluded = Ragged.of([np.unique(ids)] * len(users))
     active = np.ones(users.shape[:2], np.bool_)
-    recommend(index, users[:1], active[:1], n=LIST)  # compiles, and maps what a file has
+    retrieve_top_n(
+        index, users[:1], active[:1], n=TIMED_N
+    )  # warm-up: compiles, and reads the mapped file
     started = time.perf_counter()
-    recommend(index, users, active, n=LIST, exclude=seen)
+    retrieve_top_n(index, users, active, n=TIMED_N, exclude=excluded)
     return (time.perf_counter() - started) / len(users)
 
 
-def share_found(scores: Array, truth: Array) -> float:
-    """Return the share of places with a score as good as the worst true one: a tie is no miss."""
-    return float((scores >= truth[:, -1:]).mean())  # recall-R27
+def recall_of_scores(scores: Array, exact_scores: Array) -> float:
+    """Return the fraction of items whose score is at least the last true score; ties count."""
+    return float((scores >= exact_scores[:, -1:]).mean())  # recall-R27
 
 
-def spread(rows: Array, most: int) -> Array:
-    """Return up to `most` rows from all over."""
-    places = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
-    chosen: Array = rows[places]
-    return chosen
+def evenly_spaced_rows(rows: Array, limit: int) -> Array:
+    """Return up to `limit` evenly spaced rows."""
+    indices = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), limit)).astype(int))
+    selected: Array = rows[indices]
+    return selected
 
 
-def users_of(queries: Array, interests: int) -> Array:
-    """Return up to 256 users (C, K, D), each with neighbouring queries for interests."""
-    width = min(interests, len(queries))
-    whole = len(queries) // width
-    users = queries[: whole * width].reshape(whole, width, -1)
-    return spread(users, USERS)
+def group_queries(queries: Array, interests: int) -> Array:
+    """Return up to 256 users (C, K, D), each with K consecutive queries as interests."""
+    queries_per_user = min(interests, len(queries))
+    num_users = len(queries) // queries_per_user
+    users = queries[: num_users * queries_per_user].reshape(num_users, queries_per_user, -1)
+    return evenly_spaced_rows(users, TIMED_USERS)

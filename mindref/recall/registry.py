@@ -1,7 +1,7 @@
-"""Which kinds of index there are: `exact`, and the plugins among the entry points.
+"""The kinds of index: `exact`, and the plugins of the entry points `mindref.indexes`.
 
-Spec: specs/recall.md, recall-R28, R29. The built-in `annoy`, `faiss-flat` and `faiss-ivf` are
-registered in `mindref.indexes` like a stranger's.
+Spec: specs/recall.md, recall-R28, R29. The plugins of mindref are registered in the same way as
+the plugins of other packages.
 """
 
 from __future__ import annotations
@@ -11,50 +11,63 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from typing import Any
 
-from mindref.errors import STRANGE, BackendError, ConfigError, MindrefError, say
+from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, MindrefError, say
 from mindref.recall.index import Plugin
 
 GROUP = "mindref.indexes"
-OURS = ("auto", "exact")
-"""Kinds that no plugin can be: the choice by measurement, and the search through all items."""
+BUILT_IN = ("auto", "exact")
+"""Kinds that are no plugins: the choice by measurement, and exact search."""
 
 MEMBERS = ("name", "order", "options", "failure", "version", "build", "load")
 TODO = "install what it needs, or choose another kind of index"
-HINTS = {"faiss-flat": "pip install 'mindref[faiss]'", "faiss-ivf": "pip install 'mindref[faiss]'"}
 
 
-def available() -> dict[str, metadata.EntryPoint]:
-    """Return name -> entry point of every installed plugin, none of them imported."""
-    found = {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
-    return {name: entry for name, entry in found.items() if name not in OURS}  # recall-R28
+def installed_plugins() -> dict[str, metadata.EntryPoint]:
+    """Return name -> entry point of every installed plugin, without importing any."""
+    entries = {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
+    return {name: entry for name, entry in entries.items() if name not in BUILT_IN}  # recall-R28
 
 
-def kinds() -> list[str]:
-    """Return every kind that can be asked for, importing none."""
-    return [*OURS, *sorted(available())]
+def index_kinds() -> list[str]:
+    """Return the names of all kinds, without importing any plugin."""
+    return [*BUILT_IN, *sorted(installed_plugins())]
 
 
-def check_kind(kind: str, where: str = "index: kind") -> None:
-    """Raise ConfigError for a kind that nobody has installed."""
-    if kind not in kinds():
-        raise ConfigError(say(where, " or ".join(kinds()), repr(kind)))
+def check_kind(kind: str, location: str = "index: kind") -> None:
+    """Raise ConfigError for a kind that is not installed."""
+    if kind not in index_kinds():
+        raise ConfigError(say(location, " or ".join(index_kinds()), repr(kind)))
 
 
-def load(kind: str) -> Plugin:
+def install_command(kind: str) -> str | None:
+    """Return the command that installs the library of a kind, or None.
+
+    It installs the extra of the plugin's package whose name begins the kind: `faiss` for
+    `faiss-ivf`. For an unknown kind, the extras of mindref are searched.
+    """
+    entry = installed_plugins().get(kind)
+    package = entry.dist if entry and entry.dist else metadata.distribution("mindref")
+    for extra in package.metadata.get_all("Provides-Extra") or ():
+        if kind == extra or kind.startswith(f"{extra}-"):
+            return f"pip install '{package.name}[{extra}]'"
+    return None
+
+
+def load_plugin(kind: str) -> Plugin:
     """Return the plugin of a kind.
 
-    Raises ConfigError for an unknown one, BackendError for one that cannot be imported or that
-    lacks part of the contract.
+    Raises ConfigError for an unknown kind, BackendError for a plugin that cannot be imported or
+    that lacks part of the interface.
     """
-    found = available()
-    if kind not in found:
-        raise ConfigError(say("index: kind", " or ".join(sorted(found)), repr(kind)))
-    with answering(kind, "importing it", HINTS.get(kind, TODO)):
-        made = found[kind].load()
-        plugin: Any = made() if isinstance(made, type) else made
-        lacks = [name for name in MEMBERS if not hasattr(plugin, name)]
-    if lacks:
-        raise BackendError(say(f"index {kind}", "the whole contract", f"no {', '.join(lacks)}"))
+    entries = installed_plugins()
+    if kind not in entries:
+        raise ConfigError(say("index: kind", " or ".join(sorted(entries)), repr(kind)))
+    with plugin_errors(kind, "importing it", install_command(kind) or TODO):
+        loaded = entries[kind].load()
+        plugin: Any = loaded() if isinstance(loaded, type) else loaded
+        missing = [name for name in MEMBERS if not hasattr(plugin, name)]
+    if missing:
+        raise BackendError(say(f"index {kind}", "the whole contract", f"no {', '.join(missing)}"))
     if plugin.name != kind:
         raise BackendError(say(f"index {kind}: name", repr(kind), repr(plugin.name)))
     if plugin.order is not None and not isinstance(plugin.order, int):
@@ -63,67 +76,73 @@ def load(kind: str) -> Plugin:
     return checked
 
 
-def described(kind: str) -> dict[str, Any]:
-    """Return version and order of an installed plugin, or why it cannot be used."""
+def describe_plugin(kind: str) -> dict[str, Any]:
+    """Return version and order of an installed plugin, or the reason why it is unusable."""
     try:
-        plugin = load(kind)
-        reason, version = reason_of(plugin), version_of(plugin)
+        plugin = load_plugin(kind)
+        reason, version = failure_reason(plugin), plugin_version(plugin)
     except BackendError as error:
-        return {"name": kind, "usable": False, "reason": str(error)}
+        return {
+            "name": kind,
+            "usable": False,
+            "reason": str(error),
+            "hint": install_command(kind) or "",
+        }
     if reason:
-        return {"name": kind, "usable": False, "reason": reason}
+        hint = getattr(plugin, "hint", "")
+        return {"name": kind, "usable": False, "reason": reason, "hint": hint}
     return {"name": kind, "usable": True, "version": version, "order": plugin.order}
 
 
 @contextmanager
-def answering(kind: str, when: str, todo: str = TODO) -> Iterator[None]:
-    """Turn whatever a stranger's code raises into a BackendError that says when (recall-R29)."""
+def plugin_errors(kind: str, action: str, todo: str = TODO) -> Iterator[None]:
+    """Turn every error of a plugin into a BackendError with the action (recall-R29)."""
     try:
         yield
     except (MindrefError, MemoryError):
         raise
-    except STRANGE as error:
+    except FOREIGN_ERRORS as error:
         got = f"{type(error).__name__}: {error}"
-        raise BackendError(say(f"index {kind}", f"an answer when {when}", got, todo)) from error
+        raise BackendError(say(f"index {kind}", f"an answer when {action}", got, todo)) from error
 
 
-def reason_of(plugin: Plugin) -> str | None:
-    """Return why a plugin cannot be trusted here, or None. Raises BackendError."""
-    with answering(plugin.name, "testing itself"):
+def failure_reason(plugin: Plugin) -> str | None:
+    """Return why a plugin is unusable here, or None. Raises BackendError."""
+    with plugin_errors(plugin.name, "testing itself"):
         reason = plugin.failure()
         return str(reason) if reason else None
 
 
-def version_of(plugin: Plugin) -> str:
-    """Return what a file of a plugin depends on. Raises BackendError."""
-    with answering(plugin.name, "telling its version"):
+def plugin_version(plugin: Plugin) -> str:
+    """Return the version of a plugin. Raises BackendError."""
+    with plugin_errors(plugin.name, "returning its version"):
         return str(plugin.version())
 
 
-def versions_for_auto(taken: str) -> dict[str, str]:
-    """Return name -> version of what `auto` looks at here until it takes a kind, in its order.
+def auto_versions(chosen_kind: str) -> dict[str, str]:
+    """Return name -> version of the plugins that `auto` tries up to `chosen_kind`, in order.
 
-    What cannot be imported is left out. Nothing tests itself, which may be slow.
+    Plugins that cannot be imported are left out. No self-test runs, which may be slow.
     """
-    found: dict[str, str] = {}
-    for plugin in candidates_for_auto()[0]:
+    versions: dict[str, str] = {}
+    for plugin in auto_plugins()[0]:
         with suppress(BackendError):
-            found[plugin.name] = version_of(plugin)
-        if plugin.name == taken:
+            versions[plugin.name] = plugin_version(plugin)
+        if plugin.name == chosen_kind:
             break
-    return found
+    return versions
 
 
-def candidates_for_auto() -> tuple[list[Plugin], list[str]]:
-    """Return the plugins that `auto` tries, in their order, and a line for each that cannot be."""
+def auto_plugins() -> tuple[list[Plugin], list[str]]:
+    """Return the plugins that `auto` tries, in order, and a line for each that cannot be loaded."""
     plugins, broken = [], []
-    for kind in sorted(available()):
+    for kind in sorted(installed_plugins()):
         try:
-            plugins.append(load(kind))
-        except BackendError as error:  # recall-R29: it disturbs nobody
-            cause, line = error.__cause__, str(error)
-            if isinstance(cause, ModuleNotFoundError) and kind in HINTS:
-                line = f"{cause.name} is not installed ({HINTS[kind]})"
+            plugins.append(load_plugin(kind))
+        except BackendError as error:  # recall-R29: the other plugins still work
+            cause, line, command = error.__cause__, str(error), install_command(kind)
+            if isinstance(cause, ModuleNotFoundError) and command:
+                line = f"{cause.name} is not installed ({command})"
             broken.append(line)
     tried = [plugin for plugin in plugins if plugin.order is not None]
     return sorted(tried, key=lambda plugin: (plugin.order, plugin.name)), [*dict.fromkeys(broken)]

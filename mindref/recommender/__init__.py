@@ -1,29 +1,17 @@
-"""All of it in a few lines: fit a log, ask for interests and recommendations.
+"""The Python interface: fit a model to a log, then compute interests and recommendations.
 
-source     where a log comes from
-given      whatever `fit` was given, as a log
-features   side features and profiles as rows of tables
-prepared   a log made ready: split and laid out
-judging    the validation metric, the final report
-folder     the folder of a run: whether it is free, and making it
-run        training into a run directory, and resuming it
-items      the catalogue of a run as a file
-report     what the run was found to be worth, as a file
-served     a trained model that answers
-export     a trained model as files, for others to serve
-exported   whether such a file answers as the reference does
-bulk       lists of one user, one history or everybody, by an index that is checked
-kept_index the index of a run: the one that is there, or built now
-lists      lists as a table, TSV, JSON lines or JSON
-shares     the lists of everybody, in shares or over an executor
-parts      what a share is as a file, and all of them as one
-ranker     DIN trained on what a run recalls
-rerank     what was recalled in another order, and what that is worth
-ranking_run     training it into a run directory, resuming and judging it
-ranking_files   the files of it: model, state, report
-ranking_config  what its config.json says
-factorised what the best inner product could keep of a ranking stage
-MIND       the estimator: fit, save, load, interests, recommend, similar_items
+MIND               the estimator: fit, save, load, interests, recommend, similar_items
+training_run       one training and its run directory
+trainer            training, evaluation and resuming of a recall family
+rerank_trainer     training of DIN on the candidates of a recall run
+serving            a trained model that recommends for histories and users
+evaluate_run       validation metric, report of a model, evaluation of a run on any log
+bulk               recommended lists of users from a run directory and its index
+sharding           recommended lists of all users in shards, on one machine or an executor
+rerank             reranking of candidates with DIN, and the gain
+din_indexability   how well item vectors of an index can approximate DIN's scores
+export             a trained model as files for serving without mindref
+export_check       comparison of an exported file with the reference
 """
 
 from __future__ import annotations
@@ -39,12 +27,13 @@ import numpy as np
 from mindref.config import Config
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
-from mindref.recommender.given import open_data
-from mindref.recommender.run import Hooks, Trainer
-from mindref.recommender.served import Recommendation, Served
+from mindref.recall.lists import Recommendation
+from mindref.recommender.serving import ServedModel
+from mindref.recommender.trainer import Hooks, Trainer
 from mindref.run import atomic, checkpoint, lock, report
 from mindref.run import items as catalogue
 from mindref.run.folder import check_free
+from mindref.run.source import open_fit_data
 
 __all__ = ["MIND", "Recommendation", "load"]
 
@@ -62,7 +51,7 @@ class MIND:
     def __init__(self, preset: str = "default", **settings: Any) -> None:
         self.config = Config.of(preset, settings)
         self.report: dict[str, Any] = {}
-        self._served: Served | None = None
+        self._served: ServedModel | None = None
 
     def fit(
         self,
@@ -77,65 +66,66 @@ class MIND:
         hooks: Hooks | None = None,
         **reading: Any,
     ) -> MIND:
-        """Train, judge on the test cases (`self.report`), and return self.
+        """Train, evaluate on the test cases (`self.report`), and return self.
 
-        data is a path, a DataFrame of any library or a mapping of columns, an InteractionLog, an
-        array of user ids with `items` and `times` beside it, or None for the built-in catalogue.
-        `reading` names columns (user, item, time, title) that have no usual names; for a path it
-        holds all options of `read_log` and `Columns`, for arrays `titles`, `item_features`,
-        `user_features` and `keep_duplicates`. `run` keeps all in a directory; `device` is where the
-        backend computes: cpu, cuda or auto.
+        data: a path, a DataFrame of any library, a mapping of columns, or an InteractionLog. Also
+        an array of user ids, together with `items` and `times`. None: the built-in catalogue.
+        reading: names of the columns user, item, time and title if they are not usual names. For a
+        path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
+        `user_features` and `keep_duplicates`. run: a new run directory. device: cpu, cuda or auto.
         Raises DataError, ConfigError or RunError before the training starts.
         """
-        source, loaded = open_data(data, items, times, reading)
+        source, loaded = open_fit_data(data, items, times, reading)
         trainer = Trainer(
             source, loaded, protocol, self.config, Path(run) if run else None, exclude_seen, device
         )
-        with alone(trainer.run):
+        with new_run_lock(trainer.run):
             trainer.create()
-            trainer.go(hooks)
-            self.report = trainer.judge()
-        self._served = Served.of(trainer)
+            trainer.train(hooks)
+            self.report = trainer.evaluate()
+        self._served = ServedModel.from_trainer(trainer)
         return self
 
     def save(self, run: str | Path) -> None:
         """Write a run directory that `load`, `mindref recall` and `mindref evaluate` read.
 
-        A model of arrays, a table or a log in memory can be served by history from there; users by
-        id, and judging, need the log as a file (`--data`). The state of the optimiser is not kept.
-        Raises RunError if a run lies there already, MindrefError before `fit` or `load`.
+        A run trained on data in memory can recommend for histories. For users by id and for
+        evaluation, name a file with the log (`--data`). The optimiser state is not saved. Raises
+        RunError if the folder contains a run, MindrefError before `fit` or `load`.
         """
         served, folder = self.served, Path(run)
-        with alone(folder):
+        with new_run_lock(folder):
             self.write(served, folder)
 
-    def write(self, served: Served, folder: Path) -> None:
-        """Write the files of a run that is served."""
+    def write(self, served: ServedModel, folder: Path) -> None:
+        """Write the run directory of a served model."""
         ids, counts, titles = served.items
-        found = catalogue.write(folder / "items.tsv", ids, np.array(counts, np.int64), titles)
-        model, facts = served.model, {**served.facts, "items": found}
-        identity = checkpoint.identity(model.config, facts)
-        given = (model.params, model.catalogue, served.step, model.config.model)
-        checkpoint.save_model(folder, *given, identity)
+        digest = catalogue.write_items(
+            folder / "items.tsv", ids, np.array(counts, np.int64), titles
+        )
+        model, facts = served.model, {**served.facts, "items": digest}
+        identity = checkpoint.run_identity(model.config, facts)
+        arguments = (model.params, model.catalogue, served.step, model.config.model)
+        checkpoint.save_model(folder, *arguments, identity)
         if self.report:
-            report.save(folder, self.report, identity)
-        checkpoint.save_config(folder, model.config, facts)  # last: now it is a run
+            report.save_report(folder, self.report, identity)
+        checkpoint.save_config(folder, model.config, facts)  # last: it makes the folder a run
 
     @property
-    def served(self) -> Served:
-        """The trained model that answers. Raises MindrefError before `fit` or `load`."""
+    def served(self) -> ServedModel:
+        """The trained model. Raises MindrefError before `fit` or `load`."""
         if self._served is None:
             raise MindrefError(say("MIND", "a trained model", "none", "call fit or mindref.load"))
         return self._served
 
     def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
-        """Return the interests of histories of item ids: vectors (C, K, D), active (C, K), more.
+        """Return the interests of histories of item ids: vectors (C, K, D), active (C, K), ...
 
-        Items that the catalogue does not know are left out.
+        Items that are not in the catalogue are ignored.
         """
-        rows = list(many("histories", histories))
+        rows = list(check_iterable("histories", histories))
         for history in rows:
-            many("history", history)
+            check_iterable("history", history)
         return self.served.interests(rows)
 
     def recommend(
@@ -146,45 +136,45 @@ class MIND:
         user: str | None = None,
         exclude_seen: bool = True,
     ) -> list[Recommendation]:
-        """Return the n best items for a history of item ids, or for a user of the log."""
+        """Return the top-n items for a history of item ids, or for a user of the log."""
         if history is not None:
-            many("history", history)
+            check_iterable("history", history)
         return self.served.recommend(history, n, user=user, exclude_seen=exclude_seen)
 
     def similar_items(self, item: str, n: int = 10) -> list[Recommendation]:
-        """Return the n items nearest to an item by the cosine of their vectors, without itself."""
+        """Return the n items with the largest cosine to an item, without the item."""
         return self.served.similar_items(item, n)
 
     @classmethod
     def load(cls, run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:
-        """Return the model of a run directory, its `report` with it where there is one.
+        """Return the model of a run directory, with its `report` if it has one.
 
-        Its backend, or the one that is named, computes on `device`. Raises RunError for a damaged
-        or foreign run.
+        backend: computes on `device`, by default the backend of the run. Raises RunError for a
+        damaged run.
         """
         if not isinstance(run, str | Path):
             raise ConfigError(say("load: run", "the path of a run directory", repr(run)))
         model, folder = cls(), Path(run)
-        model._served = Served.load(folder, backend, device)
+        model._served = ServedModel.load(folder, backend, device)
         model.config = model._served.model.config
-        identity = checkpoint.identity(model.config, model._served.facts)
-        model.report = report_of(folder, identity)
+        identity = checkpoint.run_identity(model.config, model._served.facts)
+        model.report = read_report(folder, identity)
         return model
 
 
 @contextmanager
-def alone(run: Path | None) -> Iterator[None]:
-    """Make the folder of a new run, if any, and hold its lock while the block runs."""
+def new_run_lock(run: Path | None) -> Iterator[None]:
+    """Create the folder of a new run, if any, and hold its lock in the block."""
     if run is None:
         yield
         return
     check_free(run)
-    with atomic.explained(run):
+    with atomic.explain_errors(run):
         run.mkdir(parents=True, exist_ok=True)
-    with lock.inside(run) as said:
-        if said:
-            warnings.warn(said, RuntimeWarning, stacklevel=4)
-        check_free(run)  # it may be another one's by now
+    with lock.lock_inside(run) as warning:
+        if warning:
+            warnings.warn(warning, RuntimeWarning, stacklevel=4)
+        check_free(run)  # another process may have created a run before the lock
         yield
 
 
@@ -193,17 +183,17 @@ def load(run: str | Path, *, device: str = "cpu", backend: str | None = None) ->
     return MIND.load(run, device=device, backend=backend)
 
 
-def report_of(run: Path, identity: str) -> dict[str, Any]:
-    """Return what report.json holds, nothing where there is none. Raises RunError for damage."""
+def read_report(run: Path, identity: str) -> dict[str, Any]:
+    """Return the content of report.json, empty if there is none. Raises RunError for damage."""
     try:
-        return report.load(run, identity, "remove it")
+        return report.load_report(run, identity, "remove it")
     except FileNotFoundError:
         return {}
 
 
-def many(name: str, values: Any) -> Iterable[Any]:
-    """Return values that can be gone through. Raises ConfigError for others."""
+def check_iterable(name: str, values: Any) -> Iterable[Any]:
+    """Return the values if they are iterable. Raises ConfigError if not."""
     if not isinstance(values, Iterable):
-        what = "a list of item ids" if name == "history" else "a list of lists of item ids"
-        raise ConfigError(say(name, what, repr(values)))
+        expected = "a list of item ids" if name == "history" else "a list of lists of item ids"
+        raise ConfigError(say(name, expected, repr(values)))
     return values

@@ -1,4 +1,4 @@
-"""Recall from a run directory: one user, one history, or everybody, by an index that is checked."""
+"""Recommended lists of one user, one history or all users, from a run directory."""
 
 from __future__ import annotations
 
@@ -9,126 +9,118 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.data.log import Ints, Ragged
-from mindref.data.splits import slices
-from mindref.data.streams import stream
+from mindref.data.rng import make_rng
+from mindref.data.splits import slice_rows
 from mindref.errors import ConfigError, say
-from mindref.recall import Index, registry
-from mindref.recall.build import MEASURED_FROM
-from mindref.recommender.kept_index import index_of
-from mindref.recommender.ranked import best
-from mindref.recommender.ranker import Ranker
-from mindref.recommender.ranking_files import load_ranker
+from mindref.models.din import Reranker
+from mindref.models.serving import compute_interests
+from mindref.recall import ExactIndex, Index, registry
+from mindref.recall.build import MIN_MEASURED_ITEMS
+from mindref.recall.lists import UserList
+from mindref.recall.run_index import open_or_build
 from mindref.recommender.rerank import rerank
-from mindref.recommender.served import Recommendation, Served
+from mindref.recommender.rerank_trainer import load_reranker
+from mindref.recommender.serving import ServedModel, recommend_batch
 from mindref.run.files import INDEX
+from mindref.shapes import Array
 
-USERS_AT_ONCE = 1024  # bounds the memory of --all-users; the last bits depend on who is in a block
-RECENT = 5  # behaviours shown beside a list
-
-
-class Answer(NamedTuple):
-    """The list of one user."""
-
-    user: str  # empty for a history
-    length: int  # behaviours known to the catalogue
-    interests: int  # active ones
-    recent: list[str]  # titles of the last behaviours
-    unknown: list[str]  # items of the history that the catalogue lacks
-    items: list[Recommendation]
+USERS_PER_BLOCK = 1024  # bounds memory; rounding depends on the block size
+NUM_PROBES = 256  # drawn histories that tune an index
+RECENT = 5  # behaviours printed with a list
 
 
-def about(index: Index) -> list[str]:
-    """Return what must be said of an index: what `auto` measured, stand-ins, and approximation."""
+def describe_index(index: Index) -> list[str]:
+    """Return the notes on an index: choice of `auto`, fallback, approximation."""
     if index.warning:
         return [index.warning]
     if index.kind == "exact":
-        measured = index.why is not None and len(index.items) >= MEASURED_FROM
-        return [f"auto takes exact search: {index.why}"] if measured else []
+        measured = index.choice_reason is not None and len(index.items) >= MIN_MEASURED_ITEMS
+        return [f"auto takes exact search: {index.choice_reason}"] if measured else []
     share = "an unknown share" if index.recall is None else f"{index.recall:.1%}"
     line = f"approximate search by {index.kind}: it finds {share} of the true neighbours;"
     line += " --index exact is exact"
-    return [f"{line}; auto takes it: {index.why}" if index.why else line]
+    return [f"{line}; auto takes it: {index.choice_reason}" if index.choice_reason else line]
 
 
-class Answers:
-    """Lists, made while they are read from `index`; `warnings` are lines for the user.
+class BulkRecall:
+    """Lists of users, computed during iteration; `warnings` are lines for the user.
 
-    Users are answered in blocks of a fixed size, counted from the first of all: neither the last
-    bits nor the draws of logits depend on which of them are asked for (recall-R35).
+    Users are in blocks of a fixed size, counted from the first user. Rounding and drawn logits
+    therefore do not depend on the shard (recall-R35).
     """
 
     def __init__(
         self,
-        served: Served,
+        served: ServedModel,
         index: Index,
-        asked: Asked,
+        requested: RequestedUsers,
         n: int,
         exclude: bool,
-        stage: Ranker | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
-        self.served, self.index, self.asked = served, index, asked
-        self.n, self.exclude, self.stage = n, exclude, stage
-        self.warnings = [*asked.warnings, *about(index)]
+        self.served, self.index, self.requested = served, index, requested
+        self.n, self.exclude, self.reranker = n, exclude, reranker
+        self.warnings = [*requested.warnings, *describe_index(index)]
 
-    def __iter__(self) -> Iterator[Answer]:
-        return self.blocks(0, blocks_of(len(self.asked.names), USERS_AT_ONCE))
+    def __iter__(self) -> Iterator[UserList]:
+        return self.blocks(0, count_blocks(len(self.requested.names), USERS_PER_BLOCK))
 
-    def blocks(self, start: int, stop: int, size: int | None = None) -> Iterator[Answer]:
-        """Yield the lists of the blocks from `start` to before `stop`, of `size` users each."""
-        length = size or USERS_AT_ONCE
+    def blocks(self, start: int, stop: int, size: int | None = None) -> Iterator[UserList]:
+        """Yield the lists of the blocks from `start` to before `stop`, with `size` users each."""
+        length = size or USERS_PER_BLOCK
         for number in range(start, stop):
             first = number * length
-            last = min(first + length, len(self.asked.names))
+            last = min(first + length, len(self.requested.names))
             yield from self.block(number, np.arange(first, last))
 
-    def block(self, number: int, which: Ints) -> Iterator[Answer]:
+    def block(self, number: int, which: Ints) -> Iterator[UserList]:
         """Yield the lists of the users of a block."""
-        asked, served = self.asked, self.served
-        lengths = asked.histories.lengths[which]
-        rows = slices(asked.histories, which, np.zeros_like(lengths), lengths)
-        # not the generator of `served`, which moves on with every request
-        rng = stream(served.model.config.seed, "serving", number)  # recall-R35
-        wanted = self.n if self.stage is None else self.stage.config.depth  # din-R25
-        ranked, found = best(
+        requested, served = self.requested, self.served
+        lengths = requested.histories.lengths[which]
+        rows = slice_rows(requested.histories, which, np.zeros_like(lengths), lengths)
+        # not the generator of `served`, whose state changes with every request
+        rng = make_rng(served.model.config.seed, "serving", number)  # recall-R35
+        length = self.n if self.reranker is None else self.reranker.config.depth  # din-R25
+        ranked, user_interests = recommend_batch(
             served.model,
             rows,
-            asked.profiles[which],
-            n=min(wanted, len(served.items.ids)),
+            requested.profiles[which],
+            n=min(length, len(served.items.ids)),
             exclude=rows if self.exclude else None,
             backend=served.backend,
             rng=rng,
             index=self.index,
         )
-        if self.stage is not None:
-            ranked = rerank(self.stage, ranked, rows, asked.profiles[which], self.n)
+        if self.reranker is not None:
+            ranked = rerank(self.reranker, ranked, rows, requested.profiles[which], self.n)
         for case, user in enumerate(which):
             recent = [served.items.label(int(i)) for i in rows.row(case)[-RECENT:]]
-            yield Answer(
-                asked.names[user],
+            yield UserList(
+                requested.names[user],
                 int(lengths[case]),
-                0 if found is None else int(found.active[case].sum()),
+                0 if user_interests is None else int(user_interests.active[case].sum()),
                 recent,
-                asked.unknown,
-                served.listed(ranked, case),
+                requested.unknown,
+                served.recommendations(ranked, case),
             )
 
 
-def blocks_of(users: int, size: int) -> int:
-    """Return how many blocks so many users make."""
+def count_blocks(users: int, size: int) -> int:
+    """Return the number of blocks."""
     return -(-users // size)
 
 
-class Asked(NamedTuple):
-    """Who is asked for."""
+class RequestedUsers(NamedTuple):
+    """Users whose lists are requested."""
 
     names: list[str]
     histories: Ragged
     profiles: Ints
     unknown: list[str]
-    warnings: list[str]  # lines about what is left out
+    warnings: list[str]  # lines about ignored items
 
 
-def recall(
+def recall_lists(
     run: Path,
     *,
     users: Sequence[str] | None = None,
@@ -139,53 +131,89 @@ def recall(
     exclude_seen: bool = True,
     backend: str | None = None,
     device: str = "cpu",
-    stage: Path | None = None,
-) -> Answers:
+    reranker: Path | None = None,
+) -> BulkRecall:
     """Return the lists of these users, of this history, or of every user of the log.
 
-    The index is built on first use and kept in the run directory; one that does not fit the model
-    any more is built again. stage: of a ranking stage, which puts in order what is recalled.
+    The index is built on first use and stored in the run directory. If it does not match the model,
+    it is built again. reranker: a DIN run that reranks the recalled items.
     Raises RunError, DataError, ConfigError, or BackendError for a broken plugin.
     """
     registry.check_kind(kind, "--index")
-    if kind not in registry.OURS:
-        registry.load(kind)  # before all that is slow
-    served = Served.load(run, backend, device).ready()
-    ranker = None if stage is None else load_ranker(stage, run)
-    if ranker is not None and n > ranker.config.depth:
-        expected = f"at most the {ranker.config.depth} candidates of the ranking stage"
+    if kind not in registry.BUILT_IN:
+        registry.load_plugin(kind)  # a missing plugin is an error before slow work
+    served = ServedModel.load(run, backend, device).load_backend()
+    din = None if reranker is None else load_reranker(reranker, run)
+    if din is not None and n > din.config.depth:
+        expected = f"at most the {din.config.depth} candidates of the DIN run"
         raise ConfigError(say("--top", expected, n))
     if data is not None:
         served.source = served.source.moved(data)
-    asked = who(served, users, history)
-    told: list[str] = []
-    index = index_of(served, run / INDEX, kind, told)
-    asked = asked._replace(warnings=[*asked.warnings, *told])
-    return Answers(served, index, asked, n, exclude_seen, ranker)
+    requested = resolve_users(served, users, history)
+    notes: list[str] = []
+    index = open_run_index(served, run / INDEX, kind, notes)
+    requested = requested._replace(warnings=[*requested.warnings, *notes])
+    return BulkRecall(served, index, requested, n, exclude_seen, din)
 
 
-def who(served: Served, users: Sequence[str] | None, history: Sequence[str] | None) -> Asked:
-    """Return who is asked for, in dense ids."""
+def resolve_users(
+    served: ServedModel, users: Sequence[str] | None, history: Sequence[str] | None
+) -> RequestedUsers:
+    """Return histories and profiles of the requested users, in dense ids."""
     if history is not None:
-        rows, unknown = served.known(history, "--history")
-        named = ", ".join(map(repr, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
-        told = [f"{len(unknown)} of {len(history)} items are not in the catalogue: {named}"]
-        return Asked([""], rows, served.unknown_profile(1), unknown, told if unknown else [])
-    names = list(users) if users is not None else list(served.log.user_ids)
-    rows, profiles, lost = served.of_users(names)
-    return Asked(names, rows, profiles, [], about_log(served, len(rows.values), lost))
-
-
-def about_log(served: Served, known: int, unknown: int) -> list[str]:
-    """Return what must be said of the log that users were looked up in."""
-    lines = []
-    if not served.is_trained_on:
-        lines.append(
-            f"{served.source.place} is not the log that the run was trained on, or changed"
+        rows, unknown = served.encode_history(history, "--history")
+        listed = ", ".join(map(repr, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
+        warnings = [f"{len(unknown)} of {len(history)} items are not in the catalogue: {listed}"]
+        return RequestedUsers(
+            [""], rows, served.unknown_profile(1), unknown, warnings if unknown else []
         )
-    if unknown:
+    names = list(users) if users is not None else list(served.log.user_ids)
+    rows, profiles, lost = served.encode_users(names)
+    return RequestedUsers(names, rows, profiles, [], log_warnings(served, len(rows.values), lost))
+
+
+def log_warnings(served: ServedModel, known_behaviours: int, unknown_behaviours: int) -> list[str]:
+    """Return warnings on the log of the users."""
+    lines = []
+    if not served.has_training_log:
         lines.append(
-            f"{unknown} of {known + unknown} behaviours are of items that the run does not"
-            " know, and are left out"
+            f"{served.source.location} is not the log that the run was trained on, or changed"
+        )
+    if unknown_behaviours:
+        lines.append(
+            f"{unknown_behaviours} of {known_behaviours + unknown_behaviours} behaviours"
+            " are of items that the run does not know, and are left out"
         )
     return lines
+
+
+def open_run_index(
+    served: ServedModel, folder: Path, kind: str, notes: list[str] | None = None
+) -> Index:
+    """Return the index of a run, opened or built (recall.run_index.open_or_build)."""
+    if served.scores_only:  # an index searches vectors
+        if kind not in ("auto", "exact"):
+            got = f"{kind}, and a model of scores alone"
+            raise ConfigError(say("--index", "auto or exact", got))
+        return ExactIndex(np.zeros((len(served.items.ids), 0), served.model.config.dtype))
+    config = served.model.config
+    return open_or_build(
+        folder,
+        kind,
+        served.item_vectors,
+        lambda: probe_interests(served),
+        seed=config.seed,
+        interests=config.interests,
+        notes=notes,
+    )
+
+
+def probe_interests(served: ServedModel) -> Array:
+    """Return interests of histories drawn by item counts, for tuning an index."""
+    rng = make_rng(served.model.config.seed, "probe")
+    weights = np.array(served.items.counts, float) + 1
+    draws = rng.choice(len(weights), (NUM_PROBES, 16), p=weights / weights.sum())
+    rows = Ragged.of(list(draws.astype(np.int64)))
+    profiles = served.unknown_profile(len(rows))
+    probed = compute_interests(served.model, rows, profiles, served.backend)
+    return probed.vectors[probed.active]

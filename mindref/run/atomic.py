@@ -1,8 +1,9 @@
-"""Files that are there whole or not at all: a kill at any moment leaves the previous state.
+"""Atomic writes: a kill at any moment leaves the previous files.
 
-A file is written under a temporary name in its own folder, flushed, fsynced and renamed over the
-old one; then the folder is fsynced, so that the rename survives a power cut as well. Modes come
-from the umask, as for any other file. What is left behind by a kill ends in `.tmp`; see `sweep`.
+A file is written under a temporary name in the same folder, flushed, fsynced and renamed over the
+old file. Then the folder is fsynced, so that the rename survives a power cut. Modes come from the
+umask, as for any other file. A kill leaves files that end in `.tmp`; see
+`remove_leftovers`.
 """
 
 from __future__ import annotations
@@ -21,34 +22,37 @@ from typing import Any, BinaryIO
 from mindref.errors import RunError, say
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-"""What a place says that takes no more bytes."""
+"""Error numbers of a disk or folder that cannot be written."""
 RANDOM = "[0-9a-f]" * 12
-"""What `temporary_name` draws, as a pattern."""
+"""Glob pattern of the random part of `temporary_name`."""
 TODO = "check that the folder exists, its rights and the space left"
 
 
 @contextmanager
-def writing(path: Path | str) -> Iterator[BinaryIO]:
-    """Open a file for bytes; it appears under its name when the block ends without an error.
+def open_atomic(path: Path | str) -> Iterator[BinaryIO]:
+    """Open a file for bytes; it gets its name when the block ends without an error.
 
-    An error in the block leaves the old file, or none, and no temporary one. A link is followed.
-    A device or a pipe, such as /dev/stdout, is written as it is. Raises RunError.
+    After an error in the block, the old file is unchanged and the temporary file is removed. Links
+    are followed. A device or a pipe, such as /dev/stdout, is written directly. Raises RunError.
     """
     target = Path(path)
     if target.exists() and not target.is_file() and not target.is_dir():
-        with explained(target), target.open("wb") as stream:
+        with explain_errors(target), target.open("wb") as stream:
             yield stream
     else:
-        with placing(target) as temporary, temporary.open("xb") as stream:  # 0666 less the umask
+        with (
+            atomic_path(target) as temporary,
+            temporary.open("xb") as stream,
+        ):  # mode 0666 minus the umask
             yield stream
 
 
 @contextmanager
-def placing(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path for a library that opens files itself; the rest is as in `writing`."""
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """As `open_atomic`, but yield a temporary path, for libraries that open files themselves."""
     target = Path(os.path.realpath(path))
     temporary = temporary_name(target)
-    with explained(target):
+    with explain_errors(target):
         try:
             yield temporary
             sync_file(temporary)
@@ -59,8 +63,8 @@ def placing(path: Path | str) -> Iterator[Path]:
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
-    """Replace a file by these bytes, or leave it as it was."""
-    with writing(path) as stream:
+    """Replace the content of a file by these bytes, atomically."""
+    with open_atomic(path) as stream:
         stream.write(data)
 
 
@@ -75,9 +79,9 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def json_bytes(value: Any) -> bytes:
-    """Return a value as JSON, indented, keys as they come; NaN is a ValueError.
+    """Return a value as indented JSON in the order of its keys. Raises ValueError for NaN.
 
-    Letters that UTF-8 cannot hold, as the names of some files have, are written as escapes.
+    Characters without UTF-8 encoding, as in some file names, are written as escapes.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     try:
@@ -88,17 +92,17 @@ def json_bytes(value: Any) -> bytes:
 
 
 @contextmanager
-def folder(path: Path | str) -> Iterator[Path]:
-    """Give a temporary folder to fill; it takes its name when the block ends without an error.
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary folder to fill; it gets its name when the block ends without an error.
 
-    The name must be free or an empty folder: no system renames over a full one. Every file in it is
-    fsynced first. An error in the block removes the folder. Raises RunError.
+    The name must be free or an empty folder, because no system renames over a full one. Every file
+    is fsynced before the rename. An error in the block removes the folder. Raises RunError.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise RunError(say(str(path), "a new or empty folder", "one in use", "choose another"))
     temporary = temporary_name(target)
-    with explained(target):
+    with explain_errors(target):
         try:
             temporary.mkdir()
             yield temporary
@@ -109,33 +113,33 @@ def folder(path: Path | str) -> Iterator[Path]:
         sync_folder(target.parent)
 
 
-def sweep(path: Path | str, *names: str) -> None:
-    """Remove what killed writers left in a folder; only for one that has a single writer.
+def remove_leftovers(path: Path | str, *names: str) -> None:
+    """Remove the temporary files of killed writers. The folder must have a single writer.
 
-    names: of the files or folders that were to be written; without any, of all.
+    names: names of the files or folders that were to be written; without names, all.
     """
-    some = [f".{glob.escape(name)}.{RANDOM}.tmp" for name in names] or [".*.tmp"]
-    for leftover in (found for pattern in some for found in Path(path).glob(pattern)):
+    patterns = [f".{glob.escape(name)}.{RANDOM}.tmp" for name in names] or [".*.tmp"]
+    for leftover in (path_found for pattern in patterns for path_found in Path(path).glob(pattern)):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
-            with suppress(OSError):  # another user's, in a folder that everybody writes into
+            with suppress(OSError):  # the file of another user, in a shared folder
                 leftover.unlink()
 
 
 def temporary_name(target: Path) -> Path:
-    """Return a free hidden name beside the target: a rename is atomic only within a file system."""
+    """Return a free hidden name in the target's folder: renames are atomic within a file system."""
     return target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}.tmp")
 
 
 def sync_file(path: Path) -> None:
-    """Carry what was written to the disk itself."""
+    """Flush the content of a file to the disk."""
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
 
 
 def sync_folder(path: Path) -> None:
-    """Carry a folder's names to the disk, where the system can (Windows cannot)."""
+    """Flush the names in a folder to the disk, if the system can (Windows cannot)."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -145,22 +149,22 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """Carry every file and every folder below a folder to the disk."""
-    for where, _, names in os.walk(path):
+    """Flush every file and every folder below a folder to the disk."""
+    for directory, _, names in os.walk(path):
         for name in names:
-            sync_file(Path(where) / name)
-        sync_folder(Path(where))
+            sync_file(Path(directory) / name)
+        sync_folder(Path(directory))
 
 
 @contextmanager
-def explained(target: Path) -> Iterator[None]:
-    """Turn an error of the system about this target into one that says what to do."""
+def explain_errors(target: Path) -> Iterator[None]:
+    """Convert an OSError about this target into a RunError with advice."""
     try:
         yield
     except BrokenPipeError:
-        raise  # the reader of a pipe has gone, which is no fault of the place
+        raise  # the reader of a pipe has exited; the target is not at fault
     except OSError as error:
-        # an error about another file, raised inside the caller's block, is not ours to explain
+        # an error of the caller's block about another file is raised unchanged
         about = error.filename
         if about is not None and Path(about).parent not in target.parents:
             raise

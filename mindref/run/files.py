@@ -1,7 +1,7 @@
-"""Files that somebody else may have made: looked at before they are read, and never without bounds.
+"""Reading of untrusted files: each file is checked before it is read, and sizes are bounded.
 
-Spec: specs/security.md. A file says whether it is whole: JSON of ours has, as its last word, the
-sha256 of all the others. That finds damage and files that changed places; it is no signature.
+Spec: specs/security.md. The last value of a JSON file of mindref is the sha256 of all other values.
+It detects damage and exchanged files; it is not a signature.
 """
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ from mindref.run import atomic
 
 FEWER = "leave out user features of so many values"
 STRANGE_SIZE = "please report it: nothing that belongs there is so long"
-SEAL = "sha256"  # the last word of a sealed file
-LONGEST_JSON = 1 << 24  # bytes; as values in memory up to thirty times as many
-INDEX = "index"  # the folder within a run directory that is written, too
+SEAL = "sha256"  # the last key of a sealed file
+LONGEST_JSON = 1 << 24  # bytes; parsed values take up to thirty times as much memory
+INDEX = "index"  # the folder within a run directory
 MALFORMED = (LookupError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
-"""What words and arrays of other types and shapes than ours raise where they are used."""
+"""Errors that values and arrays of unexpected types and shapes raise when they are used."""
 TODO = "put the file itself there, or train anew in another folder"
 
 
 def check_folder(run: Path) -> None:
-    """Raise RunError if anything in a run directory, or in its index, is not what it seems.
+    """Raise RunError for links, pipes and devices in a run directory or in its index.
 
-    A link that leads out of it would be read, and written, in its place. A pipe would be waited
-    for without end.
+    Through a link that leads out, other files would be read and written. A pipe would block.
     """
     base = Path(os.path.realpath(run))
     for folder in (run, run / INDEX):
@@ -48,18 +47,18 @@ def check_folder(run: Path) -> None:
 
 
 def check_entry(path: Path, base: Path, is_link: bool) -> None:
-    """Raise RunError unless a path is a file or a folder, and lies within `base`."""
+    """Raise RunError unless a path is a file or a folder within `base`."""
     if is_link and base not in Path(os.path.realpath(path)).parents:  # security-R4
-        todo = "copy there what it leads to, if that is yours"
+        todo = "replace the link by a copy of the file, if the file is yours"
         raise RunError(say(str(path), "a file of this folder", "a link that leads out", todo))
     if kind := other_kind(path, is_link):  # security-R5
         raise RunError(say(str(path), "a file or a folder", kind, TODO))
 
 
 def other_kind(path: Path, is_link: bool) -> str:
-    """Return what a path is that is neither a file nor a folder; empty for those.
+    """Return the kind of a path that is neither a file nor a folder; "" for files and folders.
 
-    And for what is no longer there: who trains puts files in their places while others read.
+    The kind of a missing path is "": a training may replace a file at the same time.
     """
     try:
         mode = path.stat().st_mode
@@ -70,94 +69,98 @@ def other_kind(path: Path, is_link: bool) -> str:
     return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "a pipe, a socket or a device"
 
 
-def check_file(path: Path, what: str, todo: str) -> int:
-    """Return the size of a file that is one. Raises RunError, FileNotFoundError where none is."""
+def check_file(path: Path, description: str, todo: str) -> int:
+    """Return the size of a regular file. Raises RunError, or FileNotFoundError if it is missing."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:  # ValueError: no name of a file
+    except (OSError, ValueError) as error:  # ValueError: not a valid file name
         got = getattr(error, "strerror", None) or str(error)
-        raise RunError(say(str(path), what, got, todo)) from error
-    if not stat.S_ISREG(found.st_mode):  # security-R5
-        raise RunError(say(str(path), what, "no file, but something else", todo))
-    return found.st_size
+        raise RunError(say(str(path), description, got, todo)) from error
+    if not stat.S_ISREG(status.st_mode):  # security-R5
+        raise RunError(say(str(path), description, "no file, but something else", todo))
+    return status.st_size
 
 
-def read_json(path: Path, what: str, todo: str) -> Any:
-    """Return the value of a file of JSON. Raises RunError, FileNotFoundError where none is.
+def read_json(path: Path, description: str, todo: str) -> Any:
+    """Return the value of a JSON file. Raises RunError, or FileNotFoundError if it is missing.
 
-    Whatever it holds, no more is read than LONGEST_JSON, and no depth of it ends the process.
+    At most LONGEST_JSON bytes are read. Deep nesting raises RunError and not RecursionError.
     """
-    size = check_file(path, what, todo)
+    size = check_file(path, description, todo)
     if size > LONGEST_JSON:  # security-R6
-        expected = f"{what}, {LONGEST_JSON:,} bytes at the most"
+        expected = f"{description}, {LONGEST_JSON:,} bytes at the most"
         raise RunError(say(str(path), expected, f"{size:,}", todo))
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:  # security-R8
-        raise RunError(say(str(path), what, "JSON that is nested too deeply", todo)) from None
+        raise RunError(
+            say(str(path), description, "JSON that is nested too deeply", todo)
+        ) from None
     except (OSError, ValueError) as error:
-        raise RunError(say(str(path), what, f"{type(error).__name__}: {error}", todo)) from error
+        raise RunError(
+            say(str(path), description, f"{type(error).__name__}: {error}", todo)
+        ) from error
 
 
 def read_config(
-    run: Path, what: str, todo: str, check_format: Callable[[Path, object], None]
+    run: Path, description: str, todo: str, check_format: Callable[[Path, object], None]
 ) -> dict[str, Any]:
-    """Return the words of config.json, whole, without its format, which is looked at first.
+    """Return the values of config.json, without the format, which is checked first.
 
-    Raises RunError, FileNotFoundError where none is, and one of MALFORMED for other JSON.
+    Raises RunError, FileNotFoundError if it is missing, and one of MALFORMED for other JSON.
     """
     check_folder(run)
     path = run / "config.json"
-    words = read_json(path, what, todo)
-    check_format(path, words["format"])
-    words = unsealed(path, words, what, f"put back the one that was written, or {todo}")
-    del words["format"]
-    return words
+    values = read_json(path, description, todo)
+    check_format(path, values["format"])
+    values = unsealed(path, values, description, f"put back the one that was written, or {todo}")
+    del values["format"]
+    return values
 
 
-def write_sealed(path: Path, words: Mapping[str, Any], todo: str = STRANGE_SIZE) -> dict[str, Any]:
-    """Replace a file of JSON by these words and their digest; return them. Raises RunError.
+def write_sealed(path: Path, values: Mapping[str, Any], todo: str = STRANGE_SIZE) -> dict[str, Any]:
+    """Write values and their digest as JSON; return both. Raises RunError.
 
-    What `read_json` would not read again is not written.
+    Also raises it if the file would be too large for `read_json`.
     """
-    whole = sealed(words)
-    data = atomic.json_bytes(whole)
+    sealed_values = sealed(values)
+    data = atomic.json_bytes(sealed_values)
     if len(data) > LONGEST_JSON:  # security-R6
         expected, got = f"{LONGEST_JSON:,} bytes at the most", f"{len(data):,}"
         raise RunError(say(str(path), expected, got, todo))
     atomic.write_bytes(path, data)
-    return whole
+    return sealed_values
 
 
-def sealed(words: Mapping[str, Any]) -> dict[str, Any]:
-    """Return words with their digest as the last one, in the place of any that is there."""
-    rest = {name: value for name, value in words.items() if name != SEAL}
-    return {**rest, SEAL: digest(rest)}
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with their digest as the last one; an existing digest is replaced."""
+    content = {name: value for name, value in values.items() if name != SEAL}
+    return {**content, SEAL: json_digest(content)}
 
 
-def unsealed(path: Path, words: Any, what: str, todo: str) -> dict[str, Any]:
-    """Return words without their digest. Raises RunError unless they are those that were written.
+def unsealed(path: Path, values: Any, description: str, todo: str) -> dict[str, Any]:
+    """Return values without their digest. Raises RunError unless they match the digest.
 
-    Numbers that a bit made others, and settings that were changed by hand, would go unnoticed.
+    It detects flipped bits and settings that were changed by hand.
     """
-    if not isinstance(words, dict):
-        raise RunError(say(str(path), what, "other JSON", todo))
-    rest = {name: value for name, value in words.items() if name != SEAL}
+    if not isinstance(values, dict):
+        raise RunError(say(str(path), description, "other JSON", todo))
+    content = {name: value for name, value in values.items() if name != SEAL}
     try:
-        is_whole = words.get(SEAL) == digest(rest)  # security-R1
-    except RecursionError:  # what can just be read may be too deep to be written
+        is_whole = values.get(SEAL) == json_digest(content)  # security-R1
+    except RecursionError:  # json.dumps needs more depth than json.loads
         is_whole = False
     if not is_whole:
-        expected = f"{what} as it was written"
+        expected = f"{description} as it was written"
         raise RunError(say(str(path), expected, "one that was damaged or changed by hand", todo))
-    return rest
+    return content
 
 
-def digest(words: Mapping[str, Any]) -> str:
-    """Return the sha256 of values for JSON, in whatever order they stand."""
-    text = json.dumps(words, sort_keys=True)
+def json_digest(values: Mapping[str, Any]) -> str:
+    """Return the sha256 of JSON values, independent of their order."""
+    text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -167,24 +170,31 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check_bytes(path: Path, sha256: object, size: object, what: str, todo: str) -> None:
+def check_bytes(path: Path, sha256: object, size: object, description: str, todo: str) -> None:
     """Raise RunError unless a file has this size and sha256.
 
-    The size first: of a file that claims to be as large as a disk no byte is read (security-R6).
+    The size is compared first: a file of another size is not read (security-R6).
     """
     try:
-        found = check_file(path, what, todo)
-        got = f"a file of {found:,} bytes, not {size}" if found != size else file_digest(path)
+        actual_size = check_file(path, description, todo)
+        got = (
+            f"a file of {actual_size:,} bytes, not {size}"
+            if actual_size != size
+            else file_digest(path)
+        )
     except OSError as error:
         reason = "no file" if isinstance(error, FileNotFoundError) else error
-        raise RunError(say(str(path), what, reason, todo)) from error
+        raise RunError(say(str(path), description, reason, todo)) from error
     if got != sha256:
         raise RunError(say(str(path), f"sha256 {sha256}", got, todo))
 
 
-def check_room(path: Path, size: int, what: str) -> None:
-    """Raise RunError for a file that this machine has no memory for."""
-    room = memory.room()
+def check_room(path: Path, size: int, description: str) -> None:
+    """Raise RunError if a file is larger than the available memory."""
+    room = memory.available_memory()
     if size > room:  # security-R7
-        expected, todo = f"{what} that fit its memory, {room:,} bytes", "take a larger machine"
+        expected, todo = (
+            f"{description} that fit its memory, {room:,} bytes",
+            "take a larger machine",
+        )
         raise RunError(say(str(path), expected, f"{size:,}", todo))

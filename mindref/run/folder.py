@@ -1,4 +1,4 @@
-"""The folder of a run: whether it is free, and making it."""
+"""The folder of a new run: check that it is free, and create it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,32 @@ from pathlib import Path
 from mindref.errors import RunError, say
 from mindref.run import atomic, checkpoint, lock, report
 
-WRITTEN = (*checkpoint.FILES, report.NAME)  # by a training; an export may be under way in it
+WRITTEN = (
+    *checkpoint.FILES,
+    report.NAME,
+)  # files of a training; the folder may also contain an export
 
 
 def check_free(run: Path) -> None:
-    """Raise RunError if a run or something else lies there, before anything expensive is done.
+    """Raise RunError if the folder contains a run or other files, before expensive work.
 
-    What a kill before the first word of the configuration leaves is no hindrance.
+    Files of a training that was killed before it wrote config.json are allowed.
     """
     if (run / "config.json").exists():
         todo = "choose another --out, or go on with --resume"
         raise RunError(say(str(run), "no run there", "one", todo))
     begun = {"items.tsv", lock.NAME}
-    others = [x.name for x in run.glob("*") if x.name not in begun and x.suffix != ".tmp"]
-    if others:
-        got = f"{len(others)} others, such as {others[0]!r}"
+    entries = [x.name for x in run.glob("*") if x.name not in begun and x.suffix != ".tmp"]
+    if entries:
+        got = f"{len(entries)} others, such as {entries[0]!r}"
         raise RunError(say(str(run), "a new or empty folder", got, "choose another --out"))
 
 
 def make_folder(run: Path) -> None:
-    """Make the folder of a new run. Raises RunError if it holds a run already."""
+    """Make the folder of a new run. Raises RunError if it contains a run."""
     check_free(run)
-    with atomic.explained(run):
+    with atomic.explain_errors(run):
         run.mkdir(parents=True, exist_ok=True)
-        atomic.sweep(run, "items.tsv", "config.json")  # left behind by a kill at this very place
+        atomic.remove_leftovers(
+            run, "items.tsv", "config.json"
+        )  # temporary files of a training that was killed here

@@ -18,85 +18,87 @@ from mindref.run.tsv import escape, unescape
 TODO = "mindref train --resume RUN writes it again from the log"
 WHAT = "a readable file"
 HEADER = "id\tdense\tcount\ttitle"
-LONGEST = 1 << 27  # bytes of a line: the longest of a log, were each of its bytes escaped
+LONGEST = 1 << 27  # bytes of a line: the longest line of a log with every byte escaped
 
 
 class Items(NamedTuple):
-    """What is known of the items of a run; the index is the dense id."""
+    """Ids, counts and titles of the items of a run; the index is the dense id."""
 
     ids: list[str]
     counts: list[int]
     titles: list[str]  # empty where unknown
 
     def label(self, item: int) -> str:
-        """Return the title of an item, or its id where there is none."""
+        """Return the title of an item, or its id if the title is empty."""
         return self.titles[item] or self.ids[item]
 
 
-def write(
+def write_items(
     path: Path, ids: Sequence[str], counts: Iterable[int], titles: Sequence[str] | None
 ) -> str:
     """Write the catalogue; return the sha256 of the file."""
-    made = text(ids, counts, titles)
-    write_text(path, made)
-    return digest(made)
+    content = items_text(ids, counts, titles)
+    write_text(path, content)
+    return text_digest(content)
 
 
-def text(ids: Sequence[str], counts: Iterable[int], titles: Sequence[str] | None) -> str:
-    """Return the catalogue as it is written."""
-    named = titles if titles is not None else [""] * len(ids)
+def items_text(ids: Sequence[str], counts: Iterable[int], titles: Sequence[str] | None) -> str:
+    """Return the text of items.tsv."""
+    item_titles = titles if titles is not None else [""] * len(ids)
     rows = [
         f"{escape(name)}\t{dense}\t{count}\t{escape(title)}"
-        for dense, (name, count, title) in enumerate(zip(ids, counts, named, strict=True))
+        for dense, (name, count, title) in enumerate(zip(ids, counts, item_titles, strict=True))
     ]
     return "\n".join([HEADER, *rows]) + "\n"
 
 
-def digest(made: str) -> str:
+def text_digest(content: str) -> str:
     """Return the sha256 of the file with this text."""
-    return hashlib.sha256(made.encode()).hexdigest()
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
-def mend(path: Path, made: str, expected: str) -> str:
-    """Write a text unless the file is whole, as its sha256 says; return the sha256 of the file.
+def repair_items(path: Path, content: str, expected: str) -> str:
+    """Write the text if the file does not have the expected sha256; return the new sha256.
 
-    Titles may have changed in the log since. A kill before their digest is kept leaves a file that
-    is not whole, and so is mended the next time.
+    Titles may have changed in the log since the training. After a kill between file and digest,
+    the next call writes the file again.
     """
     with suppress(RunError):
-        read(path, expected)
+        read_items(path, expected)
         return expected
-    write_text(path, made)
-    return digest(made)
+    write_text(path, content)
+    return text_digest(content)
 
 
-def read(path: Path, expected: str | None = None) -> Items:
-    """Read the catalogue. Raises RunError naming the line that is damaged.
+def read_items(path: Path, expected: str | None = None) -> Items:
+    """Return the catalogue. Raises RunError with the number of a damaged line.
 
-    expected: the sha256 that it must have, if it must have one. It is read line by line, so that
-    no more memory is taken than there are lines of items.
+    expected: the required sha256, None for any. The file is read line by line, so that memory is
+    proportional to the number of valid lines.
     """
-    items, found = Items([], [], []), hashlib.sha256()
+    items, sha256 = Items([], [], []), hashlib.sha256()
     try:
         check_file(path, WHAT, TODO)
         with path.open("rb") as stream:
-            for number, line in enumerate(lines(path, stream, found)):
-                add(items, path, number, line)
+            for number, line in enumerate(item_lines(path, stream, sha256)):
+                add_item(items, path, number, line)
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(say(str(path), WHAT, error, TODO)) from error
-    if expected is not None and found.hexdigest() != expected:  # security-R1
-        whose = f"the catalogue of the run of {path.parent / 'config.json'}"
-        raise RunError(say(str(path), whose, "another one", TODO))
+    if expected is not None and sha256.hexdigest() != expected:  # security-R1
+        expected_file = f"the catalogue of the run of {path.parent / 'config.json'}"
+        raise RunError(say(str(path), expected_file, "another one", TODO))
     return items
 
 
-def lines(path: Path, stream: BinaryIO, found: Any) -> Iterator[str]:
-    """Yield the lines of items, and add all bytes to a digest. Raises RunError."""
-    whole = chain(iter(partial(stream.readline, LONGEST), b""), [b""])  # the end is looked at, too
-    for number, line in enumerate(whole):
+def item_lines(path: Path, stream: BinaryIO, sha256: Any) -> Iterator[str]:
+    """Yield the lines after the header, and add all bytes to a digest. Raises RunError."""
+    all_lines = chain(
+        iter(partial(stream.readline, LONGEST), b""), [b""]
+    )  # b"" marks the end of the file
+    for number, line in enumerate(all_lines):
         if number and not line:
             return
-        found.update(line)
+        sha256.update(line)
         if not line.endswith(b"\n") or (number == 0 and line != f"{HEADER}\n".encode()):
             expected, got = f"the header {HEADER!r} and whole lines", repr(line[:80])
             raise RunError(say(f"{path}, line {number + 1}", expected, got, TODO))
@@ -104,17 +106,17 @@ def lines(path: Path, stream: BinaryIO, found: Any) -> Iterator[str]:
             yield line[:-1].decode("utf-8")
 
 
-def add(items: Items, path: Path, number: int, line: str) -> None:
-    """Add the item of a line. Raises RunError for one that is none."""
+def add_item(items: Items, path: Path, number: int, line: str) -> None:
+    """Add the item of a line. Raises RunError for a malformed line."""
     fields = line.split("\t")
-    if len(fields) != 4 or fields[1] != str(number) or not is_count(fields[2]):
-        where, expected = f"{path}, line {number + 2}", f"id, {number}, count, title"
-        raise RunError(say(where, expected, repr(line[:80]), TODO))
+    if len(fields) != 4 or fields[1] != str(number) or not is_count_field(fields[2]):
+        subject, expected = f"{path}, line {number + 2}", f"id, {number}, count, title"
+        raise RunError(say(subject, expected, repr(line[:80]), TODO))
     items.ids.append(unescape(fields[0]))
     items.counts.append(int(fields[2]))
     items.titles.append(unescape(fields[3]))
 
 
-def is_count(field: str) -> bool:
-    """Return whether a field is a count of events that an integer of the machine can hold."""
+def is_count_field(field: str) -> bool:
+    """Return whether a field is a decimal count that fits in int64."""
     return field.isascii() and field.isdecimal() and len(field) < 19

@@ -1,7 +1,4 @@
-"""What config.json holds beside the settings, and files of arrays beside the arrays.
-
-What it must be, and what makes a run what it is.
-"""
+"""Checks of run metadata: facts in config.json, and headers of files of arrays."""
 
 from __future__ import annotations
 
@@ -18,8 +15,16 @@ FACTS = {
     "log": str,
     "items": str,  # sha256 of items.tsv
 }
-OWN = ("protocol", "exclude_seen", "threads", "processes", "sizes", "user_features", "log")
-"""The facts that make a run what it is; the others say where its log lies, and what is beside."""
+IDENTITY_FACTS = (
+    "protocol",
+    "exclude_seen",
+    "threads",
+    "processes",
+    "sizes",
+    "user_features",
+    "log",
+)
+"""Facts that identify a run; the other facts are the path of the log and the catalogue."""
 
 OPTIONS: dict[str, tuple[type, ...]] = {
     "format": (str,),
@@ -28,17 +33,17 @@ OPTIONS: dict[str, tuple[type, ...]] = {
     "user_file": (str, type(None)),
     "max_bad_lines": (int, str),
     "keep_duplicates": (bool,),
-    "seed": (int,),  # this one, and what follows, of the built-in catalogue
+    "seed": (int,),  # options of the built-in catalogue: seed, users, items
     "users": (int,),
     "items": (int,),
 }
-"""How a log may be read again -> the types of it."""
-LARGEST = 1 << 20  # users or items of a built-in catalogue: minutes, and a few GB
+"""Reading option of a log -> types of its value."""
+LARGEST = 1 << 20  # users or items of a built-in catalogue; this many take minutes and a few GB
 
 SIZES = ("items", "item_rows", "profile_rows", "profile_features")
 
 
-def check(words: Mapping[str, Any]) -> None:
+def check_facts(words: Mapping[str, Any]) -> None:
     """Raise ValueError or KeyError unless these are the facts of a run."""
     for name, kind in FACTS.items():
         if not isinstance(words[name], kind):
@@ -58,9 +63,18 @@ def check(words: Mapping[str, Any]) -> None:
         raise ValueError(f"{rows} rows of {len(features)} user features, not as sizes has them")
 
 
-def check_source(place: str, options: Mapping[str, Any]) -> None:
-    """Raise ValueError unless a log may be looked for there, and read so."""
-    check_path(place)
+def check_din_facts(words: Mapping[str, Any]) -> None:
+    """Raise ValueError, TypeError or KeyError unless these are the facts of a DIN run."""
+    recall = words["recall"]
+    texts = (recall["run"], recall["model"], words["log"], words["items"])
+    if not all(isinstance(x, str) for x in texts):
+        raise ValueError("recall run, log and items that are no texts")
+    check_path(recall["run"])
+
+
+def check_source(path: str, options: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the path and the reading options of a log are valid."""
+    check_path(path)
     for name, value in options.items():
         if type(value) not in OPTIONS.get(name, ()):
             raise ValueError(f"{name} of the source is {value!r}")
@@ -73,18 +87,19 @@ def check_source(place: str, options: Mapping[str, Any]) -> None:
 
 
 def check_path(text: str) -> None:
-    """Raise ValueError unless a text can name a file."""
-    if b"\0" in os.fsencode(text):  # which raises for letters that no name has
+    """Raise ValueError unless a text can be the path of a file."""
+    if b"\0" in os.fsencode(text):  # raises for characters that no file name has
         raise ValueError(f"{text!r} is no name of a file")
 
 
-def check_header(words: Mapping[str, Any], model: str | None) -> None:
-    """Raise ValueError unless the words of a file of arrays are of their types.
+def check_header(words: Mapping[str, Any], family: str | None) -> None:
+    """Raise ValueError unless the header of a file of arrays has values of the right types.
 
-    model: the family that the file must be of, if it must; a file without a word of it is MIND's.
+    family: required family, None for any. A file without a family name is of MIND.
     """
-    if model is not None and words.get("model", "mind") != model:
-        raise ValueError(f"model is {words['model']!r}, not {model!r}")
+    written = words.get("model", "mind")
+    if family is not None and written != family:
+        raise ValueError(f"model is {written!r}, not {family!r}")
     for name in ("step", "best_step", "waited"):
         if name in words and not is_count(words[name]):
             raise ValueError(f"{name} is {words[name]!r}")
@@ -94,15 +109,18 @@ def check_header(words: Mapping[str, Any], model: str | None) -> None:
     if not is_number(total) or not is_count(count):
         raise ValueError(f"losses is {words['losses']!r}")
     for epoch in words.get("epochs", ()):
-        if not is_count(epoch["step"]) or not all(is_number(epoch[x]) for x in ("loss", "value")):
+        value = epoch["value"]
+        if not is_count(epoch["step"]) or not is_number(epoch["loss"]):
+            raise ValueError(f"an epoch is {epoch!r}")
+        if value is not None and not is_number(value):  # None without validation
             raise ValueError(f"an epoch is {epoch!r}")
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value is a number that a float holds."""
+    """Return whether a value is a float or a count."""
     return isinstance(value, float) or is_count(value)
 
 
 def is_count(value: object) -> bool:
-    """Return whether a value is a number of something, true and false being none."""
+    """Return whether a value is a non-negative integer and not a bool."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62

@@ -1,4 +1,4 @@
-"""report.json: what a run was found to be worth, with the digest of the run and its own."""
+"""report.json: the evaluation of a run, with the digest of the run and of the file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NAME = "report.json"
 WHAT = "a report of mindref"
 
 
-def save(run: Path, report: Mapping[str, Any], identity: str) -> None:
-    """Write the report of the run of this digest."""
+def save_report(run: Path, report: Mapping[str, Any], identity: str) -> None:
+    """Write the report of the run with this digest."""
     files.write_sealed(run / NAME, {**report, "identity": identity})
 
 
-def load(run: Path, identity: str, todo: str) -> dict[str, Any]:
-    """Return the report of this run. Raises RunError, FileNotFoundError where there is none."""
+def load_report(run: Path, identity: str, todo: str) -> dict[str, Any]:
+    """Return the report of the run. Raises RunError, or FileNotFoundError if there is none."""
     path = run / NAME
     words = files.unsealed(path, files.read_json(path, WHAT, todo), WHAT, todo)
     if words.pop("identity", None) != identity:  # security-R2

@@ -1,4 +1,4 @@
-"""Where a log comes from, how to read it again, and whether it is still the same."""
+"""Source of a log: where it was read from, how to read it again, and its fingerprint."""
 
 from __future__ import annotations
 
@@ -15,36 +15,43 @@ from mindref.errors import ConfigError, DataError, RunError, say
 from mindref.run.tsv import escape
 
 BUILT_IN = "built-in"  # the synthetic catalogue
-IN_MEMORY = "memory"  # arrays or a DataFrame that nobody can read again
+IN_MEMORY = "memory"  # arrays or a DataFrame, which cannot be read again
 SYNTHETIC = ("seed", "users", "items")  # options of the built-in catalogue
 
 
 class Loaded(NamedTuple):
-    """A log, and the planted interest of each event where that is known."""
+    """A log, and the true interest of each interaction if the log is synthetic."""
 
     log: InteractionLog
-    planted: Ragged | None = None
+    true_interests: Ragged | None = None
 
 
 @dataclass(frozen=True)
 class Source:
-    """A place to read a log from: a path, or the built-in catalogue; `options` are the reader's."""
+    """Path of a log or the built-in catalogue, with the options of the reader."""
 
-    place: str = BUILT_IN
+    location: str = BUILT_IN
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_metadata(cls, source: Mapping[str, Any]) -> Source:
+        """Return the source that `config.json` of a run names."""
+        return cls(source["place"], source["options"])
 
     @classmethod
     def of(cls, path: str | Path | None, options: Mapping[str, Any] | None = None) -> Source:
         """Return the source of a path, made absolute, or the built-in catalogue for None."""
-        place = BUILT_IN if path is None else str(Path(path).resolve())
-        return cls(place, {name: plain(value) for name, value in (options or {}).items()})
+        path_or_name = BUILT_IN if path is None else str(Path(path).resolve())
+        return cls(
+            path_or_name, {name: json_option(value) for name, value in (options or {}).items()}
+        )
 
     def moved(self, path: Path) -> Source:
-        """Return the source at the path where the log lies now, read as before."""
-        return Source.of(path, {} if self.place in (BUILT_IN, IN_MEMORY) else self.options)
+        """Return the source with a new path and the same reading options."""
+        return Source.of(path, {} if self.location in (BUILT_IN, IN_MEMORY) else self.options)
 
     def again(self) -> Loaded:
-        """Read the log of a run again. Raises as `read` does, with a word on logs that moved."""
+        """Read the log of a run again. Raises as `read`, with advice for a log that has moved."""
         try:
             return self.read()
         except DataError as error:
@@ -54,61 +61,115 @@ class Source:
 
     def read(self) -> Loaded:
         """Read the log. Raises DataError for bad data, RunError if it cannot be read again."""
-        if self.place == IN_MEMORY:
+        if self.location == IN_MEMORY:
             todo = "name the log with --data"
             raise RunError(say("data of the run", "a file", "arrays given in memory", todo))
-        if self.place == BUILT_IN:
-            from mindref.data.synthetic import synthetic
+        if self.location == BUILT_IN:
+            from mindref.data.synthetic import make_synthetic_log
 
             unknown = [name for name in self.options if name not in SYNTHETIC]
             if unknown:
                 got = f"none, and {', '.join(unknown)}"
-                raise ConfigError(say("data", "a log for the options of reading", got))
-            made = synthetic(**self.options)
-            return Loaded(made.log, made.planted)
+                raise ConfigError(say("data", "a log for the reading options", got))
+            synthetic = make_synthetic_log(**self.options)
+            return Loaded(synthetic.log, synthetic.true_interests)
         from mindref.data.readers import read_log
 
-        return Loaded(read_log(self.place, **self.options))
+        return Loaded(read_log(self.location, **self.options))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for config.json."""
-        return {"place": self.place, "options": dict(self.options)}
+        return {"place": self.location, "options": dict(self.options)}
 
 
-def plain(value: Any) -> Any:
-    """Return an option as JSON can hold it, a path made absolute."""
+def json_option(value: Any) -> Any:
+    """Return an option as a JSON value; a path is made absolute."""
     if isinstance(value, Path):
         return str(value.resolve())
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def fingerprint(log: InteractionLog) -> str:
-    """Return the sha256 of all that training sees of a log, the same on every machine."""
-    found = hashlib.sha256()
+    """Return the sha256 of everything that training uses of a log, equal on every machine."""
+    sha256 = hashlib.sha256()
 
     def add(*arrays: Any) -> None:
         for x in arrays:
-            found.update(f"{len(x)} ".encode() + x.astype(x.dtype.newbyteorder("<")).tobytes())
+            sha256.update(f"{len(x)} ".encode() + x.astype(x.dtype.newbyteorder("<")).tobytes())
 
     def add_words(words: Sequence[str]) -> None:
-        found.update("\n".join(map(escape, [str(len(words)), *words, ""])).encode())
+        sha256.update("\n".join(map(escape, [str(len(words)), *words, ""])).encode())
 
-    add(*log.events, *([] if log.times is None else [log.times]))
+    add(*log.interactions, *([] if log.times is None else [log.times]))
     add_words(log.user_ids)
     add_words(log.item_ids)
     for feature in (*log.item_features, *log.user_features):
         add_words([feature.name, *feature.values])
         add(*feature.codes)
-    return found.hexdigest()
+    return sha256.hexdigest()
 
 
-def translate(rows: Ragged, log: InteractionLog, item_ids: list[str]) -> tuple[Ragged, int]:
-    """Return rows in the ids of a catalogue, without items it lacks, and the count of those."""
+def translate_items(rows: Ragged, log: InteractionLog, item_ids: list[str]) -> tuple[Ragged, int]:
+    """Return rows in dense ids of a catalogue, and the number of unknown items (removed)."""
     if list(log.item_ids) == item_ids:
         return rows, 0
-    place = {name: i for i, name in enumerate(item_ids)}
-    new: Ints = np.array([place.get(name, -1) for name in log.item_ids], np.int64)
+    dense_id = {name: i for i, name in enumerate(item_ids)}
+    new: Ints = np.array([dense_id.get(name, -1) for name in log.item_ids], np.int64)
     values = new[rows.values]
-    known = values >= 0
-    running = np.concatenate([[0], np.cumsum(known)])
-    return Ragged(running[rows.offsets], values[known]), int(np.count_nonzero(~known))
+    is_known = values >= 0
+    running = np.concatenate([[0], np.cumsum(is_known)])
+    return Ragged(running[rows.offsets], values[is_known]), int(np.count_nonzero(~is_known))
+
+
+# options of `fit` for each kind of data
+OF_ARRAYS = ("titles", "item_features", "user_features", "keep_duplicates")
+OF_TABLES = ("user", "item", "time", "title", "item_features", "user_features", "keep_duplicates")
+OF_FILES = ("format", "columns", "item_file", "user_file", "max_bad_lines", "keep_duplicates")
+
+
+def open_fit_data(
+    data: Any, items: Any, times: Any, reading: dict[str, Any]
+) -> tuple[Source, Loaded]:
+    """Return the source and the log of the data passed to `fit`."""
+    table = isinstance(data, Mapping) or hasattr(data, "columns") or hasattr(data, "column_names")
+    is_complete = data is None or table or isinstance(data, str | Path | InteractionLog)
+    if is_complete and not (items is None and times is None):
+        got = "none" if data is None else type(data).__name__
+        raise ConfigError(say("fit: data", "users beside the items", got))
+    if data is None or isinstance(data, str | Path):
+        source = Source.of(data, reading if data is None else file_options(reading))
+        return source, source.read()
+    if isinstance(data, InteractionLog):
+        check_options("a log", reading, ())
+        return Source(IN_MEMORY), Loaded(data)
+    from mindref.data.frames import from_arrays, from_dataframe
+
+    if table:
+        check_options("a table", reading, OF_TABLES)
+        return Source(IN_MEMORY), Loaded(from_dataframe(data, **reading))
+    if items is not None:
+        check_options("arrays", reading, OF_ARRAYS)
+        return Source(IN_MEMORY), Loaded(from_arrays(data, items, times, **reading))
+    expected = "a path, a DataFrame, an InteractionLog, or users with items beside them"
+    raise ConfigError(say("fit: data", expected, type(data).__name__))
+
+
+def file_options(reading: dict[str, Any]) -> dict[str, Any]:
+    """Return options of `read_log`, with the options of `Columns` moved into `columns`."""
+    from mindref.data.readers.columns import Columns
+
+    of_columns = tuple(asdict(Columns()))
+    check_options("a file", reading, (*OF_FILES, *of_columns))
+    options = {name: value for name, value in reading.items() if name not in of_columns}
+    column_options = {name: value for name, value in reading.items() if name in of_columns}
+    if column_options:
+        options["columns"] = {**asdict(Columns.of(options.get("columns"))), **column_options}
+    return options
+
+
+def check_options(kind: str, reading: Mapping[str, Any], allowed: Sequence[str]) -> None:
+    """Raise ConfigError for an option that this kind of data does not have."""
+    for name in reading:
+        if name not in allowed:
+            expected = " or ".join(allowed) or "no option"
+            raise ConfigError(say(f"fit: options of {kind}", expected, repr(name)))

@@ -1,8 +1,8 @@
-r"""A field of a TSV line: whatever an id or a title holds, it ends neither a field nor a line.
+r"""Escapes in fields of a TSV line, so that an id or a title cannot end a field or a line.
 
-Backslash, tab and line ends are written as two characters (`\\`, `\t`, `\n`, `\r`); a lone
-surrogate, which JSON can bring and UTF-8 cannot hold, as `\udXXX`, and other control characters,
-which a terminal would obey (security-R12), as `\u00XX`.
+Backslash, tab and line ends are written as two characters (`\\`, `\t`, `\n`, `\r`). A lone
+surrogate, which JSON allows and UTF-8 does not, is written as `\udXXX`. Other control characters,
+which a terminal would execute (security-R12), are written as `\u00XX`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def escape(text: str) -> str:
     >>> print(escape("a\tb"))
     a\tb
     """
-    return UNSAFE.sub(lambda found: ESCAPES.get(found[0]) or rf"\u{ord(found[0]):04x}", text)
+    return UNSAFE.sub(lambda match: ESCAPES.get(match[0]) or rf"\u{ord(match[0]):04x}", text)
 
 
 def unescape(field: str) -> str:
     """Return the text that `escape` wrote as this field."""
-    return WRITTEN.sub(lambda found: chr(int(found[1], 16)) if found[1] else PLAIN[found[0]], field)
+    return WRITTEN.sub(lambda match: chr(int(match[1], 16)) if match[1] else PLAIN[match[0]], field)

@@ -1,61 +1,60 @@
-"""Whether the arrays of a file are those that its settings and its catalogue make.
+"""Validation of the arrays of a model file against its settings and catalogue.
 
-Spec: specs/security.md, security-R10. Kernels and sparse matrices trust rows and shapes: a row that
-no table has would be read beyond the end of it. So a file that somebody else made is looked at here
-first, at the price of one pass over its rows.
+Spec: specs/security.md, security-R10. Kernels and sparse matrices do not check rows and shapes: a
+row outside a table would be an out-of-bounds read. Therefore a file is validated before use, in
+one pass over its rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mindref.config import Config
 from mindref.errors import RunError, say
-from mindref.models.families import family, is_fitted
+from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue, Sizes, flatten
 from mindref.run import files
 from mindref.shapes import Array
 
 FREE = {"items": "item_rows", "profile": "profile_rows", "users": ""}
-"""Tables whose number of rows the data decides, and which of the sizes says it, if one does."""
+"""Table whose number of rows depends on the data -> field of Sizes with this number, or ""."""
 
 
-class Blank:
-    """Stands for a generator where nothing but shapes is asked for: it draws zeros, and few."""
+class ShapeProbe:
+    """Fake generator: returns zeros of the requested shape, with a bounded size."""
 
     def __init__(self, most: int) -> None:
         self.most = most
 
     def standard_normal(self, shape: tuple[int, ...]) -> Array:
-        """Return zeros. Raises ValueError for more of them than a file has numbers."""
+        """Return zeros. Raises ValueError for a larger array than the file has."""
         if int(np.prod(shape, dtype=object)) > self.most:
             raise ValueError(f"arrays of shape {shape}, more than there are numbers")
         return np.zeros(shape)
 
 
-def check(path: Path, params: Any, catalogue: Catalogue, config: Config, sizes: Sizes) -> None:
-    """Raise RunError unless the model in a file is one of these settings and sizes."""
-    fitted = is_fitted(config.model)
+def check_model(path: Path, params: Any, catalogue: Catalogue, config: Any, sizes: Sizes) -> None:
+    """Raise RunError unless the model of a file matches the settings and the sizes."""
+    family = family_of(config.model)
     try:
         if len(catalogue.rows) != sizes.items:
             raise ValueError(f"{len(catalogue.rows)} items, not {sizes.items}")
-        check_catalogue(catalogue, sizes.items if fitted else len(params.items), config.dtype)
-        if fitted:
-            check_fitted(config.model, params, sizes.items)
+        rows = len(params.items) if family.by_steps else sizes.items
+        check_catalogue(catalogue, rows, config.dtype)
+        if family.by_steps:
+            check_trained(params, family, config, sizes)
         else:
-            check_trained(params, family(config.model), config, sizes)
+            family.check_arrays(params, sizes.items)
     except files.MALFORMED as error:  # security-R10
-        todo = "train it again: what is in it is no model of the settings beside it"
+        todo = "train it again: the file does not match the settings of the run"
         got = f"{type(error).__name__}: {error}"
         raise RunError(say(str(path), "a model of the run", got, todo)) from error
 
 
 def check_catalogue(catalogue: Catalogue, rows: int, dtype: str) -> None:
-    """Raise ValueError unless every row of the catalogue is one of the table's."""
+    """Raise ValueError unless every row of the catalogue is in the table."""
     ids, weights = catalogue
     if ids.ndim != 2 or ids.dtype != np.int64 or weights.shape != ids.shape:
         raise ValueError(f"catalogue of {ids.dtype} {ids.shape} and {weights.shape}")
@@ -65,60 +64,22 @@ def check_catalogue(catalogue: Catalogue, rows: int, dtype: str) -> None:
         raise ValueError(f"rows {ids.min(initial=0)} to {ids.max(initial=-1)} of a table of {rows}")
 
 
-def check_trained(params: Any, made: Any, config: Any, sizes: Sizes) -> None:
-    """Raise ValueError unless arrays have the shapes and the type that `made.init` gives them.
+def check_trained(params: Any, family: Any, config: Any, sizes: Sizes) -> None:
+    """Raise ValueError unless arrays have the shapes and the dtype of the family's `init`.
 
-    made: the module of the family; sizes: what the data decided, by the same file.
+    sizes: sizes of the data, from the same run.
     """
-    found = flatten(params) if not hasattr(made, "flatten") else made.flatten(params)
-    most = sum(x.size for x in found.values()) + 1
+    arrays = flatten(params) if not hasattr(family, "flatten") else family.flatten(params)
+    most = sum(x.size for x in arrays.values()) + 1
     one = sizes._replace(items=1, item_rows=1, profile_rows=1, users=1)
-    blank = made.init(Blank(most), config, one)
-    wanted = flatten(blank) if not hasattr(made, "flatten") else made.flatten(blank)
-    if sorted(found) != sorted(wanted):
-        raise ValueError(f"arrays {', '.join(found)}")
-    for name, like in wanted.items():
+    blank = family.init(ShapeProbe(most), config, one)
+    expected_arrays = flatten(blank) if not hasattr(family, "flatten") else family.flatten(blank)
+    if sorted(arrays) != sorted(expected_arrays):
+        raise ValueError(f"arrays {', '.join(arrays)}")
+    for name, like in expected_arrays.items():
         shape = list(like.shape)
         if name in FREE:
-            shape[0] = getattr(sizes, FREE[name]) if FREE[name] else len(found[name])
-        if list(found[name].shape) != shape or found[name].dtype != like.dtype:
-            got = f"{found[name].dtype} {found[name].shape}"
+            shape[0] = getattr(sizes, FREE[name]) if FREE[name] else len(arrays[name])
+        if list(arrays[name].shape) != shape or arrays[name].dtype != like.dtype:
+            got = f"{arrays[name].dtype} {arrays[name].shape}"
             raise ValueError(f"{name} of {got}, not {like.dtype} {tuple(shape)}")
-
-
-def check_fitted(name: str, arrays: Mapping[str, Array], items: int) -> None:
-    """Raise ValueError unless the arrays of a fitted family are those of so many items."""
-    shapes = {key: x.shape for key, x in arrays.items()}
-    if any(x.dtype.kind not in "fiu" for x in arrays.values()):
-        raise ValueError("arrays of other than numbers")
-    if name == "popularity":
-        expect(shapes, {"counts": (items,)})
-    elif name == "random":
-        expect(shapes, {"count": ()})
-        if int(arrays["count"]) != items:
-            raise ValueError(f"a count of {int(arrays['count'])}, not {items}")
-    elif name == "wals":
-        width = (*shapes.get("items", ()), 0, 0)[1]
-        expect(shapes, {"items": (items, width), "regularization": (), "alpha": ()})
-    else:
-        count = shapes.get("data", ())
-        expect(shapes, {"data": count[:1], "indices": count[:1], "indptr": (items + 1,)})
-        check_sparse(arrays, items)
-
-
-def expect(shapes: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise ValueError for other arrays or shapes."""
-    if dict(shapes) != dict(wanted):
-        raise ValueError(f"arrays {dict(shapes)}, not {dict(wanted)}")
-
-
-def check_sparse(arrays: Mapping[str, Array], items: int) -> None:
-    """Raise ValueError unless these are the rows of a sparse matrix (N, N)."""
-    starts, columns = arrays["indptr"], arrays["indices"]
-    if starts.dtype.kind != "i" or columns.dtype.kind != "i":
-        raise ValueError("places in a matrix that are no integers")
-    # compared, as a difference of the largest integers wraps around
-    if starts[0] != 0 or starts[-1] != len(columns) or (starts[1:] < starts[:-1]).any():
-        raise ValueError("rows of a matrix that begin after they end")
-    if columns.min(initial=0) < 0 or columns.max(initial=-1) >= items:
-        raise ValueError(f"columns of a matrix beyond {items}")

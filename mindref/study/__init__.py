@@ -1,20 +1,22 @@
-"""Watch, change and re-derive every step of the algorithm.
+"""Study tool: inspect, change and recompute every step of MIND for one user.
 
-The trace, in the order in which it comes about:
+The trace, in the order in which it is made:
 
-    worlds     what is studied: a model, its users, one training pair
-    record     hears what the functions of the package tell (mindref/record.py)
-    run        lets them compute one training pair, forward, backward and beyond; serve ranks
-    steps      the table: what is said of each step; words fills in its braces
-    build      of events and table makes the steps of a trace
-    recipes    how a number comes of others; evaluate computes it again, checks what must hold
-    equation   a formula as text, MathML and LaTeX; sources finds the lines that run
-    questions  what to ask before the numbers are shown
-    trace      all of it, and its JSON; subject is the trace of one user
+    models          the study model: a run or the built-in model, its users, a training pair
+    record          copies of the reference that record intermediate values (probes.toml)
+    tracing         the trace of a training pair: forward, backward, optimiser, serving
+    steps           the table of steps; placeholders are the values of its placeholders
+    trace_builder   recorded events and the table of steps make the trace
+    recipes         how the cells of a tensor are computed; recipe_arrays evaluates recipes
+    invariants      properties of the numbers and their residuals
+    equation        equations as text, MathML and LaTeX; sources finds the source lines
+    questions       questions about the result of a step
+    trace           the trace and its JSON; traced_user is the trace of one user
 
-Who shows it: `terminal`, and `page`, which is made of `leaves`. Beside the trace: `explain` takes a
-number apart, `gradients` holds them against differences, `variants` does as public code does,
-`ambiguities` reads the paper in other ways (`outcome`: what each comes to), `case` is the paper's
-case study; `extras` is these as JSON (`plain`). `exercises` let one write it oneself. `close` finds
-the nearest name.
+Front ends: `terminal`, and `page` with the data of `page_users`.
+
+Other modules: `explain` (terms of one cell), `gradients` (finite differences and the ledger),
+`variants` (deviations of public code, compared by `user_summary`), `ambiguities` (readings
+of the paper), `case_study` (the paper's figure) and `exercises`. `derived_views` are these as JSON
+(`json_arrays`). `top_items` ranks the items; `suggest` finds similar names.
 """

@@ -1,7 +1,6 @@
-"""Where the paper can be read in more than one way: the readings, ours, and what each comes to.
+"""Points of the paper with several readings, and the result of each reading for one user.
 
-Spec: the part "Source and where we differ" of every page. The table is ambiguities.toml; every
-reading is computed on the same user.
+Spec: the section "Source and where we differ" of each page. The table is ambiguities.toml.
 """
 
 from __future__ import annotations
@@ -14,110 +13,117 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mindref.conformance.variants import loader
-from mindref.data.streams import stream
+from mindref.conformance.mutants import loader
+from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
-from mindref.models.logits import drawn, keyed_table, of_history
+from mindref.models.logits import draw_logits, history_logits, keyed_table
 from mindref.shapes import Array
-from mindref.study import outcome as outcomes
-from mindref.study import plain
-from mindref.study.close import closest
-from mindref.study.outcome import Outcome
-from mindref.study.variants import scenes
-from mindref.study.variants.entries import Scene
+from mindref.study import json_arrays
+from mindref.study import user_summary as outcomes
+from mindref.study.suggest import suggest_names
+from mindref.study.user_summary import UserSummary
+from mindref.study.variants import setups
+from mindref.study.variants.entries import Setup
 from mindref.study.variants.measures import MEASURES
 
 if TYPE_CHECKING:
-    from mindref.study.run import Given
+    from mindref.study.tracing import TrainingPair
 
 
 class Reading(NamedTuple):
-    """One way to read the paper, and what it comes to."""
+    """One reading of the paper, and its results."""
 
     name: str
     text: str
     ours: bool
     rule: str | None
     seen: tuple[str, ...]
-    outcome: Outcome
+    outcome: UserSummary
     results: tuple[tuple[str, float | tuple[float, ...]], ...]
 
 
 class Card(NamedTuple):
-    """One doubtful point."""
+    """One ambiguous point of the paper."""
 
     name: str
     question: str
     paper: str
     why: str
-    shown: str
-    sentence: str  # about the first result, which follows it
-    scene: str
+    results_title: str
+    sentence: str  # introduces the first result of each reading
+    setup: str
     readings: tuple[Reading, ...]
 
     @property
-    def says(self) -> str:
+    def summary(self) -> str:
         """Return the first result of every reading in one sentence."""
-        first, *others = [
-            f"{told(reading.results[0][1])} when read \u201c{reading.name}\u201d"
+        first, *other_results = [
+            f"{format_result(reading.results[0][1])} if read as \u201c{reading.name}\u201d"
             for reading in self.readings
         ]
-        return (
-            f"For this user, {self.sentence} {', '.join([first, *others[:-1]])} and {others[-1]}."
-        )
+        listed = ", ".join([first, *other_results[:-1]])
+        return f"For this user, {self.sentence} {listed} and {other_results[-1]}."
 
-    def to_json(self, titles: Sequence[str] | None = None, whole: bool = False) -> dict[str, Any]:
-        """Return plain values; the arrays of each reading only if `whole`."""
+    def to_json(
+        self, titles: Sequence[str] | None = None, with_arrays: bool = False
+    ) -> dict[str, Any]:
+        """Return JSON values; the arrays of each reading only if `with_arrays`."""
         readings = [
             {
                 **reading._asdict(),
                 "seen": list(reading.seen),
-                "outcome": reading.outcome.to_json(titles) if whole else None,
-                "results": [{"name": name, "value": value(x)} for name, x in reading.results],
+                "outcome": reading.outcome.to_json(titles) if with_arrays else None,
+                "results": [
+                    {"name": name, "value": result_to_json(x)} for name, x in reading.results
+                ],
             }
             for reading in self.readings
         ]
-        return {**self._asdict(), "readings": readings, "says": self.says}
+        return {**self._asdict(), "readings": readings, "summary": self.summary}
 
 
-def table() -> list[dict[str, Any]]:
-    """Return the cards as they are written."""
+def read_cards() -> list[dict[str, Any]]:
+    """Return the rows of ambiguities.toml."""
     text = resources.files("mindref.study").joinpath("ambiguities.toml").read_text(encoding="utf-8")
     return list(tomllib.loads(text)["card"])
 
 
-def names() -> tuple[str, ...]:
+def card_names() -> tuple[str, ...]:
     """Return the names of all cards."""
-    return tuple(row["name"] for row in table())
+    return tuple(row["name"] for row in read_cards())
 
 
-def cards(
-    given: Given, only: Iterable[str] | None = None, titles: Sequence[str] | None = None
+def compute_cards(
+    pair: TrainingPair, only: Iterable[str] | None = None, titles: Sequence[str] | None = None
 ) -> list[Card]:
-    """Return every doubtful point, or those that are named, computed on one user.
+    """Return every card, or `only` some, computed for one user.
 
-    titles: a name for each item, where a card speaks of one. Raises ConfigError for a name that no
-    card has.
+    titles: one for each item, default numbers. Raises ConfigError for an unknown name.
     """
-    rows = {row["name"]: row for row in table()}
-    wanted = list(rows if only is None else only)
-    for name in wanted:
+    rows = {row["name"]: row for row in read_cards()}
+    selected = list(rows if only is None else only)
+    for name in selected:
         if name not in rows:
-            raise ConfigError(say("ambiguity", "one of the cards", name, closest(name, rows)))
-    return [card(given, rows[name], titles) for name in wanted]
+            raise ConfigError(say("ambiguity", "one of the cards", name, suggest_names(name, rows)))
+    return [compute_card(pair, rows[name], titles) for name in selected]
 
 
-def card(given: Given, row: dict[str, Any], titles: Sequence[str] | None = None) -> Card:
-    """Return one card, every reading computed."""
-    wanted = row.get("scene", {})
-    scene = Scene(
-        wanted.get("config", {}), wanted.get("pads", 0), False, wanted.get("against", False)
+def compute_card(
+    pair: TrainingPair, row: dict[str, Any], titles: Sequence[str] | None = None
+) -> Card:
+    """Return a card with the results of every reading."""
+    options = row.get("setup", {})
+    setup = Setup(
+        options.get("config", {}),
+        options.get("pads", 0),
+        False,
+        options.get("opposed_target", False),
     )
-    here = scenes.set_up(given, scene)
-    found = [computed(here, reading) for reading in row["reading"]]
+    prepared = setups.apply_setup(pair, setup)
+    summaries = [summarise_reading(prepared, reading) for reading in row["reading"]]
     base = next((i for i, r in enumerate(row["reading"]) if r.get("base")), None)
     ours = next(i for i, r in enumerate(row["reading"]) if r.get("ours"))
-    against = found[ours if base is None else base]
+    baseline_summary = summaries[ours if base is None else base]
     readings = tuple(
         Reading(
             reading["name"],
@@ -125,88 +131,100 @@ def card(given: Given, row: dict[str, Any], titles: Sequence[str] | None = None)
             reading.get("ours", False),
             reading.get("rule"),
             tuple(reading["seen"]),
-            done,
-            tuple(results(here, row, reading, against, done)),
+            summary,
+            tuple(reading_results(prepared, row, reading, baseline_summary, summary)),
         )
-        for reading, done in zip(row["reading"], found, strict=True)
+        for reading, summary in zip(row["reading"], summaries, strict=True)
     )
-    plainly = {key: row[key] for key in ("name", "question", "paper", "why", "shown", "sentence")}
-    return Card(**plainly, scene=scenes.said(given, scene, titles), readings=readings)
+    fields = {
+        key: row[key] for key in ("name", "question", "paper", "why", "results_title", "sentence")
+    }
+    return Card(**fields, setup=setups.describe_setup(pair, setup, titles), readings=readings)
 
 
-def computed(given: Given, reading: dict[str, Any]) -> Outcome:
-    """Return what a reading comes to."""
-    given = given._replace(config=dataclasses.replace(given.config, **reading.get("config", {})))
+def summarise_reading(pair: TrainingPair, reading: dict[str, Any]) -> UserSummary:
+    """Return the summary of the user under a reading."""
+    pair = pair._replace(config=dataclasses.replace(pair.config, **reading.get("config", {})))
     if "logits" in reading:
-        given = with_logits(given, reading["logits"], 0)
-    mistakes = {variant.name: variant for variant in loader.catalogue()}
-    built = loader.build(mistakes[reading["mistake"]]) if "mistake" in reading else None
-    return outcomes.outcome(given, built)
+        pair = replace_logits(pair, reading["logits"], 0)
+    mutants = {variant.name: variant for variant in loader.suite_mutants()}
+    built = loader.build_mutant(mutants[reading["mutant"]]) if "mutant" in reading else None
+    return outcomes.summarise_user(pair, built)
 
 
-def results(
-    given: Given, row: dict[str, Any], reading: dict[str, Any], ours: Outcome, theirs: Outcome
+def reading_results(
+    pair: TrainingPair,
+    row: dict[str, Any],
+    reading: dict[str, Any],
+    reference: UserSummary,
+    variant: UserSummary,
 ) -> list[tuple[str, float | tuple[float, ...]]]:
-    """Return the numbers that a reading is judged by."""
-    found: list[tuple[str, float | tuple[float, ...]]] = [
-        (MEASURES[name].name, MEASURES[name].of(ours, theirs)[1]) for name in row["measured"]
+    """Return the measured numbers of a reading."""
+    summaries: list[tuple[str, float | tuple[float, ...]]] = [
+        (MEASURES[name].name, MEASURES[name].of(reference, variant)[1]) for name in row["measures"]
     ]
     if "logits" in reading:
-        found += asked_again(given, reading["logits"], theirs)
-    return found
+        summaries += second_call_results(pair, reading["logits"], variant)
+    return summaries
 
 
-def asked_again(
-    given: Given, logits: str, first: Outcome
+def second_call_results(
+    pair: TrainingPair, logits: str, first: UserSummary
 ) -> list[tuple[str, float | tuple[float, ...]]]:
-    """Return how far a second call, with the history reversed, is from the first."""
-    second = outcomes.outcome(with_logits(turned(given), logits, 1))
-    moved = MEASURES["moved"].of(first, second)[1]
-    units, others = (directions(o) for o in (first, second))
-    best = tuple(float(x) for x in (units @ others.T).max(axis=1))
+    """Return the difference between two calls; the second call has the history reversed."""
+    second = outcomes.summarise_user(replace_logits(reverse_history(pair), logits, 1))
+    moved = MEASURES["interest_shift"].of(first, second)[1]
+    units, other_units = (unit_interests(o) for o in (first, second))
+    best = tuple(float(x) for x in (units @ other_units.T).max(axis=1))
     return [
-        ("interests moved from one call to the next", moved),
-        ("cosine of each interest with the nearest of the next call", best),
+        ("relative change of the interests between two calls", moved),
+        ("cosine of each interest with the most similar interest of the second call", best),
     ]
 
 
-def directions(outcome: Outcome) -> Array:
-    """Return the active interests, of length one."""
-    own = outcome.u[outcome.active]
-    return own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-300)
+def unit_interests(outcome: UserSummary) -> Array:
+    """Return the active interests, normalised to length one."""
+    active_interests = outcome.v[outcome.active]
+    return active_interests / np.maximum(
+        np.linalg.norm(active_interests, axis=1, keepdims=True), 1e-300
+    )
 
 
-def turned(given: Given) -> Given:
-    """Return the user with the places of the history in the reverse order."""
-    histories = given.batch.histories
+def reverse_history(pair: TrainingPair) -> TrainingPair:
+    """Return the training pair with the history in reverse order."""
+    histories = pair.batch.histories
     back = histories._replace(
         items=histories.items[:, ::-1],
         mask=histories.mask[:, ::-1],
         init_logits=histories.init_logits[:, ::-1],
     )
-    return given._replace(batch=given.batch._replace(histories=back))
+    return pair._replace(batch=pair.batch._replace(histories=back))
 
 
-def with_logits(given: Given, kind: str, call: int) -> Given:
-    """Return the user with initial logits: "keyed" by item, "drawn" for a call, or one "table"."""
-    config, histories = given.config, given.batch.histories
+def replace_logits(pair: TrainingPair, kind: str, call: int) -> TrainingPair:
+    """Return the pair with logits "keyed" by item, "drawn" per call, or from one "table"."""
+    config, histories = pair.config, pair.batch.histories
     shape = (*histories.mask.shape, config.interests)
     if kind == "keyed":
-        count = len(given.catalogue.rows)
+        count = len(pair.catalogue.rows)
         table = keyed_table(config.seed, count, config.interests, config.sigma, config.dtype)
-        logits = of_history(table, histories.items)
-    else:  # a table is drawn once, before the first call
-        rng = stream(config.seed, "serving", call if kind == "drawn" else 0)
-        logits = drawn(rng, shape, config.sigma, config.dtype)
+        logits = history_logits(table, histories.items)
+    else:  # a table is drawn once, for all calls
+        rng = make_rng(config.seed, "serving", call if kind == "drawn" else 0)
+        logits = draw_logits(rng, shape, config.sigma, config.dtype)
     histories = histories._replace(init_logits=logits)
-    return given._replace(batch=given.batch._replace(histories=histories))
+    return pair._replace(batch=pair.batch._replace(histories=histories))
 
 
-def told(x: float | tuple[float, ...]) -> str:
+def format_result(x: float | tuple[float, ...]) -> str:
     """Return a result as text."""
     return f"{x:.3g}" if isinstance(x, float) else ", ".join(f"{y:.3g}" for y in x)
 
 
-def value(x: float | tuple[float, ...]) -> Any:
-    """Return a result as JSON has it."""
-    return plain.number(x) if isinstance(x, float) else [plain.number(y) for y in x]
+def result_to_json(x: float | tuple[float, ...]) -> Any:
+    """Return a result as JSON values."""
+    return (
+        json_arrays.number_to_json(x)
+        if isinstance(x, float)
+        else [json_arrays.number_to_json(y) for y in x]
+    )

@@ -1,9 +1,9 @@
-"""The lines of the package that compute a step, read from the running code.
+"""The source lines of a step, read from the imported modules.
 
-A place is "module:function" for a whole body, or "module:function@text" for the statement that has
-the text in one of its lines: rule labels and step numbers stand at the lines that they are about.
-The text of every place that the table of steps names is known by its hash (steps/sources.json), so
-that nobody changes a line without reading what the study says of it:
+An anchor is "module:function" for a whole function, or "module:function@text" for the statement
+with the text in one of its lines, for example a rule label or a step number. steps/sources.json has
+the hash of the source of each anchor. A changed line fails a test, so that its author reads the
+texts of the study about this line. To write the new hashes:
 
     python -m mindref.study.sources --write
 """
@@ -24,11 +24,11 @@ from typing import NamedTuple
 
 from mindref.run.atomic import write_json
 
-KNOWN = Path(__file__).parent / "steps" / "sources.json"
+HASH_FILE = Path(__file__).parent / "steps" / "sources.json"
 
 
 class Span(NamedTuple):
-    """A piece of source."""
+    """Consecutive source lines of a function."""
 
     module: str
     function: str
@@ -39,53 +39,53 @@ class Span(NamedTuple):
 
 
 @cache
-def span(place: str) -> Span:
-    """Return the lines at a place. Raises LookupError where there are none (a test looks)."""
-    where, _, text = place.partition("@")
-    module, _, name = where.partition(":")
+def find_span(anchor: str) -> Span:
+    """Return the source lines at an anchor. Raises LookupError if there are none."""
+    target, _, text = anchor.partition("@")
+    module, _, name = target.partition(":")
     thing = getattr(importlib.import_module(module), name)
     lines, first = inspect.getsourcelines(thing)
-    low, high = statement(lines, text, place) if text else body(lines)
+    low, high = statement_lines(lines, text, anchor) if text else function_lines(lines)
     piece = textwrap.dedent("".join(lines[low : high + 1])).rstrip("\n")
     digest = hashlib.sha256(piece.encode()).hexdigest()
     return Span(module, name, first + low, first + high, piece, digest)
 
 
-def statement(lines: list[str], text: str, place: str) -> tuple[int, int]:
-    """Return the first and last line of the innermost simple statement that has the text."""
-    whole = re.compile(re.escape(text) + r"(?!\d)")  # R1 is not R10
-    at = next((n for n, line in enumerate(lines) if whole.search(line)), None)
-    if at is None:
-        raise LookupError(place)
+def statement_lines(lines: list[str], text: str, anchor: str) -> tuple[int, int]:
+    """Return the first and last line of the innermost simple statement with the text."""
+    pattern = re.compile(re.escape(text) + r"(?!\d)")  # R1 is not R10
+    index = next((n for n, line in enumerate(lines) if pattern.search(line)), None)
+    if index is None:
+        raise LookupError(anchor)
     tree = ast.parse(textwrap.dedent("".join(lines)))
-    found = [
+    spans = [
         (node.lineno - 1, (node.end_lineno or node.lineno) - 1)
         for node in ast.walk(tree)
         if isinstance(node, ast.stmt) and not hasattr(node, "body")
     ]
-    around = [(low, high) for low, high in found if low <= at <= high]
-    return min(around, key=lambda both: both[1] - both[0]) if around else (at, at)
+    around = [(low, high) for low, high in spans if low <= index <= high]
+    return min(around, key=lambda both: both[1] - both[0]) if around else (index, index)
 
 
-def body(lines: list[str]) -> tuple[int, int]:
-    """Return the lines of a whole function."""
+def function_lines(lines: list[str]) -> tuple[int, int]:
+    """Return the first and last line of a function."""
     return 0, len(lines) - 1
 
 
-def current() -> dict[str, str]:
-    """Return place -> hash of every place that the table of steps names."""
+def current_hashes() -> dict[str, str]:
+    """Return anchor -> hash for every anchor of the table of steps."""
     from mindref.study.steps import KINDS
-    from mindref.study.steps.otherwise import places
+    from mindref.study.steps.option_texts import option_anchors
 
-    every = [*(place for kind in KINDS for place in kind.code), *places()]
-    return {place: span(place).sha256 for place in every}
+    every = [*(anchor for kind in KINDS for anchor in kind.code), *option_anchors()]
+    return {anchor: find_span(anchor).sha256 for anchor in every}
 
 
-def known() -> dict[str, str]:
-    """Return the hashes as they were when somebody last read the texts."""
-    found: dict[str, str] = json.loads(KNOWN.read_text(encoding="utf-8"))
-    return found
+def recorded_hashes() -> dict[str, str]:
+    """Return the hashes of steps/sources.json."""
+    spans: dict[str, str] = json.loads(HASH_FILE.read_text(encoding="utf-8"))
+    return spans
 
 
 if __name__ == "__main__" and sys.argv[1:] == ["--write"]:
-    write_json(KNOWN, dict(sorted(current().items())))
+    write_json(HASH_FILE, dict(sorted(current_hashes().items())))

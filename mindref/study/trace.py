@@ -1,7 +1,7 @@
-"""The trace: every step of one computation, and its JSON, "mindref.trace/1" (trace.schema.json).
+"""The trace of one computation, and its JSON format "mindref.trace/1" (trace.schema.json).
 
-Arrays travel as base64 of their bytes, so that not a bit is lost; the same trace gives the same
-JSON, whatever the hash seed, and read and written again it is the same file.
+Arrays are stored as base64, so that reading a trace restores every bit. The JSON is reproducible:
+it does not depend on the hash seed, and reading and writing it gives the same bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.errors import DataError, say
-from mindref.study.equation import latex, mathml
+from mindref.study.equation import render_latex, render_mathml
 from mindref.study.recipes import Recipe
 from mindref.study.sources import Span
 
@@ -24,35 +24,35 @@ DTYPES = {"float64": "<f8", "int64": "<i8", "bool": "|b1"}
 
 
 class Tensor(NamedTuple):
-    """An array with the names of its axes, and how its cells come about."""
+    """An array with axis names and the recipe of its cells."""
 
-    name: str  # one in a trace: "w[2]"
+    name: str  # unique in a trace: "w[2]"
     axes: tuple[str, ...]
     values: Any
     recipe: Recipe
 
     @property
     def symbol(self) -> str:
-        """Return the name without round or part: w, history.weights -> weights."""
-        return symbol_of(self.name)
+        """Return the symbol in equations: w[2] -> w, history.weights -> weights."""
+        return tensor_symbol(self.name)
 
 
 class Invariant(NamedTuple):
-    """Something that must hold, and by how much it does not."""
+    """A property of the numbers of a step, and its residual."""
 
     text: str
     residual: float
     tolerance: float
-    check: dict[str, Any]  # see checks.py
+    check: dict[str, Any]  # see invariants.py
 
     @property
     def holds(self) -> bool:
-        """Return whether it does."""
+        """Return whether the residual is within the tolerance."""
         return self.residual <= self.tolerance
 
 
 class Question(NamedTuple):
-    """What to predict before looking; the answer is an index of the choices."""
+    """A question about the result of a step; the answer is an index of the choices."""
 
     text: str
     choices: tuple[str, ...]
@@ -60,11 +60,11 @@ class Question(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step; the texts come from the table, the numbers from the running code."""
+    """One step: texts of the table of steps, and recorded numbers."""
 
     id: str
     kind: str
-    turn: int  # the round or layer, 0 in none
+    number: int  # iteration or layer, from 1; 0 for neither
     phase: str
     title: str
     why: str
@@ -82,79 +82,81 @@ class Step(NamedTuple):
 
 
 class Trace:
-    """Steps, the labels of axes, and what was traced."""
+    """Steps, labels of the axes, and metadata of the model and the user."""
 
     def __init__(
         self, about: dict[str, Any], labels: dict[str, list[str]], steps: Sequence[Step]
     ) -> None:
-        self.about, self.labels, self.steps = about, labels, tuple(steps)
+        self.metadata, self.labels, self.steps = about, labels, tuple(steps)
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """Return every tensor by its name."""
+        """All tensors by name."""
         return {tensor.name: tensor for step in self.steps for tensor in step.outputs}
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """Return every array by the name of its tensor."""
+        """All arrays by tensor name."""
         return {name: tensor.values for name, tensor in self.tensors.items()}
 
     @cached_property
-    def made_by(self) -> dict[str, Step]:
-        """Return the step that shows a tensor, by the name of the tensor."""
+    def producers(self) -> dict[str, Step]:
+        """The step that computes each tensor, by tensor name."""
         return {tensor.name: step for step in self.steps for tensor in step.outputs}
 
-    def readers(self, name: str) -> Iterator[Step]:
+    def steps_reading(self, name: str) -> Iterator[Step]:
         """Yield the steps that read a tensor."""
         return (step for step in self.steps if name in step.inputs)
 
     def labels_of(self, axis: str, size: int) -> list[str]:
-        """Return a label for each place of an axis, numbers where there are no names."""
-        return labelled(self.labels, axis, size)
+        """Return the label of each position of an axis; numbers for an axis without labels."""
+        return axis_labels(self.labels, axis, size)
 
     def to_json(self) -> str:
         """Return the trace as JSON."""
-        steps = [step_json(step) for step in self.steps]
-        plain = {"format": FORMAT, "about": self.about, "labels": self.labels, "steps": steps}
+        steps = [step_to_json(step) for step in self.steps]
+        plain = {"format": FORMAT, "metadata": self.metadata, "labels": self.labels, "steps": steps}
         return json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Trace:
-        """Read what `to_json` wrote. Raises DataError for anything else."""
+        """Return the trace of a text that `to_json` returned. Raises DataError for another text."""
         try:
             plain = json.loads(text)
             if plain["format"] != FORMAT:
                 raise DataError(say("trace: format", FORMAT, plain["format"]))
-            return cls(plain["about"], plain["labels"], [step_of(x) for x in plain["steps"]])
+            return cls(
+                plain["metadata"], plain["labels"], [step_from_json(x) for x in plain["steps"]]
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             got = f"{type(error).__name__}: {error}"
             raise DataError(say("trace", f"JSON of the format {FORMAT}", got)) from error
 
 
-def labelled(labels: Mapping[str, list[str]], axis: str, size: int) -> list[str]:
-    """Return a label for each place of an axis, numbers where there are no names."""
-    return labels.get(axis) or [str(place + 1) for place in range(size)]
+def axis_labels(labels: Mapping[str, list[str]], axis: str, size: int) -> list[str]:
+    """Return the label of each position of an axis; numbers for an axis without labels."""
+    return labels.get(axis) or [str(position + 1) for position in range(size)]
 
 
-def symbol_of(name: str) -> str:
-    """Return what stands for a tensor in an equation."""
+def tensor_symbol(name: str) -> str:
+    """Return the symbol of a tensor in equations."""
     last = name.rpartition(".")[2].partition("[")[0]
     return last if "d_" not in name.rpartition(".")[0] else name
 
 
-def step_json(step: Step) -> dict[str, Any]:
-    """Return a step as plain data."""
+def step_to_json(step: Step) -> dict[str, Any]:
+    """Return a step as JSON values."""
     equation = {
         "plain": step.equation,
-        "mathml": mathml(step.equation, step.symbols),
-        "latex": latex(step.equation, step.symbols),
+        "mathml": render_mathml(step.equation, step.symbols),
+        "latex": render_latex(step.equation, step.symbols),
         "symbols": step.symbols,
     }
     question = step.question._asdict() if step.question else None
     return {
         "id": step.id,
         "kind": step.kind,
-        "turn": step.turn or None,
+        "number": step.number or None,
         "phase": step.phase,
         "title": step.title,
         "why": step.why,
@@ -163,16 +165,16 @@ def step_json(step: Step) -> dict[str, Any]:
         "rules": list(step.rules),
         "source": [span._asdict() for span in step.source],
         "inputs": list(step.inputs),
-        "outputs": [tensor_json(tensor) for tensor in step.outputs],
-        "invariants": [invariant_json(x) for x in step.invariants],
+        "outputs": [tensor_to_json(tensor) for tensor in step.outputs],
+        "invariants": [invariant_to_json(x) for x in step.invariants],
         "question": question,
         "variants": list(step.variants),
         "exercises": list(step.exercises),
     }
 
 
-def tensor_json(tensor: Tensor) -> dict[str, Any]:
-    """Return a tensor as plain data."""
+def tensor_to_json(tensor: Tensor) -> dict[str, Any]:
+    """Return a tensor as JSON values."""
     kind = np.asarray(tensor.values).dtype.name
     stored = np.ascontiguousarray(tensor.values, DTYPES[kind])
     return {
@@ -186,20 +188,20 @@ def tensor_json(tensor: Tensor) -> dict[str, Any]:
     }
 
 
-def invariant_json(invariant: Invariant) -> dict[str, Any]:
-    """Return an invariant as plain data; an infinite residual stays a word."""
+def invariant_to_json(invariant: Invariant) -> dict[str, Any]:
+    """Return an invariant as JSON values; an infinite residual is written as a word."""
     residual = invariant.residual if np.isfinite(invariant.residual) else str(invariant.residual)
     plain = invariant._asdict() | {"residual": residual, "holds": invariant.holds}
     return {name: plain[name] for name in ("text", "residual", "tolerance", "holds", "check")}
 
 
-def step_of(plain: dict[str, Any]) -> Step:
-    """Return the step that `step_json` wrote."""
+def step_from_json(plain: dict[str, Any]) -> Step:
+    """Return the step that `step_to_json` wrote."""
     question = plain["question"]
     return Step(
         plain["id"],
         plain["kind"],
-        plain["turn"] or 0,
+        plain["number"] or 0,
         plain["phase"],
         plain["title"],
         plain["why"],
@@ -209,7 +211,7 @@ def step_of(plain: dict[str, Any]) -> Step:
         tuple(plain["rules"]),
         tuple(Span(**span) for span in plain["source"]),
         tuple(plain["inputs"]),
-        tuple(tensor_of(tensor) for tensor in plain["outputs"]),
+        tuple(tensor_from_json(tensor) for tensor in plain["outputs"]),
         tuple(
             Invariant(x["text"], float(x["residual"]), x["tolerance"], x["check"])
             for x in plain["invariants"]
@@ -222,8 +224,8 @@ def step_of(plain: dict[str, Any]) -> Step:
     )
 
 
-def tensor_of(plain: dict[str, Any]) -> Tensor:
-    """Return the tensor that `tensor_json` wrote, to the last bit."""
+def tensor_from_json(plain: dict[str, Any]) -> Tensor:
+    """Return the tensor that `tensor_to_json` wrote, to the last bit."""
     values = np.frombuffer(base64.b64decode(plain["data"]), DTYPES[plain["dtype"]])
     values = values.reshape(plain["shape"]).astype(plain["dtype"])
     return Tensor(plain["name"], tuple(plain["axes"]), values, plain["recipe"])

@@ -1,78 +1,92 @@
-"""What every step of a training sees, and the next of it made ready meanwhile.
+"""Training batches by step number, with one batch of prefetch.
 
-Spec: specs/model.md, specs/data.md. A batch is a function of the seed and the number of its step.
+Spec: specs/model.md, specs/data.md; specs/din.md for rerankers. A batch is a function of the seed
+and the number of its step; for a reranker, also of the recall run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.config import Config
-from mindref.data.batches import lay_out
+from mindref.data.batches import pad_examples
+from mindref.data.examples import TrainingExamples, count_items
 from mindref.data.log import Ints, Ragged
 from mindref.data.negatives import Sampler, make_sampler
-from mindref.data.samples import Cuts, item_counts
-from mindref.data.streams import stream
-from mindref.models import maxmf, mind, mind_plus
-from mindref.models.families import routed
-from mindref.models.logits import drawn, keyed_table, of_history
+from mindref.data.rng import make_rng
+from mindref.data.splits import slice_rows
+from mindref.errors import ConfigError, say
+from mindref.models import din, mind
+from mindref.models.family import Draw, family_of
+from mindref.models.logits import draw_logits, history_logits, keyed_table
 from mindref.models.parameters import Catalogue, Sizes
-from mindref.shapes import Array, Bools
+
+Candidates = Callable[[Ragged, Ints, int], Ints]
+"""(histories, profiles, n) -> the top-n items of a recall run for each history (C, n); -1 pads."""
 
 
 class Task(NamedTuple):
-    """What there is to learn from: sequences, who they belong to, what items are made of."""
+    """Data of a training: sequences, profiles and catalogue."""
 
     sequences: Ragged  # T rows
     profiles: Ints  # (T, G) rows of the profile table
     catalogue: Catalogue
     sizes: Sizes
+    candidates: Candidates | None = None  # only for a reranker
 
 
-class Feed:
-    """Batches by step number: cuts, histories, negatives and initial logits."""
+class BatchLoader:
+    """Batches of a recall family: examples, negatives and initial logits."""
 
-    def __init__(self, task: Task, config: Config) -> None:
-        items = task.sizes.items
+    def __init__(self, task: Task, config: Any) -> None:
         self.task, self.config = task, config
-        self.cuts = Cuts(task.sequences, by=config.cuts)
+        self.family = family_of(config.model)
+        self.examples = self.make_examples()
+        self.make_negatives()
+
+    def make_examples(self) -> TrainingExamples:
+        """Return the examples of the training sequences."""
+        return TrainingExamples(self.task.sequences, by=self.config.cuts)
+
+    def make_negatives(self) -> None:
+        """Prepare the sampler of negatives and the table of fixed initial logits."""
+        task, config, items = self.task, self.config, self.task.sizes.items
         self.sampler: Sampler = make_sampler(
             "full" if config.loss == "full" else config.sampler,  # model-R15
-            item_counts(task.sequences, items),
+            count_items(task.sequences, items),
             size=config.negatives,
             alpha=config.alpha,
-            target_probability=self.cuts.target_probability(items),
+            target_probability=self.examples.target_probability(items),
         )
         self.keyed: Any = None
-        if config.logits == "fixed" and routed(config):
+        if config.logits == "fixed" and self.family.routes:
             self.keyed = keyed_table(
                 config.seed, items, config.interests, config.sigma, config.dtype
             )
 
     def rows(self, step: int) -> Ints:
         """Return the training rows (B,) of the users in the batch of a step."""
-        return self.cuts.draw(stream(self.config.seed, "batch", step), self.config.batch)[0]
+        return self.draw_examples(step)[1]
+
+    def draw_examples(self, step: int) -> tuple[np.random.Generator, Ints, Ints]:
+        """Return the generator of a step, and its first draws: rows and positions (B,)."""
+        rng = make_rng(self.config.seed, "batch", step)  # din-R17
+        return rng, *self.examples.draw(rng, self.config.batch)
 
     def batch(self, step: int) -> Any:
-        """Return the batch of a step, a function of the seed and the step alone.
-
-        MIND and YouTube DNN get a mind.Batch, other families a batch of their own around it.
-        """
-        config, rng = self.config, stream(self.config.seed, "batch", step)
-        rows, positions = self.cuts.draw(rng, config.batch)
-        # a user of MaxMF is known by the row: long histories would be laid out to no end
-        window = 1 if config.model == "maxmf" else config.window
-        laid = lay_out(self.task.sequences, rows, positions, window)
+        """Return the batch of a step: a mind.Batch, or the batch type of the family."""
+        config, (rng, rows, positions) = self.config, self.draw_examples(step)
+        length = self.family.history_length(config)
+        laid = pad_examples(self.task.sequences, rows, positions, length)
         drawn_set = self.sampler.draw(rng, laid.target)
         if self.keyed is not None:
-            logits = of_history(self.keyed, laid.history)
+            logits = history_logits(self.keyed, laid.history)
         else:
-            shape = (*laid.history.shape, routed(config))
-            logits = drawn(rng, shape, config.sigma, config.dtype)
+            shape = (*laid.history.shape, self.family.num_logits(config))
+            logits = draw_logits(rng, shape, config.sigma, config.dtype)
         histories = mind.Histories(laid.history, laid.mask, logits, self.task.profiles[rows])
         batch = mind.Batch(
             histories,
@@ -81,42 +95,74 @@ class Feed:
             drawn_set.target_log_expected.astype(config.dtype),
             drawn_set.log_expected.astype(config.dtype),
         )
-        if config.model == "maxmf":
-            return maxmf.Batch(batch, rows, self.had(rows, drawn_set.ids))
-        if config.model == "mind_plus":
-            return mind_plus.Batch(batch, self.kept(rng, laid.mask))  # mind_plus-R15: drawn last
-        return batch
+        draw = Draw(rng, rows, self.task.sequences, self.task.sizes, config)
+        return self.family.make_batch(batch, draw)  # mind_plus-R15: its draws come last
 
-    def had(self, rows: Ints, items: Ints) -> Bools:
-        """Return which items (S,) stand in which training sequences (B, S): no negatives."""
-        found = np.empty((len(rows), len(items)), np.bool_)
-        marked = np.zeros(self.task.sizes.items, np.bool_)
-        for at, row in enumerate(rows):
-            own = self.task.sequences.row(int(row))
-            marked[own] = True
-            found[at] = marked[items]
-            marked[own] = False
-        return found
+    def prefetch(self, first: int, stop: int) -> Generator[Any]:
+        """Yield the batches of the steps from `first` to before `stop`.
 
-    def kept(self, rng: np.random.Generator, mask: Bools) -> Array | None:
-        """Return factors of the vectors of behaviours (B, L, D) for dropout, None without it.
-
-        An entry stays with chance 1 - dropout, and then counts for those that do not.
+        A thread prepares the next batch while the caller uses the current one.
         """
-        rate = self.config.dropout
-        if not rate:
-            return None
-        chances = rng.random((*mask.shape, self.config.width), dtype=np.float32)
-        return ((chances >= rate) / (1 - rate)).astype(self.config.dtype)  # mind_plus-R14
-
-    def ahead(self, first: int, stop: int) -> Generator[Any]:
-        """Yield the batches of the steps from first to stop; the next is made while one is used."""
         if first >= stop:
             return
-        with ThreadPoolExecutor(1) as other:
-            coming = other.submit(self.batch, first)
+        with ThreadPoolExecutor(1) as executor:
+            future = executor.submit(self.batch, first)
             for step in range(first + 1, stop):
-                batch = coming.result()
-                coming = other.submit(self.batch, step)
+                batch = future.result()
+                future = executor.submit(self.batch, step)
                 yield batch
-            yield coming.result()
+            yield future.result()
+
+
+class RerankBatchLoader(BatchLoader):
+    """Batches of a reranker: examples with candidates of the recall run and popular items.
+
+    Source: Zhou et al., KDD 2018, section 5, where impressions and clicks are logged. A log of
+    interactions has no impressions: the negatives are items that recall would have shown.
+    """
+
+    def make_examples(self) -> TrainingExamples:
+        """Return the examples of the training sequences."""
+        return TrainingExamples(self.task.sequences)
+
+    def make_negatives(self) -> None:
+        """Make the sampler of popular negatives. Raises ConfigError if `recalled` is too large."""
+        task, config, items = self.task, self.config, self.task.sizes.items
+        if config.recalled > min(config.depth, items):
+            expected = f"at most depth and the catalogue, {min(config.depth, items)}"
+            raise ConfigError(say("recalled", expected, config.recalled))
+        # one spare popular item for each recalled item that a short list may lack
+        size = config.batch * (config.popular + config.recalled)
+        counts = count_items(task.sequences, items)
+        self.sampler = make_sampler("unigram", counts, size=size, alpha=config.alpha)
+
+    def batch(self, step: int) -> din.Batch:
+        """Return the batch of a step, a function of the recall run, the seed and the step."""
+        config, (rng, rows, positions) = self.config, self.draw_examples(step)
+        task, candidates_of = self.task, self.task.candidates
+        if candidates_of is None:
+            raise ValueError("the task of a reranker needs candidates")
+        laid = pad_examples(task.sequences, rows, positions, config.window)
+        before = slice_rows(task.sequences, rows, np.zeros_like(positions), positions)
+        profiles = task.profiles[rows]
+        listed = candidates_of(before, profiles, config.depth)  # din-R15
+        hard = draw_without_replacement(rng, listed, config.recalled)
+        drawn_items = self.sampler.draw(rng, laid.target).ids.reshape(config.batch, -1)
+        popular, spare = np.split(drawn_items, [config.popular], axis=1)
+        hard = np.where(hard < 0, spare, hard)  # din-R15: an empty position of a short list
+        candidates = np.concatenate([laid.target[:, None], hard, popular], axis=1)  # din-R14
+        labels = candidates == laid.target[:, None]  # din-R16
+        histories = din.histories_without_logits(laid.history, laid.mask, profiles, config)
+        return din.Batch(histories, candidates, labels)
+
+
+def draw_without_replacement(rng: np.random.Generator, lists: Ints, count: int) -> Ints:
+    """Return `count` items of each list (B, count), drawn without replacement from (B, n)."""
+    order = np.argsort(rng.random(lists.shape), axis=1)
+    return np.take_along_axis(lists, order[:, :count], axis=1)
+
+
+def make_loader(task: Task, config: Any) -> BatchLoader:
+    """Return the batch loader of the family that the settings name."""
+    reranks = family_of(config.model).reranks
+    return RerankBatchLoader(task, config) if reranks else BatchLoader(task, config)

@@ -1,10 +1,10 @@
-"""Several processes that train one model, as torchrun starts them.
+"""Distributed training: several processes, started by torchrun, train one model.
 
-Spec: specs/backend.md, backend-R17. Every process takes the same steps; the first one alone writes,
-prints and validates, and tells the others what came of it. What all do in common fails in common,
-so that nobody waits for one that has gone.
+Spec: specs/backend.md, backend-R17. Every process takes the same steps. Only rank 0 writes, prints
+and validates, and sends the result to the other processes. An error in one process ends all
+processes, so that none waits for a process that has exited.
 
-A process alone is the first of one: then nothing here does anything.
+With one process (rank 0 of world size 1) the functions do nothing.
 """
 
 from __future__ import annotations
@@ -16,59 +16,61 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from mindref.errors import STRANGE, BackendError, ConfigError, MindrefError, say
+from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, MindrefError, say
 
 T = TypeVar("T")
 Exchange = Callable[[str], list[str]]
-"""Gives every process what each of them gave, in the order of their ranks."""
+"""Return the texts of all processes, ordered by rank; every process must call it."""
 
 
-class Lost(BackendError):
-    """Another process of the training has gone without a word."""
+class ProcessLost(BackendError):
+    """Another process of the training has exited without a message."""
 
 
-class Elsewhere(MindrefError):
-    """The first process says what went wrong; this one has nothing to add."""
+class FailedElsewhere(MindrefError):
+    """Another process failed; rank 0 prints the error."""
 
 
-def place() -> tuple[int, int]:
-    """Return rank and number of the processes, as torchrun says them in the environment."""
-    world = number("WORLD_SIZE", "1", 1, 1_000_000)
-    return (number("RANK", "", 0, world - 1), world) if world > 1 else (0, 1)
+def rank_and_world_size() -> tuple[int, int]:
+    """Return rank and world size from the environment variables of torchrun."""
+    world = environment_number("WORLD_SIZE", "1", 1, 1_000_000)
+    return (environment_number("RANK", "", 0, world - 1), world) if world > 1 else (0, 1)
 
 
-def number(name: str, default: str, low: int, high: int) -> int:
-    """Return a number of the environment. Raises ConfigError for anything else."""
+def environment_number(name: str, default: str, low: int, high: int) -> int:
+    """Return an integer from the environment. Raises ConfigError for anything else."""
     word = os.environ.get(name, default)
     if not word.isdecimal() or not low <= int(word) <= high:
-        wanted, todo = f"an integer from {low} to {high}", "start the processes with torchrun"
-        raise ConfigError(say(f"{name} in the environment", wanted, repr(word) or "none", todo))
+        requirement, todo = f"an integer from {low} to {high}", "start the processes with torchrun"
+        raise ConfigError(
+            say(f"{name} in the environment", requirement, repr(word) or "none", todo)
+        )
     return int(word)
 
 
-def join(backend: Any) -> Ranks:
-    """Return the processes of this training, this one having joined them.
+def join_ranks(backend: Any) -> Ranks:
+    """Join the processes of this training and return them.
 
-    Raises BackendError for several processes and a backend that they cannot share (backend-R17).
+    Raises BackendError if a backend without distributed steps has several processes (backend-R17).
     """
-    rank, world = place()
+    rank, world = rank_and_world_size()
     if world == 1:
-        return ALONE
-    name, asked = f"backend {backend.name}", f"WORLD_SIZE is {world}"
+        return ONE_PROCESS
+    name, world_text = f"backend {backend.name}", f"WORLD_SIZE is {world}"
     shares = inspect.getattr_static(backend, "join", None) is not None
     if not shares or "train" not in backend.capabilities().levels:  # backend-R17
-        wanted, got = "one whose step several processes can share", f"none ({asked})"
+        requirement, got = "one whose step several processes can share", f"none ({world_text})"
         todo = "start one process, or choose another --backend, such as torch"
-        raise BackendError(say(name, wanted, got, todo))
+        raise BackendError(say(name, requirement, got, todo))
     try:
         return Ranks(rank, world, backend.join(rank, world))
-    except STRANGE as error:
+    except FOREIGN_ERRORS as error:
         got = f"{type(error).__name__}: {error}"
         raise BackendError(say(name, f"process {rank} of {world} to join", got)) from error
 
 
 class Ranks(NamedTuple):
-    """The processes of a training, and this one among them."""
+    """The processes of a training, seen from this one."""
 
     rank: int = 0  # from 0
     world: int = 1
@@ -76,58 +78,58 @@ class Ranks(NamedTuple):
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes, prints and validates."""
+        """Whether this process is rank 0, which writes, prints and validates."""
         return self.rank == 0
 
     @property
     def several(self) -> bool:
-        """Whether there are others."""
+        """Whether there are other processes."""
         return self.world > 1
 
     def gather(self, value: Any) -> list[Any]:
-        """Return what each process gave, values that JSON can hold. Raises Lost."""
+        """Return the JSON values of all processes. Raises ProcessLost."""
         if not self.several:
             return [value]
-        given = json.dumps(value)
+        text = json.dumps(value)
         try:
-            return [json.loads(word) for word in self.exchange(given)]
+            return [json.loads(word) for word in self.exchange(text)]
         except MindrefError:
             raise
-        except STRANGE as error:
-            raise Lost(f"{type(error).__name__}: {error}") from error
+        except FOREIGN_ERRORS as error:
+            raise ProcessLost(f"{type(error).__name__}: {error}") from error
 
     def together(self, work: Callable[[], T]) -> T:
-        """Do what every process does. If it fails for any, the first one says why and all end."""
+        """Call `work` in every process. If it fails in one, rank 0 raises the error and all end."""
         if not self.several:
             return work()
         try:
-            made = work()
+            result = work()
         except Exception as error:
-            self.gather(says(error))
+            self.gather(error_text(error))
             if self.first:
                 raise
-            raise Elsewhere(says(error)) from error
+            raise FailedElsewhere(error_text(error)) from error
         self.check(self.gather(""))
-        return made
+        return result
 
     def check(self, failures: list[str]) -> None:
-        """Raise the first failure of them, at the first process, and Elsewhere at the others."""
+        """Raise the first failure in rank 0, and FailedElsewhere in the other ranks."""
         for rank, failure in enumerate(failures):
             if failure:
                 if self.first:
                     raise MindrefError(f"process {rank} of {self.world}: {failure}")
-                raise Elsewhere(failure)
+                raise FailedElsewhere(failure)
 
-    def told(self, work: Callable[[], T]) -> T:
-        """Let the first process work, and return what came of it: a value that JSON can hold."""
+    def broadcast_from_first(self, work: Callable[[], T]) -> T:
+        """Call `work` in rank 0 and return its result, a JSON value, in every process."""
         if not self.several:
             return work()
-        made = self.together(lambda: work() if self.first else None)
-        answer: T = self.gather(made)[0]
+        result = self.together(lambda: work() if self.first else None)
+        answer: T = self.gather(result)[0]
         return answer
 
     def same(self, words: dict[str, Any]) -> None:
-        """Raise MindrefError unless every process has these words of the first one."""
+        """Raise MindrefError unless every process has the same values as rank 0."""
         answers = self.gather(words)
         failures = ["" for _ in answers]
         for rank, answer in enumerate(answers):
@@ -137,26 +139,26 @@ class Ranks(NamedTuple):
         self.check(failures)
 
     def polled(self, stop: Callable[[], bool]) -> Callable[[], bool]:
-        """Return a stop that says yes at the same step everywhere, once any process says yes."""
+        """Return a stop function that returns True at the same step in every process."""
         return Poll(self, stop) if self.several else stop
 
     def outlast_first(self) -> None:
-        """Wait until the first process has ended: whoever leaves before it is taken for a fault."""
+        """Wait until rank 0 has ended: torchrun treats an earlier exit as an error."""
         try:
             self.gather("")
-        except Lost:
+        except ProcessLost:
             return
 
 
 class Poll:
-    """Asks the others about once a second, after a number of steps that the first process names."""
+    """Stop function: exchanges stop requests about once a second; rank 0 sets the steps between."""
 
     def __init__(self, ranks: Ranks, stop: Callable[[], bool]) -> None:
         self.ranks, self.stop = ranks, stop
         self.steps, self.left, self.asked_at = 1, 1, time.perf_counter()
 
     def __call__(self) -> bool:
-        """Return whether all stop here."""
+        """Return whether all processes stop at this step."""
         self.left -= 1
         if self.left > 0:
             return False
@@ -165,12 +167,12 @@ class Poll:
         answers = self.ranks.gather([self.stop(), max(1, min(fitting, 4 * self.steps))])
         self.steps = self.left = answers[0][1]
         self.asked_at = time.perf_counter()
-        return any(asked for asked, _ in answers)
+        return any(stops for stops, _ in answers)
 
 
-def says(error: Exception) -> str:
-    """Return an error in one line, with its type if it is none of ours."""
+def error_text(error: Exception) -> str:
+    """Return an error in one line, with its type unless it is a MindrefError."""
     return str(error) if isinstance(error, MindrefError) else f"{type(error).__name__}: {error}"
 
 
-ALONE = Ranks()
+ONE_PROCESS = Ranks()

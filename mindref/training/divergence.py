@@ -1,17 +1,20 @@
-"""Where the first number that is no number came from: operator, users, items, rows of tables.
+"""Divergence: origin of the first non-finite number (operator, users, items, table rows).
 
-Spec: specs/optimiser.md, R14 to R16. Asked when a step has gone wrong, never before: the batch is
-taken through the operators of the reference once more, from the parameters before the step.
+Spec: specs/optimiser.md, R14 to R16. The diagnosis runs after a step has failed: it computes the
+batch again with the reference operators, from the parameters before the step.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import mindref.ops as reference
+from mindref.data.log import InteractionLog
 from mindref.errors import MindrefError, say
 from mindref.models import mind
 from mindref.models.parameters import Catalogue
@@ -19,67 +22,69 @@ from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array, Ints
 from mindref.training import optimiser
 
-SHARED = ("negatives", "negative_log_expected")  # by all users of a batch of MIND
-NAMED = 5  # users, items or rows that a message names
+SHARED = ("negatives", "negative_log_expected")  # fields that all users of a batch share
+NAMED = 5  # users, items or rows in a message
 TODO = "train anew with a lower --learning-rate"
 
 
-class Found(NamedTuple):
-    """What is known of a number that is not finite."""
+class Diagnosis(NamedTuple):
+    """Origin of a number that is not finite."""
 
-    operator: str = ""  # "routing (forward)", or what it came after; "" where nothing was found
-    users: tuple[int, ...] = ()  # places in the batch
+    operator: str = ""  # such as "routing (forward)"; "" if unknown
+    users: tuple[int, ...] = ()  # positions in the batch
     items: tuple[int, ...] = ()  # dense ids
     rows: Mapping[str, tuple[int, ...]] = {}  # of parameters and moments
 
 
 class Diverged(MindrefError):
-    """A loss or a gradient is no number any more; the last epoch on disk is still good."""
+    """A loss or a gradient is not finite. The last epoch on disk is intact."""
 
     def __init__(
         self,
         step: int,
         got: str,
-        found: Found,
+        diagnosis: Diagnosis,
         todo: str = f"{TODO}; the run keeps its best epoch",
         *,
-        user: Callable[[int], Any] = "place {} of the batch".format,
+        user: Callable[[int], Any] = "row {} of the batch".format,
         item: Callable[[int], Any] = str,
         words: tuple[str, str] = ("step {}", "a finite loss"),
     ) -> None:
-        """Say what was got in a step; user, item: what names a place in the batch, a dense id."""
-        self.step, self.got, self.found, self.words = step, got, found, words
-        where = told(found, user, item)
-        super().__init__(say(words[0].format(step), words[1], got + where, todo))
+        """Format the message; user, item: functions from batch position or dense id to name."""
+        self.step, self.got, self.diagnosis, self.words = step, got, diagnosis, words
+        origin = describe_diagnosis(diagnosis, user, item)
+        super().__init__(say(words[0].format(step), words[1], got + origin, todo))
 
 
-def told(found: Found, user: Callable[[int], Any], item: Callable[[int], Any]) -> str:
-    """Return what was found, in brackets; nothing of nothing."""
-    parts = [f"first in {found.operator}"] if found.operator else []
-    parts += some("users", found.users, user) + some("items", found.items, item)
-    for name, rows in found.rows.items():
-        parts += some(f"rows of {name}", rows, str)
+def describe_diagnosis(
+    diagnosis: Diagnosis, user: Callable[[int], Any], item: Callable[[int], Any]
+) -> str:
+    """Return the diagnosis in parentheses; "" if it is empty."""
+    parts = [f"first in {diagnosis.operator}"] if diagnosis.operator else []
+    parts += list_names("users", diagnosis.users, user) + list_names("items", diagnosis.items, item)
+    for name, rows in diagnosis.rows.items():
+        parts += list_names(f"rows of {name}", rows, str)
     return f" ({'; '.join(parts)})" if parts else ""
 
 
-def some(what: str, which: tuple[int, ...], name: Callable[[int], Any]) -> list[str]:
-    """Return the first of them by name, and how many more there are; nothing of none."""
+def list_names(label: str, which: tuple[int, ...], name: Callable[[int], Any]) -> list[str]:
+    """Return a text with the first names and the number of further names; [] without names."""
     if not which:
         return []
-    more = f" and {len(which) - NAMED} more" if len(which) > NAMED else ""
-    return [f"{what} {', '.join(str(name(x)) for x in which[:NAMED])}{more}"]
+    remainder = f" and {len(which) - NAMED} more" if len(which) > NAMED else ""
+    return [f"{label} {', '.join(str(name(x)) for x in which[:NAMED])}{remainder}"]
 
 
-def finite(x: Any) -> bool:
+def all_finite(x: Any) -> bool:
     """Return whether all numbers of an array, of a gradient or of a tuple of them are finite."""
     if isinstance(x, tuple):
-        return all(finite(part) for part in x)
+        return all(all_finite(part) for part in x)
     if x is None or getattr(x, "dtype", np.dtype(float)).kind != "f":
         return True
     return bool(np.isfinite(x).all())
 
 
-def bounded(gradient: Array | RowGradient) -> bool:
+def has_finite_squares(gradient: Array | RowGradient) -> bool:
     """Return whether a gradient and its square are finite, in the type of the gradient."""
     x = gradient.values if isinstance(gradient, RowGradient) else gradient
     if not x.size:
@@ -88,156 +93,189 @@ def bounded(gradient: Array | RowGradient) -> bool:
     return bool(np.isfinite(largest * largest))  # optimiser-R14
 
 
-def by_name(params: Mapping[str, Array], moments: optimiser.State) -> dict[str, Array]:
-    """Return parameters and moments, the first.items and second.items of items with them."""
+def tables_by_name(params: Mapping[str, Array], moments: optimiser.State) -> dict[str, Array]:
+    """Return parameters and moments by name, such as items, first.items and second.items."""
     first = {f"first.{name}": x for name, x in moments.first.items()}
     return {**params, **first, **{f"second.{name}": x for name, x in moments.second.items()}}
 
 
-def check_state(params: Mapping[str, Array], moments: optimiser.State) -> None:
-    """Raise Diverged for parameters or moments that are not finite: nobody may keep them."""
-    rows = bad_rows(by_name(params, moments))
+def check_finite_state(params: Mapping[str, Array], moments: optimiser.State) -> None:
+    """Raise Diverged if a parameter or a moment is not finite; such a state must not be saved."""
+    rows = nonfinite_rows(tables_by_name(params, moments))
     if rows:  # optimiser-R16
         got = "parameters or moments that are not finite"
-        raise Diverged(moments.step, got, Found("the parameters", rows=rows))
+        raise Diverged(moments.step, got, Diagnosis("the parameters", rows=rows))
 
 
-def bad_rows(tables: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
-    """Return the rows that are not finite, of the tables that have some."""
-    found = {}
+def nonfinite_rows(tables: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+    """Return table -> rows with a non-finite number, for the tables that have such rows."""
+    rows_by_table = {}
     for name, x in tables.items():
-        if not finite(x):
+        if not all_finite(x):
             rows = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
-            found[name] = tuple(np.flatnonzero(rows).tolist())
-    return found
+            rows_by_table[name] = tuple(np.flatnonzero(rows).tolist())
+    return rows_by_table
 
 
-class Watch:
-    """The operators, watched: the first that makes something of finite numbers that is not."""
+class OperatorMonitor:
+    """Operators, with a record of the first that returns a non-finite number for finite inputs."""
 
     def __init__(self, ops: Any) -> None:
         self.ops, self.first, self.last = ops, "", "the parameters"
 
     def __getattr__(self, stem: str) -> Any:
-        return Watched(self, stem, getattr(self.ops, stem, None) or getattr(reference, stem))
+        return MonitoredOperator(
+            self, stem, getattr(self.ops, stem, None) or getattr(reference, stem)
+        )
 
-    def saw(self, name: str, given: Any, out: Any) -> None:
-        """Take note of a call: in the order of the computation, so the first one counts."""
-        if not self.first and not finite(out):
-            self.first = name if finite(given) else f"what comes after {self.last}"
+    def observe(self, name: str, inputs: Any, out: Any) -> None:
+        """Record a call and the first non-finite output."""
+        if not self.first and not all_finite(out):
+            self.first = name if all_finite(inputs) else f"the computation after {self.last}"
         self.last = name
 
 
-class Watched(NamedTuple):
-    """An operator that tells the watch of its calls."""
+class MonitoredOperator(NamedTuple):
+    """An operator whose calls the monitor observes."""
 
-    watch: Watch
+    watch: OperatorMonitor
     stem: str
     module: Any
 
     def forward(self, *arrays: Any, **numbers: Any) -> Any:
-        """Call it, and tell what came of it."""
+        """Call the operator and report the result."""
         out, saved = self.module.forward(*arrays, **numbers)
-        self.watch.saw(f"{self.stem} (forward)", arrays, out)
+        self.watch.observe(f"{self.stem} (forward)", arrays, out)
         return out, saved
 
-    def backward(self, d_out: Any, saved: Any, **more: Any) -> Any:
-        """Call it, and tell what came of it."""
-        out = self.module.backward(d_out, saved, **more)
-        self.watch.saw(f"{self.stem} (backward)", np.asarray(d_out), out)
+    def backward(self, d_out: Any, saved: Any, **options: Any) -> Any:
+        """Call the operator and report the result."""
+        out = self.module.backward(d_out, saved, **options)
+        self.watch.observe(f"{self.stem} (backward)", np.asarray(d_out), out)
         return out
 
 
-def look(
+def diagnose_batch(
     family: Any, params: Any, batch: Any, catalogue: Catalogue, config: Any, tables: Any
-) -> Found:
-    """Return where a batch goes wrong; family: the module with `loss`, `backward` and a flattening.
+) -> Diagnosis:
+    """Return the origin of the divergence of a batch; family: the family object.
 
-    tables: arrays by name, parameters with moments; rows of them that are not finite are named,
-    and nothing is computed from them but the items that they belong to. Never raises.
+    tables: parameters and moments by name. If rows are not finite, the diagnosis names the rows and
+    their items, and the batch is not computed. Never raises.
     """
-    rows = bad_rows(tables)
+    rows = nonfinite_rows(tables)
     with np.errstate(all="ignore"):
         if rows:  # optimiser-R15
             lost = np.union1d(rows.get("items", ()), rows.get("first.items", ())).astype(int)
             lost = np.union1d(lost, np.array(rows.get("second.items", ()), int))
-            return Found("the parameters", (), tuple(with_rows(batch, catalogue, lost)), rows)
-        first, _, gradients = replay(family, params, batch, catalogue, config)
-        users = tuple(bad_users(family, params, batch, catalogue, config))
+            return Diagnosis(
+                "the parameters", (), tuple(items_with_rows(batch, catalogue, lost)), rows
+            )
+        first, _, gradients = replay_batch(family, params, batch, catalogue, config)
+        users = tuple(diverging_users(family, params, batch, catalogue, config))
         items: tuple[int, ...] = ()
-        if gradients is not None and not users and not finite(gradients["items"]):
+        if gradients is not None and not users and not all_finite(gradients["items"]):
             of = gradients["items"]
             bad = of.rows[~np.isfinite(of.values).all(axis=1)]
             items = tuple(bad[bad < len(catalogue.rows)].tolist())
-        return Found(first, users, items)
+        return Diagnosis(first, users, items)
 
 
-def replay(
+def replay_batch(
     family: Any, params: Any, batch: Any, catalogue: Catalogue, config: Any, d_out: float = 1.0
 ) -> tuple[str, bool, dict[str, Any] | None]:
-    """Return the operator where a batch goes wrong, whether it goes well, and its gradients."""
-    watch = Watch(reference)
+    """Return the operator that diverges, whether all numbers are finite, and the gradients."""
+    watch = OperatorMonitor(reference)
     loss, saved = family.loss(params, batch, catalogue, config, watch)
     if not np.isfinite(loss):
-        return watch.first or f"what comes after {watch.last}", False, None
-    gradients = flat(family.backward(saved, d_out, ops=watch))
-    well = all(bounded(x) for x in gradients.values())
+        return watch.first or f"the computation after {watch.last}", False, None
+    gradients = gradients_by_name(family.backward(saved, d_out, ops=watch))
+    well = all(has_finite_squares(x) for x in gradients.values())
     if well:
         return "", True, gradients
-    if all(finite(x) for x in gradients.values()):
+    if all(all_finite(x) for x in gradients.values()):
         return "the square of a gradient", False, gradients
-    return watch.first or f"what comes after {watch.last}", False, gradients
+    return watch.first or f"the computation after {watch.last}", False, gradients
 
 
-def flat(gradients: Any) -> dict[str, Any]:
-    """Return gradients by name; those of layers by their numbers."""
-    found: dict[str, Any] = {}
+def gradients_by_name(gradients: Any) -> dict[str, Any]:
+    """Return gradients by name; names of layers include the layer index."""
+    by_name: dict[str, Any] = {}
     for name, x in gradients._asdict().items():
         if isinstance(x, tuple) and not isinstance(x, RowGradient):
             for i, layer in enumerate(x):
-                found |= {f"{name}.{i}.{part}": y for part, y in zip("wb", layer, strict=True)}
+                by_name |= {f"{name}.{i}.{part}": y for part, y in zip("wb", layer, strict=True)}
         else:
-            found[name] = x
-    return found
+            by_name[name] = x
+    return by_name
 
 
-def bad_users(
+def diverging_users(
     family: Any, params: Any, batch: Any, catalogue: Catalogue, config: Any
 ) -> Iterator[int]:
-    """Yield the places in a batch of the users who go wrong by themselves, as weighed in it."""
+    """Yield the positions of users whose example diverges as a batch of one, at its weight."""
     size = len(histories_of(batch).mask)
-    for place in range(size):
-        alone = of_user(batch, place)
-        if not replay(family, params, alone, catalogue, config, 1 / size)[1]:
-            yield place
+    for position in range(size):
+        single = user_batch(batch, position)
+        if not replay_batch(family, params, single, catalogue, config, 1 / size)[1]:
+            yield position
 
 
-def of_user(batch: Any, place: int) -> Any:
-    """Return the batch of one user: what all share stays."""
-    some = slice(place, place + 1)
+def user_batch(batch: Any, position: int) -> Any:
+    """Return the batch of one user, with the fields that all users share."""
+    row = slice(position, position + 1)
     parts: dict[str, Any] = {}
     for name, x in batch._asdict().items():
         if isinstance(batch, mind.Batch) and name in SHARED:
             parts[name] = x
         elif isinstance(x, tuple):
-            parts[name] = of_user(x, place)
+            parts[name] = user_batch(x, position)
         else:
-            parts[name] = x if x is None else x[some]
+            parts[name] = x if x is None else x[row]
     return batch._replace(**parts)
 
 
 def histories_of(batch: Any) -> mind.Histories:
     """Return the histories of the batch of any family."""
-    found: mind.Histories = getattr(batch, "shared", batch).histories
-    return found
+    histories: mind.Histories = getattr(batch, "shared", batch).histories
+    return histories
 
 
-def with_rows(batch: Any, catalogue: Catalogue, rows: Ints) -> Iterator[int]:
-    """Yield the items of a batch, ascending, that have a part in one of these rows."""
+def items_with_rows(batch: Any, catalogue: Catalogue, rows: Ints) -> Iterator[int]:
+    """Yield the items of a batch, ascending, that use one of these rows."""
     shared = getattr(batch, "shared", batch)
-    asked = [shared.histories.items[shared.histories.mask]]
-    asked += [getattr(shared, n).ravel() for n in ("target", "negatives", "candidates")
+    id_arrays = [shared.histories.items[shared.histories.mask]]
+    id_arrays += [getattr(shared, n).ravel() for n in ("target", "negatives", "candidates")
               if hasattr(shared, n)]  # fmt: skip
-    ids = np.unique(np.concatenate(asked))
+    ids = np.unique(np.concatenate(id_arrays))
     parts = np.isin(catalogue.rows[ids], rows) & (catalogue.weights[ids] != 0)
     yield from ids[parts.any(axis=1)].tolist()
+
+
+def name_ids(
+    error: Diverged, log: InteractionLog, users: Ints, run: Path | None, saved_step: int
+) -> Diverged:
+    """Return the error with user and item ids of the log in the message.
+
+    users (B,): dense id of the user of each example in the batch; saved_step: the step of the last
+    state in the run directory.
+    """
+    return Diverged(
+        error.step,
+        error.got,
+        error.diagnosis,
+        recovery_hint(run, saved_step),
+        user=lambda position: log.user_ids[users[position]],  # optimiser-R15
+        item=lambda item: log.item_ids[item],
+        words=error.words,
+    )
+
+
+def recovery_hint(run: Path | None, saved_step: int) -> str:
+    """Return the advice. Resuming diverges again, because each step has the same batch."""
+    if run is None:
+        return TODO
+    again = f"mindref train --resume {shlex.quote(str(run))}"
+    if not saved_step:
+        return f"{TODO}; nothing was saved yet, and {again} diverges again"
+    return f"{TODO}; the run is as it was after step {saved_step}, and {again} diverges again"

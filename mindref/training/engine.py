@@ -1,8 +1,8 @@
-"""Who takes the steps of a training: the backend itself, or the reference by way of it.
+"""Engines of training: steps of the backend, or of the reference with a backend's operators.
 
-Spec: specs/backend.md, the three levels. A backend that claims `train` keeps the parameters where
-it likes; of one that claims less, loss and gradients are taken (level 2), or composed of its
-operators (level 1), and the optimiser is the reference's.
+Spec: specs/backend.md, the three levels. A backend of level `train` takes whole steps and stores
+the parameters. With level `model` the engine uses loss and gradients of the backend, with level
+`ops` its operators; the optimiser is then the reference.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mindref.backend import Backend, answering
-from mindref.config import Config
+from mindref.backend import Backend, backend_errors
 from mindref.errors import BackendError, say
-from mindref.models import families, mind
+from mindref.models import mind
+from mindref.models.family import family_of, operators_of
 from mindref.models.parameters import (
     Catalogue,
     Gradients,
@@ -26,49 +26,49 @@ from mindref.models.parameters import (
     unflatten,
 )
 from mindref.training import divergence, optimiser
-from mindref.training.divergence import Diverged, Found
+from mindref.training.divergence import Diagnosis, Diverged
 
-__all__ = ["Composed", "Diverged", "Engine", "Own", "check_finite", "engine_of"]
+__all__ = ["ReferenceEngine", "Diverged", "Engine", "BackendEngine", "check_finite", "make_engine"]
 
 
 class Engine(Protocol):
-    """Takes steps, and says where they have led."""
+    """Interface: take steps and return the state."""
 
     backend: Any
 
     def step(self, batch: mind.Batch, learning_rate: float) -> float:
         """Take a step; return its loss."""
 
-    def now(self) -> tuple[Params, optimiser.State]:
-        """Return parameters and moments as arrays of NumPy, good until the next step."""
+    def fetch_state(self) -> tuple[Params, optimiser.State]:
+        """Return parameters and moments as NumPy arrays, valid until the next step."""
 
 
-def engine_of(
+def make_engine(
     backend: Backend,
     params: Params,
     moments: optimiser.State,
     catalogue: Catalogue,
-    config: Config,
+    config: Any,
 ) -> Engine:
-    """Return who trains with a backend, from these parameters and moments on.
+    """Return the engine for a backend, with these initial parameters and moments.
 
-    Raises BackendError for one that cannot say its gradients (backend-R9), or whatever it raises.
+    Raises BackendError for a backend without gradients (backend-R9), and errors of the backend.
     """
     claims = backend.capabilities()
-    if config.model != "mind":
-        return Composed(backend, params, moments, catalogue, config)
-    with answering(backend, "the start of training"):
+    if not family_of(config.model).in_contract:
+        return ReferenceEngine(backend, params, moments, catalogue, config)
+    with backend_errors(backend, "the start of training"):
         if "train" in claims.levels:
-            return Own(backend, params, moments, catalogue, config)
+            return BackendEngine(backend, params, moments, catalogue, config)
     if claims.gradients != "derived" and "model" not in claims.levels:
         todo = "it can evaluate and recall; train with another --backend"
         got = f"gradients {claims.gradients!r}"
         raise BackendError(say(f"backend {backend.name}", "operators with backward", got, todo))
-    return Composed(backend, params, moments, catalogue, config)
+    return ReferenceEngine(backend, params, moments, catalogue, config)
 
 
-class Composed:
-    """Gradients of the backend, Adam of the reference; the arrays are changed in place."""
+class ReferenceEngine:
+    """Gradients of the backend, Adam of the reference. Arrays are changed in place."""
 
     def __init__(
         self,
@@ -76,58 +76,59 @@ class Composed:
         params: Params,
         moments: optimiser.State,
         catalogue: Catalogue,
-        config: Config,
+        config: Any,
     ) -> None:
         self.backend: Any = backend
         self.params, self.moments = params, moments
         self.catalogue, self.config = catalogue, config
-        self.family = families.family(config.model)
-        self.project = getattr(self.family, "project", None)  # after a step: maxmf-R17
-        self.ops = partial(families.operators, backend, config)
-        self.fused = config.model == "mind" and "model" in backend.capabilities().levels
+        self.family = family_of(config.model)
+        self.ops = partial(operators_of, backend, config)
+        computes = "model" in backend.capabilities().levels
+        self.fused = self.family.in_contract and computes
 
     def step(self, batch: mind.Batch, learning_rate: float) -> float:
-        """Take one step: loss, gradients, Adam. Raises Diverged before anything has moved."""
+        """Take one step: loss, gradients, Adam. Raises Diverged before any parameter changes."""
         config, step = self.config, self.moments.step + 1
-        with answering(self.backend, f"step {step}"):
+        with backend_errors(self.backend, f"step {step}"):
             loss, gradients = self.differentiate(batch)
-            named = {} if gradients is None else flatten_gradients(gradients)
-            bad = [name for name, x in named.items() if not divergence.bounded(x)]
+            by_name = {} if gradients is None else flatten_gradients(gradients)
+            bad = [name for name, x in by_name.items() if not divergence.has_finite_squares(x)]
             if gradients is None or bad:  # optimiser-R14
                 got = f"a gradient of {', '.join(bad)} beyond all bounds" if bad else f"{loss}"
-                raise Diverged(step, got, found(self, batch))
+                raise Diverged(step, got, diagnose_step(self, batch))
             self.moments = optimiser.update(
                 flatten(self.params),
-                named,
+                by_name,
                 self.moments,
                 learning_rate=learning_rate,
                 beta1=config.beta1,
                 beta2=config.beta2,
                 epsilon=config.epsilon,
             )
-            if self.project is not None:
-                self.project(self.params, gradients)
+            if self.family.project is not None:
+                self.family.project(self.params, gradients)
         return loss
 
     def differentiate(self, batch: mind.Batch) -> tuple[float, Tables | None]:
-        """Return the loss of a batch and its gradients; none of a loss that is not finite."""
-        given = (self.params, batch, self.catalogue, self.config)
+        """Return the loss of a batch and its gradients; None for a loss that is not finite."""
+        arguments = (self.params, batch, self.catalogue, self.config)
         if self.fused:
-            found, gradients = self.backend.loss_and_gradients(*given)
-            loss = float(self.backend.to_numpy(found))
-            return loss, in_numpy(gradients, self.backend) if np.isfinite(loss) else None
+            backend_loss, gradients = self.backend.loss_and_gradients(*arguments)
+            loss = float(self.backend.to_numpy(backend_loss))
+            return loss, gradients_to_numpy(gradients, self.backend) if np.isfinite(loss) else None
         ops = self.ops()  # backend-R6
-        found, saved = self.family.loss(*given, ops)
-        loss = float(found)
-        return loss, self.family.backward(saved, ops=ops) if np.isfinite(loss) else None
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the result
+            value, saved = self.family.loss(*arguments, ops)
+            loss = float(value)
+            return loss, self.family.backward(saved, ops=ops) if np.isfinite(loss) else None
 
-    def now(self) -> tuple[Params, optimiser.State]:
-        """Return the parameters and moments themselves."""
+    def fetch_state(self) -> tuple[Params, optimiser.State]:
+        """Return the parameters and moments, not copied."""
         return self.params, self.moments
 
 
-class Own:
-    """The training step of the backend: level 3."""
+class BackendEngine:
+    """Training steps of the backend (level `train`)."""
 
     def __init__(
         self,
@@ -135,34 +136,34 @@ class Own:
         params: Params,
         moments: optimiser.State,
         catalogue: Catalogue,
-        config: Config,
+        config: Any,
     ) -> None:
         self.backend, self.catalogue, self.config = backend, catalogue, config
         self.count = moments.step
         self.state = backend.init(params, config, moments)  # backend-R15
 
     def step(self, batch: mind.Batch, learning_rate: float) -> float:
-        """Take one step. Raises Diverged after it, when the parameters may be lost."""
+        """Take one step. Raises Diverged after the step; the parameters may be invalid."""
         step = self.count + 1
-        with answering(self.backend, f"step {step}"):
+        with backend_errors(self.backend, f"step {step}"):
             self.state, loss = self.backend.step(
                 self.state, batch, self.catalogue, self.config, learning_rate
             )
             lost = float(self.backend.to_numpy(loss))
         if not np.isfinite(lost):  # optimiser-R14
-            raise Diverged(step, str(lost), found(self, batch))
+            raise Diverged(step, str(lost), diagnose_step(self, batch))
         self.count = step
         return lost
 
-    def now(self) -> tuple[Params, optimiser.State]:
-        """Return parameters and moments, fetched from where the backend keeps them."""
-        with answering(self.backend, f"the state after step {self.count}"):
+    def fetch_state(self) -> tuple[Params, optimiser.State]:
+        """Return parameters and moments, copied from the backend."""
+        with backend_errors(self.backend, f"the state after step {self.count}"):
             fetch = self.backend.to_numpy
             params = flatten(self.backend.parameters(self.state))
             moments = self.backend.moments(self.state)  # backend-R15
             if int(moments.step) != self.count:
-                where, got = f"backend {self.backend.name}: moments", f"step {moments.step}"
-                raise BackendError(say(where, f"step {self.count}", got))
+                subject, got = f"backend {self.backend.name}: moments", f"step {moments.step}"
+                raise BackendError(say(subject, f"step {self.count}", got))
             first, second = (
                 {name: fetch(x) for name, x in tables.items()}
                 for tables in (moments.first, moments.second)
@@ -171,8 +172,8 @@ class Own:
             return unflatten(params), optimiser.State(int(moments.step), first, second)
 
 
-def in_numpy(gradients: Gradients, backend: Backend) -> Gradients:
-    """Return gradients of level 2 as arrays of NumPy."""
+def gradients_to_numpy(gradients: Gradients, backend: Backend) -> Gradients:
+    """Return gradients of a backend of level `model` as NumPy arrays."""
     fetch = backend.to_numpy
     tables = [
         table._replace(rows=np.asarray(fetch(table.rows)), values=fetch(table.values))
@@ -182,21 +183,23 @@ def in_numpy(gradients: Gradients, backend: Backend) -> Gradients:
     return Gradients(tables[0], tables[1], fetch(gradients.bilinear), layers)
 
 
-def found(engine: Any, batch: Any) -> Found:
-    """Return what went wrong in a step; nothing where that cannot be said, which is no error."""
+def diagnose_step(engine: Any, batch: Any) -> Diagnosis:
+    """Return the diagnosis of a failed step; empty if the diagnosis fails."""
     try:
-        if isinstance(engine, Own):  # the step may have been taken or not
+        if isinstance(engine, BackendEngine):  # the backend may have counted the failed step
             engine.count = int(engine.backend.moments(engine.state).step)
-        params, moments = engine.now()
-        tables = divergence.by_name(flatten(params), moments)
-        family = families.family(engine.config.model)
-        return divergence.look(family, params, batch, engine.catalogue, engine.config, tables)
-    except Exception:  # the loss is what has to be heard of, not what became of the parameters
-        return Found()
+        params, moments = engine.fetch_state()
+        tables = divergence.tables_by_name(flatten(params), moments)
+        family = family_of(engine.config.model)
+        return divergence.diagnose_batch(
+            family, params, batch, engine.catalogue, engine.config, tables
+        )
+    except Exception:  # a failed diagnosis must not mask the divergence
+        return Diagnosis()
 
 
 def check_finite(loss: float, step: int) -> float:
-    """Return the loss. Raises Diverged when it is no finite number."""
+    """Return the loss. Raises Diverged if it is not finite."""
     if not np.isfinite(loss):
-        raise Diverged(step, str(loss), Found())
+        raise Diverged(step, str(loss), Diagnosis())
     return loss

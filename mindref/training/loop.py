@@ -1,7 +1,7 @@
-"""The training loop. It returns what happened and prints nothing.
+"""The training loop, without output.
 
-Spec: specs/model.md, specs/optimiser.md. Every step draws from its own random stream, keyed by seed
-and step, so a run that was stopped and resumed ends in the same bytes as one that was not.
+Spec: specs/model.md, specs/optimiser.md. Each step has a random stream keyed by seed and step, so a
+resumed run ends with the same bytes as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from mindref.backend import answering
-from mindref.config import Config
-from mindref.data.streams import stream
-from mindref.models import families
+from mindref.backend import backend_errors
+from mindref.data.rng import make_rng
+from mindref.models.family import family_of
 from mindref.models.parameters import Sizes, flatten
 from mindref.training import optimiser
-from mindref.training.batch_loader import Feed, Task
-from mindref.training.divergence import check_state
+from mindref.training.batch_loader import Task, make_loader
+from mindref.training.divergence import check_finite_state
 from mindref.training.engine import Engine
 
 
-class State(NamedTuple):
-    """Everything that the next step depends on."""
+class TrainingState(NamedTuple):
+    """All inputs of the next step, and the best epoch."""
 
     params: Any  # of the family
     moments: optimiser.State  # its `step` is the number of steps taken
@@ -33,101 +32,109 @@ class State(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """What is reported after every `evaluate_every` steps."""
+    """Report of `evaluate_every` steps."""
 
     step: int
     loss: float  # mean over the steps of the epoch
-    value: float  # of the validation metric
+    value: float | None  # of the validation metric; None without validation
     is_best: bool
 
 
-def start(config: Config, sizes: Sizes) -> State:
+def initial_state(config: Any, sizes: Sizes) -> TrainingState:
     """Return the state before the first step."""
-    if families.is_fitted(config.model):
-        return State({}, optimiser.State(0, {}, {}), 0, -1.0, 0)
-    model = families.family(config.model)
-    params = model.init(stream(config.seed, "parameters"), config, sizes)
-    return State(params, optimiser.init(flatten(params)), 0, -1.0, 0)
+    family, rng = family_of(config.model), make_rng(config.seed, "parameters")
+    params = family.draw_parameters(rng, config, sizes)
+    return TrainingState(params, optimiser.init(flatten(params)), 0, -1.0, 0)
 
 
-def fit(
+def fit_model(
     task: Task,
-    config: Config,
+    config: Any,
     *,
     validate: Callable[[Any], float],
-    on_epoch: Callable[[State, Epoch], None] = lambda state, epoch: None,
-) -> State:
-    """Fit a family that is fitted at once: as training, in one step that ends it all."""
-    model = families.family(config.model)
-    params = model.fit(task.sequences, task.sizes, config, **families.numbers(config, "fit"))
+    on_epoch: Callable[[TrainingState, Epoch], None] = lambda state, epoch: None,
+) -> TrainingState:
+    """Return the state of a family that is fitted in one call: a training of one epoch."""
+    params = family_of(config.model).fit_sequences(task.sequences, task.sizes, config)
     done = optimiser.State(config.steps, {}, {})  # model-R38
-    state, epoch = judge(State(params, done, 0, -1.0, 0, losses=(0.0, 1)), validate)
+    state, epoch = validate_epoch(
+        TrainingState(params, done, 0, -1.0, 0, losses=(0.0, 1)), validate
+    )
     on_epoch(state, epoch)
     return state
 
 
-def train(
+def train_steps(
     task: Task,
-    state: State,
-    config: Config,
+    state: TrainingState,
+    config: Any,
     engine: Engine,
     *,
-    validate: Callable[[Any], float],
+    validate: Callable[[Any], float] | None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
-    on_epoch: Callable[[State, Epoch], None] = lambda state, epoch: None,
+    on_epoch: Callable[[TrainingState, Epoch], None] = lambda state, epoch: None,
     stop: Callable[[], bool] = lambda: False,
-) -> State:
-    """Train from `state` to the last step, or until patience or `stop` says so; return the state.
+) -> TrainingState:
+    """Return the state after the last step, or where patience or `stop` ends the training.
 
-    The engine has been given the arrays of `state`. After every epoch of `evaluate_every` steps
-    (the last one may be shorter) `validate` is asked for the metric that chooses the best epoch,
-    and `on_epoch` is given the state to save.
-    Raises Diverged when a loss or a gradient is not finite, BackendError for whatever a backend
-    raises.
+    The engine must have the arrays of `state`. An epoch has `evaluate_every` steps; the last may
+    be shorter. After each epoch, `validate` returns the metric that selects the best epoch, and
+    `on_epoch` receives the state to save. Without `validate` no epoch is the best. Raises Diverged
+    for a loss or a gradient that is not finite, BackendError for errors of the backend.
     """
-    with closing(Feed(task, config).ahead(state.moments.step, config.steps)) as batches:
+    with closing(make_loader(task, config).prefetch(state.moments.step, config.steps)) as batches:
         while state.moments.step < config.steps and not (out_of_patience(state, config) or stop()):
             step = state.moments.step
-            loss = engine.step(next(batches), rate(config, step))
-            state = counted(state, loss)
+            loss = engine.step(next(batches), step_learning_rate(config, step))
+            state = count_step(state, loss)
             on_step(step + 1, loss)
             if (step + 1) % config.evaluate_every == 0 or step + 1 == config.steps:
-                state = whole(state, engine)
-                with answering(engine.backend, f"validation after step {step + 1}"):
-                    state, epoch = judge(state, validate)
+                state = fetch_finite(state, engine)
+                with backend_errors(engine.backend, f"validation after step {step + 1}"):
+                    state, epoch = validate_epoch(state, validate)
                 on_epoch(state, epoch)
-    return whole(state, engine)
+    return fetch_finite(state, engine)
 
 
-def rate(config: Config, step: int) -> float:
-    """Return the learning rate of a step, from 0."""
+def step_learning_rate(config: Any, step: int) -> float:
+    """Return the learning rate of a step; steps are counted from 0."""
     return optimiser.learning_rate(config.learning_rate, config.decay, step, config.steps)
 
 
-def counted(state: State, loss: float) -> State:
-    """Return the state with one step more; its arrays are left to the engine until fetched."""
+def count_step(state: TrainingState, loss: float) -> TrainingState:
+    """Return the state with one more step counted; the arrays stay in the engine."""
     total, count = state.losses
     moments = state.moments._replace(step=state.moments.step + 1)
     return state._replace(moments=moments, losses=(total + loss, count + 1))
 
 
-def fetched(state: State, engine: Engine) -> State:
-    """Return the state with the arrays of now."""
-    params, moments = engine.now()
+def fetch_arrays(state: TrainingState, engine: Engine) -> TrainingState:
+    """Return the state with the current arrays of the engine."""
+    params, moments = engine.fetch_state()
     return state._replace(params=params, moments=moments)
 
 
-def whole(state: State, engine: Engine) -> State:
-    """Return the state with the arrays of now. Raises Diverged if they are not finite."""
-    state = fetched(state, engine)
-    check_state(flatten(state.params), state.moments)  # optimiser-R16: before it is kept
+def fetch_finite(state: TrainingState, engine: Engine) -> TrainingState:
+    """Return the state with the current arrays. Raises Diverged if they are not finite."""
+    state = fetch_arrays(state, engine)
+    check_finite_state(
+        flatten(state.params), state.moments
+    )  # optimiser-R16: before the state is saved
     return state
 
 
-def judge(state: State, validate: Callable[[Any], float]) -> tuple[State, Epoch]:
-    """Validate and note whether this epoch is the best so far; the first of equals stays."""
-    value, step = validate(state.params), state.moments.step
+def validate_epoch(
+    state: TrainingState, validate: Callable[[Any], float] | None
+) -> tuple[TrainingState, Epoch]:
+    """Return the state after this epoch, and the epoch. Of equal values the first is best.
+
+    Without validation no epoch is the best one.
+    """
     total, count = state.losses
+    step = state.moments.step
+    if validate is None:
+        return state._replace(losses=(0.0, 0)), Epoch(step, total / count, None, False)
+    value = validate(state.params)
     epoch = Epoch(step, total / count, value, value > state.best_value)
     state = state._replace(losses=(0.0, 0))
     if epoch.is_best:
@@ -135,6 +142,6 @@ def judge(state: State, validate: Callable[[Any], float]) -> tuple[State, Epoch]
     return state._replace(waited=state.waited + 1), epoch
 
 
-def out_of_patience(state: State, config: Config) -> bool:
-    """Return whether the validation metric has stood still for `patience` epochs."""
+def out_of_patience(state: TrainingState, config: Any) -> bool:
+    """Return whether the validation metric has not improved for `patience` epochs."""
     return config.patience > 0 and state.waited >= config.patience

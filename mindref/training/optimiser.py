@@ -15,7 +15,6 @@ import numpy as np
 
 from mindref.errors import ShapeError, say
 from mindref.ops.embedding import RowGradient
-from mindref.record import Record
 from mindref.shapes import Array, Ints
 
 
@@ -42,44 +41,39 @@ def update(
     beta1: float = 0.9,
     beta2: float = 0.999,
     epsilon: float = 1e-8,
-    record: Record | None = None,
 ) -> State:
     """Take one step of Adam and return the new state.
 
-    params and the moments in state belong to the caller and are changed in place, as copies of the
-    tables would cost more than the step. A gradient may be row-sparse; rows it does not name keep
-    their values and moments. Raises ShapeError, before anything changes, for a gradient of an
-    unknown name, of another shape, or with a row named twice.
+    params and the moments are changed in place, because copies of tables would cost more than the
+    step. A gradient may be row-sparse; other rows keep their values and moments. Raises ShapeError
+    for a gradient with an unknown name, another shape or a repeated row. Then nothing is changed.
     """
     for name, gradient in gradients.items():
-        check(name, params, gradient)
+        check_parameter_gradient(name, params, gradient)
     step = state.step + 1  # optimiser-R2: steps, not touches of a row
-    root = math.sqrt(1 - beta2**step)  # optimiser-R13: a plain number keeps the type of arrays
+    root = math.sqrt(1 - beta2**step)  # optimiser-R13: a Python float keeps the dtype of arrays
     rate = learning_rate * root / (1 - beta1**step)  # optimiser-R3
     for name, gradient in gradients.items():
-        rows, g = touched(gradient)
+        rows, g = gradient_rows(gradient)
         first, second = state.first[name], state.second[name]
         m = beta1 * first[rows] + (1 - beta1) * g  # optimiser-R1
         v = beta2 * second[rows] + (1 - beta2) * (g * g)  # optimiser-R1
-        if record is not None:
-            before = {"value": params[name][rows], "first": first[rows], "second": second[rows]}
-            record.part(name)("before", step, rows=rows, gradient=g, **before)
         first[rows], second[rows] = m, v
         params[name][rows] -= rate * m / (np.sqrt(v) + epsilon * root)  # optimiser-R4
-        if record is not None:
-            record.part(name)("after", step, first=m, second=v, value=params[name][rows])
     return State(step, state.first, state.second)
 
 
-def touched(gradient: Array | RowGradient) -> tuple[Ints | slice, Array]:
-    """Return the rows that a gradient names, every one if it is dense, and their gradients."""
+def gradient_rows(gradient: Array | RowGradient) -> tuple[Ints | slice, Array]:
+    """Return the rows of a gradient (all rows if it is dense) and their gradients."""
     if isinstance(gradient, RowGradient):
         return gradient.rows, gradient.values  # optimiser-R5, R6
     return slice(None), gradient  # optimiser-R7
 
 
-def check(name: str, params: Mapping[str, Array], gradient: Array | RowGradient) -> None:
-    """Raise ShapeError for a gradient that does not belong to its parameter."""
+def check_parameter_gradient(
+    name: str, params: Mapping[str, Array], gradient: Array | RowGradient
+) -> None:
+    """Raise ShapeError for a gradient that does not match its parameter."""
     if name not in params:  # optimiser-R10
         raise ShapeError(say("optimiser", f"a gradient of {', '.join(params)}", name))
     shape = params[name].shape
@@ -89,13 +83,13 @@ def check(name: str, params: Mapping[str, Array], gradient: Array | RowGradient)
         shape, got = (len(gradient.rows), *shape[1:]), gradient.values.shape
     else:
         got = gradient.shape
-    if got != shape:  # optimiser-R11: NumPy would stretch it silently
+    if got != shape:  # optimiser-R11: NumPy would broadcast it silently
         raise ShapeError(say(f"optimiser: gradient of {name}", f"shape {shape}", got))
 
 
 def learning_rate(initial: float, decay: str, step: int, steps: int) -> float:
     """Return the rate of step number `step`, from 0 to steps - 1.
 
-    decay "none": constant; "linear": in a line from `initial` towards zero, which comes at `steps`.
+    decay "none": constant; "linear": from `initial` linearly to zero at `steps`.
     """
     return initial * (1 - step / steps) if decay == "linear" else initial  # optimiser-R9

@@ -1,4 +1,4 @@
-"""Tests that every package of a backend passes: a class each, for it to name itself in.
+"""Test classes that every backend package must pass; each package defines a subclass.
 
 class TestRuns(Runs):
     name = "torch"
@@ -6,4 +6,6 @@ class TestRuns(Runs):
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in ("runs", "training", "thin")))
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{part}" for part in ("runs", "training", "framework_interface"))
+)

@@ -1,4 +1,4 @@
-"""The same batches from the same parameters: one curve of losses, whoever trains."""
+"""The losses of a training match those of the reference."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.backend import Backend, load
-from mindref.bench.world import BATCHES, Settings, World
-from mindref.conformance.optimiser import at_odds
+from mindref.backend import Backend, load_backend
+from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
+from mindref.conformance.checks.optimiser import opposite_scales
 from mindref.conformance.tolerances import LOSS_CURVE
 from mindref.models.parameters import flatten, unflatten
-from mindref.training.engine import Diverged, engine_of
+from mindref.training.engine import Diverged, make_engine
 from mindref.training.optimiser import init
 
-SETTINGS = Settings(
+SETTINGS = WorkloadSettings(
     batch=24, length=10, width=8, interests=3, iterations=3, hidden=(12,), negatives=40,
     catalogue=300,
 )  # fmt: skip
@@ -24,7 +24,7 @@ STEPS = 50
 
 
 class Training:
-    """The curve of losses of a backend called `name`, against that of the reference."""
+    """Tests of the losses of the backend `name` against the reference."""
 
     name: str
 
@@ -32,58 +32,57 @@ class Training:
     @pytest.mark.parametrize("gradient", ["last", "all"])
     @pytest.mark.parametrize("power", [2.0, float("inf")])
     @pytest.mark.parametrize("dtype", ["float64", "float32"])
-    def test_fifty_steps_have_the_losses_of_the_reference(
+    def test_losses_of_fifty_steps_match_the_reference(
         self, dtype: str, power: float, gradient: str
     ) -> None:
-        world = World(dataclasses.replace(SETTINGS, power=power, dtype=dtype))
-        world.config = dataclasses.replace(world.config, routing_gradient=gradient, sigma=1.0)
-        losses, after = curve(world, load("numpy"))
-        found, parameters = curve(world, load(self.name))
-        assert losses[-1] < 0.8 * losses[0]
-        share = LOSS_CURVE[np.dtype(dtype)]
-        np.testing.assert_allclose(found, losses, rtol=share)
-        for name, x in after.items():
+        workload = Workload(dataclasses.replace(SETTINGS, power=power, dtype=dtype))
+        workload.config = dataclasses.replace(workload.config, routing_gradient=gradient, sigma=1.0)
+        expected, reference_parameters = train_steps(workload, load_backend("numpy"))
+        losses, parameters = train_steps(workload, load_backend(self.name))
+        assert expected[-1] < 0.8 * expected[0]
+        tolerance = LOSS_CURVE[np.dtype(dtype)]
+        np.testing.assert_allclose(losses, expected, rtol=tolerance)
+        for name, x in reference_parameters.items():
             assert parameters[name].dtype == x.dtype, name
-            if (
-                dtype == "float64"
-            ):  # in float32, what has hardly a gradient goes where rounding says
+            # in float32, rounding changes parameters with tiny gradients
+            if dtype == "float64":
                 np.testing.assert_allclose(
-                    parameters[name], x, rtol=share, atol=share, err_msg=name
+                    parameters[name], x, rtol=tolerance, atol=tolerance, err_msg=name
                 )
 
     @pytest.mark.rules("optimiser-R14")
-    @pytest.mark.parametrize("bad", ["loss", "gradient"])
-    def test_a_step_beyond_all_bounds_ends_the_training_and_moves_nothing(self, bad: str) -> None:
-        world = World(SETTINGS)
-        params, (good, batch) = world.params(), world.batches[:2]
-        if bad == "gradient":
-            params = params._replace(layers=at_odds(params.layers))
+    @pytest.mark.parametrize("not_finite", ["loss", "gradient"])
+    def test_a_non_finite_step_ends_the_training_and_changes_nothing(self, not_finite: str) -> None:
+        workload = Workload(SETTINGS)
+        params, (good, batch) = workload.params(), workload.batches[:2]
+        if not_finite == "gradient":
+            params = params._replace(layers=opposite_scales(params.layers))
         else:
             logits = np.full_like(batch.histories.init_logits, np.nan)
             batch = batch._replace(histories=batch.histories._replace(init_logits=logits))
-        given = params, init(flatten(params)), world.catalogue, world.config
-        engine = engine_of(load(self.name), *given)
-        if bad == "loss":
+        arguments = params, init(flatten(params)), workload.catalogue, workload.config
+        engine = make_engine(load_backend(self.name), *arguments)
+        if not_finite == "loss":
             engine.step(good, 5e-3)
-        before = everything(engine)
+        before = read_state(engine)
         step = before["step"] + 1
         with pytest.raises(Diverged, match=rf"^step {step}: expected a finite loss, got nan"):
             engine.step(batch, 5e-3)
-        assert everything(engine) == before
+        assert read_state(engine) == before
 
 
-def everything(engine: Any) -> dict[str, Any]:
-    """Return the count of steps, and the bytes of parameters and moments."""
-    params, moments = engine.now()
+def read_state(engine: Any) -> dict[str, Any]:
+    """Return the number of steps, and the bytes of parameters and moments."""
+    params, moments = engine.fetch_state()
     tables = {"params": flatten(params), "first": moments.first, "second": moments.second}
-    some = {f"{name}.{k}": x.tobytes() for name, xs in tables.items() for k, x in xs.items()}
-    return {"step": moments.step, **some}
+    arrays = {f"{name}.{k}": x.tobytes() for name, xs in tables.items() for k, x in xs.items()}
+    return {"step": moments.step, **arrays}
 
 
-def curve(world: World, backend: Backend) -> tuple[list[float], dict[str, np.ndarray]]:
-    """Return the losses of a training, and the parameters after it."""
-    params = flatten(world.params())
-    given = unflatten(params), init(params), world.catalogue, world.config
-    engine = engine_of(backend, *given)
-    losses = [engine.step(world.batches[i % BATCHES], 5e-3) for i in range(STEPS)]
-    return losses, flatten(engine.now()[0])
+def train_steps(workload: Workload, backend: Backend) -> tuple[list[float], dict[str, np.ndarray]]:
+    """Return the losses of a training and its final parameters."""
+    params = flatten(workload.params())
+    arguments = unflatten(params), init(params), workload.catalogue, workload.config
+    engine = make_engine(backend, *arguments)
+    losses = [engine.step(workload.batches[i % NUM_BATCHES], 5e-3) for i in range(STEPS)]
+    return losses, flatten(engine.fetch_state()[0])

@@ -1,4 +1,4 @@
-"""Processes of the bench find this tree, wherever the tests are started."""
+"""Worker processes import this tree, from any current folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from tests.runs import environment
 
 
 @pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
+def import_this_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
         monkeypatch.setenv(name, environment()[name])

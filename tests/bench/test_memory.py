@@ -1,4 +1,4 @@
-"""What a process holds, seen from within."""
+"""Resident memory of this process and its peak."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ linux = pytest.mark.skipif(not memory.STATUS.is_file(), reason="no /proc/self/st
 
 
 @linux
-def test_the_peak_remembers_what_is_held_no_more_until_it_is_told_to_forget() -> None:
-    memory.forget()
-    before = memory.resident()
+def test_the_peak_includes_freed_memory_until_it_is_reset() -> None:
+    memory.reset_peak()
+    before = memory.resident_bytes()
     assert before is not None
     held = np.ones(MANY, np.uint8)
-    now = memory.resident()
+    now = memory.resident_bytes()
     assert now is not None
     assert now - before > 0.9 * MANY
     del held
-    peak = memory.peak()
+    peak = memory.peak_bytes()
     assert peak is not None
     assert peak - before > 0.9 * MANY
-    memory.forget()
-    after = memory.peak()
+    memory.reset_peak()
+    after = memory.peak_bytes()
     assert after is not None
     assert after < peak - 0.9 * MANY
 
 
-def test_where_there_is_no_status_little_is_known(
+def test_memory_is_unknown_without_a_status_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(memory, "STATUS", tmp_path / "none")
     monkeypatch.setattr(memory, "CLEAR", tmp_path / "no" / "such")
-    memory.forget()
-    assert memory.resident() is None
-    peak = memory.peak()
+    memory.reset_peak()
+    assert memory.resident_bytes() is None
+    peak = memory.peak_bytes()
     assert peak is None or peak > 1 << 20

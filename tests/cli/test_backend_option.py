@@ -1,4 +1,4 @@
-"""--backend of evaluate and recall: another backend answers for a run than the one it has."""
+"""--backend of evaluate and recall: another backend than that of the run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from mindref.cli.settings import PRODUCTS, cores
+from mindref.cli.settings import BLAS_THREAD_VARIABLES, usable_cores
 from tests.cli.conftest import Cli
 
 MODULE = "a_backend_of_somebody_else"
 CODE = """
 from mindref.backend import OPERATORS, Capabilities, NumpyBackend
-from mindref.conformance.judging.composed import reference_model
+from mindref.conformance.runner.composed_backend import reference_model
 
 class Operators(NumpyBackend):
     name = "of_operators"
@@ -51,94 +51,94 @@ class Levels(Operators):
 
 
 @pytest.fixture
-def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A module with backends; it counts what they are asked."""
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A module with backends that counts the calls."""
     (tmp_path / f"{MODULE}.py").write_text(CODE)
     monkeypatch.syspath_prepend(tmp_path)
-    for name in PRODUCTS:
+    for name in BLAS_THREAD_VARIABLES:
         monkeypatch.setenv(name, "7")
     monkeypatch.setenv("MINDREF_THREADS", "")  # undone at the end, whatever a command sets
     yield importlib.import_module(MODULE)
     sys.modules.pop(MODULE)
 
 
-def of_run(run: Path) -> list[str]:
-    """Return a command that asks for the interests of one history."""
+def recall_command(run: Path) -> list[str]:
+    """Return a recall command for one history."""
     row = (run / "items.tsv").read_text(encoding="utf-8").splitlines()[1:6]
     history = ",".join(line.split("\t")[0] for line in row)
     return ["recall", str(run), "--history", history, "--index", "exact"]
 
 
-def test_another_backend_recalls_and_finds_the_same(cli: Cli, run: Path, theirs: Any) -> None:
-    expected = json.loads(cli(*of_run(run), "--json").out)[0]["items"]
+def test_another_backend_recalls_the_same_items(cli: Cli, run: Path, own_module: Any) -> None:
+    expected = json.loads(cli(*recall_command(run), "--json").out)[0]["items"]
     for name, count in (("Operators", "asked"), ("Levels", "made")):
-        said = cli(*of_run(run), "--json", "--backend", f"{MODULE}:{name}")
-        assert (said.code, said.err) == (0, "")
-        assert getattr(getattr(theirs, name), count) > 0
-        found = json.loads(said.out)[0]["items"]
+        result = cli(*recall_command(run), "--json", "--backend", f"{MODULE}:{name}")
+        assert (result.code, result.err) == (0, "")
+        assert getattr(getattr(own_module, name), count) > 0
+        found = json.loads(result.out)[0]["items"]
         assert [x["item"] for x in found] == [x["item"] for x in expected]
 
 
-def test_another_backend_is_evaluated(cli: Cli, run: Path, theirs: Any) -> None:
+def test_another_backend_is_evaluated(cli: Cli, run: Path, own_module: Any) -> None:
     expected = json.loads(cli("evaluate", run, "--json").out)
     for name, count in (("Operators", "asked"), ("Levels", "made")):
-        said = cli("evaluate", run, "--json", "--backend", f"{MODULE}:{name}")
-        assert (said.code, said.err) == (0, "")
-        assert getattr(getattr(theirs, name), count) > 0, name
-        found = json.loads(said.out)
+        result = cli("evaluate", run, "--json", "--backend", f"{MODULE}:{name}")
+        assert (result.code, result.err) == (0, "")
+        assert getattr(getattr(own_module, name), count) > 0, name
+        found = json.loads(result.out)
         assert found["cases"] == expected["cases"]
         for metric, value in found["metrics"]["test"]["model"].items():
-            its = expected["metrics"]["test"]["model"][metric]["value"]
-            assert value["value"] == pytest.approx(its, abs=1e-3), metric
+            expected_active = expected["metrics"]["test"]["model"][metric]["value"]
+            assert value["value"] == pytest.approx(expected_active, abs=1e-3), metric
 
 
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_threads_are_those_of_the_backend_that_is_named(
-    cli: Cli, run: Path, theirs: Any, command: str, monkeypatch: pytest.MonkeyPatch
+def test_threads_are_set_for_the_named_backend(
+    cli: Cli, run: Path, own_module: Any, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["evaluate", run] if command == "evaluate" else of_run(run)
-    for more, pool, products in (
-        ([], cores(), "1"),
+    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
+    for options, pool, products in (
+        ([], usable_cores(), "1"),
         (["--backend", "numba", "--threads", 2], 2, "1"),
         (["--backend", f"{MODULE}:Operators"], 1, "7"),
         (["--backend", "numpy", "--threads", 3], 1, "3"),
     ):
-        for name in PRODUCTS:
+        for name in BLAS_THREAD_VARIABLES:
             monkeypatch.setenv(name, "7")
         monkeypatch.setenv("MINDREF_THREADS", "")
-        assert cli(*words, *more).code == 0
-        assert os.environ["MINDREF_THREADS"] == str(pool), more
-        assert {os.environ[name] for name in PRODUCTS} == {products}, more
+        assert cli(*arguments, *options).code == 0
+        assert os.environ["MINDREF_THREADS"] == str(pool), options
+        assert {os.environ[name] for name in BLAS_THREAD_VARIABLES} == {products}, options
 
 
 @pytest.mark.rules("backend-R5")
 @pytest.mark.parametrize("error", [RuntimeError("no device"), SystemExit(3)], ids=repr)
 @pytest.mark.parametrize("name", ["Operators", "Levels"])
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_whatever_it_raises_is_one_line_that_names_it(
-    cli: Cli, run: Path, theirs: Any, command: str, name: str, error: BaseException
+def test_an_error_of_a_backend_is_one_line(
+    cli: Cli, run: Path, own_module: Any, command: str, name: str, error: BaseException
 ) -> None:
-    made = getattr(theirs, name)
-    made.error = error
-    words = ["evaluate", run] if command == "evaluate" else of_run(run)
-    said = cli(*words, "--backend", f"{MODULE}:{name}")
-    assert (said.code, said.out) == (2, "")
-    assert said.err.startswith(f"Error: backend {made.name}, ")
-    assert f"{type(error).__name__}: {error}" in said.err
-    assert "bug in mindref" not in said.err
-    assert said.err.count("\n") == 1
+    trained_run = getattr(own_module, name)
+    trained_run.error = error
+    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
+    result = cli(*arguments, "--backend", f"{MODULE}:{name}")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"Error: backend {trained_run.name}, ")
+    assert f"{type(error).__name__}: {error}" in result.err
+    assert "bug in mindref" not in result.err
+    assert result.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_claims_that_raise_are_one_line_that_names_it(
-    cli: Cli, run: Path, theirs: Any, command: str, monkeypatch: pytest.MonkeyPatch
+def test_an_error_in_capabilities_is_one_line(
+    cli: Cli, run: Path, own_module: Any, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(theirs.Operators, "capabilities", lambda self: 1 / 0)
-    words = ["evaluate", run] if command == "evaluate" else of_run(run)
-    said = cli(*words, "--backend", f"{MODULE}:Operators")
-    assert (said.code, said.out) == (2, "")
-    assert "backend of_operators" in said.err
-    assert said.err.count("\n") == 1
+    monkeypatch.setattr(own_module.Operators, "capabilities", lambda self: 1 / 0)
+    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
+    result = cli(*arguments, "--backend", f"{MODULE}:Operators")
+    assert (result.code, result.out) == (2, "")
+    assert "backend of_operators" in result.err
+    assert result.err.count("\n") == 1
 
 
 @pytest.mark.rules("backend-R4")
@@ -152,14 +152,14 @@ def test_claims_that_raise_are_one_line_that_names_it(
         ("json:loads", "backend json:loads: expected the whole contract"),
     ],
 )
-def test_a_backend_that_is_none_is_one_line(
-    cli: Cli, run: Path, theirs: Any, command: str, name: str, message: str
+def test_an_object_that_is_not_a_backend_is_one_line(
+    cli: Cli, run: Path, own_module: Any, command: str, name: str, message: str
 ) -> None:
-    words = ["evaluate", run] if command == "evaluate" else of_run(run)
-    said = cli(*words, "--backend", name)
-    assert (said.code, said.out) == (2, "")
-    assert message in said.err
-    assert said.err.count("\n") == 1
+    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
+    result = cli(*arguments, "--backend", name)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert result.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -172,11 +172,11 @@ def test_a_backend_that_is_none_is_one_line(
         lambda vectors, active: (1.0, True),
     ],
 )
-def test_interests_that_are_none_are_one_line_that_names_it(
-    cli: Cli, run: Path, theirs: Any, change: Any, monkeypatch: pytest.MonkeyPatch
+def test_invalid_interests_are_one_line(
+    cli: Cli, run: Path, own_module: Any, change: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(theirs.Levels, "change", staticmethod(change))
-    said = cli(*of_run(run), "--backend", f"{MODULE}:Levels")
-    assert said.code == 2
-    assert "backend of_levels" in said.err
-    assert "bug" not in said.err
+    monkeypatch.setattr(own_module.Levels, "change", staticmethod(change))
+    result = cli(*recall_command(run), "--backend", f"{MODULE}:Levels")
+    assert result.code == 2
+    assert "backend of_levels" in result.err
+    assert "bug" not in result.err

@@ -1,4 +1,4 @@
-"""What all commands share: help, exit codes, one line for an error, JSON alone on stdout."""
+"""Behaviour of all commands: help, exit codes, one-line errors, only JSON on stdout."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import mindref
 from mindref import cli as commands
 from mindref.config import Config
 from mindref.errors import DataError
+from mindref.models.registry import families_using
 from tests.cli.conftest import Cli
 from tests.runs import REPOSITORY, call, environment, options
 
@@ -25,33 +26,38 @@ NUMBERS = (click.types.IntParamType, click.types.FloatParamType)
 
 
 def command(name: str) -> click.Command:
-    found: click.Command = importlib.import_module(f"mindref.cli.{name}").command
-    return found
+    module = importlib.import_module(f"mindref.cli.{name}")
+    loaded: click.Command = getattr(module, f"{name}_command")
+    return loaded
 
 
 def options_of(name: str) -> list[click.Option]:
     return [option for option in command(name).params if isinstance(option, click.Option)]
 
 
-def test_the_list_of_commands_is_the_list_in_the_docstring() -> None:
-    assert commands.__doc__ is not None
-    assert re.findall(r"^    (\w+)  ", commands.__doc__, re.M) == NAMES
+def test_every_module_with_a_command_is_listed() -> None:
+    folder = REPOSITORY / "mindref" / "cli"
+    modules = {path.stem for path in folder.glob("*.py")}
+    with_command = {
+        name for name in modules if f"def {name}_command(" in (folder / f"{name}.py").read_text()
+    }
+    assert with_command == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_command_has_a_module_and_help(name: str, cli: Cli) -> None:
+def test_every_command_has_a_module_and_help(name: str, cli: Cli) -> None:
     assert (REPOSITORY / "mindref" / "cli" / f"{name}.py").is_file()
-    said = cli(name, "--help")
-    assert said.code == 0
-    assert said.err == ""
-    assert said.out.startswith(f"Usage: mindref {name} ")
-    assert cli(name, "-h").out == said.out
+    result = cli(name, "--help")
+    assert result.code == 0
+    assert result.err == ""
+    assert result.out.startswith(f"Usage: mindref {name} ")
+    assert cli(name, "-h").out == result.out
     overview = cli("--help").out
     assert re.search(rf"^  {name} +\w", overview, re.M)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_option_says_what_it_does_and_numbers_their_range(name: str) -> None:
+def test_every_option_has_help_and_numbers_a_range(name: str) -> None:
     for option in options_of(name):
         assert option.help, f"{name} {option.opts}"
         if isinstance(option.type, NUMBERS):
@@ -59,30 +65,31 @@ def test_every_option_says_what_it_does_and_numbers_their_range(name: str) -> No
 
 
 def test_every_setting_is_an_option_with_its_range_and_default() -> None:
-    known = {option.name: option for option in options_of("train")}
+    names = {option.name: option for option in options_of("train")}
     for setting in dataclasses.fields(Config):
-        option = known[setting.name]
+        option = names[setting.name]
         text = str(option.help)
         assert option.opts[0] == f"--{setting.name.replace('_', '-')}"
         assert option.default is None, "a default of the option would win over --config"
         if "low" in setting.metadata:
             low, high = setting.metadata["low"], setting.metadata["high"]
             assert f"[{low} to {high}; default {setting.default}" in text
-        alone = " and ".join(setting.metadata.get("of", ()))
-        assert text.endswith(f"; {alone} alone]") if alone else "alone]" not in text
+        *others, last = families_using(setting.name) or [""]
+        listed = f"{', '.join(others)} and {last}" if others else last
+        assert text.endswith(f"; {listed} only]") if listed else " only]" not in text
         if "options" in setting.metadata:
             assert isinstance(option.type, click.Choice)
-            more = ["din"] if setting.name == "model" else []  # the ranking stage
-            assert list(option.type.choices) == [*setting.metadata["options"], *more]
+            changes = ["din"] if setting.name == "model" else []  # the reranker
+            assert list(option.type.choices) == [*setting.metadata["options"], *changes]
         assert "default" in text, option.opts
 
 
-def test_the_version_is_told(cli: Cli) -> None:
+def test_version_is_printed(cli: Cli) -> None:
     assert cli("--version") == (0, f"mindref, version {mindref.__version__}\n", "")
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["tarin"],
         ["train", "--colour", "red"],
@@ -95,34 +102,35 @@ def test_the_version_is_told(cli: Cli) -> None:
         ["backends", "extra"],
     ],
 )
-def test_wrong_usage_ends_with_2_and_how_to_get_help(words: list[str], cli: Cli) -> None:
-    said = cli(*words)
-    assert said.code == 2
-    assert said.out == ""
-    assert "Error: " in said.err
-    assert "--help' for help" in said.err.replace('"', "'")
+def test_wrong_usage_exits_with_2_and_names_help(arguments: list[str], cli: Cli) -> None:
+    result = cli(*arguments)
+    assert result.code == 2
+    assert result.out == ""
+    assert "Error: " in result.err
+    assert "--help' for help" in result.err.replace('"', "'")
 
 
-def test_no_command_at_all_shows_the_commands(cli: Cli) -> None:
-    said = cli()
-    assert said.code == 2
-    assert all(name in said.out + said.err for name in NAMES)
+def test_without_a_command_the_commands_are_listed(cli: Cli) -> None:
+    result = cli()
+    assert result.code == 2
+    assert all(name in result.out + result.err for name in NAMES)
 
 
-def test_a_bug_is_one_line_that_says_how_to_report_it(
+def test_a_bug_is_one_line_with_reporting_instructions(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, run: Path
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("divided\nby zero")
 
-    monkeypatch.setattr("mindref.recommender.bulk.recall", broken)
+    monkeypatch.setattr("mindref.recommender.bulk.recall_lists", broken)
     monkeypatch.delenv("MINDREF_TRACEBACK", raising=False)
-    said = cli("recall", run, "--history", "")
-    assert said.code == 70
-    assert said.out == ""
-    assert said.err == (
+    result = cli("recall", run, "--history", "")
+    assert result.code == 70
+    assert result.out == ""
+    assert result.err == (
         "Error: ZeroDivisionError: divided by zero; this is a bug in mindref: please report it,"
-        " with what the same command shows under MINDREF_TRACEBACK=1 and what mindref doctor says\n"
+        " with the output of the same command under MINDREF_TRACEBACK=1 and the output of mindref"
+        " doctor\n"
     )
     monkeypatch.setenv("MINDREF_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
@@ -135,52 +143,54 @@ def test_a_bug_is_one_line_that_says_how_to_report_it(
         (DataError("log: expected more"), "Error: log: expected more\n"),
         (
             MemoryError(),
-            "Error: memory: expected room for the arrays, got none; lower what sets sizes",
+            "Error: memory: expected room for the arrays, got none; lower --batch, --window",
         ),
         (KeyboardInterrupt(), "Stopped."),
     ],
 )
-def test_errors_that_a_user_can_mend_are_one_line(
+def test_user_errors_are_one_line(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, run: Path, error: BaseException, line: str
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("mindref.recommender.bulk.recall", broken)
-    said = cli("recall", run, "--history", "")
-    assert said.code == (130 if isinstance(error, KeyboardInterrupt) else 2)
-    assert line in said.err
-    assert said.out == ""
+    monkeypatch.setattr("mindref.recommender.bulk.recall_lists", broken)
+    result = cli("recall", run, "--history", "")
+    assert result.code == (130 if isinstance(error, KeyboardInterrupt) else 2)
+    assert line in result.err
+    assert result.out == ""
 
 
 def test_backends_are_listed(cli: Cli) -> None:
-    said = cli("backends")
-    assert said.code == 0
-    assert re.search(r"^numpy +ops$", said.out, re.M)
+    result = cli("backends")
+    assert result.code == 0
+    assert re.search(r"^numpy +ops$", result.out, re.M)
     rows = json.loads(cli("backends", "--json").out)
     numpy = next(row for row in rows if row["name"] == "numpy")
     assert numpy["usable"]
     assert "routing" in numpy["operators"]
 
 
-def test_a_backend_that_cannot_be_used_is_listed_with_its_reason(
+def test_an_unusable_backend_is_listed_with_its_reason(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> None:
         raise RuntimeError("no device")
 
     found = type("Broken", (), {"capabilities": staticmethod(broken)})()
-    monkeypatch.setattr("mindref.backend.load", lambda name: found)
-    said = cli("backends")
-    assert said.code == 0
-    assert "not usable: RuntimeError: no device" in said.out
+    monkeypatch.setattr("mindref.backend.load_backend", lambda name: found)
+    result = cli("backends")
+    assert result.code == 0
+    assert "not usable: RuntimeError: no device" in result.out
 
 
-@pytest.mark.parametrize("words", [["--all-users"], ["--all-users", "--json"], ["--history", ""]])
+@pytest.mark.parametrize(
+    "arguments", [["--all-users"], ["--all-users", "--json"], ["--history", ""]]
+)
 @pytest.mark.parametrize("lines", [0, 1])
 @pytest.mark.slow(every=6)
-def test_a_closed_pipe_ends_a_command_in_silence(run: Path, words: list[str], lines: int) -> None:
-    command = [sys.executable, "-m", "mindref", "recall", str(run), "--top", "110", *words]
+def test_a_closed_pipe_ends_a_command_silently(run: Path, arguments: list[str], lines: int) -> None:
+    command = [sys.executable, "-m", "mindref", "recall", str(run), "--top", "110", *arguments]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:
@@ -193,9 +203,9 @@ def test_a_closed_pipe_ends_a_command_in_silence(run: Path, words: list[str], li
         assert child.wait(timeout=60) == 0
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["--version"]])
-def test_a_closed_pipe_ends_the_help_in_silence(words: list[str]) -> None:
-    command = [sys.executable, "-m", "mindref", *words]
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
+def test_a_closed_pipe_ends_the_help_silently(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "mindref", *arguments]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:
@@ -207,7 +217,7 @@ def test_a_closed_pipe_ends_the_help_in_silence(words: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_report_into_a_closed_pipe_ends_in_silence(run: Path) -> None:
+def test_a_report_into_a_closed_pipe_ends_silently(run: Path) -> None:
     command = [sys.executable, "-m", "mindref", "evaluate", str(run)]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -219,10 +229,10 @@ def test_a_report_into_a_closed_pipe_ends_in_silence(run: Path) -> None:
         assert child.wait(timeout=60) == 0
 
 
-def test_a_training_goes_on_when_nobody_reads_its_progress(shop: Path, tmp_path: Path) -> None:
-    words = ["train", "--data", str(shop), "--out", str(tmp_path / "run"), *options()]
+def test_a_training_continues_when_stderr_is_closed(shop: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--data", str(shop), "--out", str(tmp_path / "run"), *options()]
     with subprocess.Popen(
-        [sys.executable, "-m", "mindref", *words],
+        [sys.executable, "-m", "mindref", *arguments],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -236,7 +246,7 @@ def test_a_training_goes_on_when_nobody_reads_its_progress(shop: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_titles_that_a_terminal_cannot_show_are_no_reason_to_fail(tmp_path: Path) -> None:
+def test_titles_outside_the_output_encoding_are_escaped(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     rows = [(user, item) for user in "abcdef" for item in ("é", "\ud800", "x\ty", "千", "5", "6")]
     log.write_text("".join(json.dumps({"user": u, "item": i}) + "\n" for u, i in rows))

@@ -1,4 +1,4 @@
-"""mindref compare: checks before the work, what it prints, killed and stopped and gone on with."""
+"""mindref compare: early checks, output, kill, stop and resume."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from mindref.config import MODELS
-from mindref.experiments import models, results
-from mindref.experiments.models import arm_of
+from mindref.experiments import model_arms, results
+from mindref.experiments.model_arms import model_arm
+from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.run.source import Source
 from tests.cli.conftest import Cli
@@ -26,24 +26,24 @@ from tests.runs import call, content, environment, options
 FEW = ["--models", "mind,mind-1", "--seeds", "2", "--trials", "2"]
 
 
-def words(shop: Path, out: Path | str, *more: str, **changes: Any) -> list[str]:
-    return ["compare", str(shop), *FEW, "--out", str(out), *options(**changes), *more]
+def words(shop: Path, out: Path | str, *extra: str, **changes: Any) -> list[str]:
+    return ["compare", str(shop), *FEW, "--out", str(out), *options(**changes), *extra]
 
 
 @pytest.fixture(scope="module")
-def compared(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A comparison that nobody disturbed: its folder, and the result on standard output."""
+def finished_comparison(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """An uninterrupted comparison: its folder, and the result on standard output."""
     folder = tmp_path_factory.mktemp("compared")
     done = call(*words(shop, "out", "--json", "--quiet"), cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     return folder / "out", json.loads(done.stdout)
 
 
-def test_json_is_alone_and_in_its_form_and_kept_beside_the_runs(
-    compared: tuple[Path, Any], shop: Path
+def test_json_follows_the_schema_and_is_stored_with_the_runs(
+    finished_comparison: tuple[Path, Any], shop: Path
 ) -> None:
-    out, found = compared
-    jsonschema.Draft202012Validator(results.schema()).validate(found)
+    out, found = finished_comparison
+    jsonschema.Draft202012Validator(results.result_schema()).validate(found)
     assert json.loads((out / "compare.json").read_text()) == found
     asked = shlex.split(found["command"])
     assert asked == ["mindref", *words(shop, "out", "--json", "--quiet")]
@@ -53,66 +53,74 @@ def test_json_is_alone_and_in_its_form_and_kept_beside_the_runs(
     assert all(len(arm["trials"]) == 2 for arm in found["arms"])
 
 
-def test_tables_and_what_goes_on_are_told(
-    compared: tuple[Path, Any], cli: Cli, shop: Path, tmp_path: Path
+def test_tables_and_progress_are_printed(
+    finished_comparison: tuple[Path, Any], cli: Cli, shop: Path, tmp_path: Path
 ) -> None:
-    out, _ = compared
+    out, _ = finished_comparison
     file, picture = tmp_path / "t.md", tmp_path / "p.svg"
-    more = ["--markdown", str(file), "--plot", str(picture), "--opponent", "mind-1"]
-    said = cli(*words(shop, out, *more))
-    assert said.code == 0, said.err
-    assert "read 60 users" in said.err
-    assert "run 6 of 6: mind-1, trial" in said.err
-    assert said.err.count("trained before") == 6
-    for text in ("HR@100", "against mind-1, user by user", "tuning", "2 trials for every model"):
-        assert text in said.out
+    changes = ["--markdown", str(file), "--plot", str(picture), "--opponent", "mind-1"]
+    result = cli(*words(shop, out, *changes))
+    assert result.code == 0, result.err
+    assert "read 60 users" in result.err
+    assert "run 6 of 6: mind-1, trial" in result.err
+    assert result.err.count("already trained") == 6
+    for text in ("HR@100", "compared with mind-1, user by user", "tuning", "2 trials per model"):
+        assert text in result.out
         assert text in file.read_text()
     assert picture.read_text().startswith("<?xml")
     (out / "compare.json").unlink()
 
 
 @pytest.mark.rules("experiments-R22")
-def test_what_the_command_line_gives_is_not_tuned(compared: tuple[Path, Any]) -> None:
-    for arm in compared[1]["arms"]:
-        assert set(arm["trials"][1]["settings"]) == set(arm_of(arm["label"]).grid)
+def test_options_given_on_the_command_line_are_not_tuned(
+    finished_comparison: tuple[Path, Any],
+) -> None:
+    for arm in finished_comparison[1]["arms"]:
+        assert set(arm["trials"][1]["settings"]) == set(model_arm(arm["label"]).grid)
         assert "interests" not in arm["trials"][1]["settings"]
 
 
 @pytest.mark.parametrize(
-    ("more", "error"),
+    ("changes", "error"),
     [
         (["--models", "wals,random", "--backend", "nobody"], "wals, trial 0, seed 0: backend"),
         (["--models", ","], "--models: expected at least one, got none"),
         (["--opponent", "nobody"], "--opponent: expected mind or mind-1, got nobody"),
         (["--plot", "picture.gif"], "--plot: expected a file ending in .png, .svg, .pdf"),
         (["--metric", "luck@3"], "--metric: expected hit_rate@N"),
-        (["--markdown", "no/such/folder/t.md"], "--markdown: expected a file in a folder"),
+        (
+            ["--markdown", "no/such/folder/t.md"],
+            "--markdown: expected a file in an existing folder",
+        ),
         (["--item-features", "brand"], "brand"),
         (["--seeds", "0"], "0 is not in the range"),
     ],
 )
-def test_a_mistake_is_seen_before_anything_is_trained(
-    cli: Cli, shop: Path, tmp_path: Path, more: list[str], error: str
+def test_invalid_options_are_rejected_before_training(
+    cli: Cli, shop: Path, tmp_path: Path, changes: list[str], error: str
 ) -> None:
-    said = cli(*words(shop, tmp_path / "out", *more))
-    assert said.code == 2
-    assert error in said.err
-    assert said.out == ""
+    result = cli(*words(shop, tmp_path / "out", *changes))
+    assert result.code == 2
+    assert error in result.err
+    assert result.out == ""
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_a_folder_must_be_named_and_options_of_reading_need_a_log(
+def test_out_is_required_and_reading_options_need_a_log(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
-    said = cli("compare", "--models", "mind")
-    assert (said.code, "--out: expected a folder for the runs, got none" in said.err) == (2, True)
-    said = cli("compare", "--models", "mind", "--out", tmp_path / "o", "--user", "u")
-    assert (said.code, "DATA: expected a log" in said.err) == (2, True)
+    result = cli("compare", "--models", "mind")
+    assert (result.code, "--out: expected a folder for the runs, got none" in result.err) == (
+        2,
+        True,
+    )
+    result = cli("compare", "--models", "mind", "--out", tmp_path / "o", "--user", "u")
+    assert (result.code, "DATA: expected a log" in result.err) == (2, True)
 
 
 @pytest.mark.parametrize(
-    ("more", "error"),
+    ("changes", "error"),
     [
         (["--models", "mind,nobody"], "--models: expected some of mind, mind_plus, youtube_dnn"),
         (["--models", "mind,nobody"], "best-1, sparse, sparse-1, got 'nobody'"),
@@ -123,63 +131,63 @@ def test_a_folder_must_be_named_and_options_of_reading_need_a_log(
         ),
     ],
 )
-def test_what_is_no_comparison_is_seen_before_the_log_is_read(
+def test_an_invalid_comparison_is_rejected_before_the_log_is_read(
     cli: Cli,
     monkeypatch: pytest.MonkeyPatch,
     shop: Path,
     tmp_path: Path,
-    more: list[str],
+    changes: list[str],
     error: str,
 ) -> None:
     monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
-    said = cli(*words(shop, tmp_path / "out", *more))
-    assert (said.code, said.out) == (2, "")
-    assert error in said.err
+    result = cli(*words(shop, tmp_path / "out", *changes))
+    assert (result.code, result.out) == (2, "")
+    assert error in result.err
 
 
 def test_the_help_names_every_model_and_preset(cli: Cli) -> None:
-    said = " ".join(cli("compare", "--help").out.split())
-    for name in (*MODELS, *models.table()["models"]):
-        assert re.search(rf"[ |\[(]{name}[ ,|\].]", said), name
-    assert all(f"({name})" in said for name in PRESETS)
+    result = " ".join(cli("compare", "--help").out.split())
+    for name in (*RECALL_FAMILIES, *model_arms.read_models()["models"]):
+        assert re.search(rf"[ |\[(]{name}[ ,|\].]", result), name
+    assert all(f"{name} (" in result for name in PRESETS)
 
 
-def test_settings_of_a_file_are_not_tuned_either(cli: Cli, shop: Path, tmp_path: Path) -> None:
+def test_settings_of_a_file_are_not_tuned(cli: Cli, shop: Path, tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     file.write_text("window = 4\n")
-    more = ["--config", str(file), "--models", "mind", "--seeds", "1", "--json", "--quiet"]
-    said = cli(*words(shop, tmp_path / "out", *more, steps=2))
-    assert said.code == 0, said.err
-    found = json.loads(said.out)
+    changes = ["--config", str(file), "--models", "mind", "--seeds", "1", "--json", "--quiet"]
+    result = cli(*words(shop, tmp_path / "out", *changes, steps=2))
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
     assert found["settings"]["window"] == 4
     tuned = set(found["arms"][0]["trials"][1]["settings"])
-    assert tuned == set(arm_of("mind").grid) - {"window"}
+    assert tuned == set(model_arm("mind").grid) - {"window"}
     assert "learning_rate" in tuned
 
 
 NAMES = ("model.safetensors", "hits.safetensors", "report.json", "metrics.jsonl")
 
 
-def same_but_for_the_command(found: Any) -> Any:
+def without_command(found: Any) -> Any:
     return {**found, "command": ""}
 
 
 def files(out: Path) -> dict[str, dict[str, bytes]]:
-    """Return the bytes of all runs that were judged."""
-    places = sorted(path.parent for path in out.rglob("hits.safetensors"))
-    return {str(place.relative_to(out)): content(place, NAMES) for place in places}
+    """Return the bytes of all evaluated runs."""
+    by_placeholder = sorted(path.parent for path in out.rglob("hits.safetensors"))
+    return {str(folder.relative_to(out)): content(folder, NAMES) for folder in by_placeholder}
 
 
 @pytest.mark.rules("experiments-R14")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive")
 @pytest.mark.slow
-def test_killed_and_called_again_it_ends_in_the_same_bytes(
-    shop: Path, tmp_path: Path, compared: tuple[Path, Any]
+def test_a_killed_comparison_resumes_to_the_same_bytes(
+    shop: Path, tmp_path: Path, finished_comparison: tuple[Path, Any]
 ) -> None:
-    out, expected = compared
+    out, expected = finished_comparison
     command = words(shop, "out", "--json")
-    begun = ("run 2 of 6", "run 4 of 6", "run 6 of 6")
-    for line in begun:  # killed while that run is trained, or soon after
+    start_long_training = ("run 2 of 6", "run 4 of 6", "run 6 of 6")
+    for line in start_long_training:  # killed while that run is trained, or soon after
         with start(command, tmp_path) as child:
             read_until(child, line)
             child.send_signal(signal.SIGKILL)
@@ -187,8 +195,8 @@ def test_killed_and_called_again_it_ends_in_the_same_bytes(
             assert child.returncode == -signal.SIGKILL
     done = call(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "trained before" in done.stderr
-    assert same_but_for_the_command(json.loads(done.stdout)) == same_but_for_the_command(expected)
+    assert "already trained" in done.stderr
+    assert without_command(json.loads(done.stdout)) == without_command(expected)
     assert files(tmp_path / "out") == files(out)
     assert not list((tmp_path / "out").rglob(".*")), "what the kills left behind is swept away"
 
@@ -196,29 +204,29 @@ def test_killed_and_called_again_it_ends_in_the_same_bytes(
 @pytest.mark.rules("experiments-R14")
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.slow(every=2)
-def test_ctrl_c_says_that_the_same_command_goes_on(shop: Path, tmp_path: Path, times: int) -> None:
+def test_ctrl_c_prints_the_command_that_resumes(shop: Path, tmp_path: Path, times: int) -> None:
     settings = {"steps": 4000, "evaluate_every": 40}
     command = words(shop, "out", **settings)
     with start(command, tmp_path) as child:
-        said = read_until(child, "step 40/")
+        result = read_until(child, "step 40/")
         for _ in range(times):
             child.send_signal(signal.SIGINT)
             time.sleep(0.02)
         assert child.stderr is not None
-        said += child.stderr.read()
-        assert child.wait(timeout=60) == 130, said
-    assert "Traceback" not in said
-    last = said.splitlines()[-1]
-    assert last.startswith("Stopped; 0 of 6 runs are done, and all is saved. Go on with: mindref ")
-    assert shlex.split(last.split("Go on with: mindref ")[1]) == command
+        result += child.stderr.read()
+        assert child.wait(timeout=60) == 130, result
+    assert "Traceback" not in result
+    last = result.splitlines()[-1]
+    assert last.startswith("Stopped; 0 of 6 runs are done, and all is saved. Resume with: mindref ")
+    assert shlex.split(last.split("Resume with: mindref ")[1]) == command
     with start(command, tmp_path) as child:  # it goes on where it was
-        said = read_until(child, "run 1 of 6")
+        result = read_until(child, "run 1 of 6")
         child.kill()
         child.communicate()
     if times == 1:
         state = json.loads(next((tmp_path / "out").rglob("state.json")).read_text())
         assert state["step"] >= 40
-        assert f"going on from step {state['step']}" in said
+        assert f"resumed at step {state['step']}" in result
 
 
 def start(command: list[str], folder: Path) -> subprocess.Popen[str]:
@@ -233,17 +241,17 @@ def start(command: list[str], folder: Path) -> subprocess.Popen[str]:
 
 
 def read_until(child: subprocess.Popen[str], text: str) -> str:
-    """Return what a command said until a line has the text."""
+    """Return the lines of a command until one contains the text."""
     assert child.stderr is not None
-    said = ""
-    while text not in said:
+    result = ""
+    while text not in result:
         line = child.stderr.readline()
-        assert line, f"it ended too soon: {said}"
-        said += line
-    return said
+        assert line, f"it ended too soon: {result}"
+        result += line
+    return result
 
 
-def test_threads_can_be_said_before_numpy_is_imported() -> None:
+def test_threads_are_set_before_numpy_is_imported() -> None:
     script = "import sys; from mindref.cli import ablate, compare; print('numpy' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -1,4 +1,4 @@
-"""`mindref conform` as a user meets it: verdict, files, known gaps, differences, bad input."""
+"""mindref conform: verdict, files, known gaps, differences, bad input."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from xml.etree import ElementTree as xml
 import jsonschema
 import pytest
 
-from mindref.backend import available
-from mindref.conformance.report import as_json
-from tests.cli.conftest import Cli, Said
+from mindref.backend import list_backends
+from mindref.conformance.report import json_report
+from tests.cli.conftest import Cli, CommandResult
 from tests.conformance import small
-from tests.conformance.small import FORWARD, GRADIENT, LAW, NAMES, SMALL
+from tests.conformance.small import FORWARD, GRADIENT, NAMES, PROPERTY, SMALL
 
-INSTALLED = ", ".join(sorted(available()))
+INSTALLED = ", ".join(sorted(list_backends()))
 
 GAP = '[[expect]]\nrule = "softmax-R5"\nkind = "bug"\nreason = "doubled"\n'
 WIDER = f'[[tolerance]]\ncheck = "{FORWARD}"\nfactor = 3\nreason = "a fast exp"\n'
@@ -25,20 +25,20 @@ WIDER = f'[[tolerance]]\ncheck = "{FORWARD}"\nfactor = 3\nreason = "a fast exp"\
 
 @pytest.fixture(autouse=True)
 def small_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Judge by four checks of one page, in a folder of one's own."""
+    """Use four checks of one page, in an empty folder."""
     small.use(monkeypatch)
     monkeypatch.chdir(tmp_path)
 
 
-def conform(cli: Cli, backend: str, *words: object) -> Said:
-    return cli("conform", "--backend", f"{SMALL}:{backend}", "--profile", "smoke", *words)
+def conform(cli: Cli, backend: str, *arguments: object) -> CommandResult:
+    return cli("conform", "--backend", f"{SMALL}:{backend}", "--profile", "smoke", *arguments)
 
 
-def test_a_backend_that_conforms_ends_with_nothing_wrong(cli: Cli, tmp_path: Path) -> None:
-    said = conform(cli, "right")
-    assert (said.code, said.err) == (0, "")
-    lines = said.out.splitlines()
-    assert lines[0].startswith(f"{SMALL}:right judged by mindref ")
+def test_a_conforming_backend_exits_with_0(cli: Cli, tmp_path: Path) -> None:
+    result = conform(cli, "right")
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert lines[0].startswith(f"{SMALL}:right tested by mindref ")
     assert lines[1] == "profile smoke, seed 0, float64, float32, device cpu"
     assert lines[-3:] == [
         f"planned {2 * len(NAMES)} = {2 * len(NAMES)} passed + 0 failed",
@@ -48,124 +48,124 @@ def test_a_backend_that_conforms_ends_with_nothing_wrong(cli: Cli, tmp_path: Pat
     assert list(tmp_path.iterdir()) == [], "nothing failed, so nothing is written"
 
 
-def test_a_failure_is_told_with_its_rule_and_a_script(cli: Cli, tmp_path: Path) -> None:
-    said = conform(cli, "wrong_gradient", "--scripts", "scripts")
-    assert said.code == 1
-    assert "softmax-R5 (must) Backward is w (g − ⟨w, g⟩)" in said.out
-    assert "times the allowed error" in said.out
-    assert said.out.endswith("does not conform\n")
-    (command,) = [line.strip() for line in said.out.splitlines() if "python " in line]
+def test_a_failure_is_reported_with_its_rule_and_a_script(cli: Cli, tmp_path: Path) -> None:
+    result = conform(cli, "wrong_gradient", "--scripts", "scripts")
+    assert result.code == 1
+    assert "softmax-R5 (must) " in result.out
+    assert "times the error bound" in result.out
+    assert result.out.endswith("does not conform\n")
+    (command,) = [line.strip() for line in result.out.splitlines() if "python " in line]
     script = tmp_path / command.removeprefix("python ")
     assert script.parent == tmp_path / "scripts"
     assert "WRONG = {" in script.read_text(encoding="utf-8")
 
 
-def test_words_choose_what_is_judged(cli: Cli) -> None:
-    said = conform(cli, "wrong_gradient", "softmax-R1", LAW)
-    assert "only softmax-R1, softmax/what" in said.out
-    assert "planned 4 = " in said.out
+def test_arguments_select_the_checks(cli: Cli) -> None:
+    result = conform(cli, "wrong_gradient", "softmax-R1", PROPERTY)
+    assert "only checks of softmax-R1, softmax/masked" in result.out
+    assert "planned 4 = " in result.out
 
 
-def judged(said: Said) -> dict[str, Any]:
-    found = json.loads(said.out)
-    jsonschema.Draft202012Validator(as_json.schema()).validate(found)
+def report_of(result: CommandResult) -> dict[str, Any]:
+    found = json.loads(result.out)
+    jsonschema.Draft202012Validator(json_report.suite_report_schema()).validate(found)
     assert isinstance(found, dict)
     return found
 
 
 @pytest.mark.rules("conformance-R17")
-def test_json_stands_alone_on_standard_output(cli: Cli) -> None:
-    said = conform(cli, "wrong_gradient", "--json", "--seed", 3)
-    found = judged(said)
-    assert (said.code, said.err) == (1, "")
+def test_json_is_alone_on_stdout(cli: Cli) -> None:
+    result = conform(cli, "wrong_gradient", "--json", "--seed", 3)
+    found = report_of(result)
+    assert (result.code, result.err) == (1, "")
     assert (found["seed"], found["conforms"], found["counts"]["failed"]) == (3, False, 2)
     versions = [found[name] for name in ("specification", "suite", "protocol")]
     assert all(versions)
 
 
-def test_files_hold_the_same_judgement(cli: Cli, tmp_path: Path) -> None:
+def test_files_hold_the_same_report(cli: Cli, tmp_path: Path) -> None:
     names = ("output", "markdown", "junit", "badge")
-    words = [word for name in names for word in (f"--{name}", f"report.{name}")]
-    said = conform(cli, "wrong_gradient", "--json", *words)
+    arguments = [word for name in names for word in (f"--{name}", f"report.{name}")]
+    result = conform(cli, "wrong_gradient", "--json", *arguments)
     output, markdown, junit, badge = (
         (tmp_path / f"report.{name}").read_text(encoding="utf-8") for name in names
     )
-    assert output == said.out
-    assert badge == judged(said)["badge"] + "\n"
+    assert output == result.out
+    assert badge == report_of(result)["badge"] + "\n"
     assert markdown.startswith(f"# {SMALL}:wrong_gradient does not conform")
     assert xml.fromstring(junit).get("failures") == "2"
 
 
-def expecting(tmp_path: Path, text: str) -> list[str]:
+def expectation_options(tmp_path: Path, text: str) -> list[str]:
     (tmp_path / "gaps.toml").write_text(text, encoding="utf-8")
     return ["--expectations", "gaps.toml"]
 
 
 @pytest.mark.rules("conformance-R10")
-def test_a_known_gap_conforms_until_it_has_closed(cli: Cli, tmp_path: Path) -> None:
-    words = expecting(tmp_path, GAP)
-    known = conform(cli, "wrong_gradient", *words)
-    assert known.code == 0
-    assert "2 expected: bug: doubled" in known.out
-    closed = conform(cli, "right", *words)
+def test_a_known_gap_conforms_until_it_is_fixed(cli: Cli, tmp_path: Path) -> None:
+    arguments = expectation_options(tmp_path, GAP)
+    names = conform(cli, "wrong_gradient", *arguments)
+    assert names.code == 0
+    assert "2 expected: bug: doubled" in names.out
+    closed = conform(cli, "right", *arguments)
     assert closed.code == 1
     assert "problem: gaps.toml: [[expect]] 1: softmax-R5 passes now; remove" in closed.out
 
 
 @pytest.mark.rules("conformance-R10")
-def test_an_expectation_that_meets_nothing_does_not_conform(cli: Cli, tmp_path: Path) -> None:
-    said = conform(cli, "right", *expecting(tmp_path, GAP.replace("R5", "R55")))
-    assert said.code == 1
-    flat = " ".join(said.out.split())
-    assert "softmax-R55 is no rule that a check of this suite cites: the line is stale" in flat
+def test_an_expectation_without_a_failure_does_not_conform(cli: Cli, tmp_path: Path) -> None:
+    result = conform(cli, "right", *expectation_options(tmp_path, GAP.replace("R5", "R55")))
+    assert result.code == 1
+    flat = " ".join(result.out.split())
+    assert "no check of this suite cites a rule softmax-R55; correct the name" in flat
 
 
 @pytest.mark.rules("conformance-R10")
-def test_an_expectation_of_no_check_is_told_though_only_a_part_is_judged(
+def test_an_expectation_of_an_unknown_check_is_reported_for_a_selection(
     cli: Cli, tmp_path: Path
 ) -> None:
     lines = GAP.replace('rule = "softmax-R5"', 'check = "softmax/no_more"')
-    said = conform(cli, "right", "softmax-R1", *expecting(tmp_path, lines))
-    assert said.code == 1
-    flat = " ".join(said.out.split())
-    assert "problem: gaps.toml: [[expect]] 1: softmax/no_more is no check of this suite" in flat
+    result = conform(cli, "right", "softmax-R1", *expectation_options(tmp_path, lines))
+    assert result.code == 1
+    flat = " ".join(result.out.split())
+    assert "problem: gaps.toml: [[expect]] 1: this suite has no check softmax/no_more" in flat
 
 
 @pytest.mark.rules("conformance-R11")
-def test_a_widened_tolerance_stands_in_the_report_with_its_reason(cli: Cli, tmp_path: Path) -> None:
-    words = expecting(tmp_path, WIDER)
-    said = conform(cli, "right", *words)
-    assert said.code == 0
-    flat = " ".join(said.out.split())
-    assert f"remark: allowed error of {FORWARD} widened 3 times: a fast exp" in flat
-    assert "· 2 loosened" in said.out
-    found = judged(conform(cli, "right", "--json", *words))
+def test_a_widened_tolerance_is_reported_with_its_reason(cli: Cli, tmp_path: Path) -> None:
+    arguments = expectation_options(tmp_path, WIDER)
+    result = conform(cli, "right", *arguments)
+    assert result.code == 0
+    flat = " ".join(result.out.split())
+    assert f"remark: error bound of {FORWARD} widened by a factor of 3: a fast exp" in flat
+    assert "· 2 with widened tolerance" in result.out
+    found = report_of(conform(cli, "right", "--json", *arguments))
     loose = [row for row in found["results"] if row["check"] == FORWARD]
     assert [(row["grade"], row["factor"]) for row in loose] == [("C", 3.0), ("C", 3.0)]
 
 
 @pytest.mark.rules("conformance-R11")
-def test_a_tolerance_that_is_widened_is_wider(cli: Cli, tmp_path: Path) -> None:
+def test_a_widened_tolerance_accepts_larger_errors(cli: Cli, tmp_path: Path) -> None:
     def code(factor: str, reason: str = "a fast exp") -> int:
         text = WIDER.replace("3", factor).replace("a fast exp", reason)
-        return conform(cli, "rounding", FORWARD, *expecting(tmp_path, text)).code
+        return conform(cli, "rounding", FORWARD, *expectation_options(tmp_path, text)).code
 
     assert conform(cli, "rounding", FORWARD).code == 1
     assert [code("1.5"), code("16"), code("16", reason="")] == [1, 0, 2]
 
 
-def test_differences_say_whose_change_it_was(cli: Cli, tmp_path: Path) -> None:
+def test_diff_names_the_cause_of_a_change(cli: Cli, tmp_path: Path) -> None:
     conform(cli, "right", "--output", "old.json")
-    said = conform(cli, "wrong_gradient", "--diff", "old.json")
-    assert said.code == 1
-    assert "4 your regression" in said.out.splitlines()
-    assert f"your regression: {GRADIENT} [float64, float32], passed -> failed" in said.out
-    found = judged(conform(cli, "right", "--diff", "old.json", "--json"))
+    result = conform(cli, "wrong_gradient", "--diff", "old.json")
+    assert result.code == 1
+    assert "4 backend regression" in result.out.splitlines()
+    assert f"backend regression: {GRADIENT} [float64, float32], passed -> failed" in result.out
+    found = report_of(conform(cli, "right", "--diff", "old.json", "--json"))
     assert found["changes"] == []
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "says"),
     [
         (
             ["--backend", "nobody"],
@@ -176,52 +176,53 @@ def test_differences_say_whose_change_it_was(cli: Cli, tmp_path: Path) -> None:
         (["--backend", f"{SMALL}:right", "flush"], "expected a page, a rule or a check"),
         (["--backend", f"{SMALL}:right", "--expectations", "no.toml"], "a TOML file"),
         (["--backend", f"{SMALL}:right", "--diff", "no.json"], "got No such file or directory"),
-        (["--backend", f"{SMALL}:right", "--diff", "words.txt"], "got a text that is no JSON"),
-        (["--backend", f"{SMALL}:right", "--diff", "taken"], "got an empty file; give one that"),
+        (["--backend", f"{SMALL}:right", "--diff", "words.txt"], "got text that is not JSON"),
+        (["--backend", f"{SMALL}:right", "--diff", "taken"], "got an empty file; name a file that"),
         (["--backend", f"{SMALL}:right", "--diff", "other.json"], "got JSON of another kind"),
-        (["--backend", f"{SMALL}:right", "--output", "no/x.json"], "make the folder"),
-        (["--backend", f"{SMALL}:right", "--scripts", "taken/x"], "--scripts: expected a place"),
-        (["--backend", f"{SMALL}:right", "--markdown", "taken/x"], "--markdown: expected a place"),
+        (["--backend", f"{SMALL}:right", "--output", "no/x.json"], "create the folder"),
+        (["--backend", f"{SMALL}:right", "--scripts", "taken/x"], "--scripts: expected a writable"),
+        (
+            ["--backend", f"{SMALL}:right", "--markdown", "taken/x"],
+            "--markdown: expected a writable",
+        ),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line_before_anything_runs(
-    words: list[str], says: str, cli: Cli, tmp_path: Path
+def test_invalid_options_are_one_line_before_anything_runs(
+    arguments: list[str], says: str, cli: Cli, tmp_path: Path
 ) -> None:
     for name, text in {"taken": "", "words.txt": "softmax\n", "other.json": "[1]"}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    said = cli("conform", *words)
-    assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("Error: ")
-    assert says in said.err
-    assert said.err.count("\n") == 1
+    result = cli("conform", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("Error: ")
+    assert says in result.err
+    assert result.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    "words", [["--seed", "-1"], ["--seed", "x"], ["--profile", "quick"], ["--output", "."], []]
+    "arguments", [["--seed", "-1"], ["--seed", "x"], ["--profile", "quick"], ["--output", "."], []]
 )
-def test_usage_that_is_wrong_ends_with_two(words: list[str], cli: Cli) -> None:
-    backend = ["--backend", f"{SMALL}:right"] if words else []
-    said = cli("conform", *backend, *words)
-    assert (said.code, said.out) == (2, "")
-    assert "Try 'mindref conform --help'" in said.err
+def test_wrong_usage_exits_with_2(arguments: list[str], cli: Cli) -> None:
+    backend = ["--backend", f"{SMALL}:right"] if arguments else []
+    result = cli("conform", *backend, *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert "Try 'mindref conform --help'" in result.err
 
 
-def test_without_the_extra_it_says_what_to_install(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_extra_is_reported(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
-    lacks = lambda name, *more: None if name == "hypothesis" else find(name, *more)  # noqa: E731
+    lacks = lambda name, *options: None if name == "hypothesis" else find(name, *options)  # noqa: E731
     monkeypatch.setattr(importlib.util, "find_spec", lacks)
-    said = conform(cli, "right")
-    assert (said.code, said.out) == (2, "")
-    assert "pip install 'mindref[conformance]'" in said.err
+    result = conform(cli, "right")
+    assert (result.code, result.out) == (2, "")
+    assert "pip install 'mindref[conformance]'" in result.err
 
 
-def test_a_report_that_cannot_be_written_after_all_is_shown(
+def test_a_report_that_cannot_be_written_is_printed(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mindref.cli.conform.check_files", lambda files, scripts: None)
-    said = conform(cli, "right", "--badge", "nowhere/badge.txt")
-    assert said.code == 2
-    assert said.out.endswith("conforms\n")
-    assert "nowhere/badge.txt: expected a place that can be written" in said.err
+    result = conform(cli, "right", "--badge", "nowhere/badge.txt")
+    assert result.code == 2
+    assert result.out.endswith("conforms\n")
+    assert "nowhere/badge.txt: expected a place that can be written" in result.err

@@ -1,4 +1,4 @@
-"""--device of the commands: where the backend computes, and no setting of a run."""
+"""--device of the commands: the device of the backend, not stored with a run."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ BACKEND = f"{MODULE}:Two"
 
 
 @pytest.fixture
-def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A backend with two devices; it notes on which it has computed."""
+def two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A backend with two devices that records which one it used."""
     (tmp_path / f"{MODULE}.py").write_text(CODE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # of the processes of the bench
@@ -56,84 +56,91 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     sys.modules.pop(MODULE)
 
 
-def words_of(command: str, run: Path) -> list[object]:
-    """Return a command that has the backend compute something for a run."""
+def device_command(command: str, run: Path) -> list[object]:
+    """Return a command in which the backend computes interests of a run."""
     item = (run / "items.tsv").read_text(encoding="utf-8").splitlines()[1].split("\t")[0]
-    more = ["--history", item, "--index", "exact"] if command == "recall" else []
-    return [command, run, *more, "--json", "--backend", BACKEND]
+    changes = ["--history", item, "--index", "exact"] if command == "recall" else []
+    return [command, run, *changes, "--json", "--backend", BACKEND]
 
 
 @pytest.mark.rules("backend-R16")
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_a_run_is_read_on_the_device_that_is_asked_for(
-    cli: Cli, run: Path, two: Any, command: str
+def test_a_run_is_loaded_on_the_requested_device(
+    cli: Cli, run: Path, two_devices: Any, command: str
 ) -> None:
-    words = words_of(command, run)
-    for more, device in (
+    arguments = device_command(command, run)
+    for changes, device in (
         ([], "cpu"),
         (["--device", "cuda"], "cuda"),
         (["--device", "auto"], "cuda"),
     ):
-        two.used.clear()
-        assert cli(*words, *more).code == 0
-        assert two.used == {device}
+        two_devices.used.clear()
+        assert cli(*arguments, *changes).code == 0
+        assert two_devices.used == {device}
 
 
 @pytest.mark.rules("backend-R16")
-def test_a_training_is_taken_up_on_another_device(
-    cli: Cli, shop: Path, two: Any, tmp_path: Path
+def test_a_training_is_resumed_on_another_device(
+    cli: Cli, shop: Path, two_devices: Any, tmp_path: Path
 ) -> None:
-    run, alone = tmp_path / "run", tmp_path / "alone"
-    words = ["train", "--data", shop, "--quiet", *options(backend=BACKEND)]
-    assert cli(*words, "--out", alone, "--device", "cuda").code == 0
-    assert two.used == {"cuda"}
-    said = json.loads((alone / "config.json").read_text(encoding="utf-8"))
-    assert "cuda" not in str(said), "no setting"
-    two.used.clear()
-    assert cli(*words, "--out", run).code == 0
+    run, estimates = tmp_path / "run", tmp_path / "alone"
+    arguments = ["train", "--data", shop, "--quiet", *options(backend=BACKEND)]
+    assert cli(*arguments, "--out", estimates, "--device", "cuda").code == 0
+    assert two_devices.used == {"cuda"}
+    result = json.loads((estimates / "config.json").read_text(encoding="utf-8"))
+    assert "cuda" not in str(result), "no setting"
+    two_devices.used.clear()
+    assert cli(*arguments, "--out", run).code == 0
     again = ("train", "--resume", run, "--backend", BACKEND)
     assert cli(*again, "--device", "cuda", "--quiet").code == 0
-    assert two.used == {"cpu", "cuda"}
-    assert content(run, RESULT) == content(alone, RESULT)
+    assert two_devices.used == {"cpu", "cuda"}
+    assert content(run, RESULT) == content(estimates, RESULT)
 
 
 @pytest.mark.parametrize("command", ["train", "resume", "evaluate", "recall"])
-def test_a_device_that_is_not_there_is_one_line_before_anything_is_read(
-    cli: Cli, run: Path, two: Any, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_unavailable_device_is_one_line_before_the_log_is_read(
+    cli: Cli,
+    run: Path,
+    two_devices: Any,
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    two.there = ("cpu",)
+    two_devices.there = ("cpu",)
     monkeypatch.setattr("mindref.run.source.Source.read", None)
     if command == "resume":
         path = run / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         config["settings"]["backend"] = BACKEND
         path.write_text(json.dumps(sealed(config)), encoding="utf-8")
-    words = {
+    arguments = {
         "train": ["train", "--out", tmp_path / "new", *options(backend=BACKEND)],
         "resume": ["train", "--resume", run, "--backend", BACKEND],
     }
-    said = cli(*words.get(command, words_of(command, run)), "--device", "cuda")
-    assert (said.code, said.out, said.err) == (2, "", "Error: backend two: no cuda\n")
+    result = cli(*arguments.get(command, device_command(command, run)), "--device", "cuda")
+    assert (result.code, result.out, result.err) == (2, "", "Error: backend two: no cuda\n")
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_a_backend_of_the_cpu_alone_says_so(cli: Cli, run: Path, two: Any, command: str) -> None:
-    said = cli(*words_of(command, run)[:-1], "numpy", "--device", "cuda")
-    assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("Error: backend numpy: device: expected cpu or auto, got cuda; ")
-    assert said.err.count("\n") == 1
+def test_a_cpu_only_backend_rejects_other_devices(
+    cli: Cli, run: Path, two_devices: Any, command: str
+) -> None:
+    result = cli(*device_command(command, run)[:-1], "numpy", "--device", "cuda")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("Error: backend numpy: device: expected cpu or auto, got cuda; ")
+    assert result.err.count("\n") == 1
 
 
-def test_the_recommender_computes_there_as_well(run: Path, two: Any, tmp_path: Path) -> None:
+def test_the_recommender_uses_the_device(run: Path, two_devices: Any, tmp_path: Path) -> None:
     import mindref
 
     small = {"steps": 1, "batch": 8, "negatives": 8, "width": 4, "hidden": [4]}
     model = mindref.MIND(backend=BACKEND, **small).fit(device="cuda", run=tmp_path / "own")
     model.interests([["article-0001"]])
-    assert two.used == {"cuda"}
+    assert two_devices.used == {"cuda"}
     mindref.load(tmp_path / "own", backend=BACKEND).interests([["article-0001"]])
-    assert two.used == {"cuda", "cpu"}
+    assert two_devices.used == {"cuda", "cpu"}
 
 
 JUDGED = ("conform", "squash", "--profile", "smoke", "--backend", BACKEND)
@@ -146,63 +153,65 @@ TIMED = (
 @pytest.mark.rules("backend-R16")
 @pytest.mark.parametrize(("asked", "device"), [("cpu", "cpu"), ("cuda", "cuda"), ("auto", "cuda")])
 @pytest.mark.slow(every=3)
-def test_it_is_judged_on_the_device_that_is_asked_for(
-    cli: Cli, two: Any, asked: str, device: str
+def test_conform_tests_on_the_requested_device(
+    cli: Cli, two_devices: Any, asked: str, device: str
 ) -> None:
     report = json.loads(cli(*JUDGED, "--json", "--device", asked).out)
-    assert two.used == {device}
+    assert two_devices.used == {device}
     assert report["backend"]["device"] == device
     assert f", device {device}" in cli(*JUDGED, "--device", asked).out
 
 
 @pytest.mark.slow
-def test_a_failure_is_shown_on_the_device_where_it_was_found(
-    cli: Cli, two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_failure_script_uses_the_device_of_the_failure(
+    cli: Cli, two_devices: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mindref import ops
 
     wrong = lambda x, **numbers: (2 * ops.squash.forward(x, **numbers)[0], None)  # noqa: E731
     squash = SimpleNamespace(forward=wrong, backward=ops.squash.backward)
     broken = SimpleNamespace(**{**vars(ops), "squash": squash})
-    monkeypatch.setattr(two, "ops", broken)
-    words = [*JUDGED, "squash-R2", "--device", "cuda", "--scripts", tmp_path / "scripts"]
-    assert cli(*words).code == 1
+    monkeypatch.setattr(two_devices, "ops", broken)
+    arguments = [*JUDGED, "squash-R2", "--device", "cuda", "--scripts", tmp_path / "scripts"]
+    assert cli(*arguments).code == 1
     script = next((tmp_path / "scripts").iterdir()).read_text(encoding="utf-8")
     assert f"BACKEND, DEVICE = {BACKEND!r}, 'cuda'" in script
-    two.there = ("cpu",)
+    two_devices.there = ("cpu",)
     with pytest.raises(SystemExit, match="2"):
         exec(compile(script, "script", "exec"), {"__name__": "__main__"})
 
 
 @pytest.mark.slow
-def test_each_is_timed_where_it_computes(cli: Cli, two: Any) -> None:
+def test_each_contender_is_timed_on_its_device(cli: Cli, two_devices: Any) -> None:
     found = json.loads(cli(*TIMED, "--json", "--device", "auto").out)
-    assert found["candidates"][BACKEND]["device"] == "cuda"
+    assert found["contenders"][BACKEND]["device"] == "cuda"
     assert found["settings"]["device"] == "auto"
-    both = cli(*TIMED, "--backends", f"numpy,{BACKEND}", "--device", "auto").out
-    assert f"devices: numpy cpu, {BACKEND} cuda\n" in both
+    pair = cli(*TIMED, "--backends", f"numpy,{BACKEND}", "--device", "auto").out
+    assert f"devices: numpy cpu, {BACKEND} cuda\n" in pair
 
 
-@pytest.mark.parametrize("words", [JUDGED, TIMED])
-def test_nobody_is_judged_or_timed_on_a_device_that_is_not_there(
-    cli: Cli, two: Any, words: tuple[object, ...], tmp_path: Path
+@pytest.mark.parametrize("arguments", [JUDGED, TIMED])
+def test_an_unavailable_device_is_rejected_by_conform_and_bench(
+    cli: Cli, two_devices: Any, arguments: tuple[object, ...], tmp_path: Path
 ) -> None:
     (tmp_path / f"{MODULE}.py").write_text(CODE.replace('("cpu", "cuda")', '("cpu",)'))
-    two.there = ("cpu",)
-    said = cli(*words, "--device", "cuda")
-    assert (said.code, said.out) == (2, "")
-    assert said.err.rstrip().endswith("backend two: no cuda")
+    two_devices.there = ("cpu",)
+    result = cli(*arguments, "--device", "cuda")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.rstrip().endswith("backend two: no cuda")
 
 
 @pytest.mark.parametrize("name", ["numpy", "torch-eager"])
-def test_the_bench_refuses_a_device_for_those_of_the_cpu_alone(cli: Cli, name: str) -> None:
-    said = cli("bench", "--backends", name, "--device", "cuda")
-    assert (said.code, said.out) == (2, "")
-    assert said.err.startswith(f"Error: --backends {name}: device: expected cpu or auto, got cuda")
+def test_bench_rejects_a_device_for_cpu_only_contenders(cli: Cli, name: str) -> None:
+    result = cli("bench", "--backends", name, "--device", "cuda")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(
+        f"Error: --backends {name}: device: expected cpu or auto, got cuda"
+    )
 
 
-def test_without_names_the_bench_takes_those_that_have_the_choice() -> None:
-    from mindref.bench.run import installed
+def test_bench_selects_contenders_that_support_the_device() -> None:
+    from mindref.bench.run import installed_contenders
 
-    assert not {"numpy", "numba", "torch-eager", "jax-jit"} & set(installed("cuda"))
-    assert {"numpy", "numba"} <= set(installed("auto"))
+    assert not {"numpy", "numba", "torch-eager", "jax-jit"} & set(installed_contenders("cuda"))
+    assert {"numpy", "numba"} <= set(installed_contenders("auto"))

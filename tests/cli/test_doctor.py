@@ -1,4 +1,4 @@
-"""mindref doctor: on a machine where all is well, and on one where little is."""
+"""mindref doctor: on a working machine, and with broken packages."""
 
 from __future__ import annotations
 
@@ -12,101 +12,105 @@ import pytest
 
 from mindref.cli import doctor
 from mindref.doctor import examine
-from mindref.doctor.check import Check, note, ok, problem
+from mindref.doctor.finding import Finding
 from tests.cli.conftest import Cli
-from tests.doctor.sick import BACKENDS, folder_of
+from tests.doctor.broken_packages import BACKENDS, install_broken_packages
 from tests.runs import call
 
-FEW = [ok("python", "CPython 3"), note("index annoy", "wrong", "build it [anew]")]
+FINDINGS = [
+    Finding.ok("python", "CPython 3"),
+    Finding.note("index annoy", "wrong", "build it [anew]"),
+]
 
 
-def test_here_all_that_mindref_needs_is_there(
+def test_this_machine_has_no_problem(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = cli("doctor")
-    assert (said.code, said.err) == (0, "")
-    rows = dict(line.split(None, 1) for line in said.out.splitlines() if line[:1].strip())
-    rows["mindref"] = said.out.splitlines()[1].split(None, 1)[
-        1
-    ]  # its name is in the last line, too
+    result = cli("doctor")
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    rows = dict(line.split(None, 1) for line in lines if line[:1].strip())
+    rows["mindref"] = lines[1].split(None, 1)[1]  # the last line starts with the same word
     for name in ("mindref", "packages", "numpy", "scipy", "numba", "kernels", "registered"):
         assert rows[name].startswith("ok "), rows[name]
-    assert "backend numba     ok     ops, model, train; computes on cpu" in said.out
-    assert "index annoy       ok     annoy 1." in said.out
-    assert "\nmindref works here; notes: " in said.out
-    assert "\x1b" not in said.out
+    assert "backend numba     ok     ops, model, train; computes on cpu" in result.out
+    assert "index annoy       ok     annoy 1." in result.out
+    assert "\nmindref works here; notes: " in result.out
+    assert "\x1b" not in result.out
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_what_is_broken_is_told_with_its_reason_and_disturbs_nothing_else(tmp_path: Path) -> None:
-    """Garbage for annoy, backends that crash, exit and are missing, and no cache."""
-    path = folder_of(tmp_path, annoy="garbage")
-    (tmp_path / "hangs.py").write_text("import no_such_framework\n")  # a limit takes its time
+def test_broken_packages_are_notes_with_reasons(tmp_path: Path) -> None:
+    """A wrong annoy, backends that crash, exit or are missing, and no cache."""
+    path = install_broken_packages(tmp_path, annoy="garbage")
+    (tmp_path / "hangs.py").write_text("import no_such_framework\n")  # a timeout would take long
     home = {"HOME": str(tmp_path / "none"), "PYTHONIOENCODING": "ascii"}
-    more = {"PYTHONPATH": path, "MINDREF_NUMBA_CACHE": "0", "MINDREF_TREADS": "2"}
-    done = call("doctor", "--json", cwd=tmp_path, **more, **home)
+    variables = {"PYTHONPATH": path, "MINDREF_NUMBA_CACHE": "0", "MINDREF_TREADS": "2"}
+    done = call("doctor", "--json", cwd=tmp_path, **variables, **home)
     assert (done.returncode, done.stderr) == (0, "")
-    found = json.loads(done.stdout)
-    jsonschema.Draft202012Validator(examine.schema()).validate(found)
-    assert found["works"]
-    checks = {check["name"]: check for check in found["checks"]}
+    report = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(examine.report_schema()).validate(report)
+    assert report["works"]
+    checks = {check["name"]: check for check in report["checks"]}
     expected = {
         "index annoy": "its self-test failed (wrong neighbours)",
         "index lost": "No module named 'missing'",
         "backend hangs": "No module named 'no_such_framework'",
-        "backend aborting": "it was ended by SIGABRT",
-        "backend leaves": "it said nothing",
+        "backend aborting": "killed by SIGABRT",
+        "backend leaves": "no message",
         "backend exits": "SystemExit",
-        "kernels": "kept nowhere",
+        "kernels": "not cached",
         "variables": "MINDREF_TREADS=2",
-        "home": "is no folder",
-        "output": "ascii, no terminal",
+        "home": "is not a folder",
+        "output": "ascii, not a terminal",
     }
     for name, reason in expected.items():
         assert checks[name]["state"] == "note", checks[name]
-        assert reason in checks[name]["found"]
+        assert reason in checks[name]["summary"]
     assert {f"backend {name}" for name in BACKENDS} <= set(checks)
     for name in ("backend numba", "backend numpy", "index faiss-ivf", "numba"):
         assert checks[name]["state"] == "ok", checks[name]
 
 
-def shown(cli: Cli, monkeypatch: pytest.MonkeyPatch, checks: list[Check], *words: str) -> Any:
-    """Return what the command says of these checks, and the limit that it was given."""
-    asked: list[float] = []
-    monkeypatch.setattr(examine, "examine", lambda limit: asked.append(limit) or checks)
-    return cli("doctor", *words), asked[0]
+def run_doctor(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, findings: list[Finding], *arguments: str
+) -> Any:
+    """Return the output of the command for these findings, and the limit that it passes on."""
+    limits: list[float] = []
+    monkeypatch.setattr(examine, "examine", lambda limit: limits.append(limit) or findings)
+    return cli("doctor", *arguments), limits[0]
 
 
-def test_a_problem_fails_and_a_note_does_not(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    said, limit = shown(cli, monkeypatch, FEW)
-    assert (said.code, limit) == (0, 60)
-    assert said.out.endswith("note: index annoy: build it [anew]\nmindref works here; notes: 1\n")
-    bad = [*FEW, problem("numba", "SIGILL", "another one")]
-    said, limit = shown(cli, monkeypatch, bad, "--limit", "7")
-    assert (said.code, limit) == (1, 7)
-    assert said.out.endswith("1 problem keeps it from its work; notes: 1\n")
-    said, _ = shown(cli, monkeypatch, bad, "--json")
-    assert said.code == 1
-    assert json.loads(said.out) == examine.as_json(bad)
-    assert not json.loads(said.out)["works"]
+def test_only_a_problem_changes_the_exit_code(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    result, limit = run_doctor(cli, monkeypatch, FINDINGS)
+    assert (result.code, limit) == (0, 60)
+    assert result.out.endswith("note: index annoy: build it [anew]\nmindref works here; notes: 1\n")
+    bad = [*FINDINGS, Finding.problem("numba", "SIGILL", "install another")]
+    result, limit = run_doctor(cli, monkeypatch, bad, "--limit", "7")
+    assert (result.code, limit) == (1, 7)
+    assert result.out.endswith("mindref does not work here; problems: 1; notes: 1\n")
+    result, _ = run_doctor(cli, monkeypatch, bad, "--json")
+    assert result.code == 1
+    assert json.loads(result.out) == examine.report_json(bad)
+    assert not json.loads(result.out)["works"]
 
 
-def test_without_rich_the_lines_are_plain(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_plain_without_rich(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "rich.table", None)
-    said, _ = shown(cli, monkeypatch, FEW)
-    assert said.out.splitlines()[:2] == [
+    result, _ = run_doctor(cli, monkeypatch, FINDINGS)
+    assert result.out.splitlines()[:2] == [
         "python           ok       CPython 3",
         "index annoy      note     wrong",
     ]
 
 
-def test_the_parent_imports_nothing_that_may_crash() -> None:
-    """What a wrong build of NumPy or Numba does, it does to a child."""
+def test_the_parent_process_does_not_import_numpy() -> None:
+    """A broken NumPy or Numba may crash only a child process."""
     code = (
-        "import sys; from mindref.doctor import examine, tried; from mindref.cli import tables;"
-        "from mindref.cli.doctor import command;"
+        "import sys; from mindref.doctor import examine; from mindref.cli import tables;"
+        "from mindref.cli.doctor import doctor_command;"
         "print([n for n in ('numpy', 'numba', 'scipy', 'annoy', 'faiss') if n in sys.modules])"
     )
     from subprocess import run
@@ -120,5 +124,5 @@ def test_the_parent_imports_nothing_that_may_crash() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_states_have_colours_of_their_own() -> None:
+def test_every_state_has_a_colour() -> None:
     assert set(doctor.COLOURS) == {"ok", "note", "problem"}

@@ -1,4 +1,4 @@
-"""mindref evaluate: the numbers of the report again, other lengths, other logs, predictions."""
+"""mindref evaluate: the metrics of the report, other lengths, other logs, predictions."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pytest
 import mindref
 from mindref.cli.evaluate import SEEN, note_lines
 from mindref.errors import ConfigError
-from mindref.recommender.again import evaluate_run
+from mindref.recommender.evaluate_run import evaluate_run
 from tests.cli.conftest import Cli
 from tests.runs import options
 
 
-def test_the_numbers_are_those_of_the_training(cli: Cli, made: Path) -> None:
-    said = cli("evaluate", made, "--json")
-    assert (said.code, said.err) == (0, "")
-    found, report = json.loads(said.out), json.loads((made / "report.json").read_text())
+def test_evaluation_repeats_the_metrics_of_the_training(cli: Cli, trained_run: Path) -> None:
+    result = cli("evaluate", trained_run, "--json")
+    assert (result.code, result.err) == (0, "")
+    found, report = json.loads(result.out), json.loads((trained_run / "report.json").read_text())
     for name in ("metrics", "cases", "by_history_length", "interests"):
         assert found[name] == report[name], name
 
 
-def test_a_report_for_people_has_everything(cli: Cli, made: Path) -> None:
-    said = cli("evaluate", made)
-    assert said.code == 0
+def test_the_printed_report_is_complete(cli: Cli, trained_run: Path) -> None:
+    result = cli("evaluate", trained_run)
+    assert result.code == 0
     for word in (
         "hit_rate@10",
         "popularity",
@@ -33,35 +33,38 @@ def test_a_report_for_people_has_everything(cli: Cli, made: Path) -> None:
         "8-15",
         "interests of ",
     ):
-        assert word in said.out, word
-    assert " test cases, whole catalogue" in said.out
-    assert "\n0 " not in said.out, "what is zero is not worth a line"
-    assert " validation cases, whole" in cli("evaluate", made, "--cases", "validation").out
+        assert word in result.out, word
+    assert " test cases, each ranks the whole catalogue" in result.out
+    assert "\n0 " not in result.out, "what is zero is not worth a line"
+    assert (
+        " validation cases, each ranks the whole"
+        in cli("evaluate", trained_run, "--cases", "validation").out
+    )
 
 
-def test_a_note_says_what_can_be_done() -> None:
+def test_a_note_suggests_an_option() -> None:
     notes = {"targets unknown to the run": 0, SEEN: 1252, "cases without a target": 3}
     assert note_lines(notes, hidden=False) == [f"1,252 {SEEN}", "3 cases without a target"]
     assert "--include-seen" in note_lines(notes, hidden=True)[0]
 
 
-def test_the_notes_are_those_of_the_report(cli: Cli, made: Path) -> None:
-    assert SEEN in json.loads(cli("evaluate", made, "--json").out)["notes"]
+def test_notes_are_those_of_evaluate_run(cli: Cli, trained_run: Path) -> None:
+    assert SEEN in json.loads(cli("evaluate", trained_run, "--json").out)["notes"]
 
 
-def test_predictions_in_a_missing_folder_are_refused_before_the_work(
-    cli: Cli, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_predictions_in_a_missing_folder_are_rejected_before_evaluation(
+    cli: Cli, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "mindref.recommender.again.evaluate_run", lambda *_, **__: pytest.fail("worked")
+        "mindref.recommender.evaluate_run.evaluate_run", lambda *_, **__: pytest.fail("worked")
     )
-    said = cli("evaluate", made, "--predictions", tmp_path / "none" / "lists.tsv")
-    assert said.code == 2
-    assert "--predictions: expected a file in a folder that exists" in said.err
+    result = cli("evaluate", trained_run, "--predictions", tmp_path / "none" / "lists.tsv")
+    assert result.code == 2
+    assert "--predictions: expected a file in an existing folder" in result.err
 
 
-def test_lists_of_other_lengths(cli: Cli, made: Path) -> None:
-    found = json.loads(cli("evaluate", made, "--json", "--at", "3, 7").out)
+def test_other_list_lengths(cli: Cli, trained_run: Path) -> None:
+    found = json.loads(cli("evaluate", trained_run, "--json", "--at", "3, 7").out)
     names = set(found["metrics"]["test"]["model"])
     assert {name.split("@")[1] for name in names} == {"3", "7"}
     assert {name.split("@")[0] for name in names} == {
@@ -69,82 +72,88 @@ def test_lists_of_other_lengths(cli: Cli, made: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_list_longer_than_the_catalogue_holds_all_of_it(cli: Cli, made: Path) -> None:
-    said = cli("evaluate", made, "--json", "--include-seen", "--at", "111,5000")
-    assert said.code == 0, said.err
-    found = json.loads(said.out)["metrics"]["test"]["model"]
+def test_a_list_longer_than_the_catalogue_holds_the_whole_catalogue(
+    cli: Cli, trained_run: Path
+) -> None:
+    result = cli("evaluate", trained_run, "--json", "--include-seen", "--at", "111,5000")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)["metrics"]["test"]["model"]
     assert found["hit_rate@111"]["value"] == found["hit_rate@5000"]["value"] == 1
     assert found["mrr@111"] == found["mrr@5000"]
 
 
-def test_a_small_catalogue_is_judged_at_the_lengths_of_any_other(cli: Cli, tmp_path: Path) -> None:
-    """Training reports at 50 whatever the number of items, and so does evaluating it."""
+def test_a_small_catalogue_has_the_usual_list_lengths(cli: Cli, tmp_path: Path) -> None:
+    """Training and evaluation report at 50 for any number of items."""
     log, run = tmp_path / "log.csv", tmp_path / "run"
     rows = [f"u{u},i{i},{i}" for u in range(8) for i in range(6)]
     log.write_text("user,item,time\n" + "\n".join(rows) + "\n")
-    words = options(metric="hit_rate@3", steps=1)
-    trained = json.loads(cli("train", "--data", log, "--out", run, "--json", *words).out)
+    arguments = options(metric="hit_rate@3", steps=1)
+    trained = json.loads(cli("train", "--data", log, "--out", run, "--json", *arguments).out)
     found = json.loads(cli("evaluate", run, "--json").out)
     assert found["metrics"] == trained["metrics"]
     assert "hit_rate@50" in found["metrics"]["test"]["model"]
 
 
-@pytest.mark.parametrize("at", [(), (0,), (10, -1)])
-def test_a_list_of_no_length_is_refused(made: Path, at: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("index", [(), (0,), (10, -1)])
+def test_list_lengths_below_1_are_rejected(trained_run: Path, index: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="at: expected lengths of lists from 1, got "):
-        evaluate_run(made, at=at)
+        evaluate_run(trained_run, list_lengths=index)
 
 
-def test_options_of_reading_without_a_log_are_refused(made: Path) -> None:
-    with pytest.raises(ConfigError, match="data: expected a log for the options of reading"):
-        evaluate_run(made, reading={"format": "recbole"})
+def test_reading_options_without_a_log_are_rejected(trained_run: Path) -> None:
+    with pytest.raises(ConfigError, match="data: expected a log for the reading options"):
+        evaluate_run(trained_run, reading={"format": "recbole"})
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["--at", "0"], "--at: expected positive integers, comma separated, got '0'"),
         (["--at", "ten"], "--at: expected positive integers"),
         (["--at", ""], "--at: expected positive integers"),
         (["--data", "nowhere"], "nowhere: expected a file or a folder, got nothing there"),
-        (["--format", "recbole"], "data: expected a log for the options of reading, got none"),
-        (["--predictions", "/dev/null/x"], "--predictions: expected a place that can be written"),
+        (["--format", "recbole"], "data: expected a log for the reading options, got none"),
+        (["--predictions", "/dev/null/x"], "--predictions: expected a writable location"),
     ],
 )
-def test_a_bad_value_is_one_line(cli: Cli, made: Path, words: list[str], message: str) -> None:
-    said = cli("evaluate", made, *words)
-    assert (said.code, said.out) == (2, "")
-    assert message in said.err
-    assert said.err.count("\n") == 1
+def test_an_invalid_value_is_one_line(
+    cli: Cli, trained_run: Path, arguments: list[str], message: str
+) -> None:
+    result = cli("evaluate", trained_run, *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert result.err.count("\n") == 1
 
 
-def test_validation_cases_and_other_splits(cli: Cli, made: Path) -> None:
-    found = json.loads(cli("evaluate", made, "--json", "--cases", "validation").out)
+def test_validation_cases_and_other_splits(cli: Cli, trained_run: Path) -> None:
+    found = json.loads(cli("evaluate", trained_run, "--json", "--cases", "validation").out)
     assert list(found["metrics"]) == ["validation"]
-    other = json.loads(cli("evaluate", made, "--json", "--split", "comirec").out)
+    other = json.loads(cli("evaluate", trained_run, "--json", "--split", "comirec").out)
     assert other["cases"] == 6
 
 
-def test_seen_items_may_be_ranked_too(cli: Cli, made: Path) -> None:
+def test_seen_items_can_be_included(cli: Cli, trained_run: Path) -> None:
     default, without, with_seen = (
-        json.loads(cli("evaluate", made, "--json", *words).out)["metrics"]
-        for words in ([], ["--exclude-seen"], ["--include-seen"])
+        json.loads(cli("evaluate", trained_run, "--json", *arguments).out)["metrics"]
+        for arguments in ([], ["--exclude-seen"], ["--include-seen"])
     )
     assert default == without
     assert default != with_seen
 
 
-def test_predictions_are_the_lists_that_recall_gives(cli: Cli, made: Path, tmp_path: Path) -> None:
+def test_predictions_equal_the_recall_lists(cli: Cli, trained_run: Path, tmp_path: Path) -> None:
     file = tmp_path / "lists.tsv"
-    said = cli("evaluate", made, "--predictions", file, "--at", "5", "--cases", "test", "--json")
-    assert said.code == 0
+    result = cli(
+        "evaluate", trained_run, "--predictions", file, "--at", "5", "--cases", "test", "--json"
+    )
+    assert result.code == 0
     lines = [line.split("\t") for line in file.read_text().splitlines()]
     assert lines[0] == ["user", "rank", "item", "score", "interest"]
-    assert len(lines) == 1 + 5 * json.loads(said.out)["cases"]
-    model = mindref.load(made)
+    assert len(lines) == 1 + 5 * json.loads(result.out)["cases"]
+    model = mindref.load(trained_run)
     log = model.served.log
     user = lines[1][0]
-    row = log.events.row(list(log.user_ids).index(user))
+    row = log.interactions.row(list(log.user_ids).index(user))
     # the history of a case is all but the last event; the model has no user features
     expected = model.recommend([log.item_ids[i] for i in row[:-1]], 5)
     assert [line[2] for line in lines[1:6]] == [x.item for x in expected]
@@ -152,45 +161,45 @@ def test_predictions_are_the_lists_that_recall_gives(cli: Cli, made: Path, tmp_p
     assert [int(line[4]) for line in lines[1:6]] == [x.interest for x in expected]
 
 
-def test_another_log_is_judged_on_the_items_that_the_run_knows(
-    cli: Cli, made: Path, shop: Path, tmp_path: Path
+def test_another_log_is_evaluated_on_the_items_of_the_run(
+    cli: Cli, trained_run: Path, shop: Path, tmp_path: Path
 ) -> None:
     lines = shop.read_text().splitlines()
-    known = [line.split("\t")[1] for line in lines[1:40]]
-    items = [*dict.fromkeys(known)][:12]
+    names = [line.split("\t")[1] for line in lines[1:40]]
+    items = [*dict.fromkeys(names)][:12]
     rows = [f"u{u},{item},{i}" for u in range(4) for i, item in enumerate([*items, "unknown"])]
     other = tmp_path / "other.csv"
     other.write_text("user,item,time\n" + "\n".join(rows) + "\n")
-    said = cli("evaluate", made, "--data", other, "--json", "--cases", "validation")
-    assert said.code == 0, said.err
-    found = json.loads(said.out)
+    result = cli("evaluate", trained_run, "--data", other, "--json", "--cases", "validation")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
     assert found["cases"] == 4
-    said = cli("evaluate", made, "--data", other)
-    assert said.code == 2, "the last item of everybody is unknown: there is no target"
-    assert "expected a case with a target, got none" in said.err
+    result = cli("evaluate", trained_run, "--data", other)
+    assert result.code == 2, "the last item of everybody is unknown: there is no target"
+    assert "expected a case with a target, got none" in result.err
 
 
-def test_evaluating_changes_nothing_in_the_run(cli: Cli, run: Path) -> None:
+def test_evaluation_does_not_change_the_run(cli: Cli, run: Path) -> None:
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     assert cli("evaluate", run).code == 0
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
-def test_what_is_no_run_is_one_line(cli: Cli, tmp_path: Path) -> None:
-    said = cli("evaluate", tmp_path / "nothing")
-    assert said.code == 2
-    assert "expected a run directory, got no config.json in it; name the folder" in said.err
+def test_a_folder_that_is_not_a_run_is_one_line(cli: Cli, tmp_path: Path) -> None:
+    result = cli("evaluate", tmp_path / "nothing")
+    assert result.code == 2
+    assert "expected a run directory, got no config.json in it; name the folder" in result.err
 
 
-def test_another_split_of_the_same_log_is_said_to_be_too_good(made: Path, cli: Cli) -> None:
-    said = cli("evaluate", made, "--split", "comirec", "--json")
-    assert said.code == 0
-    assert "some of the targets were trained on" in said.err
-    assert json.loads(said.out)["warnings"]
-    assert cli("evaluate", made, "--json").err == ""
+def test_another_split_of_the_training_log_warns_of_leakage(trained_run: Path, cli: Cli) -> None:
+    result = cli("evaluate", trained_run, "--split", "comirec", "--json")
+    assert result.code == 0
+    assert "some of the targets were trained on" in result.err
+    assert json.loads(result.out)["warnings"]
+    assert cli("evaluate", trained_run, "--json").err == ""
 
 
-def test_another_log_is_read_as_that_of_the_run_was(tmp_path: Path, cli: Cli) -> None:
+def test_another_log_is_read_with_the_options_of_the_run(tmp_path: Path, cli: Cli) -> None:
     rows = [f"{u};{i};{10 * u + i}" for u in range(30) for i in range(u % 5, u % 5 + 6)]
     log = tmp_path / "log.txt"
     log.write_text("\n".join(rows) + "\n")
@@ -200,7 +209,7 @@ def test_another_log_is_read_as_that_of_the_run_was(tmp_path: Path, cli: Cli) ->
     assert trained.code == 0
     moved = log.rename(tmp_path / "moved.txt")
     assert "name it with --data" in cli("evaluate", run).err
-    said = cli("evaluate", run, "--data", moved, "--json")
-    assert (said.code, json.loads(said.out)["cases"]) == (0, 30)
+    result = cli("evaluate", run, "--data", moved, "--json")
+    assert (result.code, json.loads(result.out)["cases"]) == (0, 30)
     assert cli("train", "--resume", run, "--data", moved, "--quiet").code == 0
     assert cli("evaluate", run).code == 0, "the run knows where its log lies now"

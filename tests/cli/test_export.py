@@ -1,4 +1,4 @@
-"""mindref export without any framework: what is refused, what is kept, what is said."""
+"""mindref export without a framework: rejected input, written files, messages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 
 from mindref.cli import export as command
 from mindref.conformance.tolerances import same_math
-from mindref.recommender import export, exported
+from mindref.recommender import export, export_check
 from mindref.run.files import sealed
 from tests.cli.conftest import Cli
+from tests.numpy_exporter import FILE, Writer
 from tests.runs import trained
-from tests.writer import FILE, Writer
 
 SPOILT: dict[str, Callable[..., Any]] = {
     "one number is off": lambda x, a: (x + 1e-3 * (np.arange(x.shape[2]) == 3), a),
@@ -30,8 +30,8 @@ SPOILT: dict[str, Callable[..., Any]] = {
 }
 
 
-def offer(monkeypatch: pytest.MonkeyPatch, made: object, *kinds: str) -> None:
-    """Let a module be the one installed writer of some kinds, None one that is not there."""
+def register_exporter(monkeypatch: pytest.MonkeyPatch, trained_run: object, *kinds: str) -> None:
+    """Register a module as the only exporter of some kinds; None: a missing module."""
     real = metadata.entry_points
     offered = [metadata.EntryPoint(kind, "a_writer", export.GROUP) for kind in kinds]
 
@@ -39,36 +39,34 @@ def offer(monkeypatch: pytest.MonkeyPatch, made: object, *kinds: str) -> None:
         return offered if asked.get("group") == export.GROUP else real(**asked)
 
     monkeypatch.setattr(metadata, "entry_points", entry_points)
-    monkeypatch.setitem(sys.modules, "a_writer", made)
+    monkeypatch.setitem(sys.modules, "a_writer", trained_run)
 
 
 @pytest.fixture
 def writer(monkeypatch: pytest.MonkeyPatch) -> Writer:
-    """A writer of towers in the place of the framework's."""
-    made = Writer()
-    offer(monkeypatch, made, *export.KINDS)
-    return made
+    """A fake exporter that replaces the framework's."""
+    trained_run = Writer()
+    register_exporter(monkeypatch, trained_run, *export.KINDS)
+    return trained_run
 
 
-def test_the_command_offers_every_kind_and_no_other() -> None:
+def test_the_command_offers_exactly_the_export_kinds() -> None:
     assert command.KINDS == export.KINDS
     assert set(export.INSTALL) == set(export.KINDS)
 
 
-def test_the_tolerance_is_the_one_of_the_page() -> None:
-    assert same_math("float32") == exported.FLOAT32
+def test_the_tolerance_equals_the_specification() -> None:
+    assert same_math("float32") == export_check.FLOAT32
 
 
-def test_files_lie_in_the_run_unless_another_place_is_named(
-    cli: Cli, run: Path, writer: Writer
-) -> None:
-    said = cli("export", run, "--to", "onnx")
-    assert (said.code, said.err) == (0, "")
+def test_files_are_in_the_run_by_default(cli: Cli, run: Path, writer: Writer) -> None:
+    result = cli("export", run, "--to", "onnx")
+    assert (result.code, result.err) == (0, "")
     folder = run / "export-onnx"
     assert {path.name for path in folder.iterdir()} == {
         *(FILE, "items.safetensors", "items.tsv", "export.json")
     }
-    assert "as the reference on 60 users of the log and one without behaviours" in said.out
+    assert "checked on 60 users of the log and one empty history" in result.out
     manifest = json.loads((folder / "export.json").read_text())
     assert manifest["checked"]["agrees"]
     for name, file in manifest["files"].items():
@@ -77,132 +75,134 @@ def test_files_lie_in_the_run_unless_another_place_is_named(
 
 @pytest.mark.parametrize("kinds", [(), export.KINDS], ids=["no package", "no framework"])
 @pytest.mark.parametrize("name", ["onnx", "torch"])
-def test_without_the_framework_the_error_names_what_to_install(
+def test_a_missing_framework_is_reported_with_the_package(
     name: str, kinds: tuple[str, ...], cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    offer(monkeypatch, None, *kinds)
-    said = cli("export", run, "--to", name)
-    assert (said.code, said.out) == (2, "")
-    assert f"--to {name}: expected mindref-torch" in said.err
-    assert f"in a checkout of mindref: {export.INSTALL[name].split(': ')[1]}\n" in said.err
+    register_exporter(monkeypatch, None, *kinds)
+    result = cli("export", run, "--to", name)
+    assert (result.code, result.out) == (2, "")
+    assert f"--to {name}: expected mindref-torch" in result.err
+    assert f"in a checkout of mindref: {export.INSTALL[name].split(': ')[1]}\n" in result.err
     assert not (run / f"export-{name}").exists()
 
 
-def test_what_a_kind_of_file_lacks_is_said_before_the_run_is_read(
+def test_missing_packages_are_reported_before_the_run_is_read(
     cli: Cli, tmp_path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def require(kind: str) -> None:
         raise ModuleNotFoundError("No module named 'onnxscript'")
 
     monkeypatch.setattr(writer, "require", require)
-    said = cli("export", tmp_path / "none", "--to", "onnx")
-    assert said.code == 2
-    assert "No module named 'onnxscript'; in a checkout" in said.err
-    assert "./backends/torch[export]" in said.err
+    result = cli("export", tmp_path / "none", "--to", "onnx")
+    assert result.code == 2
+    assert "No module named 'onnxscript'; in a checkout" in result.err
+    assert "./backends/torch[export]" in result.err
 
 
-def test_a_folder_in_use_is_left_as_it_is(
+def test_a_non_empty_folder_is_unchanged(
     cli: Cli, run: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (run / "export-onnx").mkdir()
     (run / "export-onnx" / "mine").write_text("kept")
-    monkeypatch.setattr(writer, "write", lambda *given: pytest.fail("a tower was written"))
-    said = cli("export", run, "--to", "onnx")
-    assert said.code == 2
-    assert "expected a new or empty folder, got one in use" in said.err
+    monkeypatch.setattr(writer, "write", lambda *arguments: pytest.fail("a tower was written"))
+    result = cli("export", run, "--to", "onnx")
+    assert result.code == 2
+    assert "expected a new or empty folder, got one in use" in result.err
     assert (run / "export-onnx" / "mine").read_text() == "kept"
 
 
-def test_no_run_is_no_bug(cli: Cli, tmp_path: Path, writer: Writer) -> None:
-    said = cli("export", tmp_path / "none", "--to", "onnx")
-    assert said.code == 2
-    assert "expected a run directory" in said.err
+def test_a_folder_that_is_not_a_run_is_a_user_error(
+    cli: Cli, tmp_path: Path, writer: Writer
+) -> None:
+    result = cli("export", tmp_path / "none", "--to", "onnx")
+    assert result.code == 2
+    assert "expected a run directory" in result.err
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("way", SPOILT)
-def test_a_file_that_answers_otherwise_fails_and_leaves_nothing(
-    way: str, cli: Cli, run: Path, writer: Writer
+@pytest.mark.parametrize("mode", SPOILT)
+def test_a_file_with_other_results_fails_and_is_removed(
+    mode: str, cli: Cli, run: Path, writer: Writer
 ) -> None:
-    writer.spoil = SPOILT[way]
+    writer.spoil = SPOILT[mode]
     before = sorted(run.iterdir())
-    said = cli("export", run, "--to", "onnx", "--json")
-    assert said.code == 1
-    assert not json.loads(said.out, parse_constant=pytest.fail)["checked"]["agrees"]
-    assert "nothing was kept of it" in said.err
+    result = cli("export", run, "--to", "onnx", "--json")
+    assert result.code == 1
+    assert not json.loads(result.out, parse_constant=pytest.fail)["checked"]["agrees"]
+    assert "nothing was kept of it" in result.err
     assert sorted(run.iterdir()) == before
 
 
-def test_a_reference_that_leaves_float32_allows_nothing(
+def test_a_reference_outside_float32_allows_no_difference(
     cli: Cli, run: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside an infinite rounding any difference would be small."""
-    true = exported.reference
+    """With an infinite rounding error every difference would be allowed."""
+    true = export_check.reference_interests
 
     def reference(model: Any, asked: Any) -> Any:
         found = true(model, asked)
         wide = model.config.dtype == "float64"
         return found if wide else found._replace(vectors=np.full_like(found.vectors, np.inf))
 
-    monkeypatch.setattr(exported, "reference", reference)
-    said = cli("export", run, "--to", "onnx")
-    assert said.code == 2
-    assert "interests of the run: expected finite numbers in float32" in said.err
+    monkeypatch.setattr(export_check, "reference_interests", reference)
+    result = cli("export", run, "--to", "onnx")
+    assert result.code == 2
+    assert "interests of the run: expected finite numbers in float32" in result.err
     assert not (run / "export-onnx").exists()
 
 
-def test_an_error_of_the_framework_is_not_a_bug_of_ours(
+def test_an_error_of_the_framework_is_not_reported_as_a_bug(
     cli: Cli, run: Path, writer: Writer
 ) -> None:
     writer.spoil = lambda *answers: {}["shape"]
     before = sorted(run.iterdir())
-    said = cli("export", run, "--to", "torch")
-    assert said.code == 2
-    assert "--to torch: expected a file that runs, got KeyError: 'shape'; another" in said.err
+    result = cli("export", run, "--to", "torch")
+    assert result.code == 2
+    assert "--to torch: expected a file that runs, got KeyError: 'shape'; another" in result.err
     assert sorted(run.iterdir()) == before
 
 
-def test_without_the_log_the_file_is_checked_on_drawn_histories(
+def test_without_the_log_random_histories_are_used(
     cli: Cli, run: Path, shop: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = json.loads((run / "config.json").read_text())
-    words["source"]["place"] = str(run / "gone")
-    (run / "config.json").write_text(json.dumps(sealed(words)))
-    said = cli("export", run, "--to", "onnx", "--users", 50, "--json")
-    assert said.code == 0
-    assert "The file is checked on drawn histories" in said.err
-    checked = json.loads(said.out)["checked"]
+    arguments = json.loads((run / "config.json").read_text())
+    arguments["source"]["place"] = str(run / "gone")
+    (run / "config.json").write_text(json.dumps(sealed(arguments)))
+    result = cli("export", run, "--to", "onnx", "--users", 50, "--json")
+    assert result.code == 0
+    assert "The file is checked on drawn histories" in result.err
+    checked = json.loads(result.out)["checked"]
     assert (checked["users"], checked["histories"]) == (50, "drawn histories")
-    words = ("--output", run / "other", "--data", shop, "--users", 7)
-    assert "on 7 users of the log" in cli("export", run, "--to", "onnx", *words).out
+    arguments = ("--output", run / "other", "--data", shop, "--users", 7)
+    assert "on 7 users of the log" in cli("export", run, "--to", "onnx", *arguments).out
 
 
 @pytest.mark.rules("model-R16", "routing-R18")
 @pytest.mark.slow
-def test_logits_that_are_drawn_anew_become_keyed_ones_and_that_is_said(
+def test_per_call_logits_are_exported_as_keyed_with_a_warning(
     cli: Cli, tmp_path: Path, writer: Writer
 ) -> None:
     run = trained(tmp_path / "run", logits="per_call", dtype="float64", backend="numpy")
-    said = cli("export", run, "--to", "onnx", "--json")
-    assert said.code == 0
-    assert "the file has the keyed ones" in said.err
-    found = json.loads(said.out)
+    result = cli("export", run, "--to", "onnx", "--json")
+    assert result.code == 0
+    assert "the file has the keyed ones" in result.err
+    found = json.loads(result.out)
     assert (found["tower"]["logits"], found["settings"]["logits"]) == ("keyed", "per_call")
     assert writer.parts is not None
     assert writer.parts.logits.any()
     assert {x.dtype for x in writer.parts[:4]} == {np.dtype(np.float32)}
 
 
-def test_a_model_that_is_not_finite_is_named_as_the_fault(
+def test_a_model_that_is_not_finite_is_reported(
     cli: Cli, run: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = exported.reference
+    usual = export_check.reference_interests
 
-    def broken(*given: Any) -> Any:
-        found = usual(*given)
+    def broken(*arguments: Any) -> Any:
+        found = usual(*arguments)
         return found._replace(vectors=found.vectors * np.nan)
 
-    monkeypatch.setattr(exported, "reference", broken)
-    said = cli("export", run, "--to", "onnx")
-    assert said.code == 2
-    assert "interests of the run: expected finite numbers" in said.err
+    monkeypatch.setattr(export_check, "reference_interests", broken)
+    result = cli("export", run, "--to", "onnx")
+    assert result.code == 2
+    assert "interests of the run: expected finite numbers" in result.err

@@ -1,4 +1,4 @@
-"""mindref indexes: what recall can search with, and why any cannot."""
+"""mindref indexes: the kinds of index, and why one is unusable."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ import json
 import pytest
 
 from tests.cli.conftest import Cli
-from tests.recall.strangers import HERE, Half, install
+from tests.recall.example_plugins import HERE, Half, install
 
 
 def test_indexes_are_listed(cli: Cli) -> None:
     rows = {row["name"]: row for row in json.loads(cli("indexes", "--json").out)}
     assert rows["exact"] == {"name": "exact", "usable": True, "version": None, "order": 0}
     assert rows["annoy"]["version"].startswith("annoy 1.")
-    said = cli("indexes")
-    assert (said.code, said.err) == (0, "")
-    assert [line.split()[0] for line in said.out.splitlines()] == list(rows)
+    result = cli("indexes")
+    assert (result.code, result.err) == (0, "")
+    assert [line.split()[0] for line in result.out.splitlines()] == list(rows)
 
 
 @pytest.mark.rules("recall-R29")
-def test_one_that_cannot_be_used_says_why_and_disturbs_no_other(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unusable_index_has_a_reason(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, missing="no_such_module:X", half=f"{HERE}:Half", late=f"{HERE}:Late")
     monkeypatch.setattr(Half, "broken", None)
     rows = dict(line.split(None, 1) for line in cli("indexes").out.splitlines())
@@ -30,7 +28,7 @@ def test_one_that_cannot_be_used_says_why_and_disturbs_no_other(
         "not usable: index missing: expected an answer when importing"
     )
     assert "No module named 'no_such_module'" in rows["missing"]
-    assert rows["half"] == "half 1, only when asked for"
+    assert rows["half"] == "half 1, only on request"
     assert rows["late"] == "half 1, tried by auto"
     monkeypatch.setattr(Half, "broken", "it is Monday")
     assert "half         not usable: it is Monday\n" in cli("indexes").out

@@ -1,4 +1,4 @@
-"""What `mindref study` says to wrong use, and where it leads back to."""
+"""mindref study: errors of usage, and suggested commands."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from mindref.study.worlds.rules import RULES
+from mindref.study.models.user_rules import RULES
 from tests.cli.conftest import Cli
 
 
-def test_the_help_names_the_rules_that_there_are(cli: Cli) -> None:
+def test_the_help_lists_the_user_rules(cli: Cli) -> None:
     text = " ".join(cli("study", "--help").out.split()).replace("- ", "-")
-    listed = text.partition("Whom to watch:")[2].partition("an id of the log")[0]
-    named = listed.replace(",", "").replace("(one whose next item is not found)", "").split()
-    assert set(named) - {"or"} == set(RULES)
+    listed = text.partition("User to inspect:")[2].partition("a user id of the log")[0]
+    by_name = listed.replace(",", "").replace("(the next item is not recommended)", "").split()
+    assert set(by_name) - {"or"} == set(RULES)
 
 
 @pytest.mark.parametrize("option", ["--html", "--json", "--case-study"])
-def test_a_folder_that_is_not_there_is_said_before_anything_is_computed(
+def test_a_missing_folder_is_reported_before_computation(
     cli: Cli, tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import mindref.study.leaves  # noqa: F401  what is imported under the patch would keep it
+    import mindref.study.page_users  # noqa: F401  what is imported under the patch would keep it
 
-    monkeypatch.setattr("mindref.study.subject.open_subject", None)
-    monkeypatch.setattr("mindref.study.worlds.world.open_world", None)
-    said = cli("study", option, tmp_path / "none" / "out.json")
-    assert said.code == 2
-    assert option + ":" in said.err
+    monkeypatch.setattr("mindref.study.traced_user.open_traced_user", None)
+    monkeypatch.setattr("mindref.study.models.study_model.open_study_model", None)
+    result = cli("study", option, tmp_path / "none" / "out.json")
+    assert result.code == 2
+    assert option + ":" in result.err
     assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "wrong"),
+    ("arguments", "wrong"),
     [
         (["--all"], "--all"),
         (["--at", "1", "--baseline", "runs/001"], "--baseline"),
@@ -43,29 +43,29 @@ def test_a_folder_that_is_not_there_is_said_before_anything_is_computed(
         (["--user", "wrong", "--exercises"], "--exercises"),
     ],
 )
-def test_an_option_that_would_do_nothing_is_an_error(
-    cli: Cli, words: list[str], wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_option_without_effect_is_an_error(
+    cli: Cli, arguments: list[str], wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = cli("study", *words)
-    assert (said.code, said.out) == (2, "")
-    assert wrong + ":" in said.err
+    result = cli("study", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert wrong + ":" in result.err
     assert not [*tmp_path.iterdir()]
 
 
-def test_what_to_try_next_is_about_the_same_user_of_the_same_run(cli: Cli, made: Path) -> None:
-    said = cli("study", made, "--user", "longest", "--at", "ids")
-    commands = [line.strip() for line in said.out.splitlines() if "mindref study" in line]
-    again = [words for words in commands if "--exercise" not in words]
+def test_suggestions_keep_the_user_and_the_run(cli: Cli, trained_run: Path) -> None:
+    result = cli("study", trained_run, "--user", "longest", "--at", "ids")
+    commands = [line.strip() for line in result.out.splitlines() if "mindref study" in line]
+    again = [arguments for arguments in commands if "--exercise" not in arguments]
     assert again
     for line in again:
         assert "--user longest --at ids" in line or line.endswith("…"), line
-        assert line.startswith(f"mindref study {made}"[:40]), line
+        assert line.startswith(f"mindref study {trained_run}"[:40]), line
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
 @pytest.mark.slow(every=3)
-def test_a_stream_that_was_closed_is_no_error(closed: str) -> None:
-    words = ["bash", "-c", f'"$@" {closed}', "-", sys.executable, "-m", "mindref", "study"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, input="q\n")
+def test_a_closed_stream_is_not_an_error(closed: str) -> None:
+    arguments = ["bash", "-c", f'"$@" {closed}', "-", sys.executable, "-m", "mindref", "study"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, input="q\n")
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""Who has how many threads, and what a run remembers of it: another number may move last bits."""
+"""Numbers of threads, and the number that a run stores because it affects the last bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mindref.cli.settings import backend_of, cores, set_threads, threads_of
+from mindref.cli.settings import run_backend, run_threads, set_threads, usable_cores
 from mindref.errors import ConfigError
 from tests.cli.conftest import Cli
 from tests.runs import trained
@@ -25,11 +25,11 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def by_products(tmp_path: Path) -> Path:
-    """A run of the reference, whose bytes depend on the threads of the matrix products."""
+    """A run of `numpy`, whose bytes depend on the BLAS threads."""
     return trained(tmp_path / "run", backend="numpy")
 
 
-def test_one_thread_is_the_default_and_the_environment_goes_before_it(
+def test_the_environment_overrides_the_default_of_one_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     set_threads(None, "numpy")
@@ -43,54 +43,54 @@ def test_one_thread_is_the_default_and_the_environment_goes_before_it(
     assert os.environ["MINDREF_THREADS"] == "1", "one of the two owns the cores"
 
 
-def test_the_pool_of_numba_has_every_core_and_the_products_have_one_thread(
+def test_numba_uses_all_cores_and_blas_one_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     set_threads(None, "numba")
     assert os.environ["MINDREF_THREADS"] == "7", "as the environment says"
     monkeypatch.delenv("MINDREF_THREADS")
     set_threads(None, "numba")
-    assert os.environ["MINDREF_THREADS"] == str(cores())
+    assert os.environ["MINDREF_THREADS"] == str(usable_cores())
     assert [os.environ[name] for name in NAMES] == ["1"] * 3
     set_threads(3, "numba")
     assert os.environ["MINDREF_THREADS"] == "3"
     assert [os.environ[name] for name in NAMES] == ["1"] * 3
 
 
-def test_a_run_of_numba_goes_on_with_any_number_of_threads(made: Path, cli: Cli) -> None:
-    assert backend_of(made) == "numba"
-    assert threads_of(made, 9) == 9
-    assert cli("train", "--resume", made, "--threads", 3, "--quiet").code == 0
+def test_a_numba_run_resumes_with_any_number_of_threads(trained_run: Path, cli: Cli) -> None:
+    assert run_backend(trained_run) == "numba"
+    assert run_threads(trained_run, 9) == 9
+    assert cli("train", "--resume", trained_run, "--threads", 3, "--quiet").code == 0
     assert os.environ["MINDREF_THREADS"] == "3"
 
 
-def test_a_run_remembers_its_threads_and_resumes_with_them(by_products: Path) -> None:
-    made = by_products
-    started = int(json.loads((made / "config.json").read_text())["threads"])
-    assert threads_of(made, None) == started
-    assert threads_of(made, started) == started
+def test_a_run_resumes_with_its_number_of_threads(by_products: Path) -> None:
+    trained_run = by_products
+    started = int(json.loads((trained_run / "config.json").read_text())["threads"])
+    assert run_threads(trained_run, None) == started
+    assert run_threads(trained_run, started) == started
     with pytest.raises(ConfigError) as caught:
-        threads_of(made, started + 1)
+        run_threads(trained_run, started + 1)
     expected = f"--threads: expected {started}, as the run was started, got {started + 1}"
     assert str(caught.value) == expected
 
 
-def test_resuming_sets_the_threads_of_the_run(by_products: Path, cli: Cli) -> None:
-    made = by_products
-    said = cli("train", "--resume", made, "--quiet", "--json")
-    assert said.code == 0
-    started = json.loads((made / "config.json").read_text())["threads"]
+def test_resume_sets_the_threads_of_the_run(by_products: Path, cli: Cli) -> None:
+    trained_run = by_products
+    result = cli("train", "--resume", trained_run, "--quiet", "--json")
+    assert result.code == 0
+    started = json.loads((trained_run / "config.json").read_text())["threads"]
     assert os.environ["OPENBLAS_NUM_THREADS"] == started
-    assert cli("train", "--resume", made, "--threads", 9).code == 2
+    assert cli("train", "--resume", trained_run, "--threads", 9).code == 2
 
 
-def test_what_is_no_run_is_left_to_be_refused_later(tmp_path: Path) -> None:
-    assert threads_of(tmp_path, 3) == 3
+def test_an_unreadable_run_is_rejected_later(tmp_path: Path) -> None:
+    assert run_threads(tmp_path, 3) == 3
     (tmp_path / "config.json").write_text("[]")
-    assert threads_of(tmp_path, None) is None
+    assert run_threads(tmp_path, None) is None
 
 
-def test_a_run_from_python_keeps_to_no_number(tmp_path: Path) -> None:
+def test_a_run_from_python_has_no_number_of_threads(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"threads": ""}')
-    assert threads_of(tmp_path, 2) == 2
-    assert threads_of(tmp_path, None) is None
+    assert run_threads(tmp_path, 2) == 2
+    assert run_threads(tmp_path, None) is None

@@ -1,4 +1,4 @@
-"""The small suite as a fixture."""
+"""The suite of four checks as a fixture."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from tests.conformance import small
 
 @pytest.fixture
 def small_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judge by four checks of one page."""
+    """Use four checks of one page as the suite."""
     small.use(monkeypatch)

@@ -1,7 +1,7 @@
-"""Which wrong variant is caught by a check of its rule: python -m tests.conformance.kills --write.
+"""Which mutants a check of their rule kills: python -m tests.conformance.kills --write.
 
-A rule is covered if a variant that breaks it, and is entered under no other rule, is caught in
-float64 and in float32 by a check that cites it. The table goes into specs/coverage.md.
+A rule is covered if every mutant that breaks it fails a check that cites the rule, in float64 and
+in float32. The table goes into specs/coverage.md.
 """
 
 from __future__ import annotations
@@ -12,50 +12,52 @@ from functools import cache
 from typing import NamedTuple
 
 from mindref.conformance.bounds import Precision
-from mindref.conformance.judging.check import Check, all_checks
-from mindref.conformance.judging.engine import Effort, run_check
-from mindref.conformance.judging.subject import OfBackend
-from mindref.conformance.variants.loader import Variant, backend_of, catalogue
-from tests import pages
+from mindref.conformance.mutants.loader import Mutant, backend_of, suite_mutants
+from mindref.conformance.runner.check import ConformanceCheck, all_checks
+from mindref.conformance.runner.check_runner import ExampleBudget, run_check
+from mindref.conformance.runner.implementation import BackendImplementation
+from tests import spec_pages
 
-TABLE = pages.SPECS / "coverage.md"
+TABLE = spec_pages.SPECS / "coverage.md"
 BEGIN, END = "<!-- kills: begin -->", "<!-- kills: end -->"
 PRECISIONS = (Precision.of("float64"), Precision.of("float32"))
-EFFORT = Effort(30, seed=0, shrink=False)  # the examples of the profile "standard"
+EFFORT = ExampleBudget(30, seed=0, shrink=False)  # the examples of the profile "standard"
 
 
 class Row(NamedTuple):
-    """What is known of one rule."""
+    """The counts of one rule."""
 
     rule: str
     checks: int
-    variants: int
+    mutants: int
     killed: tuple[int, ...]  # in each of PRECISIONS
 
     @property
     def covered(self) -> bool:
-        """Return whether a wrong variant proves that the rule is checked."""
-        return self.variants > 0 and all(k == self.variants for k in self.killed)
+        """Return whether a mutant proves that the rule is checked."""
+        return self.mutants > 0 and all(k == self.mutants for k in self.killed)
 
 
-def citing(rule: str) -> list[Check]:
+def citing(rule: str) -> list[ConformanceCheck]:
     """Return the checks that cite a rule."""
     return [check for check in all_checks() if rule in check.rules]
 
 
 @cache
-def killer(variant: Variant, precision: Precision) -> str:
-    """Return the name of the first check of its rule that a variant fails; "" if it survives."""
-    for check in citing(variant.breaks):
-        subject = OfBackend(backend_of(variant))  # a new one: some variants keep state
-        if run_check(check, subject, precision, EFFORT).status == "failed":
+def killer(mutant: Mutant, precision: Precision) -> str:
+    """Return the name of the first check of its rule that a mutant fails; "" if it survives."""
+    for check in citing(mutant.rule):
+        implementation = BackendImplementation(
+            backend_of(mutant)
+        )  # a new one, because some mutants have state
+        if run_check(check, implementation, precision, EFFORT).status == "failed":
             return check.name
     return ""
 
 
 def row(rule: str) -> Row:
-    """Return what is known of a rule."""
-    wrong = [v for v in catalogue() if v.breaks == rule]
+    """Return the counts of a rule."""
+    wrong = [v for v in suite_mutants() if v.rule == rule]
     killed = tuple(sum(bool(killer(v, p)) for v in wrong) for p in PRECISIONS)
     return Row(rule, len(citing(rule)), len(wrong), killed)
 
@@ -63,18 +65,18 @@ def row(rule: str) -> Row:
 def rules_of(page: str) -> list[str]:
     """Return the rules of a page that a check cites, in the order of the page."""
     cited = {rule for check in all_checks() for rule in check.rules}
-    return [rule for rule in pages.rules(page) if rule in cited]
+    return [rule for rule in spec_pages.rules(page) if rule in cited]
 
 
 def line(known: Row) -> str:
     """Return the line of the table for one rule; tests/status.py reads it."""
-    cells = [known.rule, known.checks, known.variants, *known.killed]
+    cells = [known.rule, known.checks, known.mutants, *known.killed]
     return f"| {' | '.join(map(str, cells))} | {'yes' if known.covered else 'no'} |"
 
 
 def judged_pages() -> list[str]:
     """Return the pages of which a check cites a rule."""
-    return [page for page in pages.names() if rules_of(page)]
+    return [page for page in spec_pages.names() if rules_of(page)]
 
 
 def table() -> Iterator[str]:

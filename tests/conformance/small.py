@@ -1,4 +1,4 @@
-"""A suite of four checks, backends for it, and judgements made by hand."""
+"""A suite of four checks, backends for it, and reports made by hand."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import numpy as np
 import pytest
 
 from mindref.backend import Capabilities
-from mindref.conformance.judging import books, check, judgement, manifest
-from mindref.conformance.judging.plan import Settings
-from mindref.conformance.judging.result import Report, Result
+from mindref.conformance.runner import attribution, check, manifest, suite_run
+from mindref.conformance.runner.plan import RunSettings
+from mindref.conformance.runner.result import CheckResult, ConformanceReport
 
 SMALL = "tests.conformance.small"
 SPECS = Path(__file__).parents[2] / "specs"
-LAW = "softmax/what_stands_in_a_masked_place_does_not_matter"
-FORWARD = "softmax/weights_are_those_of_the_reference"
-GRADIENT = "softmax/the_gradient_is_that_of_the_reference"
-REFUSAL = "softmax/an_axis_that_the_logits_lack_is_refused"
-NAMES = (LAW, FORWARD, GRADIENT, REFUSAL)
-QUICK = Settings("smoke")
+PROPERTY = "softmax/masked_logits_have_no_influence"
+FORWARD = "softmax/weights_match_the_reference"
+GRADIENT = "softmax/softmax_gradient_matches_the_reference"
+REFUSAL = "softmax/axis_out_of_range_raises"
+NAMES = (PROPERTY, FORWARD, GRADIENT, REFUSAL)
+QUICK = RunSettings("smoke")
 
 
 def use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the small suite in the place of the whole one, without the catalogue of mistakes."""
-    importlib.import_module("mindref.conformance.softmax")
+    """Use the small suite instead of the full one, without the mutant catalogue."""
+    importlib.import_module("mindref.conformance.checks.softmax")
     checks = tuple(check.CHECKS[name] for name in NAMES)
-    for module in (check, books, manifest):
+    for module in (check, attribution, manifest):
         monkeypatch.setattr(module, "all_checks", lambda: checks)
-    monkeypatch.setattr(books, "agreements", lambda: {FORWARD, GRADIENT})
-    monkeypatch.setattr(books, "operators", lambda: dict.fromkeys(NAMES, "softmax"))
-    made = manifest.made(SPECS)
-    monkeypatch.setattr(manifest, "shipped", lambda: made)
-    monkeypatch.setattr(judgement, "diagnosed", lambda subject, result: result)
+    monkeypatch.setattr(attribution, "agreement_checks", lambda: {FORWARD, GRADIENT})
+    monkeypatch.setattr(attribution, "check_operators", lambda: dict.fromkeys(NAMES, "softmax"))
+    made = manifest.build_manifest(SPECS)
+    monkeypatch.setattr(manifest, "load_manifest", lambda: made)
+    monkeypatch.setattr(suite_run, "add_diagnosis", lambda implementation, result: result)
 
 
 def forward(logits: Any, mask: Any, *, axis: int = -1) -> Any:
@@ -69,7 +69,7 @@ def loose(logits: Any, mask: Any, *, axis: int = -1) -> Any:
 
 
 class Right:
-    """Softmax alone, not by the reference's code."""
+    """A backend of softmax that does not use the code of the reference."""
 
     name = "right"
     to_numpy = from_numpy = staticmethod(lambda x: x)
@@ -96,20 +96,22 @@ overclaiming = Right(operators=("softmax", "squash"), levels=("ops", "train"))
 unclaiming = Right(operators=())
 
 
-def result(check: str = FORWARD, status: str = "passed", **changes: Any) -> Result:
-    """Return a result that nothing had to run for."""
-    rule = {LAW: "softmax-R2", GRADIENT: "softmax-R5", REFUSAL: "softmax-R7"}.get(
+def result(check: str = FORWARD, status: str = "passed", **changes: Any) -> CheckResult:
+    """Return a result without a run."""
+    rule = {PROPERTY: "softmax-R2", GRADIENT: "softmax-R5", REFUSAL: "softmax-R7"}.get(
         check, "softmax-R1"
     )
-    made = Result(check, (rule,), "ops", check == GRADIENT, "float64", status, "What is asked.")
+    made = CheckResult(
+        check, (rule,), "ops", check == GRADIENT, "float64", status, "What is asked."
+    )
     return made._replace(**changes)
 
 
-def report(*results: Result, **changes: Any) -> Report:
-    """Return the report of these results, in order unless changes say otherwise."""
+def report(*results: CheckResult, **changes: Any) -> ConformanceReport:
+    """Return a complete report of these results, with changes."""
     claims = dict(Capabilities(("softmax",))._asdict())
     precisions = tuple(dict.fromkeys(r.precision for r in results))
-    made = Report(
+    made = ConformanceReport(
         "mine:Mine", "mine 1.0", 0, "smoke", claims, results, len(results), (), (), (), precisions
     )
     return made._replace(**changes)

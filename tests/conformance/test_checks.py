@@ -1,4 +1,4 @@
-"""Every check as such: the reference passes it, no null does, and it says what it asks."""
+"""Every check: the reference passes, trivial implementations fail, its text is a sentence."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 import pytest
 
 from mindref.conformance.bounds import Precision
-from mindref.conformance.judging.check import Check, all_checks
-from mindref.conformance.judging.engine import Effort, run_check
-from mindref.conformance.judging.gates import leaks
-from mindref.conformance.judging.plan import PROFILES
-from mindref.conformance.judging.subject import OfBackend
-from mindref.conformance.variants.loader import backend_of
-from tests import pages
+from mindref.conformance.mutants.loader import backend_of
+from mindref.conformance.runner.check import ConformanceCheck, all_checks
+from mindref.conformance.runner.check_runner import ExampleBudget, run_check
+from mindref.conformance.runner.implementation import BackendImplementation
+from mindref.conformance.runner.plan import PROFILES
+from mindref.conformance.runner.trivial_implementations import accepted_trivial
+from tests import spec_pages
 
 EACH = pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
 EACH_RUN = pytest.mark.parametrize(
@@ -30,14 +30,16 @@ PRECISIONS = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def reference() -> OfBackend:
-    return OfBackend(backend_of(None))
+def reference() -> BackendImplementation:
+    return BackendImplementation(backend_of(None))
 
 
 @EACH_RUN
 @PRECISIONS
-def test_the_reference_passes(check: Check, precision: Precision, reference: OfBackend) -> None:
-    result = run_check(check, reference, precision, Effort(SMOKE.examples, 0, shrink=False))
+def test_the_reference_passes(
+    check: ConformanceCheck, precision: Precision, reference: BackendImplementation
+) -> None:
+    result = run_check(check, reference, precision, ExampleBudget(SMOKE.examples, 0, shrink=False))
     assert result.status == "passed", result.message
     assert result.grade == "A"
     assert result.examples > 0
@@ -46,20 +48,20 @@ def test_the_reference_passes(check: Check, precision: Precision, reference: OfB
 @EACH_RUN
 @PRECISIONS
 @pytest.mark.rules("conformance-R4")
-def test_no_null_passes(check: Check, precision: Precision) -> None:
-    assert leaks(check, precision, SMOKE.gate_examples) == []
+def test_no_trivial_implementation_passes(check: ConformanceCheck, precision: Precision) -> None:
+    assert accepted_trivial(check, precision, SMOKE.gate_examples) == []
 
 
 @EACH
-def test_it_cites_rules_that_exist(check: Check) -> None:
+def test_a_check_cites_existing_rules(check: ConformanceCheck) -> None:
     assert check.rules
     assert len(set(check.rules)) == len(check.rules)
     for rule in check.rules:
-        assert rule in pages.rules(rule.partition("-R")[0])
+        assert rule in spec_pages.rules(rule.partition("-R")[0])
 
 
 @EACH
-def test_it_says_in_one_sentence_what_it_asks(check: Check) -> None:
+def test_the_requirement_is_one_sentence(check: ConformanceCheck) -> None:
     text = (check.run.__doc__ or "").strip()
     assert text == check.text  # one line, which is what the report shows
     assert re.fullmatch(r"\S.*[^.]\.", text)

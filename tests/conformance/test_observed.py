@@ -1,4 +1,4 @@
-"""Every rule of the pages that are judged is checked, or it is said why it cannot be observed."""
+"""Every rule of the checked pages is checked, or listed as unobservable with a reason."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import importlib
 
 import pytest
 
-from mindref.conformance.judging.check import MODULES, all_checks
-from mindref.conformance.variants.loader import catalogue
+from mindref.conformance.mutants.loader import suite_mutants
+from mindref.conformance.runner.check import CHECKS_PACKAGE, MODULES, all_checks
 from mindref.ops import OPS
-from tests import pages
+from tests import spec_pages
 
-JUDGED = (*OPS, "notation", "numerics", "model", "optimiser", "backend")
+CHECKED_PAGES = (*OPS, "notation", "numerics", "model", "optimiser", "backend")
 
 
 def rules() -> set[str]:
-    return {rule for page in JUDGED for rule in pages.rules(page)}
+    return {rule for page in CHECKED_PAGES for rule in spec_pages.rules(page)}
 
 
 def cited() -> set[str]:
@@ -26,34 +26,34 @@ def unobserved() -> dict[str, str]:
     """Return rule -> why no check shows it, from all check modules."""
     found: dict[str, str] = {}
     for name in MODULES:
-        module = importlib.import_module(f"mindref.conformance.{name}")
+        module = importlib.import_module(f"{CHECKS_PACKAGE}.{name}")
         reasons = getattr(module, "NOT_OBSERVED", {})
         assert not set(reasons) & set(found), f"{name} repeats a rule of another module"
         found |= reasons
     return found
 
 
-@pytest.mark.parametrize("page", JUDGED)
-def test_a_rule_is_checked_or_said_to_be_out_of_sight(page: str) -> None:
-    silent = set(pages.rules(page)) - cited() - set(unobserved())
+@pytest.mark.parametrize("page", CHECKED_PAGES)
+def test_every_rule_is_checked_or_listed_as_unobservable(page: str) -> None:
+    silent = set(spec_pages.rules(page)) - cited() - set(unobserved())
     assert not silent, f"no check, and no NOT_OBSERVED with a reason: {sorted(silent)}"
 
 
-def test_no_rule_is_both_checked_and_out_of_sight() -> None:
+def test_no_rule_is_both_checked_and_unobservable() -> None:
     assert not cited() & set(unobserved())
 
 
-def test_what_is_out_of_sight_is_a_rule_and_has_a_reason() -> None:
+def test_every_unobservable_rule_exists_and_has_a_reason() -> None:
     assert set(unobserved()) <= rules()
     assert all(len(reason.split()) > 3 for reason in unobserved().values())
 
 
-def test_checks_cite_rules_that_stand_on_a_page() -> None:
+def test_checks_cite_rules_of_a_page() -> None:
     assert cited() <= rules()
 
 
-@pytest.mark.parametrize("page", JUDGED)
-def test_a_rule_that_is_checked_has_a_wrong_variant(page: str) -> None:
-    covered = {variant.breaks for variant in catalogue()}
-    bare = [rule for rule in pages.rules(page) if rule in cited() and rule not in covered]
+@pytest.mark.parametrize("page", CHECKED_PAGES)
+def test_a_rule_that_is_checked_has_a_mutant(page: str) -> None:
+    covered = {mutant.rule for mutant in suite_mutants()}
+    bare = [rule for rule in spec_pages.rules(page) if rule in cited() and rule not in covered]
     assert not bare, f"a label alone proves nothing: {bare}"

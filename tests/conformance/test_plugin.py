@@ -1,4 +1,4 @@
-"""A package by somebody else, installed, found by its entry points, and judged."""
+"""A package of another author: installed, found by its entry points, and tested."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from mindref.backend import available
+from mindref.backend import list_backends
 
-INSTALLED = ", ".join(sorted(available()))
+INSTALLED = ", ".join(sorted(list_backends()))
 
 PLUGIN = Path(__file__).parent.parent / "plugin"
 
@@ -40,7 +40,7 @@ def mindref(
     )
 
 
-def test_it_is_judged_by_its_name(installed: dict[str, str], tmp_path: Path) -> None:
+def test_an_installed_backend_is_tested_by_name(installed: dict[str, str], tmp_path: Path) -> None:
     done = mindref(
         installed, tmp_path, "conform", "--backend", "example", "--profile", "smoke", "--json"
     )
@@ -50,7 +50,9 @@ def test_it_is_judged_by_its_name(installed: dict[str, str], tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_pytest_judges_it_from_any_folder(installed: dict[str, str], tmp_path: Path) -> None:
+def test_pytest_tests_an_installed_backend_from_any_folder(
+    installed: dict[str, str], tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs"]
     command += ["mindref.conformance", "--mindref-backend", "example", "--mindref-profile", "smoke"]
     done = subprocess.run(
@@ -60,7 +62,7 @@ def test_pytest_judges_it_from_any_folder(installed: dict[str, str], tmp_path: P
 
 
 def asked_in_vain(folder: Path, *options: str) -> str:
-    """Return what pytest says of options that cannot be meant."""
+    """Return the output of pytest for invalid options."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs"]
     done = subprocess.run(
         [*command, "mindref.conformance", *options],
@@ -86,7 +88,7 @@ def asked_in_vain(folder: Path, *options: str) -> str:
     ],
 )
 @pytest.mark.slow(every=3)
-def test_an_option_that_cannot_be_meant_ends_pytest_with_one_line(
+def test_an_invalid_option_ends_pytest_with_one_line(
     options: list[str], says: str, tmp_path: Path
 ) -> None:
     (tmp_path / "taken").write_text("", encoding="utf-8")
@@ -103,9 +105,7 @@ def test_an_option_that_cannot_be_meant_ends_pytest_with_one_line(
         ("--mindref-seed=x", "invalid int value: 'x'"),
     ],
 )
-def test_a_word_that_is_no_value_of_an_option_is_shown_with_the_usage(
-    option: str, says: str, tmp_path: Path
-) -> None:
+def test_an_invalid_option_value_prints_the_usage(option: str, says: str, tmp_path: Path) -> None:
     said = asked_in_vain(tmp_path, option)
     assert said.startswith("ERROR: usage: ")
     (line,) = [line for line in said.splitlines() if "error: " in line]
@@ -121,7 +121,7 @@ def test_a_word_that_is_no_value_of_an_option_is_shown_with_the_usage(
         ("example_wrong_claims", "Capabilities"),
     ],
 )
-def test_a_broken_one_is_refused_in_one_line(
+def test_a_broken_backend_ends_with_one_line(
     name: str, word: str, installed: dict[str, str], tmp_path: Path
 ) -> None:
     done = mindref(installed, tmp_path, "conform", "--backend", name)
@@ -133,7 +133,7 @@ def test_a_broken_one_is_refused_in_one_line(
 
 
 @pytest.mark.slow
-def test_a_wrong_signature_is_a_failure_that_quotes_it(
+def test_a_wrong_signature_is_quoted_in_the_failure(
     installed: dict[str, str], tmp_path: Path
 ) -> None:
     name = "example_wrong_signature"
@@ -142,7 +142,7 @@ def test_a_wrong_signature_is_a_failure_that_quotes_it(
     assert "TypeError" in done.stdout
 
 
-def test_broken_ones_do_not_disturb_the_others(installed: dict[str, str], tmp_path: Path) -> None:
+def test_broken_backends_do_not_affect_others(installed: dict[str, str], tmp_path: Path) -> None:
     done = mindref(installed, tmp_path, "backends", "--json")
     usable = {row["name"]: row["usable"] for row in json.loads(done.stdout)}
     assert usable["numpy"]
@@ -151,9 +151,7 @@ def test_broken_ones_do_not_disturb_the_others(installed: dict[str, str], tmp_pa
 
 
 @pytest.mark.slow
-def test_pytest_judges_on_the_device_that_is_asked_for(
-    installed: dict[str, str], tmp_path: Path
-) -> None:
+def test_pytest_uses_the_requested_device(installed: dict[str, str], tmp_path: Path) -> None:
     code = """
     from mindref.backend import NumpyBackend
     from mindref.errors import BackendError

@@ -1,4 +1,4 @@
-"""Tests of operators, model and checker bring no tolerance of their own."""
+"""Tests of operators, model and gradient checker define no tolerance of their own."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def silent(tree: ast.AST) -> Iterator[int]:
 
 @pytest.mark.rules("numerics-R9")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_no_test_brings_a_tolerance_of_its_own(path: Path) -> None:
+def test_no_test_defines_its_own_tolerance(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert list(own_numbers(tree)) == [], "take them from mindref.conformance.tolerances"
     assert list(silent(tree)) == [], "say rtol, or rel or abs"
 
 
-def test_it_finds_what_it_forbids() -> None:
+def test_the_search_finds_forbidden_tolerances() -> None:
     lines = ["f(rtol=1e-3)", "f(atol=20 * same)", "d = {'rtol': 1e-9}", "atol = 1e-2 if x else 0"]
     assert sorted(own_numbers(ast.parse("\n".join(lines)))) == [1, 2, 3, 4]
     assert not list(own_numbers(ast.parse("f(rtol=0, atol=same * np.max(x, initial=1))")))

@@ -1,4 +1,4 @@
-"""The walk-through on the page: a first try fails as it is quoted there, and passes once mended."""
+"""The walk-through on the page: the first try fails as quoted, and passes once corrected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import pages
+from tests import spec_pages
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 COMMAND = "conform --backend {module}:Mine --profile smoke routing"
@@ -17,14 +17,14 @@ CUT = "..."
 
 
 def block(kind: str) -> str:
-    found = re.search(rf"^```\w+ {kind}\n(.*?)^```$", pages.text("backend"), re.M | re.S)
+    found = re.search(rf"^```\w+ {kind}\n(.*?)^```$", spec_pages.text("backend"), re.M | re.S)
     assert found, f"specs/backend.md has no block {kind}"
     return found[1]
 
 
-def mended() -> str:
-    """Return the first try with the mended function in the place of the wrong one."""
-    text, right = block("first-try"), block("mended")
+def corrected() -> str:
+    """Return the first try with the wrong function replaced by the corrected one."""
+    text, right = block("first-try"), block("corrected")
     name = right.partition("(")[0]
     wrong = re.search(rf"^{re.escape(name)}\(.*?\n(?=\n)", text, re.M | re.S)
     assert wrong, f"the first try has no {name}"
@@ -41,12 +41,12 @@ def conform(folder: Path, module: str, text: str) -> tuple[int, str]:
 
 
 def plain(line: str) -> str:
-    """Return a line without what depends on the order of sums: the digits of what is compared."""
+    """Return a line without digits that depend on the order of summation."""
     return NUMBER.sub("#", line) if " is " in line and "±" in line else line
 
 
 def quoted(kind: str, output: str) -> None:
-    """Every line of the quotation stands in the output, in its order, gaps only at the dots."""
+    """Require that every quoted line occurs in the output, in order, with gaps only at dots."""
     lines = [plain(line.strip()) for line in output.splitlines()]
     place, gap = 0, True
     for line in (plain(line.strip()) for line in block(kind).splitlines()):
@@ -58,8 +58,8 @@ def quoted(kind: str, output: str) -> None:
         place, gap = found + 1, False
 
 
-def test_the_page_says_which_command_is_run() -> None:
-    assert f"`mindref {COMMAND.format(module='mytorch')}`" in pages.text("backend")
+def test_the_page_states_the_command() -> None:
+    assert f"`mindref {COMMAND.format(module='mytorch')}`" in spec_pages.text("backend")
 
 
 def test_the_first_try_is_short() -> None:
@@ -73,8 +73,8 @@ def test_the_first_try_fails_as_the_page_quotes(tmp_path: Path) -> None:
     quoted("first-report", output)
 
 
-def test_the_mended_one_conforms_as_the_page_quotes(tmp_path: Path) -> None:
+def test_the_corrected_backend_conforms_as_the_page_quotes(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    code, output = conform(tmp_path, "mytorch", mended())
+    code, output = conform(tmp_path, "mytorch", corrected())
     assert code == 0
     quoted("second-report", output)

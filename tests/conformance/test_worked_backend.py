@@ -1,4 +1,4 @@
-"""The backend that stands on the page as an example is a backend, and small."""
+"""The example backend of the specification page conforms, and is short."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests import pages
+from tests import spec_pages
 
 BLOCK = re.compile(r"^```python worked-backend\n(?P<body>.*?)^```$", re.M | re.S)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a user, with nothing in it but the file from the page."""
-    found = BLOCK.search(pages.text("backend"))
+    """Return a folder that contains only the file from the page."""
+    found = BLOCK.search(spec_pages.text("backend"))
     assert found
     folder = tmp_path_factory.mktemp("user")
     (folder / "mybackend.py").write_text(found["body"], encoding="utf-8")
@@ -35,18 +35,18 @@ def conform(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_is_short(folder: Path) -> None:
+def test_the_worked_backend_is_short(folder: Path) -> None:
     assert (folder / "mybackend.py").read_text(encoding="utf-8").count("\n") < 60
 
 
-def test_it_conforms_in_what_it_claims(folder: Path) -> None:
+def test_the_worked_backend_conforms(folder: Path) -> None:
     done = conform(folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ops " in done.stdout
 
 
 @pytest.mark.slow
-def test_a_mistake_in_it_is_found_and_named(folder: Path) -> None:
+def test_a_mutation_of_the_worked_backend_is_diagnosed(folder: Path) -> None:
     text = (folder / "mybackend.py").read_text(encoding="utf-8")
     right = "return weights * (d_out - (weights * d_out).sum(axis, keepdims=True))"
     assert text.count(right) == 1

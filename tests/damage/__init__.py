@@ -1,6 +1,6 @@
-"""What becomes of a run directory when any of its files is damaged, swapped or not what it seems.
+"""Tests of run directories with a damaged, swapped or replaced file.
 
-subjects   trained runs, their files, and what is asked of them
-harm       what is done to a file
-sweep      one copy a harm, and whether the answer is the same or an error that names the file
+damaged_runs   trained runs, their files, and queries of a run
+damage_ops     operations that damage a file
+sweep          one copy per operation: the answer is the same, or an error names the file
 """

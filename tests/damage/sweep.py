@@ -1,4 +1,4 @@
-"""One copy a harm: the answer is that of the whole run, or an error that names the file."""
+"""One copy per operation: the answer is that of the intact run, or an error names the file."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mindref.errors import RunError
-from tests.damage import subjects
-from tests.damage.harm import Harm, bytes_of, swapped, things
-from tests.damage.subjects import Ask, Subject
+from tests.damage import damaged_runs
+from tests.damage.damage_ops import DamageOp, byte_ops, replacement_ops, swap_file
+from tests.damage.damaged_runs import DamagedFolder, Query
 
 STRANGERS = ("a pipe", "a device", "huge, then zeros", "huge, all zeros", "a huge array")
-"""Harms that may hang a process or take its memory: done in one that may be lost."""
+"""Operations that may hang a process or fill the memory. They run in a child process."""
 
 
 SAID = {("optimiser.safetensors", "missing"), ("report.json", "missing")}
-"""What may answer otherwise, as specs/security.md says: a run without a state, or a report."""
+"""Cases with a different answer, by specs/security.md: a run without a state or a report."""
 
 
 class Found(NamedTuple):
-    """What a question about a damaged copy ended with."""
+    """The outcome of a query of a damaged copy."""
 
     subject: str
     file: str
@@ -35,11 +35,11 @@ class Found(NamedTuple):
 
     @property
     def is_right(self) -> bool:
-        """Return whether nothing wrong was answered, and nothing but a RunError raised."""
+        """Return whether the outcome is the same answer or a RunError that names the file."""
         return self.end in ("same", "named") or (self.file, self.harm) in SAID
 
 
-def copied(subject: Subject, place: Path) -> Path:
+def copied(subject: DamagedFolder, place: Path) -> Path:
     """Return a fresh copy of the folder."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
@@ -51,8 +51,8 @@ def plain(answer: Any) -> str:
     return json.dumps(answer, sort_keys=True, default=str)
 
 
-def ending(ask: Ask, copy: Path, file: str, whole: str) -> str:
-    """Return what a question ends with."""
+def ending(ask: Query, copy: Path, file: str, whole: str) -> str:
+    """Return the outcome of a query."""
     try:
         answer = plain(ask(copy))
     except RunError as error:
@@ -75,18 +75,18 @@ def words_of(text: str, copy: Path, file: str) -> str:
     return "named"
 
 
-def harms(subject: Subject, file: str, count: int) -> Iterator[Harm]:
-    """Yield everything that is done to a file."""
+def harms(subject: DamagedFolder, file: str, count: int) -> Iterator[DamageOp]:
+    """Yield all operations on a file."""
     path = subject.folder / file
-    yield from bytes_of(path, count)
+    yield from byte_ops(path, count)
     for what, other in subject.others.items():
         there = matching(other, file)
-        yield Harm(f"of {what}", lambda x, there=there: swapped(x, there))  # type: ignore[misc]
-    yield from things(path)
+        yield DamageOp(f"of {what}", lambda x, there=there: swap_file(x, there))  # type: ignore[misc]
+    yield from replacement_ops(path)
 
 
 def matching(folder: Path, file: str) -> Path:
-    """Return the file of another run that stands at this place; an index is named by its digest."""
+    """Return the corresponding file of another run. The name of an index file is a digest."""
     if file.endswith(".index"):
         kind = Path(file).name.split("-")[0]
         return next((folder / "index").glob(f"{kind}*.index"))
@@ -94,9 +94,9 @@ def matching(folder: Path, file: str) -> Path:
 
 
 def swept(
-    subject: Subject, place: Path, count: int, strange: bool = False, every: int = 1
+    subject: DamagedFolder, place: Path, count: int, strange: bool = False, every: int = 1
 ) -> Iterator[Found]:
-    """Yield the end of questions after harms to every file: all of them, or each so manieth.
+    """Yield the outcomes of queries after operations on every file: all, or one of every `every`.
 
     strange: the harms that a mistake would make the process hang with, or no others.
     """
@@ -118,20 +118,22 @@ def swept(
                 yield Found(subject.name, file, harm.name, name, end)
 
 
-MAKE: dict[str, Callable[[Path], Subject]] = {
-    "mind": lambda folder: subjects.trained(folder, "mind", index="annoy"),
-    "mind_plus": lambda folder: subjects.trained(folder, "mind_plus"),
-    "youtube_dnn": lambda folder: subjects.trained(folder, "youtube_dnn", user_features=["age"]),
-    "maxmf": lambda folder: subjects.trained(folder, "maxmf"),
-    "item_knn": lambda folder: subjects.trained(folder, "item_knn"),
-    "din": subjects.stage,
-    "parts": subjects.shares,
+MAKE: dict[str, Callable[[Path], DamagedFolder]] = {
+    "mind": lambda folder: damaged_runs.trained_family(folder, "mind", index="annoy"),
+    "mind_plus": lambda folder: damaged_runs.trained_family(folder, "mind_plus"),
+    "youtube_dnn": lambda folder: damaged_runs.trained_family(
+        folder, "youtube_dnn", user_features=["age"]
+    ),
+    "maxmf": lambda folder: damaged_runs.trained_family(folder, "maxmf"),
+    "item_knn": lambda folder: damaged_runs.trained_family(folder, "item_knn"),
+    "din": damaged_runs.trained_reranker,
+    "parts": damaged_runs.shard_files,
 }
 ROOM, SECONDS = 1 << 34, 3600  # of memory that may be mapped; then a child is lost
 
 
 def main(name: str, folder: str, count: int, strange: bool, every: int) -> None:
-    """Sweep in a process that may be lost; print how many ends were right, and the others."""
+    """Sweep in a child process. Print the number of correct outcomes, and all others."""
     resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
     signal.alarm(SECONDS)
     place = Path(folder)

@@ -1,4 +1,4 @@
-"""Whatever happens to a file of a run: the answer of the whole run, or an error that names it."""
+"""For any damage of a file of a run: the same answer, or an error that names the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.runs import REPOSITORY, environment
 
 PLACES = 60  # of each file, at which it is cut short and at which a bit is flipped
 QUICK = {"mind": 97, "din": 43, "parts": 7}
-"""Of which subjects a sample is tried always, each so manieth of the questions."""
+"""Folders of which a sample is always tested: name -> one of how many queries."""
 
 
 def told(wrong: list[Any]) -> str:
@@ -24,7 +24,7 @@ def told(wrong: list[Any]) -> str:
 
 @pytest.mark.parametrize("name", QUICK)
 @pytest.mark.slow(every=3)
-def test_a_sample_of_what_can_happen(name: str, tmp_path: Path) -> None:
+def test_a_sample_of_damaged_files_is_same_or_named(name: str, tmp_path: Path) -> None:
     found = list(swept(MAKE[name](tmp_path), tmp_path / "copies", 2, every=QUICK[name]))
     assert len(found) > 8
     assert told([x for x in found if not x.is_right]) == ""
@@ -32,7 +32,7 @@ def test_a_sample_of_what_can_happen(name: str, tmp_path: Path) -> None:
 
 
 def child(name: str, folder: Path, count: int, strange: bool, every: int) -> dict[str, Any]:
-    """Sweep in a process of its own, which a pipe may hang and a huge file may end."""
+    """Sweep in a child process, because a pipe may hang it and a huge file may kill it."""
     words = [name, str(folder), str(count), "strange" if strange else "usual", str(every)]
     command = [sys.executable, "-m", "tests.damage.sweep", *words]
     given: Any = {"cwd": REPOSITORY, "env": environment(), "capture_output": True, "text": True}
@@ -43,7 +43,7 @@ def child(name: str, folder: Path, count: int, strange: bool, every: int) -> dic
 
 
 @pytest.mark.slow
-def test_a_sample_of_what_might_hang_or_take_all_memory(tmp_path: Path) -> None:
+def test_a_sample_of_files_that_may_hang_or_take_memory(tmp_path: Path) -> None:
     found = child("mind", tmp_path, 1, True, 17)
     assert found["right"] > 5
     assert told(found["wrong"]) == ""
@@ -51,7 +51,7 @@ def test_a_sample_of_what_might_hang_or_take_all_memory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("strange", [False, True], ids=["usual", "strange"])
 @pytest.mark.parametrize("name", MAKE)
-def test_all_that_can_happen(
+def test_every_damaged_file_is_same_or_named(
     name: str, strange: bool, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if not request.config.getoption("--damage"):
@@ -62,7 +62,7 @@ def test_all_that_can_happen(
     assert told(found["wrong"]) == ""
 
 
-def test_the_judge_of_an_end_is_no_rubber_stamp() -> None:
+def test_the_check_of_an_outcome_can_fail() -> None:
     ends = ("same", "named", "ANOTHER ANSWER", "KeyError: 3")
     right = [Found("mind", "items.tsv", "missing", "serve", end).is_right for end in ends]
     assert right == [True, True, False, False]

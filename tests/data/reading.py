@@ -1,4 +1,4 @@
-"""Write small logs of our own invention, and read them."""
+"""Write small invented logs, and read them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CSV = {"user": 1, "item": 2, "time": 3}  # the columns of `user,item,time` lines
 
 
 def write(path: Path, content: str | bytes | Sequence[str], packing: str = "plain") -> Path:
-    """Write text (UTF-8), bytes or lines; packed files keep the name that is given."""
+    """Write text (UTF-8), bytes or lines. Compressed files have the same name."""
     if not isinstance(content, str | bytes):
         content = "".join(line + "\n" for line in content)
     data = content.encode() if isinstance(content, str) else content
@@ -45,7 +45,7 @@ def table(path: Path, content: str | bytes | Sequence[str], **options: Any) -> I
 def rows(log: InteractionLog) -> dict[str, list[str]]:
     """Return user -> items by their external ids."""
     return {
-        user: [log.item_ids[item] for item in log.events.row(u)]
+        user: [log.item_ids[item] for item in log.interactions.row(u)]
         for u, user in enumerate(log.user_ids)
     }
 

@@ -1,4 +1,4 @@
-"""Does a sample follow a distribution? A right sampler meets the bound, a wrong one misses it."""
+"""A chi-square test: does a sample follow a distribution?"""
 
 from __future__ import annotations
 

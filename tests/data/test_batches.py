@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mindref.data.batches import lay_out, lay_out_histories
+from mindref.data.batches import pad_examples, pad_histories
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, ShapeError
 from tests.data.logs import rows
@@ -19,49 +19,49 @@ def ints(*values: int) -> np.ndarray:
 
 @pytest.mark.rules("data-R39")
 def test_the_target_is_the_item_at_the_position() -> None:
-    batch = lay_out(SEQUENCES, ints(0, 2, 0), ints(4, 1, 0), 3)
+    batch = pad_examples(SEQUENCES, ints(0, 2, 0), ints(4, 1, 0), 3)
     assert batch.target.tolist() == [2, 4, 5]
     assert batch.mask.sum(axis=1).tolist() == [3, 1, 0]
 
 
 @pytest.mark.rules("data-R45")
 def test_a_long_history_keeps_its_most_recent_items() -> None:
-    batch = lay_out(SEQUENCES, ints(0), ints(4), 2)
+    batch = pad_examples(SEQUENCES, ints(0), ints(4), 2)
     assert batch.history.tolist() == [[7, 5]]
 
 
 @pytest.mark.rules("data-R46")
-def test_a_history_stands_in_front_oldest_first_and_padding_behind() -> None:
-    batch = lay_out(SEQUENCES, ints(0, 2), ints(3, 1), 4)
+def test_a_history_is_oldest_first_and_padded_at_the_end() -> None:
+    batch = pad_examples(SEQUENCES, ints(0, 2), ints(3, 1), 4)
     assert batch.history[0, :3].tolist() == [5, 0, 7]
     assert batch.mask.tolist() == [[True, True, True, False], [True, False, False, False]]
 
 
 @pytest.mark.rules("data-R47")
-def test_padding_holds_id_0_and_item_0_is_not_padding() -> None:
-    batch = lay_out(SEQUENCES, ints(0), ints(2), 4)
+def test_padding_is_id_0_and_item_0_is_not_masked() -> None:
+    batch = pad_examples(SEQUENCES, ints(0), ints(2), 4)
     assert batch.history.tolist() == [[5, 0, 0, 0]]
     assert batch.mask.tolist() == [[True, True, False, False]]
 
 
 @pytest.mark.rules("data-R48")
-def test_the_width_is_the_window_asked_for() -> None:
-    assert lay_out(SEQUENCES, ints(2), ints(1), 7).history.shape == (1, 7)
-    assert lay_out_histories(Ragged.of([[1]]), 7)[0].shape == (1, 7)
-    assert lay_out_histories(Ragged.of([]), 7)[0].shape == (0, 7)
+def test_the_width_is_the_requested_length() -> None:
+    assert pad_examples(SEQUENCES, ints(2), ints(1), 7).history.shape == (1, 7)
+    assert pad_histories(Ragged.of([[1]]), 7)[0].shape == (1, 7)
+    assert pad_histories(Ragged.of([]), 7)[0].shape == (0, 7)
 
 
 @pytest.mark.rules("data-R49")
-def test_an_earlier_occurrence_of_the_target_stays() -> None:
-    batch = lay_out(SEQUENCES, ints(0), ints(3), 3)
+def test_an_earlier_occurrence_of_the_target_stays_in_the_history() -> None:
+    batch = pad_examples(SEQUENCES, ints(0), ints(3), 3)
     assert batch.target.tolist() == [5]
     assert batch.history.tolist() == [[5, 0, 7]]
     assert batch.mask.all()
 
 
 @pytest.mark.rules("data-R50")
-def test_whole_histories_keep_their_last_item_and_may_be_empty() -> None:
-    history, mask = lay_out_histories(SEQUENCES, 3)
+def test_histories_keep_the_last_item_and_may_be_empty() -> None:
+    history, mask = pad_histories(SEQUENCES, 3)
     assert history[mask].tolist() == [7, 5, 2, 3, 4]
     assert mask.sum(axis=1).tolist() == [3, 0, 2]
 
@@ -69,7 +69,7 @@ def test_whole_histories_keep_their_last_item_and_may_be_empty() -> None:
 @pytest.mark.rules("data-R45", "data-R46", "data-R50")
 @given(rows(), st.integers(1, 9))
 def test_histories_agree_with_a_loop(drawn: list[list[int]], length: int) -> None:
-    history, mask = lay_out_histories(Ragged.of(drawn), length)
+    history, mask = pad_histories(Ragged.of(drawn), length)
     assert history.dtype == np.int64
     for r, row in enumerate(drawn):
         kept = row[-length:]
@@ -78,7 +78,7 @@ def test_histories_agree_with_a_loop(drawn: list[list[int]], length: int) -> Non
 
 
 @given(rows(), st.integers(1, 9), st.data())
-def test_cuts_agree_with_whole_histories(
+def test_examples_agree_with_histories(
     drawn: list[list[int]], length: int, data: st.DataObject
 ) -> None:
     places = [(r, p) for r, row in enumerate(drawn) for p in range(len(row))]
@@ -87,8 +87,8 @@ def test_cuts_agree_with_whole_histories(
     row, position = (
         (ints(*column) for column in zip(*chosen, strict=True)) if chosen else (ints(),) * 2
     )
-    batch = lay_out(Ragged.of(drawn), row, position, length)
-    history, mask = lay_out_histories(Ragged.of([drawn[r][:p] for r, p in chosen]), length)
+    batch = pad_examples(Ragged.of(drawn), row, position, length)
+    history, mask = pad_histories(Ragged.of([drawn[r][:p] for r, p in chosen]), length)
     assert batch.history.tolist() == history.tolist()
     assert batch.mask.tolist() == mask.tolist()
     assert batch.target.tolist() == [drawn[r][p] for r, p in chosen]
@@ -97,6 +97,6 @@ def test_cuts_agree_with_whole_histories(
 def test_a_position_outside_its_row_and_an_empty_window_are_refused() -> None:
     for row, position in ((0, 5), (0, -1), (1, 0)):
         with pytest.raises(ShapeError, match="inside its row"):
-            lay_out(SEQUENCES, ints(row), ints(position), 3)
+            pad_examples(SEQUENCES, ints(row), ints(position), 3)
     with pytest.raises(ConfigError, match="history length"):
-        lay_out_histories(SEQUENCES, 0)
+        pad_histories(SEQUENCES, 0)

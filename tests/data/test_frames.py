@@ -67,7 +67,7 @@ def test_any_table_gives_the_same_log(library: str) -> None:
 @pytest.mark.parametrize(
     "names", [("user", "item", "time", "title"), ("user_id", "movieId", "timestamp", "itemTitle")]
 )
-def test_usual_names_need_not_be_given(library: str, names: tuple[str, ...]) -> None:
+def test_columns_with_usual_names_are_found(library: str, names: tuple[str, ...]) -> None:
     usual = dict(zip(("who", "what", "when", "name"), names, strict=True))
     frame = frames({usual.get(name, name): column for name, column in COLUMNS.items()})[library]
     named = from_dataframe(frames()[library], "who", "what", "when", title="name")
@@ -141,10 +141,10 @@ def test_times_of_pandas(zone: str | None) -> None:
         (["u"], ["a"], np.array(["NaT"], "datetime64[s]"), "times, row 0"),
         (["u"], ["a"], [None], "times, row 0"),
         (["u"], ["a"], ["yesterday"], "to_datetime"),
-        ([], [], None, "at least one event"),
+        ([], [], None, "at least one interaction"),
     ],
 )
-def test_what_cannot_be_an_event_is_named(
+def test_an_invalid_interaction_is_named(
     users: Any, items: Any, moments: Any, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
@@ -160,7 +160,7 @@ def test_what_cannot_be_an_event_is_named(
         {"user_features": {"age": 3}},
     ],
 )
-def test_titles_and_features_that_are_no_mappings_are_refused(beside: Any) -> None:
+def test_titles_and_features_of_other_types_are_refused(beside: Any) -> None:
     with pytest.raises(DataError, match="expected a mapping, got"):
         from_arrays(["u"], ["a"], **beside)
 

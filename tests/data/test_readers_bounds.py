@@ -1,4 +1,4 @@
-"""A file may come from anybody: what it costs to read one has bounds."""
+"""Reading an untrusted file takes bounded time and memory."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mindref.data.readers import parquet, read_log, sequences, unpacked
-from mindref.data.readers.lines import LONGEST
-from mindref.data.readers.unpacked import PLENTY
+from mindref.data.readers import bounded_stream, parquet, read_log, sequences
+from mindref.data.readers.bounded_stream import MIN_LIMIT
+from mindref.data.readers.lines import MAX_LINE_BYTES
 from mindref.errors import DataError
 from tests.data.reading import values, write, zipped
 from tests.runs import environment
@@ -27,8 +27,8 @@ PEAK = 300 * MIB  # of a process that reads a bomb; reading three lines takes so
 
 @pytest.mark.rules("data-R72")
 @pytest.mark.parametrize("before", [b"", b"u a\n", b"u a\n" * 200])
-def test_a_line_without_an_end_is_refused(tmp_path: Path, before: bytes) -> None:
-    path = write(tmp_path / "log", before + b"b " * (LONGEST // 2 + 1))
+def test_a_line_without_a_line_end_is_limited(tmp_path: Path, before: bytes) -> None:
+    path = write(tmp_path / "log", before + b"b " * (MAX_LINE_BYTES // 2 + 1))
     with pytest.raises(DataError, match=r"expected lines of at most 16,777,216 bytes, got more"):
         read_log(path, format="pairs", max_bad_lines=10**6)
 
@@ -36,35 +36,38 @@ def test_a_line_without_an_end_is_refused(tmp_path: Path, before: bytes) -> None
 @pytest.mark.rules("data-R72")
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
 def test_the_longest_line_is_read(tmp_path: Path, end: bytes) -> None:
-    line = b"u " + b"a" * (LONGEST - 2)
+    line = b"u " + b"a" * (MAX_LINE_BYTES - 2)
     log = read_log(write(tmp_path / "log", line + end + b"u b\n" * bool(end)), format="pairs")
-    assert [len(item) for item in log.item_ids] == [LONGEST - 2] + [1] * bool(end)
+    assert [len(item) for item in log.item_ids] == [MAX_LINE_BYTES - 2] + [1] * bool(end)
 
 
 @pytest.mark.rules("data-R73")
 @pytest.mark.parametrize("packing", ["gzip", "zip"])
-def test_a_packed_file_that_never_ends_is_refused(tmp_path: Path, packing: str) -> None:
-    """Blank lines, of which no reader would tire."""
+def test_a_compressed_file_that_expands_too_much_is_refused(tmp_path: Path, packing: str) -> None:
+    """Yield blank lines without end."""
     data = b"u a\n" + (b" " * (MIB - 1) + b"\n") * 80
     path = tmp_path / "log"
     if packing == "zip":
         zipped(path, {"log": data})
     else:
         write(path, data, packing)
-    assert path.stat().st_size * 100 < PLENTY < len(data)
+    assert path.stat().st_size * 100 < MIN_LIMIT < len(data)
     with pytest.raises(DataError, match="at most 64 MiB, or 100 times the file's size, unpacked"):
         read_log(path, format="pairs")
 
 
 @pytest.mark.rules("data-R73")
-def test_packing_is_no_reason_to_refuse_a_log(
+def test_a_compressed_log_within_the_limit_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that is small for what is in it, and one that is large."""
-    monkeypatch.setattr(unpacked, "PLENTY", MIB)
+    """A compressed file with a high ratio, and a large one."""
+    monkeypatch.setattr(bounded_stream, "MIN_LIMIT", MIB)
     few = b"u a\n" + b"u b\n" * 20_000
     assert len(few) > 100 * len(gzip.compress(few))
-    assert read_log(write(tmp_path / "few", few, "gzip"), format="pairs").notes["events"] == 20_001
+    assert (
+        read_log(write(tmp_path / "few", few, "gzip"), format="pairs").notes["interactions"]
+        == 20_001
+    )
     many = b"".join(b"u a" + os.urandom(512).hex().encode() + b"\n" for _ in range(2000))
     assert len(many) > MIB
     read = read_log(write(tmp_path / "many", many, "gzip"), format="sequences", max_bad_lines=10**6)
@@ -73,14 +76,14 @@ def test_packing_is_no_reason_to_refuse_a_log(
 
 @pytest.mark.rules("data-R73")
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_archives_that_unpack_without_a_bound_are_refused(tmp_path: Path, method: int) -> None:
+def test_archives_with_other_compression_methods_are_refused(tmp_path: Path, method: int) -> None:
     path = zipped(tmp_path / "log.zip", {"log": b"u a\nu b\n"}, method)
     with pytest.raises(DataError, match="neither stored nor deflated; unpack it first"):
         read_log(path)
 
 
 def constant(path: Path, count: int) -> Path:
-    """Write a Parquet file whose rows are all one."""
+    """Write a Parquet file with equal rows."""
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     same = pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, "i1")), pa.array(["a"]))
     pq.write_table(pa.table({"user": same, "item": same}), path, row_group_size=count)
@@ -88,8 +91,10 @@ def constant(path: Path, count: int) -> Path:
 
 
 @pytest.mark.rules("data-R79")
-def test_rows_without_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    many = constant(tmp_path / "many", parquet.PLENTY + 1)
+def test_too_many_rows_per_byte_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = constant(tmp_path / "many", parquet.MIN_LIMIT + 1)
     with pytest.raises(
         DataError, match=r"expected at most 1,048,576 rows, or 16 for .*, got 1,048"
     ):
@@ -97,12 +102,12 @@ def test_rows_without_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
     few = constant(tmp_path / "few", 1000)
     assert parquet.RATIO * few.stat().st_size > 1000
     for plenty in (1000, 0):
-        monkeypatch.setattr(parquet, "PLENTY", plenty)
+        monkeypatch.setattr(parquet, "MIN_LIMIT", plenty)
         monkeypatch.setattr(parquet, "RATIO", 0 if plenty else 16)
-        assert read_log(few).notes["events"] == 1000
+        assert read_log(few).notes["interactions"] == 1000
 
 
-def test_of_a_dictionary_only_what_a_batch_has_becomes_text() -> None:
+def test_only_the_dictionary_values_of_a_batch_become_text() -> None:
     pa = pytest.importorskip("pyarrow")
     known = pa.array([str(i) for i in range(1000)])
     codes = pa.array([7, None, 999, 7, 0], pa.int32())
@@ -111,14 +116,14 @@ def test_of_a_dictionary_only_what_a_batch_has_becomes_text() -> None:
     column = SimpleNamespace(
         type=pa.dictionary(pa.int32(), pa.string()), indices=codes, dictionary=large
     )
-    assert parquet.values(column) == ["7", None, "999", "7", "0"]
+    assert parquet.column_values(column) == ["7", None, "999", "7", "0"]
     for some in (pa.array([None, None], pa.int32()), pa.array([], pa.int32())):
         column.indices = some
-        assert parquet.values(column) == [None] * len(some)
+        assert parquet.column_values(column) == [None] * len(some)
 
 
-def test_a_value_of_a_million_rows_is_there_once(tmp_path: Path) -> None:
-    """A Parquet file of a few kilobytes that would be text of 6 GB."""
+def test_a_value_in_a_million_rows_is_stored_once(tmp_path: Path) -> None:
+    """A Parquet file of a few kilobytes whose text would take 6 GB."""
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -135,10 +140,10 @@ RED = {"a": ["red"], "b": []}
 
 
 @pytest.mark.rules("data-R80")
-def test_attributes_without_end_are_refused(
+def test_attribute_files_above_the_limit_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, most = write(tmp_path / "log", "u a b\nv a b\n"), sequences.PLENTY
+    log, most = write(tmp_path / "log", "u a b\nv a b\n"), sequences.MIN_LIMIT
     text = json.dumps(RED)
     whole = write(tmp_path / "items.json", text + " " * (most - len(text)), "gzip")
     assert whole.stat().st_size * sequences.RATIO < most
@@ -147,12 +152,12 @@ def test_attributes_without_end_are_refused(
     with pytest.raises(DataError, match="expected at most 4 MiB of JSON, or 10 times"):
         read_log(log, item_file=larger)
     plain = write(tmp_path / "items.json", text)
-    monkeypatch.setattr(sequences, "PLENTY", 0)
+    monkeypatch.setattr(sequences, "MIN_LIMIT", 0)
     assert values(read_log(log, item_file=plain), "attributes") == RED
 
 
 def bombs(folder: Path) -> dict[str, Path]:
-    """Write files of about 1.6 MB that hold 1.6 GB; a gzip file may be many, one after another."""
+    """Write files of about 1.6 MB that expand to 1.6 GB. A gzip file may have several members."""
     zeros, spaces = (gzip.compress(x * (16 * MIB), 9) * 100 for x in (b"\0", b" "))
     lines = gzip.compress((b" " * (MIB - 1) + b"\n") * 16, 9) * 100
     parquet = gzip.compress(b"PAR1", 9) + zeros
@@ -184,7 +189,7 @@ except DataError as error:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no VmHWM on this system")
 @pytest.mark.rules("data-R72", "data-R73", "data-R79", "data-R80")
 @pytest.mark.slow
-def test_bombs_do_not_fill_the_memory(tmp_path: Path) -> None:
+def test_decompression_bombs_do_not_fill_the_memory(tmp_path: Path) -> None:
     for name, path in bombs(tmp_path).items():
         beside = [str(write(tmp_path / "log", "u,a,1\n"))] if path.suffix == ".json" else []
         command = [sys.executable, "-c", CHILD, *beside, str(path)]

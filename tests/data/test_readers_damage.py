@@ -1,4 +1,4 @@
-"""Damaged lines: what counts as one, what is reported, and when there are too many."""
+"""Damaged lines: recognition, reports and limits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def whole(count: int, first: int = 0) -> list[str]:
 
 
 @pytest.mark.rules("data-R10")
-def test_a_damaged_line_is_left_out_and_reported(tmp_path: Path) -> None:
+def test_a_damaged_line_is_skipped_and_reported(tmp_path: Path) -> None:
     log = table(tmp_path, [*whole(150), "u1,lost", *whole(20, 150), "u1,i1,later"])
-    assert log.notes["events"] == 170
+    assert log.notes["interactions"] == 170
     assert log.notes["bad_lines"] == 2
     assert log.notes["lines"] == 172
     file = tmp_path / "log.csv"
@@ -40,20 +40,20 @@ def test_only_the_first_ten_reports_are_kept_but_all_are_counted(tmp_path: Path)
     "line",
     ["u,a", "u,a,1,2", ",a,1", "u,,1", "u,a,", "u,a,nan", "u,a,inf", "u,a,soon", "u,a,2012-13-01"],
 )
-def test_a_line_that_cannot_be_an_event_is_damaged(tmp_path: Path, line: str) -> None:
+def test_a_line_without_an_interaction_is_damaged(tmp_path: Path, line: str) -> None:
     log = table(tmp_path, ["u,a,1", line], max_bad_lines=1)
     assert rows(log) == {"u": ["a"]}
     assert log.notes["bad_lines"] == 1
 
 
 @pytest.mark.rules("data-R11")
-def test_empty_fields_too_many_at_the_end_do_no_harm(tmp_path: Path) -> None:
+def test_additional_empty_fields_at_the_end_are_allowed(tmp_path: Path) -> None:
     log = table(tmp_path, ["u,a,1", "u,b,2,,"])
     assert rows(log) == {"u": ["a", "b"]}
 
 
 @pytest.mark.rules("data-R12")
-def test_damage_within_the_first_hundred_lines_stops(tmp_path: Path) -> None:
+def test_a_damaged_line_among_the_first_hundred_is_an_error(tmp_path: Path) -> None:
     lines = whole(300)
     lines[99] = "u,lost"
     with pytest.raises(DataError) as caught:
@@ -63,14 +63,14 @@ def test_damage_within_the_first_hundred_lines_stops(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("data-R13")
-def test_ten_damaged_lines_after_the_first_hundred_are_put_up_with(tmp_path: Path) -> None:
+def test_ten_damaged_lines_after_the_first_hundred_are_allowed(tmp_path: Path) -> None:
     assert table(tmp_path, [*whole(100), *["?"] * 10]).notes["bad_lines"] == 10
     with pytest.raises(DataError, match="11 by line 111"):
         table(tmp_path, [*whole(100), *["?"] * 11])
 
 
 @pytest.mark.rules("data-R13")
-def test_a_thousandth_of_a_long_file_is_put_up_with(tmp_path: Path) -> None:
+def test_one_damaged_line_in_a_thousand_is_allowed(tmp_path: Path) -> None:
     assert table(tmp_path, [*whole(11_990), *["?"] * 11]).notes["bad_lines"] == 11
     with pytest.raises(DataError, match="12 by line 11992"):
         table(tmp_path, [*whole(11_980), *["?"] * 20])
@@ -78,7 +78,7 @@ def test_a_thousandth_of_a_long_file_is_put_up_with(tmp_path: Path) -> None:
 
 @pytest.mark.rules("data-R14")
 @pytest.mark.parametrize("limit", [3, "3"])
-def test_a_stated_limit_holds_from_the_first_line_on(tmp_path: Path, limit: int | str) -> None:
+def test_a_requested_limit_applies_from_the_first_line(tmp_path: Path, limit: int | str) -> None:
     lines = ["u,a,1", "?", "?", "?"]
     assert table(tmp_path, lines, max_bad_lines=limit).notes["bad_lines"] == 3
     with pytest.raises(DataError, match="at most 3 damaged lines"):
@@ -86,7 +86,7 @@ def test_a_stated_limit_holds_from_the_first_line_on(tmp_path: Path, limit: int 
 
 
 @pytest.mark.rules("data-R14")
-def test_a_limit_is_that_of_each_file(tmp_path: Path) -> None:
+def test_a_limit_applies_to_each_file(tmp_path: Path) -> None:
     items = write(tmp_path / "items.csv", ["item,title", "a,Alpha", "b"])
     log = table(tmp_path, ["u,a,1", "?"], item_file=items, max_bad_lines=1)
     assert log.notes["bad_lines"] == 2
@@ -97,7 +97,7 @@ def test_a_limit_is_that_of_each_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [-1, "some", "1.5"])
-def test_a_limit_that_is_no_number_is_refused(tmp_path: Path, limit: int | str) -> None:
+def test_an_invalid_limit_is_refused(tmp_path: Path, limit: int | str) -> None:
     with pytest.raises(ConfigError, match="max_bad_lines"):
         table(tmp_path, ["u,a,1"], max_bad_lines=limit)
 
@@ -115,7 +115,7 @@ def test_a_limit_that_is_no_number_is_refused(tmp_path: Path, limit: int | str) 
         ("jsonl", '{"user": 1, "item": 2}', '{"user": 1, "ite'),
     ],
 )
-def test_every_form_knows_its_damaged_lines(tmp_path: Path, form: str, good: str, bad: str) -> None:
+def test_every_format_reports_damaged_lines(tmp_path: Path, form: str, good: str, bad: str) -> None:
     path = write(tmp_path / "log", [good, bad])
     log = read_log(path, format=form, max_bad_lines=1)
     assert log.notes["bad_lines"] == 1
@@ -124,10 +124,10 @@ def test_every_form_knows_its_damaged_lines(tmp_path: Path, form: str, good: str
         read_log(path, format=form)
 
 
-def test_a_log_of_which_nothing_is_left_says_what_was_met(tmp_path: Path) -> None:
+def test_an_empty_log_error_has_the_numbers_of_lines(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         table(tmp_path, ["user,item,time"])
-    got = f"{tmp_path / 'log.csv'}: expected at least one event, got none: 1 lines read"
+    got = f"{tmp_path / 'log.csv'}: expected at least one interaction, got none: 1 lines read"
     assert str(caught.value).startswith(got)
     with pytest.raises(DataError, match="2 lines read, 1 filtered, 1 damaged"):
         table(tmp_path, ["u,a,1", "?"], columns={"keep": {1: ["v"]}}, max_bad_lines=1)
@@ -142,7 +142,9 @@ def test_a_log_of_which_nothing_is_left_says_what_was_met(tmp_path: Path) -> Non
         ["user,\x1b]0;x,title,date,time"],
     ],
 )
-def test_control_bytes_of_a_file_stay_out_of_messages(tmp_path: Path, lines: list[str]) -> None:
+def test_control_characters_of_a_log_are_escaped_in_messages(
+    tmp_path: Path, lines: list[str]
+) -> None:
     path = write(tmp_path / "log", lines)
     for options in ({}, {"columns": CSV}, {"columns": {"user": "who", "item": "what"}}):
         with pytest.raises(DataError) as caught:
@@ -150,7 +152,7 @@ def test_control_bytes_of_a_file_stay_out_of_messages(tmp_path: Path, lines: lis
         assert "\x1b" not in str(caught.value)
 
 
-def test_control_bytes_of_an_item_file_stay_out_of_messages(tmp_path: Path) -> None:
+def test_control_characters_of_an_item_file_are_escaped_in_messages(tmp_path: Path) -> None:
     path = write(tmp_path / "items", ["x\x1b[2J" + "y" * 5000])
     with pytest.raises(DataError, match="a header with a column of the item") as caught:
         table(tmp_path, ["u,a,1"], item_file=path)
@@ -159,13 +161,11 @@ def test_control_bytes_of_an_item_file_stay_out_of_messages(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("place", [5, 281, 290, 299, 300])
-def test_a_quote_that_nobody_closes_loses_no_other_line_wherever_it_stands(
-    tmp_path: Path, place: int
-) -> None:
+def test_an_unclosed_quote_at_any_line_damages_no_other_line(tmp_path: Path, place: int) -> None:
     rows = ["user,item,time"] + [f"u{i % 50},i{i % 70},{i}" for i in range(300)]
     rows[place] = f'u1,"i5,{place}'
     log = tmp_path / "log.csv"
     log.write_text("\n".join(rows) + "\n")
     read = read_log(log, max_bad_lines=5, keep_duplicates=True)
-    assert (read.notes["bad_lines"], read.notes["events"]) == (1, 299)
+    assert (read.notes["bad_lines"], read.notes["interactions"]) == (1, 299)
     assert "a double quote that is not closed" in read.bad_lines[0]

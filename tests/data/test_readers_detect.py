@@ -1,4 +1,4 @@
-"""Recognition: each form is known from its first lines, or the error says what there is."""
+"""Each format is recognised by its first lines, or the error shows them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from mindref.data.readers import FORMATS, read_log
 from mindref.data.readers.columns import Columns
-from mindref.data.readers.detect import recognise
-from mindref.data.readers.place import Place
+from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.detect import recognise_format
 from mindref.errors import ConfigError, DataError
 from tests.data.reading import CSV, rows, write
 
@@ -32,30 +32,32 @@ TABLES = [
 
 
 def form_of(path: Path, lines: list[str], **columns: str) -> str:
-    return recognise(Place.of(write(path / "log", lines)), Columns(**columns))
+    return recognise_format(DataFile.of(write(path / "log", lines)), Columns(**columns))
 
 
 @pytest.mark.rules("data-R21")
 @pytest.mark.parametrize("form", KNOWN)
-def test_a_form_is_known_from_its_first_lines(tmp_path: Path, form: str) -> None:
+def test_a_format_is_recognised_by_its_first_lines(tmp_path: Path, form: str) -> None:
     assert form_of(tmp_path, KNOWN[form]) == form
 
 
 @pytest.mark.rules("data-R21")
 @pytest.mark.parametrize("lines", TABLES)
-def test_a_table_is_known_by_the_usual_names(tmp_path: Path, lines: list[str]) -> None:
+def test_a_table_is_recognised_by_usual_column_names(tmp_path: Path, lines: list[str]) -> None:
     assert form_of(tmp_path, lines) == "delimited"
     assert rows(read_log(tmp_path / "log")) == {"1": ["2"]}
 
 
 @pytest.mark.rules("data-R21")
-def test_a_table_is_known_by_named_columns(tmp_path: Path) -> None:
+def test_a_table_is_recognised_by_requested_columns(tmp_path: Path) -> None:
     assert form_of(tmp_path, ["1,2,3", "1,3,4"], user="1", item="2") == "delimited"
 
 
 @pytest.mark.rules("data-R21")
 @pytest.mark.parametrize("lines", [["1,2,3"], ["Once upon"], ["1\t2\t3"], [""]])
-def test_an_unknown_form_is_an_error_that_shows_the_line(tmp_path: Path, lines: list[str]) -> None:
+def test_an_unknown_format_is_an_error_with_the_first_line(
+    tmp_path: Path, lines: list[str]
+) -> None:
     path = write(tmp_path / "log", [*lines, "a third, line"])
     with pytest.raises(DataError) as caught:
         read_log(path)
@@ -65,7 +67,7 @@ def test_an_unknown_form_is_an_error_that_shows_the_line(tmp_path: Path, lines: 
 
 @pytest.mark.parametrize("options", [{}, {"format": "delimited"}, {"columns": CSV}])
 @pytest.mark.parametrize("content", [b"", b"\n \n"])
-def test_an_empty_file_is_called_so(
+def test_an_empty_file_is_named_as_empty(
     tmp_path: Path, content: bytes, options: dict[str, Any]
 ) -> None:
     with pytest.raises(DataError, match=r"log: expected a log, got an empty file$"):
@@ -74,7 +76,7 @@ def test_an_empty_file_is_called_so(
 
 @pytest.mark.parametrize("options", [{}, {"columns": CSV}])
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\0\1", bytes(range(128, 256)) * 3])
-def test_a_binary_file_is_called_so(
+def test_a_binary_file_is_named_as_binary(
     tmp_path: Path, content: bytes, options: dict[str, Any]
 ) -> None:
     with pytest.raises(DataError, match=r"log: expected text in UTF-8, got a binary file or"):
@@ -82,7 +84,7 @@ def test_a_binary_file_is_called_so(
 
 
 @pytest.mark.rules("data-R21")
-def test_a_named_form_is_not_questioned(tmp_path: Path) -> None:
+def test_a_requested_format_is_not_detected(tmp_path: Path) -> None:
     path = write(tmp_path / "log", KNOWN["pairs"])
     assert rows(read_log(path, format="sessions")) == {
         "1": ["1", "2"],
@@ -94,14 +96,14 @@ def test_a_named_form_is_not_questioned(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("data-R22")
-def test_words_are_pairs_when_all_lines_have_two(tmp_path: Path) -> None:
+def test_lines_of_two_words_are_pairs(tmp_path: Path) -> None:
     assert form_of(tmp_path, ["u a", "v b"]) == "pairs"
     assert form_of(tmp_path, ["u\ta", "u\tb"]) == "pairs"
     assert form_of(tmp_path, ["u a", "v b c"]) == "sequences"
 
 
 @pytest.mark.rules("data-R21", "data-R22")
-def test_words_whose_first_one_comes_again_must_be_named(tmp_path: Path) -> None:
+def test_repeated_first_words_are_ambiguous(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="sequences or sessions"):
         form_of(tmp_path, ["7 8", "7 9 10"])
     assert rows(read_log(tmp_path / "log", format="sessions")) == {
@@ -111,7 +113,7 @@ def test_words_whose_first_one_comes_again_must_be_named(tmp_path: Path) -> None
 
 
 @pytest.mark.rules("data-R22")
-def test_sessions_taken_for_sequences_come_to_light(tmp_path: Path) -> None:
+def test_sessions_read_as_sequences_are_an_error(tmp_path: Path) -> None:
     lines = [f"i{n} a b" for n in range(120)] + ["i0 c"] * 11
     with pytest.raises(DataError, match="are these sessions"):
         read_log(write(tmp_path / "log", lines))

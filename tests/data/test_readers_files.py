@@ -1,4 +1,4 @@
-"""Bytes and places: packed files, encodings, line ends, folders and archives."""
+"""Compressed files, encodings, line ends, folders and archives."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ RATINGS = ["1::10::5::7", "2::11::4::8", "1::11::3::6"]
 @pytest.mark.rules("data-R15")
 @pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("name", ["log.csv", "log.csv.gz", "log.zip", "log"])
-def test_a_packed_file_is_known_by_its_bytes(tmp_path: Path, packing: str, name: str) -> None:
+def test_a_compressed_file_is_recognised_by_its_bytes(
+    tmp_path: Path, packing: str, name: str
+) -> None:
     path = write(tmp_path / name, ["u,a,1", "u,b,2"], packing)
     assert rows(read_log(path, columns=CSV)) == {"u": ["a", "b"]}
 
 
-def test_a_packed_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
+def test_a_truncated_compressed_file_is_an_error(tmp_path: Path) -> None:
     packed = gzip.compress("".join(f"u,{i * 7919 % 10007},1\n" for i in range(5000)).encode())
     path = write(tmp_path / "log.csv.gz", packed[: len(packed) // 2])
     with pytest.raises(DataError, match="expected a whole file"):
@@ -36,7 +38,7 @@ def test_a_damaged_archive_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("data-R16")
-def test_text_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None:
+def test_text_is_utf_8_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:
     assert rows(table(tmp_path, "zoë,smørrebrød,1\n")) == {"zoë": ["smørrebrød"]}
     assert rows(table(tmp_path, b"\xef\xbb\xbfzo\xc3\xab,b,1\n")) == {"zoë": ["b"]}
 
@@ -49,7 +51,7 @@ def test_a_line_that_is_not_utf_8_is_damaged(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("data-R16")
-def test_movielens_is_latin(tmp_path: Path) -> None:
+def test_movielens_is_iso_8859_1(tmp_path: Path) -> None:
     write(tmp_path / "ratings.dat", RATINGS)
     write(tmp_path / "movies.dat", "10::Les Mots: été (1999)::Drama|War\n".encode("iso-8859-1"))
     write(tmp_path / "users.dat", ["1::F::25::3::12345"])
@@ -58,7 +60,7 @@ def test_movielens_is_latin(tmp_path: Path) -> None:
     assert values(log, "genres") == {"10": ["Drama", "War"], "11": []}
 
 
-def test_utf_16_is_named(tmp_path: Path) -> None:
+def test_utf_16_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="UTF-16"):
         table(tmp_path, "u,a,1\n".encode("utf-16"))
 
@@ -76,7 +78,7 @@ def test_line_ends_and_blank_lines_change_nothing(tmp_path: Path, end: str, last
 
 
 @pytest.mark.rules("data-R20")
-def test_a_movielens_folder_is_read_with_its_companions(tmp_path: Path) -> None:
+def test_a_movielens_folder_is_read_with_item_and_user_files(tmp_path: Path) -> None:
     write(tmp_path / "ratings.dat.gz", RATINGS, "gzip")
     write(tmp_path / "movies.dat", ["10::Tenth::Comedy", "11::Eleventh: a::b::War"])
     write(tmp_path / "users.dat", ["1::F::25::3::12345", "2::M::35::4::A-6"])
@@ -89,7 +91,7 @@ def test_a_movielens_folder_is_read_with_its_companions(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("data-R20")
-def test_a_folder_is_read_as_its_only_inter_file_with_the_items_of_another_stem(
+def test_a_folder_with_one_inter_file_uses_an_item_file_of_another_stem(
     tmp_path: Path,
 ) -> None:
     write(tmp_path / "shop.test.inter", ["user_id:token\titem_id:token", "u\ta"])
@@ -103,7 +105,7 @@ def test_a_folder_is_read_as_its_only_inter_file_with_the_items_of_another_stem(
 
 
 @pytest.mark.rules("data-R20")
-def test_a_folder_with_one_file_of_a_known_form_is_that_log(tmp_path: Path) -> None:
+def test_the_only_file_of_a_known_format_in_a_folder_is_the_log(tmp_path: Path) -> None:
     write(tmp_path / "README.md", ["a b"])
     write(tmp_path / "picture.bin", b"\0\1\2")
     write(tmp_path / "pairs.txt.gz", ["u a", "u b"], "gzip")
@@ -114,7 +116,7 @@ def test_a_folder_with_one_file_of_a_known_form_is_that_log(tmp_path: Path) -> N
 
 
 @pytest.mark.rules("data-R20")
-def test_an_archive_is_a_folder(tmp_path: Path) -> None:
+def test_an_archive_is_read_as_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "ml.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("ml/README", "About")
@@ -127,7 +129,7 @@ def test_an_archive_is_a_folder(tmp_path: Path) -> None:
         read_log(f"{path}:ml/links.dat")
 
 
-def test_nothing_at_the_path_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing there"):
         read_log(tmp_path / "log.csv")
     with pytest.raises(DataError, match="no file"):
@@ -155,7 +157,7 @@ def test_the_hint_about_an_archive_in_a_folder_works(tmp_path: Path, name: str) 
     assert str(caught.value).endswith(hint)
 
 
-def test_an_archive_with_one_log_in_a_folder_is_that_log(tmp_path: Path) -> None:
+def test_the_only_archive_in_a_folder_is_the_log(tmp_path: Path) -> None:
     zipped(tmp_path / "steam.zip", README="about", log="u a\n")
     write(tmp_path / "README.md", ["about"])
     assert rows(read_log(tmp_path)) == {"u": ["a"]}

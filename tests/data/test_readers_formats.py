@@ -1,4 +1,4 @@
-"""Each form, plain and packed, with what stands beside it."""
+"""Each format, plain and compressed, with its item and user files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BENCHMARK = "user:token\titem:token\titem_id_list:token_seq\nu\tc\ta b"
 
 @pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("form", FORMS)
-def test_a_form_with_times(tmp_path: Path, form: str, packing: str) -> None:
+def test_a_format_with_times(tmp_path: Path, form: str, packing: str) -> None:
     log = read_log(write(tmp_path / "log", FORMS[form], packing), format=form)
     assert rows(log) == {"1": ["6", "5"], "2": ["5"]}
     assert times(log) == [10, 20, 30]
@@ -45,7 +45,7 @@ def test_a_form_with_times(tmp_path: Path, form: str, packing: str) -> None:
 
 @pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("form", UNTIMED)
-def test_a_form_without_times(tmp_path: Path, form: str, packing: str) -> None:
+def test_a_format_without_times(tmp_path: Path, form: str, packing: str) -> None:
     log = read_log(write(tmp_path / "log", UNTIMED[form], packing), format=form)
     assert rows(log) == {"1": ["6", "5"], "2": ["5"]}
     assert log.times is None
@@ -71,7 +71,7 @@ def test_ratings_can_be_filtered_by_their_columns(tmp_path: Path) -> None:
     assert rows(log) == {"1": ["6"]}
 
 
-def test_recbole_files_of_items_and_users(tmp_path: Path) -> None:
+def test_recbole_item_and_user_files(tmp_path: Path) -> None:
     write(tmp_path / "x.inter", FORMS["recbole"])
     write(
         tmp_path / "x.item",
@@ -86,7 +86,7 @@ def test_recbole_files_of_items_and_users(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("data-R23")
-def test_the_longest_row_of_a_user_is_his_history(tmp_path: Path) -> None:
+def test_the_longest_row_of_a_user_is_the_history(tmp_path: Path) -> None:
     lines = [
         "user_id:token\titem_id_list:token_seq\titem_id:token",
         "u\ta\tb",
@@ -100,13 +100,13 @@ def test_the_longest_row_of_a_user_is_his_history(tmp_path: Path) -> None:
     assert log.notes["shorter_rows"] == 3
 
 
-def test_a_user_without_items_has_no_event(tmp_path: Path) -> None:
+def test_a_user_without_items_has_no_interaction(tmp_path: Path) -> None:
     log = read_log(write(tmp_path / "log", ["1 6 5", "2", "3 5"]))
     assert rows(log) == {"1": ["6", "5"], "3": ["5"]}
     assert log.notes["empty_rows"] == 1
 
 
-def test_attributes_stand_beside_sequences(tmp_path: Path) -> None:
+def test_an_attribute_file_belongs_to_sequences(tmp_path: Path) -> None:
     write(tmp_path / "Toys.txt", ["1 6 5", "2 5 7"])
     write(tmp_path / "Toys_item2attributes.json", '{"5": [1, 2], "6": [2], "9": []}')
     log = read_log(tmp_path / "Toys.txt")
@@ -142,7 +142,7 @@ def test_an_option_without_effect_is_refused(
 
 
 @pytest.mark.rules("data-R71")
-def test_an_option_that_the_item_file_heeds_is_none_without_effect(tmp_path: Path) -> None:
+def test_an_option_used_by_the_item_file_is_accepted(tmp_path: Path) -> None:
     path = write(tmp_path / "log", ["1 2", "1 3"])
     items = write(tmp_path / "items", ["code;label", "2;Zwei"])
     columns = {"item": "code", "title": "label", "delimiter": ";"}
@@ -195,13 +195,13 @@ def test_parquet(tmp_path: Path, packing: str) -> None:
     assert log.notes["lines"] == 4
 
 
-def test_parquet_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
+def test_a_truncated_parquet_file_is_an_error(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     with pytest.raises(DataError, match="whole Parquet file"):
         read_log(write(tmp_path / "log", b"PAR1 and then nothing"))
 
 
-def test_parquet_without_its_extra_names_it(
+def test_parquet_without_pyarrow_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
@@ -211,7 +211,7 @@ def test_parquet_without_its_extra_names_it(
 
 @pytest.mark.parametrize("form", ["auto", *FORMATS])
 @given(st.lists(st.sampled_from(PIECES)) | st.binary())
-def test_whatever_stands_in_a_file_no_other_error_than_ours_comes_out(
+def test_any_file_content_raises_only_data_errors(
     tmp_path_factory: pytest.TempPathFactory, form: str, content: list[str] | bytes
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "log"
@@ -221,4 +221,4 @@ def test_whatever_stands_in_a_file_no_other_error_than_ours_comes_out(
             log = read_log(path, format=form, columns=columns, max_bad_lines=100)
         except MindrefError:
             continue
-        assert log.notes["events"] == len(log.events.values) > 0
+        assert log.notes["interactions"] == len(log.interactions.values) > 0

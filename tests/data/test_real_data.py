@@ -59,7 +59,7 @@ def test_counts(
     real_data: Path, name: str, options: dict[str, Any], users: int, items: int, events: int
 ) -> None:
     notes = read(real_data, name, **options).notes
-    assert (notes["users"], notes["items"], notes["events"]) == (users, items, events)
+    assert (notes["users"], notes["items"], notes["interactions"]) == (users, items, events)
 
 
 def test_movielens_1m_is_complete(real_data: Path) -> None:
@@ -76,10 +76,10 @@ def test_movielens_1m_is_complete(real_data: Path) -> None:
     assert (log.times.min(), log.times.max()) == (956703932, 1046454590)
 
 
-def test_the_two_forms_of_movielens_100k_agree(real_data: Path) -> None:
+def test_the_two_formats_of_movielens_100k_agree(real_data: Path) -> None:
     one, other = read(real_data, "ml-100k"), read(real_data, "ml-100k-recbole")
     assert list(one.item_ids) == list(other.item_ids)
-    assert one.events.values.tolist() == other.events.values.tolist()
+    assert one.interactions.values.tolist() == other.interactions.values.tolist()
     assert one.notes["ties"] == other.notes["ties"] == 50_561
 
 
@@ -89,10 +89,10 @@ def test_taobao_ends_in_the_middle_of_a_line(real_data: Path) -> None:
     assert log.bad_lines[0].endswith("line 84476: 4 fields instead of 5")
     assert len(log.item_features[0].values) == 2_914
     buys = {**TAOBAO, "keep": {4: ["buy"]}}
-    assert read(real_data, "taobao-userbehavior-head", columns=buys).notes["events"] == 1_750
+    assert read(real_data, "taobao-userbehavior-head", columns=buys).notes["interactions"] == 1_750
 
 
-def test_lastfm_is_dirty(real_data: Path) -> None:
+def test_lastfm_has_damaged_lines(real_data: Path) -> None:
     dropped = read(real_data, "lastfm-hetrec-recbole", columns={"time_format": "ms"})
     assert dropped.notes["duplicates"] == 40_158
     assert dropped.times is not None
@@ -129,4 +129,4 @@ def test_games_have_titles(real_data: Path) -> None:
 def test_positions_as_the_command_passes_them(real_data: Path) -> None:
     columns = {"user": "1", "item": "2", "time": "5"}
     log = read(real_data, "taobao-userbehavior-head", columns=columns)
-    assert log.notes["events"] == 84_475
+    assert log.notes["interactions"] == 84_475

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mindref.data import splits
 from mindref.data.log import InteractionLog, Ragged
-from mindref.data.splits import Cases, Split
+from mindref.data.splits import EvaluationCases, Split
 from mindref.errors import ConfigError, DataError
 from tests.data.logs import log_of, rows, rows_of
 
@@ -19,7 +19,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def crowd(users: int, length: int = 10) -> InteractionLog:
-    """Users with `length` distinct items each, as many items as events."""
+    """Users with `length` distinct items each."""
     return log_of(np.arange(users * length).reshape(users, length).tolist())
 
 
@@ -28,61 +28,61 @@ def every_split(log: InteractionLog) -> list[Split]:
 
 
 def timed(users: int = 6, length: int = 20) -> InteractionLog:
-    """Event t of user u happens at 10 t + u, so that the users are interleaved."""
+    """Interaction t of user u has time 10 t + u, so that the users are interleaved."""
     times = [10.0 * t + u for u in range(users) for t in range(length)]
     items = np.arange(users * length).reshape(users, length) % 50
     return log_of(items.tolist(), times)
 
 
 @pytest.mark.rules("data-R25")
-def test_a_history_is_all_that_came_before_the_targets_in_order() -> None:
+def test_a_history_is_all_interactions_before_the_targets() -> None:
     log = timed()
     for split in every_split(log):
         for cases in (split.validation, split.test):
             for c, user in enumerate(cases.users):
                 known = cases.histories.row(c).tolist()
-                row = log.events.row(user).tolist()
+                row = log.interactions.row(user).tolist()
                 assert known == row[: len(known)], split.protocol
                 assert row[len(known)] == cases.targets.row(c)[0], split.protocol
 
 
 @pytest.mark.rules("data-R26")
-def test_the_last_event_but_one_is_the_validation_target() -> None:
-    split = splits.leave_last_out(log_of(ROWS))
+def test_the_last_but_one_interaction_is_the_validation_target() -> None:
+    split = splits.split_leave_last_out(log_of(ROWS))
     assert rows_of(split.train)[:2] == [[0, 1, 2], [2]]
     assert rows_of(split.validation.histories) == [[0, 1, 2], [2]]
     assert rows_of(split.validation.targets) == [[3], [0]]
 
 
 @pytest.mark.rules("data-R27")
-def test_the_last_event_is_the_test_target_and_validation_is_known_by_then() -> None:
-    split = splits.leave_last_out(log_of(ROWS))
+def test_the_last_interaction_is_the_test_target_with_validation_in_the_history() -> None:
+    split = splits.split_leave_last_out(log_of(ROWS))
     assert rows_of(split.test.histories) == [[0, 1, 2, 3], [2, 0]]
     assert rows_of(split.test.targets) == [[1], [3]]
 
 
 @pytest.mark.rules("data-R28")
-def test_a_user_with_fewer_than_three_events_only_trains() -> None:
-    split = splits.leave_last_out(log_of(ROWS))
+def test_a_user_with_fewer_than_three_interactions_is_training_data() -> None:
+    split = splits.split_leave_last_out(log_of(ROWS))
     assert rows_of(split.train)[2:] == [[4, 5], [6]]
     assert split.train_users.tolist() == [0, 1, 2, 3]
     assert split.validation.users.tolist() == split.test.users.tolist() == [0, 1]
 
 
-def test_min_events_asks_longer_users_only() -> None:
-    split = splits.leave_last_out(log_of(ROWS), min_events=4)
+def test_min_interactions_selects_longer_users() -> None:
+    split = splits.split_leave_last_out(log_of(ROWS), min_interactions=4)
     assert split.test.users.tolist() == [0]
     assert rows_of(split.train)[1] == [2, 0, 3]
 
 
 @pytest.mark.rules("data-R29")
-def test_the_papers_split_holds_a_twentieth_of_the_users_out_twice() -> None:
-    log = log_of(rows_of(crowd(100).events) + [[7]] * 30)
-    split = splits.paper(log, rng())
+def test_the_paper_split_holds_out_two_twentieths_of_the_users() -> None:
+    log = log_of(rows_of(crowd(100).interactions) + [[7]] * 30)
+    split = splits.split_paper(log, rng())
     assert [len(c.users) for c in (split.validation, split.test)] == [5, 5]
     assert len(split.train_users) == 120
     assert set(range(100, 130)) <= set(split.train_users.tolist())
-    other = splits.paper(log, rng(1))
+    other = splits.split_paper(log, rng(1))
     assert other.test.users.tolist() != split.test.users.tolist()
 
 
@@ -90,15 +90,15 @@ def test_the_papers_split_holds_a_twentieth_of_the_users_out_twice() -> None:
 @pytest.mark.parametrize(
     ("users", "held_out"), [(5, 1), (10, 1), (29, 1), (30, 2), (49, 2), (50, 3), (90, 5), (110, 6)]
 )
-def test_half_a_user_of_the_papers_split_is_a_whole_one(users: int, held_out: int) -> None:
-    split = splits.paper(crowd(users, 2), rng())
+def test_the_paper_split_rounds_half_a_user_up(users: int, held_out: int) -> None:
+    split = splits.split_paper(crowd(users, 2), rng())
     assert len(split.test.users) == len(split.validation.users) == held_out
 
 
 @pytest.mark.rules("data-R30")
-def test_the_papers_target_is_any_event_but_the_first() -> None:
+def test_the_target_of_the_paper_split_is_any_interaction_except_the_first() -> None:
     log = crowd(400, length=4)
-    split = splits.paper(log, rng(), test_share=0.45)
+    split = splits.split_paper(log, rng(), test_fraction=0.45)
     positions = np.concatenate([c.histories.lengths for c in (split.validation, split.test)])
     counts = np.bincount(positions, minlength=4)
     assert counts[0] == 0
@@ -108,8 +108,8 @@ def test_the_papers_target_is_any_event_but_the_first() -> None:
 
 
 @pytest.mark.rules("data-R31")
-def test_comirecs_split_holds_a_tenth_of_the_users_out_twice() -> None:
-    split = splits.comirec(crowd(100), rng())
+def test_the_comirec_split_holds_out_two_tenths_of_the_users() -> None:
+    split = splits.split_comirec(crowd(100), rng())
     sizes = [len(users) for users in (split.train_users, split.validation.users, split.test.users)]
     assert sizes == [80, 10, 10]
 
@@ -118,28 +118,28 @@ def test_comirecs_split_holds_a_tenth_of_the_users_out_twice() -> None:
 @pytest.mark.parametrize(
     ("users", "held_out"), [(4, 1), (14, 1), (15, 2), (24, 2), (25, 3), (45, 5), (65, 7)]
 )
-def test_half_a_user_of_comirecs_split_is_a_whole_one(users: int, held_out: int) -> None:
-    split = splits.comirec(crowd(users, 2), rng())
+def test_the_comirec_split_rounds_half_a_user_up(users: int, held_out: int) -> None:
+    split = splits.split_comirec(crowd(users, 2), rng())
     assert len(split.test.users) == len(split.validation.users) == held_out
 
 
 @pytest.mark.rules("data-R32")
 @pytest.mark.parametrize(("length", "known"), [(2, 1), (3, 2), (5, 4), (9, 7), (10, 8)])
-def test_comirec_knows_the_first_four_fifths(length: int, known: int) -> None:
-    split = splits.comirec(crowd(10, length), rng())
+def test_the_comirec_history_is_the_first_four_fifths(length: int, known: int) -> None:
+    split = splits.split_comirec(crowd(10, length), rng())
     assert split.test.histories.lengths.tolist() == [known]
     assert split.test.targets.lengths.tolist() == [length - known]
 
 
 @pytest.mark.rules("data-R33")
-def test_the_windows_of_time_hold_their_shares_of_the_events() -> None:
+def test_the_time_windows_have_the_requested_fractions() -> None:
     log = timed()  # 120 events: moments at events 96 and 108 by time
-    split = splits.global_time(log)
+    split = splits.split_global_time(log)
     assert len(split.train.values) == 96
-    assert rows_of(split.train) == [row[:16] for row in rows_of(log.events)]
-    assert rows_of(split.validation.targets) == [row[16:18] for row in rows_of(log.events)]
-    assert rows_of(split.test.histories) == [row[:18] for row in rows_of(log.events)]
-    assert rows_of(split.test.targets) == [row[18:] for row in rows_of(log.events)]
+    assert rows_of(split.train) == [row[:16] for row in rows_of(log.interactions)]
+    assert rows_of(split.validation.targets) == [row[16:18] for row in rows_of(log.interactions)]
+    assert rows_of(split.test.histories) == [row[:18] for row in rows_of(log.interactions)]
+    assert rows_of(split.test.targets) == [row[18:] for row in rows_of(log.interactions)]
 
 
 @pytest.mark.rules("data-R33")
@@ -147,35 +147,35 @@ def test_the_windows_of_time_hold_their_shares_of_the_events() -> None:
     ("events", "validation", "test"),
     [(25, 20, 23), (30, 24, 27), (34, 27, 31), (35, 28, 32), (45, 36, 41), (50, 40, 45)],
 )
-def test_half_an_event_before_a_moment_is_a_whole_one(
+def test_the_time_split_rounds_half_an_interaction_up(
     events: int, validation: int, test: int
 ) -> None:
-    split = splits.global_time(log_of([list(range(events))], list(range(events))))
+    split = splits.split_global_time(log_of([list(range(events))], list(range(events))))
     assert rows_of(split.train) == [list(range(validation))]
     assert rows_of(split.test.histories) == [list(range(test))]
 
 
-def test_shares_are_the_fractions_that_they_stand_for() -> None:
-    """0.35 of 10 users is 3.5, rounded up; the number in the computer is a little less."""
+def test_fractions_are_exact_decimals() -> None:
+    """0.35 of 10 users is 3.5, rounded up. The float 0.35 is a little less than 0.35."""
     for share, users, held_out in [(0.35, 10, 4), (0.07, 50, 4), (0.29, 50, 15), (0.15, 10, 2)]:
-        split = splits.paper(crowd(users, 2), rng(), test_share=share)
+        split = splits.split_paper(crowd(users, 2), rng(), test_fraction=share)
         assert len(split.test.users) == held_out, share
 
 
 @pytest.mark.rules("data-R34")
-def test_events_at_the_moment_of_a_cut_fall_into_the_window_that_begins() -> None:
+def test_interactions_at_a_cut_time_are_in_the_later_window() -> None:
     log = log_of([[0, 1, 2, 3], [4, 5, 6, 7]], [0, 5, 5, 9, 0, 0, 7, 9])
-    split = splits.global_time(log, validation_share=0.375, test_share=0.25)
+    split = splits.split_global_time(log, validation_fraction=0.375, test_fraction=0.25)
     assert rows_of(split.train) == [[0], [4, 5]]  # the third event by time is at 5
     assert rows_of(split.validation.targets) == [[1, 2], [6]]
     assert rows_of(split.test.targets) == [[3], [7]]
 
 
 @pytest.mark.rules("data-R35")
-def test_a_window_asks_users_with_events_before_it_and_in_it() -> None:
+def test_a_window_evaluates_users_with_interactions_before_and_in_it() -> None:
     quiet, new, whole = [0, 1], [2, 3], [4, 5, 6, 7]
     log = log_of([quiet, new, whole], [0, 1, 8, 9, 0, 2, 6, 8])
-    split = splits.global_time(log, validation_share=0.25, test_share=0.4)
+    split = splits.split_global_time(log, validation_fraction=0.25, test_fraction=0.4)
     assert split.train_users.tolist() == [0, 2]
     assert split.validation.users.tolist() == [2]
     assert split.test.users.tolist() == [2]
@@ -188,7 +188,7 @@ def test_a_held_out_user_has_no_training_sequence(protocol: str) -> None:
     split = splits.make_split(protocol, log, rng())
     parts = (split.train_users, split.validation.users, split.test.users)
     assert sorted(np.concatenate(parts).tolist()) == list(range(60))
-    assert rows_of(split.train) == [log.events.row(u).tolist() for u in split.train_users]
+    assert rows_of(split.train) == [log.interactions.row(u).tolist() for u in split.train_users]
 
 
 @pytest.mark.rules("data-R37")
@@ -199,8 +199,8 @@ def test_targets_are_distinct_and_in_order_of_appearance(drawn: list[list[int]])
 
 
 @pytest.mark.rules("data-R37")
-def test_a_repeated_target_is_asked_once() -> None:
-    split = splits.comirec(log_of([[0] * 12 + [3, 2, 3]] * 10), rng())
+def test_a_repeated_target_is_one_target() -> None:
+    split = splits.split_comirec(log_of([[0] * 12 + [3, 2, 3]] * 10), rng())
     assert rows_of(split.test.targets) == [[3, 2]]
 
 
@@ -215,31 +215,33 @@ def test_a_log_without_a_case_is_refused(protocol: str, short: list[list[int]]) 
 
 def test_a_split_by_time_needs_times() -> None:
     with pytest.raises(DataError, match="leave_last_out"):
-        splits.global_time(log_of(ROWS))
+        splits.split_global_time(log_of(ROWS))
 
 
 def test_numbers_out_of_range_and_unknown_protocols_are_refused() -> None:
     with pytest.raises(ConfigError, match="leave_last_out or paper"):
         splits.make_split("random", log_of(ROWS), rng())
-    with pytest.raises(ConfigError, match="min_events"):
-        splits.leave_last_out(log_of(ROWS), min_events=2)
+    with pytest.raises(ConfigError, match="min_interactions"):
+        splits.split_leave_last_out(log_of(ROWS), min_interactions=2)
     for share in (0.0, 0.5, -1.0, float("nan")):
-        with pytest.raises(ConfigError, match="shares"):
-            splits.paper(crowd(10), rng(), test_share=share)
+        with pytest.raises(ConfigError, match="fractions"):
+            splits.split_paper(crowd(10), rng(), test_fraction=share)
 
 
 @given(rows(min_users=3, min_length=3), st.integers(0, 9))
-def test_a_split_repeats_itself_and_leaves_the_log_alone(drawn: list[list[int]], seed: int) -> None:
+def test_a_split_is_reproducible_and_does_not_change_the_log(
+    drawn: list[list[int]], seed: int
+) -> None:
     log = log_of(drawn)
-    before = log.events.values.tobytes(), log.events.offsets.tobytes()
+    before = log.interactions.values.tobytes(), log.interactions.offsets.tobytes()
     for protocol in ("leave_last_out", "paper", "comirec"):
         first, second = (splits.make_split(protocol, log, rng(seed)) for _ in range(2))
         assert plain(first) == plain(second)
-    assert before == (log.events.values.tobytes(), log.events.offsets.tobytes())
+    assert before == (log.interactions.values.tobytes(), log.interactions.offsets.tobytes())
 
 
 def plain(split: Split) -> list[object]:
-    def of(cases: Cases) -> list[object]:
+    def of(cases: EvaluationCases) -> list[object]:
         return [cases.users.tolist(), rows_of(cases.histories), rows_of(cases.targets)]
 
     train = [split.train_users.tolist(), rows_of(split.train)]

@@ -8,18 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mindref.data.examples import count_items
 from mindref.data.log import Feature
 from mindref.data.readers import read_log
-from mindref.data.samples import item_counts
-from mindref.data.shelves import SHELVES, TOPICS
-from mindref.data.splits import leave_last_out
-from mindref.data.synthetic import Habits, Synthetic, synthetic, write_log
+from mindref.data.splits import split_leave_last_out
+from mindref.data.synthetic import (
+    SyntheticLog,
+    SyntheticSettings,
+    make_synthetic_log,
+    write_synthetic_log,
+)
+from mindref.data.synthetic_titles import SHELVES, TOPICS
 from mindref.errors import ConfigError
 
 
 @cache
-def made() -> Synthetic:
-    return synthetic(seed=3, users=400)
+def made() -> SyntheticLog:
+    return make_synthetic_log(seed=3, users=400)
 
 
 def listed(array: np.ndarray) -> list[object]:
@@ -28,16 +33,16 @@ def listed(array: np.ndarray) -> list[object]:
 
 @pytest.mark.rules("data-R59")
 def test_the_same_arguments_give_the_same_bytes() -> None:
-    first, second, other = (synthetic(seed, users=20, items=200) for seed in (1, 1, 2))
-    assert first.log.events.values.tobytes() == second.log.events.values.tobytes()
+    first, second, other = (make_synthetic_log(seed, users=20, items=200) for seed in (1, 1, 2))
+    assert first.log.interactions.values.tobytes() == second.log.interactions.values.tobytes()
     assert np.asarray(first.log.times).tobytes() == np.asarray(second.log.times).tobytes()
-    assert first.planted.values.tobytes() == second.planted.values.tobytes()
+    assert first.true_interests.values.tobytes() == second.true_interests.values.tobytes()
     assert first.log.titles == second.log.titles
-    assert first.log.events.values.tobytes() != other.log.events.values.tobytes()
+    assert first.log.interactions.values.tobytes() != other.log.interactions.values.tobytes()
 
 
 @pytest.mark.rules("data-R60")
-def test_titles_are_unique_and_the_shelf_is_the_planted_one() -> None:
+def test_titles_are_unique_and_the_shelf_is_the_true_interest() -> None:
     log = (shop := made()).log
     assert log.titles is not None
     assert len(set(log.titles)) == len(log.titles) == len(set(log.item_ids)) > 900
@@ -50,7 +55,7 @@ def test_titles_are_unique_and_the_shelf_is_the_planted_one() -> None:
 
 
 @pytest.mark.rules("data-R60")
-def test_titles_do_not_run_out() -> None:
+def test_there_are_titles_for_any_number_of_items() -> None:
     titles = [s.title(topic, i) for s in SHELVES for topic in range(TOPICS) for i in range(40)]
     assert len(set(titles)) == len(titles)
 
@@ -63,25 +68,25 @@ def test_a_shelf_has_eight_openings_and_eight_endings() -> None:
 
 
 @pytest.mark.rules("data-R61")
-def test_no_user_takes_an_item_twice_and_time_goes_on() -> None:
+def test_no_user_repeats_an_item_and_times_increase() -> None:
     log = made().log
     assert log.times is not None
     for u in range(len(log.user_ids)):
-        row = listed(log.events.row(u))
+        row = listed(log.interactions.row(u))
         assert len(set(row)) == len(row) > 0
-        times = log.times[log.events.offsets[u] : log.events.offsets[u + 1]]
+        times = log.times[log.interactions.offsets[u] : log.interactions.offsets[u + 1]]
         assert (np.diff(times) > 0).all()
 
 
 @pytest.mark.rules("data-R62")
-def test_an_event_is_labelled_with_its_shelf_or_as_a_passing_fancy() -> None:
+def test_an_interaction_is_labelled_with_its_shelf_or_minus_one() -> None:
     shop = made()
-    assert listed(shop.planted.offsets) == listed(shop.log.events.offsets)
-    for u in range(len(shop.planted)):
-        shelves = shop.item_shelf[shop.log.events.row(u)]
+    assert listed(shop.true_interests.offsets) == listed(shop.log.interactions.offsets)
+    for u in range(len(shop.true_interests)):
+        shelves = shop.item_shelf[shop.log.interactions.row(u)]
         own = np.isin(shelves, shop.user_interests.row(u))
-        assert listed(shop.planted.row(u)) == listed(np.where(own, shelves, -1))
-    assert 0.02 < np.mean(shop.planted.values < 0) < 0.1
+        assert listed(shop.true_interests.row(u)) == listed(np.where(own, shelves, -1))
+    assert 0.02 < np.mean(shop.true_interests.values < 0) < 0.1
 
 
 @pytest.mark.rules("data-R63")
@@ -94,16 +99,16 @@ def test_a_user_has_one_to_six_different_interests() -> None:
 
 
 @pytest.mark.rules("data-R64")
-def test_a_few_items_have_much_of_the_events() -> None:
-    counts = np.sort(np.bincount(made().log.events.values))[::-1]
+def test_a_few_items_have_many_of_the_interactions() -> None:
+    counts = np.sort(np.bincount(made().log.interactions.values))[::-1]
     assert counts[:100].sum() > 0.25 * counts.sum()
 
 
 @pytest.mark.rules("data-R65")
-def test_knowing_the_planted_interests_is_worth_much() -> None:
+def test_true_interests_predict_much_better_than_popularity() -> None:
     shop = made()
-    split = leave_last_out(shop.log)
-    popularity = item_counts(split.train, len(shop.item_shelf)).astype(np.float64)
+    split = split_leave_last_out(shop.log)
+    popularity = count_items(split.train, len(shop.item_shelf)).astype(np.float64)
     planted, popular = 0, 0
     for c, user in enumerate(split.test.users):
         seen, target = split.test.histories.row(c), split.test.targets.row(c)[0]
@@ -113,13 +118,13 @@ def test_knowing_the_planted_interests_is_worth_much() -> None:
     assert planted >= 10 * popular
 
 
-def planted_scores(shop: Synthetic, user: int, seen: np.ndarray) -> np.ndarray:
-    """The chance of each item to come next, from what was planted and what is already taken."""
+def planted_scores(shop: SyntheticLog, user: int, seen: np.ndarray) -> np.ndarray:
+    """The probability of each next item, from the true interests and the history."""
     scores = np.zeros(len(shop.item_shelf))
     start = shop.user_interests.offsets[user]
     for k, interest in enumerate(shop.user_interests.row(user)):
         favourite = shop.item_topic == shop.user_topics.values[start + k]
-        chance = shop.item_appeal * np.where(favourite, Habits().loyalty, 1.0)
+        chance = shop.item_appeal * np.where(favourite, SyntheticSettings().loyalty, 1.0)
         chance[shop.item_shelf != interest] = 0
         chance[seen] = 0
         scores += shop.user_weights[start + k] * chance / max(chance.sum(), 1e-9)
@@ -133,20 +138,20 @@ def is_hit(scores: np.ndarray, seen: np.ndarray, target: int, top: int = 10) -> 
 
 
 @pytest.mark.rules("data-R66")
-def test_items_are_numbered_by_first_appearance_and_untaken_ones_left_out() -> None:
-    shop = synthetic(users=2)
-    first = list(dict.fromkeys(shop.log.events.values.tolist()))
+def test_items_are_numbered_by_first_appearance_without_unused_items() -> None:
+    shop = make_synthetic_log(users=2)
+    first = list(dict.fromkeys(shop.log.interactions.values.tolist()))
     assert first == list(range(len(first)))
     assert len(shop.log.item_ids) == len(shop.item_shelf) == len(first) < 1000
 
 
 @pytest.mark.rules("data-R67")
-def test_a_reader_of_the_written_files_gets_the_same_log(tmp_path: Path) -> None:
-    shop = synthetic(users=5, items=96)
-    write_log(shop, tmp_path)
+def test_reading_the_written_files_gives_the_same_log(tmp_path: Path) -> None:
+    shop = make_synthetic_log(users=5, items=96)
+    write_synthetic_log(shop, tmp_path)
     log, read = shop.log, read_log(tmp_path)
-    assert read.events.values.tolist() == log.events.values.tolist()
-    assert read.events.offsets.tolist() == log.events.offsets.tolist()
+    assert read.interactions.values.tolist() == log.interactions.values.tolist()
+    assert read.interactions.offsets.tolist() == log.interactions.offsets.tolist()
     assert listed(np.asarray(read.times)) == listed(np.asarray(log.times))
     assert list(read.user_ids) == list(log.user_ids)
     assert list(read.item_ids) == list(log.item_ids)
@@ -161,15 +166,15 @@ def words(feature: Feature) -> list[str]:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 12), st.integers(96, 300))
-def test_any_size_gives_a_whole_log(seed: int, users: int, items: int) -> None:
-    shop = synthetic(seed, users, items)
-    assert len(shop.log.user_ids) == len(shop.log.events) == len(shop.user_interests) == users
+def test_any_size_gives_a_complete_log(seed: int, users: int, items: int) -> None:
+    shop = make_synthetic_log(seed, users, items)
+    assert len(shop.log.user_ids) == len(shop.log.interactions) == len(shop.user_interests) == users
     assert len(shop.log.item_ids) == len(shop.item_shelf) == len(shop.item_appeal) <= items
-    assert (shop.log.events.lengths > 0).all()
+    assert (shop.log.interactions.lengths > 0).all()
 
 
-def test_too_small_a_shop_is_refused() -> None:
+def test_too_few_items_or_users_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least 96 items"):
-        synthetic(items=95)
+        make_synthetic_log(items=95)
     with pytest.raises(ConfigError, match="one user"):
-        synthetic(users=0)
+        make_synthetic_log(users=0)

@@ -1,4 +1,4 @@
-"""The whole of it: what is broken is said, and nothing that is broken stops it."""
+"""A whole examination: broken parts are reported and stop nothing."""
 
 from __future__ import annotations
 
@@ -6,78 +6,75 @@ from typing import Any
 
 import pytest
 
-from mindref.doctor import examine, installed, tried
-from mindref.doctor.check import BUG, Check, guarded, works
-from mindref.doctor.child import Nurse, Told
+from mindref.doctor import examine
+from mindref.doctor.finding import BUG, Finding, capture_finding, installation_works
+from mindref.doctor.probe_runner import ProbeResult, ProbeRunner
 
 
-class Silent(Nurse):
-    """Nothing can be tried, or all says the same."""
+class FixedRunner(ProbeRunner):
+    """Returns the same result for every probe."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, result: ProbeResult) -> None:
         super().__init__(1)
-        self.told = told
+        self.result = result
 
-    def ask(self, trial: str, *words: str) -> Told:
-        return self.told
+    def run(self, probe: str, *arguments: str) -> ProbeResult:
+        return self.result
 
 
-def test_a_check_that_fails_is_said_to_and_decides_nothing() -> None:
+def test_a_failed_check_is_a_note() -> None:
     for error in (ZeroDivisionError("no\nway"), SystemExit(3)):
 
-        def look(error: BaseException = error) -> Check:
+        def check(error: BaseException = error) -> Finding:
             raise error
 
-        check = guarded("memory", look)
-        assert (check.name, check.state, check.todo) == ("memory", "note", BUG)
-        assert type(error).__name__ in check.found
-        assert "\n" not in check.found
-        assert works([check])
+        finding = capture_finding("memory", check)
+        assert (finding.name, finding.state, finding.todo) == ("memory", "note", BUG)
+        assert type(error).__name__ in finding.summary
+        assert "\n" not in finding.summary
+        assert installation_works([finding])
 
 
-def test_where_no_child_answers_all_is_said_and_nothing_raised(
-    monkeypatch: pytest.MonkeyPatch,
+def test_probes_without_an_answer_are_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = ProbeResult("killed by SIGILL")
+    monkeypatch.setattr(examine, "ProbeRunner", lambda limit: FixedRunner(killed))
+    monkeypatch.setitem(examine.LOCAL_CHECKS, "python", lambda: 1 / 0)
+    findings = {finding.name: finding for finding in examine.examine()}
+    problems = {name for name, finding in findings.items() if finding.state == "problem"}
+    assert problems == {"numpy", "scipy", "safetensors", "numba", "kernels", "registered"}
+    assert all("killed by SIGILL" in findings[name].summary for name in problems)
+    assert findings["python"].todo == BUG
+    assert not installation_works([*findings.values()])
+
+
+@pytest.mark.parametrize("facts", [{}, {"backend": 3, "index": None}, {"backend": [], "new": "x"}])
+def test_unexpected_facts_are_a_note(
+    facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examine, "Nurse", lambda limit: Silent(Told({}, "it was ended by SIGILL")))
-    monkeypatch.setattr(installed, "python", lambda: 1 / 0)
-    checks = {check.name: check for check in examine.examine()}
-    lost = {name for name, check in checks.items() if check.state == "problem"}
-    assert lost == {"numpy", "scipy", "safetensors", "numba", "kernels", "registered"}
-    assert all("it was ended by SIGILL" in checks[name].found for name in lost)
-    assert checks["python"].todo == BUG
-    assert not works([*checks.values()])
+    result = ProbeResult("", "listed", facts)
+    monkeypatch.setattr(examine, "ProbeRunner", lambda limit: FixedRunner(result))
+    findings = {finding.name: finding for finding in examine.examine()}
+    assert findings["registered"].todo == BUG
+    assert not any(name.startswith(("backend ", "index ", "export ")) for name in findings)
 
 
-@pytest.mark.parametrize(
-    "facts", [{}, {"backend": 3, "index": None}, {"backend": [], "new": ["x"]}]
-)
-def test_an_answer_of_another_kind_is_no_reason_to_raise(facts: dict[str, Any]) -> None:
-    nurse = Silent(Told(facts))
-    check, looks = examine.listing(nurse)
-    assert (check.name, check.todo, looks) == ("registered", BUG, {})
-    for look in (tried.numpy, tried.numba, tried.kernels):
-        assert guarded("x", lambda look=look: look(nurse)).todo == BUG  # type: ignore[misc]
+def test_a_broken_built_in_backend_is_a_problem_and_any_other_plugin_a_note() -> None:
+    failed = FixedRunner(ProbeResult("no"))
+    assert examine.check_probe(failed, "backend numba", "backend", "numba").state == "problem"
+    assert examine.check_probe(failed, "backend torch", "backend", "torch").state == "note"
+    index = examine.check_probe(failed, "index annoy", "index", "annoy")
+    assert (index.state, index.todo.partition(";")[0]) == ("note", "exact search is used instead")
+    hint = FixedRunner(ProbeResult("no", todo="install it"))
+    assert examine.check_probe(hint, "index new", "index", "new").todo == "install it"
 
 
-def test_a_built_in_backend_that_is_missing_or_broken_is_a_problem() -> None:
-    listed = {"backend": ["numpy"], "index": [], "export": []}
-    check, _ = tried.registered(Silent(Told(listed)))
-    assert check.state == "problem"
-    assert "the built-in numba lacks its entry point" in check.found
-    bad = Silent(Told({}, "no"))
-    assert tried.backend(bad, "numba").state == "problem"
-    assert tried.backend(bad, "torch").state == "note"
-    assert tried.index(bad, "annoy").state == "note"
-    assert "mindref[faiss]" in tried.index(bad, "faiss-ivf").todo
-
-
-def test_every_state_is_of_the_form_and_others_are_not() -> None:
+def test_the_schema_accepts_valid_findings_only() -> None:
     import jsonschema
 
-    judge = jsonschema.Draft202012Validator(examine.schema())
-    jsonschema.Draft202012Validator.check_schema(examine.schema())
-    row = {"name": "x", "state": "note", "found": "y", "todo": "z", "facts": {}}
-    whole = {"format": examine.FORMAT, "mindref": "1", "works": True, "checks": [row]}
-    assert judge.is_valid(whole)
-    for change in ({"todo": ""}, {"state": "ok"}, {"state": "bad"}, {"more": 1}, {"found": ""}):
-        assert not judge.is_valid({**whole, "checks": [{**row, **change}]}), change
+    validator = jsonschema.Draft202012Validator(examine.report_schema())
+    jsonschema.Draft202012Validator.check_schema(examine.report_schema())
+    row = {"name": "x", "state": "note", "summary": "y", "todo": "z", "facts": {}}
+    report = {"format": examine.FORMAT, "mindref": "1", "works": True, "checks": [row]}
+    assert validator.is_valid(report)
+    for change in ({"todo": ""}, {"state": "ok"}, {"state": "bad"}, {"more": 1}, {"summary": ""}):
+        assert not validator.is_valid({**report, "checks": [{**row, **change}]}), change

@@ -1,30 +1,94 @@
-"""What the doctor says of few cores and of little memory."""
+"""Checks of cores, memory, folders and standard output."""
 
 from __future__ import annotations
+
+import fcntl
+import io
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mindref.doctor import machine
+from mindref.run import atomic
 
 
-def test_fewer_cores_than_are_there_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "cores", lambda: 4)
-    monkeypatch.setattr(machine, "quota", lambda: 2.5)
-    check = machine.cpu()
-    assert (check.state, check.facts["granted"]) == ("note", 2.5)
-    assert check.found.endswith("of which a cgroup grants 2.5")
-    assert check.todo.startswith("--threads 2: ")
-    monkeypatch.setattr(machine, "quota", lambda: None)
-    assert machine.cpu().state == "ok"
+def test_a_cpu_limit_below_the_usable_cores_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "usable_cores", lambda: 4)
+    monkeypatch.setattr(machine, "cgroup_cores", lambda: 2.5)
+    finding = machine.check_processor()
+    assert (finding.state, finding.facts["granted"]) == ("note", 2.5)
+    assert finding.summary.endswith("limited to 2.5 by a cgroup")
+    assert finding.todo.startswith("--threads 2: ")
+    monkeypatch.setattr(machine, "cgroup_cores", lambda: None)
+    assert machine.check_processor().state == "ok"
 
 
 def test_little_memory_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "available", lambda: 8 << 30)
-    monkeypatch.setattr(machine, "total", lambda: 16 << 30)
+    monkeypatch.setattr(machine, "free_memory", lambda: 8 << 30)
+    monkeypatch.setattr(machine, "total_memory", lambda: 16 << 30)
     for limit, state in ((1 << 29, "note"), (4 << 30, "ok"), (None, "ok")):
-        monkeypatch.setattr(machine, "bounds", lambda limit=limit: iter([("cgroup", limit)]))
-        check = machine.memory()
-        assert check.state == state
-        assert ("cgroup" in check.found) == (limit is not None)
-    monkeypatch.setattr(machine, "available", lambda: 1 << 20)
-    assert machine.memory().state == "note"
+        limits = [("cgroup", limit)]
+        monkeypatch.setattr(machine, "memory_limits", lambda limits=limits: iter(limits))
+        finding = machine.check_memory_size()
+        assert finding.state == state
+        assert ("cgroup" in finding.summary) == (limit is not None)
+    monkeypatch.setattr(machine, "free_memory", lambda: 1 << 20)
+    assert machine.check_memory_size().state == "note"
+
+
+def raise_io_error(*_: Any) -> None:
+    raise OSError(5, "Input/output error")
+
+
+def test_a_usable_folder_is_left_unchanged(tmp_path: Path) -> None:
+    finding = machine.check_folder_writable("folder", tmp_path)
+    assert (finding.state, finding.facts["locks"]) == ("ok", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_writable_is_a_note(tmp_path: Path) -> None:
+    missing = tmp_path / "none"
+    finding = machine.check_folder_writable("folder", missing)
+    assert finding.state == "note"
+    assert finding.summary == f"{missing} is not writable (No such file or directory)"
+
+
+def test_a_disk_that_loses_written_data_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic.os, "fsync", raise_io_error)
+    finding = machine.check_folder_writable("folder", tmp_path)
+    assert finding.state == "problem"
+    assert "Input/output error" in finding.summary
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_file_locks_and_a_full_disk_are_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = machine.shutil._ntuple_diskusage(10, 9, 1)  # type: ignore[attr-defined]
+    with monkeypatch.context() as patch:
+        patch.setattr(machine.shutil, "disk_usage", lambda path: usage)
+        assert machine.check_folder_writable("folder", tmp_path).state == "note"
+    monkeypatch.setattr(fcntl, "flock", raise_io_error)
+    finding = machine.check_folder_writable("folder", tmp_path)
+    assert finding.state == "note"
+    assert "no file locks (Input/output error)" in finding.summary
+
+
+def test_a_missing_home_folder_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "none"))
+    assert machine.check_home().state == "note"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert machine.check_home().state == "ok"
+
+
+@pytest.mark.parametrize(("encoding", "state"), [("ascii", "note"), ("UTF-8", "ok")])
+def test_an_encoding_without_all_characters_is_a_note(
+    encoding: str, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert machine.check_output_encoding().state == state
+    monkeypatch.setattr("sys.stdout", None)
+    assert machine.check_output_encoding().state == "note"

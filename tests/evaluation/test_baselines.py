@@ -13,8 +13,8 @@ from mindref.evaluation.top_n import baselines
 
 
 @pytest.mark.rules("metrics-R24")
-def test_popularity_ranks_by_count_for_everyone() -> None:
-    ranked = top_n.popularity(np.array([3, 9, 0, 9]), 2, n=3, exclude=Ragged.of([[], [1]]))
+def test_popularity_ranks_by_count_for_every_user() -> None:
+    ranked = top_n.popularity_top_n(np.array([3, 9, 0, 9]), 2, n=3, exclude=Ragged.of([[], [1]]))
     assert ranked.items.tolist() == [[1, 3, 0], [3, 0, 2]]
     assert ranked.scores.tolist() == [[9, 9, 3], [9, 3, 0]]
 
@@ -22,10 +22,10 @@ def test_popularity_ranks_by_count_for_everyone() -> None:
 @pytest.mark.rules("metrics-R25")
 def test_random_lists_are_uniform_and_do_not_depend_on_blocks() -> None:
     exclude = Ragged.of([[0, 5]] * 4000)
-    ranked = top_n.random(np.random.default_rng(3), 8, 4000, n=3, exclude=exclude)
+    ranked = top_n.random_top_n(np.random.default_rng(3), 8, 4000, n=3, exclude=exclude)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(baselines, "BLOCK", 50)
-        blocked = top_n.random(np.random.default_rng(3), 8, 4000, n=3, exclude=exclude)
+        blocked = top_n.random_top_n(np.random.default_rng(3), 8, 4000, n=3, exclude=exclude)
     np.testing.assert_array_equal(ranked.items, blocked.items)
     counts = np.array([np.bincount(place, minlength=8) for place in ranked.items.T])
     assert not counts[:, [0, 5]].any()
@@ -36,25 +36,25 @@ def test_random_lists_are_uniform_and_do_not_depend_on_blocks() -> None:
 
 @pytest.mark.rules("metrics-R24")
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.sampled_from([1, 20, 1 << 22]))
-def test_popularity_is_the_ranking_of_the_counts(seed: int, n: int, block: int) -> None:
+def test_popularity_equals_the_top_n_search_of_counts(seed: int, n: int, block: int) -> None:
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 4, 9)
     exclude = Ragged.of([rng.integers(0, 9, rng.integers(0, 12)) for _ in range(5)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(baselines, "BLOCK", block)
-        ranked = top_n.popularity(counts, 5, n=n, exclude=exclude)
+        ranked = top_n.popularity_top_n(counts, 5, n=n, exclude=exclude)
     one, items = np.ones((5, 1, 1)), counts[:, None].astype(float)
-    expected = top_n.top_n(one, one[..., 0] > 0, items, n=n, exclude=exclude)
+    expected = top_n.search_top_n(one, one[..., 0] > 0, items, n=n, exclude=exclude)
     for got, want in zip(ranked, expected, strict=True):
         np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.rules("metrics-R25")
 @pytest.mark.parametrize("n", [2, 30, 60])
-def test_random_lists_have_no_item_twice_and_are_uniform_when_draws_run_out(n: int) -> None:
+def test_random_lists_are_distinct_and_uniform_when_draws_run_out(n: int) -> None:
     exclude = Ragged.of([[0, 5], []] * 1000)
     rng = np.random.default_rng(3)
-    ranked = top_n.random(rng, 40, 2000, n=n, exclude=exclude)
+    ranked = top_n.random_top_n(rng, 40, 2000, n=n, exclude=exclude)
     for case, row in enumerate(ranked.items):
         filled = row[row >= 0]
         assert len(set(filled.tolist())) == len(filled) == min(n, 38 if case % 2 == 0 else 40)
@@ -64,18 +64,18 @@ def test_random_lists_have_no_item_twice_and_are_uniform_when_draws_run_out(n: i
     np.testing.assert_allclose(share, 1 / 40, atol=0.025, err_msg="five standard errors")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(baselines, "BLOCK", 300)
-        blocked = top_n.random(np.random.default_rng(3), 40, 2000, n=n, exclude=exclude)
+        blocked = top_n.random_top_n(np.random.default_rng(3), 40, 2000, n=n, exclude=exclude)
     np.testing.assert_array_equal(ranked.items, blocked.items)
 
 
 @pytest.mark.rules("metrics-R25")
-def test_random_lists_hold_no_more_than_there_is() -> None:
-    ranked = top_n.random(np.random.default_rng(0), 3, 1, n=4, exclude=Ragged.of([[2]]))
+def test_random_lists_end_with_padding_if_too_few_items_remain() -> None:
+    ranked = top_n.random_top_n(np.random.default_rng(0), 3, 1, n=4, exclude=Ragged.of([[2]]))
     assert sorted(ranked.items[0].tolist()) == [-1, -1, 0, 1]
 
 
-def test_random_lists_longer_than_the_catalogue_are_filled_up() -> None:
-    ranked = top_n.random(np.random.default_rng(0), 5, 3, n=8)
+def test_random_lists_longer_than_the_catalogue_are_padded() -> None:
+    ranked = top_n.random_top_n(np.random.default_rng(0), 5, 3, n=8)
     np.testing.assert_array_equal(np.sort(ranked.items[:, :5]), [np.arange(5)] * 3)
     np.testing.assert_array_equal(ranked.items[:, 5:], -1)
     assert np.isneginf(ranked.scores[:, 5:]).all()

@@ -9,28 +9,30 @@ import numpy as np
 import pytest
 
 from mindref.data.log import Ragged
-from mindref.data.splits import Cases
+from mindref.data.splits import EvaluationCases
 from mindref.errors import ConfigError, DataError, RunError, ShapeError
-from mindref.evaluation.evaluate import Report, evaluate, write_predictions
-from mindref.evaluation.top_n import Ranked
-from tests import pages
+from mindref.evaluation.evaluate import EvaluationReport, evaluate_top_n, write_predictions
+from mindref.evaluation.top_n import TopN
+from tests import spec_pages
 
-PAGE = next(example for example in pages.examples("metrics") if example["name"] == "lists")
+PAGE = next(example for example in spec_pages.examples("metrics") if example["name"] == "lists")
 
 
-def ranked_of(items: list[list[int]]) -> Ranked:
+def ranked_of(items: list[list[int]]) -> TopN:
     ids = np.array(items, np.int64)
-    return Ranked(ids, -np.sort(-np.ones(ids.shape)), np.zeros_like(ids))
+    return TopN(ids, -np.sort(-np.ones(ids.shape)), np.zeros_like(ids))
 
 
-def judge(at: tuple[int, ...] = (1, 2)) -> Report:
-    cases = Cases(np.arange(3), Ragged.of(PAGE["histories"]), Ragged.of(PAGE["targets"]))
+def judge(at: tuple[int, ...] = (1, 2)) -> EvaluationReport:
+    cases = EvaluationCases(np.arange(3), Ragged.of(PAGE["histories"]), Ragged.of(PAGE["targets"]))
     rng = np.random.default_rng(0)
-    return evaluate(ranked_of(PAGE["items"]), cases, PAGE["n_items"], at=at, rng=rng)
+    return evaluate_top_n(
+        ranked_of(PAGE["items"]), cases, PAGE["n_items"], list_lengths=at, rng=rng
+    )
 
 
 @pytest.mark.rules("metrics-R1", "metrics-R9", "metrics-R21")
-def test_the_worked_example_is_judged() -> None:
+def test_the_worked_example_is_evaluated() -> None:
     report = judge()
     assert (report.cases, report.without_target) == (PAGE["cases"], PAGE["without_target"])
     assert report.seen_targets == PAGE["seen_targets"]
@@ -40,24 +42,29 @@ def test_the_worked_example_is_judged() -> None:
 
 
 @pytest.mark.rules("metrics-R9")
-def test_coverage_is_its_own_interval() -> None:
+def test_the_interval_of_coverage_is_its_value() -> None:
     assert judge().metrics["coverage@2"] == {"value": 0.4, "low": 0.4, "high": 0.4}
 
 
 @pytest.mark.rules("metrics-R20")
-def test_values_are_given_by_length_of_history() -> None:
+def test_metrics_are_reported_by_history_length() -> None:
     table = judge().by_history_length
     got = {bucket: row["hit_rate@2"] for bucket, row in table.items()}
     assert got == PAGE["by_history_length"]
 
 
 @pytest.mark.rules("metrics-R20")
-def test_a_bucket_begins_where_the_number_of_interests_may_step() -> None:
+def test_the_number_of_interests_is_constant_within_a_bucket() -> None:
     lengths = [0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 63, 64, 1000]
     histories = Ragged.of([[0] * length for length in lengths])
-    cases = Cases(np.arange(14), histories, Ragged.of([[1]] * 14))
-    report = evaluate(
-        ranked_of([[1]] * 14), cases, 2, at=(1,), rng=np.random.default_rng(0), resamples=5
+    cases = EvaluationCases(np.arange(14), histories, Ragged.of([[1]] * 14))
+    report = evaluate_top_n(
+        ranked_of([[1]] * 14),
+        cases,
+        2,
+        list_lengths=(1,),
+        rng=np.random.default_rng(0),
+        resamples=5,
     )
     counts = {bucket: row["cases"] for bucket, row in report.by_history_length.items()}
     pairs = dict.fromkeys(["2-3", "4-7", "8-15", "16-31", "32-63", "64+"], 2)
@@ -70,26 +77,28 @@ def test_a_report_is_json() -> None:
 
 @pytest.mark.rules("metrics-R1")
 def test_no_target_at_all_is_an_error() -> None:
-    cases = Cases(np.arange(1), Ragged.of([[1]]), Ragged.of([[]]))
+    cases = EvaluationCases(np.arange(1), Ragged.of([[1]]), Ragged.of([[]]))
     with pytest.raises(DataError, match="a case with a target"):
-        evaluate(ranked_of([[1]]), cases, 3, at=(1,), rng=np.random.default_rng(0))
+        evaluate_top_n(ranked_of([[1]]), cases, 3, list_lengths=(1,), rng=np.random.default_rng(0))
 
 
 def test_lists_and_cases_must_agree_in_number() -> None:
-    cases = Cases(np.arange(1), Ragged.of([[1]]), Ragged.of([[1]]))
-    with pytest.raises(ShapeError, match=r"one list, history and target row a case"):
-        evaluate(ranked_of([[1], [2]]), cases, 3, at=(1,), rng=np.random.default_rng(0))
+    cases = EvaluationCases(np.arange(1), Ragged.of([[1]]), Ragged.of([[1]]))
+    with pytest.raises(ShapeError, match=r"one list, history and target row per case"):
+        evaluate_top_n(
+            ranked_of([[1], [2]]), cases, 3, list_lengths=(1,), rng=np.random.default_rng(0)
+        )
 
 
 @pytest.mark.rules("metrics-R26")
 def test_a_metric_beyond_the_lists_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="metrics: at"):
+    with pytest.raises(ConfigError, match="metrics: list_lengths"):
         judge(at=(1, 5))
 
 
 @pytest.mark.rules("metrics-R22", "metrics-R23")
-def test_predictions_are_lines_without_empty_places(tmp_path: Path) -> None:
-    ranked = Ranked(
+def test_predictions_are_written_without_padding(tmp_path: Path) -> None:
+    ranked = TopN(
         np.array([[2, 0], [1, -1]]),
         np.array([[0.1, -2.5], [1e-9, -np.inf]], np.float32),
         np.array([[0, 3], [1, -1]]),

@@ -1,4 +1,4 @@
-"""Metrics by hand, by scipy and by ir-measures; interest health and recovery by hand."""
+"""Metrics and interest statistics by hand, by scipy and by ir-measures."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError
 from mindref.evaluation import interest_statistics, metrics
-from tests import pages
+from tests import spec_pages
 
-EXAMPLES = {example["name"]: example for example in pages.examples("metrics")}
+EXAMPLES = {example["name"]: example for example in spec_pages.examples("metrics")}
 HIT = np.array(
     [[False, True, False, True], [False, False, False, False], [True, True, True, False]]
 )
@@ -20,71 +20,71 @@ R = np.array([5, 1, 3])
 
 
 @pytest.mark.rules("metrics-R2")
-def test_a_hit_is_a_target_of_its_own_case() -> None:
+def test_a_hit_is_a_target_of_the_same_case() -> None:
     items = np.array([[3, 1, -1], [1, 3, 0], [-1, -1, -1]])
     targets = Ragged.of([[1, 7], [0], []])
     expected = [[False, True, False], [False, False, True], [False] * 3]
-    assert metrics.hits(items, targets).tolist() == expected
+    assert metrics.hit_mask(items, targets).tolist() == expected
 
 
 @pytest.mark.rules("metrics-R2")
-def test_an_empty_place_is_never_a_hit() -> None:
+def test_padding_is_never_a_hit() -> None:
     # case 1, place -1 would have the key of the last item of case 0
     items = np.array([[0, 1], [-1, -1]])
-    assert not metrics.hits(items, Ragged.of([[5], [3]])).any()
+    assert not metrics.hit_mask(items, Ragged.of([[5], [3]])).any()
 
 
 @pytest.mark.rules("metrics-R3")
 def test_a_target_named_twice_counts_once() -> None:
-    assert metrics.distinct(Ragged.of([[4, 4, 2], [], [4]])).tolist() == [2, 0, 1]
-    assert metrics.distinct(Ragged.of([[], []])).tolist() == [0, 0]
+    assert metrics.count_distinct(Ragged.of([[4, 4, 2], [], [4]])).tolist() == [2, 0, 1]
+    assert metrics.count_distinct(Ragged.of([[], []])).tolist() == [0, 0]
 
 
 @pytest.mark.rules("metrics-R4")
-def test_hit_rate_asks_for_any_hit_among_the_first() -> None:
-    assert metrics.hit_rate(HIT, R, 1).tolist() == [0, 0, 1]
-    assert metrics.hit_rate(HIT, R, 2).tolist() == [1, 0, 1]
-    assert metrics.hit_rate(HIT, R, 4).tolist() == [1, 0, 1]
+def test_hit_rate_is_one_with_any_hit_in_the_top_n() -> None:
+    assert metrics.hit_rate_at(HIT, R, 1).tolist() == [0, 0, 1]
+    assert metrics.hit_rate_at(HIT, R, 2).tolist() == [1, 0, 1]
+    assert metrics.hit_rate_at(HIT, R, 4).tolist() == [1, 0, 1]
 
 
 @pytest.mark.rules("metrics-R5")
 def test_recall_is_over_all_targets() -> None:
-    np.testing.assert_allclose(metrics.recall(HIT, R, 2), [1 / 5, 0, 2 / 3])
-    np.testing.assert_allclose(metrics.recall(HIT, R, 4), [2 / 5, 0, 1])
+    np.testing.assert_allclose(metrics.recall_at(HIT, R, 2), [1 / 5, 0, 2 / 3])
+    np.testing.assert_allclose(metrics.recall_at(HIT, R, 4), [2 / 5, 0, 1])
 
 
 @pytest.mark.rules("metrics-R6", "metrics-R7")
-def test_ndcg_compares_with_the_best_list_possible() -> None:
+def test_ndcg_is_relative_to_the_best_possible_list() -> None:
     gain = 1 / np.log2([2, 3, 4, 5])
     ideal = [gain.sum(), gain[:1].sum(), gain[:3].sum()]  # of min(R, 4) targets
     got = [gain[1] + gain[3], 0, gain[:3].sum()]
-    np.testing.assert_allclose(metrics.ndcg(HIT, R, 4), np.divide(got, ideal))
-    np.testing.assert_allclose(metrics.ndcg(HIT, R, 2)[2], 1, err_msg="two of two places")
+    np.testing.assert_allclose(metrics.ndcg_at(HIT, R, 4), np.divide(got, ideal))
+    np.testing.assert_allclose(metrics.ndcg_at(HIT, R, 2)[2], 1, err_msg="two of two places")
 
 
 @pytest.mark.rules("metrics-R8")
 def test_mrr_is_one_over_the_rank_of_the_first_hit() -> None:
-    np.testing.assert_allclose(metrics.mrr(HIT, R, 4), [1 / 2, 0, 1])
-    np.testing.assert_allclose(metrics.mrr(HIT, R, 1), [0, 0, 1])
+    np.testing.assert_allclose(metrics.mrr_at(HIT, R, 4), [1 / 2, 0, 1])
+    np.testing.assert_allclose(metrics.mrr_at(HIT, R, 1), [0, 0, 1])
 
 
 @pytest.mark.rules("metrics-R9")
-def test_coverage_counts_each_item_once_and_no_empty_place() -> None:
+def test_coverage_counts_each_item_once_and_no_padding() -> None:
     items = np.array([[0, 1, 2], [1, -1, -1]])
-    assert metrics.coverage(items, 4, 1) == 0.5
-    assert metrics.coverage(items, 4, 3) == 0.75
+    assert metrics.catalogue_coverage(items, 4, 1) == 0.5
+    assert metrics.catalogue_coverage(items, 4, 3) == 0.75
 
 
 @pytest.mark.rules("metrics-R26")
 @pytest.mark.parametrize("at", [[5], [0], [], [2, 5]])
 def test_a_metric_beyond_the_list_is_an_error(at: list[int]) -> None:
     with pytest.raises(ConfigError, match="list lengths from 1 to 4"):
-        metrics.per_case(HIT, R, at)
+        metrics.metrics_per_case(HIT, R, at)
 
 
-def test_a_case_without_target_is_no_case() -> None:
+def test_a_case_without_target_is_refused() -> None:
     with pytest.raises(DataError, match="cases with a target each"):
-        metrics.per_case(HIT, np.array([1, 0, 1]), [2])
+        metrics.metrics_per_case(HIT, np.array([1, 0, 1]), [2])
 
 
 @pytest.mark.rules("metrics-R4", "metrics-R5", "metrics-R6", "metrics-R7", "metrics-R8")
@@ -101,7 +101,9 @@ def test_values_agree_with_ir_measures(seed: int, n: int, relevant: int) -> None
     theirs = calc_aggregate([Success @ n, R @ n, nDCG @ n, RR @ n], qrels, run)
 
     rows = Ragged.of(targets)
-    values = metrics.per_case(metrics.hits(lists, rows), metrics.distinct(rows), [n])
+    values = metrics.metrics_per_case(
+        metrics.hit_mask(lists, rows), metrics.count_distinct(rows), [n]
+    )
     ours = {
         Success @ n: values[f"hit_rate@{n}"],
         R @ n: values[f"recall@{n}"],
@@ -115,11 +117,13 @@ def test_values_agree_with_ir_measures(seed: int, n: int, relevant: int) -> None
 
 
 @pytest.mark.rules("metrics-R10", "metrics-R11")
-def test_intervals_are_those_of_scipy_to_the_last_digits() -> None:
+def test_intervals_agree_with_scipy_to_the_last_digits() -> None:
     from scipy.stats import bootstrap
 
     table = np.random.default_rng(0).random((60, 3)) ** 3
-    ours = metrics.estimates(dict(zip("abc", table.T, strict=True)), np.random.default_rng(5))
+    ours = metrics.bootstrap_estimates(
+        dict(zip("abc", table.T, strict=True)), np.random.default_rng(5)
+    )
     theirs = bootstrap(
         (table.T,), np.mean, n_resamples=1000, batch=50, axis=-1,
         method="percentile", random_state=np.random.default_rng(5),
@@ -130,11 +134,11 @@ def test_intervals_are_those_of_scipy_to_the_last_digits() -> None:
 
 
 @pytest.mark.rules("metrics-R10")
-def test_one_sample_serves_all_metrics_and_the_generator_decides() -> None:
+def test_all_metrics_use_the_same_bootstrap_samples() -> None:
     values = np.random.default_rng(0).random(30)
-    first = metrics.estimates({"a": values, "b": values}, np.random.default_rng(1))
-    again = metrics.estimates({"b": values}, np.random.default_rng(1))
-    other = metrics.estimates({"b": values}, np.random.default_rng(2))
+    first = metrics.bootstrap_estimates({"a": values, "b": values}, np.random.default_rng(1))
+    again = metrics.bootstrap_estimates({"b": values}, np.random.default_rng(1))
+    other = metrics.bootstrap_estimates({"b": values}, np.random.default_rng(2))
     for estimate in (first["b"], again["b"]):
         np.testing.assert_allclose([*estimate.values()], [*first["a"].values()], rtol=1e-12)
     assert abs(other["b"]["low"] - again["b"]["low"]) > 1e-6
@@ -144,26 +148,26 @@ def test_one_sample_serves_all_metrics_and_the_generator_decides() -> None:
 def test_a_wider_confidence_is_a_wider_interval_and_equal_cases_have_none() -> None:
     values = np.random.default_rng(0).random(30)
     rng = np.random.default_rng
-    wide = metrics.estimates({"a": values}, rng(1), confidence=0.99)["a"]
-    usual = metrics.estimates({"a": values}, rng(1))["a"]
+    wide = metrics.bootstrap_estimates({"a": values}, rng(1), confidence=0.99)["a"]
+    usual = metrics.bootstrap_estimates({"a": values}, rng(1))["a"]
     assert wide["low"] < usual["low"] < usual["value"] < usual["high"] < wide["high"]
-    same = metrics.estimates({"a": np.full(30, 0.25)}, rng(1))["a"]
+    same = metrics.bootstrap_estimates({"a": np.full(30, 0.25)}, rng(1))["a"]
     assert same == {"value": 0.25, "low": 0.25, "high": 0.25}
 
 
 @pytest.mark.rules("metrics-R12", "metrics-R13", "metrics-R14", "metrics-R15")
-def test_the_worked_example_of_health() -> None:
-    page = EXAMPLES["health"]
+def test_the_worked_example_of_interest_statistics() -> None:
+    page = EXAMPLES["interest_statistics"]
     # a second user has one active interest, a third no behaviour: neither says anything
     interests = np.array([page["interests"]] * 3, np.float64)
     active = np.array([[True] * 3, [True, False, False], [True] * 3])
     couplings = np.array([page["couplings"], [[0, 0, 1.0]] * 2, page["couplings"]])
     mask = np.array([[True, True], [True, True], [False, False]])
-    found = interest_statistics.health(interests, active, couplings, mask)
+    found = interest_statistics.interest_statistics(interests, active, couplings, mask)
     assert found.users == 1
     np.testing.assert_allclose(found.similarity, page["similarity"])
     np.testing.assert_allclose(found.share_by_index, page["shares"])
-    np.testing.assert_allclose(found.effective, page["effective"])
+    np.testing.assert_allclose(found.effective_number, page["effective_number"])
 
 
 @pytest.mark.rules("metrics-R12")
@@ -174,27 +178,27 @@ def test_similarity_is_the_mean_over_pairs() -> None:
     active = np.array([[True, True, False, True]])
     unit = interests[0] / np.maximum(np.linalg.norm(interests[0], axis=1, keepdims=True), 1e-9)
     expected = (unit[0] @ unit[1] + unit[0] @ unit[3] + unit[1] @ unit[3]) / 3
-    np.testing.assert_allclose(interest_statistics.similarity(interests, active), [expected])
+    np.testing.assert_allclose(interest_statistics.mean_cosine(interests, active), [expected])
 
 
 @pytest.mark.rules("metrics-R13", "metrics-R14")
-def test_collapse_shows_by_rank_and_a_padded_behaviour_does_not() -> None:
+def test_collapse_is_visible_by_rank_and_padding_is_ignored() -> None:
     # two users put all in one interest each, another one
     couplings = np.array([[[1.0, 0], [0.2, 0.8]], [[0, 1.0], [np.nan, np.nan]]])
     mask = np.array([[True, False], [True, False]])
-    found = interest_statistics.health(
+    found = interest_statistics.interest_statistics(
         np.ones((2, 2, 3)), np.ones((2, 2), np.bool_), couplings, mask
     )
     assert found.share_by_index.tolist() == [0.5, 0.5]
     assert found.share_by_rank.tolist() == [1, 0]
-    assert found.effective == 1
+    assert found.effective_number == 1
     np.testing.assert_allclose(interest_statistics.effective_number(np.full((1, 4), 0.25)), 4)
 
 
 @pytest.mark.rules("metrics-R15")
-def test_health_needs_somebody_with_two_interests() -> None:
+def test_interest_statistics_need_a_user_with_two_interests() -> None:
     with pytest.raises(DataError, match="a user with two active interests"):
-        interest_statistics.health(
+        interest_statistics.interest_statistics(
             np.ones((1, 2, 3)), np.array([[True, False]]), np.ones((1, 1, 2)), np.array([[True]])
         )
 
@@ -212,7 +216,9 @@ def test_the_worked_example_of_recovery() -> None:
     )
     planted = np.array([[*page["planted"], -1, 1], [2] * 7])
     mask = np.array([[True] * 6 + [False], [True] * 7])
-    found = interest_statistics.recovery(couplings, mask, planted, np.random.default_rng(0))
+    found = interest_statistics.interest_recovery(
+        couplings, mask, planted, np.random.default_rng(0)
+    )
     assert found.users == 1
     np.testing.assert_allclose(found.ari, page["ari"])
     np.testing.assert_allclose(found.purity, page["purity"])
@@ -234,7 +240,7 @@ def test_the_adjusted_rand_index_by_hand(
 ) -> None:
     labels = np.array([planted])
     mask = np.ones_like(labels, np.bool_)
-    got = interest_statistics.recovery(
+    got = interest_statistics.interest_recovery(
         couplings_of(found)[None], mask, labels, np.random.default_rng(0)
     )
     np.testing.assert_allclose(got.ari, expected)
@@ -246,11 +252,13 @@ def test_chance_is_the_value_of_shuffled_labels() -> None:
     labels = rng.integers(0, 3, (400, 12))
     couplings = rng.random((400, 12, 4))
     mask = np.arange(12) < rng.integers(4, 13, (400, 1))
-    none = interest_statistics.recovery(couplings, mask, labels, np.random.default_rng(0))
+    none = interest_statistics.interest_recovery(couplings, mask, labels, np.random.default_rng(0))
     np.testing.assert_allclose(none.ari, 0, atol=0.03)
     np.testing.assert_allclose(none.ari_chance, 0, atol=0.01)
     np.testing.assert_allclose(none.purity, none.purity_chance, atol=0.02)
-    whole = interest_statistics.recovery(np.eye(4)[labels], mask, labels, np.random.default_rng(0))
+    whole = interest_statistics.interest_recovery(
+        np.eye(4)[labels], mask, labels, np.random.default_rng(0)
+    )
     assert (whole.ari, whole.purity) == (1, 1)
     assert whole.purity_chance < 0.75
     np.testing.assert_allclose(whole.ari_chance, 0, atol=0.01)
@@ -260,16 +268,16 @@ def test_chance_is_the_value_of_shuffled_labels() -> None:
 def test_labels_are_shuffled_within_their_user_and_only_among_the_counted() -> None:
     labels = np.array([[1, 2, 3, 9], [4, 5, 9, 6]])
     counted = labels != 9
-    out = interest_statistics.shuffled(labels, counted, np.random.default_rng(0))
+    out = interest_statistics.shuffle_labels(labels, counted, np.random.default_rng(0))
     assert (np.sort(out, axis=1) == np.sort(labels, axis=1)).all()
     assert (out[~counted] == 9).all()
     assert not (out == labels).all()
 
 
 @pytest.mark.rules("metrics-R16")
-def test_recovery_needs_somebody_with_two_planted_interests() -> None:
-    with pytest.raises(DataError, match="a user with two planted interests"):
-        interest_statistics.recovery(
+def test_interest_recovery_needs_a_user_with_two_true_interests() -> None:
+    with pytest.raises(DataError, match="a user with two true interests"):
+        interest_statistics.interest_recovery(
             couplings_of([0, 1, 2])[None],
             np.array([[True, True, False]]),
             np.array([[1, -1, 2]]),
@@ -278,7 +286,7 @@ def test_recovery_needs_somebody_with_two_planted_interests() -> None:
 
 
 def places(rows: list[list[float]], empty: float) -> np.ndarray:
-    """Lay rows of different lengths out beside each other."""
+    """Return rows of different lengths as a padded array."""
     width = max(map(len, rows))
     return np.array([[*row, *[empty] * (width - len(row))] for row in rows])
 
@@ -288,9 +296,9 @@ def test_the_worked_example_of_gauc() -> None:
     example = EXAMPLES["gauc"]
     scores, hit = places(example["scores"], -np.inf), places(example["hits"], False).astype(bool)
     shown = scores > -np.inf
-    values = metrics.auc(scores, hit, shown)
+    values = metrics.auc_per_case(scores, hit, shown)
     np.testing.assert_allclose(values, [np.nan if x is None else x for x in example["auc"]])
-    found = metrics.gauc(values, shown.sum(axis=1), np.random.default_rng(0))
+    found = metrics.grouped_auc(values, shown.sum(axis=1), np.random.default_rng(0))
     assert found["value"] == pytest.approx(example["gauc"], rel=1e-12)
     assert found["low"] == pytest.approx(0.25)
     assert found["high"] == pytest.approx(1 / 3)
@@ -298,7 +306,7 @@ def test_the_worked_example_of_gauc() -> None:
 
 @pytest.mark.rules("metrics-R27")
 @given(st.integers(0, 2**32 - 1), st.integers(2, 30))
-def test_auc_is_that_of_the_ranks(seed: int, n: int) -> None:
+def test_auc_agrees_with_the_rank_statistic(seed: int, n: int) -> None:
     """Mann and Whitney's U over the number of pairs, from midranks, which split ties in half."""
     from scipy.stats import rankdata
 
@@ -308,26 +316,26 @@ def test_auc_is_that_of_the_ranks(seed: int, n: int) -> None:
     hit = rng.permuted(hit, axis=1)
     wanted, others = int(hit.sum()), int((~hit).sum())
     u = rankdata(scores[0])[hit[0]].sum() - wanted * (wanted + 1) / 2
-    got = metrics.auc(scores, hit, np.ones((1, n), bool))
+    got = metrics.auc_per_case(scores, hit, np.ones((1, n), bool))
     np.testing.assert_allclose(got, u / (wanted * others), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.rules("metrics-R28")
-def test_an_empty_place_is_no_candidate_and_a_case_of_one_kind_has_no_auc() -> None:
+def test_padding_is_no_candidate_and_a_case_of_one_class_has_no_auc() -> None:
     scores = np.array([[2.0, 1.0, 9.0], [2.0, 1.0, 9.0], [2.0, 1.0, 9.0]])
     hit = np.array([[True, False, False], [False] * 3, [True] * 3])
     shown = np.array([[True, True, False], [True] * 3, [True, False, True]])
-    np.testing.assert_array_equal(metrics.auc(scores, hit, shown), [1, np.nan, np.nan])
+    np.testing.assert_array_equal(metrics.auc_per_case(scores, hit, shown), [1, np.nan, np.nan])
     nobody = np.full(3, np.nan)
     with pytest.raises(DataError, match="gauc: expected a case with a hit and another candidate"):
-        metrics.gauc(nobody, np.ones(3, int), np.random.default_rng(0))
+        metrics.grouped_auc(nobody, np.ones(3, int), np.random.default_rng(0))
 
 
 @pytest.mark.rules("metrics-R29", "metrics-R30")
-def test_gauc_weights_by_impressions_and_its_interval_is_that_of_a_ratio() -> None:
+def test_gauc_weights_by_impressions_and_bootstraps_the_ratio() -> None:
     rng = np.random.default_rng(0)
     values, weights = rng.random(40), rng.integers(1, 300, 40)
-    found = metrics.gauc(values, weights, np.random.default_rng(3), resamples=500)
+    found = metrics.grouped_auc(values, weights, np.random.default_rng(3), resamples=500)
     assert found["value"] == pytest.approx(np.average(values, weights=weights), rel=1e-12)
     drawn = np.random.default_rng(3).integers(0, 40, (500, 40))
     ratios = [np.average(values[rows], weights=weights[rows]) for rows in drawn]

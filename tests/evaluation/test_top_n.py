@@ -1,4 +1,4 @@
-"""Exact ranking: the rules of specs/recall.md that every list follows."""
+"""The exact top-n search: the rules of specs/recall.md for every list."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, ShapeError
 from mindref.evaluation import top_n
-from mindref.evaluation.top_n import Ranked, search
-from mindref.kernels import ranking as kernels
-from tests import pages
+from mindref.evaluation.top_n import TopN, exact_search
+from mindref.kernels import top_n as kernels
+from tests import spec_pages
 
 
 def brute(
@@ -35,8 +35,8 @@ def brute(
     return lists
 
 
-def as_lists(ranked: Ranked) -> list[list[tuple[int, float, int]]]:
-    """Return what stands in the filled places."""
+def as_lists(ranked: TopN) -> list[list[tuple[int, float, int]]]:
+    """Return the items without padding."""
     rows = zip(*(array.tolist() for array in ranked), strict=True)
     return [[place for place in zip(*row, strict=True) if place[0] >= 0] for row in rows]
 
@@ -60,12 +60,12 @@ def problems(draw: st.DrawFn) -> dict[str, Any]:
 
 @pytest.mark.rules("recall-R1", "recall-R2", "recall-R3", "recall-R5")
 @pytest.mark.parametrize("score", ["max", "sum"])
-def test_lists_are_those_of_the_definition(score: str) -> None:
+def test_lists_agree_with_the_definition(score: str) -> None:
     rng = np.random.default_rng(0)
     interests, items = rng.standard_normal((30, 4, 5)), rng.standard_normal((90, 5))
     active = rng.random((30, 4)) < 0.6
     active[0] = True
-    ranked = as_lists(top_n.top_n(interests, active, items, n=80, score=score))
+    ranked = as_lists(top_n.search_top_n(interests, active, items, n=80, score=score))
     expected = brute(interests, active, items, 80, None, score)
     for got, want in zip(ranked, expected, strict=True):
         assert [place[::2] for place in got] == [place[::2] for place in want]
@@ -74,21 +74,21 @@ def test_lists_are_those_of_the_definition(score: str) -> None:
 
 @pytest.mark.rules("recall-R1", "recall-R3", "recall-R5", "recall-R7")
 @given(problems(), st.sampled_from([1, 7, 50, 1 << 20]), st.sampled_from([1, 3, 1 << 14]))
-def test_lists_are_those_of_the_definition_for_any_block(
+def test_lists_agree_with_the_definition_for_any_block_size(
     problem: dict[str, Any], block: int, width: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "WIDTH", width)
-        patch.setattr(search, "SPARE", 0)  # exact products need none
-        ranked = top_n.top_n(**problem, block=block)
+        patch.setattr(exact_search, "ITEMS_PER_BLOCK", width)
+        patch.setattr(exact_search, "SPARE", 0)  # exact products need none
+        ranked = top_n.search_top_n(**problem, block=block)
     assert as_lists(ranked) == brute(**problem)
 
 
 @pytest.mark.rules("recall-R1", "recall-R2", "recall-R3", "recall-R4", "recall-R5", "recall-R8")
 @pytest.mark.parametrize("score", ["max", "sum"])
 def test_the_worked_example_is_ranked(score: str) -> None:
-    (page,) = pages.examples("recall")
-    ranked = top_n.top_n(
+    (page,) = spec_pages.examples("recall")
+    ranked = top_n.search_top_n(
         np.array([page["interests"]], np.float64),
         np.array([page["active"]]),
         np.array(page["items"], np.float64),
@@ -104,16 +104,16 @@ def test_the_worked_example_is_ranked(score: str) -> None:
 
 
 @pytest.mark.rules("recall-R2")
-def test_what_stands_in_an_inactive_interest_never_matters() -> None:
+def test_values_of_inactive_interests_have_no_influence() -> None:
     rng = np.random.default_rng(0)
     interests, items = rng.standard_normal((4, 3, 5)), rng.standard_normal((30, 5))
     active = np.array([[True, False, True]] * 3 + [[False, False, False]])
     for filling in (0.0, 1e9, np.nan, np.inf):
         filled = np.where(active[..., None], interests, filling)
         for score in ("max", "sum"):
-            ranked = top_n.top_n(filled, active, items, n=4, score=score)
+            ranked = top_n.search_top_n(filled, active, items, n=4, score=score)
             assert as_lists(ranked) == as_lists(
-                top_n.top_n(interests * active[..., None], active, items, n=4, score=score)
+                top_n.search_top_n(interests * active[..., None], active, items, n=4, score=score)
             )
             assert ranked.items[3].tolist() == [-1] * 4
             assert not np.isin(ranked.interests, 1).any()
@@ -123,30 +123,30 @@ def test_what_stands_in_an_inactive_interest_never_matters() -> None:
 @given(problems(), st.sampled_from([1, 3, 1 << 14]))
 def test_an_excluded_item_never_appears(problem: dict[str, Any], width: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "WIDTH", width)
-        ranked = top_n.top_n(**problem)
+        patch.setattr(exact_search, "ITEMS_PER_BLOCK", width)
+        ranked = top_n.search_top_n(**problem)
     for c, row in enumerate(ranked.items):
         assert not np.isin(row, problem["exclude"].row(c)).any()
 
 
 @pytest.mark.rules("recall-R6")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_list_is_the_same_to_the_bit_alone_and_in_a_crowd(dtype: type) -> None:
+def test_a_list_has_the_same_bits_alone_and_in_a_batch(dtype: type) -> None:
     rng = np.random.default_rng(1)
     interests = rng.standard_normal((37, 3, 61)).astype(dtype)
     items = rng.standard_normal((300, 61)).astype(dtype)
     items[200:210] = items[3]  # equal items must tie, whatever the last bits of a product
     interests[:, 2] = interests[:, 0]
     active = np.ones((37, 3), np.bool_)
-    crowd = top_n.top_n(interests, active, items, n=9)
+    crowd = top_n.search_top_n(interests, active, items, n=9)
     for block, width in ((1, 256), (4000, 256), (20_000, 7), (1 << 20, 90)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(search, "WIDTH", width)
-            blocked = top_n.top_n(interests, active, items, n=9, block=block)
+            patch.setattr(exact_search, "ITEMS_PER_BLOCK", width)
+            blocked = top_n.search_top_n(interests, active, items, n=9, block=block)
         for got, expected in zip(blocked, crowd, strict=True):
             np.testing.assert_array_equal(got, expected)
     for c in range(37):
-        alone = top_n.top_n(interests[c : c + 1], active[c : c + 1], items, n=9)
+        alone = top_n.search_top_n(interests[c : c + 1], active[c : c + 1], items, n=9)
         np.testing.assert_array_equal(alone.scores[0], crowd.scores[c])
         np.testing.assert_array_equal(alone.items[0], crowd.items[c])
     assert not (crowd.interests == 2).any(), "equal interests: the first brings the item"
@@ -164,47 +164,47 @@ def test_lists_have_the_same_bytes_with_any_number_of_threads(threads: str) -> N
     for number in ("1", threads):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MINDREF_THREADS", number)
-            ranked = top_n.top_n(interests, active, items, n=20, exclude=exclude, block=5000)
+            ranked = top_n.search_top_n(interests, active, items, n=20, exclude=exclude, block=5000)
         found.append([array.tobytes() for array in ranked])
     assert found[0] == found[1]
 
 
 @pytest.mark.rules("recall-R6", "recall-R7")
-def test_the_rounding_of_the_matrix_product_decides_nothing(
+def test_the_rounding_of_the_matrix_product_has_no_influence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(6)
     interests, items = rng.standard_normal((20, 1, 8)), rng.standard_normal((300, 8))
     items[rng.choice(300, 12, replace=False)] = interests[:, 0].sum(axis=0)  # twelve equal ones
     problem = {"interests": interests, "active": np.ones((20, 1), np.bool_), "items": items, "n": 6}
-    expected = top_n.top_n(**problem)
-    keep = kernels.keep
+    expected = top_n.search_top_n(**problem)
+    keep = kernels.pool_block
 
     def another(products: Any, *rest: Any) -> None:
-        """Keep by the products of another library, which rounds in its own way."""
+        """Select candidates by products with other rounding, as of another library."""
         keep(products * (1 + 1e-15 * rng.integers(-2, 3, products.shape)), *rest)
 
-    monkeypatch.setattr(kernels, "keep", another)
-    for got, want in zip(top_n.top_n(**problem), expected, strict=True):
+    monkeypatch.setattr(kernels, "pool_block", another)
+    for got, want in zip(top_n.search_top_n(**problem), expected, strict=True):
         np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.rules("recall-R6")
-def test_the_layout_of_arrays_in_memory_moves_no_bit() -> None:
+def test_the_memory_layout_of_arrays_has_no_influence() -> None:
     rng = np.random.default_rng(4)
     arrays = [rng.standard_normal((9, 3, 33)), np.ones((9, 3), np.bool_), rng.random((70, 33))]
-    expected = top_n.top_n(*arrays, n=8)
+    expected = top_n.search_top_n(*arrays, n=8)
     for lay in (np.asfortranarray, lambda x: np.repeat(x, 2, axis=-1)[..., ::2]):
-        for got, want in zip(top_n.top_n(*map(lay, arrays), n=8), expected, strict=True):
+        for got, want in zip(top_n.search_top_n(*map(lay, arrays), n=8), expected, strict=True):
             np.testing.assert_array_equal(got, want)
     for array in arrays:
         array.setflags(write=False)
-    for got, want in zip(top_n.top_n(*arrays, n=8), expected, strict=True):
+    for got, want in zip(top_n.search_top_n(*arrays, n=8), expected, strict=True):
         np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.rules("recall-R4", "recall-R7")
-def test_the_best_are_kept_while_a_long_catalogue_passes_by() -> None:
+def test_the_best_items_of_a_long_catalogue_are_found() -> None:
     rng = np.random.default_rng(5)
     interests = rng.integers(-3, 4, (6, 2, 3)).astype(np.float32)
     active = np.array([[True, True]] * 4 + [[False, True]] * 2)
@@ -218,19 +218,21 @@ def test_the_best_are_kept_while_a_long_catalogue_passes_by() -> None:
             "exclude": Ragged.of([rng.integers(0, 5000, 3000) for _ in range(6)]),
             "score": "max",
         }
-        assert as_lists(top_n.top_n(**problem)) == brute(**problem)
+        assert as_lists(top_n.search_top_n(**problem)) == brute(**problem)
 
 
 @pytest.mark.rules("recall-R7")
-def test_when_all_scores_are_equal_the_lowest_ids_are_listed() -> None:
+def test_with_equal_scores_the_lowest_ids_are_listed() -> None:
     interests, active = np.zeros((2, 1, 3)), np.ones((2, 1), np.bool_)
-    ranked = top_n.top_n(interests, active, np.ones((500, 3)), n=4, exclude=Ragged.of([[], [1]]))
+    ranked = top_n.search_top_n(
+        interests, active, np.ones((500, 3)), n=4, exclude=Ragged.of([[], [1]])
+    )
     assert ranked.items.tolist() == [[0, 1, 2, 3], [0, 2, 3, 4]]
 
 
 @pytest.mark.rules("recall-R8")
-def test_a_short_list_is_filled_with_nothing() -> None:
-    ranked = top_n.top_n(
+def test_a_short_list_is_padded() -> None:
+    ranked = top_n.search_top_n(
         np.ones((1, 2, 1)),
         np.ones((1, 2), np.bool_),
         np.ones((3, 1)),
@@ -242,85 +244,85 @@ def test_a_short_list_is_filled_with_nothing() -> None:
     assert ranked.interests.tolist() == [[0, -1, -1, -1]]
 
 
-def test_no_case_gives_no_list() -> None:
-    ranked = top_n.top_n(np.ones((0, 2, 3)), np.ones((0, 2), np.bool_), np.ones((4, 3)), n=2)
+def test_zero_cases_give_zero_lists() -> None:
+    ranked = top_n.search_top_n(np.ones((0, 2, 3)), np.ones((0, 2), np.bool_), np.ones((4, 3)), n=2)
     assert [array.shape for array in ranked] == [(0, 2)] * 3
-    assert top_n.random(np.random.default_rng(0), 4, 0, n=2).items.shape == (0, 2)
+    assert top_n.random_top_n(np.random.default_rng(0), 4, 0, n=2).items.shape == (0, 2)
 
 
 @pytest.mark.rules("recall-R9")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_number_that_is_none_is_named_by_its_row(bad: float) -> None:
+def test_nan_and_infinity_are_named_by_their_row(bad: float) -> None:
     one, items = np.ones((1, 1), np.bool_), np.ones((5, 2))
     items[3, 1] = bad
     with pytest.raises(
         DataError, match="items: expected finite numbers, got NaN or infinity in row 3"
     ):
-        top_n.top_n(np.ones((1, 1, 2)), one, items, n=1)
+        top_n.search_top_n(np.ones((1, 1, 2)), one, items, n=1)
     with pytest.raises(DataError, match="interests: expected finite numbers"):
-        top_n.top_n(np.full((1, 1, 2), bad), one, np.ones((5, 2)), n=1)
+        top_n.search_top_n(np.full((1, 1, 2), bad), one, np.ones((5, 2)), n=1)
 
 
 @pytest.mark.rules("recall-R9")
 @pytest.mark.parametrize("sizes", [(1e20, 1e20), (1e25, 1.0), (1.0, 1e25)])
-def test_products_beyond_the_type_are_an_error(sizes: tuple[float, float]) -> None:
+def test_products_that_overflow_are_an_error(sizes: tuple[float, float]) -> None:
     interests = np.full((1, 1, 2), sizes[0], np.float32)
     items = np.full((5, 2), sizes[1], np.float32)
     with pytest.raises(DataError, match="products within float32"):
-        top_n.top_n(interests, np.ones((1, 1), np.bool_), items, n=1)
+        top_n.search_top_n(interests, np.ones((1, 1), np.bool_), items, n=1)
 
 
-def test_wrong_input_is_named() -> None:
+def test_invalid_input_is_named() -> None:
     good: dict[str, Any] = {
         "interests": np.ones((2, 1, 3)),
         "active": np.ones((2, 1), np.bool_),
         "items": np.ones((4, 3)),
         "n": 2,
     }
-    with pytest.raises(ShapeError, match="ranking: items has shape"):
-        top_n.top_n(**{**good, "items": np.ones((4, 2))})
+    with pytest.raises(ShapeError, match="top_n: items has shape"):
+        top_n.search_top_n(**{**good, "items": np.ones((4, 2))})
     with pytest.raises(ShapeError, match="float32"):
-        top_n.top_n(**{**good, "items": np.ones((4, 3), np.float32)})
+        top_n.search_top_n(**{**good, "items": np.ones((4, 3), np.float32)})
     with pytest.raises(ShapeError, match="at least one interest, item"):
-        top_n.top_n(**{**good, "items": np.ones((0, 3))})
-    with pytest.raises(ConfigError, match="ranking: n: expected an integer of at least 1, got 0"):
-        top_n.top_n(**{**good, "n": 0})
+        top_n.search_top_n(**{**good, "items": np.ones((0, 3))})
+    with pytest.raises(ConfigError, match="top_n: n: expected an integer of at least 1, got 0"):
+        top_n.search_top_n(**{**good, "n": 0})
     with pytest.raises(ConfigError, match="score: expected max or sum, got 'mean'"):
-        top_n.top_n(**{**good, "score": "mean"})
-    with pytest.raises(ShapeError, match="expected 2 rows, one a case, got 1"):
-        top_n.top_n(**{**good, "exclude": Ragged.of([[1]])})
+        top_n.search_top_n(**{**good, "score": "mean"})
+    with pytest.raises(ShapeError, match="expected 2 rows, one per case, got 1"):
+        top_n.search_top_n(**{**good, "exclude": Ragged.of([[1]])})
     with pytest.raises(DataError, match="item ids from 0 to 3, got -1 to 4"):
-        top_n.top_n(**{**good, "exclude": Ragged.of([[-1], [4]])})
+        top_n.search_top_n(**{**good, "exclude": Ragged.of([[-1], [4]])})
 
 
-def test_nothing_writes_to_its_inputs() -> None:
+def test_inputs_are_not_modified() -> None:
     rng = np.random.default_rng(2)
     arrays = (rng.standard_normal((3, 2, 4)), rng.random((3, 2)) < 0.5, rng.standard_normal((9, 4)))
     for array in arrays:
         array.setflags(write=False)
-    top_n.top_n(*arrays, n=3, exclude=Ragged.of([[1], [2], []]))
+    top_n.search_top_n(*arrays, n=3, exclude=Ragged.of([[1], [2], []]))
 
 
 @pytest.mark.rules("recall-R2")
-def test_what_inactive_interests_would_like_crowds_nothing_out() -> None:
-    """Their products are the largest by far, of more items than are kept to be put in order."""
+def test_items_of_inactive_interests_displace_no_candidate() -> None:
+    """Their products are the largest, for more items than there are candidates."""
     count = 200
     items = np.zeros((count, 2))
     items[:, 0] = np.arange(count)  # the active one likes the last items, the other the first
     items[:, 1] = 1e6 * np.arange(count)[::-1]
     interests, active = np.eye(2)[None], np.array([[True, False]])
-    ranked = top_n.top_n(interests, active, items, n=5)
+    ranked = top_n.search_top_n(interests, active, items, n=5)
     assert ranked.items.tolist() == [[199, 198, 197, 196, 195]]
 
 
 @pytest.mark.rules("recall-R1")
 @pytest.mark.parametrize("first", [0, 1])
-def test_what_one_interest_likes_most_is_not_crowded_out_by_the_other(first: int) -> None:
-    """The best items are the least of the other interest, of more items than are kept."""
+def test_items_of_one_interest_are_not_displaced_by_another_interest(first: int) -> None:
+    """The best items of one interest are the worst of the other, for more items than candidates."""
     count = 200
     items = np.zeros((count, 2))
     items[:, 1 - first] = np.arange(count)[::-1] + 1.0
     items[-5:, first] = 1000 + np.arange(5)
-    ranked = top_n.top_n(np.eye(2)[None], np.ones((1, 2), bool), items, n=5)
+    ranked = top_n.search_top_n(np.eye(2)[None], np.ones((1, 2), bool), items, n=5)
     assert ranked.items.tolist() == [[199, 198, 197, 196, 195]]
     assert (ranked.interests == first).all()

@@ -1,4 +1,4 @@
-"""Lists by scores that are given: recall-R40, against a naive sort."""
+"""Top-n lists by scores (recall-R40), compared with a naive sort."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, ShapeError
 from mindref.evaluation import top_n
-from mindref.models import chance, serving
-from mindref.recommender import ranked
-from mindref.recommender.bulk import recall
+from mindref.models import random_scores, serving
+from mindref.recommender import serving as recommender_serving
+from mindref.recommender.bulk import recall_lists
 from tests.runs import trained
 
 INF = float("inf")
 
 
 def naive(row: list[float], n: int, hidden: set[int]) -> list[tuple[int, float, int]]:
-    """Return a list by the definition, with Python's own sort, its places left filled up."""
+    """Return a list by the definition, with Python's sort, padded."""
     able = [(i, x) for i, x in enumerate(row) if i not in hidden and x != -INF]
     best = sorted(able, key=lambda place: (-place[1], place[0]))[:n]
     return [(i, x, 0) for i, x in best] + [(-1, -INF, -1)] * (n - len(best))
@@ -31,7 +31,7 @@ def naive(row: list[float], n: int, hidden: set[int]) -> list[tuple[int, float, 
 
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[Any, int, Ragged | None]:
-    """Scores (C, N) of few values, so that ties are many, and what must not appear."""
+    """Scores (C, N) with few different values, so that there are many ties, and excluded items."""
     cases, items = draw(st.integers(0, 4)), draw(st.integers(1, 30))
     values = st.sampled_from([-INF, -2.0, -0.0, 0.0, 0.5, 3.0, INF])
     row = st.lists(values, min_size=items, max_size=items)
@@ -45,10 +45,10 @@ def problems(draw: st.DrawFn) -> tuple[Any, int, Ragged | None]:
 
 @pytest.mark.rules("recall-R4", "recall-R7", "recall-R8", "recall-R40")
 @given(problems())
-def test_lists_by_scores_are_those_of_a_naive_sort(problem: tuple[Any, int, Ragged | None]) -> None:
+def test_lists_by_score_agree_with_a_naive_sort(problem: tuple[Any, int, Ragged | None]) -> None:
     scores, n, exclude = problem
     before = scores.copy()
-    found = top_n.by_scores(scores, n=n, exclude=exclude)
+    found = top_n.top_n_by_score(scores, n=n, exclude=exclude)
     assert [x.shape for x in found] == [(len(scores), n)] * 3
     for case, row in enumerate(scores.tolist()):
         hidden = set() if exclude is None else set(exclude.row(case).tolist())
@@ -58,36 +58,38 @@ def test_lists_by_scores_are_those_of_a_naive_sort(problem: tuple[Any, int, Ragg
 
 
 @pytest.mark.rules("recall-R40")
-def test_the_whole_catalogue_is_ranked_where_all_are_equal() -> None:
-    found = top_n.by_scores(np.zeros((2, 900)), n=900, exclude=Ragged.of([[], [0, 899]]))
+def test_the_whole_catalogue_is_ranked_with_equal_scores() -> None:
+    found = top_n.top_n_by_score(np.zeros((2, 900)), n=900, exclude=Ragged.of([[], [0, 899]]))
     assert found.items[0].tolist() == list(range(900))
     assert found.items[1].tolist() == [*range(1, 899), -1, -1]
 
 
 @pytest.mark.rules("recall-R40")
-def test_a_score_that_is_no_number_is_refused() -> None:
+def test_a_nan_score_is_refused() -> None:
     scores = np.zeros((2, 3))
     scores[1, 2] = np.nan
     for exclude in (None, Ragged.of([[], [2]])):
         with pytest.raises(DataError) as caught:
-            top_n.by_scores(scores, n=2, exclude=exclude)
-        assert str(caught.value) == "by_scores: scores: expected numbers, got NaN"
+            top_n.top_n_by_score(scores, n=2, exclude=exclude)
+        assert str(caught.value) == "top_n_by_score: scores: expected numbers, got NaN"
 
 
 @pytest.mark.rules("recall-R40")
-def test_what_cannot_be_asked_for_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     scores = np.zeros((2, 3))
-    with pytest.raises(ConfigError, match="by_scores: n: expected an integer of at least 1, got 0"):
-        top_n.by_scores(scores, n=0)
-    with pytest.raises(ShapeError, match="exclude: expected 2 rows, one a case, got 1"):
-        top_n.by_scores(scores, n=1, exclude=Ragged.of([[0]]))
+    with pytest.raises(
+        ConfigError, match="top_n_by_score: n: expected an integer of at least 1, got 0"
+    ):
+        top_n.top_n_by_score(scores, n=0)
+    with pytest.raises(ShapeError, match="exclude: expected 2 rows, one per case, got 1"):
+        top_n.top_n_by_score(scores, n=1, exclude=Ragged.of([[0]]))
     with pytest.raises(DataError, match="exclude: expected item ids from 0 to 2, got 3 to 3"):
-        top_n.by_scores(scores, n=1, exclude=Ragged.of([[], [3]]))
+        top_n.top_n_by_score(scores, n=1, exclude=Ragged.of([[], [3]]))
 
 
 @pytest.mark.rules("recall-R40")
 @pytest.mark.parametrize("held", [1, 45, 1 << 23])
-def test_lists_of_a_model_do_not_depend_on_how_many_scores_are_held(held: int) -> None:
+def test_lists_of_a_model_do_not_depend_on_the_block_size(held: int) -> None:
     rng = np.random.default_rng(0)
     rows = [rng.integers(0, 9, length) for length in (3, 0, 12, 1, 5, 2, 7)]
     histories, profiles = Ragged.of(rows), np.zeros((7, 0), np.int64)
@@ -96,11 +98,13 @@ def test_lists_of_a_model_do_not_depend_on_how_many_scores_are_held(held: int) -
     model = serving.Model(params, nothing, Config.of("default", {"model": "random", "window": 4}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serving, "SCORES", held)
-        found, no_interests = ranked.best(model, histories, profiles, n=5, exclude=histories)
+        found, no_interests = recommender_serving.recommend_batch(
+            model, histories, profiles, n=5, exclude=histories
+        )
     assert no_interests is None
     for case, row in enumerate(rows):
         last = Ragged.of([row[-4:]])
-        (scores,) = chance.scores(params, last, model.config)
+        (scores,) = random_scores.draw_random_scores(params, last, model.config)
         assert found.items[case].tolist() == [
             item for item, _, _ in naive(scores.tolist(), 5, set(row.tolist()))
         ]
@@ -111,7 +115,7 @@ def test_lists_of_a_model_do_not_depend_on_how_many_scores_are_held(held: int) -
 def test_no_index_is_built_for_scores(kind: str, tmp_path: Path) -> None:
     run = trained(tmp_path / "run", model="random")
     before = {path.name for path in run.iterdir()}
-    (answer,) = recall(run, users=["customer-0001"], n=5, kind=kind)
+    (answer,) = recall_lists(run, users=["customer-0001"], n=5, kind=kind)
     assert len(answer.items) == 5
     assert {path.name for path in run.iterdir()} == before
 
@@ -120,4 +124,4 @@ def test_no_index_is_built_for_scores(kind: str, tmp_path: Path) -> None:
 def test_an_index_of_scores_is_refused(tmp_path: Path) -> None:
     run = trained(tmp_path / "run", model="random")
     with pytest.raises(ConfigError, match="--index: expected auto or exact, got annoy"):
-        recall(run, users=["customer-0001"], n=5, kind="annoy")
+        recall_lists(run, users=["customer-0001"], n=5, kind="annoy")

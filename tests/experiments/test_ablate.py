@@ -1,4 +1,4 @@
-"""The studies as data, and a whole ablation."""
+"""The studies, and a complete ablation."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mindref.config import Config
 from mindref.errors import ConfigError, RunError
 from mindref.experiments import ablate as room
 from mindref.experiments import results, studies
-from mindref.experiments.ablate import Plan, ablate
-from mindref.experiments.runs import Listener
+from mindref.experiments.ablate import AblationPlan, run_ablation
+from mindref.experiments.runs import RunListener
 from mindref.presets import PRESETS
-from tests.experiments.small import base, runs
+from tests.experiments.tiny_experiment import base, runs
 
 SIGMA = studies.Study("sigma", "Sigma", "?", "0.1", {"0.1": {"sigma": 0.1}, "5": {"sigma": 5.0}})
 TURNED = studies.Study("turned", "The same", "?", "b", {"b": {}, "five": {"sigma": 5}}, True)
 
 
 @pytest.fixture(scope="module")
-def told() -> list[str]:
+def messages() -> list[str]:
     return []
 
 
@@ -32,15 +32,17 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(out: Path, told: list[str]) -> dict[str, Any]:
-    return ablate(Plan(base(), [SIGMA, TURNED], 2, out), runs(Listener(told.append)))
+def found(out: Path, messages: list[str]) -> dict[str, Any]:
+    return run_ablation(
+        AblationPlan(base(), [SIGMA, TURNED], 2, out), runs(RunListener(messages.append))
+    )
 
 
-@pytest.mark.parametrize("name", studies.table())
+@pytest.mark.parametrize("name", studies.read_studies())
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_study_can_be_laid_out(name: str, preset: str) -> None:
-    study = studies.table()[name]
-    laid = studies.lay_out(study, Config.of(preset))
+def test_every_study_has_valid_arms(name: str, preset: str) -> None:
+    study = studies.read_studies()[name]
+    laid = studies.study_arms(study, Config.of(preset))
     assert laid.base in laid.arms
     assert len(laid.arms) > 1
     assert study.title
@@ -48,39 +50,41 @@ def test_every_study_can_be_laid_out(name: str, preset: str) -> None:
 
 
 @pytest.mark.rules("experiments-R18")
-def test_the_base_of_every_study_is_what_the_default_has() -> None:
-    for study in studies.table().values():
-        laid = studies.lay_out(study, Config.of())
+def test_the_base_of_every_study_has_the_default_settings() -> None:
+    for study in studies.read_studies().values():
+        laid = studies.study_arms(study, Config.of())
         assert laid.base.label == study.base, study.name
         elsewhere = {"model", "backend", *study.settings}  # of another family, or the reference
         assert set(laid.base.settings) <= elsewhere, study.name
 
 
 @pytest.mark.rules("experiments-R18")
-def test_the_base_is_what_the_command_has_else_what_the_study_says() -> None:
-    assert studies.lay_out(SIGMA, base(sigma=5.0)).base.label == "5"
-    assert studies.lay_out(SIGMA, base(sigma=0.3)).base.label == "0.1"
+def test_the_base_is_the_arm_with_the_settings_of_the_command() -> None:
+    assert studies.study_arms(SIGMA, base(sigma=5.0)).base.label == "5"
+    assert studies.study_arms(SIGMA, base(sigma=0.3)).base.label == "0.1"
 
 
 @pytest.mark.rules("experiments-R17")
-def test_equal_settings_have_one_folder_whatever_they_are_called() -> None:
-    one, other = (studies.lay_out(study, base()) for study in (SIGMA, TURNED))
-    assert [arm.folder for arm in one.arms] == ["base", "sigma=5"]
+def test_arms_with_equal_settings_share_a_folder() -> None:
+    first, other = (studies.study_arms(study, base()) for study in (SIGMA, TURNED))
+    assert [arm.folder for arm in first.arms] == ["base", "sigma=5"]
     assert [arm.folder for arm in other.arms] == ["base", "sigma=5"]
 
 
 @pytest.mark.rules("experiments-R17")
 @pytest.mark.slow
-def test_equal_settings_are_trained_once(out: Path, found: dict[str, Any], told: list[str]) -> None:
+def test_equal_settings_are_trained_once(
+    out: Path, found: dict[str, Any], messages: list[str]
+) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["base", "sigma=5"]
-    assert len(told) == 4, "two arms of two seeds"
-    assert told[0] == "run 1 of 4: as given, seed 0"
-    one, other = (study["arms"][1] for study in found["studies"])
-    assert {**one, "label": ""} == {**other, "label": ""}
+    assert len(messages) == 4, "two arms of two seeds"
+    assert messages[0] == "run 1 of 4: as given, seed 0"
+    first, other = (study["arms"][1] for study in found["studies"])
+    assert {**first, "label": ""} == {**other, "label": ""}
 
 
-def test_a_result_has_the_form_that_is_published(found: dict[str, Any]) -> None:
-    jsonschema.Draft202012Validator(results.schema()).validate(found)
+def test_a_result_follows_the_schema(found: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator(results.result_schema()).validate(found)
 
 
 @pytest.mark.rules("experiments-R9", "experiments-R10")
@@ -99,20 +103,20 @@ def test_every_arm_has_an_effect_a_cost_and_a_verdict(found: dict[str, Any]) -> 
 
 
 @pytest.mark.rules("experiments-R21")
-def test_all_but_the_cost_is_the_same_everywhere(tmp_path: Path, found: dict[str, Any]) -> None:
-    again = ablate(Plan(base(), [SIGMA, TURNED], 2, tmp_path), runs())
+def test_only_the_cost_depends_on_the_machine(tmp_path: Path, found: dict[str, Any]) -> None:
+    again = run_ablation(AblationPlan(base(), [SIGMA, TURNED], 2, tmp_path), runs())
     assert {**again, "cost": 0} == {**found, "cost": 0}
 
 
-def test_names_of_studies(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [study.name for study in studies.chosen(["power", "sigma", "power"])] == [
+def test_studies_are_selected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [study.name for study in studies.select_studies(["power", "sigma", "power"])] == [
         "power",
         "sigma",
     ]
-    assert studies.chosen(["all"]) == list(studies.table().values())
+    assert studies.select_studies(["all"]) == list(studies.read_studies().values())
     for names, got in ((["sigmoid"], "'sigmoid'"), ([], "none")):
         with pytest.raises(ConfigError, match=rf"--studies: expected .*{got}"):
-            studies.chosen(names)
+            studies.select_studies(names)
 
 
 @pytest.mark.parametrize(
@@ -122,22 +126,24 @@ def test_names_of_studies(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"title": "t", "question": "q", "base": "c", "arms": {"a": {}}}, "x: base: expected a"),
     ],
 )
-def test_a_study_that_is_none_is_named(content: dict[str, Any], error: str) -> None:
+def test_an_invalid_study_is_named(content: dict[str, Any], error: str) -> None:
     with pytest.raises(ConfigError, match=error):
-        studies.read({"x": content})
+        studies.parse_studies({"x": content})
 
 
-def test_two_arms_that_are_one_are_refused() -> None:
+def test_two_equal_arms_are_rejected() -> None:
     twice = SIGMA._replace(arms={"0.1": {}, "also": {"sigma": 0.1}})
     with pytest.raises(ConfigError, match="study sigma: expected arms that differ"):
-        studies.lay_out(twice, base())
+        studies.study_arms(twice, base())
 
 
 @pytest.mark.rules("experiments-R19")
-def test_an_ablation_in_which_all_diverge_is_an_error(
+def test_an_ablation_without_results_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mindref.training.loop.rate", lambda config, n: 1e30 if n > 2 else 0.01)
+    monkeypatch.setattr(
+        "mindref.training.loop.step_learning_rate", lambda config, n: 1e30 if n > 2 else 0.01
+    )
     with pytest.raises(RunError, match="expected an arm with a result, got none: all diverged"):
-        ablate(Plan(base(), [SIGMA], 1, tmp_path), runs())
-    assert room.verdict_of(*studies.lay_out(SIGMA, base()).arms[::-1], None) == "no result"
+        run_ablation(AblationPlan(base(), [SIGMA], 1, tmp_path), runs())
+    assert room.arm_verdict(*studies.study_arms(SIGMA, base()).arms[::-1], None) == "no result"

@@ -1,4 +1,4 @@
-"""A whole comparison: trials, choice, seeds, the table, and going on."""
+"""A complete comparison: trials, choice, seeds, table, resuming."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from mindref.errors import ConfigError, RunError
-from mindref.experiments import hits, results
+from mindref.experiments import first_hits, results
 from mindref.experiments.arms import Arm
-from mindref.experiments.compare import Plan, compare
-from mindref.experiments.runs import Listener, Stopped
-from mindref.recommender.run import Trainer
+from mindref.experiments.compare import ComparisonPlan, run_comparison
+from mindref.experiments.runs import ExperimentStopped, RunListener
+from mindref.recommender.trainer import Trainer
 from mindref.training import loop
-from tests.experiments.small import ONE, TWO, base, compared, runs
+from tests.experiments.tiny_experiment import ONE, TWO, base, compared, runs
 
 
 @pytest.fixture(scope="module")
@@ -27,28 +27,28 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(out: Path) -> dict[str, Any]:
-    """The result of a comparison that nobody disturbed."""
+    """The result of an uninterrupted comparison."""
     return compared(out)
 
 
-def places(out: Path, name: str) -> set[str]:
+def run_folders(out: Path, name: str) -> set[str]:
     return {str(path.parent.relative_to(out)) for path in out.rglob(name)}
 
 
-def test_a_result_has_the_form_that_is_published(found: dict[str, Any]) -> None:
-    jsonschema.Draft202012Validator.check_schema(results.schema())
-    validator = jsonschema.Draft202012Validator(results.schema())
+def test_a_result_follows_the_schema(found: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator.check_schema(results.result_schema())
+    validator = jsonschema.Draft202012Validator(results.result_schema())
     validator.validate(found)
     with pytest.raises(jsonschema.ValidationError):
         validator.validate({**found, "clock": 0})
 
 
 @pytest.mark.rules("experiments-R11", "experiments-R12")
-def test_every_trial_is_trained_with_the_first_seed_and_only_the_chosen_one_is_judged(
+def test_only_the_chosen_trial_is_evaluated_with_all_seeds(
     out: Path, found: dict[str, Any]
 ) -> None:
-    trained, judged = places(out, "experiment.json"), places(out, hits.FILE)
-    assert places(out, "report.json") == judged
+    trained, judged = run_folders(out, "experiment.json"), run_folders(out, first_hits.FILE)
+    assert run_folders(out, "report.json") == judged
     for arm in found["arms"]:
         assert len(arm["trials"]) == 2
         assert {f"{arm['label']}/trial-{i}/seed-0" for i in (0, 1)} <= trained
@@ -61,7 +61,7 @@ def test_every_trial_is_trained_with_the_first_seed_and_only_the_chosen_one_is_j
 
 
 @pytest.mark.rules("experiments-R12")
-def test_the_chosen_settings_are_those_of_all_seeds(out: Path, found: dict[str, Any]) -> None:
+def test_all_seeds_use_the_chosen_settings(out: Path, found: dict[str, Any]) -> None:
     for arm in found["arms"]:
         for seed in (0, 1):
             run = out / arm["label"] / f"trial-{arm['chosen']}" / f"seed-{seed}"
@@ -72,7 +72,7 @@ def test_the_chosen_settings_are_those_of_all_seeds(out: Path, found: dict[str, 
 
 
 @pytest.mark.rules("experiments-R3")
-def test_the_numbers_are_those_of_the_reports(out: Path, found: dict[str, Any]) -> None:
+def test_the_metrics_equal_those_of_the_run_reports(out: Path, found: dict[str, Any]) -> None:
     for arm in found["arms"]:
         for n in (10, 20, 50):
             numbers = arm["metrics"][f"hit_rate@{n}"]
@@ -83,41 +83,41 @@ def test_the_numbers_are_those_of_the_reports(out: Path, found: dict[str, Any]) 
                 assert numbers["by_seed"][seed] == pytest.approx(theirs)
             assert numbers["value"] == pytest.approx(np.mean(numbers["by_seed"]))
             assert numbers["low"] <= numbers["value"] <= numbers["high"]
-    one, two = found["arms"]
-    assert one["against"] is None, "it is the opponent"
+    first, two = found["arms"]
+    assert first["against"] is None, "it is the opponent"
     beside = two["against"]["hit_rate@10"]
-    values = [arm["metrics"]["hit_rate@10"]["value"] for arm in (two, one)]
+    values = [arm["metrics"]["hit_rate@10"]["value"] for arm in (two, first)]
     assert beside["difference"] == pytest.approx(values[0] - values[1])
 
 
 @pytest.mark.rules("experiments-R13", "experiments-R21")
-def test_the_same_command_again_trains_nothing_and_says_the_same(
+def test_a_repeated_command_trains_nothing_and_returns_the_same_result(
     out: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: Any, **__: Any) -> None:
+    def fail_if_called(*_: Any, **__: Any) -> None:
         pytest.fail("it was trained or ranked again")
 
-    monkeypatch.setattr(Trainer, "__init__", never)
-    said: list[str] = []
-    assert compared(out, Listener(said.append)) == found
-    assert len(said) == 6
-    assert all(line.endswith("trained before") for line in said)
+    monkeypatch.setattr(Trainer, "__init__", fail_if_called)
+    result: list[str] = []
+    assert compared(out, RunListener(result.append)) == found
+    assert len(result) == 6
+    assert all(line.endswith("already trained") for line in result)
 
 
 @pytest.mark.rules("experiments-R14", "experiments-R21")
 @pytest.mark.parametrize("asked_after", [1, 3, 5])
-def test_stopped_between_runs_and_gone_on_with_elsewhere_the_result_is_the_same(
+def test_a_stopped_and_moved_experiment_gives_the_same_result(
     tmp_path: Path, found: dict[str, Any], asked_after: int
 ) -> None:
-    said: list[str] = []
-    with pytest.raises(Stopped):
-        compared(tmp_path, Listener(said.append, stop=lambda: len(said) >= asked_after))
-    assert len(said) == asked_after
+    result: list[str] = []
+    with pytest.raises(ExperimentStopped):
+        compared(tmp_path, RunListener(result.append, stop=lambda: len(result) >= asked_after))
+    assert len(result) == asked_after
     assert compared(tmp_path) == found
 
 
 @pytest.mark.rules("experiments-R21")
-def test_nothing_in_a_result_is_of_the_clock_or_the_place(out: Path, found: dict[str, Any]) -> None:
+def test_a_result_contains_no_time_and_no_path(out: Path, found: dict[str, Any]) -> None:
     text = json.dumps(found)
     assert str(out) not in text
     assert "seconds" not in text
@@ -125,7 +125,7 @@ def test_nothing_in_a_result_is_of_the_clock_or_the_place(out: Path, found: dict
 
 
 @pytest.mark.rules("experiments-R16")
-def test_every_folder_is_looked_at_before_anything_is_trained(tmp_path: Path) -> None:
+def test_every_folder_is_checked_before_training(tmp_path: Path) -> None:
     last = tmp_path / "two" / "trial-1" / "seed-1"
     last.mkdir(parents=True)
     (last / "letter.txt").write_text("dear")
@@ -135,49 +135,52 @@ def test_every_folder_is_looked_at_before_anything_is_trained(tmp_path: Path) ->
 
 
 @pytest.mark.rules("experiments-R16")
-def test_other_settings_in_the_same_folder_are_refused(out: Path, found: dict[str, Any]) -> None:
+def test_a_folder_with_other_settings_is_rejected(out: Path, found: dict[str, Any]) -> None:
     with pytest.raises(RunError, match=r"trial-0/seed-0: batch: expected 8, got 16"):
         compared(out, batch=8)
 
 
-def test_what_is_no_comparison_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_comparison_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="models: expected each once"):
         compared(tmp_path, arms=(ONE, ONE))
-    plan = Plan(base(), [ONE, TWO], 1, 1, "three", tmp_path)
+    plan = ComparisonPlan(base(), [ONE, TWO], 1, 1, "three", tmp_path)
     with pytest.raises(ConfigError, match="--opponent: expected one or two, got three"):
-        compare(plan, runs())
+        run_comparison(plan, runs())
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.rules("experiments-R19")
-def test_a_model_that_diverges_has_no_numbers_and_an_opponent_must_have_some(
+def test_a_diverged_model_has_no_metrics_and_the_opponent_needs_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = loop.rate
+    usual = loop.step_learning_rate
     wild = Arm("wild", {"sigma": 0.5}, "wild", {"window": (7,)})
 
     def rate(config: Any, n: int) -> float:
         return 1e30 if config.sigma == 0.5 and n > 2 else usual(config, n)
 
-    monkeypatch.setattr(loop, "rate", rate)
+    monkeypatch.setattr(loop, "step_learning_rate", rate)
     found = compared(tmp_path, arms=(ONE, wild), trials=2, seeds=1)
-    jsonschema.Draft202012Validator(results.schema()).validate(found)
+    jsonschema.Draft202012Validator(results.result_schema()).validate(found)
     arm = found["arms"][1]
     assert (arm["chosen"], arm["metrics"], arm["against"]) == (None, None, None)
     assert [trial["validation"] for trial in arm["trials"]] == [None, None]
     assert all("loss" in trial["diverged"] for trial in arm["trials"])
     assert found["arms"][0]["metrics"] is not None
-    plan = Plan(base(), [ONE, wild], 1, 2, "wild", tmp_path)
+    plan = ComparisonPlan(base(), [ONE, wild], 1, 2, "wild", tmp_path)
     with pytest.raises(RunError, match="wild: expected an opponent with a result"):
-        compare(plan, runs())
+        run_comparison(plan, runs())
 
 
 @pytest.mark.rules("experiments-R1")
-def test_where_seeds_draw_their_users_the_arms_share_them(tmp_path: Path) -> None:
-    plan = Plan(base(), [ONE, TWO], 2, 1, "one", tmp_path)
-    found = compare(plan, runs(protocol="comirec"))
+def test_arms_share_the_users_that_each_seed_draws(tmp_path: Path) -> None:
+    plan = ComparisonPlan(base(), [ONE, TWO], 2, 1, "one", tmp_path)
+    found = run_comparison(plan, runs(protocol="comirec"))
     users = [
-        [hits.load(tmp_path / arm / "trial-0" / f"seed-{s}").users.tolist() for s in (0, 1)]  # type: ignore[union-attr]
+        [
+            first_hits.load_hits(tmp_path / arm / "trial-0" / f"seed-{s}").users.tolist()
+            for s in (0, 1)
+        ]  # type: ignore[union-attr]
         for arm in ("one", "two")
     ]
     assert users[0] == users[1]

@@ -1,4 +1,4 @@
-"""Runs made, found, taken up, refused; hits kept beside the model; the clock."""
+"""Runs: trained, found, resumed, rejected; stored hits; step times."""
 
 from __future__ import annotations
 
@@ -13,112 +13,116 @@ import pytest
 
 from mindref.errors import ConfigError, MindrefError, RunError
 from mindref.evaluation import metrics
-from mindref.experiments import hits
-from mindref.experiments.arms import Asked
-from mindref.experiments.clock import Clock, per_thousand
-from mindref.experiments.runs import NOTE, Listener, Runs, Stopped, read_note
-from mindref.recommender.judging import rank
-from mindref.recommender.run import Hooks, Trainer
+from mindref.experiments import first_hits
+from mindref.experiments.arms import PlannedRun
+from mindref.experiments.runs import (
+    PROGRESS_FILE,
+    ExperimentRuns,
+    ExperimentStopped,
+    RunListener,
+    read_progress,
+)
+from mindref.experiments.step_clock import StepClock, seconds_per_thousand
+from mindref.recommender.evaluate_run import recommend_cases
+from mindref.recommender.trainer import Hooks, Trainer
 from mindref.run import lock
 from mindref.run.files import sealed
 from mindref.training import loop
 from mindref.training.loop import Epoch
-from tests.experiments.small import base, runs
+from tests.experiments.tiny_experiment import base, runs
 from tests.runs import content, stop_after
 
 
-def asked(place: Path, **changes: Any) -> Asked:
-    return Asked(place, base(**changes), "a run")
+def plan_run(folder: Path, **changes: Any) -> PlannedRun:
+    return PlannedRun(folder, base(**changes), "a run")
 
 
 @contextmanager
-def stopping(step: int) -> Any:
+def stop_listener(step: int) -> Any:
     yield stop_after(step)
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nobody disturbed, judged."""
-    place = tmp_path_factory.mktemp("done") / "run"
-    runs().judged(asked(place))
-    return place
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run, evaluated."""
+    folder = tmp_path_factory.mktemp("done") / "run"
+    runs().evaluate_run(plan_run(folder))
+    return folder
 
 
-def never(*_: Any, **__: Any) -> Any:
+def fail_if_called(*_: Any, **__: Any) -> Any:
     pytest.fail("this was done before")
 
 
 @pytest.mark.rules("experiments-R13")
-def test_what_is_trained_and_judged_is_not_done_again(
-    done: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_finished_run_is_not_trained_or_evaluated_again(
+    finished_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "__init__", never)
-    monkeypatch.setattr("mindref.experiments.hits.rank", never)
-    said: list[str] = []
-    run, found = runs(Listener(said.append)).judged(asked(done))
-    assert said == ["run 1 of 0: a run: trained before"]
+    monkeypatch.setattr(Trainer, "__init__", fail_if_called)
+    monkeypatch.setattr("mindref.experiments.first_hits.recommend_cases", fail_if_called)
+    result: list[str] = []
+    run, found = runs(RunListener(result.append)).evaluate_run(plan_run(finished_run))
+    assert result == ["run 1 of 0: a run: already trained"]
     assert found is not None
-    assert run.value == json.loads((done / "state.json").read_text())["best_value"]
+    assert run.value == json.loads((finished_run / "state.json").read_text())["best_value"]
 
 
 @pytest.mark.rules("experiments-R2")
-def test_the_hits_are_those_of_the_metric(done: Path) -> None:
-    trainer = runs().trainer(asked(done))
+def test_first_hits_agree_with_the_hit_rate(finished_run: Path) -> None:
+    trainer = runs().make_trainer(plan_run(finished_run))
     cases = trainer.prepared.split.test
-    ranked, _ = rank(trainer.model(), trainer.bench(cases), 100)
-    kept = hits.load(done)
-    assert kept is not None
-    hit = metrics.hits(ranked.items, cases.targets)
-    relevant = metrics.distinct(cases.targets)
+    ranked, _ = recommend_cases(trainer.model(), trainer.evaluation_set(cases), 100)
+    stored = first_hits.load_hits(finished_run)
+    assert stored is not None
+    hit = metrics.hit_mask(ranked.items, cases.targets)
+    relevant = metrics.count_distinct(cases.targets)
     assert hit.any(axis=1).sum() > 20
     for n in range(1, 101):
-        own = (kept.first > 0) & (kept.first <= n)
-        np.testing.assert_array_equal(own, metrics.hit_rate(hit, relevant, n))
-    np.testing.assert_array_equal(kept.users, cases.users)
+        expected = (stored.first > 0) & (stored.first <= n)
+        np.testing.assert_array_equal(expected, metrics.hit_rate_at(hit, relevant, n))
+    np.testing.assert_array_equal(stored.users, cases.users)
 
 
 @pytest.mark.rules("experiments-R14")
-def test_a_stopped_run_ends_in_the_bytes_of_one_that_nobody_stopped(
-    done: Path, tmp_path: Path
+def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(
+    finished_run: Path, tmp_path: Path
 ) -> None:
-    place = tmp_path / "run"
-    with pytest.raises(Stopped):
-        runs(Listener(watch=lambda config, step: stopping(4))).trained(asked(place))
-    assert json.loads((place / NOTE).read_text())["finished"] is False
-    said: list[str] = []
-    runs(Listener(said.append)).judged(asked(place))
-    assert said == ["run 1 of 0: a run: going on from step 4"]
+    folder = tmp_path / "run"
+    with pytest.raises(ExperimentStopped):
+        runs(RunListener(watch=lambda config, step: stop_listener(4))).train_run(plan_run(folder))
+    assert json.loads((folder / PROGRESS_FILE).read_text())["finished"] is False
+    result: list[str] = []
+    runs(RunListener(result.append)).evaluate_run(plan_run(folder))
+    assert result == ["run 1 of 0: a run: resumed at step 4"]
     names = ("model.safetensors", "optimiser.safetensors", "hits.safetensors", "report.json")
-    assert content(place, names) == content(done, names)
+    assert content(folder, names) == content(finished_run, names)
 
 
 @pytest.mark.rules("experiments-R14")
-def test_a_run_that_lacks_the_last_word_is_asked_for_it_alone(done: Path, tmp_path: Path) -> None:
-    place = tmp_path / "run"
-    shutil.copytree(done, place)
-    for name in (NOTE, "report.json", "hits.safetensors"):
-        (place / name).unlink()
-    run, _ = runs().judged(asked(place))
-    assert run.best_step == json.loads((done / NOTE).read_text())["best_step"]
-    assert content(place, ("hits.safetensors", "report.json")) == content(
-        done, ("hits.safetensors", "report.json")
+def test_a_run_without_hits_is_only_evaluated_again(finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    for name in (PROGRESS_FILE, "report.json", "hits.safetensors"):
+        (folder / name).unlink()
+    run, _ = runs().evaluate_run(plan_run(folder))
+    assert run.best_step == json.loads((finished_run / PROGRESS_FILE).read_text())["best_step"]
+    assert content(folder, ("hits.safetensors", "report.json")) == content(
+        finished_run, ("hits.safetensors", "report.json")
     )
 
 
-def test_a_run_whose_state_is_lost_is_not_judged_by_its_first_step(
-    done: Path, tmp_path: Path
-) -> None:
-    place = tmp_path / "run"
-    shutil.copytree(done, place)
+def test_a_run_with_a_lost_state_is_an_error(finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
     for name in ("optimiser.safetensors", "hits.safetensors"):
-        (place / name).unlink()
+        (folder / name).unlink()
     with pytest.raises(RunError, match=r"expected the state whose best step is \d, got 0; remove"):
-        runs().judged(asked(place))
+        runs().evaluate_run(plan_run(folder))
 
 
-def test_who_is_asked_to_stop_begins_nothing(tmp_path: Path) -> None:
-    with pytest.raises(Stopped):
-        runs(Listener(stop=lambda: True)).trained(asked(tmp_path / "run"))
+def test_a_stop_request_prevents_new_runs(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentStopped):
+        runs(RunListener(stop=lambda: True)).train_run(plan_run(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
@@ -128,60 +132,62 @@ def test_who_is_asked_to_stop_begins_nothing(tmp_path: Path) -> None:
     [("value", "x"), ("best_step", -1), ("seconds", None), ("timed", 0.5), ("diverged", 3),
      ("finished", "no"), ("curve", [[1]]), ("curve", [["x", 0.5]]), ("curve", 7)],
 )  # fmt: skip
-def test_a_note_of_other_words_is_none(done: Path, tmp_path: Path, name: str, value: Any) -> None:
-    note = json.loads((done / NOTE).read_text())
-    whose = note["identity"]
-    (tmp_path / NOTE).write_text(json.dumps(sealed(note)))
-    assert read_note(tmp_path, whose) is not None
-    (tmp_path / NOTE).write_text(json.dumps(sealed({**note, name: value})))
-    assert read_note(tmp_path, whose) is None
+def test_a_malformed_progress_file_is_ignored(
+    finished_run: Path, tmp_path: Path, name: str, value: Any
+) -> None:
+    note = json.loads((finished_run / PROGRESS_FILE).read_text())
+    identity = note["identity"]
+    (tmp_path / PROGRESS_FILE).write_text(json.dumps(sealed(note)))
+    assert read_progress(tmp_path, identity) is not None
+    (tmp_path / PROGRESS_FILE).write_text(json.dumps(sealed({**note, name: value})))
+    assert read_progress(tmp_path, identity) is None
 
 
 @pytest.mark.rules("experiments-R15", "security-R1")
-def test_hits_of_other_shapes_are_none(done: Path, tmp_path: Path) -> None:
-    shutil.copytree(done, tmp_path / "run")
-    kept = hits.load(done)
-    assert kept is not None
-    users, first = kept
+def test_malformed_hits_are_ignored(finished_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    stored = first_hits.load_hits(finished_run)
+    assert stored is not None
+    users, first = stored
     for other in (
-        hits.Hits(users, first[:-1]),
-        hits.Hits(users, first[:, None]),
-        hits.Hits(users, first.astype(np.float64)),
-        hits.Hits(users[::-1].copy(), first),
-        hits.Hits(users, first + hits.DEPTH + 1),
-        hits.Hits(users, first - 1 - first.min()),
-        hits.Hits(users[0], first[0]),
+        first_hits.FirstHits(users, first[:-1]),
+        first_hits.FirstHits(users, first[:, None]),
+        first_hits.FirstHits(users, first.astype(np.float64)),
+        first_hits.FirstHits(users[::-1].copy(), first),
+        first_hits.FirstHits(users, first + first_hits.DEPTH + 1),
+        first_hits.FirstHits(users, first - 1 - first.min()),
+        first_hits.FirstHits(users[0], first[0]),
     ):
-        hits.save(tmp_path / "run", other)
-        assert hits.load(tmp_path / "run") is None
-    hits.save(tmp_path / "run", kept)
-    assert hits.load(tmp_path / "run") is not None
+        first_hits.save_hits(tmp_path / "run", other)
+        assert first_hits.load_hits(tmp_path / "run") is None
+    first_hits.save_hits(tmp_path / "run", stored)
+    assert first_hits.load_hits(tmp_path / "run") is not None
 
 
 @pytest.mark.rules("experiments-R15")
-@pytest.mark.parametrize("what", ["flipped", "another model", "gone", "foreign"])
-def test_hits_that_do_not_belong_to_the_model_are_made_again(
-    done: Path, tmp_path: Path, what: str
+@pytest.mark.parametrize("subject", ["flipped", "another model", "gone", "foreign"])
+def test_hits_of_another_model_are_computed_again(
+    finished_run: Path, tmp_path: Path, subject: str
 ) -> None:
-    place = tmp_path / "run"
-    shutil.copytree(done, place)
-    file, before = place / hits.FILE, (done / hits.FILE).read_bytes()
-    if what == "flipped":
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    file, before = folder / first_hits.FILE, (finished_run / first_hits.FILE).read_bytes()
+    if subject == "flipped":
         file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
-    elif what == "another model":
-        kept = hits.load(place)
-        assert kept is not None
-        (place / "model.safetensors").rename(place / "kept")
-        (place / "model.safetensors").write_bytes(b"another")
-        hits.save(place, kept._replace(first=0 * kept.first))
-        (place / "kept").rename(place / "model.safetensors")
-    elif what == "gone":
+    elif subject == "another model":
+        stored = first_hits.load_hits(folder)
+        assert stored is not None
+        (folder / "model.safetensors").rename(folder / "kept")
+        (folder / "model.safetensors").write_bytes(b"another")
+        first_hits.save_hits(folder, stored._replace(first=0 * stored.first))
+        (folder / "kept").rename(folder / "model.safetensors")
+    elif subject == "gone":
         file.unlink()
     else:
-        file.write_bytes((place / "model.safetensors").read_bytes())
-    assert hits.load(place) is None
-    _, found = runs().judged(asked(place))
-    expected = hits.load(done)
+        file.write_bytes((folder / "model.safetensors").read_bytes())
+    assert first_hits.load_hits(folder) is None
+    _, found = runs().evaluate_run(plan_run(folder))
+    expected = first_hits.load_hits(finished_run)
     assert found is not None
     assert expected is not None
     np.testing.assert_array_equal(found.first, expected.first)
@@ -190,7 +196,7 @@ def test_hits_that_do_not_belong_to_the_model_are_made_again(
 
 @pytest.mark.rules("experiments-R16")
 @pytest.mark.parametrize(
-    ("changes", "makes", "named"),
+    ("changes", "makes", "by_name"),
     [
         ({"window": 7}, {}, r"window: expected 7, got 10; choose another --out"),
         ({"steps": 9}, {}, r"steps: expected 9, got 7"),
@@ -199,22 +205,22 @@ def test_hits_that_do_not_belong_to_the_model_are_made_again(
         ({}, {"log": "0" * 64}, r"log: expected 0+, got [0-9a-f]{64}"),
     ],
 )
-def test_a_folder_of_another_run_is_refused_by_name(
-    done: Path, changes: dict[str, Any], makes: dict[str, Any], named: str
+def test_a_folder_with_another_run_is_rejected(
+    finished_run: Path, changes: dict[str, Any], makes: dict[str, Any], by_name: str
 ) -> None:
     made = runs()
     for name, value in makes.items():
         setattr(made, name, value)
-    for work in (made.check, made.trained):
-        with pytest.raises(RunError, match=named):
-            work(asked(done, **changes))
+    for work in (made.check_run, made.train_run):
+        with pytest.raises(RunError, match=by_name):
+            work(plan_run(finished_run, **changes))
 
 
 @pytest.mark.rules("experiments-R16")
-def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(RunError, match=r"expected a new or empty folder, got 1 others"):
-        runs().check(asked(tmp_path))
+        runs().check_run(plan_run(tmp_path))
 
 
 @pytest.mark.rules("experiments-R16")
@@ -226,66 +232,71 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         ({"backend": "nobody"}, "nobody"),
     ],
 )
-def test_what_this_log_or_machine_cannot_serve_is_seen_before(
+def test_invalid_settings_are_found_before_training(
     tmp_path: Path, changes: dict[str, Any], error: str
 ) -> None:
     with pytest.raises(MindrefError, match=error):
-        runs().check(asked(tmp_path / "run", **changes))
+        runs().check_run(plan_run(tmp_path / "run", **changes))
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.rules("experiments-R19")
-def test_a_training_that_diverged_is_not_tried_again(
+def test_a_diverged_training_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wild, usual = asked(tmp_path / "run"), loop.rate
-    monkeypatch.setattr(loop, "rate", lambda config, n: usual(config, n) if n < 3 else 1e30)
-    run, found = runs().judged(wild)
+    wild, usual = plan_run(tmp_path / "run"), loop.step_learning_rate
+    monkeypatch.setattr(
+        loop, "step_learning_rate", lambda config, n: usual(config, n) if n < 3 else 1e30
+    )
+    run, found = runs().evaluate_run(wild)
     assert found is None
     assert run.value is None
     assert "loss" in run.diverged
-    monkeypatch.setattr(Trainer, "__init__", never)
-    again, found = runs().judged(wild)
+    monkeypatch.setattr(Trainer, "__init__", fail_if_called)
+    again, found = runs().evaluate_run(wild)
     assert (again.diverged, found) == (run.diverged, None)
 
 
 @pytest.mark.rules("experiments-R20")
-def test_the_clock_hears_steps_and_neither_validation_nor_what_is_told() -> None:
+def test_the_step_clock_excludes_validation_and_callbacks() -> None:
     times = iter([10.0, 11.0, 12.0, 20.0, 23.0, 30.0])
-    told: list[Any] = []
-    clock = Clock(lambda: next(times))
-    hooks = clock.around(Hooks(lambda *x: told.append(x), told.append))
+    messages: list[Any] = []
+    clock = StepClock(lambda: next(times))
+    hooks = clock.timing_hooks(Hooks(lambda *x: messages.append(x), messages.append))
     hooks.on_step(1, 0.5)  # begins at nobody knows when; ends at 10
     hooks.on_step(2, 0.4)  # 11 less 10; then at 12 the next begins
     epoch = Epoch(2, 0.4, 0.1, True)
     hooks.on_epoch(epoch)  # validated until 20
     hooks.on_step(3, 0.3)  # 23 less 20
     assert (clock.seconds, clock.steps) == (1 + 3, 2)
-    assert told == [(1, 0.5), (2, 0.4), epoch, (3, 0.3)]
-    assert per_thousand(4, 2) == 2000
-    assert per_thousand(0, 0) is None
+    assert messages == [(1, 0.5), (2, 0.4), epoch, (3, 0.3)]
+    assert seconds_per_thousand(4, 2) == 2000
+    assert seconds_per_thousand(0, 0) is None
 
 
 @pytest.mark.rules("experiments-R20")
-def test_the_steps_of_all_sessions_are_timed(tmp_path: Path) -> None:
-    place = tmp_path / "run"
-    with pytest.raises(Stopped):
-        runs(Listener(watch=lambda config, step: stopping(4))).trained(asked(place))
-    run = runs().trained(asked(place))
-    assert run.timed == 3 + 2, "the first step of each session is not"
+def test_step_times_add_up_over_sessions(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(ExperimentStopped):
+        runs(RunListener(watch=lambda config, step: stop_listener(4))).train_run(plan_run(folder))
+    run = runs().train_run(plan_run(folder))
+    assert run.timed_steps == 3 + 2, "the first step of each session is not"
     assert run.seconds > 0
 
 
-def test_an_unknown_setting_is_no_run(tmp_path: Path) -> None:
+def test_an_unknown_setting_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         base(colour=1)
-    assert isinstance(runs(), Runs)
+    assert isinstance(runs(), ExperimentRuns)
 
 
 @pytest.mark.rules("faults-R4")
-def test_a_run_that_somebody_trains_is_left_to_them(tmp_path: Path) -> None:
+def test_a_run_locked_by_another_process_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with lock.inside(tmp_path / "run"), pytest.raises(RunError, match="no other process at work"):
-        runs().trained(asked(tmp_path / "run"))
-    assert runs().trained(asked(tmp_path / "run")).best_step > 0
+    with (
+        lock.lock_inside(tmp_path / "run"),
+        pytest.raises(RunError, match="no other process that writes there"),
+    ):
+        runs().train_run(plan_run(tmp_path / "run"))
+    assert runs().train_run(plan_run(tmp_path / "run")).best_step > 0
     assert not (tmp_path / "run" / lock.NAME).exists()

@@ -1,4 +1,4 @@
-"""The sheets of a result, as Markdown and as a picture."""
+"""The tables of a result, Markdown, plot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEAD: dict[str, Any] = {
     "mindref": "1.0",
     "command": "mindref compare log.csv --out o",
     "data": {
-        "log": "ab" * 32, "users": 9, "items": 1234, "events": 50, "split": "leave_last_out",
+        "log": "ab" * 32, "users": 9, "items": 1234, "interactions": 50, "split": "leave_last_out",
         "exclude_seen": True, "cases": [1000, 1000],
     },
     "seeds": [0, 1],
@@ -27,24 +27,24 @@ HEAD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def numbers(value: float) -> dict[str, Any]:
+def estimate_rows(value: float) -> dict[str, Any]:
     estimate = {"value": value, "low": value - 0.01, "high": value + 0.01, "sd": 0.002}
     return {f"hit_rate@{n}": estimate for n in (10, 20, 50, 100)}
 
 
-def beside(difference: float, percent: float | None) -> dict[str, Any]:
-    one = {
+def difference_rows(difference: float, percent: float | None) -> dict[str, Any]:
+    first = {
         "difference": difference, "low": difference - 0.01, "high": difference + 0.01,
         "percent": percent, "p": 0.04, "p_holm": 1e-7,
     }  # fmt: skip
-    return {f"hit_rate@{n}": one for n in (10, 20, 50, 100)}
+    return {f"hit_rate@{n}": first for n in (10, 20, 50, 100)}
 
 
-def arm(label: str, **more: Any) -> dict[str, Any]:
+def make_arm(label: str, **options: Any) -> dict[str, Any]:
     trials = [{"settings": {}, "validation": 0.1, "diverged": ""}]
-    own = {"label": label, "settings": {"window": 5}, "trials": trials, "chosen": 0}
-    rest = {"metrics": numbers(0.3), "against": None, "curve": [[10, 0.1], [20, 0.2]]}
-    return {**own, **rest, "verdict": "base", "runs": label, **more}
+    expected = {"label": label, "settings": {"window": 5}, "trials": trials, "chosen": 0}
+    results = {"metrics": estimate_rows(0.3), "against": None, "curve": [[10, 0.1], [20, 0.2]]}
+    return {**expected, **results, "verdict": "base", "runs": label, **options}
 
 
 COMPARED: dict[str, Any] = {
@@ -54,10 +54,10 @@ COMPARED: dict[str, Any] = {
     "opponent": "b|c",
     "tuning": {"trials": 3, "metric": "hit_rate@50", "seed": 0, "cases": "validation"},
     "arms": [
-        arm("b|c"),
-        arm("mind", against=beside(0.05, 20.0)),
-        arm("none", against=beside(0.05, None)),
-        arm("wild", metrics=None, chosen=None, curve=[]),
+        make_arm("b|c"),
+        make_arm("mind", against=difference_rows(0.05, 20.0)),
+        make_arm("none", against=difference_rows(0.05, None)),
+        make_arm("wild", metrics=None, chosen=None, curve=[]),
     ],
 }
 ABLATED: dict[str, Any] = {
@@ -68,9 +68,9 @@ ABLATED: dict[str, Any] = {
         {
             "name": "sigma", "title": "Sigma of $5", "question": "?", "base": "x", "curves": True,
             "arms": [
-                arm("x"),
-                arm("y", against=beside(0.05, 20.0), verdict="better"),
-                arm("z", metrics=None, verdict="no result"),
+                make_arm("x"),
+                make_arm("y", against=difference_rows(0.05, 20.0), verdict="better"),
+                make_arm("z", metrics=None, verdict="no result"),
             ],
         }
     ],
@@ -78,8 +78,8 @@ ABLATED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_the_paper_s_table_has_percents_of_the_opponent() -> None:
-    sheet = tables.sheets(COMPARED)[0]
+def test_the_paper_table_has_changes_relative_to_the_opponent() -> None:
+    sheet = tables.result_tables(COMPARED)[0]
     assert sheet.heads == ("model", "HR@10", "HR@50", "HR@100")
     rows = [row[:2] for row in sheet.rows]
     assert rows == [
@@ -91,33 +91,36 @@ def test_the_paper_s_table_has_percents_of_the_opponent() -> None:
     assert "1,000 test cases (leave_last_out), unseen items of 1,234 ranked, 2 seeds" in sheet.title
 
 
-def test_every_number_stands_with_its_interval_and_test() -> None:
-    sheet = tables.sheets(COMPARED)[1]
+def test_the_models_table_has_intervals_and_p_values() -> None:
+    sheet = tables.result_tables(COMPARED)[1]
     assert len(sheet.rows) == 3 * 4
     assert sheet.rows[4] == (
         *("mind", "10", "0.3000 [0.2900, 0.3100]", "0.0020"),
         *("+0.0500 [+0.0400, +0.0600]", "0.040", "1e-07"),
     )
     assert "95%, bootstrap over users, t over seeds; p:" in sheet.notes[0]
-    alone = {**COMPARED, "seeds": [0]}
-    assert "one seed: how much training itself varies" in tables.sheets(alone)[1].notes[1]
+    estimates = {**COMPARED, "seeds": [0]}
+    assert (
+        "one seed: the intervals exclude the variance"
+        in tables.result_tables(estimates)[1].notes[1]
+    )
 
 
-def test_a_p_value_too_small_to_be_counted_is_not_said_to_be_nought() -> None:
-    words = [tables.p_words(p) for p in (0.0, 3e-60, 2e-40, 1e-7, 0.04, 1.0)]
-    assert words == ["<1e-40", "<1e-40", "2e-40", "1e-07", "0.040", "1.000"]
+def test_a_tiny_p_value_is_printed_as_a_bound() -> None:
+    arguments = [tables.format_p(p) for p in (0.0, 3e-60, 2e-40, 1e-7, 0.04, 1.0)]
+    assert arguments == ["<1e-40", "<1e-40", "2e-40", "1e-07", "0.040", "1.000"]
 
 
-def test_the_budget_of_tuning_is_stated() -> None:
-    sheet = tables.sheets(COMPARED)[2]
-    assert "3 trials for every model" in sheet.notes[0]
-    assert "validation cases with seed 0 alone" in sheet.notes[0]
+def test_the_tuning_table_states_the_number_of_trials() -> None:
+    sheet = tables.result_tables(COMPARED)[2]
+    assert "3 trials per model" in sheet.notes[0]
+    assert "validation cases with seed 0 only" in sheet.notes[0]
     assert sheet.rows[0] == ("b|c", "1", "window 5", "0.1000")
     assert sheet.rows[3][3] == "diverged"
 
 
-def test_an_ablation_is_one_table_with_effect_cost_and_verdict() -> None:
-    (sheet,) = tables.sheets(ABLATED)
+def test_the_ablation_table_has_effect_cost_and_verdict() -> None:
+    (sheet,) = tables.result_tables(ABLATED)
     assert [row[:2] for row in sheet.rows] == [("sigma", "x"), ("sigma", "y"), ("sigma", "z")]
     assert sheet.rows[0][2:5] == ("0.3000", "", "")
     assert sheet.rows[1][2:5] == ("0.3000", "+0.0500 [+0.0400, +0.0600]", "1e-07")
@@ -127,12 +130,12 @@ def test_an_ablation_is_one_table_with_effect_cost_and_verdict() -> None:
         ("", "better"),
         ("2", "no result"),
     ]
-    assert "of this machine (an abacus)" in sheet.notes[-1]
-    (alone,) = tables.sheets({**ABLATED, "seeds": [0]})
-    assert (sheet.heads[-1], alone.heads[-1]) == ("verdict", "verdict on one training each")
+    assert "on this machine (an abacus)" in sheet.notes[-1]
+    (estimates,) = tables.result_tables({**ABLATED, "seeds": [0]})
+    assert (sheet.heads[-1], estimates.heads[-1]) == ("verdict", "verdict (one seed)")
 
 
-def test_markdown_has_the_command_and_no_bar_that_ends_a_cell(tmp_path: Path) -> None:
+def test_markdown_has_the_command_and_escaped_bars(tmp_path: Path) -> None:
     tables.write_markdown(COMPARED, tmp_path / "t.md")
     text = (tmp_path / "t.md").read_text()
     assert text.startswith("`mindref compare log.csv --out o` (mindref 1.0, log abababababab)\n")
@@ -148,12 +151,10 @@ def test_markdown_has_the_command_and_no_bar_that_ends_a_cell(tmp_path: Path) ->
 @pytest.mark.parametrize("found", [COMPARED, ABLATED], ids=["compare", "ablate"])
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
 @pytest.mark.slow(every=3)
-def test_a_picture_is_the_same_every_time(
-    tmp_path: Path, found: dict[str, Any], ending: str
-) -> None:
+def test_a_plot_is_deterministic(tmp_path: Path, found: dict[str, Any], ending: str) -> None:
     paths = [tmp_path / f"{i}.{ending}" for i in (1, 2)]
     for path in paths:
-        plot.draw(found, path)
+        plot.draw_result(found, path)
     first, second = (path.read_bytes() for path in paths)
     assert first == second
     if ending == "svg":

@@ -1,115 +1,117 @@
-"""Trials drawn by key, as many for everybody, and the choice among them."""
+"""Trials drawn by a hash, equally many per model, and the choice of the best."""
 
 from __future__ import annotations
 
 import pytest
 
-from mindref.config import MODELS
 from mindref.errors import ConfigError
-from mindref.experiments import models
-from mindref.experiments.arms import Arm, folder_of, settings_of, slug
-from mindref.experiments.tuning import best_of, draw, trials_of
-from tests.experiments.small import base
+from mindref.experiments import model_arms
+from mindref.experiments.arms import Arm, arm_config, safe_file_name, settings_folder
+from mindref.experiments.tuning import arm_trials, best_trial, draw_value
+from mindref.models.registry import RECALL_FAMILIES
+from tests.experiments.tiny_experiment import base
 
 GRID = {"learning_rate": (0.001, 0.002, 0.01), "window": (5, 10, 20)}
 
 
 @pytest.mark.rules("experiments-R11")
-def test_trial_0_has_the_settings_as_given_and_none_comes_twice() -> None:
-    trials = trials_of(base(), Arm("a", {}, "a", GRID), 7)
+def test_trial_0_has_the_given_settings_and_trials_are_distinct() -> None:
+    trials = arm_trials(base(), Arm("a", {}, "a", GRID), 7)
     assert trials[0] == {}
-    full = [settings_of(base(), trial) for trial in trials]
+    full = [arm_config(base(), trial) for trial in trials]
     assert len({repr(config) for config in full}) == 7
     assert all(trial[name] in GRID[name] for trial in trials[1:] for name in GRID)
 
 
 @pytest.mark.rules("experiments-R11")
-def test_more_trials_are_these_and_others() -> None:
+def test_more_trials_extend_fewer_trials() -> None:
     arm = Arm("a", {}, "a", GRID)
-    assert trials_of(base(), arm, 8)[:4] == trials_of(base(), arm, 4)
+    assert arm_trials(base(), arm, 8)[:4] == arm_trials(base(), arm, 4)
 
 
 @pytest.mark.rules("experiments-R11")
-def test_two_models_try_the_same_values_of_a_setting_that_they_share() -> None:
-    one = Arm("a", {}, "a", GRID)
+def test_models_try_the_same_values_of_a_shared_setting() -> None:
+    first = Arm("a", {}, "a", GRID)
     other = Arm("b", {"interests": 1}, "b", {**GRID, "sigma": (0.5, 5.0)})
-    pairs = list(zip(trials_of(base(), one, 4), trials_of(base(), other, 4), strict=True))[1:]
-    assert [{name: mine[name] for name in GRID} for mine, _ in pairs] == [
+    pairs = list(zip(arm_trials(base(), first, 4), arm_trials(base(), other, 4), strict=True))[1:]
+    assert [{name: ours_[name] for name in GRID} for ours_, _ in pairs] == [
         {name: theirs[name] for name in GRID} for _, theirs in pairs
     ]
     values = list(range(97))
-    drawn = [[draw(values, name, i) for i in range(6)] for name in ("window", "sigma")]
+    drawn = [[draw_value(values, name, i) for i in range(6)] for name in ("window", "sigma")]
     assert drawn[0] != drawn[1]
     # a digest by hand: the same on every machine and in every version
     assert drawn[0] == [79, 53, 43, 78, 76, 86]
 
 
 @pytest.mark.rules("experiments-R11")
-def test_a_small_grid_gives_all_it_has() -> None:
-    assert len(trials_of(base(), Arm("a", {}, "a", {"window": (5, 10)}), 9)) == 2, "10 is given"
-    assert trials_of(base(), Arm("a", {}, "a"), 9) == [{}]
-    assert len(trials_of(base(), Arm("a", {}, "a", GRID), 100)) == 9 + 1
+def test_a_small_grid_gives_all_its_trials() -> None:
+    assert len(arm_trials(base(), Arm("a", {}, "a", {"window": (5, 10)}), 9)) == 2, "10 is given"
+    assert arm_trials(base(), Arm("a", {}, "a"), 9) == [{}]
+    assert len(arm_trials(base(), Arm("a", {}, "a", GRID), 100)) == 9 + 1
 
 
 @pytest.mark.rules("experiments-R12")
-def test_the_first_of_the_best_is_taken() -> None:
-    assert best_of([0.1, 0.3, 0.3, 0.2]) == 1
-    assert best_of([0.0]) == 0
+def test_the_first_of_equal_trials_is_chosen() -> None:
+    assert best_trial([0.1, 0.3, 0.3, 0.2]) == 1
+    assert best_trial([0.0]) == 0
 
 
 @pytest.mark.rules("experiments-R19")
-def test_a_trial_that_diverged_is_never_taken() -> None:
-    assert best_of([None, 0.0, None]) == 1
-    assert best_of([None, None]) is None
+def test_a_diverged_trial_is_never_chosen() -> None:
+    assert best_trial([None, 0.0, None]) == 1
+    assert best_trial([None, None]) is None
 
 
 @pytest.mark.rules("experiments-R22")
-def test_what_is_given_is_not_tuned() -> None:
-    assert set(models.arm_of("mind").grid) >= {"learning_rate", "window"}
-    assert "window" not in models.arm_of("mind", {"window"}).grid
-    assert not set(models.arm_of("mind-1").settings) & set(models.arm_of("mind-1").grid)
-    assert models.arm_of("mind-1").settings["interests"] == 1
+def test_settings_given_by_the_user_are_not_tuned() -> None:
+    assert set(model_arms.model_arm("mind").grid) >= {"learning_rate", "window"}
+    assert "window" not in model_arms.model_arm("mind", {"window"}).grid
+    assert not set(model_arms.model_arm("mind-1").settings) & set(
+        model_arms.model_arm("mind-1").grid
+    )
+    assert model_arms.model_arm("mind-1").settings["interests"] == 1
 
 
 @pytest.mark.rules("experiments-R22")
-def test_what_a_model_has_of_its_own_is_not_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_define_a_model_are_not_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
     content = {"grid": {"window": [5], "beyond": [1]}, "models": {"a": {"settings": {"window": 7}}}}
-    monkeypatch.setattr(models, "table", lambda: content)
-    assert models.arm_of("a") == Arm("a", {"model": "a", "window": 7}, "a", {})
+    monkeypatch.setattr(model_arms, "read_models", lambda: content)
+    assert model_arms.model_arm("a") == Arm("a", {"model": "a", "window": 7}, "a", {})
 
 
-def test_every_grid_has_values_that_are_allowed() -> None:
-    for model in (*MODELS, *models.table()["models"]):
-        arm = models.arm_of(model)
+def test_every_grid_has_valid_values() -> None:
+    for model in (*RECALL_FAMILIES, *model_arms.read_models()["models"]):
+        arm = model_arms.model_arm(model)
         for name, values in arm.grid.items():
             for value in values:
-                changed = settings_of(base(), {**arm.settings, name: value})
+                changed = arm_config(base(), {**arm.settings, name: value})
                 assert getattr(changed, name) == value
 
 
-def test_folders_are_names_that_every_system_takes() -> None:
-    assert folder_of({}) == "base"
-    assert folder_of({"sigma": 5.0, "power": "inf"}) == "power=inf,sigma=5"
-    assert folder_of({"hidden": [256, 64], "last_relu": True}) == "hidden=256-64,last_relu=on"
-    assert slug("a b/c:d") == "a_b_c_d"
-    long = slug("x" * 500)
+def test_folder_names_are_portable() -> None:
+    assert settings_folder({}) == "base"
+    assert settings_folder({"sigma": 5.0, "power": "inf"}) == "power=inf,sigma=5"
+    assert settings_folder({"hidden": [256, 64], "last_relu": True}) == "hidden=256-64,last_relu=on"
+    assert safe_file_name("a b/c:d") == "a_b_c_d"
+    long = safe_file_name("x" * 500)
     assert len(long) <= 120
-    assert long != slug("x" * 501)
+    assert long != safe_file_name("x" * 501)
 
 
 def test_an_unknown_setting_of_an_arm_is_an_error() -> None:
     with pytest.raises(ConfigError, match="expected a known setting, got colour"):
-        settings_of(base(), {"colour": 1})
+        arm_config(base(), {"colour": 1})
 
 
 @pytest.mark.rules("experiments-R22")
-def test_what_a_recipe_begins_with_gives_way_and_is_tuned() -> None:
-    plain, changed = models.arm_of("best"), models.arm_of("best", ["window"])
+def test_initial_settings_of_a_model_can_be_overridden_and_tuned() -> None:
+    plain, changed = model_arms.model_arm("best"), model_arms.model_arm("best", ["window"])
     assert plain.settings["window"] == 20
     assert {"window", "learning_rate"} <= set(plain.grid)
     assert "window" not in changed.settings
     assert "window" not in changed.grid
-    one = models.arm_of("best-1", ["interests"])
-    assert one.settings["interests"] == 1, "what makes it what it is"
-    assert "interests" not in one.grid
+    first = model_arms.model_arm("best-1", ["interests"])
+    assert first.settings["interests"] == 1, "what makes it what it is"
+    assert "interests" not in first.grid
     assert "steps" not in plain.settings

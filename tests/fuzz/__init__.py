@@ -1,24 +1,24 @@
-"""Bad input: anything that a file, an option or a folder can hold, and what may come of it.
+"""Property tests of invalid input: files, options and folders with any content.
 
-Every outcome is a correct result, or an error of mindref whose message has the grammar of
-mindref/errors.py and can be shown on a terminal; in time, and in bounded memory. Anything else, a
-traceback, a hang, a partial file, is a bug. It is mended where it is, and its input becomes a test
-beside those of the module (tests/data/test_readers_strange.py has many).
+An outcome must be a correct result or an error of mindref. The message of an error must have the
+form of mindref/errors.py and must be printable. Time and memory are bounded. Any other outcome
+(a traceback, a hang, a partial file) is a bug. The input of a bug becomes a test of the module;
+tests/data/test_readers_unusual.py has many.
 
-    outcome.py      what may come of an input, and the time that it may take
-    invariants.py   what holds of every log
-    logs.py         logs of every form, of which is known what must be read
-    packed.py       the same bytes packed, in archives and folders
-    damage.py       what happens to bytes
-    values.py       what happens to settings and to words of files
-    test_*.py       the properties: readers, settings, the command line
-    guided.py       a fuzzer that is led by coverage, by hand: it wants atheris
+- outcome.py: run a function on an input, within a time limit
+- invariants.py: properties of every log
+- logs.py: logs of every format, with the expected result
+- packed.py: the same bytes, compressed, in archives and in folders
+- damage.py: changes of bytes
+- values.py: changes of settings and of values in files
+- test_*.py: the properties of readers, settings, run files and commands
+- guided.py: a coverage-guided fuzzer, to be started by hand; needs atheris
 
-A small share of derandomised inputs is part of the usual tests. The campaign has fresh ones, 3000
-for each property, and says how many were answered and how many refused:
+The usual tests include a few derandomised inputs. A campaign draws 3000 new inputs per property,
+and prints the numbers of accepted and refused inputs:
 
     python -m pytest -q -n 0 --fuzz tests/fuzz
 
-What a bomb costs in memory is measured in processes of their own, in test_readers_bounds.py; what
-damage does to a run directory is tested in tests/run/test_checkpoint_damage.py.
+The memory of decompression bombs is measured in child processes by test_readers_bounds.py. Damaged
+run directories are tested in tests/run/test_checkpoint_damage.py.
 """

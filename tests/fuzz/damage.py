@@ -1,4 +1,4 @@
-"""What goes wrong with bytes: on the way, by hand, by another program, by ill will."""
+"""Random changes of bytes: bits, tokens, cuts, repetitions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A fuzzer that is led by coverage: bytes that reach new lines of mindref are kept and changed on.
+"""A coverage-guided fuzzer: inputs that reach new lines of mindref are kept and changed further.
 
-    pip install atheris            (no dependency of the tests; without it nothing here can be run)
+    pip install atheris            (required by this script, not by the tests)
     python -m tests.fuzz.guided TARGET [FOLDER] [options of libFuzzer, as -max_total_time=300]
 
 TARGET is a name of `TARGETS`. FOLDER keeps what was found, and begins with logs of the strategies
@@ -24,12 +24,13 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["mindref"]):
-    from mindref.cli.settings import config_of
+    from mindref.cli.settings import config_from_options
     from mindref.data.log import InteractionLog
     from mindref.data.readers import FORMATS, read_log
     from mindref.recall import open_index
     from mindref.run import items
-    from mindref.run.checkpoint import load_arrays, load_config
+    from mindref.run.array_files import load_arrays
+    from mindref.run.checkpoint import load_config
 
 from tests.fuzz.invariants import check_log
 from tests.fuzz.logs import FORMS, name_of
@@ -70,7 +71,7 @@ def side_file(folder: Path, data: bytes) -> None:
 def toml(folder: Path, data: bytes) -> None:
     """The bytes are a file of settings."""
     (folder / "settings.toml").write_bytes(data)
-    check_config(outcome(config_of, None, folder / "settings.toml", {}))
+    check_config(outcome(config_from_options, None, folder / "settings.toml", {}))
 
 
 def config(folder: Path, data: bytes) -> None:
@@ -88,7 +89,7 @@ def arrays(folder: Path, data: bytes) -> None:
 def catalogue(folder: Path, data: bytes) -> None:
     """The bytes are items.tsv of a run."""
     (folder / "items.tsv").write_bytes(data)
-    outcome(items.read, folder / "items.tsv")
+    outcome(items.read_items, folder / "items.tsv")
 
 
 def manifest(folder: Path, data: bytes) -> None:
@@ -124,7 +125,8 @@ def written(target: str) -> bytes:
     """Return what mindref itself writes for a target."""
     from mindref.config import Config
     from mindref.recall import build_index
-    from mindref.run.checkpoint import FORMAT, save_arrays, save_config
+    from mindref.run.array_files import FORMAT, save_arrays
+    from mindref.run.checkpoint import save_config
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -135,7 +137,7 @@ def written(target: str) -> bytes:
         elif target == "arrays":
             save_arrays(folder / "x", {"a": VECTORS}, {"format": FORMAT, "step": 1})
         elif target == "catalogue":
-            items.write(folder / "x", ["a", "b\t"], [1, 2], ["A\n", ""])
+            items.write_items(folder / "x", ["a", "b\t"], [1, 2], ["A\n", ""])
         else:
             build_index(VECTORS, VECTORS, directory=folder, kind="exact")
         return next(folder.iterdir()).read_bytes()

@@ -1,4 +1,4 @@
-"""What holds of every log that a reader gives, whatever it was read from (specs/data.md)."""
+"""Properties of every log that a reader returns (specs/data.md)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mindref.data.log import InteractionLog, Ragged
 def check_log(log: InteractionLog) -> None:
     """Raise AssertionError for a log that is not one."""
     users, items = len(log.user_ids), len(log.item_ids)
-    check_rows(log.events, users, items)
+    check_rows(log.interactions, users, items)
     assert users >= 1
-    assert (log.events.lengths >= 1).all(), "a user without an event"
-    assert set(np.unique(log.events.values)) == set(range(items)), "an item without an event"
+    assert (log.interactions.lengths >= 1).all(), "a user without an event"
+    assert set(np.unique(log.interactions.values)) == set(range(items)), "an item without an event"
     check_ids(log.user_ids)
     check_ids(log.item_ids)
     check_times(log)
@@ -51,10 +51,10 @@ def check_times(log: InteractionLog) -> None:
     if log.times is None:
         return
     assert log.times.dtype == np.float64
-    assert log.times.shape == log.events.values.shape
+    assert log.times.shape == log.interactions.values.shape
     assert np.isfinite(log.times).all()
     rising = log.times[1:] >= log.times[:-1]
-    first = log.events.offsets[1:-1]  # of the second user on
+    first = log.interactions.offsets[1:-1]  # of the second user on
     rising[first - 1] = True
     assert rising.all(), "events out of order"
 
@@ -64,10 +64,10 @@ def check_notes(log: InteractionLog) -> None:
     notes = log.notes
     assert tuple(notes) == NOTES
     assert all(isinstance(count, int) and count >= 0 for count in notes.values())
-    events = len(log.events.values)
+    events = len(log.interactions.values)
     assert (notes["users"], notes["items"]) == (len(log.user_ids), len(log.item_ids))
-    assert notes["events"] == events
-    assert notes["single_event_users"] == int((log.events.lengths == 1).sum())
+    assert notes["interactions"] == events
+    assert notes["single_interaction_users"] == int((log.interactions.lengths == 1).sum())
     assert notes["ties"] < events
     assert notes["titled_items"] == sum(map(bool, log.titles or ()))
     assert len(log.bad_lines) <= notes["bad_lines"]

@@ -1,4 +1,4 @@
-"""Logs of every form, of which is known what a reader must make of them."""
+"""Random logs of every format, with the interactions that a reader must return."""
 
 from __future__ import annotations
 

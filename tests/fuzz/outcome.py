@@ -1,4 +1,4 @@
-"""What may come of any input: a correct answer, or an error of ours that can be read. In time."""
+"""Run a function on any input: it must return, or raise a readable error of mindref, in time."""
 
 from __future__ import annotations
 

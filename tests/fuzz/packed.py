@@ -1,4 +1,4 @@
-"""The same bytes as a plain file, packed, or in a folder or an archive beside texts."""
+"""The same bytes as a plain file, compressed, or in a folder or an archive with other files."""
 
 from __future__ import annotations
 

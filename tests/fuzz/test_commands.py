@@ -1,4 +1,4 @@
-"""Any bytes as a log, to the command line: success, or exit code 2 and a line that says why.
+"""Commands on any bytes as a log: success, or exit code 2 and a line with the reason.
 
 In this process, as a user's shell would call it: nothing of a run that was refused is left.
 """
@@ -78,7 +78,7 @@ def go(folder: Path, data: Path, words: list[str], users: list[str]) -> None:
 
 @settings(max_examples=settings.default.max_examples // 4)
 @given(data=st.data())
-def test_a_log_of_strange_words_goes_all_the_way(data: st.DataObject) -> None:
+def test_a_log_with_unusual_text_can_be_trained_and_served(data: st.DataObject) -> None:
     """Three events or more of some users, in ids of every kind, with every family."""
     form: Form = FORMS["jsonl"]
     users = data.draw(st.lists(ids(form), min_size=1, max_size=4, unique=True))
@@ -108,7 +108,7 @@ def test_a_damaged_log_is_trained_on_or_refused(data: st.DataObject) -> None:
         go(folder, lay(folder, raw, packing), words, [])
 
 
-def test_there_is_no_check_that_cannot_fail(tmp_path: Path) -> None:
+def test_every_check_of_an_outcome_can_fail(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         check(70, "", "Error: x: this is a bug in mindref")
     with pytest.raises(AssertionError):
@@ -119,7 +119,7 @@ def test_there_is_no_check_that_cannot_fail(tmp_path: Path) -> None:
     assert hidden(tmp_path)
 
 
-def test_one_of_everything(tmp_path: Path) -> None:
+def test_one_command_of_each_kind(tmp_path: Path) -> None:
     """One user, one item, one moment."""
     log: Any = tmp_path / "log"
     log.write_text("u a 1\n" * 5)

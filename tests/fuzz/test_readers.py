@@ -1,4 +1,4 @@
-"""Any bytes as a log: what was written comes back as it was, and nothing else is let in."""
+"""Readers on any bytes: a written log is read back, other bytes are read or refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(data: bytes, packing: str, **options: Any) -> Any:
 
 @pytest.mark.parametrize("form", CASES)
 @given(data=st.data())
-def test_what_was_written_is_what_is_read(form: str, data: st.DataObject) -> None:
+def test_a_written_log_is_read_back(form: str, data: st.DataObject) -> None:
     """Every id, order, tie and duplicate, for whatever ids a form can hold."""
     written = data.draw(rows(FORMS[form]))
     raw, packing = FORMS[form].write(written), data.draw(st.sampled_from(PACKINGS))
@@ -43,10 +43,10 @@ def test_what_was_written_is_what_is_read(form: str, data: st.DataObject) -> Non
     assert list(log.user_ids) == list(wanted)
     assert sorted(log.item_ids) == sorted({item for _, item, _ in written})
     for u, user in enumerate(log.user_ids):
-        assert [log.item_ids[i] for i in log.events.row(u)] == [i for i, _ in wanted[user]]
+        assert [log.item_ids[i] for i in log.interactions.row(u)] == [i for i, _ in wanted[user]]
         if FORMS[form].timed:
             assert log.times is not None
-            start, stop = log.events.offsets[u : u + 2]
+            start, stop = log.interactions.offsets[u : u + 2]
             assert log.times[start:stop].tolist() == [t for _, t in wanted[user]]
     assert log.notes["bad_lines"] == 0
 
@@ -86,7 +86,7 @@ def test_a_damaged_log_is_read_or_refused(form: str, data: st.DataObject) -> Non
 
 
 @given(data=st.data())
-def test_a_damaged_packing_is_read_or_refused(data: st.DataObject) -> None:
+def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
     form = data.draw(st.sampled_from(["delimited", "jsonl", "pairs"]))
     raw = FORMS[form].write(data.draw(rows(FORMS[form])))
     packings = [*(one for one in PACKINGS if one != "folder"), *REFUSED]
@@ -99,5 +99,5 @@ def test_a_damaged_packing_is_read_or_refused(data: st.DataObject) -> None:
 
 
 @given(raw=st.binary(max_size=300), form=st.sampled_from([*FORMATS, "auto"]))
-def test_bytes_of_no_kind_are_read_or_refused(raw: bytes, form: str) -> None:
+def test_random_bytes_are_read_or_refused(raw: bytes, form: str) -> None:
     read(raw, "plain", format=form, max_bad_lines=1000)

@@ -1,4 +1,4 @@
-"""Any words in the files of a run: it is read as it is, or refused, and nothing else is opened."""
+"""Run files with any values: a file is read or refused, and no other file is opened."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.config import Config
-from mindref.recall import build_index, open_index
-from mindref.recommender import parts
+from mindref.recall import build_index, open_index, shard_file
 from mindref.run import items
-from mindref.run.checkpoint import FORMAT, load_arrays, load_config, save_arrays
+from mindref.run.array_files import FORMAT, load_arrays, save_arrays
+from mindref.run.checkpoint import load_config
 from mindref.run.items import Items
 from tests.fuzz.damage import several
 from tests.fuzz.outcome import outcome
@@ -29,10 +29,12 @@ Read = Callable[[Path], Any]
 
 
 def write_part(path: Path) -> None:
-    some: Any = {"index": {"kind": "exact"}, "share": [1, 2], "form": "tsv", "block": 8}
+    some: Any = {"index": {"kind": "exact"}, "shard": [1, 2], "form": "tsv", "block": 8}
     numbers = dict.fromkeys(("step", "users", "top"), 3)
     words = dict.fromkeys(("mindref", "model", "log", "backend", "device"), "x")
-    parts.Part(format=parts.FORMAT, exclude_seen=True, **some, **numbers, **words).write(path)
+    shard_file.ShardManifest(
+        format=shard_file.FORMAT, exclude_seen=True, **some, **numbers, **words
+    ).write(path)
 
 
 # a file of a run, who writes it and who reads it
@@ -40,8 +42,8 @@ FILES: dict[str, tuple[str, Callable[[Path], object], Read]] = {
     "configuration": ("config.json", trainer, load_config),
     "catalogue": (
         "items.tsv",
-        lambda run: items.write(run / "items.tsv", ["a", "b\t"], [1, 2], ["A\n", ""]),
-        lambda run: items.read(run / "items.tsv"),
+        lambda run: items.write_items(run / "items.tsv", ["a", "b\t"], [1, 2], ["A\n", ""]),
+        lambda run: items.read_items(run / "items.tsv"),
     ),
     "arrays": (
         "model.safetensors",
@@ -54,9 +56,9 @@ FILES: dict[str, tuple[str, Callable[[Path], object], Read]] = {
         lambda run: open_index(run, VECTORS),
     ),
     "part": (
-        "part" + parts.SUFFIX,
+        "part" + shard_file.SUFFIX,
         lambda run: write_part(run / "part"),
-        lambda run: parts.read(run / "part"),
+        lambda run: shard_file.read_shard_manifest(run / "part"),
     ),
 }
 CASES = [pytest.param(kind, id=kind) for kind in FILES]
@@ -93,7 +95,7 @@ def test_a_damaged_file_is_read_or_refused(
 
 @pytest.mark.parametrize("kind", ["configuration", "manifest", "part"])
 @given(data=st.data())
-def test_spoiled_words_are_read_or_refused(
+def test_files_with_changed_values_are_read_or_refused(
     kind: str, whole: dict[str, bytes], data: st.DataObject
 ) -> None:
     words = data.draw(spoiled(json.loads(whole[kind])))
@@ -107,5 +109,5 @@ def test_spoiled_words_are_read_or_refused(
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_what_was_written_is_read(kind: str, whole: dict[str, bytes]) -> None:
+def test_a_written_file_is_read_back(kind: str, whole: dict[str, bytes]) -> None:
     assert not isinstance(read(kind, whole[kind]), Exception)

@@ -1,4 +1,4 @@
-"""Any settings: those of a run that could be, or a word on what could not."""
+"""Any settings: they are valid, or an error names the invalid one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.cli.recall import ids_of
-from mindref.cli.settings import config_of
+from mindref.cli.recall import parse_item_ids
+from mindref.cli.settings import config_from_options
 from mindref.config import Config
 from mindref.models.din_config import DinConfig
 from mindref.presets import PRESETS
-from mindref.recommender.judging import split_metric
+from mindref.recommender.evaluate_run import parse_metric
 from tests.fuzz.damage import several
 from tests.fuzz.outcome import outcome
 from tests.fuzz.values import spoiled, values
@@ -27,8 +27,8 @@ NAMES = [field.name for field in dataclasses.fields(Config)]
 def check_config(config: Any) -> None:
     """Check what is no error: in range, and the same when it is written and read again."""
     if isinstance(config, Config):
-        again = json.loads(json.dumps(config.own(), allow_nan=False))
-        assert Config.restored(again).own() == config.own()
+        again = json.loads(json.dumps(config.family_settings(), allow_nan=False))
+        assert Config.restored(again).family_settings() == config.family_settings()
         for field in dataclasses.fields(Config):
             value = getattr(config, field.name)
             assert type(value) is type(field.default)
@@ -37,7 +37,7 @@ def check_config(config: Any) -> None:
 
 
 @given(st.dictionaries(st.sampled_from([*NAMES, "colour", ""]), values(), max_size=3))
-def test_any_changes_are_settings_or_refused(changes: dict[str, Any]) -> None:
+def test_any_changes_of_settings_are_valid_or_refused(changes: dict[str, Any]) -> None:
     check_config(outcome(Config.of, "default", changes))
     outcome(DinConfig.of, changes)
 
@@ -46,7 +46,7 @@ def test_any_changes_are_settings_or_refused(changes: dict[str, Any]) -> None:
 def test_settings_of_a_damaged_file_are_restored_or_refused(
     data: st.DataObject, preset: str
 ) -> None:
-    whole = Config.of(preset).own()
+    whole = Config.of(preset).family_settings()
     found = data.draw(spoiled(whole))
     if isinstance(found, dict):  # others are refused by whoever reads the file
         check_config(outcome(Config.restored, found))
@@ -69,18 +69,18 @@ def test_a_damaged_file_of_settings_is_read_or_refused(damage: Any, text: str) -
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "settings.toml"
         path.write_bytes(damage(text.encode()))
-        check_config(outcome(config_of, None, path, {}))
+        check_config(outcome(config_from_options, None, path, {}))
 
 
 @given(st.one_of(st.text(max_size=20), st.from_regex(r"(hit_rate|recall|mrr)@\d{1,5000}")))
-def test_any_words_are_a_metric_or_refused(name: str) -> None:
-    found = outcome(split_metric, name)
+def test_any_text_is_a_metric_or_refused(name: str) -> None:
+    found = outcome(parse_metric, name)
     if isinstance(found, tuple):
         assert found[1] == int(name.partition("@")[2])
 
 
 @given(st.one_of(st.text(max_size=20), st.sampled_from([",", '"', "a" * 200_000, "a," * 9000])))
 def test_any_text_is_a_history_or_refused(text: str) -> None:
-    found = outcome(ids_of, "--history", text)
+    found = outcome(parse_item_ids, "--history", text)
     if isinstance(found, list):
         assert all(found)

@@ -1,4 +1,4 @@
-"""Values that no setting and no word of a file should be, and one of them put into a whole."""
+"""Invalid values, and valid data with one value replaced by an invalid one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Questions to the backend `numba` and to the reference, and how their answers are compared.
+"""Calls of the numba backend and of the reference, and the comparison of their results.
 
-Levels 2 and 3 are asked with worlds: the small ones of `tests.models.worlds`, and crowds, which are
-large enough for several blocks of users, items and negatives, the last block of each not full.
+Levels 2 and 3 are called with worlds: the small worlds of `tests.models.worlds`, and large ones
+with several blocks of users, items and negatives. The last block of each is not full.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.conformance.bounds import Precision
-from mindref.conformance.judging.call import Answer, Call
-from mindref.conformance.judging.judge import Judge
-from mindref.conformance.judging.reference import plainly
-from mindref.conformance.judging.subject import OfBackend
+from mindref.conformance.runner.call import Answer, Call
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.implementation import BackendImplementation
+from mindref.conformance.runner.reference import reference_answer
 from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.kernels.backend import NumbaBackend
-from mindref.kernels.fused.layers import USERS
-from mindref.kernels.fused.workspace import Workspace
+from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.models import mind, parameters
 from mindref.models.parameters import Catalogue, Sizes
 from mindref.shapes import Array
 from tests.models.worlds import World
 
 
-def compiled(threads: int = 1) -> OfBackend:
-    """Return the backend with buffers of its own."""
-    backend = NumbaBackend()
-    backend.kept = Workspace(threads)
-    return OfBackend(backend)
+def numba_implementation(threads: int = 1) -> BackendImplementation:
+    """Return a new numba backend with this number of threads."""
+    return BackendImplementation(NumbaBackend(threads))
 
 
-def judged(call: Call, subject: OfBackend | None = None) -> None:
-    """Hold an operator to the reference, within the error that its computation may have."""
-    Judge(subject or compiled(), Precision.of(call.dtype.name), 0, 1.0).agree(call)
+def check_call(call: Call, subject: BackendImplementation | None = None) -> None:
+    """Compare an operator with the reference, within the error bound of the computation."""
+    precision = Precision.of(call.dtype.name)
+    CheckContext(subject or numba_implementation(), precision, 0, 1.0).assert_agrees(call)
 
 
-def agree(call: Call, subject: OfBackend | None = None, where: str = "") -> Answer:
-    """Return the answer of the compiled code, which must be that of the reference."""
-    got, expected = (subject or compiled()).answer(call), plainly(call)
+def agree_with_reference(
+    call: Call, subject: BackendImplementation | None = None, where: str = ""
+) -> Answer:
+    """Return the result of the compiled code, which must agree with the reference."""
+    got, expected = (subject or numba_implementation()).answer(call), reference_answer(call)
     assert got.keys() == expected.keys(), where
     for name, x in expected.items():
         words = f"{where} {call.stem} {name}".strip()
@@ -56,22 +56,22 @@ def agree(call: Call, subject: OfBackend | None = None, where: str = "") -> Answ
     return got
 
 
-def questions(w: World) -> list[Call]:
-    """Return what levels 2 and 3 are asked about a world: loss, interests, three steps."""
+def model_calls(w: World) -> list[Call]:
+    """Return the calls of levels 2 and 3 on a world: loss, interests, three training steps."""
     params, catalogue = {"params": w.params}, {"catalogue": w.catalogue}
-    one = {**params, "batch": w.batch, **catalogue}
-    users = {**params, "histories": w.batch.histories, **catalogue}
-    three = {**params, "batches": (w.batch, backwards(w.batch), w.batch), **catalogue}
-    # with its usual epsilon Adam divides small gradients by themselves: all of them is rounding
+    loss_arrays = {**params, "batch": w.batch, **catalogue}
+    history_arrays = {**params, "histories": w.batch.histories, **catalogue}
+    training_arrays = {**params, "batches": (w.batch, reverse_users(w.batch), w.batch), **catalogue}
+    # with the usual epsilon, Adam divides a small gradient by its own size: only rounding remains
     steps = {"config": dataclasses.replace(w.config, epsilon=0.1), "learning_rate": 0.05}
     return [
-        Call("loss", one, {"config": w.config}),
-        Call("interests", users, {"config": w.config}),
-        Call("training", three, steps),
+        Call("loss", loss_arrays, {"config": w.config}),
+        Call("interests", history_arrays, {"config": w.config}),
+        Call("training", training_arrays, steps),
     ]
 
 
-def backwards(batch: mind.Batch) -> mind.Batch:
+def reverse_users(batch: mind.Batch) -> mind.Batch:
     """Return a batch with its users in the opposite order."""
     histories = mind.Histories(*(x[::-1] for x in batch.histories))
     return batch._replace(
@@ -81,8 +81,8 @@ def backwards(batch: mind.Batch) -> mind.Batch:
     )
 
 
-def of_users(w: World, count: int) -> World:
-    """Return the world with its first users alone."""
+def first_users(w: World, count: int) -> World:
+    """Return the world with only its first users."""
     histories = mind.Histories(*(x[:count] for x in w.batch.histories))
     batch = w.batch._replace(
         histories=histories,
@@ -92,22 +92,22 @@ def of_users(w: World, count: int) -> World:
     return w._replace(batch=batch)
 
 
-def against(w: World, negatives: list[int]) -> World:
+def with_negatives(w: World, negatives: list[int]) -> World:
     """Return the world with these negatives."""
     logs = np.linspace(-1, 0.5, len(negatives)).astype(w.config.dtype)
     ids = np.array(negatives, np.int64)
     return w._replace(batch=w.batch._replace(negatives=ids, negative_log_expected=logs))
 
 
-def crowd(
-    users: int = 2 * USERS + 2,
+def large_world(
+    users: int = 2 * BLOCK_USERS + 2,
     *,
     items: int = 3000,
     negatives: int = 600,
     length: int = 20,
     **settings: Any,
 ) -> World:
-    """Make a world of many users with 0 to `length` behaviours and items of one row each."""
+    """Return a world of many users with 0 to `length` behaviours and items of one row each."""
     rng = np.random.default_rng(0)
     plain = {"interests": 5, "width": 7, "dtype": "float64", "profile_width": 2, "hidden": [9]}
     config = Config.of("default", {**plain, **settings})
@@ -124,13 +124,13 @@ def crowd(
     return World(params, mind.Batch(histories, *drawn, *logs), catalogue, config, sizes)
 
 
-def odd(x: Array, way: str) -> Array:
-    """Return the numbers of x as they seldom lie in memory."""
-    if way == "columns":
-        found = np.asfortranarray(x)
-    elif way == "apart":
-        found = np.zeros((*x.shape, 2), x.dtype)[..., 0]
+def odd_layout(x: Array, layout: str) -> Array:
+    """Return a copy of x with an unusual memory layout: "columns", "apart" or "unaligned"."""
+    if layout == "columns":
+        copy = np.asfortranarray(x)
+    elif layout == "apart":
+        copy = np.zeros((*x.shape, 2), x.dtype)[..., 0]
     else:
-        found = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
-    found[...] = x
-    return found
+        copy = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    copy[...] = x
+    return copy

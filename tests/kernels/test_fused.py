@@ -1,4 +1,4 @@
-"""Levels 2 and 3, fused: loss, gradients, interests and steps are those of the reference."""
+"""Levels 2 and 3, fused: loss, gradients, interests and steps agree with the reference."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.kernels import LINE
+from mindref.kernels import CACHE_LINE
 from mindref.kernels.fused import adam
-from mindref.kernels.fused.forward import ITEMS
-from mindref.kernels.fused.layers import USERS, block_length
-from mindref.kernels.fused.stack import climb
-from mindref.kernels.fused.there_and_back import there_and_back
-from mindref.kernels.fused.workspace import slices
-from mindref.kernels.rounds import MOST, TILE
+from mindref.kernels.fused.forward import BLOCK_ITEMS
+from mindref.kernels.fused.layer_kernels import block_layers_forward
+from mindref.kernels.fused.layers import BLOCK_USERS, users_per_block
+from mindref.kernels.fused.user_block import forward_backward_block
+from mindref.kernels.fused.workspace import block_slices
+from mindref.kernels.routing_forward import TILE_BEHAVIOURS, TILE_USERS
 from mindref.models.parameters import Catalogue, Layer, catalogue_of_ids, flatten
-from tests.kernels.cases import against, agree, compiled, crowd, odd, questions
+from tests.kernels.cases import (
+    agree_with_reference,
+    large_world,
+    model_calls,
+    numba_implementation,
+    odd_layout,
+    with_negatives,
+)
 from tests.models.worlds import OPTIONS, World, world
 
-BLOCKS = USERS + 2  # users of two blocks, two of them in the second
-HOW = [
+TWO_BLOCKS = BLOCK_USERS + 2  # users of two blocks, with two users in the second
+GRADIENTS_AND_POWERS = [
     {"routing_gradient": gradient, "power": power}
     for gradient, power in product(("last", "all"), (float("inf"), 2.0, 0.5))
 ]
@@ -31,27 +38,32 @@ SHAPES = [  # users, length, interests, width
     (3, 4, 1, 1),
     (4, 9, 4, 3),
     (5, 17, 5, 3),  # no multiple of four
-    (BLOCKS, 30, 9, 8),
-    (2 * USERS + 1, 6, 2, 2),
-    (TILE + 4, 2 * MOST // TILE, 4, 3),  # a tile that has its users, one that has its behaviours
-    (2, MOST + 1, 3, 2),  # more than a tile in one user
+    (TWO_BLOCKS, 30, 9, 8),
+    (2 * BLOCK_USERS + 1, 6, 2, 2),
+    (
+        TILE_USERS + 4,
+        2 * TILE_BEHAVIOURS // TILE_USERS,
+        4,
+        3,
+    ),  # tiles limited by users and by behaviours
+    (2, TILE_BEHAVIOURS + 1, 3, 2),  # one user has more than a tile
 ]
 
 
-def hold(w: World, where: str) -> None:
-    subject = compiled()
-    for call in questions(w):
-        agree(call, subject, where)
+def check_world(w: World, case: str) -> None:
+    subject = numba_implementation()
+    for call in model_calls(w):
+        agree_with_reference(call, subject, case)
 
 
-def test_there_are_several_blocks_of_all() -> None:
-    """What stands at a border of blocks is met by the tests that say so."""
-    assert len(list(slices(BLOCKS, USERS))) == 2
-    assert max(users for users, *_ in SHAPES) > 2 * USERS
-    w = crowd()
-    assert len(list(slices(len(w.batch.target), USERS))) == 3
+def test_the_test_data_has_several_blocks_of_users_and_items() -> None:
+    """The tests below depend on it."""
+    assert len(list(block_slices(TWO_BLOCKS, BLOCK_USERS))) == 2
+    assert max(users for users, *_ in SHAPES) > 2 * BLOCK_USERS
+    w = large_world()
+    assert len(list(block_slices(len(w.batch.target), BLOCK_USERS))) == 3
     used = w.batch.histories.items[w.batch.histories.mask]
-    assert len(np.unique(used)) > ITEMS
+    assert len(np.unique(used)) > BLOCK_ITEMS
 
 
 @pytest.mark.rules(
@@ -61,9 +73,9 @@ def test_there_are_several_blocks_of_all() -> None:
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.slow(every=10)
 def test_each_option_with_each_gradient_and_power(options: dict[str, Any]) -> None:
-    for how in HOW:
-        w = world(np.random.default_rng(3), (BLOCKS, 17, 5, 6), **{**how, **options})
-        hold(w, str(how))
+    for settings in GRADIENTS_AND_POWERS:
+        w = world(np.random.default_rng(3), (TWO_BLOCKS, 17, 5, 6), **{**settings, **options})
+        check_world(w, str(settings))
 
 
 @pytest.mark.rules("model-R3", "model-R8", "model-R9", "model-R10", "model-R17")
@@ -71,85 +83,91 @@ def test_each_option_with_each_gradient_and_power(options: dict[str, Any]) -> No
 def test_every_shape(shape: tuple[int, ...]) -> None:
     for gradient in ("last", "all"):
         w = world(np.random.default_rng(1), shape, routing_gradient=gradient, hidden=[6, 5])
-        hold(w, gradient)
+        check_world(w, gradient)
 
 
 @pytest.mark.rules("sampled_softmax-R3", "sampled_softmax-R4", "sampled_softmax-R10")
 @pytest.mark.parametrize("ids", [[], [2], [2, 2, 2], "target", [*range(6)] * 3], ids=str)
-def test_negatives_that_are_none_or_repeated_or_hits(ids: Any) -> None:
+def test_no_negatives_and_repeated_negatives_and_accidental_hits(ids: Any) -> None:
     w = world(np.random.default_rng(2), (4, 6, 3, 5))
-    hold(against(w, [int(w.batch.target[0])] if ids == "target" else ids), str(ids))
+    check_world(with_negatives(w, [int(w.batch.target[0])] if ids == "target" else ids), str(ids))
 
 
 @pytest.mark.rules("sampled_softmax-R4", "sampled_softmax-R11")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_negatives_that_were_drawn_twice_count_twice(dtype: str) -> None:
-    """With the log of its item, as in training, and once with another."""
+def test_a_negative_drawn_twice_counts_twice(dtype: str) -> None:
+    """With equal logs, as in training, and once with another log."""
     w = world(np.random.default_rng(2), (4, 6, 3, 5), dtype=dtype)
-    w = against(w, [2, 0, 2, 5, 2, 0, 2])
+    w = with_negatives(w, [2, 0, 2, 5, 2, 0, 2])
     logs = np.array([-1, 0.5, -1, 2, 0.25, 0.5, -1], dtype)
-    hold(w._replace(batch=w.batch._replace(negative_log_expected=logs)), dtype)
+    check_world(w._replace(batch=w.batch._replace(negative_log_expected=logs)), dtype)
 
 
 @pytest.mark.rules("model-R10", "routing-R3")
 def test_many_users_are_in_larger_blocks() -> None:
     small: dict[str, Any] = {"items": 50, "negatives": 7, "length": 3, "width": 3, "interests": 2}
     for gradient in ("last", "all"):
-        w = crowd(8 * USERS + 2, **small, routing_gradient=gradient)
-        blocks = list(slices(len(w.batch.target), block_length(len(w.batch.target))))
-        assert [block.stop - block.start for block in blocks] == [2 * USERS] * 4 + [2]
-        hold(w, gradient)
+        w = large_world(8 * BLOCK_USERS + 2, **small, routing_gradient=gradient)
+        blocks = list(block_slices(len(w.batch.target), users_per_block(len(w.batch.target))))
+        assert [block.stop - block.start for block in blocks] == [2 * BLOCK_USERS] * 4 + [2]
+        check_world(w, gradient)
 
 
 @pytest.mark.rules("embedding-R1", "embedding-R3", "embedding-R7")
 @pytest.mark.parametrize("dtype", ["int32", "uint8", "uint64"])
 @pytest.mark.slow
-def test_ids_are_of_any_type_of_integers(dtype: str) -> None:
-    """One after the other, and all of them: two types need not have one in common."""
+def test_ids_have_any_integer_dtype(dtype: str) -> None:
+    """One array at a time, and all of them: two dtypes need not have a common one."""
     w = world(np.random.default_rng(2), (4, 6, 3, 5))
     histories, batch, catalogue = w.batch.histories, w.batch, w.catalogue
     items = np.where(histories.mask, histories.items, 0).astype(dtype)
-    seen, target = histories._replace(items=items), batch.target.astype(dtype)
-    own = histories._replace(profile=histories.profile.astype(dtype))
+    with_items, target = histories._replace(items=items), batch.target.astype(dtype)
+    profiles = histories._replace(profile=histories.profile.astype(dtype))
     negatives, rows = batch.negatives.astype(dtype), catalogue.rows.astype(dtype)
-    every = batch._replace(histories=own._replace(items=items), target=target, negatives=negatives)
+    all_changed = batch._replace(
+        histories=profiles._replace(items=items), target=target, negatives=negatives
+    )
     for changed in (
-        w._replace(batch=batch._replace(histories=seen)),
-        w._replace(batch=batch._replace(histories=own)),
+        w._replace(batch=batch._replace(histories=with_items)),
+        w._replace(batch=batch._replace(histories=profiles)),
         w._replace(batch=batch._replace(target=target)),
         w._replace(batch=batch._replace(negatives=negatives)),
         w._replace(catalogue=catalogue._replace(rows=rows)),
-        w._replace(batch=every, catalogue=catalogue._replace(rows=rows)),
+        w._replace(batch=all_changed, catalogue=catalogue._replace(rows=rows)),
     ):
-        hold(changed, dtype)
+        check_world(changed, dtype)
 
 
 @pytest.mark.rules("model-R5")
 @pytest.mark.parametrize("way", ["columns", "apart", "unaligned"])
-@pytest.mark.parametrize("where", [0, 1, 2])
+@pytest.mark.parametrize("index", [0, 1, 2])
 @pytest.mark.parametrize("gradient", ["last", "all"])
-def test_matrices_may_lie_in_memory_as_they_like(way: str, where: int, gradient: str) -> None:
-    """One alone: the layers' arrays go to compiled code together, where all have one type."""
-    axes, options = (BLOCKS, 6, 3, 4), {"dtype": "float32", "routing_gradient": gradient}
+def test_matrices_may_have_any_memory_layout(way: str, index: int, gradient: str) -> None:
+    """One at a time: the layers go to compiled code in a tuple, where all have one type."""
+    axes, options = (TWO_BLOCKS, 6, 3, 4), {"dtype": "float32", "routing_gradient": gradient}
     w = world(np.random.default_rng(0), axes, **options)
     matrices = [w.params.bilinear, *(layer.weight for layer in w.params.layers)]
-    matrices[where] = odd(matrices[where], way)
+    matrices[index] = odd_layout(matrices[index], way)
     bilinear, *weights = matrices
     layers = tuple(Layer(x, of.bias) for x, of in zip(weights, w.params.layers, strict=True))
-    hold(w._replace(params=w.params._replace(bilinear=bilinear, layers=layers)), "odd in memory")
+    check_world(
+        w._replace(params=w.params._replace(bilinear=bilinear, layers=layers)), "unusual layout"
+    )
 
 
 @pytest.mark.slow
-def test_what_is_large_is_compiled_once_wherever_arrays_lie_and_whoever_may_write() -> None:
-    w = world(np.random.default_rng(0), (BLOCKS, 6, 3, 4), dtype="float32")
-    hold(w, "as it is")
-    before = len(there_and_back.signatures), len(climb.signatures)  # type: ignore[attr-defined]
+def test_large_kernels_compile_once_for_any_alignment_and_writability() -> None:
+    w = world(np.random.default_rng(0), (TWO_BLOCKS, 6, 3, 4), dtype="float32")
+    check_world(w, "unchanged")
+    before = len(forward_backward_block.signatures), len(block_layers_forward.signatures)  # type: ignore[attr-defined]
     params, batch = w.params, w.batch
-    layers = tuple(Layer(x, odd(bias, "apart")) for x, bias in params.layers)
-    logs = odd(batch.target_log_expected, "apart")
+    layers = tuple(Layer(x, odd_layout(bias, "apart")) for x, bias in params.layers)
+    logs = odd_layout(batch.target_log_expected, "apart")
     ids = {"target": batch.target.astype(np.int32), "negatives": batch.negatives.astype(np.int32)}
     batch = batch._replace(target_log_expected=logs, **ids)
-    narrow = world(np.random.default_rng(0), (BLOCKS, 6, 3, 4), dtype="float32", profile_width=1)
+    narrow = world(
+        np.random.default_rng(0), (TWO_BLOCKS, 6, 3, 4), dtype="float32", profile_width=1
+    )
     columns = narrow.batch.histories
     columns = columns._replace(profile=np.asfortranarray(columns.profile))
     changed = [
@@ -159,123 +177,133 @@ def test_what_is_large_is_compiled_once_wherever_arrays_lie_and_whoever_may_writ
         w._replace(batch=batch),
     ]
     for other in changed:
-        hold(other, "odd in memory")
+        check_world(other, "unusual layout")
     for x in [*flatten(params).values(), batch.target_log_expected]:
         x.flags.writeable = False
-    hold(w._replace(batch=batch), "read alone")
-    assert before == (len(there_and_back.signatures), len(climb.signatures))  # type: ignore[attr-defined]
+    check_world(w._replace(batch=batch), "read-only")
+    assert before == (len(forward_backward_block.signatures), len(block_layers_forward.signatures))  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow
-def test_there_may_be_no_layers() -> None:
-    """The presets have one at least, who makes parameters need not."""
+def test_a_model_without_layers() -> None:
+    """The presets have at least one layer; parameters need not."""
     for gradient in ("last", "all"):
-        w = world(np.random.default_rng(0), (BLOCKS, 6, 3, 4), routing_gradient=gradient)
+        w = world(np.random.default_rng(0), (TWO_BLOCKS, 6, 3, 4), routing_gradient=gradient)
         histories = w.batch.histories._replace(profile=w.batch.histories.profile[:, :0])
         batch, params = w.batch._replace(histories=histories), w.params._replace(layers=())
-        hold(w._replace(batch=batch, params=params), gradient)
+        check_world(w._replace(batch=batch, params=params), gradient)
 
 
-def test_buffers_and_state_begin_with_a_line_of_memory() -> None:
-    subject, w = compiled(), crowd(dtype="float32")
+def test_buffers_and_state_start_at_a_cache_line() -> None:
+    subject, w = numba_implementation(), large_world(dtype="float32")
     state = subject.backend.init(w.params, w.config)
     state, _ = subject.backend.step(state, w.batch, w.catalogue, w.config, 0.1)
     tables = [flatten(state.params), state.moments.first, state.moments.second]
-    arrays = [*subject.backend.work().buffers.values(), *(x for t in tables for x in t.values())]
+    arrays = [
+        *subject.backend.workspace().buffers.values(),
+        *(x for t in tables for x in t.values()),
+    ]
     assert len(arrays) > 50
-    assert not any(x.ctypes.data % LINE for x in arrays)
+    assert not any(x.ctypes.data % CACHE_LINE for x in arrays)
 
 
 @pytest.mark.rules("model-R17")
-def test_nobody_has_behaviours() -> None:
+def test_all_histories_empty() -> None:
     for axis, gradient in product(("interests", "behaviours"), ("last", "all")):
-        how = {"routing_axis": axis, "routing_gradient": gradient}
-        hold(world(np.random.default_rng(2), (4, 6, 3, 5), np.zeros((4, 6), bool), **how), axis)
+        settings = {"routing_axis": axis, "routing_gradient": gradient}
+        check_world(
+            world(np.random.default_rng(2), (4, 6, 3, 5), np.zeros((4, 6), bool), **settings), axis
+        )
 
 
 @pytest.mark.rules("model-R2", "model-R10")
 def test_items_without_features_and_users_without_a_profile() -> None:
     w = world(np.random.default_rng(2), (4, 6, 3, 5))
-    hold(w._replace(catalogue=catalogue_of_ids(6, "float64")), "no features")
+    check_world(w._replace(catalogue=catalogue_of_ids(6, "float64")), "no features")
     first = Layer(w.params.layers[0].weight[:5], w.params.layers[0].bias)
     params = w.params._replace(profile=np.zeros((0, 2)), layers=(first, *w.params.layers[1:]))
-    nobody = w.batch.histories._replace(profile=np.zeros((4, 0), np.int64))
-    hold(w._replace(params=params, batch=w.batch._replace(histories=nobody)), "no profile")
+    no_profile = w.batch.histories._replace(profile=np.zeros((4, 0), np.int64))
+    check_world(
+        w._replace(params=params, batch=w.batch._replace(histories=no_profile)), "no profile"
+    )
 
 
 @pytest.mark.rules("model-R10", "sampled_softmax-R11", "routing-R3", "routing-R11")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.slow(every=2)
 def test_many_blocks_of_users_items_and_negatives(dtype: str) -> None:
-    """In float32 with shorter items.
+    """In float32 with shorter item vectors.
 
-    Of the usual ones one user is near a parting of the rounds, where half a unit in the last place
-    of the items moves the gradient `all` by 4e-5; of shorter ones no user's moves by 2e-6.
+    With the usual vectors, the routing of one user is close to a tie. A change of the items by half
+    a unit in the last place then changes gradient `all` by 4e-5. With shorter vectors no gradient
+    changes by 2e-6.
     """
     for gradient, normalise in product(("last", "all"), (False, True)):
-        how = {"routing_gradient": gradient, "normalise": normalise}
-        w = crowd(dtype=dtype, **how)
+        settings = {"routing_gradient": gradient, "normalise": normalise}
+        w = large_world(dtype=dtype, **settings)
         if dtype == "float32":
             w = w._replace(params=w.params._replace(items=w.params.items * np.float32(0.75)))
-        hold(w, f"{how}")
+        check_world(w, f"{settings}")
 
 
 @pytest.mark.rules("numerics-R5")
-def test_a_nan_stays_with_the_users_whom_it_concerns() -> None:
+def test_a_nan_affects_only_users_of_that_item() -> None:
     w = world(np.random.default_rng(2), (6, 6, 3, 5))
     items = w.params.items.copy()
     items[w.catalogue.rows[w.batch.histories.items[0, 0], 0]] = np.nan
-    loss, interests, _ = questions(w._replace(params=w.params._replace(items=items)))
-    got = agree(interests)["interests"]
+    loss, interests, _ = model_calls(w._replace(params=w.params._replace(items=items)))
+    got = agree_with_reference(interests)["interests"]
     touched = np.isnan(got).any(axis=(1, 2))
     assert touched.any()
     assert not touched.all()
-    assert np.isnan(agree(loss)["loss"])
+    assert np.isnan(agree_with_reference(loss)["loss"])
 
 
 @pytest.mark.rules(
     "optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R5", "optimiser-R13"
 )
 @pytest.mark.parametrize("features", [True, False])
-def test_steps_are_those_of_adam_and_rows_not_named_stay(features: bool) -> None:
-    """With an epsilon beside which no gradient vanishes; six items of ten rows, or of one each."""
+def test_steps_equal_adam_and_rows_without_gradient_are_unchanged(features: bool) -> None:
+    """Large epsilon, so that every gradient counts. Six items of ten rows, or of one row."""
     for dtype in ("float64", "float32"):
         w = world(np.random.default_rng(5), (4, 6, 3, 5), dtype=dtype, beta1=0.7, beta2=0.8)
         w = w if features else w._replace(catalogue=catalogue_of_ids(6, dtype))
         w = w._replace(params=w.params._replace(items=np.tile(w.params.items, (3, 1))))
-        training = questions(w)[2]
-        after = agree(training, where=dtype)
+        training = model_calls(w)[2]
+        after = agree_with_reference(training, where=dtype)
         rows = np.unique(w.catalogue.rows)
-        rest = np.setdiff1d(np.arange(len(w.params.items)), rows)
-        assert len(rest) >= 20
-        assert after["items"][rest].tobytes() == w.params.items[rest].tobytes()
+        unused = np.setdiff1d(np.arange(len(w.params.items)), rows)
+        assert len(unused) >= 20
+        assert after["items"][unused].tobytes() == w.params.items[unused].tobytes()
         moved = np.abs(after["items"] - w.params.items).max(axis=1) > 0
         assert moved.sum() >= 6
 
 
 @pytest.mark.rules("embedding-R1", "optimiser-R1", "optimiser-R5")
 @pytest.mark.parametrize("weight", [0.5, 0.0])
-def test_a_row_of_its_own_may_have_another_weight_than_one(weight: float) -> None:
+def test_a_row_of_one_item_may_have_a_weight_other_than_one(weight: float) -> None:
     w = world(np.random.default_rng(5), (4, 6, 3, 5), beta1=0.7, beta2=0.8)
-    alone = catalogue_of_ids(6, "float64")
-    weights = np.where(alone.rows == 2, weight, 1.0)
-    agree(questions(w._replace(catalogue=alone._replace(weights=weights)))[2])
+    single_rows = catalogue_of_ids(6, "float64")
+    weights = np.where(single_rows.rows == 2, weight, 1.0)
+    agree_with_reference(
+        model_calls(w._replace(catalogue=single_rows._replace(weights=weights)))[2]
+    )
 
 
 @pytest.mark.rules("optimiser-R1")
-def test_large_parameters_are_moved_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adam, "LARGE", 30)
+def test_large_parameters_are_updated_separately(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adam, "LARGE_PARAMETER", 30)
     w = world(np.random.default_rng(5), (4, 6, 3, 5), hidden=[6, 5])
     sizes = [x.size for name, x in flatten(w.params).items() if "layers" in name]
     assert min(sizes) < 30 <= max(sizes)
-    agree(questions(w)[2])
+    agree_with_reference(model_calls(w)[2])
 
 
 @pytest.mark.rules("embedding-R3", "optimiser-R1", "optimiser-R5")
 @pytest.mark.parametrize("threads", [1, 3])
-def test_items_that_share_a_row_move_it_once(threads: int) -> None:
-    """Each row has the gradients of sixty items; a table of their own would move it sixty times."""
-    w = crowd()
+def test_a_row_shared_by_items_is_updated_once(threads: int) -> None:
+    """Each row has the gradients of sixty items, and must be updated once with their sum."""
+    w = large_world()
     rows = (np.arange(len(w.catalogue.rows)) % 50)[:, None]
     shared = w._replace(catalogue=Catalogue(rows, np.ones(rows.shape)))
-    agree(questions(shared)[2], compiled(threads))
+    agree_with_reference(model_calls(shared)[2], numba_implementation(threads))

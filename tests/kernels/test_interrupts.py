@@ -1,4 +1,4 @@
-"""Ctrl-C and errors while threads are at work: heard, nobody waits, and nobody writes after it."""
+"""Ctrl-C and errors in threads: raised, no deadlock, and no write after the call returns."""
 
 from __future__ import annotations
 
@@ -10,60 +10,60 @@ from typing import Any
 
 import pytest
 
-from mindref.kernels.fused import team
-from mindref.kernels.fused.team import Team
-from mindref.kernels.fused.workspace import Workspace
+from mindref.kernels.fused import thread_pool
+from mindref.kernels.fused.thread_pool import ThreadPool
+from mindref.kernels.fused.workspace import KernelWorkspace
 
 
-class Stopping:
-    """Work for 2000 blocks that goes wrong in one thread, once all threads are at work."""
+class FailingWork:
+    """A function for 2000 blocks that fails in one thread, once all threads are running."""
 
     def __init__(self, error: BaseException, threads: int, *, in_caller: bool) -> None:
         self.error, self.in_caller, self.caller = error, in_caller, current_thread()
-        self.all_at_work, self.lock = Barrier(threads), Lock()
-        self.begun, self.running, self.met = 0, 0, set[Any]()
+        self.all_running, self.lock = Barrier(threads), Lock()
+        self.started, self.running, self.seen = 0, 0, set[Any]()
 
     def __call__(self, block: int) -> None:
-        me = current_thread()
+        thread = current_thread()
         with self.lock:
-            self.begun, self.running = self.begun + 1, self.running + 1
+            self.started, self.running = self.started + 1, self.running + 1
         try:
-            if me not in self.met:
-                self.met.add(me)
-                self.all_at_work.wait(timeout=30)
-                if self.goes_wrong(me):
+            if thread not in self.seen:
+                self.seen.add(thread)
+                self.all_running.wait(timeout=30)
+                if self.fails_in(thread):
                     raise self.error
             sleep(0.002)
         finally:
             with self.lock:
                 self.running -= 1
 
-    def goes_wrong(self, me: Any) -> bool:
-        return (me is self.caller) == self.in_caller
+    def fails_in(self, thread: Any) -> bool:
+        return (thread is self.caller) == self.in_caller
 
 
 @pytest.mark.rules("backend-R12")
 @pytest.mark.parametrize("error", [ZeroDivisionError("no"), KeyboardInterrupt()], ids=repr)
-@pytest.mark.parametrize("in_caller", [True, False], ids=["in the caller", "in the others"])
-def test_when_one_thread_fails_the_others_stop_at_their_next_block(
+@pytest.mark.parametrize("in_caller", [True, False], ids=["in the caller", "in a worker"])
+def test_after_an_error_no_thread_starts_another_block(
     error: BaseException, in_caller: bool
 ) -> None:
-    pool, work = Workspace(3), Stopping(error, 3, in_caller=in_caller)
+    pool, work = KernelWorkspace(3), FailingWork(error, 3, in_caller=in_caller)
     with pytest.raises(type(error)):
-        pool.each(work, range(2000))
-    assert work.running == 0, "nobody writes to the buffers once the caller has them back"
-    begun = work.begun
-    assert begun < 1000, "what was not begun is left undone"
+        pool.run_blocks(work, range(2000))
+    assert work.running == 0, "no thread writes to the buffers after the call"
+    started = work.started
+    assert started < 1000, "the remaining blocks are not started"
     sleep(0.02)
-    assert work.begun == begun
+    assert work.started == started
     done: list[int] = []
-    pool.each(done.append, range(9))
+    pool.run_blocks(done.append, range(9))
     assert sorted(done) == list(range(9)), "the threads are ready for the next caller"
 
 
 @pytest.mark.rules("backend-R12")
-def test_a_signal_while_the_caller_waits_for_the_others_is_heard_when_they_are_done() -> None:
-    pool, caller, running = Workspace(2), get_ident(), [0]
+def test_an_interrupt_during_join_is_raised_after_the_workers_finish() -> None:
+    pool, caller, running = KernelWorkspace(2), get_ident(), [0]
 
     def work(block: int) -> None:
         if get_ident() == caller:
@@ -71,21 +71,21 @@ def test_a_signal_while_the_caller_waits_for_the_others_is_heard_when_they_are_d
                 sleep(0.001)
             return
         running[0] += 1
-        for _ in range(3):  # one may be lost on a busy machine, in a callback of the collector
-            sleep(0.05)  # by now the caller has no block left, and waits
+        for _ in range(3):  # one may be lost in a callback of the garbage collector
+            sleep(0.05)  # by now the caller waits in join
             pthread_kill(caller, SIGINT)
         sleep(0.05)
         running[0] -= 1
 
     with pytest.raises(KeyboardInterrupt):
-        pool.each(work, range(2))
+        pool.run_blocks(work, range(2))
     assert running == [0]
 
 
 @pytest.mark.rules("backend-R12")
-def test_no_interrupt_is_lost_nor_makes_anybody_wait_for_ever() -> None:
-    """Wherever it falls: between two tasks, while the caller waits, before others have begun."""
-    pool, caller, running, heard = Workspace(3), get_ident(), [0], 0
+def test_no_interrupt_is_lost_or_causes_a_deadlock() -> None:
+    """At any time: between two tasks, while the caller waits, before the workers start."""
+    pool, caller, running, interrupts = KernelWorkspace(3), get_ident(), [0], 0
     lock = Lock()
 
     def work(block: int) -> None:
@@ -98,33 +98,33 @@ def test_no_interrupt_is_lost_nor_makes_anybody_wait_for_ever() -> None:
         with lock:
             running[0] -= 1
 
-    def disturb(after: float) -> None:
-        sleep(after)
+    def interrupt_after(delay: float) -> None:
+        sleep(delay)
         pthread_kill(caller, SIGINT)
 
-    gc.disable()  # one that comes in a callback of the collector is lost, whoever waits
+    gc.disable()  # Python drops an interrupt in a callback of the garbage collector
     try:
-        for turn in range(60):
-            thread = Thread(target=disturb, args=(turn * 2e-5,))
+        for attempt in range(60):
+            thread = Thread(target=interrupt_after, args=(attempt * 2e-5,))
             try:
                 thread.start()
-                pool.each(work, range(12))
+                pool.run_blocks(work, range(12))
                 thread.join()
                 sleep(0.001)
             except KeyboardInterrupt:
-                heard += 1
+                interrupts += 1
             thread.join()
-            assert running == [0], "somebody is at work"
+            assert running == [0], "a worker is running"
     finally:
         gc.enable()
-    assert heard == 60
+    assert interrupts == 60
     done: list[int] = []
-    pool.each(done.append, range(9))
+    pool.run_blocks(done.append, range(9))
     assert sorted(done) == list(range(9))
 
 
-class InMoments:
-    """A lock whose holder is interrupted once, if it is the caller: before a use, or after it."""
+class InterruptingLock:
+    """A lock that raises SIGINT once, in the caller: before or after a given use."""
 
     def __init__(self, caller: int, use: int, *, before: bool) -> None:
         self.lock, self.caller, self.use, self.before = Lock(), caller, use, before
@@ -146,9 +146,9 @@ class InMoments:
 
 @pytest.mark.parametrize("use", [1, 2, 3])
 @pytest.mark.parametrize("before", [True, False])
-@pytest.mark.parametrize("goes_wrong", [True, False])
-def test_an_interrupt_beside_a_lock_is_heard_and_nobody_waits(
-    use: int, before: bool, goes_wrong: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("task_fails", [True, False])
+def test_an_interrupt_before_or_after_a_lock_is_raised_without_deadlock(
+    use: int, before: bool, task_fails: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caller, running = get_ident(), [0]
 
@@ -157,31 +157,31 @@ def test_an_interrupt_beside_a_lock_is_heard_and_nobody_waits(
             running[0] += 1
             sleep(0.01)
             running[0] -= 1
-        elif goes_wrong:
+        elif task_fails:
             raise ZeroDivisionError
 
-    pool = Workspace(2)
-    monkeypatch.setattr(team, "Lock", lambda: InMoments(caller, use, before=before))
-    never = goes_wrong and use > 1  # whose task goes wrong has used the lock once, to leave tasks
-    with pytest.raises(ZeroDivisionError if never else KeyboardInterrupt):
-        pool.each(work, range(6))
+    pool = KernelWorkspace(2)
+    monkeypatch.setattr(thread_pool, "Lock", lambda: InterruptingLock(caller, use, before=before))
+    no_interrupt = task_fails and use > 1  # a failing caller uses the lock once
+    with pytest.raises(ZeroDivisionError if no_interrupt else KeyboardInterrupt):
+        pool.run_blocks(work, range(6))
     assert running == [0]
     monkeypatch.undo()
     done: list[int] = []
-    pool.each(done.append, range(9))
+    pool.run_blocks(done.append, range(9))
     assert sorted(done) == list(range(9))
 
 
 @pytest.mark.rules("backend-R12")
-def test_an_interrupt_before_the_wait_for_the_others_does_not_end_it(
+def test_an_interrupt_before_join_does_not_skip_join(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pool, caller, running, waited = Workspace(2), get_ident(), [0], list[int]()
-    join = Team.join
+    pool, caller, running, joins = KernelWorkspace(2), get_ident(), [0], list[int]()
+    join = ThreadPool.join
 
-    def interrupted(self: Team) -> None:
-        waited.append(1)
-        if len(waited) == 1:
+    def interrupted(self: ThreadPool) -> None:
+        joins.append(1)
+        if len(joins) == 1:
             raise_signal(SIGINT)
         join(self)
 
@@ -194,16 +194,16 @@ def test_an_interrupt_before_the_wait_for_the_others_does_not_end_it(
         sleep(0.05)
         running[0] -= 1
 
-    monkeypatch.setattr(Team, "join", interrupted)
+    monkeypatch.setattr(ThreadPool, "join", interrupted)
     with pytest.raises((KeyboardInterrupt, ZeroDivisionError)):
-        pool.each(work, range(2))
+        pool.run_blocks(work, range(2))
     assert running == [0]
-    assert len(waited) == 2
+    assert len(joins) == 2
 
 
-def test_an_interrupt_before_the_caller_is_at_work_is_no_other_error() -> None:
-    """The others are at work by then, and may leave more; they are let, and waited for."""
-    pool, left = Workspace(2), list[int]()
+def test_an_interrupt_before_the_first_task_is_raised_as_an_interrupt() -> None:
+    """Workers may run by then, and submit tasks; the caller waits for them."""
+    pool, finished = KernelWorkspace(2), list[int]()
 
     class Interrupted:
         def __init__(self, jobs: Any) -> None:
@@ -216,15 +216,15 @@ def test_an_interrupt_before_the_caller_is_at_work_is_no_other_error() -> None:
 
     def task() -> None:
         sleep(0.1)
-        pool.leave([lambda: None])
-        left.append(1)
+        pool.submit([lambda: None])
+        finished.append(1)
 
-    others, pool.others = pool.others, [Interrupted(jobs) for jobs in pool.others]  # type: ignore[misc]
+    queues, pool.queues = pool.queues, [Interrupted(jobs) for jobs in pool.queues]  # type: ignore[misc]
     with pytest.raises(KeyboardInterrupt):
-        pool.run([lambda: [task]])
-    assert left == [1]
-    assert pool.team is None
-    pool.others = others
+        pool.run_phases([lambda: [task]])
+    assert finished == [1]
+    assert pool.pool is None
+    pool.queues = queues
     done: list[int] = []
-    pool.each(done.append, range(9))
+    pool.run_blocks(done.append, range(9))
     assert sorted(done) == list(range(9))

@@ -1,10 +1,10 @@
-"""A step that has run before takes its memory from kept buffers: no large array comes and goes.
+"""A step that has run before uses its reused buffers: it allocates no large array.
 
-What is still made anew is room of a fixed size, for the votes of one block of items (with gradient
-"all") and of one tile of users, and small things: views, counters, the users' profiles. The bound
-is that of a block of items and half as much; every buffer whose size grows with users, items or
-negatives is larger in this batch, so a temporary of the size of any one of them does not fit.
-tracemalloc sees what NumPy allocates, and what compiled functions do.
+Still allocated are arrays of a fixed size, for the votes of one block of items (with gradient
+"all") and of one tile of users, and small ones: views, counters, the users' profiles. The bound
+is one and a half times a block of items. Every buffer whose size grows with users, items or
+negatives is larger than the bound in this batch, so the bound detects any temporary of that size.
+tracemalloc sees the allocations of NumPy and of compiled functions.
 """
 
 from __future__ import annotations
@@ -16,23 +16,27 @@ from typing import Any, NamedTuple
 import pytest
 
 from mindref.kernels.backend import NumbaBackend
-from mindref.kernels.fused.forward import ITEMS
-from mindref.kernels.fused.step import Step
-from tests.kernels.cases import crowd
+from mindref.kernels.fused.forward import BLOCK_ITEMS
+from mindref.kernels.fused.step import FusedStep
+from tests.kernels.cases import large_world
 
 WIDTH = 32
-BOUND = ITEMS * WIDTH * 4 * 3 // 2
-LARGE = (
-    "p", "x0", "x1", "x2", "sent0", "sent1", "d_x0", "d_x1", "d_x2", "found", "d_users",
+BOUND = BLOCK_ITEMS * WIDTH * 4 * 3 // 2
+LARGE_BUFFERS = (
+    "products", "x0", "x1", "x2", "x_rows0", "x_rows1", "d_x0", "d_x1", "d_x2", "interests",
+    "d_interests",
     "vectors", "d_vectors", "votes", "capsules", "unit", "negatives", "d_negatives",
 )  # fmt: skip
-ALSO = {"last": ("d_sums", "sent_to_items", "means"), "all": ("d_votes", "d_logits", "d_capsules")}
-W = crowd(
+ROUTING_BUFFERS = {
+    "last": ("d_z", "d_projected", "item_sums"),
+    "all": ("d_votes", "d_logits", "d_capsules"),
+}
+WORLD = large_world(
     480, items=4000, negatives=2000, width=WIDTH, interests=8, hidden=[64], dtype="float32"
 )  # fmt: skip
 
 
-class Warm(NamedTuple):
+class WarmBackend(NamedTuple):
     """A backend after two steps with a gradient of routing."""
 
     backend: NumbaBackend
@@ -40,54 +44,61 @@ class Warm(NamedTuple):
     config: Any
 
     def used(self) -> tuple[int, int]:
-        """Return the peak of memory during a step, and what is still held after it."""
+        """Return the peak of memory during a step, and the memory that is held after it."""
         tracemalloc.start()
         try:
-            self.backend.step(self.state, W.batch, W.catalogue, self.config, 0.01)
+            self.backend.step(self.state, WORLD.batch, WORLD.catalogue, self.config, 0.01)
             held, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
         return peak, held
 
 
-@pytest.fixture(params=ALSO)
-def warm(request: pytest.FixtureRequest) -> Warm:
+@pytest.fixture(params=ROUTING_BUFFERS)
+def warm_backend(request: pytest.FixtureRequest) -> WarmBackend:
     """The backend after two steps."""
-    backend, config = NumbaBackend(), dataclasses.replace(W.config, routing_gradient=request.param)
-    state = backend.init(W.params, config)
+    backend, config = (
+        NumbaBackend(),
+        dataclasses.replace(WORLD.config, routing_gradient=request.param),
+    )
+    state = backend.init(WORLD.params, config)
     for _ in range(2):
-        backend.step(state, W.batch, W.catalogue, config, 0.01)
-    return Warm(backend, state, config)
+        backend.step(state, WORLD.batch, WORLD.catalogue, config, 0.01)
+    return WarmBackend(backend, state, config)
 
 
-def test_a_step_makes_no_large_temporary_and_keeps_nothing(warm: Warm) -> None:
-    buffers = dict(warm.backend.work().buffers)
-    for name in (*LARGE, *ALSO[warm.config.routing_gradient]):
-        assert buffers[name].nbytes > BOUND, f"the batch is too small to tell {name} from nothing"
-    peak, held = warm.used()
+def test_a_step_allocates_no_large_array_and_retains_nothing(warm_backend: WarmBackend) -> None:
+    buffers = dict(warm_backend.backend.workspace().buffers)
+    for name in (*LARGE_BUFFERS, *ROUTING_BUFFERS[warm_backend.config.routing_gradient]):
+        assert buffers[name].nbytes > BOUND, f"the batch is too small for the buffer {name}"
+    peak, held = warm_backend.used()
     assert peak < BOUND
     assert held < BOUND // 10
-    assert all(warm.backend.work().buffers[name] is x for name, x in buffers.items())
+    assert all(warm_backend.backend.workspace().buffers[name] is x for name, x in buffers.items())
 
 
 @pytest.mark.parametrize("name", ["votes", "vectors", "d_vectors"])
-def test_a_temporary_of_the_size_of_a_buffer_is_seen(
-    warm: Warm, name: str, monkeypatch: pytest.MonkeyPatch
+def test_the_bound_detects_a_temporary_as_large_as_a_buffer(
+    warm_backend: WarmBackend, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = Step.blocks
+    user_blocks = FusedStep.user_blocks
 
-    def wasteful(step: Step) -> Any:
-        getattr(step, name).copy()
-        return blocks(step)
+    def wasteful(step: FusedStep) -> Any:
+        step.work.buffers[name].copy()
+        return user_blocks(step)
 
-    monkeypatch.setattr(Step, "blocks", wasteful)
-    assert warm.used()[0] > BOUND
+    monkeypatch.setattr(FusedStep, "user_blocks", wasteful)
+    assert warm_backend.used()[0] > BOUND
 
 
-def test_a_smaller_batch_fits_into_what_is_there(warm: Warm) -> None:
-    before = {name: x.nbytes for name, x in warm.backend.work().buffers.items()}
-    small = crowd(
+def test_a_smaller_batch_allocates_no_buffer(warm_backend: WarmBackend) -> None:
+    before = {name: x.nbytes for name, x in warm_backend.backend.workspace().buffers.items()}
+    small = large_world(
         100, items=4000, negatives=500, width=WIDTH, interests=8, hidden=[64], dtype="float32"
     )
-    warm.backend.step(warm.state, small.batch, small.catalogue, warm.config, 0.01)
-    assert {name: x.nbytes for name, x in warm.backend.work().buffers.items()} == before
+    warm_backend.backend.step(
+        warm_backend.state, small.batch, small.catalogue, warm_backend.config, 0.01
+    )
+    assert {
+        name: x.nbytes for name, x in warm_backend.backend.workspace().buffers.items()
+    } == before

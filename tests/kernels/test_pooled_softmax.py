@@ -1,6 +1,6 @@
-"""The compiled pooled_softmax is the reference's, forward and backward, on drawn calls and by hand.
+"""The compiled pooled_softmax agrees with the reference, forward and backward.
 
-It is none of the operators that the judge knows, so calls, tolerances and refusals stand here.
+The conformance suite does not cover this operator; calls, tolerances and errors are defined here.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from mindref.backend import OPERATORS
 from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.errors import ShapeError
 from mindref.kernels.backend import NumbaBackend
-from mindref.kernels.pooled_softmax import BLOCK, backward, forward
+from mindref.kernels.pooled_softmax import BLOCK_PRODUCTS, backward, forward
 from mindref.ops import pooled_softmax
 from tests.ops.pooled_cases import OPTIONS, Case, cases, fixed_case
 
 SHARPNESS = [0.0, 1e-300, 1e-9, 0.3, 1.0, 7.0, 1e300, np.inf]
-EVERY = pytest.mark.parametrize("sharpness", SHARPNESS)
+EACH_SHARPNESS = pytest.mark.parametrize("sharpness", SHARPNESS)
 TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
-WITH = pytest.mark.parametrize("options", OPTIONS, ids=["plain", "unit", "warm"])
+EACH_OPTION = pytest.mark.parametrize("options", OPTIONS, ids=["plain", "unit", "warm"])
 NAMES = ("out", "d_interests", "d_target", "d_negatives")
 
 
-def agree(case: Case, dtype: str = "float64", **numbers: Any) -> None:
-    """Hold loss and gradients to the reference's; NaN where that has NaN."""
-    given_ = [x.astype(dtype) if x.dtype.kind == "f" else x for x in case]
-    before = [x.tobytes() for x in given_]
+def agree_with_reference(case: Case, dtype: str = "float64", **numbers: Any) -> None:
+    """Compare loss and gradients with the reference; NaN must match NaN."""
+    arrays = [x.astype(dtype) if x.dtype.kind == "f" else x for x in case]
+    before = [x.tobytes() for x in arrays]
     with np.errstate(invalid="ignore", over="ignore"):  # in the products of bad numbers
-        out, saved = forward(*given_, **numbers)
+        out, saved = forward(*arrays, **numbers)
         got = (out, *backward(1.5, saved))
-        again = backward(1.5, saved)
-        expected, kept = pooled_softmax.forward(*given_, **numbers)
-        wanted = (expected, *pooled_softmax.backward(1.5, kept))
-    for name, x, y in zip(NAMES, got, wanted, strict=True):
+        second = backward(1.5, saved)
+        expected, reference_saved = pooled_softmax.forward(*arrays, **numbers)
+        expected_results = (expected, *pooled_softmax.backward(1.5, reference_saved))
+    for name, x, y in zip(NAMES, got, expected_results, strict=True):
         assert x.dtype == y.dtype == dtype
         finite = np.abs(y[np.isfinite(y)])
         largest = finite.max() if finite.size else 0
         near = {"rtol": same_math(dtype), "atol": same_math(dtype) * largest + VANISHING}
         np.testing.assert_allclose(x, y, **near, err_msg=f"{name} {numbers}")
-    assert [x.tobytes() for x in again] == [x.tobytes() for x in got[1:]]
-    assert [x.tobytes() for x in given_] == before
+    assert [x.tobytes() for x in second] == [x.tobytes() for x in got[1:]]
+    assert [x.tobytes() for x in arrays] == before
 
 
 @pytest.mark.rules(
@@ -54,104 +54,104 @@ def agree(case: Case, dtype: str = "float64", **numbers: Any) -> None:
     "pooled_softmax-R11", "pooled_softmax-R14", "pooled_softmax-R15", "pooled_softmax-R16",
 )  # fmt: skip
 @TYPES
-@WITH
+@EACH_OPTION
 @given(drawn=cases(), sharpness=st.sampled_from(SHARPNESS))
 @pytest.mark.slow(every=6)
-def test_it_is_the_reference(
+def test_drawn_cases_agree_with_the_reference(
     drawn: tuple[Case, Any], sharpness: float, dtype: str, options: dict[str, Any]
 ) -> None:
-    agree(drawn[0], dtype, sharpness=sharpness, **options)
+    agree_with_reference(drawn[0], dtype, sharpness=sharpness, **options)
 
 
 @pytest.mark.rules("pooled_softmax-R1", "pooled_softmax-R14", "pooled_softmax-R16")
 @pytest.mark.parametrize("sharpness", [0.0, 0.3, 1.0, np.inf])
-def test_blocks_of_users_meet_at_their_ends(sharpness: float) -> None:
+def test_several_blocks_of_users(sharpness: float) -> None:
     """Several blocks, the last one not full, and users of one to five interests."""
     rng = np.random.default_rng(0)
-    users, count, negatives, width = 41, 5, BLOCK // 64, 3
-    assert 2 < users * count * negatives / BLOCK < users / 2
+    users, count, negatives, width = 41, 5, BLOCK_PRODUCTS // 64, 3
+    assert 2 < users * count * negatives / BLOCK_PRODUCTS < users / 2
     sizes = (users, count, width), (users, width), (negatives, width), (users,), (negatives,)
     interests, target, items, log, logs = (rng.standard_normal(size) for size in sizes)
     active = np.arange(count) < rng.integers(1, count + 1, users)[:, None]
     ids = rng.integers(0, 50, users), rng.integers(0, 50, negatives)
     case = Case(interests, active, target, items, *ids, log, logs)
-    agree(case, sharpness=sharpness)
-    agree(case, "float32", sharpness=sharpness)
+    agree_with_reference(case, sharpness=sharpness)
+    agree_with_reference(case, "float32", sharpness=sharpness)
 
 
 @pytest.mark.rules("pooled_softmax-R4")
-@EVERY
-def test_inactive_interests_are_not_looked_at(sharpness: float) -> None:
+@EACH_SHARPNESS
+def test_inactive_interests_are_not_read(sharpness: float) -> None:
     case = fixed_case()
     for garbage in (np.nan, np.inf):
         spoilt = np.where(case.active[..., None], case.interests, garbage)
-        agree(case._replace(interests=spoilt), sharpness=sharpness)
-        agree(case._replace(interests=spoilt), sharpness=sharpness, normalise=True)
+        agree_with_reference(case._replace(interests=spoilt), sharpness=sharpness)
+        agree_with_reference(case._replace(interests=spoilt), sharpness=sharpness, normalise=True)
 
 
 @pytest.mark.rules("pooled_softmax-R3", "pooled_softmax-R16")
-@EVERY
-def test_equals_share_or_the_first_takes_all(sharpness: float) -> None:
+@EACH_SHARPNESS
+def test_equal_scores_share_the_weight_or_the_first_has_it(sharpness: float) -> None:
     case = fixed_case()
     interests = case.interests.copy()
     interests[0, 3] = interests[0, 1]
     interests[0, [0, 2]] = -10 * interests[0, 1]
-    agree(case._replace(interests=interests), sharpness=sharpness)
+    agree_with_reference(case._replace(interests=interests), sharpness=sharpness)
 
 
 @pytest.mark.rules("pooled_softmax-R5")
 @TYPES
 def test_a_small_sharpness_keeps_its_digits(dtype: str) -> None:
     for sharpness in (1e-3, 1e-5, 1e-8, 1e-30, 1e-44, 1e-300):
-        agree(fixed_case(), dtype, sharpness=sharpness)
+        agree_with_reference(fixed_case(), dtype, sharpness=sharpness)
 
 
 @pytest.mark.rules("pooled_softmax-R12", "pooled_softmax-R15", "pooled_softmax-R16")
-@EVERY
+@EACH_SHARPNESS
 @pytest.mark.parametrize("scale", [0.0, 1e-200, 20.0, 1e4, 1e150])
 def test_numbers_of_every_size(scale: float, sharpness: float) -> None:
     case = fixed_case()
-    agree(case._replace(interests=scale * case.interests), sharpness=sharpness)
+    agree_with_reference(case._replace(interests=scale * case.interests), sharpness=sharpness)
 
 
 @pytest.mark.rules("pooled_softmax-R13")
-@EVERY
+@EACH_SHARPNESS
 def test_a_user_without_negatives_has_no_loss(sharpness: float) -> None:
     case = fixed_case()
     for ids in ([], [1], [1, 1]):
-        some, count = slice(len(ids)), len(ids)
+        chosen, count = slice(len(ids)), len(ids)
         few = case._replace(
-            negatives=case.negatives[some],
+            negatives=case.negatives[chosen],
             negative_ids=np.array(ids, np.int64),
             negative_log_expected=case.negative_log_expected[:count],
         )
-        agree(few, sharpness=sharpness)
+        agree_with_reference(few, sharpness=sharpness)
         out, saved = forward(*few.first_users(1), sharpness=sharpness)
         assert out == 0
         assert not any(d.any() for d in backward(1.0, saved))
 
 
 @pytest.mark.rules("pooled_softmax-R25")
-@EVERY
+@EACH_SHARPNESS
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize(
-    ("name", "at"),
+    ("name", "index"),
     [("interests", (0, 2, 1)), ("target", (0, 3)), ("negatives", (2, 3)), ("negatives", (0, 3))],
 )
-def test_what_is_not_finite_makes_the_loss_nan(
-    name: str, at: tuple[int, ...], bad: float, sharpness: float
+def test_a_value_that_is_not_finite_makes_the_loss_nan(
+    name: str, index: tuple[int, ...], bad: float, sharpness: float
 ) -> None:
     case = fixed_case()
     x = getattr(case, name).copy()
-    x[at] = bad
+    x[index] = bad
     spoilt = case._replace(**{name: x})
-    agree(spoilt, sharpness=sharpness)
+    agree_with_reference(spoilt, sharpness=sharpness)
     with np.errstate(invalid="ignore"):
         assert np.isnan(forward(*spoilt, sharpness=sharpness)[0])
 
 
 @pytest.mark.rules("pooled_softmax-R25")
-@EVERY
+@EACH_SHARPNESS
 def test_an_infinity_of_weight_zero_makes_the_loss_nan(sharpness: float) -> None:
     one, ids = np.ones((1, 1)), np.array([1, 2])
     interests, active = np.array([[[1e200], [1e-200]]]), np.ones((1, 2), bool)
@@ -165,7 +165,7 @@ def test_an_infinity_of_weight_zero_makes_the_loss_nan(sharpness: float) -> None
     "pooled_softmax-R19", "pooled_softmax-R20", "pooled_softmax-R21", "pooled_softmax-R22",
     "pooled_softmax-R23", "pooled_softmax-R24",
 )  # fmt: skip
-def test_it_refuses_what_the_reference_refuses() -> None:
+def test_invalid_inputs_raise_the_error_of_the_reference() -> None:
     case, fits = fixed_case(), {"sharpness": 1.0}
     calls: list[tuple[Case, dict[str, float]]] = [
         (case._replace(target=case.target[:2]), fits),
@@ -178,20 +178,20 @@ def test_it_refuses_what_the_reference_refuses() -> None:
         (case, {"sharpness": 1.0, "temperature": 0.0}),
     ]
     for damaged, numbers in calls:
-        with pytest.raises(ShapeError) as its:
+        with pytest.raises(ShapeError) as reference_error:
             pooled_softmax.forward(*damaged, **numbers)
-        with pytest.raises(ShapeError) as own:
+        with pytest.raises(ShapeError) as kernel_error:
             forward(*damaged, **numbers)
-        assert str(own.value) == str(its.value)
+        assert str(kernel_error.value) == str(reference_error.value)
 
 
-def test_a_gradient_of_another_shape_is_refused() -> None:
+def test_a_gradient_of_another_shape_raises() -> None:
     _, saved = forward(*fixed_case(), sharpness=1.0)
     with pytest.raises(ShapeError, match=r"^pooled_softmax: d_out"):
         backward(np.ones(1), saved)
 
 
-def test_our_own_operators_stand_beside_those_of_the_contract() -> None:
+def test_further_operators_are_exposed_but_not_claimed() -> None:
     ops = NumbaBackend().ops
     assert not set(mindref.ops.FURTHER) & set(OPERATORS)
     assert set(ops.__all__) == {*OPERATORS, *mindref.ops.FURTHER}

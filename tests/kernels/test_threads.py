@@ -1,4 +1,4 @@
-"""The same bytes with any number of threads, and with buffers that other batches have used."""
+"""The same bytes with any number of threads, and with buffers that earlier batches used."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from weakref import ref
 import numpy as np
 import pytest
 
-from mindref.conformance.judging.call import Answer, Call
-from mindref.conformance.judging.subject import OfBackend
+from mindref.conformance.runner.call import Answer, Call
+from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.errors import ConfigError
 from mindref.kernels.backend import NumbaBackend
-from mindref.kernels.fused.layers import USERS
-from mindref.kernels.fused.team import Task
-from mindref.kernels.fused.workspace import Workspace
-from tests.kernels.cases import compiled, crowd, of_users, questions
+from mindref.kernels.fused.layers import BLOCK_USERS
+from mindref.kernels.fused.thread_pool import Task
+from mindref.kernels.fused.workspace import KernelWorkspace
+from tests.kernels.cases import first_users, large_world, model_calls, numba_implementation
 from tests.models.worlds import World, world
 from tests.runs import REPOSITORY
 
@@ -31,104 +31,106 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-def answers(w: World, subject: OfBackend) -> list[Answer]:
-    """Return loss and gradients, interests, and what three steps lead to."""
-    return [subject.answer(call) for call in questions(w)]
+def model_answers(w: World, subject: BackendImplementation) -> list[Answer]:
+    """Return loss and gradients, interests, and the state after three steps."""
+    return [subject.answer(call) for call in model_calls(w)]
 
 
-def in_bytes(found: list[Answer]) -> list[dict[str, bytes]]:
-    return [{name: x.tobytes() for name, x in answer.items()} for answer in found]
+def as_bytes(results: list[Answer]) -> list[dict[str, bytes]]:
+    return [{name: x.tobytes() for name, x in answer.items()} for answer in results]
 
 
 @pytest.mark.rules("numerics-R8")
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_the_number_of_threads_changes_no_byte(settings: dict[str, Any]) -> None:
-    w = crowd(**settings)
-    alone = in_bytes(answers(w, compiled(1)))
+    w = large_world(**settings)
+    one_thread = as_bytes(model_answers(w, numba_implementation(1)))
     for threads in (2, 3):
-        subject = compiled(threads)
-        for _ in range(3):  # who is first among threads is up to the machine
-            assert in_bytes(answers(w, subject)) == alone, f"{threads} threads"
+        subject = numba_implementation(threads)
+        for _ in range(3):  # the order of threads varies
+            assert as_bytes(model_answers(w, subject)) == one_thread, f"{threads} threads"
 
 
 @pytest.mark.parametrize("word", ["0", "-1", "two", "", "1.5"])
-def test_the_number_of_threads_is_that_of_the_variable(
+def test_the_number_of_threads_is_read_from_the_environment(
     word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINDREF_THREADS", "3")
-    assert NumbaBackend().work().threads == 3
+    assert NumbaBackend().workspace().threads == 3
     monkeypatch.setenv("MINDREF_THREADS", word)
     with pytest.raises(ConfigError, match="MINDREF_THREADS: expected a number of threads from 1"):
-        NumbaBackend().work()
+        NumbaBackend().workspace()
     monkeypatch.delenv("MINDREF_THREADS")
-    assert NumbaBackend().work().threads == 1
+    assert NumbaBackend().workspace().threads == 1
 
 
-def test_work_is_shared_and_what_a_thread_raises_is_raised() -> None:
-    work = Workspace(3)
+def test_blocks_are_shared_and_an_error_of_a_thread_is_raised() -> None:
+    work = KernelWorkspace(3)
     done: list[int] = []
-    work.each(done.append, iter(range(40)))
+    work.run_blocks(done.append, iter(range(40)))
     assert sorted(done) == list(range(40))
     with pytest.raises(ZeroDivisionError):
-        work.each(lambda n: 1 // n, iter([1, 0]))
+        work.run_blocks(lambda n: 1 // n, iter([1, 0]))
 
 
-def test_a_phase_begins_when_all_of_the_one_before_is_done() -> None:
-    """With what tasks have left for others; a phase without tasks is passed over."""
-    work, done, both = Workspace(3), list[str](), Barrier(2)
+def test_a_phase_starts_when_the_phase_before_is_done() -> None:
+    """Including the tasks that tasks submit; a phase without tasks is skipped."""
+    work, done, both = KernelWorkspace(3), list[str](), Barrier(2)
 
     def slow(word: str) -> None:
         both.wait(timeout=30)
         sleep(0.02)
         done.append(word)
 
-    def leaves() -> None:
-        work.leave([lambda: done.append("left"), lambda: done.append("left")])
+    def submit_two() -> None:
+        work.submit([lambda: done.append("submitted"), lambda: done.append("submitted")])
         slow("first")
 
     def second() -> list[Task]:
-        assert sorted(done) == ["first", "first", "left", "left"]
+        assert sorted(done) == ["first", "first", "submitted", "submitted"]
         return [lambda: done.append("second")] * 5
 
-    work.run([lambda: [leaves, lambda: slow("first")], list, second, lambda: []])
+    work.run_phases([lambda: [submit_two, lambda: slow("first")], list, second, lambda: []])
     assert done[4:] == ["second"] * 5
     done.clear()
-    work.run([lambda: [lambda: done.append("again")]])
-    assert done == ["again"], "nothing is left of the call before"
+    work.run_phases([lambda: [lambda: done.append("again")]])
+    assert done == ["again"], "no task of the call before runs again"
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_what_goes_wrong_between_two_phases_is_raised_and_no_other_begins(threads: int) -> None:
-    work, done = Workspace(threads), list[int]()
+def test_an_error_between_two_phases_is_raised_and_stops_the_run(threads: int) -> None:
+    work, done = KernelWorkspace(threads), list[int]()
 
-    def wrong() -> list[Task]:
+    def failing_phase() -> list[Task]:
         raise ZeroDivisionError("between")
 
-    for before in ([lambda: done.append(1)] * 4, []):  # found by whoever is last, or at once
+    for before in ([lambda: done.append(1)] * 4, []):  # raised in the last task, or at once
         with pytest.raises(ZeroDivisionError, match="between"):
-            work.run([lambda tasks=before: tasks, wrong, lambda: [lambda: done.append(2)]])
+            work.run_phases(
+                [lambda tasks=before: tasks, failing_phase, lambda: [lambda: done.append(2)]]
+            )
     assert done == [1] * 4
-    work.each(done.append, range(9))
+    work.run_blocks(done.append, range(9))
     assert sorted(done[4:]) == list(range(9)), "the threads are ready for the next caller"
 
 
 @pytest.mark.slow
-def test_what_nobody_has_any_more_is_gone_at_once() -> None:
-    """Not when the collector of cycles comes, which knows nothing of the memory of arrays."""
-    w = crowd(dtype="float32")
+def test_an_unreferenced_workspace_is_freed_at_once() -> None:
+    """Not by the collector of cycles, which does not know the size of arrays."""
+    w = large_world(dtype="float32")
 
-    def used() -> Any:
+    def used_workspace() -> Any:
         backend = NumbaBackend()
         state = backend.init(w.params, w.config)
         backend.step(state, w.batch, w.catalogue, w.config, 0.01)
         backend.interests(w.params, w.batch.histories, w.catalogue, w.config)
-        return ref(backend.work())
+        return ref(backend.workspace())
 
-    used()  # what compiles holds on to much
+    used_workspace()  # compilation retains objects
     gc.collect()
     gc.disable()
     try:
-        assert used()() is None
+        assert used_workspace()() is None
     finally:
         gc.enable()
 
@@ -137,29 +139,28 @@ FORKED = """
 import os, signal, sys, warnings
 import numpy as np
 from mindref.kernels.backend import NumbaBackend
-from mindref.kernels.fused.workspace import Workspace
-from tests.kernels.cases import crowd
-warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, for a fork beside threads
-w, backend = crowd(dtype="float32"), NumbaBackend()
-given = (w.params, w.batch.histories, w.catalogue, w.config)
-before = backend.interests(*given)[0]
-assert backend.work().threads == 2
-backend.lock.acquire()  # another thread is at work with it
+from tests.kernels.cases import large_world
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of a fork with threads
+w, backend = large_world(dtype="float32"), NumbaBackend()
+arguments = (w.params, w.batch.histories, w.catalogue, w.config)
+before = backend.interests(*arguments)[0]
+assert backend.workspace().threads == 2
+backend.lock.acquire()  # as if another thread used it
 child = os.fork()
 if child == 0:
     signal.alarm(20)
-    same = [np.array_equal(backend.interests(*given)[0], before) for _ in range(2)]
+    same = [np.array_equal(backend.interests(*arguments)[0], before) for _ in range(2)]
     os._exit(0 if all(same) else 3)
 _, status = os.waitpid(child, 0)
 backend.lock.release()
-assert np.array_equal(backend.interests(*given)[0], before)
+assert np.array_equal(backend.interests(*arguments)[0], before)
 print(os.waitstatus_to_exitcode(status))
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.slow
-def test_the_child_of_a_fork_has_threads_of_its_own() -> None:
+def test_a_forked_child_has_new_threads() -> None:
     env = {**os.environ, "MINDREF_THREADS": "2"}
     command = [sys.executable, "-c", FORKED]
     done = subprocess.run(
@@ -170,74 +171,74 @@ def test_the_child_of_a_fork_has_threads_of_its_own() -> None:
 
 @pytest.mark.rules("numerics-R8", "backend-R12")
 @pytest.mark.parametrize("threads", [1, 2])
-def test_no_batch_leaves_a_trace(threads: int) -> None:
-    """Large, small, other widths, another type, nobody with behaviours: each is as if alone."""
+def test_results_do_not_depend_on_earlier_batches(threads: int) -> None:
+    """Large, small, other widths or dtypes, empty histories: as in a new workspace."""
     rng = np.random.default_rng
     small = {"routing_gradient": "all", "power": 2.0}
     worlds = [
-        crowd(dtype="float32"),
-        crowd(USERS + 2, negatives=3, length=4, dtype="float32"),
-        of_users(crowd(negatives=1, dtype="float32"), 1),
-        crowd(9, negatives=300, interests=3, width=11, dtype="float64", normalise=True),
+        large_world(dtype="float32"),
+        large_world(BLOCK_USERS + 2, negatives=3, length=4, dtype="float32"),
+        first_users(large_world(negatives=1, dtype="float32"), 1),
+        large_world(9, negatives=300, interests=3, width=11, dtype="float64", normalise=True),
         world(rng(0), (4, 6, 3, 5), np.zeros((4, 6), bool), **small),
         world(rng(1), (4, 6, 3, 5), **small),
         world(rng(1), (4, 6, 3, 5), dtype="float32", routing="uniform", **small),
-        of_users(crowd(dtype="float32"), 1),
-        crowd(dtype="float32"),
+        first_users(large_world(dtype="float32"), 1),
+        large_world(dtype="float32"),
     ]
-    shared = compiled(threads)
+    shared = numba_implementation(threads)
     for n, w in enumerate(worlds):
-        expected = in_bytes(answers(w, compiled()))
-        assert in_bytes(answers(w, shared)) == expected, f"world {n} after those before it"
+        expected = as_bytes(model_answers(w, numba_implementation()))
+        assert as_bytes(model_answers(w, shared)) == expected, f"world {n} after those before it"
 
 
 @pytest.mark.rules("numerics-R8", "backend-R12")
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_what_is_no_number_leaves_no_trace(settings: dict[str, Any]) -> None:
-    """It stays in the buffers; no product may add to what it finds there."""
-    w, shared = crowd(**settings), compiled()
-    lost = w._replace(params=w.params._replace(items=w.params.items * np.nan))
-    for question in questions(lost):
+def test_nan_in_buffers_does_not_affect_later_batches(settings: dict[str, Any]) -> None:
+    """NaN stays in the buffers; no product may add to the old content."""
+    w, shared = large_world(**settings), numba_implementation()
+    nan_world = w._replace(params=w.params._replace(items=w.params.items * np.nan))
+    for question in model_calls(nan_world):
         shared.answer(question)
-    kept = shared.backend.work().buffers
-    assert np.isnan(kept["votes"]).any()
-    assert np.isnan(kept["p"]).any()
-    assert in_bytes(answers(w, shared)) == in_bytes(answers(w, compiled()))
+    buffers = shared.backend.workspace().buffers
+    assert np.isnan(buffers["votes"]).any()
+    assert np.isnan(buffers["products"]).any()
+    assert as_bytes(model_answers(w, shared)) == as_bytes(model_answers(w, numba_implementation()))
 
 
 @pytest.mark.rules("backend-R12")
-def test_what_was_returned_is_not_overwritten() -> None:
-    subject = compiled()
-    w = crowd(dtype="float32")
-    found = answers(w, subject)
-    before = in_bytes(found)
-    other = crowd(USERS + 2, dtype="float32", routing_gradient="all")
-    answers(other._replace(params=other.params._replace(items=-other.params.items)), subject)
-    assert in_bytes(found) == before
-    kept = subject.backend.work().buffers.values()
-    for answer in found:
-        assert not any(np.shares_memory(x, y) for x in answer.values() for y in kept)
+def test_returned_arrays_are_not_overwritten() -> None:
+    subject = numba_implementation()
+    w = large_world(dtype="float32")
+    results = model_answers(w, subject)
+    before = as_bytes(results)
+    other = large_world(BLOCK_USERS + 2, dtype="float32", routing_gradient="all")
+    model_answers(other._replace(params=other.params._replace(items=-other.params.items)), subject)
+    assert as_bytes(results) == before
+    buffers = subject.backend.workspace().buffers.values()
+    for answer in results:
+        assert not any(np.shares_memory(x, y) for x in answer.values() for y in buffers)
 
 
 @pytest.mark.rules("numerics-R7")
 @pytest.mark.slow
-def test_inputs_are_left_alone_and_may_be_read_only() -> None:
-    w = crowd(dtype="float32", normalise=True)
+def test_inputs_are_unchanged_and_may_be_read_only() -> None:
+    w = large_world(dtype="float32", normalise=True)
     arrays = [*w.batch.histories, *w.batch[1:], *w.catalogue, *w.params[:3]]
     arrays += [x for layer in w.params.layers for x in layer]
     before = [x.tobytes() for x in arrays]
     for x in arrays:
         x.flags.writeable = False
-    answers(w, compiled(2))
+    model_answers(w, numba_implementation(2))
     assert [x.tobytes() for x in arrays] == before
 
 
 @pytest.mark.rules("model-R6")
-def test_interests_of_users_before_are_forgotten() -> None:
-    subject = compiled()
-    for length in (20, 2):  # the second batch has fewer interests in the same places
-        w = crowd(length=length, dtype="float32")
-        users = {"params": w.params, "histories": w.batch.histories, "catalogue": w.catalogue}
-        found = subject.answer(Call("interests", users, {"config": w.config}))
-        assert (~found["active"]).any()
-        assert not found["interests"][~found["active"]].any()
+def test_inactive_interests_are_zero_after_a_larger_batch() -> None:
+    subject = numba_implementation()
+    for length in (20, 2):  # the second batch has fewer active interests
+        w = large_world(length=length, dtype="float32")
+        arrays = {"params": w.params, "histories": w.batch.histories, "catalogue": w.catalogue}
+        result = subject.answer(Call("interests", arrays, {"config": w.config}))
+        assert (~result["active"]).any()
+        assert not result["interests"][~result["active"]].any()

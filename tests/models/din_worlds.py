@@ -75,4 +75,4 @@ def loss(w: World) -> Any:
 def scores(w: World) -> Any:
     """Return the logits of a world."""
     given = w.batch.histories, w.batch.candidates, w.catalogue, w.config
-    return din.scores(w.params, *given)
+    return din.score_candidates(w.params, *given)

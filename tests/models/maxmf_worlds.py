@@ -41,14 +41,14 @@ def world(rng: np.random.Generator, axes: tuple[int, ...], mask: Any = None, **p
 @st.composite
 def worlds(draw: st.DrawFn, **plain: Any) -> World:
     """Draw a world: sizes and mask."""
-    axes = draw(strategies.sizes(4, POOL))
+    axes = draw(strategies.distinct_sizes(4, POOL))
     return world(draw(strategies.generators()), axes, draw(strategies.masks(*axes[:2])), **plain)
 
 
-def one_pair(at_target: float, negatives: list[float], items: int, ranking: str) -> float:
+def one_pair(at_target: float, negatives: list[float], items: int, pair_loss: str) -> float:
     """The loss of a pair, from the scores of its usable negatives in the order of its trials."""
     hinges = [max(0.0, 1 - at_target + score) for score in negatives]
-    if ranking == "auc":
+    if pair_loss == "auc":
         return sum(hinges) / max(1, len(hinges))
     for trial, hinge in enumerate(hinges, start=1):
         if hinge > 0:
@@ -62,7 +62,7 @@ def item(params: maxmf.Params, catalogue: Catalogue, i: int) -> list[float]:
     return weighted(catalogue.weights[i], rows, params.items.shape[1])
 
 
-def losses(w: World, ranking: str = "warp") -> list[float]:
+def losses(w: World, pair_loss: str = "warp") -> list[float]:
     """The loss of each pair of the batch."""
     shared, count = w.batch.shared, w.config.interests
     pairs, drawn = len(w.batch.rows), len(shared.negatives)
@@ -78,11 +78,11 @@ def losses(w: World, ranking: str = "warp") -> list[float]:
         begin = b * drawn // pairs
         tried = [*shared.negatives[begin:], *shared.negatives[:begin]]
         scores = [score(s) for s in tried if s not in own]
-        found.append(one_pair(score(shared.target[b]), scores, len(w.catalogue.rows), ranking))
+        found.append(one_pair(score(shared.target[b]), scores, len(w.catalogue.rows), pair_loss))
     return found
 
 
 def served(w: World) -> tuple[Any, Any]:
     """The interests and active of the histories of a world."""
     histories: mind.Histories = w.batch.shared.histories
-    return maxmf.interests(w.params, histories, w.catalogue, w.config)[:2]
+    return maxmf.fit_interests(w.params, histories, w.catalogue, w.config)[:2]

@@ -99,7 +99,7 @@ def lively(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
 @st.composite
 def drawn(draw: st.DrawFn, **settings: Any) -> World:
     """Draw a world: sizes, mask, dropout or none, and one of `OPTIONS`."""
-    axes = draw(strategies.sizes(4, POOL))
+    axes = draw(strategies.distinct_sizes(4, POOL))
     mask = draw(strategies.masks(*axes[:2]))
     chosen = {
         "hidden": draw(st.sampled_from([[9], [], [11, 8]])),
@@ -143,4 +143,5 @@ def loss_of(w: World) -> Any:
 
 def interests_of(w: World) -> Any:
     histories = w.batch.shared.histories
-    return mind_plus.interests(w.params, histories, w.catalogue, w.config, keep=w.batch.keep)
+    keep = w.batch.keep
+    return mind_plus.mind_plus_interests(w.params, histories, w.catalogue, w.config, keep=keep)

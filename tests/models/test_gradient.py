@@ -15,7 +15,7 @@ from mindref.models import mind
 from mindref.models.parameters import catalogue_of_ids, flatten, flatten_gradients, unflatten
 from mindref.ops import label_attention, sampled_softmax
 from mindref.ops.embedding import RowGradient
-from tests import kinks
+from tests import kinked_gradients
 from tests.models.worlds import OPTIONS, World, world, worlds
 
 POWERS = [0.0, 0.5, 1.0, 2.0, 3.0, np.inf]
@@ -64,7 +64,7 @@ def check(w: World, rng: np.random.Generator) -> None:
     np.testing.assert_allclose(
         same, loss, rtol=same_math(np.float64), err_msg="the loss that is differentiated"
     )
-    kinks.check(function, backward, list(named.values()), rng)
+    kinked_gradients.check(function, backward, list(named.values()), rng)
 
 
 @pytest.mark.rules("model-R9", "model-R10", "model-R11")

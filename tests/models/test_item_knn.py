@@ -16,10 +16,10 @@ from mindref.data.log import Ragged
 from mindref.errors import ConfigError, ShapeError
 from mindref.models import interactions, item_knn
 from mindref.models.parameters import Sizes
-from tests import pages
+from tests import spec_pages
 from tests.models import baselines_loops as loops
 
-EXAMPLE = pages.examples("baselines")[0]
+EXAMPLE = spec_pages.examples("baselines")[0]
 CONFIG = Config.of("default")
 SAME = same_math(np.float64)
 
@@ -32,7 +32,7 @@ def made(seed: int, users: int = 12, items: int = 9) -> list[list[int]]:
 
 
 def fitted(rows: list[list[int]], items: int, **changes: Any) -> dict[str, Any]:
-    return item_knn.fit(Ragged.of(rows), Sizes(items, items, 0, 0), CONFIG, **changes)
+    return item_knn.fit_item_knn(Ragged.of(rows), Sizes(items, items, 0, 0), CONFIG, **changes)
 
 
 def dense(arrays: dict[str, Any]) -> Any:
@@ -46,7 +46,9 @@ def dense(arrays: dict[str, Any]) -> Any:
 def test_the_worked_example_comes_out_as_printed(case: dict[str, Any]) -> None:
     items = EXAMPLE["items"]
     arrays = fitted(EXAMPLE["sequences"], items, similarity=case["similarity"], neighbours=items)
-    found = item_knn.scores(arrays, Ragged.of([EXAMPLE["history"]]), CONFIG, decay=EXAMPLE["decay"])
+    found = item_knn.score_neighbours(
+        arrays, Ragged.of([EXAMPLE["history"]]), CONFIG, decay=EXAMPLE["decay"]
+    )
     for name, value in (("similar", dense(arrays)), ("scores", found[0])):
         np.testing.assert_allclose(value, case[name], rtol=0, atol=WORKED_EXAMPLE, err_msg=name)
 
@@ -80,7 +82,7 @@ def test_each_item_keeps_its_most_similar_ones(neighbours: int) -> None:
 )
 def test_scores_agree_with_loops_over_numbers(histories: list[list[int]], decay: float) -> None:
     arrays = SMALL
-    found = item_knn.scores(arrays, Ragged.of(histories), CONFIG, decay=decay)
+    found = item_knn.score_neighbours(arrays, Ragged.of(histories), CONFIG, decay=decay)
     assert found.shape == (len(histories), 9)
     for row, history in zip(found, histories, strict=True):
         expected = loops.score(dense(arrays), history, decay)
@@ -93,15 +95,15 @@ SMALL = fitted(made(5, users=20), 9, neighbours=4)
 @pytest.mark.rules("baselines-R2")
 def test_a_history_has_the_same_scores_in_any_batch() -> None:
     histories = made(6, users=8)
-    together = item_knn.scores(SMALL, Ragged.of(histories), CONFIG, decay=0.8)
+    together = item_knn.score_neighbours(SMALL, Ragged.of(histories), CONFIG, decay=0.8)
     for history, row in zip(histories, together, strict=True):
-        alone = item_knn.scores(SMALL, Ragged.of([history]), CONFIG, decay=0.8)
+        alone = item_knn.score_neighbours(SMALL, Ragged.of([history]), CONFIG, decay=0.8)
         assert alone.tobytes() == row.tobytes()
 
 
 @pytest.mark.rules("baselines-R15")
 def test_without_behaviours_every_score_is_zero() -> None:
-    found = item_knn.scores(SMALL, Ragged.of([[], [1]]), CONFIG)
+    found = item_knn.score_neighbours(SMALL, Ragged.of([[], [1]]), CONFIG)
     assert not found[0].any()
     assert found[1].any()
 
@@ -120,7 +122,7 @@ def test_the_same_sequences_give_the_same_arrays() -> None:
 def test_an_item_outside_the_catalogue_is_named(item: int) -> None:
     expected = f"items: rows: expected indices from 0 to 8, got {item}"
     with pytest.raises(ShapeError) as asked:
-        item_knn.scores(SMALL, Ragged.of([[0], [item]]), CONFIG)
+        item_knn.score_neighbours(SMALL, Ragged.of([[0], [item]]), CONFIG)
     with pytest.raises(ShapeError) as learnt:
         fitted([[0], [item]], 9)
     assert [str(asked.value), str(learnt.value)] == [expected, expected]
@@ -130,7 +132,7 @@ def test_an_item_outside_the_catalogue_is_named(item: int) -> None:
 @pytest.mark.parametrize("decay", [0.0, -0.5, 1.5, float("nan")])
 def test_a_decay_outside_its_range_is_named(decay: float) -> None:
     with pytest.raises(ConfigError) as caught:
-        item_knn.scores(SMALL, Ragged.of([[0]]), CONFIG, decay=decay)
+        item_knn.score_neighbours(SMALL, Ragged.of([[0]]), CONFIG, decay=decay)
     assert str(caught.value) == f"decay: expected a number above 0 and at most 1, got {decay}"
 
 
@@ -153,4 +155,4 @@ def test_without_the_package_it_is_said_how_to_get_it(monkeypatch: pytest.Monkey
         "model: expected the package implicit, which fits item_knn and wals, got none installed;"
         " pip install 'mindref[baselines]'"
     )
-    item_knn.scores(SMALL, Ragged.of([[0]]), CONFIG)  # what is fitted does not want it
+    item_knn.score_neighbours(SMALL, Ragged.of([[0]]), CONFIG)  # what is fitted does not want it

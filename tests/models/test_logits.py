@@ -10,11 +10,11 @@ import pytest
 from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS, same_math
 from mindref.data.log import Ragged
-from mindref.models.logits import drawn, keyed_table, of_history
+from mindref.models.logits import draw_logits, history_logits, keyed_table
 from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.models.serving import serving_logits
 from mindref.shapes import Array
-from mindref.training.batch_loader import Feed, Task
+from mindref.training.batch_loader import BatchLoader, Task
 
 ITEMS, INTERESTS = 7, 3
 WORD = (1 << 64) - 1
@@ -34,7 +34,7 @@ def looks_normal(x: Array, sigma: float) -> None:
 @pytest.mark.rules("routing-R14")
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 5.0])
 def test_drawn_logits_are_normal_with_the_deviation_asked_for(sigma: float) -> None:
-    x = drawn(np.random.default_rng(3), (100, 50, 8), sigma, "float64")
+    x = draw_logits(np.random.default_rng(3), (100, 50, 8), sigma, "float64")
     looks_normal(x, sigma)
     for axis in range(3):  # no axis along which a number is repeated
         ahead = np.moveaxis(x, axis, 0)
@@ -44,10 +44,10 @@ def test_drawn_logits_are_normal_with_the_deviation_asked_for(sigma: float) -> N
 @pytest.mark.rules("routing-R14")
 def test_drawn_logits_come_from_the_generator_and_move_it_on() -> None:
     rng = np.random.default_rng(3)
-    first, second = (drawn(rng, (2, 4, 3), 1.0, "float32") for _ in range(2))
+    first, second = (draw_logits(rng, (2, 4, 3), 1.0, "float32") for _ in range(2))
     assert first.dtype == np.float32
     assert not np.isin(first, second).any()
-    again = drawn(np.random.default_rng(3), (2, 4, 3), 1.0, "float32")
+    again = draw_logits(np.random.default_rng(3), (2, 4, 3), 1.0, "float32")
     np.testing.assert_array_equal(again, first)
 
 
@@ -103,9 +103,9 @@ def of_training(config: Config, step: int) -> tuple[Array, Array]:
     sequences = Ragged.of([[0, 1, 2, 3], [4, 5, 6, 0, 1], [2, 2, 2]])
     catalogue = catalogue_of_ids(ITEMS, config.dtype)
     task = Task(sequences, np.zeros((3, 0), np.int64), catalogue, Sizes(ITEMS, ITEMS, 0, 0))
-    histories = Feed(task, config).batch(step).histories
+    histories = BatchLoader(task, config).batch(step).histories
     table = keyed_table(config.seed, ITEMS, INTERESTS, config.sigma, config.dtype)
-    return histories.init_logits, of_history(table, histories.items)
+    return histories.init_logits, history_logits(table, histories.items)
 
 
 @pytest.mark.rules("routing-R16")

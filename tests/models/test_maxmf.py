@@ -1,4 +1,4 @@
-"""MaxMF: the score, the ranking loss, the parameters. Gradient and serving have their own files."""
+"""MaxMF: the score, the pair loss, the parameters. Gradient and serving have their own files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mindref.conformance.tolerances import STANDARD_ERRORS, VANISHING, WORKED_EX
 from mindref.errors import ConfigError, ShapeError
 from mindref.models import maxmf, mind, warp
 from mindref.models.parameters import Sizes, catalogue_of_ids
-from tests import pages
+from tests import spec_pages
 from tests.models import maxmf_worlds
 from tests.models.maxmf_worlds import World, world, worlds
 
 SAME = same_math(np.float64)
-EXAMPLE = pages.examples("maxmf")[0]
+EXAMPLE = spec_pages.examples("maxmf")[0]
 
 
 def example() -> World:
@@ -35,8 +35,8 @@ def example() -> World:
     return World(params, batch, catalogue_of_ids(6, "float64"), config)
 
 
-def loss_of(w: World, ranking: str = "warp") -> float:
-    return float(maxmf.loss(w.params, w.batch, w.catalogue, w.config, ranking=ranking)[0])
+def loss_of(w: World, pair_loss: str = "warp") -> float:
+    return float(maxmf.loss(w.params, w.batch, w.catalogue, w.config, pair_loss=pair_loss)[0])
 
 
 def ranked(at_target: float, at_negatives: list[float], **named: Any) -> Any:
@@ -48,54 +48,54 @@ def ranked(at_target: float, at_negatives: list[float], **named: Any) -> Any:
 
 
 @pytest.mark.rules("maxmf-R1", "maxmf-R4", "maxmf-R6", "maxmf-R8", "maxmf-R9", "maxmf-R15")
-@pytest.mark.parametrize("ranking", warp.RANKINGS)
-def test_the_worked_example_comes_out_as_printed(ranking: str) -> None:
+@pytest.mark.parametrize("pair_loss", warp.PAIR_LOSSES)
+def test_the_worked_example_comes_out_as_printed(pair_loss: str) -> None:
     w = example()
-    loss, saved = maxmf.loss(w.params, w.batch, w.catalogue, w.config, ranking=ranking)
+    loss, saved = maxmf.loss(w.params, w.batch, w.catalogue, w.config, pair_loss=pair_loss)
     gradients = maxmf.backward(saved)
     got = {
-        "losses": maxmf_worlds.losses(w, ranking),
+        "losses": maxmf_worlds.losses(w, pair_loss),
         "loss": loss,
         "d_items": gradients.items.dense(6),
         "d_users": gradients.users.dense(4),
     }
     for name, value in got.items():
-        expected = EXAMPLE[ranking][name]
+        expected = EXAMPLE[pair_loss][name]
         np.testing.assert_allclose(value, expected, rtol=0, atol=WORKED_EXAMPLE, err_msg=name)
 
 
 @pytest.mark.rules(
     "maxmf-R1", "maxmf-R2", "maxmf-R3", "maxmf-R4", "maxmf-R6", "maxmf-R7", "maxmf-R8", "maxmf-R9"
 )
-@pytest.mark.parametrize("ranking", warp.RANKINGS)
+@pytest.mark.parametrize("pair_loss", warp.PAIR_LOSSES)
 @given(data=st.data())
-def test_it_agrees_with_loops_over_numbers(data: st.DataObject, ranking: str) -> None:
+def test_it_agrees_with_loops_over_numbers(data: st.DataObject, pair_loss: str) -> None:
     w = data.draw(worlds())
-    expected = np.mean(maxmf_worlds.losses(w, ranking))
+    expected = np.mean(maxmf_worlds.losses(w, pair_loss))
     tolerance = same_math(np.float64)
-    np.testing.assert_allclose(loss_of(w, ranking), expected, rtol=tolerance, atol=VANISHING)
+    np.testing.assert_allclose(loss_of(w, pair_loss), expected, rtol=tolerance, atol=VANISHING)
 
 
 @pytest.mark.rules("maxmf-R2")
 def test_of_equal_interests_the_first_is_the_best() -> None:
-    found = maxmf.best(np.array([[[1.0, 3.0]], [[5.0, 2.0]]]).transpose(1, 0, 2))
+    found = maxmf.best_interest_scores(np.array([[[1.0, 3.0]], [[5.0, 2.0]]]).transpose(1, 0, 2))
     assert found.best.tolist() == [[5.0, 3.0]]
     assert found.interest.tolist() == [[1, 0]]
-    assert maxmf.best(np.ones((2, 3))).interest.tolist() == [0, 0]
+    assert maxmf.best_interest_scores(np.ones((2, 3))).interest.tolist() == [0, 0]
 
 
 @pytest.mark.rules("maxmf-R3", "maxmf-R5")
-@pytest.mark.parametrize("ranking", warp.RANKINGS)
-def test_within_the_margin_counts_and_beyond_it_does_not(ranking: str) -> None:
-    loss, weights = ranked(2.0, [1.5], items=2, ranking=ranking)
+@pytest.mark.parametrize("pair_loss", warp.PAIR_LOSSES)
+def test_within_the_margin_counts_and_beyond_it_does_not(pair_loss: str) -> None:
+    loss, weights = ranked(2.0, [1.5], items=2, pair_loss=pair_loss)
     assert (loss, weights.tolist()) == (0.5, [1.0])
-    loss, weights = ranked(2.0, [1.0, -4.0], ranking=ranking)
+    loss, weights = ranked(2.0, [1.0, -4.0], pair_loss=pair_loss)
     assert (loss, weights.tolist()) == (0.0, [0.0, 0.0])
     w = example()
     vectors = w.params.users.copy()
     vectors[2:] *= 100  # the second user's order is perfect for target 2, whose pair is the last
     w = w._replace(params=w.params._replace(users=vectors))
-    assert maxmf_worlds.losses(w, ranking)[2] == 0
+    assert maxmf_worlds.losses(w, pair_loss)[2] == 0
 
 
 @pytest.mark.rules("maxmf-R4")
@@ -107,21 +107,25 @@ def test_what_is_not_usable_is_no_trial() -> None:
     )  # the second trial of ten
     assert np.flatnonzero(weights).tolist() == [3]
     assert ranked(0.0, [5.0, 7.0], usable=[False, False])[0] == 0
-    assert ranked(0.0, [5.0, 1.0], usable=[False, True], ranking="auc")[0] == 2
+    assert ranked(0.0, [5.0, 1.0], usable=[False, True], pair_loss="auc")[0] == 2
 
 
 @pytest.mark.rules("maxmf-R4")
 def test_what_the_batch_says_of_a_user_goes_before_the_history() -> None:
     w = example()
     none = np.zeros((3, 4), bool)
-    assert loss_of(w._replace(batch=w.batch._replace(known=maxmf.known(w.batch)))) == loss_of(w)
-    assert loss_of(w._replace(batch=w.batch._replace(known=none))) > loss_of(w)
-    assert loss_of(w._replace(batch=w.batch._replace(known=~none))) == 0
+    assert loss_of(
+        w._replace(batch=w.batch._replace(is_known=maxmf.known_negatives(w.batch)))
+    ) == loss_of(w)
+    assert loss_of(w._replace(batch=w.batch._replace(is_known=none))) > loss_of(w)
+    assert loss_of(w._replace(batch=w.batch._replace(is_known=~none))) == 0
     histories = w.batch.shared.histories
     padded = histories._replace(mask=np.zeros_like(histories.mask))
     shared = w.batch.shared._replace(histories=padded)
-    assert not maxmf.known(w.batch._replace(shared=shared)).any(), "a padded place is no behaviour"
-    assert maxmf.known(w.batch).tolist() == [
+    assert not maxmf.known_negatives(w.batch._replace(shared=shared)).any(), (
+        "a padded place is no behaviour"
+    )
+    assert maxmf.known_negatives(w.batch).tolist() == [
         [False, True, False, False],
         [False, False, False, False],
         [False, True, True, False],
@@ -151,31 +155,31 @@ def test_the_weight_is_the_harmonic_number_of_the_rank(trial: int, rank: int) ->
 @pytest.mark.rules("maxmf-R10")
 def test_auc_is_the_mean_over_usable_negatives() -> None:
     usable = [True, True, False, True, True]
-    loss, _ = ranked(1.0, [0.5, -1.0, 9.0, 2.0, 0.0], usable=usable, ranking="auc")
+    loss, _ = ranked(1.0, [0.5, -1.0, 9.0, 2.0, 0.0], usable=usable, pair_loss="auc")
     assert loss == pytest.approx((0.5 + 0 + 2.0 + 0) / 4, rel=SAME)
 
 
 @pytest.mark.rules("maxmf-R11")
-@pytest.mark.parametrize("ranking", warp.RANKINGS)
+@pytest.mark.parametrize("pair_loss", warp.PAIR_LOSSES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_a_score_that_is_no_number_is_not_a_perfect_order(bad: float, ranking: str) -> None:
-    assert np.isnan(ranked(bad, [0.0], ranking=ranking)[0])
-    assert np.isnan(ranked(9.0, [0.0, bad], ranking=ranking)[0])
-    assert np.isnan(ranked(bad, [], ranking=ranking)[0])
-    _, weights = ranked(bad, [0.0], ranking=ranking)
+def test_a_score_that_is_no_number_is_not_a_perfect_order(bad: float, pair_loss: str) -> None:
+    assert np.isnan(ranked(bad, [0.0], pair_loss=pair_loss)[0])
+    assert np.isnan(ranked(9.0, [0.0, bad], pair_loss=pair_loss)[0])
+    assert np.isnan(ranked(bad, [], pair_loss=pair_loss)[0])
+    _, weights = ranked(bad, [0.0], pair_loss=pair_loss)
     assert np.isnan(weights).all(), "and so is the gradient"
 
 
-@pytest.mark.parametrize("ranking", warp.RANKINGS)
-def test_without_negatives_there_is_nothing_to_learn(ranking: str) -> None:
-    assert ranked(0.0, [], ranking=ranking)[0] == 0
+@pytest.mark.parametrize("pair_loss", warp.PAIR_LOSSES)
+def test_without_negatives_there_is_nothing_to_learn(pair_loss: str) -> None:
+    assert ranked(0.0, [], pair_loss=pair_loss)[0] == 0
 
 
 @pytest.mark.rules("maxmf-R12")
 def test_what_does_not_fit_is_named() -> None:
-    with pytest.raises(ConfigError, match="ranking: expected warp or auc, got 'wrap'"):
-        ranked(0.0, [1.0], ranking="wrap")
+    with pytest.raises(ConfigError, match="pair_loss: expected warp or auc, got 'wrap'"):
+        ranked(0.0, [1.0], pair_loss="wrap")
     nobody = np.zeros((0, 2))
     with pytest.raises(ShapeError, match="target: expected at least one, got none"):
         warp.forward(np.zeros(0), nobody, nobody > 0, items=3)

@@ -15,7 +15,7 @@ from mindref.errors import ShapeError
 from mindref.models import foldin, maxmf, mind
 from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.training import optimiser
-from tests import kinks
+from tests import kinked_gradients
 from tests.models.maxmf_worlds import World, served, world, worlds
 from tests.models.test_maxmf import EXAMPLE, example
 
@@ -28,7 +28,7 @@ def histories_of(items: Any, mask: Any) -> mind.Histories:
 def alone(w: World, own: Any) -> tuple[Any, Any]:
     """Return interests and active of one user with these behaviours."""
     histories = histories_of([own], np.ones((1, len(own)), bool))
-    vectors, active, _ = maxmf.interests(w.params, histories, w.catalogue, w.config)
+    vectors, active, _ = maxmf.fit_interests(w.params, histories, w.catalogue, w.config)
     return vectors[0], active[0]
 
 
@@ -117,24 +117,24 @@ def test_seeds_go_by_direction_and_not_by_length(length: float) -> None:
     rng = np.random.default_rng(0)
     lengths = np.where(np.arange(9) % 2, length, 1)[:, None]
     items = rng.standard_normal((9, 4))
-    expected = farthest_first(foldin.unit(items), 5)
-    assert farthest_first(foldin.unit(items * lengths), 5) == expected
-    assert foldin.unit(np.zeros((1, 2))).tolist() == [[0, 0]]
+    expected = farthest_first(foldin.unit_directions(items), 5)
+    assert farthest_first(foldin.unit_directions(items * lengths), 5) == expected
+    assert foldin.unit_directions(np.zeros((1, 2))).tolist() == [[0, 0]]
 
 
-def users_of(items: Any, own: Any, padding: int = 0) -> foldin.Users:
+def users_of(items: Any, own: Any, padding: int = 0) -> foldin.UserBlock:
     """Return one user who has some of the items and is compared with all of them at each step."""
     count, met = len(own), np.isin(np.arange(len(items)), own)
     places = np.concatenate([items[own], np.zeros((padding, items.shape[1]))])
     mine = np.arange(len(places))[None] < count
     all_steps = [np.stack([x] * foldin.STEPS) for x in (items, met[None])]
-    return foldin.Users(places[None], mine, *all_steps)
+    return foldin.UserBlock(places[None], mine, *all_steps)
 
 
 @pytest.mark.rules("maxmf-R20")
 def test_without_a_slope_the_vectors_are_the_items_of_the_seeds() -> None:
     items = 0.5 * np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
-    fitted = foldin.fit(users_of(items, np.arange(3), 2), 2)  # there is no other item
+    fitted = foldin.fit_user_vectors(users_of(items, np.arange(3), 2), 2)  # there is no other item
     assert fitted.tolist() == [[items[1].tolist(), items[2].tolist()]]
 
 
@@ -175,9 +175,9 @@ def test_the_slope_is_that_of_the_mean_hinge(data: st.DataObject) -> None:
         sides = scores.argmax(axis=0), 1 - best[:, None] + best > 0
         return np.array(mean_hinge(moved, items, own)), list(sides)
 
-    kinks.check(
+    kinked_gradients.check(
         function,
-        lambda d: [d * foldin.slope(vectors[None], active, users, 0)[0]],
+        lambda d: [d * foldin.margin_gradient(vectors[None], active, users, 0)[0]],
         [vectors],
         np.random.default_rng(0),
     )
@@ -187,14 +187,16 @@ def test_the_slope_is_that_of_the_mean_hinge(data: st.DataObject) -> None:
 def test_the_lowest_of_equal_interests_has_the_slope() -> None:
     rng = np.random.default_rng(0)
     items, vectors = rng.standard_normal((7, 3)), rng.standard_normal((1, 3)).repeat(3, axis=0)
-    found = foldin.slope(vectors[None], np.ones((1, 3), bool), users_of(items, [1, 4]), 0)[0]
+    found = foldin.margin_gradient(
+        vectors[None], np.ones((1, 3), bool), users_of(items, [1, 4]), 0
+    )[0]
     assert found[0].any()
     assert not found[1:].any()
 
 
 def plainly(own: Any, others: Any, most: int) -> Any:
     """Return the vectors of a user, fitted pair by pair; others: those compared at each step."""
-    vectors = own[farthest_first(foldin.unit(own), min(most, len(own)))]
+    vectors = own[farthest_first(foldin.unit_directions(own), min(most, len(own)))]
     for step in range(21):
         lengths = np.linalg.norm(vectors, axis=1)[:, None]
         vectors = np.where(lengths > 1.5, 1.5 * vectors / lengths, vectors)
@@ -208,7 +210,7 @@ def plainly(own: Any, others: Any, most: int) -> Any:
 def test_the_fit_is_so_many_steps_down_the_slope(data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     items, own = rng.standard_normal((12, 3)), np.array([1, 4, 5, 9])
-    fitted = foldin.fit(users_of(items, own, data.draw(st.integers(0, 3))), 3)[0]
+    fitted = foldin.fit_user_vectors(users_of(items, own, data.draw(st.integers(0, 3))), 3)[0]
     expected = plainly(items[own], [np.delete(items, own, axis=0)] * 20, 3)
     np.testing.assert_allclose(fitted, expected, rtol=same_math(np.float64))
     assert (np.linalg.norm(fitted, axis=1) <= 1.5 * (1 + same_math(np.float64))).all()
@@ -217,7 +219,7 @@ def test_the_fit_is_so_many_steps_down_the_slope(data: st.DataObject) -> None:
 @pytest.mark.rules("maxmf-R20", "maxmf-R21", "maxmf-R22", "maxmf-R24")
 def test_behaviours_are_compared_with_the_items_drawn_and_no_others() -> None:
     w = crowd(np.random.default_rng(0), 520, 21, 20, seed=3)
-    drawn, items, (vectors, active) = foldin.compared(3, 520), w.params.items, served(w)
+    drawn, items, (vectors, active) = foldin.comparison_items(3, 520), w.params.items, served(w)
     near = same_math(np.float64)
     histories = w.batch.shared.histories
     for b in (1, 3, 4, 9, 20):  # b behaviours
@@ -229,8 +231,10 @@ def test_behaviours_are_compared_with_the_items_drawn_and_no_others() -> None:
 
 @pytest.mark.rules("maxmf-R24")
 def test_the_items_compared_are_a_draw_from_the_seed() -> None:
-    assert foldin.compared(5, 512).tolist() == [list(range(512))] * 20, "all of one no larger"
-    drawn = foldin.compared(5, 9_000)
+    assert foldin.comparison_items(5, 512).tolist() == [list(range(512))] * 20, (
+        "all of one no larger"
+    )
+    drawn = foldin.comparison_items(5, 9_000)
     wrap = 2**64
 
     def mixed(word: int) -> int:
@@ -243,7 +247,7 @@ def test_the_items_compared_are_a_draw_from_the_seed() -> None:
     for step, some in enumerate(drawn):
         first = 512 * step
         assert some.tolist() == sorted((order + order)[first : first + 512])
-    assert len(np.intersect1d(drawn[0], foldin.compared(6, 9_000)[0])) < 60, (
+    assert len(np.intersect1d(drawn[0], foldin.comparison_items(6, 9_000)[0])) < 60, (
         "by another seed, others"
     )
     with pytest.raises(ValueError, match="read-only"):
@@ -257,7 +261,7 @@ def test_an_item_that_there_is_not_is_refused(item: int) -> None:
     with pytest.raises(ShapeError, match="items: rows: expected indices from 0 to 5"):
         alone(w, [0, item])
     padded = histories_of([[0, item]], [[True, False]])
-    maxmf.interests(w.params, padded, w.catalogue, w.config)
+    maxmf.fit_interests(w.params, padded, w.catalogue, w.config)
 
 
 @pytest.mark.rules("maxmf-R14", "maxmf-R19")
@@ -280,16 +284,16 @@ def test_what_was_learnt_is_found_by_a_user_whom_training_did_not_see() -> None:
         _, saved = maxmf.loss(params, batch, catalogue, config)
         gradients = maxmf.backward(saved)
         state = optimiser.update(params._asdict(), gradients._asdict(), state, learning_rate=0.05)
-        maxmf.project(params, gradients, 1.0)
+        maxmf.project_moved_rows(params, gradients, 1.0)
     stranger = histories_of([[0, 1, 2, 30, 31, 32]], np.ones((1, 6)))
-    vectors, active, _ = maxmf.interests(params, stranger, catalogue, config)
+    vectors, active, _ = maxmf.fit_interests(params, stranger, catalogue, config)
     assert active.all()
     scores = (vectors[0] @ params.items.T).max(axis=0)
     scores[stranger.items[0]] = -np.inf
     best = np.argsort(-scores)[:10]
     assert set(best // 10) == {0, 3}, "both groups are found, and no other"
     own = params.users[2 * 7 : 2 * 7 + 2]  # a user of training is found by the fit, too
-    fitted, _, _ = maxmf.interests(
+    fitted, _, _ = maxmf.fit_interests(
         params, histories_of(liked[7:8], np.ones((1, 12))), catalogue, config
     )
     lists = [np.argsort(-(v @ params.items.T).max(axis=0))[:15] for v in (own, fitted[0])]

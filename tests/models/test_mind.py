@@ -16,10 +16,10 @@ from mindref.errors import ShapeError
 from mindref.models import logits, mind
 from mindref.models.parameters import Catalogue, Layer, Params
 from mindref.ops import squash
-from tests import naive, pages
+from tests import naive, spec_pages
 from tests.models.worlds import OPTIONS, World, world, worlds
 
-EXAMPLE = pages.examples("model")[0]
+EXAMPLE = spec_pages.examples("model")[0]
 
 
 def loss_of(w: World, **changes: Any) -> Any:
@@ -195,7 +195,7 @@ def test_with_keyed_logits_a_user_depends_on_nobody_else_and_on_no_order(
     table = logits.keyed_table(7, 6, 3, 1.0, "float64")
 
     def served(items: Any, mask: Any, profile: Any) -> Any:
-        histories = mind.Histories(items, mask, logits.of_history(table, items), profile)
+        histories = mind.Histories(items, mask, logits.history_logits(table, items), profile)
         return mind.interests(w.params, histories, w.catalogue, w.config)[0]
 
     items, mask, profile = (

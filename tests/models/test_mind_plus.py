@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.backend import load as backend_of
+from mindref.backend import load_backend as backend_of
 from mindref.config import Config
 from mindref.conformance.tolerances import GRADIENT, VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
-from mindref.models import families, mind, mind_plus, parameters
+from mindref.models import mind, mind_plus, parameters
+from mindref.models.family import operators_of
 from mindref.models.mind_plus import Params
 from mindref.models.parameters import Catalogue, Layer
 from mindref.ops import pooled_softmax
-from tests import pages
+from tests import spec_pages
 from tests.models import mind_plus_loops as loops
 from tests.models import worlds
 from tests.models.mind_plus_worlds import (
@@ -33,7 +34,7 @@ from tests.models.mind_plus_worlds import (
     made,
 )
 
-EXAMPLE = pages.examples("mind_plus")[0]
+EXAMPLE = spec_pages.examples("mind_plus")[0]
 SAME = same_math(np.float64)
 
 
@@ -65,7 +66,9 @@ def test_the_worked_example_comes_out_as_printed(case: dict[str, Any]) -> None:
     logs = a("target_log_expected"), a("negative_log_expected")
     shared = mind.Batch(histories, a("target"), a("negatives"), *logs)
     batch = mind_plus.Batch(shared, a("keep") if "keep" in case else None)
-    found, active, _ = mind_plus.interests(params, histories, catalogue, config, keep=batch.keep)
+    found, active, _ = mind_plus.mind_plus_interests(
+        params, histories, catalogue, config, keep=batch.keep
+    )
     loss, saved = mind_plus.loss(params, batch, catalogue, config)
     gradients = mind_plus.backward(saved)
     got = {
@@ -206,7 +209,7 @@ def test_without_behaviours_there_is_one_interest_and_the_profile_alone_speaks(h
 @pytest.mark.slow
 def test_the_compiled_operators_give_the_same(options: dict[str, Any]) -> None:
     w = made(0, keep=True, **{"attention": "pooled", "routing_gradient": "all", **options})
-    ops = families.operators(backend_of("numba"), w.config)
+    ops = operators_of(backend_of("numba"), w.config)
     given_ = (w.params, w.batch, w.catalogue, w.config)
     loss, saved = mind_plus.loss(*given_)
     other, own = mind_plus.loss(*given_, ops)
@@ -220,7 +223,7 @@ def test_the_compiled_operators_give_the_same(options: dict[str, Any]) -> None:
 def test_no_users_have_no_interests(count: int) -> None:
     w = made(0, contexts=count, recency="interests")
     nobody = mind.Histories(*(x[:0] for x in w.batch.shared.histories))
-    out, active, _ = mind_plus.interests(w.params, nobody, w.catalogue, w.config)
+    out, active, _ = mind_plus.mind_plus_interests(w.params, nobody, w.catalogue, w.config)
     assert (out.shape, active.shape) == ((0, 4, 5), (0, 4))
 
 

@@ -12,7 +12,7 @@ from mindref.conformance.tolerances import STANDARD_ERRORS, same_math
 from mindref.data.log import Ragged
 from mindref.models import mind, mind_plus, serving
 from mindref.models.parameters import Sizes, catalogue_of_ids
-from mindref.training.batch_loader import Feed, Task
+from mindref.training.batch_loader import BatchLoader, Task
 from tests.models.mind_plus_worlds import config_of, loss_of, made
 
 ITEMS = 9
@@ -26,7 +26,7 @@ def fed(dropout: float, step: int = 0, **changes: Any) -> mind_plus.Batch:
     config = config_of(dropout=dropout, **settings)
     catalogue = catalogue_of_ids(ITEMS, config.dtype)
     task = Task(SEQUENCES, np.zeros((3, 0), np.int64), catalogue, Sizes(ITEMS, ITEMS, 0, 0))
-    found: mind_plus.Batch = Feed(task, config).batch(step)
+    found: mind_plus.Batch = BatchLoader(task, config).batch(step)
     return found
 
 
@@ -69,7 +69,7 @@ def test_only_what_routing_and_contexts_are_given_is_dropped() -> None:
     w = made(0, **given_)
     keep = np.zeros((4, 17, 5))
     empty = w._replace(batch=w.batch._replace(keep=keep))
-    out, active, saved = mind_plus.interests(
+    out, active, saved = mind_plus.mind_plus_interests(
         w.params, w.batch.shared.histories, w.catalogue, w.config, keep=keep
     )
     assert active.sum(axis=1).tolist() == [4, 1, 2, 1], "they are behaviours still"
@@ -125,7 +125,7 @@ def test_serving_knows_no_dropout() -> None:
         model: Any = serving.Model(w.params, w.catalogue, w.config)
         histories = Ragged.of([[0, 1, 2, 3], [], [5, 5, 4, 0, 2]])
         profile = w.batch.shared.histories.profile[:3]
-        found.append(serving.interests(model, histories, profile).vectors)
+        found.append(serving.compute_interests(model, histories, profile).vectors)
         assert found[-1].any()
     assert found[0].tobytes() == found[1].tobytes()
     assert isinstance(w.batch.shared, mind.Batch)

@@ -14,7 +14,7 @@ from mindref.conformance.tolerances import GRADIENT, VANISHING, same_math
 from mindref.models import mind_plus
 from mindref.models.parameters import catalogue_of_ids
 from mindref.ops import label_attention, sampled_softmax
-from tests import kinks
+from tests import kinked_gradients
 from tests.models.mind_plus_worlds import (
     LOSSES,
     OPTIONS,
@@ -46,7 +46,7 @@ def sides(saved: mind_plus.Saved) -> list[Any]:
     found = [x.passed for x in saved.interests.head.layers if x.passed is not None]
     if saved.attention is None:
         best: Any = saved.softmax
-        return [*found, best.at_target != 0, best.at_negatives != 0]
+        return [*found, best.target_slopes != 0, best.negative_slopes != 0]
     scores, active = saved.attention.scores, saved.interests.active
     return [*found, scores > 0, np.argmax(np.where(active, scores, -np.inf), axis=1)]
 
@@ -66,7 +66,7 @@ def check(w: World, rng: np.random.Generator) -> None:
     same = function(*arrays(w.params))[0]
     rtol = same_math(np.float64)
     np.testing.assert_allclose(same, loss, rtol=rtol, err_msg="the loss that is differentiated")
-    kinks.check(function, backward, arrays(w.params), rng)
+    kinked_gradients.check(function, backward, arrays(w.params), rng)
 
 
 @pytest.mark.rules("mind_plus-R18", "mind_plus-R19")
@@ -175,15 +175,15 @@ def test_the_interests_alone_have_the_gradient_of_their_own(options: dict[str, A
 
     def function(*moved: Any) -> Any:
         given_ = (of_arrays(moved, w.params), w.batch.shared.histories, w.catalogue, w.config)
-        out, _, saved = mind_plus.interests(*given_, keep=w.batch.keep)
+        out, _, saved = mind_plus.mind_plus_interests(*given_, keep=w.batch.keep)
         return out, [x.passed for x in saved.head.layers if x.passed is not None]
 
     given_ = (w.params, w.batch.shared.histories, w.catalogue, w.config)
-    _, active, saved = mind_plus.interests(*given_, keep=w.batch.keep)
+    _, active, saved = mind_plus.mind_plus_interests(*given_, keep=w.batch.keep)
     assert not active.all()
 
     def backward(cotangent: Any) -> list[Any]:
-        found = mind_plus.interests_backward(cotangent, saved)
+        found = mind_plus.mind_plus_interests_backward(cotangent, saved)
         return dense(mind_plus.Gradients(*found), w.params)
 
-    kinks.check(function, backward, arrays(w.params), np.random.default_rng(5))
+    kinked_gradients.check(function, backward, arrays(w.params), np.random.default_rng(5))

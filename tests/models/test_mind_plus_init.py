@@ -15,7 +15,7 @@ from mindref.errors import ConfigError
 from mindref.models import mind_plus, parameters
 from mindref.models.mind_plus import ages
 from mindref.models.parameters import Sizes, flatten
-from tests import pages
+from tests import spec_pages
 from tests.models.mind_plus_worlds import config_of
 
 SAME = same_math(np.float64)
@@ -41,7 +41,7 @@ def test_one_column_is_the_slowest_line_and_no_column_is_none() -> None:
 def test_what_no_head_would_read_is_refused(unused: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         config_of(head="none", **unused)
-    wanted = "layers or residual, to make use of contexts and user features"
+    wanted = "layers or residual, which use contexts and user features"
     assert str(caught.value) == f"head: expected {wanted}, got none"
     for head in ("layers", "residual"):
         config_of(head=head, **unused)
@@ -81,7 +81,7 @@ def test_what_is_left_out_does_not_change_how_the_rest_starts() -> None:
 @pytest.mark.rules("mind_plus-R22")
 @pytest.mark.parametrize("preset", ["best", "sparse"])
 def test_a_preset_is_the_column_of_the_page_and_nothing_else(preset: str) -> None:
-    table = pages.text("mind_plus").split("| setting | `best` | `sparse` | default |")[1]
+    table = spec_pages.text("mind_plus").split("| setting | `best` | `sparse` | default |")[1]
     rows = [line.split("|")[1:5] for line in table.split("\n\n")[0].splitlines()[2:]]
     plain, found = (Config.of(name).to_dict() for name in ("default", preset))
     column = {"best": 1, "sparse": 2}[preset]

@@ -142,7 +142,7 @@ def test_a_behaviour_older_than_the_table_is_named(recency: str) -> None:
 def test_a_context_is_routing_with_one_interest(options: dict[str, Any], count: int) -> None:
     w = made(0, contexts=count, recency="interests", iterations=3, **options)
     mask = w.batch.shared.histories.mask
-    history, _ = mind.behaviours(w.params, w.batch.shared.histories, w.catalogue)
+    history, _ = mind.behaviour_vectors(w.params, w.batch.shared.histories, w.catalogue)
     log_weights, _ = ages.forward(w.params.positions, mask, w.config)
     given_ = (history, mask, w.params.bilinear)
     found, _ = contexts.forward(
@@ -197,7 +197,7 @@ def test_capsule_profile_and_contexts_stand_side_by_side_in_this_order() -> None
     bare = bare._replace(params=bare.params._replace(positions=w.params.positions[:, :4]))
     histories = w.batch.shared.histories
     profile, _ = mind.profile_vectors(w.params, histories.profile)
-    history, _ = mind.behaviours(w.params, histories, w.catalogue)
+    history, _ = mind.behaviour_vectors(w.params, histories, w.catalogue)
     log_weights, _ = ages.forward(w.params.positions, histories.mask, w.config)
     given_ = (w.params.bilinear, history, histories.mask, log_weights[..., 4:], w.config)
     beside, _ = contexts.forward(*given_, mind_plus.reference)

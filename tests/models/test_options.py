@@ -14,7 +14,7 @@ from mindref.conformance.tolerances import same_math
 from mindref.data.log import Ragged
 from mindref.models import mind, serving
 from mindref.ops import squash
-from mindref.training.batch_loader import Feed, Task
+from mindref.training.batch_loader import BatchLoader, Task
 from tests.models.worlds import World, world, worlds
 
 HISTORIES = Ragged.of([[0, 1, 2, 3, 5, 5, 4, 1, 2], [], [4]])
@@ -40,14 +40,14 @@ def test_uniform_routing_is_one_round_of_equal_weights(data: st.DataObject) -> N
     np.testing.assert_allclose(
         saved.routing.couplings, expected, rtol=same_math(np.float64), err_msg="couplings"
     )
-    assert len(saved.routing.rounds) == 1
+    assert len(saved.routing.iterations) == 1
 
 
 @pytest.mark.rules("model-R13")
 @pytest.mark.parametrize("kind", squash.KINDS)
 def test_the_named_squash_reaches_routing(kind: str) -> None:
     w = world(np.random.default_rng(0), (2, 6, 2, 3), squash=kind)
-    rounds = saved_of(w).routing.rounds
+    rounds = saved_of(w).routing.iterations
     assert len(rounds) == w.config.iterations
     for turn in rounds:
         sums = np.einsum("blk,bld->bkd", turn.weights.out, saved_of(w).routing.votes)
@@ -78,7 +78,7 @@ def test_loss_full_compares_with_every_item_once() -> None:
     w = world(np.random.default_rng(0), (3, 4, 2, 5), loss="full", batch=3, window=4, hidden=[])
     sequences = Ragged.of([[0, 1, 2, 3], [4, 5, 0], [2, 2, 1, 5, 3]])
     task = Task(sequences, np.zeros((3, 2), np.int64), w.catalogue, w.sizes)
-    batch = Feed(task, w.config).batch(0)
+    batch = BatchLoader(task, w.config).batch(0)
     assert batch.negatives.tolist() == list(range(6))
     loss, saved = mind.loss(w.params, batch, w.catalogue, w.config)
     items = w.catalogue.weights[:, :, None] * w.params.items[w.catalogue.rows]
@@ -93,7 +93,7 @@ def test_loss_full_compares_with_every_item_once() -> None:
 def test_with_normalise_what_is_served_has_length_one(normalise: bool) -> None:
     w = world(np.random.default_rng(0), (3, 8, 3, 5), normalise=normalise)
     model = serving.Model(w.params, w.catalogue, w.config)
-    served = serving.interests(model, HISTORIES, w.batch.histories.profile)
+    served = serving.compute_interests(model, HISTORIES, w.batch.histories.profile)
     lengths = np.linalg.norm(served.vectors, axis=-1)
     items = np.linalg.norm(serving.item_matrix(model), axis=-1)
     assert np.allclose(lengths[served.active], 1) == normalise
@@ -106,9 +106,9 @@ def test_a_user_is_served_the_same_alone_and_in_company() -> None:
     w = world(np.random.default_rng(0), (3, 8, 3, 5))
     model = serving.Model(w.params, w.catalogue, w.config)
     profile = w.batch.histories.profile
-    together = serving.interests(model, HISTORIES, profile).vectors
+    together = serving.compute_interests(model, HISTORIES, profile).vectors
     for b in range(3):
-        alone = serving.interests(model, Ragged.of([HISTORIES.row(b)]), profile[b : b + 1])
+        alone = serving.compute_interests(model, Ragged.of([HISTORIES.row(b)]), profile[b : b + 1])
         np.testing.assert_allclose(
             alone.vectors[0], together[b], rtol=same_math(np.float64), err_msg=f"user {b}"
         )

@@ -9,10 +9,10 @@ import pytest
 
 from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS
+from mindref.data.examples import count_items
 from mindref.data.log import Ragged
-from mindref.data.samples import item_counts
 from mindref.evaluation import top_n
-from mindref.models import chance, popularity
+from mindref.models import popularity, random_scores
 from mindref.models.parameters import Sizes
 
 CONFIG = Config.of("default")
@@ -23,38 +23,38 @@ CONFIG = Config.of("default")
 def test_popularity_ranks_as_the_baseline_of_every_result(seed: int) -> None:
     rng = np.random.default_rng(seed)
     sequences = Ragged.of([rng.integers(0, 7, n) for n in rng.integers(0, 6, 5)])
-    arrays = popularity.fit(sequences, Sizes(9, 9, 0, 0), CONFIG)
+    arrays = popularity.fit_popularity(sequences, Sizes(9, 9, 0, 0), CONFIG)
     assert len(set(arrays["counts"].tolist())) < 9, "equal counts"
     exclude = Ragged.of([[0, 1], []])
-    vectors, active = popularity.interests(arrays, exclude, CONFIG)
+    vectors, active = popularity.constant_interests(arrays, exclude, CONFIG)
     given_: Any = {"n": 9, "exclude": exclude}
-    ranked = top_n.top_n(vectors, active, popularity.items(arrays), **given_)
-    expected = top_n.popularity(item_counts(sequences, 9), 2, **given_)
+    ranked = top_n.search_top_n(vectors, active, popularity.count_vectors(arrays), **given_)
+    expected = top_n.popularity_top_n(count_items(sequences, 9), 2, **given_)
     for got, want in zip(ranked, expected, strict=True):
         np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.rules("baselines-R2", "baselines-R8")
 def test_chance_answers_a_history_alike_in_any_batch_and_another_seed_otherwise() -> None:
-    arrays = chance.fit(Ragged.of([[0]]), Sizes(50, 50, 0, 0), CONFIG)
+    arrays = random_scores.fit_random_scores(Ragged.of([[0]]), Sizes(50, 50, 0, 0), CONFIG)
     histories = Ragged.of([[1, 2], [2, 1], [], [1, 2]])
-    together = chance.scores(arrays, histories, CONFIG)
+    together = random_scores.draw_random_scores(arrays, histories, CONFIG)
     assert together.shape == (4, 50)
     for at in range(4):
-        alone = chance.scores(arrays, Ragged.of([histories.row(at)]), CONFIG)
+        alone = random_scores.draw_random_scores(arrays, Ragged.of([histories.row(at)]), CONFIG)
         assert alone.tobytes() == together[at].tobytes()
     assert together[0].tobytes() == together[3].tobytes()
     assert len({row.tobytes() for row in together}) == 3
-    other = chance.scores(arrays, histories, Config.of("default", {"seed": 1}))
+    other = random_scores.draw_random_scores(arrays, histories, Config.of("default", {"seed": 1}))
     assert not (other == together).any()
 
 
 @pytest.mark.rules("baselines-R8")
 def test_chance_is_uniform_over_items_at_every_rank() -> None:
     cases, items = 1500, 8
-    arrays = chance.fit(Ragged.of([[0]]), Sizes(items, items, 0, 0), CONFIG)
+    arrays = random_scores.fit_random_scores(Ragged.of([[0]]), Sizes(items, items, 0, 0), CONFIG)
     histories = Ragged.of([[at] for at in range(cases)])
-    order = np.argsort(-chance.scores(arrays, histories, CONFIG), axis=1)
+    order = np.argsort(-random_scores.draw_random_scores(arrays, histories, CONFIG), axis=1)
     share = np.array([np.bincount(rank, minlength=items) for rank in order.T]) / cases
     error = np.sqrt(1 / items * (1 - 1 / items) / cases)
     np.testing.assert_allclose(share, 1 / items, rtol=0, atol=STANDARD_ERRORS * error)

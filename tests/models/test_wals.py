@@ -13,24 +13,24 @@ from implicit.cpu.als import AlternatingLeastSquares
 from mindref.config import Config
 from mindref.conformance.tolerances import SOLVED, VANISHING, WORKED_EXAMPLE, same_math
 from mindref.data.log import Ragged
-from mindref.data.streams import stream
+from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, ShapeError
 from mindref.models import interactions, wals
 from mindref.models.parameters import Sizes
-from tests import pages
+from tests import spec_pages
 from tests.models import baselines_loops as loops
 from tests.models.test_item_knn import made
 
-EXAMPLE = pages.examples("baselines")[1]
+EXAMPLE = spec_pages.examples("baselines")[1]
 CONFIG = Config.of("default")
 
 
 def fitted(rows: list[list[int]], items: int, config: Config = CONFIG, **changes: Any) -> Any:
-    return wals.fit(Ragged.of(rows), Sizes(items, items, 0, 0), config, **changes)
+    return wals.fit_wals(Ragged.of(rows), Sizes(items, items, 0, 0), config, **changes)
 
 
 def folded(arrays: dict[str, Any], histories: list[list[int]], **changes: Any) -> Any:
-    return wals.interests(arrays, Ragged.of(histories), CONFIG, **changes)
+    return wals.user_factors(arrays, Ragged.of(histories), CONFIG, **changes)
 
 
 def given_arrays(factors: Any, regularization: float, alpha: float) -> dict[str, Any]:
@@ -72,9 +72,9 @@ def test_a_user_agrees_with_loops_over_numbers(
 def test_a_user_agrees_with_the_package_that_fits(alpha: float) -> None:
     rows = made(1, users=30)
     model = AlternatingLeastSquares(factors=4, regularization=0.5, alpha=alpha, num_threads=1)
-    model.fit(interactions.weights(Ragged.of(rows), 9).tocsr(), show_progress=False)
+    model.fit(interactions.interaction_weights(Ragged.of(rows), 9).tocsr(), show_progress=False)
     histories = [row for row in made(2, users=7) if row]
-    asked = interactions.weights(Ragged.of(histories), 9).tocsr()
+    asked = interactions.interaction_weights(Ragged.of(histories), 9).tocsr()
     expected = model.recalculate_user(np.arange(len(histories)), asked)
     vectors, _ = folded(given_arrays(model.item_factors, 0.5, alpha), histories)
     np.testing.assert_allclose(vectors[:, 0], expected, rtol=SOLVED, atol=SOLVED)
@@ -86,7 +86,7 @@ def test_the_factors_of_items_agree_with_loops_over_numbers(alpha: float, iterat
     rows = made(3)
     given_ = {"regularization": 0.7, "alpha": alpha, "iterations": iterations}
     arrays = fitted(rows, 9, factors=6, **given_)
-    rng = stream(CONFIG.seed, "parameters")
+    rng = make_rng(CONFIG.seed, "parameters")
     users, factors = (0.01 * rng.random((n, 6), np.float32) for n in (len(rows), 9))
     expected = loops.alternate(rows, users.tolist(), factors.tolist(), **given_)
     np.testing.assert_allclose(arrays["items"], expected, rtol=SOLVED, atol=SOLVED)
@@ -126,7 +126,7 @@ def test_the_same_sequences_and_seed_give_the_same_arrays() -> None:
     assert first.tobytes() == second.tobytes()
     assert first.tobytes() != third.tobytes()
     assert first.dtype == np.float32
-    assert wals.items(SMALL) is SMALL["items"]
+    assert wals.item_factors(SMALL) is SMALL["items"]
 
 
 @pytest.mark.rules("baselines-R5")

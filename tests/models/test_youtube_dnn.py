@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.backend import load
+from mindref.backend import load_backend
 from mindref.config import Config
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
@@ -17,18 +17,18 @@ from mindref.models import mind, parameters, youtube_dnn
 from mindref.models.parameters import Catalogue, Layer, Sizes
 from mindref.models.recency import recency
 from mindref.models.youtube_dnn import Params
-from tests import pages
+from tests import spec_pages
 from tests.models import youtube_dnn_loops as loops
 from tests.models.worlds import World
 from tests.models.youtube_dnn_worlds import arrays, dense, drawn, loss_of, made
 
-EXAMPLE = pages.examples("youtube_dnn")[0]
+EXAMPLE = spec_pages.examples("youtube_dnn")[0]
 SAME = same_math(np.float64)
 
 
 def vectors_of(w: World, histories: Any = None) -> Any:
     found = w.batch.histories if histories is None else histories
-    return youtube_dnn.interests(w.params, found, w.catalogue, w.config)[0][:, 0]
+    return youtube_dnn.user_vectors(w.params, found, w.catalogue, w.config)[0][:, 0]
 
 
 def without_layers(w: World) -> World:
@@ -60,7 +60,7 @@ def test_the_worked_example_comes_out_as_printed(case: dict[str, Any]) -> None:
     histories = mind.Histories(a("history"), a("mask"), logits, a("profile_rows"))
     logs = a("target_log_expected"), a("negative_log_expected")
     batch = mind.Batch(histories, a("target"), a("negatives"), *logs)
-    vectors, active, saved = youtube_dnn.interests(params, histories, catalogue, config)
+    vectors, active, saved = youtube_dnn.user_vectors(params, histories, catalogue, config)
     loss, for_backward = youtube_dnn.loss(params, batch, catalogue, config)
     gradients = youtube_dnn.backward(for_backward)
     got = {
@@ -157,7 +157,9 @@ def test_recency_counts_the_behaviours_that_follow() -> None:
 @pytest.mark.parametrize("recency", [False, True])
 def test_without_behaviours_the_mean_is_zero_and_the_profile_speaks(recency: bool) -> None:
     w = made(0, (3, 5, 6), np.zeros((3, 5), bool), recency=recency)
-    out, active, saved = youtube_dnn.interests(w.params, w.batch.histories, w.catalogue, w.config)
+    out, active, saved = youtube_dnn.user_vectors(
+        w.params, w.batch.histories, w.catalogue, w.config
+    )
     assert out.shape == (3, 1, 6)
     assert active.shape == (3, 1)
     assert active.all()
@@ -176,11 +178,11 @@ def test_without_behaviours_the_mean_is_zero_and_the_profile_speaks(recency: boo
 @pytest.mark.rules("youtube_dnn-R6")
 def test_every_user_has_one_active_vector_whatever_the_length() -> None:
     w = made(0, (5, 17, 4), np.arange(17) < np.array([[0], [1], [4], [9], [17]]))
-    out, active, _ = youtube_dnn.interests(w.params, w.batch.histories, w.catalogue, w.config)
+    out, active, _ = youtube_dnn.user_vectors(w.params, w.batch.histories, w.catalogue, w.config)
     assert out.shape == (5, 1, 4)
     assert active.tolist() == [[True]] * 5
     nobody = mind.Histories(*(x[:0] for x in w.batch.histories))
-    out, active, _ = youtube_dnn.interests(w.params, nobody, w.catalogue, w.config)
+    out, active, _ = youtube_dnn.user_vectors(w.params, nobody, w.catalogue, w.config)
     assert (out.shape, active.shape) == ((0, 1, 4), (0, 1))
 
 
@@ -199,7 +201,7 @@ def test_a_behaviour_further_back_than_the_log_weights_is_named() -> None:
     w = made(0, (2, 5, 3), np.ones((2, 5), bool))
     short = w.params._replace(positions=w.params.positions[:, :4])
     with pytest.raises(ShapeError) as caught:
-        youtube_dnn.interests(short, w.batch.histories, w.catalogue, w.config)
+        youtube_dnn.user_vectors(short, w.batch.histories, w.catalogue, w.config)
     assert str(caught.value) == "positions: rows: expected indices from 0 to 3, got 4"
 
 
@@ -267,7 +269,7 @@ def test_float32_stays_float32(w: World) -> None:
 
 @pytest.mark.parametrize("recency", [False, True])
 def test_the_operators_of_a_backend_take_the_place_of_the_reference(recency: bool) -> None:
-    w, ops = made(0, (4, 9, 5), recency=recency), load("numba").ops
+    w, ops = made(0, (4, 9, 5), recency=recency), load_backend("numba").ops
     given_ = (w.params, w.batch, w.catalogue, w.config)
     expected, saved = youtube_dnn.loss(*given_)
     loss, other = youtube_dnn.loss(*given_, ops)

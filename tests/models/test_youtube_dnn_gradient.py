@@ -10,7 +10,7 @@ from hypothesis import given
 
 from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.models import mind, youtube_dnn
-from tests import kinks
+from tests import kinked_gradients
 from tests.models.worlds import World
 from tests.models.youtube_dnn_worlds import OPTIONS, arrays, dense, drawn, made, of_arrays
 
@@ -26,7 +26,7 @@ def check(w: World, rng: np.random.Generator) -> None:
     def backward(cotangent: Any) -> list[Any]:
         return dense(youtube_dnn.backward(saved, float(cotangent)), w.params)
 
-    kinks.check(function, backward, arrays(w.params), rng)
+    kinked_gradients.check(function, backward, arrays(w.params), rng)
 
 
 @pytest.mark.rules("youtube_dnn-R8", "youtube_dnn-R9")
@@ -84,22 +84,22 @@ def test_the_vector_alone_has_the_gradient_of_its_own() -> None:
 
     def function(*moved: Any) -> Any:
         given_ = (of_arrays(moved), w.batch.histories, w.catalogue, w.config)
-        out, _, saved = youtube_dnn.interests(*given_)
+        out, _, saved = youtube_dnn.user_vectors(*given_)
         return out, [x.passed for x in saved.layers if x.passed is not None]
 
-    _, _, saved = youtube_dnn.interests(w.params, w.batch.histories, w.catalogue, w.config)
+    _, _, saved = youtube_dnn.user_vectors(w.params, w.batch.histories, w.catalogue, w.config)
 
     def backward(cotangent: Any) -> list[Any]:
-        found = youtube_dnn.interests_backward(cotangent, saved)
+        found = youtube_dnn.user_vectors_backward(cotangent, saved)
         return dense(youtube_dnn.Gradients(*found), w.params)
 
-    kinks.check(function, backward, arrays(w.params), np.random.default_rng(5))
+    kinked_gradients.check(function, backward, arrays(w.params), np.random.default_rng(5))
 
 
 def test_one_behaviour_weighs_one_whatever_the_log_weights() -> None:
     w = made(0, (3, 4, 5), np.arange(4) < np.ones((3, 1), int))
     plain = w._replace(params=w.params._replace(positions=w.params.positions[:0]))
     given_ = w.batch.histories, w.catalogue, w.config
-    one, other = (youtube_dnn.interests(x.params, *given_)[0] for x in (w, plain))
+    one, other = (youtube_dnn.user_vectors(x.params, *given_)[0] for x in (w, plain))
     np.testing.assert_allclose(one, other, rtol=same_math(np.float64))
     assert isinstance(w.batch.histories, mind.Histories)

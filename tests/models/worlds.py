@@ -96,7 +96,7 @@ def featured(rng: np.random.Generator, config: Config) -> Catalogue:
 @st.composite
 def worlds(draw: st.DrawFn, **settings: Any) -> World:
     """Draw a world: sizes, mask and one of `OPTIONS`, unless `settings` say otherwise."""
-    axes = draw(strategies.sizes(4, POOL))
+    axes = draw(strategies.distinct_sizes(4, POOL))
     mask = draw(strategies.masks(*axes[:2]))
     hidden = draw(st.sampled_from([[9], [], [11, 8]]))
     rounds = draw(st.integers(1, 4))

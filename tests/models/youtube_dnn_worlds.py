@@ -44,7 +44,7 @@ def made(seed: int, axes: tuple[int, int, int], mask: Any = None, **settings: An
 @st.composite
 def drawn(draw: st.DrawFn, **settings: Any) -> World:
     """Draw a world: sizes, mask, layers, one of `OPTIONS`, with and without log-weights."""
-    users, places, width = draw(strategies.sizes(3, POOL))
+    users, places, width = draw(strategies.distinct_sizes(3, POOL))
     mask = draw(strategies.masks(users, places))
     hidden = draw(st.sampled_from([[9], [], [11, 8]]))
     rng = draw(strategies.generators())

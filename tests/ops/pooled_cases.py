@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from mindref.conformance import strategies
-from mindref.conformance.strategies import frozen, normal
+from mindref.conformance.strategies import normal, read_only
 from mindref.ops import pooled_softmax
 from tests.ops import softmax_cases
 
@@ -44,13 +44,13 @@ class Case(NamedTuple):
 @st.composite
 def cases(draw: st.DrawFn, dtype: Any = np.float64) -> tuple[Case, np.random.Generator]:
     """Draw a call with few different ids, so that hits and repeats abound."""
-    b, k, s, d = draw(strategies.sizes(4))
+    b, k, s, d = draw(strategies.distinct_sizes(4))
     rng = draw(strategies.generators())
-    ids = [frozen(rng.integers(0, 6, n)) for n in (b, s)]
+    ids = [read_only(rng.integers(0, 6, n)) for n in (b, s)]
     items = [normal(rng, n, d, dtype=dtype) for n in (b, s)]
     logs = [normal(rng, n, dtype=dtype) for n in (b, s)]
     active = rng.permuted(draw(strategies.actives(b, k)), axis=1)
-    return Case(normal(rng, b, k, d, dtype=dtype), frozen(active), *items, *ids, *logs), rng
+    return Case(normal(rng, b, k, d, dtype=dtype), read_only(active), *items, *ids, *logs), rng
 
 
 def of_products(
@@ -77,7 +77,7 @@ def of_products(
 def fixed_case(seed: int = 0) -> Case:
     """Return a call with three users of four, two and one interests, a hit and a repeat."""
     rng = np.random.default_rng(seed)
-    ids = frozen(np.array([1, 2, 3])), frozen(np.array([1, 4, 4, 5, 6]))
-    active = frozen(np.arange(4) < np.array([[4], [2], [1]]))
+    ids = read_only(np.array([1, 2, 3])), read_only(np.array([1, 4, 4, 5, 6]))
+    active = read_only(np.arange(4) < np.array([[4], [2], [1]]))
     vectors = normal(rng, 3, 5), normal(rng, 5, 5)
     return Case(normal(rng, 3, 4, 5), active, *vectors, *ids, normal(rng, 3), normal(rng, 5))

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from mindref.conformance import strategies
-from mindref.conformance.strategies import frozen, normal
+from mindref.conformance.strategies import normal, read_only
 from mindref.ops import sampled_softmax
 
 
@@ -32,9 +32,9 @@ class Case(NamedTuple):
 @st.composite
 def cases(draw: st.DrawFn, dtype: Any = np.float64) -> tuple[Case, np.random.Generator]:
     """Draw a call with few different ids, so that hits and repeats abound."""
-    b, s, d = draw(strategies.sizes(3))
+    b, s, d = draw(strategies.distinct_sizes(3))
     rng = draw(strategies.generators())
-    ids = [frozen(rng.integers(0, 6, n)) for n in (b, s)]
+    ids = [read_only(rng.integers(0, 6, n)) for n in (b, s)]
     vectors = [normal(rng, n, d, dtype=dtype) for n in (b, b, s)]
     logs = [normal(rng, n, dtype=dtype) for n in (b, s)]
     return Case(*vectors, *ids, *logs), rng
@@ -57,6 +57,6 @@ def of_logits(target: float, negatives: list[float], dtype: Any = np.float64) ->
 def fixed_case(seed: int = 0) -> Case:
     """Return a call with three users, five negatives, a hit and a repeat."""
     rng = np.random.default_rng(seed)
-    ids = frozen(np.array([1, 2, 3])), frozen(np.array([1, 4, 4, 5, 6]))
+    ids = read_only(np.array([1, 2, 3])), read_only(np.array([1, 4, 4, 5, 6]))
     vectors = (normal(rng, 3, 4), normal(rng, 3, 4), normal(rng, 5, 4))
     return Case(*vectors, *ids, normal(rng, 3), normal(rng, 5))

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.conformance import gradient
-from mindref.conformance.strategies import frozen, generators, normal, sizes
+from mindref.conformance.strategies import distinct_sizes, generators, normal, read_only
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
 from mindref.ops import embedding
 from mindref.shapes import Array, Ints
-from tests import pages
+from tests import spec_pages
 
 SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 
@@ -21,16 +21,16 @@ SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Array, Ints, Array]:
     """Draw a table, rows with repeats, and weights of which some are zero."""
-    count, vectors, pooled, width = draw(sizes(4))
+    count, vectors, pooled, width = draw(distinct_sizes(4))
     rng = draw(generators())
     rows = rng.integers(0, count, (vectors, pooled))
     weights = rng.random((vectors, pooled)) * (rng.random((vectors, pooled)) < 0.8)
-    return normal(rng, count, width), frozen(rows), frozen(weights)
+    return normal(rng, count, width), read_only(rows), read_only(weights)
 
 
 @pytest.mark.rules("embedding-R1")
 @given(cases())
-def test_vectors_are_those_of_the_loops(case: tuple[Array, Ints, Array]) -> None:
+def test_vectors_equal_the_loops(case: tuple[Array, Ints, Array]) -> None:
     table, rows, weights = case
     expected = np.zeros((len(rows), table.shape[1]))
     for m, f in np.ndindex(rows.shape):
@@ -42,9 +42,7 @@ def test_vectors_are_those_of_the_loops(case: tuple[Array, Ints, Array]) -> None
 @pytest.mark.rules("embedding-R2")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(rng=generators())
-def test_one_row_of_weight_one_is_that_row_bit_for_bit(
-    dtype: type, rng: np.random.Generator
-) -> None:
+def test_one_row_of_weight_one_is_copied_exactly(dtype: type, rng: np.random.Generator) -> None:
     table, rows = normal(rng, 5, 3, dtype=dtype), rng.integers(0, 5, (7, 1))
     out, _ = embedding.forward(table, rows, np.ones((7, 1), dtype))
     assert out.tobytes() == table[rows[:, 0]].tobytes()
@@ -72,7 +70,7 @@ def test_backward_is_the_derivative(
 ) -> None:
     table, rows, weights = case
     _, saved = embedding.forward(table, rows, weights)
-    gradient.check(
+    gradient.check_gradient(
         lambda table: embedding.forward(table, rows, weights)[0],
         lambda d: [embedding.backward(d, saved).dense(len(table))],
         [table],
@@ -82,7 +80,7 @@ def test_backward_is_the_derivative(
 
 @pytest.mark.rules("embedding-R4")
 @pytest.mark.parametrize("row", [-1, 3, 2**40])
-def test_a_row_outside_the_table_is_refused(row: int) -> None:
+def test_a_row_outside_the_table_raises(row: int) -> None:
     with pytest.raises(ShapeError) as error:
         embedding.forward(np.zeros((3, 2)), np.array([[0], [row]]), np.ones((2, 1)))
     assert str(error.value) == f"embedding: rows: expected indices from 0 to 2, got {row}"
@@ -90,7 +88,7 @@ def test_a_row_outside_the_table_is_refused(row: int) -> None:
 
 @pytest.mark.rules("embedding-R5")
 @given(cases(), generators())
-def test_the_gradient_names_each_row_once_in_order(
+def test_the_gradient_lists_each_row_once_in_order(
     case: tuple[Array, Ints, Array], rng: np.random.Generator
 ) -> None:
     table, rows, weights = case
@@ -102,7 +100,7 @@ def test_the_gradient_names_each_row_once_in_order(
 
 @pytest.mark.rules("embedding-R6")
 @given(cases(), generators())
-def test_the_gradient_names_the_rows_with_a_weight_and_no_other(
+def test_the_gradient_lists_only_rows_with_a_nonzero_weight(
     case: tuple[Array, Ints, Array], rng: np.random.Generator
 ) -> None:
     table, rows, weights = case
@@ -112,14 +110,14 @@ def test_the_gradient_names_the_rows_with_a_weight_and_no_other(
 
 
 @pytest.mark.rules("embedding-R7")
-def test_rows_that_are_no_integers_are_refused() -> None:
+def test_rows_that_are_not_integers_raise() -> None:
     with pytest.raises(ShapeError) as error:
         embedding.forward(np.zeros((3, 2)), np.zeros((2, 1)), np.ones((2, 1)))
     assert str(error.value) == "embedding: rows: expected integers, got float64"
 
 
 @pytest.mark.rules("embedding-R5")
-def test_no_vectors_have_a_gradient_that_names_no_row() -> None:
+def test_no_vectors_give_a_gradient_without_rows() -> None:
     out, saved = embedding.forward(np.zeros((3, 2)), np.zeros((0, 1), int), np.ones((0, 1)))
     found = embedding.backward(out, saved)
     assert (out.shape, found.rows.shape, found.values.shape) == ((0, 2), (0,), (0, 2))
@@ -127,7 +125,7 @@ def test_no_vectors_have_a_gradient_that_names_no_row() -> None:
 
 @pytest.mark.rules("embedding-R1", "embedding-R3", "embedding-R5")
 def test_the_worked_example_holds() -> None:
-    (example,) = pages.examples("embedding")
+    (example,) = spec_pages.examples("embedding")
     table, weights, d_out = (np.array(example[n], float) for n in ("table", "weights", "d_out"))
     out, saved = embedding.forward(table, np.array(example["rows"]), weights)
     found, expected = embedding.backward(d_out, saved), example["d_table"]

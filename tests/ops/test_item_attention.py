@@ -16,10 +16,10 @@ from mindref.conformance.tolerances import WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
 from mindref.ops import item_attention
 from mindref.shapes import Array, Bools
-from tests import kinks, naive_din, pages
+from tests import kinked_gradients, naive_din, spec_pages
 
 SAME = same_math(np.float64)
-EXAMPLE = pages.examples("item_attention")[0]
+EXAMPLE = spec_pages.examples("item_attention")[0]
 HIDDEN = [(), (5,), (6, 3)]
 EVERY = pytest.mark.parametrize("normalise", [False, True], ids=["plain", "softmax"])
 
@@ -62,7 +62,7 @@ def made(
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    axes = draw(strategies.sizes(4))
+    axes = draw(strategies.distinct_sizes(4))
     mask = draw(strategies.masks(axes[0], axes[1]))
     return made(draw(strategies.generators()), axes, mask, draw(st.sampled_from(HIDDEN)))
 
@@ -82,7 +82,7 @@ def backward(case: Case, d_out: Array, normalise: bool = False) -> list[Array]:
     "item_attention-R9",
 )  # fmt: skip
 @pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=["plain", "softmax"])
-def test_the_worked_example_comes_out_as_printed(expected: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
     history, candidates, d_out = (np.array(EXAMPLE[k]) for k in ("history", "candidates", "d_out"))
     layers = tuple((np.array(w), np.array(b)) for w, b in EXAMPLE["layers"])
     case = Case(history, candidates, np.array(EXAMPLE["mask"]), layers)
@@ -119,11 +119,11 @@ def test_the_gradient_agrees_with_central_differences(
         passed = [other.passed, *(layer.passed for layer in other.layers)]
         return out, [side for side in passed if side is not None]
 
-    kinks.check(function, lambda d: backward(case, d, normalise), case.arrays, rng)
+    kinked_gradients.check(function, lambda d: backward(case, d, normalise), case.arrays, rng)
 
 
 @pytest.mark.rules("item_attention-R9")
-def test_each_input_has_a_gradient_of_its_own() -> None:
+def test_every_input_has_a_gradient() -> None:
     """One input at a time, so that no part of a gradient hides behind a larger one."""
     rng = np.random.default_rng(0)
     case = made(rng, (2, 3, 4, 5), hidden=(7, 3))
@@ -134,11 +134,11 @@ def test_each_input_has_a_gradient_of_its_own() -> None:
             out, other = item_attention.forward(*case.moved(*arrays))
             return out, [other.passed, other.layers[0].passed]
 
-        kinks.check(function, lambda d, n=number: [backward(case, d)[n]], [array], rng)
+        kinked_gradients.check(function, lambda d, n=number: [backward(case, d)[n]], [array], rng)
 
 
 @pytest.mark.rules("item_attention-R2")
-def test_the_last_layer_is_not_rectified_and_the_others_are() -> None:
+def test_every_layer_but_the_last_has_a_relu() -> None:
     history, candidates = np.ones((1, 1, 1)), np.zeros((1, 1, 1))
     one = (np.array([[-1.0], [0.0], [0.0], [0.0]]), np.zeros(1))
     mask = np.ones((1, 1), bool)
@@ -158,7 +158,7 @@ def test_plain_weights_grow_with_the_behaviours_and_those_of_a_softmax_do_not() 
 @pytest.mark.rules("item_attention-R5")
 @EVERY
 @pytest.mark.parametrize("padding", [np.nan, np.inf, 1e300, 0.0], ids=str)
-def test_what_stands_in_a_padded_place_has_no_influence(padding: float, normalise: bool) -> None:
+def test_padding_has_no_influence(padding: float, normalise: bool) -> None:
     mask = np.array([[True, False, True, False], [False] * 4])
     case = made(np.random.default_rng(0), (2, 4, 3, 5), mask)
     history = np.where(mask[..., None], case.history, padding)
@@ -177,7 +177,7 @@ def test_what_stands_in_a_padded_place_has_no_influence(padding: float, normalis
 
 @pytest.mark.rules("item_attention-R5")
 @EVERY
-def test_a_candidate_that_is_no_number_does_not_reach_a_padded_place(normalise: bool) -> None:
+def test_a_nan_candidate_does_not_affect_padding(normalise: bool) -> None:
     case = made(np.random.default_rng(0), (1, 3, 2, 4), np.array([[True, False, True]]))
     broken = case._replace(candidates=np.where(np.arange(2)[:, None] == 0, np.nan, case.candidates))
     d_history = backward(broken, np.ones((1, 2, 4)), normalise)[0]
@@ -187,7 +187,7 @@ def test_a_candidate_that_is_no_number_does_not_reach_a_padded_place(normalise: 
 
 @pytest.mark.rules("item_attention-R6")
 @EVERY
-def test_a_user_without_behaviours_has_a_zero_vector_and_sends_no_gradient(normalise: bool) -> None:
+def test_a_user_without_behaviours_has_a_zero_vector_and_no_gradient(normalise: bool) -> None:
     for length in (0, 3):
         mask = np.zeros((2, length), bool)
         case = made(np.random.default_rng(0), (2, length, 3, 4), mask)
@@ -198,7 +198,7 @@ def test_a_user_without_behaviours_has_a_zero_vector_and_sends_no_gradient(norma
 
 @pytest.mark.rules("item_attention-R7")
 @EVERY
-def test_a_candidate_sees_no_other_candidate_and_a_user_no_other_user(normalise: bool) -> None:
+def test_candidates_and_users_are_independent(normalise: bool) -> None:
     case = made(np.random.default_rng(0), (3, 4, 5, 2))
     alone = case._replace(
         history=case.history[1:2], candidates=case.candidates[1:2, 3:4], mask=case.mask[1:2]
@@ -226,16 +226,16 @@ def test_the_vector_depends_on_the_candidate() -> None:
     ("change", "message"),
     [
         ({"mask": np.ones((2, 4), bool)}, "mask has shape (2, 4) but history (2, 3, 5) needs"),
-        ({"mask": np.ones((2, 3))}, "mask: expected a mask of type bool, got float64"),
+        ({"mask": np.ones((2, 3))}, "mask: expected a mask of dtype bool, got float64"),
         ({"candidates": np.ones((2, 4, 6))}, "candidates has shape (2, 4, 6) but history"),
-        ({"candidates": np.ones((2, 4, 5), "f4")}, "expected one type, float32 or float64"),
+        ({"candidates": np.ones((2, 4, 5), "f4")}, "expected one dtype, float32 or float64"),
         ({"layers": ()}, "layers: expected a last one with 1 output, got no layer"),
         ({"layers": ((np.ones((20, 2)), np.ones(2)),)}, "layers: expected a last one with 1"),
         ({"layers": ((np.ones((15, 1)), np.ones(1)),)}, "layers.0.weight: expected 20 inputs, got"),
         ({"layers": ((np.ones((20, 1)), np.ones(2)),)}, "layers.0.bias has shape (2,) but"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_named(change: dict[str, Any], message: str) -> None:
+def test_invalid_inputs_raise(change: dict[str, Any], message: str) -> None:
     case = made(np.random.default_rng(0), (2, 3, 4, 5))._replace(**change)
     with pytest.raises(ShapeError) as caught:
         forward(case)

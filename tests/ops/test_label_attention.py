@@ -10,20 +10,20 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mindref.conformance import strategies
-from mindref.conformance.strategies import frozen, normal
+from mindref.conformance.strategies import normal, read_only
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
 from mindref.ops import label_attention
-from tests import kinks, naive, pages
+from tests import kinked_gradients, naive, spec_pages
 
-EXAMPLE = pages.examples("label_attention")[0]
+EXAMPLE = spec_pages.examples("label_attention")[0]
 POWERS = [0.0, 0.5, 1.0, 2.0, 3.0, np.inf]
 
 
 @st.composite
 def cases(draw: st.DrawFn, dtype: Any = np.float64) -> tuple[Any, ...]:
     """Draw interests (B, K, D), target (B, D), active (B, K) and a generator."""
-    b, k, d = draw(strategies.sizes(3))
+    b, k, d = draw(strategies.distinct_sizes(3))
     rng = draw(strategies.generators())
     return (
         normal(rng, b, k, d, dtype=dtype),
@@ -45,7 +45,7 @@ def cases(draw: st.DrawFn, dtype: Any = np.float64) -> tuple[Any, ...]:
     "label_attention-R10",
 )
 @pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=lambda case: f"p={case['power']}")
-def test_the_worked_example_comes_out_as_printed(expected: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
     interests, target, active, d_out = (
         np.array(EXAMPLE[k]) for k in ("interests", "target", "active", "d_out")
     )
@@ -93,13 +93,15 @@ def test_the_gradient_agrees_with_central_differences(case: tuple[Any, ...], pow
         best = np.argmax(np.where(active, other.scores, -np.inf), axis=1)
         return out, [other.scores > 0, best]
 
-    kinks.check(function, lambda d: label_attention.backward(d, saved), (interests, target), rng)
+    kinked_gradients.check(
+        function, lambda d: label_attention.backward(d, saved), (interests, target), rng
+    )
 
 
 @pytest.mark.rules("label_attention-R4")
 @pytest.mark.parametrize("power", POWERS)
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30, -7.0])
-def test_what_stands_in_an_inactive_place_has_no_influence(power: float, garbage: float) -> None:
+def test_inactive_interests_have_no_influence(power: float, garbage: float) -> None:
     rng = np.random.default_rng(1)
     interests, target, d_out = normal(rng, 2, 3, 4), normal(rng, 2, 4), normal(rng, 2, 4)
     active = np.array([[True, False, True], [False, True, False]])
@@ -137,7 +139,7 @@ def test_power_infinity_is_the_active_interest_of_the_largest_score(case: tuple[
 
 @pytest.mark.rules("label_attention-R10")
 @pytest.mark.parametrize("power", [0.0, np.inf])
-def test_a_constant_weight_sends_nothing_to_the_query(power: float) -> None:
+def test_constant_weights_give_no_gradient_of_the_query(power: float) -> None:
     rng = np.random.default_rng(2)
     _, saved = label_attention.forward(
         normal(rng, 2, 3, 4), normal(rng, 2, 4), np.ones((2, 3), bool), power=power
@@ -151,7 +153,7 @@ def test_a_constant_weight_sends_nothing_to_the_query(power: float) -> None:
 
 
 @pytest.mark.parametrize("power", POWERS)
-def test_one_interest_is_read_as_it_is(power: float) -> None:
+def test_a_single_interest_is_returned_unchanged(power: float) -> None:
     rng = np.random.default_rng(3)
     interests, target = normal(rng, 5, 1, 4), normal(rng, 5, 4)
     out, _ = label_attention.forward(interests, target, np.ones((5, 1), bool), power=power)
@@ -171,7 +173,7 @@ def test_float32_stays_float32_and_agrees_with_float64(case: tuple[Any, ...], po
     np.testing.assert_allclose(out, exact, rtol=0, atol=atol, err_msg=f"p = {power}")
 
 
-ONES = frozen(np.ones((2, 3), bool))
+ONES = read_only(np.ones((2, 3), bool))
 
 
 @pytest.mark.rules("label_attention-R14")
@@ -180,11 +182,11 @@ ONES = frozen(np.ones((2, 3), bool))
     [
         (np.ones((2, 4)), ONES, "target has shape (2, 4) but interests (2, 3, 5) needs (B, D)"),
         (np.ones((2, 5)), ONES[:1], "active has shape (1, 3) but interests (2, 3, 5) needs (B, K)"),
-        (np.ones((2, 5), np.float32), ONES, "expected one type, float32 or float64"),
-        (np.ones((2, 5)), ONES * 1, "active: expected a mask of type bool, got int64"),
+        (np.ones((2, 5), np.float32), ONES, "expected one dtype, float32 or float64"),
+        (np.ones((2, 5)), ONES * 1, "active: expected a mask of dtype bool, got int64"),
     ],
 )
-def test_arrays_that_do_not_fit_are_named(target: Any, active: Any, message: str) -> None:
+def test_invalid_arrays_raise(target: Any, active: Any, message: str) -> None:
     with pytest.raises(ShapeError) as caught:
         label_attention.forward(np.ones((2, 3, 5)), target, active, power=1.0)
     assert message in str(caught.value)
@@ -193,7 +195,7 @@ def test_arrays_that_do_not_fit_are_named(target: Any, active: Any, message: str
 
 @pytest.mark.rules("label_attention-R15")
 @pytest.mark.parametrize("power", [-1.0, np.nan, -np.inf])
-def test_a_power_below_zero_is_refused(power: float) -> None:
+def test_a_power_below_zero_raises(power: float) -> None:
     with pytest.raises(ShapeError) as caught:
         label_attention.forward(np.ones((2, 3, 5)), np.ones((2, 5)), ONES, power=power)
     expected = "label_attention: power: expected a number from 0 to infinity, got "
@@ -201,7 +203,7 @@ def test_a_power_below_zero_is_refused(power: float) -> None:
 
 
 @pytest.mark.rules("label_attention-R16")
-def test_a_user_without_an_active_interest_is_refused() -> None:
+def test_a_user_without_an_active_interest_raises() -> None:
     active = np.array([[True, False, False], [False, False, False]])
     with pytest.raises(ShapeError) as caught:
         label_attention.forward(np.ones((2, 3, 5)), np.ones((2, 5)), active, power=1.0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mindref.conformance import strategies
 from mindref.conformance.tolerances import rounding, same_math
 from mindref.ops import label_attention
-from mindref.ops.label_attention import through_power
+from mindref.ops.label_attention import signed_power_backward
 
 
 def of_scores(scores: list[float], power: float, dtype: Any = np.float64) -> Any:
@@ -32,7 +32,7 @@ def test_a_larger_score_has_a_larger_weight_whatever_its_sign(power: float) -> N
 
 
 @pytest.mark.rules("label_attention-R5")
-def test_power_zero_is_even_for_scores_of_every_sign() -> None:
+def test_power_zero_gives_equal_weights_for_scores_of_any_sign() -> None:
     np.testing.assert_allclose(
         of_scores([-3.0, 0.0, 5.0], 0.0), 1 / 3, rtol=rounding(np.float64), err_msg="even"
     )
@@ -49,9 +49,7 @@ def test_power_zero_is_even_for_scores_of_every_sign() -> None:
         ([-9.0, 3.0, 9.0], 2),
     ],
 )
-def test_power_infinity_looks_at_scores_and_not_at_their_powers(
-    scores: list[float], best: int
-) -> None:
+def test_power_infinity_compares_scores_not_powers(scores: list[float], best: int) -> None:
     assert of_scores(scores, np.inf).tolist() == [float(k == best) for k in range(3)]
 
 
@@ -92,7 +90,7 @@ def test_a_power_of_a_thousand_overflows_nowhere(
 
 
 @pytest.mark.rules("label_attention-R12")
-def test_no_gradient_passes_a_score_of_zero_where_the_slope_is_infinite() -> None:
+def test_a_score_of_zero_has_no_gradient_if_the_slope_is_infinite() -> None:
     interests, target = np.array([[[0.0, 1.0], [1.0, 1.0]]]), np.array([[1.0, 0.0]])
     _, saved = label_attention.forward(interests, target, np.ones((1, 2), bool), power=0.5)
     d_interests, d_target = label_attention.backward(np.array([[1.0, 2.0]]), saved)
@@ -111,13 +109,13 @@ def test_no_gradient_passes_a_score_of_zero_where_the_slope_is_infinite() -> Non
 
 @pytest.mark.rules("label_attention-R12")
 def test_the_slope_of_the_first_power_is_one_even_at_zero() -> None:
-    d = through_power(np.ones((1, 3)), np.array([[0.0, 2.0, -2.0]]), 1.0)
+    d = signed_power_backward(np.ones((1, 3)), np.array([[0.0, 2.0, -2.0]]), 1.0)
     assert d.tolist() == [[1, 1, 1]]
 
 
 @pytest.mark.rules("label_attention-R13")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_no_gradient_passes_where_the_slope_leaves_the_floats(dtype: Any) -> None:
+def test_the_gradient_is_zero_if_the_slope_overflows(dtype: Any) -> None:
     interests = np.array([[[20.0, 1.0], [20.0, 3.0], [1.0, 1.0]]], dtype)
     target = np.array([[1.0, 0.0]], dtype)
     _, saved = label_attention.forward(interests, target, np.ones((1, 3), bool), power=1e3)
@@ -133,7 +131,7 @@ def test_no_gradient_passes_where_the_slope_leaves_the_floats(dtype: Any) -> Non
 @pytest.mark.rules("label_attention-R8", "label_attention-R9")
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0, 3.0])
 @pytest.mark.parametrize("score", [0.01, 1.0, 50.0, 1e4, -0.01, -50.0, -1e4])
-def test_a_tie_keeps_the_gradient_alive_at_any_score(score: float, power: float) -> None:
+def test_a_tie_has_a_gradient_at_any_score(score: float, power: float) -> None:
     """Away from a tie one weight is 1 at large scores, and a wrong slope would not show."""
     interests, target = np.array([[[score, 1.0], [score, -3.0]]]), np.array([[1.0, 0.0]])
     _, saved = label_attention.forward(interests, target, np.ones((1, 2), bool), power=power)
@@ -150,9 +148,7 @@ def test_a_tie_keeps_the_gradient_alive_at_any_score(score: float, power: float)
 @pytest.mark.rules("label_attention-R17")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0, np.inf])
-def test_a_score_that_is_not_finite_makes_nan_of_its_user_and_of_no_other(
-    power: float, bad: float
-) -> None:
+def test_a_score_that_is_not_finite_makes_only_that_user_nan(power: float, bad: float) -> None:
     interests, target = np.ones((2, 3, 2)), np.ones((2, 2))
     interests[0, 1, 0] = bad
     with np.errstate(invalid="ignore"):

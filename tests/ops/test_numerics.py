@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.conformance.strategies import frozen
+from mindref.conformance.strategies import read_only
 from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
 from mindref.ops import OPS, embedding, softmax, squash
@@ -45,7 +45,7 @@ def arguments(stem: str, dtype: str) -> list[Any]:
             *(np.arange(B), np.arange(S), x(B), x(S)),
         ],
     }[stem]()
-    return [frozen(array) for array in arrays]
+    return [read_only(array) for array in arrays]
 
 
 def results(stem: str, arrays: list[Any]) -> list[Any]:
@@ -60,11 +60,11 @@ def results(stem: str, arrays: list[Any]) -> list[Any]:
 
 @STEMS
 @pytest.mark.rules("numerics-R1")
-def test_an_operator_refuses_other_types(stem: str) -> None:
+def test_other_dtypes_raise(stem: str) -> None:
     arrays = arguments(stem, "float32")
     first = arrays[0]
     for wrong in (first.astype("float16"), first.astype("int64")):
-        with pytest.raises(ShapeError, match=f"{stem}: expected one type, float32 or float64"):
+        with pytest.raises(ShapeError, match=f"{stem}: expected one dtype, float32 or float64"):
             OPS[stem].forward(wrong, *arrays[1:], **WORDS.get(stem, {}))
 
 
@@ -91,9 +91,7 @@ def test_float32_agrees_with_float64(stem: str) -> None:
 @STEMS
 @TYPES
 @pytest.mark.rules("numerics-R7", "numerics-R8")
-def test_inputs_are_left_alone_and_the_same_inputs_give_the_same_bytes(
-    stem: str, dtype: str
-) -> None:
+def test_inputs_are_unchanged_and_results_are_deterministic(stem: str, dtype: str) -> None:
     arrays = arguments(stem, dtype)
     before = [array.tobytes() for array in arrays]
     first = [np.asarray(x).tobytes() for x in results(stem, arrays)]
@@ -102,7 +100,7 @@ def test_inputs_are_left_alone_and_the_same_inputs_give_the_same_bytes(
 
 
 @pytest.mark.rules("numerics-R8")
-def test_rows_that_share_a_place_are_always_added_in_the_same_order() -> None:
+def test_repeated_rows_are_added_in_a_fixed_order() -> None:
     rng = np.random.default_rng(5)
     rows, values = rng.integers(0, 3, 500), rng.standard_normal((500, 2)).astype(np.float32)
     first = embedding.sum_rows(rows, values).values.tobytes()
@@ -111,7 +109,7 @@ def test_rows_that_share_a_place_are_always_added_in_the_same_order() -> None:
 
 @pytest.mark.rules("numerics-R4")
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf])
-def test_what_a_mask_leaves_out_may_be_anything(garbage: float) -> None:
+def test_masked_values_may_be_anything(garbage: float) -> None:
     history, mask, bilinear, logits, active = arguments("routing", "float64")
     expected = results("routing", [history, mask, bilinear, logits, active])
     allowed = mask[..., None] & active[:, None]
@@ -129,7 +127,7 @@ def test_what_a_mask_leaves_out_may_be_anything(garbage: float) -> None:
 @pytest.mark.rules("numerics-R5", "numerics-R13")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", ["squash", "unit"])
-def test_a_bad_component_makes_its_capsule_nan_and_no_other(kind: str, bad: float) -> None:
+def test_a_bad_component_makes_only_that_vector_nan(kind: str, bad: float) -> None:
     x = np.ones((2, 3))
     x[0, 1] = bad
     out, _ = squash.forward(x, kind=kind)
@@ -139,7 +137,7 @@ def test_a_bad_component_makes_its_capsule_nan_and_no_other(kind: str, bad: floa
 
 @pytest.mark.rules("numerics-R5", "numerics-R13")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_bad_logit_makes_its_slice_nan_and_no_other(bad: float) -> None:
+def test_a_bad_logit_makes_only_that_slice_nan(bad: float) -> None:
     logits = np.array([[bad, 1.0, 2.0], [0.0, 1.0, 2.0]])
     out, _ = softmax.forward(logits, np.array([[True, True, False]]), axis=1)
     assert np.isnan(out).tolist() == [[True, True, False], [False] * 3]
@@ -184,7 +182,7 @@ def apart(out: Any, part: Any) -> tuple[Any, Any]:
 
 @pytest.mark.rules("numerics-R5", "sampled_softmax-R18", "relu_layer-R7", "label_attention-R17")
 @pytest.mark.parametrize(("stem", "argument", "place", "part"), SPOILT)
-def test_a_nan_makes_nan_of_its_own_part_and_of_no_other(
+def test_a_nan_affects_only_dependent_results(
     stem: str, argument: int, place: Any, part: Any
 ) -> None:
     out, *gradients = with_one(stem, argument, place, np.nan)
@@ -199,7 +197,7 @@ def test_a_nan_makes_nan_of_its_own_part_and_of_no_other(
 @pytest.mark.rules("numerics-R13", "sampled_softmax-R18")
 @pytest.mark.parametrize("bad", [np.inf, -np.inf])
 @pytest.mark.parametrize(("stem", "argument", "place", "part"), SPOILT)
-def test_an_infinity_stays_one_or_is_nan_unless_there_is_a_limit(
+def test_an_infinity_gives_infinity_or_nan_unless_a_limit_exists(
     stem: str, argument: int, place: Any, part: Any, bad: float
 ) -> None:
     own, others = apart(with_one(stem, argument, place, bad)[0], part)
@@ -227,7 +225,7 @@ def test_finite_inputs_cause_no_warning_while_products_are_finite(stem: str, dty
 
 @pytest.mark.rules("numerics-R10")
 @TYPES
-def test_squash_and_softmax_take_every_finite_number(dtype: str) -> None:
+def test_squash_and_softmax_accept_every_finite_number(dtype: str) -> None:
     info = np.finfo(dtype)
     x = np.array([[info.max, -info.max], [info.tiny, 0], [info.smallest_subnormal, 1]], dtype)
     with np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -241,23 +239,23 @@ def test_squash_and_softmax_take_every_finite_number(dtype: str) -> None:
 @pytest.mark.parametrize(
     ("stem", "place", "dtype", "text"),
     [
-        ("squash", 0, "int64", "expected one type, float32 or float64, got x int64"),
-        ("softmax", 0, "int64", "expected one type, float32 or float64, got logits int64"),
-        ("softmax", 1, "int64", "mask: expected a mask of type bool, got int64"),
-        ("routing", 1, "int64", "mask: expected a mask of type bool, got int64"),
-        ("routing", 4, "float32", "active: expected a mask of type bool, got float32"),
+        ("squash", 0, "int64", "expected one dtype, float32 or float64, got x int64"),
+        ("softmax", 0, "int64", "expected one dtype, float32 or float64, got logits int64"),
+        ("softmax", 1, "int64", "mask: expected a mask of dtype bool, got int64"),
+        ("routing", 1, "int64", "mask: expected a mask of dtype bool, got int64"),
+        ("routing", 4, "float32", "active: expected a mask of dtype bool, got float32"),
         (
             "routing",
             2,
             "float64",
-            "expected one type, float32 or float64,"
+            "expected one dtype, float32 or float64,"
             " got history float32, bilinear float64, init_logits float32",
         ),
         (
             "embedding",
             2,
             "float64",
-            "expected one type, float32 or float64, got table float32, weights float64",
+            "expected one dtype, float32 or float64, got table float32, weights float64",
         ),
     ],
 )

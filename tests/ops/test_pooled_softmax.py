@@ -11,10 +11,10 @@ from hypothesis import given
 from mindref.conformance.strategies import normal
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, rounding, same_math
 from mindref.ops import pooled_softmax, sampled_softmax
-from tests import kinks, naive, pages
+from tests import kinked_gradients, naive, spec_pages
 from tests.ops.pooled_cases import OPTIONS, SHARPNESS, Case, cases, fixed_case
 
-EXAMPLE = pages.examples("pooled_softmax")[0]
+EXAMPLE = spec_pages.examples("pooled_softmax")[0]
 EVERY = pytest.mark.parametrize("sharpness", SHARPNESS)
 WITH = pytest.mark.parametrize("options", OPTIONS, ids=["plain", "unit", "warm"])
 TIGHT = {"rtol": same_math(np.float64), "atol": VANISHING}
@@ -54,7 +54,7 @@ def naive_losses(case: Case, **numbers: Any) -> list[float]:
     "pooled_softmax-R11", "pooled_softmax-R14", "pooled_softmax-R16",
 )  # fmt: skip
 @pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=lambda c: f"beta={c['sharpness']}")
-def test_the_worked_example_comes_out_as_printed(expected: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
     numbers = {k: expected[k] for k in ("temperature", "normalise")}
     sharpness = float(expected["sharpness"])
     case = Case(*(np.array(EXAMPLE[k]) for k in Case._fields))
@@ -68,7 +68,7 @@ def test_the_worked_example_comes_out_as_printed(expected: dict[str, Any]) -> No
         interests = interests / np.linalg.norm(interests, axis=-1, keepdims=True)
         items = [x / np.linalg.norm(x, axis=-1, keepdims=True) for x in items]
     products = np.einsum("bkd,bsd->bks", interests, np.array(items)) / numbers["temperature"]
-    scores, _ = pooled_softmax.pool(products, case.active, sharpness)
+    scores, _ = pooled_softmax.pool_scores(products, case.active, sharpness)
     np.testing.assert_allclose(scores, expected["scores"], **near, err_msg="scores")
 
 
@@ -107,7 +107,9 @@ def test_the_gradient_agrees_with_central_differences(
         interests, target, negatives = moved
         given_ = interests, case.active, target, negatives, *case[4:]
         out, other = pooled_softmax.forward(*given_, sharpness=sharpness, **options)
-        bends = [other.at_target != 0, other.at_negatives != 0] if np.isinf(sharpness) else []
+        bends = (
+            [other.target_slopes != 0, other.negative_slopes != 0] if np.isinf(sharpness) else []
+        )
         if options.get("normalise") and interests.shape[2] == 1:  # of length one is a sign: steps
             bends += [x > 0 for x in moved]
         return out, bends
@@ -115,7 +117,7 @@ def test_the_gradient_agrees_with_central_differences(
     def backward(cotangent: Any) -> Any:
         return pooled_softmax.backward(float(cotangent), saved)
 
-    kinks.check(function, backward, (case.interests, case.target, case.negatives), rng)
+    kinked_gradients.check(function, backward, (case.interests, case.target, case.negatives), rng)
 
 
 @pytest.mark.rules("pooled_softmax-R17")
@@ -185,7 +187,7 @@ def test_sharpness_one_is_a_mixture_of_softmaxes(drawn: tuple[Case, Any]) -> Non
 
 
 @pytest.mark.rules("pooled_softmax-R3")
-def test_among_equals_the_first_interest_learns_alone() -> None:
+def test_among_equal_scores_only_the_first_interest_has_a_gradient() -> None:
     case = fixed_case()
     interests = case.interests.copy()
     interests[0, 3] = interests[0, 1]
@@ -198,7 +200,7 @@ def test_among_equals_the_first_interest_learns_alone() -> None:
 @EVERY
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30, -7.0])
-def test_what_stands_in_an_inactive_place_has_no_influence(
+def test_inactive_interests_have_no_influence(
     sharpness: float, normalise: bool, garbage: float
 ) -> None:
     case = fixed_case()
@@ -214,11 +216,11 @@ def test_what_stands_in_an_inactive_place_has_no_influence(
 
 @pytest.mark.rules("pooled_softmax-R7")
 @EVERY
-def test_a_negative_that_is_the_target_is_out_for_that_user_only(sharpness: float) -> None:
+def test_an_accidental_hit_is_masked_for_that_user_only(sharpness: float) -> None:
     case = fixed_case()  # the first negative is the target of the first user
     _, saved = pooled_softmax.forward(*case, sharpness=sharpness)
-    assert not saved.at_negatives[0, :, 0].any()
-    assert (saved.at_negatives[1:, :, 0].sum(axis=1) > 0).all()
+    assert not saved.negative_slopes[0, :, 0].any()
+    assert (saved.negative_slopes[1:, :, 0].sum(axis=1) > 0).all()
     own = case.first_users(1)
     rest = own._replace(
         negatives=own.negatives[1:],
@@ -232,7 +234,7 @@ def test_a_negative_that_is_the_target_is_out_for_that_user_only(sharpness: floa
 
 @pytest.mark.rules("pooled_softmax-R8", "pooled_softmax-R14")
 @EVERY
-def test_a_repeated_negative_counts_as_often_as_it_stands(sharpness: float) -> None:
+def test_a_repeated_negative_counts_each_time(sharpness: float) -> None:
     """Twice with a log is as good as once with a log that is smaller by log 2."""
     rng = np.random.default_rng(0)
     vectors = normal(rng, 2, 3, 4), np.ones((2, 3), bool), normal(rng, 2, 4)
@@ -268,7 +270,7 @@ def test_the_temperature_divides_products_and_not_logs(sharpness: float) -> None
 
 @pytest.mark.rules("pooled_softmax-R11")
 @EVERY
-def test_with_normalise_no_length_matters_and_no_gradient_runs_along(sharpness: float) -> None:
+def test_with_normalise_lengths_have_no_influence_and_no_gradient(sharpness: float) -> None:
     case = fixed_case()
     lengths = np.array([[7, 0.1, 3, 1e-100]])[..., None]
     longer = case._replace(

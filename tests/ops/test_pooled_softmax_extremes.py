@@ -22,7 +22,7 @@ TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def scores(products: Any, sharpness: float, dtype: Any = np.float64) -> Any:
     """Return the scores of products (K, S), all interests active."""
     x = np.array(products, dtype)[None]
-    found, _ = pooled_softmax.pool(x.copy(), np.ones(x.shape[:2], bool), sharpness)
+    found, _ = pooled_softmax.pool_scores(x.copy(), np.ones(x.shape[:2], bool), sharpness)
     assert found.dtype == dtype
     return found[0]
 
@@ -130,7 +130,7 @@ def test_a_small_weight_keeps_its_digits(dtype: Any) -> None:
     """An interest 30 below the best one learns exp(-30) of what that learns."""
     out, saved = of_products([0.0, -30.0], [[0.0, -60.0]], dtype, sharpness=1.0)
     np.testing.assert_allclose(out, np.log(2), rtol=same_math(dtype), err_msg="loss")
-    for found, gap in ((-saved.at_target, 30.0), (saved.at_negatives[..., 0], 60.0)):
+    for found, gap in ((-saved.target_slopes, 30.0), (saved.negative_slopes[..., 0], 60.0)):
         expected = [[0.5, 0.5 * np.exp(-gap)]]
         np.testing.assert_allclose(found, expected, rtol=same_math(dtype), err_msg=f"{gap} below")
 
@@ -138,10 +138,12 @@ def test_a_small_weight_keeps_its_digits(dtype: Any) -> None:
 @pytest.mark.rules("pooled_softmax-R16")
 @TYPES
 @pytest.mark.parametrize("sharpness", [0.0, 1e-300, 1.0, 1e300])
-def test_equals_share_at_every_finite_sharpness(sharpness: float, dtype: Any) -> None:
+def test_equal_scores_share_the_weight_at_every_finite_sharpness(
+    sharpness: float, dtype: Any
+) -> None:
     _, saved = of_products([2.0, 2.0], [[1.0, 1.0]], dtype, sharpness=sharpness)
-    assert saved.at_target[0, 0] == saved.at_target[0, 1] < 0
-    assert saved.at_negatives[0, 0, 0] == saved.at_negatives[0, 1, 0] > 0
+    assert saved.target_slopes[0, 0] == saved.target_slopes[0, 1] < 0
+    assert saved.negative_slopes[0, 0, 0] == saved.negative_slopes[0, 1, 0] > 0
 
 
 @pytest.mark.rules("pooled_softmax-R25")
@@ -198,7 +200,7 @@ def test_float32_stays_float32_and_agrees_with_float64(
     np.testing.assert_allclose(out, exact, rtol=near, atol=near, err_msg="loss")
 
 
-def test_the_same_inputs_give_the_same_bytes_and_stay_as_they_are() -> None:
+def test_results_are_deterministic_and_inputs_are_unchanged() -> None:
     case = fixed_case()
     before = [x.tobytes() for x in case]
     for sharpness in SHARPNESS:
@@ -220,16 +222,16 @@ def test_the_same_inputs_give_the_same_bytes_and_stay_as_they_are() -> None:
         ("negatives", np.ones((5, 3)), "negatives has shape (5, 3) but interests (3, 4, 5) needs"),
         ("target", np.ones((2, 5)), "target has shape (2, 5) but interests (3, 4, 5) needs (B, D)"),
         ("active", np.ones((3, 3), bool), "active has shape (3, 3) but interests (3, 4, 5) needs"),
-        ("active", np.ones((3, 4)), "active: expected a mask of type bool, got float64"),
+        ("active", np.ones((3, 4)), "active: expected a mask of dtype bool, got float64"),
         ("target_ids", np.ones(2, int), "target_ids has shape (2,) but interests (3, 4, 5)"),
         ("negative_ids", np.ones(2, int), "negative_ids has shape (2,) but negatives (5, 5)"),
         ("negative_log_expected", np.ones(1), "negative_log_expected has shape (1,) but negatives"),
         ("target_log_expected", np.ones(1), "target_log_expected has shape (1,) but interests"),
-        ("target_log_expected", np.ones(3, "f4"), "expected one type, float32 or float64"),
-        ("target", np.ones((3, 5), int), "expected one type, float32 or float64"),
+        ("target_log_expected", np.ones(3, "f4"), "expected one dtype, float32 or float64"),
+        ("target", np.ones((3, 5), int), "expected one dtype, float32 or float64"),
     ],
 )
-def test_arrays_that_do_not_fit_are_named(name: str, value: Any, message: str) -> None:
+def test_invalid_arrays_raise(name: str, value: Any, message: str) -> None:
     with pytest.raises(ShapeError) as caught:
         pooled_softmax.forward(*fixed_case()._replace(**{name: value}), sharpness=1.0)
     assert str(caught.value).startswith("pooled_softmax: ")
@@ -239,7 +241,7 @@ def test_arrays_that_do_not_fit_are_named(name: str, value: Any, message: str) -
 @pytest.mark.rules("pooled_softmax-R20")
 @pytest.mark.parametrize("name", ["target_log_expected", "negative_log_expected"])
 @pytest.mark.parametrize("value", [-np.inf, np.inf, np.nan])
-def test_an_item_that_is_never_drawn_cannot_be_corrected(name: str, value: float) -> None:
+def test_an_infinite_log_expected_count_raises(name: str, value: float) -> None:
     case = fixed_case()
     log = getattr(case, name).copy()
     log[1] = value
@@ -268,14 +270,14 @@ def test_a_sharpness_must_not_be_negative(sharpness: float) -> None:
 
 
 @pytest.mark.rules("pooled_softmax-R23")
-def test_an_empty_batch_is_refused() -> None:
+def test_an_empty_batch_raises() -> None:
     with pytest.raises(ShapeError) as caught:
         pooled_softmax.forward(*fixed_case().first_users(0), sharpness=1.0)
     assert str(caught.value) == "pooled_softmax: interests: expected at least one user, got none"
 
 
 @pytest.mark.rules("pooled_softmax-R24")
-def test_a_user_without_an_active_interest_is_refused() -> None:
+def test_a_user_without_an_active_interest_raises() -> None:
     case = fixed_case()
     active = case.active & (np.arange(3) != 1)[:, None]
     with pytest.raises(ShapeError) as caught:

@@ -14,10 +14,10 @@ from mindref.conformance.strategies import normal
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
 from mindref.ops import relu_layer
-from tests import kinks, naive, pages
+from tests import kinked_gradients, naive, spec_pages
 
-EXAMPLE = pages.examples("relu_layer")[0]
-ROWS = strategies.sizes(3)
+EXAMPLE = spec_pages.examples("relu_layer")[0]
+ROWS = strategies.distinct_sizes(3)
 
 
 def case(sizes: tuple[int, ...], rng: np.random.Generator, dtype: Any = np.float64) -> list[Any]:
@@ -27,7 +27,7 @@ def case(sizes: tuple[int, ...], rng: np.random.Generator, dtype: Any = np.float
 
 @pytest.mark.rules("relu_layer-R1", "relu_layer-R2", "relu_layer-R3", "relu_layer-R4")
 @pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=["relu", "linear"])
-def test_the_worked_example_comes_out_as_printed(expected: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
     x, weight, bias, d_out = (np.array(EXAMPLE[k]) for k in ("x", "weight", "bias", "d_out"))
     out, saved = relu_layer.forward(x, weight, bias, relu=expected["relu"])
     got = dict(zip(("d_x", "d_weight", "d_bias"), relu_layer.backward(d_out, saved), strict=True))
@@ -60,11 +60,11 @@ def test_the_gradient_agrees_with_central_differences(
         out, other = relu_layer.forward(*moved, relu=relu)
         return out, [] if other.passed is None else [other.passed]
 
-    kinks.check(function, lambda d: relu_layer.backward(d, saved), inputs, rng)
+    kinked_gradients.check(function, lambda d: relu_layer.backward(d, saved), inputs, rng)
 
 
 @pytest.mark.rules("relu_layer-R3")
-def test_nothing_passes_the_rectifier_at_zero_or_below() -> None:
+def test_the_relu_has_no_gradient_at_zero_or_below() -> None:
     x, weight, bias = np.array([[0.0], [-1.0], [2.0]]), np.ones((1, 1)), np.zeros(1)
     out, saved = relu_layer.forward(x, weight, bias, relu=True)
     d_x, d_weight, d_bias = relu_layer.backward(np.full((3, 1), 5.0), saved)
@@ -74,7 +74,7 @@ def test_nothing_passes_the_rectifier_at_zero_or_below() -> None:
 
 
 @pytest.mark.rules("relu_layer-R7")
-def test_a_nan_is_not_taken_for_a_number_below_zero() -> None:
+def test_a_nan_stays_nan() -> None:
     x, weight, bias = np.array([[np.nan], [-1.0]]), np.ones((1, 1)), np.zeros(1)
     out, saved = relu_layer.forward(x, weight, bias, relu=True)
     d_x, d_weight, d_bias = relu_layer.backward(np.full((2, 1), 5.0), saved)
@@ -103,7 +103,7 @@ def test_no_rows_give_no_gradient() -> None:
         ((5,), (2,), "relu_layer: weight has shape (5,) but needs 2 axes"),
     ],
 )
-def test_shapes_that_disagree_are_named(weight: Any, bias: Any, message: str) -> None:
+def test_shapes_that_disagree_raise(weight: Any, bias: Any, message: str) -> None:
     with pytest.raises(ShapeError) as caught:
         relu_layer.forward(np.ones((4, 5)), np.ones(weight), np.ones(bias), relu=True)
     assert message in str(caught.value)
@@ -117,11 +117,11 @@ def test_shapes_that_disagree_are_named(weight: Any, bias: Any, message: str) ->
         (("i8", "i8", "i8"), "x int64, weight int64, bias int64"),
     ],
 )
-def test_types_that_differ_are_named(types: tuple[str, ...], got: str) -> None:
+def test_dtypes_that_differ_raise(types: tuple[str, ...], got: str) -> None:
     x, weight, bias = np.ones((4, 5), types[0]), np.ones((5, 2), types[1]), np.ones(2, types[2])
     with pytest.raises(ShapeError) as caught:
         relu_layer.forward(x, weight, bias, relu=True)
-    message = f"relu_layer: expected one type, float32 or float64, got {got}"
+    message = f"relu_layer: expected one dtype, float32 or float64, got {got}"
     assert str(caught.value) == message
 
 

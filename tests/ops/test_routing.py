@@ -13,7 +13,7 @@ from mindref.conformance.strategies import RoutingCase, generators, routing_case
 from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.errors import ShapeError
 from mindref.ops import routing
-from mindref.ops.routing import interest_count
+from mindref.ops.routing import count_active_interests
 from mindref.shapes import Array, Ints
 from tests.ops import naive
 from tests.ops.runs import run, users
@@ -35,7 +35,7 @@ def alone(case: RoutingCase, b: int, real: Ints, active: Ints) -> tuple[Array, A
     "routing-R1", "routing-R3", "routing-R4", "routing-R5", "routing-R8", "routing-R9"
 )
 @given(data=st.data(), rounds=ROUNDS)
-def test_capsules_and_weights_are_those_of_the_loops(
+def test_capsules_and_weights_equal_the_loops(
     general: bool, axis: str, data: st.DataObject, rounds: int
 ) -> None:
     case = data.draw(routing_cases(general=general))
@@ -48,7 +48,7 @@ def test_capsules_and_weights_are_those_of_the_loops(
         expected[b, active] = np.real(u)
         weights[(slice(None), b, *np.ix_(real, active))] = np.real(w)
     np.testing.assert_allclose(capsules, expected, **SAME, err_msg="capsules")
-    found = np.array([turn.weights.out for turn in saved.rounds])
+    found = np.array([turn.weights.out for turn in saved.iterations])
     np.testing.assert_allclose(found, weights, **SAME, err_msg="weights")
 
 
@@ -68,7 +68,7 @@ def test_weights_of_a_behaviour_sum_to_one_over_the_active_interests(
     case: RoutingCase, rounds: int
 ) -> None:
     _, saved = run(case, iterations=rounds)
-    for turn in saved.rounds:
+    for turn in saved.iterations:
         total = turn.weights.out.sum(axis=2)
         np.testing.assert_allclose(total, case.mask, **SAME)
         taken = np.where(case.active[:, None], 0, turn.weights.out)
@@ -77,19 +77,17 @@ def test_weights_of_a_behaviour_sum_to_one_over_the_active_interests(
 
 @pytest.mark.rules("routing-R5")
 @given(routing_cases(), ROUNDS)
-def test_every_round_asked_for_is_made_and_no_other(case: RoutingCase, rounds: int) -> None:
+def test_exactly_r_iterations_are_made(case: RoutingCase, rounds: int) -> None:
     _, saved = run(case, iterations=rounds)
-    assert len(saved.rounds) == rounds
-    for turn, made in enumerate(saved.rounds):
+    assert len(saved.iterations) == rounds
+    for turn, made in enumerate(saved.iterations):
         capsules, _ = run(case, iterations=turn + 1)
         np.testing.assert_array_equal(made.capsules, capsules)
 
 
 @pytest.mark.rules("routing-R6")
 @given(routing_cases(), generators())
-def test_what_stands_in_a_padded_place_has_no_influence(
-    case: RoutingCase, rng: np.random.Generator
-) -> None:
+def test_padding_has_no_influence(case: RoutingCase, rng: np.random.Generator) -> None:
     garbage = rng.choice([np.nan, np.inf, -np.inf, 1e300])
     other = case._replace(
         history=np.where(case.mask[..., None], case.history, garbage),
@@ -111,9 +109,7 @@ def test_what_stands_in_a_padded_place_has_no_influence(
 @pytest.mark.parametrize("axis", ["interests", "behaviours"])
 @pytest.mark.rules("routing-R6")
 @given(data=st.data(), pads=st.integers(1, 9))
-def test_the_number_of_padded_places_has_no_influence(
-    axis: str, data: st.DataObject, pads: int
-) -> None:
+def test_the_amount_of_padding_has_no_influence(axis: str, data: st.DataObject, pads: int) -> None:
     case = data.draw(routing_cases())
     more = ((0, 0), (0, pads), (0, 0))
     padded = case._replace(
@@ -126,7 +122,7 @@ def test_the_number_of_padded_places_has_no_influence(
 
 @pytest.mark.rules("routing-R7")
 @given(routing_cases())
-def test_an_inactive_interest_takes_no_part_in_the_routing_of_the_others(case: RoutingCase) -> None:
+def test_an_inactive_interest_does_not_affect_the_routing_of_active_ones(case: RoutingCase) -> None:
     capsules, _ = run(case)
     for b in range(len(capsules)):
         count = int(case.active[b].sum())
@@ -152,13 +148,13 @@ def test_the_number_of_interests_is_the_floor_of_log2(most: int) -> None:
     powers = [2**k + near for k in range(2, 63) for near in (-1, 0, 1)]
     lengths = np.array([*range(101), *powers, 2**63 - 1])
     expected = [max(1, min(most, int(n).bit_length() - 1)) for n in lengths]
-    np.testing.assert_array_equal(interest_count(lengths, most), expected)
-    rows = interest_count(np.array(list(TABLE)), 8)
+    np.testing.assert_array_equal(count_active_interests(lengths, most), expected)
+    rows = count_active_interests(np.array(list(TABLE)), 8)
     assert dict(zip(TABLE, rows.tolist(), strict=True)) == TABLE
 
 
 @pytest.mark.rules("routing-R10")
-def test_other_roundings_of_eq_9_count_as_the_page_says() -> None:
+def test_other_roundings_of_eq_9_match_the_page() -> None:
     assert math.floor(math.log2(1 + 3)) == math.ceil(math.log2(3)) == 2
     assert math.floor(math.log(20)) == 2
     narrow = np.float32(math.log(2**15)) / np.float32(math.log(2))  # no platform's own logarithm
@@ -181,7 +177,7 @@ def test_a_user_without_behaviours_gets_zero_capsules_and_zero_gradients(
 
 @pytest.mark.rules("routing-R13")
 @pytest.mark.parametrize("axis", ["interests", "behaviours"])
-def test_histories_of_no_places_at_all_are_empty_ones(axis: str) -> None:
+def test_histories_of_length_zero_are_empty(axis: str) -> None:
     case = RoutingCase(
         np.zeros((2, 0, 3)),
         np.zeros((2, 0), bool),
@@ -203,7 +199,7 @@ def test_histories_of_no_places_at_all_are_empty_ones(axis: str) -> None:
         ({"kind": "tanh"}, "squash: kind: expected squash or unit or none, got tanh"),
     ],
 )
-def test_an_option_that_does_not_exist_is_refused(wrong: dict[str, object], text: str) -> None:
+def test_an_invalid_option_raises(wrong: dict[str, object], text: str) -> None:
     case = RoutingCase(
         np.ones((2, 3, 5)),
         np.ones((2, 3), bool),

@@ -12,9 +12,9 @@ from mindref.conformance.strategies import RoutingCase, generators, routing_case
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.models.logits import keyed_table
 from mindref.ops import routing, squash
-from mindref.ops.votes import gather
+from mindref.ops.votes import sum_votes
 from mindref.shapes import Array
-from tests import pages
+from tests import spec_pages
 
 OPTIONS = [
     (axis, kind, general)
@@ -28,8 +28,8 @@ ROUNDS = st.integers(1, 4)
 def smooth(saved: routing.Saved, least: float) -> bool:
     """Return whether no sum is near zero, where squash bends; at zero itself it stays zero."""
     sums = [
-        gather(routing.weighted(turn.weights.out, saved.factors), saved.votes)
-        for turn in saved.rounds
+        sum_votes(routing.apply_factors(turn.weights.out, saved.factors), saved.votes)
+        for turn in saved.iterations
     ]
     lengths = np.linalg.norm(sums, axis=-1)
     return bool(np.min(np.where(lengths > 0, lengths, 1), initial=1) > least)
@@ -55,14 +55,16 @@ def test_all_is_the_derivative_of_the_whole_function(
         return routing.forward(history, case.mask, bilinear, init_logits, case.active, **numbers)[0]
 
     inputs = (case.history, case.bilinear, case.init_logits)
-    gradient.check(forward, lambda d: routing.backward(d, saved), inputs, rng, step=STEPS[kind])
+    gradient.check_gradient(
+        forward, lambda d: routing.backward(d, saved), inputs, rng, step=STEPS[kind]
+    )
 
 
 @pytest.mark.parametrize(("axis", "kind", "general"), OPTIONS)
 @pytest.mark.rules("routing-R12")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
 @pytest.mark.slow(every=3)
-def test_last_is_the_derivative_of_the_last_round_with_its_weights_held(
+def test_last_is_the_derivative_of_the_last_iteration_with_constant_weights(
     axis: str, kind: str, general: bool, data: st.DataObject, rounds: int, rng: np.random.Generator
 ) -> None:
     case = data.draw(routing_cases(general=general))
@@ -80,12 +82,14 @@ def test_last_is_the_derivative_of_the_last_round_with_its_weights_held(
         held(case.history, case.bilinear), capsules, rtol=same_math(np.float64), atol=VANISHING
     )
     inputs = (case.history, case.bilinear)
-    gradient.check(held, lambda d: routing.backward(d, saved)[:2], inputs, rng, step=STEPS[kind])
+    gradient.check_gradient(
+        held, lambda d: routing.backward(d, saved)[:2], inputs, rng, step=STEPS[kind]
+    )
 
 
 @pytest.mark.rules("routing-R12")
 @given(routing_cases(), ROUNDS, generators())
-def test_last_sends_nothing_to_the_initial_logits_and_all_does(
+def test_only_all_has_a_gradient_of_the_initial_logits(
     case: RoutingCase, rounds: int, rng: np.random.Generator
 ) -> None:
     d_logits = {}
@@ -101,7 +105,7 @@ def test_last_sends_nothing_to_the_initial_logits_and_all_does(
 @pytest.mark.parametrize("choice", routing.GRADIENTS)
 @pytest.mark.parametrize("rounds", [1, 2, 3])
 @given(case=routing_cases(), rng=generators())
-def test_any_number_of_rounds_has_a_gradient(
+def test_any_number_of_iterations_has_a_gradient(
     choice: str, rounds: int, case: RoutingCase, rng: np.random.Generator
 ) -> None:
     out, saved = routing.forward(*case, iterations=rounds, gradient=choice)
@@ -113,7 +117,7 @@ def test_any_number_of_rounds_has_a_gradient(
 @pytest.mark.rules("routing-R28")
 @pytest.mark.parametrize("kind", squash.KINDS)
 @given(case=routing_cases(), rng=generators())
-def test_what_comes_back_to_an_inactive_interest_goes_nowhere(
+def test_the_gradient_of_an_inactive_interest_has_no_influence(
     kind: str, case: RoutingCase, rng: np.random.Generator
 ) -> None:
     out, saved = routing.forward(*case, iterations=3, gradient="all", kind=kind)
@@ -127,7 +131,7 @@ def test_what_comes_back_to_an_inactive_interest_goes_nowhere(
 @pytest.mark.rules("routing-R11", "routing-R12", "routing-R2", "routing-R8")
 @pytest.mark.parametrize("choice", routing.GRADIENTS)
 def test_the_worked_example_holds(choice: str) -> None:
-    example = pages.examples("routing")[0]
+    example = spec_pages.examples("routing")[0]
     history, bilinear, logits, d_capsules = (
         np.array(example[name]) for name in ("history", "bilinear", "init_logits", "d_capsules")
     )
@@ -140,7 +144,7 @@ def test_the_worked_example_holds(choice: str) -> None:
         iterations=example["iterations"],
         gradient=choice,
     )
-    weights = np.array([turn.weights.out[0] for turn in saved.rounds])
+    weights = np.array([turn.weights.out[0] for turn in saved.iterations])
     found = [weights, capsules[0], *(d[0] for d in routing.backward(d_capsules[None], saved))]
     found[3] = routing.backward(d_capsules[None], saved)[1]  # S has no axis of users
     names = ("d_history", "d_bilinear", "d_init_logits")
@@ -150,8 +154,8 @@ def test_the_worked_example_holds(choice: str) -> None:
 
 
 @pytest.mark.rules("routing-R15")
-def test_the_worked_example_of_keyed_logits_holds() -> None:
-    example = pages.examples("routing")[1]
+def test_the_worked_example_of_keyed_logits_matches_the_page() -> None:
+    example = spec_pages.examples("routing")[1]
     table = keyed_table(
         example["seed"], example["items"], example["interests"], example["sigma"], "float64"
     )

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from mindref.conformance.strategies import (
     RoutingCase,
+    distinct_sizes,
     generators,
     masks,
     normal,
     routing_cases,
-    sizes,
 )
 from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.ops import squash
@@ -25,7 +25,7 @@ ROUNDS = st.integers(1, 5)
 
 @pytest.mark.rules("routing-R19")
 @given(routing_cases())
-def test_routing_draws_nothing_and_remembers_nothing(case: RoutingCase) -> None:
+def test_routing_draws_no_random_numbers_and_has_no_state(case: RoutingCase) -> None:
     first, _ = run(case)
     run(case._replace(history=2 * case.history))  # a call between, which must leave no trace
     np.testing.assert_array_equal(run(case)[0], first)
@@ -33,7 +33,7 @@ def test_routing_draws_nothing_and_remembers_nothing(case: RoutingCase) -> None:
 
 @pytest.mark.rules("routing-R20")
 @given(routing_cases())
-def test_a_user_does_not_depend_on_the_others_in_the_batch(case: RoutingCase) -> None:
+def test_a_user_does_not_depend_on_the_batch(case: RoutingCase) -> None:
     together, _ = run(case)
     for b in range(len(together)):
         history, mask, _, init_logits, active = (x[b : b + 1] for x in case)
@@ -70,7 +70,7 @@ def test_relabelling_the_interests_permutes_the_capsules(
 def test_a_single_interest_is_the_squashed_sum_of_all_votes_whatever_its_logits(
     data: st.DataObject, rng: np.random.Generator
 ) -> None:
-    users_, length, width = data.draw(sizes(3))
+    users_, length, width = data.draw(distinct_sizes(3))
     history, bilinear = normal(rng, users_, length, width), normal(rng, width, width)
     mask = data.draw(masks(users_, length))
     active = np.ones((users_, 1), bool)
@@ -102,7 +102,7 @@ def test_a_matrix_for_each_pair_is_b2i_routing_when_all_are_equal(
 
 @pytest.mark.rules("routing-R26")
 @given(routing_cases(general=True))
-def test_distinct_matrices_tell_interests_apart_even_from_zero_logits(case: RoutingCase) -> None:
+def test_distinct_matrices_separate_interests_even_with_zero_logits(case: RoutingCase) -> None:
     capsules, _ = run(case._replace(init_logits=np.zeros_like(case.init_logits)))
     for b, _, active in users(case):
         gaps = capsules[b, active][:, None] - capsules[b, active]
@@ -113,10 +113,8 @@ def test_distinct_matrices_tell_interests_apart_even_from_zero_logits(case: Rout
 @pytest.mark.rules("routing-R27")
 @pytest.mark.parametrize("kind", squash.KINDS)
 @given(case=routing_cases())
-def test_the_named_squash_takes_the_place_of_the_operator_in_every_round(
-    kind: str, case: RoutingCase
-) -> None:
+def test_the_kind_of_squash_is_used_in_every_iteration(kind: str, case: RoutingCase) -> None:
     _, saved = run(case, kind=kind)
-    for turn in saved.rounds:
+    for turn in saved.iterations:
         sums = np.einsum("blk,bld->bkd", turn.weights.out, saved.votes)
         np.testing.assert_allclose(turn.capsules, squash.forward(sums, kind=kind)[0], **SAME)

@@ -16,7 +16,7 @@ from mindref.errors import ShapeError
 from mindref.ops import routing, squash
 from mindref.shapes import Array
 from tests import naive as plain
-from tests import pages
+from tests import spec_pages
 from tests.ops import naive
 from tests.ops.runs import users
 from tests.ops.test_routing import alone
@@ -46,7 +46,7 @@ def run(case: RoutingCase, log_weights: Array | None, **numbers: Any) -> Any:
 @pytest.mark.parametrize("general", [False, True])
 @pytest.mark.rules("routing-R32")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
-def test_capsules_and_couplings_are_those_of_the_loops(
+def test_capsules_and_couplings_equal_the_loops(
     general: bool, axis: str, data: st.DataObject, rounds: int, rng: np.random.Generator
 ) -> None:
     case = data.draw(routing_cases(general=general))
@@ -83,7 +83,7 @@ def test_a_single_interest_is_the_squashed_weighted_sum(
 @CHOICES
 @pytest.mark.rules("routing-R33")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
-def test_log_weights_of_zero_are_none_bit_for_bit(
+def test_log_weights_of_zero_change_no_byte(
     axis: str, choice: str, data: st.DataObject, rounds: int, rng: np.random.Generator
 ) -> None:
     case = data.draw(routing_cases(general=data.draw(st.booleans())))
@@ -103,7 +103,7 @@ def test_log_weights_of_zero_are_none_bit_for_bit(
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e300])
 @pytest.mark.rules("routing-R34")
 @given(case=routing_cases(), rng=generators())
-def test_what_stands_in_log_weights_of_nobody_has_no_influence(
+def test_log_weights_of_padding_have_no_influence(
     choice: str, garbage: float, case: RoutingCase, rng: np.random.Generator
 ) -> None:
     log_weights = drawn(rng, case)
@@ -137,14 +137,16 @@ def test_all_is_the_derivative_of_the_whole_function(
         return found
 
     inputs = (case.history, case.bilinear, case.init_logits, log_weights)
-    gradient.check(forward, lambda d: routing.backward(d, saved), inputs, rng, step=STEPS[kind])
+    gradient.check_gradient(
+        forward, lambda d: routing.backward(d, saved), inputs, rng, step=STEPS[kind]
+    )
 
 
 @pytest.mark.parametrize(("axis", "kind", "general"), OPTIONS)
 @pytest.mark.rules("routing-R36")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
 @pytest.mark.slow(every=3)
-def test_last_is_the_derivative_of_the_last_round_with_its_couplings_held(
+def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
     axis: str, kind: str, general: bool, data: st.DataObject, rounds: int, rng: np.random.Generator
 ) -> None:
     case = data.draw(routing_cases(general=general))
@@ -165,14 +167,14 @@ def test_last_is_the_derivative_of_the_last_round_with_its_couplings_held(
 
     inputs = (case.history, case.bilinear, log_weights)
     np.testing.assert_allclose(held(*inputs), capsules, **SAME)
-    gradient.check(held, backward, inputs, rng, step=STEPS[kind])
+    gradient.check_gradient(held, backward, inputs, rng, step=STEPS[kind])
 
 
 @CHOICES
 @AXES
 @pytest.mark.rules("routing-R35", "routing-R36")
 @given(case=routing_cases(), rounds=st.integers(1, 3), rng=generators())
-def test_gradients_of_a_user_are_those_of_the_loops(
+def test_gradients_of_a_user_equal_the_loops(
     choice: str, axis: str, case: RoutingCase, rounds: int, rng: np.random.Generator
 ) -> None:
     """By a complex step through Algorithm 1; what is held constant loses its imaginary part."""
@@ -194,7 +196,7 @@ def test_gradients_of_a_user_are_those_of_the_loops(
 
 @pytest.mark.rules("routing-R37")
 @given(case=routing_cases(), rounds=ROUNDS, rng=generators())
-def test_a_behaviour_that_counts_twice_is_one_that_stands_there_twice(
+def test_a_weight_of_two_equals_a_repeated_behaviour(
     case: RoutingCase, rounds: int, rng: np.random.Generator
 ) -> None:
     log_weights = drawn(rng, case)
@@ -215,7 +217,7 @@ def test_a_behaviour_that_counts_twice_is_one_that_stands_there_twice(
 
 @pytest.mark.rules("routing-R38")
 @given(case=routing_cases(), rng=generators())
-def test_log_weights_tell_interests_apart_even_from_zero_logits(
+def test_log_weights_separate_interests_even_with_zero_logits(
     case: RoutingCase, rng: np.random.Generator
 ) -> None:
     case = case._replace(init_logits=np.zeros_like(case.init_logits))
@@ -244,7 +246,7 @@ def test_users_without_behaviours_have_zero_capsules_and_gradients(places: int) 
 @CHOICES
 @pytest.mark.rules("routing-R32")
 @given(case=routing_cases(), rng=generators())
-def test_minus_infinity_counts_for_nothing(
+def test_a_log_weight_of_minus_infinity_is_weight_zero(
     choice: str, case: RoutingCase, rng: np.random.Generator
 ) -> None:
     nothing = np.full_like(case.init_logits, -np.inf)
@@ -266,12 +268,12 @@ def test_minus_infinity_counts_for_nothing(
         (np.ones((2, 3)), "routing: log_weights has shape (2, 3) but needs 3 axes (B, L, K)"),
         (
             np.ones((2, 3, 4), np.float32),
-            "routing: expected one type, float32 or float64, got history float64,"
+            "routing: expected one dtype, float32 or float64, got history float64,"
             " bilinear float64, init_logits float64, log_weights float32",
         ),
     ],
 )
-def test_log_weights_that_do_not_fit_are_refused(wrong: Array, text: str) -> None:
+def test_invalid_log_weights_raise(wrong: Array, text: str) -> None:
     case = RoutingCase(
         np.ones((2, 3, 5)),
         np.ones((2, 3), bool),
@@ -287,7 +289,7 @@ def test_log_weights_that_do_not_fit_are_refused(wrong: Array, text: str) -> Non
 @CHOICES
 @pytest.mark.rules("routing-R32", "routing-R35", "routing-R36")
 def test_the_worked_example_holds(choice: str) -> None:
-    example = pages.examples("routing")[2]
+    example = spec_pages.examples("routing")[2]
     names = ("history", "bilinear", "init_logits", "log_weights", "d_capsules")
     history, bilinear, logits, log_weights, d_capsules = (
         np.array(example[n], float) for n in names

@@ -12,10 +12,10 @@ from mindref.conformance import gradient
 from mindref.conformance.strategies import normal
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, rounding, same_math
 from mindref.ops import sampled_softmax
-from tests import naive, pages
+from tests import naive, spec_pages
 from tests.ops.softmax_cases import Case, cases, fixed_case
 
-EXAMPLE = pages.examples("sampled_softmax")[0]
+EXAMPLE = spec_pages.examples("sampled_softmax")[0]
 
 
 def naive_losses(case: Case, temperature: float = 1.0, normalise: bool = False) -> list[float]:
@@ -46,7 +46,7 @@ def naive_losses(case: Case, temperature: float = 1.0, normalise: bool = False) 
     "sampled_softmax-R11",
 )
 @pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=["plain", "temperature and length one"])
-def test_the_worked_example_comes_out_as_printed(expected: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
     options = {k: expected[k] for k in ("temperature", "normalise")}
     out, saved = sampled_softmax.forward(*(np.array(EXAMPLE[k]) for k in Case._fields), **options)
     gradients = sampled_softmax.backward(1.0, saved)
@@ -88,11 +88,11 @@ def test_the_gradient_agrees_with_central_differences(
     def backward(cotangent: Any) -> Any:
         return sampled_softmax.backward(float(cotangent), saved)
 
-    gradient.check(function, backward, case[:3], rng, step=gradient.SHORT_STEP)
+    gradient.check_gradient(function, backward, case[:3], rng, step=gradient.SHORT_STEP)
 
 
 @pytest.mark.rules("sampled_softmax-R3")
-def test_a_negative_that_is_the_target_is_out_for_that_user_only() -> None:
+def test_an_accidental_hit_is_masked_for_that_user_only() -> None:
     rng = np.random.default_rng(0)
     user, target, negatives = normal(rng, 2, 3), normal(rng, 2, 3), normal(rng, 2, 3)
     zeros = np.zeros(2)
@@ -111,7 +111,7 @@ def test_a_negative_that_is_the_target_is_out_for_that_user_only() -> None:
 
 
 @pytest.mark.rules("sampled_softmax-R4")
-def test_a_repeated_negative_counts_as_often_as_it_stands() -> None:
+def test_a_repeated_negative_counts_each_time() -> None:
     rng = np.random.default_rng(0)
     user, target, negative = normal(rng, 2, 3), normal(rng, 2, 3), normal(rng, 1, 3)
     zeros = np.zeros(2)
@@ -142,7 +142,7 @@ def test_the_temperature_divides_products_and_not_logs() -> None:
 
 
 @pytest.mark.rules("sampled_softmax-R7", "sampled_softmax-R8")
-def test_with_normalise_no_length_matters_and_no_gradient_runs_along() -> None:
+def test_with_normalise_lengths_have_no_influence_and_no_gradient() -> None:
     case = fixed_case()
     out, saved = sampled_softmax.forward(*case, normalise=True)
     longer = case._replace(

@@ -102,23 +102,23 @@ def test_float32_stays_float32_and_agrees_with_float64(drawn: tuple[Case, Any]) 
         ("target_log_expected", (1,), "target_log_expected has shape (1,) but user"),
     ],
 )
-def test_shapes_that_disagree_are_named(name: str, shape: tuple[int, ...], message: str) -> None:
+def test_shapes_that_disagree_raise(name: str, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ShapeError) as caught:
         sampled_softmax.forward(*fixed_case()._replace(**{name: np.ones(shape)}))
     assert f"sampled_softmax: {message}" in str(caught.value)
 
 
 @pytest.mark.rules("sampled_softmax-R14")
-def test_types_that_differ_are_named() -> None:
+def test_dtypes_that_differ_raise() -> None:
     case = fixed_case()
-    with pytest.raises(ShapeError, match=r"expected one type.*negative_log_expected float32"):
+    with pytest.raises(ShapeError, match=r"expected one dtype.*negative_log_expected float32"):
         sampled_softmax.forward(*case[:-1], case[-1].astype(np.float32))
 
 
 @pytest.mark.rules("sampled_softmax-R15")
 @pytest.mark.parametrize("name", ["target_log_expected", "negative_log_expected"])
 @pytest.mark.parametrize("value", [-np.inf, np.inf, np.nan])
-def test_an_item_that_is_never_drawn_cannot_be_corrected(name: str, value: float) -> None:
+def test_an_infinite_log_expected_count_raises(name: str, value: float) -> None:
     case = fixed_case()
     log = getattr(case, name).copy()
     log[1] = value
@@ -138,7 +138,7 @@ def test_a_temperature_must_be_above_zero_and_finite(temperature: float) -> None
 
 
 @pytest.mark.rules("sampled_softmax-R17")
-def test_an_empty_batch_is_refused() -> None:
+def test_an_empty_batch_raises() -> None:
     with pytest.raises(ShapeError) as caught:
         sampled_softmax.forward(*fixed_case().first_users(0))
     assert str(caught.value) == "sampled_softmax: user: expected at least one, got none"

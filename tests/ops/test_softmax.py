@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.conformance import gradient
-from mindref.conformance.strategies import generators, normal, sizes
+from mindref.conformance.strategies import distinct_sizes, generators, normal
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
 from mindref.errors import ShapeError
 from mindref.kernels import softmax as kernel
 from mindref.ops import softmax
 from mindref.shapes import Array, Bools
-from tests import pages
+from tests import spec_pages
 from tests.ops import naive
 
 SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
@@ -25,7 +25,7 @@ SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Array, Bools, int]:
     """Draw logits of three different sizes, a mask that may leave nothing, and an axis."""
-    shape = draw(sizes(3))
+    shape = draw(distinct_sizes(3))
     rng = draw(generators())
     mask = rng.random(shape) < draw(st.sampled_from((0.0, 0.3, 0.7, 1.0)))
     return normal(rng, *shape, scale=3.0), mask, draw(st.integers(-3, 2))
@@ -33,7 +33,7 @@ def cases(draw: st.DrawFn) -> tuple[Array, Bools, int]:
 
 @pytest.mark.rules("softmax-R1", "softmax-R4", "softmax-R6")
 @given(cases())
-def test_weights_are_those_of_the_loops(case: tuple[Array, Bools, int]) -> None:
+def test_weights_equal_the_loops(case: tuple[Array, Bools, int]) -> None:
     logits, mask, axis = case
     out, _ = softmax.forward(logits, mask, axis=axis)
     rows, masks, found = (np.moveaxis(x, axis, -1) for x in (logits, mask, out))
@@ -47,7 +47,7 @@ def test_weights_are_those_of_the_loops(case: tuple[Array, Bools, int]) -> None:
 
 @pytest.mark.rules("softmax-R1", "softmax-R4")
 @given(cases())
-def test_a_slice_sums_to_one_or_has_nothing_left(case: tuple[Array, Bools, int]) -> None:
+def test_a_slice_sums_to_one_or_is_fully_masked(case: tuple[Array, Bools, int]) -> None:
     logits, mask, axis = case
     out, _ = softmax.forward(logits, mask, axis=axis)
     np.testing.assert_allclose(
@@ -59,7 +59,7 @@ def test_a_slice_sums_to_one_or_has_nothing_left(case: tuple[Array, Bools, int])
 @pytest.mark.rules("softmax-R2")
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e308, 0.0])
 @given(case=cases())
-def test_a_masked_place_has_no_weight_and_no_influence(
+def test_a_masked_element_has_no_weight_and_no_influence(
     garbage: float, case: tuple[Array, Bools, int]
 ) -> None:
     logits, mask, axis = case
@@ -94,14 +94,14 @@ def test_the_largest_floats_do_not_overflow(dtype: type) -> None:
 
 @pytest.mark.rules("softmax-R5")
 @given(case=cases(), rng=generators())
-def test_backward_is_the_derivative_and_zero_in_masked_places(
+def test_backward_is_the_derivative_and_zero_where_masked(
     case: tuple[Array, Bools, int], rng: np.random.Generator
 ) -> None:
     logits, mask, axis = case
     _, saved = softmax.forward(logits, mask, axis=axis)
     d_logits = softmax.backward(rng.standard_normal(logits.shape), saved)
     np.testing.assert_array_equal(d_logits[~mask], 0)
-    gradient.check(
+    gradient.check_gradient(
         lambda x: softmax.forward(x, mask, axis=axis)[0],
         lambda d: [softmax.backward(d, saved)],
         [logits],
@@ -111,13 +111,13 @@ def test_backward_is_the_derivative_and_zero_in_masked_places(
 
 @pytest.mark.rules("softmax-R5", "numerics-R4")
 @pytest.mark.parametrize("rubbish", [np.nan, np.inf])
-@pytest.mark.parametrize("twin", [softmax, kernel])
-def test_what_comes_back_to_a_masked_place_has_no_influence(twin: Any, rubbish: float) -> None:
+@pytest.mark.parametrize("module", [softmax, kernel])
+def test_the_gradient_at_a_masked_element_has_no_influence(module: Any, rubbish: float) -> None:
     logits, mask = np.array([[1.0, 2.0, 3.0]]), np.array([[True, True, False]])
-    _, saved = twin.forward(logits, mask, axis=1)
-    clean, dirty = (twin.backward(np.array([[1.0, -1.0, g]]), saved) for g in (0.0, rubbish))
+    _, saved = module.forward(logits, mask, axis=1)
+    clean, dirty = (module.backward(np.array([[1.0, -1.0, g]]), saved) for g in (0.0, rubbish))
     assert clean.tobytes() == dirty.tobytes()
-    broken = twin.backward(np.array([[np.nan, -1.0, 0.0]]), saved)
+    broken = module.backward(np.array([[np.nan, -1.0, 0.0]]), saved)
     np.testing.assert_array_equal(broken, [[np.nan, np.nan, 0]])
 
 
@@ -134,14 +134,14 @@ def test_a_mask_broadcasts_and_an_axis_counts_from_either_end() -> None:
 
 
 @pytest.mark.rules("softmax-R4")
-def test_minus_infinity_alone_is_a_slice_with_nothing_left() -> None:
+def test_a_slice_of_minus_infinity_is_zero() -> None:
     out, _ = softmax.forward(np.full((1, 2), -np.inf), np.ones((1, 2), bool), axis=1)
     np.testing.assert_array_equal(out, 0)
 
 
 @pytest.mark.rules("softmax-R1", "softmax-R2", "softmax-R4", "softmax-R5")
 def test_the_worked_example_holds() -> None:
-    (example,) = pages.examples("softmax")
+    (example,) = spec_pages.examples("softmax")
     logits, d_weights = (np.array(example[n], float) for n in ("logits", "d_weights"))
     out, saved = softmax.forward(logits, np.array(example["mask"]), axis=example["axis"])
     d_logits = softmax.backward(d_weights, saved)
@@ -171,10 +171,10 @@ YES = np.ones((2, 3), bool)
             1,
             "softmax: mask: expected a shape that broadcasts to the logits' (2, 3), got (1, 2, 3)",
         ),
-        (YES * 1.0, 1, "softmax: mask: expected a mask of type bool, got float64"),
+        (YES * 1.0, 1, "softmax: mask: expected a mask of dtype bool, got float64"),
     ],
 )
-def test_what_does_not_fit_is_refused(mask: Bools, axis: int, text: str) -> None:
+def test_invalid_inputs_raise(mask: Bools, axis: int, text: str) -> None:
     with pytest.raises(ShapeError) as error:
         softmax.forward(np.zeros((2, 3)), mask, axis=axis)
     assert str(error.value) == text

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.conformance import gradient
-from mindref.conformance.strategies import generators, normal, sizes
+from mindref.conformance.strategies import distinct_sizes, generators, normal
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, rounding, same_math
 from mindref.errors import ShapeError
 from mindref.ops import squash
 from mindref.shapes import Array
-from tests import pages
+from tests import spec_pages
 from tests.ops import naive
 
 SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
@@ -25,7 +25,7 @@ TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @st.composite
 def capsules(draw: st.DrawFn) -> Array:
     """Draw (B, K, D), some long, some short, some zero."""
-    users, interests, width = draw(sizes(3))
+    users, interests, width = draw(distinct_sizes(3))
     rng = draw(generators())
     scale = rng.choice([0, 0.1, 1, 10], size=(users, interests, 1))
     return scale * normal(rng, users, interests, width)
@@ -43,7 +43,7 @@ def extremes(dtype: type) -> Array:
 
 @pytest.mark.rules("squash-R1")
 @given(capsules())
-def test_capsules_are_those_of_the_loops(x: Array) -> None:
+def test_vectors_equal_the_loops(x: Array) -> None:
     out, _ = squash.forward(x)
     for place in np.ndindex(x.shape[:-1]):
         np.testing.assert_allclose(out[place], np.real(naive.squash(x[place])), **SAME)
@@ -63,23 +63,21 @@ def test_the_new_length_is_exact_in_fractions(length: float) -> None:
 
 @pytest.mark.parametrize("kind", squash.KINDS)
 @pytest.mark.rules("squash-R2", "squash-R6", "squash-R7")
-@given(shape=sizes(3), rng=generators())
+@given(shape=distinct_sizes(3), rng=generators())
 def test_backward_is_the_derivative(
     kind: str, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     x = normal(rng, *shape)
     x = x * (1 + 0.5 / np.linalg.norm(x, axis=-1, keepdims=True))  # longer than 1 / 2: no bend near
     _, saved = squash.forward(x, kind=kind)
-    gradient.check(
+    gradient.check_gradient(
         lambda x: squash.forward(x, kind=kind)[0], lambda d: [squash.backward(d, saved)], [x], rng
     )
 
 
 @pytest.mark.rules("squash-R2")
 @given(capsules(), generators())
-def test_backward_is_the_complex_step_of_the_loops_near_and_far(
-    x: Array, rng: np.random.Generator
-) -> None:
+def test_backward_equals_the_complex_step_of_the_loops(x: Array, rng: np.random.Generator) -> None:
     d_out = rng.standard_normal(x.shape)
     found = squash.backward(d_out, squash.forward(x)[1])
     for place in np.ndindex(x.shape[:-1]):
@@ -117,7 +115,7 @@ def test_the_gradient_tends_to_its_limits_at_zero_and_far_out() -> None:
 
 @pytest.mark.rules("squash-R4")
 @TYPES
-def test_no_finite_capsule_overflows_and_none_grows_past_one(dtype: type) -> None:
+def test_no_finite_vector_overflows_or_gets_a_length_above_one(dtype: type) -> None:
     x = extremes(dtype)
     out, saved = squash.forward(x)
     d_x = squash.backward(np.ones_like(x), saved)
@@ -144,7 +142,7 @@ def test_the_largest_float_keeps_its_direction(dtype: type) -> None:
 
 @pytest.mark.rules("squash-R5")
 @TYPES
-def test_short_capsules_keep_every_digit(dtype: type) -> None:
+def test_short_vectors_keep_every_digit(dtype: type) -> None:
     """Below sqrt(eps) the result is n x to rounding, as long as n^2 is a normal float."""
     info = np.finfo(dtype)
     for exponent in range(int(np.log2(info.tiny)) // 2 + 4, int(np.log2(info.eps)) // 2 - 2, 7):
@@ -156,7 +154,7 @@ def test_short_capsules_keep_every_digit(dtype: type) -> None:
 
 @pytest.mark.rules("squash-R6")
 @TYPES
-def test_unit_has_length_one_and_survives_the_extremes(dtype: type) -> None:
+def test_unit_has_length_one_for_extreme_vectors(dtype: type) -> None:
     x = extremes(dtype)
     out, saved = squash.forward(x, kind="unit")
     lengths = np.linalg.norm(out.astype(float), axis=1)
@@ -168,7 +166,7 @@ def test_unit_has_length_one_and_survives_the_extremes(dtype: type) -> None:
 
 @pytest.mark.rules("squash-R7")
 @given(capsules(), generators())
-def test_none_leaves_capsules_and_gradients_as_they_are(x: Array, rng: np.random.Generator) -> None:
+def test_none_does_not_change_vectors_and_gradients(x: Array, rng: np.random.Generator) -> None:
     out, saved = squash.forward(x, kind="none")
     d_out = rng.standard_normal(x.shape)
     np.testing.assert_array_equal(out, x)
@@ -176,7 +174,7 @@ def test_none_leaves_capsules_and_gradients_as_they_are(x: Array, rng: np.random
 
 
 @pytest.mark.rules("squash-R8")
-def test_another_kind_is_refused() -> None:
+def test_another_kind_raises() -> None:
     with pytest.raises(ShapeError) as error:
         squash.forward(np.zeros((2, 3)), kind="tanh")
     assert str(error.value) == "squash: kind: expected squash or unit or none, got tanh"
@@ -184,7 +182,7 @@ def test_another_kind_is_refused() -> None:
 
 @pytest.mark.rules("squash-R9")
 @pytest.mark.parametrize("kind", squash.KINDS)
-def test_a_number_without_an_axis_is_refused(kind: str) -> None:
+def test_a_number_without_an_axis_raises(kind: str) -> None:
     with pytest.raises(ShapeError) as error:
         squash.forward(np.array(3.0), kind=kind)
     assert str(error.value) == "squash: x: expected at least one axis, got a number"
@@ -192,7 +190,7 @@ def test_a_number_without_an_axis_is_refused(kind: str) -> None:
 
 @pytest.mark.rules("squash-R1", "squash-R2", "squash-R3")
 def test_the_worked_example_holds() -> None:
-    (example,) = pages.examples("squash")
+    (example,) = spec_pages.examples("squash")
     x, d_out = (np.array(example[name], float) for name in ("x", "d_out"))
     out, saved = squash.forward(x)
     d_x = squash.backward(d_out, saved)

@@ -1,4 +1,4 @@
-"""Annoy: lifted items, exact scores, and vectors that are all alike or none."""
+"""Annoy: the extra coordinate, exact scores, and equal or zero vectors."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ import numpy as np
 import pytest
 
 from mindref.errors import DataError
-from mindref.recall import ExactIndex, annoy, build_index, nearest
-from mindref.recall.approximate import ApproximateIndex, in_units_of_the_longest
-from tests import pages
+from mindref.recall import ExactIndex, annoy, build_index, nearest_items
+from mindref.recall.approximate import ApproximateIndex, scale_by_longest
+from tests import spec_pages
 
 
 def vectors(n: int, width: int = 8, seed: int = 0) -> Any:
-    """Vectors as factorisation leaves them: a common direction, and popularity in the length."""
+    """Vectors as those of a factorisation: a common direction, and norms by popularity."""
     rng = np.random.default_rng(seed)
     lengths = np.exp(rng.standard_normal((n, 1)) / 2)
     return ((rng.standard_normal((n, width)) + 2) * lengths).astype(np.float32)
 
 
 def index_of(items: Any, effort: int = 100_000) -> ApproximateIndex:
-    scaled = in_units_of_the_longest(items)
+    scaled = scale_by_longest(items)
     trees = annoy.Annoy().build(scaled, seed=1, n_jobs=1, n_trees=10)
     return ApproximateIndex("annoy", trees, items, effort)
 
 
 @pytest.mark.rules("recall-R11", "recall-R30")
-def test_the_worked_example_is_lifted_to_one_length() -> None:
-    (page,) = pages.examples("recall")
-    scaled = in_units_of_the_longest(np.array(page["items"], np.float64))
-    lifted = annoy.lifted(scaled) * page["longest"]
+def test_the_worked_example_gets_the_extra_coordinate() -> None:
+    (page,) = spec_pages.examples("recall")
+    scaled = scale_by_longest(np.array(page["items"], np.float64))
+    lifted = annoy.add_coordinate(scaled) * page["longest"]
     np.testing.assert_allclose(lifted[:, :2], page["items"])
     np.testing.assert_allclose(lifted[:, 2] ** 2, page["lifted_squared"], atol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(lifted, axis=1), page["longest"])
 
 
 @pytest.mark.rules("recall-R11", "recall-R12")
-def test_distance_to_lifted_items_falls_with_the_product() -> None:
+def test_distance_with_the_extra_coordinate_falls_with_the_product() -> None:
     items, queries = vectors(200).astype(np.float64), vectors(5, seed=3).astype(np.float64)
     items, queries = (
-        in_units_of_the_longest(items),
+        scale_by_longest(items),
         queries / np.linalg.norm(queries, axis=1)[:, None],
     )
     aimed = np.hstack([queries, np.zeros((5, 1))])
-    squared = ((aimed[:, None] - annoy.lifted(items)[None]) ** 2).sum(axis=2)
+    squared = ((aimed[:, None] - annoy.add_coordinate(items)[None]) ** 2).sum(axis=2)
     np.testing.assert_allclose(squared, 2 - 2 * queries @ items.T)
 
 
 @pytest.mark.rules("recall-R12")
-def test_the_trees_are_asked_with_a_last_coordinate_of_zero() -> None:
+def test_queries_have_a_last_coordinate_of_zero() -> None:
     asked = []
 
     class Listening:
-        """Trees that find nothing."""
+        """Trees that return no ids."""
 
         def get_n_trees(self) -> int:
             return 1
@@ -68,73 +68,73 @@ def test_the_trees_are_asked_with_a_last_coordinate_of_zero() -> None:
             asked.append((query, n, nodes))
             return [3]
 
-    found = annoy.Trees(Listening()).candidates(np.array([[0.6, 0.8]]), 75, 100)
+    found = annoy.AnnoyTrees(Listening()).candidates(np.array([[0.6, 0.8]]), 75, 100)
     assert asked == [([0.6, 0.8, 0.0], 75, 150)]
     assert found.shape == (1, 75)
     assert found[0, :2].tolist() == [3, -1]
 
 
 @pytest.mark.rules("recall-R12")
-def test_the_length_of_a_query_changes_no_list() -> None:
+def test_the_norm_of_a_query_has_no_influence() -> None:
     index = index_of(vectors(500), effort=50)
     queries = vectors(20, seed=2)
     for factor in (1e-6, 1e6):
-        scaled = nearest(index, queries * np.float32(factor), 10).ids
-        np.testing.assert_array_equal(scaled, nearest(index, queries, 10).ids)
+        scaled = nearest_items(index, queries * np.float32(factor), 10).ids
+        np.testing.assert_array_equal(scaled, nearest_items(index, queries, 10).ids)
 
 
 @pytest.mark.rules("recall-R13")
-def test_with_every_node_looked_at_annoy_answers_as_exact_search() -> None:
+def test_annoy_equals_exact_search_if_all_nodes_are_visited() -> None:
     items, queries = vectors(500), vectors(30, seed=4)
     items[100:120] = items[7]  # ties
-    found, truth = (nearest(x, queries, 40) for x in (index_of(items), ExactIndex(items)))
+    found, truth = (nearest_items(x, queries, 40) for x in (index_of(items), ExactIndex(items)))
     np.testing.assert_array_equal(found.ids, truth.ids)
     np.testing.assert_array_equal(found.scores, truth.scores)
 
 
 @pytest.mark.rules("recall-R13")
-def test_a_longer_list_looks_at_more_nodes() -> None:
+def test_a_longer_list_visits_more_nodes() -> None:
     items, queries = vectors(3000), vectors(20, seed=5)
-    found = nearest(index_of(items, effort=1500), queries, 400)
+    found = nearest_items(index_of(items, effort=1500), queries, 400)
     assert (found.ids >= 0).all()
     assert (np.diff(found.scores, axis=1) <= 0).all()
 
 
-def test_a_list_longer_than_the_catalogue_ends_with_nothing() -> None:
-    found = nearest(index_of(vectors(5)), vectors(2, seed=1), 7)
+def test_a_list_longer_than_the_catalogue_ends_with_padding() -> None:
+    found = nearest_items(index_of(vectors(5)), vectors(2, seed=1), 7)
     assert sorted(found.ids[0].tolist()) == [-1, -1, 0, 1, 2, 3, 4]
     assert np.isneginf(found.scores[:, 5:]).all()
 
 
 @pytest.mark.rules("recall-R14")
-def test_zeros_are_answered_by_the_lowest_ids() -> None:
+def test_a_zero_query_gives_the_lowest_ids() -> None:
     index = index_of(vectors(300))
-    assert nearest(index, np.zeros((1, 8), np.float32), 4).ids.tolist() == [[0, 1, 2, 3]]
+    assert nearest_items(index, np.zeros((1, 8), np.float32), 4).ids.tolist() == [[0, 1, 2, 3]]
     flat = index_of(np.zeros((300, 8), np.float32), effort=5)
-    assert nearest(flat, vectors(1), 4).ids.tolist() == [[0, 1, 2, 3]]
-    assert nearest(flat, vectors(1), 4).scores.tolist() == [[0, 0, 0, 0]]
+    assert nearest_items(flat, vectors(1), 4).ids.tolist() == [[0, 1, 2, 3]]
+    assert nearest_items(flat, vectors(1), 4).scores.tolist() == [[0, 0, 0, 0]]
 
 
 @pytest.mark.rules("recall-R9")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_annoy_never_sees_a_number_that_is_none(bad: float, tmp_path: Path) -> None:
+def test_annoy_never_gets_nan_or_infinity(bad: float, tmp_path: Path) -> None:
     items = vectors(30)
     index = index_of(items)
     queries = vectors(2)
     queries[1, 3] = bad
     with pytest.raises(DataError, match="annoy: interests: expected finite numbers"):
-        nearest(index, queries, 3)
+        nearest_items(index, queries, 3)
     damaged = items.copy()
     damaged[4, 0] = bad
     with pytest.raises(DataError, match="items: expected finite numbers, got NaN"):
         build_index(damaged, queries[:1], directory=tmp_path, kind="annoy")
 
 
-def test_lengths_far_from_one_stay_within_float32() -> None:
+def test_norms_far_from_one_stay_within_float32() -> None:
     for factor in (1e-15, 1e15):
         items = vectors(200) * np.float32(factor)
         found, truth = (
-            nearest(x, vectors(9, seed=6), 10) for x in (index_of(items), ExactIndex(items))
+            nearest_items(x, vectors(9, seed=6), 10) for x in (index_of(items), ExactIndex(items))
         )
         np.testing.assert_array_equal(found.ids, truth.ids)
 
@@ -152,7 +152,7 @@ print([path.name for path in Path(sys.argv[1]).glob("*.index")])
 
 @pytest.mark.rules("recall-R26")
 @pytest.mark.slow
-def test_the_seed_decides_the_trees(tmp_path: Path) -> None:
+def test_the_trees_depend_on_the_seed(tmp_path: Path) -> None:
     def trees(seed: int) -> str:
         command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(seed)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -160,30 +160,30 @@ def test_the_seed_decides_the_trees(tmp_path: Path) -> None:
     assert trees(3) == trees(3) != trees(4)
 
 
-def test_saved_trees_answer_alike(tmp_path: Path) -> None:
+def test_saved_trees_give_the_same_lists(tmp_path: Path) -> None:
     items = vectors(300)
     index = index_of(items, effort=60)
     index.structure.save(tmp_path / "trees")
     trees = annoy.Annoy().load(tmp_path / "trees", 8, 300)
     loaded, queries = ApproximateIndex("annoy", trees, items, 60), vectors(9, seed=7)
-    found, expected = (nearest(x, queries, 9) for x in (loaded, index))
+    found, expected = (nearest_items(x, queries, 9) for x in (loaded, index))
     np.testing.assert_array_equal(found.ids, expected.ids)
     with pytest.raises(ValueError, match="300 items, not 299"):
         annoy.Annoy().load(tmp_path / "trees", 8, 299)
 
 
 @pytest.mark.rules("recall-R24")
-def test_the_self_test_tells_a_sound_annoy_from_a_broken_one(
+def test_the_self_test_recognises_a_broken_annoy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    annoy.failure.cache_clear()
-    assert annoy.failure() is None
+    annoy.self_test_failure.cache_clear()
+    assert annoy.self_test_failure() is None
     for script, reason in (
         ("import nonexistent_annoy", "No module named 'nonexistent_annoy'"),
         ("import os; os.abort()", "exit code -6"),
         (annoy.SELF_TEST.replace("i + 1]", "i + 2]"), "wrong neighbours"),
     ):
         monkeypatch.setattr(annoy, "SELF_TEST", script)
-        annoy.failure.cache_clear()
-        assert reason in str(annoy.failure())
-    annoy.failure.cache_clear()
+        annoy.self_test_failure.cache_clear()
+        assert reason in str(annoy.self_test_failure())
+    annoy.self_test_failure.cache_clear()

@@ -1,4 +1,4 @@
-"""faiss: flat and in lists, by inner product; alone as in a crowd, and mapped from a file."""
+"""faiss: flat and inverted lists, by inner product, for any batch, and mapped from a file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mindref.data.log import Ragged
 from mindref.errors import BackendError, DataError, RunError
 from mindref.evaluation import top_n
-from mindref.recall import ExactIndex, build, build_index, nearest, open_index, recommend, registry
-from mindref.recall.build import keep
+from mindref.recall import (
+    ExactIndex,
+    build,
+    build_index,
+    nearest_items,
+    open_index,
+    registry,
+    retrieve_top_n,
+)
+from mindref.recall.build import write_plugin_index
 from tests.recall.test_annoy import vectors
 from tests.recall.test_build import QUERIES
 
@@ -32,7 +41,7 @@ def test_flat_search_is_exact_search(tmp_path: Path, dtype: Any) -> None:
     items = vectors(900).astype(dtype)
     items[100:110] = items[7]  # ties
     index, queries = built_typed(tmp_path, items), vectors(70, seed=4).astype(dtype)
-    found, truth = nearest(index, queries, 40), nearest(ExactIndex(items), queries, 40)
+    found, truth = nearest_items(index, queries, 40), nearest_items(ExactIndex(items), queries, 40)
     np.testing.assert_array_equal(found.ids, truth.ids)
     np.testing.assert_array_equal(found.scores, truth.scores)
 
@@ -43,13 +52,15 @@ def built_typed(folder: Path, items: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_opened_index_is_mapped_and_answers_as_the_built_one(tmp_path: Path, kind: str) -> None:
+def test_an_opened_index_is_mapped_and_gives_the_same_lists(tmp_path: Path, kind: str) -> None:
     items = vectors(2000)
     made = built(tmp_path, kind, items)
     opened = open_index(tmp_path, items)
     assert opened.kind == kind
     assert opened.recall == made.recall >= 0.95
-    for ours, theirs in zip(nearest(opened, QUERIES, 30), nearest(made, QUERIES, 30), strict=True):
+    for ours, theirs in zip(
+        nearest_items(opened, QUERIES, 30), nearest_items(made, QUERIES, 30), strict=True
+    ):
         np.testing.assert_array_equal(ours, theirs)
     if sys.platform == "linux":
         (file,) = tmp_path.glob("*.index")
@@ -57,7 +68,7 @@ def test_an_opened_index_is_mapped_and_answers_as_the_built_one(tmp_path: Path, 
 
 
 @pytest.mark.rules("recall-R34", "recall-R6")
-def test_lists_are_chosen_by_exact_products_whoever_else_asks(tmp_path: Path) -> None:
+def test_inverted_lists_are_chosen_by_exact_products_in_any_batch(tmp_path: Path) -> None:
     items = vectors(3000)
     index = built(tmp_path, "faiss-ivf", items)
     index.effort = 5
@@ -80,18 +91,18 @@ def ids_of(structure: Any, number: int) -> Any:
 
 @pytest.mark.rules("recall-R18", "recall-R19", "recall-R20", "recall-R21")
 @pytest.mark.parametrize("score", ["max", "sum"])
-def test_with_every_list_looked_through_recommending_is_exact(tmp_path: Path, score: str) -> None:
+def test_retrieval_is_exact_if_every_inverted_list_is_searched(tmp_path: Path, score: str) -> None:
     items, rng = vectors(600), np.random.default_rng(8)
     index = built(tmp_path, "faiss-ivf", items)
-    index.effort = index.structure.most
+    index.effort = index.structure.max_effort
     interests = vectors(60, seed=9).reshape(20, 3, 8)
     interests[3] = 0
     active = rng.random((20, 3)) < 0.7
     active[5] = False
     hidden = [rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)]
-    exclude = top_n.search.Ragged.of(hidden)
-    got = recommend(index, interests, active, n=15, exclude=exclude, score=score)
-    expected = top_n.top_n(interests, active, items, n=15, exclude=exclude, score=score)
+    exclude = Ragged.of(hidden)
+    got = retrieve_top_n(index, interests, active, n=15, exclude=exclude, score=score)
+    expected = top_n.search_top_n(interests, active, items, n=15, exclude=exclude, score=score)
     for ours, theirs in zip(got, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -110,7 +121,7 @@ print([path.name for path in Path(sys.argv[1]).glob("*.index")], faiss.omp_get_m
 
 @pytest.mark.rules("recall-R26")
 @pytest.mark.slow
-def test_the_seed_decides_the_lists_however_many_threads_there_are(tmp_path: Path) -> None:
+def test_the_inverted_lists_depend_on_the_seed_and_not_on_threads(tmp_path: Path) -> None:
     def file_of(seed: int, threads: int) -> str:
         command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(seed), str(threads)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -123,14 +134,14 @@ def test_the_seed_decides_the_lists_however_many_threads_there_are(tmp_path: Pat
 
 @pytest.mark.rules("recall-R14", "recall-R9")
 @pytest.mark.parametrize("kind", KINDS)
-def test_zeros_are_answered_by_the_lowest_ids_and_nan_by_nobody(tmp_path: Path, kind: str) -> None:
+def test_a_zero_query_gives_the_lowest_ids_and_nan_is_refused(tmp_path: Path, kind: str) -> None:
     index = built(tmp_path, kind, vectors(300))
-    found = nearest(index, np.zeros((1, 8), np.float32), 4)
+    found = nearest_items(index, np.zeros((1, 8), np.float32), 4)
     assert found.ids.tolist() == [[0, 1, 2, 3]]
     flat = built(tmp_path, kind, np.zeros((300, 8), np.float32))
-    assert nearest(flat, QUERIES, 4).ids[0].tolist() == [0, 1, 2, 3]
+    assert nearest_items(flat, QUERIES, 4).ids[0].tolist() == [0, 1, 2, 3]
     with pytest.raises(DataError, match=f"{kind}: interests: expected finite numbers"):
-        nearest(index, np.full((1, 8), np.nan, np.float32), 4)
+        nearest_items(index, np.full((1, 8), np.nan, np.float32), 4)
 
 
 @pytest.mark.rules("recall-R16", "recall-R17")
@@ -149,19 +160,19 @@ def test_a_damaged_file_never_reaches_faiss(
             with pytest.raises(RunError, match=r"expected sha256 .*; remove the index folder"):
                 open_index(tmp_path, items)
         file.write_bytes(whole)
-        patch.setattr("mindref.recall.faiss.Shared.version", lambda _: "faiss 0.1")
+        patch.setattr("mindref.recall.faiss.FaissPlugin.version", lambda _: "faiss 0.1")
         with pytest.raises(RunError, match=r"version: expected 'faiss 0.1', got 'faiss 1"):
             open_index(tmp_path, items)
 
 
-def test_a_file_of_something_else_is_an_error_with_a_hint(tmp_path: Path) -> None:
-    """Whole, by its manifest, but of other items: what a mistake of ours would write."""
+def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    """An index file of other items with a valid manifest, as a bug of mindref could write it."""
     items = vectors(300)
     other = built(tmp_path, "faiss-flat", vectors(299))
-    from mindref.recall.build import Order
+    from mindref.recall.build import BuildRequest
 
-    order = Order(tmp_path, items, QUERIES, 1, 0, 1, {})
-    keep(order, registry.load("faiss-flat"), other, {})
+    order = BuildRequest(tmp_path, items, QUERIES, 1, 0, 1, {})
+    write_plugin_index(order, registry.load_plugin("faiss-flat"), other, {})
     with pytest.raises(BackendError, match=r"IndexFlatIP of 299 .*; remove the index folder"):
         open_index(tmp_path, items)
 
@@ -175,10 +186,10 @@ def test_without_faiss_the_error_names_the_extra(
         built(tmp_path, "faiss-ivf", vectors(300))
 
 
-def test_the_version_is_that_of_the_library_whoever_packed_it(
+def test_the_version_is_that_of_the_library_in_any_package(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plugin = registry.load("faiss-ivf")
+    plugin = registry.load_plugin("faiss-ivf")
 
     def version(name: str) -> str:
         raise metadata.PackageNotFoundError(name)  # as with conda's
@@ -187,23 +198,25 @@ def test_the_version_is_that_of_the_library_whoever_packed_it(
     assert plugin.version() == f"faiss {faiss.__version__}"
 
 
-def test_few_items_have_few_lists(tmp_path: Path) -> None:
+def test_few_items_have_few_inverted_lists(tmp_path: Path) -> None:
     for count in (1, 3):
         index = built(tmp_path, "faiss-ivf", vectors(count))
-        assert sorted(nearest(index, QUERIES, 3).ids[0].tolist())[-count:] == list(range(count))
+        assert sorted(nearest_items(index, QUERIES, 3).ids[0].tolist())[-count:] == list(
+            range(count)
+        )
 
 
-def test_auto_goes_by_what_is_installed_and_says_so(
+def test_auto_reports_which_libraries_are_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     took = {"exact": 1.0, "annoy": 0.4, "faiss-ivf": 0.5}
-    monkeypatch.setattr(build, "MEASURED_FROM", 100)
-    monkeypatch.setattr(build, "seconds", lambda index, _: took[index.kind])
+    monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 100)
+    monkeypatch.setattr(build, "seconds_per_user", lambda index, _: took[index.kind])
     index = built(tmp_path, "auto", vectors(300))
     assert index.kind == "faiss-ivf"
-    assert index.why.startswith("exact search 1 users/s; faiss-ivf 2 with ")
+    assert index.choice_reason.startswith("exact search 1 users/s; faiss-ivf 2 with ")
     monkeypatch.setitem(sys.modules, "faiss", None)
     monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
     index = built(tmp_path, "auto", vectors(300))
     assert index.kind == "annoy"
-    assert index.why.endswith("; faiss is not installed (pip install 'mindref[faiss]')")
+    assert index.choice_reason.endswith("; faiss is not installed (pip install 'mindref[faiss]')")

@@ -1,4 +1,4 @@
-"""Nothing is loaded that is not what its manifest says."""
+"""An index file is loaded only if it agrees with its manifest."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pytest
 
 from mindref.errors import RunError
 from mindref.recall import annoy, build_index, manifest, open_index
-from mindref.recall.approximate import BLOCK, in_units_of_the_longest
+from mindref.recall.approximate import BLOCK, scale_by_longest
 from mindref.run.files import sealed
 from tests.recall.test_annoy import vectors
 
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An index of trees; from here on nothing may be loaded."""
+    """An index of trees. After this, loading a file fails the test."""
     build_index(
         vectors(300), vectors(20, seed=1), directory=tmp_path, kind="annoy", options={"n_trees": 3}
     )
@@ -50,7 +50,7 @@ def change(folder: Path, **facts: Any) -> None:
         ("items_sha256", "0" * 64),
     ],
 )
-def test_a_fact_that_does_not_fit_is_named(built: Path, fact: str, value: Any) -> None:
+def test_a_mismatch_is_named(built: Path, fact: str, value: Any) -> None:
     change(built, **{fact: value})
     with pytest.raises(RunError) as caught:
         open_index(built, vectors(300))
@@ -71,7 +71,7 @@ def test_other_item_vectors_are_refused(built: Path) -> None:
 
 
 def peak(work: Callable[[], object]) -> int:
-    """Return how many bytes some work holds at most."""
+    """Return the peak memory of a function in bytes."""
     tracemalloc.start()
     try:
         work()
@@ -80,24 +80,24 @@ def peak(work: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-def test_a_catalogue_is_not_copied_to_be_looked_at() -> None:
+def test_a_catalogue_is_not_copied_for_its_digest() -> None:
     items = np.ones((300_000, 4), np.float32)
-    assert peak(lambda: manifest.digest(items)) < items.nbytes / 4
-    assert peak(lambda: in_units_of_the_longest(items)) < 1.5 * items.nbytes, "the answer alone"
+    assert peak(lambda: manifest.array_digest(items)) < items.nbytes / 4
+    assert peak(lambda: scale_by_longest(items)) < 1.5 * items.nbytes, "the answer alone"
     for some in (items[:0], items[:9, ::2], items[:3].astype(">f8")):
         same = (
             f"{some.dtype.name} {some.shape}".encode()
             + some.astype(some.dtype.newbyteorder("<")).tobytes()
         )
-        assert manifest.digest(some) == hashlib.sha256(same).hexdigest()
+        assert manifest.array_digest(some) == hashlib.sha256(same).hexdigest()
 
 
 @pytest.mark.rules("recall-R30")
-def test_the_longest_is_found_in_any_block() -> None:
+def test_the_longest_item_is_found_in_any_block() -> None:
     for place in (0, BLOCK - 1, BLOCK, 2 * BLOCK):
         items = np.ones((2 * BLOCK + 1, 1), np.float32)
         items[place] = -4
-        assert in_units_of_the_longest(items)[place] == -1
+        assert scale_by_longest(items)[place] == -1
 
 
 @pytest.mark.rules("recall-R16")
@@ -153,7 +153,7 @@ def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 0, "9", True])
-def test_an_effort_that_is_none_is_an_error(built: Path, value: Any) -> None:
+def test_an_invalid_effort_is_an_error(built: Path, value: Any) -> None:
     change(built, effort=value)
     with pytest.raises(RunError, match=r"effort: expected .*, got "):
         open_index(built, vectors(300))

@@ -1,4 +1,4 @@
-"""Merging K lists, and recommending from an index that misses things."""
+"""Merging K lists, and retrieval with an index that misses items."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from mindref.data.log import Ragged
 from mindref.errors import DataError
 from mindref.evaluation import top_n
-from mindref.recall import merge, recommend
+from mindref.recall import merge_lists, retrieve_top_n
 from mindref.recall.approximate import ApproximateIndex
-from mindref.recall.search import wanted
+from mindref.recall.retrieval import list_length
 from mindref.shapes import Array, Ints
 from tests.recall.test_annoy import index_of, vectors
 
@@ -22,12 +22,12 @@ NONE = np.zeros(0, np.int64)
 
 
 class Half:
-    """An index that knows only some items, and counts what it is asked for."""
+    """An index that finds only some items, and records the requests."""
 
     kind = "half"
     warning = None
     recall = None
-    why = None
+    choice_reason = None
 
     def __init__(self, items: Array, known: list[int]) -> None:
         self.items, self.known, self.asked = items, np.array(known), 0
@@ -43,16 +43,16 @@ class Half:
 def merged(lists: list[list[int]], exclude: Any = NONE, n: int = 4, score: str = "max") -> Any:
     active = np.ones((1, 2), np.bool_)
     hidden, ids = Ragged.of([exclude]), np.array([lists])
-    return merge(ids, INTERESTS[None], active, ITEMS, n=n, exclude=hidden, score=score)
+    return merge_lists(ids, INTERESTS[None], active, ITEMS, n=n, exclude=hidden, score=score)
 
 
 @pytest.mark.rules("recall-R18")
-def test_an_item_of_both_lists_is_listed_once() -> None:
+def test_an_item_of_both_lists_is_merged_once() -> None:
     assert merged([[0, 2, 3], [2, 1, 0]]).items.tolist() == [[0, 1, 2, 3]]
 
 
 @pytest.mark.rules("recall-R19")
-def test_an_item_keeps_its_best_score_though_that_list_missed_it() -> None:
+def test_an_item_has_its_best_score_even_if_that_list_lacks_it() -> None:
     # item 2 is worth 1 to interest 0, which found it, and 2 to interest 1, which did not
     ranked = merged([[0, 2], [-1, -1]])
     assert ranked.items.tolist() == [[0, 2, -1, -1]]
@@ -66,62 +66,62 @@ def test_a_merged_list_has_no_excluded_item_and_ties_by_id() -> None:
 
 
 @pytest.mark.rules("recall-R20", "recall-R21")
-def test_an_index_is_asked_for_as_many_more_as_are_excluded() -> None:
+def test_the_requested_length_includes_excluded_items() -> None:
     index = Half(ITEMS, [0, 1, 2, 3, 4])
     active = np.ones((1, 2), np.bool_)
     exclude = Ragged.of([[0, 3, 3]])
-    ranked = recommend(index, INTERESTS[None], active, n=2, exclude=exclude)
+    ranked = retrieve_top_n(index, INTERESTS[None], active, n=2, exclude=exclude)
     assert index.asked == 2 + 2
     assert ranked.items.tolist() == [[1, 2]]
 
 
 @pytest.mark.rules("recall-R20")
-def test_a_list_is_asked_for_an_eighth_more_at_most() -> None:
+def test_the_requested_length_is_rounded_up_by_at_most_an_eighth() -> None:
     least = np.arange(1, 5000)
-    asked = wanted(least)
+    asked = list_length(least)
     assert (asked >= least).all()
     assert (asked <= least + least // 8).all()
     assert len(np.unique(asked)) < 100
-    assert wanted(np.array([4, 70, 1024])).tolist() == [4, 72, 1024]
+    assert list_length(np.array([4, 70, 1024])).tolist() == [4, 72, 1024]
 
 
 @pytest.mark.rules("recall-R6", "recall-R20")
-def test_users_with_many_excluded_items_change_nobody_elses_list() -> None:
+def test_excluded_items_of_a_user_do_not_change_other_lists() -> None:
     rng, items = np.random.default_rng(4), vectors(500)
     index = index_of(items, effort=60)
     interests, active = vectors(90, seed=9).reshape(30, 3, 8), rng.random((30, 3)) < 0.8
     exclude = Ragged.of([rng.choice(500, rng.integers(0, 90), replace=False) for _ in range(30)])
-    together = recommend(index, interests, active, n=9, exclude=exclude)
+    together = retrieve_top_n(index, interests, active, n=9, exclude=exclude)
     for c in range(30):
         some = slice(c, c + 1)
         hidden = Ragged.of([exclude.row(c)])
-        alone = recommend(index, interests[some], active[some], n=9, exclude=hidden)
+        alone = retrieve_top_n(index, interests[some], active[some], n=9, exclude=hidden)
         for ours, theirs in zip(alone, together, strict=True):
             np.testing.assert_array_equal(ours[0], theirs[c])
 
 
 @pytest.mark.rules("recall-R20")
-def test_over_fetching_fills_the_list_without_another_search(
+def test_over_fetching_fills_the_list_without_an_exact_search(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(top_n, "top_n", None)  # nothing may fall back to it
+    monkeypatch.setattr(top_n, "search_top_n", None)  # nothing may fall back to it
     index = Half(ITEMS, [0, 3, 2, 1])
     one = np.array([[[1.0, 0]]])
-    ranked = recommend(index, one, np.ones((1, 1), np.bool_), n=2, exclude=Ragged.of([[0, 3]]))
+    ranked = retrieve_top_n(index, one, np.ones((1, 1), np.bool_), n=2, exclude=Ragged.of([[0, 3]]))
     assert ranked.items.tolist() == [[2, 1]]
 
 
 @pytest.mark.rules("recall-R21")
-def test_a_list_that_an_index_leaves_short_is_searched_exactly() -> None:
+def test_a_list_that_is_too_short_is_searched_exactly() -> None:
     index = Half(ITEMS, [1, 4])
     active = np.ones((1, 2), np.bool_)
-    ranked = recommend(index, INTERESTS[None], active, n=3, exclude=Ragged.of([[4]]))
+    ranked = retrieve_top_n(index, INTERESTS[None], active, n=3, exclude=Ragged.of([[4]]))
     assert ranked.items.tolist() == [[0, 1, 2]]
 
 
 @pytest.mark.rules("recall-R13", "recall-R18", "recall-R19", "recall-R20")
 @pytest.mark.parametrize("score", ["max", "sum"])
-def test_recommending_from_sound_trees_is_exact_ranking(score: str) -> None:
+def test_retrieval_from_complete_trees_equals_the_exact_search(score: str) -> None:
     items = vectors(600)
     rng = np.random.default_rng(8)
     interests = vectors(60, seed=9).reshape(20, 3, 8)
@@ -130,25 +130,25 @@ def test_recommending_from_sound_trees_is_exact_ranking(score: str) -> None:
     active[5] = False
     exclude = Ragged.of([rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)])
     index: ApproximateIndex = index_of(items)
-    got = recommend(index, interests, active, n=15, exclude=exclude, score=score)
-    expected = top_n.top_n(interests, active, items, n=15, exclude=exclude, score=score)
+    got = retrieve_top_n(index, interests, active, n=15, exclude=exclude, score=score)
+    expected = top_n.search_top_n(interests, active, items, n=15, exclude=exclude, score=score)
     for ours, theirs in zip(got, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_no_case_gives_no_list() -> None:
-    ranked = recommend(
+def test_zero_cases_give_zero_lists() -> None:
+    ranked = retrieve_top_n(
         Half(ITEMS, [0]), np.ones((0, 2, 2)), np.ones((0, 2), np.bool_), n=3, exclude=None
     )
     assert ranked.items.shape == (0, 3)
 
 
 @pytest.mark.rules("recall-R4", "recall-R18")
-def test_lists_are_united_without_doubles_and_excluded_items() -> None:
+def test_a_union_has_no_duplicates_and_no_excluded_items() -> None:
     rng = np.random.default_rng(0)
     lists = rng.integers(-1, 40, (1500, 30))  # three parts of 512 cases
     hidden = [rng.integers(0, 40, rng.integers(0, 9)) for _ in lists]
-    united = top_n.unite(lists, Ragged.of(hidden), 40)
+    united = top_n.unite_lists(lists, Ragged.of(hidden), 40)
     for row, found, unseen in zip(lists, united, hidden, strict=True):
         expected = dict.fromkeys(i for i in row.tolist() if i >= 0 and i not in unseen)
         assert found[: len(expected)].tolist() == list(expected)
@@ -156,6 +156,6 @@ def test_lists_are_united_without_doubles_and_excluded_items() -> None:
 
 
 @pytest.mark.parametrize("wrong", [-2, 40])
-def test_an_id_outside_the_catalogue_is_never_united(wrong: int) -> None:
+def test_an_id_outside_the_catalogue_is_refused(wrong: int) -> None:
     with pytest.raises(DataError, match=f"item ids from -1 to 39, got .*{wrong}"):
-        top_n.unite(np.array([[3, wrong]]), Ragged.of([[]]), 40)
+        top_n.unite_lists(np.array([[3, wrong]]), Ragged.of([[]]), 40)

@@ -1,4 +1,4 @@
-"""Kinds of index: found by name, refused with a reason, tried by auto in their order."""
+"""Kinds of index: found by name, refused with a reason, tried by auto in order."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from mindref.errors import BackendError, ConfigError, RunError
-from mindref.recall import build, build_index, nearest, open_index, recommend, registry
-from tests.recall.strangers import HERE, Careless, Half, Wanton, install
+from mindref.recall import build, build_index, nearest_items, open_index, registry, retrieve_top_n
+from tests.recall.example_plugins import HERE, Careless, Half, Wanton, install
 from tests.recall.test_annoy import vectors
 from tests.recall.test_build import QUERIES, manifest_of
 
@@ -21,9 +21,9 @@ ITEMS = vectors(300)
 
 
 @pytest.mark.rules("recall-R28")
-def test_kinds_are_listed_without_importing_any() -> None:
+def test_kinds_are_listed_without_importing_a_plugin() -> None:
     script = (
-        "import sys\nfrom mindref.recall import registry\nprint(registry.kinds())\n"
+        "import sys\nfrom mindref.recall import registry\nprint(registry.index_kinds())\n"
         "print([m for m in sys.modules if m in ('annoy', 'faiss') or 'recall.annoy' in m])"
     )
     command = [sys.executable, "-c", script]
@@ -34,15 +34,15 @@ def test_kinds_are_listed_without_importing_any() -> None:
 
 
 @pytest.mark.rules("recall-R28")
-def test_no_plugin_can_be_what_the_house_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_plugin_can_replace_a_built_in_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, exact=f"{HERE}:Half", auto=f"{HERE}:Half", half=f"{HERE}:Half")
-    assert registry.kinds() == ["auto", "exact", "half"]
+    assert registry.index_kinds() == ["auto", "exact", "half"]
     with pytest.raises(ConfigError, match="kind: expected half, got 'exact'"):
-        registry.load("exact")
+        registry.load_plugin("exact")
 
 
 @pytest.mark.rules("recall-R28")
-def test_a_strangers_index_is_built_kept_and_opened(
+def test_the_index_of_another_package_is_built_and_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch, half=f"{HERE}:Half")
@@ -53,9 +53,9 @@ def test_a_strangers_index_is_built_kept_and_opened(
     assert (found["version"], found["options"], found["effort"]) == ("half 1", {"strength": 3}, 2)
     interests, active = QUERIES.reshape(5, 4, 8), np.ones((5, 4), np.bool_)
     for one in (made, opened):
-        got = recommend(one, interests, active, n=9).items
+        got = retrieve_top_n(one, interests, active, n=9).items
         exact = build_index(ITEMS, QUERIES, directory=tmp_path / "x", kind="exact")
-        np.testing.assert_array_equal(got, recommend(exact, interests, active, n=9).items)
+        np.testing.assert_array_equal(got, retrieve_top_n(exact, interests, active, n=9).items)
 
 
 @pytest.mark.rules("recall-R29")
@@ -80,43 +80,43 @@ def test_a_broken_plugin_is_one_error_that_names_it(
     assert build_index(ITEMS, QUERIES, directory=tmp_path, kind="half").kind == "half"
 
 
-def test_an_order_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_order_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, disordered=f"{HERE}:Disordered")
     with pytest.raises(BackendError, match="order: expected an integer or None, got 'first'"):
-        registry.load("disordered")
+        registry.load_plugin("disordered")
 
 
 @pytest.mark.rules("recall-R29")
-def test_what_a_plugin_raises_while_it_works_names_it(
+def test_an_error_of_a_plugin_names_the_plugin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch, failing=f"{HERE}:Failing", half=f"{HERE}:Half")
     with pytest.raises(BackendError, match=r"index failing: .* when building, got KeyError"):
         build_index(ITEMS, QUERIES, directory=tmp_path, kind="failing")
     index = build_index(ITEMS, QUERIES, directory=tmp_path, kind="half")
-    monkeypatch.setattr("tests.recall.strangers.np.argsort", None)
+    monkeypatch.setattr("tests.recall.example_plugins.np.argsort", None)
     with pytest.raises(BackendError, match=r"index half: .* when searching, got TypeError"):
         index.candidates(QUERIES, 3)
 
 
 @pytest.mark.rules("recall-R29")
-def test_auto_passes_over_broken_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_skips_broken_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     auto(monkeypatch, {"exact": 1.0, "late": 0.5})
     names = {"failing": "Failing", "unmakeable": "Unmakeable", "late": "Late"}
     install(monkeypatch, **{name: f"{HERE}:{value}" for name, value in names.items()})
     index = build_index(ITEMS, QUERIES, directory=tmp_path)
     assert index.kind == "late"
-    assert index.why is not None
-    assert "index failing: " in index.why
-    assert "index unmakeable: " in index.why
+    assert index.choice_reason is not None
+    assert "index failing: " in index.choice_reason
+    assert "index unmakeable: " in index.choice_reason
 
 
 @pytest.mark.rules("recall-R29")
 @pytest.mark.parametrize(
     ("name", "when"),
-    [("Untestable", "testing itself"), ("Unversioned", "telling its version")],
+    [("Untestable", "testing itself"), ("Unversioned", "returning its version")],
 )
-def test_whatever_raises_it_is_one_error_that_auto_passes_over(
+def test_any_error_of_a_plugin_is_one_error_that_auto_skips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, when: str
 ) -> None:
     auto(monkeypatch, {"exact": 1.0, "late": 0.5, "unversioned": 0.1, "half": 0.1})
@@ -127,7 +127,7 @@ def test_whatever_raises_it_is_one_error_that_auto_passes_over(
     assert list((tmp_path / "alone").iterdir()) == []
     index = build_index(ITEMS, QUERIES, directory=tmp_path)
     assert index.kind == "late"
-    assert message in str(index.why)
+    assert message in str(index.choice_reason)
     broken = getattr(importlib.import_module(HERE), name)
     method = "failure" if name == "Untestable" else "version"
     monkeypatch.setattr(Half, method, getattr(broken, method))
@@ -139,14 +139,14 @@ def test_whatever_raises_it_is_one_error_that_auto_passes_over(
 @pytest.mark.parametrize(
     ("efforts", "message"),
     [
-        ({"least": 1}, "AttributeError"),
-        ({"least": "1", "most": 2}, "TypeError"),
-        ({"least": 1, "most": "2"}, "TypeError"),
-        ({"least": 0, "most": 2}, "efforts from least = 0 to most = 2"),
-        ({"least": 3, "most": 2}, "efforts from least = 3 to most = 2"),
+        ({"min_effort": 1}, "AttributeError"),
+        ({"min_effort": "1", "max_effort": 2}, "TypeError"),
+        ({"min_effort": 1, "max_effort": "2"}, "TypeError"),
+        ({"min_effort": 0, "max_effort": 2}, "min_effort = 0, max_effort = 2"),
+        ({"min_effort": 3, "max_effort": 2}, "min_effort = 3, max_effort = 2"),
     ],
 )
-def test_efforts_that_are_none_are_an_error_that_auto_passes_over(
+def test_invalid_efforts_are_an_error_that_auto_skips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, efforts: dict[str, Any], message: str
 ) -> None:
     auto(monkeypatch, {"exact": 1.0, "late": 0.5})
@@ -157,7 +157,7 @@ def test_efforts_that_are_none_are_an_error_that_auto_passes_over(
     assert build_index(ITEMS, QUERIES, directory=tmp_path).kind == "late"
 
 
-def test_an_index_knows_the_file_that_it_is_of(
+def test_an_index_has_the_digest_of_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch, half=f"{HERE}:Half")
@@ -170,13 +170,13 @@ def test_an_index_knows_the_file_that_it_is_of(
 
 
 def auto(monkeypatch: pytest.MonkeyPatch, took: dict[str, float]) -> None:
-    """Let small catalogues be measured, and the measurement of the time say this."""
-    monkeypatch.setattr(build, "MEASURED_FROM", 100)
-    monkeypatch.setattr(build, "seconds", lambda index, _: took[index.kind])
+    """Measure small catalogues, with these seconds per user."""
+    monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 100)
+    monkeypatch.setattr(build, "seconds_per_user", lambda index, _: took[index.kind])
 
 
 @pytest.mark.rules("recall-R33")
-def test_auto_takes_the_first_in_order_that_is_good_enough(
+def test_auto_chooses_the_first_plugin_in_order_that_is_good_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch, late=f"{HERE}:Late", early=f"{HERE}:Early", half=f"{HERE}:Half")
@@ -190,23 +190,23 @@ def test_auto_takes_the_first_in_order_that_is_good_enough(
         assert index.kind == kind, took
         measured = ["early"] if kind == "early" else ["early", "late"]
         opened = open_index(tmp_path, ITEMS)
-        assert opened.why == index.why
+        assert opened.choice_reason == index.choice_reason
         words = [f"{name} {1 / took[name]:,.0f} with 100.0% of the neighbours" for name in measured]
-        assert index.why == "; ".join(["exact search 1 users/s", *words])
+        assert index.choice_reason == "; ".join(["exact search 1 users/s", *words])
         assert sorted(manifest_of(tmp_path)["figures"]) == sorted(
             ["exact_seconds", *(f"{n}_{x}" for n in measured for x in ("recall", "seconds"))]
         )
 
 
 @pytest.mark.rules("recall-R30")
-def test_a_plugin_sees_lengths_of_at_most_one(tmp_path: Path) -> None:
+def test_a_plugin_gets_norms_of_at_most_one(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         install(patch, half=f"{HERE}:Half")
-        plugin: Any = registry.load("half")
-        patch.setattr(registry, "load", lambda kind: plugin)
+        plugin: Any = registry.load_plugin("half")
+        patch.setattr(registry, "load_plugin", lambda kind: plugin)
         items = ITEMS * np.float32(1e15)
         index = build_index(items, QUERIES, directory=tmp_path, kind="half")
-        nearest(index, np.float32(1e-9) * QUERIES, 4)
+        nearest_items(index, np.float32(1e-9) * QUERIES, 4)
     np.testing.assert_allclose(np.linalg.norm(plugin.seen, axis=1).max(), 1, rtol=1e-6)
     np.testing.assert_allclose(plugin.seen, ITEMS / np.linalg.norm(ITEMS, axis=1).max(), rtol=1e-5)
     for queries, _, _ in Half.asked:
@@ -224,7 +224,7 @@ def test_a_plugin_sees_lengths_of_at_most_one(tmp_path: Path) -> None:
         (None, r"expected ids \(20, n\), integers, got object"),
     ],
 )
-def test_what_cannot_be_ids_is_refused(
+def test_invalid_ids_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: Any, message: str
 ) -> None:
     install(monkeypatch, careless=f"{HERE}:Careless")
@@ -234,26 +234,24 @@ def test_what_cannot_be_ids_is_refused(
 
 
 @pytest.mark.rules("recall-R31")
-def test_an_id_that_comes_twice_counts_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_repeated_id_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, careless=f"{HERE}:Careless")
     monkeypatch.setattr(Careless, "found", np.array([7, 7, -1, 7, 4]))
     index = build_index(ITEMS, QUERIES, directory=tmp_path, kind="careless")
-    found = nearest(index, QUERIES, 4)
+    found = nearest_items(index, QUERIES, 4)
     assert sorted(found.ids[0].tolist()) == [-1, -1, 4, 7]
     assert index.warning is not None
     assert "careless finds only" in index.warning
 
 
 @pytest.mark.rules("recall-R32")
-def test_a_probe_makes_more_of_an_effort_until_enough_is_found(
+def test_a_probe_increases_the_effort_until_recall_is_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch, half=f"{HERE}:Half")
     build_index(ITEMS, QUERIES, directory=tmp_path, kind="half")
     assert [effort for *_, effort in Half.asked][:2] == [1, 2]
-    monkeypatch.setattr("tests.recall.strangers.Structure.most", 1)
+    monkeypatch.setattr("tests.recall.example_plugins.Structure.max_effort", 1)
     assert build_index(ITEMS, QUERIES, directory=tmp_path, kind="half").recall < 0.7  # type: ignore[operator]
 
 
@@ -271,7 +269,7 @@ def test_a_plugin_that_fails_its_self_test_gives_exact_search(
         assert open_index(tmp_path, ITEMS).warning == expected
 
 
-def test_an_index_of_a_plugin_that_has_gone_is_refused(
+def test_an_index_of_a_removed_plugin_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -281,7 +279,7 @@ def test_an_index_of_a_plugin_that_has_gone_is_refused(
         open_index(tmp_path, ITEMS)
 
 
-def test_options_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, half=f"{HERE}:Half")
     for kind, options, message in (
         ("half", {"speed": 1}, "options of half: expected strength, got 'speed'"),

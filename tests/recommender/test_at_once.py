@@ -14,7 +14,7 @@ import pytest
 
 import mindref
 from mindref.data.log import Ragged
-from mindref.recall import build_index, open_index, recommend
+from mindref.recall import build_index, open_index, retrieve_top_n
 from tests.recommender import asking
 from tests.recommender.asking import QUESTIONS, at_once, of_known, serially
 from tests.runs import REPOSITORY, environment, trained
@@ -51,14 +51,14 @@ def test_threads_that_ask_at_once_hear_what_one_hears_alone(
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
 def test_a_backend_answers_steps_and_interests_at_once(backend: str) -> None:
     """Two trainings with one object, and somebody who serves from it, all in turns of their own."""
-    from mindref.training.batch_loader import Feed
-    from tests.kernels.cases import crowd
+    from mindref.training.batch_loader import BatchLoader
+    from tests.kernels.cases import large_world
     from tests.runs import trainer
 
     made = trainer(backend=backend)
     task, config = made.prepared.task, made.config
-    batches = [Feed(task, config).batch(n) for n in range(6)]
-    worlds = [crowd(dtype="float32"), crowd(40, length=9, dtype="float64")]
+    batches = [BatchLoader(task, config).batch(n) for n in range(6)]
+    worlds = [large_world(dtype="float32"), large_world(40, length=9, dtype="float64")]
 
     def losses() -> list[bytes]:
         if backend == "numpy":
@@ -107,7 +107,7 @@ def test_an_index_is_searched_by_many_at_once(
 
     def search(index: Any, part: slice) -> list[bytes]:
         rows = Ragged.of([seen.row(n).tolist() for n in range(part.start, part.stop)])
-        found = recommend(index, interests[part], active[part], n=20, exclude=rows)
+        found = retrieve_top_n(index, interests[part], active[part], n=20, exclude=rows)
         return [x.tobytes() for x in found]
 
     expected = [search(built, part) for part in parts]

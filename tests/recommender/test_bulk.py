@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 import mindref
-from mindref.data.synthetic import synthetic, write_log
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.errors import DataError, RunError
-from mindref.recall import build
-from mindref.recommender import bulk, kept_index
-from mindref.recommender.bulk import Answer, recall
-from mindref.recommender.run import resume
+from mindref.recall import build, run_index
+from mindref.recall.lists import UserList
+from mindref.recommender import bulk
+from mindref.recommender.bulk import recall_lists
+from mindref.recommender.trainer import resume_run
 from tests.runs import loaded, stop_after, trained, trainer
 
 LOG = loaded().log
@@ -34,8 +35,8 @@ def run(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "run"))
 
 
-def answers(run: Path, **asked: Any) -> list[Answer]:
-    return list(recall(run, **asked))
+def answers(run: Path, **asked: Any) -> list[UserList]:
+    return list(recall_lists(run, **asked))
 
 
 def manifest(run: Path) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def test_recall_agrees_with_the_python_interface(run: Path) -> None:
 def test_all_users_are_answered_in_the_order_of_the_log(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "USERS_AT_ONCE", 7)  # 60 users in nine blocks
+    monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 7)  # 60 users in nine blocks
     found = answers(run, n=5)
     assert [answer.user for answer in found] == list(LOG.user_ids)
     model = mindref.load(run)
@@ -90,13 +91,13 @@ def test_an_unknown_user_is_refused(run: Path) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Take note of every index that is built."""
     kinds: list[str] = []
-    original = kept_index.build_index
+    original = run_index.build_index
 
     def building(*arguments: Any, **options: Any) -> Any:
         kinds.append(options["kind"])
         return original(*arguments, **options)
 
-    monkeypatch.setattr(kept_index, "build_index", building)
+    monkeypatch.setattr(run_index, "build_index", building)
     return kinds
 
 
@@ -143,12 +144,12 @@ def test_an_index_of_an_older_model_is_built_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    trainer(run, learning_rate=0.1).go(stop_after(3))
+    trainer(run, learning_rate=0.1).train(stop_after(3))
     answers(run, history=HISTORY)
     before = manifest(run)["items_sha256"]
-    again = resume(run)
+    again = resume_run(run)
     again.validate = lambda params: 1.0  # a better epoch than any before
-    again.go()
+    again.train()
     built = counted(monkeypatch)
     (answer,) = answers(run, history=HISTORY)
     assert built == ["auto"]
@@ -168,9 +169,9 @@ def test_annoy_finds_what_exact_search_finds(run: Path) -> None:
 
 
 def test_auto_keeps_a_measured_choice(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "MEASURED_FROM", 50)
-    for module in (bulk, kept_index):
-        monkeypatch.setattr(module, "MEASURED_FROM", 50)
+    monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 50)
+    for module in (bulk, run_index):
+        monkeypatch.setattr(module, "MIN_MEASURED_ITEMS", 50)
     built = counted(monkeypatch)
     answers(run, history=HISTORY, kind="annoy")
     answers(run, history=HISTORY)  # that one was asked for, not measured
@@ -181,7 +182,7 @@ def test_auto_keeps_a_measured_choice(run: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_run_that_cannot_be_written_is_searched_all_the_same(run: Path) -> None:
     (run / "index").write_text("a file stands where the folder would")
-    found = recall(run, history=HISTORY, n=5)
+    found = recall_lists(run, history=HISTORY, n=5)
     (answer,) = found
     assert answer.items == mindref.load(run).recommend(HISTORY, 5)
     (warning,) = found.warnings
@@ -190,12 +191,12 @@ def test_a_run_that_cannot_be_written_is_searched_all_the_same(run: Path) -> Non
 
 def test_probes_are_the_same_every_time(run: Path) -> None:
     served = mindref.load(run).served
-    np.testing.assert_array_equal(kept_index.probes(served), kept_index.probes(served))
-    assert len(kept_index.probes(served)) == 256 * 3, "a window of ten has three interests"
+    np.testing.assert_array_equal(bulk.probe_interests(served), bulk.probe_interests(served))
+    assert len(bulk.probe_interests(served)) == 256 * 3, "a window of ten has three interests"
 
 
 def test_a_log_that_has_moved_can_be_named(tmp_path: Path) -> None:
-    write_log(synthetic(users=60, items=120), tmp_path)
+    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
     options = {"steps": 2, "metric": "hit_rate@5"}
     run = tmp_path / "run"
     mindref.MIND(**options).fit(tmp_path / "shop.inter", run=run)
@@ -206,7 +207,7 @@ def test_a_log_that_has_moved_can_be_named(tmp_path: Path) -> None:
         answers(run, users=["customer-0001"])
     moved = tmp_path / "away" / "shop.inter"
     assert answers(run, users=["customer-0001"], data=moved) == expected
-    assert isinstance(expected[0], Answer)
+    assert isinstance(expected[0], UserList)
     (run / "model.safetensors").unlink()
     with pytest.raises(RunError, match=r"model.safetensors: expected a trained model, got none"):
         answers(run, users=["customer-0001"])
@@ -219,7 +220,7 @@ def test_users_of_another_log_are_answered_in_the_ids_of_the_run(run: Path, tmp_
     rows = [f"{user},{item},{time}" for user in "ab" for time, item in enumerate(items)]
     other.write_text("user,item,time\n" + "\n".join(rows) + "\n")
     # the file has no ages, so that the users' profiles are unknown, as that of a history is
-    found = recall(run, users=["b"], data=other, n=7)
+    found = recall_lists(run, users=["b"], data=other, n=7)
     assert next(iter(found)).items == answers(run, history=HISTORY[::-1], n=7)[0].items
     strange, lost = found.warnings
     assert "other.csv is not the log that the run was trained on, or changed" in strange
@@ -231,26 +232,26 @@ def test_a_log_that_has_nothing_of_the_run_is_refused(run: Path, tmp_path: Path)
     other.write_text("user,item,time\na,never,1\na,heard,2\nb,of,3\n")
     for users in (["a"], None):
         with pytest.raises(DataError, match="--data: expected users of items that the run knows"):
-            recall(run, users=users, data=other)
+            recall_lists(run, users=users, data=other)
 
 
 def test_nothing_is_said_of_the_log_of_the_run(run: Path) -> None:
-    assert recall(run).warnings == []
-    assert recall(run, history=HISTORY).warnings == []
+    assert recall_lists(run).warnings == []
+    assert recall_lists(run, history=HISTORY).warnings == []
 
 
 def test_unknown_items_of_a_history_are_told(run: Path) -> None:
-    found = recall(run, history=[*HISTORY, *"abcdef"])
+    found = recall_lists(run, history=[*HISTORY, *"abcdef"])
     expected = "6 of 15 items are not in the catalogue: 'a', 'b', 'c', 'd', 'e' ..."
     assert found.warnings == [expected]
 
 
 def test_approximate_lists_never_pass_for_exact_ones(run: Path) -> None:
-    found = recall(run, history=HISTORY, kind="annoy")
+    found = recall_lists(run, history=HISTORY, kind="annoy")
     share = manifest(run)["probed_recall"]
     assert found.index.recall == share
     assert found.warnings == [
         f"approximate search by annoy: it finds {share:.1%} of the true neighbours;"
         " --index exact is exact"
     ]
-    assert recall(run, history=HISTORY, kind="exact").warnings == []
+    assert recall_lists(run, history=HISTORY, kind="exact").warnings == []

@@ -48,5 +48,5 @@ def test_a_copy_has_buffers_of_its_own(fitted: bytes, way: Callable[[Any], Any])
     other = way(model)
     other.recommend(HISTORY)
     one, two = (x.served.backend for x in (model, other))
-    assert one.kept is not two.kept
+    assert one.cached_workspace is not two.cached_workspace
     assert one.lock is not two.lock

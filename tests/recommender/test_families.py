@@ -10,41 +10,45 @@ import numpy as np
 import pytest
 
 from mindref import load
-from mindref.backend import load as backend_of
-from mindref.config import MODELS, Config
+from mindref.backend import load_backend as backend_of
+from mindref.config import Config
 from mindref.errors import BackendError, ConfigError
-from mindref.models import families
+from mindref.models import registry
+from mindref.models.family import FittedFamily, check_trainable, family_of
 from mindref.models.parameters import flatten
-from mindref.recommender.again import evaluate_run
-from mindref.recommender.bulk import recall
-from mindref.recommender.export import export
-from mindref.recommender.run import resume
-from mindref.run import checkpoint
-from mindref.study.worlds.world import open_world
+from mindref.recommender.bulk import recall_lists
+from mindref.recommender.evaluate_run import evaluate_run
+from mindref.recommender.export import export_run
+from mindref.recommender.trainer import resume_run
+from mindref.run import array_files, checkpoint
+from mindref.study.models.study_model import open_study_model
 from tests.runs import stop_after, trained, trainer
 
-STEPPED = [name for name in MODELS if name not in families.FITTED]
-ALL = list(MODELS)
+ALL = list(registry.RECALL_FAMILIES)
+STEPPED = [name for name in ALL if family_of(name).by_steps]
+FITTED = [name for name in ALL if name not in STEPPED]
 
 
 @pytest.mark.rules("model-R37", "model-R38", "recall-R40")
 @pytest.mark.parametrize("model", ALL)
 def test_a_run_of_any_family_is_judged_and_recalled(model: str, tmp_path: Path) -> None:
     made = trainer(tmp_path / "run", model=model)
-    outcome = made.go()
-    report = made.judge()
+    outcome = made.train()
+    report = made.evaluate()
     assert outcome.finished
-    assert len(outcome.epochs) == (1 if model in families.FITTED else 3)
+    assert len(outcome.epochs) == (1 if model in FITTED else 3)
     again = evaluate_run(tmp_path / "run")
     assert again["metrics"]["test"]["model"] == report["metrics"]["test"]["model"]
     user = made.prepared.loaded.log.user_ids[0]
     asked: Any = {"users": [user], "n": 5}
-    (answer,) = recall(tmp_path / "run", **asked)
+    (answer,) = recall_lists(tmp_path / "run", **asked)
     served = load(tmp_path / "run")
     assert [x.item for x in answer.items] == [x.item for x in served.recommend(user=user, n=5)]
     indexed = (tmp_path / "run" / "index").exists()
-    assert indexed != families.by_scores(families.family(model))
-    had = {made.prepared.loaded.log.item_ids[i] for i in made.prepared.loaded.log.events.row(0)}
+    assert indexed == family_of(model).has_vectors
+    had = {
+        made.prepared.loaded.log.item_ids[i] for i in made.prepared.loaded.log.interactions.row(0)
+    }
     assert not had & {x.item for x in answer.items}
 
 
@@ -53,9 +57,9 @@ def test_a_run_of_any_family_is_judged_and_recalled(model: str, tmp_path: Path) 
 def test_the_files_name_the_family(model: str, tmp_path: Path) -> None:
     run = trained(tmp_path / "run", model=model)
     params, _, _ = checkpoint.load_best(run)
-    assert type(params) is families.kind_of_params(model)
-    for file in (checkpoint.MODEL, checkpoint.STATE):
-        assert checkpoint.load_arrays(run / file)[1]["model"] == model
+    assert type(params) is family_of(model).parameters
+    for file in (array_files.MODEL, array_files.STATE):
+        assert array_files.load_arrays(run / file)[1]["model"] == model
 
 
 @pytest.mark.rules("model-R37")
@@ -63,22 +67,22 @@ def test_the_files_name_the_family(model: str, tmp_path: Path) -> None:
 def test_a_stopped_training_goes_on_to_the_same_bytes(model: str, tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole", model=model)
     parts = tmp_path / "parts"
-    trainer(parts, model=model).go(stop_after(4))
-    resume(parts).go()
-    for file in (checkpoint.MODEL, checkpoint.STATE):
+    trainer(parts, model=model).train(stop_after(4))
+    resume_run(parts).train()
+    for file in (array_files.MODEL, array_files.STATE):
         assert (parts / file).read_bytes() == (whole / file).read_bytes()
 
 
 @pytest.mark.rules("model-R38")
-@pytest.mark.parametrize("model", families.FITTED)
+@pytest.mark.parametrize("model", FITTED)
 def test_a_family_that_is_fitted_is_not_fitted_again(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trained(tmp_path / "run", model=model)
-    before = (run / checkpoint.MODEL).read_bytes()
-    monkeypatch.setattr(families.family(model), "fit", None)
-    assert resume(run).go().finished
-    assert (run / checkpoint.MODEL).read_bytes() == before
+    before = (run / array_files.MODEL).read_bytes()
+    monkeypatch.setattr(FittedFamily, "fit_sequences", None)
+    assert resume_run(run).train().finished
+    assert (run / array_files.MODEL).read_bytes() == before
 
 
 @pytest.mark.rules("model-R37")
@@ -88,7 +92,7 @@ def test_the_compiled_operators_train_to_what_the_reference_does(model: str) -> 
     found = []
     for backend in ("numpy", "numba"):
         made = trainer(model=model, dtype="float64", backend=backend)
-        made.go()
+        made.train()
         found.append(flatten(made.state.params))
     for name, x in found[0].items():
         np.testing.assert_allclose(found[1][name], x, rtol=1e-7, atol=1e-9, err_msg=name)
@@ -125,7 +129,7 @@ def others(setting: dataclasses.Field[Any]) -> list[Any]:
     return [default + 1] if isinstance(default, int) else [default / 2 or 0.5]
 
 
-OF_SOME = [setting for setting in dataclasses.fields(Config) if setting.metadata.get("of")]
+OF_SOME = [x for x in dataclasses.fields(Config) if registry.families_using(x.name)]
 
 
 @pytest.mark.rules("model-R36")
@@ -137,7 +141,7 @@ def test_whoever_does_not_know_a_setting_takes_nothing_but_its_default(
     Config.of("default", {"model": model, setting.name: setting.default})
     for value in others(setting):
         settings = {"model": model, setting.name: value}
-        if model in setting.metadata["of"]:
+        if registry.uses_setting(model, setting.name):
             assert getattr(Config.of("default", settings), setting.name) == value
             continue
         with pytest.raises(ConfigError, match=f"^{setting.name}: expected .*, or --model "):
@@ -147,32 +151,32 @@ def test_whoever_does_not_know_a_setting_takes_nothing_but_its_default(
 @pytest.mark.rules("model-R39")
 def test_other_backends_and_several_processes_are_refused() -> None:
     config = Config.of("default", {"model": "youtube_dnn"})
-    other = backend_of("mindref.conformance.variants.trained:no_log_q")
+    other = backend_of("mindref.conformance.mutants.trained:no_log_q")
     with pytest.raises(BackendError, match="expected the model mind, got the model youtube_dnn"):
-        families.check(other, config)
+        check_trainable(other, config)
     with pytest.raises(ConfigError, match="expected one process, got several"):
-        families.check(backend_of("numpy"), config, several=True)
-    families.check(other, Config.of("default"), several=True)
+        check_trainable(backend_of("numpy"), config, several=True)
+    check_trainable(other, Config.of("default"), several=True)
 
 
 @pytest.mark.rules("model-R39")
 def test_families_of_ids_alone_refuse_features() -> None:
     config = Config.of("default", {"model": "popularity", "item_features": ["genre"]})
     with pytest.raises(ConfigError, match="model popularity: item_features: expected none"):
-        families.check(backend_of("numpy"), config)
-    families.check(backend_of("numpy"), Config.of("default", {"model": "popularity"}))
+        check_trainable(backend_of("numpy"), config)
+    check_trainable(backend_of("numpy"), Config.of("default", {"model": "popularity"}))
 
 
 @pytest.mark.rules("model-R40")
 def test_export_and_study_refuse_another_family(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mindref.recommender.export.writer_of", lambda kind: (None, {}))
+    monkeypatch.setattr("mindref.recommender.export.load_exporter", lambda kind: (None, {}))
     run = trained(tmp_path / "run", model="youtube_dnn")
     with pytest.raises(ConfigError, match=r"study .*: expected a run of the model mind"):
-        open_world(run)
+        open_study_model(run)
     with pytest.raises(ConfigError, match=r"export .*: expected a run of the model mind"):
-        export(run, "torch", tmp_path / "out")
+        export_run(run, "torch", tmp_path / "out")
 
 
 @pytest.mark.rules("recall-R40")
@@ -189,4 +193,4 @@ def test_a_family_with_scores_alone_says_that_it_has_no_interests(
 def test_the_rank_of_warp_is_counted_by_draws_and_not_in_a_catalogue() -> None:
     config = Config.of("default", {"model": "maxmf", "loss": "full"})
     with pytest.raises(ConfigError, match="maxmf: loss: expected sampled: its rank is counted"):
-        families.check(backend_of("numpy"), config)
+        check_trainable(backend_of("numpy"), config)

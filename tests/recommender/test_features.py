@@ -8,8 +8,8 @@ import pytest
 from mindref.config import Config
 from mindref.data.log import Feature, InteractionLog, Ragged
 from mindref.errors import ConfigError
-from mindref.recommender import features
-from mindref.recommender.features import Vocabulary
+from mindref.models import features
+from mindref.models.features import Vocabulary
 
 GENRE = Feature("genre", ["comedy", "drama"], Ragged.of([[0], [0, 1], []]))
 BRAND = Feature("brand", ["acme"], Ragged.of([[0], [], []]))
@@ -32,7 +32,7 @@ def config(**changes: object) -> Config:
 
 def as_dense(names: list[str]) -> np.ndarray:
     """Return how much each row of the table counts in each item, (N, V)."""
-    catalogue, rows = features.catalogue(LOG, config(item_features=names))
+    catalogue, rows = features.item_catalogue(LOG, config(item_features=names))
     dense = np.zeros((3, rows))
     for item in range(3):
         np.add.at(dense[item], catalogue.rows[item], catalogue.weights[item])
@@ -58,22 +58,22 @@ def test_without_named_features_an_item_is_its_id() -> None:
 
 @pytest.mark.rules("model-R34", "model-R35")
 def test_a_profile_has_a_row_for_each_feature_and_one_for_unknown() -> None:
-    vocabulary = features.vocabulary(LOG, config(user_features=["age", "city"]))
+    vocabulary = features.user_vocabulary(LOG, config(user_features=["age", "city"]))
     assert vocabulary.rows == 5  # unknown, young, old; unknown, Rome
-    found = features.profiles(LOG, vocabulary, USERS)
+    found = features.user_profiles(LOG, vocabulary, USERS)
     np.testing.assert_array_equal(found, [[2, 3], [0, 4], [1, 4]])
 
 
 @pytest.mark.rules("model-R34")
 def test_a_value_that_training_did_not_know_is_unknown() -> None:
     vocabulary = Vocabulary({"age": ["ancient", "old"], "height": ["tall"]})
-    found = features.profiles(LOG, vocabulary, USERS)
+    found = features.user_profiles(LOG, vocabulary, USERS)
     np.testing.assert_array_equal(found, [[2, 3], [0, 3], [0, 3]])
 
 
 def test_a_feature_that_the_data_lack_is_refused_with_those_it_has() -> None:
     with pytest.raises(ConfigError) as caught:
-        features.catalogue(LOG, config(item_features=["colour"]))
+        features.item_catalogue(LOG, config(item_features=["colour"]))
     assert str(caught.value) == (
         "item_features: expected features of the data (genre, brand), got 'colour'"
     )

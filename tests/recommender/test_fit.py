@@ -19,21 +19,20 @@ import mindref
 from mindref import MIND
 from mindref.data.log import Ragged
 from mindref.data.readers.columns import Columns
-from mindref.data.synthetic import synthetic, write_log
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.errors import ConfigError, DataError, MindrefError, RunError
-from mindref.recommender.given import open_data
-from mindref.recommender.run import resume
-from mindref.run.source import Source, fingerprint
+from mindref.recommender.trainer import resume_run
+from mindref.run.source import Source, fingerprint, open_fit_data
 from tests.runs import SMALL, SOURCE, loaded
 
 
 def rows() -> dict[str, list[Any]]:
     """The small log as columns, an event a row."""
     log = loaded().log
-    users = np.repeat(np.arange(len(log.user_ids)), log.events.lengths)
+    users = np.repeat(np.arange(len(log.user_ids)), log.interactions.lengths)
     return {
         "user": [log.user_ids[u] for u in users],
-        "item": [log.item_ids[i] for i in log.events.values],
+        "item": [log.item_ids[i] for i in log.interactions.values],
         "time": np.asarray(log.times).tolist(),
     }
 
@@ -86,12 +85,12 @@ def test_usual_names_are_found_whatever_the_order_of_the_rows(
     names = {"user": "user_id", "item": "item_id", "time": "timestamp"}
     frame = pd.DataFrame(table).rename(columns=names)
     shuffled = frame.sort_values(["user_id", "timestamp"], ascending=[True, False], kind="stable")
-    source, found = open_data(shuffled, None, None, {})
-    assert source.place == "memory"
+    source, found = open_fit_data(shuffled, None, None, {})
+    assert source.location == "memory"
     for user in ("customer-0001", "customer-0007"):
         one, other = list(log.user_ids).index(user), list(found.log.user_ids).index(user)
-        names_of = [found.log.item_ids[i] for i in found.log.events.row(other)]
-        assert names_of == [log.item_ids[i] for i in log.events.row(one)]
+        names_of = [found.log.item_ids[i] for i in found.log.interactions.row(other)]
+        assert names_of == [log.item_ids[i] for i in log.interactions.row(one)]
     assert recommended(MIND(**SMALL).fit(frame)) == expected
 
 
@@ -110,32 +109,32 @@ def test_the_built_in_catalogue_is_there_without_any_data() -> None:
 
 @pytest.mark.parametrize("as_path", [str, Path])
 def test_a_file(tmp_path: Path, expected: list[str], as_path: Any) -> None:
-    write_log(synthetic(users=60, items=120), tmp_path)
+    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
     assert recommended(MIND(**SMALL).fit(as_path(tmp_path / "shop.inter"))) == expected
     options = {"format": "recbole", "item_file": tmp_path / "shop.item", "columns": Columns()}
     model = MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run", **options)
     assert recommended(model) == expected
     words = json.loads((tmp_path / "run" / "config.json").read_text())
     assert words["source"]["options"]["item_file"] == str(tmp_path / "shop.item")
-    assert resume(tmp_path / "run").go().finished
+    assert resume_run(tmp_path / "run").train().finished
 
 
 def test_arrays_given_in_memory_cannot_be_resumed_without_a_file(tmp_path: Path) -> None:
     MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
     message = "data of the run: expected a file, got arrays given in memory; name the log with"
     with pytest.raises(RunError, match=message):
-        resume(tmp_path / "run")
+        resume_run(tmp_path / "run")
 
 
 def test_arrays_of_a_run_can_be_named_as_a_file_to_resume_it(tmp_path: Path) -> None:
-    write_log(synthetic(users=60, items=120), tmp_path)
+    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
     log = Source.of(tmp_path / "shop.inter").read().log
     MIND(**SMALL).fit(log, run=tmp_path / "run")
-    assert resume(tmp_path / "run", tmp_path / "shop.inter").go().finished
+    assert resume_run(tmp_path / "run", tmp_path / "shop.inter").train().finished
 
 
 def test_a_log_that_has_changed_is_refused(tmp_path: Path) -> None:
-    write_log(synthetic(users=60, items=120), tmp_path)
+    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
     MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run")
     path = tmp_path / "shop.inter"
     lines = path.read_text().splitlines(keepends=True)
@@ -143,15 +142,15 @@ def test_a_log_that_has_changed_is_refused(tmp_path: Path) -> None:
     one[1], other[1] = other[1], one[1]  # two items change places: no count is another
     path.write_text("".join([lines[0], "\t".join(one), "\t".join(other), *lines[3:]]))
     with pytest.raises(RunError, match=r"log: expected .*; the log is another one than that of"):
-        resume(tmp_path / "run")
+        resume_run(tmp_path / "run")
 
 
 def test_a_log_of_another_size_is_refused(tmp_path: Path) -> None:
-    write_log(synthetic(users=60, items=120), tmp_path)
+    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
     MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run")
-    write_log(synthetic(users=60, items=140), tmp_path)
+    write_synthetic_log(make_synthetic_log(users=60, items=140), tmp_path)
     with pytest.raises(RunError, match=r"run: sizes: expected .*; the log is another one than tha"):
-        resume(tmp_path / "run")
+        resume_run(tmp_path / "run")
 
 
 def test_all_that_training_sees_of_a_log_is_in_its_fingerprint() -> None:
@@ -162,7 +161,7 @@ def test_all_that_training_sees_of_a_log_is_in_its_fingerprint() -> None:
         replace(log, times=None),
         replace(log, user_ids=[*log.user_ids[1:], log.user_ids[0]]),
         replace(log, item_ids=[*log.item_ids[1:], log.item_ids[0]]),
-        replace(log, events=Ragged(log.events.offsets, log.events.values[::-1])),
+        replace(log, interactions=Ragged(log.interactions.offsets, log.interactions.values[::-1])),
         replace(log, item_features=()),
         replace(log, user_features=()),
         replace(log, item_features=[replace(feature, values=[*feature.values[1:], "other"])]),
@@ -177,7 +176,7 @@ def test_the_report_has_the_metrics_of_the_model_and_of_those_beside_it() -> Non
     for name in ("hit_rate@10", "recall@20", "ndcg@50", "mrr@10", "coverage@50"):
         estimate = report["metrics"]["test"]["model"][name]
         assert 0 <= estimate["low"] <= estimate["value"] <= estimate["high"] <= 1, name
-    assert report["cases"] == np.count_nonzero(loaded().log.events.lengths >= 3)
+    assert report["cases"] == np.count_nonzero(loaded().log.interactions.lengths >= 3)
     json.dumps(report, allow_nan=False)
 
 
@@ -197,7 +196,7 @@ def test_interests_of_one_planted_interest_are_no_reason_to_fail() -> None:
         (([1, 2], [1]), "equal lengths, got 2, 1 and 2"),
         (("nowhere.csv",), "nowhere.csv: expected a file or a folder, got nothing there"),
         (([1.5, 2.5], [1, 2]), "text or an integer, got 1.5"),
-        (([1, 2, 3], [1, 2, 3]), "a user with 3 events or more"),
+        (([1, 2, 3], [1, 2, 3]), "a user with 3 interactions or more"),
     ],
 )
 def test_data_that_cannot_be_used_is_an_error(arguments: Any, message: str) -> None:
@@ -206,7 +205,7 @@ def test_data_that_cannot_be_used_is_an_error(arguments: Any, message: str) -> N
 
 
 def test_options_of_a_reader_without_a_log_are_refused() -> None:
-    with pytest.raises(ConfigError, match="a log for the options of reading, got none, and format"):
+    with pytest.raises(ConfigError, match="a log for the reading options, got none, and format"):
         MIND(**SMALL).fit(None, format="recbole")
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from mindref import MIND
 from mindref.errors import ConfigError
-from mindref.recommender.given import open_data
+from mindref.run.source import open_fit_data
 from tests.runs import SMALL, loaded
 
 
 def test_titles_and_features_of_arrays_are_taken() -> None:
     arrays, item = ([1, 1, 2], ["a", "b", "a"], [1, 2, 3]), "a"
     features = {"kind": {item: ["x", "y"]}}
-    _, (log, _) = open_data(*arrays, {"titles": {item: "One"}, "item_features": features})
+    _, (log, _) = open_fit_data(*arrays, {"titles": {item: "One"}, "item_features": features})
     assert log.titles is not None
     assert log.titles[0] == "One"
     assert [feature.name for feature in log.item_features] == ["kind"]

@@ -17,19 +17,19 @@ TITLES = ["", "\t", "\n\n", "\\", "\r\n", "\\n", "千と千尋", "\x85", "\udfff
 
 
 def test_ids_and_titles_of_any_kind_come_back(tmp_path: Path) -> None:
-    items.write(tmp_path / "items.tsv", IDS, np.arange(9), TITLES)
-    assert items.read(tmp_path / "items.tsv") == items.Items(IDS, list(range(9)), TITLES)
+    items.write_items(tmp_path / "items.tsv", IDS, np.arange(9), TITLES)
+    assert items.read_items(tmp_path / "items.tsv") == items.Items(IDS, list(range(9)), TITLES)
 
 
 def test_a_line_is_an_item_in_the_order_of_dense_ids(tmp_path: Path) -> None:
-    items.write(tmp_path / "items.tsv", ["b", "a"], np.array([3, 0]), ["B", ""])
+    items.write_items(tmp_path / "items.tsv", ["b", "a"], np.array([3, 0]), ["B", ""])
     expected = "id\tdense\tcount\ttitle\nb\t0\t3\tB\na\t1\t0\t\n"
     assert (tmp_path / "items.tsv").read_bytes() == expected.encode()
 
 
 def test_a_log_without_titles_has_empty_ones(tmp_path: Path) -> None:
-    items.write(tmp_path / "items.tsv", ["a"], np.array([1]), None)
-    found = items.read(tmp_path / "items.tsv")
+    items.write_items(tmp_path / "items.tsv", ["a"], np.array([1]), None)
+    found = items.read_items(tmp_path / "items.tsv")
     assert found.titles == [""]
     assert found.label(0) == "a", "an item without a title is called by its id"
 
@@ -42,8 +42,8 @@ def test_every_catalogue_comes_back(
 ) -> None:
     path = tmp_path_factory.mktemp("items") / "items.tsv"
     ids, counts, titles = ([row[column] for row in rows] for column in range(3))
-    items.write(path, ids, np.array(counts, np.int64), titles)
-    assert items.read(path) == items.Items(ids, counts, titles)
+    items.write_items(path, ids, np.array(counts, np.int64), titles)
+    assert items.read_items(path) == items.Items(ids, counts, titles)
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_every_catalogue_comes_back(
 def test_a_damaged_line_is_named(tmp_path: Path, text: str, where: str) -> None:
     (tmp_path / "items.tsv").write_text(text)
     with pytest.raises(RunError, match=rf"items.tsv.*{where}.*; mindref train --resume"):
-        items.read(tmp_path / "items.tsv")
+        items.read_items(tmp_path / "items.tsv")

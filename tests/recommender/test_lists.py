@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import io
 
-from mindref.recommender import lists
-from mindref.recommender.bulk import Answer
-from mindref.recommender.served import Recommendation
+from mindref.recall import lists
+from mindref.recall.lists import Recommendation, UserList
 
 
 def said(interests: int) -> str:
     stream = io.StringIO()
     items = [Recommendation("a", "", 2.0, 0), Recommendation("b", "Bee", 1.0, 0)]
-    lists.table(stream, Answer("u", 5, interests, [], [], items))
+    lists.write_table(stream, UserList("u", 5, interests, [], [], items))
     return stream.getvalue()
 
 

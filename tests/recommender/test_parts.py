@@ -12,8 +12,8 @@ import pytest
 
 from mindref.backend import NumpyBackend
 from mindref.errors import ConfigError, RunError
-from mindref.recommender import parts
-from mindref.recommender.shares import recall_all
+from mindref.recall import shard_file
+from mindref.recommender.sharding import recall_all
 from tests.runs import trained
 
 
@@ -37,7 +37,7 @@ def files(folder: Path, *numbers: int) -> list[Path]:
 
 
 def change(part: Path, **facts: Any) -> None:
-    path = parts.beside(part)
+    path = shard_file.manifest_path(part)
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
 
 
@@ -46,7 +46,7 @@ def refused(paths: list[Path], folder: Path, message: str) -> None:
     output = folder / "merged"
     output.write_text("as it was")
     with pytest.raises(RunError, match=message):
-        parts.merge(paths, output)
+        shard_file.merge_shards(paths, output)
     assert output.read_text() == "as it was"
     assert not list(folder.glob(".*.tmp"))
 
@@ -55,9 +55,9 @@ def refused(paths: list[Path], folder: Path, message: str) -> None:
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ((1, 3), r"--merge: expected all 3 parts, got 2, without 2; recall --shard 2/3"),
+        ((1, 3), r"--merge: expected all 3 shards, got 2, without 2; recall --shard 2/3"),
         ((2,), "got 1, without 1, 3"),
-        ((1, 2, 2, 3), "part 2 of 3: expected one file, got .*part-2 and .*part-2"),
+        ((1, 2, 2, 3), "shard 2 of 3: expected one file, got .*part-2 and .*part-2"),
     ],
 )
 def test_missing_and_doubled_parts_are_named(
@@ -79,7 +79,7 @@ def test_a_damaged_part_is_named(folder: Path, damage: str) -> None:
     message = "no file" if damage == "missing" else "expected sha256 [0-9a-f]{64}, got"
     refused(files(folder), folder, rf"part-2: .*{message}")
     with pytest.raises(RunError, match=message):  # before a byte is written, too
-        parts.verify(part)
+        shard_file.verify_shard(part)
 
 
 @pytest.mark.rules("recall-R37")
@@ -98,7 +98,7 @@ def test_a_damaged_part_is_named(folder: Path, damage: str) -> None:
         ("form", "jsonl"),
         ("block", 8),
         ("mindref", "9.9"),
-        ("share", [2, 4]),
+        ("shard", [2, 4]),
     ],
 )
 def test_a_part_of_another_recall_is_named_with_what_differs(
@@ -124,12 +124,16 @@ def test_parts_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path: Path) -> None:
     for i, device in enumerate(("cpu", "auto"), 1):
         asked: Any = {"backend": f"{__name__}:Two", "device": device}
         recall_all(run, paths[i - 1], shard=(i, 2), block=7, **asked)
-    refused(paths, tmp_path, "part-2: device: expected 'cpu', as of .*part-1, got 'cuda'; bytes of")
+    refused(
+        paths,
+        tmp_path,
+        "part-2: device: expected 'cpu', as of .*part-1, got 'cuda'; results of devices",
+    )
 
 
 @pytest.mark.rules("recall-R37")
 def test_a_part_that_does_not_say_its_device_is_of_an_older_form(folder: Path) -> None:
-    path = parts.beside(folder / "part-2")
+    path = shard_file.manifest_path(folder / "part-2")
     facts = json.loads(path.read_text())
     del facts["device"]
     path.write_text(json.dumps({**facts, "format": 1}))
@@ -139,14 +143,14 @@ def test_a_part_that_does_not_say_its_device_is_of_an_older_form(folder: Path) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "the manifest of a part of a bulk recall, got no file"),
-        ("{", "the manifest of a part"),
+        (None, "the manifest of a shard of a bulk recall, got no file"),
+        ("{", "the manifest of a shard"),
         ("[]", "other JSON"),
         ("{}", "other JSON"),
     ],
 )
 def test_a_manifest_that_is_none_is_an_error(folder: Path, text: str | None, message: str) -> None:
-    path = parts.beside(folder / "part-2")
+    path = shard_file.manifest_path(folder / "part-2")
     path.unlink()
     if text is not None:
         path.write_text(text)
@@ -155,7 +159,7 @@ def test_a_manifest_that_is_none_is_an_error(folder: Path, text: str | None, mes
 
 @pytest.mark.parametrize(
     "facts",
-    [{"format": 9}, {"top": "many"}, {"share": [0, 3]}, {"share": [4, 3]}, {"share": ["1", 3]}],
+    [{"format": 9}, {"top": "many"}, {"shard": [0, 3]}, {"shard": [4, 3]}, {"shard": ["1", 3]}],
 )
 def test_a_fact_that_is_none_is_an_error(folder: Path, facts: dict[str, Any]) -> None:
     change(folder / "part-1", **facts)
@@ -164,20 +168,20 @@ def test_a_fact_that_is_none_is_an_error(folder: Path, facts: dict[str, Any]) ->
 
 
 def test_manifests_among_the_parts_are_passed_over(folder: Path) -> None:
-    parts.merge(sorted(folder.glob("part-*")), folder / "merged")
+    shard_file.merge_shards(sorted(folder.glob("part-*")), folder / "merged")
     header, *rows = (folder / "merged").read_text().splitlines()
     assert header.startswith("user\t")
     assert len(rows) == 60 * 20
 
 
 def test_nothing_and_itself_cannot_be_merged(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="--merge: expected the files of the parts, got none"):
-        parts.merge([], folder / "merged")
-    with pytest.raises(ConfigError, match="--output: expected another file than the parts"):
-        parts.merge(files(folder), folder / "part-1")
-    with pytest.raises(ConfigError, match="--output: expected another file than the parts"):
-        parts.merge(files(folder), parts.beside(folder / "part-2"))
-    assert parts.verify(folder / "part-2")
+    with pytest.raises(ConfigError, match="--merge: expected the shard files, got none"):
+        shard_file.merge_shards([], folder / "merged")
+    with pytest.raises(ConfigError, match="--output: expected another file than the shards"):
+        shard_file.merge_shards(files(folder), folder / "part-1")
+    with pytest.raises(ConfigError, match="--output: expected another file than the shards"):
+        shard_file.merge_shards(files(folder), shard_file.manifest_path(folder / "part-2"))
+    assert shard_file.verify_shard(folder / "part-2")
 
 
 @pytest.mark.rules("recall-R37")
@@ -185,7 +189,7 @@ def test_nothing_and_itself_cannot_be_merged(folder: Path) -> None:
 def test_a_file_that_changes_while_it_is_joined_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes]
 ) -> None:
-    original: Callable[[Path], Any] = parts.verify
+    original: Callable[[Path], Any] = shard_file.verify_shard
 
     def changing(path: Path) -> Any:
         found = original(path)
@@ -194,13 +198,15 @@ def test_a_file_that_changes_while_it_is_joined_is_an_error(
             part.write_bytes(change(part.read_bytes()))
         return found
 
-    monkeypatch.setattr(parts, "verify", changing)
+    monkeypatch.setattr(shard_file, "verify_shard", changing)
     with pytest.raises(RunError, match=r"part-2: expected sha256 [0-9a-f]{64}, got other bytes"):
-        parts.merge(files(folder), folder / "merged")
+        shard_file.merge_shards(files(folder), folder / "merged")
     assert not (folder / "merged").exists()
 
 
 @pytest.mark.rules("recall-R37")
 def test_a_part_of_very_many_is_refused_as_quickly(folder: Path) -> None:
-    change(folder / "part-1", share=[1, 10**12])
-    refused(files(folder, 1), folder, "expected all 1000000000000 parts, got 1, without 2, 3, 4, 5")
+    change(folder / "part-1", shard=[1, 10**12])
+    refused(
+        files(folder, 1), folder, "expected all 1000000000000 shards, got 1, without 2, 3, 4, 5"
+    )

@@ -9,12 +9,12 @@ import pytest
 
 from mindref.config import Config
 from mindref.data.log import Feature, Ints, Ragged
-from mindref.data.splits import Cases
+from mindref.data.splits import EvaluationCases
 from mindref.models import serving
-from mindref.recommender.prepared import some_cases
-from mindref.recommender.run import Trainer
+from mindref.recommender.trainer import Trainer
 from mindref.run.source import IN_MEMORY, Loaded, Source
-from mindref.training.batch_loader import Feed
+from mindref.run.training_data import sample_cases
+from mindref.training.batch_loader import BatchLoader
 from tests.data.logs import log_of
 from tests.runs import SMALL
 
@@ -42,7 +42,7 @@ def of_users(users: Ints) -> Ints:
 def test_a_sample_carries_the_profile_of_its_own_user(protocol: str) -> None:
     made = town(protocol)
     assert protocol != "paper" or len(made.prepared.split.train_users) == USERS - 4
-    feed = Feed(made.prepared.task, made.config)
+    feed = BatchLoader(made.prepared.task, made.config)
     for step in range(3):
         batch = feed.batch(step)
         users = batch.target // LENGTH
@@ -59,27 +59,29 @@ def test_a_case_carries_the_profile_of_its_own_user(
     monkeypatch.setattr(serving, "BLOCK", 2)  # cases come in blocks, each with its own profiles
     made = town(protocol)
     for cases in (made.prepared.split.validation, made.prepared.split.test):
-        profiles = made.bench(cases).profiles
+        profiles = made.evaluation_set(cases).profiles
         np.testing.assert_array_equal(profiles, of_users(cases.users))
-        found = serving.interests(made.model(), cases.histories, profiles).vectors
+        found = serving.compute_interests(made.model(), cases.histories, profiles).vectors
         for c in range(len(cases.users)):
             history = Ragged.of([cases.histories.row(c)])
             for user in cases.users[:4]:
-                alone = serving.interests(made.model(), history, of_users(np.array([user])))
+                alone = serving.compute_interests(made.model(), history, of_users(np.array([user])))
                 same = np.allclose(alone.vectors[0], found[c], rtol=1e-4, atol=1e-6)
                 assert same == (user == cases.users[c]), "and of nobody else"
 
 
-def cases_of(count: int) -> Cases:
+def cases_of(count: int) -> EvaluationCases:
     rows = Ragged.of([[c] * (c % 3) for c in range(count)])
-    return Cases(np.arange(count) * 2, rows, Ragged.of([[c, 50 + c] for c in range(count)]))
+    return EvaluationCases(
+        np.arange(count) * 2, rows, Ragged.of([[c, 50 + c] for c in range(count)])
+    )
 
 
 @pytest.mark.rules("model-R31")
 @pytest.mark.parametrize("most", [1, 6, 7, 19])
 def test_validation_asks_as_many_cases_as_it_may(most: int) -> None:
     whole = cases_of(20)
-    some = some_cases(whole, most, seed=3)
+    some = sample_cases(whole, most, seed=3)
     assert len(some.users) == len(some.histories) == len(some.targets) == most
     assert (np.diff(some.users) > 0).all(), "in their order"
     for place, user in enumerate(some.users):
@@ -90,7 +92,7 @@ def test_validation_asks_as_many_cases_as_it_may(most: int) -> None:
 
 @pytest.mark.rules("model-R31")
 def test_the_seed_alone_chooses_the_cases() -> None:
-    chosen = [some_cases(cases_of(20), 6, seed).users.tolist() for seed in (3, 3, 4)]
+    chosen = [sample_cases(cases_of(20), 6, seed).users.tolist() for seed in (3, 3, 4)]
     assert chosen[0] == chosen[1] != chosen[2]
     assert chosen[0] != list(range(0, 12, 2)), "not the first ones"
 
@@ -99,4 +101,4 @@ def test_the_seed_alone_chooses_the_cases() -> None:
 @pytest.mark.parametrize("most", [20, 21])
 def test_few_cases_are_all_asked(most: int) -> None:
     whole = cases_of(20)
-    assert some_cases(whole, most, seed=3) is whole
+    assert sample_cases(whole, most, seed=3) is whole

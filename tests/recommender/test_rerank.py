@@ -8,42 +8,46 @@ import numpy as np
 import pytest
 
 from mindref.data.log import Ragged
-from mindref.data.splits import Cases
+from mindref.data.splits import EvaluationCases
 from mindref.errors import ConfigError, DataError, ShapeError
-from mindref.evaluation.top_n import Ranked
+from mindref.evaluation.top_n import TopN
 from mindref.models import din, mind
+from mindref.models.din import Reranker
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.recommender import rerank as stage
-from mindref.recommender.factorised import kept_by_rank, turning, whole
-from mindref.recommender.ranker import Ranker
-from mindref.recommender.rerank import gain, rerank
+from mindref.recommender.din_indexability import (
+    retained_by_rank,
+    score_catalogue,
+    user_vector_cosines,
+)
+from mindref.recommender.rerank import rerank, rerank_gain
 from tests.models.din_worlds import lively
 
 HISTORIES = Ragged.of([[3, 1, 4, 1], [], [5, 9, 2]])
 PROFILES = np.zeros((3, 0), np.int64)
 
 
-def made(items: int = 12, **settings: Any) -> Ranker:
+def made(items: int = 12, **settings: Any) -> Reranker:
     config = DinConfig(
         **{"width": 4, "window": 3, "attention_hidden": (5,), "hidden": (6,), **settings}
     )
     rng = np.random.default_rng(0)
     params = lively(rng, din.init(rng, config, Sizes(items, items, 0, 0)))
-    return Ranker(params, catalogue_of_ids(items, config.dtype), config)
+    return Reranker(params, catalogue_of_ids(items, config.dtype), config)
 
 
-def ranked(rows: list[list[int]]) -> Ranked:
+def ranked(rows: list[list[int]]) -> TopN:
     """Lists in falling order of made-up scores, -1 for an empty place."""
     items = np.array(rows)
     scores = np.where(items >= 0, -np.arange(items.shape[1], dtype=np.float32), -np.inf)
-    return Ranked(items, scores, np.where(items >= 0, items % 3, -1))
+    return TopN(items, scores, np.where(items >= 0, items % 3, -1))
 
 
 LISTS = ranked([[7, 2, 5, 0], [6, 8, -1, -1], [3, 11, 10, -1]])
 
 
-def one_by_one(some: Ranker, case: int, item: int) -> float:
+def one_by_one(some: Reranker, case: int, item: int) -> float:
     """DIN's score of one item for one history, alone."""
     history = HISTORIES.row(case)[-some.config.window :]
     users = mind.Histories(
@@ -51,7 +55,7 @@ def one_by_one(some: Ranker, case: int, item: int) -> float:
         np.zeros((1, len(history), 0), np.float32), PROFILES[:1],
     )  # fmt: skip
     given = users, np.array([[item]]), some.catalogue, some.config
-    return float(din.scores(some.params, *given)[0, 0])
+    return float(din.score_candidates(some.params, *given)[0, 0])
 
 
 @pytest.mark.rules("din-R18")
@@ -99,7 +103,7 @@ def test_lists_that_do_not_fit_and_scores_that_are_no_numbers_are_named() -> Non
 
 
 def test_no_case_has_no_list() -> None:
-    nobody = Ranked(*(x[:0] for x in LISTS))
+    nobody = TopN(*(x[:0] for x in LISTS))
     assert rerank(made(), nobody, Ragged.of([]), PROFILES[:0]).items.shape == (0, 4)
 
 
@@ -107,10 +111,10 @@ def test_no_case_has_no_list() -> None:
 def test_the_gain_is_over_all_cases_and_over_those_that_an_order_can_change() -> None:
     before = ranked([[7, 2, 5, 0], [6, 8, 1, 2], [3, 11, 10, 4], [1, 2, 3, 4]])
     items = np.array([[2, 7, 5, 0], [8, 6, 1, 2], [3, 11, 4, 10], [4, 3, 2, 1]])
-    after = Ranked(items, before.scores, before.interests)
+    after = TopN(items, before.scores, before.interests)
     # hit at rank 2 and then 1; beyond the list; at rank 3 and then 4; without a target
-    cases = Cases(np.arange(4), Ragged.of([[]] * 4), Ragged.of([[2], [9], [10], []]))
-    found = gain(before, after, cases, at=(1, 4), rng=np.random.default_rng(0))
+    cases = EvaluationCases(np.arange(4), Ragged.of([[]] * 4), Ragged.of([[2], [9], [10], []]))
+    found = rerank_gain(before, after, cases, list_lengths=(1, 4), rng=np.random.default_rng(0))
     assert found["candidates"] == 4
     assert (found["all"]["cases"], found["within"]["cases"]) == (3, 2)
     value = {
@@ -138,9 +142,11 @@ def test_the_gain_is_over_all_cases_and_over_those_that_an_order_can_change() ->
 def test_the_gain_of_the_area_is_that_of_each_case() -> None:
     before = ranked([[7, 2, 5, 0], [6, 8, 1, -1], [3, 11, 10, -1]])
     items = np.array([[5, 7, 2, 0], [8, 6, 1, -1], [3, 11, 10, -1]])
-    after = Ranked(items, before.scores, before.interests)
-    cases = Cases(np.arange(3), Ragged.of([[]] * 3), Ragged.of([[5], [8], [9]]))
-    found = gain(before, after, cases, at=(1,), rng=np.random.default_rng(0))["within"]
+    after = TopN(items, before.scores, before.interests)
+    cases = EvaluationCases(np.arange(3), Ragged.of([[]] * 3), Ragged.of([[5], [8], [9]]))
+    found = rerank_gain(before, after, cases, list_lengths=(1,), rng=np.random.default_rng(0))[
+        "within"
+    ]
     # areas 1/3 of 4 candidates, 1/2 of 3; then 1 and 1; weighted by the candidates
     assert found["before"]["gauc"]["value"] == pytest.approx((4 / 3 + 3 / 2) / 7)
     assert found["after"]["gauc"]["value"] == pytest.approx(1)
@@ -149,20 +155,20 @@ def test_the_gain_of_the_area_is_that_of_each_case() -> None:
 
 
 def test_two_lists_of_other_items_cannot_be_compared() -> None:
-    cases = Cases(np.arange(3), HISTORIES, Ragged.of([[7], [6], [3]]))
+    cases = EvaluationCases(np.arange(3), HISTORIES, Ragged.of([[7], [6], [3]]))
     other = ranked([[7, 2, 5, 1], [6, 8, -1, -1], [3, 11, 10, -1]])
-    with pytest.raises(ShapeError, match="gain: expected two orders of the same candidates"):
-        gain(LISTS, other, cases, at=(1,), rng=np.random.default_rng(0))
+    with pytest.raises(ShapeError, match="rerank_gain: expected two orders of the same candidates"):
+        rerank_gain(LISTS, other, cases, list_lengths=(1,), rng=np.random.default_rng(0))
     nowhere = cases._replace(targets=Ragged.of([[1], [1], [1]]))
     with pytest.raises(DataError, match="a case with a target among its candidates"):
-        gain(LISTS, LISTS, nowhere, at=(1,), rng=np.random.default_rng(0))
+        rerank_gain(LISTS, LISTS, nowhere, list_lengths=(1,), rng=np.random.default_rng(0))
 
 
 @pytest.mark.rules("din-R20")
 def test_scores_of_an_inner_product_are_kept_whole_by_their_rank() -> None:
     rng = np.random.default_rng(0)
     scores = rng.standard_normal((40, 5)) @ rng.standard_normal((5, 60))
-    found = kept_by_rank(scores, [2, 4, 5, 6], n=10)
+    found = retained_by_rank(scores, [2, 4, 5, 6], n=10)
     assert (found["rank"], found["shape"]) == (5, [40, 60])
     shares = [found["by_rank"][r]["found"] for r in ("2", "4", "5", "6")]
     assert shares[2:] == [1, 1]
@@ -174,7 +180,7 @@ def test_scores_of_an_inner_product_are_kept_whole_by_their_rank() -> None:
 def test_the_nearest_matrix_is_nearer_than_any_other_of_its_rank() -> None:
     rng = np.random.default_rng(1)
     scores = rng.standard_normal((12, 15))
-    missed = kept_by_rank(scores, [3])["by_rank"]["3"]["missed"]
+    missed = retained_by_rank(scores, [3])["by_rank"]["3"]["missed"]
     left = rng.standard_normal((12, 3))
     for _ in range(300):  # alternating least squares, which comes down to the best there is
         right = np.linalg.lstsq(left, scores, rcond=None)[0]
@@ -186,8 +192,10 @@ def test_the_nearest_matrix_is_nearer_than_any_other_of_its_rank() -> None:
 @pytest.mark.rules("din-R20")
 @pytest.mark.parametrize(("ranks", "n"), [([0], 1), ([13], 1), ([1], 16), ([1], 0)])
 def test_a_rank_or_a_list_beyond_the_matrix_is_named(ranks: list[int], n: int) -> None:
-    with pytest.raises(ConfigError, match="kept_by_rank: expected ranks from 1 to 12 and n to 15"):
-        kept_by_rank(np.ones((12, 15)), ranks, n)
+    with pytest.raises(
+        ConfigError, match="retained_by_rank: expected ranks from 1 to 12 and n to 15"
+    ):
+        retained_by_rank(np.ones((12, 15)), ranks, n)
 
 
 def test_the_scores_of_din_have_a_rank_beyond_its_width() -> None:
@@ -195,14 +203,14 @@ def test_the_scores_of_din_have_a_rank_beyond_its_width() -> None:
     rng = np.random.default_rng(0)
     histories = Ragged.of([rng.integers(0, 70, 5) for _ in range(60)])
     some = made(items=70, window=5, dtype="float64")
-    scores = whole(some, histories, np.zeros((60, 0), np.int64))
+    scores = score_catalogue(some, histories, np.zeros((60, 0), np.int64))
     assert scores.shape == (60, 70)
     users = mind.Histories(
         histories.row(3)[None], np.ones((1, 5), bool), np.zeros((1, 5, 0)), PROFILES[:1]
     )
-    one = din.scores(some.params, users, np.array([[41]]), some.catalogue, some.config)
+    one = din.score_candidates(some.params, users, np.array([[41]]), some.catalogue, some.config)
     np.testing.assert_allclose(scores[3, 41], one[0, 0], rtol=1e-9)
-    found = kept_by_rank(scores, [4])
+    found = retained_by_rank(scores, [4])
     assert found["rank"] > 40
     assert found["by_rank"]["4"]["found"] < 0.9
 
@@ -211,7 +219,7 @@ def test_the_scores_of_din_have_a_rank_beyond_its_width() -> None:
 def test_turning_is_the_mean_cosine_over_pairs_of_candidates() -> None:
     some = made(dtype="float64")
     candidates = np.array([[7, 2, 5, 0], [6, 8, 1, 2], [3, 11, 10, 4]])
-    found = turning(some, HISTORIES, PROFILES, candidates)
+    found = user_vector_cosines(some, HISTORIES, PROFILES, candidates)
     assert found[1] == 0, "a user without behaviours has a vector of length zero"
     history = HISTORIES.row(2)
     users = mind.Histories(history[None], np.ones((1, 3), bool), np.zeros((1, 3, 0)), PROFILES[:1])
@@ -233,5 +241,5 @@ def test_a_user_of_one_vector_does_not_turn() -> None:
     constant = (layer._replace(weight=np.zeros_like(layer.weight), bias=np.ones(1)),)
     pooled = some._replace(params=some.params._replace(attention=constant))
     candidates = np.array([[7, 2], [6, 8], [3, 11]])
-    found = turning(pooled, HISTORIES, PROFILES, candidates)
+    found = user_vector_cosines(pooled, HISTORIES, PROFILES, candidates)
     np.testing.assert_allclose(found, [1, 0, 1], atol=1e-12)

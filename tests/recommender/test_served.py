@@ -68,7 +68,7 @@ def test_what_was_seen_is_left_out_or_not(model: MIND) -> None:
 
 def test_a_user_of_the_log_is_a_history_with_a_profile(run: Path, model: MIND) -> None:
     user = "customer-0002"
-    row = LOG.events.row(list(LOG.user_ids).index(user))
+    row = LOG.interactions.row(list(LOG.user_ids).index(user))
     seen = [ITEMS[i] for i in row]
     found = ids(model.recommend(user=user, n=200))
     assert sorted(found) == sorted(set(ITEMS) - set(seen))

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from mindref.errors import ConfigError, RunError
-from mindref.recommender import bulk, parts, ranked, shares
-from mindref.recommender.lists import FRAMES
-from mindref.recommender.shares import recall_all
+from mindref.recall import shard_file
+from mindref.recall.lists import FRAMES
+from mindref.recommender import bulk, serving, sharding
+from mindref.recommender.sharding import recall_all
 from tests.runs import trained
 
 BLOCK = 7  # 60 users in nine blocks
@@ -58,7 +59,7 @@ def test_merged_shares_are_the_bytes_of_the_command(
     run: Path, tmp_path: Path, form: str, count: int
 ) -> None:
     files = parted(run, tmp_path, count, form=form, n=4)
-    parts.merge(files[::-1], tmp_path / "merged")
+    shard_file.merge_shards(files[::-1], tmp_path / "merged")
     assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, form=form, n=4)
 
 
@@ -69,7 +70,7 @@ def test_logits_drawn_per_call_do_not_depend_on_the_shares(per_call: Path, tmp_p
     for count in (2, 5):
         folder = tmp_path / str(count)
         folder.mkdir()
-        parts.merge(parted(per_call, folder, count, form="jsonl"), folder / "merged")
+        shard_file.merge_shards(parted(per_call, folder, count, form="jsonl"), folder / "merged")
         assert (folder / "merged").read_bytes() == expected
 
 
@@ -80,18 +81,18 @@ def test_an_approximate_index_answers_alike_in_every_share(
 ) -> None:
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
-    parts.merge(parted(run, tmp_path, 4, kind=kind), tmp_path / "merged")
+    shard_file.merge_shards(parted(run, tmp_path, 4, kind=kind), tmp_path / "merged")
     assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, kind=kind)
 
 
 def test_the_lists_are_those_of_recall(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "USERS_AT_ONCE", BLOCK)
-    answers = bulk.recall(run, n=4)
-    from mindref.recommender import lists
+    monkeypatch.setattr(bulk, "USERS_PER_BLOCK", BLOCK)
+    answers = bulk.recall_lists(run, n=4)
+    from mindref.recall import lists
 
-    lists.save(tmp_path / "plain", answers, answers.index, "jsonl")
+    lists.save_lists(tmp_path / "plain", answers, answers.index, "jsonl")
     assert (tmp_path / "plain").read_bytes() == whole(run, tmp_path, form="jsonl", n=4)
 
 
@@ -148,11 +149,11 @@ def die(*_: Any) -> None:
 class Dying(ProcessPoolExecutor):
     """Whose second part ends its worker."""
 
-    asked = 0
+    requested = 0
 
     def submit(self, work: Any, *given: Any, **more: Any) -> Any:
-        self.asked += 1
-        if self.asked == 2:
+        self.requested += 1
+        if self.requested == 2:
             super().submit(work, *given, **more).result()
             return super().submit(die)
         return super().submit(work, *given, **more)
@@ -172,13 +173,13 @@ def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
     kept = sorted((tmp_path / "lists.parts").glob("part-*-of-00003"))
     assert kept
     written: list[int] = []
-    original = shares.lists.save_to
+    original = sharding.lists.write_lists_to_stream
 
     def saving(*given: Any) -> None:
         written.append(1)
         original(*given)
 
-    monkeypatch.setattr(shares.lists, "save_to", saving)
+    monkeypatch.setattr(sharding.lists, "write_lists_to_stream", saving)
     with ThreadPoolExecutor(1) as again:
         recall_all(run, tmp_path / "lists", executor=again, count=3, block=BLOCK)
     assert len(written) == 3 - len(kept)
@@ -193,16 +194,16 @@ def test_a_part_that_is_done_is_not_computed_again(run: Path, tmp_path: Path) ->
     def again(**asked: Any) -> str:
         return recall_all(run, path, shard=(2, 3), block=BLOCK, **asked)[-1]
 
-    assert again() == "part 2 of 3: users 22 to 42 of 60"
+    assert again() == "shard 2 of 3: users 22 to 42 of 60"
     bytes_, time = path.read_bytes(), path.stat().st_mtime_ns
-    assert again() == "part 2 of 3: users 22 to 42 of 60, there already"
+    assert again() == "shard 2 of 3: users 22 to 42 of 60, there already"
     assert path.stat().st_mtime_ns == time
-    assert again(n=3) == "part 2 of 3: users 22 to 42 of 60", "another question"
-    assert again() == "part 2 of 3: users 22 to 42 of 60"
+    assert again(n=3) == "shard 2 of 3: users 22 to 42 of 60", "another question"
+    assert again() == "shard 2 of 3: users 22 to 42 of 60"
     path.write_bytes(bytes_[:-1])
-    assert again() == "part 2 of 3: users 22 to 42 of 60", "damaged"
-    parts.beside(path).unlink()
-    assert again() == "part 2 of 3: users 22 to 42 of 60", "killed before it was done"
+    assert again() == "shard 2 of 3: users 22 to 42 of 60", "damaged"
+    shard_file.manifest_path(path).unlink()
+    assert again() == "shard 2 of 3: users 22 to 42 of 60", "killed before it was done"
     assert path.read_bytes() == bytes_
 
 
@@ -216,24 +217,24 @@ def test_a_killed_part_leaves_no_manifest_of_another(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shares.lists, "write_one", interrupted)
+    monkeypatch.setattr(sharding.lists, "write_list", interrupted)
     with pytest.raises(KeyboardInterrupt):
         recall_all(run, path, shard=(1, 3), block=BLOCK, n=3)
-    with pytest.raises(RunError, match="the manifest of a part"):
-        parts.verify(path)
+    with pytest.raises(RunError, match="the manifest of a shard"):
+        shard_file.verify_shard(path)
     assert sorted(x.name for x in tmp_path.iterdir()) == ["part", "run"]
 
 
 def test_memory_is_bounded_by_a_block(run: Path, tmp_path: Path, monkeypatch: Any) -> None:
     sizes: list[int] = []
-    original = ranked.interests
+    original = serving.compute_interests
 
     def counting(model: Any, rows: Any, *given: Any) -> Any:
         sizes.append(len(rows))
         return original(model, rows, *given)
 
     recall_all(run, tmp_path / "first")  # builds the index
-    monkeypatch.setattr(ranked, "interests", counting)
+    monkeypatch.setattr(serving, "compute_interests", counting)
     recall_all(run, tmp_path / "part", shard=(2, 2), block=BLOCK)
     assert sizes == [7, 7, 7, 7, 4]
 
@@ -256,11 +257,11 @@ def test_what_cannot_be_meant_is_refused_before_the_work(
 
 
 def test_a_worker_that_sees_another_run_is_refused(run: Path, tmp_path: Path) -> None:
-    asked = shares.Asked(str(run), None, 20, "exact", True, None, "cpu", "tsv", BLOCK)
-    facts = shares.open_run(asked).facts
+    asked = sharding.ShardRequest(str(run), None, 20, "exact", True, None, "cpu", "tsv", BLOCK)
+    facts = sharding.open_run(asked).facts
     other = asked._replace(top=3)
     with pytest.raises(RunError, match="top: expected 20, as of the caller, got 3"):
-        shares.work(other, facts, str(tmp_path / "part"), 1, 1)
+        sharding.write_shard_in_worker(other, facts, str(tmp_path / "part"), 1, 1)
 
 
 def test_a_broken_kind_is_refused_before_the_run_is_read(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mindref.data.log import InteractionLog, Ragged
-from mindref.data.splits import Cases
-from mindref.evaluation.ties import by_tie, tied_targets
-from mindref.evaluation.top_n import Ranked
+from mindref.data.splits import EvaluationCases
+from mindref.evaluation.ties import metrics_by_tie, tied_targets
+from mindref.evaluation.top_n import TopN
 
 ROWS = [[0, 1, 2], [3, 1, 0], [2, 0], [1]]
 TIMES = np.array([1.0, 2, 2, 5, 5, 9, 4, 4, 7])
-CASES = Cases(
+CASES = EvaluationCases(
     np.array([0, 1, 2, 3]),
     Ragged.of([[0, 1], [3, 1], [2], []]),
     Ragged.of([[2], [0], [0], [1]]),
@@ -34,9 +34,9 @@ def test_a_target_ties_with_the_behaviour_before_it_and_no_other() -> None:
 @pytest.mark.rules("metrics-R31")
 def test_both_kinds_of_case_are_reported_apart() -> None:
     ids = np.array([[2, 3], [1, 2], [1, 0], [3, 1]])
-    ranked = Ranked(ids, np.zeros(ids.shape), np.zeros(ids.shape, np.int64))
+    ranked = TopN(ids, np.zeros(ids.shape), np.zeros(ids.shape, np.int64))
     tied = np.array([True, False, True, False])
-    found = by_tie(ranked, CASES, tied, (1, 2))
+    found = metrics_by_tie(ranked, CASES, tied, (1, 2))
     assert {name: row["cases"] for name, row in found.items()} == {"tied": 2, "untied": 2}
     assert [found["tied"][f"hit_rate@{n}"] for n in (1, 2)] == [0.5, 1.0]
     assert [found["untied"][f"hit_rate@{n}"] for n in (1, 2)] == [0.0, 0.5]
@@ -45,7 +45,7 @@ def test_both_kinds_of_case_are_reported_apart() -> None:
 @pytest.mark.rules("metrics-R31")
 def test_nothing_is_said_where_nobody_knows_or_all_are_alike() -> None:
     ids = np.zeros((4, 1), np.int64)
-    ranked = Ranked(ids, np.zeros(ids.shape), ids)
-    assert by_tie(ranked, CASES, None, (1,)) == {}
-    assert by_tie(ranked, CASES, np.ones(4, bool), (1,)) == {}
-    assert by_tie(ranked, CASES, np.zeros(4, bool), (1,)) == {}
+    ranked = TopN(ids, np.zeros(ids.shape), ids)
+    assert metrics_by_tie(ranked, CASES, None, (1,)) == {}
+    assert metrics_by_tie(ranked, CASES, np.ones(4, bool), (1,)) == {}
+    assert metrics_by_tie(ranked, CASES, np.zeros(4, bool), (1,)) == {}

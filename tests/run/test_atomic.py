@@ -25,14 +25,14 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
 
 def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
     atomic.write_bytes(tmp_path / "a", b"old")
-    with pytest.raises(TypeError, match="bytes-like"), atomic.writing(tmp_path / "a") as stream:
+    with pytest.raises(TypeError, match="bytes-like"), atomic.open_atomic(tmp_path / "a") as stream:
         stream.writelines([b"half", "a text"])  # type: ignore[list-item]  # the mistake under test
     assert (tmp_path / "a").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
 
 
 def test_nobody_sees_a_file_before_its_block_ends(tmp_path: Path) -> None:
-    with atomic.writing(tmp_path / "a") as stream:
+    with atomic.open_atomic(tmp_path / "a") as stream:
         stream.write(b"half")
         stream.flush()
         assert not (tmp_path / "a").exists()
@@ -43,7 +43,7 @@ def test_modes_come_from_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         atomic.write_bytes(tmp_path / "a", b"")
-        with atomic.folder(tmp_path / "b"):
+        with atomic.atomic_folder(tmp_path / "b"):
             pass
     finally:
         os.umask(before)
@@ -82,17 +82,20 @@ def test_a_folder_where_a_file_should_be_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_error_about_another_file_passes_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), atomic.writing(tmp_path / "a"):
+    with pytest.raises(FileNotFoundError), atomic.open_atomic(tmp_path / "a"):
         (tmp_path / "b" / "c").read_bytes()
 
 
 def test_a_folder_appears_whole_and_never_over_a_full_one(tmp_path: Path) -> None:
-    with atomic.folder(tmp_path / "run") as building:
+    with atomic.atomic_folder(tmp_path / "run") as building:
         (building / "sub").mkdir()
         (building / "sub" / "a").write_text("x")
         assert not (tmp_path / "run").exists()
     assert (tmp_path / "run" / "sub" / "a").read_text() == "x"
-    with pytest.raises(RunError, match="a new or empty folder"), atomic.folder(tmp_path / "run"):
+    with (
+        pytest.raises(RunError, match="a new or empty folder"),
+        atomic.atomic_folder(tmp_path / "run"),
+    ):
         pass
     assert os.listdir(tmp_path) == ["run"]
 
@@ -102,7 +105,7 @@ def test_an_error_in_the_block_leaves_no_folder(tmp_path: Path) -> None:
         (building / "a").write_text("x")
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), atomic.folder(tmp_path / "run") as building:
+    with pytest.raises(KeyboardInterrupt), atomic.atomic_folder(tmp_path / "run") as building:
         stopped(building)
     assert os.listdir(tmp_path) == []
 
@@ -128,7 +131,7 @@ def test_a_kill_leaves_one_whole_file_and_sweep_removes_the_rest(tmp_path: Path)
         data = (tmp_path / "a").read_bytes()
         assert len(data) == 300_000
         assert len(set(data)) == 1
-    atomic.sweep(tmp_path)
+    atomic.remove_leftovers(tmp_path)
     assert os.listdir(tmp_path) == ["a"]
 
 

@@ -15,10 +15,10 @@ from safetensors.numpy import load_file
 
 from mindref.config import Config
 from mindref.errors import RunError
-from mindref.models.parameters import Catalogue, Params, copied, flatten
+from mindref.models.parameters import Catalogue, Params, copy_params, flatten
 from mindref.recommender import load
-from mindref.recommender.run import resume
-from mindref.run import atomic, checkpoint
+from mindref.recommender.trainer import resume_run
+from mindref.run import array_files, atomic, checkpoint
 from mindref.training import loop
 from mindref.training.loop import Epoch
 from tests.runs import REPOSITORY, content, stop_after, trained, trainer
@@ -28,7 +28,7 @@ from tests.runs import REPOSITORY, content, stop_after, trained, trainer
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has been stopped after its second epoch; copy it to damage it."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    trainer(run, item_features=("shelf",), user_features=("age",)).go(stop_after(6))
+    trainer(run, item_features=("shelf",), user_features=("age",)).train(stop_after(6))
     return run
 
 
@@ -38,11 +38,11 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_what_was_saved_is_loaded(finished: Path) -> None:
-    made = resume(finished)
+    made = resume_run(finished)
     params, catalogue = checkpoint.load_model(finished)
     state, epochs = checkpoint.load_state(finished)
     assert [epoch.step for epoch in epochs] == [3, 6]
-    for tables in (flatten(params), *checkpoint.tables(state), catalogue._asdict()):
+    for tables in (flatten(params), *checkpoint.state_tables(state), catalogue._asdict()):
         for name, array in tables.items():
             assert array.flags.writeable, f"{name} cannot be trained"
             assert array.flags.c_contiguous, name
@@ -51,10 +51,10 @@ def test_what_was_saved_is_loaded(finished: Path) -> None:
 
 
 def test_settings_and_facts_come_back(finished: Path) -> None:
-    made = resume(finished)
+    made = resume_run(finished)
     config, facts = checkpoint.load_config(finished)
     assert config == made.config
-    assert facts == json.loads(json.dumps({"settings": config.own(), **made.facts()}))
+    assert facts == json.loads(json.dumps({"settings": config.family_settings(), **made.facts()}))
 
 
 def test_infinity_and_lists_survive_the_configuration(tmp_path: Path) -> None:
@@ -77,9 +77,9 @@ def test_arrays_of_any_memory_layout_survive(tmp_path: Path) -> None:
         "empty": np.zeros((0, 8), np.float32),
         "integers": np.arange(5),
     }
-    words = {"format": checkpoint.FORMAT, "more": [1, "two"]}
-    checkpoint.save_arrays(tmp_path / "x", arrays, words)
-    found, words = checkpoint.load_arrays(tmp_path / "x")
+    words = {"format": array_files.FORMAT, "more": [1, "two"]}
+    array_files.save_arrays(tmp_path / "x", arrays, words)
+    found, words = array_files.load_arrays(tmp_path / "x")
     assert sorted(found) == sorted(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
@@ -90,10 +90,10 @@ def test_arrays_of_any_memory_layout_survive(tmp_path: Path) -> None:
 def test_the_same_arrays_are_the_same_bytes(tmp_path: Path) -> None:
     """Several words in a header of safetensors come in another order every time."""
     arrays = {name: np.arange(3.0) for name in "abcdef"}
-    words = {"format": checkpoint.FORMAT, **{name: name for name in "qwertyuiop"}}
+    words = {"format": array_files.FORMAT, **{name: name for name in "qwertyuiop"}}
     for number in range(8):
         names = sorted(arrays, reverse=number % 2 == 0)
-        checkpoint.save_arrays(tmp_path / str(number), {n: arrays[n] for n in names}, words)
+        array_files.save_arrays(tmp_path / str(number), {n: arrays[n] for n in names}, words)
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
@@ -148,7 +148,7 @@ def test_a_save_that_breaks_off_leaves_a_run_that_resumes_to_the_same_bytes(
     monkeypatch.setattr(Path, "replace", replace)
     assert not list(run.glob(".*")), "no temporary file stays"
     load(run).recommend([])
-    resume(run).go()
+    resume_run(run).train()
     whole = trained(tmp_path / "whole")
     assert content(run) == content(whole)
 
@@ -176,19 +176,19 @@ def test_resuming_serves_the_parameters_that_the_state_calls_the_best(
     """Killed after a state was written and before its model, and then stopped at once."""
     run = tmp_path / "run"
     first_two_are_better(monkeypatch)
-    trainer(tmp_path / "whole").go(stop_after(step))
+    trainer(tmp_path / "whole").train(stop_after(step))
     break_before_the_model(monkeypatch, run, step)
     assert (run / "model.safetensors").exists() == (step == 6), "the model of step 3"
     if step == 6:
         assert checkpoint.load_best(run)[2] == 3
-    made = resume(run)
+    made = resume_run(run)
     assert content(run) == content(tmp_path / "whole"), "mended before anything is trained"
-    best = copied(made.state.params)
-    outcome = made.go(stop_after(step))  # one step more
+    best = copy_params(made.state.params)
+    outcome = made.train(stop_after(step))  # one step more
     assert (made.state.best_step, made.state.moments.step) == (step, step + 1)
     assert_same(outcome.model.params, best)
     assert_same(load(run).served.model.params, best)
-    resume(run).go()
+    resume_run(run).train()
     assert content(run) == content(trained(tmp_path / "other"))
 
 
@@ -213,9 +213,9 @@ def test_a_resume_without_a_better_epoch_serves_the_best_one_from_before(
     first_two_are_better(monkeypatch)
     run = tmp_path / "run"
     made = trainer(run)
-    made.go(stop_after(6))
-    best = copied(made.state.params)
-    outcome = resume(run).go()
+    made.train(stop_after(6))
+    best = copy_params(made.state.params)
+    outcome = resume_run(run).train()
     assert outcome.finished
     assert not outcome.epochs[-1].is_best
     assert_same(outcome.model.params, best)
@@ -229,11 +229,11 @@ def test_a_model_that_the_state_does_not_name_is_refused(
     first_two_are_better(monkeypatch)
     run = trained(tmp_path / "run")
     params, catalogue = checkpoint.load_model(run)
-    identity = checkpoint.identity(*checkpoint.load_config(run))
+    identity = checkpoint.run_identity(*checkpoint.load_config(run))
     checkpoint.save_model(run, params, catalogue, step=3, identity=identity)
     message = "model.safetensors: expected the model of step 6, got 3; without optimiser.safetens"
     with pytest.raises(RunError, match=message):
-        resume(run)
+        resume_run(run)
 
 
 def first_two_are_better(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def first_two_are_better(monkeypatch: pytest.MonkeyPatch) -> None:
         state = state._replace(losses=(0.0, 0))
         return (state._replace(best_step=step) if epoch.is_best else state), epoch
 
-    monkeypatch.setattr(loop, "judge", judge)
+    monkeypatch.setattr(loop, "validate_epoch", judge)
 
 
 @pytest.mark.parametrize("name", ["write", "fsync"])
@@ -254,21 +254,21 @@ def test_a_full_disk_leaves_the_state_before(
 ) -> None:
     run = tmp_path / "run"
     made = trainer(run)
-    made.go(stop_after(3))
+    made.train(stop_after(3))
     before = content(run)
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     if name == "write":
-        monkeypatch.setattr(checkpoint, "write_bytes", full_writing(full))
+        monkeypatch.setattr("mindref.run.array_files.write_bytes", full_writing(full))
     else:
         monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match=r"No space left on device; check"):
-        made.go(stop_after(6))
+        made.train(stop_after(6))
     monkeypatch.undo()
     assert content(run, ("optimiser.safetensors",)).items() <= before.items()
-    assert resume(run).go().finished
+    assert resume_run(run).train().finished
     assert content(run) == content(trained(tmp_path / "whole"))
 
 
@@ -276,7 +276,7 @@ def full_writing(full: Callable[[], None]) -> Callable[[Path, bytes], None]:
     """Return a writer whose disk is full when half of the bytes are down."""
 
     def write(path: Path, data: bytes) -> None:
-        with atomic.writing(path) as stream:
+        with atomic.open_atomic(path) as stream:
             stream.write(data[: len(data) // 2])
             full()
 
@@ -285,12 +285,12 @@ def full_writing(full: Callable[[], None]) -> Callable[[Path, bytes], None]:
 
 def test_what_a_kill_left_behind_is_swept_away(copy: Path) -> None:
     (copy / ".model.safetensors.0123456789ab.tmp").write_bytes(b"half")
-    resume(copy)
+    resume_run(copy)
     assert not list(copy.glob(".*"))
 
 
 def test_a_run_without_an_epoch_says_how_to_go_on(tmp_path: Path) -> None:
-    trainer(tmp_path / "run").go(stop_after(1))
+    trainer(tmp_path / "run").train(stop_after(1))
     with pytest.raises(
         RunError, match=r"stopped before one was written; go on with: mindref train"
     ):
@@ -303,5 +303,5 @@ def test_resuming_mends_what_people_read_of_the_state(copy: Path) -> None:
     whole = {name: (copy / name).read_bytes() for name in names}
     (copy / "state.json").write_text("{}")
     (copy / "metrics.jsonl").write_text("")
-    resume(copy)
+    resume_run(copy)
     assert {name: (copy / name).read_bytes() for name in names} == whole

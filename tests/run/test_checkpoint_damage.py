@@ -15,8 +15,8 @@ from safetensors.numpy import load_file, save_file
 
 from mindref.errors import RunError
 from mindref.recommender import load
-from mindref.recommender.run import resume
-from mindref.run import checkpoint
+from mindref.recommender.trainer import resume_run
+from mindref.run import array_files, checkpoint
 from mindref.run.files import sealed
 from tests.runs import content, stop_after, trained, trainer
 
@@ -34,7 +34,7 @@ DAMAGES: dict[str, Damage] = {
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has been stopped after its second epoch; copy it to damage it."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    trainer(run, item_features=("shelf",), user_features=("age",)).go(stop_after(6))
+    trainer(run, item_features=("shelf",), user_features=("age",)).train(stop_after(6))
     return run
 
 
@@ -65,7 +65,7 @@ def test_a_damaged_file_is_named_when_a_run_is_loaded(copy: Path, name: str, how
 def test_a_damaged_file_is_named_when_a_run_is_resumed(copy: Path, name: str, how: Damage) -> None:
     damage(copy / name, how)
     with pytest.raises(RunError) as caught:
-        resume(copy)
+        resume_run(copy)
     assert str(caught.value).startswith(str(copy / name))
     assert ";" in str(caught.value)
 
@@ -76,9 +76,9 @@ def test_what_the_message_says_mends_a_run(copy: Path, tmp_path: Path, name: str
     with pytest.raises(
         RunError, match=r"without optimiser.safetensors in the folder, mindref train"
     ):
-        resume(copy)
+        resume_run(copy)
     (copy / "optimiser.safetensors").unlink()
-    resume(copy).go()
+    resume_run(copy).train()
     options = {"item_features": ("shelf",), "user_features": ("age",)}
     assert content(copy) == content(trained(tmp_path / "whole", **options))
 
@@ -88,7 +88,7 @@ def test_resuming_mends_the_catalogue(copy: Path) -> None:
     damage(copy / "items.tsv", DAMAGES["truncated"])
     with pytest.raises(RunError, match="mindref train --resume RUN writes it again"):
         load(copy)
-    resume(copy)
+    resume_run(copy)
     assert (copy / "items.tsv").read_bytes() == before
 
 
@@ -96,7 +96,7 @@ def test_resuming_mends_the_catalogue(copy: Path) -> None:
 def test_files_for_people_are_not_needed(copy: Path, name: str) -> None:
     (copy / name).unlink(missing_ok=True)
     assert load(copy).served.items.ids
-    assert resume(copy).go().finished
+    assert resume_run(copy).train().finished
 
 
 def test_flipped_bits_are_noticed(copy: Path) -> None:
@@ -104,12 +104,13 @@ def test_flipped_bits_are_noticed(copy: Path) -> None:
         data = bytearray((copy / name).read_bytes())
         data[-5] ^= 4
         (copy / name).write_bytes(bytes(data))
-        with pytest.raises(RunError, match="numbers that were not written so"):
-            checkpoint.load_arrays(copy / name)
+        with pytest.raises(RunError, match="content with another sha256"):
+            array_files.load_arrays(copy / name)
 
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.ones((2, 3)), "c": np.arange(4, dtype="i4")}
-WORDS = {"format": checkpoint.FORMAT, "step": 3, "best_value": 0.5, "losses": [1.5, 2], "waited": 0}
+WORDS = {"format": array_files.FORMAT, "step": 3, "best_value": 0.5, "losses": [1.5, 2]}
+WORDS |= {"waited": 0}
 SWAPS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "names": ({"a": ARRAYS["b"], "b": ARRAYS["a"]}, {}),
     "a name": ({"bb": ARRAYS["b"], "b": None}, {}),
@@ -131,19 +132,19 @@ def test_what_changed_places_is_noticed(
 ) -> None:
     """The sum of the file stays, and all but one thing in it."""
     path = tmp_path / "x.safetensors"
-    checkpoint.save_arrays(path, ARRAYS, WORDS)
+    array_files.save_arrays(path, ARRAYS, WORDS)
     with safe_open(path, framework="np") as file:
-        header = json.loads(file.metadata()[checkpoint.HEADER])
+        header = json.loads(file.metadata()[array_files.HEADER])
     others = {name: x for name, x in {**ARRAYS, **arrays}.items() if x is not None}
 
     def write(words: dict[str, Any], arrays: dict[str, Any]) -> None:
-        save_file(arrays, path, metadata={checkpoint.HEADER: json.dumps(words)})
+        save_file(arrays, path, metadata={array_files.HEADER: json.dumps(words)})
 
     write(header, ARRAYS)
-    assert checkpoint.load_arrays(path)[1] == WORDS
+    assert array_files.load_arrays(path)[1] == WORDS
     write({**header, **words}, others)
-    with pytest.raises(RunError, match="numbers that were not written so"):
-        checkpoint.load_arrays(path)
+    with pytest.raises(RunError, match="content with another sha256"):
+        array_files.load_arrays(path)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "items.tsv"])
@@ -166,7 +167,7 @@ def as_format(path: Path, number: int) -> None:
         path.write_text(json.dumps({"format": number, "new": words}))
     else:
         header = json.dumps({"format": number, "new": "words"})
-        save_file(load_file(path), path, metadata={checkpoint.HEADER: header})
+        save_file(load_file(path), path, metadata={array_files.HEADER: header})
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "optimiser.safetensors"])
@@ -174,15 +175,15 @@ def test_a_file_of_a_newer_mindref_is_left_to_it(copy: Path, name: str) -> None:
     as_format(copy / name, 3)
     message = f"{name}: expected format 2, got 3; use the mindref that wrote it"
     with pytest.raises(RunError, match=message):
-        resume(copy)
+        resume_run(copy)
 
 
 def test_arrays_of_a_stranger_are_refused(copy: Path) -> None:
     save_file({"weight": np.zeros(3)}, copy / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(RunError, match="expected a file of mindref"):
         load(copy)
-    words = {"format": 2, "run": checkpoint.identity(*checkpoint.load_config(copy))}
-    checkpoint.save_arrays(copy / "model.safetensors", {"items": np.zeros(3)}, words)
+    words = {"format": 2, "run": checkpoint.run_identity(*checkpoint.load_config(copy))}
+    array_files.save_arrays(copy / "model.safetensors", {"items": np.zeros(3)}, words)
     with pytest.raises(RunError, match="expected a model of mindref, got no array"):
         load(copy)
 
@@ -219,7 +220,7 @@ def test_a_state_of_other_settings_is_refused(copy: Path, tmp_path: Path) -> Non
     shutil.copy(other / "optimiser.safetensors", copy)
     expected = f"a file of the run of {copy / 'config.json'}, got one of another run; without"
     with pytest.raises(RunError, match=rf"optimiser.safetensors: expected {expected}"):
-        resume(copy)
+        resume_run(copy)
 
 
 def test_a_catalogue_of_another_run_is_refused(copy: Path) -> None:

@@ -24,7 +24,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from mindref.run import lock
-with lock.inside(Path(sys.argv[1])) as line:
+with lock.lock_inside(Path(sys.argv[1])) as line:
     print(f"held{line}", flush=True)
     sys.stdin.read()
 """
@@ -48,8 +48,8 @@ def holder(folder: Path) -> subprocess.Popen[str]:
 def test_the_second_one_is_told_who_the_first_one_is(tmp_path: Path) -> None:
     with holder(tmp_path) as child:
         with (
-            pytest.raises(RunError, match="no other process at work there") as told,
-            lock.inside(tmp_path),
+            pytest.raises(RunError, match="no other process that writes there") as told,
+            lock.lock_inside(tmp_path),
         ):
             pytest.fail("two hold one lock")
         child.communicate("")
@@ -58,7 +58,7 @@ def test_the_second_one_is_told_who_the_first_one_is(tmp_path: Path) -> None:
     assert f"process {child.pid} on {socket.gethostname()} (-c {tmp_path}), since 2" in words
     assert words.endswith(" UTC; wait until it has ended, or stop it")
     assert os.listdir(tmp_path) == [], "who ends in good order removes the file"
-    with lock.inside(tmp_path) as line:
+    with lock.lock_inside(tmp_path) as line:
         assert line == ""
 
 
@@ -67,7 +67,7 @@ def test_a_kill_lets_go_of_the_lock(tmp_path: Path) -> None:
     with holder(tmp_path) as child:
         child.kill()
     assert os.listdir(tmp_path) == [lock.NAME], "the file is still there, and hinders nobody"
-    with lock.inside(tmp_path) as line:
+    with lock.lock_inside(tmp_path) as line:
         assert line == ""
         words = json.loads((tmp_path / lock.NAME).read_text())
         assert words["pid"] == os.getpid(), "it names who holds it now"
@@ -81,7 +81,7 @@ def test_of_many_that_want_it_at_once_one_has_it(tmp_path: Path) -> None:
 
     def worker() -> None:
         for _ in range(40):
-            with lock.inside(tmp_path, wait=True):
+            with lock.lock_inside(tmp_path, wait=True):
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
                 time.sleep(0.0001)
@@ -105,11 +105,11 @@ def test_where_there_are_no_locks_it_says_so_and_goes_on(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(lock.SYSTEM, "flock", flock)
-    with lock.inside(tmp_path) as line:
-        assert line.startswith(f"{tmp_path}: no lock can be had here ({os.strerror(number)})")
+    with lock.lock_inside(tmp_path) as line:
+        assert line.startswith(f"{tmp_path}: no lock is possible here ({os.strerror(number)})")
     assert os.listdir(tmp_path) == []
     monkeypatch.setattr(lock, "SYSTEM", None)
-    with lock.inside(tmp_path) as line:
+    with lock.lock_inside(tmp_path) as line:
         assert "this system has none" in line
 
 
@@ -131,26 +131,26 @@ def test_a_command_says_that_there_are_no_locks_and_goes_on(tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "run: no lock can be had here (No locks available)" in done.stderr
+    assert "run: no lock is possible here (No locks available)" in done.stderr
     assert not (tmp_path / "run" / lock.NAME).exists()
 
 
 @pytest.mark.parametrize("words", ["", "[1]", '{"pid": 1}', "\x00" * 30, "[" * 4800])
 def test_an_owner_that_has_not_signed_is_one_all_the_same(tmp_path: Path, words: str) -> None:
-    with lock.inside(tmp_path):
+    with lock.lock_inside(tmp_path):
         (tmp_path / lock.NAME).write_text(words)
         with (
-            pytest.raises(RunError, match="got one that has not signed yet"),
-            lock.inside(tmp_path),
+            pytest.raises(RunError, match="got one that has not written its name yet"),
+            lock.lock_inside(tmp_path),
         ):
             pass
 
 
 def test_what_stands_in_the_file_is_no_order_to_a_terminal(tmp_path: Path) -> None:
     words = {"pid": 1, "host": "a\x1b[2J", "command": "b\n", "since": "c"}
-    with lock.inside(tmp_path):
+    with lock.lock_inside(tmp_path):
         (tmp_path / lock.NAME).write_text(json.dumps(words))
-        with pytest.raises(RunError) as told, lock.inside(tmp_path):
+        with pytest.raises(RunError) as told, lock.lock_inside(tmp_path):
             pass
     assert str(told.value).isprintable()
 
@@ -158,7 +158,7 @@ def test_what_stands_in_the_file_is_no_order_to_a_terminal(tmp_path: Path) -> No
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("kept")
     (tmp_path / lock.NAME).symlink_to(tmp_path / "mine")
-    with lock.inside(tmp_path):
+    with lock.lock_inside(tmp_path):
         pass
     assert (tmp_path / "mine").read_text() == "kept"
 
@@ -168,21 +168,21 @@ def test_what_a_kill_left_of_a_file_is_swept_by_the_next_who_makes_it(tmp_path: 
     left = {x: f".{x}.0a0a0a0a0a0a.tmp" for x in ("lists.tsv", "lists.tsv2", "other")}
     for name in left.values():
         (tmp_path / name).write_text("half")
-    with lock.making(tmp_path / "lists"):  # of a shorter name: none of these is its own
+    with lock.lock_output(tmp_path / "lists"):  # of a shorter name: none of these is its own
         assert set(left.values()) < set(os.listdir(tmp_path))
-    with lock.making(tmp_path / "lists.tsv"):
+    with lock.lock_output(tmp_path / "lists.tsv"):
         assert sorted(os.listdir(tmp_path)) == [
             *(".lists.tsv.lock", left["lists.tsv2"], left["other"])
         ]
-        with pytest.raises(RunError), lock.making(tmp_path / "lists.tsv"):
+        with pytest.raises(RunError), lock.lock_output(tmp_path / "lists.tsv"):
             pytest.fail("two make one file")
-        with lock.making(tmp_path / "other"):
+        with lock.lock_output(tmp_path / "other"):
             pass
     assert os.listdir(tmp_path) == [left["lists.tsv2"]]
 
 
 def test_a_device_has_no_lock() -> None:
-    with lock.making(os.devnull) as line:
+    with lock.lock_output(os.devnull) as line:
         assert line == ""
     assert not Path("/dev/.null.lock").exists()
 
@@ -210,7 +210,7 @@ def test_a_command_that_writes_into_a_folder_waits_for_nobody(run: Path, name: s
         done = call(*WRITERS[name], cwd=run.parent)
         child.communicate("")
     assert done.returncode == 2, done.stderr
-    assert f"{folder.name}: expected no other process at work there" in done.stderr
+    assert f"{folder.name}: expected no other process that writes there" in done.stderr
     assert f"process {child.pid} on " in done.stderr
     assert content(run) == before
 
@@ -221,25 +221,25 @@ def test_merged_and_judged_lists_have_one_writer(run: Path, tmp_path: Path) -> N
     part, lists = tmp_path / "part", tmp_path / "lists.tsv"
     done = call("recall", run, "--all-users", "--shard", "1/1", "--output", part, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    with lock.making(lists):
+    with lock.lock_output(lists):
         for words in (
             ["recall", "--merge", part, "--output", lists],
             ["evaluate", run, "--predictions", lists],
         ):
             done = call(*words, cwd=tmp_path)
             assert done.returncode == 2, done.stderr
-            assert "lists.tsv: expected no other process at work there" in done.stderr
+            assert "lists.tsv: expected no other process that writes there" in done.stderr
     assert not lists.exists()
 
 
 def test_what_is_no_lock_in_its_place_is_said(tmp_path: Path) -> None:
     (tmp_path / lock.NAME).mkdir()
-    with lock.inside(tmp_path) as line:
-        assert "no lock can be had here (Is a directory)" in line
+    with lock.lock_inside(tmp_path) as line:
+        assert "no lock is possible here (Is a directory)" in line
 
 
 def test_a_lock_that_was_removed_is_not_removed_again(tmp_path: Path) -> None:
-    with lock.inside(tmp_path):
+    with lock.lock_inside(tmp_path):
         (tmp_path / lock.NAME).unlink()
         (tmp_path / lock.NAME).write_text("another one's")
     assert os.listdir(tmp_path) == [lock.NAME]

@@ -54,12 +54,12 @@ def test_the_lock_of_another_user_is_one(open_folder: Path) -> None:
     def refused() -> int:
         os.setuid(54321)
         try:
-            with lock.inside(open_folder):
+            with lock.lock_inside(open_folder):
                 return 1
         except RunError as error:
             return 0 if f"process {os.getppid()} on " in str(error) else 2
 
-    with lock.inside(open_folder), forked(refused) as child:
+    with lock.lock_inside(open_folder), forked(refused) as child:
         assert code_of(child) == 0
 
 
@@ -74,7 +74,7 @@ def test_a_forked_child_holds_no_lock_of_its_parent(waits: bool, tmp_path: Path)
 
     def parent() -> int:
         with ExitStack() as stack:
-            stack.enter_context(lock.inside(tmp_path))
+            stack.enter_context(lock.lock_inside(tmp_path))
             had = threading.Event()
             if waits:
                 threading.Thread(target=keep, args=(tmp_path, had), daemon=True).start()
@@ -90,11 +90,14 @@ def test_a_forked_child_holds_no_lock_of_its_parent(waits: bool, tmp_path: Path)
     with forked(parent) as process:
         grandchild = int(os.read(reading, 20))
         try:
-            with pytest.raises(RunError, match=f"process {process} on "), lock.inside(tmp_path):
+            with (
+                pytest.raises(RunError, match=f"process {process} on "),
+                lock.lock_inside(tmp_path),
+            ):
                 pass
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
-            with lock.inside(tmp_path) as line:
+            with lock.lock_inside(tmp_path) as line:
                 assert line == ""
         finally:
             os.kill(grandchild, signal.SIGKILL)
@@ -104,7 +107,7 @@ def test_a_forked_child_holds_no_lock_of_its_parent(waits: bool, tmp_path: Path)
 
 def keep(folder: Path, had: threading.Event) -> None:
     """Wait for a lock, say so when it is had, and keep it."""
-    with lock.inside(folder, wait=True):
+    with lock.lock_inside(folder, wait=True):
         had.set()
         threading.Event().wait()
 
@@ -115,12 +118,12 @@ def test_a_forked_child_that_ends_the_block_leaves_the_lock_alone(tmp_path: Path
     other = tmp_path / "other"
     other.mkdir()
     with ExitStack() as stack:
-        stack.enter_context(lock.inside(tmp_path))
+        stack.enter_context(lock.lock_inside(tmp_path))
 
         def leave() -> int:
-            with lock.inside(other):
+            with lock.lock_inside(other):
                 stack.close()
-                with pytest.raises(RunError), lock.inside(other):
+                with pytest.raises(RunError), lock.lock_inside(other):
                     pass
             return 0 if sorted(os.listdir(tmp_path)) == [lock.NAME, "other"] else 1
 

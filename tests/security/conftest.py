@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from mindref.recommender.bulk import recall
-from tests.damage.subjects import HISTORIES, made
+from mindref.recommender.bulk import recall_lists
+from tests.damage.damaged_runs import HISTORIES, train_small_run
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with an index of trees; copy it to change it."""
-    run = made(tmp_path_factory.mktemp("security") / "run", user_features=["age"])
-    recall(run, history=HISTORIES[0], kind="annoy")
+    run = train_small_run(tmp_path_factory.mktemp("security") / "run", user_features=["age"])
+    recall_lists(run, history=HISTORIES[0], kind="annoy")
     return run
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mindref.recommender import load
-from mindref.run import checkpoint
+from mindref.run import array_files
 from mindref.run.files import sealed
-from tests.damage.subjects import HISTORIES
+from tests.damage.damaged_runs import HISTORIES
 
 
 def change(path: Path, how: Callable[[Any], Any], seal: bool = True) -> None:
@@ -22,15 +22,15 @@ def change(path: Path, how: Callable[[Any], Any], seal: bool = True) -> None:
 
 def crafted(run: Path, how: Callable[[dict[str, Any]], Any]) -> None:
     """Change the arrays of a model, and write it as mindref does."""
-    arrays, words = checkpoint.load_arrays(run / checkpoint.MODEL)
+    arrays, words = array_files.load_arrays(run / array_files.MODEL)
     how(arrays)
-    checkpoint.save_arrays(run / checkpoint.MODEL, arrays, words)
+    array_files.save_arrays(run / array_files.MODEL, arrays, words)
 
 
 def spoiled(path: Path, **changes: Any) -> None:
     """Change the words beside the arrays of a file, and write it as mindref does."""
-    arrays, words = checkpoint.load_arrays(path)
-    checkpoint.save_arrays(path, arrays, {**words, **changes})
+    arrays, words = array_files.load_arrays(path)
+    array_files.save_arrays(path, arrays, {**words, **changes})
 
 
 def answer(run: Path) -> Any:

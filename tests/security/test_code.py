@@ -13,7 +13,7 @@ import pytest
 
 from mindref.backend import check_installed
 from mindref.errors import BackendError
-from mindref.run import checkpoint
+from mindref.run import array_files, checkpoint
 from tests.runs import REPOSITORY, environment
 from tests.security.hands import change
 
@@ -38,17 +38,17 @@ def test_a_module_that_a_run_names_is_not_imported(
     config, _ = checkpoint.load_config(run)
     settings = {**config.to_dict(), "backend": "evil:Thing"}
     change(run / "config.json", lambda words: words.update(settings=settings))
-    both = (checkpoint.MODEL, checkpoint.STATE)
-    arrays = {name: checkpoint.load_arrays(run / name) for name in both}
-    whose = checkpoint.identity(*checkpoint.load_config(run))
+    both = (array_files.MODEL, array_files.STATE)
+    arrays = {name: array_files.load_arrays(run / name) for name in both}
+    whose = checkpoint.run_identity(*checkpoint.load_config(run))
     for name, (some, known) in arrays.items():
-        checkpoint.save_arrays(run / name, some, {**known, "run": whose})
+        array_files.save_arrays(run / name, some, {**known, "run": whose})
     command = [sys.executable, "-m", "mindref", *(str(run) if x == "RUN" else x for x in words)]
     env = environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{REPOSITORY}")
     given: Any = {"capture_output": True, "text": True, "env": env, "cwd": tmp_path}
     done = subprocess.run(command, check=False, **given)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "expected a backend that is installed, got 'evil:Thing'" in done.stderr
+    assert "expected an installed backend, got 'evil:Thing'" in done.stderr
     assert "--backend evil:Thing" in done.stderr
     assert not (tmp_path / "proof").exists()
     done = subprocess.run([*command, "--backend", "evil:Thing"], check=False, **given)
@@ -61,7 +61,7 @@ def test_what_is_installed_beside_a_backend_may_be_named_by_a_run() -> None:
     for name in ("numpy", "mindref.backend:NumpyBackend", "mindref.kernels:X", "mindref:X"):
         check_installed(name, "here")
     for name in ("mindref.back:X", "mindref.backend.more:X", "os:system", "evil:x", ":", "a:b:c"):
-        with pytest.raises(BackendError, match="here: expected a backend that is installed"):
+        with pytest.raises(BackendError, match="here: expected an installed backend"):
             check_installed(name, "here")
 
 

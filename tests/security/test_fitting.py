@@ -12,9 +12,9 @@ import pytest
 
 from mindref.errors import RunError
 from mindref.recommender import load
-from mindref.recommender.run import resume
-from mindref.run import checkpoint
-from tests.damage.subjects import made
+from mindref.recommender.trainer import resume_run
+from mindref.run import array_files
+from tests.damage.damaged_runs import train_small_run
 from tests.security.hands import answer, crafted, spoiled
 
 ROWS, WEIGHTS = "catalogue.rows", "catalogue.weights"
@@ -66,8 +66,8 @@ STATES = [{name: x} for name, some in MORE.items() for x in some]
 def test_a_model_whose_words_are_none_of_its_run_is_refused(
     run: Path, changes: dict[str, Any]
 ) -> None:
-    spoiled(run / checkpoint.MODEL, **changes)
-    for use in (load, resume):
+    spoiled(run / array_files.MODEL, **changes)
+    for use in (load, resume_run):
         with pytest.raises(RunError, match=r"model.safetensors: expected a model of"):
             use(run)
 
@@ -75,9 +75,9 @@ def test_a_model_whose_words_are_none_of_its_run_is_refused(
 @pytest.mark.rules("security-R10")
 @pytest.mark.parametrize("changes", WORDS + STATES, ids=lambda x: str(x)[:40])
 def test_a_state_whose_words_are_none_is_refused(run: Path, changes: dict[str, Any]) -> None:
-    spoiled(run / checkpoint.STATE, **changes)
+    spoiled(run / array_files.STATE, **changes)
     with pytest.raises(RunError, match=r"optimiser.safetensors: expected a state of mindref"):
-        resume(run)
+        resume_run(run)
 
 
 def wrapping(arrays: dict[str, Any]) -> Any:
@@ -109,7 +109,7 @@ FITTED: dict[str, dict[str, Callable[[dict[str, Any]], Any]]] = {
 @pytest.mark.rules("security-R10")
 @pytest.mark.parametrize("model", FITTED)
 def test_a_fitted_model_that_does_not_fit_is_refused(model: str, tmp_path: Path) -> None:
-    whole = made(tmp_path / "whole", model=model)
+    whole = train_small_run(tmp_path / "whole", model=model)
     assert answer(whole)
     for number, how in enumerate(FITTED[model].values()):
         run = Path(shutil.copytree(whole, tmp_path / str(number)))

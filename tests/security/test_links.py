@@ -11,11 +11,11 @@ import pytest
 
 from mindref.errors import RunError
 from mindref.recommender import load
-from mindref.recommender.bulk import recall
-from mindref.recommender.run import resume
-from mindref.run import checkpoint, files, items
-from tests.damage.harm import bound, replaced
-from tests.damage.subjects import HISTORIES
+from mindref.recommender.bulk import recall_lists
+from mindref.recommender.trainer import resume_run
+from mindref.run import array_files, checkpoint, files, items
+from tests.damage.damage_ops import make_socket, replace_file
+from tests.damage.damaged_runs import HISTORIES
 from tests.security.hands import answer
 
 
@@ -32,7 +32,11 @@ def test_a_link_that_leads_out_is_neither_read_nor_written(
         victim.write_text("precious")
         (run / name).unlink(missing_ok=True)
     (run / name).symlink_to(victim)
-    for use in (load, resume, lambda run: recall(run, history=HISTORIES[0], kind="annoy")):
+    for use in (
+        load,
+        resume_run,
+        lambda run: recall_lists(run, history=HISTORIES[0], kind="annoy"),
+    ):
         with pytest.raises(RunError, match=rf"{name}: expected a file of this folder, got a link"):
             use(run)
     assert victim.is_dir() or victim.read_text() == "precious"
@@ -73,18 +77,18 @@ def test_a_pipe_is_not_waited_for(run: Path, name: str) -> None:
     (run / name).unlink(missing_ok=True)
     os.mkfifo(run / name)
     with pytest.raises(RunError, match=rf"{name}: expected a file or a folder, got a pipe"):
-        recall(run, history=HISTORIES[0], kind="annoy")
+        recall_lists(run, history=HISTORIES[0], kind="annoy")
 
 
 @pytest.mark.rules("security-R5")
 def test_a_file_is_looked_at_before_it_is_opened(tmp_path: Path) -> None:
     """A socket cannot be opened, so that a mistake here fails where a pipe would hang."""
     (tmp_path / "socket").touch()
-    replaced(tmp_path / "socket", bound)
+    replace_file(tmp_path / "socket", make_socket)
     for read in (
         lambda path: files.read_json(path, "JSON", ""),
-        items.read,
-        checkpoint.load_arrays,
+        items.read_items,
+        array_files.load_arrays,
     ):
         with pytest.raises(RunError, match="got no file, but something else"):
             read(tmp_path / "socket")

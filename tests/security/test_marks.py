@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from mindref.errors import ConfigError
-from mindref.recall import mark
+from mindref.recall import run_index, signature
 from mindref.recall.manifest import NAME
-from mindref.recommender import kept_index
-from mindref.recommender.bulk import recall
-from tests.damage.subjects import HISTORIES
+from mindref.recommender.bulk import recall_lists
+from tests.damage.damaged_runs import HISTORIES
 from tests.security.hands import change
 
 
@@ -23,7 +22,9 @@ from tests.security.hands import change
 def test_an_index_of_somebody_else_is_never_opened(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = [x for some in recall(run, history=HISTORIES[0], kind="annoy") for x in some.items]
+    before = [
+        x for some in recall_lists(run, history=HISTORIES[0], kind="annoy") for x in some.items
+    ]
     opened: list[str] = []
     from mindref.recall.annoy import Annoy
 
@@ -34,12 +35,12 @@ def test_an_index_of_somebody_else_is_never_opened(
         return real(self, path, dim, count)
 
     monkeypatch.setattr(Annoy, "load", loading)
-    monkeypatch.setenv(mark.KEY, str(tmp_path / "another" / "key"))
-    found = recall(run, history=HISTORIES[0], kind="annoy")
+    monkeypatch.setenv(signature.KEY, str(tmp_path / "another" / "key"))
+    found = recall_lists(run, history=HISTORIES[0], kind="annoy")
     assert opened == []
     assert any("expected an index that you built" in line for line in found.warnings)
     assert [x for some in found for x in some.items] == before
-    again = recall(run, history=HISTORIES[0], kind="annoy")
+    again = recall_lists(run, history=HISTORIES[0], kind="annoy")
     assert len(opened) == 1, "it was built anew, and is one's own now"
     assert not any("that you built" in line for line in again.warnings)
 
@@ -48,15 +49,15 @@ def test_an_index_of_somebody_else_is_never_opened(
 def test_a_mark_cannot_be_made_or_moved_without_the_key(run: Path) -> None:
     path = run / "index" / NAME
     for how in (
-        lambda words: words.update(mark=None),
-        lambda words: words.update(mark="0" * 64),
-        lambda words: words.update(mark="\xe9" * 64),
+        lambda words: words.update(signature=None),
+        lambda words: words.update(signature="0" * 64),
+        lambda words: words.update(signature="\xe9" * 64),
         lambda words: words.update(file_sha256="0" * 64),
     ):
         whole = path.read_text()
         change(path, how)
-        said = recall(run, history=HISTORIES[0], kind="annoy").warnings
-        assert any("that you built" in line or "what a manifest" in line for line in said)
+        said = recall_lists(run, history=HISTORIES[0], kind="annoy").warnings
+        assert any("that you built" in line or "a valid value" in line for line in said)
         path.write_text(whole)
 
 
@@ -64,21 +65,30 @@ def test_a_mark_cannot_be_made_or_moved_without_the_key(run: Path) -> None:
 def test_a_key_is_made_once_for_its_user_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(mark.KEY)
+    monkeypatch.delenv(signature.KEY)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert mark.read_key() is None
-    key = mark.make_key()
-    assert key == mark.make_key() == mark.read_key() == (tmp_path / "mindref" / "key").read_bytes()
+    assert signature.read_key() is None
+    key = signature.make_key()
+    assert (
+        key
+        == signature.make_key()
+        == signature.read_key()
+        == (tmp_path / "mindref" / "key").read_bytes()
+    )
     assert key is not None
     assert len(key) == 32
     assert (tmp_path / "mindref" / "key").stat().st_mode & 0o777 == 0o600
     assert [x.name for x in (tmp_path / "mindref").iterdir()] == ["key"]
     (tmp_path / "mindref" / "key").write_bytes(b"short")
-    for asked in (mark.read_key, mark.make_key, partial(mark.is_ours, {}, None)):
+    for asked in (
+        signature.read_key,
+        signature.make_key,
+        partial(signature.verify_signature, {}, None),
+    ):
         with pytest.raises(ConfigError, match=r"MINDREF_KEY: expected at least 32 bytes, got 5 in"):
             asked()
     (tmp_path / "mindref" / "key").write_bytes(key)
-    assert not mark.is_ours({}, None)
+    assert not signature.verify_signature({}, None)
 
 
 @pytest.fixture
@@ -88,7 +98,7 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
     def home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    for name in (mark.KEY, "XDG_STATE_HOME", "LOCALAPPDATA"):
+    for name in (signature.KEY, "XDG_STATE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", home)
 
@@ -96,8 +106,8 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.rules("security-R11")
 @pytest.mark.usefixtures("homeless")
 def test_without_a_home_no_index_is_ours_and_one_is_told_what_to_set(run: Path) -> None:
-    assert (mark.place(), mark.read_key(), mark.make_key()) == (None, None, None)
-    said = recall(run, history=HISTORIES[0], kind="annoy").warnings
+    assert (signature.key_path(), signature.read_key(), signature.make_key()) == (None, None, None)
+    said = recall_lists(run, history=HISTORIES[0], kind="annoy").warnings
     line = "an index that you built, with a key (set MINDREF_KEY to a file: no home)"
     assert any(line in one for one in said)
 
@@ -109,20 +119,20 @@ def test_an_index_that_could_not_be_kept_is_not_built(
 ) -> None:
     """Nor is that of somebody else replaced, who can open it."""
     before = (run / "index" / NAME).read_bytes()
-    monkeypatch.setattr(kept_index, "build_index", lambda *_, **__: pytest.fail("built"))
+    monkeypatch.setattr(run_index, "build_index", lambda *_, **__: pytest.fail("built"))
     if lacks == "a key":
         request.getfixturevalue("homeless")
     else:
-        monkeypatch.setenv(mark.KEY, str(run.parent / "other" / "key"))
+        monkeypatch.setenv(signature.KEY, str(run.parent / "other" / "key"))
         monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may be root's
-    found = recall(run, history=HISTORIES[0], kind="annoy")
+    found = recall_lists(run, history=HISTORIES[0], kind="annoy")
     (said,) = [line for line in found.warnings if "search is exact" in line]
     assert "expected an index that you built, with " in said
     assert "set MINDREF_KEY to one file for all machines. No index is kept" in said
     assert (run / "index" / NAME).read_bytes() == before
     shutil.rmtree(run / "index")
     if lacks == "rights":
-        (said,) = recall(run, history=HISTORIES[0], kind="annoy").warnings
+        (said,) = recall_lists(run, history=HISTORIES[0], kind="annoy").warnings
         assert "index: expected a folder that can be written, got one to be read only. No" in said
 
 
@@ -131,29 +141,29 @@ def test_an_index_that_could_not_be_kept_is_not_built(
 def test_a_key_has_enough_bytes(run: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     path = run.parent / "own.key"
     path.write_bytes(bytes(range(256)) * 4 if size == 1000 else b"k" * size)
-    monkeypatch.setenv(mark.KEY, str(path))
+    monkeypatch.setenv(signature.KEY, str(path))
     shutil.rmtree(run / "index")
     if size < 32:
         for asked in ("annoy", "auto"):
             with pytest.raises(ConfigError, match=rf"expected at least 32 bytes, got {size} in .*"):
-                recall(run, history=HISTORIES[0], kind=asked)
+                recall_lists(run, history=HISTORIES[0], kind=asked)
         assert not (run / "index").exists(), "nothing is built for nothing"
-        assert not recall(run, history=HISTORIES[0], kind="exact").warnings
+        assert not recall_lists(run, history=HISTORIES[0], kind="exact").warnings
     else:
         facts = {"kind": "annoy"}
-        assert mark.is_ours(facts, mark.mark(facts))
-        assert mark.make_key() == path.read_bytes()
+        assert signature.verify_signature(facts, signature.sign_index(facts))
+        assert signature.make_key() == path.read_bytes()
 
 
 def test_a_key_is_on_the_disk_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(mark.KEY, str(tmp_path / "key"))
+    monkeypatch.setenv(signature.KEY, str(tmp_path / "key"))
     done: list[str] = []
     for module, name in ((os, "fsync"), (os, "link")):
         real = getattr(module, name)
         monkeypatch.setattr(
             module, name, lambda *given, real=real, name=name: (done.append(name), real(*given))[1]
         )
-    assert mark.make_key() is not None
+    assert signature.make_key() is not None
     assert done == ["fsync", "link"]

@@ -12,7 +12,7 @@ from mindref import errors
 from mindref.backend import check_installed
 from mindref.errors import BackendError
 from mindref.run import items, tsv
-from tests.damage.subjects import HISTORIES
+from tests.damage.damaged_runs import HISTORIES
 from tests.security.hands import change
 
 NASTY = "\x1b[2J\x9b31m\x07\x7f\x00"
@@ -69,8 +69,8 @@ def test_titles_and_warnings_of_a_stranger_are_shown_without_control_characters(
 ) -> None:
     from mindref.cli import main
 
-    known = items.read(run / "items.tsv")
-    found = items.write(run / "items.tsv", known.ids, known.counts, [NASTY] * len(known.ids))
+    known = items.read_items(run / "items.tsv")
+    found = items.write_items(run / "items.tsv", known.ids, known.counts, [NASTY] * len(known.ids))
     place = {"place": f"/nowhere/{NASTY}".replace("\0", ""), "options": {}}
     change(run / "config.json", lambda words: words.update(items=found, source=place))
     history = ",".join(HISTORIES[0])

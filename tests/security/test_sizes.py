@@ -14,10 +14,10 @@ from safetensors import safe_open
 from mindref.errors import RunError
 from mindref.process import memory
 from mindref.recommender import load
-from mindref.recommender.bulk import recall
-from mindref.run import checkpoint, files
-from tests.damage.harm import NESTED
-from tests.damage.subjects import HISTORIES
+from mindref.recommender.bulk import recall_lists
+from mindref.run import array_files, checkpoint, files
+from tests.damage.damage_ops import NESTED
+from tests.damage.damaged_runs import HISTORIES
 from tests.security.hands import answer, spoiled
 
 
@@ -32,10 +32,10 @@ def test_no_more_of_a_file_is_read_than_it_may_have(run: Path) -> None:
 @pytest.mark.rules("security-R6")
 def test_no_more_of_a_header_is_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = answer(run)
-    spoiled(run / checkpoint.MODEL, note=["x"] * 1000)
+    spoiled(run / array_files.MODEL, note=["x"] * 1000)
     assert answer(run) == before
     monkeypatch.setattr(files, "LONGEST_JSON", 4000)
-    with pytest.raises(RunError, match=r"model.safetensors: .*a header of \d,\d+ letters"):
+    with pytest.raises(RunError, match=r"model.safetensors: .*a header of \d,\d+ characters"):
         checkpoint.load_model(run)
 
 
@@ -50,7 +50,7 @@ def test_a_catalogue_is_read_line_by_line(run: Path, monkeypatch: pytest.MonkeyP
 def test_arrays_are_read_only_where_there_is_memory(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "room", lambda: 1000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
     with pytest.raises(RunError, match=r"safetensors: expected arrays that fit its memory, 1,000"):
         load(run)
 
@@ -77,7 +77,7 @@ def test_no_array_is_read_of_a_file_of_another_run(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The header says whose it is, so an array as large as the disk is never asked for."""
-    path = run / checkpoint.MODEL
+    path = run / array_files.MODEL
     with safe_open(path, framework="np") as file:
         header: dict[str, Any] = {"__metadata__": file.metadata()}
     size = 1 << 36
@@ -85,10 +85,10 @@ def test_no_array_is_read_of_a_file_of_another_run(
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text)
     os.truncate(path, 8 + len(text) + size)
-    monkeypatch.setattr(memory, "room", lambda: memory.MOST)
+    monkeypatch.setattr(memory, "available_memory", lambda: memory.UNKNOWN_MEMORY)
     monkeypatch.setattr(safetensors, "safe_open", Unread)
     with pytest.raises(RunError, match=r"model.safetensors: expected .* got one of another run"):
-        checkpoint.load_arrays(path, "another")
+        array_files.load_arrays(path, "another")
 
 
 @pytest.mark.rules("security-R8")
@@ -99,7 +99,7 @@ def test_no_array_is_read_of_a_file_of_another_run(
 def test_no_json_ends_the_process(run: Path, name: str, text: str) -> None:
     (run / name).write_text(text, encoding="latin-1")
     if name.startswith("index"):
-        said = recall(run, history=HISTORIES[0], kind="annoy").warnings
+        said = recall_lists(run, history=HISTORIES[0], kind="annoy").warnings
         assert any(line.startswith(f"{run / name}: ") for line in said)
     else:
         with pytest.raises(RunError, match=name):

@@ -9,9 +9,9 @@ import pytest
 
 from mindref.errors import DataError, RunError
 from mindref.recommender import load
-from mindref.recommender.bulk import recall
-from mindref.recommender.run import resume
-from tests.damage.subjects import HISTORIES
+from mindref.recommender.bulk import recall_lists
+from mindref.recommender.trainer import resume_run
+from tests.damage.damaged_runs import HISTORIES
 from tests.security.hands import answer, change
 
 
@@ -23,7 +23,7 @@ def test_a_history_is_answered_without_a_look_outside(
     elsewhere = {"place": "/nowhere/at/all.csv", "options": {}}
     change(run / "config.json", lambda words: words.update(source=elsewhere))
     assert answer(run) == before
-    assert recall(run, history=HISTORIES[0]).warnings == []
+    assert recall_lists(run, history=HISTORIES[0]).warnings == []
     with pytest.raises(DataError, match=r"all.csv: expected .* name it with --data"):
         load(run).recommend(user="user-0001")
 
@@ -45,6 +45,6 @@ def test_a_source_that_is_none_is_refused_where_it_is_read(
     run: Path, source: dict[str, Any]
 ) -> None:
     change(run / "config.json", lambda words: words["source"].update(source))
-    for use in (load, resume):
+    for use in (load, resume_run):
         with pytest.raises(RunError, match=r"config.json: expected the configuration of a run"):
             use(run)

@@ -11,15 +11,15 @@ import pytest
 from mindref.config import Config
 from mindref.errors import ConfigError
 from mindref.study import ambiguities
-from tests.study import small
+from tests.study import small_pair
 
 
-def user() -> small.Given:
-    return small.given(0, interests=4, width=8, iterations=3)
+def user() -> small_pair.TrainingPair:
+    return small_pair.make_small_pair(0, interests=4, width=8, iterations=3)
 
 
 def card(name: str) -> ambiguities.Card:
-    (found,) = ambiguities.cards(user(), [name])
+    (found,) = ambiguities.compute_cards(user(), [name])
     return found
 
 
@@ -29,56 +29,56 @@ def result(found: ambiguities.Card, reading: int, number: int = 0) -> float:
     return value
 
 
-def test_the_points_of_the_design_are_all_there() -> None:
+def test_required_cards_exist() -> None:
     wanted = {
         "softmax-index",
         "logits-at-serving",
         "count-rounding",
         "negative-score",
         "padding",
-        "gradient-through-rounds",
+        "gradient-through-iterations",
     }
-    assert wanted <= set(ambiguities.names())
+    assert wanted <= set(ambiguities.card_names())
 
 
-def test_every_card_has_two_readings_and_one_of_them_is_ours() -> None:
-    for found in ambiguities.cards(user()):
+def test_every_card_has_two_readings_and_one_is_that_of_mindref() -> None:
+    for found in ambiguities.compute_cards(user()):
         assert len(found.readings) >= 2
         (ours,) = [reading for reading in found.readings if reading.ours]
         assert ours.rule is not None
         assert len({reading.name for reading in found.readings}) == len(found.readings)
         for reading in found.readings:
             assert [n for n, _ in reading.results] == [n for n, _ in ours.results]
-            assert reading.name in found.says
-        assert re.match(r"For this user, .* (is|by|of) [\d.e+-]+ when read .*\.$", found.says)
+            assert reading.name in found.summary
+        assert re.match(r"For this user, .* (is|by|of) [\d.e+-]+ if read .*\.$", found.summary)
         json.dumps(found.to_json(), allow_nan=False)
 
 
-def test_ours_is_what_the_library_does_unasked() -> None:
+def test_the_reading_of_mindref_equals_the_default_settings() -> None:
     default = Config()
-    for row in ambiguities.table():
+    for row in ambiguities.read_cards():
         (ours,) = [reading for reading in row["reading"] if reading.get("ours")]
-        assert "mistake" not in ours
+        assert "mutant" not in ours
         for name, value in ours.get("config", {}).items():
             assert getattr(default, name) == value, row["name"]
 
 
-def test_readings_come_to_different_things() -> None:
-    for found in ambiguities.cards(user()):
+def test_readings_have_different_results() -> None:
+    for found in ambiguities.compute_cards(user()):
         if found.name in ("score", "hard-attention"):  # this user need not show them
             continue
         values = {str(reading.results) for reading in found.readings}
         assert len(values) > 1, found.name
 
 
-def test_padding_zeroed_afterwards_is_harmless_over_interests_alone() -> None:
+def test_padding_zeroed_after_softmax_has_no_effect_only_over_interests() -> None:
     found = card("padding")
     assert result(found, 0) == 0
     assert result(found, 1) < 1e-12
     assert result(found, 2) > 0.05
 
 
-def test_keyed_logits_stay_in_any_order() -> None:
+def test_keyed_logits_do_not_depend_on_the_order() -> None:
     found = card("logits-at-serving")
     assert result(found, 0) < 1e-12
     assert min(result(found, 1), result(found, 2)) > 0.01
@@ -86,18 +86,18 @@ def test_keyed_logits_stay_in_any_order() -> None:
     np.testing.assert_allclose(cosines, 1)
 
 
-def test_counts_of_nine_behaviours() -> None:
+def test_interest_counts_of_nine_behaviours() -> None:
     found = card("count-rounding")
     assert [result(found, i) for i in range(5)] == [3, 4, 3, 2, 4]
 
 
-def test_the_gradient_is_compared_with_that_of_all_rounds() -> None:
-    found = card("gradient-through-rounds")
+def test_the_gradient_is_compared_with_the_exact_gradient() -> None:
+    found = card("gradient-through-iterations")
     assert result(found, 0, 2) == 0
     assert result(found, 1, 2) > 0.01
     assert result(found, 1, 1) < 1
 
 
-def test_an_unknown_card_is_answered_with_the_nearest() -> None:
+def test_an_unknown_card_name_gives_a_suggestion() -> None:
     with pytest.raises(ConfigError, match="softmax-index"):
-        ambiguities.cards(user(), ["softmax-axis"])
+        ambiguities.compute_cards(user(), ["softmax-axis"])

@@ -12,211 +12,218 @@ import numpy as np
 import pytest
 
 from mindref.errors import ConfigError, DataError
-from mindref.models.serving import interests, item_matrix
-from mindref.study.case import controls
-from mindref.study.case import plot as case_plot
-from mindref.study.case import study as module
-from mindref.study.case.study import (
+from mindref.models.serving import compute_interests, item_matrix
+from mindref.study.case_study import controls
+from mindref.study.case_study import numbers as module
+from mindref.study.case_study import plot as case_plot
+from mindref.study.case_study.numbers import (
     CaseStudy,
-    case_study,
-    check_path,
-    open_worlds,
-    strip,
-    write,
+    check_figure_path,
+    make_case_study,
+    make_item_list,
+    open_case_models,
+    write_case_study,
 )
-from mindref.study.worlds.rules import before_last
-from mindref.study.worlds.world import World, choose, open_built_in
+from mindref.study.models.study_model import StudyModel, choose_user, open_built_in_model
+from mindref.study.models.user_rules import split_last
 
-WORLD, SINGLE = open_worlds(None)
+MODEL, SINGLE = open_case_models(None)
 assert SINGLE is not None
-STUDY = case_study(WORLD, SINGLE, top=10)
+STUDY = make_case_study(MODEL, SINGLE, top=10)
 
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
 )
 
 
-def changed(world: World, **changes: Any) -> World:
-    config = replace(world.model.config, **changes)
-    return world._replace(model=world.model._replace(config=config))
+def changed(study_model: StudyModel, **changes: Any) -> StudyModel:
+    config = replace(study_model.model.config, **changes)
+    return study_model._replace(model=study_model.model._replace(config=config))
 
 
 def user_of(study: CaseStudy, at: int) -> int:
-    return list(WORLD.user_ids).index(study.users[at].user)
+    return list(MODEL.user_ids).index(study.users[at].user)
 
 
 @pytest.mark.parametrize("at", [0, 1])
-def test_couplings_are_those_of_serving(at: int) -> None:
+def test_coupling_weights_equal_those_of_serving(at: int) -> None:
     shown, user = STUDY.users[at], user_of(STUDY, at)
-    known, target = before_last(WORLD, np.array([user]))
-    found = interests(WORLD.model, known, WORLD.profiles[[user]], couplings=True)
+    known, target = split_last(MODEL, np.array([user]))
+    found = compute_interests(MODEL.model, known, MODEL.profiles[[user]], couplings=True)
     assert found.couplings is not None
     kept = found.couplings[0][found.mask[0]][:, found.active[0]]
     np.testing.assert_allclose(np.array(shown.couplings).T, kept, rtol=1e-12)
     np.testing.assert_allclose(np.sum(shown.couplings, axis=0), 1, rtol=1e-12)
-    assert shown.owners == kept.argmax(axis=1).tolist()
-    assert shown.behaviours == [WORLD.titles[i] for i in known.row(0)[-20:]]
-    assert shown.target == WORLD.titles[target[0]]
+    assert shown.strongest_interests == kept.argmax(axis=1).tolist()
+    assert shown.behaviours == [MODEL.titles[i] for i in known.row(0)[-20:]]
+    assert shown.target == MODEL.titles[target[0]]
 
 
-def test_the_users_are_those_of_the_rules() -> None:
-    most, least = (choose(WORLD, rule) for rule in module.RULES)
+def test_users_are_chosen_by_the_rules() -> None:
+    most, least = (choose_user(MODEL, rule) for rule in module.RULES)
     assert [shown.user for shown in STUDY.users] == [
-        WORLD.user_ids[most.user],
-        WORLD.user_ids[least.user],
+        MODEL.user_ids[most.user],
+        MODEL.user_ids[least.user],
     ]
     assert [shown.rule for shown in STUDY.users] == [most.rule, least.rule]
 
 
-def test_a_strip_holds_the_best_unseen_items_of_its_vector() -> None:
+def test_a_list_has_the_best_unseen_items_of_its_vector() -> None:
     user = user_of(STUDY, 0)
-    known, _ = before_last(WORLD, np.array([user]))
-    found, items = interests(WORLD.model, known, WORLD.profiles[[user]]), item_matrix(WORLD.model)
-    for vector, each in zip(found.vectors[0], STUDY.users[0].strips, strict=True):
+    known, _ = split_last(MODEL, np.array([user]))
+    found, items = (
+        compute_interests(MODEL.model, known, MODEL.profiles[[user]]),
+        item_matrix(MODEL.model),
+    )
+    for vector, each in zip(found.vectors[0], STUDY.users[0].lists, strict=True):
         unseen = sorted(set(range(len(items))) - set(known.values.tolist()))
         best = sorted(unseen, key=lambda i: -float(items[i] @ vector))[:10]
-        assert [item.title for item in each.items] == [WORLD.titles[i] for i in best]
+        assert [item.title for item in each.items] == [MODEL.titles[i] for i in best]
         first = each.items[0]
         assert first.score == pytest.approx(items[best[0]] @ vector)
         lengths = np.linalg.norm(items[best[0]]) * np.linalg.norm(vector)
         assert first.cosine == pytest.approx(items[best[0]] @ vector / lengths)
         groups = [item.group for item in each.items]
-        assert each.of_commonest == max(groups.count(name) for name in groups)
-        assert -1 <= each.alike <= 1
+        assert each.commonest_count == max(groups.count(name) for name in groups)
+        assert -1 <= each.mean_cosine <= 1
 
 
-def test_items_run_out_before_the_list_does() -> None:
-    found = strip(WORLD, "all", item_matrix(WORLD.model)[3], np.arange(50), 20)
+def test_a_list_may_be_shorter_than_requested() -> None:
+    found = make_item_list(MODEL, "all", item_matrix(MODEL.model)[3], np.arange(50), 20)
     assert len(found.items) == 10
-    assert strip(WORLD, "none", item_matrix(WORLD.model)[3], np.arange(60), 20).items == []
+    assert make_item_list(MODEL, "none", item_matrix(MODEL.model)[3], np.arange(60), 20).items == []
 
 
-def test_places_are_those_of_the_lists() -> None:
-    whole = case_study(WORLD, SINGLE, top=60)
+def test_ranks_agree_with_the_lists() -> None:
+    whole = make_case_study(MODEL, SINGLE, top=60)
     for shown in whole.users:
         best: dict[str, float] = {}
-        for item in (item for each in shown.strips for item in each.items):
+        for item in (item for each in shown.lists for item in each.items):
             best[item.title] = max(item.score, best.get(item.title, -np.inf))
-        assert sorted(best, key=lambda title: -best[title]).index(shown.target) == shown.place - 1
+        assert sorted(best, key=lambda title: -best[title]).index(shown.target) == shown.rank - 1
         assert shown.single is not None
         alone = [item.title for item in shown.single.items]
-        assert alone.index(shown.target) == (shown.single_place or 0) - 1
+        assert alone.index(shown.target) == (shown.single_rank or 0) - 1
 
 
-def test_interests_say_more_than_behaviours_of_nobody_do() -> None:
+def test_purity_is_larger_than_for_random_histories() -> None:
     """What the picture shows is the user's: with groups the couplings sort, beyond chance."""
-    study = case_study(WORLD, SINGLE, ["median", "longest", "most-separated"], top=10)
+    study = make_case_study(MODEL, SINGLE, ["median", "longest", "most-separated"], top=10)
     own = [shown.controls.user.purity for shown in study.users]
-    mixed = [shown.controls.mixed.purity for shown in study.users]
+    mixed = [shown.controls.random_history.purity for shown in study.users]
     assert None not in own + mixed
     assert np.mean(own) > np.mean(mixed) + 0.1  # type: ignore[arg-type]
 
 
-def test_order_is_not_used_and_logits_are() -> None:
+def test_results_depend_on_logits_and_not_on_the_order() -> None:
     for shown in STUDY.users:
         assert shown.controls.reordered < 1e-12
         assert shown.controls.lowest_grouping <= shown.controls.grouping < 1
         assert 0 < shown.controls.match < 1
 
 
-def test_with_the_same_logits_a_redraw_changes_nothing() -> None:
+def test_equal_logits_give_equal_groupings() -> None:
     user = user_of(STUDY, 0)
-    history = before_last(WORLD, np.array([user]))[0].values
-    own = controls.routed(WORLD, history[None], WORLD.profiles[user])
-    assert controls.alike(own, own).tolist() == [1]
-    assert controls.matched(own, own) == pytest.approx(1)
+    history = split_last(MODEL, np.array([user]))[0].values
+    own = controls.route_histories(MODEL, history[None], MODEL.profiles[user])
+    assert controls.grouping_similarity(own, own).tolist() == [1]
+    assert controls.matched_cosine(own, own) == pytest.approx(1)
     swapped = own._replace(couplings=own.couplings[..., ::-1], vectors=own.vectors[:, ::-1])
-    assert controls.alike(own, swapped).tolist() == [1]  # interests have no order
-    assert controls.matched(own, swapped) == pytest.approx(1)
+    assert controls.grouping_similarity(own, swapped).tolist() == [1]  # interests have no order
+    assert controls.matched_cosine(own, swapped) == pytest.approx(1)
 
 
-def test_measures_of_a_routing_by_hand() -> None:
+def test_routing_measures_agree_with_a_hand_computation() -> None:
     couplings = np.array([[[1.0, 0.0], [1.0, 0.0], [0.25, 0.75], [0.25, 0.75]]])
     vectors = np.array([[[1.0, 0.0], [1.0, 1.0]]])
-    assert WORLD.groups is not None
-    one, other = (np.flatnonzero(WORLD.groups.of_item == k) for k in (0, 1))
+    assert MODEL.groups is not None
+    one, other = (np.flatnonzero(MODEL.groups.of_item == k) for k in (0, 1))
     history = np.array([[one[0], one[1], one[2], other[0]]])
-    found = controls.measures(WORLD, controls.Routed(history, couplings, vectors))
+    found = controls.measure_routing(MODEL, controls.RoutedHistories(history, couplings, vectors))
     shares = np.array([2.5, 1.5]) / 4
     assert found.largest == (1 + 1 + 0.75 + 0.75) / 4
-    assert found.used == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
+    assert found.effective_number == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
     assert found.similarity == pytest.approx(1 / np.sqrt(2))
     assert found.purity == 3 / 4
 
 
-def test_behaviours_of_nobody_are_distinct_items_by_popularity() -> None:
+def test_random_behaviours_are_distinct_items_by_popularity() -> None:
     rng = np.random.default_rng(0)
-    drawn = [controls.nobody(WORLD, rng, 20) for _ in range(300)]
+    drawn = [controls.random_behaviours(MODEL, rng, 20) for _ in range(300)]
     assert all(len(set(each.tolist())) == 20 for each in drawn)
     often = np.bincount(np.concatenate(drawn), minlength=60)
-    times = np.bincount(WORLD.histories.values, minlength=60)
+    times = np.bincount(MODEL.histories.values, minlength=60)
     assert np.corrcoef(often, times)[0, 1] > 0.8
 
 
-def test_the_same_study_twice_is_the_same_and_is_json() -> None:
-    again = case_study(WORLD, SINGLE, top=10)
+def test_the_case_study_is_reproducible_and_is_json() -> None:
+    again = make_case_study(MODEL, SINGLE, top=10)
     assert again == STUDY
     assert json.loads(json.dumps(STUDY.to_dict(), allow_nan=False)) == STUDY.to_dict()
-    assert STUDY.to_dict()["users"][0]["strips"][0]["items"][0]["title"] in WORLD.titles
+    assert STUDY.to_dict()["users"][0]["lists"][0]["items"][0]["title"] in MODEL.titles
 
 
-def test_a_single_interest_has_no_cosine_and_no_groups_no_purity() -> None:
-    study = case_study(open_built_in("single")._replace(groups=None), None, ["median"], top=5)
+def test_cosine_needs_two_interests_and_purity_needs_groups() -> None:
+    study = make_case_study(
+        open_built_in_model("single")._replace(groups=None), None, ["median"], top=5
+    )
     (shown,) = study.users
     assert (shown.controls.user.similarity, shown.controls.user.purity) == (None, None)
-    assert (shown.groups, shown.single, shown.single_place) == ([], None, None)
-    table = case_plot.controls_in_words(shown)
+    assert (shown.groups, shown.single, shown.single_rank) == ([], None, None)
+    table = case_plot.controls_table(shown)
     assert "purity" not in table
-    assert "purity" in case_plot.controls_in_words(STUDY.users[0])
+    assert "purity" in case_plot.controls_table(STUDY.users[0])
     assert study.notes == [module.NO_BASELINE]
-    assert shown.strips[0].commonest == ""
+    assert shown.lists[0].commonest == ""
 
 
 def test_a_baseline_must_be_comparable() -> None:
     with pytest.raises(ConfigError, match="baseline x: expected one interest, got 4"):
-        module.check_comparable(WORLD, WORLD, "x")
+        module.check_baseline(MODEL, MODEL, "x")
     assert SINGLE is not None
     other = SINGLE._replace(user_ids=["nobody", *SINGLE.user_ids[1:]])
-    with pytest.raises(ConfigError, match="baseline x: expected the run's own log, got another"):
-        module.check_comparable(WORLD, other, "x")
-    module.check_comparable(WORLD, SINGLE, "x")
+    with pytest.raises(
+        ConfigError, match="baseline x: expected the log of the run, got another log"
+    ):
+        module.check_baseline(MODEL, other, "x")
+    module.check_baseline(MODEL, SINGLE, "x")
     assert "has the same settings" in STUDY.notes[0]
-    notes = module.differences(WORLD, changed(SINGLE, steps=7, sigma=0.25))
+    notes = module.setting_differences(MODEL, changed(SINGLE, steps=7, sigma=0.25))
     assert "sigma 0.25 instead of 0.5" in notes[0]
     assert "steps 7 instead of 400" in notes[0]
 
 
-def test_what_cannot_be_shown_is_refused() -> None:
+def test_invalid_users_and_list_lengths_raise() -> None:
     with pytest.raises(DataError, match="the closest are"):
-        case_study(WORLD, SINGLE, ["member-7"])
+        make_case_study(MODEL, SINGLE, ["member-7"])
     for rules, top in (([], 10), (["median"], 0)):
         with pytest.raises(ConfigError, match="case study"):
-            case_study(WORLD, SINGLE, rules, top)
+            make_case_study(MODEL, SINGLE, rules, top)
 
 
 @pytest.mark.parametrize("name", ["x.pdf", "x", "x.svgz"])
-def test_an_unknown_ending_is_refused(name: str) -> None:
+def test_an_unknown_file_ending_raises(name: str) -> None:
     with pytest.raises(ConfigError, match=r"ending in .svg or .png or .json"):
-        check_path(Path(name))
+        check_figure_path(Path(name))
 
 
-def test_without_matplotlib_it_names_the_extra(
+def test_without_matplotlib_the_error_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'mindref\[plot\]', or write .json"):
-        write(tmp_path / "x.svg", STUDY)
-    write(tmp_path / "x.json", STUDY)
+        write_case_study(tmp_path / "x.svg", STUDY)
+    write_case_study(tmp_path / "x.json", STUDY)
     assert json.loads((tmp_path / "x.json").read_text()) == STUDY.to_dict()
 
 
 @needs_matplotlib
 @pytest.mark.parametrize("ending", [".svg", ".png"])
 @pytest.mark.slow
-def test_a_picture_is_the_same_to_the_byte(ending: str, tmp_path: Path) -> None:
+def test_figures_are_reproducible_to_the_byte(ending: str, tmp_path: Path) -> None:
     first, second = tmp_path / f"a{ending}", tmp_path / f"b{ending}"
-    write(first, STUDY)
-    write(second, STUDY)
+    write_case_study(first, STUDY)
+    write_case_study(second, STUDY)
     assert first.read_bytes() == second.read_bytes()
     starts = {".svg": b"<?xml", ".png": b"\x89PNG"}
     assert first.read_bytes().startswith(starts[ending])
@@ -225,26 +232,28 @@ def test_a_picture_is_the_same_to_the_byte(ending: str, tmp_path: Path) -> None:
 
 @needs_matplotlib
 @pytest.mark.slow
-def test_the_picture_says_who_why_and_what_the_controls_are(tmp_path: Path) -> None:
-    write(tmp_path / "x.svg", STUDY)
+def test_the_figure_has_users_rules_titles_and_controls(tmp_path: Path) -> None:
+    write_case_study(tmp_path / "x.svg", STUDY)
     words = letters(tmp_path / "x.svg")
     for shown in STUDY.users:
         assert f"user {shown.user}: {shown.rule}"[:60] in words
         for title in shown.behaviours:
-            assert case_plot.cut(title) in words
-        assert f"by the single vector at {shown.single_place}" in words.replace("\n", " ")
+            assert case_plot.shorten_title(title) in words
+        assert f"and {shown.single_rank} for the single vector" in words.replace("\n", " ")
         assert f"{shown.couplings[0][0]:.2f}" in words
-    assert "as many behaviours of nobody, mean of 20" in words
+    assert "random behaviours, mean of 20" in words
 
 
 HOSTILE = ["$x^2$", "</script><b>&", "a\nb\tc", "‮abc", "电影", "x" * 300, " "]
 
 
 @needs_matplotlib
-def test_hostile_titles_are_text(tmp_path: Path) -> None:
+def test_hostile_titles_are_drawn_as_text(tmp_path: Path) -> None:
     shown = STUDY.users[0]
     behaviours = (HOSTILE * 9)[: len(shown.behaviours)]
-    write(tmp_path / "x.svg", replace(STUDY, users=[replace(shown, behaviours=behaviours)]))
+    write_case_study(
+        tmp_path / "x.svg", replace(STUDY, users=[replace(shown, behaviours=behaviours)])
+    )
     words = letters(tmp_path / "x.svg")
     for title in ("$x^2$", "</script><b>&", "a b c", "电影"):
         assert title in words
@@ -252,18 +261,18 @@ def test_hostile_titles_are_text(tmp_path: Path) -> None:
 
 
 @needs_matplotlib
-def test_long_histories_get_dots_for_digits(tmp_path: Path) -> None:
+def test_long_histories_have_dots_instead_of_digits(tmp_path: Path) -> None:
     shown = STUDY.users[0]
     long = replace(
         shown,
         behaviours=shown.behaviours * 3,
         groups=shown.groups * 3,
-        owners=shown.owners * 3,
+        strongest_interests=shown.strongest_interests * 3,
         couplings=[row * 3 for row in shown.couplings],
         single=None,
-        single_place=None,
+        single_rank=None,
     )
-    write(tmp_path / "x.svg", replace(STUDY, users=[long]))
+    write_case_study(tmp_path / "x.svg", replace(STUDY, users=[long]))
     words = letters(tmp_path / "x.svg")
     assert "single vector" not in words
     digits: Callable[[str], bool] = lambda word: word == f"{shown.couplings[0][0]:.2f}"  # noqa: E731

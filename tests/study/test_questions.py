@@ -7,25 +7,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.study.run import trace_of
 from mindref.study.steps import KINDS
 from mindref.study.trace import Trace
-from tests.study.givens import given
+from mindref.study.tracing import trace_pair
+from tests.study.random_pair import make_random_pair
 
-ASKED = {kind.kind: kind.ask for kind in KINDS if kind.ask}
+ASKED = {kind.kind: kind.question for kind in KINDS if kind.question}
 
 
 def one_of_two(**changes: Any) -> Trace:
     """Return the trace of a user with two of four interests, whose every score is negative."""
-    user = given(2, length=4, pads=2, **changes)
+    user = make_random_pair(2, length=4, pads=2, **changes)
     layers = list(user.params.layers)
     layers[-1] = layers[-1]._replace(bias=layers[-1].bias - 1e3 * user.params.items[3])
     target = np.array([3])
     params = user.params._replace(layers=tuple(layers))
-    return trace_of(user._replace(params=params, batch=user.batch._replace(target=target)))
+    return trace_pair(user._replace(params=params, batch=user.batch._replace(target=target)))
 
 
-def test_t7_an_interest_that_the_user_has_not_is_never_the_answer() -> None:
+def test_t7_an_inactive_interest_is_never_the_answer() -> None:
     trace = one_of_two()
     assert trace.values["active"].tolist() == [True, True, False, False]
     assert (trace.values["s"][:2] < 0).all()
@@ -36,8 +36,8 @@ def test_t7_an_interest_that_the_user_has_not_is_never_the_answer() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
-def test_t7_of_one_interest_nothing_is_asked(length: int) -> None:
-    for step in trace_of(given(1, length=length)).steps:
+def test_t7_one_interest_gives_no_question_about_interests(length: int) -> None:
+    for step in trace_pair(make_random_pair(1, length=length)).steps:
         ask = ASKED.get(step.kind)
         if ask and ask.axis == "interest" and ask.how != "count":
             assert step.question is None, step.id

@@ -7,15 +7,21 @@ from typing import Any
 
 import pytest
 
-from mindref.backend import Capabilities, NumpyBackend, load
+from mindref.backend import Capabilities, NumpyBackend, load_backend
 from mindref.config import Config
-from mindref.conformance.judging.composed import reference_model
+from mindref.conformance.runner.composed_backend import reference_model
 from mindref.errors import BackendError, ConfigError, DataError, MindrefError
 from mindref.models.parameters import flatten
-from mindref.recommender.run import Hooks, Trainer, resume
+from mindref.recommender.trainer import Hooks, Trainer, resume_run
 from mindref.run.checkpoint import load_state
-from mindref.training.distributed import ALONE, Elsewhere, Lost, Ranks, join
-from tests.meeting import meet
+from mindref.training.distributed import (
+    ONE_PROCESS,
+    FailedElsewhere,
+    ProcessLost,
+    Ranks,
+    join_ranks,
+)
+from tests.fake_ranks import meet
 from tests.runs import SMALL, SOURCE, loaded, trainer
 
 
@@ -44,21 +50,21 @@ def third(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.rules("backend-R17")
 def test_a_process_alone_asks_nothing_of_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert join(load("numpy")) is ALONE
+    assert join_ranks(load_backend("numpy")) is ONE_PROCESS
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert join(load("numpy")) is ALONE
+    assert join_ranks(load_backend("numpy")) is ONE_PROCESS
 
 
 @pytest.mark.rules("backend-R17")
 @pytest.mark.parametrize("backend", [NumpyBackend(), Sharing("ops"), reference_model()])
 def test_a_backend_that_cannot_share_is_refused(backend: Any, third: None) -> None:
     with pytest.raises(BackendError, match=r"several processes can share, got none \(WORLD_SIZE"):
-        join(backend)
+        join_ranks(backend)
 
 
 @pytest.mark.rules("backend-R17")
 def test_a_backend_that_can_share_is_joined(third: None) -> None:
-    ranks = join(Sharing("ops", "train"))
+    ranks = join_ranks(Sharing("ops", "train"))
     assert (ranks.rank, ranks.world, ranks.first) == (2, 4, False)
     assert ranks.gather(7) == [7] * 4
 
@@ -69,21 +75,21 @@ def test_an_environment_that_makes_no_sense_is_refused(
 ) -> None:
     monkeypatch.setenv(name, word)
     with pytest.raises(ConfigError, match=f"{name} in the environment: expected an integer"):
-        join(Sharing("ops", "train"))
+        join_ranks(Sharing("ops", "train"))
 
 
 def test_what_a_failed_join_raises_names_the_process(third: None) -> None:
     backend: Any = Sharing("ops", "train")
     backend.join = lambda rank, world: 1 / 0
     with pytest.raises(BackendError, match="process 2 of 4 to join, got ZeroDivisionError"):
-        join(backend)
+        join_ranks(backend)
 
 
 def test_the_first_process_works_and_the_others_are_told() -> None:
     done = []
 
     def work(ranks: Ranks) -> float:
-        return ranks.told(lambda: done.append(ranks.rank) or 0.1 + 0.2)
+        return ranks.broadcast_from_first(lambda: done.append(ranks.rank) or 0.1 + 0.2)
 
     assert meet(3, work) == [0.1 + 0.2] * 3
     assert done == [0]
@@ -103,13 +109,13 @@ def test_what_fails_for_one_fails_for_all_and_the_first_says_why(failing: int) -
     assert isinstance(first, DataError if failing == 0 else MindrefError)
     assert "no such log" in str(first)
     assert failing == 0 or "process 2 of 3" in str(first)
-    assert [type(x) for x in others] == [Elsewhere] * 2
+    assert [type(x) for x in others] == [FailedElsewhere] * 2
 
 
 def test_words_that_differ_are_named() -> None:
     first, second = meet(2, lambda ranks: ranks.same({"--seed": 3, "log": f"{ranks.rank:x}"}))
     assert str(first) == "process 1 of 2: log: expected that of the first process, 0, got 1"
-    assert isinstance(second, Elsewhere)
+    assert isinstance(second, FailedElsewhere)
 
 
 def test_one_who_has_gone_is_missed_and_outlasted() -> None:
@@ -122,7 +128,7 @@ def test_one_who_has_gone_is_missed_and_outlasted() -> None:
 
     first, *others = meet(3, work)
     assert first == ["once"] * 3
-    assert [type(x) for x in others] == [Lost] * 2
+    assert [type(x) for x in others] == [ProcessLost] * 2
 
 
 def test_all_stop_at_the_same_step() -> None:
@@ -153,15 +159,15 @@ def test_the_first_process_alone_writes_and_validates(tmp_path: Path) -> None:
         judge = made.validate
         made.validate = lambda params: validated.append(ranks.rank) or judge(params)
         made.check_alike()
-        ranks.told(made.create)
-        made.go()
+        ranks.broadcast_from_first(made.create)
+        made.train()
         return made
 
     made = meet(2, work)
     assert [path.name for path in tmp_path.iterdir()] == ["run0"]
     assert validated == [0] * 3
     assert made[0].epochs == made[1].epochs
-    alone = trainer(tmp_path / "alone", backend="numpy").go()
+    alone = trainer(tmp_path / "alone", backend="numpy").train()
     assert made[0].epochs == alone.epochs
 
 
@@ -169,9 +175,11 @@ def test_the_first_process_alone_writes_and_validates(tmp_path: Path) -> None:
 def test_the_first_process_alone_saves_a_training_that_is_stopped(tmp_path: Path) -> None:
     def work(ranks: Ranks) -> Trainer:
         made = shared(tmp_path / f"run{ranks.rank}", ranks, evaluate_every=100, steps=100_000)
-        ranks.told(made.create)
+        ranks.broadcast_from_first(made.create)
         taken: list[int] = []
-        made.go(Hooks(on_step=lambda step, loss: taken.append(step), stop=lambda: len(taken) > 5))
+        made.train(
+            Hooks(on_step=lambda step, loss: taken.append(step), stop=lambda: len(taken) > 5)
+        )
         return made
 
     made = meet(2, work)
@@ -184,18 +192,18 @@ def test_the_first_process_alone_saves_a_training_that_is_stopped(tmp_path: Path
 @pytest.mark.rules("backend-R17")
 def test_a_run_is_taken_up_by_processes_of_which_the_first_writes(tmp_path: Path) -> None:
     half = Hooks(stop=iter([False] * 4 + [True] * 9).__next__)
-    trainer(tmp_path / "run", backend="numpy").go(half)
+    trainer(tmp_path / "run", backend="numpy").train(half)
     written = tmp_path / "run" / "items.tsv"
 
     def work(ranks: Ranks) -> Trainer:
-        made = resume(tmp_path / "run", ranks=ranks)
-        made.go()
+        made = resume_run(tmp_path / "run", ranks=ranks)
+        made.train()
         return made
 
     written.unlink()
     one, other = meet(2, work)
     whole = trainer(tmp_path / "whole", backend="numpy")
-    whole.go()
+    whole.train()
     assert written.exists()
     for made in (one, other):
         for name, x in flatten(whole.state.params).items():
@@ -207,18 +215,18 @@ def test_a_run_is_taken_up_by_processes_of_which_the_first_writes(tmp_path: Path
 def test_processes_that_drift_apart_are_stopped(tmp_path: Path, at: str) -> None:
     def work(ranks: Ranks) -> Any:
         made = shared(tmp_path / "run", ranks)
-        ranks.told(made.create)
+        ranks.broadcast_from_first(made.create)
 
         def drift(step: int = 0, loss: float = 0.0) -> None:
             if ranks.rank == 1 and step == 2 * (at == "in an epoch"):
                 made.state.params.bilinear[0, 0] += 1e-6
 
         drift()
-        return made.go(Hooks(on_step=drift))
+        return made.train(Hooks(on_step=drift))
 
     first, second = meet(2, work)
     assert "process 1 of 2: parameters and moments after step" in str(first)
-    assert isinstance(second, Elsewhere)
+    assert isinstance(second, FailedElsewhere)
     assert (tmp_path / "run" / "model.safetensors").exists() is False
 
 
@@ -227,8 +235,8 @@ def test_a_validation_that_fails_ends_all(tmp_path: Path) -> None:
     def work(ranks: Ranks) -> Any:
         made = shared(tmp_path / "run", ranks)
         made.validate = lambda params: [][1] if ranks.first else 0.0
-        return made.go()
+        return made.train()
 
     first, second = meet(2, work)
     assert isinstance(first, IndexError)
-    assert isinstance(second, Elsewhere)
+    assert isinstance(second, FailedElsewhere)

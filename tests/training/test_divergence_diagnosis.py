@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 
 import mindref
-from mindref.data.streams import stream
-from mindref.models import din, families
+from mindref.data.rng import make_rng
+from mindref.models import din
+from mindref.models.family import family_of
 from mindref.models.parameters import flatten, unflatten
 from mindref.ops.embedding import RowGradient
-from mindref.recommender.ranker import take_step
-from mindref.recommender.run import Hooks, Trainer
+from mindref.recommender.rerank_trainer import RerankTrainer
+from mindref.recommender.trainer import Hooks, Trainer
 from mindref.run.checkpoint import load_state
 from mindref.training import loop, optimiser
-from mindref.training.batch_loader import Feed
-from mindref.training.divergence import Diverged, Found, bounded, look
-from mindref.training.engine import Engine, engine_of
-from mindref.training.loop import rate
+from mindref.training.batch_loader import BatchLoader, make_loader
+from mindref.training.divergence import Diagnosis, Diverged, diagnose_batch, has_finite_squares
+from mindref.training.engine import Engine, make_engine
+from mindref.training.loop import step_learning_rate
 from tests.recommender.conftest import begun
 from tests.runs import content, loaded, trained, trainer
 
@@ -38,11 +39,11 @@ def engine(made: Trainer) -> tuple[Engine, Any]:
     """Return an engine before its first step, and the batch of that."""
     task, state = made.prepared.task, made.state
     given = (state.params, state.moments, task.catalogue, made.config)
-    return engine_of(made.backend, *given), Feed(task, made.config).batch(0)
+    return make_engine(made.backend, *given), BatchLoader(task, made.config).batch(0)
 
 
 def bytes_of(engine: Engine) -> dict[str, bytes]:
-    params, moments = engine.now()
+    params, moments = engine.fetch_state()
     tables = {**flatten(params), **{f"m.{k}": x for k, x in moments.first.items()}}
     return {name: x.tobytes() for name, x in tables.items()}
 
@@ -51,15 +52,15 @@ def bytes_of(engine: Engine) -> dict[str, bytes]:
 @pytest.mark.parametrize(("model", "backend"), WHO)
 def test_a_parameter_that_is_no_number_is_named_with_its_items(model: str, backend: str) -> None:
     trained = made(model, backend)
-    wanted = Feed(trained.prepared.task, trained.config).batch(0)
+    wanted = BatchLoader(trained.prepared.task, trained.config).batch(0)
     item = int(getattr(wanted, "shared", wanted).target[3])
     trained.state.params.items[item] = np.nan
     moving, batch = engine(trained)
     before = bytes_of(moving)
     with pytest.raises(Diverged, match=rf"^step 1: .*the parameters; items {item}; ") as error:
-        moving.step(batch, rate(trained.config, 0))
-    assert error.value.found.rows == {"items": (item,)}
-    assert error.value.found.items == (item,)
+        moving.step(batch, step_learning_rate(trained.config, 0))
+    assert error.value.diagnosis.rows == {"items": (item,)}
+    assert error.value.diagnosis.items == (item,)
     assert bytes_of(moving) == before, "nothing has moved"
 
 
@@ -69,7 +70,7 @@ HUGE = [
     ("mind_plus", "bilinear", 3e38, "routing (forward)"),
     ("youtube_dnn", "layers.0.weight", 3e38, "relu_layer (forward)"),
     ("youtube_dnn", "items", 3e30, "sampled_softmax (forward)"),
-    ("maxmf", "items", 3e38, "what comes after embedding (forward)"),
+    ("maxmf", "items", 3e38, "the computation after embedding (forward)"),
 ]
 
 
@@ -85,8 +86,8 @@ def test_the_operator_is_named_where_a_number_is_the_first_to_overflow(
     moving, batch = engine(trained)
     before = bytes_of(moving)
     with pytest.raises(Diverged) as error:
-        moving.step(batch, rate(trained.config, 0))
-    found = error.value.found
+        moving.step(batch, step_learning_rate(trained.config, 0))
+    found = error.value.diagnosis
     assert found.operator == operator
     assert (len(found.users) > 0, found.items, found.rows) == (True, (), {})
     assert bytes_of(moving) == before
@@ -102,8 +103,8 @@ def test_the_users_are_those_who_go_wrong_and_no_others() -> None:
     trained.state.params.items[item] = 3e38
     task = trained.prepared.task
     with np.errstate(all="ignore"):
-        found = look(
-            families.family("mind"), trained.state.params, batch, task.catalogue, trained.config, {}
+        found = diagnose_batch(
+            family_of("mind"), trained.state.params, batch, task.catalogue, trained.config, {}
         )
     assert found.users == tuple(np.flatnonzero(having).tolist())
     assert 0 < len(found.users) < len(having)
@@ -120,14 +121,14 @@ def test_a_gradient_that_is_none_stops_a_step_whose_loss_is_finite(backend: str)
     params.layers[-1].weight[:] *= np.float32(1e22)
     moving, batch = engine(trained)
     with np.errstate(all="ignore"):
-        family = families.family("mind")
+        family = family_of("mind")
         loss, saved = family.loss(params, batch, trained.prepared.task.catalogue, trained.config)
         assert np.isfinite(loss)
         assert np.isfinite(family.backward(saved).items.values).all(), "but for its square"
     before = bytes_of(moving)
     with pytest.raises(Diverged) as error:
-        moving.step(batch, rate(trained.config, 0))
-    found = error.value.found
+        moving.step(batch, step_learning_rate(trained.config, 0))
+    found = error.value.diagnosis
     if backend == "numpy":
         assert "a gradient of items" in str(error.value)
         assert found.operator == "the square of a gradient"
@@ -146,18 +147,19 @@ def test_a_gradient_that_is_none_stops_a_step_whose_loss_is_finite(backend: str)
 def test_a_gradient_is_bounded_if_its_square_is(value: float, well: bool) -> None:
     x = np.array([[0.5, value], [1.0, -3.0]], np.float32)
     with np.errstate(all="ignore"):
-        assert bounded(x) == bounded(RowGradient(np.array([0, 4]), x)) == well
-        assert bounded(x[:0])
+        assert has_finite_squares(x) == has_finite_squares(RowGradient(np.array([0, 4]), x)) == well
+        assert has_finite_squares(x[:0])
 
 
 def spoiled(path: Path, model: str, backend: str, at: int, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Train with a rate that is no number in step `at`, from 0; return what was raised."""
-    usual, kept = loop.rate, dict[str, bytes]()
+    usual, kept = loop.step_learning_rate, dict[str, bytes]()
     trained = trainer(path, model=model, backend=backend)
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "rate", lambda c, n: usual(c, n) if n != at else float("nan"))
+        diverging = lambda c, n: usual(c, n) if n != at else float("nan")  # noqa: E731
+        patch.setattr(loop, "step_learning_rate", diverging)
         with pytest.raises(Diverged) as error:
-            trained.go(Hooks(on_epoch=lambda epoch: kept.update(content(path, SAVED))))
+            trained.train(Hooks(on_epoch=lambda epoch: kept.update(content(path, SAVED))))
     assert content(path, SAVED) == kept
     return error.value
 
@@ -172,34 +174,34 @@ def test_the_last_epoch_stays_to_the_byte_and_serves(
     run = tmp_path / "run"
     error = spoiled(run, model, backend, at, monkeypatch)
     assert error.step == (5 if at == 3 else 6)
-    assert error.found.operator == "the parameters"
+    assert error.diagnosis.operator == "the parameters"
     state, _ = load_state(run)
     assert state.moments.step == 3
     for x in (*flatten(state.params).values(), *state.moments.second.values()):
         assert np.isfinite(x).all()
-    again = re.escape(f"mindref train --resume {run} comes to the same")
+    again = re.escape(f"mindref train --resume {run} diverges again")
     assert re.search(rf"; the run is as it was after step 3, and {again}$", str(error))
     assert len(mindref.load(run).recommend(list(loaded().log.item_ids[3:9]), 5)) == 5
 
 
 @pytest.mark.rules("optimiser-R15")
 def test_users_and_items_are_named_as_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual, made = loop.rate, trainer()
+    usual, made = loop.step_learning_rate, trainer()
     log, split = loaded().log, made.prepared.split
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "rate", lambda c, n: usual(c, n) if n < 3 else 1e30)
+        patch.setattr(loop, "step_learning_rate", lambda c, n: usual(c, n) if n < 3 else 1e30)
         with pytest.raises(Diverged) as error:
-            made.go()
-    found = error.value.found
+            made.train()
+    found = error.value.diagnosis
     assert found.users
-    cuts = Feed(made.prepared.task, made.config).cuts
-    drawn = cuts.draw(stream(made.config.seed, "batch", error.value.step - 1), made.config.batch)
+    cuts = BatchLoader(made.prepared.task, made.config).examples
+    drawn = cuts.draw(make_rng(made.config.seed, "batch", error.value.step - 1), made.config.batch)
     names = [log.user_ids[split.train_users[drawn[0][place]]] for place in found.users[:5]]
     assert f"users {', '.join(names)}" in str(error.value)
-    told = Diverged(3, "nan", Found(items=(4, 5)), item=lambda i: log.item_ids[i])
+    told = Diverged(3, "nan", Diagnosis(items=(4, 5)), item=lambda i: log.item_ids[i])
     assert f"(items {log.item_ids[4]}, {log.item_ids[5]})" in str(told)
-    many = Diverged(3, "nan", Found(users=tuple(range(7))))
-    assert "place 4 of the batch and 2 more)" in str(many)
+    many = Diverged(3, "nan", Diagnosis(users=tuple(range(7))))
+    assert "row 4 of the batch and 2 more)" in str(many)
 
 
 @pytest.mark.rules("optimiser-R14", "optimiser-R15")
@@ -215,15 +217,15 @@ def test_the_ranking_stage_says_where_too(tmp_path: Path) -> None:
         named[table][:] = np.sign(named[table]) * np.float32(3e38)
         before = {name: x.tobytes() for name, x in named.items()}
         with pytest.raises(Diverged, match=re.escape(operator)) as error:
-            take_step(stage.state, stage.feed)
-        assert error.value.found.users
+            step_engine(stage)
+        assert error.value.diagnosis.users
         assert {name: x.tobytes() for name, x in named.items()} == before
     stage.state = stage.state._replace(params=copy_of(whole))
-    item = int(stage.feed.batch(0).candidates[0, 0])
+    item = int(make_loader(stage.task, stage.config).batch(0).candidates[0, 0])
     stage.state.params.items[item] = np.nan
     name = stage.prepared.loaded.log.item_ids[item]
-    with pytest.raises(Diverged, match=rf"loss of step 1: .*; items {name}; .*nothing was saved"):
-        stage.go(Hooks())
+    with pytest.raises(Diverged, match=rf"step 1: .*; items {name}; .*nothing was saved"):
+        stage.train(Hooks())
     assert len(task.catalogue.rows) > item
 
 
@@ -237,9 +239,16 @@ def test_the_ranking_stage_keeps_no_state_that_is_not_finite(
         optimiser, "learning_rate", lambda *x: np.nan if x[2] == last else usual(*x)
     )
     with pytest.raises(Diverged, match="parameters or moments that are not finite"):
-        stage.go(Hooks())
+        stage.train(Hooks())
     assert not (tmp_path / "din" / "model.safetensors").exists()
     assert not (tmp_path / "din" / "optimiser.safetensors").exists()
+
+
+def step_engine(trainer: RerankTrainer) -> None:
+    """Take one step from the state of a trainer, with its first batch."""
+    state, catalogue = trainer.state, trainer.task.catalogue
+    given = trainer.backend, state.params, state.moments, catalogue, trainer.config
+    make_engine(*given).step(make_loader(trainer.task, trainer.config).batch(0), 0.1)
 
 
 def copy_of(params: Any) -> Any:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from mindref.backend import OPERATORS, Capabilities
-from mindref.conformance.judging.composed import Composed, reference_model
+from mindref.conformance.runner.composed_backend import ComposedBackend, reference_model
 from mindref.errors import BackendError
 from mindref.models.parameters import Gradients, Params, flatten, unflatten
-from mindref.training.batch_loader import Feed
-from mindref.training.engine import Diverged, Engine, engine_of
-from mindref.training.loop import rate
+from mindref.training.batch_loader import BatchLoader
+from mindref.training.engine import Diverged, Engine, make_engine
+from mindref.training.loop import step_learning_rate
 from mindref.training.optimiser import State as Moments
 from tests.runs import trainer
 
@@ -31,7 +31,7 @@ class Device:
 
     def __init__(self, *levels: str, fails: str = "") -> None:
         self.levels, self.fails = levels, fails
-        self.inner: Composed = reference_model()
+        self.inner: ComposedBackend = reference_model()
         self.asked: list[str] = []
 
     @property
@@ -78,19 +78,19 @@ def held(arrays: Any) -> Any:
     return {name: Held(x) for name, x in arrays.items()}
 
 
-def engine(backend: Any, made: Any = None) -> tuple[Engine, Feed, Any]:
+def engine(backend: Any, made: Any = None) -> tuple[Engine, BatchLoader, Any]:
     """Return an engine at the first step of a small training, its batches and its settings."""
     made = made or trainer(dtype="float64")
     task, state = made.prepared.task, made.state
     given = (state.params, state.moments, task.catalogue, made.config)
-    return engine_of(backend, *given), Feed(task, made.config), made.config
+    return make_engine(backend, *given), BatchLoader(task, made.config), made.config
 
 
 def after(backend: Any, steps: int = 3) -> tuple[list[float], dict[str, Any], Moments]:
     """Return losses, parameters and moments after some steps."""
     moving, feed, config = engine(backend)
-    losses = [moving.step(feed.batch(s), rate(config, s)) for s in range(steps)]
-    params, moments = moving.now()
+    losses = [moving.step(feed.batch(s), step_learning_rate(config, s)) for s in range(steps)]
+    params, moments = moving.fetch_state()
     return losses, dict(flatten(params)), moments
 
 
@@ -103,7 +103,7 @@ def test_the_highest_level_takes_the_steps_and_they_are_those_of_the_reference(
 ) -> None:
     device = Device(*levels)
     losses, params, moments = after(device)
-    expected, own, its = after(Composed(*parts(), levels=("ops",)))
+    expected, own, its = after(ComposedBackend(*parts(), levels=("ops",)))
     assert losses == expected
     assert device.asked == [asked] * 3
     assert moments.step == 3
@@ -127,10 +127,10 @@ def test_a_training_that_is_taken_up_ends_in_the_same_bytes(backend: Any) -> Non
     moving, feed, config = engine(backend)
     for step in range(4):
         if step == 2:
-            params, moments = moving.now()
-            moving = engine_of(backend, params, moments, made.prepared.task.catalogue, config)
-        moving.step(feed.batch(step), rate(config, step))
-    params, moments = moving.now()
+            params, moments = moving.fetch_state()
+            moving = make_engine(backend, params, moments, made.prepared.task.catalogue, config)
+        moving.step(feed.batch(step), step_learning_rate(config, step))
+    params, moments = moving.fetch_state()
     for name, x in flatten(params).items():
         np.testing.assert_array_equal(x, whole[name], err_msg=name)
         np.testing.assert_array_equal(moments.second[name], its.second[name], err_msg=name)
@@ -139,7 +139,7 @@ def test_a_training_that_is_taken_up_ends_in_the_same_bytes(backend: Any) -> Non
 def test_what_a_step_raises_is_said_with_the_step() -> None:
     moving, feed, config = engine(Device("train", fails="raises"))
     with pytest.raises(BackendError, match=r"device, step 1: .*RuntimeError: out of memory"):
-        moving.step(feed.batch(0), rate(config, 0))
+        moving.step(feed.batch(0), step_learning_rate(config, 0))
 
 
 @pytest.mark.rules("backend-R15")
@@ -154,21 +154,21 @@ def test_moments_of_another_step_are_an_error_that_names_the_backend() -> None:
 def test_a_loss_that_is_no_number_ends_the_training() -> None:
     moving, feed, config = engine(Device("train", fails="diverges"))
     with pytest.raises(Diverged, match="step 1: expected a finite loss, got nan"):
-        moving.step(feed.batch(0), rate(config, 0))
+        moving.step(feed.batch(0), step_learning_rate(config, 0))
     device = Device("model")
     moving, feed, config = engine(device)
-    for x in flatten(moving.now()[0]).values():
+    for x in flatten(moving.fetch_state()[0]).values():
         x[:] = np.nan
     with pytest.raises(Diverged):
-        moving.step(feed.batch(0), rate(config, 0))
+        moving.step(feed.batch(0), step_learning_rate(config, 0))
 
 
 def test_batches_come_in_their_order_and_errors_of_theirs_are_heard() -> None:
     made = trainer()
-    feed = Feed(made.prepared.task, made.config)
-    for step, batch in enumerate(feed.ahead(2, 5), start=2):
+    feed = BatchLoader(made.prepared.task, made.config)
+    for step, batch in enumerate(feed.prefetch(2, 5), start=2):
         np.testing.assert_array_equal(batch.target, feed.batch(step).target)
-    assert list(feed.ahead(3, 3)) == []
+    assert list(feed.prefetch(3, 3)) == []
 
     def broken(step: int) -> Any:
         if step == 1:
@@ -178,5 +178,5 @@ def test_batches_come_in_their_order_and_errors_of_theirs_are_heard() -> None:
     feed.batch = broken  # type: ignore[method-assign]
     seen: list[Any] = []
     with pytest.raises(OSError, match="no such file"):
-        seen.extend(feed.ahead(0, 3))
+        seen.extend(feed.prefetch(0, 3))
     assert seen == [0]

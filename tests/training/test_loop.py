@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -14,14 +15,14 @@ import mindref.ops
 from mindref.backend import NumpyBackend
 from mindref.config import Config
 from mindref.errors import BackendError, MindrefError
-from mindref.models.parameters import Params
-from mindref.recommender import run
-from mindref.recommender.run import Hooks, Trainer, resume
+from mindref.models.family import family_of
+from mindref.models.parameters import Params, copy_params
+from mindref.recommender.trainer import Hooks, Trainer, resume_run
 from mindref.run.checkpoint import load_model, load_state
 from mindref.training import engine
-from mindref.training.batch_loader import Feed
+from mindref.training.batch_loader import BatchLoader
 from mindref.training.engine import Diverged
-from mindref.training.loop import Epoch, State
+from mindref.training.loop import Epoch, TrainingState
 from tests.runs import (
     REPOSITORY,
     SMALL,
@@ -61,42 +62,42 @@ def test_resuming_after_any_step_ends_in_the_same_bytes(tmp_path: Path) -> None:
     whole = content(trained(tmp_path / "whole"))
     for step in range(1, SMALL["steps"]):
         folder = tmp_path / str(step)
-        outcome = trainer(folder).go(stop_after(step))
+        outcome = trainer(folder).train(stop_after(step))
         assert not outcome.finished
         assert load_state(folder)[0].moments.step == step
-        assert resume(folder).go().finished
+        assert resume_run(folder).train().finished
         assert content(folder) == whole, f"stopped after step {step}"
 
 
 def test_stopping_at_every_step_ends_in_the_same_bytes(tmp_path: Path) -> None:
     whole = content(trained(tmp_path / "whole"))
-    trainer(tmp_path / "often").go(stop_after(1))
+    trainer(tmp_path / "often").train(stop_after(1))
     for step in range(2, SMALL["steps"] + 1):
-        resume(tmp_path / "often").go(stop_after(step))
+        resume_run(tmp_path / "often").train(stop_after(step))
     assert content(tmp_path / "often") == whole
 
 
 def test_stopping_before_the_first_step_leaves_a_run_that_can_go_on(tmp_path: Path) -> None:
-    assert not trainer(tmp_path / "run").go(stop_after(0)).finished
-    assert resume(tmp_path / "run").go().finished
+    assert not trainer(tmp_path / "run").train(stop_after(0)).finished
+    assert resume_run(tmp_path / "run").train().finished
     assert content(tmp_path / "run") == content(trained(tmp_path / "whole"))
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     before = content(trained(tmp_path / "run"))
-    again = resume(tmp_path / "run")
-    assert again.go().finished
+    again = resume_run(tmp_path / "run")
+    assert again.train().finished
     assert content(tmp_path / "run") == before
 
 
 def test_training_lowers_the_loss() -> None:
-    epochs = trainer(steps=80, evaluate_every=40, batch=64, learning_rate=0.02).go().epochs
+    epochs = trainer(steps=80, evaluate_every=40, batch=64, learning_rate=0.02).train().epochs
     assert epochs[1].loss < epochs[0].loss - 0.2
 
 
-def feed(**changes: Any) -> Feed:
+def feed(**changes: Any) -> BatchLoader:
     made = trainer(**changes)
-    return Feed(made.prepared.task, made.config)
+    return BatchLoader(made.prepared.task, made.config)
 
 
 def test_a_batch_depends_on_seed_and_step_alone() -> None:
@@ -128,14 +129,14 @@ def test_an_epoch_sees_most_users(monkeypatch: pytest.MonkeyPatch) -> None:
     """A generator seeded anew per batch would show the same few users for ever."""
     made = feed(batch=32)
     rows: set[int] = set()
-    draw = made.cuts.draw
+    draw = made.examples.draw
 
     def noted(rng: np.random.Generator, size: int) -> Any:
         found = draw(rng, size)
         rows.update(found[0].tolist())
         return found
 
-    monkeypatch.setattr(made.cuts, "draw", noted)
+    monkeypatch.setattr(made.examples, "draw", noted)
     for step in range(12):
         made.batch(step)
     assert len(rows) >= 50, f"of 60 users only {len(rows)} were seen in 384 samples"
@@ -144,7 +145,9 @@ def test_an_epoch_sees_most_users(monkeypatch: pytest.MonkeyPatch) -> None:
 def values(monkeypatch: pytest.MonkeyPatch, *given: float) -> None:
     """Let validation say these values, one an epoch."""
     said = iter(given)
-    monkeypatch.setattr(run, "validator", lambda *_: lambda params: next(said))
+    monkeypatch.setattr(
+        "mindref.recommender.trainer.make_validator", lambda *_: lambda params: next(said)
+    )
 
 
 def test_the_best_epoch_is_served_and_the_first_of_equals_stays(
@@ -155,9 +158,9 @@ def test_the_best_epoch_is_served_and_the_first_of_equals_stays(
     made = trainer(tmp_path / "run", steps=8, evaluate_every=2)
 
     def on_epoch(epoch: Epoch) -> None:
-        kept[epoch.step] = run.copied(made.best)
+        kept[epoch.step] = copy_params(made.best)
 
-    outcome = made.go(Hooks(on_epoch=on_epoch))
+    outcome = made.train(Hooks(on_epoch=on_epoch))
     assert [epoch.is_best for epoch in outcome.epochs] == [True, True, False, False]
     state, epochs = load_state(tmp_path / "run")
     assert (state.best_step, state.best_value, state.waited) == (4, 0.4, 2)
@@ -173,22 +176,22 @@ def test_patience_ends_a_training_that_stands_still(
 ) -> None:
     values(monkeypatch, 0.2, 0.1, 0.3, 0.3, 0.1, 0.9)
     made = trainer(tmp_path / "run", steps=6, evaluate_every=1, patience=2)
-    outcome = made.go()
+    outcome = made.train()
     assert [epoch.step for epoch in outcome.epochs] == [1, 2, 3, 4, 5]
     assert outcome.finished
-    again = resume(tmp_path / "run")
-    assert again.go().finished
+    again = resume_run(tmp_path / "run")
+    assert again.train().finished
     assert again.state.moments.step == 5, "resuming does not wake it"
 
 
 def test_without_patience_it_goes_to_the_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
     values(monkeypatch, *[0.0] * 6)
-    assert trainer(steps=6, evaluate_every=1).go().epochs[-1].step == 6
+    assert trainer(steps=6, evaluate_every=1).train().epochs[-1].step == 6
 
 
 def test_the_loss_of_an_epoch_is_the_mean_of_its_steps(tmp_path: Path) -> None:
     losses: list[float] = []
-    outcome = trainer().go(Hooks(on_step=lambda step, loss: losses.append(loss)))
+    outcome = trainer().train(Hooks(on_step=lambda step, loss: losses.append(loss)))
     expected = [np.mean(losses[:3]), np.mean(losses[3:6]), np.mean(losses[6:])]
     np.testing.assert_allclose([epoch.loss for epoch in outcome.epochs], expected, rtol=1e-12)
 
@@ -229,10 +232,10 @@ def test_a_loss_that_is_no_number_ends_the_training_and_the_last_epoch_stays(
     steps: list[int] = []
     match = r"step 6: expected a finite loss, got nan; train anew with a lower --learn"
     with pytest.raises(Diverged, match=match):
-        made.go(Hooks(on_step=lambda step, loss: steps.append(step)))
+        made.train(Hooks(on_step=lambda step, loss: steps.append(step)))
     assert steps == [1, 2, 3, 4, 5]
     assert load_state(tmp_path / "run")[0].moments.step == 3
-    assert resume(tmp_path / "run").go().finished
+    assert resume_run(tmp_path / "run").train().finished
     assert content(tmp_path / "run") == content(trained(tmp_path / "whole", backend="numpy"))
 
 
@@ -248,7 +251,7 @@ def test_arrays_that_overflow_end_in_a_message_and_no_warning(tmp_path: Path, ba
     with pytest.raises(MindrefError, match=r"learning.rate"):
         trainer(
             learning_rate=100.0, hidden=layers, steps=40, evaluate_every=40, backend=backend
-        ).go()
+        ).train()
 
 
 def test_whatever_a_backend_raises_is_an_error_that_names_it() -> None:
@@ -256,25 +259,26 @@ def test_whatever_a_backend_raises_is_an_error_that_names_it() -> None:
     made.backend = Failing(2, RuntimeError("out of device memory"))
     message = "backend failing, step 3: expected arrays, got RuntimeError: out of device memory"
     with pytest.raises(BackendError, match=message):
-        made.go()
+        made.train()
 
 
 def test_a_fault_of_the_reference_is_not_blamed_on_a_backend(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = trainer(backend="numpy")
-    monkeypatch.setattr(engine.mind, "loss", lambda *_: 1 / 0)
+    broken = dataclasses.replace(family_of("mind"), loss=lambda *_: 1 / 0)
+    monkeypatch.setattr(engine, "family_of", lambda name: broken)
     with pytest.raises(ZeroDivisionError):
-        made.go()
+        made.train()
 
 
 def test_a_state_is_not_shared_with_the_best_parameters() -> None:
     made = trainer(steps=1, evaluate_every=1)
     before = made.best.items.copy()
-    state: State = made.state
+    state: TrainingState = made.state
     assert not np.shares_memory(made.best.items, state.params.items)
     made.validate = lambda params: 0.5
-    made.go()
+    made.train()
     assert not np.array_equal(made.best.items, before)
 
 
@@ -287,5 +291,5 @@ def test_the_command_makes_the_same_bytes_as_python(tmp_path: Path) -> None:
         Config.of("default", {**SMALL, "steps": 2}), tmp_path / "own",
     )  # fmt: skip
     own.create()
-    own.go()
+    own.train()
     assert content(tmp_path / "run") == content(tmp_path / "own")

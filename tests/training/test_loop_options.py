@@ -10,9 +10,10 @@ import pytest
 
 from mindref.config import Config
 from mindref.errors import ConfigError
-from mindref.models.families import is_fitted
+from mindref.models.family import family_of
 from mindref.models.parameters import flatten
-from mindref.recommender.run import Trainer
+from mindref.models.registry import families_allowing, families_using
+from mindref.recommender.trainer import Trainer
 from tests.runs import (
     SMALL,
     SOURCE,
@@ -50,8 +51,7 @@ OTHERS: list[tuple[str, Any]] = [
 
 def base_of(name: str, value: Any) -> dict[str, Any]:
     """Return a family that knows a value of a setting: MIND, unless only others do."""
-    known = {setting.name: setting.metadata.get("of", ()) for setting in dataclasses.fields(Config)}
-    families = ("mind_plus",) if value == "pooled" else known[name]
+    families = families_allowing(name, value) or families_using(name)
     return {"model": families[0]} if families else {}
 
 
@@ -67,25 +67,27 @@ COMPILED_ANEW = ("dtype-float64", "routing_gradient-all", "normalise-True", "hid
     ],
 )
 def test_every_option_trains(name: str, value: Any) -> None:
-    outcome = trainer(**base_of(name, value), **{name: value, "steps": 3}).go()
+    outcome = trainer(**base_of(name, value), **{name: value, "steps": 3}).train()
     assert [epoch.step for epoch in outcome.epochs] == [3]
     assert np.isfinite(outcome.epochs[0].loss)
     for key, array in flatten(outcome.model.params).items():
         assert np.isfinite(array).all(), key
-        fitted = is_fitted(outcome.model.config.model)  # at once: in the types that it needs
+        fitted = not family_of(
+            outcome.model.config.model
+        ).by_steps  # at once: in the types that it needs
         assert fitted or array.dtype == outcome.model.config.dtype, key
 
 
 def test_the_paper_s_preset_trains() -> None:
     config = Config.of("paper", SMALL)
-    assert Trainer(SOURCE, loaded(), "leave_last_out", config).go().finished
+    assert Trainer(SOURCE, loaded(), "leave_last_out", config).train().finished
 
 
 @pytest.mark.parametrize("protocol", ["leave_last_out", "paper", "comirec", "global_time"])
 def test_every_split_trains_and_is_judged(protocol: str) -> None:
     made = Trainer(SOURCE, loaded(), protocol, Config.of("default", SMALL))
-    made.go()
-    assert 0 <= made.judge()["metrics"]["test"]["model"]["hit_rate@10"]["value"] <= 1
+    made.train()
+    assert 0 <= made.evaluate()["metrics"]["test"]["model"]["hit_rate@10"]["value"] <= 1
 
 
 @pytest.mark.parametrize(
@@ -119,8 +121,8 @@ def test_a_feature_that_the_log_lacks_is_named_with_those_it_has() -> None:
 
 
 def test_features_change_what_is_learned() -> None:
-    plain = trainer().go().model
-    rich = trainer(item_features=("shelf",), user_features=("age",)).go().model
+    plain = trainer().train().model
+    rich = trainer(item_features=("shelf",), user_features=("age",)).train().model
     assert len(rich.params.items) == len(plain.params.items) + 24
     assert plain.params.profile.shape[0] == 0
     assert rich.params.profile.shape[0] == 7, "six bands of age, and unknown"

@@ -16,9 +16,9 @@ from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, rounding, 
 from mindref.errors import ShapeError
 from mindref.ops.embedding import RowGradient
 from mindref.training import optimiser
-from tests import pages
+from tests import spec_pages
 
-EXAMPLE = pages.examples("optimiser")[0]
+EXAMPLE = spec_pages.examples("optimiser")[0]
 SETTINGS: dict[str, float] = {"learning_rate": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 0.01}
 
 

@@ -1,6 +1,6 @@
-"""The operators of MIND in JAX, written from the pages of mindref.
+"""The operators of MIND in JAX, written from the specification of mindref.
 
-Each operator is a pure function of arrays in a module of its own, differentiated by JAX:
+Each operator is a pure function of arrays in a module of the same name. JAX differentiates it:
 
     from mindref_jax.routing import routing
     capsules, couplings = routing(
@@ -8,17 +8,17 @@ Each operator is a pure function of arrays in a module of its own, differentiate
     )
 
     embedding.py, softmax.py, squash.py, routing.py, relu_layer.py, label_attention.py,
-    sampled_softmax.py     the operators, arrays of JAX or NumPy in and arrays of JAX out
-    model.py               MIND made of them: init, loss, interests; Histories and Batch
-    products.py            matrix products in full precision
-    checks.py              what they refuse
-    devices.py             where they compute, and with which types
-    layout.py              batches in few shapes, as each set of shapes is compiled
-    arrays.py              the same operators from NumPy to NumPy, with their gradients
+    sampled_softmax.py     the operators: JAX or NumPy arrays in, JAX arrays out
+    model.py               the model: init, loss, interests; its inputs Histories and Batch
+    matmul.py              matrix products in full precision
+    shapes.py              checks of shapes and dtypes
+    devices.py             choice of the device, and 64-bit dtypes
+    layout.py              batches in few shapes, because each set of shapes is compiled
+    arrays.py              the operators as functions of NumPy arrays, with gradients
     level_model.py, level_train.py   the levels `model` and `train`
     backend.py             the backend `jax` of mindref
 
-Importing this imports no framework: JAX comes with the modules, or with `loss` and the like.
+Importing this package does not import JAX. Its modules and functions such as `loss` import JAX.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Return init, loss, interests, Histories or Batch, and import JAX for it."""
+    """Return init, loss, interests, Histories or Batch, which imports JAX."""
     if name in ("init", "loss", "interests", "Histories", "Batch"):
         return getattr(importlib.import_module("mindref_jax.model"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

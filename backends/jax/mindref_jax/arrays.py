@@ -1,6 +1,6 @@
-"""The operators from NumPy to NumPy, as the contract of a backend wants them.
+"""The operators as functions of NumPy arrays, as the backend contract requires.
 
-Spec: specs/backend.md. Every result is copied on its way out, so it shares memory with nothing.
+Spec: specs/backend.md. Every result is copied, so it shares memory with no other array.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.errors import ShapeError
-from mindref.ops.embedding import RowGradient  # the type alone
+from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array, Ints
 from mindref_jax import (
     embedding,
@@ -27,48 +27,52 @@ from mindref_jax import (
     softmax,
     squash,
 )
-from mindref_jax.devices import computing
+from mindref_jax.devices import compute_on
 
 
 class Operator(NamedTuple):
-    """An operator of JAX, what it refuses, and which of its arguments have a gradient."""
+    """An operator of JAX, its argument check, and the indices of its differentiable arguments."""
 
     function: Callable[..., Any]
     check: Callable[..., None]
-    moving: tuple[int, ...]
+    differentiable: tuple[int, ...]
 
 
 OPERATORS = {
-    "embedding": Operator(embedding.embedding, embedding.check, (0,)),
-    "softmax": Operator(softmax.softmax, softmax.check, (0,)),
-    "squash": Operator(squash.squash, squash.check, (0,)),
-    "routing": Operator(routing.routing, routing.check, (0, 2, 3)),
-    "relu_layer": Operator(relu_layer.relu_layer, relu_layer.check, (0, 1, 2)),
-    "label_attention": Operator(label_attention.label_attention, label_attention.check, (0, 1)),
-    "sampled_softmax": Operator(sampled_softmax.sampled_softmax, sampled_softmax.check, (0, 1, 2)),
+    "embedding": Operator(embedding.embedding, embedding.check_inputs, (0,)),
+    "softmax": Operator(softmax.softmax, softmax.check_inputs, (0,)),
+    "squash": Operator(squash.squash, squash.check_inputs, (0,)),
+    "routing": Operator(routing.routing, routing.check_inputs, (0, 2, 3)),
+    "relu_layer": Operator(relu_layer.relu_layer, relu_layer.check_inputs, (0, 1, 2)),
+    "label_attention": Operator(
+        label_attention.label_attention, label_attention.check_inputs, (0, 1)
+    ),
+    "sampled_softmax": Operator(
+        sampled_softmax.sampled_softmax, sampled_softmax.check_inputs, (0, 1, 2)
+    ),
 }
 
 
-class OnDevice(NamedTuple):
-    """An operator as the contract has it, computed on one device."""
+class DeviceOperator(NamedTuple):
+    """An operator of the backend contract on one device."""
 
     stem: str
     device: Any
 
     def forward(self, *arrays: Array, **numbers: Any) -> tuple[Array, Any]:
-        """Return the result and what is saved: for routing its couplings, else nothing."""
-        with computing(self.device):
-            given = checked(self.stem, arrays, numbers)
-            found = COMPILED[self.stem](given, frozenset(numbers.items()))
+        """Return the result, and saved values: the coupling weights for routing, otherwise None."""
+        with compute_on(self.device):
+            arguments = check_arguments(self.stem, arrays, numbers)
+            result = COMPILED[self.stem](arguments, frozenset(numbers.items()))
             if self.stem != "routing":
-                return fetched(found), None
-            out, couplings = found
-            return fetched(out), SimpleNamespace(couplings=fetched(couplings))
+                return copy_to_numpy(result), None
+            out, couplings = result
+            return copy_to_numpy(out), SimpleNamespace(couplings=copy_to_numpy(couplings))
 
 
-def ops(device: Any = None) -> SimpleNamespace:
-    """Return the operators on a device; None is where JAX computes by itself."""
-    return SimpleNamespace(**{stem: OnDevice(stem, device) for stem in OPERATORS})
+def make_operators(device: Any = None) -> SimpleNamespace:
+    """Return the operators on a device; None is the default device of JAX."""
+    return SimpleNamespace(**{stem: DeviceOperator(stem, device) for stem in OPERATORS})
 
 
 def differentiate(
@@ -78,71 +82,71 @@ def differentiate(
     d_out: Array,
     device: Any = None,
 ) -> list[Any]:
-    """Return the gradients of the arguments that the page lists."""
-    with computing(device):
-        given = checked(stem, arrays, numbers)
+    """Return the gradients of the differentiable arguments in order."""
+    with compute_on(device):
+        arguments = check_arguments(stem, arrays, numbers)
         if stem == "embedding":
-            table, rows, weights = given
-            return [by_rows(table, rows, weights, d_out)]
-        found = GRADIENTS[stem](given, frozenset(numbers.items()), d_out)
-        return [fetched(x) for x in found]
+            table, rows, weights = arguments
+            return [table_gradient(table, rows, weights, d_out)]
+        gradients = GRADIENTS[stem](arguments, frozenset(numbers.items()), d_out)
+        return [copy_to_numpy(x) for x in gradients]
 
 
-def by_rows(table: Array, rows: Ints, weights: Array, d_out: Array) -> RowGradient:
-    """Return the gradient of a table as its rows, found without one of the table's size."""
-    distinct, places = np.unique(rows, return_inverse=True)  # embedding-R5
-    given = (table[distinct], places.reshape(rows.shape), weights)
-    (values,) = GRADIENTS["embedding"](given, frozenset(), d_out)  # embedding-R3
-    counting = np.isin(distinct, rows[weights != 0])  # embedding-R6
-    return RowGradient(distinct[counting].astype(np.int64), fetched(values)[counting])
+def table_gradient(table: Array, rows: Ints, weights: Array, d_out: Array) -> RowGradient:
+    """Return the row gradient of a table, without an array of the size of the table."""
+    distinct, index = np.unique(rows, return_inverse=True)  # embedding-R5
+    arguments = (table[distinct], index.reshape(rows.shape), weights)
+    (values,) = GRADIENTS["embedding"](arguments, frozenset(), d_out)  # embedding-R3
+    used = np.isin(distinct, rows[weights != 0])  # embedding-R6
+    return RowGradient(distinct[used].astype(np.int64), copy_to_numpy(values)[used])
 
 
-def checked(stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any]) -> list[Any]:
-    """Return what an operator takes. Raises ShapeError for what it or JAX has no type for."""
+def check_arguments(stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any]) -> list[Any]:
+    """Return the arguments of an operator in native byte order; raises ShapeError if invalid."""
     for x in arrays:
         if x.dtype.kind not in "fiub":
-            raise ShapeError(f"{stem}: expected numbers that JAX has a type for, got {x.dtype}")
+            raise ShapeError(f"{stem}: expected a dtype that JAX supports, got {x.dtype}")
     OPERATORS[stem].check(*arrays, **numbers)
-    # JAX takes no bytes in the order of another machine; floats of that kind were refused
+    # JAX needs native byte order; the check raises for other floats
     return [x.astype(x.dtype.newbyteorder("=")) if x.dtype.kind in "iu" else x for x in arrays]
 
 
-def apply(function: Any, arrays: Sequence[Any], numbers: frozenset[Any]) -> Any:
-    """Call an operator."""
+def call_operator(function: Any, arrays: Sequence[Any], numbers: frozenset[Any]) -> Any:
+    """Call an operator with hashable numbers, which jax.jit treats as static."""
     return function(*arrays, **dict(numbers))
 
 
-def pull_back(
+def compute_vjp(
     operator: Operator, arrays: Sequence[Any], numbers: frozenset[Any], d_out: Any
 ) -> Any:
-    """Return the gradients of the moving arguments."""
+    """Return the gradients of the differentiable arguments (vector-Jacobian product)."""
 
-    def of_moving(*moving: Any) -> Any:
-        given = list(arrays)
-        for place, x in zip(operator.moving, moving, strict=True):
-            given[place] = x
-        out = apply(operator.function, given, numbers)
+    def function(*inputs: Any) -> Any:
+        arguments = list(arrays)
+        for index, x in zip(operator.differentiable, inputs, strict=True):
+            arguments[index] = x
+        out = call_operator(operator.function, arguments, numbers)
         return out[0] if isinstance(out, tuple) else out
 
-    out, back = jax.vjp(of_moving, *(arrays[place] for place in operator.moving))
-    return back(jnp.asarray(d_out, out.dtype))
+    out, vjp = jax.vjp(function, *(arrays[index] for index in operator.differentiable))
+    return vjp(jnp.asarray(d_out, out.dtype))
 
 
 COMPILED = {
-    stem: jax.jit(partial(apply, operator.function), static_argnums=1)
+    stem: jax.jit(partial(call_operator, operator.function), static_argnums=1)
     for stem, operator in OPERATORS.items()
 }
 GRADIENTS = {
-    stem: jax.jit(partial(pull_back, operator), static_argnums=1)
+    stem: jax.jit(partial(compute_vjp, operator), static_argnums=1)
     for stem, operator in OPERATORS.items()
 }
 
 
-def fetched(x: Any) -> npt.NDArray[Any]:
-    """Return an array of JAX as one of NumPy, in memory of its own."""
+def copy_to_numpy(x: Any) -> npt.NDArray[Any]:
+    """Return a copy of a JAX array as a NumPy array."""
     return np.array(x, copy=True)
 
 
-def placed(x: Any) -> Any:
-    """Return a copy of an array of NumPy as one of JAX, of the same type, inside `computing`."""
+def copy_to_jax(x: Any) -> Any:
+    """Return a copy of a NumPy array as a JAX array of the same dtype; call in `compute_on`."""
     return jnp.array(np.asarray(x, order="C"), copy=True)

@@ -1,6 +1,6 @@
 """The backend `jax`: operators in JAX, differentiated by JAX.
 
-Spec: specs/backend.md. JAX is imported when `ops` or a gradient is first asked for.
+Spec: specs/backend.md. JAX is imported at the first access to `ops` or a level.
 """
 
 from __future__ import annotations
@@ -17,96 +17,98 @@ from mindref.shapes import Array
 
 
 class JaxBackend:
-    """All three levels, where JAX computes by itself or on a device that was asked for."""
+    """All three levels, on the default device of JAX or on another device."""
 
     name = "jax"
 
     def __init__(self, device: Any = None) -> None:
-        self.device = device  # of JAX
+        self.device = device  # a device of JAX, or None
 
     def on(self, device: str) -> JaxBackend:
-        """Return this backend on "cpu", "cuda", or "auto": what JAX takes by itself.
+        """Return the backend on "cpu", "cuda", or "auto" (the default device of JAX).
 
-        Raises BackendError where JAX finds no such device.
+        Raises BackendError if JAX finds no such device.
         """
         try:
-            devices = part("devices")
+            devices = load_module("devices")
         except ModuleNotFoundError as error:
             todo = "pip install 'mindref[jax]', or ./backends/jax in a checkout"
             raise BackendError(say("backend jax", "JAX", error, todo)) from error
-        return JaxBackend(devices.device_of(device))
+        return JaxBackend(devices.find_device(device))
 
     @property
     def device_name(self) -> str:
-        """Where it computes: cpu or cuda."""
-        found: str = part("devices").name_of(self.device)
-        return found
+        """The device in use: cpu or cuda."""
+        name: str = load_module("devices").platform_name(self.device)
+        return name
 
     @property
     def ops(self) -> Any:
-        """The operators, from NumPy arrays to NumPy arrays."""
-        return part("arrays").ops(self.device)
+        """The operators as functions of NumPy arrays."""
+        return load_module("arrays").make_operators(self.device)
 
     def capabilities(self) -> Capabilities:
-        """Claim every operator with every option, the model and the training step."""
+        """Return all operators with all default options, and all three levels."""
         return Capabilities(
             OPERATORS,
             levels=("ops", "model", "train"),
             gradients="automatic",
-            devices=("cpu", "cuda"),  # backend-R16: those that `on` knows, where JAX finds them
+            devices=("cpu", "cuda"),  # backend-R16: the devices that `on` accepts
         )
 
     def differentiate(
         self, stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array
     ) -> list[Any]:
-        """Return the gradients of the arguments that the page lists, in its order."""
-        found: list[Any] = part("arrays").differentiate(stem, arrays, numbers, d_out, self.device)
-        return found
+        """Return the gradients of the differentiable arguments, in the order of the page."""
+        gradients: list[Any] = load_module("arrays").differentiate(
+            stem, arrays, numbers, d_out, self.device
+        )
+        return gradients
 
     def loss_and_gradients(
         self, params: Params, batch: Any, catalogue: Catalogue, config: Config
     ) -> Any:
-        """Return the loss of a batch and all gradients, by rows for the tables."""
-        with part("devices").computing(self.device):
-            return part("level_model").loss_and_gradients(params, batch, catalogue, config)
+        """Return the loss of a batch and all gradients; gradients of tables are row gradients."""
+        with load_module("devices").compute_on(self.device):
+            return load_module("level_model").loss_and_gradients(params, batch, catalogue, config)
 
     def interests(
         self, params: Params, histories: Any, catalogue: Catalogue, config: Config
     ) -> Any:
-        """Return interests (B, K, D) and which are active (B, K)."""
-        with part("devices").computing(self.device):
-            return part("level_model").interests(params, histories, catalogue, config)
+        """Return interests (B, K, D) and the mask of active interests (B, K)."""
+        with load_module("devices").compute_on(self.device):
+            return load_module("level_model").interests(params, histories, catalogue, config)
 
     def init(self, params: Params, config: Config, moments: Any = None) -> Any:
-        """Return the state before the first step, or after those of `moments`."""
-        with part("devices").computing(self.device):
-            return part("level_train").init(params, config, moments)
+        """Return the initial state, or the state that continues from `moments`."""
+        with load_module("devices").compute_on(self.device):
+            return load_module("level_train").init(params, config, moments)
 
     def step(
         self, state: Any, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
     ) -> Any:
-        """Take one step, which uses the state up; return the next state and the loss."""
-        with part("devices").computing(self.device):
-            return part("level_train").step(state, batch, catalogue, config, learning_rate)
+        """Take one training step; return the next state and the loss. The old state is invalid."""
+        with load_module("devices").compute_on(self.device):
+            return load_module("level_train").step(state, batch, catalogue, config, learning_rate)
 
     def parameters(self, state: Any) -> Any:
-        """Return the parameters of a state: its own, good until the next step."""
-        return part("level_train").parameters(state)
+        """Return the parameters of a state without a copy, valid until the next step."""
+        return load_module("level_train").parameters(state)
 
     def moments(self, state: Any) -> Any:
-        """Return the moments of a state: its own, good until the next step."""
-        return part("level_train").moments(state)
+        """Return the moments of a state without a copy, valid until the next step."""
+        return load_module("level_train").moments(state)
 
     def to_numpy(self, x: Any) -> Any:
-        """Return an array of JAX as one of NumPy, in memory of its own."""
-        return part("arrays").fetched(x)
+        """Return a copy of a JAX array as a NumPy array."""
+        return load_module("arrays").copy_to_numpy(x)
 
     def from_numpy(self, x: Array) -> Any:
-        """Return a copy of an array as one of JAX, of the same type."""
-        with part("devices").computing(self.device):
-            return part("arrays").placed(x)
+        """Return a copy of an array as a JAX array of the same dtype."""
+        with load_module("devices").compute_on(self.device):
+            return load_module("arrays").copy_to_jax(x)
 
 
-def part(name: str) -> Any:
-    """Return a module of this package, and JAX with it."""
+def load_module(name: str) -> Any:
+    """Return a module of this package; imports JAX."""
     return importlib.import_module(f"mindref_jax.{name}")

@@ -1,7 +1,7 @@
-"""Where JAX computes for the backend, and with which types.
+"""The device of the backend, 64-bit dtypes, and the number of compiled programs.
 
-Spec: specs/backend.md. JAX has its types of 64 bits off unless a program turns them on for all of
-itself. That is not ours to do: they are on inside our calls only, for float64 and for ids.
+Spec: specs/backend.md. By default, JAX disables 64-bit dtypes for the whole process. The backend
+enables them only inside its calls, for float64 and ids.
 """
 
 from __future__ import annotations
@@ -14,57 +14,60 @@ import jax
 
 from mindref.errors import BackendError, say
 
-NAMES = ("cpu", "cuda", "auto")
-MOST = 1000
-"""Programs that are kept compiled. Each maps memory, and a process may have so many pieces of it:
-a judge, who asks for thousands of shapes, would run into that limit."""
+DEVICE_NAMES = ("cpu", "cuda", "auto")
+MAX_PROGRAMS = 1000
+"""Number of compiled programs after which all are dropped.
 
-compiled = 0  # since the last time that all were dropped
+Each program maps memory, and the system limits the number of mappings of a process. The
+conformance suite, which uses thousands of shapes, would exceed this limit.
+"""
 
-
-def count(event: str, seconds: float, **facts: Any) -> None:
-    """Count a program that JAX has compiled."""
-    global compiled
-    compiled += event == "/jax/core/compile/backend_compile_duration"
+num_compiled = 0  # since the programs were last dropped
 
 
-jax.monitoring.register_event_duration_secs_listener(count)
+def count_compilation(event: str, seconds: float, **details: Any) -> None:
+    """Count one compilation of JAX."""
+    global num_compiled
+    num_compiled += event == "/jax/core/compile/backend_compile_duration"
+
+
+jax.monitoring.register_event_duration_secs_listener(count_compilation)
 
 
 @contextmanager
-def computing(device: Any = None) -> Iterator[None]:
-    """Compute with types of 64 bits, on a device; None is where JAX computes by itself."""
+def compute_on(device: Any = None) -> Iterator[None]:
+    """Compute with 64-bit dtypes on a device; None is the default device of JAX."""
     with jax.enable_x64(True), jax.default_device(device):
         yield
     drop_programs()
 
 
 def drop_programs() -> None:
-    """Drop what is compiled when it has become too much; what is still needed is compiled anew."""
-    global compiled
-    if compiled > MOST:
+    """Drop all compiled programs if there are more than MAX_PROGRAMS."""
+    global num_compiled
+    if num_compiled > MAX_PROGRAMS:
         jax.clear_caches()
-        compiled = 0
+        num_compiled = 0
 
 
-def device_of(name: str) -> Any:
-    """Return a device by its name, or None for "auto": the one that JAX takes by itself.
+def find_device(name: str) -> Any:
+    """Return a device by its name, or None for "auto" (the default device of JAX).
 
-    Raises BackendError for an unknown name, and where JAX finds no such device.
+    Raises BackendError for an unknown name, and if JAX finds no such device.
     """
-    if name not in NAMES:
-        raise BackendError(say("device", " or ".join(NAMES), repr(name)))
+    if name not in DEVICE_NAMES:
+        raise BackendError(say("device", " or ".join(DEVICE_NAMES), repr(name)))
     if name == "auto":
         return None
     try:
         return jax.devices(name)[0]
     except RuntimeError as error:
-        found = ", ".join(sorted({device.platform for device in jax.devices()}))
-        todo = f"JAX finds {found}; install its package for the device, or choose another"
-        raise BackendError(say("device", f"one that is called {name}", "none", todo)) from error
+        platforms = ", ".join(sorted({device.platform for device in jax.devices()}))
+        todo = f"JAX finds {platforms}; install its package for the device, or choose another"
+        raise BackendError(say("device", f"a device called {name}", "none", todo)) from error
 
 
-def name_of(device: Any) -> str:
-    """Return the name of a device, cpu or cuda; None is the one that JAX takes by itself."""
+def platform_name(device: Any) -> str:
+    """Return the name of a device, cpu or cuda; None is the default device of JAX."""
     platform = (device or jax.devices()[0]).platform
     return "cuda" if platform == "gpu" else str(platform)

@@ -1,8 +1,8 @@
-"""Batches laid out for few compilations: rows numbered, sizes rounded up to buckets.
+"""Batches in few shapes: rows are numbered, and sizes are rounded up to buckets.
 
-XLA compiles a function anew for each set of shapes. Here the distinct rows that a batch reads are
-found on the host and counted up to the next of few sizes, as are the places of a history. What is
-filled up is masked or outside the table, so no result depends on it but in its last bits.
+XLA compiles a function for each set of shapes. Therefore the host computes the distinct rows that a
+batch reads. It pads their number and the length of histories to the next bucket size. Padding is
+masked or outside the table, so it changes at most the last bits of a result.
 """
 
 from __future__ import annotations
@@ -14,32 +14,35 @@ import numpy.typing as npt
 
 from mindref.models.parameters import Catalogue
 from mindref.shapes import Ints
-from mindref_jax.checks import rows_within
-from mindref_jax.model import Batch, Histories, Items
+from mindref_jax.model import Batch, Histories, ItemRows
+from mindref_jax.shapes import check_row_indices
 
-MARKS = 50
-"""Rows of a table for each that a batch names, up to which they are marked and not sorted. Beyond
-it a mark for every row costs more than to sort the few: no step has the size of the table."""
+MARKING_LIMIT = 50
+"""Largest number of table rows per used row for which distinct rows are found by marking.
+
+For larger tables, sorting the used rows is faster than marking, which takes time proportional to
+the table.
+"""
 
 
 class Rows(NamedTuple):
-    """The distinct rows of a table that a batch reads, in the order of their numbers."""
+    """The distinct rows of a table that a batch reads; the index of a row is its number."""
 
-    read: Ints  # (T,) ascending among those that count; a row outside the table for what fills up
-    written: Ints  # (T,) the same, but outside the table for those with weight zero only
-    named: int  # how many of them are written: the first ones (embedding-R6)
+    read: Ints  # (T,) rows, the written rows first and ascending; padding is outside the table
+    written: Ints  # (T,) as `read`, but outside the table for rows with weight zero only
+    num_written: int  # number of written rows, which come first (embedding-R6)
 
 
-class Laid(NamedTuple):
-    """A batch or histories whose items are numbers of rows, and which rows those are."""
+class PreparedBatch(NamedTuple):
+    """A batch or histories with numbered rows, and the rows of the numbers."""
 
-    given: Any  # Batch or Histories with `Items`
+    arrays: Any  # Batch or Histories of `ItemRows`
     items: Rows
     profile: Rows
 
 
-def bucket(size: int) -> int:
-    """Return the next size that is compiled for: of each doubling four, so a quarter more at most.
+def bucket_size(size: int) -> int:
+    """Return the next bucket size: four per doubling, at most a quarter larger.
 
     >>> [bucket(n) for n in (0, 3, 9, 10, 50, 1000)]
     [0, 3, 10, 10, 56, 1024]
@@ -48,48 +51,52 @@ def bucket(size: int) -> int:
     return -(-size // step) * step
 
 
-def lay_out(batch: Any, catalogue: Catalogue, sizes: tuple[int, int], window: int) -> Laid:
-    """Return a batch as the step takes it; sizes: rows of the tables of items and of profiles."""
-    histories = trimmed(batch.histories, window)
+def prepare_batch(
+    batch: Any, catalogue: Catalogue, sizes: tuple[int, int], window: int
+) -> PreparedBatch:
+    """Return a batch for the training step; sizes: numbers of rows of items and profiles."""
+    histories = trim_histories(batch.histories, window)
     mask = histories.mask
     ids = np.concatenate([histories.items[mask], batch.target, batch.negatives])
-    items, looked = looked_up(ids, catalogue, sizes[0])
-    behaviours, users = int(mask.sum()), len(batch.target)
-    target = Items(*(x[behaviours : behaviours + users] for x in looked))
-    negatives = Items(*(x[behaviours + users :] for x in looked))
-    given, profile = of_users(histories, Items(*(x[:behaviours] for x in looked)), sizes[1])
-    return Laid(Batch(given, target, negatives, *batch[3:]), items, profile)
+    items, item_rows = number_items(ids, catalogue, sizes[0])
+    num_behaviours, num_users = int(mask.sum()), len(batch.target)
+    target = ItemRows(*(x[num_behaviours : num_behaviours + num_users] for x in item_rows))
+    negatives = ItemRows(*(x[num_behaviours + num_users :] for x in item_rows))
+    numbered, profile = number_histories(
+        histories, ItemRows(*(x[:num_behaviours] for x in item_rows)), sizes[1]
+    )
+    return PreparedBatch(Batch(numbered, target, negatives, *batch[3:]), items, profile)
 
 
-def lay_out_histories(
+def prepare_histories(
     histories: Any, catalogue: Catalogue, sizes: tuple[int, int], window: int
-) -> Laid:
-    """Return histories as serving takes them, with empty ones to fill up the users."""
-    histories = filled_up(trimmed(histories, window))
+) -> PreparedBatch:
+    """Return histories for serving, padded with users without behaviours."""
+    histories = pad_users(trim_histories(histories, window))
     ids = histories.items[histories.mask]
-    items, looked = looked_up(ids, catalogue, sizes[0])
-    given, profile = of_users(histories, looked, sizes[1])
-    return Laid(given, items, profile)
+    items, item_rows = number_items(ids, catalogue, sizes[0])
+    numbered, profile = number_histories(histories, item_rows, sizes[1])
+    return PreparedBatch(numbered, items, profile)
 
 
-def trimmed(histories: Any, window: int) -> Histories:
-    """Return histories with as many places as the longest needs, rounded up to a bucket."""
+def trim_histories(histories: Any, window: int) -> Histories:
+    """Return histories cut or padded to the bucket size of the longest history."""
     items, mask, logits, profile = (np.asarray(x) for x in histories)
     longest = int(np.flatnonzero(mask.any(0)).max(initial=-1)) + 1
-    places = bucket(longest)
-    places = min(places, window) if longest <= window else places
-    items, mask, logits = (resized(x, places, axis=1) for x in (items, mask, logits))
+    length = bucket_size(longest)
+    length = min(length, window) if longest <= window else length
+    items, mask, logits = (resize_axis(x, length, axis=1) for x in (items, mask, logits))
     return Histories(items, mask, logits, profile)
 
 
-def filled_up(histories: Histories) -> Histories:
-    """Return histories of as many users as a bucket has, the last of them without behaviours."""
-    users = bucket(len(histories.mask))
-    return Histories(*(resized(x, users, axis=0) for x in histories))
+def pad_users(histories: Histories) -> Histories:
+    """Return histories padded to a bucket size of users; added users have no behaviours."""
+    users = bucket_size(len(histories.mask))
+    return Histories(*(resize_axis(x, users, axis=0) for x in histories))
 
 
-def resized(x: npt.NDArray[Any], size: int, axis: int) -> npt.NDArray[Any]:
-    """Return an array cut off, or filled up with zeros, to a size of one axis."""
+def resize_axis(x: npt.NDArray[Any], size: int, axis: int) -> npt.NDArray[Any]:
+    """Return an array with one axis cut, or padded with zeros, to a size."""
     if x.shape[axis] >= size:
         return x[:size] if axis == 0 else x[:, :size]
     widths = [(0, 0)] * x.ndim
@@ -97,53 +104,56 @@ def resized(x: npt.NDArray[Any], size: int, axis: int) -> npt.NDArray[Any]:
     return np.pad(x, widths)
 
 
-def of_users(histories: Histories, behaviours: Items, profiles: int) -> tuple[Histories, Rows]:
-    """Return histories with numbers for rows, and the rows of the profile table."""
+def number_histories(
+    histories: Histories, behaviours: ItemRows, profiles: int
+) -> tuple[Histories, Rows]:
+    """Return histories with numbered rows, and the rows of the profile table."""
     mask = histories.mask
-    places = np.flatnonzero(mask)
-    laid = []
-    for known in behaviours:
-        flat = np.zeros((mask.size, known.shape[1]), known.dtype)
-        flat[places] = known  # model-R8: a padded place reads number 0 with weight 0
-        laid.append(flat.reshape(*mask.shape, known.shape[1]))
-    users = histories.profile
-    profile, found = numbered("profile", users, np.ones(users.shape), profiles)
-    return histories._replace(items=Items(*laid), profile=found.rows), profile
+    positions = np.flatnonzero(mask)
+    padded = []
+    for values in behaviours:
+        flat = np.zeros((mask.size, values.shape[1]), values.dtype)
+        flat[positions] = values  # model-R8: a padded position reads number 0 with weight 0
+        padded.append(flat.reshape(*mask.shape, values.shape[1]))
+    profile_rows = histories.profile
+    profile, numbered = number_rows("profile", profile_rows, np.ones(profile_rows.shape), profiles)
+    return histories._replace(items=ItemRows(*padded), profile=numbered.rows), profile
 
 
-def looked_up(ids: Ints, catalogue: Catalogue, size: int) -> tuple[Rows, Items]:
-    """Return the distinct rows of a table of a size that make up items, and these by numbers."""
-    return numbered("catalogue", catalogue.rows[ids], catalogue.weights[ids], size)
+def number_items(ids: Ints, catalogue: Catalogue, table_size: int) -> tuple[Rows, ItemRows]:
+    """Return the distinct rows of items in the item table, and the items with numbered rows."""
+    return number_rows("catalogue", catalogue.rows[ids], catalogue.weights[ids], table_size)
 
 
-def numbered(where: str, rows: Ints, weights: Any, size: int) -> tuple[Rows, Items]:
-    """Return the distinct rows of a table of a size, and the same rows by their numbers."""
-    rows_within(where, rows, size)
-    distinct, places = told_apart(rows, size)
-    counts = np.zeros(len(distinct), bool)
-    counts[places[weights != 0]] = True
-    order = np.argsort(~counts, kind="stable")  # those that count come first
+def number_rows(subject: str, rows: Ints, weights: Any, table_size: int) -> tuple[Rows, ItemRows]:
+    """Return the distinct rows, and the rows and weights with numbers in place of rows."""
+    check_row_indices(subject, rows, table_size)
+    distinct, index = distinct_rows(rows, table_size)
+    used = np.zeros(len(distinct), bool)
+    used[index[weights != 0]] = True
+    order = np.argsort(~used, kind="stable")  # rows with a nonzero weight first
     number = np.empty(len(distinct), np.int32)
     number[order] = np.arange(len(distinct))
-    named = int(counts.sum())
-    beyond = size + np.arange(bucket(len(distinct)))  # each once, as scatters are told
-    read, written = beyond.copy(), beyond
+    num_used = int(used.sum())
+    # rows outside the table; distinct, because the scatter assumes unique indices
+    outside = table_size + np.arange(bucket_size(len(distinct)))
+    read, written = outside.copy(), outside
     read[: len(distinct)] = distinct[order]
-    written[:named] = read[:named]
-    return Rows(read, written, named), Items(number[places], weights)
+    written[:num_used] = read[:num_used]
+    return Rows(read, written, num_used), ItemRows(number[index], weights)
 
 
-def told_apart(rows: Ints, size: int) -> tuple[Ints, Ints]:
-    """Return the distinct rows of a table of a size, ascending, and the place of each among them.
+def distinct_rows(rows: Ints, table_size: int) -> tuple[Ints, Ints]:
+    """Return the distinct rows, ascending, and the index of each row among them.
 
-    Marks are the quicker way as long as they are not many more than the rows that are named.
+    Marking is faster than sorting if the table is not much larger than the number of rows.
     """
-    if size > MARKS * rows.size:
-        distinct, places = np.unique(rows, return_inverse=True)
-        return distinct, places.reshape(rows.shape)
-    marks = np.zeros(size, bool)
-    marks[rows] = True
-    distinct = np.flatnonzero(marks)
-    places = np.empty(size, np.int32)
-    places[distinct] = np.arange(len(distinct))
-    return distinct, places[rows]
+    if table_size > MARKING_LIMIT * rows.size:
+        distinct, index = np.unique(rows, return_inverse=True)
+        return distinct, index.reshape(rows.shape)
+    is_used = np.zeros(table_size, bool)
+    is_used[rows] = True
+    distinct = np.flatnonzero(is_used)
+    index = np.empty(table_size, np.int32)
+    index[distinct] = np.arange(len(distinct))
+    return distinct, index[rows]

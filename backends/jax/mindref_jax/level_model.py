@@ -1,6 +1,6 @@
-"""Level 2 of the backend: arrays of mindref into the functions of the model and out of them.
+"""Level 2 of the backend: loss, gradients and interests from the arrays of mindref.
 
-Spec: specs/backend.md. Only the rows that a batch reads are handed to JAX, never a whole table.
+Spec: specs/backend.md. JAX gets only the rows that a batch reads, never a whole table.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
-from mindref.ops.embedding import RowGradient  # the type alone
+from mindref.ops.embedding import RowGradient
 from mindref_jax import model
-from mindref_jax.checks import rows_within
-from mindref_jax.layout import Laid, lay_out, lay_out_histories
+from mindref_jax.layout import PreparedBatch, prepare_batch, prepare_histories
+from mindref_jax.shapes import check_row_indices
 
 TABLES = ("items", "profile")
 
@@ -24,64 +24,71 @@ TABLES = ("items", "profile")
 def loss_and_gradients(
     params: Params, batch: Any, catalogue: Catalogue, config: Config
 ) -> tuple[Any, Gradients]:
-    """Return the loss of a batch and its gradient by every parameter, by rows for the tables."""
-    named = flatten(params)
-    laid = laid_out(named, batch, catalogue, config)
-    loss, found = differentiate(read(named, laid), laid.given, batch[1:3], config)
-    for name, rows in zip(TABLES, (laid.items, laid.profile), strict=True):
-        values = np.asarray(found[name])[: rows.named]
-        found[name] = RowGradient(rows.written[: rows.named], values)
-    return loss, Gradients(*unflatten(found))  # by rows
+    """Return the loss of a batch and its gradient with respect to every parameter.
+
+    Gradients of tables are row gradients.
+    """
+    flat_params = flatten(params)
+    prepared = check_and_prepare(flat_params, batch, catalogue, config)
+    loss, gradients = differentiate_loss(
+        read_tables(flat_params, prepared), prepared.arrays, batch[1:3], config
+    )
+    for name, rows in zip(TABLES, (prepared.items, prepared.profile), strict=True):
+        values = np.asarray(gradients[name])[: rows.num_written]
+        gradients[name] = RowGradient(rows.written[: rows.num_written], values)
+    return loss, Gradients(*unflatten(gradients))
 
 
 def interests(
     params: Params, histories: Any, catalogue: Catalogue, config: Config
 ) -> tuple[Any, Any]:
-    """Return interests (B, K, D) and which are active (B, K)."""
-    named, users = flatten(params), len(histories.mask)
-    model.check(named, histories, catalogue)
-    laid = lay_out_histories(histories, catalogue, sizes(named), config.window)
-    vectors, active = serve(read(named, laid), laid.given, config)
-    return vectors[:users], active[:users]
+    """Return interests (B, K, D) and the mask of active interests (B, K)."""
+    flat_params, num_users = flatten(params), len(histories.mask)
+    model.check_model_inputs(flat_params, histories, catalogue)
+    prepared = prepare_histories(histories, catalogue, table_sizes(flat_params), config.window)
+    vectors, active = infer_interests(read_tables(flat_params, prepared), prepared.arrays, config)
+    return vectors[:num_users], active[:num_users]
 
 
 @partial(jax.jit, static_argnames="config")
-def differentiate(params: Any, batch: Any, ids: Any, config: Config) -> tuple[Any, Any]:
-    """Return the loss of a batch that is laid out, and its gradients."""
-    return jax.value_and_grad(model.loss_of)(params, batch, ids, config)
+def differentiate_loss(params: Any, batch: Any, ids: Any, config: Config) -> tuple[Any, Any]:
+    """Return the loss of a prepared batch, and its gradients."""
+    return jax.value_and_grad(model.loss_from_rows)(params, batch, ids, config)
 
 
 @partial(jax.jit, static_argnames="config")
-def serve(params: Any, histories: Any, config: Config) -> tuple[Any, Any]:
-    """Return interests and active of histories that are laid out."""
-    return model.interests_of(params, histories, config)
+def infer_interests(params: Any, histories: Any, config: Config) -> tuple[Any, Any]:
+    """Return interests and active interests of prepared histories."""
+    return model.interests_from_rows(params, histories, config)
 
 
-def laid_out(params: model.Params, batch: Any, catalogue: Catalogue, config: Config) -> Laid:
-    """Return a batch laid out for these parameters. Raises ShapeError for what does not fit."""
-    model.check(params, batch.histories, catalogue)
+def check_and_prepare(
+    params: model.Params, batch: Any, catalogue: Catalogue, config: Config
+) -> PreparedBatch:
+    """Check a batch and prepare it for the parameters. Raises ShapeError if it is invalid."""
+    model.check_model_inputs(params, batch.histories, catalogue)
     for ids in (batch.target, batch.negatives):
-        rows_within("items", ids, len(catalogue.rows))  # model-R18
-    return lay_out(batch, catalogue, sizes(params), config.window)
+        check_row_indices("items", ids, len(catalogue.rows))  # model-R18
+    return prepare_batch(batch, catalogue, table_sizes(params), config.window)
 
 
-def read(params: model.Params, laid: Laid) -> model.Params:
-    """Return the parameters with those rows of the tables that are read, in NumPy."""
+def read_tables(params: model.Params, prepared: PreparedBatch) -> model.Params:
+    """Return the parameters with only the rows of the tables that are read, as NumPy arrays."""
     tables = {
-        name: resting(params[name], rows.read)
-        for name, rows in zip(TABLES, (laid.items, laid.profile), strict=True)
+        name: read_rows(params[name], rows.read)
+        for name, rows in zip(TABLES, (prepared.items, prepared.profile), strict=True)
     }
     return params | tables
 
 
-def resting(table: Any, rows: Any) -> Any:
-    """Return rows of a table, zero for those outside it."""
-    found = np.zeros((len(rows), table.shape[1]), table.dtype)
+def read_rows(table: Any, rows: Any) -> Any:
+    """Return rows of a table; zero for a row outside the table."""
+    values = np.zeros((len(rows), table.shape[1]), table.dtype)
     inside = rows < len(table)
-    found[inside] = table[rows[inside]]
-    return found
+    values[inside] = table[rows[inside]]
+    return values
 
 
-def sizes(params: model.Params) -> tuple[int, int]:
-    """Return the rows of the tables of items and of profiles."""
+def table_sizes(params: model.Params) -> tuple[int, int]:
+    """Return the numbers of rows of the item table and the profile table."""
     return len(params["items"]), len(params["profile"])

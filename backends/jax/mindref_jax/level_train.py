@@ -1,7 +1,7 @@
-"""Level 3 of the backend: a training step that keeps parameters and moments where JAX computes.
+"""Level 3 of the backend: a training step with parameters and moments on the device.
 
-Spec: specs/backend.md, specs/optimiser.md. One compiled function reads the rows that the batch
-names, differentiates, and writes these rows back; buffers of the old state become the new one.
+Spec: specs/backend.md, specs/optimiser.md. One compiled function reads the rows of the batch,
+differentiates, and writes these rows. The new state reuses the buffers of the old state.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from mindref.config import Config
 from mindref.models.parameters import Catalogue, Params, flatten, unflatten
 from mindref.training.optimiser import State as Moments
 from mindref_jax import model
-from mindref_jax.arrays import placed
-from mindref_jax.level_model import TABLES, laid_out
+from mindref_jax.arrays import copy_to_jax
+from mindref_jax.level_model import TABLES, check_and_prepare
 
 UNIQUE = {"unique_indices": True, "wrap_negative_indices": False}
 
 
 class State(NamedTuple):
-    """What a training step moves; a step uses it up."""
+    """The state of a training; a step invalidates the old state."""
 
     params: dict[str, Any]
     first: dict[str, Any]
@@ -34,32 +34,35 @@ class State(NamedTuple):
 
 
 def init(params: Params, config: Config, moments: Moments | None = None) -> State:
-    """Return the state before the first step, or after those of `moments`, with own arrays."""
-    named = {name: placed(x) for name, x in flatten(params).items()}
+    """Return the initial state, or the state that continues from `moments`; arrays are copied."""
+    flat_params = {name: copy_to_jax(x) for name, x in flatten(params).items()}
     if moments is None:
-        first, second = ({name: jnp.zeros_like(x) for name, x in named.items()} for _ in range(2))
-        return State(named, first, second)  # optimiser-R8
+        first, second = (
+            {name: jnp.zeros_like(x) for name, x in flat_params.items()} for _ in range(2)
+        )
+        return State(flat_params, first, second)  # optimiser-R8
     first, second = (
-        {name: placed(table[name]) for name in named} for table in (moments.first, moments.second)
+        {name: copy_to_jax(table[name]) for name in flat_params}
+        for table in (moments.first, moments.second)
     )
-    return State(named, first, second, moments.step)
+    return State(flat_params, first, second, moments.step)
 
 
 def step(
     state: State, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
 ) -> tuple[State, Any]:
-    """Take one step of lazy Adam; return the next state and the loss before it.
+    """Take one step of lazy Adam; return the next state and the loss before the step.
 
-    Nothing moves if the loss, a gradient or its square is not finite; the loss is then NaN if it
-    was finite.
+    If the loss, a gradient or its square is not finite, the state is unchanged. Then a finite loss
+    is returned as NaN.
     """
-    laid = laid_out(state.params, batch, catalogue, config)
+    prepared = check_and_prepare(state.params, batch, catalogue, config)
     count = state.step + 1  # optimiser-R2
     root = math.sqrt(1 - config.beta2**count)
     rate = learning_rate * root / (1 - config.beta1**count)  # optimiser-R3
-    rows = {name: x[:2] for name, x in zip(TABLES, laid[1:], strict=True)}
+    rows = {name: x[:2] for name, x in zip(TABLES, prepared[1:], strict=True)}
     (params, first, second), loss = take_step(
-        state[:3], rows, laid.given, batch[1:3], (rate, root), config
+        state[:3], rows, prepared.arrays, batch[1:3], (rate, root), config
     )
     return State(params, first, second, count if np.isfinite(loss) else state.step), loss
 
@@ -68,43 +71,43 @@ def step(
 def take_step(
     state: Any, rows: Any, batch: Any, ids: Any, rates: tuple[Any, Any], config: Config
 ) -> tuple[Any, Any]:
-    """Return parameters and both moments after a step, and the loss before it; NaN: not moved.
+    """Return parameters and moments after a step, and the loss before it; NaN if unchanged.
 
-    rows: of each table the rows that are read, and where they are written to; outside the table
-    nothing is written (optimiser-R5).
+    rows: for each table the rows to read and the rows to write. Rows outside the table are not
+    written (optimiser-R5).
     """
-    params, first, second = before = tuple(taken(named, rows) for named in state)
-    loss, gradients = jax.value_and_grad(model.loss_of)(params, batch, ids, config)
+    params, first, second = before = tuple(gather_rows(arrays, rows) for arrays in state)
+    loss, gradients = jax.value_and_grad(model.loss_from_rows)(params, batch, ids, config)
     finite = [jnp.isfinite(x).all() for x in (loss, *(g * g for g in jax.tree.leaves(gradients)))]
-    sound = jnp.stack(finite).all()  # optimiser-R14
+    all_finite = jnp.stack(finite).all()  # optimiser-R14
     b1, b2, (rate, root) = config.beta1, config.beta2, rates
-    every = jax.tree.map
-    first = every(lambda m, g: b1 * m + (1 - b1) * g, first, gradients)  # optimiser-R1
-    second = every(lambda v, g: b2 * v + (1 - b2) * (g * g), second, gradients)
-    params = every(  # optimiser-R4
+    map_arrays = jax.tree.map
+    first = map_arrays(lambda m, g: b1 * m + (1 - b1) * g, first, gradients)  # optimiser-R1
+    second = map_arrays(lambda v, g: b2 * v + (1 - b2) * (g * g), second, gradients)
+    params = map_arrays(  # optimiser-R4
         lambda x, m, v: x - rate * m / (jnp.sqrt(v) + config.epsilon * root), params, first, second
     )
     moved = (params, first, second)
-    after = every(lambda new, old: jnp.where(sound, new, old), moved, before)
-    loss = jnp.where(sound | ~jnp.isfinite(loss), loss, jnp.nan)
-    return tuple(put(old, new, rows) for old, new in zip(state, after, strict=True)), loss
+    after = map_arrays(lambda new, old: jnp.where(all_finite, new, old), moved, before)
+    loss = jnp.where(all_finite | ~jnp.isfinite(loss), loss, jnp.nan)
+    return tuple(scatter_rows(old, new, rows) for old, new in zip(state, after, strict=True)), loss
 
 
-def taken(named: dict[str, Any], rows: Any) -> dict[str, Any]:
-    """Return arrays with those rows of the tables that a step reads.
+def gather_rows(arrays: dict[str, Any], rows: Any) -> dict[str, Any]:
+    """Return arrays with only the rows of the tables that a step reads.
 
-    The barrier keeps the reading before the writing, which then needs no copy of a table.
+    The barrier makes XLA read before it writes. Then writing needs no copy of a table.
     """
     tables = {
-        name: named[name].at[read].get(mode="fill", fill_value=0, **UNIQUE)
+        name: arrays[name].at[read].get(mode="fill", fill_value=0, **UNIQUE)
         for name, (read, _) in rows.items()
     }
-    found: dict[str, Any] = jax.lax.optimization_barrier(named | tables)
-    return found
+    gathered: dict[str, Any] = jax.lax.optimization_barrier(arrays | tables)
+    return gathered
 
 
-def put(old: dict[str, Any], new: dict[str, Any], rows: Any) -> dict[str, Any]:
-    """Return arrays after a step: of tables the rows that were named, of others all."""
+def scatter_rows(old: dict[str, Any], new: dict[str, Any], rows: Any) -> dict[str, Any]:
+    """Return arrays after a step: tables with the written rows, other arrays as a whole."""
     tables = {
         name: old[name].at[written].set(new[name], mode="drop", **UNIQUE)
         for name, (_, written) in rows.items()
@@ -113,10 +116,10 @@ def put(old: dict[str, Any], new: dict[str, Any], rows: Any) -> dict[str, Any]:
 
 
 def parameters(state: State) -> Params:
-    """Return the parameters of a state: its own, good until the next step."""
+    """Return the parameters of a state without a copy, valid until the next step."""
     return unflatten(state.params)
 
 
 def moments(state: State) -> Moments:
-    """Return the moments of a state: its own, good until the next step."""
+    """Return the moments of a state without a copy, valid until the next step."""
     return Moments(state.step, state.first, state.second)

@@ -1,4 +1,4 @@
-"""An affine map of rows, rectified or not. Spec: specs/relu_layer.md."""
+"""Affine layer with optional ReLU. Spec: specs/relu_layer.md."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from mindref_jax.checks import bind, same_float
-from mindref_jax.products import matmul
+from mindref_jax.matmul import matmul
+from mindref_jax.shapes import bind_axes, require_float_dtype
 
 
 def relu_layer(x: Any, weight: Any, bias: Any, *, relu: bool) -> Any:
-    """Map rows x (M, I) by weight (I, O) and bias (O,) to (M, O), with `relu` no less than zero.
+    """Map rows x (M, I) with weight (I, O) and bias (O,) to (M, O), with optional ReLU.
 
-    Raises ShapeError for shapes and types that do not fit.
+    Raises ShapeError if shapes or dtypes do not match.
     """
-    check(x, weight, bias, relu)
+    check_inputs(x, weight, bias, relu)
     out = matmul(x, weight) + bias  # relu_layer-R1
-    # not jax.nn.relu, which lets no gradient of a NaN pass: relu_layer-R7
+    # not jax.nn.relu, whose gradient at NaN is zero: relu_layer-R7
     return jnp.where(out <= 0, 0, out) if relu else out  # relu_layer-R2, R3
 
 
-def check(x: Any, weight: Any, bias: Any, relu: bool) -> None:
-    """Raise ShapeError for anything that `relu_layer` cannot take."""
-    bind("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))  # relu_layer-R5
-    same_float("relu_layer", x=x, weight=weight, bias=bias)  # relu_layer-R6
+def check_inputs(x: Any, weight: Any, bias: Any, relu: bool) -> None:
+    """Raise ShapeError if the arguments of `relu_layer` are invalid."""
+    bind_axes("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))  # relu_layer-R5
+    require_float_dtype("relu_layer", x=x, weight=weight, bias=bias)  # relu_layer-R6

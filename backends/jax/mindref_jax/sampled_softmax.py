@@ -1,4 +1,4 @@
-"""Sampled softmax: the loss of targets against shared negatives. Spec: specs/sampled_softmax.md."""
+"""Sampled softmax: the loss of targets with shared negatives. Spec: specs/sampled_softmax.md."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from mindref.errors import ShapeError, say
-from mindref_jax.checks import bind, known, same_float
-from mindref_jax.products import matmul
+from mindref_jax.matmul import matmul
+from mindref_jax.shapes import bind_axes, has_values, require_float_dtype
 from mindref_jax.squash import squash
 
 
@@ -29,12 +29,12 @@ def sampled_softmax(
 ) -> Any:
     """Map users (B, D), targets (B, D) and shared negatives (S, D) to the mean loss ().
 
-    The ids (B,) and (S,) say which negatives are a user's target; the logs of the expected counts
-    (B,) and (S,) are subtracted from the logits. temperature, a plain number, divides products;
-    with `normalise` all vectors are brought to length one first. Raises ShapeError for what does
-    not fit; while JAX traces, the logs are not known and not looked at.
+    A negative with the id of the target is an accidental hit; ids are (B,) and (S,). The log
+    expected counts (B,) and (S,) are subtracted from the logits. The products are divided by
+    temperature, a Python number. With `normalise` all vectors have length one. Raises ShapeError
+    for invalid arguments. While JAX traces, log expected counts are not checked.
     """
-    check(
+    check_inputs(
         *(user, target, negatives, target_ids, negative_ids),
         *(target_log_expected, negative_log_expected),
         temperature=temperature,
@@ -42,34 +42,35 @@ def sampled_softmax(
     if normalise:  # sampled_softmax-R7, R8
         user, target, negatives = (squash(x, kind="unit") for x in (user, target, negatives))
     # sampled_softmax-R2, R6
-    at_target = (user * target).sum(1) / temperature - target_log_expected
-    at_negatives = matmul(user, negatives.T) / temperature - negative_log_expected
+    target_logit = (user * target).sum(1) / temperature - target_log_expected
+    negative_logits = matmul(user, negatives.T) / temperature - negative_log_expected
     hits = negative_ids == target_ids[:, None]
-    return losses(at_target, at_negatives, hits).mean()  # sampled_softmax-R5
+    return cross_entropy(target_logit, negative_logits, hits).mean()  # sampled_softmax-R5
 
 
-def losses(at_target: Any, at_negatives: Any, hits: Any) -> Any:
-    """Return log(1 + sum over the negatives of exp(their logit - the target's)) of each user (B,).
+def cross_entropy(target_logit: Any, negative_logits: Any, hits: Any) -> Any:
+    """Return log(1 + sum_s exp(negative logit - target logit)) for each user (B,).
 
-    NaN is added to a target's logit and not put in its place, so that it reaches the gradient.
+    If a logit is not finite, NaN is added to the target logit. It does not replace the logit,
+    because then the gradient would not be NaN.
     """
-    usable = jnp.isfinite(at_target) & jnp.isfinite(at_negatives).all(1)
-    at_target = at_target + jnp.where(usable, 0, jnp.nan).astype(at_target.dtype)  # R18
-    kept = ~(hits & usable[:, None])  # sampled_softmax-R3; a strange user's slopes are not cut
-    left = kept.any(1)
-    logits = jnp.where(kept, at_negatives, -jnp.inf)
-    logits = jnp.where(left[:, None], logits, 0)  # else 0 / 0 would come back
-    top = jax.lax.stop_gradient(
-        logits.max(1, initial=-jnp.inf)
-    )  # log-sum-exp does not depend on it
-    top = jnp.where(left, top, 0)
-    total = jnp.exp(logits - top[:, None]).sum(1)  # sampled_softmax-R4, R9
-    rest = jnp.log(jnp.where(left, total, 1))
-    found = jax.nn.softplus((top - at_target) + rest)  # sampled_softmax-R1, R12
-    return jnp.where(left, found, at_target * 0)  # sampled_softmax-R10
+    usable = jnp.isfinite(target_logit) & jnp.isfinite(negative_logits).all(1)
+    target_logit = target_logit + jnp.where(usable, 0, jnp.nan).astype(target_logit.dtype)  # R18
+    included = ~(hits & usable[:, None])  # sampled_softmax-R3; users with NaN are not masked
+    has_negatives = included.any(1)
+    masked_logits = jnp.where(included, negative_logits, -jnp.inf)
+    # zeros for a user without negatives; otherwise the gradient is 0 / 0
+    masked_logits = jnp.where(has_negatives[:, None], masked_logits, 0)
+    # constant, because log-sum-exp does not depend on it
+    largest = jax.lax.stop_gradient(masked_logits.max(1, initial=-jnp.inf))
+    largest = jnp.where(has_negatives, largest, 0)
+    sum_exp = jnp.exp(masked_logits - largest[:, None]).sum(1)  # sampled_softmax-R4, R9
+    log_sum = jnp.log(jnp.where(has_negatives, sum_exp, 1))
+    losses = jax.nn.softplus((largest - target_logit) + log_sum)  # sampled_softmax-R1, R12
+    return jnp.where(has_negatives, losses, target_logit * 0)  # sampled_softmax-R10
 
 
-def check(
+def check_inputs(
     user: Any,
     target: Any,
     negatives: Any,
@@ -81,12 +82,12 @@ def check(
     temperature: float = 1.0,
     normalise: bool = False,
 ) -> None:
-    """Raise ShapeError for anything that `sampled_softmax` cannot take."""
+    """Raise ShapeError if the arguments of `sampled_softmax` are invalid."""
     logs = {
         "target_log_expected": target_log_expected,
         "negative_log_expected": negative_log_expected,
     }
-    bind(  # sampled_softmax-R14
+    bind_axes(  # sampled_softmax-R14
         "sampled_softmax",
         user=(user, "BD"),
         target=(target, "BD"),
@@ -96,13 +97,13 @@ def check(
         target_log_expected=(target_log_expected, "B"),
         negative_log_expected=(negative_log_expected, "S"),
     )
-    same_float("sampled_softmax", user=user, target=target, negatives=negatives, **logs)
+    require_float_dtype("sampled_softmax", user=user, target=target, negatives=negatives, **logs)
     for name, log in logs.items():
-        if known(log) and not np.isfinite(np.asarray(log)).all():  # sampled_softmax-R15
-            wrong = "an infinite one or NaN"
-            raise ShapeError(say(f"sampled_softmax: {name}", "finite logs", wrong))
+        if has_values(log) and not np.isfinite(np.asarray(log)).all():  # sampled_softmax-R15
+            got = "an infinite one or NaN"
+            raise ShapeError(say(f"sampled_softmax: {name}", "finite logs", got))
     if len(user) == 0:  # sampled_softmax-R17
         raise ShapeError(say("sampled_softmax: user", "at least one", "none"))
     if not 0 < temperature < math.inf:  # sampled_softmax-R16
-        wanted = "a finite number above 0"
-        raise ShapeError(say("sampled_softmax: temperature", wanted, temperature))
+        expected = "a finite number above 0"
+        raise ShapeError(say("sampled_softmax: temperature", expected, temperature))

@@ -1,4 +1,4 @@
-"""Softmax over one axis among the places that a mask leaves. Spec: specs/softmax.md."""
+"""Masked softmax over one axis. Spec: specs/softmax.md."""
 
 from __future__ import annotations
 
@@ -9,37 +9,36 @@ import jax.numpy as jnp
 import numpy as np
 
 from mindref.errors import ShapeError, say
-from mindref_jax.checks import axis_within, boolean, same_float
+from mindref_jax.shapes import require_axis, require_bool, require_float_dtype
 
 
 def softmax(logits: Any, mask: Any, *, axis: int) -> Any:
     """Map logits of any shape to weights with sum one over `axis`, zero where the mask is false.
 
-    The mask broadcasts to the logits. Raises ShapeError for shapes, types and an axis that do not
-    fit.
+    The mask broadcasts to the logits. Raises ShapeError for a wrong shape, dtype or axis.
     """
-    check(logits, mask, axis)
-    kept = jnp.where(mask, logits, -jnp.inf)  # softmax-R2
-    top = jax.lax.stop_gradient(kept.max(axis, keepdims=True, initial=-jnp.inf))
-    raised = jnp.exp(kept - jnp.where(top == -jnp.inf, 0, top))  # softmax-R3
-    total = raised.sum(axis, keepdims=True)
-    weights = raised / jnp.where(total == 0, 1, total)  # softmax-R1, R4
-    return jnp.where(mask, weights, 0)  # stops what comes back to masked places, softmax-R5
+    check_inputs(logits, mask, axis)
+    masked_logits = jnp.where(mask, logits, -jnp.inf)  # softmax-R2
+    largest = jax.lax.stop_gradient(masked_logits.max(axis, keepdims=True, initial=-jnp.inf))
+    exponentials = jnp.exp(masked_logits - jnp.where(largest == -jnp.inf, 0, largest))  # softmax-R3
+    total = exponentials.sum(axis, keepdims=True)
+    weights = exponentials / jnp.where(total == 0, 1, total)  # softmax-R1, R4
+    return jnp.where(mask, weights, 0)  # masked positions have zero gradient, softmax-R5
 
 
-def check(logits: Any, mask: Any, axis: int) -> None:
-    """Raise ShapeError for anything that `softmax` cannot take."""
-    same_float("softmax", logits=logits)
-    boolean("softmax", mask=mask)
-    axis_within("softmax", axis, logits.ndim)  # softmax-R7
-    if not stretches(mask.shape, logits.shape):  # softmax-R8
-        wanted = f"a shape that broadcasts to the logits' {logits.shape}"
-        raise ShapeError(say("softmax: mask", wanted, mask.shape))
+def check_inputs(logits: Any, mask: Any, axis: int) -> None:
+    """Raise ShapeError if the arguments of `softmax` are invalid."""
+    require_float_dtype("softmax", logits=logits)
+    require_bool("softmax", mask=mask)
+    require_axis("softmax", axis, logits.ndim)  # softmax-R7
+    if not broadcasts_to(mask.shape, logits.shape):  # softmax-R8
+        expected = f"a shape that broadcasts to the logits' {logits.shape}"
+        raise ShapeError(say("softmax: mask", expected, mask.shape))
 
 
-def stretches(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    """Return whether an array of one shape broadcasts to another."""
+def broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Return whether an array of `shape` broadcasts to the shape `target`."""
     try:
-        return np.broadcast_shapes(shape, to) == to
+        return np.broadcast_shapes(shape, target) == target
     except ValueError:
         return False

@@ -1,4 +1,4 @@
-"""Squash: a capsule to one of the same direction with a length in [0, 1). Spec: specs/squash.md."""
+"""Squash: the length of a capsule becomes less than one. Spec: specs/squash.md."""
 
 from __future__ import annotations
 
@@ -9,81 +9,81 @@ import jax
 import jax.numpy as jnp
 
 from mindref.errors import ShapeError, say
-from mindref_jax.checks import one_of, same_float
+from mindref_jax.shapes import require_choice, require_float_dtype
 
 KINDS = ("squash", "unit", "none")
 
 
 def squash(x: Any, *, kind: str) -> Any:
-    """Map capsules (..., D) to capsules of another length: squash, unit (one) or none (as it is).
+    """Map vectors x (..., D) of length n to capsules x n / (1 + n^2).
 
-    Raises ShapeError for an unknown kind, for a type that is neither float32 nor float64, and for
-    a number without an axis.
+    kind "unit" returns x / n, zero for zero; "none" returns x. Raises ShapeError for another kind,
+    a dtype other than float32 and float64, and a scalar.
     """
-    check(x, kind)
+    check_inputs(x, kind)
     if kind == "none":  # squash-R7
         return jnp.asarray(x)
-    return direction(x) if kind == "unit" else shortened(x)  # squash-R6
+    return unit_direction(x) if kind == "unit" else squash_capsules(x)  # squash-R6
 
 
-def direction(x: Any) -> Any:
+def unit_direction(x: Any) -> Any:
     """Return x / |x|, zero for zero."""
-    # without a barrier XLA makes (x x) (s s) of (x s) (x s) where it knows x, and s s overflows
-    y = jax.lax.optimization_barrier(x * jax.lax.stop_gradient(scale(x)))
-    square = (y * y).sum(-1, keepdims=True)
+    # for a constant x, XLA would rewrite (x s) (x s) as (x x) (s s), and s s overflows
+    scaled = jax.lax.optimization_barrier(x * jax.lax.stop_gradient(power_of_two_scale(x)))
+    square = (scaled * scaled).sum(-1, keepdims=True)
     zero = square == 0
-    # the choice comes last, as XLA makes two roundings of a division by a bare root
+    # `where` after the root: XLA computes a division by a plain root with two roundings
     root = jnp.where(zero, 1, jnp.sqrt(jnp.where(zero, 1, square)))
-    return jnp.where(zero, 0, y / root)  # squash-R3
+    return jnp.where(zero, 0, scaled / root)  # squash-R3
 
 
-def scale(x: Any) -> Any:
-    """Return for each capsule a power of two that brings its largest component near one.
+def power_of_two_scale(x: Any) -> Any:
+    """Return for each vector a power of two that scales its largest component to about one.
 
-    It is put together from bits. A division by the component would not do: XLA multiplies by the
-    inverse, which may be no normal float. NaN where a component is no finite number.
+    The power is computed from the bits of the float. A division is not possible: XLA multiplies by
+    the inverse, which may be subnormal. NaN if a component is not finite.
     """
     largest = jnp.abs(x).max(-1, keepdims=True, initial=0)  # squash-R4
-    about = jnp.finfo(x.dtype)
-    bits = jax.lax.bitcast_convert_type(largest, f"int{about.bits}")
-    exponent = bits >> about.nmant  # biased; its least and its most stand for no normal float
-    opposite = jnp.clip(2 * (about.maxexp - 1) - exponent, 1)
-    found = jax.lax.bitcast_convert_type(opposite << about.nmant, x.dtype)
-    return jnp.where(jnp.isfinite(largest), found, jnp.nan)
+    float_info = jnp.finfo(x.dtype)
+    bits = jax.lax.bitcast_convert_type(largest, f"int{float_info.bits}")
+    exponent = bits >> float_info.nmant  # biased; 0 and the maximum are not normal floats
+    opposite = jnp.clip(2 * (float_info.maxexp - 1) - exponent, 1)
+    scale = jax.lax.bitcast_convert_type(opposite << float_info.nmant, x.dtype)
+    return jnp.where(jnp.isfinite(largest), scale, jnp.nan)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=())
-def length(x: Any) -> Any:
-    """Return |x| (..., 1). Its derivative is the direction, and needs no square of tiny numbers."""
-    return (direction(x) * x).sum(-1, keepdims=True)
+def capsule_norm(x: Any) -> Any:
+    """Return |x| (..., 1). The derivative is the direction, without squares of tiny numbers."""
+    return (unit_direction(x) * x).sum(-1, keepdims=True)
 
 
-def length_moves(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
-    """Return |x| and how it moves with x."""
+def capsule_norm_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+    """Return |x| and its tangent."""
     (x,), (d_x,) = primals, tangents
-    return length(x), (direction(x) * d_x).sum(-1, keepdims=True)
+    return capsule_norm(x), (unit_direction(x) * d_x).sum(-1, keepdims=True)
 
 
-length.defjvp(length_moves)
+capsule_norm.defjvp(capsule_norm_jvp)
 
 
-def shortened(x: Any) -> Any:
+def squash_capsules(x: Any) -> Any:
     """Return x n / (1 + n^2) for the length n of x.
 
-    As it stands up to length one, so that tiny capsules have their slopes; beyond it as the
-    direction over 1 + r^2 with r = 1 / n, so that no square overflows.
+    For n <= 1 this form gives tiny vectors their slopes. For n > 1 it is computed as
+    direction / (1 + r^2) with r = 1 / n, so that no square overflows.
     """
-    n = length(x)
+    n = capsule_norm(x)
     short = n <= 1
     inner = jnp.where(short, n, 1)
-    r = 1 / jnp.where(short, 1, n)  # zero where n is beyond the largest float
-    long = direction(x) / (1 + r * r)
+    r = 1 / jnp.where(short, 1, n)  # zero if n is infinite
+    long = unit_direction(x) / (1 + r * r)
     return jnp.where(short, x * (inner / (1 + inner * inner)), long)  # squash-R1, R2, R5
 
 
-def check(x: Any, kind: str) -> None:
-    """Raise ShapeError for anything that `squash` cannot take."""
-    same_float("squash", x=x)
-    one_of("squash: kind", KINDS, kind)  # squash-R8
+def check_inputs(x: Any, kind: str) -> None:
+    """Raise ShapeError if the arguments of `squash` are invalid."""
+    require_float_dtype("squash", x=x)
+    require_choice("squash: kind", KINDS, kind)  # squash-R8
     if x.ndim == 0:
         raise ShapeError(say("squash: x", "at least one axis", "a number"))  # squash-R9

@@ -1,4 +1,4 @@
-"""The example of the README runs, and learns, in a folder of its own."""
+"""The example of the README runs and learns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 README = Path(__file__).parents[1] / "README.md"
-AFTER = """
+APPENDED_CODE = """
 fresh = init(jax.random.key(1), config, Sizes(items, items, 0, 0))
 print(loss(params, batch, catalogue, config) / loss(fresh, batch, catalogue, config))
 print(vectors.shape, active.shape, jax.config.jax_enable_x64)
@@ -19,7 +19,7 @@ print(vectors.shape, active.shape, jax.config.jax_enable_x64)
 
 def test_the_example_trains_saves_and_serves(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    (tmp_path / "script.py").write_text(code + AFTER)
+    (tmp_path / "script.py").write_text(code + APPENDED_CODE)
     command = [sys.executable, "-W", "error", "script.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

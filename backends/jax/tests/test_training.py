@@ -1,4 +1,4 @@
-"""The same batches from the same parameters: one curve of losses, whoever trains."""
+"""The losses of a training match those of the reference."""
 
 from __future__ import annotations
 

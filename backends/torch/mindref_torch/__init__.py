@@ -1,7 +1,7 @@
-"""The operators of MIND in PyTorch, written from the pages of mindref.
+"""The operators of MIND in PyTorch, written from the specification of mindref.
 
-Each operator is a function of tensors in a module of its own, differentiated by PyTorch, on the
-device that its tensors are on:
+Each operator is a function of tensors in a module of the same name. It runs on the device of its
+tensors, and PyTorch differentiates it:
 
     from mindref_torch.routing import routing
     capsules, couplings = routing(
@@ -9,19 +9,19 @@ device that its tensors are on:
     )
 
     embedding.py, softmax.py, squash.py, routing.py, relu_layer.py, label_attention.py,
-    sampled_softmax.py     the operators, tensors in and tensors out
-    model.py               MIND, a module of them; Histories and Batch, what it is given
-    checks.py              what they refuse
-    narrow.py              bfloat16
-    devices.py             where they compute
-    tower.py, export.py    the way to interests for a graph that is traced; its files for serving
-    arrays.py              the same operators from NumPy to NumPy, with their gradients
+    sampled_softmax.py     the operators, functions of tensors
+    model.py               the module MIND and its inputs Histories and Batch
+    shapes.py              checks of shapes and dtypes
+    mixed_precision.py     computation in float32 for bfloat16 tensors
+    devices.py             choice of the device
+    tower.py, export.py    the user tower as a traceable module, and its files for serving
+    arrays.py              the operators as functions of NumPy arrays, with gradients
     level_model.py, level_train.py   the levels `model` and `train`
     compiled.py            a training step with a compiled graph
-    distributed.py         a training step that several processes share
+    distributed.py         a training step of several processes
     backend.py             the backend `torch` of mindref
 
-Importing this imports no framework: PyTorch comes with the modules, or with `MIND`.
+Importing this package does not import PyTorch. Its modules and `MIND` import PyTorch.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Return MIND, Histories or Batch, and import PyTorch for it; or the backend `Compiled`."""
+    """Return MIND, Histories or Batch, which imports PyTorch, or the backend `Compiled`."""
     if name == "Compiled":
         return importlib.import_module("mindref_torch.backend").Compiled
     if name in ("MIND", "Histories", "Batch"):

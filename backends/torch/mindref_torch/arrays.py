@@ -1,6 +1,6 @@
-"""The operators from NumPy to NumPy, as the contract of a backend wants them.
+"""The operators as functions of NumPy arrays, as the backend contract requires.
 
-Spec: specs/backend.md. Every array is copied on its way in, so no result shares memory with one.
+Spec: specs/backend.md. Every input is copied, so no result shares memory with an input.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from ml_dtypes import bfloat16  # the type that NumPy lacks
+from ml_dtypes import bfloat16  # NumPy has no bfloat16
 from torch import Tensor
 
 from mindref.errors import ShapeError
 from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array
-from mindref_torch.embedding import by_rows, embedding
+from mindref_torch.embedding import embedding, sum_sparse_rows
 from mindref_torch.label_attention import label_attention
 from mindref_torch.relu_layer import relu_layer
 from mindref_torch.routing import routing
@@ -29,24 +29,24 @@ from mindref_torch.squash import squash
 
 
 class Operator(NamedTuple):
-    """An operator of tensors on a device, and the places of the arguments that have a gradient."""
+    """An operator of tensors on a device, and the indices of its differentiable arguments."""
 
     function: Callable[..., Any]
-    moving: tuple[int, ...]
+    differentiable: tuple[int, ...]
     device: str = "cpu"
 
     def forward(self, *arrays: Array, **numbers: Any) -> tuple[Array, Any]:
-        """Return the result and what is saved: for routing its couplings, else nothing."""
+        """Return the result, and saved values: the coupling weights for routing, otherwise None."""
         with torch.no_grad():
-            found = self.function(*self.given(arrays), **numbers)
-        if isinstance(found, Tensor):
-            return array(found), None
-        out, couplings = found
-        return array(out), SimpleNamespace(couplings=array(couplings))
+            result = self.function(*self.copy_arrays(arrays), **numbers)
+        if isinstance(result, Tensor):
+            return to_array(result), None
+        out, couplings = result
+        return to_array(out), SimpleNamespace(couplings=to_array(couplings))
 
-    def given(self, arrays: Sequence[Array]) -> list[Tensor]:
-        """Return copies of arrays as tensors."""
-        return [tensor(x, self.device) for x in arrays]
+    def copy_arrays(self, arrays: Sequence[Array]) -> list[Tensor]:
+        """Return copies of the arrays as tensors on the device."""
+        return [to_tensor(x, self.device) for x in arrays]
 
 
 OPERATORS = {
@@ -60,10 +60,10 @@ OPERATORS = {
 }
 
 
-def operators(device: str = "cpu") -> SimpleNamespace:
+def make_operators(device: str = "cpu") -> SimpleNamespace:
     """Return the operators on a device."""
-    on_it = {stem: operator._replace(device=device) for stem, operator in OPERATORS.items()}
-    return SimpleNamespace(**on_it)
+    on_device = {stem: operator._replace(device=device) for stem, operator in OPERATORS.items()}
+    return SimpleNamespace(**on_device)
 
 
 def differentiate(
@@ -73,42 +73,45 @@ def differentiate(
     d_out: Array,
     device: str = "cpu",
 ) -> list[Any]:
-    """Return the gradients of the arguments that the page lists; None stands for zeros."""
+    """Return the gradients of the differentiable arguments in order; None means zeros."""
     operator = OPERATORS[stem]._replace(device=device)
-    given = operator.given(arrays)
-    moving = [given[place] for place in operator.moving]
-    for x in moving:
-        x.requires_grad_(x.is_floating_point())  # another type is refused by the operator
-    out = operator.function(*given, **numbers)
+    tensors = operator.copy_arrays(arrays)
+    inputs = [tensors[index] for index in operator.differentiable]
+    for x in inputs:
+        x.requires_grad_(x.is_floating_point())  # the operator raises for other dtypes
+    out = operator.function(*tensors, **numbers)
     out = out if isinstance(out, Tensor) else out[0]
-    cotangent = tensor(np.asarray(d_out), device).to(out.dtype)
+    cotangent = to_tensor(np.asarray(d_out), device).to(out.dtype)
     if not out.requires_grad:
-        return [None] * len(moving)
-    found = torch.autograd.grad(out, moving, cotangent, allow_unused=True)
+        return [None] * len(inputs)
+    gradients = torch.autograd.grad(out, inputs, cotangent, allow_unused=True)
     if stem == "embedding":
-        _, rows, weights = given
-        distinct, values = by_rows(found[0], rows[weights != 0])
-        return [RowGradient(array(distinct), array(values))]
-    return [None if gradient is None else array(gradient) for gradient in found]
+        _, rows, weights = tensors
+        distinct, values = sum_sparse_rows(gradients[0], rows[weights != 0])
+        return [RowGradient(to_array(distinct), to_array(values))]
+    return [None if gradient is None else to_array(gradient) for gradient in gradients]
 
 
-def array(x: Tensor) -> npt.NDArray[Any]:
-    """Return a tensor that nobody else has as an array."""
-    plain = x.view(torch.int16) if x.dtype == torch.bfloat16 else x
-    found: npt.NDArray[Any] = plain.cpu().numpy()
-    return found if plain is x else found.view(bfloat16)
+def to_array(x: Tensor) -> npt.NDArray[Any]:
+    """Return a tensor as an array, without a copy if the tensor is on the CPU."""
+    bits = x.view(torch.int16) if x.dtype == torch.bfloat16 else x
+    values: npt.NDArray[Any] = bits.cpu().numpy()
+    return values if bits is x else values.view(bfloat16)
 
 
-def tensor(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
-    """Return a copy as a tensor, ids as int64; raises ShapeError for a type that PyTorch lacks."""
+def to_tensor(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
+    """Return a copy as a tensor, integers as int64.
+
+    Raises ShapeError if PyTorch does not support the dtype.
+    """
     try:
-        return copied(x.astype(np.int64) if x.dtype.kind in "iu" else x, device)
+        return copy_to_tensor(x.astype(np.int64) if x.dtype.kind in "iu" else x, device)
     except (TypeError, ValueError) as error:
-        raise ShapeError(f"expected numbers that PyTorch has a type for, got {x.dtype}") from error
+        raise ShapeError(f"expected a dtype that PyTorch supports, got {x.dtype}") from error
 
 
-def copied(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
-    """Return a copy as a tensor of the same type, whatever the order and steps of the array."""
+def copy_to_tensor(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
+    """Return a copy as a tensor of the same dtype, for any strides of the array."""
     x = np.asarray(x, order="C")
     if x.dtype == bfloat16:
         return torch.tensor(x.view(np.int16), device=device).view(torch.bfloat16)

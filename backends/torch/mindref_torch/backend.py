@@ -1,6 +1,6 @@
 """The backend `torch`: operators in PyTorch, differentiated by PyTorch.
 
-Spec: specs/backend.md. PyTorch is imported when `ops` or a gradient is first asked for.
+Spec: specs/backend.md. PyTorch is imported at the first access to `ops` or a level.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mindref.shapes import Array
 
 
 class TorchBackend:
-    """All three levels, on one device; parameters stay tensors there between the steps."""
+    """All three levels on one device; between steps, parameters stay tensors on it."""
 
     name = "torch"
     compiled = False
@@ -27,18 +27,18 @@ class TorchBackend:
 
     @property
     def device_name(self) -> str:
-        """Where it computes: cpu or cuda."""
+        """The device in use: cpu or cuda."""
         return self.device
 
     @property
     def ops(self) -> Any:
-        """The operators, from NumPy arrays to NumPy arrays."""
-        return importlib.import_module("mindref_torch.arrays").operators(self.device)
+        """The operators as functions of NumPy arrays."""
+        return importlib.import_module("mindref_torch.arrays").make_operators(self.device)
 
     def capabilities(self) -> Capabilities:
-        """Claim every operator with every option, the model and the training step.
+        """Return all operators with all default options, and all three levels.
 
-        In bfloat16 the operators alone, which compute in float32 throughout and round once.
+        The operators also support bfloat16. They compute in float32 and round each result once.
         """
         return Capabilities(
             OPERATORS,
@@ -53,90 +53,92 @@ class TorchBackend:
         )
 
     def on(self, device: str) -> TorchBackend:
-        """Return the backend on a device: cpu, cuda, or auto for CUDA where there is some.
+        """Return the backend on a device: cpu, cuda, or auto (cuda if available).
 
-        Raises BackendError for a device that is not there, and without PyTorch.
+        Raises BackendError if the device is not available or PyTorch is not installed.
         """
         try:
             devices = importlib.import_module("mindref_torch.devices")
         except ModuleNotFoundError as error:
             todo = "pip install 'torch>=2.2'"
             raise BackendError(say("backend torch", "PyTorch", error, todo)) from error
-        return type(self)(devices.found(device))
+        return type(self)(devices.resolve_device(device))
 
     def differentiate(
         self, stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array
     ) -> list[Any]:
-        """Return the gradients of the arguments that the page lists, in its order."""
-        of_arrays = importlib.import_module("mindref_torch.arrays")
-        found: list[Any] = of_arrays.differentiate(stem, arrays, numbers, d_out, self.device)
-        return found
+        """Return the gradients of the differentiable arguments, in the order of the page."""
+        arrays_module = importlib.import_module("mindref_torch.arrays")
+        gradients: list[Any] = arrays_module.differentiate(
+            stem, arrays, numbers, d_out, self.device
+        )
+        return gradients
 
     def loss_and_gradients(
         self, params: Params, batch: Any, catalogue: Catalogue, config: Config
     ) -> Any:
-        """Return the loss of a batch and all gradients, by rows for the tables."""
-        return level("model").loss_and_gradients(params, batch, catalogue, config, self.device)
+        """Return the loss of a batch and all gradients; gradients of tables are row gradients."""
+        return load_level("model").loss_and_gradients(params, batch, catalogue, config, self.device)
 
     def interests(
         self, params: Params, histories: Any, catalogue: Catalogue, config: Config
     ) -> Any:
-        """Return interests (B, K, D) and which are active (B, K)."""
-        return level("model").interests(params, histories, catalogue, config, self.device)
+        """Return interests (B, K, D) and the mask of active interests (B, K)."""
+        return load_level("model").interests(params, histories, catalogue, config, self.device)
 
     def init(self, params: Params, config: Config, moments: Any = None) -> Any:
-        """Return the state before the first step, or after those of `moments`."""
-        return level("train").init(params, config, moments, self.device, self.compiled)
+        """Return the initial state, or the state that continues from `moments`."""
+        return load_level("train").init(params, config, moments, self.device, self.compiled)
 
     def step(
         self, state: Any, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
     ) -> Any:
-        """Take one step, changing the state in place; return it and the loss."""
-        return level("train").step(state, batch, catalogue, config, learning_rate)
+        """Take one training step in place; return the state and the loss."""
+        return load_level("train").step(state, batch, catalogue, config, learning_rate)
 
     def parameters(self, state: Any) -> Any:
-        """Return the parameters of a state: its own, good until the next step."""
-        return level("train").parameters(state)
+        """Return the parameters of a state without a copy; the next step changes them."""
+        return load_level("train").parameters(state)
 
     def moments(self, state: Any) -> Any:
-        """Return the moments of a state: its own, good until the next step."""
-        return level("train").moments(state)
+        """Return the moments of a state without a copy; the next step changes them."""
+        return load_level("train").moments(state)
 
     def join(self, rank: int, world: int) -> Callable[[str], list[str]]:
-        """Join the processes that torchrun started, among which the steps are shared from now on.
+        """Join the process group of torchrun; later calls of `init` and `step` are distributed.
 
-        Return how to exchange words with them. Everything but `init` and `step` stays one's own.
+        Return a function that exchanges texts. All other methods remain local.
         """
-        of_processes = importlib.import_module("mindref_torch.distributed")
-        exchange: Callable[[str], list[str]] = of_processes.join(rank, world)
+        distributed = importlib.import_module("mindref_torch.distributed")
+        exchange: Callable[[str], list[str]] = distributed.join(rank, world)
         return exchange
 
     def to_numpy(self, x: Any) -> Any:
-        """Return a tensor as an array in memory of its own."""
-        return importlib.import_module("mindref_torch.arrays").array(x.detach()).copy()
+        """Return a copy of a tensor as an array."""
+        return importlib.import_module("mindref_torch.arrays").to_array(x.detach()).copy()
 
     def from_numpy(self, x: Array) -> Any:
         """Return a copy of an array as a tensor."""
-        return importlib.import_module("mindref_torch.arrays").copied(x, self.device)
+        return importlib.import_module("mindref_torch.arrays").copy_to_tensor(x, self.device)
 
 
 class Compiled(TorchBackend):
-    """The same, with training steps that PyTorch compiles; a process trains alone.
+    """The backend `torch` with compiled training steps, for one process.
 
-    Loss and gradients agree with those of the eager steps to rounding, not to the bit.
+    Loss and gradients equal those of eager steps up to rounding, not bit for bit.
     """
 
     name = "mindref_torch:Compiled"
     compiled = True
-    join = None  # type: ignore[assignment]  # backend-R17: refused before the first step
+    join = None  # type: ignore[assignment]  # backend-R17: an error before the first step
 
     def on(self, device: str) -> TorchBackend:
-        """Return the backend on a device; raises BackendError where nothing can be compiled."""
-        there = super().on(device)
-        importlib.import_module("mindref_torch.compiled").check_compiler(there.device)
-        return there
+        """Return the backend on a device; raises BackendError if PyTorch cannot compile for it."""
+        backend = super().on(device)
+        importlib.import_module("mindref_torch.compiled").check_compiler(backend.device)
+        return backend
 
 
-def level(name: str) -> Any:
-    """Return the module of a level, and PyTorch with it."""
+def load_level(name: str) -> Any:
+    """Return the module of a level; imports PyTorch."""
     return importlib.import_module(f"mindref_torch.level_{name}")

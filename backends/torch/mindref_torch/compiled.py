@@ -1,8 +1,8 @@
-"""A training step with one compiled graph: from vectors that have been looked up to the loss.
+"""A training step with one compiled graph, from the vectors of items to the loss.
 
-Spec: specs/backend.md. What stands before it, the look-up of rows, has a size that depends on the
-mask and a sparse gradient, and what stands after it moves those rows; both stay eager. So does what
-has to look at values: a graph cannot refuse.
+Spec: specs/backend.md. Three parts stay eager. The look-up of rows has a sparse gradient, and its
+size depends on the mask. The optimiser updates the rows that were looked up. Checks of values raise
+errors, which a graph cannot do.
 """
 
 from __future__ import annotations
@@ -10,75 +10,78 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mindref.errors import STRANGE, BackendError, say
+from mindref.errors import FOREIGN_ERRORS, BackendError, say
 from mindref_torch.model import MIND, Batch
-from mindref_torch.sampled_softmax import check_logs
+from mindref_torch.sampled_softmax import check_log_expected
 
-LENGTH = 1
-"""The axis of history, mask and initial logits that differs from batch to batch."""
+LENGTH_AXIS = 1
+"""Axis of history, mask and initial logits whose size differs from batch to batch."""
 
-PLACES = 61
-"""The length of the histories that a graph is made from: in which order it adds up is chosen by
-that, and a training that was stopped ends in the same bytes, whatever batch comes first. A prime,
-as sizes that are the same by chance would be taken for one.
+TRACE_LENGTH = 61
+"""Length of the histories from which the graph is traced.
+
+The compiler chooses the order of sums by this length. A fixed length gives a resumed training the
+same bytes, whatever its first batch. The length is prime, because PyTorch treats equal sizes as one
+symbol.
 """
 
 
 def compile_steps(model: MIND) -> None:
-    """Let a model compute its loss by a graph, made in the first step for histories of any length.
+    """Replace the loss of a model by a compiled graph for histories of any length.
 
-    A process keeps its graphs for the next model of the same settings. For another number of users
-    or negatives it makes another, up to eight, and what comes then stays eager: PyTorch's own rule.
+    The first step compiles the graph. A process reuses its graphs for later models with the same
+    settings. Another number of users or negatives compiles another graph. After eight graphs
+    PyTorch runs new sizes eagerly.
     """
-    graph = torch.compile(model.loss_of)
-    made = False
+    graph = torch.compile(model.loss_from_vectors)
+    traced = False
 
-    def loss_of(
+    def compiled_loss(
         history: Tensor, profile: Tensor, target: Tensor, negatives: Tensor, batch: Batch
     ) -> Tensor:
-        """Return the loss () of a batch, as `MIND.loss_of`."""
-        nonlocal made
-        check_logs(batch.target_log_expected, batch.negative_log_expected)
-        if not made:
-            mine, its = with_places(history, batch)
-            mark(mine, its)
-            graph(mine, profile, target, negatives, its)
-            made = True
-        mark(history, batch)
-        found: Tensor = graph(history, profile, target, negatives, batch)
-        return found
+        """Return the loss () of a batch, as `MIND.compiled_loss`."""
+        nonlocal traced
+        check_log_expected(batch.target_log_expected, batch.negative_log_expected)
+        if not traced:
+            trace_history, trace_batch = resize_to_trace_length(history, batch)
+            mark_dynamic_length(trace_history, trace_batch)
+            graph(trace_history, profile, target, negatives, trace_batch)
+            traced = True
+        mark_dynamic_length(history, batch)
+        loss: Tensor = graph(history, profile, target, negatives, batch)
+        return loss
 
-    model.loss_of = loss_of  # type: ignore[method-assign]
+    model.loss_from_vectors = compiled_loss  # type: ignore[method-assign]
 
 
-def with_places(history: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
-    """Return history and batch with PLACES places a user: the first ones, or zeros behind."""
+def resize_to_trace_length(history: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
+    """Return history and batch, cut or padded with zeros to TRACE_LENGTH behaviours."""
     names = ("items", "mask", "init_logits")
-    some = []
+    resized = []
     for x in (history, *(getattr(batch.histories, name) for name in names)):
-        more = x.new_zeros(len(x), max(0, PLACES - x.shape[LENGTH]), *x.shape[2:])
-        some.append(torch.cat([x[:, :PLACES], more], LENGTH))
-    histories = batch.histories._replace(**dict(zip(names, some[1:], strict=True)))
-    return some[0], batch._replace(histories=histories)
+        padding = x.new_zeros(len(x), max(0, TRACE_LENGTH - x.shape[LENGTH_AXIS]), *x.shape[2:])
+        resized.append(torch.cat([x[:, :TRACE_LENGTH], padding], LENGTH_AXIS))
+    histories = batch.histories._replace(**dict(zip(names, resized[1:], strict=True)))
+    return resized[0], batch._replace(histories=histories)
 
 
-def mark(history: Tensor, batch: Batch) -> None:
-    """Tell PyTorch which axis differs from batch to batch."""
+def mark_dynamic_length(history: Tensor, batch: Batch) -> None:
+    """Mark the axis whose size differs from batch to batch."""
     items, mask, logits, _ = batch.histories
     for x in (history, items, mask, logits):
-        torch._dynamo.maybe_mark_dynamic(x, LENGTH)
+        torch._dynamo.maybe_mark_dynamic(x, LENGTH_AXIS)
 
 
 def check_compiler(device: str) -> None:
-    """Raise BackendError unless PyTorch can compile for a device: next to nothing is compiled.
+    """Raise BackendError unless PyTorch can compile a small function for a device.
 
-    On a CPU it wants a C++ compiler, on CUDA Triton.
+    PyTorch needs a C++ compiler on a CPU, and Triton on CUDA.
     """
     try:
         torch.compile(torch.exp)(torch.zeros(3, device=device))
-    except STRANGE as error:
-        reason = next(filter(None, map(str.strip, str(error).splitlines())), "no word")
+    except FOREIGN_ERRORS as error:
+        reason = next(filter(None, map(str.strip, str(error).splitlines())), "no message")
         got = f"{type(error).__name__}: {reason}"
         todo = "install a C++ compiler (g++), on CUDA triton, or choose --backend torch"
-        where = "backend mindref_torch:Compiled"
-        raise BackendError(say(where, "what torch.compile needs", got, todo)) from error
+        subject = "backend mindref_torch:Compiled"
+        raise BackendError(say(subject, "what torch.compile needs", got, todo)) from error

@@ -1,4 +1,4 @@
-"""Where tensors live: devices by name, and whether they are there. Spec: specs/backend.md."""
+"""Devices by name, and whether they are available. Spec: specs/backend.md."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import torch
 from mindref.errors import BackendError, say
 
 
-def found(name: str) -> str:
-    """Return the name of a device that is there: `cpu`, `cuda`, or for `auto` the better one.
+def resolve_device(name: str) -> str:
+    """Return the name of an available device; `auto` is `cuda` if available, otherwise `cpu`.
 
-    `cuda` is the card that PyTorch calls the current one. Raises BackendError for any other device,
-    and for CUDA where there is none.
+    `cuda` is the current CUDA device of PyTorch. Raises BackendError for another name, and for
+    `cuda` if PyTorch finds no CUDA device.
     """
-    there = torch.cuda.is_available()
+    cuda_available = torch.cuda.is_available()
     if name == "auto":
-        return "cuda" if there else "cpu"
+        return "cuda" if cuda_available else "cpu"
     if name not in ("cpu", "cuda"):
         raise BackendError(say("backend torch: device", "cpu, cuda or auto", repr(name)))
-    if name == "cuda" and not there:
+    if name == "cuda" and not cuda_available:
         got, todo = "cuda, and PyTorch finds none", "choose --device cpu or auto"
-        raise BackendError(say("backend torch: device", "one that is there", got, todo))
+        raise BackendError(say("backend torch: device", "an available device", got, todo))
     return name

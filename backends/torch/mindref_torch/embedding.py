@@ -7,55 +7,58 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mindref.errors import ShapeError, say
-from mindref_torch.checks import bind, name_of, same_float
-from mindref_torch.narrow import is_narrow, rounded, wide
+from mindref_torch.mixed_precision import is_bfloat16, round_to_bfloat16, to_float32
+from mindref_torch.shapes import bind_axes, dtype_name, require_float_dtype
 
 
 def embedding(table: Tensor, rows: Tensor, weights: Tensor, *, sparse: bool = False) -> Tensor:
     """Map rows (M, F) of table (V, D), with weights (M, F), to their weighted sums (M, D).
 
     With `sparse` the gradient of the table is a sparse tensor, as for torch.nn.Embedding. Raises
-    ShapeError for shapes and types that do not fit and for a row outside the table.
+    ShapeError if shapes or dtypes do not match or a row is outside the table.
     """
-    sizes = bind("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
-    check_rows("embedding", rows, sizes["V"])
-    if is_narrow(table, weights):
-        return in_bfloat16(table, rows, weights, sparse)
-    same_float("embedding", table=table, weights=weights)
-    found = F.embedding(rows, table, sparse=sparse) * weights[:, :, None]  # (M, F, D)
-    return found.squeeze(1) if sizes["F"] == 1 else found.sum(1)  # embedding-R1, R2: -0.0 stays
+    sizes = bind_axes("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
+    check_row_indices("embedding", rows, sizes["V"])
+    if is_bfloat16(table, weights):
+        return embed_bfloat16(table, rows, weights, sparse)
+    require_float_dtype("embedding", table=table, weights=weights)
+    weighted = F.embedding(rows, table, sparse=sparse) * weights[:, :, None]  # (M, F, D)
+    # embedding-R1, R2: squeeze keeps -0.0
+    return weighted.squeeze(1) if sizes["F"] == 1 else weighted.sum(1)
 
 
-def in_bfloat16(table: Tensor, rows: Tensor, weights: Tensor, sparse: bool) -> Tensor:
-    """Return the sums of a table of bfloat16: only the rows that are named are widened.
+def embed_bfloat16(table: Tensor, rows: Tensor, weights: Tensor, sparse: bool) -> Tensor:
+    """Return the weighted sums of a table of bfloat16; only used rows are converted to float32.
 
-    Each is looked up once, so that its gradient is added up in float32 and rounded once.
+    Each distinct row is looked up once. Therefore its gradient is summed in float32 and rounded
+    once.
     """
-    distinct, places = rows.unique(return_inverse=True)
-    found = wide(F.embedding(distinct, table, sparse=sparse))
-    return rounded(embedding(found, places, wide(weights)))
+    distinct, index = rows.unique(return_inverse=True)
+    vectors = to_float32(F.embedding(distinct, table, sparse=sparse))
+    return round_to_bfloat16(embedding(vectors, index, to_float32(weights)))
 
 
-def by_rows(gradient: Tensor, counting: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Return the distinct rows of a sparse gradient, ascending, and their values, added up.
+def sum_sparse_rows(gradient: Tensor, used_rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the distinct rows of a sparse gradient, ascending, and the sum of the values of each.
 
-    Rows that are not among `counting` are left out: those that are used with weight zero only. Not
-    by `coalesce`, which adds up in an order that other rows have a part in.
+    Rows outside `used_rows` are omitted: these rows have weight zero only. `coalesce` is not used,
+    because its order of summation depends on other rows.
     """
     rows, values = gradient._indices()[0], gradient._values()
-    if counting is not None:
-        kept = torch.isin(rows, counting)  # embedding-R6
-        rows, values = rows[kept], values[kept]
-    distinct, places = torch.unique(rows, return_inverse=True)  # embedding-R5
+    if used_rows is not None:
+        used = torch.isin(rows, used_rows)  # embedding-R6
+        rows, values = rows[used], values[used]
+    distinct, index = torch.unique(rows, return_inverse=True)  # embedding-R5
     sums = values.new_zeros(len(distinct), *values.shape[1:])
-    return distinct, sums.index_add_(0, places, values)  # embedding-R3
+    return distinct, sums.index_add_(0, index, values)  # embedding-R3
 
 
-def check_rows(where: str, rows: Tensor, count: int) -> None:
+def check_row_indices(subject: str, rows: Tensor, count: int) -> None:
     """Raise ShapeError unless rows are integers from 0 to count - 1."""
     if rows.is_floating_point() or rows.is_complex() or rows.dtype == torch.bool:
-        raise ShapeError(say(f"{where}: rows", "integers", name_of(rows.dtype)))  # embedding-R7
+        # embedding-R7
+        raise ShapeError(say(f"{subject}: rows", "integers", dtype_name(rows.dtype)))
     outside = rows[(rows < 0) | (rows >= count)]  # embedding-R4
     if len(outside):
-        known = f"indices from 0 to {count - 1}"
-        raise ShapeError(say(f"{where}: rows", known, int(outside[0])))
+        expected = f"indices from 0 to {count - 1}"
+        raise ShapeError(say(f"{subject}: rows", expected, int(outside[0])))

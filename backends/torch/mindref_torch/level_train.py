@@ -1,7 +1,7 @@
-"""Level 3 of the backend: a training step that keeps parameters and moments as tensors.
+"""Level 3 of the backend: a training step with parameters and moments as tensors.
 
-Spec: specs/backend.md, specs/optimiser.md. torch.optim.SparseAdam puts epsilon before the bias
-correction of the second moment, the page puts it after; so Adam stands here once more.
+Spec: specs/backend.md, specs/optimiser.md. torch.optim.SparseAdam adds epsilon before the bias
+correction of the second moment, the specification after it. Therefore this module implements Adam.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from mindref.config import Config
 from mindref.models.parameters import Catalogue, Params, unflatten
 from mindref.training.optimiser import State as Moments
 from mindref_torch import distributed
-from mindref_torch.arrays import tensor
+from mindref_torch.arrays import to_tensor
 from mindref_torch.compiled import compile_steps
-from mindref_torch.level_model import differentiate, module, tensors
+from mindref_torch.level_model import build_module, differentiate_loss, to_tensors
 from mindref_torch.model import MIND
 
-Moved = tuple[Tensor, Tensor, Tensor]
-"""A parameter, its first and its second moments."""
+ParameterMoments = tuple[Tensor, Tensor, Tensor]
+"""A parameter, its first moment and its second moment."""
 
 
 @dataclass
 class State:
-    """What a training step moves, in place."""
+    """The state that a training step updates in place."""
 
     model: MIND
     first: dict[str, Tensor]
     second: dict[str, Tensor]
     step: int = 0
-    catalogue: Any = None  # that of the model
-    shared: Any = None  # the model as several processes share it, backend-R17
+    catalogue: Any = None  # catalogue of the model
+    distributed_model: Any = None  # the distributed model or None, backend-R17
 
 
 def init(
@@ -46,85 +46,97 @@ def init(
     device: str = "cpu",
     compiled: bool = False,
 ) -> State:
-    """Return the state before the first step, or after those of `moments`, with own tensors."""
-    none = Catalogue(np.empty((0, 0), np.int64), np.empty((0, 0)))  # the first step brings it
-    model = module(params, none, config, device)
+    """Return the initial state, or the state that continues from `moments`; arrays are copied."""
+    # the first step sets the catalogue
+    empty_catalogue = Catalogue(np.empty((0, 0), np.int64), np.empty((0, 0)))
+    model = build_module(params, empty_catalogue, config, device)
     if compiled:
         compile_steps(model)
-    named = dict(model.named_parameters())
+    parameters = dict(model.named_parameters())
     if moments is None:
         first, second = (
-            {name: torch.zeros_like(x.data) for name, x in named.items()} for _ in range(2)
+            {name: torch.zeros_like(x.data) for name, x in parameters.items()} for _ in range(2)
         )
-        return State(model, first, second, shared=distributed.shared(model))  # optimiser-R8
+        return State(
+            model, first, second, distributed_model=distributed.distribute_model(model)
+        )  # optimiser-R8
     first, second = (
-        {name: tensor(table[name], device) for name in named}
+        {name: to_tensor(table[name], device) for name in parameters}
         for table in (moments.first, moments.second)
     )
-    return State(model, first, second, moments.step, shared=distributed.shared(model))
+    return State(
+        model, first, second, moments.step, distributed_model=distributed.distribute_model(model)
+    )
 
 
 def step(
     state: State, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
 ) -> tuple[State, Tensor]:
-    """Take one step of lazy Adam in place; return the state and the loss before it.
+    """Take one step of lazy Adam in place; return the state and the loss before the step.
 
-    Nothing moves if the loss, a gradient or its square is not finite; the loss is then NaN if it
-    was finite.
+    If the loss, a gradient or its square is not finite, the state is unchanged. Then a finite loss
+    is returned as NaN.
     """
     model, device = state.model, state.model.items.device
     if state.catalogue is not catalogue:
-        model.rows, model.weights = (tensor(x, device) for x in catalogue)
+        model.rows, model.weights = (to_tensor(x, device) for x in catalogue)
         state.catalogue = catalogue
-    differentiated = state.shared.differentiate if state.shared else differentiate
-    loss, gradients = differentiated(model, tensors(batch, device))
-    if not bounded(loss, gradients):  # optimiser-R14
+    differentiate = (
+        state.distributed_model.differentiate if state.distributed_model else differentiate_loss
+    )
+    loss, gradients = differentiate(model, to_tensors(batch, device))
+    if not all_squares_finite(loss, gradients):  # optimiser-R14
         return state, loss * torch.nan if loss.isfinite() else loss
     state.step += 1  # optimiser-R2
     with torch.no_grad():
         for name, x in model.named_parameters():
-            moved = x, state.first[name], state.second[name]
-            move(moved, gradients[name], state.step, config, learning_rate)
+            parameter = x, state.first[name], state.second[name]
+            update_parameter(parameter, gradients[name], state.step, config, learning_rate)
     return state, loss
 
 
-def bounded(loss: Tensor, gradients: dict[str, Any]) -> bool:
-    """Return whether the loss, all gradients and their squares are finite."""
+def all_squares_finite(loss: Tensor, gradients: dict[str, Any]) -> bool:
+    """Return whether the loss and the squares of all gradients are finite."""
     values = [g if isinstance(g, Tensor) else g[1] for g in gradients.values()]
     with torch.no_grad():
         largest = torch.stack([g.abs().amax() for g in values if g.numel()])
-        sound = (largest * largest).isfinite().all() & loss.isfinite()
-    return bool(sound)
+        finite = (largest * largest).isfinite().all() & loss.isfinite()
+    return bool(finite)
 
 
-def move(moved: Moved, gradient: Any, step: int, config: Config, rate: float) -> None:
-    """Move a parameter and its moments: the rows that its gradient names, or all of it."""
+def update_parameter(
+    parameter: ParameterMoments, gradient: Any, step: int, config: Config, learning_rate: float
+) -> None:
+    """Update a parameter and its moments: the rows of a row gradient, otherwise all rows."""
     if isinstance(gradient, Tensor):
-        adam(moved, gradient, step, config, rate)  # optimiser-R7
+        update_tensor(parameter, gradient, step, config, learning_rate)  # optimiser-R7
         return
     rows, g = gradient  # optimiser-R5, R6
-    x, first, second = moved
-    parts = x.index_select(0, rows), first.index_select(0, rows), second.index_select(0, rows)
-    adam(parts, g, step, config, rate)
-    for whole, part in zip(moved, parts, strict=True):
-        whole.index_copy_(0, rows, part)
+    x, first, second = parameter
+    slices = x.index_select(0, rows), first.index_select(0, rows), second.index_select(0, rows)
+    update_tensor(slices, g, step, config, learning_rate)
+    for table, updated in zip(parameter, slices, strict=True):
+        table.index_copy_(0, rows, updated)
 
 
-def adam(moved: Moved, g: Tensor, step: int, config: Config, rate: float) -> None:
-    """Move a tensor and its moments in place."""
-    x, first, second = moved
+def update_tensor(
+    parameter: ParameterMoments, g: Tensor, step: int, config: Config, learning_rate: float
+) -> None:
+    """Update a tensor and its moments in place by one step of Adam."""
+    x, first, second = parameter
     root = math.sqrt(1 - config.beta2**step)
     first.mul_(config.beta1).add_(g, alpha=1 - config.beta1)  # optimiser-R1
     second.mul_(config.beta2).addcmul_(g, g, value=1 - config.beta2)  # optimiser-R1
-    below = second.sqrt().add_(config.epsilon * root)  # optimiser-R4
-    x.addcdiv_(first, below, value=-rate * root / (1 - config.beta1**step))  # optimiser-R3
+    denominator = second.sqrt().add_(config.epsilon * root)  # optimiser-R4
+    rate = learning_rate * root / (1 - config.beta1**step)  # optimiser-R3
+    x.addcdiv_(first, denominator, value=-rate)
 
 
 def parameters(state: State) -> Params:
-    """Return the parameters of a state: its own, good until the next step."""
+    """Return the parameters of a state without a copy; the next step changes them."""
     return unflatten({name: x.detach() for name, x in state.model.named_parameters()})
 
 
 def moments(state: State) -> Moments:
-    """Return the moments of a state: its own, good until the next step."""
+    """Return the moments of a state without a copy; the next step changes them."""
     return Moments(state.step, state.first, state.second)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from mindref.errors import ShapeError, say
-from mindref_torch.checks import bind, boolean, one_of, same_float
-from mindref_torch.narrow import in_float32
+from mindref_torch.mixed_precision import compute_in_float32
+from mindref_torch.shapes import bind_axes, require_bool, require_choice, require_float_dtype
 from mindref_torch.softmax import softmax
 from mindref_torch.squash import KINDS, squash
 
@@ -16,7 +16,7 @@ AXES = ("interests", "behaviours")
 GRADIENTS = ("all", "last")
 
 
-@in_float32
+@compute_in_float32
 def routing(
     history: Tensor,
     mask: Tensor,
@@ -29,58 +29,58 @@ def routing(
     axis: str = "interests",
     kind: str = "squash",
 ) -> tuple[Tensor, Tensor]:
-    """Map behaviours (B, L, D) to capsules (B, K, D) and the couplings (B, L, K) of the last round.
+    """Map behaviours (B, L, D) to capsules u (B, K, D) and the last coupling weights w (B, L, K).
 
-    mask (B, L) true for a behaviour; bilinear (D, D), or (L, K, D, D) with a matrix for each pair;
-    init_logits (B, L, K); active (B, K) true for the interests that a user has. With gradient
-    "last" the weights of the last round are constants, with "all" every round is differentiated.
-    Raises ShapeError for shapes, types and options that do not fit.
+    mask (B, L) is true for a behaviour. bilinear is (D, D), or (L, K, D, D) for a matrix per pair.
+    init_logits (B, L, K); active (B, K) is true for active interests. With gradient "last" the
+    coupling weights of the last iteration are constant; with "all" every iteration is
+    differentiated. Raises ShapeError for wrong shapes, dtypes or options.
     """
-    check(history, mask, bilinear, init_logits, active)
+    check_inputs(history, mask, bilinear, init_logits, active)
     check_options(iterations, gradient, axis, kind)
     history = history.masked_fill(~mask[:, :, None], 0)  # routing-R6
-    # weights and logits stand as (B, K, L): a softmax over a few numbers side by side is slow
+    # coupling weights and logits are (B, K, L): softmax over a short last axis is slow
     allowed = active[:, :, None] & mask[:, None, :]  # routing-R7, R13 (B, K, L)
-    over = 1 if axis == "interests" else 2  # routing-R9
+    softmax_axis = 1 if axis == "interests" else 2  # routing-R9
 
-    votes = cast(history, bilinear)
-    before = votes if gradient == "all" else votes.detach()  # what the weights are made of
+    votes = project_votes(history, bilinear)
+    routing_votes = votes if gradient == "all" else votes.detach()
     logits = init_logits.transpose(1, 2).contiguous()  # (B, K, L)
     logits = logits if gradient == "all" else logits.detach()  # routing-R11, R12
     for _ in range(iterations - 1):  # routing-R5
-        weights = softmax(logits, allowed, axis=over)  # routing-R2
-        capsules = squash(gather(weights, before), kind=kind)  # routing-R4, R27
-        logits = logits + agree(before, capsules)  # routing-R8
-    weights = softmax(logits, allowed, axis=over)
-    return squash(gather(weights, votes), kind=kind), weights.transpose(1, 2)
+        couplings = softmax(logits, allowed, axis=softmax_axis)  # routing-R2
+        capsules = squash(sum_votes(couplings, routing_votes), kind=kind)  # routing-R4, R27
+        logits = logits + vote_agreement(routing_votes, capsules)  # routing-R8
+    couplings = softmax(logits, allowed, axis=softmax_axis)
+    return squash(sum_votes(couplings, votes), kind=kind), couplings.transpose(1, 2)
 
 
-def cast(history: Tensor, bilinear: Tensor) -> Tensor:
-    """Return the votes: S e (B, L, D), or S_ik e_i (B, L, K, D)."""
+def project_votes(history: Tensor, bilinear: Tensor) -> Tensor:
+    """Return the votes S e (B, L, D), or S_ik e_i (B, L, K, D)."""
     if bilinear.ndim == 2:
         return history @ bilinear.T  # routing-R1
     return torch.einsum("lkoi,bli->blko", bilinear, history)  # routing-R25
 
 
-def gather(weights: Tensor, votes: Tensor) -> Tensor:
-    """Return the sums of the votes over the behaviours, each with its weight (B, K, D)."""
+def sum_votes(couplings: Tensor, votes: Tensor) -> Tensor:
+    """Return the weighted sums z of the votes over the behaviours (B, K, D)."""
     if votes.ndim == 3:
-        return weights @ votes  # routing-R3
-    return torch.einsum("bkl,blkd->bkd", weights, votes)
+        return couplings @ votes  # routing-R3
+    return torch.einsum("bkl,blkd->bkd", couplings, votes)
 
 
-def agree(votes: Tensor, capsules: Tensor) -> Tensor:
-    """Return the product of each vote with each capsule (B, K, L)."""
+def vote_agreement(votes: Tensor, capsules: Tensor) -> Tensor:
+    """Return the inner product of each vote with each capsule (B, K, L)."""
     if votes.ndim == 3:
         return capsules @ votes.transpose(1, 2)
     return torch.einsum("blkd,bkd->bkl", votes, capsules)
 
 
-def check(
+def check_inputs(
     history: Tensor, mask: Tensor, bilinear: Tensor, init_logits: Tensor, active: Tensor
 ) -> None:
-    """Raise ShapeError for tensors that do not fit one another."""
-    bind(
+    """Raise ShapeError if shapes or dtypes do not match."""
+    bind_axes(
         "routing",
         history=(history, "BLD"),
         mask=(mask, "BL"),
@@ -88,14 +88,14 @@ def check(
         active=(active, "BK"),
         bilinear=(bilinear, "DD" if bilinear.ndim == 2 else "LKDD"),
     )
-    same_float("routing", history=history, bilinear=bilinear, init_logits=init_logits)
-    boolean("routing", mask=mask, active=active)
+    require_float_dtype("routing", history=history, bilinear=bilinear, init_logits=init_logits)
+    require_bool("routing", mask=mask, active=active)
 
 
 def check_options(iterations: int, gradient: str, axis: str, kind: str) -> None:
-    """Raise ShapeError for a number of rounds or a word that there is not."""
+    """Raise ShapeError for an invalid number of iterations or option."""
     if not isinstance(iterations, (int, np.integer)) or iterations < 1:  # routing-R29
         raise ShapeError(say("routing: iterations", "an integer from 1", iterations))
-    one_of("routing: gradient", GRADIENTS, gradient)  # routing-R30
-    one_of("routing: axis", AXES, axis)  # routing-R31
-    one_of("routing: kind", KINDS, kind)
+    require_choice("routing: gradient", GRADIENTS, gradient)  # routing-R30
+    require_choice("routing: axis", AXES, axis)  # routing-R31
+    require_choice("routing: kind", KINDS, kind)

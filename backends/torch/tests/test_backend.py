@@ -1,14 +1,14 @@
-"""What the judge does not ask: what is imported when, and conversions of the thin layer."""
+"""Tests beyond the conformance suite: imports, and conversions of arrays."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from tests.backends.thin import Thin
+from tests.backends.framework_interface import FrameworkInterface
 
 from mindref.backend import NumpyBackend
-from mindref.bench.world import Settings, World
+from mindref.bench.workload import Workload, WorkloadSettings
 from mindref.config import Config
 from mindref.errors import ShapeError
 from mindref.models import mind
@@ -17,7 +17,7 @@ from mindref_torch.backend import TorchBackend
 from mindref_torch.model import MIND, Histories
 
 
-class TestThin(Thin):
+class TestFrameworkInterface(FrameworkInterface):
     name, backend = "torch", TorchBackend
 
 
@@ -30,7 +30,7 @@ class TestThin(Thin):
         {"profile": torch.zeros(3, 0, dtype=torch.long)},
     ],
 )
-def test_histories_that_do_not_fit_are_a_shape_error(changes: dict) -> None:
+def test_histories_with_wrong_shapes_raise_a_shape_error(changes: dict) -> None:
     model = MIND(Config(width=4, interests=2), torch.arange(9)[:, None], torch.ones(9, 1))
     items, mask = torch.zeros(2, 3, dtype=torch.long), torch.ones(2, 3, dtype=torch.bool)
     histories = Histories(items, mask, torch.zeros(2, 3, 2), torch.zeros(2, 0, dtype=torch.long))
@@ -39,19 +39,19 @@ def test_histories_that_do_not_fit_are_a_shape_error(changes: dict) -> None:
         model.interests(histories._replace(**changes))
 
 
-def test_serving_hands_over_the_rows_that_are_named_and_no_others(monkeypatch) -> None:
-    world = World(Settings(batch=4, length=5, width=4, negatives=5, catalogue=1000))
-    original, counts = level_model.module, []
+def test_serving_converts_only_the_rows_of_the_histories(monkeypatch) -> None:
+    workload = Workload(WorkloadSettings(batch=4, length=5, width=4, negatives=5, catalogue=1000))
+    original, counts = level_model.build_module, []
 
-    def module(params, *given):
+    def build_module(params, *arguments):
         counts.append(len(params.items))
-        return original(params, *given)
+        return original(params, *arguments)
 
-    monkeypatch.setattr(level_model, "module", module)
-    histories = world.batches[0].histories
-    given = (world.params(), histories, world.catalogue, world.config)
-    found, _ = TorchBackend().interests(*given)
-    expected = NumpyBackend()
-    whole, _ = mind.interests(*given, expected.ops)[:2]
-    np.testing.assert_allclose(found.numpy(), whole, rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr(level_model, "build_module", build_module)
+    histories = workload.batches[0].histories
+    arguments = (workload.params(), histories, workload.catalogue, workload.config)
+    interests, _ = TorchBackend().interests(*arguments)
+    reference = NumpyBackend()
+    reference_interests, _ = mind.interests(*arguments, reference.ops)[:2]
+    np.testing.assert_allclose(interests.numpy(), reference_interests, rtol=1e-4, atol=1e-5)
     assert counts == [len(np.unique(histories.items[histories.mask]))]

@@ -1,16 +1,22 @@
-"""bfloat16: stored in it, added up in float32, rounded once. The judge compares the numbers."""
+"""bfloat16 storage, sums in float32, one rounding. The conformance suite tests the values."""
 
 from __future__ import annotations
 
-import ml_dtypes  # noqa: F401  # gives NumPy the type
+import ml_dtypes  # noqa: F401  # registers the dtype in NumPy
 import pytest
 import torch
-from a_model import batch_of, model_of
+from sample_model import make_batch, make_model
 
 from mindref.conformance.bounds.precision import TYPES, Precision
-from mindref.conformance.judging.check import all_checks
-from mindref.conformance.judging.plan import Settings, judged, judges, planned, precisions
-from mindref.conformance.judging.subject import OfBackend
+from mindref.conformance.runner.check import all_checks
+from mindref.conformance.runner.implementation import BackendImplementation
+from mindref.conformance.runner.plan import (
+    RunSettings,
+    claimed_precisions,
+    covers_check,
+    planned_checks,
+    run_planned_check,
+)
 from mindref.conformance.tolerances import ROUNDING
 from mindref.errors import ShapeError
 from mindref_torch import routing
@@ -22,46 +28,53 @@ from mindref_torch.softmax import softmax
 UNIT = TYPES["bfloat16"].unit
 
 
-def test_the_judge_is_asked_to_judge_it() -> None:
-    *_, narrow = precisions(OfBackend(TorchBackend()))
-    assert narrow == ("bfloat16", "float32", "float32")
-    assert judges(narrow, "ops", agreement=True)
+def test_the_conformance_suite_covers_bfloat16() -> None:
+    *_, precision = claimed_precisions(BackendImplementation(TorchBackend()))
+    assert precision == ("bfloat16", "float32", "float32")
+    assert covers_check(precision, "ops", agreement=True)
 
 
 @pytest.mark.rules("conformance-R12")
-def test_votes_that_are_rounded_on_the_way_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are a backend's good right that claims no more than sums in float32."""
-    subject = OfBackend(TorchBackend())
-    *_, once = precisions(subject)
-    rounds = {"routing/one_round_agrees", "routing/two_rounds_agree"}
-    asked = [check for check in planned(all_checks(), once) if check.name in rounds]
+def test_the_suite_detects_rounded_votes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend that claims only sums in float32 may round them."""
+    subject = BackendImplementation(TorchBackend())
+    *_, single_rounding = claimed_precisions(subject)
+    names = {
+        "routing/one_iteration_matches_the_reference",
+        "routing/two_iterations_match_the_reference",
+    }
+    checks = [
+        check for check in planned_checks(all_checks(), single_rounding) if check.name in names
+    ]
 
-    def failing(precision: Precision) -> set[str]:
-        results = [judged(c, subject, precision, Settings("smoke")) for c in asked]
+    def failing_checks(precision: Precision) -> set[str]:
+        results = [run_planned_check(c, subject, precision, RunSettings("smoke")) for c in checks]
         return {r.check for r in results if r.status == "failed"}
 
-    assert not failing(once)
-    cast = routing.cast
-    monkeypatch.setattr(routing, "cast", lambda *given: cast(*given).bfloat16().float())
-    assert failing(once) == rounds
-    assert not failing(Precision.of(("bfloat16", "float32")))
+    assert not failing_checks(single_rounding)
+    project_votes = routing.project_votes
+    monkeypatch.setattr(
+        routing, "project_votes", lambda *arguments: project_votes(*arguments).bfloat16().float()
+    )
+    assert failing_checks(single_rounding) == names
+    assert not failing_checks(Precision.of(("bfloat16", "float32")))
 
 
 @pytest.mark.rules("numerics-R1")
-def test_bfloat16_beside_another_type_is_refused() -> None:
+def test_bfloat16_with_another_dtype_raises_a_shape_error() -> None:
     x, weight, bias = torch.ones(2, 3), torch.ones(3, 4), torch.ones(4)
-    for given in ((x.bfloat16(), weight, bias), (x, weight, bias.bfloat16())):
-        with pytest.raises(ShapeError, match="expected one type"):
-            relu_layer(*given, relu=True)
-    with pytest.raises(ShapeError, match="expected one type"):
+    for arguments in ((x.bfloat16(), weight, bias), (x, weight, bias.bfloat16())):
+        with pytest.raises(ShapeError, match="expected one dtype"):
+            relu_layer(*arguments, relu=True)
+    with pytest.raises(ShapeError, match="expected one dtype"):
         embedding(weight.bfloat16(), torch.zeros(2, 1, dtype=torch.long), torch.ones(2, 1))
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_a_row_that_is_used_often_is_added_up_in_float32(sparse: bool) -> None:
+def test_gradients_of_a_repeated_row_are_summed_in_float32(sparse: bool) -> None:
     table = torch.zeros(3, 1, dtype=torch.bfloat16, requires_grad=True)
-    often = torch.ones(1000, 1, dtype=torch.long)
-    out = embedding(table, often, torch.ones(1000, 1, dtype=torch.bfloat16), sparse=sparse)
+    rows = torch.ones(1000, 1, dtype=torch.long)
+    out = embedding(table, rows, torch.ones(1000, 1, dtype=torch.bfloat16), sparse=sparse)
     out.sum().backward()
     assert out.dtype == table.grad.dtype == torch.bfloat16
     assert table.grad.to_dense().flatten().tolist() == [0, 1000, 0]  # 256 + 1 is 256 in bfloat16
@@ -74,14 +87,14 @@ def test_a_sum_is_rounded_once() -> None:
     assert (weights == torch.tensor(1e-3).bfloat16()).all()
 
 
-def test_a_module_in_bfloat16_learns() -> None:
-    model, batch = model_of(), batch_of()
-    plain = model(batch).item()
+def test_a_bfloat16_module_learns() -> None:
+    model, batch = make_model(), make_batch()
+    float32_loss = model(batch).item()
     model.bfloat16()
-    narrow = [x.bfloat16() if x.is_floating_point() else x for x in batch[3:]]
+    logs = [x.bfloat16() if x.is_floating_point() else x for x in batch[3:]]
     histories = batch.histories._replace(init_logits=batch.histories.init_logits.bfloat16())
     batch = batch._replace(
-        histories=histories, target_log_expected=narrow[0], negative_log_expected=narrow[1]
+        histories=histories, target_log_expected=logs[0], negative_log_expected=logs[1]
     )
     optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
     losses = []
@@ -92,5 +105,5 @@ def test_a_module_in_bfloat16_learns() -> None:
         optimiser.step()
         losses.append(loss.item())
     assert loss.dtype == torch.bfloat16
-    assert losses[0] == pytest.approx(plain, rel=ROUNDING * UNIT)
+    assert losses[0] == pytest.approx(float32_loss, rel=ROUNDING * UNIT)
     assert losses[-1] < 0.9 * losses[0]

@@ -1,4 +1,4 @@
-"""Devices: chosen by name, refused where they are not there, and named by every new tensor."""
+"""Choice of the device, errors for missing devices, and the device of every new tensor."""
 
 from __future__ import annotations
 
@@ -10,77 +10,89 @@ import numpy as np
 import pytest
 import torch
 
-from mindref.backend import load
-from mindref.bench.world import Settings, World
+from mindref.backend import load_backend
+from mindref.bench.workload import Workload, WorkloadSettings
 from mindref.errors import BackendError
 from mindref.models.parameters import flatten
 from mindref.training import optimiser
 from mindref_torch.backend import TorchBackend
 
-SETTINGS = Settings(
+SETTINGS = WorkloadSettings(
     batch=6, length=7, width=4, interests=3, hidden=(5,), negatives=9, catalogue=30, top=5
 )
 
 
 @pytest.mark.rules("backend-R16")
-def test_the_devices_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    for there, best in ((False, "cpu"), (True, "cuda")):
-        monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
-        assert load("torch", "cpu").device == "cpu"
-        assert load("torch", "auto").device == best
-    assert load("torch", "cuda").device == "cuda"
+def test_only_available_devices_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for available, best in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda available=available: available)
+        assert load_backend("torch", "cpu").device == "cpu"
+        assert load_backend("torch", "auto").device == best
+    assert load_backend("torch", "cuda").device == "cuda"
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(BackendError, match="got cuda, and PyTorch finds none; choose --device cpu"):
-        load("torch", "cuda")
+        load_backend("torch", "cuda")
     with pytest.raises(BackendError, match="expected cpu, cuda or auto, got 'tpu'"):
-        load("torch", "tpu")
+        load_backend("torch", "tpu")
 
 
 @pytest.mark.rules("backend-R16", "backend-R3")
-def test_without_pytorch_the_error_says_what_to_install() -> None:
+def test_without_pytorch_the_error_names_the_package_to_install() -> None:
     script = (
         "import sys; sys.modules['torch'] = None; from mindref.cli import main;"
         "main(['train', '--backend=torch', '--out=never'])"
     )
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr.startswith("Error: backend torch: expected PyTorch, got ")
-    assert said.stderr.endswith("; pip install 'torch>=2.2'\n")
-    assert said.stderr.count("\n") == 1
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr.startswith("Error: backend torch: expected PyTorch, got ")
+    assert process.stderr.endswith("; pip install 'torch>=2.2'\n")
+    assert process.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("power", [0.0, 2.0, float("inf")])
 @pytest.mark.parametrize("changes", [{}, {"routing": "uniform"}, {"normalise": True}], ids=str)
-def test_no_tensor_is_made_elsewhere_than_the_parameters_are(power: float, changes: dict) -> None:
-    """Where nothing is said, tensors are made on a device that holds no numbers."""
-    world = World(dataclasses.replace(SETTINGS, power=power))
-    config = dataclasses.replace(world.config, interest_count="fixed", **changes)
-    backend, batch = TorchBackend("cpu"), world.batches[0]
-    fresh = torch.get_default_device()
+def test_every_tensor_is_on_the_device_of_the_parameters(power: float, changes: dict) -> None:
+    """The default device is `meta`, so a tensor without a device has no values."""
+    workload = Workload(dataclasses.replace(SETTINGS, power=power))
+    config = dataclasses.replace(workload.config, interest_count="fixed", **changes)
+    backend, batch = TorchBackend("cpu"), workload.batches[0]
+    default_device = torch.get_default_device()
     torch.set_default_device("meta")
     try:
-        for some in (config, world.config):
-            loss, _ = backend.loss_and_gradients(world.params(), batch, world.catalogue, some)
-            served = backend.interests(world.params(), batch.histories, world.catalogue, some)
-            state, _ = backend.step(
-                backend.init(world.params(), some), batch, world.catalogue, some, 0.1
+        for settings in (config, workload.config):
+            loss, _ = backend.loss_and_gradients(
+                workload.params(), batch, workload.catalogue, settings
             )
-            told = flatten(backend.parameters(state)), backend.moments(state).first
-            again = backend.init(world.params(), some, optimiser.init(flatten(world.params())))
-            found = [loss, *served, *again.model.parameters(), *told[0].values(), *told[1].values()]
-            assert {x.device.type for x in found} == {"cpu"}
-        assert operators_answer(backend)
+            served = backend.interests(
+                workload.params(), batch.histories, workload.catalogue, settings
+            )
+            state, _ = backend.step(
+                backend.init(workload.params(), settings), batch, workload.catalogue, settings, 0.1
+            )
+            tables = flatten(backend.parameters(state)), backend.moments(state).first
+            resumed = backend.init(
+                workload.params(), settings, optimiser.init(flatten(workload.params()))
+            )
+            tensors = [
+                loss,
+                *served,
+                *resumed.model.parameters(),
+                *tables[0].values(),
+                *tables[1].values(),
+            ]
+            assert {x.device.type for x in tensors} == {"cpu"}
+        assert run_operators(backend)
     finally:
-        torch.set_default_device(fresh)
+        torch.set_default_device(default_device)
 
 
-def operators_answer(backend: TorchBackend) -> bool:
-    """Ask each operator for a result and its gradients."""
+def run_operators(backend: TorchBackend) -> bool:
+    """Compute the result and the gradients of each operator."""
     rng, ops = np.random.default_rng(0), backend.ops
     x, mask = rng.normal(size=(2, 3, 4)), np.ones((2, 3), bool)
     square, active = rng.normal(size=(4, 4)), np.ones((2, 2), bool)
     rows = np.array([[0, 1], [1, 2]])
-    asked = {
+    calls = {
         "embedding": ((square, rows, np.ones((2, 2))), {}),
         "softmax": ((x[0], mask.reshape(3, 2)[:, :1]), {"axis": 1}),
         "squash": ((x,), {"kind": "unit"}),
@@ -95,7 +107,7 @@ def operators_answer(backend: TorchBackend) -> bool:
             {"normalise": True},
         ),
     }
-    for stem, (arrays, numbers) in asked.items():
+    for stem, (arrays, numbers) in calls.items():
         out, _ = getattr(ops, stem).forward(*arrays, **numbers)
         gradients = backend.differentiate(stem, arrays, numbers, np.ones_like(out))
         assert np.isfinite(out).all(), stem
@@ -103,7 +115,7 @@ def operators_answer(backend: TorchBackend) -> bool:
     return True
 
 
-def test_a_backend_says_where_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for there, best in ((False, "cpu"), (True, "cuda")):
-        monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
-        assert load("torch", "auto").device_name == best
+def test_device_name_is_the_device_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    for available, best in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda available=available: available)
+        assert load_backend("torch", "auto").device_name == best

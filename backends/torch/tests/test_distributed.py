@@ -1,4 +1,4 @@
-"""Several real processes that train one model: one curve for any number, whoever is killed."""
+"""Distributed training with real processes: same losses for any number, also after a kill."""
 
 from __future__ import annotations
 
@@ -13,38 +13,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindref.data.synthetic import synthetic, write_log
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.models.parameters import flatten
 from mindref.run.checkpoint import load_state
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive"
-)
-# with the usual epsilon Adam would hide a gradient that is twice too large
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+# with the default epsilon Adam would hide a gradient with a wrong factor
 SETTINGS = {
     "backend": "torch", "dtype": "float64", "steps": 30, "evaluate-every": 1, "batch": 33,
     "negatives": 20, "width": 8, "hidden": 12, "epsilon": 0.01, "learning-rate": 0.1,
     "metric": "hit_rate@10", "user-features": "age", "validation-users": 20,
 }  # fmt: skip
-KILLED = """
+KILL_SCRIPT = """
 import json, os, signal, sys, threading, time
 from pathlib import Path
-def fall(run, step):
+def kill_at_step(run, step):
     state = Path(run) / "state.json"
     while not state.exists() or json.loads(state.read_text())["step"] < step:
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)
 rank, run, step = sys.argv[1:4]
 if os.environ["RANK"] == rank:
-    threading.Thread(target=fall, args=(run, int(step)), daemon=True).start()
+    threading.Thread(target=kill_at_step, args=(run, int(step)), daemon=True).start()
 from mindref.cli import main
 main(sys.argv[4:])
 """
-EARLY = """
+EARLY_KILL_SCRIPT = """
 import os, signal, sys
-from mindref.recommender import run
+from mindref.recommender import trainer
 if os.environ["RANK"] == sys.argv[1]:
-    run.prepare = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+    trainer.prepare_training = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 from mindref.cli import main
 main(sys.argv[2:])
 """
@@ -52,120 +50,122 @@ main(sys.argv[2:])
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small log in it."""
-    made = tmp_path_factory.mktemp("shop")
-    write_log(synthetic(users=60, items=120), made)
-    return made
+    """A folder with a small log."""
+    path = tmp_path_factory.mktemp("shop")
+    write_synthetic_log(make_synthetic_log(users=60, items=120), path)
+    return path
 
 
 @pytest.fixture(scope="module")
-def alone(folder: Path) -> Path:
+def single_process_run(folder: Path) -> Path:
     """The run of one process."""
-    return trained(folder, "alone", 1)
+    return train_run(folder, "alone", 1)
 
 
-def call(folder: Path, count: int, *words: object) -> subprocess.CompletedProcess[str]:
-    """Run a command with as many processes, started by torchrun if there are several."""
+def run_command(folder: Path, count: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command with `count` processes, with torchrun if count > 1."""
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", count] if count > 1 else []
-    command = [sys.executable, *launch, *words]
+    command = [sys.executable, *launch, *arguments]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": ""}
     for name in ("RANK", "WORLD_SIZE", "OMP_NUM_THREADS"):
         env.pop(name, None)
     run = partial(subprocess.run, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
-    return run([str(word) for word in command], check=False)
+    return run([str(argument) for argument in command], check=False)
 
 
-def first(name: str, **changes: object) -> list[object]:
-    """Return the words of a training from its first step on."""
+def train_arguments(name: str, **changes: object) -> list[object]:
+    """Return the arguments of a new training."""
     settings = {**SETTINGS, **{key.replace("_", "-"): x for key, x in changes.items()}}
-    options = [word for key, x in settings.items() for word in (f"--{key}", x)]
+    options = [argument for key, x in settings.items() for argument in (f"--{key}", x)]
     return ["train", "--data", "shop.inter", "--out", name, *options]
 
 
-def trained(folder: Path, name: str, count: int, **changes: object) -> Path:
-    """Train with as many processes; return the run."""
-    done = call(folder, count, "-m", "mindref", *first(name, **changes))
+def train_run(folder: Path, name: str, count: int, **changes: object) -> Path:
+    """Train with `count` processes; return the run."""
+    done = run_command(folder, count, "-m", "mindref", *train_arguments(name, **changes))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("hit_rate@10") == 1, "the first process alone prints"
+    assert done.stdout.count("hit_rate@10") == 1, "only rank 0 prints"
     return folder / name
 
 
-def curve(run: Path) -> np.ndarray:
+def read_losses(run: Path) -> np.ndarray:
     """Return the loss of each step."""
     lines = (run / "metrics.jsonl").read_text().splitlines()
     return np.array([json.loads(line)["loss"] for line in lines])
 
 
-def agree(run: Path, other: Path) -> None:
-    """Fail unless two runs are the same to rounding, in their losses and where they end."""
-    np.testing.assert_allclose(curve(run), curve(other), rtol=1e-9)
+def assert_equal_runs(run: Path, other: Path) -> None:
+    """Fail unless losses, parameters and moments of two runs are equal up to rounding."""
+    np.testing.assert_allclose(read_losses(run), read_losses(other), rtol=1e-9)
     one, two = (load_state(x)[0] for x in (run, other))
-    for found, expected in ((flatten(one.params), flatten(two.params)), (one[1][2], two[1][2])):
+    for values, expected in ((flatten(one.params), flatten(two.params)), (one[1][2], two[1][2])):
         for name, x in expected.items():
-            np.testing.assert_allclose(found[name], x, rtol=1e-9, atol=1e-13, err_msg=name)
+            np.testing.assert_allclose(values[name], x, rtol=1e-9, atol=1e-13, err_msg=name)
 
 
 @pytest.mark.rules("backend-R17")
 @pytest.mark.parametrize("count", [2, 4])
-def test_any_number_of_processes_has_the_curve_of_one(
-    folder: Path, alone: Path, count: int
+def test_losses_do_not_depend_on_the_number_of_processes(
+    folder: Path, single_process_run: Path, count: int
 ) -> None:
-    run = trained(folder, f"with-{count}", count)
-    losses = curve(run)
+    run = train_run(folder, f"with-{count}", count)
+    losses = read_losses(run)
     assert len(losses) == 30
     assert losses[-5:].mean() < 0.99 * losses[:5].mean()
-    agree(run, alone)
-    assert sorted(x.name for x in run.iterdir()) == sorted(x.name for x in alone.iterdir())
+    assert_equal_runs(run, single_process_run)
+    assert sorted(x.name for x in run.iterdir()) == sorted(
+        x.name for x in single_process_run.iterdir()
+    )
 
 
 @pytest.mark.rules("backend-R17")
-def test_fewer_users_than_processes(folder: Path) -> None:
+def test_a_batch_with_fewer_users_than_processes(folder: Path) -> None:
     few = {"batch": 3, "steps": 6}
-    agree(trained(folder, "few-4", 4, **few), trained(folder, "few-1", 1, **few))
+    assert_equal_runs(train_run(folder, "few-4", 4, **few), train_run(folder, "few-1", 1, **few))
 
 
 @pytest.mark.rules("backend-R17")
 @pytest.mark.parametrize(("count", "victim", "later"), [(2, 1, 1), (4, 0, 2)])
-def test_a_killed_process_ends_all_and_others_go_on(
-    folder: Path, alone: Path, count: int, victim: int, later: int
+def test_a_killed_process_ends_all_and_the_run_can_be_resumed(
+    folder: Path, single_process_run: Path, count: int, victim: int, later: int
 ) -> None:
     name = f"killed-{count}"
-    (folder / "killed.py").write_text(KILLED)
-    done = call(folder, count, "killed.py", victim, name, 8, *first(name))
+    (folder / "killed.py").write_text(KILL_SCRIPT)
+    done = run_command(folder, count, "killed.py", victim, name, 8, *train_arguments(name))
     assert done.returncode != 0
-    reasons = ("processes has gone", "torchrun sends to all when one process has gone")
+    reasons = ("processes ended", "torchrun sends to all when one process ends")
     assert any(reason in done.stderr for reason in reasons), done.stderr
-    told = f"Go on, with any number of processes, with: mindref train --resume {name}"
-    assert told in done.stderr, done.stderr
-    assert "mindref_torch/" not in done.stderr, "no traceback but that of torchrun"
+    resume_message = f"Resume, with any number of processes, with: mindref train --resume {name}"
+    assert resume_message in done.stderr, done.stderr
+    assert "mindref_torch/" not in done.stderr, "only torchrun prints a traceback"
     step = load_state(folder / name)[0].moments.step
     assert 8 <= step < 30
-    done = call(folder, later, "-m", "mindref", "train", "--resume", name)
+    done = run_command(folder, later, "-m", "mindref", "train", "--resume", name)
     assert done.returncode == 0, done.stderr
-    agree(folder / name, alone)
+    assert_equal_runs(folder / name, single_process_run)
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_process_that_goes_before_the_first_step_ends_all(folder: Path, victim: int) -> None:
-    (folder / "early.py").write_text(EARLY)
-    done = call(folder, 2, "early.py", victim, *first(f"early-{victim}"))
+def test_a_process_killed_before_the_first_step_ends_all(folder: Path, victim: int) -> None:
+    (folder / "early.py").write_text(EARLY_KILL_SCRIPT)
+    done = run_command(folder, 2, "early.py", victim, *train_arguments(f"early-{victim}"))
     assert done.returncode != 0
-    assert "Error: one of the 2 processes has gone before the first step" in done.stderr
-    assert "mindref_torch/" not in done.stderr, "no traceback but that of torchrun"
+    assert "Error: one of the 2 processes ended before the first step" in done.stderr
+    assert "mindref_torch/" not in done.stderr, "only torchrun prints a traceback"
 
 
-def test_what_the_first_process_cannot_do_ends_all(folder: Path, alone: Path) -> None:
-    done = call(folder, 2, "-m", "mindref", *first(alone.name))
+def test_an_error_of_rank_0_ends_all_processes(folder: Path, single_process_run: Path) -> None:
+    done = run_command(folder, 2, "-m", "mindref", *train_arguments(single_process_run.name))
     assert done.returncode != 0
-    said = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
-    wanted = f"{alone.name}: expected no run there, got one; choose another --out, or go on with"
-    assert said == [f"Error: {wanted} --resume"]
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
+    expected = "expected no run there, got one; choose another --out, or go on with --resume"
+    assert errors == [f"Error: {single_process_run.name}: {expected}"]
 
 
-def test_ctrl_c_saves_what_there_is(folder: Path) -> None:
-    interrupting = KILLED.replace("SIGKILL", "SIGINT")
+def test_ctrl_c_saves_the_state(folder: Path) -> None:
+    interrupting = KILL_SCRIPT.replace("SIGKILL", "SIGINT")
     (folder / "interrupted.py").write_text(interrupting)
-    words = first("interrupted", steps=2000, evaluate_every=50)
-    done = call(folder, 2, "interrupted.py", 1, "interrupted", 50, *words)
-    assert "of 2000; all is saved. Go on, with any number" in done.stderr, done.stderr
+    arguments = train_arguments("interrupted", steps=2000, evaluate_every=50)
+    done = run_command(folder, 2, "interrupted.py", 1, "interrupted", 50, *arguments)
+    assert "of 2000; all is saved. Resume, with any number" in done.stderr, done.stderr
     assert 50 <= load_state(folder / "interrupted")[0].moments.step < 2000

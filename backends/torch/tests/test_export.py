@@ -1,4 +1,4 @@
-"""Exported towers answer as the reference: every option, every kind of file, real users."""
+"""Exported towers match the reference for every option and kind of file, and for real users."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ import torch
 from safetensors.numpy import load_file
 
 import mindref
-from mindref.backend import load
+from mindref.backend import load_backend
 from mindref.cli import main
 from mindref.config import Config
 from mindref.conformance.tolerances import same_math
-from mindref.data.batches import lay_out_histories
+from mindref.data.batches import pad_histories
 from mindref.data.log import Ints, Ragged
 from mindref.models.parameters import Catalogue, Sizes, init
-from mindref.models.serving import Interests, Model, interests, item_matrix
-from mindref.models.tower import keyed, user_tower
-from mindref.recommender.served import Served
+from mindref.models.serving import Interests, Model, compute_interests, item_matrix
+from mindref.models.tower import user_tower, with_keyed_logits
+from mindref.recommender.serving import ServedModel
 from mindref_torch import export, tower
 
 KINDS = ["onnx", "torch"]
@@ -40,16 +40,25 @@ OPTIONS: list[dict[str, Any]] = [
     {"interests": 1, "logits": "per_call", "dtype": "float64"},
 ]
 MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
-    "behaviours before the window count": ("recent", lambda own, mask: (mask, mask.sum(1, True))),
-    "one behaviour is missing": ("recent", lambda own, mask: own.usual(mask.roll(1, 1) & mask)),
-    "every interest is active": ("active_interests", lambda own, n: n >= torch.zeros(4)),
-    "nobody has a profile": ("joined", lambda own, u, p: own.usual(u, torch.zeros_like(p))),
-    "the last layer is left out": ("layered", lambda own, x: x[:, : own.items.shape[1]]),
+    "behaviours before the window count": (
+        "mask_recent",
+        lambda tower, mask: (mask, mask.sum(1, True)),
+    ),
+    "one behaviour is missing": (
+        "mask_recent",
+        lambda tower, mask: tower.original(mask.roll(1, 1) & mask),
+    ),
+    "every interest is active": ("active_interests", lambda tower, n: n >= torch.zeros(4)),
+    "profiles are zero": (
+        "join_profile",
+        lambda tower, u, p: tower.original(u, torch.zeros_like(p)),
+    ),
+    "the last layer is left out": ("apply_layers", lambda tower, x: x[:, : tower.items.shape[1]]),
 }
 
 
-def made(features: int, **changes: Any) -> Model:
-    """Return a model of random parameters, whose items have side features."""
+def make_model(features: int, **changes: Any) -> Model:
+    """Return a model with random parameters and side features of items."""
     config = Config.of("default", {"width": 8, "hidden": (16,), "window": WINDOW, **changes})
     rng = np.random.default_rng(3)
     sizes = Sizes(ITEMS, ITEMS + 9, PROFILES if features else 0, features)
@@ -60,112 +69,123 @@ def made(features: int, **changes: Any) -> Model:
     return Model(params._replace(layers=tuple(biases)), Catalogue(rows, weights), config)
 
 
-def users() -> Ragged:
-    """Return histories of every length, nothing and more than the window included."""
+def make_histories() -> Ragged:
+    """Return histories of length zero up to more than the window."""
     rng = np.random.default_rng(4)
     return Ragged.of([rng.integers(ITEMS, size=n) for n in (0, 1, 2, 3, 4, 7, 8, 11, 12, 13, 30)])
 
 
-def profiles(features: int, count: int) -> Ints:
+def make_profiles(features: int, count: int) -> Ints:
     """Return rows of the profile table."""
     return np.random.default_rng(5).integers(PROFILES, size=(count, features))
 
 
-def run(file: export.Run, histories: Ragged, rows: Ints, places: int | None = None) -> Any:
-    """Return what a file answers; what stands in padded places is of no catalogue."""
+def run_file(
+    file: export.RunTower, histories: Ragged, rows: Ints, places: int | None = None
+) -> Any:
+    """Return the output of a file; padding contains ids outside the catalogue."""
     longest = int(histories.lengths.max(initial=0))
-    items, mask = lay_out_histories(histories, max(1, longest if places is None else places))
+    items, mask = pad_histories(histories, max(1, longest if places is None else places))
     items = np.where(mask, items, np.resize([-1, 2**62, -ITEMS, ITEMS], items.shape))
     items, mask = (x[:, : longest if places is None else places] for x in (items, mask))
     return file(items, mask, *([rows] if rows.shape[1] else []))
 
 
-def spread(items: Ints, mask: Any, *rows: Ints) -> tuple[Any, ...]:
+def interleave_padding(items: Ints, mask: Any, *rows: Ints) -> tuple[Any, ...]:
     """Return the same behaviours with padding between them."""
     return np.repeat(items, 2, axis=1), np.kron(mask, [False, True]).astype(bool), *rows
 
 
-def same(found: Any, true: Interests) -> None:
-    """Raise unless a file has the interests of the reference, to the rounding of float32."""
-    vectors, active = found
+def assert_same_interests(interests: Any, expected: Interests) -> None:
+    """Fail unless the interests equal those of the reference up to rounding of float32."""
+    vectors, active = interests
     assert (vectors.dtype, active.dtype) == (np.float32, np.bool_)
-    assert (vectors.shape, active.shape) == (true.vectors.shape, true.active.shape)
-    assert (active == true.active).all()
+    assert (vectors.shape, active.shape) == (expected.vectors.shape, expected.active.shape)
+    assert (active == expected.active).all()
     assert not vectors[~active].any()
-    largest = np.abs(true.vectors).max(axis=(1, 2), keepdims=True)
-    difference = np.abs(vectors - true.vectors) / np.where(largest > 0, largest, 1)
+    largest = np.abs(expected.vectors).max(axis=(1, 2), keepdims=True)
+    difference = np.abs(vectors - expected.vectors) / np.where(largest > 0, largest, 1)
     assert difference.max() <= same_math("float32")
 
 
 @cache
-def reference(options: int) -> tuple[Model, Ints, Interests]:
+def reference_interests(options: int) -> tuple[Model, Ints, Interests]:
     """Return a model of these options, profiles, and the interests of the users."""
     changes = {"user_features": ("a", "b"), **OPTIONS[options]}
     features = len(changes["user_features"])
-    model = keyed(made(features, **changes))
-    rows = profiles(features, len(users()))
-    return model, rows, interests(model, users(), rows, load("numpy"))
+    model = with_keyed_logits(make_model(features, **changes))
+    rows = make_profiles(features, len(make_histories()))
+    return model, rows, compute_interests(model, make_histories(), rows, load_backend("numpy"))
 
 
-def written(kind: str, model: Model, features: int, folder: Path) -> export.Run:
-    """Write a tower and open it again."""
-    made = export.write(kind, user_tower(model, features), folder)
-    return export.open_file(kind, folder / made["file"])
+def write_and_open(kind: str, model: Model, features: int, folder: Path) -> export.RunTower:
+    """Write a tower and open the file."""
+    make_model = export.write(kind, user_tower(model, features), folder)
+    return export.open_file(kind, folder / make_model["file"])
 
 
 @pytest.mark.rules("model-R16", "model-R17", "model-R19")
 @pytest.mark.parametrize("options", range(len(OPTIONS)), ids=lambda n: str(OPTIONS[n] or "default"))
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_answers_as_the_reference(kind: str, options: int, tmp_path: Path) -> None:
-    model, rows, true = reference(options)
-    file = written(kind, model, rows.shape[1], tmp_path)
-    same(run(file, users(), rows), true)  # the longest history is longer than the window
-    same(run(file, users(), rows, 57), true)
-    same(run(lambda *given: file(*spread(*given)), users(), rows), true)
-    for user in (0, 1, 5, 10):  # alone, without any padding and without any place
-        alone = Interests(true.vectors[[user]], true.active[[user]], None, *(2 * [rows]))
-        same(run(file, Ragged.of([users().row(user)]), rows[[user]]), alone)
-    nobody, none = np.zeros((0, 4), np.int64), np.zeros((0, 4), bool)
-    vectors, active = file(nobody, none, *([rows[:0]] if rows.shape[1] else []))
-    assert vectors.shape == (0, *true.vectors.shape[1:])
-    assert active.shape == (0, true.active.shape[1])
+def test_an_exported_file_matches_the_reference(kind: str, options: int, tmp_path: Path) -> None:
+    model, rows, expected = reference_interests(options)
+    file = write_and_open(kind, model, rows.shape[1], tmp_path)
+    assert_same_interests(
+        run_file(file, make_histories(), rows), expected
+    )  # the longest history is longer than the window
+    assert_same_interests(run_file(file, make_histories(), rows, 57), expected)
+    assert_same_interests(
+        run_file(lambda *inputs: file(*interleave_padding(*inputs)), make_histories(), rows),
+        expected,
+    )
+    for user in (0, 1, 5, 10):  # one user, without padding and for L = 0
+        single_user = Interests(
+            expected.vectors[[user]], expected.active[[user]], None, *(2 * [rows])
+        )
+        assert_same_interests(
+            run_file(file, Ragged.of([make_histories().row(user)]), rows[[user]]), single_user
+        )
+    no_items, no_mask = np.zeros((0, 4), np.int64), np.zeros((0, 4), bool)
+    vectors, active = file(no_items, no_mask, *([rows[:0]] if rows.shape[1] else []))
+    assert vectors.shape == (0, *expected.vectors.shape[1:])
+    assert active.shape == (0, expected.active.shape[1])
 
 
 @pytest.mark.rules("model-R18")
 @pytest.mark.parametrize("wrong", [-1, ITEMS, 10**12])
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_id_that_there_is_not_fails(
-    kind: str, wrong: int, written_once: Callable[[str], Path]
+def test_an_unknown_id_raises_an_error(
+    kind: str, wrong: int, exported_folder: Callable[[str], Path]
 ) -> None:
     items, rows = np.array([[1, 2, 3]]), np.array([[1, 2]])
     every, but_one = np.array([[True] * 3]), np.array([[True, False, True]])
-    file = export.open_file(kind, written_once(kind) / export.FILES[kind])
+    file = export.open_file(kind, exported_folder(kind) / export.FILES[kind])
     file(np.array([[1, wrong, 3]]), but_one, rows)
-    for given in ([[1, wrong, 3]], [[1, 2]]), ([[1, 2, 3]], [[1, wrong]]):
+    for invalid in ([[1, wrong, 3]], [[1, 2]]), ([[1, 2, 3]], [[1, wrong]]):
         with pytest.raises(Exception, match=r"out of (data bounds|range)"):
-            file(np.array(given[0]), every, np.array(given[1]))
+            file(np.array(invalid[0]), every, np.array(invalid[1]))
     file(items, every, rows)
 
 
 @pytest.fixture(scope="module")
-def written_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A function from a kind to the folder of such a file of the first options."""
+def exported_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function from a kind of file to a folder with a file of the first options."""
 
     @cache
     def folder_of(kind: str) -> Path:
         folder = tmp_path_factory.mktemp(kind)
-        written(kind, reference(0)[0], 2, folder)
+        write_and_open(kind, reference_interests(0)[0], 2, folder)
         return folder
 
     return folder_of
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_names_no_folder_of_the_machine_and_has_the_same_bytes_again(
-    kind: str, written_once: Callable[[str], Path], tmp_path: Path
+def test_a_file_is_reproducible_and_contains_no_local_paths(
+    kind: str, exported_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    written(kind, reference(0)[0], 2, tmp_path)
-    one, two = (folder / export.FILES[kind] for folder in (written_once(kind), tmp_path))
+    write_and_open(kind, reference_interests(0)[0], 2, tmp_path)
+    one, two = (folder / export.FILES[kind] for folder in (exported_folder(kind), tmp_path))
     assert one.read_bytes() == two.read_bytes()
     for folder in (Path(__file__).parents[3], Path(torch.__file__).parent, tmp_path):
         assert str(folder).encode() not in two.read_bytes()
@@ -181,7 +201,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+def run_export(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
     """Return exit code, standard output and standard error of `mindref export`."""
     capfd.readouterr()
     with pytest.raises(SystemExit) as ended:
@@ -190,37 +210,37 @@ def command(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_command_writes_all_that_a_server_needs(
+def test_the_command_writes_all_files_for_serving(
     kind: str, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = command(
+    code, out, err = run_export(
         capfd, trained, "--to", kind, "--output", tmp_path / "new" / "served", "--json"
     )
     assert (code, err) == (0, "")
-    found = json.loads((tmp_path / "new" / "served" / "export.json").read_text())
-    assert json.loads(out) == {**found, "warnings": []}
+    manifest = json.loads((tmp_path / "new" / "served" / "export.json").read_text())
+    assert json.loads(out) == {**manifest, "warnings": []}
     names = {path.name for path in (tmp_path / "new" / "served").iterdir()}
-    assert names == {*found["files"], "export.json"}
+    assert names == {*manifest["files"], "export.json"}
     assert names == {export.FILES[kind], "items.safetensors", "items.tsv", "export.json"}
-    served = Served.load(trained)
+    served = ServedModel.load(trained)
     vectors = load_file(tmp_path / "new" / "served" / "items.safetensors")["items"]
     assert (vectors == item_matrix(served.model)).all()
-    told = (tmp_path / "new" / "served" / "items.tsv").read_bytes()
-    assert told == (trained / "items.tsv").read_bytes()
-    assert found["checked"]["users"] == 1000
-    assert found["checked"]["difference"] <= same_math("float32")
-    assert found["tower"]["inputs"][2] == {
+    item_lines = (tmp_path / "new" / "served" / "items.tsv").read_bytes()
+    assert item_lines == (trained / "items.tsv").read_bytes()
+    assert manifest["checked"]["users"] == 1000
+    assert manifest["checked"]["difference"] <= same_math("float32")
+    assert manifest["tower"]["inputs"][2] == {
         "name": "profile",
         "type": "int64",
         "shape": ["batch", 1],
     }
-    assert str(tmp_path) not in json.dumps(found)
+    assert str(tmp_path) not in json.dumps(manifest)
 
 
-def test_a_file_of_onnx_is_valid_and_names_its_axes(
-    written_once: Callable[[str], Path],
+def test_an_onnx_file_is_valid_and_names_its_axes(
+    exported_folder: Callable[[str], Path],
 ) -> None:
-    path = written_once("onnx") / export.FILES["onnx"]
+    path = exported_folder("onnx") / export.FILES["onnx"]
     onnx.checker.check_model(path, full_check=True)
     session = onnxruntime.InferenceSession(path)
     shapes = {x.name: x.shape for x in (*session.get_inputs(), *session.get_outputs())}
@@ -234,7 +254,7 @@ def test_a_file_of_onnx_is_valid_and_names_its_axes(
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_tower_that_answers_otherwise_is_not_kept(
+def test_a_tower_with_wrong_output_is_not_written(
     mistake: str,
     trained: Path,
     tmp_path: Path,
@@ -242,23 +262,23 @@ def test_a_tower_that_answers_otherwise_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     name, wrong = MISTAKES[mistake]
-    monkeypatch.setattr(tower.Tower, "usual", getattr(tower.Tower, name), raising=False)
+    monkeypatch.setattr(tower.Tower, "original", getattr(tower.Tower, name), raising=False)
     monkeypatch.setattr(tower.Tower, name, wrong)
-    code, out, err = command(capfd, trained, "--to", "torch", "--output", tmp_path / "new")
+    code, out, err = run_export(capfd, trained, "--to", "torch", "--output", tmp_path / "new")
     assert (code, out) == (1, "")
     assert err.startswith("the exported file: expected a difference of at most ")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tower_that_looks_up_what_pads_is_not_kept(
+def test_a_tower_that_looks_up_padding_is_not_written(
     trained: Path,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    every = lambda own, mask: (mask | True, mask.sum(1, True))  # noqa: E731  # a plant
-    monkeypatch.setattr(tower.Tower, "recent", every)
-    code, out, err = command(capfd, trained, "--to", "torch", "--output", tmp_path / "new")
+    attend_padding = lambda tower, mask: (mask | True, mask.sum(1, True))  # noqa: E731
+    monkeypatch.setattr(tower.Tower, "mask_recent", attend_padding)
+    code, out, err = run_export(capfd, trained, "--to", "torch", "--output", tmp_path / "new")
     assert (code, out) == (2, "")
     assert "--to torch: expected a file that runs, got IndexError: index out of range" in err
     assert list(tmp_path.iterdir()) == []
@@ -267,23 +287,26 @@ def test_a_tower_that_looks_up_what_pads_is_not_kept(
 @pytest.mark.realdata
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_thousand_real_users_have_the_interests_of_the_reference(
-    kind: str, of_movielens: Served, tmp_path: Path
+    kind: str, movielens_model: ServedModel, tmp_path: Path
 ) -> None:
-    names = of_movielens.log.user_ids[:: len(of_movielens.log.user_ids) // 1000][:1000]
-    histories, rows, _ = of_movielens.of_users(list(names))
+    names = movielens_model.log.user_ids[:: len(movielens_model.log.user_ids) // 1000][:1000]
+    histories, rows, _ = movielens_model.encode_users(list(names))
     assert (len(histories), rows.shape) == (1000, (1000, 3))
-    true = interests(of_movielens.model, histories, rows, load("numpy"))
-    same(run(written(kind, of_movielens.model, 3, tmp_path), histories, rows), true)
+    expected = compute_interests(movielens_model.model, histories, rows, load_backend("numpy"))
+    assert_same_interests(
+        run_file(write_and_open(kind, movielens_model.model, 3, tmp_path), histories, rows),
+        expected,
+    )
 
 
 @pytest.fixture(scope="module")
-def of_movielens(tmp_path_factory: pytest.TempPathFactory) -> Served:
+def movielens_model(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
     """A model trained on MovieLens-1M, with features of items and users."""
-    usual = Path(__file__).parents[4] / "shared" / "data"
-    log = Path(os.environ.get("MINDREF_DATA", usual)) / "ml-1m"
+    default_folder = Path(__file__).parents[4] / "shared" / "data"
+    log = Path(os.environ.get("MINDREF_DATA", default_folder)) / "ml-1m"
     if not log.is_dir():
-        pytest.skip(f"no real data set at {log}; set MINDREF_DATA to the folder of all")
+        pytest.skip(f"no real data set at {log}; set MINDREF_DATA to the folder of the data sets")
     features = {"item_features": ["genres"], "user_features": ["gender", "age", "occupation"]}
     folder = tmp_path_factory.mktemp("movielens") / "run"
     mindref.MIND(steps=100, evaluate_every=100, **features).fit(log, run=folder)
-    return Served.load(folder)
+    return ServedModel.load(folder)

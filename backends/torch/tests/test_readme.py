@@ -1,4 +1,4 @@
-"""The example of the README runs, and learns."""
+"""The example of the README runs and learns."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ README = Path(__file__).parents[1] / "README.md"
 
 def test_the_example_trains_saves_and_serves(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    made: dict[str, object] = {}
+    names: dict[str, object] = {}
     before = Path.cwd()
     os.chdir(tmp_path)
     try:
-        exec(code, made)
+        exec(code, names)
     finally:
         os.chdir(before)
-    model, batch, loss = made["model"], made["batch"], made["loss"]
-    assert made["interests"].shape == (32, 3, 16)
+    model, batch, loss = names["model"], names["batch"], names["loss"]
+    assert names["interests"].shape == (32, 3, 16)
     assert set(torch.load(tmp_path / "mind.pt")) == {
         *("items", "profile", "bilinear"),
         *(f"layers.{i}.{name}" for i in (0, 1) for name in ("weight", "bias")),
     }
-    assert loss.item() < 0.7 * untrained(model, batch).item()
+    assert loss.item() < 0.7 * untrained_loss(model, batch).item()
 
 
-def untrained(model: torch.nn.Module, batch: object) -> torch.Tensor:
-    """Return the loss of a model of the same shape that nobody has trained."""
+def untrained_loss(model: torch.nn.Module, batch: object) -> torch.Tensor:
+    """Return the loss of an untrained model of the same shape."""
     torch.manual_seed(1)
     with torch.no_grad():
         return type(model)(model.config, model.rows, model.weights)(batch)

@@ -1,4 +1,4 @@
-"""Run directories are common property: trained by one backend, read and taken up by another."""
+"""Runs do not depend on the backend: another backend reads and resumes them."""
 
 from __future__ import annotations
 

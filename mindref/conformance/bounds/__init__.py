@@ -1,16 +1,17 @@
-"""Numbers that carry their allowed error, so that the reference itself says what is close enough.
+"""Arrays that carry an error bound; the reference runs on them unchanged.
 
-The operators, the model and the optimiser run on them unchanged; a bound for every output and
-every gradient comes out of the same pass. Permissive where errors cancel, never too narrow.
+One pass through operators, model and optimiser gives a bound for every output and every gradient.
+A bound may be too wide where errors cancel, but it is never too narrow.
 
-precision    types, and how good elementary functions in them are
-arithmetic   how errors join, and what a rounding adds
+precision    float dtypes, and the accuracy of elementary functions in them
+arithmetic   how errors add up, and what a rounding adds
 elementwise  the error of sums, products, exp, ... element by element
 sums         the error of sums of products and of maxima
-choice       masks that know where they might be otherwise
-functions    the functions of NumPy that the operators call
-bounded      the array
-evaluate     run the reference, get values and allowed errors
+correlated   the error of results whose operands have correlated errors
+choice       masks that record where the errors leave a comparison open
+functions    the NumPy functions that the operators call
+bounded      the array class
+evaluate     run the reference and return values and error bounds
 """
 
 from mindref.conformance.bounds.bounded import Bounded
@@ -18,9 +19,9 @@ from mindref.conformance.bounds.evaluate import (
     Allowances,
     Allowed,
     allowances,
-    bounded,
-    dense,
-    run,
+    bounded_input,
+    dense_table,
+    run_bounded,
     value_and_error,
 )
 from mindref.conformance.bounds.precision import Precision
@@ -31,8 +32,8 @@ __all__ = [
     "Bounded",
     "Precision",
     "allowances",
-    "bounded",
-    "dense",
-    "run",
+    "bounded_input",
+    "dense_table",
+    "run_bounded",
     "value_and_error",
 ]

@@ -1,8 +1,8 @@
-"""How errors join, and what an operation adds to them.
+"""Rules for the error of sums, and for the rounding error of an operation.
 
-Two readings of the same roundings. "worst": errors add up, and n roundings cost n units, which no
-implementation can exceed. "statistical": roundings are independent, so their squares add up, and n
-of them cost the root of n. Source: Higham and Mary 2019; Ipsen and Zhou 2020.
+Two models of the same roundings. "worst": errors add up, and n roundings cost n units; no
+implementation can exceed this. "statistical": roundings are independent, so that their squares add
+up, and n of them cost the root of n. Source: Higham and Mary 2019; Ipsen and Zhou 2020.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 from mindref.conformance.bounds.precision import MODES, TYPES, ULPS, Precision
 from mindref.errors import ConfigError, say
 
-Numbers = Any  # an array of float64, or one number that stands for an array of it
+Values = Any  # a float64 array, or one number for all its elements
 
 FACTOR = {"worst": 1, "statistical": 2}
-"""How many times an error may be exceeded: twice, if it is a statement about the typical case."""
+"""Allowed multiple of an error: two in the statistical mode, which is about the typical case."""
 
 
 class Operand(NamedTuple):
-    """What goes into an operation: numbers, and how far they may lie off."""
+    """The values of an operand, and their error."""
 
-    value: Numbers
-    error: Numbers
+    value: Values
+    error: Values
 
 
 class Arithmetic:
-    """The rules of one precision in one mode; `doubts` counts what the values did not decide."""
+    """The error rules of one precision and mode; `doubts` counts open comparisons."""
 
     def __init__(self, precision: Precision, mode: str) -> None:
         """Prepare the rules. Raises ConfigError for an unknown mode."""
@@ -44,23 +44,23 @@ class Arithmetic:
         self.floor = TYPES[precision.store].floor
         self.doubts = 0
 
-    def join(self, *errors: Numbers) -> Numbers:
+    def join(self, *errors: Values) -> Values:
         """Return the error of a sum of terms with these errors."""
         total = errors[0]
         for error in errors[1:]:
             total = np.hypot(total, error) if self.statistical else total + error
         return total
 
-    def terms(self, count: Numbers) -> Numbers:
-        """Return what adding up `count` terms costs, in parts of the sum of their magnitudes."""
+    def terms(self, count: Values) -> Values:
+        """Return the cost of adding `count` terms, relative to the sum of their magnitudes."""
         return self.accumulate * (np.sqrt(count) if self.statistical else count)
 
-    def parts(self, x: Operand) -> tuple[Numbers, Numbers]:
-        """Return the error that is no more than an element's own last rounding, and the rest."""
-        own = np.minimum(x.error, self.unit * np.abs(x.value))
-        return own, np.sqrt(x.error - own) * np.sqrt(x.error + own)
+    def parts(self, x: Operand) -> tuple[Values, Values]:
+        """Return the part of an error that is an element's own last rounding, and the rest."""
+        last_rounding = np.minimum(x.error, self.unit * np.abs(x.value))
+        return last_rounding, np.sqrt(x.error - last_rounding) * np.sqrt(x.error + last_rounding)
 
-    def rounded(self, value: Numbers, error: Numbers, name: str | None = None) -> Numbers:
+    def rounded(self, value: Values, error: Values, name: str | None = None) -> Values:
         """Return the error of a result after the function `name` (or + - * /) rounded it."""
         size = np.abs(value)
         rounding = self.unit * size + self.floor * (size != 0)
@@ -71,8 +71,8 @@ class Arithmetic:
                 rounding = rounding + 2 * ulps * self.unit
         return self.join(error, rounding)
 
-    def constant(self, value: Numbers) -> Operand:
-        """Return a number of the formula: rounded to the type when it enters, unless it fits."""
+    def constant(self, value: Values) -> Operand:
+        """Return a constant of a formula, rounded to the dtype unless it is representable."""
         array = np.asarray(value)
         if array.dtype.kind != "f" or self.unit <= TYPES["float64"].unit:
             return Operand(value, 0.0)
@@ -81,14 +81,14 @@ class Arithmetic:
         inexact = np.isfinite(scaled) & (scaled != np.rint(scaled))
         return Operand(value, np.where(inexact, self.unit * np.abs(array), 0.0))
 
-    def input(self, value: Numbers) -> Numbers:
-        """Return the error of an input: none, unless the types that follow are coarser."""
-        given = TYPES[self.precision.input].unit
-        return (self.unit if given < self.unit else 0.0) * np.abs(value)
+    def input(self, value: Values) -> Values:
+        """Return the error of an input: 0, unless later dtypes are coarser."""
+        input_unit = TYPES[self.precision.input].unit
+        return (self.unit if input_unit < self.unit else 0.0) * np.abs(value)
 
 
-def settled(value: Numbers, error: Numbers) -> Numbers:
-    """Return the error as an array like value, never NaN; infinity and NaN count as exact."""
+def finite_errors(value: Values, error: Values) -> Values:
+    """Return the error in the shape of value, never NaN; infinity and NaN count as exact."""
     if np.shape(error) != np.shape(value):
         error = np.broadcast_to(error, np.shape(value)).copy()
     if not math.isfinite(np.sum(error)):

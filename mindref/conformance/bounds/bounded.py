@@ -1,7 +1,7 @@
-"""An array of numbers that carry their allowed error: the reference runs on it unchanged.
+"""The array class that carries an error bound: the reference runs on it unchanged.
 
-Values are float64 and the very numbers that the reference computes; errors ride along. Comparisons
-give plain masks, which remember where the errors leave the answer open.
+Values are float64 and equal to the numbers that the reference computes. Comparisons return plain
+masks, which record where the errors leave the result open.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.conformance.bounds import correlated, functions, sums
-from mindref.conformance.bounds.arithmetic import Arithmetic, Numbers, Operand, settled
-from mindref.conformance.bounds.choice import Choice, chosen, without_doubts
+from mindref.conformance.bounds.arithmetic import Arithmetic, Operand, Values, finite_errors
+from mindref.conformance.bounds.choice import Choice, compare_with_doubts, without_doubts
 from mindref.conformance.bounds.elementwise import RULES
 from mindref.shapes import Array
 
@@ -22,24 +22,24 @@ EXACT = (np.isfinite, np.isinf, np.isnan, np.signbit)
 
 
 class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
-    """Values and errors of one shape. Looks like an array of float64 to the operators.
+    """Values and errors of one shape. Behaves like a float64 array in the operators.
 
-    What it is not taught raises TypeError: an error must never get lost on the way.
+    An operation without an error rule raises TypeError, so that no error is lost.
     """
 
     dtype = np.dtype(np.float64)
     __array_priority__ = 1000
 
     def __init__(
-        self, value: Array, error: Numbers, arithmetic: Arithmetic, origin: Any = None
+        self, value: Array, error: Values, arithmetic: Arithmetic, origin: Any = None
     ) -> None:
-        """Hold values and errors, neither of which is copied, and what they were made from."""
+        """Store values and errors without a copy, and the operation that made them."""
         self.value = np.asarray(value)
-        self.error: Array = settled(self.value, error)
+        self.error: Array = finite_errors(self.value, error)
         self.arithmetic = arithmetic
         self.origin = origin
 
-    def like(self, value: Numbers, error: Numbers, origin: Any = None) -> Bounded:
+    def like(self, value: Values, error: Values, origin: Any = None) -> Bounded:
         """Return other numbers under the same rules."""
         return Bounded(value, error, self.arithmetic, origin)
 
@@ -68,21 +68,21 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return len(self.value)
 
     def __repr__(self) -> str:
-        """Return values and errors."""
+        """Return values and errors as text."""
         return f"Bounded({self.value!r}, error={self.error!r})"
 
     def __getitem__(self, index: Any) -> Bounded:
-        """Return a part: a view where NumPy gives one."""
+        """Return a part; a view where NumPy returns a view."""
         return self.like(self.value[index], self.error[index])
 
     def __setitem__(self, index: Any, new: Any) -> None:
-        """Put numbers with their errors into a part."""
+        """Assign numbers with their errors to a part."""
         operand = self.operand(new)
         self.value[index], self.error[index] = operand.value, operand.error
         self.origin = None
 
     def operand(self, x: Any) -> Operand:
-        """Return values and errors of an array or a plain number."""
+        """Return values and errors of an array or a number."""
         if isinstance(x, Bounded):
             return Operand(x.value, x.error)
         return self.arithmetic.constant(x)
@@ -96,7 +96,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return self.like(self.value.transpose(*axes), self.error.transpose(*axes))
 
     def astype(self, dtype: npt.DTypeLike, copy: bool = True) -> Bounded:
-        """Return itself: the type of Bounded is float64 and stays so."""
+        """Return the array; raises TypeError for another dtype than float64."""
         if np.dtype(dtype) != self.dtype:
             raise TypeError(f"a Bounded is float64 and becomes no {np.dtype(dtype)}")
         return self.copy() if copy else self
@@ -106,21 +106,21 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return self.like(self.value.copy(), self.error.copy())
 
     def sum(self, axis: Any = None, **options: Any) -> Bounded:
-        """Return np.sum of it."""
+        """Return np.sum of the array."""
         return np.sum(self, axis=axis, **options)  # type: ignore[call-overload]
 
     def max(self, axis: Any = None, **options: Any) -> Bounded:
-        """Return np.max of it."""
+        """Return np.max of the array."""
         return np.max(self, axis=axis, **options)  # type: ignore[call-overload]
 
     def mean(self, axis: Any = None, **options: Any) -> Bounded:
-        """Return np.mean of it."""
+        """Return np.mean of the array."""
         return np.mean(self, axis=axis, **options)  # type: ignore[call-overload]
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """Apply a universal function to the values and its rule to the errors."""
+        """Apply a universal function to the values and its error rule to the errors."""
         out = options.pop("out", None)
-        with np.errstate(all="ignore"):  # the far ends of errors may leave the floats
+        with np.errstate(all="ignore"):  # the ends of error intervals may overflow
             result = self.applied(ufunc, method, inputs, options)
         if result is NotImplemented or out is None:
             return result
@@ -131,9 +131,9 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return target
 
     def applied(self, ufunc: Any, method: str, inputs: Any, options: Mapping[str, Any]) -> Any:
-        """Return the result of a universal function, or of `reduceat`."""
+        """Return the result of a universal function or of `reduceat`."""
         if method == "reduceat" and ufunc is np.add:
-            return functions.add_reduceat(*inputs, **options)
+            return functions.bounded_add_reduceat(*inputs, **options)
         if method != "__call__" or options:
             return NotImplemented
         operands = [self.operand(without_doubts(x)) for x in inputs]
@@ -141,33 +141,35 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         if ufunc in EXACT:
             return value
         if ufunc in Choice.COMPARISONS:
-            return chosen(self.arithmetic, value, *operands)
+            return compare_with_doubts(self.arithmetic, value, *operands)
         error = self.error_of(ufunc, value, inputs, operands)
         if error is None:
             return NotImplemented
         return self.like(value, error, origin_of(ufunc, inputs, operands))
 
-    def error_of(self, ufunc: Any, value: Any, inputs: Any, operands: list[Operand]) -> Numbers:
-        """Return the error of a result, or None without a rule for it."""
+    def error_of(self, ufunc: Any, value: Any, inputs: Any, operands: list[Operand]) -> Values:
+        """Return the error of a result, or None without a rule."""
         if ufunc is np.matmul:
             count = np.shape(operands[0].value)[-1]
-            return sums.contraction(self.arithmetic, value, operands, np.matmul, count)
-        error = together(ufunc, value, inputs)
+            return sums.contraction_error(self.arithmetic, value, operands, np.matmul, count)
+        error = correlated_error(ufunc, value, inputs)
         if error is None and ufunc in RULES:
             error = RULES[ufunc](self.arithmetic, value, *operands)
         if ufunc is np.add:
-            error = self.arithmetic.join(error, *sums.begun(self.arithmetic, inputs, operands))
+            error = self.arithmetic.join(
+                error, *sums.initial_term_errors(self.arithmetic, inputs, operands)
+            )
         return error
 
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
-        """Apply a function of NumPy that `functions.py` knows."""
-        known = functions.FUNCTIONS.get(func)
+        """Apply a NumPy function that `functions.py` supports."""
+        supported = functions.FUNCTIONS.get(func)
         with np.errstate(all="ignore"):
-            return NotImplemented if known is None else known(*args, **options)
+            return NotImplemented if supported is None else supported(*args, **options)
 
 
 def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) -> Any:
-    """Return what a later operation needs to know of how a result was made."""
+    """Return what later operations need about how a result was made."""
     if ufunc is np.multiply:
         return correlated.Product(*inputs)
     if ufunc is np.matmul:
@@ -175,8 +177,8 @@ def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) ->
     return None
 
 
-def together(ufunc: Any, value: Numbers, inputs: Sequence[Any]) -> Numbers | None:
-    """Return the error of operands that are wrong together; None if they are not known to be."""
+def correlated_error(ufunc: Any, value: Values, inputs: Sequence[Any]) -> Values | None:
+    """Return the error of operands with correlated errors; None if none is known."""
     if ufunc not in (np.true_divide, np.subtract) or not all(
         isinstance(x, Bounded) for x in inputs
     ):
@@ -186,9 +188,9 @@ def together(ufunc: Any, value: Numbers, inputs: Sequence[Any]) -> Numbers | Non
         return None
     terms, axis = y.origin
     if ufunc is np.true_divide and terms is x:
-        return correlated.share(a, value, x.operand(x), y.operand(y), axis)
+        return correlated.share_error(a, value, x.operand(x), y.operand(y), axis)
     if ufunc is np.subtract and isinstance(terms.origin, correlated.Product):
         weights, other = terms.origin
         if other is x and isinstance(weights, Bounded) and weights.shape == x.shape:
-            return correlated.distance(a, value, x.operand(x), weights.operand(weights), axis)
+            return correlated.distance_error(a, value, x.operand(x), weights.operand(weights), axis)
     return None

@@ -1,7 +1,7 @@
-"""Masks that remember where the errors of what was compared leave the answer open.
+"""Masks that record where the errors of the compared numbers leave the result open.
 
-Another implementation, right to within its error, may find such a place on the other side: then
-what is chosen by the mask may be either.
+At such a position, another implementation within its error may get the opposite result. A selection
+by the mask may then be either value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Doubts = npt.NDArray[np.bool_]
 
 
 class Choice(np.ndarray[Any, Any]):
-    """A mask with its doubts, which only `~` hands on; else it is a plain mask."""
+    """A mask with its open positions; only `~` keeps them, other operations drop them."""
 
     COMPARISONS: ClassVar = (
         np.less,
@@ -38,7 +38,7 @@ class Choice(np.ndarray[Any, Any]):
 
 
 def with_doubts(mask: Doubts, doubts: Doubts) -> Doubts:
-    """Return the mask as a Choice, or itself if there is no doubt."""
+    """Return the mask as a Choice, or unchanged if no position is open."""
     if not np.any(doubts):
         return mask
     choice = np.asarray(mask).view(Choice)
@@ -47,16 +47,16 @@ def with_doubts(mask: Doubts, doubts: Doubts) -> Doubts:
 
 
 def without_doubts(mask: Any) -> Any:
-    """Return the plain mask of a Choice, and anything else as it is."""
+    """Return the plain mask of a Choice, and anything else unchanged."""
     return mask.view(np.ndarray) if isinstance(mask, Choice) else mask
 
 
 def doubts_of(mask: Any) -> Doubts | None:
-    """Return where the mask might be otherwise; None for nowhere."""
+    """Return where the mask is open; None for nowhere."""
     return getattr(mask, "doubts", None)
 
 
-def chosen(a: Arithmetic, value: Doubts, x: Operand, y: Operand) -> Doubts:
-    """Return the outcome of a comparison with its doubts."""
-    gap = np.abs(np.subtract(x.value, y.value))  # NaN for equal infinities: no doubt
+def compare_with_doubts(a: Arithmetic, value: Doubts, x: Operand, y: Operand) -> Doubts:
+    """Return the result of a comparison with its open positions."""
+    gap = np.abs(np.subtract(x.value, y.value))  # NaN for equal infinities: not open
     return with_doubts(value, gap < a.factor * (x.error + y.error))

@@ -1,8 +1,8 @@
-"""Results whose operands are wrong together: a share of a sum, and a distance from a mean.
+"""Errors of results whose operands have correlated errors: x / sum x, and x - sum w x.
 
-Both are what softmax makes, forward and backward. Taken as independent, the errors of numerator
-and sum would stay where the true ones cancel: a weight near one hardly moves with its logit, and
-six rounds of routing would multiply what is not there.
+Both occur in softmax, forward and backward. With independent errors, the errors of numerator and
+sum would remain where the true ones cancel: a weight near one hardly depends on its logit. Six
+iterations of routing would multiply an error that does not exist.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.conformance.bounds.arithmetic import Arithmetic, Numbers, Operand
-from mindref.conformance.bounds.sums import brought
+from mindref.conformance.bounds.arithmetic import Arithmetic, Operand, Values
+from mindref.conformance.bounds.sums import inherited_error
 
 
 class Product(NamedTuple):
@@ -23,51 +23,54 @@ class Product(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """The origin of a sum along one axis, which is still there with size one."""
+    """The origin of a sum along one axis, which is kept with size one."""
 
     terms: Any
     axis: int
 
 
-def share(a: Arithmetic, value: Numbers, x: Operand, total: Operand, axis: int) -> Numbers:
-    """x / sum x: the error of an element counts by how much of the sum is not its own."""
+def share_error(a: Arithmetic, value: Values, x: Operand, total: Operand, axis: int) -> Values:
+    """Return the error of x / sum x: an element counts by 1 minus its fraction of the sum."""
     least = total.value - a.factor * total.error
-    own = np.abs(1 - value) * x.error
-    rest = np.abs(value) * others(a, x, axis)
+    own_error = np.abs(1 - value) * x.error
+    error_of_others = np.abs(value) * joint_error_of_others(a, x, axis)
     roundings = (a.terms(np.shape(value)[axis]) + a.unit) * np.abs(value * total.value)
-    error = a.join(own, rest, roundings) / np.where(least > 0, least, 1)
+    error = a.join(own_error, error_of_others, roundings) / np.where(least > 0, least, 1)
     anything = np.where((total.value == 0) & (total.error == 0), 0, np.inf)
     error = np.where(least > 0, error, anything)
-    if np.all(x.value >= 0):  # then a share is from 0 to 1, however wrong its logit
+    if np.all(x.value >= 0):  # then x / sum x is from 0 to 1, whatever the error of its logit
         error = np.minimum(error, 1 / a.factor)
     return a.rounded(value, error)
 
 
-def distance(a: Arithmetic, value: Numbers, x: Operand, weights: Operand, axis: int) -> Numbers:
-    """x - sum w x: the error of an element counts by how far its weight is from one."""
+def distance_error(a: Arithmetic, value: Values, x: Operand, weights: Operand, axis: int) -> Values:
+    """Return the error of x - sum w x: an element counts by 1 minus its weight."""
 
-    def add(errors: Numbers, factors: Numbers) -> Numbers:
+    def add(errors: Values, factors: Values) -> Values:
         return np.sum(errors * factors, axis=axis, keepdims=True)
 
-    own = np.abs(1 - weights.value) * x.error
+    own_error = np.abs(1 - weights.value) * x.error
     weighted = Operand(weights.value * x.value, np.abs(weights.value) * x.error)
-    of_weights = brought(a, weights, x.value, add)
+    of_weights = inherited_error(a, weights, x.value, add)
     second = a.factor * add(x.error, weights.error)
     gauge = add(np.abs(weights.value), np.abs(x.value))
     roundings = (a.terms(np.shape(x.value)[axis]) + a.unit) * gauge
-    return a.rounded(value, a.join(own, others(a, weighted, axis), of_weights, second, roundings))
+    return a.rounded(
+        value,
+        a.join(own_error, joint_error_of_others(a, weighted, axis), of_weights, second, roundings),
+    )
 
 
-def others(a: Arithmetic, x: Operand, axis: int) -> Numbers:
-    """Return for each element the joint error of all the others along an axis."""
+def joint_error_of_others(a: Arithmetic, x: Operand, axis: int) -> Values:
+    """Return for each element the joint error of all other elements along an axis."""
     if not a.statistical:
         return all_but_one(x.error, axis)
-    own, inherited = a.parts(x)
-    peak = np.max(own, axis=axis, keepdims=True, initial=0)
-    squares = (own / np.where(peak > 0, peak, 1)) ** 2
+    last_roundings, inherited = a.parts(x)
+    peak = np.max(last_roundings, axis=axis, keepdims=True, initial=0)
+    squares = (last_roundings / np.where(peak > 0, peak, 1)) ** 2
     return np.hypot(peak * np.sqrt(all_but_one(squares, axis)), all_but_one(inherited, axis))
 
 
-def all_but_one(x: Numbers, axis: int) -> Numbers:
-    """Return the sum along an axis without each element itself."""
+def all_but_one(x: Values, axis: int) -> Values:
+    """Return for each element the sum of all other elements along an axis."""
     return np.maximum(np.sum(x, axis=axis, keepdims=True) - x, 0)

@@ -1,7 +1,7 @@
-"""The error of a result, element by element: what the operands bring and what rounding adds.
+"""The error of a result, element by element: from the operands, and from rounding.
 
-First order where errors are small. Where they are not, slopes are taken at the far end of what an
-operand may be, so that a bound grows too wide rather than too narrow.
+First order for small errors. For large errors, slopes are taken at the far end of the error
+interval, so that a bound becomes too wide rather than too narrow.
 """
 
 from __future__ import annotations
@@ -11,39 +11,39 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance.bounds.arithmetic import Arithmetic, Numbers, Operand
+from mindref.conformance.bounds.arithmetic import Arithmetic, Operand, Values
 
-Rule = Callable[..., Numbers]
-
-
-def add(a: Arithmetic, value: Numbers, x: Operand, y: Operand) -> Numbers:
-    """x + y and x - y."""
-    return a.rounded(value, together(a, x, y, x.error, y.error))
+Rule = Callable[..., Values]
 
 
-def multiply(a: Arithmetic, value: Numbers, x: Operand, y: Operand) -> Numbers:
-    """x y; what is exactly zero makes an exact zero, and another product may underflow."""
+def add_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
+    """Return the error of x + y and x - y."""
+    return a.rounded(value, joint_error(a, x, y, x.error, y.error))
+
+
+def multiply_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
+    """Return the error of x y; an exact zero gives an exact zero, other products may underflow."""
     of_x, of_y = np.abs(y.value) * x.error, np.abs(x.value) * y.error
-    error = together(a, x, y, of_x, of_y) + a.factor * x.error * y.error
+    error = joint_error(a, x, y, of_x, of_y) + a.factor * x.error * y.error
     vanished = (value == 0) & (x.value != 0) & (y.value != 0)
     return a.rounded(value, error + a.floor * vanished)
 
 
-def divide(a: Arithmetic, value: Numbers, x: Operand, y: Operand) -> Numbers:
-    """x / y; anything if y may be zero."""
+def divide_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
+    """Return the error of x / y; infinity if y may be zero."""
     least = np.abs(y.value) - a.factor * y.error
     error = a.join(x.error, np.abs(value) * y.error) / np.where(least > 0, least, 1)
     wide = np.where(least > 0, error, np.where(y.error == 0, 0, np.inf))
     return a.rounded(value, wide)
 
 
-def together(a: Arithmetic, x: Operand, y: Operand, of_x: Numbers, of_y: Numbers) -> Numbers:
-    """Return the joint error of two parts, which are one and the same if x is y."""
+def joint_error(a: Arithmetic, x: Operand, y: Operand, of_x: Values, of_y: Values) -> Values:
+    """Return the joint error of two operands, which are fully correlated if x is y."""
     return of_x + of_y if x.error is y.error else a.join(of_x, of_y)
 
 
-def exp(a: Arithmetic, value: Numbers, x: Operand) -> Numbers:
-    """An error of the argument is a relative error of the result."""
+def exp_error(a: Arithmetic, value: Values, x: Operand) -> Values:
+    """Return the error of exp: an error of the argument is a relative error of the result."""
     far = a.factor * x.error
     small = np.expm1(np.minimum(far, 1)) * value
     error = np.where(far <= 1, small, np.exp(x.value + far)) / a.factor
@@ -51,27 +51,27 @@ def exp(a: Arithmetic, value: Numbers, x: Operand) -> Numbers:
     return a.rounded(value, error + vanished, "exp")
 
 
-def log(a: Arithmetic, value: Numbers, x: Operand) -> Numbers:
-    """A relative error of the argument is an error of the result; anything if it may be zero."""
-    share = relative(a.factor * x.error, x.value)
+def log_error(a: Arithmetic, value: Values, x: Operand) -> Values:
+    """Return the error of log: a relative error of the argument is an error of the result."""
+    share = error_quotient(a.factor * x.error, x.value)
     error = np.where(share < 1, -np.log1p(-np.minimum(share, 0.5)), np.inf)
     error = np.where((share > 0.5) & (share < 1), -np.log1p(-np.where(share < 1, share, 0)), error)
     return a.rounded(value, error / a.factor, "log")
 
 
-def sqrt(a: Arithmetic, value: Numbers, x: Operand) -> Numbers:
-    """An error e of v is e over the two roots that it lies between."""
+def sqrt_error(a: Arithmetic, value: Values, x: Operand) -> Values:
+    """Return the error of sqrt: an error e of v is e / (sqrt(v) + sqrt(v - e))."""
     far = a.factor * x.error
     lower = np.sqrt(np.maximum(x.value - far, 0))
     between = np.maximum(value + lower, np.sqrt(far))
-    return a.rounded(value, relative(far, between) / a.factor, "sqrt")
+    return a.rounded(value, error_quotient(far, between) / a.factor, "sqrt")
 
 
-def power(a: Arithmetic, value: Numbers, x: Operand, y: Operand) -> Numbers:
-    """x ** y of a number x >= 0 to a fixed power y."""
+def power_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
+    """Return the error of x ** y for x >= 0 and a constant power y."""
     if np.ndim(y.value) or np.any(y.error):
         y = Operand(y.value, 0.0)
-    share = relative(a.factor * x.error, x.value)
+    share = error_quotient(a.factor * x.error, x.value)
     above = np.expm1(y.value * np.log1p(share))
     below = np.expm1(y.value * np.log1p(-np.minimum(share, 1)))
     error = np.abs(value) * np.maximum(np.abs(above), np.abs(below))
@@ -80,13 +80,13 @@ def power(a: Arithmetic, value: Numbers, x: Operand, y: Operand) -> Numbers:
     return a.rounded(value, error / a.factor, "power")
 
 
-def square(a: Arithmetic, value: Numbers, x: Operand) -> Numbers:
-    """x x, where both factors are wrong alike."""
-    return multiply(a, value, x, x)
+def square_error(a: Arithmetic, value: Values, x: Operand) -> Values:
+    """Return the error of x x, whose factors have the same error."""
+    return multiply_error(a, value, x, x)
 
 
-def logaddexp(a: Arithmetic, value: Numbers, x: Operand, y: Operand) -> Numbers:
-    """log(e^x + e^y): each argument counts by its share of the sum."""
+def logaddexp_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
+    """Return the error of log(e^x + e^y): each argument counts by its fraction of the sum."""
     of_x, of_y = np.exp(x.value - value), np.exp(y.value - value)
     grown = [
         np.minimum(part * np.exp(np.minimum(a.factor * z.error, 700)), 1) * z.error
@@ -95,51 +95,51 @@ def logaddexp(a: Arithmetic, value: Numbers, x: Operand, y: Operand) -> Numbers:
     return a.rounded(value, a.join(*grown), "logaddexp")
 
 
-def extreme(a: Arithmetic, value: Numbers, x: Operand, y: Operand) -> Numbers:
-    """The larger or the smaller of two: the other one counts by how far it may reach beyond."""
-    far = [reach(value, z.value, a.factor * z.error) for z in (x, y)]
+def extreme_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
+    """Return the error of max or min: the other operand counts by how far it may exceed."""
+    far = [overshoot(value, z.value, a.factor * z.error) for z in (x, y)]
     return np.maximum(*far) / a.factor
 
 
-def reach(best: Numbers, value: Numbers, error: Numbers) -> Numbers:
-    """Return how far a candidate with this error may go beyond the best, at least zero."""
+def overshoot(best: Values, value: Values, error: Values) -> Values:
+    """Return how far a candidate with this error may exceed the best value; at least zero."""
     gap = np.where(value == best, 0, np.abs(best - value))
     return np.maximum(error - gap, 0)
 
 
-def sign(a: Arithmetic, value: Numbers, x: Operand) -> Numbers:
-    """Exact, unless the number may be on the other side of zero."""
+def sign_error(a: Arithmetic, value: Values, x: Operand) -> Values:
+    """Return 0, or 2 if the number may be on the other side of zero."""
     return np.where(np.abs(x.value) < a.factor * x.error, 2.0, 0.0)
 
 
-def same(a: Arithmetic, value: Numbers, x: Operand) -> Numbers:
-    """-x, +x and |x| bring nothing new."""
+def unchanged_error(a: Arithmetic, value: Values, x: Operand) -> Values:
+    """Return the error of -x, +x and |x|, which is that of x."""
     return x.error
 
 
-def relative(part: Numbers, whole: Numbers) -> Numbers:
-    """Return part over |whole|, with 0 / 0 = 0 and the rest over zero infinite."""
-    size = np.abs(whole)
+def error_quotient(part: Values, total: Values) -> Values:
+    """Return part / |whole|, with 0 / 0 = 0 and infinity for any other division by zero."""
+    size = np.abs(total)
     zero = np.where(part == 0, 0.0, np.inf)
     return np.where(size > 0, part / np.where(size > 0, size, 1), zero)
 
 
 RULES: dict[Any, Rule] = {
-    np.add: add,
-    np.subtract: add,
-    np.multiply: multiply,
-    np.true_divide: divide,
-    np.exp: exp,
-    np.log: log,
-    np.sqrt: sqrt,
-    np.power: power,
-    np.square: square,
-    np.logaddexp: logaddexp,
-    np.maximum: extreme,
-    np.minimum: extreme,
-    np.sign: sign,
-    np.absolute: same,
-    np.negative: same,
-    np.positive: same,
+    np.add: add_error,
+    np.subtract: add_error,
+    np.multiply: multiply_error,
+    np.true_divide: divide_error,
+    np.exp: exp_error,
+    np.log: log_error,
+    np.sqrt: sqrt_error,
+    np.power: power_error,
+    np.square: square_error,
+    np.logaddexp: logaddexp_error,
+    np.maximum: extreme_error,
+    np.minimum: extreme_error,
+    np.sign: sign_error,
+    np.absolute: unchanged_error,
+    np.negative: unchanged_error,
+    np.positive: unchanged_error,
 }
 """Universal function -> the error of its result."""

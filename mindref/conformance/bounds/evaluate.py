@@ -1,4 +1,4 @@
-"""Run the reference once, and get values and allowed errors of everything that it returns."""
+"""Run the reference once; return values and error bounds of all its results."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ Wrap = Callable[[Any], Bounded]
 
 
 class Allowed(NamedTuple):
-    """What an implementation should answer, and how far off it may be."""
+    """The expected answer of an implementation, and its error bound."""
 
     value: Array
-    error: Array  # infinite where nothing is promised
+    error: Array  # infinite where no bound applies
 
 
 class Allowances(NamedTuple):
-    """The allowed answers of one call by name."""
+    """The expected answers of one call by name."""
 
     parts: dict[str, Allowed]
-    doubts: int  # choices between interests that the errors leave open: nothing can be judged
+    doubts: int  # number of open choices between interests; with any, no bound applies
 
 
-def bounded(x: Any, precision: Precision, mode: str) -> Bounded:
-    """Return an exact input (float32 and float64 alike become float64)."""
-    return wrapper(Arithmetic(precision, mode))(x)
+def bounded_input(x: Any, precision: Precision, mode: str) -> Bounded:
+    """Return an exact input; float32 and float64 become float64."""
+    return input_wrapper(Arithmetic(precision, mode))(x)
 
 
-def wrapper(arithmetic: Arithmetic) -> Wrap:
-    """Return what makes inputs under these rules."""
+def input_wrapper(arithmetic: Arithmetic) -> Wrap:
+    """Return the function that makes inputs under these rules."""
 
     def wrap(x: Any) -> Bounded:
         value = np.array(x, dtype=np.float64)
@@ -45,18 +45,18 @@ def wrapper(arithmetic: Arithmetic) -> Wrap:
     return wrap
 
 
-def run(function: Callable[[Wrap], Any], precision: Precision, mode: str) -> Any:
-    """Return `function(wrap)`, where `wrap` makes an exact input out of an array.
+def run_bounded(function: Callable[[Wrap], Any], precision: Precision, mode: str) -> Any:
+    """Return `function(wrap)`, where `wrap` makes an exact input of an array.
 
-    For instance `run(lambda wrap: softmax.forward(wrap(logits), mask, axis=1), precision, mode)`.
+    run_bounded(lambda wrap: softmax.forward(wrap(logits), mask, axis=1), precision, mode)
     """
-    return function(wrapper(Arithmetic(precision, mode)))
+    return function(input_wrapper(Arithmetic(precision, mode)))
 
 
 def value_and_error(x: Any) -> tuple[Array, Array]:
-    """Return values and errors of a result; a plain array has none.
+    """Return values and errors of a result; a plain array has no error.
 
-    Infinite where the value leaves the range of what the precision stores or answers in.
+    The error is infinite where the value leaves the range of the dtypes of the precision.
     """
     if not isinstance(x, Bounded):
         plain = np.asarray(x)
@@ -70,38 +70,38 @@ def value_and_error(x: Any) -> tuple[Array, Array]:
 def allowances(
     function: Callable[[Wrap], Mapping[str, Any]], precision: Precision, mode: str
 ) -> Allowances:
-    """Return for each part of the answer `function(wrap)` what is allowed in that precision.
+    """Return the error bound of each part of the answer `function(wrap)` in a precision.
 
-    That is the error in this mode, doubled if it is statistical, and the oracle's own in float64,
-    which is the same but for the size of a rounding. Where what is stored on the way is finer than
-    the inputs, the answer is rounded once more, to their type (numerics-R2).
+    The bound is the error in this mode (doubled if statistical) plus the error of the reference
+    itself in float64. If results are stored in a finer dtype than the inputs, the answer is rounded
+    once more, to the dtype of the inputs (numerics-R2).
     """
     arithmetic = Arithmetic(precision, mode)
-    with np.errstate(all="ignore"):  # infinities and NaN are asked for on purpose
-        answer = function(wrapper(arithmetic))
-    own = TYPES["float64"].unit / min(arithmetic.store, arithmetic.accumulate)
-    factor = arithmetic.factor + own
-    found = {name: value_and_error(part) for name, part in answer.items()}
+    with np.errstate(all="ignore"):  # some calls contain infinities and NaN
+        answer = function(input_wrapper(arithmetic))
+    reference_error = TYPES["float64"].unit / min(arithmetic.store, arithmetic.accumulate)
+    factor = arithmetic.factor + reference_error
+    results = {name: value_and_error(part) for name, part in answer.items()}
     parts = {
-        name: Allowed(value, answered(value, factor * error, precision))
-        for name, (value, error) in found.items()
+        name: Allowed(value, answer_error(value, factor * error, precision))
+        for name, (value, error) in results.items()
     }
     return Allowances(parts, arithmetic.doubts)
 
 
-def answered(value: Array, error: Array, precision: Precision) -> Array:
-    """Return the error of an answer after its rounding to the type of the inputs, if there is one.
+def answer_error(value: Array, error: Array, precision: Precision) -> Array:
+    """Return the error of an answer after its rounding to the dtype of the inputs.
 
-    One rounding is no statistical matter: it costs a unit at the most.
+    One rounding is not statistical: it costs at most one unit.
     """
-    given = TYPES[precision.input]
-    exact = value.dtype.kind != "f" or given.unit <= TYPES[precision.store].unit
-    last = given.unit * (np.abs(value) + error) + given.floor * (value != 0)
+    input_type = TYPES[precision.input]
+    exact = value.dtype.kind != "f" or input_type.unit <= TYPES[precision.store].unit
+    last = input_type.unit * (np.abs(value) + error) + input_type.floor * (value != 0)
     return error if exact else np.where(np.isfinite(value), error + last, error)
 
 
-def dense(gradient: RowGradient, count: int) -> Any:
-    """Return a row-sparse gradient as a whole table of `count` rows, with its errors."""
+def dense_table(gradient: RowGradient, count: int) -> Any:
+    """Return a row-sparse gradient as a table of `count` rows, with its errors."""
     table = np.zeros_like(gradient.values, shape=(count, gradient.values.shape[1]))
     table[gradient.rows] = gradient.values
     return table

@@ -1,7 +1,7 @@
-"""The functions of NumPy that the reference calls, for arrays that carry their errors.
+"""The NumPy functions that the reference calls, for arrays that carry errors.
 
-Each takes what NumPy's own takes, as far as the operators use it. What moves numbers around moves
-their errors in the same way; sums and maxima have rules of their own in `sums.py`.
+Each takes the arguments of NumPy's function that the operators use. A function that moves numbers
+moves their errors alike. Sums and maxima have separate rules in `sums.py`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from mindref.conformance.bounds.choice import doubts_of, without_doubts
 from mindref.conformance.bounds.correlated import Sum
 
 
-def bounded_among(arrays: Sequence[Any]) -> Any:
-    """Return the first of them that carries errors."""
+def first_bounded(arrays: Sequence[Any]) -> Any:
+    """Return the first array that carries errors."""
     return next(x for x in arrays if hasattr(x, "arithmetic"))
 
 
-def where(condition: Any, x: Any, y: Any) -> Any:
-    """np.where; where the condition is in doubt, the error reaches over to the other one."""
-    some = bounded_among((x, y))
-    (x_value, x_error), (y_value, y_error) = some.operand(x), some.operand(y)
+def bounded_where(condition: Any, x: Any, y: Any) -> Any:
+    """np.where; if the condition is open, the error covers both values."""
+    bounded = first_bounded((x, y))
+    (x_value, x_error), (y_value, y_error) = bounded.operand(x), bounded.operand(y)
     doubts, condition = doubts_of(condition), without_doubts(condition)
     value, error = (
         np.where(condition, x_value, y_value),
@@ -33,35 +33,37 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     if doubts is not None:
         over = np.maximum(x_error, y_error) + np.abs(x_value - y_value)
         error = np.where(doubts, over, error)
-    kept = some is y and np.all((value == y_value) | (y_value == 0))
-    return some.like(value, error, some.origin if kept else None)
+    keeps_origin = bounded is y and np.all((value == y_value) | (y_value == 0))
+    return bounded.like(value, error, bounded.origin if keeps_origin else None)
 
 
-def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
+def bounded_concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
     """np.concatenate."""
-    some = bounded_among(arrays)
-    operands = [some.operand(x) for x in arrays]
+    bounded = first_bounded(arrays)
+    operands = [bounded.operand(x) for x in arrays]
     errors = [np.broadcast_to(error, np.shape(value)) for value, error in operands]
-    return some.like(
+    return bounded.like(
         np.concatenate([value for value, _ in operands], axis=axis),
         np.concatenate(errors, axis=axis),
     )
 
 
-def einsum(subscripts: str, x: Any, y: Any) -> Any:
-    """np.einsum of two arrays, with the result spelt out."""
-    some = bounded_among((x, y))
-    operands = [some.operand(x), some.operand(y)]
-    count = sums.contracted(subscripts, [np.shape(value) for value, _ in operands])
+def bounded_einsum(subscripts: str, x: Any, y: Any) -> Any:
+    """np.einsum of two arrays with an explicit result."""
+    bounded = first_bounded((x, y))
+    operands = [bounded.operand(x), bounded.operand(y)]
+    count = sums.contraction_length(subscripts, [np.shape(value) for value, _ in operands])
 
     def contract(u: Any, v: Any) -> Any:
         return np.einsum(subscripts, np.broadcast_to(u, x.shape), np.broadcast_to(v, y.shape))
 
     value = np.einsum(subscripts, *(value for value, _ in operands))
-    return some.like(value, sums.contraction(some.arithmetic, value, operands, contract, count))
+    return bounded.like(
+        value, sums.contraction_error(bounded.arithmetic, value, operands, contract, count)
+    )
 
 
-def sum_(x: Any, axis: Any = None, *, keepdims: bool = False, dtype: Any = None) -> Any:
+def bounded_sum(x: Any, axis: Any = None, *, keepdims: bool = False, dtype: Any = None) -> Any:
     """np.sum."""
 
     def add(terms: Any) -> Any:
@@ -70,46 +72,46 @@ def sum_(x: Any, axis: Any = None, *, keepdims: bool = False, dtype: Any = None)
     value = add(x.value)
     count = x.size // max(np.size(value), 1)
     origin = Sum(x, axis) if keepdims and isinstance(axis, int) else None
-    return x.like(value, sums.total(x.arithmetic, value, x.operand(x), add, count), origin)
+    return x.like(value, sums.sum_error(x.arithmetic, value, x.operand(x), add, count), origin)
 
 
-def mean(x: Any, axis: Any = None, *, keepdims: bool = False, dtype: Any = None) -> Any:
-    """np.mean: the sum over the number of terms, which is exact."""
-    added = sum_(x, axis, keepdims=keepdims)
+def bounded_mean(x: Any, axis: Any = None, *, keepdims: bool = False, dtype: Any = None) -> Any:
+    """np.mean: the sum divided by the number of terms, which is exact."""
+    added = bounded_sum(x, axis, keepdims=keepdims)
     value = np.mean(x.value, axis=axis, keepdims=keepdims)
     count = x.size // max(np.size(value), 1)
     return x.like(value, x.arithmetic.rounded(value, added.error / max(count, 1)))
 
 
-def add_reduceat(x: Any, indices: Any, axis: int = 0) -> Any:
-    """np.add.reduceat: sums of stretches."""
+def bounded_add_reduceat(x: Any, indices: Any, axis: int = 0) -> Any:
+    """np.add.reduceat: sums of slices."""
 
     def add(terms: Any) -> Any:
         return np.add.reduceat(terms, indices, axis=axis)
 
     value = add(x.value)
     ones = np.ones(x.shape)
-    return x.like(value, sums.total(x.arithmetic, value, x.operand(x), add, add(ones)))
+    return x.like(value, sums.sum_error(x.arithmetic, value, x.operand(x), add, add(ones)))
 
 
-def max_(x: Any, axis: Any = None, *, keepdims: bool = False, initial: Any = -np.inf) -> Any:
+def bounded_max(x: Any, axis: Any = None, *, keepdims: bool = False, initial: Any = -np.inf) -> Any:
     """np.max, as an exact number.
 
-    The operators take the largest only as an anchor, by which they shift or scale and then shift
-    or scale back: their results do not depend on where it lies, so its error is not theirs.
+    The operators use the maximum only to shift or scale, and undo it afterwards. Their results do
+    not depend on the maximum, so its error is not theirs.
     """
     value = np.max(x.value, axis=axis, keepdims=keepdims, initial=initial)
     return x.like(value, 0.0)
 
 
-def argmax(x: Any, axis: int) -> Any:
-    """np.argmax; the doubts of the arithmetic count where another might be the largest."""
-    doubts = sums.doubtful(x.operand(x), axis, x.arithmetic.factor)
+def bounded_argmax(x: Any, axis: int) -> Any:
+    """np.argmax; counts a doubt for each position where another element may be the largest."""
+    doubts = sums.doubtful_maxima(x.operand(x), axis, x.arithmetic.factor)
     x.arithmetic.doubts += int(np.count_nonzero(doubts))
     return np.argmax(x.value, axis=axis)
 
 
-def moving(function: Callable[..., Any]) -> Callable[..., Any]:
+def move_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that moves errors as it moves values."""
 
     def moved(x: Any, *args: Any, **options: Any) -> Any:
@@ -118,11 +120,11 @@ def moving(function: Callable[..., Any]) -> Callable[..., Any]:
     return moved
 
 
-def einsum_of(subscripts: str, *arrays: Any, **options: Any) -> Any:
-    """Refuse what the rule of two arrays does not cover."""
+def checked_einsum(subscripts: str, *arrays: Any, **options: Any) -> Any:
+    """np.einsum; raises TypeError unless it is of two arrays without options."""
     if len(arrays) != 2 or options:
         raise TypeError("einsum of Bounded takes two arrays and no options")
-    return einsum(subscripts, *arrays)
+    return bounded_einsum(subscripts, *arrays)
 
 
 MOVES = (
@@ -140,16 +142,16 @@ MOVES = (
 )
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    np.where: where,
-    np.concatenate: concatenate,
-    np.einsum: einsum_of,
-    np.sum: sum_,
-    np.mean: mean,
-    np.max: max_,
-    np.argmax: argmax,
+    np.where: bounded_where,
+    np.concatenate: bounded_concatenate,
+    np.einsum: checked_einsum,
+    np.sum: bounded_sum,
+    np.mean: bounded_mean,
+    np.max: bounded_max,
+    np.argmax: bounded_argmax,
     np.shape: lambda x: x.shape,
     np.ndim: lambda x: x.ndim,
     np.size: lambda x: x.size,
-    **{function: moving(function) for function in MOVES},
+    **{function: move_errors(function) for function in MOVES},
 }
-"""Function of NumPy -> what it does to numbers with errors."""
+"""NumPy function -> its version for numbers with errors."""

@@ -1,7 +1,7 @@
-"""What a type can do: its rounding, its range, and how good elementary functions in it are.
+"""Properties of float dtypes: rounding, range, and the accuracy of elementary functions.
 
-Spec: specs/numerics.md, the table of functions. Source: the numbers of OpenCL's full profile for
-the worst case; libraries are better than that on average, which the statistical number says.
+Spec: specs/numerics.md, the table of functions. Source of the worst case: the full profile of
+OpenCL. Libraries are better than that on average; the statistical number is the average.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from mindref.errors import ConfigError, say
 
 
 class Type(NamedTuple):
-    """A floating type by what matters for errors."""
+    """A float dtype, by the properties that determine errors."""
 
     unit: float  # the largest relative error of one rounding
-    floor: float  # below it nothing is promised: results may be flushed to zero
-    largest: float  # beyond it there is only infinity
+    floor: float  # below it no bound applies: results may be flushed to zero
+    largest: float  # larger results are infinite
 
 
 TYPES = {
@@ -26,7 +26,7 @@ TYPES = {
     "float16": Type(2.0**-11, 2.0**-24, 65504.0),  # hardware keeps its subnormals: they are needed
     "bfloat16": Type(2.0**-8, 2.0**-126, (2 - 2.0**-7) * 2.0**127),
 }
-"""The types that a backend may declare, by name."""
+"""The dtypes that a backend may claim, by name."""
 
 MODES = ("statistical", "worst")
 
@@ -46,11 +46,11 @@ ULPS = {  # numerics-R9
     "logaddexp": Ulps(3, 1, absolute=True),
     "power": Ulps(16, 1),
 }
-"""The elementary functions that the operators use; + - * / are rounded correctly, 0.5."""
+"""The elementary functions of the operators; + - * / are correctly rounded, 0.5."""
 
 
 class Precision(NamedTuple):
-    """The types of a computation: of its inputs, of its sums, and of what it stores."""
+    """The dtypes of a computation: of its inputs, its sums, and its stored results."""
 
     input: str
     accumulate: str
@@ -58,10 +58,10 @@ class Precision(NamedTuple):
 
     @classmethod
     def of(cls, types: str | Sequence[str]) -> Precision:
-        """Return the precision of one type, of (input, accumulate), or of all three by name.
+        """Return the precision of one dtype, of (input, accumulate), or of all three by name.
 
-        With two, results are stored in the type of the inputs. Raises ConfigError for a name that
-        is not in TYPES and for another number of names.
+        With two names, results are stored in the dtype of the inputs. Raises ConfigError for an
+        unknown name and for any other number of names.
         """
         names = (types,) if isinstance(types, str) else tuple(types)
         unknown = [name for name in names if name not in TYPES]
@@ -72,7 +72,7 @@ class Precision(NamedTuple):
         return cls(names[0], names[-1], names[0])
 
     def __str__(self) -> str:
-        """Return the types in short: one name where all are the same, else two or three."""
+        """Return the dtypes in short: one name where all are equal, else two or three."""
         if self.store != self.input:
             return "/".join(self)
         return self.input if self.accumulate == self.input else f"{self.input}/{self.accumulate}"

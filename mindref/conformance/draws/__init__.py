@@ -1,7 +1,13 @@
-"""What checks are fed with, and what laws do to it.
+"""Hypothesis strategies that draw calls, and changes of calls that properties need.
 
-Calls: `worlds` (small models), `trainings` (some steps of one), `whole_numbers` (no type rounds),
-`operators` (the calls of each), `bends` (where a model bends, and how far a call is from there).
-Changes: `axes` (permute, pick), `reach` (what depends on one number), `routing_cases`,
-`sampled_softmax_cases`. And `slopes`: gradients against the backend's own forward.
+model_draws                 small models with batches, and calls of levels 2 and 3
+training_draws              some training steps of a small model
+nondifferentiable           distance of a call from points without derivative
+operators                   the calls of each operator, and checks of all operators
+small_integers              calls in small integers, where no dtype rounds
+axes                        permute or select users, positions and interests of a call
+nan_reach                   which results depend on one number of a call
+routing_changes             changes of a routing call
+label_attention_changes     changes of a label-aware attention call
+sampled_softmax_changes     changes of a sampled softmax call
 """

@@ -1,7 +1,7 @@
-"""Users, places and interests of a call by the letter of their axis, to permute or pick them.
+"""Permute or select users, positions and interests of a call, by the letter of their axis.
 
-    cut(call, "l", order)                 the call with its places in that order
-    cuts("routing", "l", order)           what that does to each part of an answer
+    select_axis(call, "l", order)               the call with its positions in that order
+    answer_selectors("routing", "l", order)     the same selection for each part of an answer
 
 Spec: specs/notation.md.
 """
@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance.judging.call import Anything, Call
-from mindref.conformance.judging.judge import Change
+from mindref.conformance.runner.call import AnyArray, Call
+from mindref.conformance.runner.context import Change
 
-LETTERS = {
+AXIS_LETTERS = {
     "routing": {
         "history": "bld",
         "mask": "bl",
@@ -38,31 +38,31 @@ LETTERS = {
         "out": "",
     },
 }
-"""Operator -> argument or result -> its axes; those in front may be missing."""
+"""Operator -> argument or result -> its axes; leading axes may be missing."""
 
 
-def taken(letters: str, letter: str, index: Any) -> Change:
-    """Return what picks these places of an axis; arrays without the axis stay as they are."""
+def take_along(letters: str, letter: str, index: Any) -> Change:
+    """Return a function that selects an index along an axis; arrays without the axis are kept."""
 
-    def take(x: Anything) -> Anything:
+    def take(x: AnyArray) -> AnyArray:
         axes = letters[len(letters) - x.ndim :]
         return np.take(x, index, axis=axes.index(letter)) if letter in axes else x
 
     return take
 
 
-def cut(call: Call, letter: str, index: Any) -> Call:
-    """Return the call with these places of an axis, in this order."""
-    known = LETTERS[call.stem]
-    arrays = {n: taken(known[n], letter, index)(x) for n, x in call.arrays.items()}
+def select_axis(call: Call, letter: str, index: Any) -> Call:
+    """Return the call with an index selected along an axis."""
+    axes = AXIS_LETTERS[call.stem]
+    arrays = {n: take_along(axes[n], letter, index)(x) for n, x in call.arrays.items()}
     cotangent = call.cotangent
     if cotangent is not None:
-        cotangent = taken(known["out"], letter, index)(cotangent)
+        cotangent = take_along(axes["out"], letter, index)(cotangent)
     return call._replace(arrays=arrays, cotangent=cotangent)
 
 
-def cuts(stem: str, letter: str, index: Any) -> dict[str, Change]:
-    """Return for each part of an answer what picks these places of an axis."""
-    known = LETTERS[stem]
-    found = {name: taken(letters, letter, index) for name, letters in known.items()}
-    return found | {f"d_{name}": change for name, change in found.items()}
+def answer_selectors(stem: str, letter: str, index: Any) -> dict[str, Change]:
+    """Return for each part of an answer the function that selects along an axis."""
+    axes = AXIS_LETTERS[stem]
+    selectors = {name: take_along(letters, letter, index) for name, letters in axes.items()}
+    return selectors | {f"d_{name}": change for name, change in selectors.items()}

@@ -1,7 +1,7 @@
-"""Every operator with its calls: for checks of what holds for all of them.
+"""The calls of each operator, for checks of rules that hold for all operators.
 
-Such a check is entered once for each operator, as `numerics/inputs_are_left_alone[routing]`, so
-that an operator that is not claimed shows as that.
+Such a check is registered once for each operator, as `numerics/inputs_are_not_modified[routing]`.
+An operator that is not claimed is then reported as such.
 """
 
 from __future__ import annotations
@@ -9,54 +9,52 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mindref.conformance import (
-    embedding,
-    label_attention,
-    relu_layer,
-    routing,
-    sampled_softmax,
-    softmax,
-    squash,
-)
-from mindref.conformance.judging.call import Call
-from mindref.conformance.judging.check import check
-from mindref.conformance.judging.judge import Judge
+from mindref.conformance.checks.embedding import embedding_calls
+from mindref.conformance.checks.label_attention.agreement import label_attention_calls
+from mindref.conformance.checks.relu_layer import relu_layer_calls
+from mindref.conformance.checks.routing.agreement import routing_calls
+from mindref.conformance.checks.sampled_softmax.agreement import sampled_softmax_calls
+from mindref.conformance.checks.softmax import softmax_calls
+from mindref.conformance.checks.squash import squash_calls
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.context import CheckContext
 
-Run = Callable[[Judge, Call], None]
+Run = Callable[[CheckContext, Call], None]
 
 CALLS = {
-    "embedding": embedding.calls(),
-    "softmax": softmax.calls(),
-    "squash": squash.calls(),
-    "routing": routing.calls(),
-    "relu_layer": relu_layer.calls(),
-    "label_attention": label_attention.calls(),
-    "sampled_softmax": sampled_softmax.calls(),
+    "embedding": embedding_calls(),
+    "softmax": softmax_calls(),
+    "squash": squash_calls(),
+    "routing": routing_calls(),
+    "relu_layer": relu_layer_calls(),
+    "label_attention": label_attention_calls(),
+    "sampled_softmax": sampled_softmax_calls(),
 }
-"""Operator -> what its calls are drawn from."""
+"""Operator -> strategy of its calls."""
 
 MASKED = {"softmax": ("mask",), "routing": ("mask", "active"), "label_attention": ("active",)}
-"""Operator -> its masks, for those that have any."""
+"""Operator -> its masks, for operators with masks."""
 
 
 def for_each_operator(
     *rules: str, stems: Iterable[str] = tuple(CALLS), **options: Any
 ) -> Callable[[Run], Run]:
-    """Enter a function among the checks once for each operator, fed with that operator's calls."""
+    """Register the decorated function as a check of each operator, with its calls."""
 
     def enter(function: Run) -> Run:
         for stem in stems:
-            check(*rules, stem=stem, draws=CALLS[stem], **options)(named(function, stem))
+            add_check(*rules, stem=stem, draws=CALLS[stem], **options)(named_check(function, stem))
         return function
 
     return enter
 
 
-def named(function: Run, stem: str) -> Run:
-    """Return the function under a name that says which operator it is asked of."""
+def named_check(function: Run, stem: str) -> Run:
+    """Return the function under a name that contains the operator."""
 
-    def of_one_operator(judge: Judge, call: Call) -> None:
-        function(judge, call)
+    def of_one_operator(context: CheckContext, call: Call) -> None:
+        function(context, call)
 
     of_one_operator.__module__ = function.__module__
     of_one_operator.__name__ = f"{function.__name__}[{stem}]"

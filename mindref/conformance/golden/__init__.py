@@ -1,10 +1,10 @@
-"""Frozen answers: small calls with what the reference said to them once, and provenance.
+"""Golden values: small calls with the stored answers of the reference, and their provenance.
 
-A file for each operator and for loss, interests and training, once as JSON that needs no Python to
-be read, once as safetensors, with the same numbers. A backend, the reference included, is judged
-against these numbers and not against what the reference says today.
+There is a file for each operator and for loss, interests and training. Each is stored as JSON,
+which needs no Python, and as safetensors, with the same numbers. A backend, the reference included,
+is compared with these numbers and not with the current answer of the reference.
 
-cases    the calls, sized for a hand
-files    the two formats, and calls as arrays by name
+cases    the calls, small enough to compute by hand
+files    the two formats
 golden   make, write, load, compare: python -m mindref.conformance.golden.golden --write
 """

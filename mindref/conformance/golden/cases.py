@@ -1,7 +1,7 @@
-"""The calls of the frozen answers: two users or three, pads, inactive interests, hits.
+"""The calls of the golden values: two or three users, padding, inactive interests, hits.
 
-Numbers are drawn once from a fixed seed and lie on a grid of 1/64, so that every float type holds
-them exactly and one file serves all of them.
+Numbers are drawn once from a fixed seed and rounded to a grid of 1/64. Every float dtype holds them
+exactly, so that one file serves all dtypes.
 """
 
 from __future__ import annotations
@@ -11,30 +11,38 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance.draws.bends import steady
-from mindref.conformance.draws.trainings import training_call, with_a_silent_step
-from mindref.conformance.draws.worlds import World, away, loss_call, made, serving_call
-from mindref.conformance.judging.call import Call, mapped
+from mindref.conformance.draws.model_draws import (
+    ModelCase,
+    build_case,
+    loss_call,
+    losses_are_differentiable,
+    serving_call,
+)
+from mindref.conformance.draws.nondifferentiable import is_well_conditioned
+from mindref.conformance.draws.training_draws import training_call, with_zero_gradient_step
+from mindref.conformance.runner.call import Call, map_floats
 from mindref.shapes import Array
 
 SEED = 20260101
 GRID = 64
-"""Steps to one: numbers below 32 then have at most the 11 bits of float16."""
+"""Grid steps per unit: numbers below 32 then have at most the 11 significant bits of float16."""
 
 Calls = dict[str, Call]
 
-MASK = np.array([[1, 1, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]], bool)  # (B, L): the last has nothing
+MASK = np.array(
+    [[1, 1, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]], bool
+)  # (B, L); the last user has no behaviour
 ACTIVE = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1]], bool)  # (B, K)
 
 
-class Draw:
-    """Numbers on the grid, in the order of the calls."""
+class GridDraw:
+    """Draws numbers on the grid, in the order of the calls."""
 
     def __init__(self) -> None:
         self.rng = np.random.default_rng(SEED)
 
     def __call__(self, *shape: int) -> Array:
-        """Return N(0, 1) on the grid."""
+        """Return N(0, 1), rounded to the grid."""
         return on_grid(self.rng.standard_normal(shape))
 
 
@@ -43,8 +51,8 @@ def on_grid(x: Array) -> Array:
     return np.rint(GRID * x) / GRID
 
 
-def embedding(draw: Draw) -> Calls:
-    """A plain look-up with repeats; means with values of weight zero."""
+def embedding_cases(draw: GridDraw) -> Calls:
+    """Return a plain look-up with repeats, and means with values of weight 0."""
     table = draw(5, 2)
     rows = np.array([[0, 4], [2, 4], [0, 1]])
     weights = np.array([[0.5, 0.5], [1.0, 0.0], [0.25, 0.75]])
@@ -56,8 +64,8 @@ def embedding(draw: Draw) -> Calls:
     }
 
 
-def softmax(draw: Draw) -> Calls:
-    """Scattered masks with an empty slice; one mask for all; logits far apart."""
+def softmax_cases(draw: GridDraw) -> Calls:
+    """Return scattered masks with an empty slice, one shared mask, and distant logits."""
     logits, cotangent = draw(3, 4), draw(3, 4)
     far = {"logits": np.array([[1000.0, 999.0, -1000.0]]), "mask": np.ones((1, 3), bool)}
     return {
@@ -69,8 +77,8 @@ def softmax(draw: Draw) -> Calls:
     }
 
 
-def squash(draw: Draw) -> Calls:
-    """A capsule of each length: zero, short, of length one, long."""
+def squash_cases(draw: GridDraw) -> Calls:
+    """Return capsules of norm zero, small, one and large."""
     x = np.array([[0.0, 0.0, 0.0], [0.015625, 0.0, -0.03125], [0.0, -1.0, 0.0], [24.0, -7.0, 3.0]])
     return {
         "lengths": Call("squash", {"x": x}, {"kind": "squash"}, draw(4, 3)),
@@ -78,8 +86,8 @@ def squash(draw: Draw) -> Calls:
     }
 
 
-def routing(draw: Draw) -> Calls:
-    """Three users with pads and inactive interests: one round, three rounds by both gradients."""
+def routing_golden_cases(draw: GridDraw) -> Calls:
+    """Return three users with padding and inactive interests, for one and three iterations."""
     arrays = {
         "history": draw(3, 4, 2),
         "mask": MASK,
@@ -95,8 +103,8 @@ def routing(draw: Draw) -> Calls:
     }
 
 
-def relu_layer(draw: Draw) -> Calls:
-    """A layer with and without the rectifier; no sum lies at zero."""
+def relu_layer_cases(draw: GridDraw) -> Calls:
+    """Return a layer with and without ReLU; no pre-activation is zero."""
     arrays = {"x": draw(3, 4), "weight": draw(4, 2), "bias": draw(2)}
     cotangent = draw(3, 2)
     return {
@@ -105,8 +113,8 @@ def relu_layer(draw: Draw) -> Calls:
     }
 
 
-def label_attention(draw: Draw) -> Calls:
-    """Inactive interests under every kind of power."""
+def label_attention_cases(draw: GridDraw) -> Calls:
+    """Return inactive interests under every kind of power."""
     arrays = {"interests": draw(3, 3, 2), "target": draw(3, 2), "active": ACTIVE}
     cotangent = draw(3, 2)
     powers = {"mean": 0.0, "root": 0.5, "plain": 1.0, "square": 2.0, "largest": float("inf")}
@@ -116,8 +124,8 @@ def label_attention(draw: Draw) -> Calls:
     }
 
 
-def sampled_softmax(draw: Draw) -> Calls:
-    """A hit, a repeated negative, logs on both sides; temperature; vectors of length one."""
+def sampled_softmax_cases(draw: GridDraw) -> Calls:
+    """Return a hit, a repeated negative and log counts, with temperature and normalising."""
     arrays = {
         "user": draw(2, 3),
         "target": draw(2, 3),
@@ -160,60 +168,75 @@ MODELS: dict[str, dict[str, Any]] = {
         "normalise": True,
     },
 }
-"""Settings of the calls at levels 2 and 3."""
+"""Settings of the calls of levels 2 and 3."""
 RATE = 0.125
 ADAM = {"beta1": 0.75, "beta2": 0.875, "epsilon": 0.0625}  # exact in every type
 
 
-def world(draw: Draw, steps: int, name: str, accept: Callable[[World], bool] = away) -> World:
-    """Make a world on the grid that is accepted: three users, one without behaviours."""
+def golden_model(
+    draw: GridDraw,
+    steps: int,
+    name: str,
+    accept: Callable[[ModelCase], bool] = losses_are_differentiable,
+) -> ModelCase:
+    """Return an accepted case on the grid: three users, one without behaviours."""
     while True:
-        drawn = made(draw.rng, (3, 4, 3, 2), MASK, 1, steps, {**MODELS[name], **ADAM})
-        found = World(*mapped(on_grid, tuple(drawn)))
-        if accept(found):
-            return found
+        drawn = build_case(draw.rng, (3, 4, 3, 2), MASK, 1, steps, {**MODELS[name], **ADAM})
+        case = ModelCase(*map_floats(on_grid, tuple(drawn)))
+        if accept(case):
+            return case
 
 
-def loss(draw: Draw) -> Calls:
-    """The default, the paper's reading, other options."""
-    return {name: loss_call(world(draw, 1, name)) for name in MODELS}
+def loss_cases(draw: GridDraw) -> Calls:
+    """Return the default, the settings of the paper, and other options."""
+    return {name: loss_call(golden_model(draw, 1, name)) for name in MODELS}
 
 
-def interests(draw: Draw) -> Calls:
-    """The same."""
-    return {name: serving_call(world(draw, 1, name)) for name in MODELS}
+def interests_cases(draw: GridDraw) -> Calls:
+    """Return the calls of `loss_cases` for serving."""
+    return {name: serving_call(golden_model(draw, 1, name)) for name in MODELS}
 
 
-def training(draw: Draw) -> Calls:
-    """Three steps; a step, and one of zero gradients; float32 suffices to tell them from others."""
+def training_cases(draw: GridDraw) -> Calls:
+    """Return three steps, and a step followed by one of zero gradients."""
     return {
-        "three_steps": asked(world(draw, 3, "paper", lambda w: steady(asked(w)))),
-        "a_silent_step": with_a_silent_step(
-            asked(world(draw, 1, "default", lambda w: steady(with_a_silent_step(asked(w)))))
+        "three_steps": golden_training(
+            golden_model(draw, 3, "paper", lambda w: is_well_conditioned(golden_training(w)))
+        ),
+        "a_silent_step": with_zero_gradient_step(
+            golden_training(
+                golden_model(
+                    draw,
+                    1,
+                    "default",
+                    lambda w: is_well_conditioned(with_zero_gradient_step(golden_training(w))),
+                )
+            )
         ),
     }
 
 
-def asked(world: World) -> Call:
-    """Return the question for a training."""
+def golden_training(world: ModelCase) -> Call:
+    """Return the call of a training."""
     return training_call(world, RATE)
 
 
-MAKERS: tuple[Callable[[Draw], Calls], ...] = (
-    embedding,
-    softmax,
-    squash,
-    routing,
-    relu_layer,
-    label_attention,
-    sampled_softmax,
-    loss,
-    interests,
-    training,
-)
+MAKERS: dict[str, Callable[[GridDraw], Calls]] = {
+    "embedding": embedding_cases,
+    "softmax": softmax_cases,
+    "squash": squash_cases,
+    "routing": routing_golden_cases,
+    "relu_layer": relu_layer_cases,
+    "label_attention": label_attention_cases,
+    "sampled_softmax": sampled_softmax_cases,
+    "loss": loss_cases,
+    "interests": interests_cases,
+    "training": training_cases,
+}
+"""Stem -> the function that makes its calls."""
 
 
 def all_cases() -> Iterator[tuple[str, Calls]]:
-    """Yield stem and calls by name; each stem draws anew from the seed."""
-    for maker in MAKERS:
-        yield maker.__name__, maker(Draw())
+    """Yield stem and calls by name; each stem draws from the seed anew."""
+    for stem, make_calls in MAKERS.items():
+        yield stem, make_calls(GridDraw())

@@ -1,7 +1,7 @@
-"""Make, write, load and compare the frozen answers.
+"""Make, write, load and compare the golden values.
 
-`python -m mindref.conformance.golden.golden --write` in a checkout makes them anew and prints, for
-each array, how many units in the last place lie between what was there and what is there now.
+`python -m mindref.conformance.golden.golden --write` in a checkout makes them again. It prints for
+each array how many units in the last place (ULP) the new numbers differ from the old.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ import numpy as np
 from mindref import __version__
 from mindref.conformance.golden import cases
 from mindref.conformance.golden.files import (
-    Case,
-    Sheet,
-    as_json,
-    as_safetensors,
-    cases_of,
-    from_json,
+    GoldenCase,
+    GoldenSheet,
+    sheet_cases,
+    sheet_from_json,
+    sheet_json,
     sheet_of,
+    sheet_safetensors,
 )
-from mindref.conformance.judging.call import Answer, Anything, Call, leaves
-from mindref.conformance.judging.reference import plainly
+from mindref.conformance.runner.call import Answer, AnyArray, Call, named_arrays
+from mindref.conformance.runner.reference import reference_answer
 from mindref.conformance.versions import SPEC
 from mindref.errors import DataError, say
 
@@ -40,76 +40,78 @@ PROVENANCE = "PROVENANCE.json"
 COMMAND = "python -m mindref.conformance.golden.golden --write"
 
 
-def made() -> Iterator[Sheet]:
-    """Yield the content of each file, with what the reference answers now."""
+def build_sheets() -> Iterator[GoldenSheet]:
+    """Yield the content of each file with the current answers of the reference."""
     for stem, calls in cases.all_cases():
-        yield sheet_of(stem, {name: Case(call, answered(call)) for name, call in calls.items()})
+        yield sheet_of(
+            stem, {name: GoldenCase(call, answer_copies(call)) for name, call in calls.items()}
+        )
 
 
-def answered(call: Call) -> Answer:
-    """Return what the reference answers, in arrays of their own."""
-    return {name: np.array(x) for name, x in plainly(call).items()}
+def answer_copies(call: Call) -> Answer:
+    """Return copies of the answer of the reference."""
+    return {name: np.array(x) for name, x in reference_answer(call).items()}
 
 
 @cache
-def load(stem: str) -> dict[str, Case]:
+def load_cases(stem: str) -> dict[str, GoldenCase]:
     """Return the shipped calls and answers of a stem. Raises DataError for a damaged file."""
-    return cases_of(from_json(checked(f"{stem}.json").decode()))
+    return sheet_cases(sheet_from_json(read_verified(f"{stem}.json").decode()))
 
 
-def checked(name: str) -> bytes:
-    """Return the bytes of a shipped file. Raises DataError unless they are those that were made."""
-    wanted, content = hashes().get(name, "in PROVENANCE.json"), shipped(name)
-    found = hashlib.sha256(content).hexdigest()
-    if found != wanted:  # conformance-R15
-        raise damaged(name, f"sha256 {wanted}", found)
+def read_verified(name: str) -> bytes:
+    """Return the bytes of a shipped file. Raises DataError for another SHA-256."""
+    recorded, content = golden_hashes().get(name, "in PROVENANCE.json"), read_shipped(name)
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != recorded:  # conformance-R15
+        raise damaged_error(name, f"sha256 {recorded}", actual)
     return content
 
 
-def hashes() -> dict[str, str]:
-    """Return the SHA-256 of each shipped file. Raises DataError if the list cannot be read."""
-    content = shipped(PROVENANCE)
+def golden_hashes() -> dict[str, str]:
+    """Return the SHA-256 of each shipped file. Raises DataError for a damaged list."""
+    content = read_shipped(PROVENANCE)
     try:
         return dict(json.loads(content)["files"])
     except (ValueError, LookupError, TypeError) as error:
-        raise damaged(PROVENANCE, "the hashes of all files", type(error).__name__) from error
+        raise damaged_error(PROVENANCE, "the hashes of all files", type(error).__name__) from error
 
 
-def shipped(name: str) -> bytes:
-    """Return the bytes of a file as it was installed. Raises DataError if there is none."""
+def read_shipped(name: str) -> bytes:
+    """Return the bytes of an installed file. Raises DataError if it is missing."""
     try:
         return resources.files("mindref.conformance.golden").joinpath(name).read_bytes()
     except OSError as error:
-        raise damaged(name, "a file", type(error).__name__) from error
+        raise damaged_error(name, "a file", type(error).__name__) from error
 
 
-def damaged(name: str, expected: str, got: str) -> DataError:
-    """Return what is said of a file that is not as it was made."""
-    return DataError(say(f"frozen answers: {name}", expected, got, "install mindref anew"))
+def damaged_error(name: str, expected: str, got: str) -> DataError:
+    """Return the error of a missing or damaged file."""
+    return DataError(say(f"golden values: {name}", expected, got, "install mindref again"))
 
 
-def name_of(call: Call) -> str:
-    """Return the name of a call of the cases, in whatever type the call is now."""
-    return names(call.stem)[question(call)]
+def case_name(call: Call) -> str:
+    """Return the name of a golden call, whatever its dtype now."""
+    return case_names(call.stem)[call_digest(call)]
 
 
 @cache
-def names(stem: str) -> dict[bytes, str]:
-    """Return the names of the cases of a stem by what is asked."""
-    return {question(case.call): name for name, case in load(stem).items()}
+def case_names(stem: str) -> dict[bytes, str]:
+    """Return digest of the call -> name of the case, for one stem."""
+    return {call_digest(case.call): name for name, case in load_cases(stem).items()}
 
 
-def question(call: Call) -> bytes:
-    """Return a digest of a call; the same in every type, as all of them hold the numbers."""
+def call_digest(call: Call) -> bytes:
+    """Return a digest of a call; the same in every dtype, as all of them hold the numbers."""
     exact = call.to(np.float64)
-    found = hashlib.sha256(repr(exact.numbers).encode())
-    for name, x in leaves(exact.arrays).items():
-        found.update(f"{name}{x.dtype}{x.shape}".encode() + np.ascontiguousarray(x).tobytes())
-    return found.digest()
+    digest = hashlib.sha256(repr(exact.numbers).encode())
+    for name, x in named_arrays(exact.arrays).items():
+        digest.update(f"{name}{x.dtype}{x.shape}".encode() + np.ascontiguousarray(x).tobytes())
+    return digest.digest()
 
 
 def provenance(files: dict[str, bytes]) -> dict[str, Any]:
-    """Return how, when and by what the files were made, and their hashes."""
+    """Return how, when and by which versions the files were made, and their hashes."""
     return {
         "made_by": COMMAND,
         "of": "mindref.ops, mindref.models.mind and mindref.training.optimiser in float64",
@@ -124,24 +126,25 @@ def provenance(files: dict[str, bytes]) -> dict[str, Any]:
     }
 
 
-def write(folder: Path) -> Iterator[str]:
-    """Write all files into a folder; yield a line for each array, how far it is from before."""
+def write_golden(folder: Path) -> Iterator[str]:
+    """Write all files into a folder; yield for each array how far it is from the old one."""
     files: dict[str, bytes] = {}
-    for sheet in made():
+    for sheet in build_sheets():
         before = folder / f"{sheet.stem}.json"
-        old = from_json(before.read_text(encoding="utf-8")).arrays if before.is_file() else {}
+        old = sheet_from_json(before.read_text(encoding="utf-8")).arrays if before.is_file() else {}
         for name in [*sheet.arrays, *(n for n in old if n not in sheet.arrays)]:
-            yield f"{sheet.stem} {name}: {difference(old.get(name), sheet.arrays.get(name))}"
-        files[f"{sheet.stem}.json"] = as_json(sheet).encode()
-        files[f"{sheet.stem}.safetensors"] = as_safetensors(sheet)
+            change = describe_difference(old.get(name), sheet.arrays.get(name))
+            yield f"{sheet.stem} {name}: {change}"
+        files[f"{sheet.stem}.json"] = sheet_json(sheet).encode()
+        files[f"{sheet.stem}.safetensors"] = sheet_safetensors(sheet)
     for name, content in files.items():
         (folder / name).write_bytes(content)
     words = json.dumps(provenance(files), indent=1)
     (folder / PROVENANCE).write_text(words + "\n", encoding="utf-8")
 
 
-def difference(old: Anything | None, new: Anything | None) -> str:
-    """Say how far an array lies from what it was."""
+def describe_difference(old: AnyArray | None, new: AnyArray | None) -> str:
+    """Return how far an array is from its old numbers, in words."""
     if old is None or new is None:
         return "new" if old is None else "gone"
     if old.shape != new.shape or old.dtype != new.dtype:
@@ -151,18 +154,18 @@ def difference(old: Anything | None, new: Anything | None) -> str:
     return f"{ulps(old, new):g} ULP"
 
 
-def ulps(old: Anything, new: Anything) -> float:
-    """Return the largest distance in units in the last place of the larger number."""
+def ulps(old: AnyArray, new: AnyArray) -> float:
+    """Return the largest difference in units in the last place of the larger number."""
     units = np.abs(new - old) / np.spacing(np.maximum(np.abs(old), np.abs(new)))
     return float(np.max(units, initial=0))
 
 
 def main() -> None:
-    """Write the files of the checkout that this is run in."""
+    """Write the files of the checkout in the current folder."""
     folder = Path.cwd() / FOLDER
     if sys.argv[1:] != ["--write"] or not folder.is_dir():
         sys.exit(f"usage, in a checkout of mindref: {COMMAND}")
-    for line in write(folder):
+    for line in write_golden(folder):
         print(line)
 
 

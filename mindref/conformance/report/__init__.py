@@ -1,12 +1,12 @@
-"""What a judgement looks like to its readers.
+"""Report formats of a run.
 
-outline      results by page and rule, the most telling first: what the texts are made of
-terminal     for the one who sits before it
+summary      results by page and rule, the source of every text format
+terminal     for a person at a terminal
 markdown     for a pull request or a page
-as_json      for programs, with a published schema; what `--diff` reads
+json_report  for programs, with a published schema; `--diff` reads it
 junit        for a CI server
-badge        one line that says how much of what
-diff         what has changed since another judgement, and whose change it was
-script       a failure as one file that anyone can run
-standalone   the part of these files that is always the same
+badge        one line with the passed and claimed rules of each level
+diff         changes since an earlier report, and whether suite or backend caused them
+reproduction a failure as one Python file that reproduces it
+reproduction_template  the part of these files that is always the same
 """

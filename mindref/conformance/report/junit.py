@@ -1,4 +1,4 @@
-"""A judgement as JUnit XML, which CI servers read: a suite for each page, a case for each check."""
+"""The report as JUnit XML for CI servers: a suite for each page, a case for each check."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import re
 from itertools import groupby
 from xml.etree import ElementTree as xml
 
-from mindref.conformance.judging.result import Report, Result
-from mindref.conformance.report import outline
+from mindref.conformance.report import summary
+from mindref.conformance.runner.result import CheckResult, ConformanceReport
 
 ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no XML 1.0 may hold, not even escaped."""
+"""Characters that XML 1.0 cannot hold, not even escaped."""
 
 
-def text(report: Report) -> str:
-    """Return the XML of a judgement: failures fail, whatever was not judged is skipped."""
-    root = xml.Element("testsuites", name=f"mindref conform {clean(report.backend)}")
+def junit_text(report: ConformanceReport) -> str:
+    """Return the XML of a report: failures fail, and results without a verdict are skipped."""
+    root = xml.Element("testsuites", name=f"mindref conform {strip_illegal(report.backend)}")
     results = sorted(report.results, key=lambda r: r.page)
     for page, group in groupby(results, key=lambda r: r.page):
-        suite(root, page, list(group))
-    books(root, report)
+        add_suite(root, page, list(group))
+    add_run_suite(root, report)
     for name in ("tests", "failures", "skipped"):
         root.set(name, str(sum(int(part.get(name, "0")) for part in root)))
     xml.indent(root)
@@ -27,7 +27,7 @@ def text(report: Report) -> str:
     return f"{declaration}\n{xml.tostring(root, encoding='unicode')}\n"
 
 
-def suite(root: xml.Element, page: str, results: list[Result]) -> None:
+def add_suite(root: xml.Element, page: str, results: list[CheckResult]) -> None:
     """Add the checks of a page."""
     failed = sum(r.status == "failed" for r in results)
     skipped = sum(r.status not in ("passed", "failed") for r in results)
@@ -37,34 +37,38 @@ def suite(root: xml.Element, page: str, results: list[Result]) -> None:
         part.set(name, str(count))
     part.set("time", f"{sum(r.seconds for r in results):.3f}")
     for result in results:
-        case(part, result)
+        add_case(part, result)
 
 
-def case(suite: xml.Element, result: Result) -> None:
+def add_case(suite: xml.Element, result: CheckResult) -> None:
     """Add one check in one precision."""
     name = f"{result.check}[{result.precision}]"
-    made = xml.SubElement(suite, "testcase", classname=result.page, name=name)
-    made.set("time", f"{result.seconds:.3f}")
+    element = xml.SubElement(suite, "testcase", classname=result.page, name=name)
+    element.set("time", f"{result.seconds:.3f}")
     if result.status == "failed":
-        failure = xml.SubElement(made, "failure", message=clean(result.message), type=result.rule)
-        failure.text = clean(outline.of_one(result))
+        failure = xml.SubElement(
+            element, "failure", message=strip_illegal(result.message), type=result.rule
+        )
+        failure.text = strip_illegal(summary.result_text(result))
     elif result.status != "passed":
-        xml.SubElement(made, "skipped", message=clean(outline.why_not(result)))
+        xml.SubElement(element, "skipped", message=strip_illegal(summary.not_passed_reason(result)))
 
 
-def books(root: xml.Element, report: Report) -> None:
-    """Add a suite for what is no check: claims, expectations, the sum."""
-    problems = outline.problems(report)
-    if not report.balanced:
-        problems.append(outline.balance(report))
-    part = xml.SubElement(root, "testsuite", name="books", tests="1", skipped="0", errors="0")
+def add_run_suite(root: xml.Element, report: ConformanceReport) -> None:
+    """Add a suite for the problems of the run: claims, expectations, missing checks."""
+    problems = summary.report_problems(report)
+    if not report.complete:
+        problems.append(summary.count_line(report))
+    part = xml.SubElement(root, "testsuite", name="run", tests="1", skipped="0", errors="0")
     part.set("failures", str(int(bool(problems))))
-    made = xml.SubElement(part, "testcase", classname="books", name="claims, expectations, sum")
+    element = xml.SubElement(
+        part, "testcase", classname="run", name="claims, expectations, number of checks"
+    )
     if problems:
-        failure = xml.SubElement(made, "failure", message=clean(problems[0]), type="books")
-        failure.text = clean("\n".join(problems))
+        failure = xml.SubElement(element, "failure", message=strip_illegal(problems[0]), type="run")
+        failure.text = strip_illegal("\n".join(problems))
 
 
-def clean(text: str) -> str:
-    """Return text without the characters that XML cannot hold."""
+def strip_illegal(text: str) -> str:
+    """Return text with the characters that XML cannot hold replaced."""
     return ILLEGAL.sub("?", text)

@@ -1,64 +1,67 @@
-"""A judgement in Markdown, for a pull request or a page."""
+"""The report in Markdown, for a pull request or a page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mindref.conformance.judging.result import STATUSES, Report
-from mindref.conformance.report import badge, outline
+from mindref.conformance.report import badge, summary
+from mindref.conformance.runner.result import STATUSES, ConformanceReport
 
 
-def text(report: Report) -> str:
-    """Return the whole report: verdict, badge, failures by rule, what was not judged, the table."""
-    return "\n".join(parts(report)) + "\n"
+def markdown_text(report: ConformanceReport) -> str:
+    """Return the report: verdict, badge, failures by rule, checks without verdict, the table."""
+    return "\n".join(markdown_lines(report)) + "\n"
 
 
-def parts(report: Report) -> Iterator[str]:
+def markdown_lines(report: ConformanceReport) -> Iterator[str]:
     """Yield the lines of the report."""
-    yield f"# {report.backend} {outline.verdict(report)}"
-    yield from ("", f"**{badge.text(report)}**", "")
-    yield from (f"{line}  " for line in outline.title(report))
-    yield outline.balance(report)
-    yield from section("Problems", outline.problems(report))
-    yield from failures(report)
-    yield from section("Not judged", map(outline.folded_line, outline.folded(report)))
-    yield from section("Remarks", report.remarks)
-    yield from table(report)
+    yield f"# {report.backend} {summary.verdict_text(report)}"
+    yield from ("", f"**{badge.badge_text(report)}**", "")
+    yield from (f"{line}  " for line in summary.title_lines(report))
+    yield summary.count_line(report)
+    yield from section_lines("Next steps", summary.next_steps(report))
+    yield from section_lines("Problems", summary.report_problems(report))
+    yield from failure_sections(report)
+    yield from section_lines(
+        "Without verdict", map(summary.folded_line, summary.folded_results(report))
+    )
+    yield from section_lines("Remarks", report.remarks)
+    yield from table_lines(report)
 
 
-def section(name: str, lines: Iterable[str]) -> Iterator[str]:
-    """Yield a list under a heading, nothing for an empty one."""
-    found = [f"- {escaped(line)}" for line in lines]
-    if found:
-        yield from ("", f"## {name}", "", *found)
+def section_lines(name: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield a list under a heading, or nothing for an empty list."""
+    items = [f"- {escape_markdown(line)}" for line in lines]
+    if items:
+        yield from ("", f"## {name}", "", *items)
 
 
-def failures(report: Report) -> Iterator[str]:
-    """Yield what failed, by rule."""
-    found = outline.failures(report)
-    if found:
+def failure_sections(report: ConformanceReport) -> Iterator[str]:
+    """Yield the failures by rule."""
+    failures = summary.report_failures(report)
+    if failures:
         yield from ("", "## Failures")
-    for rule, group in outline.by_rule(found):
-        yield from ("", f"### {rule}", "", escaped(outline.rule_line(rule)))
+    for rule, group in summary.failures_by_rule(failures):
+        yield from ("", f"### {rule}", "", escape_markdown(summary.rule_line(rule)))
         for failure in group:
-            yield from ("", "```text", *outline.told(failure), "```")
+            yield from ("", "```text", *summary.failure_text_lines(failure), "```")
 
 
-def table(report: Report) -> Iterator[str]:
-    """Yield a row for each page: its counts and the largest share of the allowed error."""
-    used = outline.shares(report)
-    names = [outline.WORDS.get(status, status) for status in STATUSES]
+def table_lines(report: ConformanceReport) -> Iterator[str]:
+    """Yield a row for each page: its counts and the largest error ratio."""
+    used = summary.largest_ratios(report)
+    names = [summary.WORDS.get(status, status) for status in STATUSES]
     yield from ("", "## Pages", "")
-    yield "| page | " + " | ".join(names) + " | largest share of the allowed error |"
+    yield "| page | " + " | ".join(names) + " | largest error / error bound |"
     yield "|---" * (len(names) + 2) + "|"
     for page, shares in used.items():
-        own = [r.status for r in report.results if r.page == page]
-        counts = [str(own.count(status) or "") for status in STATUSES]
-        yield f"| {page} | " + " | ".join(counts) + f" | {outline.shares_line(shares)} |"
+        statuses = [r.status for r in report.results if r.page == page]
+        counts = [str(statuses.count(status) or "") for status in STATUSES]
+        yield f"| {page} | " + " | ".join(counts) + f" | {summary.ratios_line(shares)} |"
 
 
-def escaped(text: str) -> str:
-    """Return text whose signs Markdown leaves alone."""
+def escape_markdown(text: str) -> str:
+    """Return text with the special characters of Markdown escaped."""
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""A judgement for the one who sits before it: what failed first, the sums last."""
+"""The report for a person at a terminal: failures first, the summary last."""
 
 from __future__ import annotations
 
@@ -8,67 +8,71 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mindref.conformance.judging.result import STATUSES, Report
-from mindref.conformance.report import badge, outline
+from mindref.conformance.report import badge, summary
+from mindref.conformance.runner.result import STATUSES, ConformanceReport
 
-STYLES = {"blocked": "yellow", "expected": "cyan", "not_claimed": "dim", "itself": "dim"}
+STYLES = {"blocked": "yellow", "expected": "cyan", "not_claimed": "dim", "self_comparison": "dim"}
 
 
-def show(report: Report, console: Console) -> None:
-    """Print a whole report."""
-    for line in outline.title(report):
-        say(console, line, "bold" if line.startswith(report.backend) else "")
-    show_failures(report, console)
-    for fold in outline.folded(report):
-        say(console, outline.folded_line(fold), STYLES[fold.status])
+def print_suite_report(report: ConformanceReport, console: Console) -> None:
+    """Print a report."""
+    for line in summary.title_lines(report):
+        print_wrapped(console, line, "bold" if line.startswith(report.backend) else "")
+    print_failures(report, console)
+    for fold in summary.folded_results(report):
+        print_wrapped(console, summary.folded_line(fold), STYLES[fold.status])
     for line in report.remarks:
-        say(console, f"remark: {line}", "cyan")
-    for line in outline.problems(report):
-        say(console, f"problem: {line}", "red")
-    console.print(table(report))
-    say(console, outline.balance(report), "" if report.balanced else "red")
-    say(console, badge.text(report), "bold")
-    word = outline.verdict(report)
-    say(console, f"{report.backend} {word}", "bold green" if report.conforms else "bold red")
+        print_wrapped(console, f"remark: {line}", "cyan")
+    for line in summary.report_problems(report):
+        print_wrapped(console, f"problem: {line}", "red")
+    console.print(page_table(report))
+    print_wrapped(console, summary.count_line(report), "" if report.complete else "red")
+    print_wrapped(console, badge.badge_text(report), "bold")
+    for line in summary.next_steps(report):
+        print_wrapped(console, line, "yellow")
+    word = summary.verdict_text(report)
+    print_wrapped(
+        console, f"{report.backend} {word}", "bold green" if report.conforms else "bold red"
+    )
 
 
-def show_failures(report: Report, console: Console) -> None:
-    """Print what failed, by page and rule."""
+def print_failures(report: ConformanceReport, console: Console) -> None:
+    """Print the failures by page and rule."""
     page = ""
-    for rule, group in outline.by_rule(outline.failures(report)):
+    for rule, group in summary.failures_by_rule(summary.report_failures(report)):
         if group[0].result.page != page:
             page = group[0].result.page
-            say(console, "")
-            say(console, page, "bold")
-        say(console, outline.rule_line(rule), "bold red", 2)
+            print_wrapped(console, "")
+            print_wrapped(console, page, "bold")
+        print_wrapped(console, summary.rule_line(rule), "bold red", 2)
         for failure in group:
-            first, *rest = outline.told(failure)
-            say(console, first, "", 4)
-            for line in rest:
-                say(console, line, "green" if line.startswith(outline.COMMAND) else "", 6)
+            first, *details = summary.failure_text_lines(failure)
+            print_wrapped(console, first, "", 4)
+            for line in details:
+                print_wrapped(console, line, "green" if line.startswith(summary.COMMAND) else "", 6)
     if page:
-        say(console, "")
+        print_wrapped(console, "")
 
 
-def say(console: Console, line: str, style: str = "", indent: int = 0) -> None:
-    """Print a line as it is, wrapped; a command stays in one piece so that it can be copied."""
+def print_wrapped(console: Console, line: str, style: str = "", indent: int = 0) -> None:
+    """Print a wrapped line; a command stays on one line so that it can be copied."""
     margin = " " * indent
     wrapped = textwrap.wrap(line, max(20, console.width - indent), break_on_hyphens=False)
-    lines = [line] if line.startswith(outline.COMMAND) else wrapped or [""]
+    lines = [line] if line.startswith(summary.COMMAND) else wrapped or [""]
     for part in lines:
         console.print(Text(margin + part, style), soft_wrap=True)
 
 
-def table(report: Report) -> Table:
-    """Return a row for each page: its counts and the largest share of the allowed error."""
-    made = Table(box=None, pad_edge=False)
-    made.add_column("page")
-    shown = [s for s in STATUSES if report.counts()[s] or s == "passed"]
-    for status in shown:
-        made.add_column(outline.WORDS.get(status, status), justify="right")
-    made.add_column("largest share of the allowed error")
-    for page, shares in outline.shares(report).items():
-        own = [r.status for r in report.results if r.page == page]
-        counts = [str(own.count(status) or "") for status in shown]
-        made.add_row(page, *counts, outline.shares_line(shares))
-    return made
+def page_table(report: ConformanceReport) -> Table:
+    """Return a row for each page: its counts and the largest error ratio."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("page")
+    statuses = [s for s in STATUSES if report.counts()[s] or s == "passed"]
+    for status in statuses:
+        table.add_column(summary.WORDS.get(status, status), justify="right")
+    table.add_column("largest error / error bound")
+    for page, shares in summary.largest_ratios(report).items():
+        page_statuses = [r.status for r in report.results if r.page == page]
+        counts = [str(page_statuses.count(status) or "") for status in statuses]
+        table.add_row(page, *counts, summary.ratios_line(shares))
+    return table

@@ -1,49 +1,28 @@
-"""Read a raw log: find it, recognise its form, read it, and lay it out (specs/data.md, Reading)."""
+"""Read a raw log: find the file, recognise its format, read it (specs/data.md, Reading)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mindref.data.assemble import NOTES, NoEvents, Reading, assemble
+from mindref.data.assemble import NOTES, EmptyLogError, assemble_log
+from mindref.data.formats import FORMATS
 from mindref.data.log import InteractionLog
-from mindref.data.readers import delimited as delimited_text
-from mindref.data.readers import jsonl, movielens, pairs, parquet, recbole, sequences, side_files
-from mindref.data.readers.columns import Columns, refuse
-from mindref.data.readers.detect import FORMATS, check_lines, recognise
-from mindref.data.readers.folder import beside, find_log
-from mindref.data.readers.place import Place
-from mindref.data.readers.tally import AUTO, Tally, check_limit
-from mindref.data.side import Side
+from mindref.data.readers import side_files
+from mindref.data.readers.columns import Columns, refuse_options
+from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.detect import check_lines, recognise_format
+from mindref.data.readers.folder import find_log, find_side_files
+from mindref.data.readers.tally import AUTO, Tally, check_damage_limit
+from mindref.data.side_info import SideInfo
 from mindref.errors import ConfigError, DataError, say
 
 __all__ = ["read_log", "Columns", "FORMATS"]
 
-Reader = Callable[[Place, Columns, Tally, Side, Side], Reading]
-SideReader = Callable[[Place, Columns, Tally], Side]
-
-READERS: dict[str, Reader] = {
-    "movielens": movielens.read,
-    "movielens-tab": movielens.read_tab,
-    "recbole": recbole.read,
-    "delimited": delimited_text.read,
-    "pairs": pairs.read,
-    "sequences": sequences.read,
-    "sessions": sequences.read_sessions,
-    "jsonl": jsonl.read,
-    "parquet": parquet.read,
-}
-# form -> options that have no effect on it
-WITHOUT_COLUMNS = tuple(one.name for one in fields(Columns))
-WITHOUT_EFFECT = {
-    **dict.fromkeys(("pairs", "sequences", "sessions"), WITHOUT_COLUMNS),
-    **dict.fromkeys(
-        ("movielens", "movielens-tab", "recbole", "jsonl", "parquet"), ("delimiter", "header")
-    ),
-}
+SideReader = Callable[[DataFile, Columns, Tally], SideInfo]
 
 
 def read_log(
@@ -58,61 +37,63 @@ def read_log(
 ) -> InteractionLog:
     """Read the log at a path: a file (plain, gzip, zip), a folder, or `archive.zip:inner/name`.
 
-    Spec: data. `format` is a name of `FORMATS` or "auto"; `columns` a `Columns` or its fields as a
-    mapping; `max_bad_lines` is "auto" or a number from 0, for each file. Item and user files that
-    a known family keeps beside its log are read too, unless others are named.
-    Errors: DataError for data that cannot be used, ConfigError for an option that cannot.
+    Spec: data. `format` is a name of `FORMATS` or "auto". `columns` is a `Columns`, or a mapping of
+    its fields. `max_bad_lines` is "auto" or a number from 0, for each file. Without `item_file`
+    and `user_file`, known side files in the folder of the log are read.
+    Errors: DataError for invalid data, ConfigError for an invalid option.
     """
     if format not in (AUTO, *FORMATS):
         raise ConfigError(say("format", f"{AUTO} or {' or '.join(FORMATS)}", repr(format)))
-    limit = check_limit(max_bad_lines)
-    wanted = Columns.of(columns)
-    place = find_log(Place.of(path), wanted).only()
-    form = recognise(place, wanted) if format == AUTO else format
-    item_place, user_place = beside(place, form)
-    if form != "parquet":
-        check_lines(place)
-    items, items_tally = side(item_file, item_place, side_files.read_items, wanted, limit)
-    users, users_tally = side(user_file, user_place, side_files.read_users, wanted, limit)
-    wanted = side_files.remaining(wanted, items, users)
-    heeded = items.used | users.used
-    refuse(wanted, [name for name in WITHOUT_EFFECT.get(form, ()) if name not in heeded], form)
-    tally = Tally(str(place), limit)
+    limit = check_damage_limit(max_bad_lines)
+    options = Columns.of(columns)
+    file = find_log(DataFile.of(path), options).single_file()
+    format_name = recognise_format(file, options) if format == AUTO else format
+    log_format = FORMATS[format_name]
+    default_items, default_users = find_side_files(file, format_name)
+    if not log_format.is_binary:
+        check_lines(file)
+    read_items, read_users = side_files.read_item_file, side_files.read_user_file
+    items, items_tally = read_side_file(item_file, default_items, read_items, options, limit)
+    users, users_tally = read_side_file(user_file, default_users, read_users, options, limit)
+    options = side_files.remaining_columns(options, items, users)
+    used_options = items.used_options | users.used_options
+    without_effect = [name for name in log_format.without_effect if name not in used_options]
+    refuse_options(options, without_effect, format_name)
+    tally = Tally(str(file), limit)
     try:
-        log = assemble(READERS[form](place, wanted, tally, items, users), keep_duplicates)
-    except NoEvents as error:
-        raise no_events(tally) from error
-    return with_tallies(log, tally, [tally, items_tally, users_tally])
+        log = assemble_log(log_format.read(file, options, tally, items, users), keep_duplicates)
+    except EmptyLogError as error:
+        raise empty_log_error(tally) from error
+    return add_tallies(log, tally, [tally, items_tally, users_tally])
 
 
-def side(
-    given: str | Path | None,
-    found: Place | None,
+def read_side_file(
+    path: str | Path | None,
+    default_file: DataFile | None,
     read: SideReader,
     columns: Columns,
     limit: int | str,
-) -> tuple[Side, Tally]:
-    """Read the item (or user) file that is given, or else the one that was found."""
-    place = Place.of(given).only() if given is not None else found
-    tally = Tally(str(place), limit)
-    return (Side() if place is None else read(place, columns, tally)), tally
+) -> tuple[SideInfo, Tally]:
+    """Read the item (or user) file at `path`, or else the default file, if there is one."""
+    file = DataFile.of(path).single_file() if path is not None else default_file
+    tally = Tally(str(file), limit)
+    return (SideInfo() if file is None else read(file, columns, tally)), tally
 
 
-def no_events(tally: Tally) -> DataError:
-    """Return the error of a log of which nothing is left, with what was met in it."""
-    met = {"filtered": tally.counts["filtered"], "damaged": tally.bad}
+def empty_log_error(tally: Tally) -> DataError:
+    """Return the error of a log without interactions, with the numbers of its lines."""
+    counts = {"filtered": tally.counts["filtered"], "damaged": tally.bad}
     got = ", ".join(
-        [f"none: {tally.lines} lines read", *(f"{n} {name}" for name, n in met.items())]
+        [f"none: {tally.lines} lines read", *(f"{n} {name}" for name, n in counts.items())]
     )
-    return DataError(
-        say(tally.file, "at least one event", got, "check format, columns and filters")
-    )
+    todo = "check format, columns and filters"
+    return DataError(say(tally.file, "at least one interaction", got, todo))
 
 
-def with_tallies(log: InteractionLog, own: Tally, tallies: list[Tally]) -> InteractionLog:
-    """Add what the readers counted; `own` is the tally of the log."""
-    notes = Counter(log.notes) + own.counts
-    notes["lines"] = own.lines
+def add_tallies(log: InteractionLog, log_tally: Tally, tallies: list[Tally]) -> InteractionLog:
+    """Return the log with the counts of its readers."""
+    notes = Counter(log.notes) + log_tally.counts
+    notes["lines"] = log_tally.lines
     notes["bad_lines"] = sum(tally.bad for tally in tallies)
     return replace(
         log,

@@ -1,51 +1,64 @@
-"""Text with one delimiter, with or without a header (CSV, TSV and their kin)."""
+"""Format `delimited`: text with one delimiter, with or without a header (CSV, TSV)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from mindref.data.assemble import Reading
+from mindref.data.assemble import RawLog
 from mindref.data.readers import table
-from mindref.data.readers.columns import Columns, place_of, usual
-from mindref.data.readers.lines import read_lines, sample
-from mindref.data.readers.place import Place
-from mindref.data.readers.records import fields_of, guess, records
+from mindref.data.readers.columns import Columns, column_index, usual_columns
+from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.head import Head
+from mindref.data.readers.lines import read_first_lines, read_text_lines
+from mindref.data.readers.quoted_fields import guess_delimiter, split_fields, split_records
 from mindref.data.readers.tally import Tally
-from mindref.data.side import Side
+from mindref.data.side_info import SideInfo
 
 
-def read(place: Place, columns: Columns, tally: Tally, items: Side, users: Side) -> Reading:
-    """Read a table; its delimiter is the one of the first line unless it is given."""
-    delimiter, first = opening(place, columns)
+def is_delimited(head: Head) -> bool:
+    """Return whether the options name user and item, or the first line has their usual names."""
+    if not head.lines:
+        return False
+    if head.columns.has_user_and_item:
+        return True
+    header = split_fields(head.first_line, guess_delimiter(head.first_line))
+    return len(usual_columns("user", header)) == len(usual_columns("item", header)) == 1
+
+
+def read_delimited(
+    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
+) -> RawLog:
+    """Read a table. Without the option, the delimiter is guessed from the first line."""
+    delimiter, first = read_header(file, columns)
     header = first if has_header(first, columns) else None
-    layout = table.plan(columns, header, len(first), tally.file)
-    rows = body(place, delimiter, header is not None, tally)
-    return table.reading(rows, layout, columns, tally, items, users)
+    layout = table.resolve_columns(columns, header, len(first), tally.file)
+    rows = read_rows(file, delimiter, header is not None, tally)
+    return table.make_raw_log(rows, layout, columns, tally, items, users)
 
 
-def opening(place: Place, columns: Columns) -> tuple[str, list[str]]:
+def read_header(file: DataFile, columns: Columns) -> tuple[str, list[str]]:
     """Return the delimiter and the fields of the first line."""
-    line = next(iter(sample(place)), "")
-    delimiter = columns.delimiter or guess(line)
-    return delimiter, fields_of(line, delimiter)
+    line = next(iter(read_first_lines(file)), "")
+    delimiter = columns.delimiter or guess_delimiter(line)
+    return delimiter, split_fields(line, delimiter)
 
 
-def body(place: Place, delimiter: str, header: bool, tally: Tally) -> Iterator[table.Record]:
+def read_rows(file: DataFile, delimiter: str, header: bool, tally: Tally) -> Iterator[table.Record]:
     """Yield the records after the header."""
-    lines = read_lines(place, tally, blank=True)  # data-R77
-    return islice(records(lines, delimiter, tally), int(header), None)
+    lines = read_text_lines(file, tally, blank=True)  # data-R77
+    return islice(split_records(lines, delimiter, tally), int(header), None)
 
 
 def has_header(first: Sequence[str], columns: Columns) -> bool:
-    """Tell whether the first line holds names: given ones, usual ones, or no digit for a time."""
+    """Return whether the first line has column names: requested, usual, or no digit in the time."""
     if columns.header is not None:
         return columns.header
-    if any(name in first for name in columns.names) or (
-        usual("user", first) and usual("item", first)
+    if any(name in first for name in columns.column_names) or (
+        usual_columns("user", first) and usual_columns("item", first)
     ):
         return True
-    if not columns.named or columns.time is None:
+    if not columns.has_user_and_item or columns.time is None:
         return False
-    time = place_of(columns.time, None, len(first))
+    time = column_index(columns.time, None, len(first))
     return time is not None and not any(char.isdigit() for char in first[time])

@@ -1,80 +1,75 @@
-"""Find the log in a folder or an archive, and the item and user files beside it."""
+"""Find the log in a folder or an archive, and its item and user files."""
 
 from __future__ import annotations
 
+from mindref.data.formats import FORMATS
+from mindref.data.quoting import join_names
 from mindref.data.readers.columns import Columns
-from mindref.data.readers.detect import candidates
-from mindref.data.readers.place import Place, is_zip
-from mindref.data.shown import listed
+from mindref.data.readers.data_file import DataFile, is_zip
+from mindref.data.readers.detect import matching_formats
 from mindref.errors import DataError, say
 
-FAMOUS = ("ratings.dat", "u.data")
-# form -> the files beside its log that describe items and users
-BESIDE = {
-    "movielens": ("movies.dat", "users.dat"),
-    "movielens-tab": ("u.item", "u.user"),
-    "recbole": (".item", ".user"),
-    "sequences": ("_item2attributes.json", None),
-}
+KNOWN_LOG_NAMES = ("ratings.dat", "u.data")
 
 
-def find_log(place: Place, columns: Columns) -> Place:
-    """Return the log that a place holds, or the place itself when it is a file.
+def find_log(file: DataFile, columns: Columns) -> DataFile:
+    """Return the log in a folder or an archive. Another file is returned unchanged.
 
-    Errors: DataError that lists the candidates when there is not exactly one.
+    Errors: DataError with a list of candidates if there is not exactly one.
     """
-    if place.member or not (place.path.is_dir() or is_zip(place.path)):
-        return place
-    inside = place.inside()
-    if len(inside) == 1 and not place.path.is_dir():
-        return inside[0]
-    for wanted in (*FAMOUS, ".inter"):  # data-R20
-        found = [one for one in inside if fits(one.name, wanted)]
-        if len(found) == 1:
-            return found[0].only()
-        if found:
-            raise several(place, found)
-    inside = [one for one in inside if not one.is_paper]
-    found = [one for one in inside if is_log(one, columns)] or inside
-    if len(found) == 1:
-        return find_log(found[0], columns)  # which may be an archive
-    raise several(place, found)
+    if file.member or not (file.path.is_dir() or is_zip(file.path)):
+        return file
+    files = file.list_files()
+    if len(files) == 1 and not file.path.is_dir():
+        return files[0]
+    for pattern in (*KNOWN_LOG_NAMES, ".inter"):  # data-R20
+        matches = [candidate for candidate in files if matches_name(candidate.name, pattern)]
+        if len(matches) == 1:
+            return matches[0].single_file()
+        if matches:
+            raise several_logs_error(file, matches)
+    files = [candidate for candidate in files if not candidate.is_documentation]
+    matches = [candidate for candidate in files if is_recognised(candidate, columns)] or files
+    if len(matches) == 1:
+        return find_log(matches[0], columns)  # which may be an archive
+    raise several_logs_error(file, matches)
 
 
-def fits(name: str, wanted: str) -> bool:
-    """Tell whether a name is the wanted one, or ends with the wanted ending."""
-    return name.endswith(wanted) if wanted.startswith((".", "_")) else name == wanted
+def matches_name(name: str, pattern: str) -> bool:
+    """Return whether a name equals the pattern, or ends with it if it begins with "." or "_"."""
+    return name.endswith(pattern) if pattern.startswith((".", "_")) else name == pattern
 
 
-def is_log(place: Place, columns: Columns) -> bool:
-    """Tell whether a file has a recognisable form."""
+def is_recognised(file: DataFile, columns: Columns) -> bool:
+    """Return whether a file has a known format."""
     try:
-        return bool(candidates(place.only(), columns))
+        return bool(matching_formats(file.single_file(), columns))
     except DataError:
         return False
 
 
-def several(place: Place, found: list[Place]) -> DataError:
-    """Return the error that lists what could have been meant."""
-    names = listed(one.member or one.path.name for one in found) or "no file"
-    sign = ":" if found and found[0].member else "/"
-    return DataError(say(str(place), "one log", names, f"name one as {place}{sign}FILE"))
+def several_logs_error(folder: DataFile, candidates: list[DataFile]) -> DataError:
+    """Return the error with the list of candidates."""
+    names = join_names(candidate.member or candidate.path.name for candidate in candidates)
+    separator = ":" if candidates and candidates[0].member else "/"
+    todo = f"name one as {folder}{separator}FILE"
+    return DataError(say(str(folder), "one log", names or "no file", todo))
 
 
-def beside(log: Place, form: str) -> tuple[Place | None, Place | None]:
-    """Return the item file and the user file that a form keeps beside its log."""
-    item, user = BESIDE.get(form, (None, None))
-    return neighbour(log, item), neighbour(log, user)
+def find_side_files(log: DataFile, format_name: str) -> tuple[DataFile | None, DataFile | None]:
+    """Return the item file and the user file of a format in the folder of its log."""
+    log_format = FORMATS[format_name]
+    return find_sibling(log, log_format.item_file), find_sibling(log, log_format.user_file)
 
 
-def neighbour(log: Place, wanted: str | None) -> Place | None:
-    """Return the file of a name; of an ending, the one with the log's stem or else the only one."""
-    if wanted is None:
+def find_sibling(log: DataFile, pattern: str | None) -> DataFile | None:
+    """Return the file of a name. Of an ending: the file with the log's stem, or the only one."""
+    if pattern is None:
         return None
-    found = [one for one in log.beside() if fits(one.name, wanted)]
+    matches = [sibling for sibling in log.sibling_files() if matches_name(sibling.name, pattern)]
     stem = log.name.rsplit(".", 1)[0]
-    own = [one for one in found if one.name == stem + wanted]
-    if not own and wanted.startswith("_"):
+    same_stem = [sibling for sibling in matches if sibling.name == stem + pattern]
+    if not same_stem and pattern.startswith("_"):
         return None
-    chosen = own or found
-    return chosen[0].only() if len(chosen) == 1 else None
+    chosen = same_stem or matches
+    return chosen[0].single_file() if len(chosen) == 1 else None

@@ -1,4 +1,4 @@
-"""JSON lines: one object a line; the keys of the first one are the columns."""
+"""Format `jsonl`: one JSON object per line. The keys of the first object are the columns."""
 
 from __future__ import annotations
 
@@ -6,67 +6,56 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mindref.data.assemble import Reading
-from mindref.data.identifier import identifier
+from mindref.data.assemble import RawLog
 from mindref.data.readers import table
 from mindref.data.readers.columns import Columns
-from mindref.data.readers.lines import Lines, read_lines, sample
-from mindref.data.readers.place import Place
+from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.head import Head
+from mindref.data.readers.lines import Lines, read_first_lines, read_text_lines
 from mindref.data.readers.tally import Tally
-from mindref.data.side import Side
+from mindref.data.readers.values import values_as_text
+from mindref.data.side_info import SideInfo
 from mindref.errors import DataError, say
 
 
-def read(place: Place, columns: Columns, tally: Tally, items: Side, users: Side) -> Reading:
-    """Read objects; a value may be text, a number, or (of a feature) a list."""
-    first = next((parsed(text) for text in sample(place)), None)
+def is_jsonl(head: Head) -> bool:
+    """Return whether the first line is a JSON object."""
+    return parse_object(head.first_line) is not None
+
+
+def read_jsonl(
+    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
+) -> RawLog:
+    """Read objects. A value is text or a number; the value of a feature may be a list."""
+    first = next((parse_object(text) for text in read_first_lines(file)), None)
     if first is None:
         raise DataError(say(tally.file, "a JSON object on the first line", "something else"))
     keys = list(first)
-    layout = table.plan(columns, keys, len(keys), tally.file)
-    rows = records(read_lines(place, tally), keys, layout, columns.separator, tally)
-    return table.reading(rows, layout, columns, tally, items, users)
+    layout = table.resolve_columns(columns, keys, len(keys), tally.file)
+    rows = iterate_objects(read_text_lines(file, tally), keys, layout, columns.separator, tally)
+    return table.make_raw_log(rows, layout, columns, tally, items, users)
 
 
-def parsed(text: str) -> dict[str, Any] | None:
-    """Return the object that a line holds, or None."""
+def parse_object(text: str) -> dict[str, Any] | None:
+    """Return the object of a line, or None for other text."""
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError):  # a number of thousands of digits, thousands of brackets
+    except (ValueError, RecursionError):  # thousands of digits, or thousands of brackets
         return None
     return value if isinstance(value, dict) else None
 
 
-def records(
-    lines: Lines, keys: Sequence[str], layout: table.Plan, separator: str, tally: Tally
+def iterate_objects(
+    lines: Lines, keys: Sequence[str], layout: table.ColumnLayout, separator: str, tally: Tally
 ) -> Iterator[table.Record]:
-    """Yield the values of the keys as text, empty where one is missing."""
+    """Yield the values of the keys as text, "" for a missing value."""
     for number, text in lines:
-        found = parsed(text)
-        if found is None:
-            tally.damaged(number, "not a JSON object")
+        record = parse_object(text)
+        if record is None:
+            tally.add_damaged(number, "not a JSON object")
             continue
-        values = [found.get(key) for key in keys]
+        values = [record.get(key) for key in keys]
         try:
-            yield number, as_fields(values, layout, separator)
+            yield number, values_as_text(values, layout, separator)
         except (ValueError, RecursionError) as error:
-            tally.damaged(number, str(error))
-
-
-def as_fields(values: Sequence[Any], layout: table.Plan, separator: str) -> list[str]:
-    """Return values as the text they would have in a table. Raises ValueError for a bad id."""
-    for place in (layout.user, layout.item):
-        if values[place] is not None:
-            identifier(values[place])
-    if layout.time >= 0 and isinstance(values[layout.time], list | dict):
-        raise ValueError("a time is one value, not several")
-    return [as_text(value, separator) for value in values]
-
-
-def as_text(value: Any, separator: str) -> str:
-    """Return the text of a value: nothing for null, a list with separators. Or ValueError."""
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return separator.join(as_text(one, separator) for one in value)
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+            tally.add_damaged(number, str(error))

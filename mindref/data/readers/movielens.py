@@ -1,19 +1,20 @@
-"""MovieLens as GroupLens hands it out: 1M and 10M with `::`, 100K with tabs.
+"""Formats `movielens` (1M and 10M, `::`) and `movielens-tab` (100K), as GroupLens publishes them.
 
-Their texts are ISO-8859-1; genres are an item feature, gender, age and occupation those of users.
+Text is ISO-8859-1. Genres are an item feature; gender, age and occupation are user features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mindref.data.assemble import Reading
+from mindref.data.assemble import RawLog
 from mindref.data.readers import table
 from mindref.data.readers.columns import Columns
-from mindref.data.readers.lines import LATIN, read_lines
-from mindref.data.readers.place import Place
+from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.head import Head, is_float
+from mindref.data.readers.lines import LATIN1, read_text_lines
 from mindref.data.readers.tally import Tally
-from mindref.data.side import Side
+from mindref.data.side_info import SideInfo
 
 RATINGS = ["user", "item", "rating", "time"]
 # the order of the flags in u.item
@@ -24,76 +25,100 @@ GENRES = (
 )
 
 
-def read(place: Place, columns: Columns, tally: Tally, items: Side, users: Side) -> Reading:
+def is_movielens(head: Head) -> bool:
+    """Return whether the first line has four fields, the last two numbers (no named columns)."""
+    fields = head.first_line.split("::")
+    matches = len(fields) == 4 and is_float(fields[2]) and is_float(fields[3])
+    return matches and not head.columns.has_user_and_item
+
+
+def is_movielens_tab(head: Head) -> bool:
+    """Return whether the first line has four numbers, and no column is named."""
+    fields = head.first_line.split("\t")
+    matches = len(fields) == 4 and all(map(is_float, fields))
+    return matches and not head.columns.has_user_and_item
+
+
+def read_movielens(
+    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
+) -> RawLog:
     """Read `user::item::rating::time`."""
-    return ratings("::", place, columns, tally, items, users)
+    return read_ratings("::", file, columns, tally, items, users)
 
 
-def read_tab(place: Place, columns: Columns, tally: Tally, items: Side, users: Side) -> Reading:
-    """Read user, item, rating and time between tabs."""
-    return ratings("\t", place, columns, tally, items, users)
+def read_movielens_tab(
+    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
+) -> RawLog:
+    """Read user, item, rating and time, separated by tabs."""
+    return read_ratings("\t", file, columns, tally, items, users)
 
 
-def ratings(
-    separator: str, place: Place, columns: Columns, tally: Tally, items: Side, users: Side
-) -> Reading:
-    """Read ratings between separators."""
-    layout = table.plan(columns, RATINGS, len(RATINGS), tally.file)
-    return table.reading(split(place, tally, separator), layout, columns, tally, items, users)
+def read_ratings(
+    separator: str, file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
+) -> RawLog:
+    """Read lines of user, item, rating and time."""
+    layout = table.resolve_columns(columns, RATINGS, len(RATINGS), tally.file)
+    return table.make_raw_log(
+        split_lines(file, tally, separator), layout, columns, tally, items, users
+    )
 
 
-def split(place: Place, tally: Tally, separator: str, most: int = -1) -> Iterator[table.Record]:
+def split_lines(
+    file: DataFile, tally: Tally, separator: str, max_splits: int = -1
+) -> Iterator[table.Record]:
     """Yield the fields of every line."""
-    for number, text in read_lines(place, tally, LATIN):
-        yield number, text.split(separator, most)
+    for number, text in read_text_lines(file, tally, LATIN1):
+        yield number, text.split(separator, max_splits)
 
 
-def read_movies(place: Place, tally: Tally) -> Side:
-    """Read `item::title::genre|genre`; a title may hold colons."""
-    side = Side()
-    for number, fields in split(place, tally, "::", 1):
-        title, mark, genres = fields[-1].rpartition("::")
-        if len(fields) != 2 or not fields[0] or not mark:
-            tally.damaged(number, "not item::title::genres")
+def read_movies_dat(file: DataFile, tally: Tally) -> SideInfo:
+    """Read `item::title::genre|genre`. A title may contain colons."""
+    side = SideInfo()
+    for number, fields in split_lines(file, tally, "::", 1):
+        title, separator, genres = fields[-1].rpartition("::")
+        if len(fields) != 2 or not fields[0] or not separator:
+            tally.add_damaged(number, "not item::title::genres")
             continue
-        side.enlist(fields[0])
-        side.title(fields[0], title)
-        side.add("genres", fields[0], genres.split("|"))
+        side.add_id(fields[0])
+        side.add_title(fields[0], title)
+        side.add_values("genres", fields[0], genres.split("|"))
     return side
 
 
-def read_u_item(place: Place, tally: Tally) -> Side:
-    """Read item, title, two dates, address and nineteen flags between bars."""
-    side = Side()
-    for number, fields in split(place, tally, "|"):
+def read_u_item(file: DataFile, tally: Tally) -> SideInfo:
+    """Read item, title, two dates, address and 19 genre flags, separated by `|`."""
+    side = SideInfo()
+    for number, fields in split_lines(file, tally, "|"):
         if len(fields) != 5 + len(GENRES) or not fields[0]:
-            tally.damaged(number, f"{len(fields)} fields instead of {5 + len(GENRES)}")
+            tally.add_damaged(number, f"{len(fields)} fields instead of {5 + len(GENRES)}")
             continue
-        side.enlist(fields[0])
-        side.title(fields[0], fields[1])
+        side.add_id(fields[0])
+        side.add_title(fields[0], fields[1])
         flags = zip(GENRES, fields[5:], strict=True)
-        side.add("genres", fields[0], [genre for genre, flag in flags if flag == "1"])
+        side.add_values("genres", fields[0], [genre for genre, flag in flags if flag == "1"])
     return side
 
 
-def read_users(place: Place, tally: Tally) -> Side:
+def read_users_dat(file: DataFile, tally: Tally) -> SideInfo:
     """Read `user::gender::age::occupation::zip`."""
-    return profiles(place, tally, "::", {"gender": 1, "age": 2, "occupation": 3})
+    return read_profiles(file, tally, "::", {"gender": 1, "age": 2, "occupation": 3})
 
 
-def read_u_user(place: Place, tally: Tally) -> Side:
-    """Read user, age, gender, occupation and zip between bars."""
-    return profiles(place, tally, "|", {"gender": 2, "age": 1, "occupation": 3})
+def read_u_user(file: DataFile, tally: Tally) -> SideInfo:
+    """Read user, age, gender, occupation and zip code, separated by `|`."""
+    return read_profiles(file, tally, "|", {"gender": 2, "age": 1, "occupation": 3})
 
 
-def profiles(place: Place, tally: Tally, separator: str, at: dict[str, int]) -> Side:
-    """Read profiles of five fields."""
-    side = Side()
-    for number, fields in split(place, tally, separator):
+def read_profiles(
+    file: DataFile, tally: Tally, separator: str, columns: dict[str, int]
+) -> SideInfo:
+    """Read user profiles of five fields. `columns`: feature -> index of its field."""
+    side = SideInfo()
+    for number, fields in split_lines(file, tally, separator):
         if len(fields) != 5 or not fields[0]:
-            tally.damaged(number, f"{len(fields)} fields instead of 5")
+            tally.add_damaged(number, f"{len(fields)} fields instead of 5")
             continue
-        side.enlist(fields[0])
-        for name, column in at.items():
-            side.add(name, fields[0], [fields[column]])
+        side.add_id(fields[0])
+        for name, column in columns.items():
+            side.add_values(name, fields[0], [fields[column]])
     return side

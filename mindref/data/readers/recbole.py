@@ -1,6 +1,6 @@
-"""RecBole's atomic files: tabs under a header of `name:type`, lists between spaces.
+"""Format `recbole`: atomic files with tabs, a header of `name:type`, and lists split by spaces.
 
-In the benchmark form a row is a user's history as a list, and the item that came next.
+In the benchmark files a row is the history of a user as a list, and the next item.
 """
 
 from __future__ import annotations
@@ -8,71 +8,86 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from mindref.data.assemble import Event, Reading
+from mindref.data.assemble import Interaction, RawLog
+from mindref.data.quoting import join_names, quote_text
 from mindref.data.readers import table
-from mindref.data.readers.columns import Columns, find, refuse, usual
-from mindref.data.readers.lines import read_lines, sample
-from mindref.data.readers.pairs import words_of
-from mindref.data.readers.place import Place
+from mindref.data.readers.columns import Columns, find_column, refuse_options, usual_columns
+from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.head import Head
+from mindref.data.readers.lines import read_first_lines, read_text_lines
+from mindref.data.readers.pairs import split_words
 from mindref.data.readers.tally import Tally
-from mindref.data.shown import listed, shown
-from mindref.data.side import Side
+from mindref.data.side_info import SideInfo
 from mindref.errors import DataError, say
 
-# options that need one event a row
-OF_EVENTS = (
+# options that need one interaction per row
+INTERACTION_OPTIONS = (
     *("time", "time_format", "title", "item_features", "user_features", "separator"),
     *("keep", "at_least"),
 )
 TYPES = ("token", "token_seq", "float", "float_seq")
 
 
-def is_header(line: str) -> bool:
-    """Tell whether every field of a line is `name:type`."""
+def is_recbole(head: Head) -> bool:
+    """Return whether the first line is a header of `name:type`."""
+    return is_typed_header(head.first_line)
+
+
+def is_typed_header(line: str) -> bool:
+    """Return whether every field of a line is `name:type`."""
     parts = [field.rpartition(":") for field in line.split("\t")]
     return all(name and mark and kind in TYPES for name, mark, kind in parts)
 
 
-def header_of(place: Place) -> tuple[list[str], list[str]]:
-    """Return names and types of the columns. Errors: DataError where there is no such header."""
-    line = next(iter(sample(place)), "")
-    if not is_header(line):
-        raise DataError(say(str(place), "a header of name:type between tabs", shown(line, 100)))
+def read_typed_header(file: DataFile) -> tuple[list[str], list[str]]:
+    """Return names and types of the columns. Errors: DataError for another header."""
+    line = next(iter(read_first_lines(file)), "")
+    if not is_typed_header(line):
+        raise DataError(say(str(file), "a header of name:type between tabs", quote_text(line, 100)))
     parts = [field.rpartition(":") for field in line.split("\t")]
     return [name for name, _, _ in parts], [kind for _, _, kind in parts]
 
 
-def rows(place: Place, tally: Tally) -> Iterator[table.Record]:
+def iterate_atomic_rows(file: DataFile, tally: Tally) -> Iterator[table.Record]:
     """Yield the fields of the lines after the header."""
-    for number, text in islice(read_lines(place, tally), 1, None):
+    for number, text in islice(read_text_lines(file, tally), 1, None):
         yield number, text.split("\t")
 
 
-def read(place: Place, columns: Columns, tally: Tally, items: Side, users: Side) -> Reading:
-    """Read an `.inter` file of either form."""
-    names, kinds = header_of(place)
-    layout = table.plan(columns, names, len(names), tally.file)
+def read_recbole(
+    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
+) -> RawLog:
+    """Read an `.inter` file: one interaction per row, or benchmark rows."""
+    names, kinds = read_typed_header(file)
+    layout = table.resolve_columns(columns, names, len(names), tally.file)
     lists = [
         i
         for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
         if kind == "token_seq" and name.endswith("_list")
     ]
     if not lists:
-        return table.reading(rows(place, tally), layout, columns, tally, items, users)
-    refuse(columns, OF_EVENTS, "the benchmark form of recbole")
-    return Reading(histories(rows(place, tally), layout, lists[0], tally), False, items, users)
+        return table.make_raw_log(
+            iterate_atomic_rows(file, tally), layout, columns, tally, items, users
+        )
+    refuse_options(columns, INTERACTION_OPTIONS, "the benchmark files of recbole")
+    return RawLog(
+        longest_histories(iterate_atomic_rows(file, tally), layout, lists[0], tally),
+        False,
+        items,
+        users,
+    )
 
 
-def histories(
-    records: Iterator[table.Record], layout: table.Plan, history: int, tally: Tally
-) -> Iterator[Event]:
-    """Yield the events of the longest row of each user: its list, then its target."""
+def longest_histories(
+    records: Iterator[table.Record], layout: table.ColumnLayout, history: int, tally: Tally
+) -> Iterator[Interaction]:
+    """Yield the interactions of the longest row of each user: the list, then the next item."""
     longest: dict[str, list[str]] = {}
     for number, fields in records:
         if len(fields) != layout.width or not fields[layout.user] or not fields[layout.item]:
-            tally.damaged(number, f"not {layout.width} fields with a user and an item")
+            tally.add_damaged(number, f"not {layout.width} fields with a user and an item")
             continue
-        user, row = fields[layout.user], [*words_of(fields[history]), fields[layout.item]]
+        user, row = fields[layout.user], [*split_words(fields[history]), fields[layout.item]]
         tally.counts["shorter_rows"] += user in longest
         if len(row) > len(longest.get(user, ())):  # data-R23
             longest[user] = row
@@ -81,39 +96,41 @@ def histories(
             yield user, item, 0.0
 
 
-def read_side(place: Place, kind: str, columns: Columns, tally: Tally) -> Side:
-    """Read an `.item` or `.user` file; its token columns are features. `kind` is item or user."""
-    names, kinds = header_of(place)
-    given = columns.item if kind == "item" else columns.user
-    key = find(kind, given if given in names else None, names, len(names), tally.file)
+def read_atomic_side_info(file: DataFile, kind: str, columns: Columns, tally: Tally) -> SideInfo:
+    """Read an `.item` or `.user` file. Token columns are features. `kind` is "item" or "user"."""
+    names, kinds = read_typed_header(file)
+    column = columns.item if kind == "item" else columns.user
+    key = find_column(kind, column if column in names else None, names, len(names), tally.file)
     if key < 0:
-        raise DataError(say(tally.file, f"a column of the {kind}", listed(names)))
-    side = Side(used=heeded(names, kind, columns))
-    title = title_of(names, columns) if kind == "item" else -1
+        raise DataError(say(tally.file, f"a column of the {kind}", join_names(names)))
+    side = SideInfo(used_options=used_options(names, kind, columns))
+    title = title_column(names, columns) if kind == "item" else -1
     features = [i for i in range(len(names)) if i not in (key, title) and "token" in kinds[i]]
-    for number, fields in rows(place, tally):
+    for number, fields in iterate_atomic_rows(file, tally):
         if len(fields) != len(names) or not fields[key]:
-            tally.damaged(number, f"{len(fields)} fields instead of {len(names)}, or no {kind}")
+            tally.add_damaged(number, f"{len(fields)} fields instead of {len(names)}, or no {kind}")
             continue
-        side.enlist(fields[key])
+        side.add_id(fields[key])
         if title >= 0:
-            side.title(fields[key], fields[title])
+            side.add_title(fields[key], fields[title])
         for i in features:
-            several = kinds[i] == "token_seq"
-            side.add(names[i], fields[key], words_of(fields[i]) if several else [fields[i]])
+            is_list = kinds[i] == "token_seq"
+            side.add_values(
+                names[i], fields[key], split_words(fields[i]) if is_list else [fields[i]]
+            )
     return side
 
 
-def heeded(names: Sequence[str], kind: str, columns: Columns) -> set[str]:
-    """Return which options of reading name a column of this item (or user) file."""
+def used_options(header: Sequence[str], kind: str, columns: Columns) -> set[str]:
+    """Return the options that name a column of this item (or user) file."""
     options = (
         {"item": columns.item, "title": columns.title} if kind == "item" else {"user": columns.user}
     )
-    return {option for option, column in options.items() if column in names}
+    return {option for option, column in options.items() if column in header}
 
 
-def title_of(names: Sequence[str], columns: Columns) -> int:
-    """Return the column of the title: the given one, else the first of a usual name, else -1."""
-    if columns.title in names:
-        return names.index(str(columns.title))
-    return next(iter(usual("title", names)), -1)
+def title_column(header: Sequence[str], columns: Columns) -> int:
+    """Return the index of the title: the requested column, or the first usual name, or -1."""
+    if columns.title in header:
+        return header.index(str(columns.title))
+    return next(iter(usual_columns("title", header)), -1)

@@ -1,72 +1,91 @@
-"""One user a line, or one session a line: items between spaces, oldest first."""
+"""Formats `sequences` (one user per line) and `sessions` (one session per line), oldest first."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 
-from mindref.data.assemble import Event, Reading
+from mindref.data.assemble import Interaction, RawLog
 from mindref.data.readers.columns import Columns
-from mindref.data.readers.lines import read_lines
-from mindref.data.readers.pairs import words_of
-from mindref.data.readers.place import Place
+from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.head import Head
+from mindref.data.readers.lines import read_text_lines
+from mindref.data.readers.pairs import rows_of_words, split_words
 from mindref.data.readers.tally import Tally
-from mindref.data.side import Side
+from mindref.data.side_info import SideInfo
 from mindref.errors import DataError, say
 
-PLENTY = 1 << 22  # bytes of JSON that any file may hold: as values they take thirty times that
-RATIO = 10  # beyond these, bytes for each byte on disk; text packs about so well
+MIN_LIMIT = 1 << 22  # bytes of JSON, always allowed; the parsed values take thirty times as much
+RATIO = 10  # above MIN_LIMIT: bytes per byte on disk; text compresses about this well
 
 
-def read(place: Place, columns: Columns, tally: Tally, items: Side, users: Side) -> Reading:
+def is_sequences(head: Head) -> bool:
+    """Return whether lines are words separated by spaces, and not all of them pairs."""
+    rows = rows_of_words(head)
+    if all(len(row) == 2 for row in rows):
+        return False
+    return not any("\t" in line for line in head.lines)
+
+
+def is_sessions(head: Head) -> bool:
+    """Return whether lines could be sequences, but a first word is repeated."""
+    first_words = [row[0] for row in rows_of_words(head)]
+    return is_sequences(head) and len(set(first_words)) < len(first_words)
+
+
+def read_sequences(
+    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
+) -> RawLog:
     """Read `user item item ...`."""
-    return Reading(of_users(place, tally), False, items, users)
+    return RawLog(iterate_user_lines(file, tally), False, items, users)
 
 
 def read_sessions(
-    place: Place, columns: Columns, tally: Tally, items: Side, users: Side
-) -> Reading:
-    """Read `item item ...`; the user of a line is its number."""
-    return Reading(of_sessions(place, tally), False, items, users)
+    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
+) -> RawLog:
+    """Read `item item ...`. The user of a line is the line number."""
+    return RawLog(iterate_session_lines(file, tally), False, items, users)
 
 
-def of_users(place: Place, tally: Tally) -> Iterator[Event]:
-    """Yield the events of every line whose user has not had one."""
-    seen: set[str] = set()
-    for number, text in read_lines(place, tally):
-        user, *items = words_of(text)
-        if user in seen:
-            tally.damaged(number, f"user {user!r} had a line before (or are these sessions?)")
+def iterate_user_lines(file: DataFile, tally: Tally) -> Iterator[Interaction]:
+    """Yield the interactions of every line. A second line of a user is damaged."""
+    users: set[str] = set()
+    for number, text in read_text_lines(file, tally):
+        user, *items = split_words(text)
+        if user in users:
+            tally.add_damaged(number, f"user {user!r} had a line before (or are these sessions?)")
             continue
-        seen.add(user)
+        users.add(user)
         tally.counts["empty_rows"] += not items
         for item in items:
             yield user, item, 0.0
 
 
-def of_sessions(place: Place, tally: Tally) -> Iterator[Event]:
-    """Yield the events of every line."""
-    for number, text in read_lines(place, tally):
-        for item in words_of(text):
+def iterate_session_lines(file: DataFile, tally: Tally) -> Iterator[Interaction]:
+    """Yield the interactions of every line."""
+    for number, text in read_text_lines(file, tally):
+        for item in split_words(text):
             yield str(number), item, 0.0
 
 
-def read_attributes(place: Place, tally: Tally) -> Side:
+def read_s3rec_attributes(file: DataFile, tally: Tally) -> SideInfo:
     """Read S3-Rec's `item2attributes.json`: an object of item -> list of attributes."""
-    most = max(PLENTY, RATIO * place.path.stat().st_size)
-    with place.open() as stream:
-        text = stream.read(most + 1)
-        if len(text) > most:  # data-R80
-            expected = f"at most {PLENTY >> 20} MiB of JSON, or {RATIO} times the file's size"
+    limit = max(MIN_LIMIT, RATIO * file.path.stat().st_size)
+    with file.open() as stream:
+        text = stream.read(limit + 1)
+        if len(text) > limit:  # data-R80
+            expected = f"at most {MIN_LIMIT >> 20} MiB of JSON, or {RATIO} times the file's size"
             raise DataError(say(tally.file, expected, "more", "unpack it yourself"))
         try:
-            known = json.loads(text)
+            attributes_of_item = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise DataError(say(tally.file, "a JSON object", error)) from error
-    if not isinstance(known, dict) or not all(isinstance(row, list) for row in known.values()):
+    if not isinstance(attributes_of_item, dict) or not all(
+        isinstance(row, list) for row in attributes_of_item.values()
+    ):
         raise DataError(say(tally.file, "an object of item -> list of attributes", "other JSON"))
-    side = Side()
-    for item, attributes in known.items():
-        side.enlist(item)
-        side.add("attributes", item, [str(one) for one in attributes])
+    side = SideInfo()
+    for item, attributes in attributes_of_item.items():
+        side.add_id(item)
+        side.add_values("attributes", item, [str(attribute) for attribute in attributes])
     return side

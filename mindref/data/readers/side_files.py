@@ -1,83 +1,91 @@
-"""Files that describe items and users, of whatever form (specs/data.md, Reading)."""
+"""Read item and user files, in any known format (specs/data.md, Reading)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from mindref.data.quoting import join_names
 from mindref.data.readers import delimited, movielens, recbole, sequences
-from mindref.data.readers.columns import Column, Columns, find
-from mindref.data.readers.lines import sample
-from mindref.data.readers.place import Place
+from mindref.data.readers.columns import Column, Columns, find_column
+from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.lines import read_first_lines
 from mindref.data.readers.tally import Tally
-from mindref.data.shown import listed
-from mindref.data.side import Side
+from mindref.data.side_info import SideInfo
 from mindref.errors import DataError, say
 
 
-def read_items(place: Place, columns: Columns, tally: Tally) -> Side:
+def read_item_file(file: DataFile, columns: Columns, tally: Tally) -> SideInfo:
     """Read an item file: MovieLens's, RecBole's, S3-Rec's, or a table with a header."""
-    if place.name.endswith(".json"):
-        return sequences.read_attributes(place, tally)
-    first = next(iter(sample(place)), "")
-    if recbole.is_header(first):
-        return recbole.read_side(place, "item", columns, tally)
+    if file.name.endswith(".json"):
+        return sequences.read_s3rec_attributes(file, tally)
+    first = next(iter(read_first_lines(file)), "")
+    if recbole.is_typed_header(first):
+        return recbole.read_atomic_side_info(file, "item", columns, tally)
     if first.count("::") >= 2:
-        return movielens.read_movies(place, tally)
+        return movielens.read_movies_dat(file, tally)
     if first.count("|") == 4 + len(movielens.GENRES):
-        return movielens.read_u_item(place, tally)
-    return read_table(place, "item", columns, tally)
+        return movielens.read_u_item(file, tally)
+    return read_side_table(file, "item", columns, tally)
 
 
-def read_users(place: Place, columns: Columns, tally: Tally) -> Side:
+def read_user_file(file: DataFile, columns: Columns, tally: Tally) -> SideInfo:
     """Read a user file: MovieLens's, RecBole's, or a table with a header."""
-    first = next(iter(sample(place)), "")
-    if recbole.is_header(first):
-        return recbole.read_side(place, "user", columns, tally)
+    first = next(iter(read_first_lines(file)), "")
+    if recbole.is_typed_header(first):
+        return recbole.read_atomic_side_info(file, "user", columns, tally)
     if first.count("::") == 4:
-        return movielens.read_users(place, tally)
+        return movielens.read_users_dat(file, tally)
     if first.count("|") == 4 and first.split("|")[2] in ("M", "F"):
-        return movielens.read_u_user(place, tally)
-    return read_table(place, "user", columns, tally)
+        return movielens.read_u_user(file, tally)
+    return read_side_table(file, "user", columns, tally)
 
 
-def read_table(place: Place, kind: str, columns: Columns, tally: Tally) -> Side:
+def read_side_table(file: DataFile, kind: str, columns: Columns, tally: Tally) -> SideInfo:
     """Read the title and the named features of a table with a header."""
-    delimiter, header = delimited.opening(place, columns)
-    given = columns.item if kind == "item" else columns.user
-    key = find(kind, given if given in header else None, header, len(header), tally.file)
+    delimiter, header = delimited.read_header(file, columns)
+    id_column = columns.item if kind == "item" else columns.user
+    key = find_column(
+        kind, id_column if id_column in header else None, header, len(header), tally.file
+    )
     if key < 0:
-        raise DataError(say(tally.file, f"a header with a column of the {kind}", listed(header)))
-    wanted = columns.item_features if kind == "item" else columns.user_features
-    features = [(name, header.index(str(at))) for name, at in wanted.items() if at in header]
-    title = recbole.title_of(header, columns) if kind == "item" else -1
-    side = Side(values={name: {} for name, _ in features})
-    side.used = {"delimiter", "separator", *recbole.heeded(header, kind, columns)}
-    for number, fields in delimited.body(place, delimiter, True, tally):
+        raise DataError(
+            say(tally.file, f"a header with a column of the {kind}", join_names(header))
+        )
+    feature_columns = columns.item_features if kind == "item" else columns.user_features
+    features = [
+        (name, header.index(str(column)))
+        for name, column in feature_columns.items()
+        if column in header
+    ]
+    title = recbole.title_column(header, columns) if kind == "item" else -1
+    side = SideInfo(values={name: {} for name, _ in features})
+    side.used_options = {"delimiter", "separator", *recbole.used_options(header, kind, columns)}
+    for number, fields in delimited.read_rows(file, delimiter, True, tally):
         if len(fields) < len(header) or any(fields[len(header) :]) or not fields[key]:
-            tally.damaged(number, f"not {len(header)} fields with an id of the {kind}")
+            tally.add_damaged(number, f"not {len(header)} fields with an id of the {kind}")
             continue
-        side.enlist(fields[key])
+        side.add_id(fields[key])
         if title >= 0:
-            side.title(fields[key], fields[title])
-        for name, at in features:
-            side.add(name, fields[key], fields[at].split(columns.separator))
+            side.add_title(fields[key], fields[title])
+        for name, column in features:
+            side.add_values(name, fields[key], fields[column].split(columns.separator))
     return side
 
 
-def remaining(columns: Columns, items: Side, users: Side) -> Columns:
-    """Return what is still to be found in the log itself.
+def remaining_columns(columns: Columns, items: SideInfo, users: SideInfo) -> Columns:
+    """Return the options for columns of the log, without the columns that the side files have.
 
-    A title column that is named and that the item file lacks takes the place of the file's titles.
+    A named title column that the item file lacks replaces the titles of the file.
     """
-    if columns.title is not None and "title" not in items.used:
+    if columns.title is not None and "title" not in items.used_options:
         items.titles.clear()
 
-    def open_ones(wanted: dict[str, Column], side: Side) -> dict[str, Column]:
-        return {name: at for name, at in wanted.items() if name not in side.values}
+    def missing_features(feature_columns: dict[str, Column], side: SideInfo) -> dict[str, Column]:
+        return {name: column for name, column in feature_columns.items() if name not in side.values}
 
     return replace(
         columns,
-        title=None if "title" in items.used else columns.title,
-        item_features=open_ones(dict(columns.item_features), items),
-        user_features=open_ones(dict(columns.user_features), users),
+        title=None if "title" in items.used_options else columns.title,
+        item_features=missing_features(dict(columns.item_features), items),
+        user_features=missing_features(dict(columns.user_features), users),
     )

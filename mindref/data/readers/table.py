@@ -1,4 +1,4 @@
-"""Records of fields -> events: which field is what, which records are damaged or not wanted."""
+"""Turn records of fields into interactions: find the columns, filter, count damaged records."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from mindref.data.assemble import Event, Reading
-from mindref.data.readers.columns import Column, Columns, find, place_of
+from mindref.data.assemble import Interaction, RawLog
+from mindref.data.quoting import join_names, quote_text
+from mindref.data.readers.columns import Column, Columns, column_index, find_column
 from mindref.data.readers.tally import Tally
-from mindref.data.shown import listed, shown
-from mindref.data.side import Side
-from mindref.data.times import Clock, clock
-from mindref.errors import ConfigError, DataError, say, written
+from mindref.data.side_info import SideInfo
+from mindref.data.times import TimeParser, time_parser
+from mindref.errors import ConfigError, DataError, say, value_text
 
-Record = tuple[int, Sequence[str]]  # the number of its line, its fields
-Test = Callable[[Sequence[str]], bool]
+Record = tuple[int, Sequence[str]]  # line number, fields
+RowFilter = Callable[[Sequence[str]], bool]
 
 
-class Plan(NamedTuple):
-    """What the fields of a record mean; -1 for a field that is not there."""
+class ColumnLayout(NamedTuple):
+    """The index of each column in a record; -1 for a column that is missing."""
 
     width: int
     user: int
@@ -28,125 +28,134 @@ class Plan(NamedTuple):
     title: int
     item_features: Sequence[tuple[str, int]]
     user_features: Sequence[tuple[str, int]]
-    wanted: Sequence[Test]
+    row_filters: Sequence[RowFilter]
 
 
-def plan(columns: Columns, header: Sequence[str] | None, width: int, file: str) -> Plan:
-    """Find the columns. Errors: DataError for one that is missing or could be several."""
-    user = find("user", columns.user, header, width, file)
-    item = find("item", columns.item, header, width, file)
+def resolve_columns(
+    columns: Columns, header: Sequence[str] | None, width: int, file: str
+) -> ColumnLayout:
+    """Return the layout of records. Errors: DataError for a missing or ambiguous column."""
+    user = find_column("user", columns.user, header, width, file)
+    item = find_column("item", columns.item, header, width, file)
     if user < 0 or item < 0:
-        lacks = "user" if user < 0 else "item"
-        got = listed(header) if header else f"{width} columns without a header"
+        missing = "user" if user < 0 else "item"
+        got = join_names(header) if header else f"{width} columns without a header"
         todo = "name the columns with --user, --item and --time (a name, or a position from 1)"
-        raise DataError(say(file, f"a column of the {lacks}", got, todo))
+        raise DataError(say(file, f"a column of the {missing}", got, todo))
 
-    def at(column: Column) -> int:
-        place = place_of(column, header, width)
-        if place is None:
-            got = listed(header) if header else f"{width} columns"
-            raise DataError(say(file, f"a column {written(column, True)}", got))
-        return place
+    def index_of(column: Column) -> int:
+        index = column_index(column, header, width)
+        if index is None:
+            got = join_names(header) if header else f"{width} columns"
+            raise DataError(say(file, f"a column {value_text(column, True)}", got))
+        return index
 
-    return Plan(
+    return ColumnLayout(
         width,
         user,
         item,
-        find("time", columns.time, header, width, file),
-        find("title", columns.title, header, width, file),
-        [(name, at(column)) for name, column in columns.item_features.items()],
-        [(name, at(column)) for name, column in columns.user_features.items()],
+        find_column("time", columns.time, header, width, file),
+        find_column("title", columns.title, header, width, file),
+        [(name, index_of(column)) for name, column in columns.item_features.items()],
+        [(name, index_of(column)) for name, column in columns.user_features.items()],
         [
-            *(among(at(column), values) for column, values in columns.keep.items()),
-            *(at_least(at(column), least) for column, least in columns.at_least.items()),
+            *(value_filter(index_of(column), values) for column, values in columns.keep.items()),
+            *(
+                minimum_filter(index_of(column), minimum)
+                for column, minimum in columns.at_least.items()
+            ),
         ],
     )
 
 
-def among(place: int, values: Sequence[str]) -> Test:
-    """Test that a field is one of some values."""
+def value_filter(column: int, values: Sequence[str]) -> RowFilter:
+    """Return the filter of records whose field is one of these values."""
     if isinstance(values, str) or not isinstance(values, Iterable):
-        got = written(values, quoted=True)
+        got = value_text(values, quoted=True)
         raise ConfigError(say("keep", "a list of values for each column", got))
-    wanted = frozenset(str(value) for value in values)
-    return lambda fields: fields[place] in wanted
+    allowed = frozenset(str(value) for value in values)
+    return lambda fields: fields[column] in allowed
 
 
-def at_least(place: int, least: float) -> Test:
-    """Test that a field is a number of at least this size."""
+def minimum_filter(column: int, minimum: float) -> RowFilter:
+    """Return the filter of records whose field is a number of at least `minimum`."""
 
     def test(fields: Sequence[str]) -> bool:
         try:
-            value = float(fields[place])
+            value = float(fields[column])
         except ValueError:
             value = math.nan
         if not math.isfinite(value):  # data-R74
-            raise ValueError(f"{shown(fields[place])} is no number")
-        return value >= least
+            raise ValueError(f"{quote_text(fields[column])} is not a number")
+        return value >= minimum
 
     return test
 
 
-def reading(
+def make_raw_log(
     records: Iterable[Record],
-    layout: Plan,
+    layout: ColumnLayout,
     columns: Columns,
     tally: Tally,
-    items: Side,
-    users: Side,
-) -> Reading:
-    """Return the events of records, and what they say beside."""
-    moment = clock(columns.time_format)
-    plain = events(records, layout, moment, tally)
+    items: SideInfo,
+    users: SideInfo,
+) -> RawLog:
+    """Return the interactions of records, with the side information in the same records."""
+    parse_time = time_parser(columns.time_format)
+    interactions = iterate_interactions(records, layout, parse_time, tally)
     if layout.title >= 0 or layout.item_features or layout.user_features:
-        plain = noted(records, layout, moment, tally, (items, users), columns.separator)
-    return Reading(plain, layout.time >= 0, items, users)
+        interactions = iterate_with_side_info(
+            records, layout, parse_time, tally, (items, users), columns.separator
+        )
+    return RawLog(interactions, layout.time >= 0, items, users)
 
 
-def events(records: Iterable[Record], layout: Plan, moment: Clock, tally: Tally) -> Iterator[Event]:
-    """Yield the event of every record that is whole and wanted."""
-    for event, _ in whole(records, layout, moment, tally):
-        yield event
+def iterate_interactions(
+    records: Iterable[Record], layout: ColumnLayout, parse_time: TimeParser, tally: Tally
+) -> Iterator[Interaction]:
+    """Yield the interaction of every valid record."""
+    for interaction, _ in valid_records(records, layout, parse_time, tally):
+        yield interaction
 
 
-def noted(
+def iterate_with_side_info(
     records: Iterable[Record],
-    layout: Plan,
-    moment: Clock,
+    layout: ColumnLayout,
+    parse_time: TimeParser,
     tally: Tally,
-    sides: tuple[Side, Side],
+    sides: tuple[SideInfo, SideInfo],
     separator: str,
-) -> Iterator[Event]:
-    """Yield events, and note the titles and features that stand in the same records."""
+) -> Iterator[Interaction]:
+    """Yield interactions, and store the titles and features of the same records."""
     items, users = sides
-    for event, fields in whole(records, layout, moment, tally):
+    for interaction, fields in valid_records(records, layout, parse_time, tally):
         if layout.title >= 0:
-            items.title(event[1], fields[layout.title])
-        for name, place in layout.item_features:
-            items.add(name, event[1], fields[place].split(separator))
-        for name, place in layout.user_features:
-            users.add(name, event[0], fields[place].split(separator))
-        yield event
+            items.add_title(interaction[1], fields[layout.title])
+        for name, column in layout.item_features:
+            items.add_values(name, interaction[1], fields[column].split(separator))
+        for name, column in layout.user_features:
+            users.add_values(name, interaction[0], fields[column].split(separator))
+        yield interaction
 
 
-def whole(
-    records: Iterable[Record], layout: Plan, moment: Clock, tally: Tally
-) -> Iterator[tuple[Event, Sequence[str]]]:
-    """Yield event and fields of every record that is whole and wanted; count the others."""
-    width, user, item, time, *_, wanted = layout
+def valid_records(
+    records: Iterable[Record], layout: ColumnLayout, parse_time: TimeParser, tally: Tally
+) -> Iterator[tuple[Interaction, Sequence[str]]]:
+    """Yield interaction and fields of every valid record. Count damaged and filtered records."""
+    width, user, item, time, *_, filters = layout
     for number, fields in records:
         if len(fields) != width and (len(fields) < width or any(fields[width:])):
-            tally.damaged(number, f"{len(fields)} fields instead of {width}")  # data-R11
+            tally.add_damaged(number, f"{len(fields)} fields instead of {width}")  # data-R11
             continue
         if not (fields[user] and fields[item]):
-            tally.damaged(number, "no user" if not fields[user] else "no item")
+            tally.add_damaged(number, "no user" if not fields[user] else "no item")
             continue
         try:
-            when = moment(fields[time]) if time >= 0 else 0.0
-            if wanted and not all(test(fields) for test in wanted):
+            seconds = parse_time(fields[time]) if time >= 0 else 0.0
+            if filters and not all(test(fields) for test in filters):
                 tally.counts["filtered"] += 1  # data-R19
                 continue
         except (ValueError, OverflowError) as error:
-            tally.damaged(number, str(error))
+            tally.add_damaged(number, str(error))
             continue
-        yield (fields[user], fields[item], when), fields
+        yield (fields[user], fields[item], seconds), fields

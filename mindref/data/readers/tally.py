@@ -1,4 +1,4 @@
-"""What is met while reading one file: its lines, its damaged ones, and when there are too many."""
+"""Counts of the lines of a file, and the limit of damaged lines."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from mindref.data.shown import clean
-from mindref.errors import ConfigError, DataError, say, written
+from mindref.data.quoting import escape_text
+from mindref.errors import ConfigError, DataError, say, value_text
 
 AUTO = "auto"
-FIRST = 100  # lines that must all be whole: damage here means a wrong format
-FEW = 10  # damaged lines that any longer file may have
-SHARE = 1000  # beyond these, one damaged line in so many
-EXAMPLES = 10
+STRICT_LINES = 100  # first lines, none of which may be damaged: damage means a wrong format
+MIN_ALLOWED = 10  # damaged lines that a longer file may have
+LINES_PER_DAMAGED = 1000  # in a long file, one damaged line in this many is allowed
+MAX_EXAMPLES = 10
 
 
 @dataclass
 class Tally:
-    """Counts of one file; `limit` is "auto" or the number of damaged lines to put up with."""
+    """Counts of one file. `limit` is "auto" or the number of damaged lines allowed."""
 
     file: str
     limit: int | str = AUTO
@@ -27,38 +27,40 @@ class Tally:
     examples: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
-    def damaged(self, number: int, reason: str) -> None:
-        """Count the damaged line of this number. Errors: DataError when it is one too many."""
+    def add_damaged(self, number: int, reason: str) -> None:
+        """Count a damaged line. Errors: DataError if there are too many."""
         self.bad += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(f"{self.file}, line {number}: {clean(reason, 400)}")  # data-R10
-        if self.bad > self.allowed(number):
-            self._stop(number)
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(
+                f"{self.file}, line {number}: {escape_text(reason, 400)}"
+            )  # data-R10
+        if self.bad > self.allowed_damage(number):
+            self._raise_error(number)
 
-    def allowed(self, number: int) -> int:
-        """Return how many damaged lines are put up with among the first `number`."""
+    def allowed_damage(self, number: int) -> int:
+        """Return the number of damaged lines that are allowed among the first `number` lines."""
         if isinstance(self.limit, int):
             return self.limit  # data-R14
-        if number <= FIRST:
+        if number <= STRICT_LINES:
             return 0  # data-R12
-        return max(FEW, number // SHARE)  # data-R13
+        return max(MIN_ALLOWED, number // LINES_PER_DAMAGED)  # data-R13
 
-    def _stop(self, number: int) -> NoReturn:
+    def _raise_error(self, number: int) -> NoReturn:
         if isinstance(self.limit, int):
             rule = f"at most {self.limit} damaged lines"
-        elif number <= FIRST:
-            rule = f"no damaged line among the first {FIRST} (the format is probably another)"
+        elif number <= STRICT_LINES:
+            rule = f"no damaged line among the first {STRICT_LINES} (the format is probably wrong)"
         else:
-            rule = f"at most {FEW} damaged lines or one in {SHARE}"
+            rule = f"at most {MIN_ALLOWED} damaged lines or one in {LINES_PER_DAMAGED}"
         todo = (
-            "name the right format with --format, mend the file, or put up with N damaged lines "
-            "by --max-bad-lines N. The first ones:\n  " + "\n  ".join(self.examples)
+            "set --format, repair the file, or allow N damaged lines with --max-bad-lines N. "
+            "The first damaged lines:\n  " + "\n  ".join(self.examples)
         )
         raise DataError(say(self.file, rule, f"{self.bad} by line {number}", todo))
 
 
-def check_limit(limit: int | str) -> int | str:
-    """Return a limit that is "auto" or a number of lines. Errors: ConfigError."""
+def check_damage_limit(limit: int | str) -> int | str:
+    """Return a valid limit: "auto" or a number of lines. Errors: ConfigError."""
     if limit == AUTO:
         return AUTO
     try:
@@ -66,6 +68,6 @@ def check_limit(limit: int | str) -> int | str:
     except (TypeError, ValueError, OverflowError):
         number = -1
     if number < 0:
-        got = written(limit, quoted=True)
+        got = value_text(limit, quoted=True)
         raise ConfigError(say("max_bad_lines", '"auto" or a number from 0', got))
     return number

@@ -1,24 +1,29 @@
-"""The n best items of each user, over the whole catalogue, and the two baselines.
+"""Top-n lists over the whole catalogue: exact search by interests or by scores, and baselines.
 
-Spec: specs/recall.md. Importing this compiles nothing and does not import Numba.
+exact_search  `search_top_n`, the exact top-n search; `rescore_candidates`
+by_score      `top_n_by_score`, for models that compute scores
+list_union    union of several lists of a user
+baselines     popularity and random lists
+
+Spec: specs/recall.md. Importing this package compiles nothing and does not import Numba.
 """
 
-from mindref.evaluation.top_n.baselines import popularity, random
-from mindref.evaluation.top_n.checks import check, check_values
-from mindref.evaluation.top_n.lists import Ranked
-from mindref.evaluation.top_n.scored import by_scores
-from mindref.evaluation.top_n.search import rerank, top_n
-from mindref.evaluation.top_n.unite import in_parts, unite
+from mindref.evaluation.top_n.baselines import popularity_top_n, random_top_n
+from mindref.evaluation.top_n.by_score import top_n_by_score
+from mindref.evaluation.top_n.checks import check_search_inputs, check_values
+from mindref.evaluation.top_n.exact_search import rescore_candidates, search_top_n
+from mindref.evaluation.top_n.list_union import run_in_parts, unite_lists
+from mindref.evaluation.top_n.result import TopN
 
 __all__ = [
-    "Ranked",
-    "by_scores",
-    "check",
+    "TopN",
+    "top_n_by_score",
+    "check_search_inputs",
     "check_values",
-    "in_parts",
-    "popularity",
-    "random",
-    "rerank",
-    "top_n",
-    "unite",
+    "run_in_parts",
+    "popularity_top_n",
+    "random_top_n",
+    "rescore_candidates",
+    "search_top_n",
+    "unite_lists",
 ]

@@ -1,4 +1,4 @@
-"""The baselines that know no user: popularity, and chance.
+"""Top-n lists of two baselines: popularity and random.
 
 Spec: specs/metrics.md, metrics-R24 and R25.
 """
@@ -8,73 +8,77 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.evaluation.top_n.checks import check_exclude, check_list
-from mindref.evaluation.top_n.lists import Ranked, rows_of
+from mindref.evaluation.top_n.checks import check_exclude, check_list_length
+from mindref.evaluation.top_n.result import TopN, row_range
 from mindref.shapes import Array, Bools, Ints
 
-BLOCK = 1 << 22  # numbers held at once, 16 or 32 MB
-SPARE = 16  # draws more than the list is long
+BLOCK = 1 << 22  # numbers in memory at once, 16 or 32 MB
+SPARE = 16  # additional draws per list
 
 
-def popularity(counts: Ints, cases: int, *, n: int, exclude: Ragged | None = None) -> Ranked:
-    """Rank by counts (N,) for everyone: the baseline that knows no user. The score is the count.
+def popularity_top_n(counts: Ints, cases: int, *, n: int, exclude: Ragged | None = None) -> TopN:
+    """Return the n most frequent items of counts (N,) that are not excluded, for each case.
 
-    One order serves all; a case takes the first n of it that are not excluded.
+    The score is the count.
     """
     scores = np.asarray(counts, dtype=np.float64)
-    check_list(n, "popularity")
+    check_list_length(n, "popularity")
     check_exclude(exclude, cases, len(scores))
     order = np.lexsort((np.arange(len(scores)), -scores))  # metrics-R24
-    longest = 0 if exclude is None else int(exclude.lengths.max(initial=0))
-    width = min(n + longest, len(scores))  # no case can need more
-    rows, parts = max(1, BLOCK // len(scores)), [np.zeros((0, n), np.int64)]
+    max_excluded = 0 if exclude is None else int(exclude.lengths.max(initial=0))
+    width = min(n + max_excluded, len(scores))  # enough for every case
+    rows, blocks = max(1, BLOCK // len(scores)), [np.zeros((0, n), np.int64)]
     for start in range(0, cases, rows):
-        part = slice(start, min(start + rows, cases))
-        columns = np.broadcast_to(order[:width], (part.stop - start, width))
-        parts.append(first_of(columns, shown(part, len(scores), exclude, columns), n))
-    ids = np.concatenate(parts)
-    return unasked(ids, np.where(ids >= 0, scores[ids], -np.inf))
+        cases_of_block = slice(start, min(start + rows, cases))
+        columns = np.broadcast_to(order[:width], (cases_of_block.stop - start, width))
+        blocks.append(
+            first_allowed(columns, not_excluded(cases_of_block, len(scores), exclude, columns), n)
+        )
+    ids = np.concatenate(blocks)
+    return without_interests(ids, np.where(ids >= 0, scores[ids], -np.inf))
 
 
-def random(
+def random_top_n(
     rng: np.random.Generator, n_items: int, cases: int, *, n: int, exclude: Ragged | None = None
-) -> Ranked:
-    """Rank in a uniformly random order per case: the baseline that knows nothing.
+) -> TopN:
+    """Return n random items per case, in a uniformly random order. The scores are 0, -1, -2, ...
 
-    Items are drawn one after the other, and what came before or is excluded is passed over. A case
-    that is still short gets an order of its own of the whole catalogue, after all have drawn: so
-    no list depends on blocks. The scores fall from 0 by 1 a rank.
+    Items are drawn with replacement; repeated and excluded items are skipped. A case that has too
+    few items then gets a permutation of the whole catalogue. This happens after the draws of all
+    cases, so that no list depends on the blocks.
     """
-    check_list(n, "random")
+    check_list_length(n, "random")
     check_exclude(exclude, cases, n_items)
-    asked, n = n, min(n, n_items)
+    requested, n = n, min(n, n_items)
     width = n + n // 2 + SPARE
-    rows, parts = max(1, BLOCK // max(n_items, width)), [np.zeros((0, n), np.int64)]
+    rows, blocks = max(1, BLOCK // max(n_items, width)), [np.zeros((0, n), np.int64)]
     for start in range(0, cases, rows):
         part = slice(start, min(start + rows, cases))
-        drawn = rng.integers(0, n_items, (part.stop - start, width))  # metrics-R25
-        fresh = shown(part, n_items, exclude, drawn) & first_seen(drawn)
-        parts.append(first_of(drawn, fresh, n))
-    ids = np.concatenate(parts)
+        draws = rng.integers(0, n_items, (part.stop - start, width))  # metrics-R25
+        allowed_draws = not_excluded(part, n_items, exclude, draws) & first_occurrence_mask(draws)
+        blocks.append(first_allowed(draws, allowed_draws, n))
+    ids = np.concatenate(blocks)
     for case in np.flatnonzero(ids[:, -1] < 0).tolist():
         hidden = ids[:0] if exclude is None else exclude.row(case)
         order = rng.permutation(n_items)
-        left = order[np.isin(order, hidden, invert=True)][:n]
-        ids[case] = np.pad(left, (0, n - len(left)), constant_values=-1)
-    ids = np.pad(ids, ((0, 0), (0, asked - n)), constant_values=-1)
-    return unasked(ids, np.where(ids >= 0, -np.arange(asked, dtype=np.float64), -np.inf))
+        allowed = order[np.isin(order, hidden, invert=True)][:n]
+        ids[case] = np.pad(allowed, (0, n - len(allowed)), constant_values=-1)
+    ids = np.pad(ids, ((0, 0), (0, requested - n)), constant_values=-1)
+    return without_interests(
+        ids, np.where(ids >= 0, -np.arange(requested, dtype=np.float64), -np.inf)
+    )
 
 
-def shown(part: slice, n_items: int, exclude: Ragged | None, columns: Ints) -> Bools:
-    """Return which of the ids `columns` (R, W) of a part of the cases are not excluded."""
-    closed = np.zeros((len(columns), n_items), np.float32)
-    hide(closed, None if exclude is None else rows_of(exclude, part.start, part.stop))
-    kept: Bools = np.take_along_axis(closed, columns, axis=1) == 0
-    return kept
+def not_excluded(part: slice, n_items: int, exclude: Ragged | None, columns: Ints) -> Bools:
+    """Return which of the ids `columns` (R, W) of a block of cases are not excluded."""
+    masked = np.zeros((len(columns), n_items), np.float32)
+    mask_excluded(masked, None if exclude is None else row_range(exclude, part.start, part.stop))
+    allowed: Bools = np.take_along_axis(masked, columns, axis=1) == 0
+    return allowed
 
 
-def first_seen(ids: Ints) -> Bools:
-    """Return where an id (R, W) stands for the first time in its row."""
+def first_occurrence_mask(ids: Ints) -> Bools:
+    """Return which ids (R, W) are the first occurrence in their row."""
     order = np.argsort(ids, axis=1, kind="stable")
     ordered = np.take_along_axis(ids, order, axis=1)
     new = np.ones(ids.shape, np.bool_)
@@ -82,21 +86,21 @@ def first_seen(ids: Ints) -> Bools:
     return new
 
 
-def first_of(ids: Ints, kept: Bools, n: int) -> Ints:
-    """Return the first n kept ids of each row (R, W), -1 where there are fewer."""
-    place = np.cumsum(kept, axis=1) - 1
-    row, column = np.nonzero(kept & (place < n))
-    out = np.full((len(ids), n), -1)
-    out[row, place[row, column]] = ids[row, column]
-    return out
+def first_allowed(ids: Ints, allowed: Bools, n: int) -> Ints:
+    """Return the first n allowed ids of each row (R, W), padded with -1."""
+    rank = np.cumsum(allowed, axis=1) - 1
+    row, column = np.nonzero(allowed & (rank < n))
+    first_ids = np.full((len(ids), n), -1)
+    first_ids[row, rank[row, column]] = ids[row, column]
+    return first_ids
 
 
-def hide(scores: Array, hidden: Ragged | None) -> None:
-    """Put -inf where an excluded item stands in scores (C, N)."""
+def mask_excluded(scores: Array, hidden: Ragged | None) -> None:
+    """Set the scores (C, N) of excluded items to -inf."""
     if hidden is not None:
         scores[np.repeat(np.arange(len(hidden)), hidden.lengths), hidden.values] = -np.inf
 
 
-def unasked(ids: Ints, scores: Array) -> Ranked:
-    """Return lists that no interest brought: all stand under interest 0."""
-    return Ranked(ids, scores, np.where(ids >= 0, 0, -1))
+def without_interests(ids: Ints, scores: Array) -> TopN:
+    """Return lists of a model without interests: the interest is 0."""
+    return TopN(ids, scores, np.where(ids >= 0, 0, -1))

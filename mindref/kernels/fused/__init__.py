@@ -1,16 +1,16 @@
-"""Levels 2 and 3 of the contract, fused: no padding, each distinct item once, buffers kept.
+"""Levels 2 and 3 of the backend contract, fused: no padding, one projection per distinct item.
 
-checks      what compiled code does not look at
-layout      behaviours in one row, distinct items numbered
-look_up     the vectors of items
-layers      the rows between capsules and interests that matter, and room for them
-stack       up those rows, and down again, compiled
-there_and_back  a block of users from its capsules to its losses and back, compiled
-forward     from histories to interests
-step        from a batch to its loss and all gradients
-to_items    from the gradient of capsules to that of items
-shared      sums over all uses of an item
-adam        the rows that moved
-team        tasks of one phase after the other, and the threads that do them
-workspace   kept buffers
+step             from a batch to its loss and all gradients, in three phases
+forward          from histories to interests, in two phases
+adam             one Adam step on the rows with a gradient
+user_block       compiled: a block of users from capsules to losses and back to capsules
+item_gradients   from the gradient of capsules to the gradients of items and of S
+item_reduction   compiled: sums of gradients over all uses of an item
+layers           buffers of the layers between capsules and interests
+layer_kernels    compiled: the layers of a block of users, forward and backward
+layout           ragged layout of a batch; distinct items are numbered
+lookup           compiled: vectors of items, and their votes
+checks           shapes, dtypes and ids of the inputs
+workspace        buffers that are reused from step to step
+thread_pool      the threads, and the tasks of a phase
 """

@@ -1,4 +1,4 @@
-"""Adam on the rows that a step touched, in one pass over memory.
+"""One Adam step on the rows with a gradient, in one pass over memory.
 
 Spec: specs/optimiser.md; the function `update` of `mindref.training.optimiser`.
 """
@@ -14,29 +14,29 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.kernels._jit import jit
-from mindref.kernels.ahead import AHEAD, fetch
-from mindref.kernels.fused.forward import ITEMS
-from mindref.kernels.fused.shared import Shares, Uses, unite
-from mindref.kernels.fused.step import Step
-from mindref.kernels.fused.team import Task
-from mindref.kernels.fused.workspace import slices
+from mindref.kernels.fused.forward import BLOCK_ITEMS
+from mindref.kernels.fused.item_reduction import CapsuleTerms, TargetTerms, sum_item_gradients
+from mindref.kernels.fused.step import FusedStep
+from mindref.kernels.fused.thread_pool import Task
+from mindref.kernels.fused.workspace import block_slices
+from mindref.kernels.prefetch import DISTANCE, prefetch_row
 from mindref.models.parameters import flatten
 from mindref.shapes import Array, Ints
 from mindref.training.optimiser import State
 
 
-class Rates(NamedTuple):
-    """The numbers of a step, in the type of the parameters."""
+class AdamNumbers(NamedTuple):
+    """The scalars of a step, in the dtype of the parameters."""
 
     rate: Any
     beta1: Any
     beta2: Any
-    rest1: Any  # 1 - beta1
-    rest2: Any
-    epsilon: Any  # times the root of the correction: optimiser-R4
+    one_minus_beta1: Any
+    one_minus_beta2: Any
+    epsilon: Any  # times the root of the bias correction: optimiser-R4
 
 
-class Tables(NamedTuple):
+class ParameterTables(NamedTuple):
     """A parameter and its moments."""
 
     params: Array
@@ -44,10 +44,10 @@ class Tables(NamedTuple):
     second: Array
 
 
-def rates(step: int, learning_rate: float, config: Config, dtype: Any) -> Rates:
-    """Return the numbers of step number `step`, from 1."""
+def adam_numbers(step: int, learning_rate: float, config: Config, dtype: Any) -> AdamNumbers:
+    """Return the scalars of step number `step`, from 1."""
     root = math.sqrt(1 - config.beta2**step)  # optimiser-R2, R13
-    found = (
+    numbers = (
         learning_rate * root / (1 - config.beta1**step),  # optimiser-R3
         config.beta1,
         config.beta2,
@@ -55,133 +55,160 @@ def rates(step: int, learning_rate: float, config: Config, dtype: Any) -> Rates:
         1 - config.beta2,
         config.epsilon * root,
     )
-    return Rates(*(np.dtype(dtype).type(x) for x in found))
+    return AdamNumbers(*(np.dtype(dtype).type(x) for x in numbers))
 
 
-class Update:
-    """A step, and parameters that are moved by its gradients, in place, in two more phases."""
+class AdamUpdate:
+    """A fused step followed by the update of its parameters in place.
 
-    def __init__(self, step: Step, moments: State, learning_rate: float) -> None:
-        """Keep what is needed; moments: those before the step."""
+    Phases 1 and 2 are those of `FusedStep`. Phase 3 sums the gradients of items and, where
+    possible, updates their rows in the same task. Phase 4 updates the remaining parameters.
+    """
+
+    def __init__(self, step: FusedStep, moments: State, learning_rate: float) -> None:
+        """Store the arguments; moments: the state before the step."""
         self.step, self.moments, self.learning_rate = step, moments, learning_rate
-        self.squares: list[float] = []  # sums over the second moments, of no use but to be finite
+        self.square_sums: list[
+            float
+        ] = []  # of second moments, to detect a value that is not finite
 
     def run(self) -> tuple[Any, State]:
-        """Take the step; return the loss and the moments after it.
+        """Take the step; return the loss, and the moments after the step.
 
-        With a loss that is not finite nothing moves; NaN: a gradient, or its square, is not finite
-        (optimiser-R14).
+        If the loss is not finite, no parameter changes. The loss is NaN if a gradient or its square
+        is not finite (optimiser-R14).
         """
-        firsts, blocks = self.step.phases()
-        self.step.work.run([firsts, lambda: [*blocks(), self.prepare], self.items, self.rest])
+        step = self.step
+        step.work.run_phases(
+            [step.prepare_batch, self.user_blocks, self.item_tasks, self.remaining_tasks]
+        )
         if not math.isfinite(self.loss):
             return self.loss, self.moments
         after = self.moments._replace(step=self.moments.step + 1)
-        well = math.isfinite(sum(self.squares)) or all_finite(after)  # a sum may overflow by itself
-        return self.loss if well else self.loss * np.nan, after
+        sums_finite = math.isfinite(sum(self.square_sums))
+        valid = sums_finite or moments_are_finite(after)  # only the sum may overflow
+        return self.loss if valid else self.loss * np.nan, after
 
-    def prepare(self) -> None:
-        """Make ready all that does not wait for the gradients."""
+    # Phase 2
+
+    def user_blocks(self) -> Iterator[Task]:
+        """Yield the blocks of users, and the preparation of the update."""
+        yield from self.step.user_blocks()
+        yield self.prepare_update
+
+    def prepare_update(self) -> None:
+        """Prepare the parts of the update that need no gradient."""
         step, before = self.step, self.moments
-        self.numbers = rates(before.step + 1, self.learning_rate, step.config, step.dtype)
-        named = flatten(step.params)
-        self.tables = {x: Tables(named[x], before.first[x], before.second[x]) for x in named}
-        parts = step.parts()
-        alone = [[name] for name in parts if named[name].size >= LARGE or not self.plain(name)]
-        small = [name for name in parts if [name] not in alone]
+        self.numbers = adam_numbers(before.step + 1, self.learning_rate, step.config, step.dtype)
+        params = flatten(step.params)
+        self.tables = {
+            name: ParameterTables(x, before.first[name], before.second[name])
+            for name, x in params.items()
+        }
+        parts = step.gradient_parts()
+        single = [[x] for x in parts if params[x].size >= LARGE_PARAMETER or not self.is_plain(x)]
+        small = [name for name in parts if [name] not in single]
         self.dense = [
             (
-                tuple(as_rows(parts[name], len(parts[name])) for name in names),
-                tuple(Tables(*map(as_rows, self.tables[name])) for name in names),
+                tuple(as_matrices(parts[name], len(parts[name])) for name in names),
+                tuple(ParameterTables(*map(as_matrices, self.tables[name])) for name in names),
             )
-            for names in (*alone, small)
+            for names in (*single, small)
             if names
         ]
-        self.alone = all(step.alone)  # then a row has the gradient of one item
-        to_rows = self.move_own if self.alone else step.to_item
-        self.tasks = [partial(to_rows, block) for block in slices(len(step.d_vectors), ITEMS)]
-        if not step.exact:
-            self.tasks += [partial(self.move_dense, *given) for given in self.dense]
+        self.identity_rows = all(step.forward.identity_rows)  # each row has one item's gradient
+        block_task = self.update_items if self.identity_rows else step.sum_block_gradients
+        blocks = block_slices(len(step.d_vectors), BLOCK_ITEMS)
+        self.tasks = [partial(block_task, items) for items in blocks]
+        if not step.forward.exact:
+            self.tasks += [partial(self.update_dense, *arrays) for arrays in self.dense]
 
-    def plain(self, name: str) -> bool:
-        """Return whether the tables of a parameter are of one type with others that are plain."""
+    def is_plain(self, name: str) -> bool:
+        """Return whether all tables of a parameter are C-contiguous and aligned."""
         return all(x.flags.c_contiguous and x.flags.aligned for x in self.tables[name])
 
-    def items(self) -> Iterator[Task]:
-        """Yield the items, and what is known when all users are done."""
-        self.loss = self.step.loss_of_all()
-        tasks, self.tasks = self.tasks, []  # they hold this: a circle would wait for the collector
+    # Phase 3
+
+    def item_tasks(self) -> Iterator[Task]:
+        """Yield the blocks of items, and the updates whose gradients are complete."""
+        self.loss = self.step.mean_loss()
+        tasks, self.tasks = self.tasks, []  # the tasks reference this object: break the cycle
         if not math.isfinite(self.loss):
             return
         yield from tasks
         if self.step.d_profile.size:
-            yield self.move_profile
+            yield self.update_profile
 
-    def rest(self) -> Iterator[Task]:
-        """Yield what is known when all items have what users send to them."""
+    # Phase 4
+
+    def remaining_tasks(self) -> Iterator[Task]:
+        """Yield the updates that need the gradients of all items."""
         if not math.isfinite(self.loss):
             return
-        if self.step.exact:  # what goes to S by way of votes
-            yield from (partial(self.move_dense, *given) for given in self.dense)
-        if not self.alone:
+        if self.step.forward.exact:  # the gradient of S comes from the votes of all items
+            yield from (partial(self.update_dense, *arrays) for arrays in self.dense)
+        if not self.identity_rows:
             rows, values = self.step.item_gradient()
-            for block in slices(len(rows), ITEMS):
-                yield partial(self.move, "items", rows[block], values[block])
+            for block in block_slices(len(rows), BLOCK_ITEMS):
+                yield partial(self.update_table, "items", rows[block], values[block])
 
-    def move_dense(self, parts: tuple[Array, ...], tables: tuple[Tables, ...]) -> None:
-        """Move some parameters that are no tables, in one call."""
-        self.squares.append(move_all(parts, tables, self.numbers))
+    # Tasks
 
-    def move_own(self, block: slice) -> None:
-        """Move the rows of a block of items, as soon as their gradient is there."""
-        given = (self.step.item_rows[block, 0], self.tables["items"], self.numbers)
-        self.squares.append(unite_and_move(*self.step.to_unite(block), *given))
+    def update_dense(self, parts: tuple[Array, ...], tables: tuple[ParameterTables, ...]) -> None:
+        """Update matrices and biases, in one call."""
+        self.square_sums.append(update_dense_parameters(parts, tables, self.numbers))
 
-    def move_profile(self) -> None:
-        """Move the rows of user features."""
-        self.move("profile", *self.step.profile_gradient())
+    def update_items(self, items: slice) -> None:
+        """Sum the gradients of a block of items, and update their rows."""
+        terms, rows = self.step.gradient_terms(items), self.step.forward.item_rows[items, 0]
+        square_sum = sum_and_update_rows(*terms, rows, self.tables["items"], self.numbers)
+        self.square_sums.append(square_sum)
 
-    def move(self, name: str, rows: Ints, values: Array) -> None:
-        """Move some rows of a table."""
-        self.squares.append(move(rows, values, self.tables[name], self.numbers))
+    def update_profile(self) -> None:
+        """Update the rows of user features."""
+        self.update_table("profile", *self.step.profile_gradient())
+
+    def update_table(self, name: str, rows: Ints, values: Array) -> None:
+        """Update some rows of a table."""
+        self.square_sums.append(update_rows(rows, values, self.tables[name], self.numbers))
 
 
-def all_finite(moments: State) -> bool:
+def moments_are_finite(moments: State) -> bool:
     """Return whether all second moments are finite."""
     return all(np.isfinite(x).all() for x in moments.second.values())
 
 
-LARGE = 1 << 16
-"""Numbers of a parameter that is moved by itself; less are moved in one call."""
+LARGE_PARAMETER = 1 << 16
+"""Smaller parameters are updated together in one call."""
 
 
-def as_rows(x: Array, *parts: int) -> Array:
-    """Return vectors as matrices of one row, matrices as they are; of so many parts, each."""
-    own = x.shape[len(parts) :]
-    return x if len(own) > 1 else x.reshape(*parts, 1, *own)
+def as_matrices(x: Array, *parts: int) -> Array:
+    """Return vectors as matrices of one row, and matrices unchanged; `parts` is a leading axis."""
+    shape = x.shape[len(parts) :]
+    return x if len(shape) > 1 else x.reshape(*parts, 1, *shape)
 
 
 @jit
-def move(rows: Ints, gradient: Array, tables: Tables, numbers: Rates) -> Any:
-    """Move the rows (R,) of all three tables (V, D) by their gradients (R, D), in place.
+def update_rows(rows: Ints, gradient: Array, tables: ParameterTables, numbers: AdamNumbers) -> Any:
+    """Update the rows (R,) of all three tables (V, D) with gradients (R, D), in place.
 
-    Returns the sum over the second moments that moved: no number if one of them is none, as none is
-    below zero.
+    Returns the sum of the updated second moments. They are never negative, so the sum is finite
+    only if all of them are.
     """
     params, first, second = tables
-    rate, beta1, beta2, rest1, rest2, epsilon = numbers
+    rate, beta1, beta2, one_minus_beta1, one_minus_beta2, epsilon = numbers
     total = params.dtype.type(0)
     for r in range(len(rows)):
         row = rows[r]
-        if r + AHEAD < len(rows):
-            later = rows[r + AHEAD]
-            fetch(params, later)
-            fetch(first, later)
-            fetch(second, later)
+        if r + DISTANCE < len(rows):
+            later = rows[r + DISTANCE]
+            prefetch_row(params, later)
+            prefetch_row(first, later)
+            prefetch_row(second, later)
         for d in range(gradient.shape[1]):
             g = gradient[r, d]
-            m = beta1 * first[row, d] + rest1 * g  # optimiser-R1
-            v = beta2 * second[row, d] + rest2 * (g * g)
+            m = beta1 * first[row, d] + one_minus_beta1 * g  # optimiser-R1
+            v = beta2 * second[row, d] + one_minus_beta2 * (g * g)
             first[row, d], second[row, d] = m, v
             total += v
             params[row, d] -= rate * m / (np.sqrt(v) + epsilon)
@@ -189,39 +216,39 @@ def move(rows: Ints, gradient: Array, tables: Tables, numbers: Rates) -> Any:
 
 
 @jit
-def unite_and_move(
-    shares: Shares | None,
-    uses: Uses,
-    voting: int,
-    first: int,
+def sum_and_update_rows(
+    capsule_terms: CapsuleTerms | None,
+    target_terms: TargetTerms,
+    num_history_items: int,
+    first_item: int,
     gradient: Array,
     rows: Ints,
-    tables: Tables,
-    numbers: Rates,
+    tables: ParameterTables,
+    numbers: AdamNumbers,
 ) -> Any:
-    """Write the gradients (M, D) of some items as `unite` does, then move their rows (M,)."""
-    unite(shares, uses, voting, first, gradient)
-    return move(rows, gradient, tables, numbers)
+    """Write the gradients (M, D) of items as `sum_item_gradients`, then update their rows (M,)."""
+    sum_item_gradients(capsule_terms, target_terms, num_history_items, first_item, gradient)
+    return update_rows(rows, gradient, tables, numbers)
 
 
 @jit
-def move_all(parts: Any, tables: Any, numbers: Rates) -> Any:
-    """Move all rows of some parameters, (V, D) and moments each, by the sums of (P, V, D)."""
+def update_dense_parameters(parts: Any, tables: Any, numbers: AdamNumbers) -> Any:
+    """Update all rows of parameters, (V, D) and moments each, with the sums of (P, V, D)."""
     total = parts[0].dtype.type(0)
     for i in range(len(parts)):
-        total += move_whole(parts[i], tables[i], numbers)
+        total += update_parameter(parts[i], tables[i], numbers)
     return total
 
 
 @jit
-def move_whole(parts: Array, tables: Tables, numbers: Rates) -> Any:
-    """Move all rows of three tables (V, D) by the sum of parts (P, V, D), in their order."""
-    total, count = parts.dtype.type(0), parts.shape[2]
-    one, gradient = np.empty(1, np.int64), np.empty((1, count), parts.dtype)
+def update_parameter(parts: Array, tables: ParameterTables, numbers: AdamNumbers) -> Any:
+    """Update all rows of three tables (V, D) with the sum of parts (P, V, D), in their order."""
+    total, width = parts.dtype.type(0), parts.shape[2]
+    row_index, gradient = np.empty(1, np.int64), np.empty((1, width), parts.dtype)
     for row in range(parts.shape[1]):
-        one[0], gradient[:] = row, 0
+        row_index[0], gradient[:] = row, 0
         for p in range(parts.shape[0]):
-            for d in range(count):
+            for d in range(width):
                 gradient[0, d] += parts[p, row, d]
-        total += move(one, gradient, tables, numbers)
+        total += update_rows(row_index, gradient, tables, numbers)
     return total

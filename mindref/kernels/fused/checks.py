@@ -1,8 +1,8 @@
-"""What compiled functions do not look at: shapes, types and rows, before anything is computed.
+"""Checks of shapes, dtypes and ids, before a compiled function is called.
 
-They read and write where they are told to: with a wrong shape, in memory that is not theirs. What
-is refused, and in which words, is said by the operators of the reference. Shapes and types that
-were found to fit by the step before are not looked at again.
+A compiled function does not check its arguments: with a wrong shape it would read or write other
+memory. The checks and their messages are those of the reference operators. A check is skipped if
+all shapes and dtypes are those of the call before.
 """
 
 from __future__ import annotations
@@ -12,95 +12,110 @@ from typing import Any
 import numpy as np
 
 from mindref.config import Config
-from mindref.kernels.fused.workspace import Workspace
-from mindref.kernels.routing import one_matrix
+from mindref.kernels.fused.workspace import KernelWorkspace
+from mindref.kernels.routing import check_one_matrix
 from mindref.models.mind import Batch, Histories
 from mindref.models.parameters import Catalogue, Params
 from mindref.ops import routing, sampled_softmax
-from mindref.ops.embedding import check_rows
-from mindref.shapes import Array, bind, same_float
+from mindref.ops.embedding import check_row_indices
+from mindref.shapes import Array, bind_axes, common_float_dtype
 
-Look = tuple[Any, ...]
-"""Shapes and types: the very same object for as long as they are equal."""
+InputKey = tuple[Any, ...]
+"""Shapes, dtypes and settings of a call. Equal keys of consecutive calls are the same object."""
 
 
-def check_model(
-    work: Workspace, params: Params, histories: Histories, catalogue: Catalogue, config: Config
-) -> Look:
-    """Raise ShapeError for histories or parameters that the model cannot take."""
+def check_model_inputs(
+    work: KernelWorkspace,
+    params: Params,
+    histories: Histories,
+    catalogue: Catalogue,
+    config: Config,
+) -> InputKey:
+    """Return the key of the inputs. Raises ShapeError if they do not fit the model."""
     table, profile, bilinear, layers = params
     arrays = (table, profile, bilinear, *sum(layers, ()), *histories, *catalogue)
-    look = look_of(arrays), len(layers), config
+    key = input_key(arrays), len(layers), config
 
-    def check() -> Look:
-        integers("items", histories.items)
-        integers("embedding", catalogue.rows)
-        one_matrix(bilinear)
-        check_shapes(params, histories, catalogue, config)
-        return look
+    def check() -> InputKey:
+        check_integers("items", histories.items)
+        check_integers("embedding", catalogue.rows)
+        check_one_matrix(bilinear)
+        check_model_shapes(params, histories, catalogue, config)
+        return key
 
-    found: Look = work.once("model", look, check)
-    check_rows("embedding", histories.profile, len(profile))
-    return found
+    same_key: InputKey = work.cached("model", key, check)
+    check_row_indices("embedding", histories.profile, len(profile))
+    return same_key
 
 
-def check_shapes(
+def check_model_shapes(
     params: Params, histories: Histories, catalogue: Catalogue, config: Config
 ) -> None:
     """Raise ShapeError unless parameters, histories and catalogue fit each other."""
     table, rows, weights = params.items, catalogue.rows, catalogue.weights
-    bind("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
-    same_float("embedding", table=table, weights=weights)
-    own, profile = histories.profile, params.profile
-    bind("embedding", mask=(histories.mask, "BL"), rows=(own, "BG"), table=(profile, "WQ"))
-    history = seen(table, *histories.items.shape)
+    bind_axes("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
+    common_float_dtype("embedding", table=table, weights=weights)
+    profile_rows, profile = histories.profile, params.profile
+    bind_axes(
+        "embedding", mask=(histories.mask, "BL"), rows=(profile_rows, "BG"), table=(profile, "WQ")
+    )
+    history = item_vector_probe(table, *histories.items.shape)
     active = np.broadcast_to(np.True_, (len(histories.mask), config.interests))
     options = (config.iterations, config.routing_gradient, config.routing_axis)
-    routing.check(history, histories.mask, params.bilinear, histories.init_logits, active, *options)
-    width = table.shape[1] + own.shape[1] * profile.shape[1]
+    routing.check_inputs(
+        history, histories.mask, params.bilinear, histories.init_logits, active, *options
+    )
+    width = table.shape[1] + profile_rows.shape[1] * profile.shape[1]
     for weight, bias in params.layers:
         x = np.broadcast_to(np.zeros((), profile.dtype), (active.size, width))
-        bind("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))
-        same_float("relu_layer", x=table, profile=profile, weight=weight, bias=bias)
+        bind_axes("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))
+        common_float_dtype("relu_layer", x=table, profile=profile, weight=weight, bias=bias)
         width = weight.shape[1]
     out = np.broadcast_to(np.zeros((), table.dtype), (*active.shape, width))
-    bind("label_attention", interests=(out, "BKD"), target=(seen(table, len(active)), "BD"))
+    bind_axes(
+        "label_attention",
+        interests=(out, "BKD"),
+        target=(item_vector_probe(table, len(active)), "BD"),
+    )
 
 
-def check_batch(work: Workspace, params: Params, batch: Batch, config: Config) -> None:
-    """Raise ShapeError for targets or negatives that the loss cannot take, their logs apart."""
+def check_loss_inputs(work: KernelWorkspace, params: Params, batch: Batch, config: Config) -> None:
+    """Raise ShapeError if targets or negatives do not fit the loss.
+
+    `merge_negatives` checks the values of the log expected counts.
+    """
     table, users = params.items, len(batch.histories.mask)
     logs = batch.target_log_expected, batch.negative_log_expected
-    look = look_of((table, batch.target, batch.negatives, *logs)), users, config.temperature
+    key = input_key((table, batch.target, batch.negatives, *logs)), users, config.temperature
 
     def check() -> None:
-        zero, other = (np.broadcast_to(np.zeros((), x.dtype), x.shape) for x in logs)
+        target_logs, negative_logs = (np.broadcast_to(np.zeros((), x.dtype), x.shape) for x in logs)
         for ids in (batch.target, batch.negatives):
-            integers("items", ids)  # model-R18
-        sampled_softmax.check(
-            seen(table, users),
-            seen(table, len(batch.target)),
-            seen(table, len(batch.negatives)),
+            check_integers("items", ids)  # model-R18
+        sampled_softmax.check_inputs(
+            item_vector_probe(table, users),
+            item_vector_probe(table, len(batch.target)),
+            item_vector_probe(table, len(batch.negatives)),
             batch.target,
             batch.negatives,
-            zero,  # `merged` looks at the logs themselves
-            other,
+            target_logs,
+            negative_logs,
             config.temperature,
         )
 
-    work.once("batch", look, check)
+    work.cached("batch", key, check)
 
 
-def look_of(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return all that a check of shapes and types sees of arrays."""
+def input_key(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the shapes and dtypes of arrays."""
     return tuple((x.shape, x.dtype) for x in arrays)
 
 
-def integers(where: str, ids: Any) -> None:
-    """Raise ShapeError unless ids are integers: a copy would make some of anything."""
-    check_rows(where, ids[:0], 0)
+def check_integers(name: str, ids: Any) -> None:
+    """Raise ShapeError unless ids are integers: copying would turn any number into an integer."""
+    check_row_indices(name, ids[:0], 0)
 
 
-def seen(table: Array, *places: int) -> Array:
-    """Return what vectors of items at so many places look like: shape and type, all alike."""
-    return np.broadcast_to(np.zeros(table.shape[1], table.dtype), (*places, table.shape[1]))
+def item_vector_probe(table: Array, *shape: int) -> Array:
+    """Return an array like item vectors (*shape, D), without their memory."""
+    return np.broadcast_to(np.zeros(table.shape[1], table.dtype), (*shape, table.shape[1]))

@@ -1,10 +1,10 @@
 """From histories to interests, without padding, in blocks of users.
 
-Spec: specs/model.md; the function `interests` of `mindref.models.mind` in two phases (team.py), cut
-into tasks whose borders depend on sizes alone, and which write to places of their own:
+Spec: specs/model.md; `mindref.models.mind.interests` in two phases (thread_pool.py). The borders of
+blocks depend only on sizes, and no two tasks write to the same memory:
 
-    firsts   where everything stands; then vectors of the distinct items, and their votes
-    blocks   routing and layers of a block of users
+    1. prepare_batch   layout of the batch; then vectors of the distinct items and their votes
+    2. user_blocks     routing and layers of each block of users
 """
 
 from __future__ import annotations
@@ -12,179 +12,193 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from mindref.config import Config
-from mindref.kernels import routing
-from mindref.kernels.fused.checks import check_model
+from mindref.kernels.fused.checks import check_model_inputs
 from mindref.kernels.fused.layers import Layers
-from mindref.kernels.fused.layout import arrange, lay
-from mindref.kernels.fused.look_up import look_up, look_up_and_vote
-from mindref.kernels.fused.team import Phase, Task
-from mindref.kernels.fused.workspace import Workspace, slices
-from mindref.kernels.product import steady
-from mindref.kernels.rounds import route
+from mindref.kernels.fused.layout import copy_initial_logits, lay_out_batch
+from mindref.kernels.fused.lookup import look_up_items, look_up_items_and_votes
+from mindref.kernels.fused.thread_pool import Task
+from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
+from mindref.kernels.matmul import readonly_contiguous
+from mindref.kernels.routing import RoutingValues
+from mindref.kernels.routing_forward import route_users
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, Params
-from mindref.ops.embedding import check_rows
+from mindref.ops.embedding import check_row_indices
 from mindref.ops.routing import AXES
 from mindref.ops.squash import KINDS
 from mindref.shapes import Array, Bools, Ints
 
-ITEMS = 1024  # a block of distinct items
+BLOCK_ITEMS = 1024
+"""Distinct items of a block."""
 
 
-class Forward:
-    """From histories to interests."""
-
-    LAYERS: type[Layers] = Layers
-    BACK = False  # whether there is a way back, for which all rounds are kept
-    layers: Layers
-    capsules: list[Array]  # of each round, as `routing.Rounds` has them, without the weights
-    found: Array  # (B, K, D)
-    logits: Array  # (N, K) initial logits of behaviours
-    owner: Ints  # (N,) whose they are
+class FusedForward:
+    """The forward pass from histories to interests."""
 
     def __init__(
         self,
-        work: Workspace,
+        work: KernelWorkspace,
         params: Params,
         histories: mind.Histories,
         catalogue: Catalogue,
         config: Config,
-        others: tuple[Ints, ...] = (),
+        other_items: tuple[Ints, ...] = (),
+        *,
+        keep_iterations: bool = False,
     ) -> None:
-        """Look at what is given; others: more items, whose vectors are needed, too."""
+        """Check the inputs.
+
+        other_items: more items whose vectors are needed. keep_iterations: keep the values of every
+        iteration if the gradient of routing needs them.
+        """
         self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
-        self.histories, self.others, self.dtype = histories, others, params.items.dtype
-        self.look = check_model(work, params, histories, catalogue, config)
-        self.bilinear = steady(params.bilinear)
+        self.histories, self.other_items, self.dtype = histories, other_items, params.items.dtype
+        self.key = check_model_inputs(work, params, histories, catalogue, config)
+        self.bilinear = readonly_contiguous(params.bilinear)
         self.users, self.count = len(histories.mask), config.interests
         self.width = params.items.shape[1]
-        self.alone: list[bool] = []  # of each block of items: whether they have rows of their own
         self.dynamic = config.routing == "dynamic"
-        several = self.dynamic and config.iterations > 1  # of one round both gradients are one
+        several = self.dynamic and config.iterations > 1  # after one iteration, "all" is "last"
         self.exact = several and config.routing_gradient == "all"
+        self.kept_iterations = config.iterations if self.exact and keep_iterations else 1
+        self.identity_rows: list[bool] = []  # of a block of items: item i has table row i
 
     def run(self) -> tuple[Array, Bools]:
-        """Return interests (B, K, D) and which are active, in arrays of their own."""
-        self.work.run(self.phases())
-        return self.found.copy(), self.layers.active.copy()
+        """Return interests (B, K, D) and active (B, K), in new arrays."""
+        self.work.run_phases([self.prepare_batch, self.user_blocks])
+        return self.interests.copy(), self.layers.active.copy()
 
-    def phases(self) -> list[Phase]:
-        """Return what is to be done, one after the other."""
-        return [self.firsts, self.blocks]
+    def buffer(self, name: str, *shape: int) -> Array:
+        """Return a buffer of the dtype of the parameters."""
+        array: Array = self.work.array(name, *shape, dtype=self.dtype)
+        return array
 
-    def firsts(self) -> Iterator[Task]:
-        """Yield what comes before the users; both leave more for whoever is free."""
-        yield self.lay_out
-        yield self.prepare
+    # Phase 1
 
-    def look_ups(self) -> Iterator[Task]:
-        """Yield what needs the layout alone."""
-        for block in slices(len(self.layout.items), ITEMS):
-            yield partial(self.items, block)
+    def prepare_batch(self) -> Iterator[Task]:
+        """Yield the tasks of phase 1; both submit more tasks."""
+        yield self.lay_out_and_look_up
+        yield self.prepare_users
 
-    def blocks(self) -> Iterator[Task]:
-        """Yield what is done for each block of users by itself."""
-        for block in slices(self.users, self.layers.length):
-            yield partial(self.interests, block)
+    def lay_out_and_look_up(self) -> None:
+        """Lay out the batch, and submit the lookups of its items."""
+        self.lay_out()
+        self.work.submit(self.lookup_tasks())
 
     def lay_out(self) -> None:
-        """Lay out a batch, and find room for the vectors of its items; leave the look-ups."""
-        catalogue = self.catalogue
-        self.layout = lay(self.work, self.histories, self.others, len(catalogue.rows))
-        used = (len(self.layout.items), catalogue.rows.shape[1])
-        self.item_rows = self.work.array("item_rows", *used, dtype=catalogue.rows.dtype)
-        self.item_weights = self.room("item_weights", *used)
-        self.vectors = self.room("vectors", len(self.layout.items), self.width)
-        self.votes = self.room("votes", self.layout.voting, self.width)
-        self.work.leave(self.look_ups())
+        """Number the distinct items, and allocate their vectors and votes."""
+        rows = self.catalogue.rows
+        self.layout = lay_out_batch(self.work, self.histories, self.other_items, len(rows))
+        shape = (len(self.layout.items), rows.shape[1])
+        self.item_rows = self.work.array("item_rows", *shape, dtype=rows.dtype)
+        self.item_weights = self.buffer("item_weights", *shape)
+        self.vectors = self.buffer("vectors", len(self.layout.items), self.width)
+        self.votes = self.buffer("votes", self.layout.num_history_items, self.width)
 
-    def prepare(self) -> None:
-        """Make ready what needs the histories alone, not their items: profiles and room."""
-        work, look, histories = self.work, self.look, self.histories
-        by_length = work.once("by_length", look, self.active_by_length)
+    def lookup_tasks(self) -> Iterator[Task]:
+        """Yield the lookups of blocks of items; they need only the layout."""
+        for items in block_slices(len(self.layout.items), BLOCK_ITEMS):
+            yield partial(self.look_up_block, items)
+
+    def look_up_block(self, items: slice) -> None:
+        """Write vectors of distinct items, and votes of items of histories."""
+        rows, votes = self.item_rows[items], self.votes[items]  # fewer items, or none, have votes
+        valid, identity = look_up_items_and_votes(
+            *self.catalogue,
+            self.layout.items[items],
+            self.params.items,
+            rows,
+            self.item_weights[items],
+            self.vectors[items],
+            self.bilinear,
+            votes,
+        )
+        self.require_valid(valid, rows)
+        self.identity_rows.append(identity)
+
+    def look_up_ids(self, ids: Ints, vectors: Array) -> None:
+        """Write the vectors (M, D) of items (M,) without the distinct items of the layout."""
+        rows = np.empty((len(ids), self.catalogue.rows.shape[1]), self.catalogue.rows.dtype)
+        weights = np.empty(rows.shape, self.dtype)
+        valid, _ = look_up_items(*self.catalogue, ids, self.params.items, rows, weights, vectors)
+        self.require_valid(valid, rows)
+
+    def require_valid(self, valid: bool, rows: Ints) -> None:
+        """Raise ShapeError, which names the row, for a row outside the table."""
+        if not valid:
+            check_row_indices("embedding", rows, len(self.params.items))
+
+    def prepare_users(self) -> None:
+        """Prepare the parts that need only histories: profiles, buffers, initial logits."""
+        work, histories = self.work, self.histories
         looked_up = self.params.profile[histories.profile]  # (B, G, Q)
-        profile = steady(looked_up.reshape(self.users, looked_up.shape[1] * looked_up.shape[2]))
+        width = looked_up.shape[1] * looked_up.shape[2]
+        profile = readonly_contiguous(looked_up.reshape(self.users, width))
         shape = (self.users, self.count)
-        made = partial(self.LAYERS, work, self.params, shape, profile.shape[1], self.config)
-        self.layers = copy(work.once(self.LAYERS.__name__, look, made))
-        behaviours = self.layers.begin(self.params.layers, histories.mask, by_length, profile)
-        for name, room in work.once(type(self).__name__, look, self.rooms).items():
-            setattr(self, name, room)
-        weights = self.room("couplings", len(self.capsules[0]), behaviours, self.count)
-        self.rounds = routing.Rounds(weights, *self.capsules)
-        initial = histories.init_logits
-        self.logits = work.array("logits", behaviours, self.count, dtype=initial.dtype)
-        self.owner = work.array("owner", behaviours, dtype=np.int64)
-        work.leave([self.arrange])
+        create = partial(Layers, work, self.params, shape, width, self.config)
+        self.layers = copy(work.cached("layers", self.key, create))
+        active_by_length = work.cached("active_by_length", self.key, self.active_by_length)
+        behaviours = self.layers.start_batch(
+            self.params.layers, histories.mask, active_by_length, profile
+        )
+        self.interests = self.buffer("interests", self.users, self.count, self.width)
+        self.routing_values = self.allocate_routing_values(behaviours)
+        logits_dtype = histories.init_logits.dtype
+        self.logits = work.array("logits", behaviours, self.count, dtype=logits_dtype)
+        self.user_index = work.array("user_index", behaviours, dtype=np.int64)
+        work.submit([self.copy_logits])
 
-    def rooms(self) -> dict[str, Any]:
-        """Return room that depends on shapes alone, under the names of attributes."""
-        kept = self.config.iterations if self.exact and self.BACK else 1
-        shape = (kept, self.users, self.count)
-        vectors = [self.room(name, *shape, self.width) for name in ("capsules", "unit")]
-        slopes = [self.room(name, *shape) for name in ("across", "along")]
-        found = self.room("found", self.users, self.count, self.width)
-        return {"capsules": [*vectors, *slopes], "found": found}
+    def active_by_length(self) -> Bools:
+        """Return the active interests of a user with 0, 1, .. behaviours (L + 1, K)."""
+        return mind.active_after(np.arange(self.histories.mask.shape[1] + 1), self.config)
 
-    def arrange(self) -> None:
-        """Write the logits of behaviours, and whose they are."""
+    def allocate_routing_values(self, behaviours: int) -> RoutingValues:
+        """Return buffers for the iterations that are kept."""
+        shape = (self.kept_iterations, self.users, self.count)
+        return RoutingValues(
+            couplings=self.buffer("couplings", self.kept_iterations, behaviours, self.count),
+            capsules=self.buffer("capsules", *shape, self.width),
+            unit=self.buffer("unit", *shape, self.width),
+            across=self.buffer("across", *shape),
+            along=self.buffer("along", *shape),
+        )
+
+    def copy_logits(self) -> None:
+        """Write the initial logits and the user of each behaviour."""
         histories = self.histories
-        arrange(histories.mask, histories.init_logits, self.logits, self.owner)
+        copy_initial_logits(histories.mask, histories.init_logits, self.logits, self.user_index)
         if not self.dynamic:
             self.logits[:] = 0  # model-R12
 
-    def active_by_length(self) -> Bools:
-        """Return which interests a user has after 0, 1, .. behaviours (L + 1, K)."""
-        return mind.active_after(np.arange(self.histories.mask.shape[1] + 1), self.config)
+    # Phase 2
 
-    def room(self, name: str, *shape: int) -> Array:
-        """Return a kept array of the type of the parameters."""
-        found: Array = self.work.array(name, *shape, dtype=self.dtype)
-        return found
+    def user_blocks(self) -> Iterator[Task]:
+        """Yield one task for each block of users."""
+        for users in block_slices(self.users, self.layers.block_users):
+            yield partial(self.interests_of_block, users)
 
-    def items(self, block: slice) -> None:
-        """Write vectors of distinct items, and votes of those that are behaviours."""
-        rows, votes = self.item_rows[block], self.votes[block]  # fewer, or none, have votes
-        places = (rows, self.item_weights[block], self.vectors[block])
-        given = (*self.catalogue, self.layout.items[block], self.params.items)
-        self.alone.append(
-            self.there(*look_up_and_vote(*given, *places, self.bilinear, votes), rows)
-        )
-
-    def look_up(self, ids: Ints, rows: Ints, weights: Array, vectors: Array) -> None:
-        """Write rows and weights (M, F) of items (M,) of the catalogue, and their vectors."""
-        given = (*self.catalogue, ids, self.params.items)
-        self.there(*look_up(*given, rows, weights, vectors), rows)
-
-    def there(self, fits: bool, alone: bool, rows: Ints) -> bool:
-        """Return whether each item is a row of its own. Raises ShapeError for one that is none."""
-        if not fits:
-            check_rows("embedding", rows, len(self.params.items))
-        return alone
-
-    def interests(self, block: slice) -> None:
+    def interests_of_block(self, users: slice) -> None:
         """Write the interests of a block of users, zero where inactive."""
-        self.route(block)
-        self.layers.forward(block, self.rounds.capsules[-1], self.found)
+        self.route_block(users)
+        self.layers.forward(users, self.routing_values.capsules[-1], self.interests)
 
-    def route(self, block: slice) -> None:
-        """Make all rounds of a block of users."""
+    def route_block(self, users: slice) -> None:
+        """Run all iterations of routing for a block of users."""
         config, layout = self.config, self.layout
-        route(
-            block.start,
-            block.stop,
+        route_users(
+            users.start,
+            users.stop,
             layout.starts,
-            layout.place,
+            layout.item_index,
             self.votes,
             self.logits,
             self.layers.active,
             config.iterations if self.dynamic else 1,
             AXES[config.routing_axis] == 1,
             KINDS.index(config.squash),
-            self.rounds,
+            self.routing_values,
         )

@@ -1,7 +1,7 @@
-"""The layers between capsules and interests, on the rows that matter alone.
+"""Buffers of the layers between capsules and interests.
 
-Spec: specs/model.md, steps 4 to 6. An inactive interest has no row. On the way back a row has a
-part only if attention weighs its interest: with p = infinity that is one of each user's.
+Spec: specs/model.md, steps 4 to 6. Only active interests have a row. In the backward pass only
+interests with an attention weight have a row: with p = infinity that is one row per user.
 """
 
 from __future__ import annotations
@@ -11,141 +11,148 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.config import Config
-from mindref.kernels.fused.layout import find_active
-from mindref.kernels.fused.stack import At, Stack, Way, climb
-from mindref.kernels.fused.workspace import Workspace
-from mindref.kernels.product import steady
+from mindref.kernels.fused.layer_kernels import (
+    LayerBuffers,
+    LayerGradients,
+    UserBlockRows,
+    block_layers_forward,
+)
+from mindref.kernels.fused.layout import find_active_interests
+from mindref.kernels.fused.workspace import KernelWorkspace
+from mindref.kernels.matmul import readonly_contiguous
 from mindref.models.parameters import Layer, Params
 from mindref.shapes import Array, Bools, Ints
 
-USERS = 128  # a block of users, or twice as many where that leaves four blocks
+BLOCK_USERS = 128
+"""Users of a block; twice as many if that leaves four blocks."""
 
 
-def block_length(users: int) -> int:
-    """Return how many users are a block: few for a core's cache, many for the rate of products.
+def users_per_block(users: int) -> int:
+    """Return the number of users of a block.
 
-    Four blocks keep four threads busy; of more, some have nothing to do there at 1,024 users.
+    Small blocks fit the cache of a core; large blocks make the matrix products faster. Four blocks
+    keep four threads busy. With more blocks, some threads are idle at 1,024 users.
     """
-    return 2 * USERS if users >= 8 * USERS else USERS
+    return 2 * BLOCK_USERS if users >= 8 * BLOCK_USERS else BLOCK_USERS
 
 
-def parts_of(users: int) -> int:
-    """Return how many blocks that makes."""
-    return -(-users // block_length(users))
+def count_user_blocks(users: int) -> int:
+    """Return the number of blocks of users."""
+    return -(-users // users_per_block(users))
 
 
 class Layers:
-    """Rows of all users one after the other; row r is that of place alive[r] of (B K,)."""
+    """The rows of all active interests; row r belongs to slot active_slots[r] of (B K,)."""
 
-    stack: Stack
+    buffers: LayerBuffers
 
     def __init__(
         self,
-        work: Workspace,
+        work: KernelWorkspace,
         params: Params,
         shape: tuple[int, int],
-        profiles: int,
+        profile_width: int,
         config: Config,
     ) -> None:
-        """Serve any batch of this shape (B, K), with P numbers of profiles each."""
+        """Allocate buffers for batches of `shape` (B, K) with profiles of width P."""
         self.dtype = params.items.dtype
-        layers = some(params.layers, self.dtype)
+        layers = layers_or_placeholder(params.layers, self.dtype)
         last = len(layers) - 1
         self.relus = tuple(config.last_relu or i < last for i in range(last + 1))  # model-R5
         self.users, self.count = shape
-        self.width, self.length = params.items.shape[1], block_length(self.users)
-        self.parts = parts_of(self.users)
+        self.block_users, self.num_blocks = (
+            users_per_block(self.users),
+            count_user_blocks(self.users),
+        )
         outs = [len(layer.bias) for layer in layers]
-        self.widths = [self.width + profiles, *outs]  # into the first, out of each
-        self.find_room(work, layers)
-
-    def find_room(self, work: Workspace, layers: tuple[Layer, ...]) -> None:
-        """Find room for the rows."""
+        self.widths = [params.items.shape[1] + profile_width, *outs]  # of x and of each output
+        rows = self.users * self.count
         self.active = work.array("active", self.users, self.count, dtype=np.bool_)
-        self.alive = work.array("alive", self.users * self.count, dtype=np.int64)
-        self.borders = work.array("borders", self.parts + 1, dtype=np.int64)
-        self.x = self.rows(work, "x", self.widths)
+        self.active_slots = work.array("active_slots", rows, dtype=np.int64)
+        self.block_rows = work.array("block_rows", self.num_blocks + 1, dtype=np.int64)
+        self.x = self.allocate_rows(work, "x", self.widths)
         self.passed = tuple(
-            work.array(f"passed{i}", self.users * self.count, out, dtype=np.bool_)
+            work.array(f"passed{i}", rows, out, dtype=np.bool_)
             for i, out in enumerate(self.widths[1:])
         )
 
-    def begin(self, layers: tuple[Layer, ...], mask: Bools, by_length: Bools, own: Array) -> int:
-        """Begin with a batch; by_length and the number that is returned are as in `find_active`.
-
-        own (B, P): the users' profiles.
-        """
-        read = tuple(Layer(*map(steady, layer)) for layer in some(layers, self.dtype))
-        self.stack = Stack(len(layers), read, self.relus, self.x, self.passed, own, self.alive)
-        found = (self.active, self.alive, self.borders)
-        return find_active(mask, by_length, self.length, *found)
-
-    def rows(self, work: Workspace, name: str, widths: list[int]) -> tuple[Array, ...]:
-        """Return kept arrays (B K, width), as many as there may be rows."""
+    def allocate_rows(
+        self, work: KernelWorkspace, name: str, widths: list[int]
+    ) -> tuple[Array, ...]:
+        """Return buffers (B K, width), one row for each possible row."""
         return tuple(
             work.array(f"{name}{i}", self.users * self.count, width, dtype=self.dtype)
             for i, width in enumerate(widths)
         )
 
-    def at(self, block: slice) -> At:
-        """Return where a block of users stands."""
-        part = self.part(block)
-        row, end = (int(x) for x in self.borders[part : part + 2])
-        return At(block.start, block.stop, row, end, part)
-
-    def part(self, block: slice) -> int:
-        """Return the number of a block of users: that of its part in what all blocks send."""
-        return int(block.start // self.length)
-
-    def forward(self, block: slice, capsules: Array, out: Array) -> None:
-        """Write the interests (B, K, D) of a block of users, zero where inactive."""
-        climb(self.at(block), self.stack, capsules, out)
-
-
-class Senders(NamedTuple):
-    """Those capsules of a block of users that have a gradient."""
-
-    rows: slice  # where they stand among the rows of all users
-    places: Ints  # (M,) of (B K,), ascending
-    d_joined: Array  # (M, D + P)
-
-
-class Trained(Layers):
-    """The same with the way back."""
-
-    def find_room(self, work: Workspace, layers: tuple[Layer, ...]) -> None:
-        """And for gradients: those of weights and biases in a part for each block."""
-        super().find_room(work, layers)
+    def allocate_gradients(
+        self, work: KernelWorkspace, layers: tuple[Layer, ...]
+    ) -> LayerGradients:
+        """Return the buffers of the backward pass, with one part for each block of users."""
         rows = self.users * self.count
-        senders, sending = (
-            work.array(name, rows, dtype=np.int64) for name in ("senders", "sending")
-        )
-        d_weights, d_biases = (
-            tuple(
-                work.array(f"{name}{i}", self.parts, *part.shape, dtype=self.dtype)
-                for i, part in enumerate(like)
+        layers = layers_or_placeholder(layers, self.dtype)
+
+        def parts(name: str, shapes: list[tuple[int, ...]]) -> tuple[Array, ...]:
+            return tuple(
+                work.array(f"{name}{i}", self.num_blocks, *shape, dtype=self.dtype)
+                for i, shape in enumerate(shapes)
             )
-            for name, like in (
-                ("d_weights", [layer.weight for layer in layers]),
-                ("d_biases", [layer.bias for layer in layers]),
-            )
-        )
-        self.way = Way(
-            d_x=self.rows(work, "d_x", self.widths),
-            sent=self.rows(work, "sent", self.widths[:-1]),
-            d_weights=d_weights,
-            d_biases=d_biases,
-            senders=senders,
-            sending=sending,
-            spans=work.array("spans", self.users, 2, dtype=np.int64),
+
+        return LayerGradients(
+            d_x=self.allocate_rows(work, "d_x", self.widths),
+            x_rows=self.allocate_rows(work, "x_rows", self.widths[:-1]),
+            d_weights=parts("d_weights", [layer.weight.shape for layer in layers]),
+            d_biases=parts("d_biases", [layer.bias.shape for layer in layers]),
+            rows=work.array("gradient_rows", rows, dtype=np.int64),
+            slots=work.array("gradient_slots", rows, dtype=np.int64),
+            user_rows=work.array("user_rows", self.users, 2, dtype=np.int64),
         )
 
-    def senders(self, at: At, count: int) -> Senders:
-        """Return those of a block, when it is known how many they are."""
-        here = slice(at.row, at.row + count)
-        return Senders(here, self.way.sending[here], self.way.d_x[0][here])
+    def start_batch(
+        self, layers: tuple[Layer, ...], mask: Bools, active_by_length: Bools, profile: Array
+    ) -> int:
+        """Find the active interests of a batch; return the number of behaviours.
+
+        active_by_length: see `find_active_interests`. profile (B, P): the vectors of user features.
+        """
+        parameters = tuple(
+            Layer(*map(readonly_contiguous, layer))
+            for layer in layers_or_placeholder(layers, self.dtype)
+        )
+        arrays = (self.relus, self.x, self.passed, profile, self.active_slots)
+        self.buffers = LayerBuffers(len(layers), parameters, *arrays)
+        outputs = (self.active, self.active_slots, self.block_rows)
+        return find_active_interests(mask, active_by_length, self.block_users, *outputs)
+
+    def user_block(self, users: slice) -> UserBlockRows:
+        """Return a block of users with the rows of their active interests."""
+        number = self.block_number(users)
+        first_row, stop_row = (int(row) for row in self.block_rows[number : number + 2])
+        return UserBlockRows(users.start, users.stop, first_row, stop_row, number)
+
+    def block_number(self, users: slice) -> int:
+        """Return the number of a block of users, from 0."""
+        return int(users.start // self.block_users)
+
+    def forward(self, users: slice, capsules: Array, interests: Array) -> None:
+        """Write the interests (B, K, D) of a block of users, zero where inactive."""
+        block_layers_forward(self.user_block(users), self.buffers, capsules, interests)
 
 
-def some(layers: tuple[Layer, ...], dtype: Any) -> tuple[Layer, ...]:
-    """Return layers, or one without a width that is never reached: an empty tuple has no type."""
+class GradientRows(NamedTuple):
+    """The capsules of a block of users that have a gradient."""
+
+    rows: slice  # of the rows of all users
+    slots: Ints  # (M,) ascending
+    d_joined: Array  # (M, D + P) gradient of [capsule ; profile]
+
+
+def rows_with_gradient(gradients: LayerGradients, block: UserBlockRows, count: int) -> GradientRows:
+    """Return the first `count` rows of a block: the rows that `block_layers_backward` wrote."""
+    rows = slice(block.first_row, block.first_row + count)
+    return GradientRows(rows, gradients.slots[rows], gradients.d_x[0][rows])
+
+
+def layers_or_placeholder(layers: tuple[Layer, ...], dtype: Any) -> tuple[Layer, ...]:
+    """Return layers, or one unused layer of width zero: Numba has no type for an empty tuple."""
     return layers or (Layer(np.empty((0, 0), dtype), np.empty(0, dtype)),)

@@ -1,7 +1,8 @@
-"""A batch without padding: behaviours in one row, and each distinct item once.
+"""A batch without padding: behaviours in one array, and each distinct item once.
 
-Behaviours of user b stand from starts[b] to starts[b + 1]. Items are numbered as they come:
-behaviours first, then targets, then negatives, so that those with votes are the first `voting`.
+The behaviours of user b have the indices from starts[b] to starts[b + 1]. Items are numbered by
+first use: behaviours, then targets, then negatives. The first `num_history_items` distinct items
+are the items of histories; only these need votes.
 """
 
 from __future__ import annotations
@@ -11,52 +12,56 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.kernels._jit import jit
-from mindref.kernels.ahead import fetch
-from mindref.kernels.fused.workspace import Workspace
+from mindref.kernels.fused.workspace import KernelWorkspace
+from mindref.kernels.prefetch import prefetch_row
 from mindref.models.mind import Batch, Histories
-from mindref.ops.embedding import check_rows
-from mindref.ops.sampled_softmax import finite
+from mindref.ops.embedding import check_row_indices
+from mindref.ops.sampled_softmax import require_finite_logs
 from mindref.shapes import Array, Bools, Ints
 
 
 class Layout(NamedTuple):
-    """Where everything stands; the last two are written by `sort_by_item`."""
+    """The layout of a batch; `sort_uses_by_item` writes order and bounds later."""
 
     starts: Ints  # (B + 1,)
-    place: Ints  # (N + B + S,) number of the distinct item of each use
-    items: Ints  # (M,) distinct items in the order of their first use
-    voting: int  # so many of them are behaviours
-    number: Any  # (items of the catalogue,) all zero
-    order: Ints  # (N,) behaviours by the number of their item
-    bounds: Ints  # (voting + 1,) where the behaviours of an item stand in order
+    item_index: Ints  # (N + B + S,) index of the distinct item of each use
+    items: Ints  # (M,) distinct items in the order of first use
+    num_history_items: int
+    item_numbers: Any  # (items of the catalogue,) all zero between calls
+    order: Ints  # (N,) behaviours sorted by the index of their item
+    bounds: Ints  # (num_history_items + 1,) start of the behaviours of an item in order
 
 
-def lay(work: Workspace, histories: Histories, others: tuple[Ints, ...], count: int) -> Layout:
-    """Lay out histories and other uses of the items of a catalogue of `count`."""
+def lay_out_batch(
+    work: KernelWorkspace, histories: Histories, other_items: tuple[Ints, ...], catalogue_size: int
+) -> Layout:
+    """Return the layout of histories and of other uses of items, such as targets."""
     items, mask, *_ = histories
 
     def integers(name: str, size: int) -> Ints:
-        room: Ints = work.array(name, size, dtype=np.int64)
-        return room
+        array: Ints = work.array(name, size, dtype=np.int64)
+        return array
 
-    more = integers("more", sum(map(len, others)))
-    np.concatenate(others or ([],), out=more, casting="unsafe")
-    starts, most = integers("starts", len(mask) + 1), mask.size + len(more)
-    place, distinct = integers("place", most), integers("distinct", most)
-    number = work.array("number", count, dtype=np.int32)
-    voting, found = enumerate_items(items, mask, more, number, starts, place, distinct)
-    if found < 0:
-        for ids in (items[mask], *others):
-            check_rows("items", ids, count)  # model-R18
-    total = int(starts[-1])
+    other_ids = integers("other_items", sum(map(len, other_items)))
+    np.concatenate(other_items or ([],), out=other_ids, casting="unsafe")
+    starts, most_uses = integers("starts", len(mask) + 1), mask.size + len(other_ids)
+    item_index, distinct = integers("item_index", most_uses), integers("distinct", most_uses)
+    numbers = work.array("item_numbers", catalogue_size, dtype=np.int32)
+    num_history_items, num_items = enumerate_items(
+        items, mask, other_ids, numbers, starts, item_index, distinct
+    )
+    if num_items < 0:
+        for ids in (items[mask], *other_items):
+            check_row_indices("items", ids, catalogue_size)  # model-R18
+    behaviours = int(starts[-1])
     return Layout(
         starts=starts,
-        place=place[: total + len(more)],
-        items=distinct[:found],
-        voting=voting,
-        number=number,
-        order=integers("order", total),
-        bounds=integers("bounds", voting + 1),
+        item_index=item_index[: behaviours + len(other_ids)],
+        items=distinct[:num_items],
+        num_history_items=num_history_items,
+        item_numbers=numbers,
+        order=integers("order", behaviours),
+        bounds=integers("bounds", num_history_items + 1),
     )
 
 
@@ -64,174 +69,187 @@ def lay(work: Workspace, histories: Histories, others: tuple[Ints, ...], count: 
 def enumerate_items(
     items: Ints,
     mask: Bools,
-    others: Ints,
-    number: Any,
+    other_ids: Ints,
+    numbers: Any,
     starts: Ints,
-    place: Ints,
+    item_index: Ints,
     distinct: Ints,
 ) -> tuple[int, int]:
-    """Number the distinct items, first where the mask is true, row by row, then the others.
+    """Number the distinct items: items (B, L) where the mask is true, row by row, then others.
 
-    Returns how many there are among the first, and in all; -1 for both if one is no item.
-    `number` has a place for each item of the catalogue, all zero before and after.
+    Returns the number of distinct items among the items of histories, and among all; -1 for both
+    if an id is outside the catalogue. `numbers` has one entry for each item of the catalogue. All
+    entries are zero before and after.
     """
-    n, found, fits = 0, 0, True
-    spots = number.reshape(-1, 1)  # asked for as soon as an id is known, be it one or not
+    n, count, valid = 0, 0, True
+    entries = numbers.reshape(-1, 1)  # prefetched as soon as an id is read, valid or not
     for b in range(mask.shape[0]):
         starts[b] = n
         for l in range(mask.shape[1]):  # noqa: E741  # the axis letter of the pages
             if mask[b, l]:
-                fits = fits and 0 <= items[b, l] < len(number)
-                fetch(spots, items[b, l])
-                place[n] = items[b, l]
+                valid = valid and 0 <= items[b, l] < len(numbers)
+                prefetch_row(entries, items[b, l])
+                item_index[n] = items[b, l]
                 n += 1
     starts[mask.shape[0]] = n
-    for t in range(len(others)):
-        fits = fits and 0 <= others[t] < len(number)
-        fetch(spots, others[t])
-        place[n + t] = others[t]
-    if not fits:
+    for t in range(len(other_ids)):
+        valid = valid and 0 <= other_ids[t] < len(numbers)
+        prefetch_row(entries, other_ids[t])
+        item_index[n + t] = other_ids[t]
+    if not valid:
         return -1, -1
-    found = number_all(place[:n], number, distinct, 0)
-    voting, found = found, number_all(place[n : n + len(others)], number, distinct, found)
-    for m in range(found):
-        number[distinct[m]] = 0
-    return voting, found
+    history_count = number_items(item_index[:n], numbers, distinct, 0)
+    count = number_items(item_index[n : n + len(other_ids)], numbers, distinct, history_count)
+    for m in range(count):
+        numbers[distinct[m]] = 0
+    return history_count, count
 
 
 @jit
-def find_active(
-    mask: Bools, by_length: Bools, length: int, active: Bools, alive: Ints, borders: Ints
+def find_active_interests(
+    mask: Bools,
+    active_by_length: Bools,
+    block_users: int,
+    active: Bools,
+    active_slots: Ints,
+    block_rows: Ints,
 ) -> int:
-    """Write which interests are active (B, K), their places (B K,), and where blocks begin in them.
+    """Write active (B, K), the slots (B K,) of active interests, and the first row of each block.
 
-    by_length (L + 1, K): those of a user with so many behaviours; length: users of a block. Returns
-    how many behaviours there are.
+    active_by_length (L + 1, K): the active interests of a user by the number of behaviours.
+    block_users: the users of a block. Returns the number of behaviours.
     """
-    behaviours, rows = 0, 0
+    behaviours, row = 0, 0
     for b in range(mask.shape[0]):
-        if b % length == 0:
-            borders[b // length] = rows
-        own = 0
+        if b % block_users == 0:
+            block_rows[b // block_users] = row
+        length = 0
         for l in range(mask.shape[1]):  # noqa: E741  # the axis letter of the pages
-            own += mask[b, l]
-        behaviours += own
+            length += mask[b, l]
+        behaviours += length
         for k in range(active.shape[1]):
-            active[b, k] = by_length[own, k]
+            active[b, k] = active_by_length[length, k]
             if active[b, k]:
-                alive[rows] = b * active.shape[1] + k
-                rows += 1
-    borders[len(borders) - 1] = rows
+                active_slots[row] = b * active.shape[1] + k
+                row += 1
+    block_rows[len(block_rows) - 1] = row
     return behaviours
 
 
 @jit
-def number_all(ids: Ints, number: Any, distinct: Ints, found: int) -> int:
-    """Replace ids by their numbers from 0; `found` are known, and return how many are now."""
+def number_items(ids: Ints, numbers: Any, distinct: Ints, count: int) -> int:
+    """Replace ids by the index of the distinct item; return the new number of distinct items.
+
+    count: the number of distinct items before this call.
+    """
     for i in range(len(ids)):
         item = ids[i]
-        known = number[item]
-        distinct[found] = item  # written in any case, kept if new: guessing which costs more
-        found += known == 0
-        known = found if known == 0 else known
-        number[item] = known
-        ids[i] = known - 1
-    return found
+        number = numbers[item]
+        distinct[count] = item  # always written, kept if new: a mispredicted branch costs more
+        count += number == 0
+        number = count if number == 0 else number
+        numbers[item] = number
+        ids[i] = number - 1
+    return count
 
 
 @jit
-def arrange(mask: Bools, init_logits: Array, logits: Array, owner: Ints) -> None:
-    """Write logits and users of the places where the mask is true, one after the other."""
+def copy_initial_logits(mask: Bools, init_logits: Array, logits: Array, user_index: Ints) -> None:
+    """Write logits (N, K) and the user (N,) of each behaviour, where the mask is true."""
     n = 0
     for b in range(mask.shape[0]):
         for l in range(mask.shape[1]):  # noqa: E741  # the axis letter of the pages
             if mask[b, l]:
-                owner[n] = b
+                user_index[n] = b
                 for k in range(logits.shape[1]):
                     logits[n, k] = init_logits[b, l, k]
                 n += 1
 
 
-class Negatives(NamedTuple):
-    """Each once: one that was drawn m times counts as one whose log is less by log m."""
+class DistinctNegatives(NamedTuple):
+    """Each negative once: an item drawn m times has a log expected count reduced by log m."""
 
     ids: Ints  # (S',)
-    place: Ints  # (S',) numbers of their distinct items
+    item_index: Ints  # (S',) index of the distinct item
     log_expected: Array  # (S',)
 
 
-LARGE = 32
-"""Logs beyond it are left alone: beside them, log m is rounded too much."""
+LARGE_LOG = 32
+"""Negatives with a larger log expected count are not merged: adding log m would be inexact."""
 
 
-def merged(work: Workspace, batch: Batch, layout: Layout) -> Negatives:
+def merge_negatives(work: KernelWorkspace, batch: Batch, layout: Layout) -> DistinctNegatives:
     """Return the negatives of a batch, each once: exp(a) + exp(a) = exp(a + log 2).
 
-    Raises ShapeError for a log, of theirs or of a target, that is infinite or NaN.
+    Raises ShapeError if a log expected count, of a negative or a target, is infinite or NaN.
     """
-    logs, of_targets = batch.negative_log_expected, batch.target_log_expected
-    ids, place = (work.array(name, len(logs), dtype=np.int64) for name in ("merged", "merged_at"))
-    log_expected = work.array("merged_logs", len(logs), dtype=logs.dtype)
-    times = work.array("times", len(logs), dtype=np.int64)
-    drawn = layout.place[len(layout.place) - len(logs) :]
-    given = (batch.negatives, drawn, logs, of_targets, layout.number)
-    count = merge(*given, ids, place, log_expected, times)
+    logs, target_logs = batch.negative_log_expected, batch.target_log_expected
+    ids, item_index, times = (
+        work.array(name, len(logs), dtype=np.int64)
+        for name in ("negative_ids", "negative_index", "times")
+    )
+    log_expected = work.array("negative_logs", len(logs), dtype=logs.dtype)
+    drawn_index = layout.item_index[len(layout.item_index) - len(logs) :]
+    drawn = (batch.negatives, drawn_index, logs, target_logs)
+    merged = (ids, item_index, log_expected, times)
+    count = merge_duplicates(*drawn, layout.item_numbers, *merged)
     if count < 0:
-        logs_of = {"target_log_expected": of_targets, "negative_log_expected": logs}
-        finite("sampled_softmax", **logs_of)
-    return Negatives(ids[:count], place[:count], log_expected[:count])
+        require_finite_logs(
+            "sampled_softmax", target_log_expected=target_logs, negative_log_expected=logs
+        )
+    return DistinctNegatives(ids[:count], item_index[:count], log_expected[:count])
 
 
 @jit
-def merge(
+def merge_duplicates(
     drawn: Ints,
-    at: Ints,
+    drawn_index: Ints,
     logs: Array,
-    of_targets: Array,
-    number: Any,
+    target_logs: Array,
+    numbers: Any,
     ids: Ints,
-    place: Ints,
+    item_index: Ints,
     log_expected: Array,
     times: Ints,
 ) -> int:
-    """Write each of the drawn negatives once, unless its logs differ; return how many there are.
+    """Write each drawn negative once, unless its logs differ; return the number written.
 
-    Or -1 if a log is not finite. `number` has a place for each item of the catalogue, all zero
-    before and after.
+    Returns -1 if a log is not finite. `numbers` has one entry for each item of the catalogue. All
+    entries are zero before and after.
     """
-    count, known = 0, True
-    for log in of_targets:
-        known = known and abs(log) < np.inf
+    count, finite_logs = 0, True
+    for log in target_logs:
+        finite_logs = finite_logs and abs(log) < np.inf
     for log in logs:
-        known = known and abs(log) < np.inf
-    if not known:
+        finite_logs = finite_logs and abs(log) < np.inf
+    if not finite_logs:
         return -1
     for s in range(len(drawn)):
-        same = number[drawn[s]] - 1
-        if same >= 0 and log_expected[same] == logs[s] and abs(logs[s]) <= LARGE:
+        same = numbers[drawn[s]] - 1
+        if same >= 0 and log_expected[same] == logs[s] and abs(logs[s]) <= LARGE_LOG:
             times[same] += 1  # sampled_softmax-R4
         else:
-            ids[count], place[count] = drawn[s], at[s]
+            ids[count], item_index[count] = drawn[s], drawn_index[s]
             log_expected[count], times[count] = logs[s], 1
             count += 1
-            number[drawn[s]] = count
+            numbers[drawn[s]] = count
     for c in range(count):
-        number[ids[c]] = 0
+        numbers[ids[c]] = 0
         log_expected[c] -= logs.dtype.type(np.log(times[c]))
     return count
 
 
 @jit
-def sort_by_item(place: Ints, order: Ints, bounds: Ints) -> None:
-    """Write the uses of each item, in their order, by counting."""
+def sort_uses_by_item(item_index: Ints, order: Ints, bounds: Ints) -> None:
+    """Write the uses of each item in ascending order, and their bounds: a counting sort."""
     bounds[:] = 0
-    for i in range(len(place)):
-        bounds[place[i] + 1] += 1
+    for i in range(len(item_index)):
+        bounds[item_index[i] + 1] += 1
     for m in range(1, len(bounds)):
         bounds[m] += bounds[m - 1]
-    for i in range(len(place)):
-        order[bounds[place[i]]] = i
-        bounds[place[i]] += 1
+    for i in range(len(item_index)):
+        order[bounds[item_index[i]]] = i
+        bounds[item_index[i]] += 1
     for m in range(len(bounds) - 1, 0, -1):
         bounds[m] = bounds[m - 1]
     bounds[0] = 0

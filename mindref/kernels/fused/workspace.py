@@ -1,9 +1,9 @@
-"""Buffers that are kept from step to step, and the threads that fill them (team.py).
+"""Buffers that are reused from step to step, and the threads that fill them (thread_pool.py).
 
-Memory that is returned to the system and faulted in again costs up to a factor of two, so arrays
-are kept under their names and grow when they must. Work is cut into blocks whose borders depend on
-sizes alone, never on the number of threads, and each block writes to a place of its own: results
-have the same bytes with any number of threads.
+Memory that is returned to the system and faulted in again costs up to a factor of two. Arrays are
+therefore kept under a name, and grow when necessary. Work is cut into blocks. Their borders
+depend only on sizes, and no two blocks write to the same memory. Results therefore have the same
+bytes with any number of threads.
 """
 
 from __future__ import annotations
@@ -20,115 +20,115 @@ from weakref import finalize
 import numpy as np
 
 from mindref.errors import ConfigError, say
-from mindref.kernels import LINE
-from mindref.kernels.fused.team import Phase, Task, Team
+from mindref.kernels import CACHE_LINE
+from mindref.kernels.fused.thread_pool import Phase, Task, ThreadPool
 
 
-class Workspace:
-    """Named buffers, and threads that wait for work."""
+class KernelWorkspace:
+    """Named buffers, and threads that wait for jobs."""
 
     def __init__(self, threads: int | None = None) -> None:
-        """Make an empty workspace; threads: as many as MINDREF_THREADS says, or one."""
-        self.threads = threads or threads_wanted()
+        """Create an empty workspace; threads: by default MINDREF_THREADS, or one."""
+        self.threads = threads or configured_threads()
         self.buffers: dict[str, Any] = {}
-        self.views: dict[str, Any] = {}  # the last one asked for of each: shapes mostly come again
-        self.made: dict[str, tuple[Any, Any]] = {}  # by a name: a key, and what was made for it
-        self.others = [SimpleQueue[Any]() for _ in range(self.threads - 1)]
-        for jobs in self.others:
-            Thread(target=work_off, args=(jobs,), daemon=True).start()
-        self.team: Any = None  # of the call under way
-        finalize(self, dismiss, self.others)
+        self.views: dict[str, Any] = {}  # the last view of each buffer: most shapes repeat
+        self.results: dict[str, tuple[Any, Any]] = {}  # of `cached`: name -> key and result
+        self.queues = [SimpleQueue[Any]() for _ in range(self.threads - 1)]
+        for jobs in self.queues:
+            Thread(target=run_queued_jobs, args=(jobs,), daemon=True).start()
+        self.pool: Any = None  # of the current call
+        finalize(self, stop_threads, self.queues)
 
     def array(self, name: str, *shape: int, dtype: Any) -> Any:
-        """Return an array of this shape, its content left over from before."""
+        """Return an array of this shape with arbitrary content."""
         view = self.views.get(name)
         if view is None or view.shape != shape or view.dtype != dtype:
-            size, kept = math.prod(shape), self.buffers.get(name)
-            if kept is None or kept.size < size or kept.dtype != dtype:
-                kept = self.buffers[name] = aligned(size + size // 4, dtype)
-                self.made = {}  # perhaps with views of the buffer that was there
-            view = self.views[name] = kept[:size].reshape(shape)
+            size, buffer = math.prod(shape), self.buffers.get(name)
+            if buffer is None or buffer.size < size or buffer.dtype != dtype:
+                buffer = self.buffers[name] = aligned_array(size + size // 4, dtype)
+                self.results = {}  # results may hold views of the replaced buffer
+            view = self.views[name] = buffer[:size].reshape(shape)
         return view
 
-    def once(self, name: str, key: Any, make: Callable[[], Any]) -> Any:
-        """Return what was made under this name, unless it was for another key: then make it."""
-        kept = self.made.get(name)
-        if kept is None or kept[0] != key:
-            kept = self.made[name] = key, make()
-        return kept[1]
+    def cached(self, name: str, key: Any, create: Callable[[], Any]) -> Any:
+        """Return the result under this name if its key is equal; otherwise create a new result."""
+        entry = self.results.get(name)
+        if entry is None or entry[0] != key:
+            entry = self.results[name] = key, create()
+        return entry[1]
 
-    def each(self, work: Callable[[Any], None], blocks: Iterable[Any]) -> None:
-        """Do the work for each block, on all threads; what one raises is raised here."""
-        self.run([lambda: [partial(work, block) for block in blocks]])
+    def run_blocks(self, function: Callable[[Any], None], blocks: Iterable[Any]) -> None:
+        """Call the function for each block, on all threads. Raises the first error of a call."""
+        self.run_phases([lambda: [partial(function, block) for block in blocks]])
 
-    def run(self, phases: Iterable[Phase]) -> None:
-        """Do the tasks of one phase after the other, on all threads, the calling one too.
+    def run_phases(self, phases: Iterable[Phase]) -> None:
+        """Run the tasks of one phase after another, on all threads and the calling thread.
 
-        What one raises is raised here.
+        Raises the first error of a task.
         """
-        team = Team(iter(phases), self.threads)
+        pool = ThreadPool(iter(phases), self.threads)
         try:
-            self.team = team
-            for jobs in self.others:
-                jobs.put(team.help)
-            team.work()
+            self.pool = pool
+            for jobs in self.queues:
+                jobs.put(pool.worker)
+            pool.run_tasks()
         finally:
             try:
-                team.join()
-            except KeyboardInterrupt:  # it may have come before there was anybody to catch it
-                team.join()
+                pool.join()
+            except KeyboardInterrupt:  # it may have come before `join` could catch it
+                pool.join()
                 raise
             finally:
-                self.team = None  # which holds what the tasks hold
+                self.pool = None  # it references the objects of the tasks
 
-    def leave(self, tasks: Iterable[Task]) -> None:
-        """Add tasks to those under way, for any thread; only such a task may do so."""
-        self.team.leave(tasks)
+    def submit(self, tasks: Iterable[Task]) -> None:
+        """Add tasks to the current phase, for any thread; only a running task may call this."""
+        self.pool.submit(tasks)
 
 
-def aligned(size: int, dtype: Any) -> Any:
-    """Return zeros (size,) that begin with a line of memory; NumPy's own begin anywhere."""
-    count = size * np.dtype(dtype).itemsize
-    room = np.zeros(count + LINE, np.uint8)
-    start = -room.ctypes.data % LINE
-    return room[start : start + count].view(dtype)
+def aligned_array(size: int, dtype: Any) -> Any:
+    """Return zeros (size,) that start at a cache line; NumPy's arrays start anywhere."""
+    num_bytes = size * np.dtype(dtype).itemsize
+    memory = np.zeros(num_bytes + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + num_bytes].view(dtype)
 
 
 def aligned_zeros(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return zeros of the shapes and types of arrays, each of which begins with a line."""
-    return {name: aligned(x.size, x.dtype).reshape(x.shape) for name, x in arrays.items()}
+    """Return zeros of the shapes and dtypes of arrays; each array starts at a cache line."""
+    return {name: aligned_array(x.size, x.dtype).reshape(x.shape) for name, x in arrays.items()}
 
 
 def aligned_copies(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return copies of arrays, each of which begins with a line."""
-    found = aligned_zeros(arrays)
+    """Return copies of arrays; each copy starts at a cache line."""
+    copies = aligned_zeros(arrays)
     for name, x in arrays.items():
-        found[name][...] = x
-    return found
+        copies[name][...] = x
+    return copies
 
 
-def work_off(jobs: SimpleQueue[Any]) -> None:
-    """Do one job after the other until there is none; half the cost of an executor's futures."""
+def run_queued_jobs(jobs: SimpleQueue[Any]) -> None:
+    """Run jobs until None arrives. This costs half as much as the futures of an executor."""
     while (job := jobs.get()) is not None:
         job()
-        del job  # it holds the buffers of a step
+        del job  # it references the buffers of a step
 
 
-def dismiss(others: list[SimpleQueue[Any]]) -> None:
-    """Let the threads of a workspace end that nobody has any more."""
-    for jobs in others:
+def stop_threads(queues: list[SimpleQueue[Any]]) -> None:
+    """Stop the threads of a workspace that is no longer referenced."""
+    for jobs in queues:
         jobs.put(None)
 
 
-def threads_wanted() -> int:
-    """Return the number that MINDREF_THREADS says, or one. Raises ConfigError for anything else."""
-    word = os.environ.get("MINDREF_THREADS", "1")
-    if not word.isdecimal() or int(word) < 1:
-        raise ConfigError(say("MINDREF_THREADS", "a number of threads from 1", repr(word)))
-    return int(word)
+def configured_threads() -> int:
+    """Return MINDREF_THREADS, or one. Raises ConfigError for anything but a positive integer."""
+    value = os.environ.get("MINDREF_THREADS", "1")
+    if not value.isdecimal() or int(value) < 1:
+        raise ConfigError(say("MINDREF_THREADS", "a number of threads from 1", repr(value)))
+    return int(value)
 
 
-def slices(size: int, length: int) -> Iterator[slice]:
-    """Yield slices of `length`, the last one shorter, that cover `size` places."""
+def block_slices(size: int, length: int) -> Iterator[slice]:
+    """Yield slices of `length` that cover `size` elements; the last slice may be shorter."""
     for start in range(0, size, length):
         yield slice(start, min(start + length, size))

@@ -1,9 +1,9 @@
-"""MIND plus what our experiments found to pay: mind.py with differences, each of them a setting.
+"""MIND with improvements from our experiments; each improvement is a setting.
 
-Spec: specs/mind_plus.md. Source: Li et al., CIKM 2019, Fig. 2, and the open end that it names: the
-order of behaviours. Differs: a behaviour counts by its age, for each interest otherwise; contexts,
-pooled from all behaviours, are joined to every capsule; the loss may be that of the score by which
-items are recalled; behaviours may be dropped out. The paper's own model, read aloud, is mind.py.
+Spec: specs/mind_plus.md. Source: Li et al., CIKM 2019, Fig. 2, and its future work, the order of
+behaviours. Differs: behaviours have learned weights by age for each interest. Contexts, pooled from
+all behaviours, are inputs of the layers. The loss can use the serving score, and training can use
+dropout of behaviours. The model of the paper is mind.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import mindref.ops as reference
 from mindref.config import Config
 from mindref.models import mind, parameters
+from mindref.models.family import Draw, SteppedFamily
 from mindref.models.mind_plus import ages, contexts, head
 from mindref.models.parameters import Catalogue, Layer, Sizes
 from mindref.ops import embedding, label_attention, pooled_softmax, routing
@@ -44,14 +45,14 @@ class Gradients(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a training step sees."""
+    """Input of a training step."""
 
     shared: mind.Batch
     keep: Array | None  # (B, L, D) factors of the behaviours' vectors: 0 or 1 / (1 - dropout)
 
 
-class SavedInterests(NamedTuple):
-    """What the way from histories to interests leaves for backward."""
+class SavedMindPlusInterests(NamedTuple):
+    """Values that `mind_plus_interests` saves for backward."""
 
     history: embedding.Saved
     keep: Array | None
@@ -63,59 +64,61 @@ class SavedInterests(NamedTuple):
     head: head.Saved
     active: Bools  # (B, K)
     mask: Bools  # (B, L)
-    learned: bool  # whether S is: else votes are the item vectors
+    learned: bool  # S is learned; else votes are the item vectors
 
 
 class Saved(NamedTuple):
-    """What `loss` leaves for backward."""
+    """Values that `loss` saves for backward."""
 
-    interests: SavedInterests
+    interests: SavedMindPlusInterests
     target: embedding.Saved
     negatives: embedding.Saved
-    attention: label_attention.Saved | None  # None where the loss is that of pooled scores
+    attention: label_attention.Saved | None  # None for the pooled loss
     softmax: sampled.Saved | pooled_softmax.Saved
 
 
 def init(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
-    """Draw initial parameters as MIND's; the weights by age start from lines of rising slope.
+    """Draw initial parameters as in MIND; the log weights by age are linear in the age.
 
-    Parameters that the settings leave out, S and layers, are drawn with the others and dropped, so
-    that the rest of them do not depend on it.
+    S and layers are drawn even if the settings leave them out, so that the other parameters do not
+    depend on these settings.
     """
-    more = config.width * config.contexts
-    items, profile, bilinear, layers = parameters.init(rng, config, sizes, more)  # mind_plus-R20
-    if config.votes == "items":  # mind_plus-R8: there is no S to learn
+    context_width = config.width * config.contexts
+    items, profile, bilinear, layers = parameters.init(
+        rng, config, sizes, context_width
+    )  # mind_plus-R20
+    if config.votes == "items":  # mind_plus-R8: S is not learned
         bilinear = bilinear[:0, :0]
     if config.head == "none":  # mind_plus-R11
         layers = ()
     return Params(items, profile, bilinear, ages.start(config), layers)
 
 
-def interests(
+def mind_plus_interests(
     params: Params,
     histories: mind.Histories,
     catalogue: Catalogue,
     config: Config,
     ops: Any = reference,
     keep: Array | None = None,
-) -> tuple[Array, Bools, SavedInterests]:
+) -> tuple[Array, Bools, SavedMindPlusInterests]:
     """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
 
     keep (B, L, D): factors of the behaviours' vectors in training, None at serving. Raises
-    ShapeError for an item that the catalogue does not have, for a behaviour older than the
-    positions reach, and what the operators raise.
+    ShapeError for an item that is not in the catalogue or a behaviour older than the last
+    position, and the errors of the operators.
     """
     mask, learned = histories.mask, config.votes == "matrix"
-    # mind_plus-R8: without S a vote is the item's own vector
+    # mind_plus-R8: without S a vote is the item vector
     matrix = params.bilinear if learned else np.eye(config.width, dtype=config.dtype)
-    vectors, s1 = mind.behaviours(params, histories, catalogue, ops)  # 1 (B, L, D)
+    vectors, s1 = mind.behaviour_vectors(params, histories, catalogue, ops)  # 1 (B, L, D)
     history = vectors if keep is None else vectors * keep  # 1, mind_plus-R14, R16
     profile, s2 = mind.profile_vectors(params, histories.profile, ops)  # 2 (B, P)
     log_weights, s3 = ages.forward(params.positions, mask, config)  # 3 (B, L, K + M)
-    own, later = np.split(log_weights, [config.interests], axis=2)
+    interest_weights, context_weights = np.split(log_weights, [config.interests], axis=2)
     active = mind.active_interests(mask, config)  # (B, K)
     dynamic = config.routing == "dynamic"
-    capsules, s4 = ops.routing.forward(  # 4, mind_plus-R21: all but `own` as in MIND (B, K, D)
+    capsules, s4 = ops.routing.forward(  # 4, mind_plus-R21: as in MIND except log_weights (B, K, D)
         history,
         mask,
         matrix,
@@ -125,31 +128,33 @@ def interests(
         gradient=config.routing_gradient,
         axis=config.routing_axis,
         kind=config.squash,
-        log_weights=own,  # mind_plus-R4
+        log_weights=interest_weights,  # mind_plus-R4
     )
-    beside, s5 = contexts.forward(matrix, history, mask, later, config, ops)  # 5 (B, M D)
-    x, s6 = head.forward(capsules, profile, beside, params.layers, config, ops)  # 6 and 7
+    context_vectors, s5 = contexts.forward(
+        matrix, history, mask, context_weights, config, ops
+    )  # 5 (B, M D)
+    x, s6 = head.forward(capsules, profile, context_vectors, params.layers, config, ops)  # 6 and 7
     out = np.where(active[..., None], x, 0)  # 8, mind_plus-R12
     looked_up = (histories.profile.size, params.profile.shape[1])
     return (
         out,
         active,
-        SavedInterests(s1, keep, s2, looked_up, s3, s4, s5, s6, active, mask, learned),
+        SavedMindPlusInterests(s1, keep, s2, looked_up, s3, s4, s5, s6, active, mask, learned),
     )
 
 
-def interests_backward(
-    d_out: Array, saved: SavedInterests, ops: Any = reference
+def mind_plus_interests_backward(
+    d_out: Array, saved: SavedMindPlusInterests, ops: Any = reference
 ) -> tuple[RowGradient, RowGradient, Array, Array, tuple[Layer, ...]]:
-    """Return the gradients of items (by way of the history), and of all other parameters."""
+    """Return the gradients of items (through the history) and of all other parameters."""
     mask = saved.mask
     d_x = np.where(saved.active[..., None], d_out, 0)  # 8
-    d_capsules, d_profile, d_beside, d_layers = head.backward(d_x, saved.head, ops)  # 7 and 6
+    d_capsules, d_profile, d_contexts, d_layers = head.backward(d_x, saved.head, ops)  # 7 and 6
     d_history, d_matrix, _, d_weights = ops.routing.backward(d_capsules, saved.routing)  # 4
-    more = contexts.backward(d_beside, saved.contexts, ops)  # 5
-    if more is not None:
-        d_history, d_matrix = d_history + more[0], d_matrix + more[1]
-        d_weights = np.concatenate([d_weights, more[2]], axis=2)
+    context_gradients = contexts.backward(d_contexts, saved.contexts, ops)  # 5
+    if context_gradients is not None:
+        d_history, d_matrix = d_history + context_gradients[0], d_matrix + context_gradients[1]
+        d_weights = np.concatenate([d_weights, context_gradients[2]], axis=2)
     d_positions = ages.backward(d_weights[mask], saved.positions)  # 3, mind_plus-R19
     d_profile_rows = ops.embedding.backward(d_profile.reshape(saved.looked_up), saved.profile)  # 2
     if saved.keep is not None:
@@ -162,19 +167,19 @@ def interests_backward(
 def loss(
     params: Params, batch: Batch, catalogue: Catalogue, config: Config, ops: Any = reference
 ) -> tuple[Array, Saved]:
-    """Map a batch to its mean loss (). Raises what the operators raise."""
+    """Map a batch to its mean loss (). Raises the errors of the operators."""
     shared = batch.shared
-    given = (params, shared.histories, catalogue, config, ops, batch.keep)
-    users, active, s1 = interests(*given)  # 1 (B, K, D)
+    arguments = (params, shared.histories, catalogue, config, ops, batch.keep)
+    users, active, s1 = mind_plus_interests(*arguments)  # 1 (B, K, D)
     target, s2 = mind.item_vectors(params, shared.target, catalogue, ops)  # 2 (B, D)
     negatives, s3 = mind.item_vectors(params, shared.negatives, catalogue, ops)  # 3 (S, D)
     ids = (shared.target, shared.negatives)
     logs = (shared.target_log_expected, shared.negative_log_expected)
     numbers: dict[str, Any] = {"temperature": config.temperature, "normalise": config.normalise}
     if config.attention == "pooled":  # 4 and 5, mind_plus-R17
-        given_all = (users, active, target, negatives, *ids, *logs)
+        arrays = (users, active, target, negatives, *ids, *logs)
         numbers["sharpness"] = config.sharpness
-        out, s5 = ops.pooled_softmax.forward(*given_all, **numbers)
+        out, s5 = ops.pooled_softmax.forward(*arrays, **numbers)
         return out, Saved(s1, s2, s3, None, s5)
     power = config.power if config.attention == "label" else 0.0
     user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
@@ -183,7 +188,7 @@ def loss(
 
 
 def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
-    """Return the gradient of the loss by every parameter."""
+    """Return the gradient of the loss with respect to every parameter."""
     if saved.attention is None:  # 5 and 4
         d_users, d_target, d_negatives = ops.pooled_softmax.backward(d_out, saved.softmax)
     else:
@@ -192,8 +197,37 @@ def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradient
         d_target = d_target + d_query
     of_negatives = ops.embedding.backward(d_negatives, saved.negatives)  # 3
     of_target = ops.embedding.backward(d_target, saved.target)  # 2
-    of_history, profile, bilinear, positions, layers = interests_backward(  # 1
+    of_history, profile, bilinear, positions, layers = mind_plus_interests_backward(  # 1
         d_users, saved.interests, ops
     )
     items = sum_uses(of_history, of_target, of_negatives)  # mind_plus-R18: one table, three uses
     return Gradients(items, profile, bilinear, positions, layers)
+
+
+def add_dropout_mask(common: mind.Batch, draw: Draw) -> Batch:
+    """Return the batch with the dropout mask, which is drawn last (mind_plus-R15)."""
+    return Batch(common, dropout_mask(draw.rng, common.histories.mask, draw.config))
+
+
+def dropout_mask(rng: np.random.Generator, mask: Bools, config: Config) -> Array | None:
+    """Return the factors of the behaviours' vectors (B, L, D), None without dropout.
+
+    An entry is kept with probability 1 - dropout, then divided by it; else the factor is 0.
+    """
+    rate = config.dropout
+    if not rate:
+        return None
+    chances = rng.random((*mask.shape, config.width), dtype=np.float32)
+    return ((chances >= rate) / (1 - rate)).astype(config.dtype)  # mind_plus-R14
+
+
+FAMILY = SteppedFamily(
+    name="mind_plus",
+    params=Params,
+    init=init,
+    loss=loss,
+    backward=backward,
+    interests=mind_plus_interests,
+    make_batch=add_dropout_mask,
+    routes=True,
+)

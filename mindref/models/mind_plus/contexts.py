@@ -1,4 +1,4 @@
-"""Contexts: what all behaviours of a user say together, as some weights by age hear it.
+"""Contexts: weighted sums over all behaviours of a user, with learned weights by age.
 
 Spec: specs/mind_plus.md, step 5.
 """
@@ -17,10 +17,11 @@ from mindref.shapes import Array, Bools
 def forward(
     matrix: Array, history: Array, mask: Bools, log_weights: Array, config: Config, ops: Any
 ) -> tuple[Array, routing.Saved | None]:
-    """Return the contexts of users, side by side (B, M D): weighted sums of all votes, squashed.
+    """Return the contexts of users, concatenated (B, M D): squashed weighted sums of all votes.
 
-    Each is routing with one interest (mind_plus-R6). All are made in one call, whose couplings,
-    1 / M for each, are made up for in the weights (mind_plus-R7).
+    A context is the capsule of routing with one interest (mind_plus-R6). One call of routing
+    computes all contexts; its couplings are 1 / M, and log M in the weights compensates for them
+    (mind_plus-R7).
     """
     users, contexts = len(mask), log_weights.shape[2]
     if contexts == 0:
@@ -37,11 +38,11 @@ def forward(
         kind=config.squash,
         log_weights=log_weights + shift,
     )
-    return out.reshape(users, contexts * out.shape[2]), saved  # no -1: there may be no users
+    return out.reshape(users, contexts * out.shape[2]), saved  # no -1: the batch may be empty
 
 
 def backward(d_contexts: Array, saved: routing.Saved | None, ops: Any) -> tuple[Array, ...] | None:
-    """Return d_history (B, L, D), d_matrix (D, D), and d_log_weights (B, L, M) of (B, M D)."""
+    """Return d_history (B, L, D), d_matrix (D, D) and d_log_weights (B, L, M)."""
     if saved is None:
         return None
     users, _, contexts = saved.couplings.shape

@@ -1,22 +1,21 @@
-"""The exercises of `mindref study --exercise NAME`, and what checks an answer.
+"""The exercises of `mindref study --exercise NAME`, and the checks of a learner's answer.
 
-tasks      the exercises: a page for the learner (.toml) and the cases (.py) of the same stem
-cases      what the cases are made of
-exercise   reads the page of an exercise
-answers    runs a learner's code on the cases
-child      the same in a process of its own, with limits
-guard      starts that process and hears it out
-expected   what the reference says to the cases
-judge      the rules, in their order
-diagnosis  which known mistake an answer equals
-report     what the learner reads
-page       the page of an exercise as text
-desk       the learner's folder: files and progress
-watching   checks again whenever the file is saved
-commands   list, start, check, watch, hint, solution, reset
-options    the options of the command line
+tasks       one exercise each: texts and solution (.toml), and its cases (.py) of the same stem
+cases       the types that a module of `tasks` uses
+exercise    read the texts of an exercise
+expected    the reference answers of the cases, and finite differences
+answers     run a learner's function on the cases
+sandbox     run it in a process with limits (`worker`)
+grader      the checks of an answer, in order
+diagnosis   the known mistake that an answer equals
+report      the report of a check, as text
+page        the statement of an exercise, as text
+workspace   the learner's folder: files and progress
+commands    list, start, check, hint, solution, reset
+watch       check again after each save
+options     the options of the command line
 
-How an exercise is written, and which mistakes the cases kill: README.md in this folder.
+README.md in this folder: how to write an exercise, and which cases kill which mistakes.
 """
 
 NAMES = (
@@ -45,4 +44,4 @@ NAMES = (
     "bug-5",
     "bug-6",
 )
-"""In the order of study; an exercise has its number from here, from 1."""
+"""In the order of study. The number of an exercise is its position in this list, from 1."""

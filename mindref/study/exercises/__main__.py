@@ -1,4 +1,4 @@
-"""The exercises alone: python -m mindref.study.exercises --exercise NAME --check."""
+"""Only the exercises: python -m mindref.study.exercises --exercise NAME --check."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from typing import NoReturn
 import click
 
 from mindref.errors import MindrefError
-from mindref.study.exercises.options import Asked, carry_out, exercise_options
+from mindref.study.exercises.options import (
+    ExerciseOptions,
+    exercise_options,
+    run_exercise_command,
+)
 
 
 @click.command("exercises")
 @exercise_options
-def command(asked: Asked) -> int:
+def exercises_command(exercise_settings: ExerciseOptions) -> int:
     """Learn MIND by writing it: 24 exercises, each checked against the reference."""
-    code = carry_out(asked)
-    return carry_out(asked._replace(exercises=True)) or 0 if code is None else code
+    code = run_exercise_command(exercise_settings)
+    if code is None:
+        code = run_exercise_command(exercise_settings._replace(exercises=True))
+    return code or 0
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command and end with its exit code, as `mindref` does."""
+    """Run the command and exit with its code, as `mindref` does."""
     try:
-        code = command.main(arguments, prog_name="mindref study", standalone_mode=False)
+        code = exercises_command.main(arguments, prog_name="mindref study", standalone_mode=False)
     except MindrefError as error:
         click.echo(f"Error: {error}", err=True)
         code = 2

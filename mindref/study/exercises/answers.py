@@ -1,4 +1,4 @@
-"""Run a learner's code on cases, and note what it did; nothing is judged here."""
+"""Run a learner's function on cases and record its answers, without grading them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.errors import STRANGE
+from mindref.errors import FOREIGN_ERRORS
 from mindref.shapes import Array
 from mindref.study.exercises.cases import Inputs
 
 LARGEST = 10**6
-"""Entries of an answer that are kept; none is meant to have a thousandth of them."""
+"""Largest number of entries of a recorded array; right answers have less than a thousandth."""
 
 
 class Job(NamedTuple):
-    """A file and what its function is asked."""
+    """A file, its function, and the cases to call the function with."""
 
     name: str  # of the exercise
     file: str  # for messages
@@ -27,74 +27,80 @@ class Job(NamedTuple):
     function: str
     parts: int  # arrays in an answer
     cases: tuple[Inputs, ...]
-    needs: tuple[str, ...] = ()  # jobs before it whose functions are the first argument
+    needs: tuple[str, ...] = ()  # earlier jobs whose functions are in the first argument
 
 
-class Answer(NamedTuple):
-    """What a function did with one case."""
+class CaseAnswer(NamedTuple):
+    """The answer of a function to one case."""
 
     raised: str = ""  # the error, in one line
     line: int = 0  # of the learner's file, where it was raised
-    stage: str = ""  # "import" or "missing": before the function was called
-    structure: str = ""  # what came instead of the arrays that were asked for
+    stage: str = ""  # "import" or "missing": before the call of the function
+    structure: str = ""  # the type of a result that has not the expected arrays
     arrays: tuple[Array, ...] = ()
-    modified: tuple[str, ...] = ()  # arguments that were changed
-    views: tuple[str, ...] = ()  # arguments whose memory the answer is
+    modified: tuple[str, ...] = ()  # arguments that the function changed
+    views: tuple[str, ...] = ()  # arguments that share memory with the answer
 
 
-def run(jobs: Sequence[Job], *, copying: Any = np.array) -> list[list[Answer]]:
-    """Return the answers of every job, case by case. `copying` makes the arrays handed over."""
+def run_jobs(jobs: Sequence[Job], *, copy_array: Any = np.array) -> list[list[CaseAnswer]]:
+    """Return the answers of every job, case by case. `copy_array` copies each argument."""
     functions: dict[str, Any] = {}
-    found = []
+    answers = []
     with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is not finite is reported as such
+        warnings.simplefilter("ignore")  # the grader reports numbers that are not finite
         for job in jobs:
-            function, failure = load(job)
+            function, failure = load_function(job)
             functions[job.name] = function
-            mine = {n.replace("-", "_"): functions.get(n) for n in job.needs}
-            first = (SimpleNamespace(**mine),) if job.needs else ()
+            needed = {n.replace("-", "_"): functions.get(n) for n in job.needs}
+            first = (SimpleNamespace(**needed),) if job.needs else ()
             if failure is not None:
-                found.append([failure] * len(job.cases))
-            else:
-                found.append([ask(job, function, first, case, copying) for case in job.cases])
-    return found
+                answers.append([failure] * len(job.cases))
+                continue
+            answers.append(
+                [call_function(job, function, first, case, copy_array) for case in job.cases]
+            )
+    return answers
 
 
-def load(job: Job) -> tuple[Any, Answer | None]:
-    """Return the function of a job, or how its file has failed."""
+def load_function(job: Job) -> tuple[Any, CaseAnswer | None]:
+    """Return the function of a job, or the error of its file."""
     module = ModuleType("exercise")
     module.__file__ = job.file
     try:
-        exec(compile(job.code, job.file, "exec"), module.__dict__)  # what we are here for
-    except STRANGE as error:
-        return None, Answer(raised=in_a_line(error), line=line_of(error, job), stage="import")
+        exec(compile(job.code, job.file, "exec"), module.__dict__)  # the learner's own file
+    except FOREIGN_ERRORS as error:
+        line = find_error_line(error, job)
+        return None, CaseAnswer(raised=format_error(error), line=line, stage="import")
     function = module.__dict__.get(job.function)
     if not callable(function):
-        return None, Answer(raised=f"no function {job.function}", stage="missing")
+        return None, CaseAnswer(raised=f"no function {job.function}", stage="missing")
     return function, None
 
 
-def ask(job: Job, function: Any, first: tuple[Any, ...], case: Inputs, copying: Any) -> Answer:
-    """Return what a function does with a case; it is given copies."""
-    given = {n: copying(x) if isinstance(x, np.ndarray) else x for n, x in case.items()}
+def call_function(
+    job: Job, function: Any, first: tuple[Any, ...], case: Inputs, copy_array: Any
+) -> CaseAnswer:
+    """Return the answer of a function to a case. The function receives copies."""
+    arguments = {n: copy_array(x) if isinstance(x, np.ndarray) else x for n, x in case.items()}
     try:
-        result = function(*first, *given.values())
-    except STRANGE as error:
-        return Answer(raised=in_a_line(error), line=line_of(error, job))
-    arrays = {n: x for n, x in given.items() if isinstance(x, np.ndarray)}
-    modified = tuple(n for n, x in arrays.items() if not same(x, case[n]))
-    parts, structure = taken_apart(result, job.parts)
+        result = function(*first, *arguments.values())
+    except FOREIGN_ERRORS as error:
+        return CaseAnswer(raised=format_error(error), line=find_error_line(error, job))
+    arrays = {n: x for n, x in arguments.items() if isinstance(x, np.ndarray)}
+    modified = tuple(n for n, x in arrays.items() if not same_bits(x, case[n]))
+    parts, structure = split_result(result, job.parts)
     views = tuple(n for n, x in arrays.items() if any(np.may_share_memory(x, p) for p in parts))
-    return Answer("", 0, "", structure, tuple(map(small, parts)), modified, views)
+    copies = tuple(map(copy_bounded, parts))
+    return CaseAnswer("", 0, "", structure, copies, modified, views)
 
 
-def same(x: Array, y: Array) -> bool:
-    """Return whether two arrays hold the same bits, whatever their order in memory."""
+def same_bits(x: Array, y: Array) -> bool:
+    """Return whether two arrays hold the same bits, in any memory order."""
     return x.shape == y.shape and x.tobytes("C") == y.tobytes("C")
 
 
-def taken_apart(result: Any, parts: int) -> tuple[list[Array], str]:
-    """Return the arrays of a result, or what it is instead."""
+def split_result(result: Any, parts: int) -> tuple[list[Array], str]:
+    """Return the arrays of a result and "", or no arrays and the type of the result."""
     if parts == 1:
         if isinstance(result, tuple) and len(result) == 1:
             result = result[0]
@@ -102,17 +108,17 @@ def taken_apart(result: Any, parts: int) -> tuple[list[Array], str]:
     elif isinstance(result, tuple | list) and len(result) == parts:
         members = list(result)
     else:
-        return [], described(result)
+        return [], describe_result_type(result)
     if not all(isinstance(x, np.ndarray | np.generic | float | int) for x in members):
-        return [], described(result)
+        return [], describe_result_type(result)
     arrays = [np.asarray(x) for x in members]
     if any(x.dtype.hasobject for x in arrays):
         return [], "an array of Python objects"
     return arrays, ""
 
 
-def described(result: Any) -> str:
-    """Return in words what a result is."""
+def describe_result_type(result: Any) -> str:
+    """Return the type of a result in words."""
     if result is None:
         return "None: is there a `return`?"
     if isinstance(result, tuple | list):
@@ -122,22 +128,22 @@ def described(result: Any) -> str:
     return f"a {type(result).__name__}"
 
 
-def small(x: Array) -> Array:
-    """Return a copy of an array, or one of its shape that takes no room if it is far too large."""
+def copy_bounded(x: Array) -> Array:
+    """Return a copy of an array; if it is far too large, zeros of its shape without memory."""
     return np.array(x) if x.size <= LARGEST else np.broadcast_to(np.zeros((), x.dtype), x.shape)
 
 
-def in_a_line(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """Return an error in one line of bounded length."""
     try:
         text = " ".join(str(error).split())[:300]
-    except STRANGE:  # the learner's own class, with a mistake of its own
+    except FOREIGN_ERRORS:  # __str__ of the learner's own exception raises
         text = "no message"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def line_of(error: BaseException, job: Job) -> int:
-    """Return the last line of the learner's file that an error came through; 0 for none."""
+def find_error_line(error: BaseException, job: Job) -> int:
+    """Return the last line of the learner's file in the traceback of an error; 0 for none."""
     if isinstance(error, SyntaxError) and error.filename == job.file:
         return error.lineno or 0
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,45 +1,45 @@
-"""What the cases of an exercise are made of, and what a module of `tasks` has to offer."""
+"""The types of the cases of an exercise, and the interface of a module of `tasks`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mindref.shapes import Array
 
 Inputs = dict[str, Any]
-"""Arguments of the learner's function under their names; others may stand beside them.
+"""The arguments of the learner's function by name, and possibly further inputs.
 
-What is moved for the centred differences may be one of the others: a gradient by logits can be
-asked of a function that is given the weights.
+The finite differences may perturb a further input. Example: the function returns a gradient with
+respect to the logits, but its argument is the weights.
 """
 
-Loss = Callable[[Inputs], float]
+LossFunction = Callable[[Inputs], float]
 
 
-class Case(NamedTuple):
+class ExerciseCase(NamedTuple):
     """One call of the learner's function."""
 
     name: str  # as in the table of the report: "K=3 D=4, norms .3 1 4"
-    given: Inputs
-    step: float = 1e-3  # of the centred differences; smaller where the function bends sharply
+    inputs: Inputs
+    step: float = 1e-3  # of the finite differences; smaller for a function with large curvature
 
 
-class Group(NamedTuple):
-    """Cases that are there for one reason."""
+class CaseGroup(NamedTuple):
+    """Cases with one purpose."""
 
     name: str  # one word or two
-    reason: str  # which mistakes would pass without them
-    cases: tuple[Case, ...]
+    reason: str  # the mistakes that only these cases find
+    cases: tuple[ExerciseCase, ...]
 
 
-class Terms(NamedTuple):
-    """What one entry of the answer is made of.
+class EntryTerms(NamedTuple):
+    """The numbers that make one entry of the answer.
 
-    "sum": the numbers add up to it; "product": they multiply to it; "quotient": it is the first
-    number over the sum of the others.
+    "sum": the sum of the numbers; "product": their product; "quotient": the first number divided
+    by the sum of the others.
     """
 
     how: str
@@ -47,37 +47,39 @@ class Terms(NamedTuple):
 
     @property
     def value(self) -> float:
-        """Return the entry that the numbers make."""
+        """Return the entry."""
         values = [value for _, value in self.numbers]
         if self.how == "quotient":
             return values[0] / sum(values[1:])
         return float(np.prod(values)) if self.how == "product" else sum(values)
 
 
-class Task(Protocol):
-    """A module of `tasks`."""
+class ExerciseTask:
+    """The cases of an exercise and their reference answers; one subclass in each module of `tasks`.
 
-    @staticmethod
-    def groups(rng: np.random.Generator) -> Sequence[Group]:
-        """Return the cases; everything drawn comes from rng."""
+    A module of `tasks` has a name TASK with an instance of its subclass.
+    """
 
-    @staticmethod
-    def reference(given: Inputs) -> Array | tuple[Array, ...]:
-        """Return the right answer, from `mindref.ops`."""
+    def make_groups(self, rng: np.random.Generator) -> Sequence[CaseGroup]:
+        """Return the cases. All random numbers are drawn from rng."""
+        raise NotImplementedError
 
-    @staticmethod
-    def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-        """Return what an entry of a part of the right answer is made of."""
+    def compute_answer(self, inputs: Inputs) -> Array | tuple[Array, ...]:
+        """Return the right answer, computed by `mindref.ops`."""
+        raise NotImplementedError
 
-    @staticmethod
-    def loss(given: Inputs) -> Loss:
-        """Return the number whose gradient is asked for, as a function of moved inputs.
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return the numbers that make one entry of a part of the right answer."""
+        raise NotImplementedError
 
-        What has to stand still while an input moves is taken from `given`. Only asked of exercises
-        whose answer is a gradient.
+    def make_loss(self, inputs: Inputs) -> LossFunction:
+        """Return the loss as a function of perturbed inputs, for an answer that is a gradient.
+
+        Constants of the loss are computed from `inputs`, which are not perturbed.
         """
+        raise NotImplementedError
 
 
-def mask_of(lengths: Sequence[int], places: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return a mask (B, L) with that many true places for each user, from the left."""
-    return np.arange(places) < np.array(lengths)[:, None]
+def make_mask(lengths: Sequence[int], size: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return a mask (B, size) with `lengths[b]` leading true positions in row b."""
+    return np.arange(size) < np.array(lengths)[:, None]

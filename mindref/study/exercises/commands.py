@@ -1,7 +1,7 @@
-"""What a learner can ask for. Every function prints by way of `echo` and returns an exit code.
+"""The commands of an exercise. Every function prints with `echo` and returns an exit code.
 
-0: done, or every case passes; 1: the answer is wrong, or the code misbehaves. Raises MindrefError
-for a wrong use, of which the command line makes exit code 2.
+0: done, or every case passes; 1: the answer is wrong, or the code fails. A usage error raises
+MindrefError, which the command line turns into exit code 2.
 """
 
 from __future__ import annotations
@@ -10,136 +10,143 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from mindref.errors import MindrefError, say
-from mindref.study.exercises import NAMES, guard, page
-from mindref.study.exercises.answers import Answer, Job
-from mindref.study.exercises.desk import Desk
-from mindref.study.exercises.exercise import Exercise, find
-from mindref.study.exercises.expected import job
-from mindref.study.exercises.report import Report, lines, report
+from mindref.study.exercises import NAMES, page, sandbox
+from mindref.study.exercises.answers import CaseAnswer, Job
+from mindref.study.exercises.exercise import Exercise, find_exercise
+from mindref.study.exercises.expected import make_job
+from mindref.study.exercises.report import ExerciseReport, format_report, make_exercise_report
+from mindref.study.exercises.workspace import Workspace
 
 Echo = Callable[[str], None]
 
 
-def listing(desk: Desk, echo: Echo) -> int:
-    """Print every exercise, and how far the learner is."""
-    standings = desk.standings()
+def list_exercises(workspace: Workspace, echo: Echo) -> int:
+    """Print every exercise and the learner's progress."""
+    progress = workspace.read_progress()
     for number, name in enumerate(NAMES, 1):
-        standing = standings.get(name)
-        state = "passed" if standing and standing.passed else "begun" if standing else ""
-        begun = state or ("begun" if desk.file(name).exists() else "")
-        line = f" {number:2}  {name:20} {begun:7} {find(name).title}"
+        begun = name in progress or workspace.file_path(name).exists()
+        state = "passed" if name in progress and progress[name].passed else "begun" if begun else ""
+        line = f" {number:2}  {name:20} {state:7} {find_exercise(name).title}"
         for part in textwrap.wrap(line, page.WIDTH, subsequent_indent=" " * 34):
             echo(part)
-    passed = sum(x.passed for x in standings.values())
-    echo(f" {passed} of {len(NAMES)} passed. Begin one: mindref study --exercise {following(desk)}")
+    passed = sum(x.passed for x in progress.values())
+    begin = f"mindref study --exercise {choose_next_exercise(workspace)}"
+    echo(f" {passed} of {len(NAMES)} passed. Begin one: {begin}")
     return 0
 
 
-def following(desk: Desk, after: str = "") -> str:
-    """Return the first exercise that has not been passed, behind one if there is any there."""
-    standings = desk.standings()
-    left = [name for name in NAMES if not (name in standings and standings[name].passed)]
-    behind = [n for n in left if not after or NAMES.index(n) > NAMES.index(after)]
-    return next(iter(behind or left), NAMES[0])
+def choose_next_exercise(workspace: Workspace, after: str = "") -> str:
+    """Return the first exercise that is not passed, if possible one after the exercise `after`."""
+    progress = workspace.read_progress()
+    remaining = [name for name in NAMES if not (name in progress and progress[name].passed)]
+    later = [n for n in remaining if not after or NAMES.index(n) > NAMES.index(after)]
+    return next(iter(later or remaining), NAMES[0])
 
 
-def start(name: str, desk: Desk, echo: Echo) -> int:
-    """Print the statement and make the learner's file, unless it is there."""
-    exercise = find(name)
-    for line in page.statement(exercise):
+def start_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
+    """Print the statement and create the learner's file, unless it exists."""
+    exercise = find_exercise(name)
+    for line in page.format_statement(exercise):
         echo(line)
-    made = desk.create(exercise)
+    created = workspace.create_file(exercise)
+    note = "" if created else " (it already exists and was not changed)"
     echo("")
-    echo(f"Your file: {desk.file(name)}" + ("" if made else " (it was there, and is as it was)"))
+    echo(f"Your file: {workspace.file_path(name)}{note}")
     echo(f"Check it:  mindref study --exercise {name} --check")
-    echo("           (or --watch to check at every save, --hint for a hint)")
+    echo("           (--watch checks at every save, --hint prints a hint)")
     return 0
 
 
-def reset(name: str, desk: Desk, echo: Echo, confirm: Callable[[str], bool]) -> int:
-    """Put the starter back, if the learner says yes; the old file is kept beside it."""
-    exercise, path = find(name), desk.file(name)
-    if path.exists() and not confirm(f"Put the starter in the place of {path}?"):
-        echo(f"{path} is as it was.")
+def reset_exercise(
+    name: str, workspace: Workspace, echo: Echo, confirm: Callable[[str], bool]
+) -> int:
+    """Restore the starter after a confirmation; the old file is kept under another name."""
+    exercise, path = find_exercise(name), workspace.file_path(name)
+    if path.exists() and not confirm(f"Replace {path} by the starter?"):
+        echo(f"{path} was not changed.")
         return 0
-    kept = desk.reset(exercise)
-    echo(f"{path} is the starter" + (f"; your file is {kept}." if kept else "."))
+    backup = workspace.reset_file(exercise)
+    echo(f"{path} is the starter" + (f"; your old file is {backup}." if backup else "."))
     return 0
 
 
-def check(name: str, desk: Desk, echo: Echo) -> int:
+def check_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
     """Run the learner's file on every case and print the report."""
-    exercise = find(name)
-    needed = [find(other) for other in exercise.needs]
-    jobs = [job_of(x, desk) for x in (*needed, exercise)]
-    desk.note(name, checks=desk.standing(name).checks + 1)  # before it takes time: it may fail
-    heard = guard.hear(jobs)
-    if heard.printed:
+    exercise = find_exercise(name)
+    needed = [find_exercise(other) for other in exercise.needs]
+    jobs = [make_learner_job(x, workspace) for x in (*needed, exercise)]
+    # before the check, which may be interrupted
+    workspace.record(name, checks=workspace.get_progress(name).checks + 1)
+    result = sandbox.run_sandboxed(jobs)
+    if result.printed:
         echo(" Your code printed:")
-        for line in heard.printed.splitlines()[:20]:
+        for line in result.printed.splitlines()[:20]:
             echo(f" | {line}")
-    if heard.answers is None:
-        echo(f" {desk.file(name)}: {heard.trouble}.")
+    if result.answers is None:
+        echo(f" {workspace.file_path(name)}: {result.failure}.")
         return 1
-    found = first_wrong((*needed, exercise), heard.answers)
-    wrong = found.exercise
-    if wrong is not exercise:
-        echo(f" Exercise {wrong.number}, {wrong.name}, differs first:")
-    for line in lines(found):
+    report = find_first_failure((*needed, exercise), result.answers)
+    failed = report.exercise
+    if failed is not exercise:
+        echo(f" The first failure is in exercise {failed.number}, {failed.name}:")
+    for line in format_report(report):
         echo(line)
-    if found.passed:
-        return passed(exercise, desk, echo)
-    if desk.text(wrong.name) == wrong.starter:
-        echo(f" {desk.file(wrong.name)} is still as it was made: it is yours to write.")
-    echo(f" For a hint: mindref study --exercise {wrong.name} --hint")
+    if report.passed:
+        return mark_passed(exercise, workspace, echo)
+    if workspace.read_file(failed.name) == failed.starter:
+        echo(f" {workspace.file_path(failed.name)} is still the starter: write your solution.")
+    echo(f" For a hint: mindref study --exercise {failed.name} --hint")
     return 1
 
 
-def first_wrong(exercises: Sequence[Exercise], answers: list[list[Answer]]) -> Report:
-    """Return the report of the first exercise whose answers are wrong, of the last if none are."""
-    for exercise, given in zip(exercises, answers, strict=True):
-        found = report(exercise, given)
-        if not found.passed:
+def find_first_failure(
+    exercises: Sequence[Exercise], answers: list[list[CaseAnswer]]
+) -> ExerciseReport:
+    """Return the report of the first exercise with a wrong answer, otherwise of the last one."""
+    for exercise, exercise_answers in zip(exercises, answers, strict=True):
+        report = make_exercise_report(exercise, exercise_answers)
+        if not report.passed:
             break
-    return found
+    return report
 
 
-def job_of(exercise: Exercise, desk: Desk) -> Job:
-    """Return the learner's file and what it is asked. Raises DataError where there is none."""
-    text = desk.text(exercise.name)
-    return job(exercise, text, str(desk.file(exercise.name)), exercise.needs)
+def make_learner_job(exercise: Exercise, workspace: Workspace) -> Job:
+    """Return the job of the learner's file. Raises DataError if there is no file."""
+    text = workspace.read_file(exercise.name)
+    return make_job(exercise, text, str(workspace.file_path(exercise.name)), exercise.needs)
 
 
-def passed(exercise: Exercise, desk: Desk, echo: Echo) -> int:
-    """Note that an exercise is passed, and say what is next; nothing moves on by itself."""
-    desk.note(exercise.name, passed=True)
+def mark_passed(exercise: Exercise, workspace: Workspace, echo: Echo) -> int:
+    """Record that an exercise is passed, and print the next one."""
+    workspace.record(exercise.name, passed=True)
     echo(f" Passed. Compare: mindref study --exercise {exercise.name} --solution")
-    if all(desk.standing(name).passed for name in NAMES):
+    if all(workspace.get_progress(name).passed for name in NAMES):
         echo(f" All {len(NAMES)} exercises are passed: you have written MIND and its gradients.")
     else:
-        echo(f" Next: mindref study --exercise {following(desk, exercise.name)}")
+        following = choose_next_exercise(workspace, exercise.name)
+        echo(f" Next: mindref study --exercise {following}")
     return 0
 
 
-def hint(name: str, desk: Desk, echo: Echo) -> int:
-    """Print the next of the hints; after the last one, the first again."""
-    exercise = find(name)
-    given = desk.standing(name).hints
-    desk.note(name, hints=given + 1)
-    number = given % len(exercise.hints)
+def print_hint(name: str, workspace: Workspace, echo: Echo) -> int:
+    """Print the next hint; after the last hint, the first again."""
+    exercise = find_exercise(name)
+    count = workspace.get_progress(name).hints
+    workspace.record(name, hints=count + 1)
+    number = count % len(exercise.hints)
     echo(f"Hint {number + 1} of {len(exercise.hints)}:")
-    for line in page.wrapped(exercise.hints[number]):
+    for line in page.wrap_paragraphs(exercise.hints[number]):
         echo(line)
     return 0
 
 
-def solution(name: str, desk: Desk, echo: Echo, *, give_up: bool = False) -> int:
-    """Print the solution to who has passed or gives up. Raises MindrefError to others."""
-    exercise, standing = find(name), desk.standing(name)
-    if not (standing.passed or standing.gave_up or give_up):
-        todo = "check it, ask for a hint, or see it all the same: --solution --give-up"
-        raise MindrefError(say("--solution", f"that {name} has been passed", "it has not", todo))
-    if give_up and not standing.passed:
-        desk.note(name, gave_up=True)
+def print_solution(name: str, workspace: Workspace, echo: Echo, *, give_up: bool = False) -> int:
+    """Print the solution of a passed exercise. Otherwise raise MindrefError, unless `give_up`."""
+    exercise, progress = find_exercise(name), workspace.get_progress(name)
+    if not (progress.passed or progress.gave_up or give_up):
+        todo = "try --hint, or print it anyway with --solution --give-up"
+        raise MindrefError(say("--solution", f"{name} to be passed", "not passed yet", todo))
+    if give_up and not progress.passed:
+        workspace.record(name, gave_up=True)
     echo(exercise.solution.rstrip("\n"))
     return 0

@@ -1,4 +1,4 @@
-"""Read the page of an exercise: what the learner is told, the solution, the known mistakes."""
+"""Read the texts of an exercise: statement, hints, solution and known mistakes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple, cast
 
+from mindref.conformance.mutants import anchors
 from mindref.errors import ConfigError, say
-from mindref.study.close import nearest
 from mindref.study.exercises import NAMES
-from mindref.study.exercises.cases import Task
+from mindref.study.exercises.cases import ExerciseTask
+from mindref.study.suggest import nearest_names
 
 TASKS = "mindref.study.exercises.tasks"
 FORWARD = 4e-12
-"""Largest relative error of a value: another order of summing is off by up to 1e-12."""
+"""Largest relative error of a value: another order of summation causes up to 1e-12."""
 
 GRADIENT = 1e-6
-"""Largest relative error of a gradient: centred differences agree to 1e-9."""
+"""Largest relative error of a gradient: the finite differences agree to 1e-9."""
 
 AXES = {
     "B": "user",
@@ -27,125 +28,126 @@ AXES = {
     "D": "component",
     "E": "component",
     "S": "negative",
-    "M": "row",
-    "F": "place",
+    "M": "vector",
+    "F": "position",
     "V": "row",
     "R": "row",
     "T": "step",
-    "C": "case",
     "P": "use",
 }
-"""What a position along an axis is called; specs/notation.md."""
+"""The name of one position along an axis; specs/notation.md."""
 
 
-class Named(NamedTuple):
+class ArraySpec(NamedTuple):
     """An argument of the learner's function, or a part of its answer."""
 
     name: str
     axes: str  # letters; empty for a number
-    what: str
-    of: str = ""  # a part that is a gradient: the argument it belongs to
+    meaning: str
+    gradient_of: str = ""  # for a gradient: the argument that it belongs to
 
 
-class Mistake(NamedTuple):
-    """A known wrong answer: the solution with something changed."""
+class KnownMistake(NamedTuple):
+    """A known wrong answer: the solution with an edit."""
 
     name: str
-    what: str  # completes "Your answer equals a known slip: ..."
+    diagnosis: str  # completes "Your answer equals a known mistake: ..."
     hint: str
-    code: str  # the whole file
-    seen: str = ""  # who does it in public code
+    code: str  # the complete file
+    seen: str = ""  # public code with this mistake
 
 
 class Exercise(NamedTuple):
-    """Everything about an exercise but its cases."""
+    """An exercise without its cases."""
 
     name: str
     title: str
     steps: tuple[str, ...]  # ids of the trace
     rules: tuple[str, ...]  # labels of the specification
     function: str
-    takes: tuple[Named, ...]
-    gives: tuple[Named, ...]
+    arguments: tuple[ArraySpec, ...]
+    returns: tuple[ArraySpec, ...]
     statement: str
     symbols: dict[str, str]
     starter: str
     solution: str
     hints: tuple[str, ...]
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[KnownMistake, ...]
     tolerance: float
-    needs: tuple[str, ...]  # exercises whose functions are handed over as the first argument
-    planted: str  # a bug to find: the mistake that the starter is
+    needs: tuple[str, ...]  # exercises whose functions are in the first argument
+    starter_mistake: str  # for a bug to find: the mistake that the starter has
+    cases_of: str  # the exercise with the cases: this one or another
 
     @property
     def number(self) -> int:
-        """Return the place in the order of study, from 1."""
+        """Return the position in the order of study, from 1."""
         return NAMES.index(self.name) + 1
 
     @property
-    def task(self) -> Task:
-        """Return the module with the cases."""
-        return cast(Task, importlib.import_module(f"{TASKS}.{stem(self.name)}"))
+    def task(self) -> ExerciseTask:
+        """Return the cases."""
+        module = importlib.import_module(f"{TASKS}.{module_stem(self.cases_of)}")
+        return cast(ExerciseTask, module.TASK)
 
 
-def stem(name: str) -> str:
-    """Return the name of an exercise as that of a module."""
+def module_stem(name: str) -> str:
+    """Return the name of an exercise as the name of a module."""
     return name.replace("-", "_")
 
 
-def find(name: str) -> Exercise:
-    """Return an exercise. Raises ConfigError with the closest names for one that is not there."""
+def find_exercise(name: str) -> Exercise:
+    """Return an exercise. Raises ConfigError with the closest names for an unknown one."""
     if name not in NAMES:
-        near = listed(nearest(name, NAMES))
+        near = join_with_or(nearest_names(name, NAMES))
         raise ConfigError(say("--exercise", "the name of an exercise", name, f"try {near}"))
-    return read(name)
+    return read_exercise(name)
 
 
-def listed(names: list[str]) -> str:
+def join_with_or(names: list[str]) -> str:
     """Return names as in a sentence: a, b or c."""
     return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 @cache
-def read(name: str) -> Exercise:
-    """Return the exercise of a page. Raises ValueError for an edit that does not fit its text."""
-    page = resources.files(TASKS).joinpath(f"{stem(name)}.toml").read_text(encoding="utf-8")
-    row = tomllib.loads(page)
-    solution, planted = row["solution"], row.get("planted", "")
-    mistakes = tuple(mistake(x, solution) for x in row["mistake"])
-    gives = tuple(Named(**x) for x in row["gives"])
-    by_default = GRADIENT if any(part.of for part in gives) else FORWARD
+def read_exercise(name: str) -> Exercise:
+    """Return the exercise of a TOML file. Raises ValueError for an edit without its anchor."""
+    path = resources.files(TASKS).joinpath(f"{module_stem(name)}.toml")
+    row = tomllib.loads(path.read_text(encoding="utf-8"))
+    solution, starter_mistake = row["solution"], row.get("starter_mistake", "")
+    mistakes = tuple(make_mistake(x, solution) for x in row["mistake"])
+    returns = tuple(ArraySpec(**x) for x in row["returns"])
+    by_default = GRADIENT if any(part.gradient_of for part in returns) else FORWARD
     return Exercise(
         name=name,
         title=row["title"],
         steps=tuple(row["steps"]),
         rules=tuple(row["rules"]),
         function=row["function"],
-        takes=tuple(Named(**x) for x in row["takes"]),
-        gives=gives,
+        arguments=tuple(ArraySpec(**x) for x in row["arguments"]),
+        returns=returns,
         statement=row["statement"].strip(),
         symbols=row.get("symbols", {}),
-        starter=row["starter"] if not planted else in_file(mistakes, planted),
+        starter=row["starter"]
+        if not starter_mistake
+        else get_mistake_code(mistakes, starter_mistake),
         solution=solution,
         hints=tuple(hint.strip() for hint in row["hints"]),
         mistakes=mistakes,
         tolerance=row.get("tolerance", by_default),
         needs=tuple(row.get("needs", ())),
-        planted=planted,
+        starter_mistake=starter_mistake,
+        cases_of=row.get("cases_of", name),
     )
 
 
-def in_file(mistakes: tuple[Mistake, ...], name: str) -> str:
-    """Return the file with a mistake in it."""
+def get_mistake_code(mistakes: tuple[KnownMistake, ...], name: str) -> str:
+    """Return the file with a mistake."""
     return next(x.code for x in mistakes if x.name == name)
 
 
-def mistake(row: dict[str, Any], solution: str) -> Mistake:
-    """Return a mistake from its table: `code`, one edit `old` and `new`, or several `edits`."""
+def make_mistake(row: dict[str, Any], solution: str) -> KnownMistake:
+    """Return a mistake from its table: `code`, or edits of the solution at anchors."""
     code = row.get("code", solution)
-    for edit in row.get("edits", [row] if "old" in row else []):
-        if code.count(edit["old"]) != 1:
-            times = code.count(edit["old"])
-            raise ValueError(f"{row['name']}: {edit['old']!r} stands {times} times, not once")
-        code = code.replace(edit["old"], edit["new"])
-    return Mistake(row["name"], row["what"], row["hint"], code, row.get("seen", ""))
+    if "at" in row or "edits" in row:
+        code = anchors.apply_edits(code, anchors.read_edits(row, row["name"]))
+    return KnownMistake(row["name"], row["diagnosis"], row["hint"], code, row.get("seen", ""))

@@ -1,4 +1,4 @@
-"""What the reference says to the cases of an exercise: values, and differences of its forward."""
+"""The reference answers of the cases, and finite differences of the reference forward."""
 
 from __future__ import annotations
 
@@ -10,64 +10,69 @@ import numpy as np
 
 from mindref.shapes import Array
 from mindref.study.exercises.answers import Job
-from mindref.study.exercises.cases import Case, Group, Loss
-from mindref.study.exercises.exercise import Exercise, find
+from mindref.study.exercises.cases import CaseGroup, ExerciseCase, LossFunction
+from mindref.study.exercises.exercise import Exercise, find_exercise
 
 
-class Expected(NamedTuple):
+class ExpectedCase(NamedTuple):
     """One case with its right answer."""
 
-    group: Group
-    case: Case
+    group: CaseGroup
+    case: ExerciseCase
     arrays: tuple[Array, ...]
-    differences: tuple[Array | None, ...]  # centred, for the parts that are gradients
+    differences: tuple[Array | None, ...]  # for the parts that are gradients
 
 
 @cache
-def expected(name: str) -> tuple[Expected, ...]:
-    """Return the cases of an exercise, the same ones each time, with their right answers."""
-    exercise = find(name)
-    groups = exercise.task.groups(np.random.default_rng(zlib.crc32(name.encode())))
-    return tuple(answered(exercise, g, case) for g in groups for case in g.cases)
+def compute_expected_cases(name: str) -> tuple[ExpectedCase, ...]:
+    """Return the cases of an exercise with their right answers; the same cases at each call."""
+    exercise = find_exercise(name)
+    groups = exercise.task.make_groups(np.random.default_rng(zlib.crc32(name.encode())))
+    return tuple(compute_expected_case(exercise, g, case) for g in groups for case in g.cases)
 
 
-def answered(exercise: Exercise, group: Group, case: Case) -> Expected:
-    """Return a case with what the reference answers."""
+def compute_expected_case(exercise: Exercise, group: CaseGroup, case: ExerciseCase) -> ExpectedCase:
+    """Return a case with the answer of the reference."""
     with np.errstate(all="ignore"):
-        result = exercise.task.reference(case.given)
+        result = exercise.task.compute_answer(case.inputs)
         arrays = tuple(np.asarray(x) for x in (result if isinstance(result, tuple) else (result,)))
         differences = tuple(
-            centred(exercise.task.loss(case.given), case, part.of) if part.of else None
-            for part in exercise.gives
+            compute_differences(exercise.task.make_loss(case.inputs), case, part.gradient_of)
+            if part.gradient_of
+            else None
+            for part in exercise.returns
         )
-    return Expected(group, case, arrays, differences)
+    return ExpectedCase(group, case, arrays, differences)
 
 
-def centred(loss: Loss, case: Case, name: str) -> Array:
-    """Return the gradient of the loss by an argument, entry by entry, without any derivation.
+def compute_differences(loss: LossFunction, case: ExerciseCase, name: str) -> Array:
+    """Return the gradient of the loss with respect to an argument, by central differences.
 
-    Three centred differences, each with half the step of the one before, extrapolated: the error is
-    of the sixth order in the step.
+    Three central differences with steps h, h/2 and h/4 are extrapolated (Richardson). The error is
+    of order h^6.
     """
-    x = np.asarray(case.given[name])
-    found = np.zeros_like(x)
+    x = np.asarray(case.inputs[name])
+    gradient = np.zeros_like(x)
 
-    def at(index: tuple[int, ...], h: float) -> float:
-        moved = x.copy()
-        moved[index] += h
-        return loss({**case.given, name: moved})
+    def perturbed_loss(index: tuple[int, ...], h: float) -> float:
+        perturbed = x.copy()
+        perturbed[index] += h
+        return loss({**case.inputs, name: perturbed})
 
     for index in np.ndindex(x.shape):
         steps = (case.step, case.step / 2, case.step / 4)
-        coarse, middle, fine = ((at(index, h) - at(index, -h)) / (2 * h) for h in steps)
+        coarse, middle, fine = (
+            (perturbed_loss(index, h) - perturbed_loss(index, -h)) / (2 * h) for h in steps
+        )
         first, second = (4 * middle - coarse) / 3, (4 * fine - middle) / 3
-        found[index] = (16 * second - first) / 15
-    return found
+        gradient[index] = (16 * second - first) / 15
+    return gradient
 
 
-def job(exercise: Exercise, code: str, file: str, needs: tuple[str, ...] = ()) -> Job:
-    """Return what a file is asked: every case of its exercise, without what it is not told."""
-    names = [x.name for x in exercise.takes]
-    cases = tuple({n: x.case.given[n] for n in names} for x in expected(exercise.name))
-    parts = len(exercise.gives)
+def make_job(exercise: Exercise, code: str, file: str, needs: tuple[str, ...] = ()) -> Job:
+    """Return the job of a file: every case, with the arguments of the function only."""
+    names = [x.name for x in exercise.arguments]
+    expected_cases = compute_expected_cases(exercise.name)
+    cases = tuple({n: x.case.inputs[n] for n in names} for x in expected_cases)
+    parts = len(exercise.returns)
     return Job(exercise.name, file, code, exercise.function, parts, cases, needs)

@@ -1,4 +1,4 @@
-"""The options of the command line that are about exercises, and what they lead to."""
+"""The command-line options of the exercises, and the commands that they run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import click
 from mindref.errors import ConfigError, say
 
 
-class Asked(NamedTuple):
-    """What was asked for on the command line."""
+class ExerciseOptions(NamedTuple):
+    """The values of the options."""
 
     exercise: str | None = None
     exercises: bool = False
@@ -28,77 +28,84 @@ class Asked(NamedTuple):
 
     @property
     def actions(self) -> list[str]:
-        """Return what is to be done with the exercise; one thing at most."""
+        """Return the selected actions; at most one is valid."""
         return [n for n in ("check", "watch", "hint", "solution", "reset") if getattr(self, n)]
 
 
 OPTIONS = (
-    click.option("--exercise", metavar="NAME", help="Begin an exercise, or go on with it."),
-    click.option("--exercises", is_flag=True, help="List the exercises, and which are passed."),
+    click.option("--exercise", metavar="NAME", help="Start an exercise or continue it."),
+    click.option("--exercises", is_flag=True, help="List the exercises and your progress."),
     click.option("--check", is_flag=True, help="Check your file of the exercise."),
-    click.option("--watch", is_flag=True, help="Check it whenever it is saved; q ends."),
-    click.option("--hint", is_flag=True, help="The next of three hints."),
-    click.option("--solution", is_flag=True, help="The solution, after passing."),
-    click.option("--give-up", is_flag=True, help="With --solution: before passing, too."),
-    click.option("--reset", is_flag=True, help="Put the starter back; your file is kept as .old."),
-    click.option("--yes", is_flag=True, help="With --reset: do not ask."),
+    click.option("--watch", is_flag=True, help="Check your file at every save; q ends."),
+    click.option("--hint", is_flag=True, help="Print the next of three hints."),
+    click.option("--solution", is_flag=True, help="Print the solution, after passing."),
+    click.option("--give-up", is_flag=True, help="With --solution: also before passing."),
+    click.option("--reset", is_flag=True, help="Restore the starter; your file is kept as .old."),
+    click.option("--yes", is_flag=True, help="With --reset: no confirmation."),
     click.option(
         "--folder",
         type=click.Path(file_okay=False, path_type=Path),
         default="exercises",
         show_default=True,
-        help="Where your files of the exercises are.",
+        help="Folder of your exercise files.",
     ),
 )
 
 
 def exercise_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; the function is given what came of them as `asked`, an `Asked`."""
+    """Add the options; the function receives them as `exercise_settings`, an ExerciseOptions."""
 
     @wraps(function)
-    def gathering(*arguments: Any, **given: Any) -> Any:
-        asked = Asked(**{name: given.pop(name) for name in Asked._fields})
-        return function(*arguments, asked=asked, **given)
+    def collect_options(*arguments: Any, **options: Any) -> Any:
+        settings = ExerciseOptions(**{n: options.pop(n) for n in ExerciseOptions._fields})
+        return function(*arguments, exercise_settings=settings, **options)
 
-    decorated: Callable[..., Any] = gathering
+    decorated: Callable[..., Any] = collect_options
     for option in reversed(OPTIONS):
         decorated = option(decorated)
     return decorated
 
 
-def check_use(asked: Asked) -> None:
-    """Raise ConfigError for options that do not go together."""
-    actions = asked.actions
-    given = [f"--{name}" for name in actions]
-    if len(given) > 1:
-        raise ConfigError(say(" ".join(given), "one of them", len(given)))
-    if (actions or asked.give_up or asked.yes) and asked.exercise is None:
-        named = given or ["--give-up" if asked.give_up else "--yes"]
-        todo = "see the list: mindref study --exercises"
-        raise ConfigError(say(named[0], "--exercise NAME with it", "none", todo))
-    if asked.give_up and actions != ["solution"]:
+def check_exercise_options(settings: ExerciseOptions) -> None:
+    """Raise ConfigError for options that cannot be combined."""
+    actions = settings.actions
+    flags = [f"--{name}" for name in actions]
+    if len(flags) > 1:
+        raise ConfigError(say(" ".join(flags), "one of these options", len(flags)))
+    if (actions or settings.give_up or settings.yes) and settings.exercise is None:
+        flag = flags[0] if flags else "--give-up" if settings.give_up else "--yes"
+        todo = "list the names with mindref study --exercises"
+        raise ConfigError(say(flag, "--exercise NAME with it", "none", todo))
+    if settings.give_up and actions != ["solution"]:
         raise ConfigError(say("--give-up", "--solution with it", "none"))
-    if asked.yes and actions != ["reset"]:
+    if settings.yes and actions != ["reset"]:
         raise ConfigError(say("--yes", "--reset with it", "none"))
 
 
-def carry_out(asked: Asked) -> int | None:
-    """Do what was asked and return the exit code; None if nothing about exercises was asked.
+def run_exercise_command(settings: ExerciseOptions) -> int | None:
+    """Run the selected command and return its exit code; None without an exercise option.
 
-    Raises MindrefError for a wrong use.
+    Raises MindrefError for a usage error.
     """
-    check_use(asked)
-    if asked.exercise is None and not asked.exercises:
+    check_exercise_options(settings)
+    if settings.exercise is None and not settings.exercises:
         return None
-    from mindref.study.exercises import commands, watching
-    from mindref.study.exercises.desk import Desk
+    from mindref.study.exercises import commands, watch
+    from mindref.study.exercises.workspace import Workspace
 
-    desk, echo, name = Desk(asked.folder), click.echo, asked.exercise
+    workspace, echo, name = Workspace(settings.folder), click.echo, settings.exercise
     if name is None:
-        return commands.listing(desk, echo)
-    if asked.reset:
-        return commands.reset(name, desk, echo, lambda text: asked.yes or click.confirm(text))
-    if asked.solution:
-        return commands.solution(name, desk, echo, give_up=asked.give_up)
-    does = commands.hint if asked.hint else commands.check if asked.check else commands.start
-    return (watching.watch if asked.watch else does)(name, desk, echo)
+        return commands.list_exercises(workspace, echo)
+    if settings.reset:
+        return commands.reset_exercise(
+            name, workspace, echo, lambda text: settings.yes or click.confirm(text)
+        )
+    if settings.solution:
+        return commands.print_solution(name, workspace, echo, give_up=settings.give_up)
+    if settings.hint:
+        return commands.print_hint(name, workspace, echo)
+    if settings.check:
+        return commands.check_exercise(name, workspace, echo)
+    if settings.watch:
+        return watch.watch_exercise(name, workspace, echo)
+    return commands.start_exercise(name, workspace, echo)

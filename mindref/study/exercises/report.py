@@ -1,4 +1,4 @@
-"""What the learner reads after a check: a table of the cases, and one failure in full."""
+"""The report of a check: a table of the cases, and one failure in full."""
 
 from __future__ import annotations
 
@@ -6,143 +6,142 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mindref.study.exercises import diagnosis
-from mindref.study.exercises.answers import Answer
-from mindref.study.exercises.diagnosis import EQUAL, diagnose
-from mindref.study.exercises.exercise import Exercise, Mistake
-from mindref.study.exercises.expected import Expected, expected
-from mindref.study.exercises.judge import RULES, Verdict, judge, place
+from mindref.study.exercises.answers import CaseAnswer
+from mindref.study.exercises.diagnosis import EQUAL, find_factors, find_known_mistake
+from mindref.study.exercises.exercise import Exercise, KnownMistake
+from mindref.study.exercises.expected import ExpectedCase, compute_expected_cases
+from mindref.study.exercises.grader import RULES, Grade, format_entry, grade_answers
 from mindref.study.exercises.page import WIDTH
 
 COLUMNS = ("shape", "dtype", "finite")
 
 
-class Report(NamedTuple):
-    """All that a check has found."""
+class ExerciseReport(NamedTuple):
+    """The result of a check."""
 
     exercise: Exercise
-    wanted: Sequence[Expected]
-    answers: list[Answer]
-    verdicts: list[Verdict]
-    mistake: Mistake | None
+    expected_cases: Sequence[ExpectedCase]
+    answers: list[CaseAnswer]
+    grades: list[Grade]
+    mistake: KnownMistake | None
 
     @property
     def passed(self) -> bool:
         """Return whether every case passes."""
-        return not any(verdict.failed for verdict in self.verdicts)
+        return not any(grade.failed for grade in self.grades)
 
     @property
     def first(self) -> int:
-        """Return the case to tell of: of those that break the earliest rule, the first."""
-        return min(range(len(self.verdicts)), key=lambda i: self.verdicts[i].rank)
+        """Return the index of the case to report: the first that fails the earliest rule."""
+        return min(range(len(self.grades)), key=lambda i: self.grades[i].rank)
 
 
-def report(exercise: Exercise, answers: list[Answer]) -> Report:
-    """Judge answers and look for the mistake that they equal."""
-    wanted = expected(exercise.name)
-    verdicts = judge(exercise, wanted, answers)
-    wrong = any(verdict.failed for verdict in verdicts)
-    return Report(
-        exercise, wanted, answers, verdicts, diagnose(exercise, answers) if wrong else None
-    )
+def make_exercise_report(exercise: Exercise, answers: list[CaseAnswer]) -> ExerciseReport:
+    """Grade answers and find the known mistake that they equal."""
+    expected_cases = compute_expected_cases(exercise.name)
+    grades = grade_answers(exercise, expected_cases, answers)
+    failed = any(grade.failed for grade in grades)
+    mistake = find_known_mistake(exercise, answers) if failed else None
+    return ExerciseReport(exercise, expected_cases, answers, grades, mistake)
 
 
-def lines(found: Report) -> Iterator[str]:
+def format_report(report: ExerciseReport) -> Iterator[str]:
     """Yield the lines of a report."""
-    yield from table(found)
-    if not found.passed:
+    yield from format_case_table(report)
+    if not report.passed:
         yield ""
-        yield from failure(found)
-        yield from slip(found)
-    passing = sum(not verdict.failed for verdict in found.verdicts)
-    yield f" {passing} of {len(found.verdicts)} cases pass."
+        yield from format_failure(report)
+        yield from format_diagnosis(report)
+    passing = sum(not grade.failed for grade in report.grades)
+    yield f" {passing} of {len(report.grades)} cases pass."
 
 
-def table(found: Report) -> Iterator[str]:
+def format_case_table(report: ExerciseReport) -> Iterator[str]:
     """Yield a line for each case."""
-    width = max(len(want.case.name) for want in found.wanted)
+    names = [expected.case.name for expected in report.expected_cases]
+    width = max(map(len, names))
     heads = "".join(f"{name:8}" for name in COLUMNS)
     yield f" {'case':{width}}  {heads}max rel. error"
-    for want, verdict in zip(found.wanted, found.verdicts, strict=True):
-        yield f" {want.case.name:{width}}  {row(found.exercise, verdict)}".rstrip()
+    for name, grade in zip(names, report.grades, strict=True):
+        yield f" {name:{width}}  {format_case_row(report.exercise, grade)}".rstrip()
 
 
-def row(exercise: Exercise, verdict: Verdict) -> str:
-    """Return what the table says of a case, behind its name."""
-    cells = "".join(f"{mark(name, verdict):8}" for name in COLUMNS)
-    if not verdict.failed:
-        return f"{cells}{verdict.error:.1e}"
-    if verdict.failed != "values":
-        return f"{cells}-         <-- {verdict.failed}"
-    at = ", ".join(map(str, verdict.entry))
-    name = exercise.gives[verdict.part].name + (f"[{at}]" if at else "")
-    return f"{cells}{verdict.error:.1e}   <-- {name}"
+def format_case_row(exercise: Exercise, grade: Grade) -> str:
+    """Return the cells of a case in the table."""
+    cells = "".join(f"{format_check(name, grade):8}" for name in COLUMNS)
+    if not grade.failed:
+        return f"{cells}{grade.error:.1e}"
+    if grade.failed != "values":
+        return f"{cells}-         <-- {grade.failed}"
+    index = ", ".join(map(str, grade.entry))
+    name = exercise.returns[grade.part].name + (f"[{index}]" if index else "")
+    return f"{cells}{grade.error:.1e}   <-- {name}"
 
 
-def mark(name: str, verdict: Verdict) -> str:
+def format_check(name: str, grade: Grade) -> str:
     """Return ok, no, or - for a rule that was not reached."""
-    if verdict.failed == name:
+    if grade.failed == name:
         return "no"
-    return "ok" if RULES.index(name) < verdict.rank else "-"
+    return "ok" if RULES.index(name) < grade.rank else "-"
 
 
-def failure(found: Report) -> Iterator[str]:
-    """Yield what broke the first rule, and where the numbers of a wrong entry come from."""
-    want, verdict = found.wanted[found.first], found.verdicts[found.first]
-    yield f" {verdict.failed} ({want.case.name}):"
-    why = f"this case is there for: {want.group.reason}"
-    yield from textwrap.wrap(why, WIDTH, initial_indent="   ", subsequent_indent="   ")
-    if verdict.failed != "values":
-        yield from textwrap.wrap(verdict.text, WIDTH, initial_indent="   ", subsequent_indent="   ")
+def format_failure(report: ExerciseReport) -> Iterator[str]:
+    """Yield the failure of the first rule, and the terms of a wrong entry."""
+    expected, grade = report.expected_cases[report.first], report.grades[report.first]
+    yield f" {grade.failed} ({expected.case.name}):"
+    purpose = f"purpose of this case: {expected.group.reason}"
+    yield from textwrap.wrap(purpose, WIDTH, initial_indent="   ", subsequent_indent="   ")
+    if grade.failed != "values":
+        yield from textwrap.wrap(grade.text, WIDTH, initial_indent="   ", subsequent_indent="   ")
         return
-    part = found.exercise.gives[verdict.part]
-    got = found.answers[found.first].arrays[verdict.part][verdict.entry]
-    closed = want.arrays[verdict.part][verdict.entry]
-    differences = want.differences[verdict.part]
-    beside = f"yours {got:.10g}   expected {closed:.10g}"
+    part = report.exercise.returns[grade.part]
+    got = report.answers[report.first].arrays[grade.part][grade.entry]
+    closed = expected.arrays[grade.part][grade.entry]
+    differences = expected.differences[grade.part]
+    values = f"yours {got:.10g}   expected {closed:.10g}"
     if differences is not None:
-        beside += f"   finite difference {differences[verdict.entry]:.10g}"
-    yield f"   {place(part, verdict.entry)}:"
-    yield f"   {beside}"
-    terms = found.exercise.task.terms(want.case.given, part.name, verdict.entry)
-    yield f"   expected is the {SAID[terms.how]}"
-    shown = terms.numbers[:12]
-    width = max(len(name) for name, _ in shown)
-    for name, value in shown:
+        values += f"   finite difference {differences[grade.entry]:.10g}"
+    yield f"   {format_entry(part, grade.entry)}:"
+    yield f"   {values}"
+    terms = report.exercise.task.explain_entry(expected.case.inputs, part.name, grade.entry)
+    yield f"   expected is the {HOW[terms.how]}"
+    printed = terms.numbers[:12]
+    width = max(len(name) for name, _ in printed)
+    for name, value in printed:
         yield f"     {name:{width}}  {value: .10g}"
-    if len(terms.numbers) > len(shown):
-        yield f"     and {len(terms.numbers) - len(shown)} more"
+    if len(terms.numbers) > len(printed):
+        yield f"     and {len(terms.numbers) - len(printed)} more"
 
 
-SAID = {
+HOW = {
     "sum": "sum of",
     "product": "product of",
-    "quotient": "first of these over the sum of the others",
+    "quotient": "first of these numbers divided by the sum of the others",
 }
 
 
-def off_by_a_factor(found: Report) -> Iterator[str]:
-    """Yield by which factor the part of the worst entry is off, if it is by one in every case."""
-    number = found.verdicts[found.first].part
-    factors = diagnosis.factors(found.wanted, found.answers, number)
-    if factors and found.verdicts[found.first].failed == "values":
-        alike = max(factors) - min(factors) < EQUAL
-        said = f"{factors[0]:.6g}" if alike else ", ".join(f"{x:.4g}" for x in factors)
-        where = "in every case" if alike else "in the cases above"
+def format_factor(report: ExerciseReport) -> Iterator[str]:
+    """Yield the factor between answer and right answer, if every case has one."""
+    number = report.grades[report.first].part
+    factors = find_factors(report.expected_cases, report.answers, number)
+    if factors and report.grades[report.first].failed == "values":
+        constant = max(factors) - min(factors) < EQUAL
+        text = f"{factors[0]:.6g}" if constant else ", ".join(f"{x:.4g}" for x in factors)
+        cases = "in every case" if constant else "in the cases above"
         yield ""
-        yield f" {found.exercise.gives[number].name} is the right answer times {said} {where}."
+        yield f" {report.exercise.returns[number].name} is the right answer times {text} {cases}."
 
 
-def slip(found: Report) -> Iterator[str]:
-    """Yield which known mistake it is; a bug to find is not given away."""
-    exercise, mistake = found.exercise, found.mistake
+def format_diagnosis(report: ExerciseReport) -> Iterator[str]:
+    """Yield the known mistake of the answer; a bug to find is not revealed."""
+    exercise, mistake = report.exercise, report.mistake
     if mistake is None:
-        yield from off_by_a_factor(found)
+        yield from format_factor(report)
         return
     yield ""
-    if mistake.name == exercise.planted:
-        yield " Your file still answers as the one that you were given."
+    if mistake.name == exercise.starter_mistake:
+        yield " Your file still has the same answers as the starter."
         return
     seen = f" (Seen in {mistake.seen}.)" if mistake.seen else ""
-    text = f"Your answer equals a known slip: {mistake.what}. {mistake.hint}{seen}"
+    text = f"Your answer equals a known mistake: {mistake.diagnosis}. {mistake.hint}{seen}"
     yield from textwrap.wrap(text, WIDTH, initial_indent=" ", subsequent_indent=" ")

@@ -1,7 +1,7 @@
-"""The trainer of the library on a small built-in log, with operators from elsewhere (exercise 18).
+"""Train on a small built-in log with the learner's operators (exercise 18).
 
-Spec: specs/model.md, specs/optimiser.md. The layers, the matrix S and the order of everything are
-the library's; operators and the step of Adam for the table of items may be somebody else's.
+Spec: specs/model.md, specs/optimiser.md. The order of the computation, the layers and the matrix S
+are those of the library. The operators and the Adam step of the item table are arguments.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 import mindref.ops as library
 from mindref.config import Config
-from mindref.data.synthetic import synthetic
+from mindref.data.synthetic import make_synthetic_log
 from mindref.models import mind
 from mindref.models.parameters import (
     Catalogue,
@@ -27,15 +27,15 @@ from mindref.models.parameters import (
 from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array
 from mindref.training import optimiser
-from mindref.training.batch_loader import Feed, Task
+from mindref.training.batch_loader import BatchLoader, Task
 from mindref.training.engine import check_finite
 
 AdamStep = Callable[..., tuple[Array, Array, Array]]
-"""As exercise 17 writes it."""
+"""The function of exercise 17."""
 
 
-class Course(NamedTuple):
-    """What is trained: everything but operators and optimiser."""
+class TrainingSetup(NamedTuple):
+    """Settings, catalogue and batches of a training."""
 
     config: Config
     catalogue: Catalogue
@@ -44,8 +44,8 @@ class Course(NamedTuple):
 
 
 @cache
-def course(gradient: str, power: float, steps: int) -> Course:
-    """Return batches of a small shop; an item is the mean of its own row and that of its shelf."""
+def make_training_setup(gradient: str, power: float, steps: int) -> TrainingSetup:
+    """Return batches of a synthetic log; an item is the mean of its row and its shelf's row."""
     changes = {
         **{"interests": 3, "width": 6, "window": 5, "iterations": 3, "sigma": 1.0, "hidden": (8,)},
         **{"interest_count": "fixed", "routing_gradient": gradient, "power": power},
@@ -53,45 +53,45 @@ def course(gradient: str, power: float, steps: int) -> Course:
         **{"dtype": "float64", "backend": "numpy", "seed": 6},
     }
     config = Config.of("default", changes)
-    made = synthetic(seed=6, users=30, items=96)
-    count = len(made.log.item_ids)
-    rows = np.stack([np.arange(count), count + made.item_shelf], axis=1)
+    synthetic = make_synthetic_log(seed=6, users=30, items=96)
+    count = len(synthetic.log.item_ids)
+    rows = np.stack([np.arange(count), count + synthetic.item_shelf], axis=1)
     catalogue = Catalogue(rows, np.full(rows.shape, 0.5))
     sizes = Sizes(count, int(rows.max()) + 1, 0, 0)
-    nobody = np.zeros((len(made.log.user_ids), 0), np.int64)
-    feed = Feed(Task(made.log.events, nobody, catalogue, sizes), config)
-    return Course(config, catalogue, sizes, tuple(feed.batch(step) for step in range(steps)))
+    no_profile = np.zeros((len(synthetic.log.user_ids), 0), np.int64)
+    feed = BatchLoader(Task(synthetic.log.interactions, no_profile, catalogue, sizes), config)
+    return TrainingSetup(config, catalogue, sizes, tuple(feed.batch(step) for step in range(steps)))
 
 
-def losses_of(
+def compute_losses(
     ops: Any,
     adam_step: AdamStep | None,
     gradient: str,
     power: float,
     steps: int,
     *,
-    watch: Callable[[mind.Saved], None] = lambda saved: None,
+    observe: Callable[[mind.Saved], None] = lambda saved: None,
 ) -> Array:
-    """Train from the first parameters and return the loss of every step (steps,).
+    """Train from the initial parameters and return the loss of every step (steps,).
 
-    `ops` is a namespace with an operator of each name in `mindref.ops.OPS`, as in specs/backend.md;
-    `adam_step` takes the step of the table of items, the library's if None. `watch` is shown what
-    each forward has saved. Raises Diverged for a loss that is not finite.
+    ops: a namespace with the operators of `mindref.ops.OPS`, as in specs/backend.md; adam_step: the
+    step of the item table, None for the one of the library; observe: called with the saved values
+    of each forward. Raises Diverged for a loss that is not finite.
     """
-    config, catalogue, sizes, batches = course(gradient, power, steps)
+    config, catalogue, sizes, batches = make_training_setup(gradient, power, steps)
     params = init(np.random.default_rng(6), config, sizes)
     moments, losses = optimiser.init(flatten(params)), []
     for number, batch in enumerate(batches, 1):
-        found, saved = mind.loss(params, batch, catalogue, config, ops)
-        losses.append(check_finite(float(found), number))
-        watch(saved)
+        loss, saved = mind.loss(params, batch, catalogue, config, ops)
+        losses.append(check_finite(float(loss), number))
+        observe(saved)
         gradients = flatten_gradients(mind.backward(saved, ops=ops))
         rate = optimiser.learning_rate(config.learning_rate, config.decay, number - 1, steps)
-        moments = updated(params, gradients, moments, adam_step, rate, config)
+        moments = update_parameters(params, gradients, moments, adam_step, rate, config)
     return np.array(losses)
 
 
-def updated(
+def update_parameters(
     params: Params,
     gradients: Mapping[str, Array | RowGradient],
     moments: optimiser.State,
@@ -99,13 +99,13 @@ def updated(
     rate: float,
     config: Config,
 ) -> optimiser.State:
-    """Take a step of Adam, that of the items by way of `adam_step`; return the new moments."""
+    """Take an Adam step and return the new moments; `adam_step` updates the item table."""
     first, second, items = moments.first["items"], moments.second["items"], gradients["items"]
     if adam_step is not None and isinstance(items, RowGradient):
         gradients = {name: x for name, x in gradients.items() if name != "items"}
         numbers = (rate, config.beta1, config.beta2, config.epsilon)
-        given = (params.items.copy(), first.copy(), second.copy(), moments.step)
-        new = adam_step(*given, items.rows, items.values, *numbers)
+        arrays = (params.items.copy(), first.copy(), second.copy(), moments.step)
+        new = adam_step(*arrays, items.rows, items.values, *numbers)
         params.items[:], first[:], second[:] = new
     return optimiser.update(
         flatten(params),
@@ -119,14 +119,14 @@ def updated(
 
 
 @cache
-def by_the_library(gradient: str, power: float, steps: int) -> tuple[Array, Array]:
-    """Return the losses of the reference (steps,), and those of each user of the batch (steps, B).
+def compute_reference_losses(gradient: str, power: float, steps: int) -> tuple[Array, Array]:
+    """Return the losses of the reference (steps,), and the loss of each user (steps, B).
 
-    A user's loss is minus the log of the target's probability, which is what the negatives leave.
+    The loss of a user is minus the log of the target's probability, 1 - sum of the negatives'.
     """
-    shares: list[Array] = []
-    losses = losses_of(
+    user_losses: list[Array] = []
+    losses = compute_losses(
         library, None, gradient, power, steps,
-        watch=lambda saved: shares.append(-np.log1p(-saved.softmax.p_negatives.sum(axis=1))),
+        observe=lambda saved: user_losses.append(-np.log1p(-saved.softmax.p_negatives.sum(axis=1))),
     )  # fmt: skip
-    return losses, np.stack(shares)
+    return losses, np.stack(user_losses)

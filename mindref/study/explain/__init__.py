@@ -1,6 +1,6 @@
-"""The arithmetic of one cell, from its recipe: what it is made of, and what follows from it.
+"""The arithmetic of one cell, from its recipe.
 
-cells        any cell: the terms, what they add up to
-model, loss  cells that are no sums of products, up to the interests and from there on
-arithmetic   what an explanation is made of
+cells        explanation of any cell; sums of products
+model, loss  explanation of the recipe functions of the model and of the loss
+arithmetic   the parts of an explanation
 """

@@ -1,4 +1,4 @@
-"""What an explanation of a cell is made of: cells that are read, terms, and their totals."""
+"""The parts of an explanation: factors, terms, groups."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.study.recipes import Recipe, places
+from mindref.study.recipes import Recipe, recipe_factors
 
 Values = Mapping[str, Any]
 
@@ -16,12 +16,12 @@ class Factor(NamedTuple):
     """A cell that a term reads."""
 
     name: str
-    place: tuple[int, ...]
+    position: tuple[int, ...]
     value: float
 
 
 class Term(NamedTuple):
-    """One number of a group: what was read, and what was made of it ("{}" stands for a cell)."""
+    """One number of a group: its form ("{}" is a cell), the cells and the value."""
 
     form: str  # "{} x {}", "exp({} - 1.5)"
     factors: tuple[Factor, ...]
@@ -31,51 +31,51 @@ class Term(NamedTuple):
 class Group(NamedTuple):
     """Terms and their total."""
 
-    what: str  # "squares of the coordinates"; empty where the total is the cell itself
+    title: str  # "squares of the components"; empty if the total is the cell
     terms: tuple[Term, ...]
     total: float
-    largest: bool = False  # the total is the largest of the terms, not their sum
+    largest: bool = False  # the total is the maximum of the terms, not the sum
 
 
 class Explanation(NamedTuple):
-    """Where a cell comes from."""
+    """How a cell is computed."""
 
     groups: tuple[Group, ...]
-    last: str  # what makes the cell of the totals, with numbers; empty where the total is it
-    value: float  # by this arithmetic
+    final_step: str  # from the totals to the cell, with numbers; empty if the total is the cell
+    value: float  # computed from the terms
 
 
 class Cell:
-    """The cell to be explained, and the tensors that its recipe reads, in their order."""
+    """The explained cell, and the tensors that its recipe reads, in order."""
 
     def __init__(self, values: Values, recipe: Recipe, index: tuple[int, ...]) -> None:
         self.recipe, self.index = recipe, index
-        self.names = [place["of"] for place in places(recipe)]
+        self.names = [factor["of"] for factor in recipe_factors(recipe)]
         self.arrays = [np.asarray(values[name]) for name in self.names]
-        self.letters = [place["at"] for place in places(recipe)]
+        self.letters = [factor["letters"] for factor in recipe_factors(recipe)]
         self.bound = dict(zip(recipe["out"], index, strict=True))
 
     def factor(self, k: int, index: tuple[int, ...]) -> Factor:
-        """Return a cell of the tensor number k."""
+        """Return a cell of tensor k."""
         value = self.arrays[k][index]
         return Factor(self.names[k], tuple(int(i) for i in index), float(value))
 
-    def at(self, number: int, **more: int) -> tuple[int, ...]:
-        """Return the index in a tensor that the letters say, `more` of them besides."""
-        bound = {**self.bound, **more}
+    def cell_index(self, number: int, **extra: int) -> tuple[int, ...]:
+        """Return the index in a tensor from the letters; `extra` letters are bound too."""
+        bound = {**self.bound, **extra}
         return tuple(bound[letter] for letter in self.letters[number])
 
-    def here(self, k: int) -> Factor:
-        """Return the cell of tensor number k that has the same place."""
-        return self.factor(k, self.at(k))
+    def matching_factor(self, k: int) -> Factor:
+        """Return the cell of tensor k with the same index."""
+        return self.factor(k, self.cell_index(k))
 
-    def along(self, k: int, letter: str) -> Iterator[tuple[int, Factor]]:
-        """Yield the cells of tensor number k along one axis."""
+    def factors_along(self, k: int, letter: str) -> Iterator[tuple[int, Factor]]:
+        """Yield the cells of tensor k along one axis."""
         for i in range(self.arrays[k].shape[self.letters[k].index(letter)]):
-            yield i, self.factor(k, self.at(k, **{letter: i}))
+            yield i, self.factor(k, self.cell_index(k, **{letter: i}))
 
 
-def total(terms: list[Term]) -> float:
+def sum_terms(terms: list[Term]) -> float:
     """Return the sum in the order of the terms."""
     out = 0.0
     for term in terms:
@@ -83,16 +83,16 @@ def total(terms: list[Term]) -> float:
     return out
 
 
-def summed(terms: list[Term], what: str = "") -> Group:
-    """Return a group whose terms add up."""
-    return Group(what, tuple(terms), total(terms))
+def group_of_sum(terms: list[Term], title: str = "") -> Group:
+    """Return a group whose total is the sum of its terms."""
+    return Group(title, tuple(terms), sum_terms(terms))
 
 
-def alone(group: Group) -> Explanation:
-    """Return the explanation of a cell that is the total of a group."""
+def explain_by_group(group: Group) -> Explanation:
+    """Return the explanation of a cell that equals the total of a group."""
     return Explanation((group,), "", group.total)
 
 
-def every(cell: Cell, k: int) -> list[Factor]:
-    """Return all cells of tensor number k, in order."""
+def all_factors(cell: Cell, k: int) -> list[Factor]:
+    """Return all cells of tensor k, in order."""
     return [cell.factor(k, index) for index in np.ndindex(*cell.arrays[k].shape)]

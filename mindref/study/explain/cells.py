@@ -1,7 +1,7 @@
-"""The arithmetic of one cell, from its recipe: the terms, what they add up to, and what follows.
+"""The explanation of one cell, from its recipe.
 
-See recipes.py for what a recipe is, evaluate.py for whole arrays, arithmetic.py for the parts of an
-explanation. Every function of evaluate.py has one of the same name here.
+See recipes.py for recipes, recipe_arrays.py for whole arrays, arithmetic.py for the parts of an
+explanation. Each recipe function has an explanation in this package.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from collections.abc import Callable
 
 from mindref.study.explain import loss as explain_loss
 from mindref.study.explain import model as explain_model
-from mindref.study.explain.arithmetic import Cell, Explanation, Term, Values, alone, summed
+from mindref.study.explain.arithmetic import (
+    Cell,
+    Explanation,
+    Term,
+    Values,
+    explain_by_group,
+    group_of_sum,
+)
 from mindref.study.recipes import Recipe
 
 FUNCTIONS: dict[str, Callable[[Cell], Explanation]] = {
@@ -21,19 +28,19 @@ FUNCTIONS: dict[str, Callable[[Cell], Explanation]] = {
 }
 
 
-def explain(values: Values, recipe: Recipe, index: tuple[int, ...]) -> Explanation:
-    """Return the arithmetic of the cell at an index of the tensor that a recipe makes.
+def explain_cell(values: Values, recipe: Recipe, index: tuple[int, ...]) -> Explanation:
+    """Return the explanation of the cell at an index of the result of a recipe.
 
-    values: name -> array of every tensor that the recipe reads.
+    values: name -> array for every tensor that the recipe reads.
     """
-    if recipe["op"] == "given":
-        return Explanation((), "given: nothing is computed here", math.nan)
+    if recipe["op"] == "input":
+        return Explanation((), "an input, not computed", math.nan)
     cell = Cell(values, recipe, index)
-    return (add_up if recipe["op"] == "sum" else FUNCTIONS[recipe["op"]])(cell)
+    return (explain_sum if recipe["op"] == "sum" else FUNCTIONS[recipe["op"]])(cell)
 
 
-def add_up(cell: Cell) -> Explanation:
-    """Explain a sum of signed products: letters that the result has not are run through."""
+def explain_sum(cell: Cell) -> Explanation:
+    """Explain a sum of signed products over the letters that the result does not have."""
     terms, k = [], 0
     for part in cell.recipe["terms"]:
         numbers = range(k, k := k + len(part["factors"]))
@@ -42,9 +49,9 @@ def add_up(cell: Cell) -> Explanation:
             sizes |= dict(zip(cell.letters[j], cell.arrays[j].shape, strict=True))
         free = [letter for letter in sizes if letter not in cell.bound]
         for run in itertools.product(*(range(sizes[letter]) for letter in free)):
-            more = dict(zip(free, run, strict=True))
-            factors = tuple(cell.factor(j, cell.at(j, **more)) for j in numbers)
+            summed = dict(zip(free, run, strict=True))
+            factors = tuple(cell.factor(j, cell.cell_index(j, **summed)) for j in numbers)
             value = part["sign"] * math.prod(f.value for f in factors)
             sign = "- " if part["sign"] < 0 else ""
             terms.append(Term(sign + " x ".join(["{}"] * len(factors)), factors, value))
-    return alone(summed(terms))
+    return explain_by_group(group_of_sum(terms))

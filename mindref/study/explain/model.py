@@ -1,4 +1,4 @@
-"""The arithmetic of cells of the model that are no sums of products: softmax, squash, attention."""
+"""Explanations of recipe functions of the model: softmax, squash, attention, layers."""
 
 from __future__ import annotations
 
@@ -10,190 +10,195 @@ from mindref.study.explain.arithmetic import (
     Factor,
     Group,
     Term,
-    alone,
-    every,
-    summed,
+    all_factors,
+    explain_by_group,
+    group_of_sum,
 )
 
 
-def softmax(cell: Cell) -> Explanation:
-    """Explain exp(b) over its sum, less the largest b so that no exp overflows."""
+def explain_softmax(cell: Cell) -> Explanation:
+    """Explain exp(b) over its sum; the largest b is subtracted, so that no exp overflows."""
     over = cell.recipe["over"]
-    allowed = [i for i, mask in cell.along(1, over) if mask.value]
-    own = cell.bound[over]
-    if own not in allowed:
-        return Explanation((), "this place is left out, so its weight is 0", 0.0)
-    logits = {i: b for i, b in cell.along(0, over) if i in allowed}
+    allowed = [i for i, mask in cell.factors_along(1, over) if mask.value]
+    position = cell.bound[over]
+    if position not in allowed:
+        return Explanation((), "masked, so the weight is 0", 0.0)
+    logits = {i: b for i, b in cell.factors_along(0, over) if i in allowed}
     top = max(b.value for b in logits.values())
     terms = [Term(f"exp({{}} - {top:.6g})", (b,), math.exp(b.value - top)) for b in logits.values()]
-    group = summed(terms, "exp of each logit less the largest of them")
-    mine = terms[allowed.index(own)].value
-    return Explanation((group,), f"{mine!r} / {group.total!r}", mine / group.total)
+    group = group_of_sum(terms, "exp of each logit minus the largest logit")
+    numerator = terms[allowed.index(position)].value
+    text = f"{numerator!r} / {group.total!r}"
+    return Explanation((group,), text, numerator / group.total)
 
 
-def squares(cell: Cell) -> Group:
-    """Return the squares of the coordinates of a vector, which add up to its length squared."""
-    terms = [Term("{}^2", (x,), x.value**2) for _, x in cell.along(0, cell.letters[0][-1])]
-    return summed(terms, "squares of the coordinates, which make the length squared")
+def squared_coordinates(cell: Cell) -> Group:
+    """Return the squared components of a vector; their sum is the squared length."""
+    terms = [Term("{}^2", (x,), x.value**2) for _, x in cell.factors_along(0, cell.letters[0][-1])]
+    return group_of_sum(terms, "squared components; the sum is the squared length")
 
 
-def unit(cell: Cell) -> Explanation:
-    """Explain a coordinate of the direction: it over the length, 0 where there is no direction."""
+def explain_unit(cell: Cell) -> Explanation:
+    """Explain a component of the direction: component over length, 0 for a zero vector."""
     if cell.recipe.get("kind") == "none":
-        return Explanation((), "nothing is squashed: no direction is needed, so 0", 0.0)
-    group, x = squares(cell), cell.here(0)
+        return Explanation((), "no squash: the direction is not used, so 0", 0.0)
+    group, x = squared_coordinates(cell), cell.matching_factor(0)
     n = math.sqrt(group.total)
     if n == 0:
-        return Explanation((group,), "the vector is zero and has no direction, so 0", 0.0)
+        return Explanation((group,), "the vector is zero, so 0", 0.0)
     return Explanation((group,), f"{x.value!r} / sqrt({group.total!r})", x.value / n)
 
 
-def across(cell: Cell) -> Explanation:
+def explain_across(cell: Cell) -> Explanation:
     """Explain the length after squash over the length n before: n / (1 + n^2)."""
-    group, kind = squares(cell), cell.recipe["kind"]
+    group, kind = squared_coordinates(cell), cell.recipe["kind"]
     n = math.sqrt(group.total)
     if kind == "squash":
         return Explanation((group,), f"n / (1 + n^2) with n = {n!r}", n / (1 + n * n))
     if kind == "none":
-        return Explanation((group,), "nothing is squashed, so 1", 1.0)
+        return Explanation((group,), "no squash, so 1", 1.0)
     return Explanation((group,), f"1 / n with n = {n!r}", 1 / n if n else 0.0)
 
 
-def along(cell: Cell) -> Explanation:
-    """Explain the slope of the length after squash by the length n before: 2n / (1 + n^2)^2."""
-    group, kind = squares(cell), cell.recipe["kind"]
+def explain_along(cell: Cell) -> Explanation:
+    """Explain the derivative of the length after squash: 2n / (1 + n^2)^2."""
+    group, kind = squared_coordinates(cell), cell.recipe["kind"]
     n = math.sqrt(group.total)
     if kind == "squash":
         text = f"2n / (1 + n^2)^2 with n = {n!r}"
         return Explanation((group,), text, 2 * n / (1 + n * n) ** 2)
     one = kind == "none"
-    text = "nothing is squashed, so 1" if one else "the length is 1 whatever it was, so 0"
+    text = "no squash, so 1" if one else "the length after squash is constant, so 0"
     return Explanation((group,), text, 1.0 if one else 0.0)
 
 
-def size(cell: Cell) -> Explanation:
-    """Explain a count of what the mask lets through."""
-    terms = [Term("{}", (mask,), mask.value) for mask in every(cell, 0)]
-    return alone(summed(terms, "1 for each behaviour, 0 for a padded place"))
+def explain_size(cell: Cell) -> Explanation:
+    """Explain a count of unmasked positions."""
+    terms = [Term("{}", (mask,), mask.value) for mask in all_factors(cell, 0)]
+    return explain_by_group(group_of_sum(terms, "1 for each film, 0 for padding"))
 
 
-def count(cell: Cell) -> Explanation:
-    """Explain whether an interest is active: it is if its number is at most K'."""
+def explain_count(cell: Cell) -> Explanation:
+    """Explain whether an interest is active: its number is at most K'."""
     n, most = int(cell.arrays[0].sum()), cell.recipe["interests"]
-    group = size(cell).groups[0]
+    group = explain_size(cell).groups[0]
     if cell.recipe["rule"] == "log2":
         k = max(1, min(most, n.bit_length() - 1))
         text = f"K' = max(1, min({most}, floor(log2 {n}))) = {k}"
     else:
         k = most if n else 1
-        text = f"K' = {k}, whatever the number of behaviours"
-    mine = cell.index[0] + 1
-    word = "at most" if mine <= k else "more than"
-    return Explanation((group,), f"{text}; {mine} is {word} that", float(mine <= k))
+        text = f"K' = {k}, whatever the length of the history"
+    interest = cell.index[0] + 1
+    relation = "<=" if interest <= k else ">"
+    return Explanation((group,), f"{text}; {interest} {relation} {k}", float(interest <= k))
 
 
-def signed_power(x: float, power: float) -> float:
+def raise_number_with_sign(x: float, power: float) -> float:
     """Return sign(s) |s|^p, and 0 for p = 0."""
     return 0.0 if power == 0 else math.copysign(abs(x) ** power, x)
 
 
-def gaps(cell: Cell) -> Explanation:
-    """Explain sign(s) |s|^p less its maximum over the active interests."""
+def explain_gaps(cell: Cell) -> Explanation:
+    """Explain sign(s) |s|^p minus its maximum over the active interests."""
     power = float(cell.recipe["power"])
-    own = cell.here(0)
-    active = [s for s, on in zip(every(cell, 0), every(cell, 1), strict=True) if on.value]
+    score = cell.matching_factor(0)
+    active = [
+        s for s, on in zip(all_factors(cell, 0), all_factors(cell, 1), strict=True) if on.value
+    ]
     top = max(active, key=lambda s: s.value)
     form = f"sign(s) |s|^{power:g} of s = {{}}"
-    terms = [Term(form, (own,), signed_power(own.value, power))]
-    terms.append(Term(f"- {form}, the largest", (top,), -signed_power(top.value, power)))
-    return alone(summed(terms))
+    terms = [Term(form, (score,), raise_number_with_sign(score.value, power))]
+    terms.append(Term(f"- {form}, the largest", (top,), -raise_number_with_sign(top.value, power)))
+    return explain_by_group(group_of_sum(terms))
 
 
-def through_power(cell: Cell) -> Explanation:
-    """Explain the gradient of a score: d p |s|^(p - 1), zero where that slope is infinite."""
-    power, d, s = float(cell.recipe["power"]), cell.here(0), cell.here(1)
+def explain_through_power(cell: Cell) -> Explanation:
+    """Explain the gradient of a score: d p |s|^(p - 1), zero if the derivative is infinite."""
+    power, d, s = float(cell.recipe["power"]), cell.matching_factor(0), cell.matching_factor(1)
     if s.value == 0 and power < 1:
-        return Explanation((), "the slope is infinite at 0: no gradient is sent, so 0", 0.0)
+        return Explanation((), "the derivative is infinite at 0, so the gradient is set to 0", 0.0)
     slope = power * abs(s.value) ** (power - 1)
     form = f"{{}} x {power:g} |s|^{power - 1:g} of s = {{}}"
-    return alone(summed([Term(form, (d, s), d.value * slope)]))
+    return explain_by_group(group_of_sum([Term(form, (d, s), d.value * slope)]))
 
 
-def one_hot(cell: Cell) -> Explanation:
+def explain_one_hot(cell: Cell) -> Explanation:
     """Explain whether an interest is the one with the largest score."""
-    pairs = zip(every(cell, 0), every(cell, 1), strict=True)
+    pairs = zip(all_factors(cell, 0), all_factors(cell, 1), strict=True)
     active = [s for s, on in pairs if on.value]
-    group = highest([Term("{}", (s,), s.value) for s in active], "the largest active score")
-    best = max(active, key=lambda s: s.value).place == cell.index
-    text = "this is the largest, so 1" if best else "another one is the largest, so 0"
+    group = group_of_largest(
+        [Term("{}", (s,), s.value) for s in active], "the largest active score"
+    )
+    best = max(active, key=lambda s: s.value).position == cell.index
+    text = "the largest score, so 1" if best else "another score is larger, so 0"
     return Explanation((group,), text, float(best))
 
 
-def highest(terms: list[Term], what: str) -> Group:
-    """Return a group whose total is the largest of its terms."""
-    return Group(what, tuple(terms), max(term.value for term in terms), largest=True)
+def group_of_largest(terms: list[Term], title: str) -> Group:
+    """Return a group whose total is the maximum of its terms."""
+    return Group(title, tuple(terms), max(term.value for term in terms), largest=True)
 
 
-def copied(factor: Factor) -> Explanation:
-    """Explain a cell that is another cell."""
-    return alone(summed([Term("{}", (factor,), factor.value)]))
+def explain_copy(factor: Factor) -> Explanation:
+    """Explain a cell that copies another cell."""
+    return explain_by_group(group_of_sum([Term("{}", (factor,), factor.value)]))
 
 
-def concat(cell: Cell) -> Explanation:
-    """Explain a coordinate of a capsule with the profile behind it."""
+def explain_concat(cell: Cell) -> Explanation:
+    """Explain a component of a capsule joined with the profile."""
     j, m = cell.index
     width = cell.arrays[0].shape[1]
     if m < width:
-        return copied(cell.factor(0, (j, m)))
-    return copied(every(cell, 1)[m - width])
+        return explain_copy(cell.factor(0, (j, m)))
+    return explain_copy(all_factors(cell, 1)[m - width])
 
 
-def front(cell: Cell) -> Explanation:
-    """Explain the gradient of a capsule: the first columns of that of the input of the layers."""
-    return copied(cell.factor(0, cell.index))
+def explain_front(cell: Cell) -> Explanation:
+    """Explain the gradient of a capsule: the first columns of the gradient of the layer input."""
+    return explain_copy(cell.factor(0, cell.index))
 
 
-def back(cell: Cell) -> Explanation:
+def explain_back(cell: Cell) -> Explanation:
     """Explain the gradient of the profile: the last columns, summed over the interests."""
     first, features = cell.recipe["width"], cell.recipe["features"]
-    wide = (cell.arrays[0].shape[1] - first) // features  # columns of a feature
-    column = first + cell.index[0] * wide + cell.index[1]
+    columns = (cell.arrays[0].shape[1] - first) // features  # columns of a feature
+    column = first + cell.index[0] * columns + cell.index[1]
     factors = [cell.factor(0, (j, column)) for j in range(len(cell.arrays[0]))]
-    return alone(summed([Term("{}", (x,), x.value) for x in factors]))
+    return explain_by_group(group_of_sum([Term("{}", (x,), x.value) for x in factors]))
 
 
-def relu(cell: Cell) -> Explanation:
+def explain_relu(cell: Cell) -> Explanation:
     """Explain max(0, y)."""
-    y = cell.here(0)
+    y = cell.matching_factor(0)
     if y.value > 0:
-        return copied(y)
-    return Explanation((), f"max(0, {y.value!r}): the rectifier is closed, so 0", 0.0)
+        return explain_copy(y)
+    return Explanation((), f"max(0, {y.value!r}): not positive, so 0", 0.0)
 
 
-def passed_through(cell: Cell) -> Explanation:
-    """Explain a gradient where the rectifier let through, 0 where it did not."""
-    y = cell.here(1)
+def explain_passed_through(cell: Cell) -> Explanation:
+    """Explain a gradient through the ReLU: 0 where its input is not positive."""
+    y = cell.matching_factor(1)
     if y.value > 0:
-        return copied(cell.here(0))
-    return Explanation((), f"the rectifier was closed at {y.value!r}, so 0", 0.0)
+        return explain_copy(cell.matching_factor(0))
+    return Explanation((), f"the input of the ReLU is {y.value!r}, so 0", 0.0)
 
 
 FUNCTIONS = {
-    function.__name__: function
+    function.__name__.removeprefix("explain_"): function
     for function in (
-        softmax,
-        unit,
-        across,
-        along,
-        size,
-        count,
-        gaps,
-        through_power,
-        one_hot,
-        concat,
-        front,
-        back,
-        relu,
-        passed_through,
+        explain_softmax,
+        explain_unit,
+        explain_across,
+        explain_along,
+        explain_size,
+        explain_count,
+        explain_gaps,
+        explain_through_power,
+        explain_one_hot,
+        explain_concat,
+        explain_front,
+        explain_back,
+        explain_relu,
+        explain_passed_through,
     )
 }

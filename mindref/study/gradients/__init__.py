@@ -1,8 +1,8 @@
-"""Gradients held against finite differences of the loss.
+"""Gradients compared with finite differences of the loss.
 
-givens       what a computation is given, by name, and how to move one number of it
-unrolled     the forward pass written out flat, so that any number on the way can be moved
-differences  the difference by one number, and its error over the step
-slopes       many differences at once, against a closed form
-ledger       the gradient through routing as a sum over the places of use
+named_inputs         the inputs of the loss by tensor name, and a change of one number
+unrolled             the forward pass without loops, so that any intermediate number can be changed
+differences          the difference with respect to one number, and its error by step size
+batched_differences  many differences at once, compared with a gradient formula
+ledger               the gradient through routing as a sum over the uses of the votes
 """

@@ -1,11 +1,10 @@
-"""Centred finite differences of the loss by any one number of the computation.
+"""Centred finite differences of the loss with respect to any number of the computation.
 
-Spec: specs/model.md; the method is the usual one, (loss(x + h) - loss(x - h)) / 2h in float64. What
-is given is moved in the real loss, `mindref.models.mind.loss`; what comes about on the way is moved
-in the same pass written out flat (study/unrolled.py). With routing_gradient="last" the model's
-gradient is that of another function, in which the weights of the last round are constants: then the
-differences hold them fixed, too, and say so. Between x - h and x + h a rectifier may open
-or an argmax may change: such a corner has no slope, so h is made smaller until none lies there.
+Spec: specs/model.md. The difference is (loss(x + h) - loss(x - h)) / 2h in float64. Inputs are
+changed in `mindref.models.mind.loss`; intermediate numbers are changed in the unrolled pass
+(unrolled.py). With routing_gradient="last" the gradient treats the last coupling weights as
+constant; the differences then do so too. A ReLU or an argmax has kinks, where the loss has no
+derivative; h is reduced until no kink lies between x - h and x + h.
 """
 
 from __future__ import annotations
@@ -19,187 +18,193 @@ import numpy as np
 from mindref.errors import ConfigError, say
 from mindref.models import mind
 from mindref.shapes import Array
-from mindref.study.close import closest
-from mindref.study.gradients import givens, unrolled
+from mindref.study.gradients import named_inputs, unrolled
+from mindref.study.suggest import suggest_names
 
 if TYPE_CHECKING:
-    from mindref.study.run import Given
+    from mindref.study.tracing import TrainingPair
 
 STEP = {"float64": 1e-5, "float32": 1e-2}
-"""The step h of each type, near the cube root of its precision: error of rounding (precision / h)
-and of the formula (h^2) are then alike."""
+"""The step h of each dtype, near the cube root of its precision: rounding error (precision / h)
+and truncation error (h^2) are then similar."""
 
-LADDER = tuple(float(f"{digit}e-{power}") for power in range(1, 14) for digit in (1, 0.3))[:-1]
-"""The steps of a curve, two a decade from 1e-1 to 1e-13."""
+CURVE_STEPS = tuple(float(f"{digit}e-{power}") for power in range(1, 14) for digit in (1, 0.3))[:-1]
+"""The steps of a curve, two per decade from 1e-1 to 1e-13."""
 
-SMALLEST = 1e-8
-"""No corner is avoided by a smaller step than this."""
+SMALLEST_STEP = 1e-8
+"""The smallest step; a kink within it is ignored."""
 
-MOVED_BY = {
+PERTURBED = {
     "d_t": "t.loss",
     "d_query": "query",
     "d_target": "t",
     "d_o": "o.product",
     "d_o_t": "o_t.product",
 }
-"""Gradients of the trace whose name is not "d_" and the tensor that is moved."""
+"""Gradients whose name is not "d_" plus the name of the changed tensor."""
 
-FLOOR = 1e-8
-"""What a relative error is never measured against less than."""
+RELATIVE_ERROR_FLOOR = 1e-8
+"""The smallest denominator of a relative error."""
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The slope of the loss by one number, found without any gradient."""
+class FiniteDifference:
+    """The derivative of the loss with respect to one number, by finite differences."""
 
     tensor: str
     index: tuple[int, ...]
-    value: float  # of that number
+    value: float  # of the number
     difference: float  # (loss(+h) - loss(-h)) / 2h
     step: float  # the h used
-    corner: bool  # whether h was made smaller
-    frozen: bool  # whether the weights of the last round were held fixed
+    kink: bool  # whether a kink reduced h
+    frozen: bool  # whether the last coupling weights were constant
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return JSON values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class Curve:
-    """The error of the finite difference against the step h."""
+class StepSizeCurve:
+    """The error of a finite difference as a function of the step h."""
 
     tensor: str
     index: tuple[int, ...]
-    closed: float  # the gradient that it is compared with
+    closed: float  # the gradient by the formula
     h: tuple[float, ...]
     float64: tuple[float, ...]  # relative errors, one for each h
     float32: tuple[float, ...]  # everything computed in float32
-    corner: tuple[bool, ...]  # whether a corner lies within -h and +h
-    chosen: dict[str, float]  # type -> the h that is used
-    best: dict[str, float]  # type -> the h of the smallest error
+    kink: tuple[bool, ...]  # whether a kink lies between -h and +h
+    chosen: dict[str, float]  # dtype -> the default h
+    best: dict[str, float]  # dtype -> the h with the smallest error
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return JSON values."""
         return asdict(self)
 
 
-def difference(
-    given: Given,
+def finite_difference(
+    pair: TrainingPair,
     tensor: str,
     index: Sequence[int],
     step: float = 0,
     frozen: bool | None = None,
-) -> Difference:
-    """Return the centred difference of the loss by one entry of a tensor.
+) -> FiniteDifference:
+    """Return the centred difference of the loss with respect to one entry of a tensor.
 
-    tensor: a name of the trace ("S", "w[2]"), or one of study/unrolled.py; step h > 0, or 0 for
-    that of float64; frozen: whether the weights of the last round are held fixed, by default where
-    the model's own gradient holds them. Raises ConfigError for a tensor that the loss does not read
-    as a number, and for an index outside it.
+    tensor: a name of the trace ("S", "w[2]") or of unrolled.py. step: h > 0; 0: the default of
+    float64. frozen: whether the last coupling weights are constant; default: as in the gradient of
+    the model. Raises ConfigError for a tensor without influence on the loss and for an index
+    outside the tensor.
     """
-    whole = array_of(given, tensor)
-    value = entry(tensor, whole, index)
-    frozen = given.config.routing_gradient == "last" if frozen is None else frozen
-    if tensor in givens.names(given) and not frozen:
-        evaluate = in_loss(given, tensor, index)
+    array = find_array(pair, tensor)
+    value = entry_value(tensor, array, index)
+    frozen = pair.config.routing_gradient == "last" if frozen is None else frozen
+    if tensor in named_inputs.input_arrays(pair) and not frozen:
+        evaluate = loss_evaluator(pair, tensor, index)
     else:
-        weights = unrolled.last_weights(given) if frozen else None
-        evaluate = in_pass(given, tensor, unit(whole, index), index, weights)
+        weights = unrolled.last_coupling_weights(pair) if frozen else None
+        evaluate = unrolled_evaluator(pair, tensor, one_hot_array(array, index), index, weights)
     h = step or STEP["float64"]
-    slope, used = smooth(evaluate, h)
-    return Difference(tensor, tuple(int(i) for i in index), value, slope, used, used < h, frozen)
+    slope, used = smooth_difference(evaluate, h)
+    return FiniteDifference(
+        tensor, tuple(int(i) for i in index), value, slope, used, used < h, frozen
+    )
 
 
-def curve(given: Given, tensor: str, index: Sequence[int], closed: float) -> Curve:
-    """Return the error of the difference against `closed` for every step of the ladder.
+def step_size_curve(
+    pair: TrainingPair, tensor: str, index: Sequence[int], closed: float
+) -> StepSizeCurve:
+    """Return the relative error of the difference for every step of `CURVE_STEPS`.
 
-    `closed` is the exact gradient, routing_gradient="all". A parameter is not a table here, and
-    nothing is held fixed.
+    closed: the exact gradient (routing_gradient="all").
     """
-    whole = array_of(given, tensor)
-    entry(tensor, whole, index)
+    array = find_array(pair, tensor)
+    entry_value(tensor, array, index)
     errors: dict[str, tuple[float, ...]] = {}
     corners: tuple[bool, ...] = ()
-    offsets = np.concatenate([h * unit(whole, index) for h in LADDER])
+    offsets = np.concatenate([h * one_hot_array(array, index) for h in CURVE_STEPS])
     for dtype in STEP:
-        both = unrolled.forward(given, {tensor: np.concatenate([offsets, -offsets])}, dtype)
+        both = unrolled.forward(pair, {tensor: np.concatenate([offsets, -offsets])}, dtype)
         up, down = np.split(both.losses.astype(np.float64), 2)
-        slopes = (up - down) / (2 * np.array(LADDER))
-        errors[dtype] = tuple(rounded(relative_error(closed, float(slope))) for slope in slopes)
+        slopes = (up - down) / (2 * np.array(CURVE_STEPS))
+        errors[dtype] = tuple(round_error(slope_error(closed, float(slope))) for slope in slopes)
         if dtype == "float64":
-            here, there = np.split(both.sides, 2)
-            corners = tuple(bool(x) for x in (here != there).any(axis=1))
-    best = {dtype: LADDER[int(np.nanargmin(e))] for dtype, e in errors.items()}
-    place = tuple(int(i) for i in index)
-    return Curve(tensor, place, closed, LADDER, **errors, corner=corners, chosen=STEP, best=best)
+            plus_sides, minus_sides = np.split(both.sides, 2)
+            corners = tuple(bool(x) for x in (plus_sides != minus_sides).any(axis=1))
+    best = {dtype: CURVE_STEPS[int(np.nanargmin(e))] for dtype, e in errors.items()}
+    entry = tuple(int(i) for i in index)
+    return StepSizeCurve(
+        tensor, entry, closed, CURVE_STEPS, **errors, kink=corners, chosen=STEP, best=best
+    )
 
 
-def moved_by(gradient: str) -> str:
-    """Return which tensor is moved to check a gradient of the trace: "S" for "d_S".
+def perturbed_tensor(gradient: str) -> str:
+    """Return the tensor to change for a gradient of the trace: "S" for "d_S".
 
-    Some are of one use of a tensor, or of all of several. Those of the logits are the library's:
-    by the products, before they are divided by the temperature.
+    Some gradients are of one use of a tensor. Gradients of the logits are with respect to the inner
+    products, before the temperature.
     """
-    name, bracket, turn = gradient.partition("[")
-    if name == "from_sums":
-        return f"m@z[{turn}"
-    if name == "from_agreement":
-        return f"m@b[{int(turn.rstrip(']')) + 1}]"
-    return MOVED_BY.get(gradient, f"{name.removeprefix('d_')}{bracket}{turn}")
+    name, bracket, number = gradient.partition("[")
+    if name == "from_z":
+        return f"Se@z[{number}"
+    if name == "from_a":
+        return f"Se@b[{int(number.rstrip(']')) + 1}]"
+    return PERTURBED.get(gradient, f"{name.removeprefix('d_')}{bracket}{number}")
 
 
-def rounded(error: float) -> float:
-    """Return an error to three digits: it is drawn, not compared."""
+def round_error(error: float) -> float:
+    """Return an error with three digits, for a plot."""
     return float(f"{error:.3g}")
 
 
-def relative_error(closed: float, slope: float) -> float:
-    """Return |closed - slope| over the larger of both, or over a floor where both are tiny."""
-    return abs(closed - slope) / max(abs(closed), abs(slope), FLOOR)
+def slope_error(closed: float, slope: float) -> float:
+    """Return |closed - slope| over the larger of both, at least over `RELATIVE_ERROR_FLOOR`."""
+    return abs(closed - slope) / max(abs(closed), abs(slope), RELATIVE_ERROR_FLOOR)
 
 
-def smooth(evaluate: Callable[[float], tuple[float, bytes]], h: float) -> tuple[float, float]:
-    """Return the slope at 0 and the step: h, or less, so that no corner lies within it."""
+def smooth_difference(
+    evaluate: Callable[[float], tuple[float, bytes]], h: float
+) -> tuple[float, float]:
+    """Return the difference and its step: h, or less if a kink lies within h."""
     while True:
         (up, above), (down, below) = evaluate(h), evaluate(-h)
-        if above == below or h <= SMALLEST:
+        if above == below or h <= SMALLEST_STEP:
             return (up - down) / (2 * h), h
         h /= 10
 
 
-def in_loss(
-    given: Given, tensor: str, index: Sequence[int]
+def loss_evaluator(
+    pair: TrainingPair, tensor: str, index: Sequence[int]
 ) -> Callable[[float], tuple[float, bytes]]:
-    """Return the model's own loss and the sides of its corners, by the move of a given number."""
+    """Return a function from a change of an input to the loss and the sides of its kinks."""
 
     def evaluate(by: float) -> tuple[float, bytes]:
-        loss, saved = mind.loss(*givens.changed(given, tensor, index, by))
-        return float(loss), sides(saved)
+        loss, saved = mind.loss(*named_inputs.perturb_input(pair, tensor, index, by))
+        return float(loss), kink_sides(saved)
 
     return evaluate
 
 
-def in_pass(
-    given: Given, tensor: str, one: Array, index: Sequence[int], weights: Array | None
+def unrolled_evaluator(
+    pair: TrainingPair, tensor: str, one: Array, index: Sequence[int], weights: Array | None
 ) -> Callable[[float], tuple[float, bytes]]:
-    """Return the loss and the sides of its corners, by the move of a number on the way.
+    """Return a function from a change of any number to the loss and the sides of its kinks.
 
-    one: (1, *shape), one at the index. What is given can be moved here as well; weights: of the
-    last round, to be held fixed.
+    one: (1, *shape), 1 at the index. weights: constant coupling weights of the last iteration.
     """
-    own = tensor in givens.names(given)
+    is_input = tensor in named_inputs.input_arrays(pair)
 
     def evaluate(by: float) -> tuple[float, bytes]:
-        here = givens.changed(given, tensor, index, by) if own else given
-        done = unrolled.forward(here, {} if own else {tensor: by * one}, weights=weights)
+        plus_sides = named_inputs.perturb_input(pair, tensor, index, by) if is_input else pair
+        done = unrolled.forward(plus_sides, {} if is_input else {tensor: by * one}, weights=weights)
         return float(done.losses[0]), done.sides.tobytes()
 
     return evaluate
 
 
-def sides(saved: Any) -> bytes:
-    """Return on which side of each corner a pass of the model went."""
+def kink_sides(saved: Any) -> bytes:
+    """Return the side of each kink in a forward pass of the model."""
     passed = [s.passed.tobytes() for s in saved.interests.layers if s.passed is not None]
     attention = saved.attention
     hard = np.isinf(attention.power)
@@ -207,31 +212,31 @@ def sides(saved: Any) -> bytes:
     return b"".join(passed) + (chosen.tobytes() if hard or 0 < attention.power < 1 else b"")
 
 
-def entry(tensor: str, whole: Array, index: Sequence[int]) -> float:
-    """Return the number at an index of a tensor; raise ConfigError where there is none."""
-    inside = len(index) == whole.ndim and all(
-        0 <= i < size for i, size in zip(index, whole.shape, strict=True)
+def entry_value(tensor: str, array: Array, index: Sequence[int]) -> float:
+    """Return the number at an index of a tensor. Raises ConfigError for an index outside it."""
+    inside = len(index) == array.ndim and all(
+        0 <= i < size for i, size in zip(index, array.shape, strict=True)
     )
     if not inside:
-        raise ConfigError(say(tensor, f"an index within {whole.shape}", tuple(index)))
-    return float(whole[tuple(index)])
+        raise ConfigError(say(tensor, f"an index within {array.shape}", tuple(index)))
+    return float(array[tuple(index)])
 
 
-def array_of(given: Given, tensor: str) -> Array:
+def find_array(pair: TrainingPair, tensor: str) -> Array:
     """Return a tensor by name, without the axis of users."""
-    own = givens.names(given)
-    if tensor in own:
-        return own[tensor]
-    values = unrolled.forward(given, {}).values
+    is_input = named_inputs.input_arrays(pair)
+    if tensor in is_input:
+        return is_input[tensor]
+    values = unrolled.forward(pair, {}).values
     if tensor not in values:
-        known = (*own, *values)
-        hint = closest(tensor, known)
-        raise ConfigError(say("tensor", "one that the loss depends on", tensor, hint))
+        tensor_names = (*is_input, *values)
+        hint = suggest_names(tensor, tensor_names)
+        raise ConfigError(say("tensor", "a tensor with influence on the loss", tensor, hint))
     return values[tensor][0]
 
 
-def unit(whole: Array, index: Sequence[int]) -> Array:
-    """Return one at the index and zero elsewhere, (1, *shape of the tensor)."""
-    one = np.zeros((1, *np.shape(whole)))
+def one_hot_array(array: Array, index: Sequence[int]) -> Array:
+    """Return an array (1, *shape of the tensor): 1 at the index, 0 elsewhere."""
+    one = np.zeros((1, *np.shape(array)))
     one[(0, *index)] = 1.0
     return one

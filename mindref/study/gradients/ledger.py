@@ -1,12 +1,11 @@
-"""The gradient ledger: the gradient through routing as an exact sum over the places of use.
+"""The gradient ledger: the gradient through routing as a sum over the uses of the votes.
 
-Spec: specs/routing.md (backward). The mapped behaviours m = S e are used 2R - 1 times in R rounds:
-every round sums them to its capsules (rows z1 .. zR), and every round but the last lets them agree
-with its capsules to update the logits (rows b2 .. bR). Write the loop out with a copy of m at each
-place of use: a row is the partial derivative by that copy alone, and by the chain rule the gradient
-is the sum of the rows. The rows are what the library's own backward pass adds up; each is checked
-by finite differences that move its copy and no other. With routing_gradient="last" the library
-keeps row zR and nothing else.
+Spec: specs/routing.md (backward). In r iterations the votes S e have 2r - 1 uses. Every iteration
+sums the votes to its capsules (rows z1 .. zr). Every iteration except the last uses the votes for
+the agreement, which updates the logits (rows b2 .. br). Unroll the loop with one copy of the votes
+for each use: a row is the partial derivative with respect to one copy, and the gradient is the sum
+of the rows. The rows are recorded in the backward pass of the reference. Each row is compared with
+finite differences that change only its copy. With routing_gradient="last" the gradient is row zr.
 """
 
 from __future__ import annotations
@@ -19,144 +18,137 @@ import numpy as np
 from mindref.errors import ConfigError, say
 from mindref.models import mind
 from mindref.shapes import Array
-from mindref.study import plain
-from mindref.study.gradients import slopes
+from mindref.study import json_arrays
+from mindref.study.gradients import batched_differences
+from mindref.study.record import instrument_reference
 
 if TYPE_CHECKING:
-    from mindref.study.run import Given
+    from mindref.study.tracing import TrainingPair
 
-WHAT = {
-    "m": "gradient of the loss by the mapped behaviours m = S e",
-    "S": "gradient of the loss by the matrix S",
-    "e": "gradient of the loss by the behaviours e, by way of routing",
+TITLES = {
+    "Se": "gradient of the loss with respect to the votes S e",
+    "S": "gradient of the loss with respect to the matrix S",
+    "e": "gradient of the loss with respect to the item vectors e of the history, through routing",
 }
-AXES = {"m": ("behaviour", "width"), "S": ("width", "width"), "e": ("behaviour", "width")}
+AXES = {"Se": ("behaviour", "width"), "S": ("width", "width"), "e": ("behaviour", "width")}
 DEFINITION = (
-    "Write the loop out with a copy of m at each place where it is used. A row is the partial"
-    " derivative of the loss by one copy; the gradient is the sum of the rows."
+    "Unroll the loop with one copy of the votes for each use. A row is the partial derivative of"
+    " the loss with respect to one copy. The gradient is the sum of the rows."
 )
 
 
-class Row(NamedTuple):
-    """The part of the gradient that comes by one place of use."""
+class LedgerRow(NamedTuple):
+    """The term of the gradient for one use of the votes."""
 
-    name: str  # "z3" or "b3", as the place that reads m
-    round: int  # whose capsules (z) or logits (b) it makes
-    part: str  # "sums" or "agreement"
+    name: str  # "z3" or "b3": the tensor that reads the votes
+    iteration: int  # of the sum z or the logits b
+    part: str  # "sum" or "agreement"
     title: str
     tensor: str  # its name in a trace with routing_gradient="all"
     kept_by_last: bool
     closed: Array  # (L, D), or the shape of S
     norm: float
-    share: float  # norm over that of the whole
-    cosine: float  # to the whole
-    check: slopes.Check
+    share: float  # norm over the norm of the total
+    cosine: float  # with the total
+    check: batched_differences.DifferenceCheck
 
     def to_json(self, axes: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Return plain values, with the numbers themselves where axes are given."""
-        same = ("name", "round", "part", "title", "tensor", "kept_by_last", "norm", "share")
+        """Return JSON values; the array is included if axes are passed."""
+        fields = ("name", "iteration", "part", "title", "tensor", "kept_by_last", "norm", "share")
         return {
-            **{name: getattr(self, name) for name in same},
+            **{name: getattr(self, name) for name in fields},
             "cosine": self.cosine,
-            **checked(self.check),
-            "data": plain.array(self.closed, axes) if axes else None,
+            **check_to_json(self.check),
+            "data": json_arrays.array_to_json(self.closed, axes) if axes else None,
         }
 
 
 class Ledger(NamedTuple):
-    """All rows, their sum, and what the library says of the same."""
+    """All rows, their sum, and the gradients of the reference."""
 
-    by: str
-    rounds: int
-    rows: tuple[Row, ...]  # in the order of backward: zR, bR, .. b2, z1
-    whole: Array  # the gradient of the library with routing_gradient="all"
-    check: slopes.Check  # of the whole against its own differences
-    residual: float  # |sum of the rows - whole| / |whole|
-    last: Array  # the gradient of the library with routing_gradient="last"
-    last_residual: float  # |row zR - last| / |last|
+    variable: str
+    iterations: int
+    rows: tuple[LedgerRow, ...]  # in backward order: zr, br, .. b2, z1
+    total: Array  # the gradient of the reference with routing_gradient="all"
+    check: batched_differences.DifferenceCheck  # of the total against its finite differences
+    residual: float  # |sum of the rows - total| / |total|
+    last: Array  # the gradient of the reference with routing_gradient="last"
+    last_residual: float  # |row zr - last| / |last|
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; the numbers of the rows are there by m, where nothing else is."""
-        axes = AXES[self.by]
-        kept = next(row for row in self.rows if row.kept_by_last)
+        """Return JSON values; only the ledger of the votes includes the arrays of the rows."""
+        axes = AXES[self.variable]
+        kept_row = next(row for row in self.rows if row.kept_by_last)
         return {
-            "by": self.by,
-            "rounds": self.rounds,
-            "what": WHAT[self.by],
+            "variable": self.variable,
+            "iterations": self.iterations,
+            "title": TITLES[self.variable],
             "definition": DEFINITION,
             "axes": list(axes),
-            "shape": list(self.whole.shape),
-            "rows": [row.to_json(axes if self.by == "m" else ()) for row in self.rows],
+            "shape": list(self.total.shape),
+            "rows": [row.to_json(axes if self.variable == "Se" else ()) for row in self.rows],
             "sum": {
-                "norm": float(np.linalg.norm(self.whole)),
+                "norm": float(np.linalg.norm(self.total)),
                 "residual": self.residual,
-                **checked(self.check),
+                **check_to_json(self.check),
             },
             "last": {
-                "keeps": [kept.name],
+                "keeps": [kept_row.name],
                 "norm": float(np.linalg.norm(self.last)),
-                "share": kept.share,
-                "cosine": kept.cosine,
+                "share": kept_row.share,
+                "cosine": kept_row.cosine,
                 "residual": self.last_residual,
             },
         }
 
 
-class Paths:
-    """A recorder that keeps what each place of use sends to the mapped behaviours."""
+class RecordedTerms(NamedTuple):
+    """The terms of the gradient with respect to the votes, one for each use of the votes."""
 
-    def __init__(self) -> None:
-        self.listening = False
-        self.parts: dict[str, Array] = {}  # in the order of backward
-        self.whole: dict[str, Array] = {}  # of the library, by m, S and e
-
-    def __call__(self, event: str, turn: int = 0, /, **arrays: Any) -> None:
-        """Keep the parts of d_m, and what the library makes of them."""
-        if not self.listening:
-            return
-        if event == "d_sums":
-            self.parts[f"z{turn}"] = arrays["votes"][0].copy()
-        elif event == "d_update":
-            self.parts[f"b{turn + 1}"] = arrays["votes"][0].copy()
-        elif event == "d_votes":
-            m, e = (arrays[name][0].copy() for name in ("d_votes", "d_history"))
-            self.whole = {"m": m, "e": e, "S": arrays["d_bilinear"].copy()}
-
-    def part(self, name: str, turn: int = 0) -> Paths:
-        """Return itself, listening to routing alone: parts follow one another."""
-        self.listening = name == "routing"
-        return self
+    terms: dict[str, Array]  # in backward order
+    totals: dict[str, Array]  # gradients of the reference with respect to Se, S and e
 
 
-def ledger_of(given: Given, by: str = "m") -> Ledger:
-    """Return the ledger of one user's training pair, by "m", "S" or "e".
+def make_ledger(pair: TrainingPair, variable: str = "Se") -> Ledger:
+    """Return the ledger of one training pair with respect to "Se", "S" or "e".
 
-    Raises ConfigError for another `by`.
+    Raises ConfigError for another name.
     """
-    if by not in WHAT:
-        raise ConfigError(say("ledger", " or ".join(WHAT), by))
-    every = paths(given, "all")
-    whole, last = every.whole[by], paths(given, "last").whole[by]
-    rounds = len(every.parts) // 2 + 1
-    turned = {name: chained(given, by, part) for name, part in every.parts.items()}
-    rows = tuple(row(given, by, name, rounds, part, whole) for name, part in turned.items())
-    check = slopes.check(given, by, "m", whole, whole)
-    residual = relative(np.sum([*turned.values()], axis=0) - whole, whole)
-    last_residual = relative(turned[f"z{rounds}"] - last, last)
-    return Ledger(by, rounds, rows, whole, check, residual, last, last_residual)
+    if variable not in TITLES:
+        raise ConfigError(say("ledger", " or ".join(TITLES), variable))
+    recorded = record_terms(pair, "all")
+    total, last = recorded.totals[variable], record_terms(pair, "last").totals[variable]
+    iterations = len(recorded.terms) // 2 + 1
+    terms = {name: chain_from_votes(pair, variable, part) for name, part in recorded.terms.items()}
+    rows = tuple(
+        make_row(pair, variable, name, iterations, part, total) for name, part in terms.items()
+    )
+    check = batched_differences.compare_with_differences(pair, variable, "Se", total, total)
+    residual = norm_ratio(np.sum([*terms.values()], axis=0) - total, total)
+    last_residual = norm_ratio(terms[f"z{iterations}"] - last, last)
+    return Ledger(variable, iterations, rows, total, check, residual, last, last_residual)
 
 
-def paths(given: Given, gradient: str) -> Paths:
-    """Return what the library's backward pass adds up, by place of use, and what it returns."""
-    config = dataclasses.replace(given.config, routing_gradient=gradient)
-    _, saved = mind.loss(given.params, given.batch, given.catalogue, config)
-    record = Paths()
-    mind.backward(saved, record=record)
-    return record
+def record_terms(pair: TrainingPair, gradient: str) -> RecordedTerms:
+    """Return the terms that the backward pass of the reference sums, and its gradients."""
+    config = dataclasses.replace(pair.config, routing_gradient=gradient)
+    modules, record = instrument_reference()
+    _, saved = modules.mind.loss(pair.params, pair.batch, pair.catalogue, config, modules.ops)
+    modules.mind.backward(saved, ops=modules.ops)
+    terms, total = {}, {}
+    for name, iteration, arrays in record.events:
+        if name == "routing.d_sums":
+            terms[f"z{iteration}"] = arrays["votes"][0]
+        elif name == "routing.d_update":
+            terms[f"b{iteration + 1}"] = arrays["votes"][0]
+        elif name == "routing.d_votes":
+            d_votes, d_items = (arrays[array][0] for array in ("d_votes", "d_history"))
+            total = {"Se": d_votes, "e": d_items, "S": arrays["d_bilinear"]}
+    return RecordedTerms(terms, total)
 
 
-def checked(check: slopes.Check) -> dict[str, Any]:
-    """Return what the finite differences say, under the names of the page."""
+def check_to_json(check: batched_differences.DifferenceCheck) -> dict[str, Any]:
+    """Return the comparison with finite differences as JSON values."""
     worst = {"index": list(check.worst), "closed": check.closed, "difference": check.difference}
     return {
         "fd_error": check.error,
@@ -166,50 +158,52 @@ def checked(check: slopes.Check) -> dict[str, Any]:
     }
 
 
-def row(given: Given, by: str, name: str, rounds: int, closed: Array, whole: Array) -> Row:
-    """Return the row of one place of use."""
-    sums, turn = name[0] == "z", int(name[1:])
-    place = f"m@{name[0]}[{turn}]"
-    tensor = f"from_sums[{turn}]" if sums else f"from_agreement[{turn - 1}]"
-    return Row(
+def make_row(
+    pair: TrainingPair, variable: str, name: str, iterations: int, closed: Array, total: Array
+) -> LedgerRow:
+    """Return the row of one use of the votes."""
+    in_sum, iteration = name[0] == "z", int(name[1:])
+    use = f"Se@{name[0]}[{iteration}]"
+    tensor = f"from_z[{iteration}]" if in_sum else f"from_a[{iteration - 1}]"
+    return LedgerRow(
         name,
-        turn,
-        "sums" if sums else "agreement",
-        title(sums, turn, rounds),
+        iteration,
+        "sum" if in_sum else "agreement",
+        row_title(in_sum, iteration, iterations),
         tensor,
-        sums and turn == rounds,
+        in_sum and iteration == iterations,
         closed,
         float(np.linalg.norm(closed)),
-        relative(closed, whole),
-        cosine(closed, whole),
-        slopes.check(given, by, place, closed, whole),
+        norm_ratio(closed, total),
+        cosine_between(closed, total),
+        batched_differences.compare_with_differences(pair, variable, use, closed, total),
     )
 
 
-def title(sums: bool, turn: int, rounds: int) -> str:
-    """Say what a place of use does."""
-    if sums and turn == rounds:
-        return f"the sums of round {turn}, the last: weights held fixed"
-    if sums:
-        return f"the sums of round {turn}, acting through later weights"
-    return f"the agreement after round {turn - 1}, in the logits of round {turn}"
+def row_title(in_sum: bool, iteration: int, iterations: int) -> str:
+    """Return the description of one use of the votes."""
+    if in_sum and iteration == iterations:
+        return f"sum z of iteration {iteration}, the last: coupling weights constant"
+    if in_sum:
+        return f"sum z of iteration {iteration}, through later coupling weights"
+    return f"agreement of iteration {iteration - 1}, in the logits of iteration {iteration}"
 
 
-def chained(given: Given, by: str, d_m: Array) -> Array:
-    """Return what a gradient by m is by S or by e, as m = S e."""
-    if by == "m":
+def chain_from_votes(pair: TrainingPair, variable: str, d_m: Array) -> Array:
+    """Return a gradient with respect to the votes as a gradient with respect to S or e."""
+    if variable == "Se":
         return d_m
-    e, _ = mind.behaviours(given.params, given.batch.histories, given.catalogue)
-    return d_m.T @ e[0] if by == "S" else d_m @ given.params.bilinear
+    e, _ = mind.behaviour_vectors(pair.params, pair.batch.histories, pair.catalogue)
+    return d_m.T @ e[0] if variable == "S" else d_m @ pair.params.bilinear
 
 
-def relative(part: Array, whole: Array) -> float:
-    """Return |part| / |whole|; zero where both are."""
-    size = float(np.linalg.norm(whole))
+def norm_ratio(part: Array, total: Array) -> float:
+    """Return |part| / |total|; zero if both are zero."""
+    size = float(np.linalg.norm(total))
     return float(np.linalg.norm(part)) / size if size else float(np.linalg.norm(part))
 
 
-def cosine(one: Array, other: Array) -> float:
-    """Return the cosine of two arrays; zero where one of them is zero."""
+def cosine_between(one: Array, other: Array) -> float:
+    """Return the cosine of two arrays; zero if an array is zero."""
     sizes = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(np.sum(one * other)) / sizes if sizes else 0.0

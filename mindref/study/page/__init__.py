@@ -1,5 +1,5 @@
-"""The page: one HTML file that opens from disk, shows every step and computes them again itself."""
+"""The page: one HTML file that shows every step and recomputes it in the browser."""
 
-from mindref.study.page.build import write_page
+from mindref.study.page.html_file import write_page
 
 __all__ = ["write_page"]

@@ -1,14 +1,14 @@
-"""The table of steps: what is said of each, how its numbers come about, and what must hold.
+"""The table of steps: texts, equation, source anchors, recipes and invariants of each step.
 
-A trace has its steps in the order in which the code meets them; the table, in the order to read.
+The table is in reading order; a trace has its steps in the order of the computation.
 """
 
 from __future__ import annotations
 
-from mindref.study.steps.after import AFTER
 from mindref.study.steps.backward import BACKWARD
 from mindref.study.steps.forward import FORWARD
-from mindref.study.steps.kind import Kind
+from mindref.study.steps.kind import StepKind
 from mindref.study.steps.loss import TO_LOSS
+from mindref.study.steps.optimiser import OPTIMISER_AND_SERVING
 
-KINDS: tuple[Kind, ...] = (*FORWARD, *TO_LOSS, *BACKWARD, *AFTER)
+KINDS: tuple[StepKind, ...] = (*FORWARD, *TO_LOSS, *BACKWARD, *OPTIMISER_AND_SERVING)

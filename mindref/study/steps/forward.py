@@ -1,18 +1,26 @@
-"""The steps from ids to interests."""
+"""The steps from film ids to interests."""
 
 from __future__ import annotations
 
-from mindref.study.steps.kind import Ask, Check, Kind, Out, between, sums, zero
+from mindref.study.steps.kind import (
+    InvariantSpec,
+    OutputSpec,
+    QuestionSpec,
+    StepKind,
+    check_bounds,
+    check_sum,
+    check_zero,
+)
 from mindref.study.steps.routing import ROUNDS, ROUTING
 
 MIND = "mindref.models.mind"
 
 
-def lookup(use: str, row: str, letter: str, name: str, title: str, why: str) -> Kind:
-    """Return the step that makes vectors of items or features: rows of a table, averaged."""
+def lookup_step(use: str, row: str, letter: str, name: str, title: str, why: str) -> StepKind:
+    """Return the step that looks up vectors of items or features: weighted means of table rows."""
     rows = f"{row} feature" if row else "feature"
-    where = "mask:i" if use == "history" else ""
-    return Kind(
+    mask = "mask:i" if use == "history" else ""
+    return StepKind(
         f"{use}.embed",
         f"{use}.lookup",
         title,
@@ -24,10 +32,10 @@ def lookup(use: str, row: str, letter: str, name: str, title: str, why: str) -> 
         "embedding-R1 model-R1",
         (f"{MIND}:item_vectors@ops.embedding.forward", "mindref.ops.embedding:forward@# 1, 2"),
         (
-            Out(f"{use}.index", rows, "given", "rows", f"{letter}f"),
-            Out(f"{use}.rows", f"{rows} width", "given", "looked_up", f"{letter}fd"),
-            Out(f"{use}.weights", rows, "given", "weights", f"{letter}f"),
-            Out(
+            OutputSpec(f"{use}.index", rows, "input", "rows", f"{letter}f"),
+            OutputSpec(f"{use}.rows", f"{rows} width", "input", "looked_up", f"{letter}fd"),
+            OutputSpec(f"{use}.weights", rows, "input", "weights", f"{letter}f"),
+            OutputSpec(
                 name,
                 f"{row} width".strip(),
                 f"{use}.weights:{letter}f {use}.rows:{letter}fd",
@@ -35,114 +43,117 @@ def lookup(use: str, row: str, letter: str, name: str, title: str, why: str) -> 
                 f"{letter}d",
             ),
         ),
-        (sums("the weights of an item add up to 1", f"{use}.weights:{letter}f", "f", 1, where),),
+        (check_sum("the weights of a film sum to 1", f"{use}.weights:{letter}f", "f", 1, mask),),
         exercises=("embedding-vjp",),
     )
 
 
-IDS = Kind(
+IDS = StepKind(
     "ids",
     "ids",
-    "the behaviours: numbers of items, the latest last",
-    "Beside the profile, all that the model is told of a user is what the user did, at most the"
-    " last {window}; everything else is learned.",
+    "the history: film ids, the latest last",
+    "The input of the model is the profile and the last {window} films of the user.",
     "H = (i_1, ..., i_n)",
     "section 3.1",
     "model-R8",
-    (f"{MIND}:behaviours@histories.items[",),
+    (f"{MIND}:behaviour_vectors@histories.items[",),
     (
-        Out("ids", "behaviour", "given", "ids", "i"),
-        Out("mask", "user behaviour", "given", "mask", "i"),
+        OutputSpec("ids", "behaviour", "input", "ids", "i"),
+        OutputSpec("mask", "user behaviour", "input", "mask", "i"),
     ),
-    (between("every id is one of the catalogue", "ids", 0, "{last_item}"),),
+    (check_bounds("every id is in the catalogue", "ids", 0, "{last_item}"),),
 )
-HISTORY = lookup(
+HISTORY = lookup_step(
     "history",
     "behaviour",
     "i",
     "e",
-    "each behaviour becomes a vector",
-    "Items that are taken by the same users end up with similar vectors.",
+    "each film gets its item vector",
+    "Training gives similar vectors to films with the same users.",
 )
-PROFILE = Kind(
+PROFILE = StepKind(
     "profile.embed",
     "profile.lookup",
-    "each user feature becomes a vector",
-    "The profile is joined to every capsule later: it speaks for all interests alike.",
+    "each user feature gets a vector",
+    "The profile is joined to every capsule after routing.",
     "p_gq = row_gq",
     "section 3.2",
     "model-R2",
     (f"{MIND}:profile_vectors@ops.embedding.forward",),
-    (Out("p", "profile profile-width", "given", "out", "gq"),),
-    (Check("every number is finite", "finite", {"of": "p"}),),
-    unless="no_profile",
+    (OutputSpec("p", "profile profile-width", "input", "out", "gq"),),
+    (InvariantSpec("every number is finite", "finite", {"of": "p"}),),
+    absent_if="no_profile",
 )
-COUNT = Kind(
+COUNT = StepKind(
     "interests.count",
     "interests.count",
-    "how many interests a history of this length may have",
-    "A short history cannot tell many interests apart, so K' grows with the logarithm of n.",
+    "number of active interests for the length of the history",
+    "A short history has little evidence for many interests, so K' grows with the logarithm of n.",
     "K' = max(1, min(K, floor(log2 n)))",
     "section 3.3.2, eq. 9",
     "routing-R10 model-R3",
-    (f"{MIND}:active_after", f"{ROUTING}:interest_count@routing-R10"),
+    (f"{MIND}:active_after", f"{ROUTING}:count_active_interests@routing-R10"),
     (
-        Out("n", "user", "size(mask:i)", lambda arrays, about: arrays["mask"].sum(axis=1), ""),
-        Out("active", "user interest", "count(mask:i; interests={K}; rule={rule})", "active", "j"),
+        OutputSpec(
+            "n", "user", "size(mask:i)", lambda arrays, context: arrays["mask"].sum(axis=1), ""
+        ),
+        OutputSpec(
+            "active", "user interest", "count(mask:i; interests={K}; rule={rule})", "active", "k"
+        ),
     ),
-    (Check("at least one interest is active", "any", {"of": "active"}),),
-    Ask("How many interests does this user get?", "active", "count", "interest"),
+    (InvariantSpec("at least one interest is active", "any", {"of": "active"}),),
+    QuestionSpec("How many active interests does this user have?", "active", "count", "interest"),
     variants=("natural-log-count", "count-rounded-up", "count-always-all"),
 )
-JOIN = Kind(
+JOIN = StepKind(
     "interests.join",
     "interests.join",
-    "the profile is put behind every capsule",
-    "So the layers can bend every interest by who the user is.",
-    "x = (v_j, p)",
+    "the profile is joined to every capsule",
+    "The layers can then adapt each interest to the user features.",
+    "x = (u_k, p)",
     "section 3.3.3",
     "model-R4",
-    (f"{MIND}:join@model-R4",),
-    (Out("x[0]", "interest input", "concat(v[{R}]:jd{profile})", "out", "jm"),),
+    (f"{MIND}:join_profile@model-R4",),
+    (OutputSpec("x[0]", "interest input", "concat(u[{r}]:kd{profile})", "out", "km"),),
 )
-AFFINE = Kind(
+AFFINE = StepKind(
     "layers",
     "layers.affine",
-    "a layer of weights over each interest",
-    "Every interest goes through the same layers; they learn what to keep of a capsule.",
-    "y_jn = sum_m x_jm W_mn + bias_n",
+    "a linear layer maps each interest",
+    "All interests use the same layers.",
+    "y_kn = sum_m x_km W_mn + bias_n",
     "section 3.3.3, two ReLU layers",
     "relu_layer-R1 model-R5",
     ("mindref.ops.relu_layer:forward@relu_layer-R1",),
     (
-        Out("W[r]", "{in} {out}", "given", "weight", "mn"),
-        Out("bias[r]", "{out}", "given", "bias", "n"),
-        Out("y[r]", "interest {out}", "x[r-1]:jm W[r]:mn + bias[r]:n", "out", "jn"),
+        OutputSpec("W[t]", "{in} {out}", "input", "weight", "mn"),
+        OutputSpec("bias[t]", "{out}", "input", "bias", "n"),
+        OutputSpec("y[t]", "interest {out}", "x[t-1]:km W[t]:mn + bias[t]:n", "out", "kn"),
     ),
 )
-RELU = Kind(
+RELU = StepKind(
     "layers.relu",
     "layers.rectified",
-    "the rectifier lets only positive numbers through",
-    "Without it two layers would be no more than one.",
-    "x_jn = max(0, y_jn)",
+    "ReLU: negative numbers become 0",
+    "Without the ReLU, two layers would equal one linear layer.",
+    "x_kn = max(0, y_kn)",
     "section 3.3.3",
     "relu_layer-R2",
     ("mindref.ops.relu_layer:forward@relu_layer-R2",),
-    (Out("x[r]", "interest {out}", "relu(y[r]:jn)", "out", "jn"),),
-    (between("nothing is negative", "x[r]", 0, float("inf")),),
+    (OutputSpec("x[t]", "interest {out}", "relu(y[t]:kn)", "out", "kn"),),
+    (check_bounds("no number is negative", "x[t]", 0, float("inf")),),
 )
-ACTIVE = Kind(
+ACTIVE = StepKind(
     "interests.active",
     "interests.active",
-    "the interests; an inactive one is zero again",
-    "Biases and profile must not revive an interest that the history does not carry.",
-    "u_jd = active_j y_jd",
+    "the interests; inactive interests are set to 0",
+    "Bias and profile would give an inactive interest a non-zero vector.",
+    "v_kd = active_k y_kd",
     "not in the paper",
     "model-R6",
     (f"{MIND}:interests@model-R6",),
-    (Out("u", "user interest width", "active:j {last}:jd", "out", "jd"),),
-    (zero("an inactive interest is zero", "u:jd", "active:j"),),
+    (OutputSpec("v", "user interest width", "active:k {last}:kd", "out", "kd"),),
+    (check_zero("an inactive interest is 0", "v:kd", "active:k"),),
     variants=("inactive-interests-revived",),
 )
 

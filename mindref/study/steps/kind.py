@@ -1,8 +1,8 @@
-"""What the table of steps says of each kind of step; the builder fills in the numbers.
+"""The fields of a step in the table of steps; `trace_builder` adds the numbers.
 
-In names, recipes and texts `[r]`, `[r+1]` and `[r-1]` stand for the round or layer, and words in
-braces for what the builder knows: {R} rounds, {L} layers, {last} the output of the last layer,
-{over} the letter that the softmax of routing sums over, ... (see build.py, `words`).
+In names, recipes and texts, `[t]`, `[t+1]` and `[t-1]` are the iteration or layer. Names in braces
+are placeholders, for example {r} iterations, {last} the output of the last layer, {over} the axis
+letter of the routing softmax; see placeholders.py.
 """
 
 from __future__ import annotations
@@ -11,69 +11,69 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
-class Out(NamedTuple):
-    """A tensor that a step shows."""
+class OutputSpec(NamedTuple):
+    """An output tensor of a step."""
 
     name: str
-    axes: str  # names of axes, separated by blanks; "user" is dropped
+    axes: str  # axis names, separated by blanks; the axis "user" is removed
     recipe: str
-    value: str | Callable[..., Any] = ""  # where in the event; or a function of (arrays, context)
-    letters: str = ""  # of the axes, where they are not the usual ones
+    value: str | Callable[..., Any] = ""  # path in the event, or a function of (arrays, context)
+    letters: str = ""  # axis letters
 
 
-class Check(NamedTuple):
-    """Something that must hold of a step; `check` is data, see checks.py."""
+class InvariantSpec(NamedTuple):
+    """An invariant of a step; see invariants.py for the kinds."""
 
     text: str
     kind: str
     arguments: dict[str, Any]
 
 
-class Ask(NamedTuple):
-    """A question to answer before the numbers are shown; the answer is computed."""
+class QuestionSpec(NamedTuple):
+    """A question about the result of a step; the answer is computed from the numbers."""
 
     text: str
-    about: str  # the tensor; its first axis (or `at`) is what is asked for
-    how: str  # of the entries along `axis`: "largest", "strongest", "longest", "count" or "top"
+    tensor: str  # name of the tensor
+    how: str  # which entry along `axis`: "largest", "strongest", "longest", "count" or "top"
     axis: str
-    at: str = ""  # "row": which row of the other axis is asked about, the one with most at stake
+    row_axis: str = ""  # other axis; the question is about the row with the widest margin
 
 
-class Kind(NamedTuple):
-    """A kind of step: what is said, which tensors, what must hold."""
+class StepKind(NamedTuple):
+    """A kind of step: texts, source anchors, output tensors, invariants, question."""
 
-    kind: str  # such as "routing.weights"; the id of a step has the round in brackets
-    event: str  # what the recorder heard, such as "routing.round"
+    kind: str  # such as "routing.weights"; the id of a step adds the iteration in brackets
+    event: str  # event of the recorder, such as "routing.iteration"
     title: str
     why: str
     equation: str
     paper: str
     rules: str
     code: tuple[str, ...]  # "module:function" or "module:function@text in the line"
-    outs: tuple[Out, ...]
-    checks: tuple[Check, ...] = ()
-    ask: Ask | None = None
+    outputs: tuple[OutputSpec, ...]
+    checks: tuple[InvariantSpec, ...] = ()
+    question: QuestionSpec | None = None
     phase: str = "forward"
     variants: tuple[str, ...] = ()
     exercises: tuple[str, ...] = ()
-    unless: str = ""  # the word of the context that makes the step vanish
+    absent_if: str = ""  # flag of the context that removes the step
 
 
-def sums(text: str, of: str, over: str, equals: float, where: str = "") -> Check:
-    """Return the check of a sum over one letter, for the rows of a mask."""
-    return Check(text, "sums", {"of": of, "over": over, "equals": equals, "where": where})
+def check_sum(text: str, of: str, over: str, equals: float, mask: str = "") -> InvariantSpec:
+    """Return the invariant that sums over one letter have a value, in the rows of a mask."""
+    return InvariantSpec(text, "sums", {"of": of, "over": over, "equals": equals, "where": mask})
 
 
-def zero(text: str, of: str, where: str) -> Check:
-    """Return the check that a tensor is zero wherever a mask is false."""
-    return Check(text, "zero", {"of": of, "where": where})
+def check_zero(text: str, of: str, mask: str) -> InvariantSpec:
+    """Return the invariant that a tensor is 0 where a mask is false."""
+    return InvariantSpec(text, "zero", {"of": of, "where": mask})
 
 
-def between(text: str, of: str, low: float, high: float | str) -> Check:
-    """Return the check of a range."""
-    return Check(text, "between", {"of": of, "low": low, "high": high})
+def check_bounds(text: str, of: str, low: float, high: float | str) -> InvariantSpec:
+    """Return the invariant that all numbers are in a range."""
+    return InvariantSpec(text, "between", {"of": of, "low": low, "high": high})
 
 
-def shorter(text: str, of: str, limit: str) -> Check:
-    """Return the check of the lengths along the last axis."""
-    return Check(text, "shorter", {"of": of, "limit": limit})
+def check_length(text: str, of: str, limit: str) -> InvariantSpec:
+    """Return the invariant that the norms along the last axis are below a limit."""
+    return InvariantSpec(text, "shorter", {"of": of, "limit": limit})

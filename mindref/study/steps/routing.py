@@ -1,59 +1,67 @@
-"""The steps of routing: from behaviours to capsules, round by round."""
+"""The steps of routing: from item vectors to capsules, iteration by iteration."""
 
 from __future__ import annotations
 
-from mindref.study.steps.kind import Ask, Check, Kind, Out, shorter, sums, zero
+from mindref.study.steps.kind import (
+    InvariantSpec,
+    OutputSpec,
+    QuestionSpec,
+    StepKind,
+    check_length,
+    check_sum,
+    check_zero,
+)
 
 ROUTING = "mindref.ops.routing"
 
-VOTES = Kind(
+VOTES = StepKind(
     "routing.votes",
     "routing.votes",
-    "one matrix maps every behaviour into the space of the interests",
-    "The same S serves all pairs: histories have any length, so no pair can own a matrix.",
-    "m_id = sum_e S_de e_ie",
+    "each film votes: S e, with one matrix S for all films",
+    "Histories have any length, so no pair of film and interest has a matrix of its own.",
+    "Se_id = sum_e S_de e_ie",
     "section 3.3.2, shared bilinear mapping matrix",
     "routing-R1",
-    (f"{ROUTING}:forward@routing-R1", "mindref.ops.votes:project@history @ bilinear.T"),
+    (f"{ROUTING}:forward@routing-R1", "mindref.ops.votes:project_votes@history @ bilinear.T"),
     (
-        Out("S", "width width", "given", "bilinear", "de"),
-        Out("m", "user behaviour width", "S:de e:ie", "votes", "id"),
+        OutputSpec("S", "width width", "input", "bilinear", "de"),
+        OutputSpec("Se", "user behaviour width", "S:de e:ie", "votes", "id"),
     ),
     exercises=("aggregate-vjp",),
 )
-MASK = Kind(
+MASK = StepKind(
     "routing.mask",
     "routing.start",
-    "who may speak to whom: real behaviours and active interests only",
-    "What the mask leaves out takes no part at all: its weight is zero, not small.",
-    "allowed_ij = mask_i active_j",
+    "mask: ignore padding and unused interests",
+    "A masked pair has the coupling weight 0.",
+    "allowed_ik = mask_i active_k",
     "not in the paper",
     "routing-R6 routing-R7",
     (f"{ROUTING}:forward@routing-R6, R7",),
-    (Out("allowed", "user behaviour interest", "mask:i active:j", "allowed", "ij"),),
+    (OutputSpec("allowed", "user behaviour interest", "mask:i active:k", "allowed", "ik"),),
     variants=("mask-after-softmax",),
     exercises=("mask",),
 )
-LOGITS = Kind(
+LOGITS = StepKind(
     "routing.logits",
     "routing.start",
-    "the routing logits start as small random numbers",
-    "With equal logits all interests would stay equal forever: nothing would tell them apart.",
-    "b_ij ~ N(0, sigma^2)",
+    "the initial routing logits are small random numbers",
+    "From equal logits, all interests would stay equal in every iteration.",
+    "b_ik ~ N(0, sigma^2)",
     "Algorithm 1, step 2; section 3.3.2",
     "routing-R19 routing-R15",
     (f"{ROUTING}:forward@routing-R19", "mindref.models.logits:keyed_table@routing-R15"),
-    (Out("b[1]", "user behaviour interest", "given", "logits", "ij"),),
-    (Check("every number is finite", "finite", {"of": "b[1]"}),),
+    (OutputSpec("b[1]", "user behaviour interest", "input", "logits", "ik"),),
+    (InvariantSpec("every number is finite", "finite", {"of": "b[1]"}),),
     variants=("zeros-as-logits", "redrawn-at-every-call", "batch-summed-logits"),
     exercises=("zero-init",),
 )
-WEIGHTS = Kind(
+WEIGHTS = StepKind(
     "routing.weights",
-    "routing.round",
-    "each behaviour shares itself out over the interests",
-    "A behaviour has one voice: what it gives to one interest it takes from the others.",
-    "w_ij = exp(b_ij) / sum_k exp(b_ik)",
+    "routing.iteration",
+    "each film divides one vote among the interests",
+    "The coupling weights of a film sum to 1, so the interests compete for the film.",
+    "w_ik = exp(b_ik) / sum_j exp(b_ij)",
     "Algorithm 1, step 4; eq. 6 as read here",
     "routing-R2 softmax-R1",
     (
@@ -62,45 +70,53 @@ WEIGHTS = Kind(
         "mindref.ops.softmax:forward@# 5",
     ),
     (
-        Out(
-            "w[r]",
+        OutputSpec(
+            "w[t]",
             "user behaviour interest",
-            "softmax(b[r]:ij; allowed:ij; over={over})",
+            "softmax(b[t]:ik; allowed:ik; over={over})",
             "weights",
-            "ij",
+            "ik",
         ),
     ),
     (
-        sums("sum over {over_name} is 1 for each {each_name}", "w[r]:ij", "{over}", 1, "{where}"),
-        zero("no weight where nobody may speak", "w[r]:ij", "allowed:ij"),
+        check_sum(
+            "sum over {over_name} is 1 for each {each_name}", "w[t]:ik", "{over}", 1, "{where}"
+        ),
+        check_zero("a masked pair has weight 0", "w[t]:ik", "allowed:ik"),
     ),
-    Ask("Which interest gets most of {row}?", "w[r]", "largest", "interest", "behaviour"),
+    QuestionSpec(
+        "Which interest has the largest coupling weight of {row}?",
+        "w[t]",
+        "largest",
+        "interest",
+        "behaviour",
+    ),
     variants=(
         "softmax-over-behaviours",
-        "another-axis-in-the-last-round",
+        "other-axis-before-the-last-iteration",
         "inactive-interests-are-means",
     ),
     exercises=("routing-axis", "softmax-vjp"),
 )
-SUMS = Kind(
+SUMS = StepKind(
     "routing.sums",
-    "routing.round",
-    "each interest adds up what the behaviours give it",
-    "An interest is a weighted sum of behaviours, so it lies among the things that formed it.",
-    "z_jd = sum_i w_ij m_id",
+    "routing.iteration",
+    "each interest sums the weighted votes",
+    "A film with a large coupling weight has a large influence on the sum.",
+    "z_kd = sum_i w_ik Se_id",
     "Algorithm 1, step 5; eq. 7",
     "routing-R3",
-    (f"{ROUTING}:forward@routing-R3", "mindref.ops.votes:gather@weights.transpose"),
-    (Out("z[r]", "user interest width", "w[r]:ij m:id", "sums", "jd"),),
-    (zero("an inactive interest gets nothing", "z[r]:jd", "active:j"),),
+    (f"{ROUTING}:forward@routing-R3", "mindref.ops.votes:sum_votes@weights.transpose"),
+    (OutputSpec("z[t]", "user interest width", "w[t]:ik Se:id", "sums", "kd"),),
+    (check_zero("the sum of an inactive interest is 0", "z[t]:kd", "active:k"),),
     exercises=("aggregate-vjp",),
 )
-CAPSULES = Kind(
+CAPSULES = StepKind(
     "routing.capsules",
-    "routing.round",
-    "squash: the length into [0, 1), the direction kept",
-    "A length below one can say how sure an interest is; long sums come out near one.",
-    "v_jd = |z_j|^2 / (1 + |z_j|^2) z_jd / |z_j|",
+    "routing.iteration",
+    "squash: length below 1, same direction",
+    "The length of a capsule measures the support for an interest; a long sum has a length near 1.",
+    "u_kd = |z_k|^2 / (1 + |z_k|^2) z_kd / |z_k|",
     "Algorithm 1, step 6; eq. 7",
     "routing-R4 squash-R1",
     (
@@ -109,48 +125,60 @@ CAPSULES = Kind(
         "mindref.ops.squash:forward@across =",
     ),
     (
-        Out("unit[r]", "user interest width", "unit(z[r]:jd; kind={squash})", "saved.unit", "jd"),
-        Out("across[r]", "user interest", "across(z[r]:jd; kind={squash})", "saved.across", "j"),
-        Out("along[r]", "user interest", "along(z[r]:jd; kind={squash})", "saved.along", "j"),
-        Out("v[r]", "user interest width", "across[r]:j z[r]:jd", "capsules", "jd"),
+        OutputSpec(
+            "unit[t]", "user interest width", "unit(z[t]:kd; kind={squash})", "saved.unit", "kd"
+        ),
+        OutputSpec(
+            "across[t]", "user interest", "across(z[t]:kd; kind={squash})", "saved.across", "k"
+        ),
+        OutputSpec(
+            "along[t]", "user interest", "along(z[t]:kd; kind={squash})", "saved.along", "k"
+        ),
+        OutputSpec("u[t]", "user interest width", "across[t]:k z[t]:kd", "capsules", "kd"),
     ),
     (
-        shorter("{length_text}", "v[r]:jd", "{longest}"),
-        zero("an inactive interest is zero", "v[r]:jd", "active:j"),
+        check_length("{length_text}", "u[t]:kd", "{longest}"),
+        check_zero("an inactive interest is 0", "u[t]:kd", "active:k"),
     ),
-    Ask("Which interest is the surest, that is the longest?", "v[r]", "longest", "interest"),
-    variants=("normalise-between-rounds",),
+    QuestionSpec("Which interest has the longest capsule?", "u[t]", "longest", "interest"),
+    variants=("normalise-between-iterations",),
     exercises=("squash", "squash-vjp"),
 )
-AGREEMENT = Kind(
+AGREEMENT = StepKind(
     "routing.agreement",
     "routing.update",
-    "how well each behaviour agrees with each interest",
-    "A behaviour that points the way of an interest will speak to it more in the next round.",
-    "a_ij = sum_d m_id v_jd",
+    "agreement of each vote with each capsule",
+    "If a vote and a capsule have similar directions, the next coupling weight is larger.",
+    "a_ik = sum_d Se_id u_kd",
     "Algorithm 1, step 7; eq. 5",
     "routing-R8",
-    (f"{ROUTING}:forward@agreement = agree", "mindref.ops.votes:agree@votes @ capsules"),
-    (Out("a[r]", "user behaviour interest", "m:id v[r]:jd", "agreement", "ij"),),
-    (zero("nothing agrees with an inactive interest", "a[r]:ij", "active:j"),),
-    Ask("With which interest does {row} agree most?", "a[r]", "largest", "interest", "behaviour"),
+    (f"{ROUTING}:forward@agreement =", "mindref.ops.votes:vote_agreement@votes @ capsules"),
+    (OutputSpec("a[t]", "user behaviour interest", "Se:id u[t]:kd", "agreement", "ik"),),
+    (check_zero("the agreement with an inactive interest is 0", "a[t]:ik", "active:k"),),
+    QuestionSpec(
+        "With which interest does {row} have the largest agreement?",
+        "a[t]",
+        "largest",
+        "interest",
+        "behaviour",
+    ),
     exercises=("agreement-vjp",),
 )
-UPDATE = Kind(
+UPDATE = StepKind(
     "routing.update",
     "routing.update",
-    "the agreement is added to the logits",
-    "Added, not put in their place: a round refines what the rounds before have found.",
-    "b'_ij = b_ij + a_ij",
+    "the agreement is added to the routing logits",
+    "The agreements of all iterations accumulate on the initial logits.",
+    "b'_ik = b_ik + a_ik",
     "Algorithm 1, step 7",
     "routing-R8 routing-R24",
     (f"{ROUTING}:forward@logits = logits + agreement",),
-    (Out("b[r+1]", "user behaviour interest", "b[r]:ij + a[r]:ij", "logits", "ij"),),
+    (OutputSpec("b[t+1]", "user behaviour interest", "b[t]:ik + a[t]:ik", "logits", "ik"),),
     variants=(
         "overwrite-instead-of-add",
         "twenty-cosines",
         "add-to-the-weights",
-        "nothing-after-round-three",
+        "no-update-after-iteration-three",
     ),
     exercises=("route",),
 )

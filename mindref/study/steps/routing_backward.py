@@ -1,97 +1,103 @@
-"""The steps of routing backwards: every way by which a behaviour reaches the capsules."""
+"""The backward steps of routing: every path from the votes to the capsules."""
 
 from __future__ import annotations
 
-from mindref.study.steps.kind import Ask, Kind, Out, sums, zero
+from mindref.study.steps.kind import OutputSpec, QuestionSpec, StepKind, check_sum, check_zero
 from mindref.study.steps.routing import ROUTING
 
-UPDATE = Kind(
+UPDATE = StepKind(
     "routing.d_update",
     "routing.d_update",
-    "later weights depend on this round's capsules: their gradient comes back here",
-    "This is what stop-gradient leaves out: how a capsule changes whom it will listen to next.",
-    "d_v_jd = sum_i d_b'_ij m_id",
+    "gradient of the loss with respect to the capsules, through the next logits",
+    "Stop-gradient omits this path: the capsules of an iteration change the next coupling weights.",
+    "d_u_kd = sum_i d_b'_ik Se_id",
     "derivative of Algorithm 1, step 7",
     "routing-R11",
-    (f"{ROUTING}:backward@from_agreement = spread", f"{ROUTING}:backward@d_capsules = gather"),
+    (f"{ROUTING}:backward@votes_from_agreement =", f"{ROUTING}:backward@d_capsules = sum_votes"),
     (
-        Out(
-            "from_agreement[r]",
+        OutputSpec(
+            "from_a[t]",
             "user behaviour width",
-            "d_b[r+1]:ij v[r]:jd",
+            "d_b[t+1]:ik u[t]:kd",
             "votes",
             "id",
         ),
-        Out("d_v[r]", "user interest width", "d_b[r+1]:ij m:id", "out", "jd"),
+        OutputSpec("d_u[t]", "user interest width", "d_b[t+1]:ik Se:id", "out", "kd"),
     ),
     variants=("stop-gradient",),
     exercises=("agreement-vjp", "route-vjp-full"),
 )
-SUMS = Kind(
+SUMS = StepKind(
     "routing.d_sums",
     "routing.d_sums",
-    "back through squash and the weighted sum",
-    "What points along a capsule changes its length, what points across it turns it.",
-    "d_z_jd = across_j (d_v_jd - n_jd) + along_j n_jd with n_j = unit_j (unit_j . d_v_j)",
+    "gradient of the loss with respect to the sums z, through squash",
+    "The part along the capsule changes its length; the perpendicular part changes its direction.",
+    "d_z_kd = across_k (d_u_kd - n_kd) + along_k n_kd with n_k = unit_k (unit_k . d_u_k)",
     "derivative of Algorithm 1, steps 5 and 6",
     "squash-R2 routing-R28",
     (
-        f"{ROUTING}:backward@d_sums = squash.backward",
-        f"{ROUTING}:backward@from_sums = spread",
+        f"{ROUTING}:backward@d_z = squash.backward",
+        f"{ROUTING}:backward@votes_from_z =",
         "mindref.ops.squash:backward@squash-R2",
     ),
     (
-        Out(
-            "d_z[r]",
+        OutputSpec(
+            "d_z[t]",
             "user interest width",
-            "across[r]:j d_v[r]:jd - across[r]:j unit[r]:je d_v[r]:je unit[r]:jd"
-            " + along[r]:j unit[r]:je d_v[r]:je unit[r]:jd",
+            "across[t]:k d_u[t]:kd - across[t]:k unit[t]:ke d_u[t]:ke unit[t]:kd"
+            " + along[t]:k unit[t]:ke d_u[t]:ke unit[t]:kd",
             "d_sums",
-            "jd",
+            "kd",
         ),
-        Out("from_sums[r]", "user behaviour width", "w[r]:ij d_z[r]:jd", "votes", "id"),
+        OutputSpec("from_z[t]", "user behaviour width", "w[t]:ik d_z[t]:kd", "votes", "id"),
     ),
-    (zero("nothing reaches an inactive interest", "d_z[r]:jd", "active:j"),),
+    (check_zero("the gradient of an inactive interest is 0", "d_z[t]:kd", "active:k"),),
     exercises=("squash-vjp", "route-vjp-last"),
 )
-WEIGHTS = Kind(
+WEIGHTS = StepKind(
     "routing.d_weights",
     "routing.d_weights",
-    "back through the softmax to the logits of this round",
-    "What one interest gains of a behaviour the others lose, so each row adds up to zero.",
-    "d_b_ij = d_b'_ij + w_ij (d_w_ij - sum_k w_ik d_w_ik)",
+    "gradient of the loss with respect to the logits, through the softmax",
+    "The coupling weights of a film sum to 1, so the gradients of each row sum to 0.",
+    "d_b_ik = d_b'_ik + w_ik (d_w_ik - sum_j w_ij d_w_ij)",
     "derivative of Algorithm 1, step 4",
     "routing-R11 softmax-R5",
     (
-        f"{ROUTING}:backward@d_weights = agree",
+        f"{ROUTING}:backward@d_weights = vote_agreement",
         f"{ROUTING}:backward@d_logits += softmax.backward",
         "mindref.ops.softmax:backward@softmax-R5",
     ),
     (
-        Out("d_w[r]", "user behaviour interest", "m:id d_z[r]:jd", "d_weights", "ij"),
-        Out("d_b[r]", "user behaviour interest", "{later}{d_softmax}", "d_logits", "ij"),
+        OutputSpec("d_w[t]", "user behaviour interest", "Se:id d_z[t]:kd", "d_weights", "ik"),
+        OutputSpec("d_b[t]", "user behaviour interest", "{later}{d_softmax}", "d_logits", "ik"),
     ),
-    (sums("the gradients over {over_name} add up to 0", "d_b[r]:ij", "{over}", 0),),
-    Ask("Whose logit for {row} matters most?", "d_b[r]", "strongest", "interest", "behaviour"),
+    (check_sum("the gradients over {over_name} sum to 0", "d_b[t]:ik", "{over}", 0),),
+    QuestionSpec(
+        "Which interest has the largest logit gradient for {row}?",
+        "d_b[t]",
+        "strongest",
+        "interest",
+        "behaviour",
+    ),
     variants=("stop-gradient",),
     exercises=("softmax-vjp", "route-vjp-full"),
 )
-VOTES = Kind(
+VOTES = StepKind(
     "routing.d_votes",
     "routing.d_votes",
-    "all ways to the mapped behaviours are added up, then go back through S",
-    "One path per place where m is used: 2R - 1 of them; the ledger shows each.",
-    "d_S_de = sum_i d_m_id e_ie",
+    "gradient of the loss with respect to the votes, S and the item vectors",
+    "The votes have 2r - 1 uses in r iterations; the gradient ledger shows the term of each use.",
+    "d_S_de = sum_i d_Se_id e_ie",
     "derivative of the shared bilinear map",
     "routing-R28",
     (
-        f"{ROUTING}:backward@project_backward",
-        "mindref.ops.votes:project_backward@d_bilinear = d_votes",
+        f"{ROUTING}:backward@project_votes_backward",
+        "mindref.ops.votes:project_votes_backward@d_bilinear = d_votes",
     ),
     (
-        Out("d_m", "user behaviour width", "{paths}", "d_votes", "id"),
-        Out("d_e", "user behaviour width", "d_m:id S:de", "d_history", "ie"),
-        Out("d_S", "width width", "d_m:id e:ie", "d_bilinear", "de"),
+        OutputSpec("d_Se", "user behaviour width", "{paths}", "d_votes", "id"),
+        OutputSpec("d_e", "user behaviour width", "d_Se:id S:de", "d_history", "ie"),
+        OutputSpec("d_S", "width width", "d_Se:id e:ie", "d_bilinear", "de"),
     ),
     exercises=("aggregate-vjp", "route-vjp-full"),
 )

@@ -1,73 +1,79 @@
-"""The steps of serving, by the rule of the model at hand."""
+"""The steps of serving, with the score rule of the model."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mindref.study.steps.kind import Ask, Check, Kind, Out
+from mindref.study.steps.kind import InvariantSpec, OutputSpec, QuestionSpec, StepKind
 
 if TYPE_CHECKING:
-    from mindref.study.words import About
+    from mindref.study.placeholders import TraceContext
 
-SCORE = Kind(
+SCORE = StepKind(
     "serve.scores",
     "serve",
-    "serving: every item is held against every interest",
-    "No target is known now. An item is worth what its best interest says.",
-    "score_xj = sum_d E_xd u_jd",
+    "serving: score of every film for every interest",
+    "The score of a film is the best score of any interest.",
+    "score_xk = sum_d E_xd v_kd",
     "section 3.6, eq. 3",
     "recall-R1 recall-R5",
-    ("mindref.study.serve:serve@products =",),
+    ("mindref.study.top_items:find_top_items@products =",),
     (
-        Out("E", "item width", "given", "items", "xd"),
-        Out("score", "item interest", "E:xd u:jd", "products", "xj"),
-        Out("best", "item", "max(score:xj; active:j)", "best", "x"),
-        Out("brought_by", "item", "winner(score:xj; active:j)", "brought_by", "x"),
+        OutputSpec("E", "item width", "input", "items", "xd"),
+        OutputSpec("score", "item interest", "E:xd v:kd", "products", "xk"),
+        OutputSpec("best", "item", "max(score:xk; active:k)", "best", "x"),
+        OutputSpec("brought_by", "item", "winner(score:xk; active:k)", "brought_by", "x"),
     ),
     (
-        Check(
-            "no interest beats the best",
+        InvariantSpec(
+            "no interest has a larger score",
             "most",
             {"of": "best", "among": "score", "where": "active"},
         ),
     ),
     phase="serve",
 )
-TOP = Kind(
+TOP = StepKind(
     "serve.top",
     "serve",
-    "the items in the order of their best score",
-    "Each is shown with the interest that brought it. Here the list keeps what the user has had;"
-    " `mindref recall` leaves it out.",
+    "the films with the largest scores",
+    "Each film has the interest with the best score. This list includes films of the history;"
+    " `mindref recall` removes them.",
     "top = the N largest best_x",
     "section 3.6",
     "recall-R7",
-    ("mindref.study.serve:serve@order =",),
-    (Out("top", "place", "order(best:x; n={n})", "order", "y"),),
-    (Check("no better item is left out", "ordered", {"of": "top", "by": "best"}),),
-    Ask("Which interest brings the first item?", "score", "top", "interest"),
+    ("mindref.study.top_items:find_top_items@order =",),
+    (OutputSpec("top", "place", "order(best:x; n={n})", "order", "y"),),
+    (
+        InvariantSpec(
+            "no film outside the list has a larger score", "ordered", {"of": "top", "by": "best"}
+        ),
+    ),
+    QuestionSpec(
+        "Which interest has the best score for the first film?", "score", "top", "interest"
+    ),
     phase="serve",
 )
 
 
-def serving(kind: Kind, about: About) -> Kind:
-    """Return a kind of step as it is said of this model; those that do not serve stay."""
-    if kind.kind == TOP.kind and about.config.score == "sum":
-        title = "the items in the order of their scores, summed over the interests"
+def adapt_serving_step(kind: StepKind, context: TraceContext) -> StepKind:
+    """Return a serving step adapted to the settings of the model; other steps are unchanged."""
+    if kind.kind == TOP.kind and context.config.score == "sum":
+        title = "the films with the largest sums of scores over the interests"
         return kind._replace(title=title, paper="not in the paper")
     if kind.kind != SCORE.kind:
         return kind
-    items, score, best, brought_by = kind.outs
+    items, score, best, brought_by = kind.outputs
     why, checks, rules = kind.why, kind.checks, kind.rules
-    if about.config.score == "sum":
-        why = "No target is known now. An item is worth what all its interests say together."
-        best, checks, rules = best._replace(recipe="score:xj active:j"), (), "recall-R3 recall-R5"
-    outs: tuple[Out, ...] = (items, score, best, brought_by)
-    if about.config.normalise:
-        why += " Interests and items have length one here (--normalise)."
-        unit = Out("u1", "interest width", "unit(u:jd; kind=unit)", "interests", "jd")
-        outs = (items, unit, score._replace(recipe="E:xd u1:jd"), best, brought_by)
-    if about.shown < about.items:
-        why += f" Of {about.items} items the best are shown, and the target."
-    equation = kind.equation.replace("u_jd", "u1_jd") if about.config.normalise else kind.equation
-    return kind._replace(why=why, checks=checks, rules=rules, outs=outs, equation=equation)
+    if context.config.score == "sum":
+        why = "The score of a film is the sum of its scores for all active interests."
+        best, checks, rules = best._replace(recipe="score:xk active:k"), (), "recall-R3 recall-R5"
+    outs: tuple[OutputSpec, ...] = (items, score, best, brought_by)
+    if context.config.normalise:
+        why += " Interests and item vectors have length 1 (--normalise)."
+        unit = OutputSpec("v1", "interest width", "unit(v:kd; kind=unit)", "interests", "kd")
+        outs = (items, unit, score._replace(recipe="E:xd v1:kd"), best, brought_by)
+    if context.traced_items < context.items:
+        why += f" Of {context.items} films, the best films and the target are displayed."
+    equation = kind.equation.replace("v_kd", "v1_kd") if context.config.normalise else kind.equation
+    return kind._replace(why=why, checks=checks, rules=rules, outputs=outs, equation=equation)

@@ -1,17 +1,18 @@
-"""The stepper in a terminal: every step of one user and one training pair, line by line.
+"""The stepper in a terminal: every step of one user and one training pair as text.
 
-session    a learner types commands, or a file does
-one_shot   one step, and one cell, variant or ledger
-plain      everything, no questions, no colour
+run_session       read commands from a terminal, a file or a pipe, and print a screen for each
+print_view        print one step, or one cell, variant or ledger
+print_all_steps   print every step in full, without questions and colours
 
-lines, widths, numerals, tables   how numbers and titles are set
-finding, cells, words             what a learner types
-screen, checks                    a step, and what must hold there
-terms, compare, bench, accounts   a cell term by term, two rounds, a variant, the ledger
-ask, tries                        a question before the result, three things after it
-stepper                           text in, lines out; `session` reads and writes
+text, widths, number_format, axes, tables   lines, columns, numbers and tables
+lookup, cells, commands                     parse typed text
+screen, checks                              a step, and the invariants that hold at it
+terms, difference                           one cell term by term, and its finite difference
+compare, variants, ledger                   two iterations, a variant, the gradient ledger
+quiz, suggestions, banner, colour           questions, next commands, first lines, colours
+stepper                                     one command in, lines out
 """
 
-from mindref.study.terminal.session import one_shot, plain, session
+from mindref.study.terminal.session import print_all_steps, print_view, run_session
 
-__all__ = ["session", "one_shot", "plain"]
+__all__ = ["run_session", "print_view", "print_all_steps"]

@@ -1,4 +1,4 @@
-"""What must hold at a step, and what moved: the lines under a table."""
+"""The lines below a table: the invariants of a step, and the largest change in one iteration."""
 
 from __future__ import annotations
 
@@ -6,51 +6,63 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.study.terminal.axes import axes_of
-from mindref.study.terminal.finding import main_tensor, round_before, twin
-from mindref.study.terminal.lines import Line, named
-from mindref.study.terminal.numerals import form, moved, number, tiny
-from mindref.study.terminal.tables import counted
-from mindref.study.terminal.widths import cut, width
+from mindref.study.terminal.axes import get_axes
+from mindref.study.terminal.lookup import (
+    find_matching_tensor,
+    find_previous_iteration,
+    select_main_tensor,
+)
+from mindref.study.terminal.number_format import (
+    choose_format,
+    format_change,
+    format_magnitude,
+    format_number,
+)
+from mindref.study.terminal.tables import count_noun
+from mindref.study.terminal.text import Line, label_lines
+from mindref.study.terminal.widths import display_width, truncate_text
 from mindref.study.trace import Invariant, Step, Tensor, Trace
 
 MARGIN = 20  # columns of "sum over interests"
 
 
-def below(trace: Trace, at: int, columns: int) -> list[Line]:
-    """Return both sums of softmax weights, what must hold, and what moved since the last round."""
-    step = trace.steps[at]
+def format_checks(trace: Trace, step_index: int, columns: int) -> list[Line]:
+    """Return the sums of the coupling weights, the invariants, and the largest change."""
+    step = trace.steps[step_index]
     lines: list[Line] = []
-    told: list[Invariant] = []
+    printed: list[Invariant] = []
     for tensor in step.outputs:
         if tensor.recipe["op"] == "softmax":
-            own = sum_that_is_one(step, tensor)
-            told += own
-            lines += sums(tensor, own, columns)
-    for each in step.invariants:
-        if each not in told:
-            word, style = ("ok ", "ok") if each.holds else ("NOT", "bad")
-            lines += named(word, f"{each.text}  ({residual(each)})", columns, style)
-    return [*lines, *since(trace, at, columns)]
+            sum_checks = find_sum_check(step, tensor)
+            printed += sum_checks
+            lines += format_sums(tensor, sum_checks, columns)
+    for invariant in step.invariants:
+        if invariant not in printed:
+            word, style = ("ok ", "ok") if invariant.holds else ("NOT", "bad")
+            text = f"{invariant.text}  ({format_residual(invariant)})"
+            lines += label_lines(word, text, columns, style)
+    return [*lines, *format_largest_change(trace, step_index, columns)]
 
 
-def residual(each: Invariant) -> str:
-    """Return how far something is off, and where it does not hold how far it may be."""
-    allowed = "" if each.holds else f", allowed {tiny(each.tolerance)}"
-    return f"residual {tiny(each.residual)}{allowed}"
+def format_residual(invariant: Invariant) -> str:
+    """Return the residual of an invariant, and its tolerance if it does not hold."""
+    tolerance = f", allowed {format_magnitude(invariant.tolerance)}"
+    return f"residual {format_magnitude(invariant.residual)}" + (
+        "" if invariant.holds else tolerance
+    )
 
 
-def sum_that_is_one(step: Step, tensor: Tensor) -> list[Invariant]:
-    """Return the invariant that a sum over the axis of the softmax is 1, if the step has it."""
+def find_sum_check(step: Step, tensor: Tensor) -> list[Invariant]:
+    """Return the invariant that the softmax sums to 1, as a list of at most one."""
     letters = f"{tensor.name}:{tensor.recipe['out']}"
-    wanted = {"of": letters, "over": tensor.recipe["over"], "equals": 1}
-    return [x for x in step.invariants if wanted.items() <= x.check.items()][:1]
+    check = {"of": letters, "over": tensor.recipe["over"], "equals": 1}
+    return [x for x in step.invariants if check.items() <= x.check.items()][:1]
 
 
-def sums(tensor: Tensor, own: list[Invariant], columns: int) -> list[Line]:
-    """Return the sum of weights over each axis: the one that must be 1, and the others.
+def format_sums(tensor: Tensor, sum_checks: list[Invariant], columns: int) -> list[Line]:
+    """Return the sums of a softmax over each axis, first over the axis whose sums must be 1.
 
-    The most asked question about routing is over which axis the softmax runs.
+    The axis of the softmax is the most frequent question about routing.
     """
     out, over = tensor.recipe["out"], tensor.recipe["over"]
     lines = []
@@ -58,81 +70,88 @@ def sums(tensor: Tensor, own: list[Invariant], columns: int) -> list[Line]:
         totals = np.atleast_1d(np.asarray(tensor.values).sum(axis=k))
         name = f"sum over {tensor.axes[k]}s".ljust(MARGIN)
         if out[k] == over:
-            others = [axis for axis in tensor.axes if axis != tensor.axes[k]]
-            text, style = sum_of_one(totals, others, own)
+            other_axes = [axis for axis in tensor.axes if axis != tensor.axes[k]]
+            text, style = format_softmax_sum(totals, other_axes, sum_checks)
         else:
-            shown = "  ".join(number(total, form(totals)) for total in totals)
-            text, style = f"{shown}  (need not be 1)", ""
-        lines += named(name, text, columns, style)
+            numbers = "  ".join(format_number(x, choose_format(totals)) for x in totals)
+            text, style = f"{numbers}  (need not be 1)", ""
+        lines += label_lines(name, text, columns, style)
     return lines
 
 
-def sum_of_one(totals: Any, others: list[str], own: list[Invariant]) -> tuple[str, str]:
-    """Return the sums over the axis of the softmax in one word where they agree, and a style."""
-    live = totals[totals != 0]
-    if not len(live) or np.abs(live - live[0]).max() > 1e-9:
-        text = "  ".join(number(total, form(totals)) for total in totals)
+def format_softmax_sum(
+    totals: Any, other_axes: list[str], sum_checks: list[Invariant]
+) -> tuple[str, str]:
+    """Return the sums over the axis of the softmax, as one number if they agree, and a style."""
+    nonzero = totals[totals != 0]
+    if not len(nonzero) or np.abs(nonzero - nonzero[0]).max() > 1e-9:
+        text = "  ".join(format_number(total, choose_format(totals)) for total in totals)
     else:
-        text = number(live[0], ".3f") + (f" for every {others[0]}" if others else "")
-        if len(live) < len(totals):
-            text = f"{number(live[0], '.3f')} for {counted(len(live), others[0])}"
-            text += f", 0 for {len(totals) - len(live)}"
-    if not own:
+        text = format_number(nonzero[0], ".3f")
+        if len(nonzero) < len(totals):
+            text += f" for {count_noun(len(nonzero), other_axes[0])}"
+            text += f", 0 for {len(totals) - len(nonzero)}"
+        elif other_axes:
+            text += f" for every {other_axes[0]}"
+    if not sum_checks:
         return text, ""
-    word, style = ("ok", "ok") if own[0].holds else ("NOT 1", "bad")
-    return f"{text}   {word}   {residual(own[0])}", style
+    word, style = ("ok", "ok") if sum_checks[0].holds else ("NOT 1", "bad")
+    return f"{text}   {word}   {format_residual(sum_checks[0])}", style
 
 
-class Moved(NamedTuple):
-    """The cell that moved most since the round before."""
+class LargestChange(NamedTuple):
+    """The cell with the largest change since the previous iteration."""
 
-    turn: int  # the round before
-    place: tuple[int, ...]
+    iteration: int  # the previous one
+    position: tuple[int, ...]
     change: float
-    form: str
+    number_format: str
     tensor: Tensor
 
 
-def biggest_move(trace: Trace, at: int) -> Moved | None:
-    """Return what moved most since the same step of the round before, or None without one."""
-    before = round_before(trace, at)
-    tensor = main_tensor(trace.steps[at])
-    old = None if before is None else twin(tensor, trace.steps[before])
-    if before is None or old is None:
+def find_largest_change(trace: Trace, step_index: int) -> LargestChange | None:
+    """Return the largest change since the same step of the previous iteration, None without one."""
+    previous = find_previous_iteration(trace, step_index)
+    if previous is None:
+        return None
+    tensor = select_main_tensor(trace.steps[step_index])
+    old = find_matching_tensor(tensor, trace.steps[previous])
+    if old is None:
         return None
     change = np.asarray(tensor.values, float) - np.asarray(old.values, float)
     change = np.where(np.isfinite(change), change, 0)
-    index = np.unravel_index(int(np.abs(change).argmax()), change.shape)
-    place = tuple(int(i) for i in index)
-    return Moved(trace.steps[before].turn, place, float(change[place]), form(change), tensor)
+    unravelled = np.unravel_index(int(np.abs(change).argmax()), change.shape)
+    index = tuple(int(i) for i in unravelled)
+    iteration = trace.steps[previous].number
+    return LargestChange(iteration, index, float(change[index]), choose_format(change), tensor)
 
 
-def since(trace: Trace, at: int, columns: int) -> list[Line]:
-    """Return the line of what moved most since the same step of the round before."""
-    found = biggest_move(trace, at)
-    if found is None:
+def format_largest_change(trace: Trace, step_index: int, columns: int) -> list[Line]:
+    """Return the line of the largest change since the same step of the previous iteration."""
+    largest = find_largest_change(trace, step_index)
+    if largest is None:
         return []
-    name = f"since round {found.turn}".ljust(MARGIN)
-    if not found.change:
-        return named(name, "nothing moved", columns)
-    several = len(trace.steps[at].outputs) > 1
-    head = f"biggest move in {found.tensor.name}: " if several else "biggest move: "
-    size = moved(found.change, found.form)
-    route = arrow(trace, found.tensor, found.place)
+    name = f"since iteration {largest.iteration}".ljust(MARGIN)
+    if not largest.change:
+        return label_lines(name, "no change", columns)
+    several = len(trace.steps[step_index].outputs) > 1
+    head = f"largest change in {largest.tensor.name}: " if several else "largest change: "
+    size = format_change(largest.change, largest.number_format)
+    path = format_cell_path(trace, largest.tensor, largest.position)
     room = columns - MARGIN - 3 - len(head) - len(size) - 2
-    short = route if room < width(route) // 2 else cut_before(route, room)
-    return named(name, f"{head}{short}  {size}", columns)
+    short = path if room < display_width(path) // 2 else shorten_cell_path(path, room)
+    return label_lines(name, f"{head}{short}  {size}", columns)
 
 
-def cut_before(route: str, columns: int) -> str:
-    """Return "Night Ferry -> interest 4" with the title cut, so that the rest can be read."""
-    title, sign, rest = route.rpartition(" -> ")
-    return cut(title, max(columns - width(sign + rest), 1)) + sign + rest
+def shorten_cell_path(path: str, columns: int) -> str:
+    """Return "Night Ferry -> interest 4" with a truncated title and the end complete."""
+    title, arrow, end = path.rpartition(" -> ")
+    return truncate_text(title, max(columns - display_width(arrow + end), 1)) + arrow + end
 
 
-def arrow(trace: Trace, tensor: Tensor, index: tuple[int, ...]) -> str:
-    """Return where a cell stands, as "Night Ferry -> interest 4"."""
+def format_cell_path(trace: Trace, tensor: Tensor, index: tuple[int, ...]) -> str:
+    """Return the titles of an index, such as "Night Ferry -> interest 4"."""
     words = []
-    for axis, i in zip(axes_of(trace, tensor), index, strict=True):
-        words.append(axis.titles[i] if axis.known else f"{axis.name} {i + 1}")
+    for axis, i in zip(get_axes(trace, tensor), index, strict=True):
+        words.append(axis.titles[i] if axis.has_titles else f"{axis.name} {i + 1}")
     return " -> ".join(words)

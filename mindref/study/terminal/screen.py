@@ -1,4 +1,4 @@
-"""The screen of a step, from the number of the step to the line of keys."""
+"""The screen of a step: heading, source, tables, checks and keys."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindref.study.terminal import checks
-from mindref.study.terminal.axes import axes_of, upright
-from mindref.study.terminal.finding import gradient_of, main_tensor, round_before
-from mindref.study.terminal.lines import Line, fitted, named, prose
-from mindref.study.terminal.numerals import form, number
-from mindref.study.terminal.tables import Room, more, ranking_lines, tensor_lines, vectors_lines
-from mindref.study.terminal.widths import safe, width, wrapped
+from mindref.study.terminal.axes import get_axes, is_titled_vector
+from mindref.study.terminal.lookup import (
+    find_gradient_step,
+    find_previous_iteration,
+    select_main_tensor,
+)
+from mindref.study.terminal.number_format import choose_format, format_number
+from mindref.study.terminal.tables import (
+    TableLayout,
+    format_omitted,
+    format_tensor,
+    format_top_items,
+    format_vectors,
+)
+from mindref.study.terminal.text import Line, fit_lines, label_lines, wrap_lines
+from mindref.study.terminal.widths import display_width, escape_title, wrap_text
 from mindref.study.trace import Step, Tensor, Trace
 
-CODE = 3  # lines of code on a screen, unless all are asked for
-CODE_INDENT = 7
-KEYS = (  # letter, long, short; the first to go when there is no room stands last
+SOURCE_LINES = 3  # lines of source on a screen, unless `all`
+SOURCE_INDENT = 7
+KEYS = (  # letter, long and short text; on a narrow screen the last of this list go first
     ("h", "help", "help"),
     ("q", "quit", "quit"),
     ("n", "next", "next"),
@@ -32,151 +42,154 @@ KEYS = (  # letter, long, short; the first to go when there is no room stands la
 ORDER = "npgxdvb?hq"
 
 
-def screen(trace: Trace, at: int, columns: int, all_: bool = False) -> list[Line]:
-    """Return the screen of a step; `all_` leaves nothing out."""
-    step = trace.steps[at]
+def format_screen(trace: Trace, step_index: int, columns: int, all_: bool = False) -> list[Line]:
+    """Return the screen of a step; with `all_` in full."""
+    step = trace.steps[step_index]
     lines = [
-        *heading(trace, at, columns),
-        *code(step, columns, all_),
-        *flow(step, columns),
+        *format_heading(trace, step_index, columns),
+        *format_source(step, columns, all_),
+        *format_inputs(step, columns),
         Line(""),
     ]
-    room = Room(columns, all_, kept_in_sight(trace, at))
-    for tensors in together(trace, step.outputs):
-        lines += outcome(trace, tensors, room)
-    lines += checks.below(trace, at, columns)
-    lines += [*further(step, columns), Line(""), keys(trace, at, columns)]
-    return fitted(lines, columns)
+    layout = TableLayout(columns, all_, select_pinned_titles(trace, step_index))
+    for tensors in group_tensors(trace, step.outputs):
+        lines += format_output(trace, tensors, layout)
+    lines += checks.format_checks(trace, step_index, columns)
+    lines += [*format_links(step, columns), Line(""), format_keys(trace, step_index, columns)]
+    return fit_lines(lines, columns)
 
 
-def heading(trace: Trace, at: int, columns: int) -> list[Line]:
-    """Return number, id and title, why there is such a step, and its equation."""
-    step = trace.steps[at]
-    name = f" {at + 1}/{len(trace.steps)}  {step.id}"
+def format_heading(trace: Trace, step_index: int, columns: int) -> list[Line]:
+    """Return number, id and title of a step, its purpose, its equation and its source in print."""
+    step = trace.steps[step_index]
+    name = f" {step_index + 1}/{len(trace.steps)}  {step.id}"
     title = name.ljust(30) + "  " + step.title
-    if width(title) <= columns:
+    if display_width(title) <= columns:
         lines = [Line(title, "title")]
     else:
-        lines = [Line(name, "title"), *prose(step.title, columns, "title", indent=3)]
-    lines += prose(step.why, columns)
+        lines = [Line(name, "title"), *wrap_lines(step.title, columns, "title", indent=3)]
+    lines += wrap_lines(step.why, columns)
     paper = step.paper if step.paper.startswith("not ") else f"paper: {step.paper}"
     equation = f" {step.equation}"
     both = equation.ljust(43) + "  " + paper
-    if width(both) <= columns:
+    if display_width(both) <= columns:
         return [*lines, Line(both, "bold")]
-    return [*lines, *prose(step.equation, columns, "bold"), *prose(paper, columns)]
+    return [*lines, *wrap_lines(step.equation, columns, "bold"), *wrap_lines(paper, columns)]
 
 
-def code(step: Step, columns: int, all_: bool) -> list[Line]:
-    """Return where the running code stands, and the lines themselves."""
+def format_source(step: Step, columns: int, all_: bool) -> list[Line]:
+    """Return file and lines of the source of a step, its rules, and the source itself."""
     lines: list[Line] = []
     for span in step.source:
-        where = f"{span.module.replace('.', '/')}.py:{span.first}"
-        where += f"-{span.last}" if span.last > span.first else ""
+        location = f"{span.module.replace('.', '/')}.py:{span.first}"
+        location += f"-{span.last}" if span.last > span.first else ""
         rules = f"  rules {', '.join(step.rules)}" if step.rules and not lines else ""
-        lines += named("code", where + rules, columns)
+        lines += label_lines("code", location + rules, columns)
         text = span.text.rstrip("\n").split("\n")
-        few = len(text) if all_ or len(text) <= CODE + 1 else CODE
-        for line in text[:few]:
-            lines += code_line(line, columns)
-        if few < len(text):
-            lines.append(more(len(text) - few, "line"))
+        count = len(text) if all_ or len(text) <= SOURCE_LINES + 1 else SOURCE_LINES
+        for line in text[:count]:
+            lines += format_source_line(line, columns)
+        if count < len(text):
+            lines.append(format_omitted(len(text) - count, "line"))
     return lines
 
 
-def code_line(text: str, columns: int) -> list[Line]:
-    """Return a line of code; one that is too long goes on below, without its comment."""
-    room = max(columns - CODE_INDENT, 1)
-    if width(text) > room:
+def format_source_line(text: str, columns: int) -> list[Line]:
+    """Return a line of source; a line that is too long is wrapped and loses its comment."""
+    room = max(columns - SOURCE_INDENT, 1)
+    if display_width(text) > room:
         text = text.partition("  # ")[0]
-    pieces = wrapped(text, room, indent="        ") if text.strip() else [""]
-    return [Line(" " * CODE_INDENT + piece, "dim") for piece in pieces]
+    pieces = wrap_text(text, room, indent="        ") if text.strip() else [""]
+    return [Line(" " * SOURCE_INDENT + piece, "dim") for piece in pieces]
 
 
-def flow(step: Step, columns: int) -> list[Line]:
-    """Return what the step reads."""
-    return named("from", ", ".join(step.inputs), columns) if step.inputs else []
+def format_inputs(step: Step, columns: int) -> list[Line]:
+    """Return the names of the tensors that a step reads."""
+    return label_lines("from", ", ".join(step.inputs), columns) if step.inputs else []
 
 
-def together(trace: Trace, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Return the tensors in groups that share a table: vectors along one axis with titles."""
+def group_tensors(trace: Trace, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Return the tensors in groups that share a table: titled vectors along the same axis."""
     groups: list[list[Tensor]] = []
     for tensor in tensors:
-        if upright(trace, tensor) and groups and groups[-1][0].axes == tensor.axes:
+        same_axes = groups and groups[-1][0].axes == tensor.axes
+        if is_titled_vector(trace, tensor) and same_axes:
             groups[-1].append(tensor)
         else:
             groups.append([tensor])
     return groups
 
 
-def kept_in_sight(trace: Trace, at: int) -> frozenset[str]:
-    """Return the titles of rows that the question of a step, or what is said to move, is about."""
-    step = trace.steps[at]
-    moved = checks.biggest_move(trace, at)
+def select_pinned_titles(trace: Trace, step_index: int) -> frozenset[str]:
+    """Return the titles of the rows that the question or the largest change refers to."""
+    step = trace.steps[step_index]
+    change = checks.find_largest_change(trace, step_index)
+    question = escape_title(step.question.text if step.question else "")
     titles = set()
-    for axis in axes_of(trace, main_tensor(step))[:1]:
-        titles |= {axis.titles[moved.place[0]]} if moved and moved.place else set()
-        asked = step.question.text if step.question else ""
-        titles |= {title for title in axis.titles if axis.numbered and safe(title) in safe(asked)}
+    for axis in get_axes(trace, select_main_tensor(step))[:1]:
+        titles |= {axis.titles[change.position[0]]} if change and change.position else set()
+        if axis.shows_number:
+            titles |= {title for title in axis.titles if escape_title(title) in question}
     return frozenset(titles)
 
 
-def outcome(trace: Trace, tensors: list[Tensor], room: Room) -> list[Line]:
-    """Return name, axes and type of tensors that share a table, and their numbers."""
+def format_output(trace: Trace, tensors: list[Tensor], layout: TableLayout) -> list[Line]:
+    """Return name, axes and dtype of tensors that share a table, and the table."""
     first = tensors[0]
     if not first.axes:
         value = np.asarray(first.values)[()]
-        return [Line(f" {first.name} = {number(value, form(value, more=3))}", "bold")]
+        text = format_number(value, choose_format(value, extra_digits=3))
+        return [Line(f" {first.name} = {text}", "bold")]
     lines: list[Line] = []
     for tensor in tensors:
         shape = zip(tensor.axes, np.shape(tensor.values), strict=True)
         axes = ", ".join(f"{name}={size}" for name, size in shape)
         dtype = np.asarray(tensor.values).dtype
-        lines += prose(f"{tensor.name}  ({axes}) {dtype}", room.columns, "bold")
+        lines += wrap_lines(f"{tensor.name}  ({axes}) {dtype}", layout.columns, "bold")
     if first.name == "top":
-        return [*lines, *ranking_lines(trace, first, room)]
-    if upright(trace, first):
-        return [*lines, *vectors_lines(trace, tensors, room)]
-    return [*lines, *tensor_lines(trace, first, room)]
+        return [*lines, *format_top_items(trace, first, layout)]
+    if is_titled_vector(trace, first):
+        return [*lines, *format_vectors(trace, tensors, layout)]
+    return [*lines, *format_tensor(trace, first, layout)]
 
 
-def further(step: Step, columns: int) -> list[Line]:
-    """Return what else there is to do with this step."""
+def format_links(step: Step, columns: int) -> list[Line]:
+    """Return the variants and exercises of a step."""
     lines: list[Line] = []
     if step.variants:
-        lines += named("v", "seen done otherwise: " + ", ".join(step.variants), columns, "dim")
+        lines += label_lines("v", "variants: " + ", ".join(step.variants), columns, "dim")
     if step.exercises:
         command = "mindref study --exercise "
-        lines += named("do", command + ", ".join(step.exercises), columns, "dim")
+        lines += label_lines("do", command + ", ".join(step.exercises), columns, "dim")
     return lines
 
 
-def offered(trace: Trace, at: int) -> str:
-    """Return the letters of the keys that do something at a step."""
-    step, last = trace.steps[at], len(trace.steps) - 1
-    ahead = trace.steps[at + 1] if at < last else None
+def select_active_keys(trace: Trace, step_index: int) -> str:
+    """Return the letters of the keys that apply to a step."""
+    step, last = trace.steps[step_index], len(trace.steps) - 1
+    following = trace.steps[step_index + 1] if step_index < last else None
     tests = {
-        "n": at < last,
-        "p": at > 0,
-        "d": round_before(trace, at) is not None,
+        "n": step_index < last,
+        "p": step_index > 0,
+        "d": find_previous_iteration(trace, step_index) is not None,
         "v": bool(step.variants),
-        "b": gradient_of(trace, at) is not None,
-        "?": ahead is not None and ahead.question is not None,
+        "b": find_gradient_step(trace, step_index) is not None,
+        "?": following is not None and following.question is not None,
     }
     return "".join(key for key in ORDER if tests.get(key, True))
 
 
-def keys(trace: Trace, at: int, columns: int) -> Line:
-    """Return the line of keys: in long words, in short ones, then without the least needed."""
-    there = offered(trace, at)
+def format_keys(trace: Trace, step_index: int, columns: int) -> Line:
+    """Return the line of keys: long texts, else short texts, else without the least needed keys."""
+    letters = select_active_keys(trace, step_index)
     for short in (False, True):
         words = {letter: f"{letter} {(long, brief)[short]}" for letter, long, brief in KEYS}
-        line = " " + "  ".join(words[letter] for letter in there)
+        line = " " + "  ".join(words[letter] for letter in letters)
         if len(line) <= columns:
             return Line(line, "dim")
     for letter, _, _ in reversed(KEYS):
-        there = there.replace(letter, "")
-        line = " " + "  ".join(words[letter] for letter in there)
+        letters = letters.replace(letter, "")
+        line = " " + "  ".join(words[letter] for letter in letters)
         if len(line) <= columns:
             break
     return Line(line, "dim")

@@ -1,4 +1,4 @@
-"""Reading commands and writing screens: from a terminal, a file or a pipe."""
+"""Read commands from a terminal, a file or a pipe, and print screens."""
 
 from __future__ import annotations
 
@@ -9,74 +9,74 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from mindref.errors import ConfigError, say
-from mindref.study.terminal import paint
-from mindref.study.terminal.accounts import account
-from mindref.study.terminal.bench import variant_view
-from mindref.study.terminal.cells import cell
-from mindref.study.terminal.compare import since_round
-from mindref.study.terminal.finding import gradient_of, step_at
-from mindref.study.terminal.lines import Line
-from mindref.study.terminal.opening import opening
-from mindref.study.terminal.screen import screen
+from mindref.study.terminal import colour
+from mindref.study.terminal.banner import format_banner
+from mindref.study.terminal.cells import parse_cell
+from mindref.study.terminal.compare import compare_iterations
+from mindref.study.terminal.ledger import format_ledger
+from mindref.study.terminal.lookup import find_gradient_step, find_step
+from mindref.study.terminal.screen import format_screen
 from mindref.study.terminal.stepper import Stepper
-from mindref.study.terminal.terms import explained
-from mindref.study.terminal.tries import farewell
-from mindref.study.terminal.widths import encodable
+from mindref.study.terminal.suggestions import suggest_shell_commands
+from mindref.study.terminal.terms import format_explanation
+from mindref.study.terminal.text import Line
+from mindref.study.terminal.variants import format_variant
+from mindref.study.terminal.widths import replace_unencodable
 from mindref.study.trace import Trace
 
 PROMPT = "> "
 START = "mindref study"
 
 
-def session(
+def run_session(
     trace: Trace,
-    given: Any = None,
+    inputs: Any = None,
     *,
-    at: str = "",
+    step: str = "",
     commands: Iterable[str] | None = None,
     stdin: TextIO | None = None,
     stdout: TextIO | None = None,
     columns: int = 0,
     start: str = START,
 ) -> None:
-    """Show the first step, or the step `at`, and answer commands until `q` or their end.
+    """Print the first step, or `step`, then answer commands until `q` or the end of the input.
 
-    commands: lines of a file; without them they are typed, or come through a pipe. A line that
-    begins with "#" is a comment there, and an empty one is nothing but a reply to a question.
-    Where commands are typed but stdout is no terminal, the first screen is all there is. columns
-    is the width of the terminal unless given; start is the command that opens this user again.
-    Raises ConfigError for a step that there is not.
+    commands: lines of a file. Without `commands`, lines are read from stdin: a terminal or a pipe.
+    In these lines "#" begins a comment, and an empty line counts only as a reply to a question.
+    If stdin is a terminal and stdout is not, only the first screen is printed.
+    columns: the width; 0 means the width of the terminal. start: the command that opens this user.
+    Raises ConfigError for an unknown step.
     """
     stdin, stdout = stdin or sys.stdin, stdout or sys.stdout
-    place = step_at(trace, at) if at else 0
-    stepper = Stepper(trace, given, columns or width(), place, start)
-    write([*opening(trace, stepper.columns), *stepper.screen()], stdout)
-    for text in lines_of(stepper, commands, stdin, stdout):
-        stepper.columns = columns or width()
-        write([Line(""), *stepper.answer(text)], stdout)
+    step_index = find_step(trace, step) if step else 0
+    stepper = Stepper(trace, inputs, columns or get_terminal_width(), step_index, start)
+    write_lines([*format_banner(trace, stepper.columns), *stepper.screen()], stdout)
+    for text in read_session_commands(stepper, commands, stdin, stdout):
+        stepper.columns = columns or get_terminal_width()
+        write_lines([Line(""), *stepper.answer(text)], stdout)
         if stepper.ended:
             return
-    write([Line(""), *stepper.quit()], stdout)
+    write_lines([Line(""), *stepper.quit()], stdout)
 
 
-def lines_of(
+def read_session_commands(
     stepper: Stepper, commands: Iterable[str] | None, stdin: TextIO | None, stdout: TextIO | None
 ) -> Iterator[str]:
-    """Yield what is typed, or what a script says."""
-    if commands is None and (stdin is None or stdin.isatty()):  # None: it was closed
+    """Yield the lines of the terminal, or the lines of a script."""
+    if commands is None and (stdin is None or stdin.isatty()):  # None: a closed stream
         if stdin is not None and stdout is not None and stdout.isatty():
-            yield from typed()
+            yield from read_typed_lines()
         return
     for text in commands if commands is not None else stdin or ():
-        wanted = stepper.asked is not None
-        if wanted or (text.strip() and not text.lstrip().startswith("#")):
+        answers_question = stepper.question_index is not None
+        if answers_question or (text.strip() and not text.lstrip().startswith("#")):
             yield text.rstrip("\r\n")
 
 
-def typed() -> Iterator[str]:
-    """Yield lines from the terminal until Ctrl-D, with a history that the arrow keys bring back."""
+def read_typed_lines() -> Iterator[str]:
+    """Yield lines from the terminal until Ctrl-D, with a line history for the arrow keys."""
     with suppress(ImportError):
-        import readline  # noqa: F401  input() makes use of it
+        import readline  # noqa: F401  input() uses it
     while True:
         try:
             yield input(PROMPT)
@@ -84,11 +84,11 @@ def typed() -> Iterator[str]:
             return
 
 
-def one_shot(
+def print_view(
     trace: Trace,
-    given: Any = None,
+    inputs: Any = None,
     *,
-    at: str = "",
+    step: str = "",
     explain: str = "",
     variant: str = "",
     diff: bool = False,
@@ -99,70 +99,72 @@ def one_shot(
     columns: int = 0,
     start: str = START,
 ) -> None:
-    """Show one step, or what is asked about it, and end.
+    """Print one step, or the views of it that the arguments select.
 
-    at: id or number of a step; explain: a cell; variant: a name, run for this user; diff: what
-    changed since the round before; backward: the gradient of the step; ledger: "m", "S" or "e".
-    Raises ConfigError with the three closest names for anything that there is not; nothing has
-    been written then.
+    step: id or number of a step; explain: a cell; variant: a name, run for this user; diff: the
+    changes since the previous iteration; backward: the gradient of the step; ledger: "Se", "S" or
+    "e". Raises ConfigError with the three closest names for an unknown name, and prints nothing.
     """
-    columns = columns or width()
-    place = step_at(trace, at) if at else 0
+    columns = columns or get_terminal_width()
+    step_index = find_step(trace, step) if step else 0
     if backward:
-        place = back_from(trace, place)
+        step_index = find_backward_step(trace, step_index)
     lines: list[Line] = []
     if explain:
-        found = cell(trace, place, explain)
-        lines += [*explained(trace, given, found, columns, all_), Line("")]
+        cell = parse_cell(trace, step_index, explain)
+        lines += [*format_explanation(trace, inputs, cell, columns, all_), Line("")]
     if variant:
-        lines += [*variant_view(trace, given, variant, columns, all_), Line("")]
+        lines += [*format_variant(trace, inputs, variant, columns, all_), Line("")]
     elif diff:
-        lines += [*since_round(trace, place, columns, all_), Line("")]
+        lines += [*compare_iterations(trace, step_index, columns, all_), Line("")]
     if ledger:
-        lines += [*account(given, ledger, columns), Line("")]
+        lines += [*format_ledger(inputs, ledger, columns), Line("")]
     if not lines:
-        lines = [*screen(trace, place, columns, all_)[:-1]]  # no keys: nobody waits for one
-    write([*lines, *farewell(trace, place, columns, start)], stdout or sys.stdout)
+        lines = [*format_screen(trace, step_index, columns, all_)[:-1]]  # without the keys
+    closing = suggest_shell_commands(trace, step_index, columns, start)
+    write_lines([*lines, *closing], stdout or sys.stdout)
 
 
-def back_from(trace: Trace, place: int) -> int:
-    """Return the step that makes the gradient; of the first step, where backward begins."""
-    found = gradient_of(trace, place)
-    if found is not None:
-        return found if trace.steps[place].phase == "forward" else place
-    backwards = [i for i, step in enumerate(trace.steps) if step.phase == "backward"]
-    if not backwards:
+def find_backward_step(trace: Trace, step_index: int) -> int:
+    """Return the step of the gradient; the first backward step if the step has no gradient."""
+    gradient = find_gradient_step(trace, step_index)
+    if gradient is not None:
+        return gradient if trace.steps[step_index].phase == "forward" else step_index
+    backward_steps = [i for i, step in enumerate(trace.steps) if step.phase == "backward"]
+    if not backward_steps:
         raise ConfigError(say("--backward", "a trace with gradients", "none"))
-    return backwards[0]
+    return backward_steps[0]
 
 
-def plain(
+def print_all_steps(
     trace: Trace,
-    given: Any = None,
+    inputs: Any = None,
     *,
     stdout: TextIO | None = None,
     columns: int = 0,
     start: str = START,
 ) -> None:
-    """Write every step with nothing left out: no questions, no colour, no keys."""
-    columns, stdout = columns or width(), stdout or sys.stdout
-    write(opening(trace, columns), stdout, colours=False)
-    for at in range(len(trace.steps)):
-        write([*screen(trace, at, columns, all_=True)[:-1]], stdout, colours=False)
+    """Print every step in full, without questions, colours and keys."""
+    columns, stdout = columns or get_terminal_width(), stdout or sys.stdout
+    write_lines(format_banner(trace, columns), stdout, colours=False)
+    for step_index in range(len(trace.steps)):
+        screen = format_screen(trace, step_index, columns, all_=True)
+        write_lines([*screen[:-1]], stdout, colours=False)
     last = len(trace.steps) - 1
-    write(farewell(trace, last, columns, start), stdout, colours=False)
+    write_lines(suggest_shell_commands(trace, last, columns, start), stdout, colours=False)
 
 
-def width() -> int:
+def get_terminal_width() -> int:
     """Return the columns of the terminal, or 80."""
     return shutil.get_terminal_size((80, 24)).columns
 
 
-def write(lines: Iterable[Line], stdout: TextIO | None, colours: bool | None = None) -> None:
-    """Write lines, a sign that the stream has no code for as "?"; nothing if it was closed."""
+def write_lines(lines: Iterable[Line], stdout: TextIO | None, colours: bool | None = None) -> None:
+    """Write lines, with "?" for characters outside the encoding. A closed stream gets nothing."""
     if stdout is None:
         return
-    code = getattr(stdout, "encoding", None) or "utf-8"
-    known = [Line(encodable(line.text, code), line.style) for line in lines]
-    stdout.write(paint.text(known, paint.wanted(stdout) if colours is None else colours))
+    encoding = getattr(stdout, "encoding", None) or "utf-8"
+    encodable = [Line(replace_unencodable(line.text, encoding), line.style) for line in lines]
+    with_colours = colour.supports_colour(stdout) if colours is None else colours
+    stdout.write(colour.render_lines(encodable, with_colours))
     stdout.flush()

@@ -1,45 +1,53 @@
-"""The stepper: a place in the trace, and what is answered to each command. It reads and writes
-nothing itself: a text goes in, lines come out."""
+"""The stepper: the current step, and the lines that answer each command.
+
+The stepper reads and prints nothing itself; `session` does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from mindref.data.shown import shown
+from mindref.data.quoting import quote_text
 from mindref.errors import ConfigError, MindrefError, say
-from mindref.study.terminal import words
-from mindref.study.terminal.ask import asking, chosen, judged
-from mindref.study.terminal.bench import leads as variant_leads
-from mindref.study.terminal.bench import variant_list, variant_view
-from mindref.study.terminal.cells import cell
-from mindref.study.terminal.compare import since_round
-from mindref.study.terminal.finding import gradient_of, step_at
-from mindref.study.terminal.lines import Line, fitted, prose
-from mindref.study.terminal.screen import screen
-from mindref.study.terminal.terms import explained, leads
-from mindref.study.terminal.tries import Suggestions, farewell, tries
+from mindref.study.terminal import commands
+from mindref.study.terminal.cells import parse_cell
+from mindref.study.terminal.compare import compare_iterations
+from mindref.study.terminal.lookup import find_gradient_step, find_step
+from mindref.study.terminal.quiz import format_feedback, format_question, parse_choice
+from mindref.study.terminal.screen import format_screen
+from mindref.study.terminal.suggestions import (
+    Suggestions,
+    suggest_commands,
+    suggest_shell_commands,
+)
+from mindref.study.terminal.terms import format_explanation, suggest_after_cell
+from mindref.study.terminal.text import Line, fit_lines, wrap_lines
+from mindref.study.terminal.variants import (
+    format_variant,
+    format_variant_list,
+    suggest_after_variant,
+)
 from mindref.study.trace import Trace
 
-View = Callable[[bool], list[Line]]  # of whether all is wanted
+View = Callable[[bool], list[Line]]  # the argument: print in full
 
 
 class Stepper:
-    """Where a learner is; `answer` moves and shows."""
+    """The current step of a session; `answer` runs a command."""
 
     def __init__(
         self,
         trace: Trace,
-        given: Any = None,
+        inputs: Any = None,
         columns: int = 80,
-        at: int = 0,
+        step_index: int = 0,
         start: str = "mindref study",
     ) -> None:
-        self.trace, self.given, self.columns, self.at = trace, given, columns, at
+        self.trace, self.inputs, self.columns, self.step_index = trace, inputs, columns, step_index
         self.start = start  # the command that opens this user again
         self.ended = False
-        self.asked: int | None = None  # the step whose question waits for an answer
-        self.came_from: int | None = None  # where `b` goes back to
+        self.question_index: int | None = None  # the step whose question awaits a reply
         self.view: View = self.screen
         self.commands = {
             "n": self.next,
@@ -51,146 +59,157 @@ class Stepper:
             "b": self.backward,
             "?": self.predict,
             "all": self.all,
-            "l": self.steps,
+            "l": self.list_steps,
             "h": self.help,
             "q": self.quit,
         }
 
     def answer(self, text: str) -> list[Line]:
-        """Return what is shown for a command, or for the reply to a question.
+        """Return the lines for a command, or for the reply to a question.
 
-        An error of the user's is shown as a line that says what to do; the place stays.
+        A user error returns a line that says what to do; the current step stays the same.
         """
         try:
-            if self.asked is not None and words.command(text) is None:
+            if self.question_index is not None and commands.parse_command(text) is None:
                 return self.reply(text)
-            self.asked = None
+            self.question_index = None
             lines: list[Line] = []
-            for name, rest in words.commands(text):
+            for name, argument in commands.parse_commands(text):
                 if not self.ended:
-                    lines += ([Line("")] if lines else []) + self.commands[name](rest)
+                    lines += ([Line("")] if lines else []) + self.commands[name](argument)
             return lines
         except MindrefError as error:
-            return fitted(prose(str(error), self.columns, "bad"), self.columns)
+            return fit_lines(wrap_lines(str(error), self.columns, "bad"), self.columns)
 
     def show(self, view: View) -> list[Line]:
-        """Return a view, and keep it for `all`."""
+        """Return the lines of a view, and store the view for `all`."""
         self.view = view
         return view(False)
 
     def screen(self, all_: bool = False) -> list[Line]:
-        """Return the screen of the step."""
-        return screen(self.trace, self.at, self.columns, all_)
+        """Return the screen of the current step."""
+        return format_screen(self.trace, self.step_index, self.columns, all_)
 
-    def move(self, to: int) -> list[Line]:
-        """Go to a step and show it."""
-        self.at, self.asked = to, None
+    def move_to(self, step_index: int) -> list[Line]:
+        """Go to a step and return its screen."""
+        self.step_index, self.question_index = step_index, None
         return self.show(self.screen)
 
-    def with_tries(self, lines: list[Line], first: Suggestions = ()) -> list[Line]:
-        """Return lines and three things to try next."""
-        return [*lines, Line(""), *tries(self.trace, self.at, self.columns, first)]
+    def add_suggestions(self, lines: list[Line], first: Suggestions = ()) -> list[Line]:
+        """Return lines followed by three suggested commands."""
+        suggestions = suggest_commands(self.trace, self.step_index, self.columns, first)
+        return [*lines, Line(""), *suggestions]
 
-    def next(self, rest: str) -> list[Line]:
-        """Go one step on."""
-        if self.at == len(self.trace.steps) - 1:
-            return self.with_tries(prose("This is the last step.", self.columns))
-        return self.move(self.at + 1)
+    def add_suggestions_to(self, text: str) -> list[Line]:
+        """Return a text as lines followed by three suggested commands."""
+        return self.add_suggestions(wrap_lines(text, self.columns))
 
-    def back(self, rest: str) -> list[Line]:
-        """Go one step back."""
-        if self.at == 0:
-            return self.with_tries(prose("This is the first step.", self.columns))
-        return self.move(self.at - 1)
+    def next(self, argument: str) -> list[Line]:
+        """Go to the next step."""
+        if self.step_index == len(self.trace.steps) - 1:
+            return self.add_suggestions_to("This is the last step.")
+        return self.move_to(self.step_index + 1)
 
-    def goto(self, rest: str) -> list[Line]:
-        """Go to a step by number, id or what it makes."""
-        if not rest:
-            step = self.trace.steps[self.at]
-            here = f"You are at step {self.at + 1}, {step.id}. Say where to: g 5, or g {step.id}"
-            return self.with_tries(prose(f"{here}; `l` lists the steps.", self.columns))
-        return self.move(step_at(self.trace, rest))
+    def back(self, argument: str) -> list[Line]:
+        """Go to the previous step."""
+        if self.step_index == 0:
+            return self.add_suggestions_to("This is the first step.")
+        return self.move_to(self.step_index - 1)
 
-    def explain(self, rest: str) -> list[Line]:
-        """Show where a cell comes from."""
-        text, in_order = words.option(rest, "in order")
-        found = cell(self.trace, self.at, text)
+    def goto(self, argument: str) -> list[Line]:
+        """Go to a step by number, id or tensor."""
+        if not argument:
+            step = self.trace.steps[self.step_index]
+            text = f"You are at step {self.step_index + 1}, {step.id}."
+            text += f" Type a step: g 5, or g {step.id}; `l` lists the steps."
+            return self.add_suggestions_to(text)
+        return self.move_to(find_step(self.trace, argument))
+
+    def explain(self, argument: str) -> list[Line]:
+        """Return the terms of a cell."""
+        text, in_order = commands.split_option(argument, "in order")
+        cell = parse_cell(self.trace, self.step_index, text)
 
         def view(all_: bool) -> list[Line]:
-            shown = explained(self.trace, self.given, found, self.columns, all_, in_order)
-            return self.with_tries(shown, leads(self.trace, found))
+            lines = format_explanation(self.trace, self.inputs, cell, self.columns, all_, in_order)
+            return self.add_suggestions(lines, suggest_after_cell(self.trace, cell))
 
         return self.show(view)
 
-    def diff(self, rest: str) -> list[Line]:
-        """Show what changed since the round before, or under a variant."""
-        if rest:
-            return self.variant(rest)
-        return self.show(
-            lambda all_: self.with_tries(since_round(self.trace, self.at, self.columns, all_))
-        )
-
-    def variant(self, rest: str) -> list[Line]:
-        """List the variants, or run one."""
-        if not rest:
-            return self.with_tries(variant_list(self.trace, self.at, self.columns))
-        name = rest.strip()
+    def diff(self, argument: str) -> list[Line]:
+        """Return the changes since the previous iteration, or those of a variant."""
+        if argument:
+            return self.variant(argument)
 
         def view(all_: bool) -> list[Line]:
-            shown = variant_view(self.trace, self.given, name, self.columns, all_)
-            return self.with_tries(shown, variant_leads(self.trace, name))
+            lines = compare_iterations(self.trace, self.step_index, self.columns, all_)
+            return self.add_suggestions(lines)
 
         return self.show(view)
 
-    def backward(self, rest: str) -> list[Line]:
-        """Go to the gradient of what is on the screen, or from a gradient to what it belongs to."""
-        found = gradient_of(self.trace, self.at)
-        if found is None:
-            text = f"The loss has no gradient by what {self.trace.steps[self.at].id} makes."
-            return self.with_tries(prose(text, self.columns))
-        return self.move(found)
+    def variant(self, argument: str) -> list[Line]:
+        """Return the list of variants, or run one variant."""
+        if not argument:
+            lines = format_variant_list(self.trace, self.step_index, self.columns)
+            return self.add_suggestions(lines)
+        name = argument.strip()
 
-    def predict(self, rest: str) -> list[Line]:
-        """Ask the question of the next step, or of a named one, before it is shown."""
+        def view(all_: bool) -> list[Line]:
+            lines = format_variant(self.trace, self.inputs, name, self.columns, all_)
+            return self.add_suggestions(lines, suggest_after_variant(self.trace, name))
+
+        return self.show(view)
+
+    def backward(self, argument: str) -> list[Line]:
+        """Go to the gradient of the current tensor, or from a gradient to its tensor."""
+        gradient = find_gradient_step(self.trace, self.step_index)
+        if gradient is None:
+            step = self.trace.steps[self.step_index]
+            text = f"The loss has no gradient with respect to the result of {step.id}."
+            return self.add_suggestions_to(text)
+        return self.move_to(gradient)
+
+    def predict(self, argument: str) -> list[Line]:
+        """Return the question of the next step, or of a named step, before its result."""
         steps = self.trace.steps
-        to = step_at(self.trace, rest) if rest else self.at + 1
-        question = steps[to].question if to < len(steps) else None
+        target = find_step(self.trace, argument) if argument else self.step_index + 1
+        question = steps[target].question if target < len(steps) else None
         if question is not None:
-            self.at = self.asked = to
-            return asking(self.trace, to, question, self.columns)
-        later = [i for i in range(to, len(steps)) if steps[i].question is not None]
-        where = steps[to].id if to < len(steps) else "the end"
-        text = f"There is no question before {where}."
+            self.step_index = self.question_index = target
+            return format_question(self.trace, target, question, self.columns)
+        later = [i for i in range(target, len(steps)) if steps[i].question is not None]
+        end = steps[target].id if target < len(steps) else "the end"
+        text = f"There is no question before {end}."
         if later:
-            text += f" The next one: ? {steps[later[0]].id}"
-        return self.with_tries(prose(text, self.columns))
+            text += f" The next question: ? {steps[later[0]].id}"
+        return self.add_suggestions_to(text)
 
     def reply(self, text: str) -> list[Line]:
-        """Judge the reply to the question and show the step; an empty reply shows it at once."""
-        question = self.trace.steps[self.at].question
+        """Return the feedback on a reply and the screen of the step; an empty reply skips it."""
+        question = self.trace.steps[self.step_index].question
         if question is None or not text.strip():
-            return self.move(self.at)
-        choice = chosen(question, text)
+            return self.move_to(self.step_index)
+        choice = parse_choice(question, text)
         if choice is None:
-            last = len(question.choices)
-            raise ConfigError(
-                say("answer", f"a number from 1 to {last}, or Enter", shown(text.strip()))
-            )
-        return [*judged(question, choice, self.columns), Line(""), *self.move(self.at)]
+            expected = f"a number from 1 to {len(question.choices)}, or Enter"
+            raise ConfigError(say("answer", expected, quote_text(text.strip())))
+        feedback = format_feedback(question, choice, self.columns)
+        return [*feedback, Line(""), *self.move_to(self.step_index)]
 
-    def all(self, rest: str) -> list[Line]:
-        """Show the last view with nothing left out."""
+    def all(self, argument: str) -> list[Line]:
+        """Return the last view in full."""
         return self.view(True)
 
-    def steps(self, rest: str) -> list[Line]:
-        """List the steps."""
-        return self.with_tries(words.step_list(self.trace, self.at, self.columns))
+    def list_steps(self, argument: str) -> list[Line]:
+        """Return the list of steps."""
+        lines = commands.format_step_list(self.trace, self.step_index, self.columns)
+        return self.add_suggestions(lines)
 
-    def help(self, rest: str) -> list[Line]:
-        """Say what the commands do."""
-        return self.with_tries(words.help_lines(self.columns))
+    def help(self, argument: str) -> list[Line]:
+        """Return the effect of each command."""
+        return self.add_suggestions(commands.format_help(self.columns))
 
-    def quit(self, rest: str = "") -> list[Line]:
-        """End, with three things to try next."""
+    def quit(self, argument: str = "") -> list[Line]:
+        """End the session, with three suggested shell commands."""
         self.ended = True
-        return farewell(self.trace, self.at, self.columns, self.start)
+        return suggest_shell_commands(self.trace, self.step_index, self.columns, self.start)

@@ -1,6 +1,6 @@
-"""A cell term by term: what was read, what it makes, and the total, to the last digit.
+"""One cell term by term: the numbers that are read, the terms and the total.
 
-Terms are printed with all their digits: adding what is printed gives the total that is printed.
+Terms have all their digits, so that the printed terms add up to the printed total.
 """
 
 from __future__ import annotations
@@ -12,176 +12,210 @@ from typing import Any
 import numpy as np
 
 from mindref.study.explain.arithmetic import Factor, Group, Term
-from mindref.study.explain.cells import explain
-from mindref.study.terminal.axes import PLACES_IN, Axis, axes_of, named_axis, row_label
-from mindref.study.terminal.beside import beside
-from mindref.study.terminal.cells import Cell, cell_name
-from mindref.study.terminal.lines import Line, fitted, named, prose
-from mindref.study.terminal.numerals import exact, form_of, number
-from mindref.study.terminal.tables import INDENT, counted
-from mindref.study.terminal.widths import left, right, width
+from mindref.study.explain.cells import explain_cell
+from mindref.study.terminal.axes import (
+    INDEX_TENSORS,
+    Axis,
+    format_row_label,
+    get_axes,
+    get_labelled_axis,
+)
+from mindref.study.terminal.cells import TraceCell, format_cell
+from mindref.study.terminal.difference import format_difference
+from mindref.study.terminal.number_format import choose_format_for, format_exact, format_number
+from mindref.study.terminal.tables import INDENT, count_noun
+from mindref.study.terminal.text import Line, fit_lines, label_lines, wrap_lines
+from mindref.study.terminal.widths import align_left, align_right, display_width
 from mindref.study.trace import Tensor, Trace
 
-FEW = 10  # terms of a kind, unless all are asked for
+FEW = 10  # terms of one form, unless `all`
 VALUE = 25  # columns of a number with all its digits
 
 
-def explained(
-    trace: Trace, given: Any, cell: Cell, columns: int, all_: bool = False, in_order: bool = False
+def format_explanation(
+    trace: Trace,
+    inputs: Any,
+    cell: TraceCell,
+    columns: int,
+    all_: bool = False,
+    in_order: bool = False,
 ) -> list[Line]:
-    """Return the arithmetic of a cell, what reads it, and for a gradient its finite difference.
+    """Return the terms of a cell, its finite difference if it is a gradient, and its readers.
 
-    Terms stand with the largest first, or `in_order` as they are added; `all_` leaves none out.
+    in_order: in the order of the sum instead of the largest first; all_: print every term.
     """
-    step, tensor = trace.steps[cell.at], cell.tensor
-    value = tensor.values[cell.place]
-    name = cell_name(trace, tensor, cell.place)
-    what = title_of(trace, tensor, value)
-    lines = prose(f"{name} = {digits(value)}{what}", columns, "title")
-    lines += prose(f"of step {cell.at + 1}, {step.id}:  {step.equation}", columns)
-    found = explain(trace.values, tensor.recipe, cell.place)
-    for group in found.groups:
-        lines += [Line(""), *group_lines(trace, group, columns, all_, in_order)]
-    if found.last:
-        equals = f" = {exact(found.value)}" if found.groups and value.dtype.kind == "f" else ""
-        lines += [Line(""), *prose(found.last + equals, columns)]
+    step, tensor = trace.steps[cell.step_index], cell.tensor
+    value = tensor.values[cell.position]
+    name = format_cell(trace, tensor, cell.position)
+    title = format_index_title(trace, tensor, value)
+    lines = wrap_lines(f"{name} = {format_all_digits(value)}{title}", columns, "title")
+    lines += wrap_lines(f"of step {cell.step_index + 1}, {step.id}:  {step.equation}", columns)
+    explanation = explain_cell(trace.values, tensor.recipe, cell.position)
+    for group in explanation.groups:
+        lines += [Line(""), *format_group(trace, group, columns, all_, in_order)]
+    if explanation.final_step:
+        adds_value = explanation.groups and value.dtype.kind == "f"
+        equals = f" = {format_exact(explanation.value)}" if adds_value else ""
+        lines += [Line(""), *wrap_lines(explanation.final_step + equals, columns)]
     readers = [f"{i + 1} {s.id}" for i, s in enumerate(trace.steps) if tensor.name in s.inputs]
-    read = named("read by", ", ".join(readers), columns) if readers else []
-    rest = [*beside(given, trace, cell, columns), *read]
-    return fitted([*lines, *([Line("")] if rest else []), *rest], columns)
+    notes = format_difference(inputs, trace, cell, columns)
+    notes += label_lines("read by", ", ".join(readers), columns) if readers else []
+    return fit_lines([*lines, *([Line("")] if notes else []), *notes], columns)
 
 
-def leads(trace: Trace, cell: Cell) -> list[tuple[str, str]]:
-    """Return where to go from a cell: to what it was made of most, and to the step that made it."""
-    groups = explain(trace.values, cell.tensor.recipe, cell.place).groups
+def suggest_after_cell(trace: Trace, cell: TraceCell) -> list[tuple[str, str]]:
+    """Return the commands to suggest after a cell: its largest factors, and its step."""
+    groups = explain_cell(trace.values, cell.tensor.recipe, cell.position).groups
     terms = [term for group in groups for term in group.terms]
     largest = max(terms, key=lambda term: abs(term.value), default=None)
-    found = []
+    suggestions = []
     for factor in largest.factors if largest else ():
         source = trace.tensors[factor.name]
-        if source.recipe["op"] != "given":
-            name = cell_name(trace, source, factor.place)
-            found.append((f"x {name}", "which made most of it"))
-    step = trace.steps[cell.at]
-    return [*found[:2], (f"g {step.id}", "the step that makes it")]
+        if source.recipe["op"] != "input":
+            name = format_cell(trace, source, factor.position)
+            suggestions.append((f"x {name}", "a factor of its largest term"))
+    step = trace.steps[cell.step_index]
+    return [*suggestions[:2], (f"g {step.id}", "the step that computes it")]
 
 
-def title_of(trace: Trace, tensor: Tensor, value: Any) -> str:
-    """Return what a number says that is a place along an axis; nothing for any other."""
-    name = PLACES_IN.get(tensor.name)
+def format_index_title(trace: Trace, tensor: Tensor, value: Any) -> str:
+    """Return the title of the position that an index tensor holds; empty for other tensors."""
+    name = INDEX_TENSORS.get(tensor.name)
     if name is None:
         return ""
-    axis = named_axis(trace, name, len(trace.labels.get(name, ())))
-    return f"  (counted from 0: {row_label(axis, int(value)).strip()})"
+    axis = get_labelled_axis(trace, name, len(trace.labels.get(name, ())))
+    return f"  (counted from 0: {format_row_label(axis, int(value)).strip()})"
 
 
-def digits(value: Any) -> str:
-    """Return a value with all its digits; whole numbers and truth values as they are."""
-    return exact(float(value)) if value.dtype.kind == "f" else number(value, "d")
+def format_all_digits(value: Any) -> str:
+    """Return a float with all its digits; integers and bools as they are."""
+    if value.dtype.kind == "f":
+        return format_exact(float(value))
+    return format_number(value, "d")
 
 
-def group_lines(trace: Trace, group: Group, columns: int, all_: bool, in_order: bool) -> list[Line]:
-    """Return the terms of a group, kind by kind, and their total."""
-    lines = prose(group.what + ":", columns, indent=INDENT) if group.what else []
-    point = max(before_point(x) for x in (*(t.value for t in group.terms), group.total))
-    for _, kind in groupby(group.terms, kind_of):
-        terms = list(kind)
+def format_group(
+    trace: Trace, group: Group, columns: int, all_: bool, in_order: bool
+) -> list[Line]:
+    """Return the terms of a group, one table for each form of term, and the total."""
+    lines = wrap_lines(group.title + ":", columns, indent=INDENT) if group.title else []
+    values = (*(term.value for term in group.terms), group.total)
+    point = max(map(count_integer_digits, values))
+    for _, same_kind in groupby(group.terms, get_term_kind):
+        terms = list(same_kind)
         if not in_order:
             terms.sort(key=lambda term: -abs(term.value))
-        few = len(terms) if all_ or len(terms) <= FEW + 1 else FEW
-        lines += kind_lines(trace, terms, few, columns, point)
+        count = len(terms) if all_ or len(terms) <= FEW + 1 else FEW
+        lines += format_terms(trace, terms, count, columns, point)
     word = "largest" if group.largest else "total"
-    return [*lines, ending(word, group.total, columns, point, "bold")]
+    return [*lines, format_total(word, group.total, columns, point, "bold")]
 
 
-def kind_of(term: Term) -> tuple[str, ...]:
-    """Return what terms that share a table have in common."""
+def get_term_kind(term: Term) -> tuple[str, ...]:
+    """Return the form and the tensors of a term; terms of the same kind share a table."""
     return (term.form, *(factor.name for factor in term.factors))
 
 
-def before_point(value: float) -> int:
-    """Return how many signs stand before the point of a number with all its digits."""
-    return len(exact(value).partition(".")[0])
+def count_integer_digits(value: float) -> int:
+    """Return the number of characters before the decimal point."""
+    return len(format_exact(value).partition(".")[0])
 
 
-def set_value(value: float, point: int) -> str:
-    """Return a number with all its digits, its point below the others."""
-    return " " * (point - before_point(value)) + exact(value)
+def align_exact(value: float, point: int) -> str:
+    """Return a number with all its digits, its decimal point in column `point`."""
+    return " " * (point - count_integer_digits(value)) + format_exact(value)
 
 
-def ending(word: str, value: float, columns: int, point: int, style: str = "") -> Line:
-    """Return a line with a number below the terms."""
+def format_total(word: str, value: float, columns: int, point: int, style: str = "") -> Line:
+    """Return the line of a sum below the terms."""
     room = columns - VALUE - INDENT - 2
-    return Line(f"{' ' * INDENT}{left(word, room)}  {set_value(value, point)}", style)
+    text = f"{' ' * INDENT}{align_left(word, room)}  {align_exact(value, point)}"
+    return Line(text, style)
 
 
-def kind_lines(trace: Trace, terms: list[Term], few: int, columns: int, point: int) -> list[Line]:
-    """Return a table of terms of one form: where, each number that is read, and what it makes."""
-    varying, shown = varies(terms), terms[:few]
-    places = place_column(trace, shown, varying)
+def format_terms(
+    trace: Trace, terms: list[Term], count: int, columns: int, point: int
+) -> list[Line]:
+    """Return a table of terms of one form: the position, the factors and the value of a term."""
+    varying, printed = find_varying_axes(terms), terms[:count]
+    labels = make_position_column(trace, printed, varying)
     factors = terms[0].factors
-    read = [read_column(trace, shown, k, varying) for k in range(len(factors))]
-    made = terms[0].form.replace("{}", "..")
-    if len(terms) == len(factors) == 1 and made.strip("- ") == "..":  # the cell itself
-        places, read = ["", made.replace("..", head_of(factors[0], 0, []))], []
-    made = "" if made == ".." or not read else made
-    above = prose(f"{made}:", columns, "dim", INDENT) if width(made) > VALUE - 6 else []
+    factor_columns = [make_factor_column(trace, printed, k, varying) for k in range(len(factors))]
+    form = terms[0].form.replace("{}", "..")
+    if len(terms) == len(factors) == 1 and form.strip("- ") == "..":  # the cell is one number
+        heading = format_factor_heading(factors[0], 0, [])
+        labels, factor_columns = ["", form.replace("..", heading)], []
+    form = "" if form == ".." or not factor_columns else form
+    long_form = display_width(form) > VALUE - 6
+    above = wrap_lines(f"{form}:", columns, "dim", INDENT) if long_form else []
     room = columns - VALUE - INDENT - 2
-    widths = [max(map(width, column)) for column in read]
-    while widths and room - sum(widths) - 2 * len(widths) < min(max(map(width, places)), 12):
-        widths.pop()  # no room: places and results say enough
-    label = room - sum(widths) - 2 * len(widths)
-    results = [" " * max(point - 1, 0) + ("" if above else made)]
-    results += [set_value(term.value, point) for term in shown]
+    widths = [max(map(display_width, column)) for column in factor_columns]
+    least = min(max(map(display_width, labels)), 12)
+    while widths and room - sum(widths) - 2 * len(widths) < least:
+        widths.pop()  # too narrow for this factor
+    label_width = room - sum(widths) - 2 * len(widths)
+    values = [" " * max(point - 1, 0) + ("" if above else form)]
+    values += [align_exact(term.value, point) for term in printed]
     lines = []
-    for i, (place, result) in enumerate(zip(places, results, strict=True)):
-        numbers = "".join("  " + right(x[i], w) for x, w in zip(read, widths, strict=False))
-        text = f"{' ' * INDENT}{left(place, label)}{numbers}  {result}"
+    for i, (label, value) in enumerate(zip(labels, values, strict=True)):
+        numbers = "".join(
+            "  " + align_right(column[i], width)
+            for column, width in zip(factor_columns, widths, strict=False)
+        )
+        text = f"{' ' * INDENT}{align_left(label, label_width)}{numbers}  {value}"
         lines.append(Line(text, "" if i else "dim"))
-    if few < len(terms):
-        what = f"...  ({counted(len(terms) - few, 'more term')}, `all` to show)"
-        lines.append(ending(what, sum(term.value for term in terms[few:]), columns, point))
-    return [*above, *(lines if places[0] or read else lines[1:])]
+    if count < len(terms):
+        omitted = f"...  ({count_noun(len(terms) - count, 'more term')}, `all` to show)"
+        subtotal = sum(term.value for term in terms[count:])
+        lines.append(format_total(omitted, subtotal, columns, point))
+    return [*above, *(lines if labels[0] or factor_columns else lines[1:])]
 
 
-def varies(terms: list[Term]) -> list[tuple[int, int]]:
-    """Return which places differ from term to term: number of the factor, and of its axis."""
+def find_varying_axes(terms: list[Term]) -> list[tuple[int, int]]:
+    """Return the axes that vary over the terms, as pairs of factor number and axis number."""
     first = terms[0]
     return [
         (k, axis)
         for k, factor in enumerate(first.factors)
-        for axis, i in enumerate(factor.place)
-        if any(term.factors[k].place[axis] != i for term in terms)
+        for axis, i in enumerate(factor.position)
+        if any(term.factors[k].position[axis] != i for term in terms)
     ]
 
 
-def place_column(trace: Trace, terms: list[Term], varying: list[tuple[int, int]]) -> list[str]:
-    """Return where terms stand among each other: name of what differs, then number and title."""
+def make_position_column(
+    trace: Trace, terms: list[Term], varying: list[tuple[int, int]]
+) -> list[str]:
+    """Return a heading of the varying axes, then number and title of each term's position."""
     axes: dict[str, tuple[Axis, int, int]] = {}
-    for k, place in varying:
-        axis = axes_of(trace, trace.tensors[terms[0].factors[k].name])[place]
-        axes.setdefault(axis.name, (axis, k, place))
+    for k, number in varying:
+        axis = get_axes(trace, trace.tensors[terms[0].factors[k].name])[number]
+        axes.setdefault(axis.name, (axis, k, number))
     rows = [
-        ", ".join(row_label(axis, term.factors[k].place[place]) for axis, k, place in axes.values())
+        ", ".join(
+            format_row_label(axis, term.factors[k].position[number])
+            for axis, k, number in axes.values()
+        )
         for term in terms
     ]
     return [", ".join(axes), *rows]
 
 
-def read_column(
+def make_factor_column(
     trace: Trace, terms: list[Term], k: int, varying: list[tuple[int, int]]
 ) -> list[str]:
-    """Return the numbers that terms read of one tensor, under its name."""
+    """Return a heading of the tensor of factor k, then its number in each term."""
     factors = [term.factors[k] for term in terms]
     kind = np.asarray(trace.values[factors[0].name]).dtype.kind
     values: list[Any] = [factor.value for factor in factors]
     if kind != "f":
         values = [bool(value) if kind == "b" else int(value) for value in values]
-    shape = form_of(max((abs(value) for value in values if math.isfinite(value)), default=0))
-    return [head_of(factors[0], k, varying), *(number(value, shape) for value in values)]
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0)
+    number_format = choose_format_for(largest)
+    heading = format_factor_heading(factors[0], k, varying)
+    return [heading, *(format_number(value, number_format) for value in values)]
 
 
-def head_of(factor: Factor, k: int, varying: list[tuple[int, int]]) -> str:
-    """Return the name of a tensor with the place that all terms share, "*" where they differ."""
-    places = ["*" if (k, at) in varying else str(i + 1) for at, i in enumerate(factor.place)]
-    return factor.name + (f"[{', '.join(places)}]" if places else "")
+def format_factor_heading(factor: Factor, k: int, varying: list[tuple[int, int]]) -> str:
+    """Return the name of a tensor with its index, "*" for an axis that varies."""
+    index = ["*" if (k, axis) in varying else str(i + 1) for axis, i in enumerate(factor.position)]
+    return factor.name + (f"[{', '.join(index)}]" if index else "")

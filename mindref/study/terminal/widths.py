@@ -1,7 +1,7 @@
-"""How many columns of a terminal a text takes, and cutting it there.
+"""The number of columns of a text in a terminal; truncating, aligning and wrapping.
 
-A title is anybody's text: a sign may be two columns wide, or none (an accent on the sign before);
-it may be a control sign that moves the cursor. Nothing here needs more than the standard library.
+A title is arbitrary text: a character may take two columns, or none (a combining accent), and it
+may be a control character that moves the cursor. This module needs the standard library only.
 """
 
 from __future__ import annotations
@@ -11,146 +11,149 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-JOINERS = "\u200c\u200d"  # they hold letters, or the parts of an emoji, together
-WIDE_FORM = "\ufe0f"  # asks for the sign before it as an emoji, two columns wide
-DOTTED_CIRCLE = "\u25cc"  # carries a mark that has nothing to stand on
-NOTHING = "(no title)"
+JOINERS = "\u200c\u200d"  # join letters, or the parts of an emoji
+WIDE_FORM = "\ufe0f"  # prints the character before it as an emoji, two columns wide
+DOTTED_CIRCLE = "\u25cc"  # base character of a combining mark without one
+NO_TITLE = "(no title)"
 WORDS = re.compile(r"( *)([^ ]+)")
 
 
-def safe(text: str) -> str:
-    """Return text that moves no cursor: control signs escaped, every kind of space plain."""
+def escape_title(text: str) -> str:
+    """Return a text with control characters escaped and every space a plain space."""
     out = ""
-    for sign in text:
-        if unicodedata.category(sign) == "Zs":
+    for character in text:
+        if unicodedata.category(character) == "Zs":
             out += " "
-        elif sign.isprintable() or (sign in JOINERS and out[-1:].strip()):
-            out += DOTTED_CIRCLE + sign if hangs(sign) and not out.strip() else sign
+        elif character.isprintable() or (character in JOINERS and out[-1:].strip()):
+            needs_base = is_combining(character) and not out.strip()
+            out += DOTTED_CIRCLE + character if needs_base else character
         else:
-            out += repr(sign)[1:-1]
-    return out.strip() or NOTHING
+            out += repr(character)[1:-1]
+    return out.strip() or NO_TITLE
 
 
-def hangs(sign: str) -> bool:
-    """Return whether a sign belongs to the one before it."""
-    accent = unicodedata.category(sign) in ("Mn", "Me", "Mc")
-    skin = "\U0001f3fb" <= sign <= "\U0001f3ff"
-    rest_of_hangul = "\u1160" <= sign <= "\u11ff"
-    return accent or skin or rest_of_hangul or sign in JOINERS
+def is_combining(character: str) -> bool:
+    """Return whether a character belongs to the character before it."""
+    accent = unicodedata.category(character) in ("Mn", "Me", "Mc")
+    skin_tone = "\U0001f3fb" <= character <= "\U0001f3ff"
+    hangul_part = "\u1160" <= character <= "\u11ff"
+    return accent or skin_tone or hangul_part or character in JOINERS
 
 
-def clusters(text: str) -> Iterator[str]:
-    """Yield what a reader takes for one character, each whole."""
-    held = ""
-    for sign in text:
-        flag = flags(sign) and len(held) == 1 and flags(held)
-        if held and not (hangs(sign) or held[-1] == "\u200d" or flag):
-            yield held
-            held = ""
-        held += sign
-    if held:
-        yield held
+def split_clusters(text: str) -> Iterator[str]:
+    """Yield the grapheme clusters, each displayed as one character."""
+    cluster = ""
+    for character in text:
+        flag = is_flag_half(character) and len(cluster) == 1 and is_flag_half(cluster)
+        if cluster and not (is_combining(character) or cluster[-1] == "\u200d" or flag):
+            yield cluster
+            cluster = ""
+        cluster += character
+    if cluster:
+        yield cluster
 
 
-def flags(sign: str) -> bool:
-    """Return whether a sign is half of a flag."""
-    return "\U0001f1e6" <= sign <= "\U0001f1ff"
+def is_flag_half(character: str) -> bool:
+    """Return whether a character is a regional indicator, half of a flag."""
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
 @lru_cache(maxsize=4096)
-def width(text: str) -> int:
-    """Return the most columns that a terminal gives to text, which `safe` has made."""
+def display_width(text: str) -> int:
+    """Return the largest number of columns that a terminal uses for an escaped text."""
     if text.isascii():
         return len(text)
-    return sum(cluster_width(cluster) for cluster in clusters(text))
+    return sum(measure_cluster(cluster) for cluster in split_clusters(text))
 
 
-def cluster_width(cluster: str) -> int:
-    """Return the columns of one character; parts of a joined emoji count one by one.
+def measure_cluster(cluster: str) -> int:
+    """Return the columns of a grapheme cluster; the parts of a joined emoji are added up.
 
-    Some terminals draw them apart: a line that is too short is better than one too long.
+    Some terminals print the parts separately, and a short line is better than a long one.
     """
-    if flags(cluster[0]):
+    if is_flag_half(cluster[0]):
         return 2
     if WIDE_FORM in cluster and "\u200d" not in cluster:
         return 2
-    return sum(1 if sign == WIDE_FORM else sign_width(sign) for sign in cluster)
+    return sum(
+        1 if character == WIDE_FORM else measure_character(character) for character in cluster
+    )
 
 
-def sign_width(sign: str) -> int:
-    """Return the columns of a sign by itself."""
+def measure_character(character: str) -> int:
+    """Return the columns of a single character."""
     if (
-        unicodedata.category(sign) in ("Mn", "Me")
-        or sign in JOINERS
-        or "\u1160" <= sign <= "\u11ff"
+        unicodedata.category(character) in ("Mn", "Me")
+        or character in JOINERS
+        or "\u1160" <= character <= "\u11ff"
     ):
         return 0
-    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def head(text: str, columns: int) -> str:
-    """Return as many whole characters of text as fit."""
+def take_columns(text: str, columns: int) -> str:
+    """Return the longest prefix of whole clusters that fits."""
     if text.isascii():
         return text[: max(columns, 0)]
     out = ""
-    for cluster in clusters(text):
-        columns -= cluster_width(cluster)
+    for cluster in split_clusters(text):
+        columns -= measure_cluster(cluster)
         if columns < 0:
             break
         out += cluster
     return out
 
 
-def cut(text: str, columns: int) -> str:
-    """Return text, or as much of it as fits with "…" for what is left out."""
-    if width(text) <= columns:
+def truncate_text(text: str, columns: int) -> str:
+    """Return a text that fits, with "…" at its end if it is truncated."""
+    if display_width(text) <= columns:
         return text
-    return head(text, columns - 1).rstrip() + "…" if columns > 0 else ""
+    return take_columns(text, columns - 1).rstrip() + "…" if columns > 0 else ""
 
 
-def left(text: str, columns: int) -> str:
-    """Return text cut and filled up to a number of columns."""
-    short = cut(text, columns)
-    return short + " " * (columns - width(short))
+def align_left(text: str, columns: int) -> str:
+    """Return a text truncated and padded to a number of columns, flush left."""
+    short = truncate_text(text, columns)
+    return short + " " * (columns - display_width(short))
 
 
-def right(text: str, columns: int) -> str:
-    """Return text with room before it."""
-    return " " * (columns - width(text)) + text
+def align_right(text: str, columns: int) -> str:
+    """Return a text padded to a number of columns, flush right."""
+    return " " * (columns - display_width(text)) + text
 
 
-def wrapped(text: str, columns: int, indent: str = "") -> list[str]:
-    """Return text as lines of at most that many columns, broken at spaces where it can be.
+def wrap_text(text: str, columns: int, indent: str = "") -> list[str]:
+    """Return a text as lines of at most `columns` columns, broken at spaces where possible.
 
-    Every line but the first begins with the indent. Two spaces or more keep their number, so that
-    "n next  p back" stays as it is; a word that is too long is cut into pieces.
+    Every line after the first begins with the indent. Runs of several spaces are unchanged, so
+    "n next  p back" is unchanged; a word that is too long is split.
     """
     lines, line = [], ""
     for gap, word in WORDS.findall(text):
-        if line.strip() and width(line + gap + word) > columns:
+        if line.strip() and display_width(line + gap + word) > columns:
             lines.append(line)
             line = indent + word
         else:
             line += gap + word
-        while width(line) > columns:
-            piece = head(line, columns) or next(clusters(line))
+        while display_width(line) > columns:
+            piece = take_columns(line, columns) or next(split_clusters(line))
             lines.append(piece)
             line = line[len(piece) :]
     return [*lines, line]
 
 
-def encodable(text: str, code: str) -> str:
-    """Return text with "?" for each character that a code has not, as wide as it was."""
+def replace_unencodable(text: str, encoding: str) -> str:
+    """Return a text of the same width with "?" for each cluster outside an encoding."""
     try:
-        text.encode(code)
+        text.encode(encoding)
     except UnicodeEncodeError:
         return "".join(
-            cluster if known(cluster, code) else "?" * cluster_width(cluster)
-            for cluster in clusters(text)
+            cluster if is_encodable(cluster, encoding) else "?" * measure_cluster(cluster)
+            for cluster in split_clusters(text)
         )
     return text
 
 
-def known(text: str, code: str) -> bool:
-    """Return whether a code has every sign of a text."""
-    return text.encode(code, "ignore").decode(code) == text
+def is_encodable(text: str, encoding: str) -> bool:
+    """Return whether an encoding has every character of a text."""
+    return text.encode(encoding, "ignore").decode(encoding) == text

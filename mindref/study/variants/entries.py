@@ -1,4 +1,4 @@
-"""The table of variants: command-line name, where it was seen, and how it is shown."""
+"""The table of variants: name, public sources, setup and measures."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from mindref.conformance.variants import loader
+from mindref.conformance.mutants import loader
 from mindref.errors import ConfigError, say
-from mindref.study.close import closest
+from mindref.study.suggest import suggest_names
 
 
-class Seen(NamedTuple):
-    """A public implementation, read at a commit."""
+class PublicSource(NamedTuple):
+    """A public implementation at a commit."""
 
     repository: str
     commit: str
@@ -21,82 +21,94 @@ class Seen(NamedTuple):
     note: str = ""
 
 
-class Scene(NamedTuple):
-    """What is set up for both sides; empty where nothing is needed."""
+class Setup(NamedTuple):
+    """The setup of both sides; empty if none is needed."""
 
     config: dict[str, Any]
-    pads: int  # padded places after the behaviours
-    before: bool  # whether another user is served before
-    against: bool  # whether the target is an item that an interest speaks against
+    pads: int  # padded positions after the behaviours
+    other_user_first: bool  # whether another user is served first
+    opposed_target: bool  # whether the target is an item with a very negative score
 
     @property
-    def moves(self) -> bool:
-        """Return whether the reference, too, is another one than without the scene."""
-        return bool(self.config or self.pads or self.against)
+    def changes_reference(self) -> bool:
+        """Return whether the setup changes the results of the reference."""
+        return bool(self.config or self.pads or self.opposed_target)
 
 
-class Entry(NamedTuple):
+class VariantEntry(NamedTuple):
     """One deviation of public implementations."""
 
     name: str
     title: str
-    mistake: loader.Variant  # the same in the judge's catalogue
+    mutant: loader.Mutant  # in the catalogue of the conformance suite
     step: str  # kind of step of the trace
-    seen: tuple[Seen, ...]
-    scene: Scene
-    measured: tuple[str, ...]  # names of measures
-    gradient: bool  # whether its backward pass is one that somebody has, and is compared
-    alarms: tuple[str, ...]  # "kind of step: kind of check": what rings, at the most
-    silent: str  # why none rings, where none does
+    seen: tuple[PublicSource, ...]
+    setup: Setup
+    measures: tuple[str, ...]  # names of measures
+    gradient: bool  # whether a public implementation has this backward pass
+    violations: tuple[str, ...]  # "kind of step: kind of invariant"
+    no_violation: str  # empty if an invariant fails
 
 
 @cache
-def table() -> dict[str, Entry]:
+def variant_table() -> dict[str, VariantEntry]:
     """Return name -> entry, in the order of the steps."""
     file = resources.files("mindref.study.variants").joinpath("catalogue.toml")
     content = tomllib.loads(file.read_text(encoding="utf-8"))
-    mistakes = {variant.name: variant for variant in loader.catalogue()}
+    mutants = {variant.name: variant for variant in loader.suite_mutants()}
     projects = content["project"]
-    return {r["name"]: read(r, mistakes, projects) for r in content["variant"]}
+    return {r["name"]: read_entry(r, mutants, projects) for r in content["variant"]}
 
 
-def read(row: dict[str, Any], mistakes: dict[str, Any], projects: dict[str, Any]) -> Entry:
-    """Return an entry from its table."""
+def read_entry(
+    row: dict[str, Any], mutants: dict[str, Any], projects: dict[str, Any]
+) -> VariantEntry:
+    """Return the entry of a row."""
     parts = [text.partition(": ") for text in row["seen"]]
-    seen = tuple(Seen(**projects[name], note=note) for name, _, note in parts)
-    before, against = row.get("before", False), row.get("against", False)
-    scene = Scene(row.get("config", {}), row.get("pads", 0), before, against)
-    return Entry(
+    seen = tuple(PublicSource(**projects[name], note=note) for name, _, note in parts)
+    other_user_first, opposed_target = (
+        row.get("other_user_first", False),
+        row.get("opposed_target", False),
+    )
+    setup = Setup(row.get("config", {}), row.get("pads", 0), other_user_first, opposed_target)
+    return VariantEntry(
         row["name"],
         row["title"],
-        mistakes[row["of"]],
+        mutants[row["mutant"]],
         row["step"],
         seen,
-        scene,
-        tuple(row["measured"]),
+        setup,
+        tuple(row["measures"]),
         row.get("gradient", False),
-        tuple(row.get("alarms", ())),
-        row.get("silent", ""),
+        tuple(row.get("violations", ())),
+        row.get("no_violation", ""),
     )
 
 
-def names() -> tuple[str, ...]:
+def variant_names() -> tuple[str, ...]:
     """Return the names of all variants."""
-    return tuple(table())
+    return tuple(variant_table())
 
 
-def find(name: str) -> Entry:
-    """Return a variant by its name; raise ConfigError with the nearest names if none has it."""
-    if name not in table():
-        raise ConfigError(say("variant", "one of the bench", name, closest(name, names())))
-    return table()[name]
+def find_variant(name: str) -> VariantEntry:
+    """Return a variant by name. Raises ConfigError with suggestions for an unknown name."""
+    if name not in variant_table():
+        raise ConfigError(
+            say(
+                "variant",
+                "a name of the list of variants",
+                name,
+                suggest_names(name, variant_names()),
+            )
+        )
+    return variant_table()[name]
 
 
-def of_step(kind: str) -> tuple[str, ...]:
-    """Return the variants that deviate in a kind of step, such as "routing.weights"."""
-    return tuple(name for name, entry in table().items() if entry.step == kind)
+def variants_of_step(kind: str) -> tuple[str, ...]:
+    """Return the names of the variants of a kind of step, such as "routing.weights"."""
+    return tuple(name for name, entry in variant_table().items() if entry.step == kind)
 
 
-def built(name: str) -> loader.Built:
-    """Return the library's modules with the variant's edit made; two calls share no state."""
-    return loader.build(find(name).mistake)
+def build_variant(name: str) -> loader.BuiltModules:
+    """Return fresh modules with the edit of a variant; two calls share no state."""
+    return loader.build_mutant(find_variant(name).mutant)

@@ -1,4 +1,4 @@
-"""The telling numbers of a comparison: each of the reference, then of the variant."""
+"""The measured numbers of a comparison: of the reference, then of the variant."""
 
 from __future__ import annotations
 
@@ -8,114 +8,139 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.shapes import Array
-from mindref.study.outcome import Outcome
+from mindref.study.user_summary import UserSummary
 
-Pair = tuple[float, float]
+BothSides = tuple[float, float]
 
 
 class Measure(NamedTuple):
-    """One number of both sides."""
+    """One number of reference and variant."""
 
     name: str
-    text: str  # what it must be, or means
-    of: Callable[[Outcome, Outcome], Pair]
+    text: str  # required value or meaning
+    of: Callable[[UserSummary, UserSummary], BothSides]
 
 
-def each(number: Callable[[Outcome], float]) -> Callable[[Outcome, Outcome], Pair]:
-    """Return a measure of two outcomes from a number of one."""
-    return lambda ours, theirs: (float(number(ours)), float(number(theirs)))
+def measure_each(
+    number: Callable[[UserSummary], float],
+) -> Callable[[UserSummary, UserSummary], BothSides]:
+    """Return a measure of two summaries from a number of one summary."""
+    return lambda reference, variant: (
+        float(number(reference)),
+        float(number(variant)),
+    )
 
 
-def spent(outcome: Outcome) -> Array:
-    """Return the weight that each behaviour gives to all interests; 1 without a behaviour."""
+def behaviour_weight_sums(outcome: UserSummary) -> Array:
+    """Return the sum of the coupling weights of each behaviour; 1 for an empty history."""
     return outcome.w[outcome.mask].sum(axis=1) if outcome.mask.any() else np.ones(1)
 
 
-def moved(ours: Outcome, theirs: Outcome) -> Pair:
-    """Return how far the interests are from the reference's, as a share of their size."""
-    size = float(np.linalg.norm(ours.u))
-    gap = float(np.linalg.norm(theirs.u - ours.u))
+def interest_shift(reference: UserSummary, variant: UserSummary) -> BothSides:
+    """Return the relative difference of the interests from the reference."""
+    size = float(np.linalg.norm(reference.v))
+    gap = float(np.linalg.norm(variant.v - reference.v))
     return 0.0, gap / size if size else gap
 
 
-def shared(ours: Outcome, theirs: Outcome) -> Pair:
-    """Return how many items both lists have."""
-    known = {found.item for found in ours.top}
-    return float(len(known)), float(len(known & {found.item for found in theirs.top}))
+def shared_items(reference: UserSummary, variant: UserSummary) -> BothSides:
+    """Return the number of items in both lists."""
+    reference_items = {listed.item for listed in reference.top}
+    return float(len(reference_items)), float(
+        len(reference_items & {listed.item for listed in variant.top})
+    )
 
 
-def turned(ours: Outcome, theirs: Outcome) -> Pair:
-    """Return the cosine of the gradients of S."""
-    sizes = np.linalg.norm(ours.d_bilinear) * np.linalg.norm(theirs.d_bilinear)
-    return 1.0, float(np.sum(ours.d_bilinear * theirs.d_bilinear) / sizes) if sizes else 0.0
+def gradient_cosine(reference: UserSummary, variant: UserSummary) -> BothSides:
+    """Return the cosine between the gradients of S."""
+    sizes = np.linalg.norm(reference.d_bilinear) * np.linalg.norm(variant.d_bilinear)
+    return 1.0, float(np.sum(reference.d_bilinear * variant.d_bilinear) / sizes) if sizes else 0.0
 
 
-def off(ours: Outcome, theirs: Outcome) -> Pair:
-    """Return how far the gradient of S is from the reference's, as a share of its size."""
-    size = float(np.linalg.norm(ours.d_bilinear))
-    gap = float(np.linalg.norm(theirs.d_bilinear - ours.d_bilinear))
+def gradient_error(reference: UserSummary, variant: UserSummary) -> BothSides:
+    """Return the relative difference of the gradient of S from the reference."""
+    size = float(np.linalg.norm(reference.d_bilinear))
+    gap = float(np.linalg.norm(variant.d_bilinear - reference.d_bilinear))
     return 0.0, gap / size if size else 0.0
 
 
-def widest(outcome: Outcome) -> float:
-    """Return the largest difference between two active interests, in any component."""
-    return float(np.ptp(outcome.u[outcome.active], axis=0).max(initial=0))
+def interest_spread(outcome: UserSummary) -> float:
+    """Return the largest difference between two active interests in a component."""
+    return float(np.ptp(outcome.v[outcome.active], axis=0).max(initial=0))
 
 
-def of_worst(outcome: Outcome) -> float:
-    """Return what the attention gives to the active interest that fits the target worst."""
+def worst_weight(outcome: UserSummary) -> float:
+    """Return the attention weight of the active interest with the smallest score."""
     return float(outcome.h[np.argmin(np.where(outcome.active, outcome.s, np.inf))])
 
 
-def of_best(outcome: Outcome) -> float:
-    """Return what the attention gives to the active interest that fits the target best."""
+def best_weight(outcome: UserSummary) -> float:
+    """Return the attention weight of the active interest with the largest score."""
     return float(outcome.h[np.argmax(np.where(outcome.active, outcome.s, -np.inf))])
 
 
 MEASURES = {
-    "spent_least": Measure(
-        "least weight that a behaviour gives away", "must be 1", each(lambda o: spent(o).min())
+    "min_behaviour_sum": Measure(
+        "smallest sum of coupling weights of a behaviour",
+        "must be 1",
+        measure_each(lambda o: behaviour_weight_sums(o).min()),
     ),
-    "spent_most": Measure(
-        "most weight that a behaviour gives away", "must be 1", each(lambda o: spent(o).max())
+    "max_behaviour_sum": Measure(
+        "largest sum of coupling weights of a behaviour",
+        "must be 1",
+        measure_each(lambda o: behaviour_weight_sums(o).max()),
     ),
-    "gathered_least": Measure(
-        "least weight that an active interest gathers",
+    "min_interest_sum": Measure(
+        "smallest sum of coupling weights of an active interest",
         "",
-        each(lambda o: o.w[o.mask][:, o.active].sum(axis=0).min()),
+        measure_each(lambda o: o.w[o.mask][:, o.active].sum(axis=0).min()),
     ),
     "entropy": Measure(
-        "entropy of a behaviour's weights (nats)",
-        "0 where it speaks to one interest, log K' where it is torn",
-        each(lambda o: o.entropy),
+        "mean entropy of the coupling weights of a behaviour (nats)",
+        "0 for one interest with all weight, log K' for equal weights",
+        measure_each(lambda o: o.entropy),
     ),
     "cosine": Measure(
-        "mean cosine between interests", "1 where they are all alike", each(lambda o: o.cosine)
+        "mean cosine between interests",
+        "1 if all interests have the same direction",
+        measure_each(lambda o: o.cosine),
     ),
-    "widest": Measure(
-        "largest difference between interests", "0 where they are the same", each(widest)
+    "interest_spread": Measure(
+        "largest difference between interests",
+        "0 if all interests are equal",
+        measure_each(interest_spread),
     ),
-    "moved": Measure("interests moved by", "share of their size; must be 0", moved),
-    "count": Measure("number of interests K'", "floor(log2 n)", each(lambda o: o.interests)),
-    "shared": Measure("items that both lists show", "of the first ten", shared),
-    "loss": Measure("loss", "of this training pair", each(lambda o: o.loss)),
-    "gradient_share": Measure(
-        "norm of the gradient of S", "", each(lambda o: float(np.linalg.norm(o.d_bilinear)))
+    "interest_shift": Measure("relative difference of the interests", "must be 0", interest_shift),
+    "count": Measure(
+        "number of interests K'", "floor(log2 n)", measure_each(lambda o: o.interests)
     ),
-    "gradient_cosine": Measure("cosine to the true gradient of S", "must be 1", turned),
-    "gradient_off": Measure("gradient of S off by", "share of its size; must be 0", off),
-    "worst": Measure(
-        "attention to the interest that fits worst", "smallest of all", each(of_worst)
+    "shared": Measure("items in both lists", "of ten", shared_items),
+    "loss": Measure("loss", "of this training pair", measure_each(lambda o: o.loss)),
+    "gradient_norm": Measure(
+        "norm of the gradient of S", "", measure_each(lambda o: float(np.linalg.norm(o.d_bilinear)))
     ),
-    "best": Measure("attention to the interest that fits best", "largest of all", each(of_best)),
+    "gradient_cosine": Measure("cosine to the exact gradient of S", "must be 1", gradient_cosine),
+    "gradient_error": Measure(
+        "relative difference of the gradient of S", "must be 0", gradient_error
+    ),
+    "weight_of_worst": Measure(
+        "attention weight of the interest with the smallest score",
+        "the smallest weight",
+        measure_each(worst_weight),
+    ),
+    "weight_of_best": Measure(
+        "attention weight of the interest with the largest score",
+        "the largest weight",
+        measure_each(best_weight),
+    ),
     "length": Measure(
         "mean length of active interests",
         "",
-        each(lambda o: float(np.linalg.norm(o.u[o.active], axis=1).mean())),
+        measure_each(lambda o: float(np.linalg.norm(o.v[o.active], axis=1).mean())),
     ),
-    "outside": Measure(
-        "weight that goes to interests the user does not have",
+    "inactive_weight": Measure(
+        "coupling weight of inactive interests",
         "must be 0",
-        each(lambda o: o.w[o.mask][:, ~o.active].sum()),
+        measure_each(lambda o: o.w[o.mask][:, ~o.active].sum()),
     ),
 }

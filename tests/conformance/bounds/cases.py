@@ -1,4 +1,4 @@
-"""One call of every operator with its gradients, at a scale and with options, on any array type."""
+"""One call of every operator with its gradients, with a scale and options, on any array type."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance.bounds import dense
+from mindref.conformance.bounds import dense_table
 from mindref.ops import (
     embedding,
     label_attention,
@@ -50,7 +50,7 @@ def embedding_case(rng: np.random.Generator, scale: float, fields: int = 3) -> A
 
     def answer(wrap: Any) -> dict[str, Any]:
         out, saved = embedding.forward(wrap(table), rows, wrap(weights))
-        return {"out": out, "d_table": dense(embedding.backward(wrap(d), saved), 9)}
+        return {"out": out, "d_table": dense_table(embedding.backward(wrap(d), saved), 9)}
 
     return answer
 
@@ -148,7 +148,7 @@ SCALES = (1e-3, 0.1, 1.0, 10.0)
 
 
 def inputs(types: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
-    """Return what rounds inputs to a type before an array type takes them: exact inputs."""
+    """Return the function that rounds inputs to a dtype before an array type wraps them."""
     unit = {"bfloat16": 2.0**-8}.get(types)
 
     def rounding(wrap: Callable[[Any], Any]) -> Callable[[Any], Any]:

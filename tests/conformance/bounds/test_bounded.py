@@ -1,4 +1,4 @@
-"""The array that carries errors behaves like an array of float64, and loses no error on the way."""
+"""The array with error bounds behaves like a float64 array, and loses no error."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from mindref.conformance.bounds import (
     Bounded,
     Precision,
     allowances,
-    bounded,
-    dense,
-    run,
+    bounded_input,
+    dense_table,
+    run_bounded,
     value_and_error,
 )
 from mindref.conformance.bounds.arithmetic import Arithmetic
 from mindref.errors import ConfigError
 from mindref.ops import label_attention, relu_layer, softmax, squash
 from mindref.ops.embedding import RowGradient
-from mindref.shapes import same_float
+from mindref.shapes import common_float_dtype
 
 UNIT = 2.0**-24
 SINGLE = Precision.of("float32")
@@ -30,24 +30,24 @@ def array(value: Any, error: Any = 0.0, mode: str = "worst") -> Bounded:
     return Bounded(np.array(value, dtype=float), error, Arithmetic(SINGLE, mode))
 
 
-def test_it_looks_like_an_array_of_float64() -> None:
+def test_a_bounded_array_behaves_like_a_float64_array() -> None:
     x = array([[1.0, 2, 3], [4, 5, 6]])
     assert (x.shape, x.ndim, x.size, len(x), x.dtype) == ((2, 3), 2, 6, 2, np.float64)
-    assert same_float("test", x=x) == np.float64  # type: ignore[arg-type]
+    assert common_float_dtype("test", x=x) == np.float64  # type: ignore[arg-type]
     assert x.T.shape == x.transpose(1, 0).shape == x.reshape(3, -1).shape
     assert np.shape(x) == (2, 3)
     assert np.finfo(x.dtype).max == np.finfo(float).max
     assert "error=" in repr(x)
 
 
-def test_inputs_are_exact_unless_what_follows_is_coarser() -> None:
+def test_inputs_are_exact_unless_later_dtypes_are_coarser() -> None:
     x = np.array([0.1, 3.0])
-    assert not bounded(x, SINGLE, "worst").error.any()
-    narrow = bounded(x, Precision.of(("float64", "float32", "float32")), "worst")
+    assert not bounded_input(x, SINGLE, "worst").error.any()
+    narrow = bounded_input(x, Precision.of(("float64", "float32", "float32")), "worst")
     np.testing.assert_array_equal(narrow.error, UNIT * x)
 
 
-def test_changes_in_place_reach_the_array_itself() -> None:
+def test_in_place_changes_modify_the_array() -> None:
     x = array([1.0, 2, 3])
     same = x
     x += array([1.0, 1, 1], 0.5)
@@ -59,7 +59,7 @@ def test_changes_in_place_reach_the_array_itself() -> None:
     assert (x.value[0], x.error[0]) == (7, 0)
 
 
-def test_parts_and_moves_keep_each_error_with_its_number() -> None:
+def test_slicing_and_moving_keep_errors_with_their_numbers() -> None:
     error = np.arange(6.0).reshape(2, 3)
     x = array(10 * error, error)
     rows, mask = np.array([1, 1, 0]), np.array([[True, False, True], [False, True, True]])
@@ -83,7 +83,7 @@ def test_parts_and_moves_keep_each_error_with_its_number() -> None:
         np.testing.assert_array_equal(np.abs(part.value), 10 * part.error)
 
 
-def test_zeros_and_plain_numbers_that_fit_are_exact() -> None:
+def test_zeros_and_representable_constants_are_exact() -> None:
     x = array([1.0, 2], 0.1)
     assert not np.zeros_like(x).error.any()
     assert np.zeros_like(x, shape=(3, 4)).shape == (3, 4)
@@ -92,7 +92,7 @@ def test_zeros_and_plain_numbers_that_fit_are_exact() -> None:
     np.testing.assert_allclose((array([3.0]) * 0.1).error, 2 * 0.3 * UNIT, rtol=UNIT)
 
 
-def test_what_it_was_not_taught_is_refused() -> None:
+def test_an_operation_without_an_error_rule_raises() -> None:
     x = array([1.0, 2])
     for unknown in (np.cumsum, np.linalg.norm, np.sin, np.multiply.reduce):
         with pytest.raises(TypeError):
@@ -105,9 +105,9 @@ def test_what_it_was_not_taught_is_refused() -> None:
         np.einsum("i->", x)
 
 
-def test_an_unknown_mode_is_refused() -> None:
+def test_an_unknown_mode_raises() -> None:
     with pytest.raises(ConfigError, match="expected statistical or worst, got best"):
-        bounded([1.0], SINGLE, "best")
+        bounded_input([1.0], SINGLE, "best")
 
 
 def test_masked_numbers_and_their_errors_have_no_influence() -> None:
@@ -124,11 +124,11 @@ def test_infinities_and_nan_are_exact_and_never_make_an_error_nan() -> None:
         assert not result.error[~np.isfinite(result.value)].any()
 
 
-def test_bounds_are_infinite_where_anything_may_come_out() -> None:
+def test_the_bound_is_infinite_where_any_result_is_possible() -> None:
     zero = array([0.05, 1.0], [0.1, 0.1])
     assert np.isinf((1 / zero).error).tolist() == [True, False]
     assert np.isinf(np.log(zero).error).tolist() == [True, False]
-    huge = run(lambda wrap: wrap([1e30]) * 1e30, SINGLE, "worst")
+    huge = run_bounded(lambda wrap: wrap([1e30]) * 1e30, SINGLE, "worst")
     assert np.isinf(value_and_error(huge)[1]).all()
 
 
@@ -147,7 +147,7 @@ def test_squash_of_zero_is_exact() -> None:
         assert not squash.backward(array(np.zeros((2, 3))), saved).error.any()
 
 
-def test_comparisons_are_masks_that_know_their_doubts() -> None:
+def test_comparisons_are_masks_that_record_open_positions() -> None:
     x = array([-1.0, 1e-9, 1.0], 1e-6)
     mask = ~(x <= 0)
     assert mask.tolist() == [False, True, True]
@@ -156,7 +156,7 @@ def test_comparisons_are_masks_that_know_their_doubts() -> None:
     assert (array([1.0, 2]) == array([1.0, 3])).tolist() == [True, False]
 
 
-def test_a_rectifier_that_may_be_open_or_closed_allows_both_gradients() -> None:
+def test_a_relu_of_uncertain_sign_allows_both_gradients() -> None:
     x, weight, bias = np.array([[1.0, 1 / 3]]), np.array([[1.0], [-3.0]]), np.zeros(1)
     d_out = np.array([[2.0]])
 
@@ -168,7 +168,7 @@ def test_a_rectifier_that_may_be_open_or_closed_allows_both_gradients() -> None:
     assert value - allowed <= 0 <= 2 <= value + allowed
 
 
-def test_a_tie_of_interests_is_counted_as_a_doubt() -> None:
+def test_a_tie_of_interests_counts_as_a_doubt() -> None:
     target, active = np.array([[0.1, 0.7]]), np.ones((1, 2), bool)
 
     def doubts(second: float) -> int:
@@ -183,7 +183,7 @@ def test_a_tie_of_interests_is_counted_as_a_doubt() -> None:
     assert doubts(0.8) == 0
 
 
-def test_what_is_allowed_is_twice_the_statistical_error_and_the_oracles_own() -> None:
+def test_the_bound_is_twice_the_statistical_error_plus_that_of_the_reference() -> None:
     def answer(wrap: Any) -> dict[str, Any]:
         return {"out": wrap([3.0]) * wrap([5.0]), "mask": np.array([True])}
 
@@ -198,13 +198,13 @@ def test_what_is_allowed_is_twice_the_statistical_error_and_the_oracles_own() ->
 
 
 def test_a_row_sparse_gradient_becomes_a_table_with_its_errors() -> None:
-    table = dense(RowGradient(np.array([0, 2]), array([[1.0], [2.0]], [[0.1], [0.2]])), 4)
+    table = dense_table(RowGradient(np.array([0, 2]), array([[1.0], [2.0]], [[0.1], [0.2]])), 4)
     np.testing.assert_array_equal(table.value[:, 0], [1, 0, 2, 0])
     np.testing.assert_array_equal(table.error[:, 0], [0.1, 0, 0.2, 0])
 
 
 @pytest.mark.parametrize("shift", [1e-3, -1e-3, 0.5])
-def test_results_do_not_depend_on_where_the_anchor_of_a_maximum_lies(
+def test_results_do_not_depend_on_the_maximum_used_for_scaling(
     shift: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This is why the largest counts as exact: another anchor gives the same results."""

@@ -1,4 +1,4 @@
-"""The whole model and a step of the optimiser run on numbers that carry their errors."""
+"""The model and an optimiser step run on arrays with error bounds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.conformance.bounds import Precision, allowances, dense
+from mindref.conformance.bounds import Precision, allowances, dense_table
 from mindref.models import mind
 from mindref.models.parameters import flatten, flatten_gradients, unflatten
 from mindref.ops.embedding import RowGradient
 from mindref.training import optimiser
 from tests.conformance.bounds.cases import inputs
-from tests.conformance.bounds.twins import ORDERS, maker, plain
+from tests.conformance.bounds.rounded_arrays import ORDERS, maker, plain
 from tests.models.worlds import OPTIONS, World, world
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # extremes underflow on purpose
@@ -45,7 +45,7 @@ def step(w: World, wrap: Callable[[Any], Any]) -> dict[str, Any]:
     found = {"interests": users, "loss": loss}
     for name, g in gradients.items():
         row_sparse = isinstance(g, RowGradient)
-        found[f"d_{name}"] = dense(g, len(named[name])) if row_sparse else g
+        found[f"d_{name}"] = dense_table(g, len(named[name])) if row_sparse else g
     optimiser.update(named, gradients, optimiser.init(named), learning_rate=0.01)
     return {**found, **named}
 
@@ -57,7 +57,7 @@ def drawn(option: int) -> World:
 
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("option", range(len(OPTIONS)))
-def test_right_models_are_never_outside(option: int, types: str) -> None:
+def test_correct_models_are_within_the_bound(option: int, types: str) -> None:
     w, rounding = drawn(option), inputs(types)
     expected = allowances(lambda wrap: step(w, rounding(wrap)), Precision.of(types), "statistical")
     wrappers = [lambda x: np.asarray(x).astype(types), *(maker(o, types) for o in ORDERS)]
@@ -69,8 +69,8 @@ def test_right_models_are_never_outside(option: int, types: str) -> None:
 
 
 @pytest.mark.parametrize("types", TYPES)
-def test_a_wrong_scale_of_the_loss_or_of_a_gradient_is_outside(types: str) -> None:
-    """In most worlds, as a draw may be badly conditioned."""
+def test_a_wrong_scale_of_loss_or_gradient_exceeds_the_bound(types: str) -> None:
+    """Holds for most cases, because a drawn case may be badly conditioned."""
     seen: dict[str, list[bool]] = {}
     for option in range(len(OPTIONS)):
         w, rounding = drawn(option), inputs(types)
@@ -86,14 +86,14 @@ def test_a_wrong_scale_of_the_loss_or_of_a_gradient_is_outside(types: str) -> No
     assert {name: np.mean(draws) for name, draws in seen.items() if np.mean(draws) < 0.8} == {}
 
 
-def test_values_are_those_of_the_plain_model() -> None:
+def test_values_equal_those_of_the_model_without_errors() -> None:
     w = drawn(0)
     found = allowances(lambda wrap: step(w, wrap), Precision.of("float32"), "worst")
     for name, expected in step(w, lambda x: np.array(x)).items():
         np.testing.assert_array_equal(found.parts[name].value, expected, err_msg=name)
 
 
-def test_a_row_that_no_gradient_names_stays_exact() -> None:
+def test_an_unused_row_stays_exact() -> None:
     w = drawn(0)
     found = allowances(lambda wrap: step(w, wrap), Precision.of("float32"), "worst")
     untouched = (found.parts["d_items"].value == 0).all(axis=1)

@@ -1,4 +1,4 @@
-"""The types and the table of functions are what the page and NumPy say."""
+"""Dtypes and the table of functions agree with the specification page and NumPy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from mindref.conformance.bounds import allowances
 from mindref.conformance.bounds.precision import TYPES, ULPS, Precision, Ulps
 from mindref.errors import ConfigError
-from tests import pages
+from tests import spec_pages
 
 
 @pytest.mark.rules("numerics-R9")
-def test_the_table_of_functions_on_the_page_is_the_modules() -> None:
-    table = pages.text("numerics").split("| function | worst case")[1].split("\n\n")[0]
+def test_the_table_of_functions_on_the_page_matches_the_module() -> None:
+    table = spec_pages.text("numerics").split("| function | worst case")[1].split("\n\n")[0]
     rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in table.splitlines()[2:]]
     found = {
         name: Ulps(float(worst), float(usual), bool(zero)) for name, worst, usual, *zero in rows
@@ -41,19 +41,19 @@ def test_bfloat16_has_the_range_of_float32_and_eight_bits() -> None:
     assert narrow.largest == top
 
 
-def test_a_precision_is_made_of_one_two_or_three_names() -> None:
+def test_a_precision_has_one_two_or_three_names() -> None:
     assert Precision.of("float32") == ("float32", "float32", "float32")
     assert Precision.of(("bfloat16", "float32")) == ("bfloat16", "float32", "bfloat16")
     assert Precision.of(["float64", "float32", "float16"]) == ("float64", "float32", "float16")
 
 
 @pytest.mark.parametrize("names", ["float8", (), ("float32", "int"), ["float32"] * 4])
-def test_other_names_are_refused(names: object) -> None:
+def test_unknown_names_raise(names: object) -> None:
     with pytest.raises(ConfigError, match="precision: expected one to three of float64, float32"):
         Precision.of(names)  # type: ignore[arg-type]
 
 
-def test_an_answer_is_rounded_once_where_what_is_stored_is_finer() -> None:
+def test_an_answer_is_rounded_once_if_storage_is_finer() -> None:
     def error(*types: str) -> Any:
         found = allowances(
             lambda wrap: {"x": 2 * wrap(np.array([3.0]))}, Precision.of(types), "worst"

@@ -1,4 +1,4 @@
-"""Right implementations are never outside, small mistakes are, and values are the reference's."""
+"""Correct implementations are within the bound, small mistakes exceed it, values are exact."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.conformance.bounds import Precision, allowances, run, value_and_error
+from mindref.conformance.bounds import Precision, allowances, run_bounded, value_and_error
 from tests.conformance.bounds.cases import CASES, SCALES, Answer, inputs
-from tests.conformance.bounds.twins import ORDERS, maker, plain
+from tests.conformance.bounds.rounded_arrays import ORDERS, maker, plain
 
 TYPES = ("float32", "float64")
 SEEDS = range(8)  # two for each scale; 240 were measured when the rules were made
@@ -21,24 +21,24 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # extremes un
 
 
 def drawn(name: str, seed: int, types: str) -> Answer:
-    """Return a call of a case whose inputs are numbers of the type."""
+    """Return a call of a case whose inputs are representable in the dtype."""
     answer = CASES[name](np.random.default_rng(seed), SCALES[seed % len(SCALES)])
     rounding = inputs(types)
     return lambda wrap: answer(rounding(wrap))
 
 
 def right_ones(types: str) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    """Yield wrappers of inputs, each of which makes a right implementation of the reference."""
+    """Yield functions that wrap inputs; each makes a correct implementation of the reference."""
     yield "the reference itself", lambda x: np.asarray(x).astype(types)
     yield from ((order, maker(order, types)) for order in ORDERS)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_values_are_the_reference_bit_for_bit(name: str) -> None:
+def test_values_equal_the_reference_bit_for_bit(name: str) -> None:
     for seed in SEEDS:
         answer = drawn(name, seed, "float32")
         expected = answer(lambda x: np.asarray(x))
-        found = run(answer, Precision.of("float32"), "statistical")
+        found = run_bounded(answer, Precision.of("float32"), "statistical")
         for part, value in found.items():
             np.testing.assert_array_equal(value_and_error(value)[0], expected[part], err_msg=part)
 
@@ -47,7 +47,7 @@ def test_values_are_the_reference_bit_for_bit(name: str) -> None:
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.slow(every=3)
-def test_no_right_implementation_is_outside(name: str, types: str, mode: str) -> None:
+def test_correct_implementations_are_within_the_bound(name: str, types: str, mode: str) -> None:
     for seed in SEEDS:
         answer = drawn(name, seed, types)
         expected = allowances(answer, Precision.of(types), mode)
@@ -62,7 +62,9 @@ def test_no_right_implementation_is_outside(name: str, types: str, mode: str) ->
 @pytest.mark.parametrize("types", [("bfloat16", "float32"), ("float32", "float64"), "float16"])
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.slow(every=9)
-def test_nor_is_one_in_another_precision(name: str, types: Any) -> None:
+def test_correct_implementations_of_mixed_precision_are_within_the_bound(
+    name: str, types: Any
+) -> None:
     held = types if isinstance(types, str) else types[0]
     for seed in SEEDS:
         answer = drawn(name, seed, held)
@@ -76,8 +78,8 @@ def test_nor_is_one_in_another_precision(name: str, types: Any) -> None:
 
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("name", CASES)
-def test_a_wrong_scale_is_outside(name: str, types: str) -> None:
-    """In three of four draws of scale 0.1 and 1, in every part that is not zero everywhere."""
+def test_a_wrong_scale_exceeds_the_bound(name: str, types: str) -> None:
+    """Holds for three of four draws, in every part that is not zero everywhere."""
     seen: dict[str, list[bool]] = {}
     for seed in (1, 2, 5, 6):
         expected = allowances(drawn(name, seed, types), Precision.of(types), "statistical")
@@ -88,7 +90,7 @@ def test_a_wrong_scale_is_outside(name: str, types: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_worst_case_is_wider_than_the_statistical_one(name: str) -> None:
+def test_the_worst_case_bound_exceeds_the_statistical_bound(name: str) -> None:
     answer = drawn(name, 2, "float32")
     usual, worst = (allowances(answer, Precision.of("float32"), mode).parts for mode in MODES)
     for part in usual:

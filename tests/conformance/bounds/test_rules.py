@@ -1,8 +1,8 @@
-"""Each rule of propagation against what really happens when the operands move.
+"""Each error rule against the real effect of moved operands.
 
-The worst case is what the farthest corners do, the statistical one what random signs do. Operands
-are wrong by far more than a rounding here, so that the rule is all that counts. Each rule is also
-damaged, and the same check must notice.
+The worst case is the result at the extreme corners, the statistical error that of random signs. The
+errors of operands are far larger than a rounding here, so that only the rule counts. Each rule is
+also damaged, and the same test must detect the damage.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mindref.conformance.bounds import (
     correlated,
     elementwise,
     functions,
-    run,
+    run_bounded,
     sums,
     value_and_error,
 )
@@ -38,7 +38,7 @@ DRAWS = 400
 
 
 def carrying(a: Arithmetic, value: Any, share: float = SMALL) -> Bounded:
-    """Return numbers that are wrong by a share of themselves."""
+    """Return numbers with an error that is a fraction of their size."""
     return Bounded(value, share * np.abs(value), a)
 
 
@@ -84,7 +84,7 @@ CONTRACTIONS: dict[str, tuple[Function, list[tuple[int, ...]]]] = {
 
 
 def check_corners(function: Function, values: list[Any]) -> None:
-    """Raise AssertionError unless the worst case is the farthest corner, seen one at a time."""
+    """Raise AssertionError unless the worst case equals the extreme corner."""
     a = Arithmetic(Precision.of("float64"), "worst")
     bound = function(*(carrying(a, x) for x in values)).error
     plain = function(*values)
@@ -99,7 +99,7 @@ def check_corners(function: Function, values: list[Any]) -> None:
 
 
 def check_spread(function: Function, values: list[Any], rng: np.random.Generator) -> None:
-    """Raise AssertionError unless the statistical error is what independent errors come to."""
+    """Raise AssertionError unless the statistical error covers independent errors."""
     a = Arithmetic(Precision.of("float64"), "statistical")
     a.unit = SMALL  # so that all of the error is an element's own
     bound = function(*(carrying(a, x) for x in values)).error
@@ -114,7 +114,7 @@ def check_spread(function: Function, values: list[Any], rng: np.random.Generator
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_the_worst_case_of_an_element_is_its_farthest_corner(name: str) -> None:
+def test_the_worst_case_of_an_element_is_its_extreme_corner(name: str) -> None:
     function, draws = ELEMENTWISE[name]
     rng = np.random.default_rng(0)
     check_corners(function, [draw(rng, 50) for draw in draws])
@@ -128,7 +128,7 @@ def check_sum_corner(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
-def test_the_worst_case_of_a_sum_is_all_terms_wrong_alike(name: str) -> None:
+def test_the_worst_case_of_a_sum_has_all_errors_of_one_sign(name: str) -> None:
     check_sum_corner(name)
 
 
@@ -144,7 +144,7 @@ def test_the_statistical_error_of_a_sum_covers_independent_terms(name: str) -> N
 
 
 def coherent_over_bound(name: str) -> float:
-    """Return how far a common error of all terms goes beyond the statistical error."""
+    """Return how far a common error of all terms exceeds the statistical error."""
     function, shapes = CONTRACTIONS[name]
     rng = np.random.default_rng(3)
     values = [positive(rng, *shape) for shape in shapes]
@@ -156,12 +156,12 @@ def coherent_over_bound(name: str) -> float:
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
-def test_inherited_errors_may_all_have_one_sign(name: str) -> None:
+def test_inherited_errors_may_have_one_sign(name: str) -> None:
     assert coherent_over_bound(name) <= SLACK
 
 
 def accumulated(mode: str, terms: int) -> float:
-    """Return the error of a sum of so many exact ones in units of float32, over the sum."""
+    """Return the error of a sum of exact ones in units of float32, divided by the sum."""
     a = Arithmetic(Precision.of(("float64", "float32", "float64")), mode)
     a.unit = 0
     total = np.sum(Bounded(np.ones(terms), 0.0, a))
@@ -169,16 +169,15 @@ def accumulated(mode: str, terms: int) -> float:
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("statistical", 10), ("worst", 100)])
-def test_a_sum_of_a_hundred_costs_a_hundred_roundings_or_the_root_of_it(
-    mode: str, expected: int
-) -> None:
+def test_a_sum_of_n_terms_costs_n_or_root_n_roundings(mode: str, expected: int) -> None:
     assert accumulated(mode, 100) == expected
 
 
 def softmax_error(mode: str) -> tuple[Any, Any]:
-    """Return the bound of saturated weights and what moving logits really do, element by element.
+    """Return the bound of saturated weights, and the real effect of moved logits, element by
+    element.
 
-    Forward by logits that are wrong by SMALL, backward by a cotangent that is.
+    Forward, the logits are wrong by SMALL; backward, the cotangent is.
     """
     rng = np.random.default_rng(4)
     logits, d = 5 * rng.standard_normal((20, 4)), rng.standard_normal((20, 4))
@@ -195,8 +194,8 @@ def softmax_error(mode: str) -> tuple[Any, Any]:
     return np.array([out.error, back.error]), np.array(happens)
 
 
-def test_a_saturated_weight_hardly_moves_with_its_logit() -> None:
-    """At first order the bound of softmax is w (1 - w), as the truth, and not w."""
+def test_a_saturated_weight_hardly_depends_on_its_logit() -> None:
+    """To first order, the bound of softmax is w (1 - w), as the true effect, and not w."""
     bound, happens = softmax_error("worst")
     rounding = 2.0**-48
     assert (happens <= bound * SLACK + rounding).all()
@@ -204,7 +203,7 @@ def test_a_saturated_weight_hardly_moves_with_its_logit() -> None:
 
 
 def dropped(a: Arithmetic, value: Any, *operands: Any) -> Any:
-    """A damaged rule: nothing is propagated."""
+    """A damaged rule: no error is propagated."""
     return a.rounded(value, 0.0)
 
 
@@ -214,9 +213,7 @@ def of_first_only(a: Arithmetic, value: Any, x: Any, y: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["add", "multiply", "divide", "exp", "log", "sqrt", "logaddexp"])
-def test_a_rule_that_propagates_nothing_is_noticed(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rule_without_propagation_is_detected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ufunc = {"divide": np.true_divide}.get(name, getattr(np, name))
     monkeypatch.setitem(elementwise.RULES, ufunc, dropped)
     function, draws = ELEMENTWISE[name]
@@ -225,7 +222,7 @@ def test_a_rule_that_propagates_nothing_is_noticed(
 
 
 @pytest.mark.parametrize("name", ["multiply", "divide"])
-def test_a_product_that_forgets_one_factor_is_noticed(
+def test_a_product_rule_without_one_factor_is_detected(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     function, draws = ELEMENTWISE[name]
@@ -235,42 +232,44 @@ def test_a_product_that_forgets_one_factor_is_noticed(
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
-def test_a_sum_that_brings_nothing_along_is_noticed(
+def test_a_sum_rule_without_inherited_errors_is_detected(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sums, "brought", lambda a, x, weights, contract: 0.0)
+    monkeypatch.setattr(sums, "inherited_error", lambda a, x, weights, contract: 0.0)
     with pytest.raises(AssertionError, match="narrower"):
         check_sum_corner(name)
     with pytest.raises(AssertionError, match="narrower"):
         check_sum_spread(name)
 
 
-def test_inherited_errors_taken_as_independent_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inherited_errors_treated_as_independent_are_detected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(Arithmetic, "parts", lambda self, x: (x.error, 0 * x.error))
     assert all(coherent_over_bound(name) > SLACK for name in CONTRACTIONS)
 
 
-def test_terms_that_cost_one_rounding_together_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sum_rule_with_one_rounding_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Arithmetic, "terms", lambda self, count: self.accumulate)
     assert accumulated("statistical", 100) < 10
     assert accumulated("worst", 100) < 100
 
 
-def test_a_share_taken_as_any_quotient_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_share_treated_as_a_quotient_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(functions, "Sum", lambda terms, axis: None)
     bound, happens = softmax_error("worst")
     assert (bound > 100 * happens).any(axis=(1, 2)).all()
 
 
-def test_a_share_that_forgets_the_others_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(correlated, "others", lambda a, x, axis: 0.0)
+def test_a_share_rule_without_the_other_terms_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlated, "joint_error_of_others", lambda a, x, axis: 0.0)
     bound, happens = softmax_error("worst")
     assert (happens > bound * SLACK + 2.0**-48).any(axis=(1, 2)).all()
 
 
 @pytest.mark.parametrize("mode", FACTOR)
-def test_a_sum_of_products_may_begin_with_the_number_that_is_added_to_it(mode: str) -> None:
-    """A bias far larger than the products takes part in the rounding of each of them."""
+def test_a_sum_of_products_may_start_with_the_added_number(mode: str) -> None:
+    """A bias much larger than the products takes part in the rounding of each of them."""
     rng, count = np.random.default_rng(0), 8
     x, weight, bias = (
         y.astype(np.float32)
@@ -279,7 +278,9 @@ def test_a_sum_of_products_may_begin_with_the_number_that_is_added_to_it(mode: s
     begun = np.broadcast_to(bias, (64, 1))
     for i in range(count):
         begun = begun + x[:, i : i + 1] * weight[i]
-    out = run(lambda wrap: wrap(x) @ wrap(weight) + wrap(bias), Precision.of("float32"), mode)
+    out = run_bounded(
+        lambda wrap: wrap(x) @ wrap(weight) + wrap(bias), Precision.of("float32"), mode
+    )
     value, error = value_and_error(out)
     used = np.abs(begun - value) / (FACTOR[mode] * error)
     assert used.max() <= 1

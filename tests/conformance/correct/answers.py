@@ -1,4 +1,4 @@
-"""What an operator answers to a call: the result, what routing keeps, and every gradient."""
+"""The answer of an operator to a call: the result, routing's couplings, and every gradient."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.conformance.correct.draws import Drawn
 
 
 def load(name: str) -> Any:
-    """Return a backend of this package, found as a stranger's would be."""
-    return backend.load(f"tests.conformance.correct:{name}")
+    """Return a backend of this package, found like an installed backend."""
+    return backend.load_backend(f"tests.conformance.correct:{name}")
 
 
 def answer(namespace: Any, stem: str, call: Drawn, seed: int = 0) -> list[Array]:
@@ -31,7 +31,7 @@ def answer(namespace: Any, stem: str, call: Drawn, seed: int = 0) -> list[Array]
 
 
 def cotangent(out: Array, seed: int) -> Array:
-    """Return a cotangent for this result; the same numbers in either type, but for rounding."""
+    """Return a cotangent for this result; the same numbers in either dtype, up to rounding."""
     return np.random.default_rng(seed).standard_normal(np.shape(out)).astype(out.dtype)
 
 

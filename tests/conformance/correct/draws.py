@@ -1,8 +1,8 @@
 """Calls of every operator: structure from Hypothesis, numbers from a seeded generator.
 
-Numbers are eighths, exact in float32, and products of two are exact, too. So scores of attention
-are the same in every order: ties and zeros are real, and no rounding can move a score across one.
-What a mask leaves out is garbage, NaN included.
+Numbers are multiples of 1/8, exact in float32, and products of two are exact, too. Scores of
+attention are therefore the same in every order of summation: ties and zeros are real, and rounding
+cannot change them. Masked values are garbage, NaN included.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from mindref.conformance.strategies import actives, frozen, generators, masks, sizes
+from mindref.conformance.strategies import actives, distinct_sizes, generators, masks, read_only
 from mindref.shapes import Array, Bools
 
 GARBAGE = (np.nan, np.inf, -np.inf, 1e30, 0.0)
@@ -38,7 +38,7 @@ class Drawn(NamedTuple):
     def to(self, dtype: str) -> Drawn:
         """Return the call with its float arrays in this type, read-only."""
         floats = (x.astype(dtype) if x.dtype.kind == "f" else x.copy() for x in self.arrays)
-        return Drawn(tuple(frozen(x) for x in floats), self.numbers)
+        return Drawn(tuple(read_only(x) for x in floats), self.numbers)
 
 
 def eighths(rng: np.random.Generator, *shape: int) -> Array:
@@ -52,7 +52,7 @@ def littered(rng: np.random.Generator, x: Array, kept: Bools) -> Array:
 
 @st.composite
 def embedding(draw: st.DrawFn) -> Drawn:
-    v, m, f, d = draw(sizes(4))
+    v, m, f, d = draw(distinct_sizes(4))
     m, f = draw(st.sampled_from([(m, f), (m, f), (0, f), (m, 0)]))
     rng = draw(generators())
     rows = rng.integers(0, v, (m, f))
@@ -62,7 +62,7 @@ def embedding(draw: st.DrawFn) -> Drawn:
 
 @st.composite
 def softmax(draw: st.DrawFn) -> Drawn:
-    shape = draw(sizes(3))[: draw(st.integers(1, 3))]
+    shape = draw(distinct_sizes(3))[: draw(st.integers(1, 3))]
     rng = draw(generators())
     axis = draw(st.integers(-len(shape), len(shape) - 1))
     fits = tuple(draw(st.sampled_from((1, size))) for size in shape)[draw(st.integers(0, 1)) :]
@@ -73,7 +73,7 @@ def softmax(draw: st.DrawFn) -> Drawn:
 
 @st.composite
 def squash(draw: st.DrawFn) -> Drawn:
-    shape = draw(sizes(3))[draw(st.integers(0, 2)) :]
+    shape = draw(distinct_sizes(3))[draw(st.integers(0, 2)) :]
     rng = draw(generators())
     x = draw(st.sampled_from((0.01, 1, 30, 0))) * eighths(rng, *shape)
     return Drawn((x,), {"kind": draw(st.sampled_from(("squash", "squash", "unit", "none")))})
@@ -81,7 +81,7 @@ def squash(draw: st.DrawFn) -> Drawn:
 
 @st.composite
 def routing(draw: st.DrawFn) -> Drawn:
-    b, l, k, d = draw(sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
+    b, l, k, d = draw(distinct_sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
     rng = draw(generators())
     mask, active = draw(masks(b, l)), draw(actives(b, k))
     history = eighths(rng, b, l, d)
@@ -112,7 +112,7 @@ def routing(draw: st.DrawFn) -> Drawn:
 
 @st.composite
 def relu_layer(draw: st.DrawFn) -> Drawn:
-    m, i, o = draw(sizes(3))
+    m, i, o = draw(distinct_sizes(3))
     m = draw(st.sampled_from((m, m, 0)))
     rng = draw(generators())
     arrays = (eighths(rng, m, i), eighths(rng, i, o), eighths(rng, o))
@@ -121,7 +121,7 @@ def relu_layer(draw: st.DrawFn) -> Drawn:
 
 @st.composite
 def label_attention(draw: st.DrawFn) -> Drawn:
-    b, k, d = draw(sizes(3))
+    b, k, d = draw(distinct_sizes(3))
     rng = draw(generators())
     active = rng.permuted(draw(actives(b, k)), axis=1)
     interests = littered(rng, eighths(rng, b, k, d), active[:, :, None])
@@ -132,7 +132,7 @@ def label_attention(draw: st.DrawFn) -> Drawn:
 
 @st.composite
 def sampled_softmax(draw: st.DrawFn) -> Drawn:
-    b, s, d = draw(sizes(3))
+    b, s, d = draw(distinct_sizes(3))
     s = draw(st.sampled_from((s, s, s, 0)))
     rng = draw(generators())
     vectors, logs = eighths(rng, 4, d), eighths(rng, 4)  # four items: hits and repeats are common

@@ -1,6 +1,6 @@
-"""Calls at the edge of the floats, and calls with NaN and infinities that no mask leaves out.
+"""Calls at the limits of the floats, and calls with unmasked NaN and infinities.
 
-Where the pages leave an answer open, the call does not ask: see the notes of the entries.
+Cases that the specification leaves open are left out: see the notes of the entries.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ KINDS = ("squash", "unit")  # whether "none" makes a whole capsule NaN is left o
 
 
 def routing() -> dict[str, Drawn]:
-    """The lost user has neither padding nor inactive interests: what these get is left open."""
+    """The affected user has neither padding nor inactive interests, whose results are left open."""
     mask = np.arange(4) < np.array([[4], [0], [3]])
     arrays = {
         "history": eighths(RNG, 3, 4, 3),

@@ -57,7 +57,7 @@ def test_at_the_edge_of_the_floats_it_is_the_reference(name: str, dtype: str, wh
 @pytest.mark.parametrize(
     ("stem", "given"), [(stem, given) for stem, calls in REFUSED.items() for given in calls]
 )
-def test_what_the_pages_refuse_is_refused(name: str, stem: str, given: Any) -> None:
+def test_calls_that_the_pages_reject_raise(name: str, stem: str, given: Any) -> None:
     with pytest.raises(ShapeError, match=f"^({stem}|squash): |^{stem} "):
         getattr(load(name).ops, stem).forward(*given.arrays, **given.numbers)
 
@@ -76,7 +76,7 @@ def test_a_plain_look_up_keeps_the_bits(name: str) -> None:
 
 
 @EACH
-def test_masked_places_get_a_gradient_of_exactly_zero(name: str) -> None:
+def test_masked_positions_get_a_gradient_of_exactly_zero(name: str) -> None:
     softmax = load(name).ops.softmax
     mask = np.array([[True, False, True], [False, False, False]])
     _, saved = softmax.forward(ROWS, mask, axis=1)

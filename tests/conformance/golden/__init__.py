@@ -1,1 +1,1 @@
-"""Frozen answers: their files, and the checks that judge by them."""
+"""Golden values: their files, and the checks against them."""

@@ -1,13 +1,13 @@
-"""One line that says how much of what."""
+"""The badge: one line with the passed and claimed rules."""
 
 from __future__ import annotations
 
-from mindref.conformance.judging.result import Result
 from mindref.conformance.report import badge
+from mindref.conformance.runner.result import CheckResult
 from tests.conformance.small import report, result
 
 
-def many(count: int, failing: int = 0, **fields: object) -> list[Result]:
+def many(count: int, failing: int = 0, **fields: object) -> list[CheckResult]:
     """Return a result of each of so many rules, the last of them failed."""
     made = [result(f"page/{n}", rules=(f"page-R{n + 1}",), **fields) for n in range(count)]
     return made[: count - failing] + [r._replace(status="failed") for r in made[count - failing :]]
@@ -15,30 +15,30 @@ def many(count: int, failing: int = 0, **fields: object) -> list[Result]:
 
 def test_it_has_the_form_of_the_specification() -> None:
     some = [*many(41), *many(41, 3, gradient=True), *many(12, level="model")]
-    assert badge.text(report(*some)) == "ops 41/41 · gradients 38/41 · model 12/12"
+    assert badge.badge_text(report(*some)) == "ops 41/41 · gradients 38/41 · model 12/12"
 
 
 def test_a_rule_counts_once_and_only_if_all_its_checks_passed() -> None:
     both = [result("a/x"), result("a/y"), result("a/x", precision="float32")]
-    assert badge.text(report(*both)) == "ops 1/1"
+    assert badge.badge_text(report(*both)) == "ops 1/1"
     for status in ("failed", "blocked", "expected"):
         one = both[2]._replace(status=status)
-        assert badge.text(report(*both[:2], one)) == "ops 0/1"
+        assert badge.badge_text(report(*both[:2], one)) == "ops 0/1"
 
 
-def test_what_was_not_asked_does_not_count() -> None:
+def test_results_that_did_not_run_do_not_count() -> None:
     some = [result(), result("b/x", "not_claimed", rules=("softmax-R2",))]
     level = result("c/x", "not_claimed", level="train")
-    itself = result("d/x", "itself", gradient=True)
-    text = badge.text(report(*some, level, itself))
+    itself = result("d/x", "self_comparison", gradient=True)
+    text = badge.badge_text(report(*some, level, itself))
     assert text == "ops 1/1 · gradients the reference itself · train not claimed"
 
 
 def test_a_narrow_type_is_a_class_of_its_own() -> None:
     narrow = result(precision="float16/float32", status="failed")
-    assert badge.text(report(result(), narrow)) == "ops 1/1 · float16/float32 0/1"
+    assert badge.badge_text(report(result(), narrow)) == "ops 1/1 · float16/float32 0/1"
 
 
-def test_a_part_and_a_loosened_judgement_say_so() -> None:
-    assert badge.text(report(result(), words=("softmax",))) == "softmax: ops 1/1"
-    assert badge.text(report(result(grade="C"))) == "ops 1/1 · 1 loosened"
+def test_the_badge_shows_selection_and_widened_tolerances() -> None:
+    assert badge.badge_text(report(result(), selection=("softmax",))) == "softmax: ops 1/1"
+    assert badge.badge_text(report(result(grade="C"))) == "ops 1/1 · 1 with widened tolerance"

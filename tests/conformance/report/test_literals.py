@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from mindref.config import Config
-from mindref.conformance.judging.call import Call
-from mindref.conformance.judging.failure import Evidence
-from mindref.conformance.judging.plan import Settings
-from mindref.conformance.report import script
+from mindref.conformance.report import reproduction
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.failure import Evidence
+from mindref.conformance.runner.plan import RunSettings
 from mindref.errors import RunError
 from tests.conformance.small import result
 
 
 def again(x: Any) -> Any:
     """Return what the literal of x makes."""
-    imports: script.Imports = set()
-    text = script.literal(x, imports)
+    imports: reproduction.Imports = set()
+    text = reproduction.value_literal(x, imports)
     names: dict[str, Any] = {"np": np, "inf": np.inf, "nan": np.nan}
     for module, name in imports:
         exec(f"from {module} import {name}", names)
@@ -69,15 +69,17 @@ def test_a_literal_of_numbers_words_and_nests() -> None:
 
 def test_names_of_files_are_plain() -> None:
     found = result("numerics/inputs[softmax]", precision="float16/float32")
-    assert script.file_name(found) == "numerics.inputs.softmax.float16-float32.py"
+    assert reproduction.file_name(found) == "numerics.inputs.softmax.float16-float32.py"
 
 
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+def test_an_unwritable_folder_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     found = result(status="failed", evidence=Evidence((Call("softmax", {}, {}),), kind="raised"))
     with pytest.raises(RunError, match="expected a place that can be written"):
-        script.write(found, "mine:Mine", Settings(), tmp_path / "file" / "scripts")
-    path = script.write(found, "mine:Mine", Settings(), tmp_path / "new" / "scripts")
-    assert os.listdir(path.parent) == [script.file_name(found)]
-    with pytest.raises(TypeError, match="nothing is known"):
-        script.text(result(status="failed"), "mine:Mine", Settings())
+        reproduction.write_script(found, "mine:Mine", RunSettings(), tmp_path / "file" / "scripts")
+    path = reproduction.write_script(
+        found, "mine:Mine", RunSettings(), tmp_path / "new" / "scripts"
+    )
+    assert os.listdir(path.parent) == [reproduction.file_name(found)]
+    with pytest.raises(TypeError, match="no evidence"):
+        reproduction.script_text(result(status="failed"), "mine:Mine", RunSettings())

@@ -1,4 +1,4 @@
-"""Markdown, JUnit and the terminal: the same judgement for other readers."""
+"""Markdown, JUnit and the terminal print the same report."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from xml.etree import ElementTree as xml
 from rich.console import Console
 
 from mindref.conformance import plugin
-from mindref.conformance.judging.result import Report
 from mindref.conformance.report import junit, markdown, terminal
-from tests.conformance.small import FORWARD, GRADIENT, LAW, REFUSAL, report, result
+from mindref.conformance.runner.result import ConformanceReport
+from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, REFUSAL, report, result
 
 SCRIPT = "a-rather-long-name-of-a-folder-for-scripts/softmax.with.a.rather.long.name.float64.py"
 
 
-def made(**changes: object) -> Report:
+def made(**changes: object) -> ConformanceReport:
     wrong = {"message": "out[0] is <nan>, expected 1\x00", "diagnosis": "late", "script": SCRIPT}
     return report(
         result(FORWARD, "failed", **wrong),
         result(GRADIENT, "blocked", blocked_by="softmax-R1", message="m"),
-        result(LAW, seconds=0.5),
+        result(PROPERTY, seconds=0.5),
         result(REFUSAL, "not_claimed", reason="level | train"),
         **changes,
     )
 
 
 def test_markdown_has_verdict_badge_failures_and_a_table() -> None:
-    text = markdown.text(made(problems=("a stale_line",), remarks=("it *works*",)))
+    text = markdown.markdown_text(made(problems=("a stale_line",), remarks=("it *works*",)))
     lines = text.splitlines()
     assert lines[0] == "# mine:Mine does not conform"
     assert lines[2] == "**ops 1/2 · gradients 0/1**"
     assert [line for line in lines if line.startswith("#")][1:] == [
-        "## Problems", "## Failures", "### softmax-R1", "## Not judged", "## Remarks", "## Pages",
+        "## Next steps", "## Problems", "## Failures", "### softmax-R1", "## Without verdict",
+        "## Remarks", "## Pages",
     ]  # fmt: skip
     assert "- a stale\\_line" in lines
     assert "- it \\*works\\*" in lines
@@ -42,22 +43,22 @@ def test_markdown_has_verdict_badge_failures_and_a_table() -> None:
 
 
 def test_markdown_of_a_backend_that_conforms_has_no_failures() -> None:
-    text = markdown.text(report(result()))
+    text = markdown.markdown_text(report(result()))
     assert text.startswith("# mine:Mine conforms\n")
     assert "## Failures" not in text
     assert "## Problems" not in text
 
 
-def test_junit_is_xml_whose_counts_are_those_of_the_judgement() -> None:
-    root = xml.fromstring(junit.text(made()))
+def test_junit_counts_match_the_report() -> None:
+    root = xml.fromstring(junit.junit_text(made()))
     assert root.attrib == {
         "name": "mindref conform mine:Mine", "tests": "5", "failures": "1", "skipped": "2",
     }  # fmt: skip
-    softmax, books = root
+    softmax, run_suite = root
     assert (softmax.get("name"), softmax.get("tests"), softmax.get("time")) == (
         "softmax", "4", "0.500",
     )  # fmt: skip
-    assert (books.get("failures"), len(softmax.findall("testcase"))) == ("0", 4)
+    assert (run_suite.get("failures"), len(softmax.findall("testcase"))) == ("0", 4)
     (failure,) = root.iter("failure")
     assert failure.get("type") == "softmax-R1"
     assert failure.get("message") == "out[0] is <nan>, expected 1?"
@@ -67,30 +68,30 @@ def test_junit_is_xml_whose_counts_are_those_of_the_judgement() -> None:
     ]  # fmt: skip
 
 
-def test_junit_fails_for_books_that_are_not_in_order() -> None:
+def test_junit_fails_for_problems_and_missing_results() -> None:
     for wrong in ({"problems": ("stale",)}, {"planned": 2}):
-        root = xml.fromstring(junit.text(report(result(), **wrong)))
+        root = xml.fromstring(junit.junit_text(report(result(), **wrong)))
         assert root.get("failures") == "1"
         (failure,) = root.iter("failure")
-        assert failure.get("type") == "books"
+        assert failure.get("type") == "run"
 
 
-def test_junit_sums_pages_that_come_twice() -> None:
+def test_junit_merges_repeated_pages() -> None:
     some = [result("softmax/a"), result("routing/a", rules=("routing-R1",)), result("softmax/b")]
-    root = xml.fromstring(junit.text(report(*some)))
+    root = xml.fromstring(junit.junit_text(report(*some)))
     assert [(s.get("name"), s.get("tests")) for s in root] == [
-        ("routing", "1"), ("softmax", "2"), ("books", "1"),
+        ("routing", "1"), ("softmax", "2"), ("run", "1"),
     ]  # fmt: skip
 
 
-def shown(judgement: Report, width: int = 60) -> list[str]:
+def terminal_lines(report_data: ConformanceReport, width: int = 60) -> list[str]:
     stream = io.StringIO()
-    terminal.show(judgement, Console(file=stream, width=width, color_system=None))
+    terminal.print_suite_report(report_data, Console(file=stream, width=width, color_system=None))
     return stream.getvalue().splitlines()
 
 
-def test_a_terminal_shows_the_rule_the_numbers_and_a_command_in_one_piece() -> None:
-    lines = shown(made(problems=("a stale line",)))
+def test_the_terminal_prints_rule_numbers_and_an_unwrapped_command() -> None:
+    lines = terminal_lines(made(problems=("a stale line",)))
     assert "softmax" in lines
     assert any(line.startswith("  softmax-R1 (must) ") for line in lines)
     assert f"      python {SCRIPT}" in lines, "a command is never wrapped"
@@ -99,16 +100,20 @@ def test_a_terminal_shows_the_rule_the_numbers_and_a_command_in_one_piece() -> N
     assert max(len(line) for line in lines if "python" not in line and "table" not in line) <= 60
 
 
-def test_a_terminal_ends_with_the_sum_the_badge_and_the_verdict() -> None:
-    assert shown(report(result()))[-3:] == [
+def test_the_terminal_ends_with_counts_badge_and_verdict() -> None:
+    assert terminal_lines(report(result()))[-3:] == [
         "planned 1 = 1 passed + 0 failed", "ops 1/1", "mine:Mine conforms",
     ]  # fmt: skip
 
 
-def test_a_long_list_of_problems_that_say_the_same_is_cut_short_for_readers() -> None:
-    what = "ran and is not in the manifest"
+def test_every_text_format_shortens_repeated_problems() -> None:
+    what = "ran and is not in the manifest: install mindref again"
     long = made(problems=tuple(f"mine/check_{i} [float64] {what}" for i in range(40)))
-    texts = ["\n".join(shown(long, 200)), markdown.text(long), junit.text(long)]
+    texts = [
+        "\n".join(terminal_lines(long, 200)),
+        markdown.markdown_text(long),
+        junit.junit_text(long),
+    ]
     for text in [*texts, "\n".join(plugin.problem_lines(long))]:
         plain = text.replace("\\", "")  # Markdown has signs escaped
         assert plain.count("check_") in (10, 11)  # JUnit has the first in its message as well

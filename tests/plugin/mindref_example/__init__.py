@@ -1,4 +1,4 @@
-"""A backend by somebody else: one operator, found by its entry point; and some that are broken."""
+"""Example of a third-party backend with one operator and an entry point, and broken backends."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +10,9 @@ from mindref.backend import Capabilities
 
 def forward(x: Any, weight: Any, bias: Any, *, relu: bool) -> Any:
     if weight.ndim != 2 or x.shape[1:] != weight.shape[:1] or bias.shape != weight.shape[1:]:
-        raise ValueError(f"shapes {x.shape}, {weight.shape}, {bias.shape} do not fit")
+        raise ValueError(f"shapes {x.shape}, {weight.shape}, {bias.shape} do not match")
     if len({x.dtype, weight.dtype, bias.dtype}) > 1 or x.dtype.kind != "f":
-        raise TypeError(f"types {x.dtype}, {weight.dtype}, {bias.dtype} do not fit")
+        raise TypeError(f"types {x.dtype}, {weight.dtype}, {bias.dtype} do not match")
     out = np.einsum("mi,io->mo", x, weight) + bias
     return (np.maximum(out, 0) if relu else out), (x, weight, ~(out <= 0) if relu else None)
 

@@ -1,4 +1,4 @@
-"""A kind of index by somebody else, as small as it can be: items by their largest coordinate."""
+"""Minimal example of a third-party index: items in buckets by their largest coordinate."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 
-class Shelves:
-    """The plugin: a shelf for each coordinate and sign; an effort is a number of shelves."""
+class Buckets:
+    """The plugin: one bucket per coordinate and sign; the effort is the number of buckets."""
 
-    name = "shelves"
+    name = "buckets"
     order = None
     options: ClassVar[dict[str, int]] = {}
 
@@ -27,25 +27,25 @@ class Shelves:
 
 
 class Structure:
-    """Items on shelves."""
+    """Items in buckets."""
 
-    least = 1
+    min_effort = 1
 
     def __init__(self, items: Any) -> None:
         self.items = items
-        self.most = 2 * items.shape[1]
-        self.shelf = np.abs(items).argmax(axis=1)
-        signs = np.take_along_axis(items, self.shelf[:, None], axis=1)[:, 0] < 0
-        self.shelf = self.shelf + items.shape[1] * signs
+        self.max_effort = 2 * items.shape[1]
+        self.bucket = np.abs(items).argmax(axis=1)
+        signs = np.take_along_axis(items, self.bucket[:, None], axis=1)[:, 0] < 0
+        self.bucket = self.bucket + items.shape[1] * signs
 
     def candidates(self, queries: Any, n: int, effort: int) -> Any:
-        found = np.full((len(queries), n), -1)
-        for row, query in zip(found, queries, strict=True):
-            shelves = np.argsort(-np.concatenate([query, -query]))[:effort]
-            ids = np.flatnonzero(np.isin(self.shelf, shelves))
+        candidate_ids = np.full((len(queries), n), -1)
+        for row, query in zip(candidate_ids, queries, strict=True):
+            buckets = np.argsort(-np.concatenate([query, -query]))[:effort]
+            ids = np.flatnonzero(np.isin(self.bucket, buckets))
             best = ids[np.argsort(-(self.items[ids] @ query))[:n]]
             row[: len(best)] = best
-        return found
+        return candidate_ids
 
     def save(self, path: Path) -> None:
         with path.open("wb") as stream:

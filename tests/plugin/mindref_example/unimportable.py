@@ -1,3 +1,3 @@
-"""What happens to a backend whose framework is not installed."""
+"""A backend whose framework is not installed."""
 
 import a_framework_that_is_not_installed  # noqa: F401

@@ -1,4 +1,4 @@
-"""A desk in a folder of its own, and the command as a learner calls it."""
+"""A workspace in a temporary folder, and the command as a learner calls it."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ import pytest
 from click.testing import CliRunner
 
 from mindref.errors import MindrefError
-from mindref.study.exercises.__main__ import command
-from mindref.study.exercises.desk import Desk
+from mindref.study.exercises.__main__ import exercises_command
+from mindref.study.exercises.workspace import Workspace
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """An empty place to work in, which is where the command works, too."""
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """An empty workspace; the command uses the same folder."""
     monkeypatch.chdir(tmp_path)
-    return Desk()
+    return Workspace()
 
 
-class Done(NamedTuple):
-    """What a call of the command came to."""
+class CommandResult(NamedTuple):
+    """The exit code and output of a command."""
 
     exit_code: int
     output: str
 
 
-Study = Callable[..., Done]
+Study = Callable[..., CommandResult]
 
 
 @pytest.fixture
-def study(desk: Desk) -> Study:
-    """Call the command and return its output and code, 2 for an error of use."""
+def study(workspace: Workspace) -> Study:
+    """Call the command and return its output and code, 2 for a usage error."""
 
-    def call(*words: str, answer: str | None = None) -> Done:
-        result = CliRunner().invoke(command, words, input=answer, standalone_mode=False)
+    def call(*words: str, answer: str | None = None) -> CommandResult:
+        result = CliRunner().invoke(exercises_command, words, input=answer, standalone_mode=False)
         if isinstance(result.exception, MindrefError):
-            return Done(2, str(result.exception))
+            return CommandResult(2, str(result.exception))
         if result.exception is not None:
             raise result.exception
-        return Done(result.return_value or 0, result.output)
+        return CommandResult(result.return_value or 0, result.output)
 
     return call

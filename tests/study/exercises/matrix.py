@@ -8,100 +8,100 @@ from functools import cache
 from pathlib import Path
 
 import mindref.study.exercises as package
-from mindref.study.exercises.exercise import Exercise, find
-from mindref.study.exercises.expected import expected
-from mindref.study.exercises.report import Report
-from tests.study.exercises.learner import WRITTEN, judged
+from mindref.study.exercises.exercise import Exercise, find_exercise
+from mindref.study.exercises.expected import compute_expected_cases
+from mindref.study.exercises.report import ExerciseReport
+from tests.study.exercises.learner import WRITTEN, grade_file
 
 README = Path(package.__file__).parent / "README.md"
 BEGIN, END = "<!-- kills: begin -->", "<!-- kills: end -->"
 
 Kills = dict[str, dict[str, str]]
-"""Mistake -> group of cases -> the first rule that it breaks there; only where it breaks one."""
+"""Mistake -> group of cases -> the first rule that fails; only groups in which a rule fails."""
 
 
 @cache
-def reports(name: str) -> dict[str, Report]:
-    """Return what the checker says of every known mistake of an exercise."""
-    exercise = find(name)
-    return {mistake.name: judged(exercise, mistake.code) for mistake in exercise.mistakes}
+def make_reports(name: str) -> dict[str, ExerciseReport]:
+    """Return the report of every known mistake of an exercise."""
+    exercise = find_exercise(name)
+    return {mistake.name: grade_file(exercise, mistake.code) for mistake in exercise.mistakes}
 
 
-def kills(name: str) -> Kills:
-    """Return what every mistake of an exercise breaks, and where."""
-    found: Kills = {}
-    for mistake, seen in reports(name).items():
+def find_kills(name: str) -> Kills:
+    """Return the failed rule of every mistake in every group of cases."""
+    kills: Kills = {}
+    for mistake, report in make_reports(name).items():
         row: dict[str, str] = {}
-        for want, verdict in zip(seen.wanted, seen.verdicts, strict=True):
-            if verdict.failed:
-                row.setdefault(want.group.name, verdict.failed)
-        found[mistake] = row
-    return found
+        for expected, grade in zip(report.expected_cases, report.grades, strict=True):
+            if grade.failed:
+                row.setdefault(expected.group.name, grade.failed)
+        kills[mistake] = row
+    return kills
 
 
-def named(name: str) -> dict[str, str]:
-    """Return mistake -> what the diagnosis calls it; empty where it names none."""
-    return {n: seen.mistake.name if seen.mistake else "" for n, seen in reports(name).items()}
+def find_diagnoses(name: str) -> dict[str, str]:
+    """Return mistake -> diagnosed mistake; empty if none is diagnosed."""
+    return {n: x.mistake.name if x.mistake else "" for n, x in make_reports(name).items()}
 
 
-def groups(exercise: Exercise) -> dict[str, str]:
+def find_groups(exercise: Exercise) -> dict[str, str]:
     """Return the groups of cases and their reasons."""
-    return {want.group.name: want.group.reason for want in expected(exercise.name)}
+    return {x.group.name: x.group.reason for x in compute_expected_cases(exercise.name)}
 
 
-def essential(name: str) -> dict[str, list[str]]:
-    """Return group -> the mistakes that no other group kills."""
-    found: dict[str, list[str]] = {group: [] for group in groups(find(name))}
-    for mistake, row in kills(name).items():
+def find_essential(name: str) -> dict[str, list[str]]:
+    """Return group -> the mistakes that only this group kills."""
+    essential: dict[str, list[str]] = {group: [] for group in find_groups(find_exercise(name))}
+    for mistake, row in find_kills(name).items():
         if len(row) == 1:
-            found[next(iter(row))].append(mistake)
-    return found
+            essential[next(iter(row))].append(mistake)
+    return essential
 
 
-def table(name: str) -> Iterator[str]:
-    """Yield the part of the documentation that is about one exercise."""
-    exercise, only = find(name), essential(name)
-    shown = groups(exercise)
+def format_exercise(name: str) -> Iterator[str]:
+    """Yield the section of one exercise."""
+    exercise, essential = find_exercise(name), find_essential(name)
+    groups, diagnoses = find_groups(exercise), find_diagnoses(name)
     yield f"### {exercise.number}. {name}: {exercise.title}"
     yield ""
-    yield f"| known mistake | {' | '.join(shown)} | named |"
-    yield "|---|" + "---|" * len(shown) + "---|"
-    for mistake, row in kills(name).items():
-        cells = [row.get(group, "") for group in shown]
-        mark = "yes" if named(name)[mistake] == mistake else named(name)[mistake] or "no"
+    yield f"| known mistake | {' | '.join(groups)} | diagnosed |"
+    yield "|---|" + "---|" * len(groups) + "---|"
+    for mistake, row in find_kills(name).items():
+        cells = [row.get(group, "") for group in groups]
+        mark = "yes" if diagnoses[mistake] == mistake else diagnoses[mistake] or "no"
         yield f"| {mistake} | {' | '.join(cells)} | {mark} |"
     yield ""
-    for group, reason in shown.items():
-        alone = f" Essential: it alone kills {', '.join(only[group])}." if only[group] else ""
-        yield f"- **{group}**: {reason}.{alone}"
+    for group, reason in groups.items():
+        mistakes = ", ".join(essential[group])
+        note = f" Only this group kills {mistakes}." if mistakes else ""
+        yield f"- **{group}**: {reason}.{note}"
 
 
-def text() -> str:
-    """Return everything between the marks."""
-    counts = [len(find(name).mistakes) for name in WRITTEN]
-    right = sum(a == b for name in WRITTEN for a, b in named(name).items())
+def make_text() -> str:
+    """Return the text between the marks."""
+    count = sum(len(find_exercise(name).mistakes) for name in WRITTEN)
+    right = sum(a == b for name in WRITTEN for a, b in find_diagnoses(name).items())
     parts = [
-        f"{sum(counts)} known mistakes in {len(WRITTEN)} exercises; {right} are named correctly.",
-        *("\n".join(table(name)) for name in WRITTEN),
+        f"{count} known mistakes in {len(WRITTEN)} exercises; {right} have a right diagnosis.",
+        *("\n".join(format_exercise(name)) for name in WRITTEN),
     ]
     return "\n\n".join(parts)
 
 
-def documented() -> str:
-    """Return what the documentation says."""
+def read_text() -> str:
+    """Return the text of the README between the marks."""
     return README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
 
 
-def write() -> None:
-    """Put the text between its marks."""
-    whole = README.read_text(encoding="utf-8")
-    head, rest = whole.split(BEGIN)
-    tail = rest.split(END)[1]
-    README.write_text(f"{head}{BEGIN}\n{text()}\n{END}{tail}", encoding="utf-8")
+def write_text() -> None:
+    """Write the text between the marks."""
+    head, _, after = README.read_text(encoding="utf-8").partition(BEGIN)
+    tail = after.split(END)[1]
+    README.write_text(f"{head}{BEGIN}\n{make_text()}\n{END}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":
     if "--write" in sys.argv[1:]:
-        write()
+        write_text()
     else:
-        print(text())
+        print(make_text())

@@ -1,4 +1,4 @@
-"""E5: whatever a learner's file does, there is a message of its own, exit code 1, and soon."""
+"""E5: every failure of a learner's file has its own message and exit code 1, in time."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import time
 
 import pytest
 
-from mindref.study.exercises import child, guard
-from mindref.study.exercises.commands import check
-from mindref.study.exercises.desk import Desk
-from mindref.study.exercises.exercise import find
+from mindref.study.exercises import sandbox, worker
+from mindref.study.exercises.commands import check_exercise
+from mindref.study.exercises.exercise import find_exercise
+from mindref.study.exercises.workspace import Workspace
 
 NAME = "squash"
-RIGHT = find(NAME).solution
+RIGHT = find_exercise(NAME).solution
 LAST = "return sums * length / (1 + length * length)"
 
 WRONG = {
-    "a shape that would stretch": (
+    "a shape that would broadcast": (
         (LAST, "return length / (1 + length * length)"),
         "capsules has shape (1, 3, 1), expected (1, 3, 4): (user=1, interest=3, component=4)",
     ),
-    "another type": (
+    "another dtype": (
         (LAST, "return (sums * length / (1 + length * length)).astype(np.float32)"),
         "capsules is float32, expected float64",
     ),
-    "no number": (
+    "not a number": (
         (LAST, "return sums * np.nan"),
-        "capsules[user 0, interest 0, component 0] is nan (12 of 12 entries are)",
+        "capsules[user 0, interest 0, component 0] is nan (12 of 12 entries are not finite)",
     ),
     "an input changed": (
         (LAST, "sums *= length / (1 + length * length)\n    return sums.copy()"),
@@ -37,7 +37,7 @@ WRONG = {
     ),
     "a view of an input": (
         (LAST, "return sums[:]"),
-        "the answer lies in the memory of the input sums: return a new array",
+        "the answer shares memory with the input sums: return a new array",
     ),
     "nothing returned": ((LAST, "sums * length"), "got None: is there a `return`?"),
     "a tuple": ((LAST, "return sums, length"), "expected an array, capsules, got a tuple of 2"),
@@ -53,14 +53,14 @@ WRONG = {
         (LAST, "return sums[7]"),
         "your code raised when it was called: Index",
     ),
-    "leaving on import": (
+    "exit on import": (
         ("def squash", "import sys\n\nsys.exit(0)\n\n\ndef squash"),
-        "your code left the program while the file was read (SystemExit: 0, line 8)",
+        "your code ended the program while the file was read (SystemExit: 0, line 8)",
     ),
-    "leaving when called": ((LAST, "raise SystemExit"), "your code left the program when it was"),
-    "leaving at once": (
+    "exit when called": ((LAST, "raise SystemExit"), "your code ended the program when it was"),
+    "exit at once": (
         ("def squash", "import os\n\nos._exit(0)\n\n\ndef squash"),
-        "your code ended the program (exit code 0) before it had answered",
+        "your code ended the program (exit code 0) before it returned an answer",
     ),
     "a crash": (
         (LAST, "import os\n\n    os.abort()"),
@@ -68,84 +68,86 @@ WRONG = {
     ),
     "too much printed": (
         (LAST, f"print('x' * 10**7)\n    {LAST}"),
-        "your code printed more than 1 MB: take the print out",
+        "your code printed more than 1 MB: remove the print",
     ),
     "too much memory": (
         (LAST, "return np.empty(3 << 30, np.uint8)"),
-        "your code asked for more memory than an answer can need, line 9",
+        "your code requested more memory than an answer can need, line 9",
     ),
-    "no end of calls": ((LAST, "return squash(sums)"), "RecursionError"),
-    "input wanted": ((LAST, "return float(input())"), "EOFError"),
+    "endless recursion": ((LAST, "return squash(sums)"), "RecursionError"),
+    "reading input": ((LAST, "return float(input())"), "EOFError"),
 }
 
 
-def checked(desk: Desk, old: str, new: str) -> tuple[int, str]:
+def check_edit(workspace: Workspace, old: str, new: str) -> tuple[int, str]:
     """Return exit code and report of the solution with an edit."""
     assert RIGHT.count(old) == 1
-    desk.folder.mkdir(exist_ok=True)
-    desk.file(NAME).write_text(RIGHT.replace(old, new), encoding="utf-8")
-    said: list[str] = []
-    code = check(NAME, desk, said.append)
-    return code, " ".join(" ".join(said).split())
+    workspace.folder.mkdir(exist_ok=True)
+    workspace.file_path(NAME).write_text(RIGHT.replace(old, new), encoding="utf-8")
+    lines: list[str] = []
+    code = check_exercise(NAME, workspace, lines.append)
+    return code, " ".join(" ".join(lines).split())
 
 
-@pytest.mark.parametrize("what", WRONG)
+@pytest.mark.parametrize("failure", WRONG)
 @pytest.mark.slow(every=5)
-def test_a_message_of_its_own_and_exit_code_1(desk: Desk, what: str) -> None:
-    (old, new), message = WRONG[what]
-    code, said = checked(desk, old, new)
+def test_a_failure_has_its_message_and_exit_code_1(workspace: Workspace, failure: str) -> None:
+    (old, new), message = WRONG[failure]
+    code, report = check_edit(workspace, old, new)
     assert code == 1
-    assert message in said
-    assert not desk.standing(NAME).passed
+    assert message in report
+    assert not workspace.get_progress(NAME).passed
 
 
-def test_messages_differ() -> None:
+def test_every_failure_has_another_message() -> None:
     assert len({message for _, message in WRONG.values()}) == len(WRONG)
 
 
 @pytest.mark.slow
-def test_an_endless_loop_is_ended(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "SECONDS", 1.0)  # it computes: it is given longer than that
-    code, said = checked(desk, LAST, "while True:\n        pass")
+def test_an_endless_loop_is_stopped(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "SECONDS", 1.0)  # code that computes has more time
+    code, report = check_edit(workspace, LAST, "while True:\n        pass")
     assert code == 1
-    assert "is there a loop without an end?" in said
+    assert "(an endless loop?)" in report
 
 
-def test_the_limits_are_set_before_the_file_is_read(desk: Desk) -> None:
+def test_the_limits_are_set_before_the_file_is_read(workspace: Workspace) -> None:
     lines = """import resource
-    for what in (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
-        print("limit", *resource.getrlimit(what))
+    for kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
+        print("limit", *resource.getrlimit(kind))
     """
-    _, said = checked(desk, LAST, lines + LAST)
-    for limit in (child.CPU_SECONDS, child.MEMORY, child.WRITTEN):
-        assert f"| limit {limit} {limit}" in said
+    _, report = check_edit(workspace, LAST, lines + LAST)
+    for limit in (worker.CPU_SECONDS, worker.MEMORY, worker.WRITTEN):
+        assert f"| limit {limit} {limit}" in report
 
 
 @pytest.mark.slow
-def test_time_on_the_processor_ends_it_without_us() -> None:
-    script = "from mindref.study.exercises import child\nchild.limit()\nwhile True: pass"
-    script = script.replace("child.limit()", "child.CPU_SECONDS = 1\nchild.limit()")
+def test_the_cpu_limit_stops_a_worker_without_its_parent() -> None:
+    script = "from mindref.study.exercises import worker\nworker.CPU_SECONDS = 1\n"
+    script += "worker.limit_resources()\nwhile True: pass"
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode in (-signal.SIGKILL, -signal.SIGXCPU)
-    assert guard.trouble_of(done.returncode) == guard.trouble_of(None)
-    assert child.CPU_SECONDS < guard.SECONDS < 9
+    assert sandbox.describe_worker_failure(done.returncode) == sandbox.describe_worker_failure(None)
+    assert worker.CPU_SECONDS < sandbox.SECONDS < 9
 
 
-def test_on_a_busy_machine_code_that_computes_is_given_time(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+def test_code_that_computes_has_more_time_on_a_busy_machine(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "SECONDS", 0.1)  # less than it takes to begin
+    monkeypatch.setattr(sandbox, "SECONDS", 0.1)  # less than the start takes
     lines = "for _ in range(10**5):\n        sums = sums + 0\n    "
-    code, said = checked(desk, LAST, lines + LAST)
-    assert code == 0, said
+    code, report = check_edit(workspace, LAST, lines + LAST)
+    assert code == 0, report
 
 
-def test_patience_has_an_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "SECONDS", 0.1)
-    monkeypatch.setattr(guard, "PATIENCE", 1.0)
-    code, said = checked(desk, LAST, "while True:\n        pass")
+def test_code_that_computes_is_stopped_after_patience(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "SECONDS", 0.1)
+    monkeypatch.setattr(sandbox, "PATIENCE", 1.0)
+    code, report = check_edit(workspace, LAST, "while True:\n        pass")
     assert code == 1
-    assert "is there a loop without an end?" in said
+    assert "(an endless loop?)" in report
 
 
 @pytest.mark.parametrize(
@@ -155,13 +157,13 @@ def test_patience_has_an_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Non
         "import signal as s, time\n\n    s.signal(s.SIGTERM, s.SIG_IGN)\n    time.sleep(99)",
     ],
 )
-def test_one_that_sleeps_is_ended_by_the_clock(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, lines: str
+def test_code_that_sleeps_is_stopped_by_wall_time(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, lines: str
 ) -> None:
-    monkeypatch.setattr(guard, "SECONDS", 1.0)
-    code, said = checked(desk, LAST, lines)
+    monkeypatch.setattr(sandbox, "SECONDS", 1.0)
+    code, report = check_edit(workspace, LAST, lines)
     assert code == 1
-    assert "was stopped" in said
+    assert "was stopped" in report
 
 
 ESCAPES = """import subprocess, sys
@@ -169,23 +171,23 @@ ESCAPES = """import subprocess, sys
     """
 
 
-def test_a_grandchild_that_holds_the_pipe_holds_nobody_up(desk: Desk) -> None:
-    began = time.monotonic()
-    code, _ = checked(desk, LAST, ESCAPES + LAST)
+def test_a_grandchild_with_the_pipe_open_is_not_waited_for(workspace: Workspace) -> None:
+    started = time.monotonic()
+    code, _ = check_edit(workspace, LAST, ESCAPES + LAST)
     assert code == 0
-    assert time.monotonic() - began < 19, "the parent has waited for the grandchild"
+    assert time.monotonic() - started < 19, "the parent waited for the grandchild"
 
 
-def test_a_few_printed_lines_are_shown_and_do_no_harm(desk: Desk) -> None:
-    code, said = checked(desk, LAST, f"print(sums.shape)\n    {LAST}")
+def test_a_few_printed_lines_are_shown_and_the_answer_passes(workspace: Workspace) -> None:
+    code, report = check_edit(workspace, LAST, f"print(sums.shape)\n    {LAST}")
     assert code == 0
-    assert "| (1, 3, 4)" in said
+    assert "| (1, 3, 4)" in report
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "[[]]", '[[{"arrays": 1}]]', "null"])
-def test_answers_that_cannot_be_read_are_none(desk: Desk, text: str) -> None:
-    """A learner's file knows the folder no less than we do."""
+def test_answers_that_cannot_be_read_are_a_failure(workspace: Workspace, text: str) -> None:
+    """A learner's file can write to the folder of the answers."""
     new = f"import os, sys\n\n    open(sys.argv[1] + '/answers.json', 'w').write({text!r})"
-    code, said = checked(desk, LAST, f"{new}\n    os._exit(0)")
+    code, report = check_edit(workspace, LAST, f"{new}\n    os._exit(0)")
     assert code == 1
-    assert "ended the program (exit code 0)" in said
+    assert "ended the program (exit code 0)" in report

@@ -1,4 +1,4 @@
-"""E4: right answers pass, however they are written down in memory or in code."""
+"""E4: right answers pass, in any memory layout and any style of code."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.study.exercises.exercise import find
-from mindref.study.exercises.expected import expected
-from tests.study.exercises.learner import WRITTEN, judged
+from mindref.study.exercises.exercise import find_exercise
+from mindref.study.exercises.expected import compute_expected_cases
+from tests.study.exercises.learner import WRITTEN, grade_file
 
 RIGHT = Path(__file__).parent / "right"
-AS_ROUTE = ("bug-1", "bug-2", "bug-3", "bug-4")
-"""Mended, they are the loop of `route`: the same other way to write it is right."""
-
 each = pytest.mark.parametrize("name", WRITTEN)
 
 WRAPPED = """
@@ -23,55 +20,59 @@ WRAPPED = """
 _right = {function}
 
 
-def {function}(*given):
+def {function}(*arguments):
     rng = np.random.default_rng(0)
-    answer = _right(*given)
+    answer = _right(*arguments)
     parts = answer if isinstance(answer, tuple) else (answer,)
     changed = tuple({change} for x in map(np.asarray, parts))
     return changed if isinstance(answer, tuple) else changed[0]
 """
 
 
-def changed(name: str, change: str) -> str:
-    """Return the solution with every part of its answer changed."""
-    exercise = find(name)
+def change_answer(name: str, change: str) -> str:
+    """Return the solution with a change of every part of its answer."""
+    exercise = find_exercise(name)
     return exercise.solution + WRAPPED.format(function=exercise.function, change=change)
 
 
 @each
-def test_with_rounding_noise_of_1e_12(name: str) -> None:
-    assert judged(find(name), changed(name, "x * (1 + 1e-12 * rng.uniform(-1, 1, x.shape))")).passed
+def test_an_answer_with_rounding_noise_of_1e_12_passes(name: str) -> None:
+    code = change_answer(name, "x * (1 + 1e-12 * rng.uniform(-1, 1, x.shape))")
+    assert grade_file(find_exercise(name), code).passed
 
 
 @each
-def test_in_fortran_order(name: str) -> None:
-    assert judged(find(name), changed(name, "np.asfortranarray(x) if x.ndim else x")).passed
+def test_an_answer_in_fortran_order_passes(name: str) -> None:
+    code = change_answer(name, "np.asfortranarray(x) if x.ndim else x")
+    assert grade_file(find_exercise(name), code).passed
 
 
-def read_only(x: Any) -> Any:
-    """Return a copy in Fortran order that cannot be written to."""
+def copy_readonly(x: Any) -> Any:
+    """Return a read-only copy in Fortran order."""
     x = np.array(x, order="F")
     x.flags.writeable = False
     return x
 
 
 @each
-def test_from_inputs_that_are_read_only_and_in_fortran_order(name: str) -> None:
-    assert judged(find(name), find(name).solution, copying=read_only).passed
+def test_a_solution_passes_with_read_only_inputs_in_fortran_order(name: str) -> None:
+    exercise = find_exercise(name)
+    assert grade_file(exercise, exercise.solution, copy_array=copy_readonly).passed
 
 
 @each
-def test_written_with_loops_and_summed_in_another_order(name: str) -> None:
-    """A file of `right` is another way to write the answer: loops, the last term first."""
-    path = RIGHT / f"{'route' if name in AS_ROUTE else name}.py"
-    found = judged(find(name), path.read_text(encoding="utf-8"))
-    assert [verdict.text for verdict in found.verdicts if verdict.failed] == []
-    assert found.passed
+def test_an_answer_with_loops_and_another_order_of_sums_passes(name: str) -> None:
+    """The files of `right` use loops, and sum the last term first."""
+    path = RIGHT / f"{find_exercise(name).cases_of}.py"
+    report = grade_file(find_exercise(name), path.read_text(encoding="utf-8"))
+    assert [grade.text for grade in report.grades if grade.failed] == []
+    assert report.passed
 
 
 @each
-def test_but_not_with_an_error_that_is_no_rounding(name: str) -> None:
-    relative = 100 * find(name).tolerance
-    large = judged(find(name), changed(name, f"x + {relative} * np.max(np.abs(x), initial=0)"))
-    zero = [not np.any(part) for want in expected(name) for part in want.arrays]
-    assert not large.passed or all(zero)
+def test_an_answer_with_a_hundredfold_error_fails(name: str) -> None:
+    relative = 100 * find_exercise(name).tolerance
+    code = change_answer(name, f"x + {relative} * np.max(np.abs(x), initial=0)")
+    report = grade_file(find_exercise(name), code)
+    zero = [not np.any(part) for x in compute_expected_cases(name) for part in x.arrays]
+    assert not report.passed or all(zero)

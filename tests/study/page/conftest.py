@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from mindref.study.case.study import case_study
-from mindref.study.extras import extras_of
+from mindref.study.case_study.numbers import make_case_study
+from mindref.study.derived_views import derive_views
+from mindref.study.models.study_model import SINGLE_INTEREST, open_built_in_model
 from mindref.study.page import write_page
-from mindref.study.worlds.world import SINGLE, open_built_in
-from tests.study.page.reading import Reader
-from tests.study.page.world import TITLES, given, traced
+from tests.study.page.page_pair import TITLES, make_page_pair, trace_to_dict
+from tests.study.page.page_reader import Reader
 
 
 @pytest.fixture(scope="session")
@@ -32,34 +32,41 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def trace() -> dict[str, Any]:
-    return traced(given())
+    return trace_to_dict(make_page_pair())
 
 
 @pytest.fixture(scope="session")
 def file(tmp_path_factory: pytest.TempPathFactory, trace: dict[str, Any]) -> Path:
-    """The page of one user, without extras."""
+    """The page of one user, without other views."""
     path = tmp_path_factory.mktemp("page") / "study.html"
     write_page([trace], path)
     return path
 
 
 @pytest.fixture(scope="session")
-def extras() -> dict[str, Any]:
-    """Everything beside the trace; the case study is of a user of the built-in world."""
-    found = extras_of(given(), TITLES)
-    study = case_study(open_built_in(), open_built_in(SINGLE), ["median"], top=12).to_dict()
+def derived() -> dict[str, Any]:
+    """Everything beside the trace; the case study is of a user of the built-in model."""
+    found = derive_views(make_page_pair(), TITLES)
+    study = make_case_study(
+        open_built_in_model(), open_built_in_model(SINGLE_INTEREST), ["median"], top=12
+    ).to_dict()
     found["case"] = study["users"][0] | {"notes": study["notes"]}
-    exercise = {"name": "squash", "title": "Squash", "step": "routing.capsules", "status": "begun"}
+    exercise = {
+        "name": "squash",
+        "title": "Squash",
+        "step": "routing.capsules",
+        "status": "started",
+    }
     found["exercises"] = [exercise]
     return found
 
 
 @pytest.fixture(scope="session")
 def rich(
-    extras: dict[str, Any], trace: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    derived: dict[str, Any], trace: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     path = tmp_path_factory.mktemp("rich") / "study.html"
-    write_page([trace], path, extras=[extras])
+    write_page([trace], path, derived=[derived])
     return path
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mindref.study.page.build import VIEWS as NAMED_VIEWS
-from tests.study.page.reading import Reader
+from mindref.study.page.html_file import VIEWS as NAMED_VIEWS
+from tests.study.page.page_reader import Reader
 
 pytestmark = pytest.mark.slow
 
@@ -44,13 +44,13 @@ def test_p14_tab_reaches_every_control_in_reading_order(opened: Open, file: Path
     assert seen == wanted, "every control once, in the order of the text, and no trap"
 
 
-def test_p14_arrows_walk_the_cells_and_enter_inspects(opened: Open, file: Path) -> None:
+def test_p14_arrow_keys_move_between_cells_and_enter_selects(opened: Open, file: Path) -> None:
     page = opened(file, PLACE).page
     page.focus("#step td[aria-selected=true]")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    assert page.get_attribute("#step td[aria-selected=true]", "data-at") == "10"
+    assert page.get_attribute("#step td[aria-selected=true]", "data-index") == "10"
     assert page.inner_text("#inspector .chosen").startswith("w[2][")
 
 
@@ -94,7 +94,7 @@ def test_p14_every_view_has_names_captions_and_headers(opened: Open, rich: Path)
         assert found == 0, view
 
 
-def test_p14_the_skip_link_leads_to_the_step_at_hand(opened: Open, file: Path) -> None:
+def test_p14_the_skip_link_focuses_the_current_step(opened: Open, file: Path) -> None:
     page = opened(file, f"{PLACE}&edits=S:2")
     page.page.focus(".skip")
     page.page.keyboard.press("Enter")
@@ -125,7 +125,7 @@ def test_p14_changes_are_announced(opened: Open, file: Path) -> None:
     assert page.inner_text("#live") == "Replay"
     page.click("#views button[data-view=steps]")
     page.keyboard.press("r")
-    assert page.inner_text("#live") == "The recorded numbers are back."
+    assert page.inner_text("#live") == "The recorded numbers are restored."
 
 
 CONTRAST = """(selector) => {
@@ -157,13 +157,15 @@ CONTRAST = """(selector) => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_p15_text_stands_out_in_every_cell_and_everywhere(
+def test_p15_all_text_has_enough_contrast(
     opened: Open, file: Path, rich: Path, scheme: str
 ) -> None:
     page = opened(file, PLACE, color_scheme=scheme)
     for step in page.steps():
         page.at(step=step, cell="w[2]@5", edits="" if len(step) % 2 else "S:2")
-        ratio, where = page.page.evaluate(CONTRAST, "#step td[data-at], #step *, #side *, header *")
+        ratio, where = page.page.evaluate(
+            CONTRAST, "#step td[data-index], #step *, #side *, header *"
+        )
         assert ratio >= 4.5, (step, where)
     page = opened(rich, "#ask=0", color_scheme=scheme)
     for view in VIEWS:
@@ -172,7 +174,7 @@ def test_p15_text_stands_out_in_every_cell_and_everywhere(
         assert ratio >= 4.5, (view, where)
 
 
-def test_p15_the_largest_and_the_negative_are_told_without_colour(shared: Reader) -> None:
+def test_p15_largest_and_negative_numbers_are_marked_without_colour(shared: Reader) -> None:
     shared.at(step="routing[2].weights")
     rows = shared.page.query_selector_all("#step tbody tr")
     assert all(len(row.query_selector_all(".most")) == 1 for row in rows)
@@ -181,7 +183,7 @@ def test_p15_the_largest_and_the_negative_are_told_without_colour(shared: Reader
         assert text.startswith("−") == (float(value) < 0)
 
 
-def test_p15_less_motion_switches_play_off(opened: Open, file: Path) -> None:
+def test_p15_reduced_motion_disables_play(opened: Open, file: Path) -> None:
     assert opened(file, reduced_motion="reduce").page.is_disabled("#play")
     assert not opened(file, reduced_motion="no-preference").page.is_disabled("#play")
 
@@ -198,10 +200,10 @@ def test_p16_no_page_scrolls_sideways(opened: Open, file: Path, rich: Path, widt
         assert page.page.evaluate("document.documentElement.scrollWidth") <= width, view
 
 
-def test_p16_the_headers_of_a_wide_table_stay(opened: Open, file: Path) -> None:
+def test_p16_row_headers_of_a_wide_table_are_sticky(opened: Open, file: Path) -> None:
     page = opened(file, "#step=routing.votes&ask=0", viewport={"width": 360, "height": 800}).page
-    box = page.query_selector("figure[data-tensor='m'] .scroll")
-    head = page.query_selector("figure[data-tensor='m'] tbody th")
+    box = page.query_selector("figure[data-tensor='Se'] .scroll")
+    head = page.query_selector("figure[data-tensor='Se'] tbody th")
     before = head.bounding_box()["x"]
     box.evaluate("x => { x.scrollLeft = 300 }")
     assert box.evaluate("x => x.scrollLeft") == 300

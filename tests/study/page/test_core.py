@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from mindref.study.page import write_page
-from mindref.study.page.pack import stored
-from tests.study.page.reading import Reader
-from tests.study.page.world import given, tensors, traced
+from mindref.study.page.data_blocks import encode_array
+from tests.study.page.page_pair import make_page_pair, tensors, trace_to_dict
+from tests.study.page.page_reader import Reader
 
 Open = Callable[..., Reader]
 ELSEWHERE = {
@@ -28,7 +28,7 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("place", ELSEWHERE)
 @pytest.mark.slow(every=3)
-def test_p1_nothing_is_asked_of_the_network_and_nothing_fails(
+def test_p1_the_page_makes_no_request_and_has_no_error(
     opened: Open, file: Path, place: str
 ) -> None:
     page = opened(file, **ELSEWHERE[place])
@@ -43,11 +43,14 @@ def test_p2_the_file_is_small(file: Path) -> None:
 
 
 def test_p2_five_users_are_small(tmp_path: Path) -> None:
-    write_page([traced(given(seed), user=f"u{seed}") for seed in range(5)], tmp_path / "five.html")
+    write_page(
+        [trace_to_dict(make_page_pair(seed), user=f"u{seed}") for seed in range(5)],
+        tmp_path / "five.html",
+    )
     assert (tmp_path / "five.html").stat().st_size <= 1_500_000
 
 
-def test_p3_a_strict_policy_and_no_reference_that_loads(file: Path) -> None:
+def test_p3_the_policy_is_strict_and_nothing_is_loaded(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert "content=\"default-src 'none';" in text
     assert "unsafe" not in text.split("</head>")[0]
@@ -58,7 +61,7 @@ def test_p3_a_strict_policy_and_no_reference_that_loads(file: Path) -> None:
     assert re.findall(r'\bhref="([^"]*)"', text) == ["#step"]
 
 
-def test_p3_files_beside_it_change_nothing(opened: Open, file: Path, tmp_path: Path) -> None:
+def test_p3_other_files_have_no_influence(opened: Open, file: Path, tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     alone.mkdir()
     shutil.copy(file, alone / "moved.html")
@@ -69,8 +72,8 @@ def test_p4_the_page_recomputes_every_array(shared: Reader, trace: dict[str, Any
     line = shared.page.query_selector("#selfcheck")
     assert shared.page.get_attribute("html", "data-selfcheck") == "pass"
     assert float(line.get_attribute("data-largest")) < 1e-12
-    made = [x for x in tensors(trace).values() if x["recipe"]["op"] != "given"]
-    assert line.inner_text().startswith(f"Self-check: passed. {len(made)} arrays computed again")
+    made = [x for x in tensors(trace).values() if x["recipe"]["op"] != "input"]
+    assert line.inner_text().startswith(f"Self-check: passed. {len(made)} arrays recomputed")
 
 
 def flipped(text: str, name: str, trace: dict[str, Any], byte: int) -> str:
@@ -78,18 +81,18 @@ def flipped(text: str, name: str, trace: dict[str, Any], byte: int) -> str:
     data = tensors(trace)[name]["data"]
     raw = bytearray(base64.b64decode(data))
     raw[byte % len(raw)] ^= 1
-    now, after = (json.dumps(stored(x)[0]) for x in (data, base64.b64encode(raw).decode()))
+    now, after = (json.dumps(encode_array(x)[0]) for x in (data, base64.b64encode(raw).decode()))
     assert text.count(now) == 1
     return text.replace(now, after)
 
 
 @pytest.mark.parametrize(
     ("name", "byte"),
-    [("ids", 0), ("mask", 3), ("S", 0), ("b[1]", 8), ("w[2]", -1), ("unit[1]", 6), ("u", 100),
+    [("ids", 0), ("mask", 3), ("S", 0), ("b[1]", 8), ("w[2]", -1), ("unit[1]", 6), ("v", 100),
      ("loss", 0), ("d_S", 7), ("d_items", 11), ("score", 3), ("top", 0)],
 )  # fmt: skip
 @pytest.mark.slow(every=6)
-def test_p4_flipped_byte_is_seen(
+def test_p4_a_flipped_bit_is_detected(
     opened: Open, file: Path, trace: dict[str, Any], tmp_path: Path, name: str, byte: int
 ) -> None:
     bad = tmp_path / "bad.html"
@@ -100,7 +103,7 @@ def test_p4_flipped_byte_is_seen(
     assert name in page.page.inner_text("#selfcheck")
 
 
-def test_p4_a_wrong_number_with_a_right_checksum_is_seen(
+def test_p4_a_wrong_number_with_a_correct_checksum_is_detected(
     opened: Open, trace: dict[str, Any], tmp_path: Path
 ) -> None:
     wrong = json.loads(json.dumps(trace))
@@ -114,7 +117,7 @@ def test_p4_a_wrong_number_with_a_right_checksum_is_seen(
     assert "w[2]: differs by 1.0e−9" in page.page.inner_text("#selfcheck")
 
 
-def test_p4_a_damaged_block_of_text_is_seen(opened: Open, file: Path, tmp_path: Path) -> None:
+def test_p4_a_damaged_content_block_is_detected(opened: Open, file: Path, tmp_path: Path) -> None:
     text = file.read_text()
     at = text.index('id="content">') + 400
     bad = tmp_path / "bad.html"
@@ -135,7 +138,7 @@ def shown(text: str) -> tuple[float, float]:
     return float(plain), 0.5 * 10.0**-places * scale
 
 
-def test_p5_every_cell_is_the_number_of_python(shared: Reader, trace: dict[str, Any]) -> None:
+def test_p5_every_cell_equals_the_number_of_python(shared: Reader, trace: dict[str, Any]) -> None:
     seen = 0
     for step in trace["steps"]:
         shared.at(step=step["id"])

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from mindref.study.page import write_page
-from mindref.study.run import Given
-from tests.study.givens import given as with_features
-from tests.study.page.reading import Reader
-from tests.study.page.world import given, traced
+from mindref.study.tracing import TrainingPair
+from tests.study.page.page_pair import make_page_pair, trace_to_dict
+from tests.study.page.page_reader import Reader
+from tests.study.random_pair import make_random_pair as with_features
 
 pytestmark = pytest.mark.slow
 
@@ -31,12 +31,12 @@ MODELS: dict[str, dict[str, Any]] = {
     "mean of the interests": {"attention": "mean"},
     "fractional power": {"power": 0.5},
 }
-EDITS = "set:e:3:0.5;drop:1;S:2;K:2;R:4"
+EDITS = "set:e:3:0.5;drop:1;S:2;K:2;r:4"
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_p4_every_kind_of_model_is_recomputed(opened: Open, tmp_path: Path, name: str) -> None:
-    write_page([traced(given(**MODELS[name]))], tmp_path / "model.html")
+    write_page([trace_to_dict(make_page_pair(**MODELS[name]))], tmp_path / "model.html")
     page = opened(tmp_path / "model.html", "#ask=0")
     assert page.page.get_attribute("html", "data-selfcheck") == "pass"
     assert float(page.page.get_attribute("#selfcheck", "data-largest")) < 1e-12
@@ -52,16 +52,14 @@ EDITED = {"none": "a capsule may have any length: holds", "unit": "no longer tha
 
 
 @pytest.mark.parametrize("squash", EDITED)
-def test_p9_what_must_hold_holds_of_edited_numbers(
-    opened: Open, tmp_path: Path, squash: str
-) -> None:
-    write_page([traced(given(squash=squash))], tmp_path / "model.html")
+def test_p9_invariants_hold_for_edited_numbers(opened: Open, tmp_path: Path, squash: str) -> None:
+    write_page([trace_to_dict(make_page_pair(squash=squash))], tmp_path / "model.html")
     page = opened(tmp_path / "model.html", "#ask=0&step=routing[2].capsules&edits=S:2")
     assert EDITED[squash] in page.page.inner_text("#step .invariants")
 
 
 def test_p4_a_profile_keeps_its_shape_under_edits(opened: Open, tmp_path: Path) -> None:
-    write_page([traced(with_features(3))], tmp_path / "profile.html")
+    write_page([trace_to_dict(with_features(3))], tmp_path / "profile.html")
     page = opened(tmp_path / "profile.html", "#ask=0&step=interests.d_join")
     assert page.page.get_attribute("html", "data-selfcheck") == "pass"
     before = page.page.inner_text("#step figure[data-tensor=d_p] .shape")
@@ -70,7 +68,7 @@ def test_p4_a_profile_keeps_its_shape_under_edits(opened: Open, tmp_path: Path) 
     assert page.errors == []
 
 
-def without_behaviours(one: Given) -> Given:
+def without_behaviours(one: TrainingPair) -> TrainingPair:
     """Return the same for a user who has done nothing yet: all places are padding."""
     histories = one.batch.histories
     empty = histories._replace(mask=np.zeros_like(histories.mask))
@@ -78,7 +76,7 @@ def without_behaviours(one: Given) -> Given:
 
 
 def test_p4_a_user_without_behaviours_has_a_page(opened: Open, tmp_path: Path) -> None:
-    write_page([traced(without_behaviours(given()))], tmp_path / "empty.html")
+    write_page([trace_to_dict(without_behaviours(make_page_pair()))], tmp_path / "empty.html")
     page = opened(tmp_path / "empty.html", "#ask=0")
     assert page.page.get_attribute("html", "data-selfcheck") == "pass"
     for step in page.steps()[::3]:
@@ -88,8 +86,8 @@ def test_p4_a_user_without_behaviours_has_a_page(opened: Open, tmp_path: Path) -
     assert page.errors == []
 
 
-def test_users_are_chosen_and_the_step_stays(opened: Open, tmp_path: Path) -> None:
-    two = [traced(given(seed), user=f"u{seed}") for seed in (1, 2)]
+def test_choosing_another_user_keeps_the_step(opened: Open, tmp_path: Path) -> None:
+    two = [trace_to_dict(make_page_pair(seed), user=f"u{seed}") for seed in (1, 2)]
     write_page(two, tmp_path / "two.html")
     page = opened(tmp_path / "two.html", "#ask=0&step=routing[2].weights&edits=S:2")
     before = page.cells()

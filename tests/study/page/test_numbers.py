@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from mindref.study.page import write_page
-from mindref.study.run import Given
-from tests.study.page.reading import Reader
-from tests.study.page.world import INTERESTS, given, tensors, traced
+from mindref.study.tracing import TrainingPair
+from tests.study.page.page_pair import INTERESTS, make_page_pair, tensors, trace_to_dict
+from tests.study.page.page_reader import Reader
 
 Open = Callable[..., Reader]
 TERMS = """() => { const box = document.querySelector('.terms-of');
@@ -35,10 +35,10 @@ def total(found: dict[str, Any]) -> float:
 
 
 @pytest.mark.slow
-def test_p8_the_terms_of_a_cell_add_up_to_it(shared: Reader, trace: dict[str, Any]) -> None:
+def test_p8_the_terms_of_a_cell_give_its_value(shared: Reader, trace: dict[str, Any]) -> None:
     rng = np.random.default_rng(8)
     floats = [x for x in tensors(trace).values() if x["dtype"] == "float64"]
-    made = [x for x in floats if x["recipe"]["op"] != "given"]
+    made = [x for x in floats if x["recipe"]["op"] != "input"]
     rules: dict[str, int] = {}
     for number in range(200):
         tensor = made[number % len(made)]
@@ -57,12 +57,26 @@ def test_p8_the_terms_of_a_cell_add_up_to_it(shared: Reader, trace: dict[str, An
     assert rules["quotient"] > 5
 
 
-def test_p8_the_gradient_stands_beside_a_difference_made_in_the_page(
+def test_p8_gradients_equal_finite_differences_of_the_page(
     shared: Reader, trace: dict[str, Any]
 ) -> None:
     rng = np.random.default_rng(9)
     found = tensors(trace)
-    for name in ("S", "e", "m", "b[1]", "w[3]", "z[2]", "u", "W[1]", "bias[2]", "s", "q", "o", "t"):
+    for name in (
+        "S",
+        "e",
+        "Se",
+        "b[1]",
+        "w[3]",
+        "z[2]",
+        "v",
+        "W[1]",
+        "bias[2]",
+        "s",
+        "q",
+        "o",
+        "t",
+    ):
         at = int(rng.integers(math.prod(found[name]["shape"])))
         shared.at(step=trace["steps"][0]["id"], cell=f"{name}@{at}")
         box = shared.page.query_selector("#inspector .gradient")
@@ -70,9 +84,7 @@ def test_p8_the_gradient_stands_beside_a_difference_made_in_the_page(
         assert abs(closed - moved) <= 1e-6 * max(abs(closed), abs(moved), 1e-3), name
 
 
-def test_p8_rounding_is_named_where_a_gradient_is_too_small_to_be_seen(
-    opened: Open, file: Path
-) -> None:
+def test_p8_a_gradient_below_rounding_has_a_note(opened: Open, file: Path) -> None:
     page, noted = opened(file, "#ask=0"), 0
     for row in range(10):  # one logit far ahead: the others of its row have next to no gradient
         edits = f"set:b[1]:{4 * row}:25"
@@ -80,29 +92,27 @@ def test_p8_rounding_is_named_where_a_gradient_is_too_small_to_be_seen(
         closed = page.page.get_attribute("#inspector .gradient", "data-closed")
         assert abs(float(closed)) < 1e-9
         said = page.page.inner_text("#inspector .gradient")
-        assert "corner" not in said
-        noted += "rounding alone" in said
+        assert "kink" not in said
+        noted += "rounding error" in said
     assert noted
 
 
-def test_p8_stop_gradient_is_named_where_the_difference_disagrees(
-    opened: Open, tmp_path: Path
-) -> None:
-    write_page([traced(given(routing_gradient="last"))], tmp_path / "last.html")
+def test_p8_stop_gradient_has_a_note(opened: Open, tmp_path: Path) -> None:
+    write_page([trace_to_dict(make_page_pair(routing_gradient="last"))], tmp_path / "last.html")
     page = opened(tmp_path / "last.html", "#ask=0&cell=S@3")
     assert page.page.get_attribute("html", "data-selfcheck") == "pass"
     assert "stop-gradient" in page.page.inner_text("#inspector .gradient")
 
 
-SHOWN = ("w[{R}]", "u", "loss", "d_S", "d_m", "S.value'", "best")
+SHOWN = ("w[{r}]", "v", "loss", "d_S", "d_Se", "S.value'", "best")
 
 
-def compare(page: Reader, one: Given, edits: str, rounds: int) -> None:
+def compare(page: Reader, one: TrainingPair, edits: str, iterations: int) -> None:
     """Hold the edited page against what Python gives for the same change."""
-    wanted = traced(one)
+    wanted = trace_to_dict(one)
     found = tensors(wanted)
     steps = {x["name"]: step["id"] for step in wanted["steps"] for x in step["outputs"]}
-    for name in (name.format(R=rounds) for name in SHOWN):
+    for name in (name.format(r=iterations) for name in SHOWN):
         page.at(step=steps[name], edits=edits)
         cells = page.cells()[name]
         values = np.frombuffer(base64.b64decode(found[name]["data"]), "<f8")
@@ -113,12 +123,12 @@ def compare(page: Reader, one: Given, edits: str, rounds: int) -> None:
         assert page.page.query_selector("#step p.badge"), "edited numbers are marked"
 
 
-def changed(rng: np.random.Generator) -> tuple[Given, str, int]:
+def changed(rng: np.random.Generator) -> tuple[TrainingPair, str, int]:
     """Return a world with one or two changes, the same changes for the page, and the rounds."""
-    base = given()
+    base = make_page_pair()
     params, batch, catalogue, config = base
     histories, edits = batch.histories, []
-    kinds = rng.choice(["logit", "drop", "R", "K", "S"], size=rng.integers(1, 3), replace=False)
+    kinds = rng.choice(["logit", "drop", "r", "K", "S"], size=rng.integers(1, 3), replace=False)
     for kind in kinds:
         if kind == "logit":
             at, value = int(rng.integers(histories.init_logits.size)), float(rng.normal())
@@ -132,33 +142,33 @@ def changed(rng: np.random.Generator) -> tuple[Given, str, int]:
             mask[0, i] = False
             histories = histories._replace(mask=mask)
             edits.append(f"drop:{i}")
-        elif kind == "R":
-            rounds = int(rng.choice([1, 2, 4, 5, 7]))
-            config = given(iterations=rounds).config
-            edits.append(f"R:{rounds}")
+        elif kind == "r":
+            iterations = int(rng.choice([1, 2, 4, 5, 7]))
+            config = make_page_pair(iterations=iterations).config
+            edits.append(f"r:{iterations}")
         elif kind == "S":
             scale = float(rng.choice([0.1, 0.5, 1.7, 2.0, 4.0]))
             params = params._replace(bilinear=params.bilinear * scale)
             edits.append(f"S:{scale!r}")
     if "K" in kinds:  # last, as it changes the shape of the logits
         fewer = int(rng.integers(1, INTERESTS))
-        config = given(iterations=config.iterations, interests=fewer).config
+        config = make_page_pair(iterations=config.iterations, interests=fewer).config
         flat = [e for e in edits if not e.startswith("set")]
         edits = [f"K:{fewer}", *flat]
         logits = base.batch.histories.init_logits[..., :fewer]
         histories = histories._replace(init_logits=logits)
     batch = batch._replace(histories=histories)
-    return Given(params, batch, catalogue, config), ";".join(edits), config.iterations
+    return TrainingPair(params, batch, catalogue, config), ";".join(edits), config.iterations
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.slow(every=10)
-def test_p9_an_edit_gives_the_numbers_of_python(shared: Reader, seed: int) -> None:
-    one, edits, rounds = changed(np.random.default_rng(seed))
-    compare(shared, one, edits, rounds)
+def test_p9_edited_numbers_equal_those_of_python(shared: Reader, seed: int) -> None:
+    one, edits, iterations = changed(np.random.default_rng(seed))
+    compare(shared, one, edits, iterations)
 
 
-def test_p9_a_held_number_freezes_no_other(shared: Reader) -> None:
+def test_p9_a_constant_cell_keeps_other_cells_computed(shared: Reader) -> None:
     step = "routing[2].weights"
     shared.at(step=step, edits="S:2;K:3")
     alone = shared.cells()["w[2]"]
@@ -171,12 +181,12 @@ def test_p9_a_held_number_freezes_no_other(shared: Reader) -> None:
     assert shared.cells()["b[1]"][52][0] == "9"
 
 
-def test_p9_what_no_edit_reaches_is_not_called_edited(shared: Reader) -> None:
-    shared.at(step="ids", edits="R:5")
+def test_p9_independent_numbers_are_not_marked_as_edited(shared: Reader) -> None:
+    shared.at(step="ids", edits="r:5")
     assert shared.page.query_selector("#step .badge") is None
 
 
-def test_p9_the_editor_tells_what_became_of_the_interests(shared: Reader) -> None:
+def test_p9_the_editor_shows_the_number_of_interests(shared: Reader) -> None:
     shared.at(step="ids", edits="K:2")
     shared.page.evaluate("document.getElementById('editor-box').open = true")
     assert "number of interests, K′\t3\t2" in shared.page.inner_text("#editor .summary")
@@ -185,7 +195,7 @@ def test_p9_the_editor_tells_what_became_of_the_interests(shared: Reader) -> Non
 def test_p9_reset_restores_the_recorded_bytes(shared: Reader) -> None:
     shared.at(step="loss.value")
     before = shared.cells()
-    shared.at(step="loss.value", edits="set:b[1]:3:0.25;R:5;S:2")
+    shared.at(step="loss.value", edits="set:b[1]:3:0.25;r:5;S:2")
     assert shared.cells() != before
     shared.page.evaluate("document.getElementById('editor-box').open = true")
     shared.page.click("#reset")
@@ -193,7 +203,9 @@ def test_p9_reset_restores_the_recorded_bytes(shared: Reader) -> None:
     assert shared.page.query_selector("#step .badge") is None
 
 
-def test_p9_a_change_by_hand_is_marked_and_its_gradient_is_new(opened: Open, file: Path) -> None:
+def test_p9_an_edit_in_the_panel_is_marked_and_updates_the_gradient(
+    opened: Open, file: Path
+) -> None:
     page = opened(file, "#step=routing.logits&cell=b[1]@5&ask=0")
     before = page.page.get_attribute("#inspector .gradient", "data-closed")
     page.page.evaluate("document.getElementById('editor-box').open = true")
@@ -205,10 +217,10 @@ def test_p9_a_change_by_hand_is_marked_and_its_gradient_is_new(opened: Open, fil
     moved = page.page.get_attribute("#inspector .gradient", "data-moved")
     assert after != before, "a gradient of recorded numbers would be stale"
     assert abs(float(after) - float(moved)) < 1e-6 * max(abs(float(after)), 1e-3)
-    assert "What the edits did" in page.page.inner_text("#editor")
+    assert "Effect of the edits" in page.page.inner_text("#editor")
 
 
-def test_p12_both_sums_stand_under_every_softmax(shared: Reader, trace: dict[str, Any]) -> None:
+def test_p12_every_softmax_has_both_sums(shared: Reader, trace: dict[str, Any]) -> None:
     seen = 0
     for step in trace["steps"]:
         tables = [x for x in step["outputs"] if x["recipe"]["op"] == "softmax"]

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from mindref.errors import ConfigError
-from mindref.study.extras import extras_of
+from mindref.study.derived_views import derive_views
 from mindref.study.page import write_page
-from mindref.study.page.build import VIEWS
-from tests.study.page.reading import Reader
-from tests.study.page.world import ITEMS, given, traced
+from mindref.study.page.html_file import VIEWS
+from tests.study.page.page_pair import ITEMS, make_page_pair, trace_to_dict
+from tests.study.page.page_reader import Reader
 
 pytestmark = pytest.mark.slow
 
@@ -40,20 +40,20 @@ HOSTILE = [
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory, extras: dict[str, Any]) -> Path:
+def hostile(tmp_path_factory: pytest.TempPathFactory, derived: dict[str, Any]) -> Path:
     titles = (HOSTILE * 6)[:ITEMS]
     path = tmp_path_factory.mktemp("hostile") / "page.html"
-    found = extras_of(given(), titles)
-    found["case"] = copy.deepcopy(extras["case"]) | {"target": HOSTILE[2]}
-    for strip in (*found["case"]["strips"], found["case"]["single"]):
+    found = derive_views(make_page_pair(), titles)
+    found["case"] = copy.deepcopy(derived["case"]) | {"target": HOSTILE[2]}
+    for strip in (*found["case"]["lists"], found["case"]["single"]):
         for number, item in enumerate(strip["items"]):
             item["title"] = HOSTILE[number % len(HOSTILE)]
-    one = traced(given(), titles, user=HOSTILE[2], chosen=HOSTILE[0])
-    write_page([one], path, extras=[found])
+    one = trace_to_dict(make_page_pair(), titles, user=HOSTILE[2], chosen=HOSTILE[0])
+    write_page([one], path, derived=[found])
     return path
 
 
-def test_p17_hostile_titles_are_text_and_run_nothing(opened: Open, hostile: Path) -> None:
+def test_p17_hostile_titles_are_text_with_scripts(opened: Open, hostile: Path) -> None:
     page = opened(hostile, "#ask=0", viewport={"width": 360, "height": 800})
     page.page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     assert page.page.get_attribute("html", "data-selfcheck") == "pass"
@@ -73,7 +73,7 @@ def test_p17_hostile_titles_are_text_and_run_nothing(opened: Open, hostile: Path
     assert page.requests == [hostile.as_uri()]
 
 
-def test_p17_hostile_titles_are_text_without_scripts_too(
+def test_p17_hostile_titles_are_text_without_scripts(
     unscripted: Callable[[Path], Any], hostile: Path
 ) -> None:
     page = unscripted(hostile)
@@ -81,12 +81,12 @@ def test_p17_hostile_titles_are_text_without_scripts_too(
     assert page.query_selector("img, b b, style + style") is None
 
 
-def test_p18_the_paper_shows_the_step_and_its_table(opened: Open, file: Path) -> None:
+def test_p18_a_print_has_the_step_and_its_table(opened: Open, file: Path) -> None:
     page = opened(file, "#step=routing[2].weights&cell=w[2]@5&ask=0", color_scheme="dark").page
     page.emulate_media(media="print", color_scheme="light")
     assert page.is_visible("#step-title")
-    assert page.is_visible("#step .results td[data-at]")
-    for gone in ("#rail", "#slider", "#views", "#editor-box", "#theme"):
+    assert page.is_visible("#step .results td[data-index]")
+    for gone in ("#step-list", "#slider", "#views", "#editor-box", "#theme"):
         assert not page.is_visible(gone), gone
     box = page.query_selector("#step .results .scroll")
     assert box.evaluate("x => getComputedStyle(x).overflowX") == "visible", "nothing is cut off"
@@ -96,17 +96,17 @@ def test_p18_the_paper_shows_the_step_and_its_table(opened: Open, file: Path) ->
     assert page.get_attribute("html", "data-theme") is None, "the screen gets its colours back"
 
 
-def test_p18_without_scripts_the_table_and_the_steps_are_text(
+def test_p18_without_scripts_the_page_has_table_and_steps(
     unscripted: Callable[[Path], Any], file: Path, trace: dict[str, Any]
 ) -> None:
     page = unscripted(file)
     text = page.inner_text("body")
     last = [step for step in trace["steps"] if step["kind"] == "routing.weights"][-1]
-    assert f"Coupling weights of the last round, {last['outputs'][0]['name']}" in text
+    assert f"Coupling weights of the last iteration, {last['outputs'][0]['name']}" in text
     for step in trace["steps"]:
         assert step["title"] in text
         assert step["equation"]["plain"] in text
-    rows = page.query_selector_all("noscript table tbody tr, .still table tbody tr")
+    rows = page.query_selector_all("noscript table tbody tr, .noscript table tbody tr")
     assert len(rows) == 10
     for row in rows:
         numbers = [float(cell.inner_text()) for cell in row.query_selector_all("td")]
@@ -121,16 +121,14 @@ write_page([json.load(open(sys.argv[1]))], sys.argv[2])
 """
 
 
-def test_p19_the_same_inputs_give_the_same_bytes(
-    tmp_path: Path, file: Path, trace: dict[str, Any]
-) -> None:
-    given_ = tmp_path / "trace.json"
-    given_.write_text(json.dumps(trace), encoding="utf-8")
+def test_p19_the_file_is_reproducible(tmp_path: Path, file: Path, trace: dict[str, Any]) -> None:
+    trace_path = tmp_path / "trace.json"
+    trace_path.write_text(json.dumps(trace), encoding="utf-8")
     for seed, zone in (("1", "UTC"), ("77", "Pacific/Auckland")):
         out = tmp_path / f"{seed}.html"
         environment = os.environ | {"PYTHONHASHSEED": seed, "TZ": zone}
         subprocess.run(
-            [sys.executable, "-c", AGAIN, str(given_), str(out)],
+            [sys.executable, "-c", AGAIN, str(trace_path), str(out)],
             env=environment,
             check=True,
             cwd=tmp_path,
@@ -138,7 +136,7 @@ def test_p19_the_same_inputs_give_the_same_bytes(
         assert out.read_bytes() == file.read_bytes()
 
 
-def test_p19_no_date_no_path_no_name_of_a_user(file: Path) -> None:
+def test_p19_the_file_has_no_date_path_or_user_name(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     readable = re.sub(r"[A-Za-z0-9+/=]{60,}", "", text)
     assert not re.search(r"\b20[12]\d-\d\d-\d\d\b", readable)
@@ -148,11 +146,9 @@ def test_p19_no_date_no_path_no_name_of_a_user(file: Path) -> None:
     assert name == "root" or not re.search(rf"\b{re.escape(name)}\b", readable)
 
 
-def test_a_page_without_a_trace_or_with_too_many_extras_is_refused(
-    tmp_path: Path, trace: dict[str, Any]
-) -> None:
+def test_no_trace_or_too_many_derived_views_raise(tmp_path: Path, trace: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="page: traces"):
         write_page([], tmp_path / "none.html")
-    with pytest.raises(ConfigError, match="page: extras"):
-        write_page([trace], tmp_path / "none.html", extras=[{}, {}])
+    with pytest.raises(ConfigError, match="page: derived"):
+        write_page([trace], tmp_path / "none.html", derived=[{}, {}])
     assert list(tmp_path.iterdir()) == []

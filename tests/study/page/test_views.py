@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.study.page.pack import stored
-from tests.study.page.reading import Reader
-from tests.study.page.world import given, tensors, traced
+from mindref.study.page.data_blocks import encode_array
+from tests.study.page.page_pair import make_page_pair, tensors, trace_to_dict
+from tests.study.page.page_reader import Reader
 
 pytestmark = pytest.mark.slow
 
@@ -40,32 +40,32 @@ def test_p2_a_page_with_all_views_is_small(rich: Path) -> None:
     assert rich.stat().st_size <= 400_000
 
 
-def test_p10_the_rows_of_the_ledger_add_up(
-    page: Reader, extras: dict[str, Any], trace: dict[str, Any]
+def test_p10_the_rows_of_the_ledger_sum_to_the_total(
+    page: Reader, derived: dict[str, Any], trace: dict[str, Any]
 ) -> None:
     page.at(view="ledger")
-    ledger = extras["ledger"]["m"]
+    ledger = derived["ledger"]["Se"]
     errors = numbers(page, "#tab [data-fd]", "data-fd")
     assert len(errors) == len(ledger["rows"]) == 5
     assert max(errors) < 1e-6
     assert numbers(page, "#tab [data-residual]", "data-residual")[0] < 1e-9
-    whole = np.frombuffer(base64.b64decode(tensors(trace)["d_m"]["data"]), "<f8")
-    shown = np.array(numbers(page, "#tab figure td[data-at]", "data-value"))
+    whole = np.frombuffer(base64.b64decode(tensors(trace)["d_Se"]["data"]), "<f8")
+    shown = np.array(numbers(page, "#tab figure td[data-index]", "data-value"))
     assert np.abs(shown - whole).max() <= 1e-9 * np.abs(whole).max()
 
 
-def test_p10_the_last_path_alone_is_stop_gradient(page: Reader) -> None:
+def test_p10_the_last_term_equals_stop_gradient(page: Reader) -> None:
     page.at(view="ledger")
     for box in page.page.query_selector_all("#tab input[type=checkbox]")[1:]:
         name = box.get_attribute("aria-label")
         page.page.uncheck(f"#tab input[aria-label='{name}']")
-    assert "This is what stop-gradient trains" in page.page.inner_text("#tab .sum-of")
-    last = tensors(traced(given(routing_gradient="last")))["d_m"]
+    assert "This is the gradient of stop-gradient" in page.page.inner_text("#tab .sum-of")
+    last = tensors(trace_to_dict(make_page_pair(routing_gradient="last")))["d_Se"]
     wanted = np.frombuffer(base64.b64decode(last["data"]), "<f8")
-    shown = np.array(numbers(page, "#tab figure td[data-at]", "data-value"))
+    shown = np.array(numbers(page, "#tab figure td[data-index]", "data-value"))
     assert np.abs(shown - wanted).max() <= 1e-12
-    page.page.click("text=All paths")
-    assert "This is what stop-gradient trains" not in page.page.inner_text("#tab .sum-of")
+    page.page.click("text=All terms")
+    assert "This is the gradient of stop-gradient" not in page.page.inner_text("#tab .sum-of")
 
 
 @pytest.mark.parametrize("by", ["S", "e"])
@@ -76,18 +76,20 @@ def test_p10_the_other_ledgers_hold_too(page: Reader, by: str) -> None:
     assert numbers(page, "#tab [data-residual]", "data-residual")[0] < 1e-9
 
 
-def test_p11_every_variant_differs_and_has_its_alarms(page: Reader, extras: dict[str, Any]) -> None:
-    assert len(extras["variants"]) >= 8
-    for case in extras["variants"]:
-        page.at(view="bench", variant=case["name"])
+def test_p11_every_variant_differs_and_lists_its_violations(
+    page: Reader, derived: dict[str, Any]
+) -> None:
+    assert len(derived["variants"]) >= 8
+    for case in derived["variants"]:
+        page.at(view="variants", variant=case["name"])
         assert page.page.get_attribute("#tab article", "data-variant") == case["name"]
         sides = []
         for side, name in (("reference", "reference"), ("variant", "variant")):
             box = f"#tab [data-side={side}]"
-            outcome = case[name] or extras["reference"]
+            outcome = case[name] or derived["reference"]
             values = np.frombuffer(base64.b64decode(outcome["w"]["data"]), "<f8")
-            cells = numbers(page, f"{box} td[data-at]", "data-value")
-            places = [int(x) for x in numbers(page, f"{box} td[data-at]", "data-at")]
+            cells = numbers(page, f"{box} td[data-index]", "data-value")
+            places = [int(x) for x in numbers(page, f"{box} td[data-index]", "data-index")]
             assert cells == [float(values[at]) for at in places], case["name"]
             sides.append((cells, page.page.inner_text(box)))
         text = page.page.inner_text("#tab")
@@ -95,11 +97,11 @@ def test_p11_every_variant_differs_and_has_its_alarms(page: Reader, extras: dict
             measured = any(x["reference"] != x["variant"] for x in case["measured"])
             assert sides[0] != sides[1] or measured, case["name"]
         else:
-            assert "This user does not show it" in text
+            assert "No number differs for this user" in text
         alarms = page.page.eval_on_selector_all(
-            "#tab [data-alarm]", "all => all.map(x => [x.dataset.alarm, x.dataset.text])"
+            "#tab [data-violation]", "all => all.map(x => [x.dataset.violation, x.dataset.text])"
         )
-        assert sorted(alarms) == sorted([a["step"], a["text"]] for a in case["alarms"])
+        assert sorted(alarms) == sorted([a["step"], a["text"]] for a in case["violations"])
         assert all(f"{x['repository']} at commit {x['commit']}" in text for x in case["seen"])
     assert page.errors == []
 
@@ -111,9 +113,9 @@ def test_a_step_leads_to_its_variants(page: Reader, trace: dict[str, Any]) -> No
     assert page.page.get_attribute("#tab article", "data-variant") == step["variants"][0]
 
 
-def test_the_curve_has_a_table_with_its_numbers(page: Reader, extras: dict[str, Any]) -> None:
+def test_the_curve_has_a_table_with_its_numbers(page: Reader, derived: dict[str, Any]) -> None:
     page.at(view="curve")
-    for curve in extras["curves"]:
+    for curve in derived["curves"]:
         page.page.select_option("#tab select", curve["tensor"])
         rows = page.page.query_selector_all("#tab tbody tr")
         assert len(rows) == len(curve["h"])
@@ -122,42 +124,42 @@ def test_the_curve_has_a_table_with_its_numbers(page: Reader, extras: dict[str, 
     assert page.page.query_selector("#tab svg[role=img]").get_attribute("aria-label")
 
 
-def test_every_ambiguity_has_its_readings_and_one_of_them_is_ours(
-    page: Reader, extras: dict[str, Any]
+def test_every_ambiguity_lists_its_readings_and_that_of_mindref(
+    page: Reader, derived: dict[str, Any]
 ) -> None:
     page.at(view="ambiguities")
-    for card in extras["ambiguities"]:
+    for card in derived["ambiguities"]:
         text = page.page.inner_text(f"#tab [data-card='{card['name']}']")
         assert card["question"] in text
-        assert card["says"] in text
+        assert card["summary"] in text
         assert all(reading["name"] in text for reading in card["readings"])
-        assert text.count("taken here") == 1
+        assert text.count("reading of mindref") == 1
 
 
 def test_retrieval_shows_each_interest_and_the_single_vector(
-    page: Reader, extras: dict[str, Any]
+    page: Reader, derived: dict[str, Any]
 ) -> None:
     page.at(view="retrieval")
     text = page.page.inner_text("#tab")
-    case = extras["case"]
-    for strip in (*case["strips"], case["single"]):
+    case = derived["case"]
+    for strip in (*case["lists"], case["single"]):
         assert strip["name"] in text
         assert strip["items"][0]["title"] in text
-    assert f"place {case['place']} of" in text
+    assert f"is {case['rank']}" in text
 
 
-def test_replay_draws_again_and_shows_rounds_one_by_one(page: Reader) -> None:
+def test_replay_draws_new_logits_and_steps_through_iterations(page: Reader) -> None:
     page.at(view="replay")
-    page.page.click("text=Draw the logits again")
-    page.page.click("text=Draw the logits again")
+    page.page.click("text=Draw new logits")
+    page.page.click("text=Draw new logits")
     assert "draw 2" in page.page.inner_text("#tab")
     page.page.focus("#tab input[type=range]")
     page.page.keyboard.press("ArrowLeft")
-    assert "rounds 1 to 2" in page.page.inner_text("#tab")
+    assert "iterations 1 to 2" in page.page.inner_text("#tab")
     assert page.page.inner_text("#tab tbody tr >> nth=0").count("·") == 4
 
 
-def test_the_map_says_how_much_it_shows_and_has_a_table(page: Reader) -> None:
+def test_the_map_has_the_share_of_variance_and_a_table(page: Reader) -> None:
     page.at(view="map")
     assert "% of the variance" in page.page.inner_text("#tab")
     assert len(page.page.query_selector_all("#tab svg circle")) == 10
@@ -174,7 +176,7 @@ APART = """() => {
 }"""
 
 
-def test_the_map_states_its_factor_and_keeps_names_apart(page: Reader) -> None:
+def test_the_map_states_its_factor_and_names_do_not_overlap(page: Reader) -> None:
     page.at(view="map")
     text = page.page.inner_text("#tab")
     factor = re.search(r"drawn ([\d.]+) times as long", text)
@@ -188,43 +190,43 @@ def test_the_map_states_its_factor_and_keeps_names_apart(page: Reader) -> None:
 def test_exercises_lead_to_their_step(page: Reader) -> None:
     page.at(view="exercises")
     assert "mindref study --exercise squash" in page.page.inner_text("#tab")
-    assert "begun" in page.page.inner_text("#tab")
+    assert "started" in page.page.inner_text("#tab")
     page.page.click("#tab tbody button")
     assert page.step().startswith("routing[1]")
 
 
-def test_a_view_without_data_says_how_to_get_it(opened: Open, file: Path) -> None:
+def test_a_view_without_data_names_the_command(opened: Open, file: Path) -> None:
     page = opened(file, "#ask=0")
-    for view in ("retrieval", "ledger", "bench", "curve", "ambiguities"):
+    for view in ("retrieval", "ledger", "variants", "curve", "ambiguities"):
         page.at(view=view)
         assert "mindref study --html" in page.page.inner_text("#tab"), view
 
 
-def test_a_number_says_where_it_is_used_in_its_own_step(page: Reader) -> None:
+def test_the_inspector_lists_uses_in_the_same_step(page: Reader) -> None:
     page.at(step="routing[1].capsules")
-    page.page.click("#step figure[data-tensor='across[1]'] td[data-at]")
+    page.page.click("#step figure[data-tensor='across[1]'] td[data-index]")
     used = page.page.inner_text("#inspector .next")
-    assert "in its own step, for v[1]" in used
-    assert "by no step" not in used
+    assert "in the same step, for u[1]" in used
+    assert "no step of" not in used
 
 
-def test_p4_a_flipped_byte_of_another_view_is_seen(
-    opened: Open, rich: Path, extras: dict[str, Any], tmp_path: Path
+def test_p4_a_flipped_bit_of_another_view_is_detected(
+    opened: Open, rich: Path, derived: dict[str, Any], tmp_path: Path
 ) -> None:
-    data = extras["ledger"]["m"]["rows"][0]["data"]["data"]
+    data = derived["ledger"]["Se"]["rows"][0]["data"]["data"]
     raw = bytearray(base64.b64decode(data))
     raw[0] ^= 1
-    now, after = (json.dumps(stored(x)[0]) for x in (data, base64.b64encode(raw).decode()))
+    now, after = (json.dumps(encode_array(x)[0]) for x in (data, base64.b64encode(raw).decode()))
     bad = tmp_path / "bad.html"
     bad.write_text(rich.read_text(encoding="utf-8").replace(now, after), encoding="utf-8")
     assert opened(bad).page.get_attribute("html", "data-selfcheck") == "fail"
 
 
-@pytest.mark.parametrize("view", ["ledger", "curve", "bench", "retrieval", "ambiguities"])
-def test_p9_no_recorded_number_passes_for_an_edited_one(page: Reader, view: str) -> None:
+@pytest.mark.parametrize("view", ["ledger", "curve", "variants", "retrieval", "ambiguities"])
+def test_p9_views_of_recorded_numbers_are_marked(page: Reader, view: str) -> None:
     page.at(view=view)
     assert page.page.query_selector("#tab > .badge") is None
     page.at(view=view, edits="S:2;drop:1")
-    assert "your edits do not reach it" in page.page.inner_text("#tab > .badge")
+    assert "without your edits" in page.page.inner_text("#tab > .badge")
     gone = page.page.query_selector("#tab table") is None
     assert gone == (view in ("ledger", "curve")), "recorded gradients are hidden"

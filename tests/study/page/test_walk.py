@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.study.page.reading import Reader
+from tests.study.page.page_reader import Reader
 
 Open = Callable[..., Reader]
-STATE = """() => [document.querySelector('#step .place code').textContent,
-  [...document.querySelectorAll('#step .results td[data-at]')].map(x => x.dataset.value).join(),
+STATE = """() => [document.querySelector('#step .position code').textContent,
+  [...document.querySelectorAll('#step .results td[data-index]')].map(x => x.dataset.value).join(),
   document.querySelector('#step .results').textContent,
-  document.querySelector('#rail [aria-current]').dataset.step,
+  document.querySelector('#step-list [aria-current]').dataset.step,
   document.querySelector('#slider').value,
   new URLSearchParams(location.hash.slice(1)).get('step')]"""
 
@@ -45,7 +45,7 @@ FORWARD = {
     "slider": """(s => { s.value = Number(s.value) + 1; s.dispatchEvent(new Event('input')) })
         (document.querySelector('#slider'))""",
     "rail": """(all => all[all.findIndex(x => x.hasAttribute('aria-current')) + 1].click())
-        ([...document.querySelectorAll('#rail button')])""",
+        ([...document.querySelectorAll('#step-list button')])""",
 }
 BACK = {
     "previous": "document.querySelector('#previous').click()",
@@ -76,7 +76,7 @@ def test_p6_every_way_back_reaches_the_same_state(
 
 
 def test_p6_real_keys_work_after_a_click_on_a_step(shared: Reader, expected: list[Any]) -> None:
-    shared.page.click(f"#rail button[data-step='{expected[3][0]}']")
+    shared.page.click(f"#step-list button[data-step='{expected[3][0]}']")
     shared.page.keyboard.press("ArrowRight")
     assert shared.page.evaluate(STATE) == expected[4]
     shared.page.keyboard.press("End")
@@ -94,7 +94,7 @@ def test_p6_a_reload_restores_the_place_the_number_and_the_edits(
         page.page.reload()
         page.page.wait_for_selector("body[data-ready]")
         assert page.page.evaluate(STATE) == state
-    page.at(step="routing[2].weights", cell="w[2]@5", edits="set:b[1]:3:2.5;R:4", view="steps")
+    page.at(step="routing[2].weights", cell="w[2]@5", edits="set:b[1]:3:2.5;r:4", view="steps")
     before = page.page.inner_text("#columns")
     page.page.reload()
     page.page.wait_for_selector("body[data-ready]")
@@ -102,7 +102,7 @@ def test_p6_a_reload_restores_the_place_the_number_and_the_edits(
     assert "edited" in before
 
 
-def test_p6_an_address_that_leads_nowhere_leads_to_the_beginning(opened: Open, file: Path) -> None:
+def test_p6_an_unknown_address_opens_the_first_step(opened: Open, file: Path) -> None:
     page = opened(file, "#step=nowhere&user=9&cell=zz@4&view=none&ask=0")
     assert page.step() == page.steps()[0]
     assert page.errors == []
@@ -111,7 +111,7 @@ def test_p6_an_address_that_leads_nowhere_leads_to_the_beginning(opened: Open, f
 @pytest.mark.parametrize(
     "place",
     ["cell=w[2]@-1", "cell=w[2]@1.5", "view=__proto__", "view=toString", "edits=K:-1",
-     "edits=R:1e9", "edits=K:2.5", "edits=__proto__:3", "edits=S:abc", "edits=set:w[9]:1:2",
+     "edits=r:1e9", "edits=K:2.5", "edits=__proto__:3", "edits=S:abc", "edits=set:w[9]:1:2",
      "edits=;;;", "user=-1"],
 )  # fmt: skip
 @pytest.mark.slow(every=6)
@@ -122,13 +122,13 @@ def test_p6_no_address_breaks_the_page(opened: Open, file: Path, place: str) -> 
     assert page.errors == []
 
 
-def test_p6_a_reload_restores_a_number_of_an_added_round(opened: Open, file: Path) -> None:
-    page = opened(file, "#ask=0&step=routing[5].weights&edits=R:5&cell=w[5]@3")
+def test_p6_a_reload_restores_a_number_of_an_added_iteration(opened: Open, file: Path) -> None:
+    page = opened(file, "#ask=0&step=routing[5].weights&edits=r:5&cell=w[5]@3")
     assert page.page.inner_text("#inspector .chosen").startswith("w[5][")
     page.page.evaluate("document.getElementById('editor-box').open = true")
     page.page.click("#reset")
-    assert page.step() == "routing[3].weights", "the round that is the last now"
-    assert page.page.get_attribute("#rail [aria-current]", "data-step") == "routing[3].weights"
+    assert page.step() == "routing[3].weights", "the last iteration"
+    assert page.page.get_attribute("#step-list [aria-current]", "data-step") == "routing[3].weights"
 
 
 LINKED = """([symbol, name]) => {
@@ -139,7 +139,8 @@ LINKED = """([symbol, name]) => {
     const all = [...document.querySelectorAll('[data-symbol]')];
     const linked = all.filter(x => x.classList.contains('linked'));
     const cells = [...document.querySelectorAll('#step figure.tensor')]
-      .filter(x => x.dataset.tensor === name).flatMap(x => [...x.querySelectorAll('td[data-at]')]);
+      .filter(x => x.dataset.tensor === name)
+      .flatMap(x => [...x.querySelectorAll('td[data-index]')]);
     const found = {
       pressed,
       wrong: linked.filter(x => x.dataset.symbol !== symbol).length,
@@ -156,9 +157,7 @@ LINKED = """([symbol, name]) => {
 
 
 @pytest.mark.slow
-def test_p7_a_term_marks_its_cells_its_code_and_its_entry(
-    shared: Reader, trace: dict[str, Any]
-) -> None:
+def test_p7_a_symbol_marks_its_cells_code_and_entry(shared: Reader, trace: dict[str, Any]) -> None:
     terms = code = 0
     for step in trace["steps"]:
         shared.at(step=step["id"])
@@ -183,7 +182,7 @@ def test_p7_a_click_on_the_formula_or_the_code_marks_too(shared: Reader) -> None
         shared.page.dispatch_event(place, "click")
 
 
-def test_the_pointer_lights_a_symbol_up_in_every_place(shared: Reader) -> None:
+def test_the_pointer_highlights_every_occurrence_of_a_symbol(shared: Reader) -> None:
     shared.at(step="routing[1].weights")
     shared.page.dispatch_event("#step .terms [data-symbol=b]", "pointerover")
     lit = shared.page.eval_on_selector_all(".lit", "all => all.map(x => x.dataset.symbol)")
@@ -193,13 +192,13 @@ def test_the_pointer_lights_a_symbol_up_in_every_place(shared: Reader) -> None:
     assert shared.page.query_selector(".lit") is None
 
 
-def test_a_link_to_a_cell_opens_the_leaf_that_holds_it(shared: Reader) -> None:
+def test_a_link_to_a_cell_opens_its_page(shared: Reader) -> None:
     shared.at(step="serve.scores", cell="score@233")
-    assert shared.page.query_selector("#step td[data-at='233'][aria-selected=true]")
+    assert shared.page.query_selector("#step td[data-index='233'][aria-selected=true]")
     assert "rows 51 to 60 of 60" in shared.text()
 
 
-def test_p13_results_are_not_there_before_an_answer(
+def test_p13_numbers_are_hidden_before_an_answer(
     opened: Open, file: Path, trace: dict[str, Any]
 ) -> None:
     asked = [step for step in trace["steps"] if step["question"]]
@@ -207,23 +206,23 @@ def test_p13_results_are_not_there_before_an_answer(
     page = opened(file)
     for number, step in enumerate(asked):
         page.at(step=step["id"], ask=1)
-        assert page.page.query_selector("#step td[data-at]") is None
+        assert page.page.query_selector("#step td[data-index]") is None
         assert page.page.query_selector("#step .results") is None
         if number % 3 == 2:
-            page.page.click("text=Skip, show the numbers")
+            page.page.click("text=Skip and show the numbers")
         else:
             answer = step["question"]["answer"]
             said = answer if number % 3 == 0 else (answer + 1) % len(step["question"]["choices"])
             page.page.check(f".predict input[value='{said}']")
             page.page.click("text=Answer")
             verdict = page.page.inner_text(".predict")
-            assert verdict.startswith("Right." if said == answer else "Not this time.")
+            assert verdict.startswith("Right." if said == answer else "Wrong.")
             assert step["question"]["choices"][answer] in verdict
-        assert page.page.query_selector("#step .results td[data-at]")
+        assert page.page.query_selector("#step .results td[data-index]")
     page.at(step=asked[0]["id"], ask=1)
     assert page.page.query_selector("#step .results"), "an answered question is not asked again"
 
 
-def test_p13_a_number_of_a_hidden_table_is_not_told_beside_it(opened: Open, file: Path) -> None:
+def test_p13_the_inspector_hides_numbers_of_a_hidden_table(opened: Open, file: Path) -> None:
     page = opened(file, "#step=routing[2].weights&cell=w[2]@3")
     assert page.page.query_selector("#inspector [data-value]") is None

@@ -1,4 +1,4 @@
-"""The built-in user, traced once; hostile titles put in the place of the real ones."""
+"""The built-in user, traced once, and a copy with hostile titles."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mindref.study.run import Given
-from mindref.study.subject import open_subject
-from mindref.study.terminal import session
+from mindref.study.terminal import run_session
 from mindref.study.trace import Trace
+from mindref.study.traced_user import open_traced_user
+from mindref.study.tracing import TrainingPair
 
 
-class Studied(NamedTuple):
+class TracedUser(NamedTuple):
     """One user's training pair, and its trace."""
 
     trace: Trace
-    given: Given
+    inputs: TrainingPair
 
 
 HOSTILE = (
@@ -40,50 +40,50 @@ HOSTILE = (
     "same",
     "same",
 )
-"""Nothing, control signs, wide and joined signs, marks, numbers, commas, brackets, and twins."""
+"""Empty titles, control characters, wide, joined and combining characters, numbers, duplicates."""
 
 
-def studied() -> Studied:
-    """Return the built-in user as the command shows it."""
-    found = open_subject(None)
-    return Studied(found.trace, found.given)
-
-
-@pytest.fixture(scope="session")
-def film_club() -> Studied:
-    return studied()
+def trace_builtin_user() -> TracedUser:
+    """Return the built-in user of `mindref study`."""
+    subject = open_traced_user(None)
+    return TracedUser(subject.trace, subject.pair)
 
 
 @pytest.fixture(scope="session")
-def hostile(film_club: Studied) -> Studied:
-    """The same with titles that nobody should have given."""
-    trace, given = film_club
+def film_club() -> TracedUser:
+    return trace_builtin_user()
+
+
+@pytest.fixture(scope="session")
+def hostile(film_club: TracedUser) -> TracedUser:
+    """The same user with hostile titles."""
+    trace, inputs = film_club
     labels = dict(trace.labels)
     for axis in ("behaviour", "negative", "item", "target", "row"):
         if axis in labels:
             count = len(labels[axis])
             labels[axis] = [HOSTILE[i % len(HOSTILE)] for i in range(count)]
-    return Studied(Trace(trace.about | {"target": HOSTILE[2]}, labels, trace.steps), given)
+    return TracedUser(Trace(trace.metadata | {"target": HOSTILE[2]}, labels, trace.steps), inputs)
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream with `isatty()` true."""
 
     def isatty(self) -> bool:
         return True
 
 
-Said = Callable[..., str]
+RunCommands = Callable[..., str]
 
 
 @pytest.fixture
-def said(film_club: Studied) -> Said:
-    """Return a function that gives commands to the built-in user and returns what is written."""
+def run_commands(film_club: TracedUser) -> RunCommands:
+    """Return a function that runs commands for the built-in user and returns the output."""
 
-    def call(*commands: str, columns: int = 80, on: Any = None, **options: Any) -> str:
-        trace, given = on or film_club
+    def call(*commands: str, columns: int = 80, user: Any = None, **options: Any) -> str:
+        trace, inputs = user or film_club
         out = options.pop("stdout", None) or io.StringIO()
-        session(trace, given, commands=commands, stdout=out, columns=columns, **options)
+        run_session(trace, inputs, commands=commands, stdout=out, columns=columns, **options)
         return str(out.getvalue())
 
     return call

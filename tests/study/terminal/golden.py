@@ -1,8 +1,9 @@
-"""Sessions kept as text: python -m tests.study.terminal.golden --write.
+"""Golden texts of sessions: python -m tests.study.terminal.golden --write.
 
-What a learner sees, byte for byte, but for the last digits: another BLAS adds in another order, so
-residuals, and what is printed with all its digits, are compared to nine. Read what changed before
-you keep it: `git diff tests/study/terminal/golden`.
+The texts are compared byte for byte, except for last digits: another BLAS sums in another order.
+Residuals are not compared, and numbers with all their digits are compared to nine digits. Before
+you commit new texts, read `git diff tests/study/terminal/golden`. Other widths are tested in
+test_shape.py and test_widths.py.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mindref.study.terminal import one_shot, session
-from tests.study.terminal.conftest import Studied, studied
+from mindref.study.terminal import print_view, run_session
+from tests.study.terminal.conftest import TracedUser, trace_builtin_user
 
 FOLDER = Path(__file__).parent / "golden"
-WIDTHS = (80, 120)
+COLUMNS = 80
 
 SCRIPTS: dict[str, tuple[str, ...]] = {
     "first": ("n", "n", "p", "g", "x", "?", "q"),
@@ -44,46 +45,45 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
 }
 
 ONCE: dict[str, dict[str, Any]] = {
-    "explained": {"at": "routing[3].weights", "explain": "w[3, 3]"},
-    "compared": {"at": "routing[3].weights", "diff": True},
+    "explained": {"step": "routing[3].weights", "explain": "w[3, 3]"},
+    "compared": {"step": "routing[3].weights", "diff": True},
     "ledger": {"backward": True, "ledger": "S"},
 }
 
 
-def text_of(name: str, columns: int, user: Studied) -> str:
-    """Return what a session or a single command writes."""
+def make_text(name: str, user: TracedUser) -> str:
+    """Return the output of a session or of a single command."""
     out = io.StringIO()
     if name in ONCE:
-        one_shot(*user, stdout=out, columns=columns, **ONCE[name])
+        print_view(*user, stdout=out, columns=COLUMNS, **ONCE[name])
     else:
-        session(*user, commands=SCRIPTS[name], stdout=out, columns=columns)
+        run_session(*user, commands=SCRIPTS[name], stdout=out, columns=COLUMNS)
     return out.getvalue()
 
 
-def path_of(name: str, columns: int) -> Path:
-    """Return where a text is kept."""
-    return FOLDER / f"{name}-{columns}.txt"
+def golden_path(name: str) -> Path:
+    """Return the file of a golden text."""
+    return FOLDER / f"{name}.txt"
 
 
-def settled(text: str) -> str:
-    """Return a text without what the order of additions decides."""
+def remove_rounding(text: str) -> str:
+    """Return a text without the digits that depend on the order of a sum."""
     text = re.sub(r"residual \S+", "residual ~", text)
-    text = re.sub(r"\b\d\.\de-(0[89]|[1-9]\d)\b", "~", text)  # errors of rounding, in two digits
+    text = re.sub(r"\b\d\.\de-(0[89]|[1-9]\d)\b", "~", text)  # rounding errors, with two digits
     text = re.sub(r"(finite difference +)(-?\d\S+)", lambda x: f"{x[1]}{float(x[2]):.6g}", text)
-    return re.sub(r"-?\d+\.\d{7,}(e[-+]\d+)?", lambda found: f"{float(found[0]):.9g}", text)
+    return re.sub(r"-?\d+\.\d{7,}(e[-+]\d+)?", lambda match: f"{float(match[0]):.9g}", text)
 
 
 def main() -> None:
-    """Write all texts anew."""
+    """Write all golden texts."""
     if sys.argv[1:] != ["--write"]:
         sys.exit("usage: python -m tests.study.terminal.golden --write")
     if os.environ.get("CI"):
-        sys.exit("golden: in CI the texts are compared, never written; unset CI to write them")
+        sys.exit("golden: in CI the texts are compared, never written. To write them, unset CI.")
     FOLDER.mkdir(exist_ok=True)
-    user = studied()
+    user = trace_builtin_user()
     for name in (*SCRIPTS, *ONCE):
-        for columns in WIDTHS:
-            path_of(name, columns).write_text(text_of(name, columns, user), encoding="utf-8")
+        golden_path(name).write_text(make_text(name, user), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""T5: every number of every screen, read back, is the number of the trace as it is rounded."""
+"""T5: every printed number of every screen is the rounded number of the trace."""
 
 from __future__ import annotations
 
@@ -9,91 +9,95 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.study.run import Given, trace_of
-from mindref.study.terminal.axes import PLACES_IN
-from mindref.study.terminal.finding import main_tensor, round_before, twin
-from mindref.study.terminal.numerals import tiny
-from mindref.study.terminal.screen import screen
+from mindref.study.terminal.axes import INDEX_TENSORS
+from mindref.study.terminal.lookup import (
+    find_matching_tensor,
+    find_previous_iteration,
+    select_main_tensor,
+)
+from mindref.study.terminal.number_format import format_magnitude
+from mindref.study.terminal.screen import format_screen
 from mindref.study.trace import Step, Tensor, Trace
-from tests.study.small import given as small
-from tests.study.terminal.conftest import Studied
-from tests.study.terminal.reading import is_rounded, tensors_on
+from mindref.study.tracing import TrainingPair, trace_pair
+from tests.study.small_pair import make_small_pair as small
+from tests.study.terminal.conftest import TracedUser
+from tests.study.terminal.reading import is_rounded, parse_screen
 
 NUMBER = r"(-?\d[\d.]*(?:e[-+]\d+)?|-?inf|nan)"
 
 
-def shown(trace: Trace, at: int, columns: int = 100) -> list[str]:
-    return [line.text for line in screen(trace, at, columns, all_=True)]
+def print_step(trace: Trace, step_index: int, columns: int = 100) -> list[str]:
+    return [line.text for line in format_screen(trace, step_index, columns, all_=True)]
 
 
 def text_matches(trace: Trace, tensor: Tensor, text: str, value: Any) -> bool:
-    """Return whether a cell is its value; a place along an axis is shown as its title."""
-    if tensor.name not in PLACES_IN:
+    """Return whether a text is a value; the text of an index tensor is a title."""
+    if tensor.name not in INDEX_TENSORS:
         return is_rounded(text, value)
-    return trace.labels[PLACES_IN[tensor.name]][int(value)].endswith(text)
+    return trace.labels[INDEX_TENSORS[tensor.name]][int(value)].endswith(text)
 
 
 def check_tables(trace: Trace, step: Step, lines: list[str]) -> None:
     if step.id == "serve.top":
-        return  # test_t5_the_list_that_is_served
+        return  # test_t5_the_top_items
     shapes = {tensor.name: np.shape(tensor.values) for tensor in step.outputs}
-    found = tensors_on(lines, shapes)
-    assert found.keys() == shapes.keys()
+    printed = parse_screen(lines, shapes)
+    assert printed.keys() == shapes.keys()
     for tensor in step.outputs:
-        texts, values = found[tensor.name], np.asarray(tensor.values)
+        texts, values = printed[tensor.name], np.asarray(tensor.values)
         for index in np.ndindex(*values.shape):
             assert text_matches(trace, tensor, texts[index], values[index]), (tensor.name, index)
 
 
 @pytest.mark.parametrize("columns", [60, 100, 400])
-def test_t5_every_cell_of_every_step_is_the_number_rounded(
-    columns: int, film_club: Studied
+def test_t5_every_cell_of_every_step_is_the_rounded_number(
+    columns: int, film_club: TracedUser
 ) -> None:
-    for at, step in enumerate(film_club.trace.steps):
-        check_tables(film_club.trace, step, shown(film_club.trace, at, columns))
+    for i, step in enumerate(film_club.trace.steps):
+        check_tables(film_club.trace, step, print_step(film_club.trace, i, columns))
 
 
 @pytest.mark.parametrize("settings", [{}, {"power": float("inf")}, {"normalise": True}])
-def test_t5_also_of_a_user_without_titles(settings: dict[str, Any]) -> None:
-    trace = trace_of(Given(*small(pads=2, **settings)))
-    for at, step in enumerate(trace.steps):
-        check_tables(trace, step, shown(trace, at))
+def test_t5_every_cell_of_a_user_without_titles_is_the_rounded_number(
+    settings: dict[str, Any],
+) -> None:
+    trace = trace_pair(TrainingPair(*small(pads=2, **settings)))
+    for i, step in enumerate(trace.steps):
+        check_tables(trace, step, print_step(trace, i))
 
 
-def test_t5_the_list_that_is_served(film_club: Studied) -> None:
+def test_t5_the_top_items(film_club: TracedUser) -> None:
     trace = film_club.trace
-    at = len(trace.steps) - 1
-    lines = shown(trace, at, 120)
+    lines = print_step(trace, len(trace.steps) - 1, 120)
     first = next(i for i, line in enumerate(lines) if line.lstrip().startswith("place"))
-    for place, item in enumerate(trace.values["top"]):
-        row = lines[first + 1 + place].replace(" ^", "")
-        number, title, score, by = re.split(r"\s{2,}", row.strip())
-        assert number == str(place + 1)
+    for rank, item in enumerate(trace.values["top"]):
+        row = lines[first + 1 + rank].replace(" ^", "")
+        number, title, score, interest = re.split(r"\s{2,}", row.strip())
+        assert number == str(rank + 1)
         assert title == f"{item + 1} {trace.labels['item'][item]}"
         assert is_rounded(score, trace.values["best"][item])
-        assert by == f"interest {trace.values['brought_by'][item] + 1}"
+        assert interest == f"interest {trace.values['brought_by'][item] + 1}"
 
 
-def test_t5_numbers_beside_the_tables(film_club: Studied) -> None:
-    """The number of the step, residuals, both sums of a softmax, and what moved."""
+def test_t5_step_numbers_residuals_sums_and_changes(film_club: TracedUser) -> None:
     trace = film_club.trace
-    for at, step in enumerate(trace.steps):
-        lines = shown(trace, at, 200)
-        assert lines[0].startswith(f" {at + 1}/{len(trace.steps)}  {step.id}")
+    for i, step in enumerate(trace.steps):
+        lines = print_step(trace, i, 200)
+        assert lines[0].startswith(f" {i + 1}/{len(trace.steps)}  {step.id}")
         text = "\n".join(lines)
         residuals = sorted(re.findall(r"residual (\S+?)\)?$", text, re.MULTILINE))
-        assert residuals == sorted(tiny(each.residual) for each in step.invariants)
+        assert residuals == sorted(format_magnitude(x.residual) for x in step.invariants)
         check_sums(step, lines)
-        check_moves(trace, at, lines)
+        check_change(trace, i, lines)
 
 
 def check_sums(step: Step, lines: list[str]) -> None:
-    said = [line for line in lines if line.startswith(" sum over ")]
+    sum_lines = [line for line in lines if line.startswith(" sum over ")]
     weights = [tensor for tensor in step.outputs if tensor.recipe["op"] == "softmax"]
-    assert len(said) == sum(len(tensor.axes) for tensor in weights)
+    assert len(sum_lines) == sum(len(tensor.axes) for tensor in weights)
     for tensor in weights:
         for k, axis in enumerate(tensor.axes):
-            (line,) = (line for line in said if line.startswith(f" sum over {axis}s "))
+            (line,) = (line for line in sum_lines if line.startswith(f" sum over {axis}s "))
             totals = np.atleast_1d(tensor.values.sum(axis=k))
             if tensor.recipe["out"][k] == tensor.recipe["over"]:
                 (one,) = re.findall(rf"s +{NUMBER}", line)
@@ -106,38 +110,38 @@ def check_sums(step: Step, lines: list[str]) -> None:
                 assert "need not be 1" in line
 
 
-def check_moves(trace: Trace, at: int, lines: list[str]) -> None:
-    said = [line for line in lines if line.startswith(" since round ")]
-    before = round_before(trace, at)
-    if before is None:
-        assert not said
+def check_change(trace: Trace, step_index: int, lines: list[str]) -> None:
+    change_lines = [line for line in lines if line.startswith(" since iteration ")]
+    previous = find_previous_iteration(trace, step_index)
+    if previous is None:
+        assert not change_lines
         return
-    tensor = main_tensor(trace.steps[at])
-    old = twin(tensor, trace.steps[before])
+    tensor = select_main_tensor(trace.steps[step_index])
+    old = find_matching_tensor(tensor, trace.steps[previous])
     if old is None:
         return
     change = tensor.values - old.values
-    (number,) = re.findall(rf"  \+?{NUMBER}$", said[0])
+    (number,) = re.findall(rf"  \+?{NUMBER}$", change_lines[0])
     index = np.unravel_index(np.abs(change).argmax(), change.shape)
     assert is_rounded(number, change[index])
-    assert f"since round {trace.steps[before].turn} " in said[0]
+    assert f"since iteration {trace.steps[previous].number} " in change_lines[0]
 
 
-def test_t5_a_wrong_digit_would_be_seen(film_club: Studied) -> None:
-    """The reader of the screens is not blind: one digit changed anywhere in a table is found."""
+def test_t5_a_wrong_digit_fails_the_check(film_club: TracedUser) -> None:
+    """`check_tables` fails if one digit of a row is changed."""
     trace = film_club.trace
-    at = next(i for i, step in enumerate(trace.steps) if step.id == "routing[2].weights")
-    lines = shown(trace, at)
+    step_index = next(i for i, step in enumerate(trace.steps) if step.id == "routing[2].weights")
+    lines = print_step(trace, step_index)
     row = next(i for i, line in enumerate(lines) if "Murder at" in line)
-    for place in digits_of(lines[row]):
-        digit = str((int(lines[row][place]) + 1) % 10)
+    for column in digit_columns(lines[row]):
+        digit = str((int(lines[row][column]) + 1) % 10)
         wrong = [*lines]
-        wrong[row] = lines[row][:place] + digit + lines[row][place + 1 :]
+        wrong[row] = lines[row][:column] + digit + lines[row][column + 1 :]
         with pytest.raises(AssertionError):
-            check_tables(trace, trace.steps[at], wrong)
+            check_tables(trace, trace.steps[step_index], wrong)
 
 
-def digits_of(line: str) -> Iterator[int]:
-    """Yield where the digits of a row stand, behind its title."""
+def digit_columns(line: str) -> Iterator[int]:
+    """Yield the columns of the digits of a row, after its title."""
     title = line.index("Manor")
-    yield from (i for i, sign in enumerate(line) if i > title and sign.isdecimal())
+    yield from (i for i, character in enumerate(line) if i > title and character.isdecimal())

@@ -1,4 +1,4 @@
-"""T3: nothing is wider than the terminal, and no title does harm."""
+"""T3: no line is wider than the terminal, whatever the titles are."""
 
 from __future__ import annotations
 
@@ -6,60 +6,66 @@ import unicodedata
 
 import pytest
 
-from mindref.study.terminal.cells import cell, cell_name
-from mindref.study.terminal.screen import screen
-from mindref.study.terminal.widths import width
-from tests.study.terminal.conftest import Said, Studied
+from mindref.study.terminal.cells import format_cell, parse_cell
+from mindref.study.terminal.screen import format_screen
+from mindref.study.terminal.widths import display_width
+from tests.study.terminal.conftest import RunCommands, TracedUser
 
 WALK = ("l", "g routing[2].weights", "d", "x", "all", "?", "1", "g serve.top", "x", "b", "h", "q")
 
 
 @pytest.mark.parametrize("columns", [20, 33, 40, 60, 79, 80, 81, 100, 120, 200])
-def test_t3_no_line_is_wider_than_the_terminal(columns: int, hostile: Studied, said: Said) -> None:
+def test_t3_no_line_is_wider_than_the_terminal(
+    columns: int, hostile: TracedUser, run_commands: RunCommands
+) -> None:
     for user in (hostile, None):
-        for line in said(*WALK, columns=columns, on=user).splitlines():
-            assert width(line) <= columns, line
+        for line in run_commands(*WALK, columns=columns, user=user).splitlines():
+            assert display_width(line) <= columns, line
 
 
 @pytest.mark.parametrize("columns", [24, 80])
 @pytest.mark.parametrize("all_", [False, True])
-def test_t3_every_screen_fits_and_moves_no_cursor(
-    columns: int, all_: bool, hostile: Studied
+def test_t3_every_screen_fits_and_has_no_control_characters(
+    columns: int, all_: bool, hostile: TracedUser
 ) -> None:
-    for at in range(len(hostile.trace.steps)):
-        for line in screen(hostile.trace, at, columns, all_):
-            assert width(line.text) <= columns
-            assert all(unicodedata.category(sign) not in ("Cc", "Cs") for sign in line.text)
+    for step_index in range(len(hostile.trace.steps)):
+        for line in format_screen(hostile.trace, step_index, columns, all_):
+            assert display_width(line.text) <= columns
+            assert all(unicodedata.category(c) not in ("Cc", "Cs") for c in line.text)
             assert "\u202e" not in line.text
 
 
-def test_t3_columns_stand_below_each_other_whatever_the_titles(hostile: Studied) -> None:
-    """The numbers of a row end where the heading ends, in columns of the terminal."""
-    at = next(i for i, s in enumerate(hostile.trace.steps) if s.id == "routing[2].weights")
-    lines = [line.text for line in screen(hostile.trace, at, 100, all_=True)]
+def test_t3_columns_align_whatever_the_titles_are(hostile: TracedUser) -> None:
+    """The numbers of a row end below the end of the heading, in columns of the terminal."""
+    step_index = next(i for i, s in enumerate(hostile.trace.steps) if s.id == "routing[2].weights")
+    lines = [line.text for line in format_screen(hostile.trace, step_index, 100, all_=True)]
     head = next(i for i, line in enumerate(lines) if line.lstrip().startswith("behaviour"))
     count = len(hostile.trace.labels["behaviour"])
-    ends = [width(line.partition(" ^")[0].rstrip()) for line in lines[head + 1 : head + 1 + count]]
-    shown = [width(line) for line in lines[head : head + 1]]
-    assert max(ends) <= shown[0]
-    assert len(set(ends)) <= 5  # a number or a lone zero, in one of four columns
+    ends = [
+        display_width(line.partition(" ^")[0].rstrip())
+        for line in lines[head + 1 : head + 1 + count]
+    ]
+    assert max(ends) <= display_width(lines[head])
+    assert len(set(ends)) <= 5  # a number or a zero, in one of four columns
 
 
-def test_t3_every_cell_can_be_named_as_it_is_shown(hostile: Studied, film_club: Studied) -> None:
+def test_t3_every_printed_cell_name_can_be_parsed(
+    hostile: TracedUser, film_club: TracedUser
+) -> None:
     for trace in (hostile.trace, film_club.trace):
-        for name in ("w[2]", "m", "h", "loss", "score", "d_w[1]", "history.rows", "d_items"):
+        for name in ("w[2]", "Se", "h", "loss", "score", "d_w[1]", "history.rows", "d_items"):
             tensor = trace.tensors[name]
             for flat in range(0, max(tensor.values.size, 1), 7):
-                index = tuple(int(i) for i in np_index(flat, tensor.values.shape))
-                found = cell(trace, 0, cell_name(trace, tensor, index))
-                assert (found.tensor.name, found.place) == (name, index)
+                index = tuple(int(i) for i in unravel(flat, tensor.values.shape))
+                cell = parse_cell(trace, 0, format_cell(trace, tensor, index))
+                assert (cell.tensor.name, cell.position) == (name, index)
 
 
-def np_index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+def unravel(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     out = []
     for size in reversed(shape):
-        flat, place = divmod(flat, size)
-        out.append(place)
+        flat, position = divmod(flat, size)
+        out.append(position)
     return tuple(reversed(out))
 
 
@@ -78,28 +84,29 @@ def np_index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
         ("W[1][2, 3]", "W[1]", (1, 2)),
     ],
 )
-def test_t3_a_cell_is_found_by_number_or_title(
-    text: str, name: str, index: tuple[int, ...], film_club: Studied
+def test_t3_a_cell_is_parsed_by_number_or_title(
+    text: str, name: str, index: tuple[int, ...], film_club: TracedUser
 ) -> None:
-    at = next(i for i, s in enumerate(film_club.trace.steps) if s.id == "routing[2].weights")
-    found = cell(film_club.trace, at, text)
-    assert (found.tensor.name, found.place) == (name, index)
+    steps = film_club.trace.steps
+    step_index = next(i for i, s in enumerate(steps) if s.id == "routing[2].weights")
+    cell = parse_cell(film_club.trace, step_index, text)
+    assert (cell.tensor.name, cell.position) == (name, index)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("w[Night Fairy, 3]", "closest: "),
         ("w[copper, 3]", "it could be 1 or 2"),
-        ("m[3]", "2 places, behaviour, width"),
+        ("Se[3]", "2 positions, behaviour, width"),
         ("w[3, 9]", "interest: expected a number from 1 to 4"),
         ("w[3, 2", "cell such as"),
-        ("m[1, 2, 3]", "expected"),
-        ("loss[1]", "0 places"),
+        ("Se[1, 2, 3]", "expected"),
+        ("loss[1]", "0 positions"),
     ],
 )
-def test_t3_a_cell_that_is_not_there_is_told_from_one_that_is(
-    text: str, words: str, film_club: Studied, said: Said
+def test_t3_an_unknown_cell_is_an_error_with_the_valid_positions(
+    text: str, message: str, film_club: TracedUser, run_commands: RunCommands
 ) -> None:
-    answer = said("g routing[2].weights", f"x {text}", columns=200)
-    assert words in answer
+    answer = run_commands("g routing[2].weights", f"x {text}", columns=200)
+    assert message in answer

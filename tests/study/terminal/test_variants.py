@@ -1,4 +1,4 @@
-"""T8: of every variant, the alarms that are listed are the invariants that fail."""
+"""T8: the alarms of a variant are exactly the invariants that fail."""
 
 from __future__ import annotations
 
@@ -7,63 +7,67 @@ import re
 import pytest
 
 from mindref.study import variants
-from mindref.study.run import trace_of
-from mindref.study.terminal.bench import variant_view
-from mindref.study.variants import scenes
-from tests.study.terminal.conftest import Said, Studied
+from mindref.study.record import instrument_reference
+from mindref.study.terminal.variants import format_variant
+from mindref.study.tracing import trace_pair
+from mindref.study.variants import setups
+from tests.study.terminal.conftest import RunCommands, TracedUser
 
 ALARM = re.compile(r" alarm  no longer true: (.*?)  \(residual[^)]*\)(?:  at (.*))?")
 
 
-def listed(user: Studied, name: str) -> set[tuple[str, str]]:
-    """Return step and text of every alarm that is shown; probes stand at no step."""
-    lines = [line.text for line in variant_view(user.trace, user.given, name, 4000)]
-    found = [match for line in lines if (match := ALARM.fullmatch(line))]
-    assert len(found) == sum(line.startswith(" alarm") for line in lines)
-    assert bool(found) or any(line.startswith(" no alarm  ") for line in lines)
+def printed_alarms(user: TracedUser, name: str) -> set[tuple[str, str]]:
+    """Return step and text of every printed alarm; a probe has no step."""
+    lines = [line.text for line in format_variant(user.trace, user.inputs, name, 4000)]
+    matches = [match for line in lines if (match := ALARM.fullmatch(line))]
+    assert len(matches) == sum(line.startswith(" alarm") for line in lines)
+    assert bool(matches) or any(line.startswith(" no alarm  ") for line in lines)
     return {
         (step, text)
-        for text, steps in (m.groups() for m in found)
+        for text, steps in (m.groups() for m in matches)
         if steps
         for step in steps.split(", ")
     }
 
 
-def failing(user: Studied, name: str) -> set[tuple[str, str]]:
-    """Return step and text of every invariant that the variant breaks, traced anew."""
-    entry, modules = variants.find(name), variants.built(name)
-    given = scenes.set_up(user.given, entry.scene)
-    scenes.before(given, entry.scene, modules)
-    trace = trace_of(given, modules=modules)
+def failing_invariants(user: TracedUser, name: str) -> set[tuple[str, str]]:
+    """Return step and text of every invariant that fails in a new trace of the variant."""
+    entry = variants.find_variant(name)
+    copies = instrument_reference(entry.mutant)
+    inputs = setups.apply_setup(user.inputs, entry.setup)
+    setups.serve_other_user(inputs, entry.setup, copies.modules)
+    trace = trace_pair(inputs, copies=copies)
     return {
-        (step.id, each.text)
+        (step.id, invariant.text)
         for step in trace.steps
-        for each in step.invariants
-        if not each.residual <= each.tolerance
+        for invariant in step.invariants
+        if not invariant.residual <= invariant.tolerance
     }
 
 
-@pytest.mark.parametrize("name", variants.names())
+@pytest.mark.parametrize("name", variants.variant_names())
 @pytest.mark.slow(every=5)
-def test_t8_the_alarms_are_the_invariants_that_fail(name: str, film_club: Studied) -> None:
-    assert listed(film_club, name) == failing(film_club, name)
+def test_t8_the_alarms_are_the_invariants_that_fail(name: str, film_club: TracedUser) -> None:
+    assert printed_alarms(film_club, name) == failing_invariants(film_club, name)
 
 
-def test_t8_the_reference_rings_no_alarm(film_club: Studied) -> None:
-    assert all(each.holds for step in film_club.trace.steps for each in step.invariants)
+def test_t8_the_reference_breaks_no_invariant(film_club: TracedUser) -> None:
+    assert all(x.holds for step in film_club.trace.steps for x in step.invariants)
 
 
-def test_t8_where_it_was_seen_is_said(said: Said) -> None:
-    text = said("v softmax-over-behaviours", columns=200)
-    for seen in variants.find("softmax-over-behaviours").seen:
-        assert f"{seen.repository}, at commit {seen.commit} of {seen.date}" in text
+def test_t8_the_repositories_of_a_variant_are_printed(run_commands: RunCommands) -> None:
+    text = run_commands("v softmax-over-behaviours", columns=200)
+    for source in variants.find_variant("softmax-over-behaviours").seen:
+        assert f"{source.repository}, at commit {source.commit} of {source.date}" in text
     assert "reference" in text
     assert text.count("variant") > 2
 
 
-def test_t8_every_variant_of_a_step_is_one_of_the_bench(film_club: Studied, said: Said) -> None:
-    named = {name for step in film_club.trace.steps for name in step.variants}
-    assert named <= set(variants.names())
-    text = said("g routing[1].weights", "v")
+def test_t8_every_variant_of_a_step_is_in_the_list(
+    film_club: TracedUser, run_commands: RunCommands
+) -> None:
+    of_steps = {name for step in film_club.trace.steps for name in step.variants}
+    assert of_steps <= set(variants.variant_names())
+    text = run_commands("g routing[1].weights", "v")
     assert "> softmax-over-behaviours" in text
-    assert all(name in text for name in variants.names())
+    assert all(name in text for name in variants.variant_names())

@@ -1,5 +1,5 @@
-"""The exercises: `stem.toml` is what the learner reads, `stem.py` the cases that judge an answer.
+"""The exercises: `stem.toml` has the texts and the solution, `stem.py` the cases.
 
-A module has `groups(rng)`, `reference(given)`, `terms(given, part, index)` and, where gradients are
-asked for, `loss(given)`; see `mindref.study.exercises.cases.Task`.
+A module has TASK, an instance of a subclass of `mindref.study.exercises.cases.ExerciseTask`. An
+exercise with `cases_of = "route"` in its texts has no module and uses the cases of `route`.
 """

@@ -1,4 +1,4 @@
-"""adam-step: the first step, later ones, rows that are left alone, a large epsilon."""
+"""adam-step: the first step, later steps, untouched rows, a large epsilon."""
 
 from __future__ import annotations
 
@@ -6,83 +6,100 @@ import numpy as np
 
 from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array
-from mindref.study.exercises.cases import Case, Group, Inputs, Terms
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+)
 from mindref.training import optimiser
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    fresh = case(rng, 0, [1, 3], 4, 3)
-    fresh["first"], fresh["second"] = np.zeros((4, 3)), np.zeros((4, 3))
-    return [
-        Group(
-            "the first step",
-            "moments of zero, where the correction is largest",
-            (Case("2 of 4 rows, step 1", fresh),),
-        ),
-        Group(
-            "later",
-            "moments that are there, in touched rows and in others",
-            (
-                Case("2 of 5 rows, step 8", case(rng, 7, [0, 3], 5, 2)),
-                Case("1 of 3 rows, step 1001", case(rng, 1000, [1], 3, 4)),
+class AdamStepTask(ExerciseTask):
+    """The cases of adam-step."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        fresh = self.make_inputs(rng, 0, [1, 3], 4, 3)
+        fresh["first"], fresh["second"] = np.zeros((4, 3)), np.zeros((4, 3))
+        later = self.make_inputs(rng, 7, [0, 3], 5, 2)
+        much_later = self.make_inputs(rng, 1000, [1], 3, 4)
+        every_row = self.make_inputs(rng, 2, [0, 1, 2], 3, 4)
+        epsilon = {**self.make_inputs(rng, 1, [0, 2], 4, 3), "epsilon": 0.1}
+        return [
+            CaseGroup(
+                "the first step",
+                "moments of zero: the bias correction is largest",
+                (ExerciseCase("2 of 4 rows, step 1", fresh),),
             ),
-        ),
-        Group(
-            "every row",
-            "nothing is left alone: what is wrong is the step itself",
-            (Case("3 of 3 rows, step 3", case(rng, 2, [0, 1, 2], 3, 4)),),
-        ),
-        Group(
-            "large epsilon",
-            "where it stands",
-            (Case("epsilon 0.1, step 2", {**case(rng, 1, [0, 2], 4, 3), "epsilon": 0.1}),),
-        ),
-    ]
+            CaseGroup(
+                "later",
+                "nonzero moments, in touched rows and in untouched rows",
+                (
+                    ExerciseCase("2 of 5 rows, step 8", later),
+                    ExerciseCase("1 of 3 rows, step 1001", much_later),
+                ),
+            ),
+            CaseGroup(
+                "every row",
+                "no row is untouched: an error is in the step itself",
+                (ExerciseCase("3 of 3 rows, step 3", every_row),),
+            ),
+            CaseGroup(
+                "large epsilon",
+                "the position of epsilon in the formula",
+                (ExerciseCase("epsilon 0.1, step 2", epsilon),),
+            ),
+        ]
+
+    def make_inputs(
+        self, rng: np.random.Generator, steps: int, rows: list[int], count: int, width: int
+    ) -> Inputs:
+        """Return a table during a training, and gradients of some rows."""
+        return {
+            "table": rng.normal(size=(count, width)),
+            "first": rng.normal(size=(count, width)),
+            "second": rng.uniform(0.1, 2, size=(count, width)),
+            "steps": steps,
+            "rows": np.array(rows),
+            "values": rng.normal(size=(len(rows), width)),
+            "learning_rate": 0.3,
+            "beta1": 0.8,
+            "beta2": 0.95,
+            "epsilon": 1e-8,
+        }
+
+    def compute_answer(self, inputs: Inputs) -> tuple[Array, ...]:
+        """Return the result of `optimiser.adam_step` on copies."""
+        table, first, second = (inputs[n].copy() for n in ("table", "first", "second"))
+        optimiser.update(
+            {"x": table},
+            {"x": RowGradient(inputs["rows"], inputs["values"])},
+            optimiser.State(inputs["steps"], {"x": first}, {"x": second}),
+            **{n: inputs[n] for n in ("learning_rate", "beta1", "beta2", "epsilon")},
+        )
+        return table, first, second
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return the old value and its change."""
+        answer = self.compute_answer(inputs)
+        row, d = index
+        argument = {"new_table": "table", "new_first": "first", "new_second": "second"}[part]
+        old = float(inputs[argument][index])
+        if row not in inputs["rows"]:
+            return EntryTerms("sum", (("the old value: the row is not touched", old),))
+        g = float(inputs["values"][list(inputs["rows"]).index(row), d])
+        t, beta1, beta2 = inputs["steps"] + 1, inputs["beta1"], inputs["beta2"]
+        if part == "new_first":
+            return EntryTerms("sum", (("beta1 m", beta1 * old), ("(1 - beta1) g", (1 - beta1) * g)))
+        if part == "new_second":
+            change = ("(1 - beta2) g^2", (1 - beta2) * g * g)
+            return EntryTerms("sum", (("beta2 v", beta2 * old), change))
+        m, v = float(answer[1][index]) / (1 - beta1**t), float(answer[2][index]) / (1 - beta2**t)
+        step = -inputs["learning_rate"] * m / (np.sqrt(v) + inputs["epsilon"])
+        change = ("-eta m' / (sqrt(v') + epsilon)", float(step))
+        return EntryTerms("sum", (("x", old), change))
 
 
-def case(rng: np.random.Generator, steps: int, rows: list[int], count: int, width: int) -> Inputs:
-    """Return a table in the middle of a training, and gradients of some rows."""
-    return {
-        "table": rng.normal(size=(count, width)),
-        "first": rng.normal(size=(count, width)),
-        "second": rng.uniform(0.1, 2, size=(count, width)),
-        "steps": steps,
-        "rows": np.array(rows),
-        "values": rng.normal(size=(len(rows), width)),
-        "learning_rate": 0.3,
-        "beta1": 0.8,
-        "beta2": 0.95,
-        "epsilon": 1e-8,
-    }
-
-
-def reference(given: Inputs) -> tuple[Array, ...]:
-    """Return what `optimiser.update` makes of copies."""
-    table, first, second = (given[n].copy() for n in ("table", "first", "second"))
-    optimiser.update(
-        {"x": table},
-        {"x": RowGradient(given["rows"], given["values"])},
-        optimiser.State(given["steps"], {"x": first}, {"x": second}),
-        **{n: given[n] for n in ("learning_rate", "beta1", "beta2", "epsilon")},
-    )
-    return table, first, second
-
-
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return the old value, and what is added to it."""
-    new = reference(given)
-    row, d = index
-    old = {"new_table": "table", "new_first": "first", "new_second": "second"}[part]
-    before = float(given[old][index])
-    if row not in given["rows"]:
-        return Terms("sum", (("as before: the row is not touched", before),))
-    g, t = float(given["values"][list(given["rows"]).index(row), d]), given["steps"] + 1
-    beta1, beta2 = given["beta1"], given["beta2"]
-    if part == "new_first":
-        return Terms("sum", (("beta1 m", beta1 * before), ("(1 - beta1) g", (1 - beta1) * g)))
-    if part == "new_second":
-        return Terms("sum", (("beta2 v", beta2 * before), ("(1 - beta2) g^2", (1 - beta2) * g * g)))
-    m, v = float(new[1][index]) / (1 - beta1**t), float(new[2][index]) / (1 - beta2**t)
-    step = -given["learning_rate"] * m / (np.sqrt(v) + given["epsilon"])
-    return Terms("sum", (("x", before), ("-eta m' / (sqrt(v') + epsilon)", float(step))))
+TASK = AdamStepTask()

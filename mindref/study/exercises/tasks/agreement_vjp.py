@@ -1,75 +1,91 @@
-"""agreement-vjp: uneven sizes, all sizes alike, and a first use without any gradient."""
+"""agreement-vjp: different sizes, equal sizes, and a first use without gradient."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from mindref.ops.votes import agree, gather, spread
+from mindref.ops.votes import spread_to_votes, sum_votes, vote_agreement
 from mindref.shapes import Array
-from mindref.study.exercises.cases import Case, Group, Inputs, Loss, Terms
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+    LossFunction,
+)
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    alone = case(rng, 1, 3, 2, 4)
-    alone["d_votes_so_far"] = np.zeros((1, 3, 4))
-    return [
-        Group(
-            "uneven sizes",
-            "a gradient of the votes that is set instead of added, or summed over another index",
-            (
-                Case("2 users, L=4 K=3 D=5", case(rng, 2, 4, 3, 5)),
-                Case("1 user, L=3 K=2 D=4", case(rng, 1, 3, 2, 4)),
+class AgreementVjpTask(ExerciseTask):
+    """The cases of agreement-vjp."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        second_use_only = self.make_inputs(rng, 1, 3, 2, 4)
+        second_use_only["d_votes_so_far"] = np.zeros((1, 3, 4))
+        two_users = self.make_inputs(rng, 2, 4, 3, 5)
+        one_user = self.make_inputs(rng, 1, 3, 2, 4)
+        same_sizes = self.make_inputs(rng, 3, 3, 3, 3)
+        return [
+            CaseGroup(
+                "uneven sizes",
+                "a gradient of the votes that is set instead of added, or a sum over a wrong index",
+                (
+                    ExerciseCase("2 users, L=4 K=3 D=5", two_users),
+                    ExerciseCase("1 user, L=3 K=2 D=4", one_user),
+                ),
             ),
-        ),
-        Group(
-            "L = K = D",
-            "where no shape gives a swapped answer away",
-            (Case("3 users, L=3 K=3 D=3", case(rng, 3, 3, 3, 3)),),
-        ),
-        Group(
-            "nothing so far",
-            "tells the own part from the sum",
-            (Case("the first use has no gradient", alone),),
-        ),
-    ]
+            CaseGroup(
+                "L = K = D",
+                "a swapped answer has the right shape",
+                (ExerciseCase("3 users, L=3 K=3 D=3", same_sizes),),
+            ),
+            CaseGroup(
+                "nothing so far",
+                "only the gradient of the second use",
+                (ExerciseCase("the first use has no gradient", second_use_only),),
+            ),
+        ]
+
+    def make_inputs(
+        self, rng: np.random.Generator, users: int, behaviours: int, interests: int, width: int
+    ) -> Inputs:
+        """Return votes, capsules, the gradient of their agreements, and that of the first use."""
+        return {
+            "votes": rng.normal(size=(users, behaviours, width)),
+            "capsules": rng.normal(size=(users, interests, width)) / np.sqrt(width),
+            "d_agreement": rng.normal(size=(users, behaviours, interests)),
+            "d_votes_so_far": rng.normal(size=(users, behaviours, width)),
+        }
+
+    def compute_answer(self, inputs: Inputs) -> tuple[Array, ...]:
+        """Return the result of step 5 of `routing.backward`, plus the first use."""
+        votes, g = inputs["votes"], inputs["d_agreement"]
+        second_use = spread_to_votes(g, inputs["capsules"], votes)
+        return inputs["d_votes_so_far"] + second_use, sum_votes(g, votes)
+
+    def make_loss(self, inputs: Inputs) -> LossFunction:
+        """Return <d_agreement, agree(votes, capsules)> plus a first use, linear in the votes."""
+        g, first = inputs["d_agreement"], inputs["d_votes_so_far"]
+
+        def loss(perturbed: Inputs) -> float:
+            second = np.sum(g * vote_agreement(perturbed["votes"], perturbed["capsules"]))
+            return float(second + np.sum(first * perturbed["votes"]))
+
+        return loss
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return the products of the sum, and the gradient of the first use."""
+        b, row, d = index
+        g = inputs["d_agreement"][b]
+        if part == "d_votes":
+            products = g[row] * inputs["capsules"][b, :, d]
+            first = ("d_votes_so_far", float(inputs["d_votes_so_far"][index]))
+            second = ((f"g u of interest {k}", float(x)) for k, x in enumerate(products))
+            return EntryTerms("sum", (first, *second))
+        products = g[:, row] * inputs["votes"][b, :, d]
+        names = (f"g (S e) of behaviour {i}" for i in range(len(products)))
+        return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
 
 
-def case(rng: np.random.Generator, users: int, places: int, interests: int, width: int) -> Inputs:
-    """Return votes, capsules, the gradient of their agreements, and that of the first use."""
-    return {
-        "votes": rng.normal(size=(users, places, width)),
-        "capsules": rng.normal(size=(users, interests, width)) / np.sqrt(width),
-        "d_agreement": rng.normal(size=(users, places, interests)),
-        "d_votes_so_far": rng.normal(size=(users, places, width)),
-    }
-
-
-def reference(given: Inputs) -> tuple[Array, ...]:
-    """Return what step 5 of `routing.backward` gives, with what the votes have already."""
-    votes, g = given["votes"], given["d_agreement"]
-    return given["d_votes_so_far"] + spread(g, given["capsules"], votes), gather(g, votes)
-
-
-def loss(given: Inputs) -> Loss:
-    """Return <d_agreement, agree(votes, capsules)> and the first use, linear in the votes."""
-    g, first = given["d_agreement"], given["d_votes_so_far"]
-
-    def value(moved: Inputs) -> float:
-        second = np.sum(g * agree(moved["votes"], moved["capsules"]))
-        return float(second + np.sum(first * moved["votes"]))
-
-    return value
-
-
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return the products that are summed, and what the votes have already."""
-    b, at, d = index
-    g = given["d_agreement"][b]
-    if part == "d_votes":
-        products = g[at] * given["capsules"][b, :, d]
-        first = ("d_votes_so_far", float(given["d_votes_so_far"][index]))
-        rest = ((f"g u of interest {j}", float(x)) for j, x in enumerate(products))
-        return Terms("sum", (first, *rest))
-    products = g[:, at] * given["votes"][b, :, d]
-    return Terms("sum", tuple((f"g m of behaviour {i}", float(x)) for i, x in enumerate(products)))
+TASK = AgreementVjpTask()

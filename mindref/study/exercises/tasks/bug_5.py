@@ -1,4 +1,4 @@
-"""bug-5: powers that are one, even, odd and fractional, with scores of both signs."""
+"""bug-5: powers of one, even, odd and fractional, with scores of both signs."""
 
 from __future__ import annotations
 
@@ -6,68 +6,82 @@ import numpy as np
 
 from mindref.ops import label_attention, routing
 from mindref.shapes import Array
-from mindref.study.exercises.cases import Case, Group, Inputs, Terms
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+)
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    return [
-        Group(
-            "p = 1",
-            "any way to treat negative scores that changes them shows even here",
-            (Case("2 users, p = 1", users(rng, 2, 3, 1.0)),),
-        ),
-        Group(
-            "even p",
-            "the power of a negative score is positive",
-            (Case("2 users, p = 2", users(rng, 2, 3, 2.0)), Case("p = 4", users(rng, 1, 4, 4.0))),
-        ),
-        Group(
-            "odd p",
-            "where a raw power is right, and what only looks like one is not",
-            (Case("2 users, p = 3", users(rng, 2, 3, 3.0)),),
-        ),
-        Group(
-            "fractional p",
-            "a root of a negative number",
-            (Case("2 users, p = 0.5", users(rng, 2, 3, 0.5)),),
-        ),
-    ]
+class UserVectorTask(ExerciseTask):
+    """The cases of bug-5: routing and label-aware attention."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        one, two = self.make_inputs(rng, 2, 3, 1.0), self.make_inputs(rng, 2, 3, 2.0)
+        four, three = self.make_inputs(rng, 1, 4, 4.0), self.make_inputs(rng, 2, 3, 3.0)
+        half = self.make_inputs(rng, 2, 3, 0.5)
+        return [
+            CaseGroup(
+                "p = 1",
+                "an answer that changes negative scores is wrong even for this power",
+                (ExerciseCase("2 users, p = 1", one),),
+            ),
+            CaseGroup(
+                "even p",
+                "the power of a negative score is positive",
+                (ExerciseCase("2 users, p = 2", two), ExerciseCase("p = 4", four)),
+            ),
+            CaseGroup(
+                "odd p",
+                "a raw power is right, other functions of the score are wrong",
+                (ExerciseCase("2 users, p = 3", three),),
+            ),
+            CaseGroup(
+                "fractional p",
+                "the root of a negative number",
+                (ExerciseCase("2 users, p = 0.5", half),),
+            ),
+        ]
+
+    def make_inputs(
+        self, rng: np.random.Generator, count: int, interests: int, power: float
+    ) -> Inputs:
+        """Return users and targets; the scores of every user have both signs."""
+        while True:
+            inputs: Inputs = {
+                "history": 2 * rng.normal(size=(count, 5, 4)),
+                "bilinear": rng.normal(size=(4, 4)) / 2,
+                "init_logits": 3 * rng.normal(size=(count, 5, interests)),
+                "target": 2 * rng.normal(size=(count, 4)),
+                "power": power,
+            }
+            scores = self.run_forward(inputs)[1].scores
+            if (scores.min(axis=1) < -0.3).all() and (scores.max(axis=1) > 0.3).all():
+                return inputs
+
+    def run_forward(self, inputs: Inputs) -> tuple[Array, label_attention.Saved]:
+        """Return the result of `routing.forward` and `label_attention.forward`."""
+        history, logits = inputs["history"], inputs["init_logits"]
+        active = np.ones((len(logits), logits.shape[2]), bool)
+        mask = np.ones(history.shape[:2], bool)
+        arrays = (history, mask, inputs["bilinear"], logits, active)
+        capsules, _ = routing.forward(*arrays, iterations=3, gradient="all")
+        return label_attention.forward(capsules, inputs["target"], active, power=inputs["power"])
+
+    def compute_answer(self, inputs: Inputs) -> Array:
+        """Return the user vector."""
+        return self.run_forward(inputs)[0]
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return weight times component of every interest."""
+        b, d = index
+        saved = self.run_forward(inputs)[1]
+        products = saved.weights.out[b] * saved.interests[b, :, d]
+        names = (f"h u of interest {k}" for k in range(len(products)))
+        return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
 
 
-def users(rng: np.random.Generator, count: int, interests: int, power: float) -> Inputs:
-    """Return users and targets whose scores have both signs, for every user."""
-    while True:
-        given: Inputs = {
-            "history": 2 * rng.normal(size=(count, 5, 4)),
-            "bilinear": rng.normal(size=(4, 4)) / 2,
-            "init_logits": 3 * rng.normal(size=(count, 5, interests)),
-            "target": 2 * rng.normal(size=(count, 4)),
-            "power": power,
-        }
-        scores = attended(given)[1].scores
-        if (scores.min(axis=1) < -0.3).all() and (scores.max(axis=1) > 0.3).all():
-            return given
-
-
-def attended(given: Inputs) -> tuple[Array, label_attention.Saved]:
-    """Return what `label_attention.forward` makes of the capsules of `routing.forward`."""
-    history, logits = given["history"], given["init_logits"]
-    active = np.ones((len(logits), logits.shape[2]), bool)
-    mask = np.ones(history.shape[:2], bool)
-    arrays = (history, mask, given["bilinear"], logits, active)
-    capsules, _ = routing.forward(*arrays, iterations=3, gradient="all")
-    return label_attention.forward(capsules, given["target"], active, power=given["power"])
-
-
-def reference(given: Inputs) -> Array:
-    """Return the user's vector."""
-    return attended(given)[0]
-
-
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return weight times component of every interest."""
-    b, d = index
-    saved = attended(given)[1]
-    products = saved.weights.out[b] * saved.interests[b, :, d]
-    return Terms("sum", tuple((f"h u of interest {k}", float(x)) for k, x in enumerate(products)))
+TASK = UserVectorTask()

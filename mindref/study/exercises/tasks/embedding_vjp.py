@@ -1,4 +1,4 @@
-"""embedding-vjp: rows used once, in two vectors, twice in one; row 0; rows that nobody uses."""
+"""embedding-vjp: rows used once, in two vectors, twice in one; row 0; unused rows."""
 
 from __future__ import annotations
 
@@ -6,75 +6,93 @@ import numpy as np
 
 from mindref.ops import embedding
 from mindref.shapes import Array
-from mindref.study.exercises.cases import Case, Group, Inputs, Loss, Terms
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+    LossFunction,
+)
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    return [
-        Group(
-            "every row once",
-            "weights and places, where nothing repeats",
-            (
-                Case("M=3 F=2 D=4 V=8", case(rng, [[3, 1], [7, 4], [2, 6]], 8, 4)),
-                Case("M=2 F=1 D=3 V=4", case(rng, [[3], [1]], 4, 3)),
+class EmbeddingVjpTask(ExerciseTask):
+    """The cases of embedding-vjp."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        three_vectors = self.make_inputs(rng, [[3, 1], [7, 4], [2, 6]], 8, 4)
+        two_vectors = self.make_inputs(rng, [[3], [1]], 4, 3)
+        row_2 = self.make_inputs(rng, [[2], [1], [2], [2]], 4, 3)
+        shelf_5 = self.make_inputs(rng, [[1, 5], [2, 5], [3, 5]], 6, 2)
+        row_4 = self.make_inputs(rng, [[4, 4, 1], [2, 3, 1]], 5, 3)
+        row_0 = self.make_inputs(rng, [[0, 2], [1, 0]], 3, 4)
+        return [
+            CaseGroup(
+                "every row once",
+                "weights and positions, without repeated rows",
+                (
+                    ExerciseCase("M=3 F=2 D=4 V=8", three_vectors),
+                    ExerciseCase("M=2 F=1 D=3 V=4", two_vectors),
+                ),
             ),
-        ),
-        Group(
-            "repeats",
-            "a row in several vectors",
-            (
-                Case("row 2 in three vectors", case(rng, [[2], [1], [2], [2]], 4, 3)),
-                Case("shelf 5 of three items", case(rng, [[1, 5], [2, 5], [3, 5]], 6, 2)),
+            CaseGroup(
+                "repeats",
+                "a row in several vectors",
+                (
+                    ExerciseCase("row 2 in three vectors", row_2),
+                    ExerciseCase("shelf 5 of three items", shelf_5),
+                ),
             ),
-        ),
-        Group(
-            "twice in a vector",
-            "a row that one vector names twice",
-            (Case("row 4 twice in vector 0", case(rng, [[4, 4, 1], [2, 3, 1]], 5, 3)),),
-        ),
-        Group(
-            "row 0",
-            "a row that some take for padding",
-            (Case("row 0 in two vectors", case(rng, [[0, 2], [1, 0]], 3, 4)),),
-        ),
-    ]
+            CaseGroup(
+                "twice in a vector",
+                "a row that is twice in one vector",
+                (ExerciseCase("row 4 twice in vector 0", row_4),),
+            ),
+            CaseGroup(
+                "row 0",
+                "a row that some code treats as padding",
+                (ExerciseCase("row 0 in two vectors", row_0),),
+            ),
+        ]
+
+    def make_inputs(
+        self, rng: np.random.Generator, row_lists: list[list[int]], count: int, width: int
+    ) -> Inputs:
+        """Return vectors of these rows, and the gradient of each vector."""
+        rows = np.array(row_lists)
+        return {
+            "rows": rows,
+            "weights": rng.uniform(0.2, 1.5, size=rows.shape),
+            "d_out": rng.normal(size=(len(rows), width)),
+            "count": count,
+            "table": rng.normal(size=(count, width)),
+        }
+
+    def compute_answer(self, inputs: Inputs) -> Array:
+        """Return the result of `embedding.backward` as a dense table."""
+        _, saved = embedding.forward(inputs["table"], inputs["rows"], inputs["weights"])
+        return embedding.backward(inputs["d_out"], saved).dense(inputs["count"])
+
+    def make_loss(self, inputs: Inputs) -> LossFunction:
+        """Return <d_out, vectors>."""
+        rows, weights = inputs["rows"], inputs["weights"]
+
+        def loss(perturbed: Inputs) -> float:
+            vectors = embedding.forward(perturbed["table"], rows, weights)[0]
+            return float(np.sum(inputs["d_out"] * vectors))
+
+        return loss
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return the contribution of each use of the row."""
+        row, d = index
+        weights, d_out = inputs["weights"], inputs["d_out"]
+        contributions = [
+            (f"vector {m}, position {f}: w g", float(weights[m, f] * d_out[m, d]))
+            for m, f in np.argwhere(inputs["rows"] == row)
+        ]
+        return EntryTerms("sum", tuple(contributions) or (("never used", 0.0),))
 
 
-def case(rng: np.random.Generator, rows: list[list[int]], count: int, width: int) -> Inputs:
-    """Return vectors of these rows, and a gradient of each."""
-    ids = np.array(rows)
-    return {
-        "rows": ids,
-        "weights": rng.uniform(0.2, 1.5, size=ids.shape),
-        "d_out": rng.normal(size=(len(ids), width)),
-        "count": count,
-        "table": rng.normal(size=(count, width)),
-    }
-
-
-def reference(given: Inputs) -> Array:
-    """Return what `embedding.backward` gives, as a whole table."""
-    _, saved = embedding.forward(given["table"], given["rows"], given["weights"])
-    return embedding.backward(given["d_out"], saved).dense(given["count"])
-
-
-def loss(given: Inputs) -> Loss:
-    """Return <d_out, vectors>."""
-    rows, weights = given["rows"], given["weights"]
-
-    def value(moved: Inputs) -> float:
-        return float(np.sum(given["d_out"] * embedding.forward(moved["table"], rows, weights)[0]))
-
-    return value
-
-
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return what each use of the row sends."""
-    row, d = index
-    uses = np.argwhere(given["rows"] == row)
-    sent = [
-        (f"vector {m}, place {f}: w g", float(given["weights"][m, f] * given["d_out"][m, d]))
-        for m, f in uses
-    ]
-    return Terms("sum", tuple(sent) or (("never used", 0.0),))
+TASK = EmbeddingVjpTask()

@@ -1,4 +1,4 @@
-"""label-attention: scores of both signs under every kind of power, and inactive places."""
+"""label-attention: scores of both signs for every kind of power, and inactive interests."""
 
 from __future__ import annotations
 
@@ -8,91 +8,112 @@ import numpy as np
 
 from mindref.ops import label_attention
 from mindref.shapes import Array, Bools
-from mindref.study.exercises.cases import Case, Group, Inputs, Terms, mask_of
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+    make_mask,
+)
 
 SIGNS = [[0.9, 0.2, -1.1, -0.6], [-2.1, 1.4, 0.5, -0.3]]
-"""Scores of two users; the worst match of each is further from zero than the best."""
+"""Scores of two users; the worst score of each has a larger magnitude than the best."""
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    below = [[-1.5, -0.5, 0.8], [-0.4, -0.9, -1.2]]
-    some = mask_of([2, 2], 3)
-    return [
-        Group(
-            "both signs",
-            "a power of a negative score: even, odd and fractional",
-            tuple(
-                Case(f"2 users, K=4 D=3 p={p:g}", case(rng, SIGNS, 3, p)) for p in (2.0, 0.5, 3.0)
-            ),
-        ),
-        Group(
-            "p = 0",
-            "where signs must not count, nor scores",
-            (Case("2 users, p=0", case(rng, SIGNS, 3, 0.0)),),
-        ),
-        Group(
-            "p infinite",
-            "the best match, and not the strongest mismatch",
-            (Case("2 users, p=inf", case(rng, SIGNS, 3, np.inf)),),
-        ),
-        Group(
-            "inactive",
-            "a place without an interest, which would win if it were asked",
-            (
-                Case("2 of 3 interests, p=2", case(rng, below, 5, 2.0, some)),
-                Case("2 of 3 interests, p=inf", case(rng, below, 5, np.inf, some)),
-            ),
-        ),
-        Group(
-            "large scores",
-            "exp of them is infinite",
-            (Case("scores near 9, p=3", case(rng, [[9.2, -8.0, 9.1], [8.0, 9.0, 9.3]], 4, 3.0)),),
-        ),
-    ]
-
-
-def case(
+def make_scored_interests(
     rng: np.random.Generator,
     scores: Sequence[Sequence[float]],
     width: int,
     power: float,
     active: Bools | None = None,
 ) -> Inputs:
-    """Return interests whose products with the target are these scores."""
-    wanted = np.array(scores)
-    target = rng.normal(size=(len(wanted), width))
-    interests = rng.normal(size=(*wanted.shape, width))
-    lacking = wanted - np.einsum("bkd,bd->bk", interests, target)
-    interests += (lacking / np.sum(target**2, axis=1)[:, None])[..., None] * target[:, None]
-    active = np.ones(wanted.shape, bool) if active is None else active
+    """Return interests whose inner products with the target are these scores."""
+    target_scores = np.array(scores)
+    target = rng.normal(size=(len(target_scores), width))
+    interests = rng.normal(size=(*target_scores.shape, width))
+    missing = target_scores - np.einsum("bkd,bd->bk", interests, target)
+    interests += (missing / np.sum(target**2, axis=1)[:, None])[..., None] * target[:, None]
+    active = np.ones(target_scores.shape, bool) if active is None else active
     return {"interests": interests, "target": target, "active": active, "power": float(power)}
 
 
-def attended(given: Inputs) -> tuple[Array, label_attention.Saved]:
-    """Return what the forward of the reference gives."""
-    arrays = (given["interests"], given["target"], given["active"])
-    return label_attention.forward(*arrays, power=given["power"])
+def run_label_attention(inputs: Inputs) -> tuple[Array, label_attention.Saved]:
+    """Return the result of `label_attention.forward`."""
+    arrays = (inputs["interests"], inputs["target"], inputs["active"])
+    return label_attention.forward(*arrays, power=inputs["power"])
 
 
-def reference(given: Inputs) -> tuple[Array, ...]:
-    """Return weights and user of `label_attention.forward`."""
-    user, saved = attended(given)
-    return saved.weights.out, user
+class LabelAttentionTask(ExerciseTask):
+    """The cases of label-attention."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        negative_best = [[-1.5, -0.5, 0.8], [-0.4, -0.9, -1.2]]
+        two_of_three = make_mask([2, 2], 3)
+        large = [[9.2, -8.0, 9.1], [8.0, 9.0, 9.3]]
+        return [
+            CaseGroup(
+                "both signs",
+                "a power of a negative score: even, odd and fractional",
+                tuple(
+                    ExerciseCase(
+                        f"2 users, K=4 D=3 p={p:g}", make_scored_interests(rng, SIGNS, 3, p)
+                    )
+                    for p in (2.0, 0.5, 3.0)
+                ),
+            ),
+            CaseGroup(
+                "p = 0",
+                "equal weights, whatever signs and scores are",
+                (ExerciseCase("2 users, p=0", make_scored_interests(rng, SIGNS, 3, 0.0)),),
+            ),
+            CaseGroup(
+                "p infinite",
+                "the largest score, not the largest magnitude",
+                (ExerciseCase("2 users, p=inf", make_scored_interests(rng, SIGNS, 3, np.inf)),),
+            ),
+            CaseGroup(
+                "inactive",
+                "an inactive interest that has the largest score",
+                tuple(
+                    ExerciseCase(
+                        f"2 of 3 interests, p={p:g}",
+                        make_scored_interests(rng, negative_best, 5, p, two_of_three),
+                    )
+                    for p in (2.0, np.inf)
+                ),
+            ),
+            CaseGroup(
+                "large scores",
+                "exp overflows",
+                (ExerciseCase("scores near 9, p=3", make_scored_interests(rng, large, 4, 3.0)),),
+            ),
+        ]
+
+    def compute_answer(self, inputs: Inputs) -> tuple[Array, ...]:
+        """Return weights and user vector of `label_attention.forward`."""
+        user, saved = run_label_attention(inputs)
+        return saved.weights.out, user
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return the exponentials of the softmax, or the products of the weighted sum."""
+        _, saved = run_label_attention(inputs)
+        b, last = index
+        active = np.flatnonzero(inputs["active"][b])
+        if part == "user":
+            products = saved.weights.out[b, active] * inputs["interests"][b, active, last]
+            names = (f"h v of interest {k}" for k in active)
+            return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+        if last not in active:
+            return EntryTerms("sum", (("the interest is inactive", 0.0),))
+        if np.isinf(inputs["power"]):
+            weight = float(saved.weights.out[index])
+            return EntryTerms("sum", (("one for the largest score, else zero", weight),))
+        gaps = label_attention.gaps_below_largest(saved.scores, inputs["active"], inputs["power"])
+        exps = {int(k): float(np.exp(gaps[b, k])) for k in active}
+        numbers = ((f"exp(a - max) of interest {k}", value) for k, value in exps.items())
+        return EntryTerms("quotient", (("exp(a - max)", exps[last]), *numbers))
 
 
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return the powers in the softmax, or the weighted interests in the sum."""
-    _, saved = attended(given)
-    b, at = index
-    there = np.flatnonzero(given["active"][b])
-    if part == "user":
-        products = saved.weights.out[b, there] * given["interests"][b, there, at]
-        names = (f"h v of interest {k}" for k in there)
-        return Terms("sum", tuple(zip(names, map(float, products), strict=True)))
-    if np.isinf(given["power"]) or at not in there:
-        said = "the largest score takes all" if at in there else "there is no such interest"
-        return Terms("sum", ((said, float(saved.weights.out[index])),))
-    raised = label_attention.gaps_below_largest(saved.scores, given["active"], given["power"])[b]
-    exps = [(f"exp(a) of interest {k}, over the largest", float(np.exp(raised[k]))) for k in there]
-    return Terms("quotient", (("exp(a), over the largest", float(np.exp(raised[at]))), *exps))
+TASK = LabelAttentionTask()

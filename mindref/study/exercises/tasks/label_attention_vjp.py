@@ -1,4 +1,4 @@
-"""label-attention-vjp: both signs, powers on both sides of one, both ends, inactive places."""
+"""label-attention-vjp: both signs, powers below and above one, both limits, inactive interests."""
 
 from __future__ import annotations
 
@@ -6,93 +6,117 @@ import numpy as np
 
 from mindref.ops import label_attention
 from mindref.shapes import Array, Bools
-from mindref.study.exercises.cases import Case, Group, Inputs, Loss, Terms, mask_of
-from mindref.study.exercises.tasks.label_attention import SIGNS, attended
-from mindref.study.exercises.tasks.label_attention import case as scored
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+    LossFunction,
+    make_mask,
+)
+from mindref.study.exercises.tasks.label_attention import (
+    SIGNS,
+    make_scored_interests,
+    run_label_attention,
+)
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    three = [[0.9, -0.7, 1.3], [0.6, -1.2, -0.5]]
-    some = mask_of([2, 2], 3)
-    return [
-        Group(
-            "p = 1",
-            "the slope of the power is one: what is wrong here is not the power",
-            (Case("2 users, K=4 D=3 p=1", case(rng, SIGNS, 3, 1.0)),),
-        ),
-        Group(
-            "both signs",
-            "the slope of the power at negative scores",
-            (
-                Case("p=2", case(rng, SIGNS, 3, 2.0), step=1e-4),
-                Case("p=3", case(rng, [[0.9, 0.4, -1.1]], 4, 3.0), step=1e-4),
-                Case("p=0.5", case(rng, SIGNS, 3, 0.5), step=1e-4),
+class LabelAttentionVjpTask(ExerciseTask):
+    """The cases of label-attention-vjp."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        three = [[0.9, -0.7, 1.3], [0.6, -1.2, -0.5]]
+        two_of_three = make_mask([2, 2], 3)
+        one = self.make_inputs(rng, SIGNS, 3, 1.0)
+        signs_2, signs_3 = (
+            self.make_inputs(rng, SIGNS, 3, 2.0),
+            self.make_inputs(rng, [[0.9, 0.4, -1.1]], 4, 3.0),
+        )
+        signs_half = self.make_inputs(rng, SIGNS, 3, 0.5)
+        zero, infinite = (self.make_inputs(rng, three, 4, p) for p in (0.0, np.inf))
+        inactive_half, inactive_2 = (
+            self.make_inputs(rng, three, 4, p, two_of_three) for p in (0.5, 2.0)
+        )
+        return [
+            CaseGroup(
+                "p = 1",
+                "the derivative of the power is one: an error here is not in the power",
+                (ExerciseCase("2 users, K=4 D=3 p=1", one),),
             ),
-        ),
-        Group(
-            "weights that stand still",
-            "p = 0 and p infinite: only the sum is differentiated",
-            (
-                Case("p=0", case(rng, three, 4, 0.0)),
-                Case("p=inf", case(rng, three, 4, np.inf)),
+            CaseGroup(
+                "both signs",
+                "the derivative of the power at negative scores",
+                (
+                    ExerciseCase("p=2", signs_2, step=1e-4),
+                    ExerciseCase("p=3", signs_3, step=1e-4),
+                    ExerciseCase("p=0.5", signs_half, step=1e-4),
+                ),
             ),
-        ),
-        Group(
-            "inactive",
-            "scores of exactly zero, where the slope of the power may be infinite",
-            (
-                Case("2 of 3 interests, p=0.5", case(rng, three, 4, 0.5, some), step=1e-4),
-                Case("2 of 3 interests, p=2", case(rng, three, 4, 2.0, some), step=1e-4),
+            CaseGroup(
+                "constant weights",
+                "p = 0 and p infinite: only the weighted sum has a gradient",
+                (ExerciseCase("p=0", zero), ExerciseCase("p=inf", infinite)),
             ),
-        ),
-    ]
+            CaseGroup(
+                "inactive",
+                "scores of exactly zero, where the derivative of the power may be infinite",
+                (
+                    ExerciseCase("2 of 3 interests, p=0.5", inactive_half, step=1e-4),
+                    ExerciseCase("2 of 3 interests, p=2", inactive_2, step=1e-4),
+                ),
+            ),
+        ]
+
+    def make_inputs(
+        self,
+        rng: np.random.Generator,
+        scores: list[list[float]],
+        width: int,
+        power: float,
+        active: Bools | None = None,
+    ) -> Inputs:
+        """Return interests with these scores, zero where inactive, and gradients."""
+        inputs = make_scored_interests(rng, scores, width, power, active)
+        inputs["interests"] *= inputs["active"][..., None]
+        shape = inputs["target"].shape
+        d_user, d_target = rng.normal(size=shape), rng.normal(size=shape)
+        return {**inputs, "d_user": d_user, "d_target_so_far": d_target}
+
+    def compute_answer(self, inputs: Inputs) -> tuple[Array, ...]:
+        """Return the result of `label_attention.backward`, plus the first use of the target."""
+        saved = run_label_attention(inputs)[1]
+        d_interests, d_query = label_attention.backward(inputs["d_user"], saved)
+        return d_interests, inputs["d_target_so_far"] + d_query
+
+    def make_loss(self, inputs: Inputs) -> LossFunction:
+        """Return <d_user, user> plus a first use of the target, which is linear."""
+
+        def loss(perturbed: Inputs) -> float:
+            first = np.sum(inputs["d_target_so_far"] * perturbed["target"])
+            return float(first + np.sum(inputs["d_user"] * run_label_attention(perturbed)[0]))
+
+        return loss
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return both parts of an interest's gradient, or the terms of the target's gradient."""
+        saved, power = run_label_attention(inputs)[1], inputs["power"]
+        b, weights = index[0], saved.weights.out
+        d_weights = saved.interests[b] @ inputs["d_user"][b]
+        d_powers = weights[b] * (d_weights - weights[b] @ d_weights)
+        d_scores = np.zeros_like(d_powers)
+        if 0 < power < np.inf:
+            d_scores = label_attention.signed_power_backward(d_powers, saved.scores[b], power)
+        if part == "d_target":
+            first = ("d_target_so_far", float(inputs["d_target_so_far"][index]))
+            products = d_scores * saved.interests[b, :, index[1]]
+            second = ((f"d_s v of interest {k}", float(x)) for k, x in enumerate(products))
+            return EntryTerms("sum", (first, *second))
+        _, k, d = index
+        value = ("in the sum: h g", float(weights[b, k] * inputs["d_user"][b, d]))
+        key = ("in the score: d_s e", float(d_scores[k] * inputs["target"][b, d]))
+        return EntryTerms("sum", (value, key))
 
 
-def case(
-    rng: np.random.Generator,
-    scores: list[list[float]],
-    width: int,
-    power: float,
-    active: Bools | None = None,
-) -> Inputs:
-    """Return interests of these scores, zero where inactive, and gradients."""
-    given = scored(rng, scores, width, power, active)
-    given["interests"] *= given["active"][..., None]
-    shape = given["target"].shape
-    return {**given, "d_user": rng.normal(size=shape), "d_target_so_far": rng.normal(size=shape)}
-
-
-def reference(given: Inputs) -> tuple[Array, ...]:
-    """Return what `label_attention.backward` gives, with what the target has already."""
-    d_interests, d_query = label_attention.backward(given["d_user"], attended(given)[1])
-    return d_interests, given["d_target_so_far"] + d_query
-
-
-def loss(given: Inputs) -> Loss:
-    """Return <d_user, user> and the first use of the target, linear in it."""
-
-    def value(moved: Inputs) -> float:
-        first = np.sum(given["d_target_so_far"] * moved["target"])
-        return float(first + np.sum(given["d_user"] * attended(moved)[0]))
-
-    return value
-
-
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return the two parts of an interest's gradient, or what each score sends to the target."""
-    saved, power = attended(given)[1], given["power"]
-    b, weights = index[0], saved.weights.out
-    d_weights = saved.interests[b] @ given["d_user"][b]
-    d_raised = weights[b] * (d_weights - weights[b] @ d_weights)
-    d_scores = np.zeros_like(d_raised)
-    if 0 < power < np.inf:
-        d_scores = label_attention.through_power(d_raised, saved.scores[b], power)
-    if part == "d_target":
-        first = ("d_target_so_far", float(given["d_target_so_far"][index]))
-        products = d_scores * saved.interests[b, :, index[1]]
-        rest = ((f"d_s v of interest {k}", float(x)) for k, x in enumerate(products))
-        return Terms("sum", (first, *rest))
-    _, k, d = index
-    as_value = ("as value: h g", float(weights[b, k] * given["d_user"][b, d]))
-    return Terms("sum", (as_value, ("as key: d_s e", float(d_scores[k] * given["target"][b, d]))))
+TASK = LabelAttentionVjpTask()

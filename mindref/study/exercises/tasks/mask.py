@@ -1,4 +1,4 @@
-"""mask: interests that a user lacks, padding, garbage in it, and a user with nothing at all."""
+"""mask: inactive interests, padding, NaN in the padding, and a user without behaviours."""
 
 from __future__ import annotations
 
@@ -8,60 +8,82 @@ import numpy as np
 
 from mindref.ops import softmax
 from mindref.shapes import Array
-from mindref.study.exercises.cases import Case, Group, Inputs, Terms, mask_of
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+    make_mask,
+)
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    whole, lacking = case(rng, [5, 5], [4, 4], 5, 4), case(rng, [5, 5], [2, 3], 5, 4)
-    padded, garbage = case(rng, [3, 5], [4, 4], 5, 4), case(rng, [2, 4], [3, 2], 5, 3)
-    garbage["logits"][~garbage["mask"]] = np.nan
-    huge = case(rng, [4, 3], [2, 1], 4, 3)
-    huge["logits"][~np.broadcast_to(huge["active"][:, None], huge["logits"].shape)] = 1e4
-    empty = case(rng, [0, 4], [1, 3], 4, 3)
-    return [
-        Group(
-            "fewer interests",
-            "an interest masked too late has drawn weight already",
-            (
-                Case("everything is there", whole),
-                Case("2 and 3 of 4 interests", lacking),
-                Case("huge logits where nothing is", huge),
+class MaskTask(ExerciseTask):
+    """The cases of mask."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        full = self.make_inputs(rng, [5, 5], [4, 4], 5, 4)
+        fewer = self.make_inputs(rng, [5, 5], [2, 3], 5, 4)
+        padded = self.make_inputs(rng, [3, 5], [4, 4], 5, 4)
+        garbage = self.make_inputs(rng, [2, 4], [3, 2], 5, 3)
+        garbage["logits"][~garbage["mask"]] = np.nan
+        huge = self.make_inputs(rng, [4, 3], [2, 1], 4, 3)
+        huge["logits"][~np.broadcast_to(huge["active"][:, None], huge["logits"].shape)] = 1e4
+        empty = self.make_inputs(rng, [0, 4], [1, 3], 4, 3)
+        return [
+            CaseGroup(
+                "fewer interests",
+                "an interest that is masked after the softmax has taken weight from the others",
+                (
+                    ExerciseCase("nothing is masked", full),
+                    ExerciseCase("2 and 3 of 4 interests", fewer),
+                    ExerciseCase("huge logits of inactive interests", huge),
+                ),
             ),
-        ),
-        Group(
-            "padding",
-            "a padded place that still speaks",
-            (Case("3 and 5 of 5 behaviours", padded),),
-        ),
-        Group("garbage", "zero times NaN is NaN", (Case("NaN in the padding", garbage),)),
-        Group("no behaviour", "zero over zero", (Case("0 and 4 of 4 behaviours", empty),)),
-    ]
+            CaseGroup(
+                "padding",
+                "a padded position with weights",
+                (ExerciseCase("3 and 5 of 5 behaviours", padded),),
+            ),
+            CaseGroup(
+                "garbage", "zero times NaN is NaN", (ExerciseCase("NaN in the padding", garbage),)
+            ),
+            CaseGroup(
+                "no behaviour", "zero over zero", (ExerciseCase("0 and 4 of 4 behaviours", empty),)
+            ),
+        ]
+
+    def make_inputs(
+        self,
+        rng: np.random.Generator,
+        lengths: Sequence[int],
+        counts: Sequence[int],
+        behaviours: int,
+        interests: int,
+    ) -> Inputs:
+        """Return logits of users with `lengths` behaviours and `counts` active interests."""
+        logits = rng.normal(size=(len(lengths), behaviours, interests))
+        mask, active = make_mask(lengths, behaviours), make_mask(counts, interests)
+        return {"logits": logits, "mask": mask, "active": active}
+
+    def compute_answer(self, inputs: Inputs) -> Array:
+        """Return the weights of `softmax.forward` with both masks."""
+        allowed = inputs["mask"][:, :, None] & inputs["active"][:, None, :]
+        return softmax.forward(inputs["logits"], allowed, axis=2)[0]
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return the exponentials of the active interests; zero for a masked entry."""
+        b, i, k = index
+        if not inputs["mask"][b, i]:
+            return EntryTerms("sum", (("zero: the position is padding", 0.0),))
+        if not inputs["active"][b, k]:
+            return EntryTerms("sum", (("zero: the interest is inactive", 0.0),))
+        active = [int(j) for j in np.flatnonzero(inputs["active"][b])]
+        logits = inputs["logits"][b, i, active]
+        exps = zip(active, np.exp(logits - logits.max()), strict=True)
+        numbers = [(f"exp(b - max) of interest {j}", float(x)) for j, x in exps]
+        return EntryTerms("quotient", (numbers[active.index(k)], *numbers))
 
 
-def case(
-    rng: np.random.Generator, lengths: Sequence[int], counts: Sequence[int], places: int, most: int
-) -> Inputs:
-    """Return logits for users of so many behaviours and interests."""
-    logits = rng.normal(size=(len(lengths), places, most))
-    return {"logits": logits, "mask": mask_of(lengths, places), "active": mask_of(counts, most)}
-
-
-def reference(given: Inputs) -> Array:
-    """Return the weights of `softmax.forward` with both masks."""
-    allowed = given["mask"][:, :, None] & given["active"][:, None, :]
-    return softmax.forward(given["logits"], allowed, axis=2)[0]
-
-
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return exp of the logits of the interests that take part; zero is a sum of nothing."""
-    b, i, j = index
-    if not given["mask"][b, i]:
-        return Terms("sum", (("nothing: the place is padded", 0.0),))
-    if not given["active"][b, j]:
-        return Terms("sum", (("nothing: the user lacks the interest", 0.0),))
-    there = [int(k) for k in np.flatnonzero(given["active"][b])]
-    logits = given["logits"][b, i, there]
-    raised = dict(zip(there, np.exp(logits - logits.max()), strict=True))
-    every = [(f"exp(b - max) of interest {k}", float(x)) for k, x in raised.items()]
-    return Terms("quotient", (every[there.index(j)], *every))
+TASK = MaskTask()

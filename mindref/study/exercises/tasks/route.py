@@ -1,4 +1,4 @@
-"""route: several rounds, padding, other users in the batch, and the same users once more."""
+"""route: several iterations, padding, other users in the batch, and the same users again."""
 
 from __future__ import annotations
 
@@ -7,82 +7,102 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindref.ops import routing
-from mindref.ops.votes import gather
+from mindref.ops.votes import sum_votes
 from mindref.shapes import Array
-from mindref.study.exercises.cases import Case, Group, Inputs, Terms, mask_of
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+    make_mask,
+)
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    alone = users(rng, [5], 5, 4, 3, 3)
-    several = users(rng, [5, 4, 5], 5, 4, 3, 3)
-    return [
-        Group(
-            "three rounds",
-            "what is added to the logits shows from the second round on, and stays in the third",
-            (
-                Case("1 user, L=5 K=3 D=4 r=3", alone),
-                Case("L=4 K=2 D=3 r=5", users(rng, [4], 4, 3, 2, 5)),
-            ),
-        ),
-        Group(
-            "one and two rounds",
-            "a round too many or too few",
-            (
-                Case("r=1", users(rng, [5], 5, 4, 3, 1)),
-                Case("r=2", users(rng, [5], 5, 4, 3, 2)),
-            ),
-        ),
-        Group(
-            "padding",
-            "what stands in padded places must not be heard",
-            (Case("2 and 4 of 5 behaviours", users(rng, [2, 4], 5, 4, 3, 3)),),
-        ),
-        Group(
-            "several users",
-            "sums over the batch: no user may hear of another",
-            (Case("3 users", several),),
-        ),
-        Group(
-            "once more",
-            "something that is kept between calls: from the call before, or from the first one",
-            (Case("the 3 users again", several), Case("the first user again", alone)),
-        ),
-    ]
-
-
-def users(
-    rng: np.random.Generator, lengths: Sequence[int], places: int, width: int, most: int, turns: int
+def make_users(
+    rng: np.random.Generator,
+    lengths: Sequence[int],
+    behaviours: int,
+    width: int,
+    interests: int,
+    iterations: int,
 ) -> Inputs:
-    """Return users of so many behaviours."""
+    """Return users with histories of these lengths, padded to `behaviours`."""
     count = len(lengths)
     return {
-        "history": rng.normal(size=(count, places, width)),
-        "mask": mask_of(lengths, places),
+        "history": rng.normal(size=(count, behaviours, width)),
+        "mask": make_mask(lengths, behaviours),
         "bilinear": rng.normal(size=(width, width)) / np.sqrt(width),
-        "init_logits": rng.normal(size=(count, places, most)),
-        "iterations": turns,
+        "init_logits": rng.normal(size=(count, behaviours, interests)),
+        "iterations": iterations,
     }
 
 
-def routed(given: Inputs) -> tuple[Array, routing.Saved]:
-    """Return what `routing.forward` gives."""
-    logits = given["init_logits"]
+def run_routing(inputs: Inputs, gradient: str = "all") -> tuple[Array, routing.Saved]:
+    """Return the result of `routing.forward` with all interests active."""
+    logits = inputs["init_logits"]
     active = np.ones((len(logits), logits.shape[2]), bool)
-    arrays = (given["history"], given["mask"], given["bilinear"], logits, active)
-    return routing.forward(*arrays, iterations=given["iterations"], gradient="all")
+    arrays = (inputs["history"], inputs["mask"], inputs["bilinear"], logits, active)
+    return routing.forward(*arrays, iterations=inputs["iterations"], gradient=gradient)
 
 
-def reference(given: Inputs) -> Array:
-    """Return the capsules of `routing.forward`."""
-    return routed(given)[0]
+class RouteTask(ExerciseTask):
+    """The cases of route."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        one_user = make_users(rng, [5], 5, 4, 3, 3)
+        three_users = make_users(rng, [5, 4, 5], 5, 4, 3, 3)
+        five_iterations = make_users(rng, [4], 4, 3, 2, 5)
+        one_iteration = make_users(rng, [5], 5, 4, 3, 1)
+        two_iterations = make_users(rng, [5], 5, 4, 3, 2)
+        padded = make_users(rng, [2, 4], 5, 4, 3, 3)
+        return [
+            CaseGroup(
+                "three iterations",
+                "an update of the logits has an effect from the second iteration, and stays",
+                (
+                    ExerciseCase("1 user, L=5 K=3 D=4 r=3", one_user),
+                    ExerciseCase("L=4 K=2 D=3 r=5", five_iterations),
+                ),
+            ),
+            CaseGroup(
+                "one and two iterations",
+                "an iteration too many or too few",
+                (ExerciseCase("r=1", one_iteration), ExerciseCase("r=2", two_iterations)),
+            ),
+            CaseGroup(
+                "padding",
+                "values in padded positions must have no effect",
+                (ExerciseCase("2 and 4 of 5 behaviours", padded),),
+            ),
+            CaseGroup(
+                "several users",
+                "sums over the batch: a user must not depend on other users",
+                (ExerciseCase("3 users", three_users),),
+            ),
+            CaseGroup(
+                "the same again",
+                "state that is kept between calls, from the previous call or the first one",
+                (
+                    ExerciseCase("the 3 users again", three_users),
+                    ExerciseCase("the first user again", one_user),
+                ),
+            ),
+        ]
+
+    def compute_answer(self, inputs: Inputs) -> Array:
+        """Return the capsules of `routing.forward`."""
+        return run_routing(inputs)[0]
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return the sum of the last iteration and the factor of squash."""
+        _, saved = run_routing(inputs)
+        b, k, d = index
+        z = sum_votes(saved.couplings, saved.votes)[b, k]
+        n = float(np.linalg.norm(z))
+        factor = ("n / (1 + n^2)", n / (1 + n * n))
+        return EntryTerms("product", (("z of the last iteration", float(z[d])), factor))
 
 
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return the sum of the last round and what squash multiplies it by."""
-    _, saved = routed(given)
-    b, j, d = index
-    z = gather(saved.couplings, saved.votes)[b, j]
-    n = float(np.linalg.norm(z))
-    scale = ("n / (1 + n^2)", n / (1 + n * n))
-    return Terms("product", (("z of the last round", float(z[d])), scale))
+TASK = RouteTask()

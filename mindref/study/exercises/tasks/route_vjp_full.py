@@ -1,118 +1,142 @@
-"""route-vjp-full: every use of the matrix on its own, and all of them together."""
+"""route-vjp-full: the gradient of each use of the matrix, and of all uses together."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from mindref.ops import routing, softmax, squash
-from mindref.ops.votes import agree, gather, project, spread
+from mindref.ops.votes import project_votes, spread_to_votes, sum_votes, vote_agreement
 from mindref.shapes import Array
-from mindref.study.exercises.cases import Case, Group, Inputs, Loss, Terms
-from mindref.study.exercises.tasks import route_vjp_last
-from mindref.study.exercises.tasks.route_vjp_last import of_votes, saved_of
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+    LossFunction,
+)
+from mindref.study.exercises.tasks.route import run_routing
+from mindref.study.exercises.tasks.route_vjp_last import (
+    explain_from_votes,
+    make_users_and_gradient,
+)
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    return [
-        Group(
-            "three rounds",
-            "all paths; in the middle round what is set and what is added differ",
-            (
-                Case("2 users, L=4 K=3 D=2 r=3", case(rng, [4, 4], 4, 2, 3, 3)),
-                Case("1 user, L=3 K=2 D=4 r=4", case(rng, [3], 3, 4, 2, 4)),
+class RouteVjpFullTask(ExerciseTask):
+    """The cases of route-vjp-full."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        three = self.make_inputs(rng, [4, 4], 4, 2, 3, 3)
+        four = self.make_inputs(rng, [3], 3, 4, 2, 4)
+        one = self.make_inputs(rng, [4], 4, 3, 2, 1)
+        two = self.make_inputs(rng, [3], 3, 2, 4, 2)
+        padded = self.make_inputs(rng, [1, 3], 4, 2, 3, 3)
+        return [
+            CaseGroup(
+                "three iterations",
+                "all paths; in a middle iteration, setting and adding a gradient differ",
+                (
+                    ExerciseCase("2 users, L=4 K=3 D=2 r=3", three),
+                    ExerciseCase("1 user, L=3 K=2 D=4 r=4", four),
+                ),
             ),
-        ),
-        Group(
-            "one and two rounds",
-            "one use, where nothing is agreed with, and three",
-            (
-                Case("L=4 K=2 D=3 r=1", case(rng, [4], 4, 3, 2, 1)),
-                Case("L=3 K=4 D=2 r=2", case(rng, [3], 3, 2, 4, 2)),
+            CaseGroup(
+                "one and two iterations",
+                "one use without agreement, and three uses",
+                (ExerciseCase("L=4 K=2 D=3 r=1", one), ExerciseCase("L=3 K=4 D=2 r=2", two)),
             ),
-        ),
-        Group(
-            "padding",
-            "a padded place is not used at all",
-            (Case("1 and 3 of 4 behaviours", case(rng, [1, 3], 4, 2, 3, 3)),),
-        ),
-    ]
+            CaseGroup(
+                "padding",
+                "a padded position is never used",
+                (ExerciseCase("1 and 3 of 4 behaviours", padded),),
+            ),
+        ]
+
+    def make_inputs(
+        self,
+        rng: np.random.Generator,
+        lengths: list[int],
+        behaviours: int,
+        width: int,
+        interests: int,
+        iterations: int,
+    ) -> Inputs:
+        """Return the inputs of route-vjp-last, and a copy of the matrix for each use."""
+        inputs = make_users_and_gradient(rng, lengths, behaviours, width, interests, iterations)
+        return {**inputs, "copies": np.stack([inputs["bilinear"]] * (2 * iterations - 1))}
+
+    def run_backward(self, inputs: Inputs) -> tuple[list[Array], list[Array]]:
+        """Return the gradient of the votes at each use, and of the logits at each softmax.
+
+        Both lists are in the order of forward.
+        """
+        saved = run_routing(inputs)[1]
+        votes, iterations = saved.votes, saved.iterations
+        d_logits, d_capsules = np.zeros_like(inputs["init_logits"]), inputs["d_capsules"]
+        vote_gradients, logit_gradients = [], []
+        for iteration in reversed(range(len(iterations))):
+            weights, squash_saved, capsules = iterations[iteration]
+            if iteration < len(iterations) - 1:
+                vote_gradients.append(spread_to_votes(d_logits, capsules, votes))
+                d_capsules = sum_votes(d_logits, votes)
+            d_sums = squash.backward(d_capsules, squash_saved)
+            vote_gradients.append(spread_to_votes(weights.out, d_sums, votes))
+            logit_gradients.append(softmax.backward(vote_agreement(votes, d_sums), weights))
+            d_logits = d_logits + logit_gradients[-1]
+        return vote_gradients[::-1], logit_gradients[::-1]
+
+    def compute_answer(self, inputs: Inputs) -> tuple[Array, ...]:
+        """Return the ledger, and the result of `routing.backward` with gradient="all"."""
+        uses, _ = self.run_backward(inputs)
+        ledger = np.stack([np.einsum("bld,ble->de", use, inputs["history"]) for use in uses])
+        saved = run_routing(inputs)[1]
+        d_history, d_bilinear, d_logits = routing.backward(inputs["d_capsules"], saved)
+        return ledger, d_bilinear, d_history, d_logits
+
+    def make_loss(self, inputs: Inputs) -> LossFunction:
+        """Return <d_capsules, capsules>, with a separate matrix for each use."""
+        g, iterations = inputs["d_capsules"], inputs["iterations"]
+        allowed = inputs["mask"][:, :, None]
+
+        def loss(perturbed: Inputs) -> float:
+            matrices = perturbed["copies"] + (perturbed["bilinear"] - inputs["bilinear"])
+            logits = perturbed["init_logits"]
+            for iteration in range(iterations):
+                weights, _ = softmax.forward(logits, np.broadcast_to(allowed, logits.shape), axis=2)
+                votes = project_votes(perturbed["history"], matrices[2 * iteration])
+                sums = sum_votes(weights, votes)
+                capsules, _ = squash.forward(sums)
+                if iteration < iterations - 1:
+                    votes = project_votes(perturbed["history"], matrices[2 * iteration + 1])
+                    logits = logits + vote_agreement(votes, capsules)
+            return float(np.sum(g * capsules))
+
+        return loss
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return the uses of the matrix that are summed, or the products of one use."""
+        uses, logit_gradients = self.run_backward(inputs)
+        if part == "ledger":
+            terms = explain_from_votes(inputs, uses[index[0]], "d_bilinear", index[1:])
+            name = self.name_use(index[0])
+            numbers = tuple((f"{name}, {text}", value) for text, value in terms.numbers)
+            return EntryTerms(terms.how, numbers)
+        if part == "d_init_logits":
+            softmaxes = enumerate(logit_gradients, 1)
+            numbers = tuple((f"softmax {t}", float(x[index])) for t, x in softmaxes)
+            return EntryTerms("sum", numbers)
+        return EntryTerms(
+            "sum",
+            tuple(
+                (self.name_use(i), explain_from_votes(inputs, use, part, index).value)
+                for i, use in enumerate(uses)
+            ),
+        )
+
+    def name_use(self, index: int) -> str:
+        """Return a use of the matrix in words: sums 1, agreement 1, sums 2, ..."""
+        return f"{'agreement' if index % 2 else 'sums'} {index // 2 + 1}"
 
 
-def case(
-    rng: np.random.Generator, lengths: list[int], places: int, width: int, most: int, turns: int
-) -> Inputs:
-    """Return the inputs of route-vjp-last and a copy of the matrix for each use."""
-    given = route_vjp_last.case(rng, lengths, places, width, most, turns)
-    return {**given, "copies": np.stack([given["bilinear"]] * (2 * turns - 1))}
-
-
-def walked(given: Inputs) -> tuple[list[Array], list[Array]]:
-    """Return the gradient of the votes at each use, and what each softmax sends to the logits.
-
-    Both in the order of time.
-    """
-    votes, rounds = (saved := saved_of(given, "all")).votes, saved.rounds
-    d_logits, d_capsules = np.zeros_like(given["init_logits"]), given["d_capsules"]
-    found, sent = [], []
-    for turn in reversed(range(len(rounds))):
-        weights, s4, capsules = rounds[turn]
-        if turn < len(rounds) - 1:
-            found.append(spread(d_logits, capsules, votes))
-            d_capsules = gather(d_logits, votes)
-        d_sums = squash.backward(d_capsules, s4)
-        found.append(spread(weights.out, d_sums, votes))
-        sent.append(softmax.backward(agree(votes, d_sums), weights))
-        d_logits = d_logits + sent[-1]
-    return found[::-1], sent[::-1]
-
-
-def uses(given: Inputs) -> list[Array]:
-    """Return the gradient of the votes at each use, in the order of time."""
-    return walked(given)[0]
-
-
-def reference(given: Inputs) -> tuple[Array, ...]:
-    """Return the ledger, and what `routing.backward` gives for gradient="all"."""
-    ledger = np.stack([np.einsum("bld,ble->de", use, given["history"]) for use in uses(given)])
-    d_history, d_bilinear, d_logits = routing.backward(given["d_capsules"], saved_of(given, "all"))
-    return ledger, d_bilinear, d_history, d_logits
-
-
-def loss(given: Inputs) -> Loss:
-    """Return <d_capsules, capsules> of the loop, unrolled with a matrix of its own for each use."""
-    g, turns, allowed = given["d_capsules"], given["iterations"], given["mask"][:, :, None]
-
-    def value(moved: Inputs) -> float:
-        matrices = moved["copies"] + (moved["bilinear"] - given["bilinear"])
-        logits = moved["init_logits"]
-        for turn in range(turns):
-            weights, _ = softmax.forward(logits, np.broadcast_to(allowed, logits.shape), axis=2)
-            sums = gather(weights, project(moved["history"], matrices[2 * turn]))
-            capsules, _ = squash.forward(sums)
-            if turn < turns - 1:
-                again = project(moved["history"], matrices[2 * turn + 1])
-                logits = logits + agree(again, capsules)
-        return float(np.sum(g * capsules))
-
-    return value
-
-
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return the uses of the matrix that are summed, or what one use is made of."""
-    if part == "ledger":
-        made = of_votes(given, uses(given)[index[0]], "d_bilinear", index[1:])
-        at = use_named(index[0])
-        return Terms(made.how, tuple((f"{at}, {text}", value) for text, value in made.numbers))
-    if part == "d_init_logits":
-        sent = walked(given)[1]
-        return Terms("sum", tuple((f"softmax {t}", float(x[index])) for t, x in enumerate(sent, 1)))
-    found = []
-    for place, use in enumerate(uses(given)):
-        found.append((use_named(place), of_votes(given, use, part, index).value))
-    return Terms("sum", tuple(found))
-
-
-def use_named(place: int) -> str:
-    """Return a use of the matrix in words: sums 1, agreement 1, sums 2, ..."""
-    return f"{'agreement' if place % 2 else 'sums'} {place // 2 + 1}"
+TASK = RouteVjpFullTask()

@@ -1,4 +1,4 @@
-"""route-vjp-last: the gradient with the weights of the last round held constant."""
+"""route-vjp-last: the gradient with constant weights of the last iteration."""
 
 from __future__ import annotations
 
@@ -7,85 +7,99 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindref.ops import routing, squash
-from mindref.ops.votes import gather, project, spread
+from mindref.ops.votes import project_votes, spread_to_votes, sum_votes
 from mindref.shapes import Array
-from mindref.study.exercises.cases import Case, Group, Inputs, Loss, Terms
-from mindref.study.exercises.tasks.route import users
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+    LossFunction,
+)
+from mindref.study.exercises.tasks.route import make_users, run_routing
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    return [
-        Group(
-            "several rounds",
-            "the weights of the last round are others than those of the first; L, K, D differ",
-            (
-                Case("2 users, L=4 K=3 D=5 r=3", case(rng, [4, 4], 4, 5, 3, 3)),
-                Case("1 user, L=5 K=2 D=3 r=4", case(rng, [5], 5, 3, 2, 4)),
-            ),
-        ),
-        Group(
-            "one round",
-            "where only what the logits hear tells the two gradients apart",
-            (Case("L=4 K=2 D=3 r=1", case(rng, [4], 4, 3, 2, 1)),),
-        ),
-        Group(
-            "padding",
-            "a padded place has a gradient of zero",
-            (Case("1 and 3 of 4 behaviours", case(rng, [1, 3], 4, 4, 3, 2)),),
-        ),
-    ]
-
-
-def case(
-    rng: np.random.Generator, lengths: Sequence[int], places: int, width: int, most: int, turns: int
+def make_users_and_gradient(
+    rng: np.random.Generator,
+    lengths: Sequence[int],
+    behaviours: int,
+    width: int,
+    interests: int,
+    iterations: int,
 ) -> Inputs:
-    """Return users, and the gradient by their capsules."""
-    given = users(rng, lengths, places, width, most, turns)
-    return {**given, "d_capsules": rng.normal(size=(len(lengths), most, width))}
+    """Return users, and a gradient with respect to their capsules."""
+    users = make_users(rng, lengths, behaviours, width, interests, iterations)
+    return {**users, "d_capsules": rng.normal(size=(len(lengths), interests, width))}
 
 
-def saved_of(given: Inputs, gradient: str) -> routing.Saved:
-    """Return what the forward of the reference leaves."""
-    logits = given["init_logits"]
-    active = np.ones((len(logits), logits.shape[2]), bool)
-    arrays = (given["history"], given["mask"], given["bilinear"], logits, active)
-    return routing.forward(*arrays, iterations=given["iterations"], gradient=gradient)[1]
-
-
-def reference(given: Inputs) -> tuple[Array, ...]:
-    """Return what `routing.backward` gives for gradient="last"."""
-    return routing.backward(given["d_capsules"], saved_of(given, "last"))
-
-
-def loss(given: Inputs) -> Loss:
-    """Return <d_capsules, squash(sum of votes)>, under the weights of the unmoved inputs."""
-    g, weights = given["d_capsules"], saved_of(given, "last").couplings
-
-    def value(moved: Inputs) -> float:
-        sums = gather(weights, project(moved["history"], moved["bilinear"]))
-        return float(np.sum(g * squash.forward(sums)[0]))
-
-    return value
-
-
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return the products with the gradient of the votes."""
-    saved = saved_of(given, "last")
-    d_sums = squash.backward(given["d_capsules"], saved.rounds[-1].squash)
-    return of_votes(given, spread(saved.couplings, d_sums, saved.votes), part, index)
-
-
-def of_votes(given: Inputs, d_votes: Array, part: str, index: tuple[int, ...]) -> Terms:
-    """Return the products that make an entry of a gradient, from that of the votes."""
+def explain_from_votes(
+    inputs: Inputs, d_votes: Array, part: str, index: tuple[int, ...]
+) -> EntryTerms:
+    """Return the products of an entry of a gradient, computed from the gradient of the votes."""
     if part == "d_init_logits":
-        return Terms("sum", (("the weights stand still", 0.0),))
+        return EntryTerms("sum", (("zero: the weights are constant", 0.0),))
     if part == "d_history":
         b, i, e = index
-        products = d_votes[b, i] * given["bilinear"][:, e]
-        named = (f"component {d}: d_m S" for d in range(len(products)))
-        return Terms("sum", tuple(zip(named, map(float, products), strict=True)))
-    d, e = index
-    products = (d_votes[..., d] * given["history"][..., e])[given["mask"]]
-    named = (f"user {b}, behaviour {i}: d_m e" for b, i in np.argwhere(given["mask"]))
-    return Terms("sum", tuple(zip(named, map(float, products), strict=True)))
+        products = d_votes[b, i] * inputs["bilinear"][:, e]
+        names = [f"component {d}: d_(S e) S" for d in range(len(products))]
+    else:
+        d, e = index
+        products = (d_votes[..., d] * inputs["history"][..., e])[inputs["mask"]]
+        names = [f"user {b}, behaviour {i}: d_(S e) e" for b, i in np.argwhere(inputs["mask"])]
+    return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+
+
+class RouteVjpLastTask(ExerciseTask):
+    """The cases of route-vjp-last."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        three = make_users_and_gradient(rng, [4, 4], 4, 5, 3, 3)
+        four = make_users_and_gradient(rng, [5], 5, 3, 2, 4)
+        one = make_users_and_gradient(rng, [4], 4, 3, 2, 1)
+        padded = make_users_and_gradient(rng, [1, 3], 4, 4, 3, 2)
+        return [
+            CaseGroup(
+                "several iterations",
+                "the last weights differ from the first ones; L, K and D differ",
+                (
+                    ExerciseCase("2 users, L=4 K=3 D=5 r=3", three),
+                    ExerciseCase("1 user, L=5 K=2 D=3 r=4", four),
+                ),
+            ),
+            CaseGroup(
+                "one iteration",
+                "the two gradients differ only with respect to the logits",
+                (ExerciseCase("L=4 K=2 D=3 r=1", one),),
+            ),
+            CaseGroup(
+                "padding",
+                "a padded position has a gradient of zero",
+                (ExerciseCase("1 and 3 of 4 behaviours", padded),),
+            ),
+        ]
+
+    def compute_answer(self, inputs: Inputs) -> tuple[Array, ...]:
+        """Return the result of `routing.backward` with gradient="last"."""
+        return routing.backward(inputs["d_capsules"], run_routing(inputs, "last")[1])
+
+    def make_loss(self, inputs: Inputs) -> LossFunction:
+        """Return <d_capsules, squash(sums)> with the weights of the unperturbed inputs."""
+        g, weights = inputs["d_capsules"], run_routing(inputs, "last")[1].couplings
+
+        def loss(perturbed: Inputs) -> float:
+            sums = sum_votes(weights, project_votes(perturbed["history"], perturbed["bilinear"]))
+            return float(np.sum(g * squash.forward(sums)[0]))
+
+        return loss
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return the products with the gradient of the votes."""
+        saved = run_routing(inputs, "last")[1]
+        d_sums = squash.backward(inputs["d_capsules"], saved.iterations[-1].squash)
+        d_votes = spread_to_votes(saved.couplings, d_sums, saved.votes)
+        return explain_from_votes(inputs, d_votes, part, index)
+
+
+TASK = RouteVjpLastTask()

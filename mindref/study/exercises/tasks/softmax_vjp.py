@@ -1,4 +1,4 @@
-"""softmax-vjp: uneven sizes, weights near zero and one, and masked places."""
+"""softmax-vjp: different sizes, weights near zero and one, and masked positions."""
 
 from __future__ import annotations
 
@@ -6,71 +6,82 @@ import numpy as np
 
 from mindref.ops import softmax
 from mindref.shapes import Array, Bools
-from mindref.study.exercises.cases import Case, Group, Inputs, Loss, Terms, mask_of
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+    LossFunction,
+    make_mask,
+)
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    everywhere = np.ones((2, 3, 3), bool)
-    masked = mask_of([2, 4], 4)[:, :, None] & mask_of([2, 3], 3)[:, None, :]
-    return [
-        Group(
-            "uneven sizes",
-            "a sum over another axis gives other numbers",
-            (Case("2 users, L=4 K=3", case(rng, np.ones((2, 4, 3), bool), 1)),),
-        ),
-        Group(
-            "sharp and even",
-            "nearly equal weights hide what a weighted mean is, nearly one-hot ones the rest",
-            (
-                Case("logits near zero", case(rng, everywhere, 0.01)),
-                Case("large logits", case(rng, everywhere, 3)),
+class SoftmaxVjpTask(ExerciseTask):
+    """The cases of softmax-vjp."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        all_allowed = np.ones((2, 3, 3), bool)
+        masked = make_mask([2, 4], 4)[:, :, None] & make_mask([2, 3], 3)[:, None, :]
+        uneven = self.make_inputs(rng, np.ones((2, 4, 3), bool), 1)
+        even_weights = self.make_inputs(rng, all_allowed, 0.01)
+        sharp_weights = self.make_inputs(rng, all_allowed, 3)
+        some_masked = self.make_inputs(rng, masked, 1)
+        one_interest = self.make_inputs(rng, np.ones((1, 3, 1), bool), 1)
+        return [
+            CaseGroup(
+                "uneven sizes",
+                "a sum over a wrong axis gives other numbers",
+                (ExerciseCase("2 users, L=4 K=3", uneven),),
             ),
-        ),
-        Group(
-            "masked",
-            "a weight of zero, whose logit changes nothing",
-            (Case("2 of 4 behaviours, 2 of 3 interests", case(rng, masked, 1)),),
-        ),
-        Group(
-            "K = 1",
-            "a single interest, whose weight is one whatever its logit",
-            (Case("L=3 K=1", case(rng, np.ones((1, 3, 1), bool), 1)),),
-        ),
-    ]
+            CaseGroup(
+                "sharp and even",
+                "nearly equal weights hide a missing weight, nearly one-hot weights the mean",
+                (
+                    ExerciseCase("logits near zero", even_weights),
+                    ExerciseCase("large logits", sharp_weights),
+                ),
+            ),
+            CaseGroup(
+                "masked",
+                "a weight of zero, whose logit has no effect",
+                (ExerciseCase("2 of 4 behaviours, 2 of 3 interests", some_masked),),
+            ),
+            CaseGroup(
+                "K = 1",
+                "a single interest, whose weight is one for any logit",
+                (ExerciseCase("L=3 K=1", one_interest),),
+            ),
+        ]
+
+    def make_inputs(self, rng: np.random.Generator, allowed: Bools, scale: float) -> Inputs:
+        """Return weights where allowed, a gradient, and the logits."""
+        logits = np.where(allowed, scale * rng.normal(size=allowed.shape), -np.inf)
+        weights = softmax.forward(logits, allowed, axis=2)[0]
+        return {"weights": weights, "d_weights": rng.normal(size=allowed.shape), "logits": logits}
+
+    def compute_answer(self, inputs: Inputs) -> Array:
+        """Return the result of `softmax.backward`."""
+        return softmax.backward(inputs["d_weights"], softmax.Saved(inputs["weights"], 2))
+
+    def make_loss(self, inputs: Inputs) -> LossFunction:
+        """Return <d_weights, softmax(logits)>; masked positions stay masked."""
+        allowed = np.isfinite(inputs["logits"])
+
+        def loss(perturbed: Inputs) -> float:
+            weights = softmax.forward(perturbed["logits"], allowed, axis=2)[0]
+            return float(np.sum(inputs["d_weights"] * weights))
+
+        return loss
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return the gradient of each weight times the derivative with respect to this logit."""
+        b, i, k = index
+        w, g = inputs["weights"][b, i], inputs["d_weights"][b, i]
+        products = [float(g[j] * w[j] * ((j == k) - w[k])) for j in range(len(w))]
+        names = (f"g times dw/db of interest {j}" for j in range(len(w)))
+        return EntryTerms("sum", tuple(zip(names, products, strict=True)))
 
 
-def case(rng: np.random.Generator, allowed: Bools, scale: float) -> Inputs:
-    """Return weights where they are allowed, a gradient, and the logits that are moved."""
-    logits = np.where(allowed, scale * rng.normal(size=allowed.shape), -np.inf)
-    weights = softmax.forward(logits, allowed, axis=2)[0]
-    return {"weights": weights, "d_weights": rng.normal(size=allowed.shape), "logits": logits}
-
-
-def reference(given: Inputs) -> Array:
-    """Return what `softmax.backward` gives."""
-    return softmax.backward(given["d_weights"], softmax.Saved(given["weights"], 2))
-
-
-def loss(given: Inputs) -> Loss:
-    """Return <d_weights, softmax(logits)>; what was masked stays masked."""
-    allowed = np.isfinite(given["logits"])
-
-    def value(moved: Inputs) -> float:
-        weights = softmax.forward(moved["logits"], allowed, axis=2)[0]
-        return float(np.sum(given["d_weights"] * weights))
-
-    return value
-
-
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return g times the own slope, and what every other weight adds."""
-    b, i, j = index
-    w, g = given["weights"][b, i], given["d_weights"][b, i]
-    return Terms(
-        "sum",
-        tuple(
-            (f"g of interest {k} times its slope", float(g[k] * w[k] * ((k == j) - w[j])))
-            for k in range(len(w))
-        ),
-    )
+TASK = SoftmaxVjpTask()

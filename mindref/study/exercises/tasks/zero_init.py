@@ -1,4 +1,4 @@
-"""zero-init: numbers of interests, behaviours and rounds that all differ, and one round alone."""
+"""zero-init: different numbers of interests, behaviours and iterations, and one iteration."""
 
 from __future__ import annotations
 
@@ -6,69 +6,83 @@ import numpy as np
 
 from mindref.ops import routing
 from mindref.shapes import Array
-from mindref.study.exercises.cases import Case, Group, Inputs, Terms
+from mindref.study.exercises.cases import (
+    CaseGroup,
+    EntryTerms,
+    ExerciseCase,
+    ExerciseTask,
+    Inputs,
+)
 
 
-def groups(rng: np.random.Generator) -> list[Group]:
-    """Return the cases."""
-    return [
-        Group(
-            "three rounds",
-            "a prediction that depends on the round; K, L and r are different numbers",
-            (
-                case(rng, "2 users, L=5 K=4 r=3", (2, 5, 6), 4, 3),
-                case(rng, "1 user, L=3 K=2 r=4", (1, 3, 4), 2, 4),
+class ZeroInitTask(ExerciseTask):
+    """The cases of zero-init."""
+
+    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+        """Return the cases."""
+        return [
+            CaseGroup(
+                "three iterations",
+                "a prediction that depends on the iteration; K, L and r differ",
+                (
+                    self.make_case(rng, "2 users, L=5 K=4 r=3", (2, 5, 6), 4, 3),
+                    self.make_case(rng, "1 user, L=3 K=2 r=4", (1, 3, 4), 2, 4),
+                ),
             ),
-        ),
-        Group(
-            "one round",
-            "what happens before any update: the share that each interest gets",
-            (case(rng, "L=4 K=3 r=1", (2, 4, 5), 3, 1),),
-        ),
-    ]
+            CaseGroup(
+                "one iteration",
+                "the weight of each interest before any update",
+                (self.make_case(rng, "L=4 K=3 r=1", (2, 4, 5), 3, 1),),
+            ),
+        ]
+
+    def make_case(
+        self,
+        rng: np.random.Generator,
+        name: str,
+        shape: tuple[int, ...],
+        interests: int,
+        iterations: int,
+    ) -> ExerciseCase:
+        """Return a case with votes of norm near one."""
+        votes = 0.5 * rng.normal(size=shape)
+        inputs = {"votes": votes, "interests": interests, "iterations": iterations}
+        return ExerciseCase(name, inputs)
+
+    def run_iterations(self, inputs: Inputs) -> tuple[Array, list[Array]]:
+        """Return the weights of the last iteration, and the capsules of every iteration."""
+        votes, interests = inputs["votes"], inputs["interests"]
+        users, behaviours, width = votes.shape
+        _, saved = routing.forward(
+            votes,
+            np.ones((users, behaviours), bool),
+            np.eye(width),
+            np.zeros((users, behaviours, interests)),
+            np.ones((users, interests), bool),
+            iterations=inputs["iterations"],
+            gradient="all",
+        )
+        return saved.couplings, [iteration.capsules for iteration in saved.iterations]
+
+    def compute_answer(self, inputs: Inputs) -> tuple[Array, ...]:
+        """Return the largest differences, the last weights, the last capsules."""
+        weights, capsules = self.run_iterations(inputs)
+        return np.array([np.max(np.ptp(u, axis=1)) for u in capsules]), weights, capsules[-1]
+
+    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
+        """Return two equal numbers, a weight, or the sum of the votes and its factor."""
+        interests = inputs["interests"]
+        if part == "differences":
+            u = float(self.run_iterations(inputs)[1][index[0]][0, 0, 0])
+            numbers = (("a component of interest 0", u), ("minus that of interest 1", -u))
+            return EntryTerms("sum", numbers)
+        if part == "weights":
+            exps = tuple((f"exp(0) of interest {k}", 1.0) for k in range(interests))
+            return EntryTerms("quotient", (exps[index[2]], *exps))
+        z = inputs["votes"][index[0]].sum(axis=0) / interests
+        n = float(np.linalg.norm(z))
+        factor = ("n / (1 + n^2)", n / (1 + n * n))
+        return EntryTerms("product", (("sum of votes / K", float(z[index[2]])), factor))
 
 
-def case(
-    rng: np.random.Generator, name: str, shape: tuple[int, ...], interests: int, iterations: int
-) -> Case:
-    """Return a case with votes of length near one."""
-    votes = 0.5 * rng.normal(size=shape)
-    return Case(name, {"votes": votes, "interests": interests, "iterations": iterations})
-
-
-def rounds(given: Inputs) -> tuple[Array, list[Array]]:
-    """Return the weights of the last round, and the capsules of every round, by `routing`."""
-    votes, interests = given["votes"], given["interests"]
-    users, behaviours, width = votes.shape
-    _, saved = routing.forward(
-        votes,
-        np.ones((users, behaviours), bool),
-        np.eye(width),
-        np.zeros((users, behaviours, interests)),
-        np.ones((users, interests), bool),
-        iterations=given["iterations"],
-        gradient="all",
-    )
-    return saved.couplings, [turn.capsules for turn in saved.rounds]
-
-
-def reference(given: Inputs) -> tuple[Array, ...]:
-    """Return the largest differences, the last weights, the last capsules."""
-    weights, capsules = rounds(given)
-    return np.array([np.max(np.ptp(u, axis=1)) for u in capsules]), weights, capsules[-1]
-
-
-def terms(given: Inputs, part: str, index: tuple[int, ...]) -> Terms:
-    """Return two equal numbers, a share, or a mean of votes and its scale."""
-    interests = given["interests"]
-    if part == "differences":
-        u = float(rounds(given)[1][index[0]][0, 0, 0])
-        return Terms("sum", (("a component of interest 0", u), ("less that of another", -u)))
-    if part == "weights":
-        ones = tuple((f"exp(0) of interest {k}", 1.0) for k in range(interests))
-        return Terms("quotient", (ones[index[2]], *ones))
-    z = given["votes"][index[0]].sum(axis=0) / interests
-    n = float(np.linalg.norm(z))
-    return Terms(
-        "product", (("sum of votes / K", float(z[index[2]])), ("n / (1 + n^2)", n / (1 + n * n)))
-    )
+TASK = ZeroInitTask()

@@ -1,31 +1,31 @@
-// Ambiguities: where the paper can be read two ways, our reading, and both results on this user.
+// Ambiguities: points of the paper with several readings, and the result of each for this user.
 
 import { h, prose } from "./dom.js";
 import { six } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { missing, plainTable } from "./views.js";
 
-TABS.ambiguities = ({ extras }) => {
-  if (!extras.ambiguities?.length)
-    return missing("Ambiguities", "No card is in this file.", "mindref study --html page.html");
+TABS.ambiguities = ({ derived }) => {
+  if (!derived.ambiguities?.length)
+    return missing("Ambiguities", "This file has no list of ambiguities.", "mindref study --html page.html");
   return [
-    h("h2", {}, "Where the paper can be read two ways"),
+    h("h2", {}, "Points of the paper with several readings"),
     h(
       "p",
       { class: "why" },
-      "Each card has the readings, which one this library takes, and what each gives for this very user.",
+      "Each card lists the readings and marks the reading of mindref. It shows the result of every reading for this user.",
     ),
-    extras.ambiguities.map(card),
+    derived.ambiguities.map(card),
   ];
 };
 
-function card(one) {
-  const readings = one.readings.map((r) =>
+function card(entry) {
+  const readings = entry.readings.map((r) =>
     h(
       "li",
       {},
       h("b", {}, r.name),
-      r.ours && h("span", { class: "tag" }, "taken here"),
+      r.ours && h("span", { class: "tag" }, "reading of mindref"),
       prose(` ${r.text ?? ""}`),
       r.rule && h("span", { class: "note" }, ` Rule ${r.rule}.`),
       r.seen?.length > 0 && h("span", { class: "note" }, ` Seen in: ${r.seen.join(", ")}.`),
@@ -33,31 +33,31 @@ function card(one) {
   );
   return h(
     "article",
-    { class: "card wide", "data-card": one.name },
-    h("h3", {}, one.question),
-    h("p", { class: "note" }, one.paper),
-    h("p", {}, prose(one.why)),
+    { class: "card wide", "data-card": entry.name },
+    h("h3", {}, entry.question),
+    h("p", { class: "note" }, entry.paper),
+    h("p", {}, prose(entry.why)),
     h("ul", { class: "readings" }, readings),
-    results(one),
-    h("p", { class: "callout" }, one.says),
+    results(entry),
+    h("p", { class: "callout" }, entry.summary),
   );
 }
 
-function results(one) {
-  const names = [...new Set(one.readings.flatMap((r) => (r.results ?? []).map((x) => x.name)))];
+function results(entry) {
+  const names = [...new Set(entry.readings.flatMap((r) => (r.results ?? []).map((x) => x.name)))];
   if (names.length === 0) return null;
   const rows = names.map((name) => [
     name,
-    ...one.readings.map((r) => shown((r.results ?? []).find((x) => x.name === name)?.value)),
+    ...entry.readings.map((r) => formatResult((r.results ?? []).find((x) => x.name === name)?.value)),
   ]);
   return plainTable(
-    one.shown || "both results",
-    ["", ...one.readings.map((r) => (r.ours ? `${r.name} (ours)` : r.name))],
+    entry.results_title || "results",
+    ["", ...entry.readings.map((r) => (r.ours ? `${r.name} (mindref)` : r.name))],
     rows,
   );
 }
 
-function shown(value) {
+function formatResult(value) {
   if (value === undefined || value === null) return "";
   if (Array.isArray(value))
     return value.map((x) => (typeof x === "number" ? six(x) : String(x))).join(", ");

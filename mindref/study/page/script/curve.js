@@ -1,4 +1,4 @@
-// Step-size curve: why the h of a finite difference is neither large nor small.
+// Step-size curve: the error of a finite difference as a function of its step h.
 
 import { h, put, svg } from "./dom.js";
 import { tiny } from "./numbers.js";
@@ -6,31 +6,31 @@ import { TABS } from "./tabs.js";
 import { cellName } from "./explain.js";
 import { chooser, missing, plainTable } from "./views.js";
 
-let shown = null;
+let chosenTensor = null;
 const [WIDE, HIGH, EDGE_LEFT, EDGE_DOWN] = [640, 360, 64, 44];
 
-TABS.curve = ({ trace, extras }) => {
-  const curves = extras.curves;
+TABS.curve = ({ trace, derived }) => {
+  const curves = derived.curves;
   if (!curves?.length)
     return missing(
       "Finite differences",
-      "No curve is in this file.",
+      "This file has no step-size curves.",
       "mindref study --html page.html",
     );
   const box = h("div");
   const draw = () => {
-    const one = curves.find((c) => c.tensor === shown) ?? curves[0];
+    const curve = curves.find((c) => c.tensor === chosenTensor) ?? curves[0];
     put(
       box,
       view(
         trace,
-        one,
+        curve,
         chooser(
-          "gradient by",
+          "gradient of the loss with respect to",
           curves.map((c) => [c.tensor, c.tensor]),
-          one.tensor,
+          curve.tensor,
           (name) => {
-            shown = name;
+            chosenTensor = name;
             draw();
           },
         ),
@@ -41,47 +41,47 @@ TABS.curve = ({ trace, extras }) => {
   return box;
 };
 
-function view(trace, one, choice) {
-  const known = trace.tensors.has(one.tensor);
-  const rows = one.h.map((step, k) => [
+function view(trace, curve, choice) {
+  const inTrace = trace.tensors.has(curve.tensor);
+  const rows = curve.h.map((step, k) => [
     tiny(step),
-    told(one.float64[k]),
-    told(one.float32[k]),
-    one.corner?.[k] ? "within ±h lies a corner" : "",
+    formatError(curve.float64[k]),
+    formatError(curve.float32[k]),
+    curve.kink?.[k] ? "kink within ±h" : "",
   ]);
   return [
-    h("h2", {}, "How large a step?"),
+    h("h2", {}, "Error of finite differences by step size"),
     h(
       "p",
       { class: "why" },
-      "A finite difference with a large h bends off the slope; with a small h it drowns in rounding. In between lies the best step, and float32 never gets as far down as float64.",
+      "If h is large, the curvature of the loss dominates the error. If h is small, rounding dominates. The best step is between the two, and its error is larger in float32 than in float64.",
     ),
     h(
       "p",
       { class: "choices" },
       choice,
-      h("bdi", {}, known ? cellName(trace, one.tensor, one.index) : `${one.tensor}[${one.index}]`),
+      h("bdi", {}, inTrace ? cellName(trace, curve.tensor, curve.index) : `${curve.tensor}[${curve.index}]`),
     ),
     h(
       "div",
       { class: "map" },
-      drawing(one),
+      drawing(curve),
       plainTable("Relative error of the difference", ["h", "float64", "float32", ""], rows),
     ),
   ];
 }
 
-const told = (x) => (typeof x === "number" ? tiny(x) : "none");
+const formatError = (x) => (typeof x === "number" ? tiny(x) : "none");
 
-function drawing(one) {
+function drawing(curve) {
   const points = (errors) =>
-    one.h
+    curve.h
       .map((step, k) => [Math.log10(step), errors[k] > 0 ? Math.log10(errors[k]) : null])
       .filter(([, y]) => y !== null && Number.isFinite(y));
-  const [wide, narrow] = [points(one.float32), points(one.float64)];
+  const [wide, narrow] = [points(curve.float32), points(curve.float64)];
   const ys = [...wide, ...narrow].map(([, y]) => y);
   const [low, high] = [Math.floor(Math.min(...ys)), Math.ceil(Math.max(...ys, 0))];
-  const [left, right] = [Math.log10(one.h.at(-1)), Math.log10(one.h[0])];
+  const [left, right] = [Math.log10(curve.h.at(-1)), Math.log10(curve.h[0])];
   const x = (v) => EDGE_LEFT + ((v - left) / (right - left)) * (WIDE - EDGE_LEFT - 16);
   const y = (v) => HIGH - EDGE_DOWN - ((v - low) / (high - low || 1)) * (HIGH - EDGE_DOWN - 16);
   const line = (list, kind) => [
@@ -103,7 +103,7 @@ function drawing(one) {
     );
   for (let v = Math.ceil(left); v <= right; v += 2)
     grid.push(svg("text", { x: x(v), y: HIGH - EDGE_DOWN + 18, class: "tick middle" }, `1e${v}`));
-  const chosen = Object.entries(one.chosen ?? {}).map(([kind, step]) =>
+  const chosen = Object.entries(curve.chosen ?? {}).map(([kind, step]) =>
     svg(
       "g",
       {},
@@ -131,7 +131,7 @@ function drawing(one) {
       viewBox: `0 0 ${WIDE} ${HIGH}`,
       class: "chart",
       role: "img",
-      "aria-label": "error against step size, both axes logarithmic; the table holds the numbers",
+      "aria-label": "error against step size, both axes logarithmic; the table has the numbers",
     },
     grid,
     line(wide, "float32"),

@@ -1,19 +1,19 @@
-// What the file carries, unpacked: traces with their tensors as typed arrays, and the extras.
+// The data of the file, decoded: traces with tensors as typed arrays, and the data of the views.
 
-export const sources = { traces: [], extras: {} };
+export const sources = { traces: [], derived: {} };
 
 let arrays = []; // of [text, CRC-32]
 
 /** Read the two blocks of data of this file into `sources`. */
-export async function load(listed, content) {
-  arrays = JSON.parse(listed);
-  const packed = JSON.parse(await inflated(decode(content)));
-  const whole = expand(packed.content, packed.pool);
-  sources.traces = whole.traces.map(prepare);
-  sources.extras = whole.extras;
+export async function load(arrayBlock, contentBlock) {
+  arrays = JSON.parse(arrayBlock);
+  const packed = JSON.parse(await inflated(decode(contentBlock)));
+  const content = expand(packed.content, packed.pool);
+  sources.traces = content.traces.map(prepare);
+  sources.derived = content.derived;
   const bad = arrays.filter(([text, crc]) => crc32(decode(text)) !== crc).length;
   for (const { damaged } of sources.traces)
-    if (bad > 0 && damaged.length === 0) damaged.push(`${bad} of another user or another view`);
+    if (bad > 0 && damaged.length === 0) damaged.push(`${bad} arrays of another user or view`);
 }
 
 async function inflated(bytes) {
@@ -21,7 +21,7 @@ async function inflated(bytes) {
   return new Response(stream).text();
 }
 
-/** Put the long texts, which the file holds once, back where they belong. */
+/** Replace references to the text pool by the texts; the file stores a repeated text once. */
 function expand(value, pool) {
   if (Array.isArray(value)) return value.map((part) => expand(part, pool));
   if (value === null || typeof value !== "object") return value;
@@ -29,7 +29,7 @@ function expand(value, pool) {
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, expand(part, pool)]));
 }
 
-/** Return a trace with decoded tensors; damaged ones are named in `damaged`. */
+/** Return a trace with decoded tensors; `damaged` lists tensors with a wrong checksum. */
 function prepare(trace) {
   const damaged = [];
   for (const step of trace.steps) {
@@ -40,27 +40,27 @@ function prepare(trace) {
       return { ...tensor, data: numbers(bytes, tensor.dtype) };
     });
   }
-  return index({ ...trace, damaged });
+  return indexTrace({ ...trace, damaged });
 }
 
-/** Return a trace whose tensors and their steps can be found by name. */
-export function index(trace) {
+/** Return a trace with lookups by tensor name: tensors, producing step, reading steps. */
+export function indexTrace(trace) {
   const tensors = new Map();
   const stepOf = new Map();
-  const users = new Map();
-  trace.steps.forEach((step, at) => {
+  const readers = new Map();
+  trace.steps.forEach((step, number) => {
     for (const tensor of step.outputs) {
       tensors.set(tensor.name, tensor);
-      stepOf.set(tensor.name, at);
+      stepOf.set(tensor.name, number);
     }
   });
-  trace.steps.forEach((step, at) => {
-    for (const name of step.inputs) users.set(name, [...(users.get(name) ?? []), at]);
+  trace.steps.forEach((step, number) => {
+    for (const name of step.inputs) readers.set(name, [...(readers.get(name) ?? []), number]);
   });
-  return { ...trace, tensors, stepOf, users };
+  return { ...trace, tensors, stepOf, readers };
 }
 
-/** Return an array of the extras as {axes, shape, dtype, data}, data decoded. */
+/** Return an array of a view as {axes, shape, dtype, data}, data decoded. */
 export function unpacked(array) {
   return { ...array, data: numbers(decode(arrays[array.data][0]), array.dtype) };
 }
@@ -73,7 +73,7 @@ function decode(text) {
   return bytes;
 }
 
-/** Return little-endian bytes as numbers of the page: all of them are float64. */
+/** Return little-endian bytes as numbers, which are float64 in the page. */
 function numbers(bytes, dtype) {
   if (dtype === "bool") return Float64Array.from(bytes);
   const view = new DataView(bytes.buffer);

@@ -1,11 +1,11 @@
-// Elements in one line, text always as text.
+// Creates elements; text is never parsed as HTML.
 
-/** Make an element: attributes by name, `on` for listeners, children as elements or text. */
+/** Create an element: attributes by name, `on` for listeners, children as elements or text. */
 export function h(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
-/** Make an element of SVG. */
+/** Create an SVG element. */
 export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
@@ -14,7 +14,7 @@ function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
     if (name === "on") {
-      for (const [event, heard] of Object.entries(value)) element.addEventListener(event, heard);
+      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
     } else if (name === "colour") {
       element.style.setProperty("--q", value);
     } else if (name === "checked" || name === "value" || name === "disabled" || name === "open") {
@@ -33,29 +33,29 @@ function fill(element, attributes, children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** Put new content in the place of the old. */
-export function put(place, ...children) {
-  place.replaceChildren(...children.flat(Infinity).filter((child) => child));
+/** Replace the content of an element. */
+export function put(parent, ...children) {
+  parent.replaceChildren(...children.flat(Infinity).filter((child) => child));
 }
 
-/** A title as the learner gave it: isolated, so that its direction stays its own. */
+/** Return a title in a bdi element, so that its text direction affects no other text. */
 export function titled(text) {
-  const shown = String(text).trim() === "" ? "(no title)" : String(text);
-  return h("bdi", { class: "title", title: shown }, shown);
+  const title = String(text).trim() === "" ? "(no title)" : String(text);
+  return h("bdi", { class: "title", title }, title);
 }
 
-/** A text with what stands between backquotes as code. */
+/** Return a text with backquoted parts as code. */
 export const prose = (text) =>
   text.split("`").map((part, k) => (k % 2 ? h("code", {}, part) : part));
 
-/** A text as a sentence: a capital first, a full stop last. */
+/** Return a text with a capital first letter and a full stop. */
 export const sentence = (text) =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
 
-/** A word for screen readers only. */
+/** Return a text for screen readers only. */
 export const unseen = (text) => h("span", { class: "unseen" }, text);
 
-/** Say something in the polite live region. */
+/** Write a text to the live region for screen readers. */
 export function announce(text) {
   byId("live").textContent = text;
 }

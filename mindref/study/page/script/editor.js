@@ -1,18 +1,18 @@
-// The panel where things are changed; every change is recomputed at once.
+// The editor panel; every change is recomputed at once.
 
 import { announce, byId, h, put } from "./dom.js";
 import { cellName, label } from "./explain.js";
-import { six, unflat, whole } from "./numbers.js";
+import { six, unflat, allDigits } from "./numbers.js";
 import { change, state } from "./state.js";
-import { roundsOf } from "./unroll.js";
+import { iterationsOf } from "./unroll.js";
 
 const add = (edit, kind) => {
-  const kept = state.edits.filter((old) => !kind || !old.startsWith(`${kind}:`));
-  change({ edits: [...kept, edit] });
-  announce("Edited. All that follows was computed again.");
+  const remaining = state.edits.filter((old) => !kind || !old.startsWith(`${kind}:`));
+  change({ edits: [...remaining, edit] });
+  announce("Edited. All dependent numbers were recomputed.");
 };
 
-/** Show the panel for a trace; `recorded` is the same without edits. */
+/** Show the panel for a trace; `recorded` is the trace without edits. */
 export function showEditor(trace, recorded) {
   const many = recorded.labels.interest?.length ?? 1;
   put(
@@ -20,16 +20,16 @@ export function showEditor(trace, recorded) {
     h(
       "p",
       { class: "note" },
-      "Nothing here can break: the recorded numbers come back with one press. The page computes everything that follows, forwards and backwards, anew.",
+      "The page recomputes every dependent number, forward and backward. One button restores the recorded numbers.",
     ),
     h(
       "div",
       { class: "fields" },
-      held(trace),
-      dropped(recorded),
-      number("rounds", "R", roundsOf(trace), 1, 12, roundsOf(recorded) < 2),
+      heldCell(trace),
+      droppedFilm(recorded),
+      number("iterations", "r", iterationsOf(trace), 1, 12, iterationsOf(recorded) < 2),
       number("interests at most", "K", many, 1, 12, !recorded.tensors.has("b[1]")),
-      scaled(recorded),
+      scaleOfS(recorded),
     ),
     summary(trace, recorded),
   );
@@ -39,7 +39,7 @@ function field(title, ...inside) {
   return h("fieldset", {}, h("legend", {}, title), inside);
 }
 
-/** A form whose number becomes an edit when it is sent. */
+/** Return a form that adds an edit when it is submitted. */
 function form(title, input, make, note) {
   const send = (event) => {
     event.preventDefault();
@@ -57,32 +57,32 @@ function form(title, input, make, note) {
   );
 }
 
-function held(trace) {
+function heldCell(trace) {
   const tensor = state.cell && trace.tensors.get(state.cell.name);
   if (!tensor || tensor.dtype === "int64")
-    return field("Hold a number", h("p", { class: "note" }, "Choose a cell first."));
-  const name = cellName(trace, tensor.name, unflat(tensor.shape, state.cell.at));
+    return field("Set a number to a constant", h("p", { class: "note" }, "Select a cell first."));
+  const name = cellName(trace, tensor.name, unflat(tensor.shape, state.cell.index));
   const input = h("input", {
     type: "number",
     step: "any",
-    value: whole(tensor.data[state.cell.at]),
+    value: allDigits(tensor.data[state.cell.index]),
     "aria-label": `new value of ${name}`,
   });
   return form(
-    "Hold a number",
+    "Set a number to a constant",
     input,
-    (value) => add(`set:${tensor.name}:${state.cell.at}:${value}`),
+    (value) => add(`set:${tensor.name}:${state.cell.index}:${value}`),
     h("bdi", {}, name),
   );
 }
 
-function dropped(trace) {
+function droppedFilm(trace) {
   const mask = trace.tensors.get("mask")?.data ?? [];
   const options = [...mask.keys()]
     .filter((k) => mask[k])
     .map((k) => h("option", { value: String(k) }, label(trace, "behaviour", k)));
-  const input = h("select", { "aria-label": "behaviour to leave out" }, options);
-  return form("Leave out a behaviour", input, (value) => add(`drop:${value}`));
+  const input = h("select", { "aria-label": "film to leave out" }, options);
+  return form("Leave out a film", input, (value) => add(`drop:${value}`));
 }
 
 function number(title, kind, value, low, high, off) {
@@ -101,25 +101,25 @@ function number(title, kind, value, low, high, off) {
   );
 }
 
-function scaled(trace) {
+function scaleOfS(trace) {
   if (!trace.tensors.has("S")) return null;
   const now = state.edits.find((edit) => edit.startsWith("S:"))?.split(":")[1] ?? "1";
-  const shown = h("output", {}, `× ${now}`);
+  const output = h("output", {}, `× ${now}`);
   const input = h("input", {
     type: "range",
     min: 0.1,
     max: 4,
     step: 0.1,
     value: now,
-    "aria-label": "scale of the bilinear map S",
+    "aria-label": "scale of the matrix S",
   });
   input.addEventListener("input", () => {
-    shown.textContent = `× ${input.value}`;
+    output.textContent = `× ${input.value}`;
   });
-  return form("Scale of S", input, (text) => add(`S:${text}`, "S"), shown);
+  return form("Scale of S", input, (text) => add(`S:${text}`, "S"), output);
 }
 
-/** List the edits and what they did to the results. */
+/** List the edits and their effect on the results. */
 function summary(trace, recorded) {
   if (state.edits.length === 0) return null;
   const items = state.edits.map((edit, k) =>
@@ -142,16 +142,16 @@ function summary(trace, recorded) {
   const rows = [
     ["loss", first(recorded, "loss"), first(trace, "loss")],
     ["number of interests, K′", active(recorded), active(trace)],
-    ["entropy of the last weights", entropy(recorded), entropy(trace)],
+    ["entropy of the last coupling weights", entropy(recorded), entropy(trace)],
   ].filter(([, before, now]) => before !== undefined && now !== undefined);
   return h(
     "section",
-    { class: "summary", "aria-label": "what the edits did" },
+    { class: "summary", "aria-label": "effect of the edits" },
     h("ul", { class: "edits" }, items),
     h(
       "table",
       {},
-      h("caption", {}, "What the edits did"),
+      h("caption", {}, "Effect of the edits"),
       h(
         "thead",
         {},
@@ -180,28 +180,28 @@ function summary(trace, recorded) {
     h(
       "button",
       { type: "button", class: "main", id: "reset", on: { click: reset } },
-      "Back to the recorded numbers",
+      "Restore the recorded numbers",
     ),
   );
 }
 
 function undo(k) {
-  change({ edits: state.edits.filter((_, at) => at !== k) });
-  announce("Undone. All that follows was computed again.");
+  change({ edits: state.edits.filter((_, index) => index !== k) });
+  announce("Undone. All dependent numbers were recomputed.");
 }
 
-/** Take all edits back. */
+/** Remove all edits. */
 export function reset() {
   change({ edits: [] });
-  announce("The recorded numbers are back.");
+  announce("The recorded numbers are restored.");
 }
 
 const first = (trace, name) => trace.tensors.get(name)?.data[0];
 const active = (trace) => trace.tensors.get("active")?.data.filter(Boolean).length;
 
-/** Return the mean entropy over behaviours of the weights of the last round, in nats. */
+/** Return the mean entropy over behaviours of the last coupling weights, in nats. */
 function entropy(trace) {
-  const w = trace.tensors.get(`w[${roundsOf(trace)}]`);
+  const w = trace.tensors.get(`w[${iterationsOf(trace)}]`);
   if (!w || w.shape.length !== 2) return undefined;
   const [rows, width] = w.shape;
   let total = 0;

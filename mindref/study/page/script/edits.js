@@ -1,72 +1,72 @@
-// What the learner may change, as short texts that fit into a link, and what follows from it.
-//   set:b[1]:13:0.5   a cell held at a number        drop:2    a behaviour left out
-//   R:5               another number of rounds       K:2       another number of interests
-//   S:2               the bilinear map scaled
+// Edits: what a reader may change, as short texts that fit into a link, and their effect.
+//   set:b[1]:13:0.5   a cell set to a constant       drop:2    a behaviour left out
+//   r:5               number of iterations           K:2       number of interests
+//   S:2               the matrix S scaled
 
-import { index } from "./data.js";
-import { recompute } from "./twin.js";
+import { indexTrace } from "./data.js";
+import { recompute } from "./recompute.js";
 import { unroll } from "./unroll.js";
 
-/** Return the trace under the edits; the trace itself if there are none. */
+/** Return the trace with the edits applied; the trace itself without edits. */
 export function edited(trace, edits) {
   if (edits.length === 0) return trace;
   const parsed = edits.map(parse);
-  const rounds = parsed.filter((edit) => edit.kind === "R").at(-1)?.value;
+  const iterations = parsed.filter((edit) => edit.kind === "r").at(-1)?.value;
   const most = parsed.filter((edit) => edit.kind === "K").at(-1)?.value;
-  const start = resized(rounds ? unroll(trace, rounds) : trace, most);
-  const held = new Map();
-  const hold = (name) => {
+  const start = resized(iterations ? unroll(trace, iterations) : trace, most);
+  const replaced = new Map();
+  const replace = (name) => {
     const tensor = start.tensors.get(name);
-    if (!held.has(name))
-      held.set(name, { shape: tensor.shape, data: Float64Array.from(tensor.data) });
-    return held.get(name);
+    if (!replaced.has(name))
+      replaced.set(name, { shape: tensor.shape, data: Float64Array.from(tensor.data) });
+    return replaced.get(name);
   };
   const labels = { ...trace.labels };
-  const cells = new Map(); // name -> {place: number}: the rest of such a tensor is computed
-  for (const edit of parsed) CHANGES[edit.kind]?.(edit, { hold, held, labels, cells });
-  return { ...recompute({ ...start, labels }, held, start.made, cells), edits };
+  const cells = new Map(); // name -> {index: number}; the other cells are recomputed
+  for (const edit of parsed) CHANGES[edit.kind]?.(edit, { replace, replaced, labels, cells });
+  return { ...recompute({ ...start, labels }, replaced, start.changed, cells), edits };
 }
 
-/** Return a trace whose count of interests goes up to another K. */
+/** Return a trace with another maximum number of interests K. */
 function resized(trace, most) {
   if (!most) return trace;
-  const made = new Set(trace.made);
+  const changed = new Set(trace.changed);
   const change = (tensor) => {
     if (tensor.recipe.op !== "count") return tensor;
-    made.add(tensor.name);
+    changed.add(tensor.name);
     return { ...tensor, recipe: { ...tensor.recipe, interests: most } };
   };
   const steps = trace.steps.map((step) => ({ ...step, outputs: step.outputs.map(change) }));
-  return { ...index({ ...trace, steps }), made };
+  return { ...indexTrace({ ...trace, steps }), changed };
 }
 
 function parse(text) {
-  const [kind, ...rest] = text.split(":");
+  const [kind, ...parts] = text.split(":");
   if (kind === "set")
     return {
       kind,
-      name: rest.slice(0, -2).join(":"),
-      at: Number(rest.at(-2)),
-      value: Number(rest.at(-1)),
+      name: parts.slice(0, -2).join(":"),
+      index: Number(parts.at(-2)),
+      value: Number(parts.at(-1)),
     };
-  return { kind, value: Number(rest[0]) };
+  return { kind, value: Number(parts[0]) };
 }
 
 const CHANGES = {
-  set: ({ name, at, value }, { cells }) => {
-    cells.set(name, { ...cells.get(name), [at]: value });
+  set: ({ name, index, value }, { cells }) => {
+    cells.set(name, { ...cells.get(name), [index]: value });
   },
-  drop: ({ value }, { hold }) => {
-    hold("mask").data[value] = 0;
+  drop: ({ value }, { replace }) => {
+    replace("mask").data[value] = 0;
   },
-  S: ({ value }, { hold }) => {
-    const map = hold("S");
+  S: ({ value }, { replace }) => {
+    const map = replace("S");
     map.data.forEach((x, i) => {
       map.data[i] = x * value;
     });
   },
-  K: ({ value }, { hold, held, labels }) => {
-    held.set("b[1]", widened(hold("b[1]"), value));
+  K: ({ value }, { replace, replaced, labels }) => {
+    replaced.set("b[1]", widened(replace("b[1]"), value));
     labels.interest = Array.from(
       { length: value },
       (_, k) => labels.interest[k] ?? `interest ${k + 1}`,
@@ -74,7 +74,7 @@ const CHANGES = {
   },
 };
 
-/** Return logits (behaviours, count): columns left out, or added, drawn as wide as the others. */
+/** Return logits (behaviours, count): columns removed, or added by draws of the same spread. */
 function widened({ shape, data }, count) {
   const [rows, width] = shape;
   const out = new Float64Array(rows * count);

@@ -1,10 +1,10 @@
-// The equation and the running lines of code, their terms bound to the numbers.
+// The equation and the source lines of a step; their symbols are linked to the tensors.
 
 import { h } from "./dom.js";
 import { hue, inCode, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
 
-/** Return the equation: MathML whose terms can be clicked, and a button for each term. */
+/** Return the equation: MathML with clickable symbols, and a button for each symbol. */
 export function equation(step) {
   const { plain, mathml, symbols } = step.equation;
   const math = h("div", { class: "math" });
@@ -49,13 +49,13 @@ function term(symbol, name) {
   );
 }
 
-/** Mark a symbol everywhere it stands, or unmark it. */
+/** Mark every occurrence of a symbol, or remove the mark. */
 export function mark(symbol) {
   change({ symbol: state.symbol === symbol ? null : symbol });
 }
 
-/** While the pointer is on a symbol, light it up wherever it stands. */
-export function lightUp(event) {
+/** Highlight every occurrence of the symbol under the pointer. */
+export function highlight(event) {
   const symbol = event.target.closest?.("[data-symbol]")?.dataset.symbol;
   for (const element of document.querySelectorAll(".lit")) {
     if (element.dataset.symbol !== symbol) element.classList.remove("lit");
@@ -66,7 +66,7 @@ export function lightUp(event) {
   }
 }
 
-/** Show what is marked: every element of that symbol, and no other. */
+/** Show the marked symbol: every element of this symbol, and no other. */
 export function showMarks() {
   for (const element of document.querySelectorAll("[data-symbol]")) {
     const on = state.symbol !== null && element.dataset.symbol === state.symbol;
@@ -76,7 +76,7 @@ export function showMarks() {
   }
 }
 
-/** Return the lines of code that ran, with numbers; names of the step's terms can be clicked. */
+/** Return the source lines of the step with line numbers; its symbols are clickable. */
 export function code(step) {
   if (step.source.length === 0) return null;
   const names = identifiers(step);
@@ -84,7 +84,7 @@ export function code(step) {
     h(
       "figure",
       { class: "code" },
-      h("figcaption", {}, `${spans[0].module}.${spans[0].function}, ${where(spans)}`),
+      h("figcaption", {}, `${spans[0].module}.${spans[0].function}, ${lineNumbers(spans)}`),
       h(
         "pre",
         { tabindex: 0 },
@@ -96,10 +96,10 @@ export function code(step) {
       ),
     ),
   );
-  return h("section", { class: "source", "aria-label": "the lines that ran" }, blocks);
+  return h("section", { class: "source", "aria-label": "source lines" }, blocks);
 }
 
-/** Put neighbouring spans of one function together. */
+/** Group consecutive spans of the same function. */
 function grouped(sources) {
   const out = [];
   for (const span of sources) {
@@ -111,11 +111,11 @@ function grouped(sources) {
   return out;
 }
 
-function where(spans) {
-  const told = spans.map(({ first, last }) =>
+function lineNumbers(spans) {
+  const ranges = spans.map(({ first, last }) =>
     first === last ? `${first}` : `${first} to ${last}`,
   );
-  return `${told.length > 1 || spans[0].first !== spans[0].last ? "lines" : "line"} ${told.join(", ")}`;
+  return `${ranges.length > 1 || spans[0].first !== spans[0].last ? "lines" : "line"} ${ranges.join(", ")}`;
 }
 
 function lines(source, names, symbols) {
@@ -127,16 +127,16 @@ function lines(source, names, symbols) {
     h(
       "span",
       { class: k ? "line" : "line first", "data-line": source.first + k },
-      words(row.slice(indent), names, symbols),
+      linkIdentifiers(row.slice(indent), names, symbols),
       "\n",
     ),
   );
 }
 
-/** Split a line into text and marked identifiers; what follows a # is comment. */
-function words(text, names, symbols) {
-  const at = text.search(/(^|\s)#/);
-  const [run, comment] = at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at)];
+/** Split a line into text, linked identifiers and the comment after a #. */
+function linkIdentifiers(text, names, symbols) {
+  const start = text.search(/(^|\s)#/);
+  const [run, comment] = start < 0 ? [text, ""] : [text.slice(0, start), text.slice(start)];
   const out = run.split(/([A-Za-z_][A-Za-z_0-9.]*)/).map((word) => {
     const symbol = names[word];
     if (symbol === undefined) return word;
@@ -154,7 +154,7 @@ function words(text, names, symbols) {
   return [...out, comment && h("span", { class: "comment" }, comment)];
 }
 
-/** Return which identifier of the code stands for which symbol. */
+/** Return the symbol of each identifier in the source lines. */
 function identifiers(step) {
   const text = step.source.map((source) => source.text).join("\n");
   const out = {};

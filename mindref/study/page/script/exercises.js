@@ -1,14 +1,14 @@
-// Exercises: what to write oneself, and the command that checks it.
+// Exercises: the list, their steps, and the command that checks each.
 
 import { h } from "./dom.js";
 import { TABS } from "./tabs.js";
 import { plainTable } from "./views.js";
 
-const STATUS = { passed: "✓ passed", begun: "begun", open: "open" };
+const STATUS = { passed: "✓ passed", started: "started", open: "open" };
 
-TABS.exercises = ({ trace, extras, goTo }) => {
-  const told = extras.exercises ?? named(trace);
-  const rows = told.map((one) => {
+TABS.exercises = ({ trace, derived, goTo }) => {
+  const exercises = derived.exercises ?? namedBySteps(trace);
+  const rows = exercises.map((one) => {
     const step = trace.steps.find(
       (s) => s.kind === one.step || (s.exercises ?? []).includes(one.name),
     );
@@ -31,20 +31,20 @@ TABS.exercises = ({ trace, extras, goTo }) => {
     h(
       "p",
       { class: "why" },
-      "Write the steps yourself. The checker says which number is wrong, and often which slip it is.",
+      "Implement the steps yourself. The checker names the wrong number and often the mistake.",
     ),
     rows.length
       ? plainTable(
-          "Exercises and the steps they belong to",
+          "Exercises and their steps",
           ["exercise", "step", "command", "status"],
           rows,
         )
-      : h("p", {}, "List them with ", h("code", {}, "mindref study --exercises")),
+      : h("p", {}, "To list the exercises: ", h("code", {}, "mindref study --exercises")),
   ];
 };
 
-/** Without a list in the file: the exercises that the steps name. */
-function named(trace) {
+/** Return the exercises that the steps name; used if the file has no list. */
+function namedBySteps(trace) {
   const names = [...new Set(trace.steps.flatMap((step) => step.exercises ?? []))];
   return names.map((name) => ({ name }));
 }

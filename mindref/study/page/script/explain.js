@@ -1,4 +1,4 @@
-// One cell in words and numbers: the terms it is made of, from its recipe alone.
+// The terms of one cell in words and numbers, computed from its recipe.
 
 import { six, unflat } from "./numbers.js";
 import {
@@ -9,16 +9,16 @@ import {
   lengthOf,
   powerSlope,
   rowsOver,
-  sendings,
+  contributions,
   signedPower,
 } from "./operators.js";
-import { products } from "./sums.js";
+import { products } from "./sum_recipe.js";
 
-/** Return the label of place k on an axis. */
+/** Return the label of position k on an axis. */
 export function label(trace, axis, k) {
-  const known = trace.labels[axis]?.[k];
-  if (known === undefined) return axis === "feature" ? `feature ${k + 1}` : String(k + 1);
-  return String(known).trim() === "" ? "(no title)" : String(known);
+  const title = trace.labels[axis]?.[k];
+  if (title === undefined) return axis === "feature" ? `feature ${k + 1}` : String(k + 1);
+  return String(title).trim() === "" ? "(no title)" : String(title);
 }
 
 /** Return a cell's name, such as w[2][Night Ferry, interest 4]. */
@@ -30,23 +30,23 @@ export function cellName(trace, name, cell) {
 
 /** Return {rule, text, terms, below, total}.
  *
- * The rule says how the total comes of the terms: "sum"; "quotient", their sum over that of
- * `below`; "log", the logarithm of their sum; "value", it is said by the text alone.
+ * The rule is how the total follows from the terms: "sum"; "quotient", their sum over the sum of
+ * `below`; "log", the logarithm of their sum; "value", explained by the text only.
  */
-export function explain(trace, name, at) {
+export function explain(trace, name, index) {
   const tensor = trace.tensors.get(name);
   const { op, of } = tensor.recipe;
-  const read = Array.isArray(of) ? of.map((place) => trace.tensors.get(place.of)) : [];
-  const named = (x, place) => cellName(trace, x.name, unflat(x.shape, place));
-  const found = (EXPLAINERS[op] ?? byRule)({
+  const read = Array.isArray(of) ? of.map((factor) => trace.tensors.get(factor.of)) : [];
+  const nameCell = (x, position) => cellName(trace, x.name, unflat(x.shape, position));
+  const explanation = (EXPLAINERS[op] ?? byRule)({
     trace,
     tensor,
-    at,
+    index,
     read,
-    named,
+    nameCell,
     recipe: tensor.recipe,
   });
-  return { total: tensor.data[at], terms: [], ...found };
+  return { total: tensor.data[index], terms: [], ...explanation };
 }
 
 const value = (text) => ({ rule: "value", text });
@@ -62,11 +62,11 @@ const added = (text, terms) => ({
   terms,
   total: terms.reduce((a, t) => a + t.value, 0),
 });
-const byRule = ({ tensor }) => value(`By the rule “${tensor.recipe.op}”.`);
+const byRule = ({ tensor }) => value(`By the function “${tensor.recipe.op}”.`);
 
-function sumOf({ trace, tensor, at, recipe }) {
+function sumOf({ trace, tensor, index, recipe }) {
   const get = (of) => trace.tensors.get(of);
-  const terms = products(recipe, get, unflat(tensor.shape, at)).map((product) => ({
+  const terms = products(recipe, get, unflat(tensor.shape, index)).map((product) => ({
     label: product.factors.map((f) => cellName(trace, f.of, f.cell)).join(" × "),
     numbers:
       product.factors.length > 1 ? product.factors.map((f) => six(f.value)).join(" × ") : undefined,
@@ -75,212 +75,212 @@ function sumOf({ trace, tensor, at, recipe }) {
   }));
   const [one, many] = terms.every((term) => term.numbers)
     ? ["One product.", "products"]
-    : ["Taken over.", "terms"];
-  return added(terms.length === 1 ? one : `${terms.length} ${many}, added up.`, terms);
+    : ["Copied.", "terms"];
+  return added(terms.length === 1 ? one : `${terms.length} ${many}, summed.`, terms);
 }
 
-function softmaxOf({ at, read: [logits, mask], named, recipe }) {
-  const row = rowsOver(logits, axisOver(recipe)).find((places) => places.includes(at));
-  const open = row.filter((place) => mask.data[place]);
-  if (!open.includes(at)) return value("Left out by the mask: zero.");
-  const top = open.reduce((most, place) => Math.max(most, logits.data[place]), -Infinity);
-  const raised = (place) => ({
-    label: `exp(${named(logits, place)} − ${six(top)})`,
-    numbers: `exp(${six(logits.data[place] - top)})`,
-    value: Math.exp(logits.data[place] - top),
+function softmaxOf({ index, read: [logits, mask], nameCell, recipe }) {
+  const row = rowsOver(logits, axisOver(recipe)).find((positions) => positions.includes(index));
+  const open = row.filter((position) => mask.data[position]);
+  if (!open.includes(index)) return value("Excluded by the mask: zero.");
+  const top = open.reduce((most, position) => Math.max(most, logits.data[position]), -Infinity);
+  const expTerm = (position) => ({
+    label: `exp(${nameCell(logits, position)} − ${six(top)})`,
+    numbers: `exp(${six(logits.data[position] - top)})`,
+    value: Math.exp(logits.data[position] - top),
   });
-  const below = open.map(raised);
-  const total = raised(at).value / below.reduce((a, t) => a + t.value, 0);
+  const below = open.map(expTerm);
+  const total = expTerm(index).value / below.reduce((a, t) => a + t.value, 0);
   const text =
-    "Its exponential over the sum of all of them. The largest logit is taken off first, which changes nothing.";
-  return { rule: "quotient", text, terms: [raised(at)], below, total };
+    "The exponential over the sum of all exponentials. The largest logit is subtracted first; this does not change the result.";
+  return { rule: "quotient", text, terms: [expTerm(index)], below, total };
 }
 
-function unitOf({ at, read: [x], named, recipe }) {
-  if (recipe.kind === "none") return value("This model leaves lengths as they are.");
-  const row = rowsOver(x, x.shape.length - 1).find((places) => places.includes(at));
+function unitOf({ index, read: [x], nameCell, recipe }) {
+  if (recipe.kind === "none") return value("This model has no squash: no direction is needed, so 0.");
+  const row = rowsOver(x, x.shape.length - 1).find((positions) => positions.includes(index));
   const n = lengthOf(x, row);
-  if (n === 0) return value("Zero has no direction: zero.");
-  const below = [{ label: "the length of its row", value: n }];
+  if (n === 0) return value("A zero vector has no direction: zero.");
+  const below = [{ label: "length of the vector", value: n }];
   return {
     rule: "quotient",
-    text: "The number over the length of its row.",
-    terms: [{ label: named(x, at), value: x.data[at] }],
+    text: "The component over the length of the vector.",
+    terms: [{ label: nameCell(x, index), value: x.data[index] }],
     below,
-    total: x.data[at] / n,
+    total: x.data[index] / n,
   };
 }
 
 const lengthRule =
   (table, formulas) =>
-  ({ at, read: [x], recipe }) => {
-    const row = rowsOver(x, x.shape.length - 1)[at];
+  ({ index, read: [x], recipe }) => {
+    const row = rowsOver(x, x.shape.length - 1)[index];
     const n = lengthOf(x, row);
     return copy(
-      `${formulas[recipe.kind]}, with n = ${six(n)}, the length of the row of ${x.name}.`,
+      `${formulas[recipe.kind]}, with n = ${six(n)}, the length of the vector in ${x.name}.`,
       formulas[recipe.kind],
       table[recipe.kind](n),
     );
   };
 
-function gapOf({ at, read: [scores, active], named, recipe }) {
+function gapOf({ index, read: [scores, active], nameCell, recipe }) {
   const best = [...scores.data.keys()]
     .filter((k) => active.data[k])
     .reduce((a, k) => (scores.data[k] > scores.data[a] ? k : a));
   const power = (k) => signedPower(scores.data[k], recipe.power);
-  return added(`The power ${recipe.power} that keeps the sign, less that of the largest score.`, [
-    { label: `sign(s) |s|^${recipe.power} at ${named(scores, at)}`, value: power(at) },
-    { label: `less the same at ${named(scores, best)}`, value: -power(best) },
+  return added(`The signed power ${recipe.power} of the score, minus the signed power of the largest score.`, [
+    { label: `sign(s) |s|^${recipe.power} at ${nameCell(scores, index)}`, value: power(index) },
+    { label: `minus the same at ${nameCell(scores, best)}`, value: -power(best) },
   ]);
 }
 
-function lossOf({ read: [target, others], named }) {
+function lossOf({ read: [target, others], nameCell }) {
   const terms = [...others.data.keys()].map((k) => ({
-    label: `exp(${named(others, k)} − ${target.name})`,
+    label: `exp(${nameCell(others, k)} − ${target.name})`,
     value: Math.exp(others.data[k] - target.data[0]),
   }));
   terms.push({ label: "1, for the target itself", value: 1 });
   return {
     rule: "log",
-    text: "The logarithm of the sum: how far the target is from taking all.",
+    text: "The logarithm of the sum: minus the log probability of the target.",
     terms,
     total: Math.log(terms.reduce((a, t) => a + t.value, 0)),
   };
 }
 
-function tailOf({ at, read: [target, others], named }) {
+function tailOf({ index, read: [target, others], nameCell }) {
   const top = others.data.reduce((a, b) => Math.max(a, b), target.data[0]);
   const term = (name, l) => ({ label: `exp(${name} − ${six(top)})`, value: Math.exp(l - top) });
-  const below = [...others.data].map((l, k) => term(named(others, k), l));
+  const below = [...others.data].map((l, k) => term(nameCell(others, k), l));
   below.push(term(target.name, target.data[0]));
-  const above = term(named(others, at), others.data[at]);
+  const above = term(nameCell(others, index), others.data[index]);
   return {
     rule: "quotient",
-    text: "Its exponential over that of all negatives and the target.",
+    text: "The exponential over the sum for all negatives and the target.",
     terms: [above],
     below,
     total: above.value / below.reduce((a, t) => a + t.value, 0),
   };
 }
 
-function scatterOf({ tensor, at, read: [rows, ...uses], named, recipe }) {
+function scatterOf({ tensor, index, read: [rows, ...uses], nameCell, recipe }) {
   const width = tensor.shape.at(-1);
-  const [row, k] = [Math.floor(at / width), at % width];
-  const mine = sendings(recipe, rows, uses).filter((x) => x.row === row);
-  const terms = mine.map(({ d, from, share }) => ({
-    label: named(d, from + k),
-    numbers: share === 1 ? undefined : `${six(share)} × ${six(d.data[from + k])}`,
-    value: share * d.data[from + k],
+  const [row, k] = [Math.floor(index / width), index % width];
+  const rowUses = contributions(recipe, rows, uses).filter((x) => x.row === row);
+  const terms = rowUses.map(({ d, from, weight }) => ({
+    label: nameCell(d, from + k),
+    numbers: weight === 1 ? undefined : `${six(weight)} × ${six(d.data[from + k])}`,
+    value: weight * d.data[from + k],
   }));
-  return added("What every use of this row sends back.", terms);
+  return added("The sum of the gradients of all uses of this row.", terms);
 }
 
-function backOf({ at, read: [x], named, recipe }) {
+function backOf({ index, read: [x], nameCell, recipe }) {
   const [rows, all] = x.shape;
-  const terms = Array.from({ length: rows }, (_, j) => j * all + recipe.width + at).map(
-    (place) => ({ label: named(x, place), value: x.data[place] }),
+  const terms = Array.from({ length: rows }, (_, j) => j * all + recipe.width + index).map(
+    (position) => ({ label: nameCell(x, position), value: x.data[position] }),
   );
-  return added("The profile goes to every interest: the sum over them.", terms);
+  return added("The profile enters every interest, so this is the sum over the interests.", terms);
 }
 
-function concatOf({ tensor, at, read: [capsules, profile], named }) {
+function concatOf({ tensor, index, read: [capsules, profile], nameCell }) {
   const [width, all] = [capsules.shape[1], tensor.shape[1]];
-  const [j, k] = [Math.floor(at / all), at % all];
+  const [j, k] = [Math.floor(index / all), index % all];
   if (k < width)
     return copy(
-      "Taken over from the capsule.",
-      named(capsules, j * width + k),
+      "Copied from the capsule.",
+      nameCell(capsules, j * width + k),
       capsules.data[j * width + k],
     );
-  return copy("Taken over from the profile.", named(profile, k - width), profile.data[k - width]);
+  return copy("Copied from the profile.", nameCell(profile, k - width), profile.data[k - width]);
 }
 
-function maxOf({ tensor, at, read: [score, active], named }) {
+function maxOf({ tensor, index, read: [score, active], nameCell }) {
   const k = score.shape[1];
-  const places = Array.from({ length: k }, (_, j) => at * k + j).filter((_, j) => active.data[j]);
-  const said = places
-    .map((place) => `${named(score, place)} = ${six(score.data[place])}`)
+  const positions = Array.from({ length: k }, (_, j) => index * k + j).filter((_, j) => active.data[j]);
+  const scoreTexts = positions
+    .map((position) => `${nameCell(score, position)} = ${six(score.data[position])}`)
     .join("; ");
   return value(
-    `${tensor.recipe.op === "max" ? "The largest" : "The interest with the largest"} of: ${said}.`,
+    `${tensor.recipe.op === "max" ? "The largest" : "The interest with the largest"} of: ${scoreTexts}.`,
   );
 }
 
 const EXPLAINERS = {
-  given: () => ({ rule: "given", text: "An input: nothing is computed here." }),
+  input: () => ({ rule: "input", text: "An input, not computed." }),
   sum: sumOf,
   softmax: softmaxOf,
   unit: unitOf,
   across: lengthRule(ACROSS, { squash: "n / (1 + n²)", unit: "1 / n", none: "1" }),
   along: lengthRule(ALONG, { squash: "2n / (1 + n²)²", unit: "0", none: "1" }),
-  size: ({ read: [mask], named }) =>
+  size: ({ read: [mask], nameCell }) =>
     added(
-      "One for every behaviour.",
-      [...mask.data].map((x, k) => ({ label: named(mask, k), value: x })),
+      "1 for each behaviour, 0 for padding.",
+      [...mask.data].map((x, k) => ({ label: nameCell(mask, k), value: x })),
     ),
   count: ({ read: [mask], recipe }) =>
     value(
       `${mask.data.reduce((a, b) => a + b, 0)} behaviours, at most ${recipe.interests} interests: ${recipe.rule === "log2" ? "max(1, min(K, ⌊log₂ n⌋))" : "all of them"} are active.`,
     ),
   gaps: gapOf,
-  through_power: ({ at, read: [d, scores], named, recipe }) =>
+  through_power: ({ index, read: [d, scores], nameCell, recipe }) =>
     copy(
-      "The gradient times the slope of the power.",
-      `${named(d, at)} × p |s|^(p − 1)`,
-      d.data[at] * powerSlope(scores.data[at], recipe.power),
+      "The gradient times the derivative of the power.",
+      `${nameCell(d, index)} × p |s|^(p − 1)`,
+      d.data[index] * powerSlope(scores.data[index], recipe.power),
     ),
-  one_hot: ({ at, tensor }) =>
+  one_hot: ({ index, tensor }) =>
     value(
-      tensor.data[at]
-        ? "Its score is the largest: it takes all."
-        : "Its score is not the largest: it takes nothing.",
+      tensor.data[index]
+        ? "Its score is the largest, so 1."
+        : "Its score is not the largest, so 0.",
     ),
   concat: concatOf,
-  front: ({ at, read: [x], named, recipe }) => {
-    const place = Math.floor(at / recipe.width) * x.shape[1] + (at % recipe.width);
-    return copy("The part that belongs to the capsule.", named(x, place), x.data[place]);
+  front: ({ index, read: [x], nameCell, recipe }) => {
+    const position = Math.floor(index / recipe.width) * x.shape[1] + (index % recipe.width);
+    return copy("The part with respect to the capsule.", nameCell(x, position), x.data[position]);
   },
   back: backOf,
-  relu: ({ at, read: [y], named }) =>
+  relu: ({ index, read: [y], nameCell }) =>
     copy(
-      y.data[at] > 0 ? "Above zero: let through." : "Not above zero: cut to 0.",
-      `max(0, ${named(y, at)})`,
-      Math.max(0, y.data[at]),
+      y.data[index] > 0 ? "Positive: unchanged." : "Not positive: 0.",
+      `max(0, ${nameCell(y, index)})`,
+      Math.max(0, y.data[index]),
     ),
-  passed_through: ({ at, read: [d, y], named }) =>
+  passed_through: ({ index, read: [d, y], nameCell }) =>
     copy(
-      y.data[at] > 0
-        ? "The rectifier let this one through."
-        : "The rectifier cut this one: no gradient.",
-      named(d, at),
-      y.data[at] > 0 ? d.data[at] : 0,
+      y.data[index] > 0
+        ? "The input of the ReLU is positive: the gradient passes."
+        : "The input of the ReLU is not positive: no gradient.",
+      nameCell(d, index),
+      y.data[index] > 0 ? d.data[index] : 0,
     ),
-  hits: ({ tensor, at }) =>
+  hits: ({ tensor, index }) =>
     value(
-      tensor.data[at] ? "This negative is the target itself." : "This negative is another item.",
+      tensor.data[index] ? "This negative is the target itself." : "This negative is another item.",
     ),
-  without_hits: ({ at, read: [logits, hits], named }) =>
-    hits.data[at]
-      ? value("A hit is left out: minus infinity.")
-      : copy("No hit: taken over.", named(logits, at), logits.data[at]),
+  without_hits: ({ index, read: [logits, hits], nameCell }) =>
+    hits.data[index]
+      ? value("An accidental hit is masked: minus infinity.")
+      : copy("No accidental hit: copied.", nameCell(logits, index), logits.data[index]),
   loss: lossOf,
   tail: tailOf,
   scatter: scatterOf,
-  adam: ({ at, read: [x, first, second], named, recipe }) =>
+  adam: ({ index, read: [x, first, second], nameCell, recipe }) =>
     added(
-      "The value less Adam's step: rate × first moment over the root of the second, both corrected for the number of steps.",
+      "The value minus Adam's step: rate × first moment / √(second moment), both moments bias-corrected.",
       [
-        { label: named(x, at), value: x.data[at] },
+        { label: nameCell(x, index), value: x.data[index] },
         {
-          label: "less Adam's step",
-          value: -adamStep(recipe, first.data[at], second.data[at]),
+          label: "minus Adam's step",
+          value: -adamStep(recipe, first.data[index], second.data[index]),
         },
       ],
     ),
   max: maxOf,
   winner: maxOf,
-  order: ({ tensor, at, read: [best], named }) =>
+  order: ({ tensor, index, read: [best], nameCell }) =>
     value(
-      `Place ${at + 1} by score: ${named(best, tensor.data[at])} = ${six(best.data[tensor.data[at]])}.`,
+      `Rank ${index + 1} by score: ${nameCell(best, tensor.data[index])} = ${six(best.data[tensor.data[index]])}.`,
     ),
 };

@@ -1,55 +1,55 @@
-// "This number": where it comes from, its gradient, and where it goes.
+// The inspector: the terms, the gradient and the uses of the selected number.
 
 import { h, put, byId } from "./dom.js";
 import { cellName, explain } from "./explain.js";
-import { six, tiny, unflat, whole } from "./numbers.js";
+import { six, tiny, unflat, allDigits } from "./numbers.js";
 import { hue, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
-import { slope } from "./twin.js";
+import { centredDifference } from "./recompute.js";
 
-const SHOWN = 12; // terms before the rest is summed up in one line
+const MAX_TERMS = 12; // terms listed one by one; the others are summed in one line
 
-/** Show the chosen cell, or what can be chosen. */
+/** Show the selected cell, or the symbols of the step. */
 export function showInspector(trace, recorded, step, goTo) {
-  const place = byId("inspector");
+  const panel = byId("inspector");
   const tensor = state.cell && trace.tensors.get(state.cell.name);
-  if (!tensor || !(state.cell.at < tensor.data.length)) {
+  if (!tensor || !(state.cell.index < tensor.data.length)) {
     put(
-      place,
-      h("h2", {}, "This number"),
+      panel,
+      h("h2", {}, "Selected number"),
       h(
         "p",
         { class: "note" },
-        "Choose a cell of a table to see the terms it is made of, its gradient and where it is used next.",
+        "Select a table cell to see its terms, its gradient and the steps that use it.",
       ),
       quantities(trace, step, goTo),
     );
     return;
   }
-  const cell = unflat(tensor.shape, state.cell.at);
+  const cell = unflat(tensor.shape, state.cell.index);
   put(
-    place,
-    h("h2", {}, "This number"),
+    panel,
+    h("h2", {}, "Selected number"),
     h(
       "p",
       { class: "chosen", colour: hue(tensor.name) },
       h("span", { class: "name" }, cellName(trace, tensor.name, cell)),
       h(
         "output",
-        { "data-value": whole(tensor.data[state.cell.at]) },
-        ` = ${six(tensor.data[state.cell.at])}`,
+        { "data-value": allDigits(tensor.data[state.cell.index]) },
+        ` = ${six(tensor.data[state.cell.index])}`,
       ),
     ),
     h("p", { class: "meaning" }, meaning(tensor.name)),
     was(recorded, tensor),
     terms(trace, tensor),
-    gradient(trace, tensor, state.cell.at, cell),
+    gradient(trace, tensor, state.cell.index, cell),
     next(trace, tensor, goTo),
     quantities(trace, step, goTo),
   );
 }
 
-/** List what the symbols of the step stand for, and where each comes from. */
+/** List the meaning and the source of each symbol of the step. */
 function quantities(trace, step, goTo) {
   const entries = Object.entries(step.equation.symbols).filter(([, name]) =>
     trace.tensors.has(name),
@@ -63,7 +63,7 @@ function quantities(trace, step, goTo) {
       : "one number";
     const origin =
       from === step
-        ? "made here"
+        ? "computed in this step"
         : ["from ", h("button", { type: "button", on: { click: () => goTo(from.id) } }, from.id)];
     return h(
       "li",
@@ -85,42 +85,42 @@ function quantities(trace, step, goTo) {
 function was(recorded, tensor) {
   const before = recorded.tensors.get(tensor.name);
   if (!before || before === tensor || before.data.length !== tensor.data.length) return null;
-  return h("p", { class: "note" }, `Recorded: ${six(before.data[state.cell.at])}`);
+  return h("p", { class: "note" }, `Recorded: ${six(before.data[state.cell.index])}`);
 }
 
 function terms(trace, tensor) {
-  const found = explain(trace, tensor.name, state.cell.at);
+  const explanation = explain(trace, tensor.name, state.cell.index);
   const box = h("section", {
     class: "terms-of",
-    "data-rule": found.rule,
-    "data-total": whole(found.total),
-    "aria-label": "its terms",
+    "data-rule": explanation.rule,
+    "data-total": allDigits(explanation.total),
+    "aria-label": "terms",
   });
-  box.append(h("p", {}, found.text));
-  if (found.rule === "given" || found.terms.length === 0) return box;
-  box.append(list(found.terms, found.rule === "quotient" ? "above" : "sum"));
-  if (found.below) box.append(h("p", {}, "over the sum of"), list(found.below, "below"));
-  const last = { sum: "in all", quotient: "the quotient", log: "its logarithm" }[found.rule] ?? "";
-  box.append(h("p", { class: "total" }, `${last} ${six(found.total)}`));
+  box.append(h("p", {}, explanation.text));
+  if (explanation.rule === "input" || explanation.terms.length === 0) return box;
+  box.append(list(explanation.terms, explanation.rule === "quotient" ? "above" : "sum"));
+  if (explanation.below) box.append(h("p", {}, "divided by the sum of"), list(explanation.below, "below"));
+  const last = { sum: "sum", quotient: "quotient", log: "logarithm" }[explanation.rule] ?? "";
+  box.append(h("p", { class: "total" }, `${last} ${six(explanation.total)}`));
   return box;
 }
 
-/** List the terms, the largest first, and the rest in one line. */
+/** List the terms, the largest first; further terms in one line. */
 function list(all, role) {
   const sorted = [...all].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   const most = sorted.reduce((top, t) => Math.max(top, Math.abs(t.value)), 0);
   const body = h("ul", { class: "list", "data-role": role });
-  const draw = (some) => some.map((term) => item(term, most));
-  body.append(...draw(sorted.slice(0, SHOWN)));
-  const rest = sorted.slice(SHOWN);
-  if (rest.length) {
-    const total = rest.reduce((a, t) => a + t.value, 0);
-    const more = h(
+  const draw = (terms) => terms.map((term) => item(term, most));
+  body.append(...draw(sorted.slice(0, MAX_TERMS)));
+  const remaining = sorted.slice(MAX_TERMS);
+  if (remaining.length) {
+    const total = remaining.reduce((a, t) => a + t.value, 0);
+    const expand = h(
       "button",
-      { type: "button", on: { click: () => more.parentElement.replaceWith(...draw(rest)) } },
-      `${rest.length} more terms: ${six(total)}`,
+      { type: "button", on: { click: () => expand.parentElement.replaceWith(...draw(remaining)) } },
+      `${remaining.length} more terms: ${six(total)}`,
     );
-    body.append(h("li", { class: "rest", "data-term": whole(total) }, more));
+    body.append(h("li", { class: "rest", "data-term": allDigits(total) }, expand));
   }
   return body;
 }
@@ -130,7 +130,7 @@ function item(term, most) {
   bar.style.width = `${most > 0 ? (100 * Math.abs(term.value)) / most : 0}%`;
   return h(
     "li",
-    { "data-term": whole(term.value) },
+    { "data-term": allDigits(term.value) },
     h("span", { class: "what" }, h("bdi", {}, `${term.sign < 0 ? "− " : ""}${term.label}`)),
     term.numbers && h("span", { class: "numbers" }, term.numbers),
     h("span", { class: "value" }, six(term.value)),
@@ -138,23 +138,23 @@ function item(term, most) {
   );
 }
 
-/** Show the closed gradient beside a finite difference that this page computes now. */
-function gradient(trace, tensor, at, cell) {
+/** Show the gradient of the formula beside a finite difference computed in this page. */
+function gradient(trace, tensor, index, cell) {
   const closed = closedOf(trace, tensor);
   if (!closed || !trace.tensors.has("loss")) return null;
-  const value = closed.data[at];
-  const { value: moved, noise } = slope(trace, tensor.name, at);
+  const value = closed.data[index];
+  const { value: moved, noise } = centredDifference(trace, tensor.name, index);
   const off = Math.abs(value - moved) / Math.max(Math.abs(value), Math.abs(moved), 1e-8);
-  const open = () => change({ cell: { name: closed.name, at } });
+  const open = () => change({ cell: { name: closed.name, index } });
   return h(
     "section",
     {
       class: "gradient",
-      "data-closed": whole(value),
-      "data-moved": whole(moved),
-      "aria-label": "its gradient",
+      "data-closed": allDigits(value),
+      "data-moved": allDigits(moved),
+      "aria-label": "gradient",
     },
-    h("h3", {}, "Its gradient"),
+    h("h3", {}, "Gradient"),
     h(
       "dl",
       {},
@@ -164,7 +164,7 @@ function gradient(trace, tensor, at, cell) {
         h("button", { type: "button", on: { click: open } }, cellName(trace, closed.name, cell)),
       ),
       h("dd", {}, six(value)),
-      h("dt", {}, "finite difference, computed here now"),
+      h("dt", {}, "finite difference, computed in this page"),
       h("dd", {}, six(moved)),
       h("dt", {}, "relative difference"),
       h("dd", {}, tiny(off)),
@@ -173,10 +173,10 @@ function gradient(trace, tensor, at, cell) {
   );
 }
 
-/** Return the tensor that is the gradient of the loss by this one, in all its uses. */
+/** Return the gradient of the loss with respect to a tensor, through all its uses. */
 function closedOf(trace, tensor) {
   const scaled = (trace.tensors.get("beta")?.data[0] ?? 1) !== 1;
-  if (/^o(_t)?$/.test(tensor.name) && scaled) return null; // recorded before the temperature
+  if (/^o(_t)?$/.test(tensor.name) && scaled) return null; // the gradient is recorded before the temperature
   const closed = trace.tensors.get(tensor.name === "t" ? "d_target" : `d_${tensor.name}`);
   const fits = closed?.data.length === tensor.data.length && tensor.dtype === "float64";
   return fits ? closed : null;
@@ -184,46 +184,46 @@ function closedOf(trace, tensor) {
 
 function why(trace, tensor, noise) {
   if (noise) {
-    return "The gradient is so small that the difference is rounding alone: it cannot see it.";
+    return "The gradient is smaller than the rounding error of the finite difference.";
   }
-  if (trace.about.config.routing_gradient === "last") {
-    return "They differ: this model's gradient holds the weights of the last round and leaves out the earlier rounds, the finite difference does not. That is what “stop-gradient” means.";
+  if (trace.metadata.config.routing_gradient === "last") {
+    return "They differ: the gradient of this model treats the coupling weights of the last iteration as constant (stop-gradient). The finite difference does not.";
   }
   if (trace.cells?.size) {
-    return "They differ: you hold a number in between. Nothing passes through it in the difference; the formula of the gradient does not know that it is held.";
+    return "They differ: an edit sets an intermediate number to a constant. The finite difference does not pass through this number; the formula of the gradient does.";
   }
-  return `They differ: near a corner of the loss, or because ${tensor.name} is used in a way that this gradient does not count.`;
+  return `They differ: a kink of the loss is near, or ${tensor.name} has a use that this gradient does not include.`;
 }
 
-/** Return whether a recipe reads a tensor: among its terms, or as a whole. */
+/** Return whether a recipe reads a tensor, in a term or as a whole. */
 function reads({ of, terms }, name) {
   const factors = (terms ?? []).flatMap((term) => term.factors ?? []);
-  return [...factors, ...(Array.isArray(of) ? of : [])].some((place) => place.of === name);
+  return [...factors, ...(Array.isArray(of) ? of : [])].some((factor) => factor.of === name);
 }
 
-/** List the steps that use a tensor; the one that makes it first, where it goes on using it. */
+/** List the steps that use a tensor; first the step that computes it, if it uses it too. */
 function next(trace, tensor, goTo) {
-  const own = trace.stepOf.get(tensor.name);
-  const here = trace.steps[own].outputs.filter(({ recipe }) => reads(recipe, tensor.name));
-  const links = (trace.users.get(tensor.name) ?? []).map((at) =>
+  const producer = trace.stepOf.get(tensor.name);
+  const ownUses = trace.steps[producer].outputs.filter(({ recipe }) => reads(recipe, tensor.name));
+  const links = (trace.readers.get(tensor.name) ?? []).map((index) =>
     h(
       "li",
       {},
       h(
         "button",
-        { type: "button", on: { click: () => goTo(trace.steps[at].id) } },
-        trace.steps[at].id,
+        { type: "button", on: { click: () => goTo(trace.steps[index].id) } },
+        trace.steps[index].id,
       ),
       " ",
-      h("span", { class: "titled" }, trace.steps[at].title),
+      h("span", { class: "titled" }, trace.steps[index].title),
     ),
   );
-  if (here.length > 0)
-    links.unshift(h("li", {}, `in its own step, for ${here.map(({ name }) => name).join(", ")}`));
+  if (ownUses.length > 0)
+    links.unshift(h("li", {}, `in the same step, for ${ownUses.map(({ name }) => name).join(", ")}`));
   return h(
     "section",
-    { class: "next", "aria-label": "used next" },
-    h("h3", {}, "Used next"),
-    links.length ? h("ul", {}, links) : h("p", { class: "note" }, "by no step of this trace"),
+    { class: "next", "aria-label": "used by" },
+    h("h3", {}, "Used by"),
+    links.length ? h("ul", {}, links) : h("p", { class: "note" }, "no step of this trace"),
   );
 }

@@ -1,4 +1,4 @@
-// Keys, the theme, playing, the link and the help.
+// Keyboard, theme, automatic play, link and help.
 
 import { announce, byId } from "./dom.js";
 import { reset } from "./editor.js";
@@ -7,55 +7,55 @@ import { change } from "./state.js";
 
 const PLAY = 2000; // milliseconds a step
 let timer = null;
-let doing;
+let handlers;
 
-/** Listen to the keyboard and to the buttons of the head of the page. */
+/** Add listeners for the keyboard and the buttons of the page header. */
 export function listen(actions) {
-  doing = actions;
+  handlers = actions;
   document.addEventListener("keydown", pressed);
-  byId("previous").addEventListener("click", () => doing.move(-1));
-  byId("next").addEventListener("click", () => doing.move(1));
+  byId("previous").addEventListener("click", () => handlers.move(-1));
+  byId("next").addEventListener("click", () => handlers.move(1));
   byId("play").addEventListener("click", play);
-  byId("theme").addEventListener("click", turnTheme);
+  byId("theme").addEventListener("click", switchTheme);
   byId("help-open").addEventListener("click", () => byId("help").showModal());
   byId("link").addEventListener("click", copyLink);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => doing.redraw());
-  const still = matchMedia("(prefers-reduced-motion: reduce)");
-  const calm = () => {
-    byId("play").disabled = still.matches;
-    byId("play").title = still.matches ? "off: your system asks for less motion" : "";
-    if (still.matches) stop();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => handlers.redraw());
+  const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+  const updatePlay = () => {
+    byId("play").disabled = reducedMotion.matches;
+    byId("play").title = reducedMotion.matches ? "disabled: your system prefers reduced motion" : "";
+    if (reducedMotion.matches) stop();
   };
-  still.addEventListener("change", calm);
-  calm();
+  reducedMotion.addEventListener("change", updatePlay);
+  updatePlay();
   printing();
 }
 
 const KEYS = {
-  ArrowRight: () => doing.move(1),
-  ArrowLeft: () => doing.move(-1),
-  n: () => doing.move(1),
-  p: () => doing.move(-1),
-  Home: () => doing.goTo(doing.steps()[0].id),
-  End: () => doing.goTo(doing.steps().at(-1).id),
+  ArrowRight: () => handlers.move(1),
+  ArrowLeft: () => handlers.move(-1),
+  n: () => handlers.move(1),
+  p: () => handlers.move(-1),
+  Home: () => handlers.goTo(handlers.steps()[0].id),
+  End: () => handlers.goTo(handlers.steps().at(-1).id),
   r: reset,
   Escape: () => change({ symbol: null, cell: null }),
   "?": () => byId("help").showModal(),
 };
 
 function pressed(event) {
-  const own = event.target.closest?.(
+  const control = event.target.closest?.(
     "input, select, textarea, dialog, [role=tab], summary, .scroll, pre",
   );
   if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
   if (
-    own &&
+    control &&
     event.key !== "Escape" &&
     event.key !== "?" &&
-    !(own.matches(".scroll, pre") && event.key.length === 1)
+    !(control.matches(".scroll, pre") && event.key.length === 1)
   )
     return;
-  if (own?.matches("input[type=number], input:not([type]), dialog")) return;
+  if (control?.matches("input[type=number], input:not([type]), dialog")) return;
   event.preventDefault();
   KEYS[event.key]();
 }
@@ -63,7 +63,7 @@ function pressed(event) {
 function play() {
   if (timer) stop();
   else {
-    timer = setInterval(() => (byId("next").disabled ? stop() : doing.move(1)), PLAY);
+    timer = setInterval(() => (byId("next").disabled ? stop() : handlers.move(1)), PLAY);
     byId("play").textContent = "pause";
   }
 }
@@ -74,31 +74,31 @@ function stop() {
   byId("play").textContent = "play";
 }
 
-function turnTheme() {
+function switchTheme() {
   const now = dark() ? "light" : "dark";
   document.documentElement.dataset.theme = now;
-  doing.redraw();
+  handlers.redraw();
   announce(`${now} colours`);
 }
 
 function copyLink() {
-  const done = () => announce("The link to this place is copied.");
-  const shown = () => announce("The link to this place stands in the address line.");
-  if (navigator.clipboard) navigator.clipboard.writeText(location.href).then(done, shown);
-  else shown();
+  const done = () => announce("Link copied.");
+  const notCopied = () => announce("The link is in the address bar.");
+  if (navigator.clipboard) navigator.clipboard.writeText(location.href).then(done, notCopied);
+  else notCopied();
 }
 
-/** Print in light colours whatever the screen has. */
+/** Print in light colours, whatever the theme of the screen is. */
 function printing() {
   let before;
   window.addEventListener("beforeprint", () => {
     before = document.documentElement.dataset.theme;
     document.documentElement.dataset.theme = "light";
-    doing.redraw();
+    handlers.redraw();
   });
   window.addEventListener("afterprint", () => {
     if (before) document.documentElement.dataset.theme = before;
     else delete document.documentElement.dataset.theme;
-    doing.redraw();
+    handlers.redraw();
   });
 }

@@ -1,4 +1,4 @@
-// Gradient ledger: the gradient as a sum over the places where a thing is used, each checked alone.
+// Gradient ledger: the gradient through routing as a sum of terms, each with its own finite difference.
 
 import { h, put, announce } from "./dom.js";
 import { six, tiny } from "./numbers.js";
@@ -7,35 +7,35 @@ import { unpacked } from "./data.js";
 import { chooser, cosine, heat, missing, norm, plainTable } from "./views.js";
 
 const BY = [
-  ["m", "m, the votes"],
-  ["S", "S, the bilinear map"],
-  ["e", "e, the behaviours"],
+  ["Se", "the votes S e"],
+  ["S", "the matrix S"],
+  ["e", "the item vectors e"],
 ];
-let chosen = "m";
-const off = new Set(); // names of paths that are switched off
+let chosen = "Se";
+const disabled = new Set(); // names of terms that are switched off
 
-TABS.ledger = ({ trace, extras }) => {
-  if (!extras.ledger)
+TABS.ledger = ({ trace, derived }) => {
+  if (!derived.ledger)
     return missing(
       "Gradient ledger",
-      "The split of the gradient into its paths is not in this file.",
+      "This file does not have the terms of the gradient.",
       "mindref study --html page.html",
     );
   const box = h("div");
-  const draw = () => put(box, view(trace, extras.ledger, draw));
+  const draw = () => put(box, view(trace, derived.ledger, draw));
   draw();
   return box;
 };
 
 function view(trace, ledgers, draw) {
   const ledger = ledgers[chosen];
-  const on = ledger.rows.filter((row) => !off.has(row.name));
-  const again = (act) => (event) => {
+  const on = ledger.rows.filter((row) => !disabled.has(row.name));
+  const redrawAfter = (act) => (event) => {
     act(event);
     draw();
   };
   const choice = chooser(
-    "gradient by",
+    "gradient of the loss with respect to",
     BY.filter(([name]) => ledgers[name]),
     chosen,
     (name) => {
@@ -44,12 +44,12 @@ function view(trace, ledgers, draw) {
     },
   );
   const flip = (row) =>
-    again((event) => (event.target.checked ? off.delete(row.name) : off.add(row.name)));
+    redrawAfter((event) => (event.target.checked ? disabled.delete(row.name) : disabled.add(row.name)));
   const set = (names) =>
-    again(() => {
-      off.clear();
-      for (const row of ledger.rows) if (!names.includes(row.name)) off.add(row.name);
-      announce(`${names.length} of ${ledger.rows.length} paths on`);
+    redrawAfter(() => {
+      disabled.clear();
+      for (const row of ledger.rows) if (!names.includes(row.name)) disabled.add(row.name);
+      announce(`${names.length} of ${ledger.rows.length} terms included`);
     });
   return [
     h("h2", {}, "Gradient ledger"),
@@ -61,16 +61,16 @@ function view(trace, ledgers, draw) {
       h(
         "button",
         { type: "button", on: { click: set(ledger.rows.map((row) => row.name)) } },
-        "All paths",
+        "All terms",
       ),
       h(
         "button",
         { type: "button", on: { click: set(ledger.last.keeps) } },
-        "Only what stop-gradient keeps",
+        "Only the term of stop-gradient",
       ),
     ),
     table(ledger, flip),
-    h("div", { role: "status", class: "sum-of" }, together(trace, ledger, on)),
+    h("div", { role: "status", class: "sum-of" }, includedSum(trace, ledger, on)),
   ];
 }
 
@@ -81,8 +81,8 @@ function table(ledger, flip) {
     bar.style.width = `${top > 0 ? (100 * row.norm) / top : 0}%`;
     const box = h("input", {
       type: "checkbox",
-      checked: !off.has(row.name),
-      "aria-label": `path ${row.name}`,
+      checked: !disabled.has(row.name),
+      "aria-label": `term ${row.name}`,
       on: { change: flip(row) },
     });
     const worst = row.worst && `${six(row.worst.closed)} / ${six(row.worst.difference)}`;
@@ -102,37 +102,37 @@ function table(ledger, flip) {
     ];
   });
   return plainTable(
-    `${ledger.what}: ${ledger.rows.length} paths for ${ledger.rounds} rounds`,
+    `${ledger.title}: ${ledger.rows.length} terms for ${ledger.iterations} iterations`,
     [
-      "path",
-      "what it is",
+      "term",
+      "description",
       "norm",
-      "its norm over that of the whole",
-      "cosine to it",
-      "off its finite difference",
-      "worst entry: closed / difference",
+      "norm over norm of the total",
+      "cosine to the total",
+      "relative error of its finite difference",
+      "worst entry: formula / finite difference",
     ],
     rows,
   );
 }
 
-/** Return what the paths that are on add up to, compared with the whole. */
-function together(trace, ledger, on) {
+/** Return the sum of the included terms, compared with the total. */
+function includedSum(trace, ledger, on) {
   const lastOnly =
     on.length === ledger.last.keeps.length &&
     on.every((row) => ledger.last.keeps.includes(row.name));
-  const whole = `All rows add up to the gradient of the library: the relative difference is ${tiny(ledger.sum.residual)}. Between the whole and its own finite difference it is ${tiny(ledger.sum.fd_error)}.`;
+  const sumText = `The sum of all terms equals the gradient of mindref; relative difference ${tiny(ledger.sum.residual)}. The relative difference between the total and its finite difference is ${tiny(ledger.sum.fd_error)}.`;
   const out = [
-    h("p", { class: "holds-line", "data-residual": String(ledger.sum.residual) }, whole),
+    h("p", { class: "holds-line", "data-residual": String(ledger.sum.residual) }, sumText),
   ];
-  if (on.length === 0) return [...out, h("p", {}, "No path is on: nothing is learned.")];
+  if (on.length === 0) return [...out, h("p", {}, "No term is included: the gradient is zero.")];
   if (lastOnly)
     out.push(
       h(
         "p",
         { class: "callout" },
-        h("b", {}, "This is what stop-gradient trains. "),
-        `Its norm is ${ledger.last.share.toFixed(3)} of the whole and its cosine to it ${ledger.last.cosine.toFixed(3)}; it equals what the library returns for routing_gradient="last", off by ${tiny(ledger.last.residual)}.`,
+        h("b", {}, "This is the gradient of stop-gradient. "),
+        `Its norm is ${ledger.last.share.toFixed(3)} of the total norm; its cosine to the total is ${ledger.last.cosine.toFixed(3)}. It equals the gradient of mindref with routing_gradient="last"; relative difference ${tiny(ledger.last.residual)}.`,
       ),
     );
   if (!ledger.rows[0].data)
@@ -141,19 +141,19 @@ function together(trace, ledger, on) {
       h(
         "p",
         { class: "note" },
-        "The numbers of each row are kept for the votes, m; choose them above to see the sum of what is on.",
+        "The file has the numbers of each term only for the votes. Select the votes above to see the sum of the included terms.",
       ),
     ];
   const parts = (rows) => added(rows.map((row) => unpacked(row.data)));
   const [sum, all] = [parts(on), parts(ledger.rows)];
   const rows = [
     ["norm", norm(sum.data), norm(all.data)],
-    ["cosine to the whole", cosine(sum.data, all.data), 1],
+    ["cosine to the total", cosine(sum.data, all.data), 1],
   ];
   out.push(
-    h("h3", {}, `On: ${on.map((row) => row.name).join(" + ")}`),
-    plainTable("What is on, against the whole", ["", "on", "the whole"], rows),
-    heat(trace, { ...on[0].data, data: sum.data }, "d_m"),
+    h("h3", {}, `Included: ${on.map((row) => row.name).join(" + ")}`),
+    plainTable("Included terms and total", ["", "included", "total"], rows),
+    heat(trace, { ...on[0].data, data: sum.data }, "d_Se"),
   );
   return out;
 }

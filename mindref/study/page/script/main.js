@@ -1,33 +1,33 @@
-// Put it all together: load, check, show, listen.
+// Entry point: loads the data, checks it, draws the page, adds the listeners.
 
-import { check, showCheck } from "./check.js";
+import { check, showCheck } from "./self_check.js";
 import { load, sources } from "./data.js";
 import { announce, byId, h, put } from "./dom.js";
 import { edited } from "./edits.js";
 import { showEditor } from "./editor.js";
-import { lightUp, showMarks } from "./equation.js";
+import { highlight, showMarks } from "./equation.js";
 import { showInspector } from "./inspector.js";
-import { heldBack } from "./predict.js";
-import { showPlace, showRail } from "./rail.js";
+import { numbersHidden } from "./prediction.js";
+import { showPosition, showStepList } from "./step_list.js";
 import { change, onChange, read, state } from "./state.js";
 import { showStep } from "./step.js";
 import { showTab, TABS } from "./tabs.js";
 import { listen } from "./keys.js";
 
-let known = { user: -1, edits: null, trace: null };
+let cached = { user: -1, edits: null, trace: null };
 
 const recorded = () => sources.traces[state.user];
 
-/** Return the trace under the edits of the moment, made once per change. */
+/** Return the trace with the current edits, computed once per change. */
 function current() {
-  if (known.user !== state.user || known.edits !== state.edits) {
-    known = { user: state.user, edits: state.edits, trace: edited(recorded(), state.edits) };
+  if (cached.user !== state.user || cached.edits !== state.edits) {
+    cached = { user: state.user, edits: state.edits, trace: edited(recorded(), state.edits) };
   }
-  return known.trace;
+  return cached.trace;
 }
 
-/** Return the step at hand; of a round that an edit took away, that of the last. */
-function stepAtHand() {
+/** Return the current step; if an edit removed its iteration, the step of the last iteration. */
+function currentStep() {
   const trace = current();
   const bare = (id) => id.replace(/\[\d+\]/, "");
   return (
@@ -37,54 +37,54 @@ function stepAtHand() {
   );
 }
 
-/** Go to a step by its id; the chosen number follows into the next round. */
+/** Go to a step by its id; the selected cell moves to the same tensor of that iteration. */
 export function goTo(id) {
   const trace = current();
   const step = trace.steps.find((s) => s.id === id);
   if (!step) return;
-  change({ step: id, view: "steps", symbol: null, cell: followed(trace, step) });
+  change({ step: id, view: "steps", symbol: null, cell: sameCell(trace, step) });
   announce(`Step ${trace.steps.indexOf(step) + 1} of ${trace.steps.length}: ${step.title}`);
 }
 
-function followed(trace, step) {
+function sameCell(trace, step) {
   if (!state.cell) return null;
   const bare = (name) => name.replace(/\[\d+\]$/, "");
   const size = trace.tensors.get(state.cell.name)?.data.length;
   const next = step.outputs.find(
     (tensor) => bare(tensor.name) === bare(state.cell.name) && tensor.data.length === size,
   );
-  return next ? { name: next.name, at: state.cell.at } : null;
+  return next ? { name: next.name, index: state.cell.index } : null;
 }
 
 export function move(by) {
   const steps = current().steps;
-  const next = steps[steps.indexOf(stepAtHand()) + by];
+  const next = steps[steps.indexOf(currentStep()) + by];
   if (next) goTo(next.id);
 }
 
 const all = new Set(["user", "edits", "step", "view", "cell", "symbol", "seen", "ask"]);
 
-/** Draw what changed, and no more. */
+/** Redraw the parts that changed. */
 function draw(changed) {
   const trace = current();
-  const step = stepAtHand();
+  const step = currentStep();
   const any = (...names) => names.some((name) => changed.has(name));
   if (any("view", "user", "edits")) showTab(trace, recorded(), goTo);
-  if (any("user", "edits")) showRail(trace, goTo);
+  if (any("user", "edits")) showStepList(trace, goTo);
   if (any("user", "edits", "step", "seen", "ask")) {
     showStep(trace, recorded(), step);
-    showPlace(trace, trace.steps.indexOf(step));
+    showPosition(trace, trace.steps.indexOf(step));
   } else if (any("cell")) {
     markCell();
   }
   if (any("user", "edits", "cell")) showEditor(trace, recorded());
   if (any("user", "edits", "cell", "step", "seen", "ask")) {
     const hidden =
-      heldBack(step) && step.outputs.some((tensor) => tensor.name === state.cell?.name);
+      numbersHidden(step) && step.outputs.some((tensor) => tensor.name === state.cell?.name);
     if (hidden)
       put(
         byId("inspector"),
-        h("h2", {}, "This number"),
+        h("h2", {}, "Selected number"),
         h("p", { class: "note" }, "Answer or skip the question first."),
       );
     else showInspector(trace, recorded(), step, goTo);
@@ -97,13 +97,13 @@ function draw(changed) {
 }
 
 function markCell() {
-  for (const cell of document.querySelectorAll("#step td[data-at]")) {
+  for (const cell of document.querySelectorAll("#step td[data-index]")) {
     const name = cell.closest("figure").dataset.tensor;
     cell.setAttribute(
       "aria-selected",
       String(
         Boolean(
-          state.cell && name === state.cell.name && Number(cell.dataset.at) === state.cell.at,
+          state.cell && name === state.cell.name && Number(cell.dataset.index) === state.cell.index,
         ),
       ),
     );
@@ -115,7 +115,7 @@ function header() {
     h(
       "option",
       { value: String(k) },
-      `${trace.about.user}${trace.about.variant ? `, ${trace.about.variant}` : ""}`,
+      `${trace.metadata.user}${trace.metadata.variant ? `, ${trace.metadata.variant}` : ""}`,
     ),
   );
   put(byId("user"), options);
@@ -129,7 +129,7 @@ function header() {
       symbol: null,
       step: same ? state.step : sources.traces[user].steps[0].id,
     });
-    announce(`User ${sources.traces[user].about.user}`);
+    announce(`User ${sources.traces[user].metadata.user}`);
   });
   byId("slider").addEventListener("input", (event) =>
     goTo(current().steps[event.target.value - 1].id),
@@ -143,13 +143,13 @@ function header() {
   }
 }
 
-/** Say whose numbers these are and how the user was chosen. */
+/** Show the model, the user and the target, and how the user was chosen. */
 function showAbout() {
-  const { about } = recorded();
+  const { metadata } = recorded();
   const parts = [
-    `Model: ${about.model}.`,
-    `User ${about.user}, ${about.chosen}.`,
-    `Target: ${about.target}.`,
+    `Model: ${metadata.model}.`,
+    `User ${metadata.user}, ${metadata.chosen}.`,
+    `Target: ${metadata.target}.`,
   ];
   put(
     byId("about"),
@@ -157,14 +157,14 @@ function showAbout() {
   );
 }
 
-/** Go to the text of the view; as an address, the link would lead to the first step. */
+/** Move the focus to the view; following the link would reset the address. */
 function skip(event) {
   event.preventDefault();
   byId(byId("tab").hidden ? "step" : "tab").focus();
 }
 
 async function start() {
-  document.querySelector("header").hidden = false; // without scripts it is of no use
+  document.querySelector("header").hidden = false; // hidden without scripts
   await load(byId("arrays").textContent, byId("content").textContent);
   header();
   onChange((changed) => {
@@ -173,23 +173,23 @@ async function start() {
   });
   document.querySelector(".skip").addEventListener("click", skip);
   listen({ move, goTo, steps: () => current().steps, redraw: () => draw(all) });
-  byId("columns").addEventListener("pointerover", lightUp);
+  byId("columns").addEventListener("pointerover", highlight);
   Object.assign(state, read());
-  byId("rail-fold").open = !matchMedia("(max-width: 899.98px)").matches;
+  byId("step-list-fold").open = !matchMedia("(max-width: 899.98px)").matches;
   showAbout();
   draw(all);
   document.body.dataset.ready = "true";
 }
 
 window.addEventListener("hashchange", () => {
-  const wanted = read();
-  if (!(wanted.view in TABS)) wanted.view = "steps";
-  change(wanted);
+  const target = read();
+  if (!(target.view in TABS)) target.view = "steps";
+  change(target);
 });
 
 start().catch((error) => {
   console.error(error);
   document.documentElement.dataset.selfcheck = "fail";
   byId("selfcheck").className = "fails";
-  put(byId("selfcheck"), `This file is damaged and cannot be shown: ${error.message}`);
+  put(byId("selfcheck"), `This file is damaged: ${error.message}`);
 });

@@ -1,6 +1,6 @@
-// How numbers are printed; the whole number always stands in `data-value`.
+// Number formats; `data-value` has all digits.
 
-/** Return the printer of a tensor: enough decimals for three digits of its largest number. */
+/** Return the format of a tensor: enough decimals for three digits of its largest number. */
 export function printer(tensor) {
   if (tensor.dtype === "bool") return (x) => (x ? "yes" : "no");
   if (tensor.dtype === "int64") return (x) => String(x);
@@ -12,7 +12,7 @@ export function printer(tensor) {
   const places = 2 - Math.floor(Math.log10(largest));
   if (places > 6) return (x) => special(x) ?? (x === 0 ? "0" : minus(x.toExponential(2)));
   const decimals = Math.max(places, 1, largest < 10 ? 3 : largest < 100 ? 2 : 0);
-  return (x) => special(x) ?? (x === 0 ? "0" : minus(x.toFixed(decimals))); // 0: nothing at all
+  return (x) => special(x) ?? (x === 0 ? "0" : minus(x.toFixed(decimals))); // exactly zero
 }
 
 function special(x) {
@@ -22,10 +22,10 @@ function special(x) {
   return undefined;
 }
 
-/** A true minus sign, as wide as the plus. */
+/** Replace hyphens by minus signs. */
 export const minus = (text) => text.replace("-", "−").replace("e-", "e−").replace("e+", "e");
 
-/** Print one number by itself: six digits. */
+/** Format one number with six digits. */
 export function six(x) {
   if (x === undefined) return "";
   if (special(x)) return special(x);
@@ -36,31 +36,31 @@ export function six(x) {
   return minus(x.toPrecision(6));
 }
 
-/** Print one number of a list that is read at a glance. */
+/** Format one number with three decimals. */
 export const brief = (x) => (Number.isFinite(x) ? minus(x.toFixed(3)) : six(x ?? undefined));
 
-/** Print how large a difference is. */
+/** Format a difference with two or three digits. */
 export function tiny(x) {
   if (x === 0 || !Number.isFinite(x)) return special(x) ?? "0";
   const size = Math.abs(x);
   return minus(size >= 0.01 && size < 1000 ? String(Number(x.toPrecision(3))) : x.toExponential(1));
 }
 
-/** Return a number in full, to be read back to the same bits. */
-export const whole = (x) => (Object.is(x, -0) ? "-0" : String(x));
+/** Return all digits of a number, so that it can be read back exactly. */
+export const allDigits = (x) => (Object.is(x, -0) ? "-0" : String(x));
 
-/** Return the flat position of a cell. */
+/** Return the flat index of a cell. */
 export function flat(shape, cell) {
-  return cell.reduce((at, k, axis) => at * shape[axis] + k, 0);
+  return cell.reduce((index, k, axis) => index * shape[axis] + k, 0);
 }
 
-/** Return the cell at a flat position. */
-export function unflat(shape, at) {
+/** Return the cell of a flat index. */
+export function unflat(shape, index) {
   const cell = [];
-  let rest = at;
+  let remainder = index;
   for (let axis = shape.length - 1; axis >= 0; axis -= 1) {
-    cell.unshift(rest % shape[axis]);
-    rest = Math.floor(rest / shape[axis]);
+    cell.unshift(remainder % shape[axis]);
+    remainder = Math.floor(remainder / shape[axis]);
   }
   return cell;
 }

@@ -1,11 +1,11 @@
-// The recipes that are no sums: one function for each name, from a recipe and its tensors.
+// The recipe functions other than sums; each takes a recipe and its tensors.
 
-import { sum } from "./sums.js";
+import { sum } from "./sum_recipe.js";
 
 const like = (tensor, data) => ({ shape: tensor.shape, data });
 const mapped = (tensor, change) => like(tensor, Float64Array.from(tensor.data, change));
 
-/** Return for each row over one axis the flat places along it. */
+/** Return the flat indices along one axis, one list for each row. */
 export function rowsOver(tensor, axis) {
   const length = tensor.shape[axis];
   const after = tensor.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
@@ -20,17 +20,17 @@ export function rowsOver(tensor, axis) {
 }
 
 /** Return the axis that a softmax runs over. */
-export const axisOver = (recipe) => recipe.of[0].at.indexOf(recipe.over);
+export const axisOver = (recipe) => recipe.of[0].letters.indexOf(recipe.over);
 
 function softmax(recipe, logits, mask) {
   const data = new Float64Array(logits.data.length);
   for (const row of rowsOver(logits, axisOver(recipe))) {
-    const open = row.filter((at) => mask.data[at]);
-    const top = open.reduce((most, at) => Math.max(most, logits.data[at]), -Infinity);
-    const raised = open.map((at) => Math.exp(logits.data[at] - top));
+    const open = row.filter((index) => mask.data[index]);
+    const top = open.reduce((most, index) => Math.max(most, logits.data[index]), -Infinity);
+    const raised = open.map((index) => Math.exp(logits.data[index] - top));
     const total = raised.reduce((a, b) => a + b, 0);
-    open.forEach((at, k) => {
-      data[at] = raised[k] / total;
+    open.forEach((index, k) => {
+      data[index] = raised[k] / total;
     });
   }
   return like(logits, data);
@@ -38,11 +38,11 @@ function softmax(recipe, logits, mask) {
 
 const lastRows = (x) => rowsOver(x, x.shape.length - 1);
 
-/** Return the length of some places of a tensor. */
-export const lengthOf = (x, places) =>
-  Math.sqrt(places.reduce((a, at) => a + x.data[at] * x.data[at], 0));
+/** Return the Euclidean norm of some cells of a tensor. */
+export const lengthOf = (x, indices) =>
+  Math.sqrt(indices.reduce((a, index) => a + x.data[index] * x.data[index], 0));
 
-// new length over old, and slope of the new length, by kind
+// length after squash over length before, and derivative of the length after, by kind
 export const ACROSS = {
   squash: (n) => n / (1 + n * n),
   unit: (n) => (n === 0 ? 0 : 1 / n),
@@ -64,7 +64,7 @@ function unit(recipe, x) {
   if (recipe.kind !== "none") {
     for (const row of lastRows(x)) {
       const n = lengthOf(x, row) || 1;
-      for (const at of row) data[at] = x.data[at] / n;
+      for (const index of row) data[index] = x.data[index] / n;
     }
   }
   return like(x, data);
@@ -77,8 +77,8 @@ const total = (x) => x.data.reduce((a, b) => a + b, 0);
 function count(recipe, mask) {
   const n = total(mask);
   const most = recipe.interests;
-  const wanted = recipe.rule === "log2" ? Math.min(most, 31 - Math.clz32(n)) : most;
-  const active = Math.max(1, n ? wanted : 1);
+  const limit = recipe.rule === "log2" ? Math.min(most, 31 - Math.clz32(n)) : most;
+  const active = Math.max(1, n ? limit : 1);
   return {
     shape: [most],
     data: Float64Array.from({ length: most }, (_, k) => (k < active ? 1 : 0)),
@@ -97,7 +97,7 @@ function gaps(recipe, scores, active) {
   return mapped(scores, (s) => signedPower(s, recipe.power) - top);
 }
 
-/** Return the slope of the power, 0 where it is infinite. */
+/** Return the derivative of the signed power, 0 where it is infinite. */
 export function powerSlope(s, power) {
   const p = Number(power);
   const slope = p * Math.abs(s) ** (p - 1);
@@ -141,8 +141,8 @@ function back(recipe, x) {
 function loss(_, target, others) {
   const off = [...others.data].map((l) => l - target.data[0]);
   const top = off.reduce((a, b) => Math.max(a, b), 0);
-  const rest = off.reduce((a, l) => a + Math.exp(l - top), Math.exp(-top));
-  return scalar(top + Math.log(rest));
+  const sumOfExp = off.reduce((a, l) => a + Math.exp(l - top), Math.exp(-top));
+  return scalar(top + Math.log(sumOfExp));
 }
 
 function tail(_, target, others) {
@@ -155,18 +155,18 @@ function tail(_, target, others) {
   );
 }
 
-/** Return what each use of a row of a table sends to it: {row, share, vector, of}. */
-export function sendings(recipe, rows, uses) {
-  const place = new Map([...rows.data].map((row, k) => [row, k]));
+/** Return the contribution of each use to a row of the table: {row, weight, from, d, of}. */
+export function contributions(recipe, rows, uses) {
+  const rowIndex = new Map([...rows.data].map((row, k) => [row, k]));
   const out = [];
   for (let k = 0; k < uses.length; k += 3) {
     const [d, ids, weights] = uses.slice(k, k + 3);
     const width = d.shape.at(-1);
     const fields = ids.shape.at(-1);
     ids.data.forEach((id, n) => {
-      if (weights.data[n] === 0 && !place.has(id)) return;
+      if (weights.data[n] === 0 && !rowIndex.has(id)) return;
       const from = Math.floor(n / fields) * width;
-      out.push({ row: place.get(id), share: weights.data[n], from, d, of: recipe.of[1 + k].of });
+      out.push({ row: rowIndex.get(id), weight: weights.data[n], from, d, of: recipe.of[1 + k].of });
     });
   }
   return out;
@@ -175,14 +175,14 @@ export function sendings(recipe, rows, uses) {
 function scatter(recipe, rows, ...uses) {
   const width = uses[0].shape.at(-1);
   const data = new Float64Array(rows.data.length * width);
-  for (const { row, share, from, d } of sendings(recipe, rows, uses)) {
+  for (const { row, weight, from, d } of contributions(recipe, rows, uses)) {
     if (row === undefined) continue;
-    for (let k = 0; k < width; k += 1) data[row * width + k] += share * d.data[from + k];
+    for (let k = 0; k < width; k += 1) data[row * width + k] += weight * d.data[from + k];
   }
   return { shape: [rows.data.length, width], data };
 }
 
-/** Return how far Adam moves a number. */
+/** Return Adam's step for one number. */
 export function adamStep(recipe, first, second) {
   const root = Math.sqrt(1 - recipe.beta2 ** recipe.step);
   const rate = (recipe.rate * root) / (1 - recipe.beta1 ** recipe.step);
@@ -196,14 +196,14 @@ function adam(recipe, value, first, second) {
 const perItem = (choose) => (_, score, active) => ({
   shape: score.shape.slice(0, 1),
   data: Float64Array.from(lastRows(score), (row) => {
-    const open = row.map((at, k) => ({ k, s: active.data[k] ? score.data[at] : -Infinity }));
+    const open = row.map((index, k) => ({ k, s: active.data[k] ? score.data[index] : -Infinity }));
     return choose(open.reduce((best, x) => (x.s > best.s ? x : best)));
   }),
 });
 
 function order(recipe, best) {
-  const places = [...best.data.keys()].sort((a, b) => best.data[b] - best.data[a] || a - b);
-  const data = Float64Array.from(places.slice(0, recipe.n));
+  const indices = [...best.data.keys()].sort((a, b) => best.data[b] - best.data[a] || a - b);
+  const data = Float64Array.from(indices.slice(0, recipe.n));
   return { shape: [data.length], data };
 }
 
@@ -236,9 +236,9 @@ const OPERATORS = {
 
 /** Evaluate any recipe into {shape, data}; undefined for an input. */
 export function evaluate(recipe, get) {
-  if (recipe.op === "given") return undefined;
+  if (recipe.op === "input") return undefined;
   if (recipe.op === "sum") return sum(recipe, get);
   const operator = OPERATORS[recipe.op];
-  if (!operator) throw new Error(`no recipe "${recipe.op}" in this page`);
+  if (!operator) throw new Error(`unknown recipe "${recipe.op}"`);
   return operator(recipe, ...recipe.of.map(({ of }) => get(of)));
 }

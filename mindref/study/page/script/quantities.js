@@ -1,8 +1,8 @@
-// One colour and one name for each quantity, everywhere in the page.
+// One colour and one description for each tensor.
 
-// light and dark form of each hue; both reach 4.5 : 1 as text on the page (tests measure it)
+// light and dark form of each hue; contrast at least 4.5 : 1 as text (tested)
 const HUES = {
-  given: ["#5a5f66", "#aab0b8"],
+  input: ["#5a5f66", "#aab0b8"],
   parameter: ["#7a4f12", "#d9b27c"],
   vote: ["#6d3fb8", "#bfa0f5"],
   logit: ["#9c4a06", "#f0a95a"],
@@ -16,70 +16,70 @@ const HUES = {
 };
 
 const MEANINGS = {
-  ids: ["given", "items of the history"],
-  mask: ["given", "which places hold a behaviour"],
-  e: ["item", "vector of a behaviour"],
-  p: ["given", "vectors of the user's features"],
-  n: ["given", "number of behaviours"],
-  active: ["given", "which interests the user has"],
-  allowed: ["given", "which pairs take part"],
-  S: ["parameter", "bilinear map, shared by all pairs"],
+  ids: ["input", "film ids of the history"],
+  mask: ["input", "true for a film, false for padding"],
+  e: ["item", "item vector of a film"],
+  p: ["input", "vectors of the user's features"],
+  n: ["input", "number of films in the history"],
+  active: ["input", "true for an active interest"],
+  allowed: ["input", "mask of routing: film and active interest"],
+  S: ["parameter", "matrix S, shared by all pairs of film and interest"],
   W: ["parameter", "weights of a layer"],
   bias: ["parameter", "bias of a layer"],
-  m: ["vote", "mapped behaviour, its vote"],
+  Se: ["vote", "vote S e of a film"],
   b: ["logit", "routing logit"],
   w: ["weight", "coupling weight"],
-  z: ["capsule", "weighted sum of votes"],
-  unit: ["capsule", "direction of the sum"],
-  across: ["capsule", "new length over old"],
-  along: ["capsule", "slope of the new length"],
-  v: ["capsule", "capsule, the squashed sum"],
-  a: ["agreement", "agreement of vote and capsule"],
-  x: ["interest", "what a layer is given"],
-  y: ["interest", "affine map, before the rectifier"],
-  u: ["interest", "interest vector"],
-  u1: ["interest", "interest vector, of length one"],
-  s: ["attention", "score of an interest"],
-  g: ["attention", "power of the score, less the largest"],
-  h: ["attention", "attention weight"],
-  q: ["attention", "the user's vector for this target"],
+  z: ["capsule", "weighted sum of the votes"],
+  unit: ["capsule", "direction of the sum z"],
+  across: ["capsule", "length after squash over length before"],
+  along: ["capsule", "derivative of the length after squash"],
+  u: ["capsule", "capsule: squash of the sum z"],
+  a: ["agreement", "agreement: inner product of vote and capsule"],
+  x: ["interest", "input of a layer"],
+  y: ["interest", "affine map, before the ReLU"],
+  v: ["interest", "interest vector"],
+  v1: ["interest", "interest vector, normalised to length 1"],
+  s: ["attention", "score of an interest for the target"],
+  g: ["attention", "signed power of the score, minus the largest"],
+  h: ["attention", "attention weight of an interest"],
+  q: ["attention", "user vector for this target"],
   t: ["item", "vector of the target"],
   neg: ["item", "vectors of the negatives"],
-  o: ["loss", "logit after the correction"],
+  o: ["loss", "logit of a negative, minus its log expected count"],
   o_t: ["loss", "logit of the target"],
-  l: ["loss", "logit, hits left out"],
-  hits: ["given", "negatives that are the target"],
-  loss: ["loss", "loss of this pair"],
+  l: ["loss", "logit of a negative, accidental hits masked"],
+  hits: ["input", "accidental hits: negatives equal to the target"],
+  loss: ["loss", "loss of this training pair"],
   prob: ["loss", "probability of a negative"],
-  target_id: ["given", "the target"],
-  negative_ids: ["given", "the negatives"],
-  logq_t: ["given", "log expected count of the target"],
-  logq: ["given", "log expected count of a negative"],
-  beta: ["given", "one over the temperature"],
-  q1: ["attention", "the user's vector, of length one"],
-  t1: ["item", "vector of the target, of length one"],
-  neg1: ["item", "vectors of the negatives, of length one"],
-  target: ["item", "vector of the target, in all its uses"],
-  query: ["item", "the target as the query of the attention"],
-  E: ["item", "vectors of all items"],
-  items: ["item", "rows of the table of items"],
-  score: ["interest", "how well an item fits an interest"],
-  best: ["interest", "score of an item: its best interest"],
-  brought_by: ["interest", "which interest brings an item; the code counts from 0"],
-  top: ["given", "the list that the user gets: places among the items shown before, from 0"],
+  target_id: ["input", "film id of the target"],
+  negative_ids: ["input", "film ids of the negatives"],
+  logq_t: ["input", "log expected count of the target"],
+  logq: ["input", "log expected count of a negative"],
+  beta: ["input", "inverse temperature"],
+  q1: ["attention", "user vector, normalised to length 1"],
+  t1: ["item", "vector of the target, normalised to length 1"],
+  neg1: ["item", "vectors of the negatives, normalised to length 1"],
+  target: ["item", "vector of the target, all uses"],
+  query: ["item", "vector of the target as query of the attention"],
+  E: ["item", "vectors of all films"],
+  items: ["item", "rows of the item table"],
+  score: ["interest", "score of a film for an interest"],
+  best: ["interest", "score of a film: maximum over the active interests"],
+  brought_by: ["interest", "interest with the largest score, from 0"],
+  top: ["input", "the recommended films: positions in the table of films, from 0"],
 };
 
 // the part of a name after its dot
 const PARTS = {
-  index: ["given", "rows of the table that are looked up"],
-  rows: ["item", "rows that were looked up"],
-  weights: ["given", "share of each row in the mean"],
-  beta1: ["given", "how much the first moment keeps"],
-  beta2: ["given", "how much the second moment keeps"],
-  rest1: ["given", "1 less beta1"],
-  rest2: ["given", "1 less beta2"],
-  mixed: [null, "as what is mixed"],
-  across: [null, "its new length over the old"],
+  index: ["input", "row numbers of the lookup"],
+  rows: ["item", "rows of the lookup"],
+  weights: ["input", "weight of each row in the mean"],
+  beta1: ["input", "decay rate of the first moment"],
+  beta2: ["input", "decay rate of the second moment"],
+  complement1: ["input", "1 − beta1"],
+  complement2: ["input", "1 − beta2"],
+  mixed: [null, "as value of the attention"],
+  across: [null, "length after normalising over length before"],
   value: [null, "before the step"],
   first: [null, "first moment before the step"],
   second: [null, "second moment before the step"],
@@ -88,17 +88,17 @@ const PARTS = {
   "second'": [null, "second moment after the step"],
 };
 
-// what the running code calls a quantity, where it is not called by its symbol
+// names of a tensor in the source lines, where they differ from its symbol
 const IN_CODE = {
   ids: ["ids", "items"],
   mask: ["mask"],
   e: ["history", "vectors", "out"],
   S: ["bilinear"],
-  m: ["votes"],
+  Se: ["votes"],
   b: ["logits", "init_logits"],
   w: ["weights"],
-  z: ["sums"],
-  v: ["capsules"],
+  u: ["capsules"],
+  v: ["interests"],
   a: ["agreement", "agree"],
   p: ["profile"],
   W: ["weight"],
@@ -109,69 +109,70 @@ const IN_CODE = {
   q: ["user"],
   t: ["target"],
   neg: ["negatives"],
-  o: ["at_negatives"],
-  o_t: ["at_target"],
-  l: ["at_negatives"],
+  o: ["negative_logits"],
+  o_t: ["target_logits"],
+  l: ["negative_logits"],
   loss: ["losses", "out"],
   prob: ["p_negatives"],
   logq: ["negative_log_expected"],
   logq_t: ["target_log_expected"],
 };
 
-/** The axis whose places a tensor's whole numbers are: top holds items, brought_by interests. */
-export const PLACES_OF = { top: "item", brought_by: "interest" };
+/** The axis that the integers of a tensor refer to: top to items, brought_by to interests. */
+export const POSITIONS_OF = { top: "item", brought_by: "interest" };
 
-/** Return the identifiers that may stand for a tensor in the code. */
+/** Return the identifiers of a tensor in the source lines. */
 export function inCode(name) {
-  if (name.startsWith("from_")) return [name.replace(/\[.*$/, "")];
-  const known_ = [base(name), ...(IN_CODE[base(name)] ?? [])];
-  if (name.includes(".")) known_.push(name.split(".").at(-1));
-  return name.startsWith("d_") ? known_.flatMap((word) => [`d_${word}`, `d_at_${word}`]) : known_;
+  if (name.startsWith("from_z")) return ["votes_from_z"];
+  if (name.startsWith("from_a")) return ["votes_from_agreement"];
+  const words = [base(name), ...(IN_CODE[base(name)] ?? [])];
+  if (name.includes(".")) words.push(name.split(".").at(-1));
+  return name.startsWith("d_") ? words.map((word) => `d_${word}`) : words;
 }
 
-/** Return [group, words] of a tensor. */
-function known(name) {
+/** Return [colour group, description] of a tensor. */
+function describe(name) {
   const part = PARTS[name.match(/\.(.+)$/)?.[1]];
-  const whole = MEANINGS[base(name)];
-  if (!part) return whole ?? ["given", ""];
+  const meaningOfBase = MEANINGS[base(name)];
+  if (!part) return meaningOfBase ?? ["input", ""];
   return [
-    part[0] ?? whole?.[0] ?? "given",
-    part[0] || !whole ? part[1] : `${whole[1]}, ${part[1]}`,
+    part[0] ?? meaningOfBase?.[0] ?? "input",
+    part[0] || !meaningOfBase ? part[1] : `${meaningOfBase[1]}, ${part[1]}`,
   ];
 }
 
-/** Return the name without its round or layer and without the mark of a gradient. */
+/** Return the name without iteration or layer and without "d_". */
 export function base(name) {
   return name
-    .replace(/^(d_|from_sums|from_agreement)/, "")
+    .replace(/^(d_|from_z|from_a)/, "")
     .replace(/\[.*$/, "")
     .replace(/\..*$/, "");
 }
 
-/** Return what a tensor is called in words. */
+/** Return the description of a tensor. */
 export function meaning(name) {
-  if (name.startsWith("from_sums")) return "share of the votes' gradient that comes by the sums";
-  if (name.startsWith("from_agreement"))
-    return "share of the votes' gradient that comes by the agreement";
-  if (/^d_.*\.rows$/.test(name)) return "rows of the table that have a gradient";
-  const words = known(name)[1];
-  return name.startsWith("d_") && words ? `gradient of the loss by: ${words}` : words;
+  if (name.startsWith("from_z")) return "gradient with respect to the votes through the sum z";
+  if (name.startsWith("from_a"))
+    return "gradient with respect to the votes through the agreement a";
+  if (/^d_.*\.rows$/.test(name)) return "row numbers of the item table with a gradient";
+  const words = describe(name)[1];
+  return name.startsWith("d_") && words ? `gradient of the loss with respect to: ${words}` : words;
 }
 
-/** Return whether the page is dark at the moment. */
+/** Return whether the page has the dark theme. */
 export function dark() {
   const { theme } = document.documentElement.dataset;
   return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-/** Return the hue of a tensor as #rrggbb. */
+/** Return the colour of a tensor as #rrggbb. */
 export function hue(name) {
   const votes = name.startsWith("from_") ? "vote" : undefined;
-  const group = votes ?? known(name)[0];
+  const group = votes ?? describe(name)[0];
   return HUES[group][dark() ? 1 : 0];
 }
 
-const parts = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+const parts = (hex) => [1, 3, 5].map((index) => parseInt(hex.slice(index, index + 2), 16));
 
 /** Return a colour between two, as [r, g, b]. */
 function between(from, to, share) {
@@ -187,9 +188,9 @@ export function luminance(colour) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-/** Return the function that gives a cell of a tensor its ground and the colour of its text.
+/** Return a function from a number's share of the largest to background and text colour.
  *
- * The hue for positive numbers, grey for negative ones, by their share of the largest.
+ * Positive numbers have the colour of the tensor, negative numbers are grey.
  */
 export function shader(name) {
   const paper = dark() ? "#1b1d21" : "#ffffff";
@@ -197,7 +198,7 @@ export function shader(name) {
   return (share, below) => {
     const ground = between(paper, below ? negative : positive, 0.92 * share);
     const light = luminance(ground);
-    const text = (light + 0.05) / 0.05 >= 1.05 / (light + 0.05) ? "#000" : "#fff"; // the better of two
+    const text = (light + 0.05) / 0.05 >= 1.05 / (light + 0.05) ? "#000" : "#fff"; // the colour with more contrast
     return { ground: `rgb(${ground.join(",")})`, text };
   };
 }

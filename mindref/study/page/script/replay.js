@@ -1,4 +1,4 @@
-// Replay: the weights of all rounds beside each other, and what chance and controls do to them.
+// Replay: coupling weights of all iterations, with redrawn logits and controls.
 
 import { h, titled, unseen, put } from "./dom.js";
 import { edited } from "./edits.js";
@@ -6,65 +6,65 @@ import { label } from "./explain.js";
 import { minus, six } from "./numbers.js";
 import { hue, shader } from "./quantities.js";
 import { TABS } from "./tabs.js";
-import { recompute } from "./twin.js";
-import { roundsOf } from "./unroll.js";
+import { recompute } from "./recompute.js";
+import { iterationsOf } from "./unroll.js";
 import { cosine, plainTable, rowsOf } from "./views.js";
 
-/** Return for each behaviour the interest that has most of it; -1 for none. */
-export function owners(w) {
+/** Return the interest with the largest weight of each behaviour; -1 for none. */
+export function strongestInterests(w) {
   return rowsOf(w).map((row) => (row.some((x) => x > 0) ? row.indexOf(Math.max(...row)) : -1));
 }
 
-TABS.replay = ({ trace, extras }) => {
-  const rounds = roundsOf(trace);
-  const last = trace.tensors.get(`w[${rounds}]`);
-  const own = owners(last);
+TABS.replay = ({ trace, derived }) => {
+  const iterations = iterationsOf(trace);
+  const last = trace.tensors.get(`w[${iterations}]`);
+  const strongest = strongestInterests(last);
   const mask = trace.tensors.get("mask");
-  const order = [...own.keys()]
+  const order = [...strongest.keys()]
     .filter((i) => !mask || mask.data[i])
-    .sort((a, b) => own[a] - own[b] || weightOf(last, b) - weightOf(last, a));
+    .sort((a, b) => strongest[a] - strongest[b] || weightOf(last, b) - weightOf(last, a));
   const box = h("div");
   const slider = h("input", {
     type: "range",
     min: 1,
-    max: rounds,
-    value: String(rounds),
-    "aria-label": "rounds shown",
+    max: iterations,
+    value: String(iterations),
+    "aria-label": "number of iterations",
   });
-  const said = h("output", {}, `rounds 1 to ${rounds}`);
+  const rangeText = h("output", {}, `iterations 1 to ${iterations}`);
   slider.addEventListener("input", () => {
-    said.textContent = `rounds 1 to ${slider.value}`;
-    put(box, table(trace, order, own, Number(slider.value), rounds));
+    rangeText.textContent = `iterations 1 to ${slider.value}`;
+    put(box, table(trace, order, strongest, Number(slider.value), iterations));
   });
-  put(box, table(trace, order, own, rounds, rounds));
+  put(box, table(trace, order, strongest, iterations, iterations));
   return [
-    h("h2", {}, "Replay: who speaks to whom, round by round"),
+    h("h2", {}, "Replay: coupling weights of every iteration"),
     h(
       "p",
       { class: "why" },
-      `Each row is a behaviour${trace.about.config.routing_axis === "behaviours" ? "; each interest shares one voice out over them" : " and shares one voice out over the interests"}. Rows are sorted by the interest that has most of them in the end; watch how that comes about.`,
+      `Each row is a film. ${trace.metadata.config.routing_axis === "behaviours" ? "The weights of each interest sum to 1 over the films." : "Its weights sum to 1 over the interests."} Rows are sorted by the interest with the largest weight in the last iteration.`,
     ),
-    h("p", {}, h("label", {}, "Show ", slider), " ", said),
+    h("p", {}, h("label", {}, "Show ", slider), " ", rangeText),
     box,
     redraws(trace),
-    controls(trace, extras),
+    controls(trace, derived),
   ];
 };
 
 const weightOf = (w, i) => Math.max(...rowsOf(w)[i]);
 
-function table(trace, order, own, shown, rounds) {
-  const w = Array.from({ length: rounds }, (_, k) => trace.tensors.get(`w[${k + 1}]`));
+function table(trace, order, strongest, visible, iterations) {
+  const w = Array.from({ length: iterations }, (_, k) => trace.tensors.get(`w[${k + 1}]`));
   const width = w[0].shape[1];
   const groups = w.map((_, k) =>
-    h("th", { scope: "colgroup", colspan: width, class: "group" }, `round ${k + 1}`),
+    h("th", { scope: "colgroup", colspan: width, class: "group" }, `iteration ${k + 1}`),
   );
   const names = w.flatMap((_, k) =>
     Array.from({ length: width }, (_, j) =>
       h(
         "th",
         { scope: "col", class: j ? "" : "group" },
-        unseen(`round ${k + 1}, interest `),
+        unseen(`iteration ${k + 1}, interest `),
         String(j + 1),
       ),
     ),
@@ -74,20 +74,20 @@ function table(trace, order, own, shown, rounds) {
       "tr",
       {},
       h("th", { scope: "row" }, titled(label(trace, "behaviour", i))),
-      w.flatMap((tensor, k) => cells(tensor, i, k < shown)),
-      h("td", { class: "owner" }, own[i] < 0 ? "none" : `interest ${own[i] + 1}`),
+      w.flatMap((tensor, k) => cells(tensor, i, k < visible)),
+      h("td", { class: "owner" }, strongest[i] < 0 ? "none" : `interest ${strongest[i] + 1}`),
     ),
   );
   return h(
     "div",
-    { class: "scroll framed", role: "region", tabindex: 0, "aria-label": "weights of all rounds" },
+    { class: "scroll framed", role: "region", tabindex: 0, "aria-label": "coupling weights of all iterations" },
     h(
       "table",
       { class: "replay", colour: hue("w") },
       h(
         "caption",
         { class: "unseen" },
-        "coupling weights of all rounds; rows sorted by final owner",
+        "coupling weights of all iterations; rows sorted by the interest with the largest final weight",
       ),
       h(
         "thead",
@@ -95,9 +95,9 @@ function table(trace, order, own, shown, rounds) {
         h(
           "tr",
           {},
-          h("th", { scope: "col", rowspan: 2 }, "behaviour"),
+          h("th", { scope: "col", rowspan: 2 }, "film"),
           groups,
-          h("th", { scope: "col", rowspan: 2 }, "most goes to"),
+          h("th", { scope: "col", rowspan: 2 }, "largest weight"),
         ),
         h("tr", {}, names),
       ),
@@ -106,12 +106,12 @@ function table(trace, order, own, shown, rounds) {
   );
 }
 
-function cells(tensor, i, shown) {
+function cells(tensor, i, visible) {
   const row = rowsOf(tensor)[i];
   const top = Math.max(...row);
   const shade = shader("w");
   return [...row].map((x, j) => {
-    if (!shown) return h("td", { class: j ? "" : "group" }, "·");
+    if (!visible) return h("td", { class: j ? "" : "group" }, "·");
     const cell = h(
       "td",
       { class: j ? "" : "group", "data-number": String(x) },
@@ -125,7 +125,7 @@ function cells(tensor, i, shown) {
   });
 }
 
-/** Draw the logits again, as often as the learner likes, and tell how stable the interests are. */
+/** Draw new initial logits on request, and show how stable the interests are. */
 function redraws(trace) {
   const start = trace.tensors.get("b[1]");
   if (!start) return null;
@@ -139,16 +139,16 @@ function redraws(trace) {
       trace.cells,
     );
     lines.push(compared(trace, again, `draw ${lines.length + 1}`));
-    const count = trace.tensors.get("u").shape[0];
+    const count = trace.tensors.get("v").shape[0];
     const head = [
       "",
       ...Array.from({ length: count }, (_, j) => `interest ${j + 1}`),
-      "behaviours that change hands",
+      "films that change interest",
     ];
     put(
       results,
       plainTable(
-        "Best match among the new interests (cosine; 1 is the same direction)",
+        "Largest cosine with a new interest (1 is the same direction)",
         head,
         lines,
       ),
@@ -157,16 +157,16 @@ function redraws(trace) {
   return h(
     "section",
     {},
-    h("h3", {}, "Is it chance?"),
+    h("h3", {}, "Effect of the random initial logits"),
     h(
       "p",
       {},
-      "The logits start at random. Draw them again with the same spread, everything else alike, and see whether the same interests come out.",
+      "The initial logits are random. The button replaces them by new logits with the same spread. The table compares the interests.",
     ),
     h(
       "p",
       {},
-      h("button", { type: "button", class: "main", on: { click: draw } }, "Draw the logits again"),
+      h("button", { type: "button", class: "main", on: { click: draw } }, "Draw new logits"),
     ),
     results,
   );
@@ -185,65 +185,65 @@ function redrawn({ shape, data }, seed) {
 }
 
 function compared(trace, again, name) {
-  const [before, after] = [rowsOf(trace.tensors.get("u")), rowsOf(again.tensors.get("u"))];
+  const [before, after] = [rowsOf(trace.tensors.get("v")), rowsOf(again.tensors.get("v"))];
   const match = before.map((x) => after.map((y) => cosine(x, y)));
   const best = match.map((row) => row.indexOf(Math.max(...row)));
-  const w = `w[${roundsOf(trace)}]`;
-  const [old, now] = [owners(trace.tensors.get(w)), owners(again.tensors.get(w))];
-  const held = old.filter((j) => j >= 0).length;
-  const moved = old.filter((j, i) => j >= 0 && best[j] !== now[i]).length;
-  const said = before.map((x, j) =>
+  const w = `w[${iterationsOf(trace)}]`;
+  const [old, now] = [strongestInterests(trace.tensors.get(w)), strongestInterests(again.tensors.get(w))];
+  const assigned = old.filter((j) => j >= 0).length;
+  const changed = old.filter((j, i) => j >= 0 && best[j] !== now[i]).length;
+  const matches = before.map((x, j) =>
     x.some((v) => v !== 0) ? minus(match[j][best[j]].toFixed(3)) : "inactive",
   );
-  return [name, ...said, `${moved} of ${held}`];
+  return [name, ...matches, `${changed} of ${assigned}`];
 }
 
-/** One interest only, computed here, and the controls of the case study. */
-function controls(trace, extras) {
+/** Return the loss with one interest, and the controls of the case study. */
+function controls(trace, derived) {
   const one = edited(trace, ["K:1"]);
   const rows = [
     ["this model", trace],
-    ["one interest only (K = 1)", one],
+    ["one interest (K = 1)", one],
   ].map(([name, t]) => [name, t.tensors.get("loss")?.data[0] ?? 0]);
   return h(
     "section",
     {},
     h("h3", {}, "Controls"),
     trace.tensors.has("loss") && plainTable("Loss of this pair", ["", "loss"], rows),
-    measured(extras.case?.controls),
+    measured(derived.case?.controls),
   );
 }
 
-function measured(found) {
-  if (!found)
+function measured(caseControls) {
+  if (!caseControls)
     return h(
       "p",
       { class: "note" },
-      "Controls over many draws need the case study: ",
+      "The case study has controls over many draws: ",
       h("code", {}, "mindref study --html page.html"),
     );
-  const said = (m) => [m.largest, m.used, m.similarity ?? "one interest", m.purity ?? "no groups"];
+  const measures = (m) => [m.largest, m.effective_number, m.similarity ?? "one interest", m.purity ?? "no groups"];
   const rows = [
-    ["this user", ...said(found.user)],
-    [`logits drawn again, mean of ${found.draws}`, ...said(found.redrawn)],
-    [`behaviours of nobody, mean of ${found.draws}`, ...said(found.mixed)],
+    ["this user", ...measures(caseControls.user)],
+    [`new logits, mean of ${caseControls.draws} draws`, ...measures(caseControls.redrawn)],
+    [`random films, mean of ${caseControls.draws} draws`, ...measures(caseControls.random_history)],
   ];
   return [
     plainTable(
-      "Would anything look like this?",
+      "Comparison with controls",
       [
         "",
-        "largest weight of a behaviour",
-        "interests in use",
+        "mean of the largest weight of a film",
+        "effective number of interests",
         "cosine between interests",
-        "behaviours of the commonest group",
+        "share of films in the most frequent group",
       ],
       rows,
     ),
     h(
       "p",
       {},
-      `Groupings with other logits agree with this one by an adjusted Rand index of ${six(found.grouping)} on average, ${six(found.lowest_grouping)} at the least; 1 is the same grouping, 0 what chance gives. The same history in another order changes a weight by ${six(found.reordered)}: the order is not used.`,
+      `Adjusted Rand index between the groupings with new logits and this grouping: mean ${six(caseControls.grouping)}, minimum ${six(caseControls.lowest_grouping)} (1 is the same grouping, 0 is chance). If the order of the history changes, a weight changes by at most ${six(caseControls.reordered)}: routing ignores the order.`,
     ),
   ];
 }

@@ -1,47 +1,47 @@
-// Retrieval: what each interest brings, beside what one vector brings.
+// Retrieval: the top items of each interest, and of a single-vector model.
 
 import { h, svg, titled } from "./dom.js";
 import { brief, minus } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { missing, plainTable } from "./views.js";
 
-const FIRST = 10; // items of a list that are shown at once
+const FIRST = 10; // items of a list before the fold
 
-TABS.retrieval = ({ extras }) => {
-  const found = extras.case;
-  if (!found)
+TABS.retrieval = ({ derived }) => {
+  const caseStudy = derived.case;
+  if (!caseStudy)
     return missing(
       "Retrieval",
-      "What each interest retrieves, and a single vector beside it, is not in this file.",
+      "This file does not have the top items of each interest.",
       "mindref study --html page.html",
     );
-  const all = [...found.strips, ...(found.single ? [found.single] : [])];
+  const all = [...caseStudy.lists, ...(caseStudy.single ? [caseStudy.single] : [])];
   return [
     h("h2", {}, "Retrieval"),
     h(
       "p",
       { class: "why" },
-      "Each interest brings its own items; an item counts what its best interest says of it. One vector has to serve all tastes at once.",
+      "Each interest has its own list of films. A film's score is the best score of any interest. A single-vector model has one list for all interests.",
     ),
     h(
       "p",
       {},
-      "What came next: ",
-      titled(found.target),
-      `. It stands at place ${found.place} of the unseen items${found.single_place ? `, and at place ${found.single_place} for the single vector` : ""}. The lists of the interests hold ${found.distinct} different items.`,
+      "Next film of the user: ",
+      titled(caseStudy.target),
+      `. Its rank among the unseen films is ${caseStudy.rank}${caseStudy.single_rank ? `, and ${caseStudy.single_rank} for the single-vector model` : ""}. The lists of the interests contain ${caseStudy.distinct} different films.`,
     ),
     h(
       "div",
       { class: "cards" },
-      all.map((strip) => card(strip, strip === found.single)),
+      all.map((list) => card(list, list === caseStudy.single)),
     ),
     distribution(all),
-    overlap(found.strips),
-    (found.notes ?? []).map((note) => h("p", { class: "note" }, note)),
+    overlap(caseStudy.lists),
+    (caseStudy.notes ?? []).map((note) => h("p", { class: "note" }, note)),
   ];
 };
 
-function card(strip, single) {
+function card(list, single) {
   const line = (item) =>
     h(
       "li",
@@ -50,47 +50,47 @@ function card(strip, single) {
       h("span", { class: "figure" }, ` ${brief(item.score)}`),
       item.group && h("span", { class: "note" }, ` ${item.group}`),
     );
-  const rest = strip.items.slice(FIRST);
-  const said = strip.commonest
-    ? `; ${strip.of_commonest} of ${strip.items.length} are “${strip.commonest}”`
+  const remaining = list.items.slice(FIRST);
+  const groupText = list.commonest
+    ? `; ${list.commonest_count} of ${list.items.length} in the group “${list.commonest}”`
     : "";
   return h(
     "div",
     { class: single ? "card single" : "card" },
-    h("h3", {}, strip.name),
+    h("h3", {}, list.name),
     h(
       "p",
       { class: "note" },
-      `mean cosine between its items ${minus(strip.alike.toFixed(3))}${said}`,
+      `mean cosine between the films ${minus(list.mean_cosine.toFixed(3))}${groupText}`,
     ),
-    h("ol", { class: "ranking" }, strip.items.slice(0, FIRST).map(line)),
-    rest.length > 0 &&
+    h("ol", { class: "ranking" }, list.items.slice(0, FIRST).map(line)),
+    remaining.length > 0 &&
       h(
         "details",
         {},
-        h("summary", {}, `${rest.length} more`),
-        h("ol", { class: "ranking", start: FIRST + 1 }, rest.map(line)),
+        h("summary", {}, `${remaining.length} more`),
+        h("ol", { class: "ranking", start: FIRST + 1 }, remaining.map(line)),
       ),
   );
 }
 
 const [WIDE, ROW, LEFT, BIN] = [720, 44, 120, 0.05];
 
-/** The strip of the paper's case study: how near the items of each list lie to what brought them. */
-function distribution(strips) {
-  const cosines = strips.map((strip) => strip.items.map((item) => item.cosine));
+/** Draw the cosines of the items of each list with their vector, as in the paper's case study. */
+function distribution(lists) {
+  const cosines = lists.map((list) => list.items.map((item) => item.cosine));
   const low = Math.floor(Math.min(...cosines.flat()) / BIN) * BIN;
   const high = Math.ceil(Math.max(...cosines.flat()) / BIN) * BIN;
   const x = (c) => LEFT + ((c - low) / (high - low || 1)) * (WIDE - LEFT - 30);
   const rows = cosines.map((list) => counted(list, low));
   const marks = rows.flatMap((bins, k) => [
-    svg("text", { x: LEFT - 14, y: ROW * k + 30, class: "tick end" }, strips[k].name),
+    svg("text", { x: LEFT - 14, y: ROW * k + 30, class: "tick end" }, lists[k].name),
     svg("line", { x1: LEFT, x2: WIDE - 20, y1: ROW * k + 26, y2: ROW * k + 26, class: "grid" }),
-    ...bins.map(([at, n]) =>
-      svg("circle", { cx: x(at), cy: ROW * k + 26, r: 3 + 3 * Math.sqrt(n), class: "float64" }),
+    ...bins.map(([index, n]) =>
+      svg("circle", { cx: x(index), cy: ROW * k + 26, r: 3 + 3 * Math.sqrt(n), class: "float64" }),
     ),
-    ...bins.map(([at, n]) =>
-      svg("text", { x: x(at), y: ROW * k + 12, class: "tick middle" }, String(n)),
+    ...bins.map(([index, n]) =>
+      svg("text", { x: x(index), y: ROW * k + 12, class: "tick middle" }, String(n)),
     ),
   ]);
   const ticks = [];
@@ -98,52 +98,52 @@ function distribution(strips) {
     ticks.push(
       svg(
         "text",
-        { x: x(c), y: ROW * strips.length + 16, class: "tick middle" },
+        { x: x(c), y: ROW * lists.length + 16, class: "tick middle" },
         minus(c.toFixed(2)),
       ),
     );
-  const table = strips.map((strip, k) => [
-    strip.name,
-    rows[k].map(([at, n]) => `${n} at ${minus(at.toFixed(2))}`).join(", "),
+  const table = lists.map((list, k) => [
+    list.name,
+    rows[k].map(([index, n]) => `${n} at ${minus(index.toFixed(2))}`).join(", "),
   ]);
   return h(
     "section",
     {},
-    h("h3", {}, "Distribution of items"),
+    h("h3", {}, "Distribution of cosines"),
     h(
       "p",
       {},
-      "Cosine of each item with the vector that brought it, in steps of 0.05; the number is how many items lie there. Cosines stand as they are, not scaled to 0 to 1.",
+      "Cosine of each film with the vector of its list, in steps of 0.05. The number counts the films. Cosines are not rescaled to 0 to 1.",
     ),
     svg(
       "svg",
       {
-        viewBox: `0 0 ${WIDE} ${ROW * strips.length + 24}`,
+        viewBox: `0 0 ${WIDE} ${ROW * lists.length + 24}`,
         class: "chart wide-chart",
         role: "img",
-        "aria-label": "distribution of items by cosine; the table below holds the same",
+        "aria-label": "distribution of films by cosine; the table below has the same numbers",
       },
       marks,
       ticks,
     ),
-    plainTable("The same as a table", ["", "items at each cosine"], table),
+    plainTable("The same as a table", ["", "films at each cosine"], table),
   );
 }
 
-/** Return [middle of the bin, how many] for the bins that hold something. */
+/** Return [centre of the bin, count] of the non-empty bins. */
 function counted(list, low) {
   const bins = new Map();
   for (const c of list) {
-    const at = Math.floor((c - low) / BIN + 1e-9);
-    bins.set(at, (bins.get(at) ?? 0) + 1);
+    const index = Math.floor((c - low) / BIN + 1e-9);
+    bins.set(index, (bins.get(index) ?? 0) + 1);
   }
-  return [...bins].sort((a, b) => a[0] - b[0]).map(([at, n]) => [low + (at + 0.5) * BIN, n]);
+  return [...bins].sort((a, b) => a[0] - b[0]).map(([index, n]) => [low + (index + 0.5) * BIN, n]);
 }
 
-function overlap(strips) {
-  if (strips.length < 2) return null;
-  const sets = strips.map((strip) => new Set(strip.items.map((item) => item.title)));
+function overlap(lists) {
+  if (lists.length < 2) return null;
+  const sets = lists.map((list) => new Set(list.items.map((item) => item.title)));
   const shared = (a, b) => [...a].filter((title) => b.has(title)).length;
-  const rows = sets.map((a, j) => [strips[j].name, ...sets.map((b) => shared(a, b))]);
-  return plainTable("Items that two lists share", ["", ...strips.map((strip) => strip.name)], rows);
+  const rows = sets.map((a, j) => [lists[j].name, ...sets.map((b) => shared(a, b))]);
+  return plainTable("Films that two lists have in common", ["", ...lists.map((list) => list.name)], rows);
 }

@@ -1,4 +1,4 @@
-// Where the learner is: kept in the address, so that a link leads to the same place.
+// The state of the page; it is kept in the address, so that a link restores it.
 
 import { sources } from "./data.js";
 
@@ -6,46 +6,46 @@ export const state = {
   user: 0, // which trace
   step: "", // id of the step
   view: "steps", // which tab
-  cell: null, // {name, at} in the inspector
+  cell: null, // {name, index} in the inspector
   symbol: null, // the marked symbol
-  variant: "", // shown on the bench
-  edits: [], // what was changed, in order
+  variant: "", // the variant of the view "variants"
+  edits: [], // in order
   seen: new Set(), // steps whose question was answered or skipped
   ask: true, // questions before results
 };
 
-// the edits that the editor writes; an address may hold anything
+// the edits that the editor writes; other texts in an address are ignored
 const NUMBER = "-?(\\d+\\.?\\d*|\\.\\d+)(e[+-]?\\d+)?";
 const EDIT = new RegExp(
-  `^(set:[^:]+:\\d+:${NUMBER}|drop:\\d+|S:${NUMBER}|[RK]:([1-9]|1[0-2]))$`,
+  `^(set:[^:]+:\\d+:${NUMBER}|drop:\\d+|S:${NUMBER}|[rK]:([1-9]|1[0-2]))$`,
 );
 
-const heard = [];
+const listeners = [];
 
-/** Call a function after every change. */
+/** Add a listener that is called after every change. */
 export function onChange(listener) {
-  heard.push(listener);
+  listeners.push(listener);
 }
 
-/** Change some of the state; listeners get the names of what changed. */
+/** Change the state; listeners get the names of the changed fields. */
 export function change(changes) {
   const names = Object.keys(changes).filter((name) => state[name] !== changes[name]);
   Object.assign(state, changes);
   if (names.length === 0) return;
   write();
-  for (const listener of heard) listener(new Set(names));
+  for (const listener of listeners) listener(new Set(names));
 }
 
-/** Return the key under which a step counts as seen. */
+/** Return the key of the current step in `seen`. */
 export const seenKey = () => `${state.user}/${state.step}`;
 
-/** Write the state into the address, without a new entry in the history for small things. */
+/** Write the state to the address without a new entry in the browser history. */
 function write() {
   const parts = new URLSearchParams();
   if (state.user) parts.set("user", state.user);
   parts.set("step", state.step);
   if (state.view !== "steps") parts.set("view", state.view);
-  if (state.cell) parts.set("cell", `${state.cell.name}@${state.cell.at}`);
+  if (state.cell) parts.set("cell", `${state.cell.name}@${state.cell.index}`);
   if (state.variant) parts.set("variant", state.variant);
   if (state.edits.length) parts.set("edits", state.edits.join(";"));
   if (state.seen.has(seenKey())) parts.set("seen", "1");
@@ -54,7 +54,7 @@ function write() {
   if (hash !== location.hash) history.replaceState(null, "", hash);
 }
 
-/** Return the state that the address asks for; what is unknown falls back to the beginning. */
+/** Return the state of the address; unknown values become the defaults. */
 export function read() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const user = Number(parts.get("user") ?? 0);
@@ -62,13 +62,13 @@ export function read() {
   const edits = (parts.get("edits") ?? "").split(";").filter((edit) => EDIT.test(edit));
   const step =
     trace.steps.some((s) => s.id === parts.get("step")) || edits.length ? parts.get("step") : null;
-  const [name, at] = (parts.get("cell") ?? "").split("@");
+  const [name, index] = (parts.get("cell") ?? "").split("@");
   const out = {
     user: sources.traces[user] ? user : 0,
     step: step ?? trace.steps[0].id,
     view: parts.get("view") ?? "steps",
     variant: parts.get("variant") ?? "",
-    cell: (trace.tensors.has(name) || edits.length) && /^\d+$/.test(at) ? { name, at: +at } : null,
+    cell: (trace.tensors.has(name) || edits.length) && /^\d+$/.test(index) ? { name, index: +index } : null,
     edits,
     ask: parts.get("ask") !== "0",
   };

@@ -1,24 +1,24 @@
-// The main column: one step, read from top to bottom.
+// The main column: one step.
 
-import { residual } from "./checks.js";
+import { residual } from "./invariants.js";
 import { byId, h, prose, put } from "./dom.js";
 import { code, equation, showMarks } from "./equation.js";
 import { label } from "./explain.js";
 import { minus, tiny, unflat } from "./numbers.js";
-import { heldBack, predictBox } from "./predict.js";
+import { numbersHidden, predictBox } from "./prediction.js";
 import { change } from "./state.js";
 import { tensorFigure } from "./table.js";
 
-/** Show a step of the trace at hand; `recorded` is the trace without edits. */
+/** Show a step of the trace; `recorded` is the trace without edits. */
 export function showStep(trace, recorded, step) {
-  const at = trace.steps.indexOf(step);
+  const index = trace.steps.indexOf(step);
   const changed = step.outputs.some((tensor) => recorded.tensors.get(tensor.name) !== tensor);
   put(
     byId("step"),
     h(
       "p",
-      { class: "place" },
-      `${PHASES[step.phase]} · ${roundOf(step)}step ${at + 1} of ${trace.steps.length} · `,
+      { class: "position" },
+      `${PHASES[step.phase]} · ${iterationText(step)}step ${index + 1} of ${trace.steps.length} · `,
       h("code", {}, step.id),
     ),
     h("h2", { tabindex: -1, id: "step-title" }, step.title),
@@ -26,13 +26,13 @@ export function showStep(trace, recorded, step) {
       h(
         "p",
         { class: "badge" },
-        "edited: these numbers are computed in this page from your changes",
+        "edited: recomputed in this page from your changes",
       ),
     h("p", { class: "why" }, prose(step.why)),
-    at === 0 && welcome(trace),
+    index === 0 && welcome(trace),
     equation(step),
     predictBox(step),
-    heldBack(step) ? null : results(trace, recorded, step),
+    numbersHidden(step) ? null : results(trace, recorded, step),
     code(step),
     inputs(trace, recorded, step),
     references(step),
@@ -40,22 +40,22 @@ export function showStep(trace, recorded, step) {
   showMarks();
 }
 
-/** Say which round a step of the routing belongs to. */
-const roundOf = (step) =>
-  step.turn && step.kind.startsWith("routing.") ? `round ${step.turn} · ` : "";
+/** Return the iteration of a routing step as text. */
+const iterationText = (step) =>
+  step.number && step.kind.startsWith("routing.") ? `iteration ${step.number} · ` : "";
 
-const deviation = (name) =>
+const variantButton = (name) =>
   h(
     "button",
     {
       type: "button",
       class: "quiet",
-      on: { click: () => change({ variant: name, view: "bench" }) },
+      on: { click: () => change({ variant: name, view: "variants" }) },
     },
     name,
   );
 
-/** What the page is about, said once, at its first step. */
+/** Return the introduction, shown at the first step. */
 function welcome(trace) {
   return h(
     "div",
@@ -63,14 +63,14 @@ function welcome(trace) {
     h(
       "p",
       {},
-      `This page follows one training pair through the whole model in ${trace.steps.length} steps: from ids to the loss, all the way back, one step of the optimiser, and serving. Every number is the one that the running code had.`,
+      `This page shows one training pair in ${trace.steps.length} steps: from film ids to the loss, the backward pass, one optimiser step, and serving. Every number was recorded while the reference implementation ran.`,
     ),
     h(
       "p",
       {},
-      "Go on with ",
+      "Press ",
       h("kbd", {}, "→"),
-      ". Choose any number to see the terms it is made of, its gradient and where it goes. Change one, and everything after it is computed again.",
+      " for the next step. Select a number to see its terms, its gradient and the steps that use it. If you change a number, the page recomputes all dependent numbers.",
     ),
   );
 }
@@ -101,11 +101,11 @@ function results(trace, recorded, step) {
   );
 }
 
-/** Say which number moved most since the round before. */
+/** Return the largest change since the previous iteration. */
 function moves(trace, step) {
-  const said = step.outputs.flatMap((tensor) => {
-    const turn = tensor.name.match(/^([wvb])\[(\d+)\]$/);
-    const before = turn && trace.tensors.get(`${turn[1]}[${turn[2] - 1}]`);
+  return step.outputs.flatMap((tensor) => {
+    const match = tensor.name.match(/^([wub])\[(\d+)\]$/);
+    const before = match && trace.tensors.get(`${match[1]}[${match[2] - 1}]`);
     if (!before || before.data.length !== tensor.data.length) return [];
     let most = 0;
     tensor.data.forEach((x, k) => {
@@ -117,16 +117,15 @@ function moves(trace, step) {
       h(
         "p",
         { class: "moves" },
-        `Since the round before, the biggest move of ${turn[1]}: `,
+        `Largest change of ${match[1]} since the previous iteration: `,
         h("bdi", {}, cell.join(" → ")),
         ` ${by > 0 ? "+" : ""}${minus(by.toFixed(3))}.`,
       ),
     ];
   });
-  return said;
 }
 
-/** Say what must hold; of edited numbers it is looked at again, here. */
+/** Return the invariants; for edited numbers they are evaluated in this page. */
 function invariants(trace, step) {
   const stale = step.outputs.some((tensor) => trace.touched?.has(tensor.name));
   const items = step.invariants.flatMap((invariant) => {
@@ -136,7 +135,7 @@ function invariants(trace, step) {
     const how = h(
       "span",
       { class: "residual" },
-      `, off by ${tiny(off)} (at most ${tiny(invariant.tolerance)})`,
+      ` (deviation ${tiny(off)}, tolerance ${tiny(invariant.tolerance)})`,
     );
     return [
       h(
@@ -150,25 +149,25 @@ function invariants(trace, step) {
   if (items.length === 0) return null;
   return h(
     "section",
-    { class: "invariants", "aria-label": "what must hold" },
-    h("h3", {}, stale ? "What must hold here, of the edited numbers" : "What must hold here"),
+    { class: "invariants", "aria-label": "invariants" },
+    h("h3", {}, stale ? "Invariants of the edited numbers" : "Invariants"),
     h("ul", {}, items),
   );
 }
 
-/** The tensors that the step reads, closed until they are wanted. */
+/** Return the tensors that the step reads, each folded. */
 function inputs(trace, recorded, step) {
   const symbols = Object.fromEntries(
     Object.entries(step.equation.symbols).map(([symbol, name]) => [name, symbol]),
   );
-  const known = step.inputs.filter((name) => trace.tensors.has(name));
-  const extra = Object.values(step.equation.symbols).filter(
+  const inputNames = step.inputs.filter((name) => trace.tensors.has(name));
+  const symbolNames = Object.values(step.equation.symbols).filter(
     (name) =>
       trace.tensors.has(name) &&
-      !known.includes(name) &&
+      !inputNames.includes(name) &&
       !step.outputs.some((t) => t.name === name),
   );
-  const all = [...known, ...extra];
+  const all = [...inputNames, ...symbolNames];
   if (all.length === 0) return null;
   const boxes = all.map((name) => {
     const tensor = trace.tensors.get(name);
@@ -194,14 +193,14 @@ function inputs(trace, recorded, step) {
     box.addEventListener("toggle", draw);
     return box;
   });
-  return h("section", { class: "inputs", "aria-label": "what it reads" }, boxes);
+  return h("section", { class: "inputs", "aria-label": "inputs" }, boxes);
 }
 
 function references(step) {
   const rows = [
     ["paper", step.paper],
     ["rules", (step.rules ?? []).join(", ")],
-    ["known deviations", (step.variants ?? []).map((name) => deviation(name))],
+    ["variants of public code", (step.variants ?? []).map((name) => variantButton(name))],
     [
       "exercises",
       (step.exercises ?? []).map((name) => `mindref study --exercise ${name}`).join(", "),

@@ -1,16 +1,16 @@
-// A tensor as a table: titles at the rows, digits in every cell, colour beside them.
+// A tensor as a table with titles, digits and colours.
 
 import { h, titled, unseen } from "./dom.js";
 import { label } from "./explain.js";
-import { printer, six, unflat, whole } from "./numbers.js";
-import { hue, meaning, PLACES_OF, shader } from "./quantities.js";
+import { printer, six, unflat, allDigits } from "./numbers.js";
+import { hue, meaning, POSITIONS_OF, shader } from "./quantities.js";
 import { change, state } from "./state.js";
-import { foot, overColumns, sumCells, sumsNote } from "./witness.js";
+import { foot, overColumns, sumCells, sumsNote } from "./softmax_sums.js";
 
-const [ROWS, COLUMNS, CELLS] = [50, 64, 1600]; // of one leaf of a large table, at the most
-const UPRIGHT = new Set(["width", "interest", "layer"]); // one axis of these lies along a row
+const [ROWS, COLUMNS, CELLS] = [50, 64, 1600]; // limits of one page of a large table
+const UPRIGHT = new Set(["width", "interest", "layer"]); // a vector along such an axis is a row
 
-/** Return how a tensor is laid out: its rows and columns as lists of cells' leading places. */
+/** Return the layout of a tensor: the leading indices of its rows, and its columns. */
 function layout(tensor) {
   const { shape, axes } = tensor;
   if (shape.length === 0) return { rows: [[]], columns: 1, rowAxes: [], columnAxis: null };
@@ -20,14 +20,14 @@ function layout(tensor) {
   const lead = shape.slice(0, -1);
   const count = lead.reduce((a, b) => a * b, 1);
   return {
-    rows: range(count).map((at) => unflat(lead, at)),
+    rows: range(count).map((index) => unflat(lead, index)),
     columns: shape[shape.length - 1],
     rowAxes: axes.slice(0, -1),
     columnAxis: axes[axes.length - 1],
   };
 }
 
-/** Return whether a row is a behaviour and no padding; others always are. */
+/** Return a test whether a row is not padding. */
 function present(trace, { rows, rowAxes }) {
   const mask = trace.tensors.get("mask")?.data;
   const padded = rowAxes[0] === "behaviour" && rowAxes.length === 1 && mask?.length === rows.length;
@@ -38,25 +38,25 @@ const range = (n) => Array.from({ length: n }, (_, k) => k);
 
 /** Return the figure of a tensor.
  *
- * `recorded` is what it was, `still` one that cannot be inspected; a large tensor shows one leaf,
- * first the one with the chosen cell.
+ * `recorded` is the tensor without edits; a `readOnly` figure cannot be inspected; a large tensor
+ * has pages, and the first displayed page has the selected cell.
  */
-export function tensorFigure(trace, tensor, { symbol, recorded, still = false, leaf } = {}) {
+export function tensorFigure(trace, tensor, { symbol, recorded, readOnly = false, leaf } = {}) {
   const plan = layout(tensor);
-  if (still) plan.rows = plan.rows.filter(present(trace, plan));
-  const open = leaf ?? chosenLeaf(tensor, plan);
-  const high = leafHeight(plan);
+  if (readOnly) plan.rows = plan.rows.filter(present(trace, plan));
+  const open = leaf ?? pageOfSelection(tensor, plan);
+  const high = rowsPerPage(plan);
   const rows = plan.rows.slice(open.page * high, (open.page + 1) * high);
   const first = open.aside * COLUMNS;
   const columns = range(Math.min(COLUMNS, plan.columns - first)).map((k) => k + first);
-  const edited = !still && recorded !== undefined && recorded !== tensor;
+  const edited = !readOnly && recorded !== undefined && recorded !== tensor;
   const figure = h("figure", {
     class: tensor.shape.length ? "tensor" : "tensor scalar",
     "data-tensor": tensor.name,
     colour: hue(tensor.name),
   });
-  const turn = (where) => {
-    const next = { symbol, recorded, still, leaf: { ...open, ...where } };
+  const turnPage = (change_) => {
+    const next = { symbol, recorded, readOnly, leaf: { ...open, ...change_ } };
     figure.replaceWith(tensorFigure(trace, tensor, next));
   };
   const before = edited ? recorded : null;
@@ -64,24 +64,24 @@ export function tensorFigure(trace, tensor, { symbol, recorded, still = false, l
   figure.append(
     caption(tensor, edited, symbol),
     empty
-      ? h("p", { class: "note" }, "Nothing here: one of the axes is empty.")
-      : scroller(tensor, grid(trace, tensor, plan, { rows, columns, symbol, before, still })),
-    ...leaves(plan, open, turn),
+      ? h("p", { class: "note" }, "Empty: an axis has size 0.")
+      : scroller(tensor, grid(trace, tensor, plan, { rows, columns, symbol, before, readOnly })),
+    ...pageButtons(plan, open, turnPage),
   );
   if (tensor.recipe.op === "softmax") figure.append(sumsNote(tensor));
   return figure;
 }
 
-/** Return how many rows a leaf has: fewer of a wide table, so that it appears at once. */
-function leafHeight(plan) {
+/** Return the number of rows of a page: fewer for a wide table. */
+function rowsPerPage(plan) {
   return Math.max(10, Math.min(ROWS, Math.floor(CELLS / Math.min(plan.columns, COLUMNS))));
 }
 
-function chosenLeaf(tensor, plan) {
+function pageOfSelection(tensor, plan) {
   if (state.cell?.name !== tensor.name) return { page: 0, aside: 0 };
-  const row = Math.floor(state.cell.at / plan.columns);
-  const column = state.cell.at % plan.columns;
-  return { page: Math.floor(row / leafHeight(plan)), aside: Math.floor(column / COLUMNS) };
+  const row = Math.floor(state.cell.index / plan.columns);
+  const column = state.cell.index % plan.columns;
+  return { page: Math.floor(row / rowsPerPage(plan)), aside: Math.floor(column / COLUMNS) };
 }
 
 function caption(tensor, edited, symbol) {
@@ -99,15 +99,15 @@ function caption(tensor, edited, symbol) {
 }
 
 function scroller(tensor, table) {
-  const name = `${tensor.name}, scrolls sideways where it is wide`;
+  const name = `${tensor.name}, scrolls if it is wide`;
   return h("div", { class: "scroll", role: "region", "aria-label": name, tabindex: 0 }, table);
 }
 
-function grid(trace, tensor, plan, { rows, columns, symbol, before, still }) {
+function grid(trace, tensor, plan, { rows, columns, symbol, before, readOnly }) {
   const print = printer(tensor);
   const shade = shader(tensor.name);
-  const places = PLACES_OF[tensor.name];
-  const named = places && ((x) => label(trace, places, x));
+  const labelAxis = POSITIONS_OF[tensor.name];
+  const labelOf = labelAxis && ((x) => label(trace, labelAxis, x));
   const top = tensor.data.reduce((a, x) => (Number.isFinite(x) ? Math.max(a, Math.abs(x)) : a), 0);
   const marks = largest(tensor, plan);
   const dropped = (k) => state.edits.includes(`drop:${k}`);
@@ -136,16 +136,16 @@ function grid(trace, tensor, plan, { rows, columns, symbol, before, still }) {
     if (row.length === 0) line.append(h("th", { scope: "row" }, tensor.name));
     for (const k of columns) {
       const cell = plan.columnAxis ? [...row, k] : row;
-      const at = cell.reduce((n, place, axis) => n * tensor.shape[axis] + place, 0);
+      const index = cell.reduce((n, k, axis) => n * tensor.shape[axis] + k, 0);
       line.append(
-        cellOf(tensor, at, {
+        cellOf(tensor, index, {
           print,
           shade,
           top,
           symbol,
-          marked: marks.has(at),
+          marked: marks.has(index),
           recorded: before,
-          named,
+          labelOf,
         }),
       );
     }
@@ -154,8 +154,8 @@ function grid(trace, tensor, plan, { rows, columns, symbol, before, still }) {
   }
   table.append(body);
   if (softmax && tensor.shape.length === 2) table.append(foot(tensor, plan, columns, across));
-  if (!still) inspectable(table, tensor);
-  rove(table);
+  if (!readOnly) addInspection(table, tensor);
+  addArrowKeys(table);
   return table;
 }
 
@@ -181,100 +181,100 @@ function head(trace, plan, columns, across) {
   );
 }
 
-function cellOf(tensor, at, { print, shade, top, symbol, marked, recorded, named }) {
-  const x = tensor.data[at];
-  const sized = tensor.dtype !== "int64" && tensor.data.length > 1; // ids are no sizes
+function cellOf(tensor, index, { print, shade, top, symbol, marked, recorded, labelOf }) {
+  const x = tensor.data[index];
+  const sized = tensor.dtype !== "int64" && tensor.data.length > 1; // ids have no magnitude
   const share = sized && top > 0 && Number.isFinite(x) ? Math.abs(x) / top : 0;
   const colours = shade(share, x < 0);
-  const chosen = state.cell && state.cell.name === tensor.name && state.cell.at === at;
-  const moved = recorded && recorded.data[at] !== x;
+  const chosen = state.cell && state.cell.name === tensor.name && state.cell.index === index;
+  const edited = recorded && recorded.data[index] !== x;
   const cell = h(
     "td",
     {
-      "data-value": whole(x),
-      "data-at": at,
+      "data-value": allDigits(x),
+      "data-index": index,
       "data-symbol": symbol,
       tabindex: -1,
       "aria-selected": chosen ? "true" : "false",
     },
     print(x),
-    named && h("span", { class: "what" }, titled(named(x))),
+    labelOf && h("span", { class: "what" }, titled(labelOf(x))),
     marked && h("span", { class: "most", "aria-hidden": "true" }, "▲"),
     marked && unseen(" largest"),
-    moved && h("span", { class: "moved", title: `recorded: ${six(recorded.data[at])}` }, "•"),
-    moved && unseen(" changed by your edit"),
+    edited && h("span", { class: "moved", title: `recorded: ${six(recorded.data[index])}` }, "•"),
+    edited && unseen(" changed by an edit"),
   );
   cell.style.backgroundColor = colours.ground;
   cell.style.color = colours.text;
   return cell;
 }
 
-/** Return the flat places to mark: the largest of each row over interests, else the largest of all. */
+/** Return the flat indices to mark: the largest of each row over interests, else of the table. */
 function largest(tensor, plan) {
   const count = tensor.data.length;
   if (count < 2 || tensor.dtype === "bool" || tensor.dtype === "int64") return new Set();
   const perRow = plan.columnAxis === "interest" && plan.rowAxes.length === 1;
   const width = perRow ? plan.columns : count;
-  const found = new Set();
+  const marks = new Set();
   for (let from = 0; from < count; from += width) {
     let best = from;
-    const size = (at) => (perRow ? tensor.data[at] : Math.abs(tensor.data[at]));
-    for (let at = from; at < from + width; at += 1) if (size(at) > size(best)) best = at;
-    if (size(best) !== 0) found.add(best);
+    const size = (index) => (perRow ? tensor.data[index] : Math.abs(tensor.data[index]));
+    for (let index = from; index < from + width; index += 1) if (size(index) > size(best)) best = index;
+    if (size(best) !== 0) marks.add(best);
   }
-  return found;
+  return marks;
 }
 
-function leaves(plan, open, turn) {
+function pageButtons(plan, open, turnPage) {
   const kinds = [
-    ["rows", "page", leafHeight(plan), plan.rows.length],
+    ["rows", "page", rowsPerPage(plan), plan.rows.length],
     ["columns", "aside", COLUMNS, plan.columns],
   ];
   return kinds
     .filter(([, , size, count]) => count > size)
     .map(([what, key, size, count]) => {
-      const at = open[key];
-      const text = `${what} ${at * size + 1} to ${Math.min(count, (at + 1) * size)} of ${count}`;
+      const index = open[key];
+      const text = `${what} ${index * size + 1} to ${Math.min(count, (index + 1) * size)} of ${count}`;
       const button = (name, to, disabled) =>
-        h("button", { type: "button", disabled, on: { click: () => turn({ [key]: to }) } }, name);
+        h("button", { type: "button", disabled, on: { click: () => turnPage({ [key]: to }) } }, name);
       return h(
         "p",
         { class: "leaves" },
-        button(`earlier ${what}`, at - 1, at === 0),
+        button(`earlier ${what}`, index - 1, index === 0),
         ` ${text} `,
-        button(`later ${what}`, at + 1, (at + 1) * size >= count),
+        button(`later ${what}`, index + 1, (index + 1) * size >= count),
       );
     });
 }
 
-/** Let a click or Enter on a cell show it in the inspector. */
-function inspectable(table, tensor) {
+/** Show a cell in the inspector on a click or Enter. */
+function addInspection(table, tensor) {
   const inspect = (event) => {
-    const cell = event.target.closest("td[data-at]");
+    const cell = event.target.closest("td[data-index]");
     if (!cell || (event.type === "keydown" && event.key !== "Enter" && event.key !== " ")) return;
     event.preventDefault();
-    change({ cell: { name: tensor.name, at: Number(cell.dataset.at) } });
+    change({ cell: { name: tensor.name, index: Number(cell.dataset.index) } });
   };
   table.addEventListener("click", inspect);
   table.addEventListener("keydown", inspect);
 }
 
-/** Let arrow keys walk the cells; one cell at a time is reached by Tab. */
-function rove(table) {
-  const cells = [...table.querySelectorAll("td[data-at]")];
+/** Move between cells with the arrow keys; Tab reaches one cell. */
+function addArrowKeys(table) {
+  const cells = [...table.querySelectorAll("td[data-index]")];
   const entry = cells.find((cell) => cell.getAttribute("aria-selected") === "true") ?? cells[0];
   if (entry) entry.tabIndex = 0;
   table.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[
       event.key
     ];
-    const cell = event.target.closest("td[data-at]");
+    const cell = event.target.closest("td[data-index]");
     if (!by || !cell) return;
     event.preventDefault();
     event.stopPropagation();
     const line = table.rows[cell.parentElement.rowIndex + by[0]];
     const next = line?.cells[cell.cellIndex + by[1]];
-    if (!next?.dataset.at) return;
+    if (!next?.dataset.index) return;
     cell.tabIndex = -1;
     next.tabIndex = 0;
     next.focus();

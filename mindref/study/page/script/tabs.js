@@ -1,46 +1,46 @@
-// The other views. Each is drawn from the extras when it is opened.
+// The views beside the steps; each is drawn when it is opened.
 
 import { byId, h, put } from "./dom.js";
 import { sources } from "./data.js";
 import { state } from "./state.js";
 
-export const TABS = Object.create(null); // no name of the address finds anything else
+export const TABS = Object.create(null); // an address can name no inherited property
 
-const LIVE = new Set(["replay", "map", "exercises"]); // drawn from the numbers at hand
-const GRADIENTS = new Set(["ledger", "curve"]); // recorded: hidden beside edited numbers
+const LIVE = new Set(["replay", "map", "exercises"]); // drawn from the edited numbers
+const GRADIENTS = new Set(["ledger", "curve"]); // recorded gradients: hidden while edits exist
 
-/** Say that a view shows what the file holds, and no edits. */
+/** Return a note that a view shows recorded numbers. */
 const unedited = () =>
   h(
     "p",
     { class: "badge" },
-    "This view is of the recorded numbers: your edits do not reach it. Press r to take them back.",
+    "This view shows the recorded numbers, without your edits. Press r to remove the edits.",
   );
 
-/** Scroll a row of buttons sideways, and nothing else, so that one of them can be seen. */
-function keepSeen(row, button) {
-  const [box, own] = [row.getBoundingClientRect(), button.getBoundingClientRect()];
-  if (own.left < box.left || own.right > box.right) row.scrollLeft += own.left - box.left - 24;
+/** Scroll a row of buttons, not the page, to one button. */
+function scrollIntoRow(row, button) {
+  const [box, target] = [row.getBoundingClientRect(), button.getBoundingClientRect()];
+  if (target.left < box.left || target.right > box.right) row.scrollLeft += target.left - box.left - 24;
 }
 
-/** Show the view of the moment: the steps, or one of the tabs. */
+/** Show the current view: the steps, or another tab. */
 export function showTab(trace, recorded, goTo) {
   const steps = state.view === "steps" || !(state.view in TABS);
   byId("columns").hidden = !steps;
   byId("tab").hidden = steps;
   for (const button of document.querySelectorAll("#views button")) {
-    const here = button.dataset.view === (steps ? "steps" : state.view);
-    if (here) button.setAttribute("aria-current", "page");
+    const current = button.dataset.view === (steps ? "steps" : state.view);
+    if (current) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
-    if (here) keepSeen(byId("views"), button);
+    if (current) scrollIntoRow(byId("views"), button);
   }
   if (steps) put(byId("tab"));
   else {
     const live = LIVE.has(state.view);
-    const extras = sources.extras[state.user] ?? {};
-    const shown = { trace: live ? trace : recorded, goTo, extras };
+    const derived = sources.derived[state.user] ?? {};
+    const view = { trace: live ? trace : recorded, goTo, derived };
     const stale = !live && trace !== recorded;
     const hidden = stale && GRADIENTS.has(state.view);
-    put(byId("tab"), stale && unedited(), hidden ? null : TABS[state.view](shown));
+    put(byId("tab"), stale && unedited(), hidden ? null : TABS[state.view](view));
   }
 }

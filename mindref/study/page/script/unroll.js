@@ -1,34 +1,34 @@
-// The same trace with another number of rounds: the steps of a round are a template.
+// A trace with another number of iterations; the steps of one iteration are the template.
 
-import { index } from "./data.js";
+import { indexTrace } from "./data.js";
 
-const ROUND = /^routing\[(\d+)\]/;
+const ITERATION = /^routing\[(\d+)\]/;
 
-/** Return how many rounds a trace has. */
-export function roundsOf(trace) {
+/** Return the number of iterations of a trace. */
+export function iterationsOf(trace) {
   return trace.steps.reduce(
-    (top, step) => Math.max(top, Number(step.id.match(ROUND)?.[1] ?? 0)),
+    (top, step) => Math.max(top, Number(step.id.match(ITERATION)?.[1] ?? 0)),
     0,
   );
 }
 
-/** Return a trace with `count` rounds; its tensors beyond the recorded ones are not yet computed. */
+/** Return a trace with `count` iterations; tensors of new iterations are not yet computed. */
 export function unroll(trace, count) {
-  const last = roundsOf(trace);
+  const last = iterationsOf(trace);
   if (count === last || last < 2 || !(count >= 1)) return trace;
-  const names = roundNames(trace);
-  const made = new Set();
-  const shift = (step, from, to) => renamed(step, names, (k) => k + to - from, made);
+  const names = iterationNames(trace);
+  const changed = new Set();
+  const shift = (step, from, to) => renamed(step, names, (k) => k + to - from, changed);
   const steps = [];
   const done = new Set();
   for (const step of trace.steps) {
-    const turn = Number(step.id.match(ROUND)?.[1] ?? 0);
-    if (!turn) {
+    const iteration = Number(step.id.match(ITERATION)?.[1] ?? 0);
+    if (!iteration) {
       steps.push(
-        joined(
-          renamed(step, names, (k) => (k === last ? count : k), made),
+        withIterationTerms(
+          renamed(step, names, (k) => (k === last ? count : k), changed),
           count,
-          made,
+          changed,
         ),
       );
       continue;
@@ -36,32 +36,32 @@ export function unroll(trace, count) {
     const key = step.phase;
     if (done.has(key)) continue;
     done.add(key);
-    const own = (k) =>
+    const stepsOf = (k) =>
       trace.steps.filter((s) => s.phase === step.phase && s.id.startsWith(`routing[${k}]`));
     const order = Array.from({ length: count }, (_, k) => k + 1);
     if (step.phase === "backward") order.reverse();
     for (const k of order) {
       const from = k === count ? last : 1;
-      steps.push(...own(from).map((s) => shift(s, from, k)));
+      steps.push(...stepsOf(from).map((s) => shift(s, from, k)));
     }
   }
-  return { ...index({ ...trace, steps }), made };
+  return { ...indexTrace({ ...trace, steps }), changed };
 }
 
-/** Return the bases of names that belong to a round. */
-function roundNames(trace) {
+/** Return the base names of the tensors of an iteration. */
+function iterationNames(trace) {
   const names = new Set();
   for (const step of trace.steps) {
-    if (!ROUND.test(step.id)) continue;
+    if (!ITERATION.test(step.id)) continue;
     for (const { name } of step.outputs) names.add(name.replace(/\[\d+\]$/, ""));
   }
   return names;
 }
 
-function renamed(step, names, turn, made) {
+function renamed(step, names, renumber, changed) {
   const change = (text) =>
     text.replace(/^([A-Za-z_]+)\[(\d+)\](?=$|:)/, (all, name, k) =>
-      names.has(name) ? `${name}[${turn(Number(k))}]` : all,
+      names.has(name) ? `${name}[${renumber(Number(k))}]` : all,
     );
   const walk = (value, key) => {
     if (Array.isArray(value)) return value.map((part) => walk(part, key));
@@ -74,7 +74,7 @@ function renamed(step, names, turn, made) {
       return change(value);
     return value;
   };
-  const id = step.id.replace(ROUND, (_, k) => `routing[${turn(Number(k))}]`);
+  const id = step.id.replace(ITERATION, (_, k) => `routing[${renumber(Number(k))}]`);
   const equation = {
     ...step.equation,
     symbols: Object.fromEntries(
@@ -85,14 +85,14 @@ function renamed(step, names, turn, made) {
     const out = walk(tensor, "");
     if (out.name === tensor.name && JSON.stringify(out.recipe) === JSON.stringify(tensor.recipe))
       return tensor; // not edited
-    made.add(out.name);
+    changed.add(out.name);
     return out;
   });
   const invariants = step.invariants.map((x) => ({ ...x, check: walk(x.check, "of") }));
   return {
     ...step,
     id,
-    turn: step.turn === null ? null : turn(step.turn),
+    number: step.number === null ? null : renumber(step.number),
     equation,
     outputs,
     invariants,
@@ -100,22 +100,22 @@ function renamed(step, names, turn, made) {
   };
 }
 
-/** Give a sum over all rounds its terms for `count` of them. */
-function joined(step, count, made) {
+/** Replace the terms of a sum over iterations by the terms of `count` iterations. */
+function withIterationTerms(step, count, changed) {
   const outputs = step.outputs.map((tensor) => {
     if (tensor.recipe.op !== "sum") return tensor;
-    const rounds = tensor.recipe.terms.filter(
-      (term) => term.factors.length === 1 && /^from_(sums|agreement)\[/.test(term.factors[0].of),
+    const iterationTerms = tensor.recipe.terms.filter(
+      (term) => term.factors.length === 1 && /^from_[za]\[/.test(term.factors[0].of),
     );
-    if (rounds.length < 2) return tensor;
-    const at = rounds[0].factors[0].at;
-    const of = (name, k) => ({ sign: 1, factors: [{ of: `${name}[${k}]`, at }] });
+    if (iterationTerms.length < 2) return tensor;
+    const { letters } = iterationTerms[0].factors[0];
+    const of = (name, k) => ({ sign: 1, factors: [{ of: `${name}[${k}]`, letters }] });
     const all = [];
     for (let k = count; k >= 1; k -= 1) {
-      all.push(of("from_sums", k));
-      if (k > 1) all.push(of("from_agreement", k - 1));
+      all.push(of("from_z", k));
+      if (k > 1) all.push(of("from_a", k - 1));
     }
-    made.add(tensor.name);
+    changed.add(tensor.name);
     return { ...tensor, recipe: { ...tensor.recipe, terms: all } };
   });
   return { ...step, outputs };

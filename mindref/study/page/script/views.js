@@ -1,12 +1,12 @@
-// What the other views share: tables, a line for what is missing, and heat maps of loose arrays.
+// Parts of the views: tables, a note for missing data, heat maps, lists, choices.
 
 import { unpacked } from "./data.js";
 import { h, titled } from "./dom.js";
 import { brief, six } from "./numbers.js";
 import { tensorFigure } from "./table.js";
 
-/** Return a table with a caption; cells are texts, numbers or elements, the first of a row its name. */
-export function plainTable(caption, head, rows, shown = true) {
+/** Return a table with a caption; cells are texts, numbers or elements; the first is the row header. */
+export function plainTable(caption, head, rows, visible = true) {
   const cell = (x) =>
     typeof x === "number"
       ? h("td", { class: "figure", "data-number": String(x) }, six(x))
@@ -17,7 +17,7 @@ export function plainTable(caption, head, rows, shown = true) {
     h(
       "table",
       { class: "plain-table" },
-      h("caption", { class: shown ? "" : "unseen" }, h("span", {}, caption)),
+      h("caption", { class: visible ? "" : "unseen" }, h("span", {}, caption)),
       h(
         "thead",
         {},
@@ -38,22 +38,22 @@ export function plainTable(caption, head, rows, shown = true) {
   );
 }
 
-/** Say that a view has no data and how to get it. */
+/** Return a note that the file has no data for a view, and the command that writes it. */
 export function missing(title, text, command) {
   return [h("h2", {}, title), h("p", {}, text), h("p", {}, "To get it: ", h("code", {}, command))];
 }
 
-/** Return the heat map of an array of the extras, under a name that gives it its colour. */
+/** Return the heat map of an array; the name of a tensor gives the colour. */
 export function heat(trace, array, name, labels = {}, softmax = null) {
-  const known = typeof array.data === "number" ? unpacked(array) : array;
-  const tensor = { ...known, name, recipe: softmax ?? { op: "shown" } };
+  const decoded = typeof array.data === "number" ? unpacked(array) : array;
+  const tensor = { ...decoded, name, recipe: softmax ?? { op: "display" } };
   return tensorFigure({ ...trace, labels: { ...trace.labels, ...labels } }, tensor, {
-    still: true,
+    readOnly: true,
   });
 }
 
 /** Return an ordered list of titles with scores. */
-export function ranking(items, interest = false) {
+export function itemList(items, interest = false) {
   const line = (item) =>
     h(
       "li",
@@ -67,7 +67,7 @@ export function ranking(items, interest = false) {
   return h("ol", { class: "ranking" }, items.map(line));
 }
 
-/** A choice among names, as a labelled select. */
+/** Return a labelled select. */
 export function chooser(text, options, chosen, act) {
   const select = h(
     "select",

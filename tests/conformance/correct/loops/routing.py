@@ -24,7 +24,7 @@ class User(NamedTuple):
     places: Ints  # (n,) that the mask leaves
     interests: Ints  # (K',) that are active
     votes: Array  # (n, K', D)
-    rounds: list[Round]
+    iterations: list[Round]
     counts: Array  # (n, K') exp of the log weights, ones without
 
 
@@ -149,7 +149,7 @@ def unroll(u: Array, user: User, gradient: str, axis: str) -> tuple[Array, Array
 
     u: the gradient of the capsules (K', D).
     """
-    votes, rounds = user.votes, user.rounds
+    votes, rounds = user.votes, user.iterations
     v, d_logits = np.zeros_like(votes), np.zeros(votes.shape[:2], votes.dtype)
     d_counts = np.zeros_like(d_logits)
     for turn in reversed(range(len(rounds))):

@@ -20,7 +20,7 @@ from tests.conformance.correct.ragged.softmax import segment_weights
 class User(NamedTuple):
     places: tuple[Ints, Ints]  # the real behaviours (n, 1) and active interests (1, K')
     votes: Array  # (n, D), or (n, K', D) where each pair has a matrix
-    rounds: list[tuple[Array, Any, Array]]  # weights (n, K'), Jacobians, capsules (K', D)
+    iterations: list[tuple[Array, Any, Array]]  # weights (n, K'), Jacobians, capsules (K', D)
     counts: Any  # (n, K') exp of the log weights; one without
 
 

@@ -16,7 +16,7 @@ class Saved(NamedTuple):
     history: Array  # (B, L, D) zero in padded places
     bilinear: Array
     votes: Array  # (B, L, K, D)
-    rounds: list[tuple[Any, Any, Array]]  # of softmax, of squash, capsules
+    iterations: list[tuple[Any, Any, Array]]  # of softmax, of squash, capsules
     couplings: Array
     gradient: str
     factors: Array | None  # exp of the log weights (B, L, K)

@@ -9,15 +9,15 @@ def user_vector(history, bilinear, init_logits, target, power):
         for _ in range(3):
             capsules = np.zeros((logits.shape[1], target.shape[1]))
             for i in reversed(range(len(votes))):
-                raised = np.exp(logits[i])
-                capsules += np.outer(raised / raised.sum(), votes[i])
+                exps = np.exp(logits[i])
+                capsules += np.outer(exps / exps.sum(), votes[i])
             for u in capsules:
-                n2 = float(u @ u)
-                u *= np.sqrt(n2) / (1 + n2)
+                n_squared = float(u @ u)
+                u *= np.sqrt(n_squared) / (1 + n_squared)
             for i, vote in enumerate(votes):
                 logits[i] += capsules @ vote
         scores = [float(u @ target[b]) for u in capsules]
-        raised = np.exp([s**power if s > 0 else -((-s) ** power) for s in scores])
-        for h, u in reversed(list(zip(raised / raised.sum(), capsules, strict=True))):
+        exps = np.exp([s**power if s > 0 else -((-s) ** power) for s in scores])
+        for h, u in reversed(list(zip(exps / exps.sum(), capsules, strict=True))):
             out[b] += h * u
     return out

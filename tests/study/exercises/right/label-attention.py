@@ -2,19 +2,19 @@ import numpy as np
 
 
 def label_attention(interests, target, active, power):
-    users, most, _ = interests.shape
-    weights, out = np.zeros((users, most)), np.zeros(target.shape)
+    users, count, _ = interests.shape
+    weights, out = np.zeros((users, count)), np.zeros(target.shape)
     for b in range(users):
-        there = [k for k in reversed(range(most)) if active[b, k]]
-        scores = {k: float(target[b] @ interests[b, k]) for k in there}
+        indices = [k for k in reversed(range(count)) if active[b, k]]
+        scores = {k: float(target[b] @ interests[b, k]) for k in indices}
         if power == np.inf:
             best = max(scores.values())
-            weights[b, min(k for k in there if scores[k] == best)] = 1
+            weights[b, min(k for k in indices if scores[k] == best)] = 1
         elif power == 0:
-            weights[b, there] = 1 / len(there)
+            weights[b, indices] = 1 / len(indices)
         else:
-            raised = {k: (1 if s > 0 else -1) * abs(s) ** power for k, s in scores.items()}
-            shares = {k: 1 / sum(np.exp(raised[j] - raised[k]) for j in there) for k in there}
-            weights[b, there] = [shares[k] for k in there]
-        out[b] = sum(weights[b, k] * interests[b, k] for k in there)
+            powers = {k: (1 if s > 0 else -1) * abs(s) ** power for k, s in scores.items()}
+            softmax = {k: 1 / sum(np.exp(powers[j] - powers[k]) for j in indices) for k in indices}
+            weights[b, indices] = [softmax[k] for k in indices]
+        out[b] = sum(weights[b, k] * interests[b, k] for k in indices)
     return weights, out

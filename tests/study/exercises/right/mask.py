@@ -3,13 +3,13 @@ import numpy as np
 
 def masked_weights(logits, mask, active):
     weights = np.zeros(logits.shape)
-    users, places, interests = logits.shape
+    users, behaviours, interests = logits.shape
     for b in range(users):
-        there = [k for k in reversed(range(interests)) if active[b, k]]
-        for i in range(places):
+        active_interests = [k for k in reversed(range(interests)) if active[b, k]]
+        for i in range(behaviours):
             if mask[b, i]:
-                top = max(logits[b, i, k] for k in there)
-                total = sum(np.exp(logits[b, i, k] - top) for k in there)
-                for k in there:
-                    weights[b, i, k] = np.exp(logits[b, i, k] - top) / total
+                largest = max(logits[b, i, k] for k in active_interests)
+                total = sum(np.exp(logits[b, i, k] - largest) for k in active_interests)
+                for k in active_interests:
+                    weights[b, i, k] = np.exp(logits[b, i, k] - largest) / total
     return weights

@@ -14,6 +14,6 @@ def sampled_softmax(
             for s in reversed(range(len(negatives)))
             if negative_ids[s] != target_ids[b]
         ]
-        top = max([0.0, *gaps])
-        losses.append(top + math.log(math.fsum(math.exp(x - top) for x in [0.0, *gaps])))
+        largest = max([0.0, *gaps])
+        losses.append(largest + math.log(math.fsum(math.exp(x - largest) for x in [0.0, *gaps])))
     return np.array(losses), sum(losses) / len(losses)

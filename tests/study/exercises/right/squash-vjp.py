@@ -5,15 +5,15 @@ def squash_vjp(sums, d_capsules):
     out = np.zeros(sums.shape)
     users, interests, width = sums.shape
     for b in range(users):
-        for j in range(interests):
-            z, g = sums[b, j], d_capsules[b, j]
-            n2 = sum(x * x for x in reversed(z))
-            if n2 == 0:
+        for k in range(interests):
+            z, g = sums[b, k], d_capsules[b, k]
+            n_squared = sum(x * x for x in reversed(z))
+            if n_squared == 0:
                 continue
-            n = np.sqrt(n2)
+            n = np.sqrt(n_squared)
             for c in range(width):
-                for e in range(width):  # the whole Jacobian, entry by entry
-                    across = n / (1 + n2) * ((c == e) - z[c] * z[e] / n2)
-                    along = 2 * n / (1 + n2) ** 2 * z[c] * z[e] / n2
-                    out[b, j, c] += (across + along) * g[e]
+                for e in range(width):  # the complete Jacobian, entry by entry
+                    tangential = n / (1 + n_squared) * ((c == e) - z[c] * z[e] / n_squared)
+                    radial = 2 * n / (1 + n_squared) ** 2 * z[c] * z[e] / n_squared
+                    out[b, k, c] += (tangential + radial) * g[e]
     return out

@@ -7,11 +7,11 @@ from mindref.ops.embedding import RowGradient
 from mindref.study.exercises import training
 
 
-class Mine:
-    """The operators as methods of one class, each saving all that it was given."""
+class Operators:
+    """The operators as methods of one class; each saves all its arguments."""
 
-    def __init__(self, mine):
-        self.mine = mine
+    def __init__(self, functions):
+        self.functions = functions
 
     def embed(self, table, rows, weights):
         vectors = [
@@ -20,38 +20,40 @@ class Mine:
         ]
         return np.array(vectors).reshape(len(rows), table.shape[1]), (rows, weights, len(table))
 
-    def embed_back(self, d_out, saved):
+    def embed_backward(self, d_out, saved):
         rows, weights, count = saved
-        d_table = self.mine.embedding_vjp(rows, weights, d_out, count)
-        used = np.array(sorted(set(rows.ravel().tolist())), dtype=np.int64)
-        return RowGradient(used, d_table[used])
+        d_table = self.functions.embedding_vjp(rows, weights, d_out, count)
+        used_rows = np.array(sorted(set(rows.ravel().tolist())), dtype=np.int64)
+        return RowGradient(used_rows, d_table[used_rows])
 
-    def route_back(self, d_capsules, saved):
+    def route_backward(self, d_capsules, saved):
         arrays, options = saved
-        given = (self.mine, *arrays[:4], options["iterations"], d_capsules)
+        inputs = (self.functions, *arrays[:4], options["iterations"], d_capsules)
         if options["gradient"] == "last":
-            return self.mine.route_vjp_last(*given)
-        ledger, _, d_history, d_logits = self.mine.route_vjp_full(*given)
+            return self.functions.route_vjp_last(*inputs)
+        ledger, _, d_history, d_logits = self.functions.route_vjp_full(*inputs)
         return d_history, sum(ledger[::-1]), d_logits
 
 
-def train_with_yours(mine, gradient, power, steps):
-    own = Mine(mine)
+def train_with_yours(functions, gradient, power, steps):
+    operators = Operators(functions)
     both = {
-        "embedding": (own.embed, own.embed_back),
+        "embedding": (operators.embed, operators.embed_backward),
         "routing": (
             lambda *x, **o: (mindref.ops.routing.forward(*x, **o)[0], (x, o)),
-            own.route_back,
+            operators.route_backward,
         ),
         "relu_layer": (mindref.ops.relu_layer.forward, mindref.ops.relu_layer.backward),
         "label_attention": (
-            lambda *x, power: (mine.label_attention(*x, power)[1], (*x, power)),
-            lambda d, s: mine.label_attention_vjp(*s, d, 0 * d),
+            lambda *x, power: (functions.label_attention(*x, power)[1], (*x, power)),
+            lambda d, s: functions.label_attention_vjp(*s, d, 0 * d),
         ),
         "sampled_softmax": (
-            lambda *x, **o: (mine.sampled_softmax(*x)[1], x),
-            lambda d, s: mine.sampled_softmax_vjp(*s, d),
+            lambda *x, **o: (functions.sampled_softmax(*x)[1], x),
+            lambda d, s: functions.sampled_softmax_vjp(*s, d),
         ),
     }
     ops = {n: SimpleNamespace(forward=f, backward=b) for n, (f, b) in both.items()}
-    return training.losses_of(SimpleNamespace(**ops), mine.adam_step, gradient, power, steps)
+    return training.compute_losses(
+        SimpleNamespace(**ops), functions.adam_step, gradient, power, steps
+    )

@@ -1,0 +1,62 @@
+"""Checks of shapes, dtypes and options of tensors, with the error messages of mindref.
+
+Spec: specs/notation.md, specs/numerics.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mindref import shapes
+from mindref.errors import ShapeError, say
+
+FLOATS = (torch.float64, torch.float32)
+
+require_axis = shapes.require_axis
+
+
+class NumpyShape(NamedTuple):
+    """The shape of a tensor as a tuple, because torch.Size prints otherwise in messages."""
+
+    shape: tuple[int, ...]
+    ndim: int
+
+
+def bind_axes(subject: str, **tensors: tuple[Tensor, str]) -> dict[str, int]:
+    """Return the size of each axis letter; raises ShapeError if tensors disagree."""
+    axes: dict[str, Any] = {
+        name: (NumpyShape(tuple(x.shape), x.ndim), letters)
+        for name, (x, letters) in tensors.items()
+    }
+    return shapes.bind_axes(subject, **axes)
+
+
+def require_float_dtype(subject: str, **tensors: Tensor) -> None:
+    """Raise ShapeError unless all tensors have one dtype, float32 or float64 (numerics-R1)."""
+    types = [x.dtype for x in tensors.values()]
+    if types[0] not in FLOATS or any(dtype != types[0] for dtype in types):
+        listed = ", ".join(f"{name} {dtype_name(x.dtype)}" for name, x in tensors.items())
+        raise ShapeError(f"{subject}: expected one dtype, float32 or float64, got {listed}")
+
+
+def require_bool(subject: str, **masks: Tensor) -> None:
+    """Raise ShapeError unless every mask is boolean (numerics-R3)."""
+    for name, mask in masks.items():
+        if mask.dtype != torch.bool:
+            raise ShapeError(
+                say(f"{subject}: {name}", "a mask of dtype bool", dtype_name(mask.dtype))
+            )
+
+
+def require_choice(subject: str, choices: tuple[str, ...], choice: object) -> None:
+    """Raise ShapeError unless `choice` is one of the choices."""
+    if choice not in choices:
+        raise ShapeError(say(subject, " or ".join(choices), choice))
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return the name of a dtype without the prefix `torch.`."""
+    return str(dtype).removeprefix("torch.")

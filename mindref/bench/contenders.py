@@ -1,0 +1,128 @@
+"""Contenders of a benchmark: installed backends, and training steps written in a framework."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any, Protocol
+
+import numpy as np
+
+from mindref.backend import device_name, load_backend
+from mindref.bench.choices import FRAMEWORK_STEPS
+from mindref.bench.workload import Workload
+from mindref.data.log import Ragged
+from mindref.evaluation import top_n
+from mindref.models import serving
+from mindref.models.parameters import Params, flatten
+from mindref.process.threads import BLAS_THREAD_VARIABLES
+from mindref.shapes import Array, Bools, Ints
+from mindref.training import optimiser
+from mindref.training.engine import make_engine
+
+LEVELS = ("train", "model", "ops")  # highest first
+
+
+class Contender(Protocol):
+    """An implementation to time, with separate parameters."""
+
+    level: str  # level of the backend contract that computes the steps
+    device: str
+
+    @property
+    def params(self) -> Params:
+        """The current parameters as NumPy arrays."""
+
+    def step(self, number: int) -> Any:
+        """Take a step with a batch of the workload; return the loss, possibly still computing."""
+
+    def wait(self) -> None:
+        """Wait until all steps are done."""
+
+    def interests(self, histories: Ragged) -> tuple[Any, Any]:
+        """Return interests (C, K, D) and active (C, K)."""
+
+    def top(self, users: tuple[Any, Any], n: int, exclude: Ragged | None) -> Ints:
+        """Return the top-n items of each user (C, n), by the maximum over the interests."""
+
+
+class BackendContender:
+    """A backend, trained as in `mindref train`: with the highest level that it claims."""
+
+    def __init__(self, name: str, workload: Workload, device: str = "cpu") -> None:
+        self.backend, self.workload = load_backend(name, device), workload
+        self.device = device_name(self.backend, device)
+        params = workload.params()
+        moments = optimiser.init(flatten(params))
+        config = workload.config
+        self.engine = make_engine(self.backend, params, moments, workload.catalogue, config)
+        claimed = self.backend.capabilities().levels
+        self.level = next((level for level in LEVELS if level in claimed), "ops")
+
+    @property
+    def params(self) -> Params:
+        """The current parameters."""
+        return self.engine.fetch_state()[0]
+
+    def step(self, number: int) -> Any:
+        """Take a step with a batch of the workload."""
+        workload = self.workload
+        return self.engine.step(workload.batches[number], workload.config.learning_rate)
+
+    def wait(self) -> None:
+        """Return; a step is done when it returns."""
+
+    def interests(self, histories: Ragged) -> tuple[Array, Bools]:
+        """Return interests (C, K, D) and active (C, K)."""
+        model = serving.Model(self.params, self.workload.catalogue, self.workload.config)
+        profile = np.zeros((len(histories), 0), np.int64)
+        users = serving.compute_interests(model, histories, profile, self.backend)
+        return users.vectors, users.active
+
+    def top(self, users: tuple[Array, Bools], n: int, exclude: Ragged | None) -> Ints:
+        """Return the top-n items of the whole catalogue by the exact search of mindref."""
+        return top_n.search_top_n(*users, self.params.items, n=n, exclude=exclude).items
+
+
+def make_contender(name: str, workload: Workload, device: str = "cpu") -> Contender:
+    """Return the contender of this name. Framework steps run on the CPU only.
+
+    Raises BackendError or any error of the import.
+    """
+    if name not in FRAMEWORK_STEPS:
+        return BackendContender(name, workload, device)
+    step = FRAMEWORK_STEPS[name]
+    importlib.import_module(step.framework)
+    module, _, name = step.contender.partition(":")
+    contender: Contender = getattr(importlib.import_module(module), name)(workload)
+    return contender
+
+
+def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str, str]:
+    """Return the environment variables of a contender's process, which limit its threads.
+
+    `numba` has a thread pool whose threads call BLAS, so BLAS gets one thread. All other
+    contenders leave threading to BLAS or their framework. JAX uses one thread per core: see
+    `pin_to_cores`.
+    """
+    own_pool = name == "numba"  # as module:object it gets BLAS threads, as in `mindref train`
+    variables = dict.fromkeys(BLAS_THREAD_VARIABLES, "1" if own_pool else str(threads))
+    variables["MINDREF_THREADS"] = str(threads) if own_pool else "1"
+    if uses_jax(name):
+        variables["NPROC"] = str(threads)
+        if device == "cpu" or name in FRAMEWORK_STEPS:
+            variables["JAX_PLATFORMS"] = "cpu"
+    return variables
+
+
+def uses_jax(name: str) -> bool:
+    """Return whether a contender computes with JAX: the framework step or the backend."""
+    return name in ("jax", "jax-jit") or name.startswith("mindref_jax.")
+
+
+def pin_to_cores(threads: int) -> bool:
+    """Restrict this process to a number of cores; return whether the system supports it."""
+    if not hasattr(os, "sched_setaffinity"):
+        return False
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    return True

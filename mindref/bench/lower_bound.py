@@ -1,0 +1,185 @@
+"""Lower bound on the time of a training step: arithmetic at the GEMM peak plus memory traffic.
+
+The bound "distinct items once" is (FLOPs of the step) / (measured GEMM rate) + (bytes to move) /
+(measured copy rate). It counts the matrix products of the equations: no padding, each distinct item
+once, active interests only. Activations are free, because they may stay in the caches. Routing is
+counted with routing_gradient "last".
+
+An implementation can need less: `numba` avoids two products of the votes and merges equal negatives
+(specs/speed.md). This is not subtracted, so that all contenders have the same bound.
+
+`as_written_counts` gives the sizes for the bound "as written": one vote per behaviour, and all K
+interests forward and backward. A real step is slower than the bound, because small products and
+other arithmetic run below the GEMM peak.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.bench.workload import Workload, WorkloadSettings
+from mindref.models.mind import Batch, active_interests
+
+COPY_BYTES = 1 << 26  # size of the copied array: larger than any cache
+TRIES = 3
+ADAM_TRANSFERS = 6  # arrays per row that Adam reads or writes: values and two moments, both ways
+
+
+class BatchCounts(NamedTuple):
+    """Mean sizes of a batch."""
+
+    users: float  # B
+    behaviours: float  # without padding
+    pairs: float  # of a behaviour and an active interest of its user
+    rows: float  # active interests of all users
+    voting: float  # distinct items in the histories
+    touched: float  # distinct items in all uses: rows of the table to update
+    negatives: float  # S
+    width: int  # D
+    widths: tuple[int, ...]  # of the layers, D first and last
+    interests: int  # K
+    iterations: int  # r
+    one_winner: bool  # p = infinity: one interest per user has a gradient
+    itemsize: int  # bytes of a number
+
+
+def mean_counts(workload: Workload) -> BatchCounts:
+    """Return the mean sizes of the batches of a workload."""
+    config = workload.config
+    counts = [batch_counts(workload, batch) for batch in workload.batches]
+    means = np.mean(counts, axis=0).tolist()
+    widths = (config.width, *config.hidden, config.width)
+    one_winner = config.power == float("inf")
+    itemsize = np.dtype(config.dtype).itemsize
+    fixed = (config.width, widths, config.interests, config.iterations, one_winner, itemsize)
+    return BatchCounts._make([*means, *fixed])
+
+
+def batch_counts(workload: Workload, batch: Batch) -> list[int]:
+    """Return the first seven fields of `BatchCounts` for a batch."""
+    items, mask = batch.histories.items, batch.histories.mask
+    active = active_interests(mask, workload.config).sum(axis=1)
+    voting = np.unique(items[mask])
+    touched = np.unique(np.concatenate([voting, batch.target, batch.negatives]))
+    pairs = int((mask.sum(axis=1) * active).sum())
+    sizes = [len(mask), int(mask.sum()), pairs, int(active.sum())]
+    return [*sizes, len(voting), len(touched), len(batch.negatives)]
+
+
+def step_flops(c: BatchCounts) -> dict[str, float]:
+    """Return the floating-point operations of a step by part; a multiply-add counts as two.
+
+    votes      6 M D^2: S e of M distinct items, and gradients with respect to items and S
+    routing    2 P D for each of r sums and r - 1 logit updates over P pairs of behaviour and
+               interest, and for the gradient of the votes in the last iteration
+    layers     2 R I O forward for R active interests and a layer (I, O), twice that backward
+    attention  2 R D for the scores, 2 B D for the user vectors, the same again backward
+    softmax    6 B S D: products with S negatives, and gradients of users and negatives
+
+    If p = infinity, one interest per user has a gradient. Backward then counts B rows in the layers
+    and one interest per behaviour in routing, and attention weights have no gradient.
+    """
+    d = c.width
+    back_rows, back_pairs = (c.users, c.behaviours) if c.one_winner else (c.rows, c.pairs)
+    areas = sum(i * o for i, o in pairwise(c.widths))
+    return {
+        "votes": 6 * c.voting * d * d,
+        "routing": 2 * d * ((2 * c.iterations - 1) * c.pairs + back_pairs),
+        "layers": 2 * areas * (c.rows + 2 * back_rows),
+        "attention": 2 * d * (c.rows + c.users) * (1 if c.one_winner else 2),
+        "softmax": 6 * c.users * c.negatives * d,
+    }
+
+
+def as_written_counts(c: BatchCounts) -> BatchCounts:
+    """Return the sizes without sharing of items and without skipping of interests."""
+    pairs, rows = c.behaviours * c.interests, c.users * c.interests
+    return c._replace(pairs=pairs, rows=rows, voting=c.behaviours, one_winner=False)
+
+
+def step_bytes(c: BatchCounts) -> dict[str, float]:
+    """Return the bytes that a step reads or writes, by part.
+
+    table      6 T D numbers: values and two moments of T touched rows, read and written
+    matrices   the same for S and the layers
+    batch      an id (8 bytes) and K logits per behaviour; ids and log counts of other items
+    """
+    layers = sum(i * o + o for i, o in pairwise(c.widths))
+    batch = c.behaviours * 8 + c.pairs * c.itemsize
+    return {
+        "table": ADAM_TRANSFERS * c.touched * c.width * c.itemsize,
+        "matrices": ADAM_TRANSFERS * (c.width**2 + layers) * c.itemsize,
+        "batch": batch + (c.users + c.negatives) * (8 + c.itemsize),
+    }
+
+
+def product_shapes(c: BatchCounts) -> list[tuple[int, int, int]]:
+    """Return the shapes (m, k, n) of the matrix products of a step, k is summed over."""
+    rows, users, items, d = (int(x) for x in (c.rows, c.users, c.voting, c.width))
+    negatives = int(c.negatives)
+    shapes = [(items, d, d), (d, items, d), (users, d, negatives), (users, negatives, d)]
+    shapes.append((negatives, users, d))
+    for i, o in pairwise(c.widths):
+        shapes += [(rows, i, o), (rows, o, i), (i, rows, o)]
+    return [shape for shape in dict.fromkeys(shapes) if min(shape) > 0]
+
+
+def bound_seconds(c: BatchCounts, gemm: float, copy: float) -> float:
+    """Return the seconds of the bound at these rates (FLOPs/s, bytes/s)."""
+    return sum(step_flops(c).values()) / gemm + sum(step_bytes(c).values()) / copy
+
+
+class MachineRates:
+    """Measures the rates of the machine; accepts the commands of a worker (worker.py)."""
+
+    def __init__(self, settings: WorkloadSettings) -> None:
+        self.counts = mean_counts(Workload(settings))
+        self.threads = settings.threads
+        self.operands = [
+            tuple(np.ones(shape, settings.dtype) for shape in ((m, k), (k, n), (m, n)))
+            for m, k, n in product_shapes(self.counts)
+        ]
+        self.facts = {"counts": self.counts._asdict()}
+        self.source, self.target = (np.ones(COPY_BYTES, np.uint8) for _ in range(2))
+        self.pool = ThreadPoolExecutor(self.threads)
+
+    def execute(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Measure both rates once; the time of the measurement is not used."""
+        if command["do"] == "end":
+            return {"memory": None}
+        return {"answer": 0.0, "seconds": 0.0, "gemm": self.gemm(), "copy": self.copy()}
+
+    def gemm(self) -> float:
+        """Return the rate of the fastest matrix product of a step, in FLOPs/s."""
+        rates = []
+        for a, b, out in self.operands:
+            work = 2 * a.shape[0] * a.shape[1] * b.shape[1]
+            rates.append(work / fastest_run(partial(np.matmul, a, b, out=out)))
+        return max(rates)
+
+    def copy(self) -> float:
+        """Return the copy rate of all threads in bytes/s, counting reads and writes."""
+        cuts = np.linspace(0, COPY_BYTES, self.threads + 1).astype(int).tolist()
+        parts = [slice(*cut) for cut in pairwise(cuts)]
+
+        def copy_part(part: slice) -> None:
+            np.copyto(self.target[part], self.source[part])
+
+        return 2 * COPY_BYTES / fastest_run(lambda: list(self.pool.map(copy_part, parts)))
+
+
+def fastest_run(work: Callable[[], Any]) -> float:
+    """Return the seconds of the fastest of several runs."""
+    seconds = []
+    for _ in range(TRIES):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)

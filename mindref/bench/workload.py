@@ -1,0 +1,162 @@
+"""A synthetic catalogue with batches and users, a function of its settings and the seed.
+
+Item ids follow Zipf's law: the item of rank r (from 1) has probability proportional to r^-zipf.
+Ranks are assigned to ids at random. Ragged histories have lengths uniform from 1 to `length`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mindref.config import Config
+from mindref.data.batches import pad_histories
+from mindref.data.log import Floats, Ragged
+from mindref.data.negatives import Sampler, make_sampler
+from mindref.models.logits import draw_logits
+from mindref.models.mind import Batch, Histories
+from mindref.models.parameters import Catalogue, Params, Sizes, catalogue_of_ids, init
+from mindref.shapes import Ints
+
+NUM_BATCHES = 8  # used in turn; several, because their sizes differ
+TOTAL_COUNT = 1e9  # sum of the item counts
+LEARNING_RATE = 1e-6
+"""A step takes the same time as with any learning rate, but the batches are not memorised.
+After memorisation, coupling weights and probabilities would be about exp(-90). Such subnormal
+numbers do not occur in a real training, and some processors need 100 times as long for them."""
+
+
+@dataclass(frozen=True)
+class WorkloadSettings:
+    """The sizes of a workload."""
+
+    batch: int = 256  # B
+    length: int = 50  # L
+    ragged: bool = True
+    width: int = 64  # D
+    interests: int = 4  # K
+    iterations: int = 3  # r
+    hidden: tuple[int, ...] = (256,)
+    negatives: int = 1280  # S
+    catalogue: int = 100_000  # N
+    zipf: float = 1.0
+    power: float = float("inf")  # p of label-aware attention
+    users: int = 4096  # in inference, evaluation and recall
+    top: int = 100  # n of the top-n lists
+    dtype: str = "float32"
+    seed: int = 0
+    threads: int = 2
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> WorkloadSettings:
+        """Return settings from JSON values."""
+        power = float(values["power"])
+        return cls(**{**values, "hidden": tuple(values["hidden"]), "power": power})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values; `power=inf` is written "inf"."""
+        values = dataclasses.asdict(self)
+        return {**values, "power": "inf" if self.power == float("inf") else self.power}
+
+    def config(self) -> Config:
+        """Return the training settings for these sizes. Raises ConfigError."""
+        return Config.of(
+            "default",
+            {
+                "batch": self.batch,
+                "window": self.length,
+                "width": self.width,
+                "interests": self.interests,
+                "iterations": self.iterations,
+                "hidden": self.hidden,
+                "negatives": self.negatives,
+                "power": self.power,
+                "dtype": self.dtype,
+                "seed": self.seed,
+                "learning_rate": LEARNING_RATE,
+                "decay": "none",
+            },
+        )
+
+
+class Workload:
+    """Catalogue, batches and users; arrays are drawn on first use."""
+
+    def __init__(self, settings: WorkloadSettings) -> None:
+        self.settings, self.config = settings, settings.config()
+
+    def generator(self, *purpose: int) -> np.random.Generator:
+        """Return a new random generator for a purpose."""
+        return np.random.default_rng([self.settings.seed, *purpose])
+
+    @cached_property
+    def probabilities(self) -> Floats:
+        """Probability of each item (N,)."""
+        items = self.settings.catalogue
+        ranks = self.generator(0).permutation(items) + 1.0
+        weights = ranks**-self.settings.zipf
+        return np.asarray(weights / weights.sum())
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """Sampler of the negatives, as in training."""
+        counts = (self.probabilities * TOTAL_COUNT).astype(np.int64) + 1
+        kind, alpha = self.config.sampler, self.config.alpha
+        return make_sampler(kind, counts, size=self.settings.negatives, alpha=alpha)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Items without features."""
+        return catalogue_of_ids(self.settings.catalogue, self.settings.dtype)
+
+    @cached_property
+    def cumulative(self) -> Floats:
+        """Cumulative probabilities (N,); the last is 1."""
+        sums = np.cumsum(self.probabilities)
+        return np.asarray(sums / sums[-1])
+
+    def draw_items(self, rng: np.random.Generator, count: int) -> Ints:
+        """Draw items (count,)."""
+        return np.searchsorted(self.cumulative, rng.random(count), side="right").astype(np.int64)
+
+    def draw_histories(self, rng: np.random.Generator, rows: int) -> Ragged:
+        """Draw the histories of users."""
+        low = 1 if self.settings.ragged else self.settings.length
+        lengths = rng.integers(low, self.settings.length + 1, rows)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return Ragged(offsets, self.draw_items(rng, int(offsets[-1])))
+
+    def draw_batch(self, number: int) -> Batch:
+        """Draw a batch in the layout of `mindref.training.loop`."""
+        config, rng = self.config, self.generator(1, number)
+        history, mask = pad_histories(self.draw_histories(rng, config.batch), config.window)
+        target = self.draw_items(rng, config.batch)
+        negatives = self.sampler.draw(rng, target)
+        logits = draw_logits(rng, (*history.shape, config.interests), config.sigma, config.dtype)
+        profile = np.zeros((config.batch, 0), np.int64)
+        return Batch(
+            Histories(history, mask, logits, profile),
+            target,
+            negatives.ids,
+            negatives.target_log_expected.astype(config.dtype),
+            negatives.log_expected.astype(config.dtype),
+        )
+
+    @cached_property
+    def batches(self) -> tuple[Batch, ...]:
+        """The batches of the steps."""
+        return tuple(self.draw_batch(number) for number in range(NUM_BATCHES))
+
+    @cached_property
+    def histories(self) -> Ragged:
+        """The histories of the served users."""
+        return self.draw_histories(self.generator(2), self.settings.users)
+
+    def params(self) -> Params:
+        """Draw initial parameters in new arrays."""
+        items = self.settings.catalogue
+        return init(self.generator(3), self.config, Sizes(items, items, 0, 0))

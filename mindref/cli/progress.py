@@ -1,0 +1,210 @@
+"""Training progress on standard error, and result tables on standard output."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from mindref.cli.signals import StopRequest
+from mindref.cli.stderr import print_stderr
+from mindref.cli.tables import show_table
+from mindref.models.family import family_of
+from mindref.recommender.training_run import Hooks
+from mindref.training.loop import Epoch
+
+
+@contextmanager
+def show_progress(config: Any, first: int, quiet: bool, stop: StopRequest) -> Iterator[Hooks]:
+    """Show a progress bar on a terminal, otherwise one line per epoch; nothing if quiet.
+
+    All output is on standard error. A family without training steps prints one line at the end.
+    """
+    if quiet:
+        yield Hooks(stop=stop)
+    elif not family_of(config.model).by_steps:
+
+        def on_fitted(epoch: Epoch) -> None:
+            print_stderr(f"fitted  {value_line(config, epoch)}")
+
+        yield Hooks(on_epoch=on_fitted, stop=stop)
+    elif is_terminal():
+        yield from progress_bar(config, first, stop)
+    else:
+        yield from progress_lines(config, first, stop)
+
+
+def is_terminal() -> bool:
+    """Return whether standard error is a terminal; it may be closed (None)."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def progress_bar(config: Any, first: int, stop: StopRequest) -> Iterator[Hooks]:
+    """Yield hooks that update a rich progress bar."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    fields = "{task.fields[rate]:>8} examples/s  loss {task.fields[loss]}  {task.fields[best]}"
+    columns = (TextColumn("step {task.completed}/{task.total}"), BarColumn(), TextColumn(fields))
+    meter = TrainingMeter(config, first)
+    stream: Any = TolerantStderr()
+    with Progress(*columns, TimeRemainingColumn(), console=Console(file=stream)) as bar:
+        task = bar.add_task("", total=config.steps, completed=first, rate="", loss="", best="")
+
+        def on_step(step: int, loss: float) -> None:
+            meter.add(step, loss)
+            if step % 10 == 0 or step == config.steps:
+                rate, mean = f"{meter.rate:,.0f}", f"{meter.loss:.4f}"
+                bar.update(task, completed=step, rate=rate, loss=mean)
+
+        def on_epoch(epoch: Epoch) -> None:
+            if epoch.value is not None:
+                bar.update(task, best=f"{config.metric} {epoch.value:.4f}")
+            bar.console.print(epoch_line(config, epoch, meter))
+
+        yield Hooks(on_step, on_epoch, stop)
+
+
+def progress_lines(config: Any, first: int, stop: StopRequest) -> Iterator[Hooks]:
+    """Yield hooks that print one line per epoch."""
+    meter = TrainingMeter(config, first)
+
+    def on_epoch(epoch: Epoch) -> None:
+        print_stderr(epoch_line(config, epoch, meter))
+
+    yield Hooks(meter.add, on_epoch, stop)
+
+
+class TolerantStderr(io.TextIOBase):
+    """Standard error for the progress bar; errors while writing are ignored (faults-R11)."""
+
+    def __init__(self) -> None:
+        self.stream = sys.stderr  # rich replaces sys.stderr while the bar is shown
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # read-only, as in TextIOBase
+        """The encoding of standard error."""
+        return self.stream.encoding
+
+    def write(self, text: str) -> int:
+        """Write a text; ignore errors."""
+        with suppress(OSError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush; ignore errors."""
+        with suppress(OSError):
+            self.stream.flush()
+
+    def isatty(self) -> bool:
+        """Return whether standard error is a terminal."""
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the file descriptor, from which rich reads the width."""
+        return self.stream.fileno()
+
+
+class TrainingMeter:
+    """Throughput since the start in examples per second, and a moving average of the loss."""
+
+    def __init__(self, config: Any, first: int) -> None:
+        self.batch, self.first, self.started = config.batch, first, time.perf_counter()
+        self.step, self.loss = first, float("nan")
+
+    def add(self, step: int, loss: float) -> None:
+        """Add a step."""
+        self.step = step
+        self.loss = loss if self.loss != self.loss else 0.98 * self.loss + 0.02 * loss
+
+    @property
+    def rate(self) -> float:
+        """Examples per second."""
+        seconds = time.perf_counter() - self.started  # faults-R12: a monotonic clock
+        return (self.step - self.first) * self.batch / max(seconds, 1e-9)
+
+
+def epoch_line(config: Any, epoch: Epoch, meter: TrainingMeter) -> str:
+    """Return the line of an epoch: step, loss, throughput, validation metric."""
+    words = [f"step {epoch.step}/{config.steps}", f"loss {epoch.loss:.4f}"]
+    words.append(f"{meter.rate:,.0f} examples/s")
+    if epoch.value is not None:
+        words.append(value_line(config, epoch))
+    return "  ".join([*words, *(["best so far"] if epoch.is_best else [])])
+
+
+def value_line(config: Any, epoch: Epoch) -> str:
+    """Return the validation metric of an epoch, with its name."""
+    return f"validation {config.metric} {epoch.value:.4f}"
+
+
+def print_metrics(
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]], cases: int, which: str = "test"
+) -> None:
+    """Print a table with a row per metric and a column per model, with 95 % intervals."""
+    from rich.table import Table
+
+    title = f"{cases} {which} cases, each ranks the whole catalogue; 95 % bootstrap intervals"
+    table = Table(title=title)
+    table.add_column("metric")
+    for name in metrics:
+        table.add_column(name, justify="right")
+    for metric in next(iter(metrics.values())):
+        cells = [format_estimate(metrics[name][metric]) for name in metrics]
+        table.add_row(metric, *cells)
+    show_table(table)
+
+
+def format_estimate(estimate: Mapping[str, float]) -> str:
+    """Return an estimate and its interval; only the estimate if the interval is empty."""
+    value, low, high = (estimate[x] for x in ("value", "low", "high"))
+    return f"{value:.4f}" if low == high else f"{value:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def interests_lines(statistics: Mapping[str, Any] | None) -> list[str]:
+    """Return the interest statistics as text; an empty list for a family without routing."""
+    if statistics is None:
+        return []
+    if not statistics:
+        return ["interests: no user has two active interests"]
+    weights = ", ".join(f"{weight + 0.0:.0%}" for weight in statistics["share_by_rank"])
+    lines = [
+        f"interests of {statistics['users']} users with two or more: mean pairwise cosine"
+        f" {statistics['similarity']:.3f}; effective number of interests"
+        f" {statistics['effective_number']:.2f}; coupling weight, largest first: {weights}"
+    ]
+    if "recovery" in statistics:
+        recovery = statistics["recovery"]
+        lines.append(
+            f"true interests recovered: adjusted Rand index {recovery['ari']:.3f}"
+            f" (chance {recovery['ari_chance']:.3f}), purity {recovery['purity']:.3f}"
+            f" (chance {recovery['purity_chance']:.3f})"
+        )
+    return lines
+
+
+def tie_lines(groups: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return hit rates of targets with and without the time of the previous behaviour."""
+    names = {"tied": "at the time of the previous behaviour", "untied": "at a later time"}
+    return [
+        f"{row['cases']:.0f} targets {names[name]}: "
+        + ", ".join(f"{n} {x:.4f}" for n, x in row.items() if n.startswith("hit_rate"))
+        for name, row in groups.items()
+    ]
+
+
+def print_history_table(buckets: Mapping[str, Mapping[str, float]]) -> None:
+    """Print a table with a row per range of history lengths."""
+    from rich.table import Table
+
+    names = [name for name in next(iter(buckets.values())) if name.startswith(("hit_rate", "ndcg"))]
+    table = Table(title="metrics of the model by number of behaviours in the history")
+    for name in ("behaviours", "cases", *names):
+        table.add_column(name, justify="right")
+    for bucket, row in buckets.items():
+        table.add_row(bucket, f"{row['cases']:.0f}", *[f"{row[name]:.4f}" for name in names])
+    show_table(table)

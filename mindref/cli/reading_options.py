@@ -1,0 +1,129 @@
+"""Options that describe the format of a log, shared by several commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mindref.data.formats import FORMATS
+from mindref.errors import ConfigError, say
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+OPTIONS = (
+    click.option(
+        "--format",
+        type=click.Choice(["auto", *FORMATS]),
+        help="Format of the log [default: detected].",
+    ),
+    click.option(
+        "--user", metavar="COL", help="Column of the user id: a name, or a position from 1."
+    ),
+    click.option("--item", metavar="COL", help="Column of the item id."),
+    click.option("--time", metavar="COL", help="Column of the time."),
+    click.option("--title", metavar="COL", help="Column of the item title."),
+    click.option(
+        "--item-column",
+        metavar="NAME=COL",
+        multiple=True,
+        help="Add an item feature from a column. Repeat for several features.",
+    ),
+    click.option(
+        "--user-column",
+        metavar="NAME=COL",
+        multiple=True,
+        help="Add a user feature from a column. Repeat for several features.",
+    ),
+    click.option(
+        "--keep", metavar="COL=V,...", multiple=True, help="Use only rows with one of these values."
+    ),
+    click.option(
+        "--at-least",
+        metavar="COL=X",
+        multiple=True,
+        help="Use only rows with at least this number.",
+    ),
+    click.option(
+        "--time-format",
+        metavar="F",
+        help="seconds, ms, iso, day-first, or a pattern such as %d/%m/%Y [default: detected].",
+    ),
+    click.option("--delimiter", metavar="D", help="Text between columns [default: detected]."),
+    click.option("--separator", metavar="D", help="Text between values of a feature [default: |]."),
+    click.option(
+        "--header/--no-header", default=None, help="Whether the first line holds column names."
+    ),
+    click.option(
+        "--items",
+        "item_file",
+        type=FILE,
+        help="File with item titles and features [default: detected next to known data sets].",
+    ),
+    click.option(
+        "--users",
+        "user_file",
+        type=FILE,
+        help="File with user features [default: detected next to known data sets].",
+    ),
+    click.option(
+        "--max-bad-lines",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Maximum number of damaged lines to skip, from 0 [default: none in the first 100"
+        " lines; in the whole file 10 or 0.1 %, whichever is larger].",
+    ),
+    click.option(
+        "--keep-duplicates", is_flag=True, help="Keep rows that repeat user, item and time."
+    ),
+)
+PLAIN = ("format", "max_bad_lines")
+LOG_COLUMNS = ("user", "item", "time", "title")
+COLUMN_FORMATS = ("time_format", "delimiter", "separator", "header")
+
+
+def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of this module."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+def take_reading(options: dict[str, Any]) -> dict[str, Any]:
+    """Remove the reading options from `options`; return them as arguments of the reader."""
+    columns: dict[str, Any] = {kind: options.pop(kind) for kind in LOG_COLUMNS}
+    columns |= {name: options.pop(name) for name in COLUMN_FORMATS}
+    columns |= {
+        "item_features": parse_pairs("--item-column", options.pop("item_column")),
+        "user_features": parse_pairs("--user-column", options.pop("user_column")),
+        "keep": {k: v.split(",") for k, v in parse_pairs("--keep", options.pop("keep")).items()},
+        "at_least": parse_numbers("--at-least", options.pop("at_least")),
+    }
+    reading = {name: options.pop(name) for name in PLAIN}
+    for name in ("item_file", "user_file"):
+        path = options.pop(name)
+        reading[name] = None if path is None else str(path.resolve())
+    reading["keep_duplicates"] = options.pop("keep_duplicates") or None
+    columns = {name: value for name, value in columns.items() if value not in (None, {})}
+    reading["columns"] = columns or None
+    return {name: value for name, value in reading.items() if value is not None}
+
+
+def parse_pairs(option: str, words: tuple[str, ...]) -> dict[str, str]:
+    """Return NAME=VALUE texts as a mapping. Raises ConfigError."""
+    pairs = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise ConfigError(say(option, "NAME=VALUE", repr(word)))
+        pairs[name] = value
+    return pairs
+
+
+def parse_numbers(option: str, words: tuple[str, ...]) -> dict[str, float]:
+    """Return NAME=NUMBER texts as a mapping. Raises ConfigError."""
+    try:
+        return {name: float(value) for name, value in parse_pairs(option, words).items()}
+    except ValueError as error:
+        raise ConfigError(say(option, "NAME=NUMBER", error)) from error

@@ -1,0 +1,247 @@
+"""DIN on the command line: training, evaluation, and why an index cannot hold its scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mindref.cli.locking import lock_folder
+from mindref.cli.settings import (
+    DIN,
+    NOT_SETTINGS,
+    read_run_config,
+    read_toml,
+    run_backend,
+    run_threads,
+    set_threads,
+)
+from mindref.cli.stderr import example_user_option, trust_option
+from mindref.config import Config
+from mindref.errors import ConfigError, printable, say
+from mindref.models.din_config import DinConfig
+from mindref.process.threads import is_multiprocess
+
+DIN_SETTINGS = {setting.name for setting in dataclasses.fields(DinConfig)} - {
+    setting.name for setting in dataclasses.fields(Config)
+}
+"""Settings that only DIN has."""
+
+
+def reranker_config(config_file: Path | None, options: Mapping[str, Any]) -> DinConfig:
+    """Return the settings of DIN. The command line overrides the file, the file the defaults.
+
+    Raises ConfigError for an unknown setting.
+    """
+    settings = read_toml(config_file) if config_file is not None else {}
+    for name in NOT_SETTINGS:
+        if name in settings:
+            todo = f"give --{name} on the command line"
+            raise ConfigError(say(f"--config {config_file}", "only settings", name, todo))
+    settings |= {name: x for name, x in options.items() if x is not None}
+    settings.pop("model", None)  # selected DIN; not a setting of DinConfig
+    return DinConfig.of(settings)  # din-R22
+
+
+def refuse_reranker_options(recall: Path | None, options: Mapping[str, Any]) -> None:
+    """Raise ConfigError for options that require --model din."""
+    refused = [] if recall is None else ["recall"]
+    refused += [name for name in options if name in DIN_SETTINGS and options[name] is not None]
+    if refused:
+        option = f"--{refused[0].replace('_', '-')}"
+        raise ConfigError(say(option, f"--model {DIN} with it", options["model"] or "none"))
+
+
+def start_reranker_training(
+    recall: Path | None,
+    out: Callable[[], Path],
+    config: DinConfig,
+    data: Path | None,
+    device: str,
+    threads: int | None,
+    quiet: bool,
+    as_json: bool,
+    unused: Mapping[str, Any],
+    backend: str | None,
+) -> int:
+    """Train a new reranker on the candidates of a recall run; return the exit code.
+
+    out: returns the new run directory, after all other checks; others: options that the recall run
+    determines; backend: confirms trust in the backend of the recall run. Raises ConfigError,
+    RunError or DataError before the first step.
+    """
+    if recall is None:
+        todo = "create one with mindref train"
+        raise ConfigError(say("--recall", "a run whose candidates DIN reranks", "none", todo))
+    refused = [f"--{name.replace('_', '-')}" for name, x in unused.items() if x is not None]
+    if refused:
+        todo = "log, split and seen items are those of the recall run"
+        raise ConfigError(say(f"--model {DIN}", "settings of DIN", ", ".join(refused), todo))
+    check_one_process()
+    check_same_backend(backend, recall)
+    set_threads(threads, run_backend(recall))
+    from mindref.cli.training_output import train_and_report
+    from mindref.recommender.rerank_trainer import RerankTrainer, open_recall_run
+
+    run, served = out(), open_recall_run(recall, data, device, backend)
+    trainer = RerankTrainer(recall, served, config, run)
+    lock_folder(run, make=True)
+    trainer.create()
+    return train_and_report(trainer, quiet, as_json, print_rerank_report)
+
+
+def resume_reranker_training(
+    run: Path,
+    recall: Path | None,
+    data: Path | None,
+    device: str,
+    threads: int | None,
+    quiet: bool,
+    as_json: bool,
+    backend: str | None,
+) -> int:
+    """Resume a stopped training of a reranker; return the exit code."""
+    check_one_process()
+    recall_run = recall or recall_run_of(run)
+    check_same_backend(backend, recall_run)
+    name = run_backend(recall_run)
+    set_threads(run_threads(run, threads, name), name)
+    lock_folder(run)
+    from mindref.cli.training_output import train_and_report
+    from mindref.recommender import rerank_trainer
+
+    trainer = rerank_trainer.resume_reranker(run, recall, data, device, backend)
+    return train_and_report(trainer, quiet, as_json, print_rerank_report)
+
+
+def check_same_backend(backend: str | None, recall: Path) -> None:
+    """Raise ConfigError for a backend other than that of the recall run: candidates would differ.
+
+    Naming the same backend confirms trust in its code (security-R9).
+    """
+    name = run_backend(recall)
+    if backend not in (None, name):
+        todo = "remove the option, or name this backend to confirm that you trust it"
+        raise ConfigError(say("--backend", f"{name}, the backend of {recall}", backend, todo))
+
+
+def check_one_process() -> None:
+    """Raise ConfigError for several processes: each would train the same reranker."""
+    if is_multiprocess():
+        raise ConfigError(
+            say(f"--model {DIN}", "one process", "several", "run it without torchrun")
+        )
+
+
+def recall_run_of(run: Path) -> Path:
+    """Return the recall run stored in a DIN run; the DIN run itself if it cannot be read."""
+    try:
+        return Path(read_run_config(run)["recall"]["run"])
+    except (ValueError, KeyError, TypeError):
+        return run
+
+
+def print_evaluation(
+    run: Path,
+    indexable: bool,
+    recall: Path | None,
+    data: Path | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+    backend: str | None,
+) -> None:
+    """Print the report of a DIN run, or measure why an index cannot hold its scores."""
+    if indexable:
+        recall_run = recall or recall_run_of(run)
+        check_same_backend(backend, recall_run)
+        set_threads(threads, run_backend(recall_run))
+        from mindref.recommender.din_indexability import measure_indexability
+        from mindref.recommender.rerank_trainer import open_reranker
+
+        report = measure_indexability(
+            open_reranker(run, recall, data, device, backend).load_trained()
+        )
+    else:
+        set_threads(None)
+        from mindref.recommender.rerank_trainer import load_rerank_report
+
+        report = load_rerank_report(run)
+    if as_json:
+        click.echo(json.dumps(report))
+    elif indexable:
+        for line in indexability_lines(report):
+            click.echo(line)
+    else:
+        print_gains(report)
+
+
+def print_rerank_report(trainer: Any, summary: dict[str, Any]) -> None:
+    """Print the gains, the run directory and a suggested next command."""
+    print_gains(summary)
+    words = ["mindref", "recall", str(trainer.recall_run), "--rerank", str(trainer.run)]
+    words += [example_user_option(trainer.prepared), *trust_option(trainer.backend_name)]
+    click.echo(f"run: {trainer.run}")
+    click.echo(f"next: {printable(shlex.join(words))}")
+
+
+def print_gains(report: Mapping[str, Any]) -> None:
+    """Print the metrics with the order of recall and of DIN, and the difference."""
+    from rich.table import Table
+
+    from mindref.cli import progress
+    from mindref.cli.tables import show_table
+
+    if report["all"] is None:
+        click.echo("no test case has its target among the candidates: there is no metric")
+        return
+    title = f"{report['candidates']} candidates per case; 95 % bootstrap intervals"
+    table = Table(title=title)
+    for name in ("cases", "metric"):
+        table.add_column(name, no_wrap=True)
+    for name in ("order of recall", "order of din", "gain"):
+        table.add_column(name, justify="right")
+    for part in ("all", "within"):
+        rows = report[part]
+        for metric in rows["before"]:
+            estimates = (rows[order][metric] for order in ("before", "after", "gain"))
+            table.add_row(part, metric, *map(progress.format_estimate, estimates))
+    show_table(table)
+    all_cases, within = (f"{report[part]['cases']:,}" for part in ("all", "within"))
+    click.echo(
+        f"all: {all_cases} test cases with a target; within: the {within} cases whose target is"
+        " among the candidates"
+    )
+
+
+def indexability_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return the measurements of why inner products cannot represent DIN's scores."""
+    users, items, rank = report["users"], report["items"], report["rank"]
+    lines = [
+        f"The scores of {users:,} users for all {items:,} items form a matrix of rank {rank:,}."
+        " An index stores one vector per item. With vectors of width"
+        f" {report['width']} the score matrix has rank {report['width']} at most."
+    ]
+    for r, row in report["by_rank"].items():
+        lines.append(
+            f"  rank {r:>4}: the nearest matrix misses {row['missed']:.1%} of the squared norm"
+            f" and finds {row['found']:.1%} of each user's top-{report['n']} items."
+        )
+    if (recall := report["recall"]) is not None:
+        lines.append(
+            f"For comparison, the recall run: the scores of {recall['interests']:,} interests have"
+            f" rank {recall['rank']:,}. The nearest matrix of rank {recall['width']} finds"
+            f" {recall['found']:.1%} of the top-{report['n']} items of each interest."
+        )
+    if report["turning"] is not None:
+        lines.append(
+            "An index needs one query vector per user; DIN computes one per candidate. Two of them"
+            f" have a mean cosine of {report['turning']:.3f}. For 5 % of the users it is at most"
+            f" {report['turning_most']:.3f}."
+        )
+    return lines

@@ -1,0 +1,107 @@
+"""Signal handling of the commands. SIGTERM and SIGHUP act like Ctrl-C, with their own exit codes.
+
+Spec: specs/faults.md, faults-R9, faults-R10. Signals that the parent process ignores (as nohup
+does) stay ignored. The previous handlers are restored when the command ends.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNAL_NAMES = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+SIGNALS = tuple(getattr(signal, name) for name in SIGNAL_NAMES if hasattr(signal, name))
+
+
+class EndedBySignal(KeyboardInterrupt):
+    """A signal ended the command; `number` is the signal's number."""
+
+    def __init__(self, number: int, reason: str = "") -> None:
+        super().__init__(*[reason] if reason else [])
+        self.number = number
+
+
+def raise_ended(number: int, frame: FrameType | None) -> None:
+    """Signal handler: raise EndedBySignal, as Ctrl-C raises KeyboardInterrupt."""
+    raise EndedBySignal(number)
+
+
+def signal_exit_code(error: BaseException | None) -> int:
+    """Return the exit code for the exception of a signal: 128 plus the number of the signal."""
+    return 128 + (error.number if isinstance(error, EndedBySignal) else signal.SIGINT)  # faults-R9
+
+
+@contextmanager
+def raise_on_signals() -> Iterator[None]:
+    """Make the signals raise EndedBySignal in this block; no-op outside the main thread."""
+    changed = []
+    try:
+        for number in SIGNALS:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                try:
+                    signal.signal(number, raise_ended)
+                except ValueError:  # not the main thread
+                    break
+                changed.append(number)
+        yield
+    finally:
+        for number in changed:
+            if signal.getsignal(number) is raise_ended:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def ignore_signals() -> None:
+    """Ignore all signals; only the final messages of the command are left to print."""
+    for number in (signal.SIGINT, *SIGNALS):
+        signal.signal(number, signal.SIG_IGN)
+
+
+class StopRequest:
+    """A flag set by the first signal: training stops after this step. The second one interrupts."""
+
+    def __init__(self) -> None:
+        self.number = 0  # of the received signal, 0 for none
+
+    def __call__(self) -> bool:
+        """Return whether a signal was received."""
+        return self.number != 0
+
+    @property
+    def code(self) -> int:
+        """The exit code of a stopped training."""
+        return 128 + (self.number or signal.SIGINT)
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Store the signal, and let the next signal of any kind interrupt at once."""
+        self.number = number
+        for other, handler in DEFAULT_HANDLERS.items():
+            if signal.getsignal(other) == self.on_signal:
+                signal.signal(other, handler)
+
+
+DEFAULT_HANDLERS = {
+    signal.SIGINT: signal.default_int_handler,
+    **dict.fromkeys(SIGNALS, raise_ended),
+}
+"""Handlers of the signals outside a training."""
+
+
+@contextmanager
+def stop_on_signals(stop: StopRequest | None = None) -> Iterator[StopRequest]:
+    """Let signals request a stop of the training in this block; ignored signals stay ignored."""
+    stop = stop or StopRequest()
+    if threading.current_thread() is not threading.main_thread():  # only it may set handlers
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in DEFAULT_HANDLERS}
+    replaced = [number for number, handler in DEFAULT_HANDLERS.items() if before[number] is handler]
+    for number in replaced:
+        signal.signal(number, stop.on_signal)
+    try:
+        yield stop
+    finally:
+        for number in replaced:
+            signal.signal(number, before[number])

@@ -1,0 +1,34 @@
+"""Messages on standard error, and the options that suggested commands contain."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from mindref.run.training_data import Prepared
+
+
+def print_stderr(line: str) -> None:
+    """Print a line on standard error; an error while writing is ignored."""
+    with suppress(OSError):  # faults-R11: closed pipe, full disk, terminal gone
+        click.echo(line, err=True)
+
+
+def trust_option(backend: str) -> list[str]:
+    """Return the option that confirms trust in a backend of the form `module:object`.
+
+    A run alone must not decide which code is imported (security-R9).
+    """
+    return ["--backend", backend] if ":" in backend else []
+
+
+def example_user_option(prepared: Prepared) -> str:
+    """Return the option for the first user of the test cases.
+
+    If the id of the user has control characters, return --all-users.
+    """
+    user = prepared.loaded.log.user_ids[int(prepared.split.test.users[0])]
+    return f"--user={user}" if user.isprintable() else "--all-users"

@@ -1,0 +1,85 @@
+"""Run a training with progress, and print what was read, the report, or how to resume."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mindref.cli.signals import ignore_signals, signal_exit_code, stop_on_signals
+from mindref.cli.stderr import example_user_option, print_stderr, trust_option
+from mindref.cli.torchrun import resume_hint
+from mindref.errors import printable
+
+if TYPE_CHECKING:
+    from mindref.recommender.training_run import TrainingRun
+
+SKIPPED_NOTES = ("users", "items", "interactions", "lines")  # printed elsewhere, or of no interest
+
+
+def train_and_report(
+    trainer: TrainingRun,
+    quiet: bool,
+    as_json: bool,
+    print_result: Callable[[Any, dict[str, Any]], None] | None = None,
+) -> int:
+    """Train with progress, print the report; return the exit code."""
+    from mindref.cli import progress
+
+    step = trainer.state.moments.step
+    try:
+        with (
+            stop_on_signals() as stop,
+            progress.show_progress(trainer.config, step, quiet, stop) as hooks,
+        ):
+            outcome = trainer.train(hooks)
+        if not outcome.finished:
+            step = trainer.state.moments.step
+            when = f"at step {step} of {trainer.config.steps}; all is saved"
+            return report_stop(trainer, when, stop.code)
+        summary = {"run": str(trainer.run), **trainer.evaluate()}
+    except KeyboardInterrupt as end:  # second Ctrl-C, or Ctrl-C during the evaluation
+        when = f"{str(end) or 'at once'}; the last epoch is saved"
+        return report_stop(trainer, when, signal_exit_code(end))
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        (print_result or print_report)(trainer, summary)
+    return 0
+
+
+def report_stop(trainer: TrainingRun, when: str, code: int) -> int:
+    """Print how to resume; return the exit code of the signal."""
+    ignore_signals()  # the state is saved
+    print_stderr(f"Stopped {when}. {resume_hint(trainer)}")
+    return code
+
+
+def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
+    """Print the metrics, the run directory and a suggested next command."""
+    from mindref.cli import progress
+
+    progress.print_metrics(summary["metrics"]["test"], summary["cases"])
+    for line in progress.interests_lines(summary["interests"]):
+        click.echo(line)
+    best = f" (best at step {summary['best_step']})" if trainer.family.by_steps else ""
+    click.echo(f"run: {trainer.run}{best}")
+    words = ["mindref", "recall", str(trainer.run), example_user_option(trainer.prepared)]
+    click.echo(f"next: {printable(shlex.join([*words, *trust_option(trainer.backend_name)]))}")
+
+
+def print_reading(log: Any) -> None:
+    """Print on standard error how much was read, and what was damaged or skipped."""
+    counts = (len(log.user_ids), len(log.item_ids), len(log.interactions.values))
+    print_stderr("read {:,} users, {:,} items, {:,} interactions".format(*counts))
+    notes = {name: n for name, n in log.notes.items() if n and name not in SKIPPED_NOTES}
+    if notes:
+        listed = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in notes.items())
+        print_stderr(f"  {listed}")
+    if log.times is None:
+        print_stderr("  no times: the interactions of a user are in the order of the file")
+    for line in log.bad_lines:
+        print_stderr(f"  damaged: {line}")

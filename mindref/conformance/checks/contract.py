@@ -1,0 +1,187 @@
+"""Checks of a backend as a whole: its claims, its conversions, and how its levels fit together.
+
+Spec: specs/backend.md. Other checks test whether the claimed functions compute the right numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from mindref.conformance.checks.routing.agreement import routing_calls
+from mindref.conformance.draws.model_draws import loss_calls
+from mindref.conformance.draws.training_draws import draw_trainings
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.claims import missing_members
+from mindref.conformance.runner.context import CallAnswer, CheckContext
+from mindref.conformance.runner.failure import CheckFailed
+from mindref.conformance.runner.reference import ExpectedArray
+from mindref.conformance.strategies import distinct_sizes, generators, normal
+from mindref.errors import FOREIGN_ERRORS
+from mindref.models import mind
+from mindref.models.parameters import flatten
+from mindref.ops import label_attention, sampled_softmax
+from mindref.shapes import Array
+from mindref.training import optimiser
+
+NOT_OBSERVED = {
+    **{f"backend-R{n}": "the registry finds and loads a backend" for n in (1, 2, 3, 4, 5, 7)},
+    "backend-R8": "it concerns the names of the reference's operators",
+    "backend-R9": "the train command raises; no backend is called",
+    "backend-R16": "devices depend on the machine; the claims check tests that `on` exists",
+    "backend-R14": "a backend with automatic gradients that breaks it fails every gradient check",
+    "backend-R18": "the suite calls a backend from one thread of one process",
+    "backend-R17": "the suite tests one process; the train command compares several at every epoch",
+}
+"""Rules of the page that no check here can show -> reason."""
+
+NUMBERS = (np.nan, np.inf, -np.inf, -0.0, 1e-40, 65504.0)
+"""Numbers that a conversion through another dtype does not preserve."""
+
+
+@st.composite
+def conversion_calls(draw: st.DrawFn) -> Call:
+    """Draw an array with special numbers: contiguous, transposed, sliced, empty or scalar."""
+    rng, shape = draw(generators()), draw(distinct_sizes(3))
+    x = np.array(normal(rng, *shape))
+    x.reshape(-1)[: len(NUMBERS)] = NUMBERS[: x.size]
+    parts = (x, x.T, x[::2], x[:0], x[0, 0, 0].reshape(()), x[:, ::-1])
+    return Call("conversion", {"x": draw(st.sampled_from(parts))}, {})
+
+
+def composition_calls() -> st.SearchStrategy[Call]:
+    """Draw calls of the loss and its gradients, to be composed of the operators."""
+    return loss_calls().map(lambda call: call._replace(stem="composition"))
+
+
+@add_check("backend-R13", draws=st.just(Call("contract", {}, {})), stem="contract")
+def claimed_members_exist(context: CheckContext, call: Call) -> None:
+    """Each claimed operator, gradient and level must have its functions and methods."""
+    backend = tested_backend(context)
+    context.assert_true(hasattr(backend, "capabilities"), "the backend has no capabilities()")
+    for lack in missing_members(backend, backend.capabilities()):
+        context.assert_true(False, lack)
+
+
+@add_check("backend-R11", draws=conversion_calls(), stem="conversion")
+def conversion_round_trip_is_exact(context: CheckContext, call: Call) -> None:
+    """to_numpy(from_numpy(x)) must have the bytes, shape and dtype of x, NaN and -0.0 included."""
+    backend, x = tested_backend(context), call.arrays["x"]
+    for x_or_mask in (x, np.isfinite(x)):
+        back = convert_both_ways(context, backend, x_or_mask)
+        same_dtype = isinstance(back, np.ndarray | np.generic) and back.dtype == x_or_mask.dtype
+        context.assert_true(
+            same_dtype and back.shape == x_or_mask.shape,
+            f"{array_description(x_or_mask)} came back as {array_description(back)}",
+        )
+        context.assert_true(
+            back.tobytes() == x_or_mask.tobytes(),
+            f"{array_description(x_or_mask)} came back with other bytes",
+        )
+
+
+@add_check("backend-R10", draws=routing_calls(), stem="routing", agreement=True)
+def saved_of_routing_has_couplings(context: CheckContext, call: Call) -> None:
+    """What routing saves must have `couplings`, the coupling weights of the last iteration."""
+    # a backend with automatic gradients serves as well (backend-R9), so it is tested, too
+    context.assert_agrees(call.forward_only(), "couplings")
+
+
+@add_check(
+    "backend-R6", draws=composition_calls(), stem="composition", gradient=True, agreement=True
+)
+def operators_compose_to_the_model(context: CheckContext, call: Call) -> None:
+    """Composed by the reference, the operators must give its loss and its gradients."""
+    context.assert_agrees(call)
+
+
+@add_check("backend-R13", draws=loss_calls(), stem="loss", fraction=0.5)
+def loss_uses_the_served_interests(context: CheckContext, call: Call) -> None:
+    """The loss must be that of the interests which the backend serves for the same histories."""
+    params, batch, catalogue = call.arrays.values()
+    users = {"params": params, "histories": batch.histories, "catalogue": catalogue}
+    got, served = context.run(call), context.run(Call("interests", users, call.numbers))
+    assert_close_to(context, got, {"loss": loss_of_served(served, call)})
+
+
+@add_check("backend-R13", draws=draw_trainings(steps=1), stem="training", fraction=0.5)
+def step_is_adam_on_the_loss_gradients(context: CheckContext, call: Call) -> None:
+    """The first step must be Adam on the gradients that the backend returns for the batch."""
+    params, (batch,), catalogue = call.arrays.values()
+    arrays = {"params": params, "batch": batch, "catalogue": catalogue}
+    config = {"config": call.numbers["config"]}
+    got, gradients = context.run(call), context.run(Call("loss", arrays, config))
+    assert_close_to(context, got, after_adam(gradients, call))
+
+
+@add_check("backend-R15", draws=draw_trainings(steps=3), stem="training", fraction=0.5)
+def training_resumes_from_parameters_and_moments(context: CheckContext, call: Call) -> None:
+    """Training resumed from saved parameters and moments must end in the same bytes."""
+    context.assert_equal(context.run(call.change(pause=1)), context.run(call))
+
+
+def tested_backend(context: CheckContext) -> Any:
+    """Return the backend under test; None for a trivial implementation."""
+    return getattr(context.implementation, "backend", None)
+
+
+def convert_both_ways(context: CheckContext, backend: Any, x: Array) -> Any:
+    """Return an array after both conversions; an exception is a failure of the check."""
+    try:
+        return backend.to_numpy(backend.from_numpy(x))
+    except FOREIGN_ERRORS as error:
+        raise CheckFailed(f"raised {type(error).__name__}: {error}", context.evidence()) from error
+
+
+def array_description(x: Any) -> str:
+    """Return type, dtype and shape of an array as text."""
+    shape, dtype = getattr(x, "shape", ""), getattr(x, "dtype", "")
+    return f"{type(x).__name__} {dtype}{shape}"
+
+
+def assert_close_to(context: CheckContext, got: CallAnswer, expected: Mapping[str, Array]) -> None:
+    """Compare parts of an answer with numbers computed from other answers of the backend."""
+    for name, value in expected.items():
+        allowed = 2 * context.expected(got.call)[name].allowed  # both sides are rounded
+        want = ExpectedArray(value, allowed)
+        context.assert_close(
+            name, got[name], want, partial(context.worst_case, got.call, got.call, name)
+        )
+
+
+def loss_of_served(served: CallAnswer, call: Call) -> Array:
+    """Return the float64 loss of served interests."""
+    params, batch, catalogue = call.to(np.float64).arrays.values()
+    config = call.numbers["config"]
+    target, _ = mind.item_vectors(params, batch.target, catalogue)
+    negatives, _ = mind.item_vectors(params, batch.negatives, catalogue)
+    power = config.power if config.attention == "label" else 0.0
+    interests = served["interests"].astype(np.float64)
+    user, _ = label_attention.forward(interests, target, served["active"], power=power)
+    loss, _ = sampled_softmax.forward(
+        *(user, target, negatives, batch.target, *batch[2:]),
+        temperature=config.temperature,
+        normalise=config.normalise,
+    )
+    return np.asarray(loss)
+
+
+def after_adam(gradients: CallAnswer, call: Call) -> Mapping[str, Array]:
+    """Return the parameters after the first step of Adam in float64 on given gradients."""
+    config = call.numbers["config"]
+    after = {n: x.astype(np.float64) for n, x in flatten(call.arrays["params"]).items()}
+    optimiser.update(
+        after,
+        {name: gradients[f"d_{name}"].astype(np.float64) for name in after},
+        optimiser.init(after),
+        learning_rate=call.numbers["learning_rate"],
+        beta1=config.beta1,
+        beta2=config.beta2,
+        epsilon=config.epsilon,
+    )
+    return after

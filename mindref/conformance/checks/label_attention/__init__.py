@@ -1,0 +1,1 @@
+"""Checks of label-aware attention. Spec: specs/label_attention.md."""

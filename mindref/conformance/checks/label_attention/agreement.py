@@ -1,0 +1,188 @@
+"""Compare label-aware attention with the reference; test invalid arguments.
+
+Spec: specs/label_attention.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from mindref.conformance.gradient import SHORT_STEP
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.gradient_check import assert_gradients_follow
+from mindref.conformance.strategies import actives, distinct_sizes, generators, normal, read_only
+from mindref.shapes import Array, Bools
+
+POWERS = (1.0, 2.0, 0.5, 3.0, 5.0, 0.0, 100.0, np.inf)
+SMOOTH_POWERS = (1.0, 2.0, 3.0, 0.5)
+CONSTANT_POWERS = (0.0, np.inf)
+SCORE_SCALES = (1.0, 0.03, 0.4, 3.0)
+"""Scores inside and outside of (-1, 1): powers shrink the former and amplify the latter."""
+
+
+@st.composite
+def label_attention_calls(
+    draw: st.DrawFn,
+    *,
+    powers: tuple[float, ...] = POWERS,
+    spreads: tuple[float, ...] = SCORE_SCALES,
+) -> Call:
+    """Draw interests with distinct scores of both signs, some of them inactive."""
+    b, k, d = draw(distinct_sizes(3))
+    rng, active = draw(generators()), scatter_active(draw, draw(actives(b, k)))
+    target = normal(rng, b, d)
+    interests = interests_with_scores(
+        rng, target, draw_scores(rng, b, k) * draw(st.sampled_from(spreads))
+    )
+    if draw(st.booleans()):
+        interests = np.where(active[..., None], interests, np.nan)
+    arrays = {"interests": read_only(interests), "target": target, "active": active}
+    power = draw(st.sampled_from(powers))
+    return Call("label_attention", arrays, {"power": power}, normal(rng, b, d))
+
+
+def scatter_active(draw: st.DrawFn, active: Bools) -> Bools:
+    """Return the mask, or the mask with permuted positions for each user."""
+    return draw(generators()).permuted(active, axis=1) if draw(st.booleans()) else active
+
+
+def draw_scores(rng: np.random.Generator, users: int, interests: int) -> Array:
+    """Return scores (B, K) of both signs, none near zero and no two of a user close together."""
+    size = 0.3 + 0.3 * np.arange(interests) + rng.uniform(-0.1, 0.1, (users, interests))
+    return rng.permuted(size * rng.choice((-1.0, 1.0, 1.0), size.shape), axis=1)
+
+
+def interests_with_scores(rng: np.random.Generator, target: Array, scores: Array) -> Array:
+    """Return random interests (B, K, D) with these scores for the target (B, D)."""
+    interests = rng.standard_normal((*scores.shape, target.shape[1]))
+    missing = scores - np.einsum("bkd,bd->bk", interests, target)
+    along = target / np.sum(target**2, axis=1, keepdims=True)
+    return interests + missing[..., None] * along[:, None]
+
+
+@add_check(
+    "label_attention-R1",
+    "label_attention-R3",
+    draws=label_attention_calls(powers=(1.0,)),
+    stem="label_attention",
+    agreement=True,
+)
+def power_one_matches_the_reference(context: CheckContext, call: Call) -> None:
+    """With p = 1, the softmax of the plain scores, forward must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check(
+    "label_attention-R2",
+    draws=label_attention_calls(powers=(2.0, 0.5, 3.0, 5.0)),
+    stem="label_attention",
+    agreement=True,
+)
+def small_powers_match_the_reference(context: CheckContext, call: Call) -> None:
+    """With p = 0.5, 2, 3 and 5 and scores of both signs, forward must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check(
+    "label_attention-R11",
+    draws=label_attention_calls(powers=(100.0, 30.0)),
+    stem="label_attention",
+    agreement=True,
+)
+def large_powers_match_the_reference(context: CheckContext, call: Call) -> None:
+    """With p = 30 and 100 and scores of any size, forward must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check(
+    "label_attention-R5",
+    "label_attention-R6",
+    draws=label_attention_calls(powers=CONSTANT_POWERS),
+    stem="label_attention",
+    agreement=True,
+)
+def power_zero_and_infinity_match_the_reference(context: CheckContext, call: Call) -> None:
+    """With p = 0 and p = infinity, forward must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check(
+    "label_attention-R8",
+    draws=label_attention_calls(powers=(*SMOOTH_POWERS, 5.0)),
+    stem="label_attention",
+    gradient=True,
+    agreement=True,
+)
+def interest_gradients_match_the_reference(context: CheckContext, call: Call) -> None:
+    """The gradient of the interests, as values and as keys, must match the reference."""
+    context.assert_agrees(call, "d_interests")
+
+
+@add_check(
+    "label_attention-R9",
+    draws=label_attention_calls(powers=(*SMOOTH_POWERS, 5.0)),
+    stem="label_attention",
+    gradient=True,
+    agreement=True,
+)
+def query_gradient_matches_the_reference(context: CheckContext, call: Call) -> None:
+    """The gradient of the target, which is the query, must match the reference."""
+    context.assert_agrees(call, "d_target")
+
+
+@add_check(
+    "label_attention-R10",
+    draws=label_attention_calls(powers=CONSTANT_POWERS),
+    stem="label_attention",
+    gradient=True,
+    agreement=True,
+)
+def constant_weight_gradients_match_the_reference(context: CheckContext, call: Call) -> None:
+    """With p = 0 and p = infinity, every gradient must match the reference."""
+    context.assert_agrees(call)
+
+
+@add_check(
+    "label_attention-R8",
+    "label_attention-R9",
+    draws=label_attention_calls(powers=SMOOTH_POWERS, spreads=(1.0, 0.5)),
+    stem="label_attention",
+    gradient=True,
+    fraction=0.5,
+)
+def attention_gradients_match_finite_differences(context: CheckContext, call: Call) -> None:
+    """The gradients must match central differences of the backend's own forward (float64)."""
+    assert_gradients_follow(context, call, step=SHORT_STEP)
+
+
+@add_check("label_attention-R14", draws=label_attention_calls(), stem="label_attention")
+def attention_arrays_that_disagree_raise(context: CheckContext, call: Call) -> None:
+    """Arrays of disagreeing shapes or dtypes, and masks of integers, must raise."""
+    call = call.forward_only()
+    context.run(call)
+    target, active = call.arrays["target"], call.arrays["active"]
+    other = np.float32 if call.dtype == np.float64 else np.float64
+    context.assert_raises(call.change(target=np.concatenate((target, target), axis=1)))
+    context.assert_raises(call.change(active=np.concatenate((active, active), axis=1)))
+    context.assert_raises(call.change(target=target.astype(other)))
+    context.assert_raises(call.change(active=active.astype(np.int64)))
+
+
+@add_check("label_attention-R15", draws=label_attention_calls(), stem="label_attention")
+def negative_power_raises(context: CheckContext, call: Call) -> None:
+    """A power that is negative or NaN must raise."""
+    context.run(call.forward_only())
+    context.assert_raises(call.forward_only().change(power=-1.0))
+    context.assert_raises(call.forward_only().change(power=np.nan))
+
+
+@add_check("label_attention-R16", draws=label_attention_calls(), stem="label_attention")
+def user_without_active_interest_raises(context: CheckContext, call: Call) -> None:
+    """A user without any active interest must raise."""
+    context.run(call.forward_only())
+    active = np.array(call.arrays["active"])
+    active[-1] = False
+    context.assert_raises(call.forward_only().change(active=active))

@@ -1,0 +1,300 @@
+"""Algebraic properties and exact cases of label-aware attention. Spec: specs/label_attention.md.
+
+`with_scores` makes the score a coordinate of its own, so that scores are exact.
+`with_weights_exposed` adds coordinates that reveal the attention weights in the result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mindref.conformance.checks.label_attention.agreement import (
+    CONSTANT_POWERS,
+    POWERS,
+    label_attention_calls,
+)
+from mindref.conformance.draws.axes import answer_selectors, select_axis
+from mindref.conformance.draws.label_attention_changes import (
+    assert_same_part,
+    assert_takes_all,
+    distant_scores,
+    exposed_weights,
+    with_coordinates,
+    with_scores,
+    with_weights_exposed,
+)
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.reference import ExpectedArray
+
+FINITE = tuple(p for p in POWERS if p not in CONSTANT_POWERS)
+HARD = (np.inf,)
+EQUAL = (-1.0, 0.0, 0.5, 1.0)
+
+
+@add_check(
+    "label_attention-R1", draws=label_attention_calls(powers=(1.0, 2.0)), stem="label_attention"
+)
+def zero_coordinates_change_no_score(context: CheckContext, call: Call) -> None:
+    """Appending zero coordinates must change nothing: scores are not divided by the width."""
+    call, width = call.forward_only(), call.arrays["target"].shape[1]
+    longer = {
+        n: with_coordinates(call.arrays[n], np.zeros(3 * width)) for n in ("interests", "target")
+    }
+    wider = context.run(call.change(**longer))
+    context.assert_same(context.run(call), wider, through={"out": lambda x: x[:, :width]})
+
+
+@add_check(
+    "label_attention-R2",
+    draws=label_attention_calls(powers=(2.0, 0.5, 3.0)),
+    stem="label_attention",
+)
+def power_keeps_the_sign_of_the_score(context: CheckContext, call: Call) -> None:
+    """A score s with power p must have the weight of sign(s) |s|^p with power 1."""
+    power, places = call.numbers["power"], call.arrays["active"].shape
+    s = context.rng.choice([-2, -1, -0.5, 0, 0.5, 1, 2], places)
+    s, raised = (s * np.abs(s), s) if power == 0.5 else (s, np.sign(s) * np.abs(s) ** power)
+    first, second = (
+        context.run(with_scores(call, s)),
+        context.run(with_scores(call, raised).change(power=1.0)),
+    )
+    assert_same_part(context, first, second, lambda x: x[:, 1:])
+
+
+@add_check("label_attention-R2", draws=label_attention_calls(powers=FINITE), stem="label_attention")
+def weights_increase_with_the_score(context: CheckContext, call: Call) -> None:
+    """For every power, a larger score must not have a smaller weight."""
+    scores = np.einsum("bkd,bd->bk", call.arrays["interests"], call.arrays["target"])
+    order = np.argsort(np.where(call.arrays["active"], scores, -np.inf), axis=1)
+    got = context.run(with_weights_exposed(call))
+    weights, allowed = (np.take_along_axis(x, order, axis=1) for x in exposed_weights(context, got))
+    falls = np.diff(weights, axis=1) < -(allowed[:, 1:] + allowed[:, :-1])
+    context.assert_true(not falls.any(), "a larger score has a smaller weight", got, "out")
+
+
+@add_check("label_attention-R3", draws=label_attention_calls(), stem="label_attention")
+def attention_weights_sum_to_one(context: CheckContext, call: Call) -> None:
+    """The attention weights of a user must be at least 0 and sum to 1."""
+    got = context.run(with_weights_exposed(call))
+    weights, allowed = exposed_weights(context, got)
+    context.assert_true((weights >= 0).all(), "a weight is negative", got, "out")
+    total = allowed.sum(axis=1)
+    ones = ExpectedArray(np.ones(len(weights)), total)
+    context.assert_close("weights, summed,", weights.sum(axis=1), ones, lambda: 2 * total)
+
+
+@add_check(
+    "label_attention-R3", draws=label_attention_calls(), stem="label_attention", gradient=True
+)
+def inactive_interests_are_not_attended(context: CheckContext, call: Call) -> None:
+    """Removing the inactive interests must change nothing."""
+    users, k = call.arrays["active"].shape
+    on = np.sort(context.rng.permutation(k)[: (k + 1) // 2])
+    interests = np.nan_to_num(call.arrays["interests"])
+    active = np.broadcast_to(np.isin(np.arange(k), on), (users, k))
+    got = context.run(call.change(interests=interests, active=active))
+    only = context.run(select_axis(got.call, "k", on))
+    context.assert_same(only, got, through=answer_selectors(call.stem, "k", on))
+
+
+@add_check(
+    "label_attention-R3", draws=label_attention_calls(), stem="label_attention", gradient=True
+)
+def attention_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
+    """The vector and gradients of a user must not depend on the other users of the batch."""
+    one = [int(context.rng.integers(len(call.arrays["target"])))]
+    among = context.run(call)
+    context.assert_same(
+        context.run(select_axis(call, "b", one)),
+        among,
+        through=answer_selectors(call.stem, "b", one),
+    )
+
+
+@add_check(
+    "label_attention-R4", draws=label_attention_calls(), stem="label_attention", gradient=True
+)
+def inactive_interests_have_no_influence(context: CheckContext, call: Call) -> None:
+    """NaN or any number in an inactive interest must change no byte and get gradient 0."""
+    inactive = ~call.arrays["active"][..., None]
+    interests = np.where(inactive, 0, call.arrays["interests"])
+    got = context.run(call.change(interests=interests))
+    for dirt in (np.nan, np.inf, 1e30):
+        dirty = np.where(inactive, call.dtype.type(dirt), interests)
+        context.assert_equal(context.run(call.change(interests=dirty)), got)
+    context.assert_exact(got, "d_interests", 0, mask=inactive)
+
+
+@add_check(
+    "label_attention-R5",
+    draws=label_attention_calls(powers=(0.0,)),
+    stem="label_attention",
+    gradient=True,
+)
+def power_zero_ignores_the_target(context: CheckContext, call: Call) -> None:
+    """With p = 0, another target must change no byte."""
+    got, target = context.run(call), call.arrays["target"]
+    for other in (-target, np.zeros_like(target)):
+        context.assert_equal(context.run(call.change(target=other)), got)
+
+
+@add_check(
+    "label_attention-R6",
+    draws=label_attention_calls(powers=HARD),
+    stem="label_attention",
+    gradient=True,
+)
+def power_infinity_selects_the_largest_score(context: CheckContext, call: Call) -> None:
+    """With p = infinity, the result must be exactly the interest of the largest score."""
+    places = call.arrays["active"].shape
+    context.run(call)
+    for scale in (1e-3, 1.0, 300.0):
+        s = context.rng.permuted(np.tile(np.arange(places[1]) + 0.5, (places[0], 1)), axis=1)
+        s -= places[1] * context.rng.integers(
+            0, 2, (places[0], 1)
+        )  # some users have negative scores only
+        assert_takes_all(context, with_scores(call, s * scale))
+
+
+@add_check(
+    "label_attention-R6",
+    draws=label_attention_calls(powers=HARD),
+    stem="label_attention",
+    gradient=True,
+)
+def power_infinity_breaks_ties_by_lowest_index(context: CheckContext, call: Call) -> None:
+    """With p = infinity, a tie must go to the active interest of the lowest index."""
+    context.run(call)
+    assert_takes_all(
+        context, with_scores(call, context.rng.integers(-1, 2, call.arrays["active"].shape))
+    )
+
+
+@add_check("label_attention-R7", draws=label_attention_calls(), stem="label_attention")
+def result_is_the_weighted_sum_of_interests(context: CheckContext, call: Call) -> None:
+    """The result must be the sum of the interests times their attention weights."""
+    got = context.run(with_weights_exposed(call))
+    weights, allowed = exposed_weights(context, got)
+    width = call.arrays["target"].shape[1]
+    interests = np.where(call.arrays["active"][..., None], call.arrays["interests"], 0)
+    result_error = context.expected(got.call)["out"].allowed[:, :width]
+    weights_error = np.einsum("bk,bkd->bd", allowed, np.abs(interests).astype(np.float64))
+    expected = ExpectedArray(
+        np.einsum("bk,bkd->bd", weights, interests.astype(np.float64)), result_error + weights_error
+    )
+    context.assert_close(
+        "out", got["out"][:, :width], expected, lambda: 2 * (result_error + weights_error)
+    )
+
+
+@add_check(
+    "label_attention-R7", draws=label_attention_calls(powers=(*FINITE, 0.0)), stem="label_attention"
+)
+def equal_scores_average_the_interests(context: CheckContext, call: Call) -> None:
+    """If all scores are equal, the result must be the mean of the active interests."""
+    interests, active = call.arrays["interests"], call.arrays["active"]
+    got = context.run(
+        with_scores(call.forward_only(), np.full(active.shape, context.rng.choice(EQUAL)))
+    )
+    seen = np.where(active[..., None], interests.astype(np.float64), 0)
+    mean = seen.sum(axis=1) / active.sum(axis=1)[:, None]
+    expected = ExpectedArray(mean, context.expected(got.call)["out"].allowed[:, 1:])
+    context.assert_close(
+        "out", got["out"][:, 1:], expected, lambda: context.worst_case(got.call, "out")[:, 1:]
+    )
+
+
+@add_check(
+    "label_attention-R8", draws=label_attention_calls(), stem="label_attention", gradient=True
+)
+def value_gradients_sum_to_the_cotangent(context: CheckContext, call: Call) -> None:
+    """The gradients of the interests as values must sum to the cotangent."""
+    scores = context.rng.choice([-1.5, -0.5, 0.5, 1, 1.25], call.arrays["active"].shape)
+    got = context.run(with_scores(call, scores))
+    allowed = context.expected(got.call)["d_interests"].allowed.sum(axis=1)[:, 1:]
+    summed = got["d_interests"].astype(np.float64).sum(axis=1)[:, 1:]
+    expected = ExpectedArray(np.asarray(call.cotangent), allowed)
+    context.assert_close("d_interests, summed,", summed, expected, lambda: 2 * allowed)
+
+
+@add_check(
+    "label_attention-R8",
+    draws=label_attention_calls(powers=(1.0,)),
+    stem="label_attention",
+    gradient=True,
+)
+def score_gradients_sum_to_zero(context: CheckContext, call: Call) -> None:
+    """With p = 1, the gradients of the scores of a user must sum to 0."""
+    scores = context.rng.choice([-1.5, -0.5, 0, 0.5, 1], call.arrays["active"].shape)
+    got = context.run(with_scores(call, scores))
+    allowed = context.expected(got.call)["d_interests"].allowed[..., 0].sum(axis=1)
+    summed = got["d_interests"][..., 0].astype(np.float64).sum(axis=1)
+    expected = ExpectedArray(np.zeros(len(summed)), allowed)
+    context.assert_close("gradients of scores, summed,", summed, expected, lambda: 2 * allowed)
+
+
+@add_check(
+    "label_attention-R10",
+    draws=label_attention_calls(powers=CONSTANT_POWERS),
+    stem="label_attention",
+    gradient=True,
+)
+def constant_weights_give_zero_target_gradient(context: CheckContext, call: Call) -> None:
+    """With p = 0 and p = infinity, d_target must be exactly 0."""
+    context.assert_exact(context.run(call), "d_target", 0)
+
+
+@add_check("label_attention-R11", draws=label_attention_calls(), stem="label_attention")
+def overflowing_powers_select_the_largest_score(context: CheckContext, call: Call) -> None:
+    """With p = 1000 and 5000 and scores beyond 1, the largest score must take all weight."""
+    context.run(call.forward_only())
+    for power in (1000.0, 5000.0):
+        far = with_scores(call, distant_scores(context, call)).forward_only()
+        assert_takes_all(context, far.change(power=power))
+
+
+@add_check(
+    "label_attention-R12",
+    draws=label_attention_calls(powers=(0.5,)),
+    stem="label_attention",
+    gradient=True,
+)
+def zero_score_has_zero_gradient(context: CheckContext, call: Call) -> None:
+    """For p < 1, an interest with score 0 must get gradient 0 as a key."""
+    scores = context.rng.choice([-1, 0, 0.25, 4], call.arrays["active"].shape)
+    scores[:, 0] = 0
+    got = context.run(with_scores(call, scores))
+    as_key = np.zeros(got["d_interests"].shape, bool)
+    as_key[..., 0] = scores == 0
+    context.assert_exact(got, "d_interests", 0, mask=as_key)
+
+
+@add_check(
+    "label_attention-R13", draws=label_attention_calls(), stem="label_attention", gradient=True
+)
+def overflowing_slope_gives_zero_gradient(context: CheckContext, call: Call) -> None:
+    """If the slope of the power overflows, the gradient of the scores must be exactly 0."""
+    context.run(call)
+    for scores in (distant_scores(context, call), np.full(call.arrays["active"].shape, 3.0)):
+        got = context.run(with_scores(call, scores).change(power=5000.0))
+        context.assert_exact(got, "d_target", 0)
+        context.assert_exact(got, "d_interests", 0, mask=np.arange(got["out"].shape[1]) == 0)
+
+
+@add_check(
+    "label_attention-R17", draws=label_attention_calls(), stem="label_attention", gradient=True
+)
+def nan_target_propagates(context: CheckContext, call: Call) -> None:
+    """A NaN target must make the vector of its user NaN (unless p = 0) and of no other."""
+    target = np.array(call.arrays["target"])
+    target[0] = np.nan
+    clean, got = context.run(call), context.run(call.change(target=target))
+    if call.numbers["power"] == 0:
+        context.assert_equal(got, clean)
+        return
+    context.assert_true(np.isnan(got["out"][0]).all(), "out is not NaN", got, "out")
+    shows = np.isnan(got["d_interests"][0][call.arrays["active"][0]]).all()
+    context.assert_true(shows, "d_interests is not NaN", got, "d_interests")
+    context.assert_exact(got, "out", clean["out"], mask=np.arange(len(target))[:, None] > 0)

@@ -1,0 +1,148 @@
+"""Checks of dtypes, inputs, memory and determinism of every operator. Spec: specs/numerics.md."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mindref.conformance.draws.operators import CALLS, MASKED, for_each_operator
+from mindref.conformance.runner import compare
+from mindref.conformance.runner.call import Call, is_float_array, map_floats
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.plan import FULL_PRECISIONS
+from mindref.conformance.tolerances import same_math
+
+NOT_OBSERVED = {
+    "numerics-R9": "it concerns the tests of this repository",
+    "numerics-R11": "about our own checker of gradients",
+    "numerics-R12": "about our own checker of gradients",
+}
+
+MIXED = tuple(
+    stem for stem in CALLS if stem not in ("softmax", "squash")
+)  # softmax and squash have one array
+
+
+@for_each_operator("numerics-R1")
+def integer_arrays_raise(context: CheckContext, call: Call) -> None:
+    """Integers in place of floats must raise; they must not be converted."""
+    context.run(call)
+    integers = map_floats(lambda x: np.clip(np.nan_to_num(x), -9, 9).astype(np.int64), call.arrays)
+    context.assert_raises(call._replace(arrays=integers).forward_only())
+
+
+@for_each_operator("numerics-R1", stems=MIXED)
+def mixed_dtypes_raise(context: CheckContext, call: Call) -> None:
+    """One float array of another dtype must raise; it must not be converted."""
+    context.run(call)
+    other = np.float32 if call.dtype == np.float64 else np.float64
+    for name, x in call.arrays.items():
+        if is_float_array(x):
+            context.assert_raises(call.change(**{name: x.astype(other)}))
+
+
+@for_each_operator("numerics-R2", gradient=True)
+def results_have_the_dtype_of_the_inputs(context: CheckContext, call: Call) -> None:
+    """The result and every gradient must have the dtype of the inputs."""
+    context.run(call)
+    for dtype in claimed_dtypes(context):
+        for name, x in context.run(call.to(dtype)).items():
+            fits = name == "rows" or x.dtype == dtype
+            context.assert_true(fits, f"{name} has dtype {x.dtype}, expected {dtype} as the inputs")
+
+
+@for_each_operator("numerics-R3", stems=MASKED)
+def non_boolean_masks_raise(context: CheckContext, call: Call) -> None:
+    """A mask of integers or floats must raise."""
+    context.run(call)
+    for name in MASKED[call.stem]:
+        for dtype in (np.int64, np.uint8, call.dtype):
+            context.assert_raises(call.change(**{name: call.arrays[name].astype(dtype)}))
+
+
+@for_each_operator("numerics-R6", gradient=True)
+def every_dtype_matches_float64(context: CheckContext, call: Call) -> None:
+    """Results must match float64 within SAME_MATH of the largest entry or the error bound."""
+    got, expected = context.run(call), context.expected(call)
+    for name in [name for name in expected if name in got]:
+        value, allowed = expected[name].value, expected[name].allowed
+        largest = np.max(np.abs(value), initial=0, where=np.isfinite(value))
+        wide = expected[name]._replace(allowed=np.maximum(allowed, same_math(call.dtype) * largest))
+        ratio = compare.largest_error_ratio(got[name], wide)
+        context.assert_true(
+            ratio <= 1, f"{name} is off by {ratio:.3g} times the tolerance SAME_MATH", got, name
+        )
+
+
+@for_each_operator("numerics-R7", gradient=True)
+def inputs_are_not_modified(context: CheckContext, call: Call) -> None:
+    """Inputs must keep their bytes, and read-only inputs must be accepted."""
+    context.assert_equal(context.run(call, read_only=True), context.run(call))
+
+
+@for_each_operator("numerics-R8", gradient=True)
+def same_inputs_give_the_same_bytes(context: CheckContext, call: Call) -> None:
+    """A repeated call must give the same bytes, after other calls and for ties too."""
+    first, tie = context.run(call), context.run(all_ones_call(call))
+    for between in (
+        call,
+        other_numbers_call(call),
+        all_ones_call(call),
+        other_numbers_call(call).forward_only(),
+    ):
+        context.run(between)
+        context.assert_equal(context.run(call), first)
+        context.assert_equal(context.run(all_ones_call(call)), tie)
+
+
+@for_each_operator("backend-R12", gradient=True)
+def results_share_no_memory(context: CheckContext, call: Call) -> None:
+    """A result must share no memory with an input or an earlier result."""
+    for question in (call, other_numbers_call(call), call.forward_only()):
+        context.run(question)  # context.run compares the memory of all earlier answers
+
+
+@for_each_operator("numerics-R10", gradient=True)
+def finite_inputs_give_finite_results(context: CheckContext, call: Call) -> None:
+    """Finite inputs, up to where products reach the largest float, must give finite results."""
+    # warnings are not part of an answer
+    context.run(call)
+    for question in calls_over_range(call):
+        for name, x in context.run(question).items():
+            context.assert_true(np.isfinite(x).all(), f"{name} is not finite", None, name)
+
+
+def calls_over_range(call: Call) -> list[Call]:
+    """Return the call with its floats scaled up to where the longest products are finite.
+
+    A product has four factors. Each iteration of routing adds two votes of two factors each,
+    forward and backward: a gradient through R iterations has 4 R - 2 factors.
+    """
+    info = np.finfo(call.dtype)
+    factors = 4 * call.numbers.get("iterations", 1)
+    largest = float(info.max) ** (1 / factors)
+    scales = (0.0, float(info.tiny) ** 0.5, 1e-3, min(1e3, largest), largest)
+    return [scale_floats(call, scale) for scale in scales]
+
+
+def claimed_dtypes(context: CheckContext) -> tuple[str, ...]:
+    """Return the dtypes float64 and float32, as far as the backend claims them."""
+    claims = getattr(context.implementation, "claims", None)
+    types = FULL_PRECISIONS if claims is None else {entry[0] for entry in claims.dtypes}
+    return tuple(dtype for dtype in FULL_PRECISIONS if dtype in types)
+
+
+def all_ones_call(call: Call) -> Call:
+    """Return a call of the same shapes in which every number is one, so that scores tie."""
+    numbers = {**call.numbers, **({"power": np.inf} if "power" in call.numbers else {})}
+    return call._replace(arrays=map_floats(np.ones_like, call.arrays), numbers=numbers)
+
+
+def other_numbers_call(call: Call) -> Call:
+    """Return a call of the same shapes with other numbers."""
+    return scale_floats(call, 0.75)
+
+
+def scale_floats(call: Call, scale: float) -> Call:
+    """Return the call with all float arrays scaled, but not the cotangent."""
+    with np.errstate(all="ignore"):  # garbage at masked positions
+        return call._replace(arrays=map_floats(lambda x: x * x.dtype.type(scale), call.arrays))

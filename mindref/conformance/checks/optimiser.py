@@ -1,0 +1,237 @@
+"""Checks of training, level 3: some steps of Adam with row-sparse gradients.
+
+Spec: specs/optimiser.md. The update is not part of the contract: its rules are tested by the
+parameters after one, two and three steps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mindref.conformance.draws.model_draws import looked_up_rows
+from mindref.conformance.draws.training_draws import (
+    draw_trainings,
+    with_every_row_used,
+    with_late_item,
+    with_skipped_item,
+    with_zero_gradient_step,
+    with_zero_gradients_between,
+)
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.composed_backend import reference_model, squares_are_finite
+from mindref.conformance.runner.context import CheckContext
+from mindref.models.parameters import Layer, flatten, flatten_gradients
+from mindref.shapes import Bools
+
+NOT_OBSERVED = {
+    "optimiser-R9": "the learning rate is an argument of a step",
+    **{
+        f"optimiser-R{n}": "gradients stay inside the backend between loss and update"
+        for n in (10, 11, 12)
+    },
+    **{
+        f"optimiser-R{n}": "the train command raises for numbers that are not finite"
+        for n in (15, 16)
+    },
+}
+"""Rules of the page that no call of a backend can show -> reason."""
+
+SLOW_ERROR_GROWTH: dict[str, Any] = {"iterations": 1, "hidden": ()}
+"""Settings in which errors grow slowly, for three steps."""
+
+MOVED = 1e-3
+"""Fraction of the learning rate above which a row has certainly moved."""
+
+
+# properties and exact cases
+
+
+@add_check("optimiser-R5", draws=draw_trainings(), stem="training", fraction=0.5)
+def unused_rows_keep_their_bytes(context: CheckContext, call: Call) -> None:
+    """Table rows that no batch looks up must keep their bytes through training."""
+    params, got = call.arrays["params"], context.run(call)
+    items, profile = unused_rows(call)
+    context.assert_exact(got, "items", params.items, mask=items[:, None])
+    context.assert_exact(got, "profile", params.profile, mask=profile[:, None])
+
+
+@add_check(
+    "optimiser-R5", "optimiser-R6", draws=draw_trainings(steps=2), stem="training", fraction=0.5
+)
+def row_unused_in_a_step_does_not_move(context: CheckContext, call: Call) -> None:
+    """A row of the first batch that the second does not look up must not move in step two."""
+    first, second = call.arrays["batches"]
+    before, after = context.run(call.change(batches=(first,))), context.run(call)
+    items, profile = unused_rows(call.change(batches=(second,)))
+    context.assert_exact(after, "items", before["items"], mask=items[:, None])
+    context.assert_exact(after, "profile", before["profile"], mask=profile[:, None])
+
+
+@add_check(
+    "optimiser-R6",
+    draws=draw_trainings(steps=1, becomes=with_zero_gradient_step),
+    stem="training",
+    fraction=0.5,
+)
+def row_with_zero_gradient_still_moves(context: CheckContext, call: Call) -> None:
+    """A looked-up row with gradient 0 must still move, by its moments; other rows must not."""
+    params, batches, catalogue = call.arrays.values()
+    before, after = context.run(call.change(batches=batches[:1])), context.run(call)
+    looked_up = np.isin(np.arange(len(params.items)), looked_up_rows(batches[1], catalogue))
+    context.assert_exact(after, "items", before["items"], mask=~looked_up[:, None])
+    moved = np.abs(before["items"] - params.items) > MOVED * call.numbers["learning_rate"]
+    still = moved & looked_up[:, None] & (after["items"] == before["items"])
+    context.assert_true(not still.any(), "a row with gradient 0 did not move", after, "items")
+
+
+@add_check("optimiser-R4", draws=draw_trainings(), stem="training", fraction=0.5)
+def zero_learning_rate_moves_nothing(context: CheckContext, call: Call) -> None:
+    """With learning rate 0, every parameter must keep its bytes."""
+    context.run(call)
+    got = context.run(call.change(learning_rate=0.0))
+    for name, x in flatten(call.arrays["params"]).items():
+        context.assert_exact(got, name, x)
+
+
+@add_check("optimiser-R8", "numerics-R8", draws=draw_trainings(), stem="training", fraction=0.5)
+def training_keeps_no_state_of_earlier_runs(context: CheckContext, call: Call) -> None:
+    """A repeated training must give the same bytes after another training."""
+    first = context.run(call)
+    context.run(call.change(batches=call.arrays["batches"][::-1], learning_rate=1.0))
+    context.assert_equal(context.run(call), first)
+
+
+@add_check("optimiser-R14", draws=draw_trainings(steps=2), stem="training", fraction=0.5)
+def non_finite_loss_skips_the_step(context: CheckContext, call: Call) -> None:
+    """If the loss of a batch is NaN, the step must leave parameters and moments."""
+    params, (first, last), catalogue = call.arrays.values()
+    without_nan = context.run(call.change(batches=(last,)))
+    logits = np.full_like(first.histories.init_logits, np.nan)
+    first = first._replace(histories=first.histories._replace(init_logits=logits))
+    config = call.numbers["config"]
+    loss, _ = reference_model().loss_and_gradients(params, first, catalogue, config)
+    if np.isfinite(loss):
+        return  # this routing ignores the logits
+    got = context.run(call.change(batches=(first, last)))
+    context.assert_true(not np.isfinite(got["losses"][0]), "the loss is finite", got, "losses")
+    for name in flatten(params):
+        context.assert_exact(got, name, without_nan[name])
+
+
+@add_check(
+    "optimiser-R14", draws=draw_trainings(steps=1, hidden=(5,)), stem="training", fraction=0.5
+)
+def overflowing_squared_gradient_gives_nan_loss(context: CheckContext, call: Call) -> None:
+    """If the square of a gradient overflows, the step must return a loss that is not finite."""
+    context.run(call)
+    params, (batch,), catalogue = call.arrays.values()
+    params = params._replace(layers=opposite_scales(params.layers))
+    config = call.numbers["config"]
+    _, gradients = reference_model().loss_and_gradients(params, batch, catalogue, config)
+    with np.errstate(over="ignore"):
+        fits = all(map(squares_are_finite, flatten_gradients(gradients).values()))
+    if fits:
+        return  # no hidden unit is active
+    got = context.run(call.change(params=params))
+    context.assert_true(not np.isfinite(got["losses"]).any(), "the loss is finite", got, "losses")
+
+
+# agreement, from simple to compound
+
+
+@add_check(
+    *("optimiser-R4", "optimiser-R3", "optimiser-R8"),
+    draws=draw_trainings(steps=1),
+    stem="training",
+    agreement=True,
+)
+def one_step_matches_the_reference(context: CheckContext, call: Call) -> None:
+    """After one step, the loss and every parameter must match the reference."""
+    context.assert_agrees(call)
+
+
+@add_check(
+    *("optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R13"),
+    draws=draw_trainings(steps=2) | draw_trainings(steps=3, **SLOW_ERROR_GROWTH),
+    stem="training",
+    agreement=True,
+)
+def two_and_three_steps_match_the_reference(context: CheckContext, call: Call) -> None:
+    """After two or three steps, losses and parameters must match the reference."""
+    context.assert_agrees(call)
+
+
+@add_check(
+    "optimiser-R2",
+    draws=draw_trainings(steps=3, becomes=with_late_item, **SLOW_ERROR_GROWTH),
+    stem="training",
+    agreement=True,
+    fraction=0.5,
+)
+def late_row_uses_the_global_step_count(context: CheckContext, call: Call) -> None:
+    """A row first looked up in step three must be bias-corrected by the global step count."""
+    context.assert_agrees(call)
+
+
+@add_check(
+    "optimiser-R5",
+    draws=draw_trainings(
+        steps=3, becomes=with_skipped_item, beta1=0.5, beta2=0.9, **SLOW_ERROR_GROWTH
+    ),
+    stem="training",
+    agreement=True,
+    fraction=0.25,
+)
+def skipped_row_keeps_its_moments(context: CheckContext, call: Call) -> None:
+    """A row looked up in steps one and three must keep its moments in step two."""
+    context.assert_agrees(call)
+
+
+@add_check(
+    *("optimiser-R6", "optimiser-R1"),
+    draws=draw_trainings(steps=2, becomes=with_zero_gradients_between, **SLOW_ERROR_GROWTH),
+    stem="training",
+    agreement=True,
+    fraction=0.5,
+)
+def moments_decay_in_a_zero_gradient_step(context: CheckContext, call: Call) -> None:
+    """After a step of zero gradients between two others, parameters must match the reference."""
+    context.assert_agrees(call)
+
+
+@add_check(
+    "optimiser-R7",
+    draws=draw_trainings(steps=2, becomes=with_every_row_used, **SLOW_ERROR_GROWTH),
+    stem="training",
+    agreement=True,
+    fraction=0.5,
+)
+def table_with_every_row_used_matches(context: CheckContext, call: Call) -> None:
+    """If every row is looked up in each step, the table must match the reference."""
+    context.assert_agrees(call)
+
+
+def opposite_scales(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """Return two layers with the same function, the first scaled down and the second up.
+
+    The gradient of the first is then too large to be squared.
+    """
+    first, second = layers
+    up = np.sqrt(np.finfo(first.weight.dtype).max, dtype=first.weight.dtype) * 1e5
+    return (
+        Layer(first.weight / up, first.bias / up),
+        Layer(second.weight * up, second.bias),
+    )
+
+
+def unused_rows(call: Call) -> tuple[Bools, Bools]:
+    """Return which rows of the item and profile tables no batch looks up."""
+    params, batches, catalogue = call.arrays.values()
+    items, profile = np.ones(len(params.items), bool), np.ones(len(params.profile), bool)
+    for batch in batches:
+        items[looked_up_rows(batch, catalogue)] = False
+        profile[batch.histories.profile] = False
+    return items, profile

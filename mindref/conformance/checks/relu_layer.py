@@ -1,0 +1,183 @@
+"""Checks of the affine layer with ReLU. Spec: specs/relu_layer.md."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from mindref.conformance.draws.small_integers import as_small_integers
+from mindref.conformance.runner.call import AnyArray, Call
+from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.gradient_check import assert_gradients_follow
+from mindref.conformance.strategies import distinct_sizes, generators, normal
+
+SCALES = (1.0, 0.1, 3.0)
+MIN_DISTANCE = 1e-4
+"""Relative to the scale: pre-activations nearer to zero are not drawn; rounding may flip them."""
+
+
+@st.composite
+def relu_layer_calls(
+    draw: st.DrawFn, *, relu: tuple[bool, ...] = (True, False), close: float = MIN_DISTANCE
+) -> Call:
+    """Draw rows, a weight, a bias and a cotangent, no pre-activation within `close` of zero."""
+    (m, i, o), rng = draw(distinct_sizes(3)), draw(generators())
+    scale = draw(st.sampled_from(SCALES))
+    x, bias = normal(rng, m, i, scale=scale), normal(rng, o, scale=scale)
+    weight = normal(rng, i, o, scale=i**-0.5)
+    assume(np.abs(x @ weight + bias).min() > close * scale)
+    arrays = {"x": x, "weight": weight, "bias": bias}
+    return Call("relu_layer", arrays, {"relu": draw(st.sampled_from(relu))}, normal(rng, m, o))
+
+
+@add_check("relu_layer-R1", draws=relu_layer_calls(relu=(False,)), stem="relu_layer")
+def affine_sums_of_small_integers_are_exact(context: CheckContext, call: Call) -> None:
+    """For small integers, where no sum is rounded, x W + b must be exact."""
+    call = as_small_integers(call).forward_only()
+    context.assert_exact(context.run(call), "out", pre_activations(call))
+
+
+@add_check("relu_layer-R2", draws=relu_layer_calls(), stem="relu_layer")
+def relu_clips_at_zero(context: CheckContext, call: Call) -> None:
+    """With relu=True the result must be max(x W + b, 0), with relu=False it is x W + b."""
+    call = as_small_integers(call).forward_only()
+    context.assert_exact(
+        context.run(call.change(relu=True)), "out", np.maximum(pre_activations(call), 0)
+    )
+    context.assert_exact(context.run(call.change(relu=False)), "out", pre_activations(call))
+
+
+@add_check("relu_layer-R3", draws=relu_layer_calls(relu=(True,)), stem="relu_layer", gradient=True)
+def relu_blocks_gradients_at_zero_and_below(context: CheckContext, call: Call) -> None:
+    """Where x W + b is 0 or negative, every gradient through the ReLU must be exactly 0."""
+    context.run(call)
+    x, bias = np.zeros_like(call.arrays["x"]), -np.abs(call.arrays["bias"])
+    bias[0] = 0
+    got = context.run(call.change(x=x, bias=bias))
+    for name in ("out", "d_x", "d_weight", "d_bias"):
+        context.assert_exact(got, name, 0)
+
+
+@add_check(
+    "relu_layer-R4", "relu_layer-R3", draws=relu_layer_calls(), stem="relu_layer", gradient=True
+)
+def gradients_of_small_integers_are_exact(context: CheckContext, call: Call) -> None:
+    """For small integers, every gradient must be the exact sum over the rows."""
+    call = as_small_integers(call)
+    x, weight, _ = call.arrays.values()
+    passed = np.asarray(call.cotangent) * ((pre_activations(call) > 0) | (not call.numbers["relu"]))
+    got = context.run(call)
+    context.assert_exact(got, "d_x", passed @ weight.T)
+    context.assert_exact(got, "d_weight", x.T @ passed)
+    context.assert_exact(got, "d_bias", passed.sum(axis=0))
+
+
+@add_check("relu_layer-R4", draws=relu_layer_calls(), stem="relu_layer", gradient=True)
+def row_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
+    """Reordering the rows must reorder the result and leave the gradients of W and b."""
+    order = context.rng.permutation(len(call.arrays["x"]))
+    moved = call.change(x=call.arrays["x"][order], cotangent=np.asarray(call.cotangent)[order])
+    rows = {name: lambda x: x[order] for name in ("out", "d_x")}
+    first = context.run(call)
+    context.assert_same(context.run(moved), first, through=rows)
+
+
+@add_check(
+    "relu_layer-R1", "relu_layer-R4", draws=relu_layer_calls(), stem="relu_layer", gradient=True
+)
+def empty_batch_of_rows_is_allowed(context: CheckContext, call: Call) -> None:
+    """An empty batch must give an empty result and zero gradients of W and b."""
+    context.run(call)
+    got = context.run(call.change(x=call.arrays["x"][:0], cotangent=np.asarray(call.cotangent)[:0]))
+    context.assert_exact(got, "d_weight", np.zeros_like(call.arrays["weight"]))
+    context.assert_exact(got, "d_bias", np.zeros_like(call.arrays["bias"]))
+    context.assert_true(got["out"].shape == (0, len(got["d_bias"])), "out has rows", got, "out")
+
+
+@add_check(
+    "relu_layer-R7", "numerics-R5", draws=relu_layer_calls(), stem="relu_layer", gradient=True
+)
+def relu_propagates_nan(context: CheckContext, call: Call) -> None:
+    """A NaN bias must give NaN in its column and must let the whole cotangent pass."""
+    context.run(call)
+    call = as_small_integers(call)
+    bias = np.array(call.arrays["bias"])
+    bias[0] = np.nan
+    got = context.run(call.change(bias=bias))
+    context.assert_exact(got, "out", np.nan, mask=np.arange(len(bias)) == 0)
+    passed = np.asarray(call.cotangent).sum(axis=0)
+    context.assert_exact(got, "d_bias", passed, mask=np.arange(len(bias)) == 0)
+
+
+@add_check(
+    "relu_layer-R2", "numerics-R13", draws=relu_layer_calls(), stem="relu_layer", gradient=True
+)
+def relu_maps_minus_infinity_to_zero(context: CheckContext, call: Call) -> None:
+    """A bias of -infinity must give zeros after the ReLU, with gradient 0."""
+    context.run(call)
+    bias = np.array(call.arrays["bias"])
+    bias[0] = -np.inf
+    got = context.run(call.change(bias=bias, relu=True))
+    first = np.arange(len(bias)) == 0
+    for name in ("out", "d_weight", "d_bias"):
+        context.assert_exact(got, name, 0, mask=first)
+
+
+@add_check("relu_layer-R5", draws=relu_layer_calls(), stem="relu_layer")
+def shapes_that_would_broadcast_raise(context: CheckContext, call: Call) -> None:
+    """Arrays of shapes that NumPy would broadcast must raise."""
+    context.run(call)
+    x, weight, bias = call.arrays.values()
+    wide = np.concatenate([weight, weight], axis=1)
+    for wrong in (bias[:1], bias[0], np.zeros_like(x[:, :1]), np.zeros_like(x @ wide)):
+        context.assert_raises(call.change(weight=wide, bias=wrong))
+    context.assert_raises(call.change(x=np.concatenate([x, x], axis=1)[:, : x.shape[1] + 1]))
+    context.assert_raises(call.change(x=x[0]))
+
+
+@add_check("relu_layer-R6", draws=relu_layer_calls(), stem="relu_layer")
+def mixed_or_integer_arrays_raise(context: CheckContext, call: Call) -> None:
+    """Arrays of different float dtypes, or of integers, must raise."""
+    context.run(call)
+    other = np.float32 if call.dtype == np.float64 else np.float64
+    for name, x in call.arrays.items():
+        context.assert_raises(call.change(**{name: x.astype(other)}))
+    context.assert_raises(
+        call.change(**{name: x.astype(np.int64) for name, x in call.arrays.items()})
+    )
+
+
+@add_check(
+    "relu_layer-R4",
+    draws=relu_layer_calls(close=0.02),
+    stem="relu_layer",
+    gradient=True,
+    fraction=0.3,
+)
+def relu_layer_gradient_matches_finite_differences(context: CheckContext, call: Call) -> None:
+    """The gradient must match central differences of the backend's own forward (float64)."""
+    assert_gradients_follow(context, call)
+
+
+@add_check(
+    "relu_layer-R1", "relu_layer-R2", draws=relu_layer_calls(), stem="relu_layer", agreement=True
+)
+def relu_layer_matches_the_reference(context: CheckContext, call: Call) -> None:
+    """With or without ReLU, the result of forward must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check(
+    "relu_layer-R4", draws=relu_layer_calls(), stem="relu_layer", gradient=True, agreement=True
+)
+def relu_layer_gradients_match_the_reference(context: CheckContext, call: Call) -> None:
+    """For a random cotangent, every gradient must match the reference."""
+    context.assert_agrees(call, "d_x", "d_weight", "d_bias")
+
+
+def pre_activations(call: Call) -> AnyArray:
+    """Return x W + b."""
+    x, weight, bias = call.arrays.values()
+    return np.asarray(x @ weight + bias)

@@ -1,0 +1,140 @@
+"""Compare routing with the reference, by number of iterations; test invalid arguments.
+
+Spec: specs/routing.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from mindref.conformance.draws.routing_changes import with_garbage
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.strategies import (
+    actives,
+    distinct_sizes,
+    generators,
+    masks,
+    normal,
+    read_only,
+)
+from mindref.shapes import Array, Bools
+
+NOT_OBSERVED = {
+    "routing-R10": "the operator gets K' as `active`; the model checks test the counts",
+    "routing-R14": "the operator draws no random numbers",
+    "routing-R15": "the operator gets the logits as numbers; the model draws them for serving",
+    "routing-R16": "a choice of the model, not of the operator",
+    "routing-R17": "a choice of the model, not of the operator",
+    "routing-R18": "a choice of the model, not of the operator",
+}
+"""Rules that no check of the operator can cite -> reason."""
+
+ITERATIONS = (2, 3, 1, 4, 5)
+GRADIENTS = ("last", "all")
+
+
+@st.composite
+def routing_calls(
+    draw: st.DrawFn,
+    /,
+    *,
+    iterations: tuple[int, ...] = ITERATIONS,
+    gradients: tuple[str, ...] = GRADIENTS,
+    general: bool = False,
+    weighted: bool = False,
+    **options: Any,
+) -> Call:
+    """Draw histories with any kind of padding, repeated behaviours, K' < K, and a cotangent.
+
+    `general`: one matrix for each (position, interest); `weighted`: with log weights; `options`:
+    axis, kind.
+    """
+    b, l, k, d = draw(distinct_sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
+    rng, mask = draw(generators()), draw(masks(b, l))
+    arrays = {
+        "history": draw_history(draw, rng, mask, d),
+        "mask": mask,
+        "bilinear": normal(rng, *((l, k, d, d) if general else (d, d)), scale=d**-0.5),
+        "init_logits": normal(rng, b, l, k),
+        "active": draw(actives(b, k)),
+    }
+    if weighted:
+        arrays["log_weights"] = normal(rng, b, l, k)
+    numbers: dict[str, Any] = {"iterations": draw(st.sampled_from(iterations))}
+    numbers |= {"gradient": draw(st.sampled_from(gradients)), **options}
+    return Call("routing", arrays, numbers, normal(rng, b, k, d))
+
+
+def draw_history(draw: st.DrawFn, rng: np.random.Generator, mask: Bools, width: int) -> Array:
+    """Draw behaviours (B, L, D), sometimes with a repeated one or garbage at padding."""
+    history = np.array(
+        normal(rng, *mask.shape, width, scale=draw(st.sampled_from((1.0, 2.0, 0.3))))
+    )
+    if draw(st.booleans()):
+        history[:, -1] = history[:, 0]
+    if draw(st.booleans()):
+        history = with_garbage(rng, history, ~mask)
+    return read_only(history)
+
+
+@add_check(
+    "routing-R5", "routing-R3", draws=routing_calls(iterations=(1,)), stem="routing", agreement=True
+)
+def one_iteration_matches_the_reference(context: CheckContext, call: Call) -> None:
+    """One iteration, from the initial logits, must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check(
+    "routing-R5", "routing-R8", draws=routing_calls(iterations=(2,)), stem="routing", agreement=True
+)
+def two_iterations_match_the_reference(context: CheckContext, call: Call) -> None:
+    """Two iterations, with one update of the logits, must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check(
+    "routing-R5", "routing-R8", draws=routing_calls(iterations=(3,)), stem="routing", agreement=True
+)
+def three_iterations_match_the_reference(context: CheckContext, call: Call) -> None:
+    """Three iterations must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check(
+    "routing-R5",
+    "routing-R8",
+    draws=routing_calls(iterations=(4, 5)),
+    stem="routing",
+    agreement=True,
+)
+def four_and_five_iterations_match_the_reference(context: CheckContext, call: Call) -> None:
+    """Four and five iterations must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check("routing-R29", draws=routing_calls(), stem="routing")
+def invalid_iterations_raise(context: CheckContext, call: Call) -> None:
+    """`iterations` of 0, -1 or 2.5 must raise."""
+    context.run(call.forward_only())
+    for iterations in (0, -1, 2.5):
+        context.assert_raises(call.forward_only().change(iterations=iterations))
+
+
+@add_check("routing-R30", draws=routing_calls(), stem="routing")
+def unknown_gradient_raises(context: CheckContext, call: Call) -> None:
+    """A `gradient` other than "all" and "last" must raise in forward."""
+    context.run(call.forward_only())
+    context.assert_raises(call.forward_only().change(gradient="none"))
+
+
+@add_check("routing-R31", draws=routing_calls(axis="interests"), stem="routing")
+def unknown_axis_raises(context: CheckContext, call: Call) -> None:
+    """An `axis` other than "interests" and "behaviours" must raise."""
+    context.run(call.forward_only())
+    context.assert_raises(call.forward_only().change(axis="users"))

@@ -1,0 +1,1 @@
+"""Checks of sampled softmax. Spec: specs/sampled_softmax.md."""

@@ -1,0 +1,197 @@
+"""Compare sampled softmax with the reference; invalid arguments. Spec: specs/sampled_softmax.md."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.gradient_check import assert_gradients_follow
+from mindref.conformance.strategies import distinct_sizes, generators, normal, read_only
+
+TEMPERATURES = (1.0, 0.5, 0.1, 2.0)
+SCALES = (1.0, 0.1, 2.0)
+ITEMS = 6
+"""So few items that targets occur among the negatives, and negatives repeat."""
+
+
+@st.composite
+def sampled_softmax_calls(
+    draw: st.DrawFn,
+    *,
+    temperatures: tuple[float, ...] = TEMPERATURES,
+    normalise: tuple[bool, ...] = (False, True),
+    nonempty: bool = False,
+) -> Call:
+    """Draw users, targets and negatives with hits and repeats, and log expected counts.
+
+    Unless `nonempty` is set, there are sometimes no negatives, or zero vectors.
+    """
+    b, s, d = draw(distinct_sizes(3))
+    s, zero = (s, False) if nonempty else draw(st.sampled_from(((s, False), (s, True), (0, False))))
+    rng, scale = draw(generators()), draw(st.sampled_from(SCALES))
+    user, target, negatives = (normal(rng, n, d, scale=scale) for n in (b, b, s))
+    if zero:
+        user, target = (
+            read_only(np.where(np.arange(b)[:, None] == i, 0, x))
+            for i, x in ((1, user), (2, target))
+        )
+    arrays = {
+        "user": user,
+        "target": target,
+        "negatives": negatives,
+        "target_ids": read_only(rng.integers(0, ITEMS, b)),
+        "negative_ids": read_only(rng.integers(0, ITEMS, s)),
+        "target_log_expected": read_only(np.log(rng.uniform(0.001, 1.5, b))),
+        "negative_log_expected": read_only(np.log(rng.uniform(0.001, 1.5, s))),
+    }
+    numbers = {
+        "temperature": draw(st.sampled_from(temperatures)),
+        "normalise": draw(st.sampled_from(normalise)),
+    }
+    return Call("sampled_softmax", arrays, numbers, read_only(np.array(rng.uniform(0.5, 2))))
+
+
+WITH_NEGATIVES = sampled_softmax_calls(nonempty=True)
+PLAIN = sampled_softmax_calls(temperatures=(1.0,), normalise=(False,))
+
+
+@add_check(
+    "sampled_softmax-R1", "sampled_softmax-R2", draws=PLAIN, stem="sampled_softmax", agreement=True
+)
+def plain_loss_matches_the_reference(context: CheckContext, call: Call) -> None:
+    """With temperature 1 and without normalising, the loss must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check(
+    "sampled_softmax-R6",
+    draws=sampled_softmax_calls(normalise=(False,)),
+    stem="sampled_softmax",
+    agreement=True,
+)
+def loss_with_temperature_matches_the_reference(context: CheckContext, call: Call) -> None:
+    """With a temperature, the loss must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check(
+    "sampled_softmax-R7",
+    draws=sampled_softmax_calls(normalise=(True,)),
+    stem="sampled_softmax",
+    agreement=True,
+)
+def normalised_loss_matches_the_reference(context: CheckContext, call: Call) -> None:
+    """With normalise=True, the loss must match the reference."""
+    context.assert_agrees(call.forward_only())
+
+
+@add_check("sampled_softmax-R1", draws=PLAIN, stem="sampled_softmax", gradient=True, agreement=True)
+def user_gradient_matches_the_reference(context: CheckContext, call: Call) -> None:
+    """The gradient of the user vectors must match the reference."""
+    context.assert_agrees(call, "d_user")
+
+
+@add_check(
+    "sampled_softmax-R12", draws=PLAIN, stem="sampled_softmax", gradient=True, agreement=True
+)
+def target_gradient_matches_the_reference(context: CheckContext, call: Call) -> None:
+    """The gradient of the targets must match the reference."""
+    context.assert_agrees(call, "d_target")
+
+
+@add_check(
+    "sampled_softmax-R11",
+    draws=sampled_softmax_calls(temperatures=(1.0,), normalise=(False,), nonempty=True),
+    stem="sampled_softmax",
+    gradient=True,
+    agreement=True,
+)
+def negative_gradients_match_the_reference(context: CheckContext, call: Call) -> None:
+    """The gradient of each negative must match the reference."""
+    context.assert_agrees(call, "d_negatives")
+
+
+@add_check(
+    "sampled_softmax-R6",
+    draws=sampled_softmax_calls(normalise=(False,)),
+    stem="sampled_softmax",
+    gradient=True,
+    agreement=True,
+)
+def gradients_with_temperature_match_the_reference(context: CheckContext, call: Call) -> None:
+    """With a temperature, every gradient must match the reference."""
+    context.assert_agrees(call)
+
+
+@add_check(
+    "sampled_softmax-R8",
+    draws=sampled_softmax_calls(normalise=(True,)),
+    stem="sampled_softmax",
+    gradient=True,
+    agreement=True,
+)
+def normalised_gradients_match_the_reference(context: CheckContext, call: Call) -> None:
+    """With normalise=True, every gradient must match the reference."""
+    context.assert_agrees(call)
+
+
+@add_check(
+    "sampled_softmax-R1",
+    draws=WITH_NEGATIVES,
+    stem="sampled_softmax",
+    gradient=True,
+    fraction=0.5,
+)
+def loss_gradients_match_finite_differences(context: CheckContext, call: Call) -> None:
+    """The gradients must match central differences of the backend's own forward (float64)."""
+    call = call.change(temperature=max(call.numbers["temperature"], 0.5))
+    assert_gradients_follow(context, call.change(normalise=False))
+
+
+@add_check(
+    "sampled_softmax-R14", draws=sampled_softmax_calls(nonempty=True), stem="sampled_softmax"
+)
+def loss_arrays_that_disagree_raise(context: CheckContext, call: Call) -> None:
+    """Arrays of disagreeing shapes or dtypes must raise."""
+    call = call.forward_only()
+    context.run(call)
+    other = np.float32 if call.dtype == np.float64 else np.float64
+    doubled = {n: np.concatenate((x, x), axis=x.ndim - 1) for n, x in call.arrays.items()}
+    for name in ("target", "negatives", "target_ids", "negative_ids", "negative_log_expected"):
+        context.assert_raises(call.change(**{name: doubled[name]}))
+        if name.startswith("negative") and len(call.arrays["negatives"]) > 1:
+            context.assert_raises(call.change(**{name: call.arrays[name][:1]}))
+    for name in ("user", "target", "negatives", "target_log_expected", "negative_log_expected"):
+        context.assert_raises(call.change(**{name: call.arrays[name].astype(other)}))
+
+
+@add_check(
+    "sampled_softmax-R15", draws=sampled_softmax_calls(nonempty=True), stem="sampled_softmax"
+)
+def non_finite_log_expected_counts_raise(context: CheckContext, call: Call) -> None:
+    """A log expected count that is infinite or NaN must raise."""
+    context.run(call.forward_only())
+    for name in ("target_log_expected", "negative_log_expected"):
+        for bad in (-np.inf, np.inf, np.nan):
+            logs = np.array(call.arrays[name])
+            logs[0] = bad
+            context.assert_raises(call.forward_only().change(**{name: logs}))
+
+
+@add_check("sampled_softmax-R16", draws=sampled_softmax_calls(), stem="sampled_softmax")
+def invalid_temperature_raises(context: CheckContext, call: Call) -> None:
+    """A temperature that is zero, negative, infinite or NaN must raise."""
+    context.run(call.forward_only())
+    for temperature in (0.0, -1.0, np.inf, np.nan):
+        context.assert_raises(call.forward_only().change(temperature=temperature))
+
+
+@add_check("sampled_softmax-R17", draws=sampled_softmax_calls(), stem="sampled_softmax")
+def batch_without_users_raises(context: CheckContext, call: Call) -> None:
+    """A batch without users must raise, because it has no mean loss."""
+    context.run(call.forward_only())
+    of_users = ("user", "target", "target_ids", "target_log_expected")
+    context.assert_raises(call.forward_only().change(**{n: call.arrays[n][:0] for n in of_users}))

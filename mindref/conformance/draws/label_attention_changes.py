@@ -1,0 +1,82 @@
+"""Changes of a label-aware attention call, and comparisons, that properties need.
+
+Spec: specs/label_attention.md. `with_scores` makes the score a separate coordinate, so that scores
+are exact. `with_weights_exposed` adds coordinates that reveal the attention weights in the result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mindref.conformance.runner.call import AnyArray, Call
+from mindref.conformance.runner.context import CallAnswer, Change, CheckContext
+from mindref.conformance.runner.reference import ExpectedArray
+
+
+def with_coordinates(x: AnyArray, coordinates: AnyArray, front: bool = False) -> AnyArray:
+    """Return x with more coordinates appended, or prepended."""
+    coordinates = np.broadcast_to(coordinates, (*x.shape[:-1], np.shape(coordinates)[-1])).astype(
+        x.dtype
+    )
+    return np.concatenate((coordinates, x) if front else (x, coordinates), axis=-1)
+
+
+def with_scores(call: Call, scores: AnyArray) -> Call:
+    """Return the call with exact scores (B, K) as first coordinate, where the target is 1.
+
+    The other coordinates of the target are 0. The cotangent of the first coordinate is 0.
+    """
+    interests, target = call.arrays["interests"], call.arrays["target"]
+    unit = with_coordinates(np.zeros_like(target), np.ones(1), front=True)
+    interests = with_coordinates(interests, scores[..., None], front=True)
+    changed = call.change(interests=interests, target=unit)
+    if call.cotangent is None:
+        return changed
+    return changed._replace(cotangent=with_coordinates(call.cotangent, np.zeros(1), front=True))
+
+
+def with_weights_exposed(call: Call) -> Call:
+    """Return the call, forward only, with one more coordinate for each interest."""
+    interests, target = call.arrays["interests"], call.arrays["target"]
+    unit_vectors = np.eye(interests.shape[1])
+    wider = {
+        "interests": with_coordinates(interests, unit_vectors),
+        "target": with_coordinates(target, 0 * unit_vectors[0]),
+    }
+    return call.forward_only().change(**wider)
+
+
+def exposed_weights(context: CheckContext, got: CallAnswer) -> tuple[AnyArray, AnyArray]:
+    """Return the weights (B, K) from the answer to a `with_weights_exposed` call, and bounds."""
+    k = got.call.arrays["active"].shape[1]
+    allowed = context.expected(got.call)["out"].allowed
+    return got["out"][:, -k:].astype(np.float64), allowed[:, -k:]
+
+
+def assert_same_part(
+    context: CheckContext, first: CallAnswer, second: CallAnswer, part: Change
+) -> None:
+    """Compare a part of two results."""
+    allowed = part(context.expected(first.call)["out"].allowed)
+    allowed = allowed + part(context.expected(second.call)["out"].allowed)
+    expected = ExpectedArray(part(second["out"]), allowed)
+    worst = part(context.worst_case(first.call, second.call, "out"))
+    context.assert_close("out", part(first["out"]), expected, lambda: worst)
+
+
+def assert_takes_all(context: CheckContext, call: Call) -> None:
+    """Require that the result is exactly the active interest of the largest first coordinate."""
+    interests, active = call.arrays["interests"], call.arrays["active"]
+    best = np.argmax(np.where(active, interests[..., 0], -np.inf), axis=1)
+    got, users = context.run(call), np.arange(len(best))
+    context.assert_exact(got, "out", interests[users, best])
+    if call.cotangent is not None:
+        is_best = np.arange(active.shape[1]) == best[:, None]
+        context.assert_exact(got, "d_interests", is_best[..., None] * call.cotangent[:, None])
+
+
+def distant_scores(context: CheckContext, call: Call) -> AnyArray:
+    """Return scores (B, K), pairwise different for a user, of magnitude at least 2."""
+    users, k = call.arrays["active"].shape
+    size = np.concatenate((np.arange(2, 10), -np.arange(2, 10)))
+    return context.rng.permuted(np.tile(size, (users, 1)), axis=1)[:, :k].astype(float)

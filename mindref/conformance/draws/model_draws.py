@@ -1,0 +1,235 @@
+"""Draw small complete models for levels 2 and 3, away from points without derivative.
+
+A model case has items with features, some of weight 0, and users with and without behaviours.
+Targets occur in their own history and among the negatives. Negatives repeat. Padding has ids
+outside the catalogue.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import reject
+from hypothesis import strategies as st
+
+from mindref.config import Config
+from mindref.conformance.draws.nondifferentiable import is_differentiable
+from mindref.conformance.runner.call import Call
+from mindref.conformance.strategies import distinct_sizes, generators, masks
+from mindref.models.mind import Batch, Histories
+from mindref.models.parameters import Catalogue, Layer, Params, Sizes, init
+from mindref.shapes import Bools, Ints
+
+ITEMS, ROWS, PROFILES = 6, 10, 5
+POOL = (1, 2, 3, 5, 4, 6, 7, 17)  # 17 behaviours have four interests
+TRIES = 30
+"""Number of cases that are built from one seed before the example is rejected."""
+
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"routing": "uniform"},
+    {"routing_axis": "behaviours"},
+    {"squash": "unit"},
+    {"squash": "none"},
+    {"interest_count": "fixed"},
+    {"attention": "mean"},
+    {"last_relu": True},
+    {"temperature": 0.5},
+    {"normalise": True, "temperature": 0.3},
+)
+"""Each named option of the model by itself."""
+
+
+class ModelCase(NamedTuple):
+    """Parameters, batches, catalogue and configuration of a call of level 2 or 3."""
+
+    params: Params
+    batches: tuple[Batch, ...]
+    catalogue: Catalogue
+    config: Config
+
+
+@st.composite
+def draw_settings(draw: st.DrawFn, /, **fixed: Any) -> dict[str, Any]:
+    """Draw layers, iterations, power and gradient, and one of `OPTIONS`, unless fixed."""
+    drawn = {
+        "hidden": draw(st.sampled_from(((9,), (), (11, 8)))),
+        "iterations": draw(st.integers(1, 4)),
+        "power": draw(st.sampled_from((float("inf"), 2.0, 1.0, 0.5, 0.0))),
+        "routing_gradient": draw(st.sampled_from(("all", "last"))),
+    }
+    return {**drawn, **draw(st.sampled_from(OPTIONS)), **fixed}
+
+
+@st.composite
+def draw_models(
+    draw: st.DrawFn,
+    /,
+    *,
+    steps: int = 1,
+    features: int | None = None,
+    pool: tuple[int, ...] = POOL,
+    accept: Callable[[ModelCase], bool] | None = None,
+    **fixed: Any,
+) -> ModelCase:
+    """Draw a case of `steps` batches with `features` of users, away from kinks."""
+    axes, chosen = draw(distinct_sizes(4, pool)), draw(draw_settings(**fixed))
+    mask = draw(masks(*axes[:2]))
+    count = draw(st.integers(0, 2)) if features is None else features
+    return first_accepted(
+        draw(generators()), axes, mask, count, steps, chosen, accept or losses_are_differentiable
+    )
+
+
+def first_accepted(rng: np.random.Generator, *parts: Any) -> ModelCase:
+    """Build cases until one is accepted; reject the example if none is."""
+    *how, accept = parts
+    for _ in range(TRIES):
+        world = build_case(rng, *how)
+        if accept(world):
+            return world
+    reject()
+
+
+def losses_are_differentiable(world: ModelCase) -> bool:
+    """Return whether the losses of a case are away from points without derivative."""
+    return all(
+        is_differentiable(world.params, b, world.catalogue, world.config) for b in world.batches
+    )
+
+
+@st.composite
+def every_history_length(draw: st.DrawFn, /, **fixed: Any) -> Call:
+    """Draw users with 0 to 17 behaviours, one of each."""
+    rng, interests = draw(generators()), draw(st.integers(1, 6))
+    mask = np.arange(17) < np.arange(18)[:, None]
+    chosen = {**draw(draw_settings()), "iterations": 1, "hidden": (), "power": 0.0, **fixed}
+    world = first_accepted(
+        rng, (18, 17, interests, 3), mask, 1, 1, chosen, losses_are_differentiable
+    )
+    return serving_call(world)
+
+
+def loss_calls(**fixed: Any) -> st.SearchStrategy[Call]:
+    """Draw calls of the loss of a batch and its gradients."""
+    return draw_models(**fixed).map(loss_call)
+
+
+def serving_calls(**fixed: Any) -> st.SearchStrategy[Call]:
+    """Draw calls of the interests of users."""
+    return draw_models(**fixed).map(serving_call)
+
+
+def loss_call(world: ModelCase) -> Call:
+    """Return the call of the loss of the first batch."""
+    arrays = {
+        "params": world.params,
+        "batch": world.batches[0],
+        "catalogue": world.catalogue,
+    }
+    return Call("loss", arrays, {"config": world.config})
+
+
+def serving_call(world: ModelCase) -> Call:
+    """Return the call of the interests of the users of the first batch."""
+    histories = world.batches[0].histories
+    arrays = {"params": world.params, "histories": histories, "catalogue": world.catalogue}
+    return Call("interests", arrays, {"config": world.config})
+
+
+def build_case(
+    rng: np.random.Generator,
+    axes: tuple[int, ...],
+    mask: Bools,
+    features: int,
+    steps: int,
+    chosen: Mapping[str, Any],
+) -> ModelCase:
+    """Return a case with this mask in its first batch and permutations of it in the others."""
+    fixed = {"interests": axes[2], "width": axes[3], "profile_width": 2, "dtype": "float64"}
+    config = Config.of("default", {**fixed, **chosen})
+    shapes = Sizes(ITEMS, ROWS, PROFILES if features else 0, features)
+    later = (rng.permuted(mask, axis=0) for _ in range(steps - 1))
+    batches = tuple(build_batch(rng, axes, batch_mask, features) for batch_mask in (mask, *later))
+    return ModelCase(
+        trained_scale_params(init(rng, config, shapes), rng), batches, build_catalogue(rng), config
+    )
+
+
+def build_batch(
+    rng: np.random.Generator, axes: tuple[int, ...], mask: Bools, features: int
+) -> Batch:
+    """Return a batch of some of the items, so that another batch may lack them."""
+    users, length, interests, _ = axes
+    ids = rng.choice(ITEMS, size=int(rng.integers(2, ITEMS + 1)), replace=False)
+    items = np.where(mask, rng.choice(ids, mask.shape), rng.choice([-9, 0, 10**6]))
+    target = rng.choice(ids, users)
+    history = items[0][mask[0]]
+    target[0] = history[0] if history.size else target[0]
+    negatives = rng.choice(ids, int(rng.integers(4, 10)))
+    negatives[:3] = target[0], negatives[3], negatives[3]
+    logits = rng.standard_normal((users, length, interests))
+    profile = rng.integers(0, PROFILES, (users, features))
+    expected = (rng.standard_normal(n) for n in (users, len(negatives)))
+    return Batch(Histories(items, mask, logits, profile), target, negatives, *expected)
+
+
+def trained_scale_params(params: Params, rng: np.random.Generator) -> Params:
+    """Return parameters of the scale that training reaches: unit items, non-zero biases."""
+    items, profile = (rng.standard_normal(x.shape) for x in (params.items, params.profile))
+    layers = tuple(Layer(x.weight, 0.3 * rng.standard_normal(x.bias.shape)) for x in params.layers)
+    return Params(items, profile, params.bilinear, layers)
+
+
+def build_catalogue(rng: np.random.Generator) -> Catalogue:
+    """Return a catalogue with one or two features for each item; a missing one has weight 0."""
+    rows = np.concatenate(
+        [np.arange(ITEMS)[:, None], rng.integers(ITEMS, ROWS, (ITEMS, 2))], axis=1
+    )
+    second = rng.integers(0, 2, ITEMS)
+    weights = rng.uniform(0.5, 1, (ITEMS, 3)) * np.stack(
+        [second * 0 + 1, second * 0 + 1, second], 1
+    )
+    return Catalogue(rows, weights / weights.sum(axis=1, keepdims=True))
+
+
+def full_softmax_batch(one: Batch) -> Batch:
+    """Return a batch with every item as a negative once, without correction (model-R15)."""
+    logs = np.zeros(len(one.target)), np.zeros(ITEMS)
+    return Batch(one.histories, one.target, np.arange(ITEMS), *logs)
+
+
+def looked_up_rows(batch: Batch, catalogue: Catalogue) -> Ints:
+    """Return the item table rows that a batch looks up, ascending (model-R8, R10)."""
+    histories = batch.histories
+    ids = np.concatenate([histories.items[histories.mask], batch.target, batch.negatives])
+    return np.unique(catalogue.rows[ids][catalogue.weights[ids] != 0])
+
+
+def with_full_softmax(call: Call) -> Call:
+    """Return a loss call with every item as a negative once (model-R15)."""
+    return call.change(batch=full_softmax_batch(call.arrays["batch"]))
+
+
+def expected_active(call: Call) -> Bools:
+    """Return which interests are active, in integer arithmetic (model-R3, R7, R17)."""
+    mask, config = call.arrays["histories"].mask, call.numbers["config"]
+    counts = [int(n) for n in mask.sum(axis=1)]
+    if config.interest_count == "log2":
+        counts = [min(config.interests, n.bit_length() - 1) for n in counts]
+    else:
+        counts = [config.interests if n else 1 for n in counts]
+    return np.arange(config.interests) < np.maximum(counts, 1)[:, None]
+
+
+def with_layers(call: Call, layers: tuple[Layer, ...]) -> Call:
+    """Return the call with other layers."""
+    return call.change(params=call.arrays["params"]._replace(layers=layers))
+
+
+def replace_settings(config: Config, **settings: Any) -> Config:
+    """Return the configuration with some settings replaced."""
+    return dataclasses.replace(config, **settings)

@@ -1,0 +1,71 @@
+"""Changes of a routing call that properties need. Spec: specs/routing.md."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mindref.conformance.draws.axes import select_axis
+from mindref.conformance.draws.small_integers import as_small_integers
+from mindref.conformance.runner.call import AnyArray, Call
+from mindref.shapes import Array, Bools
+
+GARBAGE = (np.nan, np.inf, -np.inf, 1e30, 0.0)
+
+
+def with_garbage(rng: np.random.Generator, x: Array, mask: Bools) -> Array:
+    """Return x with NaN, infinities and large numbers where `where`, of one axis less, is true."""
+    garbage = rng.choice(GARBAGE, size=x.shape).astype(x.dtype)
+    return np.where(mask[..., None], garbage, x)
+
+
+def first_interests(count: int, users: int, interests: int) -> Bools:
+    """Return (B, K), true for the first interests."""
+    return np.broadcast_to(np.arange(interests) < count, (users, interests))
+
+
+def keep_first_capsule(capsules: AnyArray) -> AnyArray:
+    """Return the capsules (B, K, D) with all but the first interest set to zero."""
+    return np.where(np.arange(capsules.shape[1])[:, None] == 0, capsules, 0)
+
+
+def repeat_first_capsule(capsules: AnyArray) -> AnyArray:
+    """Return the capsules (B, K, D) with the first interest at every position."""
+    return np.broadcast_to(capsules[:, :1], capsules.shape)
+
+
+def with_equal_logits(call: Call, active: Bools) -> Call:
+    """Return the call, forward only, with equal logits of all interests for each behaviour."""
+    logits = call.arrays["init_logits"]
+    same = np.repeat(logits[..., :1], logits.shape[2], axis=2)
+    return call.forward_only().change(init_logits=same, active=active)
+
+
+def with_exact_votes(call: Call) -> Call:
+    """Return the call in halves and quarters, so small that its votes are not rounded."""
+    call = as_small_integers(call.forward_only())
+    mask, history = call.arrays["mask"], call.arrays["history"]
+    history = np.where(mask[..., None], history, 0) / 2
+    return call.change(history=history, bilinear=call.arrays["bilinear"] / 4)
+
+
+def single_unit_call(call: Call, unit: AnyArray, matrix: AnyArray) -> Call:
+    """Return the call of one interest whose behaviours cancel except for `unit`."""
+    history, (users, interests) = call.arrays["history"], call.arrays["active"].shape
+    last = np.broadcast_to(unit.astype(call.dtype), (users, 1, len(unit)))
+    history = np.concatenate((history, -history, last), axis=1)
+    return call.change(
+        history=history,
+        mask=np.ones(history.shape[:2], bool),
+        bilinear=matrix.astype(call.dtype),
+        init_logits=np.zeros((*history.shape[:2], interests), call.dtype),
+        active=first_interests(1, users, interests),
+    )
+
+
+def with_padding(rng: np.random.Generator, call: Call, count: int = 3) -> Call:
+    """Return the call with padded positions of garbage appended."""
+    places = call.arrays["mask"].shape[1]
+    longer = select_axis(call, "l", np.arange(places + count) % places)
+    new = np.arange(places + count) >= places
+    dirty = {n: with_garbage(rng, longer.arrays[n], new) for n in ("history", "init_logits")}
+    return longer.change(mask=longer.arrays["mask"] & ~new, **dirty)

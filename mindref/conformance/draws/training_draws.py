@@ -1,0 +1,132 @@
+"""Draw some training steps for level 3, away from points without derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from mindref.conformance.draws.model_draws import (
+    ITEMS,
+    POOL,
+    ModelCase,
+    draw_models,
+    full_softmax_batch,
+)
+from mindref.conformance.draws.nondifferentiable import is_well_conditioned
+from mindref.conformance.runner.call import Call
+from mindref.models.mind import Batch
+from mindref.models.parameters import Catalogue
+from mindref.shapes import Ints
+
+STABLE_SETTINGS: dict[str, tuple[Any, ...]] = {
+    "iterations": (1, 2),
+    "hidden": ((5,), ()),
+    "power": (float("inf"), 1.0, 0.0),
+    "beta1": (0.9, 0.5),
+    "beta2": (0.999, 0.9),
+    "epsilon": (0.1, 0.02, 0.5),
+}
+"""Settings under which several training steps stay well conditioned."""
+
+
+@st.composite
+def draw_trainings(
+    draw: st.DrawFn,
+    /,
+    *,
+    steps: int | None = None,
+    becomes: Callable[[Call], Call] = lambda call: call,
+    **fixed: Any,
+) -> Call:
+    """Draw calls of some training steps in which rounding errors stay small.
+
+    `becomes` changes a drawn call before it is accepted.
+    """
+    count = draw(st.integers(1, 3)) if steps is None else steps
+    rate = draw(st.sampled_from((0.1, 0.01)))
+    calm = {name: draw(st.sampled_from(values)) for name, values in STABLE_SETTINGS.items()}
+    world = draw(
+        draw_models(
+            steps=count,
+            pool=POOL[:6],
+            accept=lambda w: is_well_conditioned(becomes(training_call(w, rate))),
+            **{**calm, **fixed},
+        )
+    )
+    return becomes(training_call(world, rate))
+
+
+def training_call(world: ModelCase, learning_rate: float) -> Call:
+    """Return the call of one step for each batch.
+
+    If `pause` is not 0, training is resumed from parameters and moments after so many steps.
+    """
+    arrays = {"params": world.params, "batches": world.batches, "catalogue": world.catalogue}
+    numbers = {"config": world.config, "learning_rate": learning_rate, "pause": 0}
+    return Call("training", arrays, numbers)
+
+
+def with_zero_gradient_step(call: Call) -> Call:
+    """Return a training with one more step, in which every gradient is zero (optimiser-R6).
+
+    All users have one target, and all negatives are that target, so that no negative remains and
+    the loss is log 1. Rows are looked up as before.
+    """
+    batches = call.arrays["batches"]
+    return call.change(batches=(*batches, zero_gradient_batch(batches[-1])))
+
+
+def with_zero_gradients_between(call: Call) -> Call:
+    """Return a training of two steps with a step of zero gradients between (optimiser-R6)."""
+    first, last = call.arrays["batches"]
+    return call.change(batches=(first, zero_gradient_batch(first), last))
+
+
+def zero_gradient_batch(batch: Batch) -> Batch:
+    """Return a batch that looks up rows as before and has zero gradients."""
+    target, negatives = (
+        np.repeat(batch.target[:1], len(x)) for x in (batch.target, batch.negatives)
+    )
+    return batch._replace(target=target, negatives=negatives)
+
+
+def with_late_item(call: Call) -> Call:
+    """Return a training that uses its last item in the last step only (optimiser-R2)."""
+    *early, last = call.arrays["batches"]
+    return call.change(batches=(*map(without_last_item, early), with_last_item(last)))
+
+
+def with_skipped_item(call: Call) -> Call:
+    """Return a training that uses its last item in the first and last step (optimiser-R5)."""
+    first, *between, last = call.arrays["batches"]
+    middle = map(without_last_item, between)
+    return call.change(batches=(with_last_item(first), *middle, with_last_item(last)))
+
+
+def without_last_item(batch: Batch) -> Batch:
+    """Return a batch with the last item of the catalogue replaced by item 0."""
+
+    def without(ids: Ints) -> Ints:
+        return np.where(ids == ITEMS - 1, 0, ids)
+
+    histories = batch.histories._replace(items=without(batch.histories.items))
+    target, negatives = without(batch.target), without(batch.negatives)
+    return batch._replace(histories=histories, target=target, negatives=negatives)
+
+
+def with_last_item(batch: Batch) -> Batch:
+    """Return a batch with the last item of the catalogue among its negatives."""
+    return batch._replace(negatives=np.append(batch.negatives[1:], ITEMS - 1))
+
+
+def with_every_row_used(call: Call) -> Call:
+    """Return a training on items without features, each of them a negative (optimiser-R7)."""
+    params = call.arrays["params"]
+    ids = np.arange(ITEMS)[:, None]
+    catalogue = Catalogue(ids, np.ones(ids.shape, call.dtype))
+    batches = tuple(full_softmax_batch(one) for one in call.arrays["batches"])
+    params = params._replace(items=params.items[:ITEMS])
+    return call.change(params=params, batches=batches, catalogue=catalogue)

@@ -1,0 +1,147 @@
+"""Edit Python source at a named statement, without a quotation of the source.
+
+An edit names a statement by `at = "FUNCTION: ANCHOR"`. FUNCTION is the qualified name of a function
+or class ("forward", "Saved", "Model.step"), or "module". ANCHOR has up to three parts, in this
+order, and must match exactly one statement of FUNCTION:
+
+- the label of a rule ("routing-R2") in a comment on the lines of the statement, or in the comment
+  lines directly above the statement. Of a statement with a body only the lines of the header count.
+  "# routing-R2, R9" has two labels.
+- the form of the statement, optionally followed by one identifier or string that it contains:
+
+      weights, s2 =   logits +=   return   return d_votes   raise ShapeError   assert   docstring
+      for turn   while   if gradient   elif axis   with   try   except KeyError   match   case
+      check(          an expression that is a call of `check`
+      def, class      FUNCTION itself
+      @compiled       a decorator of FUNCTION
+
+- an ordinal, if several statements match: "return 2" is the second.
+
+`new` replaces the statement. If `new` is a header without a body ("for turn in range(3):"), then it
+replaces the header and the body stays. If `new` is empty, the statement is removed. `before` and
+`after` insert statements next to the named one. `statements = N` extends a replacement to N
+consecutive statements. Every other comment and line of the source stays as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from mindref.conformance.mutants.source_units import AnchoredSource, Unit, parse_source
+
+POSITIONS = ("new", "before", "after")
+BRANCHES = {  # a branch can be parsed only after another one
+    "elif": "if 0:\n    pass\n",
+    "except": "try:\n    pass\n",
+}
+
+
+class Edit(NamedTuple):
+    """One change of a file: `text` goes before, after or in the place of the statement `at`."""
+
+    file: str  # relative to the package
+    anchor: str
+    text: str
+    position: str = "new"  # one of POSITIONS
+    statements: int = 1
+
+
+def apply_edits(text: str, edits: Sequence[Edit]) -> str:
+    """Return a text with every edit made; each anchor is looked up in the text before any edit.
+
+    Raises ValueError unless each anchor matches exactly one statement and no two edits overlap.
+    """
+    if not edits:
+        return text
+    source = parse_source(text)
+    data = source.data
+    splices = sorted((splice_of(source, edit) for edit in edits), key=lambda splice: splice[:2])
+    for (_, end, _), (start, _, _) in pairwise(splices):
+        if start < end:
+            raise ValueError(f"{edits[0].file}: two edits overlap")
+    for start, end, replacement in reversed(splices):
+        data = data[:start] + replacement + data[end:]
+    return data.decode()
+
+
+def probes_outside(text: str, edits: Sequence[Edit], probes: Sequence[Edit]) -> list[Edit]:
+    """Return the probes that lie outside the statements that the edits replace."""
+    source = parse_source(text)
+    replaced = [splice_of(source, edit)[:2] for edit in edits]
+    starts = {probe: splice_of(source, probe)[0] for probe in probes}
+    return [p for p in probes if not any(first < starts[p] < end for first, end in replaced)]
+
+
+def splice_of(source: AnchoredSource, edit: Edit) -> tuple[int, int, bytes]:
+    """Return the bytes that an edit replaces, by first and last offset, and with what."""
+    unit = source.find(edit.anchor, edit.file)
+    location = f"{edit.file}: {edit.anchor!r}"
+    text, column = edit.text.strip("\n"), source.column(unit.first)
+    replacement = indent_text(text, " " * column).encode()
+    margin = b"\n" + b" " * column
+    if edit.position == "before":
+        return unit.first, unit.first, replacement + margin
+    if edit.position == "after":
+        end = source.starts[source.line(unit.end)] - 1  # after a comment on the line
+        return end, end, margin + replacement
+    first, end = unit.first, unit.end
+    if edit.statements > 1:
+        after = unit.block[block_index(unit) :] if unit.block else ()
+        if edit.statements > len(after):
+            raise ValueError(f"{location}: fewer than {edit.statements} statements follow")
+        end = source.of_node[id(after[edit.statements - 1])].end
+    if not text:
+        is_full_block = unit.block and edit.statements >= len(unit.block)
+        return first, end, b"pass" if is_full_block else b""
+    if unit.form.startswith("@") or is_valid_source(BRANCHES.get(unit.form, "") + text):
+        return first, end, replacement
+    if not unit.colon or edit.statements > 1:
+        raise ValueError(f"{location}: the new text is no statement")
+    return unit.start, unit.colon, replacement
+
+
+def read_edits(row: Mapping[str, Any], file: str = "") -> tuple[Edit, ...]:
+    """Return the edits of a table of a catalogue: `edits`, or the one edit of the table itself."""
+    shared = row.get("file", file)
+    return tuple(read_edit(edit, edit.get("file", shared)) for edit in row.get("edits", [row]))
+
+
+def read_edit(row: Mapping[str, Any], file: str) -> Edit:
+    """Return one edit; raise ValueError unless it has exactly one of POSITIONS."""
+    positions = [position for position in POSITIONS if position in row]
+    if len(positions) != 1 or "at" not in row:
+        raise ValueError(f"{file}: an edit has `at` and one of {', '.join(POSITIONS)}: {dict(row)}")
+    return Edit(file, row["at"], row[positions[0]], positions[0], row.get("statements", 1))
+
+
+def block_index(unit: Unit) -> int:
+    """Return the index of a unit in its block."""
+    return next(index for index, node in enumerate(unit.block) if node is unit.node)
+
+
+def is_valid_source(text: str) -> bool:
+    """Return whether a text is a sequence of whole statements."""
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
+
+
+def indent_text(text: str, margin: str) -> str:
+    """Return a text with a margin before each line but the first, strings of several lines kept."""
+    within: set[int] = set()
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.STRING:
+                within.update(range(token.start[0] + 1, token.end[0] + 1))
+    except (tokenize.TokenError, IndentationError):
+        pass  # a header ends without its body
+    lines = text.split("\n")
+    unchanged = (n == 0 or not line or n + 1 in within for n, line in enumerate(lines))
+    return "\n".join(line if k else margin + line for line, k in zip(lines, unchanged, strict=True))

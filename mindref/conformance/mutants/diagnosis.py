@@ -1,0 +1,272 @@
+"""Diagnose a failed check: which known mistake explains the answers.
+
+The implementation under test and every mutant run the same calls. For each, the deviation is its
+answer minus the answer of the reference, call by call and part by part. A mistake is named only if
+it explains at least 99 % of the deviation of the implementation.
+
+The calls are those of the failed check. If the implementation is right on all of them, the calls of
+the failure are added. If an invalid call did not raise, only the invalid calls are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from mindref.conformance.bounds import Precision
+from mindref.conformance.mutants.loader import Mutant, backend_of, suite_mutants
+from mindref.conformance.runner.call import (
+    Answer,
+    AnyArray,
+    Call,
+    is_float_array,
+    map_floats,
+    named_arrays,
+)
+from mindref.conformance.runner.check import RESTS_ON, ConformanceCheck, all_checks
+from mindref.conformance.runner.check_runner import draw_calls
+from mindref.conformance.runner.implementation import BackendImplementation, Implementation
+from mindref.conformance.runner.reference import ExpectedArray, expected_answer, reference_answer
+from mindref.conformance.runner.result import CheckResult
+from mindref.errors import FOREIGN_ERRORS
+
+MIN_EXPLAINED = 0.99
+"""Smallest fraction of the deviation that a mistake must explain before it is named."""
+
+POOL = {"ops": 16, "model": 16, "train": 4}
+"""Level -> number of compared calls; training calls are slow."""
+
+FEW, HALF = 2, 0.5
+"""Number of wrong calls that a mutant runs first, and the fraction needed to run the others."""
+
+Parts = dict[tuple[int, str], AnyArray]
+"""(call, part) -> deviation; zero where it is within the error bound."""
+
+
+class Pool(NamedTuple):
+    """Calls, the expected answers, and the deviation of an implementation."""
+
+    calls: Sequence[Call]
+    wants: Sequence[dict[str, ExpectedArray] | None]
+    lacking: Parts
+
+    @property
+    def wrong(self) -> bool:
+        """Return whether any answer deviates."""
+        return any(part.any() for part in self.lacking.values())
+
+    def first_wrong(self, count: int) -> Pool:
+        """Return only the first calls whose answers deviate."""
+        wrong = sorted({key[0] for key, part in self.lacking.items() if part.any()})[:count]
+        numbers = {call: number for number, call in enumerate(wrong)}
+        lacking = {(numbers[c], n): x for (c, n), x in self.lacking.items() if c in numbers}
+        return Pool([self.calls[c] for c in wrong], [self.wants[c] for c in wrong], lacking)
+
+
+class Match(NamedTuple):
+    """A mutant, and the fraction of the deviation that it explains."""
+
+    mutant: Mutant
+    share: float
+
+
+def diagnose(implementation: Implementation, result: CheckResult, seed: int = 0) -> str:
+    """Return which mistake of the catalogue explains a failed result, or that none does."""
+    check = next(c for c in all_checks() if c.name == result.check)
+    precision = Precision.of(result.precision.split("/"))
+    if result.evidence is not None and result.evidence.kind == "answered":
+        pool, description = (
+            invalid_calls(implementation, result.evidence.calls),
+            "in the calls of this failure",
+        )
+    else:
+        pool, description = distinguishing_calls(implementation, check, result, precision, seed)
+    matches = rank_mutants(check, pool)
+    best = [m for m in matches if m.share >= max(MIN_EXPLAINED, matches[0].share - 1e-3)]
+    if best:  # conformance-R16
+        shares = f"{100 * best[0].share:.1f} % of the residual {description}"
+        names = "; or, no different on these calls: ".join(
+            describe_mutant(m.mutant) for m in best[:3]
+        )
+        return f"your result equals the reference with this mistake: {names} ({shares})"
+    breaking = [v for v in suite_mutants() if v.rule == check.rules[0]]
+    text = "no match among the known mistakes"
+    if matches and matches[0].share > HALF:
+        nearest = matches[0]
+        text += f"; nearest: {describe_mutant(nearest.mutant)} ({100 * nearest.share:.0f} %)"
+    if breaking:
+        text += f"; mistakes that break {check.rules[0]}: " + "; ".join(
+            v.description for v in breaking[:3]
+        )
+    return text
+
+
+def distinguishing_calls(
+    implementation: Implementation,
+    check: ConformanceCheck,
+    result: CheckResult,
+    precision: Precision,
+    seed: int,
+) -> tuple[Pool, str]:
+    """Return the calls that distinguish the mistakes, and a description of these calls."""
+    count = POOL[check.level]
+    calls = [call.to(precision.input) for call in draw_calls(check, count, seed)]
+    pool, description = deviation_pool(implementation, calls, precision), f"over {count} calls"
+    if (
+        not pool.wrong and result.evidence is not None
+    ):  # only the calls of the failure show the deviation
+        calls, description = [*calls, *result.evidence.calls], "in the calls of this failure"
+        pool = deviation_pool(implementation, calls, precision)
+    return pool, description
+
+
+def invalid_calls(implementation: Implementation, calls: Sequence[Call]) -> Pool:
+    """Return the invalid calls: a mutant matches if it answers the same ones."""
+    refused = [call for call in calls if reference_raises(call)]
+    wants = [None] * len(refused)
+    return Pool(refused, wants, deviation_of(implementation, refused, wants))
+
+
+def reference_raises(call: Call) -> bool:
+    """Return whether the reference raises for a call, in the dtype of the call."""
+    try:
+        reference_answer(call)
+    except Exception:
+        return True
+    return False
+
+
+def describe_mutant(mutant: Mutant) -> str:
+    """Return what a mutant does, the rule it breaks, and public code with the same mistake."""
+    seen = f", seen in {mutant.seen}" if mutant.seen else ""
+    return f"{mutant.description} [{mutant.name}, {mutant.rule}{seen}]"
+
+
+def deviation_pool(
+    implementation: Implementation, calls: Sequence[Call], precision: Precision
+) -> Pool:
+    """Run the calls on an implementation, and return its deviation."""
+    wants = [expected_or_none(call, precision) for call in calls]
+    return Pool(calls, wants, deviation_of(implementation, calls, wants))
+
+
+def rank_mutants(check: ConformanceCheck, pool: Pool) -> list[Match]:
+    """Return every candidate with the fraction of the deviation that it explains, the best first.
+
+    A candidate that explains less than half of the first wrong calls is not run on the others.
+    """
+    matches, few = [], pool.first_wrong(FEW)
+    for mutant in candidate_mutants(check):
+        fraction = fraction_explained_by(mutant, few)
+        if fraction > HALF and len(few.calls) < len(pool.calls):
+            fraction = fraction_explained_by(mutant, pool)
+        matches.append(Match(mutant, fraction))
+    return sorted(matches, key=lambda match: -match.share)
+
+
+def fraction_explained_by(mutant: Mutant, pool: Pool) -> float:
+    """Return the fraction of the deviation that a mutant explains."""
+    return explained_fraction(
+        pool.lacking, deviation_of(mutant_implementation(mutant.name), pool.calls, pool.wants)
+    )
+
+
+def candidate_mutants(check: ConformanceCheck) -> Iterable[Mutant]:
+    """Return the mutants that may show in this check: of its page and the pages below it."""
+    pages = {check.page, check.stem, *RESTS_ON.get(check.stem, ()), "numerics"}
+    if check.level != "ops":
+        pages |= {"model", "optimiser"} | set(RESTS_ON["model"]) | {"softmax", "squash"}
+    return [mutant for mutant in suite_mutants() if mutant.page in pages]
+
+
+@cache
+def mutant_implementation(name: str) -> Implementation:
+    """Return a mutant as an implementation."""
+    return BackendImplementation(backend_of(next(v for v in suite_mutants() if v.name == name)))
+
+
+def expected_or_none(call: Call, precision: Precision) -> dict[str, ExpectedArray] | None:
+    """Return the expected answer; None for a call for which the reference raises."""
+    if len({x.dtype for x in named_arrays(call.arrays).values() if is_float_array(x)}) > 1:
+        return None  # `expected_answer` would convert to one dtype
+    try:
+        return expected_answer(call, precision)
+    except Exception:
+        return None
+
+
+def deviation_of(
+    implementation: Implementation,
+    calls: Sequence[Call],
+    wants: Sequence[dict[str, ExpectedArray] | None],
+) -> Parts:
+    """Return the deviation of an implementation by call and part."""
+    deviation: Parts = {}
+    for number, (call, want) in enumerate(zip(calls, wants, strict=True)):
+        answer = answer_or_empty(implementation, call)
+        for name, expectation in (want or {}).items():
+            if name in answer and answer[name].shape == expectation.value.shape:
+                deviation[number, name] = deviation_beyond_bound(answer[name], expectation)
+            else:
+                deviation[number, name] = np.full(1, np.inf)
+        if want is None:
+            deviation[number, "refused"] = np.full(1, 0.0 if not answer else np.inf)
+    return deviation
+
+
+def answer_or_empty(implementation: Implementation, call: Call) -> Answer:
+    """Return an answer; empty if the implementation raises."""
+    try:
+        with np.errstate(all="ignore"):
+            return {
+                name: np.array(x) for name, x in implementation.answer(copy_floats(call)).items()
+            }
+    except FOREIGN_ERRORS:
+        return {}
+
+
+def copy_floats(call: Call) -> Call:
+    """Return the call with copies of its floats, because a mutant may write to them."""
+    arrays, cotangent = map_floats(np.array, call.arrays), map_floats(np.array, call.cotangent)
+    return call._replace(arrays=arrays, cotangent=cotangent)
+
+
+def deviation_beyond_bound(got: AnyArray, want: ExpectedArray) -> AnyArray:
+    """Return got - value: 0 within the error bound, infinity if one of them is not finite."""
+    value = np.asarray(want.value, np.float64)
+    with np.errstate(all="ignore"):
+        off = got.astype(np.float64) - value
+    strange = ~np.isfinite(value)
+    off = np.where(strange, np.where(np.isfinite(got), np.inf, 0), off)
+    off = np.where(np.isnan(off), np.inf, off)
+    return np.where(np.abs(off) <= want.allowed, 0, off)
+
+
+def explained_fraction(deviation: Parts, other: Parts) -> float:
+    """Return the mean fraction of a deviation that another deviation explains."""
+    fractions = []
+    for key, x in deviation.items():
+        y = other.get(key, np.zeros(1))
+        if x.any() or y.any():
+            fractions.append(similarity(x, y))
+    return float(np.mean(fractions)) if any(x.any() for x in deviation.values()) else 0.0
+
+
+def similarity(x: AnyArray, y: AnyArray) -> float:
+    """Return 1 - |x - y|^2 / max(|x|^2, |y|^2), at least 0.
+
+    Infinite entries must agree. The result is the smaller of the two fractions, infinite and
+    finite.
+    """
+    if x.shape != y.shape:
+        return 0.0
+    infinite = np.isinf(x) | np.isinf(y)
+    met = float(np.mean(x[infinite] == y[infinite])) if infinite.any() else 1.0
+    x, y = x[~infinite], y[~infinite]
+    size = max(float(np.sum(x * x)), float(np.sum(y * y)))
+    if not size:
+        return met if infinite.any() else 0.0
+    return min(met, max(0.0, 1 - float(np.sum((x - y) ** 2)) / size))

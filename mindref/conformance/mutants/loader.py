@@ -1,0 +1,205 @@
+"""Read the catalogue of mutants, and build any of them as a copy of the reference.
+
+A mutant edits statements of the package (anchors.py). It is built by running edited copies of the
+reference's modules that import one another, so that routing uses the edited squash. Nothing is
+entered in `sys.modules`, and the reference itself is not changed.
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from types import CodeType, MappingProxyType, ModuleType, SimpleNamespace
+from typing import Any, NamedTuple
+
+from mindref.backend import OPERATORS
+from mindref.conformance.mutants import anchors
+from mindref.conformance.mutants.anchors import Edit
+from mindref.conformance.runner.claims import LEVELS
+from mindref.conformance.runner.composed_backend import ComposedBackend
+
+MODULES = (
+    "shapes",
+    "ops.votes",
+    *(f"ops.{stem}" for stem in OPERATORS),
+    "models.layers",
+    "models.mind",
+    "training.optimiser",
+    "conformance.runner.composed_backend",
+)
+FILES = {f"mindref.{name}": f"{name.replace('.', '/')}.py" for name in MODULES}
+"""Module -> file, each after the modules that it imports."""
+
+SCOPES = ("suite", "tests", "study")
+"""The uses of a mutant; see the package."""
+
+LEVEL_OF = {  # other files: "ops"
+    "models/layers.py": "model",
+    "models/mind.py": "model",
+    "training/optimiser.py": "train",
+    "conformance/runner/composed_backend.py": "train",
+}
+LEVEL_OF_PAGE = {"model": "model", "optimiser": "train"}  # rules that show in no single operator
+
+
+class Mutant(NamedTuple):
+    """The reference, or another part of the package, with one mistake."""
+
+    name: str
+    rule: str  # the rule that it breaks, such as "routing-R2"
+    scope: tuple[str, ...]  # of SCOPES
+    description: str  # completes "your result equals the reference with this mistake: ..."
+    does: str  # what it does to a model; may be empty
+    seen: str  # who does it in public code; may be empty
+    edits: tuple[Edit, ...]
+    tests: str = ""  # scope "tests": the folder or file of the tests that must fail; empty: all
+
+    @property
+    def page(self) -> str:
+        """Return the page of the rule that it breaks."""
+        return self.rule.partition("-")[0]
+
+    @property
+    def level(self) -> str:
+        """Return the lowest level of the contract at which the mistake shows."""
+        concerned = [LEVEL_OF.get(edit.file, "ops") for edit in self.edits]
+        return max([*concerned, LEVEL_OF_PAGE.get(self.page, "ops")], key=list(LEVELS).index)
+
+
+class BuiltModules(NamedTuple):
+    """The modules of a mutant, in place of the modules of the reference."""
+
+    ops: Any
+    mind: ModuleType
+    optimiser: ModuleType
+    composed: ModuleType  # makes a backend of the others
+
+
+@cache
+def suite_mutants() -> tuple[Mutant, ...]:
+    """Return every mutant of the suite, sorted by page, then as in the file."""
+    return tuple(mutant for mutant in shipped_mutants() if "suite" in mutant.scope)
+
+
+@cache
+def shipped_mutants() -> tuple[Mutant, ...]:
+    """Return every mutant in the package, of any scope."""
+    return mutants_in_folder(resources.files("mindref.conformance.mutants"), scope="suite")
+
+
+def mutants_in_folder(folder: Traversable, *, scope: str) -> tuple[Mutant, ...]:
+    """Return the mutants in the *.toml files of a folder, sorted by file; scope: the default."""
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    texts = [file.read_text(encoding="utf-8") for file in files]
+    return tuple(read_mutant(row, scope) for text in texts for row in tomllib.loads(text)["mutant"])
+
+
+def read_mutant(row: dict[str, Any], scope: str) -> Mutant:
+    """Return a mutant from its table in the catalogue; scope: the default."""
+    words = re.findall(r"[a-z0-9]+", row["what"].lower())
+    return Mutant(
+        name=row.get("name") or "-".join([row["rule"].partition("-")[0].replace("_", "-"), *words]),
+        rule=row["rule"],
+        scope=tuple(row.get("scope", [scope])),
+        description=row["what"],
+        does=row.get("does", ""),
+        seen=row.get("seen", ""),
+        edits=anchors.read_edits(row),
+        tests=row.get("tests", ""),
+    )
+
+
+def build_mutant(
+    mutant: Mutant | None = None,
+    probes: tuple[Edit, ...] = (),
+    names: Mapping[str, Any] = MappingProxyType({}),
+) -> BuiltModules:
+    """Return fresh modules with the edits of a mutant; None: the reference, unedited.
+
+    probes: further edits; a probe within a statement that the mutant replaces is left out. names:
+    global names of every module, for probes to call. Two calls share no state, so that a mutant
+    with state starts anew. Raises ValueError for an edit whose anchor does not match exactly one
+    statement.
+    """
+    edits = mutant.edits if mutant else ()
+    modules: dict[str, Any] = {}
+    for name, file in FILES.items():
+        file_edits, added = (tuple(e for e in es if e.file == file) for es in (edits, probes))
+        modules[name] = run_module(name, compile_edited(file, file_edits, added), modules, names)
+    ops = operators_namespace(modules)
+    whole_modules = (
+        "mindref.models.mind",
+        "mindref.training.optimiser",
+        "mindref.conformance.runner.composed_backend",
+    )
+    return BuiltModules(ops, *(modules[name] for name in whole_modules))
+
+
+def backend_of(
+    mutant: Mutant | None = None, levels: tuple[str, ...] | None = None
+) -> ComposedBackend:
+    """Return a mutant as a backend that claims the levels up to its own, or these levels.
+
+    None is the reference itself, rebuilt, with all three levels.
+    """
+    order = tuple(LEVELS)
+    claimed = order[: order.index(mutant.level) + 1] if mutant else order
+    name = mutant.name if mutant else "unedited"
+    *parts, composed = build_mutant(mutant)
+    backend: ComposedBackend = composed.ComposedBackend(
+        *parts, name=name, levels=claimed if levels is None else levels
+    )
+    return backend
+
+
+def operators_namespace(modules: dict[str, Any]) -> SimpleNamespace:
+    """Return a replacement of the package `mindref.ops` with the operators built so far."""
+    operators = {stem: modules.get(f"mindref.ops.{stem}") for stem in OPERATORS}
+    return SimpleNamespace(**{stem: module for stem, module in operators.items() if module})
+
+
+def run_module(
+    name: str,
+    code: CodeType,
+    modules: dict[str, Any],
+    names: Mapping[str, Any] = MappingProxyType({}),
+) -> ModuleType:
+    """Run the code of a module; its imports of the reference return the `modules` built before."""
+
+    def import_module(imported: str, *arguments: Any) -> Any:
+        names = arguments[2] if len(arguments) > 2 else None
+        if imported in modules and names:  # from mindref.ops.votes import project
+            return modules[imported]
+        if imported == "mindref.ops":  # from mindref.ops import squash; import mindref.ops as it
+            return (
+                operators_namespace(modules)
+                if names
+                else SimpleNamespace(ops=operators_namespace(modules))
+            )
+        return builtins.__import__(imported, *arguments)
+
+    module = ModuleType(name)
+    module.__dict__.update(names)
+    module.__dict__["__builtins__"] = {**vars(builtins), "__import__": import_module}
+    exec(code, module.__dict__)  # our own source, with our own edits
+    return module
+
+
+@cache
+def compile_edited(file: str, edits: tuple[Edit, ...], probes: tuple[Edit, ...] = ()) -> CodeType:
+    """Return the code of a file of the package with edits and probes."""
+    text = anchors.apply_edits(
+        source_text(file), [*edits, *anchors.probes_outside(source_text(file), edits, probes)]
+    )
+    return compile(text, f"<mutant of mindref/{file}>" if edits else f"<mindref/{file}>", "exec")
+
+
+@cache
+def source_text(file: str) -> str:
+    """Return the text of a file of the package."""
+    return resources.files("mindref").joinpath(file).read_text(encoding="utf-8")

@@ -1,0 +1,300 @@
+"""The statements of a source file, and the one that an anchor names; anchors.py has the format."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+MODULE = "module"
+LABEL = re.compile(r"\b([a-z_]+)-R\d+\b")
+LABELS = re.compile(r"\b([a-z_]+)-(R\d+)((?:(?:,| and) R\d+)*)")
+LABELLED = re.compile(r"(?:([a-z_]+-R\d+)\b)?\s*(.*?)\s*(?:(?<!\S)(\d+))?")
+"""An anchor: label, form, ordinal."""
+
+FORMS = {
+    ast.FunctionDef: "def",
+    ast.AsyncFunctionDef: "def",
+    ast.ClassDef: "class",
+    ast.If: "if",
+    ast.ExceptHandler: "except",
+    ast.match_case: "case",
+    ast.Return: "return",
+    ast.Raise: "raise",
+    ast.Assert: "assert",
+    ast.Delete: "del",
+    ast.Import: "import",
+    ast.ImportFrom: "from",
+    ast.Pass: "pass",
+    ast.Break: "break",
+    ast.Continue: "continue",
+    ast.Global: "global",
+    ast.Nonlocal: "nonlocal",
+    ast.While: "while",
+    ast.For: "for",
+    ast.AsyncFor: "for",
+    ast.With: "with",
+    ast.AsyncWith: "with",
+    ast.Try: "try",
+    ast.TryStar: "try",
+    ast.Match: "match",
+}
+OPERATORS = {
+    ast.Add: "+=",
+    ast.Sub: "-=",
+    ast.Mult: "*=",
+    ast.Div: "/=",
+    ast.FloorDiv: "//=",
+    ast.Mod: "%=",
+    ast.Pow: "**=",
+    ast.MatMult: "@=",
+    ast.BitAnd: "&=",
+    ast.BitOr: "|=",
+    ast.BitXor: "^=",
+    ast.LShift: "<<=",
+    ast.RShift: ">>=",
+}
+
+
+class Unit(NamedTuple):
+    """A statement, a branch of a statement or a decorator; offsets are in bytes."""
+
+    function: str  # the qualified name of the function or class
+    form: str
+    names: tuple[str, ...]  # identifiers and short strings of the header, in their order
+    labels: tuple[str, ...]
+    node: Any
+    first: int  # offset of the first byte, of a decorator if there is one
+    start: int  # offset of the first byte of the header
+    colon: int  # offset after the header; 0 if there is no body
+    end: int  # offset after the last byte
+    block: tuple[Any, ...]  # the statements of the same block; empty for a branch or decorator
+
+    def matches(self, label: str, form: str) -> bool:
+        """Return whether the label, if any, and the form, if any, are those of this unit."""
+        if label and label not in self.labels:
+            return False
+        return form in ("", self.form) or form in (f"{self.form} {name}" for name in self.names)
+
+
+class AnchoredSource:
+    """The text of a file with its statements."""
+
+    def __init__(self, text: str) -> None:
+        self.data = text.encode()
+        self.lines = self.data.splitlines(keepends=True)
+        self.starts = [0]
+        for line in self.lines:
+            self.starts.append(self.starts[-1] + len(line))
+        self.comments: dict[int, str] = {}
+        self.marks: list[tuple[int, int, str]] = []  # offset and end of brackets, colons, lambdas
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            row, column = token.start
+            if token.type == tokenize.COMMENT:
+                self.comments[row] = token.string
+            elif token.string in (*"()[]{}:", "lambda"):
+                offset = self.starts[row - 1] + len(token.line[:column].encode())
+                if token.type in (tokenize.OP, tokenize.NAME):
+                    self.marks.append((offset, offset + len(token.string), token.string))
+        self.tree = ast.parse(text)
+        self.units = sorted(self.walk(self.tree, "", ()), key=lambda unit: (unit.start, -unit.end))
+        self.of_node = {id(unit.node): unit for unit in self.units}
+
+    def offset(self, line: int, column: int) -> int:
+        """Return the offset of a position of the syntax tree."""
+        return self.starts[line - 1] + column
+
+    def walk(self, node: Any, function: str, block: tuple[Any, ...]) -> Iterator[Unit]:
+        """Yield the units of a node, without the node itself."""
+        for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+            children = getattr(node, field, None)
+            if isinstance(children, list):
+                for child in children:
+                    yield from self.of(child, function, tuple(children), node, field)
+
+    def of(
+        self, node: Any, function: str, block: tuple[Any, ...], parent: Any, field: str
+    ) -> Iterator[Unit]:
+        """Yield the unit of a node and those within it."""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            function = f"{function}.{node.name}" if function else node.name
+            for decorator in node.decorator_list:
+                yield self.decorator(decorator, function)
+        yield self.unit(node, function or MODULE, block, parent, field)
+        yield from self.walk(node, function, block)
+
+    def decorator(self, node: Any, function: str) -> Unit:
+        """Return the unit of a decorator."""
+        start = self.data.rindex(b"@", 0, self.offset(node.lineno, node.col_offset))
+        end = self.offset(node.end_lineno, node.end_col_offset)
+        called = node.func if isinstance(node, ast.Call) else node
+        labels = self.labels_on(node.lineno, node.end_lineno)
+        names = names_of([node])
+        return Unit(
+            function, f"@{ast.unparse(called)}", names, labels, node, start, start, 0, end, ()
+        )
+
+    def unit(
+        self, node: Any, function: str, block: tuple[Any, ...], parent: Any, field: str
+    ) -> Unit:
+        """Return the unit of a statement or branch."""
+        pattern = getattr(node, "pattern", None)  # a case node has no position
+        line, column = (pattern or node).lineno, (pattern or node).col_offset
+        start = self.offset(line, column)
+        if pattern is not None:
+            start = self.data.rindex(b"case", 0, start)
+        first_line = min([line, *(x.lineno for x in getattr(node, "decorator_list", ()))])
+        first = start
+        if first_line < line:
+            first = self.data.rindex(
+                b"@", 0, self.offset(first_line, node.decorator_list[0].col_offset)
+            )
+        last = node.body[-1] if pattern is not None else node
+        end = self.offset(last.end_lineno, last.end_col_offset)
+        colon = self.colon(start) if getattr(node, "body", None) else 0
+        last_line = self.line(colon or end)
+        is_elif = self.data[start : start + 4] == b"elif" and field == "orelse"
+        form = "elif" if is_elif else form_of(node)
+        inside = () if is_elif or not isinstance(node, ast.stmt) else block
+        labels = self.labels(first_line, last_line)
+        return Unit(
+            function,
+            form,
+            names_of(header_parts(node)),
+            labels,
+            node,
+            first,
+            start,
+            colon,
+            end,
+            inside,
+        )
+
+    def line(self, offset: int) -> int:
+        """Return the number of the line, from 1, that has the byte before an offset."""
+        return bisect_left(self.starts, offset)
+
+    def colon(self, start: int) -> int:
+        """Return the offset after the colon that ends the header that begins at `start`."""
+        depth = lambdas = 0
+        for _, end, mark in self.marks[bisect_left(self.marks, (start, 0, "")) :]:
+            if mark == "lambda":
+                lambdas += 1
+            elif mark in "([{":
+                depth += 1
+            elif mark in ")]}":
+                depth -= 1
+            elif depth == 0 and lambdas == 0:
+                return end
+            elif lambdas:
+                lambdas -= 1
+        raise AssertionError(f"no colon after byte {start}")
+
+    def labels(self, first: int, last: int) -> tuple[str, ...]:
+        """Return the labels in the comments of lines, and in the comment lines directly above."""
+        while first > 1 and self.lines[first - 2].lstrip().startswith(b"#"):
+            first -= 1
+        return self.labels_on(first, last)
+
+    def labels_on(self, first: int, last: int) -> tuple[str, ...]:
+        """Return the labels in the comments of lines."""
+        comments = (self.comments.get(line, "") for line in range(first, last + 1))
+        return tuple(label for comment in comments for label in labels_of(comment))
+
+    def find(self, statement: str, file: str = "source") -> Unit:
+        """Return the one unit that an anchor names; raise ValueError for none or several."""
+        function, separator, anchor = statement.partition(": ")
+        matched = LABELLED.fullmatch(anchor.strip())
+        if not separator or matched is None or not anchor.strip():
+            raise ValueError(f"{file}: {statement!r} is not of the form 'FUNCTION: ANCHOR'")
+        label, form, ordinal = matched[1] or "", matched[2], int(matched[3] or 0)
+        units = [unit for unit in self.units if unit.function == function]
+        if not units:
+            raise ValueError(f"{file}: there is no function or class {function!r}")
+        matching = [unit for unit in units if unit.matches(label, form)]
+        if ordinal and ordinal <= len(matching):
+            return matching[ordinal - 1]
+        if len(matching) != 1 or ordinal:
+            count = f"{len(matching)} statements of {function!r} match {anchor!r}"
+            raise ValueError(f"{file}: {count}; exactly one must match")
+        return matching[0]
+
+    def column(self, offset: int) -> int:
+        """Return the column of an offset, in bytes."""
+        return offset - self.starts[self.line(offset + 1) - 1]
+
+
+@cache
+def parse_source(text: str) -> AnchoredSource:
+    """Return the statements of a text."""
+    return AnchoredSource(text)
+
+
+def labels_of(comment: str) -> list[str]:
+    """Return the labels of a comment; "routing-R2, R9" are two."""
+    labels = []
+    for page, first, further in LABELS.findall(comment):
+        labels += [f"{page}-{number}" for number in [first, *re.findall(r"R\d+", further)]]
+    return labels
+
+
+def form_of(node: Any) -> str:
+    """Return what an anchor calls a statement or branch."""
+    if isinstance(node, ast.Assign):
+        return " = ".join(map(target_text, node.targets)) + " ="
+    if isinstance(node, ast.AnnAssign):
+        return f"{target_text(node.target)} ="
+    if isinstance(node, ast.AugAssign):
+        return f"{target_text(node.target)} {OPERATORS[type(node.op)]}"
+    if isinstance(node, ast.Expr):
+        return form_of_expression(node.value)
+    return FORMS[type(node)]
+
+
+def form_of_expression(value: ast.expr) -> str:
+    """Return what an anchor calls a statement that is an expression."""
+    if isinstance(value, ast.Call):
+        return f"{ast.unparse(value.func)}("
+    if isinstance(value, ast.Constant):
+        return "docstring"
+    return "yield" if isinstance(value, ast.Yield | ast.YieldFrom) else "expression"
+
+
+def target_text(target: ast.expr) -> str:
+    """Return a target of an assignment without brackets around it."""
+    text = ast.unparse(target)
+    return text[1:-1] if isinstance(target, ast.Tuple) and text.startswith("(") else text
+
+
+def header_parts(node: Any) -> list[Any]:
+    """Return the parts of a statement that are not statements, decorators or branches."""
+    skipped = ("body", "orelse", "finalbody", "handlers", "cases", "decorator_list")
+    parts = []
+    for field, value in ast.iter_fields(node):
+        if field not in skipped or not isinstance(value, list):
+            parts += value if isinstance(value, list) else [value]
+    return parts
+
+
+def names_of(nodes: Sequence[Any]) -> tuple[str, ...]:
+    """Return the identifiers and short strings within nodes, in the order of the source."""
+    positions: dict[str, tuple[int, int]] = {}
+    for top in nodes:
+        for node in ast.walk(top) if isinstance(top, ast.AST) else ():
+            name = {
+                ast.Name: "id",
+                ast.Attribute: "attr",
+                ast.arg: "arg",
+                ast.alias: "name",
+                ast.Constant: "value",
+            }.get(type(node), "")
+            value = getattr(node, name, None) if name else None
+            if isinstance(value, str) and re.fullmatch(r"[\w.-]+", value) and not value.isdigit():
+                end = (getattr(node, "end_lineno", 0), getattr(node, "end_col_offset", 0))
+                positions[value] = min(end, positions.get(value, end))
+    return tuple(sorted(positions, key=lambda name: positions[name]))

@@ -1,0 +1,26 @@
+"""Train a mutant, to measure the effect of its mistake.
+
+Each mutant is a backend here, under its name with underscores:
+
+    mindref train --backend mindref.conformance.mutants.trained:no_log_q
+
+The backend is the reference with the edits of the mutant, so it is slower than the default backend.
+If the edits leave backward unchanged, backward is that of the reference on the edited saved values.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from mindref.conformance.mutants.loader import backend_of, suite_mutants
+from mindref.conformance.runner.claims import LEVELS
+from mindref.conformance.runner.composed_backend import ComposedBackend
+
+
+def __getattr__(name: str) -> ComposedBackend:
+    """Return the backend of a mutant; AttributeError for an unknown name."""
+    mutants = {mutant.name.replace("-", "_"): mutant for mutant in suite_mutants()}
+    if name not in mutants:
+        near = difflib.get_close_matches(name, mutants, n=3, cutoff=0)
+        raise AttributeError(f"no mutant {name}; the nearest are {', '.join(near)}")
+    return backend_of(mutants[name], tuple(LEVELS))

@@ -1,0 +1,300 @@
+"""The part of every reproduction script that is the same: load a backend, run calls, compare.
+
+This file is copied into each script; it imports nothing of the suite.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+Answer = dict[str, Any]
+TIMES = 20  # repetitions: a wrong answer may be intermittent
+
+
+def import_backend(name: str, device: str) -> Any:
+    """Return the backend of this name, or of `module:object`, on a device."""
+    sys.path.insert(0, os.getcwd())
+    module, _, attribute = name.partition(":")
+    try:
+        if attribute:
+            backend = getattr(importlib.import_module(module), attribute)
+        else:
+            backend = list(metadata.entry_points(group="mindref.backends", name=name))[-1].load()
+        backend = backend() if isinstance(backend, type) else backend
+        return backend.on(device) if hasattr(backend, "on") else backend
+    except (Exception, SystemExit) as error:
+        hint = "run this script where it can be imported" if attribute else "is it installed?"
+        text = f"cannot load the backend {name}: {type(error).__name__}: {error}; {hint}"
+        print(text, file=sys.stderr)
+        sys.exit(2)
+
+
+def run_call(backend: Any, call: dict[str, Any]) -> Answer:
+    """Run one call on a backend; return the parts of the answer by name."""
+    answer_call = globals().get(f"answer_{call['stem']}", answer_operator)
+    for x in arrays_in((call["arrays"], call["d_out"])):
+        x.setflags(write=not call["read_only"])
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        answer: Answer = answer_call(backend, call)
+        return answer
+
+
+def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
+    """Level 1: forward, and the gradients if there is a d_out."""
+    operator = getattr(backend.ops, call["stem"])
+    arrays, d_out = call["arrays"], call["d_out"]
+    out, saved = operator.forward(*arrays.values(), **call["numbers"])
+    answer = {"out": np.asarray(out)}
+    if call["stem"] == "routing" and getattr(saved, "couplings", None) is not None:
+        answer["couplings"] = np.asarray(saved.couplings)
+    if d_out is None:
+        return answer
+    if backend.capabilities().gradients == "derived":
+        gradients = operator.backward(d_out, saved)
+    else:
+        parts = (call["stem"], tuple(arrays.values()), call["numbers"], d_out)
+        gradients = backend.differentiate(*parts)
+    names = call["gradients"]
+    if len(names) == 1 and (hasattr(gradients, "rows") or not isinstance(gradients, tuple | list)):
+        gradients = (gradients,)
+    for name, gradient in zip(names, gradients, strict=True):
+        gradient = np.zeros_like(arrays[name]) if gradient is None else gradient
+        answer[f"d_{name}"] = full_gradient(gradient, arrays[name].shape, np.asarray)
+        if hasattr(gradient, "rows"):
+            answer["rows"] = np.asarray(gradient.rows)
+    return answer
+
+
+def answer_composition(backend: Any, call: dict[str, Any]) -> Answer:
+    """Level 1 composed to the model by the reference: loss and gradients."""
+    from mindref.models import mind
+
+    params, batch, catalogue = call["arrays"].values()
+    config = call["numbers"]["config"]
+    loss, saved = mind.loss(params, batch, catalogue, config, backend.ops)
+    return model_parts(call, np.asarray, loss, mind.backward(saved, ops=backend.ops))
+
+
+def answer_loss(backend: Any, call: dict[str, Any]) -> Answer:
+    """Level 2: the loss of a batch and its gradient with respect to every parameter."""
+    parts = (*call["arrays"].values(), call["numbers"]["config"])
+    loss, gradients = backend.loss_and_gradients(*parts)
+    return model_parts(call, lambda x: np.asarray(backend.to_numpy(x)), loss, gradients)
+
+
+def model_parts(call: dict[str, Any], numpy: Any, loss: Any, gradients: Any) -> Answer:
+    """Return loss and gradients by name."""
+    from mindref.models.parameters import flatten, flatten_gradients
+
+    answer = {"loss": loss_value(loss, call, numpy), "rows": np.asarray(gradients.items.rows)}
+    params = flatten(call["arrays"]["params"])
+    for name, gradient in flatten_gradients(gradients).items():
+        answer[f"d_{name}"] = full_gradient(gradient, params[name].shape, numpy)
+    return answer
+
+
+def answer_interests(backend: Any, call: dict[str, Any]) -> Answer:
+    """Level 2: the interests of users, and which of them are active."""
+    answer = backend.interests(*call["arrays"].values(), call["numbers"]["config"])
+    parts = zip(("interests", "active"), answer, strict=True)
+    return {name: np.asarray(backend.to_numpy(x)) for name, x in parts}
+
+
+def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
+    """Level 3: the losses of a few steps, and the parameters after them."""
+    from mindref.models.parameters import flatten, unflatten
+    from mindref.training.optimiser import State
+
+    def to_arrays(arrays: Any) -> dict[str, Any]:
+        return {name: np.array(backend.to_numpy(x)) for name, x in arrays.items()}
+
+    params, batches, catalogue = call["arrays"].values()
+    config, rate = call["numbers"]["config"], call["numbers"]["learning_rate"]
+    state, losses = backend.init(params, config), []
+    for done, batch in enumerate(batches):
+        if done and done == call["numbers"].get("pause"):  # resumed from parameters and moments
+            params_now = to_arrays(flatten(backend.parameters(state)))
+            moments = backend.moments(state)
+            after = State(int(moments.step), to_arrays(moments.first), to_arrays(moments.second))
+            state = backend.init(unflatten(params_now), config, after)
+        state, loss = backend.step(state, batch, catalogue, config, rate)
+        losses.append(loss_value(loss, call, lambda x: np.asarray(backend.to_numpy(x))))
+    return {"losses": np.array(losses), **to_arrays(flatten(backend.parameters(state)))}
+
+
+def loss_value(x: Any, call: dict[str, Any], numpy: Any) -> Any:
+    """Return a loss as an array; a Python float gets the dtype of the call."""
+    return np.asarray(x, call_dtype(call)) if type(x) is float else numpy(x)
+
+
+def call_dtype(call: dict[str, Any]) -> Any:
+    """Return the dtype of the first float array of a call."""
+    floats = (x.dtype for x in arrays_in(call["arrays"]) if x.dtype.kind not in "biu")
+    return next(floats, np.dtype(np.float64))
+
+
+def full_gradient(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
+    """Return a gradient as a dense array, from a row-sparse or a dense one."""
+    if not hasattr(gradient, "rows"):
+        return numpy(gradient)
+    values = numpy(gradient.values)
+    table = np.zeros(shape, values.dtype)
+    np.add.at(table, np.asarray(gradient.rows), values)
+    return table
+
+
+def arrays_in(x: Any) -> list[Any]:
+    """Return every array in a nest of tuples and dicts."""
+    if isinstance(x, np.ndarray):
+        return [x]
+    parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else ()
+    return [array for part in parts for array in arrays_in(part)]
+
+
+def broken_common_rule(call: dict[str, Any], before: list[bytes], answers: list[Answer]) -> str:
+    """Return the rule of all operators that the last answer breaks, or ""."""
+    inputs = arrays_in((call["arrays"], call["d_out"]))
+    if [x.tobytes() for x in inputs] != before:
+        return "an input was written to"
+    *earlier, last = answers
+    for name, x in last.items():
+        arrays = inputs + [y for answer in earlier for y in answer.values()]
+        arrays += [y for other, y in last.items() if other != name]
+        if any(np.shares_memory(x, y) for y in arrays):
+            return f"{name} shares memory with an input or another result"
+        if name not in ("rows", "active") and x.dtype != call_dtype(call):
+            return f"{name} has dtype {x.dtype}, expected {call_dtype(call)} as the inputs"
+    return ""
+
+
+def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, Any]:
+    """Return the smallest and the largest allowed value; a property takes them from an answer."""
+    low, high = wrong["low"], wrong["high"]
+    if wrong["source"] is None:
+        return low, high
+    call_index, index = wrong["source"]
+    want = answers[call_index][wrong["part"]]
+    if index is not None:
+        want = want.reshape(-1)[
+            np.minimum(index, want.size - 1)
+        ]  # the answer may have fewer numbers now
+    if want.dtype.kind in "biu":
+        return want, want
+    with np.errstate(all="ignore"):
+        width = np.nan_to_num((high - low) / 2, nan=0.0, posinf=np.inf)
+        width = width if width.shape == want.shape else np.max(width, initial=0.0)
+        want = want.astype(np.float64)
+        return want - width, want + width
+
+
+def outside_range(got: Any, low: Any, high: Any) -> Any:
+    """Return where a part is outside; an expected infinity or NaN may be either of them."""
+    if np.asarray(low).dtype.kind in "biu":
+        return got != low
+    got = got.astype(np.float64)
+    strange = ~((low < high) | np.isfinite(low))
+    inside = (low <= got) & (got <= high) & np.isfinite(got)
+    return ~((np.isneginf(low) & np.isposinf(high)) | np.where(strange, ~np.isfinite(got), inside))
+
+
+def compare_part(part: str, got: Any, low: Any, high: Any) -> str:
+    """Return what of a part is outside its interval, or ""."""
+    if got.shape != np.shape(low):
+        return f"{part} has shape {got.shape}, expected {np.shape(low)}"
+    off = np.argwhere(outside_range(got, low, high))
+    if not len(off):
+        return ""
+    position = tuple(off[0])
+    name = f"{part}[{', '.join(map(str, position))}]" if position else part
+    allowed = f"{np.asarray(low)[position]!s} to {np.asarray(high)[position]!s}"
+    return f"{name} is {got[position]!s}, allowed {allowed}; {len(off)} of {got.size} are outside"
+
+
+def remaining_error(wrong: dict[str, Any], answers: list[Answer]) -> str:
+    """Return what is still wrong with the answers, or ""."""
+    part, answer = wrong["part"], answers[wrong["call_index"]]
+    if wrong["kind"] == "outside" and part in answer:
+        return compare_part(part, answer[part], *allowed_range(wrong, answers))
+    if wrong["kind"] == "same":  # each answer is right, and yet a rule is broken
+        same = all(same_bytes(was, now) for was, now in zip(wrong["was"], answers, strict=True))
+        return "all answers are unchanged; the comment at the top says what is wrong" * same
+    for number, (answer, allowed) in enumerate(zip(answers, wrong["allowed"], strict=True)):
+        for name, (low, high) in allowed.items():
+            if name not in answer and (name == part or name not in ("rows", "couplings")):
+                return f"{name} is missing in the answer"
+            if off := name in answer and compare_part(name, answer[name], low, high):
+                return f"call {number}: {off}"
+    return ""
+
+
+def same_bytes(one: Answer, other: Answer) -> bool:
+    """Return whether two answers have the same bytes."""
+    return all(name in other and x.tobytes() == other[name].tobytes() for name, x in one.items())
+
+
+def contract_error(backend: Any, call: dict[str, Any]) -> str:
+    """Return what is wrong with the backend as a whole, or ""."""
+    if call["stem"] == "conversion":
+        x = call["arrays"]["x"]
+        for array in (x, np.isfinite(x)):
+            back = backend.to_numpy(backend.from_numpy(array))
+            same = (back.dtype, back.shape) == (array.dtype, array.shape)
+            if not same or back.tobytes() != array.tobytes():
+                return f"{array!r} was converted to {back!r}"
+        return ""
+    claims = backend.capabilities()
+    forms = ("forward", "backward")[: 1 + (claims.gradients == "derived")]
+    claimed = [f"ops.{stem}.{form}" for stem in claims.operators for form in forms]
+    claimed += ["differentiate"] * (claims.gradients != "derived")
+    claimed += [name for level in claims.levels for name in call["methods"][level]]
+    for name in claimed:
+        member = backend
+        for word in name.split("."):
+            member = getattr(member, word, None)
+        if not callable(member):
+            return f"{name} is claimed but missing"
+    return ""
+
+
+def reproduce(name: str, calls: list[dict[str, Any]], wrong: dict[str, Any], device: str) -> int:
+    """Run all calls several times; return 1 if the failure is present, 0 if it is gone."""
+    backend = import_backend(name, device)
+    for _ in range(TIMES):
+        if error := run_once(backend, calls, wrong):
+            break
+    print(*filter(None, [error]), "FAILS" if error else "holds", sep="\n")
+    return int(bool(error))
+
+
+def run_once(backend: Any, calls: list[dict[str, Any]], wrong: dict[str, Any]) -> str:
+    """Run all calls in order; return what is wrong, or ""."""
+    answers: list[Answer] = []
+    copies: list[tuple[Any, bytes]] = []  # returned array, and its bytes
+    for number, call in enumerate(calls):
+        before = [x.tobytes() for x in arrays_in((call["arrays"], call["d_out"]))]
+        try:
+            if call["stem"] in ("contract", "conversion"):
+                return contract_error(backend, call)
+            answers.append(run_call(backend, call))
+        except (Exception, SystemExit) as error:
+            if number == len(calls) - 1:
+                refused = wrong["kind"] == "answered" and not isinstance(error, NotImplementedError)
+                raised = f"raised {type(error).__name__}: {error}"
+                return "" if refused else f"call {number} of {call['stem']} {raised}"
+            answers.append({})  # an invalid call raised, as it must
+            continue
+        error_text = broken_common_rule(call, before, answers)
+        if error_text or any(x.tobytes() != copy for x, copy in copies):
+            return error_text or "an earlier result was changed"
+        copies += [(x, x.tobytes()) for x in answers[-1].values()]
+    if wrong["kind"] == "answered":
+        return "the last call is invalid and returned an answer, expected an exception"
+    return "" if wrong["kind"] in ("raised", "common_rule") else remaining_error(wrong, answers)

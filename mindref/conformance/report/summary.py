@@ -1,0 +1,206 @@
+"""Results by page and rule, the source of every text format."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+import mindref
+from mindref.conformance import versions
+from mindref.conformance.runner import manifest
+from mindref.conformance.runner.result import STATUSES, CheckResult, ConformanceReport
+
+COMMAND = "python "
+"""Prefix of a line that is a command to copy and run."""
+
+MANY = 10
+"""Number of problems with the same text that are printed."""
+
+CHECK_PROBLEM = re.compile(r"[\w/]+(?:\[\w+\])? \[[\w/]+\] (.*)")
+"""A problem of one check in one precision; the group is its text."""
+
+WORDS = {"not_claimed": "not claimed", "self_comparison": "self-comparison"}
+"""Status -> its words in texts."""
+
+
+class Failure(NamedTuple):
+    """One check that fails, in one precision or several."""
+
+    result: CheckResult  # in the first precision
+    precisions: tuple[str, ...]
+    again: bool = False  # whether an earlier failure has the same diagnosis
+
+
+class Folded(NamedTuple):
+    """Results that share one line."""
+
+    status: str
+    many: int
+    reason: str
+
+
+def report_failures(report: ConformanceReport) -> list[Failure]:
+    """Return the failures, with pages in the order in which they rest on one another.
+
+    Within a page, rules are in the order of their checks: properties and exact cases before
+    agreement.
+    """
+    failed = [r for r in report.results if r.status == "failed"]
+    pages = list(dict.fromkeys(r.page for r in report.results))
+    checks = list(dict.fromkeys(r.check for r in failed))
+    failures = []
+    for check in checks:
+        same = [r for r in failed if r.check == check]
+        failures.append(Failure(same[0], tuple(r.precision for r in same)))
+    rules = list(dict.fromkeys(f.result.rule for f in failures))
+    failures.sort(key=lambda f: (pages.index(f.result.page), rules.index(f.result.rule)))
+    seen = [f.result.diagnosis for f in failures]
+    return [f._replace(again=f.result.diagnosis in seen[:i]) for i, f in enumerate(failures)]
+
+
+def failures_by_rule(failures: Iterable[Failure]) -> Iterator[tuple[str, list[Failure]]]:
+    """Yield each rule with its failures."""
+    for rule, group in groupby(failures, key=lambda f: f.result.rule):
+        yield rule, list(group)
+
+
+def rule_line(rule: str) -> str:
+    """Return a rule with its force and its text."""
+    return f"{rule} ({manifest.rule_force(rule)}) {manifest.rule_text(rule)}"
+
+
+def failure_text_lines(failure: Failure) -> list[str]:
+    """Return a failure in lines: requirement, deviation, diagnosis, command to reproduce it."""
+    result = failure.result
+    lines = [f"{result.check} [{', '.join(failure.precisions)}]: {result.text}", result.message]
+    if result.diagnosis:
+        is_mutant = result.diagnosis.startswith("your ")
+        again = "the same mistake as above" if is_mutant else "again no known mistake explains it"
+        lines.append(again if failure.again else result.diagnosis)
+    if result.script:
+        lines.append(f"{COMMAND}{shlex.quote(result.script)}")
+    return lines
+
+
+def result_text(result: CheckResult) -> str:
+    """Return one failure as text, with its rule."""
+    return "\n".join(
+        [rule_line(result.rule), *failure_text_lines(Failure(result, (result.precision,)))]
+    )
+
+
+def folded_results(report: ConformanceReport) -> list[Folded]:
+    """Return results that neither passed nor failed, one entry for each reason."""
+    folded = []
+    for status in ("blocked", "expected", "not_claimed", "self_comparison"):
+        results = [r for r in report.results if r.status == status]
+        counts = Counter(
+            r.blocked_by or r.reason if status == "blocked" else r.reason for r in results
+        )
+        folded += [Folded(status, count, reason) for reason, count in counts.items()]
+    return folded
+
+
+def folded_line(fold: Folded) -> str:
+    """Return results with the same reason in one line."""
+    joint = " by " if fold.status == "blocked" else ": "
+    return f"{fold.many} {WORDS.get(fold.status, fold.status)}{joint}{fold.reason}"
+
+
+def not_passed_reason(result: CheckResult) -> str:
+    """Return why a result neither passed nor failed."""
+    word = WORDS.get(result.status, result.status)
+    if result.status == "blocked":
+        return f"{word} by {result.blocked_by}: {result.message}"
+    return f"{word}: {result.reason}"
+
+
+def report_problems(report: ConformanceReport) -> list[str]:
+    """Return the problems; many problems with the same text are shortened."""
+    counts = Counter(map(problem_of_check, report.problems))
+    lines, seen = [], Counter[str]()
+    for line in report.problems:
+        text = problem_of_check(line)
+        seen[text] += 1
+        if not text or seen[text] <= MANY:
+            lines.append(line)
+        elif seen[text] == counts[text]:
+            lines.append(f"and {counts[text] - MANY} more: {text}")
+    return lines
+
+
+def problem_of_check(problem: str) -> str:
+    """Return the text of a problem of a check in a precision, or "" for other problems."""
+    match = CHECK_PROBLEM.match(problem)
+    return match[1] if match else ""
+
+
+def count_line(report: ConformanceReport) -> str:
+    """Return the number of planned checks and of results by status."""
+    counts = report.counts()
+    statuses = [s for s in STATUSES if counts[s] or s in ("passed", "failed")]
+    parts = " + ".join(f"{counts[s]} {WORDS.get(s, s)}" for s in statuses)
+    sign = "=" if report.complete else "≠"
+    return f"planned {report.planned} {sign} {parts}"
+
+
+def title_lines(report: ConformanceReport) -> list[str]:
+    """Return backend, versions and settings of the run."""
+    offered = f" ({report.version})" if report.version else ""
+    by = f"mindref {mindref.__version__}, specification {versions.SPEC}, suite {versions.SUITE}"
+    how = f"profile {report.profile}, seed {report.seed}, {', '.join(report.precisions)}"
+    how += f", device {report.device}"
+    lines = [f"{report.backend}{offered} tested by {by}, protocol {versions.PROTOCOL}", how]
+    return lines + [f"only checks of {', '.join(report.selection)}"] * bool(report.selection)
+
+
+def verdict_text(report: ConformanceReport) -> str:
+    """Return "conforms" or "does not conform"."""
+    return "conforms" if report.conforms else "does not conform"
+
+
+def next_steps(report: ConformanceReport) -> list[str]:
+    """Return what a failed run means and what to do next; empty if the backend conforms."""
+    if report.conforms:
+        return []
+    lines, counts = [], report.counts()
+    failed = report_failures(report)
+    if failed:
+        count = f"{counts['failed']} checks failed"
+        lines.append(f"{count}: {report.backend} claims the rules above and breaks them.")
+        first = f"Next: correct the first failure, {failed[0].result.check}"
+        again = f", then run `mindref conform --backend {report.backend} {failed[0].result.page}`."
+        lines += [first + again, "Blocked checks, and possibly later failures, follow from it."]
+        lines.append("If a failure is a known gap, list it in a file for --expectations.")
+    elif counts["blocked"]:
+        lines.append("Next: run the complete suite to find the failure that blocks these checks.")
+    if report.problems or not report.complete:
+        lines.append("Next: correct each problem; a run with a problem does not conform.")
+    if not counts["passed"]:
+        lines.append("No check passed: look at the claims of the backend.")
+    return lines
+
+
+def largest_ratios(report: ConformanceReport) -> dict[str, dict[str, CheckResult]]:
+    """Return page -> precision -> the passed result with the largest error ratio."""
+    ratios: dict[str, dict[str, CheckResult]] = {}
+    for result in report.results:
+        row = ratios.setdefault(result.page, {})
+        if result.status == "passed":
+            best = row.get(result.precision, result)
+            row[result.precision] = max(best, result, key=lambda r: r.error_ratio)
+    return ratios
+
+
+def ratios_line(row: dict[str, CheckResult]) -> str:
+    """Return the largest error ratios of a page by precision."""
+    used = [
+        f"{precision} {r.error_ratio:.0%} ({r.grade})"
+        for precision, r in row.items()
+        if r.error_ratio
+    ]
+    return ", ".join(used)

@@ -1,0 +1,173 @@
+"""Attribute failures to their causes, so that one mistake is reported once."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from mindref.backend import OPERATORS
+from mindref.conformance.runner.check import RESTS_ON, all_checks
+from mindref.conformance.runner.result import CheckResult
+
+NAMED = re.compile(r"^your .*?\[[\w-]+, ([a-z_]+-R\d+)")
+"""A diagnosis that names a mutant, and the rule that the mutant breaks."""
+
+
+def block_explained(results: list[CheckResult]) -> list[CheckResult]:
+    """Return the results of one precision; a failure that follows from another becomes blocked.
+
+    A failure is blocked by one of:
+
+    - a failed agreement check of a page that this page rests on;
+    - a failed forward agreement check of the same page, if the failure concerns gradients;
+    - an earlier failed agreement check of the same page;
+    - a broken rule of all operators that the check detected.
+
+    A failure without such a cause stays failed.
+    """
+    return [block_one(result, position, results) for position, result in enumerate(results)]
+
+
+def block_one(result: CheckResult, position: int, results: list[CheckResult]) -> CheckResult:
+    """Return one result; it becomes blocked if another failure explains it."""
+    if (
+        result.status == "blocked"
+    ):  # CommonRuleFailed or PropertyOnWrongAnswers, set by check_runner
+        return block_by_common_rule(result, results)
+    if result.status != "failed":
+        return result
+    cause = failure_below(result, results) or earlier_agreement(result, position, results)
+    cause = cause or same_error_before(result, position, results)
+    if cause is None:
+        return result
+    return result._replace(status="blocked", blocked_by=cause.rule)  # conformance-R9
+
+
+def block_by_common_rule(result: CheckResult, results: list[CheckResult]) -> CheckResult:
+    """Return a blocked result with its cause, or as failed if no failure is its cause."""
+    if result.blocked_by == "agreement":
+        pages = (result.page, operator_of(result))
+        causes = [r for r in results if r.page in pages and has_failed(r) and is_agreement(r)]
+        causes += [r for r in [failure_below(result, results)] if r]
+    else:
+        causes = [r for r in results if r.status == "failed" and result.blocked_by in r.rules]
+    if causes:
+        return result._replace(blocked_by=causes[0].rule)
+    prefix = "" if result.blocked_by == "agreement" else f"{result.blocked_by}: "
+    return result._replace(status="failed", blocked_by="", message=prefix + result.message)
+
+
+def failure_below(result: CheckResult, results: list[CheckResult]) -> CheckResult | None:
+    """Return a failed agreement check of a page that this one rests on, lowest page first."""
+    for page in foundations(result.check) or foundations(operator_of(result)):
+        for other in results:
+            forward = result.gradient or not other.gradient
+            if other.page == page and has_failed(other) and is_agreement(other) and forward:
+                return other
+    return same_check_below(result, results)
+
+
+def same_check_below(result: CheckResult, results: list[CheckResult]) -> CheckResult | None:
+    """Return a failure of `name[softmax]` for `name[routing]`, which contains a softmax."""
+    question, of_all, _ = result.check.partition("[")
+    for page in foundations(operator_of(result)) if of_all else ():
+        for other in results:
+            if other.check == f"{question}[{page}]" and has_failed(other):
+                return other
+    return None
+
+
+def earlier_agreement(
+    result: CheckResult, position: int, results: list[CheckResult]
+) -> CheckResult | None:
+    """Return an earlier failed agreement check of the same page that explains this failure."""
+    if not (is_agreement(result) or result.gradient):
+        return None
+    for other in results[:position]:
+        forward = result.gradient or not other.gradient
+        if other.page == result.page and has_failed(other) and is_agreement(other) and forward:
+            return other
+    return None
+
+
+def same_error_before(
+    result: CheckResult, position: int, results: list[CheckResult]
+) -> CheckResult | None:
+    """Return an earlier failure of the same operator with the same error message."""
+    if not result.message.startswith("raised "):
+        return None
+    stem = operator_of(result)
+    same = (r for r in results[:position] if operator_of(r) == stem and has_failed(r))
+    return next((r for r in same if r.message == result.message), None)
+
+
+def attribute_to_mistakes(results: list[CheckResult]) -> list[CheckResult]:
+    """Return the results of one precision, attributed to the mutants that their diagnoses name.
+
+    If a failure that cites the broken rule has the same diagnosis, the other failures with that
+    diagnosis are blocked by the rule.
+    """
+    attributed = []
+    for result in results:
+        rule = broken_rule(result)
+        cited = any(rule in r.rules and r.diagnosis == result.diagnosis for r in results)
+        if rule and cited and rule not in result.rules:
+            result = result._replace(status="blocked", blocked_by=rule)
+        attributed.append(result)
+    return [follow_cause(result, attributed) for result in attributed]
+
+
+def follow_cause(result: CheckResult, results: list[CheckResult]) -> CheckResult:
+    """Return a blocked result with the root cause, if its cause is blocked itself."""
+    passed = [""]
+    while result.status == "blocked" and result.blocked_by not in passed:
+        causes = [r for r in results if result.blocked_by in r.rules]
+        if any(has_failed(r) for r in causes):
+            break
+        passed.append(result.blocked_by)
+        deeper = next((r.blocked_by for r in causes if r.status == "blocked"), "")
+        result = result._replace(blocked_by=deeper or result.blocked_by)
+    return result
+
+
+def broken_rule(result: CheckResult) -> str:
+    """Return the rule that the mutant named in the diagnosis breaks, or ""."""
+    if result.status != "failed":
+        return ""
+    match = NAMED.search(result.diagnosis)
+    return match[1] if match else ""
+
+
+def foundations(page: str) -> list[str]:
+    """Return the pages that a page rests on, lowest page first."""
+    pages: list[str] = []
+    for under in RESTS_ON.get(page, ()):
+        pages += [p for p in [*foundations(under), under] if p not in pages]
+    return pages
+
+
+def operator_of(result: CheckResult) -> str:
+    """Return the stem of the operator that a result tests, or the page of the result."""
+    return check_operators().get(result.check, result.page)
+
+
+def has_failed(result: CheckResult) -> bool:
+    """Return whether a result has failed."""
+    return result.status == "failed"
+
+
+def is_agreement(result: CheckResult) -> bool:
+    """Return whether a result is that of a check of agreement with the reference."""
+    return result.check in agreement_checks()
+
+
+@cache
+def check_operators() -> dict[str, str]:
+    """Return check name -> operator, for the checks of operators."""
+    return {c.name: c.stem for c in all_checks() if c.stem in OPERATORS}
+
+
+@cache
+def agreement_checks() -> set[str]:
+    """Return the names of the checks of agreement with the reference."""
+    return {c.name for c in all_checks() if c.agreement}

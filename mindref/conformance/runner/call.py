@@ -1,0 +1,152 @@
+"""One call of an implementation, and the names of the parts of its answer.
+
+Spec: specs/backend.md. Arrays are named, in the order of the positional arguments.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+AnyArray = npt.NDArray[Any]
+Answer = dict[str, AnyArray]
+"""The parts of an answer by name: "out", "d_history", ...; plain NumPy arrays."""
+
+GRADIENTS = {
+    "embedding": ("table",),
+    "softmax": ("logits",),
+    "squash": ("x",),
+    "routing": ("history", "bilinear", "init_logits", "log_weights"),
+    "relu_layer": ("x", "weight", "bias"),
+    "label_attention": ("interests", "target"),
+    "sampled_softmax": ("user", "target", "negatives"),
+}
+"""Stem -> the arguments that have a gradient, in the order in which backward returns them.
+
+An optional argument that is missing has no gradient: see `Call.differentiable`.
+"""
+
+MODEL = ("loss", "interests")
+TRAIN = ("training",)
+
+
+class Call(NamedTuple):
+    """One call: a stem, its arrays and numbers, and an optional cotangent."""
+
+    stem: str
+    arrays: dict[str, Any]
+    numbers: dict[str, Any]
+    cotangent: AnyArray | None = None  # d_out, if gradients are computed
+
+    @property
+    def level(self) -> str:
+        """Return the level of the backend contract that answers this call."""
+        return "model" if self.stem in MODEL else "train" if self.stem in TRAIN else "ops"
+
+    @property
+    def differentiable(self) -> tuple[str, ...]:
+        """Return the arguments of this call that have a gradient, in the order of backward."""
+        return tuple(name for name in GRADIENTS.get(self.stem, ()) if name in self.arrays)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the dtype of the first float array, or float64 without float arrays."""
+        floats = (x for x in named_arrays(self.arrays).values() if is_float_array(x))
+        return next((x.dtype for x in floats), np.dtype(np.float64))
+
+    def change(self, **changes: Any) -> Call:
+        """Return the call with some arrays, numbers or the cotangent replaced."""
+        cotangent = changes.pop("cotangent", self.cotangent)
+        arrays = {name: changes.pop(name, x) for name, x in self.arrays.items()}
+        numbers = {name: changes.pop(name, x) for name, x in self.numbers.items()}
+        if changes:
+            raise KeyError(f"{self.stem} has no {', '.join(changes)}")
+        return Call(self.stem, arrays, numbers, cotangent)
+
+    def to(self, dtype: npt.DTypeLike) -> Call:
+        """Return the call with its float arrays converted to a dtype."""
+        with np.errstate(
+            over="ignore"
+        ):  # numbers beyond the range of a narrow dtype become infinite
+            arrays = map_floats(lambda x: x.astype(dtype), self.arrays)
+            cotangent = map_floats(lambda x: x.astype(dtype), self.cotangent)
+        return Call(self.stem, arrays, numbers_in_dtype(self.numbers, dtype), cotangent)
+
+    def forward_only(self) -> Call:
+        """Return the call without its cotangent, so that no gradient is computed."""
+        return self._replace(cotangent=None)
+
+
+def is_float_array(x: Any) -> bool:
+    """Return whether x is an array of floats of any width, bfloat16 of ml_dtypes included."""
+    return isinstance(x, np.ndarray) and (x.dtype.kind == "f" or x.dtype.name == "bfloat16")
+
+
+def map_floats(change: Callable[[AnyArray], Any], x: Any) -> Any:
+    """Return x with `change` applied to every float array in a nest of tuples and dicts."""
+    if is_float_array(x):
+        return change(x)
+    if isinstance(x, dict):
+        return {name: map_floats(change, part) for name, part in x.items()}
+    if isinstance(x, tuple):
+        parts = [map_floats(change, part) for part in x]
+        return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
+    return x
+
+
+def numbers_in_dtype(numbers: dict[str, Any], dtype: npt.DTypeLike) -> dict[str, Any]:
+    """Return the numbers of a call, with the dtype of its configuration set."""
+    name = np.dtype(dtype).name
+    if "config" not in numbers or name not in ("float32", "float64"):
+        return numbers
+    config = dataclasses.replace(numbers["config"], dtype=name)
+    return {**numbers, "config": config}
+
+
+def named_arrays(x: Any, name: str = "") -> dict[str, AnyArray]:
+    """Return every array in a nest of tuples and dicts by its dotted name."""
+    if isinstance(x, np.ndarray):
+        return {name: x}
+    arrays: dict[str, AnyArray] = {}
+    if isinstance(x, dict):
+        for key, part in x.items():
+            arrays |= named_arrays(part, f"{name}.{key}" if name else str(key))
+    elif isinstance(x, tuple):
+        names = getattr(x, "_fields", range(len(x)))
+        for key, part in zip(names, x, strict=True):
+            arrays |= named_arrays(part, f"{name}.{key}" if name else str(key))
+    return arrays
+
+
+def call_arrays(call: Call) -> dict[str, Any]:
+    """Return all arrays of a call, the cotangent included."""
+    return {**call.arrays, "d_out": call.cotangent}
+
+
+def copy_call(call: Call, read_only: bool = False) -> Call:
+    """Return a call with copies of its arrays, writable or read-only."""
+    arrays = copy_nested(call.arrays, read_only)
+    return call._replace(arrays=arrays, cotangent=copy_array(call.cotangent, read_only))
+
+
+def copy_array(x: Any, read_only: bool) -> Any:
+    """Return a copy of an array, writable or read-only."""
+    if not isinstance(x, np.ndarray):
+        return x
+    copy = np.array(x)
+    copy.setflags(write=not read_only)
+    return copy
+
+
+def copy_nested(x: Any, read_only: bool) -> Any:
+    """Return a nest of tuples and dicts with copies of its arrays."""
+    if isinstance(x, dict):
+        return {name: copy_nested(part, read_only) for name, part in x.items()}
+    if isinstance(x, tuple):
+        parts = [copy_nested(part, read_only) for part in x]
+        return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
+    return copy_array(x, read_only)

@@ -1,0 +1,226 @@
+"""Run one check on many calls that Hypothesis draws, and return one result.
+
+Hypothesis draws the structure of a call and shrinks a failing call. Bulk numbers come from
+generators with drawn seeds. The same seed draws the same calls.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from typing import NamedTuple
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis import strategies as st
+
+from mindref.conformance.bounds import Precision
+from mindref.conformance.runner import reproducible_draws
+from mindref.conformance.runner.call import Call, named_arrays
+from mindref.conformance.runner.check import ConformanceCheck
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.failure import CheckFailed, CommonRuleFailed, PropertyOnWrongAnswers
+from mindref.conformance.runner.implementation import Implementation
+from mindref.conformance.runner.result import CheckResult
+from mindref.errors import FOREIGN_ERRORS
+
+MIN_EFFECTIVE = 0.5
+"""Smallest fraction of the examples in which something must have been compared."""
+
+MIN_DRAWN, MAX_CACHED = 5, 100
+"""The least number of calls that is drawn at once, and the largest that is kept."""
+
+WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
+WITH_SHRINKING = (*WITHOUT_SHRINKING, Phase.shrink)
+
+
+class ExampleBudget(NamedTuple):
+    """How many examples a check runs on, and whether a failing call is shrunk."""
+
+    examples: int
+    seed: int = 0
+    shrink: bool = True
+    any_failure: bool = False  # stop at any failure, also one of a common rule
+
+
+class ExampleTally:
+    """Counts over the examples of a check, and the failure that is reported."""
+
+    def __init__(self) -> None:
+        self.examples = self.effective = 0
+        self.error_ratio, self.grade = 0.0, "A"
+        self.failure: CheckFailed | None = None
+
+    def add(self, context: CheckContext) -> None:
+        """Count an example without failure."""
+        self.examples += 1
+        self.effective += context.compared > 0
+        self.error_ratio, self.grade = (
+            max(self.error_ratio, context.error_ratio),
+            max(self.grade, context.grade),
+        )
+
+    def fail(self, failure: CheckFailed) -> CheckFailed:
+        """Store a failure; a failure of a common rule does not replace one of the check itself."""
+        if self.failure is None or is_own_failure(failure) or not is_own_failure(self.failure):
+            self.failure = failure
+        return failure
+
+
+def is_own_failure(failure: CheckFailed) -> bool:
+    """Return whether the check itself failed, rather than a common rule or the reference test."""
+    return not isinstance(failure, PropertyOnWrongAnswers | CommonRuleFailed)
+
+
+class Trial(NamedTuple):
+    """A check, the implementation under test, and how strictly it is tested."""
+
+    check: ConformanceCheck
+    implementation: Implementation
+    precision: Precision
+    seed: int
+    factor: float
+
+
+def run_check(
+    check: ConformanceCheck,
+    implementation: Implementation,
+    precision: Precision,
+    effort: ExampleBudget,
+    factor: float = 1.0,
+) -> CheckResult:
+    """Return the result of a check in one precision; never raises for what a backend does."""
+    tally, began = ExampleTally(), time.perf_counter()
+    trial = Trial(check, implementation, precision, effort.seed, factor)
+    count = max(1, round(effort.examples * check.fraction))
+    for call in draw_calls(check, count, effort.seed):
+        failure = run_example(trial, call, tally)
+        if failure is not None and (effort.any_failure or is_own_failure(failure)):
+            break
+    if tally.failure is not None and effort.shrink:
+        shrink_failure(trial, count, tally)
+    result = CheckResult(
+        check.name,
+        check.rules,
+        check.level,
+        check.gradient,
+        str(precision),
+        "passed",
+        check.text,
+        tally.effective,
+        tally.error_ratio,
+        tally.grade if factor == 1 else "C",
+        seconds=time.perf_counter() - began,
+    )
+    return final_result(check, result, tally)
+
+
+def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | None:
+    """Return the failure of one call, or None; the tally records either."""
+    check, precision = trial.check, trial.precision
+    context = CheckContext(trial.implementation, precision, trial.seed, trial.factor)
+    try:
+        check.run(context, call.to(precision.input))
+        if not check.agreement:
+            context.assert_first_matches()  # conformance-R5
+    except CheckFailed as failure:
+        if not failure.evidence.calls:  # about the backend as a whole: no call was made
+            failure.evidence = failure.evidence._replace(calls=(call.to(precision.input),))
+        return tally.fail(failure)
+    except FOREIGN_ERRORS as error:  # missing parts, or shapes that cannot be compared
+        message = f"the answer cannot be read: {type(error).__name__}: {error}"
+        return tally.fail(CheckFailed(message, context.evidence()))
+    tally.add(context)
+    return None
+
+
+def shrink_failure(trial: Trial, count: int, tally: ExampleTally) -> None:
+    """Search for the smallest failing call; the tally keeps the last failure of the search."""
+    drawn_failure, tally.failure = tally.failure, None
+    seeks_own = drawn_failure is not None and is_own_failure(drawn_failure)
+
+    def example(call: Call) -> None:
+        failure = run_example(trial, call_for_check(trial.check, call), tally)
+        if failure is not None and is_own_failure(failure) == seeks_own:
+            raise failure
+
+    with suppress(CheckFailed, hypothesis.errors.Flaky):  # the tally has the failure
+        run_hypothesis(
+            trial.check.draws, example, max(count, MIN_DRAWN), trial.seed, WITH_SHRINKING
+        )
+    tally.failure = tally.failure or drawn_failure
+
+
+def call_for_check(check: ConformanceCheck, call: Call) -> Call:
+    """Return a drawn call; without its cotangent unless the check tests gradients."""
+    return call if check.gradient else call.forward_only()
+
+
+def draw_calls(check: ConformanceCheck, count: int, seed: int = 0) -> tuple[Call, ...]:
+    """Return `count` float64 calls of a check; the same calls for the same seed."""
+    draw = cached_calls if count <= MAX_CACHED else cached_calls.__wrapped__
+    return tuple(
+        call_for_check(check, call)
+        for call in draw(check.draws, max(count, MIN_DRAWN), seed)[:count]
+    )
+
+
+@lru_cache(maxsize=1024)  # drawing is slow, and each precision uses the same calls
+def cached_calls(strategy: st.SearchStrategy[Call], count: int, seed: int) -> tuple[Call, ...]:
+    """Return calls of a strategy, the smallest first."""
+    calls: list[Call] = []
+    run_hypothesis(strategy, calls.append, count, seed, WITHOUT_SHRINKING)
+    return tuple(calls)
+
+
+def run_hypothesis(
+    strategy: st.SearchStrategy[Call],
+    example: Callable[[Call], None],
+    count: int,
+    seed: int,
+    phases: tuple[Phase, ...],
+) -> None:
+    """Run a function on the calls that Hypothesis draws; raise its error for the smallest call."""
+
+    def test(call: Call) -> None:
+        example(call)
+
+    settings = hypothesis.settings(
+        max_examples=count,
+        phases=phases,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        print_blob=False,
+        report_multiple_bugs=False,
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+    )
+    with reproducible_draws.without_source_constants():  # conformance-R7
+        hypothesis.seed(seed)(settings(hypothesis.given(strategy)(test)))()
+
+
+def largest_call(check: ConformanceCheck, dtype: str) -> Call:
+    """Return the largest of a few calls of a check."""
+    calls = draw_calls(check, MIN_DRAWN)
+    return max(calls, key=lambda c: sum(x.size for x in named_arrays(c.arrays).values())).to(dtype)
+
+
+def final_result(check: ConformanceCheck, result: CheckResult, tally: ExampleTally) -> CheckResult:
+    """Return the result with its status."""
+    failure = tally.failure
+    if failure is not None:
+        result = result._replace(
+            status="failed", message=str(failure), evidence=failure.evidence, grade="-"
+        )
+        if isinstance(failure, CommonRuleFailed) and failure.rule not in result.rules:
+            return result._replace(status="blocked", blocked_by=failure.rule)
+        if isinstance(failure, PropertyOnWrongAnswers) and not check.agreement:
+            return result._replace(status="blocked", blocked_by="agreement")
+        return result
+    if tally.effective < max(1, MIN_EFFECTIVE * tally.examples):  # conformance-R3
+        message = f"only {tally.effective} of {tally.examples} examples compared a number"
+        return result._replace(status="failed", message=message)
+    return result

@@ -1,0 +1,130 @@
+"""Validate the capabilities that a backend claims, before any check runs.
+
+Spec: specs/backend.md. Malformed capabilities end the run with one message. A claim without the
+function behind it is a problem of the report, and the checks of that function fail too.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mindref.backend import OPERATORS, OPTIONS, Capabilities
+from mindref.conformance.bounds import Precision
+from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, say
+
+LEVELS = {
+    "ops": (),
+    "model": ("loss_and_gradients", "interests"),
+    "train": ("init", "step", "parameters", "moments"),
+}
+"""Level -> the methods that it needs; each level follows those that it is built on."""
+
+GRADIENTS = ("derived", "automatic")
+
+
+def claims_of(backend: Any, name: str) -> Capabilities:
+    """Return the capabilities that a backend claims.
+
+    Raises BackendError if `capabilities()` raises, if it does not return Capabilities, and for
+    operators, levels, gradients, dtypes or options that are not in the specification.
+    """
+    location = f"backend {name}: capabilities()"
+    try:
+        claims = backend.capabilities()
+    except FOREIGN_ERRORS as error:  # code of a backend may raise anything
+        got = f"{type(error).__name__}: {error}"
+        raise BackendError(say(location, "mindref.backend.Capabilities", got)) from error
+    if not isinstance(claims, Capabilities):
+        todo = "return mindref.backend.Capabilities(operators, ...)"
+        raise BackendError(say(location, "Capabilities", f"a {type(claims).__name__}", todo))
+    check_words(location, "operators", claims.operators, OPERATORS)
+    check_words(location, "levels", claims.levels, tuple(LEVELS))
+    check_words(location, "options", claims.options, OPTIONS)
+    if claims.gradients not in GRADIENTS:
+        got = repr(claims.gradients)
+        raise BackendError(say(f"{location}: gradients", " or ".join(GRADIENTS), got))
+    check_dtypes(location, claims.dtypes)
+    return claims
+
+
+def check_words(location: str, claim: str, claimed: Any, words: Sequence[str]) -> None:
+    """Raise BackendError unless the claim is a tuple of these words, each at most once."""
+    expected = f"a tuple of {', '.join(words)}"
+    if not isinstance(claimed, tuple | list) or not all(isinstance(w, str) for w in claimed):
+        raise BackendError(say(f"{location}: {claim}", expected, repr(claimed)))
+    strange = [word for word in claimed if word not in words]
+    if strange:
+        raise BackendError(say(f"{location}: {claim}", expected, ", ".join(map(repr, strange))))
+    if len(set(claimed)) != len(claimed):
+        raise BackendError(say(f"{location}: {claim}", "each word once", repr(claimed)))
+
+
+def check_dtypes(location: str, claimed: Any) -> None:
+    """Raise BackendError unless the dtypes are pairs or triples of known names, each once."""
+    location = f"{location}: dtypes"
+    expected = '(dtype of inputs, dtype of accumulation), such as ("float32", "float32")'
+    if not isinstance(claimed, tuple | list) or not claimed:
+        raise BackendError(say(location, f"at least one {expected}", repr(claimed)))
+    seen = set()
+    for entry in claimed:
+        if not isinstance(entry, tuple | list) or not all(isinstance(word, str) for word in entry):
+            raise BackendError(say(location, expected, repr(entry)))
+        try:
+            seen.add(Precision.of(entry))
+        except ConfigError as error:
+            raise BackendError(f"{location}: {error}") from error
+        check_dtype_available(location, entry[0])
+    if len(seen) != len(claimed):
+        raise BackendError(say(location, "each precision once", repr(claimed)))
+
+
+def check_dtype_available(location: str, name: str) -> None:
+    """Raise BackendError for a dtype that NumPy lacks here: bfloat16 needs ml_dtypes."""
+    if name == "bfloat16" and importlib.util.find_spec("ml_dtypes") is None:
+        raise BackendError(say(location, "a dtype of NumPy", name, "pip install ml_dtypes"))
+    if name == "bfloat16":
+        importlib.import_module("ml_dtypes")
+
+
+def missing_members(backend: Any, claims: Capabilities) -> Iterator[str]:
+    """Yield each claim without a function behind it (backend-R13)."""
+    try:
+        ops = backend.ops
+    except FOREIGN_ERRORS as error:  # code of a backend may raise anything
+        yield f"ops cannot be read: {type(error).__name__}: {error}"
+        return
+    methods = ("forward", "backward") if claims.gradients == "derived" else ("forward",)
+    for stem in claims.operators:
+        member = getattr(ops, stem, None)
+        if member is None:
+            yield f"operator {stem} is claimed, but ops has no {stem}"
+            continue
+        for method in methods:
+            if not callable(getattr(member, method, None)):
+                yield f"operator {stem} is claimed, but ops.{stem} has no {method}"
+    yield from missing_methods(backend, claims)
+
+
+def missing_methods(backend: Any, claims: Capabilities) -> Iterator[str]:
+    """Yield each missing method that a level, automatic gradients or devices need."""
+    if (
+        claims.gradients == "automatic"
+        and claims.operators
+        and not has_method(backend, "differentiate")
+    ):
+        yield "automatic gradients are claimed, but the backend has no method differentiate"
+    if set(claims.devices) - {"cpu"} and not has_method(backend, "on"):  # backend-R16
+        yield "several devices are claimed, but the backend has no method on"
+    for level in claims.levels:
+        for method in LEVELS[level]:
+            if not has_method(backend, method):
+                yield f"level {level} is claimed, but the backend has no method {method}"
+
+
+def has_method(backend: Any, method: str) -> bool:
+    """Return whether a method exists, without evaluating a property of that name."""
+    member = inspect.getattr_static(backend, method, None)
+    return member is not None or callable(getattr(backend, method, None))

@@ -1,0 +1,138 @@
+"""A complete backend composed of operators, the model's composition and an optimiser.
+
+Spec: specs/backend.md, levels 2 and 3. Composed of the original modules it is the reference;
+composed of an edited module it is a mutant.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref import ops
+from mindref.backend import OPERATORS, OPTIONS, Capabilities
+from mindref.config import Config
+from mindref.conformance.runner.claims import LEVELS
+from mindref.models import mind
+from mindref.models.parameters import (
+    Catalogue,
+    Gradients,
+    Params,
+    copy_params,
+    copy_tables,
+    flatten,
+    flatten_gradients,
+)
+from mindref.ops.embedding import RowGradient
+from mindref.training import optimiser
+
+
+class ComposedState(NamedTuple):
+    """The state of training; the arrays belong to this state alone."""
+
+    params: Params
+    moments: Any  # the state of the optimiser
+
+
+class ComposedBackend:
+    """A backend of all three levels in NumPy, with gradients derived by hand.
+
+    `ops` has one member for each operator. `mind` is like `mindref.models.mind` and `optimiser` is
+    like `mindref.training.optimiser`. `levels` are the levels that it claims.
+    """
+
+    def __init__(
+        self,
+        ops: Any,
+        mind: Any,
+        optimiser: Any,
+        *,
+        name: str = "composed",
+        levels: tuple[str, ...] = tuple(LEVELS),
+    ) -> None:
+        self.ops, self.mind, self.optimiser = ops, mind, optimiser
+        self.name, self.levels = name, levels
+
+    def capabilities(self) -> Capabilities:
+        """Claim every operator with every option, and the levels of the constructor."""
+        return Capabilities(OPERATORS, self.levels, options=OPTIONS)
+
+    def to_numpy(self, x: Any) -> Any:
+        """Return x, which is a NumPy array already."""
+        return x
+
+    def from_numpy(self, x: Any) -> Any:
+        """Return x, which is a NumPy array already."""
+        return x
+
+    def loss_and_gradients(
+        self, params: Params, batch: Any, catalogue: Catalogue, config: Config
+    ) -> tuple[Any, Gradients]:
+        """Return the mean loss of a batch and its gradient with respect to every parameter."""
+        loss, saved = self.mind.loss(params, batch, catalogue, config, self.ops)
+        return loss, self.mind.backward(saved, ops=self.ops)
+
+    def interests(
+        self, params: Params, histories: Any, catalogue: Catalogue, config: Config
+    ) -> tuple[Any, Any]:
+        """Return the interests of users (B, K, D) and which of them are active (B, K)."""
+        out, active, _ = self.mind.interests(params, histories, catalogue, config, self.ops)
+        return out, active
+
+    def init(self, params: Params, config: Config, moments: Any = None) -> ComposedState:
+        """Return the state before the first step, or after those of `moments`, with copies."""
+        copies_of_params = copy_params(params)
+        if moments is None:
+            return ComposedState(copies_of_params, self.optimiser.init(flatten(copies_of_params)))
+        step, first, second = moments
+        return ComposedState(
+            copies_of_params, optimiser.State(step, copy_tables(first), copy_tables(second))
+        )
+
+    def step(
+        self,
+        state: ComposedState,
+        batch: Any,
+        catalogue: Catalogue,
+        config: Config,
+        learning_rate: float,
+    ) -> tuple[ComposedState, Any]:
+        """Take one step of Adam; the arrays of `state` are changed in place."""
+        loss, gradients = self.loss_and_gradients(state.params, batch, catalogue, config)
+        gradient_arrays = flatten_gradients(gradients)
+        if not np.isfinite(loss):  # optimiser-R14
+            return state, loss
+        if not all(map(squares_are_finite, gradient_arrays.values())):  # optimiser-R14
+            return state, loss * np.nan
+        moments = self.optimiser.update(
+            flatten(state.params),
+            gradient_arrays,
+            state.moments,
+            learning_rate=learning_rate,
+            beta1=config.beta1,
+            beta2=config.beta2,
+            epsilon=config.epsilon,
+        )
+        return state._replace(moments=moments), loss
+
+    def parameters(self, state: ComposedState) -> Params:
+        """Return copies of the parameters, which later steps do not change."""
+        return copy_params(state.params)
+
+    def moments(self, state: ComposedState) -> Any:
+        """Return the moments of a state; the next step overwrites them."""
+        return state.moments
+
+
+def squares_are_finite(gradient: Any) -> bool:
+    """Return whether the squares of a gradient are finite, also for arrays of `bounds`."""
+    x = gradient.values if isinstance(gradient, RowGradient) else gradient
+    return bool(np.isfinite(x * x).all())
+
+
+@cache
+def reference_model() -> ComposedBackend:
+    """Return the reference as a backend of all three levels."""
+    return ComposedBackend(ops, mind, optimiser, name="reference")

@@ -1,0 +1,275 @@
+"""What a check may do: run calls, and compare the answers.
+
+Every call goes through `CheckContext.run`. It also tests the rules of all operators: inputs keep
+their bytes, answers share no memory, and dtypes are those of the inputs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial, reduce
+from typing import Any
+
+import numpy as np
+
+from mindref.conformance.bounds import Precision
+from mindref.conformance.runner import compare
+from mindref.conformance.runner.call import AnyArray, Call, call_arrays, copy_call, named_arrays
+from mindref.conformance.runner.failure import (
+    CheckFailed,
+    CommonRuleFailed,
+    Evidence,
+    PropertyOnWrongAnswers,
+)
+from mindref.conformance.runner.implementation import Implementation
+from mindref.conformance.runner.reference import ExpectedArray, expected_answer
+from mindref.errors import FOREIGN_ERRORS
+
+Change = Callable[[AnyArray], AnyArray]
+
+
+class CallAnswer(dict[str, AnyArray]):
+    """An answer together with its call."""
+
+    def __init__(self, call: Call, parts: Mapping[str, AnyArray]) -> None:
+        super().__init__(parts)
+        self.call = call
+
+
+class CheckContext:
+    """The context of one example of one check."""
+
+    def __init__(
+        self, implementation: Implementation, precision: Precision, seed: int, factor: float = 1
+    ) -> None:
+        self.implementation, self.precision, self.factor = implementation, precision, factor
+        self.rng = np.random.default_rng(seed)
+        self.calls: list[Call] = []
+        self.read_only_calls: list[int] = []  # indices of calls with read-only arrays
+        self.returned: list[tuple[AnyArray, AnyArray]] = []  # returned array, and a copy
+        self.answers: list[tuple[int, CallAnswer]] = []  # index of the call, answer
+        self.compared = 0  # number of compared numbers
+        self.error_ratio = 0.0  # largest error / error bound
+        self.grade = "A"
+        self.first_answer: CallAnswer | None = None
+        self.expected_cache: list[
+            tuple[Call, str, dict[str, ExpectedArray]]
+        ] = []  # expected answers so far
+
+    def run(self, call: Call, *, read_only: bool = False) -> CallAnswer:
+        """Return the answer of the implementation. An exception is a failure of the check."""
+        self.read_only_calls += [len(self.calls)] * read_only
+        self.calls.append(call)
+        passed = copy_call(call, read_only)
+        try:
+            parts = self.run_silently(passed)
+        except FOREIGN_ERRORS as error:  # conformance-R13
+            message = " ".join(f"{type(error).__name__}: {error}".split())
+            raise CheckFailed(f"raised {message[:300]}", self.evidence(kind="raised")) from error
+        self.check_common_rules(call, passed, parts)
+        got = CallAnswer(call, {name: np.array(x) for name, x in parts.items()})
+        self.returned += [(x, got[name]) for name, x in parts.items()]
+        self.answers.append((len(self.calls) - 1, got))
+        self.first_answer = self.first_answer or got
+        return got
+
+    def run_silently(self, call: Call) -> dict[str, AnyArray]:
+        """Return an answer without warnings; overflow is tested in the answer itself."""
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self.implementation.answer(call)
+
+    def check_common_rules(self, call: Call, passed: Call, parts: Mapping[str, AnyArray]) -> None:
+        """Test the rules of all operators: unchanged inputs, separate memory, dtypes."""
+        before, after = named_arrays(call_arrays(call)), named_arrays(call_arrays(passed))
+        for name, x in before.items():
+            if x.tobytes() != after[name].tobytes():
+                message = f"the input {name} was written to"
+                raise CommonRuleFailed("numerics-R7", message, self.evidence(kind="common_rule"))
+        for x, copy in self.returned:
+            if x.tobytes() != copy.tobytes():
+                message = "an earlier result was changed"
+                raise CommonRuleFailed("backend-R12", message, self.evidence(kind="common_rule"))
+        for part, x in parts.items():
+            if any(
+                np.shares_memory(x, y) for y in [*after.values(), *(k for k, _ in self.returned)]
+            ):
+                message = f"{part} shares memory with an input or an earlier result"
+                raise CommonRuleFailed("backend-R12", message, self.evidence(kind="common_rule"))
+            if part not in ("rows", "active") and x.dtype != call.dtype:
+                message = f"{part} has dtype {x.dtype}, expected {call.dtype} as the inputs"
+                raise CommonRuleFailed("numerics-R2", message, self.evidence(kind="common_rule"))
+
+    def expected(self, call: Call, mode: str = "statistical") -> dict[str, ExpectedArray]:
+        """Return the answer of the reference with an error bound for each number."""
+        for cached_call, cached_mode, parts in self.expected_cache:
+            if cached_call is call and cached_mode == mode:
+                return parts
+        reference = expected_answer(call, self.precision, mode)
+        parts = {n: e._replace(allowed=self.factor * e.allowed) for n, e in reference.items()}
+        self.expected_cache.append((call, mode, parts))
+        return parts
+
+    def assert_agrees(self, call: Call, *parts: str) -> CallAnswer:
+        """Run a call, and compare its parts (default: all) with the reference."""
+        got = self.run(call)
+        self.assert_matches(got, parts)
+        return got
+
+    def assert_matches(self, got: CallAnswer, parts: tuple[str, ...] = ()) -> None:
+        """Compare an answer with the reference."""
+        want = self.expected(got.call)
+        for name in parts or [n for n in want if n in got or n not in ("rows", "couplings")]:
+            if name not in got:
+                raise CheckFailed(
+                    f"{name} is missing in the answer", self.evidence(name, kind="missing")
+                )
+            self.assert_close(name, got[name], want[name], partial(self.worst_case, got.call, name))
+
+    def worst_case(self, *calls_and_name: Any) -> AnyArray:
+        """Return the worst-case error bound of a part, summed over the calls."""
+        *calls, name = calls_and_name
+        return reduce(np.add, [self.expected(call, "worst")[name].allowed for call in calls])
+
+    def assert_close(
+        self, name: str, got: AnyArray, want: ExpectedArray, worst: Callable[[], AnyArray]
+    ) -> None:
+        """Compare a part with a value and its error bound; beyond it the worst case decides."""
+        if got.shape != want.value.shape:
+            message = f"{name} has shape {got.shape}, expected {want.value.shape}"
+            raise CheckFailed(message, self.evidence(name, got))
+        ratio = compare.largest_error_ratio(got, want)
+        self.compared += int(np.count_nonzero(np.isfinite(want.allowed)))
+        if ratio > 1:
+            wide = want._replace(allowed=np.maximum(worst(), want.allowed))
+            if compare.largest_error_ratio(got, wide) > 1:  # conformance-R6
+                raise CheckFailed(
+                    compare.describe_deviation(name, got, want), self.evidence(name, got, wide)
+                )
+            self.grade = "B"
+        self.error_ratio = max(self.error_ratio, ratio)
+
+    def assert_same(
+        self,
+        first: CallAnswer,
+        second: CallAnswer,
+        *parts: str,
+        through: Mapping[str, Change] | None = None,
+    ) -> None:
+        """Compare two answers part by part, after `through` has changed the second one.
+
+        They may differ by the sum of their error bounds.
+        """
+        allowed_first, allowed_second = self.expected(first.call), self.expected(second.call)
+        for name in parts or tuple(n for n in second if n != "rows"):
+            change = (through or {}).get(name, np.asarray)
+            allowed = allowed_first[name].allowed + change(allowed_second[name].allowed)
+            want = ExpectedArray(change(second[name]), allowed)
+            worst = partial(self.worst_case_of_both, first.call, second.call, name, change)
+            with self.record_source(second, name, change):
+                self.assert_close(name, first[name], want, worst)
+
+    def worst_case_of_both(self, first: Call, second: Call, name: str, change: Change) -> AnyArray:
+        """Return the sum of the worst-case bounds of a part and of a changed part."""
+        return self.worst_case(first, name) + change(self.worst_case(second, name))
+
+    def assert_equal(
+        self,
+        first: CallAnswer,
+        second: CallAnswer,
+        *parts: str,
+        through: Mapping[str, Change] | None = None,
+    ) -> None:
+        """Compare two answers number by number, without tolerance."""
+        for name in parts or tuple(second):
+            change = (through or {}).get(name, np.asarray)
+            with self.record_source(second, name, change):
+                self.assert_exact(first, name, change(second[name]))
+
+    @contextmanager
+    def record_source(self, other: CallAnswer, name: str, change: Change) -> Iterator[None]:
+        """Add to a failure which numbers of another answer were expected, if it is a selection."""
+        try:
+            yield
+        except CheckFailed as error:
+            call_index = next((i for i, a in self.answers if a is other), -1)
+            index = gather_index(change, other[name])
+            if call_index >= 0 and index is not None:
+                error.evidence = error.evidence._replace(source=(call_index, index))
+            else:  # computed from another answer, which may be the wrong one
+                error.evidence = error.evidence._replace(kind="fact")
+            raise
+
+    def assert_exact(self, got: CallAnswer, name: str, value: Any, mask: Any = True) -> None:
+        """Compare a part with exact numbers at the positions of `where`."""
+        want = np.where(mask, np.broadcast_to(value, got[name].shape), got[name])
+        self.compared += int(np.count_nonzero(np.broadcast_to(mask, got[name].shape)))
+        if not np.array_equal(got[name], want, equal_nan=want.dtype.kind == "f"):
+            message = compare.describe_deviation(
+                name, got[name], ExpectedArray(want, np.zeros(want.shape))
+            )
+            if want.dtype.kind == "f":  # numbers outside `mask` may be anything
+                want = np.where(mask, want, 0)
+            expected = ExpectedArray(want, np.where(np.broadcast_to(mask, want.shape), 0.0, np.inf))
+            raise CheckFailed(message, self.evidence(name, got[name], expected))
+
+    def assert_true(
+        self, truth: Any, message: str, got: CallAnswer | None = None, part: str = ""
+    ) -> None:
+        """Fail with a message unless the condition is true."""
+        self.compared += 1
+        if not truth:
+            value = got[part] if got is not None and part else None
+            raise CheckFailed(message, self.evidence(part, value))
+
+    def assert_raises(self, call: Call) -> None:
+        """Run an invalid call; the implementation must raise."""
+        self.calls.append(call)
+        self.compared += 1
+        try:
+            self.run_silently(copy_call(call))
+        except NotImplementedError as error:
+            message = f"raised NotImplementedError: {error}"
+            raise CheckFailed(message, self.evidence(kind="answered")) from error
+        except FOREIGN_ERRORS:
+            return
+        message = "an invalid call returned an answer, expected an exception"
+        raise CheckFailed(message, self.evidence(kind="answered"))
+
+    def assert_first_matches(self) -> None:
+        """Compare the first answer with the reference: wrong answers prove no property."""
+        if self.first_answer is None:
+            return
+        try:
+            self.assert_matches(self.first_answer)
+        except CheckFailed as error:
+            raise PropertyOnWrongAnswers(str(error), error.evidence) from error
+
+    def evidence(
+        self,
+        part: str = "",
+        got: AnyArray | None = None,
+        want: ExpectedArray | None = None,
+        kind: str = "fact",
+    ) -> Evidence:
+        """Return the calls so far, the wrong part, and the expected interval."""
+        call_index = next((i for i, a in self.answers if any(x is got for x in a.values())), -1)
+        answers = tuple((i, dict(a)) for i, a in self.answers)
+        evidence = Evidence(tuple(self.calls), part, got, call_index=call_index, kind=kind)
+        evidence = evidence._replace(read_only=tuple(self.read_only_calls), answers=answers)
+        if want is None:
+            return evidence
+        low, high = compare.allowed_interval(want)
+        kind = "outside" if call_index >= 0 else "fact"  # computed from an answer
+        return evidence._replace(low=low, high=high, kind=kind)
+
+
+def gather_index(change: Change, x: AnyArray) -> AnyArray | None:
+    """Return the flat index that a change gathers from x, or None if it does anything else."""
+    index = np.asarray(change(np.arange(x.size).reshape(x.shape)))
+    if index.dtype.kind != "i" or not np.isin(index, np.arange(x.size)).all():
+        return None
+    same = x.reshape(-1)[index].tobytes() == np.asarray(change(x)).tobytes()
+    return index if same else None

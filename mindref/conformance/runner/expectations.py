@@ -1,0 +1,276 @@
+"""Known gaps and widened tolerances of a backend, read from a TOML file.
+
+Spec: specs/conformance.md. A line that matches no check, or only checks that pass, is a problem of
+the report: the file must describe the backend as it is today.
+
+    [[expect]]
+    rule = "routing-R9"          # or check = "routing/..."; precision = "..." limits the line
+    kind = "notyet"              # notimpl: could be done; notyet: waits for others; never; bug
+    reason = "..."
+    link = "https://..."         # optional
+
+    [[tolerance]]
+    check = "routing/..."
+    factor = 3.0                 # multiplies the error bound
+    reason = "..."
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mindref.conformance.runner import manifest
+from mindref.conformance.runner.result import CheckResult
+from mindref.errors import ConfigError, say
+
+KINDS = ("notimpl", "notyet", "never", "bug")
+FAILING = ("failed", "blocked")
+WIDEST = 16.0
+"""The largest factor: with a larger one, a wrong gradient of a mutant could pass in float32."""
+
+FIELDS = {
+    "expect": {"check", "rule", "precision", "kind", "reason", "link"},
+    "tolerance": {"check", "factor", "reason"},
+}
+
+
+class Expectation(NamedTuple):
+    """A known gap: a check, or all checks of a rule, that is expected to fail."""
+
+    location: str  # file and number of the table
+    kind: str
+    reason: str
+    check: str = ""
+    rule: str = ""
+    precision: str = ""  # "" for all
+    link: str = ""
+
+    def matches(self, result: CheckResult) -> bool:
+        """Return whether this line applies to a result."""
+        applies = result.check == self.check if self.check else self.rule in result.rules
+        return applies and self.precision in ("", result.precision)
+
+    @property
+    def target(self) -> str:
+        """Return the check or rule of this line, with its precision."""
+        return (self.check or self.rule) + (f" [{self.precision}]" if self.precision else "")
+
+    @property
+    def explanation(self) -> str:
+        """Return kind, reason and link, as the report prints them."""
+        return f"{self.kind}: {self.reason}" + (f" ({self.link})" if self.link else "")
+
+
+class Tolerance(NamedTuple):
+    """An error bound that is widened by hand."""
+
+    location: str
+    check: str
+    factor: float
+    reason: str
+
+
+class Expectations(NamedTuple):
+    """The content of an expectations file."""
+
+    gaps: tuple[Expectation, ...] = ()
+    tolerances: tuple[Tolerance, ...] = ()
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """Return check -> factor of its error bound."""
+        return {t.check: t.factor for t in self.tolerances}
+
+
+def read_expectations(path: Path | None) -> Expectations:
+    """Return the content of a file; without a path, no expectations.
+
+    Raises ConfigError for invalid TOML, for an unknown table or field, a missing reason, an unknown
+    kind, or a factor outside its range. The message names the file and the table.
+    """
+    if path is None:
+        return Expectations()
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(say(str(path), "a TOML file of expectations", error)) from error
+    unknown = set(content) - set(FIELDS)
+    if unknown:
+        got = ", ".join(sorted(unknown))
+        raise ConfigError(say(str(path), "tables [[expect]] and [[tolerance]]", got))
+    gaps = tuple(parse_gap(location, row) for location, row in table_rows(path, content, "expect"))
+    tolerances = tuple(
+        parse_tolerance(location, row) for location, row in table_rows(path, content, "tolerance")
+    )
+    return Expectations(gaps, check_unique(tolerances))
+
+
+def table_rows(
+    path: Path, content: dict[str, Any], name: str
+) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Yield position and content of each table of a name. Raises ConfigError for unknown fields."""
+    tables = content.get(name, [])
+    if not isinstance(tables, list) or not all(isinstance(row, dict) for row in tables):
+        raise ConfigError(say(str(path), f"tables [[{name}]]", f"{name} = {tables!r}"))
+    for number, row in enumerate(tables, 1):
+        location = f"{path}: [[{name}]] {number}"
+        unknown = set(row) - FIELDS[name]
+        if unknown:
+            expected = f"only {', '.join(sorted(FIELDS[name]))}"
+            raise ConfigError(say(location, expected, ", ".join(sorted(unknown))))
+        yield location, row
+
+
+def parse_gap(location: str, row: dict[str, Any]) -> Expectation:
+    """Return one known gap."""
+    texts = {name: required_text(location, name, row[name]) for name in row}
+    if ("check" in texts) == ("rule" in texts):
+        got = "both" if "check" in texts else "neither"
+        raise ConfigError(
+            say(location, "check or rule", got, "name the check or rule that is expected to fail")
+        )
+    if texts.get("kind") not in KINDS:
+        raise ConfigError(say(location, f"kind = one of {', '.join(KINDS)}", texts.get("kind")))
+    return Expectation(location, **(texts | {"reason": required_reason(location, row)}))
+
+
+def parse_tolerance(location: str, row: dict[str, Any]) -> Tolerance:
+    """Return one widened tolerance."""
+    check, factor = required_text(location, "check", row.get("check", "")), row.get("factor")
+    if not check:
+        raise ConfigError(say(location, "check = the name of a check", "none"))
+    good = isinstance(factor, int | float) and not isinstance(factor, bool)
+    if not good or not 1 <= float(str(factor)) <= WIDEST:
+        todo = "for a larger factor, expect the failure with [[expect]]"
+        raise ConfigError(say(location, f"factor from 1 to {WIDEST:g}", factor, todo))
+    return Tolerance(location, check, float(str(factor)), required_reason(location, row))
+
+
+def check_unique(tolerances: tuple[Tolerance, ...]) -> tuple[Tolerance, ...]:
+    """Return the tolerances. Raises ConfigError for two factors of one check."""
+    seen: set[str] = set()
+    for line in tolerances:
+        if line.check in seen:
+            raise ConfigError(say(line.location, "one tolerance for a check", f"two, {line.check}"))
+        seen.add(line.check)
+    return tolerances
+
+
+def required_reason(location: str, row: dict[str, Any]) -> str:
+    """Return the reason of a line. Raises ConfigError without one."""
+    reason = required_text(location, "reason", row.get("reason", "")).strip()
+    if not reason:
+        raise ConfigError(say(location, "a reason", "none", 'add reason = "..."'))
+    return reason
+
+
+def required_text(location: str, name: str, value: Any) -> str:
+    """Return a field that must be text. Raises ConfigError for another type."""
+    if not isinstance(value, str):
+        raise ConfigError(say(f"{location}: {name}", "text", repr(value)))
+    return value
+
+
+def apply_expectations(
+    expectations: Expectations, results: Iterable[CheckResult]
+) -> list[CheckResult]:
+    """Return the results with expected failures marked and tolerances explained."""
+    marked = [
+        mark_loosened(expectations, mark_expected(expectations, result)) for result in results
+    ]
+    return [mark_following(result, marked) for result in marked]
+
+
+def mark_expected(expectations: Expectations, result: CheckResult) -> CheckResult:
+    """Return a failure as expected if a line applies to it."""
+    line = next((gap for gap in expectations.gaps if gap.matches(result)), None)
+    if line is None or result.status not in FAILING:
+        return result
+    return result._replace(status="expected", reason=line.explanation)
+
+
+def mark_following(result: CheckResult, results: Sequence[CheckResult]) -> CheckResult:
+    """Return a result as expected if only expected failures block it."""
+    if result.status != "blocked":
+        return result
+    causes = [
+        r
+        for r in results
+        if result.blocked_by in r.rules
+        and r.precision == result.precision
+        and r.status in ("failed", "expected")
+    ]
+    if not causes or any(r.status == "failed" for r in causes):
+        return result
+    why = f"follows from {result.blocked_by}: {causes[0].reason}"
+    return result._replace(status="expected", reason=why)
+
+
+def mark_loosened(expectations: Expectations, result: CheckResult) -> CheckResult:
+    """Return a result with the factor and the reason of its widened tolerance."""
+    line = next((t for t in expectations.tolerances if t.check == result.check), None)
+    if line is None or result.status in ("not_claimed", "self_comparison"):
+        return result
+    why = result.reason or f"error bound x {line.factor:g}: {line.reason}"
+    grade = "C" if result.status == "passed" else result.grade  # conformance-R11
+    return result._replace(factor=line.factor, grade=grade, reason=why)
+
+
+def stale_lines(
+    expectations: Expectations, results: Sequence[CheckResult], *, partial: bool = False
+) -> list[str]:
+    """Return the lines that match no check, or no check that fails.
+
+    In a partial run, a line that matches no check may concern a check that was not selected. A line
+    about a check or rule that does not exist is reported in any run.
+    """
+    gaps = [line for line in expectations.gaps if not unknown_reason(line.check, line.rule)]
+    tolerances = [over for over in expectations.tolerances if not unknown_reason(over.check)]
+    messages = list(unknown_names(expectations))
+    for line in gaps:
+        met = [
+            r
+            for r in results
+            if line.matches(r) and r.status not in ("not_claimed", "self_comparison")
+        ]
+        if not met and not partial:
+            messages.append(
+                f"{line.location}: {line.target} matches no check of this run; remove the line"
+            )
+        elif met and not any(r.status == "expected" for r in met):  # conformance-R10
+            messages.append(f"{line.location}: {line.target} passes now; remove the line")
+    for over in tolerances:
+        if not partial and not any(over.check == r.check for r in results):
+            messages.append(
+                f"{over.location}: {over.check} is no check of this run; remove the line"
+            )
+    return messages
+
+
+def unknown_names(expectations: Expectations) -> Iterator[str]:
+    """Yield each line that names a check or rule that this suite does not have."""
+    reasons = [(line.location, unknown_reason(line.check, line.rule)) for line in expectations.gaps]
+    reasons += [(over.location, unknown_reason(over.check)) for over in expectations.tolerances]
+    for location, reason in reasons:
+        if reason:
+            yield f"{location}: {reason}; correct the name or remove the line"
+
+
+def unknown_reason(check: str, rule: str = "") -> str:
+    """Return why a check or rule is unknown to this suite, or ""."""
+    checks = manifest.load_manifest()["checks"]
+    if check:
+        return "" if check in checks else f"this suite has no check {check}"
+    cited = any(rule in row["rules"] for row in checks.values())
+    return "" if cited else f"no check of this suite cites a rule {rule}"
+
+
+def tolerance_remarks(expectations: Expectations) -> list[str]:
+    """Return a remark about each widened tolerance."""
+    return [
+        f"error bound of {t.check} widened by a factor of {t.factor:g}: {t.reason}"
+        for t in expectations.tolerances
+    ]

@@ -1,0 +1,46 @@
+"""Compare the gradients of a backend with central differences of the backend's forward.
+
+This tests the reference as well. It needs float64: in float32 a central difference has too few
+digits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mindref.conformance import gradient
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.failure import CheckFailed
+
+
+def assert_gradients_follow(
+    context: CheckContext, call: Call, *, step: float = gradient.STEP
+) -> None:
+    """Compare every gradient of the call with central differences of the backend's forward.
+
+    The first call is the one given, so that its answer is compared with the reference later. In
+    dtypes other than float64 nothing else is done.
+    """
+    context.run(call)
+    if context.precision.input != "float64":
+        return
+    names = call.differentiable
+
+    def forward(*arrays: Any) -> Any:
+        moved = call.change(**dict(zip(names, arrays, strict=True)))
+        return context.run(moved.forward_only())["out"]
+
+    def backward(cotangent: Any) -> list[Any]:
+        got = context.run(call.change(cotangent=np.asarray(cotangent)))
+        return [got[f"d_{name}"] for name in names]
+
+    arrays = [call.arrays[name] for name in names]
+    try:
+        gradient.check_gradient(forward, backward, arrays, context.rng, step=step)
+    except CheckFailed:
+        raise
+    except AssertionError as error:
+        raise CheckFailed(str(error), context.evidence()) from error

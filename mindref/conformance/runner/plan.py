@@ -1,0 +1,138 @@
+"""Select the checks of a backend, and run one of them.
+
+Spec: specs/conformance.md. A check that is claimed must not be answered by the reference, and must
+reject every trivial implementation, before it runs on the backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from mindref.backend import NumpyBackend
+from mindref.conformance.bounds import Precision
+from mindref.conformance.runner import fallback, trivial_implementations
+from mindref.conformance.runner.check import NEEDS, ConformanceCheck
+from mindref.conformance.runner.check_runner import ExampleBudget, largest_call, run_check
+from mindref.conformance.runner.implementation import BackendImplementation
+from mindref.conformance.runner.manifest import rule_force
+from mindref.conformance.runner.result import CheckResult
+
+FULL_PRECISIONS = ("float64", "float32")
+
+
+class Profile(NamedTuple):
+    """How many examples a run uses."""
+
+    examples: int
+    gate_examples: int  # examples for the trivial implementations before each check
+
+
+PROFILES = {"smoke": Profile(5, 2), "standard": Profile(30, 3), "deep": Profile(300, 5)}
+
+
+class RunSettings(NamedTuple):
+    """Everything that a run depends on, apart from the backend."""
+
+    profile: str = "standard"
+    seed: int = 0
+    factors: dict[str, float] = {}  # noqa: RUF012  # a tuple's default, never written to
+
+
+Progress = Callable[[CheckResult], None]
+
+
+def claimed_precisions(implementation: BackendImplementation) -> list[Precision]:
+    """Return the claimed precisions: float64, float32, then the narrow ones."""
+    claimed = [Precision.of(entry) for entry in implementation.claims.dtypes]
+    return sorted(
+        claimed, key=lambda p: FULL_PRECISIONS.index(p.input) if p.input in FULL_PRECISIONS else 9
+    )
+
+
+def planned_checks(
+    checks: tuple[ConformanceCheck, ...], precision: Precision
+) -> tuple[ConformanceCheck, ...]:
+    """Return the checks that run in a precision."""
+    return tuple(c for c in checks if covers_check(precision, c.level, agreement=c.agreement))
+
+
+def covers_check(precision: Precision, level: str, *, agreement: bool) -> bool:
+    """Return whether a check runs in this precision; narrow ones run agreement checks only."""
+    return precision.input in FULL_PRECISIONS or (agreement and level == "ops")  # conformance-R12
+
+
+def run_planned_check(
+    check: ConformanceCheck,
+    implementation: BackendImplementation,
+    precision: Precision,
+    settings: RunSettings,
+) -> CheckResult:
+    """Return the result of one check: not claimed, self-comparison, or that of its run."""
+    nothing = CheckResult(
+        check.name, check.rules, check.level, check.gradient, str(precision), "", check.text
+    )
+    reason = unclaimed_reason(check, implementation)
+    if reason:
+        return nothing._replace(status="not_claimed", reason=reason)  # conformance-R2
+    if check.agreement and fallback.reference_answered(
+        implementation, largest_call(check, precision.input)
+    ):
+        return reference_result(nothing, implementation)
+    profile = PROFILES[settings.profile]
+    leaks = trivial_implementations.accepted_trivial(
+        check, precision, profile.gate_examples, settings.seed
+    )
+    if leaks:
+        message = f"the check accepts {', '.join(leaks)}: a bug of the suite; please report it"
+        return nothing._replace(status="failed", message=message)
+    effort = ExampleBudget(profile.examples, settings.seed)
+    return run_check(
+        check, implementation, precision, effort, settings.factors.get(check.name, 1.0)
+    )
+
+
+def reference_result(nothing: CheckResult, implementation: BackendImplementation) -> CheckResult:
+    """Return the result of a check that the reference answered; only NumpyBackend may do so."""
+    if type(implementation.backend) is NumpyBackend:  # conformance-R8
+        reason = "the reference compared with itself proves nothing"
+        return nothing._replace(status="self_comparison", reason=reason)
+    message = "the code of the reference computed the answer: the backend falls back to it"
+    return nothing._replace(status="failed", message=message)
+
+
+def unclaimed_reason(check: ConformanceCheck, implementation: BackendImplementation) -> str:
+    """Return the missing claim because of which a check does not run, or ""."""
+    claims = implementation.claims
+    if check.level not in claims.levels:
+        return f"level {check.level}"
+    if check.level == "ops":
+        lacking = set(NEEDS.get(check.stem, (check.stem,))) - set(claims.operators)
+        if lacking:
+            return f"operator {min(lacking)}"
+    if check.stem == "composition" and claims.gradients != "derived":
+        return "derived gradients"
+    missing = [r for r in check.rules if rule_force(r) == "may" and r not in claims.options]
+    return f"option {missing[0]}" if missing else ""
+
+
+def unclaimed_features(
+    implementation: BackendImplementation,
+    checks: tuple[ConformanceCheck, ...],
+    results: list[CheckResult],
+) -> Iterator[str]:
+    """Yield each feature that works although it is not claimed."""
+    checks_by_reason: dict[str, list[str]] = {}
+    for result in results:
+        if result.status == "not_claimed":
+            checks_by_reason.setdefault(result.reason, []).append(result.check)
+    by_name: dict[str, Any] = {c.name: c for c in checks}
+    for feature, names in checks_by_reason.items():
+        precision = claimed_precisions(implementation)[0]
+        unclaimed = [by_name[n] for n in dict.fromkeys(names)]
+        if all(
+            run_check(c, implementation, precision, ExampleBudget(2, shrink=False)).status
+            == "passed"
+            for c in unclaimed
+        ):
+            yield f"{feature} works but is not claimed"

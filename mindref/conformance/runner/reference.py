@@ -1,0 +1,154 @@
+"""The expected answer of a call: the reference, run on arrays that carry an error bound.
+
+Spec: specs/numerics.md. One float64 pass through mindref.ops and mindref.models gives value and
+error. A result may be off by twice its statistical error (grade A). Beyond that, but within the
+worst-case error, it passes with grade B.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.conformance.bounds import Precision, allowances, dense_table
+from mindref.conformance.runner.call import Answer, Call, map_floats
+from mindref.conformance.runner.composed_backend import reference_model
+from mindref.models.parameters import flatten, flatten_gradients
+from mindref.shapes import Array
+
+
+class ExpectedArray(NamedTuple):
+    """The expected numbers of one part of an answer."""
+
+    value: Array  # float64; bool or integers for parts of that type
+    allowed: Array  # error bound
+
+
+def expected_answer(
+    call: Call, precision: Precision, mode: str = "statistical"
+) -> dict[str, ExpectedArray]:
+    """Return the answer of the reference and the error bound of this precision."""
+    return dict(cached_expected(CallKey(call.to(np.float64), precision, mode)))
+
+
+class CallKey:
+    """A call in one precision and mode; equal to any other with the same content."""
+
+    def __init__(self, call: Call, precision: Precision, mode: str) -> None:
+        self.call, self.precision, self.mode = call, precision, mode
+        content = hashlib.blake2b(repr((precision, mode)).encode())
+        hash_content(content, tuple(call))
+        self.content = content.digest()
+
+    def __hash__(self) -> int:
+        return hash(self.content)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CallKey) and self.content == other.content
+
+
+def hash_content(content: Any, x: Any) -> None:
+    """Hash a nest of tuples, dicts and arrays, the memory layout of arrays included."""
+    if isinstance(x, np.ndarray):
+        content.update(repr((x.dtype.str, x.shape, x.strides)).encode())
+        content.update(x.tobytes())
+    elif isinstance(x, tuple | dict):
+        content.update(f"{type(x).__name__} of {len(x)}".encode())
+        for part in x.items() if isinstance(x, dict) else x:
+            hash_content(content, part)
+    else:
+        content.update(repr(x).encode())
+
+
+@lru_cache(maxsize=1024)  # checks of a page share calls
+def cached_expected(question: CallKey) -> dict[str, ExpectedArray]:
+    """Return the expected answer; callers must not write to it."""
+    call, precision, mode = question.call, question.precision, question.mode
+    if (
+        call.stem == "composition"
+    ):  # from operator to operator go answers, in the type of the inputs
+        precision = precision._replace(store=precision.input)
+    allowed = allowances(lambda wrap: evaluate_reference(call, wrap), precision, mode)
+    return {name: ExpectedArray(part.value, part.error) for name, part in allowed.parts.items()}
+
+
+def evaluate_reference(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+    """Run a call on the reference, with `wrap` applied to each float array."""
+    functions = {
+        "composition": loss_answer,
+        "loss": loss_answer,
+        "interests": interests_answer,
+        "training": training_answer,
+    }
+    return functions.get(call.stem, operator_answer)(
+        call._replace(arrays=map_floats(wrap, call.arrays)), wrap
+    )
+
+
+def operator_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return the answer of an operator (level 1)."""
+    module = importlib.import_module(f"mindref.ops.{call.stem}")
+    out, saved = module.forward(*call.arrays.values(), **call.numbers)
+    answer = {"out": out}
+    if call.stem == "routing":
+        answer["couplings"] = saved.couplings
+    if call.cotangent is None:
+        return answer
+    gradients = module.backward(wrap(call.cotangent), saved)
+    names = call.differentiable
+    if len(names) == 1:
+        gradients = (gradients,)
+    for name, gradient in zip(names, gradients, strict=True):
+        if hasattr(gradient, "rows"):
+            answer["rows"] = gradient.rows
+        answer[f"d_{name}"] = as_table(gradient, len(call.arrays[name]))
+    return answer
+
+
+def loss_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return loss and gradients of a batch (level 2)."""
+    params, batch, catalogue = call.arrays.values()
+    loss, gradients = reference_model().loss_and_gradients(
+        params, batch, catalogue, call.numbers["config"]
+    )
+    answer: dict[str, Any] = {"loss": loss, "rows": gradients.items.rows}
+    lengths = {name: len(x) for name, x in flatten(params).items()}
+    for name, gradient in flatten_gradients(gradients).items():
+        answer[f"d_{name}"] = as_table(gradient, lengths[name])
+    return answer
+
+
+def interests_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return the interests of users (level 2)."""
+    params, histories, catalogue = call.arrays.values()
+    vectors, active = reference_model().interests(
+        params, histories, catalogue, call.numbers["config"]
+    )
+    return {"interests": vectors, "active": active}
+
+
+def training_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return losses and parameters of some steps (level 3)."""
+    params, batches, catalogue = call.arrays.values()
+    model, config = reference_model(), call.numbers["config"]
+    state, losses = model.init(params, config), []
+    for batch in batches:
+        rate = call.numbers["learning_rate"]
+        state, loss = model.step(state, batch, catalogue, config, rate)
+        losses.append(loss.reshape(1))
+    return {"losses": np.concatenate(losses), **flatten(model.parameters(state))}
+
+
+def as_table(gradient: Any, count: int) -> Any:
+    """Return a row-sparse gradient as a table of `count` rows; any other gradient unchanged."""
+    return dense_table(gradient, count) if hasattr(gradient, "rows") else gradient
+
+
+def reference_answer(call: Call) -> Answer:
+    """Return the answer of the reference in the dtype of the call."""
+    return {name: np.asarray(x) for name, x in evaluate_reference(call, lambda x: x).items()}

@@ -1,0 +1,80 @@
+"""The result of one check, and the report of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from mindref.conformance.runner.failure import Evidence
+
+STATUSES = ("passed", "failed", "expected", "blocked", "not_claimed", "self_comparison")
+"""expected: fails, as the expectations say; blocked: fails because of another failure;
+not_claimed: did not run; self_comparison: the reference compared with itself, which proves nothing.
+"""
+
+
+class CheckResult(NamedTuple):
+    """The result of one check in one precision."""
+
+    check: str
+    rules: tuple[str, ...]
+    level: str
+    gradient: bool
+    precision: str
+    status: str
+    text: str  # the requirement
+    examples: int = 0
+    error_ratio: float = 0.0  # largest error / error bound
+    grade: str = "A"  # A statistical bound; B worst case; C widened by hand
+    message: str = ""
+    blocked_by: str = ""  # a rule
+    reason: str = ""  # of an expectation or a tolerance, or the missing claim
+    diagnosis: str = ""
+    script: str = ""  # path of the reproduction script
+    seconds: float = 0.0
+    evidence: Evidence | None = None
+    factor: float = 1.0  # multiplies the error bound
+
+    @property
+    def page(self) -> str:
+        """Return the page of the first rule."""
+        return self.rules[0].split("-R")[0]
+
+    @property
+    def rule(self) -> str:
+        """Return the rule that the result is listed under."""
+        return self.rules[0]
+
+
+class ConformanceReport(NamedTuple):
+    """The report of a run: all data that the report formats print."""
+
+    backend: str
+    version: str  # of its package; "" if unknown
+    seed: int
+    profile: str
+    claims: dict[str, object]
+    results: tuple[CheckResult, ...]
+    planned: int
+    remarks: tuple[str, ...]  # unclaimed features that work, widened tolerances
+    problems: tuple[str, ...]  # broken claims, stale expectations, missing checks
+    selection: tuple[str, ...] = ()  # selected pages, rules or checks; () for all
+    precisions: tuple[str, ...] = ()
+    device: str = "cpu"  # device of the computation
+
+    def counts(self) -> Counter[str]:
+        """Return the number of results of each status."""
+        return Counter(r.status for r in self.results)
+
+    @property
+    def complete(self) -> bool:
+        """Return whether every planned check has exactly one result."""
+        # conformance-R1
+        return self.planned == len(self.results) == sum(self.counts()[s] for s in STATUSES)
+
+    @property
+    def conforms(self) -> bool:
+        """Return whether no check failed or is blocked, and there is no problem."""
+        counts = self.counts()
+        bad = counts["failed"] + counts["blocked"] + len(self.problems)
+        return self.complete and not bad and counts["passed"] > 0

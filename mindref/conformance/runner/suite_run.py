@@ -1,0 +1,212 @@
+"""A complete run of the conformance suite: from the name of a backend to a report.
+
+Spec: specs/conformance.md. The planned checks come from the manifest of the suite, not from the
+checks that happened to run (conformance-R1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mindref.backend import device_name, import_from_cwd, list_backends, load_backend, on_device
+from mindref.conformance.bounds import Precision
+from mindref.conformance.runner import attribution, claims, expectations, manifest, plan
+from mindref.conformance.runner.check import ConformanceCheck, select_checks
+from mindref.conformance.runner.implementation import BackendImplementation
+from mindref.conformance.runner.result import CheckResult, ConformanceReport
+from mindref.errors import ConfigError, say
+
+Key = tuple[str, str]
+"""Name of a check, and name of a precision."""
+
+
+class SuiteRun:
+    """The run of the suite for one backend; a check runs when its result is first needed."""
+
+    def __init__(
+        self,
+        name: str,
+        words: tuple[str, ...] = (),
+        settings: plan.RunSettings | None = None,
+        expectations_path: Path | None = None,
+        scripts: Path | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """Load the backend, its claims and its expectations.
+
+        Raises BackendError for a backend that cannot be loaded, does not support this device or has
+        malformed claims. Raises ConfigError for an unknown word or an invalid expectations file.
+        """
+        words = tuple(dict.fromkeys(words))
+        self.name, self.words, self.scripts = name, words, scripts
+        backend = on_device(load_local_backend(name), device)
+        self.device = device_name(backend, device)
+        self.claimed = claims.claims_of(backend, name)
+        self.implementation = BackendImplementation(backend)
+        self.checks = selected_checks(words)
+        self.expected = expectations.read_expectations(expectations_path)
+        checked = check_settings(settings or plan.RunSettings())
+        self.settings = checked._replace(factors=checked.factors | self.expected.factors)
+        self.precisions = plan.claimed_precisions(self.implementation)
+        self.unattributed: dict[Key, CheckResult] = {}
+        self.final_results: dict[str, dict[str, CheckResult]] = {}  # precision -> check -> result
+
+    def planned(self) -> Iterator[tuple[ConformanceCheck, Precision]]:
+        """Yield every check with every precision that it runs in, in running order."""
+        for precision in self.precisions:
+            for check in plan.planned_checks(self.checks, precision):
+                yield check, precision
+
+    def run(self, check: ConformanceCheck, precision: Precision) -> CheckResult:
+        """Return the result of one check before it is attributed to other failures."""
+        key = (check.name, str(precision))
+        if key not in self.unattributed:
+            self.unattributed[key] = plan.run_planned_check(
+                check, self.implementation, precision, self.settings
+            )
+        return self.unattributed[key]
+
+    def result(self, check: ConformanceCheck, precision: Precision) -> CheckResult:
+        """Return the final result of one check; a failure needs all results of its precision."""
+        raw = self.run(check, precision)
+        if raw.status not in expectations.FAILING:
+            return expectations.apply_expectations(self.expected, [raw])[0]
+        return self.all_of(precision)[check.name]
+
+    def all_of(self, precision: Precision) -> dict[str, CheckResult]:
+        """Return the final result of each check in one precision."""
+        if str(precision) not in self.final_results:
+            checks = plan.planned_checks(self.checks, precision)
+            results = attribution.block_explained([self.run(check, precision) for check in checks])
+            results = attribution.attribute_to_mistakes(
+                [add_diagnosis(self.implementation, r) for r in results]
+            )
+            results = expectations.apply_expectations(self.expected, results)
+            self.final_results[str(precision)] = {r.check: self.with_script(r) for r in results}
+        return self.final_results[str(precision)]
+
+    def with_script(self, result: CheckResult) -> CheckResult:
+        """Return a failure with the path of its reproduction script."""
+        if result.status != "failed" or self.scripts is None or result.evidence is None:
+            return result
+        from mindref.conformance.report import reproduction
+
+        path = reproduction.write_script(
+            result, self.name, self.settings, self.scripts, self.device
+        )
+        return result._replace(script=str(path))
+
+    def report(self, on_result: plan.Progress = lambda result: None) -> ConformanceReport:
+        """Run every check that has not run yet, and return the report."""
+        for check, precision in self.planned():
+            on_result(self.run(check, precision))
+        results = [r for precision in self.precisions for r in self.all_of(precision).values()]
+        remarks = expectations.tolerance_remarks(self.expected)
+        remarks += plan.unclaimed_features(self.implementation, self.checks, results)
+        return ConformanceReport(
+            self.name,
+            package_version(self.name),
+            self.settings.seed,
+            self.settings.profile,
+            dict(self.claimed._asdict()),
+            tuple(results),
+            len(self.keys()),
+            tuple(remarks),
+            tuple(self.problems(results)),
+            self.words,
+            tuple(map(str, self.precisions)),
+            self.device,
+        )
+
+    def problems(self, results: list[CheckResult]) -> Iterator[str]:
+        """Yield what prevents conformance apart from failed checks."""
+        yield from claims.missing_members(self.implementation.backend, self.claimed)
+        yield from expectations.stale_lines(self.expected, results, partial=bool(self.words))
+        ran = {(r.check, r.precision) for r in results}
+        for name, precision in sorted(self.keys() - ran):
+            yield f"{name} [{precision}] was planned and did not run: install mindref again"
+        for name, precision in sorted(ran - self.keys()):
+            yield f"{name} [{precision}] ran and is not in the manifest: install mindref again"
+
+    def keys(self) -> set[Key]:
+        """Return the checks and precisions that must run, from the manifest of the suite."""
+        return {
+            (name, str(precision))
+            for precision in self.precisions
+            for name, row in manifest.load_manifest()["checks"].items()
+            if is_selected(name, row["rules"], self.words)
+            and plan.covers_check(precision, row["level"], agreement=row["agreement"])
+        }
+
+
+def run_suite(
+    name: str,
+    words: tuple[str, ...] = (),
+    settings: plan.RunSettings | None = None,
+    expectations_path: Path | None = None,
+    on_result: plan.Progress = lambda result: None,
+    scripts: Path | None = None,
+    device: str = "cpu",
+) -> ConformanceReport:
+    """Return the report of a backend, given by its name or as `module:object`, on a device.
+
+    `words` select pages, rules or checks; without words every check runs. With a folder `scripts`,
+    each failure is written there as a script. `on_result` is called after each check. Raises
+    BackendError for a backend that cannot be loaded, ConfigError for unknown words or bad
+    expectations.
+    """
+    return SuiteRun(name, words, settings, expectations_path, scripts, device).report(on_result)
+
+
+def check_settings(settings: plan.RunSettings) -> plan.RunSettings:
+    """Return the settings. Raises ConfigError for an unknown profile or a negative seed."""
+    if settings.profile not in plan.PROFILES:
+        expected = f"one of {', '.join(plan.PROFILES)}"
+        raise ConfigError(say("conform: profile", expected, settings.profile))
+    if settings.seed < 0:
+        raise ConfigError(say("conform: seed", "a number from 0", settings.seed))
+    return settings
+
+
+def load_local_backend(name: str) -> Any:
+    """Load a backend; its module may be in the current folder."""
+    import_from_cwd(name)
+    return load_backend(name)
+
+
+def is_selected(name: str, rules: Iterable[str], words: tuple[str, ...]) -> bool:
+    """Return whether the words select a check of this name and these rules."""
+    first = next(iter(rules))
+    return not words or any(w in (first.split("-R")[0], name, *rules) for w in words)
+
+
+def selected_checks(words: tuple[str, ...]) -> tuple[ConformanceCheck, ...]:
+    """Return the checks of these words. Raises ConfigError for a word that selects nothing."""
+    for word in words:
+        if not select_checks((word,)):
+            expected = "a page, a rule or a check, such as routing, routing-R3, softmax/..."
+            raise ConfigError(say("conform", expected, repr(word)))
+    return select_checks(words)
+
+
+def add_diagnosis(implementation: BackendImplementation, result: CheckResult) -> CheckResult:
+    """Return a failure with its diagnosis: the mutant that explains it, or that none does."""
+    raised = result.evidence is not None and result.evidence.kind == "raised"
+    if result.status != "failed" or raised:  # the exception says more than a comparison
+        return result
+    from mindref.conformance.mutants.diagnosis import diagnose
+
+    return result._replace(diagnosis=diagnose(implementation, result))
+
+
+def package_version(name: str) -> str:
+    """Return name and version of the package of a backend, or "" if it is not installed."""
+    if ":" not in name:
+        offering = list_backends()[name].dist
+        return f"{offering.name} {offering.version}" if offering else ""
+    top = name.partition(":")[0].partition(".")[0]
+    owners = metadata.packages_distributions().get(top, [])
+    return f"{owners[0]} {metadata.version(owners[0])}" if owners else ""

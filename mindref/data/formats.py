@@ -1,0 +1,122 @@
+"""The list of log formats, kept once: `mindref --help`, detection and reading are derived from it.
+
+A format is a module of `mindref.data.readers` with two functions, named after the format:
+`is_NAME(head) -> bool` recognises a file by its first lines, and `read_NAME(file, columns, tally,
+items, users) -> RawLog` reads it. Importing this module imports neither NumPy nor any reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+COLUMN_OPTIONS = (
+    *("user", "item", "time", "title", "item_features", "user_features", "keep", "at_least"),
+    *("time_format", "delimiter", "header", "separator"),
+)
+"""The fields of `readers.columns.Columns`; a test compares them."""
+LAYOUT_OPTIONS = ("delimiter", "header")
+
+
+class Format(NamedTuple):
+    """A log format."""
+
+    name: str
+    help: str  # the fields of a line, for messages
+    module: str  # of mindref.data.readers
+    tier: int  # the lowest tier with a match decides; formats of one tier may be ambiguous
+    without_effect: tuple[str, ...] = ()  # fields of `Columns` that are an error for this format
+    item_file: str | None = None  # name, or ending, of the item file in the folder of the log
+    user_file: str | None = None
+    is_binary: bool = False
+
+    def recognises(self, head: Any) -> bool:
+        """Return whether the first bytes and lines (`detect.Head`) are of this format."""
+        return bool(self._function("is")(head))
+
+    def read(self, *arguments: Any) -> Any:
+        """Read a log (`readers.Reader`)."""
+        return self._function("read")(*arguments)
+
+    def _function(self, verb: str) -> Callable[..., Any]:
+        module = import_module(f"mindref.data.readers.{self.module}")
+        function: Callable[..., Any] = getattr(module, f"{verb}_{self.name.replace('-', '_')}")
+        return function
+
+
+FORMATS = {
+    log_format.name: log_format
+    for log_format in (
+        Format(
+            name="movielens",
+            help="user::item::rating::time",
+            module="movielens",
+            tier=4,
+            without_effect=LAYOUT_OPTIONS,
+            item_file="movies.dat",
+            user_file="users.dat",
+        ),
+        Format(
+            name="movielens-tab",
+            help="user, item, rating, time between tabs (u.data)",
+            module="movielens",
+            tier=4,
+            without_effect=LAYOUT_OPTIONS,
+            item_file="u.item",
+            user_file="u.user",
+        ),
+        Format(
+            name="recbole",
+            help="tabs under a header of name:type (.inter)",
+            module="recbole",
+            tier=3,
+            without_effect=LAYOUT_OPTIONS,
+            item_file=".item",
+            user_file=".user",
+        ),
+        Format(
+            name="delimited",
+            help="fields between delimiters, columns known by a header or named by options",
+            module="delimited",
+            tier=5,
+        ),
+        Format(
+            name="pairs",
+            help="user item",
+            module="pairs",
+            tier=6,
+            without_effect=COLUMN_OPTIONS,
+        ),
+        Format(
+            name="sequences",
+            help="user item item ...",
+            module="sequences",
+            tier=6,
+            without_effect=COLUMN_OPTIONS,
+            item_file="_item2attributes.json",
+        ),
+        Format(
+            name="sessions",
+            help="item item ...",
+            module="sequences",
+            tier=6,
+            without_effect=COLUMN_OPTIONS,
+        ),
+        Format(
+            name="jsonl",
+            help="a JSON object a line",
+            module="jsonl",
+            tier=2,
+            without_effect=LAYOUT_OPTIONS,
+        ),
+        Format(
+            name="parquet",
+            help="a Parquet file",
+            module="parquet",
+            tier=1,
+            without_effect=LAYOUT_OPTIONS,
+            is_binary=True,
+        ),
+    )
+}

@@ -1,0 +1,63 @@
+"""Side information: titles and features by external id (specs/data.md, Reading)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mindref.data.log import Feature, Ragged
+
+
+@dataclass
+class SideInfo:
+    """Titles and features of items (or users). `file_ids`: ids of the item (or user) file."""
+
+    titles: dict[str, str] = field(default_factory=dict)
+    values: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # feature -> id -> values
+    file_ids: set[str] | None = None
+    used_options: set[str] = field(
+        default_factory=set
+    )  # fields of `Columns` that the file has used
+
+    def add_title(self, name: str, title: str) -> None:
+        """Store the title of an id, unless the title is empty or the id has one already."""
+        if title:
+            self.titles.setdefault(name, title)
+
+    def add_values(self, feature: str, name: str, values: Iterable[str]) -> None:
+        """Store the values of a feature of an id, each value once."""
+        stored = self.values.setdefault(feature, {}).setdefault(name, [])
+        stored.extend(
+            value for value in dict.fromkeys(values) if value and value not in stored
+        )  # data-R9
+
+    def add_id(self, name: str) -> None:
+        """Store that the item (or user) file contains this id."""
+        if self.file_ids is None:
+            self.file_ids = set()
+        self.file_ids.add(name)
+
+    def titles_of(self, ids: Sequence[str]) -> list[str] | None:
+        """Return the title of every id, "" where unknown. None if no id has a title."""
+        return [self.titles.get(name, "") for name in ids] if self.titles else None  # data-R7
+
+    def features_of(self, ids: Sequence[str]) -> tuple[Feature, ...]:
+        """Return the features of these ids. Codes are in order of first appearance."""
+        return tuple(
+            encode_feature(name, values_of_id, ids) for name, values_of_id in self.values.items()
+        )
+
+
+def encode_feature(name: str, values_of_id: dict[str, list[str]], ids: Sequence[str]) -> Feature:
+    """Return one feature, whose row i has the values of `ids[i]`."""
+    code_of: dict[str, int] = {}
+    codes: list[int] = []
+    offsets = np.zeros(len(ids) + 1, np.int64)
+    for row, external_id in enumerate(ids):
+        codes.extend(
+            code_of.setdefault(value, len(code_of)) for value in values_of_id.get(external_id, ())
+        )
+        offsets[row + 1] = len(codes)
+    return Feature(name, list(code_of), Ragged(offsets, np.array(codes, np.int64)))

@@ -1,0 +1,213 @@
+"""The checks that run in child processes, because they may crash or hang: the list `PROBES`.
+
+A probe returns a summary, facts (JSON values) and what to do ("" if it is ok), or it raises.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from mindref.errors import FOREIGN_ERRORS, MindrefError
+from mindref.process.threads import BLAS_THREAD_VARIABLES
+
+Result = tuple[str, dict[str, Any], str]
+BUILT_IN = ("numpy", "numba")
+"""Backends that mindref needs: the reference, and the default for training and search."""
+
+CPU_FEATURES = ("sse4.2", "avx2", "fma", "avx512f", "neon", "sve")
+"""Processor features that affect the speed, by LLVM's names."""
+
+
+class ProbeFailed(MindrefError):
+    """A failure for which the probe knows what to do."""
+
+    def __init__(self, reason: str, todo: str) -> None:
+        super().__init__(reason)
+        self.todo = todo
+
+
+def probe_numpy() -> Result:
+    """Multiply matrices in both dtypes; return the BLAS, its threads and the SIMD extensions."""
+    import numpy as np
+
+    x = np.arange(4096.0).reshape(64, 64) % 17  # every product and sum is exact
+    rows = x.astype(int).tolist()
+    columns = list(zip(*rows, strict=True))
+    expected = [[sum(a * b for a, b in zip(r, c, strict=True)) for c in columns] for r in rows]
+    for dtype in (np.float32, np.float64):
+        if (x.astype(dtype) @ x.astype(dtype)).tolist() != expected:
+            raise ArithmeticError(f"a matrix product in {dtype.__name__} is wrong")
+    config: Any = np.show_config(mode="dicts")  # type: ignore[call-overload,unused-ignore]
+    build = config.get("Build Dependencies", {}).get("blas", {})
+    simd = config.get("SIMD Extensions", {})
+    blas = f"{build.get('name', '?')} {build.get('version', '?')}"
+    extensions = [*simd.get("baseline", []), *simd.get("found", [])]
+    threads = {name: os.environ[name] for name in BLAS_THREAD_VARIABLES if name in os.environ}
+    variables = ", ".join(f"{name}={n}" for name, n in threads.items()) or "not limited"
+    summary = f"{blas}, threads: {variables} (commands set their own)"
+    summary += f"; SIMD: {', '.join(extensions[-6:]) or 'none'}"
+    configuration = str(build.get("openblas configuration", ""))
+    facts = {"blas": blas, "configuration": configuration, "simd": extensions, "threads": threads}
+    return summary, facts, ""
+
+
+def probe_import(module: str) -> Result:
+    """Import a module."""
+    importlib.import_module(module)
+    return "can be imported", {}, ""
+
+
+def probe_numba() -> Result:
+    """Compile and call a function; return the target processor and its features."""
+    import llvmlite.binding as llvm  # type: ignore[import-untyped]
+    import numba
+    import numpy as np
+
+    @numba.njit(nogil=True, fastmath={"contract", "reassoc"})
+    def dot(x: Any, y: Any) -> float:
+        total = 0.0
+        for i in range(len(x)):
+            total += x[i] * y[i]
+        return total
+
+    x = np.arange(100.0)
+    if dot(x, x) != 328350.0:
+        raise ArithmeticError("a compiled function returns a wrong sum")
+    settings: Any = numba.config
+    cpu = settings.CPU_NAME or llvm.get_host_cpu_name()  # type: ignore[no-untyped-call,unused-ignore]
+    supported = llvm.get_host_cpu_features()  # type: ignore[no-untyped-call,unused-ignore]
+    features = [name for name in CPU_FEATURES if supported.get(name)]
+    compiles = not settings.DISABLE_JIT
+    action = "compiles for" if compiles else "compilation is disabled; would compile for"
+    summary = f"{action} {cpu} with {', '.join(features) or 'no extensions'}"
+    return summary, {"compiles": compiles, "for": cpu, "features": features}, ""
+
+
+def probe_kernels() -> Result:
+    """Compare a kernel and a matrix product with the reference; return threads and cache state."""
+    import numpy as np
+
+    from mindref import ops
+
+    names = "_jit", "matmul", "squash", "fused.workspace"
+    kernels = (importlib.import_module(f"mindref.kernels.{name}") for name in names)
+    _jit, matmul, squash, workspace = kernels
+    x = np.linspace(-3, 3, 48).reshape(6, 8)
+    out, expected = squash.forward(x)[0], ops.squash.forward(x)[0]
+    if not np.allclose(out, expected, rtol=1e-12, atol=0):
+        raise ArithmeticError("a kernel disagrees with the reference")
+    matmul.matmul_into(x, x.T, product := np.empty((6, 6)))
+    if not np.allclose(product, x @ x.T, rtol=1e-12, atol=0):
+        raise ArithmeticError("a matrix product of SciPy's BLAS disagrees with NumPy's")
+    folder, threads, cache = _jit.cache_folder(), workspace.configured_threads(), "none"
+    stats = getattr(squash.squash_rows, "stats", None)  # None with NUMBA_DISABLE_JIT
+    if folder and stats is not None and stats.cache_path:
+        prefix = f"squash.{squash.squash_rows.__name__}"
+        cached = any(name.startswith(prefix) for name in os.listdir(stats.cache_path))
+        cache = "used" if sum(stats.cache_hits.values()) else "filled" if cached else "none"
+    facts = {"threads": threads, "folder": folder, "cache": cache}
+    summary = f"same results as the reference, {threads} thread(s); "
+    if cache != "none":
+        action = {"used": "loaded from", "filled": "compiled and cached in"}[cache]
+        return f"{summary}{action} {folder}", facts, ""
+    todo = "every process compiles for some seconds: unset MINDREF_NUMBA_CACHE, or set"
+    todo += " NUMBA_CACHE_DIR to a writable folder"
+    return summary + (f"not cached in {folder}" if folder else "not cached"), facts, todo
+
+
+def probe_registered() -> Result:
+    """Return the names of backends, index kinds and export kinds, without importing them."""
+    from mindref import backend
+    from mindref.recall import registry
+    from mindref.recommender import export
+
+    facts = {
+        "backend": sorted(backend.list_backends()),
+        "index": sorted(registry.installed_plugins()),
+        "export": sorted(export.KINDS),
+    }
+    missing = [name for name in BUILT_IN if name not in facts["backend"]]
+    if missing:
+        todo = REINSTALL.format("mindref")
+        raise ProbeFailed(f"no entry point of the built-in {', '.join(missing)}", todo)
+    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in facts.items()), facts, ""
+
+
+def probe_backend(name: str) -> Result:
+    """Load a backend with its framework and compare an operator; return levels and device."""
+    import numpy as np
+
+    from mindref import ops
+    from mindref.backend import describe_backend, device_name, load_backend
+
+    row = describe_backend(name)
+    if not row["usable"]:
+        raise MindrefError(row["reason"])
+    backend = load_backend(name, "auto")
+    operators = backend.ops  # imports the framework
+    if "squash" in row["operators"]:
+        x = np.linspace(-3, 3, 48, dtype=np.float32).reshape(6, 8)
+        out, expected = operators.squash.forward(x, kind="squash")[0], ops.squash.forward(x)[0]
+        if not np.allclose(out, expected, rtol=1e-4, atol=1e-6):
+            raise ArithmeticError("its squash differs from the specification")
+    levels, device = list(row["levels"]), device_name(backend, "auto")
+    facts = {"levels": levels, "device": device}
+    return f"{', '.join(levels)}; computes on {device}", facts, ""
+
+
+def probe_index(kind: str) -> Result:
+    """Load a kind of index, which tests itself; return its version and whether `auto` tries it."""
+    from mindref.recall import registry
+
+    row = registry.describe_plugin(kind)
+    if not row["usable"]:
+        hint = row["hint"] or "correct or remove the package that registers it"
+        raise ProbeFailed(row["reason"], f"exact search is used instead; {hint}")
+    when = "only on request" if row["order"] is None else "tried by auto"
+    facts = {"version": row["version"], "order": row["order"]}
+    return f"{row['version'] or 'built in'}, {when}", facts, ""
+
+
+def probe_export(kind: str) -> Result:
+    """Load the writer of a kind of file; return the packages that it needs."""
+    from mindref.recommender.export import load_exporter
+
+    versions = load_exporter(kind)[1]
+    return "with " + ", ".join(f"{x} {v}" for x, v in versions.items()), {"versions": versions}, ""
+
+
+REINSTALL = "pip install --force-reinstall --no-cache-dir {}"
+PROBES: dict[str, tuple[Callable[..., Result], str]] = {
+    "numpy": (probe_numpy, f"{REINSTALL.format('numpy')}, built for this processor"),
+    "import": (probe_import, REINSTALL),
+    "numba": (probe_numba, REINSTALL.format("numba llvmlite")),
+    "kernels": (probe_kernels, "correct what the message names, or else please report it"),
+    "registered": (probe_registered, "correct the problems above, or else please report it"),
+    "backend": (probe_backend, "choose another --backend, or run mindref conform --backend {}"),
+    "index": (probe_index, "exact search is used instead; mindref indexes shows the reason"),
+    "export": (probe_export, "only needed for mindref export --to {}"),
+}
+"""Name -> probe, and what to do if it fails; {} is replaced by the argument."""
+
+
+def main(name: str, *arguments: str) -> None:
+    """Run a probe and print its result in one line; other output goes to standard error."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    probe, _ = PROBES[name]
+    answer: dict[str, Any] = {"reason": ""}
+    try:
+        answer["summary"], answer["facts"], answer["todo"] = probe(*arguments)
+    except FOREIGN_ERRORS as error:
+        is_message = isinstance(error, MindrefError)
+        text = str(error) if is_message else f"{type(error).__name__}: {error}"
+        answer |= {"reason": " ".join(text.split()), "todo": getattr(error, "todo", "")}
+    print(json.dumps(answer), file=stream, flush=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a framework may crash at a normal exit

@@ -1,0 +1,175 @@
+"""The exact top-n search: in bounded memory, with the same result for any block size.
+
+Spec: specs/recall.md. Scores are first computed by large matrix products, whose last bits depend on
+the shape of the product. So SPARE additional candidates are kept. The scores of all candidates are
+then recomputed, one product at a time, and sorted. All steps except the matrix products are
+compiled (mindref/kernels/top_n.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mindref.data.log import Ragged
+from mindref.evaluation.top_n.checks import check_candidates, check_search_inputs
+from mindref.evaluation.top_n.list_union import CASES_PER_TASK, run_in_parts
+from mindref.evaluation.top_n.result import TopN, empty_top_n, row_range
+from mindref.shapes import Array, Bools, Ints
+
+# a product of this size is fast and fits into the cache of a core: 512 kB in float32
+QUERIES_PER_BLOCK = 512
+ITEMS_PER_BLOCK = 256
+SPARE = 16  # candidates beyond n, for items whose scores differ only in the last bits
+
+
+def search_top_n(
+    interests: Array,
+    active: Bools,
+    items: Array,
+    *,
+    n: int,
+    exclude: Ragged | None = None,
+    score: str = "max",
+    block: int = QUERIES_PER_BLOCK * ITEMS_PER_BLOCK,
+) -> TopN:
+    """Return the top n items of the catalogue for each case.
+
+    interests (C, K, D) and items (N, D), both float32 or both float64, finite. active (C, K).
+    exclude: excluded items of each case. The score of an item is the maximum of its products with
+    the active interests, or their sum. `block` limits the numbers in memory per thread. Uses
+    MINDREF_THREADS threads (default 1).
+    Spec: recall-R1 to recall-R8. Raises ShapeError, ConfigError or DataError.
+    """
+    check_search_inputs(interests, active, items, n=n, exclude=exclude, score=score)
+    search = TopNSearch(interests, active, items, n, exclude, score)
+    search.run(block)
+    return search.result
+
+
+def rescore_candidates(
+    interests: Array, active: Bools, items: Array, candidates: Ints, *, n: int, score: str = "max"
+) -> TopN:
+    """Return the top n of distinct candidates (C, M), -1 for none, by exact scores.
+
+    Each product is a separate sum of D terms, so it does not depend on the other candidates. Uses
+    MINDREF_THREADS threads (default 1). Raises ShapeError or DataError.
+    """
+    check_candidates(interests, active, items, candidates, n, score)
+    result = empty_top_n(len(candidates), n, items.dtype)
+
+    def rescore_part(part: slice) -> None:
+        inputs = interests[part], active[part], items, candidates[part]
+        for target, source in zip(result, rescore_checked(*inputs, n, score), strict=True):
+            target[part] = source
+
+    run_in_parts(rescore_part, len(candidates), CASES_PER_TASK)
+    return result
+
+
+def rescore_checked(
+    interests: Array, active: Bools, items: Array, candidates: Ints, n: int, score: str
+) -> TopN:
+    """Return `rescore_candidates` of checked inputs, in the calling thread."""
+    from mindref.kernels import top_n as kernels
+
+    result = empty_top_n(len(candidates), n, items.dtype)
+    kernels.sort_candidates(
+        np.ascontiguousarray(interests),
+        np.ascontiguousarray(active),
+        np.ascontiguousarray(items),
+        np.ascontiguousarray(candidates),
+        score == "sum",
+        *result,
+    )
+    return result
+
+
+class TopNSearch:
+    """A search of the whole catalogue, by independent slices of the cases."""
+
+    def __init__(
+        self,
+        interests: Array,
+        active: Bools,
+        items: Array,
+        n: int,
+        exclude: Ragged | None,
+        score: str,
+    ) -> None:
+        """Allocate the result."""
+        self.interests, self.active = interests, active
+        self.items = np.ascontiguousarray(items)
+        self.exclude, self.score = exclude, score
+        self.n, self.num_candidates = n, min(n + SPARE, len(items))
+        self.result = empty_top_n(len(interests), n, items.dtype)
+
+    def run(self, block: int) -> None:
+        """Compute all lists, on all threads."""
+        from mindref.kernels import top_n as kernels
+        from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
+
+        cases, count = self.active.shape
+        numbers = max(count * ITEMS_PER_BLOCK, kernels.pool_capacity(self.num_candidates))
+        length = max(1, min(QUERIES_PER_BLOCK // count, block // numbers))
+        work = KernelWorkspace(1 if cases <= length else None)
+        size = length * count * ITEMS_PER_BLOCK
+        buffers = [np.zeros(size, self.items.dtype) for _ in range(work.threads)]
+
+        def search(part: slice) -> None:
+            buffer = buffers.pop()  # one per thread
+            try:
+                self.search_part(part, buffer)
+            finally:
+                buffers.append(buffer)
+
+        work.run_blocks(search, block_slices(cases, length))
+
+    def search_part(self, part: slice, products_buffer: Array) -> None:
+        """Compute the lists of a slice of the cases. products_buffer: for one block of items."""
+        candidates = self.candidates(part, products_buffer)
+        inputs = self.interests[part], self.active[part], self.items, candidates
+        part_result = rescore_checked(*inputs, self.n, self.score)
+        for target, source in zip(self.result, part_result, strict=True):
+            target[part] = source
+
+    def candidates(self, part: slice, products_buffer: Array) -> Ints:
+        """Return the `num_candidates` best items of each case, ascending by id, then -1."""
+        from mindref.kernels import top_n as kernels
+
+        queries, bounds = self.queries(part)
+        pools = kernels.empty_pools(len(bounds) - 1, self.num_candidates, self.items.dtype)
+        firsts = range(0, len(self.items), ITEMS_PER_BLOCK)
+        for first, hidden in zip(firsts, self.hidden(part), strict=True):
+            items = self.items[first : first + ITEMS_PER_BLOCK]
+            products = products_buffer[: len(queries) * len(items)].reshape(
+                len(queries), len(items)
+            )
+            np.matmul(queries, items.T, out=products)
+            kernels.pool_block(products, bounds, first, hidden, self.num_candidates, *pools)
+        kernels.finish_pools(pools.ids, pools.scores, pools.sizes, self.num_candidates)
+        return pools.ids
+
+    def queries(self, part: slice) -> tuple[Array, Ints]:
+        """Return the query vectors (R, D) of a slice, and the first row of each case."""
+        interests, active = self.interests[part], self.active[part]
+        rows = np.count_nonzero(active, axis=1)
+        if self.score == "sum":  # the sum of products is the product with the sum
+            sums = np.where(active[..., None], interests, interests.dtype.type(0)).sum(axis=1)
+            queries, rows = sums[rows > 0], np.minimum(rows, 1)
+        else:
+            queries = interests[active]  # recall-R2; short histories have few active interests
+        return queries, np.concatenate([[0], np.cumsum(rows)])
+
+    def hidden(self, part: slice) -> Iterator[Ints]:
+        """Yield the excluded pairs (H, 2) of case and column for each block of items."""
+        blocks = -(-len(self.items) // ITEMS_PER_BLOCK)
+        if self.exclude is None:
+            yield from [np.zeros((0, 2), np.int64)] * blocks
+            return
+        rows = row_range(self.exclude, part.start, part.stop)
+        block, columns = np.divmod(rows.values, ITEMS_PER_BLOCK)
+        pairs = np.stack([np.repeat(np.arange(len(rows)), rows.lengths), columns], axis=1)
+        ends = np.cumsum(np.bincount(block, minlength=blocks))
+        yield from np.split(pairs[np.argsort(block)], ends[:-1])

@@ -1,0 +1,168 @@
+"""Paired comparison of arms, user by user: means, intervals, tests.
+
+Spec: specs/experiments.md, R1 to R9 and R23. Source: Efron 1979 (bootstrap); Student 1908 (few
+seeds); Fisher 1935 (sign flips); Holm 1979. Differs: a two-factor bootstrap of users and seeds
+(Owen 2007) counts the variance of user-seed pairs more than three times; here each source of
+variance counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mindref.data.log import Floats, Ints
+from mindref.errors import RunError, say
+from mindref.experiments.first_hits import FirstHits
+from mindref.shapes import Bools
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+MIN_PROBABILITY = 1e-40  # smaller probabilities are dropped from a sum
+
+
+class EvaluatedCases(NamedTuple):
+    """Which users have a test case with a seed; the same for all arms."""
+
+    users: Ints  # (U,) dense ids, increasing
+    present: Bools  # (S, U)
+
+
+def common_cases(arms: Sequence[Sequence[FirstHits]]) -> EvaluatedCases:
+    """Return the cases of all arms (S seeds each). Raises RunError if two arms have other cases."""
+    first = arms[0]
+    for arm in arms[1:]:
+        for first_hits, hits in zip(first, arm, strict=True):
+            if not np.array_equal(first_hits.users, hits.users):  # experiments-R1
+                todo = "remove the runs of one of the arms"
+                got = "different cases for two arms"
+                raise RunError(say("test cases", "the same for all arms", got, todo))
+    users = np.unique(np.concatenate([hits.users for hits in first]))
+    return EvaluatedCases(users, np.stack([np.isin(users, hits.users) for hits in first]))
+
+
+def hit_table(hits: Sequence[FirstHits], cases: EvaluatedCases, n: int) -> Floats:
+    """Return (S, U): 1 if the case of a user with a seed is a hit at n, else 0."""
+    table = np.zeros(cases.present.shape)
+    for row, seed_hits in zip(table, hits, strict=True):
+        hit = (seed_hits.first > 0) & (seed_hits.first <= n)
+        row[np.searchsorted(cases.users, seed_hits.users)] = hit
+    return table
+
+
+def mean_hit_rate(table: Floats, cases: EvaluatedCases) -> float:
+    """Return the mean over all cases of all seeds."""
+    return float(table.sum() / cases.present.sum())  # experiments-R3
+
+
+def seed_means(table: Floats, cases: EvaluatedCases) -> list[float]:
+    """Return the mean over the cases of each seed."""
+    return [float(x) for x in table.sum(axis=1) / cases.present.sum(axis=1)]
+
+
+def seed_deviation(means: Sequence[float]) -> float | None:
+    """Return the standard deviation over seeds, None for one seed."""
+    return float(np.std(means, ddof=1)) if len(means) > 1 else None  # experiments-R4
+
+
+class BootstrapSamples(NamedTuple):
+    """R bootstrap samples of users for M tables, and random errors of the mean over seeds."""
+
+    hits: Floats  # (R, M, S)
+    num_cases: Floats  # (R, S)
+    seed_errors: Floats  # (R,) in standard errors of the mean over seeds
+
+
+def draw_samples(
+    tables: Floats, cases: EvaluatedCases, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> BootstrapSamples:
+    """Draw samples for tables (M, S, U), the same users for all tables.
+
+    A sample has as many users as there are, drawn with replacement, each with the cases of all
+    seeds. There are too few seeds to resample: their mean has Student's t-distribution.
+    """
+    num_tables, seeds, users = tables.shape
+    flat, present = tables.reshape(num_tables * seeds, users).T, cases.present.astype(float).T
+    parts = []
+    rows_per_part = max(1, (1 << 22) // users)
+    for start in range(0, resamples, rows_per_part):
+        rows = min(rows_per_part, resamples - start)
+        of_users = row_counts(rng.integers(0, users, (rows, users)), users)  # experiments-R5
+        errors = rng.standard_t(seeds - 1, rows) if seeds > 1 else np.zeros(rows)  # experiments-R6
+        hits = (of_users @ flat).reshape(rows, num_tables, seeds)
+        parts.append(BootstrapSamples(hits, of_users @ present, errors))
+    return BootstrapSamples(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def sampled_means(
+    table: Floats, hits: Floats, samples: BootstrapSamples, cases: EvaluatedCases
+) -> Floats:
+    """Return the mean of each sample for an arm or a difference: table (S, U), its hits (R, S).
+
+    Users and seeds are two sources of variance. The mean of a sample varies with its users, plus a
+    random multiple of the standard error of the mean over seeds. Seed means also vary because of
+    their users; this variance is already in the samples, so it is subtracted from the variance
+    over seeds.
+    """
+    valid = (samples.num_cases > 0).all(axis=1)  # on tiny logs a seed may have no case
+    hits, num_cases = hits[valid], samples.num_cases[valid]
+    means = hits.sum(axis=1) / num_cases.sum(axis=1)
+    seeds = len(table)
+    if seeds == 1:
+        return means
+    over_seeds = np.array(seed_means(table, cases))
+    deviation, sampled = over_seeds - over_seeds.mean(), hits / num_cases
+    sampled_deviation = sampled - sampled.mean(axis=1, keepdims=True)
+    user_variance = np.square(sampled_deviation - deviation).sum(axis=1).mean()
+    excess = max(0.0, np.square(deviation).sum() - user_variance) / (seeds - 1)  # experiments-R23
+    return means + samples.seed_errors[valid] * np.sqrt(excess / seeds)
+
+
+def row_counts(drawn: Ints, count: int) -> Floats:
+    """Return (rows, count): how often each integer below `count` occurs in each row."""
+    rows = len(drawn)
+    flat = (drawn + np.arange(rows)[:, None] * count).ravel()
+    return np.bincount(flat, minlength=rows * count).reshape(rows, count).astype(float)
+
+
+def percentile_interval(means: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the central interval of sample means that holds the given fraction."""
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(means, [tail, 100 - tail])  # experiments-R7
+    return float(low), float(high)
+
+
+def sign_flip_test(differences: Ints) -> float:
+    """Return the two-sided p-value of the sign-flip test on integer differences of users (U,).
+
+    If the arms are equal, the sign of each difference is random. The p-value is the fraction of the
+    2^U sign choices whose sum is at least as far from 0 as the observed sum. It is computed
+    exactly: n differences of size k sum to k (2 B - n), where B is binomial.
+    """
+    from scipy.stats import binom
+
+    sizes = np.abs(differences)
+    masses, lowest, total = np.ones(1), 0, 0  # distribution of the sum of positive sizes
+    for size in np.unique(sizes[sizes > 0]).tolist():
+        count = int((sizes == size).sum())
+        mass = binom.pmf(np.arange(count + 1), count, 0.5)
+        first, last = np.flatnonzero(mass > MIN_PROBABILITY)[[0, -1]]
+        spaced = np.zeros((last - first) * size + 1)
+        spaced[::size] = mass[first : last + 1]
+        masses = np.convolve(masses, spaced)
+        lowest, total = lowest + int(first) * size, total + count * size
+    sums = 2 * (lowest + np.arange(len(masses))) - total
+    far = np.abs(sums) >= abs(int(differences.sum()))  # experiments-R8
+    return float(min(1.0, masses[far].sum()))
+
+
+def holm_adjust(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number (Holm), each at most 1, in the given order."""
+    order = np.argsort(p_values, kind="stable")
+    factors = len(p_values) - np.arange(len(p_values))
+    stepped = np.maximum.accumulate(np.asarray(p_values)[order] * factors)  # experiments-R9
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return [float(p) for p in adjusted]

@@ -1,0 +1,172 @@
+"""From the gradient of capsules to the gradients of history items and of S.
+
+Spec: specs/routing.md, Backward; specs/speed.md. The two ways:
+
+    ViaVotes      Every behaviour has a gradient of its vote, to which all iterations contribute.
+                  The vote gradients of an item are summed, then projected back to the item.
+    ViaCapsules   The coupling weights are constants (routing-R12). A capsule contributes one vector
+                  to all its behaviours, times the coupling weight. The vector is projected back
+                  once, and d_S needs one weighted sum of behaviours. No vote has a gradient.
+
+Both have two parts: `backward_users` for a block of users, and `backward_items` for a block of
+items after all users.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from mindref.kernels._jit import jit
+from mindref.kernels.fused.forward import BLOCK_ITEMS, FusedForward
+from mindref.kernels.fused.item_reduction import CapsuleTerms, sum_vote_gradients
+from mindref.kernels.fused.layer_kernels import LayerGradients, scatter_rows
+from mindref.kernels.fused.layers import GradientRows
+from mindref.kernels.matmul import matmul_into, matmul_transposed_into
+from mindref.kernels.routing import RoutingValues
+from mindref.kernels.routing_backward import last_iteration_backward, route_users_backward
+from mindref.ops.routing import AXES
+from mindref.shapes import Array, Ints
+
+
+class ItemGradients(Protocol):
+    """A way from capsules to items."""
+
+    d_bilinears: Array  # (parts, D, D), whose sum is the gradient of S
+
+    def backward_users(self, users: slice, rows: GradientRows) -> None:
+        """Take the gradient of a block's capsules as far as possible without other users."""
+
+    def backward_items(self, items: slice, d_vectors: Array) -> CapsuleTerms | None:
+        """Write d_vectors (M, D) of a block of items, or return the terms of its sum."""
+
+
+class ViaVotes:
+    """Through the votes of each behaviour."""
+
+    def __init__(self, forward: FusedForward) -> None:
+        """Allocate a gradient of each vote."""
+        self.forward = forward
+        behaviours, width = len(forward.layout.order), forward.width
+        self.d_capsules = forward.buffer("d_capsules", forward.users, forward.count, width)
+        self.d_votes = forward.buffer("d_votes", behaviours, width)
+        self.d_logits = forward.buffer("d_logits", behaviours, forward.count)
+        parts = len(range(0, forward.layout.num_history_items, BLOCK_ITEMS))
+        self.d_bilinears = forward.buffer("d_bilinears", parts, width, width)
+
+    def backward_users(self, users: slice, rows: GradientRows) -> None:
+        """Write the gradients of votes: backward through all iterations."""
+        forward = self.forward
+        slots = (users.start * forward.count, users.stop * forward.count)
+        d_capsules = self.d_capsules.reshape(-1, forward.width)
+        scatter_rows(rows.d_joined, rows.slots, *slots, d_capsules)
+        route_users_backward(
+            users.start,
+            users.stop,
+            forward.layout.starts,
+            forward.layout.item_index,
+            forward.votes,
+            forward.layers.active,
+            AXES[forward.config.routing_axis] == 1,
+            forward.exact,
+            *forward.routing_values,
+            self.d_capsules,
+            self.d_votes,
+            self.d_logits,
+        )
+
+    def backward_items(self, items: slice, d_vectors: Array) -> None:
+        """Sum the gradients of votes by item, then project the sums to items and to S."""
+        forward, layout = self.forward, self.forward.layout
+        d_votes = np.empty(d_vectors.shape, d_vectors.dtype)
+        bounds = layout.bounds[items.start : items.stop + 1]
+        sum_vote_gradients(layout.order, bounds, self.d_votes, d_votes)
+        matmul_into(d_votes, forward.bilinear, d_vectors)
+        d_bilinear = self.d_bilinears[items.start // BLOCK_ITEMS]
+        matmul_transposed_into(d_votes, forward.vectors[items], d_bilinear)
+
+
+class ViaCapsules:
+    """Through the weighted sums z of votes, whose coupling weights are constants."""
+
+    def __init__(self, forward: FusedForward, layer_gradients: LayerGradients) -> None:
+        """Allocate one row for each capsule, B K at most."""
+        self.forward, self.layer_gradients = forward, layer_gradients
+        rows, width = forward.users * forward.count, forward.width
+        self.d_z, self.d_projected, self.item_sums = (
+            forward.buffer(name, rows, width) for name in ("d_z", "d_projected", "item_sums")
+        )
+        self.d_bilinears = forward.buffer("d_bilinears", forward.layers.num_blocks, width, width)
+
+    def backward_users(self, users: slice, rows: GradientRows) -> None:
+        """Write d_z, its projection to items, and a part of the gradient of S."""
+        forward = self.forward
+        project_capsule_gradients(
+            rows.slots,
+            forward.layout.starts,
+            forward.layout.item_index,
+            forward.vectors,
+            forward.routing_values,
+            forward.bilinear,
+            rows.d_joined,
+            self.d_z[rows.rows],
+            self.item_sums[rows.rows],
+            self.d_projected[rows.rows],
+            self.d_bilinears[forward.layers.block_number(users)],
+        )
+
+    def backward_items(self, items: slice, d_vectors: Array) -> CapsuleTerms:
+        """Return the terms of each item: projected gradients times coupling weights."""
+        layout, gradients = self.forward.layout, self.layer_gradients
+        return CapsuleTerms(
+            layout.order,
+            layout.bounds[items.start : items.stop + 1],
+            self.forward.user_index,
+            gradients.user_rows,
+            gradients.slots,
+            self.forward.routing_values.couplings[-1],
+            self.d_projected,
+        )
+
+
+def item_gradients_of(forward: FusedForward, layer_gradients: LayerGradients) -> ItemGradients:
+    """Return the way that the gradient of routing needs."""
+    if forward.exact:
+        return ViaVotes(forward)
+    return ViaCapsules(forward, layer_gradients)  # routing-R12
+
+
+@jit
+def project_capsule_gradients(
+    slots: Ints,
+    starts: Ints,
+    item_index: Ints,
+    vectors: Array,
+    values: RoutingValues,
+    bilinear: Array,
+    d_capsules: Array,
+    d_z: Array,
+    item_sums: Array,
+    d_projected: Array,
+    d_bilinear: Array,
+) -> None:
+    """Write d_z, item_sums and d_projected (M, D) of the capsules in slots (M,), and d_S (D, D).
+
+    d_capsules (M, D or more). d_z and item_sums: see `last_iteration_backward`. With
+    z = S item_sum, d_projected = d_z S is the gradient of item_sum, and d_S = d_z^T item_sums.
+    """
+    last = (values.unit[-1], values.across[-1], values.along[-1])
+    last_iteration_backward(
+        slots,
+        starts,
+        item_index,
+        vectors,
+        values.couplings[-1],
+        *last,
+        d_capsules,
+        d_z,
+        item_sums,
+    )
+    matmul_into(d_z, bilinear, d_projected)
+    matmul_into(d_z.T, item_sums, d_bilinear)

@@ -1,0 +1,204 @@
+"""The layers of a block of users, compiled: from capsules to interests, and backward.
+
+Spec: specs/model.md, steps 4 to 6. A slot is an index b K + k of (B K,). Only active interests have
+a row in the buffers of layers.py; row r belongs to the interest in slot active_slots[r]. Backward
+keeps the rows to which attention gives a weight.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mindref.kernels._jit import jit, jit_inline
+from mindref.kernels.matmul import matmul_into
+from mindref.kernels.relu_layer import relu_inplace, relu_inplace_backward
+from mindref.kernels.routing_forward import gather_rows
+from mindref.models.parameters import Layer
+from mindref.shapes import Array, Bools, Ints
+
+
+class LayerBuffers(NamedTuple):
+    """Inputs and intermediate values of the forward pass; arrays have one row per active interest.
+
+    Without layers the tuples hold one unused entry: see `layers_or_placeholder` in layers.py.
+    """
+
+    depth: int  # number of layers
+    layers: tuple[Layer, ...]
+    relus: tuple[bool, ...]  # whether a ReLU follows the layer
+    x: tuple[Array, ...]  # the input of each layer, and the output of the last layer
+    passed: tuple[Bools, ...]  # where the sum of a layer is above zero
+    profile: Array  # (B, P)
+    active_slots: Ints  # (B K,) slots of the R active interests, ascending; the tail is unused
+
+
+class LayerGradients(NamedTuple):
+    """Buffers of the backward pass; each block of users has one part of d_weights and d_biases."""
+
+    d_x: tuple[Array, ...]
+    x_rows: tuple[Array, ...]  # the rows of x that have a gradient
+    d_weights: tuple[Array, ...]
+    d_biases: tuple[Array, ...]
+    rows: Ints  # (B K,) rows of a block that have a gradient, relative to the block's first row
+    slots: Ints  # (B K,) slots of these rows
+    user_rows: Ints  # (B, 2) first row of a user with a gradient, and the row after the last
+
+
+class UserBlockRows(NamedTuple):
+    """A block of users, and the rows of their active interests."""
+
+    first: int
+    stop: int
+    first_row: int
+    stop_row: int
+    number: int  # blocks are numbered from 0
+
+
+@jit
+def block_layers_forward(
+    block: UserBlockRows, buffers: LayerBuffers, capsules: Array, interests: Array
+) -> None:
+    """Write the interests (B, K, D) of a block of users, zero where inactive."""
+    rows, (_, count, width) = slice(block.first_row, block.stop_row), interests.shape
+    slots, layers, top = buffers.active_slots[rows], buffers.layers, buffers.x[buffers.depth][rows]
+    join_profiles(capsules.reshape(-1, width), buffers.profile, count, slots, buffers.x[0][rows])
+    for i in range(buffers.depth):
+        out = buffers.x[i + 1][rows]
+        matmul_into(buffers.x[i][rows], layers[i].weight, out)
+        relu_inplace(out, layers[i].bias, buffers.relus[i], buffers.passed[i][rows])
+    scatter_rows(top, slots, block.first * count, block.stop * count, interests.reshape(-1, width))
+
+
+@jit_inline
+def block_layers_backward(
+    block: UserBlockRows,
+    buffers: LayerBuffers,
+    gradients: LayerGradients,
+    weights: Array,
+    d_interests: Array,
+) -> int:
+    """Write the gradient of [capsule ; profile] for the interests that have an attention weight.
+
+    weights (B, K): an interest of weight zero has no gradient. d_interests (B, K, D). Returns the
+    number of rows with a gradient; they are the first rows of the block in `gradients`.
+    """
+    block_rows = slice(block.first_row, block.stop_row)
+    rows, slots = gradients.rows[block_rows], gradients.slots[block_rows]
+    d_top = gradients.d_x[buffers.depth][block_rows]
+    selected = select_weighted_rows(
+        block.first,
+        block.stop,
+        buffers.active_slots[block_rows],
+        block.first_row,
+        weights,
+        d_interests,
+        rows,
+        slots,
+        gradients.user_rows,
+        d_top,
+    )
+    selected_rows = slice(block.first_row, block.first_row + selected)
+    for i in range(buffers.depth - 1, -1, -1):
+        x, passed = buffers.x[i][block_rows], buffers.passed[i][block_rows]
+        d_out, x_rows = gradients.d_x[i + 1][selected_rows], gradients.x_rows[i][selected_rows]
+        d_bias = gradients.d_biases[i][block.number]
+        gather_and_relu_backward(
+            x, passed, rows[:selected], buffers.relus[i], x_rows, d_out, d_bias
+        )
+        matmul_into(x_rows.T, d_out, gradients.d_weights[i][block.number])
+        matmul_into(d_out, buffers.layers[i].weight.T, gradients.d_x[i][selected_rows])
+    return selected
+
+
+@jit_inline
+def join_profiles(capsules: Array, profile: Array, count: int, slots: Ints, out: Array) -> None:
+    """Write [capsule ; profile] of the slots (M,) of capsules (B K, D) into out (M, D + P)."""
+    width = capsules.shape[1]
+    for m in range(slots.shape[0]):
+        capsule, user_profile = capsules[slots[m]], profile[slots[m] // count]
+        for d in range(width):
+            out[m, d] = capsule[d]
+        for d in range(user_profile.shape[0]):
+            out[m, width + d] = user_profile[d]  # model-R4
+
+
+@jit_inline
+def select_weighted_rows(
+    first: int,
+    stop: int,
+    active_slots: Ints,
+    first_row: int,
+    weights: Array,
+    d_interests: Array,
+    rows: Ints,
+    slots: Ints,
+    user_rows: Ints,
+    d_rows: Array,
+) -> int:
+    """Write the rows of active interests with a nonzero weight, their slots, and d_rows (M, D).
+
+    The selected rows of user b run from user_rows[b, 0] to user_rows[b, 1], counted from
+    `first_row`. Returns the number of selected rows.
+    """
+    selected, r, interests = 0, 0, weights.shape[1]
+    for b in range(first, stop):
+        user_rows[b, 0] = first_row + selected
+        while r < len(active_slots) and active_slots[r] < (b + 1) * interests:
+            k = active_slots[r] - b * interests
+            if weights[b, k] != 0:
+                rows[selected], slots[selected] = r, active_slots[r]
+                for d in range(d_rows.shape[1]):
+                    d_rows[selected, d] = d_interests[b, k, d]
+                selected += 1
+            r += 1
+        user_rows[b, 1] = first_row + selected
+    return selected
+
+
+@jit_inline
+def gather_and_relu_backward(
+    x: Array,
+    passed: Bools,
+    rows: Ints,
+    relu: bool,
+    x_rows: Array,
+    d_out: Array,
+    d_bias: Array,
+) -> None:
+    """Copy the rows of x (M, I) to x_rows, and set d_out to zero where the ReLU was zero.
+
+    Writes the gradient of the bias.
+    """
+    passed_rows = np.empty((d_out.shape[0], d_out.shape[1] if relu else 0), np.bool_)
+    gather_rows(x, rows, x_rows)
+    gather_rows(passed, rows, passed_rows)
+    d_bias[:] = 0
+    relu_inplace_backward(d_out, not relu, passed_rows, d_bias)
+
+
+@jit
+def add_profile_gradients(d_joined: Array, slots: Ints, count: int, d_profile: Array) -> None:
+    """Add the last P columns of d_joined (M, D + P) to the users' d_profile (B, P)."""
+    width = d_joined.shape[1] - d_profile.shape[1]
+    for m in range(slots.shape[0]):
+        for p in range(d_profile.shape[1]):
+            d_profile[slots[m] // count, p] += d_joined[m, width + p]
+
+
+@jit
+def scatter_rows(rows: Array, slots: Ints, first: int, stop: int, out: Array) -> None:
+    """Write rows (M, D or more) to their slots (M,), ascending, of out (B K, D).
+
+    Every other slot from `first` to `stop` becomes zero.
+    """
+    m = 0
+    for slot in range(first, stop):
+        if m < slots.shape[0] and slots[m] == slot:
+            for d in range(out.shape[1]):
+                out[slot, d] = rows[m, d]
+            m += 1
+        else:
+            for d in range(out.shape[1]):
+                out[slot, d] = 0  # model-R6

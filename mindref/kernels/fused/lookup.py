@@ -1,0 +1,97 @@
+"""The vectors of items from the catalogue and the embedding table, in one pass, compiled.
+
+Spec: specs/embedding.md, specs/model.md (model-R1). Computes the weighted sums of
+`sum_weighted_rows` (kernels/embedding.py) for items that are in the catalogue.
+"""
+
+from __future__ import annotations
+
+from mindref.kernels._jit import jit
+from mindref.kernels.matmul import matmul_into
+from mindref.kernels.prefetch import DISTANCE, prefetch_row
+from mindref.shapes import Array, Ints
+
+
+@jit
+def look_up_items(
+    catalogue_rows: Ints,
+    catalogue_weights: Array,
+    items: Ints,
+    table: Array,
+    rows: Ints,
+    weights: Array,
+    vectors: Array,
+) -> tuple[bool, bool]:
+    """Write rows, weights (M, F) and vectors (M, D) of items (M,).
+
+    Returns two flags: all rows are in the table; each item i has one table row, i, with weight 1.
+    catalogue_rows and catalogue_weights (N, F) are the catalogue. Rows are written even if one of
+    them is not in the table.
+    """
+    count, width = rows.shape[0], vectors.shape[1]
+    valid, identity = copy_catalogue_rows(
+        catalogue_rows, catalogue_weights, items, len(table), rows, weights
+    )
+    if not valid:
+        return False, identity
+    if catalogue_rows.shape[1] == 0:
+        vectors[:] = 0
+        return True, identity
+    for m in range(count):
+        if m + DISTANCE < count:
+            prefetch_row(table, rows[m + DISTANCE, 0])
+        row, weight = rows[m, 0], weights[m, 0]
+        for d in range(width):
+            vectors[m, d] = weight * table[row, d]
+        for f in range(1, catalogue_rows.shape[1]):
+            row, weight = rows[m, f], weights[m, f]
+            for d in range(width):
+                vectors[m, d] += weight * table[row, d]
+    return True, identity
+
+
+@jit
+def look_up_items_and_votes(
+    catalogue_rows: Ints,
+    catalogue_weights: Array,
+    items: Ints,
+    table: Array,
+    rows: Ints,
+    weights: Array,
+    vectors: Array,
+    bilinear: Array,
+    votes: Array,
+) -> tuple[bool, bool]:
+    """Look up items, and write the votes S e (H, D) of the first H items.
+
+    Returns the flags of `look_up_items`.
+    """
+    valid, identity = look_up_items(
+        catalogue_rows, catalogue_weights, items, table, rows, weights, vectors
+    )
+    if valid:
+        matmul_into(vectors[: len(votes)], bilinear.T, votes)  # routing-R1
+    return valid, identity
+
+
+@jit
+def copy_catalogue_rows(
+    catalogue_rows: Ints,
+    catalogue_weights: Array,
+    items: Ints,
+    table_size: int,
+    rows: Ints,
+    weights: Array,
+) -> tuple[bool, bool]:
+    """Write rows and weights (M, F) of items (M,); return the flags of `look_up_items`."""
+    valid, identity, count = True, catalogue_rows.shape[1] == 1, rows.shape[0]
+    for m in range(count):
+        if m + DISTANCE < count:
+            prefetch_row(catalogue_rows, items[m + DISTANCE])
+            prefetch_row(catalogue_weights, items[m + DISTANCE])
+        for f in range(catalogue_rows.shape[1]):
+            row, weight = catalogue_rows[items[m], f], catalogue_weights[items[m], f]
+            rows[m, f], weights[m, f] = row, weight
+            valid = valid and 0 <= row < table_size
+            identity = identity and row == items[m] and weight == 1
+    return valid, identity

@@ -1,0 +1,193 @@
+"""A block of users from capsules to losses, and back to the gradient of capsules, compiled.
+
+Spec: specs/model.md, interests from step 4 on, loss from step 2 on, and Backward. All steps,
+matrix products included, are one compiled call. With several short calls, two threads would wait
+for each other's Python code.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.kernels._jit import Number, jit
+from mindref.kernels.fused.layer_kernels import (
+    LayerBuffers,
+    LayerGradients,
+    UserBlockRows,
+    block_layers_backward,
+    block_layers_forward,
+)
+from mindref.kernels.fused.workspace import KernelWorkspace
+from mindref.kernels.label_attention import attend_batch, attend_batch_backward
+from mindref.kernels.matmul import matmul_into
+from mindref.kernels.routing_forward import gather_rows
+from mindref.kernels.sampled_softmax import add_target_terms, cross_entropy
+from mindref.kernels.squash import squash_rows, squash_rows_backward
+from mindref.shapes import Array, Bools, Ints
+
+
+class LossVectors(NamedTuple):
+    """The user vectors, targets or negatives in the products of the loss."""
+
+    vectors: Array  # (M, D)
+    used: Array  # (M, D) of length one with `normalise`, else the same array
+    unit: Array  # (M, D) directions, only with `normalise`; see ops/squash.py
+    across: Array  # (M,) slopes, only with `normalise`
+    along: Array  # (M,)
+
+
+class LossInputs(NamedTuple):
+    """The inputs of the loss that are the same for all blocks of users."""
+
+    item_vectors: Array  # (M, D) of the distinct items
+    target_index: Ints  # (B,) of the distinct item
+    negative_index: Ints  # (S,)
+    target_log_expected: Array  # (B,)
+    negative_log_expected: Array  # (S,)
+    negatives: Array  # (S, D) of length one with `normalise`
+
+
+class BlockOutputs(NamedTuple):
+    """Arrays for all users; a block of users writes the rows of these users."""
+
+    interests: Array  # (B, K, D)
+    scores: Array  # (B, K)
+    weights: Array  # (B, K) of label-aware attention
+    user: LossVectors
+    target: LossVectors
+    d_target_logit: Array  # (B,)
+    d_user: Array  # (B, D)
+    d_target: Array  # (B, D)
+    d_interests: Array  # (B, K, D)
+
+
+class LossNumbers(NamedTuple):
+    """The numeric options, and the factor of each user's loss."""
+
+    power: float
+    temperature: Number
+    scale: Number
+
+
+@jit
+def forward_backward_block(
+    block: UserBlockRows,
+    layers: LayerBuffers,
+    layer_gradients: LayerGradients,
+    capsules: Array,
+    active: Bools,
+    inputs: LossInputs,
+    outputs: BlockOutputs,
+    products: Array,
+    numbers: LossNumbers,
+    unit_kind: int | None,
+) -> tuple[float, int]:
+    """Return the sum of the losses of a block of users, and the number of rows with a gradient.
+
+    Writes `outputs`, `layer_gradients`, the values x and passed of `layers`, and products (B, S):
+    the products of users with negatives, then their gradients. The rows with a gradient are those
+    of `block_layers_backward`.
+    unit_kind: the index in KINDS of the squash that normalises vectors, or None. None is compiled
+    separately, without the code for normalisation.
+    """
+    users = slice(block.first, block.stop)
+    user, target, p = outputs.user, outputs.target, products[users]
+    user_used, target_used = user.used[users], target.used[users]
+    d_user, d_target = outputs.d_user[users], outputs.d_target[users]
+    query, interests = target.vectors[users], outputs.interests[users]
+    scores, weights = outputs.scores[users], outputs.weights[users]
+    d_target_logit = outputs.d_target_logit[users]
+    block_layers_forward(block, layers, capsules, outputs.interests)
+    gather_rows(inputs.item_vectors, inputs.target_index[users], query)
+    normalise_rows(target, block.first, block.stop, unit_kind)
+    attend_batch(  # loss, step 4; sets inactive interests to zero, model-R6
+        interests, query, active[users], numbers.power, scores, weights, user.vectors[users]
+    )
+    normalise_rows(user, block.first, block.stop, unit_kind)
+    matmul_into(user_used, inputs.negatives.T, p)  # loss, step 5
+    loss = cross_entropy(
+        user_used,
+        target_used,
+        inputs.target_index[users],  # two items are equal if their indices are equal
+        inputs.negative_index,
+        inputs.target_log_expected[users],
+        inputs.negative_log_expected,
+        numbers.temperature,
+        numbers.scale,
+        p,
+        d_target_logit,
+    )
+    matmul_into(p, inputs.negatives, d_user)
+    add_target_terms(d_target_logit, user_used, target_used, d_user, d_target)
+    normalise_rows_backward(user, block.first, block.stop, unit_kind, d_user)
+    normalise_rows_backward(target, block.first, block.stop, unit_kind, d_target)
+    attend_batch_backward(  # model-R9: adds the gradient of the target as the query
+        d_user,
+        interests,
+        query,
+        scores,
+        weights,
+        numbers.power,
+        outputs.d_interests[users],
+        d_target,
+    )
+    return loss, block_layers_backward(
+        block, layers, layer_gradients, outputs.weights, outputs.d_interests
+    )
+
+
+@jit
+def normalise_rows(vectors: LossVectors, first: int, stop: int, unit_kind: int | None) -> None:
+    """Write the directions of the rows from `first` to `stop`, unless unit_kind is None."""
+    if unit_kind is not None:
+        rows = slice(first, stop)
+        x, used, unit = vectors.vectors[rows], vectors.used[rows], vectors.unit[rows]
+        squash_rows(x, unit_kind, used, unit, vectors.across[rows], vectors.along[rows])
+
+
+@jit
+def normalise_rows_backward(
+    vectors: LossVectors, first: int, stop: int, unit_kind: int | None, d: Array
+) -> None:
+    """Replace the gradient of directions by the gradient of vectors, in place."""
+    if unit_kind is not None:
+        rows = slice(first, stop)
+        slopes = (vectors.across[rows], vectors.along[rows])
+        squash_rows_backward(d, vectors.unit[rows], *slopes, d)
+
+
+def allocate_vectors(
+    work: KernelWorkspace, name: str, shape: tuple[int, int], dtype: Any, *, normalise: bool
+) -> LossVectors:
+    """Return buffers (M, D) for user vectors, targets or negatives."""
+    x = work.array(name, *shape, dtype=dtype)
+    if not normalise:
+        empty = np.empty(0, dtype)
+        return LossVectors(x, x, x, empty, empty)
+    used, unit = (work.array(f"{name}_{n}", *shape, dtype=dtype) for n in ("used", "unit"))
+    slopes = (work.array(f"{name}_{n}", shape[0], dtype=dtype) for n in ("across", "along"))
+    return LossVectors(x, used, unit, *slopes)
+
+
+def allocate_outputs(work: KernelWorkspace, interests: Array, *, normalise: bool) -> BlockOutputs:
+    """Return the buffers of all users; interests (B, K, D) is the buffer of the forward pass."""
+    users, count, width = interests.shape
+    dtype = interests.dtype
+
+    def buffer(name: str, *shape: int) -> Array:
+        array: Array = work.array(name, *shape, dtype=dtype)
+        return array
+
+    return BlockOutputs(
+        interests=interests,
+        scores=buffer("scores", users, count),
+        weights=buffer("weights", users, count),
+        user=allocate_vectors(work, "user", (users, width), dtype, normalise=normalise),
+        target=allocate_vectors(work, "target", (users, width), dtype, normalise=normalise),
+        d_target_logit=buffer("d_target_logit", users),
+        d_user=buffer("d_user", users, width),
+        d_target=buffer("d_target", users, width),
+        d_interests=buffer("d_interests", users, count, width),
+    )

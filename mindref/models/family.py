@@ -1,0 +1,226 @@
+"""The interface of a model family for training, run files and serving.
+
+Spec: specs/model.md. A family is one object, the constant FAMILY of its module in this folder. Most
+families are trained by steps with gradients derived by hand (SteppedFamily); some are fitted in one
+call (FittedFamily). A family gives user and item vectors whose inner products are the scores, or
+the scores themselves. Names and settings are in mindref.models.registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+import mindref.ops as reference
+from mindref.backend import BUILT_IN, Backend
+from mindref.config import Config
+from mindref.data.log import Ints, Ragged
+from mindref.errors import BackendError, ConfigError, say
+from mindref.models import registry
+from mindref.models.parameters import Sizes, Tables
+from mindref.shapes import Array, Bools
+
+
+class Draw(NamedTuple):
+    """Source of a batch, for families that add fields to the common batch."""
+
+    rng: np.random.Generator  # generator of the step, after the draws of the common batch
+    rows: Ints  # (B,) training row of each example
+    sequences: Ragged  # all training sequences
+    sizes: Sizes
+    config: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Base class: the attributes of every family."""
+
+    name: str  # as in the setting `model`
+    routes: bool = False  # has initial logits and coupling weights
+    reads_features: bool = True  # of items and users; else only ids
+    in_contract: bool = False  # backends compute it, not only its operators (specs/backend.md)
+    check_config: Callable[[Any], None] = lambda config: None  # raises ConfigError
+    require_packages: Callable[[], None] = lambda: None  # raises ConfigError
+
+    by_steps: ClassVar[bool]  # trained by steps, else fitted in one call
+    reranks: ClassVar[bool] = False  # scores candidates of a recall run, else the whole catalogue
+
+    @property
+    def summary(self) -> str:
+        """Description of the family in one line."""
+        return registry.BY_NAME[self.name].summary
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether scores are inner products of user and item vectors, which an index can search."""
+        raise NotImplementedError
+
+    @property
+    def parameters(self) -> type[Any]:
+        """Type of the parameters: a NamedTuple of arrays and layers, or dict."""
+        raise NotImplementedError
+
+    def draw_parameters(self, rng: np.random.Generator, config: Any, sizes: Sizes) -> Any:
+        """Return the parameters before the first step."""
+        raise NotImplementedError
+
+    def num_logits(self, config: Any) -> int:
+        """Return the number of initial logits of a behaviour: K, or 0 if the family has none."""
+        return config.interests if self.routes else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SteppedFamily(Family):
+    """A family that is trained by steps. Its parameters have the item table, `items` (V, D)."""
+
+    by_steps: ClassVar[bool] = True
+
+    params: type[Any]  # NamedTuple
+    init: Callable[..., Any]  # (rng, config, sizes) -> parameters
+    loss: Callable[..., tuple[Array, Any]]  # (params, batch, catalogue, config, ops) -> (), saved
+    backward: Callable[..., Tables]  # (saved, d_out, ops=) -> gradient of every parameter
+    interests: Callable[..., tuple[Array, Bools, Any]] | None = None
+    """(params, histories, catalogue, config, ops) -> (B, K, D), active (B, K), saved."""
+    project: Callable[[Any, Any], None] | None = None  # (params, gradients): after a step, in place
+    make_batch: Callable[[Any, Draw], Any] = lambda common, draw: common
+    """Return the batch of the family from the common one (mind.Batch)."""
+    history_length: Callable[[Any], int] = lambda config: int(config.window)
+    """Return how many behaviours of a training history are laid out in the batch."""
+
+    @property
+    def has_vectors(self) -> bool:
+        """True: `interests` and the item table."""
+        return True
+
+    @property
+    def parameters(self) -> type[Any]:
+        """The NamedTuple of the parameters."""
+        return self.params
+
+    def draw_parameters(self, rng: np.random.Generator, config: Any, sizes: Sizes) -> Any:
+        """Return the initial parameters."""
+        return self.init(rng, config, sizes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankFamily(SteppedFamily):
+    """A family that is trained on candidates of a recall run, and reranks them."""
+
+    reranks: ClassVar[bool] = True
+
+    @property
+    def has_vectors(self) -> bool:
+        """False: the user vector depends on the candidate."""
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedFamily(Family):
+    """A family that is fitted in one call. Its parameters are arrays by name.
+
+    It has `interests` and `items` (vectors), or `scores`; each takes histories (C rows).
+    """
+
+    by_steps: ClassVar[bool] = False
+
+    fit: Callable[..., dict[str, Any]]  # (sequences, sizes, config, **numbers) -> parameters
+    check_arrays: Callable[[Mapping[str, Array], int], None]  # raises ValueError; items N
+    interests: Callable[..., tuple[Array, Bools]] | None = None
+    items: Callable[[Any], Array] | None = None  # parameters -> item vectors (N, D)
+    scores: Callable[..., Array] | None = None  # -> (C, N)
+    fit_settings: Mapping[str, str] = field(default_factory=dict)
+    serving_settings: Mapping[str, str] = field(default_factory=dict)
+    """Argument of `fit`, or of `interests` and `scores` -> the setting that has its value."""
+    reads_features: bool = False
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether the family has user and item vectors."""
+        return self.scores is None
+
+    @property
+    def parameters(self) -> type[Any]:
+        """The type dict."""
+        return dict
+
+    def draw_parameters(self, rng: np.random.Generator, config: Any, sizes: Sizes) -> Any:
+        """Return no parameters: `fit` makes them."""
+        return {}
+
+    def fit_sequences(self, sequences: Ragged, sizes: Sizes, config: Any) -> dict[str, Any]:
+        """Return the parameters fitted to training sequences (T rows), with the settings."""
+        return self.fit(sequences, sizes, config, **setting_values(config, self.fit_settings))
+
+    def serving_numbers(self, config: Any) -> dict[str, Any]:
+        """Return the arguments of `interests` and `scores` that are settings."""
+        return setting_values(config, self.serving_settings)
+
+
+def setting_values(config: Any, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return argument -> value of its setting."""
+    return {argument: getattr(config, setting) for argument, setting in names.items()}
+
+
+def family_of(name: str) -> Any:
+    """Return the family object of a name in the registry; its module is imported on first use."""
+    return import_module(f"mindref.models.{registry.BY_NAME[name].module}").FAMILY
+
+
+class CompletedOperators:
+    """The operators of a backend; an operator that the backend lacks is the reference's.
+
+    A backend must have the operators of MIND. Other families need further operators.
+    """
+
+    def __init__(self, ops: Any) -> None:
+        self.ops = ops
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ops, name, None) or getattr(reference, name)
+
+
+def check_trainable(backend: Backend, config: Config, *, several: bool = False) -> None:
+    """Check, before any data is read, that the family can be trained with these settings.
+
+    Raises BackendError for a backend that computes only MIND. Raises ConfigError for several
+    processes, for features that the family does not read, and for a missing package.
+    """
+    family: Family = family_of(config.model)
+    if family.in_contract:
+        return
+    operators_of(backend, config)  # model-R39
+    family.require_packages()
+    subject = f"--model {family.name}"
+    if several:
+        raise ConfigError(say(subject, "one process", "several", "train it alone"))
+    family.check_config(config)
+    for kind in ("item_features", "user_features"):
+        if not family.reads_features and getattr(config, kind):
+            got = ", ".join(getattr(config, kind))
+            raise ConfigError(say(f"{subject}: {kind}", "none: it uses only ids", got))
+
+
+def require_contract_family(config: Config, subject: str) -> None:
+    """Raise ConfigError unless the model is MIND, the family of the backend contract."""
+    if not family_of(config.model).in_contract:  # model-R40
+        raise ConfigError(say(subject, "a run of the model mind", f"one of {config.model}"))
+
+
+def operators_of(backend: Backend | None, config: Config) -> Any:
+    """Return the operators with which a backend computes a family.
+
+    Raises BackendError for a third-party backend and a family other than MIND.
+    """
+    if backend is None:
+        return reference
+    if family_of(config.model).in_contract:
+        return backend.ops
+    if backend.name not in BUILT_IN:
+        todo = f"other backends compute only MIND; choose --backend {' or '.join(BUILT_IN)}"
+        subject = f"backend {backend.name}"
+        raise BackendError(say(subject, "the model mind", f"the model {config.model}", todo))
+    return CompletedOperators(backend.ops)

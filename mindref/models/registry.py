@@ -1,0 +1,106 @@
+"""The list of model families: name, summary, module, and the settings that only some of them use.
+
+This is the only list of families. It imports nothing heavy, so that the settings and
+`mindref --help` read it without NumPy. `mindref.models.family.family_of` returns the family object
+of an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class FamilyEntry(NamedTuple):
+    """One family of models."""
+
+    name: str  # as in the setting `model`
+    summary: str
+    module: str  # in mindref.models; its constant FAMILY is the family object
+    settings: tuple[str, ...] = ()  # fields of Config that only the families that list them use
+    values: Mapping[str, tuple[str, ...]] = {}  # values of a common setting, likewise
+    reranks: bool = False  # reranks candidates of a recall run; has a separate settings class
+
+
+VECTOR_LOSS = ("temperature", "normalise", "initial")
+"""Settings of the families that learn vectors by a softmax loss."""
+
+ENTRIES = (
+    FamilyEntry(
+        "mind",
+        "multi-interest network with dynamic routing (Li et al., CIKM 2019)",
+        "mind",
+        VECTOR_LOSS,
+    ),
+    FamilyEntry(
+        "mind_plus",
+        "MIND with recency weights, contexts and the pooled loss",
+        "mind_plus",
+        (*VECTOR_LOSS, "sharpness", "recency", "votes", "head", "contexts", "dropout"),
+        {"attention": ("pooled",)},
+    ),
+    FamilyEntry(
+        "youtube_dnn",
+        "one user vector from the mean of the behaviours (Covington et al., RecSys 2016)",
+        "youtube_dnn",
+        (*VECTOR_LOSS, "recency"),
+    ),
+    FamilyEntry(
+        "maxmf",
+        "K free vectors per user, pairwise loss (Weston et al., RecSys 2013)",
+        "maxmf",
+        ("pair_loss",),
+    ),
+    FamilyEntry(
+        "wals",
+        "weighted alternating least squares (Hu et al., ICDM 2008)",
+        "wals",
+        ("regularization", "confidence", "sweeps", "fade"),
+    ),
+    FamilyEntry(
+        "item_knn",
+        "item k-nearest-neighbours (Sarwar et al., WWW 2001)",
+        "item_knn",
+        ("similarity", "neighbours", "k1", "b", "fade"),
+    ),
+    FamilyEntry("popularity", "the most frequent items, the same for every user", "popularity"),
+    FamilyEntry("random", "a random order of the catalogue per history", "random_scores"),
+    FamilyEntry(
+        "din",
+        "deep interest network, reranks candidates of a recall run (Zhou et al., KDD 2018)",
+        "din",
+        reranks=True,
+    ),
+)
+
+BY_NAME = {entry.name: entry for entry in ENTRIES}
+RECALL_FAMILIES = tuple(entry.name for entry in ENTRIES if not entry.reranks)
+"""Families whose settings are those of mindref.config.Config."""
+RERANK_FAMILIES = tuple(entry.name for entry in ENTRIES if entry.reranks)
+
+
+def families_using(setting: str) -> tuple[str, ...]:
+    """Return the families that list a setting of Config as theirs; () if every family uses it."""
+    return tuple(entry.name for entry in ENTRIES if setting in entry.settings)
+
+
+def families_allowing(setting: str, value: object) -> tuple[str, ...]:
+    """Return the families that list a value of a common setting; () if every family allows it."""
+    return tuple(entry.name for entry in ENTRIES if value in entry.values.get(setting, ()))
+
+
+def allows_value(model: str, setting: str, value: object) -> bool:
+    """Return whether a family allows a value of a common setting."""
+    families = families_allowing(setting, value)
+    return not families or model in families
+
+
+def uses_setting(model: str, setting: str) -> bool:
+    """Return whether a family uses a setting of Config."""
+    families = families_using(setting)
+    return not families or model in families
+
+
+def is_reranker(model: object) -> bool:
+    """Return whether a name is that of a family that reranks candidates."""
+    return model in RERANK_FAMILIES

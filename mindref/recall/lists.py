@@ -1,0 +1,140 @@
+"""Recommended lists as a table, TSV, JSON lines or one JSON value."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, TextIO
+
+from mindref.errors import printable
+from mindref.evaluation.evaluate import COLUMNS, tsv_line
+from mindref.recall.index import Index
+from mindref.run import atomic, lock
+from mindref.run.tsv import escape
+
+HEADER = tsv_line(*COLUMNS, "title")
+
+
+class Recommendation(NamedTuple):
+    """An item of a list, and the interest that has its best score."""
+
+    item: str  # external id
+    title: str  # empty where unknown
+    score: float
+    interest: int  # from 0
+
+
+class UserList(NamedTuple):
+    """The recommended list of one user."""
+
+    user: str  # empty for a history
+    length: int  # behaviours known to the catalogue
+    interests: int  # active ones
+    recent: list[str]  # titles of the last behaviours
+    unknown: list[str]  # items of the history that the catalogue lacks
+    items: list[Recommendation]
+
+
+class FormatFrame(NamedTuple):
+    """The text around lists: a file is `head`, the lists joined by `between`, and `tail`."""
+
+    head: str = ""
+    between: str = ""
+    tail: str = ""
+
+
+FRAMES = {
+    "table": FormatFrame(),
+    "tsv": FormatFrame(head=HEADER),
+    "jsonl": FormatFrame(),
+    "json": FormatFrame("[", ", ", "]\n"),
+}
+
+
+def write_lists(stream: TextIO, answers: Iterable[UserList], index: Index, form: str) -> None:
+    """Write every list to a stream, one user after the other."""
+    frame = FRAMES[form]
+    stream.write(frame.head)
+    for number, answer in enumerate(answers):
+        stream.write(frame.between if number else "")
+        write_list(stream, answer, index, form)
+    stream.write(frame.tail)
+
+
+def write_list(stream: TextIO, answer: UserList, index: Index, form: str) -> None:
+    """Write one list."""
+    if form == "table":
+        write_table(stream, answer)
+    elif form == "tsv":
+        stream.writelines(list_to_tsv(answer))
+    else:
+        json.dump(list_to_json(answer, index), stream)
+        stream.write("\n" if form == "jsonl" else "")
+
+
+def save_lists(path: Path, answers: Iterable[UserList], index: Index, form: str) -> list[str]:
+    """Write every list to a file atomically. Return warnings.
+
+    Raises RunError, also if another process writes this file.
+    """
+    with lock.lock_output(path) as warning, atomic.open_atomic(path) as raw:
+        write_lists_to_stream(raw, answers, index, form)
+    return [warning] if warning else []
+
+
+def write_lists_to_stream(
+    raw: BinaryIO, answers: Iterable[UserList], index: Index, form: str
+) -> None:
+    """Write every list to a byte stream, which stays open."""
+    stream = io.TextIOWrapper(raw, "utf-8", errors="backslashreplace", newline="\n")
+    try:
+        write_lists(stream, answers, index, form)
+    finally:
+        stream.detach()  # flushed
+
+
+def list_to_json(answer: UserList, index: Index) -> dict[str, Any]:
+    """Return a list as JSON values, with the kind and recall of the index."""
+    items = [
+        {"rank": rank, "item": x.item, "title": x.title, "score": x.score, "interest": x.interest}
+        for rank, x in enumerate(answer.items, 1)
+    ]
+    return {
+        "user": answer.user,
+        "interests": answer.interests,
+        "unknown": answer.unknown,
+        "index": {"kind": index.kind, "recall": index.recall},
+        "items": items,
+    }
+
+
+def list_to_tsv(answer: UserList) -> list[str]:
+    """Return a list as lines of TSV; tabs and line ends in ids and titles are escaped."""
+    user = escape(answer.user)
+    return [
+        tsv_line(user, rank, escape(x.item), f"{x.score:.6g}", x.interest, escape(x.title))
+        for rank, x in enumerate(answer.items, 1)
+    ]
+
+
+def write_table(stream: TextIO, answer: UserList) -> None:
+    """Write a list as a table: the recent behaviours, then the items of each interest."""
+    user_label = f"user {printable(answer.user)}" if answer.user else "this history"
+    by_scores = answer.interests == 0  # of a family without vectors; others have at least one
+    interest_label = "scored without interests" if by_scores else f"{answer.interests} interests"
+    stream.write(f"{user_label}: {answer.length} behaviours, {interest_label}\n")
+    if answer.recent:
+        stream.write(f"  most recent: {'; '.join(printable(x) for x in answer.recent)}\n")
+    if answer.unknown:
+        stream.write(f"  not in the catalogue: {', '.join(map(printable, answer.unknown))}\n")
+    ranked = list(enumerate(answer.items, 1))
+    wide = max((len(printable(x.item)) for x in answer.items), default=0)
+    for interest in sorted({x.interest for x in answer.items}):
+        if not by_scores:
+            stream.write(f"interest {interest}\n")
+        for rank, x in ranked:
+            if x.interest == interest:
+                name = f"{printable(x.item):<{wide}}  {printable(x.title)}".rstrip()
+                stream.write(f"  {rank:>4}  {x.score:>8.3f}  {name}\n")

@@ -1,0 +1,167 @@
+"""The index of a run: opened if it is intact and matches the model, else built.
+
+Spec: specs/recall.md; specs/security.md, security-R10, R11.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from mindref.errors import BackendError, ConfigError, RunError, say
+from mindref.recall import ExactIndex, Index, build_index, open_index, registry
+from mindref.recall.build import MIN_MEASURED_ITEMS
+from mindref.recall.manifest import NAME, TODO, Manifest, read_manifest, read_matching_manifest
+from mindref.recall.signature import KEY, make_key, read_key
+from mindref.run import lock
+from mindref.shapes import Array
+
+EXACT = "No index is kept, and search is exact"
+
+
+def open_or_build(
+    folder: Path,
+    kind: str,
+    vectors: Array,
+    draw_queries: Callable[[], Array],
+    *,
+    seed: int,
+    interests: int,
+    notes: list[str] | None = None,
+) -> Index:
+    """Return the index of a run: the one in the folder if it matches, else a new one.
+
+    vectors: item vectors (N, D). draw_queries: interests (M, D) that the index is tuned with.
+    notes: receives a line if the existing index is damaged or was built by another user. Raises
+    BackendError if `auto` finds a matching index of a kind that cannot be loaded here.
+    """
+    if kind == "exact":
+        return ExactIndex(vectors)  # an index in the folder stays for the next time
+    # without an index, or with a damaged one or one of another model: build, and replace it
+    index, reason = matching_index(folder, vectors, kind)
+    if index is not None:
+        return index
+    if why := why_unusable(folder, reason):
+        return ExactIndex(vectors, f"{why}. {EXACT}")
+    if reason and notes is not None:
+        notes.append(f"{reason}; it is built again")
+    try:
+        with build_lock(folder) as warning:
+            if warning and notes is not None:
+                notes.append(warning)
+            if (index := matching_index(folder, vectors, kind)[0]) is not None:
+                return index  # another process has built it
+            build_options: Any = {
+                "directory": folder,
+                "kind": kind,
+                "seed": seed,
+                "interests": interests,
+            }
+            return build_index(vectors, draw_queries(), **build_options)
+    except RunError as error:  # such as a run that can only be read: search needs no file
+        return ExactIndex(vectors, f"{error}. {EXACT}")
+
+
+def why_unusable(folder: Path, reason: str) -> str:
+    """Return why an index built now could not be opened later; empty if it could.
+
+    A build takes minutes, so an index that cannot be kept is not built. reason: why the index in
+    the folder is not opened. Raises ConfigError for a key that is too short.
+    """
+    key = read_key()  # raises for a short key now, and not when the index is written
+    if not os.access(folder if folder.is_dir() else folder.parent, os.W_OK):
+        why = reason or say(str(folder), "a folder that can be written", "one to be read only")
+    elif reason and key is None and make_key() is None:  # security-R11
+        why = f"{reason}; there is no key to build another with"
+    else:
+        return ""
+    return f"{why}; set {KEY} to one file for all machines" if reason else why
+
+
+def matching_index(folder: Path, vectors: Array, kind: str) -> tuple[Index | None, str]:
+    """Return the index of the folder if it is intact, of these vectors and of the requested kind.
+
+    Else None, with a line if the index is damaged or was built by another user.
+    """
+    try:
+        index = open_index(folder, vectors)
+        manifest = read_manifest(folder)
+    except (RunError, BackendError) as error:
+        if kind == "auto":
+            check_loadable(folder, vectors)
+        return None, damage_note(folder, vectors, error)
+    # compare the manifest, not the index: where a plugin does not work, exact search replaces an
+    # index in memory that other machines may use, and its files stay
+    return (index if is_requested(kind, manifest.kind, manifest, len(vectors)) else None), ""
+
+
+def damage_note(folder: Path, vectors: Array, error: Exception) -> str:
+    """Return a line on an index that cannot be opened; empty for an index of an older model."""
+    if not isinstance(error, RunError) or not (folder / NAME).exists():
+        return ""
+    with suppress(RunError):
+        read_manifest(folder)
+        try:
+            read_matching_manifest(folder, vectors)
+        except RunError:  # trained on since
+            return ""
+    return str(error).removesuffix(f"; {TODO}")
+
+
+def check_loadable(folder: Path, vectors: Array) -> None:
+    """Raise BackendError if the index of the folder matches, but its kind cannot be loaded here.
+
+    Another machine may share the folder: its index is not replaced by a worse one.
+    """
+    try:
+        kind = read_matching_manifest(folder, vectors).kind
+    except RunError:
+        return
+    if not isinstance(kind, str) or kind == "exact":
+        return
+    try:
+        registry.load_plugin(kind)
+    except (ConfigError, BackendError) as error:
+        hint = registry.install_command(kind) or f"install the package of the index {kind}"
+        todo = f"{hint}, or search with --index exact"
+        location, expected = f"{folder}", f"a kind that can be loaded here, or {kind} installed"
+        raise BackendError(
+            say(location, expected, f"an index by {kind} ({error})", todo)
+        ) from error
+
+
+@contextmanager
+def build_lock(folder: Path) -> Iterator[str]:
+    """Hold the lock of the folder, so that shards that start together build one index.
+
+    Yields a warning, without waiting, if the system has no locks or the folder is read-only.
+    """
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    with lock.lock_inside(folder, wait=True) as warning:
+        yield warning
+
+
+def is_requested(requested: str, kind: str, manifest: Manifest, items: int) -> bool:
+    """Return whether an index is of the requested kind; `auto` accepts a measured one."""
+    if requested != "auto":
+        return requested == kind
+    if kind == "exact" and items < MIN_MEASURED_ITEMS:
+        return True
+    return manifest.choice_reason is not None and is_up_to_date(manifest)
+
+
+def is_up_to_date(manifest: Manifest) -> bool:
+    """Return whether `auto` measured every kind and version that it would measure here.
+
+    It may have measured more: a machine without a plugin does not replace the index of another.
+    """
+    tried = manifest.tried_versions
+    if tried is None:  # exact search was fast enough
+        return True
+    if not isinstance(tried, dict):
+        return False
+    return registry.auto_versions(manifest.kind).items() <= tried.items()

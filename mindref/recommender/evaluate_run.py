@@ -1,0 +1,269 @@
+"""Evaluate a model: validation metric, report on the test cases, and a run on any log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.backend import Backend
+from mindref.data.batches import pad_histories
+from mindref.data.log import Ints, Ragged
+from mindref.data.rng import make_rng
+from mindref.data.splits import EvaluationCases, make_split
+from mindref.errors import ConfigError, DataError, say
+from mindref.evaluation import metrics, top_n
+from mindref.evaluation.evaluate import (
+    LIST_LENGTHS,
+    EvaluationReport,
+    evaluate_top_n,
+    write_predictions,
+)
+from mindref.evaluation.interest_statistics import interest_recovery, interest_statistics
+from mindref.evaluation.ties import metrics_by_tie, tied_targets
+from mindref.evaluation.top_n import TopN
+from mindref.models import features
+from mindref.models.family import family_of
+from mindref.models.serving import Interests, Model, compute_interests
+from mindref.recommender.serving import ServedModel, recommend_batch
+from mindref.run.source import Loaded, Source, fingerprint, translate_items
+from mindref.shapes import Bools
+
+LONGEST = 100_000  # maximum length of a list, as in `mindref recall`
+
+
+class EvaluationSet(NamedTuple):
+    """Evaluation cases, with the inputs of recommendation and baselines."""
+
+    cases: EvaluationCases
+    profiles: Ints  # (C, G) rows of the profile table
+    counts: Ints  # (N,) of the training sequences, for popularity
+    exclude_seen: bool = True
+    tied: Bools | None = None  # (C,) targets with the same time as the last behaviour
+
+    @property
+    def hidden(self) -> Ragged | None:
+        """Items that must not be recommended, per case."""
+        return self.cases.histories if self.exclude_seen else None
+
+
+def recommend_cases(
+    model: Model, bench: EvaluationSet, n: int, backend: Backend | None = None
+) -> tuple[TopN, Interests | None]:
+    """Return the top-n items of each case, and the interests."""
+    arguments = (model, bench.cases.histories, bench.profiles)
+    ranked, user_interests = recommend_batch(*arguments, n=n, exclude=bench.hidden, backend=backend)
+    return ranked, user_interests
+
+
+def parse_metric(name: str) -> tuple[str, int]:
+    """Return metric and N of `metric@N`. Raises ConfigError for other text."""
+    kind, _, length_text = name.partition("@")
+    n = int(length_text) if length_text.isdecimal() and len(length_text) < 10 else 0
+    if kind not in metrics.METRICS or not 1 <= n <= LONGEST:
+        allowed = " or ".join(f"{metric}@N" for metric in metrics.METRICS)
+        todo = "for example --metric hit_rate@50"
+        raise ConfigError(
+            say("--metric", f"{allowed} with N from 1 to {LONGEST}", repr(name), todo)
+        )
+    return kind, n
+
+
+def make_validator(model: Model, bench: EvaluationSet, backend: Backend) -> Callable[[Any], float]:
+    """Return the function that computes the validation metric of parameters."""
+    kind, n = parse_metric(model.config.metric)
+    relevant = metrics.count_distinct(bench.cases.targets)
+
+    def value(params: Any) -> float:
+        ranked, _ = recommend_cases(model._replace(params=params), bench, n, backend)
+        hit = metrics.hit_mask(ranked.items, bench.cases.targets)
+        return float(metrics.METRICS[kind](hit, relevant, n).mean())
+
+    return value
+
+
+def evaluate_lists(
+    model: Model,
+    bench: EvaluationSet,
+    backend: Backend | None = None,
+    list_lengths: Sequence[int] = LIST_LENGTHS,
+) -> tuple[dict[str, EvaluationReport], TopN]:
+    """Return the reports of model, popularity and random, and the lists of the model."""
+    n, items = max(list_lengths), len(model.catalogue.rows)
+    ranked, _ = recommend_cases(model, bench, n, backend)
+    cases = len(bench.cases.users)
+    chance = make_rng(model.config.seed, "baseline")
+    lists = {
+        "model": ranked,
+        "popularity": top_n.popularity_top_n(bench.counts, cases, n=n, exclude=bench.hidden),
+        "random": top_n.random_top_n(chance, items, cases, n=n, exclude=bench.hidden),
+    }
+    reports = {
+        # the same bootstrap samples for all three, so that they are comparable
+        name: evaluate_top_n(
+            top_n_lists,
+            bench.cases,
+            items,
+            list_lengths=list_lengths,
+            rng=make_rng(model.config.seed, "bootstrap"),
+        )
+        for name, top_n_lists in lists.items()
+    }
+    return reports, ranked
+
+
+def evaluate_model(
+    model: Model,
+    bench: EvaluationSet,
+    loaded: Loaded,
+    which: str = "test",
+    list_lengths: Sequence[int] = LIST_LENGTHS,
+    backend: Backend | None = None,
+) -> tuple[dict[str, Any], EvaluationReport, TopN]:
+    """Return the report of a model on the `which` cases as plain values; report and lists.
+
+    loaded: the log of the cases, with true interests if it is synthetic.
+    """
+    reports, ranked = evaluate_lists(model, bench, backend, list_lengths)
+    arguments = (model, bench.cases.histories, bench.profiles, backend)
+    about: dict[str, Any] | None = None  # None for a family without routing
+    if family_of(model.config.model).routes:
+        user_interests = compute_interests(
+            *arguments, couplings=True
+        )  # from the operators: backend-R10
+        labels = true_interest_labels(loaded, bench.cases, model.config.window)
+        about = interest_report(user_interests, labels, make_rng(model.config.seed, "probe"))
+    model_report = reports["model"]
+    words = {
+        "metrics": {which: {name: report.metrics for name, report in reports.items()}},
+        "cases": model_report.cases,
+        "by_history_length": model_report.by_history_length,
+        "by_tie": metrics_by_tie(ranked, bench.cases, bench.tied, tuple(list_lengths)),
+        "interests": about,
+    }
+    return words, model_report, ranked
+
+
+def true_interest_labels(loaded: Loaded, cases: EvaluationCases, window: int) -> Ints | None:
+    """Return the true interest of each behaviour in the window (C, L), None if unknown."""
+    true_interests = loaded.true_interests
+    if true_interests is None:
+        return None
+    lengths = cases.histories.lengths
+    rows = [true_interests.row(int(u))[:n] for u, n in zip(cases.users, lengths, strict=True)]
+    labels, _ = pad_histories(Ragged.of(rows), window)
+    return labels
+
+
+def interest_report(
+    user_interests: Interests, true_labels: Ints | None, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Return the interest statistics, with the recovery of true interests if they are known.
+
+    true_labels (C, L): true interests of the behaviours in the window. The result is empty if no
+    user has two active interests. The interests must have coupling weights.
+    """
+    if user_interests.couplings is None:
+        raise ValueError("interests without couplings")
+    try:
+        state = interest_statistics(
+            user_interests.vectors,
+            user_interests.active,
+            user_interests.couplings,
+            user_interests.mask,
+        )
+    except DataError:  # K = 1, or histories too short for two interests
+        return {}
+    words: dict[str, Any] = {
+        "users": state.users,
+        "similarity": state.similarity,
+        "share_by_index": state.share_by_index.tolist(),
+        "share_by_rank": state.share_by_rank.tolist(),
+        "effective_number": state.effective_number,
+    }
+    if true_labels is not None:
+        with suppress(DataError):  # no user has behaviours of two true interests in the window
+            words["recovery"] = interest_recovery(
+                user_interests.couplings, user_interests.mask, true_labels, rng
+            )._asdict()
+    return words
+
+
+def evaluate_run(
+    run: Path,
+    *,
+    data: Path | None = None,
+    reading: dict[str, Any] | None = None,
+    protocol: str | None = None,
+    which: str = "test",
+    exclude_seen: bool | None = None,
+    list_lengths: Sequence[int] = (10, 20, 50),
+    predictions: Path | None = None,
+    backend: str | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Return the report of a run on the `which` cases of a split, as plain values.
+
+    A list longer than the catalogue (`at`) is padded with -1, which is no hit. Items that the
+    catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
+    Raises RunError, DataError or ConfigError.
+    """
+    served = ServedModel.load(run, backend, device).load_backend()
+    config, facts = served.model.config, served.facts
+    if not list_lengths or min(list_lengths) < 1:
+        raise ConfigError(say("--at", "lengths of lists from 1", list(list_lengths)))
+    if data is None and reading:
+        raise ConfigError(say("--data", "a log for the reading options", "none"))
+    if exclude_seen is None:
+        exclude_seen = facts["exclude_seen"]
+    source = served.source
+    if data is not None:  # without reading options, those of the run's log are used
+        source = Source.of(data, reading) if reading else source.moved(data)
+    loaded = source.again()
+    split = make_split(protocol or facts["protocol"], loaded.log, make_rng(config.seed, "split"))
+    split_cases: EvaluationCases = getattr(split, which)
+    cases, notes = translate_cases(split_cases, loaded, served)
+    profiles = features.user_profiles(loaded.log, served.vocabulary, cases.users)
+    counts = np.array(served.items.counts, np.int64)
+    bench = EvaluationSet(
+        cases, profiles, counts, exclude_seen, tied_targets(loaded.log, split_cases)
+    )
+    words, model_report, ranked = evaluate_model(
+        served.model, bench, loaded, which, list_lengths, served.backend
+    )
+    if predictions is not None:
+        users = [loaded.log.user_ids[u] for u in cases.users]
+        write_predictions(predictions, ranked, users, served.items.ids)
+    return {
+        **words,
+        "exclude_seen": exclude_seen,
+        "warnings": training_warnings(protocol, facts, loaded),
+        "notes": {
+            **notes,
+            "cases without a target": model_report.without_target,
+            "targets that the user has had": model_report.seen_targets,
+        },
+    }
+
+
+def training_warnings(protocol: str | None, facts: dict[str, Any], loaded: Loaded) -> list[str]:
+    """Return a warning if the targets may be training examples: same log, another split."""
+    if protocol in (None, facts["protocol"]) or fingerprint(loaded.log) != facts["log"]:
+        return []
+    return [
+        f"the run was trained on the split {facts['protocol']} of this log: under {protocol} some"
+        " of the targets were trained on, and the figures are too good"
+    ]
+
+
+def translate_cases(
+    cases: EvaluationCases, loaded: Loaded, served: ServedModel
+) -> tuple[EvaluationCases, dict[str, int]]:
+    """Return cases in the ids of the run's catalogue, and the number of unknown items."""
+    histories, lost = translate_items(cases.histories, loaded.log, served.items.ids)
+    targets, missed = translate_items(cases.targets, loaded.log, served.items.ids)
+    notes = {"behaviours unknown to the run": lost, "targets unknown to the run": missed}
+    return EvaluationCases(cases.users, histories, targets), notes

@@ -1,0 +1,157 @@
+"""Comparison of an exported file with the reference, on users of the log.
+
+The reference is the backend `numpy` in the dtype of the run. It is evaluated a second time in the
+other dtype. The difference of the two is the rounding error, from which the bound is computed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.backend import load_backend
+from mindref.data.batches import pad_histories
+from mindref.data.log import Ints, Ragged
+from mindref.data.rng import make_rng
+from mindref.data.splits import slice_rows
+from mindref.errors import MindrefError, RunError, say
+from mindref.models.parameters import Catalogue, flatten, unflatten
+from mindref.models.serving import Interests, Model, compute_interests
+from mindref.recommender.serving import ServedModel
+from mindref.shapes import Array, Bools
+
+FLOAT32 = 2e-5
+"""Allowed difference of interests in float32, relative to the user's largest entry. One formula is
+evaluated in two orders, with some hundred roundings (SAME_MATH in specs/numerics.md)."""
+
+MAGNIFIED = 8.0
+"""Factor of the reference's rounding error, added to the allowed difference. If capsules are
+almost equal, each iteration of routing magnifies rounding errors by a factor that depends on the
+model. With 100 iterations on MovieLens-1M, the error of float32 was 3e-4 for the reference and 5e-4
+for the file. Both are maxima over many users, so they differ by a small factor, far less than 8."""
+
+BLOCK = 256  # users per block; the last block is smaller, so both sizes are tested
+OLDER = 3  # behaviours before the window, which must be ignored
+NOTHING = (-1, 2**62)  # ids in padded positions, which are not in the catalogue
+
+Run = Callable[..., tuple[Array, Bools]]
+
+
+class CheckedUsers(NamedTuple):
+    """Users of the comparison; the last has no behaviours and an unknown profile."""
+
+    histories: Ragged
+    profiles: Ints  # (C, G)
+    origin: str  # origin of the histories
+    warnings: list[str]
+
+
+class ExportCheck(NamedTuple):
+    """Result of the comparison of a file with the reference."""
+
+    users: int  # apart from the one without behaviours
+    histories: str  # origin of the histories
+    agrees: bool
+    difference: float  # largest one, relative to the user's largest entry
+    allowed: float  # bound of the difference
+    absolute: float  # largest absolute difference of two entries
+    active_differ: int  # interests that are active in only one of the two
+
+
+def sample_checked_users(served: ServedModel, users: int) -> CheckedUsers:
+    """Return at most `users` users of the log; drawn histories if the log cannot be read."""
+    rng = make_rng(served.model.config.seed, "probe", 1)
+    try:
+        names = served.log.user_ids
+        chosen = np.sort(rng.choice(len(names), min(users, len(names)), replace=False))
+        histories, profiles, _ = served.encode_users([names[i] for i in chosen])
+        origin, warnings = "users of the log", []
+    except MindrefError as error:
+        histories, profiles = draw_histories(served, users, rng)
+        origin, warnings = "drawn histories", [f"{error}. The file is checked on drawn histories"]
+    nobody = served.unknown_profile(1)
+    rows = Ragged(np.append(histories.offsets, histories.offsets[-1]), histories.values)
+    return CheckedUsers(rows, np.concatenate([profiles, nobody]), origin, warnings)
+
+
+def draw_histories(
+    served: ServedModel, users: int, rng: np.random.Generator
+) -> tuple[Ragged, Ints]:
+    """Return random histories of at most window + OLDER items, and random profiles."""
+    weights = np.array(served.items.counts, float) + 1
+    lengths = rng.integers(served.model.config.window + OLDER + 1, size=users)
+    values = rng.choice(len(weights), lengths.sum(), p=weights / weights.sum())
+    histories = Ragged(np.concatenate([[0], np.cumsum(lengths)]), values.astype(np.int64))
+    sizes = [1 + len(values) for values in served.vocabulary.values.values()]
+    profiles = served.unknown_profile(users) + rng.integers(sizes, size=(users, len(sizes)))
+    return histories, profiles
+
+
+def check_export(run: Run, model: Model, users: CheckedUsers) -> ExportCheck:
+    """Compare the results of a file with the reference. Raises RunError for a broken reference."""
+    true, rounded = (
+        reference_interests(which, users) for which in (model, other_dtype_model(model))
+    )
+    for which in (true, rounded):  # a file holds float32
+        if not np.isfinite(which.vectors).all():
+            expected = "finite numbers in float32"
+            raise RunError(say("interests of the run", expected, "others", "train it again"))
+    exported, active = exported_interests(run, model.config.window, users)
+    shape = (exported.shape, active.shape) == (true.vectors.shape, true.active.shape)
+    difference, rounding = np.inf, largest_relative_difference(rounded.vectors, true.vectors)
+    if shape:
+        difference = largest_relative_difference(exported, true.vectors)
+    allowed = FLOAT32 + MAGNIFIED * rounding
+    differ = int((active != true.active).sum()) if shape else true.active.size
+    return ExportCheck(
+        users=len(users.histories) - 1,
+        histories=users.origin,
+        agrees=bool(difference <= allowed) and differ == 0,  # False for NaN
+        difference=float(difference),
+        allowed=float(allowed),
+        absolute=float(np.abs(exported - true.vectors).max()) if shape else np.inf,
+        active_differ=differ,
+    )
+
+
+def reference_interests(model: Model, users: CheckedUsers) -> Interests:
+    """Return the interests of the users, computed by the reference."""
+    return compute_interests(model, users.histories, users.profiles, load_backend("numpy"))
+
+
+def other_dtype_model(model: Model) -> Model:
+    """Return the model in float64 if it is in float32, else in float32."""
+    dtype = "float64" if model.config.dtype == "float32" else "float32"
+    params = {name: x.astype(dtype) for name, x in flatten(model.params).items()}
+    catalogue = Catalogue(model.catalogue.rows, model.catalogue.weights.astype(dtype))
+    return Model(unflatten(params), catalogue, dataclasses.replace(model.config, dtype=dtype))
+
+
+def exported_interests(run: Run, window: int, users: CheckedUsers) -> tuple[Array, Bools]:
+    """Return interests and active of a file, computed in blocks."""
+    blocks = [run(*inputs) for inputs in input_blocks(users, window)]
+    interests_, active = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return interests_, active
+
+
+def input_blocks(users: CheckedUsers, window: int) -> Iterator[list[Any]]:
+    """Yield the inputs of a file: histories longer than the window, with invalid ids as padding."""
+    for first in range(0, len(users.histories), BLOCK):
+        which = np.arange(first, min(first + BLOCK, len(users.histories)))
+        lengths = users.histories.lengths[which]
+        rows = slice_rows(users.histories, which, np.zeros_like(lengths), lengths)
+        places = min(int(lengths.max()), window + OLDER) + 1
+        items, mask = pad_histories(rows, places)
+        strange = np.resize(np.array(NOTHING), items.shape)
+        profiles = [users.profiles[which]] if users.profiles.shape[1] else []
+        yield [np.where(mask, items, strange), mask, *profiles]
+
+
+def largest_relative_difference(exported: Array, true: Array) -> float:
+    """Return the largest difference of two entries, relative to the user's largest entry."""
+    largest = np.abs(true).max(axis=(1, 2))
+    difference = np.abs(exported - true).max(axis=(1, 2))
+    return float((difference / np.where(largest > 0, largest, 1)).max())

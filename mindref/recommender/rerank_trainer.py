@@ -1,0 +1,299 @@
+"""Training of DIN on the candidates of a recall run: train, resume, evaluate.
+
+Spec: specs/din.md. config.json has the path of the recall run. report.json has the metrics in the
+order of recall and in DIN's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mindref.backend import load_backend
+from mindref.data.log import Ints, Ragged
+from mindref.data.rng import make_rng
+from mindref.data.splits import EvaluationCases
+from mindref.errors import ConfigError, DataError, RunError, say
+from mindref.evaluation.top_n import TopN
+from mindref.models import features
+from mindref.models.din import Reranker
+from mindref.models.din_config import DinConfig
+from mindref.models.family import family_of
+from mindref.models.parameters import Sizes
+from mindref.recommender.evaluate_run import EvaluationSet, recommend_cases
+from mindref.recommender.rerank import rerank, rerank_gain
+from mindref.recommender.serving import ServedModel
+from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
+from mindref.run import array_files, checkpoint, files, report, validate
+from mindref.run.array_files import MODEL
+from mindref.run.metadata import is_count, is_number
+from mindref.run.source import Loaded
+from mindref.run.training_data import Prepared, prepare_training
+from mindref.shapes import Array
+from mindref.training.batch_loader import Task, make_loader
+from mindref.training.engine import make_engine
+from mindref.training.loop import TrainingState, initial_state, train_steps
+
+LIST_LENGTH = 10  # N of the metrics
+
+Recall = Callable[[Ragged, Ints, int], TopN]
+"""(histories, profiles, n) -> the top-n items of a recall run, as in serving."""
+
+
+class RerankTrainer(TrainingRun):
+    """Training of DIN on the candidates of a recall run."""
+
+    def __init__(self, recall_run: Path, served: ServedModel, config: DinConfig, run: Path) -> None:
+        self.recall_run, self.served = recall_run, served
+        if served.scores_only:
+            got = f"a run of {served.model.config.model}, which has only scores"
+            raise ConfigError(say("--recall", "a run with vectors of items", got))
+        prepared = prepare_recall_log(served)
+        self.recall = recall_function(served, served.facts["exclude_seen"])
+        task = rerank_task(self.recall, prepared.task)
+        state = initial_rerank_state(config, task.sizes, self.item_table(config))
+        make_loader(task, config)  # its checks, before a run directory is created
+        super().__init__(config, prepared, task, state, run, load_backend("numpy"))
+
+    @property
+    def backend_name(self) -> str:
+        """The backend of the recall run."""
+        return self.served.backend_name
+
+    def item_table(self, config: DinConfig) -> Array | None:
+        """Return the initial item table, None for a drawn one."""
+        if config.start == "drawn":
+            return None
+        model = self.served.model.config.model
+        if not family_of(model).by_steps:
+            expected, got = "drawn, or a run with a table of items", f"a run of {model}"
+            raise ConfigError(say("start", expected, got))
+        table: Array = self.served.model.params.items  # din-R27
+        return table
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of config.json, which are stored with the settings."""
+        digest = recall_model_digest(self.recall_run)
+        recall = {"run": str(self.recall_run.resolve()), "model": digest}
+        return {"recall": recall, **super().facts()}
+
+    def load_facts(self, run: Path) -> dict[str, Any]:
+        """Return the facts on disk."""
+        return checkpoint.load_din_config(run)[1]
+
+    def reranker(self) -> Reranker:
+        """Return the model of the last step."""
+        return Reranker(self.state.params, self.task.catalogue, self.config)
+
+    def train(self, hooks: Hooks | None = None) -> TrainingOutcome:
+        """Train to the last step or until the hooks stop it; the model is written at the end."""
+        outcome = super().train(hooks)
+        if outcome.finished and self.run is not None:
+            self.write_model(self.run, self.state.params, self.config.steps)
+        return outcome
+
+    def load_trained(self) -> RerankTrainer:
+        """Return self with the parameters of the last step. Raises RunError if there are none."""
+        if self.run is not None:
+            model = load_reranker(self.run, self.recall_run)
+            self.state = self.state._replace(params=model.params)
+        return self
+
+    def candidates(self, cases: EvaluationCases, n: int) -> tuple[Ints, TopN]:
+        """Return profiles of cases, and the top-n items of the recall run for each case."""
+        log, vocabulary = self.prepared.loaded.log, self.prepared.vocabulary
+        profiles = features.user_profiles(log, vocabulary, cases.users)
+        return profiles, self.recall(cases.histories, profiles, n)
+
+    def evaluate(self) -> dict[str, Any]:
+        """Return the report on the test cases, as plain values, and write it.
+
+        `all` and `within` are None if no case has a target among its candidates.
+        """
+        cases, depth = self.prepared.split.test, self.config.depth
+        profiles, before = self.candidates(cases, depth)  # din-R26
+        after = rerank(self.reranker(), before, cases.histories, profiles)
+        length, rng = min(LIST_LENGTH, depth), make_rng(self.config.seed, "bootstrap")
+        try:
+            gains = rerank_gain(before, after, cases, list_lengths=(length,), rng=rng)
+        except DataError:  # no target among the candidates
+            gains = {"candidates": depth, "all": None, "within": None}
+        summary: dict[str, Any] = {"recall": str(self.recall_run)}
+        summary |= {"steps": self.state.moments.step, **gains}
+        if self.run is not None:
+            report.save_report(self.run, summary, self.identity)
+        return summary
+
+
+def recall_function(served: ServedModel, exclude_seen: bool = True) -> Recall:
+    """Return the function that recalls with a trained run."""
+
+    def recall(histories: Ragged, profiles: Ints, n: int) -> TopN:
+        zeros = histories.lengths * 0  # placeholder: users and counts are not used
+        cases = EvaluationCases(zeros, histories, histories)
+        evaluation_set = EvaluationSet(cases, profiles, zeros, exclude_seen)
+        return recommend_cases(served.model, evaluation_set, n, served.backend)[0]
+
+    return recall
+
+
+def rerank_task(recall: Recall, task: Task) -> Task:
+    """Return the task with the candidates of a recall run."""
+    return task._replace(candidates=lambda *arguments: recall(*arguments).items)
+
+
+def prepare_recall_log(served: ServedModel) -> Prepared:
+    """Return the log of a recall run, prepared as for the training of that run.
+
+    Raises DataError for another log: its test cases may be training examples of the run.
+    """
+    if not served.has_training_log:
+        expected = "the one that the run was trained on"
+        raise DataError(say("log", expected, "another", "name the very log of the run"))
+    return prepare_training(Loaded(served.log), served.facts["protocol"], served.model.config)
+
+
+def initial_rerank_state(
+    config: DinConfig, sizes: Sizes, items: Array | None = None
+) -> TrainingState:
+    """Return the state before the first step; items (V, D): initial item table, None to draw it."""
+    if items is None and config.start == "recall":
+        raise ConfigError(say("start", "drawn, or a table to start from", config.start))
+    state = initial_state(config, sizes)
+    if items is None:
+        return state
+    if items.shape != state.params.items.shape:
+        raise ConfigError(say("items", f"shape {state.params.items.shape}", items.shape))
+    copy = items.astype(config.dtype)  # steps change it in place
+    return state._replace(params=state.params._replace(items=copy))
+
+
+def train_reranker(
+    recall: Recall,
+    task: Task,
+    config: DinConfig,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+    items: Array | None = None,
+) -> Reranker:
+    """Train DIN for `config.steps` steps without a run directory; return the model.
+
+    items (V, D): initial item table. Raises Diverged for a loss or a gradient that is not finite;
+    ConfigError or DataError before the first step.
+    """
+    task = rerank_task(recall, task)
+    state = initial_rerank_state(config, task.sizes, items)
+    numpy, params, moments = load_backend("numpy"), state.params, state.moments
+    engine = make_engine(numpy, params, moments, task.catalogue, config)
+    state = train_steps(task, state, config, engine, validate=None, on_step=on_step)
+    return Reranker(state.params, task.catalogue, config)
+
+
+def load_reranker(run: Path, recall_run: Path) -> Reranker:
+    """Return the DIN model of a run, for reranking the items of `recall_run`.
+
+    Raises RunError for a model that is damaged, not trained to its end, or of another recall run.
+    """
+    config, facts = checkpoint.load_din_config(run)
+    check_same_recall_run(run, facts, recall_run)
+    identity = checkpoint.run_identity(config, facts)
+    params, catalogue, _ = checkpoint.load_best(run, identity, config.model)
+    sizes = Sizes(**checkpoint.load_config(recall_run)[1]["sizes"])
+    validate.check_model(run / MODEL, params, catalogue, config, sizes)
+    return Reranker(params, catalogue, config)
+
+
+def recall_model_digest(recall_run: Path) -> str:
+    """Return the sha256 of the model file of a run. Raises RunError if there is none."""
+    path = recall_run / MODEL
+    try:
+        size = files.check_file(path, "a trained model", "train it again")
+        files.check_room(path, size, "arrays")
+        return files.file_digest(path)
+    except OSError as error:
+        got, todo = error.strerror or str(error), "name the recall run with --recall"
+        raise RunError(say(str(path), "a trained model", got, todo)) from error
+
+
+def check_same_recall_run(run: Path, facts: Mapping[str, Any], recall_run: Path) -> None:
+    """Raise RunError unless a DIN run was trained on candidates of this recall run."""
+    digest, expected_digest = recall_model_digest(recall_run), facts["recall"]["model"]
+    if digest != expected_digest:  # din-R24
+        expected = f"the run that it was trained for, {facts['recall']['run']} as it was then"
+        got = f"{recall_run}, another model"
+        raise RunError(say(str(run), expected, got, "train the reranker anew"))
+
+
+def resume_reranker(
+    run: Path,
+    recall: Path | None = None,
+    data: Path | None = None,
+    device: str = "cpu",
+    backend: str | None = None,
+) -> RerankTrainer:
+    """Return the trainer of a DIN run at its last state on disk.
+
+    recall, data: new paths of the recall run and its log, if they have moved; backend: as in
+    `open_recall_run`. Raises RunError or DataError for another recall run or log.
+    """
+    trainer = open_reranker(run, recall, data, device, backend)
+    trainer.restore(run)
+    if recall is not None:  # remember the new path
+        facts = {**trainer.load_facts(run), "recall": trainer.facts()["recall"]}
+        checkpoint.save_config(run, trainer.config, facts)
+    return trainer
+
+
+def open_reranker(
+    run: Path,
+    recall: Path | None = None,
+    data: Path | None = None,
+    device: str = "cpu",
+    backend: str | None = None,
+) -> RerankTrainer:
+    """Return the trainer of a DIN run, untrained. Raises as `resume_reranker`."""
+    config, facts = checkpoint.load_din_config(run)
+    path = recall or Path(facts["recall"]["run"])
+    check_same_recall_run(run, facts, path)
+    trainer = RerankTrainer(path, open_recall_run(path, data, device, backend), config, run)
+    trainer.identity = checkpoint.run_identity(config, facts)
+    return trainer
+
+
+def open_recall_run(
+    run: Path, data: Path | None = None, device: str = "cpu", backend: str | None = None
+) -> ServedModel:
+    """Return the trained model of a recall run; data: new path of its log, if it has moved.
+
+    backend: named by the user, who thereby trusts its code (security-R9); else that of the run.
+    """
+    served = ServedModel.load(run, backend, device).load_backend()
+    if data is not None:
+        served.source = served.source.moved(data)
+    return served
+
+
+def load_rerank_report(run: Path) -> dict[str, Any]:
+    """Return the report of a DIN run with the path of the run. Raises RunError if it has none."""
+    path, todo = run / report.NAME, array_files.completion_hint(run)
+    identity = checkpoint.run_identity(*checkpoint.load_din_config(run))
+    try:
+        words = report.load_report(run, identity, todo)
+        check_rerank_report(words)
+        return {"run": str(run), **words}
+    except (OSError, *files.MALFORMED) as error:
+        got = "none: it was stopped" if not path.exists() else f"{type(error).__name__}: {error}"
+        raise RunError(say(str(path), "the report of a DIN run", got, todo)) from error
+
+
+def check_rerank_report(words: Mapping[str, Any]) -> None:
+    """Raise ValueError, TypeError or KeyError unless `RerankTrainer.evaluate` made this report."""
+    numbers = [words["candidates"]]
+    for rows in () if words["all"] is None else (words["all"], words["within"]):
+        if not is_count(rows["cases"]) or rows["cases"] < 1:
+            raise ValueError("no cases")
+        for metric in rows["before"]:
+            estimates = [rows[order][metric] for order in ("before", "after", "gain")]
+            numbers += [x[name] for x in estimates for name in ("value", "low", "high")]
+    if not all(is_number(x) for x in numbers):
+        raise ValueError("texts where numbers should be")

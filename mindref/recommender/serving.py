@@ -1,0 +1,299 @@
+"""A trained model in serving: recommendations for histories and for users of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mindref.backend import Backend, check_installed, load_backend
+from mindref.data.frames import id_as_text
+from mindref.data.log import InteractionLog, Ints, Ragged
+from mindref.data.rng import make_rng
+from mindref.data.splits import slice_rows
+from mindref.errors import ConfigError, DataError, RunError, say
+from mindref.evaluation import top_n
+from mindref.evaluation.top_n import TopN
+from mindref.evaluation.top_n.result import empty_top_n, row_range
+from mindref.models import features
+from mindref.models.family import family_of
+from mindref.models.features import Vocabulary
+from mindref.models.parameters import Sizes
+from mindref.models.serving import Interests, Model, compute_interests, item_matrix, score_histories
+from mindref.recall import Index
+from mindref.recall import retrieve_top_n as search
+from mindref.recall.lists import Recommendation
+from mindref.run import array_files, checkpoint, validate
+from mindref.run import items as catalogue_file
+from mindref.run.items import Items
+from mindref.run.source import Source, fingerprint, translate_items
+from mindref.shapes import Array
+
+if TYPE_CHECKING:
+    from mindref.recommender.trainer import Trainer
+
+
+class ServedModel:
+    """A trained model with its catalogue. The log is read when a user is requested by id."""
+
+    def __init__(
+        self,
+        model: Model,
+        items: Items,
+        vocabulary: Vocabulary,
+        source: Source,
+        facts: dict[str, Any],
+        step: int,
+        log: InteractionLog | None = None,
+        backend: str | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.model, self.items, self.vocabulary = model, items, vocabulary
+        self.source = source
+        self.facts = facts  # from config.json, without the settings
+        self.step = step  # of the parameters
+        self._log = log
+        self.backend_name, self.device = backend or model.config.backend, device
+        self.backend_from_run = backend is None  # True: the run selects the backend
+        self.rng = make_rng(model.config.seed, "serving")  # its state changes with every request
+        self.dense = {name: i for i, name in enumerate(items.ids)}
+
+    @classmethod
+    def from_trainer(cls, trainer: Trainer) -> ServedModel:
+        """Return the model of a finished training."""
+        log = trainer.prepared.loaded.log
+        titles = list(log.titles) if log.titles is not None else [""] * len(log.item_ids)
+        items = Items(list(log.item_ids), trainer.prepared.counts.tolist(), titles)
+        vocabulary = trainer.prepared.vocabulary
+        facts, step = trainer.facts(), trainer.state.best_step
+        arguments = trainer.model(), items, vocabulary, trainer.source, facts, step, log
+        return cls(*arguments, backend=trainer.config.backend, device=trainer.device)
+
+    @classmethod
+    def load(cls, run: Path, backend: str | None = None, device: str = "cpu") -> ServedModel:
+        """Return the model of a run directory; backend: by default that of the run.
+
+        Raises RunError for a damaged run.
+        """
+        config, facts = checkpoint.load_config(run)
+        items = catalogue_file.read_items(run / "items.tsv", facts["items"])
+        expected_run = checkpoint.run_identity(config, facts), config.model
+        params, catalogue, step = checkpoint.load_best(run, *expected_run)
+        validate.check_model(
+            run / array_files.MODEL, params, catalogue, config, Sizes(**facts["sizes"])
+        )
+        if len(items.ids) != len(catalogue.rows):
+            subject, got = str(run / "items.tsv"), len(items.ids)
+            raise RunError(say(subject, f"{len(catalogue.rows)} items", got, catalogue_file.TODO))
+        vocabulary = Vocabulary(facts["user_features"])
+        source = Source.from_metadata(facts["source"])
+        model = Model(params, catalogue, config)
+        return cls(model, items, vocabulary, source, facts, step, backend=backend, device=device)
+
+    @property
+    def log(self) -> InteractionLog:
+        """The log of the run, read on first use."""
+        if self._log is None:  # security-R14
+            self._log = self.source.again().log
+        return self._log
+
+    @cached_property
+    def backend(self) -> Backend:
+        """The backend, loaded on first use. Raises BackendError if it is not installed.
+
+        Two threads may load it twice; both objects give the same results (recall-R41).
+        """
+        if self.backend_from_run:
+            check_installed(self.backend_name, "the backend of the run")
+        return load_backend(self.backend_name, self.device)
+
+    def load_backend(self) -> ServedModel:
+        """Return self with the backend loaded, so that errors come before the log is read."""
+        _ = self.backend
+        return self
+
+    def compute_interests(
+        self, rows: Ragged, profiles: Ints, *, couplings: bool = False
+    ) -> Interests:
+        """Return the interests of histories in dense ids."""
+        arguments = (self.model, rows, profiles, self.backend, self.rng)
+        return compute_interests(*arguments, couplings=couplings)
+
+    @cached_property
+    def item_vectors(self) -> Array:
+        """Vectors of all items (N, D). Raises ConfigError for a family that has none."""
+        if self.scores_only:
+            got = f"a run of {self.model.config.model}, which has only scores"
+            raise ConfigError(say("items", "a model with vectors of items", got))
+        return item_matrix(self.model)
+
+    @property
+    def scores_only(self) -> bool:
+        """Whether the family of the model has only scores, and no vectors for an index."""
+        return not family_of(self.model.config.model).has_vectors
+
+    @cached_property
+    def users(self) -> dict[str, int]:
+        """External user id -> dense id in the log."""
+        return {name: i for i, name in enumerate(self.log.user_ids)}
+
+    def encode(self, histories: Iterable[Sequence[str]]) -> tuple[Ragged, list[str]]:
+        """Return histories as dense ids without unknown items, and the unknown items."""
+        rows, unknown = [], []
+        for history in histories:
+            if isinstance(history, str | bytes):  # else its characters would be read as items
+                raise ConfigError(say("history", "a list of item ids", repr(history)))
+            names = [id_as_text(item, "history") for item in history]
+            unknown += [name for name in names if name not in self.dense]
+            rows.append([self.dense[name] for name in names if name in self.dense])
+        return Ragged.of(rows), unknown
+
+    def encode_history(self, history: Sequence[str], subject: str) -> tuple[Ragged, list[str]]:
+        """Return one history as `encode` does. Raises DataError if every item is unknown."""
+        rows, unknown = self.encode([history])
+        if unknown and not len(rows.values):
+            raise DataError(say(subject, "an item of the catalogue", ", ".join(unknown[:5])))
+        return rows, unknown
+
+    def unknown_profile(self, cases: int) -> Ints:
+        """Return profiles of users without known features (C, G)."""
+        starts = list(self.vocabulary.starts.values())
+        return np.tile(np.array(starts, np.int64), (cases, 1))
+
+    def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
+        """Return the interests of histories. Raises ConfigError for a family that has none."""
+        if self.scores_only:
+            got = f"a run of {self.model.config.model}, which has only scores"
+            raise ConfigError(say("interests", "a model with vectors of users", got))
+        rows, _ = self.encode(histories)
+        return self.compute_interests(rows, self.unknown_profile(len(rows)), couplings=True)
+
+    @cached_property
+    def has_training_log(self) -> bool:
+        """Whether the log is the log of the training."""
+        return bool(fingerprint(self.log) == self.facts["log"])
+
+    def encode_users(self, names: Sequence[Any]) -> tuple[Ragged, Ints, int]:
+        """Return histories and profiles of users of the log, and the number of unknown behaviours.
+
+        Raises DataError for an unknown user, and if every behaviour is unknown.
+        """
+        names = [id_as_text(name, "user") for name in names]
+        missing = [name for name in names if name not in self.users]
+        if missing:
+            expected, got = f"one of the {len(self.users)} users of the log", ", ".join(missing[:5])
+            todo = "give a history of items instead; no user needs to be known"
+            raise DataError(say("--user", expected, got, todo))
+        users = np.array([self.users[name] for name in names], np.int64)
+        lengths = self.log.interactions.lengths[users]
+        rows = slice_rows(self.log.interactions, users, np.zeros_like(lengths), lengths)
+        known_rows, unknown = translate_items(rows, self.log, self.items.ids)
+        if unknown and not len(known_rows.values):
+            expected = "users of items that the run knows"
+            got = f"{unknown} behaviours, all unknown"
+            todo = "name the log that the run was trained on"
+            raise DataError(say("--data", expected, got, todo))
+        return known_rows, features.user_profiles(self.log, self.vocabulary, users), unknown
+
+    def recommend(
+        self,
+        history: Sequence[str] | None = None,
+        n: int = 10,
+        *,
+        user: str | None = None,
+        exclude_seen: bool = True,
+    ) -> list[Recommendation]:
+        """Return the top-n items of a history or a user by exact search, best first.
+
+        Unknown items are ignored. Raises DataError if all are unknown, and for an unknown user.
+        """
+        if (history is None) == (user is None):
+            raise ConfigError(say("recommend", "a history or a user", "both or neither"))
+        if history is not None:
+            rows, _ = self.encode_history(history, "history")
+            profile = self.unknown_profile(1)
+        else:
+            rows, profile, _ = self.encode_users([user])
+        exclude = rows if exclude_seen else None
+        vectors = None if self.scores_only else self.item_vectors
+        options: Any = {"n": n, "exclude": exclude, "backend": self.backend, "rng": self.rng}
+        return self.recommendations(
+            recommend_batch(self.model, rows, profile, items=vectors, **options).ranked, 0
+        )
+
+    def similar_items(self, item: str, n: int = 10) -> list[Recommendation]:
+        """Return the n items nearest to an item by cosine. Raises DataError for an unknown item."""
+        name = id_as_text(item, "item")
+        if name not in self.dense:
+            raise DataError(say("item", "an id of the catalogue", repr(name)))
+        dense = self.dense[name]
+        length = np.linalg.norm(self.item_vectors, axis=1, keepdims=True)
+        units = self.item_vectors / np.where(length > 0, length, 1)
+        query = units[dense][None, None]
+        itself = Ragged.of([[dense]])
+        return self.recommendations(
+            top_n.search_top_n(query, np.ones((1, 1), bool), units, n=n, exclude=itself), 0
+        )
+
+    def recommendations(self, ranked: Any, case: int) -> list[Recommendation]:
+        """Return the list of one case with external ids and titles."""
+        rows = zip(ranked.items[case], ranked.scores[case], ranked.interests[case], strict=True)
+        return [
+            Recommendation(self.items.ids[i], self.items.titles[i], float(score), int(interest))
+            for i, score, interest in rows
+            if i >= 0
+        ]
+
+
+class Recommended(NamedTuple):
+    """Top-n lists with their interests; None for a family that has only scores."""
+
+    ranked: TopN
+    interests: Interests | None
+
+
+def recommend_batch(
+    model: Model,
+    histories: Ragged,
+    profiles: Ints,
+    *,
+    n: int,
+    exclude: Ragged | None = None,
+    backend: Any = None,
+    rng: np.random.Generator | None = None,
+    index: Index | None = None,
+    items: Array | None = None,
+) -> Recommended:
+    """Return the top-n items of each history (C rows), with profiles (C, G).
+
+    exclude: items that must not appear, per case; rng: generator of logits drawn per call. With
+    `index` the index searches; else search is exact over `items` (N, D), by default the model's.
+    """
+    if not family_of(model.config.model).has_vectors:
+        return Recommended(recommend_by_scores(model, histories, n, exclude), None)
+    user_interests = compute_interests(model, histories, profiles, backend, rng)
+    options: Any = {"n": n, "exclude": exclude, "score": model.config.score}
+    if index is not None:
+        return Recommended(
+            search(index, user_interests.vectors, user_interests.active, **options), user_interests
+        )
+    vectors = item_matrix(model) if items is None else items
+    return Recommended(
+        top_n.search_top_n(user_interests.vectors, user_interests.active, vectors, **options),
+        user_interests,
+    )
+
+
+def recommend_by_scores(model: Model, histories: Ragged, n: int, exclude: Ragged | None) -> TopN:
+    """Return the top-n items of each history by the scores of the model."""
+    ranked, start = empty_top_n(len(histories), n, np.float64), 0
+    for block in score_histories(model, histories):
+        hidden = None if exclude is None else row_range(exclude, start, start + len(block))
+        block_lists = top_n.top_n_by_score(block, n=n, exclude=hidden)
+        for target, source in zip(ranked, block_lists, strict=True):
+            target[start : start + len(block)] = source
+        start += len(block)
+    return ranked

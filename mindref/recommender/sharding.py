@@ -1,0 +1,271 @@
+"""Recommended lists of all users in shards: one shard on a machine, or all on an executor.
+
+Spec: specs/recall.md, recall-R35 to recall-R39. Workers receive paths. Each reads the run, opens
+its index and writes its shard next to the output.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from mindref import __version__
+from mindref.backend import device_name
+from mindref.errors import ConfigError, MindrefError, RunError, say
+from mindref.recall import lists, shard_file
+from mindref.recall.approximate import ApproximateIndex
+from mindref.recall.shard_file import ShardManifest, is_shard_number
+from mindref.recommender import bulk
+from mindref.recommender.bulk import BulkRecall, count_blocks
+from mindref.run import atomic
+from mindref.run import lock as locks
+from mindref.run.array_files import MODEL
+from mindref.run.files import file_digest
+from mindref.run.source import fingerprint
+
+MAX_SHARDS = 64  # maximum default number of shards of an executor
+
+
+class ShardRequest(NamedTuple):
+    """A request for lists, as plain values that can be sent to a worker."""
+
+    run: str
+    data: str | None
+    top: int
+    kind: str
+    exclude_seen: bool
+    backend: str | None
+    device: str
+    form: str
+    block: int  # users per block
+
+
+class OpenedRun(NamedTuple):
+    """An opened run, and the common manifest of its shards."""
+
+    answers: BulkRecall
+    facts: ShardManifest  # of shard 1 of 1
+    blocks: int
+
+
+def recall_all(
+    run: Path | str,
+    output: Path | str,
+    *,
+    form: str = "tsv",
+    shard: tuple[int, int] | None = None,
+    executor: Executor | None = None,
+    count: int | None = None,
+    data: Path | str | None = None,
+    n: int = 20,
+    kind: str = "auto",
+    exclude_seen: bool = True,
+    backend: str | None = None,
+    device: str = "cpu",
+    block: int | None = None,
+) -> list[str]:
+    """Write the lists of all users of a run to a file, and return messages for the user.
+
+    shard (i, n): write only shard i of n, with its manifest, for `shard_file.merge_shards`.
+    executor: computes `count` shards, which are then merged. It may use threads, processes, or
+    `distributed.Client.get_executor()`. Workers must have access to the run, the log and the output
+    folder under the same paths. A complete shard is not computed again. In every case the bytes are
+    those of `mindref recall --all-users`, if all machines round equally.
+    Raises ConfigError, DataError, BackendError, and RunError also for a worker that died.
+    """
+    target, size = Path(output), block or bulk.USERS_PER_BLOCK
+    check_request(target, form, shard, executor, count, size)
+    log_path = None if data is None else str(Path(data).resolve())
+    computed_by = backend, device
+    request = ShardRequest(
+        str(Path(run).resolve()), log_path, n, kind, exclude_seen, *computed_by, form, size
+    )
+    opened = open_run(request)
+    if shard is not None:
+        message = write_shard(opened, target, *shard)
+        return [*opened.answers.warnings, message]
+    if executor is None:
+        user_lists = opened.answers.blocks(0, opened.blocks, size)
+        warned = lists.save_lists(target, user_lists, opened.answers.index, form)
+        return [*opened.answers.warnings, *warned]
+    resolved_request = request._replace(
+        kind=opened.answers.index.kind
+    )  # the choice of `auto`, for all shards
+    with opened_runs_lock:
+        opened_runs[resolved_request] = opened  # for worker threads and forked workers
+    try:
+        write_all_shards(
+            executor,
+            resolved_request,
+            opened,
+            target,
+            count or min(MAX_SHARDS, max(1, opened.blocks)),
+        )
+    finally:
+        with opened_runs_lock:
+            opened_runs.pop(resolved_request, None)
+    return opened.answers.warnings
+
+
+def check_request(
+    output: Path,
+    form: str,
+    shard: tuple[int, int] | None,
+    executor: Executor | None,
+    count: int | None,
+    block: int,
+) -> None:
+    """Raise ConfigError for invalid or contradictory arguments."""
+    if form not in lists.FRAMES:
+        raise ConfigError(say("recall_all: form", " or ".join(lists.FRAMES), repr(form)))
+    if shard is not None and not is_shard_number(shard):
+        raise ConfigError(say("--shard", "i/n with i from 1 to n", "/".join(map(str, shard))))
+    if shard is not None and executor is not None:
+        raise ConfigError(say("recall_all", "a shard or an executor", "both"))
+    if block < 1 or (count is not None and count < 1):
+        raise ConfigError(say("recall_all: block, count", "integers from 1", (block, count)))
+    if (shard or executor) and output.exists() and not output.is_file():
+        raise ConfigError(say("--output", "a file", f"{output}, which is none"))
+
+
+def open_run(request: ShardRequest) -> OpenedRun:
+    """Return a run with its log and its index; an index that does not match is built again."""
+    run = Path(request.run)
+    answers = bulk.recall_lists(
+        run,
+        data=None if request.data is None else Path(request.data),
+        n=request.top,
+        kind=request.kind,
+        exclude_seen=request.exclude_seen,
+        backend=request.backend,
+        device=request.device,
+    )
+    served, users = answers.served, len(answers.requested.names)
+    facts = ShardManifest(
+        format=shard_file.FORMAT,
+        mindref=__version__,
+        model=run_digest(run, asdict(served.model.config)),
+        step=served.step,
+        log=fingerprint(served.log),
+        users=users,
+        backend=served.backend_name,
+        device=device_name(served.backend, request.device),
+        index=index_facts(answers),
+        top=request.top,
+        exclude_seen=request.exclude_seen,
+        form=request.form,
+        block=request.block,
+        shard=[1, 1],
+    )
+    return OpenedRun(answers, facts, count_blocks(users, request.block))
+
+
+def run_digest(run: Path, settings: dict[str, object]) -> str:
+    """Return the sha256 of the settings, the model and the catalogue of a run."""
+    words = [json.dumps(settings, sort_keys=True, default=str)]
+    words += [file_digest(run / name) for name in (MODEL, "items.tsv")]
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+def index_facts(answers: BulkRecall) -> dict[str, object]:
+    """Return the facts of an index that determine its results."""
+    index = answers.index
+    if not isinstance(index, ApproximateIndex):
+        return {"kind": index.kind}
+    return {"kind": index.kind, "sha256": index.file_sha256, "effort": index.effort}
+
+
+def write_shard(opened: OpenedRun, path: Path, number: int, count: int) -> str:
+    """Write shard `number` of `count`, unless it is complete; return a message."""
+    facts = replace(opened.facts, shard=[number, count])
+    start, stop = (opened.blocks * edge // count for edge in (number - 1, number))
+    first, last = (min(edge * facts.block, facts.users) for edge in (start, stop))
+    user_range = f"users {first + 1} to {last}" if last > first else "no users"
+    description = f"shard {number} of {count}: {user_range} of {facts.users}"
+    if shard_file.is_complete_shard(path, facts):  # recall-R38
+        return f"{description}, there already"
+    with locks.lock_output(path) as warning, atomic.atomic_path(path) as temporary:
+        shard_file.manifest_path(path).unlink(
+            missing_ok=True
+        )  # the old manifest belongs to another file
+        with temporary.open("xb") as stream:
+            user_lists = opened.answers.blocks(start, stop, facts.block)
+            lists.write_lists_to_stream(stream, user_lists, opened.answers.index, facts.form)
+        written = replace(facts, sha256=file_digest(temporary), size=temporary.stat().st_size)
+    written.write(path)
+    return f"{warning}\n{description}" if warning else description
+
+
+opened_runs_lock, opened_runs = Lock(), dict[ShardRequest, OpenedRun]()
+"""The run that this process opened last, for its next shard, and the lock of the cache."""
+
+
+def open_cached(request: ShardRequest) -> OpenedRun:
+    """Return an opened run from the cache, because a worker writes many shards of one run."""
+    with opened_runs_lock:
+        if request not in opened_runs:
+            opened_runs.clear()
+            opened_runs[request] = open_run(request)
+        return opened_runs[request]
+
+
+def write_shard_in_worker(
+    request: ShardRequest, facts: ShardManifest, path: str, number: int, count: int
+) -> None:
+    """Write a shard in a worker. Raises RunError if the worker's run is not the caller's run."""
+    opened = open_cached(request)
+    if opened.facts != facts:
+        with opened_runs_lock:
+            opened_runs.clear()  # the run may have changed since
+        opened = open_cached(request)
+    shard_file.check_same_recall(Path("the caller"), facts, Path(path), opened.facts)
+    write_shard(opened, Path(path), number, count)
+
+
+def write_all_shards(
+    executor: Executor, request: ShardRequest, opened: OpenedRun, output: Path, count: int
+) -> None:
+    """Write all shards with an executor, merge them, and remove them (recall-R39)."""
+    folder = output.with_name(f"{output.name}.parts")
+    with atomic.explain_errors(folder):
+        folder.mkdir(exist_ok=True)
+    paths = [folder / f"part-{i:05}-of-{count:05}" for i in range(1, count + 1)]
+    futures: list[Future[None]] = []
+    with executor_errors(folder, futures):
+        for i, path in enumerate(paths, 1):
+            arguments = (request, opened.facts, str(path.resolve()), i, count)
+            futures.append(executor.submit(write_shard_in_worker, *arguments))
+        for future in futures:
+            future.result()
+    shard_file.merge_shards(paths, output)
+    for path in paths:
+        path.unlink(missing_ok=True)
+        shard_file.manifest_path(path).unlink(missing_ok=True)
+    with suppress(OSError):  # the folder may contain other files
+        folder.rmdir()
+
+
+@contextmanager
+def executor_errors(folder: Path, futures: list[Future[None]]) -> Iterator[None]:
+    """Convert the error of a worker that died to RunError; after any error, start no shard."""
+    try:
+        yield
+    except MindrefError:
+        raise
+    except Exception as error:
+        from_executor = type(error).__module__.partition(".")[0] in ("concurrent", "distributed")
+        if not from_executor and not isinstance(error, BrokenExecutor | CancelledError):
+            raise
+        todo = f"run it again: complete shards are kept in {folder}"
+        got = f"{type(error).__name__}: {error}"
+        raise RunError(say("executor", "workers that live", got, todo)) from error
+    finally:
+        for future in futures:
+            future.cancel()

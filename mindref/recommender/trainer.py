@@ -1,0 +1,135 @@
+"""Training of a recall family: train into a run directory, resume, evaluate on test cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mindref.backend import Backend, check_installed, load_backend
+from mindref.config import Config
+from mindref.data.splits import EvaluationCases
+from mindref.errors import RunError, say
+from mindref.evaluation.ties import tied_targets
+from mindref.models import features
+from mindref.models.family import check_trainable
+from mindref.recommender.evaluate_run import EvaluationSet, evaluate_model, make_validator
+from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
+from mindref.run import checkpoint, report
+from mindref.run.source import Loaded, Source, fingerprint
+from mindref.run.training_data import prepare_training, sample_cases
+from mindref.training.distributed import ONE_PROCESS, Ranks
+from mindref.training.loop import initial_state
+
+__all__ = ["REPORT", "Hooks", "TrainingOutcome", "Trainer", "resume_run"]
+
+REPORT = report.NAME  # of the test cases, in the run directory
+
+
+class Trainer(TrainingRun):
+    """Training of a family that recalls, with a validation metric and a report."""
+
+    def __init__(
+        self,
+        source: Source,
+        loaded: Loaded,
+        protocol: str,
+        config: Config,
+        run: Path | None = None,
+        exclude_seen: bool = True,
+        device: str = "cpu",
+        ranks: Ranks = ONE_PROCESS,
+        backend: Backend | None = None,
+    ) -> None:
+        self.source, self.protocol = source, protocol
+        self.exclude_seen, self.device = exclude_seen, device
+        backend = backend or load_backend(
+            config.backend, device
+        )  # an object that has joined the processes, if any
+        check_trainable(backend, config, several=ranks.several)
+        prepared = prepare_training(loaded, protocol, config)
+        state = initial_state(config, prepared.task.sizes)
+        super().__init__(config, prepared, prepared.task, state, run, backend, ranks)
+        cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
+        validate: Callable[[Any], float] = make_validator(
+            self.model(), self.evaluation_set(cases), self.backend
+        )
+        self.validate = validate
+
+    def evaluation_set(self, cases: EvaluationCases) -> EvaluationSet:
+        """Return the evaluation set of these cases."""
+        log = self.prepared.loaded.log
+        profiles = features.user_profiles(log, self.prepared.vocabulary, cases.users)
+        tied = tied_targets(log, cases)
+        return EvaluationSet(cases, profiles, self.prepared.counts, self.exclude_seen, tied)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of config.json, which are stored with the settings."""
+        common = super().facts()
+        return {
+            "source": self.source.to_dict(),
+            "protocol": self.protocol,
+            "exclude_seen": self.exclude_seen,
+            "threads": common["threads"],
+            "processes": self.ranks.world,  # the number changes rounding
+            "log": common["log"],
+            "items": common["items"],
+            "sizes": {k: n for k, n in self.prepared.task.sizes._asdict().items() if k != "users"},
+            "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
+        }
+
+    def load_facts(self, run: Path) -> dict[str, Any]:
+        """Return the facts of the run on disk."""
+        return checkpoint.load_config(run)[1]
+
+    def check_alike(self) -> None:
+        """Raise MindrefError unless all processes have the same settings and the same log."""
+        if self.ranks.several:
+            words = self.config.to_dict().items()
+            settings = {f"--{name.replace('_', '-')}": x for name, x in words}
+            log = fingerprint(self.prepared.loaded.log)
+            self.ranks.same({**settings, "--split": self.protocol, "log": log})
+
+    def evaluate(self) -> dict[str, Any]:
+        """Return the report on the test cases, as plain values, and write it."""
+        test = self.evaluation_set(self.prepared.split.test)
+        words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
+        epochs = [epoch._asdict() for epoch in self.epochs]
+        summary = {**words, "best_step": self.state.best_step, "epochs": epochs}
+        if self.run is not None:
+            report.save_report(self.run, summary, self.identity)
+        return summary
+
+
+def resume_run(
+    run: Path,
+    data: Path | None = None,
+    device: str = "cpu",
+    ranks: Ranks = ONE_PROCESS,
+    backend: Backend | None = None,
+) -> Trainer:
+    """Return the trainer of a run directory at its last state on disk. The log is read again.
+
+    data: new path of the log, if it has moved; device: device of the backend from now on;
+    backend: an object that has joined the processes. Raises RunError for another log.
+    """
+    config, facts = checkpoint.load_config(run)
+    if backend is None:
+        check_installed(config.backend, f"{run}: backend")
+        backend = load_backend(config.backend, device)
+    check_trainable(backend, config, several=ranks.several)  # before the log is read
+    source = Source.from_metadata(facts["source"])
+    if data is not None:
+        source = source.moved(data)
+    arguments = facts["protocol"], config, run, facts["exclude_seen"], device, ranks, backend
+    trainer = Trainer(source, source.again(), *arguments)
+    current_facts = trainer.facts()
+    for name in ("sizes", "log"):
+        if current_facts[name] != facts[name]:
+            todo = "the log is another one than that of the run: train anew"
+            raise RunError(say(f"{run}: {name}", facts[name], current_facts[name], todo))
+    trainer.restore(run)
+    if data is not None and ranks.first:  # store the new path of the log
+        facts = {**checkpoint.load_config(run)[1], "source": source.to_dict()}
+        checkpoint.save_config(run, config, facts)
+    return trainer

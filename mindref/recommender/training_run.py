@@ -1,0 +1,237 @@
+"""One training and its run directory: settings, catalogue, state, model.
+
+Spec: specs/model.md, specs/optimiser.md. `Trainer` (trainer.py) trains a recall family,
+`RerankTrainer` (rerank_trainer.py) trains a reranker.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.backend import Backend
+from mindref.errors import RunError, say
+from mindref.models.family import family_of
+from mindref.models.parameters import copy_params
+from mindref.models.serving import Model
+from mindref.run import array_files, atomic, checkpoint, items, validate
+from mindref.run.atomic import write_text
+from mindref.run.folder import WRITTEN, make_folder
+from mindref.run.source import fingerprint
+from mindref.run.training_data import Prepared
+from mindref.training.batch_loader import Task, make_loader
+from mindref.training.distributed import ONE_PROCESS, Ranks
+from mindref.training.divergence import Diverged, name_ids
+from mindref.training.engine import make_engine
+from mindref.training.loop import (
+    Epoch,
+    TrainingState,
+    fetch_arrays,
+    fit_model,
+    out_of_patience,
+    train_steps,
+)
+
+
+class Hooks(NamedTuple):
+    """Callbacks of a training; the defaults do nothing."""
+
+    on_step: Callable[[int, float], None] = lambda step, loss: None
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    stop: Callable[[], bool] = lambda: False  # polled before each step
+
+
+class TrainingOutcome(NamedTuple):
+    """Result of a training."""
+
+    model: Model  # model of the best epoch; for a reranker, of the last step
+    prepared: Prepared
+    epochs: list[Epoch]
+    finished: bool  # False: stopped before the last step; resume continues
+
+
+class TrainingRun:
+    """One training, with or without a run directory."""
+
+    def __init__(
+        self,
+        config: Any,
+        prepared: Prepared,
+        task: Task,
+        state: TrainingState,
+        run: Path | None,
+        backend: Backend,
+        ranks: Ranks = ONE_PROCESS,
+    ) -> None:
+        self.config, self.prepared, self.task, self.state = config, prepared, task, state
+        self.run, self.backend, self.ranks = run, backend, ranks
+        self.family = family_of(config.model)
+        self.epochs: list[Epoch] = []
+        self.identity = ""  # digest of the run on disk
+        self.best: Any = copy_params(state.params)
+        self.validate: Callable[[Any], float] | None = None
+
+    @property
+    def backend_name(self) -> str:
+        """Name of the backend, whose code the user trusts by naming it (security-R9)."""
+        return str(self.config.backend)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of config.json, stored with the settings; subclasses add facts."""
+        return {
+            "threads": os.environ.get("OPENBLAS_NUM_THREADS", ""),  # the number changes rounding
+            "log": fingerprint(self.prepared.loaded.log),
+            "items": items.text_digest(self.catalogue),
+        }
+
+    @cached_property
+    def catalogue(self) -> str:
+        """Text of items.tsv."""
+        log = self.prepared.loaded.log
+        return items.items_text(log.item_ids, self.prepared.counts, log.titles)
+
+    def model(self) -> Model:
+        """Return the model of the best epoch so far."""
+        return Model(self.best, self.task.catalogue, self.config)
+
+    def create(self) -> None:
+        """Make the run directory. Raises RunError if it contains a run."""
+        if self.run is None:
+            return
+        make_folder(self.run)
+        write_text(self.run / "items.tsv", self.catalogue)
+        facts = self.facts()
+        self.identity = checkpoint.run_identity(self.config, facts)
+        checkpoint.save_config(self.run, self.config, facts)  # last: it makes the folder a run
+
+    def evaluate(self) -> dict[str, Any]:
+        """Return the report on the test cases, as plain values, and write it."""
+        raise NotImplementedError
+
+    def load_facts(self, run: Path) -> dict[str, Any]:
+        """Return the facts of the run on disk."""
+        raise NotImplementedError
+
+    def restore(self, run: Path) -> None:
+        """Load the last state on disk; without one, training starts from the first step."""
+        facts = self.load_facts(run)
+        self.identity = checkpoint.run_identity(self.config, facts)
+        if self.ranks.first:
+            atomic.remove_leftovers(run, *WRITTEN)
+            digest = items.repair_items(run / "items.tsv", self.catalogue, facts["items"])
+            if digest != facts["items"]:  # titles in the log have changed since the training
+                checkpoint.save_config(run, self.config, {**facts, "items": digest})
+        if (run / array_files.STATE).exists():
+            fresh = self.state
+            self.state, self.epochs = checkpoint.load_state(run, self.identity, self.config.model)
+            if self.family.by_steps:
+                checkpoint.check_fits(run, self.state, fresh)
+            if self.ranks.first:
+                checkpoint.write_copies(run, self.state, self.epochs)
+            if self.ranks.first and self.state.best_step:
+                self.best = self.best_on_disk(run)
+
+    def best_on_disk(self, run: Path) -> Any:
+        """Return the parameters of the best epoch of the state.
+
+        After a kill between the writes of state and model, they are the parameters of the state.
+        """
+        state, path = self.state, run / array_files.MODEL
+        step, is_last = 0, state.best_step == state.moments.step
+        expected = self.task.catalogue, self.config, self.task.sizes
+        validate.check_model(run / array_files.STATE, state.params, *expected)
+        if path.exists() or not is_last:
+            params, _, step = checkpoint.load_best(run, self.identity, self.config.model)
+            validate.check_model(path, params, *expected)
+        if step == state.best_step:
+            return params
+        if not is_last:
+            todo = array_files.retrain_hint(run)
+            raise RunError(say(str(path), f"the model of step {state.best_step}", step, todo))
+        params = copy_params(state.params)
+        self.write_model(run, params, state.best_step)
+        return params
+
+    def write_model(self, run: Path, params: Any, step: int) -> None:
+        """Write the parameters that are served."""
+        catalogue, name = self.task.catalogue, self.config.model
+        checkpoint.save_model(run, params, catalogue, step, name, self.identity)
+
+    def train(self, hooks: Hooks | None = None) -> TrainingOutcome:
+        """Train to the last step or until the hooks stop it.
+
+        Every epoch is on disk before `on_epoch` is called.
+        """
+        callbacks, ranks, config = hooks or Hooks(), self.ranks, self.config
+
+        def on_epoch(state: TrainingState, epoch: Epoch) -> None:
+            self.epochs.append(epoch)
+            if epoch.is_best and ranks.first:  # only the first process needs the large copy
+                self.best = copy_params(state.params)
+            self.check_same(state)
+            ranks.broadcast_from_first(lambda: self.save(state, epoch.is_best))
+            callbacks.on_epoch(epoch)
+
+        if not self.family.by_steps:
+            if self.state.moments.step == 0 and self.validate is not None:
+                validate_once = self.validate
+                self.state = fit_model(self.task, config, validate=validate_once, on_epoch=on_epoch)
+            return TrainingOutcome(self.model(), self.prepared, self.epochs, True)
+        self.train_by_steps(callbacks, on_epoch)
+        if self.state.losses[1]:  # stopped within an epoch
+            self.save(self.state, False)
+        step = self.state.moments.step
+        finished = step >= config.steps or out_of_patience(self.state, config)
+        return TrainingOutcome(self.model(), self.prepared, self.epochs, finished)
+
+    def train_by_steps(
+        self, hooks: Hooks, on_epoch: Callable[[TrainingState, Epoch], None]
+    ) -> None:
+        """Take the steps. Raises Diverged with the ids of the log."""
+        task, state, config, ranks = self.task, self.state, self.config, self.ranks
+        arguments = (self.backend, state.params, state.moments, task.catalogue, config)
+        engine = make_engine(*arguments)
+        self.state = fetch_arrays(state, engine)  # tables are large: keep no second copy
+        self.check_same(self.state)
+        validate = self.validate
+        try:
+            self.state = train_steps(
+                task,
+                self.state,
+                config,
+                engine,
+                validate=validate
+                and (lambda params: ranks.broadcast_from_first(lambda: validate(params))),
+                on_step=hooks.on_step,
+                on_epoch=on_epoch,
+                stop=ranks.polled(hooks.stop),
+            )
+        except Diverged as error:
+            users = self.prepared.split.train_users[make_loader(task, config).rows(error.step - 1)]
+            saved_step = max([state.moments.step, *(epoch.step for epoch in self.epochs)])
+            log = self.prepared.loaded.log
+            raise name_ids(error, log, users, self.run, saved_step) from error
+
+    def save(self, state: TrainingState, is_best: bool) -> None:
+        """Write the state, then the model if the epoch is the best one."""
+        if self.run is None or not self.ranks.first:
+            return
+        checkpoint.save_state(self.run, state, self.epochs, self.config.model, self.identity)
+        if is_best:
+            self.write_model(self.run, self.best, state.best_step)
+
+    def check_same(self, state: TrainingState) -> None:
+        """Raise MindrefError unless all processes have the same arrays (backend-R17)."""
+        if self.ranks.several:
+            arrays = {
+                f"{part}.{name}": np.ascontiguousarray(x)
+                for part, table in enumerate(checkpoint.state_tables(state))
+                for name, x in table.items()
+            }
+            digest = array_files.arrays_digest(arrays, {})
+            self.ranks.same({f"parameters and moments after step {state.moments.step}": digest})

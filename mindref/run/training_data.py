@@ -1,0 +1,60 @@
+"""The log of a run, split and laid out for training and evaluation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mindref.config import Config
+from mindref.data.examples import count_items
+from mindref.data.log import Ints, Ragged
+from mindref.data.rng import make_rng
+from mindref.data.splits import EvaluationCases, Split, make_split
+from mindref.models import features
+from mindref.models.features import Vocabulary
+from mindref.run.source import Loaded
+from mindref.training.batch_loader import Task
+
+
+class Prepared(NamedTuple):
+    """A split log with features as table rows."""
+
+    loaded: Loaded
+    split: Split
+    task: Task
+    vocabulary: Vocabulary
+    counts: Ints  # (N,) training interactions of each item
+
+
+def prepare_training(loaded: Loaded, protocol: str, config: Config) -> Prepared:
+    """Return the split log with its features as table rows. Raises DataError or ConfigError."""
+    log = loaded.log
+    split = make_split(protocol, log, make_rng(config.seed, "split"))
+    vocabulary = features.user_vocabulary(log, config)
+    catalogue, item_rows = features.item_catalogue(log, config)
+    task = Task(
+        split.train,
+        features.user_profiles(log, vocabulary, split.train_users),  # model-R30
+        catalogue,
+        features.data_sizes(log, item_rows, vocabulary)._replace(users=len(split.train)),
+    )
+    return Prepared(loaded, split, task, vocabulary, count_items(split.train, len(log.item_ids)))
+
+
+def sample_cases(cases: EvaluationCases, most: int, seed: int) -> EvaluationCases:
+    """Return at most `most` cases, drawn with the seed, in the original order."""
+    if len(cases.users) <= most:
+        return cases
+    drawn = make_rng(seed, "validation").permutation(len(cases.users))
+    chosen = np.sort(drawn[:most])  # model-R31
+    return select_cases(cases, chosen)
+
+
+def select_cases(cases: EvaluationCases, chosen: Ints) -> EvaluationCases:
+    """Return the cases with these indices."""
+
+    def rows(of: Ragged) -> Ragged:
+        return Ragged.of([of.row(int(c)) for c in chosen])
+
+    return EvaluationCases(cases.users[chosen], rows(cases.histories), rows(cases.targets))

@@ -1,0 +1,136 @@
+"""Declaration, conversion and range checks of settings.
+
+`mindref.config.Config` and `mindref.models.din_config.DinConfig` are frozen dataclasses whose
+fields are declared with the functions of this module.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import field
+from typing import Any
+
+from mindref.errors import ConfigError, say, value_text
+
+
+def number_setting(default: float, low: float, high: float, text: str) -> Any:
+    """Declare a numeric setting with values in [low, high]."""
+    return field(default=default, metadata={"low": low, "high": high, "text": text})
+
+
+def choice_setting(default: str, options: tuple[str, ...], text: str) -> Any:
+    """Declare a setting with one of several named values."""
+    return field(default=default, metadata={"options": options, "text": text})
+
+
+def free_setting(default: Any, text: str) -> Any:
+    """Declare a setting without a range; only its type is checked."""
+    return field(default=default, metadata={"text": text})
+
+
+LAYER_SETTINGS = ("hidden", "attention_hidden")
+MAX_LAYERS, MAX_LAYER_WIDTH = 64, 65_536
+
+
+def coerce_fields(settings: Any) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
+    """Yield each setting of a frozen dataclass and its value, converted to its type and checked."""
+    for setting in dataclasses.fields(settings):
+        value = convert_value(setting, getattr(settings, setting.name))
+        object.__setattr__(settings, setting.name, value)  # frozen, but still in __post_init__
+        check_range(setting, value)
+        yield setting, value
+
+
+def check_names(kind: type[Any], names: Iterable[str], location: str, expected: str) -> None:
+    """Raise ConfigError for a name that is no setting of this dataclass."""
+    setting_names = [setting.name for setting in dataclasses.fields(kind)]
+    for name in names:
+        if name not in setting_names:  # model-R27
+            near = difflib.get_close_matches(name, setting_names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(setting_names)}"
+            raise ConfigError(say(location, expected, name, hint))
+
+
+def convert_value(setting: dataclasses.Field[Any], value: Any) -> Any:
+    """Return value in the type of the setting's default, from TOML, JSON or the command line."""
+    kind = type(setting.default)
+    try:
+        if kind is tuple:
+            return tuple(CONVERT_ITEM[str(setting.type)](x) for x in split_list(value))
+        return CONVERT[kind](value)
+    except (TypeError, ValueError, OverflowError) as error:  # model-R26
+        got = value_text(value, quoted=True)
+        raise ConfigError(say(setting.name, TYPE_NAMES[kind], got)) from error
+
+
+def split_list(value: Any) -> Any:
+    """Return the parts of a comma-separated text; a list is unchanged, a mapping is rejected."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, Mapping):
+        raise TypeError
+    return value
+
+
+def to_bool(value: Any) -> bool:
+    """Return a bool unchanged; anything else raises TypeError."""
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def to_integer(value: Any) -> int:
+    """Return an exact integer: 3 for 3.0 and "3". A fraction or a bool raises ValueError."""
+    integer = int(value)
+    if isinstance(value, bool) or not (isinstance(value, str) or integer == value):
+        raise ValueError
+    return integer
+
+
+def to_float(value: Any) -> float:
+    """Return a float, which may be infinite; a bool raises TypeError."""
+    if isinstance(value, bool):
+        raise TypeError
+    return float(value)
+
+
+def to_text(value: Any) -> str:
+    """Return a str unchanged; anything else raises TypeError."""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+CONVERT: dict[type, Callable[[Any], Any]] = {
+    bool: to_bool,
+    int: to_integer,
+    float: to_float,
+    str: to_text,
+}
+CONVERT_ITEM: dict[str, Callable[[Any], Any]] = {
+    "tuple[int, ...]": to_integer,
+    "tuple[str, ...]": to_text,
+}
+TYPE_NAMES = {
+    tuple: "a list, or values separated by commas",
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+}
+
+
+def check_range(setting: dataclasses.Field[Any], value: Any) -> None:
+    """Raise ConfigError unless the value is in the range of its setting."""
+    meta = setting.metadata
+    if "options" in meta and value not in meta["options"]:  # model-R25
+        raise ConfigError(say(setting.name, " or ".join(meta["options"]), repr(value)))
+    if "low" in meta and not meta["low"] <= value <= meta["high"]:  # model-R25; false for NaN
+        raise ConfigError(say(setting.name, f"{meta['low']} to {meta['high']}", value))
+    if setting.name in LAYER_SETTINGS and not (
+        len(value) <= MAX_LAYERS and all(1 <= width <= MAX_LAYER_WIDTH for width in value)
+    ):
+        expected = f"at most {MAX_LAYERS} widths from 1 to {MAX_LAYER_WIDTH:,}"
+        raise ConfigError(say(setting.name, expected, ",".join(map(value_text, value))))

@@ -1,0 +1,275 @@
+"""The numbers of the paper's case study for any run.
+
+Source: Li et al., CIKM 2019, Fig. 5 and 6: coupling weights of two users (rows interests, columns
+behaviours), and the top items of each interest and of a single vector. Added: the rule that chose
+the users, and controls (`controls`). Difference: cosines are not rescaled to 0 .. 1, because the
+best item of every model would then be at 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mindref.data.log import Ints
+from mindref.errors import ConfigError, say
+from mindref.models.serving import item_matrix
+from mindref.run import atomic
+from mindref.shapes import Array
+from mindref.study.case_study.controls import (
+    Controls,
+    compute_controls,
+    route_histories,
+    unit_vectors,
+)
+from mindref.study.models.study_model import (
+    SINGLE_INTEREST,
+    StudyModel,
+    choose_user,
+    open_built_in_model,
+    open_study_model,
+)
+from mindref.study.models.user_rules import ChosenUser, split_last, target_ranks
+
+RULES = ("most-separated", "least-separated")  # two users, as in the paper
+FORMATS = (".svg", ".png", ".json")
+NO_BASELINE = (
+    "no single-vector model for comparison: train a run with the same settings and --interests 1,"
+    " and pass it as --baseline"
+)
+
+
+@dataclass(frozen=True)
+class RetrievedItem:
+    """A top item of a vector."""
+
+    title: str
+    score: float  # inner product with the vector
+    cosine: float  # with the vector
+    group: str  # empty without groups
+
+
+@dataclass(frozen=True)
+class ItemList:
+    """The unseen items with the largest scores for one vector, best first."""
+
+    name: str
+    items: list[RetrievedItem]
+    mean_cosine: float  # between these items, in the space of their model
+    commonest: str  # most frequent group, empty without groups
+    commonest_count: int  # items in this group
+
+
+@dataclass(frozen=True)
+class UserStudy:
+    """The case study of one user."""
+
+    user: str
+    rule: str  # how the user was chosen
+    behaviours: list[str]  # n titles, oldest first, the last `window` before the target
+    groups: list[str]  # of the behaviours, empty without groups
+    couplings: list[list[float]]  # (K', n) rows interests, columns behaviours
+    strongest_interests: list[
+        int
+    ]  # interest with the largest coupling weight of each behaviour, from 0
+    lists: list[ItemList]  # one for each interest
+    single: ItemList | None  # of the single-vector model
+    distinct: int  # different items in `strips`
+    target: str  # title of the next behaviour
+    rank: int  # of the target among the unseen items, from 1
+    single_rank: int | None  # the rank by the single-vector model
+    controls: Controls
+
+
+@dataclass(frozen=True)
+class CaseStudy:
+    """The numbers and the texts of the figures."""
+
+    name: str
+    settings: dict[str, Any]
+    top: int  # items of a list
+    users: list[UserStudy]
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), allow_nan=False))
+        return plain
+
+
+def open_case_models(
+    run: Path | None, baseline: Path | None = None, data: Path | None = None
+) -> tuple[StudyModel, StudyModel | None]:
+    """Return the model of a run, or the built-in model, and its single-vector model.
+
+    Raises ConfigError for a baseline of several interests or of another log, RunError, DataError.
+    """
+    study_model = open_study_model(run, data)
+    if run is None and baseline is None:
+        return study_model, open_built_in_model(SINGLE_INTEREST)
+    if baseline is None:
+        return study_model, None
+    single = open_study_model(baseline, data)
+    check_baseline(study_model, single, str(baseline))
+    return study_model, single
+
+
+def check_baseline(study_model: StudyModel, single: StudyModel, baseline_name: str) -> None:
+    """Raise ConfigError unless the baseline has one interest and the users and items of the run."""
+    count = single.model.config.interests
+    if count != 1:
+        todo = "pass a run that was trained with --interests 1"
+        raise ConfigError(say(f"baseline {baseline_name}", "one interest", count, todo))
+    for field in ("item_ids", "user_ids"):
+        if list(getattr(study_model, field)) != list(getattr(single, field)):
+            todo = "train it on the log of the run"
+            raise ConfigError(
+                say(f"baseline {baseline_name}", "the log of the run", "another log", todo)
+            )
+
+
+def make_case_study(
+    study_model: StudyModel,
+    single: StudyModel | None = None,
+    rules: Sequence[str] = RULES,
+    top: int = 20,
+) -> CaseStudy:
+    """Return the case study of the users that the rules (or ids) choose.
+
+    top: length of each list. Raises DataError as `choose_user` does, ConfigError for no rule or
+    `top` below 1.
+    """
+    if not rules or top < 1:
+        raise ConfigError(say("case study", "a user and a list", f"{len(rules)} and {top}"))
+    return study_users(study_model, single, [choose_user(study_model, rule) for rule in rules], top)
+
+
+def study_users(
+    study_model: StudyModel, single: StudyModel | None, chosen: Sequence[ChosenUser], top: int = 20
+) -> CaseStudy:
+    """Return the case study of chosen users."""
+    notes = [NO_BASELINE] if single is None else setting_differences(study_model, single)
+    users = [study_user(study_model, single, user, rule, top) for user, rule in chosen]
+    return CaseStudy(study_model.name, study_model.model.config.to_dict(), top, users, notes)
+
+
+def setting_differences(study_model: StudyModel, single: StudyModel) -> list[str]:
+    """Return a note on settings of the baseline that differ from the run."""
+    run_config, other = (w.model.config.to_dict() for w in (study_model, single))
+    free = {"interests", "backend"}
+    names = [name for name in run_config if name not in free and run_config[name] != other[name]]
+    if not names:
+        return ["the single-vector model has the same settings except interests = 1"]
+    pairs = ", ".join(f"{name} {other[name]} instead of {run_config[name]}" for name in names)
+    return [f"the single-vector model has other different settings: {pairs}"]
+
+
+def study_user(
+    study_model: StudyModel, single: StudyModel | None, user: int, rule: str, top: int
+) -> UserStudy:
+    """Return the case study of one user."""
+    history_rows, target = split_last(study_model, np.array([user]))
+    history = history_rows.values[-study_model.model.config.window :]
+    routed = route_histories(study_model, history[None], study_model.profiles[user])
+    couplings = routed.couplings[0].T
+    strips = [
+        make_item_list(study_model, f"interest {k + 1}", vector, history_rows.values, top)
+        for k, vector in enumerate(routed.vectors[0])
+    ]
+    return UserStudy(
+        user=study_model.user_ids[user],
+        rule=rule,
+        behaviours=[study_model.titles[i] for i in history],
+        groups=[item_group(study_model, i) for i in history] if study_model.groups else [],
+        couplings=couplings.tolist(),
+        strongest_interests=couplings.argmax(axis=0).tolist(),
+        lists=strips,
+        single=None
+        if single is None
+        else single_vector_list(single, user, history_rows.values, top),
+        distinct=len({item.title for each in strips for item in each.items}),
+        target=study_model.titles[target[0]],
+        rank=target_rank(study_model, user),
+        single_rank=None if single is None else target_rank(single, user),
+        controls=compute_controls(study_model, user, history),
+    )
+
+
+def single_vector_list(single: StudyModel, user: int, seen: Ints, top: int) -> ItemList:
+    """Return the list of the single vector of a user."""
+    history = seen[-single.model.config.window :]
+    routed = route_histories(single, history[None], single.profiles[user])
+    return make_item_list(single, "single vector", routed.vectors[0, 0], seen, top)
+
+
+def target_rank(study_model: StudyModel, user: int) -> int:
+    """Return the rank, from 1, of the user's last behaviour among the items unseen before."""
+    return int(target_ranks(study_model, np.array([user]), item_matrix(study_model.model))[0]) + 1
+
+
+def item_group(study_model: StudyModel, item: int) -> str:
+    """Return the group of an item, empty without groups."""
+    return (
+        ""
+        if study_model.groups is None
+        else study_model.groups.names[study_model.groups.of_item[item]]
+    )
+
+
+def make_item_list(
+    study_model: StudyModel, name: str, vector: Array, seen: Ints, top: int
+) -> ItemList:
+    """Return the unseen items with the largest scores for a vector (D,); ties: the lower id."""
+    items = item_matrix(study_model.model)
+    scores = items @ vector
+    scores[seen] = -np.inf
+    best = np.argsort(-scores, kind="stable")[:top]
+    best = best[np.isfinite(scores[best])]
+    directions = unit_vectors(items[best])
+    cosines = directions @ unit_vectors(vector)
+    between = directions @ directions.T
+    count = len(best)
+    groups = [item_group(study_model, i) for i in best]
+    commonest = max(dict.fromkeys(groups), key=groups.count, default="")
+    listed = zip(best, cosines, groups, strict=True)
+    return ItemList(
+        name,
+        [
+            RetrievedItem(study_model.titles[i], float(scores[i]), float(cosine), of)
+            for i, cosine, of in listed
+        ],
+        float((between.sum() - np.trace(between)) / max(count * (count - 1), 1)),
+        commonest,
+        groups.count(commonest) if commonest else 0,
+    )
+
+
+def write_case_study(path: Path, study: CaseStudy) -> None:
+    """Write the figures (.svg, .png) or the numbers (.json) of a case study.
+
+    The output is reproducible. Raises ConfigError for another ending and without matplotlib (call
+    `check_figure_path` before the computation), RunError if the file cannot be written.
+    """
+    check_figure_path(path)
+    if path.suffix == ".json":
+        atomic.write_json(path, study.to_dict())
+        return
+    from mindref.study.case_study.plot import draw_figure
+
+    draw_figure(study, path)
+
+
+def check_figure_path(path: Path) -> None:
+    """Raise ConfigError for an unknown ending, or for a figure without matplotlib."""
+    from importlib.util import find_spec
+
+    if path.suffix not in FORMATS:
+        raise ConfigError(say(str(path), f"a name ending in {' or '.join(FORMATS)}", path.suffix))
+    if path.suffix != ".json" and find_spec("matplotlib") is None:
+        todo = "pip install 'mindref[plot]', or write .json"
+        raise ConfigError(say(str(path), "matplotlib", "not installed", todo))

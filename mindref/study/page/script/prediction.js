@@ -1,0 +1,71 @@
+// A question before the result: the numbers of the step appear after an answer or a skip.
+
+import { announce, h } from "./dom.js";
+import { change, seenKey, state } from "./state.js";
+
+/** Return whether the numbers of a step are hidden until its question is answered. */
+export function numbersHidden(step) {
+  return Boolean(
+    state.ask && step.question && state.edits.length === 0 && !state.seen.has(seenKey()),
+  );
+}
+
+const replies = new Map();
+
+/** Return the question of a step with its choices, or with the answer after a choice. */
+export function predictBox(step) {
+  if (!step.question || state.edits.length) return null;
+  const { text, choices, answer } = step.question;
+  const key = seenKey();
+  if (!numbersHidden(step)) {
+    const reply = replies.get(key);
+    if (reply === undefined) return null;
+    const right = reply === answer;
+    return h(
+      "section",
+      { class: right ? "predict right" : "predict wrong", "aria-label": "your prediction" },
+      h("p", {}, h("b", {}, right ? "Right. " : "Wrong. "), text),
+      h("p", {}, `Your answer: ${choices[reply]}. Correct answer: ${choices[answer]}.`),
+    );
+  }
+  const name = "prediction";
+  const options = choices.map((choice, k) =>
+    h(
+      "label",
+      {},
+      h("input", { type: "radio", name, value: String(k), required: true }),
+      h("bdi", {}, choice),
+    ),
+  );
+  const form = h(
+    "form",
+    { class: "predict", on: { submit: (event) => answered(event, key, answer) } },
+    h("fieldset", {}, h("legend", {}, "Predict the result: ", text), options),
+    h(
+      "p",
+      { class: "choices" },
+      h("button", { type: "submit", class: "main" }, "Answer"),
+      h("button", { type: "button", on: { click: () => reveal(key) } }, "Skip and show the numbers"),
+      h(
+        "button",
+        { type: "button", class: "quiet", on: { click: () => change({ ask: false }) } },
+        "Turn questions off",
+      ),
+    ),
+  );
+  return form;
+}
+
+function answered(event, key, answer) {
+  event.preventDefault();
+  const reply = Number(new FormData(event.target).get("prediction"));
+  replies.set(key, reply);
+  reveal(key);
+  announce(
+    reply === answer ? "Right. The numbers are shown." : "Wrong. The numbers are shown.",
+  );
+}
+
+function reveal(key) {
+  change({ seen: new Set([...state.seen, key]) });
+}

@@ -1,0 +1,145 @@
+// Variants: deviations of public implementations, computed for this user beside the reference.
+
+import { h, prose, put, sentence } from "./dom.js";
+import { six, tiny } from "./numbers.js";
+import { change, state } from "./state.js";
+import { TABS } from "./tabs.js";
+import { chooser, heat, missing, plainTable, itemList } from "./views.js";
+
+TABS.variants = ({ trace, derived }) => {
+  const cases = derived.variants;
+  if (!cases?.length)
+    return missing(
+      "Variants of public code",
+      "This file has no variants.",
+      "mindref study --html page.html",
+    );
+  const box = h("div");
+  const draw = () => {
+    const variant = cases.find((c) => c.name === state.variant) ?? cases[0];
+    const comparison = { ...variant, reference: variant.reference ?? derived.reference };
+    put(
+      box,
+      view(
+        trace,
+        comparison,
+        chooser(
+          "variant",
+          cases.map((c) => [c.name, c.title]),
+          comparison.name,
+          (name) => {
+            change({ variant: name });
+            draw();
+          },
+        ),
+      ),
+    );
+  };
+  draw();
+  return box;
+};
+
+function view(trace, comparison, choice) {
+  const seen = comparison.seen.map((s) =>
+    h(
+      "li",
+      {},
+      h("code", {}, s.repository),
+      ` at commit ${s.commit} (${s.date})`,
+      s.note && h("span", { class: "note" }, `: ${s.note}`),
+    ),
+  );
+  return [
+    h("h2", {}, "Variants of public code"),
+    h("p", { class: "choices" }, choice),
+    h(
+      "article",
+      { "data-variant": comparison.name },
+      h("h3", {}, comparison.title),
+      h("p", { class: "why" }, prose(sentence(comparison.what))),
+      h("p", {}, prose(sentence(comparison.does))),
+      comparison.setup?.text && h("p", { class: "note" }, `Changed for both sides: ${comparison.setup.text}.`),
+      comparison.differs?.length === 0 &&
+        h("p", { class: "callout" }, "No number differs for this user."),
+      measured(comparison),
+      violations(comparison),
+      sides(trace, comparison),
+      seen.length > 0 && h("section", {}, h("h3", {}, "Public implementations with this deviation"), h("ul", {}, seen)),
+      h(
+        "p",
+        { class: "note" },
+        `Breaks rule ${comparison.rule}. One user and one seed show how the algorithm changes, not how accurate a model is.`,
+      ),
+    ),
+  ];
+}
+
+function measured(comparison) {
+  const rows = comparison.measured.map((m) => [m.name, m.reference, m.variant, m.text ?? ""]);
+  const differ = Object.entries(comparison.largest ?? {}).map(([name, x]) => [
+    `largest difference in ${name}`,
+    "",
+    typeof x === "number" ? tiny(x) : String(x),
+    "",
+  ]);
+  return plainTable(
+    "Measured for this user",
+    ["", "reference", "variant", "meaning or required value"],
+    [...rows, ...differ],
+  );
+}
+
+/** List the invariants that fail, the same invariant of all iterations in one line. */
+function violations(comparison) {
+  if (comparison.violations.length === 0)
+    return h("p", { class: "callout" }, h("b", {}, "No invariant fails. "), comparison.no_violation_text ?? "");
+  const texts = [...new Set(comparison.violations.map((a) => a.text))];
+  const items = texts.map((text) => {
+    const same = comparison.violations.filter((a) => a.text === text);
+    const worst = Math.max(...same.map((a) => Number(a.residual)));
+    const steps = same.map((a) => h("code", { "data-violation": a.step, "data-text": text }, a.step));
+    return h(
+      "li",
+      { class: "fails" },
+      text,
+      h(
+        "span",
+        { class: "residual" },
+        ": ",
+        steps.flatMap((x, k) => (k ? [", ", x] : [x])),
+        `; largest deviation ${tiny(worst)}`,
+      ),
+    );
+  });
+  return h(
+    "section",
+    {},
+    h(
+      "h3",
+      {},
+      comparison.violations.length === 1
+        ? "One invariant fails"
+        : `${comparison.violations.length} invariants fail`,
+    ),
+    h("ul", { class: "sums" }, items),
+  );
+}
+
+function sides(trace, comparison) {
+  const over = trace.metadata.config.routing_axis === "behaviours" ? "i" : "k";
+  const column = (name, x) =>
+    h(
+      "div",
+      { class: "card", "data-side": name },
+      h("h3", {}, name),
+      h("p", { class: "figure" }, `loss ${six(Number(x.loss))}, K′ = ${x.count}`),
+      x.w && heat(trace, x.w, "w", {}, { op: "softmax", of: [{ of: "", letters: "ik" }], over }),
+      x.top && [h("h4", {}, "Top items"), itemList(x.top, true)],
+    );
+  return h(
+    "div",
+    { class: "cards two" },
+    column("reference", comparison.reference),
+    column("variant", comparison.variant),
+  );
+}

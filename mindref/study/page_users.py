@@ -1,0 +1,57 @@
+"""The data of the page: for each user the trace and the data of the views."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mindref.study.case_study.numbers import open_case_models, study_users
+from mindref.study.derived_views import derive_views
+from mindref.study.exercises import NAMES
+from mindref.study.exercises.exercise import find_exercise
+from mindref.study.exercises.workspace import Workspace
+from mindref.study.traced_user import trace_user
+
+
+class PageUser(NamedTuple):
+    """The data of one user, as JSON values."""
+
+    trace: dict[str, Any]
+    derived: dict[str, Any]
+
+
+def make_page_users(
+    run: Path | None,
+    baseline: Path | None,
+    data: Path | None,
+    users: Sequence[str],
+    workspace: Workspace,
+) -> list[PageUser]:
+    """Return the data of users of a run directory; run None: of the built-in model.
+
+    workspace: the learner's exercise files.
+    """
+    study_model, single = open_case_models(run, baseline, data)
+    out = []
+    for rule in users:
+        traced = trace_user(study_model, rule)
+        derived = derive_views(traced.pair, study_model.titles)
+        study = study_users(study_model, single, [traced.chosen]).to_dict()
+        derived["case"] = study["users"][0] | {"notes": study["notes"]}
+        derived["exercises"] = exercise_progress(workspace)
+        out.append(PageUser(json.loads(traced.trace.to_json()), derived))
+    return out
+
+
+def exercise_progress(workspace: Workspace) -> list[dict[str, str]]:
+    """Return every exercise with its step and its status."""
+    standings = workspace.read_progress()
+    out = []
+    for name in NAMES:
+        exercise, standing = find_exercise(name), standings.get(name)
+        status = "passed" if standing and standing.passed else "started" if standing else "open"
+        step = exercise.steps[0]
+        out.append({"name": name, "title": exercise.title, "step": step, "status": status})
+    return out

@@ -1,0 +1,97 @@
+"""One step of Adam for two parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mindref.study.steps.kind import InvariantSpec, OutputSpec, StepKind, check_bounds
+from mindref.study.steps.serving import SCORE, TOP
+
+ADAM = "mindref.training.optimiser:update"
+
+
+def adam_step(name: str, symbol: str, axes: str, letters: str, title: str, why: str) -> StepKind:
+    """Return the Adam step of a parameter; `name` is the parameter in the optimiser."""
+    x = letters
+    before = (
+        f"{symbol}:{x}" if symbol == "S" else "input"
+    )  # the trace has only some rows of the table
+
+    def of_config(setting: str) -> Any:
+        return lambda arrays, context: getattr(context.config, setting)
+
+    def complement(setting: str) -> Any:
+        return lambda arrays, context: 1 - getattr(context.config, setting)
+
+    return StepKind(
+        f"update.{symbol}",
+        f"update.{name}.before update.{name}.after",
+        title,
+        why,
+        f"first' = beta1 first + (1 - beta1) d_{symbol}; second' = beta2 second + (1 - beta2)"
+        f" d_{symbol}^2; value' = value - rate first' / (sqrt(second') + epsilon)",
+        "Kingma and Ba 2015, Algorithm 1",
+        "optimiser-R1 optimiser-R3 optimiser-R4",
+        (f"{ADAM}@m = beta1", f"{ADAM}@v = beta2", f"{ADAM}@optimiser-R4"),
+        (
+            OutputSpec(f"{symbol}.beta1", "", "input", of_config("beta1"), ""),
+            OutputSpec(f"{symbol}.beta2", "", "input", of_config("beta2"), ""),
+            OutputSpec(f"{symbol}.complement1", "", "input", complement("beta1"), ""),
+            OutputSpec(f"{symbol}.complement2", "", "input", complement("beta2"), ""),
+            OutputSpec(f"{symbol}.value", axes, before, "before.value", x),
+            OutputSpec(f"{symbol}.first", axes, "input", "before.first", x),
+            OutputSpec(f"{symbol}.second", axes, "input", "before.second", x),
+            OutputSpec(
+                f"{symbol}.first'",
+                axes,
+                f"{symbol}.beta1: {symbol}.first:{x} + {symbol}.complement1: d_{symbol}:{x}",
+                "after.first",
+                x,
+            ),
+            OutputSpec(
+                f"{symbol}.second'",
+                axes,
+                f"{symbol}.beta2: {symbol}.second:{x}"
+                f" + {symbol}.complement2: d_{symbol}:{x} d_{symbol}:{x}",
+                "after.second",
+                x,
+            ),
+            OutputSpec(
+                f"{symbol}.value'",
+                axes,
+                f"adam({symbol}.value:{x}; {symbol}.first':{x}; {symbol}.second':{x};"
+                " rate={rate}; beta1={beta1}; beta2={beta2}; epsilon={epsilon}; step={step})",
+                "after.value",
+                x,
+            ),
+        ),
+        (
+            check_bounds("a second moment is not negative", f"{symbol}.second'", 0, float("inf")),
+            InvariantSpec(
+                "the step size is within the bound of Adam",
+                "near",
+                {"of": f"{symbol}.value'", "to": f"{symbol}.value", "limit": "{reach}"},
+            ),
+        ),
+        phase="update",
+        exercises=("adam-step",),
+    )
+
+
+MATRIX = adam_step(
+    "bilinear",
+    "S",
+    "width width",
+    "de",
+    "Adam updates the matrix S",
+    "The first step changes every number by about the learning rate, whatever its gradient is.",
+)
+ROWS = adam_step(
+    "items",
+    "items",
+    "row width",
+    "rd",
+    "Adam updates the used rows of the item table",
+    "An unused row keeps its value and its moments.",
+)
+OPTIMISER_AND_SERVING = (MATRIX, ROWS, SCORE, TOP)

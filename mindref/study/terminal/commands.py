@@ -1,0 +1,95 @@
+"""Parse the commands of the stepper, and print the help and the list of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mindref.data.quoting import quote_text
+from mindref.errors import ConfigError, say
+from mindref.study.suggest import suggest_names
+from mindref.study.terminal.text import Line, fit_lines, label_lines
+from mindref.study.terminal.widths import display_width
+from mindref.study.trace import Trace
+
+HELP = {
+    "n": ("next", "the next step; Enter without text does the same"),
+    "p": ("back", "the previous step"),
+    "g": ("goto", "g 14, g routing[2].weights, or g w[2]: the step that computes w[2]"),
+    "x": (
+        "explain",
+        "x w[Night Ferry, 4] or x w[2][3, 4]: the terms of a number, the largest first;"
+        " `x w[3, 4] in order` in the order of the sum; x without a cell: the largest number",
+    ),
+    "d": ("diff", "the changes since the previous iteration; d VARIANT: those of a variant"),
+    "v": ("variant", "v lists the variants of public code; v NAME runs one for the same user"),
+    "b": ("backward", "the gradient of the tensor on the screen; from a gradient, its tensor"),
+    "?": ("predict", "a question about the next step, before its result; ? ID of another step"),
+    "all": ("all", "the last view in full"),
+    "l": ("list", "all steps"),
+    "h": ("help", "this list"),
+    "q": ("quit", "leave; Ctrl-D does the same"),
+}
+SYNONYMS = {word: letter for letter, (word, _) in HELP.items()} | {"exit": "q", "prev": "p"}
+WITH_ARGUMENT = "gxdv?"
+LEGEND = (
+    "A printed number is rounded; 0 without a point is exactly zero. ^ marks the largest number of"
+    " a row, of a gradient the largest magnitude. Rows and columns are counted from 1; a number"
+    " can be typed in place of a title."
+)
+
+
+def parse_command(text: str) -> tuple[str, str] | None:
+    """Return letter and argument of a command, or None for an unknown command."""
+    word, _, argument = text.strip().partition(" ")
+    letter = word if word in HELP else SYNONYMS.get(word.casefold())
+    return None if letter is None else (letter, argument.strip())
+
+
+def parse_commands(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the commands of a line: one command, or several letters. A single number means `g`.
+
+    Raises ConfigError with the three closest commands for an unknown one.
+    """
+    pieces = text.split()
+    letter_is_argument = len(pieces) == 2 and pieces[0] in WITH_ARGUMENT  # "g p": the tensor p
+    if len(pieces) > 1 and all(piece in HELP for piece in pieces) and not letter_is_argument:
+        yield from ((piece, "") for piece in pieces)
+        return
+    command = parse_command(text) if pieces else ("n", "")
+    if command is None and len(pieces) == 1 and pieces[0].isdecimal():
+        command = ("g", pieces[0])
+    if command is None:
+        near = suggest_names(pieces[0], [word for word, _ in HELP.values()])
+        raise ConfigError(
+            say("command", "a command of the list `h`", quote_text(text.strip()), near)
+        )
+    yield command
+
+
+def split_option(text: str, name: str) -> tuple[str, bool]:
+    """Return a text without an option at its end, and whether it had the option."""
+    has_option = text.endswith(name)
+    return (text.removesuffix(name).strip() if has_option else text), has_option
+
+
+def format_help(columns: int) -> list[Line]:
+    """Return the effect of each command."""
+    lines = []
+    for letter, (word, text) in HELP.items():
+        keys = letter if letter == word else f"{letter}, {word}"
+        lines += label_lines(keys.ljust(11), text, columns)
+    lines += [Line(""), *label_lines("numbers".ljust(11), LEGEND, columns)]
+    return fit_lines(lines, columns)
+
+
+def format_step_list(trace: Trace, step_index: int, columns: int) -> list[Line]:
+    """Return number, id and title of every step, with a mark at the current one."""
+    longest = max(display_width(step.id) for step in trace.steps)
+    lines, phase = [], ""
+    for i, step in enumerate(trace.steps):
+        if step.phase != phase:
+            phase = step.phase
+            lines.append(Line(f" {phase}", "bold"))
+        mark = ">" if i == step_index else " "
+        lines.append(Line(f" {mark} {i + 1:>3}  {step.id.ljust(longest)}  {step.title}"))
+    return fit_lines(lines, columns)

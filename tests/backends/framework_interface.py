@@ -1,0 +1,65 @@
+"""Tests of the interface to a framework beyond the suite: imports, dtypes, conversions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.errors import ShapeError
+
+
+class FrameworkInterface:
+    """Tests of the package `mindref_<name>` for the framework `name`."""
+
+    name: str
+    backend: Any  # class of the backend
+
+    @pytest.mark.rules("backend-R3")
+    def test_capabilities_are_read_without_the_framework(self) -> None:
+        class_name = self.backend.__name__
+        code = (
+            f"import sys; from {self.backend.__module__} import {class_name};"
+            f"print({class_name}().capabilities().gradients, '{self.name}' in sys.modules)"
+        )
+        process = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert process.stdout.split() == ["automatic", "False"]
+
+    @pytest.mark.rules("numerics-R7")
+    def test_reversed_and_read_only_arrays_are_accepted(self) -> None:
+        x = np.arange(12.0).reshape(3, 4)[::-1, ::-1]
+        x.setflags(write=False)
+        out, _ = self.backend().ops.squash.forward(x, kind="none")
+        assert (out == x).all()
+
+    @pytest.mark.rules("numerics-R1")
+    @pytest.mark.parametrize("dtype", [np.float16, np.longdouble, np.dtype(">f8"), np.dtype("U1")])
+    def test_unsupported_dtypes_raise_a_shape_error(self, dtype: Any) -> None:
+        with pytest.raises(ShapeError):
+            self.backend().ops.squash.forward(np.ones((2, 3)).astype(dtype), kind="squash")
+
+    @pytest.mark.rules("softmax-R5")
+    def test_gradients_of_masked_positions_have_no_effect(self) -> None:
+        logits, mask = np.array([[1.0, 2.0, 3.0]]), np.array([[True, True, False]])
+        finite, not_finite = (
+            np.array([[1.0, -1.0, masked_value]]) for masked_value in (0.0, np.nan)
+        )
+        gradients = [
+            self.backend().differentiate("softmax", (logits, mask), {"axis": 1}, g)[0]
+            for g in (finite, not_finite)
+        ]
+        assert gradients[0].tobytes() == gradients[1].tobytes()
+
+    @pytest.mark.rules("softmax-R7", "squash-R9")
+    def test_an_invalid_axis_raises_a_shape_error(self) -> None:
+        ops, x = self.backend().ops, np.ones((2, 3))
+        for axis in (1.0, True, None, "1"):
+            with pytest.raises(ShapeError, match=f"an axis from -2 to 1, got {axis}"):
+                ops.softmax.forward(x, x > 0, axis=axis)
+        with pytest.raises(ShapeError, match="at least one axis, got a number"):
+            ops.squash.forward(np.array(3.0), kind="unit")

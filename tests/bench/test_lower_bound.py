@@ -1,0 +1,125 @@
+"""Lower bound of a step: the formulas against explicit counts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.bench import lower_bound
+from mindref.bench.lower_bound import BatchCounts
+from mindref.bench.workload import Workload
+from mindref.models.mind import Batch, Histories
+from tests.bench.tiny_workload import SMALL
+
+EXAMPLE = BatchCounts(
+    users=2,
+    behaviours=5,
+    pairs=7,
+    rows=3,
+    voting=4,
+    touched=6,
+    negatives=3,
+    width=2,
+    widths=(2, 5, 2),
+    interests=4,
+    iterations=3,
+    one_winner=False,
+    itemsize=4,
+)
+
+
+def product(m: float, k: float, n: float) -> float:
+    """Floating-point operations of a product of (m, k) and (k, n)."""
+    return 2 * m * k * n
+
+
+def test_batch_counts_exclude_padding_and_repeated_items() -> None:
+    world = Workload(dataclasses.replace(SMALL, interests=2))
+    items = np.array([[3, 3, 9, 9], [3, 8, 0, 0]])
+    mask = np.array([[True, True, True, True], [True, False, False, False]])
+    histories = Histories(items, mask, np.zeros((2, 4, 2)), np.zeros((2, 0), np.int64))
+    batch = Batch(histories, np.array([9, 1]), np.array([3, 5, 5]), np.zeros(2), np.zeros(3))
+    # behaviours 4 + 1; interests 2 and 1; voting {3, 9}; touched {1, 3, 5, 9}
+    assert lower_bound.batch_counts(world, batch) == [2, 5, 4 * 2 + 1, 3, 2, 4, 3]
+
+
+def test_mean_counts_average_the_batches() -> None:
+    world = Workload(SMALL)
+    report = lower_bound.mean_counts(world)
+    assert report.users == 6
+    assert report.behaviours == np.mean([batch.histories.mask.sum() for batch in world.batches])
+    assert (report.widths, report.one_winner, report.itemsize) == ((4, 3, 4), True, 4)
+    assert report.interests == SMALL.interests
+
+
+def test_flops_equal_the_sum_over_the_matrix_products() -> None:
+    report = lower_bound.step_flops(EXAMPLE)
+    users, rows, d, s = 2, 3, 2, 3
+    assert report["votes"] == product(4, d, d) * 3
+    assert report["softmax"] == product(users, d, s) + product(users, s, d) + product(s, users, d)
+    one_way = product(rows, 2, 5) + product(rows, 5, 2)
+    assert report["layers"] == 3 * one_way
+    # three sums, two updates of logits, one gradient of votes: each D multiply-adds a pair
+    assert report["routing"] == (3 + 2 + 1) * 2 * d * 7
+    assert report["attention"] == 2 * (2 * d * rows + 2 * d * users)
+
+
+def test_infinite_power_counts_one_interest_per_user_backward() -> None:
+    report, pair = (lower_bound.step_flops(EXAMPLE._replace(one_winner=x)) for x in (True, False))
+    areas = 2 * 5 + 5 * 2
+    assert report["layers"] == 2 * areas * 3 + 2 * (2 * areas * 2)
+    assert report["routing"] == pair["routing"] - 2 * 2 * (7 - 5)
+    assert report["votes"] == pair["votes"]
+
+
+def test_as_written_counts_share_no_item_and_skip_no_interest() -> None:
+    plain = lower_bound.as_written_counts(EXAMPLE._replace(one_winner=True))
+    report = lower_bound.step_flops(plain)
+    assert report["votes"] == product(5, 2, 2) * 3
+    assert report["layers"] == 3 * (product(2 * 4, 2, 5) + product(2 * 4, 5, 2))
+    assert report["routing"] == (3 + 2 + 1) * 2 * 2 * 5 * 4
+    assert lower_bound.step_bytes(plain)["table"] == lower_bound.step_bytes(EXAMPLE)["table"], (
+        "each row is moved once"
+    )
+
+
+def test_bytes_count_values_and_moments_read_and_written() -> None:
+    report = lower_bound.step_bytes(EXAMPLE)
+    assert report["table"] == 6 * 6 * 2 * 4
+    assert report["matrices"] == 6 * (2 * 2 + 2 * 5 + 5 + 5 * 2 + 2) * 4
+    assert report["batch"] == 5 * 8 + 7 * 4 + (2 + 3) * 12
+
+
+def test_the_bound_adds_arithmetic_and_memory_time() -> None:
+    work, bytes_ = (
+        sum(lower_bound.step_flops(EXAMPLE).values()),
+        sum(lower_bound.step_bytes(EXAMPLE).values()),
+    )
+    assert math.isclose(lower_bound.bound_seconds(EXAMPLE, work / 2, bytes_ / 3), 2 + 3)
+
+
+def test_product_shapes_are_those_of_a_step() -> None:
+    shapes = lower_bound.product_shapes(EXAMPLE)
+    assert (4, 2, 2) in shapes
+    assert {(2, 2, 3), (2, 3, 2), (3, 2, 2)} <= set(shapes)
+    assert {(3, 2, 5), (3, 5, 2), (2, 3, 5), (5, 3, 2)} <= set(shapes)
+    assert len(shapes) == len(set(shapes))
+
+
+def test_rates_use_the_fastest_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def half_a_second(work: Any) -> float:
+        work()
+        return 0.5
+
+    monkeypatch.setattr(lower_bound, "COPY_BYTES", 1000)
+    monkeypatch.setattr(lower_bound, "fastest_run", half_a_second)
+    created = lower_bound.MachineRates(SMALL)
+    largest = max(m * k * n for m, k, n in lower_bound.product_shapes(created.counts))
+    assert created.gemm() == 2 * largest / 0.5
+    created.source[:] = 7
+    assert created.copy() == 2 * 1000 / 0.5
+    assert (created.target == 7).all()

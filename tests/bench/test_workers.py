@@ -1,0 +1,194 @@
+"""Worker processes: answers, failures, and that all of them end."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import pytest
+
+import mindref
+from mindref.bench.contenders import thread_environment
+from mindref.bench.run import worker_job
+from mindref.bench.worker import WorkerState
+from mindref.bench.workers import Worker, WorkerFailed, WorkerPool
+from tests.bench.tiny_workload import HERE, SMALL
+
+
+def start_worker(pool: WorkerPool, name: str) -> dict[str, Any] | None:
+    pool.start(name, worker_job(name, SMALL, ()), thread_environment(name, 1))
+    return pool.wait_until_ready(name)
+
+
+def begin_step(pool: WorkerPool, name: str) -> dict[str, Any]:
+    return pool.request(name, do="begin", task="step", warm_up=1, limit=60.0)
+
+
+def test_a_worker_reports_its_facts_and_times_tasks() -> None:
+    with WorkerPool() as pool:
+        facts = start_worker(pool, "numpy")
+        assert facts is not None
+        assert facts["level"] == "ops"
+        assert facts["tables"] == 3 * 40 * 4 * 4
+        assert "numpy" in facts["versions"]
+        assert begin_step(pool, "numpy")["answer"] > 0
+        assert pool.request("numpy", do="run", task="step", steps=2, lead=0.0)["seconds"] > 0
+        memory = pool.request("numpy", do="end")["memory"]
+        assert memory is None or memory > 0
+
+
+@pytest.mark.slow
+def test_versions_name_the_blas_of_numpy_and_scipy() -> None:
+    """NumPy and SciPy have a BLAS each; compiled kernels use SciPy's."""
+    with WorkerPool() as pool:
+        pool.start("numba", worker_job("numba", SMALL, ["step"]), thread_environment("numba", 1))
+        facts = pool.wait_until_ready("numba")
+    assert facts is not None, pool.reasons
+    assert {"blas", "blas_of_scipy"} <= set(facts["versions"])
+
+
+def test_a_worker_imports_the_mindref_of_its_parent(tmp_path: Path) -> None:
+    """Another mindref may be installed beside a checkout."""
+    copy, messages = tmp_path / "mindref", '{"who": "the copy"}'
+    shutil.copytree(Path(mindref.__file__).parent, copy)
+    (copy / "bench" / "worker.py").write_text(f"def main():\n    print({messages!r}, flush=True)\n")
+    script = "from mindref.bench.workers import Worker; print(Worker({}, {}).receive())"
+    arguments = [sys.executable, "-c", script]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "{'who': 'the copy'}\n", done.stderr
+
+
+def test_files_in_the_current_folder_shadow_no_library_but_may_be_backends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("random.py").write_text("raise ValueError")
+    Path("own.py").write_text("from mindref.backend import NumpyBackend as Own")
+    with WorkerPool() as pool:
+        assert start_worker(pool, "numpy"), pool.reasons
+        assert start_worker(pool, "own:Own"), pool.reasons
+
+
+class RecordingTasks:
+    """Records the bursts that are run."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, int]] = []
+
+    def burst(self, task: str, steps: int) -> Callable[[], None]:
+        def run() -> None:
+            self.done.append((task, steps))
+            sleep(0.01)
+
+        return run
+
+
+@pytest.mark.parametrize(("lead", "least", "most"), [(0.0, 1, 1), (0.1, 2, 11)])
+@pytest.mark.slow
+def test_untimed_steps_run_before_a_burst(lead: float, least: int, most: int) -> None:
+    state: Any = object.__new__(WorkerState)
+    state.tasks = RecordingTasks()
+    state.run("step", 7, lead)
+    *before, timed = state.tasks.done
+    assert least <= len(before) <= most
+    assert {*before} == {("step", 1)}
+    assert timed == ("step", 7)
+    state.tasks.done.clear()
+    state.run("inference", 1, lead)
+    assert state.tasks.done == [("inference", 1)]
+
+
+def test_printed_text_of_a_library_is_not_an_answer() -> None:
+    name = f"{HERE}:Talking"
+    with WorkerPool() as pool:
+        assert start_worker(pool, name) is not None
+        assert begin_step(pool, name)["answer"] > 0
+
+
+def test_a_failed_import_is_a_reason() -> None:
+    with WorkerPool() as pool:
+        assert start_worker(pool, "no_such_module:X") is None
+        assert "No module named" in pool.reasons["no_such_module:X"]
+        assert start_worker(pool, "numpy") is not None
+        assert pool.usable() == ["numpy"]
+
+
+def test_a_worker_survives_an_error_but_not_an_exit() -> None:
+    failing, leaving = f"{HERE}:Failing", f"{HERE}:Leaving"
+    with WorkerPool() as pool:
+        for name in (failing, leaving):
+            assert start_worker(pool, name) is not None
+        with pytest.raises(WorkerFailed, match="something of its own"):
+            begin_step(pool, failing)
+        assert pool.request(failing, do="end").keys() == {"memory"}
+        with pytest.raises(WorkerFailed, match="its process ended with 3: out of here"):
+            begin_step(pool, leaving)
+        assert pool.usable() == [failing]
+
+
+def test_ctrl_c_kills_all_workers() -> None:
+    name = f"{HERE}:Sleeping"
+    workers: list[Worker] = []
+
+    def interrupted() -> None:
+        with WorkerPool() as pool:
+            for first in (name, "numpy"):
+                assert start_worker(pool, first) is not None
+            workers.extend(pool.workers.values())
+            pool.workers[name].send({"do": "begin", "task": "step", "warm_up": 1, "limit": 1.0})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [worker.process.returncode for worker in workers] == [-9, -9]
+
+
+def test_a_busy_worker_ends_when_its_input_is_closed() -> None:
+    worker = Worker(worker_job(f"{HERE}:Sleeping", SMALL, ()), thread_environment("numpy", 1))
+    try:
+        worker.receive()
+        worker.send({"do": "begin", "task": "step", "warm_up": 1, "limit": 1.0})
+        worker.commands.close()
+        assert worker.process.wait(timeout=60) == 0
+    finally:
+        worker.process.kill()
+        worker.close()
+
+
+def test_a_worker_ends_when_its_parent_is_killed() -> None:
+    script = f"""
+import os
+from mindref.bench.workers import Worker
+from tests.bench.test_workers import SMALL, thread_environment, worker_job
+worker = Worker(worker_job({f"{HERE}:Sleeping"!r}, SMALL, ()), thread_environment("numpy", 1))
+worker.receive()
+worker.send({{"do": "begin", "task": "step", "warm_up": 1, "limit": 1.0}})
+os.dup2(2, 1)
+print(worker.process.pid, file=__import__("sys").stderr, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == -9
+    assert wait_for_end(int(done.stderr))
+
+
+def wait_for_end(pid: int) -> bool:
+    """Wait for the end of a process that is not a child of this one."""
+    import os
+    import time
+
+    for _ in range(600):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    os.kill(pid, 9)
+    return False

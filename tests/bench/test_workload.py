@@ -1,0 +1,94 @@
+"""The synthetic workload follows its settings and is the same in every process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.bench import contenders
+from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
+from mindref.errors import ConfigError
+from tests.bench.tiny_workload import SMALL
+
+
+def world(**changes: Any) -> Workload:
+    return Workload(dataclasses.replace(SMALL, **changes))
+
+
+def test_settings_survive_json() -> None:
+    for settings in (SMALL, dataclasses.replace(SMALL, power=2.0, ragged=False)):
+        assert WorkloadSettings.of(json.loads(json.dumps(settings.to_dict()))) == settings
+
+
+def test_a_workload_depends_only_on_its_seed() -> None:
+    def content(seed: int) -> list[bytes]:
+        created = world(seed=seed)
+        params = created.params()
+        arrays = [
+            created.batches[1].histories.items,
+            created.batches[1].target,
+            created.histories.values,
+        ]
+        return [x.tobytes() for x in (*arrays, params.items, params.bilinear)]
+
+    assert content(5) == content(5)
+    assert not set(content(5)) & set(content(6))
+
+
+def test_all_batches_differ() -> None:
+    batches = world().batches
+    assert len({batch.histories.items.tobytes() for batch in batches}) == len(batches)
+
+
+def test_batches_are_not_memorised() -> None:
+    """After many steps the numbers are still like those of a training."""
+    created = world(dtype="float32")
+    subject = contenders.make_contender("numba", created)
+    first = float(subject.step(0))
+    for number in range(800):
+        subject.step(number % NUM_BATCHES)
+    assert abs(float(subject.step(0)) - first) < 0.01 * first
+    assert (subject.params.items != created.params().items).any(), "no step was taken"
+
+
+def test_ragged_histories_have_all_lengths_and_full_ones_the_maximum() -> None:
+    lengths = world(users=300).histories.lengths
+    assert set(lengths) == {1, 2, 3, 4, 5}
+    assert abs(lengths.mean() - 3) < 0.5
+    assert set(world(users=300, ragged=False).histories.lengths) == {5}
+    assert world(ragged=False).batches[0].histories.mask.all()
+    assert not world(batch=50).batches[0].histories.mask.all()
+
+
+def test_item_probabilities_follow_zipfs_law_in_random_order() -> None:
+    chances = world(zipf=1.5).probabilities
+    expected = np.arange(1, 41) ** -1.5
+    assert np.allclose(np.sort(chances)[::-1], expected / expected.sum())
+    assert (np.diff(chances) > 0).any(), "ids are sorted by popularity"
+    assert np.allclose(world(zipf=0.0).probabilities, 1 / 40)
+
+
+def test_items_are_drawn_with_their_probabilities() -> None:
+    created = world(users=20_000, catalogue=5, zipf=1.0)
+    values = created.histories.values
+    shares = np.bincount(values, minlength=5) / len(values)
+    assert np.allclose(shares, created.probabilities, atol=0.01)
+
+
+def test_a_batch_has_the_requested_sizes_and_dtype() -> None:
+    created = world(dtype="float64")
+    batch, params = created.batches[0], created.params()
+    assert batch.histories.init_logits.shape == (6, 5, 4)
+    assert (len(batch.target), len(batch.negatives)) == (6, 7)
+    assert batch.target_log_expected.dtype == params.items.dtype == np.float64
+    assert params.items.shape == (40, 4)
+    assert [layer.weight.shape for layer in params.layers] == [(4, 3), (3, 4)]
+
+
+def test_invalid_sizes_are_rejected() -> None:
+    with pytest.raises(ConfigError, match="width"):
+        world(width=0)

@@ -1,0 +1,350 @@
+"""DIN on the command line: training, evaluation, reranking, indexability."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from mindref.cli import main
+from mindref.run.files import sealed
+from mindref.training import loop
+from tests.cli.conftest import Cli
+from tests.runs import trained
+
+SMALL = [
+    "--width", "8", "--window", "5", "--attention-hidden", "4", "--hidden", "8", "--depth", "20",
+    "--recalled", "6", "--popular", "3", "--batch", "16", "--steps", "4",
+]  # fmt: skip
+
+
+def train_din_command(trained_run: Path, out: Path) -> list[str]:
+    return ["train", "--model", "din", "--recall", str(trained_run), "--out", str(out), *SMALL]
+
+
+@pytest.fixture(scope="module")
+def trained_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run only for these tests, because recall writes an index into it."""
+    return Path(shutil.copytree(trained_run, tmp_path_factory.mktemp("own") / "run"))
+
+
+@pytest.fixture(scope="module")
+def din_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DIN run for `trained_run`, trained by the command."""
+    run = tmp_path_factory.mktemp("stages") / "din"
+    with pytest.raises(SystemExit) as ended:
+        main([*train_din_command(trained_run, run), "--quiet", "--json"])
+    assert ended.value.code == 0
+    return run
+
+
+def test_training_prints_both_orders_and_the_next_command(
+    cli: Cli, trained_run: Path, tmp_path: Path
+) -> None:
+    result = cli(*train_din_command(trained_run, tmp_path / "din"))
+    assert result.code == 0, result.err
+    for word in ("20 candidates per case", "order of recall", "gain", "hit_rate@10", "ndcg@10",
+                 "gauc", "within"):  # fmt: skip
+        assert word in result.out, word
+    assert f"next: mindref recall {trained_run} --rerank {tmp_path / 'din'} --user=" in result.out
+    assert "step 4/4  loss 0." in result.err
+    arguments = result.out.splitlines()[-1].removeprefix("next: mindref ").split()
+    assert cli(*arguments).code == 0
+
+
+def test_json_and_the_stored_report(
+    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
+) -> None:
+    result = cli(
+        *train_din_command(trained_run, tmp_path / "din"),
+        "--json",
+        "--product",
+        "--start",
+        "recall",
+    )
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
+    assert json.loads(cli("evaluate", tmp_path / "din", "--json").out) == found
+    settings = json.loads((tmp_path / "din" / "config.json").read_text())["settings"]
+    assert (settings["product"], settings["start"], settings["hidden"]) == (True, "recall", [8])
+    again = cli("evaluate", tmp_path / "din")
+    assert (again.code, again.err) == (0, "")
+    for name in ("before", "after", "gain"):
+        assert f"{found['within'][name]['gauc']['value']:.4f}" in again.out, name
+
+
+@pytest.mark.rules("din-R22")
+def test_default_settings_are_those_of_din(cli: Cli, trained_run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('model = "din"\nwidth = 8\nsteps = 2\nattention_hidden = [4]\nbatch = 4\n')
+    command = ["train", "--model", "din", "--recall", trained_run, "--out", tmp_path / "din"]
+    result = cli(*command, "--quiet", "--config", file, "--steps", 1)
+    assert result.code == 0, result.err
+    found = json.loads((tmp_path / "din" / "config.json").read_text())["settings"]
+    assert (found["steps"], found["width"], found["attention_hidden"]) == (1, 8, [4])
+    assert (found["window"], found["hidden"], found["learning_rate"]) == (50, [64, 32], 0.001)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "din"], "--recall: expected a run whose candidates DIN reranks, got none"),
+        (["--recall", "RUN"], "--recall: expected --model din with it, got none"),
+        (["--recall", "RUN", "--model", "maxmf"], "expected --model din with it, got maxmf"),
+        (["--attention-hidden", "4"], "--attention-hidden: expected --model din with it"),
+        (["--no-product"], "--product: expected --model din with it, got none"),
+        (["--model", "din", "--recall", "nowhere"], "nowhere: expected a run directory, got no"),
+        (["--model", "din", "--recall", "STAGE"], "expected a recall run, got a DIN run"),
+        (
+            ["--model", "din", "--recall", "RUN", "--split", "paper"],
+            "settings of DIN, got --split; log",
+        ),
+        (
+            ["--model", "din", "--recall", "RUN", "--include-seen"],
+            "settings of DIN, got --exclude-seen",
+        ),
+        (
+            ["--model", "din", "--recall", "RUN", "--preset", "paper"],
+            "settings of DIN, got --preset",
+        ),
+        (
+            ["--model", "din", "--recall", "RUN", "--format", "recbole"],
+            "settings of DIN, got --format",
+        ),
+        (["--model", "din", "--recall", "RUN", "--recalled", "300"], "recalled: expected at most"),
+        (["--model", "din", "--recall", "RUN", "--depth", "0"], "depth: expected 1 to 1000000"),
+        (["--model", "din", "--recall", "RUN", "--start", "recall"], "items: expected shape"),
+        (["--model", "din", "--recall", "RUN", "--out", "STAGE"], "no run there, got one; choose"),
+        (["--model", "din", "--recall", "RUN", "--out", "/dev/null/x"], "a writable location"),
+    ],
+)
+def test_invalid_options_are_one_line_before_a_run_is_created(
+    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    by_placeholder = {"RUN": trained_run, "STAGE": din_run}
+    out = [] if "--out" in arguments else ["--out", tmp_path / "din"]
+    result = cli("train", *out, *[by_placeholder.get(word, word) for word in arguments])
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert not (tmp_path / "din").exists()
+
+
+@pytest.mark.rules("din-R22")
+@pytest.mark.parametrize(
+    "arguments", [["--interests", "4"], ["--sampler", "uniform"], ["--normalise"]]
+)
+def test_settings_of_recall_models_are_rejected(
+    cli: Cli, trained_run: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    result = cli(*train_din_command(trained_run, tmp_path / "din"), *arguments)
+    assert result.code == 2
+    assert f"din: expected a setting of din, got {arguments[0][2:]}" in result.err
+    assert not (tmp_path / "din").exists()
+
+
+def test_a_damaged_run_and_another_log_are_rejected(
+    cli: Cli, run: Path, shop: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "shop.inter"
+    log.write_text("".join(shop.read_text().splitlines(keepends=True)[:-1]))
+    result = cli(*train_din_command(run, tmp_path / "din"), "--data", log)
+    assert result.code == 2
+    assert "log: expected the one that the run was trained on, got another" in result.err
+    model = run / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:-9])
+    result = cli(*train_din_command(run, tmp_path / "din"))
+    assert result.code == 2
+    assert "model.safetensors: expected a file of mindref, got " in result.err
+    assert not (tmp_path / "din").exists()
+
+
+def test_a_moved_log_can_be_given(cli: Cli, run: Path, tmp_path: Path) -> None:
+    arguments = json.loads((run / "config.json").read_text())
+    folder = arguments["source"]["place"]
+    arguments["source"]["place"] = str(tmp_path / "gone")
+    (run / "config.json").write_text(json.dumps(sealed(arguments)))
+    assert "nothing there" in cli(*train_din_command(run, tmp_path / "din")).err
+    result = cli(*train_din_command(run, tmp_path / "din"), "--data", folder, "--quiet")
+    assert result.code == 0, result.err
+    assert cli("train", "--resume", tmp_path / "din", "--data", folder, "--quiet").code == 0
+
+
+@pytest.mark.rules("din-R23")
+def test_ctrl_c_saves_and_the_training_can_be_resumed(
+    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_step, out = loop.count_step, tmp_path / "din"
+
+    def interrupted(state: loop.TrainingState, loss: float) -> loop.TrainingState:
+        if state.moments.step == 1:
+            signal.raise_signal(signal.SIGINT)
+        return real_step(state, loss)
+
+    monkeypatch.setattr(loop, "count_step", interrupted)
+    result = cli(*train_din_command(trained_run, out))
+    assert (result.code, result.out) == (130, "")
+    assert "Stopped at step 2 of 4; all is saved. Resume with: mindref train --resume" in result.err
+    monkeypatch.undo()
+    assert "it was stopped; mindref train --resume" in cli("evaluate", out).err
+    assert cli("recall", trained_run, "--rerank", out, "--history", "").code == 2
+    assert "--resume: expected no other settings, got --steps" in (
+        cli("train", "--resume", out, "--steps", 4).err
+    )
+    assert cli("train", "--resume", out, "--quiet").code == 0
+    for name in ("model.safetensors", "report.json", "config.json"):
+        assert (out / name).read_bytes() == (din_run / name).read_bytes(), name
+
+
+@pytest.mark.rules("din-R25")
+def test_reranked_lists_have_the_order_of_din(
+    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
+) -> None:
+    arguments = ["recall", trained_run, "--user", "customer-0001", "--json"]
+    plain = json.loads(cli(*arguments, "--top", 20).out)[0]
+    found = json.loads(cli(*arguments, "--top", 5, "--rerank", din_run).out)[0]
+    assert [x["rank"] for x in found["items"]] == [1, 2, 3, 4, 5]
+    scores = [x["score"] for x in found["items"]]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] not in [x["score"] for x in plain["items"]]
+    assert {x["item"] for x in found["items"]} <= {x["item"] for x in plain["items"]}
+    out = tmp_path / "lists.tsv"
+    assert (
+        cli(
+            "recall", trained_run, "--all-users", "--rerank", din_run, "--top", 5, "--output", out
+        ).code
+        == 0
+    )
+    rows = [line.split("\t") for line in out.read_text().splitlines()[1:]]
+    assert len(rows) == 60 * 5
+    first = [row[2] for row in rows if row[0] == "customer-0001"]
+    assert first == [x["item"] for x in found["items"]]
+    history = ",".join(x["item"] for x in plain["items"][:3])
+    result = cli("recall", trained_run, "--history", history, "--rerank", din_run, "--top", 3)
+    assert result.code == 0
+    assert "this history: 3 behaviours" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rerank", "STAGE", "--user", "customer-0001", "--top", "21"], "--top: expected at"),
+        (["--rerank", "RUN", "--user", "customer-0001"], "a DIN run, got a recall run"),
+        (["--rerank", "nowhere", "--all-users"], "nowhere: expected a DIN run, got no"),
+        (
+            ["--rerank", "STAGE", "--all-users", "--output", "x", "--shard", "1/2"],
+            "--shard: expected lists without reranking, got --rerank",
+        ),
+    ],
+)  # fmt: skip
+def test_lists_that_cannot_be_reranked_are_one_line(
+    cli: Cli, trained_run: Path, din_run: Path, arguments: list[str], message: str
+) -> None:
+    by_placeholder = {"RUN": trained_run, "STAGE": din_run}
+    result = cli("recall", trained_run, *[by_placeholder.get(word, word) for word in arguments])
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+
+
+@pytest.mark.rules("din-R24")
+def test_a_reranker_of_another_run_is_rejected(cli: Cli, din_run: Path, tmp_path: Path) -> None:
+    other = trained(tmp_path / "other", backend="numpy")
+    result = cli("recall", other, "--rerank", din_run, "--history", "")
+    assert result.code == 2
+    assert "another model; train the reranker anew" in result.err
+
+
+@pytest.mark.rules("din-R20", "din-R21")
+def test_indexable_explains_the_measurement(
+    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
+) -> None:
+    result = cli("evaluate", din_run, "--indexable", "--json")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
+    assert list(found["by_rank"]) == ["4", "8", "16", "32"]
+    result = cli("evaluate", din_run, "--indexable")
+    assert f"form a matrix of rank {found['rank']}" in result.out
+    assert f"finds {found['by_rank']['8']['found']:.1%} of each user's top-10 items" in result.out
+    assert f"mean cosine of {found['turning']:.3f}" in result.out
+    assert f"interests have rank {found['recall']['rank']}. The nearest" in result.out
+    moved = Path(shutil.copytree(trained_run, tmp_path / "moved"))
+    again = cli("evaluate", din_run, "--indexable", "--recall", moved, "--json")
+    assert json.loads(again.out) == found
+
+
+@pytest.mark.parametrize(
+    ("run", "arguments", "message"),
+    [
+        ("STAGE", ["--at", "5"], "a DIN run: expected only --json or --indexable, got --at"),
+        ("STAGE", ["--indexable", "--cases", "test"], "or --json, got --cases"),
+        ("RUN", ["--indexable"], "--indexable: expected a DIN run, made with --model din"),
+        ("RUN", ["--recall", "x"], "--recall: expected a DIN run, made with --model din"),
+    ],
+)
+def test_options_without_effect_are_rejected(
+    cli: Cli, trained_run: Path, din_run: Path, run: str, arguments: list[str], message: str
+) -> None:
+    result = cli("evaluate", {"RUN": trained_run, "STAGE": din_run}[run], *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+
+
+def test_a_damaged_report_is_an_error(cli: Cli, din_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(din_run, tmp_path / "din"))
+    (run / "report.json").write_text("[1]")
+    result = cli("evaluate", run)
+    assert result.code == 2
+    assert "report.json: expected a report of mindref, got other JSON" in result.err
+
+
+def test_several_processes_are_rejected(
+    cli: Cli, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = cli(*train_din_command(trained_run, tmp_path / "din"))
+    assert result.code == 2
+    assert "--model din: expected one process, got several; run it without torchrun" in result.err
+
+
+def test_the_help_shows_the_defaults_of_din(cli: Cli) -> None:
+    text = " ".join(cli("train", "--help").out.split())
+    assert "recent behaviours that routing uses [1 to 10000; default 10] (din: 50)" in text
+    assert "din: n, candidates recalled for a history [1 to 1000000; default 200]" in text
+    assert "--depth" not in cli("compare", "--help").out
+    assert "(din:" not in cli("compare", "--help").out
+
+
+@pytest.mark.rules("security-R9")
+def test_a_module_backend_must_be_named_in_every_command(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DIN for a run whose backend is not installed: trained, resumed, evaluated, used."""
+    code = "from mindref.backend import NumpyBackend\n\n\nclass Own(NumpyBackend):\n    pass\n"
+    (tmp_path / "own_backend.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    name, out = "own_backend:Own", tmp_path / "din"
+    trained_run = trained(tmp_path / "run", backend=name)
+    commands: list[list[str]] = [
+        train_din_command(trained_run, out),
+        ["train", "--resume", str(out)],
+        ["evaluate", str(out), "--indexable"],
+    ]
+    for arguments in commands:
+        result = cli(*arguments)
+        assert (result.code, result.out) == (2, "")
+        assert f"expected an installed backend, got '{name}'" in result.err
+        result = cli(*arguments, "--backend", "numpy")
+        assert result.code == 2
+        assert (
+            f"--backend: expected {name}, the backend of {trained_run}, "
+            "got numpy; remove the option" in result.err
+        )
+        result = cli(*arguments, "--backend", name)
+        assert result.code == 0, result.err
+        if arguments[0] == "train":
+            advised = shlex.split(result.out.splitlines()[-1].removeprefix("next: mindref "))
+            assert cli(*advised).code == 0

@@ -1,0 +1,161 @@
+"""Signals that end a command: exit codes, saved state, restored handlers."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from mindref.cli import main, signals
+from mindref.run.source import Source
+from tests.cli.conftest import Cli
+from tests.runs import environment, options
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+LONG = options(steps=4000, evaluate_every=20, backend="numpy")
+
+
+def start_long_training(folder: Path, **streams: int) -> subprocess.Popen[str]:
+    """Start a long training in a folder."""
+    command = [sys.executable, "-m", "mindref", "train", "--out", "run", *LONG]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=streams.get("stderr", subprocess.PIPE),
+        start_new_session=True,
+        text=True,
+    )
+
+
+@pytest.mark.rules("faults-R9")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+@pytest.mark.slow(every=2)
+def test_a_signal_saves_the_training_and_prints_how_to_resume(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with start_long_training(tmp_path) as child:
+        assert child.stderr is not None
+        while not (line := child.stderr.readline()).startswith("step 20/"):
+            assert line, "it ended too soon"
+        child.send_signal(number)
+        result = child.stderr.read()
+        assert child.wait(timeout=60) == CODES[number], result
+    last = result.splitlines()[-1]
+    step = json.loads((tmp_path / "run" / "state.json").read_text())["step"]
+    assert last == (
+        f"Stopped at step {step} of 4000; all is saved. Resume with: mindref train --resume run"
+    )
+    assert "Traceback" not in result
+    assert not list((tmp_path / "run").glob(".*")), "no lock and no half a file is left"
+
+
+@pytest.mark.rules("faults-R9", "faults-R11")
+def test_a_training_is_saved_when_its_terminal_is_closed(tmp_path: Path) -> None:
+    """The terminal of the progress bar is closed: writes fail, and SIGHUP is sent."""
+    ours, own_module = pty.openpty()
+    with start_long_training(tmp_path, stderr=own_module) as child:
+        os.close(own_module)
+        result = b""
+        while b"step 40/" not in re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", result):
+            result += os.read(ours, 4096)
+        os.close(ours)
+        child.send_signal(signal.SIGHUP)
+        assert child.wait(timeout=60) == 129
+    assert json.loads((tmp_path / "run" / "state.json").read_text())["step"] >= 40
+
+
+@pytest.mark.rules("faults-R10")
+@pytest.mark.parametrize("number", CODES, ids=lambda n: n.name)
+def test_other_commands_end_at_once(
+    cli: Cli, run: Path, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While lists are written to a file, which must not remain."""
+    from mindref.recall import lists
+
+    def write(*arguments: object) -> None:
+        assert list(tmp_path.glob(".lists.tsv.*.tmp")), "it is being written"
+        signal.raise_signal(number)
+        pytest.fail("nothing was heard")
+
+    monkeypatch.setattr(lists, "write_list", write)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    result = cli("recall", run, "--all-users", "--output", tmp_path / "lists.tsv")
+    assert result.code == CODES[number]
+    assert result.err.strip() == "Stopped."
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_previous_signal_handlers_are_restored(cli: Cli) -> None:
+    before = [signal.getsignal(number) for number in CODES]
+    cli("backends")
+    assert [signal.getsignal(number) for number in CODES] == before
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals.raise_on_signals(), signals.stop_on_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop()
+            assert signal.getsignal(signal.SIGTERM) == stop.on_signal
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("second", CODES, ids=lambda n: n.name)
+def test_a_second_signal_of_any_kind_ends_at_once(second: signal.Signals) -> None:
+    with signals.raise_on_signals(), signals.stop_on_signals() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert (stop(), stop.code) == (True, 143)
+        with pytest.raises(KeyboardInterrupt) as ended:
+            signal.raise_signal(second)
+        assert signals.signal_exit_code(ended.value) == CODES[second]
+
+
+@pytest.mark.rules("faults-R9")
+@pytest.mark.parametrize("number", CODES, ids=lambda n: n.name)
+def test_a_signal_while_reading_has_its_exit_code(
+    cli: Cli, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "read", lambda self: signal.raise_signal(number))
+    result = cli("train", "--out", tmp_path / "run")
+    assert result.code == CODES[number]
+    assert result.err.splitlines()[-1] == "Stopped."
+
+
+@pytest.mark.parametrize(
+    "arguments", [["backends"], ["train", *options(steps=2), "--out"]], ids=len
+)
+def test_a_command_can_run_in_a_thread(arguments: list[str], tmp_path: Path) -> None:
+    codes: list[object] = []
+
+    def work() -> None:
+        try:
+            main([*arguments, str(tmp_path / "run")] if len(arguments) > 1 else arguments)
+        except SystemExit as ended:
+            codes.append(ended.code)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert codes == [0]
+
+
+@pytest.mark.rules("faults-R9")
+def test_the_exit_codes_are_documented() -> None:
+    import mindref.cli
+
+    text = " ".join(str(mindref.cli.__doc__).split())
+    for number, code in CODES.items():
+        name = "Ctrl-C" if number == signal.SIGINT else number.name
+        assert f"{code} stopped by {name}" in text

@@ -1,0 +1,195 @@
+"""Limited systems: little memory, no home folder, no rights, a clock that is set back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindref.cli.progress import TrainingMeter
+from mindref.config import Config
+from mindref.process import memory
+from tests import spec_pages
+from tests.cli.conftest import Cli
+from tests.runs import REPOSITORY, environment, options
+
+TINY = options(steps=2, evaluate_every=1, backend="numpy")
+# no entry in /etc/passwd, and may read everything (an environment may be its owner's alone)
+SOMEBODY = [
+    *("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"),
+    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
+]
+
+
+def run_with_memory_limit(
+    folder: Path, megabytes: int, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with an address space limit."""
+    resource = pytest.importorskip("resource")
+    size = megabytes * 2**20
+    return subprocess.run(
+        [sys.executable, "-m", "mindref", *arguments],
+        cwd=folder,
+        env=environment(),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.rules("faults-R13")
+@pytest.mark.parametrize("megabytes", [150, 400, 790])
+def test_too_little_memory_to_start_is_reported(tmp_path: Path, megabytes: int) -> None:
+    done = run_with_memory_limit(tmp_path, megabytes, "train", "--out", "run", *TINY)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == (
+        "Error: memory: expected an address space of at least 800 MB, got a limit of"
+        f" {megabytes} MB; raise it with ulimit -v\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.rules("faults-R13")
+@pytest.mark.slow
+def test_the_minimum_memory_is_enough_for_a_small_run(tmp_path: Path) -> None:
+    done = run_with_memory_limit(
+        tmp_path, memory.MIN_ADDRESS_SPACE >> 20, "train", "--out", "run", *TINY
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.rules("faults-R13")
+def test_a_failed_thread_start_is_not_a_bug(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def starting(*arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("click.echo", fail_once(starting))
+    result = cli("backends")
+    assert result.code == 2
+    assert result.err.startswith("Error: threads: expected one more thread, got none; raise")
+
+
+def fail_once(fail: Callable[..., None]) -> Callable[..., None]:
+    """Return an echo that fails at the first call only."""
+    import click
+
+    echo, calls = click.echo, [0]
+
+    def call(*arguments: object, **changes: object) -> None:
+        calls[0] += 1
+        if calls[0] == 1:
+            fail()
+        echo(*arguments, **changes)  # type: ignore[arg-type]
+
+    return call
+
+
+@pytest.mark.rules("faults-R12")
+@pytest.mark.parametrize("moves", [[0.0], [-3600.0], [0.0, -5.0]])
+def test_a_clock_set_back_gives_no_negative_rate(
+    moves: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    meter = TrainingMeter(Config.of("default", {}), 0)
+    for step, move in enumerate(moves, 1):
+        now[0] += move
+        meter.add(step, 1.0)
+        assert 0 <= meter.rate < float("inf")
+
+
+@pytest.mark.rules("faults-R12")
+def test_a_clock_set_back_does_not_change_a_training(
+    cli: Cli, tmp_path: Path, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [2e9]
+
+    def backwards() -> float:
+        now[0] -= 60
+        return now[0]
+
+    arguments = ["train", "--data", shop, *TINY]
+    assert cli(*arguments, "--out", tmp_path / "a").code == 0
+    for clock in ("time", "perf_counter"):
+        monkeypatch.setattr(time, clock, backwards)
+    result = cli(*arguments, "--out", tmp_path / "b")
+    assert result.code == 0
+    assert "-" not in result.err.split("examples/s")[0].split("loss")[1]
+    for name in ("model.safetensors", "optimiser.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="another user is made by setpriv")
+@pytest.mark.parametrize(
+    "changes", [{}, {"MINDREF_NUMBA_CACHE": "0"}, {"NUMBA_CACHE_DIR": "/proc/none"}], ids=str
+)
+def test_a_user_without_home_and_name_can_train(
+    open_folder: Path, changes: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    """The package is read-only, and the user has no home and no passwd entry."""
+    if not request.config.getoption("--kill"):
+        pytest.skip("compiles for a minute, as nothing can be kept; run with --kill")
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPOSITORY / "mindref", open_folder / "mindref", ignore=ignore)
+    for path in (open_folder / "mindref", *(open_folder / "mindref").rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    work = open_folder / "work"
+    work.mkdir(mode=0o777)
+    work.chmod(0o777)
+    env = {k: v for k, v in environment(**changes).items() if k not in ("HOME", "USER", "LOGNAME")}
+    env["PYTHONPATH"] = str(open_folder)
+    arguments: dict[str, Any] = {"cwd": work, "env": env, "capture_output": True, "text": True}
+    if subprocess.run([*SOMEBODY, sys.executable, "-c", ""], check=False, **arguments).returncode:
+        pytest.skip("this system has no setpriv, or lets nobody have these rights")
+    command = [sys.executable, "-m", "mindref", "train", "--out", "run", *TINY]
+    done = subprocess.run([*SOMEBODY, *command], check=False, **arguments)
+    assert done.returncode == 0, done.stderr
+    assert (work / "run" / "report.json").exists()
+
+
+@pytest.mark.rules("faults-R11")
+@pytest.mark.parametrize(
+    "arguments", [["evaluate"], ["recall", "--all-users", "--output", "lists"]]
+)
+@pytest.mark.slow
+def test_both_streams_may_be_closed(run: Path, tmp_path: Path, arguments: list[str]) -> None:
+    """Both streams closed before the start, or closed by their reader."""
+    command = [sys.executable, "-m", "mindref", arguments[0], str(run), *arguments[1:]]
+    closed = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
+    assert subprocess.run(closed, cwd=tmp_path, env=environment(), check=False).returncode == 0
+    (tmp_path / "lists").unlink(missing_ok=True)
+    ours, own_module = os.pipe()
+    os.close(ours)
+    streams = {"stdout": own_module, "stderr": own_module}
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), check=False, **streams)
+    os.close(own_module)
+    assert done.returncode == 0
+    assert (tmp_path / "lists").exists() == ("lists" in arguments)
+
+
+@pytest.mark.rules("faults-R11")
+def test_an_error_with_closed_stderr_has_its_exit_code(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    for arguments, code in ((["recall", "none", "--user", "x"], 2), (["recall", "--top", "0"], 2)):
+        with open("/dev/full", "w") as full:
+            command = [sys.executable, "-m", "mindref", *arguments]
+            inputs: dict[str, Any] = {"cwd": tmp_path, "env": environment(), "stderr": full}
+            assert subprocess.run(command, check=False, **inputs).returncode == code, arguments
+
+
+@pytest.mark.rules("faults-R9")
+def test_exit_codes_equal_the_specification() -> None:
+    from tests.cli.test_signals import CODES
+
+    (example,) = spec_pages.examples("faults")
+    assert example["codes"] == {number.name: code for number, code in CODES.items()}

@@ -1,0 +1,137 @@
+"""The checks of golden values: who passes, and that it is the frozen number that decides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.conformance.bounds import Precision
+from mindref.conformance.checks import golden as golden_checks
+from mindref.conformance.golden import golden
+from mindref.conformance.golden.files import GoldenCase
+from mindref.conformance.runner.call import is_float_array
+from mindref.conformance.runner.check import ConformanceCheck, all_checks
+from mindref.conformance.runner.check_runner import ExampleBudget, run_check
+from mindref.conformance.runner.composed_backend import ComposedBackend, reference_model
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.failure import CheckFailed
+from mindref.conformance.runner.implementation import BackendImplementation
+from mindref.conformance.runner.reference import ExpectedArray, expected_answer
+from mindref.conformance.runner.result import CheckResult
+from mindref.conformance.runner.trivial_implementations import accepted_trivial
+from mindref.models import mind
+from mindref.training import optimiser
+from tests.conformance.correct import ALL
+
+CHECKS = [check for check in all_checks() if check.name.startswith("golden/")]
+EACH = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.stem)
+TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    golden_checks.golden_answer.cache_clear()
+    yield
+    golden_checks.golden_answer.cache_clear()
+
+
+def composed(kind: Any) -> ComposedBackend:
+    """A right implementation at all levels: its operators, put together as the pages say."""
+    return ComposedBackend(kind().ops, mind, optimiser, name=kind.__name__)
+
+
+def check_result(
+    check: ConformanceCheck, backend: Any, dtype: str = "float64", examples: int = 30
+) -> CheckResult:
+    effort = ExampleBudget(examples, seed=0, shrink=False)
+    return run_check(check, BackendImplementation(backend), Precision.of(dtype), effort)
+
+
+def test_there_is_a_check_for_each_file() -> None:
+    files = {
+        name.removesuffix(".json") for name in golden.golden_hashes() if name.endswith(".json")
+    }
+    assert sorted(check.stem for check in CHECKS) == sorted(files)
+
+
+@TYPES
+@EACH
+def test_the_reference_and_every_right_implementation_pass(
+    check: ConformanceCheck, dtype: str
+) -> None:
+    for backend in (reference_model(), *map(composed, ALL)):
+        result = check_result(check, backend, dtype)
+        assert (result.status, result.grade) == ("passed", "A"), (backend.name, result.message)
+        assert result.examples == len(golden.load_cases(check.stem))
+
+
+@TYPES
+@EACH
+def test_no_trivial_implementation_is_accepted(check: ConformanceCheck, dtype: str) -> None:
+    assert accepted_trivial(check, Precision.of(dtype)) == []
+
+
+def moved(x: Any) -> Any:
+    """Return an array of which one number is another, by more than the worst case in float32."""
+    changed = np.array(x)
+    last = changed.reshape(-1)[-1:]
+    last[:] = last + 0.02 if is_float_array(x) else ~last if x.dtype.kind == "b" else last + 1
+    return changed
+
+
+@pytest.mark.rules("conformance-R15")
+@TYPES
+@EACH
+def test_every_golden_part_is_compared(
+    check: ConformanceCheck, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precision = Precision.of(dtype)
+    for name, (call, answer) in golden.load_cases(check.stem).items():
+        for part, x in answer.items():
+            one = {name: GoldenCase(call, {**answer, part: moved(x)})}
+            monkeypatch.setattr(golden, "load_cases", lambda stem, one=one: one)
+            golden_checks.golden_answer.cache_clear()
+            context = CheckContext(BackendImplementation(reference_model()), precision, seed=0)
+            with pytest.raises(CheckFailed, match=f"^{re.escape(part)}[ [].* expected"):
+                check.run(context, call.to(dtype))
+            monkeypatch.undo()
+
+
+@pytest.mark.rules("conformance-R15")
+@EACH
+def test_a_changed_reference_does_not_change_the_result(
+    check: ConformanceCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_another_day(*question: Any) -> dict[str, ExpectedArray]:
+        found = expected_answer(*question)
+        return {name: part._replace(value=moved(part.value)) for name, part in found.items()}
+
+    monkeypatch.setattr("mindref.conformance.runner.context.expected_answer", of_another_day)
+    monkeypatch.setattr(golden_checks, "expected_answer", of_another_day)
+    result = check_result(check, reference_model())
+    assert (result.status, result.grade) == ("passed", "A"), result.message
+    pages = [c for c in all_checks() if c.agreement and c.stem == check.stem]
+    assert any(check_result(c, reference_model(), examples=2).status == "failed" for c in pages)
+
+
+def test_a_widened_tolerance_applies_to_golden_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    check = next(c for c in CHECKS if c.stem == "squash")
+    cases = {
+        name: GoldenCase(call, {**answer, "out": answer["out"] * (1 + 1e-6)})
+        for name, (call, answer) in golden.load_cases("squash").items()
+    }
+    monkeypatch.setattr(golden, "load_cases", lambda stem: cases)
+    question = (
+        check,
+        BackendImplementation(reference_model()),
+        Precision.of("float64"),
+        ExampleBudget(9),
+    )
+    assert run_check(*question).status == "failed"
+    assert run_check(*question, factor=1e12).status == "passed"

@@ -1,0 +1,89 @@
+"""The JSON report has the published format, loses nothing, and has three versions."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import jsonschema
+import pytest
+
+from mindref.conformance import versions
+from mindref.conformance.report import json_report, summary
+from mindref.conformance.runner.result import STATUSES, CheckResult
+from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, REFUSAL, report, result
+
+EVERY = tuple(result(status=status, check=f"softmax/{status}") for status in STATUSES)
+
+
+def valid(found: Any) -> bool:
+    return jsonschema.Draft202012Validator(json_report.suite_report_schema()).is_valid(found)
+
+
+def test_the_published_form_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_report.suite_report_schema())
+
+
+def test_a_report_has_the_published_format() -> None:
+    made = report(*EVERY, problems=("p",), remarks=("r",), selection=("softmax",))
+    found = json.loads(json_report.json_text(json_report.suite_report_json(made)))
+    jsonschema.Draft202012Validator(json_report.suite_report_schema()).validate(found)
+    assert found["counts"] == dict.fromkeys(STATUSES, 1)
+    assert found["complete"]
+    assert not found["conforms"]
+    assert found["rules"]["softmax-R1"]["force"] == "must"
+
+
+def test_changes_belong_to_the_form() -> None:
+    found = json_report.suite_report_json(report(result()))
+    change = {"check": PROPERTY, "precision": "float32", "was": "passed", "now": "failed"}
+    assert valid(found | {"changes": [change | {"why": "backend regression"}]})
+    assert not valid(found | {"changes": [change | {"why": "bad luck"}]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"badge": None},
+        {"seed": -1},
+        {"suite": "new"},
+        {"unknown": 1},
+        {"results": [{"check": PROPERTY}]},
+        {"strictness": {"factor": 2.0, "ulps": "?"}},
+    ],
+)
+def test_another_format_raises(change: dict[str, Any]) -> None:
+    found = json.loads(json_report.json_text(json_report.suite_report_json(report(result()))))
+    assert valid(found)
+    assert not valid(found | change)
+
+
+def test_a_report_without_a_part_raises() -> None:
+    found = json_report.suite_report_json(report(result()))
+    for name in json_report.suite_report_schema()["required"]:
+        assert not valid({key: x for key, x in found.items() if key != name}), name
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1 + 0.2, math.inf])
+def test_a_result_comes_back_as_it_was(share: float) -> None:
+    made = result(
+        GRADIENT, "failed", error_ratio=share, grade="-", message="m", diagnosis="d", factor=3
+    )
+    back = json_report.result_from_json(
+        json.loads(json.dumps(json_report.result_json(made), allow_nan=False))
+    )
+    assert back == made
+    assert isinstance(back, CheckResult)
+
+
+@pytest.mark.rules("conformance-R17")
+def test_three_versions_stand_apart_in_every_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("SPEC", "7.1"), ("SUITE", "8.2"), ("PROTOCOL", "9.3")):
+        monkeypatch.setattr(versions, name, value)
+    made = report(result(FORWARD), result(REFUSAL))
+    found = json_report.suite_report_json(made)
+    assert (found["specification"], found["suite"], found["protocol"]) == ("7.1", "8.2", "9.3")
+    assert valid(found)
+    title = " ".join(summary.title_lines(made))
+    assert "specification 7.1, suite 8.2, protocol 9.3" in title

@@ -1,0 +1,130 @@
+"""Results by page and rule; every mistake is reported once."""
+
+from __future__ import annotations
+
+from mindref.conformance.report import summary
+from mindref.conformance.runner.result import CheckResult
+from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, REFUSAL, report, result
+
+
+def failed(check: str, rule: str, **fields: object) -> CheckResult:
+    return result(check, "failed", rules=(rule,), message="m", **fields)
+
+
+def test_pages_and_rules_are_in_running_order() -> None:
+    made = report(
+        result("softmax/first", rules=("softmax-R7",)),
+        failed("routing/a", "routing-R9"),
+        failed("softmax/property", "softmax-R4"),
+        failed("softmax/agreement", "softmax-R1"),
+        failed("numerics/late", "softmax-R4"),
+    )
+    groups = [
+        (rule, len(group))
+        for rule, group in summary.failures_by_rule(summary.report_failures(made))
+    ]
+    assert groups == [("softmax-R4", 2), ("softmax-R1", 1), ("routing-R9", 1)]
+
+
+def test_a_failure_in_two_precisions_is_printed_once() -> None:
+    both = [failed(PROPERTY, "softmax-R2", precision=p) for p in ("float64", "float32")]
+    (one,) = summary.report_failures(report(*both))
+    assert one.precisions == ("float64", "float32")
+    assert summary.failure_text_lines(one)[0] == f"{PROPERTY} [float64, float32]: What is asked."
+
+
+def test_a_repeated_diagnosis_is_printed_once() -> None:
+    """Two failures without a known mistake are not the same mistake."""
+    known = "your result equals the reference with this mistake: the mask is late"
+    some = [
+        failed(PROPERTY, "softmax-R2", diagnosis=known),
+        failed(FORWARD, "softmax-R1", diagnosis=known),
+        failed(GRADIENT, "softmax-R5", diagnosis="no match"),
+        failed("softmax/other", "softmax-R5", diagnosis="no match"),
+        failed(REFUSAL, "softmax-R7"),
+    ]
+    told = [
+        summary.failure_text_lines(failure)[2:]
+        for failure in summary.report_failures(report(*some))
+    ]
+    again = ["the same mistake as above"]
+    assert told == [[known], again, ["no match"], ["again no known mistake explains it"], []]
+
+
+def test_the_script_is_printed_as_a_shell_command() -> None:
+    (one,) = summary.report_failures(
+        report(failed(PROPERTY, "softmax-R2", script="my folder/a.py"))
+    )
+    assert summary.failure_text_lines(one)[-1] == "python 'my folder/a.py'"
+
+
+def test_a_single_failure_is_printed_with_its_rule() -> None:
+    text = summary.result_text(failed(PROPERTY, "softmax-R2"))
+    assert text.startswith(summary.rule_line("softmax-R2"))
+    assert text.endswith("\nm")
+
+
+def test_results_with_one_reason_share_a_line() -> None:
+    some = [
+        result("a/x", "blocked", blocked_by="softmax-R1"),
+        result("a/y", "blocked", blocked_by="softmax-R1"),
+        result("a/z", "expected", reason="bug: known"),
+        result("a/u", "not_claimed", reason="level train"),
+        result("a/v", "self_comparison", reason="says nothing"),
+    ]
+    assert [summary.folded_line(fold) for fold in summary.folded_results(report(*some))] == [
+        "2 blocked by softmax-R1",
+        "1 expected: bug: known",
+        "1 not claimed: level train",
+        "1 self-comparison: says nothing",
+    ]
+
+
+def test_why_a_check_neither_passed_nor_failed() -> None:
+    blocked = result("a/x", "blocked", blocked_by="softmax-R1", message="m")
+    assert summary.not_passed_reason(blocked) == "blocked by softmax-R1: m"
+    assert summary.not_passed_reason(result("a/x", "not_claimed", reason="r")) == "not claimed: r"
+
+
+def test_many_problems_with_one_text_are_shortened() -> None:
+    strange = [
+        f"mine/check_{i}[softmax] [float64] ran and is not in the manifest: install mindref again"
+        for i in range(12)
+    ]
+    lost = [f"softmax/lost_{i} [float16/float32] was planned and did not run" for i in range(11)]
+    lines = [f"gaps.toml: [[expect]] {i}: softmax-R5 passes now" for i in range(12)]
+    made = report(problems=(*lines, *lost, *strange))
+    assert summary.report_problems(made) == [
+        *lines,
+        *lost[:10],
+        "and 1 more: was planned and did not run",
+        *strange[:10],
+        "and 2 more: ran and is not in the manifest: install mindref again",
+    ]
+    few = (*lines, *lost[:10], *strange[:10])
+    assert summary.report_problems(report(problems=few)) == list(few)
+
+
+def test_the_count_line_shows_missing_results() -> None:
+    made = report(result(), result(PROPERTY, "not_claimed"))
+    assert summary.count_line(made) == "planned 2 = 1 passed + 0 failed + 1 not claimed"
+    short = made._replace(planned=3)
+    assert summary.count_line(short) == "planned 3 ≠ 1 passed + 0 failed + 1 not claimed"
+
+
+def test_the_title_states_backend_settings_and_selection() -> None:
+    who, how, part = summary.title_lines(report(result(), selection=("softmax",)))
+    assert who.startswith("mine:Mine (mine 1.0) tested by mindref ")
+    assert how == "profile smoke, seed 0, float64, device cpu"
+    assert part == "only checks of softmax"
+
+
+def test_the_largest_error_ratio_is_of_passed_results() -> None:
+    some = [
+        result(error_ratio=0.25),
+        result(PROPERTY, error_ratio=0.5, grade="B"),
+        result(GRADIENT, "failed", error_ratio=7.0),
+        result(precision="float32", error_ratio=0.125),
+    ]
+    (row,) = summary.largest_ratios(report(*some)).values()
+    assert summary.ratios_line(row) == "float64 50% (B), float32 12% (A)"

@@ -1,0 +1,99 @@
+"""Backends for tests: squash only, correct or wrong in a chosen way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from mindref.backend import Capabilities
+from mindref.conformance.runner import suite_run
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.check import ConformanceCheck
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.implementation import BackendImplementation
+from mindref.conformance.runner.plan import RunSettings
+from mindref.conformance.runner.result import CheckResult
+from mindref.conformance.strategies import distinct_sizes, generators, normal
+
+Forward = Callable[..., Any]
+
+
+def right(x: Any, *, kind: str = "squash") -> Any:
+    """Return the squash of ordinary vectors, by a separate formula."""
+    square = np.sum(x * x, axis=-1, keepdims=True)
+    return x * np.sqrt(square) / (1 + square)
+
+
+class Squash:
+    """A backend of one operator, forward only."""
+
+    def __init__(self, forward: Forward, name: str = "mine", **claims: Any) -> None:
+        self.name, self.claims = name, claims
+        self.ops = SimpleNamespace(
+            squash=SimpleNamespace(forward=lambda x, **n: (forward(x, **n), None))
+        )
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(**{"operators": ("squash",), "options": (), **self.claims})
+
+    def to_numpy(self, x: Any) -> Any:
+        return x
+
+    def from_numpy(self, x: Any) -> Any:
+        return x
+
+
+def implementation(
+    forward: Forward = right, name: str = "mine", **claims: Any
+) -> BackendImplementation:
+    return BackendImplementation(Squash(forward, name, **claims))
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> Call:
+    shape, rng = draw(distinct_sizes(2)), draw(generators())
+    return Call("squash", {"x": normal(rng, *shape)}, {"kind": "squash"})
+
+
+def forward_agrees(context: CheckContext, call: Call) -> None:
+    """Forward must match the reference."""
+    context.assert_agrees(call)
+
+
+def negation_commutes(context: CheckContext, call: Call) -> None:
+    """A negated vector must give the negated result."""
+    opposite = context.run(call.change(x=-call.arrays["x"]))
+    context.assert_same(context.run(call), opposite, through={"out": np.negative})
+
+
+def unregistered_check(
+    run: Callable[[CheckContext, Call], None] = forward_agrees,
+    *,
+    agreement: bool = True,
+    rules: tuple[str, ...] = ("squash-R1",),
+    name: str = "squash/made",
+) -> ConformanceCheck:
+    """Return a check that is not registered."""
+    return ConformanceCheck(name, rules, run, calls(), False, agreement, "squash", 1.0)
+
+
+def property_check(**more: Any) -> ConformanceCheck:
+    return unregistered_check(
+        negation_commutes, agreement=False, **{"name": "squash/property", **more}
+    )
+
+
+def run_checks(
+    monkeypatch: pytest.MonkeyPatch, backend: Any, *checks: ConformanceCheck
+) -> list[CheckResult]:
+    """Return the results of a backend for these checks only, in each claimed precision."""
+    monkeypatch.setattr(suite_run, "load_local_backend", lambda name: backend)
+    monkeypatch.setattr(suite_run, "selected_checks", lambda words: checks)
+    monkeypatch.setattr(suite_run, "add_diagnosis", lambda implementation, result: result)
+    found = suite_run.SuiteRun("made:Backend", settings=RunSettings("smoke"))
+    return [r for precision in found.precisions for r in found.all_of(precision).values()]

@@ -1,0 +1,279 @@
+"""One check: passed, failed, and too few comparisons."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mindref
+from mindref.conformance.bounds import Precision
+from mindref.conformance.runner import compare
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.check_runner import (
+    ExampleBudget,
+    draw_calls,
+    largest_call,
+    run_check,
+)
+from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.reference import ExpectedArray
+from tests import spec_pages
+from tests.conformance.runner.implementations import (
+    implementation,
+    property_check,
+    right,
+    unregistered_check,
+)
+
+DOUBLE, SINGLE = Precision.of("float64"), Precision.of("float32")
+EFFORT = ExampleBudget(10)
+
+
+def scaled(factor: float) -> Any:
+    return lambda x, kind: (right(x) * x.dtype.type(factor)).astype(x.dtype)
+
+
+@pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=str)
+@pytest.mark.parametrize(
+    "check", [unregistered_check(), property_check()], ids=["agreement", "law"]
+)
+def test_a_right_formula_passes(check: Any, precision: Precision) -> None:
+    result = run_check(check, implementation(), precision, EFFORT)
+    assert (result.status, result.examples) == ("passed", 10), result.message
+    assert 0 < result.error_ratio < 1 or precision == DOUBLE
+
+
+def test_a_failure_states_the_wrong_number_and_its_error() -> None:
+    result = run_check(unregistered_check(), implementation(scaled(1.01)), DOUBLE, EFFORT)
+    assert result.status == "failed"
+    assert "out[0, 0] is" in result.message
+    assert "times the error bound" in result.message
+    assert result.evidence is not None
+    assert result.evidence.part == "out"
+    low, got, high = result.evidence.low, result.evidence.got, result.evidence.high
+    assert low is not None
+    assert ((got < low) | (got > high)).any()
+
+
+def test_a_failure_is_shrunk_to_the_smallest_call() -> None:
+    result = run_check(unregistered_check(), implementation(scaled(1.01)), DOUBLE, EFFORT)
+    assert result.evidence is not None
+    assert result.evidence.calls[-1].arrays["x"].size <= 2
+
+
+@pytest.mark.rules("conformance-R3")
+def test_a_check_that_compares_nothing_fails() -> None:
+    def looks_away(context: CheckContext, call: Call) -> None:
+        """Nothing at all."""
+
+    result = run_check(unregistered_check(looks_away), implementation(), DOUBLE, EFFORT)
+    assert result.status == "failed"
+    assert "0 of 10 examples compared a number" in result.message
+
+
+@pytest.mark.rules("conformance-R3")
+def test_a_check_that_rarely_compares_fails() -> None:
+    seen = []
+
+    def rarely(context: CheckContext, call: Call) -> None:
+        """One example in three."""
+        seen.append(call)
+        if len(seen) % 3 == 0:
+            context.assert_agrees(call)
+
+    result = run_check(unregistered_check(rarely), implementation(), DOUBLE, ExampleBudget(12))
+    assert (result.status, result.examples) == ("failed", 4)
+
+
+@pytest.mark.rules("conformance-R5")
+def test_a_property_of_wrong_answers_is_blocked() -> None:
+    result = run_check(property_check(), implementation(scaled(1.01)), DOUBLE, EFFORT)
+    assert (result.status, result.blocked_by) == ("blocked", "agreement")
+
+
+def test_a_broken_property_fails() -> None:
+    def lopsided(x: Any, kind: str) -> Any:
+        return right(x) + np.abs(x)
+
+    assert run_check(property_check(), implementation(lopsided), DOUBLE, EFFORT).status == "failed"
+
+
+@pytest.mark.rules("conformance-R6")
+def test_share_and_grade_are_those_of_the_page() -> None:
+    example = spec_pages.examples("conformance")[0]
+    for got, share, grade in zip(example["got"], example["share"], example["grade"], strict=True):
+        context = CheckContext(implementation(), DOUBLE, 0)
+        want = ExpectedArray(np.array(example["value"]), np.array(example["allowed"]))
+        assert compare.largest_error_ratio(np.array(got), want) == pytest.approx(share)
+        if grade == "-":
+            with pytest.raises(AssertionError, match="out is"):
+                context.assert_close("out", np.array(got), want, lambda: np.array(example["worst"]))
+        else:
+            context.assert_close("out", np.array(got), want, lambda: np.array(example["worst"]))
+            assert context.grade == grade
+
+
+@pytest.mark.rules("conformance-R6")
+def test_no_bound_applies_outside_the_range() -> None:
+    beyond = ExpectedArray(np.array([1e300, 1.0]), np.array([np.inf, 1e-6]))
+    for got in (3.0, np.inf, np.nan):
+        assert compare.largest_error_ratio(np.array([got, 1.0]), beyond) == 0
+        assert compare.largest_error_ratio(np.array([got, np.inf]), beyond) == np.inf
+    infinite = ExpectedArray(np.array([np.inf]), np.array([np.inf]))
+    assert compare.largest_error_ratio(np.array([3.0]), infinite) == np.inf
+
+
+@pytest.mark.rules("conformance-R6")
+@pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=str)
+def test_the_bound_depends_on_the_dtype(precision: Precision) -> None:
+    eps = float(np.finfo(precision.input).eps)
+    assert (
+        run_check(
+            unregistered_check(), implementation(scaled(1 + 2 * eps)), precision, EFFORT
+        ).grade
+        in "AB"
+    )
+    assert (
+        run_check(
+            unregistered_check(), implementation(scaled(1 + 100 * eps)), precision, EFFORT
+        ).status
+        == "failed"
+    )
+
+
+@pytest.mark.rules("conformance-R7")
+def test_the_seed_determines_the_calls() -> None:
+    def asked(seed: int) -> list[bytes]:
+        seen: list[bytes] = []
+
+        def forward(x: Any, kind: str) -> Any:
+            seen.append(x.tobytes())
+            return right(x)
+
+        run_check(unregistered_check(), implementation(forward), DOUBLE, ExampleBudget(10, seed))
+        return seen
+
+    assert asked(3) == asked(3)
+    assert asked(3) != asked(4)
+
+
+@pytest.mark.rules("conformance-R13")
+def test_an_exception_of_the_backend_is_quoted() -> None:
+    def breaks(x: Any, kind: str) -> Any:
+        raise RuntimeError("no kernel image\nis available")
+
+    result = run_check(unregistered_check(), implementation(breaks), DOUBLE, EFFORT)
+    assert result.status == "failed"
+    assert result.message == "raised RuntimeError: no kernel image is available"
+
+
+def test_a_nondeterministic_answer_fails() -> None:
+    rng = np.random.default_rng(0)
+
+    def moody(x: Any, kind: str) -> Any:
+        return right(x) * (1 if rng.random() < 0.9 else 1.5)
+
+    result = run_check(unregistered_check(), implementation(moody), DOUBLE, ExampleBudget(60))
+    assert result.status == "failed"
+
+
+@pytest.mark.rules("backend-R12")
+@pytest.mark.parametrize(
+    ("forward", "rule"),
+    [
+        (lambda x, kind: np.add(x, 1, out=x), "numerics-R7"),
+        (lambda x, kind: x, "backend-R12"),
+        (lambda x, kind: right(x).astype(np.float16), "numerics-R2"),
+    ],
+)
+def test_a_broken_common_rule_is_named(forward: Any, rule: str) -> None:
+    result = run_check(unregistered_check(), implementation(forward), SINGLE, EFFORT)
+    assert (result.status, result.blocked_by) == ("blocked", rule)
+
+
+@pytest.mark.rules("backend-R12")
+def test_a_reused_buffer_is_detected() -> None:
+    buffers: dict[Any, Any] = {}
+
+    def reuses(x: Any, kind: str) -> Any:
+        buffer = buffers.setdefault((x.shape, x.dtype), np.empty_like(x))
+        buffer[...] = right(x)
+        return buffer
+
+    result = run_check(property_check(), implementation(reuses), DOUBLE, EFFORT)
+    assert (result.status, result.blocked_by) == ("blocked", "backend-R12")
+
+
+def test_a_wrong_shape_fails_with_both_shapes() -> None:
+    result = run_check(
+        unregistered_check(), implementation(lambda x, kind: right(x)[:, :1]), DOUBLE, EFFORT
+    )
+    assert "expected (" in result.message
+
+
+def test_samples_are_the_same_each_time() -> None:
+    assert len(draw_calls(unregistered_check(), 5)) == 5
+    one, other = (
+        largest_call(unregistered_check(), "float32"),
+        largest_call(unregistered_check(), "float32"),
+    )
+    assert one.dtype == np.float32
+    assert one.arrays["x"].tobytes() == other.arrays["x"].tobytes()
+
+
+def test_a_broken_property_is_reported_before_wrong_answers() -> None:
+    """All answers are slightly wrong; those of negative numbers break the property as well."""
+    asked = iter(range(1000))
+
+    def drifts(x: Any, kind: str) -> Any:
+        return right(x) * (1.001 if next(asked) < 6 else np.where(x > 0, 1.1, 1.0))
+
+    result = run_check(property_check(), implementation(drifts), DOUBLE, EFFORT)
+    assert result.status == "failed"
+    assert result.blocked_by == ""
+
+
+DRAW = """
+import hashlib
+{load}
+from mindref.conformance.runner.check import all_checks
+from mindref.conformance.runner.check_runner import draw_calls
+found = hashlib.sha256()
+for check in [c for c in all_checks() if c.stem in ("routing", "label_attention")]:
+    for call in draw_calls(check, 30):
+        found.update(repr(call).encode())
+print(found.hexdigest())
+"""
+
+
+@pytest.mark.rules("conformance-R7")
+@pytest.mark.slow
+def test_draws_do_not_depend_on_loaded_modules(tmp_path: Path) -> None:
+    """Hypothesis would take constants from a module in the current folder."""
+    constants = "\n".join(f"x{i} = {i}; y{i} = {i / 7}" for i in range(1, 500))
+    (tmp_path / "local.py").write_text(constants, encoding="utf-8")
+    own = {**os.environ, "PYTHONPATH": str(Path(mindref.__file__).parents[1])}
+    drawn_with = [
+        subprocess.run(
+            [sys.executable, "-c", DRAW.format(load=load)],
+            cwd=tmp_path, env=own, capture_output=True, text=True, check=True,
+        ).stdout
+        for load in ("", "import local")
+    ]  # fmt: skip
+    assert drawn_with[0] == drawn_with[1] != ""
+
+
+@pytest.mark.rules("conformance-R13")
+def test_a_backend_that_exits_fails_and_the_run_continues() -> None:
+    def leaves(x: Any, kind: str) -> Any:
+        raise SystemExit(0)
+
+    result = run_check(unregistered_check(), implementation(leaves), DOUBLE, EFFORT)
+    assert result.status == "failed"
+    assert result.message == "raised SystemExit: 0"

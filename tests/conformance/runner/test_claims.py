@@ -1,0 +1,109 @@
+"""Malformed claims end in one message; claims without a function are named."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mindref.backend import Capabilities, NumpyBackend
+from mindref.conformance.runner.claims import claims_of, missing_members
+from mindref.errors import BackendError
+from tests.conformance.small import Right, overclaiming, right
+
+
+class Claiming(Right):
+    """A backend with the given claims."""
+
+    def __init__(self, claims: Any) -> None:
+        super().__init__()
+        self.made = claims
+
+    def capabilities(self) -> Any:
+        return self.made
+
+
+class Silent(Right):
+    def capabilities(self) -> Any:
+        raise OSError("no driver")
+
+
+def claims(**fields: Any) -> Capabilities:
+    return Capabilities(**{"operators": ("softmax",), **fields})
+
+
+def test_the_claims_of_the_reference_are_valid() -> None:
+    found = claims_of(NumpyBackend(), "numpy")
+    assert found == NumpyBackend().capabilities()
+    assert list(missing_members(NumpyBackend(), found)) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ({"operators": []}, "expected Capabilities, got a dict"),
+        (None, "got a NoneType"),
+        (claims(operators=("softmax", "routng")), "operators: expected a tuple of embedding"),
+        (claims(operators="softmax"), "got 'softmax'"),
+        (claims(operators=("softmax", "softmax")), "expected each word once"),
+        (claims(levels=("ops", "serve")), "levels: expected a tuple of ops, model, train"),
+        (claims(options=("routing-R1",)), "options: expected a tuple of squash-R6"),
+        (claims(gradients="auto"), "gradients: expected derived or automatic, got 'auto'"),
+        (claims(dtypes=()), "dtypes: expected at least one"),
+        (claims(dtypes=("float32",)), "got 'float32'"),
+        (claims(dtypes=(("float32", "float8"),)), "float8"),
+        (claims(dtypes=(("float32", "float32"),) * 2), "expected each precision once"),
+    ],
+)
+def test_malformed_claims_raise(made: Any, says: str) -> None:
+    with pytest.raises(BackendError) as caught:
+        claims_of(Claiming(made), "mine:Mine")
+    assert "backend mine:Mine: capabilities()" in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_backend_without_claims_raises_with_the_cause() -> None:
+    with pytest.raises(BackendError, match="got OSError: no driver"):
+        claims_of(Silent(), "mine:Mine")
+
+
+@pytest.mark.rules("backend-R13")
+def test_every_claim_without_a_function_is_named() -> None:
+    found = list(missing_members(overclaiming, overclaiming.capabilities()))
+    assert found == [
+        "operator squash is claimed, but ops has no squash",
+        "level train is claimed, but the backend has no method init",
+        "level train is claimed, but the backend has no method step",
+        "level train is claimed, but the backend has no method parameters",
+        "level train is claimed, but the backend has no method moments",
+    ]
+
+
+@pytest.mark.rules("backend-R13")
+def test_a_source_of_gradients_must_exist() -> None:
+    automatic = claims(gradients="automatic")
+    (found,) = missing_members(right, automatic)
+    assert "no method differentiate" in found
+    half = Right()
+    half.ops = SimpleNamespace(softmax=SimpleNamespace(forward=len))
+    assert list(missing_members(half, claims())) == [
+        "operator softmax is claimed, but ops.softmax has no backward"
+    ]
+
+
+@pytest.mark.rules("backend-R16")
+def test_other_devices_need_the_method_on() -> None:
+    assert list(missing_members(right, claims(devices=("cpu",)))) == []
+    (found,) = missing_members(right, claims(devices=("cpu", "cuda")))
+    assert found == "several devices are claimed, but the backend has no method on"
+
+
+def test_unreadable_operators_are_named() -> None:
+    class Broken(NumpyBackend):
+        @property
+        def ops(self) -> Any:
+            raise ImportError("no framework")
+
+    (found,) = missing_members(Broken(), claims())
+    assert found == "ops cannot be read: ImportError: no framework"

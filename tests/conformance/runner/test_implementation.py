@@ -1,0 +1,201 @@
+"""Conversions, memory and automatic gradients of the backend contract."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.backend import OPERATORS, Capabilities, NumpyBackend
+from mindref.conformance.bounds import Precision
+from mindref.conformance.mutants.loader import backend_of, suite_mutants
+from mindref.conformance.runner import plan
+from mindref.conformance.runner.call import Call, map_floats
+from mindref.conformance.runner.check import all_checks
+from mindref.conformance.runner.check_runner import ExampleBudget, run_check
+from mindref.conformance.runner.implementation import BackendImplementation
+from mindref.conformance.runner.plan import RunSettings
+from mindref.conformance.runner.result import CheckResult
+from mindref.ops import squash
+from mindref.shapes import Array
+
+NARROW = Precision.of(("float16", "float32"))
+X = np.array([[3.0, 4.0], [0.5, 0.0]])
+D_OUT = np.array([[1.0, -2.0], [0.25, 3.0]])
+ASKED = Call("squash", {"x": X}, {"kind": "squash"}, D_OUT)
+
+
+class Framework:
+    """A backend of one operator whose gradient comes from `differentiate`."""
+
+    name = "framework"
+
+    def __init__(self, gradients: Any = None) -> None:
+        self.asked: list[Any] = []
+        self.gradients = gradients
+        self.ops = SimpleNamespace(squash=SimpleNamespace(forward=squash.forward))
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(("squash",), gradients="automatic")
+
+    def differentiate(self, stem: str, arrays: Any, numbers: Any, d_out: Array) -> Any:
+        self.asked.append((stem, arrays, numbers, d_out))
+        return self.gradients
+
+
+class Narrow(NumpyBackend):
+    """A backend that converts arrays through another dtype."""
+
+    def from_numpy(self, x: Any) -> Any:
+        return x.astype(np.float32).astype(x.dtype) if x.dtype.kind == "f" else x
+
+
+def check_result(name: str, backend: Any) -> CheckResult:
+    check = next(c for c in all_checks() if c.name == name)
+    return run_check(
+        check, BackendImplementation(backend), Precision.of("float64"), ExampleBudget(8)
+    )
+
+
+@pytest.mark.rules("backend-R14")
+def test_automatic_gradients_are_those_that_differentiate_returns() -> None:
+    backend = Framework((2 * D_OUT,))
+    answer = BackendImplementation(backend).answer(ASKED)
+    assert np.array_equal(answer["d_x"], 2 * D_OUT)
+    ((stem, (x,), numbers, d_out),) = backend.asked
+    assert (stem, numbers) == ("squash", {"kind": "squash"})
+    assert np.array_equal(x, X)
+    assert np.array_equal(d_out, D_OUT)
+
+
+@pytest.mark.rules("backend-R14")
+def test_a_gradient_of_none_means_zeros() -> None:
+    answer = BackendImplementation(Framework((None,))).answer(ASKED)
+    assert np.array_equal(answer["d_x"], np.zeros_like(X))
+
+
+@pytest.mark.rules("backend-R14")
+def test_an_extra_gradient_raises_with_the_expected_names() -> None:
+    with pytest.raises(TypeError, match="expected the gradients of x, got 2"):
+        BackendImplementation(Framework((D_OUT, None))).answer(ASKED)
+
+
+@pytest.mark.rules("backend-R11")
+@pytest.mark.parametrize("x", [X, X[::2], X[:0], X > 1, X.astype(np.float32), np.array(-0.0)])
+def test_the_reference_converts_without_a_change(x: Array) -> None:
+    backend = NumpyBackend()
+    there = backend.to_numpy(backend.from_numpy(x))
+    assert (there.dtype, there.shape, there.tobytes()) == (x.dtype, x.shape, x.tobytes())
+
+
+@pytest.mark.rules("backend-R11")
+def test_a_conversion_through_another_dtype_fails() -> None:
+    name = "contract/conversion_round_trip_is_exact"
+    assert check_result(name, NumpyBackend()).status == "passed"
+    result = check_result(name, Narrow())
+    assert result.status == "failed"
+    assert "other bytes" in result.message
+
+
+@pytest.mark.rules("backend-R12")
+@pytest.mark.parametrize("kind", squash.KINDS)
+def test_the_reference_returns_new_memory(kind: str) -> None:
+    out, saved = squash.forward(X, kind=kind)
+    assert not np.shares_memory(out, X)
+    before = out.copy()
+    squash.backward(D_OUT, saved)
+    squash.forward(2 * X, kind=kind)
+    assert np.array_equal(out, before)
+
+
+def test_operators_are_composed_by_the_reference() -> None:
+    """A backend without levels 2 and 3 is tested, and a wrong operator shows in the gradients."""
+    name = "contract/operators_compose_to_the_model"
+    assert check_result(name, backend_of(None, levels=("ops",))).status == "passed"
+    wrong = next(v for v in suite_mutants() if v.name == "relu-layer-without-bias")
+    assert check_result(name, backend_of(wrong, levels=("ops",))).status == "failed"
+
+
+class Routing:
+    """The routing of the reference, with or without the couplings in its saved values."""
+
+    name = "routing"
+
+    def __init__(self, gradients: str, *, shown: bool) -> None:
+        made = backend_of(None).ops.routing
+        self.gradients, self.shown = gradients, shown
+        self.ops = SimpleNamespace(routing=SimpleNamespace(forward=self.forward))
+        self.own = made.forward
+
+    def forward(self, *arrays: Any, **numbers: Any) -> Any:
+        out, saved = self.own(*arrays, **numbers)
+        return out, saved if self.shown else SimpleNamespace(couplings=None)
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(("routing",), gradients=self.gradients)
+
+
+@pytest.mark.rules("backend-R10")
+@pytest.mark.parametrize("gradients", ["derived", "automatic"])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_routing_returns_its_couplings(gradients: str, precision: str) -> None:
+    check = next(c for c in all_checks() if "backend-R10" in c.rules)
+    for shown, status in ((True, "passed"), (False, "failed")):
+        implementation = BackendImplementation(Routing(gradients, shown=shown))
+        found = run_check(
+            check, implementation, Precision.of(precision), ExampleBudget(10, 0, shrink=False)
+        )
+        assert found.status == status, found.message
+    assert found.message == "couplings is missing in the answer"
+
+
+class Half:
+    """The operators of the reference in float32, with results rounded to float16."""
+
+    name = "half"
+
+    def __init__(self) -> None:
+        made = backend_of(None).ops
+        self.ops = SimpleNamespace(**{stem: rounding(getattr(made, stem)) for stem in OPERATORS})
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(OPERATORS, dtypes=(("float16", "float32"),))
+
+
+def rounding(module: Any) -> SimpleNamespace:
+    def forward(*arrays: Any, **numbers: Any) -> Any:
+        out, saved = module.forward(*map_floats(wide, arrays), **numbers)
+        shown = {"couplings": narrow(saved.couplings)} if hasattr(saved, "couplings") else {}
+        return narrow(out), SimpleNamespace(own=saved, **shown)
+
+    def backward(d_out: Any, saved: Any) -> Any:
+        found = module.backward(wide(np.asarray(d_out)), saved.own)
+        return map_floats(narrow, found)
+
+    return SimpleNamespace(forward=forward, backward=backward)
+
+
+def wide(x: Any) -> Any:
+    return x.astype(np.float32)
+
+
+def narrow(x: Any) -> Any:
+    return np.asarray(x).astype(np.float16)
+
+
+@pytest.mark.rules("conformance-R12")
+@pytest.mark.parametrize("precision", [NARROW, Precision.of(("float16", "float32", "float32"))])
+@pytest.mark.parametrize("stem", [*OPERATORS, "composition"])
+@pytest.mark.slow(every=4)
+def test_a_correct_narrow_backend_passes(stem: str, precision: Precision) -> None:
+    settings, implementation = RunSettings("smoke"), BackendImplementation(Half())
+    checks = [c for c in plan.planned_checks(all_checks(), precision) if c.stem == stem]
+    assert checks
+    results = [
+        plan.run_planned_check(check, implementation, precision, settings) for check in checks
+    ]
+    assert {r.status for r in results} <= {"passed", "not_claimed"}, [
+        (r.check, r.status, r.message) for r in results if r.status != "passed"
+    ]

@@ -1,0 +1,131 @@
+"""A complete run: planned by the manifest, attributed, expected, reproduced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mindref.conformance.runner import manifest
+from mindref.conformance.runner.plan import RunSettings
+from mindref.conformance.runner.result import CheckResult
+from mindref.conformance.runner.suite_run import SuiteRun, package_version, run_suite
+from mindref.errors import BackendError, ConfigError
+from tests.conformance.small import FORWARD, GRADIENT, NAMES, PROPERTY, QUICK, REFUSAL, SMALL
+
+pytestmark = pytest.mark.usefixtures("small_suite")
+
+
+def statuses(name: str, **options: object) -> dict[str, str]:
+    report = run_suite(f"{SMALL}:{name}", settings=QUICK, **options)  # type: ignore[arg-type]
+    return {r.check: r.status for r in report.results if r.precision == "float32"}
+
+
+def test_a_correct_backend_conforms() -> None:
+    heard: list[CheckResult] = []
+    report = run_suite(f"{SMALL}:right", settings=QUICK, on_result=heard.append)
+    assert report.conforms, [r.message for r in report.results]
+    assert report.planned == len(report.results) == len(heard) == 2 * len(NAMES)
+    assert report.precisions == ("float64", "float32")
+    assert report.claims["operators"] == ("softmax",)
+
+
+def test_a_wrong_gradient_fails_the_gradient_checks() -> None:
+    found = statuses("wrong_gradient")
+    assert found == {PROPERTY: "blocked", FORWARD: "passed", GRADIENT: "failed", REFUSAL: "passed"}
+
+
+def test_a_wrong_signature_is_one_failure() -> None:
+    found = statuses("signature")
+    assert found == {
+        PROPERTY: "failed",
+        FORWARD: "blocked",
+        GRADIENT: "blocked",
+        REFUSAL: "blocked",
+    }
+
+
+@pytest.mark.rules("conformance-R2")
+def test_an_unclaimed_feature_does_not_run() -> None:
+    report = run_suite(f"{SMALL}:unclaiming", settings=QUICK)
+    assert {r.status for r in report.results} == {"not_claimed"}
+    assert report.remarks == ("operator softmax works but is not claimed",)
+    assert not report.conforms
+
+
+def test_a_claim_without_a_function_prevents_conformance() -> None:
+    report = run_suite(f"{SMALL}:overclaiming", settings=QUICK)
+    assert report.counts()["failed"] == 0
+    assert "operator squash is claimed, but ops has no squash" in report.problems
+    assert not report.conforms
+
+
+@pytest.mark.rules("conformance-R1")
+def test_a_missing_check_of_the_manifest_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = {"rules": ["softmax-R1"], "text": "", "level": "ops", "agreement": False}
+    more = manifest.load_manifest()["checks"] | {"softmax/lost": row}
+    shipped = manifest.load_manifest() | {"checks": more}
+    monkeypatch.setattr(manifest, "load_manifest", lambda: shipped)
+    report = run_suite(f"{SMALL}:right", settings=QUICK)
+    assert not report.complete
+    assert not report.conforms
+    assert any(line.startswith("softmax/lost [float32] was planned") for line in report.problems)
+
+
+def test_words_select_pages_rules_and_checks() -> None:
+    for words, count in [(("softmax",), 8), (("softmax-R5",), 2), ((PROPERTY, FORWARD), 4)]:
+        report = run_suite(f"{SMALL}:right", words, QUICK)
+        assert (report.planned, report.selection, report.conforms) == (count, words, True)
+    assert run_suite(f"{SMALL}:right", ("softmax", "softmax"), QUICK).selection == ("softmax",)
+    with pytest.raises(ConfigError, match="expected a page, a rule or a check"):
+        run_suite(f"{SMALL}:right", ("flush",), QUICK)
+
+
+def test_expectations_are_applied(tmp_path: Path) -> None:
+    lines = tmp_path / "gaps.toml"
+    lines.write_text('[[expect]]\nrule = "softmax-R5"\nkind = "bug"\nreason = "known"\n')
+    report = run_suite(f"{SMALL}:wrong_gradient", (), QUICK, lines)
+    assert report.conforms, report.problems
+    assert report.counts()["expected"] == 4
+    stale = run_suite(f"{SMALL}:right", (), QUICK, lines)
+    assert not stale.conforms
+    assert "passes now" in stale.problems[0]
+
+
+def test_a_check_runs_on_demand_and_a_failure_runs_the_others() -> None:
+    run = SuiteRun(f"{SMALL}:wrong_gradient", settings=QUICK)
+    planned = {c.name: (c, p) for c, p in run.planned() if str(p) == "float64"}
+    assert run.result(*planned[FORWARD]).status == "passed"
+    assert len(run.unattributed) == 1
+    assert run.result(*planned[PROPERTY]).blocked_by == "softmax-R5"
+    assert len(run.unattributed) == len(NAMES)
+
+
+@pytest.mark.rules("conformance-R7")
+def test_the_same_seed_gives_the_same_results() -> None:
+    first, second = (run_suite(f"{SMALL}:wrong_forward", settings=QUICK) for _ in range(2))
+    for one, other in zip(first.results, second.results, strict=True):
+        assert (one.status, one.message, one.error_ratio) == (
+            other.status,
+            other.message,
+            other.error_ratio,
+        )
+
+
+@pytest.mark.parametrize("settings", [RunSettings("quick"), RunSettings(seed=-1)])
+def test_settings_out_of_range_raise(settings: RunSettings) -> None:
+    with pytest.raises(ConfigError, match="conform: "):
+        run_suite(f"{SMALL}:right", settings=settings)
+
+
+def test_an_object_that_is_no_backend_raises() -> None:
+    with pytest.raises(BackendError, match="expected Capabilities, got a dict"):
+        run_suite(f"{SMALL}:WrongType", settings=QUICK)
+
+
+def test_the_package_of_a_backend_is_named() -> None:
+    assert package_version("numpy").startswith("mindref ")
+    assert package_version("pytest:x").startswith("pytest ")
+    assert package_version("no_such_package:x") == ""

@@ -1,0 +1,162 @@
+"""Operations that damage a file of a run: truncated, bits flipped, swapped, missing, replaced.
+
+An operation changes a copy. Each operation has a name, so that a failure can be reproduced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import safe_open
+from safetensors.numpy import load_file, save
+
+HUGE = 1 << 42  # bytes of a file that takes no room on the disk
+EDGE = 3  # bytes at either end of which every one is tried
+
+
+class DamageOp(NamedTuple):
+    """An operation that changes a file in place."""
+
+    name: str
+    do: Callable[[Path], None]
+
+
+def spread_offsets(size: int, count: int) -> list[int]:
+    """Return about `count` evenly spaced offsets below `size`, and all offsets at the ends."""
+    step = max(1, size // max(1, count))
+    edges = [*range(EDGE), *range(size - EDGE, size)]
+    return sorted({at for at in [*range(0, size, step), *edges] if 0 <= at < size})
+
+
+def truncate_file(path: Path, at: int) -> None:
+    """Keep the first `at` bytes."""
+    os.truncate(path, at)
+
+
+def flip_bit(path: Path, at: int) -> None:
+    """Flip one bit of the byte at `at`. The bit depends on the offset."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1 << (at * 5 + 3) % 8
+    path.write_bytes(bytes(data))
+
+
+def byte_ops(path: Path, count: int) -> Iterator[DamageOp]:
+    """Yield operations on the bytes of a file, at about `count` offsets of each kind."""
+    size = path.stat().st_size
+    for at in spread_offsets(size, count):
+        yield DamageOp(f"truncated at {at}", partial(truncate_file, at=at))
+        yield DamageOp(f"a bit of byte {at}", partial(flip_bit, at=at))
+    yield DamageOp("longer by a byte", lambda path: path.write_bytes(path.read_bytes() + b"\n"))
+    yield DamageOp("all zeros", lambda path: path.write_bytes(bytes(size)))
+
+
+def swap_file(path: Path, other: Path) -> None:
+    """Replace the file by the file of another run, or remove it if the other run has none."""
+    path.unlink()
+    if other.exists():
+        shutil.copy(other, path)
+
+
+def replace_file(path: Path, make: Callable[[Path], object]) -> None:
+    """Replace the file by the result of `make`."""
+    path.unlink()
+    make(path)
+
+
+def grow_sparse(path: Path) -> None:
+    """Extend the file to HUGE bytes with zeros, as a sparse file."""
+    os.truncate(path, HUGE)
+
+
+def replace_by_zeros(path: Path) -> None:
+    """Replace the file by HUGE zeros, as a sparse file."""
+    os.truncate(path, 0)
+    os.truncate(path, HUGE)
+
+
+def replace_by_huge_array(path: Path) -> None:
+    """Replace the file by a sparse array file whose header and size agree."""
+    header = {"items": {"dtype": "F32", "shape": [HUGE // 4], "data_offsets": [0, HUGE]}}
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="np") as file:
+            header |= {"__metadata__": file.metadata()}  # type: ignore[dict-item]
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+    os.truncate(path, 8 + len(text) + HUGE)
+
+
+def link_outside(path: Path) -> None:
+    """Move the file out of the run and replace it by a link."""
+    elsewhere = path.parent.parent / f"outside-{path.name}"
+    if path.parent.name == "index":
+        elsewhere = path.parent.parent.parent / f"outside-{path.name}"
+    shutil.move(path, elsewhere)
+    path.symlink_to(elsewhere)
+
+
+def make_socket(path: Path) -> None:
+    """Replace the file by a socket."""
+    here = os.getcwd()
+    os.chdir(path.parent)  # a socket's name is short
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+def raise_format(path: Path) -> None:
+    """Increase the format number only."""
+    if path.suffix == ".json":
+        words = json.loads(path.read_text())
+        words["format"] = words.get("format", 0) + 1
+        path.write_text(json.dumps(words))
+    else:
+        with safe_open(path, framework="np") as file:
+            metadata = {name: json.loads(x) for name, x in file.metadata().items()}
+        for words in metadata.values():
+            words["format"] += 1
+        told = {name: json.dumps(words) for name, words in metadata.items()}
+        path.write_bytes(save(load_file(path), metadata=told))
+
+
+NESTED = "[" * 200_000
+DIGITS = "9" * 100_000
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the content by text."""
+    path.write_text(text)
+
+
+def replacement_ops(path: Path) -> Iterator[DamageOp]:
+    """Yield operations that replace the file by something else."""
+    yield DamageOp("missing", Path.unlink)
+    yield DamageOp("a folder", partial(replace_file, make=Path.mkdir))
+    yield DamageOp("a pipe", partial(replace_file, make=os.mkfifo))
+    yield DamageOp("a socket", partial(replace_file, make=make_socket))
+    yield DamageOp("a device", partial(replace_file, make=lambda x: x.symlink_to("/dev/zero")))
+    yield DamageOp(
+        "a link to nothing", partial(replace_file, make=lambda x: x.symlink_to("nothing"))
+    )
+    yield DamageOp("a link to itself", partial(replace_file, make=lambda x: x.symlink_to(x.name)))
+    yield DamageOp("a link out of the folder", link_outside)
+    yield DamageOp("no rights", lambda x: x.chmod(0))
+    yield DamageOp("read-only", lambda x: x.chmod(0o444))
+    yield DamageOp("huge, then zeros", grow_sparse)
+    yield DamageOp("huge, all zeros", replace_by_zeros)
+    yield DamageOp("a huge array", replace_by_huge_array)
+    yield DamageOp("nested JSON", partial(write_text, text=NESTED))
+    yield DamageOp("nested objects", partial(write_text, text='{"format":' * 100_000))
+    yield DamageOp("a number of many digits", partial(write_text, text=f'{{"format": {DIGITS}}}'))
+    yield DamageOp("control characters", partial(write_text, text='{"format": "\x1b[2J\x9b2J"}'))
+    if path.suffix in (".json", ".safetensors"):
+        yield DamageOp("a newer format", raise_format)

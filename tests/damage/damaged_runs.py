@@ -1,0 +1,189 @@
+"""Trained runs of all kinds, their files, and queries.
+
+A query maps a copy of the folder to an answer that can be compared bit by bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.config import Config
+from mindref.models.din_config import DinConfig
+from mindref.models.parameters import flatten
+from mindref.recall import shard_file
+from mindref.recommender import load, rerank_trainer
+from mindref.recommender.bulk import recall_lists
+from mindref.recommender.evaluate_run import evaluate_run
+from mindref.recommender.rerank_trainer import (
+    RerankTrainer,
+    load_rerank_report,
+    load_reranker,
+    open_recall_run,
+)
+from mindref.recommender.sharding import recall_all
+from mindref.recommender.trainer import Hooks, Trainer, resume_run
+from mindref.run import array_files, checkpoint
+from mindref.run.source import Source
+from tests.recommender.test_rerank_training import SMALL as STAGE
+from tests.runs import SMALL, SOURCE, loaded, stop_after
+
+HISTORIES = (["article-0007", "article-0005", "article-0009"], ["article-0003"])
+OTHER_LOG = Source.of(None, {"users": 60, "items": 120, "seed": 3})
+Query = Callable[[Path], Any]
+
+
+class DamagedFolder(NamedTuple):
+    """A folder whose copies are damaged."""
+
+    name: str
+    folder: Path
+    files: list[str]  # relative
+    asks: dict[str, Query]
+    others: dict[str, Path]  # what it is -> a folder with files of the same names
+
+
+def train_small_run(run: Path, source: Source = SOURCE, **changes: Any) -> Path:
+    """Train and evaluate a small run. It is stopped before its last step, so it can be resumed."""
+    config = Config.of("default", {**SMALL, "backend": "numpy", **changes})
+    log = loaded() if source is SOURCE else source.read()
+    trainer = Trainer(source, log, "leave_last_out", config, run)
+    trainer.create()
+    trainer.train(stop_after(5))
+    trainer.evaluate()
+    return run
+
+
+def files_of(folder: Path) -> list[str]:
+    """Return the names of all files of a folder except locks."""
+    found = (x.relative_to(folder) for x in folder.rglob("*") if x.is_file())
+    return sorted(str(x) for x in found if x.name != ".lock")
+
+
+def plain_lists(answers: Any) -> list[Any]:
+    """Return lists of recommendations as plain values, bits of scores included."""
+    return [(x.item, x.title, float(x.score).hex(), x.interest) for some in answers for x in some]
+
+
+def load_and_recommend(run: Path) -> Any:
+    """Load the run and recommend. Return lists, report and settings."""
+    model = load(run)
+    found = plain_lists(model.recommend(history, 10) for history in HISTORIES)
+    return found, model.report, model.config
+
+
+def recall_by_index(kind: str) -> Query:
+    """Return the query that recalls with the index of the run."""
+
+    def ask(run: Path) -> Any:
+        answers = [recall_lists(run, history=history, kind=kind, n=10) for history in HISTORIES]
+        return plain_lists(x.items for some in answers for x in some)
+
+    return ask
+
+
+def evaluate_again(run: Path) -> Any:
+    """Evaluate on the log of the run."""
+    return evaluate_run(run)
+
+
+def resume_and_serve(run: Path) -> Any:
+    """Resume the run. Return the state and the recommendations."""
+    trainer = resume_run(run)
+    tables = checkpoint.state_tables(trainer.state)
+    found = [digest(table) for table in tables]
+    best = digest(flatten(trainer.best))
+    numbers = checkpoint.state_header(trainer.state), [x._asdict() for x in trainer.epochs]
+    return found, best, numbers, load_and_recommend(run)
+
+
+def digest(table: Any) -> str:
+    """Return the sha256 of arrays by name."""
+    some = {name: np.ascontiguousarray(x) for name, x in table.items()}
+    return array_files.arrays_digest(some, {})
+
+
+QUERIES: dict[str, Query] = {
+    "serve": load_and_recommend,
+    "recall": recall_by_index("auto"),
+    "resume": resume_and_serve,
+}
+
+
+def trained_family(folder: Path, model: str, index: str = "exact", **changes: Any) -> DamagedFolder:
+    """Return a run of a family, and runs that differ in seed, log or width."""
+    run = train_small_run(folder / "run", model=model, **changes)
+    recall_by_index(index)(run)
+    if index == "exact":
+        recall_lists(run, history=HISTORIES[0], kind="auto")  # whose manifest is kept
+    others = {
+        "other seed": train_small_run(folder / "seed", model=model, **{**changes, "seed": 5}),
+        "other log": train_small_run(folder / "log", OTHER_LOG, model=model, **changes),
+    }
+    if model not in ("item_knn", "popularity", "random"):
+        others["other width"] = train_small_run(
+            folder / "width", model=model, **{**changes, "width": 4}
+        )
+    for other in others.values():
+        recall_by_index(index)(other)
+        recall_lists(other, history=HISTORIES[0], kind="auto" if index == "exact" else index)
+    asks = {**QUERIES, "recall": recall_by_index("auto" if index == "exact" else index)}
+    return DamagedFolder(model, run, files_of(run), {**asks, "evaluate": evaluate_again}, others)
+
+
+def trained_reranker(folder: Path) -> DamagedFolder:
+    """Return a reranker and the run whose candidates it reranks."""
+    recalled = train_small_run(folder / "recall")
+
+    def one(run: Path, **changes: Any) -> Path:
+        made = RerankTrainer(recalled, open_recall_run(recalled), DinConfig(**STAGE | changes), run)
+        made.create()
+        made.train(Hooks())
+        made.evaluate()
+        return run
+
+    def rank(run: Path) -> Any:
+        answers = recall_lists(recalled, history=HISTORIES[0], reranker=run, n=10)
+        return plain_lists(x.items for x in answers)
+
+    def again(run: Path) -> Any:
+        trainer = rerank_trainer.resume_reranker(run)
+        moments = trainer.state.moments
+        found = (digest(flatten(trainer.state.params)), moments.step)
+        return found, digest(moments.first), digest(moments.second), rank(run)
+
+    def trained_params(run: Path) -> Any:
+        return digest(flatten(load_reranker(run, recalled).params))
+
+    run = one(folder / "run")
+    asks = {"rank": rank, "load": trained_params, "resume": again, "report": report_without_folder}
+    others = {"other seed": one(folder / "seed", seed=5), "other width": one(folder / "w", width=4)}
+    return DamagedFolder("din", run, files_of(run), asks, others)
+
+
+def report_without_folder(run: Path) -> Any:
+    """Return the report without the name of the folder, which differs for a copy."""
+    return {**load_rerank_report(run), "run": ""}
+
+
+def shard_files(folder: Path) -> DamagedFolder:
+    """Return the shard files of a bulk recall."""
+
+    def some(name: str, **changes: Any) -> Path:
+        run, place = train_small_run(folder / f"run-{name}", **changes), folder / name
+        place.mkdir()
+        for i in (1, 2, 3):
+            recall_all(run, place / f"part-{i}", shard=(i, 3), block=7, n=5)
+        return place
+
+    def merge(place: Path) -> Any:
+        shard_file.merge_shards([place / f"part-{i}" for i in (1, 2, 3)], place / "merged")
+        return hashlib.sha256((place / "merged").read_bytes()).hexdigest()
+
+    place = some("parts")
+    others = {"other seed": some("seed", seed=5), "other width": some("width", width=4)}
+    return DamagedFolder("parts", place, files_of(place), {"merge": merge}, others)

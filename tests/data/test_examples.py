@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mindref.data import splits
+from mindref.data.batches import pad_examples
+from mindref.data.examples import TrainingExamples, count_items
+from mindref.data.log import Ragged
+from mindref.errors import ConfigError, DataError
+from tests import spec_pages
+from tests.data.logs import ITEMS, log_of, rows, rows_of
+from tests.data.statistics import agrees
+
+ROWS = [[3], [0, 1, 2, 1], [], [5, 4], [2, 2, 0, 6, 1, 0, 2]]  # 0, 3, 0, 1, 6 cuts
+CUTS = {(r, p) for r, row in enumerate(ROWS) for p in range(1, len(row))}
+
+
+def drawn(cuts: TrainingExamples, size: int, seed: int = 0) -> list[tuple[int, int]]:
+    row, position = cuts.draw(np.random.default_rng(seed), size)
+    assert row.dtype == position.dtype == np.int64
+    return list(zip(row.tolist(), position.tolist(), strict=True))
+
+
+@pytest.mark.rules("data-R39")
+@pytest.mark.parametrize("by", ["interaction", "user"])
+def test_every_cut_with_a_long_enough_history_is_drawn(by: str) -> None:
+    assert set(drawn(TrainingExamples(Ragged.of(ROWS), by=by), 2000)) == CUTS
+    longer = {(r, p) for r, p in CUTS if p >= 3}
+    assert set(drawn(TrainingExamples(Ragged.of(ROWS), by=by, min_history=3), 2000)) == longer
+
+
+@pytest.mark.rules("data-R40")
+def test_by_interaction_every_cut_is_equally_likely() -> None:
+    cuts = TrainingExamples(Ragged.of(ROWS))
+    numbers = [sorted(CUTS).index(cut) for cut in drawn(cuts, 20_000)]
+    assert len(cuts) == len(CUTS)
+    assert agrees(np.bincount(numbers, minlength=len(CUTS)), np.full(len(CUTS), 1 / len(CUTS)))
+
+
+@pytest.mark.rules("data-R41")
+def test_by_user_every_user_is_equally_likely_and_then_every_cut() -> None:
+    numbers = [
+        sorted(CUTS).index(cut)
+        for cut in drawn(TrainingExamples(Ragged.of(ROWS), by="user"), 20_000)
+    ]
+    chance = [1 / 3 / (len(ROWS[r]) - 1) for r, _ in sorted(CUTS)]
+    assert agrees(np.bincount(numbers, minlength=len(CUTS)), np.array(chance))
+
+
+@pytest.mark.rules("data-R42")
+@pytest.mark.parametrize("by", ["interaction", "user"])
+def test_draws_are_reproducible_and_advance_the_generator(by: str) -> None:
+    cuts = TrainingExamples(Ragged.of(ROWS), by=by)
+    assert drawn(cuts, 50) == drawn(cuts, 50)
+    assert drawn(cuts, 50) != drawn(cuts, 50, seed=1)
+    rng = np.random.default_rng(0)
+    first, second = (cuts.draw(rng, 50)[1].tolist() for _ in range(2))
+    assert first != second
+
+
+@pytest.mark.rules("data-R43")
+@given(rows(), st.sampled_from(["interaction", "user"]), st.integers(1, 3))
+def test_target_probabilities_are_exact(sequences: list[list[int]], by: str, least: int) -> None:
+    able = [row for row in sequences if len(row) > least]
+    assume(able)
+    total = sum(len(row) - least for row in able)
+    expected = np.zeros(ITEMS)
+    for row in able:
+        for item in row[least:]:
+            weight = 1 / total if by == "interaction" else 1 / len(able) / (len(row) - least)
+            expected[item] += weight
+    got = TrainingExamples(Ragged.of(sequences), by=by, min_history=least).target_probability(ITEMS)
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+    np.testing.assert_allclose(got.sum(), 1)
+
+
+@pytest.mark.rules("data-R44")
+def test_counts_include_training_sequences_only() -> None:
+    split = splits.split_leave_last_out(log_of([[0, 1, 1, 2, 3], [4, 0, 1]]))
+    assert count_items(split.train, 6).tolist() == [1, 2, 0, 0, 1, 0]
+
+
+def test_sequences_without_a_cut_are_refused() -> None:
+    with pytest.raises(DataError, match="more than 1 interactions"):
+        TrainingExamples(Ragged.of([[1], []]))
+    with pytest.raises(DataError, match="sequence"):
+        TrainingExamples(Ragged.of([]))
+
+
+def test_other_settings_are_refused() -> None:
+    with pytest.raises(ConfigError, match="interaction or user"):
+        TrainingExamples(Ragged.of(ROWS), by="item")
+    with pytest.raises(ConfigError, match="min_history"):
+        TrainingExamples(Ragged.of(ROWS), min_history=0)
+
+
+@pytest.mark.rules("data-R26", "data-R27", "data-R39", "data-R43", "data-R44", "data-R46")
+def test_the_example_of_the_page_for_splits_and_examples() -> None:
+    page = next(e for e in spec_pages.examples("data") if e["name"] == "samples")
+    split = splits.split_leave_last_out(log_of(page["interactions"]))
+    assert rows_of(split.train) == page["train"]
+    for name in ("validation", "test"):
+        cases = getattr(split, name)
+        assert rows_of(cases.histories) == page[name]["histories"]
+        assert rows_of(cases.targets) == page[name]["targets"]
+    row, position = np.array([page["row"]]), np.array([page["position"]])
+    batch = pad_examples(split.train, row, position, page["window"])
+    got = batch.history[0].tolist(), batch.mask[0].tolist(), int(batch.target[0])
+    assert got == (page["history"], page["mask"], page["target"])
+    assert count_items(split.train, 4).tolist() == page["counts"]
+    assert (
+        TrainingExamples(split.train).target_probability(4).tolist() == page["target_probability"]
+    )

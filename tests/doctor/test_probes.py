@@ -1,0 +1,51 @@
+"""Probes of mindref's kernels: a wrong result fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mindref.backend
+from mindref.doctor import probes
+from mindref.kernels import matmul, squash
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "wrong", "message"),
+    [
+        (squash, "forward", lambda x: (2 * x, None), "a kernel disagrees"),
+        (
+            matmul,
+            "matmul_into",
+            lambda a, b, out: np.copyto(out, a @ b + 1),
+            "a matrix product of SciPy's",
+        ),
+    ],
+)
+def test_a_wrong_kernel_fails(
+    module: Any, name: str, wrong: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, facts, _ = probes.probe_kernels()
+    assert facts["threads"] >= 1
+    monkeypatch.setattr(module, name, wrong)
+    with pytest.raises(ArithmeticError, match=message):
+        probes.probe_kernels()
+
+
+def test_a_missing_built_in_backend_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert probes.BUILT_IN == mindref.backend.BUILT_IN
+    monkeypatch.setattr(mindref.backend, "list_backends", lambda: {"numpy": None})
+    with pytest.raises(probes.ProbeFailed, match="no entry point of the built-in numba"):
+        probes.probe_registered()
+
+
+def test_an_unusable_index_has_the_hint_of_its_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mindref.recall import registry
+
+    row = {"name": "faiss-ivf", "usable": False, "reason": "broken", "hint": "install it"}
+    monkeypatch.setattr(registry, "describe_plugin", lambda kind: row)
+    with pytest.raises(probes.ProbeFailed) as caught:
+        probes.probe_index("faiss-ivf")
+    assert caught.value.todo == "exact search is used instead; install it"

@@ -1,1 +1,0 @@
-"""Public code judged: adapters for two packages, and public bugs as backends."""

@@ -1,0 +1,74 @@
+"""Matrix products within compiled code, and their arguments."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mindref.kernels import fused
+from mindref.kernels.matmul import matmul_into, matmul_transposed_into, readonly_contiguous
+from tests.kernels.cases import odd_layout
+
+
+@pytest.mark.rules("model-R5")
+@pytest.mark.parametrize("layout", ["", "columns", "apart", "unaligned"])
+def test_readonly_contiguous_copies_only_if_needed(layout: str) -> None:
+    x = np.arange(12.0).reshape(3, 4)
+    array = odd_layout(x, layout) if layout else x
+    result = readonly_contiguous(array)
+    np.testing.assert_array_equal(result, x)
+    assert result.flags.c_contiguous
+    assert result.flags.aligned
+    assert not result.flags.writeable
+    assert array.flags.writeable, "the caller may still write to it"
+    assert np.shares_memory(result, array) == (not layout), "a copy only where one is needed"
+
+
+SIZES = [(3, 5, 2), (1, 5, 2), (3, 5, 1), (1, 5, 1), (3, 1, 2), (0, 5, 2), (3, 0, 2)]
+"""Rows, summed axis, columns: Numba handles one row, one column, or both separately."""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("rows", "along", "columns"), SIZES)
+def test_products_equal_numpy(dtype: str, rows: int, along: int, columns: int) -> None:
+    """Small integers, whose sums are exact in any order; earlier content of out is overwritten."""
+    a = np.arange(rows * along, dtype=dtype).reshape(rows, along)
+    b = np.arange(along * columns, dtype=dtype).reshape(along, columns)
+    for left, right in [(a, b), (a, np.asfortranarray(b)), (np.asfortranarray(a), b)]:
+        out = np.full((rows, columns), np.nan, dtype)
+        matmul_into(left, right, out)
+        np.testing.assert_array_equal(out, left @ right)
+    out = np.full((rows, columns), np.nan, dtype)
+    matmul_transposed_into(np.ascontiguousarray(a.T), b, out)
+    np.testing.assert_array_equal(out, a @ b)
+
+
+NAMES = {"matmul", "dot", "einsum", "inner", "vdot", "tensordot"}
+
+
+def lines_with_numpy_products(text: str) -> list[int]:
+    """Return the lines of a program with a product of NumPy."""
+    lines = []
+    for node in ast.walk(ast.parse(text)):
+        attribute = isinstance(node, ast.Attribute) and node.attr in NAMES
+        imported = isinstance(node, ast.ImportFrom) and {x.name for x in node.names} & NAMES
+        operator = isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.MatMult)
+        if attribute or imported or operator:
+            lines.append(node.lineno)
+    return sorted(lines)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(fused.__file__).parent.glob("*.py")), ids=lambda x: x.name
+)
+def test_the_fused_step_uses_no_numpy_product(path: Path) -> None:
+    """Each library has its own threads, which spin for a while after a product."""
+    assert lines_with_numpy_products(path.read_text(encoding="utf-8")) == []
+
+
+def test_the_check_finds_a_numpy_product() -> None:
+    lines = ["a @ b", "a.dot(b)", "np.matmul(a, b, out=c)", "from numpy import inner", "a @= b"]
+    assert lines_with_numpy_products("\n".join(lines)) == [1, 2, 3, 4, 5]

@@ -1,0 +1,1 @@
+"""Scripts that measure speed and memory for the tables of specs/; each prints its table."""

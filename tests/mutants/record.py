@@ -1,0 +1,161 @@
+"""The record of kills: which mutants need not run again.
+
+`killed.json` maps the name of a mutant to a fingerprint: a hash of the mutated code, of the tests
+that must kill the mutant, and of every module of the repository that these tests import. A mutant
+runs again as soon as one of these has changed. Comments and docstrings do not count.
+
+The record is not trusted. `pytest --mutants` runs a sample of the recorded mutants again. The
+commit chooses the sample, so an edited entry is found sooner or later. `--mutants all` ignores the
+record. `--record-kills` writes it, from a run that killed the mutants.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import random
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from configparser import ConfigParser
+from functools import cache
+from pathlib import Path
+
+from mindref.conformance.mutants.loader import Mutant
+
+REPOSITORY = Path(__file__).parent.parent.parent
+RECORD = Path(__file__).with_name("killed.json")
+SAMPLE = 40
+"""Number of recorded mutants that run again."""
+
+LAZY = ("__getattr__", "pytest_")
+"""Functions whose imports do not count: they run on demand, and not in the tests of a mutant."""
+
+MODULE = re.compile(r"(mindref|tests)(\.\w+)*[.:]?")
+
+
+def read(path: Path = RECORD) -> dict[str, str]:
+    """Return name -> fingerprint of the recorded kills; empty without a record."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def write(kills: dict[str, str], known: Iterable[str], path: Path = RECORD) -> None:
+    """Add kills to the record, and drop mutants that do not exist any more."""
+    names = set(known)
+    merged = {n: p for n, p in {**read(path), **kills}.items() if n in names}
+    path.write_text(json.dumps(dict(sorted(merged.items())), indent=0) + "\n", encoding="utf-8")
+
+
+def to_run(fingerprints: dict[str, str], recorded: dict[str, str], commit: str) -> set[str]:
+    """Return the mutants without a valid record, and a sample of the others."""
+    valid = sorted(n for n, print_ in fingerprints.items() if recorded.get(n) == print_)
+    sample = random.Random(commit).sample(valid, min(SAMPLE, len(valid)))
+    return (set(fingerprints) - set(valid)) | set(sample)
+
+
+def head() -> str:
+    """Return the commit that is checked out; empty outside a checkout."""
+    command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def fingerprint(mutant: Mutant, mutated: Iterable[str], tests: Sequence[str]) -> str:
+    """Return a hash of a mutant's code, the files of its tests and all modules that they import."""
+    files = {REPOSITORY / test for test in tests}
+    files |= {REPOSITORY / "mindref" / edit.file for edit in mutant.edits}
+    parts = [mutant.rule, mutant.tests, *map(structure_of_text, mutated)]
+    parts += [structure(file) for file in sorted(closure(frozenset(files)))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@cache
+def closure(files: frozenset[Path]) -> frozenset[Path]:
+    """Return these files and all files of the repository that they import, also indirectly."""
+    reached: set[Path] = set()
+    waiting = list(files)
+    while waiting:
+        file = waiting.pop()
+        if file not in reached:
+            reached.add(file)
+            waiting += imports(file)
+    return frozenset(reached)
+
+
+@cache
+def imports(file: Path) -> frozenset[Path]:
+    """Return the files of the repository that a file may import, or start with `python -m`.
+
+    A string that names a module counts as an import of it, and a string that ends after a dot as an
+    import of the whole package: commands and backends are found by such names.
+    """
+    nodes = list(code_of(ast.parse(file.read_text(encoding="utf-8"))))
+    reached = {path for name in names(nodes) for path in files_of(name)}
+    if "entry_points" in {node.attr for node in nodes if isinstance(node, ast.Attribute)}:
+        reached |= {path for name in entry_points() for path in files_of(name)}
+    if "-m" in {node.value for node in nodes if isinstance(node, ast.Constant)}:
+        reached.add(REPOSITORY / "mindref" / "__main__.py")
+    folder = file.parent
+    while folder != REPOSITORY:  # packages above it, and fixtures
+        reached |= {folder / name for name in ("__init__.py", "conftest.py")}
+        folder = folder.parent
+    return frozenset(path for path in reached if path.is_file())
+
+
+def code_of(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a module that run: no docstrings, types, lazy attributes or hooks."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        is_text = isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
+        is_lazy = str(getattr(child, "name", "")).startswith(LAZY)
+        is_for_types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if not (is_text or is_lazy or is_for_types):
+            yield from code_of(child)
+
+
+def names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield the dotted names in the imports and strings of a module."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from (match[0] for match in MODULE.finditer(node.value))
+
+
+def files_of(name: str) -> list[Path]:
+    """Return the files of a module, or of every module of a package if the name ends with a dot."""
+    path = REPOSITORY.joinpath(*name.rstrip(".:").split("."))
+    if name.endswith("."):
+        return sorted(path.glob("*.py"))
+    return [path.with_suffix(".py"), path / "__init__.py"]
+
+
+@cache
+def entry_points() -> tuple[str, ...]:
+    """Return the modules of the backends and indexes in setup.cfg."""
+    parser = ConfigParser()
+    parser.read(REPOSITORY / "setup.cfg", encoding="utf-8")
+    groups = parser["options.entry_points"].items()
+    lines = "\n".join(text for group, text in groups if group.startswith("mindref.")).splitlines()
+    return tuple(line.partition("=")[2].partition(":")[0].strip() for line in lines if "=" in line)
+
+
+@cache
+def structure(file: Path) -> str:
+    """Return a hash of the code of a file, without comments and docstrings."""
+    return structure_of_text(file.read_text(encoding="utf-8"))
+
+
+@cache
+def structure_of_text(text: str) -> str:
+    """Return a hash of code, without comments and docstrings."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                first.value.value = ""
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

@@ -1,0 +1,144 @@
+"""Public bugs of label-aware attention; each changes one step of a correct operator."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mindref.ops.label_attention import check_inputs
+from mindref.shapes import Array, Bools
+from tests.public_code.base import Bug, BuggyOperator, softmax, softmax_backward
+
+WIDE = np.longdouble  # dtype of powers, so that correct powers do not overflow
+
+
+class Saved(NamedTuple):
+    v: Array  # (B, K, D), zero for inactive interests
+    e: Array  # (B, D)
+    scores: Array
+    weights: Array
+    active: Bools
+    power: float
+
+
+class Attention(BuggyOperator):
+    """Scores, power, softmax, sum; for p = infinity and p = 0 the weights are constant."""
+
+    stem = "label_attention"
+
+    def forward(
+        self, interests: Array, target: Array, active: Bools, *, power: float
+    ) -> tuple[Array, Saved]:
+        check_inputs(interests, target, active, power)
+        v = np.where(active[..., None], interests, 0)
+        scores = np.einsum("bkd,bd->bk", v, target)
+        weights = self.weigh(scores, active, power).astype(scores.dtype)
+        out = np.einsum("bk,bkd->bd", weights, v)
+        return out, Saved(v, target, scores, weights, active, power)
+
+    def backward(self, d_out: Array, saved: Saved) -> tuple[Array, Array]:
+        v, e, scores, weights, active, _ = saved
+        d_weights = np.einsum("bd,bkd->bk", d_out, v)
+        d_scores = self.weigh_backward(d_weights, saved).astype(scores.dtype)
+        d_v = weights[..., None] * d_out[:, None] + d_scores[..., None] * e[:, None]
+        return np.where(active[..., None], d_v, 0), np.einsum("bk,bkd->bd", d_scores, v)
+
+    def weigh(self, scores: Array, active: Bools, power: float) -> Array:
+        if np.isinf(power):
+            return one_hot_of_largest(scores, active)
+        with np.errstate(all="ignore"):
+            return softmax(self.raised(scores.astype(WIDE), power), active, 1)
+
+    def weigh_backward(self, d_weights: Array, saved: Saved) -> Array:
+        scores, power = saved.scores.astype(WIDE), saved.power
+        if power == 0 or np.isinf(power):
+            return np.zeros_like(d_weights)
+        with np.errstate(all="ignore"):
+            return softmax_backward(d_weights, saved.weights, 1) * self.slope(scores, power)
+
+    def raised(self, scores: Array, power: float) -> Array:
+        return np.sign(scores) * np.abs(scores) ** power if power else 0 * scores
+
+    def slope(self, scores: Array, power: float) -> Array:
+        slope = power * np.abs(scores) ** (power - 1)
+        return np.where(np.isinf(slope), 0, slope)
+
+
+def one_hot_of_largest(scores: Array, active: Bools) -> Array:
+    best = np.argmax(np.where(active, scores, -np.inf), axis=1)
+    return np.eye(scores.shape[1], dtype=scores.dtype)[best]
+
+
+class PowerBeforeArgmax(Attention):
+    bug = Bug(
+        "argmax for p >= 100, but of the powers",
+        "DeepMatch, fun-rec",
+        "label_attention-R6",
+    )
+
+    def weigh(self, scores: Array, active: Bools, power: float) -> Array:
+        if power < 100:
+            return super().weigh(scores, active, power)
+        with np.errstate(all="ignore"):
+            return one_hot_of_largest(scores**power, active)
+
+    def weigh_backward(self, d_weights: Array, saved: Saved) -> Array:
+        if saved.power < 100:
+            return super().weigh_backward(d_weights, saved)
+        return np.zeros_like(d_weights)
+
+
+class RawPower(Attention):
+    bug = Bug(
+        "the power of a signed score",
+        "PaddleRec, DeepMatch, fun-rec, Wang-Yu-Qing, DeepMatch-Torch",
+        "label_attention-R2",
+    )
+
+    def raised(self, scores: Array, power: float) -> Array:
+        return scores**power
+
+    def slope(self, scores: Array, power: float) -> Array:
+        return power * scores ** (power - 1)
+
+
+class PowerMultiplied(Attention):
+    bug = Bug("the score is multiplied by p", "EasyRec, TorchEasyRec", "label_attention-R2")
+
+    def raised(self, scores: Array, power: float) -> Array:
+        return power * scores
+
+    def slope(self, scores: Array, power: float) -> Array:
+        return np.full_like(scores, power)
+
+
+class AlwaysArgmax(Attention):
+    bug = Bug(
+        "only the best interest, for every p", "ComiRec, torch-rechub, REMI", "label_attention-R3"
+    )
+
+    def weigh(self, scores: Array, active: Bools, power: float) -> Array:
+        return one_hot_of_largest(scores, active)
+
+    def weigh_backward(self, d_weights: Array, saved: Saved) -> Array:
+        return np.zeros_like(d_weights)
+
+
+class InactiveAttended(Attention):
+    bug = Bug("inactive interests are in the softmax", "fun-rec", "label_attention-R3")
+
+    def weigh(self, scores: Array, active: Bools, power: float) -> Array:
+        return super().weigh(scores, np.ones_like(active), power)
+
+
+class SizeOneAxis(Attention):
+    bug = Bug(
+        "softmax over an axis of size one: all weights are 1", "deep_ctr", "label_attention-R3"
+    )
+
+    def weigh(self, scores: Array, active: Bools, power: float) -> Array:
+        return active.astype(scores.dtype)
+
+    def weigh_backward(self, d_weights: Array, saved: Saved) -> Array:
+        return np.zeros_like(d_weights)

@@ -1,0 +1,139 @@
+"""Public bugs of the sampled softmax and of squash; each changes one step of a correct operator."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.errors import ShapeError
+from mindref.ops.sampled_softmax import check_inputs
+from mindref.shapes import Array, Bools, Ints, common_float_dtype
+from tests.public_code.base import Bug, BuggyOperator, direction, unit_rows_backward
+
+
+class Saved(NamedTuple):
+    inputs: tuple[Array, ...]  # user, target, negatives
+    vectors: tuple[Array, ...]  # the inputs after normalisation
+    probabilities: Array  # (B, S) probabilities of the negatives
+    temperature: float
+    unit: tuple[bool, ...]
+
+
+class Loss(BuggyOperator):
+    """Mean over users of -log softmax of the target and the negatives."""
+
+    stem = "sampled_softmax"
+
+    def forward(
+        self,
+        user: Array,
+        target: Array,
+        negatives: Array,
+        target_ids: Ints,
+        negative_ids: Ints,
+        target_log_expected: Array,
+        negative_log_expected: Array,
+        *,
+        temperature: float = 1.0,
+        normalise: bool = False,
+    ) -> tuple[Array, Saved]:
+        logs = (target_log_expected, negative_log_expected)
+        check_inputs(user, target, negatives, target_ids, negative_ids, *logs, temperature)
+        target_correction, negative_correction = (self.correction(x) for x in logs)
+        inputs, unit = (user, target, negatives), self.normalised(normalise)
+        vectors = u, t, n = tuple(
+            direction(x) if yes else x for x, yes in zip(inputs, unit, strict=True)
+        )
+        divisor = self.divisor(temperature)
+        y = np.einsum("bd,bd->b", u, t) / divisor - target_correction
+        z = u @ n.T / divisor - negative_correction
+        y = np.where(np.isfinite(y) & np.isfinite(z).all(axis=1), y, np.nan)
+        z = np.where(self.hits(target_ids, negative_ids), -np.inf, z)
+        with np.errstate(all="ignore"):
+            top = np.max(z, axis=1, initial=-np.inf)
+            top = np.where(np.isfinite(top), top, y)
+            exponentials = np.exp(z - top[:, None])
+            losses = np.logaddexp(0, (top - y) + np.log(exponentials.sum(axis=1)))
+            probabilities = exponentials * np.exp(top - y - losses)[:, None]
+        return losses.mean(dtype=user.dtype), Saved(inputs, vectors, probabilities, divisor, unit)
+
+    def backward(self, d_out: Array, saved: Saved) -> tuple[Array, ...]:
+        (u, t, n), users = saved.vectors, len(saved.probabilities)
+        d_z = saved.probabilities * (d_out / users / saved.temperature)
+        d_y = -d_z.sum(axis=1, keepdims=True)
+        gradients = (d_y * t + d_z @ n, d_y * u, d_z.T @ u)
+        parts = zip(gradients, saved.inputs, saved.unit, strict=True)
+        return tuple(unit_rows_backward(d, x) if yes else d for d, x, yes in parts)
+
+    def correction(self, log_expected: Array) -> Array:
+        return log_expected
+
+    def hits(self, target_ids: Ints, negative_ids: Ints) -> Bools:
+        return target_ids[:, None] == negative_ids
+
+    def divisor(self, temperature: float) -> float:
+        return temperature
+
+    def normalised(self, normalise: bool) -> tuple[bool, ...]:
+        return (normalise, normalise, normalise)
+
+
+class NoCorrection(Loss):
+    bug = Bug(
+        "no log-Q correction",
+        "EasyRec, TorchEasyRec, torch-rechub, CoreRec",
+        "sampled_softmax-R2",
+    )
+
+    def correction(self, log_expected: Array) -> Array:
+        return np.zeros_like(log_expected)
+
+
+class AccidentalHitsKept(Loss):
+    bug = Bug("accidental hits are kept", "torch-rechub, REMI, TorchEasyRec", "sampled_softmax-R3")
+
+    def hits(self, target_ids: Ints, negative_ids: Ints) -> Bools:
+        return np.zeros((len(target_ids), len(negative_ids)), bool)
+
+
+class TemperatureUnused(Loss):
+    bug = Bug("the temperature is accepted and not used", "torch-rechub", "sampled_softmax-R6")
+
+    def divisor(self, temperature: float) -> float:
+        return 1.0
+
+
+class OnlyUsersNormalised(Loss):
+    bug = Bug("users are normalised to length one, items are not", "fun-rec", "sampled_softmax-R7")
+
+    def normalised(self, normalise: bool) -> tuple[bool, ...]:
+        return (normalise, False, False)
+
+
+class EpsilonSquash(BuggyOperator):
+    bug = Bug(
+        "1e-9 is added to the squared length under the root",
+        "DeepMatch, ComiRec, torch-rechub and derived code",
+        "squash-R5",
+    )
+    stem = "squash"
+
+    def forward(self, x: Array, *, kind: str = "squash") -> tuple[Array, Any]:
+        common_float_dtype("squash", x=x)
+        if kind in ("unit", "none"):
+            raise NotImplementedError(f"no {kind}")
+        if kind != "squash":
+            raise ShapeError(f"squash: kind: expected squash, got {kind}")
+        with np.errstate(all="ignore"):
+            square = (x * x).sum(axis=-1, keepdims=True)
+            return x * (square / (1 + square) / np.sqrt(square + 1e-9).astype(x.dtype)), x
+
+    def backward(self, d_out: Array, x: Array) -> Array:
+        """Return h d_out + 2 h'(q) <x, d_out> x for x h(q) with the squared length q."""
+        with np.errstate(all="ignore"):
+            q = (x * x).sum(axis=-1, keepdims=True)
+            root = np.sqrt(q + 1e-9).astype(x.dtype)
+            h = q / (1 + q) / root
+            slope = 1 / ((1 + q) * root) - h / (1 + q) - h / (2 * root * root)
+            return h * d_out + 2 * slope * (x * d_out).sum(axis=-1, keepdims=True) * x

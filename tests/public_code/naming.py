@@ -1,0 +1,117 @@
+"""The diagnosis of each public bug: the mutants that the conformance report names.
+
+A bug counts as named if a failure names an equivalent mutant and no other failure names another
+mutant. The equivalent mutants were selected by comparing the code of both.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from mindref.conformance.bounds import Precision
+from mindref.conformance.runner.check import all_checks
+from mindref.conformance.runner.check_runner import ExampleBudget, run_check
+from mindref.conformance.runner.implementation import BackendImplementation
+from mindref.conformance.runner.plan import PROFILES, RunSettings
+from mindref.conformance.runner.result import CheckResult
+from mindref.conformance.runner.suite_run import SuiteRun, add_diagnosis
+from tests.public_code.base import BuggyOperator
+
+PRECISION = Precision.of("float64")
+PROFILE = "smoke"
+EFFORT = ExampleBudget(PROFILES[PROFILE].examples, seed=0, shrink=False)
+
+NAMING = "your result equals the reference with this mistake"
+MISTAKE = re.compile(r"\[([\w-]+), [a-z_]+-R\d+")
+
+EQUIVALENT_MUTANTS = {
+    "PositionsCompete": ("routing-padding-zeroed-after-the-softmax",),
+    "LogitsStored": ("routing-logits-kept-between-calls",),
+    "UpdateSummedOverBatch": ("routing-update-summed-over-the-batch",),
+    "AddedToWeights": ("routing-agreement-added-to-the-weights",),
+    "LogitsReplaced": ("routing-logits-replaced",),
+    "BiasedVotes": ("routing-vote-with-a-bias",),
+    "NoMatrix": ("routing-without-a-matrix",),
+    "UnitBetweenIterations": ("routing-length-one-between-rounds",),
+    "AlwaysThreeIterations": ("routing-always-three-rounds",),
+    "GradientOfThirdIteration": (
+        "routing-rounds-after-the-third-repeat-it",
+        "routing-last-only-from-three-rounds-on",
+    ),
+    "ZeroLogits": ("routing-starts-from-zero",),
+    "InactiveCompete": ("routing-inactive-zeroed-after-each-softmax",),
+    "EpsilonSquash": ("squash-epsilon-under-the-root",),
+    "PowerBeforeArgmax": ("power-before-argmax",),
+    "RawPower": ("power-loses-the-sign",),
+    "PowerMultiplied": ("power-multiplies",),
+    "AlwaysArgmax": (),
+    "InactiveAttended": ("inactive-interests-are-read", "softmax-masked-after-the-sum"),
+    "SizeOneAxis": ("attention-over-an-axis-of-one",),
+    "NoCorrection": ("no-log-q",),
+    "AccidentalHitsKept": ("hits-kept",),
+    "TemperatureUnused": ("temperature-unused",),
+    "OnlyUsersNormalised": ("only-users-normalised",),
+}
+"""Bug -> the equivalent mutants of the catalogue."""
+
+
+class BugDiagnosis(NamedTuple):
+    """The diagnosis of one bug."""
+
+    bug: type[BuggyOperator]
+    check: str  # first check that names the bug, else names a mutant, else fails
+    mutants: tuple[str, ...]  # several if their results are equal for the calls of the check
+    other_mutants: tuple[str, ...]  # other mutants that other failures name
+
+    @property
+    def right(self) -> bool:
+        """Return whether an equivalent mutant is named and no other mutant."""
+        return (
+            bool(set(self.mutants) & set(equivalent_mutants(self.bug))) and not self.other_mutants
+        )
+
+
+def equivalent_mutants(bug: type[BuggyOperator]) -> tuple[str, ...]:
+    """Return the mutants that are equivalent to a bug."""
+    return EQUIVALENT_MUTANTS[bug.__name__]
+
+
+def named_mutants(diagnosis: str) -> tuple[str, ...]:
+    """Return the mutants that a diagnosis names; empty if there is only a nearest mutant."""
+    return tuple(MISTAKE.findall(diagnosis)) if diagnosis.startswith(NAMING) else ()
+
+
+def command(bug: type[BuggyOperator]) -> str:
+    """Return the command that creates the report."""
+    backend = f"tests.public_code.bugs:{bug.__name__}"
+    return f"mindref conform --backend {backend} --profile {PROFILE} {bug.stem}"
+
+
+def failures(bug: type[BuggyOperator]) -> list[CheckResult]:
+    """Return the failures of the report in float64."""
+    judgement = SuiteRun(
+        f"tests.public_code.bugs:{bug.__name__}", (bug.stem,), RunSettings(PROFILE)
+    )
+    return [r for r in judgement.all_of(PRECISION).values() if r.status == "failed"]
+
+
+def diagnose_bug(bug: type[BuggyOperator]) -> BugDiagnosis:
+    """Return the diagnosis of a bug."""
+    results = [(r.check, named_mutants(r.diagnosis)) for r in failures(bug)]
+    right = [
+        (check, names) for check, names in results if set(names) & set(equivalent_mutants(bug))
+    ]
+    with_mutants = [(check, names) for check, names in results if names]
+    check, mutants = (right or with_mutants or results)[0]
+    wrong = {name for other, names in with_mutants if (other, names) not in right for name in names}
+    return BugDiagnosis(bug, check, mutants, tuple(sorted(wrong - set(mutants))))
+
+
+def rerun_check(bug: type[BuggyOperator], name: str) -> tuple[str, ...]:
+    """Run one check and return the mutants that it names."""
+    check = next(c for c in all_checks() if c.name == name)
+    subject = BackendImplementation(bug())
+    result = run_check(check, subject, PRECISION, EFFORT)
+    assert result.status in ("failed", "blocked"), f"{bug.__name__} passes {name}"
+    return named_mutants(add_diagnosis(subject, result._replace(status="failed")).diagnosis)

@@ -1,0 +1,164 @@
+"""Public bugs of routing; each changes one step of a correct operator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mindref.shapes import Array, Bools
+from tests.public_code.base import Bug, direction, softmax, softmax_backward, unit_rows_backward
+from tests.public_code.routing import Routing, Saved
+
+
+class PositionsCompete(Routing):
+    bug = Bug(
+        "softmax over the positions, padding zeroed afterwards",
+        "pytorch_ComiRec, torch-rechub, rec_pangu, REMI, BaM",
+        "routing-R2",
+    )
+
+    def weigh(self, b: Array, allowed: Bools) -> Array:
+        return np.where(allowed, softmax(b, np.ones_like(allowed), 1), 0)
+
+    def weigh_backward(self, d_w: Array, b: Array, w: Array, allowed: Bools) -> Array:
+        couplings = softmax(b, np.ones_like(allowed), 1)
+        return softmax_backward(np.where(allowed, d_w, 0), couplings, 1)
+
+
+class LogitsStored(Routing):
+    bug = Bug(
+        "logits stored as a variable that every call adds to",
+        "DeepMatch up to 0.2.0, fun-rec, deep_ctr",
+        "routing-R19",
+    )
+
+    def __init__(self) -> None:
+        self.stored: dict[tuple[int, ...], Array] = {}
+
+    def start_logits(self, init_logits: Array) -> Array:
+        self.shape = init_logits.shape[1:]
+        return (init_logits + self.stored.get(self.shape, 0)).astype(init_logits.dtype)
+
+    def update(self, b: Array, w: Array, agreement: Array) -> Array:
+        self.stored[self.shape] = self.stored.get(self.shape, 0) + agreement.sum(axis=0)
+        return b + agreement
+
+
+class UpdateSummedOverBatch(Routing):
+    bug = Bug(
+        "the agreement is summed over the users of the batch",
+        "DeepMatch up to 0.2.0, fun-rec, deep_ctr",
+        "routing-R20",
+    )
+
+    def update(self, b: Array, w: Array, agreement: Array) -> Array:
+        return b + agreement.sum(axis=0)
+
+    def update_backward(self, d_b: Array) -> tuple[Array, Any, Array]:
+        return d_b, 0, np.broadcast_to(d_b.sum(axis=0), d_b.shape)
+
+
+class AddedToWeights(Routing):
+    bug = Bug("the agreement is added to the softmax weights", "TorchEasyRec", "routing-R8")
+
+    def update(self, b: Array, w: Array, agreement: Array) -> Array:
+        return w + agreement
+
+    def update_backward(self, d_b: Array) -> tuple[Array, Any, Array]:
+        return np.zeros_like(d_b), d_b, d_b
+
+
+class LogitsReplaced(Routing):
+    bug = Bug("the agreement replaces the logits", "EasyRec", "routing-R8")
+
+    def update(self, b: Array, w: Array, agreement: Array) -> Array:
+        return agreement
+
+    def update_backward(self, d_b: Array) -> tuple[Array, Any, Array]:
+        return np.zeros_like(d_b), 0, d_b
+
+
+class BiasedVotes(Routing):
+    bug = Bug("the votes have a bias: S e + c", "ComiRec", "routing-R1")
+
+    def project_votes(self, e: Array, s: Array) -> Array:
+        return e @ s.T + np.cos(np.arange(len(s))).astype(s.dtype)
+
+
+class NoMatrix(Routing):
+    bug = Bug("no S: the vote is the behaviour", "RecLearn", "routing-R1")
+
+    def project_votes(self, e: Array, s: Array) -> Array:
+        return e.copy()
+
+    def project_votes_backward(self, d_votes: Array, e: Array, s: Array) -> tuple[Array, Array]:
+        return d_votes, np.zeros_like(s)
+
+
+class UnitBetweenIterations(Routing):
+    bug = Bug(
+        "capsules of length one instead of squash between iterations",
+        "EasyRec, TorchEasyRec",
+        "routing-R4",
+    )
+
+    def inner_squash(self, z: Array) -> Array:
+        return direction(z)
+
+    def inner_squash_backward(self, d_u: Array, z: Array) -> Array:
+        return unit_rows_backward(d_u, z)
+
+
+class AlwaysThreeIterations(Routing):
+    bug = Bug("three iterations, for every r", "ComiRec, RecLearn", "routing-R5")
+
+    def num_iterations(self, iterations: int) -> int:
+        return 3
+
+
+class GradientOfThirdIteration(Routing):
+    bug = Bug(
+        "no update after the second iteration; one or two iterations have no gradient",
+        "pytorch_ComiRec, torch-rechub, REMI, BaM",
+        "routing-R5",
+    )
+
+    def num_iterations(self, iterations: int) -> int:
+        return min(iterations, 3)  # later iterations repeat the third
+
+    def backward(self, d_capsules: Array, saved: Saved) -> tuple[Array, Array, Array]:
+        gradients = super().backward(d_capsules, saved)
+        if saved.gradient == "last" and len(saved.iterations) < 3:
+            return np.zeros_like(gradients[0]), np.zeros_like(gradients[1]), gradients[2]
+        return gradients
+
+
+class ZeroLogits(Routing):
+    bug = Bug("routing starts from zero logits", "CoreRec, DeepMatch-Torch", "routing-R5")
+
+    def start_logits(self, init_logits: Array) -> Array:
+        return np.zeros_like(init_logits)
+
+    def start_logits_backward(self, d_b: Array) -> Array:
+        return np.zeros_like(d_b)
+
+
+class InactiveCompete(Routing):
+    bug = Bug(
+        "inactive interests get weight in the softmax and are zeroed afterwards",
+        "torch-rechub's argument for masking afterwards, on an axis where it is wrong",
+        "routing-R7",
+    )
+
+    def weigh(self, b: Array, allowed: Bools) -> Array:
+        return np.where(allowed, softmax(b, behaviours(allowed), 2), 0)
+
+    def weigh_backward(self, d_w: Array, b: Array, w: Array, allowed: Bools) -> Array:
+        couplings = softmax(b, behaviours(allowed), 2)
+        return softmax_backward(np.where(allowed, d_w, 0), couplings, 2)
+
+
+def behaviours(allowed: Bools) -> Bools:
+    """Return a mask of all interests of the behaviours that are not padding."""
+    return np.broadcast_to(allowed.any(axis=2, keepdims=True), allowed.shape)

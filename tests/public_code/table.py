@@ -1,0 +1,242 @@
+"""Write the tables of specs/field.md: python -m tests.public_code.table --write [PART]...
+
+The parts are torch-rechub, deepmatch and bugs; by default all. A package must be installed to be
+tested. If a package is not installed, its part of the page is unchanged.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import math
+import re
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from typing import NamedTuple
+
+from mindref.conformance.report import badge, summary
+from mindref.conformance.runner.plan import RunSettings
+from mindref.conformance.runner.result import CheckResult, ConformanceReport
+from mindref.conformance.runner.suite_run import run_suite
+from tests import spec_pages
+from tests.public_code.bugs import BUGS
+from tests.public_code.effects import EFFECTS
+from tests.public_code.naming import BugDiagnosis, diagnose_bug, named_mutants
+
+PAGE = spec_pages.SPECS / "field.md"
+PROFILE = "standard"
+WORST_FIRST = ("failed", "blocked", "passed")
+NEAREST = re.compile(r"nearest: .*?\[([\w-]+), [a-z_]+-R\d+.*?\] \((\d+) %\)")
+NOT_IMPLEMENTED = "raised NotImplementedError: the "  # raised by an adapter, not by the package
+EXACTLY = re.compile(r" is (\S+), expected (\S+) exactly")
+ROUNDING = 1e-4  # far above rounding of float32, far below the effect of a bug
+MASK_RULES = (
+    "numerics-R4",
+    "routing-R6",
+    "label_attention-R4",
+)  # rules that zeros at masked positions cannot break
+MAX_MESSAGE = 90  # characters of an error message
+
+
+class Package(NamedTuple):
+    """A public package with an adapter and a finite-padding adapter (finite_padding.py)."""
+
+    name: str  # name of the distribution
+    module: str  # name of the module
+    backend: str
+    tidy: str
+    beside: tuple[str, ...]  # distributions on which the results depend
+
+
+PACKAGES = (
+    Package(
+        "torch-rechub",
+        "torch_rechub",
+        "tests.public_code.rechub_backend:Backend",
+        "tests.public_code.finite_padding:Rechub",
+        ("torch",),
+    ),
+    Package(
+        "deepmatch",
+        "deepmatch",
+        "tests.public_code.deepmatch_backend:Backend",
+        "tests.public_code.finite_padding:Deepmatch",
+        ("tensorflow", "tf-keras"),
+    ),
+)
+PART_NAMES = (*(package.name for package in PACKAGES), "bugs")
+
+
+def split_page(text: str, part: str) -> tuple[str, str, str]:
+    """Return the text before a part of the page, the part, and the text after it."""
+    begin, end = f"<!-- {part}: begin -->\n", f"<!-- {part}: end -->"
+    head, tail_part = text.split(begin)
+    body, tail = tail_part.split(end)
+    return head + begin, body, end + tail
+
+
+def package_part(package: Package) -> Iterator[str]:
+    """Test a package and yield the lines of its part."""
+    names = (package.backend, package.tidy)
+    plain, tidy = (run_suite(name, (), RunSettings(PROFILE)) for name in names)
+    versions = [f"{name} {metadata.version(name)}" for name in (*package.beside, "numpy")]
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    yield f"{package.name} {metadata.version(package.name)} with {', '.join(versions)}, on {today}:"
+    yield ""
+    for name in names:
+        yield f"    mindref conform --backend {name} --profile {PROFILE}"
+    by = summary.title_lines(plain)[0].partition(" tested ")[2]
+    yield ""
+    yield f"Tested {by}, seed {plain.seed}, in {' and '.join(plain.precisions)}."
+    yield ""
+    yield f"- as it is: **{badge.badge_text(plain)}**: {summary.count_line(plain)}"
+    yield f"- tidy: **{badge.badge_text(tidy)}**: {summary.count_line(tidy)}"
+    yield ""
+    yield from rule_table(claimed_results(plain), claimed_results(tidy))
+    yield ""
+    yield "Not claimed: " + ", ".join(unclaimed(plain)) + "."
+
+
+def unclaimed(report: ConformanceReport) -> list[str]:
+    """Return the reasons of unclaimed results, each once."""
+    return [fold.reason for fold in summary.folded_results(report) if fold.status == "not_claimed"]
+
+
+def claimed_results(report: ConformanceReport) -> list[CheckResult]:
+    """Return the results that are claimed."""
+    return [r for r in report.results if r.status != "not_claimed"]
+
+
+def rule_table(plain: list[CheckResult], tidy: list[CheckResult]) -> Iterator[str]:
+    """Yield a row for each tested rule, in the order of the pages."""
+    pages_run = list(dict.fromkeys(r.page for r in plain))
+    rules = [x for x in dict.fromkeys(rule for r in plain for rule in r.rules)]
+    rules = [x for x in rules if page_of(x) in pages_run]
+    rules.sort(key=lambda x: (pages_run.index(page_of(x)), int(x.rpartition("R")[2])))
+    yield "| rule | as it is | tidy | likely mistake | what that does to a model |"
+    yield "|---|---|---|---|---|"
+    for rule in rules:
+        yield rule_row(rule, results_of_rule(rule, plain), results_of_rule(rule, tidy))
+
+
+def page_of(rule: str) -> str:
+    """Return the page of a rule."""
+    return rule.partition("-")[0]
+
+
+def results_of_rule(rule: str, results: list[CheckResult]) -> list[CheckResult]:
+    """Return the results of a rule: the results listed under the rule, else all that cite it."""
+    return [r for r in results if r.rule == rule] or [r for r in results if rule in r.rules]
+
+
+def rule_row(rule: str, plain: list[CheckResult], tidy: list[CheckResult]) -> str:
+    """Return a row; the mistake is taken from the finite-padding run, if it fails there."""
+    failed = failures(tidy) or failures(plain)
+    effects = [likely_mistake(failed), effect(rule, failed, tidy)] if failed else ["", ""]
+    return "| " + " | ".join([rule, outcome(plain), outcome(tidy), *effects]) + " |"
+
+
+def effect(rule: str, failed: list[CheckResult], tidy: list[CheckResult]) -> str:
+    """Return the effect of the failures of a rule on a model."""
+    if all(r.message.startswith(NOT_IMPLEMENTED) for r in failed):
+        return "not available"
+    if all(last_digits(r.message) for r in failed):
+        return "no separate effect: last digits of numbers that are wrong by other rules"
+    if rule in MASK_RULES or failures(tidy):
+        return EFFECTS.get(rule, "")
+    causes = dict.fromkeys(r.blocked_by for r in tidy if r.status == "blocked")
+    return f"see {', '.join(causes)}" if causes else "none if masked positions are finite"
+
+
+def last_digits(message: str) -> bool:
+    """Return whether two numbers that must be equal differ only by rounding."""
+    match = EXACTLY.search(message)
+    return bool(match) and math.isclose(float(match[1]), float(match[2]), rel_tol=ROUNDING)
+
+
+def failures(results: list[CheckResult]) -> list[CheckResult]:
+    """Return the failed results."""
+    return [r for r in results if r.status == "failed"]
+
+
+def outcome(results: list[CheckResult]) -> str:
+    """Return the worst status of the results, and the number of checks with this status."""
+    checks = {status: {r.check for r in results if r.status == status} for status in WORST_FIRST}
+    worst = next(status for status in WORST_FIRST if checks[status])
+    check_names = {r.check for r in results}
+    text = (
+        worst
+        if len(check_names) == len(checks[worst])
+        else f"{worst} {len(checks[worst])}/{len(check_names)}"
+    )
+    if worst == "blocked":
+        text += " by " + ", ".join({r.blocked_by: 0 for r in results if r.status == worst})
+    if worst == "failed" and all(r.message.startswith(NOT_IMPLEMENTED) for r in failures(results)):
+        text += ": not implemented"
+    return text
+
+
+def likely_mistake(failed: list[CheckResult]) -> str:
+    """Return the named mutants, else the nearest mutant, else the error message."""
+    for result in failed:
+        if named_mutants(result.diagnosis):
+            return " or ".join(f"`{name}`" for name in named_mutants(result.diagnosis))
+    for result in failed:
+        near = NEAREST.search(result.diagnosis)
+        if near:
+            return f"no match; nearest `{near[1]}` ({near[2]} %)"
+    raised = next((r.message for r in failed if r.message.startswith("raised ")), "")
+    return raised[:MAX_MESSAGE].replace("|", "\\|") or "no match"
+
+
+def bug_table() -> Iterator[str]:
+    """Yield the table of the public bugs."""
+    diagnoses = [diagnose_bug(bug) for bug in BUGS]
+    right = sum(one.right for one in diagnoses)
+    yield f"{right} of {len(diagnoses)} are named."
+    yield ""
+    yield "| bug | deviation | seen in | rule | check | the diagnosis names | right |"
+    yield "|---|---|---|---|---|---|---|"
+    for one in diagnoses:
+        yield bug_row(one)
+
+
+def bug_row(one: BugDiagnosis) -> str:
+    """Return the row of a bug."""
+    bug, mutants = one.bug, [f"`{name}`" for name in one.mutants]
+    if one.other_mutants:
+        mutants.append("elsewhere " + ", ".join(f"`{name}`" for name in one.other_mutants))
+    cells = [f"`{bug.__name__}`", *bug.bug, f"`{one.check}`", " or ".join(mutants) or "nothing"]
+    return "| " + " | ".join([*cells, "yes" if one.right else "no"]) + " |"
+
+
+def read_bugs() -> dict[str, list[str]]:
+    """Return bug -> the cells of its row after the first cell, without code marks."""
+    _, body, _ = split_page(PAGE.read_text(encoding="utf-8"), "bugs")
+    rows = [line.strip("| ").split(" | ") for line in body.splitlines() if line.startswith("| `")]
+    return {cells[0].strip("`"): [cell.replace("`", "") for cell in cells[1:]] for cells in rows}
+
+
+def write(parts: list[str]) -> None:
+    """Write the parts whose package is installed."""
+    makers = {p.name: lambda p=p: package_part(p) for p in PACKAGES if is_installed(p)}
+    makers["bugs"] = bug_table
+    for part in parts or PART_NAMES:
+        if part not in makers:
+            print(f"{part} is not installed here: its part stays as it is")
+            continue
+        lines = "\n".join(makers[part]())
+        head, _, tail = split_page(PAGE.read_text(encoding="utf-8"), part)
+        PAGE.write_text(f"{head}{lines}\n{tail}", encoding="utf-8")
+
+
+def is_installed(package: Package) -> bool:
+    """Return whether a package is installed."""
+    return importlib.util.find_spec(package.module) is not None
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] != ["--write"] or not set(sys.argv[2:]) <= set(PART_NAMES):
+        sys.exit(f"usage: python -m tests.public_code.table --write [{'|'.join(PART_NAMES)}]...")
+    write(sys.argv[2:])

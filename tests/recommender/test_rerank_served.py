@@ -1,0 +1,173 @@
+"""What a ranking stage serves, what its report says, and why it cannot be indexed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.conformance.tolerances import same_math
+from mindref.errors import ConfigError
+from mindref.evaluation import metrics
+from mindref.models import features
+from mindref.models.serving import compute_interests
+from mindref.recommender import din_indexability
+from mindref.recommender.bulk import recall_lists
+from mindref.recommender.rerank import rerank, score_lists
+from mindref.recommender.rerank_trainer import load_rerank_report, load_reranker, open_reranker
+from mindref.recommender.serving import ServedModel
+from mindref.recommender.trainer import Hooks
+from mindref.run import checkpoint
+from mindref.run.training_data import sample_cases
+from tests.recommender.conftest import begun
+
+
+@pytest.mark.rules("din-R25")
+def test_a_list_is_the_best_of_the_candidates_by_din(mind_run: Path, stage: Path) -> None:
+    ranker, served = load_reranker(stage, mind_run), ServedModel.load(mind_run)
+    names = list(served.log.user_ids)[:7]
+    plain = list(recall_lists(mind_run, users=names, n=20, kind="exact"))
+    after = list(recall_lists(mind_run, users=names, n=6, kind="exact", reranker=stage))
+    moved = False
+    for user, (old, new) in enumerate(zip(plain, after, strict=True)):
+        candidates = np.array([[served.dense[x.item] for x in old.items]])
+        rows, profiles, _ = served.encode_users([names[user]])
+        scores = one_list(ranker, candidates, rows, profiles)
+        order = np.argsort(-scores, kind="stable")[:6]
+        assert [x.item for x in new.items] == [old.items[i].item for i in order]
+        np.testing.assert_allclose([x.score for x in new.items], scores[order], rtol=1e-4)
+        assert [x.interest for x in new.items] == [old.items[i].interest for i in order]
+        moved |= {x.item for x in new.items} != {x.item for x in old.items[:6]}
+    assert moved
+
+
+def one_list(ranker: Any, candidates: Any, rows: Any, profiles: Any) -> Any:
+    """DIN's scores of one list."""
+    return score_lists(ranker, candidates, rows, profiles)[0]
+
+
+def test_more_than_there_are_candidates_is_refused(mind_run: Path, stage: Path) -> None:
+    with pytest.raises(ConfigError, match="--top: expected at most the 20 candidates of the DIN"):
+        recall_lists(mind_run, history=[], n=21, reranker=stage)
+
+
+@pytest.mark.rules("din-R26")
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_the_report_is_of_the_test_cases_as_the_run_serves_them(
+    exclude_seen: bool, mind_run: Path, tmp_path: Path
+) -> None:
+    place = Path(shutil.copytree(mind_run, tmp_path / "recall"))
+    config, facts = checkpoint.load_config(place)
+    facts["exclude_seen"] = exclude_seen
+    params, catalogue, step = checkpoint.load_best(place)
+    whose = config.model, checkpoint.run_identity(config, facts)
+    checkpoint.save_model(place, params, catalogue, step, *whose)
+    checkpoint.save_config(place, config, facts)
+    made = begun(place, tmp_path / "din")
+    made.train(Hooks())
+    found = made.evaluate()
+    cases, served = made.prepared.split.test, made.served
+    hits: dict[str, list[float]] = {"before": [], "after": []}
+    listed_by_stage = made.candidates(cases, 20)[1].items
+    within = 0
+    for case in range(len(cases.users)):
+        history = [served.items.ids[i] for i in cases.histories.row(case)]
+        listed = served.recommend(history, 20, exclude_seen=exclude_seen)
+        dense = np.array([[served.dense[x.item] for x in listed]])
+        rows, _ = served.encode([history])
+        profile = features.user_profiles(
+            served.log, served.vocabulary, cases.users[case : case + 1]
+        )
+        order = np.argsort(-one_list(made.reranker(), dense, rows, profile), kind="stable")
+        target = cases.targets.row(case)
+        np.testing.assert_array_equal(listed_by_stage[case], dense[0])
+        within += int(np.isin(dense, target).any())
+        for name, items in (("before", dense[0]), ("after", dense[0][order])):
+            hits[name].append(float(np.isin(items[:10], target).any()))
+    assert found["candidates"] == 20
+    assert (found["all"]["cases"], found["within"]["cases"]) == (len(cases.users), within)
+    for name, values in hits.items():
+        assert found["all"][name]["hit_rate@10"]["value"] == pytest.approx(np.mean(values))
+    for name in ("before", "after", "gain"):
+        assert set(found["within"][name]) == {"hit_rate@10", "ndcg@10", "gauc"}
+    assert load_rerank_report(tmp_path / "din") == {"run": str(tmp_path / "din"), **found}
+
+
+def test_where_no_target_is_recalled_there_is_nothing_to_judge(
+    mind_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = begun(mind_run, tmp_path / "din", steps=0)
+    made.train(Hooks())
+    monkeypatch.setattr(metrics, "hit_mask", lambda items, targets: np.zeros(items.shape, bool))
+    found = made.evaluate()
+    assert (found["all"], found["within"]) == (None, None)
+
+
+@pytest.mark.rules("din-R20", "din-R21")
+def test_the_demonstration_is_of_the_parameters_that_were_trained(
+    mind_run: Path, stage: Path, tmp_path: Path
+) -> None:
+    found = din_indexability.measure_indexability(open_reranker(stage).load_trained(), users=30)
+    made = open_reranker(stage)
+    made.state = made.state._replace(params=load_reranker(stage, mind_run).params)
+    assert found == din_indexability.measure_indexability(made, users=30)
+    assert found != din_indexability.measure_indexability(open_reranker(stage), users=30), (
+        "those of before the training"
+    )
+    assert (found["users"], found["shape"]) == (30, [30, found["items"]])
+    assert list(found["by_rank"]) == ["4", "8", "16", "30"], "width 8, and no more than there are"
+    assert found["by_rank"]["30"]["found"] == 1
+    assert -1 <= found["turning_most"] <= found["turning"] <= 1
+
+
+@pytest.mark.rules("din-R28")
+def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage: Path) -> None:
+    made = open_reranker(stage).load_trained()
+    whole = din_indexability.measure_indexability(made, users=60)
+    found, model = whole["recall"], made.served.model
+    cases = sample_cases(made.prepared.split.test, 60, made.config.seed)
+    active = compute_interests(model, cases.histories, made.candidates(cases, 1)[0]).active
+    assert active.sum() > whole["users"], "or the next line asks nothing"
+    assert found["interests"] == whole["users"] > found["width"] == model.config.width
+    assert found["rank"] == found["width"]
+    assert found["missed"] < same_math(np.float64)
+    assert found["found"] == 1
+
+
+@pytest.mark.rules("din-R28")
+def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(stage: Path) -> None:
+    made = open_reranker(stage).load_trained()
+    cases = made.prepared.split.test
+    profiles = made.candidates(cases, 1)[0]
+    found = compute_interests(made.served.model, cases.histories, profiles)
+    alive = found.active & found.vectors.any(axis=2)
+    assert alive.sum() < alive.size
+    kept = din_indexability.retained_of_recall(
+        made.served, cases.histories, profiles, alive.size, 5
+    )
+    assert kept is not None
+    assert kept["interests"] == alive.sum()
+
+
+@pytest.mark.rules("din-R28")
+def test_a_matrix_with_no_more_rows_than_its_width_is_no_control(stage: Path) -> None:
+    made = open_reranker(stage).load_trained()
+    cases = made.prepared.split.test
+    profiles = made.candidates(cases, 1)[0]
+    asked = made.served, cases.histories, profiles
+    width = made.served.model.config.width
+    assert din_indexability.retained_of_recall(*asked, width, 5) is None
+    assert din_indexability.retained_of_recall(*asked, width + 1, 5) is not None
+
+
+def test_cutting_a_list_comes_after_ordering_it(mind_run: Path, stage: Path) -> None:
+    made = open_reranker(stage).load_trained()
+    cases = made.prepared.split.test
+    profiles, before = made.candidates(cases, 20)
+    given = made.reranker(), before, cases.histories, profiles
+    whole = rerank(*given)
+    for part, all_of_it in zip(rerank(*given, 5), whole, strict=True):
+        np.testing.assert_array_equal(part, all_of_it[:, :5])

@@ -1,0 +1,213 @@
+"""Training DIN on what a run recalls: samples, their determinism, and that it learns."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.data.batches import pad_examples
+from mindref.data.examples import TrainingExamples, count_items
+from mindref.data.log import Ints, Ragged
+from mindref.data.rng import make_rng
+from mindref.errors import ConfigError, DataError, MindrefError
+from mindref.evaluation.top_n import TopN
+from mindref.models.din_config import DinConfig
+from mindref.models.parameters import flatten
+from mindref.recommender.rerank_trainer import (
+    Recall,
+    prepare_recall_log,
+    recall_function,
+    rerank_task,
+    train_reranker,
+)
+from mindref.recommender.serving import ServedModel
+from mindref.training.batch_loader import RerankBatchLoader, draw_without_replacement
+from tests.runs import trainer
+
+SMALL: dict[str, Any] = {
+    "width": 8, "window": 5, "attention_hidden": (4,), "hidden": (8,),
+    "depth": 20, "recalled": 6, "popular": 3, "batch": 16, "steps": 4,
+}  # fmt: skip
+
+
+@cache
+def served() -> ServedModel:
+    """A small run, its log with it."""
+    made = trainer(backend="numpy")  # which compiles nothing
+    made.train()
+    return ServedModel.from_trainer(made)
+
+
+def loader(recall: Recall | None = None, **changes: Any) -> RerankBatchLoader:
+    """Return the batches of DIN on a recall run, or on lists of another function."""
+    task = rerank_task(recall or recall_function(served()), prepare_recall_log(served()).task)
+    return RerankBatchLoader(task, DinConfig(**{**SMALL, **changes}))
+
+
+def listing(*items: int) -> Recall:
+    """Recall that lists these items for everybody, and then has no more."""
+
+    def recall(histories: Ragged, profiles: Ints, n: int) -> TopN:
+        row = np.full(n, -1)
+        row[: len(items)] = items
+        lists = np.tile(row, (len(histories), 1))
+        return TopN(lists, -np.cumsum(np.ones(lists.shape), axis=1), np.zeros_like(lists))
+
+    return recall
+
+
+@pytest.mark.rules("din-R14")
+def test_a_sample_is_what_followed_then_what_was_recalled_then_what_is_popular() -> None:
+    made = loader(listing(*range(40, 60)))
+    batch, task = made.batch(3), made.task
+    rows, positions = TrainingExamples(task.sequences).draw(make_rng(0, "batch", 3), 16)
+    laid = pad_examples(task.sequences, rows, positions, 5)
+    np.testing.assert_array_equal(batch.histories.items, laid.history)
+    np.testing.assert_array_equal(batch.histories.mask, laid.mask)
+    np.testing.assert_array_equal(batch.histories.profile, task.profiles[rows])
+    assert batch.candidates.shape == (16, 1 + 6 + 3)
+    np.testing.assert_array_equal(batch.candidates[:, 0], laid.target)
+    assert ((batch.candidates[:, 1:7] >= 40) & (batch.candidates[:, 1:7] < 60)).all()
+    assert (batch.candidates[:, 7:] < 40).any()
+
+
+@pytest.mark.rules("din-R14")
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_the_popular_ones_are_drawn_by_count(alpha: float) -> None:
+    made = loader(recalled=0, popular=400, alpha=alpha)
+    drawn = np.concatenate([made.batch(step).candidates[:, 1:].ravel() for step in range(4)])
+    items = made.task.sizes.items
+    counts = np.maximum(count_items(made.task.sequences, items), 1)
+    expected = counts**alpha / (counts**alpha).sum()
+    got = np.bincount(drawn, minlength=items) / len(drawn)
+    error = np.sqrt(expected * (1 - expected) / len(drawn))
+    assert (np.abs(got - expected) < 5 * error).all()
+
+
+@pytest.mark.rules("din-R15")
+def test_recalled_ones_are_what_the_run_lists_for_the_cut_and_none_twice() -> None:
+    asked: list[Any] = []
+    real = recall_function(served())
+
+    def recall(histories: Ragged, profiles: Ints, n: int) -> TopN:
+        asked.append((histories, profiles, n))
+        return real(histories, profiles, n)
+
+    made = loader(recall)
+    batch, sequences = made.batch(0), made.task.sequences
+    rows, positions = TrainingExamples(sequences).draw(make_rng(0, "batch", 0), 16)
+    histories, profiles, n = asked[0]
+    assert n == 20
+    np.testing.assert_array_equal(profiles, made.task.profiles[rows])
+    lists = real(histories, profiles, 20).items
+    for b, (row, position) in enumerate(zip(rows, positions, strict=True)):
+        before = sequences.row(row)[:position]
+        np.testing.assert_array_equal(histories.row(b), before)
+        hard = batch.candidates[b, 1:7]
+        assert len(set(hard)) == 6
+        assert set(hard) <= set(lists[b])
+        assert not set(hard) & set(before), "seen items are left out, as when it serves"
+
+
+@pytest.mark.rules("din-R15")
+def test_every_place_of_a_list_is_drawn_as_often() -> None:
+    listed = np.tile(np.arange(10), (4000, 1))
+    drawn = draw_without_replacement(np.random.default_rng(0), listed, 3)
+    got = np.bincount(drawn.ravel(), minlength=10) / 4000
+    assert np.abs(got - 0.3).max() < 4 * np.sqrt(0.3 * 0.7 / 4000)
+
+
+@pytest.mark.rules("din-R15")
+def test_an_empty_place_is_filled_by_popularity() -> None:
+    batch = loader(listing(7, 8)).batch(0)
+    assert (batch.candidates >= 0).all()
+    assert len(np.unique(batch.candidates[:, 1:7])) > 10
+
+
+@pytest.mark.rules("din-R16")
+def test_an_item_that_followed_is_a_positive_however_it_came() -> None:
+    batch = loader(listing(*range(20)), recalled=20, batch=64).batch(0)
+    expected = batch.candidates == batch.candidates[:, :1]
+    np.testing.assert_array_equal(batch.labels, expected)
+    assert batch.labels[:, 0].all()
+    assert batch.labels[:, 1:].any(), "one that was recalled, too"
+    assert not batch.labels.all()
+
+
+@pytest.mark.rules("din-R17")
+def test_a_batch_is_a_function_of_seed_and_step() -> None:
+    first, again, other = loader(), loader(), loader(seed=1)
+    later = first.batch(5).candidates
+    np.testing.assert_array_equal(again.batch(5).candidates, later)
+    first.batch(0)
+    np.testing.assert_array_equal(first.batch(5).candidates, later)
+    assert not np.array_equal(other.batch(5).candidates, later)
+    assert not np.array_equal(first.batch(6).candidates, later)
+
+
+@pytest.mark.rules("din-R17")
+def test_two_trainings_are_one_and_another_seed_is_another() -> None:
+    trained = [
+        flatten(
+            train_reranker(
+                recall_function(served()), loader().task, DinConfig(**SMALL, seed=seed)
+            ).params
+        )
+        for seed in (0, 0, 1)
+    ]
+    for name, value in trained[0].items():
+        np.testing.assert_array_equal(value, trained[1][name])
+    assert not np.array_equal(trained[0]["items"], trained[2]["items"])
+
+
+def test_it_learns_what_follows_from_the_history() -> None:
+    losses: list[float] = []
+    config = DinConfig(**{**SMALL, "steps": 60, "learning_rate": 0.02, "batch": 64})
+    train_reranker(
+        recall_function(served()), loader().task, config, lambda step, loss: losses.append(loss)
+    )
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < np.mean(losses[:5]) - 0.05
+
+
+def test_a_table_to_start_from_is_copied_and_must_fit() -> None:
+    table = served().model.params.items
+    kept = table.copy()
+    given = recall_function(served()), loader().task
+    start = train_reranker(*given, DinConfig(**{**SMALL, "steps": 0}), items=table)
+    np.testing.assert_array_equal(start.params.items, table)
+    train_reranker(*given, DinConfig(**SMALL), items=table)
+    np.testing.assert_array_equal(table, kept)
+    with pytest.raises(ConfigError, match=r"items: expected shape \(\d+, 9\)"):
+        train_reranker(*given, DinConfig(**{**SMALL, "width": 9}), items=table)
+
+
+def test_more_recalled_items_than_there_are_is_named() -> None:
+    with pytest.raises(ConfigError, match="recalled: expected at most depth and the catalogue, 20"):
+        loader(recalled=21)
+
+
+def test_a_training_that_diverges_says_so() -> None:
+    config = DinConfig(**{**SMALL, "learning_rate": 100.0, "steps": 200, "decay": "none"})
+    given = recall_function(served()), loader().task, config
+    table = np.full_like(served().model.params.items, 1e30)
+    with pytest.raises(MindrefError, match=r"step \d+: expected a finite loss, got nan"):
+        train_reranker(*given, items=table)
+
+
+def test_another_log_than_that_of_the_run_is_refused() -> None:
+    other = ServedModel.from_trainer(trainer(seed=3))
+    other.facts["log"] = "another"
+    with pytest.raises(DataError, match="log: expected the one that the run was trained on"):
+        prepare_recall_log(other)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_it_computes_in_a_type_of_its_own_whatever_that_of_the_run(dtype: str) -> None:
+    made = loader()
+    config = DinConfig(steps=1, batch=8, dtype=dtype)
+    trained = train_reranker(recall_function(served()), made.task, config)
+    assert trained.params.items.dtype == np.dtype(dtype)

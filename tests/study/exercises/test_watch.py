@@ -1,0 +1,126 @@
+"""E8: every save is detected, for any editor; q and Ctrl-C end the command."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mindref.study.exercises import watch
+from mindref.study.exercises.exercise import find_exercise
+from mindref.study.exercises.workspace import Workspace
+
+NAME = "routing-axis"
+LONG = 30.0
+"""Seconds before a test fails; a save is detected after 1.5 times PAUSE."""
+
+
+class WatchProcess:
+    """The command in a separate process, and its output lines."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-u", "-m", "mindref.study.exercises"]
+        self.process = subprocess.Popen(
+            [*command, "--exercise", NAME, "--watch"],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self.read_lines, daemon=True).start()
+
+    def read_lines(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(line)
+
+    def wait_for(self, text: str) -> None:
+        """Read until a line contains a text."""
+        while text not in self.lines.get(timeout=LONG):
+            pass
+
+    def send(self, text: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(text)
+        self.process.stdin.flush()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()
+
+
+@pytest.fixture
+def watching(workspace: Workspace) -> Iterator[WatchProcess]:
+    """The command, which watches the starter."""
+    workspace.create_file(find_exercise(NAME))
+    process = WatchProcess(workspace.folder.parent.absolute())
+    yield process
+    process.kill()
+
+
+def test_every_save_is_checked_and_q_exits_with_the_last_code(
+    watching: WatchProcess, workspace: Workspace
+) -> None:
+    watching.wait_for("Watching")
+    path = workspace.file_path(NAME)
+    path.write_text("def def\n", encoding="utf-8")  # in place
+    watching.wait_for("SyntaxError")
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(find_exercise(NAME).solution, encoding="utf-8")
+    os.replace(temporary, path)  # another file with the same name
+    watching.wait_for("Passed.")
+    path.rename(path.with_suffix(".bak"))  # moved away, then written again
+    path.write_text(find_exercise(NAME).mistakes[0].code, encoding="utf-8")
+    watching.wait_for("known mistake")
+    path.write_text(find_exercise(NAME).solution, encoding="utf-8")
+    watching.wait_for("Passed.")
+    watching.send("no\nq\n")
+    assert watching.process.wait(timeout=LONG) == 0
+
+
+def test_q_exits_with_1_for_a_wrong_answer(watching: WatchProcess) -> None:
+    watching.wait_for("Watching")
+    watching.send("q\n")
+    assert watching.process.wait(timeout=LONG) == 1
+
+
+def test_ctrl_c_exits_with_130(watching: WatchProcess) -> None:
+    watching.wait_for("Watching")
+    watching.process.send_signal(signal.SIGINT)
+    assert watching.process.wait(timeout=LONG) == 130
+
+
+def test_a_save_is_detected_within_a_second() -> None:
+    assert 3 * watch.PAUSE < 1
+
+
+def test_a_missing_file_keeps_the_old_state(tmp_path: Path) -> None:
+    state = (1, 2, 3)
+    assert watch.wait_for_stable_file(tmp_path / "missing.py", state, lambda _: False) == state
+
+
+def test_a_file_is_stable_after_two_equal_looks(tmp_path: Path) -> None:
+    path = tmp_path / "long.py"
+    path.write_text("a", encoding="utf-8")
+    contents = iter(["ab", "abc"])
+
+    def wait(seconds: float) -> bool:
+        path.write_text(next(contents, "abc"), encoding="utf-8")
+        os.utime(path, (0, 0))
+        return False
+
+    state = watch.wait_for_stable_file(path, None, wait)
+    assert state is not None
+    assert state[2] == 3

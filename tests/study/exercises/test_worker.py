@@ -1,0 +1,85 @@
+"""E1 and E7 in the worker process: solutions pass within 3 seconds."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mindref.study.exercises import worker
+from mindref.study.exercises.answers import CaseAnswer, Job
+from mindref.study.exercises.commands import check_exercise
+from mindref.study.exercises.exercise import find_exercise
+from mindref.study.exercises.workspace import Workspace
+from tests.study.exercises.learner import WRITTEN
+
+
+def read_cpu_seconds() -> float:
+    """Return the CPU time of this process and its children."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(x.ru_utime + x.ru_stime for x in used)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.slow(every=3)
+def test_a_solution_passes_within_3_seconds(workspace: Workspace, name: str) -> None:
+    exercise, lines = find_exercise(name), list[str]()
+    for needed in exercise.needs:
+        workspace.create_file(find_exercise(needed))
+        solution = find_exercise(needed).solution
+        workspace.file_path(needed).write_text(solution, encoding="utf-8")
+    workspace.create_file(exercise)
+    workspace.file_path(name).write_text(exercise.solution, encoding="utf-8")
+    started = read_cpu_seconds()
+    assert check_exercise(name, workspace, lines.append) == 0, "\n".join(lines)
+    assert read_cpu_seconds() - started < 3
+    assert workspace.get_progress(name).passed
+
+
+def test_written_jobs_and_answers_are_read_without_a_change(tmp_path: Path) -> None:
+    case = {"x": np.array([[0.1, np.nan]]), "mask": np.array([True]), "power": np.inf, "word": "a"}
+    job = Job("n", "n.py", "def f(): pass", "f", 2, (case, {}), ("other",))
+    worker.write_jobs(tmp_path, [job])
+    (restored,) = worker.read_jobs(tmp_path)
+    assert restored._replace(cases=()) == job._replace(cases=())
+    assert list(restored.cases[0]) == list(case)
+    assert restored.cases[0]["x"].tobytes() == case["x"].tobytes()  # type: ignore[attr-defined]
+    assert (restored.cases[0]["power"], restored.cases[0]["word"]) == (np.inf, "a")
+    answers = [
+        CaseAnswer(arrays=(np.ones(2), np.array(1.5)), views=("x",)),
+        CaseAnswer(raised="E: x"),
+    ]
+    worker.write_answers(tmp_path, [answers])
+    (result,) = worker.read_answers(tmp_path, [job]) or [[]]
+    assert result[1] == answers[1]
+    assert [x.tolist() for x in result[0].arrays] == [[1, 1], 1.5]
+    assert result[0].views == ("x",)
+
+
+def test_a_wrong_number_of_answers_is_rejected(tmp_path: Path) -> None:
+    job = Job("n", "n.py", "", "f", 1, ({}, {}))
+    worker.write_answers(tmp_path, [[CaseAnswer(raised="E")]])
+    assert worker.read_answers(tmp_path, [job]) is None
+
+
+def test_pickled_answers_are_rejected(tmp_path: Path) -> None:
+    job = Job("n", "n.py", "", "f", 1, ({},))
+    worker.write_answers(tmp_path, [[CaseAnswer(arrays=(np.ones(1),))]])
+    np.savez(tmp_path / "answers.npz", **{"0.0.0": np.array([print], dtype=object)})
+    assert worker.read_answers(tmp_path, [job]) is None
+
+
+def test_the_worker_imports_the_mindref_of_its_parent(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another mindref is earlier on the path than the installed one."""
+    other = tmp_path / "other"
+    (other / "mindref").mkdir(parents=True)
+    (other / "mindref" / "__init__.py").write_text("raise ImportError\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(other))
+    exercise, lines = find_exercise("squash"), list[str]()
+    workspace.create_file(exercise)
+    workspace.file_path("squash").write_text(exercise.solution, encoding="utf-8")
+    assert check_exercise("squash", workspace, lines.append) == 0, "\n".join(lines)

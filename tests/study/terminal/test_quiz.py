@@ -1,0 +1,130 @@
+"""T7: a question comes before its result, has one right answer, and every reply has feedback."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from mindref.study.terminal.quiz import format_feedback, format_question, parse_choice
+from mindref.study.terminal.stepper import Stepper
+from mindref.study.trace import Question, Trace
+from tests.study.terminal.conftest import RunCommands, TracedUser
+
+
+def steps_with_question(trace: Trace) -> list[int]:
+    return [i for i, step in enumerate(trace.steps) if step.question is not None]
+
+
+def numbers_of_choices(trace: Trace, step_index: int) -> np.ndarray:
+    """Return the number of each choice, computed from the trace."""
+    step = trace.steps[step_index]
+    assert step.question is not None
+    text, count = step.question.text, len(step.question.choices)
+    tensor = step.outputs[-1]
+    if step.id == "serve.top":
+        return trace.values["score"][trace.values["top"][0]]
+    if step.kind == "interests.count":
+        return np.arange(count) + 1 == np.sum(trace.values["active"])
+    if step.kind == "routing.capsules":
+        return np.linalg.norm(tensor.values, axis=1)
+    if tensor.values.ndim == 1:
+        return tensor.values
+    row = next(i for i, title in enumerate(trace.labels["behaviour"]) if title in text)
+    return tensor.values[row]
+
+
+def test_t7_exactly_one_choice_has_the_largest_number(film_club: TracedUser) -> None:
+    indices = steps_with_question(film_club.trace)
+    assert len(indices) >= 8
+    for step_index in indices:
+        question = film_club.trace.steps[step_index].question
+        assert question is not None
+        assert len(set(question.choices)) == len(question.choices) >= 2
+        numbers = np.asarray(numbers_of_choices(film_club.trace, step_index), float)
+        best = np.flatnonzero(numbers == numbers.max())
+        assert best.tolist() == [question.answer], film_club.trace.steps[step_index].id
+
+
+def test_t7_feedback_distinguishes_right_and_wrong_replies(film_club: TracedUser) -> None:
+    trace = film_club.trace
+    for step_index in steps_with_question(trace):
+        question = trace.steps[step_index].question
+        assert question is not None
+        for choice in range(len(question.choices)):
+            for reply in (str(choice + 1), question.choices[choice].upper()):
+                stepper = Stepper(trace, film_club.inputs)
+                lines = stepper.answer(f"? {trace.steps[step_index].id}")
+                assert lines == format_question(trace, step_index, question, 80)
+                feedback = stepper.answer(reply)
+                right = choice == question.answer
+                assert feedback[0].text.startswith(" Right: " if right else " Wrong: ")
+                answer = f"{question.answer + 1}  {question.choices[question.answer]}"
+                assert answer in " ".join(line.text for line in feedback[:4])
+                assert feedback[-len(stepper.screen()) :] == stepper.screen()
+                assert stepper.step_index == step_index
+
+
+def test_t7_a_question_prints_no_number_of_the_result(film_club: TracedUser) -> None:
+    trace = film_club.trace
+    for step_index in steps_with_question(trace):
+        question = trace.steps[step_index].question
+        assert question is not None
+        lines = format_question(trace, step_index, question, 80)
+        text = "\n".join(line.text for line in lines)
+        assert not re.search(r"\d\.\d{3}", text)
+        assert "^" not in text.replace("|^", "").replace(")^", "").replace("^2", "")
+
+
+def test_t7_enter_prints_the_result_and_a_command_cancels_the_question(
+    run_commands: RunCommands,
+) -> None:
+    screen = run_commands("g routing[2].weights", "q")
+    after_enter = run_commands("? routing[2].weights", "", "q")
+    assert screen.partition("2].weights\n")[2] in after_enter.replace("Enter without a number", "")
+    cancelled = run_commands("? routing[2].weights", "n", "q")
+    assert "routing[2].sums" in cancelled
+    assert "Right" not in cancelled
+
+
+@pytest.mark.parametrize("reply", ["0", "9", "maybe", "interest"])
+def test_t7_an_invalid_reply_is_an_error_and_the_question_stays(
+    reply: str, run_commands: RunCommands
+) -> None:
+    text = run_commands("? routing[2].weights", reply, "3", "q")
+    assert "answer: expected a number from 1 to 4" in text
+    assert " Right: " in text or " Wrong: " in text
+
+
+def test_t7_a_step_without_question_names_the_next_question(film_club: TracedUser) -> None:
+    stepper = Stepper(film_club.trace, film_club.inputs)
+    answer = " ".join(line.text.strip() for line in stepper.answer("?"))
+    assert "no question" in answer
+    command = re.search(r"\? (\S+)", answer)
+    assert command is not None
+    assert "Your answer" in "".join(line.text for line in stepper.answer(command[0]))
+    stepper.answer(f"g {len(film_club.trace.steps)}")
+    assert "no question before the end" in stepper.answer("?")[0].text
+
+
+@pytest.mark.parametrize(
+    ("reply", "choice"), [("1", 0), (" 2 ", 1), ("Two", 1), ("3", None), ("", None), ("two!", None)]
+)
+def test_t7_a_reply_is_the_number_or_the_text_of_a_choice(reply: str, choice: int | None) -> None:
+    question = Question("Which?", ("one", "two"), 1)
+    assert parse_choice(question, reply) == choice
+    if choice is not None:
+        assert format_feedback(question, choice, 80)
+
+
+def test_t7_the_row_of_the_question_is_printed(film_club: TracedUser) -> None:
+    trace = film_club.trace
+    for step_index in steps_with_question(trace):
+        question = trace.steps[step_index].question
+        assert question is not None
+        rows = [title for title in trace.labels["behaviour"] if title in question.text]
+        stepper = Stepper(trace, film_club.inputs, columns=120)
+        stepper.answer(f"? {trace.steps[step_index].id}")
+        text = "\n".join(line.text for line in stepper.answer("1")[4:])
+        assert all(re.search(rf"^ +\d+ {title} ", text, re.MULTILINE) for title in rows)

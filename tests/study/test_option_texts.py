@@ -1,0 +1,156 @@
+"""What a step says is true of the model at hand, whatever its settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mindref.models.parameters import Catalogue
+from mindref.study import user_summary
+from mindref.study.steps import KINDS
+from mindref.study.steps.option_texts import OPTION_TEXTS
+from mindref.study.top_items import find_top_items
+from mindref.study.trace import Step, Trace
+from mindref.study.tracing import TrainingPair, trace_pair
+from tests import spec_pages
+from tests.study.random_pair import VARIED, make_random_pair
+
+
+def step(kind: str, user: TrainingPair | None = None, **changes: Any) -> Step:
+    """Return the first step of a kind, as it is said of a model."""
+    trace = trace_pair(user or make_random_pair(3, **changes))
+    return next(step for step in trace.steps if step.kind == kind)
+
+
+def without_profile() -> TrainingPair:
+    user = make_random_pair(3)
+    histories = user.batch.histories._replace(profile=np.zeros((1, 0), np.int64))
+    weight = user.params.layers[0].weight[: user.config.width]
+    layers = (user.params.layers[0]._replace(weight=weight), *user.params.layers[1:])
+    batch = user.batch._replace(histories=histories)
+    return user._replace(params=user.params._replace(layers=layers), batch=batch)
+
+
+def with_features() -> TrainingPair:
+    user = make_random_pair(3)
+    rows = np.stack([np.arange(30), np.arange(30)[::-1]], axis=1)
+    return user._replace(catalogue=Catalogue(rows, np.full((30, 2), 0.5)))
+
+
+def test_option_texts_name_existing_steps_and_rules() -> None:
+    kinds = {kind.kind for kind in KINDS}
+    for case in OPTION_TEXTS:
+        assert case.kind in kinds
+        for rule in case.fields.get("rules", "").split():
+            assert rule in spec_pages.rules(rule.partition("-")[0]), (case.kind, rule)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "equation"),
+    [
+        ("interests.count", {}, "K' = max(1, min(K, floor(log2 n)))"),
+        ("interests.count", {"interest_count": "fixed"}, "K' = K"),
+        ("routing.logits", {}, "b_ik ~ N(0, sigma^2)"),
+        ("routing.logits", {"routing": "uniform"}, "b_ik = 0"),
+        ("routing.weights", {}, "w_ik = exp(b_ik) / sum_j exp(b_ij)"),
+        ("routing.weights", {"routing_axis": "behaviours"}, "w_ik = exp(b_ik) / sum_l exp(b_lk)"),
+        ("routing.capsules", {"squash": "unit"}, "u_kd = z_kd / |z_k|"),
+        ("routing.capsules", {"squash": "none"}, "u_kd = z_kd"),
+        ("interests.active", {}, "v_kd = active_k y_kd"),
+        ("interests.active", {"last_relu": True}, "v_kd = active_k x_kd"),
+        ("interests.d_active", {"last_relu": True}, "d_x_kd = active_k d_v_kd"),
+        ("attention.power", {"power": 0.0}, "g_k = 0"),
+        ("attention.power", {"attention": "mean"}, "g_k = 0"),
+        ("attention.weights", {"power": np.inf}, "h_k = 1 for the largest s_k, 0 for the others"),
+        ("serve.scores", {}, "score_xk = sum_d E_xd v_kd"),
+        ("serve.scores", {"normalise": True}, "score_xk = sum_d E_xd v1_kd"),
+    ],
+)
+def test_the_equation_agrees_with_the_settings(
+    kind: str, changes: dict[str, Any], equation: str
+) -> None:
+    found = step(kind, **changes)
+    assert found.equation == equation
+    known = {tensor.name for tensor in trace_pair(make_random_pair(3, **changes)).tensors.values()}
+    assert set(found.symbols.values()) <= known
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "false"),
+    [
+        ("routing.weights", {"routing_axis": "behaviours"}, "weights of a film sum"),
+        ("routing.d_weights", {"routing_axis": "behaviours"}, "each row"),
+        ("routing.logits", {"sigma": 0.0}, "random"),
+        ("routing.logits", {"routing": "uniform"}, "random"),
+        ("routing.capsules", {"squash": "unit"}, "support for an interest"),
+        ("attention.weights", {"power": 0.0}, "receives most of the gradient"),
+        ("attention.scores", {"attention": "mean"}, "used in training only"),
+        ("negatives.draw", {"sampler": "uniform"}, "Popular"),
+        ("serve.scores", {"score": "sum"}, "best score of any interest"),
+        ("routing.d_votes", {"routing_gradient": "last"}, "term of each use"),
+    ],
+)
+def test_texts_that_are_wrong_for_a_setting_are_replaced(
+    kind: str, changes: dict[str, Any], false: str
+) -> None:
+    found = step(kind, **changes)
+    assert false not in found.title + found.why
+    assert false in " ".join(x.title + x.why for x in trace_pair(make_random_pair(3)).steps)
+
+
+def test_texts_without_user_features_do_not_mention_a_profile() -> None:
+    user = without_profile()
+    for kind in ("ids", "interests.join", "interests.d_join"):
+        text = step(kind, user).title + step(kind, user).why
+        assert "the profile and" not in text
+        assert "profile is joined" not in text
+    assert step("interests.join", user).equation == "x_kd = u_kd"
+
+
+def test_the_source_lines_of_a_lookup_agree_with_the_branch() -> None:
+    assert "rows[:, 0]" in step("history.embed").source[-1].text
+    assert "einsum" in step("history.embed", with_features()).source[-1].text
+
+
+@pytest.mark.parametrize("changes", VARIED.values(), ids=VARIED)
+def test_the_trace_of_serving_equals_the_top_items(changes: dict[str, Any]) -> None:
+    user = make_random_pair(3, **changes)
+    trace = trace_pair(user)
+    shown = served_items(trace, user)
+    best = user_summary.list_top_items(user, trace.values["v"], trace.values["active"])
+    assert shown == [found.item for found in best]
+    order = trace.values["top"]
+    assert np.allclose(trace.values["best"][order], [f.score for f in best], rtol=0, atol=1e-12)
+    assert trace.values["brought_by"][order].tolist() == [f.interest for f in best]
+
+
+def served_items(trace: Trace, user: TrainingPair) -> list[int]:
+    """Return the items of the list, which names places among those that are shown."""
+    names = trace.labels["item"]
+    return [int(names[place].removeprefix("item ")) for place in trace.values["top"]]
+
+
+@pytest.mark.parametrize("score", ["max", "sum"])
+def test_inactive_interests_have_no_influence_on_the_top_items(score: str) -> None:
+    found = find_top_items(
+        np.array([[-1.0], [0.0], [-2.0]]),
+        np.array([True, False, True]),
+        np.array([[1.0], [3.0]]),
+        n=2,
+        score=score,
+    )
+    assert found.brought_by.tolist() == [0, 0]
+    assert found.best.tolist() == ([-1, -3] if score == "max" else [-3, -9])
+    assert found.order.tolist() == [0, 1]
+
+
+def test_the_text_mentions_a_shortened_catalogue() -> None:
+    assert "Of 300 films, the best films" in step("serve.scores", items=300).why
+    assert "the best films and the target" not in step("serve.scores").why
+
+
+def test_the_range_of_ids_is_the_catalogue() -> None:
+    ids = next(x for x in step("ids").invariants if "catalogue" in x.text)
+    assert float(ids.check["high"]) == 29

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mindref.config import Config
+from mindref.data.log import Ragged
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
+from mindref.errors import DataError, RunError
+from mindref.models import mind
+from mindref.models.parameters import Catalogue, flatten
+from mindref.models.serving import compute_interests, item_matrix
+from mindref.recommender.serving import ServedModel
+from mindref.recommender.trainer import Trainer
+from mindref.run import array_files
+from mindref.run.source import Source
+from mindref.study.models import built_in_training, user_rules
+from mindref.study.models.film_club import GROUPS, PER_GROUP
+from mindref.study.models.study_model import (
+    BUILT_IN,
+    StudyModel,
+    choose_user,
+    model_to_float64,
+    open_built_in_model,
+    open_study_model,
+    sample_pair,
+)
+
+MODEL = open_study_model()
+
+
+def with_config(study_model: StudyModel, **changes: object) -> StudyModel:
+    config = dataclasses.replace(study_model.model.config, **changes)
+    return study_model._replace(model=study_model.model._replace(config=config))
+
+
+def with_rows(rows: list[list[int]]) -> StudyModel:
+    some = slice(len(rows))
+    names = MODEL.user_ids[some]
+    return MODEL._replace(histories=Ragged.of(rows), profiles=MODEL.profiles[some], user_ids=names)
+
+
+def test_the_built_in_model_is_complete() -> None:
+    users, items = len(MODEL.user_ids), GROUPS * PER_GROUP
+    assert (users, len(MODEL.histories), len(MODEL.profiles)) == (300, 300, 300)
+    assert len(MODEL.item_ids) == len(set(MODEL.titles)) == len(MODEL.counts) == items
+    assert MODEL.groups is not None
+    assert np.bincount(MODEL.groups.of_item).tolist() == [PER_GROUP] * GROUPS
+    assert "The Silent Witness" in MODEL.titles
+    arrays = [*flatten(MODEL.model.params).values(), MODEL.model.catalogue.weights]
+    assert {x.dtype.name for x in arrays} == {"float64"}
+    single = open_built_in_model("single")
+    assert (single.model.config.interests, single.titles) == (1, MODEL.titles)
+    assert single.histories.values.tobytes() == MODEL.histories.values.tobytes()
+
+
+@pytest.mark.slow
+def test_training_reproduces_the_built_in_model(tmp_path: Path) -> None:
+    """The log is the same to the byte; another BLAS sums products in another order.
+
+    Three kernels of OpenBLAS (Haswell, SkylakeX, Nehalem) differ by 3e-15 of the largest number of
+    an array; 1e-9 leaves room for another exp, and is far below what one step more changes.
+    """
+    built_in_training.write_built_in_models(tmp_path)
+    names = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert names == {path.relative_to(BUILT_IN) for path in BUILT_IN.rglob("*") if path.is_file()}
+    for name in names:
+        if name.name == array_files.MODEL:
+            here, words = array_files.load_arrays(BUILT_IN / name)
+            there, again = array_files.load_arrays(tmp_path / name)
+            assert words == again
+            for key, x in here.items():
+                np.testing.assert_allclose(there[key], x, rtol=0, atol=1e-9 * abs(x).max())
+        else:
+            assert (tmp_path / name).read_bytes() == (BUILT_IN / name).read_bytes(), name
+
+
+def test_the_built_in_files_are_small_and_contain_no_path() -> None:
+    files = [path for path in BUILT_IN.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 60_000
+    for path in files:
+        assert b"/" + b"home" not in path.read_bytes()
+        assert str(Path.cwd()).encode() not in path.read_bytes()
+
+
+def test_the_built_in_model_opens_without_compilation() -> None:
+    script = """
+import sys
+from mindref.study.models.study_model import choose_user, open_study_model, sample_pair
+model = open_study_model()
+sample_pair(model, choose_user(model, "wrong").user)
+print([name for name in ("numba", "scipy", "rich", "matplotlib") if name in sys.modules])
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_interests_agree_with_the_shelves() -> None:
+    """What is looked at has something to show: most interests are of one shelf."""
+    assert MODEL.groups is not None
+    users = np.arange(len(MODEL.user_ids))
+    known, _ = user_rules.split_last(MODEL, users)
+    found = compute_interests(MODEL.model, known, MODEL.profiles, couplings=True)
+    assert found.couplings is not None
+    owner = found.couplings.argmax(axis=2)
+    shelf = MODEL.groups.of_item[found.history]
+    shares = [
+        np.bincount(shelf[u][mine]).max() / mine.sum()
+        for u in users
+        for k in range(4)
+        if (mine := found.mask[u] & (owner[u] == k)).sum() > 1
+    ]
+    assert np.mean(shares) > 0.8
+
+
+@pytest.mark.parametrize("rule", user_rules.RULES)
+def test_a_rule_is_reproducible_and_has_a_text(rule: str) -> None:
+    first, second = choose_user(MODEL, rule), choose_user(MODEL, rule)
+    assert first == second
+    assert any(letter.isdigit() for letter in first.rule)
+
+
+def test_longest_and_median_choose_by_length() -> None:
+    study_model = with_rows([[1, 2], [1, 2, 3, 4, 5], [1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3]])
+    assert choose_user(study_model, "longest") == (1, "the longest history of all, 5 behaviours")
+    assert choose_user(study_model, "median").user == 2
+    assert choose_user(study_model, "median").rule.endswith("of the median length, 4 behaviours")
+
+
+def test_separation_is_the_mean_cosine_of_the_vectors() -> None:
+    most, least = (
+        choose_user(MODEL, "most-separated").user,
+        choose_user(MODEL, "least-separated").user,
+    )
+    found = user_rules.user_interests(MODEL, np.array([most, least]))
+    for vectors, active, rule in zip(found.vectors, found.active, ("most", "least"), strict=True):
+        assert active.all()
+        cosines = np.corrcoef(vectors) * 0  # by hand, pair by pair
+        for j in range(4):
+            for k in range(4):
+                lengths = np.linalg.norm(vectors[j]) * np.linalg.norm(vectors[k])
+                cosines[j, k] = vectors[j] @ vectors[k] / lengths
+        mean = cosines[np.triu_indices(4, 1)].mean()
+        assert choose_user(MODEL, f"{rule}-separated").rule.endswith(f"mean cosine {mean:.3f}")
+    others = user_rules.measure_separation(MODEL, np.flatnonzero(MODEL.histories.lengths >= 3))
+    assert others[1].min() < 0.1 < 0.6 < others[1].max()
+
+
+def test_the_rule_wrong_chooses_a_missed_target() -> None:
+    user = choose_user(MODEL, "wrong").user
+    known, target = user_rules.split_last(MODEL, np.array([user]))
+    found = compute_interests(MODEL.model, known, MODEL.profiles[[user]])
+    scores = (found.vectors[0][found.active[0]] @ item_matrix(MODEL.model).T).max(axis=0)
+    scores[known.values] = -np.inf
+    place = np.argsort(-scores, kind="stable").tolist().index(target[0])
+    assert place >= user_rules.TOP
+    assert f"rank is {place + 1} of 60" in choose_user(MODEL, "wrong").rule
+
+
+def test_a_large_log_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_rules, "MAX_MEASURED_USERS", 50)
+    assert "of 50 users, drawn from 300" in choose_user(MODEL, "most-separated").rule
+    assert choose_user(MODEL, "wrong") == choose_user(MODEL, "wrong")
+
+
+def test_a_user_is_chosen_by_id() -> None:
+    user = choose_user(MODEL, "member-007").user
+    assert MODEL.user_ids[user] == "member-007"
+    named = MODEL._replace(user_ids=["longest", *MODEL.user_ids[1:]])
+    assert choose_user(named, "user:longest").user == 0
+    assert choose_user(named, "longest").user != 0
+
+
+def test_an_unknown_user_gives_three_suggestions() -> None:
+    with pytest.raises(DataError, match=r"one of the 300 users, got 'membr-042'") as error:
+        choose_user(MODEL, "membr-042")
+    assert str(error.value).count("member-") == 3
+    assert "member-042" in str(error.value)
+    with pytest.raises(DataError, match=r"user member-001: expected at least two behaviours"):
+        choose_user(with_rows([[3]]), "member-001")
+    with pytest.raises(DataError, match=r"one with 3 behaviours, got none"):
+        choose_user(with_rows([[3]]), "median")
+
+
+def test_a_training_pair_is_reproducible_and_has_gradients() -> None:
+    user = choose_user(MODEL).user
+    first, second = sample_pair(MODEL, user), sample_pair(MODEL, user)
+    row = MODEL.histories.row(user)
+    histories = first.batch.histories
+    assert histories.items[histories.mask].tolist() == row[:-1].tolist()
+    assert first.batch.target.tolist() == [row[-1]]
+    assert len(first.batch.negatives) == 8
+    arrays = [x for x in (*first.batch[1:], *histories)]
+    same = [x for x in (*second.batch[1:], *second.batch.histories)]
+    assert [x.tobytes() for x in arrays] == [x.tobytes() for x in same]
+    assert {x.dtype.name for x in arrays} == {"float64", "int64", "bool"}
+    value, saved = mind.loss(MODEL.model.params, first.batch, *MODEL.model[1:])
+    assert np.isfinite(value)
+    assert mind.backward(saved).items.values.dtype == np.float64
+    assert sample_pair(MODEL, user + 1).batch.negatives.tolist() != first.batch.negatives.tolist()
+
+
+def test_expected_counts_agree_with_the_sampler() -> None:
+    batch = sample_pair(MODEL, 0).batch
+    weight = np.maximum(MODEL.counts, 1) ** 0.75
+    expected = np.log(8 * weight / weight.sum())
+    np.testing.assert_allclose(batch.negative_log_expected, expected[batch.negatives], rtol=1e-12)
+    np.testing.assert_allclose(batch.target_log_expected, expected[batch.target], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sampler": "in_batch"}, "the targets of its batch of 128"),
+        ({"loss": "full"}, "the whole catalogue"),
+        ({"negatives": 3}, "3 draws with replacement (unigram"),
+        ({"sampler": "uniform"}, "8 draws with replacement (uniform)"),
+    ],
+)
+def test_the_text_describes_the_sampler_of_the_training(
+    changes: dict[str, object], words: str
+) -> None:
+    made = sample_pair(with_config(MODEL, **changes), 0)
+    assert words in made.negatives
+    assert len(made.batch.negatives) <= 8
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
+    settings = {"steps": 5, "width": 8, "window": 6, "backend": "numpy", "logits": "per_call"}
+    source = Source.of(folder / "shop.inter")
+    config = Config.of("default", {**settings, "user_features": ("age",)})
+    trainer = Trainer(source, source.read(), "leave_last_out", config, folder / "run")
+    trainer.create()
+    trainer.train()
+    return folder / "run"
+
+
+def test_a_run_directory_opens_with_its_titles(run: Path) -> None:
+    study_model = open_study_model(run)
+    log = make_synthetic_log(users=60, items=120).log
+    assert log.titles is not None
+    assert study_model.name == "run"
+    assert study_model.titles == list(log.titles)
+    assert study_model.histories.values.tolist() == log.interactions.values.tolist()
+    assert study_model.groups is not None
+    assert (
+        study_model.groups.names[study_model.groups.of_item[0]]
+        == log.item_features[0].values[log.item_features[0].codes.values[0]]
+    )
+    config = study_model.model.config
+    assert (config.dtype, config.logits) == ("float64", "keyed")
+    made = sample_pair(study_model, choose_user(study_model, "longest").user)
+    assert made.batch.histories.mask.all()  # more behaviours than the window: the last ones
+    assert len(made.batch.negatives) == 16
+    assert np.isfinite(mind.loss(study_model.model.params, made.batch, *study_model.model[1:])[0])
+
+
+def test_row_weights_of_an_item_sum_to_one_in_float64(run: Path) -> None:
+    served = ServedModel.load(run)
+    assert served.model.catalogue.weights.dtype == np.float32
+    rows = served.model.catalogue.rows[:, :1].repeat(4, axis=1)
+    thirds = np.full(rows.shape, 1 / 3, np.float32)
+    thirds[:, 3] = 0
+    model = served.model._replace(catalogue=Catalogue(rows, thirds))
+    assert np.abs(model_to_float64(model).catalogue.weights.sum(axis=1) - 1).max() < 1e-15
+
+
+def test_a_moved_log_is_read_from_its_new_path(run: Path, tmp_path: Path) -> None:
+    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
+    here, there = open_study_model(run), open_study_model(run, tmp_path / "shop.inter")
+    assert there.histories.values.tolist() == here.histories.values.tolist()
+    with pytest.raises(DataError, match="--data"):
+        open_study_model(run, tmp_path / "nothing.inter")
+
+
+def test_a_folder_without_a_run_raises(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="a run directory"):
+        open_study_model(tmp_path)

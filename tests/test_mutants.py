@@ -1,0 +1,367 @@
+"""The tests are tested: the tests that cite the rule of a mutant must fail on the mutant."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import os
+import re
+import shutil
+import stat
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from subprocess import PIPE, Popen, run
+
+import numpy as np
+import pytest
+
+from mindref.conformance.mutants import anchors
+from mindref.conformance.mutants.anchors import Edit
+from mindref.conformance.mutants.loader import SCOPES, Mutant
+from mindref.conformance.runner.check import all_checks
+from mindref.study import ambiguities
+from mindref.study.variants import entries
+from tests import mutants, spec_pages
+from tests.forkserver import TOO_LONG
+from tests.mutants import record
+from tests.test_mirror import cited_by_tests
+
+REPOSITORY = Path(__file__).parent.parent
+PACKAGE = REPOSITORY / "mindref"
+REFERENCE_PEERS = "tests/kernels/"
+LIBRARIES = (np, np.linalg, np.random.Generator, np.ndarray, str, bytes, dict, list, datetime, Path)
+LIBRARIES += (json, math, os, shutil, stat)
+"""Objects whose attributes a mutant may use although the package does not."""
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
+EACH = pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
+EACH_OF_TESTS = pytest.mark.parametrize(
+    "mutant", mutants.of_scope("tests"), ids=lambda mutant: mutant.name
+)
+
+
+def edited(mutant: Mutant) -> dict[str, tuple[str, str]]:
+    """Return file -> text before and after the edits of a mutant."""
+    by_file: dict[str, list[Edit]] = {}
+    for edit in mutant.edits:
+        by_file.setdefault(edit.file, []).append(edit)
+    texts = {file: (PACKAGE / file).read_text(encoding="utf-8") for file in by_file}
+    return {
+        file: (texts[file], anchors.apply_edits(texts[file], by_file[file])) for file in by_file
+    }
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree, to be damaged and mended."""
+    folder = tmp_path_factory.mktemp("tree")
+    for name in ("mindref", "tests", "specs"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=ignore)
+    for name in ("setup.cfg", "README.md", "CHANGELOG.md"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    return folder
+
+
+def test_every_rule_has_a_mutant_of_the_tests() -> None:
+    rules = {rule for page in spec_pages.names() for rule in spec_pages.rules(page)}
+    broken = {mutant.rule for mutant in mutants.of_scope("tests")}
+    assert broken == rules, f"without: {rules - broken}; unknown: {broken - rules}"
+
+
+def test_every_rule_that_the_suite_checks_has_a_mutant_of_the_suite() -> None:
+    rules = {rule for check in all_checks() for rule in check.rules}
+    broken = {mutant.rule for mutant in mutants.of_scope("suite")}
+    assert broken == rules, f"without: {rules - broken}; unknown: {broken - rules}"
+
+
+def test_the_study_shows_the_mutants_of_its_scope() -> None:
+    readings = [reading for card in ambiguities.read_cards() for reading in card["reading"]]
+    shown = {reading["mutant"] for reading in readings if "mutant" in reading}
+    shown |= {entry.mutant.name for entry in entries.variant_table().values()}
+    assert shown == {mutant.name for mutant in mutants.of_scope("study")}
+
+
+def test_each_name_is_used_once_and_says_something() -> None:
+    names = Counter(mutant.name for mutant in mutants.MUTANTS)
+    assert [name for name, count in names.items() if count > 1] == []
+    assert [name for name in names if not NAME.fullmatch(name)] == []
+    assert [mutant.name for mutant in mutants.MUTANTS if not mutant.description.strip()] == []
+
+
+def test_each_scope_is_known_and_the_suite_ships_its_mutants() -> None:
+    assert {scope for mutant in mutants.MUTANTS for scope in mutant.scope} == set(SCOPES)
+    assert {mutant.scope for mutant in mutants.ADDED} == {("tests",)}
+    in_package = {mutant.page for mutant in mutants.SHIPPED}
+    assert in_package.isdisjoint({mutant.page for mutant in mutants.ADDED})
+
+
+@EACH
+def test_each_anchor_matches_one_statement_and_the_edits_change_the_code(mutant: Mutant) -> None:
+    for file, (before, after) in edited(mutant).items():
+        assert dumped(before) != ast.dump(ast.parse(after)), file
+
+
+@cache
+def dumped(text: str) -> str:
+    """Return the syntax tree of a text as a string, which has no comments."""
+    return ast.dump(ast.parse(text))
+
+
+def test_no_mutant_uses_an_undefined_name(tmp_path: Path) -> None:
+    """A stale name in an edit raises NameError, and any test kills that."""
+    texts: dict[str, str] = {}  # path below tmp_path -> text
+    for mutant in mutants.MUTANTS:
+        for file, (before, after) in edited(mutant).items():
+            texts[f"mutants/{mutant.name}/{file}"] = after
+            texts[f"reference/{file}"] = before
+    undefined = undefined_names(tmp_path, texts)
+    known = {(file.removeprefix("reference/"), name) for file, name in undefined}
+    stale = []
+    for path, name in sorted(undefined):
+        kind, _, rest = path.partition("/")
+        mutant_name, _, file = rest.partition("/")
+        if kind == "mutants" and (file, name) not in known:
+            stale.append(f"{mutant_name}: {name}")
+    assert stale == []
+
+
+def test_no_mutant_uses_an_unknown_attribute_or_argument() -> None:
+    """A stale one raises AttributeError or TypeError, and any test kills that."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py"))
+    known = {name for tree in trees for name in identifiers(tree)}
+    known |= {name for thing in LIBRARIES for name in dir(thing)} | {"LOCK_SH"}  # of Unix alone
+    stale = []
+    for mutant in mutants.MUTANTS:
+        for _, after in edited(mutant).values():
+            tree = ast.parse(after)
+            found = unknown_identifiers(tree, known)
+            stale += [f"{mutant.name}: {name}" for name in sorted(found)]
+    assert stale == []
+
+
+def test_an_unknown_attribute_or_argument_is_found() -> None:
+    code = "def f(x, *, own):\n    own.known = x.gone\n    return f(x.known, own=1, lost=2)"
+    assert unknown_identifiers(ast.parse(code), {"known"}) == {"gone", "lost"}
+
+
+def identifiers(tree: ast.AST) -> set[str]:
+    """Return the attributes, arguments and names in a tree."""
+    fields = {ast.Attribute: "attr", ast.keyword: "arg", ast.arg: "arg", ast.Name: "id"}
+    fields |= {ast.FunctionDef: "name", ast.ClassDef: "name"}
+    found = (getattr(node, fields.get(type(node), ""), None) for node in ast.walk(tree))
+    return {name for name in found if name}
+
+
+def unknown_identifiers(tree: ast.AST, known: set[str]) -> set[str]:
+    """Return the attributes and keyword arguments that are neither known nor bound in a tree."""
+    bound = (ast.arg, ast.Name, ast.FunctionDef, ast.ClassDef)
+    here = {name for node in ast.walk(tree) if isinstance(node, bound) for name in own_name(node)}
+    return identifiers(tree) - known - here
+
+
+def own_name(node: ast.AST) -> set[str]:
+    """Return the name that a node binds or reads."""
+    return {getattr(node, field) for field in ("arg", "id", "name") if hasattr(node, field)}
+
+
+def test_an_undefined_name_is_found(tmp_path: Path) -> None:
+    """Also of a local variable that is read before it is assigned."""
+    right = "def f(x):\n    y = x\n    return y\n"
+    texts = {"right.py": right, "stale.py": right.replace("= x", "= z")}
+    texts["early.py"] = "def f():\n    print(x)\n    x = 1\n    return x\nx = 2\n"
+    found = undefined_names(tmp_path, texts)
+    assert {path for path, _ in found} == {"stale.py", "early.py"}
+
+
+def undefined_names(folder: Path, texts: dict[str, str]) -> set[tuple[str, str]]:
+    """Write files below a folder; return (path, message of ruff) of each undefined name."""
+    for path, text in texts.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--exit-zero"]
+    command += ["--select", "F821,F823", "--target-version", "py311", "--output-format", "json"]
+    done = run([*command, str(folder)], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    return {(str(Path(x["filename"]).relative_to(folder)), x["message"]) for x in found}
+
+
+@pytest.fixture(scope="module")
+def forkserver() -> Iterator[Popen[str]]:
+    """A process whose forks run tests."""
+    command = [sys.executable, "-P", "-B", str(REPOSITORY / "tests" / "forkserver.py")]
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with Popen(command, stdin=PIPE, stdout=PIPE, env=env, text=True) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def test_the_tests_pass_without_a_mutant(
+    copy: Path, forkserver: Popen[str], request: pytest.FixtureRequest
+) -> None:
+    if not request.config.getoption("--mutants"):
+        pytest.skip("run with --mutants")
+    code, printed = run_tests(forkserver, copy, "softmax-R2", "")
+    assert code == 0, printed
+
+
+@pytest.fixture(scope="session")
+def to_run(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Name -> fingerprint of the mutants to run: by default those that changed, and a sample."""
+    option = request.config.getoption("--mutants")
+    if not option:
+        return {}
+    fingerprints = {
+        mutant.name: record.fingerprint(
+            mutant,
+            [after for _, after in edited(mutant).values()],
+            citing_files(mutant.rule, mutant.tests),
+        )
+        for mutant in mutants.of_scope("tests")
+    }
+    recorded = {} if option == "all" else record.read()
+    chosen = record.to_run(fingerprints, recorded, record.head())
+    return {name: fingerprints[name] for name in chosen}
+
+
+@EACH_OF_TESTS
+def test_a_mutant_is_killed(
+    mutant: Mutant,
+    copy: Path,
+    forkserver: Popen[str],
+    to_run: dict[str, str],
+    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
+) -> None:
+    if mutant.name not in to_run:
+        option = request.config.getoption("--mutants")
+        pytest.skip("recorded as killed" if option else "takes minutes; run with --mutants")
+    texts = edited(mutant)
+    try:
+        for file, (_, after) in texts.items():
+            (copy / "mindref" / file).write_text(after, encoding="utf-8")
+        code, printed = run_with_retry(
+            lambda: run_tests(forkserver, copy, mutant.rule, mutant.tests)
+        )
+    finally:
+        for file, (before, _) in texts.items():
+            (copy / "mindref" / file).write_text(before, encoding="utf-8")
+    # 1: tests ran and failed; 2 and more: they did not run
+    assert code == 1, f"the tests of {mutant.rule} ended with {code}\n{printed}"
+    record_property("killed", [mutant.name, to_run[mutant.name]])
+
+
+def run_with_retry(attempt: Callable[[], tuple[int, str]]) -> tuple[int, str]:
+    """Run tests, and once more if they took too long: a machine that stood still is no answer."""
+    code, printed = attempt()
+    if code == TOO_LONG:
+        print(f"took too long:\n{printed}", file=sys.stderr)
+        code, printed = attempt()
+    return code, printed
+
+
+def test_a_recorded_mutant_runs_again_if_its_code_or_a_module_of_its_tests_changed() -> None:
+    recorded = {name: "same" for name in map(str, range(100))}
+    fingerprints = {**recorded, "5": "changed", "new": "same"}
+    chosen = record.to_run(fingerprints, recorded, "commit")
+    assert {"5", "new"} <= chosen
+    assert len(chosen) == 2 + record.SAMPLE, "and a sample of the others"
+    assert chosen != record.to_run(fingerprints, recorded, "another commit")
+
+
+def test_a_fingerprint_sees_imports_and_ignores_comments(tmp_path: Path) -> None:
+    squash = PACKAGE / "ops" / "squash.py"
+    reached = record.closure(frozenset([REPOSITORY / "tests" / "ops" / "test_routing.py"]))
+    assert {squash, PACKAGE / "shapes.py", REPOSITORY / "tests" / "conftest.py"} <= reached
+    text = squash.read_text(encoding="utf-8")
+    commented = text.replace("return", "# a comment\n    return", 1).replace('"""', '"""New: ', 1)
+    assert record.structure_of_text(text) != record.structure_of_text(text.replace("+", "-"))
+    assert record.structure_of_text("x = 1") == record.structure_of_text("x = 1  # one")
+    assert ast.parse(commented)
+
+
+def test_commands_and_entry_points_count_as_imports() -> None:
+    reached = record.closure(frozenset([PACKAGE / "cli" / "__init__.py"]))
+    assert PACKAGE / "cli" / "train.py" in reached
+    assert PACKAGE / "kernels" / "backend.py" in record.closure(frozenset([PACKAGE / "backend.py"]))
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"), [([1, 0], 1), ([TOO_LONG, 1], 1), ([TOO_LONG, TOO_LONG, 1], TOO_LONG)]
+)
+def test_a_machine_that_stood_still_is_asked_once_more(codes: list[int], expected: int) -> None:
+    left = iter(codes)
+    assert run_with_retry(lambda: (next(left), "printed")) == (expected, "printed")
+
+
+def test_a_run_that_hangs_says_where(forkserver: Popen[str], tmp_path: Path) -> None:
+    hangs = "import time\n\ndef test_hangs():\n    time.sleep(60)\n"
+    (tmp_path / "test_hangs.py").write_text(hangs, encoding="utf-8")
+    code, printed = run_in_fork(forkserver, tmp_path, ["-q", "-p", "no:xdist"], longest=2)
+    assert code == TOO_LONG
+    assert "(most recent call first)" in printed, "in the test, or before it on a busy machine"
+
+
+def test_one_that_ends_is_not_asked(forkserver: Popen[str], tmp_path: Path) -> None:
+    (tmp_path / "test_fails.py").write_text(
+        "def test_fails():\n    raise OSError\n", encoding="utf-8"
+    )
+    code, printed = run_in_fork(forkserver, tmp_path, ["-q", "-p", "no:xdist"], longest=60)
+    assert code == 1
+    assert "(most recent call first)" not in printed
+
+
+def test_long_bytes_that_differ_are_told_at_once_where_the_machine_says_it_is_for_ci(
+    tmp_path: Path,
+) -> None:
+    shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path)
+    differs = """
+def test_differs():
+    import random
+    assert random.Random(0).randbytes(20_000) == random.Random(1).randbytes(20_000)
+"""
+    (tmp_path / "test_differs.py").write_text(differs, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "--rootdir", str(tmp_path)]
+    env = {**os.environ, "CI": "true", "BUILD_NUMBER": "1"}
+    ended = run(
+        [*command, str(tmp_path)], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+
+
+def citing_files(rule: str, folder: str) -> list[str]:
+    """Return the test files that cite a rule, in a folder or, without one, outside the kernels.
+
+    Kernels differ from a wrong reference, so the tests of the reference must fail.
+    """
+    files = sorted(file for file in cited_by_tests()[rule] if file.startswith(folder or "tests/"))
+    return files if folder else [file for file in files if not file.startswith(REFERENCE_PEERS)]
+
+
+def run_tests(
+    forkserver: Popen[str], copy_of_tree: Path, rule: str, folder: str
+) -> tuple[int, str]:
+    """Run the tests that cite a rule on the copy, which is first on the import path."""
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--all", "--rule", rule]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis is loaded already
+    return run_in_fork(forkserver, copy_of_tree, [*options, *citing_files(rule, folder)])
+
+
+def run_in_fork(
+    forkserver: Popen[str], folder: Path, options: list[str], **limits: float
+) -> tuple[int, str]:
+    """Run tests in a folder; return the exit code and the end of what was printed."""
+    out = folder / "printed.txt"
+    asked = {"folder": str(folder), "options": options, "out": str(out), **limits}
+    assert forkserver.stdin is not None
+    assert forkserver.stdout is not None
+    forkserver.stdin.write(json.dumps(asked) + "\n")
+    forkserver.stdin.flush()
+    code = int(forkserver.stdout.readline())
+    return code, out.read_text(encoding="utf-8", errors="replace")[-4000:]

@@ -1,0 +1,83 @@
+"""Names: defined once, and never an empty word. The rules are in .github/CONTRIBUTING.md."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "mindref"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+SHARED = {"forward", "backward", "init", "loss", "main", "Saved", "Params", "Batch", "Gradients"}
+"""Names of the interface of an operator, a model family or a program: defined in many modules."""
+
+DEFINED_TWICE: set[str] = set()
+"""Names that two modules define on purpose, each with its reason."""
+
+MIRRORED = ("ops", "kernels")
+"""Folders with the same names on purpose: an operator and its compiled form."""
+
+EMPTY_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """given found own asked known made some said told whole alone wanted shown whose kept
+        others more rest named it its mine what who where here there place at""",
+    )
+)
+"""Words that say nothing about a value; a local is named after a noun of the formula."""
+
+
+def definitions(tree: ast.Module) -> Iterator[str]:
+    """Yield the public functions and classes that a module defines at its top level."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name
+
+
+def defined_twice(files: dict[str, str]) -> dict[str, list[str]]:
+    """Return name -> modules, for each name that several of these modules define."""
+    modules: dict[str, set[str]] = defaultdict(set)
+    for file, text in files.items():
+        folder = file.split("/")[0]
+        for name in definitions(ast.parse(text)):
+            modules[name].add("ops and kernels" if folder in MIRRORED else file)
+    allowed = SHARED | DEFINED_TWICE
+    return {n: sorted(fs) for n, fs in modules.items() if len(fs) > 1 and n not in allowed}
+
+
+def empty_bindings(text: str) -> list[str]:
+    """Return the variables and parameters of a module that are empty words."""
+    bound = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.append((node.lineno, node.id))
+        elif isinstance(node, ast.arg):
+            bound.append((node.lineno, node.arg))
+    return [f"line {line}: {name}" for line, name in bound if name in EMPTY_WORDS]
+
+
+def test_no_function_or_class_is_defined_in_two_modules() -> None:
+    files = {str(path.relative_to(PACKAGE)): path.read_text(encoding="utf-8") for path in FILES}
+    assert defined_twice(files) == {}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_variable_is_an_empty_word(path: Path) -> None:
+    assert empty_bindings(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_second_definition_is_noticed() -> None:
+    files = {"run/a.py": "def read_items(): ...", "recall/b.py": "def read_items(): ..."}
+    assert defined_twice(files) == {"read_items": ["recall/b.py", "run/a.py"]}
+    mirror = {"ops/a.py": "def squash_rows(): ...", "kernels/a.py": "def squash_rows(): ..."}
+    assert defined_twice(mirror) == {}
+
+
+def test_an_empty_word_is_noticed() -> None:
+    text = "def f(given, *, rows):\n    for what in rows:\n        (found, total) = what, 1\n"
+    assert empty_bindings(text) == ["line 1: given", "line 2: what", "line 3: found"]
