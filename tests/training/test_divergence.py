@@ -42,10 +42,19 @@ def test_the_last_epoch_is_whole_and_is_gone_on_from(
     assert content(run) == content(trained(tmp_path / "whole"))
 
 
-def test_the_largest_learning_rate_ends_before_anything_is_served(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "numpy",
+        pytest.param("numba", marks=pytest.mark.slow),  # compiling 30 layers takes half a minute
+    ],
+)
+def test_the_largest_learning_rate_ends_before_anything_is_served(
+    tmp_path: Path, backend: str
+) -> None:
     """As a user meets it: nothing is written over, and resuming begins anew, to end alike."""
     run = tmp_path / "run"
-    changes = {"learning_rate": 100.0, "hidden": [8] * 30}
+    changes = {"learning_rate": 100.0, "hidden": [8] * 30, "backend": backend}
     for _ in range(2):
         made = resume_run(run) if run.exists() else trainer(run, **changes)
         with pytest.raises(Diverged, match="step 2: expected a finite loss"):
