@@ -107,12 +107,17 @@ def slow_items(items: list[pytest.Item]) -> Iterator[pytest.Item]:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Collect the kills that tests/test_mutants.py reports, from every process."""
+    killed = dict(value for name, value in report.user_properties if name == "killed mutant")
     if report.when == "call" and report.passed:
-        KILLED.update(value for name, value in report.user_properties if name == "killed")
+        KILLED.update(killed)
+    elif report.failed and "test_a_mutant_is_killed[" in report.nodeid:
+        SURVIVORS.add(report.nodeid.partition("[")[2].rstrip("]"))
 
 
 KILLED: dict[str, str] = {}
 """Mutant -> fingerprint, of this run."""
+SURVIVORS: set[str] = set()
+"""Mutants that the tests did not kill in this run."""
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -121,7 +126,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         from tests import mutants
         from tests.mutants import record
 
-        record.write(KILLED, [mutant.name for mutant in mutants.of_scope("tests")])
+        record.write(KILLED, SURVIVORS, [mutant.name for mutant in mutants.of_scope("tests")])
 
 
 def labels(item: pytest.Item) -> set[str]:

@@ -257,7 +257,7 @@ def test_a_mutant_is_killed(
             (copy / "mindref" / file).write_text(before, encoding="utf-8")
     # 1: tests ran and failed; 2 and more: they did not run
     assert code == 1, f"the tests of {mutant.rule} ended with {code}\n{printed}"
-    record_property("killed", [mutant.name, to_run[mutant.name]])
+    record_property("killed mutant", [mutant.name, to_run[mutant.name]])
 
 
 def run_with_retry(attempt: Callable[[], tuple[int, str]]) -> tuple[int, str]:
@@ -283,15 +283,25 @@ def test_a_fingerprint_sees_imports_and_ignores_comments(tmp_path: Path) -> None
     reached = record.closure(frozenset([REPOSITORY / "tests" / "ops" / "test_routing.py"]))
     assert {squash, PACKAGE / "shapes.py", REPOSITORY / "tests" / "conftest.py"} <= reached
     text = squash.read_text(encoding="utf-8")
-    commented = text.replace("return", "# a comment\n    return", 1).replace('"""', '"""New: ', 1)
     assert record.structure_of_text(text) != record.structure_of_text(text.replace("+", "-"))
+    documented = text.replace('"""', '"""New: ', 1)
+    assert documented != text
+    assert record.structure_of_text(text) == record.structure_of_text(documented)
     assert record.structure_of_text("x = 1") == record.structure_of_text("x = 1  # one")
-    assert ast.parse(commented)
+
+
+def test_a_survivor_leaves_the_record(tmp_path: Path) -> None:
+    path = tmp_path / "killed.json"
+    record.write({"a": "1", "b": "2", "gone": "3"}, [], ["a", "b", "gone"], path)
+    record.write({"a": "4"}, ["b"], ["a", "b"], path)
+    assert record.read(path) == {"a": "4"}
 
 
 def test_commands_and_entry_points_count_as_imports() -> None:
     reached = record.closure(frozenset([PACKAGE / "cli" / "__init__.py"]))
     assert PACKAGE / "cli" / "train.py" in reached
+    checks = record.closure(frozenset([PACKAGE / "conformance" / "runner" / "check.py"]))
+    assert PACKAGE / "conformance" / "checks" / "routing" / "properties.py" in checks
     assert PACKAGE / "kernels" / "backend.py" in record.closure(frozenset([PACKAGE / "backend.py"]))
 
 

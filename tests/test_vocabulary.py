@@ -14,13 +14,11 @@ PACKAGE = Path(__file__).parent.parent / "mindref"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 SHARED = {"forward", "backward", "init", "loss", "main", "Saved", "Params", "Batch", "Gradients"}
+SHARED |= {"check_inputs"}
 """Names of the interface of an operator, a model family or a program: defined in many modules."""
 
-DEFINED_TWICE: set[str] = set()
-"""Names that two modules define on purpose, each with its reason."""
-
-MIRRORED = ("ops", "kernels")
-"""Folders with the same names on purpose: an operator and its compiled form."""
+MIRRORED = ("ops/", "kernels/")
+"""Folders with the same modules on purpose: an operator and its compiled form."""
 
 EMPTY_WORDS = frozenset(
     re.findall(
@@ -43,11 +41,10 @@ def defined_twice(files: dict[str, str]) -> dict[str, list[str]]:
     """Return name -> modules, for each name that several of these modules define."""
     modules: dict[str, set[str]] = defaultdict(set)
     for file, text in files.items():
-        folder = file.split("/")[0]
+        module = f"ops and kernels/{Path(file).name}" if file.startswith(MIRRORED) else file
         for name in definitions(ast.parse(text)):
-            modules[name].add("ops and kernels" if folder in MIRRORED else file)
-    allowed = SHARED | DEFINED_TWICE
-    return {n: sorted(fs) for n, fs in modules.items() if len(fs) > 1 and n not in allowed}
+            modules[name].add(module)
+    return {n: sorted(fs) for n, fs in modules.items() if len(fs) > 1 and n not in SHARED}
 
 
 def empty_bindings(text: str) -> list[str]:
@@ -76,6 +73,10 @@ def test_a_second_definition_is_noticed() -> None:
     assert defined_twice(files) == {"read_items": ["recall/b.py", "run/a.py"]}
     mirror = {"ops/a.py": "def squash_rows(): ...", "kernels/a.py": "def squash_rows(): ..."}
     assert defined_twice(mirror) == {}
+    inside = {"ops/a.py": "def squash_rows(): ...", "ops/b.py": "def squash_rows(): ..."}
+    assert defined_twice(inside) == {
+        "squash_rows": ["ops and kernels/a.py", "ops and kernels/b.py"]
+    }
 
 
 def test_an_empty_word_is_noticed() -> None:

@@ -71,7 +71,7 @@ def start_reranker_training(
 ) -> int:
     """Train a new reranker on the candidates of a recall run; return the exit code.
 
-    out: returns the new run directory, after all other checks; others: options that the recall run
+    out: returns the new run directory, after all other checks; unused: options that the recall run
     determines; backend: confirms trust in the backend of the recall run. Raises ConfigError,
     RunError or DataError before the first step.
     """

@@ -35,17 +35,17 @@ THREADED_BACKEND = "numba"
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def settings_options(function: Callable[..., Any], ranking: bool = False) -> Callable[..., Any]:
+def settings_options(function: Callable[..., Any], reranks: bool = False) -> Callable[..., Any]:
     """Add --preset, --config and one option per setting. The help has ranges and defaults.
 
-    ranking: also add the settings of DIN, and `din` as a value of --model.
+    reranks: also add the settings of DIN, and `din` as a value of --model.
     """
-    din_settings = {s.name: s for s in dataclasses.fields(DinConfig)} if ranking else {}
+    din_settings = {s.name: s for s in dataclasses.fields(DinConfig)} if reranks else {}
     common = {setting.name for setting in dataclasses.fields(Config)}
     for setting in reversed([s for s in din_settings.values() if s.name not in common]):
         function = setting_option(setting, "din: ")(function)
     for setting in reversed(dataclasses.fields(Config)):
-        choices = () if setting.name != "model" or not ranking else (DIN,)
+        choices = () if setting.name != "model" or not reranks else (DIN,)
         function = setting_option(
             setting, other=din_settings.get(setting.name), extra_choices=choices
         )(function)
@@ -65,7 +65,7 @@ def settings_options(function: Callable[..., Any], ranking: bool = False) -> Cal
 
 def training_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of all settings, including those of DIN."""
-    return settings_options(function, ranking=True)
+    return settings_options(function, reranks=True)
 
 
 def setting_option(

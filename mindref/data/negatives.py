@@ -41,7 +41,7 @@ def make_sampler(
     Spec: data. `counts` (N,) are occurrences in the training sequences. `size` draws with
     replacement make a set (uniform, log_uniform, unigram); in_batch and full have their own size.
     `alpha` >= 0 is unigram's power. `target_probability` (N,) is what in_batch needs, see
-    `Cuts.target_probability`. Errors: `ConfigError` for a value outside its range.
+    `TrainingExamples.target_probability`. Errors: `ConfigError` for a value outside its range.
     """
     items = len(counts)
     if items < 1 or size < 1:

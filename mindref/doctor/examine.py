@@ -74,6 +74,11 @@ def check_registered(runner: ProbeRunner) -> Finding:
     finding = check_probe(runner, "registered", "registered")
     if finding.state == "ok":
         _ = [list(finding.facts[kind]) for kind in PLUGINS]  # raises for unexpected facts
+        missing = [name for name in BUILT_IN if name not in finding.facts["backend"]]
+        if missing:
+            summary = f"no entry point of the built-in {', '.join(missing)}; {finding.summary}"
+            todo = REINSTALL.format("mindref")
+            return finding._replace(state="problem", summary=summary, todo=todo)
     return finding
 
 

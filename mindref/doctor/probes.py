@@ -131,10 +131,6 @@ def probe_registered() -> Result:
         "index": sorted(registry.installed_plugins()),
         "export": sorted(export.KINDS),
     }
-    missing = [name for name in BUILT_IN if name not in facts["backend"]]
-    if missing:
-        todo = REINSTALL.format("mindref")
-        raise ProbeFailed(f"no entry point of the built-in {', '.join(missing)}", todo)
     return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in facts.items()), facts, ""
 
 
@@ -189,7 +185,7 @@ PROBES: dict[str, tuple[Callable[..., Result], str]] = {
     "kernels": (probe_kernels, "correct what the message names, or else please report it"),
     "registered": (probe_registered, "correct the problems above, or else please report it"),
     "backend": (probe_backend, "choose another --backend, or run mindref conform --backend {}"),
-    "index": (probe_index, "exact search is used instead; mindref indexes shows the reason"),
+    "index": (probe_index, "exact search is used instead; reinstall the package of the index {}"),
     "export": (probe_export, "only needed for mindref export --to {}"),
 }
 """Name -> probe, and what to do if it fails; {} is replaced by the argument."""

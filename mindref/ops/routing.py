@@ -107,9 +107,7 @@ def forward(
         z = sum_votes(weighted_couplings, votes)  # 3, routing-R3, R21, R23 (B, K, D)
         capsules, s4 = squash.forward(z, kind=kind)  # 4, routing-R4, R22, R27
         saved_iterations.append(Iteration(s2, s4, capsules))
-        if (
-            iteration < iterations - 1
-        ):  # routing-R5: nothing reads an update after the last iteration
+        if iteration < iterations - 1:  # routing-R5: nothing reads a last update
             # 5, routing-R8, R20, R24; a new array: numerics-R7 (B, L, K)
             agreement = vote_agreement(votes, capsules)
             logits = logits + agreement

@@ -207,7 +207,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Return the report of a run on the `which` cases of a split, as plain values.
 
-    A list longer than the catalogue (`at`) is padded with -1, which is no hit. Items that the
+    A list longer than the catalogue (`list_lengths`) is padded with -1, which is no hit. Items that the
     catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
     Raises RunError, DataError or ConfigError.
     """

@@ -183,6 +183,8 @@ class TrainingRun:
                 self.state = fit_model(self.task, config, validate=validate_once, on_epoch=on_epoch)
             return TrainingOutcome(self.model(), self.prepared, self.epochs, True)
         self.train_by_steps(callbacks, on_epoch)
+        if self.family.reranks:  # no epoch is validated
+            self.best = self.state.params
         if self.state.losses[1]:  # stopped within an epoch
             self.save(self.state, False)
         step = self.state.moments.step

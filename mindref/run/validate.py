@@ -69,11 +69,11 @@ def check_trained(params: Any, family: Any, config: Any, sizes: Sizes) -> None:
 
     sizes: sizes of the data, from the same run.
     """
-    arrays = flatten(params) if not hasattr(family, "flatten") else family.flatten(params)
+    arrays = flatten(params)
     most = sum(x.size for x in arrays.values()) + 1
     one = sizes._replace(items=1, item_rows=1, profile_rows=1, users=1)
     blank = family.init(ShapeProbe(most), config, one)
-    expected_arrays = flatten(blank) if not hasattr(family, "flatten") else family.flatten(blank)
+    expected_arrays = flatten(blank)
     if sorted(arrays) != sorted(expected_arrays):
         raise ValueError(f"arrays {', '.join(arrays)}")
     for name, like in expected_arrays.items():

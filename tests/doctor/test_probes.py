@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import mindref.backend
-from mindref.doctor import probes
+from mindref.doctor import examine, probes
+from mindref.doctor.probe_runner import ProbeResult
 from mindref.kernels import matmul, squash
 
 
@@ -34,11 +36,14 @@ def test_a_wrong_kernel_fails(
         probes.probe_kernels()
 
 
-def test_a_missing_built_in_backend_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_built_in_backend_is_a_problem_and_the_others_are_listed() -> None:
     assert probes.BUILT_IN == mindref.backend.BUILT_IN
-    monkeypatch.setattr(mindref.backend, "list_backends", lambda: {"numpy": None})
-    with pytest.raises(probes.ProbeFailed, match="no entry point of the built-in numba"):
-        probes.probe_registered()
+    facts = {"backend": ["numpy", "torch"], "index": [], "export": ["onnx"]}
+    result = ProbeResult(summary="backend: numpy, torch", facts=facts)
+    runner: Any = SimpleNamespace(run=lambda *probe: result)
+    finding = examine.check_registered(runner)
+    assert (finding.state, finding.facts) == ("problem", facts)
+    assert finding.summary.startswith("no entry point of the built-in numba; backend: numpy")
 
 
 def test_an_unusable_index_has_the_hint_of_its_plugin(monkeypatch: pytest.MonkeyPatch) -> None:

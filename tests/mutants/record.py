@@ -32,6 +32,9 @@ SAMPLE = 40
 LAZY = ("__getattr__", "pytest_")
 """Functions whose imports do not count: they run on demand, and not in the tests of a mutant."""
 
+PREFIXES = ("mindref.conformance.checks", "mindref.study.exercises.tasks")
+"""Packages whose modules are imported by names that are built from this string."""
+
 MODULE = re.compile(r"(mindref|tests)(\.\w+)*[.:]?")
 
 
@@ -40,10 +43,12 @@ def read(path: Path = RECORD) -> dict[str, str]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def write(kills: dict[str, str], known: Iterable[str], path: Path = RECORD) -> None:
-    """Add kills to the record, and drop mutants that do not exist any more."""
-    names = set(known)
-    merged = {n: p for n, p in {**read(path), **kills}.items() if n in names}
+def write(
+    kills: dict[str, str], survivors: Iterable[str], known: Iterable[str], path: Path = RECORD
+) -> None:
+    """Add kills to the record; remove survivors and mutants that do not exist any more."""
+    names_to_keep = set(known) - set(survivors)
+    merged = {n: p for n, p in {**read(path), **kills}.items() if n in names_to_keep}
     path.write_text(json.dumps(dict(sorted(merged.items())), indent=0) + "\n", encoding="utf-8")
 
 
@@ -122,14 +127,17 @@ def names(nodes: Iterable[ast.AST]) -> Iterator[str]:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield from (match[0] for match in MODULE.finditer(node.value))
+            for match in MODULE.finditer(node.value):
+                is_package = (REPOSITORY / match[0].replace(".", "/") / "__init__.py").is_file()
+                # a package of its own name is a prefix of modules that are imported by name
+                yield f"{match[0]}." if is_package and match[0] in PREFIXES else match[0]
 
 
 def files_of(name: str) -> list[Path]:
-    """Return the files of a module, or of every module of a package if the name ends with a dot."""
+    """Return the files of a module; of all modules below a package if the name ends with a dot."""
     path = REPOSITORY.joinpath(*name.rstrip(".:").split("."))
     if name.endswith("."):
-        return sorted(path.glob("*.py"))
+        return sorted(path.rglob("*.py"))
     return [path.with_suffix(".py"), path / "__init__.py"]
 
 

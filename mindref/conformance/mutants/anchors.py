@@ -10,14 +10,14 @@ order, and must match exactly one statement of FUNCTION:
 - the form of the statement, optionally followed by one identifier or string that it contains:
 
       weights, s2 =   logits +=   return   return d_votes   raise ShapeError   assert   docstring
-      for turn   while   if gradient   elif axis   with   try   except KeyError   match   case
+      for iteration   while   if gradient   elif axis   with   try   except KeyError   match   case
       check(          an expression that is a call of `check`
       def, class      FUNCTION itself
       @compiled       a decorator of FUNCTION
 
 - an ordinal, if several statements match: "return 2" is the second.
 
-`new` replaces the statement. If `new` is a header without a body ("for turn in range(3):"), then it
+`new` replaces the statement. If `new` is a header without a body ("for iteration in range(3):"), then it
 replaces the header and the body stays. If `new` is empty, the statement is removed. `before` and
 `after` insert statements next to the named one. `statements = N` extends a replacement to N
 consecutive statements. Every other comment and line of the source stays as it is.
