@@ -207,8 +207,8 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Return the report of a run on the `which` cases of a split, as plain values.
 
-    A list longer than the catalogue (`list_lengths`) is padded with -1, which is no hit. Items that the
-    catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
+    A list longer than the catalogue (`list_lengths`) is padded with -1, which is no hit. Items that
+    the catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
     Raises RunError, DataError or ConfigError.
     """
     served = ServedModel.load(run, backend, device).load_backend()

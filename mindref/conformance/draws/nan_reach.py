@@ -53,7 +53,7 @@ def mask_at(shape: tuple[int, ...], *index: Any) -> Bools:
 
 
 def reach_of_part(lost: Bools, *spared: str, **further: Bools) -> NanReach:
-    """Return a reach: `lost` of the result is lost; the rest, also of these gradients, is spared."""
+    """Return a reach: NaN in `lost` of the result, and nowhere else in it or in these gradients."""
     return NanReach({"out": lost}, {n: ~lost for n in ("out", *spared)} | further)
 
 

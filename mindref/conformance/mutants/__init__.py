@@ -1,10 +1,10 @@
 """The catalogue of mutants: wrong implementations, each with one mistake that breaks one rule.
 
 A page that the conformance suite checks has a file `<page>.toml` here; any other page has one in
-tests/mutants/ of the repository. Both have tables `[[mutant]]` of the same format:
+tests/mutants/ of the repository. The header of a mutant is the rule that it breaks, such as
+`[[routing-R3]]`.
 
 - `name`: unique over all files. Default: the page and the words of `what`.
-- `rule`: the label of the rule that the mutant breaks.
 - `scope`: the uses of the mutant, by default "suite" here and "tests" in tests/mutants/:
 
     suite   the conformance suite must kill it, and diagnosis.py compares it with a failure.
@@ -13,8 +13,8 @@ tests/mutants/ of the repository. Both have tables `[[mutant]]` of the same form
 
 - `what`: the wrong behaviour in one sentence; `does`: the effect on a model; `seen`: public code
   with this mistake. Both of the latter are optional.
-- `file`, relative to mindref/, with `at` and `new` (or `before`, `after`), or with `edits`, a list
-  of such edits; anchors.py has the format.
+- `at` and `new` (or `before`, `after`): the edited statement and its replacement; or `edits`, a
+  list of such edits. anchors.py has the format.
 - `tests`: optional, the folder or file whose tests must fail, such as "tests/kernels/".
 
 loader.py reads and builds mutants, anchors.py makes the edits, diagnosis.py compares mutants with a

@@ -1,8 +1,9 @@
 """Edit Python source at a named statement, without a quotation of the source.
 
-An edit names a statement by `at = "FUNCTION: ANCHOR"`. FUNCTION is the qualified name of a function
-or class ("forward", "Saved", "Model.step"), or "module". ANCHOR has up to three parts, in this
-order, and must match exactly one statement of FUNCTION:
+An edit names a statement by `at = "FILE::FUNCTION: ANCHOR"`. FILE is relative to mindref/. In a
+list of edits, an edit without FILE uses the file of the edit above. FUNCTION is the qualified name
+of a function or class ("forward", "Saved", "Model.step"), or "module". ANCHOR has up to three
+parts, in this order, and must match exactly one statement of FUNCTION:
 
 - the label of a rule ("routing-R2") in a comment on the lines of the statement, or in the comment
   lines directly above the statement. Of a statement with a body only the lines of the header count.
@@ -17,10 +18,10 @@ order, and must match exactly one statement of FUNCTION:
 
 - an ordinal, if several statements match: "return 2" is the second.
 
-`new` replaces the statement. If `new` is a header without a body ("for iteration in range(3):"), then it
-replaces the header and the body stays. If `new` is empty, the statement is removed. `before` and
-`after` insert statements next to the named one. `statements = N` extends a replacement to N
-consecutive statements. Every other comment and line of the source stays as it is.
+`new` replaces the statement. If `new` is a header without a body ("for iteration in range(3):"),
+then it replaces the header and the body stays. If `new` is empty, the statement is removed.
+`before` and `after` insert statements next to the named one. `statements = N` extends a replacement
+to N consecutive statements. Every other comment and line of the source stays as it is.
 """
 
 from __future__ import annotations
@@ -106,17 +107,28 @@ def splice_of(source: AnchoredSource, edit: Edit) -> tuple[int, int, bytes]:
 
 
 def read_edits(row: Mapping[str, Any], file: str = "") -> tuple[Edit, ...]:
-    """Return the edits of a table of a catalogue: `edits`, or the one edit of the table itself."""
-    shared = row.get("file", file)
-    return tuple(read_edit(edit, edit.get("file", shared)) for edit in row.get("edits", [row]))
+    """Return the edits of a table of a catalogue: `edits`, or the one edit of the table itself.
+
+    file: the file of a first edit that names none.
+    """
+    edits: list[Edit] = []
+    for edit in row.get("edits", [row]):
+        edits.append(read_edit(edit, edits[-1].file if edits else file))
+    return tuple(edits)
 
 
 def read_edit(row: Mapping[str, Any], file: str) -> Edit:
-    """Return one edit; raise ValueError unless it has exactly one of POSITIONS."""
+    """Return one edit; raise ValueError unless it has exactly one of POSITIONS, and a file."""
     positions = [position for position in POSITIONS if position in row]
-    if len(positions) != 1 or "at" not in row:
-        raise ValueError(f"{file}: an edit has `at` and one of {', '.join(POSITIONS)}: {dict(row)}")
-    return Edit(file, row["at"], row[positions[0]], positions[0], row.get("statements", 1))
+    stem, separator, anchor = row.get("at", "").partition(".py::")
+    if separator:
+        file = f"{stem}.py"
+    if len(positions) != 1 or "at" not in row or not file:
+        one_of = ", ".join(POSITIONS)
+        raise ValueError(f"{file}: an edit has `at` with a file, and one of {one_of}: {dict(row)}")
+    position = positions[0]
+    anchor = anchor if separator else row["at"]
+    return Edit(file, anchor, row[position], position, row.get("statements", 1))
 
 
 def block_index(unit: Unit) -> int:

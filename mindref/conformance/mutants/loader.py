@@ -82,7 +82,7 @@ class BuiltModules(NamedTuple):
 
 @cache
 def suite_mutants() -> tuple[Mutant, ...]:
-    """Return every mutant of the suite, sorted by page, then as in the file."""
+    """Return every mutant of the suite, sorted by page, then by rule as in the file."""
     return tuple(mutant for mutant in shipped_mutants() if "suite" in mutant.scope)
 
 
@@ -95,16 +95,17 @@ def shipped_mutants() -> tuple[Mutant, ...]:
 def mutants_in_folder(folder: Traversable, *, scope: str) -> tuple[Mutant, ...]:
     """Return the mutants in the *.toml files of a folder, sorted by file; scope: the default."""
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
-    texts = [file.read_text(encoding="utf-8") for file in files]
-    return tuple(read_mutant(row, scope) for text in texts for row in tomllib.loads(text)["mutant"])
+    tables = [tomllib.loads(file.read_text(encoding="utf-8")) for file in files]
+    rules = [item for table in tables for item in table.items()]
+    return tuple(read_mutant(rule, row, scope) for rule, rows in rules for row in rows)
 
 
-def read_mutant(row: dict[str, Any], scope: str) -> Mutant:
-    """Return a mutant from its table in the catalogue; scope: the default."""
+def read_mutant(rule: str, row: dict[str, Any], scope: str) -> Mutant:
+    """Return a mutant from a table of its rule in the catalogue; scope: the default."""
     words = re.findall(r"[a-z0-9]+", row["what"].lower())
     return Mutant(
-        name=row.get("name") or "-".join([row["rule"].partition("-")[0].replace("_", "-"), *words]),
-        rule=row["rule"],
+        name=row.get("name") or "-".join([rule.partition("-")[0].replace("_", "-"), *words]),
+        rule=rule,
         scope=tuple(row.get("scope", [scope])),
         description=row["what"],
         does=row.get("does", ""),

@@ -173,11 +173,14 @@ def test_a_text_that_is_no_statement_raises() -> None:
 
 
 def test_an_edit_of_a_table_has_one_text() -> None:
-    assert read_edits({"file": "f.py", "at": "f: if", "new": "x"}) == (Edit("f.py", "f: if", "x"),)
-    both = {"file": "f.py", "edits": [{"at": "f: if", "after": "x"}, {"at": "g: if", "new": ""}]}
+    assert read_edits({"at": "f.py::f: if", "new": "x"}) == (Edit("f.py", "f: if", "x"),)
+    both = {"edits": [{"at": "f.py::f: if", "after": "x"}, {"at": "g: if", "new": ""}]}
     assert read_edits(both) == (Edit("f.py", "f: if", "x", "after"), Edit("f.py", "g: if", ""))
+    assert read_edits({"at": "f: if", "new": "x"}, "f.py") == (Edit("f.py", "f: if", "x"),)
     with pytest.raises(ValueError, match="one of new, before, after"):
-        read_edits({"file": "f.py", "at": "f: if", "new": "x", "after": "y"})
+        read_edits({"at": "f.py::f: if", "new": "x", "after": "y"})
+    with pytest.raises(ValueError, match="`at` with a file"):
+        read_edits({"at": "f: if", "new": "x"})
 
 
 def test_a_comment_abbreviates_labels() -> None:
