@@ -34,7 +34,8 @@ UNKNOWN = Mutant(
         Edit(
             "ops/routing.py",
             "forward: routing-R3",
-            "z = sum_votes(weighted_couplings, votes)\nz = z * np.linspace(2, 1, z.shape[1])[:, None]",
+            "z = sum_votes(weighted_couplings, votes)\n"
+            "z = z * np.linspace(2, 1.3, active.shape[1])[:, None]",
         ),
     ),
 )
