@@ -212,9 +212,9 @@ def test_the_worked_example_of_recovery() -> None:
     page = EXAMPLES["recovery"]
     # then a passing fancy, then a padded place; and a user with one planted interest only
     couplings = np.stack(
-        [couplings_of([*page["found"], 0, 0]), couplings_of([0, 1, 0, 1, 0, 1, 0])]
+        [couplings_of([*page["predicted"], 0, 0]), couplings_of([0, 1, 0, 1, 0, 1, 0])]
     )
-    planted = np.array([[*page["planted"], -1, 1], [2] * 7])
+    planted = np.array([[*page["true_interests"], -1, 1], [2] * 7])
     mask = np.array([[True] * 6 + [False], [True] * 7])
     found = interest_statistics.interest_recovery(
         couplings, mask, planted, np.random.default_rng(0)

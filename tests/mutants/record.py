@@ -4,9 +4,13 @@
 that must kill the mutant, and of every module of the repository that these tests import. A mutant
 runs again as soon as one of these has changed. Comments and docstrings do not count.
 
-The record is not trusted. `pytest --mutants` runs a sample of the recorded mutants again. The
-commit chooses the sample, so an edited entry is found sooner or later. `--mutants all` ignores the
-record. `--record-kills` writes it, from a run that killed the mutants.
+The fingerprint has Python files and the mutant alone. A change of another input of the tests (a
+specification page, a golden file) does not start the mutants again.
+
+The record is not trusted. `pytest --mutants` runs a sample of the recorded mutants again, which the
+commit chooses. `--mutants all` ignores the record; a weekly job of .github/workflows/ci.yml runs
+it. So an edited entry survives for a week at most. `--record-kills` writes the record, from a run
+that killed the mutants.
 """
 
 from __future__ import annotations
