@@ -60,7 +60,7 @@ def edited(mutant: Mutant) -> dict[str, tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tree, to be damaged and mended."""
+    """A copy of the tree, to be edited and restored."""
     folder = tmp_path_factory.mktemp("tree")
     for name in ("mindref", "tests", "specs"):
         ignore = shutil.ignore_patterns("__pycache__")
@@ -89,7 +89,7 @@ def test_the_study_shows_the_mutants_of_its_scope() -> None:
     assert shown == {mutant.name for mutant in mutants.of_scope("study")}
 
 
-def test_each_name_is_used_once_and_says_something() -> None:
+def test_each_name_is_unique_and_each_description_has_text() -> None:
     names = Counter(mutant.name for mutant in mutants.MUTANTS)
     assert [name for name, count in names.items() if count > 1] == []
     assert [name for name in names if not NAME.fullmatch(name)] == []
@@ -126,8 +126,8 @@ def test_no_mutant_uses_an_undefined_name(tmp_path: Path) -> None:
     known = {(file.removeprefix("reference/"), name) for file, name in undefined}
     stale = []
     for path, name in sorted(undefined):
-        kind, _, rest = path.partition("/")
-        mutant_name, _, file = rest.partition("/")
+        kind, _, subpath = path.partition("/")
+        mutant_name, _, file = subpath.partition("/")
         if kind == "mutants" and (file, name) not in known:
             stale.append(f"{mutant_name}: {name}")
     assert stale == []
@@ -142,8 +142,7 @@ def test_no_mutant_uses_an_unknown_attribute_or_argument() -> None:
     for mutant in mutants.MUTANTS:
         for _, after in edited(mutant).values():
             tree = ast.parse(after)
-            found = unknown_identifiers(tree, known)
-            stale += [f"{mutant.name}: {name}" for name in sorted(found)]
+            stale += [f"{mutant.name}: {name}" for name in sorted(unknown_identifiers(tree, known))]
     assert stale == []
 
 
@@ -156,18 +155,20 @@ def identifiers(tree: ast.AST) -> set[str]:
     """Return the attributes, arguments and names in a tree."""
     fields = {ast.Attribute: "attr", ast.keyword: "arg", ast.arg: "arg", ast.Name: "id"}
     fields |= {ast.FunctionDef: "name", ast.ClassDef: "name"}
-    found = (getattr(node, fields.get(type(node), ""), None) for node in ast.walk(tree))
-    return {name for name in found if name}
+    bound = (getattr(node, fields.get(type(node), ""), None) for node in ast.walk(tree))
+    return {name for name in bound if name}
 
 
 def unknown_identifiers(tree: ast.AST, known: set[str]) -> set[str]:
     """Return the attributes and keyword arguments that are neither known nor bound in a tree."""
     bound = (ast.arg, ast.Name, ast.FunctionDef, ast.ClassDef)
-    here = {name for node in ast.walk(tree) if isinstance(node, bound) for name in own_name(node)}
-    return identifiers(tree) - known - here
+    local = {
+        name for node in ast.walk(tree) if isinstance(node, bound) for name in node_names(node)
+    }
+    return identifiers(tree) - known - local
 
 
-def own_name(node: ast.AST) -> set[str]:
+def node_names(node: ast.AST) -> set[str]:
     """Return the name that a node binds or reads."""
     return {getattr(node, field) for field in ("arg", "id", "name") if hasattr(node, field)}
 
@@ -177,8 +178,8 @@ def test_an_undefined_name_is_found(tmp_path: Path) -> None:
     right = "def f(x):\n    y = x\n    return y\n"
     texts = {"right.py": right, "stale.py": right.replace("= x", "= z")}
     texts["early.py"] = "def f():\n    print(x)\n    x = 1\n    return x\nx = 2\n"
-    found = undefined_names(tmp_path, texts)
-    assert {path for path, _ in found} == {"stale.py", "early.py"}
+    undefined = undefined_names(tmp_path, texts)
+    assert {path for path, _ in undefined} == {"stale.py", "early.py"}
 
 
 def undefined_names(folder: Path, texts: dict[str, str]) -> set[tuple[str, str]]:
@@ -190,8 +191,8 @@ def undefined_names(folder: Path, texts: dict[str, str]) -> set[tuple[str, str]]
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--exit-zero"]
     command += ["--select", "F821,F823", "--target-version", "py311", "--output-format", "json"]
     done = run([*command, str(folder)], capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
-    return {(str(Path(x["filename"]).relative_to(folder)), x["message"]) for x in found}
+    messages = json.loads(done.stdout)
+    return {(str(Path(x["filename"]).relative_to(folder)), x["message"]) for x in messages}
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +262,7 @@ def test_a_mutant_is_killed(
 
 
 def run_with_retry(attempt: Callable[[], tuple[int, str]]) -> tuple[int, str]:
-    """Run tests, and once more if they took too long: a machine that stood still is no answer."""
+    """Run tests, and repeat them once if they took too long: the machine may have been busy."""
     code, printed = attempt()
     if code == TOO_LONG:
         print(f"took too long:\n{printed}", file=sys.stderr)
@@ -308,12 +309,12 @@ def test_commands_and_entry_points_count_as_imports() -> None:
 @pytest.mark.parametrize(
     ("codes", "expected"), [([1, 0], 1), ([TOO_LONG, 1], 1), ([TOO_LONG, TOO_LONG, 1], TOO_LONG)]
 )
-def test_a_machine_that_stood_still_is_asked_once_more(codes: list[int], expected: int) -> None:
-    left = iter(codes)
-    assert run_with_retry(lambda: (next(left), "printed")) == (expected, "printed")
+def test_a_run_that_timed_out_is_repeated_once(codes: list[int], expected: int) -> None:
+    next_code = iter(codes)
+    assert run_with_retry(lambda: (next(next_code), "printed")) == (expected, "printed")
 
 
-def test_a_run_that_hangs_says_where(forkserver: Popen[str], tmp_path: Path) -> None:
+def test_a_hanging_run_prints_its_stack(forkserver: Popen[str], tmp_path: Path) -> None:
     hangs = "import time\n\ndef test_hangs():\n    time.sleep(60)\n"
     (tmp_path / "test_hangs.py").write_text(hangs, encoding="utf-8")
     code, printed = run_in_fork(forkserver, tmp_path, ["-q", "-p", "no:xdist"], longest=2)
@@ -321,7 +322,7 @@ def test_a_run_that_hangs_says_where(forkserver: Popen[str], tmp_path: Path) -> 
     assert "(most recent call first)" in printed, "in the test, or before it on a busy machine"
 
 
-def test_one_that_ends_is_not_asked(forkserver: Popen[str], tmp_path: Path) -> None:
+def test_a_run_that_ends_prints_no_stack(forkserver: Popen[str], tmp_path: Path) -> None:
     (tmp_path / "test_fails.py").write_text(
         "def test_fails():\n    raise OSError\n", encoding="utf-8"
     )
@@ -330,7 +331,7 @@ def test_one_that_ends_is_not_asked(forkserver: Popen[str], tmp_path: Path) -> N
     assert "(most recent call first)" not in printed
 
 
-def test_long_bytes_that_differ_are_told_at_once_where_the_machine_says_it_is_for_ci(
+def test_a_failed_comparison_of_long_bytes_ends_within_a_minute_in_ci(
     tmp_path: Path,
 ) -> None:
     shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path)
@@ -378,10 +379,10 @@ def run_in_fork(
 ) -> tuple[int, str]:
     """Run tests in a folder; return the exit code and the end of what was printed."""
     out = folder / "printed.txt"
-    asked = {"folder": str(folder), "options": options, "out": str(out), **limits}
+    request = {"folder": str(folder), "options": options, "out": str(out), **limits}
     assert forkserver.stdin is not None
     assert forkserver.stdout is not None
-    forkserver.stdin.write(json.dumps(asked) + "\n")
+    forkserver.stdin.write(json.dumps(request) + "\n")
     forkserver.stdin.flush()
     code = int(forkserver.stdout.readline())
     return code, out.read_text(encoding="utf-8", errors="replace")[-4000:]

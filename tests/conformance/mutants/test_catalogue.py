@@ -184,8 +184,8 @@ class Lax(BackendImplementation):
     ("check", "name"),
     [
         ("routing/unknown_gradient_raises", "routing-any-gradient-is-all"),
-        ("numerics/mixed_dtypes_raise[routing]", "mixed-types-taken"),
-        ("numerics/non_boolean_masks_raise[routing]", "masks-of-numbers-taken"),
+        ("numerics/mixed_dtypes_raise[routing]", "mixed-dtypes-accepted"),
+        ("numerics/non_boolean_masks_raise[routing]", "numeric-masks-accepted"),
         ("notation/wrong_number_of_axes_raises[routing]", ""),
     ],
 )
