@@ -82,11 +82,7 @@ FORMATS = {
             tier=5,
         ),
         Format(
-            name="pairs",
-            help="user item",
-            module="pairs",
-            tier=6,
-            without_effect=COLUMN_OPTIONS,
+            name="pairs", help="user item", module="pairs", tier=6, without_effect=COLUMN_OPTIONS
         ),
         Format(
             name="sequences",

@@ -16,10 +16,7 @@ SavedLayers = tuple[relu_layer.Saved, ...]
 
 
 def layers_forward(
-    x: Array,
-    layers: tuple[Layer, ...],
-    last_relu: bool,
-    ops: Any = reference,
+    x: Array, layers: tuple[Layer, ...], last_relu: bool, ops: Any = reference
 ) -> tuple[Array, SavedLayers]:
     """Map x (M, I) through all layers to (M, O); the last is linear unless `last_relu`.
 

@@ -73,11 +73,7 @@ class Saved(NamedTuple):
 
 
 def interests(
-    params: Params,
-    histories: Histories,
-    catalogue: Catalogue,
-    config: Config,
-    ops: Any = reference,
+    params: Params, histories: Histories, catalogue: Catalogue, config: Config, ops: Any = reference
 ) -> tuple[Array, Bools, SavedInterests]:
     """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
 
@@ -121,11 +117,7 @@ def interests_backward(
 
 
 def loss(
-    params: Params,
-    batch: Batch,
-    catalogue: Catalogue,
-    config: Config,
-    ops: Any = reference,
+    params: Params, batch: Batch, catalogue: Catalogue, config: Config, ops: Any = reference
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean loss ().
 
@@ -163,10 +155,7 @@ def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradient
 
 
 def behaviour_vectors(
-    params: ItemTable,
-    histories: Histories,
-    catalogue: Catalogue,
-    ops: Any = reference,
+    params: ItemTable, histories: Histories, catalogue: Catalogue, ops: Any = reference
 ) -> tuple[Array, embedding.Saved]:
     """Return the vectors of behaviours (B, L, D), zero for padding.
 
@@ -180,10 +169,7 @@ def behaviour_vectors(
 
 
 def item_vectors(
-    params: ItemTable,
-    ids: Ints,
-    catalogue: Catalogue,
-    ops: Any = reference,
+    params: ItemTable, ids: Ints, catalogue: Catalogue, ops: Any = reference
 ) -> tuple[Array, embedding.Saved]:
     """Return the vectors (M, D) of items (M,): id and side features, averaged."""
     embedding.check_row_indices("items", ids, len(catalogue.rows))  # model-R18
@@ -213,9 +199,8 @@ def active_after(lengths: Ints, config: Config) -> Bools:
         count = routing.count_active_interests(lengths, config.interests)  # model-R3
     else:
         count = np.where(lengths > 0, config.interests, 1)  # model-R7
-    return (
-        np.arange(config.interests) < count[:, None]
-    )  # model-R17: at least one, even without behaviours
+    # model-R17: at least one, even without behaviours
+    return np.arange(config.interests) < count[:, None]
 
 
 def join_profile(capsules: Array, profile: Array) -> Array:

@@ -81,10 +81,8 @@ def user_vector_cosines(
     users = din.logits(model.params, *arguments)[1].users.astype(np.float64)  # (C, M, D)
     lengths = np.linalg.norm(users, axis=2, keepdims=True)
     units = users / np.where(lengths > 0, lengths, 1)
-    m, alike = (
-        units.shape[1],
-        (units.sum(axis=1) ** 2).sum(axis=1),
-    )  # sum over ordered pairs, including (i, i)
+    # sum over ordered pairs, including (i, i)
+    m, alike = units.shape[1], (units.sum(axis=1) ** 2).sum(axis=1)
     return (alike - (units**2).sum(axis=(1, 2))) / (m * (m - 1))  # din-R21
 
 

@@ -131,9 +131,8 @@ def evaluate_model(
     arguments = (model, bench.cases.histories, bench.profiles, backend)
     about: dict[str, Any] | None = None  # None for a family without routing
     if family_of(model.config.model).routes:
-        user_interests = compute_interests(
-            *arguments, couplings=True
-        )  # from the operators: backend-R10
+        # from the operators: backend-R10
+        user_interests = compute_interests(*arguments, couplings=True)
         labels = true_interest_labels(loaded, bench.cases, model.config.window)
         about = interest_report(user_interests, labels, make_rng(model.config.seed, "probe"))
     model_report = reports["model"]

@@ -95,9 +95,8 @@ def recall_all(
         user_lists = opened.answers.blocks(0, opened.blocks, size)
         warned = lists.save_lists(target, user_lists, opened.answers.index, form)
         return [*opened.answers.warnings, *warned]
-    resolved_request = request._replace(
-        kind=opened.answers.index.kind
-    )  # the choice of `auto`, for all shards
+    # the choice of `auto`, for all shards
+    resolved_request = request._replace(kind=opened.answers.index.kind)
     with opened_runs_lock:
         opened_runs[resolved_request] = opened  # for worker threads and forked workers
     try:
@@ -192,9 +191,8 @@ def write_shard(opened: OpenedRun, path: Path, number: int, count: int) -> str:
     if shard_file.is_complete_shard(path, facts):  # recall-R38
         return f"{description}, there already"
     with locks.lock_output(path) as warning, atomic.atomic_path(path) as temporary:
-        shard_file.manifest_path(path).unlink(
-            missing_ok=True
-        )  # the old manifest belongs to another file
+        # the old manifest belongs to another file
+        shard_file.manifest_path(path).unlink(missing_ok=True)
         with temporary.open("xb") as stream:
             user_lists = opened.answers.blocks(start, stop, facts.block)
             lists.write_lists_to_stream(stream, user_lists, opened.answers.index, facts.form)

@@ -76,11 +76,7 @@ def make_operators(device: Any = None) -> SimpleNamespace:
 
 
 def differentiate(
-    stem: str,
-    arrays: Sequence[Array],
-    numbers: Mapping[str, Any],
-    d_out: Array,
-    device: Any = None,
+    stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array, device: Any = None
 ) -> list[Any]:
     """Return the gradients of the differentiable arguments in order."""
     with compute_on(device):

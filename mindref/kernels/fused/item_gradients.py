@@ -158,15 +158,7 @@ def project_capsule_gradients(
     """
     last = (values.unit[-1], values.across[-1], values.along[-1])
     last_iteration_backward(
-        slots,
-        starts,
-        item_index,
-        vectors,
-        values.couplings[-1],
-        *last,
-        d_capsules,
-        d_z,
-        item_sums,
+        slots, starts, item_index, vectors, values.couplings[-1], *last, d_capsules, d_z, item_sums
     )
     matmul_into(d_z, bilinear, d_projected)
     matmul_into(d_z.T, item_sums, d_bilinear)

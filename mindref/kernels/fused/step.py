@@ -107,11 +107,7 @@ class FusedStep:
         self.distinct = merge_negatives(self.work, self.batch, self.forward.layout)
         count, buffer = len(self.distinct.ids), self.forward.buffer
         self.negatives = allocate_vectors(
-            self.work,
-            "negatives",
-            (count, self.width),
-            self.dtype,
-            normalise=self.config.normalise,
+            self.work, "negatives", (count, self.width), self.dtype, normalise=self.config.normalise
         )
         self.products = buffer("products", self.users, count)
         self.d_negatives = buffer("d_negatives", count_user_blocks(self.users), count, self.width)
