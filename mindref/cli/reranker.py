@@ -230,13 +230,13 @@ def indexability_lines(report: Mapping[str, Any]) -> list[str]:
     for r, row in report["by_rank"].items():
         lines.append(
             f"  rank {r:>4}: the nearest matrix misses {row['missed']:.1%} of the squared norm"
-            f" and finds {row['found']:.1%} of each user's top-{report['n']} items."
+            f" and finds {row['overlap']:.1%} of each user's top-{report['n']} items."
         )
     if (recall := report["recall"]) is not None:
         lines.append(
             f"For comparison, the recall run: the scores of {recall['interests']:,} interests have"
             f" rank {recall['rank']:,}. The nearest matrix of rank {recall['width']} finds"
-            f" {recall['found']:.1%} of the top-{report['n']} items of each interest."
+            f" {recall['overlap']:.1%} of the top-{report['n']} items of each interest."
         )
     if report["turning"] is not None:
         lines.append(

@@ -193,7 +193,7 @@ def open_run_index(
     """Return the index of a run, opened or built (recall.run_index.open_or_build)."""
     if served.scores_only:  # an index searches vectors
         if kind not in ("auto", "exact"):
-            got = f"{kind}, and a model of scores alone"
+            got = f"{kind}, and a model that has only scores"
             raise ConfigError(say("--index", "auto or exact", got))
         return ExactIndex(np.zeros((len(served.items.ids), 0), served.model.config.dtype))
     config = served.model.config

@@ -108,7 +108,7 @@ def load_exporter(kind: str) -> tuple[Any, dict[str, str]]:
         writer = entry_points[kind].load()
         return writer, writer.require(kind)
     except ImportError as error:
-        needed = "mindref-torch with its extra `export_run`" if kind == "onnx" else "mindref-torch"
+        needed = "mindref-torch with its extra `export`" if kind == "onnx" else "mindref-torch"
         got = f"{type(error).__name__}: {error}"
         raise BackendError(say(f"--to {kind}", needed, got, INSTALL[kind])) from error
 

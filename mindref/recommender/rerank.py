@@ -34,7 +34,7 @@ def rerank(
     """
     if not len(ranked.items) == len(histories) == len(profiles):
         got = f"{len(ranked.items)}, {len(histories)} and {len(profiles)}"
-        raise ShapeError(say("rerank", "a list, a history and a profile a case", got))
+        raise ShapeError(say("rerank", "as many lists as histories and profiles", got))
     scores = score_lists(model, ranked.items, histories, profiles)
     # din-R18: empty positions have -inf and are last
     order = np.argsort(-scores, axis=1, kind="stable")

@@ -150,7 +150,7 @@ def prepare_recall_log(served: ServedModel) -> Prepared:
     """
     if not served.has_training_log:
         expected = "the one that the run was trained on"
-        raise DataError(say("log", expected, "another", "name the very log of the run"))
+        raise DataError(say("log", expected, "another", "name the log of the recall run"))
     return prepare_training(Loaded(served.log), served.facts["protocol"], served.model.config)
 
 

@@ -231,10 +231,10 @@ def write_all_shards(
     executor: Executor, request: ShardRequest, opened: OpenedRun, output: Path, count: int
 ) -> None:
     """Write all shards with an executor, merge them, and remove them (recall-R39)."""
-    folder = output.with_name(f"{output.name}.parts")
+    folder = output.with_name(f"{output.name}.shards")
     with atomic.explain_errors(folder):
         folder.mkdir(exist_ok=True)
-    paths = [folder / f"part-{i:05}-of-{count:05}" for i in range(1, count + 1)]
+    paths = [folder / f"shard-{i:05}-of-{count:05}" for i in range(1, count + 1)]
     futures: list[Future[None]] = []
     with executor_errors(folder, futures):
         for i, path in enumerate(paths, 1):
@@ -263,7 +263,7 @@ def executor_errors(folder: Path, futures: list[Future[None]]) -> Iterator[None]
             raise
         todo = f"run it again: complete shards are kept in {folder}"
         got = f"{type(error).__name__}: {error}"
-        raise RunError(say("executor", "workers that live", got, todo)) from error
+        raise RunError(say("executor", "workers that complete their shards", got, todo)) from error
     finally:
         for future in futures:
             future.cancel()
