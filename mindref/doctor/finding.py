@@ -7,9 +7,6 @@ from typing import Any, NamedTuple
 
 from mindref.errors import FOREIGN_ERRORS
 
-STATES = ("ok", "note", "problem")
-"""Works; something is missing or slow but not needed; or mindref cannot work."""
-
 BUG = "this is a bug in mindref doctor: please report it"
 
 
@@ -17,7 +14,7 @@ class Finding(NamedTuple):
     """The state of one subject, and what to do about it."""
 
     name: str
-    state: str  # of STATES
+    state: str  # ok; note: missing or slow, but not needed; problem: mindref cannot work
     summary: str
     todo: str = ""  # empty if nothing needs to be done
     facts: dict[str, Any] = {}  # noqa: RUF012  # JSON values; never modified

@@ -150,12 +150,8 @@ def margin_gradient(vectors: Array, active: Bools, users: UserBlock, step: int) 
 
     d: an item of the user; d': a comparison item that the user does not have.
     """
-    positives, is_item, negatives, is_known = (
-        users.items,
-        users.is_item,
-        users.negatives[step],
-        users.is_known[step],
-    )
+    positives, is_item = users.items, users.is_item
+    negatives, is_known = users.negatives[step], users.is_known[step]
     count = len(negatives)
     # (B, K, M); a transposed view would be much slower
     negative_scores = vectors @ np.ascontiguousarray(negatives.T)

@@ -65,11 +65,8 @@ class FusedStep:
             work, params, batch.histories, catalogue, config, items, keep_iterations=True
         )
         self.work, self.params, self.batch, self.config = work, params, batch, config
-        self.users, self.width, self.dtype = (
-            len(batch.target),
-            params.items.shape[1],
-            params.items.dtype,
-        )
+        self.users, self.width = len(batch.target), params.items.shape[1]
+        self.dtype = params.items.dtype
         power = config.power if config.attention == "label" else 0.0  # model-R14
         scale = 1 / self.users / config.temperature
         self.numbers = LossNumbers(float(power), *map(self.dtype.type, (config.temperature, scale)))
@@ -79,7 +76,8 @@ class FusedStep:
         """Return the loss and all gradients, in new arrays."""
         self.work.run_phases([self.prepare_batch, self.user_blocks, self.item_blocks])
         items, profile = self.item_gradient(), self.profile_gradient()
-        dense = {name: sum_parts(parts) for name, parts in self.gradient_parts().items()}
+        # sums over the blocks, in ascending order, in new arrays
+        dense = {name: np.add.reduce(x, axis=0) for name, x in self.gradient_parts().items()}
         layers = tuple(
             Layer(dense[f"layers.{i}.weight"], dense[f"layers.{i}.bias"])
             for i in range(len(self.params.layers))
@@ -255,9 +253,3 @@ class FusedStep:
         """Return the gradient of the table of items, rows ascending, after phase 3."""
         saved = Saved(self.forward.item_rows, self.forward.item_weights, self.width)
         return embedding.backward(self.d_vectors, saved)
-
-
-def sum_parts(parts: Array) -> Array:
-    """Return the sum over the blocks, in ascending order, in a new array."""
-    total: Array = np.add.reduce(parts, axis=0)
-    return total
