@@ -122,18 +122,11 @@ class FusedStep:
         """Allocate the arrays that have a row or a part for each user or block of users."""
         self.forward.prepare_users()
         forward, layers = self.forward, self.forward.layers
-        self.layer_gradients = self.work.cached(
-            "layer_gradients",
-            forward.key,
-            partial(layers.allocate_gradients, self.work, self.params.layers),
-        )
-        self.outputs = self.work.cached(
-            "outputs",
-            forward.key,
-            partial(
-                allocate_outputs, self.work, forward.interests, normalise=self.config.normalise
-            ),
-        )
+        create = partial(layers.allocate_gradients, self.work, self.params.layers)
+        self.layer_gradients = self.work.cached("layer_gradients", forward.key, create)
+        normalise = self.config.normalise
+        create = partial(allocate_outputs, self.work, forward.interests, normalise=normalise)
+        self.outputs = self.work.cached("outputs", forward.key, create)
         self.d_profile = forward.buffer("d_profile", *layers.buffers.profile.shape)
         self.losses = [0.0] * layers.num_blocks  # the sum over the users of each block
 
@@ -159,17 +152,11 @@ class FusedStep:
         forward, layers = self.forward, self.forward.layers
         forward.route_block(users)
         block = layers.user_block(users)
+        capsules, options = forward.routing_values.capsules[-1], (self.numbers, self.unit_kind)
+        buffers = (layers.buffers, self.layer_gradients, capsules, layers.active)
+        arrays = (self.inputs, self.outputs, self.products)
         self.losses[block.number], count = forward_backward_block(
-            block,
-            layers.buffers,
-            self.layer_gradients,
-            forward.routing_values.capsules[-1],
-            layers.active,
-            self.inputs,
-            self.outputs,
-            self.products,
-            self.numbers,
-            self.unit_kind,
+            block, *buffers, *arrays, *options
         )
         rows = rows_with_gradient(self.layer_gradients, block, count)
         if self.d_profile.size:
