@@ -10,7 +10,7 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from types import ModuleType
@@ -22,13 +22,8 @@ from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, printable
 
 ENTRY_POINT_GROUP = "mindref.backends"
 OPERATORS = (  # backend-R8
-    "embedding",
-    "softmax",
-    "squash",
-    "routing",
-    "relu_layer",
-    "label_attention",
-    "sampled_softmax",
+    *("embedding", "softmax", "squash", "routing", "relu_layer"),
+    *("label_attention", "sampled_softmax"),
 )
 DEFAULT_OPTIONS = (
     "squash-R6",
@@ -114,6 +109,64 @@ class NumpyBackend:
     def from_numpy(self, x: Any) -> Any:
         """Return x unchanged."""
         return x  # backend-R11
+
+
+class FrameworkBackend:
+    """Base of a backend in a framework, which is imported when `ops` or a level is first used.
+
+    `package` has the modules `arrays` (level 1), `level_model` and `level_train`. Their functions
+    have the names of the methods here. `device_arguments` are appended to the arguments of
+    functions that compute on new arrays.
+    """
+
+    name: str
+    package: str
+    device_arguments: tuple[Any, ...] = ()
+
+    def call(self, function: str, *arguments: Any) -> Any:
+        """Call a function of the package, such as `level_train.step`; imports the framework."""
+        module, _, attribute = function.partition(".")
+        return getattr(importlib.import_module(f"{self.package}.{module}"), attribute)(*arguments)
+
+    @property
+    def ops(self) -> Any:
+        """The operators as functions of NumPy arrays."""
+        return self.call("arrays.make_operators", *self.device_arguments)
+
+    def differentiate(
+        self, stem: str, arrays: Sequence[Any], numbers: Mapping[str, Any], d_out: Any
+    ) -> Any:
+        """Return the gradients of the differentiable arguments, in the order of the page."""
+        arguments = (stem, arrays, numbers, d_out, *self.device_arguments)
+        return self.call("arrays.differentiate", *arguments)
+
+    def loss_and_gradients(self, params: Any, batch: Any, catalogue: Any, config: Any) -> Any:
+        """Return the loss of a batch and all gradients; gradients of tables are row gradients."""
+        arguments = (params, batch, catalogue, config, *self.device_arguments)
+        return self.call("level_model.loss_and_gradients", *arguments)
+
+    def interests(self, params: Any, histories: Any, catalogue: Any, config: Any) -> Any:
+        """Return interests (B, K, D) and the mask of active interests (B, K)."""
+        arguments = (params, histories, catalogue, config, *self.device_arguments)
+        return self.call("level_model.interests", *arguments)
+
+    def init(self, params: Any, config: Any, moments: Any = None) -> Any:
+        """Return the initial state, or the state that continues from `moments`."""
+        return self.call("level_train.init", params, config, moments, *self.device_arguments)
+
+    def step(
+        self, state: Any, batch: Any, catalogue: Any, config: Any, learning_rate: float
+    ) -> Any:
+        """Take one training step; return the next state and the loss. The old state is invalid."""
+        return self.call("level_train.step", state, batch, catalogue, config, learning_rate)
+
+    def parameters(self, state: Any) -> Any:
+        """Return the parameters of a state without a copy, valid until the next step."""
+        return self.call("level_train.parameters", state)
+
+    def moments(self, state: Any) -> Any:
+        """Return the moments of a state without a copy, valid until the next step."""
+        return self.call("level_train.moments", state)
 
 
 def list_backends() -> dict[str, metadata.EntryPoint]:

@@ -95,18 +95,10 @@ def task_table(task: str, rows: dict[str, Any], result: dict[str, Any]) -> Table
     base = result["relative_to"]
     has_bound = task == "step" and result["lower_bound"]
     table = Table(title=f"{task}: {TASKS[task].text}", title_justify="left")
-    for name in (
-        "",
-        "median ms",
-        "quartiles",
-        TASKS[task].rate,
-        f"x {base or 'none'}",
-        "quartiles",
-        "MB",
-    ):
+    heads = ["", "median ms", "quartiles", TASKS[task].rate, f"x {base or 'none'}", "quartiles"]
+    heads += ["MB", *(("GEMM peak", "x lower bound", "x as written") if has_bound else ())]
+    for name in heads:
         table.add_column(name, justify="right" if name else "left")
-    for name in ("GEMM peak", "x lower bound", "x as written") if has_bound else ():
-        table.add_column(name, justify="right")
     for name in result["contenders"]:
         row = rows.get(name, {})
         if "seconds" in row:

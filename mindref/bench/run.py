@@ -26,6 +26,7 @@ from mindref.process.threads import usable_cores
 FORMAT = 1  # version of the result of `run_bench`
 DEFAULT_BASES = ("numba", "numpy")  # base of the ratios: the first that is usable
 MIN_ROUNDS = 3  # even for the slowest task
+TIMING_SETTINGS = ("tasks", "rounds", "warm_up", "burst", "lead", "limit", "scaling", "device")
 
 
 class BenchPlan(NamedTuple):
@@ -97,7 +98,9 @@ def run_bench(plan: BenchPlan, listener: ProgressListener) -> dict[str, Any]:
     check_plan(plan)
     result: dict[str, Any] = {"format": FORMAT, "machine": machine.machine_facts()}
     result["versions"] = machine.installed_versions()
-    result["settings"] = {**plan.settings.to_dict(), **plan_settings(plan)}
+    values = plan._asdict()
+    timing_settings = {name: values[name] for name in TIMING_SETTINGS}
+    result["settings"] = {**plan.settings.to_dict(), **timing_settings}
     with WorkerPool() as pool:
         result |= time_contenders(pool, plan, listener)
     usable = tuple(name for name, x in result["contenders"].items() if x["usable"])
@@ -107,13 +110,6 @@ def run_bench(plan: BenchPlan, listener: ProgressListener) -> dict[str, Any]:
         for row in scaling.scaling_rows(plan._replace(names=usable), size, listener)
     ]
     return result
-
-
-def plan_settings(plan: BenchPlan) -> dict[str, Any]:
-    """Return the timing settings of a plan as JSON values."""
-    values = plan._asdict()
-    names = ("tasks", "rounds", "warm_up", "burst", "lead", "limit", "scaling", "device")
-    return {name: values[name] for name in names}
 
 
 def time_contenders(
@@ -130,16 +126,13 @@ def time_contenders(
         job = worker_job(LOWER_BOUND, plan.settings, ())
         pool.start(LOWER_BOUND, job, thread_environment(LOWER_BOUND, plan.settings.threads))
         bound_facts = pool.wait_until_ready(LOWER_BOUND)
-    contenders = {
-        name: {
-            "usable": True,
-            **facts[name],
-            **contender_environment(name, plan.settings.threads, plan.device),
-        }
-        if name in facts
-        else {"usable": False, "reason": pool.reasons[name]}
-        for name in plan.names
-    }
+    contenders: dict[str, dict[str, Any]] = {}
+    for name in plan.names:
+        if name in facts:
+            environment = contender_environment(name, plan.settings.threads, plan.device)
+            contenders[name] = {"usable": True, **facts[name], **environment}
+        else:
+            contenders[name] = {"usable": False, "reason": pool.reasons[name]}
     default = next((name for name in DEFAULT_BASES if name in facts), next(iter(facts), None))
     base = plan.base or default
     tasks, bound = {}, None

@@ -67,9 +67,6 @@ def scaling_row(
         return {"error": reason or "not timed"}
     if "error" in row:
         return {"error": row["error"]}
-    return {**row, "rate": settings.batch / row["median"], **size_facts(facts)}
-
-
-def size_facts(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the bytes of the tables and the behaviours of a batch."""
-    return {"tables": facts["tables"], "behaviours": facts["behaviours"]}
+    # bytes of the tables, behaviours of a batch
+    sizes = {"tables": facts["tables"], "behaviours": facts["behaviours"]}
+    return {**row, "rate": settings.batch / row["median"], **sizes}

@@ -115,7 +115,9 @@ def main() -> None:
     commands = read_commands()
     job = next(commands)
     try:
-        state = make_state(job)
+        measures_rates = job["name"] == LOWER_BOUND
+        settings = WorkloadSettings.of(job["settings"])
+        state: Any = MachineRates(settings) if measures_rates else WorkerState(job)
         send_answer(answers, state.facts)
     except FOREIGN_ERRORS as error:
         send_answer(answers, {"error": error_line(error)})
@@ -125,13 +127,6 @@ def main() -> None:
             send_answer(answers, state.execute(command))
         except FOREIGN_ERRORS as error:
             send_answer(answers, {"error": error_line(error)})
-
-
-def make_state(job: dict[str, Any]) -> Any:
-    """Return the state of a contender, or the measurement of the machine's rates."""
-    if job["name"] == LOWER_BOUND:
-        return MachineRates(WorkloadSettings.of(job["settings"]))
-    return WorkerState(job)
 
 
 def private_output() -> TextIO:

@@ -192,7 +192,7 @@ def check_bench_plan(plan: Any) -> None:
 
 
 def check_picture(path: Path | None) -> None:
-    """Raise ConfigError for a plot that cannot be written. Called before the timing."""
+    """Raise ConfigError, before slow work, for a plot that cannot be written."""
     if path is None:
         return
     from mindref.bench.report import check_plot

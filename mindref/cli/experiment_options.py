@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mindref.cli.bench import check_picture
 from mindref.cli.locking import lock_folder
 from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.settings import (
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 WORDS = "mindref.words"  # key of the arguments in the click context
 FILE_WIDTH = 160  # characters of a line if standard output is not a terminal
-FORMATS = (".png", ".svg", ".pdf")
 OPTIONS = (
     click.argument("data", type=click.Path(path_type=Path), required=False),
     reading_options,
@@ -128,10 +128,9 @@ class ExperimentRequest:
 
     def check(self) -> None:
         """Raise ConfigError for errors that can be found without reading the log."""
-        from mindref.bench.report import check_plot
         from mindref.recommender.evaluate_run import parse_metric
 
-        out, picture = self.options["out"], self.options["picture"]
+        out = self.options["out"]
         if out is None:
             raise ConfigError(say("--out", "a folder for the runs", "none", "add --out FOLDER"))
         if self.options["data"] is None and self.reading:
@@ -139,11 +138,7 @@ class ExperimentRequest:
             raise ConfigError(say("DATA", "a log for the reading options", f"none, but {got}"))
         check_writable("--out", out)
         check_output_file("--markdown", self.options["markdown"])
-        check_output_file("--plot", picture)
-        if picture is not None:
-            if picture.suffix not in FORMATS:
-                raise ConfigError(say("--plot", f"a file ending in {', '.join(FORMATS)}", picture))
-            check_plot()
+        check_picture(self.options["picture"])
         parse_metric(self.config.metric)
 
     def run(self, work: Callable[[ExperimentRuns], dict[str, Any]]) -> int:

@@ -102,9 +102,9 @@ def recall_command(
 
     \b
     Several machines can share the work for all users:
-      mindref recall RUN --all-users --shard 1/2 --output part-1
-      mindref recall RUN --all-users --shard 2/2 --output part-2
-      mindref recall --merge part-1 part-2 --output lists.tsv
+      mindref recall RUN --all-users --shard 1/2 --output shard-1
+      mindref recall RUN --all-users --shard 2/2 --output shard-2
+      mindref recall --merge shard-1 shard-2 --output lists.tsv
     """
     if merge:
         words = "the files of the shards and --output"

@@ -7,16 +7,15 @@ import json
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from mindref.cli.locking import lock_folder
 from mindref.cli.settings import (
     DIN,
-    NOT_SETTINGS,
     read_run_config,
-    read_toml,
+    read_settings_file,
     run_backend,
     run_threads,
     set_threads,
@@ -33,16 +32,21 @@ DIN_SETTINGS = {setting.name for setting in dataclasses.fields(DinConfig)} - {
 """Settings that only DIN has."""
 
 
+class TrainingFlags(NamedTuple):
+    """Options of `mindref train` that are no settings."""
+
+    device: str
+    threads: int | None
+    quiet: bool
+    as_json: bool
+
+
 def reranker_config(config_file: Path | None, options: Mapping[str, Any]) -> DinConfig:
     """Return the settings of DIN. The command line overrides the file, the file the defaults.
 
     Raises ConfigError for an unknown setting.
     """
-    settings = read_toml(config_file) if config_file is not None else {}
-    for name in NOT_SETTINGS:
-        if name in settings:
-            todo = f"give --{name} on the command line"
-            raise ConfigError(say(f"--config {config_file}", "only settings", name, todo))
+    settings = read_settings_file(config_file)
     settings |= {name: x for name, x in options.items() if x is not None}
     settings.pop("model", None)  # selected DIN; not a setting of DinConfig
     return DinConfig.of(settings)  # din-R22
@@ -62,10 +66,7 @@ def start_reranker_training(
     out: Callable[[], Path],
     config: DinConfig,
     data: Path | None,
-    device: str,
-    threads: int | None,
-    quiet: bool,
-    as_json: bool,
+    flags: TrainingFlags,
     unused: Mapping[str, Any],
     backend: str | None,
 ) -> int:
@@ -84,39 +85,33 @@ def start_reranker_training(
         raise ConfigError(say(f"--model {DIN}", "settings of DIN", ", ".join(refused), todo))
     check_one_process()
     check_same_backend(backend, recall)
-    set_threads(threads, run_backend(recall))
+    set_threads(flags.threads, run_backend(recall))
     from mindref.cli.training_output import train_and_report
     from mindref.recommender.rerank_trainer import RerankTrainer, open_recall_run
 
-    run, served = out(), open_recall_run(recall, data, device, backend)
+    run, served = out(), open_recall_run(recall, data, flags.device, backend)
     trainer = RerankTrainer(recall, served, config, run)
     lock_folder(run, make=True)
     trainer.create()
-    return train_and_report(trainer, quiet, as_json, print_rerank_report)
+    return train_and_report(trainer, flags.quiet, flags.as_json, print_rerank_report)
 
 
 def resume_reranker_training(
-    run: Path,
-    recall: Path | None,
-    data: Path | None,
-    device: str,
-    threads: int | None,
-    quiet: bool,
-    as_json: bool,
-    backend: str | None,
+    run: Path, recall: Path | None, data: Path | None, flags: TrainingFlags, backend: str | None
 ) -> int:
     """Resume a stopped training of a reranker; return the exit code."""
     check_one_process()
     recall_run = recall or recall_run_of(run)
     check_same_backend(backend, recall_run)
     name = run_backend(recall_run)
-    set_threads(run_threads(run, threads, name), name)
+    set_threads(run_threads(run, flags.threads, name), name)
     lock_folder(run)
     from mindref.cli.training_output import train_and_report
     from mindref.recommender import rerank_trainer
 
-    trainer = rerank_trainer.resume_reranker(run, recall, data, device, backend)
-    return train_and_report(trainer, quiet, as_json, print_rerank_report)
+    options = {"data": data, "device": flags.device, "backend": backend}
+    trainer = rerank_trainer.resume_reranker(run, recall, **options)
+    return train_and_report(trainer, flags.quiet, flags.as_json, print_rerank_report)
 
 
 def check_same_backend(backend: str | None, recall: Path) -> None:
@@ -230,13 +225,13 @@ def indexability_lines(report: Mapping[str, Any]) -> list[str]:
     for r, row in report["by_rank"].items():
         lines.append(
             f"  rank {r:>4}: the nearest matrix misses {row['missed']:.1%} of the squared norm"
-            f" and finds {row['found']:.1%} of each user's top-{report['n']} items."
+            f" and finds {row['overlap']:.1%} of each user's top-{report['n']} items."
         )
     if (recall := report["recall"]) is not None:
         lines.append(
             f"For comparison, the recall run: the scores of {recall['interests']:,} interests have"
             f" rank {recall['rank']:,}. The nearest matrix of rank {recall['width']} finds"
-            f" {recall['found']:.1%} of the top-{report['n']} items of each interest."
+            f" {recall['overlap']:.1%} of the top-{report['n']} items of each interest."
         )
     if report["turning"] is not None:
         lines.append(

@@ -128,11 +128,7 @@ def config_from_options(
     preset: str | None, config_file: Path | None, options: dict[str, Any]
 ) -> Config:
     """Return the settings. The command line overrides the file, and the file the preset."""
-    settings = read_toml(config_file) if config_file is not None else {}
-    for name in NOT_SETTINGS:
-        if name in settings:
-            todo = f"give --{name} on the command line"
-            raise ConfigError(say(f"--config {config_file}", "only settings", name, todo))
+    settings = read_settings_file(config_file)
     file_preset = settings.pop("preset", "default")
     base = preset or str(file_preset)
     fields = {setting.name: setting for setting in dataclasses.fields(Config)}
@@ -141,6 +137,16 @@ def config_from_options(
             is_list = isinstance(fields[name].default, tuple)
             settings[name] = [x for x in value.split(",") if x] if is_list else value
     return Config.of(base, settings)
+
+
+def read_settings_file(path: Path | None) -> dict[str, Any]:
+    """Return the settings in a TOML file, {} without one. Raises ConfigError for other keys."""
+    settings = read_toml(path) if path is not None else {}
+    for name in NOT_SETTINGS:
+        if name in settings:
+            todo = f"give --{name} on the command line"
+            raise ConfigError(say(f"--config {path}", "only settings", name, todo))
+    return settings
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -115,13 +115,13 @@ def train_command(
     """
     reading = take_reading(options)
     choices = {"split": protocol, "exclude_seen": exclude_seen, "preset": preset}
-    flags = device, threads, quiet, as_json
+    flags = reranker.TrainingFlags(device, threads, quiet, as_json)
     if resume is not None:
         changes = {**choices, "out": out, "config": config_file, **options}
         if is_reranker_run(resume):
             trusted = changes.pop("backend")  # compared with the backend of the recall run
             refuse_changed_settings(changes, reading)
-            return reranker.resume_reranker_training(resume, recall, data, *flags, trusted)
+            return reranker.resume_reranker_training(resume, recall, data, flags, trusted)
         name = run_backend(resume)
         if changes["backend"] == name:  # not a change: the user trusts the code of this backend
             del changes["backend"]
@@ -142,7 +142,7 @@ def train_command(
         din_config = reranker.reranker_config(config_file, options)
         new_run, unused = partial(choose_run_directory, out), choices | reading
         return reranker.start_reranker_training(
-            recall, new_run, din_config, data, *flags, unused, trusted
+            recall, new_run, din_config, data, flags, unused, trusted
         )
     reranker.refuse_reranker_options(recall, options)
     config = config_from_options(preset, config_file, options)

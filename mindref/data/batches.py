@@ -42,9 +42,8 @@ def pad_histories(histories: Ragged, length: int) -> tuple[Ints, Bools]:
 
     Spec: data. As `pad_examples`. The mask of an empty row is False at every position.
     """
-    return _pad_windows(
-        histories.values, histories.offsets[1:], histories.lengths, length
-    )  # data-R50
+    # data-R50
+    return _pad_windows(histories.values, histories.offsets[1:], histories.lengths, length)
 
 
 def _pad_windows(values: Ints, stops: Ints, available: Ints, length: int) -> tuple[Ints, Bools]:

@@ -1,8 +1,8 @@
 """The list of log formats, kept once: `mindref --help`, detection and reading are derived from it.
 
 A format is a module of `mindref.data.readers` with two functions, named after the format:
-`is_NAME(head) -> bool` recognises a file by its first lines, and `read_NAME(file, columns, tally,
-items, users) -> RawLog` reads it. Importing this module imports neither NumPy nor any reader.
+`is_NAME(head) -> bool` recognises a file by its first lines, and `read_NAME(source) -> RawLog`
+reads it. Importing this module imports neither NumPy nor any reader.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Format(NamedTuple):
         """Return whether the first bytes and lines (`detect.Head`) are of this format."""
         return bool(self._function("is")(head))
 
-    def read(self, *arguments: Any) -> Any:
-        """Read a log (`readers.Reader`)."""
-        return self._function("read")(*arguments)
+    def read(self, source: Any) -> Any:
+        """Read a log (`readers.table.ReaderInput`)."""
+        return self._function("read")(source)
 
     def _function(self, verb: str) -> Callable[..., Any]:
         module = import_module(f"mindref.data.readers.{self.module}")
@@ -47,30 +47,21 @@ class Format(NamedTuple):
 
 FORMATS = {
     log_format.name: log_format
-    for log_format in (
+    for log_format in (  # name, help, module, tier
         Format(
-            name="movielens",
-            help="user::item::rating::time",
-            module="movielens",
-            tier=4,
+            *("movielens", "user::item::rating::time", "movielens", 4),
             without_effect=LAYOUT_OPTIONS,
             item_file="movies.dat",
             user_file="users.dat",
         ),
         Format(
-            name="movielens-tab",
-            help="user, item, rating, time between tabs (u.data)",
-            module="movielens",
-            tier=4,
+            *("movielens-tab", "user, item, rating, time between tabs (u.data)", "movielens", 4),
             without_effect=LAYOUT_OPTIONS,
             item_file="u.item",
             user_file="u.user",
         ),
         Format(
-            name="recbole",
-            help="tabs under a header of name:type (.inter)",
-            module="recbole",
-            tier=3,
+            *("recbole", "tabs under a header of name:type (.inter)", "recbole", 3),
             without_effect=LAYOUT_OPTIONS,
             item_file=".item",
             user_file=".user",
@@ -81,42 +72,13 @@ FORMATS = {
             module="delimited",
             tier=5,
         ),
+        Format("pairs", "user item", "pairs", 6, COLUMN_OPTIONS),
         Format(
-            name="pairs",
-            help="user item",
-            module="pairs",
-            tier=6,
-            without_effect=COLUMN_OPTIONS,
-        ),
-        Format(
-            name="sequences",
-            help="user item item ...",
-            module="sequences",
-            tier=6,
-            without_effect=COLUMN_OPTIONS,
+            *("sequences", "user item item ...", "sequences", 6, COLUMN_OPTIONS),
             item_file="_item2attributes.json",
         ),
-        Format(
-            name="sessions",
-            help="item item ...",
-            module="sequences",
-            tier=6,
-            without_effect=COLUMN_OPTIONS,
-        ),
-        Format(
-            name="jsonl",
-            help="a JSON object a line",
-            module="jsonl",
-            tier=2,
-            without_effect=LAYOUT_OPTIONS,
-        ),
-        Format(
-            name="parquet",
-            help="a Parquet file",
-            module="parquet",
-            tier=1,
-            without_effect=LAYOUT_OPTIONS,
-            is_binary=True,
-        ),
+        Format("sessions", "item item ...", "sequences", 6, COLUMN_OPTIONS),
+        Format("jsonl", "a JSON object a line", "jsonl", 2, LAYOUT_OPTIONS),
+        Format("parquet", "a Parquet file", "parquet", 1, LAYOUT_OPTIONS, is_binary=True),
     )
 }

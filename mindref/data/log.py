@@ -31,6 +31,13 @@ class Ragged(NamedTuple):
         """Lengths of the rows, (R,)."""
         return np.diff(self.offsets)
 
+    def take(self, rows: Ints) -> Ragged:
+        """Return the rows with these indices, in their order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        shift = np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Ragged(offsets, self.values[np.arange(offsets[-1]) + shift])
+
     @classmethod
     def of(cls, rows: Sequence[Sequence[int] | Ints]) -> Ragged:
         """Return rows as one flat array with offsets."""

@@ -17,9 +17,8 @@ class SideInfo:
     titles: dict[str, str] = field(default_factory=dict)
     values: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # feature -> id -> values
     file_ids: set[str] | None = None
-    used_options: set[str] = field(
-        default_factory=set
-    )  # fields of `Columns` that the file has used
+    # fields of `Columns` that the file has used
+    used_options: set[str] = field(default_factory=set)
 
     def add_title(self, name: str, title: str) -> None:
         """Store the title of an id, unless the title is empty or the id has one already."""
@@ -29,9 +28,8 @@ class SideInfo:
     def add_values(self, feature: str, name: str, values: Iterable[str]) -> None:
         """Store the values of a feature of an id, each value once."""
         stored = self.values.setdefault(feature, {}).setdefault(name, [])
-        stored.extend(
-            value for value in dict.fromkeys(values) if value and value not in stored
-        )  # data-R9
+        # data-R9
+        stored.extend(value for value in dict.fromkeys(values) if value and value not in stored)
 
     def add_id(self, name: str) -> None:
         """Store that the item (or user) file contains this id."""

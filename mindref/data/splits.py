@@ -94,7 +94,7 @@ def split_paper(
 
     return Split(
         train,
-        _full_sequences(log.interactions, train),
+        log.interactions.take(train),
         make_cases(validation),
         make_cases(test),
         "paper",
@@ -117,7 +117,7 @@ def split_comirec(
 
     return Split(
         train,
-        _full_sequences(log.interactions, train),
+        log.interactions.take(train),
         make_cases(validation),
         make_cases(test),
         "comirec",
@@ -177,10 +177,6 @@ def exact_fraction(number: float) -> Fraction:
 def round_half_up(number: Fraction) -> int:
     """Return the nearest integer, halves rounded up."""
     return math.floor(number + Fraction(1, 2))
-
-
-def _full_sequences(interactions: Ragged, users: Ints) -> Ragged:
-    return slice_rows(interactions, users, np.zeros_like(users), interactions.lengths[users])
 
 
 def _make_cases(interactions: Ragged, users: Ints, start: Ints, stop: Ints) -> EvaluationCases:

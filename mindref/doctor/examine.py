@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import mindref
@@ -25,8 +27,9 @@ LOCAL_CHECKS = {
     "variables": installation.check_variables,
     "processor": machine.check_processor,
     "memory": machine.check_memory_size,
-    "folder": machine.check_current_folder,
-    "temporary": machine.check_temporary_folder,
+    # `mindref train` creates its runs in the current folder by default
+    "folder": lambda: machine.check_folder_writable("folder", Path.cwd()),
+    "temporary": lambda: machine.check_folder_writable("temporary", Path(tempfile.gettempdir())),
     "home": machine.check_home,
     "output": machine.check_output_encoding,
 }
@@ -89,13 +92,12 @@ def check_probe(runner: ProbeRunner, title: str, probe: str, argument: str = "")
     """
     result = runner.run(probe, *([argument] if argument else []))
     if not result.reason:
-        state = "note" if result.todo else "ok"
-        return Finding(title, state, result.summary, result.todo, result.facts)
+        return Finding.of(title, result.summary, result.todo, result.facts)
     todo = result.todo or PROBES[probe][1].format(argument.partition(".")[0])
     if probe == "backend" and argument in BUILT_IN:
         todo = REINSTALL.format("mindref")
     needed = probe not in PLUGINS or argument in BUILT_IN
-    return Finding(title, "problem" if needed else "note", f"not usable: {result.reason}", todo)
+    return Finding.of(title, f"not usable: {result.reason}", todo, problem=needed)
 
 
 def report_json(findings: list[Finding]) -> dict[str, Any]:

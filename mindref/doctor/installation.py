@@ -18,18 +18,13 @@ REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+) *>= *([0-9.]+)$")
 EXTRA = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*;.*extra *== *["']([^"']+)["']""")
 FRAMEWORKS = {"torch": "torch", "jax": "jax"}  # dependencies of the backends with these names
 MINDREF_VARIABLES = (
-    "MINDREF_THREADS",
-    "MINDREF_NUMBA_CACHE",
-    "MINDREF_TRACEBACK",
-    "MINDREF_KEY",
-    "MINDREF_DATA",
+    *("MINDREF_THREADS", "MINDREF_NUMBA_CACHE", "MINDREF_TRACEBACK"),
+    *("MINDREF_KEY", "MINDREF_DATA"),
 )
 """Variables that mindref reads; the last one is read by its tests."""
 
-OTHER_VARIABLES = (
-    *BLAS_THREAD_VARIABLES,
-    *("PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUTF8"),
-)
+PYTHON_VARIABLES = ("PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUTF8")
+OTHER_VARIABLES = (*BLAS_THREAD_VARIABLES, *PYTHON_VARIABLES)
 
 
 def check_mindref() -> Finding:
@@ -37,15 +32,14 @@ def check_mindref() -> Finding:
     folder = Path(mindref.__file__).resolve().parent
     version, read_only = installed_version("mindref"), not os.access(folder, os.W_OK)
     facts = {"version": mindref.__version__, "place": str(folder), "read_only": read_only}
-    summary = f"{mindref.__version__} in {folder}{', read-only' if read_only else ''}"
+    summary, todo = f"{mindref.__version__} in {folder}{', read-only' if read_only else ''}", ""
     if version is None:
+        summary += ", not installed"
         todo = "pip install it: backends and indexes are found by its metadata"
-        return Finding.problem("mindref", f"{summary}, not installed", todo, **facts)
-    if version != mindref.__version__:
+    elif version != mindref.__version__:
+        summary += f", but the installed metadata is of version {version}"
         todo = "pip install it again: backends and indexes are found by the metadata"
-        summary = f"{summary}, but the installed metadata is of version {version}"
-        return Finding.note("mindref", summary, todo, **facts)
-    return Finding.ok("mindref", summary, **facts)
+    return Finding.of("mindref", summary, todo, facts, problem=version is None)
 
 
 def check_python() -> Finding:
@@ -53,11 +47,11 @@ def check_python() -> Finding:
     name, version = platform.python_implementation(), platform.python_version()
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     libc = " ".join(platform.libc_ver()).strip()
-    summary = f"{name} {version} ({sys.executable}) on {system}"
     facts = {"version": version, "executable": sys.executable, "system": system, "libc": libc}
+    summary = f"{name} {version} ({sys.executable}) on {', '.join(filter(None, (system, libc)))}"
     if name != "CPython" or sys.version_info < (3, 11):
-        return Finding.problem("python", summary, "use CPython 3.11 or newer", **facts)
-    return Finding.ok("python", summary + (f", {libc}" if libc else ""), **facts)
+        return Finding.of("python", summary, "use CPython 3.11 or newer", facts, problem=True)
+    return Finding.of("python", summary, "", facts)
 
 
 def check_packages() -> Finding:
@@ -70,12 +64,10 @@ def check_packages() -> Finding:
         for name, version in versions.items()
         if version and name in lowest and version_numbers(version) < version_numbers(lowest[name])
     ]
+    needed = [f"'{name}>={lowest[name]}'" if name in lowest else name for name in bad]
     summary = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
-    if bad:
-        needed = [f"'{name}>={lowest[name]}'" if name in lowest else name for name in bad]
-        todo = f"pip install --upgrade {' '.join(needed)}"
-        return Finding.problem("packages", summary, todo, **versions)
-    return Finding.ok("packages", summary, **versions)
+    todo = f"pip install --upgrade {' '.join(needed)}" if bad else ""
+    return Finding.of("packages", summary, todo, versions, problem=bool(bad))
 
 
 def check_extras() -> Finding:
@@ -86,7 +78,7 @@ def check_extras() -> Finding:
     missing = [f"{name} (mindref[{extras[name]}])" for name, x in versions.items() if not x]
     summary = ", ".join(available) or "none"
     summary += f"; not installed: {', '.join(missing)}" if missing else ""
-    return Finding.ok("extras", summary, **versions)
+    return Finding.of("extras", summary, "", versions)
 
 
 def check_variables() -> Finding:
@@ -96,18 +88,14 @@ def check_variables() -> Finding:
         for name, value in sorted(os.environ.items())
         if name in OTHER_VARIABLES or name.startswith(("MINDREF_", "NUMBA_"))
     }
-    read_variables = MINDREF_VARIABLES
-    unknown = [
-        name for name in values if name.startswith("MINDREF_") and name not in read_variables
-    ]
-    summary = ", ".join(f"{name}={value}" for name, value in values.items()) or "none"
+    unknown = [name for name in values if name.startswith("MINDREF_")]
+    unknown = [name for name in unknown if name not in MINDREF_VARIABLES]
+    summary, todo = ", ".join(f"{name}={x}" for name, x in values.items()) or "none", ""
     if unknown:
-        todo = f"mindref does not read {', '.join(unknown)}, only {', '.join(read_variables)}"
-        return Finding.note("variables", summary, todo, **values)
-    if values.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        todo = f"mindref does not read {', '.join(unknown)}, only {', '.join(MINDREF_VARIABLES)}"
+    elif values.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         todo = "unset NUMBA_DISABLE_JIT: without compilation everything is about 100 times slower"
-        return Finding.note("variables", summary, todo, **values)
-    return Finding.ok("variables", summary, **values)
+    return Finding.of("variables", summary, todo, values)
 
 
 def installed_version(name: str) -> str | None:
@@ -119,26 +107,24 @@ def installed_version(name: str) -> str | None:
     return version or "unknown"
 
 
-def mindref_requirements() -> list[str]:
-    """Return the requirements in mindref's metadata."""
+def mindref_requirements(pattern: re.Pattern[str]) -> list[re.Match[str]]:
+    """Return the matches of a pattern with the requirements in mindref's metadata."""
     try:
-        return metadata.requires("mindref") or []
+        lines = metadata.requires("mindref") or []
     except metadata.PackageNotFoundError:
         return []
+    return [match for match in map(pattern.match, lines) if match]
 
 
 def required_versions() -> list[tuple[str, str]]:
     """Return name and lowest version of the required packages."""
-    lines = [line for line in mindref_requirements() if ";" not in line]
-    matches = [REQUIREMENT.match(line.strip()) for line in lines]
-    return [(match[1].lower(), match[2]) for match in matches if match]
+    return [(match[1].lower(), match[2]) for match in mindref_requirements(REQUIREMENT)]
 
 
 def optional_packages() -> dict[str, str]:
     """Return package -> extra that installs it, from mindref's metadata."""
-    matches = [EXTRA.match(line) for line in mindref_requirements()]
-    packages = {match[1]: match[2] for match in matches if match and match[2] != "test"}
-    return {**packages, **FRAMEWORKS}
+    matches = mindref_requirements(EXTRA)
+    return {match[1]: match[2] for match in matches if match[2] != "test"} | FRAMEWORKS
 
 
 def version_numbers(version: str) -> list[int]:

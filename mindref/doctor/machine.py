@@ -27,13 +27,12 @@ def check_processor() -> Finding:
     """Return the processor, the usable cores, and the CPU limit of control groups."""
     cores, usable, granted = os.cpu_count() or 1, usable_cores(), cgroup_cores()
     facts = {"model": processor_name(), "cores": cores, "usable": usable, "granted": granted}
-    summary = f"{processor_name()}, {usable} of {cores} cores usable"
+    summary, todo = f"{processor_name()}, {usable} of {cores} cores usable", ""
     if granted is not None and granted < usable:
         threads = max(1, math.floor(granted))
         summary += f", limited to {granted:g} by a cgroup"
         todo = f"--threads {threads}: more threads than the limit wait for each other"
-        return Finding.note("processor", summary, todo, **facts)
-    return Finding.ok("processor", summary, **facts)
+    return Finding.of("processor", summary, todo, facts)
 
 
 def check_memory_size() -> Finding:
@@ -48,11 +47,10 @@ def check_memory_size() -> Finding:
     address_space = limits.get("RLIMIT_AS")
     if address_space is not None and address_space < MIN_ADDRESS_SPACE:  # faults-R13
         todo = "raise it with ulimit -v: no command can start"
-        return Finding.problem("memory", summary, todo, **facts)
-    if any(size is not None and size < LOW_MEMORY for size in (least, free)):
-        todo = "less than 1 GB: lower --batch, --negatives and --window, or raise the limit"
-        return Finding.note("memory", summary, todo, **facts)
-    return Finding.ok("memory", summary, **facts)
+        return Finding.of("memory", summary, todo, facts, problem=True)
+    is_low = any(size is not None and size < LOW_MEMORY for size in (least, free))
+    todo = "less than 1 GB: lower --batch, --negatives and --window, or raise the limit"
+    return Finding.of("memory", summary, todo if is_low else "", facts)
 
 
 def memory_limits() -> Iterator[tuple[str, int | None]]:
@@ -79,23 +77,13 @@ def format_gigabytes(size: int | None) -> str:
     return "unknown size" if size is None else f"{size / 1e9:.1f} GB"
 
 
-def check_current_folder() -> Finding:
-    """Check the current folder, where `mindref train` creates its runs by default."""
-    return check_folder_writable("folder", Path.cwd())
-
-
-def check_temporary_folder() -> Finding:
-    """Check the folder for temporary files."""
-    return check_folder_writable("temporary", Path(tempfile.gettempdir()))
-
-
 def check_folder_writable(name: str, folder: Path) -> Finding:
     """Return whether files can be written, flushed, renamed and locked in a folder."""
     other = "set TMPDIR" if name == "temporary" else "use another folder, or --out"
     try:
         inner = Path(tempfile.mkdtemp(prefix=".mindref-doctor-", dir=folder))
     except OSError as error:
-        return Finding.note(name, f"{folder} is not writable ({error.strerror})", other)
+        return Finding.of(name, f"{folder} is not writable ({error.strerror})", other)
     try:
         atomic.write_bytes(inner / "written", b"content")  # flushed, fsynced, renamed
         if (inner / "written").read_bytes() != b"content":
@@ -104,18 +92,18 @@ def check_folder_writable(name: str, folder: Path) -> Finding:
         free = shutil.disk_usage(folder).free
     except (OSError, MindrefError) as error:
         summary = f"{folder}: a file cannot be written durably ({error})"
-        return Finding.problem(name, summary, f"a run in this folder would be lost: {other}")
+        todo = f"a run in this folder would be lost: {other}"
+        return Finding.of(name, summary, todo, problem=True)
     finally:
         shutil.rmtree(inner, ignore_errors=True)
     facts = {"path": str(folder), "locks": lock_error, "free": free}
-    summary = f"{folder} is writable, {free / 1e9:.1f} GB free"
+    summary, todo = f"{folder} is writable, {free / 1e9:.1f} GB free", ""
     if lock_error:
+        summary += f"; no file locks ({lock_error})"
         todo = "do not let two processes write to the same run, export or list"
-        return Finding.note(name, f"{summary}; no file locks ({lock_error})", todo, **facts)
-    if free < LOW_DISK:
+    elif free < LOW_DISK:
         todo = "free disk space: a run stores its parameters four times"
-        return Finding.note(name, summary, todo, **facts)
-    return Finding.ok(name, summary, **facts)
+    return Finding.of(name, summary, todo, facts)
 
 
 def try_lock(path: Path) -> str:
@@ -137,23 +125,21 @@ def check_home() -> Finding:
     try:
         folder = Path.home()
     except RuntimeError as error:
-        return Finding.note("home", f"no home folder ({error})", "set HOME, or NUMBA_CACHE_DIR")
+        return Finding.of("home", f"no home folder ({error})", "set HOME, or NUMBA_CACHE_DIR")
     if folder.is_dir() and os.access(folder, os.W_OK):
-        return Finding.ok("home", f"{folder} is writable", path=str(folder))
+        return Finding.of("home", f"{folder} is writable", "", {"path": str(folder)})
     state = "is not writable" if folder.is_dir() else "is not a folder"
-    return Finding.note("home", f"{folder} {state}", "set NUMBA_CACHE_DIR to a writable folder")
+    return Finding.of("home", f"{folder} {state}", "set NUMBA_CACHE_DIR to a writable folder")
 
 
 def check_output_encoding() -> Finding:
     """Return the encoding of standard output."""
-    stream = sys.stdout
-    encoding = str(getattr(stream, "encoding", None) or "unknown")
+    encoding = str(getattr(sys.stdout, "encoding", None) or "unknown")
     is_terminal = False
     with suppress(AttributeError, ValueError, OSError):
-        is_terminal = stream.isatty()
-    facts = {"encoding": encoding, "terminal": is_terminal}
+        is_terminal = sys.stdout.isatty()
     summary = f"{encoding}, {'terminal' if is_terminal else 'not a terminal'}"
-    if encoding.lower().replace("-", "") not in ("utf8", "utf16", "cp65001"):
-        todo = "set PYTHONUTF8=1: other characters are printed as \\u....; files are UTF-8"
-        return Finding.note("output", summary, todo, **facts)
-    return Finding.ok("output", summary, **facts)
+    is_unicode = encoding.lower().replace("-", "") in ("utf8", "utf16", "cp65001")
+    todo = "set PYTHONUTF8=1: other characters are printed as \\u....; files are UTF-8"
+    facts = {"encoding": encoding, "terminal": is_terminal}
+    return Finding.of("output", summary, "" if is_unicode else todo, facts)

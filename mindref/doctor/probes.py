@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from mindref.errors import FOREIGN_ERRORS, MindrefError
@@ -21,6 +22,9 @@ BUILT_IN = ("numpy", "numba")
 
 CPU_FEATURES = ("sse4.2", "avx2", "fma", "avx512f", "neon", "sve")
 """Processor features that affect the speed, by LLVM's names."""
+
+THREADING_LAYERS = {"tbb": "tbbpool", "omp": "omppool", "workqueue": "workqueue"}
+"""Numba's thread pools, which mindref does not use -> module that can be imported if installed."""
 
 
 class ProbeFailed(MindrefError):
@@ -53,7 +57,16 @@ def probe_numpy() -> Result:
     summary += f"; SIMD: {', '.join(extensions[-6:]) or 'none'}"
     configuration = str(build.get("openblas configuration", ""))
     facts = {"blas": blas, "configuration": configuration, "simd": extensions, "threads": threads}
-    return summary, facts, ""
+    return summary, {**facts, "libraries": loaded_libraries()}, ""
+
+
+def loaded_libraries() -> list[str]:
+    """Return the shared libraries of BLAS and of threads in this process; [] if unknown."""
+    words = ("blas", "mkl", "blis", "gomp", "omp.so", "iomp", "tbb")
+    names: set[str] = set()
+    with suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
+        names = {os.path.basename(line.split(maxsplit=5)[-1].strip()) for line in lines}
+    return sorted(name for name in names if ".so" in name and any(x in name for x in words))
 
 
 def probe_import(module: str) -> Result:
@@ -85,7 +98,14 @@ def probe_numba() -> Result:
     compiles = not settings.DISABLE_JIT
     action = "compiles for" if compiles else "compilation is disabled; would compile for"
     summary = f"{action} {cpu} with {', '.join(features) or 'no extensions'}"
-    return summary, {"compiles": compiles, "for": cpu, "features": features}, ""
+    layers = {}
+    for name, module in THREADING_LAYERS.items():
+        try:
+            importlib.import_module(f"numba.np.ufunc.{module}")
+            layers[name] = "installed"
+        except FOREIGN_ERRORS as error:
+            layers[name] = " ".join(str(error).split())
+    return summary, {"compiles": compiles, "for": cpu, "features": features, "layers": layers}, ""
 
 
 def probe_kernels() -> Result:
@@ -110,7 +130,7 @@ def probe_kernels() -> Result:
         prefix = f"squash.{squash.squash_rows.__name__}"
         cached = any(name.startswith(prefix) for name in os.listdir(stats.cache_path))
         cache = "used" if sum(stats.cache_hits.values()) else "filled" if cached else "none"
-    facts = {"threads": threads, "folder": folder, "cache": cache}
+    facts = {"threads": threads, "folder": folder, "cache": cache, "bytes": folder_size(folder)}
     summary = f"same results as the reference, {threads} thread(s); "
     if cache != "none":
         action = {"used": "loaded from", "filled": "compiled and cached in"}[cache]
@@ -118,6 +138,16 @@ def probe_kernels() -> Result:
     todo = "every process compiles for some seconds: unset MINDREF_NUMBA_CACHE, or set"
     todo += " NUMBA_CACHE_DIR to a writable folder"
     return summary + (f"not cached in {folder}" if folder else "not cached"), facts, todo
+
+
+def folder_size(folder: str) -> int:
+    """Return the bytes of all files below a folder."""
+    size = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # another process has just replaced it
+                size += os.lstat(os.path.join(path, name)).st_size
+    return size
 
 
 def probe_registered() -> Result:

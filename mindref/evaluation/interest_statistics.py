@@ -22,9 +22,8 @@ class InterestStatistics(NamedTuple):
     users: int
     similarity: float  # -1 to 1, mean cosine over the pairs of a user's active interests
     share_by_index: Floats  # (K,) share of interest k in the coupling weights; sums to 1
-    share_by_rank: (
-        Floats  # (K,) as share_by_index, with the shares of each user sorted, largest first
-    )
+    # (K,) as share_by_index, with the shares of each user sorted, largest first
+    share_by_rank: Floats
     effective_number: float  # 1 to K, exp of the entropy of a user's shares
 
 

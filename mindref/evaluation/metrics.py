@@ -173,6 +173,5 @@ def grouped_auc(
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(sampled[:, 0] / sampled[:, 1], [tail, 100 - tail])
     total = table.sum(axis=0)
-    return Estimate(
-        value=float(total[0] / total[1]), low=float(low), high=float(high)
-    )  # metrics-R29
+    # metrics-R29
+    return Estimate(value=float(total[0] / total[1]), low=float(low), high=float(high))

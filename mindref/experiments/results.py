@@ -24,11 +24,7 @@ EvaluatedRuns = Sequence[tuple[EndedRun, FirstHits | None]]  # one per seed
 
 
 def result_head(
-    kind: str,
-    base: Config,
-    runs: ExperimentRuns,
-    cases: EvaluatedCases,
-    seeds: Sequence[int],
+    kind: str, base: Config, runs: ExperimentRuns, cases: EvaluatedCases, seeds: Sequence[int]
 ) -> dict[str, Any]:
     """Return the head of a result. It has no time, path or machine."""
     log = runs.loaded.log

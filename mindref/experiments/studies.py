@@ -13,7 +13,13 @@ from typing import Any, NamedTuple
 
 from mindref.config import Config
 from mindref.errors import ConfigError, prefix_errors, say
-from mindref.experiments.arms import Arm, arm_config, changed_settings, settings_folder
+from mindref.experiments.arms import (
+    Arm,
+    arm_config,
+    changed_settings,
+    format_value,
+    settings_folder,
+)
 
 
 class Study(NamedTuple):
@@ -46,7 +52,11 @@ def read_studies() -> dict[str, Study]:
 def parse_studies(content: Mapping[str, Any]) -> dict[str, Study]:
     """Return the studies in a TOML content. Raises ConfigError for an invalid study."""
     studies = {}
-    for name, fields in content.items():
+    for name, content_fields in content.items():
+        fields = dict(content_fields)
+        if values := fields.pop("values", None):
+            setting = fields.pop("setting", name)
+            fields["arms"] = {format_value(value): {setting: value} for value in values}
         try:
             study = Study(name, **fields)
         except TypeError as error:

@@ -86,9 +86,8 @@ def forward(
         losses[block], negative_probability = pooled_cross_entropy(
             products, block_starts, *pooled, target_logits[block], *ids, logs[1], kind
         )
-        weights[first_row:stop_row] *= np.repeat(
-            -negative_probability, np.diff(block_starts)
-        )  # pooled_softmax-R15
+        # pooled_softmax-R15
+        weights[first_row:stop_row] *= np.repeat(-negative_probability, np.diff(block_starts))
     out = losses.mean(dtype=number)  # pooled_softmax-R9
     vectors = (rows, target, negatives, units)
     return out, Saved(active, starts, *vectors, weights, slopes, temperature)
@@ -170,9 +169,8 @@ def pooled_cross_entropy(
     )
     with np.errstate(all="ignore"):
         largest = scores.max(axis=1, initial=-np.inf)
-        largest = np.where(
-            np.isfinite(largest), largest, target_logits
-        )  # pooled_softmax-R13: no negative left
+        # pooled_softmax-R13: no negative left
+        largest = np.where(np.isfinite(largest), largest, target_logits)
         gap = largest - target_logits
         scores -= largest[:, None]
         p = np.exp(scores, out=scores)

@@ -27,13 +27,10 @@ def backward(d_out: Array, saved: Saved) -> tuple[Array, Array, Array]:
     x, weight, passed = saved
     require_gradient_shape("relu_layer", d_out, (len(x), weight.shape[1]))
     d_sum, d_bias = np.array(d_out, order="C"), np.zeros(d_out.shape[1], d_out.dtype)
-    relu_inplace_backward(d_sum, passed is None, passed_or_empty(passed, d_out), d_bias)
+    # if all elements pass, an empty array, which is not read
+    rows = np.empty((0, d_out.shape[1]), np.bool_) if passed is None else passed
+    relu_inplace_backward(d_sum, passed is None, rows, d_bias)
     return d_sum @ weight.T, x.T @ d_sum, d_bias
-
-
-def passed_or_empty(passed: Bools | None, like: Array) -> Bools:
-    """Return passed; if all elements pass, return an empty array that is not read."""
-    return np.empty((0, like.shape[1]), np.bool_) if passed is None else passed
 
 
 @jit

@@ -107,21 +107,9 @@ def backward(d_capsules: Array, saved: Saved) -> tuple[Array, ...]:
     behaviours, bilinear, votes, starts, values, mask, active, axis, gradient, factors = saved
     require_gradient_shape("routing", d_capsules, (*active.shape, votes.shape[1]))
     d_votes, d_logits = np.empty_like(votes), np.empty_like(values.couplings[0])
+    inputs = (0, len(d_capsules), starts, np.arange(len(votes)), votes, active)
     options = (AXES[axis] == 1, gradient == "all")
-    rows = np.arange(len(votes))
-    users = (0, len(d_capsules))
-    arguments = (
-        *users,
-        starts,
-        rows,
-        votes,
-        active,
-        *options,
-        *values,
-        d_capsules,
-        d_votes,
-        d_logits,
-    )
+    arguments = (*inputs, *options, *values, d_capsules, d_votes, d_logits)
     d_log_weights = [] if factors is None else [np.zeros_like(factors)]
     route_users_backward(*arguments) if factors is None else route_users_backward(
         *arguments, factors, *d_log_weights

@@ -196,7 +196,7 @@ def check_trainable(backend: Backend, config: Config, *, several: bool = False) 
     family.require_packages()
     subject = f"--model {family.name}"
     if several:
-        raise ConfigError(say(subject, "one process", "several", "train it alone"))
+        raise ConfigError(say(subject, "one process", "several", "run it without torchrun"))
     family.check_config(config)
     for kind in ("item_features", "user_features"):
         if not family.reads_features and getattr(config, kind):

@@ -56,9 +56,8 @@ def fit_interests(
     order, with any padding and in any batch. Raises ShapeError for an item that is not in the
     catalogue.
     """
-    embedding.check_row_indices(
-        "items", histories.items[histories.mask], len(catalogue.rows)
-    )  # maxmf-R23
+    # maxmf-R23
+    embedding.check_row_indices("items", histories.items[histories.mask], len(catalogue.rows))
 
     def vectors_of(ids: Ints) -> Array:
         item_vectors, _ = mind.item_vectors(params, ids.reshape(-1), catalogue, ops)
@@ -104,9 +103,8 @@ def distinct_items(histories: mind.Histories, beyond: int) -> tuple[Ints, Ints]:
     items = np.sort(np.where(histories.mask, histories.items, beyond), axis=1)
     items[:, 1:][items[:, 1:] == items[:, :-1]] = beyond  # maxmf-R19: no order, no repeats
     items.sort(axis=1)
-    num_padding = (
-        items.shape[1] + NARROWEST
-    )  # `user_blocks` uses fewer than 2 counts + NARROWEST columns
+    # `user_blocks` uses fewer than 2 counts + NARROWEST columns
+    num_padding = items.shape[1] + NARROWEST
     items = np.pad(items, ((0, 0), (0, num_padding)), constant_values=beyond)
     return items, (items < beyond).sum(axis=1)
 
@@ -152,16 +150,11 @@ def margin_gradient(vectors: Array, active: Bools, users: UserBlock, step: int) 
 
     d: an item of the user; d': a comparison item that the user does not have.
     """
-    positives, is_item, negatives, is_known = (
-        users.items,
-        users.is_item,
-        users.negatives[step],
-        users.is_known[step],
-    )
+    positives, is_item = users.items, users.is_item
+    negatives, is_known = users.negatives[step], users.is_known[step]
     count = len(negatives)
-    negative_scores = vectors @ np.ascontiguousarray(
-        negatives.T
-    )  # (B, K, M); a transposed view would be much slower
+    # (B, K, M); a transposed view would be much slower
+    negative_scores = vectors @ np.ascontiguousarray(negatives.T)
     positive_scores = vectors @ np.ascontiguousarray(positives.transpose(0, 2, 1))  # (B, K, P)
     scores = np.concatenate([negative_scores, positive_scores], axis=2)
     scores[~active] = -np.inf
@@ -196,9 +189,8 @@ def count_violations(negatives: Array, positives: Array) -> Ints:
     is_positive = order >= count
     positives_before = np.cumsum(is_positive, axis=1)  # positives up to this rank
     position = np.arange(1, order.shape[1] + 1)
-    ordered = np.where(
-        is_positive, position - positives_before - count, positives_before
-    )  # -(negatives after it), or positives before it
+    # -(negatives after it), or positives before it
+    ordered = np.where(is_positive, position - positives_before - count, positives_before)
     counts = np.empty_like(ordered)
     np.put_along_axis(counts, order, ordered, axis=1)
     return counts

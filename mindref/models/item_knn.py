@@ -78,9 +78,8 @@ def score_neighbours(
     items = len(arrays["indptr"]) - 1
     parts = (arrays["data"], arrays["indices"], arrays["indptr"])
     similar = sparse.csr_matrix(parts, shape=(items, items))
-    item_scores: Array = (
-        interaction_weights(histories, items, decay=decay) @ similar
-    ).toarray()  # baselines-R11
+    # baselines-R11
+    item_scores: Array = (interaction_weights(histories, items, decay=decay) @ similar).toarray()
     return item_scores
 
 

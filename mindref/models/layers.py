@@ -16,10 +16,7 @@ SavedLayers = tuple[relu_layer.Saved, ...]
 
 
 def layers_forward(
-    x: Array,
-    layers: tuple[Layer, ...],
-    last_relu: bool,
-    ops: Any = reference,
+    x: Array, layers: tuple[Layer, ...], last_relu: bool, ops: Any = reference
 ) -> tuple[Array, SavedLayers]:
     """Map x (M, I) through all layers to (M, O); the last is linear unless `last_relu`.
 
@@ -27,13 +24,8 @@ def layers_forward(
     """
     saved = []
     for i, layer in enumerate(layers):
-        last = i == len(layers) - 1
-        x, saved_layer = ops.relu_layer.forward(
-            x,
-            layer.weight,
-            layer.bias,
-            relu=last_relu or not last,  # model-R5
-        )
+        relu = last_relu or i < len(layers) - 1
+        x, saved_layer = ops.relu_layer.forward(x, *layer, relu=relu)  # model-R5
         saved.append(saved_layer)
     return x, tuple(saved)
 

@@ -34,9 +34,8 @@ def keyed_table(seed: int, items: int, interests: int, sigma: float, dtype: str)
     item = np.arange(items, dtype=np.uint64)[:, None]
     interest = np.arange(interests, dtype=np.uint64)
     with np.errstate(over="ignore"):  # 64-bit arithmetic must wrap around
-        key = mix_words(
-            mix_words(mix_words(np.array(seed, np.uint64)) ^ item) ^ interest
-        )  # routing-R15
+        # routing-R15
+        key = mix_words(mix_words(mix_words(np.array(seed, np.uint64)) ^ item) ^ interest)
         first, second = (
             uniform_numbers(mix_words(key ^ np.uint64(1))),
             uniform_numbers(mix_words(key ^ np.uint64(2))),

@@ -73,11 +73,7 @@ class Saved(NamedTuple):
 
 
 def interests(
-    params: Params,
-    histories: Histories,
-    catalogue: Catalogue,
-    config: Config,
-    ops: Any = reference,
+    params: Params, histories: Histories, catalogue: Catalogue, config: Config, ops: Any = reference
 ) -> tuple[Array, Bools, SavedInterests]:
     """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
 
@@ -121,11 +117,7 @@ def interests_backward(
 
 
 def loss(
-    params: Params,
-    batch: Batch,
-    catalogue: Catalogue,
-    config: Config,
-    ops: Any = reference,
+    params: Params, batch: Batch, catalogue: Catalogue, config: Config, ops: Any = reference
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean loss ().
 
@@ -138,13 +130,7 @@ def loss(
     power = config.power if config.attention == "label" else 0.0  # model-R14
     user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
     out, s5 = ops.sampled_softmax.forward(  # 5 ()
-        user,
-        target,
-        negatives,
-        batch.target,
-        batch.negatives,
-        batch.target_log_expected,
-        batch.negative_log_expected,
+        *(user, target, negatives, *batch[1:]),
         temperature=config.temperature,
         normalise=config.normalise,
     )
@@ -163,10 +149,7 @@ def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradient
 
 
 def behaviour_vectors(
-    params: ItemTable,
-    histories: Histories,
-    catalogue: Catalogue,
-    ops: Any = reference,
+    params: ItemTable, histories: Histories, catalogue: Catalogue, ops: Any = reference
 ) -> tuple[Array, embedding.Saved]:
     """Return the vectors of behaviours (B, L, D), zero for padding.
 
@@ -180,10 +163,7 @@ def behaviour_vectors(
 
 
 def item_vectors(
-    params: ItemTable,
-    ids: Ints,
-    catalogue: Catalogue,
-    ops: Any = reference,
+    params: ItemTable, ids: Ints, catalogue: Catalogue, ops: Any = reference
 ) -> tuple[Array, embedding.Saved]:
     """Return the vectors (M, D) of items (M,): id and side features, averaged."""
     embedding.check_row_indices("items", ids, len(catalogue.rows))  # model-R18
@@ -213,9 +193,8 @@ def active_after(lengths: Ints, config: Config) -> Bools:
         count = routing.count_active_interests(lengths, config.interests)  # model-R3
     else:
         count = np.where(lengths > 0, config.interests, 1)  # model-R7
-    return (
-        np.arange(config.interests) < count[:, None]
-    )  # model-R17: at least one, even without behaviours
+    # model-R17: at least one, even without behaviours
+    return np.arange(config.interests) < count[:, None]
 
 
 def join_profile(capsules: Array, profile: Array) -> Array:

@@ -6,7 +6,6 @@ family, it can be trained, saved, used for recall and compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,15 +35,10 @@ def constant_interests(
     return np.ones((len(histories), 1, 1)), np.ones((len(histories), 1), np.bool_)
 
 
-def check_counts(arrays: Mapping[str, Array], items: int) -> None:
-    """Raise ValueError unless the arrays are the counts of `items` items."""
-    check_shapes(arrays, {"counts": (items,)})
-
-
 FAMILY = FittedFamily(
     name="popularity",
     fit=fit_popularity,
     interests=constant_interests,
     items=count_vectors,
-    check_arrays=check_counts,
+    check_arrays=lambda arrays, items: check_shapes(arrays, {"counts": (items,)}),
 )

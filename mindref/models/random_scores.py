@@ -32,9 +32,8 @@ def draw_random_scores(arrays: dict[str, Any], histories: Ragged, config: Config
         history = histories.row(case).astype("<i8").tobytes()
         digest = hashlib.sha256(history).digest()  # the same on every machine
         index = int.from_bytes(digest[:4], "little")
-        item_scores[case] = make_rng(config.seed, "baseline", index).random(
-            item_scores.shape[1]
-        )  # baselines-R8
+        # baselines-R8
+        item_scores[case] = make_rng(config.seed, "baseline", index).random(item_scores.shape[1])
     return item_scores
 
 

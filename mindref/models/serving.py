@@ -147,9 +147,8 @@ def item_matrix(model: Model) -> Array:
 
 def normalise_vectors(vectors: Array, config: Config) -> Array:
     """Return vectors of length one if `normalise` (zero stays zero), else unchanged."""
-    return (
-        reference.squash.forward(vectors, kind="unit")[0] if config.normalise else vectors
-    )  # model-R19
+    # model-R19
+    return reference.squash.forward(vectors, kind="unit")[0] if config.normalise else vectors
 
 
 def serving_logits(

@@ -55,9 +55,8 @@ def fit_wals(
             random_state=make_rng(config.seed, "parameters"),
         )
         try:
-            model.fit(
-                interaction_weights(sequences, sizes.items), show_progress=False
-            )  # baselines-R13
+            # baselines-R13
+            model.fit(interaction_weights(sequences, sizes.items), show_progress=False)
         except ValueError as error:  # implicit: the solve failed
             raise unsolvable_error(regularization) from error
     return {

@@ -24,12 +24,7 @@ class Saved(NamedTuple):
 
 
 def forward(
-    at_target: Array,
-    at_negatives: Array,
-    usable: Bools,
-    *,
-    items: int,
-    pair_loss: str = "warp",
+    at_target: Array, at_negatives: Array, usable: Bools, *, items: int, pair_loss: str = "warp"
 ) -> tuple[Array, Saved]:
     """Map scores of targets (B,) and of negatives (B, S) to the mean pair loss ().
 

@@ -29,9 +29,8 @@ class Params(NamedTuple):
 
     items: Array  # (V, D) item ids first, then values of item features
     profile: Array  # (W, Q) values of user features; (0, Q) without any
-    positions: (
-        Array  # (1, L) log-weight of the last behaviour, of the one before it, ...; or (0, L)
-    )
+    # (1, L) log-weight of the last behaviour, of the one before it, ...; or (0, L)
+    positions: Array
     layers: tuple[Layer, ...]  # the last one maps to D
 
 
@@ -114,32 +113,21 @@ def user_vectors_backward(
     d_x, d_layers = layers_backward(d_out[:, 0], saved.layers, ops)  # 5
     d_mean, d_profile = mind.split_profile(d_x, d_out.shape)  # 4
     d_rows = ops.embedding.backward(d_profile.reshape(saved.looked_up), saved.profile)  # 3
-    d_history, d_positions = pool_behaviours_backward(
-        d_mean[:, 0], saved.pooled, saved.mask, ops
-    )  # 2
+    # 2
+    d_history, d_positions = pool_behaviours_backward(d_mean[:, 0], saved.pooled, saved.mask, ops)
     d_items = ops.embedding.backward(d_history[saved.mask], saved.history)  # 1
     return d_items, d_rows, d_positions, d_layers
 
 
 def loss(
-    params: Params,
-    batch: mind.Batch,
-    catalogue: Catalogue,
-    config: Config,
-    ops: Any = reference,
+    params: Params, batch: mind.Batch, catalogue: Catalogue, config: Config, ops: Any = reference
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean loss (). Raises the errors of `user_vectors`."""
     users, _, s1 = user_vectors(params, batch.histories, catalogue, config, ops)  # 1 (B, 1, D)
     target, s2 = mind.item_vectors(params, batch.target, catalogue, ops)  # 2 (B, D)
     negatives, s3 = mind.item_vectors(params, batch.negatives, catalogue, ops)  # 3 (S, D)
     out, s4 = ops.sampled_softmax.forward(  # 4, youtube_dnn-R7: the vector itself, no query
-        users[:, 0],
-        target,
-        negatives,
-        batch.target,
-        batch.negatives,
-        batch.target_log_expected,
-        batch.negative_log_expected,
+        *(users[:, 0], target, negatives, *batch[1:]),
         temperature=config.temperature,
         normalise=config.normalise,
     )

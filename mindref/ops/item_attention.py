@@ -145,9 +145,8 @@ def check_inputs(history: Array, candidates: Array, mask: Bools, layers: Sequenc
     require_bool(operator, mask=mask)
     layer_arrays = {f"layers.{i}.{name}": x for i, layer in enumerate(layers)
              for name, x in zip(("weight", "bias"), layer, strict=True)}  # fmt: skip
-    common_float_dtype(
-        operator, history=history, candidates=candidates, **layer_arrays
-    )  # item_attention-R10
+    # item_attention-R10
+    common_float_dtype(operator, history=history, candidates=candidates, **layer_arrays)
     inputs = PARTS * sizes["D"]
     for i, (weight, bias) in enumerate(layers):
         bind_axes(

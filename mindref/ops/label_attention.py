@@ -76,9 +76,8 @@ def gaps_below_largest(scores: Array, active: Bools, power: float) -> Array:
     largest = np.max(np.where(active, scores, -np.inf), axis=1, keepdims=True)  # (B, 1)
     base = np.maximum(np.abs(scores), np.abs(largest))  # (B, K)
     divisor = np.where(base > 0, base, 1)
-    gap = signed_power(scores / divisor, power) - signed_power(
-        largest / divisor, power
-    )  # in [-2, 0]
+    # in [-2, 0]
+    gap = signed_power(scores / divisor, power) - signed_power(largest / divisor, power)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         scaled = gap * base**power
     return np.where(gap == 0, 0, scaled).astype(scores.dtype)  # label_attention-R11: no 0 x inf
@@ -111,9 +110,8 @@ def signed_power_backward(d_powered: Array, scores: Array, power: float) -> Arra
         slope = power * np.abs(scores) ** (power - 1)  # label_attention-R12
         d_scores = d_powered * slope
         infinite = np.isinf(slope) | np.isinf(d_scores)
-        d_scores = np.where(
-            infinite, 0 * d_powered, d_scores
-        )  # label_attention-R13; NaN stays, R17
+        # label_attention-R13; NaN stays, R17
+        d_scores = np.where(infinite, 0 * d_powered, d_scores)
     return d_scores.astype(scores.dtype)
 
 

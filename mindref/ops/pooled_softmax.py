@@ -76,9 +76,8 @@ def forward(
     target_products /= temperature
     negative_products /= temperature
     # 3: pooled, for target and negatives alike (pooled_softmax-R1, R17, R18)
-    target_scores, target_weights = pool_scores(
-        target_products, active, sharpness
-    )  # (B, 1), (B, K, 1)
+    # (B, 1), (B, K, 1)
+    target_scores, target_weights = pool_scores(target_products, active, sharpness)
     scores, weights = pool_scores(negative_products, active, sharpness)  # (B, S), (B, K, S)
     target_logits = target_scores[:, 0] - target_log_expected  # 4, pooled_softmax-R6 (B,)
     negative_logits = scores - negative_log_expected  # 4, pooled_softmax-R6 (B, S)
@@ -151,9 +150,8 @@ def pool_scores(products: Array, active: Bools, sharpness: float) -> tuple[Array
     # sharpness would make the error large: pooled_softmax-R5
     shifted_sums = np.expm1(products)
     shifted_sums[~active] = 0
-    scores = (
-        largest[:, 0] + np.log1p(shifted_sums.sum(axis=1) * inverse_count) / sharpness
-    )  # pooled_softmax-R1
+    # pooled_softmax-R1
+    scores = largest[:, 0] + np.log1p(shifted_sums.sum(axis=1) * inverse_count) / sharpness
     np.exp(products, out=products)
     products /= products.sum(axis=1, keepdims=True)  # pooled_softmax-R16
     return np.where(finite, scores, np.nan), products

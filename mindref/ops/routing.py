@@ -43,9 +43,8 @@ class Saved(NamedTuple):
     votes: Array  # (B, L, D) or (B, L, K, D)
     iterations: tuple[Iteration, ...]
     gradient: str
-    factors: Array | None = (
-        None  # exp(log_weights) (B, L, K), zero outside the mask or where inactive
-    )
+    # exp(log_weights) (B, L, K), zero outside the mask or where inactive
+    factors: Array | None = None
 
     @property
     def couplings(self) -> Array:
@@ -61,9 +60,8 @@ def count_active_interests(lengths: Ints, interests: int) -> Ints:
     """
     # 2, 4, .. 2^K; no count of 64 bits reaches 2^63
     powers = 2 ** np.arange(1, min(interests, 62) + 1, dtype=np.int64)
-    floor_log2 = np.searchsorted(
-        powers, lengths, side="right"
-    )  # number of powers that do not exceed n
+    # number of powers that do not exceed n
+    floor_log2 = np.searchsorted(powers, lengths, side="right")
     return np.clip(floor_log2, 1, interests).astype(np.int64)  # routing-R10
 
 

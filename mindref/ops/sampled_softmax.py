@@ -82,9 +82,8 @@ def forward(
 def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
     """Return d_user (B, D), d_target (B, D), d_negatives (S, D); one row per drawn negative."""
     scale = d_out / len(saved.user)  # 5: mean over the batch
-    d_negative_logits = (
-        saved.p_negatives * scale / saved.temperature
-    )  # 4, 3: a hit has p = 0 (B, S)
+    # 4, 3: a hit has p = 0 (B, S)
+    d_negative_logits = saved.p_negatives * scale / saved.temperature
     d_target_logits = -d_negative_logits.sum(axis=1)  # 4, sampled_softmax-R12 (B,)
     d_user = d_target_logits[:, None] * saved.target + d_negative_logits @ saved.negatives  # 2
     d_target = d_target_logits[:, None] * saved.user  # 2
@@ -107,9 +106,8 @@ def cross_entropy(target_logits: Array, negative_logits: Array) -> tuple[Array, 
     # without a negative: sampled_softmax-R10, pooled_softmax-R13
     largest = np.where(np.isfinite(largest), largest, target_logits)
     with np.errstate(over="ignore", divide="ignore"):  # an infinite gap is weight 0
-        exponentials = np.exp(
-            negative_logits - largest[:, None]
-        )  # sampled_softmax-R9, pooled_softmax-R12
+        # sampled_softmax-R9, pooled_softmax-R12
+        exponentials = np.exp(negative_logits - largest[:, None])
         # a repeated id adds twice: sampled_softmax-R4, pooled_softmax-R8
         log_sum = np.log(exponentials.sum(axis=1))
     gap = largest - target_logits  # before the log is added: a large term would absorb it

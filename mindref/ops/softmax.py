@@ -32,9 +32,8 @@ def forward(logits: Array, mask: Bools, *, axis: int) -> tuple[Array, Saved]:
     check_inputs(logits, mask, axis)
     masked = np.where(mask, logits, -np.inf)  # 1, softmax-R2
     largest = np.max(masked, axis=axis, keepdims=True, initial=-np.inf)  # 2, softmax-R6
-    largest = np.where(
-        largest == -np.inf, 0, largest
-    )  # 2, softmax-R4: an empty slice has no maximum
+    # 2, softmax-R4: an empty slice has no maximum
+    largest = np.where(largest == -np.inf, 0, largest)
     # infinity - infinity is NaN, as numerics-R5 demands; -infinity has weight 0, numerics-R10
     with np.errstate(invalid="ignore", over="ignore"):
         exponentials = np.exp(masked - largest)  # 3, softmax-R3: the largest is exp(0)

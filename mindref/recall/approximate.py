@@ -51,9 +51,8 @@ class ApproximateIndex:
         num_ids = min(n, len(self.items))
         lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
         is_searched = np.zeros_like(lengths, np.bool_) if self.all_zero else lengths > 0
-        ids = np.tile(
-            np.arange(num_ids), (len(queries), 1)
-        )  # recall-R14: lowest ids for a zero query
+        # recall-R14: lowest ids for a zero query
+        ids = np.tile(np.arange(num_ids), (len(queries), 1))
         if not is_searched.any():
             return ids
         unit = queries[is_searched] / lengths[is_searched, None]

@@ -119,9 +119,8 @@ def build_fastest(request: BuildRequest) -> Index:
         try:
             tried[plugin.name] = registry.plugin_version(plugin)
             if failure := registry.failure_reason(plugin):
-                first_failure = first_failure or fallback_warning(
-                    plugin.name, failure
-                )  # recall-R24
+                # recall-R24
+                first_failure = first_failure or fallback_warning(plugin.name, failure)
                 continue
             index, probed = build_and_probe(request._replace(options=plugin.options), plugin)
             index_seconds = seconds_per_user(index, users)
@@ -272,9 +271,8 @@ def write_manifest(folder: Path, items: Array, kind: str, **facts: Any) -> None:
         **facts,
     )
     if manifest.file is not None:
-        manifest = replace(
-            manifest, signature=sign_index(manifests.signed_facts(manifest))
-        )  # security-R11
+        # security-R11
+        manifest = replace(manifest, signature=sign_index(manifests.signed_facts(manifest)))
     manifest.write(folder)  # recall-R25: from here on the new index is the index
     atomic.remove_leftovers(folder)
     for path in (*folder.glob("*.index"), *folder.glob("annoy-*.ann")):  # .ann: of format 2

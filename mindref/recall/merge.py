@@ -30,6 +30,5 @@ def merge_lists(
     """
     side_by_side = lists.reshape(len(lists), int(np.prod(lists.shape[1:])))
     united = top_n.unite_lists(side_by_side, exclude, len(items))  # recall-R18, R4
-    return top_n.rescore_candidates(
-        interests, active, items, united, n=n, score=score
-    )  # recall-R19
+    # recall-R19
+    return top_n.rescore_candidates(interests, active, items, united, n=n, score=score)

@@ -19,11 +19,8 @@ from mindref.shapes import Array
 
 NUM_PROBES = 200  # queries
 MIN_RECALL = 0.95  # required of an index
-TIMED_USERS, TIMED_N, TIMED_EXCLUDED = (
-    256,
-    20,
-    50,
-)  # that recommending is timed with: users, items asked for, excluded
+# that recommending is timed with: users, items asked for, excluded
+TIMED_USERS, TIMED_N, TIMED_EXCLUDED = 256, 20, 50
 
 
 class ProbedRecall(NamedTuple):
@@ -57,9 +54,8 @@ def seconds_per_user(index: Index, users: Array) -> float:
     ids = np.linspace(0, len(index.items) - 1, TIMED_EXCLUDED).astype(np.int64)
     excluded = Ragged.of([np.unique(ids)] * len(users))
     active = np.ones(users.shape[:2], np.bool_)
-    retrieve_top_n(
-        index, users[:1], active[:1], n=TIMED_N
-    )  # warm-up: compiles, and reads the mapped file
+    # warm-up: compiles, and reads the mapped file
+    retrieve_top_n(index, users[:1], active[:1], n=TIMED_N)
     started = time.perf_counter()
     retrieve_top_n(index, users, active, n=TIMED_N, exclude=excluded)
     return (time.perf_counter() - started) / len(users)

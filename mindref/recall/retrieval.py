@@ -38,17 +38,14 @@ def retrieve_top_n(
     excluded = Ragged.of([[]] * len(interests)) if exclude is None else exclude
     result = empty_top_n(len(interests), n, index.items.dtype)
     lengths = list_length(n + count_excluded(excluded, len(index.items)))
-    for length in np.unique(
-        lengths
-    ):  # cases with similar numbers of excluded items are searched together
+    for length in np.unique(lengths):  # cases with similar numbers of excluded items together
         cases = np.flatnonzero(lengths == length)
         fill_lists(result, index, interests, active, cases, int(length), excluded, score)
     short = np.flatnonzero((result.items[:, -1] < 0) & active.any(axis=1))
     if len(short):  # recall-R21
         short_inputs = (interests[short], active[short], index.items)
-        exact = top_n.search_top_n(
-            *short_inputs, n=n, exclude=select_rows(excluded, short), score=score
-        )
+        hidden = excluded.take(short)
+        exact = top_n.search_top_n(*short_inputs, n=n, exclude=hidden, score=score)
         for target, source in zip(result, exact, strict=True):
             target[short] = source
     return result
@@ -73,7 +70,7 @@ def fill_lists(
     ids = index.candidates(queries[rows], length)  # recall-R20
     lists = np.full((*rows.shape, ids.shape[1]), -1)
     lists[rows] = ids
-    excluded = select_rows(exclude_rows, cases)
+    excluded = exclude_rows.take(cases)
     merged = merge_lists(lists, users, case_active, index.items, n=n, exclude=excluded, score=score)
     for target, source in zip(result, merged, strict=True):
         target[cases] = source
@@ -94,11 +91,3 @@ def count_excluded(rows: Ragged, n_items: int) -> Ints:
     cases = np.repeat(np.arange(len(rows)), rows.lengths)
     distinct = np.unique(cases * n_items + rows.values) // n_items
     return np.bincount(distinct, minlength=len(rows))
-
-
-def select_rows(rows: Ragged, indices: Ints) -> Ragged:
-    """Return the rows with these indices."""
-    lengths = rows.lengths[indices]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    positions = np.repeat(rows.offsets[indices] - offsets[:-1], lengths) + np.arange(offsets[-1])
-    return Ragged(offsets.astype(np.int64), rows.values[positions])

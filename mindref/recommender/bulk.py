@@ -10,7 +10,6 @@ import numpy as np
 
 from mindref.data.log import Ints, Ragged
 from mindref.data.rng import make_rng
-from mindref.data.splits import slice_rows
 from mindref.errors import ConfigError, say
 from mindref.models.din import Reranker
 from mindref.models.serving import compute_interests
@@ -76,8 +75,7 @@ class BulkRecall:
     def block(self, number: int, which: Ints) -> Iterator[UserList]:
         """Yield the lists of the users of a block."""
         requested, served = self.requested, self.served
-        lengths = requested.histories.lengths[which]
-        rows = slice_rows(requested.histories, which, np.zeros_like(lengths), lengths)
+        rows = requested.histories.take(which)
         # not the generator of `served`, whose state changes with every request
         rng = make_rng(served.model.config.seed, "serving", number)  # recall-R35
         length = self.n if self.reranker is None else self.reranker.config.depth  # din-R25
@@ -97,7 +95,7 @@ class BulkRecall:
             recent = [served.items.label(int(i)) for i in rows.row(case)[-RECENT:]]
             yield UserList(
                 requested.names[user],
-                int(lengths[case]),
+                len(rows.row(case)),
                 0 if user_interests is None else int(user_interests.active[case].sum()),
                 recent,
                 requested.unknown,
@@ -193,7 +191,7 @@ def open_run_index(
     """Return the index of a run, opened or built (recall.run_index.open_or_build)."""
     if served.scores_only:  # an index searches vectors
         if kind not in ("auto", "exact"):
-            got = f"{kind}, and a model of scores alone"
+            got = f"{kind}, and a model that has only scores"
             raise ConfigError(say("--index", "auto or exact", got))
         return ExactIndex(np.zeros((len(served.items.ids), 0), served.model.config.dtype))
     config = served.model.config

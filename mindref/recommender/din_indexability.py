@@ -37,7 +37,7 @@ def retained_by_rank(scores: Array, ranks: list[int], n: int = 10) -> dict[str, 
 
     The products of user vectors and item vectors of width r are a matrix of rank at most r. So an
     index with vectors of width r can only hold such a matrix. `rank`: rank of the scores. For each
-    r, `missed`: relative squared error of the nearest matrix of rank r; `found`: fraction of each
+    r, `missed`: relative squared error of the nearest matrix of rank r; `overlap`: fraction of each
     user's top-n items in the top n of this matrix, averaged over the users.
     Raises ConfigError for a rank or n beyond the matrix.
     """
@@ -53,7 +53,7 @@ def retained_by_rank(scores: Array, ranks: list[int], n: int = 10) -> dict[str, 
         also = top_items(nearest, n)
         same = [len(np.intersect1d(a, b)) for a, b in zip(best, also, strict=True)]
         missed = float((sizes[r:] ** 2).sum() / (sizes**2).sum())
-        by_rank[str(r)] = {"missed": missed, "found": float(np.mean(same) / n)}
+        by_rank[str(r)] = {"missed": missed, "overlap": float(np.mean(same) / n)}
     return {"shape": list(scores.shape), "rank": int((sizes > threshold).sum()), "by_rank": by_rank}
 
 
@@ -81,10 +81,8 @@ def user_vector_cosines(
     users = din.logits(model.params, *arguments)[1].users.astype(np.float64)  # (C, M, D)
     lengths = np.linalg.norm(users, axis=2, keepdims=True)
     units = users / np.where(lengths > 0, lengths, 1)
-    m, alike = (
-        units.shape[1],
-        (units.sum(axis=1) ** 2).sum(axis=1),
-    )  # sum over ordered pairs, including (i, i)
+    # sum over ordered pairs, including (i, i)
+    m, alike = units.shape[1], (units.sum(axis=1) ** 2).sum(axis=1)
     return (alike - (units**2).sum(axis=(1, 2))) / (m * (m - 1))  # din-R21
 
 

@@ -51,11 +51,13 @@ class EvaluationSet(NamedTuple):
 
 
 def recommend_cases(
-    model: Model, bench: EvaluationSet, n: int, backend: Backend | None = None
+    model: Model, evaluation_set: EvaluationSet, n: int, backend: Backend | None = None
 ) -> tuple[TopN, Interests | None]:
     """Return the top-n items of each case, and the interests."""
-    arguments = (model, bench.cases.histories, bench.profiles)
-    ranked, user_interests = recommend_batch(*arguments, n=n, exclude=bench.hidden, backend=backend)
+    arguments = (model, evaluation_set.cases.histories, evaluation_set.profiles)
+    ranked, user_interests = recommend_batch(
+        *arguments, n=n, exclude=evaluation_set.hidden, backend=backend
+    )
     return ranked, user_interests
 
 
@@ -72,14 +74,16 @@ def parse_metric(name: str) -> tuple[str, int]:
     return kind, n
 
 
-def make_validator(model: Model, bench: EvaluationSet, backend: Backend) -> Callable[[Any], float]:
+def make_validator(
+    model: Model, evaluation_set: EvaluationSet, backend: Backend
+) -> Callable[[Any], float]:
     """Return the function that computes the validation metric of parameters."""
     kind, n = parse_metric(model.config.metric)
-    relevant = metrics.count_distinct(bench.cases.targets)
+    relevant = metrics.count_distinct(evaluation_set.cases.targets)
 
     def value(params: Any) -> float:
-        ranked, _ = recommend_cases(model._replace(params=params), bench, n, backend)
-        hit = metrics.hit_mask(ranked.items, bench.cases.targets)
+        ranked, _ = recommend_cases(model._replace(params=params), evaluation_set, n, backend)
+        hit = metrics.hit_mask(ranked.items, evaluation_set.cases.targets)
         return float(metrics.METRICS[kind](hit, relevant, n).mean())
 
     return value
@@ -87,25 +91,27 @@ def make_validator(model: Model, bench: EvaluationSet, backend: Backend) -> Call
 
 def evaluate_lists(
     model: Model,
-    bench: EvaluationSet,
+    evaluation_set: EvaluationSet,
     backend: Backend | None = None,
     list_lengths: Sequence[int] = LIST_LENGTHS,
 ) -> tuple[dict[str, EvaluationReport], TopN]:
     """Return the reports of model, popularity and random, and the lists of the model."""
     n, items = max(list_lengths), len(model.catalogue.rows)
-    ranked, _ = recommend_cases(model, bench, n, backend)
-    cases = len(bench.cases.users)
+    ranked, _ = recommend_cases(model, evaluation_set, n, backend)
+    cases = len(evaluation_set.cases.users)
     chance = make_rng(model.config.seed, "baseline")
     lists = {
         "model": ranked,
-        "popularity": top_n.popularity_top_n(bench.counts, cases, n=n, exclude=bench.hidden),
-        "random": top_n.random_top_n(chance, items, cases, n=n, exclude=bench.hidden),
+        "popularity": top_n.popularity_top_n(
+            evaluation_set.counts, cases, n=n, exclude=evaluation_set.hidden
+        ),
+        "random": top_n.random_top_n(chance, items, cases, n=n, exclude=evaluation_set.hidden),
     }
     reports = {
         # the same bootstrap samples for all three, so that they are comparable
         name: evaluate_top_n(
             top_n_lists,
-            bench.cases,
+            evaluation_set.cases,
             items,
             list_lengths=list_lengths,
             rng=make_rng(model.config.seed, "bootstrap"),
@@ -117,7 +123,7 @@ def evaluate_lists(
 
 def evaluate_model(
     model: Model,
-    bench: EvaluationSet,
+    evaluation_set: EvaluationSet,
     loaded: Loaded,
     which: str = "test",
     list_lengths: Sequence[int] = LIST_LENGTHS,
@@ -127,21 +133,22 @@ def evaluate_model(
 
     loaded: the log of the cases, with true interests if it is synthetic.
     """
-    reports, ranked = evaluate_lists(model, bench, backend, list_lengths)
-    arguments = (model, bench.cases.histories, bench.profiles, backend)
+    reports, ranked = evaluate_lists(model, evaluation_set, backend, list_lengths)
+    arguments = (model, evaluation_set.cases.histories, evaluation_set.profiles, backend)
     about: dict[str, Any] | None = None  # None for a family without routing
     if family_of(model.config.model).routes:
-        user_interests = compute_interests(
-            *arguments, couplings=True
-        )  # from the operators: backend-R10
-        labels = true_interest_labels(loaded, bench.cases, model.config.window)
+        # from the operators: backend-R10
+        user_interests = compute_interests(*arguments, couplings=True)
+        labels = true_interest_labels(loaded, evaluation_set.cases, model.config.window)
         about = interest_report(user_interests, labels, make_rng(model.config.seed, "probe"))
     model_report = reports["model"]
     words = {
         "metrics": {which: {name: report.metrics for name, report in reports.items()}},
         "cases": model_report.cases,
         "by_history_length": model_report.by_history_length,
-        "by_tie": metrics_by_tie(ranked, bench.cases, bench.tied, tuple(list_lengths)),
+        "by_tie": metrics_by_tie(
+            ranked, evaluation_set.cases, evaluation_set.tied, tuple(list_lengths)
+        ),
         "interests": about,
     }
     return words, model_report, ranked
@@ -228,11 +235,11 @@ def evaluate_run(
     cases, notes = translate_cases(split_cases, loaded, served)
     profiles = features.user_profiles(loaded.log, served.vocabulary, cases.users)
     counts = np.array(served.items.counts, np.int64)
-    bench = EvaluationSet(
+    evaluation_set = EvaluationSet(
         cases, profiles, counts, exclude_seen, tied_targets(loaded.log, split_cases)
     )
     words, model_report, ranked = evaluate_model(
-        served.model, bench, loaded, which, list_lengths, served.backend
+        served.model, evaluation_set, loaded, which, list_lengths, served.backend
     )
     if predictions is not None:
         users = [loaded.log.user_ids[u] for u in cases.users]

@@ -108,7 +108,7 @@ def load_exporter(kind: str) -> tuple[Any, dict[str, str]]:
         writer = entry_points[kind].load()
         return writer, writer.require(kind)
     except ImportError as error:
-        needed = "mindref-torch with its extra `export_run`" if kind == "onnx" else "mindref-torch"
+        needed = "mindref-torch with its extra `export`" if kind == "onnx" else "mindref-torch"
         got = f"{type(error).__name__}: {error}"
         raise BackendError(say(f"--to {kind}", needed, got, INSTALL[kind])) from error
 
@@ -122,9 +122,8 @@ def exporter_errors(kind: str) -> Iterator[None]:
         raise
     except FOREIGN_ERRORS as error:
         if isinstance(error, OSError) and error.errno in atomic.FULL:
-            raise OSError(
-                error.errno, error.strerror
-            ) from error  # faults-R1: an error of the folder
+            # faults-R1: an error of the folder
+            raise OSError(error.errno, error.strerror) from error
         got = " ".join(f"{type(error).__name__}: {error}".split())
         todo = f"another version may do; {INSTALL[kind]}"
         raise BackendError(say(f"--to {kind}", "a file that runs", got, todo)) from error
@@ -213,9 +212,8 @@ def verify_export(folder: Path) -> dict[str, Any]:
         if words["format"] != FORMAT:  # security-R3
             raise RunError(say(f"{path}: format", str(FORMAT), repr(words["format"]), todo))
         facts = files.unsealed(path, words, description, todo)
-        listed_files = {
-            Path(name).name: x for name, x in facts["files"].items()
-        }  # never outside the folder
+        # never outside the folder
+        listed_files = {Path(name).name: x for name, x in facts["files"].items()}
         for name in sorted(
             {x.name for x in folder.iterdir()} - {MANIFEST, lock.NAME, *listed_files}
         ):

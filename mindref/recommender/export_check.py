@@ -16,7 +16,6 @@ from mindref.backend import load_backend
 from mindref.data.batches import pad_histories
 from mindref.data.log import Ints, Ragged
 from mindref.data.rng import make_rng
-from mindref.data.splits import slice_rows
 from mindref.errors import MindrefError, RunError, say
 from mindref.models.parameters import Catalogue, flatten, unflatten
 from mindref.models.serving import Interests, Model, compute_interests
@@ -141,9 +140,8 @@ def input_blocks(users: CheckedUsers, window: int) -> Iterator[list[Any]]:
     """Yield the inputs of a file: histories longer than the window, with invalid ids as padding."""
     for first in range(0, len(users.histories), BLOCK):
         which = np.arange(first, min(first + BLOCK, len(users.histories)))
-        lengths = users.histories.lengths[which]
-        rows = slice_rows(users.histories, which, np.zeros_like(lengths), lengths)
-        places = min(int(lengths.max()), window + OLDER) + 1
+        rows = users.histories.take(which)
+        places = min(int(rows.lengths.max()), window + OLDER) + 1
         items, mask = pad_histories(rows, places)
         strange = np.resize(np.array(NOTHING), items.shape)
         profiles = [users.profiles[which]] if users.profiles.shape[1] else []

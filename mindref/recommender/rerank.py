@@ -34,11 +34,10 @@ def rerank(
     """
     if not len(ranked.items) == len(histories) == len(profiles):
         got = f"{len(ranked.items)}, {len(histories)} and {len(profiles)}"
-        raise ShapeError(say("rerank", "a list, a history and a profile a case", got))
+        raise ShapeError(say("rerank", "as many lists as histories and profiles", got))
     scores = score_lists(model, ranked.items, histories, profiles)
-    order = np.argsort(
-        -scores, axis=1, kind="stable"
-    )  # din-R18: empty positions have -inf and are last
+    # din-R18: empty positions have -inf and are last
+    order = np.argsort(-scores, axis=1, kind="stable")
     order = order[:, :n]  # din-R25
     items, interests = (np.take_along_axis(x, order, 1) for x in (ranked.items, ranked.interests))
     return TopN(items, np.take_along_axis(scores, order, 1), interests)

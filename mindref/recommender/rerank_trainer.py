@@ -150,7 +150,7 @@ def prepare_recall_log(served: ServedModel) -> Prepared:
     """
     if not served.has_training_log:
         expected = "the one that the run was trained on"
-        raise DataError(say("log", expected, "another", "name the very log of the run"))
+        raise DataError(say("log", expected, "another", "name the log of the recall run"))
     return prepare_training(Loaded(served.log), served.facts["protocol"], served.model.config)
 
 
@@ -224,19 +224,9 @@ def check_same_recall_run(run: Path, facts: Mapping[str, Any], recall_run: Path)
         raise RunError(say(str(run), expected, got, "train the reranker anew"))
 
 
-def resume_reranker(
-    run: Path,
-    recall: Path | None = None,
-    data: Path | None = None,
-    device: str = "cpu",
-    backend: str | None = None,
-) -> RerankTrainer:
-    """Return the trainer of a DIN run at its last state on disk.
-
-    recall, data: new paths of the recall run and its log, if they have moved; backend: as in
-    `open_recall_run`. Raises RunError or DataError for another recall run or log.
-    """
-    trainer = open_reranker(run, recall, data, device, backend)
+def resume_reranker(run: Path, recall: Path | None = None, **options: Any) -> RerankTrainer:
+    """Return the trainer of a DIN run at its last state on disk; arguments of `open_reranker`."""
+    trainer = open_reranker(run, recall, **options)
     trainer.restore(run)
     if recall is not None:  # remember the new path
         facts = {**trainer.load_facts(run), "recall": trainer.facts()["recall"]}
@@ -251,7 +241,11 @@ def open_reranker(
     device: str = "cpu",
     backend: str | None = None,
 ) -> RerankTrainer:
-    """Return the trainer of a DIN run, untrained. Raises as `resume_reranker`."""
+    """Return the trainer of a DIN run, untrained.
+
+    recall, data: new paths of the recall run and its log, if they have moved; backend: as in
+    `open_recall_run`. Raises RunError or DataError for another recall run or log.
+    """
     config, facts = checkpoint.load_din_config(run)
     path = recall or Path(facts["recall"]["run"])
     check_same_recall_run(run, facts, path)

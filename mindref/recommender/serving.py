@@ -13,7 +13,6 @@ from mindref.backend import Backend, check_installed, load_backend
 from mindref.data.frames import id_as_text
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.rng import make_rng
-from mindref.data.splits import slice_rows
 from mindref.errors import ConfigError, DataError, RunError, say
 from mindref.evaluation import top_n
 from mindref.evaluation.top_n import TopN
@@ -188,8 +187,7 @@ class ServedModel:
             todo = "give a history of items instead; no user needs to be known"
             raise DataError(say("--user", expected, got, todo))
         users = np.array([self.users[name] for name in names], np.int64)
-        lengths = self.log.interactions.lengths[users]
-        rows = slice_rows(self.log.interactions, users, np.zeros_like(lengths), lengths)
+        rows = self.log.interactions.take(users)
         known_rows, unknown = translate_items(rows, self.log, self.items.ids)
         if unknown and not len(known_rows.values):
             expected = "users of items that the run knows"

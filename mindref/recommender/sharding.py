@@ -95,9 +95,8 @@ def recall_all(
         user_lists = opened.answers.blocks(0, opened.blocks, size)
         warned = lists.save_lists(target, user_lists, opened.answers.index, form)
         return [*opened.answers.warnings, *warned]
-    resolved_request = request._replace(
-        kind=opened.answers.index.kind
-    )  # the choice of `auto`, for all shards
+    # the choice of `auto`, for all shards
+    resolved_request = request._replace(kind=opened.answers.index.kind)
     with opened_runs_lock:
         opened_runs[resolved_request] = opened  # for worker threads and forked workers
     try:
@@ -192,9 +191,8 @@ def write_shard(opened: OpenedRun, path: Path, number: int, count: int) -> str:
     if shard_file.is_complete_shard(path, facts):  # recall-R38
         return f"{description}, there already"
     with locks.lock_output(path) as warning, atomic.atomic_path(path) as temporary:
-        shard_file.manifest_path(path).unlink(
-            missing_ok=True
-        )  # the old manifest belongs to another file
+        # the old manifest belongs to another file
+        shard_file.manifest_path(path).unlink(missing_ok=True)
         with temporary.open("xb") as stream:
             user_lists = opened.answers.blocks(start, stop, facts.block)
             lists.write_lists_to_stream(stream, user_lists, opened.answers.index, facts.form)
@@ -233,10 +231,10 @@ def write_all_shards(
     executor: Executor, request: ShardRequest, opened: OpenedRun, output: Path, count: int
 ) -> None:
     """Write all shards with an executor, merge them, and remove them (recall-R39)."""
-    folder = output.with_name(f"{output.name}.parts")
+    folder = output.with_name(f"{output.name}.shards")
     with atomic.explain_errors(folder):
         folder.mkdir(exist_ok=True)
-    paths = [folder / f"part-{i:05}-of-{count:05}" for i in range(1, count + 1)]
+    paths = [folder / f"shard-{i:05}-of-{count:05}" for i in range(1, count + 1)]
     futures: list[Future[None]] = []
     with executor_errors(folder, futures):
         for i, path in enumerate(paths, 1):
@@ -265,7 +263,7 @@ def executor_errors(folder: Path, futures: list[Future[None]]) -> Iterator[None]
             raise
         todo = f"run it again: complete shards are kept in {folder}"
         got = f"{type(error).__name__}: {error}"
-        raise RunError(say("executor", "workers that live", got, todo)) from error
+        raise RunError(say("executor", "workers that complete their shards", got, todo)) from error
     finally:
         for future in futures:
             future.cancel()

@@ -43,9 +43,8 @@ class Trainer(TrainingRun):
     ) -> None:
         self.source, self.protocol = source, protocol
         self.exclude_seen, self.device = exclude_seen, device
-        backend = backend or load_backend(
-            config.backend, device
-        )  # an object that has joined the processes, if any
+        # an object that has joined the processes, if any
+        backend = backend or load_backend(config.backend, device)
         check_trainable(backend, config, several=ranks.several)
         prepared = prepare_training(loaded, protocol, config)
         state = initial_state(config, prepared.task.sizes)

@@ -75,11 +75,6 @@ def load_model(run: Path) -> tuple[Any, Catalogue]:
     return params, catalogue
 
 
-def resumable(state: TrainingState) -> bool:
-    """Return whether a missing model can be restored: no best epoch yet, or the state has it."""
-    return state.best_step in (0, state.moments.step)
-
-
 def load_best(
     run: Path, identity: str | None = None, model: str | None = None
 ) -> tuple[Any, Catalogue, int]:
@@ -89,10 +84,12 @@ def load_best(
     or a file of another run.
     """
     path = run / MODEL
-    if not path.exists() and (run / STATE).exists() and resumable(load_state(run, identity)[0]):
-        todo = f"go on with: mindref train --resume {shlex.quote(str(run))}"
-        got = "none, as the run was stopped before one was written"
-        raise RunError(say(str(path), "a trained model", got, todo))
+    if not path.exists() and (run / STATE).exists():
+        state, _ = load_state(run, identity)
+        if state.best_step in (0, state.moments.step):  # no best epoch yet, or the state has it
+            todo = f"go on with: mindref train --resume {shlex.quote(str(run))}"
+            got = "none, as the run was stopped before one was written"
+            raise RunError(say(str(path), "a trained model", got, todo))
     arrays, words = load_arrays(path, identity)
     try:
         metadata.check_header(words, model)

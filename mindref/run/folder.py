@@ -7,10 +7,8 @@ from pathlib import Path
 from mindref.errors import RunError, say
 from mindref.run import atomic, checkpoint, lock, report
 
-WRITTEN = (
-    *checkpoint.FILES,
-    report.NAME,
-)  # files of a training; the folder may also contain an export
+# files of a training; the folder may also contain an export
+WRITTEN = (*checkpoint.FILES, report.NAME)
 
 
 def check_free(run: Path) -> None:
@@ -33,6 +31,5 @@ def make_folder(run: Path) -> None:
     check_free(run)
     with atomic.explain_errors(run):
         run.mkdir(parents=True, exist_ok=True)
-        atomic.remove_leftovers(
-            run, "items.tsv", "config.json"
-        )  # temporary files of a training that was killed here
+        # temporary files of a training that was killed here
+        atomic.remove_leftovers(run, "items.tsv", "config.json")

@@ -92,9 +92,8 @@ def read_items(path: Path, expected: str | None = None) -> Items:
 
 def item_lines(path: Path, stream: BinaryIO, sha256: Any) -> Iterator[str]:
     """Yield the lines after the header, and add all bytes to a digest. Raises RunError."""
-    all_lines = chain(
-        iter(partial(stream.readline, LONGEST), b""), [b""]
-    )  # b"" marks the end of the file
+    # b"" marks the end of the file
+    all_lines = chain(iter(partial(stream.readline, LONGEST), b""), [b""])
     for number, line in enumerate(all_lines):
         if number and not line:
             return

@@ -8,7 +8,7 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.data.examples import count_items
-from mindref.data.log import Ints, Ragged
+from mindref.data.log import Ints
 from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, Split, make_split
 from mindref.models import features
@@ -53,8 +53,5 @@ def sample_cases(cases: EvaluationCases, most: int, seed: int) -> EvaluationCase
 
 def select_cases(cases: EvaluationCases, chosen: Ints) -> EvaluationCases:
     """Return the cases with these indices."""
-
-    def rows(of: Ragged) -> Ragged:
-        return Ragged.of([of.row(int(c)) for c in chosen])
-
-    return EvaluationCases(cases.users[chosen], rows(cases.histories), rows(cases.targets))
+    histories, targets = cases.histories.take(chosen), cases.targets.take(chosen)
+    return EvaluationCases(cases.users[chosen], histories, targets)

@@ -44,11 +44,7 @@ class Engine(Protocol):
 
 
 def make_engine(
-    backend: Backend,
-    params: Params,
-    moments: optimiser.State,
-    catalogue: Catalogue,
-    config: Any,
+    backend: Backend, params: Params, moments: optimiser.State, catalogue: Catalogue, config: Any
 ) -> Engine:
     """Return the engine for a backend, with these initial parameters and moments.
 

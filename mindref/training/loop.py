@@ -117,9 +117,8 @@ def fetch_arrays(state: TrainingState, engine: Engine) -> TrainingState:
 def fetch_finite(state: TrainingState, engine: Engine) -> TrainingState:
     """Return the state with the current arrays. Raises Diverged if they are not finite."""
     state = fetch_arrays(state, engine)
-    check_finite_state(
-        flatten(state.params), state.moments
-    )  # optimiser-R16: before the state is saved
+    # optimiser-R16: before the state is saved
+    check_finite_state(flatten(state.params), state.moments)
     return state
 
 

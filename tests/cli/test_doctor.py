@@ -18,8 +18,8 @@ from tests.doctor.broken_packages import BACKENDS, install_broken_packages
 from tests.runs import call
 
 FINDINGS = [
-    Finding.ok("python", "CPython 3"),
-    Finding.note("index annoy", "wrong", "build it [anew]"),
+    Finding.of("python", "CPython 3"),
+    Finding.of("index annoy", "wrong", "build it [anew]"),
 ]
 
 
@@ -87,7 +87,7 @@ def test_only_a_problem_changes_the_exit_code(cli: Cli, monkeypatch: pytest.Monk
     result, limit = run_doctor(cli, monkeypatch, FINDINGS)
     assert (result.code, limit) == (0, 60)
     assert result.out.endswith("note: index annoy: build it [anew]\nmindref works here; notes: 1\n")
-    bad = [*FINDINGS, Finding.problem("numba", "SIGILL", "install another")]
+    bad = [*FINDINGS, Finding.of("numba", "SIGILL", "install another", problem=True)]
     result, limit = run_doctor(cli, monkeypatch, bad, "--limit", "7")
     assert (result.code, limit) == (1, 7)
     assert result.out.endswith("mindref does not work here; problems: 1; notes: 1\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +35,19 @@ def test_a_wrong_kernel_fails(
     monkeypatch.setattr(module, name, wrong)
     with pytest.raises(ArithmeticError, match=message):
         probes.probe_kernels()
+
+
+def test_facts_name_libraries_threading_layers_and_the_size_of_the_cache(tmp_path: Path) -> None:
+    assert any("blas" in name for name in probes.probe_numpy()[1]["libraries"])
+    layers = probes.probe_numba()[1]["layers"]
+    assert set(layers) == {"tbb", "omp", "workqueue"}
+    assert layers["workqueue"] == "installed"
+    (tmp_path / "inner").mkdir()
+    for name, content in (("a", b"12"), ("inner/b", b"345")):
+        (tmp_path / name).write_bytes(content)
+    assert probes.folder_size(str(tmp_path)) == 5
+    assert probes.folder_size("") == 0
+    assert probes.probe_kernels()[1]["bytes"] >= 0
 
 
 def test_a_missing_built_in_backend_is_a_problem_and_the_others_are_listed() -> None:

@@ -95,7 +95,7 @@ def test_equal_scores_keep_the_order_of_recall() -> None:
 
 def test_lists_that_do_not_fit_and_scores_that_are_no_numbers_are_named() -> None:
     some = made()
-    with pytest.raises(ShapeError, match="a list, a history and a profile a case, got 3, 2 and 3"):
+    with pytest.raises(ShapeError, match="as many lists as histories and profiles, got 3, 2 and 3"):
         rerank(some, LISTS, Ragged.of([[1], [2]]), PROFILES)
     bad = some.params._replace(items=np.full_like(some.params.items, np.nan))
     with pytest.raises(DataError, match="rerank: scores: expected finite numbers"):
@@ -170,7 +170,7 @@ def test_scores_of_an_inner_product_are_kept_whole_by_their_rank() -> None:
     scores = rng.standard_normal((40, 5)) @ rng.standard_normal((5, 60))
     found = retained_by_rank(scores, [2, 4, 5, 6], n=10)
     assert (found["rank"], found["shape"]) == (5, [40, 60])
-    shares = [found["by_rank"][r]["found"] for r in ("2", "4", "5", "6")]
+    shares = [found["by_rank"][r]["overlap"] for r in ("2", "4", "5", "6")]
     assert shares[2:] == [1, 1]
     assert shares[0] < shares[1] < 1
     assert found["by_rank"]["5"]["missed"] < 1e-20 < found["by_rank"]["4"]["missed"]
@@ -212,7 +212,7 @@ def test_the_scores_of_din_have_a_rank_beyond_its_width() -> None:
     np.testing.assert_allclose(scores[3, 41], one[0, 0], rtol=1e-9)
     found = retained_by_rank(scores, [4])
     assert found["rank"] > 40
-    assert found["by_rank"]["4"]["found"] < 0.9
+    assert found["by_rank"]["4"]["overlap"] < 0.9
 
 
 @pytest.mark.rules("din-R21")

@@ -119,7 +119,7 @@ def test_the_demonstration_is_of_the_parameters_that_were_trained(
     )
     assert (found["users"], found["shape"]) == (30, [30, found["items"]])
     assert list(found["by_rank"]) == ["4", "8", "16", "30"], "width 8, and no more than there are"
-    assert found["by_rank"]["30"]["found"] == 1
+    assert found["by_rank"]["30"]["overlap"] == 1
     assert -1 <= found["turning_most"] <= found["turning"] <= 1
 
 
@@ -134,7 +134,7 @@ def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage: 
     assert found["interests"] == whole["users"] > found["width"] == model.config.width
     assert found["rank"] == found["width"]
     assert found["missed"] < same_math(np.float64)
-    assert found["found"] == 1
+    assert found["overlap"] == 1
 
 
 @pytest.mark.rules("din-R28")

@@ -166,11 +166,14 @@ def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
     expected = whole(run, tmp_path)
     with (
         Dying(1, mp_context=get_context("spawn")) as executor,
-        pytest.raises(RunError, match=r"executor: expected workers that live, got BrokenProcess"),
+        pytest.raises(
+            RunError,
+            match=r"executor: expected workers that complete their shards, got BrokenProcess",
+        ),
     ):
         recall_all(run, tmp_path / "lists", executor=executor, count=3, block=BLOCK)
     assert not (tmp_path / "lists").exists()
-    kept = sorted((tmp_path / "lists.parts").glob("part-*-of-00003"))
+    kept = sorted((tmp_path / "lists.shards").glob("shard-*-of-00003"))
     assert kept
     written: list[int] = []
     original = sharding.lists.write_lists_to_stream
@@ -184,7 +187,7 @@ def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
         recall_all(run, tmp_path / "lists", executor=again, count=3, block=BLOCK)
     assert len(written) == 3 - len(kept)
     assert (tmp_path / "lists").read_bytes() == expected
-    assert not (tmp_path / "lists.parts").exists()
+    assert not (tmp_path / "lists.shards").exists()
 
 
 @pytest.mark.rules("recall-R38")
@@ -270,7 +273,7 @@ def test_a_broken_kind_is_refused_before_the_run_is_read(tmp_path: Path) -> None
 
 
 def test_what_others_keep_beside_the_parts_stays(run: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "lists.parts"
+    folder = tmp_path / "lists.shards"
     folder.mkdir()
     (folder / "mine").write_text("mine")
     with ThreadPoolExecutor(1) as executor:

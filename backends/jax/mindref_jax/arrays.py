@@ -76,20 +76,15 @@ def make_operators(device: Any = None) -> SimpleNamespace:
 
 
 def differentiate(
-    stem: str,
-    arrays: Sequence[Array],
-    numbers: Mapping[str, Any],
-    d_out: Array,
-    device: Any = None,
+    stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array
 ) -> list[Any]:
-    """Return the gradients of the differentiable arguments in order."""
-    with compute_on(device):
-        arguments = check_arguments(stem, arrays, numbers)
-        if stem == "embedding":
-            table, rows, weights = arguments
-            return [table_gradient(table, rows, weights, d_out)]
-        gradients = GRADIENTS[stem](arguments, frozenset(numbers.items()), d_out)
-        return [copy_to_numpy(x) for x in gradients]
+    """Return the gradients of the differentiable arguments in order; call in `compute_on`."""
+    arguments = check_arguments(stem, arrays, numbers)
+    if stem == "embedding":
+        table, rows, weights = arguments
+        return [table_gradient(table, rows, weights, d_out)]
+    gradients = GRADIENTS[stem](arguments, frozenset(numbers.items()), d_out)
+    return [copy_to_numpy(x) for x in gradients]
 
 
 def table_gradient(table: Array, rows: Ints, weights: Array, d_out: Array) -> RowGradient:

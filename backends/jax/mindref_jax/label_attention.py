@@ -8,11 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from mindref.errors import ShapeError, say
+from mindref.ops import label_attention as reference
 from mindref_jax.matmul import matmul
-from mindref_jax.shapes import bind_axes, has_values, require_bool, require_float_dtype
+from mindref_jax.shapes import require_float_dtype, values_or_default
 from mindref_jax.softmax import softmax
 
 
@@ -85,16 +84,5 @@ def signed_power(x: Any, power: float) -> Any:
 
 def check_inputs(interests: Any, target: Any, active: Any, power: float) -> None:
     """Raise ShapeError if the arguments of `label_attention` are invalid."""
-    bind_axes(  # label_attention-R14
-        "label_attention",
-        interests=(interests, "BKD"),
-        target=(target, "BD"),
-        active=(active, "BK"),
-    )
-    require_float_dtype("label_attention", interests=interests, target=target)
-    require_bool("label_attention", active=active)
-    if not power >= 0:  # label_attention-R15: raises for NaN, too
-        raise ShapeError(say("label_attention: power", "a number from 0 to infinity", power))
-    if has_values(active) and not np.asarray(active).any(1).all():  # label_attention-R16
-        expected = "an active interest for every user"
-        raise ShapeError(say("label_attention: active", expected, "none"))
+    reference.check_inputs(interests, target, values_or_default(active, True), power)
+    require_float_dtype("label_attention", interests=interests)

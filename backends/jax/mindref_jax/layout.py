@@ -44,7 +44,7 @@ class PreparedBatch(NamedTuple):
 def bucket_size(size: int) -> int:
     """Return the next bucket size: four per doubling, at most a quarter larger.
 
-    >>> [bucket(n) for n in (0, 3, 9, 10, 50, 1000)]
+    >>> [bucket_size(n) for n in (0, 3, 9, 10, 50, 1000)]
     [0, 3, 10, 10, 56, 1024]
     """
     step = 1 << max(size.bit_length() - 3, 0)

@@ -6,13 +6,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from mindref.errors import ShapeError, say
+from mindref.ops import routing as reference
 from mindref_jax.matmul import matmul
-from mindref_jax.shapes import bind_axes, require_bool, require_choice, require_float_dtype
 from mindref_jax.softmax import softmax
-from mindref_jax.squash import KINDS, squash
+from mindref_jax.squash import check_inputs as check_squash_inputs
+from mindref_jax.squash import squash
 
 AXES = {"interests": 1, "behaviours": 2}  # of logits (B, K, L)
 
@@ -87,18 +86,5 @@ def check_inputs(
     kind: str = "squash",
 ) -> None:
     """Raise ShapeError if the arguments of `routing` are invalid."""
-    bind_axes(
-        "routing",
-        history=(history, "BLD"),
-        mask=(mask, "BL"),
-        init_logits=(init_logits, "BLK"),
-        active=(active, "BK"),
-        bilinear=(bilinear, "LKDD" if bilinear.ndim == 4 else "DD"),
-    )
-    require_float_dtype("routing", history=history, bilinear=bilinear, init_logits=init_logits)
-    require_bool("routing", mask=mask, active=active)
-    if not isinstance(iterations, int | np.integer) or iterations < 1:  # routing-R29
-        raise ShapeError(say("routing: iterations", "an integer from 1", iterations))
-    require_choice("routing: gradient", ("all", "last"), gradient)  # routing-R30
-    require_choice("routing: axis", tuple(AXES), axis)  # routing-R31
-    require_choice("routing: kind", KINDS, kind)
+    reference.check_inputs(history, mask, bilinear, init_logits, active, iterations, gradient, axis)
+    check_squash_inputs(history, kind)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from mindref.errors import ShapeError, say
+from mindref.ops import sampled_softmax as reference
 from mindref_jax.matmul import matmul
-from mindref_jax.shapes import bind_axes, has_values, require_float_dtype
+from mindref_jax.shapes import require_float_dtype, values_or_default
 from mindref_jax.squash import squash
 
 
@@ -83,27 +81,7 @@ def check_inputs(
     normalise: bool = False,
 ) -> None:
     """Raise ShapeError if the arguments of `sampled_softmax` are invalid."""
-    logs = {
-        "target_log_expected": target_log_expected,
-        "negative_log_expected": negative_log_expected,
-    }
-    bind_axes(  # sampled_softmax-R14
-        "sampled_softmax",
-        user=(user, "BD"),
-        target=(target, "BD"),
-        negatives=(negatives, "SD"),
-        target_ids=(target_ids, "B"),
-        negative_ids=(negative_ids, "S"),
-        target_log_expected=(target_log_expected, "B"),
-        negative_log_expected=(negative_log_expected, "S"),
-    )
-    require_float_dtype("sampled_softmax", user=user, target=target, negatives=negatives, **logs)
-    for name, log in logs.items():
-        if has_values(log) and not np.isfinite(np.asarray(log)).all():  # sampled_softmax-R15
-            got = "an infinite one or NaN"
-            raise ShapeError(say(f"sampled_softmax: {name}", "finite logs", got))
-    if len(user) == 0:  # sampled_softmax-R17
-        raise ShapeError(say("sampled_softmax: user", "at least one", "none"))
-    if not 0 < temperature < math.inf:  # sampled_softmax-R16
-        expected = "a finite number above 0"
-        raise ShapeError(say("sampled_softmax: temperature", expected, temperature))
+    logs = [values_or_default(x, 0) for x in (target_log_expected, negative_log_expected)]
+    vectors, ids = (user, target, negatives), (target_ids, negative_ids)
+    reference.check_inputs(*vectors, *ids, logs[0], logs[1], temperature)
+    require_float_dtype("sampled_softmax", user=user)

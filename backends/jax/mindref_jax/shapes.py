@@ -1,4 +1,4 @@
-"""Checks of shapes, dtypes and options of arrays, with the error messages of mindref.
+"""Checks of arrays, beyond those of the operators of `mindref.ops`.
 
 Spec: specs/notation.md, specs/numerics.md. Shapes and dtypes are also checked while JAX traces a
 function. Values are checked only outside of traced functions.
@@ -14,8 +14,7 @@ import numpy as np
 from mindref import shapes
 from mindref.errors import ShapeError, say
 
-require_axis = shapes.require_axis
-bind_axes = shapes.bind_axes
+bind_axes, require_bool = shapes.bind_axes, shapes.require_bool
 
 
 def require_float_dtype(subject: str, **arrays: Any) -> None:
@@ -27,17 +26,6 @@ def require_float_dtype(subject: str, **arrays: Any) -> None:
     if dtype == np.float64 and not jax.config.jax_enable_x64:
         todo = "call it inside `with jax.enable_x64(True):`"
         raise ShapeError(say(subject, "float32 while JAX has no 64-bit dtypes", dtype, todo))
-
-
-def require_bool(subject: str, **masks: Any) -> None:
-    """Raise ShapeError unless every mask is boolean (numerics-R3)."""
-    shapes.require_bool(subject, **masks)
-
-
-def require_choice(subject: str, choices: tuple[str, ...], choice: object) -> None:
-    """Raise ShapeError unless `choice` is one of the choices."""
-    if choice not in choices:
-        raise ShapeError(say(subject, " or ".join(choices), choice))
 
 
 def check_row_indices(subject: str, rows: Any, count: int) -> None:
@@ -55,3 +43,8 @@ def check_row_indices(subject: str, rows: Any, count: int) -> None:
 def has_values(x: Any) -> bool:
     """Return whether an array has values; a tracer has none."""
     return not isinstance(x, jax.core.Tracer)
+
+
+def values_or_default(x: Any, default: Any) -> Any:
+    """Return an array; while JAX traces, an array of its shape and dtype with a valid value."""
+    return x if has_values(x) else np.broadcast_to(np.asarray(default, x.dtype), x.shape)

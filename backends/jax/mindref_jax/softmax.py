@@ -6,10 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from mindref.errors import ShapeError, say
-from mindref_jax.shapes import require_axis, require_bool, require_float_dtype
+from mindref.ops import softmax as reference
+from mindref_jax.shapes import require_float_dtype
 
 
 def softmax(logits: Any, mask: Any, *, axis: int) -> Any:
@@ -28,17 +27,5 @@ def softmax(logits: Any, mask: Any, *, axis: int) -> Any:
 
 def check_inputs(logits: Any, mask: Any, axis: int) -> None:
     """Raise ShapeError if the arguments of `softmax` are invalid."""
+    reference.check_inputs(logits, mask, axis)
     require_float_dtype("softmax", logits=logits)
-    require_bool("softmax", mask=mask)
-    require_axis("softmax", axis, logits.ndim)  # softmax-R7
-    if not broadcasts_to(mask.shape, logits.shape):  # softmax-R8
-        expected = f"a shape that broadcasts to the logits' {logits.shape}"
-        raise ShapeError(say("softmax: mask", expected, mask.shape))
-
-
-def broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    """Return whether an array of `shape` broadcasts to the shape `target`."""
-    try:
-        return np.broadcast_shapes(shape, target) == target
-    except ValueError:
-        return False

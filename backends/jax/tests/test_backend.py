@@ -9,15 +9,26 @@ import jax
 import numpy as np
 import pytest
 from tests.backends.framework_interface import FrameworkInterface
+from tests.backends.runs import Runs
+from tests.backends.training import Training
 
 from mindref.errors import BackendError, ShapeError
+from mindref.ops.squash import KINDS
 from mindref_jax import devices
 from mindref_jax.backend import JaxBackend
-from mindref_jax.squash import KINDS, squash
+from mindref_jax.squash import squash
 
 
 class TestFrameworkInterface(FrameworkInterface):
     name, backend = "jax", JaxBackend
+
+
+class TestRuns(Runs):
+    name = "jax"
+
+
+class TestTraining(Training):
+    name = "jax"
 
 
 def test_ids_in_non_native_byte_order_are_accepted() -> None:

@@ -41,7 +41,8 @@ def compile_steps(model: MIND) -> None:
     ) -> Tensor:
         """Return the loss () of a batch, as `MIND.compiled_loss`."""
         nonlocal traced
-        check_log_expected(batch.target_log_expected, batch.negative_log_expected)
+        names = ("target_log_expected", "negative_log_expected")
+        check_log_expected({name: getattr(batch, name) for name in names})
         if not traced:
             trace_history, trace_batch = resize_to_trace_length(history, batch)
             mark_dynamic_length(trace_history, trace_batch)

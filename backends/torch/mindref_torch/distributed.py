@@ -29,13 +29,7 @@ from mindref_torch.model import MIND, Batch, Histories
 
 TABLES = ("items", "profile")
 EXCHANGE_TIMEOUT = timedelta(days=365)  # rank 0 may validate for hours
-CONNECTION_WORDS = (
-    "gloo",
-    "nccl",
-    "connection",
-    "timed out",
-    "socket",
-)
+CONNECTION_WORDS = ("gloo", "nccl", "connection", "timed out", "socket")
 """Words in the messages of connection errors that have no type."""
 
 
@@ -168,10 +162,8 @@ def sum_loss_and_tables(
     """
     histories, pieces, rows = batch.histories, [loss.reshape(1)], {}
     ids = torch.cat(model.batch_item_ids(batch))
-    used_rows = {
-        "items": model.rows[ids][model.weights[ids] != 0],  # embedding-R6
-        "profile": histories.profile,
-    }
+    # embedding-R6
+    used_rows = {"items": model.rows[ids][model.weights[ids] != 0], "profile": histories.profile}
     for name in TABLES:
         table = getattr(model, name)
         rows[name] = torch.unique(used_rows[name])

@@ -57,9 +57,8 @@ def init(
         first, second = (
             {name: torch.zeros_like(x.data) for name, x in parameters.items()} for _ in range(2)
         )
-        return State(
-            model, first, second, distributed_model=distributed.distribute_model(model)
-        )  # optimiser-R8
+        # optimiser-R8
+        return State(model, first, second, distributed_model=distributed.distribute_model(model))
     first, second = (
         {name: to_tensor(table[name], device) for name in parameters}
         for table in (moments.first, moments.second)

@@ -98,7 +98,7 @@ def check_inputs(
 def check_loss_values(user: Tensor, logs: dict[str, Tensor], temperature: float) -> None:
     """Raise ShapeError for an empty batch, a wrong temperature or wrong log expected counts."""
     if not torch.compiler.is_compiling():  # a compiled step cannot check values
-        check_log_expected(**logs)
+        check_log_expected(logs)
     if len(user) == 0:  # sampled_softmax-R17
         raise ShapeError(say("sampled_softmax: user", "at least one", "none"))
     if not 0 < temperature < math.inf:  # sampled_softmax-R16
@@ -106,12 +106,8 @@ def check_loss_values(user: Tensor, logs: dict[str, Tensor], temperature: float)
         raise ShapeError(say("sampled_softmax: temperature", expected, temperature))
 
 
-def check_log_expected(target_log_expected: Tensor, negative_log_expected: Tensor) -> None:
+def check_log_expected(logs: dict[str, Tensor]) -> None:
     """Raise ShapeError unless the log expected counts are finite (sampled_softmax-R15)."""
-    logs = {
-        "target_log_expected": target_log_expected,
-        "negative_log_expected": negative_log_expected,
-    }
     for name, log in logs.items():
         if not log.isfinite().all():
             got = "an infinite one or NaN"

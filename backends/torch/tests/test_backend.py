@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from tests.backends.framework_interface import FrameworkInterface
+from tests.backends.runs import Runs
+from tests.backends.training import Training
 
 from mindref.backend import NumpyBackend
 from mindref.bench.workload import Workload, WorkloadSettings
@@ -19,6 +21,14 @@ from mindref_torch.model import MIND, Histories
 
 class TestFrameworkInterface(FrameworkInterface):
     name, backend = "torch", TorchBackend
+
+
+class TestRuns(Runs):
+    name = "torch"
+
+
+class TestTraining(Training):
+    name = "torch"
 
 
 @pytest.mark.rules("numerics-R3", "notation-R1")

@@ -130,9 +130,8 @@ def write_and_open(kind: str, model: Model, features: int, folder: Path) -> expo
 def test_an_exported_file_matches_the_reference(kind: str, options: int, tmp_path: Path) -> None:
     model, rows, expected = reference_interests(options)
     file = write_and_open(kind, model, rows.shape[1], tmp_path)
-    assert_same_interests(
-        run_file(file, make_histories(), rows), expected
-    )  # the longest history is longer than the window
+    # the longest history is longer than the window
+    assert_same_interests(run_file(file, make_histories(), rows), expected)
     assert_same_interests(run_file(file, make_histories(), rows, 57), expected)
     assert_same_interests(
         run_file(lambda *inputs: file(*interleave_padding(*inputs)), make_histories(), rows),
@@ -237,9 +236,7 @@ def test_the_command_writes_all_files_for_serving(
     assert str(tmp_path) not in json.dumps(manifest)
 
 
-def test_an_onnx_file_is_valid_and_names_its_axes(
-    exported_folder: Callable[[str], Path],
-) -> None:
+def test_an_onnx_file_is_valid_and_names_its_axes(exported_folder: Callable[[str], Path]) -> None:
     path = exported_folder("onnx") / export.FILES["onnx"]
     onnx.checker.check_model(path, full_check=True)
     session = onnxruntime.InferenceSession(path)

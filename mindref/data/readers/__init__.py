@@ -16,6 +16,7 @@ from mindref.data.readers.columns import Columns, refuse_options
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.detect import check_lines, recognise_format
 from mindref.data.readers.folder import find_log, find_side_files
+from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import AUTO, Tally, check_damage_limit
 from mindref.data.side_info import SideInfo
 from mindref.errors import ConfigError, DataError, say
@@ -61,7 +62,8 @@ def read_log(
     refuse_options(options, without_effect, format_name)
     tally = Tally(str(file), limit)
     try:
-        log = assemble_log(log_format.read(file, options, tally, items, users), keep_duplicates)
+        source = ReaderInput(file, options, tally, items, users)
+        log = assemble_log(log_format.read(source), keep_duplicates)
     except EmptyLogError as error:
         raise empty_log_error(tally) from error
     return add_tallies(log, tally, [tally, items_tally, users_tally])

@@ -12,8 +12,8 @@ from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.head import Head
 from mindref.data.readers.lines import read_first_lines, read_text_lines
 from mindref.data.readers.quoted_fields import guess_delimiter, split_fields, split_records
+from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
-from mindref.data.side_info import SideInfo
 
 
 def is_delimited(head: Head) -> bool:
@@ -26,15 +26,13 @@ def is_delimited(head: Head) -> bool:
     return len(usual_columns("user", header)) == len(usual_columns("item", header)) == 1
 
 
-def read_delimited(
-    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
-) -> RawLog:
+def read_delimited(source: ReaderInput) -> RawLog:
     """Read a table. Without the option, the delimiter is guessed from the first line."""
-    delimiter, first = read_header(file, columns)
-    header = first if has_header(first, columns) else None
-    layout = table.resolve_columns(columns, header, len(first), tally.file)
-    rows = read_rows(file, delimiter, header is not None, tally)
-    return table.make_raw_log(rows, layout, columns, tally, items, users)
+    delimiter, first = read_header(source.file, source.columns)
+    header = first if has_header(first, source.columns) else None
+    layout = table.resolve_columns(source, header, len(first))
+    rows = read_rows(source.file, delimiter, header is not None, source.tally)
+    return table.make_raw_log(rows, layout, source)
 
 
 def read_header(file: DataFile, columns: Columns) -> tuple[str, list[str]]:

@@ -8,13 +8,11 @@ from typing import Any
 
 from mindref.data.assemble import RawLog
 from mindref.data.readers import table
-from mindref.data.readers.columns import Columns
-from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.head import Head
 from mindref.data.readers.lines import Lines, read_first_lines, read_text_lines
+from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
 from mindref.data.readers.values import values_as_text
-from mindref.data.side_info import SideInfo
 from mindref.errors import DataError, say
 
 
@@ -23,17 +21,16 @@ def is_jsonl(head: Head) -> bool:
     return parse_object(head.first_line) is not None
 
 
-def read_jsonl(
-    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
-) -> RawLog:
+def read_jsonl(source: ReaderInput) -> RawLog:
     """Read objects. A value is text or a number; the value of a feature may be a list."""
+    file, columns, tally, *_ = source
     first = next((parse_object(text) for text in read_first_lines(file)), None)
     if first is None:
         raise DataError(say(tally.file, "a JSON object on the first line", "something else"))
     keys = list(first)
-    layout = table.resolve_columns(columns, keys, len(keys), tally.file)
+    layout = table.resolve_columns(source, keys, len(keys))
     rows = iterate_objects(read_text_lines(file, tally), keys, layout, columns.separator, tally)
-    return table.make_raw_log(rows, layout, columns, tally, items, users)
+    return table.make_raw_log(rows, layout, source)
 
 
 def parse_object(text: str) -> dict[str, Any] | None:

@@ -38,9 +38,8 @@ def read_text_lines(
                 try:
                     text = raw.decode(encoding).rstrip("\r\n")  # data-R17
                 except UnicodeDecodeError as error:
-                    tally.add_damaged(
-                        number, f"byte {error.start + 1} is not {encoding}"
-                    )  # data-R16
+                    # data-R16
+                    tally.add_damaged(number, f"byte {error.start + 1} is not {encoding}")
                     continue
                 if blank or (text and not text.isspace()):
                     yield number, text

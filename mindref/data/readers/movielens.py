@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from mindref.data.assemble import RawLog
 from mindref.data.readers import table
-from mindref.data.readers.columns import Columns
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.head import Head, is_float
 from mindref.data.readers.lines import LATIN1, read_text_lines
+from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
 
@@ -39,28 +39,20 @@ def is_movielens_tab(head: Head) -> bool:
     return matches and not head.columns.has_user_and_item
 
 
-def read_movielens(
-    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
-) -> RawLog:
+def read_movielens(source: ReaderInput) -> RawLog:
     """Read `user::item::rating::time`."""
-    return read_ratings("::", file, columns, tally, items, users)
+    return read_ratings("::", source)
 
 
-def read_movielens_tab(
-    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
-) -> RawLog:
+def read_movielens_tab(source: ReaderInput) -> RawLog:
     """Read user, item, rating and time, separated by tabs."""
-    return read_ratings("\t", file, columns, tally, items, users)
+    return read_ratings("\t", source)
 
 
-def read_ratings(
-    separator: str, file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
-) -> RawLog:
+def read_ratings(separator: str, source: ReaderInput) -> RawLog:
     """Read lines of user, item, rating and time."""
-    layout = table.resolve_columns(columns, RATINGS, len(RATINGS), tally.file)
-    return table.make_raw_log(
-        split_lines(file, tally, separator), layout, columns, tally, items, users
-    )
+    layout = table.resolve_columns(source, RATINGS, len(RATINGS))
+    return table.make_raw_log(split_lines(source.file, source.tally, separator), layout, source)
 
 
 def split_lines(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mindref.data.assemble import Interaction, RawLog
-from mindref.data.readers.columns import Columns
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.head import Head
 from mindref.data.readers.lines import read_text_lines
+from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
-from mindref.data.side_info import SideInfo
 
 OTHER_DELIMITERS = (",", ";", "|", "::", '"')
 
@@ -21,11 +20,9 @@ def is_pairs(head: Head) -> bool:
     return bool(rows) and all(len(row) == 2 for row in rows)  # data-R22
 
 
-def read_pairs(
-    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
-) -> RawLog:
+def read_pairs(source: ReaderInput) -> RawLog:
     """Read two words a line, separated by spaces or tabs."""
-    return RawLog(iterate_pairs(file, tally), False, items, users)
+    return RawLog(iterate_pairs(source.file, source.tally), False, source.items, source.users)
 
 
 def iterate_pairs(file: DataFile, tally: Tally) -> Iterator[Interaction]:

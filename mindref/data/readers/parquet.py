@@ -6,17 +6,15 @@ import io
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from mindref.data.assemble import RawLog
 from mindref.data.readers import table
-from mindref.data.readers.columns import Columns
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.head import Head
+from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
 from mindref.data.readers.values import values_as_text
-from mindref.data.side_info import SideInfo
 from mindref.errors import DataError, say
 
 MAGIC = b"PAR1"
@@ -30,20 +28,17 @@ def is_parquet(head: Head) -> bool:
     return head.start == MAGIC
 
 
-def read_parquet(
-    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
-) -> RawLog:
+def read_parquet(source: ReaderInput) -> RawLog:
     """Read one batch of rows after another."""
-    with parquet_errors(file):
-        parquet_file = open_parquet(file)
-        check_row_count(parquet_file.metadata, file)
+    with parquet_errors(source.file):
+        parquet_file = open_parquet(source.file)
+        check_row_count(parquet_file.metadata, source.file)
         names = list(parquet_file.schema_arrow.names)
         types = [field.type for field in parquet_file.schema_arrow]
-    layout = table.resolve_columns(columns, names, len(names), tally.file)
-    if layout.time >= 0 and is_time_type(types[layout.time]):
-        columns = replace(columns, time_format="seconds")  # `column_values` converts it
-    rows = iterate_parquet_rows(parquet_file, layout, columns.separator, tally)
-    return table.make_raw_log(rows, layout, columns, tally, items, users)
+    layout = table.resolve_columns(source, names, len(names))
+    converted = layout.time >= 0 and is_time_type(types[layout.time])  # by `column_values`
+    rows = iterate_parquet_rows(parquet_file, layout, source.columns.separator, source.tally)
+    return table.make_raw_log(rows, layout, source, "seconds" if converted else None)
 
 
 def open_parquet(file: DataFile) -> Any:

@@ -16,6 +16,7 @@ from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.head import Head
 from mindref.data.readers.lines import read_first_lines, read_text_lines
 from mindref.data.readers.pairs import split_words
+from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
 from mindref.errors import DataError, say
@@ -54,28 +55,21 @@ def iterate_atomic_rows(file: DataFile, tally: Tally) -> Iterator[table.Record]:
         yield number, text.split("\t")
 
 
-def read_recbole(
-    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
-) -> RawLog:
+def read_recbole(source: ReaderInput) -> RawLog:
     """Read an `.inter` file: one interaction per row, or benchmark rows."""
-    names, kinds = read_typed_header(file)
-    layout = table.resolve_columns(columns, names, len(names), tally.file)
+    names, kinds = read_typed_header(source.file)
+    layout = table.resolve_columns(source, names, len(names))
+    rows = iterate_atomic_rows(source.file, source.tally)
     lists = [
         i
         for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
         if kind == "token_seq" and name.endswith("_list")
     ]
     if not lists:
-        return table.make_raw_log(
-            iterate_atomic_rows(file, tally), layout, columns, tally, items, users
-        )
-    refuse_options(columns, INTERACTION_OPTIONS, "the benchmark files of recbole")
-    return RawLog(
-        longest_histories(iterate_atomic_rows(file, tally), layout, lists[0], tally),
-        False,
-        items,
-        users,
-    )
+        return table.make_raw_log(rows, layout, source)
+    refuse_options(source.columns, INTERACTION_OPTIONS, "the benchmark files of recbole")
+    interactions = longest_histories(rows, layout, lists[0], source.tally)
+    return RawLog(interactions, False, source.items, source.users)
 
 
 def longest_histories(

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator
 
 from mindref.data.assemble import Interaction, RawLog
-from mindref.data.readers.columns import Columns
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.head import Head
 from mindref.data.readers.lines import read_text_lines
 from mindref.data.readers.pairs import rows_of_words, split_words
+from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
 from mindref.errors import DataError, say
@@ -33,18 +33,15 @@ def is_sessions(head: Head) -> bool:
     return is_sequences(head) and len(set(first_words)) < len(first_words)
 
 
-def read_sequences(
-    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
-) -> RawLog:
+def read_sequences(source: ReaderInput) -> RawLog:
     """Read `user item item ...`."""
-    return RawLog(iterate_user_lines(file, tally), False, items, users)
+    return RawLog(iterate_user_lines(source.file, source.tally), False, source.items, source.users)
 
 
-def read_sessions(
-    file: DataFile, columns: Columns, tally: Tally, items: SideInfo, users: SideInfo
-) -> RawLog:
+def read_sessions(source: ReaderInput) -> RawLog:
     """Read `item item ...`. The user of a line is the line number."""
-    return RawLog(iterate_session_lines(file, tally), False, items, users)
+    lines = iterate_session_lines(source.file, source.tally)
+    return RawLog(lines, False, source.items, source.users)
 
 
 def iterate_user_lines(file: DataFile, tally: Tally) -> Iterator[Interaction]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from mindref.data.assemble import Interaction, RawLog
 from mindref.data.quoting import join_names, quote_text
 from mindref.data.readers.columns import Column, Columns, column_index, find_column
+from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
 from mindref.data.times import TimeParser, time_parser
@@ -16,6 +17,16 @@ from mindref.errors import ConfigError, DataError, say, value_text
 
 Record = tuple[int, Sequence[str]]  # line number, fields
 RowFilter = Callable[[Sequence[str]], bool]
+
+
+class ReaderInput(NamedTuple):
+    """The arguments of the reader of a format."""
+
+    file: DataFile
+    columns: Columns
+    tally: Tally
+    items: SideInfo  # of the item file; readers add titles and features of the log
+    users: SideInfo
 
 
 class ColumnLayout(NamedTuple):
@@ -31,10 +42,9 @@ class ColumnLayout(NamedTuple):
     row_filters: Sequence[RowFilter]
 
 
-def resolve_columns(
-    columns: Columns, header: Sequence[str] | None, width: int, file: str
-) -> ColumnLayout:
+def resolve_columns(source: ReaderInput, header: Sequence[str] | None, width: int) -> ColumnLayout:
     """Return the layout of records. Errors: DataError for a missing or ambiguous column."""
+    columns, file = source.columns, source.tally.file
     user = find_column("user", columns.user, header, width, file)
     item = find_column("item", columns.item, header, width, file)
     if user < 0 or item < 0:
@@ -95,40 +105,28 @@ def minimum_filter(column: int, minimum: float) -> RowFilter:
 def make_raw_log(
     records: Iterable[Record],
     layout: ColumnLayout,
-    columns: Columns,
-    tally: Tally,
-    items: SideInfo,
-    users: SideInfo,
+    source: ReaderInput,
+    time_format: str | None = None,
 ) -> RawLog:
-    """Return the interactions of records, with the side information in the same records."""
-    parse_time = time_parser(columns.time_format)
-    interactions = iterate_interactions(records, layout, parse_time, tally)
+    """Return the interactions of records, with the side information in the same records.
+
+    time_format: by default that of the options.
+    """
+    parse_time = time_parser(time_format or source.columns.time_format)
+    valid = valid_records(records, layout, parse_time, source.tally)
     if layout.title >= 0 or layout.item_features or layout.user_features:
-        interactions = iterate_with_side_info(
-            records, layout, parse_time, tally, (items, users), columns.separator
-        )
-    return RawLog(interactions, layout.time >= 0, items, users)
+        interactions = store_side_info(valid, layout, source)
+    else:
+        interactions = (interaction for interaction, _ in valid)
+    return RawLog(interactions, layout.time >= 0, source.items, source.users)
 
 
-def iterate_interactions(
-    records: Iterable[Record], layout: ColumnLayout, parse_time: TimeParser, tally: Tally
-) -> Iterator[Interaction]:
-    """Yield the interaction of every valid record."""
-    for interaction, _ in valid_records(records, layout, parse_time, tally):
-        yield interaction
-
-
-def iterate_with_side_info(
-    records: Iterable[Record],
-    layout: ColumnLayout,
-    parse_time: TimeParser,
-    tally: Tally,
-    sides: tuple[SideInfo, SideInfo],
-    separator: str,
+def store_side_info(
+    valid: Iterable[tuple[Interaction, Sequence[str]]], layout: ColumnLayout, source: ReaderInput
 ) -> Iterator[Interaction]:
     """Yield interactions, and store the titles and features of the same records."""
-    items, users = sides
-    for interaction, fields in valid_records(records, layout, parse_time, tally):
+    items, users, separator = source.items, source.users, source.columns.separator
+    for interaction, fields in valid:
         if layout.title >= 0:
             items.add_title(interaction[1], fields[layout.title])
         for name, column in layout.item_features:

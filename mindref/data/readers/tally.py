@@ -31,9 +31,8 @@ class Tally:
         """Count a damaged line. Errors: DataError if there are too many."""
         self.bad += 1
         if len(self.examples) < MAX_EXAMPLES:
-            self.examples.append(
-                f"{self.file}, line {number}: {escape_text(reason, 400)}"
-            )  # data-R10
+            # data-R10
+            self.examples.append(f"{self.file}, line {number}: {escape_text(reason, 400)}")
         if self.bad > self.allowed_damage(number):
             self._raise_error(number)
 

@@ -31,9 +31,8 @@ def top_n_by_score(scores: Array, *, n: int, exclude: Ragged | None = None) -> T
     for case, row in enumerate(masked):
         threshold = np.partition(row, -list_length)[-list_length]  # the n-th largest score
         candidates = np.flatnonzero((row >= threshold) & (row > -np.inf))
-        best = candidates[np.argsort(-row[candidates], kind="stable")][
-            :list_length
-        ]  # recall-R40: ids ascend
+        # recall-R40: ids ascend
+        best = candidates[np.argsort(-row[candidates], kind="stable")][:list_length]
         ids[case, : len(best)] = best
     top_scores = np.take_along_axis(masked, np.maximum(ids, 0), axis=1)
     return without_interests(ids, np.where(ids >= 0, top_scores, -np.inf))

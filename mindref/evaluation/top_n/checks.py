@@ -17,10 +17,7 @@ def check_search_inputs(
     """Raise ShapeError, ConfigError or DataError on invalid inputs of the search."""
     caller = "top_n"
     bind_axes(caller, interests=(interests, "CKD"), active=(active, "CK"), items=(items, "ND"))
-    common_float_dtype(caller, interests=interests, items=items)
-    check_list_length(n, caller)
-    if score not in SCORES:
-        raise ConfigError(say(f"{caller}: score", " or ".join(SCORES), repr(score)))
+    check_search_options(interests, items, n, score)
     if 0 in (*interests.shape[1:], len(items)):
         raise ShapeError(say(caller, "at least one interest, item and dimension", interests.shape))
     check_exclude(exclude, len(interests), len(items))
@@ -39,14 +36,19 @@ def check_candidates(
         items=(items, "ND"),
         candidates=(candidates, "CM"),
     )
-    common_float_dtype(caller, interests=interests, items=items)
-    check_list_length(n, caller)
-    if score not in SCORES:
-        raise ConfigError(say(f"{caller}: score", " or ".join(SCORES), repr(score)))
+    check_search_options(interests, items, n, score)
     if candidates.dtype.kind != "i" or candidates.max(initial=-1) >= len(items):
         expected = f"item ids from 0 to {len(items) - 1}, -1 for none"
         got = f"{candidates.dtype} up to {candidates.max(initial=-1)}"
         raise DataError(say(f"{caller}: candidates", expected, got))
+
+
+def check_search_options(interests: Array, items: Array, n: int, score: str) -> None:
+    """Raise ShapeError or ConfigError for wrong dtypes, list length or score."""
+    common_float_dtype("top_n", interests=interests, items=items)
+    check_list_length(n, "top_n")
+    if score not in SCORES:
+        raise ConfigError(say("top_n: score", " or ".join(SCORES), repr(score)))
 
 
 def check_list_length(n: int, caller: str) -> None:

@@ -68,9 +68,8 @@ class AdamUpdate:
     def __init__(self, step: FusedStep, moments: State, learning_rate: float) -> None:
         """Store the arguments; moments: the state before the step."""
         self.step, self.moments, self.learning_rate = step, moments, learning_rate
-        self.square_sums: list[
-            float
-        ] = []  # of second moments, to detect a value that is not finite
+        # of second moments, to detect a value that is not finite
+        self.square_sums: list[float] = []
 
     def run(self) -> tuple[Any, State]:
         """Take the step; return the loss, and the moments after the step.

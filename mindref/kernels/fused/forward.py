@@ -189,16 +189,7 @@ class FusedForward:
     def route_block(self, users: slice) -> None:
         """Run all iterations of routing for a block of users."""
         config, layout = self.config, self.layout
-        route_users(
-            users.start,
-            users.stop,
-            layout.starts,
-            layout.item_index,
-            self.votes,
-            self.logits,
-            self.layers.active,
-            config.iterations if self.dynamic else 1,
-            AXES[config.routing_axis] == 1,
-            KINDS.index(config.squash),
-            self.routing_values,
-        )
+        iterations = config.iterations if self.dynamic else 1
+        options = (iterations, AXES[config.routing_axis] == 1, KINDS.index(config.squash))
+        inputs = (layout.starts, layout.item_index, self.votes, self.logits, self.layers.active)
+        route_users(users.start, users.stop, *inputs, *options, self.routing_values)

@@ -61,20 +61,11 @@ class ViaVotes:
         slots = (users.start * forward.count, users.stop * forward.count)
         d_capsules = self.d_capsules.reshape(-1, forward.width)
         scatter_rows(rows.d_joined, rows.slots, *slots, d_capsules)
-        route_users_backward(
-            users.start,
-            users.stop,
-            forward.layout.starts,
-            forward.layout.item_index,
-            forward.votes,
-            forward.layers.active,
-            AXES[forward.config.routing_axis] == 1,
-            forward.exact,
-            *forward.routing_values,
-            self.d_capsules,
-            self.d_votes,
-            self.d_logits,
-        )
+        layout, options = forward.layout, (AXES[forward.config.routing_axis] == 1, forward.exact)
+        inputs = (layout.starts, layout.item_index, forward.votes, forward.layers.active)
+        outputs = (self.d_votes, self.d_logits)
+        values = (*forward.routing_values, self.d_capsules)
+        route_users_backward(users.start, users.stop, *inputs, *options, *values, *outputs)
 
     def backward_items(self, items: slice, d_vectors: Array) -> None:
         """Sum the gradients of votes by item, then project the sums to items and to S."""
@@ -102,19 +93,12 @@ class ViaCapsules:
     def backward_users(self, users: slice, rows: GradientRows) -> None:
         """Write d_z, its projection to items, and a part of the gradient of S."""
         forward = self.forward
-        project_capsule_gradients(
-            rows.slots,
-            forward.layout.starts,
-            forward.layout.item_index,
-            forward.vectors,
-            forward.routing_values,
-            forward.bilinear,
-            rows.d_joined,
-            self.d_z[rows.rows],
-            self.item_sums[rows.rows],
-            self.d_projected[rows.rows],
-            self.d_bilinears[forward.layers.block_number(users)],
-        )
+        layout, d_bilinear = forward.layout, self.d_bilinears[forward.layers.block_number(users)]
+        inputs = (rows.slots, layout.starts, layout.item_index, forward.vectors)
+        values = (forward.routing_values, forward.bilinear, rows.d_joined)
+        d_z, item_sums = self.d_z[rows.rows], self.item_sums[rows.rows]
+        outputs = (d_z, item_sums, self.d_projected[rows.rows], d_bilinear)
+        project_capsule_gradients(*inputs, *values, *outputs)
 
     def backward_items(self, items: slice, d_vectors: Array) -> CapsuleTerms:
         """Return the terms of each item: projected gradients times coupling weights."""
@@ -158,15 +142,7 @@ def project_capsule_gradients(
     """
     last = (values.unit[-1], values.across[-1], values.along[-1])
     last_iteration_backward(
-        slots,
-        starts,
-        item_index,
-        vectors,
-        values.couplings[-1],
-        *last,
-        d_capsules,
-        d_z,
-        item_sums,
+        slots, starts, item_index, vectors, values.couplings[-1], *last, d_capsules, d_z, item_sums
     )
     matmul_into(d_z, bilinear, d_projected)
     matmul_into(d_z.T, item_sums, d_bilinear)

@@ -159,13 +159,7 @@ def select_weighted_rows(
 
 @jit_inline
 def gather_and_relu_backward(
-    x: Array,
-    passed: Bools,
-    rows: Ints,
-    relu: bool,
-    x_rows: Array,
-    d_out: Array,
-    d_bias: Array,
+    x: Array, passed: Bools, rows: Ints, relu: bool, x_rows: Array, d_out: Array, d_bias: Array
 ) -> None:
     """Copy the rows of x (M, I) to x_rows, and set d_out to zero where the ReLU was zero.
 

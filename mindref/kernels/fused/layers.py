@@ -60,10 +60,8 @@ class Layers:
         last = len(layers) - 1
         self.relus = tuple(config.last_relu or i < last for i in range(last + 1))  # model-R5
         self.users, self.count = shape
-        self.block_users, self.num_blocks = (
-            users_per_block(self.users),
-            count_user_blocks(self.users),
-        )
+        self.block_users = users_per_block(self.users)
+        self.num_blocks = count_user_blocks(self.users)
         outs = [len(layer.bias) for layer in layers]
         self.widths = [params.items.shape[1] + profile_width, *outs]  # of x and of each output
         rows = self.users * self.count

@@ -65,11 +65,8 @@ class FusedStep:
             work, params, batch.histories, catalogue, config, items, keep_iterations=True
         )
         self.work, self.params, self.batch, self.config = work, params, batch, config
-        self.users, self.width, self.dtype = (
-            len(batch.target),
-            params.items.shape[1],
-            params.items.dtype,
-        )
+        self.users, self.width = len(batch.target), params.items.shape[1]
+        self.dtype = params.items.dtype
         power = config.power if config.attention == "label" else 0.0  # model-R14
         scale = 1 / self.users / config.temperature
         self.numbers = LossNumbers(float(power), *map(self.dtype.type, (config.temperature, scale)))
@@ -79,7 +76,8 @@ class FusedStep:
         """Return the loss and all gradients, in new arrays."""
         self.work.run_phases([self.prepare_batch, self.user_blocks, self.item_blocks])
         items, profile = self.item_gradient(), self.profile_gradient()
-        dense = {name: sum_parts(parts) for name, parts in self.gradient_parts().items()}
+        # sums over the blocks, in ascending order, in new arrays
+        dense = {name: np.add.reduce(x, axis=0) for name, x in self.gradient_parts().items()}
         layers = tuple(
             Layer(dense[f"layers.{i}.weight"], dense[f"layers.{i}.bias"])
             for i in range(len(self.params.layers))
@@ -107,11 +105,7 @@ class FusedStep:
         self.distinct = merge_negatives(self.work, self.batch, self.forward.layout)
         count, buffer = len(self.distinct.ids), self.forward.buffer
         self.negatives = allocate_vectors(
-            self.work,
-            "negatives",
-            (count, self.width),
-            self.dtype,
-            normalise=self.config.normalise,
+            self.work, "negatives", (count, self.width), self.dtype, normalise=self.config.normalise
         )
         self.products = buffer("products", self.users, count)
         self.d_negatives = buffer("d_negatives", count_user_blocks(self.users), count, self.width)
@@ -128,18 +122,11 @@ class FusedStep:
         """Allocate the arrays that have a row or a part for each user or block of users."""
         self.forward.prepare_users()
         forward, layers = self.forward, self.forward.layers
-        self.layer_gradients = self.work.cached(
-            "layer_gradients",
-            forward.key,
-            partial(layers.allocate_gradients, self.work, self.params.layers),
-        )
-        self.outputs = self.work.cached(
-            "outputs",
-            forward.key,
-            partial(
-                allocate_outputs, self.work, forward.interests, normalise=self.config.normalise
-            ),
-        )
+        create = partial(layers.allocate_gradients, self.work, self.params.layers)
+        self.layer_gradients = self.work.cached("layer_gradients", forward.key, create)
+        normalise = self.config.normalise
+        create = partial(allocate_outputs, self.work, forward.interests, normalise=normalise)
+        self.outputs = self.work.cached("outputs", forward.key, create)
         self.d_profile = forward.buffer("d_profile", *layers.buffers.profile.shape)
         self.losses = [0.0] * layers.num_blocks  # the sum over the users of each block
 
@@ -165,17 +152,11 @@ class FusedStep:
         forward, layers = self.forward, self.forward.layers
         forward.route_block(users)
         block = layers.user_block(users)
+        capsules, options = forward.routing_values.capsules[-1], (self.numbers, self.unit_kind)
+        buffers = (layers.buffers, self.layer_gradients, capsules, layers.active)
+        arrays = (self.inputs, self.outputs, self.products)
         self.losses[block.number], count = forward_backward_block(
-            block,
-            layers.buffers,
-            self.layer_gradients,
-            forward.routing_values.capsules[-1],
-            layers.active,
-            self.inputs,
-            self.outputs,
-            self.products,
-            self.numbers,
-            self.unit_kind,
+            block, *buffers, *arrays, *options
         )
         rows = rows_with_gradient(self.layer_gradients, block, count)
         if self.d_profile.size:
@@ -259,9 +240,3 @@ class FusedStep:
         """Return the gradient of the table of items, rows ascending, after phase 3."""
         saved = Saved(self.forward.item_rows, self.forward.item_weights, self.width)
         return embedding.backward(self.d_vectors, saved)
-
-
-def sum_parts(parts: Array) -> Array:
-    """Return the sum over the blocks, in ascending order, in a new array."""
-    total: Array = np.add.reduce(parts, axis=0)
-    return total

@@ -84,9 +84,8 @@ def init(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
     depend on these settings.
     """
     context_width = config.width * config.contexts
-    items, profile, bilinear, layers = parameters.init(
-        rng, config, sizes, context_width
-    )  # mind_plus-R20
+    # mind_plus-R20
+    items, profile, bilinear, layers = parameters.init(rng, config, sizes, context_width)
     if config.votes == "items":  # mind_plus-R8: S is not learned
         bilinear = bilinear[:0, :0]
     if config.head == "none":  # mind_plus-R11
@@ -130,9 +129,8 @@ def mind_plus_interests(
         kind=config.squash,
         log_weights=interest_weights,  # mind_plus-R4
     )
-    context_vectors, s5 = contexts.forward(
-        matrix, history, mask, context_weights, config, ops
-    )  # 5 (B, M D)
+    # 5 (B, M D)
+    context_vectors, s5 = contexts.forward(matrix, history, mask, context_weights, config, ops)
     x, s6 = head.forward(capsules, profile, context_vectors, params.layers, config, ops)  # 6 and 7
     out = np.where(active[..., None], x, 0)  # 8, mind_plus-R12
     looked_up = (histories.profile.size, params.profile.shape[1])

@@ -36,9 +36,8 @@ def start(config: Config) -> Array:
 
 def columns(config: Config) -> int:
     """Return the number of columns C: those of interests, then one for each context."""
-    num_interest_columns = {"none": 0, "shared": 1, "interests": config.interests}[
-        config.recency
-    ]  # mind_plus-R3
+    # mind_plus-R3
+    num_interest_columns = {"none": 0, "shared": 1, "interests": config.interests}[config.recency]
     return num_interest_columns + config.contexts
 
 
@@ -53,9 +52,8 @@ def forward(positions: Array, mask: Bools, config: Config) -> tuple[Array, Ages]
         positions[behaviour_ages], [columns(config) - config.contexts], axis=1
     )
     out = np.zeros((*mask.shape, config.interests + config.contexts), positions.dtype)
-    out[mask, : config.interests] = (
-        interest_weights if interest_weights.shape[1] else 0
-    )  # "shared": one column for all interests
+    # "shared": one column for all interests
+    out[mask, : config.interests] = interest_weights if interest_weights.shape[1] else 0
     out[mask, config.interests :] = context_weights
     return out, Ages(behaviour_ages, positions.shape, config.contexts)
 

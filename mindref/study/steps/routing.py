@@ -50,7 +50,7 @@ LOGITS = StepKind(
     "b_ik ~ N(0, sigma^2)",
     "Algorithm 1, step 2; section 3.3.2",
     "routing-R19 routing-R15",
-    (f"{ROUTING}:forward@routing-R19", "mindref.models.logits:keyed_table@routing-R15"),
+    (f"{ROUTING}:forward@routing-R19", "mindref.models.logits:keyed_table@key = mix_words"),
     (OutputSpec("b[1]", "user behaviour interest", "input", "logits", "ik"),),
     (InvariantSpec("every number is finite", "finite", {"of": "b[1]"}),),
     variants=("zeros-as-logits", "redrawn-at-every-call", "batch-summed-logits"),

@@ -1,0 +1,26 @@
+"""Facts of a DIN run that are no texts are errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mindref.run.metadata import check_din_facts
+
+FACTS: dict[str, Any] = {"recall": {"run": "/run", "model": "0a"}, "log": "1b", "items": "2c"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recall": {"run": 1, "model": "0a"}},
+        {"recall": {"run": "/run", "model": None}},
+        {"log": 1},
+        {"items": []},
+    ],
+)
+def test_din_facts_must_be_texts(change: dict[str, Any]) -> None:
+    check_din_facts(FACTS)
+    with pytest.raises(ValueError, match="recall run, log and items that are no texts"):
+        check_din_facts({**FACTS, **change})
