@@ -69,6 +69,7 @@ class Exercise(NamedTuple):
     returns: tuple[ArraySpec, ...]
     statement: str
     symbols: dict[str, str]
+    groups: dict[str, str]  # the groups of its cases, and the mistakes that only this group finds
     starter: str
     solution: str
     hints: tuple[str, ...]
@@ -132,6 +133,7 @@ def read_exercise(name: str) -> Exercise:
         returns=returns,
         statement=row["statement"].strip(),
         symbols=row.get("symbols", {}),
+        groups=row.get("groups", {}),
         starter=starter,
         solution=solution,
         hints=tuple(hint.strip() for hint in row["hints"]),

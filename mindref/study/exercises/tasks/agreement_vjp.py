@@ -6,46 +6,24 @@ import numpy as np
 
 from mindref.ops.votes import spread_to_votes, sum_votes, vote_agreement
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    LossFunction,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, LossFunction
 
 
 class AgreementVjpTask(ExerciseTask):
     """The cases of agreement-vjp."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         second_use_only = self.make_inputs(rng, 1, 3, 2, 4)
         second_use_only["d_votes_so_far"] = np.zeros((1, 3, 4))
         two_users = self.make_inputs(rng, 2, 4, 3, 5)
         one_user = self.make_inputs(rng, 1, 3, 2, 4)
         same_sizes = self.make_inputs(rng, 3, 3, 3, 3)
-        return [
-            CaseGroup(
-                "uneven sizes",
-                "a gradient of the votes that is set instead of added, or a sum over a wrong index",
-                (
-                    ExerciseCase("2 users, L=4 K=3 D=5", two_users),
-                    ExerciseCase("1 user, L=3 K=2 D=4", one_user),
-                ),
-            ),
-            CaseGroup(
-                "L = K = D",
-                "a swapped answer has the right shape",
-                (ExerciseCase("3 users, L=3 K=3 D=3", same_sizes),),
-            ),
-            CaseGroup(
-                "nothing so far",
-                "only the gradient of the second use",
-                (ExerciseCase("the first use has no gradient", second_use_only),),
-            ),
-        ]
+        return {
+            "uneven sizes": {"2 users, L=4 K=3 D=5": two_users, "1 user, L=3 K=2 D=4": one_user},
+            "L = K = D": {"3 users, L=3 K=3 D=3": same_sizes},
+            "nothing so far": {"the first use has no gradient": second_use_only},
+        }
 
     def make_inputs(
         self, rng: np.random.Generator, users: int, behaviours: int, interests: int, width: int

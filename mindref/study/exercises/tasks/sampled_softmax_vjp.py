@@ -8,50 +8,25 @@ import numpy as np
 
 from mindref.ops import sampled_softmax
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    LossFunction,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, LossFunction
 from mindref.study.exercises.tasks.sampled_softmax import make_loss_batch, run_sampled_softmax
 
 
 class SampledSoftmaxVjpTask(ExerciseTask):
     """The cases of sampled-softmax-vjp."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         three_users = self.make_inputs(rng, [1, 2, 3], [4, 5, 6, 7], 5)
         one_user = self.make_inputs(rng, [8], [0, 1, 2], 2)
         two_hits = self.make_inputs(rng, [4, 2, 6], [5, 4, 6, 7], 3)
         only_hits = self.make_inputs(rng, [4], [4, 4], 3)
         repeats = self.make_inputs(rng, [4, 2], [9, 3, 9, 5], 3)
-        return [
-            CaseGroup(
-                "no hits",
-                "the gradients of a user, a target and a negative; B, S and D differ",
-                (
-                    ExerciseCase("3 users, S=4 D=5", three_users),
-                    ExerciseCase("1 user, S=3 D=2", one_user),
-                ),
-            ),
-            CaseGroup(
-                "hits",
-                "a negative that is the target of one user and not of the others",
-                (
-                    ExerciseCase("a hit for user 0 and for user 2", two_hits),
-                    ExerciseCase("S=2, both hits", only_hits),
-                ),
-            ),
-            CaseGroup(
-                "repeats",
-                "a negative in two positions, each with its own row",
-                (ExerciseCase("9 twice", repeats),),
-            ),
-        ]
+        return {
+            "no hits": {"3 users, S=4 D=5": three_users, "1 user, S=3 D=2": one_user},
+            "hits": {"a hit for user 0 and for user 2": two_hits, "S=2, both hits": only_hits},
+            "repeats": {"9 twice": repeats},
+        }
 
     def make_inputs(
         self, rng: np.random.Generator, targets: Sequence[int], negatives: Sequence[int], width: int
