@@ -15,13 +15,7 @@ UPDATE = StepKind(
     "routing-R11",
     (f"{ROUTING}:backward@votes_from_agreement =", f"{ROUTING}:backward@d_capsules = sum_votes"),
     (
-        OutputSpec(
-            "from_a[t]",
-            "user behaviour width",
-            "d_b[t+1]:ik u[t]:kd",
-            "votes",
-            "id",
-        ),
+        OutputSpec("from_a[t]", "user behaviour width", "d_b[t+1]:ik u[t]:kd", "votes", "id"),
         OutputSpec("d_u[t]", "user interest width", "d_b[t+1]:ik Se:id", "out", "kd"),
     ),
     variants=("stop-gradient",),

@@ -25,10 +25,7 @@ def measure_each(
     number: Callable[[UserSummary], float],
 ) -> Callable[[UserSummary, UserSummary], BothSides]:
     """Return a measure of two summaries from a number of one summary."""
-    return lambda reference, variant: (
-        float(number(reference)),
-        float(number(variant)),
-    )
+    return lambda reference, variant: (float(number(reference)), float(number(variant)))
 
 
 def behaviour_weight_sums(outcome: UserSummary) -> Array:

@@ -55,8 +55,7 @@ class BilinearGradientTask(ExerciseTask):
         products = d_votes[:, :, d] * saved.history[:, :, e]
         behaviours = [(b, i) for b, i in np.ndindex(products.shape) if inputs["mask"][b, i]]
         return EntryTerms(
-            "sum",
-            tuple((f"user {b}, behaviour {i}", float(products[b, i])) for b, i in behaviours),
+            "sum", tuple((f"user {b}, behaviour {i}", float(products[b, i])) for b, i in behaviours)
         )
 
 

@@ -9,10 +9,7 @@ from mindref.ops.votes import project_votes, spread_to_votes, sum_votes, vote_ag
 from mindref.shapes import Array
 from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, LossFunction
 from mindref.study.exercises.tasks.route import run_routing
-from mindref.study.exercises.tasks.route_vjp_last import (
-    explain_from_votes,
-    make_users_and_gradient,
-)
+from mindref.study.exercises.tasks.route_vjp_last import explain_from_votes, make_users_and_gradient
 
 
 class RouteVjpFullTask(ExerciseTask):

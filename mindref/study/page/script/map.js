@@ -58,7 +58,7 @@ TABS.map = ({ trace }) => {
   const used = [...votes.keys()].filter((i) => !mask || mask.data[i]);
   if (used.length === 0) {
     const none = "This user has no behaviours.";
-    return [h("h2", {}, "Interests map"), h("p", {}, none)];
+    return [h("h2", "Interests map"), h("p", none)];
   }
   const { project, share } = plane(used.map((i) => votes[i]));
   const iterations = iterationsOf(trace);
@@ -88,17 +88,15 @@ TABS.map = ({ trace }) => {
     ),
   ];
   return [
-    h("h2", {}, "Interests map"),
+    h("h2", "Interests map"),
     h(
-      "p",
-      { class: "why" },
+      "p.why",
       "Dots are votes S e, numbered as in the table. Each interest is a line from 0 through its capsules u, one square for each iteration. A capsule points towards votes that are long and have a large coupling weight.",
     ),
-    h("p", {}, scaleText(factor)),
-    h("p", {}, `${varianceText}${cosineText(rowsOf(trace.tensors.get(`u[${iterations}]`)))}`),
+    h("p", scaleText(factor)),
+    h("p", `${varianceText}${cosineText(rowsOf(trace.tensors.get(`u[${iterations}]`)))}`),
     h(
-      "div",
-      { class: "map" },
+      "div.map",
       drawing(dots, paths, varianceText),
       plainTable("The same as a table", ["", "x", "y", "largest weight"], rows),
     ),
@@ -107,7 +105,9 @@ TABS.map = ({ trace }) => {
 
 /** Return the capsules of each interest as points, scaled by one factor, and the factor. */
 function capsules(trace, iterations, project, dots) {
-  const capsulesByIteration = Array.from({ length: iterations }, (_, r) => rowsOf(trace.tensors.get(`u[${r + 1}]`)));
+  const capsulesByIteration = Array.from({ length: iterations }, (_, r) =>
+    rowsOf(trace.tensors.get(`u[${r + 1}]`)),
+  );
   const paths = Array.from(capsulesByIteration[0], (_, j) => ({
     j,
     points: capsulesByIteration
@@ -123,7 +123,7 @@ function capsules(trace, iterations, project, dots) {
   return { paths: paths.map(({ j, points }) => ({ j, points: drawn(points) })), factor };
 }
 
-const figureCell = (x) => h("span", { class: "figure" }, brief(x));
+const figureCell = (x) => h("span.figure", brief(x));
 
 /** Return the range of cosines between capsules, in all dimensions. */
 function cosineText(capsules) {
@@ -158,7 +158,6 @@ function drawing(dots, paths, varianceText) {
     const spots = points.map(spot);
     return svg(
       "g",
-      {},
       svg("polyline", { points: [zero, spots.at(-1)].join(" "), class: "spoke" }),
       svg("polyline", { points: spots.join(" "), class: "path" }),
       spots.map(([a, b]) =>
@@ -228,7 +227,6 @@ function placeNames(spots, names) {
 const drawName = ({ text, kind, wide, tip, x, y, shift }) =>
   svg(
     "g",
-    {},
     shift > 2 &&
       svg("line", {
         x1: tip[0],
