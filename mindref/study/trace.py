@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -103,14 +103,6 @@ class Trace:
     def producers(self) -> dict[str, Step]:
         """The step that computes each tensor, by tensor name."""
         return {tensor.name: step for step in self.steps for tensor in step.outputs}
-
-    def steps_reading(self, name: str) -> Iterator[Step]:
-        """Yield the steps that read a tensor."""
-        return (step for step in self.steps if name in step.inputs)
-
-    def labels_of(self, axis: str, size: int) -> list[str]:
-        """Return the label of each position of an axis; numbers for an axis without labels."""
-        return axis_labels(self.labels, axis, size)
 
     def to_json(self) -> str:
         """Return the trace as JSON."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -40,6 +40,31 @@ class EntryTerms(NamedTuple):
         if self.how == "quotient":
             return values[0] / sum(values[1:])
         return float(np.prod(values)) if self.how == "product" else sum(values)
+
+    @staticmethod
+    def name_numbers(
+        text: str, values: Iterable[Any], numbers: Iterable[int] | None = None
+    ) -> tuple[tuple[str, float], ...]:
+        """Return values with names: a text with the index of the value, or with a number."""
+        pairs = enumerate(values) if numbers is None else zip(numbers, values, strict=True)
+        return tuple((text.format(k), float(x)) for k, x in pairs)
+
+    @classmethod
+    def of_sum(
+        cls,
+        text: str,
+        values: Iterable[Any],
+        *first: tuple[str, float],
+        numbers: Iterable[int] | None = None,
+    ) -> EntryTerms:
+        """Return the sum of `first` and of values with names of `name_numbers`."""
+        return cls("sum", (*first, *cls.name_numbers(text, values, numbers)))
+
+    @classmethod
+    def of_squash(cls, name: str, z: Array, index: int) -> EntryTerms:
+        """Return the product of a component of z and the factor of squash."""
+        n = float(np.linalg.norm(z))
+        return cls("product", ((name, float(z[index])), ("n / (1 + n^2)", n / (1 + n * n))))
 
 
 class ExerciseTask:

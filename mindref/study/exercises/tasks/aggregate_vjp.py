@@ -59,12 +59,8 @@ class AggregateVjpTask(ExerciseTask):
         b, i, last = index
         w, vote, g = inputs["weights"][b, i], inputs["votes"][b, i], inputs["d_sums"][b]
         if part == "d_weights":
-            products = g[last] * vote
-            names = (f"g (S e) of component {d}" for d in range(len(products)))
-        else:
-            products = w * g[:, last]
-            names = (f"w g of interest {k}" for k in range(len(products)))
-        return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+            return EntryTerms.of_sum("g (S e) of component {}", g[last] * vote)
+        return EntryTerms.of_sum("w g of interest {}", w * g[:, last])
 
 
 TASK = AggregateVjpTask()

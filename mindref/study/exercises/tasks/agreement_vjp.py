@@ -59,11 +59,9 @@ class AgreementVjpTask(ExerciseTask):
         if part == "d_votes":
             products = g[row] * inputs["capsules"][b, :, d]
             first = ("d_votes_so_far", float(inputs["d_votes_so_far"][index]))
-            second = ((f"g u of interest {k}", float(x)) for k, x in enumerate(products))
-            return EntryTerms("sum", (first, *second))
+            return EntryTerms.of_sum("g u of interest {}", products, first)
         products = g[:, row] * inputs["votes"][b, :, d]
-        names = (f"g (S e) of behaviour {i}" for i in range(len(products)))
-        return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+        return EntryTerms.of_sum("g (S e) of behaviour {}", products)
 
 
 TASK = AgreementVjpTask()

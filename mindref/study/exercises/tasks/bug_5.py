@@ -58,8 +58,7 @@ class UserVectorTask(ExerciseTask):
         b, d = index
         saved = self.run_forward(inputs)[1]
         products = saved.weights.out[b] * saved.interests[b, :, d]
-        names = (f"h u of interest {k}" for k in range(len(products)))
-        return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+        return EntryTerms.of_sum("h u of interest {}", products)
 
 
 TASK = UserVectorTask()

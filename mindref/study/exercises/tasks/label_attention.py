@@ -73,17 +73,17 @@ class LabelAttentionTask(ExerciseTask):
         active = np.flatnonzero(inputs["active"][b])
         if part == "user":
             products = saved.weights.out[b, active] * inputs["interests"][b, active, last]
-            names = (f"h v of interest {k}" for k in active)
-            return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+            return EntryTerms.of_sum("h v of interest {}", products, numbers=active)
         if last not in active:
             return EntryTerms("sum", (("the interest is inactive", 0.0),))
         if np.isinf(inputs["power"]):
             weight = float(saved.weights.out[index])
             return EntryTerms("sum", (("one for the largest score, else zero", weight),))
         gaps = label_attention.gaps_below_largest(saved.scores, inputs["active"], inputs["power"])
-        exps = {int(k): float(np.exp(gaps[b, k])) for k in active}
-        numbers = ((f"exp(a - max) of interest {k}", value) for k, value in exps.items())
-        return EntryTerms("quotient", (("exp(a - max)", exps[last]), *numbers))
+        exps = EntryTerms.name_numbers(
+            "exp(a - max) of interest {}", np.exp(gaps[b, active]), active
+        )
+        return EntryTerms("quotient", (("exp(a - max)", float(np.exp(gaps[b, last]))), *exps))
 
 
 TASK = LabelAttentionTask()

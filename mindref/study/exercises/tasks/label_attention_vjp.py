@@ -100,8 +100,7 @@ class LabelAttentionVjpTask(ExerciseTask):
         if part == "d_target":
             first = ("d_target_so_far", float(inputs["d_target_so_far"][index]))
             products = d_scores * saved.interests[b, :, index[1]]
-            second = ((f"d_s v of interest {k}", float(x)) for k, x in enumerate(products))
-            return EntryTerms("sum", (first, *second))
+            return EntryTerms.of_sum("d_s v of interest {}", products, first)
         _, k, d = index
         value = ("in the sum: h g", float(weights[b, k] * inputs["d_user"][b, d]))
         key = ("in the score: d_s e", float(d_scores[k] * inputs["target"][b, d]))

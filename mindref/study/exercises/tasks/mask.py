@@ -60,10 +60,10 @@ class MaskTask(ExerciseTask):
             return EntryTerms("sum", (("zero: the position is padding", 0.0),))
         if not inputs["active"][b, k]:
             return EntryTerms("sum", (("zero: the interest is inactive", 0.0),))
-        active = [int(j) for j in np.flatnonzero(inputs["active"][b])]
+        active = np.flatnonzero(inputs["active"][b]).tolist()
         logits = inputs["logits"][b, i, active]
-        exps = zip(active, np.exp(logits - logits.max()), strict=True)
-        numbers = [(f"exp(b - max) of interest {j}", float(x)) for j, x in exps]
+        exps = np.exp(logits - logits.max())
+        numbers = EntryTerms.name_numbers("exp(b - max) of interest {}", exps, active)
         return EntryTerms("quotient", (numbers[active.index(k)], *numbers))
 
 

@@ -70,9 +70,7 @@ class RouteTask(ExerciseTask):
         _, saved = run_routing(inputs)
         b, k, d = index
         z = sum_votes(saved.couplings, saved.votes)[b, k]
-        n = float(np.linalg.norm(z))
-        factor = ("n / (1 + n^2)", n / (1 + n * n))
-        return EntryTerms("product", (("z of the last iteration", float(z[d])), factor))
+        return EntryTerms.of_squash("z of the last iteration", z, d)
 
 
 TASK = RouteTask()

@@ -31,18 +31,11 @@ class RouteVjpFullTask(ExerciseTask):
             "padding": {"1 and 3 of 4 behaviours": padded},
         }
 
-    def make_inputs(
-        self,
-        rng: np.random.Generator,
-        lengths: list[int],
-        behaviours: int,
-        width: int,
-        interests: int,
-        iterations: int,
-    ) -> Inputs:
+    def make_inputs(self, rng: np.random.Generator, lengths: list[int], *sizes: int) -> Inputs:
         """Return the inputs of route-vjp-last, and a copy of the matrix for each use."""
-        inputs = make_users_and_gradient(rng, lengths, behaviours, width, interests, iterations)
-        return {**inputs, "copies": np.stack([inputs["bilinear"]] * (2 * iterations - 1))}
+        inputs = make_users_and_gradient(rng, lengths, *sizes)
+        uses = 2 * inputs["iterations"] - 1
+        return {**inputs, "copies": np.stack([inputs["bilinear"]] * uses)}
 
     def run_backward(self, inputs: Inputs) -> tuple[list[Array], list[Array]]:
         """Return the gradient of the votes at each use, and of the logits at each softmax.
@@ -101,9 +94,9 @@ class RouteVjpFullTask(ExerciseTask):
             numbers = tuple((f"{name}, {text}", value) for text, value in terms.numbers)
             return EntryTerms(terms.how, numbers)
         if part == "d_init_logits":
-            softmaxes = enumerate(logit_gradients, 1)
-            numbers = tuple((f"softmax {t}", float(x[index])) for t, x in softmaxes)
-            return EntryTerms("sum", numbers)
+            gradients = [x[index] for x in logit_gradients]
+            iterations = range(1, len(gradients) + 1)
+            return EntryTerms.of_sum("softmax {}", gradients, numbers=iterations)
         return EntryTerms(
             "sum",
             tuple(

@@ -14,15 +14,10 @@ from mindref.study.exercises.tasks.route import make_users, run_routing
 
 
 def make_users_and_gradient(
-    rng: np.random.Generator,
-    lengths: Sequence[int],
-    behaviours: int,
-    width: int,
-    interests: int,
-    iterations: int,
+    rng: np.random.Generator, lengths: Sequence[int], *sizes: int
 ) -> Inputs:
-    """Return users, and a gradient with respect to their capsules."""
-    users = make_users(rng, lengths, behaviours, width, interests, iterations)
+    """Return users, and a gradient with respect to their capsules; sizes: as in `make_users`."""
+    users, (_, width, interests, _) = make_users(rng, lengths, *sizes), sizes
     return {**users, "d_capsules": rng.normal(size=(len(lengths), interests, width))}
 
 
@@ -35,12 +30,13 @@ def explain_from_votes(
     if part == "d_history":
         b, i, e = index
         products = d_votes[b, i] * inputs["bilinear"][:, e]
-        names = [f"component {d}: d_(S e) S" for d in range(len(products))]
-    else:
-        d, e = index
-        products = (d_votes[..., d] * inputs["history"][..., e])[inputs["mask"]]
-        names = [f"user {b}, behaviour {i}: d_(S e) e" for b, i in np.argwhere(inputs["mask"])]
-    return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+        return EntryTerms.of_sum("component {}: d_(S e) S", products)
+    d, e = index
+    products = (d_votes[..., d] * inputs["history"][..., e])[inputs["mask"]]
+    numbers = zip(np.argwhere(inputs["mask"]), products, strict=True)
+    return EntryTerms(
+        "sum", tuple((f"user {b}, behaviour {i}: d_(S e) e", float(x)) for (b, i), x in numbers)
+    )
 
 
 class RouteVjpLastTask(ExerciseTask):

@@ -34,7 +34,7 @@ class RoutingAxisTask(ExerciseTask):
         b, i, k = index
         logits = inputs["logits"][b, i]
         exps = np.exp(logits - logits.max())
-        numbers = [(f"exp(b - max) of interest {j}", float(x)) for j, x in enumerate(exps)]
+        numbers = EntryTerms.name_numbers("exp(b - max) of interest {}", exps)
         return EntryTerms("quotient", (numbers[k], *numbers))
 
 

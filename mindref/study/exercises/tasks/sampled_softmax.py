@@ -76,8 +76,7 @@ class SampledSoftmaxTask(ExerciseTask):
         """Return the two terms of a user's loss, or the contribution of each user to the mean."""
         losses = self.compute_answer(inputs)[0]
         if part == "loss":
-            numbers = enumerate(losses / len(losses))
-            return EntryTerms("sum", tuple((f"user {b}: loss / B", float(x)) for b, x in numbers))
+            return EntryTerms.of_sum("user {}: loss / B", losses / len(losses))
         (b,) = index
         product = inputs["user"][b] @ inputs["target"][b]
         target_logit = float(product - inputs["target_log_expected"][b])

@@ -50,15 +50,13 @@ class SampledSoftmaxVjpTask(ExerciseTask):
         row, d = index
         user, target, negatives = (inputs[n][:, d] for n in ("user", "target", "negatives"))
         if part == "d_negatives":
-            products = enumerate(p[:, row] * user * per_user)
-            return EntryTerms("sum", tuple((f"user {b}: p g/B q", float(x)) for b, x in products))
+            return EntryTerms.of_sum("user {}: p g/B q", p[:, row] * user * per_user)
         d_target_logit = -float(p[row].sum()) * per_user  # p_target - 1
         if part == "d_target":
             return EntryTerms("sum", (("(p - 1) g/B q", d_target_logit * float(user[row])),))
         of_target = ("target: (p - 1) g/B t", d_target_logit * float(target[row]))
-        products = enumerate(p[row] * negatives * per_user)
-        of_negatives = ((f"negative {s}: p g/B n", float(x)) for s, x in products)
-        return EntryTerms("sum", (of_target, *of_negatives))
+        products = p[row] * negatives * per_user
+        return EntryTerms.of_sum("negative {}: p g/B n", products, of_target)
 
 
 TASK = SampledSoftmaxVjpTask()

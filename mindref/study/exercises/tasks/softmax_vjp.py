@@ -59,9 +59,8 @@ class SoftmaxVjpTask(ExerciseTask):
         """Return the gradient of each weight times the derivative with respect to this logit."""
         b, i, k = index
         w, g = inputs["weights"][b, i], inputs["d_weights"][b, i]
-        products = [float(g[j] * w[j] * ((j == k) - w[k])) for j in range(len(w))]
-        names = (f"g times dw/db of interest {j}" for j in range(len(w)))
-        return EntryTerms("sum", tuple(zip(names, products, strict=True)))
+        products = [g[j] * w[j] * ((j == k) - w[k]) for j in range(len(w))]
+        return EntryTerms.of_sum("g times dw/db of interest {}", products)
 
 
 TASK = SoftmaxVjpTask()

@@ -45,10 +45,7 @@ class SquashTask(ExerciseTask):
 
     def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
         """Return the component and its factor."""
-        z = inputs["sums"][index[:-1]]
-        n = float(np.linalg.norm(z))
-        factor = ("n / (1 + n^2)", n / (1 + n * n))
-        return EntryTerms("product", (("z", float(z[index[-1]])), factor))
+        return EntryTerms.of_squash("z", inputs["sums"][index[:-1]], index[-1])
 
 
 TASK = SquashTask()

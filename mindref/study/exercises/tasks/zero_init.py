@@ -57,12 +57,10 @@ class ZeroInitTask(ExerciseTask):
             numbers = (("a component of interest 0", u), ("minus that of interest 1", -u))
             return EntryTerms("sum", numbers)
         if part == "weights":
-            exps = tuple((f"exp(0) of interest {k}", 1.0) for k in range(interests))
+            exps = EntryTerms.name_numbers("exp(0) of interest {}", np.ones(interests))
             return EntryTerms("quotient", (exps[index[2]], *exps))
         z = inputs["votes"][index[0]].sum(axis=0) / interests
-        n = float(np.linalg.norm(z))
-        factor = ("n / (1 + n^2)", n / (1 + n * n))
-        return EntryTerms("product", (("sum of votes / K", float(z[index[2]])), factor))
+        return EntryTerms.of_squash("sum of votes / K", z, index[2])
 
 
 TASK = ZeroInitTask()
