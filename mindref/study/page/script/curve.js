@@ -1,6 +1,6 @@
 // Step-size curve: the error of a finite difference as a function of its step h.
 
-import { h, svg } from "./dom.js";
+import { chart, h, svg } from "./dom.js";
 import { tiny } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { cellName } from "./explain.js";
@@ -107,14 +107,10 @@ function drawing(curve) {
       ),
     ),
   );
-  return svg(
-    "svg",
-    {
-      viewBox: `0 0 ${WIDE} ${HIGH}`,
-      class: "chart",
-      role: "img",
-      "aria-label": "error against step size, both axes logarithmic; the table has the numbers",
-    },
+  return chart(
+    WIDE,
+    HIGH,
+    "error against step size, both axes logarithmic; the table has the numbers",
     grid,
     line(wide, "float32"),
     line(narrow, "float64"),

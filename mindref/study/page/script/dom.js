@@ -11,7 +11,8 @@ export function h(kind, ...parts) {
 
 /** Create an SVG element; see `h`. */
 export function svg(kind, ...parts) {
-  return fill(document.createElementNS("http://www.w3.org/2000/svg", kind), kind, parts);
+  const tag = kind.split(".")[0];
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), kind, parts);
 }
 
 function fill(element, kind, parts) {
@@ -42,6 +43,23 @@ function fill(element, kind, parts) {
 /** Create a button: its text or elements, what a click does, and further attributes. */
 export const button = (content, click, attributes = {}) =>
   h("button", { type: "button", ...attributes, on: { click } }, content);
+
+/** Create a chart; `label` describes it in words. */
+export const chart = (width, height, label, ...parts) =>
+  svg(
+    "svg.chart",
+    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    ...parts,
+  );
+
+/** Create a table: texts of the head, and rows with a row header, then cells made by `cell`. */
+export function dataTable(kind, caption, head, rows, cell = (x) => h("td", x)) {
+  const top = head.map((name) => (name ? h("th", { scope: "col" }, name) : h("td")));
+  const body = rows.map(([name, ...cells]) =>
+    h("tr", h("th", { scope: "row" }, name), cells.map(cell)),
+  );
+  return h(kind, caption, h("thead", h("tr", top)), h("tbody", body));
+}
 
 export const byId = (id) => document.getElementById(id);
 

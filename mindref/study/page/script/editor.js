@@ -1,6 +1,6 @@
 // The editor panel; every change is recomputed at once.
 
-import { announce, button, byId, h, put } from "./dom.js";
+import { announce, button, byId, dataTable, h, put } from "./dom.js";
 import { cellName, label } from "./explain.js";
 import { six, unflat, allDigits } from "./numbers.js";
 import { change, state } from "./state.js";
@@ -132,19 +132,8 @@ function summary(trace, recorded) {
     "section.summary",
     { "aria-label": "effect of the edits" },
     h("ul.edits", items),
-    h(
-      "table",
-      h("caption", "Effect of the edits"),
-      h(
-        "thead",
-        h("tr", h("td"), h("th", { scope: "col" }, "recorded"), h("th", { scope: "col" }, "now")),
-      ),
-      h(
-        "tbody",
-        rows.map(([name, before, now]) =>
-          h("tr", h("th", { scope: "row" }, name), h("td", six(before)), h("td", six(now))),
-        ),
-      ),
+    dataTable("table", h("caption", "Effect of the edits"), ["", "recorded", "now"], rows, (x) =>
+      h("td", six(x)),
     ),
     button("Restore the recorded numbers", reset, { class: "main", id: "reset" }),
   );

@@ -1,7 +1,7 @@
 // Map of interests: votes and capsules in the plane of the two main directions of the votes.
 // The origin is not moved. All capsules are drawn longer by one factor.
 
-import { h, svg } from "./dom.js";
+import { chart, h, svg } from "./dom.js";
 import { label } from "./explain.js";
 import { brief } from "./numbers.js";
 import { hue } from "./quantities.js";
@@ -180,14 +180,10 @@ function drawing(dots, paths, varianceText) {
       tip: spot(point),
     })),
   ]).map(drawName);
-  const box = svg(
-    "svg",
-    {
-      viewBox: `0 0 ${SIZE} ${SIZE}`,
-      role: "img",
-      "aria-label": `Map of votes and interests. ${varianceText} The table has the same numbers.`,
-      class: "chart",
-    },
+  const box = chart(
+    SIZE,
+    SIZE,
+    `Map of votes and interests. ${varianceText} The table has the same numbers.`,
     svg("line", { x1: zero[0] - 7, x2: zero[0] + 7, y1: zero[1], y2: zero[1], class: "zero" }),
     svg("line", { x1: zero[0], x2: zero[0], y1: zero[1] - 7, y2: zero[1] + 7, class: "zero" }),
     svg("text", { x: zero[0] - 9, y: zero[1] + 16, class: "tick end" }, "0"),

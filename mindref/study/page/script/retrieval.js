@@ -1,6 +1,6 @@
 // Retrieval: the top items of each interest, and of a single-vector model.
 
-import { h, svg, titled } from "./dom.js";
+import { chart, h, svg, titled } from "./dom.js";
 import { brief, minus } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { missing, plainTable } from "./views.js";
@@ -93,6 +93,9 @@ function distribution(lists) {
     list.name,
     rows[k].map(([index, n]) => `${n} at ${minus(index.toFixed(2))}`).join(", "),
   ]);
+  const label = "distribution of films by cosine; the table below has the same numbers";
+  const picture = chart(WIDE, ROW * lists.length + 24, label, marks, ticks);
+  picture.classList.add("wide-chart");
   return h(
     "section",
     h("h3", "Distribution of cosines"),
@@ -100,17 +103,7 @@ function distribution(lists) {
       "p",
       "Cosine of each film with the vector of its list, in steps of 0.05. The number counts the films. Cosines are not rescaled to 0 to 1.",
     ),
-    svg(
-      "svg",
-      {
-        viewBox: `0 0 ${WIDE} ${ROW * lists.length + 24}`,
-        class: "chart wide-chart",
-        role: "img",
-        "aria-label": "distribution of films by cosine; the table below has the same numbers",
-      },
-      marks,
-      ticks,
-    ),
+    picture,
     plainTable("The same as a table", ["", "films at each cosine"], table),
   );
 }

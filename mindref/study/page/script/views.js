@@ -1,7 +1,7 @@
 // Parts of the views: tables, a note for missing data, heat maps, lists, choices.
 
 import { unpacked } from "./data.js";
-import { h, put, titled } from "./dom.js";
+import { dataTable, h, put, titled } from "./dom.js";
 import { brief, six } from "./numbers.js";
 import { tensorFigure } from "./table.js";
 
@@ -12,20 +12,12 @@ export function plainTable(caption, head, rows, visible = true) {
   return h(
     "div.scroll",
     { role: "region", tabindex: 0, "aria-label": caption },
-    h(
+    dataTable(
       "table.plain-table",
       h("caption", { class: visible ? "" : "unseen" }, h("span", caption)),
-      h(
-        "thead",
-        h(
-          "tr",
-          head.map((name) => (name ? h("th", { scope: "col" }, name) : h("td"))),
-        ),
-      ),
-      h(
-        "tbody",
-        rows.map(([name, ...cells]) => h("tr", h("th", { scope: "row" }, name), cells.map(cell))),
-      ),
+      head,
+      rows,
+      cell,
     ),
   );
 }
