@@ -23,7 +23,7 @@ from mindref.study import user_summary as outcomes
 from mindref.study.suggest import suggest_names
 from mindref.study.user_summary import UserSummary
 from mindref.study.variants import setups
-from mindref.study.variants.entries import Setup
+from mindref.study.variants.entries import read_setup
 from mindref.study.variants.measures import MEASURES
 
 if TYPE_CHECKING:
@@ -83,9 +83,15 @@ class Card(NamedTuple):
 
 
 def read_cards() -> list[dict[str, Any]]:
-    """Return the rows of ambiguities.toml."""
+    """Return the rows of ambiguities.toml, each with its name and a list of its readings."""
     text = resources.files("mindref.study").joinpath("ambiguities.toml").read_text(encoding="utf-8")
-    return list(tomllib.loads(text)["card"])
+    cards = rows_with_names(tomllib.loads(text)["card"])
+    return [{**row, "reading": rows_with_names(row["reading"])} for row in cards]
+
+
+def rows_with_names(table: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of a table of tables, each with its key as its name."""
+    return [{"name": name, **row} for name, row in table.items()]
 
 
 def card_names() -> tuple[str, ...]:
@@ -112,13 +118,7 @@ def compute_card(
     pair: TrainingPair, row: dict[str, Any], titles: Sequence[str] | None = None
 ) -> Card:
     """Return a card with the results of every reading."""
-    options = row.get("setup", {})
-    setup = Setup(
-        options.get("config", {}),
-        options.get("pads", 0),
-        False,
-        options.get("opposed_target", False),
-    )
+    setup = read_setup(row.get("setup", {}))
     prepared = setups.apply_setup(pair, setup)
     summaries = [summarise_reading(prepared, reading) for reading in row["reading"]]
     base = next((i for i, r in enumerate(row["reading"]) if r.get("base")), None)

@@ -100,7 +100,7 @@ def numbered_values(context: TraceContext, number: int) -> dict[str, Any]:
     for r in range(context.iterations - 1, 0, -1):
         paths += [] if last_only else [f"from_a[{r}]:id", f"from_z[{r}]:id"]
     return {
-        "in": "input" if number == 1 else f"hidden-{number - 1}",
+        "in": "input" if number <= 1 else f"hidden-{number - 1}",
         "out": "width" if number == context.layers else f"hidden-{number}",
         "through": "passed_through(d_x[t]:kn; y[t]:kn)" if rectified else "d_x[t]:kn",
         "later": "" if number == context.iterations else "d_b[t+1]:ik + ",

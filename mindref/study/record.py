@@ -57,7 +57,7 @@ def copy_arrays(x: Any) -> Any:
 def read_probes() -> tuple[anchors.Edit, ...]:
     """Return every edit of probes.toml."""
     text = resources.files("mindref.study").joinpath("probes.toml").read_text(encoding="utf-8")
-    return tuple(edit for row in tomllib.loads(text)["probe"] for edit in anchors.read_edits(row))
+    return anchors.read_edits(tomllib.loads(text))
 
 
 class InstrumentedReference(NamedTuple):

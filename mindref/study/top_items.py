@@ -23,12 +23,7 @@ class TopItems(NamedTuple):
 
 
 def find_top_items(
-    interests: Array,
-    active: Bools,
-    items: Array,
-    *,
-    n: int,
-    score: str = "max",
+    interests: Array, active: Bools, items: Array, *, n: int, score: str = "max"
 ) -> TopItems:
     """Return the n best items (N, D) for interests (K, D); score "max" or "sum" over active (K,).
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -104,14 +104,6 @@ class Trace:
         """The step that computes each tensor, by tensor name."""
         return {tensor.name: step for step in self.steps for tensor in step.outputs}
 
-    def steps_reading(self, name: str) -> Iterator[Step]:
-        """Yield the steps that read a tensor."""
-        return (step for step in self.steps if name in step.inputs)
-
-    def labels_of(self, axis: str, size: int) -> list[str]:
-        """Return the label of each position of an axis; numbers for an axis without labels."""
-        return axis_labels(self.labels, axis, size)
-
     def to_json(self) -> str:
         """Return the trace as JSON."""
         steps = [step_to_json(step) for step in self.steps]
@@ -152,25 +144,16 @@ def step_to_json(step: Step) -> dict[str, Any]:
         "latex": render_latex(step.equation, step.symbols),
         "symbols": step.symbols,
     }
-    question = step.question._asdict() if step.question else None
-    return {
-        "id": step.id,
-        "kind": step.kind,
+    plain = step._asdict() | {
         "number": step.number or None,
-        "phase": step.phase,
-        "title": step.title,
-        "why": step.why,
         "equation": equation,
-        "paper": step.paper,
-        "rules": list(step.rules),
         "source": [span._asdict() for span in step.source],
-        "inputs": list(step.inputs),
         "outputs": [tensor_to_json(tensor) for tensor in step.outputs],
         "invariants": [invariant_to_json(x) for x in step.invariants],
-        "question": question,
-        "variants": list(step.variants),
-        "exercises": list(step.exercises),
+        "question": step.question._asdict() if step.question else None,
     }
+    del plain["symbols"]  # a part of the equation
+    return plain
 
 
 def tensor_to_json(tensor: Tensor) -> dict[str, Any]:
@@ -197,31 +180,22 @@ def invariant_to_json(invariant: Invariant) -> dict[str, Any]:
 
 def step_from_json(plain: dict[str, Any]) -> Step:
     """Return the step that `step_to_json` wrote."""
-    question = plain["question"]
-    return Step(
-        plain["id"],
-        plain["kind"],
-        plain["number"] or 0,
-        plain["phase"],
-        plain["title"],
-        plain["why"],
-        plain["equation"]["plain"],
-        plain["equation"]["symbols"],
-        plain["paper"],
-        tuple(plain["rules"]),
-        tuple(Span(**span) for span in plain["source"]),
-        tuple(plain["inputs"]),
-        tuple(tensor_from_json(tensor) for tensor in plain["outputs"]),
-        tuple(
-            Invariant(x["text"], float(x["residual"]), x["tolerance"], x["check"])
-            for x in plain["invariants"]
+    question, checks = plain["question"], plain["invariants"]
+    fields: dict[str, Any] = {
+        name: tuple(x) if isinstance(x, list) else x for name, x in plain.items()
+    } | {
+        "number": plain["number"] or 0,
+        "equation": plain["equation"]["plain"],
+        "symbols": plain["equation"]["symbols"],
+        "source": tuple(Span(**span) for span in plain["source"]),
+        "outputs": tuple(tensor_from_json(tensor) for tensor in plain["outputs"]),
+        "invariants": tuple(
+            Invariant(x["text"], float(x["residual"]), x["tolerance"], x["check"]) for x in checks
         ),
-        Question(question["text"], tuple(question["choices"]), question["answer"])
-        if question
-        else None,
-        tuple(plain["variants"]),
-        tuple(plain["exercises"]),
-    )
+        "question": question
+        and Question(question["text"], tuple(question["choices"]), question["answer"]),
+    }
+    return Step(**fields)
 
 
 def tensor_from_json(plain: dict[str, Any]) -> Tensor:

@@ -20,7 +20,7 @@ from mindref.study.recipes import parse_recipe, recipe_inputs
 from mindref.study.record import Event
 from mindref.study.sources import find_span
 from mindref.study.steps import KINDS
-from mindref.study.steps.kind import OutputSpec, StepKind
+from mindref.study.steps.kind import AXES, OutputSpec, StepKind
 from mindref.study.steps.option_texts import adapt_step_kind
 from mindref.study.trace import Invariant, Step, Tensor, Trace, axis_labels, tensor_symbol
 
@@ -111,11 +111,9 @@ class TraceBuilder:
 
     def make_tensor(self, out: OutputSpec, number: int, arrays: Mapping[str, Any]) -> Tensor | None:
         """Return an output tensor; None for an empty array."""
-        name, axes = (
-            fill_placeholders(out.name, self.context, number),
-            fill_placeholders(out.axes, self.context, number).split(),
-        )
-        recipe = parse_recipe(fill_placeholders(out.recipe, self.context, number), out.letters)
+        filled = partial(fill_placeholders, context=self.context, number=number)
+        name, axes = filled(out.name), tuple(filled(AXES[letter]) for letter in out.letters)
+        recipe = parse_recipe(filled(out.recipe), out.letters)
         if out.value == "":
             values = evaluate_recipe(recipe, self.values)
         elif callable(out.value):
@@ -126,20 +124,19 @@ class TraceBuilder:
             return None
         values = self.drop_user_axis(values, axes)
         self.values[name] = values
-        self.sizes |= dict(zip([a for a in axes if a != "user"], values.shape, strict=True))
-        return Tensor(name, tuple(axis for axis in axes if axis != "user"), values, recipe)
+        self.sizes |= dict(zip(axes, values.shape, strict=True))
+        return Tensor(name, axes, values, recipe)
 
-    def drop_user_axis(self, values: Any, axes: list[str]) -> Any:
+    def drop_user_axis(self, values: Any, axes: Sequence[str]) -> Any:
         """Return the array of the first user in float64, int64 or bool."""
         x = np.asarray(values)
         x = x.astype({"f": np.float64, "i": np.int64, "u": np.int64, "b": np.bool_}[x.dtype.kind])
-        axis_names = [axis for axis in axes if axis != "user"]
-        if x.ndim > len(axis_names):  # the axis of users
+        if x.ndim > len(axes):  # the axis of users
             x = x[0]
-        if x.ndim > len(axis_names):  # an axis kept for broadcasting
+        if x.ndim > len(axes):  # an axis kept for broadcasting
             x = x[..., 0]
-        if x.ndim < len(axis_names):
-            x = x.reshape([self.sizes.get(axis, -1) for axis in axis_names])
+        if x.ndim < len(axes):
+            x = x.reshape([self.sizes.get(axis, -1) for axis in axes])
         return x
 
     def make_invariants(

@@ -5,13 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mindref.study.models.study_model import (
-    ChosenUser,
-    StudyModel,
-    choose_user,
-    open_study_model,
-    sample_pair,
-)
+from mindref.study.models.study_model import StudyModel, choose_user, open_study_model, sample_pair
+from mindref.study.models.user_rules import ChosenUser
 from mindref.study.trace import Trace
 from mindref.study.tracing import TrainingPair, trace_pair
 

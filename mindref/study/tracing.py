@@ -13,7 +13,7 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.models import mind
-from mindref.models.parameters import Catalogue, Params, flatten, flatten_gradients, unflatten
+from mindref.models.parameters import Catalogue, Params, flatten, flatten_gradients
 from mindref.models.serving import Model, item_matrix, normalise_vectors
 from mindref.study.placeholders import TraceContext
 from mindref.study.record import InstrumentedReference, Recorder, instrument_reference
@@ -117,31 +117,20 @@ def make_labels(
     """Return the labels of the axes that have titles."""
     batch = pair.batch
 
-    def arrays(ids: Any) -> list[str]:
+    def names(ids: Any) -> list[str]:
         return [titles[i] if titles else f"item {i}" for i in ids]
 
     mask, ids = batch.histories.mask[0], batch.histories.items[0]
     out = {
-        "behaviour": [n if m else "(padding)" for n, m in zip(arrays(ids), mask, strict=True)],
+        "behaviour": [n if m else "(padding)" for n, m in zip(names(ids), mask, strict=True)],
         "interest": [f"interest {j + 1}" for j in range(pair.config.interests)],
-        "negative": arrays(batch.negatives),
-        "item": arrays(displayed),
-        "target": arrays(batch.target[:1]),
+        "negative": names(batch.negatives),
+        "item": names(displayed),
+        "target": names(batch.target[:1]),
     }
     rows = [e.arrays["rows"] for e in record.events if e.name == "gradients"]
     if rows:
         items = len(pair.catalogue.rows)
-        out["row"] = [
-            n if r < items else f"feature {r - items}" for n, r in name_rows(rows[0], arrays, items)
-        ]
+        titled = zip(names(np.minimum(rows[0], items - 1)), rows[0], strict=True)
+        out["row"] = [name if row < items else f"feature {row - items}" for name, row in titled]
     return out
-
-
-def name_rows(rows: Any, arrays: Any, items: int) -> list[tuple[str, int]]:
-    """Return the name and the number of each row of the table."""
-    return list(zip(arrays(np.minimum(rows, items - 1)), rows, strict=True))
-
-
-def params_to_float64(params: Params) -> Params:
-    """Return parameters in float64."""
-    return unflatten({name: x.astype(np.float64) for name, x in flatten(params).items()})

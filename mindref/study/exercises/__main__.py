@@ -9,11 +9,7 @@ from typing import NoReturn
 import click
 
 from mindref.errors import MindrefError
-from mindref.study.exercises.options import (
-    ExerciseOptions,
-    exercise_options,
-    run_exercise_command,
-)
+from mindref.study.exercises.options import ExerciseOptions, exercise_options, run_exercise_command
 
 
 @click.command("exercises")

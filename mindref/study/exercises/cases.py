@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -19,20 +19,8 @@ respect to the logits, but its argument is the weights.
 LossFunction = Callable[[Inputs], float]
 
 
-class ExerciseCase(NamedTuple):
-    """One call of the learner's function."""
-
-    name: str  # as in the table of the report: "K=3 D=4, norms .3 1 4"
-    inputs: Inputs
-    step: float = 1e-3  # of the finite differences; smaller for a function with large curvature
-
-
-class CaseGroup(NamedTuple):
-    """Cases with one purpose."""
-
-    name: str  # one word or two
-    reason: str  # the mistakes that only these cases find
-    cases: tuple[ExerciseCase, ...]
+Cases = Mapping[str, Mapping[str, Inputs]]
+"""The inputs of each case, by group and name: {"K = 1": {"K=1 D=4, norm .5": inputs}}."""
 
 
 class EntryTerms(NamedTuple):
@@ -53,6 +41,31 @@ class EntryTerms(NamedTuple):
             return values[0] / sum(values[1:])
         return float(np.prod(values)) if self.how == "product" else sum(values)
 
+    @staticmethod
+    def name_numbers(
+        text: str, values: Iterable[Any], numbers: Iterable[int] | None = None
+    ) -> tuple[tuple[str, float], ...]:
+        """Return values with names: a text with the index of the value, or with a number."""
+        pairs = enumerate(values) if numbers is None else zip(numbers, values, strict=True)
+        return tuple((text.format(k), float(x)) for k, x in pairs)
+
+    @classmethod
+    def of_sum(
+        cls,
+        text: str,
+        values: Iterable[Any],
+        *first: tuple[str, float],
+        numbers: Iterable[int] | None = None,
+    ) -> EntryTerms:
+        """Return the sum of `first` and of values with names of `name_numbers`."""
+        return cls("sum", (*first, *cls.name_numbers(text, values, numbers)))
+
+    @classmethod
+    def of_squash(cls, name: str, z: Array, index: int) -> EntryTerms:
+        """Return the product of a component of z and the factor of squash."""
+        n = float(np.linalg.norm(z))
+        return cls("product", ((name, float(z[index])), ("n / (1 + n^2)", n / (1 + n * n))))
+
 
 class ExerciseTask:
     """The cases of an exercise and their reference answers; one subclass in each module of `tasks`.
@@ -60,7 +73,10 @@ class ExerciseTask:
     A module of `tasks` has a name TASK with an instance of its subclass.
     """
 
-    def make_groups(self, rng: np.random.Generator) -> Sequence[CaseGroup]:
+    difference_steps: ClassVar[Mapping[str, float]] = {}
+    """The step of the finite differences of a case, if the function has a large curvature."""
+
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases. All random numbers are drawn from rng."""
         raise NotImplementedError
 

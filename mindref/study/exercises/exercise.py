@@ -69,6 +69,7 @@ class Exercise(NamedTuple):
     returns: tuple[ArraySpec, ...]
     statement: str
     symbols: dict[str, str]
+    groups: dict[str, str]  # the groups of its cases, and the mistakes that only this group finds
     starter: str
     solution: str
     hints: tuple[str, ...]
@@ -113,8 +114,13 @@ def read_exercise(name: str) -> Exercise:
     """Return the exercise of a TOML file. Raises ValueError for an edit without its anchor."""
     path = resources.files(TASKS).joinpath(f"{module_stem(name)}.toml")
     row = tomllib.loads(path.read_text(encoding="utf-8"))
-    solution, starter_mistake = row["solution"], row.get("starter_mistake", "")
-    mistakes = tuple(make_mistake(x, solution) for x in row["mistake"])
+    solution = complete_file(name, row["headline"], row["solution"])
+    mistakes = tuple(make_mistake(key, x, solution) for key, x in row["mistake"].items())
+    starter_mistake = row.get("starter_mistake", "")
+    if starter_mistake:
+        starter = next(x.code for x in mistakes if x.name == starter_mistake)
+    else:
+        starter = edit_solution(solution, {"edits": row["starter"]}, "starter")
     returns = tuple(ArraySpec(**x) for x in row["returns"])
     by_default = GRADIENT if any(part.gradient_of for part in returns) else FORWARD
     return Exercise(
@@ -127,9 +133,8 @@ def read_exercise(name: str) -> Exercise:
         returns=returns,
         statement=row["statement"].strip(),
         symbols=row.get("symbols", {}),
-        starter=row["starter"]
-        if not starter_mistake
-        else get_mistake_code(mistakes, starter_mistake),
+        groups=row.get("groups", {}),
+        starter=starter,
         solution=solution,
         hints=tuple(hint.strip() for hint in row["hints"]),
         mistakes=mistakes,
@@ -140,14 +145,19 @@ def read_exercise(name: str) -> Exercise:
     )
 
 
-def get_mistake_code(mistakes: tuple[KnownMistake, ...], name: str) -> str:
-    """Return the file with a mistake."""
-    return next(x.code for x in mistakes if x.name == name)
+def complete_file(name: str, headline: str, code: str) -> str:
+    """Return code with the docstring of its file; code without imports also gets NumPy."""
+    docstring = f'"""Exercise {NAMES.index(name) + 1}, {name}: {headline}."""'
+    imports = "" if "import numpy" in code else "import numpy as np\n\n\n"
+    return f"{docstring}\n\n{imports}{code}"
 
 
-def make_mistake(row: dict[str, Any], solution: str) -> KnownMistake:
-    """Return a mistake from its table: `code`, or edits of the solution at anchors."""
-    code = row.get("code", solution)
-    if "at" in row or "edits" in row:
-        code = anchors.apply_edits(code, anchors.read_edits(row, row["name"]))
-    return KnownMistake(row["name"], row["diagnosis"], row["hint"], code, row.get("seen", ""))
+def make_mistake(name: str, row: dict[str, Any], solution: str) -> KnownMistake:
+    """Return a mistake from its table."""
+    code = edit_solution(solution, row, name)
+    return KnownMistake(name, row["diagnosis"], row["hint"], code, row.get("seen", ""))
+
+
+def edit_solution(solution: str, row: dict[str, Any], name: str) -> str:
+    """Return the solution with the edits of a table, each at its anchor."""
+    return anchors.apply_edits(solution, anchors.read_edits(row, name))

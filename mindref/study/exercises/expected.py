@@ -10,8 +10,26 @@ import numpy as np
 
 from mindref.shapes import Array
 from mindref.study.exercises.answers import Job
-from mindref.study.exercises.cases import CaseGroup, ExerciseCase, LossFunction
+from mindref.study.exercises.cases import Inputs, LossFunction
 from mindref.study.exercises.exercise import Exercise, find_exercise
+
+DIFFERENCE_STEP = 1e-3
+"""The step of the finite differences of most cases."""
+
+
+class ExerciseCase(NamedTuple):
+    """One call of the learner's function."""
+
+    name: str  # as in the table of the report: "K=3 D=4, norms .3 1 4"
+    inputs: Inputs
+    step: float  # of the finite differences
+
+
+class CaseGroup(NamedTuple):
+    """The purpose of some cases."""
+
+    name: str  # one word or two
+    reason: str  # the mistakes that only these cases find
 
 
 class ExpectedCase(NamedTuple):
@@ -27,8 +45,17 @@ class ExpectedCase(NamedTuple):
 def compute_expected_cases(name: str) -> tuple[ExpectedCase, ...]:
     """Return the cases of an exercise with their right answers; the same cases at each call."""
     exercise = find_exercise(name)
-    groups = exercise.task.make_groups(np.random.default_rng(zlib.crc32(name.encode())))
-    return tuple(compute_expected_case(exercise, g, case) for g in groups for case in g.cases)
+    task, reasons = exercise.task, find_exercise(exercise.cases_of).groups
+    groups = task.make_cases(np.random.default_rng(zlib.crc32(name.encode())))
+    return tuple(
+        compute_expected_case(
+            exercise,
+            CaseGroup(group, reasons[group]),
+            ExerciseCase(case, inputs, task.difference_steps.get(case, DIFFERENCE_STEP)),
+        )
+        for group, cases in groups.items()
+        for case, inputs in cases.items()
+    )
 
 
 def compute_expected_case(exercise: Exercise, group: CaseGroup, case: ExerciseCase) -> ExpectedCase:

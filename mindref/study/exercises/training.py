@@ -16,14 +16,7 @@ import mindref.ops as library
 from mindref.config import Config
 from mindref.data.synthetic import make_synthetic_log
 from mindref.models import mind
-from mindref.models.parameters import (
-    Catalogue,
-    Params,
-    Sizes,
-    flatten,
-    flatten_gradients,
-    init,
-)
+from mindref.models.parameters import Catalogue, Params, Sizes, flatten, flatten_gradients, init
 from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array
 from mindref.training import optimiser

@@ -23,9 +23,12 @@ from mindref.study.explain.arithmetic import (
 from mindref.study.recipes import Recipe
 
 FUNCTIONS: dict[str, Callable[[Cell], Explanation]] = {
-    **explain_model.FUNCTIONS,
-    **explain_loss.FUNCTIONS,
+    name.removeprefix("explain_"): function
+    for module in (explain_model, explain_loss)
+    for name, function in vars(module).items()
+    if name.startswith("explain_") and function.__module__ == module.__name__
 }
+"""The explanation of each recipe function: `explain_softmax` for "softmax"."""
 
 
 def explain_cell(values: Values, recipe: Recipe, index: tuple[int, ...]) -> Explanation:

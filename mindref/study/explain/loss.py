@@ -17,7 +17,7 @@ from mindref.study.explain.arithmetic import (
     explain_by_group,
     group_of_sum,
 )
-from mindref.study.explain.model import explain_copy, group_of_largest
+from mindref.study.explain.model import copy_factor, group_of_largest
 
 
 def explain_hits(cell: Cell) -> Explanation:
@@ -33,7 +33,7 @@ def explain_without_hits(cell: Cell) -> Explanation:
     if cell.matching_factor(1).value:
         text = "an accidental hit: minus infinity, so its probability is 0"
         return Explanation((), text, -math.inf)
-    return explain_copy(cell.matching_factor(0))
+    return copy_factor(cell.matching_factor(0))
 
 
 def exp_terms(cell: Cell) -> tuple[list[Term], float]:
@@ -127,16 +127,3 @@ def explain_order(cell: Cell) -> Explanation:
     return Explanation(
         (group_of_largest([Term("{}", (cell.factor(0, (item,)),), best[item])], ""),), text, item
     )
-
-
-FUNCTIONS = {
-    "hits": explain_hits,
-    "without_hits": explain_without_hits,
-    "loss": explain_loss,
-    "tail": explain_tail,
-    "scatter": explain_scatter,
-    "adam": explain_adam,
-    "max": explain_max,
-    "winner": explain_winner,
-    "order": explain_order,
-}

@@ -139,7 +139,7 @@ def group_of_largest(terms: list[Term], title: str) -> Group:
     return Group(title, tuple(terms), max(term.value for term in terms), largest=True)
 
 
-def explain_copy(factor: Factor) -> Explanation:
+def copy_factor(factor: Factor) -> Explanation:
     """Explain a cell that copies another cell."""
     return explain_by_group(group_of_sum([Term("{}", (factor,), factor.value)]))
 
@@ -149,13 +149,13 @@ def explain_concat(cell: Cell) -> Explanation:
     j, m = cell.index
     width = cell.arrays[0].shape[1]
     if m < width:
-        return explain_copy(cell.factor(0, (j, m)))
-    return explain_copy(all_factors(cell, 1)[m - width])
+        return copy_factor(cell.factor(0, (j, m)))
+    return copy_factor(all_factors(cell, 1)[m - width])
 
 
 def explain_front(cell: Cell) -> Explanation:
     """Explain the gradient of a capsule: the first columns of the gradient of the layer input."""
-    return explain_copy(cell.factor(0, cell.index))
+    return copy_factor(cell.factor(0, cell.index))
 
 
 def explain_back(cell: Cell) -> Explanation:
@@ -171,7 +171,7 @@ def explain_relu(cell: Cell) -> Explanation:
     """Explain max(0, y)."""
     y = cell.matching_factor(0)
     if y.value > 0:
-        return explain_copy(y)
+        return copy_factor(y)
     return Explanation((), f"max(0, {y.value!r}): not positive, so 0", 0.0)
 
 
@@ -179,26 +179,5 @@ def explain_passed_through(cell: Cell) -> Explanation:
     """Explain a gradient through the ReLU: 0 where its input is not positive."""
     y = cell.matching_factor(1)
     if y.value > 0:
-        return explain_copy(cell.matching_factor(0))
+        return copy_factor(cell.matching_factor(0))
     return Explanation((), f"the input of the ReLU is {y.value!r}, so 0", 0.0)
-
-
-FUNCTIONS = {
-    function.__name__.removeprefix("explain_"): function
-    for function in (
-        explain_softmax,
-        explain_unit,
-        explain_across,
-        explain_along,
-        explain_size,
-        explain_count,
-        explain_gaps,
-        explain_through_power,
-        explain_one_hot,
-        explain_concat,
-        explain_front,
-        explain_back,
-        explain_relu,
-        explain_passed_through,
-    )
-}

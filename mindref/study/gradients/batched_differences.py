@@ -44,7 +44,7 @@ def compare_with_differences(
 ) -> DifferenceCheck:
     """Compare a gradient with respect to Se, S or e through one use of the votes.
 
-    place: "Se@z[t]" or "Se@b[t]" for one use, "Se" for all uses.
+    use: "Se@z[t]" or "Se@b[t]" for one use, "Se" for all uses.
     """
     indices = select_indices(closed)
     differences = batch_differences(pair, variable, use, indices)

@@ -33,23 +33,10 @@ from mindref.shapes import Array
 from mindref.study.models.user_rules import MIN_BEHAVIOURS, RULES, ChosenUser, split_last
 from mindref.study.suggest import nearest_names
 
-__all__ = [
-    "ChosenUser",
-    "ItemGroups",
-    "SampledPair",
-    "StudyModel",
-    "choose_user",
-    "open_built_in_model",
-    "open_study_model",
-    "sample_pair",
-]
-
 BUILT_IN: Path = Path(__file__).parent / "built_in"
 LOG = "log.safetensors"  # log of the built-in model, in the folder of its models
-SEVERAL_INTERESTS, SINGLE_INTEREST = (
-    "several",
-    "single",
-)  # the model, and a model with the same settings and one interest
+SEVERAL_INTERESTS = "several"
+SINGLE_INTEREST = "single"  # a model with the same settings and one interest
 BUILT_IN_NEGATIVES, RUN_NEGATIVES = 8, 16  # largest number of negatives: built-in model, run
 
 

@@ -25,8 +25,8 @@ LOGITS = StepKind(
     "sampled_softmax-R12",
     (f"{SOFTMAX}:backward@d_negative_logits =", f"{SOFTMAX}:backward@d_target_logits ="),
     (
-        OutputSpec("d_o", "user negative", "beta: prob:s", "d_negatives", "s"),
-        OutputSpec("d_o_t", "user", "- d_o:s", "d_target", ""),
+        OutputSpec("d_o", "beta: prob:s", "d_negatives", "s"),
+        OutputSpec("d_o_t", "- d_o:s", "d_target"),
     ),
     exercises=("sampled-softmax-vjp",),
 )
@@ -44,9 +44,9 @@ VECTORS = StepKind(
         f"{SOFTMAX}:backward@sampled_softmax-R11",
     ),
     (
-        OutputSpec("d_{q}", "user width", "d_o_t: {t}:d + d_o:s {neg}:sd", "d_user", "d"),
-        OutputSpec("d_{t}", "user width", "d_o_t: {q}:d", "d_target", "d"),
-        OutputSpec("d_{neg}", "negative width", "d_o:s {q}:d", "d_negatives", "sd"),
+        OutputSpec("d_{q}", "d_o_t: {t}:d + d_o:s {neg}:sd", "d_user", "d"),
+        OutputSpec("d_{t}", "d_o_t: {q}:d", "d_target", "d"),
+        OutputSpec("d_{neg}", "d_o:s {q}:d", "d_negatives", "sd"),
     ),
     exercises=("sampled-softmax-vjp",),
 )
@@ -60,18 +60,13 @@ LENGTHS = StepKind(
     "sampled_softmax-R8",
     (f"{SOFTMAX}:to_unit_length_backward@sampled_softmax-R8",),
     (
-        OutputSpec("q.across", "user", "across(q:d; kind=unit)", "", ""),
-        OutputSpec("t.across", "user", "across(t:d; kind=unit)", "", ""),
-        OutputSpec("neg.across", "negative", "across(neg:sd; kind=unit)", "", "s"),
-        OutputSpec(
-            "d_q", "user width", "q.across: d_q1:d - q.across: q1:e d_q1:e q1:d", "d_user", "d"
-        ),
-        OutputSpec(
-            "d_t", "user width", "t.across: d_t1:d - t.across: t1:e d_t1:e t1:d", "d_target", "d"
-        ),
+        OutputSpec("q.across", "across(q:d; kind=unit)"),
+        OutputSpec("t.across", "across(t:d; kind=unit)"),
+        OutputSpec("neg.across", "across(neg:sd; kind=unit)", "", "s"),
+        OutputSpec("d_q", "q.across: d_q1:d - q.across: q1:e d_q1:e q1:d", "d_user", "d"),
+        OutputSpec("d_t", "t.across: d_t1:d - t.across: t1:e d_t1:e t1:d", "d_target", "d"),
         OutputSpec(
             "d_neg",
-            "negative width",
             "neg.across:s d_neg1:sd - neg.across:s neg1:se d_neg1:se neg1:sd",
             "d_negatives",
             "sd",
@@ -89,8 +84,8 @@ USER = StepKind(
     "label_attention-R8",
     (f"{ATTENTION}:backward@d_weights =", f"{ATTENTION}:backward@d_interests = s3"),
     (
-        OutputSpec("d_h", "user interest", "d_q:d v:kd", "d_weights", "k"),
-        OutputSpec("{d_mixed}", "user interest width", "h:k d_q:d", "d_interests", "kd"),
+        OutputSpec("d_h", "d_q:d v:kd", "d_weights", "k"),
+        OutputSpec("{d_mixed}", "h:k d_q:d", "d_interests", "kd"),
     ),
     exercises=("label-attention-vjp",),
 )
@@ -104,8 +99,8 @@ GAPS = StepKind(
     "softmax-R5 label_attention-R12",
     (f"{ATTENTION}:backward@d_powered =", f"{ATTENTION}:signed_power_backward@slope ="),
     (
-        OutputSpec("d_g", "user interest", "h:k d_h:k - h:k h:j d_h:j", "d_gaps", "k"),
-        OutputSpec("d_s", "user interest", "through_power(d_g:k; s:k; power={p})", "d_scores", "k"),
+        OutputSpec("d_g", "h:k d_h:k - h:k h:j d_h:j", "d_gaps", "k"),
+        OutputSpec("d_s", "through_power(d_g:k; s:k; power={p})", "d_scores", "k"),
     ),
     (check_sum("the gradients through a softmax sum to 0", "d_g:k", "k", 0),),
     exercises=("softmax-vjp", "label-attention-vjp"),
@@ -120,8 +115,8 @@ SCORES = StepKind(
     "label_attention-R8 label_attention-R9",
     (f"{ATTENTION}:backward@label_attention-R8", f"{ATTENTION}:backward@label_attention-R9"),
     (
-        OutputSpec("d_v", "user interest width", "h:k d_q:d + d_s:k t:d", "d_interests", "kd"),
-        OutputSpec("d_query", "user width", "d_s:k v:kd", "d_target", "d"),
+        OutputSpec("d_v", "h:k d_q:d + d_s:k t:d", "d_interests", "kd"),
+        OutputSpec("d_query", "d_s:k v:kd", "d_target", "d"),
     ),
     exercises=("label-attention-vjp",),
 )
@@ -134,7 +129,7 @@ ACTIVE = StepKind(
     "not in the paper",
     "model-R6",
     (f"{MIND}:interests_backward@saved.active",),
-    (OutputSpec("{d_last}", "interest width", "active:k d_v:kd", "d_x", "kd"),),
+    (OutputSpec("{d_last}", "active:k d_v:kd", "d_x", "kd"),),
     (check_zero("the gradient of an inactive interest is 0", "{d_last}:kd", "active:k"),),
 )
 LAYER = StepKind(
@@ -147,10 +142,10 @@ LAYER = StepKind(
     "relu_layer-R4",
     ("mindref.ops.relu_layer:backward@d_sum =", "mindref.ops.relu_layer:backward@relu_layer-R4"),
     (
-        OutputSpec("d_y[t]", "interest {out}", "{through}", "d_sum", "kn"),
-        OutputSpec("d_W[t]", "{in} {out}", "x[t-1]:km d_y[t]:kn", "d_weight", "mn"),
-        OutputSpec("d_bias[t]", "{out}", "d_y[t]:kn", "d_bias", "n"),
-        OutputSpec("d_x[t-1]", "interest {in}", "d_y[t]:kn W[t]:mn", "d_x", "km"),
+        OutputSpec("d_y[t]", "{through}", "d_sum", "kn"),
+        OutputSpec("d_W[t]", "x[t-1]:km d_y[t]:kn", "d_weight", "mn"),
+        OutputSpec("d_bias[t]", "d_y[t]:kn", "d_bias", "n"),
+        OutputSpec("d_x[t-1]", "d_y[t]:kn W[t]:mn", "d_x", "km"),
     ),
 )
 JOIN = StepKind(
@@ -163,15 +158,9 @@ JOIN = StepKind(
     "model-R4",
     (f"{MIND}:split_profile@d_joined[..., :width]",),
     (
+        OutputSpec("d_u[{r}]", "front(d_x[0]:km; width={width})", "d_capsules", "kd"),
         OutputSpec(
-            "d_u[{r}]", "interest width", "front(d_x[0]:km; width={width})", "d_capsules", "kd"
-        ),
-        OutputSpec(
-            "d_p",
-            "profile profile-width",
-            "back(d_x[0]:km; width={width}; features={features})",
-            first_user_profile,
-            "gq",
+            "d_p", "back(d_x[0]:km; width={width}; features={features})", first_user_profile, "gq"
         ),
     ),
 )
@@ -189,11 +178,10 @@ ITEMS = StepKind(
         "mindref.ops.embedding:sum_rows",
     ),
     (
-        OutputSpec("d_target", "user width", "d_t:d{query}", "target", "d"),
-        OutputSpec("d_items.rows", "row", "input", "rows", "r"),
+        OutputSpec("d_target", "d_t:d{query}", "target", "d"),
+        OutputSpec("d_items.rows", "input", "rows", "r"),
         OutputSpec(
             "d_items",
-            "row width",
             "scatter(d_items.rows:r; d_e:id; history.index:if; history.weights:if; d_target:d;"
             " target.index:f; target.weights:f;"
             " d_neg:sd; negatives.index:sf; negatives.weights:sf)",

@@ -16,9 +16,8 @@ from mindref.study.steps.routing import ROUNDS, ROUTING
 MIND = "mindref.models.mind"
 
 
-def lookup_step(use: str, row: str, letter: str, name: str, title: str, why: str) -> StepKind:
+def lookup_step(use: str, letter: str, name: str, title: str, why: str) -> StepKind:
     """Return the step that looks up vectors of items or features: weighted means of table rows."""
-    rows = f"{row} feature" if row else "feature"
     mask = "mask:i" if use == "history" else ""
     return StepKind(
         f"{use}.embed",
@@ -32,16 +31,10 @@ def lookup_step(use: str, row: str, letter: str, name: str, title: str, why: str
         "embedding-R1 model-R1",
         (f"{MIND}:item_vectors@ops.embedding.forward", "mindref.ops.embedding:forward@# 1, 2"),
         (
-            OutputSpec(f"{use}.index", rows, "input", "rows", f"{letter}f"),
-            OutputSpec(f"{use}.rows", f"{rows} width", "input", "looked_up", f"{letter}fd"),
-            OutputSpec(f"{use}.weights", rows, "input", "weights", f"{letter}f"),
-            OutputSpec(
-                name,
-                f"{row} width".strip(),
-                f"{use}.weights:{letter}f {use}.rows:{letter}fd",
-                "out",
-                f"{letter}d",
-            ),
+            OutputSpec(f"{use}.index", "input", "rows", f"{letter}f"),
+            OutputSpec(f"{use}.rows", "input", "looked_up", f"{letter}fd"),
+            OutputSpec(f"{use}.weights", "input", "weights", f"{letter}f"),
+            OutputSpec(name, f"{use}.weights:{letter}f {use}.rows:{letter}fd", "out", f"{letter}d"),
         ),
         (check_sum("the weights of a film sum to 1", f"{use}.weights:{letter}f", "f", 1, mask),),
         exercises=("embedding-vjp",),
@@ -57,15 +50,11 @@ IDS = StepKind(
     "section 3.1",
     "model-R8",
     (f"{MIND}:behaviour_vectors@histories.items[",),
-    (
-        OutputSpec("ids", "behaviour", "input", "ids", "i"),
-        OutputSpec("mask", "user behaviour", "input", "mask", "i"),
-    ),
+    (OutputSpec("ids", "input", "ids", "i"), OutputSpec("mask", "input", "mask", "i")),
     (check_bounds("every id is in the catalogue", "ids", 0, "{last_item}"),),
 )
 HISTORY = lookup_step(
     "history",
-    "behaviour",
     "i",
     "e",
     "each film gets its item vector",
@@ -80,7 +69,7 @@ PROFILE = StepKind(
     "section 3.2",
     "model-R2",
     (f"{MIND}:profile_vectors@ops.embedding.forward",),
-    (OutputSpec("p", "profile profile-width", "input", "out", "gq"),),
+    (OutputSpec("p", "input", "out", "gq"),),
     (InvariantSpec("every number is finite", "finite", {"of": "p"}),),
     absent_if="no_profile",
 )
@@ -94,12 +83,8 @@ COUNT = StepKind(
     "routing-R10 model-R3",
     (f"{MIND}:active_after", f"{ROUTING}:count_active_interests@routing-R10"),
     (
-        OutputSpec(
-            "n", "user", "size(mask:i)", lambda arrays, context: arrays["mask"].sum(axis=1), ""
-        ),
-        OutputSpec(
-            "active", "user interest", "count(mask:i; interests={K}; rule={rule})", "active", "k"
-        ),
+        OutputSpec("n", "size(mask:i)", lambda arrays, context: arrays["mask"].sum(axis=1)),
+        OutputSpec("active", "count(mask:i; interests={K}; rule={rule})", "active", "k"),
     ),
     (InvariantSpec("at least one interest is active", "any", {"of": "active"}),),
     QuestionSpec("How many active interests does this user have?", "active", "count", "interest"),
@@ -114,7 +99,7 @@ JOIN = StepKind(
     "section 3.3.3",
     "model-R4",
     (f"{MIND}:join_profile@model-R4",),
-    (OutputSpec("x[0]", "interest input", "concat(u[{r}]:kd{profile})", "out", "km"),),
+    (OutputSpec("x[0]", "concat(u[{r}]:kd{profile})", "out", "km"),),
 )
 AFFINE = StepKind(
     "layers",
@@ -126,9 +111,9 @@ AFFINE = StepKind(
     "relu_layer-R1 model-R5",
     ("mindref.ops.relu_layer:forward@relu_layer-R1",),
     (
-        OutputSpec("W[t]", "{in} {out}", "input", "weight", "mn"),
-        OutputSpec("bias[t]", "{out}", "input", "bias", "n"),
-        OutputSpec("y[t]", "interest {out}", "x[t-1]:km W[t]:mn + bias[t]:n", "out", "kn"),
+        OutputSpec("W[t]", "input", "weight", "mn"),
+        OutputSpec("bias[t]", "input", "bias", "n"),
+        OutputSpec("y[t]", "x[t-1]:km W[t]:mn + bias[t]:n", "out", "kn"),
     ),
 )
 RELU = StepKind(
@@ -140,7 +125,7 @@ RELU = StepKind(
     "section 3.3.3",
     "relu_layer-R2",
     ("mindref.ops.relu_layer:forward@relu_layer-R2",),
-    (OutputSpec("x[t]", "interest {out}", "relu(y[t]:kn)", "out", "kn"),),
+    (OutputSpec("x[t]", "relu(y[t]:kn)", "out", "kn"),),
     (check_bounds("no number is negative", "x[t]", 0, float("inf")),),
 )
 ACTIVE = StepKind(
@@ -152,7 +137,7 @@ ACTIVE = StepKind(
     "not in the paper",
     "model-R6",
     (f"{MIND}:interests@model-R6",),
-    (OutputSpec("v", "user interest width", "active:k {last}:kd", "out", "kd"),),
+    (OutputSpec("v", "active:k {last}:kd", "out", "kd"),),
     (check_zero("an inactive interest is 0", "v:kd", "active:k"),),
     variants=("inactive-interests-revived",),
 )

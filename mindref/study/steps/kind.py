@@ -10,15 +10,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+AXES = {
+    "i": "behaviour",
+    "k": "interest",
+    "d": "width",
+    "e": "width",
+    "f": "feature",
+    "g": "profile",
+    "q": "profile-width",
+    "m": "{in}",
+    "n": "{out}",
+    "s": "negative",
+    "r": "row",
+    "x": "item",
+    "y": "place",
+}
+"""The axis of each letter; {in} and {out} are the input and the output of a layer."""
+
 
 class OutputSpec(NamedTuple):
     """An output tensor of a step."""
 
     name: str
-    axes: str  # axis names, separated by blanks; the axis "user" is removed
     recipe: str
     value: str | Callable[..., Any] = ""  # path in the event, or a function of (arrays, context)
-    letters: str = ""  # axis letters
+    letters: str = ""  # one letter of `AXES` for each axis
 
 
 class InvariantSpec(NamedTuple):

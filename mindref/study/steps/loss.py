@@ -19,14 +19,12 @@ SOFTMAX = "mindref.ops.sampled_softmax"
 TARGET = lookup_step(
     "target",
     "",
-    "",
     "t",
     "the target: the next film of the user",
     "The loss compares the score of the target with the scores of the negatives.",
 )
 NEGATIVES = lookup_step(
     "negatives",
-    "negative",
     "s",
     "neg",
     "the negatives: sampled films",
@@ -42,10 +40,10 @@ DRAW = StepKind(
     "sampled_softmax-R2",
     ("mindref.data.negatives:draw_probabilities",),
     (
-        OutputSpec("target_id", "user", "input", "target", ""),
-        OutputSpec("negative_ids", "negative", "input", "negatives", "s"),
-        OutputSpec("logq_t", "user", "input", "target_log_expected", ""),
-        OutputSpec("logq", "negative", "input", "negative_log_expected", "s"),
+        OutputSpec("target_id", "input", "target"),
+        OutputSpec("negative_ids", "input", "negatives", "s"),
+        OutputSpec("logq_t", "input", "target_log_expected"),
+        OutputSpec("logq", "input", "negative_log_expected", "s"),
     ),
     (InvariantSpec("every log is finite", "finite", {"of": "logq"}),),
 )
@@ -58,7 +56,7 @@ SCORES = StepKind(
     "section 3.4, label-aware attention",
     "label_attention-R1",
     (f"{ATTENTION}:forward@label_attention-R1",),
-    (OutputSpec("s", "user interest", "v:kd t:d", "scores", "k"),),
+    (OutputSpec("s", "v:kd t:d", "scores", "k"),),
     (check_zero("an inactive interest has score 0", "s:k", "active:k"),),
     QuestionSpec(
         "Which interest has the largest score for the target?", "s", "largest", "interest"
@@ -73,7 +71,7 @@ POWER = StepKind(
     "section 3.4, pow(., p)",
     "label_attention-R2",
     (f"{ATTENTION}:signed_power@label_attention-R2",),
-    (OutputSpec("g", "user interest", "gaps(s:k; active:k; power={p})", "gaps", "k"),),
+    (OutputSpec("g", "gaps(s:k; active:k; power={p})", "gaps", "k"),),
     variants=("power-before-sign", "power-multiplies"),
     exercises=("label-attention",),
     absent_if="no_gaps",
@@ -87,7 +85,7 @@ ATTENTION_WEIGHTS = StepKind(
     "section 3.4",
     "label_attention-R3",
     (f"{ATTENTION}:forward@label_attention-R3",),
-    (OutputSpec("h", "user interest", "{shares}", "weights", "k"),),
+    (OutputSpec("h", "{shares}", "weights", "k"),),
     (
         check_sum("the attention weights sum to 1", "h:k", "k", 1),
         check_zero("an inactive interest has weight 0", "h:k", "active:k"),
@@ -104,7 +102,7 @@ USER = StepKind(
     "section 3.4, eq. for v_u",
     "label_attention-R7",
     (f"{ATTENTION}:forward@label_attention-R7",),
-    (OutputSpec("q", "user width", "h:k v:kd", "out", "d"),),
+    (OutputSpec("q", "h:k v:kd", "out", "d"),),
     exercises=("label-attention",),
 )
 UNIT = StepKind(
@@ -117,9 +115,9 @@ UNIT = StepKind(
     "sampled_softmax-R7",
     (f"{SOFTMAX}:to_unit_length@sampled_softmax-R7",),
     (
-        OutputSpec("q1", "user width", "unit(q:d; kind=unit)", "user", "d"),
-        OutputSpec("t1", "user width", "unit(t:d; kind=unit)", "target", "d"),
-        OutputSpec("neg1", "negative width", "unit(neg:sd; kind=unit)", "negatives", "sd"),
+        OutputSpec("q1", "unit(q:d; kind=unit)", "user", "d"),
+        OutputSpec("t1", "unit(t:d; kind=unit)", "target", "d"),
+        OutputSpec("neg1", "unit(neg:sd; kind=unit)", "negatives", "sd"),
     ),
     absent_if="plain",
 )
@@ -133,9 +131,9 @@ OUTPUTS = StepKind(
     "sampled_softmax-R2 sampled_softmax-R6",
     (f"{SOFTMAX}:forward@target_logits = np.einsum", f"{SOFTMAX}:forward@negative_logits = user"),
     (
-        OutputSpec("beta", "", "input", lambda arrays, context: 1 / context.config.temperature, ""),
-        OutputSpec("o_t", "user", "beta: {q}:d {t}:d - logq_t:", "at_target", ""),
-        OutputSpec("o", "user negative", "beta: {q}:d {neg}:sd - logq:s", "at_negatives", "s"),
+        OutputSpec("beta", "input", lambda arrays, context: 1 / context.config.temperature),
+        OutputSpec("o_t", "beta: {q}:d {t}:d - logq_t:", "at_target"),
+        OutputSpec("o", "beta: {q}:d {neg}:sd - logq:s", "at_negatives", "s"),
     ),
     variants=("no-log-q",),
     exercises=("sampled-softmax",),
@@ -150,8 +148,8 @@ HITS = StepKind(
     "sampled_softmax-R3",
     (f"{SOFTMAX}:forward@hits = negative_ids", f"{SOFTMAX}:forward@sampled_softmax-R3"),
     (
-        OutputSpec("hits", "user negative", "hits(negative_ids:s; target_id:)", "hits", "s"),
-        OutputSpec("l", "user negative", "without_hits(o:s; hits:s)", "at_negatives", "s"),
+        OutputSpec("hits", "hits(negative_ids:s; target_id:)", "hits", "s"),
+        OutputSpec("l", "without_hits(o:s; hits:s)", "at_negatives", "s"),
     ),
     exercises=("sampled-softmax",),
 )
@@ -165,8 +163,8 @@ LOSS = StepKind(
     "sampled_softmax-R1",
     (f"{SOFTMAX}:cross_entropy@sampled_softmax-R1", f"{SOFTMAX}:cross_entropy@p_negatives ="),
     (
-        OutputSpec("loss", "", "loss(o_t:; l:s)", "out", ""),
-        OutputSpec("prob", "user negative", "tail(o_t:; l:s)", "p_negatives", "s"),
+        OutputSpec("loss", "loss(o_t:; l:s)", "out"),
+        OutputSpec("prob", "tail(o_t:; l:s)", "p_negatives", "s"),
     ),
     (
         check_bounds("a loss is not negative", "loss", 0, float("inf")),

@@ -10,7 +10,7 @@ from mindref.study.steps.serving import SCORE, TOP
 ADAM = "mindref.training.optimiser:update"
 
 
-def adam_step(name: str, symbol: str, axes: str, letters: str, title: str, why: str) -> StepKind:
+def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> StepKind:
     """Return the Adam step of a parameter; `name` is the parameter in the optimiser."""
     x = letters
     before = (
@@ -34,23 +34,21 @@ def adam_step(name: str, symbol: str, axes: str, letters: str, title: str, why: 
         "optimiser-R1 optimiser-R3 optimiser-R4",
         (f"{ADAM}@m = beta1", f"{ADAM}@v = beta2", f"{ADAM}@optimiser-R4"),
         (
-            OutputSpec(f"{symbol}.beta1", "", "input", of_config("beta1"), ""),
-            OutputSpec(f"{symbol}.beta2", "", "input", of_config("beta2"), ""),
-            OutputSpec(f"{symbol}.complement1", "", "input", complement("beta1"), ""),
-            OutputSpec(f"{symbol}.complement2", "", "input", complement("beta2"), ""),
-            OutputSpec(f"{symbol}.value", axes, before, "before.value", x),
-            OutputSpec(f"{symbol}.first", axes, "input", "before.first", x),
-            OutputSpec(f"{symbol}.second", axes, "input", "before.second", x),
+            OutputSpec(f"{symbol}.beta1", "input", of_config("beta1")),
+            OutputSpec(f"{symbol}.beta2", "input", of_config("beta2")),
+            OutputSpec(f"{symbol}.complement1", "input", complement("beta1")),
+            OutputSpec(f"{symbol}.complement2", "input", complement("beta2")),
+            OutputSpec(f"{symbol}.value", before, "before.value", x),
+            OutputSpec(f"{symbol}.first", "input", "before.first", x),
+            OutputSpec(f"{symbol}.second", "input", "before.second", x),
             OutputSpec(
                 f"{symbol}.first'",
-                axes,
                 f"{symbol}.beta1: {symbol}.first:{x} + {symbol}.complement1: d_{symbol}:{x}",
                 "after.first",
                 x,
             ),
             OutputSpec(
                 f"{symbol}.second'",
-                axes,
                 f"{symbol}.beta2: {symbol}.second:{x}"
                 f" + {symbol}.complement2: d_{symbol}:{x} d_{symbol}:{x}",
                 "after.second",
@@ -58,7 +56,6 @@ def adam_step(name: str, symbol: str, axes: str, letters: str, title: str, why: 
             ),
             OutputSpec(
                 f"{symbol}.value'",
-                axes,
                 f"adam({symbol}.value:{x}; {symbol}.first':{x}; {symbol}.second':{x};"
                 " rate={rate}; beta1={beta1}; beta2={beta2}; epsilon={epsilon}; step={step})",
                 "after.value",
@@ -81,7 +78,6 @@ def adam_step(name: str, symbol: str, axes: str, letters: str, title: str, why: 
 MATRIX = adam_step(
     "bilinear",
     "S",
-    "width width",
     "de",
     "Adam updates the matrix S",
     "The first step changes every number by about the learning rate, whatever its gradient is.",
@@ -89,7 +85,6 @@ MATRIX = adam_step(
 ROWS = adam_step(
     "items",
     "items",
-    "row width",
     "rd",
     "Adam updates the used rows of the item table",
     "An unused row keeps its value and its moments.",

@@ -49,9 +49,7 @@ def no_profile(context: TraceContext) -> bool:
 
 FORWARD = (
     option_text(
-        "ids",
-        no_profile,
-        why="The input of the model is the last {window} films of the user.",
+        "ids", no_profile, why="The input of the model is the last {window} films of the user."
     ),
     *(
         option_text(

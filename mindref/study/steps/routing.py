@@ -23,10 +23,7 @@ VOTES = StepKind(
     "section 3.3.2, shared bilinear mapping matrix",
     "routing-R1",
     (f"{ROUTING}:forward@routing-R1", "mindref.ops.votes:project_votes@history @ bilinear.T"),
-    (
-        OutputSpec("S", "width width", "input", "bilinear", "de"),
-        OutputSpec("Se", "user behaviour width", "S:de e:ie", "votes", "id"),
-    ),
+    (OutputSpec("S", "input", "bilinear", "de"), OutputSpec("Se", "S:de e:ie", "votes", "id")),
     exercises=("aggregate-vjp",),
 )
 MASK = StepKind(
@@ -38,7 +35,7 @@ MASK = StepKind(
     "not in the paper",
     "routing-R6 routing-R7",
     (f"{ROUTING}:forward@routing-R6, R7",),
-    (OutputSpec("allowed", "user behaviour interest", "mask:i active:k", "allowed", "ik"),),
+    (OutputSpec("allowed", "mask:i active:k", "allowed", "ik"),),
     variants=("mask-after-softmax",),
     exercises=("mask",),
 )
@@ -51,7 +48,7 @@ LOGITS = StepKind(
     "Algorithm 1, step 2; section 3.3.2",
     "routing-R19 routing-R15",
     (f"{ROUTING}:forward@routing-R19", "mindref.models.logits:keyed_table@key = mix_words"),
-    (OutputSpec("b[1]", "user behaviour interest", "input", "logits", "ik"),),
+    (OutputSpec("b[1]", "input", "logits", "ik"),),
     (InvariantSpec("every number is finite", "finite", {"of": "b[1]"}),),
     variants=("zeros-as-logits", "redrawn-at-every-call", "batch-summed-logits"),
     exercises=("zero-init",),
@@ -69,15 +66,7 @@ WEIGHTS = StepKind(
         "mindref.ops.softmax:forward@# 3",
         "mindref.ops.softmax:forward@# 5",
     ),
-    (
-        OutputSpec(
-            "w[t]",
-            "user behaviour interest",
-            "softmax(b[t]:ik; allowed:ik; over={over})",
-            "weights",
-            "ik",
-        ),
-    ),
+    (OutputSpec("w[t]", "softmax(b[t]:ik; allowed:ik; over={over})", "weights", "ik"),),
     (
         check_sum(
             "sum over {over_name} is 1 for each {each_name}", "w[t]:ik", "{over}", 1, "{where}"
@@ -107,7 +96,7 @@ SUMS = StepKind(
     "Algorithm 1, step 5; eq. 7",
     "routing-R3",
     (f"{ROUTING}:forward@routing-R3", "mindref.ops.votes:sum_votes@weights.transpose"),
-    (OutputSpec("z[t]", "user interest width", "w[t]:ik Se:id", "sums", "kd"),),
+    (OutputSpec("z[t]", "w[t]:ik Se:id", "sums", "kd"),),
     (check_zero("the sum of an inactive interest is 0", "z[t]:kd", "active:k"),),
     exercises=("aggregate-vjp",),
 )
@@ -125,16 +114,10 @@ CAPSULES = StepKind(
         "mindref.ops.squash:forward@across =",
     ),
     (
-        OutputSpec(
-            "unit[t]", "user interest width", "unit(z[t]:kd; kind={squash})", "saved.unit", "kd"
-        ),
-        OutputSpec(
-            "across[t]", "user interest", "across(z[t]:kd; kind={squash})", "saved.across", "k"
-        ),
-        OutputSpec(
-            "along[t]", "user interest", "along(z[t]:kd; kind={squash})", "saved.along", "k"
-        ),
-        OutputSpec("u[t]", "user interest width", "across[t]:k z[t]:kd", "capsules", "kd"),
+        OutputSpec("unit[t]", "unit(z[t]:kd; kind={squash})", "saved.unit", "kd"),
+        OutputSpec("across[t]", "across(z[t]:kd; kind={squash})", "saved.across", "k"),
+        OutputSpec("along[t]", "along(z[t]:kd; kind={squash})", "saved.along", "k"),
+        OutputSpec("u[t]", "across[t]:k z[t]:kd", "capsules", "kd"),
     ),
     (
         check_length("{length_text}", "u[t]:kd", "{longest}"),
@@ -153,7 +136,7 @@ AGREEMENT = StepKind(
     "Algorithm 1, step 7; eq. 5",
     "routing-R8",
     (f"{ROUTING}:forward@agreement =", "mindref.ops.votes:vote_agreement@votes @ capsules"),
-    (OutputSpec("a[t]", "user behaviour interest", "Se:id u[t]:kd", "agreement", "ik"),),
+    (OutputSpec("a[t]", "Se:id u[t]:kd", "agreement", "ik"),),
     (check_zero("the agreement with an inactive interest is 0", "a[t]:ik", "active:k"),),
     QuestionSpec(
         "With which interest does {row} have the largest agreement?",
@@ -173,7 +156,7 @@ UPDATE = StepKind(
     "Algorithm 1, step 7",
     "routing-R8 routing-R24",
     (f"{ROUTING}:forward@logits = logits + agreement",),
-    (OutputSpec("b[t+1]", "user behaviour interest", "b[t]:ik + a[t]:ik", "logits", "ik"),),
+    (OutputSpec("b[t+1]", "b[t]:ik + a[t]:ik", "logits", "ik"),),
     variants=(
         "overwrite-instead-of-add",
         "twenty-cosines",

@@ -15,14 +15,8 @@ UPDATE = StepKind(
     "routing-R11",
     (f"{ROUTING}:backward@votes_from_agreement =", f"{ROUTING}:backward@d_capsules = sum_votes"),
     (
-        OutputSpec(
-            "from_a[t]",
-            "user behaviour width",
-            "d_b[t+1]:ik u[t]:kd",
-            "votes",
-            "id",
-        ),
-        OutputSpec("d_u[t]", "user interest width", "d_b[t+1]:ik Se:id", "out", "kd"),
+        OutputSpec("from_a[t]", "d_b[t+1]:ik u[t]:kd", "votes", "id"),
+        OutputSpec("d_u[t]", "d_b[t+1]:ik Se:id", "out", "kd"),
     ),
     variants=("stop-gradient",),
     exercises=("agreement-vjp", "route-vjp-full"),
@@ -43,13 +37,12 @@ SUMS = StepKind(
     (
         OutputSpec(
             "d_z[t]",
-            "user interest width",
             "across[t]:k d_u[t]:kd - across[t]:k unit[t]:ke d_u[t]:ke unit[t]:kd"
             " + along[t]:k unit[t]:ke d_u[t]:ke unit[t]:kd",
             "d_sums",
             "kd",
         ),
-        OutputSpec("from_z[t]", "user behaviour width", "w[t]:ik d_z[t]:kd", "votes", "id"),
+        OutputSpec("from_z[t]", "w[t]:ik d_z[t]:kd", "votes", "id"),
     ),
     (check_zero("the gradient of an inactive interest is 0", "d_z[t]:kd", "active:k"),),
     exercises=("squash-vjp", "route-vjp-last"),
@@ -68,8 +61,8 @@ WEIGHTS = StepKind(
         "mindref.ops.softmax:backward@softmax-R5",
     ),
     (
-        OutputSpec("d_w[t]", "user behaviour interest", "Se:id d_z[t]:kd", "d_weights", "ik"),
-        OutputSpec("d_b[t]", "user behaviour interest", "{later}{d_softmax}", "d_logits", "ik"),
+        OutputSpec("d_w[t]", "Se:id d_z[t]:kd", "d_weights", "ik"),
+        OutputSpec("d_b[t]", "{later}{d_softmax}", "d_logits", "ik"),
     ),
     (check_sum("the gradients over {over_name} sum to 0", "d_b[t]:ik", "{over}", 0),),
     QuestionSpec(
@@ -95,9 +88,9 @@ VOTES = StepKind(
         "mindref.ops.votes:project_votes_backward@d_bilinear = d_votes",
     ),
     (
-        OutputSpec("d_Se", "user behaviour width", "{paths}", "d_votes", "id"),
-        OutputSpec("d_e", "user behaviour width", "d_Se:id S:de", "d_history", "ie"),
-        OutputSpec("d_S", "width width", "d_Se:id e:ie", "d_bilinear", "de"),
+        OutputSpec("d_Se", "{paths}", "d_votes", "id"),
+        OutputSpec("d_e", "d_Se:id S:de", "d_history", "ie"),
+        OutputSpec("d_S", "d_Se:id e:ie", "d_bilinear", "de"),
     ),
     exercises=("aggregate-vjp", "route-vjp-full"),
 )

@@ -19,10 +19,10 @@ SCORE = StepKind(
     "recall-R1 recall-R5",
     ("mindref.study.top_items:find_top_items@products =",),
     (
-        OutputSpec("E", "item width", "input", "items", "xd"),
-        OutputSpec("score", "item interest", "E:xd v:kd", "products", "xk"),
-        OutputSpec("best", "item", "max(score:xk; active:k)", "best", "x"),
-        OutputSpec("brought_by", "item", "winner(score:xk; active:k)", "brought_by", "x"),
+        OutputSpec("E", "input", "items", "xd"),
+        OutputSpec("score", "E:xd v:kd", "products", "xk"),
+        OutputSpec("best", "max(score:xk; active:k)", "best", "x"),
+        OutputSpec("brought_by", "winner(score:xk; active:k)", "brought_by", "x"),
     ),
     (
         InvariantSpec(
@@ -43,7 +43,7 @@ TOP = StepKind(
     "section 3.6",
     "recall-R7",
     ("mindref.study.top_items:find_top_items@order =",),
-    (OutputSpec("top", "place", "order(best:x; n={n})", "order", "y"),),
+    (OutputSpec("top", "order(best:x; n={n})", "order", "y"),),
     (
         InvariantSpec(
             "no film outside the list has a larger score", "ordered", {"of": "top", "by": "best"}
@@ -71,7 +71,7 @@ def adapt_serving_step(kind: StepKind, context: TraceContext) -> StepKind:
     outs: tuple[OutputSpec, ...] = (items, score, best, brought_by)
     if context.config.normalise:
         why += " Interests and item vectors have length 1 (--normalise)."
-        unit = OutputSpec("v1", "interest width", "unit(v:kd; kind=unit)", "interests", "kd")
+        unit = OutputSpec("v1", "unit(v:kd; kind=unit)", "interests", "kd")
         outs = (items, unit, score._replace(recipe="E:xd v1:kd"), best, brought_by)
     if context.traced_items < context.items:
         why += f" Of {context.items} films, the best films and the target are displayed."

@@ -16,11 +16,7 @@ from mindref.study.terminal.compare import compare_iterations
 from mindref.study.terminal.lookup import find_gradient_step, find_step
 from mindref.study.terminal.quiz import format_feedback, format_question, parse_choice
 from mindref.study.terminal.screen import format_screen
-from mindref.study.terminal.suggestions import (
-    Suggestions,
-    suggest_commands,
-    suggest_shell_commands,
-)
+from mindref.study.terminal.suggestions import Suggestions, suggest_commands, suggest_shell_commands
 from mindref.study.terminal.terms import format_explanation, suggest_after_cell
 from mindref.study.terminal.text import Line, fit_lines, wrap_lines
 from mindref.study.terminal.variants import (

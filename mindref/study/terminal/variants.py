@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mindref.study.terminal.compare import (
-    format_columns,
-    format_side_by_side,
-    make_measurement_row,
-)
+from mindref.study.terminal.compare import format_columns, format_side_by_side, make_measurement_row
 from mindref.study.terminal.number_format import format_magnitude
 from mindref.study.terminal.text import Line, fit_lines, label_lines, wrap_lines
 from mindref.study.trace import Tensor, Trace
@@ -77,11 +73,7 @@ def format_variant_heading(case: VariantComparison, columns: int) -> list[Line]:
 
 
 LIST_SUGGESTION = ("v", "list all variants")
-COMPARED_AXES = {
-    "w": ("behaviour", "interest"),
-    "h": ("interest",),
-    "v": ("interest", "width"),
-}
+COMPARED_AXES = {"w": ("behaviour", "interest"), "h": ("interest",), "v": ("interest", "width")}
 
 
 def format_first_difference(

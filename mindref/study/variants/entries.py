@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
@@ -24,10 +25,10 @@ class PublicSource(NamedTuple):
 class Setup(NamedTuple):
     """The setup of both sides; empty if none is needed."""
 
-    config: dict[str, Any]
-    pads: int  # padded positions after the behaviours
-    other_user_first: bool  # whether another user is served first
-    opposed_target: bool  # whether the target is an item with a very negative score
+    config: Mapping[str, Any] = {}
+    pads: int = 0  # padded positions after the behaviours
+    other_user_first: bool = False  # whether another user is served first
+    opposed_target: bool = False  # whether the target is an item with a very negative score
 
     @property
     def changes_reference(self) -> bool:
@@ -57,32 +58,34 @@ def variant_table() -> dict[str, VariantEntry]:
     content = tomllib.loads(file.read_text(encoding="utf-8"))
     mutants = {variant.name: variant for variant in loader.suite_mutants()}
     projects = content["project"]
-    return {r["name"]: read_entry(r, mutants, projects) for r in content["variant"]}
+    return {
+        name: read_entry(name, row, mutants, projects) for name, row in content["variant"].items()
+    }
 
 
 def read_entry(
-    row: dict[str, Any], mutants: dict[str, Any], projects: dict[str, Any]
+    name: str, row: dict[str, Any], mutants: dict[str, Any], projects: dict[str, Any]
 ) -> VariantEntry:
     """Return the entry of a row."""
     parts = [text.partition(": ") for text in row["seen"]]
-    seen = tuple(PublicSource(**projects[name], note=note) for name, _, note in parts)
-    other_user_first, opposed_target = (
-        row.get("other_user_first", False),
-        row.get("opposed_target", False),
-    )
-    setup = Setup(row.get("config", {}), row.get("pads", 0), other_user_first, opposed_target)
+    seen = tuple(PublicSource(**projects[project], note=note) for project, _, note in parts)
     return VariantEntry(
-        row["name"],
+        name,
         row["title"],
         mutants[row["mutant"]],
         row["step"],
         seen,
-        setup,
+        read_setup(row),
         tuple(row["measures"]),
         row.get("gradient", False),
         tuple(row.get("violations", ())),
         row.get("no_violation", ""),
     )
+
+
+def read_setup(row: Mapping[str, Any]) -> Setup:
+    """Return the setup of a row: those of its keys that are fields of a setup."""
+    return Setup(**{name: row[name] for name in Setup._fields if name in row})
 
 
 def variant_names() -> tuple[str, ...]:
@@ -93,14 +96,8 @@ def variant_names() -> tuple[str, ...]:
 def find_variant(name: str) -> VariantEntry:
     """Return a variant by name. Raises ConfigError with suggestions for an unknown name."""
     if name not in variant_table():
-        raise ConfigError(
-            say(
-                "variant",
-                "a name of the list of variants",
-                name,
-                suggest_names(name, variant_names()),
-            )
-        )
+        todo = suggest_names(name, variant_names())
+        raise ConfigError(say("variant", "a name of the list of variants", name, todo))
     return variant_table()[name]
 
 

@@ -25,10 +25,7 @@ def measure_each(
     number: Callable[[UserSummary], float],
 ) -> Callable[[UserSummary, UserSummary], BothSides]:
     """Return a measure of two summaries from a number of one summary."""
-    return lambda reference, variant: (
-        float(number(reference)),
-        float(number(variant)),
-    )
+    return lambda reference, variant: (float(number(reference)), float(number(variant)))
 
 
 def behaviour_weight_sums(outcome: UserSummary) -> Array:
@@ -45,10 +42,10 @@ def interest_shift(reference: UserSummary, variant: UserSummary) -> BothSides:
 
 def shared_items(reference: UserSummary, variant: UserSummary) -> BothSides:
     """Return the number of items in both lists."""
-    reference_items = {listed.item for listed in reference.top}
-    return float(len(reference_items)), float(
-        len(reference_items & {listed.item for listed in variant.top})
+    reference_items, variant_items = (
+        {listed.item for listed in summary.top} for summary in (reference, variant)
     )
+    return float(len(reference_items)), float(len(reference_items & variant_items))
 
 
 def gradient_cosine(reference: UserSummary, variant: UserSummary) -> BothSides:

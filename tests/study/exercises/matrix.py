@@ -49,32 +49,26 @@ def find_groups(exercise: Exercise) -> dict[str, str]:
     return {x.group.name: x.group.reason for x in compute_expected_cases(exercise.name)}
 
 
-def find_essential(name: str) -> dict[str, list[str]]:
-    """Return group -> the mistakes that only this group kills."""
-    essential: dict[str, list[str]] = {group: [] for group in find_groups(find_exercise(name))}
-    for mistake, row in find_kills(name).items():
-        if len(row) == 1:
-            essential[next(iter(row))].append(mistake)
-    return essential
-
-
 def format_exercise(name: str) -> Iterator[str]:
     """Yield the section of one exercise."""
-    exercise, essential = find_exercise(name), find_essential(name)
-    groups, diagnoses = find_groups(exercise), find_diagnoses(name)
+    exercise, kills = find_exercise(name), find_kills(name)
     yield f"### {exercise.number}. {name}: {exercise.title}"
     yield ""
-    yield f"| known mistake | {' | '.join(groups)} | diagnosed |"
-    yield "|---|" + "---|" * len(groups) + "---|"
-    for mistake, row in find_kills(name).items():
-        cells = [row.get(group, "") for group in groups]
-        mark = "yes" if diagnoses[mistake] == mistake else diagnoses[mistake] or "no"
-        yield f"| {mistake} | {' | '.join(cells)} | {mark} |"
-    yield ""
-    for group, reason in groups.items():
-        mistakes = ", ".join(essential[group])
-        note = f" Only this group kills {mistakes}." if mistakes else ""
-        yield f"- **{group}**: {reason}.{note}"
+    yield "| group of cases | purpose | known mistakes that it kills |"
+    yield "|---|---|---|"
+    for group, reason in find_groups(exercise).items():
+        row = [format_kill(x, fails, group) for x, fails in kills.items() if group in fails]
+        yield f"| {group} | {reason} | {', '.join(row)} |"
+    wrong = [f"{x} as {other or 'none'}" for x, other in find_diagnoses(name).items() if x != other]
+    if wrong:
+        yield ""
+        yield f"Wrong diagnoses: {', '.join(wrong)}."
+
+
+def format_kill(mistake: str, fails: dict[str, str], group: str) -> str:
+    """Return a mistake with the rule that fails; bold if only this group kills it."""
+    name = f"**{mistake}**" if len(fails) == 1 else mistake
+    return name if fails[group] == "values" else f"{name} ({fails[group]})"
 
 
 def make_text() -> str:

@@ -6,20 +6,14 @@ import numpy as np
 
 from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs
 from mindref.training import optimiser
 
 
 class AdamStepTask(ExerciseTask):
     """The cases of adam-step."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         fresh = self.make_inputs(rng, 0, [1, 3], 4, 3)
         fresh["first"], fresh["second"] = np.zeros((4, 3)), np.zeros((4, 3))
@@ -27,31 +21,12 @@ class AdamStepTask(ExerciseTask):
         much_later = self.make_inputs(rng, 1000, [1], 3, 4)
         every_row = self.make_inputs(rng, 2, [0, 1, 2], 3, 4)
         epsilon = {**self.make_inputs(rng, 1, [0, 2], 4, 3), "epsilon": 0.1}
-        return [
-            CaseGroup(
-                "the first step",
-                "moments of zero: the bias correction is largest",
-                (ExerciseCase("2 of 4 rows, step 1", fresh),),
-            ),
-            CaseGroup(
-                "later",
-                "nonzero moments, in touched rows and in untouched rows",
-                (
-                    ExerciseCase("2 of 5 rows, step 8", later),
-                    ExerciseCase("1 of 3 rows, step 1001", much_later),
-                ),
-            ),
-            CaseGroup(
-                "every row",
-                "no row is untouched: an error is in the step itself",
-                (ExerciseCase("3 of 3 rows, step 3", every_row),),
-            ),
-            CaseGroup(
-                "large epsilon",
-                "the position of epsilon in the formula",
-                (ExerciseCase("epsilon 0.1, step 2", epsilon),),
-            ),
-        ]
+        return {
+            "the first step": {"2 of 4 rows, step 1": fresh},
+            "later": {"2 of 5 rows, step 8": later, "1 of 3 rows, step 1001": much_later},
+            "every row": {"3 of 3 rows, step 3": every_row},
+            "large epsilon": {"epsilon 0.1, step 2": epsilon},
+        }
 
     def make_inputs(
         self, rng: np.random.Generator, steps: int, rows: list[int], count: int, width: int

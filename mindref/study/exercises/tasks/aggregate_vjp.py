@@ -8,9 +8,8 @@ from mindref.ops import softmax
 from mindref.ops.votes import spread_to_votes, sum_votes, vote_agreement
 from mindref.shapes import Array, Bools
 from mindref.study.exercises.cases import (
-    CaseGroup,
+    Cases,
     EntryTerms,
-    ExerciseCase,
     ExerciseTask,
     Inputs,
     LossFunction,
@@ -21,33 +20,18 @@ from mindref.study.exercises.cases import (
 class AggregateVjpTask(ExerciseTask):
     """The cases of aggregate-vjp."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         masked = make_mask([2, 4], 4)[:, :, None] & make_mask([2, 3], 3)[:, None, :]
         two_users = self.make_inputs(rng, np.ones((2, 4, 3), bool), 5)
         one_user = self.make_inputs(rng, np.ones((1, 3, 2), bool), 4)
         same_sizes = self.make_inputs(rng, np.ones((3, 3, 3), bool), 3)
         some_masked = self.make_inputs(rng, masked, 5)
-        return [
-            CaseGroup(
-                "uneven sizes",
-                "a sum over a wrong axis gives another shape or other numbers",
-                (
-                    ExerciseCase("2 users, L=4 K=3 D=5", two_users),
-                    ExerciseCase("1 user, L=3 K=2 D=4", one_user),
-                ),
-            ),
-            CaseGroup(
-                "L = K = D",
-                "a transposed or swapped answer has the right shape",
-                (ExerciseCase("3 users, L=3 K=3 D=3", same_sizes),),
-            ),
-            CaseGroup(
-                "masked",
-                "weights of zero: the vote has no gradient, its weights have one",
-                (ExerciseCase("2 of 4 behaviours, 2 of 3 interests", some_masked),),
-            ),
-        ]
+        return {
+            "uneven sizes": {"2 users, L=4 K=3 D=5": two_users, "1 user, L=3 K=2 D=4": one_user},
+            "L = K = D": {"3 users, L=3 K=3 D=3": same_sizes},
+            "masked": {"2 of 4 behaviours, 2 of 3 interests": some_masked},
+        }
 
     def make_inputs(self, rng: np.random.Generator, allowed: Bools, width: int) -> Inputs:
         """Return weights of a softmax, votes and a gradient."""
@@ -75,12 +59,8 @@ class AggregateVjpTask(ExerciseTask):
         b, i, last = index
         w, vote, g = inputs["weights"][b, i], inputs["votes"][b, i], inputs["d_sums"][b]
         if part == "d_weights":
-            products = g[last] * vote
-            names = (f"g (S e) of component {d}" for d in range(len(products)))
-        else:
-            products = w * g[:, last]
-            names = (f"w g of interest {k}" for k in range(len(products)))
-        return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+            return EntryTerms.of_sum("g (S e) of component {}", g[last] * vote)
+        return EntryTerms.of_sum("w g of interest {}", w * g[:, last])
 
 
 TASK = AggregateVjpTask()

@@ -6,46 +6,24 @@ import numpy as np
 
 from mindref.ops.votes import spread_to_votes, sum_votes, vote_agreement
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    LossFunction,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, LossFunction
 
 
 class AgreementVjpTask(ExerciseTask):
     """The cases of agreement-vjp."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         second_use_only = self.make_inputs(rng, 1, 3, 2, 4)
         second_use_only["d_votes_so_far"] = np.zeros((1, 3, 4))
         two_users = self.make_inputs(rng, 2, 4, 3, 5)
         one_user = self.make_inputs(rng, 1, 3, 2, 4)
         same_sizes = self.make_inputs(rng, 3, 3, 3, 3)
-        return [
-            CaseGroup(
-                "uneven sizes",
-                "a gradient of the votes that is set instead of added, or a sum over a wrong index",
-                (
-                    ExerciseCase("2 users, L=4 K=3 D=5", two_users),
-                    ExerciseCase("1 user, L=3 K=2 D=4", one_user),
-                ),
-            ),
-            CaseGroup(
-                "L = K = D",
-                "a swapped answer has the right shape",
-                (ExerciseCase("3 users, L=3 K=3 D=3", same_sizes),),
-            ),
-            CaseGroup(
-                "nothing so far",
-                "only the gradient of the second use",
-                (ExerciseCase("the first use has no gradient", second_use_only),),
-            ),
-        ]
+        return {
+            "uneven sizes": {"2 users, L=4 K=3 D=5": two_users, "1 user, L=3 K=2 D=4": one_user},
+            "L = K = D": {"3 users, L=3 K=3 D=3": same_sizes},
+            "nothing so far": {"the first use has no gradient": second_use_only},
+        }
 
     def make_inputs(
         self, rng: np.random.Generator, users: int, behaviours: int, interests: int, width: int
@@ -81,11 +59,9 @@ class AgreementVjpTask(ExerciseTask):
         if part == "d_votes":
             products = g[row] * inputs["capsules"][b, :, d]
             first = ("d_votes_so_far", float(inputs["d_votes_so_far"][index]))
-            second = ((f"g u of interest {k}", float(x)) for k, x in enumerate(products))
-            return EntryTerms("sum", (first, *second))
+            return EntryTerms.of_sum("g u of interest {}", products, first)
         products = g[:, row] * inputs["votes"][b, :, d]
-        names = (f"g (S e) of behaviour {i}" for i in range(len(products)))
-        return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+        return EntryTerms.of_sum("g (S e) of behaviour {}", products)
 
 
 TASK = AgreementVjpTask()

@@ -6,45 +6,23 @@ import numpy as np
 
 from mindref.ops import label_attention, routing
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs
 
 
 class UserVectorTask(ExerciseTask):
     """The cases of bug-5: routing and label-aware attention."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         one, two = self.make_inputs(rng, 2, 3, 1.0), self.make_inputs(rng, 2, 3, 2.0)
         four, three = self.make_inputs(rng, 1, 4, 4.0), self.make_inputs(rng, 2, 3, 3.0)
         half = self.make_inputs(rng, 2, 3, 0.5)
-        return [
-            CaseGroup(
-                "p = 1",
-                "an answer that changes negative scores is wrong even for this power",
-                (ExerciseCase("2 users, p = 1", one),),
-            ),
-            CaseGroup(
-                "even p",
-                "the power of a negative score is positive",
-                (ExerciseCase("2 users, p = 2", two), ExerciseCase("p = 4", four)),
-            ),
-            CaseGroup(
-                "odd p",
-                "a raw power is right, other functions of the score are wrong",
-                (ExerciseCase("2 users, p = 3", three),),
-            ),
-            CaseGroup(
-                "fractional p",
-                "the root of a negative number",
-                (ExerciseCase("2 users, p = 0.5", half),),
-            ),
-        ]
+        return {
+            "p = 1": {"2 users, p = 1": one},
+            "even p": {"2 users, p = 2": two, "p = 4": four},
+            "odd p": {"2 users, p = 3": three},
+            "fractional p": {"2 users, p = 0.5": half},
+        }
 
     def make_inputs(
         self, rng: np.random.Generator, count: int, interests: int, power: float
@@ -80,8 +58,7 @@ class UserVectorTask(ExerciseTask):
         b, d = index
         saved = self.run_forward(inputs)[1]
         products = saved.weights.out[b] * saved.interests[b, :, d]
-        names = (f"h u of interest {k}" for k in range(len(products)))
-        return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+        return EntryTerms.of_sum("h u of interest {}", products)
 
 
 TASK = UserVectorTask()

@@ -7,41 +7,22 @@ import numpy as np
 from mindref.ops import routing, squash
 from mindref.ops.votes import project_votes, sum_votes
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    LossFunction,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, LossFunction
 from mindref.study.exercises.tasks.route import make_users, run_routing
 
 
 class BilinearGradientTask(ExerciseTask):
     """The cases of bug-6: the gradient of routing with respect to its matrix."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         three, one = self.make_inputs(rng, 2, 3), self.make_inputs(rng, 2, 1)
         two, five = self.make_inputs(rng, 1, 2), self.make_inputs(rng, 2, 5)
-        return [
-            CaseGroup(
-                "three iterations",
-                "the starter is right here: a correction must not change these numbers",
-                (ExerciseCase("2 users, r=3", three),),
-            ),
-            CaseGroup(
-                "fewer iterations",
-                "the last iteration is not the third",
-                (ExerciseCase("r=1", one), ExerciseCase("r=2", two)),
-            ),
-            CaseGroup(
-                "more iterations",
-                "the third iteration is similar to the last",
-                (ExerciseCase("r=5", five),),
-            ),
-        ]
+        return {
+            "three iterations": {"2 users, r=3": three},
+            "fewer iterations": {"r=1": one, "r=2": two},
+            "more iterations": {"r=5": five},
+        }
 
     def make_inputs(self, rng: np.random.Generator, count: int, iterations: int) -> Inputs:
         """Return users, one with padding, and a gradient with respect to their capsules."""
@@ -74,8 +55,7 @@ class BilinearGradientTask(ExerciseTask):
         products = d_votes[:, :, d] * saved.history[:, :, e]
         behaviours = [(b, i) for b, i in np.ndindex(products.shape) if inputs["mask"][b, i]]
         return EntryTerms(
-            "sum",
-            tuple((f"user {b}, behaviour {i}", float(products[b, i])) for b, i in behaviours),
+            "sum", tuple((f"user {b}, behaviour {i}", float(products[b, i])) for b, i in behaviours)
         )
 
 

@@ -6,20 +6,13 @@ import numpy as np
 
 from mindref.ops import embedding
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    LossFunction,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, LossFunction
 
 
 class EmbeddingVjpTask(ExerciseTask):
     """The cases of embedding-vjp."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         three_vectors = self.make_inputs(rng, [[3, 1], [7, 4], [2, 6]], 8, 4)
         two_vectors = self.make_inputs(rng, [[3], [1]], 4, 3)
@@ -27,34 +20,12 @@ class EmbeddingVjpTask(ExerciseTask):
         shelf_5 = self.make_inputs(rng, [[1, 5], [2, 5], [3, 5]], 6, 2)
         row_4 = self.make_inputs(rng, [[4, 4, 1], [2, 3, 1]], 5, 3)
         row_0 = self.make_inputs(rng, [[0, 2], [1, 0]], 3, 4)
-        return [
-            CaseGroup(
-                "every row once",
-                "weights and positions, without repeated rows",
-                (
-                    ExerciseCase("M=3 F=2 D=4 V=8", three_vectors),
-                    ExerciseCase("M=2 F=1 D=3 V=4", two_vectors),
-                ),
-            ),
-            CaseGroup(
-                "repeats",
-                "a row in several vectors",
-                (
-                    ExerciseCase("row 2 in three vectors", row_2),
-                    ExerciseCase("shelf 5 of three items", shelf_5),
-                ),
-            ),
-            CaseGroup(
-                "twice in a vector",
-                "a row that is twice in one vector",
-                (ExerciseCase("row 4 twice in vector 0", row_4),),
-            ),
-            CaseGroup(
-                "row 0",
-                "a row that some code treats as padding",
-                (ExerciseCase("row 0 in two vectors", row_0),),
-            ),
-        ]
+        return {
+            "every row once": {"M=3 F=2 D=4 V=8": three_vectors, "M=2 F=1 D=3 V=4": two_vectors},
+            "repeats": {"row 2 in three vectors": row_2, "shelf 5 of three items": shelf_5},
+            "twice in a vector": {"row 4 twice in vector 0": row_4},
+            "row 0": {"row 0 in two vectors": row_0},
+        }
 
     def make_inputs(
         self, rng: np.random.Generator, row_lists: list[list[int]], count: int, width: int

@@ -8,14 +8,7 @@ import numpy as np
 
 from mindref.ops import label_attention
 from mindref.shapes import Array, Bools
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    make_mask,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, make_mask
 
 SIGNS = [[0.9, 0.2, -1.1, -0.6], [-2.1, 1.4, 0.5, -0.3]]
 """Scores of two users; the worst score of each has a larger magnitude than the best."""
@@ -47,49 +40,26 @@ def run_label_attention(inputs: Inputs) -> tuple[Array, label_attention.Saved]:
 class LabelAttentionTask(ExerciseTask):
     """The cases of label-attention."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         negative_best = [[-1.5, -0.5, 0.8], [-0.4, -0.9, -1.2]]
         two_of_three = make_mask([2, 2], 3)
         large = [[9.2, -8.0, 9.1], [8.0, 9.0, 9.3]]
-        return [
-            CaseGroup(
-                "both signs",
-                "a power of a negative score: even, odd and fractional",
-                tuple(
-                    ExerciseCase(
-                        f"2 users, K=4 D=3 p={p:g}", make_scored_interests(rng, SIGNS, 3, p)
-                    )
-                    for p in (2.0, 0.5, 3.0)
-                ),
-            ),
-            CaseGroup(
-                "p = 0",
-                "equal weights, whatever signs and scores are",
-                (ExerciseCase("2 users, p=0", make_scored_interests(rng, SIGNS, 3, 0.0)),),
-            ),
-            CaseGroup(
-                "p infinite",
-                "the largest score, not the largest magnitude",
-                (ExerciseCase("2 users, p=inf", make_scored_interests(rng, SIGNS, 3, np.inf)),),
-            ),
-            CaseGroup(
-                "inactive",
-                "an inactive interest that has the largest score",
-                tuple(
-                    ExerciseCase(
-                        f"2 of 3 interests, p={p:g}",
-                        make_scored_interests(rng, negative_best, 5, p, two_of_three),
-                    )
-                    for p in (2.0, np.inf)
-                ),
-            ),
-            CaseGroup(
-                "large scores",
-                "exp overflows",
-                (ExerciseCase("scores near 9, p=3", make_scored_interests(rng, large, 4, 3.0)),),
-            ),
-        ]
+        return {
+            "both signs": {
+                f"2 users, K=4 D=3 p={p:g}": make_scored_interests(rng, SIGNS, 3, p)
+                for p in (2.0, 0.5, 3.0)
+            },
+            "p = 0": {"2 users, p=0": make_scored_interests(rng, SIGNS, 3, 0.0)},
+            "p infinite": {"2 users, p=inf": make_scored_interests(rng, SIGNS, 3, np.inf)},
+            "inactive": {
+                f"2 of 3 interests, p={p:g}": make_scored_interests(
+                    rng, negative_best, 5, p, two_of_three
+                )
+                for p in (2.0, np.inf)
+            },
+            "large scores": {"scores near 9, p=3": make_scored_interests(rng, large, 4, 3.0)},
+        }
 
     def compute_answer(self, inputs: Inputs) -> tuple[Array, ...]:
         """Return weights and user vector of `label_attention.forward`."""
@@ -103,17 +73,17 @@ class LabelAttentionTask(ExerciseTask):
         active = np.flatnonzero(inputs["active"][b])
         if part == "user":
             products = saved.weights.out[b, active] * inputs["interests"][b, active, last]
-            names = (f"h v of interest {k}" for k in active)
-            return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+            return EntryTerms.of_sum("h v of interest {}", products, numbers=active)
         if last not in active:
             return EntryTerms("sum", (("the interest is inactive", 0.0),))
         if np.isinf(inputs["power"]):
             weight = float(saved.weights.out[index])
             return EntryTerms("sum", (("one for the largest score, else zero", weight),))
         gaps = label_attention.gaps_below_largest(saved.scores, inputs["active"], inputs["power"])
-        exps = {int(k): float(np.exp(gaps[b, k])) for k in active}
-        numbers = ((f"exp(a - max) of interest {k}", value) for k, value in exps.items())
-        return EntryTerms("quotient", (("exp(a - max)", exps[last]), *numbers))
+        exps = EntryTerms.name_numbers(
+            "exp(a - max) of interest {}", np.exp(gaps[b, active]), active
+        )
+        return EntryTerms("quotient", (("exp(a - max)", float(np.exp(gaps[b, last]))), *exps))
 
 
 TASK = LabelAttentionTask()

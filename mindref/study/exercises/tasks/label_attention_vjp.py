@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from mindref.ops import label_attention
 from mindref.shapes import Array, Bools
 from mindref.study.exercises.cases import (
-    CaseGroup,
+    Cases,
     EntryTerms,
-    ExerciseCase,
     ExerciseTask,
     Inputs,
     LossFunction,
@@ -25,7 +26,15 @@ from mindref.study.exercises.tasks.label_attention import (
 class LabelAttentionVjpTask(ExerciseTask):
     """The cases of label-attention-vjp."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    difference_steps: ClassVar = {
+        "p=2": 1e-4,
+        "p=3": 1e-4,
+        "p=0.5": 1e-4,
+        "2 of 3 interests, p=0.5": 1e-4,
+        "2 of 3 interests, p=2": 1e-4,
+    }
+
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         three = [[0.9, -0.7, 1.3], [0.6, -1.2, -0.5]]
         two_of_three = make_mask([2, 2], 3)
@@ -39,35 +48,15 @@ class LabelAttentionVjpTask(ExerciseTask):
         inactive_half, inactive_2 = (
             self.make_inputs(rng, three, 4, p, two_of_three) for p in (0.5, 2.0)
         )
-        return [
-            CaseGroup(
-                "p = 1",
-                "the derivative of the power is one: an error here is not in the power",
-                (ExerciseCase("2 users, K=4 D=3 p=1", one),),
-            ),
-            CaseGroup(
-                "both signs",
-                "the derivative of the power at negative scores",
-                (
-                    ExerciseCase("p=2", signs_2, step=1e-4),
-                    ExerciseCase("p=3", signs_3, step=1e-4),
-                    ExerciseCase("p=0.5", signs_half, step=1e-4),
-                ),
-            ),
-            CaseGroup(
-                "constant weights",
-                "p = 0 and p infinite: only the weighted sum has a gradient",
-                (ExerciseCase("p=0", zero), ExerciseCase("p=inf", infinite)),
-            ),
-            CaseGroup(
-                "inactive",
-                "scores of exactly zero, where the derivative of the power may be infinite",
-                (
-                    ExerciseCase("2 of 3 interests, p=0.5", inactive_half, step=1e-4),
-                    ExerciseCase("2 of 3 interests, p=2", inactive_2, step=1e-4),
-                ),
-            ),
-        ]
+        return {
+            "p = 1": {"2 users, K=4 D=3 p=1": one},
+            "both signs": {"p=2": signs_2, "p=3": signs_3, "p=0.5": signs_half},
+            "constant weights": {"p=0": zero, "p=inf": infinite},
+            "inactive": {
+                "2 of 3 interests, p=0.5": inactive_half,
+                "2 of 3 interests, p=2": inactive_2,
+            },
+        }
 
     def make_inputs(
         self,
@@ -111,8 +100,7 @@ class LabelAttentionVjpTask(ExerciseTask):
         if part == "d_target":
             first = ("d_target_so_far", float(inputs["d_target_so_far"][index]))
             products = d_scores * saved.interests[b, :, index[1]]
-            second = ((f"d_s v of interest {k}", float(x)) for k, x in enumerate(products))
-            return EntryTerms("sum", (first, *second))
+            return EntryTerms.of_sum("d_s v of interest {}", products, first)
         _, k, d = index
         value = ("in the sum: h g", float(weights[b, k] * inputs["d_user"][b, d]))
         key = ("in the score: d_s e", float(d_scores[k] * inputs["target"][b, d]))

@@ -8,20 +8,13 @@ import numpy as np
 
 from mindref.ops import softmax
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    make_mask,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, make_mask
 
 
 class MaskTask(ExerciseTask):
     """The cases of mask."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         full = self.make_inputs(rng, [5, 5], [4, 4], 5, 4)
         fewer = self.make_inputs(rng, [5, 5], [2, 3], 5, 4)
@@ -31,28 +24,16 @@ class MaskTask(ExerciseTask):
         huge = self.make_inputs(rng, [4, 3], [2, 1], 4, 3)
         huge["logits"][~np.broadcast_to(huge["active"][:, None], huge["logits"].shape)] = 1e4
         empty = self.make_inputs(rng, [0, 4], [1, 3], 4, 3)
-        return [
-            CaseGroup(
-                "fewer interests",
-                "an interest that is masked after the softmax has taken weight from the others",
-                (
-                    ExerciseCase("nothing is masked", full),
-                    ExerciseCase("2 and 3 of 4 interests", fewer),
-                    ExerciseCase("huge logits of inactive interests", huge),
-                ),
-            ),
-            CaseGroup(
-                "padding",
-                "a padded position with weights",
-                (ExerciseCase("3 and 5 of 5 behaviours", padded),),
-            ),
-            CaseGroup(
-                "garbage", "zero times NaN is NaN", (ExerciseCase("NaN in the padding", garbage),)
-            ),
-            CaseGroup(
-                "no behaviour", "zero over zero", (ExerciseCase("0 and 4 of 4 behaviours", empty),)
-            ),
-        ]
+        return {
+            "fewer interests": {
+                "nothing is masked": full,
+                "2 and 3 of 4 interests": fewer,
+                "huge logits of inactive interests": huge,
+            },
+            "padding": {"3 and 5 of 5 behaviours": padded},
+            "garbage": {"NaN in the padding": garbage},
+            "no behaviour": {"0 and 4 of 4 behaviours": empty},
+        }
 
     def make_inputs(
         self,
@@ -79,10 +60,10 @@ class MaskTask(ExerciseTask):
             return EntryTerms("sum", (("zero: the position is padding", 0.0),))
         if not inputs["active"][b, k]:
             return EntryTerms("sum", (("zero: the interest is inactive", 0.0),))
-        active = [int(j) for j in np.flatnonzero(inputs["active"][b])]
+        active = np.flatnonzero(inputs["active"][b]).tolist()
         logits = inputs["logits"][b, i, active]
-        exps = zip(active, np.exp(logits - logits.max()), strict=True)
-        numbers = [(f"exp(b - max) of interest {j}", float(x)) for j, x in exps]
+        exps = np.exp(logits - logits.max())
+        numbers = EntryTerms.name_numbers("exp(b - max) of interest {}", exps, active)
         return EntryTerms("quotient", (numbers[active.index(k)], *numbers))
 
 

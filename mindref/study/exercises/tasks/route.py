@@ -9,14 +9,7 @@ import numpy as np
 from mindref.ops import routing
 from mindref.ops.votes import sum_votes
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    make_mask,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, make_mask
 
 
 def make_users(
@@ -49,7 +42,7 @@ def run_routing(inputs: Inputs, gradient: str = "all") -> tuple[Array, routing.S
 class RouteTask(ExerciseTask):
     """The cases of route."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         one_user = make_users(rng, [5], 5, 4, 3, 3)
         three_users = make_users(rng, [5, 4, 5], 5, 4, 3, 3)
@@ -57,39 +50,16 @@ class RouteTask(ExerciseTask):
         one_iteration = make_users(rng, [5], 5, 4, 3, 1)
         two_iterations = make_users(rng, [5], 5, 4, 3, 2)
         padded = make_users(rng, [2, 4], 5, 4, 3, 3)
-        return [
-            CaseGroup(
-                "three iterations",
-                "an update of the logits has an effect from the second iteration, and stays",
-                (
-                    ExerciseCase("1 user, L=5 K=3 D=4 r=3", one_user),
-                    ExerciseCase("L=4 K=2 D=3 r=5", five_iterations),
-                ),
-            ),
-            CaseGroup(
-                "one and two iterations",
-                "an iteration too many or too few",
-                (ExerciseCase("r=1", one_iteration), ExerciseCase("r=2", two_iterations)),
-            ),
-            CaseGroup(
-                "padding",
-                "values in padded positions must have no effect",
-                (ExerciseCase("2 and 4 of 5 behaviours", padded),),
-            ),
-            CaseGroup(
-                "several users",
-                "sums over the batch: a user must not depend on other users",
-                (ExerciseCase("3 users", three_users),),
-            ),
-            CaseGroup(
-                "the same again",
-                "state that is kept between calls, from the previous call or the first one",
-                (
-                    ExerciseCase("the 3 users again", three_users),
-                    ExerciseCase("the first user again", one_user),
-                ),
-            ),
-        ]
+        return {
+            "three iterations": {
+                "1 user, L=5 K=3 D=4 r=3": one_user,
+                "L=4 K=2 D=3 r=5": five_iterations,
+            },
+            "one and two iterations": {"r=1": one_iteration, "r=2": two_iterations},
+            "padding": {"2 and 4 of 5 behaviours": padded},
+            "several users": {"3 users": three_users},
+            "the same again": {"the 3 users again": three_users, "the first user again": one_user},
+        }
 
     def compute_answer(self, inputs: Inputs) -> Array:
         """Return the capsules of `routing.forward`."""
@@ -100,9 +70,7 @@ class RouteTask(ExerciseTask):
         _, saved = run_routing(inputs)
         b, k, d = index
         z = sum_votes(saved.couplings, saved.votes)[b, k]
-        n = float(np.linalg.norm(z))
-        factor = ("n / (1 + n^2)", n / (1 + n * n))
-        return EntryTerms("product", (("z of the last iteration", float(z[d])), factor))
+        return EntryTerms.of_squash("z of the last iteration", z, d)
 
 
 TASK = RouteTask()

@@ -7,64 +7,35 @@ import numpy as np
 from mindref.ops import routing, softmax, squash
 from mindref.ops.votes import project_votes, spread_to_votes, sum_votes, vote_agreement
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    LossFunction,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, LossFunction
 from mindref.study.exercises.tasks.route import run_routing
-from mindref.study.exercises.tasks.route_vjp_last import (
-    explain_from_votes,
-    make_users_and_gradient,
-)
+from mindref.study.exercises.tasks.route_vjp_last import explain_from_votes, make_users_and_gradient
 
 
 class RouteVjpFullTask(ExerciseTask):
     """The cases of route-vjp-full."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         three = self.make_inputs(rng, [4, 4], 4, 2, 3, 3)
         four = self.make_inputs(rng, [3], 3, 4, 2, 4)
         one = self.make_inputs(rng, [4], 4, 3, 2, 1)
         two = self.make_inputs(rng, [3], 3, 2, 4, 2)
         padded = self.make_inputs(rng, [1, 3], 4, 2, 3, 3)
-        return [
-            CaseGroup(
-                "three iterations",
-                "all paths; in a middle iteration, setting and adding a gradient differ",
-                (
-                    ExerciseCase("2 users, L=4 K=3 D=2 r=3", three),
-                    ExerciseCase("1 user, L=3 K=2 D=4 r=4", four),
-                ),
-            ),
-            CaseGroup(
-                "one and two iterations",
-                "one use without agreement, and three uses",
-                (ExerciseCase("L=4 K=2 D=3 r=1", one), ExerciseCase("L=3 K=4 D=2 r=2", two)),
-            ),
-            CaseGroup(
-                "padding",
-                "a padded position is never used",
-                (ExerciseCase("1 and 3 of 4 behaviours", padded),),
-            ),
-        ]
+        return {
+            "three iterations": {
+                "2 users, L=4 K=3 D=2 r=3": three,
+                "1 user, L=3 K=2 D=4 r=4": four,
+            },
+            "one and two iterations": {"L=4 K=2 D=3 r=1": one, "L=3 K=4 D=2 r=2": two},
+            "padding": {"1 and 3 of 4 behaviours": padded},
+        }
 
-    def make_inputs(
-        self,
-        rng: np.random.Generator,
-        lengths: list[int],
-        behaviours: int,
-        width: int,
-        interests: int,
-        iterations: int,
-    ) -> Inputs:
+    def make_inputs(self, rng: np.random.Generator, lengths: list[int], *sizes: int) -> Inputs:
         """Return the inputs of route-vjp-last, and a copy of the matrix for each use."""
-        inputs = make_users_and_gradient(rng, lengths, behaviours, width, interests, iterations)
-        return {**inputs, "copies": np.stack([inputs["bilinear"]] * (2 * iterations - 1))}
+        inputs = make_users_and_gradient(rng, lengths, *sizes)
+        uses = 2 * inputs["iterations"] - 1
+        return {**inputs, "copies": np.stack([inputs["bilinear"]] * uses)}
 
     def run_backward(self, inputs: Inputs) -> tuple[list[Array], list[Array]]:
         """Return the gradient of the votes at each use, and of the logits at each softmax.
@@ -123,9 +94,9 @@ class RouteVjpFullTask(ExerciseTask):
             numbers = tuple((f"{name}, {text}", value) for text, value in terms.numbers)
             return EntryTerms(terms.how, numbers)
         if part == "d_init_logits":
-            softmaxes = enumerate(logit_gradients, 1)
-            numbers = tuple((f"softmax {t}", float(x[index])) for t, x in softmaxes)
-            return EntryTerms("sum", numbers)
+            gradients = [x[index] for x in logit_gradients]
+            iterations = range(1, len(gradients) + 1)
+            return EntryTerms.of_sum("softmax {}", gradients, numbers=iterations)
         return EntryTerms(
             "sum",
             tuple(

@@ -9,27 +9,15 @@ import numpy as np
 from mindref.ops import routing, squash
 from mindref.ops.votes import project_votes, spread_to_votes, sum_votes
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    LossFunction,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, LossFunction
 from mindref.study.exercises.tasks.route import make_users, run_routing
 
 
 def make_users_and_gradient(
-    rng: np.random.Generator,
-    lengths: Sequence[int],
-    behaviours: int,
-    width: int,
-    interests: int,
-    iterations: int,
+    rng: np.random.Generator, lengths: Sequence[int], *sizes: int
 ) -> Inputs:
-    """Return users, and a gradient with respect to their capsules."""
-    users = make_users(rng, lengths, behaviours, width, interests, iterations)
+    """Return users, and a gradient with respect to their capsules; sizes: as in `make_users`."""
+    users, (_, width, interests, _) = make_users(rng, lengths, *sizes), sizes
     return {**users, "d_capsules": rng.normal(size=(len(lengths), interests, width))}
 
 
@@ -42,43 +30,32 @@ def explain_from_votes(
     if part == "d_history":
         b, i, e = index
         products = d_votes[b, i] * inputs["bilinear"][:, e]
-        names = [f"component {d}: d_(S e) S" for d in range(len(products))]
-    else:
-        d, e = index
-        products = (d_votes[..., d] * inputs["history"][..., e])[inputs["mask"]]
-        names = [f"user {b}, behaviour {i}: d_(S e) e" for b, i in np.argwhere(inputs["mask"])]
-    return EntryTerms("sum", tuple(zip(names, map(float, products), strict=True)))
+        return EntryTerms.of_sum("component {}: d_(S e) S", products)
+    d, e = index
+    products = (d_votes[..., d] * inputs["history"][..., e])[inputs["mask"]]
+    numbers = zip(np.argwhere(inputs["mask"]), products, strict=True)
+    return EntryTerms(
+        "sum", tuple((f"user {b}, behaviour {i}: d_(S e) e", float(x)) for (b, i), x in numbers)
+    )
 
 
 class RouteVjpLastTask(ExerciseTask):
     """The cases of route-vjp-last."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         three = make_users_and_gradient(rng, [4, 4], 4, 5, 3, 3)
         four = make_users_and_gradient(rng, [5], 5, 3, 2, 4)
         one = make_users_and_gradient(rng, [4], 4, 3, 2, 1)
         padded = make_users_and_gradient(rng, [1, 3], 4, 4, 3, 2)
-        return [
-            CaseGroup(
-                "several iterations",
-                "the last weights differ from the first ones; L, K and D differ",
-                (
-                    ExerciseCase("2 users, L=4 K=3 D=5 r=3", three),
-                    ExerciseCase("1 user, L=5 K=2 D=3 r=4", four),
-                ),
-            ),
-            CaseGroup(
-                "one iteration",
-                "the two gradients differ only with respect to the logits",
-                (ExerciseCase("L=4 K=2 D=3 r=1", one),),
-            ),
-            CaseGroup(
-                "padding",
-                "a padded position has a gradient of zero",
-                (ExerciseCase("1 and 3 of 4 behaviours", padded),),
-            ),
-        ]
+        return {
+            "several iterations": {
+                "2 users, L=4 K=3 D=5 r=3": three,
+                "1 user, L=5 K=2 D=3 r=4": four,
+            },
+            "one iteration": {"L=4 K=2 D=3 r=1": one},
+            "padding": {"1 and 3 of 4 behaviours": padded},
+        }
 
     def compute_answer(self, inputs: Inputs) -> tuple[Array, ...]:
         """Return the result of `routing.backward` with gradient="last"."""

@@ -6,40 +6,23 @@ import numpy as np
 
 from mindref.ops import softmax
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs
 
 
 class RoutingAxisTask(ExerciseTask):
     """The cases of routing-axis."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         two_users = {"logits": rng.normal(size=(2, 5, 3))}
         one_user = {"logits": rng.normal(size=(1, 4, 2))}
         same_sizes = {"logits": rng.normal(size=(3, 3, 3))}
         large = {"logits": np.clip(800 * rng.normal(size=(2, 4, 3)), -1000, 1000)}
-        return [
-            CaseGroup(
-                "uneven sizes",
-                "a sum over a wrong axis gives other numbers, a transposed answer another shape",
-                (
-                    ExerciseCase("2 users, L=5 K=3", two_users),
-                    ExerciseCase("1 user, L=4 K=2", one_user),
-                ),
-            ),
-            CaseGroup(
-                "L = K",
-                "a wrong axis gives the right shape",
-                (ExerciseCase("3 users, L=3 K=3", same_sizes),),
-            ),
-            CaseGroup("large logits", "exp overflows", (ExerciseCase("logits up to 1000", large),)),
-        ]
+        return {
+            "uneven sizes": {"2 users, L=5 K=3": two_users, "1 user, L=4 K=2": one_user},
+            "L = K": {"3 users, L=3 K=3": same_sizes},
+            "large logits": {"logits up to 1000": large},
+        }
 
     def compute_answer(self, inputs: Inputs) -> Array:
         """Return the weights of `softmax.forward` over the interests."""
@@ -51,7 +34,7 @@ class RoutingAxisTask(ExerciseTask):
         b, i, k = index
         logits = inputs["logits"][b, i]
         exps = np.exp(logits - logits.max())
-        numbers = [(f"exp(b - max) of interest {j}", float(x)) for j, x in enumerate(exps)]
+        numbers = EntryTerms.name_numbers("exp(b - max) of interest {}", exps)
         return EntryTerms("quotient", (numbers[k], *numbers))
 
 

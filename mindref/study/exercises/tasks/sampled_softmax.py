@@ -8,13 +8,7 @@ import numpy as np
 
 from mindref.ops import sampled_softmax
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs
 
 ORDER = (
     *("user", "target", "negatives", "target_ids", "negative_ids"),
@@ -49,7 +43,7 @@ def run_sampled_softmax(inputs: Inputs) -> tuple[Array, sampled_softmax.Saved]:
 class SampledSoftmaxTask(ExerciseTask):
     """The cases of sampled-softmax."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         large = make_loss_batch(rng, [7, 2], [5, 4, 9], 4)
         large["user"] = large["user"] * 600
@@ -59,37 +53,16 @@ class SampledSoftmaxTask(ExerciseTask):
         same_target = make_loss_batch(rng, [4, 4], [3, 4, 5], 3)
         repeats = make_loss_batch(rng, [4, 2], [9, 4, 9, 4, 5], 3)
         only_hits = make_loss_batch(rng, [4], [4, 4], 3)
-        return [
-            CaseGroup(
-                "no hits",
-                "the formula and the sign of the correction; B, S and D differ",
-                (
-                    ExerciseCase("3 users, S=4 D=5", three_users),
-                    ExerciseCase("1 user, S=3 D=2", one_user),
-                ),
-            ),
-            CaseGroup(
-                "hits",
-                "a negative that is the target of one user and not of the others",
-                (
-                    ExerciseCase("a hit for user 0 and for user 2", two_hits),
-                    ExerciseCase("two users with one target", same_target),
-                ),
-            ),
-            CaseGroup(
-                "repeats",
-                "a negative that was drawn twice, and one that is a hit both times",
-                (ExerciseCase("9 twice, 4 twice", repeats),),
-            ),
-            CaseGroup(
-                "nothing but hits",
-                "a user without any remaining negative",
-                (ExerciseCase("S=2, both hits", only_hits),),
-            ),
-            CaseGroup(
-                "large logits", "exp overflows", (ExerciseCase("products in the hundreds", large),)
-            ),
-        ]
+        return {
+            "no hits": {"3 users, S=4 D=5": three_users, "1 user, S=3 D=2": one_user},
+            "hits": {
+                "a hit for user 0 and for user 2": two_hits,
+                "two users with one target": same_target,
+            },
+            "repeats": {"9 twice, 4 twice": repeats},
+            "nothing but hits": {"S=2, both hits": only_hits},
+            "large logits": {"products in the hundreds": large},
+        }
 
     def compute_answer(self, inputs: Inputs) -> tuple[Array, ...]:
         """Return the losses of `sampled_softmax.forward` of each user, and of the batch."""
@@ -103,8 +76,7 @@ class SampledSoftmaxTask(ExerciseTask):
         """Return the two terms of a user's loss, or the contribution of each user to the mean."""
         losses = self.compute_answer(inputs)[0]
         if part == "loss":
-            numbers = enumerate(losses / len(losses))
-            return EntryTerms("sum", tuple((f"user {b}: loss / B", float(x)) for b, x in numbers))
+            return EntryTerms.of_sum("user {}: loss / B", losses / len(losses))
         (b,) = index
         product = inputs["user"][b] @ inputs["target"][b]
         target_logit = float(product - inputs["target_log_expected"][b])

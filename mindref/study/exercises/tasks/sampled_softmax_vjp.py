@@ -8,50 +8,25 @@ import numpy as np
 
 from mindref.ops import sampled_softmax
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    LossFunction,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, LossFunction
 from mindref.study.exercises.tasks.sampled_softmax import make_loss_batch, run_sampled_softmax
 
 
 class SampledSoftmaxVjpTask(ExerciseTask):
     """The cases of sampled-softmax-vjp."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         three_users = self.make_inputs(rng, [1, 2, 3], [4, 5, 6, 7], 5)
         one_user = self.make_inputs(rng, [8], [0, 1, 2], 2)
         two_hits = self.make_inputs(rng, [4, 2, 6], [5, 4, 6, 7], 3)
         only_hits = self.make_inputs(rng, [4], [4, 4], 3)
         repeats = self.make_inputs(rng, [4, 2], [9, 3, 9, 5], 3)
-        return [
-            CaseGroup(
-                "no hits",
-                "the gradients of a user, a target and a negative; B, S and D differ",
-                (
-                    ExerciseCase("3 users, S=4 D=5", three_users),
-                    ExerciseCase("1 user, S=3 D=2", one_user),
-                ),
-            ),
-            CaseGroup(
-                "hits",
-                "a negative that is the target of one user and not of the others",
-                (
-                    ExerciseCase("a hit for user 0 and for user 2", two_hits),
-                    ExerciseCase("S=2, both hits", only_hits),
-                ),
-            ),
-            CaseGroup(
-                "repeats",
-                "a negative in two positions, each with its own row",
-                (ExerciseCase("9 twice", repeats),),
-            ),
-        ]
+        return {
+            "no hits": {"3 users, S=4 D=5": three_users, "1 user, S=3 D=2": one_user},
+            "hits": {"a hit for user 0 and for user 2": two_hits, "S=2, both hits": only_hits},
+            "repeats": {"9 twice": repeats},
+        }
 
     def make_inputs(
         self, rng: np.random.Generator, targets: Sequence[int], negatives: Sequence[int], width: int
@@ -75,15 +50,13 @@ class SampledSoftmaxVjpTask(ExerciseTask):
         row, d = index
         user, target, negatives = (inputs[n][:, d] for n in ("user", "target", "negatives"))
         if part == "d_negatives":
-            products = enumerate(p[:, row] * user * per_user)
-            return EntryTerms("sum", tuple((f"user {b}: p g/B q", float(x)) for b, x in products))
+            return EntryTerms.of_sum("user {}: p g/B q", p[:, row] * user * per_user)
         d_target_logit = -float(p[row].sum()) * per_user  # p_target - 1
         if part == "d_target":
             return EntryTerms("sum", (("(p - 1) g/B q", d_target_logit * float(user[row])),))
         of_target = ("target: (p - 1) g/B t", d_target_logit * float(target[row]))
-        products = enumerate(p[row] * negatives * per_user)
-        of_negatives = ((f"negative {s}: p g/B n", float(x)) for s, x in products)
-        return EntryTerms("sum", (of_target, *of_negatives))
+        products = p[row] * negatives * per_user
+        return EntryTerms.of_sum("negative {}: p g/B n", products, of_target)
 
 
 TASK = SampledSoftmaxVjpTask()

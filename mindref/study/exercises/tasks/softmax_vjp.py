@@ -7,9 +7,8 @@ import numpy as np
 from mindref.ops import softmax
 from mindref.shapes import Array, Bools
 from mindref.study.exercises.cases import (
-    CaseGroup,
+    Cases,
     EntryTerms,
-    ExerciseCase,
     ExerciseTask,
     Inputs,
     LossFunction,
@@ -20,7 +19,7 @@ from mindref.study.exercises.cases import (
 class SoftmaxVjpTask(ExerciseTask):
     """The cases of softmax-vjp."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         all_allowed = np.ones((2, 3, 3), bool)
         masked = make_mask([2, 4], 4)[:, :, None] & make_mask([2, 3], 3)[:, None, :]
@@ -29,31 +28,12 @@ class SoftmaxVjpTask(ExerciseTask):
         sharp_weights = self.make_inputs(rng, all_allowed, 3)
         some_masked = self.make_inputs(rng, masked, 1)
         one_interest = self.make_inputs(rng, np.ones((1, 3, 1), bool), 1)
-        return [
-            CaseGroup(
-                "uneven sizes",
-                "a sum over a wrong axis gives other numbers",
-                (ExerciseCase("2 users, L=4 K=3", uneven),),
-            ),
-            CaseGroup(
-                "sharp and even",
-                "nearly equal weights hide a missing weight, nearly one-hot weights the mean",
-                (
-                    ExerciseCase("logits near zero", even_weights),
-                    ExerciseCase("large logits", sharp_weights),
-                ),
-            ),
-            CaseGroup(
-                "masked",
-                "a weight of zero, whose logit has no effect",
-                (ExerciseCase("2 of 4 behaviours, 2 of 3 interests", some_masked),),
-            ),
-            CaseGroup(
-                "K = 1",
-                "a single interest, whose weight is one for any logit",
-                (ExerciseCase("L=3 K=1", one_interest),),
-            ),
-        ]
+        return {
+            "uneven sizes": {"2 users, L=4 K=3": uneven},
+            "sharp and even": {"logits near zero": even_weights, "large logits": sharp_weights},
+            "masked": {"2 of 4 behaviours, 2 of 3 interests": some_masked},
+            "K = 1": {"L=3 K=1": one_interest},
+        }
 
     def make_inputs(self, rng: np.random.Generator, allowed: Bools, scale: float) -> Inputs:
         """Return weights where allowed, a gradient, and the logits."""
@@ -79,9 +59,8 @@ class SoftmaxVjpTask(ExerciseTask):
         """Return the gradient of each weight times the derivative with respect to this logit."""
         b, i, k = index
         w, g = inputs["weights"][b, i], inputs["d_weights"][b, i]
-        products = [float(g[j] * w[j] * ((j == k) - w[k])) for j in range(len(w))]
-        names = (f"g times dw/db of interest {j}" for j in range(len(w)))
-        return EntryTerms("sum", tuple(zip(names, products, strict=True)))
+        products = [g[j] * w[j] * ((j == k) - w[k]) for j in range(len(w))]
+        return EntryTerms.of_sum("g times dw/db of interest {}", products)
 
 
 TASK = SoftmaxVjpTask()

@@ -8,13 +8,7 @@ import numpy as np
 
 from mindref.ops import squash
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs
 
 
 def make_vectors(rng: np.random.Generator, norms: Sequence[float], width: int = 4) -> Array:
@@ -26,7 +20,7 @@ def make_vectors(rng: np.random.Generator, norms: Sequence[float], width: int = 
 class SquashTask(ExerciseTask):
     """The cases of squash."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         zero = make_vectors(rng, [0.3, 1, 4])[None]
         zero[0, 1] = 0
@@ -35,32 +29,15 @@ class SquashTask(ExerciseTask):
         short = make_vectors(rng, [1e-4, 2e-4, 1e-4])[None]
         long = make_vectors(rng, [30, 20, 40])[None]
         one_interest = make_vectors(rng, [0.5])[None]
-        return [
-            CaseGroup(
-                "norms .3 1 4",
-                "at norm one n, n^2 and 1/n are equal; K and D differ",
-                (
-                    ExerciseCase("K=3 D=4, norms .3 1 4", {"sums": three_norms}),
-                    ExerciseCase("the same, 2 users", {"sums": batch}),
-                ),
-            ),
-            CaseGroup(
-                "short and long",
-                "an epsilon changes short vectors, an extra factor n changes long ones",
-                (
-                    ExerciseCase("norms 1e-4", {"sums": short}),
-                    ExerciseCase("norms 30", {"sums": long}),
-                ),
-            ),
-            CaseGroup(
-                "zero vector", "zero over zero", (ExerciseCase("one zero vector", {"sums": zero}),)
-            ),
-            CaseGroup(
-                "K = 1",
-                "a single interest: a wrong axis has size one",
-                (ExerciseCase("K=1 D=4", {"sums": one_interest}),),
-            ),
-        ]
+        return {
+            "norms .3 1 4": {
+                "K=3 D=4, norms .3 1 4": {"sums": three_norms},
+                "the same, 2 users": {"sums": batch},
+            },
+            "short and long": {"norms 1e-4": {"sums": short}, "norms 30": {"sums": long}},
+            "zero vector": {"one zero vector": {"sums": zero}},
+            "K = 1": {"K=1 D=4": {"sums": one_interest}},
+        }
 
     def compute_answer(self, inputs: Inputs) -> Array:
         """Return the capsules of `squash.forward`."""
@@ -68,10 +45,7 @@ class SquashTask(ExerciseTask):
 
     def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
         """Return the component and its factor."""
-        z = inputs["sums"][index[:-1]]
-        n = float(np.linalg.norm(z))
-        factor = ("n / (1 + n^2)", n / (1 + n * n))
-        return EntryTerms("product", (("z", float(z[index[-1]])), factor))
+        return EntryTerms.of_squash("z", inputs["sums"][index[:-1]], index[-1])
 
 
 TASK = SquashTask()

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from mindref.ops import squash
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-    LossFunction,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs, LossFunction
 from mindref.study.exercises.tasks.squash import make_vectors
 
 
 class SquashVjpTask(ExerciseTask):
     """The cases of squash-vjp."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    difference_steps: ClassVar = {"norms 1e-4": 1e-6, "a single zero vector": 1e-12}
+
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
         one_user = self.make_inputs(rng, [[0.3, 1, 4]])
         two_users = self.make_inputs(rng, [[0.3, 1, 4], [2, 0.5, 3]])
@@ -30,34 +26,15 @@ class SquashVjpTask(ExerciseTask):
         long = self.make_inputs(rng, [[30, 20, 40]])
         zero = self.make_inputs(rng, [[0]])
         one_interest = self.make_inputs(rng, [[0.5]])
-        return [
-            CaseGroup(
-                "norms .3 1 4",
-                "at norm one the radial part is zero; K and D differ",
-                (
-                    ExerciseCase("K=3 D=4, norms .3 1 4", one_user),
-                    ExerciseCase("2 users, norms .3 to 4", two_users),
-                ),
-            ),
-            CaseGroup(
-                "short and long",
-                "1 - n and 1 - n^2 are similar for short vectors, a missing factor n is not",
-                (
-                    ExerciseCase("norms 1e-4", short, step=1e-6),
-                    ExerciseCase("norms 30", long),
-                ),
-            ),
-            CaseGroup(
-                "zero vector",
-                "zero over zero",
-                (ExerciseCase("a single zero vector", zero, step=1e-12),),
-            ),
-            CaseGroup(
-                "K = 1",
-                "a single vector, which hides a sum over the interests",
-                (ExerciseCase("K=1 D=4, norm .5", one_interest),),
-            ),
-        ]
+        return {
+            "norms .3 1 4": {
+                "K=3 D=4, norms .3 1 4": one_user,
+                "2 users, norms .3 to 4": two_users,
+            },
+            "short and long": {"norms 1e-4": short, "norms 30": long},
+            "zero vector": {"a single zero vector": zero},
+            "K = 1": {"K=1 D=4, norm .5": one_interest},
+        }
 
     def make_inputs(self, rng: np.random.Generator, norms: Sequence[Sequence[float]]) -> Inputs:
         """Return vectors with these norms, one list for each user, and a gradient."""

@@ -6,48 +6,28 @@ import numpy as np
 
 from mindref.ops import routing
 from mindref.shapes import Array
-from mindref.study.exercises.cases import (
-    CaseGroup,
-    EntryTerms,
-    ExerciseCase,
-    ExerciseTask,
-    Inputs,
-)
+from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs
 
 
 class ZeroInitTask(ExerciseTask):
     """The cases of zero-init."""
 
-    def make_groups(self, rng: np.random.Generator) -> list[CaseGroup]:
+    def make_cases(self, rng: np.random.Generator) -> Cases:
         """Return the cases."""
-        return [
-            CaseGroup(
-                "three iterations",
-                "a prediction that depends on the iteration; K, L and r differ",
-                (
-                    self.make_case(rng, "2 users, L=5 K=4 r=3", (2, 5, 6), 4, 3),
-                    self.make_case(rng, "1 user, L=3 K=2 r=4", (1, 3, 4), 2, 4),
-                ),
-            ),
-            CaseGroup(
-                "one iteration",
-                "the weight of each interest before any update",
-                (self.make_case(rng, "L=4 K=3 r=1", (2, 4, 5), 3, 1),),
-            ),
-        ]
+        return {
+            "three iterations": {
+                "2 users, L=5 K=4 r=3": self.make_inputs(rng, (2, 5, 6), 4, 3),
+                "1 user, L=3 K=2 r=4": self.make_inputs(rng, (1, 3, 4), 2, 4),
+            },
+            "one iteration": {"L=4 K=3 r=1": self.make_inputs(rng, (2, 4, 5), 3, 1)},
+        }
 
-    def make_case(
-        self,
-        rng: np.random.Generator,
-        name: str,
-        shape: tuple[int, ...],
-        interests: int,
-        iterations: int,
-    ) -> ExerciseCase:
-        """Return a case with votes of norm near one."""
+    def make_inputs(
+        self, rng: np.random.Generator, shape: tuple[int, ...], interests: int, iterations: int
+    ) -> Inputs:
+        """Return votes of norm near one."""
         votes = 0.5 * rng.normal(size=shape)
-        inputs = {"votes": votes, "interests": interests, "iterations": iterations}
-        return ExerciseCase(name, inputs)
+        return {"votes": votes, "interests": interests, "iterations": iterations}
 
     def run_iterations(self, inputs: Inputs) -> tuple[Array, list[Array]]:
         """Return the weights of the last iteration, and the capsules of every iteration."""
@@ -77,12 +57,10 @@ class ZeroInitTask(ExerciseTask):
             numbers = (("a component of interest 0", u), ("minus that of interest 1", -u))
             return EntryTerms("sum", numbers)
         if part == "weights":
-            exps = tuple((f"exp(0) of interest {k}", 1.0) for k in range(interests))
+            exps = EntryTerms.name_numbers("exp(0) of interest {}", np.ones(interests))
             return EntryTerms("quotient", (exps[index[2]], *exps))
         z = inputs["votes"][index[0]].sum(axis=0) / interests
-        n = float(np.linalg.norm(z))
-        factor = ("n / (1 + n^2)", n / (1 + n * n))
-        return EntryTerms("product", (("sum of votes / K", float(z[index[2]])), factor))
+        return EntryTerms.of_squash("sum of votes / K", z, index[2])
 
 
 TASK = ZeroInitTask()

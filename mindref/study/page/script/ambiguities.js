@@ -7,12 +7,11 @@ import { missing, plainTable } from "./views.js";
 
 TABS.ambiguities = ({ derived }) => {
   if (!derived.ambiguities?.length)
-    return missing("Ambiguities", "This file has no list of ambiguities.", "mindref study --html page.html");
+    return missing("Ambiguities", "This file has no list of ambiguities.");
   return [
-    h("h2", {}, "Points of the paper with several readings"),
+    h("h2", "Points of the paper with several readings"),
     h(
-      "p",
-      { class: "why" },
+      "p.why",
       "Each card lists the readings and marks the reading of mindref. It shows the result of every reading for this user.",
     ),
     derived.ambiguities.map(card),
@@ -23,23 +22,22 @@ function card(entry) {
   const readings = entry.readings.map((r) =>
     h(
       "li",
-      {},
-      h("b", {}, r.name),
-      r.ours && h("span", { class: "tag" }, "reading of mindref"),
+      h("b", r.name),
+      r.ours && h("span.tag", "reading of mindref"),
       prose(` ${r.text ?? ""}`),
-      r.rule && h("span", { class: "note" }, ` Rule ${r.rule}.`),
-      r.seen?.length > 0 && h("span", { class: "note" }, ` Seen in: ${r.seen.join(", ")}.`),
+      r.rule && h("span.note", ` Rule ${r.rule}.`),
+      r.seen?.length > 0 && h("span.note", ` Seen in: ${r.seen.join(", ")}.`),
     ),
   );
   return h(
-    "article",
-    { class: "card wide", "data-card": entry.name },
-    h("h3", {}, entry.question),
-    h("p", { class: "note" }, entry.paper),
-    h("p", {}, prose(entry.why)),
-    h("ul", { class: "readings" }, readings),
+    "article.card.wide",
+    { "data-card": entry.name },
+    h("h3", entry.question),
+    h("p.note", entry.paper),
+    h("p", prose(entry.why)),
+    h("ul.readings", readings),
     results(entry),
-    h("p", { class: "callout" }, entry.summary),
+    h("p.callout", entry.summary),
   );
 }
 
@@ -48,7 +46,9 @@ function results(entry) {
   if (names.length === 0) return null;
   const rows = names.map((name) => [
     name,
-    ...entry.readings.map((r) => formatResult((r.results ?? []).find((x) => x.name === name)?.value)),
+    ...entry.readings.map((r) =>
+      formatResult((r.results ?? []).find((x) => x.name === name)?.value),
+    ),
   ]);
   return plainTable(
     entry.results_title || "results",

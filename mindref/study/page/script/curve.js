@@ -1,44 +1,27 @@
 // Step-size curve: the error of a finite difference as a function of its step h.
 
-import { h, put, svg } from "./dom.js";
+import { chart, h, svg } from "./dom.js";
 import { tiny } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { cellName } from "./explain.js";
-import { chooser, missing, plainTable } from "./views.js";
+import { chooser, missing, plainTable, redrawable } from "./views.js";
 
 let chosenTensor = null;
 const [WIDE, HIGH, EDGE_LEFT, EDGE_DOWN] = [640, 360, 64, 44];
 
 TABS.curve = ({ trace, derived }) => {
   const curves = derived.curves;
-  if (!curves?.length)
-    return missing(
-      "Finite differences",
-      "This file has no step-size curves.",
-      "mindref study --html page.html",
-    );
-  const box = h("div");
-  const draw = () => {
+  if (!curves?.length) return missing("Finite differences", "This file has no step-size curves.");
+  const names = curves.map((curve) => [curve.tensor, curve.tensor]);
+  return redrawable((draw) => {
     const curve = curves.find((c) => c.tensor === chosenTensor) ?? curves[0];
-    put(
-      box,
-      view(
-        trace,
-        curve,
-        chooser(
-          "gradient of the loss with respect to",
-          curves.map((c) => [c.tensor, c.tensor]),
-          curve.tensor,
-          (name) => {
-            chosenTensor = name;
-            draw();
-          },
-        ),
-      ),
-    );
-  };
-  draw();
-  return box;
+    const choose = (name) => {
+      chosenTensor = name;
+      draw();
+    };
+    const text = "gradient of the loss with respect to";
+    return view(trace, curve, chooser(text, names, curve.tensor, choose));
+  });
 };
 
 function view(trace, curve, choice) {
@@ -50,21 +33,21 @@ function view(trace, curve, choice) {
     curve.kink?.[k] ? "kink within ±h" : "",
   ]);
   return [
-    h("h2", {}, "Error of finite differences by step size"),
+    h("h2", "Error of finite differences by step size"),
     h(
-      "p",
-      { class: "why" },
+      "p.why",
       "If h is large, the curvature of the loss dominates the error. If h is small, rounding dominates. The best step is between the two, and its error is larger in float32 than in float64.",
     ),
     h(
-      "p",
-      { class: "choices" },
+      "p.choices",
       choice,
-      h("bdi", {}, inTrace ? cellName(trace, curve.tensor, curve.index) : `${curve.tensor}[${curve.index}]`),
+      h(
+        "bdi",
+        inTrace ? cellName(trace, curve.tensor, curve.index) : `${curve.tensor}[${curve.index}]`,
+      ),
     ),
     h(
-      "div",
-      { class: "map" },
+      "div.map",
       drawing(curve),
       plainTable("Relative error of the difference", ["h", "float64", "float32", ""], rows),
     ),
@@ -106,7 +89,6 @@ function drawing(curve) {
   const chosen = Object.entries(curve.chosen ?? {}).map(([kind, step]) =>
     svg(
       "g",
-      {},
       svg("line", {
         x1: x(Math.log10(step)),
         x2: x(Math.log10(step)),
@@ -125,14 +107,10 @@ function drawing(curve) {
       ),
     ),
   );
-  return svg(
-    "svg",
-    {
-      viewBox: `0 0 ${WIDE} ${HIGH}`,
-      class: "chart",
-      role: "img",
-      "aria-label": "error against step size, both axes logarithmic; the table has the numbers",
-    },
+  return chart(
+    WIDE,
+    HIGH,
+    "error against step size, both axes logarithmic; the table has the numbers",
     grid,
     line(wide, "float32"),
     line(narrow, "float64"),

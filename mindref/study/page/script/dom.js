@@ -1,20 +1,29 @@
 // Creates elements; text is never parsed as HTML.
 
-/** Create an element: attributes by name, `on` for listeners, children as elements or text. */
-export function h(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
+/** Create an element.
+ *
+ * `kind` is a tag with classes, such as "p.note". `parts` are an object of attributes by name, `on`
+ * for listeners, which may be left out, then the children: elements or text.
+ */
+export function h(kind, ...parts) {
+  return fill(document.createElement(kind.split(".")[0]), kind, parts);
 }
 
-/** Create an SVG element. */
-export function svg(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+/** Create an SVG element; see `h`. */
+export function svg(kind, ...parts) {
+  const tag = kind.split(".")[0];
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), kind, parts);
 }
 
-function fill(element, attributes, children) {
+function fill(element, kind, parts) {
+  const [attributes, children] =
+    parts[0]?.constructor === Object ? [parts[0], parts.slice(1)] : [{}, parts];
+  element.classList.add(...kind.split(".").slice(1));
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
     if (name === "on") {
-      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+      for (const [event, listener] of Object.entries(value))
+        element.addEventListener(event, listener);
     } else if (name === "colour") {
       element.style.setProperty("--q", value);
     } else if (name === "checked" || name === "value" || name === "disabled" || name === "open") {
@@ -31,6 +40,27 @@ function fill(element, attributes, children) {
   return element;
 }
 
+/** Create a button: its text or elements, what a click does, and further attributes. */
+export const button = (content, click, attributes = {}) =>
+  h("button", { type: "button", ...attributes, on: { click } }, content);
+
+/** Create a chart; `label` describes it in words. */
+export const chart = (width, height, label, ...parts) =>
+  svg(
+    "svg.chart",
+    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    ...parts,
+  );
+
+/** Create a table: texts of the head, and rows with a row header, then cells made by `cell`. */
+export function dataTable(kind, caption, head, rows, cell = (x) => h("td", x)) {
+  const top = head.map((name) => (name ? h("th", { scope: "col" }, name) : h("td")));
+  const body = rows.map(([name, ...cells]) =>
+    h("tr", h("th", { scope: "row" }, name), cells.map(cell)),
+  );
+  return h(kind, caption, h("thead", h("tr", top)), h("tbody", body));
+}
+
 export const byId = (id) => document.getElementById(id);
 
 /** Replace the content of an element. */
@@ -41,19 +71,18 @@ export function put(parent, ...children) {
 /** Return a title in a bdi element, so that its text direction affects no other text. */
 export function titled(text) {
   const title = String(text).trim() === "" ? "(no title)" : String(text);
-  return h("bdi", { class: "title", title }, title);
+  return h("bdi.title", { title }, title);
 }
 
 /** Return a text with backquoted parts as code. */
-export const prose = (text) =>
-  text.split("`").map((part, k) => (k % 2 ? h("code", {}, part) : part));
+export const prose = (text) => text.split("`").map((part, k) => (k % 2 ? h("code", part) : part));
 
 /** Return a text with a capital first letter and a full stop. */
 export const sentence = (text) =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
 
 /** Return a text for screen readers only. */
-export const unseen = (text) => h("span", { class: "unseen" }, text);
+export const unseen = (text) => h("span.unseen", text);
 
 /** Write a text to the live region for screen readers. */
 export function announce(text) {

@@ -1,6 +1,6 @@
 // The editor panel; every change is recomputed at once.
 
-import { announce, byId, h, put } from "./dom.js";
+import { announce, button, byId, dataTable, h, put } from "./dom.js";
 import { cellName, label } from "./explain.js";
 import { six, unflat, allDigits } from "./numbers.js";
 import { change, state } from "./state.js";
@@ -18,13 +18,11 @@ export function showEditor(trace, recorded) {
   put(
     byId("editor"),
     h(
-      "p",
-      { class: "note" },
+      "p.note",
       "The page recomputes every dependent number, forward and backward. One button restores the recorded numbers.",
     ),
     h(
-      "div",
-      { class: "fields" },
+      "div.fields",
       heldCell(trace),
       droppedFilm(recorded),
       number("iterations", "r", iterationsOf(trace), 1, 12, iterationsOf(recorded) < 2),
@@ -36,7 +34,7 @@ export function showEditor(trace, recorded) {
 }
 
 function field(title, ...inside) {
-  return h("fieldset", {}, h("legend", {}, title), inside);
+  return h("fieldset", h("legend", title), inside);
 }
 
 /** Return a form that adds an edit when it is submitted. */
@@ -48,19 +46,14 @@ function form(title, input, make, note) {
   return h(
     "form",
     { on: { submit: send } },
-    field(
-      title,
-      input,
-      h("button", { type: "submit" }, "Apply"),
-      note && h("p", { class: "note" }, note),
-    ),
+    field(title, input, h("button", { type: "submit" }, "Apply"), note && h("p.note", note)),
   );
 }
 
 function heldCell(trace) {
   const tensor = state.cell && trace.tensors.get(state.cell.name);
   if (!tensor || tensor.dtype === "int64")
-    return field("Set a number to a constant", h("p", { class: "note" }, "Select a cell first."));
+    return field("Set a number to a constant", h("p.note", "Select a cell first."));
   const name = cellName(trace, tensor.name, unflat(tensor.shape, state.cell.index));
   const input = h("input", {
     type: "number",
@@ -72,7 +65,7 @@ function heldCell(trace) {
     "Set a number to a constant",
     input,
     (value) => add(`set:${tensor.name}:${state.cell.index}:${value}`),
-    h("bdi", {}, name),
+    h("bdi", name),
   );
 }
 
@@ -104,7 +97,7 @@ function number(title, kind, value, low, high, off) {
 function scaleOfS(trace) {
   if (!trace.tensors.has("S")) return null;
   const now = state.edits.find((edit) => edit.startsWith("S:"))?.split(":")[1] ?? "1";
-  const output = h("output", {}, `× ${now}`);
+  const output = h("output", `× ${now}`);
   const input = h("input", {
     type: "range",
     min: 0.1,
@@ -125,18 +118,9 @@ function summary(trace, recorded) {
   const items = state.edits.map((edit, k) =>
     h(
       "li",
-      {},
-      h("code", {}, edit),
+      h("code", edit),
       " ",
-      h(
-        "button",
-        {
-          type: "button",
-          "aria-label": `undo ${edit}`,
-          on: { click: () => undo(k) },
-        },
-        "undo",
-      ),
+      button("undo", () => undo(k), { "aria-label": `undo ${edit}` }),
     ),
   );
   const rows = [
@@ -145,43 +129,13 @@ function summary(trace, recorded) {
     ["entropy of the last coupling weights", entropy(recorded), entropy(trace)],
   ].filter(([, before, now]) => before !== undefined && now !== undefined);
   return h(
-    "section",
-    { class: "summary", "aria-label": "effect of the edits" },
-    h("ul", { class: "edits" }, items),
-    h(
-      "table",
-      {},
-      h("caption", {}, "Effect of the edits"),
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          h("td", {}),
-          h("th", { scope: "col" }, "recorded"),
-          h("th", { scope: "col" }, "now"),
-        ),
-      ),
-      h(
-        "tbody",
-        {},
-        rows.map(([name, before, now]) =>
-          h(
-            "tr",
-            {},
-            h("th", { scope: "row" }, name),
-            h("td", {}, six(before)),
-            h("td", {}, six(now)),
-          ),
-        ),
-      ),
+    "section.summary",
+    { "aria-label": "effect of the edits" },
+    h("ul.edits", items),
+    dataTable("table", h("caption", "Effect of the edits"), ["", "recorded", "now"], rows, (x) =>
+      h("td", six(x)),
     ),
-    h(
-      "button",
-      { type: "button", class: "main", id: "reset", on: { click: reset } },
-      "Restore the recorded numbers",
-    ),
+    button("Restore the recorded numbers", reset, { class: "main", id: "reset" }),
   );
 }
 

@@ -1,21 +1,21 @@
 // The equation and the source lines of a step; their symbols are linked to the tensors.
 
-import { h } from "./dom.js";
+import { button, h } from "./dom.js";
 import { hue, inCode, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
 
 /** Return the equation: MathML with clickable symbols, and a button for each symbol. */
 export function equation(step) {
   const { plain, mathml, symbols } = step.equation;
-  const math = h("div", { class: "math" });
+  const math = h("div.math");
   math.append(mathOf(mathml, symbols));
   math.querySelector("math")?.setAttribute("alttext", plain);
   const terms = Object.entries(symbols).map(([symbol, name]) => term(symbol, name));
   return h(
-    "section",
-    { class: "equation", "aria-label": "equation" },
+    "section.equation",
+    { "aria-label": "equation" },
     math,
-    terms.length > 0 && h("p", { class: "terms" }, terms),
+    terms.length > 0 && h("p.terms", terms),
   );
 }
 
@@ -33,20 +33,12 @@ function mathOf(mathml, symbols) {
 }
 
 function term(symbol, name) {
-  return h(
-    "button",
-    {
-      type: "button",
-      class: "term",
-      "data-symbol": symbol,
-      colour: hue(name),
-      "aria-pressed": "false",
-      on: { click: () => mark(symbol) },
-    },
-    h("b", {}, name),
-    " ",
-    h("span", {}, meaning(name)),
-  );
+  return button([h("b", name), " ", h("span", meaning(name))], () => mark(symbol), {
+    class: "term",
+    "data-symbol": symbol,
+    colour: hue(name),
+    "aria-pressed": "false",
+  });
 }
 
 /** Mark every occurrence of a symbol, or remove the mark. */
@@ -82,21 +74,19 @@ export function code(step) {
   const names = identifiers(step);
   const blocks = grouped(step.source).map((spans) =>
     h(
-      "figure",
-      { class: "code" },
-      h("figcaption", {}, `${spans[0].module}.${spans[0].function}, ${lineNumbers(spans)}`),
+      "figure.code",
+      h("figcaption", `${spans[0].module}.${spans[0].function}, ${lineNumbers(spans)}`),
       h(
         "pre",
         { tabindex: 0 },
         h(
           "code",
-          {},
           spans.map((span) => lines(span, names, step.equation.symbols)),
         ),
       ),
     ),
   );
-  return h("section", { class: "source", "aria-label": "source lines" }, blocks);
+  return h("section.source", { "aria-label": "source lines" }, blocks);
 }
 
 /** Group consecutive spans of the same function. */
@@ -141,9 +131,8 @@ function linkIdentifiers(text, names, symbols) {
     const symbol = names[word];
     if (symbol === undefined) return word;
     return h(
-      "span",
+      "span.term",
       {
-        class: "term",
         "data-symbol": symbol,
         colour: hue(symbols[symbol]),
         on: { click: () => mark(symbol) },
@@ -151,7 +140,7 @@ function linkIdentifiers(text, names, symbols) {
       word,
     );
   });
-  return [...out, comment && h("span", { class: "comment" }, comment)];
+  return [...out, comment && h("span.comment", comment)];
 }
 
 /** Return the symbol of each identifier in the source lines. */

@@ -1,6 +1,6 @@
 // Exercises: the list, their steps, and the command that checks each.
 
-import { h } from "./dom.js";
+import { button, h } from "./dom.js";
 import { TABS } from "./tabs.js";
 import { plainTable } from "./views.js";
 
@@ -12,34 +12,23 @@ TABS.exercises = ({ trace, derived, goTo }) => {
     const step = trace.steps.find(
       (s) => s.kind === one.step || (s.exercises ?? []).includes(one.name),
     );
-    const link = step
-      ? h(
-          "button",
-          { type: "button", class: "quiet titled", on: { click: () => goTo(step.id) } },
-          step.title,
-        )
-      : "";
+    const link = step ? button(step.title, () => goTo(step.id), { class: "quiet titled" }) : "";
     return [
       one.title ?? one.name,
       link,
-      h("code", { class: "command" }, `mindref study --exercise ${one.name}`),
+      h("code.command", `mindref study --exercise ${one.name}`),
       STATUS[one.status] ?? "open",
     ];
   });
   return [
-    h("h2", {}, "Exercises"),
+    h("h2", "Exercises"),
     h(
-      "p",
-      { class: "why" },
+      "p.why",
       "Implement the steps yourself. The checker names the wrong number and often the mistake.",
     ),
     rows.length
-      ? plainTable(
-          "Exercises and their steps",
-          ["exercise", "step", "command", "status"],
-          rows,
-        )
-      : h("p", {}, "To list the exercises: ", h("code", {}, "mindref study --exercises")),
+      ? plainTable("Exercises and their steps", ["exercise", "step", "command", "status"], rows)
+      : h("p", "To list the exercises: ", h("code", "mindref study --exercises")),
   ];
 };
 

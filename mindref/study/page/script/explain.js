@@ -38,30 +38,21 @@ export function explain(trace, name, index) {
   const { op, of } = tensor.recipe;
   const read = Array.isArray(of) ? of.map((factor) => trace.tensors.get(factor.of)) : [];
   const nameCell = (x, position) => cellName(trace, x.name, unflat(x.shape, position));
-  const explanation = (EXPLAINERS[op] ?? byRule)({
-    trace,
-    tensor,
-    index,
-    read,
-    nameCell,
-    recipe: tensor.recipe,
-  });
-  return { total: tensor.data[index], terms: [], ...explanation };
+  const cell = { trace, tensor, index, read, nameCell, recipe: tensor.recipe };
+  const explanation = { terms: [], ...(EXPLAINERS[op] ?? byRule)(cell) };
+  return { ...explanation, total: TOTALS[explanation.rule]?.(explanation) ?? tensor.data[index] };
 }
 
+const sumOfTerms = (terms) => terms.reduce((a, t) => a + t.value, 0);
+const TOTALS = {
+  sum: ({ terms }) => sumOfTerms(terms),
+  quotient: ({ terms, below }) => sumOfTerms(terms) / sumOfTerms(below),
+  log: ({ terms }) => Math.log(sumOfTerms(terms)),
+};
+
 const value = (text) => ({ rule: "value", text });
-const copy = (text, label_, x) => ({
-  rule: "sum",
-  text,
-  terms: [{ label: label_, value: x }],
-  total: x,
-});
-const added = (text, terms) => ({
-  rule: "sum",
-  text,
-  terms,
-  total: terms.reduce((a, t) => a + t.value, 0),
-});
+const added = (text, terms) => ({ rule: "sum", text, terms });
+const copy = (text, label_, x) => added(text, [{ label: label_, value: x }]);
 const byRule = ({ tensor }) => value(`By the function “${tensor.recipe.op}”.`);
 
 function sumOf({ trace, tensor, index, recipe }) {
@@ -89,25 +80,22 @@ function softmaxOf({ index, read: [logits, mask], nameCell, recipe }) {
     numbers: `exp(${six(logits.data[position] - top)})`,
     value: Math.exp(logits.data[position] - top),
   });
-  const below = open.map(expTerm);
-  const total = expTerm(index).value / below.reduce((a, t) => a + t.value, 0);
   const text =
     "The exponential over the sum of all exponentials. The largest logit is subtracted first; this does not change the result.";
-  return { rule: "quotient", text, terms: [expTerm(index)], below, total };
+  return { rule: "quotient", text, terms: [expTerm(index)], below: open.map(expTerm) };
 }
 
 function unitOf({ index, read: [x], nameCell, recipe }) {
-  if (recipe.kind === "none") return value("This model has no squash: no direction is needed, so 0.");
+  if (recipe.kind === "none")
+    return value("This model has no squash: no direction is needed, so 0.");
   const row = rowsOver(x, x.shape.length - 1).find((positions) => positions.includes(index));
   const n = lengthOf(x, row);
   if (n === 0) return value("A zero vector has no direction: zero.");
-  const below = [{ label: "length of the vector", value: n }];
   return {
     rule: "quotient",
     text: "The component over the length of the vector.",
     terms: [{ label: nameCell(x, index), value: x.data[index] }],
-    below,
-    total: x.data[index] / n,
+    below: [{ label: "length of the vector", value: n }],
   };
 }
 
@@ -128,10 +116,13 @@ function gapOf({ index, read: [scores, active], nameCell, recipe }) {
     .filter((k) => active.data[k])
     .reduce((a, k) => (scores.data[k] > scores.data[a] ? k : a));
   const power = (k) => signedPower(scores.data[k], recipe.power);
-  return added(`The signed power ${recipe.power} of the score, minus the signed power of the largest score.`, [
-    { label: `sign(s) |s|^${recipe.power} at ${nameCell(scores, index)}`, value: power(index) },
-    { label: `minus the same at ${nameCell(scores, best)}`, value: -power(best) },
-  ]);
+  return added(
+    `The signed power ${recipe.power} of the score, minus the signed power of the largest score.`,
+    [
+      { label: `sign(s) |s|^${recipe.power} at ${nameCell(scores, index)}`, value: power(index) },
+      { label: `minus the same at ${nameCell(scores, best)}`, value: -power(best) },
+    ],
+  );
 }
 
 function lossOf({ read: [target, others], nameCell }) {
@@ -144,7 +135,6 @@ function lossOf({ read: [target, others], nameCell }) {
     rule: "log",
     text: "The logarithm of the sum: minus the log probability of the target.",
     terms,
-    total: Math.log(terms.reduce((a, t) => a + t.value, 0)),
   };
 }
 
@@ -153,13 +143,11 @@ function tailOf({ index, read: [target, others], nameCell }) {
   const term = (name, l) => ({ label: `exp(${name} − ${six(top)})`, value: Math.exp(l - top) });
   const below = [...others.data].map((l, k) => term(nameCell(others, k), l));
   below.push(term(target.name, target.data[0]));
-  const above = term(nameCell(others, index), others.data[index]);
   return {
     rule: "quotient",
     text: "The exponential over the sum for all negatives and the target.",
-    terms: [above],
+    terms: [term(nameCell(others, index), others.data[index])],
     below,
-    total: above.value / below.reduce((a, t) => a + t.value, 0),
   };
 }
 
@@ -197,7 +185,9 @@ function concatOf({ tensor, index, read: [capsules, profile], nameCell }) {
 
 function maxOf({ tensor, index, read: [score, active], nameCell }) {
   const k = score.shape[1];
-  const positions = Array.from({ length: k }, (_, j) => index * k + j).filter((_, j) => active.data[j]);
+  const positions = Array.from({ length: k }, (_, j) => index * k + j).filter(
+    (_, j) => active.data[j],
+  );
   const scoreTexts = positions
     .map((position) => `${nameCell(score, position)} = ${six(score.data[position])}`)
     .join("; ");

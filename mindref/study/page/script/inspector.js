@@ -1,6 +1,6 @@
 // The inspector: the terms, the gradient and the uses of the selected number.
 
-import { h, put, byId } from "./dom.js";
+import { button, byId, h, put } from "./dom.js";
 import { cellName, explain } from "./explain.js";
 import { six, tiny, unflat, allDigits } from "./numbers.js";
 import { hue, meaning } from "./quantities.js";
@@ -16,12 +16,8 @@ export function showInspector(trace, recorded, step, goTo) {
   if (!tensor || !(state.cell.index < tensor.data.length)) {
     put(
       panel,
-      h("h2", {}, "Selected number"),
-      h(
-        "p",
-        { class: "note" },
-        "Select a table cell to see its terms, its gradient and the steps that use it.",
-      ),
+      h("h2", "Selected number"),
+      h("p.note", "Select a table cell to see its terms, its gradient and the steps that use it."),
       quantities(trace, step, goTo),
     );
     return;
@@ -29,18 +25,18 @@ export function showInspector(trace, recorded, step, goTo) {
   const cell = unflat(tensor.shape, state.cell.index);
   put(
     panel,
-    h("h2", {}, "Selected number"),
+    h("h2", "Selected number"),
     h(
-      "p",
-      { class: "chosen", colour: hue(tensor.name) },
-      h("span", { class: "name" }, cellName(trace, tensor.name, cell)),
+      "p.chosen",
+      { colour: hue(tensor.name) },
+      h("span.name", cellName(trace, tensor.name, cell)),
       h(
         "output",
         { "data-value": allDigits(tensor.data[state.cell.index]) },
         ` = ${six(tensor.data[state.cell.index])}`,
       ),
     ),
-    h("p", { class: "meaning" }, meaning(tensor.name)),
+    h("p.meaning", meaning(tensor.name)),
     was(recorded, tensor),
     terms(trace, tensor),
     gradient(trace, tensor, state.cell.index, cell),
@@ -62,46 +58,44 @@ function quantities(trace, step, goTo) {
       ? `${tensor.axes.join(" × ")}, ${tensor.shape.join(" × ")}`
       : "one number";
     const origin =
-      from === step
-        ? "computed in this step"
-        : ["from ", h("button", { type: "button", on: { click: () => goTo(from.id) } }, from.id)];
+      from === step ? "computed in this step" : ["from ", button(from.id, () => goTo(from.id))];
     return h(
       "li",
       { "data-symbol": symbol, colour: hue(name) },
-      h("b", {}, name),
+      h("b", name),
       " ",
       meaning(name),
-      h("span", { class: "note" }, ` (${shape}; `, origin, ")"),
+      h("span.note", ` (${shape}; `, origin, ")"),
     );
   });
   return h(
-    "section",
-    { class: "quantities", "aria-label": "symbols of this step" },
-    h("h3", {}, "Symbols of this step"),
-    h("ul", {}, items),
+    "section.quantities",
+    { "aria-label": "symbols of this step" },
+    h("h3", "Symbols of this step"),
+    h("ul", items),
   );
 }
 
 function was(recorded, tensor) {
   const before = recorded.tensors.get(tensor.name);
   if (!before || before === tensor || before.data.length !== tensor.data.length) return null;
-  return h("p", { class: "note" }, `Recorded: ${six(before.data[state.cell.index])}`);
+  return h("p.note", `Recorded: ${six(before.data[state.cell.index])}`);
 }
 
 function terms(trace, tensor) {
   const explanation = explain(trace, tensor.name, state.cell.index);
-  const box = h("section", {
-    class: "terms-of",
+  const box = h("section.terms-of", {
     "data-rule": explanation.rule,
     "data-total": allDigits(explanation.total),
     "aria-label": "terms",
   });
-  box.append(h("p", {}, explanation.text));
+  box.append(h("p", explanation.text));
   if (explanation.rule === "input" || explanation.terms.length === 0) return box;
   box.append(list(explanation.terms, explanation.rule === "quotient" ? "above" : "sum"));
-  if (explanation.below) box.append(h("p", {}, "divided by the sum of"), list(explanation.below, "below"));
+  if (explanation.below)
+    box.append(h("p", "divided by the sum of"), list(explanation.below, "below"));
   const last = { sum: "sum", quotient: "quotient", log: "logarithm" }[explanation.rule] ?? "";
-  box.append(h("p", { class: "total" }, `${last} ${six(explanation.total)}`));
+  box.append(h("p.total", `${last} ${six(explanation.total)}`));
   return box;
 }
 
@@ -109,18 +103,16 @@ function terms(trace, tensor) {
 function list(all, role) {
   const sorted = [...all].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   const most = sorted.reduce((top, t) => Math.max(top, Math.abs(t.value)), 0);
-  const body = h("ul", { class: "list", "data-role": role });
+  const body = h("ul.list", { "data-role": role });
   const draw = (terms) => terms.map((term) => item(term, most));
   body.append(...draw(sorted.slice(0, MAX_TERMS)));
   const remaining = sorted.slice(MAX_TERMS);
   if (remaining.length) {
     const total = remaining.reduce((a, t) => a + t.value, 0);
-    const expand = h(
-      "button",
-      { type: "button", on: { click: () => expand.parentElement.replaceWith(...draw(remaining)) } },
-      `${remaining.length} more terms: ${six(total)}`,
+    const expand = button(`${remaining.length} more terms: ${six(total)}`, () =>
+      expand.parentElement.replaceWith(...draw(remaining)),
     );
-    body.append(h("li", { class: "rest", "data-term": allDigits(total) }, expand));
+    body.append(h("li.rest", { "data-term": allDigits(total) }, expand));
   }
   return body;
 }
@@ -131,9 +123,9 @@ function item(term, most) {
   return h(
     "li",
     { "data-term": allDigits(term.value) },
-    h("span", { class: "what" }, h("bdi", {}, `${term.sign < 0 ? "− " : ""}${term.label}`)),
-    term.numbers && h("span", { class: "numbers" }, term.numbers),
-    h("span", { class: "value" }, six(term.value)),
+    h("span.what", h("bdi", `${term.sign < 0 ? "− " : ""}${term.label}`)),
+    term.numbers && h("span.numbers", term.numbers),
+    h("span.value", six(term.value)),
     bar,
   );
 }
@@ -147,29 +139,23 @@ function gradient(trace, tensor, index, cell) {
   const off = Math.abs(value - moved) / Math.max(Math.abs(value), Math.abs(moved), 1e-8);
   const open = () => change({ cell: { name: closed.name, index } });
   return h(
-    "section",
+    "section.gradient",
     {
-      class: "gradient",
       "data-closed": allDigits(value),
       "data-moved": allDigits(moved),
       "aria-label": "gradient",
     },
-    h("h3", {}, "Gradient"),
+    h("h3", "Gradient"),
     h(
       "dl",
-      {},
-      h(
-        "dt",
-        {},
-        h("button", { type: "button", on: { click: open } }, cellName(trace, closed.name, cell)),
-      ),
-      h("dd", {}, six(value)),
-      h("dt", {}, "finite difference, computed in this page"),
-      h("dd", {}, six(moved)),
-      h("dt", {}, "relative difference"),
-      h("dd", {}, tiny(off)),
+      h("dt", button(cellName(trace, closed.name, cell), open)),
+      h("dd", six(value)),
+      h("dt", "finite difference, computed in this page"),
+      h("dd", six(moved)),
+      h("dt", "relative difference"),
+      h("dd", tiny(off)),
     ),
-    off > 1e-5 && h("p", { class: "note" }, why(trace, tensor, Math.abs(value - moved) <= noise)),
+    off > 1e-5 && h("p.note", why(trace, tensor, Math.abs(value - moved) <= noise)),
   );
 }
 
@@ -208,22 +194,17 @@ function next(trace, tensor, goTo) {
   const links = (trace.readers.get(tensor.name) ?? []).map((index) =>
     h(
       "li",
-      {},
-      h(
-        "button",
-        { type: "button", on: { click: () => goTo(trace.steps[index].id) } },
-        trace.steps[index].id,
-      ),
+      button(trace.steps[index].id, () => goTo(trace.steps[index].id)),
       " ",
-      h("span", { class: "titled" }, trace.steps[index].title),
+      h("span.titled", trace.steps[index].title),
     ),
   );
   if (ownUses.length > 0)
-    links.unshift(h("li", {}, `in the same step, for ${ownUses.map(({ name }) => name).join(", ")}`));
+    links.unshift(h("li", `in the same step, for ${ownUses.map(({ name }) => name).join(", ")}`));
   return h(
-    "section",
-    { class: "next", "aria-label": "used by" },
-    h("h3", {}, "Used by"),
-    links.length ? h("ul", {}, links) : h("p", { class: "note" }, "no step of this trace"),
+    "section.next",
+    { "aria-label": "used by" },
+    h("h3", "Used by"),
+    links.length ? h("ul", links) : h("p.note", "no step of this trace"),
   );
 }

@@ -1,5 +1,6 @@
 // The invariants of a step, evaluated for edited numbers; the same kinds as in Python.
 
+import { flat, unflat } from "./numbers.js";
 import { rowsOver, lengthOf } from "./operators.js";
 
 /** Return name and axis letters of a reference such as w[2]:ik. */
@@ -16,32 +17,20 @@ function sums(check, get) {
   const x = get(name);
   const rows = rowsOver(x, letters.indexOf(check.over));
   const maskData = check.where ? get(splitReference(check.where)[0]).data : null;
-  const off = rows.map((row) => Math.abs(row.reduce((a, index) => a + x.data[index], 0) - check.equals));
+  const off = rows.map((row) =>
+    Math.abs(row.reduce((a, index) => a + x.data[index], 0) - check.equals),
+  );
   return largest(off.filter((_, k) => !maskData || maskData[k]));
 }
 
 function zero(check, get) {
-  const [[name, letters], [mask, maskLetters]] = [splitReference(check.of), splitReference(check.where)];
+  const [[name, letters], [mask, maskLetters]] = [check.of, check.where].map(splitReference);
   const [x, keep] = [get(name), get(mask)];
-  const strides = keep.shape.map((_, axis) =>
-    keep.shape.slice(axis + 1).reduce((a, b) => a * b, 1),
-  );
   return largest(
     x.data.map((value, index) => {
-      let remainder = index;
-      const cell = [...x.shape]
-        .reverse()
-        .map((n) => {
-          const k = remainder % n;
-          remainder = Math.floor(remainder / n);
-          return k;
-        })
-        .reverse();
-      const maskIndex = [...maskLetters].reduce(
-        (n, letter, axis) => n + cell[letters.indexOf(letter)] * strides[axis],
-        0,
-      );
-      return keep.data[maskIndex] ? 0 : Math.abs(value);
+      const cell = unflat(x.shape, index);
+      const masked = [...maskLetters].map((letter) => cell[letters.indexOf(letter)]);
+      return keep.data[flat(keep.shape, masked)] ? 0 : Math.abs(value);
     }),
   );
 }
@@ -79,7 +68,10 @@ function most(check, get) {
 }
 
 function ordered(check, get) {
-  const [order, by] = [get(splitReference(check.of)[0]).data, get(splitReference(check.by)[0]).data];
+  const [order, by] = [
+    get(splitReference(check.of)[0]).data,
+    get(splitReference(check.by)[0]).data,
+  ];
   const listed = new Set(order);
   const inside = [...order].slice(1).map((item, k) => by[item] - by[order[k]]);
   const unlisted = [...by].filter((_, item) => !listed.has(item)).map((x) => x - by[order.at(-1)]);
@@ -90,12 +82,15 @@ const CHECKS = {
   sums,
   zero,
   between,
-  finite: (check, get) => get(splitReference(check.of)[0]).data.filter((x) => !Number.isFinite(x)).length,
+  finite: (check, get) =>
+    get(splitReference(check.of)[0]).data.filter((x) => !Number.isFinite(x)).length,
   any: (check, get) => (get(splitReference(check.of)[0]).data.some((x) => x) ? 0 : 1),
   shorter,
   near: (check, get) =>
     largest(
-      get(check.of).data.map((x, k) => Math.abs(x - get(check.to).data[k]) - parseLimit(check.limit)),
+      get(check.of).data.map(
+        (x, k) => Math.abs(x - get(check.to).data[k]) - parseLimit(check.limit),
+      ),
     ),
   most,
   ordered,

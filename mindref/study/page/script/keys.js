@@ -23,7 +23,9 @@ export function listen(actions) {
   const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
   const updatePlay = () => {
     byId("play").disabled = reducedMotion.matches;
-    byId("play").title = reducedMotion.matches ? "disabled: your system prefers reduced motion" : "";
+    byId("play").title = reducedMotion.matches
+      ? "disabled: your system prefers reduced motion"
+      : "";
     if (reducedMotion.matches) stop();
   };
   reducedMotion.addEventListener("change", updatePlay);

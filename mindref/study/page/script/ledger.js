@@ -1,10 +1,10 @@
 // Gradient ledger: the gradient through routing as a sum of terms, each with its own finite difference.
 
-import { h, put, announce } from "./dom.js";
+import { announce, button, h } from "./dom.js";
 import { six, tiny } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { unpacked } from "./data.js";
-import { chooser, cosine, heat, missing, norm, plainTable } from "./views.js";
+import { chooser, cosine, heat, missing, norm, plainTable, redrawable } from "./views.js";
 
 const BY = [
   ["Se", "the votes S e"],
@@ -16,15 +16,8 @@ const disabled = new Set(); // names of terms that are switched off
 
 TABS.ledger = ({ trace, derived }) => {
   if (!derived.ledger)
-    return missing(
-      "Gradient ledger",
-      "This file does not have the terms of the gradient.",
-      "mindref study --html page.html",
-    );
-  const box = h("div");
-  const draw = () => put(box, view(trace, derived.ledger, draw));
-  draw();
-  return box;
+    return missing("Gradient ledger", "This file does not have the terms of the gradient.");
+  return redrawable((draw) => view(trace, derived.ledger, draw));
 };
 
 function view(trace, ledgers, draw) {
@@ -44,7 +37,9 @@ function view(trace, ledgers, draw) {
     },
   );
   const flip = (row) =>
-    redrawAfter((event) => (event.target.checked ? disabled.delete(row.name) : disabled.add(row.name)));
+    redrawAfter((event) =>
+      event.target.checked ? disabled.delete(row.name) : disabled.add(row.name),
+    );
   const set = (names) =>
     redrawAfter(() => {
       disabled.clear();
@@ -52,22 +47,13 @@ function view(trace, ledgers, draw) {
       announce(`${names.length} of ${ledger.rows.length} terms included`);
     });
   return [
-    h("h2", {}, "Gradient ledger"),
-    h("p", { class: "why" }, ledger.definition),
+    h("h2", "Gradient ledger"),
+    h("p.why", ledger.definition),
     h(
-      "p",
-      { class: "choices" },
+      "p.choices",
       choice,
-      h(
-        "button",
-        { type: "button", on: { click: set(ledger.rows.map((row) => row.name)) } },
-        "All terms",
-      ),
-      h(
-        "button",
-        { type: "button", on: { click: set(ledger.last.keeps) } },
-        "Only the term of stop-gradient",
-      ),
+      button("All terms", set(ledger.rows.map((row) => row.name))),
+      button("Only the term of stop-gradient", set(ledger.last.keeps)),
     ),
     table(ledger, flip),
     h("div", { role: "status", class: "sum-of" }, includedSum(trace, ledger, on)),
@@ -77,7 +63,7 @@ function view(trace, ledgers, draw) {
 function table(ledger, flip) {
   const top = Math.max(...ledger.rows.map((row) => row.norm));
   const rows = ledger.rows.map((row) => {
-    const bar = h("span", { class: "bar", "aria-hidden": "true" });
+    const bar = h("span.bar", { "aria-hidden": "true" });
     bar.style.width = `${top > 0 ? (100 * row.norm) / top : 0}%`;
     const box = h("input", {
       type: "checkbox",
@@ -87,18 +73,13 @@ function table(ledger, flip) {
     });
     const worst = row.worst && `${six(row.worst.closed)} / ${six(row.worst.difference)}`;
     return [
-      h("span", { class: "path-name" }, box, " ", h("code", {}, row.name)),
-      h(
-        "span",
-        {},
-        row.title,
-        row.kept_by_last && h("span", { class: "tag" }, "kept by stop-gradient"),
-      ),
-      h("span", { class: "norm" }, six(row.norm), bar),
-      h("span", { class: "figure" }, row.share.toFixed(3)),
-      h("span", { class: "figure" }, row.cosine.toFixed(3)),
-      h("span", { class: "figure", "data-fd": String(row.fd_error) }, tiny(row.fd_error)),
-      h("span", { class: "figure" }, worst ?? ""),
+      h("span.path-name", box, " ", h("code", row.name)),
+      h("span", row.title, row.kept_by_last && h("span.tag", "kept by stop-gradient")),
+      h("span.norm", six(row.norm), bar),
+      h("span.figure", row.share.toFixed(3)),
+      h("span.figure", row.cosine.toFixed(3)),
+      h("span.figure", { "data-fd": String(row.fd_error) }, tiny(row.fd_error)),
+      h("span.figure", worst ?? ""),
     ];
   });
   return plainTable(
@@ -122,16 +103,13 @@ function includedSum(trace, ledger, on) {
     on.length === ledger.last.keeps.length &&
     on.every((row) => ledger.last.keeps.includes(row.name));
   const sumText = `The sum of all terms equals the gradient of mindref; relative difference ${tiny(ledger.sum.residual)}. The relative difference between the total and its finite difference is ${tiny(ledger.sum.fd_error)}.`;
-  const out = [
-    h("p", { class: "holds-line", "data-residual": String(ledger.sum.residual) }, sumText),
-  ];
-  if (on.length === 0) return [...out, h("p", {}, "No term is included: the gradient is zero.")];
+  const out = [h("p.holds-line", { "data-residual": String(ledger.sum.residual) }, sumText)];
+  if (on.length === 0) return [...out, h("p", "No term is included: the gradient is zero.")];
   if (lastOnly)
     out.push(
       h(
-        "p",
-        { class: "callout" },
-        h("b", {}, "This is the gradient of stop-gradient. "),
+        "p.callout",
+        h("b", "This is the gradient of stop-gradient. "),
         `Its norm is ${ledger.last.share.toFixed(3)} of the total norm; its cosine to the total is ${ledger.last.cosine.toFixed(3)}. It equals the gradient of mindref with routing_gradient="last"; relative difference ${tiny(ledger.last.residual)}.`,
       ),
     );
@@ -139,8 +117,7 @@ function includedSum(trace, ledger, on) {
     return [
       ...out,
       h(
-        "p",
-        { class: "note" },
+        "p.note",
         "The file has the numbers of each term only for the votes. Select the votes above to see the sum of the included terms.",
       ),
     ];
@@ -151,7 +128,7 @@ function includedSum(trace, ledger, on) {
     ["cosine to the total", cosine(sum.data, all.data), 1],
   ];
   out.push(
-    h("h3", {}, `Included: ${on.map((row) => row.name).join(" + ")}`),
+    h("h3", `Included: ${on.map((row) => row.name).join(" + ")}`),
     plainTable("Included terms and total", ["", "included", "total"], rows),
     heat(trace, { ...on[0].data, data: sum.data }, "d_Se"),
   );

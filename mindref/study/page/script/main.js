@@ -84,8 +84,8 @@ function draw(changed) {
     if (hidden)
       put(
         byId("inspector"),
-        h("h2", {}, "Selected number"),
-        h("p", { class: "note" }, "Answer or skip the question first."),
+        h("h2", "Selected number"),
+        h("p.note", "Answer or skip the question first."),
       );
     else showInspector(trace, recorded(), step, goTo);
   }
@@ -153,7 +153,7 @@ function showAbout() {
   ];
   put(
     byId("about"),
-    parts.map((part) => [h("bdi", {}, part), " "]),
+    parts.map((part) => [h("bdi", part), " "]),
   );
 }
 

@@ -1,7 +1,7 @@
 // Map of interests: votes and capsules in the plane of the two main directions of the votes.
 // The origin is not moved. All capsules are drawn longer by one factor.
 
-import { h, svg } from "./dom.js";
+import { chart, h, svg } from "./dom.js";
 import { label } from "./explain.js";
 import { brief } from "./numbers.js";
 import { hue } from "./quantities.js";
@@ -58,7 +58,7 @@ TABS.map = ({ trace }) => {
   const used = [...votes.keys()].filter((i) => !mask || mask.data[i]);
   if (used.length === 0) {
     const none = "This user has no behaviours.";
-    return [h("h2", {}, "Interests map"), h("p", {}, none)];
+    return [h("h2", "Interests map"), h("p", none)];
   }
   const { project, share } = plane(used.map((i) => votes[i]));
   const iterations = iterationsOf(trace);
@@ -88,17 +88,15 @@ TABS.map = ({ trace }) => {
     ),
   ];
   return [
-    h("h2", {}, "Interests map"),
+    h("h2", "Interests map"),
     h(
-      "p",
-      { class: "why" },
+      "p.why",
       "Dots are votes S e, numbered as in the table. Each interest is a line from 0 through its capsules u, one square for each iteration. A capsule points towards votes that are long and have a large coupling weight.",
     ),
-    h("p", {}, scaleText(factor)),
-    h("p", {}, `${varianceText}${cosineText(rowsOf(trace.tensors.get(`u[${iterations}]`)))}`),
+    h("p", scaleText(factor)),
+    h("p", `${varianceText}${cosineText(rowsOf(trace.tensors.get(`u[${iterations}]`)))}`),
     h(
-      "div",
-      { class: "map" },
+      "div.map",
       drawing(dots, paths, varianceText),
       plainTable("The same as a table", ["", "x", "y", "largest weight"], rows),
     ),
@@ -107,7 +105,9 @@ TABS.map = ({ trace }) => {
 
 /** Return the capsules of each interest as points, scaled by one factor, and the factor. */
 function capsules(trace, iterations, project, dots) {
-  const capsulesByIteration = Array.from({ length: iterations }, (_, r) => rowsOf(trace.tensors.get(`u[${r + 1}]`)));
+  const capsulesByIteration = Array.from({ length: iterations }, (_, r) =>
+    rowsOf(trace.tensors.get(`u[${r + 1}]`)),
+  );
   const paths = Array.from(capsulesByIteration[0], (_, j) => ({
     j,
     points: capsulesByIteration
@@ -123,7 +123,7 @@ function capsules(trace, iterations, project, dots) {
   return { paths: paths.map(({ j, points }) => ({ j, points: drawn(points) })), factor };
 }
 
-const figureCell = (x) => h("span", { class: "figure" }, brief(x));
+const figureCell = (x) => h("span.figure", brief(x));
 
 /** Return the range of cosines between capsules, in all dimensions. */
 function cosineText(capsules) {
@@ -158,7 +158,6 @@ function drawing(dots, paths, varianceText) {
     const spots = points.map(spot);
     return svg(
       "g",
-      {},
       svg("polyline", { points: [zero, spots.at(-1)].join(" "), class: "spoke" }),
       svg("polyline", { points: spots.join(" "), class: "path" }),
       spots.map(([a, b]) =>
@@ -181,14 +180,10 @@ function drawing(dots, paths, varianceText) {
       tip: spot(point),
     })),
   ]).map(drawName);
-  const box = svg(
-    "svg",
-    {
-      viewBox: `0 0 ${SIZE} ${SIZE}`,
-      role: "img",
-      "aria-label": `Map of votes and interests. ${varianceText} The table has the same numbers.`,
-      class: "chart",
-    },
+  const box = chart(
+    SIZE,
+    SIZE,
+    `Map of votes and interests. ${varianceText} The table has the same numbers.`,
     svg("line", { x1: zero[0] - 7, x2: zero[0] + 7, y1: zero[1], y2: zero[1], class: "zero" }),
     svg("line", { x1: zero[0], x2: zero[0], y1: zero[1] - 7, y2: zero[1] + 7, class: "zero" }),
     svg("text", { x: zero[0] - 9, y: zero[1] + 16, class: "tick end" }, "0"),
@@ -228,7 +223,6 @@ function placeNames(spots, names) {
 const drawName = ({ text, kind, wide, tip, x, y, shift }) =>
   svg(
     "g",
-    {},
     shift > 2 &&
       svg("line", {
         x1: tip[0],

@@ -166,7 +166,13 @@ export function contributions(recipe, rows, uses) {
     ids.data.forEach((id, n) => {
       if (weights.data[n] === 0 && !rowIndex.has(id)) return;
       const from = Math.floor(n / fields) * width;
-      out.push({ row: rowIndex.get(id), weight: weights.data[n], from, d, of: recipe.of[1 + k].of });
+      out.push({
+        row: rowIndex.get(id),
+        weight: weights.data[n],
+        from,
+        d,
+        of: recipe.of[1 + k].of,
+      });
     });
   }
   return out;

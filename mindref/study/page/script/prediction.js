@@ -1,6 +1,6 @@
 // A question before the result: the numbers of the step appear after an answer or a skip.
 
-import { announce, h } from "./dom.js";
+import { announce, button, h } from "./dom.js";
 import { change, seenKey, state } from "./state.js";
 
 /** Return whether the numbers of a step are hidden until its question is answered. */
@@ -24,33 +24,27 @@ export function predictBox(step) {
     return h(
       "section",
       { class: right ? "predict right" : "predict wrong", "aria-label": "your prediction" },
-      h("p", {}, h("b", {}, right ? "Right. " : "Wrong. "), text),
-      h("p", {}, `Your answer: ${choices[reply]}. Correct answer: ${choices[answer]}.`),
+      h("p", h("b", right ? "Right. " : "Wrong. "), text),
+      h("p", `Your answer: ${choices[reply]}. Correct answer: ${choices[answer]}.`),
     );
   }
   const name = "prediction";
   const options = choices.map((choice, k) =>
     h(
       "label",
-      {},
       h("input", { type: "radio", name, value: String(k), required: true }),
-      h("bdi", {}, choice),
+      h("bdi", choice),
     ),
   );
   const form = h(
-    "form",
-    { class: "predict", on: { submit: (event) => answered(event, key, answer) } },
-    h("fieldset", {}, h("legend", {}, "Predict the result: ", text), options),
+    "form.predict",
+    { on: { submit: (event) => answered(event, key, answer) } },
+    h("fieldset", h("legend", "Predict the result: ", text), options),
     h(
-      "p",
-      { class: "choices" },
+      "p.choices",
       h("button", { type: "submit", class: "main" }, "Answer"),
-      h("button", { type: "button", on: { click: () => reveal(key) } }, "Skip and show the numbers"),
-      h(
-        "button",
-        { type: "button", class: "quiet", on: { click: () => change({ ask: false }) } },
-        "Turn questions off",
-      ),
+      button("Skip and show the numbers", () => reveal(key)),
+      button("Turn questions off", () => change({ ask: false }), { class: "quiet" }),
     ),
   );
   return form;
@@ -61,9 +55,7 @@ function answered(event, key, answer) {
   const reply = Number(new FormData(event.target).get("prediction"));
   replies.set(key, reply);
   reveal(key);
-  announce(
-    reply === answer ? "Right. The numbers are shown." : "Wrong. The numbers are shown.",
-  );
+  announce(reply === answer ? "Right. The numbers are shown." : "Wrong. The numbers are shown.");
 }
 
 function reveal(key) {

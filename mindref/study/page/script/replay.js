@@ -1,6 +1,6 @@
 // Replay: coupling weights of all iterations, with redrawn logits and controls.
 
-import { h, titled, unseen, put } from "./dom.js";
+import { button, h, put, titled, unseen } from "./dom.js";
 import { edited } from "./edits.js";
 import { label } from "./explain.js";
 import { minus, six } from "./numbers.js";
@@ -31,20 +31,19 @@ TABS.replay = ({ trace, derived }) => {
     value: String(iterations),
     "aria-label": "number of iterations",
   });
-  const rangeText = h("output", {}, `iterations 1 to ${iterations}`);
+  const rangeText = h("output", `iterations 1 to ${iterations}`);
   slider.addEventListener("input", () => {
     rangeText.textContent = `iterations 1 to ${slider.value}`;
     put(box, table(trace, order, strongest, Number(slider.value), iterations));
   });
   put(box, table(trace, order, strongest, iterations, iterations));
   return [
-    h("h2", {}, "Replay: coupling weights of every iteration"),
+    h("h2", "Replay: coupling weights of every iteration"),
     h(
-      "p",
-      { class: "why" },
+      "p.why",
       `Each row is a film. ${trace.metadata.config.routing_axis === "behaviours" ? "The weights of each interest sum to 1 over the films." : "Its weights sum to 1 over the interests."} Rows are sorted by the interest with the largest weight in the last iteration.`,
     ),
-    h("p", {}, h("label", {}, "Show ", slider), " ", rangeText),
+    h("p", h("label", "Show ", slider), " ", rangeText),
     box,
     redraws(trace),
     controls(trace, derived),
@@ -72,36 +71,32 @@ function table(trace, order, strongest, visible, iterations) {
   const body = order.map((i) =>
     h(
       "tr",
-      {},
       h("th", { scope: "row" }, titled(label(trace, "behaviour", i))),
       w.flatMap((tensor, k) => cells(tensor, i, k < visible)),
-      h("td", { class: "owner" }, strongest[i] < 0 ? "none" : `interest ${strongest[i] + 1}`),
+      h("td.owner", strongest[i] < 0 ? "none" : `interest ${strongest[i] + 1}`),
     ),
   );
   return h(
-    "div",
-    { class: "scroll framed", role: "region", tabindex: 0, "aria-label": "coupling weights of all iterations" },
+    "div.scroll.framed",
+    { role: "region", tabindex: 0, "aria-label": "coupling weights of all iterations" },
     h(
-      "table",
-      { class: "replay", colour: hue("w") },
+      "table.replay",
+      { colour: hue("w") },
       h(
-        "caption",
-        { class: "unseen" },
+        "caption.unseen",
         "coupling weights of all iterations; rows sorted by the interest with the largest final weight",
       ),
       h(
         "thead",
-        {},
         h(
           "tr",
-          {},
           h("th", { scope: "col", rowspan: 2 }, "film"),
           groups,
           h("th", { scope: "col", rowspan: 2 }, "largest weight"),
         ),
-        h("tr", {}, names),
+        h("tr", names),
       ),
-      h("tbody", {}, body),
+      h("tbody", body),
     ),
   );
 }
@@ -116,7 +111,7 @@ function cells(tensor, i, visible) {
       "td",
       { class: j ? "" : "group", "data-number": String(x) },
       x.toFixed(2),
-      x === top && x > 0 && h("span", { class: "most", "aria-hidden": "true" }, "▲"),
+      x === top && x > 0 && h("span.most", { "aria-hidden": "true" }, "▲"),
     );
     const { ground, text } = shade(x, false);
     cell.style.backgroundColor = ground;
@@ -147,27 +142,17 @@ function redraws(trace) {
     ];
     put(
       results,
-      plainTable(
-        "Largest cosine with a new interest (1 is the same direction)",
-        head,
-        lines,
-      ),
+      plainTable("Largest cosine with a new interest (1 is the same direction)", head, lines),
     );
   };
   return h(
     "section",
-    {},
-    h("h3", {}, "Effect of the random initial logits"),
+    h("h3", "Effect of the random initial logits"),
     h(
       "p",
-      {},
       "The initial logits are random. The button replaces them by new logits with the same spread. The table compares the interests.",
     ),
-    h(
-      "p",
-      {},
-      h("button", { type: "button", class: "main", on: { click: draw } }, "Draw new logits"),
-    ),
+    h("p", button("Draw new logits", draw, { class: "main" })),
     results,
   );
 }
@@ -189,7 +174,10 @@ function compared(trace, again, name) {
   const match = before.map((x) => after.map((y) => cosine(x, y)));
   const best = match.map((row) => row.indexOf(Math.max(...row)));
   const w = `w[${iterationsOf(trace)}]`;
-  const [old, now] = [strongestInterests(trace.tensors.get(w)), strongestInterests(again.tensors.get(w))];
+  const [old, now] = [
+    strongestInterests(trace.tensors.get(w)),
+    strongestInterests(again.tensors.get(w)),
+  ];
   const assigned = old.filter((j) => j >= 0).length;
   const changed = old.filter((j, i) => j >= 0 && best[j] !== now[i]).length;
   const matches = before.map((x, j) =>
@@ -207,8 +195,7 @@ function controls(trace, derived) {
   ].map(([name, t]) => [name, t.tensors.get("loss")?.data[0] ?? 0]);
   return h(
     "section",
-    {},
-    h("h3", {}, "Controls"),
+    h("h3", "Controls"),
     trace.tensors.has("loss") && plainTable("Loss of this pair", ["", "loss"], rows),
     measured(derived.case?.controls),
   );
@@ -217,12 +204,16 @@ function controls(trace, derived) {
 function measured(caseControls) {
   if (!caseControls)
     return h(
-      "p",
-      { class: "note" },
+      "p.note",
       "The case study has controls over many draws: ",
-      h("code", {}, "mindref study --html page.html"),
+      h("code", "mindref study --html page.html"),
     );
-  const measures = (m) => [m.largest, m.effective_number, m.similarity ?? "one interest", m.purity ?? "no groups"];
+  const measures = (m) => [
+    m.largest,
+    m.effective_number,
+    m.similarity ?? "one interest",
+    m.purity ?? "no groups",
+  ];
   const rows = [
     ["this user", ...measures(caseControls.user)],
     [`new logits, mean of ${caseControls.draws} draws`, ...measures(caseControls.redrawn)],
@@ -242,7 +233,6 @@ function measured(caseControls) {
     ),
     h(
       "p",
-      {},
       `Adjusted Rand index between the groupings with new logits and this grouping: mean ${six(caseControls.grouping)}, minimum ${six(caseControls.lowest_grouping)} (1 is the same grouping, 0 is chance). If the order of the history changes, a weight changes by at most ${six(caseControls.reordered)}: routing ignores the order.`,
     ),
   ];

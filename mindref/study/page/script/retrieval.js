@@ -1,6 +1,6 @@
 // Retrieval: the top items of each interest, and of a single-vector model.
 
-import { h, svg, titled } from "./dom.js";
+import { chart, h, svg, titled } from "./dom.js";
 import { brief, minus } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { missing, plainTable } from "./views.js";
@@ -10,34 +10,27 @@ const FIRST = 10; // items of a list before the fold
 TABS.retrieval = ({ derived }) => {
   const caseStudy = derived.case;
   if (!caseStudy)
-    return missing(
-      "Retrieval",
-      "This file does not have the top items of each interest.",
-      "mindref study --html page.html",
-    );
+    return missing("Retrieval", "This file does not have the top items of each interest.");
   const all = [...caseStudy.lists, ...(caseStudy.single ? [caseStudy.single] : [])];
   return [
-    h("h2", {}, "Retrieval"),
+    h("h2", "Retrieval"),
     h(
-      "p",
-      { class: "why" },
+      "p.why",
       "Each interest has its own list of films. A film's score is the best score of any interest. A single-vector model has one list for all interests.",
     ),
     h(
       "p",
-      {},
       "Next film of the user: ",
       titled(caseStudy.target),
       `. Its rank among the unseen films is ${caseStudy.rank}${caseStudy.single_rank ? `, and ${caseStudy.single_rank} for the single-vector model` : ""}. The lists of the interests contain ${caseStudy.distinct} different films.`,
     ),
     h(
-      "div",
-      { class: "cards" },
+      "div.cards",
       all.map((list) => card(list, list === caseStudy.single)),
     ),
     distribution(all),
     overlap(caseStudy.lists),
-    (caseStudy.notes ?? []).map((note) => h("p", { class: "note" }, note)),
+    (caseStudy.notes ?? []).map((note) => h("p.note", note)),
   ];
 };
 
@@ -45,10 +38,9 @@ function card(list, single) {
   const line = (item) =>
     h(
       "li",
-      {},
       titled(item.title),
-      h("span", { class: "figure" }, ` ${brief(item.score)}`),
-      item.group && h("span", { class: "note" }, ` ${item.group}`),
+      h("span.figure", ` ${brief(item.score)}`),
+      item.group && h("span.note", ` ${item.group}`),
     );
   const remaining = list.items.slice(FIRST);
   const groupText = list.commonest
@@ -57,19 +49,14 @@ function card(list, single) {
   return h(
     "div",
     { class: single ? "card single" : "card" },
-    h("h3", {}, list.name),
-    h(
-      "p",
-      { class: "note" },
-      `mean cosine between the films ${minus(list.mean_cosine.toFixed(3))}${groupText}`,
-    ),
-    h("ol", { class: "ranking" }, list.items.slice(0, FIRST).map(line)),
+    h("h3", list.name),
+    h("p.note", `mean cosine between the films ${minus(list.mean_cosine.toFixed(3))}${groupText}`),
+    h("ol.ranking", list.items.slice(0, FIRST).map(line)),
     remaining.length > 0 &&
       h(
         "details",
-        {},
-        h("summary", {}, `${remaining.length} more`),
-        h("ol", { class: "ranking", start: FIRST + 1 }, remaining.map(line)),
+        h("summary", `${remaining.length} more`),
+        h("ol.ranking", { start: FIRST + 1 }, remaining.map(line)),
       ),
   );
 }
@@ -106,26 +93,17 @@ function distribution(lists) {
     list.name,
     rows[k].map(([index, n]) => `${n} at ${minus(index.toFixed(2))}`).join(", "),
   ]);
+  const label = "distribution of films by cosine; the table below has the same numbers";
+  const picture = chart(WIDE, ROW * lists.length + 24, label, marks, ticks);
+  picture.classList.add("wide-chart");
   return h(
     "section",
-    {},
-    h("h3", {}, "Distribution of cosines"),
+    h("h3", "Distribution of cosines"),
     h(
       "p",
-      {},
       "Cosine of each film with the vector of its list, in steps of 0.05. The number counts the films. Cosines are not rescaled to 0 to 1.",
     ),
-    svg(
-      "svg",
-      {
-        viewBox: `0 0 ${WIDE} ${ROW * lists.length + 24}`,
-        class: "chart wide-chart",
-        role: "img",
-        "aria-label": "distribution of films by cosine; the table below has the same numbers",
-      },
-      marks,
-      ticks,
-    ),
+    picture,
     plainTable("The same as a table", ["", "films at each cosine"], table),
   );
 }
@@ -145,5 +123,9 @@ function overlap(lists) {
   const sets = lists.map((list) => new Set(list.items.map((item) => item.title)));
   const shared = (a, b) => [...a].filter((title) => b.has(title)).length;
   const rows = sets.map((a, j) => [lists[j].name, ...sets.map((b) => shared(a, b))]);
-  return plainTable("Films that two lists have in common", ["", ...lists.map((list) => list.name)], rows);
+  return plainTable(
+    "Films that two lists have in common",
+    ["", ...lists.map((list) => list.name)],
+    rows,
+  );
 }

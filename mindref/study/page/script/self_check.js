@@ -1,6 +1,6 @@
 // The self-check line: whether every array of the file follows from its inputs.
 
-import { byId, h, put } from "./dom.js";
+import { byId, dataTable, h, put } from "./dom.js";
 import { tiny } from "./numbers.js";
 import { selfCheck } from "./recompute.js";
 
@@ -30,40 +30,26 @@ export function showCheck(result, edited) {
   ];
   put(
     line,
-    h("b", {}, holds ? "Self-check: passed. " : "Self-check: FAILED. "),
+    h("b", holds ? "Self-check: passed. " : "Self-check: FAILED. "),
     holds
       ? text
       : `These numbers are not reliable: ${bad.slice(0, 4).join("; ")}${bad.length > 4 ? `; and ${bad.length - 4} more` : ""}.`,
     edited &&
-      h("span", {}, " The self-check covers the recorded numbers. This page now shows edited numbers."),
-    h("details", {}, h("summary", {}, "all arrays"), arrayTable(result)),
+      h("span", " The self-check covers the recorded numbers. This page now shows edited numbers."),
+    h("details", h("summary", "all arrays"), arrayTable(result)),
   );
 }
 
 function arrayTable(result) {
-  const rows = result.rows.map((row) =>
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, row.name),
-      h("td", {}, row.step),
-      h("td", {}, row.recomputed ? tiny(row.off) : "input"),
-    ),
-  );
-  const head = h(
-    "tr",
-    {},
-    ["array", "step", "difference"].map((name) => h("th", { scope: "col" }, name)),
-  );
+  const rows = result.rows.map((row) => [
+    row.name,
+    row.step,
+    row.recomputed ? tiny(row.off) : "input",
+  ]);
+  const caption = h("caption.unseen", "all arrays and their differences");
   return h(
-    "div",
-    { class: "scroll", tabindex: 0, role: "region", "aria-label": "all arrays" },
-    h(
-      "table",
-      {},
-      h("caption", { class: "unseen" }, "all arrays and their differences"),
-      h("thead", {}, head),
-      h("tbody", {}, rows),
-    ),
+    "div.scroll",
+    { tabindex: 0, role: "region", "aria-label": "all arrays" },
+    dataTable("table", caption, ["array", "step", "difference"], rows),
   );
 }

@@ -21,7 +21,7 @@ function sumsOver(tensor, axis) {
   return out;
 }
 
-const sumCell = (x) => h("td", { class: "sum", "data-sum": allDigits(x) }, x.toFixed(3));
+const sumCell = (x) => h("td.sum", { "data-sum": allDigits(x) }, x.toFixed(3));
 
 /** Return the cell with the sum of each row. */
 export function sumCells(tensor) {
@@ -33,7 +33,7 @@ export function foot(tensor, plan, columns, across) {
   const sums = sumsOver(tensor, 0);
   const name = h("th", { scope: "row" }, `sum over ${plan.rowAxes[0]}s`);
   const cells = columns.map((k) => sumCell(sums[k]));
-  return h("tfoot", {}, h("tr", {}, name, cells, across && h("td", {}, "")));
+  return h("tfoot", h("tr", name, cells, across && h("td", "")));
 }
 
 /** Return a note: the sum that must be 1, its largest deviation, and the other sum. */
@@ -51,7 +51,7 @@ export function sumsNote(tensor) {
   ];
   if (live.length < sums.length) {
     const none = sums.length - live.length;
-    lines.push(h("li", {}, `${none} of the sums are 0: excluded by the mask.`));
+    lines.push(h("li", `${none} of the sums are 0: excluded by the mask.`));
   }
   if (other) {
     const otherSums = sumsOver(tensor, 1 - axis);
@@ -60,7 +60,7 @@ export function sumsNote(tensor) {
       .map((x) => x.toFixed(3))
       .join(", ");
     const ellipsis = otherSums.length > FEW ? ", …" : "";
-    lines.push(h("li", {}, `Sum over ${other}s: need not be 1; it is ${otherText}${ellipsis}.`));
+    lines.push(h("li", `Sum over ${other}s: need not be 1; it is ${otherText}${ellipsis}.`));
   }
-  return h("ul", { class: "sums" }, lines);
+  return h("ul.sums", lines);
 }

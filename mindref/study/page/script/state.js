@@ -16,9 +16,7 @@ export const state = {
 
 // the edits that the editor writes; other texts in an address are ignored
 const NUMBER = "-?(\\d+\\.?\\d*|\\.\\d+)(e[+-]?\\d+)?";
-const EDIT = new RegExp(
-  `^(set:[^:]+:\\d+:${NUMBER}|drop:\\d+|S:${NUMBER}|[rK]:([1-9]|1[0-2]))$`,
-);
+const EDIT = new RegExp(`^(set:[^:]+:\\d+:${NUMBER}|drop:\\d+|S:${NUMBER}|[rK]:([1-9]|1[0-2]))$`);
 
 const listeners = [];
 
@@ -68,7 +66,10 @@ export function read() {
     step: step ?? trace.steps[0].id,
     view: parts.get("view") ?? "steps",
     variant: parts.get("variant") ?? "",
-    cell: (trace.tensors.has(name) || edits.length) && /^\d+$/.test(index) ? { name, index: +index } : null,
+    cell:
+      (trace.tensors.has(name) || edits.length) && /^\d+$/.test(index)
+        ? { name, index: +index }
+        : null,
     edits,
     ask: parts.get("ask") !== "0",
   };

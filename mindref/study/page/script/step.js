@@ -1,7 +1,7 @@
 // The main column: one step.
 
 import { residual } from "./invariants.js";
-import { byId, h, prose, put } from "./dom.js";
+import { button, byId, h, prose, put } from "./dom.js";
 import { code, equation, showMarks } from "./equation.js";
 import { label } from "./explain.js";
 import { minus, tiny, unflat } from "./numbers.js";
@@ -16,19 +16,13 @@ export function showStep(trace, recorded, step) {
   put(
     byId("step"),
     h(
-      "p",
-      { class: "position" },
+      "p.position",
       `${PHASES[step.phase]} · ${iterationText(step)}step ${index + 1} of ${trace.steps.length} · `,
-      h("code", {}, step.id),
+      h("code", step.id),
     ),
     h("h2", { tabindex: -1, id: "step-title" }, step.title),
-    changed &&
-      h(
-        "p",
-        { class: "badge" },
-        "edited: recomputed in this page from your changes",
-      ),
-    h("p", { class: "why" }, prose(step.why)),
+    changed && h("p.badge", "edited: recomputed in this page from your changes"),
+    h("p.why", prose(step.why)),
     index === 0 && welcome(trace),
     equation(step),
     predictBox(step),
@@ -45,31 +39,20 @@ const iterationText = (step) =>
   step.number && step.kind.startsWith("routing.") ? `iteration ${step.number} · ` : "";
 
 const variantButton = (name) =>
-  h(
-    "button",
-    {
-      type: "button",
-      class: "quiet",
-      on: { click: () => change({ variant: name, view: "variants" }) },
-    },
-    name,
-  );
+  button(name, () => change({ variant: name, view: "variants" }), { class: "quiet" });
 
 /** Return the introduction, shown at the first step. */
 function welcome(trace) {
   return h(
-    "div",
-    { class: "callout" },
+    "div.callout",
     h(
       "p",
-      {},
       `This page shows one training pair in ${trace.steps.length} steps: from film ids to the loss, the backward pass, one optimiser step, and serving. Every number was recorded while the reference implementation ran.`,
     ),
     h(
       "p",
-      {},
       "Press ",
-      h("kbd", {}, "→"),
+      h("kbd", "→"),
       " for the next step. Select a number to see its terms, its gradient and the steps that use it. If you change a number, the page recomputes all dependent numbers.",
     ),
   );
@@ -93,8 +76,8 @@ function results(trace, recorded, step) {
     }),
   );
   return h(
-    "section",
-    { class: "results", "aria-label": "results" },
+    "section.results",
+    { "aria-label": "results" },
     figures,
     moves(trace, step),
     invariants(trace, step),
@@ -115,10 +98,9 @@ function moves(trace, step) {
     const cell = unflat(tensor.shape, most).map((k, axis) => label(trace, tensor.axes[axis], k));
     return [
       h(
-        "p",
-        { class: "moves" },
+        "p.moves",
         `Largest change of ${match[1]} since the previous iteration: `,
-        h("bdi", {}, cell.join(" → ")),
+        h("bdi", cell.join(" → ")),
         ` ${by > 0 ? "+" : ""}${minus(by.toFixed(3))}.`,
       ),
     ];
@@ -133,8 +115,7 @@ function invariants(trace, step) {
     if (off === undefined) return [];
     const holds = stale ? off <= invariant.tolerance : invariant.holds;
     const how = h(
-      "span",
-      { class: "residual" },
+      "span.residual",
       ` (deviation ${tiny(off)}, tolerance ${tiny(invariant.tolerance)})`,
     );
     return [
@@ -148,10 +129,10 @@ function invariants(trace, step) {
   });
   if (items.length === 0) return null;
   return h(
-    "section",
-    { class: "invariants", "aria-label": "invariants" },
-    h("h3", {}, stale ? "Invariants of the edited numbers" : "Invariants"),
-    h("ul", {}, items),
+    "section.invariants",
+    { "aria-label": "invariants" },
+    h("h3", stale ? "Invariants of the edited numbers" : "Invariants"),
+    h("ul", items),
   );
 }
 
@@ -173,13 +154,12 @@ function inputs(trace, recorded, step) {
     const tensor = trace.tensors.get(name);
     const symbol = symbols[name];
     const box = h(
-      "details",
-      { class: "input" },
+      "details.input",
       h(
         "summary",
         { "data-symbol": symbol },
         `reads ${name}`,
-        h("span", { class: "shape" }, ` ${tensor.axes.join(" × ") || "one number"}`),
+        h("span.shape", ` ${tensor.axes.join(" × ") || "one number"}`),
       ),
     );
     const draw = () => {
@@ -193,7 +173,7 @@ function inputs(trace, recorded, step) {
     box.addEventListener("toggle", draw);
     return box;
   });
-  return h("section", { class: "inputs", "aria-label": "inputs" }, boxes);
+  return h("section.inputs", { "aria-label": "inputs" }, boxes);
 }
 
 function references(step) {
@@ -207,8 +187,7 @@ function references(step) {
     ],
   ].filter(([, text]) => text.length);
   return h(
-    "dl",
-    { class: "sources" },
-    rows.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)]),
+    "dl.sources",
+    rows.map(([name, text]) => [h("dt", name), h("dd", text)]),
   );
 }

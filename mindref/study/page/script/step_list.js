@@ -1,6 +1,6 @@
 // The list of steps, and the position in it.
 
-import { byId, h, put } from "./dom.js";
+import { button, byId, h, put } from "./dom.js";
 import { state } from "./state.js";
 import { PHASES } from "./step.js";
 
@@ -18,11 +18,11 @@ export function showStepList(trace, goTo) {
   put(
     byId("step-list"),
     groups.map(({ name, steps }) => [
-      h("h3", {}, name),
+      h("h3", name),
       h(
         "ol",
         { start: steps[0].index + 1 },
-        steps.map(({ step, index }) => h("li", {}, entry(trace, step, index, goTo))),
+        steps.map(({ step, index }) => h("li", entry(trace, step, index, goTo))),
       ),
     ]),
   );
@@ -30,17 +30,14 @@ export function showStepList(trace, goTo) {
 
 function entry(trace, step, index, goTo) {
   const edited = step.outputs.some((tensor) => trace.touched?.has(tensor.name));
-  return h(
-    "button",
-    {
-      type: "button",
-      "data-step": step.id,
-      "aria-current": step.id === state.step ? "step" : undefined,
-      on: { click: () => goTo(step.id) },
-    },
-    h("span", { class: "number" }, String(index + 1)),
-    h("span", { class: "short" }, step.title),
-    edited && h("span", { class: "mark" }, "edited"),
+  return button(
+    [
+      h("span.number", String(index + 1)),
+      h("span.short", step.title),
+      edited && h("span.mark", "edited"),
+    ],
+    () => goTo(step.id),
+    { "data-step": step.id, "aria-current": step.id === state.step ? "step" : undefined },
   );
 }
 

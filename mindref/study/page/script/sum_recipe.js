@@ -1,5 +1,7 @@
 // The recipe "sum": signed products of cells, one letter per axis; letters not in `out` are summed.
 
+import { flat } from "./numbers.js";
+
 /** Return the size of each letter, from the tensors of all factors. */
 function sizesOf(terms) {
   const sizes = {};
@@ -105,13 +107,14 @@ export function products(recipe, get, outCell) {
   const sizes = sizesOf(terms);
   const fixed = Object.fromEntries([...recipe.out].map((letter, axis) => [letter, outCell[axis]]));
   return terms.flatMap((term) => {
-    const inner = [...new Set(term.factors.flatMap((f) => [...f.letters]))].filter((x) => !(x in fixed));
+    const inner = [...new Set(term.factors.flatMap((f) => [...f.letters]))].filter(
+      (x) => !(x in fixed),
+    );
     return choices(inner, sizes).map((choice) => {
       const bound = { ...fixed, ...choice };
       const factors = term.factors.map(({ of, letters, tensor }) => {
         const cell = [...letters].map((letter) => bound[letter]);
-        const tensorStrides = strides(tensor.shape);
-        return { of, cell, value: tensor.data[cell.reduce((n, k, axis) => n + k * tensorStrides[axis], 0)] };
+        return { of, cell, value: tensor.data[flat(tensor.shape, cell)] };
       });
       const value = term.sign * factors.reduce((product, f) => product * f.value, 1);
       return { sign: term.sign, factors, value };

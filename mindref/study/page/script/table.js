@@ -1,8 +1,8 @@
 // A tensor as a table with titles, digits and colours.
 
-import { h, titled, unseen } from "./dom.js";
+import { button, h, titled, unseen } from "./dom.js";
 import { label } from "./explain.js";
-import { printer, six, unflat, allDigits } from "./numbers.js";
+import { allDigits, flat, printer, six, unflat } from "./numbers.js";
 import { hue, meaning, POSITIONS_OF, shader } from "./quantities.js";
 import { change, state } from "./state.js";
 import { foot, overColumns, sumCells, sumsNote } from "./softmax_sums.js";
@@ -64,7 +64,7 @@ export function tensorFigure(trace, tensor, { symbol, recorded, readOnly = false
   figure.append(
     caption(tensor, edited, symbol),
     empty
-      ? h("p", { class: "note" }, "Empty: an axis has size 0.")
+      ? h("p.note", "Empty: an axis has size 0.")
       : scroller(tensor, grid(trace, tensor, plan, { rows, columns, symbol, before, readOnly })),
     ...pageButtons(plan, open, turnPage),
   );
@@ -90,17 +90,16 @@ function caption(tensor, edited, symbol) {
     : "one number";
   return h(
     "figcaption",
-    {},
-    h("span", { class: "name", "data-symbol": symbol }, tensor.name),
-    h("span", { class: "meaning" }, meaning(tensor.name)),
-    h("span", { class: "shape" }, `${shape}, ${tensor.dtype}`),
-    edited && h("strong", { class: "badge" }, "edited"),
+    h("span.name", { "data-symbol": symbol }, tensor.name),
+    h("span.meaning", meaning(tensor.name)),
+    h("span.shape", `${shape}, ${tensor.dtype}`),
+    edited && h("strong.badge", "edited"),
   );
 }
 
 function scroller(tensor, table) {
   const name = `${tensor.name}, scrolls if it is wide`;
-  return h("div", { class: "scroll", role: "region", "aria-label": name, tabindex: 0 }, table);
+  return h("div.scroll", { role: "region", "aria-label": name, tabindex: 0 }, table);
 }
 
 function grid(trace, tensor, plan, { rows, columns, symbol, before, readOnly }) {
@@ -112,14 +111,13 @@ function grid(trace, tensor, plan, { rows, columns, symbol, before, readOnly }) 
   const marks = largest(tensor, plan);
   const dropped = (k) => state.edits.includes(`drop:${k}`);
   const leftOut = (axis, k) =>
-    plan.rowAxes[axis] === "behaviour" && dropped(k) && h("span", { class: "idle" }, "left out");
+    plan.rowAxes[axis] === "behaviour" && dropped(k) && h("span.idle", "left out");
   const softmax = tensor.recipe.op === "softmax";
   const across = softmax && overColumns(tensor) && sumCells(tensor);
   const table = h("table", { role: "grid", class: tensor.dtype === "bool" ? "flags" : "numbers" });
   table.append(
     h(
-      "caption",
-      { class: "unseen" },
+      "caption.unseen",
       `${tensor.name}: ${meaning(tensor.name)}; ${tensor.axes.join(" by ") || "one number"}`,
     ),
   );
@@ -128,7 +126,6 @@ function grid(trace, tensor, plan, { rows, columns, symbol, before, readOnly }) 
   for (const row of rows) {
     const line = h(
       "tr",
-      {},
       ...row.map((k, axis) =>
         h("th", { scope: "row" }, titled(label(trace, plan.rowAxes[axis], k)), leftOut(axis, k)),
       ),
@@ -136,7 +133,7 @@ function grid(trace, tensor, plan, { rows, columns, symbol, before, readOnly }) 
     if (row.length === 0) line.append(h("th", { scope: "row" }, tensor.name));
     for (const k of columns) {
       const cell = plan.columnAxis ? [...row, k] : row;
-      const index = cell.reduce((n, k, axis) => n * tensor.shape[axis] + k, 0);
+      const index = flat(tensor.shape, cell);
       line.append(
         cellOf(tensor, index, {
           print,
@@ -162,18 +159,16 @@ function grid(trace, tensor, plan, { rows, columns, symbol, before, readOnly }) 
 function head(trace, plan, columns, across) {
   const corner = plan.rowAxes.length
     ? plan.rowAxes.map((axis) => h("th", { scope: "col" }, axis))
-    : h("td", {}, "");
+    : h("td", "");
   const active = plan.columnAxis === "interest" ? trace.tensors.get("active")?.data : undefined;
-  const idle = (k) => active && !active[k] && h("span", { class: "idle" }, "inactive");
+  const idle = (k) => active && !active[k] && h("span.idle", "inactive");
   const names = columns.map((k) =>
     h("th", { scope: "col" }, titled(label(trace, plan.columnAxis, k)), idle(k)),
   );
   return h(
     "thead",
-    {},
     h(
       "tr",
-      {},
       corner,
       names,
       across && h("th", { scope: "col", class: "sum" }, `sum over ${plan.columnAxis}s`),
@@ -198,10 +193,10 @@ function cellOf(tensor, index, { print, shade, top, symbol, marked, recorded, la
       "aria-selected": chosen ? "true" : "false",
     },
     print(x),
-    labelOf && h("span", { class: "what" }, titled(labelOf(x))),
-    marked && h("span", { class: "most", "aria-hidden": "true" }, "▲"),
+    labelOf && h("span.what", titled(labelOf(x))),
+    marked && h("span.most", { "aria-hidden": "true" }, "▲"),
     marked && unseen(" largest"),
-    edited && h("span", { class: "moved", title: `recorded: ${six(recorded.data[index])}` }, "•"),
+    edited && h("span.moved", { title: `recorded: ${six(recorded.data[index])}` }, "•"),
     edited && unseen(" changed by an edit"),
   );
   cell.style.backgroundColor = colours.ground;
@@ -219,7 +214,8 @@ function largest(tensor, plan) {
   for (let from = 0; from < count; from += width) {
     let best = from;
     const size = (index) => (perRow ? tensor.data[index] : Math.abs(tensor.data[index]));
-    for (let index = from; index < from + width; index += 1) if (size(index) > size(best)) best = index;
+    for (let index = from; index < from + width; index += 1)
+      if (size(index) > size(best)) best = index;
     if (size(best) !== 0) marks.add(best);
   }
   return marks;
@@ -235,14 +231,13 @@ function pageButtons(plan, open, turnPage) {
     .map(([what, key, size, count]) => {
       const index = open[key];
       const text = `${what} ${index * size + 1} to ${Math.min(count, (index + 1) * size)} of ${count}`;
-      const button = (name, to, disabled) =>
-        h("button", { type: "button", disabled, on: { click: () => turnPage({ [key]: to }) } }, name);
+      const turn = (name, to, disabled) =>
+        button(name, () => turnPage({ [key]: to }), { disabled });
       return h(
-        "p",
-        { class: "leaves" },
-        button(`earlier ${what}`, index - 1, index === 0),
+        "p.leaves",
+        turn(`earlier ${what}`, index - 1, index === 0),
         ` ${text} `,
-        button(`later ${what}`, index + 1, (index + 1) * size >= count),
+        turn(`later ${what}`, index + 1, (index + 1) * size >= count),
       );
     });
 }

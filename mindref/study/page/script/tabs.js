@@ -12,15 +12,15 @@ const GRADIENTS = new Set(["ledger", "curve"]); // recorded gradients: hidden wh
 /** Return a note that a view shows recorded numbers. */
 const unedited = () =>
   h(
-    "p",
-    { class: "badge" },
+    "p.badge",
     "This view shows the recorded numbers, without your edits. Press r to remove the edits.",
   );
 
 /** Scroll a row of buttons, not the page, to one button. */
 function scrollIntoRow(row, button) {
   const [box, target] = [row.getBoundingClientRect(), button.getBoundingClientRect()];
-  if (target.left < box.left || target.right > box.right) row.scrollLeft += target.left - box.left - 24;
+  if (target.left < box.left || target.right > box.right)
+    row.scrollLeft += target.left - box.left - 24;
 }
 
 /** Show the current view: the steps, or another tab. */

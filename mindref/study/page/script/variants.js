@@ -1,73 +1,53 @@
 // Variants: deviations of public implementations, computed for this user beside the reference.
 
-import { h, prose, put, sentence } from "./dom.js";
+import { h, prose, sentence } from "./dom.js";
 import { six, tiny } from "./numbers.js";
 import { change, state } from "./state.js";
 import { TABS } from "./tabs.js";
-import { chooser, heat, missing, plainTable, itemList } from "./views.js";
+import { chooser, heat, itemList, missing, plainTable, redrawable } from "./views.js";
 
 TABS.variants = ({ trace, derived }) => {
   const cases = derived.variants;
-  if (!cases?.length)
-    return missing(
-      "Variants of public code",
-      "This file has no variants.",
-      "mindref study --html page.html",
-    );
-  const box = h("div");
-  const draw = () => {
+  if (!cases?.length) return missing("Variants of public code", "This file has no variants.");
+  const names = cases.map((c) => [c.name, c.title]);
+  return redrawable((draw) => {
     const variant = cases.find((c) => c.name === state.variant) ?? cases[0];
     const comparison = { ...variant, reference: variant.reference ?? derived.reference };
-    put(
-      box,
-      view(
-        trace,
-        comparison,
-        chooser(
-          "variant",
-          cases.map((c) => [c.name, c.title]),
-          comparison.name,
-          (name) => {
-            change({ variant: name });
-            draw();
-          },
-        ),
-      ),
-    );
-  };
-  draw();
-  return box;
+    const choose = (name) => {
+      change({ variant: name });
+      draw();
+    };
+    return view(trace, comparison, chooser("variant", names, comparison.name, choose));
+  });
 };
 
 function view(trace, comparison, choice) {
   const seen = comparison.seen.map((s) =>
     h(
       "li",
-      {},
-      h("code", {}, s.repository),
+      h("code", s.repository),
       ` at commit ${s.commit} (${s.date})`,
-      s.note && h("span", { class: "note" }, `: ${s.note}`),
+      s.note && h("span.note", `: ${s.note}`),
     ),
   );
   return [
-    h("h2", {}, "Variants of public code"),
-    h("p", { class: "choices" }, choice),
+    h("h2", "Variants of public code"),
+    h("p.choices", choice),
     h(
       "article",
       { "data-variant": comparison.name },
-      h("h3", {}, comparison.title),
-      h("p", { class: "why" }, prose(sentence(comparison.what))),
-      h("p", {}, prose(sentence(comparison.does))),
-      comparison.setup?.text && h("p", { class: "note" }, `Changed for both sides: ${comparison.setup.text}.`),
-      comparison.differs?.length === 0 &&
-        h("p", { class: "callout" }, "No number differs for this user."),
+      h("h3", comparison.title),
+      h("p.why", prose(sentence(comparison.what))),
+      h("p", prose(sentence(comparison.does))),
+      comparison.setup?.text && h("p.note", `Changed for both sides: ${comparison.setup.text}.`),
+      comparison.differs?.length === 0 && h("p.callout", "No number differs for this user."),
       measured(comparison),
       violations(comparison),
       sides(trace, comparison),
-      seen.length > 0 && h("section", {}, h("h3", {}, "Public implementations with this deviation"), h("ul", {}, seen)),
+      seen.length > 0 &&
+        h("section", h("h3", "Public implementations with this deviation"), h("ul", seen)),
       h(
-        "p",
-        { class: "note" },
+        "p.note",
         `Breaks rule ${comparison.rule}. One user and one seed show how the algorithm changes, not how accurate a model is.`,
       ),
     ),
@@ -92,19 +72,19 @@ function measured(comparison) {
 /** List the invariants that fail, the same invariant of all iterations in one line. */
 function violations(comparison) {
   if (comparison.violations.length === 0)
-    return h("p", { class: "callout" }, h("b", {}, "No invariant fails. "), comparison.no_violation_text ?? "");
+    return h("p.callout", h("b", "No invariant fails. "), comparison.no_violation_text ?? "");
   const texts = [...new Set(comparison.violations.map((a) => a.text))];
   const items = texts.map((text) => {
     const same = comparison.violations.filter((a) => a.text === text);
     const worst = Math.max(...same.map((a) => Number(a.residual)));
-    const steps = same.map((a) => h("code", { "data-violation": a.step, "data-text": text }, a.step));
+    const steps = same.map((a) =>
+      h("code", { "data-violation": a.step, "data-text": text }, a.step),
+    );
     return h(
-      "li",
-      { class: "fails" },
+      "li.fails",
       text,
       h(
-        "span",
-        { class: "residual" },
+        "span.residual",
         ": ",
         steps.flatMap((x, k) => (k ? [", ", x] : [x])),
         `; largest deviation ${tiny(worst)}`,
@@ -113,15 +93,13 @@ function violations(comparison) {
   });
   return h(
     "section",
-    {},
     h(
       "h3",
-      {},
       comparison.violations.length === 1
         ? "One invariant fails"
         : `${comparison.violations.length} invariants fail`,
     ),
-    h("ul", { class: "sums" }, items),
+    h("ul.sums", items),
   );
 }
 
@@ -129,16 +107,15 @@ function sides(trace, comparison) {
   const over = trace.metadata.config.routing_axis === "behaviours" ? "i" : "k";
   const column = (name, x) =>
     h(
-      "div",
-      { class: "card", "data-side": name },
-      h("h3", {}, name),
-      h("p", { class: "figure" }, `loss ${six(Number(x.loss))}, K′ = ${x.count}`),
+      "div.card",
+      { "data-side": name },
+      h("h3", name),
+      h("p.figure", `loss ${six(Number(x.loss))}, K′ = ${x.count}`),
       x.w && heat(trace, x.w, "w", {}, { op: "softmax", of: [{ of: "", letters: "ik" }], over }),
-      x.top && [h("h4", {}, "Top items"), itemList(x.top, true)],
+      x.top && [h("h4", "Top items"), itemList(x.top, true)],
     );
   return h(
-    "div",
-    { class: "cards two" },
+    "div.cards.two",
     column("reference", comparison.reference),
     column("variant", comparison.variant),
   );

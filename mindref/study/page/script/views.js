@@ -1,46 +1,40 @@
 // Parts of the views: tables, a note for missing data, heat maps, lists, choices.
 
 import { unpacked } from "./data.js";
-import { h, titled } from "./dom.js";
+import { dataTable, h, put, titled } from "./dom.js";
 import { brief, six } from "./numbers.js";
 import { tensorFigure } from "./table.js";
 
 /** Return a table with a caption; cells are texts, numbers or elements; the first is the row header. */
 export function plainTable(caption, head, rows, visible = true) {
   const cell = (x) =>
-    typeof x === "number"
-      ? h("td", { class: "figure", "data-number": String(x) }, six(x))
-      : h("td", {}, x);
+    typeof x === "number" ? h("td.figure", { "data-number": String(x) }, six(x)) : h("td", x);
   return h(
-    "div",
-    { class: "scroll", role: "region", tabindex: 0, "aria-label": caption },
-    h(
-      "table",
-      { class: "plain-table" },
-      h("caption", { class: visible ? "" : "unseen" }, h("span", {}, caption)),
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          head.map((name) => (name ? h("th", { scope: "col" }, name) : h("td", {}))),
-        ),
-      ),
-      h(
-        "tbody",
-        {},
-        rows.map(([name, ...cells]) =>
-          h("tr", {}, h("th", { scope: "row" }, name), cells.map(cell)),
-        ),
-      ),
+    "div.scroll",
+    { role: "region", tabindex: 0, "aria-label": caption },
+    dataTable(
+      "table.plain-table",
+      h("caption", { class: visible ? "" : "unseen" }, h("span", caption)),
+      head,
+      rows,
+      cell,
     ),
   );
 }
 
+const TO_WRITE = "mindref study --html page.html";
+
 /** Return a note that the file has no data for a view, and the command that writes it. */
-export function missing(title, text, command) {
-  return [h("h2", {}, title), h("p", {}, text), h("p", {}, "To get it: ", h("code", {}, command))];
+export function missing(title, text) {
+  return [h("h2", title), h("p", text), h("p", "To get it: ", h("code", TO_WRITE))];
+}
+
+/** Return an element with the content that `render` returns; its argument renders it again. */
+export function redrawable(render) {
+  const box = h("div");
+  const draw = () => put(box, render(draw));
+  draw();
+  return box;
 }
 
 /** Return the heat map of an array; the name of a tensor gives the colour. */
@@ -57,14 +51,13 @@ export function itemList(items, interest = false) {
   const line = (item) =>
     h(
       "li",
-      {},
       titled(item.title),
-      h("span", { class: "figure" }, ` ${brief(item.score)}`),
+      h("span.figure", ` ${brief(item.score)}`),
       interest &&
         item.interest !== undefined &&
-        h("span", { class: "note" }, `, by interest ${item.interest + 1}`),
+        h("span.note", `, by interest ${item.interest + 1}`),
     );
-  return h("ol", { class: "ranking" }, items.map(line));
+  return h("ol.ranking", items.map(line));
 }
 
 /** Return a labelled select. */
@@ -75,7 +68,7 @@ export function chooser(text, options, chosen, act) {
     options.map(([value, name]) => h("option", { value }, name)),
   );
   select.value = chosen;
-  return h("label", { class: "pick" }, `${text} `, select);
+  return h("label.pick", `${text} `, select);
 }
 
 /** Return the cosine of two lists of numbers. */
