@@ -7,7 +7,7 @@ their bytes, answers share no memory, and dtypes are those of the inputs.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
 from typing import Any
@@ -237,6 +237,13 @@ class CheckContext:
             return
         message = "an invalid call returned an answer, expected an exception"
         raise CheckFailed(message, self.evidence(kind="answered"))
+
+    def assert_each_raises(self, call: Call, **values: Sequence[Any]) -> None:
+        """Run a call, then with each invalid value of a number; the implementation must raise."""
+        self.run(call)
+        for name, invalid in values.items():
+            for value in invalid:
+                self.assert_raises(call.change(**{name: value}))
 
     def assert_first_matches(self) -> None:
         """Compare the first answer with the reference: wrong answers prove no property."""

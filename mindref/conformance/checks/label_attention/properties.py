@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.conformance.checks.label_attention.agreement import (
+    CONSTANT,
     CONSTANT_POWERS,
     POWERS,
     label_attention_calls,
@@ -33,9 +34,7 @@ HARD = (np.inf,)
 EQUAL = (-1.0, 0.0, 0.5, 1.0)
 
 
-@add_check(
-    "label_attention-R1", draws=label_attention_calls(powers=(1.0, 2.0)), stem="label_attention"
-)
+@add_check("label_attention-R1", draws=label_attention_calls(powers=(1.0, 2.0)))
 def zero_coordinates_change_no_score(context: CheckContext, call: Call) -> None:
     """Appending zero coordinates must change nothing: scores are not divided by the width."""
     call, width = call.forward_only(), call.arrays["target"].shape[1]
@@ -46,11 +45,7 @@ def zero_coordinates_change_no_score(context: CheckContext, call: Call) -> None:
     context.assert_same(context.run(call), wider, through={"out": lambda x: x[:, :width]})
 
 
-@add_check(
-    "label_attention-R2",
-    draws=label_attention_calls(powers=(2.0, 0.5, 3.0)),
-    stem="label_attention",
-)
+@add_check("label_attention-R2", draws=label_attention_calls(powers=(2.0, 0.5, 3.0)))
 def power_keeps_the_sign_of_the_score(context: CheckContext, call: Call) -> None:
     """A score s with power p must have the weight of sign(s) |s|^p with power 1."""
     power, places = call.numbers["power"], call.arrays["active"].shape
@@ -63,7 +58,7 @@ def power_keeps_the_sign_of_the_score(context: CheckContext, call: Call) -> None
     assert_same_part(context, first, second, lambda x: x[:, 1:])
 
 
-@add_check("label_attention-R2", draws=label_attention_calls(powers=FINITE), stem="label_attention")
+@add_check("label_attention-R2", draws=label_attention_calls(powers=FINITE))
 def weights_increase_with_the_score(context: CheckContext, call: Call) -> None:
     """For every power, a larger score must not have a smaller weight."""
     scores = np.einsum("bkd,bd->bk", call.arrays["interests"], call.arrays["target"])
@@ -74,7 +69,7 @@ def weights_increase_with_the_score(context: CheckContext, call: Call) -> None:
     context.assert_true(not falls.any(), "a larger score has a smaller weight", got, "out")
 
 
-@add_check("label_attention-R3", draws=label_attention_calls(), stem="label_attention")
+@add_check("label_attention-R3", draws=label_attention_calls())
 def attention_weights_sum_to_one(context: CheckContext, call: Call) -> None:
     """The attention weights of a user must be at least 0 and sum to 1."""
     got = context.run(with_weights_exposed(call))
@@ -85,9 +80,7 @@ def attention_weights_sum_to_one(context: CheckContext, call: Call) -> None:
     context.assert_close("weights, summed,", weights.sum(axis=1), ones, lambda: 2 * total)
 
 
-@add_check(
-    "label_attention-R3", draws=label_attention_calls(), stem="label_attention", gradient=True
-)
+@add_check("label_attention-R3", draws=label_attention_calls(), gradient=True)
 def inactive_interests_are_not_attended(context: CheckContext, call: Call) -> None:
     """Removing the inactive interests must change nothing."""
     users, k = call.arrays["active"].shape
@@ -99,9 +92,7 @@ def inactive_interests_are_not_attended(context: CheckContext, call: Call) -> No
     context.assert_same(only, got, through=answer_selectors(call.stem, "k", on))
 
 
-@add_check(
-    "label_attention-R3", draws=label_attention_calls(), stem="label_attention", gradient=True
-)
+@add_check("label_attention-R3", draws=label_attention_calls(), gradient=True)
 def attention_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
     """The vector and gradients of a user must not depend on the other users of the batch."""
     one = [int(context.rng.integers(len(call.arrays["target"])))]
@@ -113,9 +104,7 @@ def attention_does_not_depend_on_the_batch(context: CheckContext, call: Call) ->
     )
 
 
-@add_check(
-    "label_attention-R4", draws=label_attention_calls(), stem="label_attention", gradient=True
-)
+@add_check("label_attention-R4", draws=label_attention_calls(), gradient=True)
 def inactive_interests_have_no_influence(context: CheckContext, call: Call) -> None:
     """NaN or any number in an inactive interest must change no byte and get gradient 0."""
     inactive = ~call.arrays["active"][..., None]
@@ -127,12 +116,7 @@ def inactive_interests_have_no_influence(context: CheckContext, call: Call) -> N
     context.assert_exact(got, "d_interests", 0, mask=inactive)
 
 
-@add_check(
-    "label_attention-R5",
-    draws=label_attention_calls(powers=(0.0,)),
-    stem="label_attention",
-    gradient=True,
-)
+@add_check("label_attention-R5", draws=label_attention_calls(powers=(0.0,)), gradient=True)
 def power_zero_ignores_the_target(context: CheckContext, call: Call) -> None:
     """With p = 0, another target must change no byte."""
     got, target = context.run(call), call.arrays["target"]
@@ -140,12 +124,7 @@ def power_zero_ignores_the_target(context: CheckContext, call: Call) -> None:
         context.assert_equal(context.run(call.change(target=other)), got)
 
 
-@add_check(
-    "label_attention-R6",
-    draws=label_attention_calls(powers=HARD),
-    stem="label_attention",
-    gradient=True,
-)
+@add_check("label_attention-R6", draws=label_attention_calls(powers=HARD), gradient=True)
 def power_infinity_selects_the_largest_score(context: CheckContext, call: Call) -> None:
     """With p = infinity, the result must be exactly the interest of the largest score."""
     places = call.arrays["active"].shape
@@ -158,12 +137,7 @@ def power_infinity_selects_the_largest_score(context: CheckContext, call: Call) 
         assert_takes_all(context, with_scores(call, s * scale))
 
 
-@add_check(
-    "label_attention-R6",
-    draws=label_attention_calls(powers=HARD),
-    stem="label_attention",
-    gradient=True,
-)
+@add_check("label_attention-R6", draws=label_attention_calls(powers=HARD), gradient=True)
 def power_infinity_breaks_ties_by_lowest_index(context: CheckContext, call: Call) -> None:
     """With p = infinity, a tie must go to the active interest of the lowest index."""
     context.run(call)
@@ -172,7 +146,7 @@ def power_infinity_breaks_ties_by_lowest_index(context: CheckContext, call: Call
     )
 
 
-@add_check("label_attention-R7", draws=label_attention_calls(), stem="label_attention")
+@add_check("label_attention-R7", draws=label_attention_calls())
 def result_is_the_weighted_sum_of_interests(context: CheckContext, call: Call) -> None:
     """The result must be the sum of the interests times their attention weights."""
     got = context.run(with_weights_exposed(call))
@@ -189,9 +163,7 @@ def result_is_the_weighted_sum_of_interests(context: CheckContext, call: Call) -
     )
 
 
-@add_check(
-    "label_attention-R7", draws=label_attention_calls(powers=(*FINITE, 0.0)), stem="label_attention"
-)
+@add_check("label_attention-R7", draws=label_attention_calls(powers=(*FINITE, 0.0)))
 def equal_scores_average_the_interests(context: CheckContext, call: Call) -> None:
     """If all scores are equal, the result must be the mean of the active interests."""
     interests, active = call.arrays["interests"], call.arrays["active"]
@@ -206,9 +178,7 @@ def equal_scores_average_the_interests(context: CheckContext, call: Call) -> Non
     )
 
 
-@add_check(
-    "label_attention-R8", draws=label_attention_calls(), stem="label_attention", gradient=True
-)
+@add_check("label_attention-R8", draws=label_attention_calls(), gradient=True)
 def value_gradients_sum_to_the_cotangent(context: CheckContext, call: Call) -> None:
     """The gradients of the interests as values must sum to the cotangent."""
     scores = context.rng.choice([-1.5, -0.5, 0.5, 1, 1.25], call.arrays["active"].shape)
@@ -219,12 +189,7 @@ def value_gradients_sum_to_the_cotangent(context: CheckContext, call: Call) -> N
     context.assert_close("d_interests, summed,", summed, expected, lambda: 2 * allowed)
 
 
-@add_check(
-    "label_attention-R8",
-    draws=label_attention_calls(powers=(1.0,)),
-    stem="label_attention",
-    gradient=True,
-)
+@add_check("label_attention-R8", draws=label_attention_calls(powers=(1.0,)), gradient=True)
 def score_gradients_sum_to_zero(context: CheckContext, call: Call) -> None:
     """With p = 1, the gradients of the scores of a user must sum to 0."""
     scores = context.rng.choice([-1.5, -0.5, 0, 0.5, 1], call.arrays["active"].shape)
@@ -235,18 +200,13 @@ def score_gradients_sum_to_zero(context: CheckContext, call: Call) -> None:
     context.assert_close("gradients of scores, summed,", summed, expected, lambda: 2 * allowed)
 
 
-@add_check(
-    "label_attention-R10",
-    draws=label_attention_calls(powers=CONSTANT_POWERS),
-    stem="label_attention",
-    gradient=True,
-)
+@add_check("label_attention-R10", draws=CONSTANT, gradient=True)
 def constant_weights_give_zero_target_gradient(context: CheckContext, call: Call) -> None:
     """With p = 0 and p = infinity, d_target must be exactly 0."""
     context.assert_exact(context.run(call), "d_target", 0)
 
 
-@add_check("label_attention-R11", draws=label_attention_calls(), stem="label_attention")
+@add_check("label_attention-R11", draws=label_attention_calls())
 def overflowing_powers_select_the_largest_score(context: CheckContext, call: Call) -> None:
     """With p = 1000 and 5000 and scores beyond 1, the largest score must take all weight."""
     context.run(call.forward_only())
@@ -255,12 +215,7 @@ def overflowing_powers_select_the_largest_score(context: CheckContext, call: Cal
         assert_takes_all(context, far.change(power=power))
 
 
-@add_check(
-    "label_attention-R12",
-    draws=label_attention_calls(powers=(0.5,)),
-    stem="label_attention",
-    gradient=True,
-)
+@add_check("label_attention-R12", draws=label_attention_calls(powers=(0.5,)), gradient=True)
 def zero_score_has_zero_gradient(context: CheckContext, call: Call) -> None:
     """For p < 1, an interest with score 0 must get gradient 0 as a key."""
     scores = context.rng.choice([-1, 0, 0.25, 4], call.arrays["active"].shape)
@@ -271,9 +226,7 @@ def zero_score_has_zero_gradient(context: CheckContext, call: Call) -> None:
     context.assert_exact(got, "d_interests", 0, mask=as_key)
 
 
-@add_check(
-    "label_attention-R13", draws=label_attention_calls(), stem="label_attention", gradient=True
-)
+@add_check("label_attention-R13", draws=label_attention_calls(), gradient=True)
 def overflowing_slope_gives_zero_gradient(context: CheckContext, call: Call) -> None:
     """If the slope of the power overflows, the gradient of the scores must be exactly 0."""
     context.run(call)
@@ -283,9 +236,7 @@ def overflowing_slope_gives_zero_gradient(context: CheckContext, call: Call) -> 
         context.assert_exact(got, "d_interests", 0, mask=np.arange(got["out"].shape[1]) == 0)
 
 
-@add_check(
-    "label_attention-R17", draws=label_attention_calls(), stem="label_attention", gradient=True
-)
+@add_check("label_attention-R17", draws=label_attention_calls(), gradient=True)
 def nan_target_propagates(context: CheckContext, call: Call) -> None:
     """A NaN target must make the vector of its user NaN (unless p = 0) and of no other."""
     target = np.array(call.arrays["target"])

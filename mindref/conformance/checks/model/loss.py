@@ -15,17 +15,18 @@ from mindref.conformance.draws.model_draws import (
     with_full_softmax,
 )
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.check import add_agreement, add_check
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.failure import CheckFailed
 from mindref.models.mind import Histories
 from mindref.models.parameters import Catalogue, flatten, unflatten
 
+FULL = loss_calls(loss="full").map(with_full_softmax)
 BEYOND = (-1, ITEMS, 10**6)
 """Item ids that no catalogue has."""
 
 
-@add_check("model-R8", draws=loss_calls(), stem="loss", gradient=True)
+@add_check("model-R8", draws=loss_calls(), gradient=True)
 def padding_ids_are_never_looked_up(context: CheckContext, call: Call) -> None:
     """Any item id at padding must change no byte of loss, gradients and listed rows."""
     batch = call.arrays["batch"]
@@ -36,7 +37,7 @@ def padding_ids_are_never_looked_up(context: CheckContext, call: Call) -> None:
     context.assert_equal(context.run(call.change(batch=batch._replace(histories=other))), first)
 
 
-@add_check("model-R10", "model-R8", draws=loss_calls(), stem="loss", gradient=True)
+@add_check("model-R10", "model-R8", draws=loss_calls(), gradient=True)
 def gradient_lists_each_used_row_once(context: CheckContext, call: Call) -> None:
     """The gradient of the item table must list exactly the rows in use, ascending."""
     _, batch, catalogue = call.arrays.values()
@@ -46,7 +47,7 @@ def gradient_lists_each_used_row_once(context: CheckContext, call: Call) -> None
     )
 
 
-@add_check("model-R1", draws=loss_calls(), stem="loss", gradient=True)
+@add_check("model-R1", draws=loss_calls(), gradient=True)
 def feature_of_weight_zero_is_ignored(context: CheckContext, call: Call) -> None:
     """Another feature row of weight 0 must change no byte of loss and gradients."""
     rows, weights = call.arrays["catalogue"]
@@ -56,7 +57,7 @@ def feature_of_weight_zero_is_ignored(context: CheckContext, call: Call) -> None
     context.assert_equal(context.run(call.change(catalogue=changed)), first)
 
 
-@add_check("model-R14", draws=loss_calls(attention="mean"), stem="loss", gradient=True)
+@add_check("model-R14", draws=loss_calls(attention="mean"), gradient=True)
 def mean_attention_ignores_the_power(context: CheckContext, call: Call) -> None:
     """With attention="mean", another power must change no byte of loss and gradients."""
     config, first = call.numbers["config"], context.run(call)
@@ -66,7 +67,7 @@ def mean_attention_ignores_the_power(context: CheckContext, call: Call) -> None:
         )
 
 
-@add_check("model-R16", "numerics-R8", draws=loss_calls(), stem="loss", gradient=True, fraction=0.5)
+@add_check("model-R16", "numerics-R8", draws=loss_calls(), gradient=True, fraction=0.5)
 def loss_keeps_no_state_between_batches(context: CheckContext, call: Call) -> None:
     """A repeated batch must give the same bytes, whatever is computed in between."""
     first, batch = context.run(call), call.arrays["batch"]
@@ -74,7 +75,7 @@ def loss_keeps_no_state_between_batches(context: CheckContext, call: Call) -> No
     context.assert_equal(context.run(call), first)
 
 
-@add_check("model-R18", draws=loss_calls(), stem="loss", fraction=0.5)
+@add_check("model-R18", draws=loss_calls(), fraction=0.5)
 def unknown_item_raises(context: CheckContext, call: Call) -> None:
     """An item id outside the catalogue must raise as behaviour, as target and as negative."""
     batch = call.arrays["batch"]
@@ -89,29 +90,22 @@ def unknown_item_raises(context: CheckContext, call: Call) -> None:
         context.assert_raises(call.change(batch=batch._replace(histories=histories)))
 
 
-@add_check(*("model-R1", "model-R9", "model-R10"), draws=loss_calls(), stem="loss", agreement=True)
-def model_loss_matches_the_reference(context: CheckContext, call: Call) -> None:
+@add_agreement("model-R1", "model-R9", "model-R10", draws=loss_calls(), parts=("loss",))
+def model_loss_matches_the_reference() -> None:
     """For every named option, the loss of a batch must match the reference."""
-    context.assert_agrees(call, "loss")
 
 
-@add_check(
-    "model-R14", draws=loss_calls(attention="mean"), stem="loss", agreement=True, fraction=0.5
-)
-def mean_attention_loss_matches_the_reference(context: CheckContext, call: Call) -> None:
+@add_agreement("model-R14", draws=loss_calls(attention="mean"), fraction=0.5, parts=("loss",))
+def mean_attention_loss_matches_the_reference() -> None:
     """With attention="mean", the loss must match the reference."""
-    context.assert_agrees(call, "loss")
 
 
-@add_check(
-    "model-R15", draws=loss_calls(loss="full").map(with_full_softmax), stem="loss", agreement=True
-)
-def full_softmax_loss_matches_the_reference(context: CheckContext, call: Call) -> None:
+@add_agreement("model-R15", draws=FULL, parts=("loss",))
+def full_softmax_loss_matches_the_reference() -> None:
     """With loss="full", every item once and no correction, the loss must match the reference."""
-    context.assert_agrees(call, "loss")
 
 
-@add_check("model-R11", draws=loss_calls(iterations=1), stem="loss", gradient=True, fraction=0.5)
+@add_check("model-R11", draws=loss_calls(iterations=1), gradient=True, fraction=0.5)
 def routing_gradients_agree_for_one_iteration(context: CheckContext, call: Call) -> None:
     """With one iteration, routing_gradient="all" and "last" must give the same gradients."""
     config = call.numbers["config"]
@@ -125,7 +119,6 @@ def routing_gradients_agree_for_one_iteration(context: CheckContext, call: Call)
 @add_check(
     *("model-R9", "model-R10", "model-R11"),
     draws=loss_calls(routing_gradient="all", power=1.0) | loss_calls(iterations=1, power=1.0),
-    stem="loss",
     gradient=True,
     fraction=0.5,
 )
@@ -151,51 +144,35 @@ def model_gradients_match_finite_differences(context: CheckContext, call: Call) 
         raise CheckFailed(str(error), context.evidence()) from error
 
 
-@add_check(
+@add_agreement(
     *("model-R9", "model-R1", "model-R2", "model-R4"),
     draws=loss_calls(iterations=1, power=1.0),
-    stem="loss",
     gradient=True,
-    agreement=True,
 )
-def one_iteration_model_gradients_match(context: CheckContext, call: Call) -> None:
+def one_iteration_model_gradients_match() -> None:
     """With one iteration and power 1, every gradient must match the reference."""
-    context.assert_agrees(call)
 
 
-@add_check(
-    *("model-R11", "model-R13"),
-    draws=loss_calls(iterations=3, hidden=()),
-    stem="loss",
-    gradient=True,
-    agreement=True,
-)
-def three_iteration_model_gradients_match(context: CheckContext, call: Call) -> None:
+@add_agreement("model-R11", "model-R13", draws=loss_calls(iterations=3, hidden=()), gradient=True)
+def three_iteration_model_gradients_match() -> None:
     """With three iterations, every gradient must match the reference."""
-    context.assert_agrees(call)
 
 
-@add_check(
+@add_agreement(
     *("model-R10", "model-R5", "model-R6", "model-R8", "model-R9", "model-R11", "model-R12"),
     *("model-R13", "model-R14"),
     draws=loss_calls(),
-    stem="loss",
     gradient=True,
-    agreement=True,
 )
-def model_gradients_match_the_reference(context: CheckContext, call: Call) -> None:
+def model_gradients_match_the_reference() -> None:
     """For every named option, the gradient of every parameter must match the reference."""
-    context.assert_agrees(call)
 
 
-@add_check(
+@add_agreement(
     "model-R15",
-    draws=loss_calls(loss="full").map(with_full_softmax),
-    stem="loss",
+    draws=FULL,
     gradient=True,
-    agreement=True,
     fraction=0.5,
 )
-def full_softmax_gradients_match_the_reference(context: CheckContext, call: Call) -> None:
+def full_softmax_gradients_match_the_reference() -> None:
     """With loss="full", the gradient of every parameter must match the reference."""
-    context.assert_agrees(call)

@@ -24,7 +24,7 @@ from mindref.conformance.runner.context import CallAnswer, CheckContext
 from mindref.conformance.runner.reference import ExpectedArray
 
 
-@add_check("routing-R1", draws=routing_calls(), stem="routing")
+@add_check("routing-R1", draws=routing_calls())
 def vote_is_the_matrix_times_the_behaviour(context: CheckContext, call: Call) -> None:
     """Passing the votes S e with an identity matrix must give the same capsules."""
     call = with_exact_votes(call.forward_only())
@@ -34,7 +34,7 @@ def vote_is_the_matrix_times_the_behaviour(context: CheckContext, call: Call) ->
     context.assert_same(context.run(call), context.run(call.change(history=votes, bilinear=unit)))
 
 
-@add_check("routing-R1", draws=routing_calls(), stem="routing")
+@add_check("routing-R1", draws=routing_calls())
 def negated_history_negates_the_capsules(context: CheckContext, call: Call) -> None:
     """Negating every behaviour must negate the capsules exactly: the votes have no bias."""
     call = call.forward_only()
@@ -42,7 +42,7 @@ def negated_history_negates_the_capsules(context: CheckContext, call: Call) -> N
     context.assert_equal(context.run(call), opposite, through={"out": np.negative})
 
 
-@add_check("routing-R2", draws=routing_calls(), stem="routing")
+@add_check("routing-R2", draws=routing_calls())
 def equal_logits_divide_a_behaviour_evenly(context: CheckContext, call: Call) -> None:
     """If the logits of a behaviour are equal, each of K' interests must get 1 / K' of it."""
     users, interests = call.arrays["active"].shape
@@ -58,18 +58,13 @@ def equal_logits_divide_a_behaviour_evenly(context: CheckContext, call: Call) ->
     )
 
 
-@add_check("routing-R2", draws=routing_calls(), stem="routing")
+@add_check("routing-R2", draws=routing_calls())
 def coupling_weights_of_a_behaviour_sum_to_one(context: CheckContext, call: Call) -> None:
     """A constant added to the logits of a behaviour changes nothing; its weights sum to 1."""
-    logits = np.rint(8 * call.arrays["init_logits"]) / 8  # sums of these numbers are exact
-    shift = context.rng.integers(-3, 4, (*logits.shape[:2], 1)).astype(call.dtype)
-    got = context.run(call.forward_only().change(init_logits=logits))
-    context.assert_same(got, context.run(got.call.change(init_logits=logits + shift)))
-    if "couplings" in got:
-        assert_couplings_sum_to_one(context, got, axis=2)
+    assert_couplings_sum_to_one(context, call, axis=2)
 
 
-@add_check("routing-R3", draws=routing_calls(iterations=(1,)), stem="routing")
+@add_check("routing-R3", draws=routing_calls(iterations=(1,)))
 def repeated_history_equals_doubled_history(context: CheckContext, call: Call) -> None:
     """In one iteration, a repeated history must equal a history of doubled behaviours."""
     places = call.arrays["mask"].shape[1]
@@ -79,24 +74,13 @@ def repeated_history_equals_doubled_history(context: CheckContext, call: Call) -
     context.assert_same(twice, context.run(longer), "out")
 
 
-@add_check(
-    "routing-R4",
-    "routing-R8",
-    "routing-R5",
-    draws=routing_calls(iterations=(2, 3, 4, 5)),
-    stem="routing",
-)
+@add_check("routing-R4", "routing-R8", "routing-R5", draws=routing_calls(iterations=(2, 3, 4, 5)))
 def iteration_starts_from_the_updated_logits(context: CheckContext, call: Call) -> None:
     """The last iteration must equal one iteration from the logits that the earlier ones give."""
-    call = call.forward_only()
-    all_iterations = context.run(call)
-    last = context.run(
-        call.change(init_logits=logits_before_last_iteration(context, call), iterations=1)
-    )
-    assert_close_twice(context, all_iterations, last, "out")
+    assert_equals_last_iteration(context, call, "out")
 
 
-@add_check("routing-R4", draws=routing_calls(), stem="routing")
+@add_check("routing-R4", draws=routing_calls())
 def capsule_norm_is_at_most_one(context: CheckContext, call: Call) -> None:
     """For behaviours multiplied by 1024, the norm of a capsule must still be at most 1."""
     context.run(call.forward_only())
@@ -109,7 +93,7 @@ def capsule_norm_is_at_most_one(context: CheckContext, call: Call) -> None:
     )
 
 
-@add_check("routing-R6", draws=routing_calls(), stem="routing", gradient=True)
+@add_check("routing-R6", draws=routing_calls(), gradient=True)
 def padding_has_no_influence(context: CheckContext, call: Call) -> None:
     """NaN, infinity or any number at padding must change no byte and get gradient 0."""
     mask, rng = call.arrays["mask"], context.rng
@@ -122,7 +106,7 @@ def padding_has_no_influence(context: CheckContext, call: Call) -> None:
         context.assert_exact(clean, name, 0, mask=~mask[..., None])
 
 
-@add_check("routing-R6", draws=routing_calls(), stem="routing", gradient=True)
+@add_check("routing-R6", draws=routing_calls(), gradient=True)
 def more_padding_changes_nothing(context: CheckContext, call: Call) -> None:
     """Appending padding must leave the capsules and the gradients."""
     places = call.arrays["mask"].shape[1]
@@ -131,7 +115,7 @@ def more_padding_changes_nothing(context: CheckContext, call: Call) -> None:
     context.assert_same(got, longer, through=answer_selectors("routing", "l", np.arange(places)))
 
 
-@add_check("routing-R7", draws=routing_calls(), stem="routing", gradient=True)
+@add_check("routing-R7", draws=routing_calls(), gradient=True)
 def inactive_interests_take_no_part(context: CheckContext, call: Call) -> None:
     """Removing the inactive interests must change nothing; an inactive capsule must be zero."""
     users, k = call.arrays["active"].shape
@@ -143,7 +127,7 @@ def inactive_interests_take_no_part(context: CheckContext, call: Call) -> None:
     context.assert_exact(got, "out", 0, mask=~active[..., None])
 
 
-@add_check("routing-R7", draws=routing_calls(), stem="routing", gradient=True)
+@add_check("routing-R7", draws=routing_calls(), gradient=True)
 def logits_of_inactive_interests_have_no_influence(context: CheckContext, call: Call) -> None:
     """Initial logits of inactive interests must change no byte and get gradient 0."""
     inactive = ~call.arrays["active"][:, None, :]
@@ -154,7 +138,7 @@ def logits_of_inactive_interests_have_no_influence(context: CheckContext, call: 
     context.assert_exact(got, "d_init_logits", 0, mask=inactive)
 
 
-@add_check("routing-R13", draws=routing_calls(), stem="routing", gradient=True)
+@add_check("routing-R13", draws=routing_calls(), gradient=True)
 def empty_history_gives_zero_capsules(context: CheckContext, call: Call) -> None:
     """An empty history must give zero capsules and gradients, and no NaN for other users."""
     mask = np.array(call.arrays["mask"])
@@ -165,7 +149,7 @@ def empty_history_gives_zero_capsules(context: CheckContext, call: Call) -> None
         context.assert_exact(got, name, 0, mask=excluded)
 
 
-@add_check("routing-R13", draws=routing_calls(), stem="routing", gradient=True, fraction=0.3)
+@add_check("routing-R13", draws=routing_calls(), gradient=True, fraction=0.3)
 def history_of_length_zero_is_allowed(context: CheckContext, call: Call) -> None:
     """Histories of length L = 0 must give zero capsules and a zero gradient of the matrix."""
     context.run(call)
@@ -174,7 +158,7 @@ def history_of_length_zero_is_allowed(context: CheckContext, call: Call) -> None
     context.assert_exact(got, "d_bilinear", 0)
 
 
-@add_check("routing-R19", draws=routing_calls(), stem="routing", gradient=True)
+@add_check("routing-R19", draws=routing_calls(), gradient=True)
 def repeated_call_gives_the_same_bytes(context: CheckContext, call: Call) -> None:
     """A repeated call must give the same bytes, with another call in between or not."""
     before = context.run(call)
@@ -183,7 +167,7 @@ def repeated_call_gives_the_same_bytes(context: CheckContext, call: Call) -> Non
     context.assert_equal(context.run(call), before)
 
 
-@add_check("routing-R20", draws=routing_calls(), stem="routing", gradient=True)
+@add_check("routing-R20", draws=routing_calls(), gradient=True)
 def capsules_do_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
     """The capsules and gradients of a user must not depend on the other users of the batch."""
     users = len(call.arrays["mask"])
@@ -194,7 +178,7 @@ def capsules_do_not_depend_on_the_batch(context: CheckContext, call: Call) -> No
     context.assert_same(single_user, among, *parts, through=answer_selectors("routing", "b", one))
 
 
-@add_check("routing-R21", draws=routing_calls(), stem="routing", gradient=True)
+@add_check("routing-R21", draws=routing_calls(), gradient=True)
 def permuting_behaviours_leaves_the_capsules(context: CheckContext, call: Call) -> None:
     """Permuting the behaviours, with mask and logits, must leave the capsules."""
     order = context.rng.permutation(call.arrays["mask"].shape[1])
@@ -206,7 +190,7 @@ def permuting_behaviours_leaves_the_capsules(context: CheckContext, call: Call) 
     )
 
 
-@add_check("routing-R22", draws=routing_calls(), stem="routing", gradient=True)
+@add_check("routing-R22", draws=routing_calls(), gradient=True)
 def permuting_interests_permutes_the_capsules(context: CheckContext, call: Call) -> None:
     """Permuting the interests, in logits and `active`, must permute the capsules."""
     order = context.rng.permutation(call.arrays["active"].shape[1])
@@ -218,7 +202,7 @@ def permuting_interests_permutes_the_capsules(context: CheckContext, call: Call)
     )
 
 
-@add_check("routing-R23", draws=routing_calls(), stem="routing")
+@add_check("routing-R23", draws=routing_calls())
 def single_interest_ignores_iterations_and_logits(context: CheckContext, call: Call) -> None:
     """With one active interest, neither iterations nor initial logits may change the capsule."""
     active = first_interests(1, *call.arrays["active"].shape)
@@ -227,7 +211,7 @@ def single_interest_ignores_iterations_and_logits(context: CheckContext, call: C
     context.assert_same(context.run(call), context.run(plain))
 
 
-@add_check("routing-R23", "routing-R3", draws=routing_calls(iterations=(1,)), stem="routing")
+@add_check("routing-R23", "routing-R3", draws=routing_calls(iterations=(1,)))
 def votes_that_sum_to_a_unit_vector_give_half_of_it(context: CheckContext, call: Call) -> None:
     """If the votes of one interest sum to a unit vector, the capsule is exactly half of it."""
     context.run(call.forward_only())
@@ -238,14 +222,14 @@ def votes_that_sum_to_a_unit_vector_give_half_of_it(context: CheckContext, call:
     context.assert_exact(got, "out", matrix @ unit / 2, mask=got.call.arrays["active"][..., None])
 
 
-@add_check("routing-R24", draws=routing_calls(), stem="routing")
+@add_check("routing-R24", draws=routing_calls())
 def equal_initial_logits_keep_interests_equal(context: CheckContext, call: Call) -> None:
     """If the initial logits of each behaviour are equal, all interests must stay equal."""
     got = context.run(with_equal_logits(call, np.ones_like(call.arrays["active"])))
     context.assert_same(got, got, "out", through={"out": repeat_first_capsule})
 
 
-@add_check("routing-R28", draws=routing_calls(), stem="routing", gradient=True)
+@add_check("routing-R28", draws=routing_calls(), gradient=True)
 def cotangent_of_inactive_interests_has_no_influence(context: CheckContext, call: Call) -> None:
     """Another finite cotangent of an inactive interest must change no byte of a gradient."""
     active = np.array(call.arrays["active"])
@@ -255,9 +239,19 @@ def cotangent_of_inactive_interests_has_no_influence(context: CheckContext, call
     context.assert_equal(context.run(call.change(cotangent=other)), context.run(call))
 
 
-def assert_couplings_sum_to_one(context: CheckContext, got: CallAnswer, axis: int) -> None:
-    """Require that coupling weights sum to 1 over an axis, or 0 without any position."""
-    arrays = got.call.arrays
+def assert_couplings_sum_to_one(context: CheckContext, call: Call, axis: int) -> None:
+    """Require that coupling weights sum to 1 over an axis, or 0 without any position.
+
+    A constant added to the logits along the axis must change nothing.
+    """
+    logits = np.rint(8 * call.arrays["init_logits"]) / 8  # sums of these numbers are exact
+    shape = [1 if n == axis else size for n, size in enumerate(logits.shape)]
+    shift = context.rng.integers(-3, 4, shape).astype(call.dtype)
+    got = context.run(call.change(init_logits=logits))
+    context.assert_same(got, context.run(call.change(init_logits=logits + shift)))
+    if "couplings" not in got:
+        return
+    arrays = call.arrays
     allowed = context.expected(got.call)["couplings"].allowed.sum(axis=axis)
     expected = (arrays["mask"][:, :, None] & arrays["active"][:, None, :]).any(axis=axis)
     sums = got["couplings"].astype(np.float64).sum(axis=axis)
@@ -282,12 +276,17 @@ def logits_before_last_iteration(context: CheckContext, call: Call) -> AnyArray:
     return logits.astype(call.dtype)
 
 
-def assert_close_twice(
-    context: CheckContext, first: CallAnswer, second: CallAnswer, *parts: str
-) -> None:
-    """Compare two answers, the second to a call that was computed from answers like the first."""
+def assert_equals_last_iteration(context: CheckContext, call: Call, *parts: str) -> CallAnswer:
+    """Require the parts of one iteration from the logits before the last iteration.
+
+    Returns the answer to the call.
+    """
+    first = context.run(call)
+    logits = logits_before_last_iteration(context, call.forward_only())
+    second = context.run(call.change(init_logits=logits, iterations=1))
     rough, fine = context.expected(first.call), context.expected(second.call)
-    for name in parts:
+    for name in parts:  # the second call was computed from answers like the first
         want = ExpectedArray(second[name], 2 * rough[name].allowed + fine[name].allowed)
         worst = partial(context.worst_case, first.call, first.call, second.call, name)
         context.assert_close(name, first[name], want, worst)
+    return first

@@ -6,7 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from mindref.conformance.checks.sampled_softmax.agreement import sampled_softmax_calls
+from mindref.conformance.checks.sampled_softmax.agreement import (
+    WITH_NEGATIVES,
+    sampled_softmax_calls,
+)
 from mindref.conformance.draws.axes import answer_selectors, select_axis
 from mindref.conformance.draws.sampled_softmax_changes import (
     LOGS,
@@ -25,23 +28,19 @@ from mindref.conformance.runner.check import add_check
 from mindref.conformance.runner.context import CallAnswer, CheckContext
 from mindref.conformance.runner.reference import ExpectedArray
 
-WITH_NEGATIVES = sampled_softmax_calls(nonempty=True)
+NOT_NORMALISED = sampled_softmax_calls(nonempty=True, normalise=(False,))
 NORMALISED = sampled_softmax_calls(nonempty=True, normalise=(True,))
 VECTORS = ("user", "target", "negatives")
 
 
-@add_check(
-    "sampled_softmax-R2",
-    draws=sampled_softmax_calls(nonempty=True, normalise=(False,)),
-    stem="sampled_softmax",
-)
+@add_check("sampled_softmax-R2", draws=NOT_NORMALISED)
 def correction_equals_an_extra_coordinate(context: CheckContext, call: Call) -> None:
     """The log-Q correction must equal an extra item coordinate of minus the log counts."""
     call = call.forward_only().change(temperature=1.0)
     context.assert_same(context.run(call), context.run(logs_as_coordinate(call, 1.0)))
 
 
-@add_check("sampled_softmax-R2", draws=WITH_NEGATIVES, stem="sampled_softmax", gradient=True)
+@add_check("sampled_softmax-R2", draws=WITH_NEGATIVES, gradient=True)
 def constant_added_to_all_log_counts_changes_nothing(context: CheckContext, call: Call) -> None:
     """Adding a constant to all log expected counts must change nothing."""
     logs = {n: np.rint(8 * call.arrays[n]) / 8 for n in LOGS}  # sums of these numbers are exact
@@ -51,7 +50,7 @@ def constant_added_to_all_log_counts_changes_nothing(context: CheckContext, call
     )
 
 
-@add_check("sampled_softmax-R3", draws=WITH_NEGATIVES, stem="sampled_softmax", gradient=True)
+@add_check("sampled_softmax-R3", draws=WITH_NEGATIVES, gradient=True)
 def accidental_hit_is_masked(context: CheckContext, call: Call) -> None:
     """An accidental hit must have no effect on loss and gradients of its user."""
     call = select_axis(with_hit(call), "b", [0])
@@ -66,7 +65,7 @@ def accidental_hit_is_masked(context: CheckContext, call: Call) -> None:
     context.assert_exact(got, "d_negatives", 0, mask=hits[:, None])
 
 
-@add_check("sampled_softmax-R3", draws=WITH_NEGATIVES, stem="sampled_softmax", gradient=True)
+@add_check("sampled_softmax-R3", draws=WITH_NEGATIVES, gradient=True)
 def hit_of_one_user_is_a_negative_of_others(context: CheckContext, call: Call) -> None:
     """An accidental hit of one user must still be a negative of the other users."""
     call = with_hit(call)
@@ -78,7 +77,7 @@ def hit_of_one_user_is_a_negative_of_others(context: CheckContext, call: Call) -
     context.assert_same(single_user, among, "d_user", "d_target", through=through)
 
 
-@add_check("sampled_softmax-R4", draws=WITH_NEGATIVES, stem="sampled_softmax", gradient=True)
+@add_check("sampled_softmax-R4", draws=WITH_NEGATIVES, gradient=True)
 def repeated_negatives_count_each_time(context: CheckContext, call: Call) -> None:
     """Repeated negatives must each count: equal ids must not be merged."""
     call = with_distinct_ids(call)
@@ -86,7 +85,7 @@ def repeated_negatives_count_each_time(context: CheckContext, call: Call) -> Non
     context.assert_equal(context.run(call.change(negative_ids=one_id)), context.run(call))
 
 
-@add_check("sampled_softmax-R5", draws=WITH_NEGATIVES, stem="sampled_softmax", gradient=True)
+@add_check("sampled_softmax-R5", draws=WITH_NEGATIVES, gradient=True)
 def loss_is_the_mean_over_users(context: CheckContext, call: Call) -> None:
     """Repeating the users must leave the loss and halve the gradient of each user."""
     users = len(call.arrays["target_ids"])
@@ -95,7 +94,7 @@ def loss_is_the_mean_over_users(context: CheckContext, call: Call) -> None:
     context.assert_same(twice, context.run(call), through=halves)
 
 
-@add_check("sampled_softmax-R5", draws=WITH_NEGATIVES, stem="sampled_softmax")
+@add_check("sampled_softmax-R5", draws=WITH_NEGATIVES)
 def every_user_has_equal_weight_in_the_mean(context: CheckContext, call: Call) -> None:
     """The loss must be the mean of the losses of the single users."""
     context.run(call.forward_only())
@@ -111,11 +110,7 @@ def every_user_has_equal_weight_in_the_mean(context: CheckContext, call: Call) -
     context.assert_close("out", got["out"], expected, lambda: 2 * allowed)
 
 
-@add_check(
-    "sampled_softmax-R6",
-    draws=sampled_softmax_calls(nonempty=True, normalise=(False,)),
-    stem="sampled_softmax",
-)
+@add_check("sampled_softmax-R6", draws=NOT_NORMALISED)
 def temperature_does_not_scale_the_correction(context: CheckContext, call: Call) -> None:
     """The temperature must divide the dot products and leave the log-Q correction."""
     for temperature in (0.5, 4.0):
@@ -125,8 +120,7 @@ def temperature_does_not_scale_the_correction(context: CheckContext, call: Call)
 
 @add_check(
     "sampled_softmax-R6",
-    draws=sampled_softmax_calls(nonempty=True, normalise=(False,)),
-    stem="sampled_softmax",
+    draws=NOT_NORMALISED,
     gradient=True,
 )
 def temperature_divides_the_dot_products(context: CheckContext, call: Call) -> None:
@@ -139,7 +133,7 @@ def temperature_divides_the_dot_products(context: CheckContext, call: Call) -> N
         )
 
 
-@add_check("sampled_softmax-R7", draws=NORMALISED, stem="sampled_softmax")
+@add_check("sampled_softmax-R7", draws=NORMALISED)
 def normalise_removes_the_scale(context: CheckContext, call: Call) -> None:
     """With normalise=True, scaling a vector by a power of two must leave the loss exactly."""
     got = context.run(call.forward_only())
@@ -148,7 +142,7 @@ def normalise_removes_the_scale(context: CheckContext, call: Call) -> None:
         context.assert_equal(got, context.run(got.call.change(**{name: longer})))
 
 
-@add_check("sampled_softmax-R7", draws=NORMALISED, stem="sampled_softmax")
+@add_check("sampled_softmax-R7", draws=NORMALISED)
 def normalise_gives_unit_vectors(context: CheckContext, call: Call) -> None:
     """With normalise=True, scaled axis vectors must have the loss of unit vectors."""
     call, length = call.forward_only(), call.dtype.type(3)
@@ -159,7 +153,7 @@ def normalise_gives_unit_vectors(context: CheckContext, call: Call) -> None:
     )
 
 
-@add_check("sampled_softmax-R8", draws=NORMALISED, stem="sampled_softmax", gradient=True)
+@add_check("sampled_softmax-R8", draws=NORMALISED, gradient=True)
 def normalised_gradient_is_orthogonal_to_the_vector(context: CheckContext, call: Call) -> None:
     """With normalise=True, each gradient must be orthogonal to its vector."""
     got = context.run(call)
@@ -171,7 +165,7 @@ def normalised_gradient_is_orthogonal_to_the_vector(context: CheckContext, call:
         context.assert_close(f"d_{name} along {name}", np.sum(x * d_x, axis=1), zero, twice)
 
 
-@add_check("sampled_softmax-R8", draws=NORMALISED, stem="sampled_softmax", gradient=True)
+@add_check("sampled_softmax-R8", draws=NORMALISED, gradient=True)
 def normalised_zero_vector_stays_zero(context: CheckContext, call: Call) -> None:
     """With normalise=True, a zero vector must stay zero and must get gradient 0."""
     zeros = {}
@@ -186,7 +180,7 @@ def normalised_zero_vector_stays_zero(context: CheckContext, call: Call) -> None
         context.assert_exact(got, f"d_{name}", 0, mask=rows == 0)
 
 
-@add_check("sampled_softmax-R9", "sampled_softmax-R1", draws=WITH_NEGATIVES, stem="sampled_softmax")
+@add_check("sampled_softmax-R9", "sampled_softmax-R1", draws=WITH_NEGATIVES)
 def huge_logits_do_not_overflow(context: CheckContext, call: Call) -> None:
     """For logits in the thousands, the loss must be exactly the lead of the negative."""
     context.run(call.forward_only())
@@ -195,7 +189,7 @@ def huge_logits_do_not_overflow(context: CheckContext, call: Call) -> None:
         context.assert_exact(got, "out", max(0, negative - target))
 
 
-@add_check("sampled_softmax-R10", draws=WITH_NEGATIVES, stem="sampled_softmax", gradient=True)
+@add_check("sampled_softmax-R10", draws=WITH_NEGATIVES, gradient=True)
 def user_without_negatives_has_zero_loss(context: CheckContext, call: Call) -> None:
     """If every negative is a hit, or there is none, loss and gradients must be exactly 0."""
     context.run(call)
@@ -208,7 +202,7 @@ def user_without_negatives_has_zero_loss(context: CheckContext, call: Call) -> N
             context.assert_exact(got, name, 0)
 
 
-@add_check("sampled_softmax-R11", draws=WITH_NEGATIVES, stem="sampled_softmax", gradient=True)
+@add_check("sampled_softmax-R11", draws=WITH_NEGATIVES, gradient=True)
 def repeated_negatives_keep_separate_gradients(context: CheckContext, call: Call) -> None:
     """Each occurrence of a repeated negative must get a separate gradient, not the sum."""
     places = np.arange(len(call.arrays["negative_ids"]))
@@ -219,9 +213,9 @@ def repeated_negatives_keep_separate_gradients(context: CheckContext, call: Call
 
 
 @add_check(
-    *("sampled_softmax-R11", "sampled_softmax-R12"),
-    draws=sampled_softmax_calls(nonempty=True, normalise=(False,)),
-    stem="sampled_softmax",
+    "sampled_softmax-R11",
+    "sampled_softmax-R12",
+    draws=NOT_NORMALISED,
     gradient=True,
 )
 def target_and_negative_gradients_cancel(context: CheckContext, call: Call) -> None:
@@ -232,8 +226,7 @@ def target_and_negative_gradients_cancel(context: CheckContext, call: Call) -> N
 
 @add_check(
     "sampled_softmax-R12",
-    draws=sampled_softmax_calls(nonempty=True, normalise=(False,)),
-    stem="sampled_softmax",
+    draws=NOT_NORMALISED,
     gradient=True,
 )
 def nearly_certain_target_keeps_its_gradient(context: CheckContext, call: Call) -> None:
@@ -247,7 +240,7 @@ def nearly_certain_target_keeps_its_gradient(context: CheckContext, call: Call) 
     )
 
 
-@add_check("sampled_softmax-R13", draws=WITH_NEGATIVES, stem="sampled_softmax")
+@add_check("sampled_softmax-R13", draws=WITH_NEGATIVES)
 def all_items_as_negatives_equal_the_full_softmax(context: CheckContext, call: Call) -> None:
     """With every item as a negative and no correction, the loss must be the full softmax."""
     call = full_catalogue(context, call)
@@ -261,7 +254,7 @@ def all_items_as_negatives_equal_the_full_softmax(context: CheckContext, call: C
     )
 
 
-@add_check("sampled_softmax-R18", draws=WITH_NEGATIVES, stem="sampled_softmax")
+@add_check("sampled_softmax-R18", draws=WITH_NEGATIVES)
 def non_finite_input_makes_the_loss_nan(context: CheckContext, call: Call) -> None:
     """NaN or infinity in a user, a target or a negative, hits included, must give a NaN loss."""
     call = select_axis(with_hit(call).forward_only(), "b", [0])
