@@ -17,48 +17,7 @@ LABELS = re.compile(r"\b([a-z_]+)-(R\d+)((?:(?:,| and) R\d+)*)")
 LABELLED = re.compile(r"(?:([a-z_]+-R\d+)\b)?\s*(.*?)\s*(?:(?<!\S)(\d+))?")
 """An anchor: label, form, ordinal."""
 
-FORMS = {
-    ast.FunctionDef: "def",
-    ast.AsyncFunctionDef: "def",
-    ast.ClassDef: "class",
-    ast.If: "if",
-    ast.ExceptHandler: "except",
-    ast.match_case: "case",
-    ast.Return: "return",
-    ast.Raise: "raise",
-    ast.Assert: "assert",
-    ast.Delete: "del",
-    ast.Import: "import",
-    ast.ImportFrom: "from",
-    ast.Pass: "pass",
-    ast.Break: "break",
-    ast.Continue: "continue",
-    ast.Global: "global",
-    ast.Nonlocal: "nonlocal",
-    ast.While: "while",
-    ast.For: "for",
-    ast.AsyncFor: "for",
-    ast.With: "with",
-    ast.AsyncWith: "with",
-    ast.Try: "try",
-    ast.TryStar: "try",
-    ast.Match: "match",
-}
-OPERATORS = {
-    ast.Add: "+=",
-    ast.Sub: "-=",
-    ast.Mult: "*=",
-    ast.Div: "/=",
-    ast.FloorDiv: "//=",
-    ast.Mod: "%=",
-    ast.Pow: "**=",
-    ast.MatMult: "@=",
-    ast.BitAnd: "&=",
-    ast.BitOr: "|=",
-    ast.BitXor: "^=",
-    ast.LShift: "<<=",
-    ast.RShift: ">>=",
-}
+KEYWORD = re.compile(rb"(?:async\s+)?(\w+)")
 
 
 class Unit(NamedTuple):
@@ -158,9 +117,8 @@ class AnchoredSource:
         end = self.offset(last.end_lineno, last.end_col_offset)
         colon = self.colon(start) if getattr(node, "body", None) else 0
         last_line = self.line(colon or end)
-        is_elif = self.data[start : start + 4] == b"elif" and field == "orelse"
-        form = "elif" if is_elif else form_of(node)
-        inside = () if is_elif or not isinstance(node, ast.stmt) else block
+        form = form_of(node, self.data[start : start + 40])
+        inside = block if isinstance(node, ast.stmt) and form != "elif" else ()
         labels = self.labels(first_line, last_line)
         return Unit(
             function,
@@ -243,17 +201,20 @@ def labels_of(comment: str) -> list[str]:
     return labels
 
 
-def form_of(node: Any) -> str:
-    """Return what an anchor calls a statement or branch."""
+def form_of(node: Any, source: bytes) -> str:
+    """Return what an anchor calls a statement or branch that begins with this source."""
     if isinstance(node, ast.Assign):
         return " = ".join(map(target_text, node.targets)) + " ="
     if isinstance(node, ast.AnnAssign):
         return f"{target_text(node.target)} ="
     if isinstance(node, ast.AugAssign):
-        return f"{target_text(node.target)} {OPERATORS[type(node.op)]}"
+        target = ast.unparse(node.target)
+        return f"{target} {ast.unparse(node).removeprefix(target).split()[0]}"
     if isinstance(node, ast.Expr):
         return form_of_expression(node.value)
-    return FORMS[type(node)]
+    keyword = KEYWORD.match(source)
+    assert keyword is not None
+    return keyword[1].decode()
 
 
 def form_of_expression(value: ast.expr) -> str:

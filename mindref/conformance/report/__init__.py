@@ -9,4 +9,5 @@ badge        one line with the passed and claimed rules of each level
 diff         changes since an earlier report, and whether suite or backend caused them
 reproduction a failure as one Python file that reproduces it
 reproduction_template  the part of these files that is always the same
+backend_answers  the code that calls a backend, in the suite and in these files
 """

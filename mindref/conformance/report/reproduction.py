@@ -37,6 +37,9 @@ Imports = set[tuple[str, str]]
 Ranges = dict[str, tuple[AnyArray, AnyArray]]
 """Part of an answer -> the smallest and the largest allowed value."""
 
+SUITE_IMPORT = re.compile(r"^from mindref\.conformance\.report\.backend_answers import .*\n", re.M)
+"""The line of the template that the text of backend_answers.py replaces."""
+
 COMPARED = ("outside", "fact", "missing")
 """Kinds of evidence that concern numbers of an answer."""
 
@@ -112,9 +115,14 @@ def header_lines(result: CheckResult, backend: str, settings: RunSettings) -> li
 
 @cache
 def template_source() -> str:
-    """Return the part that is the same in every script."""
-    source = resources.files("mindref.conformance.report").joinpath("reproduction_template.py")
-    return source.read_text(encoding="utf-8")  # conformance-R14
+    """Return the part that is the same in every script, with the code that it imports."""
+    folder = resources.files("mindref.conformance.report")
+    template, answers = (
+        folder.joinpath(f"{name}.py").read_text(encoding="utf-8")
+        for name in ("reproduction_template", "backend_answers")
+    )
+    code = answers.partition("import numpy as np\n\n")[2]
+    return SUITE_IMPORT.sub(lambda line: code, template)  # conformance-R14
 
 
 def call_literal(call: Call, imports: Imports, *, read_only: bool = False) -> str:
