@@ -35,14 +35,14 @@ def relu_layer_calls(
 @add_check("relu_layer-R1", draws=relu_layer_calls(relu=(False,)))
 def affine_sums_of_small_integers_are_exact(context: CheckContext, call: Call) -> None:
     """For small integers, where no sum is rounded, x W + b must be exact."""
-    call = as_small_integers(call).forward_only()
+    call = as_small_integers(call)
     context.assert_exact(context.run(call), "out", pre_activations(call))
 
 
 @add_check("relu_layer-R2", draws=relu_layer_calls())
 def relu_clips_at_zero(context: CheckContext, call: Call) -> None:
     """With relu=True the result must be max(x W + b, 0), with relu=False it is x W + b."""
-    call = as_small_integers(call).forward_only()
+    call = as_small_integers(call)
     context.assert_exact(
         context.run(call.change(relu=True)), "out", np.maximum(pre_activations(call), 0)
     )

@@ -151,6 +151,11 @@ class CheckContext:
             self.grade = "B"
         self.error_ratio = max(self.error_ratio, ratio)
 
+    def assert_within(self, name: str, got: AnyArray, value: Any, allowed: AnyArray) -> None:
+        """Compare numbers computed from answers with a value; the worst case is twice as wide."""
+        want = ExpectedArray(np.asarray(value), allowed)
+        self.assert_close(name, got, want, lambda: 2 * allowed)
+
     def assert_same(
         self,
         first: CallAnswer,

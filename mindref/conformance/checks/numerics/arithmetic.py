@@ -17,9 +17,8 @@ NOT_OBSERVED = {
     "numerics-R12": "about our own checker of gradients",
 }
 
-MIXED = tuple(
-    stem for stem in CALLS if stem not in ("softmax", "squash")
-)  # softmax and squash have one array
+# softmax and squash have one array
+MIXED = tuple(stem for stem in CALLS if stem not in ("softmax", "squash"))
 
 
 @for_each_operator("numerics-R1")
@@ -83,12 +82,8 @@ def inputs_are_not_modified(context: CheckContext, call: Call) -> None:
 def same_inputs_give_the_same_bytes(context: CheckContext, call: Call) -> None:
     """A repeated call must give the same bytes, after other calls and for ties too."""
     first, tie = context.run(call), context.run(all_ones_call(call))
-    for between in (
-        call,
-        other_numbers_call(call),
-        all_ones_call(call),
-        other_numbers_call(call).forward_only(),
-    ):
+    other = other_numbers_call(call)
+    for between in (call, other, all_ones_call(call), other.forward_only()):
         context.run(between)
         context.assert_equal(context.run(call), first)
         context.assert_equal(context.run(all_ones_call(call)), tie)

@@ -43,7 +43,7 @@ def weighted_and_scaled(context: CheckContext, call: Call) -> tuple[Call, Call]:
 @add_check("routing-R32", draws=routing_calls(weighted=True, iterations=(1,)))
 def log_weights_scale_behaviours_in_one_iteration(context: CheckContext, call: Call) -> None:
     """In one iteration, a log weight must multiply its behaviour and leave the coupling weights."""
-    weighted, longer = map(context.run, weighted_and_scaled(context, call.forward_only()))
+    weighted, longer = map(context.run, weighted_and_scaled(context, call))
     context.assert_same(weighted, longer)
 
 
@@ -51,7 +51,7 @@ def log_weights_scale_behaviours_in_one_iteration(context: CheckContext, call: C
 def single_interest_is_the_weighted_sum(context: CheckContext, call: Call) -> None:
     """With one active interest, the capsule must be the squashed weighted sum of the votes."""
     active = first_interests(1, *call.arrays["active"].shape)
-    weighted, longer = weighted_and_scaled(context, call.forward_only().change(active=active))
+    weighted, longer = weighted_and_scaled(context, call.change(active=active))
     context.assert_same(context.run(weighted), context.run(longer.change(iterations=1)), "out")
 
 
@@ -155,8 +155,8 @@ def log_two_counts_a_behaviour_twice(context: CheckContext, call: Call) -> None:
     places = np.arange(log_weights.shape[1])
     position = int(context.rng.integers(len(places)))
     log_two = np.where(places == position, np.log(2), 0)[:, None]
-    counted = call.forward_only().change(log_weights=(log_weights + log_two).astype(call.dtype))
-    twice = select_axis(call.forward_only(), "l", np.append(places, position))
+    counted = call.change(log_weights=(log_weights + log_two).astype(call.dtype))
+    twice = select_axis(call, "l", np.append(places, position))
     context.assert_same(context.run(counted), context.run(twice), "out")
 
 
@@ -169,9 +169,9 @@ def distinct_log_weights_give_distinct_interests(context: CheckContext, call: Ca
 @add_check("routing-R39", draws=WEIGHTED)
 def log_weights_of_wrong_shape_raise(context: CheckContext, call: Call) -> None:
     """Log weights of another shape or another dtype must raise."""
-    context.run(call.forward_only())
+    context.run(call)
     for wrong in misfitting_log_weights(call.arrays["log_weights"]):
-        context.assert_raises(call.forward_only().change(log_weights=wrong))
+        context.assert_raises(call.change(log_weights=wrong))
 
 
 def misfitting_log_weights(x: AnyArray) -> list[AnyArray]:
