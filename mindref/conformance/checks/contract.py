@@ -54,9 +54,8 @@ def conversion_calls(draw: st.DrawFn) -> Call:
     return Call("conversion", {"x": draw(st.sampled_from(parts))}, {})
 
 
-def composition_calls() -> st.SearchStrategy[Call]:
-    """Draw calls of the loss and its gradients, to be composed of the operators."""
-    return loss_calls().map(lambda call: call._replace(stem="composition"))
+COMPOSITION = loss_calls().map(lambda call: call._replace(stem="composition"))
+"""Calls of the loss and its gradients, to be composed of the operators."""
 
 
 @add_check("backend-R13", draws=st.just(Call("contract", {}, {})), stem="contract")
@@ -90,7 +89,7 @@ def saved_of_routing_has_couplings() -> None:
     """What routing saves must have `couplings`, the coupling weights of the last iteration."""
 
 
-@add_agreement("backend-R6", draws=composition_calls(), stem="composition", gradient=True)
+@add_agreement("backend-R6", draws=COMPOSITION, stem="composition", gradient=True)
 def operators_compose_to_the_model() -> None:
     """Composed by the reference, the operators must give its loss and its gradients."""
 

@@ -73,14 +73,14 @@ def row_zero_is_not_padding(context: CheckContext, call: Call) -> None:
     """Row 0 is not padding: it must be looked up and must receive its gradient."""
     context.run(call)
     zeros = as_small_integers(call.change(rows=np.zeros_like(call.arrays["rows"])))
-    zeros = zeros._replace(arrays=map_floats(replace_zeros, zeros.arrays))
+    ones = map_floats(lambda x: np.where(x == 0, 1, x).astype(x.dtype), zeros.arrays)
+    zeros = zeros._replace(arrays=ones)  # a zero would hide a mistake
     total = zeros.arrays["weights"].sum(axis=1, keepdims=True)
     got = context.run(zeros)
     context.assert_exact(got, "out", total * zeros.arrays["table"][0])
     expected = np.sum(total * np.asarray(zeros.cotangent), axis=0)
-    context.assert_exact(
-        got, "d_table", expected, mask=np.arange(len(got["d_table"]))[:, None] == 0
-    )
+    first_row = np.arange(len(got["d_table"]))[:, None] == 0
+    context.assert_exact(got, "d_table", expected, mask=first_row)
 
 
 @add_check("embedding-R5", draws=embedding_calls(), gradient=True)
@@ -88,12 +88,8 @@ def row_indices_are_unique_and_ascending(context: CheckContext, call: Call) -> N
     """The row indices of a row-sparse gradient must be unique and ascending."""
     got = context.run(call)
     rows = got.get("rows", np.empty(0, int))  # a dense gradient lists no rows
-    context.assert_true(
-        (np.diff(rows) > 0).all(),
-        f"the listed rows are {rows.tolist()}, expected unique and ascending",
-        got,
-        "rows",
-    )
+    message = f"the listed rows are {rows.tolist()}, expected unique and ascending"
+    context.assert_true((np.diff(rows) > 0).all(), message, got, "rows")
 
 
 @add_check("embedding-R6", draws=embedding_calls(), gradient=True)
@@ -104,9 +100,8 @@ def row_with_weight_zero_has_no_gradient(context: CheckContext, call: Call) -> N
     context.run(call)
     got = context.run(call.change(weights=np.where(rows == silent, 0, call.arrays["weights"])))
     listed = got.get("rows", np.empty(0, int))
-    context.assert_true(
-        silent not in listed, f"row {silent} has weight 0 and is listed", got, "rows"
-    )
+    message = f"row {silent} has weight 0 and is listed"
+    context.assert_true(silent not in listed, message, got, "rows")
     context.assert_exact(got, "d_table", 0, mask=np.arange(len(got["d_table"]))[:, None] == silent)
 
 
@@ -131,9 +126,8 @@ def empty_batches_and_empty_rows_are_allowed(context: CheckContext, call: Call) 
     unpooled = call.change(rows=rows[:, :0], weights=weights[:, :0])
     for empty in (none, unpooled):
         got = context.run(empty)
-        context.assert_exact(
-            got, "out", np.zeros((len(empty.arrays["rows"]), got["d_table"].shape[1]))
-        )
+        zeros = np.zeros((len(empty.arrays["rows"]), got["d_table"].shape[1]))
+        context.assert_exact(got, "out", zeros)
         context.assert_exact(got, "d_table", 0)
 
 
@@ -144,7 +138,9 @@ def row_outside_the_table_raises(context: CheckContext, call: Call) -> None:
     rows, count = call.arrays["rows"], len(call.arrays["table"])
     position = context.rng.integers(rows.size)
     for outside in (count, -1, -count, count + 7):
-        context.assert_raises(call.change(rows=with_row(rows, position, outside)))
+        changed = np.array(rows)
+        changed.reshape(-1)[position] = outside
+        context.assert_raises(call.change(rows=changed))
 
 
 @add_check("embedding-R7", draws=embedding_calls())
@@ -169,15 +165,3 @@ def vectors_match_the_reference() -> None:
 @add_agreement("embedding-R3", draws=embedding_calls(), parts=("d_table",))
 def embedding_gradient_matches_the_reference() -> None:
     """For a random cotangent, the gradient of the table must match the reference."""
-
-
-def replace_zeros(x: Array) -> Array:
-    """Return x with ones in place of zeros, which would hide a mistake."""
-    return np.where(x == 0, np.ones_like(x), x)
-
-
-def with_row(rows: np.ndarray, position: int, value: int) -> np.ndarray:
-    """Return the row indices with one of them replaced."""
-    changed = np.array(rows)
-    changed.reshape(-1)[position] = value
-    return changed

@@ -43,10 +43,9 @@ def affine_sums_of_small_integers_are_exact(context: CheckContext, call: Call) -
 def relu_clips_at_zero(context: CheckContext, call: Call) -> None:
     """With relu=True the result must be max(x W + b, 0), with relu=False it is x W + b."""
     call = as_small_integers(call)
-    context.assert_exact(
-        context.run(call.change(relu=True)), "out", np.maximum(pre_activations(call), 0)
-    )
-    context.assert_exact(context.run(call.change(relu=False)), "out", pre_activations(call))
+    sums = pre_activations(call)
+    context.assert_exact(context.run(call.change(relu=True)), "out", np.maximum(sums, 0))
+    context.assert_exact(context.run(call.change(relu=False)), "out", sums)
 
 
 @add_check("relu_layer-R3", draws=relu_layer_calls(relu=(True,)), gradient=True)
@@ -136,9 +135,8 @@ def mixed_or_integer_arrays_raise(context: CheckContext, call: Call) -> None:
     other = np.float32 if call.dtype == np.float64 else np.float64
     for name, x in call.arrays.items():
         context.assert_raises(call.change(**{name: x.astype(other)}))
-    context.assert_raises(
-        call.change(**{name: x.astype(np.int64) for name, x in call.arrays.items()})
-    )
+    integers = {name: x.astype(np.int64) for name, x in call.arrays.items()}
+    context.assert_raises(call.change(**integers))
 
 
 @add_check("relu_layer-R4", draws=relu_layer_calls(close=0.02), gradient=True, fraction=0.3)

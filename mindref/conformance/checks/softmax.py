@@ -56,9 +56,8 @@ def removing_masked_positions_changes_nothing(context: CheckContext, call: Call)
     full_slice = select_positions(call, slices)
     slices[axis] = unmasked.tolist()
     through = {name: lambda x: np.take(x, unmasked, axis=axis) for name in ("out", "d_logits")}
-    context.assert_same(
-        context.run(select_positions(call, slices)), context.run(full_slice), through=through
-    )
+    selected = context.run(select_positions(call, slices))
+    context.assert_same(selected, context.run(full_slice), through=through)
 
 
 @add_check("softmax-R4", draws=softmax_calls(), gradient=True)
@@ -87,12 +86,8 @@ def weights_of_each_slice_sum_to_one(context: CheckContext, call: Call) -> None:
     got, axis = context.run(call), call.numbers["axis"]
     allowed = context.expected(call)["out"].allowed.sum(axis=axis)
     apart = np.abs(got["out"].astype(np.float64).sum(axis=axis) - full_mask(call).any(axis=axis))
-    context.assert_true(
-        (apart <= allowed).all(),
-        f"the weights of a slice sum to 1 only within {apart.max():.2g}",
-        got,
-        "out",
-    )
+    message = f"the weights of a slice sum to 1 only within {apart.max():.2g}"
+    context.assert_true((apart <= allowed).all(), message, got, "out")
 
 
 @add_check("softmax-R3", draws=softmax_calls(), gradient=True)
@@ -123,9 +118,8 @@ def adding_a_constant_to_a_slice_changes_nothing(context: CheckContext, call: Ca
     """Adding an integer to all logits of a slice must leave its weights and its gradient."""
     eighths = np.rint(8 * call.arrays["logits"]) / 8  # so that sums are exact
     first = context.run(call.change(logits=eighths))
-    context.assert_same(
-        first, context.run(call.change(logits=eighths + slice_integers(context, call)))
-    )
+    raised = eighths + slice_integers(context, call)
+    context.assert_same(first, context.run(call.change(logits=raised)))
 
 
 @add_check("softmax-R6", draws=softmax_calls(), gradient=True)

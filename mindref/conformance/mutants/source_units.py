@@ -12,6 +12,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 MODULE = "module"
+NAME_FIELDS: dict[type, str] = {ast.Name: "id", ast.Attribute: "attr", ast.arg: "arg"}
+NAME_FIELDS |= {ast.alias: "name", ast.Constant: "value"}
 LABEL = re.compile(r"\b([a-z_]+)-R\d+\b")
 LABELS = re.compile(r"\b([a-z_]+)-(R\d+)((?:(?:,| and) R\d+)*)")
 LABELLED = re.compile(r"(?:([a-z_]+-R\d+)\b)?\s*(.*?)\s*(?:(?<!\S)(\d+))?")
@@ -93,10 +95,8 @@ class AnchoredSource:
         end = self.offset(node.end_lineno, node.end_col_offset)
         called = node.func if isinstance(node, ast.Call) else node
         labels = self.labels_on(node.lineno, node.end_lineno)
-        names = names_of([node])
-        return Unit(
-            function, f"@{ast.unparse(called)}", names, labels, node, start, start, 0, end, ()
-        )
+        form, names = f"@{ast.unparse(called)}", names_of([node])
+        return Unit(function, form, names, labels, node, start, start, 0, end, ())
 
     def unit(
         self, node: Any, function: str, block: tuple[Any, ...], parent: Any, field: str
@@ -110,9 +110,8 @@ class AnchoredSource:
         first_line = min([line, *(x.lineno for x in getattr(node, "decorator_list", ()))])
         first = start
         if first_line < line:
-            first = self.data.rindex(
-                b"@", 0, self.offset(first_line, node.decorator_list[0].col_offset)
-            )
+            decorator = self.offset(first_line, node.decorator_list[0].col_offset)
+            first = self.data.rindex(b"@", 0, decorator)
         last = node.body[-1] if pattern is not None else node
         end = self.offset(last.end_lineno, last.end_col_offset)
         colon = self.colon(start) if getattr(node, "body", None) else 0
@@ -120,18 +119,8 @@ class AnchoredSource:
         form = form_of(node, self.data[start : start + 40])
         inside = block if isinstance(node, ast.stmt) and form != "elif" else ()
         labels = self.labels(first_line, last_line)
-        return Unit(
-            function,
-            form,
-            names_of(header_parts(node)),
-            labels,
-            node,
-            first,
-            start,
-            colon,
-            end,
-            inside,
-        )
+        names = names_of(header_parts(node))
+        return Unit(function, form, names, labels, node, first, start, colon, end, inside)
 
     def line(self, offset: int) -> int:
         """Return the number of the line, from 1, that has the byte before an offset."""
@@ -247,13 +236,7 @@ def names_of(nodes: Sequence[Any]) -> tuple[str, ...]:
     positions: dict[str, tuple[int, int]] = {}
     for top in nodes:
         for node in ast.walk(top) if isinstance(top, ast.AST) else ():
-            name = {
-                ast.Name: "id",
-                ast.Attribute: "attr",
-                ast.arg: "arg",
-                ast.alias: "name",
-                ast.Constant: "value",
-            }.get(type(node), "")
+            name = NAME_FIELDS.get(type(node), "")
             value = getattr(node, name, None) if name else None
             if isinstance(value, str) and re.fullmatch(r"[\w.-]+", value) and not value.isdigit():
                 end = (getattr(node, "end_lineno", 0), getattr(node, "end_col_offset", 0))

@@ -47,26 +47,16 @@ MODULES = (
 
 CHECKS_PACKAGE = "mindref.conformance.checks"
 
+MODEL_OPERATORS = ("embedding", "routing", "relu_layer", "label_attention", "sampled_softmax")
+
 RESTS_ON = {
     "routing": ("softmax", "squash"),
     "label_attention": ("softmax",),
     "sampled_softmax": ("squash",),
-    "model": (
-        "embedding",
-        "routing",
-        "relu_layer",
-        "label_attention",
-        "sampled_softmax",
-    ),
+    "model": MODEL_OPERATORS,
     "optimiser": ("model",),
     "contract/saved_of_routing_has_couplings": ("routing",),
-    "contract/operators_compose_to_the_model": (
-        "embedding",
-        "routing",
-        "relu_layer",
-        "label_attention",
-        "sampled_softmax",
-    ),
+    "contract/operators_compose_to_the_model": MODEL_OPERATORS,
     "contract/loss_uses_the_served_interests": ("model",),
     "golden/interests_match": ("model",),
     "golden/training_matches": ("optimiser",),

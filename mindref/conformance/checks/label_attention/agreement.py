@@ -14,7 +14,7 @@ from mindref.conformance.runner.check import add_agreement, add_check
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
 from mindref.conformance.strategies import actives, distinct_sizes, generators, normal, read_only
-from mindref.shapes import Array, Bools
+from mindref.shapes import Array
 
 POWERS = (1.0, 2.0, 0.5, 3.0, 5.0, 0.0, 100.0, np.inf)
 SMOOTH_POWERS = (1.0, 2.0, 3.0, 0.5)
@@ -32,21 +32,17 @@ def label_attention_calls(
 ) -> Call:
     """Draw interests with distinct scores of both signs, some of them inactive."""
     b, k, d = draw(distinct_sizes(3))
-    rng, active = draw(generators()), scatter_active(draw, draw(actives(b, k)))
+    rng, active = draw(generators()), draw(actives(b, k))
+    if draw(st.booleans()):
+        active = draw(generators()).permuted(active, axis=1)
     target = normal(rng, b, d)
-    interests = interests_with_scores(
-        rng, target, draw_scores(rng, b, k) * draw(st.sampled_from(spreads))
-    )
+    scores = draw_scores(rng, b, k) * draw(st.sampled_from(spreads))
+    interests = interests_with_scores(rng, target, scores)
     if draw(st.booleans()):
         interests = np.where(active[..., None], interests, np.nan)
     arrays = {"interests": read_only(interests), "target": target, "active": active}
     power = draw(st.sampled_from(powers))
     return Call("label_attention", arrays, {"power": power}, normal(rng, b, d))
-
-
-def scatter_active(draw: st.DrawFn, active: Bools) -> Bools:
-    """Return the mask, or the mask with permuted positions for each user."""
-    return draw(generators()).permuted(active, axis=1) if draw(st.booleans()) else active
 
 
 def draw_scores(rng: np.random.Generator, users: int, interests: int) -> Array:

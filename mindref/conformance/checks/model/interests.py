@@ -53,15 +53,13 @@ def later_first_layer_rows_belong_to_the_profile(context: CheckContext, call: Ca
     """If the rows of the first layer after the first D are 0, the profile has no influence."""
     params, histories, _ = call.arrays.values()
     first, *later_layers = params.layers
-    weight = np.where(
-        np.arange(len(first.weight))[:, None] < params.items.shape[1], first.weight, 0
-    )
+    of_capsule = np.arange(len(first.weight))[:, None] < params.items.shape[1]
+    weight = np.where(of_capsule, first.weight, 0)
     deaf = call.change(params=params._replace(layers=(Layer(weight, first.bias), *later_layers)))
     profile = context.rng.integers(0, len(params.profile), histories.profile.shape)
     before = context.run(deaf)
-    context.assert_equal(
-        context.run(deaf.change(histories=histories._replace(profile=profile))), before
-    )
+    other = deaf.change(histories=histories._replace(profile=profile))
+    context.assert_equal(context.run(other), before)
 
 
 @add_check("model-R5", draws=serving_calls(last_relu=False), stem="interests")
@@ -70,9 +68,8 @@ def last_layer_is_linear(context: CheckContext, call: Call) -> None:
     *hidden, last = call.arrays["params"].layers
     turned = with_layers(call, (*hidden, Layer(-last.weight, -last.bias)))
     first = context.run(call)
-    context.assert_equal(
-        context.run(turned), first, "interests", through={"interests": np.negative}
-    )
+    through = {"interests": np.negative}
+    context.assert_equal(context.run(turned), first, "interests", through=through)
 
 
 @add_check("model-R5", draws=serving_calls(hidden=(9,), last_relu=False), stem="interests")

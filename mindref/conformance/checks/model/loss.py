@@ -42,9 +42,8 @@ def gradient_lists_each_used_row_once(context: CheckContext, call: Call) -> None
     """The gradient of the item table must list exactly the rows in use, ascending."""
     _, batch, catalogue = call.arrays.values()
     rows, expected = context.run(call)["rows"].tolist(), looked_up_rows(batch, catalogue).tolist()
-    context.assert_true(
-        rows == expected, f"the gradient lists the rows {rows}, expected {expected}"
-    )
+    message = f"the gradient lists the rows {rows}, expected {expected}"
+    context.assert_true(rows == expected, message)
 
 
 @add_check("model-R1", draws=loss_calls(), gradient=True)
@@ -62,9 +61,8 @@ def mean_attention_ignores_the_power(context: CheckContext, call: Call) -> None:
     """With attention="mean", another power must change no byte of loss and gradients."""
     config, first = call.numbers["config"], context.run(call)
     for power in (0.0, 1.0, 3.0, np.inf):
-        context.assert_equal(
-            context.run(call.change(config=replace_settings(config, power=power))), first
-        )
+        other = call.change(config=replace_settings(config, power=power))
+        context.assert_equal(context.run(other), first)
 
 
 @add_check("model-R16", "numerics-R8", draws=loss_calls(), gradient=True, fraction=0.5)

@@ -67,9 +67,8 @@ def every_dtype_matches_float64(context: CheckContext, call: Call) -> None:
         largest = np.max(np.abs(value), initial=0, where=np.isfinite(value))
         wide = expected[name]._replace(allowed=np.maximum(allowed, same_math(call.dtype) * largest))
         ratio = compare.largest_error_ratio(got[name], wide)
-        context.assert_true(
-            ratio <= 1, f"{name} is off by {ratio:.3g} times the tolerance SAME_MATH", got, name
-        )
+        message = f"{name} is off by {ratio:.3g} times the tolerance SAME_MATH"
+        context.assert_true(ratio <= 1, message, got, name)
 
 
 @for_each_operator("numerics-R7", gradient=True)

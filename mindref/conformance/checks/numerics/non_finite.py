@@ -37,9 +37,8 @@ def nan_reaches_only_dependent_results(context: CheckContext, call: Call) -> Non
         got = context.run(call.change(**{name: with_number(call.arrays[name], position, np.nan)}))
         reach = REACHES[call.stem][name](call, position)
         for part, lost in reach.lost.items():
-            context.assert_true(
-                np.isnan(got[part][lost]).all(), f"{name}{list(position)} is NaN, but {part} is not"
-            )
+            message = f"{name}{list(position)} is NaN, but {part} is not"
+            context.assert_true(np.isnan(got[part][lost]).all(), message)
         assert_unchanged_elsewhere(context, clean, got, reach)
 
 
@@ -54,19 +53,14 @@ def infinity_gives_no_finite_result(context: CheckContext, call: Call) -> None:
         position = draw_position(context, call, name)
         if position is None:
             continue
-        for bad in infinities(name):
+        # a logit of -infinity has the finite limit 0
+        for bad in (np.inf,) if "logits" in name else (np.inf, -np.inf):
             got = context.run(call.change(**{name: with_number(call.arrays[name], position, bad)}))
             reach = REACHES[call.stem][name](call, position)
             finite = np.isfinite(got["out"][reach.lost["out"]])
-            context.assert_true(
-                not finite.any(), f"{name}{list(position)} is {bad}, but out is finite"
-            )
+            message = f"{name}{list(position)} is {bad}, but out is finite"
+            context.assert_true(not finite.any(), message)
             assert_unchanged_elsewhere(context, clean, got, reach)
-
-
-def infinities(name: str) -> tuple[float, ...]:
-    """Return the infinities without a finite limit: a logit of -infinity has weight 0."""
-    return (np.inf,) if "logits" in name else (np.inf, -np.inf)
 
 
 def draw_position(context: CheckContext, call: Call, name: str) -> tuple[int, ...] | None:

@@ -74,9 +74,8 @@ def log_weights_with_general_routing_match() -> None:
 def zero_log_weights_change_nothing(context: CheckContext, call: Call) -> None:
     """Log weights of 0 must give the capsules and gradients of a call without log weights."""
     zero = np.zeros_like(call.arrays["log_weights"])
-    context.assert_same(
-        context.run(call.change(log_weights=zero)), context.run(without_log_weights(call))
-    )
+    weighted = context.run(call.change(log_weights=zero))
+    context.assert_same(weighted, context.run(without_log_weights(call)))
 
 
 @add_check("routing-R34", draws=WEIGHTED, gradient=True)
@@ -86,9 +85,8 @@ def log_weights_at_padding_have_no_influence(context: CheckContext, call: Call) 
     excluded = ~(call.arrays["mask"][:, :, None] & call.arrays["active"][:, None, :])
     garbage = context.rng.choice(GARBAGE, size=log_weights.shape).astype(call.dtype)
     got = context.run(call.change(log_weights=np.where(excluded, 0, log_weights)))
-    context.assert_equal(
-        context.run(call.change(log_weights=np.where(excluded, garbage, log_weights))), got
-    )
+    dirty = np.where(excluded, garbage, log_weights)
+    context.assert_equal(context.run(call.change(log_weights=dirty)), got)
     context.assert_exact(got, "d_log_weights", 0, mask=excluded)
 
 
@@ -176,9 +174,8 @@ def log_weights_of_wrong_shape_raise(context: CheckContext, call: Call) -> None:
 
 def misfitting_log_weights(x: AnyArray) -> list[AnyArray]:
     """Return log weights of other shapes and of another dtype."""
-    longer = [
-        np.concatenate((x, x[(slice(None),) * axis + (slice(1),)]), axis) for axis in range(3)
-    ]
-    single = [x[(slice(None),) * axis + (slice(1),)] for axis in range(3) if x.shape[axis] > 1]
+    firsts = [np.take(x, [0], axis) for axis in range(3)]
+    longer = [np.concatenate((x, first), axis) for axis, first in enumerate(firsts)]
+    single = [first for axis, first in enumerate(firsts) if x.shape[axis] > 1]
     other = np.float32 if x.dtype == np.float64 else np.float64
     return [*longer, *single, x[0], x.astype(other)]

@@ -51,14 +51,9 @@ def equal_logits_divide_a_behaviour_evenly(context: CheckContext, call: Call) ->
     users, interests = call.arrays["active"].shape
     count = 1 << (interests.bit_length() - 1)  # a power of two: quotients are exact
     many = with_equal_logits(call, first_interests(count, users, interests))
-    one = many.change(
-        history=many.arrays["history"] / count,
-        active=first_interests(1, users, interests),
-        iterations=1,
-    )
-    context.assert_same(
-        context.run(one), context.run(many), "out", through={"out": keep_first_capsule}
-    )
+    first, shares = first_interests(1, users, interests), many.arrays["history"] / count
+    one = context.run(many.change(history=shares, active=first, iterations=1))
+    context.assert_same(one, context.run(many), "out", through={"out": keep_first_capsule})
 
 
 @add_check("routing-R2", draws=routing_calls())
@@ -89,10 +84,8 @@ def capsule_norm_is_at_most_one(context: CheckContext, call: Call) -> None:
     longer = call.change(history=1024 * call.arrays["history"])
     length = np.sqrt(np.sum(context.run(longer)["out"].astype(float) ** 2, axis=2))
     limit = 1 + 8 * float(np.finfo(call.dtype).eps)
-    context.assert_true(
-        (length <= limit).all(),
-        f"a capsule has norm {length.max(initial=0):.9g}, expected at most 1",
-    )
+    message = f"a capsule has norm {length.max(initial=0):.9g}, expected at most 1"
+    context.assert_true((length <= limit).all(), message)
 
 
 @add_check("routing-R6", draws=routing_calls(), gradient=True)
@@ -100,9 +93,8 @@ def padding_has_no_influence(context: CheckContext, call: Call) -> None:
     """NaN, infinity or any number at padding must change no byte and get gradient 0."""
     mask, rng = call.arrays["mask"], context.rng
     dirty = {n: with_garbage(rng, call.arrays[n], ~mask) for n in ("history", "init_logits")}
-    clean = context.run(
-        call.change(**{n: np.where(mask[..., None], x, 0) for n, x in dirty.items()})
-    )
+    zeros = {n: np.where(mask[..., None], x, 0) for n, x in dirty.items()}
+    clean = context.run(call.change(**zeros))
     context.assert_equal(context.run(call.change(**dirty)), clean)
     for name in ("d_history", "d_init_logits"):
         context.assert_exact(clean, name, 0, mask=~mask[..., None])
@@ -245,12 +237,11 @@ def assert_couplings_sum_to_one(context: CheckContext, call: Call, axis: int) ->
     expected = (arrays["mask"][:, :, None] & arrays["active"][:, None, :]).any(axis=axis)
     sums = got["couplings"].astype(np.float64).sum(axis=axis)
     want = ExpectedArray(expected.astype(float), allowed)
-    context.assert_close(
-        "couplings, summed,",
-        sums,
-        want,
-        lambda: context.worst_case(got.call, "couplings").sum(axis=axis),
-    )
+
+    def worst() -> AnyArray:
+        return np.asarray(context.worst_case(got.call, "couplings").sum(axis=axis))
+
+    context.assert_close("couplings, summed,", sums, want, worst)
 
 
 def logits_before_last_iteration(context: CheckContext, call: Call) -> AnyArray:

@@ -44,9 +44,8 @@ def constant_added_to_all_log_counts_changes_nothing(context: CheckContext, call
     """Adding a constant to all log expected counts must change nothing."""
     logs = {n: np.rint(8 * call.arrays[n]) / 8 for n in LOGS}  # sums of these numbers are exact
     got = context.run(call.change(**logs))
-    context.assert_same(
-        got, context.run(call.change(**{n: x + x.dtype.type(2) for n, x in logs.items()}))
-    )
+    raised = {n: x + x.dtype.type(2) for n, x in logs.items()}
+    context.assert_same(got, context.run(call.change(**raised)))
 
 
 @add_check("sampled_softmax-R3", draws=WITH_NEGATIVES, gradient=True)
@@ -121,9 +120,8 @@ def temperature_divides_the_dot_products(context: CheckContext, call: Call) -> N
     for temperature in (0.5, 4.0):
         hot = context.run(call.change(temperature=temperature))
         cold = call.change(temperature=1.0, user=call.arrays["user"] / temperature)
-        context.assert_same(
-            hot, context.run(cold), through={"d_user": partial(divide_by, by=temperature)}
-        )
+        through = {"d_user": partial(divide_by, by=temperature)}
+        context.assert_same(hot, context.run(cold), through=through)
 
 
 @add_check("sampled_softmax-R7", draws=NORMALISED)
@@ -141,9 +139,8 @@ def normalise_gives_unit_vectors(context: CheckContext, call: Call) -> None:
     call, length = call, call.dtype.type(3)
     units = {n: axis_vectors(context, call.arrays[n]) for n in VECTORS}
     plain = context.run(call.change(normalise=False, **units))
-    context.assert_same(
-        context.run(call.change(**{n: length * x for n, x in units.items()})), plain
-    )
+    scaled = {n: length * x for n, x in units.items()}
+    context.assert_same(context.run(call.change(**scaled)), plain)
 
 
 @add_check("sampled_softmax-R8", draws=NORMALISED, gradient=True)
@@ -228,9 +225,8 @@ def nearly_certain_target_keeps_its_gradient(context: CheckContext, call: Call) 
     lead = 40 if call.dtype == np.float64 else 20
     got = context.run(two_logits(call, lead, 0))
     assert_sums_cancel(context, got)
-    context.assert_true(
-        got["d_target"][0, 0] < 0, "the gradient of the target is 0", got, "d_target"
-    )
+    is_negative = got["d_target"][0, 0] < 0
+    context.assert_true(is_negative, "the gradient of the target is 0", got, "d_target")
 
 
 @add_check("sampled_softmax-R13", draws=WITH_NEGATIVES)
@@ -255,9 +251,8 @@ def non_finite_input_makes_the_loss_nan(context: CheckContext, call: Call) -> No
             broken = np.array(call.arrays[name])
             broken[0] = bad
             got = context.run(call.change(**{name: broken}))
-            context.assert_true(
-                np.isnan(got["out"]), f"{name} is {bad}, but the loss is not NaN", got, "out"
-            )
+            message = f"{name} is {bad}, but the loss is not NaN"
+            context.assert_true(np.isnan(got["out"]), message, got, "out")
 
 
 def assert_sums_cancel(context: CheckContext, got: CallAnswer) -> None:
