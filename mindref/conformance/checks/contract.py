@@ -16,7 +16,7 @@ from mindref.conformance.checks.routing.agreement import routing_calls
 from mindref.conformance.draws.model_draws import loss_calls
 from mindref.conformance.draws.training_draws import draw_trainings
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.claims import missing_members
 from mindref.conformance.runner.context import CallAnswer, CheckContext
 from mindref.conformance.runner.failure import CheckFailed
@@ -84,12 +84,12 @@ def conversion_round_trip_is_exact(context: CheckContext, call: Call) -> None:
         )
 
 
-@add_agreement("backend-R10", draws=routing_calls(), stem="routing", parts=("couplings",))
+@add_comparison("backend-R10", draws=routing_calls(), stem="routing", parts=("couplings",))
 def saved_of_routing_has_couplings() -> None:
     """What routing saves must have `couplings`, the coupling weights of the last iteration."""
 
 
-@add_agreement("backend-R6", draws=COMPOSITION, stem="composition", gradient=True)
+@add_comparison("backend-R6", draws=COMPOSITION, stem="composition", gradient=True)
 def operators_compose_to_the_model() -> None:
     """Composed by the reference, the operators must give its loss and its gradients."""
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mindref.conformance.draws.small_integers import as_small_integers
 from mindref.conformance.runner.call import Call, map_floats
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
 from mindref.conformance.strategies import distinct_sizes, generators, normal
@@ -157,11 +157,11 @@ def embedding_gradient_matches_finite_differences(context: CheckContext, call: C
     assert_gradients_follow(context, call)
 
 
-@add_agreement("embedding-R1", draws=embedding_calls())
+@add_comparison("embedding-R1", draws=embedding_calls())
 def vectors_match_the_reference() -> None:
     """The vectors of forward must match the reference."""
 
 
-@add_agreement("embedding-R3", draws=embedding_calls(), parts=("d_table",))
+@add_comparison("embedding-R3", draws=embedding_calls(), parts=("d_table",))
 def embedding_gradient_matches_the_reference() -> None:
     """For a random cotangent, the gradient of the table must match the reference."""

@@ -20,7 +20,7 @@ from mindref.conformance.draws.training_draws import (
     with_zero_gradients_between,
 )
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.composed_backend import reference_model, squares_are_finite
 from mindref.conformance.runner.context import CheckContext
 from mindref.models.parameters import Layer, flatten, flatten_gradients
@@ -137,14 +137,14 @@ def overflowing_squared_gradient_gives_nan_loss(context: CheckContext, call: Cal
 # agreement, from simple to compound
 
 
-@add_agreement(
+@add_comparison(
     "optimiser-R4", "optimiser-R3", "optimiser-R8", draws=draw_trainings(steps=1), stem="training"
 )
 def one_step_matches_the_reference() -> None:
     """After one step, the loss and every parameter must match the reference."""
 
 
-@add_agreement(
+@add_comparison(
     *("optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R13"),
     draws=draw_trainings(steps=2) | draw_trainings(steps=3, **SLOW_ERROR_GROWTH),
 )
@@ -152,7 +152,7 @@ def two_and_three_steps_match_the_reference() -> None:
     """After two or three steps, losses and parameters must match the reference."""
 
 
-@add_agreement(
+@add_comparison(
     "optimiser-R2",
     draws=draw_trainings(steps=3, becomes=with_late_item, **SLOW_ERROR_GROWTH),
     fraction=0.5,
@@ -161,7 +161,7 @@ def late_row_uses_the_global_step_count() -> None:
     """A row first looked up in step three must be bias-corrected by the global step count."""
 
 
-@add_agreement(
+@add_comparison(
     "optimiser-R5",
     draws=draw_trainings(
         steps=3, becomes=with_skipped_item, beta1=0.5, beta2=0.9, **SLOW_ERROR_GROWTH
@@ -172,7 +172,7 @@ def skipped_row_keeps_its_moments() -> None:
     """A row looked up in steps one and three must keep its moments in step two."""
 
 
-@add_agreement(
+@add_comparison(
     "optimiser-R6",
     "optimiser-R1",
     draws=draw_trainings(steps=2, becomes=with_zero_gradients_between, **SLOW_ERROR_GROWTH),
@@ -182,7 +182,7 @@ def moments_decay_in_a_zero_gradient_step() -> None:
     """After a step of zero gradients between two others, parameters must match the reference."""
 
 
-@add_agreement(
+@add_comparison(
     "optimiser-R7",
     draws=draw_trainings(steps=2, becomes=with_every_row_used, **SLOW_ERROR_GROWTH),
     fraction=0.5,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mindref.conformance.draws.small_integers import as_small_integers
 from mindref.conformance.runner.call import AnyArray, Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
 from mindref.conformance.strategies import distinct_sizes, generators, normal
@@ -145,12 +145,12 @@ def relu_layer_gradient_matches_finite_differences(context: CheckContext, call: 
     assert_gradients_follow(context, call)
 
 
-@add_agreement("relu_layer-R1", "relu_layer-R2", draws=relu_layer_calls())
+@add_comparison("relu_layer-R1", "relu_layer-R2", draws=relu_layer_calls())
 def relu_layer_matches_the_reference() -> None:
     """With or without ReLU, the result of forward must match the reference."""
 
 
-@add_agreement("relu_layer-R4", draws=relu_layer_calls(), parts=("d_x", "d_weight", "d_bias"))
+@add_comparison("relu_layer-R4", draws=relu_layer_calls(), parts=("d_x", "d_weight", "d_bias"))
 def relu_layer_gradients_match_the_reference() -> None:
     """For a random cotangent, every gradient must match the reference."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from mindref.conformance.runner.call import AnyArray, Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
 from mindref.conformance.strategies import distinct_sizes, generators, normal
@@ -217,12 +217,12 @@ def softmax_gradient_matches_finite_differences(context: CheckContext, call: Cal
     assert_gradients_follow(context, call)
 
 
-@add_agreement("softmax-R1", "softmax-R6", draws=softmax_calls())
+@add_comparison("softmax-R1", "softmax-R6", draws=softmax_calls())
 def weights_match_the_reference() -> None:
     """The weights of forward must match the reference."""
 
 
-@add_agreement("softmax-R5", "softmax-R6", draws=softmax_calls(), parts=("d_logits",))
+@add_comparison("softmax-R5", "softmax-R6", draws=softmax_calls(), parts=("d_logits",))
 def softmax_gradient_matches_the_reference() -> None:
     """For a random cotangent, the gradient of the logits must match the reference."""
 

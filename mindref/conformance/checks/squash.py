@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mindref.conformance.draws.small_integers import as_small_integers
 from mindref.conformance.gradient import SHORT_STEP
 from mindref.conformance.runner.call import AnyArray, Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CallAnswer, CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
 from mindref.conformance.strategies import distinct_sizes, generators, normal
@@ -158,12 +158,12 @@ def squash_gradient_matches_finite_differences(context: CheckContext, call: Call
     assert_gradients_follow(context, call.change(x=nonzero), step=SHORT_STEP)
 
 
-@add_agreement("squash-R1", draws=squash_calls())
+@add_comparison("squash-R1", draws=squash_calls())
 def squash_matches_the_reference() -> None:
     """The result of forward must match the reference."""
 
 
-@add_agreement("squash-R2", draws=squash_calls(), parts=("d_x",))
+@add_comparison("squash-R2", draws=squash_calls(), parts=("d_x",))
 def squash_gradient_matches_the_reference() -> None:
     """For a random cotangent, the gradient of x must match the reference."""
 
@@ -191,12 +191,12 @@ def kind_unit_gradient_is_finite_at_the_smallest_norm(context: CheckContext, cal
     context.assert_exact(got, "d_x", 0, mask=axes != 0)
 
 
-@add_agreement("squash-R6", draws=squash_calls(kind="unit"))
+@add_comparison("squash-R6", draws=squash_calls(kind="unit"))
 def kind_unit_matches_the_reference() -> None:
     """With kind="unit", the result of forward must match the reference."""
 
 
-@add_agreement("squash-R6", draws=squash_calls(kind="unit"), parts=("d_x",))
+@add_comparison("squash-R6", draws=squash_calls(kind="unit"), parts=("d_x",))
 def kind_unit_gradient_matches_the_reference() -> None:
     """With kind="unit", the gradient of x must match the reference."""
 

@@ -22,9 +22,8 @@ def markdown_lines(report: ConformanceReport) -> Iterator[str]:
     yield from section_lines("Next steps", summary.next_steps(report))
     yield from section_lines("Problems", summary.report_problems(report))
     yield from failure_sections(report)
-    yield from section_lines(
-        "Without verdict", map(summary.folded_line, summary.folded_results(report))
-    )
+    folded = summary.folded_results(report)
+    yield from section_lines("Without verdict", map(summary.folded_line, folded))
     yield from section_lines("Remarks", report.remarks)
     yield from table_lines(report)
 

@@ -77,11 +77,8 @@ def script_text(
         for index, call in enumerate(evidence.calls)
     ]
     wrong = expectation_literal(result, evidence, imports)
-    lines = [
-        *header_lines(result, backend, settings),
-        template_source(),
-        "from numpy import inf, nan",
-    ]
+    lines = [*header_lines(result, backend, settings), template_source()]
+    lines += ["from numpy import inf, nan"]
     lines += [f"from {module} import {name}" for module, name in sorted(imports)]
     if any("'bfloat16'" in call for call in calls):
         lines.append("import ml_dtypes")  # adds the dtype to NumPy
@@ -158,9 +155,8 @@ def recheck_rule(result: CheckResult, evidence: Evidence) -> dict[str, Any]:
     kind, part = evidence.kind, evidence.part
     ranges = [allowed_ranges(call, result) for call in evidence.calls] if kind in COMPARED else []
     if kind == "outside" and evidence.source is None and part in ranges[evidence.call_index]:
-        reference_inside = intervals_meet(
-            (evidence.low, evidence.high), ranges[evidence.call_index][part]
-        )
+        interval = ranges[evidence.call_index][part]
+        reference_inside = intervals_meet((evidence.low, evidence.high), interval)
         kind = "outside" if reference_inside else "fact"
     was: list[Answer] = [dict(evidence.answers).get(i, {}) for i in range(len(evidence.calls))]
     if kind == "fact" and not any(map(is_outside, was, ranges)):
@@ -237,10 +233,9 @@ def compound_literal(x: Any, imports: Imports) -> str:
     if hasattr(x, "_fields"):
         return constructor_text(type(x), x._asdict(), imports)
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
-        fields = {f.name: (getattr(x, f.name), f.default) for f in dataclasses.fields(x)}
-        return constructor_text(
-            type(x), {n: v for n, (v, default) in fields.items() if v != default}, imports
-        )
+        values = {f: getattr(x, f.name) for f in dataclasses.fields(x)}
+        changed = {f.name: value for f, value in values.items() if value != f.default}
+        return constructor_text(type(x), changed, imports)
     if isinstance(x, tuple | list):
         inner = ", ".join(value_literal(part, imports) for part in x)
         return f"[{inner}]" if isinstance(x, list) else f"({inner}{',' if len(x) == 1 else ''})"

@@ -88,9 +88,8 @@ def failure_text_lines(failure: Failure) -> list[str]:
 
 def result_text(result: CheckResult) -> str:
     """Return one failure as text, with its rule."""
-    return "\n".join(
-        [rule_line(result.rule), *failure_text_lines(Failure(result, (result.precision,)))]
-    )
+    failure = Failure(result, (result.precision,))
+    return "\n".join([rule_line(result.rule), *failure_text_lines(failure)])
 
 
 def folded_results(report: ConformanceReport) -> list[Folded]:
@@ -98,9 +97,8 @@ def folded_results(report: ConformanceReport) -> list[Folded]:
     folded = []
     for status in ("blocked", "expected", "not_claimed", "self_comparison"):
         results = [r for r in report.results if r.status == status]
-        counts = Counter(
-            r.blocked_by or r.reason if status == "blocked" else r.reason for r in results
-        )
+        blocked = status == "blocked"
+        counts = Counter(r.blocked_by or r.reason if blocked else r.reason for r in results)
         folded += [Folded(status, count, reason) for reason, count in counts.items()]
     return folded
 
@@ -198,9 +196,5 @@ def largest_ratios(report: ConformanceReport) -> dict[str, dict[str, CheckResult
 
 def ratios_line(row: dict[str, CheckResult]) -> str:
     """Return the largest error ratios of a page by precision."""
-    used = [
-        f"{precision} {r.error_ratio:.0%} ({r.grade})"
-        for precision, r in row.items()
-        if r.error_ratio
-    ]
-    return ", ".join(used)
+    used = {precision: r for precision, r in row.items() if r.error_ratio}
+    return ", ".join(f"{name} {r.error_ratio:.0%} ({r.grade})" for name, r in used.items())

@@ -31,9 +31,8 @@ def print_suite_report(report: ConformanceReport, console: Console) -> None:
     for line in summary.next_steps(report):
         print_wrapped(console, line, "yellow")
     word = summary.verdict_text(report)
-    print_wrapped(
-        console, f"{report.backend} {word}", "bold green" if report.conforms else "bold red"
-    )
+    style = "bold green" if report.conforms else "bold red"
+    print_wrapped(console, f"{report.backend} {word}", style)
 
 
 def print_failures(report: ConformanceReport, console: Console) -> None:

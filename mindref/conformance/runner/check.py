@@ -132,7 +132,7 @@ def add_check(
     return enter
 
 
-def add_agreement(
+def add_comparison(
     *rules: str, parts: tuple[str, ...] = (), gradient: bool = False, **options: Any
 ) -> Callable[[Callable[[], None]], Run]:
     """Register a check that compares the answer with the reference.

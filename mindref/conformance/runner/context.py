@@ -54,9 +54,7 @@ class CheckContext:
         self.error_ratio = 0.0  # largest error / error bound
         self.grade = "A"
         self.first_answer: CallAnswer | None = None
-        self.expected_cache: list[
-            tuple[Call, str, dict[str, ExpectedArray]]
-        ] = []  # expected answers so far
+        self.expected_cache: list[tuple[Call, str, dict[str, ExpectedArray]]] = []
 
     def run(self, call: Call, *, read_only: bool = False) -> CallAnswer:
         """Return the answer of the implementation. An exception is a failure of the check."""
@@ -83,24 +81,24 @@ class CheckContext:
 
     def check_common_rules(self, call: Call, passed: Call, parts: Mapping[str, AnyArray]) -> None:
         """Test the rules of all operators: unchanged inputs, separate memory, dtypes."""
+
+        def broken(rule: str, message: str) -> CommonRuleFailed:
+            return CommonRuleFailed(rule, message, self.evidence(kind="common_rule"))
+
         before, after = named_arrays(call_arrays(call)), named_arrays(call_arrays(passed))
         for name, x in before.items():
             if x.tobytes() != after[name].tobytes():
-                message = f"the input {name} was written to"
-                raise CommonRuleFailed("numerics-R7", message, self.evidence(kind="common_rule"))
-        for x, copy in self.returned:
-            if x.tobytes() != copy.tobytes():
-                message = "an earlier result was changed"
-                raise CommonRuleFailed("backend-R12", message, self.evidence(kind="common_rule"))
+                raise broken("numerics-R7", f"the input {name} was written to")
+        if any(x.tobytes() != copy.tobytes() for x, copy in self.returned):
+            raise broken("backend-R12", "an earlier result was changed")
+        arrays = [*after.values(), *(k for k, _ in self.returned)]
         for part, x in parts.items():
-            if any(
-                np.shares_memory(x, y) for y in [*after.values(), *(k for k, _ in self.returned)]
-            ):
+            if any(np.shares_memory(x, y) for y in arrays):
                 message = f"{part} shares memory with an input or an earlier result"
-                raise CommonRuleFailed("backend-R12", message, self.evidence(kind="common_rule"))
+                raise broken("backend-R12", message)
             if part not in ("rows", "active") and x.dtype != call.dtype:
                 message = f"{part} has dtype {x.dtype}, expected {call.dtype} as the inputs"
-                raise CommonRuleFailed("numerics-R2", message, self.evidence(kind="common_rule"))
+                raise broken("numerics-R2", message)
 
     def expected(self, call: Call, mode: str = "statistical") -> dict[str, ExpectedArray]:
         """Return the answer of the reference with an error bound for each number."""
@@ -123,9 +121,8 @@ class CheckContext:
         want = self.expected(got.call)
         for name in parts or [n for n in want if n in got or n not in ("rows", "couplings")]:
             if name not in got:
-                raise CheckFailed(
-                    f"{name} is missing in the answer", self.evidence(name, kind="missing")
-                )
+                evidence = self.evidence(name, kind="missing")
+                raise CheckFailed(f"{name} is missing in the answer", evidence)
             self.assert_close(name, got[name], want[name], partial(self.worst_case, got.call, name))
 
     def worst_case(self, *calls_and_name: Any) -> AnyArray:
@@ -145,9 +142,8 @@ class CheckContext:
         if ratio > 1:
             wide = want._replace(allowed=np.maximum(worst(), want.allowed))
             if compare.largest_error_ratio(got, wide) > 1:  # conformance-R6
-                raise CheckFailed(
-                    compare.describe_deviation(name, got, want), self.evidence(name, got, wide)
-                )
+                message = compare.describe_deviation(name, got, want)
+                raise CheckFailed(message, self.evidence(name, got, wide))
             self.grade = "B"
         self.error_ratio = max(self.error_ratio, ratio)
 
@@ -208,13 +204,12 @@ class CheckContext:
             raise
 
     def assert_exact(self, got: CallAnswer, name: str, value: Any, mask: Any = True) -> None:
-        """Compare a part with exact numbers at the positions of `where`."""
+        """Compare a part with exact numbers at the positions of `mask`."""
         want = np.where(mask, np.broadcast_to(value, got[name].shape), got[name])
         self.compared += int(np.count_nonzero(np.broadcast_to(mask, got[name].shape)))
         if not np.array_equal(got[name], want, equal_nan=want.dtype.kind == "f"):
-            message = compare.describe_deviation(
-                name, got[name], ExpectedArray(want, np.zeros(want.shape))
-            )
+            exact = ExpectedArray(want, np.zeros(want.shape))
+            message = compare.describe_deviation(name, got[name], exact)
             if want.dtype.kind == "f":  # numbers outside `mask` may be anything
                 want = np.where(mask, want, 0)
             expected = ExpectedArray(want, np.where(np.broadcast_to(mask, want.shape), 0.0, np.inf))

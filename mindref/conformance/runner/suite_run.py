@@ -64,9 +64,8 @@ class SuiteRun:
         """Return the result of one check before it is attributed to other failures."""
         key = (check.name, str(precision))
         if key not in self.unattributed:
-            self.unattributed[key] = plan.run_planned_check(
-                check, self.implementation, precision, self.settings
-            )
+            parts = (check, self.implementation, precision, self.settings)
+            self.unattributed[key] = plan.run_planned_check(*parts)
         return self.unattributed[key]
 
     def result(self, check: ConformanceCheck, precision: Precision) -> CheckResult:
@@ -81,9 +80,8 @@ class SuiteRun:
         if str(precision) not in self.final_results:
             checks = plan.planned_checks(self.checks, precision)
             results = attribution.block_explained([self.run(check, precision) for check in checks])
-            results = attribution.attribute_to_mistakes(
-                [add_diagnosis(self.implementation, r) for r in results]
-            )
+            results = [add_diagnosis(self.implementation, r) for r in results]
+            results = attribution.attribute_to_mistakes(results)
             results = expectations.apply_expectations(self.expected, results)
             self.final_results[str(precision)] = {r.check: self.with_script(r) for r in results}
         return self.final_results[str(precision)]
@@ -94,9 +92,8 @@ class SuiteRun:
             return result
         from mindref.conformance.report import reproduction
 
-        path = reproduction.write_script(
-            result, self.name, self.settings, self.scripts, self.device
-        )
+        run = (self.name, self.settings, self.scripts, self.device)
+        path = reproduction.write_script(result, *run)
         return result._replace(script=str(path))
 
     def report(self, on_result: plan.Progress = lambda result: None) -> ConformanceReport:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mindref.conformance.gradient import SHORT_STEP
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
 from mindref.conformance.strategies import actives, distinct_sizes, generators, normal, read_only
@@ -63,47 +63,39 @@ SMOOTH = label_attention_calls(powers=(*SMOOTH_POWERS, 5.0))
 CONSTANT = label_attention_calls(powers=CONSTANT_POWERS)
 
 
-@add_agreement(
+@add_comparison(
     "label_attention-R1", "label_attention-R3", draws=label_attention_calls(powers=(1.0,))
 )
 def power_one_matches_the_reference() -> None:
     """With p = 1, the softmax of the plain scores, forward must match the reference."""
 
 
-@add_agreement("label_attention-R2", draws=label_attention_calls(powers=(2.0, 0.5, 3.0, 5.0)))
+@add_comparison("label_attention-R2", draws=label_attention_calls(powers=(2.0, 0.5, 3.0, 5.0)))
 def small_powers_match_the_reference() -> None:
     """With p = 0.5, 2, 3 and 5 and scores of both signs, forward must match the reference."""
 
 
-@add_agreement("label_attention-R11", draws=label_attention_calls(powers=(100.0, 30.0)))
+@add_comparison("label_attention-R11", draws=label_attention_calls(powers=(100.0, 30.0)))
 def large_powers_match_the_reference() -> None:
     """With p = 30 and 100 and scores of any size, forward must match the reference."""
 
 
-@add_agreement("label_attention-R5", "label_attention-R6", draws=CONSTANT)
+@add_comparison("label_attention-R5", "label_attention-R6", draws=CONSTANT)
 def power_zero_and_infinity_match_the_reference() -> None:
     """With p = 0 and p = infinity, forward must match the reference."""
 
 
-@add_agreement(
-    "label_attention-R8",
-    draws=SMOOTH,
-    parts=("d_interests",),
-)
+@add_comparison("label_attention-R8", draws=SMOOTH, parts=("d_interests",))
 def interest_gradients_match_the_reference() -> None:
     """The gradient of the interests, as values and as keys, must match the reference."""
 
 
-@add_agreement(
-    "label_attention-R9",
-    draws=SMOOTH,
-    parts=("d_target",),
-)
+@add_comparison("label_attention-R9", draws=SMOOTH, parts=("d_target",))
 def query_gradient_matches_the_reference() -> None:
     """The gradient of the target, which is the query, must match the reference."""
 
 
-@add_agreement("label_attention-R10", draws=CONSTANT, gradient=True)
+@add_comparison("label_attention-R10", draws=CONSTANT, gradient=True)
 def constant_weight_gradients_match_the_reference() -> None:
     """With p = 0 and p = infinity, every gradient must match the reference."""
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mindref.conformance.draws.model_draws import replace_settings, serving_calls, with_layers
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.models.parameters import Catalogue, Layer
 
@@ -99,7 +99,7 @@ def uniform_routing_ignores_initial_logits(context: CheckContext, call: Call) ->
     context.assert_equal(context.run(call.change(histories=loud)), first)
 
 
-@add_agreement(
+@add_comparison(
     *("model-R1", "model-R2", "model-R3", "model-R4", "model-R5", "model-R6", "model-R7"),
     draws=serving_calls(),
     stem="interests",
@@ -108,12 +108,12 @@ def interests_match_the_reference() -> None:
     """For every named option, the interests and which are active must match the reference."""
 
 
-@add_agreement("model-R12", draws=serving_calls(routing="uniform"), stem="interests", fraction=0.5)
+@add_comparison("model-R12", draws=serving_calls(routing="uniform"), stem="interests", fraction=0.5)
 def uniform_routing_interests_match_the_reference() -> None:
     """With routing="uniform", the interests must match the reference."""
 
 
-@add_agreement(
+@add_comparison(
     "model-R13",
     draws=st.sampled_from(("unit", "none")).flatmap(
         lambda kind: serving_calls(squash=kind, iterations=3, hidden=())

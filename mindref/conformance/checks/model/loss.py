@@ -15,7 +15,7 @@ from mindref.conformance.draws.model_draws import (
     with_full_softmax,
 )
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.failure import CheckFailed
 from mindref.models.mind import Histories
@@ -88,17 +88,17 @@ def unknown_item_raises(context: CheckContext, call: Call) -> None:
         context.assert_raises(call.change(batch=batch._replace(histories=histories)))
 
 
-@add_agreement("model-R1", "model-R9", "model-R10", draws=loss_calls(), parts=("loss",))
+@add_comparison("model-R1", "model-R9", "model-R10", draws=loss_calls(), parts=("loss",))
 def model_loss_matches_the_reference() -> None:
     """For every named option, the loss of a batch must match the reference."""
 
 
-@add_agreement("model-R14", draws=loss_calls(attention="mean"), fraction=0.5, parts=("loss",))
+@add_comparison("model-R14", draws=loss_calls(attention="mean"), fraction=0.5, parts=("loss",))
 def mean_attention_loss_matches_the_reference() -> None:
     """With attention="mean", the loss must match the reference."""
 
 
-@add_agreement("model-R15", draws=FULL, parts=("loss",))
+@add_comparison("model-R15", draws=FULL, parts=("loss",))
 def full_softmax_loss_matches_the_reference() -> None:
     """With loss="full", every item once and no correction, the loss must match the reference."""
 
@@ -142,7 +142,7 @@ def model_gradients_match_finite_differences(context: CheckContext, call: Call) 
         raise CheckFailed(str(error), context.evidence()) from error
 
 
-@add_agreement(
+@add_comparison(
     *("model-R9", "model-R1", "model-R2", "model-R4"),
     draws=loss_calls(iterations=1, power=1.0),
     gradient=True,
@@ -151,12 +151,12 @@ def one_iteration_model_gradients_match() -> None:
     """With one iteration and power 1, every gradient must match the reference."""
 
 
-@add_agreement("model-R11", "model-R13", draws=loss_calls(iterations=3, hidden=()), gradient=True)
+@add_comparison("model-R11", "model-R13", draws=loss_calls(iterations=3, hidden=()), gradient=True)
 def three_iteration_model_gradients_match() -> None:
     """With three iterations, every gradient must match the reference."""
 
 
-@add_agreement(
+@add_comparison(
     *("model-R10", "model-R5", "model-R6", "model-R8", "model-R9", "model-R11", "model-R12"),
     *("model-R13", "model-R14"),
     draws=loss_calls(),
@@ -166,11 +166,6 @@ def model_gradients_match_the_reference() -> None:
     """For every named option, the gradient of every parameter must match the reference."""
 
 
-@add_agreement(
-    "model-R15",
-    draws=FULL,
-    gradient=True,
-    fraction=0.5,
-)
+@add_comparison("model-R15", draws=FULL, gradient=True, fraction=0.5)
 def full_softmax_gradients_match_the_reference() -> None:
     """With loss="full", the gradient of every parameter must match the reference."""

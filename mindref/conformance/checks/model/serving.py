@@ -15,7 +15,7 @@ from mindref.conformance.draws.model_draws import (
     serving_calls,
 )
 from mindref.conformance.runner.call import AnyArray, Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.models.mind import Histories
 
@@ -87,7 +87,7 @@ def interests_do_not_depend_on_the_batch(context: CheckContext, call: Call) -> N
         context.assert_same(single_user, together, through=through)
 
 
-@add_agreement("model-R17", draws=every_history_length(), stem="interests", fraction=0.3)
+@add_comparison("model-R17", draws=every_history_length(), stem="interests", fraction=0.3)
 def interests_of_every_history_length_match() -> None:
     """For histories of 0, 1, 2, ... behaviours, the interests must match the reference."""
 

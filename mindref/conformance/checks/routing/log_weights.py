@@ -15,7 +15,7 @@ from mindref.conformance.checks.routing.properties import assert_equals_last_ite
 from mindref.conformance.draws.axes import select_axis
 from mindref.conformance.draws.routing_changes import GARBAGE, first_interests
 from mindref.conformance.runner.call import AnyArray, Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 
 WEIGHTED = routing_calls(weighted=True)
@@ -55,17 +55,17 @@ def single_interest_is_the_weighted_sum(context: CheckContext, call: Call) -> No
     context.assert_same(context.run(weighted), context.run(longer.change(iterations=1)), "out")
 
 
-@add_agreement("routing-R32", draws=WEIGHTED)
+@add_comparison("routing-R32", draws=WEIGHTED)
 def log_weights_match_the_reference() -> None:
     """With log weights, forward must match the reference."""
 
 
-@add_agreement("routing-R32", "routing-R9", draws=routing_calls(weighted=True, axis="behaviours"))
+@add_comparison("routing-R32", "routing-R9", draws=routing_calls(weighted=True, axis="behaviours"))
 def log_weights_with_axis_behaviours_match() -> None:
     """With log weights and axis="behaviours", forward must match the reference."""
 
 
-@add_agreement("routing-R32", "routing-R25", draws=routing_calls(weighted=True, general=True))
+@add_comparison("routing-R32", "routing-R25", draws=routing_calls(weighted=True, general=True))
 def log_weights_with_general_routing_match() -> None:
     """With log weights and a matrix for each pair, forward must match the reference."""
 
@@ -101,12 +101,14 @@ def log_weight_gradients_match_finite_differences(context: CheckContext, call: C
     assert_normalised_gradients_follow(context, call)
 
 
-@add_agreement("routing-R35", draws=routing_calls(weighted=True, gradients=("all",)), gradient=True)
+@add_comparison(
+    "routing-R35", draws=routing_calls(weighted=True, gradients=("all",)), gradient=True
+)
 def log_weight_gradients_match_the_reference() -> None:
     """With log weights and gradient="all", every gradient must match the reference."""
 
 
-@add_agreement(
+@add_comparison(
     "routing-R35",
     "routing-R9",
     draws=routing_calls(weighted=True, gradients=("all",), axis="behaviours"),
@@ -116,7 +118,7 @@ def log_weight_gradients_with_axis_behaviours_match() -> None:
     """With log weights and axis="behaviours", every gradient must match the reference."""
 
 
-@add_agreement(
+@add_comparison(
     "routing-R35",
     "routing-R25",
     draws=routing_calls(weighted=True, gradients=("all",), general=True),
@@ -139,7 +141,7 @@ def gradients_all_and_last_agree_with_log_weights(context: CheckContext, call: C
     assert_all_equals_last(context, call, *INPUTS_AND_WEIGHTS)
 
 
-@add_agreement(
+@add_comparison(
     "routing-R36", draws=routing_calls(weighted=True, gradients=("last",)), gradient=True
 )
 def gradient_last_with_log_weights_matches() -> None:

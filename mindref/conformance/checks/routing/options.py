@@ -12,7 +12,7 @@ import numpy as np
 from mindref.conformance.checks.routing.agreement import routing_calls
 from mindref.conformance.checks.routing.properties import assert_couplings_sum_to_one
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 
 
@@ -22,12 +22,12 @@ def coupling_weights_of_an_interest_sum_to_one(context: CheckContext, call: Call
     assert_couplings_sum_to_one(context, call, axis=1)
 
 
-@add_agreement("routing-R9", draws=routing_calls(axis="behaviours"))
+@add_comparison("routing-R9", draws=routing_calls(axis="behaviours"))
 def axis_behaviours_matches_the_reference() -> None:
     """With axis="behaviours", forward must match the reference."""
 
 
-@add_agreement("routing-R9", draws=routing_calls(axis="behaviours"), gradient=True)
+@add_comparison("routing-R9", draws=routing_calls(axis="behaviours"), gradient=True)
 def axis_behaviours_gradients_match_the_reference() -> None:
     """With axis="behaviours", every gradient must match the reference."""
 
@@ -43,12 +43,12 @@ def equal_matrices_equal_one_shared_matrix(context: CheckContext, call: Call) ->
     context.assert_same(context.run(call), general, through=total)
 
 
-@add_agreement("routing-R25", draws=routing_calls(general=True))
+@add_comparison("routing-R25", draws=routing_calls(general=True))
 def general_routing_matches_the_reference() -> None:
     """With a matrix for each position and interest, forward must match the reference."""
 
 
-@add_agreement("routing-R25", draws=routing_calls(general=True), gradient=True)
+@add_comparison("routing-R25", draws=routing_calls(general=True), gradient=True)
 def general_routing_gradients_match_the_reference() -> None:
     """With a matrix for each position and interest, gradients must match the reference."""
 
@@ -85,11 +85,11 @@ def kind_unit_ignores_the_scale_of_the_history(context: CheckContext, call: Call
     context.assert_equal(longer, context.run(call), "out")
 
 
-@add_agreement("routing-R27", draws=routing_calls(kind="none"), gradient=True)
+@add_comparison("routing-R27", draws=routing_calls(kind="none"), gradient=True)
 def routing_with_kind_none_matches_the_reference() -> None:
     """With kind="none", capsules and gradients must match the reference."""
 
 
-@add_agreement("routing-R27", draws=routing_calls(kind="unit"), gradient=True)
+@add_comparison("routing-R27", draws=routing_calls(kind="unit"), gradient=True)
 def routing_with_kind_unit_matches_the_reference() -> None:
     """With kind="unit", capsules and gradients must match the reference."""

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_agreement, add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
 from mindref.conformance.strategies import distinct_sizes, generators, normal, read_only
@@ -59,46 +59,44 @@ PLAIN_WITH_NEGATIVES = sampled_softmax_calls(temperatures=(1.0,), normalise=(Fal
 PLAIN = sampled_softmax_calls(temperatures=(1.0,), normalise=(False,))
 
 
-@add_agreement("sampled_softmax-R1", "sampled_softmax-R2", draws=PLAIN)
+@add_comparison("sampled_softmax-R1", "sampled_softmax-R2", draws=PLAIN)
 def plain_loss_matches_the_reference() -> None:
     """With temperature 1 and without normalising, the loss must match the reference."""
 
 
-@add_agreement("sampled_softmax-R6", draws=sampled_softmax_calls(normalise=(False,)))
+@add_comparison("sampled_softmax-R6", draws=sampled_softmax_calls(normalise=(False,)))
 def loss_with_temperature_matches_the_reference() -> None:
     """With a temperature, the loss must match the reference."""
 
 
-@add_agreement("sampled_softmax-R7", draws=sampled_softmax_calls(normalise=(True,)))
+@add_comparison("sampled_softmax-R7", draws=sampled_softmax_calls(normalise=(True,)))
 def normalised_loss_matches_the_reference() -> None:
     """With normalise=True, the loss must match the reference."""
 
 
-@add_agreement("sampled_softmax-R1", draws=PLAIN, parts=("d_user",))
+@add_comparison("sampled_softmax-R1", draws=PLAIN, parts=("d_user",))
 def user_gradient_matches_the_reference() -> None:
     """The gradient of the user vectors must match the reference."""
 
 
-@add_agreement("sampled_softmax-R12", draws=PLAIN, parts=("d_target",))
+@add_comparison("sampled_softmax-R12", draws=PLAIN, parts=("d_target",))
 def target_gradient_matches_the_reference() -> None:
     """The gradient of the targets must match the reference."""
 
 
-@add_agreement(
-    "sampled_softmax-R11",
-    draws=PLAIN_WITH_NEGATIVES,
-    parts=("d_negatives",),
-)
+@add_comparison("sampled_softmax-R11", draws=PLAIN_WITH_NEGATIVES, parts=("d_negatives",))
 def negative_gradients_match_the_reference() -> None:
     """The gradient of each negative must match the reference."""
 
 
-@add_agreement("sampled_softmax-R6", draws=sampled_softmax_calls(normalise=(False,)), gradient=True)
+@add_comparison(
+    "sampled_softmax-R6", draws=sampled_softmax_calls(normalise=(False,)), gradient=True
+)
 def gradients_with_temperature_match_the_reference() -> None:
     """With a temperature, every gradient must match the reference."""
 
 
-@add_agreement("sampled_softmax-R8", draws=sampled_softmax_calls(normalise=(True,)), gradient=True)
+@add_comparison("sampled_softmax-R8", draws=sampled_softmax_calls(normalise=(True,)), gradient=True)
 def normalised_gradients_match_the_reference() -> None:
     """With normalise=True, every gradient must match the reference."""
 

@@ -110,11 +110,7 @@ def temperature_does_not_scale_the_correction(context: CheckContext, call: Call)
         context.assert_same(context.run(hot), context.run(logs_as_coordinate(hot, temperature)))
 
 
-@add_check(
-    "sampled_softmax-R6",
-    draws=NOT_NORMALISED,
-    gradient=True,
-)
+@add_check("sampled_softmax-R6", draws=NOT_NORMALISED, gradient=True)
 def temperature_divides_the_dot_products(context: CheckContext, call: Call) -> None:
     """Dividing the users by the temperature must equal setting the temperature."""
     for temperature in (0.5, 4.0):
@@ -202,23 +198,14 @@ def repeated_negatives_keep_separate_gradients(context: CheckContext, call: Call
     context.assert_same(got, got, "d_negatives", through={"d_negatives": lambda x: x[swapped]})
 
 
-@add_check(
-    "sampled_softmax-R11",
-    "sampled_softmax-R12",
-    draws=NOT_NORMALISED,
-    gradient=True,
-)
+@add_check("sampled_softmax-R11", "sampled_softmax-R12", draws=NOT_NORMALISED, gradient=True)
 def target_and_negative_gradients_cancel(context: CheckContext, call: Call) -> None:
     """The gradients of all targets and all negatives must sum to 0."""
     places = np.arange(len(call.arrays["negative_ids"]))
     assert_sums_cancel(context, context.run(select_axis(call, "s", np.append(places, [0, 0]))))
 
 
-@add_check(
-    "sampled_softmax-R12",
-    draws=NOT_NORMALISED,
-    gradient=True,
-)
+@add_check("sampled_softmax-R12", draws=NOT_NORMALISED, gradient=True)
 def nearly_certain_target_keeps_its_gradient(context: CheckContext, call: Call) -> None:
     """A target of probability near 1 must keep its small gradient without cancellation."""
     context.run(call)
