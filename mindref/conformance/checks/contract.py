@@ -76,17 +76,17 @@ def conversion_round_trip_is_exact(context: CheckContext, call: Call) -> None:
         same_dtype = isinstance(back, np.ndarray | np.generic) and back.dtype == x_or_mask.dtype
         context.assert_true(
             same_dtype and back.shape == x_or_mask.shape,
-            f"{array_description(x_or_mask)} came back as {array_description(back)}",
+            f"{array_description(x_or_mask)} was converted to {array_description(back)}",
         )
         context.assert_true(
             back.tobytes() == x_or_mask.tobytes(),
-            f"{array_description(x_or_mask)} came back with other bytes",
+            f"{array_description(x_or_mask)} has other bytes after both conversions",
         )
 
 
 @add_comparison("backend-R10", draws=routing_calls(), stem="routing", parts=("couplings",))
 def saved_of_routing_has_couplings() -> None:
-    """What routing saves must have `couplings`, the coupling weights of the last iteration."""
+    """Routing must save `couplings`, the coupling weights of the last iteration."""
 
 
 @add_comparison("backend-R6", draws=COMPOSITION, stem="composition", gradient=True)

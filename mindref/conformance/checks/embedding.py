@@ -107,7 +107,7 @@ def row_with_weight_zero_has_no_gradient(context: CheckContext, call: Call) -> N
 
 @add_check("embedding-R1", "embedding-R3", draws=embedding_calls(), gradient=True)
 def reordering_vectors_reorders_results(context: CheckContext, call: Call) -> None:
-    """Reordering the vectors must reorder the result and must leave the table gradient."""
+    """Reordering the vectors must reorder the result and must not change the table gradient."""
     order = context.rng.permutation(len(call.arrays["rows"]))
     assert call.cotangent is not None
     moved = {name: call.arrays[name][order] for name in ("rows", "weights")}

@@ -103,7 +103,7 @@ def training_keeps_no_state_of_earlier_runs(context: CheckContext, call: Call) -
 
 @add_check("optimiser-R14", draws=draw_trainings(steps=2), fraction=0.5)
 def non_finite_loss_skips_the_step(context: CheckContext, call: Call) -> None:
-    """If the loss of a batch is NaN, the step must leave parameters and moments."""
+    """If the loss of a batch is NaN, the step must change neither parameters nor moments."""
     params, (first, last), catalogue = call.arrays.values()
     without_nan = context.run(call.change(batches=(last,)))
     logits = np.full_like(first.histories.init_logits, np.nan)

@@ -73,7 +73,7 @@ def gradients_of_small_integers_are_exact(context: CheckContext, call: Call) -> 
 
 @add_check("relu_layer-R4", draws=relu_layer_calls(), gradient=True)
 def row_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
-    """Reordering the rows must reorder the result and leave the gradients of W and b."""
+    """Reordering the rows must reorder the result and must not change the gradients of W and b."""
     order = context.rng.permutation(len(call.arrays["x"]))
     moved = call.change(x=call.arrays["x"][order], cotangent=np.asarray(call.cotangent)[order])
     rows = {name: lambda x: x[order] for name in ("out", "d_x")}
@@ -93,7 +93,7 @@ def empty_batch_of_rows_is_allowed(context: CheckContext, call: Call) -> None:
 
 @add_check("relu_layer-R7", "numerics-R5", draws=relu_layer_calls(), gradient=True)
 def relu_propagates_nan(context: CheckContext, call: Call) -> None:
-    """A NaN bias must give NaN in its column and must let the whole cotangent pass."""
+    """A NaN bias must give NaN in its column and must pass the whole cotangent."""
     context.run(call)
     call = as_small_integers(call)
     bias = np.array(call.arrays["bias"])

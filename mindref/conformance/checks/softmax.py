@@ -44,7 +44,7 @@ def masked_logits_have_no_influence(context: CheckContext, call: Call) -> None:
 
 @add_check("softmax-R2", draws=softmax_calls(), gradient=True)
 def removing_masked_positions_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Removing the masked positions of a slice must leave its weights and its gradient."""
+    """Removing the masked positions of a slice must change neither its weights nor its gradient."""
     axis = call.numbers["axis"] % 3
     left = np.argwhere(np.any(full_mask(call), axis=axis, keepdims=True))
     context.run(call)
@@ -115,7 +115,7 @@ def slices_are_shifted_independently(context: CheckContext, call: Call) -> None:
 
 @add_check("softmax-R3", draws=softmax_calls(scales=(1.0,)), gradient=True)
 def adding_a_constant_to_a_slice_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Adding an integer to all logits of a slice must leave its weights and its gradient."""
+    """Adding an integer to the logits of a slice must change neither its weights nor gradient."""
     eighths = np.rint(8 * call.arrays["logits"]) / 8  # so that sums are exact
     first = context.run(call.change(logits=eighths))
     raised = eighths + slice_integers(context, call)
@@ -124,7 +124,7 @@ def adding_a_constant_to_a_slice_changes_nothing(context: CheckContext, call: Ca
 
 @add_check("softmax-R6", draws=softmax_calls(), gradient=True)
 def permuting_axes_permutes_the_result(context: CheckContext, call: Call) -> None:
-    """If the axes are permuted, and `axis` with them, the result must be permuted alike."""
+    """If the axes and `axis` are permuted, the result must be permuted in the same way."""
     order = context.rng.permutation(3)
     back, axis = np.argsort(order), int(np.argsort(order)[call.numbers["axis"]])
     turned = call.change(
@@ -182,7 +182,7 @@ def cotangent_at_masked_positions_has_no_influence(context: CheckContext, call: 
 
 @add_check("softmax-R5", draws=softmax_calls(), gradient=True)
 def adding_a_constant_to_the_cotangent_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Adding an integer to the cotangent of a slice must leave the gradient."""
+    """Adding an integer to the cotangent of a slice must not change the gradient."""
     eighths = np.rint(8 * np.asarray(call.cotangent)) / 8
     first = context.run(call.change(cotangent=eighths))
     raised = eighths + slice_integers(context, call)

@@ -110,7 +110,7 @@ def remaining_error(wrong: dict[str, Any], answers: list[Answer]) -> str:
         return compare_part(part, answer[part], *allowed_range(wrong, answers))
     if wrong["kind"] == "same":  # each answer is right, and yet a rule is broken
         same = all(same_bytes(was, now) for was, now in zip(wrong["was"], answers, strict=True))
-        return "all answers are unchanged; the comment at the top says what is wrong" * same
+        return "all answers are unchanged; see the comment at the top of this file" * same
     for number, (answer, allowed) in enumerate(zip(answers, wrong["allowed"], strict=True)):
         for name, (low, high) in allowed.items():
             if name not in answer and (name == part or name not in ("rows", "couplings")):

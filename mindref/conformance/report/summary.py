@@ -79,7 +79,7 @@ def failure_text_lines(failure: Failure) -> list[str]:
     lines = [f"{result.check} [{', '.join(failure.precisions)}]: {result.text}", result.message]
     if result.diagnosis:
         is_mutant = result.diagnosis.startswith("your ")
-        again = "the same mistake as above" if is_mutant else "again no known mistake explains it"
+        again = "the same mistake as above" if is_mutant else "no known mistake explains it either"
         lines.append(again if failure.again else result.diagnosis)
     if result.script:
         lines.append(f"{COMMAND}{shlex.quote(result.script)}")
@@ -179,7 +179,7 @@ def next_steps(report: ConformanceReport) -> list[str]:
     if report.problems or not report.complete:
         lines.append("Next: correct each problem; a run with a problem does not conform.")
     if not counts["passed"]:
-        lines.append("No check passed: look at the claims of the backend.")
+        lines.append("No check passed. Correct the claims of the backend.")
     return lines
 
 

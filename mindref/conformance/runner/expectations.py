@@ -227,7 +227,7 @@ def stale_lines(
             messages.append(f"{line.location}: {line.target} passes now; remove the line")
     for over in tolerances:
         if not partial and not any(over.check == r.check for r in results):
-            problem = f"{over.check} is no check of this run; remove the line"
+            problem = f"{over.check} matches no check of this run; remove the line"
             messages.append(f"{over.location}: {problem}")
     return messages
 

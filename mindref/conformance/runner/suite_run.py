@@ -103,20 +103,20 @@ class SuiteRun:
         results = [r for precision in self.precisions for r in self.all_of(precision).values()]
         remarks = expectations.tolerance_remarks(self.expected)
         remarks += plan.unclaimed_features(self.implementation, self.checks, results)
-        return ConformanceReport(
-            self.name,
-            package_version(self.name),
-            self.settings.seed,
-            self.settings.profile,
-            dict(self.claimed._asdict()),
-            tuple(results),
-            len(self.keys()),
-            tuple(remarks),
-            tuple(self.problems(results)),
-            self.words,
-            tuple(map(str, self.precisions)),
-            self.device,
-        )
+        return self.report_of(results, len(self.keys()), remarks, self.problems(results))
+
+    def report_of(
+        self,
+        results: Iterable[CheckResult],
+        planned: int,
+        remarks: Iterable[str],
+        problems: Iterable[str],
+    ) -> ConformanceReport:
+        """Return the report of these results and problems."""
+        header = (self.name, package_version(self.name), self.settings.seed, self.settings.profile)
+        claims, precisions = dict(self.claimed._asdict()), tuple(map(str, self.precisions))
+        content = (tuple(results), planned, tuple(remarks), tuple(problems))
+        return ConformanceReport(*header, claims, *content, self.words, precisions, self.device)
 
     def problems(self, results: list[CheckResult]) -> Iterator[str]:
         """Yield what prevents conformance apart from failed checks."""

@@ -187,7 +187,7 @@ def constant_weights_give_zero_target_gradient(context: CheckContext, call: Call
 
 @add_check("label_attention-R11", draws=label_attention_calls())
 def overflowing_powers_select_the_largest_score(context: CheckContext, call: Call) -> None:
-    """With p = 1000 and 5000 and scores beyond 1, the largest score must take all weight."""
+    """With p = 1000 and 5000 and scores beyond 1, the largest score must have weight 1."""
     context.run(call)
     for power in (1000.0, 5000.0):
         far = with_scores(call, distant_scores(context, call))
@@ -217,7 +217,7 @@ def overflowing_slope_gives_zero_gradient(context: CheckContext, call: Call) -> 
 
 @add_check("label_attention-R17", draws=label_attention_calls(), gradient=True)
 def nan_target_propagates(context: CheckContext, call: Call) -> None:
-    """A NaN target must make the vector of its user NaN (unless p = 0) and of no other."""
+    """A NaN target must make only the vector of its user NaN, and no vector if p = 0."""
     target = np.array(call.arrays["target"])
     target[0] = np.nan
     clean, got = context.run(call), context.run(call.change(target=target))

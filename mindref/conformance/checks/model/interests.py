@@ -105,7 +105,7 @@ def uniform_routing_ignores_initial_logits(context: CheckContext, call: Call) ->
     stem="interests",
 )
 def interests_match_the_reference() -> None:
-    """For every named option, the interests and which are active must match the reference."""
+    """For every named option, the interests and the active mask must match the reference."""
 
 
 @add_comparison("model-R12", draws=serving_calls(routing="uniform"), stem="interests", fraction=0.5)

@@ -67,7 +67,7 @@ def mean_attention_ignores_the_power(context: CheckContext, call: Call) -> None:
 
 @add_check("model-R16", "numerics-R8", draws=loss_calls(), gradient=True, fraction=0.5)
 def loss_keeps_no_state_between_batches(context: CheckContext, call: Call) -> None:
-    """A repeated batch must give the same bytes, whatever is computed in between."""
+    """A repeated batch must give the same bytes, also after another batch."""
     first, batch = context.run(call), call.arrays["batch"]
     context.run(call.change(batch=batch._replace(target=batch.target[::-1].copy())))
     context.assert_equal(context.run(call), first)

@@ -22,7 +22,7 @@ from mindref.models.mind import Histories
 
 @add_check("model-R6", draws=serving_calls(), stem="interests")
 def inactive_interests_are_zero(context: CheckContext, call: Call) -> None:
-    """Inactive interests must be exactly zero, whatever biases and profile are."""
+    """Inactive interests must be exactly zero for any biases and profile."""
     got = context.run(call)
     active = expected_active(call)
     context.assert_exact(got, "active", active)
@@ -37,7 +37,7 @@ def number_of_interests_follows_equation_9(context: CheckContext, call: Call) ->
 
 @add_check("model-R7", draws=every_history_length(interest_count="fixed"), stem="interests")
 def fixed_interest_count_activates_all(context: CheckContext, call: Call) -> None:
-    """With interest_count="fixed", a user with behaviours has K interests, one without has 1."""
+    """With interest_count="fixed", K interests must be active, or 1 without behaviours."""
     context.assert_exact(context.run(call), "active", expected_active(call))
 
 
@@ -55,7 +55,7 @@ def empty_history_depends_on_the_profile_only(context: CheckContext, call: Call)
 
 @add_check("model-R16", draws=serving_calls(), stem="interests")
 def permuting_behaviours_leaves_the_interests(context: CheckContext, call: Call) -> None:
-    """Permuting the positions of a history, with mask and logits, must leave the interests."""
+    """Permuting the positions of a history, with mask and logits, must not change the interests."""
     items, mask, logits, profile = call.arrays["histories"]
     order = context.rng.permutation(items.shape[1])
     shuffled = Histories(items[:, order], mask[:, order], logits[:, order], profile)
@@ -64,7 +64,7 @@ def permuting_behaviours_leaves_the_interests(context: CheckContext, call: Call)
 
 @add_check("model-R16", draws=serving_calls(), stem="interests")
 def padding_leaves_the_interests(context: CheckContext, call: Call) -> None:
-    """More padding, before and after the history, must leave the interests."""
+    """More padding, before and after the history, must not change the interests."""
     items, mask, logits, profile = call.arrays["histories"]
     around = ((0, 0), (2, 3))
     longer = Histories(

@@ -42,7 +42,7 @@ def weighted_and_scaled(context: CheckContext, call: Call) -> tuple[Call, Call]:
 
 @add_check("routing-R32", draws=routing_calls(weighted=True, iterations=(1,)))
 def log_weights_scale_behaviours_in_one_iteration(context: CheckContext, call: Call) -> None:
-    """In one iteration, a log weight must multiply its behaviour and leave the coupling weights."""
+    """In one iteration, a log weight must multiply its behaviour, not its coupling weights."""
     weighted, longer = map(context.run, weighted_and_scaled(context, call))
     context.assert_same(weighted, longer)
 

@@ -73,7 +73,7 @@ def repeated_history_equals_doubled_history(context: CheckContext, call: Call) -
 
 @add_check("routing-R4", "routing-R8", "routing-R5", draws=routing_calls(iterations=(2, 3, 4, 5)))
 def iteration_starts_from_the_updated_logits(context: CheckContext, call: Call) -> None:
-    """The last iteration must equal one iteration from the logits that the earlier ones give."""
+    """The last iteration must equal one iteration from the logits after the earlier iterations."""
     assert_equals_last_iteration(context, call, "out")
 
 
@@ -102,7 +102,7 @@ def padding_has_no_influence(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R6", draws=routing_calls(), gradient=True)
 def more_padding_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Appending padding must leave the capsules and the gradients."""
+    """Appending padding must change neither the capsules nor the gradients."""
     places = call.arrays["mask"].shape[1]
     got = context.run(call)
     longer = context.run(with_padding(context.rng, call))
@@ -171,7 +171,7 @@ def capsules_do_not_depend_on_the_batch(context: CheckContext, call: Call) -> No
 
 @add_check("routing-R21", draws=routing_calls(), gradient=True)
 def permuting_behaviours_leaves_the_capsules(context: CheckContext, call: Call) -> None:
-    """Permuting the behaviours, with mask and logits, must leave the capsules."""
+    """Permuting the behaviours, with mask and logits, must not change the capsules."""
     order = context.rng.permutation(call.arrays["mask"].shape[1])
     assert_selection_matches(context, context.run(call), "l", order)
 

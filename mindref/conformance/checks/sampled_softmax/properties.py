@@ -81,7 +81,7 @@ def repeated_negatives_count_each_time(context: CheckContext, call: Call) -> Non
 
 @add_check("sampled_softmax-R5", draws=WITH_NEGATIVES, gradient=True)
 def loss_is_the_mean_over_users(context: CheckContext, call: Call) -> None:
-    """Repeating the users must leave the loss and halve the gradient of each user."""
+    """Repeating the users must not change the loss and must halve the gradient of each user."""
     users = len(call.arrays["target_ids"])
     twice = context.run(select_axis(call, "b", np.tile(np.arange(users), 2)))
     halves = {n: lambda x: np.tile(x, (2, 1)) / 2 for n in ("d_user", "d_target")}
@@ -104,7 +104,7 @@ def every_user_has_equal_weight_in_the_mean(context: CheckContext, call: Call) -
 
 @add_check("sampled_softmax-R6", draws=NOT_NORMALISED)
 def temperature_does_not_scale_the_correction(context: CheckContext, call: Call) -> None:
-    """The temperature must divide the dot products and leave the log-Q correction."""
+    """The temperature must divide the dot products, but not the log-Q correction."""
     for temperature in (0.5, 4.0):
         hot = call.change(temperature=temperature)
         context.assert_same(context.run(hot), context.run(logs_as_coordinate(hot, temperature)))
@@ -122,7 +122,7 @@ def temperature_divides_the_dot_products(context: CheckContext, call: Call) -> N
 
 @add_check("sampled_softmax-R7", draws=NORMALISED)
 def normalise_removes_the_scale(context: CheckContext, call: Call) -> None:
-    """With normalise=True, scaling a vector by a power of two must leave the loss exactly."""
+    """With normalise=True, scaling a vector by a power of two must change no byte of the loss."""
     got = context.run(call)
     for name, factor in zip(VECTORS, (2, 4, 0.5), strict=True):
         longer = got.call.arrays[name] * call.dtype.type(factor)
@@ -168,7 +168,7 @@ def normalised_zero_vector_stays_zero(context: CheckContext, call: Call) -> None
 
 @add_check("sampled_softmax-R9", "sampled_softmax-R1", draws=WITH_NEGATIVES)
 def huge_logits_do_not_overflow(context: CheckContext, call: Call) -> None:
-    """For logits in the thousands, the loss must be exactly the lead of the negative."""
+    """For logits in the thousands, the loss must be exactly max(0, negative - target)."""
     context.run(call)
     for target, negative in ((-2000, 3000), (3000, -2000), (20000, 18000), (-20000, -19000)):
         got = context.run(two_logits(call, target, negative))
