@@ -35,6 +35,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
     ) -> None:
         """Store values and errors without a copy, and the operation that made them."""
         self.value = np.asarray(value)
+        self.shape, self.ndim, self.size = self.value.shape, self.value.ndim, self.value.size
         self.error: Array = finite_errors(self.value, error)
         self.arithmetic = arithmetic
         self.origin = origin
@@ -42,21 +43,6 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
     def like(self, value: Values, error: Values, origin: Any = None) -> Bounded:
         """Return other numbers under the same rules."""
         return Bounded(value, error, self.arithmetic, origin)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the values."""
-        return self.value.shape
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self.value.ndim
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self.value.size
 
     @property
     def T(self) -> Bounded:

@@ -52,6 +52,13 @@ def take_along(letters: str, letter: str, index: Any) -> Change:
     return take
 
 
+def replace_at(x: AnyArray, index: Any, value: Any) -> AnyArray:
+    """Return a copy of x with another value at an index."""
+    changed = np.array(x)
+    changed[index] = value
+    return changed
+
+
 def select_axis(call: Call, letter: str, index: Any) -> Call:
     """Return the call with an index selected along an axis."""
     axes = AXIS_LETTERS[call.stem]

@@ -54,8 +54,7 @@ def table_lines(report: ConformanceReport) -> Iterator[str]:
     yield "| page | " + " | ".join(names) + " | largest error / error bound |"
     yield "|---" * (len(names) + 2) + "|"
     for page, shares in used.items():
-        statuses = [r.status for r in report.results if r.page == page]
-        counts = [str(statuses.count(status) or "") for status in STATUSES]
+        counts = summary.page_counts(report, page, STATUSES)
         yield f"| {page} | " + " | ".join(counts) + f" | {summary.ratios_line(shares)} |"
 
 

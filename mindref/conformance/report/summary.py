@@ -194,6 +194,12 @@ def largest_ratios(report: ConformanceReport) -> dict[str, dict[str, CheckResult
     return ratios
 
 
+def page_counts(report: ConformanceReport, page: str, statuses: Iterable[str]) -> list[str]:
+    """Return the number of results of a page with each status; "" for none."""
+    counts = Counter(r.status for r in report.results if r.page == page)
+    return [str(counts[status] or "") for status in statuses]
+
+
 def ratios_line(row: dict[str, CheckResult]) -> str:
     """Return the largest error ratios of a page by precision."""
     used = {precision: r for precision, r in row.items() if r.error_ratio}

@@ -58,6 +58,11 @@ class Call(NamedTuple):
         floats = (x for x in named_arrays(self.arrays).values() if is_float_array(x))
         return next((x.dtype for x in floats), np.dtype(np.float64))
 
+    @property
+    def other_dtype(self) -> type[np.floating[Any]]:
+        """Return float32 for a call in float64, else float64."""
+        return np.float32 if self.dtype == np.float64 else np.float64
+
     def change(self, **changes: Any) -> Call:
         """Return the call with some arrays, numbers or the cotangent replaced."""
         cotangent = changes.pop("cotangent", self.cotangent)

@@ -14,7 +14,7 @@ from mindref.conformance.checks.label_attention.agreement import (
     POWERS,
     label_attention_calls,
 )
-from mindref.conformance.draws.axes import assert_selection_matches
+from mindref.conformance.draws.axes import assert_selection_matches, replace_at
 from mindref.conformance.draws.label_attention_changes import (
     assert_same_part,
     assert_takes_all,
@@ -218,8 +218,7 @@ def overflowing_slope_gives_zero_gradient(context: CheckContext, call: Call) -> 
 @add_check("label_attention-R17", draws=label_attention_calls(), gradient=True)
 def nan_target_propagates(context: CheckContext, call: Call) -> None:
     """A NaN target must make only the vector of its user NaN, and no vector if p = 0."""
-    target = np.array(call.arrays["target"])
-    target[0] = np.nan
+    target = replace_at(call.arrays["target"], 0, np.nan)
     clean, got = context.run(call), context.run(call.change(target=target))
     if call.numbers["power"] == 0:
         context.assert_equal(got, clean)

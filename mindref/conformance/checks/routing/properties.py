@@ -10,6 +10,7 @@ from mindref.conformance.checks.routing.agreement import routing_calls
 from mindref.conformance.draws.axes import (
     answer_selectors,
     assert_selection_matches,
+    replace_at,
     select_axis,
 )
 from mindref.conformance.draws.routing_changes import (
@@ -134,8 +135,7 @@ def logits_of_inactive_interests_have_no_influence(context: CheckContext, call: 
 @add_check("routing-R13", draws=routing_calls(), gradient=True)
 def empty_history_gives_zero_capsules(context: CheckContext, call: Call) -> None:
     """An empty history must give zero capsules and gradients, and no NaN for other users."""
-    mask = np.array(call.arrays["mask"])
-    mask[0] = False
+    mask = replace_at(call.arrays["mask"], 0, False)
     got = context.run(call.change(mask=mask))
     excluded = np.arange(len(mask))[:, None, None] == 0
     for name in ("out", "d_history", "d_init_logits"):
@@ -213,8 +213,7 @@ def equal_initial_logits_keep_interests_equal(context: CheckContext, call: Call)
 @add_check("routing-R28", draws=routing_calls(), gradient=True)
 def cotangent_of_inactive_interests_has_no_influence(context: CheckContext, call: Call) -> None:
     """Another finite cotangent of an inactive interest must change no byte of a gradient."""
-    active = np.array(call.arrays["active"])
-    active[:, 1:2] = False
+    active = replace_at(call.arrays["active"], np.s_[:, 1:2], False)
     call = call.change(active=active)
     other = np.where(active[..., None], np.asarray(call.cotangent), 1000).astype(call.dtype)
     context.assert_equal(context.run(call.change(cotangent=other)), context.run(call))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from mindref.conformance.draws.axes import replace_at
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
@@ -112,14 +113,13 @@ def loss_gradients_match_finite_differences(context: CheckContext, call: Call) -
 def loss_arrays_that_disagree_raise(context: CheckContext, call: Call) -> None:
     """Arrays of disagreeing shapes or dtypes must raise."""
     context.run(call)
-    other = np.float32 if call.dtype == np.float64 else np.float64
     doubled = {n: np.concatenate((x, x), axis=x.ndim - 1) for n, x in call.arrays.items()}
     for name in ("target", "negatives", "target_ids", "negative_ids", "negative_log_expected"):
         context.assert_raises(call.change(**{name: doubled[name]}))
         if name.startswith("negative") and len(call.arrays["negatives"]) > 1:
             context.assert_raises(call.change(**{name: call.arrays[name][:1]}))
     for name in ("user", "target", "negatives", "target_log_expected", "negative_log_expected"):
-        context.assert_raises(call.change(**{name: call.arrays[name].astype(other)}))
+        context.assert_raises(call.change(**{name: call.arrays[name].astype(call.other_dtype)}))
 
 
 @add_check("sampled_softmax-R15", draws=WITH_NEGATIVES)
@@ -128,8 +128,7 @@ def non_finite_log_expected_counts_raise(context: CheckContext, call: Call) -> N
     context.run(call)
     for name in ("target_log_expected", "negative_log_expected"):
         for bad in (-np.inf, np.inf, np.nan):
-            logs = np.array(call.arrays[name])
-            logs[0] = bad
+            logs = replace_at(call.arrays[name], 0, bad)
             context.assert_raises(call.change(**{name: logs}))
 
 

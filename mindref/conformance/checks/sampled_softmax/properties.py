@@ -10,7 +10,7 @@ from mindref.conformance.checks.sampled_softmax.agreement import (
     WITH_NEGATIVES,
     sampled_softmax_calls,
 )
-from mindref.conformance.draws.axes import assert_selection_matches, select_axis
+from mindref.conformance.draws.axes import assert_selection_matches, replace_at, select_axis
 from mindref.conformance.draws.sampled_softmax_changes import (
     LOGS,
     NEW,
@@ -154,10 +154,7 @@ def normalised_gradient_is_orthogonal_to_the_vector(context: CheckContext, call:
 @add_check("sampled_softmax-R8", draws=NORMALISED, gradient=True)
 def normalised_zero_vector_stays_zero(context: CheckContext, call: Call) -> None:
     """With normalise=True, a zero vector must stay zero and must get gradient 0."""
-    zeros = {}
-    for name in VECTORS:
-        zeros[name] = np.array(call.arrays[name])
-        zeros[name][:1] = 0
+    zeros = {name: replace_at(call.arrays[name], slice(1), 0) for name in VECTORS}
     context.run(call)
     got = context.run(call.change(**zeros))
     context.assert_true(np.isfinite(got["out"]), "the loss is not finite", got, "out")
@@ -235,8 +232,7 @@ def non_finite_input_makes_the_loss_nan(context: CheckContext, call: Call) -> No
     context.run(call)
     for name in VECTORS:
         for bad in (np.nan, np.inf):
-            broken = np.array(call.arrays[name])
-            broken[0] = bad
+            broken = replace_at(call.arrays[name], 0, bad)
             got = context.run(call.change(**{name: broken}))
             message = f"{name} is {bad}, but the loss is not NaN"
             context.assert_true(np.isnan(got["out"]), message, got, "out")
