@@ -182,9 +182,8 @@ def problem_lines(report: ConformanceReport) -> list[str]:
     lines = [f"remark: {line}" for line in report.remarks]
     lines += [f"problem: {line}" for line in summary.report_problems(report)]
     if missing:
-        lines.append(
-            f"problem: {missing} planned checks did not run; select checks with --mindref-words"
-        )
+        todo = "select checks with --mindref-words"
+        lines.append(f"problem: {missing} planned checks did not run; {todo}")
     return lines
 
 

@@ -142,10 +142,8 @@ def assert_close_to(context: CheckContext, got: CallAnswer, expected: Mapping[st
     """Compare parts of an answer with numbers computed from other answers of the backend."""
     for name, value in expected.items():
         allowed = 2 * context.expected(got.call)[name].allowed  # both sides are rounded
-        want = ExpectedArray(value, allowed)
-        context.assert_close(
-            name, got[name], want, partial(context.worst_case, got.call, got.call, name)
-        )
+        worst = partial(context.worst_case, got.call, got.call, name)
+        context.assert_close(name, got[name], ExpectedArray(value, allowed), worst)
 
 
 def loss_of_served(served: CallAnswer, call: Call) -> Array:

@@ -141,9 +141,8 @@ def permuting_axes_permutes_the_result(context: CheckContext, call: Call) -> Non
 def negative_axis_equals_positive_axis(context: CheckContext, call: Call) -> None:
     """A negative `axis` must give the same bytes as the positive number of the same axis."""
     axis = call.numbers["axis"] % 3
-    context.assert_equal(
-        context.run(call.change(axis=axis)), context.run(call.change(axis=axis - 3))
-    )
+    positive, negative = (call.change(axis=number) for number in (axis, axis - 3))
+    context.assert_equal(context.run(positive), context.run(negative))
 
 
 @add_check("softmax-R6", draws=softmax_calls(), gradient=True)

@@ -135,10 +135,8 @@ def interests_reach(call: Call, position: Position) -> NanReach:
     interests, target, _ = call.arrays.values()
     user = mask_at(target.shape, position[0])
     lost = mask_at(target.shape, position[0], position[2]) if call.numbers["power"] == 0 else user
-    other_interests = ~mask_at(interests.shape, position[0])
-    return NanReach(
-        {"out": lost}, {"out": ~user, "d_target": ~user, "d_interests": other_interests}
-    )
+    spared = {"out": ~user, "d_target": ~user}
+    return NanReach({"out": lost}, spared | {"d_interests": ~mask_at(interests.shape, position[0])})
 
 
 def query_reach(call: Call, position: Position) -> NanReach:

@@ -105,10 +105,13 @@ class CheckContext:
         for cached_call, cached_mode, parts in self.expected_cache:
             if cached_call is call and cached_mode == mode:
                 return parts
-        reference = expected_answer(call, self.precision, mode)
-        parts = {n: e._replace(allowed=self.factor * e.allowed) for n, e in reference.items()}
+        parts = self.widen(expected_answer(call, self.precision, mode))
         self.expected_cache.append((call, mode, parts))
         return parts
+
+    def widen(self, parts: Mapping[str, ExpectedArray]) -> dict[str, ExpectedArray]:
+        """Return the parts with their error bounds times the factor of the expectations."""
+        return {n: e._replace(allowed=self.factor * e.allowed) for n, e in parts.items()}
 
     def assert_agrees(self, call: Call, *parts: str) -> CallAnswer:
         """Run a call, and compare its parts (default: all) with the reference."""

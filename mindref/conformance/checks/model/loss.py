@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance import gradient
 from mindref.conformance.draws.model_draws import (
     ITEMS,
     looked_up_rows,
@@ -14,10 +13,11 @@ from mindref.conformance.draws.model_draws import (
     replace_settings,
     with_full_softmax,
 )
+from mindref.conformance.gradient import SHORT_STEP
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
-from mindref.conformance.runner.failure import CheckFailed
+from mindref.conformance.runner.gradient_check import compare_with_differences
 from mindref.models.mind import Histories
 from mindref.models.parameters import Catalogue, flatten, unflatten
 
@@ -134,12 +134,7 @@ def model_gradients_match_finite_differences(context: CheckContext, call: Call) 
     def slopes(cotangent: Any) -> list[Any]:
         return [cotangent * first[f"d_{name}"] for name in params]
 
-    try:
-        gradient.check_gradient(
-            loss, slopes, list(params.values()), context.rng, step=gradient.SHORT_STEP
-        )
-    except AssertionError as error:
-        raise CheckFailed(str(error), context.evidence()) from error
+    compare_with_differences(context, loss, slopes, list(params.values()), SHORT_STEP)
 
 
 @add_comparison(

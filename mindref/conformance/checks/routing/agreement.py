@@ -72,9 +72,8 @@ def routing_calls(
 
 def draw_history(draw: st.DrawFn, rng: np.random.Generator, mask: Bools, width: int) -> Array:
     """Draw behaviours (B, L, D), sometimes with a repeated one or garbage at padding."""
-    history = np.array(
-        normal(rng, *mask.shape, width, scale=draw(st.sampled_from((1.0, 2.0, 0.3))))
-    )
+    scale = draw(st.sampled_from((1.0, 2.0, 0.3)))
+    history = np.array(normal(rng, *mask.shape, width, scale=scale))
     if draw(st.booleans()):
         history[:, -1] = history[:, 0]
     if draw(st.booleans()):
