@@ -106,7 +106,7 @@ def build_run(config: pytest.Config) -> SuiteRun:
     requirements.require_extra()
     above = next(path for path in (scripts, *scripts.absolute().parents) if path.exists())
     if not above.is_dir():
-        raise ConfigError(say("--mindref-scripts", "a folder", scripts, f"look at {above}"))
+        raise ConfigError(say("--mindref-scripts", "a folder", scripts, f"{above} is not a folder"))
     from mindref.conformance.runner.plan import RunSettings
     from mindref.conformance.runner.suite_run import SuiteRun
 
@@ -161,27 +161,16 @@ class RunSummary:
     def report(self) -> ConformanceReport:
         """Return the report of the tests that ran."""
         from mindref.conformance.report.json_report import result_from_json
-        from mindref.conformance.runner import expectations, suite_run
-        from mindref.conformance.runner.result import ConformanceReport
+        from mindref.conformance.runner import expectations
 
-        option = self.config.getoption
-        name, words = str(option("--mindref-backend")), selected_words(self.config)
+        run = session_run(self.config)
         results = tuple(result_from_json(row) for row in self.rows.values())
-        lines = expectations.read_expectations(option("--mindref-expectations"))
-        partial = bool(words) or len(results) < self.planned
-        return ConformanceReport(
-            name,
-            suite_run.package_version(name),
-            option("--mindref-seed"),
-            option("--mindref-profile"),
-            {},
+        partial = bool(run.words) or len(results) < self.planned
+        return run.report_of(
             results,
             self.planned,
-            tuple(expectations.tolerance_remarks(lines)),
-            tuple(expectations.stale_lines(lines, results, partial=partial)),
-            words,
-            tuple(dict.fromkeys(r.precision for r in results)),
-            session_run(self.config).device,
+            expectations.tolerance_remarks(run.expected),
+            expectations.stale_lines(run.expected, results, partial=partial),
         )
 
 
@@ -193,9 +182,8 @@ def problem_lines(report: ConformanceReport) -> list[str]:
     lines = [f"remark: {line}" for line in report.remarks]
     lines += [f"problem: {line}" for line in summary.report_problems(report)]
     if missing:
-        lines.append(
-            f"problem: {missing} planned checks did not run; select checks with --mindref-words"
-        )
+        todo = "select checks with --mindref-words"
+        lines.append(f"problem: {missing} planned checks did not run; {todo}")
     return lines
 
 

@@ -50,7 +50,7 @@ def test_check(check: Any, precision: Any, request: pytest.FixtureRequest) -> No
         pytest.skip(summary.not_passed_reason(result))
 
 
-def test_what_is_claimed_is_there(request: pytest.FixtureRequest) -> None:
+def test_claimed_members_exist(request: pytest.FixtureRequest) -> None:
     """Test backend-R13: claimed operators, gradients and levels exist."""
     from mindref.conformance.runner import claims
 

@@ -35,6 +35,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
     ) -> None:
         """Store values and errors without a copy, and the operation that made them."""
         self.value = np.asarray(value)
+        self.shape, self.ndim, self.size = self.value.shape, self.value.ndim, self.value.size
         self.error: Array = finite_errors(self.value, error)
         self.arithmetic = arithmetic
         self.origin = origin
@@ -42,21 +43,6 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
     def like(self, value: Values, error: Values, origin: Any = None) -> Bounded:
         """Return other numbers under the same rules."""
         return Bounded(value, error, self.arithmetic, origin)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the values."""
-        return self.value.shape
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self.value.ndim
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self.value.size
 
     @property
     def T(self) -> Bounded:
@@ -156,9 +142,8 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         if error is None and ufunc in RULES:
             error = RULES[ufunc](self.arithmetic, value, *operands)
         if ufunc is np.add:
-            error = self.arithmetic.join(
-                error, *sums.initial_term_errors(self.arithmetic, inputs, operands)
-            )
+            initial = sums.initial_term_errors(self.arithmetic, inputs, operands)
+            error = self.arithmetic.join(error, *initial)
         return error
 
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
@@ -179,9 +164,8 @@ def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) ->
 
 def correlated_error(ufunc: Any, value: Values, inputs: Sequence[Any]) -> Values | None:
     """Return the error of operands with correlated errors; None if none is known."""
-    if ufunc not in (np.true_divide, np.subtract) or not all(
-        isinstance(x, Bounded) for x in inputs
-    ):
+    all_bounded = all(isinstance(x, Bounded) for x in inputs)
+    if ufunc not in (np.true_divide, np.subtract) or not all_bounded:
         return None
     (x, y), a = inputs, inputs[0].arithmetic
     if not isinstance(y.origin, correlated.Sum):

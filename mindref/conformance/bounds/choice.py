@@ -20,12 +20,7 @@ class Choice(np.ndarray[Any, Any]):
     """A mask with its open positions; only `~` keeps them, other operations drop them."""
 
     COMPARISONS: ClassVar = (
-        np.less,
-        np.less_equal,
-        np.greater,
-        np.greater_equal,
-        np.equal,
-        np.not_equal,
+        *(np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal),
     )
     doubts: Doubts
 

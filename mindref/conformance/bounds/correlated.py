@@ -55,10 +55,8 @@ def distance_error(a: Arithmetic, value: Values, x: Operand, weights: Operand, a
     second = a.factor * add(x.error, weights.error)
     gauge = add(np.abs(weights.value), np.abs(x.value))
     roundings = (a.terms(np.shape(x.value)[axis]) + a.unit) * gauge
-    return a.rounded(
-        value,
-        a.join(own_error, joint_error_of_others(a, weighted, axis), of_weights, second, roundings),
-    )
+    of_others = joint_error_of_others(a, weighted, axis)
+    return a.rounded(value, a.join(own_error, of_others, of_weights, second, roundings))
 
 
 def joint_error_of_others(a: Arithmetic, x: Operand, axis: int) -> Values:

@@ -80,11 +80,6 @@ def power_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
     return a.rounded(value, error / a.factor, "power")
 
 
-def square_error(a: Arithmetic, value: Values, x: Operand) -> Values:
-    """Return the error of x x, whose factors have the same error."""
-    return multiply_error(a, value, x, x)
-
-
 def logaddexp_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
     """Return the error of log(e^x + e^y): each argument counts by its fraction of the sum."""
     of_x, of_y = np.exp(x.value - value), np.exp(y.value - value)
@@ -97,24 +92,9 @@ def logaddexp_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Val
 
 def extreme_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
     """Return the error of max or min: the other operand counts by how far it may exceed."""
-    far = [overshoot(value, z.value, a.factor * z.error) for z in (x, y)]
+    gaps = [np.where(z.value == value, 0, np.abs(value - z.value)) for z in (x, y)]
+    far = [np.maximum(a.factor * z.error - gap, 0) for z, gap in zip((x, y), gaps, strict=True)]
     return np.maximum(*far) / a.factor
-
-
-def overshoot(best: Values, value: Values, error: Values) -> Values:
-    """Return how far a candidate with this error may exceed the best value; at least zero."""
-    gap = np.where(value == best, 0, np.abs(best - value))
-    return np.maximum(error - gap, 0)
-
-
-def sign_error(a: Arithmetic, value: Values, x: Operand) -> Values:
-    """Return 0, or 2 if the number may be on the other side of zero."""
-    return np.where(np.abs(x.value) < a.factor * x.error, 2.0, 0.0)
-
-
-def unchanged_error(a: Arithmetic, value: Values, x: Operand) -> Values:
-    """Return the error of -x, +x and |x|, which is that of x."""
-    return x.error
 
 
 def error_quotient(part: Values, total: Values) -> Values:
@@ -133,13 +113,12 @@ RULES: dict[Any, Rule] = {
     np.log: log_error,
     np.sqrt: sqrt_error,
     np.power: power_error,
-    np.square: square_error,
+    np.square: lambda a, value, x: multiply_error(a, value, x, x),
     np.logaddexp: logaddexp_error,
     np.maximum: extreme_error,
     np.minimum: extreme_error,
-    np.sign: sign_error,
-    np.absolute: unchanged_error,
-    np.negative: unchanged_error,
-    np.positive: unchanged_error,
+    # 2 if the number may be on the other side of zero
+    np.sign: lambda a, _, x: np.where(np.abs(x.value) < a.factor * x.error, 2.0, 0.0),
+    **dict.fromkeys((np.absolute, np.negative, np.positive), lambda a, _, x: x.error),
 }
 """Universal function -> the error of its result."""

@@ -26,10 +26,8 @@ def bounded_where(condition: Any, x: Any, y: Any) -> Any:
     bounded = first_bounded((x, y))
     (x_value, x_error), (y_value, y_error) = bounded.operand(x), bounded.operand(y)
     doubts, condition = doubts_of(condition), without_doubts(condition)
-    value, error = (
-        np.where(condition, x_value, y_value),
-        np.where(condition, x_error, y_error),
-    )
+    value = np.where(condition, x_value, y_value)
+    error = np.where(condition, x_error, y_error)
     if doubts is not None:
         over = np.maximum(x_error, y_error) + np.abs(x_value - y_value)
         error = np.where(doubts, over, error)
@@ -42,15 +40,15 @@ def bounded_concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
     bounded = first_bounded(arrays)
     operands = [bounded.operand(x) for x in arrays]
     errors = [np.broadcast_to(error, np.shape(value)) for value, error in operands]
-    return bounded.like(
-        np.concatenate([value for value, _ in operands], axis=axis),
-        np.concatenate(errors, axis=axis),
-    )
+    values = np.concatenate([value for value, _ in operands], axis=axis)
+    return bounded.like(values, np.concatenate(errors, axis=axis))
 
 
-def bounded_einsum(subscripts: str, x: Any, y: Any) -> Any:
-    """np.einsum of two arrays with an explicit result."""
-    bounded = first_bounded((x, y))
+def bounded_einsum(subscripts: str, *arrays: Any, **options: Any) -> Any:
+    """np.einsum with an explicit result; raises TypeError unless it is of two arrays."""
+    if len(arrays) != 2 or options:
+        raise TypeError("einsum of Bounded takes two arrays and no options")
+    bounded, (x, y) = first_bounded(arrays), arrays
     operands = [bounded.operand(x), bounded.operand(y)]
     count = sums.contraction_length(subscripts, [np.shape(value) for value, _ in operands])
 
@@ -58,9 +56,8 @@ def bounded_einsum(subscripts: str, x: Any, y: Any) -> Any:
         return np.einsum(subscripts, np.broadcast_to(u, x.shape), np.broadcast_to(v, y.shape))
 
     value = np.einsum(subscripts, *(value for value, _ in operands))
-    return bounded.like(
-        value, sums.contraction_error(bounded.arithmetic, value, operands, contract, count)
-    )
+    error = sums.contraction_error(bounded.arithmetic, value, operands, contract, count)
+    return bounded.like(value, error)
 
 
 def bounded_sum(x: Any, axis: Any = None, *, keepdims: bool = False, dtype: Any = None) -> Any:
@@ -120,31 +117,15 @@ def move_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     return moved
 
 
-def checked_einsum(subscripts: str, *arrays: Any, **options: Any) -> Any:
-    """np.einsum; raises TypeError unless it is of two arrays without options."""
-    if len(arrays) != 2 or options:
-        raise TypeError("einsum of Bounded takes two arrays and no options")
-    return bounded_einsum(subscripts, *arrays)
-
-
 MOVES = (
-    np.broadcast_to,
-    np.expand_dims,
-    np.moveaxis,
-    np.ravel,
-    np.repeat,
-    np.reshape,
-    np.squeeze,
-    np.swapaxes,
-    np.take,
-    np.transpose,
-    np.zeros_like,
+    *(np.broadcast_to, np.expand_dims, np.moveaxis, np.ravel, np.repeat, np.reshape),
+    *(np.squeeze, np.swapaxes, np.take, np.transpose, np.zeros_like),
 )
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: bounded_where,
     np.concatenate: bounded_concatenate,
-    np.einsum: checked_einsum,
+    np.einsum: bounded_einsum,
     np.sum: bounded_sum,
     np.mean: bounded_mean,
     np.max: bounded_max,

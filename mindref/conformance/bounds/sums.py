@@ -72,9 +72,8 @@ def sum_error(
 ) -> Any:
     """Return the error of `add(x)`, which adds `count` terms for each result."""
     gauge = add(np.abs(x.value) + x.error)
-    return a.rounded(
-        value, a.join(inherited_error(a, x, 1.0, lambda e, _: add(e)), a.terms(count) * gauge)
-    )
+    inherited = inherited_error(a, x, 1.0, lambda e, _: add(e))
+    return a.rounded(value, a.join(inherited, a.terms(count) * gauge))
 
 
 def inherited_error(a: Arithmetic, x: Operand, weights: Values, contract: Contract) -> Values:
@@ -85,9 +84,8 @@ def inherited_error(a: Arithmetic, x: Operand, weights: Values, contract: Contra
     if not a.statistical:
         return contract(x.error, weights)
     last_roundings, inherited = a.parts(x)
-    return np.hypot(
-        root_sum_squares(last_roundings, weights, contract), contract(inherited, weights)
-    )
+    independent = root_sum_squares(last_roundings, weights, contract)
+    return np.hypot(independent, contract(inherited, weights))
 
 
 def root_sum_squares(errors: Values, weights: Values, contract: Contract) -> Values:

@@ -20,7 +20,7 @@ from mindref.conformance.draws.training_draws import (
     with_zero_gradients_between,
 )
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.composed_backend import reference_model, squares_are_finite
 from mindref.conformance.runner.context import CheckContext
 from mindref.models.parameters import Layer, flatten, flatten_gradients
@@ -49,7 +49,7 @@ MOVED = 1e-3
 # properties and exact cases
 
 
-@add_check("optimiser-R5", draws=draw_trainings(), stem="training", fraction=0.5)
+@add_check("optimiser-R5", draws=draw_trainings(), fraction=0.5)
 def unused_rows_keep_their_bytes(context: CheckContext, call: Call) -> None:
     """Table rows that no batch looks up must keep their bytes through training."""
     params, got = call.arrays["params"], context.run(call)
@@ -58,9 +58,7 @@ def unused_rows_keep_their_bytes(context: CheckContext, call: Call) -> None:
     context.assert_exact(got, "profile", params.profile, mask=profile[:, None])
 
 
-@add_check(
-    "optimiser-R5", "optimiser-R6", draws=draw_trainings(steps=2), stem="training", fraction=0.5
-)
+@add_check("optimiser-R5", "optimiser-R6", draws=draw_trainings(steps=2), fraction=0.5)
 def row_unused_in_a_step_does_not_move(context: CheckContext, call: Call) -> None:
     """A row of the first batch that the second does not look up must not move in step two."""
     first, second = call.arrays["batches"]
@@ -73,7 +71,6 @@ def row_unused_in_a_step_does_not_move(context: CheckContext, call: Call) -> Non
 @add_check(
     "optimiser-R6",
     draws=draw_trainings(steps=1, becomes=with_zero_gradient_step),
-    stem="training",
     fraction=0.5,
 )
 def row_with_zero_gradient_still_moves(context: CheckContext, call: Call) -> None:
@@ -87,7 +84,7 @@ def row_with_zero_gradient_still_moves(context: CheckContext, call: Call) -> Non
     context.assert_true(not still.any(), "a row with gradient 0 did not move", after, "items")
 
 
-@add_check("optimiser-R4", draws=draw_trainings(), stem="training", fraction=0.5)
+@add_check("optimiser-R4", draws=draw_trainings(), fraction=0.5)
 def zero_learning_rate_moves_nothing(context: CheckContext, call: Call) -> None:
     """With learning rate 0, every parameter must keep its bytes."""
     context.run(call)
@@ -96,7 +93,7 @@ def zero_learning_rate_moves_nothing(context: CheckContext, call: Call) -> None:
         context.assert_exact(got, name, x)
 
 
-@add_check("optimiser-R8", "numerics-R8", draws=draw_trainings(), stem="training", fraction=0.5)
+@add_check("optimiser-R8", "numerics-R8", draws=draw_trainings(), fraction=0.5)
 def training_keeps_no_state_of_earlier_runs(context: CheckContext, call: Call) -> None:
     """A repeated training must give the same bytes after another training."""
     first = context.run(call)
@@ -104,9 +101,9 @@ def training_keeps_no_state_of_earlier_runs(context: CheckContext, call: Call) -
     context.assert_equal(context.run(call), first)
 
 
-@add_check("optimiser-R14", draws=draw_trainings(steps=2), stem="training", fraction=0.5)
+@add_check("optimiser-R14", draws=draw_trainings(steps=2), fraction=0.5)
 def non_finite_loss_skips_the_step(context: CheckContext, call: Call) -> None:
-    """If the loss of a batch is NaN, the step must leave parameters and moments."""
+    """If the loss of a batch is NaN, the step must change neither parameters nor moments."""
     params, (first, last), catalogue = call.arrays.values()
     without_nan = context.run(call.change(batches=(last,)))
     logits = np.full_like(first.histories.init_logits, np.nan)
@@ -121,9 +118,7 @@ def non_finite_loss_skips_the_step(context: CheckContext, call: Call) -> None:
         context.assert_exact(got, name, without_nan[name])
 
 
-@add_check(
-    "optimiser-R14", draws=draw_trainings(steps=1, hidden=(5,)), stem="training", fraction=0.5
-)
+@add_check("optimiser-R14", draws=draw_trainings(steps=1, hidden=(5,)), fraction=0.5)
 def overflowing_squared_gradient_gives_nan_loss(context: CheckContext, call: Call) -> None:
     """If the square of a gradient overflows, the step must return a loss that is not finite."""
     context.run(call)
@@ -142,76 +137,58 @@ def overflowing_squared_gradient_gives_nan_loss(context: CheckContext, call: Cal
 # agreement, from simple to compound
 
 
-@add_check(
-    *("optimiser-R4", "optimiser-R3", "optimiser-R8"),
-    draws=draw_trainings(steps=1),
-    stem="training",
-    agreement=True,
+@add_comparison(
+    "optimiser-R4", "optimiser-R3", "optimiser-R8", draws=draw_trainings(steps=1), stem="training"
 )
-def one_step_matches_the_reference(context: CheckContext, call: Call) -> None:
+def one_step_matches_the_reference() -> None:
     """After one step, the loss and every parameter must match the reference."""
-    context.assert_agrees(call)
 
 
-@add_check(
+@add_comparison(
     *("optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R13"),
     draws=draw_trainings(steps=2) | draw_trainings(steps=3, **SLOW_ERROR_GROWTH),
-    stem="training",
-    agreement=True,
 )
-def two_and_three_steps_match_the_reference(context: CheckContext, call: Call) -> None:
+def two_and_three_steps_match_the_reference() -> None:
     """After two or three steps, losses and parameters must match the reference."""
-    context.assert_agrees(call)
 
 
-@add_check(
+@add_comparison(
     "optimiser-R2",
     draws=draw_trainings(steps=3, becomes=with_late_item, **SLOW_ERROR_GROWTH),
-    stem="training",
-    agreement=True,
     fraction=0.5,
 )
-def late_row_uses_the_global_step_count(context: CheckContext, call: Call) -> None:
+def late_row_uses_the_global_step_count() -> None:
     """A row first looked up in step three must be bias-corrected by the global step count."""
-    context.assert_agrees(call)
 
 
-@add_check(
+@add_comparison(
     "optimiser-R5",
     draws=draw_trainings(
         steps=3, becomes=with_skipped_item, beta1=0.5, beta2=0.9, **SLOW_ERROR_GROWTH
     ),
-    stem="training",
-    agreement=True,
     fraction=0.25,
 )
-def skipped_row_keeps_its_moments(context: CheckContext, call: Call) -> None:
+def skipped_row_keeps_its_moments() -> None:
     """A row looked up in steps one and three must keep its moments in step two."""
-    context.assert_agrees(call)
 
 
-@add_check(
-    *("optimiser-R6", "optimiser-R1"),
+@add_comparison(
+    "optimiser-R6",
+    "optimiser-R1",
     draws=draw_trainings(steps=2, becomes=with_zero_gradients_between, **SLOW_ERROR_GROWTH),
-    stem="training",
-    agreement=True,
     fraction=0.5,
 )
-def moments_decay_in_a_zero_gradient_step(context: CheckContext, call: Call) -> None:
+def moments_decay_in_a_zero_gradient_step() -> None:
     """After a step of zero gradients between two others, parameters must match the reference."""
-    context.assert_agrees(call)
 
 
-@add_check(
+@add_comparison(
     "optimiser-R7",
     draws=draw_trainings(steps=2, becomes=with_every_row_used, **SLOW_ERROR_GROWTH),
-    stem="training",
-    agreement=True,
     fraction=0.5,
 )
-def table_with_every_row_used_matches(context: CheckContext, call: Call) -> None:
+def table_with_every_row_used_matches() -> None:
     """If every row is looked up in each step, the table must match the reference."""
-    context.assert_agrees(call)
 
 
 def opposite_scales(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

@@ -1,7 +1,8 @@
 """Permute or select users, positions and interests of a call, by the letter of their axis.
 
-    select_axis(call, "l", order)               the call with its positions in that order
-    answer_selectors("routing", "l", order)     the same selection for each part of an answer
+    select_axis(call, "l", order)                   the call with its positions in that order
+    answer_selectors("routing", "l", order)         the same selection for each part of an answer
+    assert_selection_matches(context, got, "l", order)   the selected call has the selected answer
 
 Spec: specs/notation.md.
 """
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mindref.conformance.runner.call import AnyArray, Call
-from mindref.conformance.runner.context import Change
+from mindref.conformance.runner.context import CallAnswer, Change, CheckContext
 
 AXIS_LETTERS = {
     "routing": {
@@ -51,6 +52,13 @@ def take_along(letters: str, letter: str, index: Any) -> Change:
     return take
 
 
+def replace_at(x: AnyArray, index: Any, value: Any) -> AnyArray:
+    """Return a copy of x with another value at an index."""
+    changed = np.array(x)
+    changed[index] = value
+    return changed
+
+
 def select_axis(call: Call, letter: str, index: Any) -> Call:
     """Return the call with an index selected along an axis."""
     axes = AXIS_LETTERS[call.stem]
@@ -66,3 +74,12 @@ def answer_selectors(stem: str, letter: str, index: Any) -> dict[str, Change]:
     axes = AXIS_LETTERS[stem]
     selectors = {name: take_along(letters, letter, index) for name, letters in axes.items()}
     return selectors | {f"d_{name}": change for name, change in selectors.items()}
+
+
+def assert_selection_matches(
+    context: CheckContext, got: CallAnswer, letter: str, index: Any, *parts: str
+) -> None:
+    """Require that a selected call has the selected parts of the answer to the whole call."""
+    selected = context.run(select_axis(got.call, letter, index))
+    selectors = answer_selectors(got.call.stem, letter, index)
+    context.assert_same(selected, got, *parts, through=selectors)

@@ -15,9 +15,8 @@ from mindref.conformance.runner.reference import ExpectedArray
 
 def with_coordinates(x: AnyArray, coordinates: AnyArray, front: bool = False) -> AnyArray:
     """Return x with more coordinates appended, or prepended."""
-    coordinates = np.broadcast_to(coordinates, (*x.shape[:-1], np.shape(coordinates)[-1])).astype(
-        x.dtype
-    )
+    shape = (*x.shape[:-1], np.shape(coordinates)[-1])
+    coordinates = np.broadcast_to(coordinates, shape).astype(x.dtype)
     return np.concatenate((coordinates, x) if front else (x, coordinates), axis=-1)
 
 
@@ -39,11 +38,9 @@ def with_weights_exposed(call: Call) -> Call:
     """Return the call, forward only, with one more coordinate for each interest."""
     interests, target = call.arrays["interests"], call.arrays["target"]
     unit_vectors = np.eye(interests.shape[1])
-    wider = {
-        "interests": with_coordinates(interests, unit_vectors),
-        "target": with_coordinates(target, 0 * unit_vectors[0]),
-    }
-    return call.forward_only().change(**wider)
+    wider = with_coordinates(target, 0 * unit_vectors[0])
+    interests = with_coordinates(interests, unit_vectors)
+    return call.forward_only().change(interests=interests, target=wider)
 
 
 def exposed_weights(context: CheckContext, got: CallAnswer) -> tuple[AnyArray, AnyArray]:

@@ -96,9 +96,8 @@ def first_accepted(rng: np.random.Generator, *parts: Any) -> ModelCase:
 
 def losses_are_differentiable(world: ModelCase) -> bool:
     """Return whether the losses of a case are away from points without derivative."""
-    return all(
-        is_differentiable(world.params, b, world.catalogue, world.config) for b in world.batches
-    )
+    params, batches, catalogue, config = world
+    return all(is_differentiable(params, batch, catalogue, config) for batch in batches)
 
 
 @st.composite
@@ -107,10 +106,8 @@ def every_history_length(draw: st.DrawFn, /, **fixed: Any) -> Call:
     rng, interests = draw(generators()), draw(st.integers(1, 6))
     mask = np.arange(17) < np.arange(18)[:, None]
     chosen = {**draw(draw_settings()), "iterations": 1, "hidden": (), "power": 0.0, **fixed}
-    world = first_accepted(
-        rng, (18, 17, interests, 3), mask, 1, 1, chosen, losses_are_differentiable
-    )
-    return serving_call(world)
+    axes = (18, 17, interests, 3)
+    return serving_call(first_accepted(rng, axes, mask, 1, 1, chosen, losses_are_differentiable))
 
 
 def loss_calls(**fixed: Any) -> st.SearchStrategy[Call]:
@@ -125,11 +122,8 @@ def serving_calls(**fixed: Any) -> st.SearchStrategy[Call]:
 
 def loss_call(world: ModelCase) -> Call:
     """Return the call of the loss of the first batch."""
-    arrays = {
-        "params": world.params,
-        "batch": world.batches[0],
-        "catalogue": world.catalogue,
-    }
+    params, (batch, *_), catalogue, _ = world
+    arrays = {"params": params, "batch": batch, "catalogue": catalogue}
     return Call("loss", arrays, {"config": world.config})
 
 
@@ -154,9 +148,8 @@ def build_case(
     shapes = Sizes(ITEMS, ROWS, PROFILES if features else 0, features)
     later = (rng.permuted(mask, axis=0) for _ in range(steps - 1))
     batches = tuple(build_batch(rng, axes, batch_mask, features) for batch_mask in (mask, *later))
-    return ModelCase(
-        trained_scale_params(init(rng, config, shapes), rng), batches, build_catalogue(rng), config
-    )
+    params = trained_scale_params(init(rng, config, shapes), rng)
+    return ModelCase(params, batches, build_catalogue(rng), config)
 
 
 def build_batch(
@@ -186,13 +179,10 @@ def trained_scale_params(params: Params, rng: np.random.Generator) -> Params:
 
 def build_catalogue(rng: np.random.Generator) -> Catalogue:
     """Return a catalogue with one or two features for each item; a missing one has weight 0."""
-    rows = np.concatenate(
-        [np.arange(ITEMS)[:, None], rng.integers(ITEMS, ROWS, (ITEMS, 2))], axis=1
-    )
-    second = rng.integers(0, 2, ITEMS)
-    weights = rng.uniform(0.5, 1, (ITEMS, 3)) * np.stack(
-        [second * 0 + 1, second * 0 + 1, second], 1
-    )
+    rows = np.column_stack([np.arange(ITEMS), rng.integers(ITEMS, ROWS, (ITEMS, 2))])
+    used = np.ones((ITEMS, 3), int)
+    used[:, 2] = rng.integers(0, 2, ITEMS)
+    weights = rng.uniform(0.5, 1, (ITEMS, 3)) * used
     return Catalogue(rows, weights / weights.sum(axis=1, keepdims=True))
 
 

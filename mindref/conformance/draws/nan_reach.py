@@ -33,10 +33,8 @@ def masked_out(call: Call) -> dict[str, Bools]:
         return {"interests": component_mask(~arrays["active"], arrays["interests"])}
     if call.stem == "routing":
         allowed = arrays["mask"][:, :, None] & arrays["active"][:, None, :]
-        return {
-            "history": component_mask(~arrays["mask"], arrays["history"]),
-            "init_logits": ~allowed,
-        }
+        history = component_mask(~arrays["mask"], arrays["history"])
+        return {"history": history, "init_logits": ~allowed}
     return {}
 
 
@@ -137,12 +135,8 @@ def interests_reach(call: Call, position: Position) -> NanReach:
     interests, target, _ = call.arrays.values()
     user = mask_at(target.shape, position[0])
     lost = mask_at(target.shape, position[0], position[2]) if call.numbers["power"] == 0 else user
-    spared = {
-        "out": ~user,
-        "d_target": ~user,
-        "d_interests": ~mask_at(interests.shape, position[0]),
-    }
-    return NanReach({"out": lost}, spared)
+    spared = {"out": ~user, "d_target": ~user}
+    return NanReach({"out": lost}, spared | {"d_interests": ~mask_at(interests.shape, position[0])})
 
 
 def query_reach(call: Call, position: Position) -> NanReach:

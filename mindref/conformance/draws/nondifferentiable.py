@@ -75,9 +75,8 @@ def scores_are_away(saved: Saved, config: Config) -> bool:
     power = saved.attention.power
     if np.isinf(power):
         ordered = np.sort(np.where(active, scores, -np.inf), axis=1)
-        return (
-            scores.shape[1] < 2 or smallest_magnitude(ordered[:, -1] - ordered[:, -2]) > MIN_SCORE
-        )
+        gaps = ordered[:, -1:] - ordered[:, -2:-1]  # empty for a single interest
+        return smallest_magnitude(gaps) > MIN_SCORE
     return power in (0, 1) or smallest_magnitude(scores[active]) > MIN_SCORE
 
 

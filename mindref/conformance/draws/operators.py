@@ -7,6 +7,7 @@ An operator that is not claimed is then reported as such.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from mindref.conformance.checks.embedding import embedding_calls
@@ -16,11 +17,7 @@ from mindref.conformance.checks.routing.agreement import routing_calls
 from mindref.conformance.checks.sampled_softmax.agreement import sampled_softmax_calls
 from mindref.conformance.checks.softmax import softmax_calls
 from mindref.conformance.checks.squash import squash_calls
-from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_check
-from mindref.conformance.runner.context import CheckContext
-
-Run = Callable[[CheckContext, Call], None]
+from mindref.conformance.runner.check import Run, add_check, name_run
 
 CALLS = {
     "embedding": embedding_calls(),
@@ -44,19 +41,9 @@ def for_each_operator(
 
     def enter(function: Run) -> Run:
         for stem in stems:
-            add_check(*rules, stem=stem, draws=CALLS[stem], **options)(named_check(function, stem))
+            name = f"{function.__name__}[{stem}]"
+            run = name_run(partial(function), function.__module__, name, function.__doc__)
+            add_check(*rules, stem=stem, draws=CALLS[stem], **options)(run)
         return function
 
     return enter
-
-
-def named_check(function: Run, stem: str) -> Run:
-    """Return the function under a name that contains the operator."""
-
-    def of_one_operator(context: CheckContext, call: Call) -> None:
-        function(context, call)
-
-    of_one_operator.__module__ = function.__module__
-    of_one_operator.__name__ = f"{function.__name__}[{stem}]"
-    of_one_operator.__doc__ = function.__doc__
-    return of_one_operator

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance.draws.axes import select_axis
+from mindref.conformance.draws.axes import replace_at, select_axis
 from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.context import CheckContext
 
@@ -16,17 +16,14 @@ NEW = 1000  # an id that no target has
 
 def with_hit(call: Call) -> Call:
     """Return the call with the first user's target as first negative, with a high probability."""
-    ids = np.array(call.arrays["negative_ids"])
-    ids[0] = call.arrays["target_ids"][0]
-    negatives = np.array(call.arrays["negatives"])
-    negatives[0] = 2 * call.arrays["user"][0]
+    ids = replace_at(call.arrays["negative_ids"], 0, call.arrays["target_ids"][0])
+    negatives = replace_at(call.arrays["negatives"], 0, 2 * call.arrays["user"][0])
     return call.change(negative_ids=ids, negatives=negatives)
 
 
 def first_user_without_negatives(call: Call) -> Call:
     """Return the call in which every negative is the target of the first user and of no other."""
-    ids, targets = call.arrays["negative_ids"], np.array(call.arrays["target_ids"])
-    targets[0] = NEW
+    ids, targets = call.arrays["negative_ids"], replace_at(call.arrays["target_ids"], 0, NEW)
     return call.change(target_ids=targets, negative_ids=np.full_like(ids, NEW))
 
 

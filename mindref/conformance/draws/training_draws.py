@@ -48,15 +48,15 @@ def draw_trainings(
     count = draw(st.integers(1, 3)) if steps is None else steps
     rate = draw(st.sampled_from((0.1, 0.01)))
     calm = {name: draw(st.sampled_from(values)) for name, values in STABLE_SETTINGS.items()}
-    world = draw(
-        draw_models(
-            steps=count,
-            pool=POOL[:6],
-            accept=lambda w: is_well_conditioned(becomes(training_call(w, rate))),
-            **{**calm, **fixed},
-        )
-    )
-    return becomes(training_call(world, rate))
+
+    def make_call(world: ModelCase) -> Call:
+        return becomes(training_call(world, rate))
+
+    def accept(world: ModelCase) -> bool:
+        return is_well_conditioned(make_call(world))
+
+    models = draw_models(steps=count, pool=POOL[:6], accept=accept, **{**calm, **fixed})
+    return make_call(draw(models))
 
 
 def training_call(world: ModelCase, learning_rate: float) -> Call:
@@ -87,10 +87,8 @@ def with_zero_gradients_between(call: Call) -> Call:
 
 def zero_gradient_batch(batch: Batch) -> Batch:
     """Return a batch that looks up rows as before and has zero gradients."""
-    target, negatives = (
-        np.repeat(batch.target[:1], len(x)) for x in (batch.target, batch.negatives)
-    )
-    return batch._replace(target=target, negatives=negatives)
+    target = np.repeat(batch.target[:1], len(batch.target))
+    return batch._replace(target=target, negatives=np.repeat(target[:1], len(batch.negatives)))
 
 
 def with_late_item(call: Call) -> Call:

@@ -29,9 +29,8 @@ GRID = 64
 
 Calls = dict[str, Call]
 
-MASK = np.array(
-    [[1, 1, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]], bool
-)  # (B, L); the last user has no behaviour
+# (B, L); the last user has no behaviour
+MASK = np.array([[1, 1, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]], bool)
 ACTIVE = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1]], bool)  # (B, K)
 
 
@@ -68,11 +67,10 @@ def softmax_cases(draw: GridDraw) -> Calls:
     """Return scattered masks with an empty slice, one shared mask, and distant logits."""
     logits, cotangent = draw(3, 4), draw(3, 4)
     far = {"logits": np.array([[1000.0, 999.0, -1000.0]]), "mask": np.ones((1, 3), bool)}
+    masked, shared = ({"logits": logits, "mask": mask} for mask in (MASK, MASK[:, :1]))
     return {
-        "masked": Call("softmax", {"logits": logits, "mask": MASK}, {"axis": 1}, cotangent),
-        "one_mask": Call(
-            "softmax", {"logits": logits, "mask": MASK[:, :1]}, {"axis": 0}, cotangent
-        ),
+        "masked": Call("softmax", masked, {"axis": 1}, cotangent),
+        "one_mask": Call("softmax", shared, {"axis": 0}, cotangent),
         "far_apart": Call("softmax", far, {"axis": -1}, draw(1, 3)),
     }
 
@@ -96,11 +94,12 @@ def routing_golden_cases(draw: GridDraw) -> Calls:
         "active": ACTIVE,
     }
     cotangent = draw(3, 3, 2)
-    ways = {"one_round": (1, "all"), "all_rounds": (3, "all"), "last_round": (3, "last")}
-    return {
-        name: Call("routing", arrays, {"iterations": rounds, "gradient": way}, cotangent)
-        for name, (rounds, way) in ways.items()
+    options = {
+        "one_iteration": {"iterations": 1, "gradient": "all"},
+        "all_iterations": {"iterations": 3, "gradient": "all"},
+        "last_iteration": {"iterations": 3, "gradient": "last"},
     }
+    return {name: Call("routing", arrays, numbers, cotangent) for name, numbers in options.items()}
 
 
 def relu_layer_cases(draw: GridDraw) -> Calls:
@@ -108,8 +107,8 @@ def relu_layer_cases(draw: GridDraw) -> Calls:
     arrays = {"x": draw(3, 4), "weight": draw(4, 2), "bias": draw(2)}
     cotangent = draw(3, 2)
     return {
-        name: Call("relu_layer", arrays, {"relu": relu}, cotangent)
-        for name, relu in (("rectified", True), ("linear", False))
+        "rectified": Call("relu_layer", arrays, {"relu": True}, cotangent),
+        "linear": Call("relu_layer", arrays, {"relu": False}, cotangent),
     }
 
 
@@ -137,36 +136,21 @@ def sampled_softmax_cases(draw: GridDraw) -> Calls:
     }
     arrays["negatives"][2] = arrays["negatives"][1]
     arrays["negative_log_expected"][2] = arrays["negative_log_expected"][1]
-    options = {"plain": (1.0, False), "warm": (0.5, False), "of_length_one": (0.25, True)}
-    return {
-        name: Call(
-            "sampled_softmax",
-            arrays,
-            {"temperature": temperature, "normalise": normalise},
-            np.array(1.5),
-        )
-        for name, (temperature, normalise) in options.items()
+    options = {
+        "plain": {"temperature": 1.0, "normalise": False},
+        "warm": {"temperature": 0.5, "normalise": False},
+        "of_length_one": {"temperature": 0.25, "normalise": True},
     }
+    d_out = np.array(1.5)
+    return {name: Call("sampled_softmax", arrays, x, d_out) for name, x in options.items()}
 
 
 MODELS: dict[str, dict[str, Any]] = {
     "default": {"iterations": 3, "hidden": (4,), "power": float("inf"), "routing_gradient": "last"},
-    "paper": {
-        "iterations": 2,
-        "hidden": (4,),
-        "power": 2.0,
-        "routing_gradient": "all",
-        "last_relu": True,
-    },
-    "others": {
-        "iterations": 2,
-        "hidden": (),
-        "power": 1.0,
-        "routing_gradient": "all",
-        "interest_count": "fixed",
-        "temperature": 0.5,
-        "normalise": True,
-    },
+    "paper": {"iterations": 2, "hidden": (4,), "power": 2.0, "routing_gradient": "all"}
+    | {"last_relu": True},
+    "others": {"iterations": 2, "hidden": (), "power": 1.0, "routing_gradient": "all"}
+    | {"interest_count": "fixed", "temperature": 0.5, "normalise": True},
 }
 """Settings of the calls of levels 2 and 3."""
 RATE = 0.125
@@ -199,26 +183,13 @@ def interests_cases(draw: GridDraw) -> Calls:
 
 def training_cases(draw: GridDraw) -> Calls:
     """Return three steps, and a step followed by one of zero gradients."""
-    return {
-        "three_steps": golden_training(
-            golden_model(draw, 3, "paper", lambda w: is_well_conditioned(golden_training(w)))
-        ),
-        "a_silent_step": with_zero_gradient_step(
-            golden_training(
-                golden_model(
-                    draw,
-                    1,
-                    "default",
-                    lambda w: is_well_conditioned(with_zero_gradient_step(golden_training(w))),
-                )
-            )
-        ),
-    }
 
+    def silent(world: ModelCase) -> Call:
+        return with_zero_gradient_step(training_call(world, RATE))
 
-def golden_training(world: ModelCase) -> Call:
-    """Return the call of a training."""
-    return training_call(world, RATE)
+    steps = golden_model(draw, 3, "paper", lambda w: is_well_conditioned(training_call(w, RATE)))
+    silent_step = golden_model(draw, 1, "default", lambda w: is_well_conditioned(silent(w)))
+    return {"three_steps": training_call(steps, RATE), "a_silent_step": silent(silent_step)}
 
 
 MAKERS: dict[str, Callable[[GridDraw], Calls]] = {

@@ -48,14 +48,12 @@ def sheet_of(stem: str, cases: dict[str, GoldenCase]) -> GoldenSheet:
     arrays: NamedArrays = {}
     for name, (call, answer) in cases.items():
         parts: dict[str, Any] = {"arrays": call.arrays, "answer": answer}
-        arrays |= {
-            f"{name}/{kind}/{k}": x for kind, p in parts.items() for k, x in named_arrays(p).items()
-        }
+        for kind, part in parts.items():
+            arrays |= {f"{name}/{kind}/{k}": x for k, x in named_arrays(part).items()}
         if call.cotangent is not None:
             arrays[f"{name}/d_out"] = call.cotangent
-    return GoldenSheet(
-        stem, {name: json_numbers(case.call.numbers) for name, case in cases.items()}, arrays
-    )
+    numbers = {name: json_numbers(case.call.numbers) for name, case in cases.items()}
+    return GoldenSheet(stem, numbers, arrays)
 
 
 def json_numbers(numbers: dict[str, Any]) -> dict[str, Any]:
@@ -74,9 +72,7 @@ def sheet_cases(sheet: GoldenSheet) -> dict[str, GoldenCase]:
 
 def sheet_case(sheet: GoldenSheet, case: str) -> GoldenCase:
     """Return one call with its answer."""
-    case_arrays = {
-        k.removeprefix(f"{case}/"): x for k, x in sheet.arrays.items() if k.startswith(f"{case}/")
-    }
+    case_arrays = strip_prefix(sheet.arrays, f"{case}/")
     arrays, answer = strip_prefix(case_arrays, "arrays/"), strip_prefix(case_arrays, "answer/")
     numbers = dict(sheet.numbers[case])
     if numbers.get("power") == "inf":
@@ -101,9 +97,8 @@ def nested_arrays(arrays: NamedArrays) -> dict[str, Any]:
         parts["batch"] = batch_from_arrays(strip_prefix(arrays, "batch."))
     steps = sorted({name.split(".")[1] for name in arrays if name.startswith("batches.")})
     if steps:
-        parts["batches"] = tuple(
-            batch_from_arrays(strip_prefix(arrays, f"batches.{i}.")) for i in steps
-        )
+        step_arrays = (strip_prefix(arrays, f"batches.{i}.") for i in steps)
+        parts["batches"] = tuple(map(batch_from_arrays, step_arrays))
     return parts | {"catalogue": Catalogue(**strip_prefix(arrays, "catalogue."))}
 
 

@@ -30,7 +30,7 @@ from mindref.conformance.golden.files import (
     sheet_of,
     sheet_safetensors,
 )
-from mindref.conformance.runner.call import Answer, AnyArray, Call, named_arrays
+from mindref.conformance.runner.call import AnyArray, Call, named_arrays
 from mindref.conformance.runner.reference import reference_answer
 from mindref.conformance.versions import SPEC
 from mindref.errors import DataError, say
@@ -43,14 +43,11 @@ COMMAND = "python -m mindref.conformance.golden.golden --write"
 def build_sheets() -> Iterator[GoldenSheet]:
     """Yield the content of each file with the current answers of the reference."""
     for stem, calls in cases.all_cases():
-        yield sheet_of(
-            stem, {name: GoldenCase(call, answer_copies(call)) for name, call in calls.items()}
-        )
-
-
-def answer_copies(call: Call) -> Answer:
-    """Return copies of the answer of the reference."""
-    return {name: np.array(x) for name, x in reference_answer(call).items()}
+        golden_cases = {}
+        for name, call in calls.items():
+            answer = {part: np.array(x) for part, x in reference_answer(call).items()}
+            golden_cases[name] = GoldenCase(call, answer)
+        yield sheet_of(stem, golden_cases)
 
 
 @cache

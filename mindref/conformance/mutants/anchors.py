@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from mindref.conformance.mutants.source_units import AnchoredSource, Unit, parse_source
+from mindref.conformance.mutants.source_units import AnchoredSource, parse_source
 
 POSITIONS = ("new", "before", "after")
 BRANCHES = {  # a branch can be parsed only after another one
@@ -92,7 +92,8 @@ def splice_of(source: AnchoredSource, edit: Edit) -> tuple[int, int, bytes]:
         return end, end, margin + replacement
     first, end = unit.first, unit.end
     if edit.statements > 1:
-        after = unit.block[block_index(unit) :] if unit.block else ()
+        index = next((i for i, node in enumerate(unit.block) if node is unit.node), 0)
+        after = unit.block[index:]
         if edit.statements > len(after):
             raise ValueError(f"{location}: fewer than {edit.statements} statements follow")
         end = source.of_node[id(after[edit.statements - 1])].end
@@ -129,11 +130,6 @@ def read_edit(row: Mapping[str, Any], file: str) -> Edit:
     position = positions[0]
     anchor = anchor if separator else row["at"]
     return Edit(file, anchor, row[position], position, row.get("statements", 1))
-
-
-def block_index(unit: Unit) -> int:
-    """Return the index of a unit in its block."""
-    return next(index for index, node in enumerate(unit.block) if node is unit.node)
 
 
 def is_valid_source(text: str) -> bool:

@@ -22,8 +22,8 @@ from mindref.conformance.runner.call import (
     Answer,
     AnyArray,
     Call,
+    copy_call,
     is_float_array,
-    map_floats,
     named_arrays,
 )
 from mindref.conformance.runner.check import RESTS_ON, ConformanceCheck, all_checks
@@ -42,6 +42,9 @@ POOL = {"ops": 16, "model": 16, "train": 4}
 FEW, HALF = 2, 0.5
 """Number of wrong calls that a mutant runs first, and the fraction needed to run the others."""
 
+Wants = Sequence[dict[str, ExpectedArray] | None]
+"""The expected answer of each call, or None if the reference raises."""
+
 Parts = dict[tuple[int, str], AnyArray]
 """(call, part) -> deviation; zero where it is within the error bound."""
 
@@ -50,7 +53,7 @@ class Pool(NamedTuple):
     """Calls, the expected answers, and the deviation of an implementation."""
 
     calls: Sequence[Call]
-    wants: Sequence[dict[str, ExpectedArray] | None]
+    wants: Wants
     lacking: Parts
 
     @property
@@ -78,29 +81,25 @@ def diagnose(implementation: Implementation, result: CheckResult, seed: int = 0)
     check = next(c for c in all_checks() if c.name == result.check)
     precision = Precision.of(result.precision.split("/"))
     if result.evidence is not None and result.evidence.kind == "answered":
-        pool, description = (
-            invalid_calls(implementation, result.evidence.calls),
-            "in the calls of this failure",
-        )
+        refused = [call for call in result.evidence.calls if reference_raises(call)]
+        pool = make_pool(implementation, refused, [None] * len(refused))
+        description = "in the calls of this failure"
     else:
         pool, description = distinguishing_calls(implementation, check, result, precision, seed)
     matches = rank_mutants(check, pool)
     best = [m for m in matches if m.share >= max(MIN_EXPLAINED, matches[0].share - 1e-3)]
     if best:  # conformance-R16
         shares = f"{100 * best[0].share:.1f} % of the residual {description}"
-        names = "; or, no different on these calls: ".join(
-            describe_mutant(m.mutant) for m in best[:3]
-        )
+        described = [describe_mutant(m.mutant) for m in best[:3]]
+        names = "; or, no different on these calls: ".join(described)
         return f"your result equals the reference with this mistake: {names} ({shares})"
-    breaking = [v for v in suite_mutants() if v.rule == check.rules[0]]
+    breaking = [v.description for v in suite_mutants() if v.rule == check.rules[0]]
     text = "no match among the known mistakes"
     if matches and matches[0].share > HALF:
         nearest = matches[0]
         text += f"; nearest: {describe_mutant(nearest.mutant)} ({100 * nearest.share:.0f} %)"
     if breaking:
-        text += f"; mistakes that break {check.rules[0]}: " + "; ".join(
-            v.description for v in breaking[:3]
-        )
+        text += f"; mistakes that break {check.rules[0]}: " + "; ".join(breaking[:3])
     return text
 
 
@@ -115,19 +114,11 @@ def distinguishing_calls(
     count = POOL[check.level]
     calls = [call.to(precision.input) for call in draw_calls(check, count, seed)]
     pool, description = deviation_pool(implementation, calls, precision), f"over {count} calls"
-    if (
-        not pool.wrong and result.evidence is not None
-    ):  # only the calls of the failure show the deviation
+    if not pool.wrong and result.evidence is not None:
+        # only the calls of the failure show the deviation
         calls, description = [*calls, *result.evidence.calls], "in the calls of this failure"
         pool = deviation_pool(implementation, calls, precision)
     return pool, description
-
-
-def invalid_calls(implementation: Implementation, calls: Sequence[Call]) -> Pool:
-    """Return the invalid calls: a mutant matches if it answers the same ones."""
-    refused = [call for call in calls if reference_raises(call)]
-    wants = [None] * len(refused)
-    return Pool(refused, wants, deviation_of(implementation, refused, wants))
 
 
 def reference_raises(call: Call) -> bool:
@@ -149,7 +140,15 @@ def deviation_pool(
     implementation: Implementation, calls: Sequence[Call], precision: Precision
 ) -> Pool:
     """Run the calls on an implementation, and return its deviation."""
-    wants = [expected_or_none(call, precision) for call in calls]
+    return make_pool(implementation, calls, [expected_or_none(call, precision) for call in calls])
+
+
+def make_pool(
+    implementation: Implementation,
+    calls: Sequence[Call],
+    wants: Wants,
+) -> Pool:
+    """Return calls with the expected answers and the deviation of an implementation."""
     return Pool(calls, wants, deviation_of(implementation, calls, wants))
 
 
@@ -169,9 +168,8 @@ def rank_mutants(check: ConformanceCheck, pool: Pool) -> list[Match]:
 
 def fraction_explained_by(mutant: Mutant, pool: Pool) -> float:
     """Return the fraction of the deviation that a mutant explains."""
-    return explained_fraction(
-        pool.lacking, deviation_of(mutant_implementation(mutant.name), pool.calls, pool.wants)
-    )
+    other = deviation_of(mutant_implementation(mutant), pool.calls, pool.wants)
+    return explained_fraction(pool.lacking, other)
 
 
 def candidate_mutants(check: ConformanceCheck) -> Iterable[Mutant]:
@@ -183,9 +181,9 @@ def candidate_mutants(check: ConformanceCheck) -> Iterable[Mutant]:
 
 
 @cache
-def mutant_implementation(name: str) -> Implementation:
+def mutant_implementation(mutant: Mutant) -> Implementation:
     """Return a mutant as an implementation."""
-    return BackendImplementation(backend_of(next(v for v in suite_mutants() if v.name == name)))
+    return BackendImplementation(backend_of(mutant))
 
 
 def expected_or_none(call: Call, precision: Precision) -> dict[str, ExpectedArray] | None:
@@ -201,7 +199,7 @@ def expected_or_none(call: Call, precision: Precision) -> dict[str, ExpectedArra
 def deviation_of(
     implementation: Implementation,
     calls: Sequence[Call],
-    wants: Sequence[dict[str, ExpectedArray] | None],
+    wants: Wants,
 ) -> Parts:
     """Return the deviation of an implementation by call and part."""
     deviation: Parts = {}
@@ -220,18 +218,11 @@ def deviation_of(
 def answer_or_empty(implementation: Implementation, call: Call) -> Answer:
     """Return an answer; empty if the implementation raises."""
     try:
-        with np.errstate(all="ignore"):
-            return {
-                name: np.array(x) for name, x in implementation.answer(copy_floats(call)).items()
-            }
+        with np.errstate(all="ignore"):  # a copy of the call, because a mutant may write to it
+            answer = implementation.answer(copy_call(call))
+            return {name: np.array(x) for name, x in answer.items()}
     except FOREIGN_ERRORS:
         return {}
-
-
-def copy_floats(call: Call) -> Call:
-    """Return the call with copies of its floats, because a mutant may write to them."""
-    arrays, cotangent = map_floats(np.array, call.arrays), map_floats(np.array, call.cotangent)
-    return call._replace(arrays=arrays, cotangent=cotangent)
 
 
 def deviation_beyond_bound(got: AnyArray, want: ExpectedArray) -> AnyArray:

@@ -133,12 +133,8 @@ def build_mutant(
         file_edits, added = (tuple(e for e in es if e.file == file) for es in (edits, probes))
         modules[name] = run_module(name, compile_edited(file, file_edits, added), modules, names)
     ops = operators_namespace(modules)
-    whole_modules = (
-        "mindref.models.mind",
-        "mindref.training.optimiser",
-        "mindref.conformance.runner.composed_backend",
-    )
-    return BuiltModules(ops, *(modules[name] for name in whole_modules))
+    whole_modules = ("models.mind", "training.optimiser", "conformance.runner.composed_backend")
+    return BuiltModules(ops, *(modules[f"mindref.{name}"] for name in whole_modules))
 
 
 def backend_of(
@@ -152,9 +148,8 @@ def backend_of(
     claimed = order[: order.index(mutant.level) + 1] if mutant else order
     name = mutant.name if mutant else "unedited"
     *parts, composed = build_mutant(mutant)
-    backend: ComposedBackend = composed.ComposedBackend(
-        *parts, name=name, levels=claimed if levels is None else levels
-    )
+    claimed = claimed if levels is None else levels
+    backend: ComposedBackend = composed.ComposedBackend(*parts, name=name, levels=claimed)
     return backend
 
 
@@ -177,11 +172,8 @@ def run_module(
         if imported in modules and names:  # from mindref.ops.votes import project
             return modules[imported]
         if imported == "mindref.ops":  # from mindref.ops import squash; import mindref.ops as it
-            return (
-                operators_namespace(modules)
-                if names
-                else SimpleNamespace(ops=operators_namespace(modules))
-            )
+            ops = operators_namespace(modules)
+            return ops if names else SimpleNamespace(ops=ops)
         return builtins.__import__(imported, *arguments)
 
     module = ModuleType(name)
@@ -194,9 +186,8 @@ def run_module(
 @cache
 def compile_edited(file: str, edits: tuple[Edit, ...], probes: tuple[Edit, ...] = ()) -> CodeType:
     """Return the code of a file of the package with edits and probes."""
-    text = anchors.apply_edits(
-        source_text(file), [*edits, *anchors.probes_outside(source_text(file), edits, probes)]
-    )
+    text = source_text(file)
+    text = anchors.apply_edits(text, [*edits, *anchors.probes_outside(text, edits, probes)])
     return compile(text, f"<mutant of mindref/{file}>" if edits else f"<mindref/{file}>", "exec")
 
 

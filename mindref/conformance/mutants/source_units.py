@@ -12,53 +12,14 @@ from functools import cache
 from typing import Any, NamedTuple
 
 MODULE = "module"
+NAME_FIELDS: dict[type, str] = {ast.Name: "id", ast.Attribute: "attr", ast.arg: "arg"}
+NAME_FIELDS |= {ast.alias: "name", ast.Constant: "value"}
 LABEL = re.compile(r"\b([a-z_]+)-R\d+\b")
 LABELS = re.compile(r"\b([a-z_]+)-(R\d+)((?:(?:,| and) R\d+)*)")
 LABELLED = re.compile(r"(?:([a-z_]+-R\d+)\b)?\s*(.*?)\s*(?:(?<!\S)(\d+))?")
 """An anchor: label, form, ordinal."""
 
-FORMS = {
-    ast.FunctionDef: "def",
-    ast.AsyncFunctionDef: "def",
-    ast.ClassDef: "class",
-    ast.If: "if",
-    ast.ExceptHandler: "except",
-    ast.match_case: "case",
-    ast.Return: "return",
-    ast.Raise: "raise",
-    ast.Assert: "assert",
-    ast.Delete: "del",
-    ast.Import: "import",
-    ast.ImportFrom: "from",
-    ast.Pass: "pass",
-    ast.Break: "break",
-    ast.Continue: "continue",
-    ast.Global: "global",
-    ast.Nonlocal: "nonlocal",
-    ast.While: "while",
-    ast.For: "for",
-    ast.AsyncFor: "for",
-    ast.With: "with",
-    ast.AsyncWith: "with",
-    ast.Try: "try",
-    ast.TryStar: "try",
-    ast.Match: "match",
-}
-OPERATORS = {
-    ast.Add: "+=",
-    ast.Sub: "-=",
-    ast.Mult: "*=",
-    ast.Div: "/=",
-    ast.FloorDiv: "//=",
-    ast.Mod: "%=",
-    ast.Pow: "**=",
-    ast.MatMult: "@=",
-    ast.BitAnd: "&=",
-    ast.BitOr: "|=",
-    ast.BitXor: "^=",
-    ast.LShift: "<<=",
-    ast.RShift: ">>=",
-}
+KEYWORD = re.compile(rb"(?:async\s+)?(\w+)")
 
 
 class Unit(NamedTuple):
@@ -134,10 +95,8 @@ class AnchoredSource:
         end = self.offset(node.end_lineno, node.end_col_offset)
         called = node.func if isinstance(node, ast.Call) else node
         labels = self.labels_on(node.lineno, node.end_lineno)
-        names = names_of([node])
-        return Unit(
-            function, f"@{ast.unparse(called)}", names, labels, node, start, start, 0, end, ()
-        )
+        form, names = f"@{ast.unparse(called)}", names_of([node])
+        return Unit(function, form, names, labels, node, start, start, 0, end, ())
 
     def unit(
         self, node: Any, function: str, block: tuple[Any, ...], parent: Any, field: str
@@ -151,29 +110,17 @@ class AnchoredSource:
         first_line = min([line, *(x.lineno for x in getattr(node, "decorator_list", ()))])
         first = start
         if first_line < line:
-            first = self.data.rindex(
-                b"@", 0, self.offset(first_line, node.decorator_list[0].col_offset)
-            )
+            decorator = self.offset(first_line, node.decorator_list[0].col_offset)
+            first = self.data.rindex(b"@", 0, decorator)
         last = node.body[-1] if pattern is not None else node
         end = self.offset(last.end_lineno, last.end_col_offset)
         colon = self.colon(start) if getattr(node, "body", None) else 0
         last_line = self.line(colon or end)
-        is_elif = self.data[start : start + 4] == b"elif" and field == "orelse"
-        form = "elif" if is_elif else form_of(node)
-        inside = () if is_elif or not isinstance(node, ast.stmt) else block
+        form = form_of(node, self.data[start : start + 40])
+        inside = block if isinstance(node, ast.stmt) and form != "elif" else ()
         labels = self.labels(first_line, last_line)
-        return Unit(
-            function,
-            form,
-            names_of(header_parts(node)),
-            labels,
-            node,
-            first,
-            start,
-            colon,
-            end,
-            inside,
-        )
+        names = names_of(header_parts(node))
+        return Unit(function, form, names, labels, node, first, start, colon, end, inside)
 
     def line(self, offset: int) -> int:
         """Return the number of the line, from 1, that has the byte before an offset."""
@@ -243,17 +190,20 @@ def labels_of(comment: str) -> list[str]:
     return labels
 
 
-def form_of(node: Any) -> str:
-    """Return what an anchor calls a statement or branch."""
+def form_of(node: Any, source: bytes) -> str:
+    """Return what an anchor calls a statement or branch that begins with this source."""
     if isinstance(node, ast.Assign):
         return " = ".join(map(target_text, node.targets)) + " ="
     if isinstance(node, ast.AnnAssign):
         return f"{target_text(node.target)} ="
     if isinstance(node, ast.AugAssign):
-        return f"{target_text(node.target)} {OPERATORS[type(node.op)]}"
+        target = ast.unparse(node.target)
+        return f"{target} {ast.unparse(node).removeprefix(target).split()[0]}"
     if isinstance(node, ast.Expr):
         return form_of_expression(node.value)
-    return FORMS[type(node)]
+    keyword = KEYWORD.match(source)
+    assert keyword is not None
+    return keyword[1].decode()
 
 
 def form_of_expression(value: ast.expr) -> str:
@@ -286,13 +236,7 @@ def names_of(nodes: Sequence[Any]) -> tuple[str, ...]:
     positions: dict[str, tuple[int, int]] = {}
     for top in nodes:
         for node in ast.walk(top) if isinstance(top, ast.AST) else ():
-            name = {
-                ast.Name: "id",
-                ast.Attribute: "attr",
-                ast.arg: "arg",
-                ast.alias: "name",
-                ast.Constant: "value",
-            }.get(type(node), "")
+            name = NAME_FIELDS.get(type(node), "")
             value = getattr(node, name, None) if name else None
             if isinstance(value, str) and re.fullmatch(r"[\w.-]+", value) and not value.isdigit():
                 end = (getattr(node, "end_lineno", 0), getattr(node, "end_col_offset", 0))

@@ -1,12 +1,4 @@
-"""Report formats of a run.
+"""Report formats of a run: each module is a format, and `summary` is the source of the texts.
 
-summary      results by page and rule, the source of every text format
-terminal     for a person at a terminal
-markdown     for a pull request or a page
-json_report  for programs, with a published schema; `--diff` reads it
-junit        for a CI server
-badge        one line with the passed and claimed rules of each level
-diff         changes since an earlier report, and whether suite or backend caused them
-reproduction a failure as one Python file that reproduces it
-reproduction_template  the part of these files that is always the same
+A script of `reproduction` contains `reproduction_template` and `backend_answers`.
 """

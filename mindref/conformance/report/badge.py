@@ -43,7 +43,5 @@ def badge_part(name: str, results: list[CheckResult]) -> str:
     if not statuses_by_rule:
         itself = any(r.status == "self_comparison" for r in results)
         return f"{name} {'the reference itself' if itself else 'not claimed'}"
-    num_passed = sum(
-        all(status == "passed" for status in statuses) for statuses in statuses_by_rule.values()
-    )
+    num_passed = sum(set(statuses) == {"passed"} for statuses in statuses_by_rule.values())
     return f"{name} {num_passed}/{len(statuses_by_rule)}"

@@ -21,32 +21,14 @@ Row = dict[str, Any]
 BAD = ("failed", "blocked", "expected")
 
 TODO = "name a file that --output has written"
-TYPES: dict[str, Any] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "boolean": bool,
-    "integer": int,
-    "number": int | float,
-    "null": type(None),
-}
+TYPES: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool}
+TYPES |= {"integer": int, "number": int | float, "null": type(None)}
 """Type of a JSON Schema -> type of Python."""
 
 WHYS = (
-    "backend regression",
-    "tightened tolerance",
-    "changed rule",
-    "changed check",
-    "changed suite",
-    "other examples",
-    "new rule",
-    "new check",
-    "still fails",
-    "no longer claimed",
-    "no longer run",
-    "newly claimed",
-    "newly run",
-    "fixed",
+    *("backend regression", "tightened tolerance", "changed rule", "changed check"),
+    *("changed suite", "other examples", "new rule", "new check", "still fails"),
+    *("no longer claimed", "no longer run", "newly claimed", "newly run", "fixed"),
 )
 """Causes of a change, the most important first."""
 
@@ -81,10 +63,8 @@ def read_earlier_report(path: Path) -> ReportJson:
     if protocol.split(".")[0] != versions.PROTOCOL.split(".")[0]:
         todo = "run the suite of this version again"
         raise ConfigError(say(location, f"protocol {versions.PROTOCOL}", protocol, todo))
-    flaw = next(
-        schema_violations(report, suite_report_schema(), suite_report_schema()["$defs"]), ""
-    )
-    if flaw:
+    schema = suite_report_schema()
+    if flaw := next(schema_violations(report, schema, schema["$defs"]), ""):
         raise ConfigError(say(location, expected, f"a report {flaw}", TODO))
     return report
 
@@ -110,9 +90,8 @@ def schema_violations(
             yield from schema_violations(part, inner, definitions, f"{above}{key}")
     elif isinstance(x, list):
         for number, part in enumerate(x):
-            yield from schema_violations(
-                part, form.get("items", {}), definitions, f"{name}[{number}]"
-            )
+            inner = form.get("items", {})
+            yield from schema_violations(part, inner, definitions, f"{name}[{number}]")
 
 
 def report_changes(old: ReportJson, new: ReportJson) -> list[Change]:
@@ -203,9 +182,8 @@ def change_lines(changes: list[Change], old: ReportJson, new: ReportJson) -> Ite
     yield ", ".join(causes) or "no check has changed"
     precisions: dict[tuple[str, str, str, str], list[str]] = {}
     for change in changes:
-        precisions.setdefault((change.why, change.check, change.was, change.now), []).append(
-            change.precision
-        )
+        key = (change.why, change.check, change.was, change.now)
+        precisions.setdefault(key, []).append(change.precision)
     for key in sorted(precisions, key=lambda key: (WHYS.index(key[0]), key[3] == "blocked")):
         why, check, *states = key
         was, now = (s.replace("_", " ") or "not run" for s in states)

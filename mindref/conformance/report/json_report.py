@@ -69,10 +69,8 @@ def suite_report_schema() -> dict[str, Any]:
 def strictness() -> dict[str, Any]:
     """Return what determines the error bounds: two reports may differ in it."""
     table = json.dumps({name: list(ulps) for name, ulps in sorted(ULPS.items())})
-    return {
-        "factor": FACTOR["statistical"],
-        "ulps": hashlib.sha256(table.encode()).hexdigest()[:12],
-    }
+    digest = hashlib.sha256(table.encode()).hexdigest()[:12]
+    return {"factor": FACTOR["statistical"], "ulps": digest}
 
 
 def rule_digests(report: ConformanceReport) -> dict[str, Any]:

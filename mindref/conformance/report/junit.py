@@ -46,9 +46,8 @@ def add_case(suite: xml.Element, result: CheckResult) -> None:
     element = xml.SubElement(suite, "testcase", classname=result.page, name=name)
     element.set("time", f"{result.seconds:.3f}")
     if result.status == "failed":
-        failure = xml.SubElement(
-            element, "failure", message=strip_illegal(result.message), type=result.rule
-        )
+        message = strip_illegal(result.message)
+        failure = xml.SubElement(element, "failure", message=message, type=result.rule)
         failure.text = strip_illegal(summary.result_text(result))
     elif result.status != "passed":
         xml.SubElement(element, "skipped", message=strip_illegal(summary.not_passed_reason(result)))
@@ -61,9 +60,8 @@ def add_run_suite(root: xml.Element, report: ConformanceReport) -> None:
         problems.append(summary.count_line(report))
     part = xml.SubElement(root, "testsuite", name="run", tests="1", skipped="0", errors="0")
     part.set("failures", str(int(bool(problems))))
-    element = xml.SubElement(
-        part, "testcase", classname="run", name="claims, expectations, number of checks"
-    )
+    name = "claims, expectations, number of checks"
+    element = xml.SubElement(part, "testcase", classname="run", name=name)
     if problems:
         failure = xml.SubElement(element, "failure", message=strip_illegal(problems[0]), type="run")
         failure.text = strip_illegal("\n".join(problems))

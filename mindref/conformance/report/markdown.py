@@ -22,9 +22,8 @@ def markdown_lines(report: ConformanceReport) -> Iterator[str]:
     yield from section_lines("Next steps", summary.next_steps(report))
     yield from section_lines("Problems", summary.report_problems(report))
     yield from failure_sections(report)
-    yield from section_lines(
-        "Without verdict", map(summary.folded_line, summary.folded_results(report))
-    )
+    folded = summary.folded_results(report)
+    yield from section_lines("Without verdict", map(summary.folded_line, folded))
     yield from section_lines("Remarks", report.remarks)
     yield from table_lines(report)
 
@@ -55,8 +54,7 @@ def table_lines(report: ConformanceReport) -> Iterator[str]:
     yield "| page | " + " | ".join(names) + " | largest error / error bound |"
     yield "|---" * (len(names) + 2) + "|"
     for page, shares in used.items():
-        statuses = [r.status for r in report.results if r.page == page]
-        counts = [str(statuses.count(status) or "") for status in STATUSES]
+        counts = summary.page_counts(report, page, STATUSES)
         yield f"| {page} | " + " | ".join(counts) + f" | {summary.ratios_line(shares)} |"
 
 

@@ -37,6 +37,9 @@ Imports = set[tuple[str, str]]
 Ranges = dict[str, tuple[AnyArray, AnyArray]]
 """Part of an answer -> the smallest and the largest allowed value."""
 
+SUITE_IMPORT = re.compile(r"^from mindref\.conformance\.report\.backend_answers import .*\n", re.M)
+"""The line of the template that the text of backend_answers.py replaces."""
+
 COMPARED = ("outside", "fact", "missing")
 """Kinds of evidence that concern numbers of an answer."""
 
@@ -74,11 +77,8 @@ def script_text(
         for index, call in enumerate(evidence.calls)
     ]
     wrong = expectation_literal(result, evidence, imports)
-    lines = [
-        *header_lines(result, backend, settings),
-        template_source(),
-        "from numpy import inf, nan",
-    ]
+    lines = [*header_lines(result, backend, settings), template_source()]
+    lines += ["from numpy import inf, nan"]
     lines += [f"from {module} import {name}" for module, name in sorted(imports)]
     if any("'bfloat16'" in call for call in calls):
         lines.append("import ml_dtypes")  # adds the dtype to NumPy
@@ -112,9 +112,14 @@ def header_lines(result: CheckResult, backend: str, settings: RunSettings) -> li
 
 @cache
 def template_source() -> str:
-    """Return the part that is the same in every script."""
-    source = resources.files("mindref.conformance.report").joinpath("reproduction_template.py")
-    return source.read_text(encoding="utf-8")  # conformance-R14
+    """Return the part that is the same in every script, with the code that it imports."""
+    folder = resources.files("mindref.conformance.report")
+    template, answers = (
+        folder.joinpath(f"{name}.py").read_text(encoding="utf-8")
+        for name in ("reproduction_template", "backend_answers")
+    )
+    code = answers.partition("import numpy as np\n\n")[2]
+    return SUITE_IMPORT.sub(lambda line: code, template)  # conformance-R14
 
 
 def call_literal(call: Call, imports: Imports, *, read_only: bool = False) -> str:
@@ -150,9 +155,8 @@ def recheck_rule(result: CheckResult, evidence: Evidence) -> dict[str, Any]:
     kind, part = evidence.kind, evidence.part
     ranges = [allowed_ranges(call, result) for call in evidence.calls] if kind in COMPARED else []
     if kind == "outside" and evidence.source is None and part in ranges[evidence.call_index]:
-        reference_inside = intervals_meet(
-            (evidence.low, evidence.high), ranges[evidence.call_index][part]
-        )
+        interval = ranges[evidence.call_index][part]
+        reference_inside = intervals_meet((evidence.low, evidence.high), interval)
         kind = "outside" if reference_inside else "fact"
     was: list[Answer] = [dict(evidence.answers).get(i, {}) for i in range(len(evidence.calls))]
     if kind == "fact" and not any(map(is_outside, was, ranges)):
@@ -229,10 +233,9 @@ def compound_literal(x: Any, imports: Imports) -> str:
     if hasattr(x, "_fields"):
         return constructor_text(type(x), x._asdict(), imports)
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
-        fields = {f.name: (getattr(x, f.name), f.default) for f in dataclasses.fields(x)}
-        return constructor_text(
-            type(x), {n: v for n, (v, default) in fields.items() if v != default}, imports
-        )
+        values = {f: getattr(x, f.name) for f in dataclasses.fields(x)}
+        changed = {f.name: value for f, value in values.items() if value != f.default}
+        return constructor_text(type(x), changed, imports)
     if isinstance(x, tuple | list):
         inner = ", ".join(value_literal(part, imports) for part in x)
         return f"[{inner}]" if isinstance(x, list) else f"({inner}{',' if len(x) == 1 else ''})"

@@ -1,6 +1,6 @@
 """The part of every reproduction script that is the same: load a backend, run calls, compare.
 
-This file is copied into each script; it imports nothing of the suite.
+This file is copied into each script, with the text of `backend_answers` in place of its import.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-Answer = dict[str, Any]
+from mindref.conformance.report.backend_answers import Answer, answer_call, arrays_in, call_dtype
+
 TIMES = 20  # repetitions: a wrong answer may be intermittent
 
 
@@ -37,126 +38,12 @@ def import_backend(name: str, device: str) -> Any:
 
 
 def run_call(backend: Any, call: dict[str, Any]) -> Answer:
-    """Run one call on a backend; return the parts of the answer by name."""
-    answer_call = globals().get(f"answer_{call['stem']}", answer_operator)
+    """Run one call on a backend without warnings; return the parts of the answer by name."""
     for x in arrays_in((call["arrays"], call["d_out"])):
         x.setflags(write=not call["read_only"])
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        answer: Answer = answer_call(backend, call)
-        return answer
-
-
-def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
-    """Level 1: forward, and the gradients if there is a d_out."""
-    operator = getattr(backend.ops, call["stem"])
-    arrays, d_out = call["arrays"], call["d_out"]
-    out, saved = operator.forward(*arrays.values(), **call["numbers"])
-    answer = {"out": np.asarray(out)}
-    if call["stem"] == "routing" and getattr(saved, "couplings", None) is not None:
-        answer["couplings"] = np.asarray(saved.couplings)
-    if d_out is None:
-        return answer
-    if backend.capabilities().gradients == "derived":
-        gradients = operator.backward(d_out, saved)
-    else:
-        parts = (call["stem"], tuple(arrays.values()), call["numbers"], d_out)
-        gradients = backend.differentiate(*parts)
-    names = call["gradients"]
-    if len(names) == 1 and (hasattr(gradients, "rows") or not isinstance(gradients, tuple | list)):
-        gradients = (gradients,)
-    for name, gradient in zip(names, gradients, strict=True):
-        gradient = np.zeros_like(arrays[name]) if gradient is None else gradient
-        answer[f"d_{name}"] = full_gradient(gradient, arrays[name].shape, np.asarray)
-        if hasattr(gradient, "rows"):
-            answer["rows"] = np.asarray(gradient.rows)
-    return answer
-
-
-def answer_composition(backend: Any, call: dict[str, Any]) -> Answer:
-    """Level 1 composed to the model by the reference: loss and gradients."""
-    from mindref.models import mind
-
-    params, batch, catalogue = call["arrays"].values()
-    config = call["numbers"]["config"]
-    loss, saved = mind.loss(params, batch, catalogue, config, backend.ops)
-    return model_parts(call, np.asarray, loss, mind.backward(saved, ops=backend.ops))
-
-
-def answer_loss(backend: Any, call: dict[str, Any]) -> Answer:
-    """Level 2: the loss of a batch and its gradient with respect to every parameter."""
-    parts = (*call["arrays"].values(), call["numbers"]["config"])
-    loss, gradients = backend.loss_and_gradients(*parts)
-    return model_parts(call, lambda x: np.asarray(backend.to_numpy(x)), loss, gradients)
-
-
-def model_parts(call: dict[str, Any], numpy: Any, loss: Any, gradients: Any) -> Answer:
-    """Return loss and gradients by name."""
-    from mindref.models.parameters import flatten, flatten_gradients
-
-    answer = {"loss": loss_value(loss, call, numpy), "rows": np.asarray(gradients.items.rows)}
-    params = flatten(call["arrays"]["params"])
-    for name, gradient in flatten_gradients(gradients).items():
-        answer[f"d_{name}"] = full_gradient(gradient, params[name].shape, numpy)
-    return answer
-
-
-def answer_interests(backend: Any, call: dict[str, Any]) -> Answer:
-    """Level 2: the interests of users, and which of them are active."""
-    answer = backend.interests(*call["arrays"].values(), call["numbers"]["config"])
-    parts = zip(("interests", "active"), answer, strict=True)
-    return {name: np.asarray(backend.to_numpy(x)) for name, x in parts}
-
-
-def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
-    """Level 3: the losses of a few steps, and the parameters after them."""
-    from mindref.models.parameters import flatten, unflatten
-    from mindref.training.optimiser import State
-
-    def to_arrays(arrays: Any) -> dict[str, Any]:
-        return {name: np.array(backend.to_numpy(x)) for name, x in arrays.items()}
-
-    params, batches, catalogue = call["arrays"].values()
-    config, rate = call["numbers"]["config"], call["numbers"]["learning_rate"]
-    state, losses = backend.init(params, config), []
-    for done, batch in enumerate(batches):
-        if done and done == call["numbers"].get("pause"):  # resumed from parameters and moments
-            params_now = to_arrays(flatten(backend.parameters(state)))
-            moments = backend.moments(state)
-            after = State(int(moments.step), to_arrays(moments.first), to_arrays(moments.second))
-            state = backend.init(unflatten(params_now), config, after)
-        state, loss = backend.step(state, batch, catalogue, config, rate)
-        losses.append(loss_value(loss, call, lambda x: np.asarray(backend.to_numpy(x))))
-    return {"losses": np.array(losses), **to_arrays(flatten(backend.parameters(state)))}
-
-
-def loss_value(x: Any, call: dict[str, Any], numpy: Any) -> Any:
-    """Return a loss as an array; a Python float gets the dtype of the call."""
-    return np.asarray(x, call_dtype(call)) if type(x) is float else numpy(x)
-
-
-def call_dtype(call: dict[str, Any]) -> Any:
-    """Return the dtype of the first float array of a call."""
-    floats = (x.dtype for x in arrays_in(call["arrays"]) if x.dtype.kind not in "biu")
-    return next(floats, np.dtype(np.float64))
-
-
-def full_gradient(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
-    """Return a gradient as a dense array, from a row-sparse or a dense one."""
-    if not hasattr(gradient, "rows"):
-        return numpy(gradient)
-    values = numpy(gradient.values)
-    table = np.zeros(shape, values.dtype)
-    np.add.at(table, np.asarray(gradient.rows), values)
-    return table
-
-
-def arrays_in(x: Any) -> list[Any]:
-    """Return every array in a nest of tuples and dicts."""
-    if isinstance(x, np.ndarray):
-        return [x]
-    parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else ()
-    return [array for part in parts for array in arrays_in(part)]
+        return answer_call(backend, call)
 
 
 def broken_common_rule(call: dict[str, Any], before: list[bytes], answers: list[Answer]) -> str:
@@ -182,10 +69,8 @@ def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, An
         return low, high
     call_index, index = wrong["source"]
     want = answers[call_index][wrong["part"]]
-    if index is not None:
-        want = want.reshape(-1)[
-            np.minimum(index, want.size - 1)
-        ]  # the answer may have fewer numbers now
+    if index is not None:  # the answer may have fewer numbers now
+        want = want.reshape(-1)[np.minimum(index, want.size - 1)]
     if want.dtype.kind in "biu":
         return want, want
     with np.errstate(all="ignore"):
@@ -225,7 +110,7 @@ def remaining_error(wrong: dict[str, Any], answers: list[Answer]) -> str:
         return compare_part(part, answer[part], *allowed_range(wrong, answers))
     if wrong["kind"] == "same":  # each answer is right, and yet a rule is broken
         same = all(same_bytes(was, now) for was, now in zip(wrong["was"], answers, strict=True))
-        return "all answers are unchanged; the comment at the top says what is wrong" * same
+        return "all answers are unchanged; see the comment at the top of this file" * same
     for number, (answer, allowed) in enumerate(zip(answers, wrong["allowed"], strict=True)):
         for name, (low, high) in allowed.items():
             if name not in answer and (name == part or name not in ("rows", "couplings")):
@@ -251,9 +136,10 @@ def contract_error(backend: Any, call: dict[str, Any]) -> str:
                 return f"{array!r} was converted to {back!r}"
         return ""
     claims = backend.capabilities()
-    forms = ("forward", "backward")[: 1 + (claims.gradients == "derived")]
+    derived = claims.gradients == "derived"
+    forms = ("forward", "backward") if derived else ("forward",)
     claimed = [f"ops.{stem}.{form}" for stem in claims.operators for form in forms]
-    claimed += ["differentiate"] * (claims.gradients != "derived")
+    claimed += [] if derived else ["differentiate"]
     claimed += [name for level in claims.levels for name in call["methods"][level]]
     for name in claimed:
         member = backend

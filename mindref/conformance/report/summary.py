@@ -79,7 +79,7 @@ def failure_text_lines(failure: Failure) -> list[str]:
     lines = [f"{result.check} [{', '.join(failure.precisions)}]: {result.text}", result.message]
     if result.diagnosis:
         is_mutant = result.diagnosis.startswith("your ")
-        again = "the same mistake as above" if is_mutant else "again no known mistake explains it"
+        again = "the same mistake as above" if is_mutant else "no known mistake explains it either"
         lines.append(again if failure.again else result.diagnosis)
     if result.script:
         lines.append(f"{COMMAND}{shlex.quote(result.script)}")
@@ -88,9 +88,8 @@ def failure_text_lines(failure: Failure) -> list[str]:
 
 def result_text(result: CheckResult) -> str:
     """Return one failure as text, with its rule."""
-    return "\n".join(
-        [rule_line(result.rule), *failure_text_lines(Failure(result, (result.precision,)))]
-    )
+    failure = Failure(result, (result.precision,))
+    return "\n".join([rule_line(result.rule), *failure_text_lines(failure)])
 
 
 def folded_results(report: ConformanceReport) -> list[Folded]:
@@ -98,9 +97,8 @@ def folded_results(report: ConformanceReport) -> list[Folded]:
     folded = []
     for status in ("blocked", "expected", "not_claimed", "self_comparison"):
         results = [r for r in report.results if r.status == status]
-        counts = Counter(
-            r.blocked_by or r.reason if status == "blocked" else r.reason for r in results
-        )
+        blocked = status == "blocked"
+        counts = Counter(r.blocked_by or r.reason if blocked else r.reason for r in results)
         folded += [Folded(status, count, reason) for reason, count in counts.items()]
     return folded
 
@@ -181,7 +179,7 @@ def next_steps(report: ConformanceReport) -> list[str]:
     if report.problems or not report.complete:
         lines.append("Next: correct each problem; a run with a problem does not conform.")
     if not counts["passed"]:
-        lines.append("No check passed: look at the claims of the backend.")
+        lines.append("No check passed. Correct the claims of the backend.")
     return lines
 
 
@@ -196,11 +194,13 @@ def largest_ratios(report: ConformanceReport) -> dict[str, dict[str, CheckResult
     return ratios
 
 
+def page_counts(report: ConformanceReport, page: str, statuses: Iterable[str]) -> list[str]:
+    """Return the number of results of a page with each status; "" for none."""
+    counts = Counter(r.status for r in report.results if r.page == page)
+    return [str(counts[status] or "") for status in statuses]
+
+
 def ratios_line(row: dict[str, CheckResult]) -> str:
     """Return the largest error ratios of a page by precision."""
-    used = [
-        f"{precision} {r.error_ratio:.0%} ({r.grade})"
-        for precision, r in row.items()
-        if r.error_ratio
-    ]
-    return ", ".join(used)
+    used = {precision: r for precision, r in row.items() if r.error_ratio}
+    return ", ".join(f"{name} {r.error_ratio:.0%} ({r.grade})" for name, r in used.items())

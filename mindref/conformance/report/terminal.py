@@ -31,9 +31,8 @@ def print_suite_report(report: ConformanceReport, console: Console) -> None:
     for line in summary.next_steps(report):
         print_wrapped(console, line, "yellow")
     word = summary.verdict_text(report)
-    print_wrapped(
-        console, f"{report.backend} {word}", "bold green" if report.conforms else "bold red"
-    )
+    style = "bold green" if report.conforms else "bold red"
+    print_wrapped(console, f"{report.backend} {word}", style)
 
 
 def print_failures(report: ConformanceReport, console: Console) -> None:
@@ -72,7 +71,6 @@ def page_table(report: ConformanceReport) -> Table:
         table.add_column(summary.WORDS.get(status, status), justify="right")
     table.add_column("largest error / error bound")
     for page, shares in summary.largest_ratios(report).items():
-        page_statuses = [r.status for r in report.results if r.page == page]
-        counts = [str(page_statuses.count(status) or "") for status in statuses]
+        counts = summary.page_counts(report, page, statuses)
         table.add_row(page, *counts, summary.ratios_line(shares))
     return table

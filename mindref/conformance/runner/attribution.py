@@ -30,9 +30,7 @@ def block_explained(results: list[CheckResult]) -> list[CheckResult]:
 
 def block_one(result: CheckResult, position: int, results: list[CheckResult]) -> CheckResult:
     """Return one result; it becomes blocked if another failure explains it."""
-    if (
-        result.status == "blocked"
-    ):  # CommonRuleFailed or PropertyOnWrongAnswers, set by check_runner
+    if result.status == "blocked":  # CommonRuleFailed or PropertyOnWrongAnswers
         return block_by_common_rule(result, results)
     if result.status != "failed":
         return result
@@ -60,11 +58,17 @@ def block_by_common_rule(result: CheckResult, results: list[CheckResult]) -> Che
 def failure_below(result: CheckResult, results: list[CheckResult]) -> CheckResult | None:
     """Return a failed agreement check of a page that this one rests on, lowest page first."""
     for page in foundations(result.check) or foundations(operator_of(result)):
-        for other in results:
-            forward = result.gradient or not other.gradient
-            if other.page == page and has_failed(other) and is_agreement(other) and forward:
-                return other
+        if cause := failed_agreement(page, results, gradient=result.gradient):
+            return cause
     return same_check_below(result, results)
+
+
+def failed_agreement(
+    page: str, results: list[CheckResult], *, gradient: bool
+) -> CheckResult | None:
+    """Return a failed agreement check of a page; of gradients only for a failure of gradients."""
+    failed = (r for r in results if r.page == page and has_failed(r) and is_agreement(r))
+    return next((r for r in failed if gradient or not r.gradient), None)
 
 
 def same_check_below(result: CheckResult, results: list[CheckResult]) -> CheckResult | None:
@@ -83,11 +87,7 @@ def earlier_agreement(
     """Return an earlier failed agreement check of the same page that explains this failure."""
     if not (is_agreement(result) or result.gradient):
         return None
-    for other in results[:position]:
-        forward = result.gradient or not other.gradient
-        if other.page == result.page and has_failed(other) and is_agreement(other) and forward:
-            return other
-    return None
+    return failed_agreement(result.page, results[:position], gradient=result.gradient)
 
 
 def same_error_before(

@@ -58,6 +58,11 @@ class Call(NamedTuple):
         floats = (x for x in named_arrays(self.arrays).values() if is_float_array(x))
         return next((x.dtype for x in floats), np.dtype(np.float64))
 
+    @property
+    def other_dtype(self) -> type[np.floating[Any]]:
+        """Return float32 for a call in float64, else float64."""
+        return np.float32 if self.dtype == np.float64 else np.float64
+
     def change(self, **changes: Any) -> Call:
         """Return the call with some arrays, numbers or the cotangent replaced."""
         cotangent = changes.pop("cotangent", self.cotangent)
@@ -69,9 +74,7 @@ class Call(NamedTuple):
 
     def to(self, dtype: npt.DTypeLike) -> Call:
         """Return the call with its float arrays converted to a dtype."""
-        with np.errstate(
-            over="ignore"
-        ):  # numbers beyond the range of a narrow dtype become infinite
+        with np.errstate(over="ignore"):  # beyond the range of a narrow dtype: infinite
             arrays = map_floats(lambda x: x.astype(dtype), self.arrays)
             cotangent = map_floats(lambda x: x.astype(dtype), self.cotangent)
         return Call(self.stem, arrays, numbers_in_dtype(self.numbers, dtype), cotangent)
@@ -86,16 +89,21 @@ def is_float_array(x: Any) -> bool:
     return isinstance(x, np.ndarray) and (x.dtype.kind == "f" or x.dtype.name == "bfloat16")
 
 
-def map_floats(change: Callable[[AnyArray], Any], x: Any) -> Any:
-    """Return x with `change` applied to every float array in a nest of tuples and dicts."""
-    if is_float_array(x):
+def map_arrays(change: Callable[[AnyArray], Any], x: Any) -> Any:
+    """Return x with `change` applied to every array in a nest of tuples and dicts."""
+    if isinstance(x, np.ndarray):
         return change(x)
     if isinstance(x, dict):
-        return {name: map_floats(change, part) for name, part in x.items()}
+        return {name: map_arrays(change, part) for name, part in x.items()}
     if isinstance(x, tuple):
-        parts = [map_floats(change, part) for part in x]
+        parts = [map_arrays(change, part) for part in x]
         return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
     return x
+
+
+def map_floats(change: Callable[[AnyArray], Any], x: Any) -> Any:
+    """Return x with `change` applied to every float array in a nest of tuples and dicts."""
+    return map_arrays(lambda array: change(array) if is_float_array(array) else array, x)
 
 
 def numbers_in_dtype(numbers: dict[str, Any], dtype: npt.DTypeLike) -> dict[str, Any]:
@@ -129,24 +137,11 @@ def call_arrays(call: Call) -> dict[str, Any]:
 
 def copy_call(call: Call, read_only: bool = False) -> Call:
     """Return a call with copies of its arrays, writable or read-only."""
-    arrays = copy_nested(call.arrays, read_only)
-    return call._replace(arrays=arrays, cotangent=copy_array(call.cotangent, read_only))
 
+    def copy_array(x: AnyArray) -> AnyArray:
+        copy = np.array(x)
+        copy.setflags(write=not read_only)
+        return copy
 
-def copy_array(x: Any, read_only: bool) -> Any:
-    """Return a copy of an array, writable or read-only."""
-    if not isinstance(x, np.ndarray):
-        return x
-    copy = np.array(x)
-    copy.setflags(write=not read_only)
-    return copy
-
-
-def copy_nested(x: Any, read_only: bool) -> Any:
-    """Return a nest of tuples and dicts with copies of its arrays."""
-    if isinstance(x, dict):
-        return {name: copy_nested(part, read_only) for name, part in x.items()}
-    if isinstance(x, tuple):
-        parts = [copy_nested(part, read_only) for part in x]
-        return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
-    return copy_array(x, read_only)
+    cotangent = map_arrays(copy_array, call.cotangent)
+    return call._replace(arrays=map_arrays(copy_array, call.arrays), cotangent=cotangent)

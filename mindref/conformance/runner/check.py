@@ -20,53 +20,28 @@ if TYPE_CHECKING:
     from mindref.conformance.runner.context import CheckContext
 
 MODULES = (
-    "embedding",
-    "softmax",
-    "squash",
-    "routing.properties",
-    "routing.agreement",
-    "routing.gradient",
-    "routing.options",
-    "routing.log_weights",
-    "relu_layer",
-    "label_attention.properties",
-    "label_attention.agreement",
-    "sampled_softmax.properties",
-    "sampled_softmax.agreement",
-    "notation",
-    "numerics.arithmetic",
-    "numerics.non_finite",
-    "model.interests",
-    "model.serving",
-    "model.loss",
-    "optimiser",
-    "contract",
-    "golden",
+    *("embedding", "softmax", "squash"),
+    *("routing.properties", "routing.agreement", "routing.gradient", "routing.options"),
+    *("routing.log_weights", "relu_layer"),
+    *("label_attention.properties", "label_attention.agreement"),
+    *("sampled_softmax.properties", "sampled_softmax.agreement"),
+    *("notation", "numerics.arithmetic", "numerics.non_finite"),
+    *("model.interests", "model.serving", "model.loss", "optimiser", "contract", "golden"),
 )
 """Modules of `mindref.conformance.checks` in running order: a module follows those it rests on."""
 
 CHECKS_PACKAGE = "mindref.conformance.checks"
 
+MODEL_OPERATORS = ("embedding", "routing", "relu_layer", "label_attention", "sampled_softmax")
+
 RESTS_ON = {
     "routing": ("softmax", "squash"),
     "label_attention": ("softmax",),
     "sampled_softmax": ("squash",),
-    "model": (
-        "embedding",
-        "routing",
-        "relu_layer",
-        "label_attention",
-        "sampled_softmax",
-    ),
+    "model": MODEL_OPERATORS,
     "optimiser": ("model",),
     "contract/saved_of_routing_has_couplings": ("routing",),
-    "contract/operators_compose_to_the_model": (
-        "embedding",
-        "routing",
-        "relu_layer",
-        "label_attention",
-        "sampled_softmax",
-    ),
+    "contract/operators_compose_to_the_model": MODEL_OPERATORS,
     "contract/loss_uses_the_served_interests": ("model",),
     "golden/interests_match": ("model",),
     "golden/training_matches": ("optimiser",),
@@ -74,8 +49,14 @@ RESTS_ON = {
 }
 """Page or check name -> pages that it is built on: a failure there explains a failure here."""
 
+STEMS = {"model": "loss", "optimiser": "training"}
+"""Page -> the usual stem of its checks, where it is not the page."""
+
 NEEDS: dict[str, tuple[str, ...]] = {"composition": OPERATORS, "contract": (), "conversion": ()}
 """Stem of level "ops" that is not an operator -> the operators that it needs."""
+
+
+Run = Callable[["CheckContext", Call], None]
 
 
 class ConformanceCheck(NamedTuple):
@@ -83,7 +64,7 @@ class ConformanceCheck(NamedTuple):
 
     name: str
     rules: tuple[str, ...]  # cited rules; the most specific one first
-    run: Callable[[CheckContext, Call], None]
+    run: Run
     draws: st.SearchStrategy[Call]
     gradient: bool  # whether it tests gradients
     agreement: bool  # whether it compares with the reference
@@ -93,7 +74,7 @@ class ConformanceCheck(NamedTuple):
     @property
     def page(self) -> str:
         """Return the page of the first rule."""
-        return self.rules[0].split("-R")[0]
+        return page_of(self.rules)
 
     @property
     def level(self) -> str:
@@ -112,25 +93,66 @@ CHECKS: dict[str, ConformanceCheck] = {}
 def add_check(
     *rules: str,
     draws: st.SearchStrategy[Call],
-    stem: str,
+    stem: str = "",
     gradient: bool = False,
     agreement: bool = False,
     fraction: float = 1.0,
-) -> Callable[[Callable[[CheckContext, Call], None]], Callable[[CheckContext, Call], None]]:
-    """Register the decorated function as a check of these rules."""
+) -> Callable[[Run], Run]:
+    """Register the decorated function as a check of these rules.
 
-    def enter(
-        function: Callable[[CheckContext, Call], None],
-    ) -> Callable[[CheckContext, Call], None]:
+    `stem`: by default that of the page of the first rule.
+    """
+
+    page_stem = STEMS.get(page_of(rules), page_of(rules))
+
+    def enter(function: Run) -> Run:
         name = f"{module_of(function).split('.')[0]}/{function.__name__}"
         if name in CHECKS or not function.__doc__:
             raise ValueError(f"{name}: a check needs a unique name and a docstring")
         CHECKS[name] = ConformanceCheck(
-            name, rules, function, draws, gradient, agreement, stem, fraction
+            name, rules, function, draws, gradient, agreement, stem or page_stem, fraction
         )
         return function
 
     return enter
+
+
+def add_comparison(
+    *rules: str, parts: tuple[str, ...] = (), gradient: bool = False, **options: Any
+) -> Callable[[Callable[[], None]], Run]:
+    """Register a check that compares the answer with the reference.
+
+    The decorated function has the name and the requirement of the check. `parts`: the compared
+    parts, by default all. A part "d_..." is a gradient.
+    """
+    tests_gradient = gradient or any(part.startswith("d_") for part in parts)
+    register = add_check(*rules, gradient=tests_gradient, agreement=True, **options)
+
+    def enter(function: Callable[[], None]) -> Run:
+        names = (function.__module__, function.__name__, function.__doc__)
+        return register(name_run(agreement_run(*parts), *names))
+
+    return enter
+
+
+def agreement_run(*parts: str) -> Run:
+    """Return the function of a check that compares these parts, by default all."""
+
+    def compare_with_reference(context: CheckContext, call: Call) -> None:
+        context.assert_agrees(call, *parts)
+
+    return compare_with_reference
+
+
+def name_run(run: Run, module: str, name: str, text: str | None) -> Run:
+    """Return the function of a check with this module, name and requirement."""
+    run.__module__, run.__name__, run.__doc__ = module, name, text
+    return run
+
+
+def page_of(rules: tuple[str, ...]) -> str:
+    """Return the page of the first rule."""
+    return rules[0].split("-R")[0]
 
 
 @cache

@@ -57,10 +57,8 @@ class ExampleTally:
         """Count an example without failure."""
         self.examples += 1
         self.effective += context.compared > 0
-        self.error_ratio, self.grade = (
-            max(self.error_ratio, context.error_ratio),
-            max(self.grade, context.grade),
-        )
+        self.error_ratio = max(self.error_ratio, context.error_ratio)
+        self.grade = max(self.grade, context.grade)
 
     def fail(self, failure: CheckFailed) -> CheckFailed:
         """Store a failure; a failure of a common rule does not replace one of the check itself."""
@@ -101,19 +99,10 @@ def run_check(
             break
     if tally.failure is not None and effort.shrink:
         shrink_failure(trial, count, tally)
-    result = CheckResult(
-        check.name,
-        check.rules,
-        check.level,
-        check.gradient,
-        str(precision),
-        "passed",
-        check.text,
-        tally.effective,
-        tally.error_ratio,
-        tally.grade if factor == 1 else "C",
-        seconds=time.perf_counter() - began,
-    )
+    facts = (check.name, check.rules, check.level, check.gradient, str(precision), "passed")
+    grade, seconds = tally.grade if factor == 1 else "C", time.perf_counter() - began
+    counts = (tally.effective, tally.error_ratio, grade)
+    result = CheckResult(*facts, check.text, *counts, seconds=seconds)
     return final_result(check, result, tally)
 
 
@@ -146,10 +135,9 @@ def shrink_failure(trial: Trial, count: int, tally: ExampleTally) -> None:
         if failure is not None and is_own_failure(failure) == seeks_own:
             raise failure
 
+    count = max(count, MIN_DRAWN)
     with suppress(CheckFailed, hypothesis.errors.Flaky):  # the tally has the failure
-        run_hypothesis(
-            trial.check.draws, example, max(count, MIN_DRAWN), trial.seed, WITH_SHRINKING
-        )
+        run_hypothesis(trial.check.draws, example, count, trial.seed, WITH_SHRINKING)
     tally.failure = tally.failure or drawn_failure
 
 
@@ -161,10 +149,8 @@ def call_for_check(check: ConformanceCheck, call: Call) -> Call:
 def draw_calls(check: ConformanceCheck, count: int, seed: int = 0) -> tuple[Call, ...]:
     """Return `count` float64 calls of a check; the same calls for the same seed."""
     draw = cached_calls if count <= MAX_CACHED else cached_calls.__wrapped__
-    return tuple(
-        call_for_check(check, call)
-        for call in draw(check.draws, max(count, MIN_DRAWN), seed)[:count]
-    )
+    calls = draw(check.draws, max(count, MIN_DRAWN), seed)
+    return tuple(call_for_check(check, call) for call in calls[:count])
 
 
 @lru_cache(maxsize=1024)  # drawing is slow, and each precision uses the same calls
@@ -212,9 +198,8 @@ def final_result(check: ConformanceCheck, result: CheckResult, tally: ExampleTal
     """Return the result with its status."""
     failure = tally.failure
     if failure is not None:
-        result = result._replace(
-            status="failed", message=str(failure), evidence=failure.evidence, grade="-"
-        )
+        result = result._replace(status="failed", grade="-")
+        result = result._replace(message=str(failure), evidence=failure.evidence)
         if isinstance(failure, CommonRuleFailed) and failure.rule not in result.rules:
             return result._replace(status="blocked", blocked_by=failure.rule)
         if isinstance(failure, PropertyOnWrongAnswers) and not check.agreement:

@@ -110,11 +110,8 @@ def missing_members(backend: Any, claims: Capabilities) -> Iterator[str]:
 
 def missing_methods(backend: Any, claims: Capabilities) -> Iterator[str]:
     """Yield each missing method that a level, automatic gradients or devices need."""
-    if (
-        claims.gradients == "automatic"
-        and claims.operators
-        and not has_method(backend, "differentiate")
-    ):
+    automatic = claims.gradients == "automatic" and claims.operators
+    if automatic and not has_method(backend, "differentiate"):
         yield "automatic gradients are claimed, but the backend has no method differentiate"
     if set(claims.devices) - {"cpu"} and not has_method(backend, "on"):  # backend-R16
         yield "several devices are claimed, but the backend has no method on"

@@ -7,7 +7,7 @@ their bytes, answers share no memory, and dtypes are those of the inputs.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
 from typing import Any
@@ -54,9 +54,7 @@ class CheckContext:
         self.error_ratio = 0.0  # largest error / error bound
         self.grade = "A"
         self.first_answer: CallAnswer | None = None
-        self.expected_cache: list[
-            tuple[Call, str, dict[str, ExpectedArray]]
-        ] = []  # expected answers so far
+        self.expected_cache: list[tuple[Call, str, dict[str, ExpectedArray]]] = []
 
     def run(self, call: Call, *, read_only: bool = False) -> CallAnswer:
         """Return the answer of the implementation. An exception is a failure of the check."""
@@ -83,34 +81,38 @@ class CheckContext:
 
     def check_common_rules(self, call: Call, passed: Call, parts: Mapping[str, AnyArray]) -> None:
         """Test the rules of all operators: unchanged inputs, separate memory, dtypes."""
+
+        def broken(rule: str, message: str) -> CommonRuleFailed:
+            return CommonRuleFailed(rule, message, self.evidence(kind="common_rule"))
+
         before, after = named_arrays(call_arrays(call)), named_arrays(call_arrays(passed))
         for name, x in before.items():
             if x.tobytes() != after[name].tobytes():
-                message = f"the input {name} was written to"
-                raise CommonRuleFailed("numerics-R7", message, self.evidence(kind="common_rule"))
-        for x, copy in self.returned:
-            if x.tobytes() != copy.tobytes():
-                message = "an earlier result was changed"
-                raise CommonRuleFailed("backend-R12", message, self.evidence(kind="common_rule"))
+                raise broken("numerics-R7", f"the input {name} was written to")
+        changed = [x for x, copy in self.returned if x.tobytes() != copy.tobytes()]
+        if changed:
+            raise broken("backend-R12", "an earlier result was changed")
+        arrays = [*after.values(), *(k for k, _ in self.returned)]
         for part, x in parts.items():
-            if any(
-                np.shares_memory(x, y) for y in [*after.values(), *(k for k, _ in self.returned)]
-            ):
+            if any(np.shares_memory(x, y) for y in arrays):
                 message = f"{part} shares memory with an input or an earlier result"
-                raise CommonRuleFailed("backend-R12", message, self.evidence(kind="common_rule"))
+                raise broken("backend-R12", message)
             if part not in ("rows", "active") and x.dtype != call.dtype:
                 message = f"{part} has dtype {x.dtype}, expected {call.dtype} as the inputs"
-                raise CommonRuleFailed("numerics-R2", message, self.evidence(kind="common_rule"))
+                raise broken("numerics-R2", message)
 
     def expected(self, call: Call, mode: str = "statistical") -> dict[str, ExpectedArray]:
         """Return the answer of the reference with an error bound for each number."""
         for cached_call, cached_mode, parts in self.expected_cache:
             if cached_call is call and cached_mode == mode:
                 return parts
-        reference = expected_answer(call, self.precision, mode)
-        parts = {n: e._replace(allowed=self.factor * e.allowed) for n, e in reference.items()}
+        parts = self.widen(expected_answer(call, self.precision, mode))
         self.expected_cache.append((call, mode, parts))
         return parts
+
+    def widen(self, parts: Mapping[str, ExpectedArray]) -> dict[str, ExpectedArray]:
+        """Return the parts with their error bounds times the factor of the expectations."""
+        return {n: e._replace(allowed=self.factor * e.allowed) for n, e in parts.items()}
 
     def assert_agrees(self, call: Call, *parts: str) -> CallAnswer:
         """Run a call, and compare its parts (default: all) with the reference."""
@@ -123,9 +125,8 @@ class CheckContext:
         want = self.expected(got.call)
         for name in parts or [n for n in want if n in got or n not in ("rows", "couplings")]:
             if name not in got:
-                raise CheckFailed(
-                    f"{name} is missing in the answer", self.evidence(name, kind="missing")
-                )
+                evidence = self.evidence(name, kind="missing")
+                raise CheckFailed(f"{name} is missing in the answer", evidence)
             self.assert_close(name, got[name], want[name], partial(self.worst_case, got.call, name))
 
     def worst_case(self, *calls_and_name: Any) -> AnyArray:
@@ -145,11 +146,15 @@ class CheckContext:
         if ratio > 1:
             wide = want._replace(allowed=np.maximum(worst(), want.allowed))
             if compare.largest_error_ratio(got, wide) > 1:  # conformance-R6
-                raise CheckFailed(
-                    compare.describe_deviation(name, got, want), self.evidence(name, got, wide)
-                )
+                message = compare.describe_deviation(name, got, want)
+                raise CheckFailed(message, self.evidence(name, got, wide))
             self.grade = "B"
         self.error_ratio = max(self.error_ratio, ratio)
+
+    def assert_within(self, name: str, got: AnyArray, value: Any, allowed: AnyArray) -> None:
+        """Compare numbers computed from answers with a value; the worst case is twice as wide."""
+        want = ExpectedArray(np.asarray(value), allowed)
+        self.assert_close(name, got, want, lambda: 2 * allowed)
 
     def assert_same(
         self,
@@ -203,13 +208,12 @@ class CheckContext:
             raise
 
     def assert_exact(self, got: CallAnswer, name: str, value: Any, mask: Any = True) -> None:
-        """Compare a part with exact numbers at the positions of `where`."""
+        """Compare a part with exact numbers at the positions of `mask`."""
         want = np.where(mask, np.broadcast_to(value, got[name].shape), got[name])
         self.compared += int(np.count_nonzero(np.broadcast_to(mask, got[name].shape)))
         if not np.array_equal(got[name], want, equal_nan=want.dtype.kind == "f"):
-            message = compare.describe_deviation(
-                name, got[name], ExpectedArray(want, np.zeros(want.shape))
-            )
+            exact = ExpectedArray(want, np.zeros(want.shape))
+            message = compare.describe_deviation(name, got[name], exact)
             if want.dtype.kind == "f":  # numbers outside `mask` may be anything
                 want = np.where(mask, want, 0)
             expected = ExpectedArray(want, np.where(np.broadcast_to(mask, want.shape), 0.0, np.inf))
@@ -237,6 +241,13 @@ class CheckContext:
             return
         message = "an invalid call returned an answer, expected an exception"
         raise CheckFailed(message, self.evidence(kind="answered"))
+
+    def assert_each_raises(self, call: Call, **values: Sequence[Any]) -> None:
+        """Run a call, then with each invalid value of a number; the implementation must raise."""
+        self.run(call)
+        for name, invalid in values.items():
+            for value in invalid:
+                self.assert_raises(call.change(**{name: value}))
 
     def assert_first_matches(self) -> None:
         """Compare the first answer with the reference: wrong answers prove no property."""

@@ -28,6 +28,7 @@ from mindref.errors import ConfigError, say
 
 KINDS = ("notimpl", "notyet", "never", "bug")
 FAILING = ("failed", "blocked")
+WITHOUT_RUN = ("not_claimed", "self_comparison")
 WIDEST = 16.0
 """The largest factor: with a larger one, a wrong gradient of a mutant could pass in float32."""
 
@@ -102,10 +103,13 @@ def read_expectations(path: Path | None) -> Expectations:
         got = ", ".join(sorted(unknown))
         raise ConfigError(say(str(path), "tables [[expect]] and [[tolerance]]", got))
     gaps = tuple(parse_gap(location, row) for location, row in table_rows(path, content, "expect"))
-    tolerances = tuple(
-        parse_tolerance(location, row) for location, row in table_rows(path, content, "tolerance")
-    )
-    return Expectations(gaps, check_unique(tolerances))
+    tolerances: dict[str, Tolerance] = {}
+    for location, row in table_rows(path, content, "tolerance"):
+        line = parse_tolerance(location, row)
+        if line.check in tolerances:
+            raise ConfigError(say(location, "one tolerance for a check", f"two, {line.check}"))
+        tolerances[line.check] = line
+    return Expectations(gaps, tuple(tolerances.values()))
 
 
 def table_rows(
@@ -129,9 +133,8 @@ def parse_gap(location: str, row: dict[str, Any]) -> Expectation:
     texts = {name: required_text(location, name, row[name]) for name in row}
     if ("check" in texts) == ("rule" in texts):
         got = "both" if "check" in texts else "neither"
-        raise ConfigError(
-            say(location, "check or rule", got, "name the check or rule that is expected to fail")
-        )
+        todo = "name the check or rule that is expected to fail"
+        raise ConfigError(say(location, "check or rule", got, todo))
     if texts.get("kind") not in KINDS:
         raise ConfigError(say(location, f"kind = one of {', '.join(KINDS)}", texts.get("kind")))
     return Expectation(location, **(texts | {"reason": required_reason(location, row)}))
@@ -147,16 +150,6 @@ def parse_tolerance(location: str, row: dict[str, Any]) -> Tolerance:
         todo = "for a larger factor, expect the failure with [[expect]]"
         raise ConfigError(say(location, f"factor from 1 to {WIDEST:g}", factor, todo))
     return Tolerance(location, check, float(str(factor)), required_reason(location, row))
-
-
-def check_unique(tolerances: tuple[Tolerance, ...]) -> tuple[Tolerance, ...]:
-    """Return the tolerances. Raises ConfigError for two factors of one check."""
-    seen: set[str] = set()
-    for line in tolerances:
-        if line.check in seen:
-            raise ConfigError(say(line.location, "one tolerance for a check", f"two, {line.check}"))
-        seen.add(line.check)
-    return tolerances
 
 
 def required_reason(location: str, row: dict[str, Any]) -> str:
@@ -178,9 +171,8 @@ def apply_expectations(
     expectations: Expectations, results: Iterable[CheckResult]
 ) -> list[CheckResult]:
     """Return the results with expected failures marked and tolerances explained."""
-    marked = [
-        mark_loosened(expectations, mark_expected(expectations, result)) for result in results
-    ]
+    expected = (mark_expected(expectations, result) for result in results)
+    marked = [mark_loosened(expectations, result) for result in expected]
     return [mark_following(result, marked) for result in marked]
 
 
@@ -196,13 +188,9 @@ def mark_following(result: CheckResult, results: Sequence[CheckResult]) -> Check
     """Return a result as expected if only expected failures block it."""
     if result.status != "blocked":
         return result
-    causes = [
-        r
-        for r in results
-        if result.blocked_by in r.rules
-        and r.precision == result.precision
-        and r.status in ("failed", "expected")
-    ]
+    failing = [r for r in results if r.status in ("failed", "expected")]
+    failing = [r for r in failing if r.precision == result.precision]
+    causes = [r for r in failing if result.blocked_by in r.rules]
     if not causes or any(r.status == "failed" for r in causes):
         return result
     why = f"follows from {result.blocked_by}: {causes[0].reason}"
@@ -212,7 +200,7 @@ def mark_following(result: CheckResult, results: Sequence[CheckResult]) -> Check
 def mark_loosened(expectations: Expectations, result: CheckResult) -> CheckResult:
     """Return a result with the factor and the reason of its widened tolerance."""
     line = next((t for t in expectations.tolerances if t.check == result.check), None)
-    if line is None or result.status in ("not_claimed", "self_comparison"):
+    if line is None or result.status in WITHOUT_RUN:
         return result
     why = result.reason or f"error bound x {line.factor:g}: {line.reason}"
     grade = "C" if result.status == "passed" else result.grade  # conformance-R11
@@ -231,22 +219,16 @@ def stale_lines(
     tolerances = [over for over in expectations.tolerances if not unknown_reason(over.check)]
     messages = list(unknown_names(expectations))
     for line in gaps:
-        met = [
-            r
-            for r in results
-            if line.matches(r) and r.status not in ("not_claimed", "self_comparison")
-        ]
+        met = [r for r in results if line.matches(r) and r.status not in WITHOUT_RUN]
         if not met and not partial:
-            messages.append(
-                f"{line.location}: {line.target} matches no check of this run; remove the line"
-            )
+            problem = f"{line.target} matches no check of this run; remove the line"
+            messages.append(f"{line.location}: {problem}")
         elif met and not any(r.status == "expected" for r in met):  # conformance-R10
             messages.append(f"{line.location}: {line.target} passes now; remove the line")
     for over in tolerances:
         if not partial and not any(over.check == r.check for r in results):
-            messages.append(
-                f"{over.location}: {over.check} is no check of this run; remove the line"
-            )
+            problem = f"{over.check} matches no check of this run; remove the line"
+            messages.append(f"{over.location}: {problem}")
     return messages
 
 

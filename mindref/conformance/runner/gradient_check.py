@@ -37,9 +37,15 @@ def assert_gradients_follow(
         got = context.run(call.change(cotangent=np.asarray(cotangent)))
         return [got[f"d_{name}"] for name in names]
 
-    arrays = [call.arrays[name] for name in names]
+    compare_with_differences(context, forward, backward, [call.arrays[n] for n in names], step)
+
+
+def compare_with_differences(
+    context: CheckContext, function: Any, slopes: Any, inputs: list[Any], step: float
+) -> None:
+    """Compare gradients with central differences; a difference is a failure of the check."""
     try:
-        gradient.check_gradient(forward, backward, arrays, context.rng, step=step)
+        gradient.check_gradient(function, slopes, inputs, context.rng, step=step)
     except CheckFailed:
         raise
     except AssertionError as error:

@@ -57,12 +57,8 @@ def build_manifest(specs: Path) -> dict[str, Any]:
 
 def manifest_entry(check: ConformanceCheck) -> dict[str, Any]:
     """Return the manifest entry of a check, which determines its precisions."""
-    return {
-        "rules": list(check.rules),
-        "text": check.text,
-        "level": check.level,
-        "agreement": check.agreement,
-    }
+    entry = {"rules": list(check.rules), "text": check.text, "level": check.level}
+    return {**entry, "agreement": check.agreement}
 
 
 def manifest_text(manifest: dict[str, Any]) -> str:
@@ -71,22 +67,15 @@ def manifest_text(manifest: dict[str, Any]) -> str:
     for name, value in manifest.items():
         text = json.dumps(value, ensure_ascii=False)
         if isinstance(value, dict):
-            lines = (
-                f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in value.items()
-            )
-            text = "{\n" + ",\n".join(lines) + "\n }"
+            rows = {json.dumps(k): json.dumps(v, ensure_ascii=False) for k, v in value.items()}
+            text = "{\n" + ",\n".join(f"  {k}: {v}" for k, v in rows.items()) + "\n }"
         parts.append(f" {json.dumps(name)}: {text}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def write_suite_manifest(checkout: Path) -> None:
-    """Write the manifest of a checkout into its package."""
-    target = checkout / "mindref" / "conformance" / FILE
-    target.write_text(manifest_text(build_manifest(checkout / "specs")), encoding="utf-8")
 
 
 if __name__ == "__main__":
     checkout = Path.cwd()
     if not (checkout / "specs" / "README.md").is_file():
         sys.exit("mindref.conformance.runner.manifest: expected a checkout of mindref with specs/")
-    write_suite_manifest(checkout)
+    manifest_file = checkout / "mindref" / "conformance" / FILE
+    manifest_file.write_text(manifest_text(build_manifest(checkout / "specs")), encoding="utf-8")

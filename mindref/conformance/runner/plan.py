@@ -7,16 +7,17 @@ reject every trivial implementation, before it runs on the backend.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mindref.backend import NumpyBackend
 from mindref.conformance.bounds import Precision
-from mindref.conformance.runner import fallback, trivial_implementations
+from mindref.conformance.runner import fallback
 from mindref.conformance.runner.check import NEEDS, ConformanceCheck
 from mindref.conformance.runner.check_runner import ExampleBudget, largest_call, run_check
 from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.manifest import rule_force
 from mindref.conformance.runner.result import CheckResult
+from mindref.conformance.runner.trivial_implementations import accepted_trivial
 
 FULL_PRECISIONS = ("float64", "float32")
 
@@ -45,9 +46,8 @@ Progress = Callable[[CheckResult], None]
 def claimed_precisions(implementation: BackendImplementation) -> list[Precision]:
     """Return the claimed precisions: float64, float32, then the narrow ones."""
     claimed = [Precision.of(entry) for entry in implementation.claims.dtypes]
-    return sorted(
-        claimed, key=lambda p: FULL_PRECISIONS.index(p.input) if p.input in FULL_PRECISIONS else 9
-    )
+    order = {name: number for number, name in enumerate(FULL_PRECISIONS)}
+    return sorted(claimed, key=lambda p: order.get(p.input, len(order)))
 
 
 def planned_checks(
@@ -69,27 +69,22 @@ def run_planned_check(
     settings: RunSettings,
 ) -> CheckResult:
     """Return the result of one check: not claimed, self-comparison, or that of its run."""
-    nothing = CheckResult(
-        check.name, check.rules, check.level, check.gradient, str(precision), "", check.text
-    )
+    facts = (check.name, check.rules, check.level, check.gradient, str(precision))
+    nothing = CheckResult(*facts, "", check.text)
     reason = unclaimed_reason(check, implementation)
     if reason:
         return nothing._replace(status="not_claimed", reason=reason)  # conformance-R2
-    if check.agreement and fallback.reference_answered(
-        implementation, largest_call(check, precision.input)
-    ):
-        return reference_result(nothing, implementation)
-    profile = PROFILES[settings.profile]
-    leaks = trivial_implementations.accepted_trivial(
-        check, precision, profile.gate_examples, settings.seed
-    )
+    if check.agreement:
+        call = largest_call(check, precision.input)
+        if fallback.reference_answered(implementation, call):
+            return reference_result(nothing, implementation)
+    profile, seed = PROFILES[settings.profile], settings.seed
+    leaks = accepted_trivial(check, precision, profile.gate_examples, seed)
     if leaks:
         message = f"the check accepts {', '.join(leaks)}: a bug of the suite; please report it"
         return nothing._replace(status="failed", message=message)
-    effort = ExampleBudget(profile.examples, settings.seed)
-    return run_check(
-        check, implementation, precision, effort, settings.factors.get(check.name, 1.0)
-    )
+    effort, factor = ExampleBudget(profile.examples, seed), settings.factors.get(check.name, 1.0)
+    return run_check(check, implementation, precision, effort, factor)
 
 
 def reference_result(nothing: CheckResult, implementation: BackendImplementation) -> CheckResult:
@@ -126,13 +121,10 @@ def unclaimed_features(
     for result in results:
         if result.status == "not_claimed":
             checks_by_reason.setdefault(result.reason, []).append(result.check)
-    by_name: dict[str, Any] = {c.name: c for c in checks}
+    precision, effort = claimed_precisions(implementation)[0], ExampleBudget(2, shrink=False)
     for feature, names in checks_by_reason.items():
-        precision = claimed_precisions(implementation)[0]
-        unclaimed = [by_name[n] for n in dict.fromkeys(names)]
-        if all(
-            run_check(c, implementation, precision, ExampleBudget(2, shrink=False)).status
-            == "passed"
-            for c in unclaimed
-        ):
+        unclaimed = (
+            run_check(c, implementation, precision, effort) for c in checks if c.name in names
+        )
+        if all(result.status == "passed" for result in unclaimed):
             yield f"{feature} works but is not claimed"

@@ -69,9 +69,7 @@ def hash_content(content: Any, x: Any) -> None:
 def cached_expected(question: CallKey) -> dict[str, ExpectedArray]:
     """Return the expected answer; callers must not write to it."""
     call, precision, mode = question.call, question.precision, question.mode
-    if (
-        call.stem == "composition"
-    ):  # from operator to operator go answers, in the type of the inputs
+    if call.stem == "composition":  # an operator gets answers, in the dtype of the inputs
         precision = precision._replace(store=precision.input)
     allowed = allowances(lambda wrap: evaluate_reference(call, wrap), precision, mode)
     return {name: ExpectedArray(part.value, part.error) for name, part in allowed.parts.items()}
@@ -85,9 +83,8 @@ def evaluate_reference(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]
         "interests": interests_answer,
         "training": training_answer,
     }
-    return functions.get(call.stem, operator_answer)(
-        call._replace(arrays=map_floats(wrap, call.arrays)), wrap
-    )
+    wrapped = call._replace(arrays=map_floats(wrap, call.arrays))
+    return functions.get(call.stem, operator_answer)(wrapped, wrap)
 
 
 def operator_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
@@ -113,9 +110,8 @@ def operator_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
 def loss_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
     """Return loss and gradients of a batch (level 2)."""
     params, batch, catalogue = call.arrays.values()
-    loss, gradients = reference_model().loss_and_gradients(
-        params, batch, catalogue, call.numbers["config"]
-    )
+    config = call.numbers["config"]
+    loss, gradients = reference_model().loss_and_gradients(params, batch, catalogue, config)
     answer: dict[str, Any] = {"loss": loss, "rows": gradients.items.rows}
     lengths = {name: len(x) for name, x in flatten(params).items()}
     for name, gradient in flatten_gradients(gradients).items():
@@ -125,10 +121,8 @@ def loss_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
 
 def interests_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
     """Return the interests of users (level 2)."""
-    params, histories, catalogue = call.arrays.values()
-    vectors, active = reference_model().interests(
-        params, histories, catalogue, call.numbers["config"]
-    )
+    (params, histories, catalogue), config = call.arrays.values(), call.numbers["config"]
+    vectors, active = reference_model().interests(params, histories, catalogue, config)
     return {"interests": vectors, "active": active}
 
 

@@ -64,9 +64,8 @@ class SuiteRun:
         """Return the result of one check before it is attributed to other failures."""
         key = (check.name, str(precision))
         if key not in self.unattributed:
-            self.unattributed[key] = plan.run_planned_check(
-                check, self.implementation, precision, self.settings
-            )
+            parts = (check, self.implementation, precision, self.settings)
+            self.unattributed[key] = plan.run_planned_check(*parts)
         return self.unattributed[key]
 
     def result(self, check: ConformanceCheck, precision: Precision) -> CheckResult:
@@ -81,9 +80,8 @@ class SuiteRun:
         if str(precision) not in self.final_results:
             checks = plan.planned_checks(self.checks, precision)
             results = attribution.block_explained([self.run(check, precision) for check in checks])
-            results = attribution.attribute_to_mistakes(
-                [add_diagnosis(self.implementation, r) for r in results]
-            )
+            results = [add_diagnosis(self.implementation, r) for r in results]
+            results = attribution.attribute_to_mistakes(results)
             results = expectations.apply_expectations(self.expected, results)
             self.final_results[str(precision)] = {r.check: self.with_script(r) for r in results}
         return self.final_results[str(precision)]
@@ -94,9 +92,8 @@ class SuiteRun:
             return result
         from mindref.conformance.report import reproduction
 
-        path = reproduction.write_script(
-            result, self.name, self.settings, self.scripts, self.device
-        )
+        run = (self.name, self.settings, self.scripts, self.device)
+        path = reproduction.write_script(result, *run)
         return result._replace(script=str(path))
 
     def report(self, on_result: plan.Progress = lambda result: None) -> ConformanceReport:
@@ -106,20 +103,20 @@ class SuiteRun:
         results = [r for precision in self.precisions for r in self.all_of(precision).values()]
         remarks = expectations.tolerance_remarks(self.expected)
         remarks += plan.unclaimed_features(self.implementation, self.checks, results)
-        return ConformanceReport(
-            self.name,
-            package_version(self.name),
-            self.settings.seed,
-            self.settings.profile,
-            dict(self.claimed._asdict()),
-            tuple(results),
-            len(self.keys()),
-            tuple(remarks),
-            tuple(self.problems(results)),
-            self.words,
-            tuple(map(str, self.precisions)),
-            self.device,
-        )
+        return self.report_of(results, len(self.keys()), remarks, self.problems(results))
+
+    def report_of(
+        self,
+        results: Iterable[CheckResult],
+        planned: int,
+        remarks: Iterable[str],
+        problems: Iterable[str],
+    ) -> ConformanceReport:
+        """Return the report of these results and problems."""
+        header = (self.name, package_version(self.name), self.settings.seed, self.settings.profile)
+        claims, precisions = dict(self.claimed._asdict()), tuple(map(str, self.precisions))
+        content = (tuple(results), planned, tuple(remarks), tuple(problems))
+        return ConformanceReport(*header, claims, *content, self.words, precisions, self.device)
 
     def problems(self, results: list[CheckResult]) -> Iterator[str]:
         """Yield what prevents conformance apart from failed checks."""

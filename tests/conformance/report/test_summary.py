@@ -48,7 +48,7 @@ def test_a_repeated_diagnosis_is_printed_once() -> None:
         for failure in summary.report_failures(report(*some))
     ]
     again = ["the same mistake as above"]
-    assert told == [[known], again, ["no match"], ["again no known mistake explains it"], []]
+    assert told == [[known], again, ["no match"], ["no known mistake explains it either"], []]
 
 
 def test_the_script_is_printed_as_a_shell_command() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mindref.conformance.draws.model_draws import replace_settings, serving_calls, with_layers
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.models.parameters import Catalogue, Layer
 
@@ -53,15 +53,13 @@ def later_first_layer_rows_belong_to_the_profile(context: CheckContext, call: Ca
     """If the rows of the first layer after the first D are 0, the profile has no influence."""
     params, histories, _ = call.arrays.values()
     first, *later_layers = params.layers
-    weight = np.where(
-        np.arange(len(first.weight))[:, None] < params.items.shape[1], first.weight, 0
-    )
+    of_capsule = np.arange(len(first.weight))[:, None] < params.items.shape[1]
+    weight = np.where(of_capsule, first.weight, 0)
     deaf = call.change(params=params._replace(layers=(Layer(weight, first.bias), *later_layers)))
     profile = context.rng.integers(0, len(params.profile), histories.profile.shape)
     before = context.run(deaf)
-    context.assert_equal(
-        context.run(deaf.change(histories=histories._replace(profile=profile))), before
-    )
+    other = deaf.change(histories=histories._replace(profile=profile))
+    context.assert_equal(context.run(other), before)
 
 
 @add_check("model-R5", draws=serving_calls(last_relu=False), stem="interests")
@@ -70,9 +68,8 @@ def last_layer_is_linear(context: CheckContext, call: Call) -> None:
     *hidden, last = call.arrays["params"].layers
     turned = with_layers(call, (*hidden, Layer(-last.weight, -last.bias)))
     first = context.run(call)
-    context.assert_equal(
-        context.run(turned), first, "interests", through={"interests": np.negative}
-    )
+    through = {"interests": np.negative}
+    context.assert_equal(context.run(turned), first, "interests", through=through)
 
 
 @add_check("model-R5", draws=serving_calls(hidden=(9,), last_relu=False), stem="interests")
@@ -102,38 +99,27 @@ def uniform_routing_ignores_initial_logits(context: CheckContext, call: Call) ->
     context.assert_equal(context.run(call.change(histories=loud)), first)
 
 
-@add_check(
+@add_comparison(
     *("model-R1", "model-R2", "model-R3", "model-R4", "model-R5", "model-R6", "model-R7"),
     draws=serving_calls(),
     stem="interests",
-    agreement=True,
 )
-def interests_match_the_reference(context: CheckContext, call: Call) -> None:
-    """For every named option, the interests and which are active must match the reference."""
-    context.assert_agrees(call)
+def interests_match_the_reference() -> None:
+    """For every named option, the interests and the active mask must match the reference."""
 
 
-@add_check(
-    "model-R12",
-    draws=serving_calls(routing="uniform"),
-    stem="interests",
-    agreement=True,
-    fraction=0.5,
-)
-def uniform_routing_interests_match_the_reference(context: CheckContext, call: Call) -> None:
+@add_comparison("model-R12", draws=serving_calls(routing="uniform"), stem="interests", fraction=0.5)
+def uniform_routing_interests_match_the_reference() -> None:
     """With routing="uniform", the interests must match the reference."""
-    context.assert_agrees(call)
 
 
-@add_check(
+@add_comparison(
     "model-R13",
     draws=st.sampled_from(("unit", "none")).flatmap(
         lambda kind: serving_calls(squash=kind, iterations=3, hidden=())
     ),
     stem="interests",
-    agreement=True,
     fraction=0.5,
 )
-def squash_setting_applies_to_every_iteration(context: CheckContext, call: Call) -> None:
+def squash_setting_applies_to_every_iteration() -> None:
     """With squash="unit" or "none", interests after three iterations must match the reference."""
-    context.assert_agrees(call)

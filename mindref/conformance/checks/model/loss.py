@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance import gradient
 from mindref.conformance.draws.model_draws import (
     ITEMS,
     looked_up_rows,
@@ -14,18 +13,20 @@ from mindref.conformance.draws.model_draws import (
     replace_settings,
     with_full_softmax,
 )
+from mindref.conformance.gradient import SHORT_STEP
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
-from mindref.conformance.runner.failure import CheckFailed
+from mindref.conformance.runner.gradient_check import compare_with_differences
 from mindref.models.mind import Histories
 from mindref.models.parameters import Catalogue, flatten, unflatten
 
+FULL = loss_calls(loss="full").map(with_full_softmax)
 BEYOND = (-1, ITEMS, 10**6)
 """Item ids that no catalogue has."""
 
 
-@add_check("model-R8", draws=loss_calls(), stem="loss", gradient=True)
+@add_check("model-R8", draws=loss_calls(), gradient=True)
 def padding_ids_are_never_looked_up(context: CheckContext, call: Call) -> None:
     """Any item id at padding must change no byte of loss, gradients and listed rows."""
     batch = call.arrays["batch"]
@@ -36,17 +37,16 @@ def padding_ids_are_never_looked_up(context: CheckContext, call: Call) -> None:
     context.assert_equal(context.run(call.change(batch=batch._replace(histories=other))), first)
 
 
-@add_check("model-R10", "model-R8", draws=loss_calls(), stem="loss", gradient=True)
+@add_check("model-R10", "model-R8", draws=loss_calls(), gradient=True)
 def gradient_lists_each_used_row_once(context: CheckContext, call: Call) -> None:
     """The gradient of the item table must list exactly the rows in use, ascending."""
     _, batch, catalogue = call.arrays.values()
     rows, expected = context.run(call)["rows"].tolist(), looked_up_rows(batch, catalogue).tolist()
-    context.assert_true(
-        rows == expected, f"the gradient lists the rows {rows}, expected {expected}"
-    )
+    message = f"the gradient lists the rows {rows}, expected {expected}"
+    context.assert_true(rows == expected, message)
 
 
-@add_check("model-R1", draws=loss_calls(), stem="loss", gradient=True)
+@add_check("model-R1", draws=loss_calls(), gradient=True)
 def feature_of_weight_zero_is_ignored(context: CheckContext, call: Call) -> None:
     """Another feature row of weight 0 must change no byte of loss and gradients."""
     rows, weights = call.arrays["catalogue"]
@@ -56,25 +56,24 @@ def feature_of_weight_zero_is_ignored(context: CheckContext, call: Call) -> None
     context.assert_equal(context.run(call.change(catalogue=changed)), first)
 
 
-@add_check("model-R14", draws=loss_calls(attention="mean"), stem="loss", gradient=True)
+@add_check("model-R14", draws=loss_calls(attention="mean"), gradient=True)
 def mean_attention_ignores_the_power(context: CheckContext, call: Call) -> None:
     """With attention="mean", another power must change no byte of loss and gradients."""
     config, first = call.numbers["config"], context.run(call)
     for power in (0.0, 1.0, 3.0, np.inf):
-        context.assert_equal(
-            context.run(call.change(config=replace_settings(config, power=power))), first
-        )
+        other = call.change(config=replace_settings(config, power=power))
+        context.assert_equal(context.run(other), first)
 
 
-@add_check("model-R16", "numerics-R8", draws=loss_calls(), stem="loss", gradient=True, fraction=0.5)
+@add_check("model-R16", "numerics-R8", draws=loss_calls(), gradient=True, fraction=0.5)
 def loss_keeps_no_state_between_batches(context: CheckContext, call: Call) -> None:
-    """A repeated batch must give the same bytes, whatever is computed in between."""
+    """A repeated batch must give the same bytes, also after another batch."""
     first, batch = context.run(call), call.arrays["batch"]
     context.run(call.change(batch=batch._replace(target=batch.target[::-1].copy())))
     context.assert_equal(context.run(call), first)
 
 
-@add_check("model-R18", draws=loss_calls(), stem="loss", fraction=0.5)
+@add_check("model-R18", draws=loss_calls(), fraction=0.5)
 def unknown_item_raises(context: CheckContext, call: Call) -> None:
     """An item id outside the catalogue must raise as behaviour, as target and as negative."""
     batch = call.arrays["batch"]
@@ -89,29 +88,22 @@ def unknown_item_raises(context: CheckContext, call: Call) -> None:
         context.assert_raises(call.change(batch=batch._replace(histories=histories)))
 
 
-@add_check(*("model-R1", "model-R9", "model-R10"), draws=loss_calls(), stem="loss", agreement=True)
-def model_loss_matches_the_reference(context: CheckContext, call: Call) -> None:
+@add_comparison("model-R1", "model-R9", "model-R10", draws=loss_calls(), parts=("loss",))
+def model_loss_matches_the_reference() -> None:
     """For every named option, the loss of a batch must match the reference."""
-    context.assert_agrees(call, "loss")
 
 
-@add_check(
-    "model-R14", draws=loss_calls(attention="mean"), stem="loss", agreement=True, fraction=0.5
-)
-def mean_attention_loss_matches_the_reference(context: CheckContext, call: Call) -> None:
+@add_comparison("model-R14", draws=loss_calls(attention="mean"), fraction=0.5, parts=("loss",))
+def mean_attention_loss_matches_the_reference() -> None:
     """With attention="mean", the loss must match the reference."""
-    context.assert_agrees(call, "loss")
 
 
-@add_check(
-    "model-R15", draws=loss_calls(loss="full").map(with_full_softmax), stem="loss", agreement=True
-)
-def full_softmax_loss_matches_the_reference(context: CheckContext, call: Call) -> None:
+@add_comparison("model-R15", draws=FULL, parts=("loss",))
+def full_softmax_loss_matches_the_reference() -> None:
     """With loss="full", every item once and no correction, the loss must match the reference."""
-    context.assert_agrees(call, "loss")
 
 
-@add_check("model-R11", draws=loss_calls(iterations=1), stem="loss", gradient=True, fraction=0.5)
+@add_check("model-R11", draws=loss_calls(iterations=1), gradient=True, fraction=0.5)
 def routing_gradients_agree_for_one_iteration(context: CheckContext, call: Call) -> None:
     """With one iteration, routing_gradient="all" and "last" must give the same gradients."""
     config = call.numbers["config"]
@@ -125,7 +117,6 @@ def routing_gradients_agree_for_one_iteration(context: CheckContext, call: Call)
 @add_check(
     *("model-R9", "model-R10", "model-R11"),
     draws=loss_calls(routing_gradient="all", power=1.0) | loss_calls(iterations=1, power=1.0),
-    stem="loss",
     gradient=True,
     fraction=0.5,
 )
@@ -143,59 +134,33 @@ def model_gradients_match_finite_differences(context: CheckContext, call: Call) 
     def slopes(cotangent: Any) -> list[Any]:
         return [cotangent * first[f"d_{name}"] for name in params]
 
-    try:
-        gradient.check_gradient(
-            loss, slopes, list(params.values()), context.rng, step=gradient.SHORT_STEP
-        )
-    except AssertionError as error:
-        raise CheckFailed(str(error), context.evidence()) from error
+    compare_with_differences(context, loss, slopes, list(params.values()), SHORT_STEP)
 
 
-@add_check(
+@add_comparison(
     *("model-R9", "model-R1", "model-R2", "model-R4"),
     draws=loss_calls(iterations=1, power=1.0),
-    stem="loss",
     gradient=True,
-    agreement=True,
 )
-def one_iteration_model_gradients_match(context: CheckContext, call: Call) -> None:
+def one_iteration_model_gradients_match() -> None:
     """With one iteration and power 1, every gradient must match the reference."""
-    context.assert_agrees(call)
 
 
-@add_check(
-    *("model-R11", "model-R13"),
-    draws=loss_calls(iterations=3, hidden=()),
-    stem="loss",
-    gradient=True,
-    agreement=True,
-)
-def three_iteration_model_gradients_match(context: CheckContext, call: Call) -> None:
+@add_comparison("model-R11", "model-R13", draws=loss_calls(iterations=3, hidden=()), gradient=True)
+def three_iteration_model_gradients_match() -> None:
     """With three iterations, every gradient must match the reference."""
-    context.assert_agrees(call)
 
 
-@add_check(
+@add_comparison(
     *("model-R10", "model-R5", "model-R6", "model-R8", "model-R9", "model-R11", "model-R12"),
     *("model-R13", "model-R14"),
     draws=loss_calls(),
-    stem="loss",
     gradient=True,
-    agreement=True,
 )
-def model_gradients_match_the_reference(context: CheckContext, call: Call) -> None:
+def model_gradients_match_the_reference() -> None:
     """For every named option, the gradient of every parameter must match the reference."""
-    context.assert_agrees(call)
 
 
-@add_check(
-    "model-R15",
-    draws=loss_calls(loss="full").map(with_full_softmax),
-    stem="loss",
-    gradient=True,
-    agreement=True,
-    fraction=0.5,
-)
-def full_softmax_gradients_match_the_reference(context: CheckContext, call: Call) -> None:
+@add_comparison("model-R15", draws=FULL, gradient=True, fraction=0.5)
+def full_softmax_gradients_match_the_reference() -> None:
     """With loss="full", the gradient of every parameter must match the reference."""
-    context.assert_agrees(call)

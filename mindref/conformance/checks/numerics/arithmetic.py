@@ -17,9 +17,8 @@ NOT_OBSERVED = {
     "numerics-R12": "about our own checker of gradients",
 }
 
-MIXED = tuple(
-    stem for stem in CALLS if stem not in ("softmax", "squash")
-)  # softmax and squash have one array
+# softmax and squash have one array
+MIXED = tuple(stem for stem in CALLS if stem not in ("softmax", "squash"))
 
 
 @for_each_operator("numerics-R1")
@@ -34,10 +33,9 @@ def integer_arrays_raise(context: CheckContext, call: Call) -> None:
 def mixed_dtypes_raise(context: CheckContext, call: Call) -> None:
     """One float array of another dtype must raise; it must not be converted."""
     context.run(call)
-    other = np.float32 if call.dtype == np.float64 else np.float64
     for name, x in call.arrays.items():
         if is_float_array(x):
-            context.assert_raises(call.change(**{name: x.astype(other)}))
+            context.assert_raises(call.change(**{name: x.astype(call.other_dtype)}))
 
 
 @for_each_operator("numerics-R2", gradient=True)
@@ -68,9 +66,8 @@ def every_dtype_matches_float64(context: CheckContext, call: Call) -> None:
         largest = np.max(np.abs(value), initial=0, where=np.isfinite(value))
         wide = expected[name]._replace(allowed=np.maximum(allowed, same_math(call.dtype) * largest))
         ratio = compare.largest_error_ratio(got[name], wide)
-        context.assert_true(
-            ratio <= 1, f"{name} is off by {ratio:.3g} times the tolerance SAME_MATH", got, name
-        )
+        message = f"{name} is off by {ratio:.3g} times the tolerance SAME_MATH"
+        context.assert_true(ratio <= 1, message, got, name)
 
 
 @for_each_operator("numerics-R7", gradient=True)
@@ -83,12 +80,8 @@ def inputs_are_not_modified(context: CheckContext, call: Call) -> None:
 def same_inputs_give_the_same_bytes(context: CheckContext, call: Call) -> None:
     """A repeated call must give the same bytes, after other calls and for ties too."""
     first, tie = context.run(call), context.run(all_ones_call(call))
-    for between in (
-        call,
-        other_numbers_call(call),
-        all_ones_call(call),
-        other_numbers_call(call).forward_only(),
-    ):
+    other = other_numbers_call(call)
+    for between in (call, other, all_ones_call(call), other.forward_only()):
         context.run(between)
         context.assert_equal(context.run(call), first)
         context.assert_equal(context.run(all_ones_call(call)), tie)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from mindref.conformance.draws.axes import replace_at
 from mindref.conformance.draws.nan_reach import REACHES, NanReach, masked_out
 from mindref.conformance.draws.operators import MASKED, for_each_operator
-from mindref.conformance.runner.call import AnyArray, Call, is_float_array
+from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.context import CallAnswer, CheckContext
 
 GARBAGE = (np.nan, np.inf, -np.inf, 1e30)
@@ -34,12 +35,11 @@ def nan_reaches_only_dependent_results(context: CheckContext, call: Call) -> Non
         position = draw_position(context, call, name)
         if position is None:
             continue
-        got = context.run(call.change(**{name: with_number(call.arrays[name], position, np.nan)}))
+        got = context.run(call.change(**{name: replace_at(call.arrays[name], position, np.nan)}))
         reach = REACHES[call.stem][name](call, position)
         for part, lost in reach.lost.items():
-            context.assert_true(
-                np.isnan(got[part][lost]).all(), f"{name}{list(position)} is NaN, but {part} is not"
-            )
+            message = f"{name}{list(position)} is NaN, but {part} is not"
+            context.assert_true(np.isnan(got[part][lost]).all(), message)
         assert_unchanged_elsewhere(context, clean, got, reach)
 
 
@@ -54,19 +54,14 @@ def infinity_gives_no_finite_result(context: CheckContext, call: Call) -> None:
         position = draw_position(context, call, name)
         if position is None:
             continue
-        for bad in infinities(name):
-            got = context.run(call.change(**{name: with_number(call.arrays[name], position, bad)}))
+        # a logit of -infinity has the finite limit 0
+        for bad in (np.inf,) if "logits" in name else (np.inf, -np.inf):
+            got = context.run(call.change(**{name: replace_at(call.arrays[name], position, bad)}))
             reach = REACHES[call.stem][name](call, position)
             finite = np.isfinite(got["out"][reach.lost["out"]])
-            context.assert_true(
-                not finite.any(), f"{name}{list(position)} is {bad}, but out is finite"
-            )
+            message = f"{name}{list(position)} is {bad}, but out is finite"
+            context.assert_true(not finite.any(), message)
             assert_unchanged_elsewhere(context, clean, got, reach)
-
-
-def infinities(name: str) -> tuple[float, ...]:
-    """Return the infinities without a finite limit: a logit of -infinity has weight 0."""
-    return (np.inf,) if "logits" in name else (np.inf, -np.inf)
 
 
 def draw_position(context: CheckContext, call: Call, name: str) -> tuple[int, ...] | None:
@@ -75,14 +70,6 @@ def draw_position(context: CheckContext, call: Call, name: str) -> tuple[int, ..
     out = np.broadcast_to(masked_out(call).get(name, False), x.shape)
     free = np.argwhere(~out)
     return tuple(int(i) for i in context.rng.choice(free)) if len(free) else None
-
-
-def with_number(x: AnyArray, position: tuple[int, ...], value: float) -> AnyArray:
-    """Return x with another number at one position."""
-    assert is_float_array(x)
-    changed = np.array(x)
-    changed[position] = value
-    return changed
 
 
 def assert_unchanged_elsewhere(

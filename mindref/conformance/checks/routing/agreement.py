@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mindref.conformance.draws.routing_changes import with_garbage
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.strategies import (
     actives,
@@ -72,9 +72,8 @@ def routing_calls(
 
 def draw_history(draw: st.DrawFn, rng: np.random.Generator, mask: Bools, width: int) -> Array:
     """Draw behaviours (B, L, D), sometimes with a repeated one or garbage at padding."""
-    history = np.array(
-        normal(rng, *mask.shape, width, scale=draw(st.sampled_from((1.0, 2.0, 0.3))))
-    )
+    scale = draw(st.sampled_from((1.0, 2.0, 0.3)))
+    history = np.array(normal(rng, *mask.shape, width, scale=scale))
     if draw(st.booleans()):
         history[:, -1] = history[:, 0]
     if draw(st.booleans()):
@@ -82,59 +81,39 @@ def draw_history(draw: st.DrawFn, rng: np.random.Generator, mask: Bools, width: 
     return read_only(history)
 
 
-@add_check(
-    "routing-R5", "routing-R3", draws=routing_calls(iterations=(1,)), stem="routing", agreement=True
-)
-def one_iteration_matches_the_reference(context: CheckContext, call: Call) -> None:
+@add_comparison("routing-R5", "routing-R3", draws=routing_calls(iterations=(1,)))
+def one_iteration_matches_the_reference() -> None:
     """One iteration, from the initial logits, must match the reference."""
-    context.assert_agrees(call.forward_only())
 
 
-@add_check(
-    "routing-R5", "routing-R8", draws=routing_calls(iterations=(2,)), stem="routing", agreement=True
-)
-def two_iterations_match_the_reference(context: CheckContext, call: Call) -> None:
+@add_comparison("routing-R5", "routing-R8", draws=routing_calls(iterations=(2,)))
+def two_iterations_match_the_reference() -> None:
     """Two iterations, with one update of the logits, must match the reference."""
-    context.assert_agrees(call.forward_only())
 
 
-@add_check(
-    "routing-R5", "routing-R8", draws=routing_calls(iterations=(3,)), stem="routing", agreement=True
-)
-def three_iterations_match_the_reference(context: CheckContext, call: Call) -> None:
+@add_comparison("routing-R5", "routing-R8", draws=routing_calls(iterations=(3,)))
+def three_iterations_match_the_reference() -> None:
     """Three iterations must match the reference."""
-    context.assert_agrees(call.forward_only())
 
 
-@add_check(
-    "routing-R5",
-    "routing-R8",
-    draws=routing_calls(iterations=(4, 5)),
-    stem="routing",
-    agreement=True,
-)
-def four_and_five_iterations_match_the_reference(context: CheckContext, call: Call) -> None:
+@add_comparison("routing-R5", "routing-R8", draws=routing_calls(iterations=(4, 5)))
+def four_and_five_iterations_match_the_reference() -> None:
     """Four and five iterations must match the reference."""
-    context.assert_agrees(call.forward_only())
 
 
-@add_check("routing-R29", draws=routing_calls(), stem="routing")
+@add_check("routing-R29", draws=routing_calls())
 def invalid_iterations_raise(context: CheckContext, call: Call) -> None:
     """`iterations` of 0, -1 or 2.5 must raise."""
-    context.run(call.forward_only())
-    for iterations in (0, -1, 2.5):
-        context.assert_raises(call.forward_only().change(iterations=iterations))
+    context.assert_each_raises(call, iterations=(0, -1, 2.5))
 
 
-@add_check("routing-R30", draws=routing_calls(), stem="routing")
+@add_check("routing-R30", draws=routing_calls())
 def unknown_gradient_raises(context: CheckContext, call: Call) -> None:
     """A `gradient` other than "all" and "last" must raise in forward."""
-    context.run(call.forward_only())
-    context.assert_raises(call.forward_only().change(gradient="none"))
+    context.assert_each_raises(call, gradient=("none",))
 
 
-@add_check("routing-R31", draws=routing_calls(axis="interests"), stem="routing")
+@add_check("routing-R31", draws=routing_calls(axis="interests"))
 def unknown_axis_raises(context: CheckContext, call: Call) -> None:
     """An `axis` other than "interests" and "behaviours" must raise."""
-    context.run(call.forward_only())
-    context.assert_raises(call.forward_only().change(axis="users"))
+    context.assert_each_raises(call, axis=("users",))

@@ -6,55 +6,59 @@ Gradients are tested by number of iterations and by input, so that a report loca
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import strategies as st
 
-from mindref.conformance.checks.routing.agreement import routing_calls
-from mindref.conformance.checks.routing.properties import (
-    assert_close_twice,
-    logits_before_last_iteration,
-)
+from mindref.conformance.checks.routing.agreement import GRADIENTS, ITERATIONS, routing_calls
+from mindref.conformance.checks.routing.properties import assert_equals_last_iteration
 from mindref.conformance.draws.axes import select_axis
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.check import add_check, agreement_run, name_run
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.runner.reference import ExpectedArray
 
 INPUTS = ("d_history", "d_bilinear")
+LAST = routing_calls(gradients=("last",))
 
 
-@add_check("routing-R12", draws=routing_calls(gradients=("last",)), stem="routing", gradient=True)
+def exact_calls(*iterations: int) -> st.SearchStrategy[Call]:
+    """Draw calls with gradient="all" and one of these numbers of iterations."""
+    return routing_calls(iterations=iterations or ITERATIONS, gradients=("all",))
+
+
+@add_check("routing-R12", draws=LAST, gradient=True)
 def gradient_last_gives_zero_logit_gradient(context: CheckContext, call: Call) -> None:
     """With gradient="last", the gradient of the initial logits must be exactly 0."""
     context.assert_exact(context.run(call), "d_init_logits", 0)
 
 
-@add_check("routing-R12", draws=routing_calls(gradients=("last",)), stem="routing", gradient=True)
+@add_check("routing-R12", draws=LAST, gradient=True)
 def gradient_last_differentiates_one_iteration(context: CheckContext, call: Call) -> None:
     """With gradient="last", gradients must be those of one iteration from the last logits."""
-    got = context.run(call)
-    logits = logits_before_last_iteration(context, call.forward_only())
-    last = context.run(call.change(init_logits=logits, iterations=1))
-    assert_close_twice(context, got, last, *INPUTS)
+    assert_equals_last_iteration(context, call, *INPUTS)
 
 
-@add_check("routing-R12", draws=routing_calls(iterations=(1,)), stem="routing", gradient=True)
+@add_check("routing-R12", draws=routing_calls(iterations=(1,)), gradient=True)
 def gradients_all_and_last_agree_for_one_iteration(context: CheckContext, call: Call) -> None:
     """With one iteration, gradient="all" and gradient="last" must agree."""
-    last, through_all = (context.run(call.change(gradient=g)) for g in ("last", "all"))
-    context.assert_same(last, through_all, *INPUTS)
+    assert_all_equals_last(context, call, *INPUTS)
 
 
-@add_check("routing-R11", draws=routing_calls(gradients=("all",)), stem="routing", gradient=True)
+def assert_all_equals_last(context: CheckContext, call: Call, *parts: str) -> None:
+    """Require the same gradients with gradient="all" and gradient="last"."""
+    last, through_all = (context.run(call.change(gradient=g)) for g in GRADIENTS)
+    context.assert_same(last, through_all, *parts)
+
+
+@add_check("routing-R11", draws=exact_calls(), gradient=True)
 def logit_gradients_of_a_behaviour_sum_to_zero(context: CheckContext, call: Call) -> None:
     """The gradients of the initial logits of a behaviour must sum to 0."""
     got = context.run(call)
     allowed = context.expected(call)["d_init_logits"].allowed.sum(axis=2)
     sums = got["d_init_logits"].astype(np.float64).sum(axis=2)
-    zero = ExpectedArray(np.zeros_like(sums), allowed)
-    context.assert_close("d_init_logits, summed,", sums, zero, lambda: 2 * allowed)
+    context.assert_within("d_init_logits, summed,", sums, np.zeros_like(sums), allowed)
 
 
-@add_check("routing-R11", draws=routing_calls(), stem="routing", gradient=True)
+@add_check("routing-R11", draws=routing_calls(), gradient=True)
 def matrix_gradient_sums_over_users(context: CheckContext, call: Call) -> None:
     """Repeating the users of the batch must double the gradient of the matrix."""
     once = context.run(call)
@@ -62,147 +66,32 @@ def matrix_gradient_sums_over_users(context: CheckContext, call: Call) -> None:
     context.assert_same(twice, once, "d_bilinear", through={"d_bilinear": lambda x: 2 * x})
 
 
-@add_check(
-    "routing-R11",
-    draws=routing_calls(iterations=(1, 2, 3), gradients=("all",)),
-    stem="routing",
-    gradient=True,
-    fraction=0.3,
-)
+@add_check("routing-R11", draws=exact_calls(1, 2, 3), gradient=True, fraction=0.3)
 def routing_gradients_match_finite_differences(context: CheckContext, call: Call) -> None:
     """The gradients must match central differences of the backend's own forward (float64)."""
+    assert_normalised_gradients_follow(context, call)
+
+
+def assert_normalised_gradients_follow(context: CheckContext, call: Call) -> None:
+    """Compare gradients with central differences, after division by the largest component."""
     history = call.arrays["history"]
     largest = np.max(np.abs(history), where=call.arrays["mask"][..., None], initial=1)
     assert_gradients_follow(context, call.change(history=(history / largest).astype(call.dtype)))
 
 
-@add_check(
-    "routing-R11",
-    draws=routing_calls(iterations=(1,), gradients=("all",)),
-    stem="routing",
-    gradient=True,
-    agreement=True,
-)
-def one_iteration_history_gradient_matches(context: CheckContext, call: Call) -> None:
-    """Through one iteration, d_history must match the reference."""
-    context.assert_agrees(call, "d_history")
+def add_gradient_checks(name: str, condition: str, draws: st.SearchStrategy[Call]) -> None:
+    """Register a check of agreement for the gradient of each input, apart from zero gradients."""
+    parts = {"history": "d_history", "matrix": "d_bilinear", "logit": "d_init_logits"}
+    if draws is LAST:
+        del parts["logit"]
+    for noun, part in parts.items():
+        text = f"{condition}, {part} must match the reference."
+        run = name_run(agreement_run(part), __name__, f"{name}_{noun}_gradient_matches", text)
+        rule = "routing-R12" if draws is LAST else "routing-R11"
+        add_check(rule, draws=draws, gradient=True, agreement=True)(run)
 
 
-@add_check(
-    "routing-R11",
-    draws=routing_calls(iterations=(1,), gradients=("all",)),
-    stem="routing",
-    gradient=True,
-    agreement=True,
-)
-def one_iteration_matrix_gradient_matches(context: CheckContext, call: Call) -> None:
-    """Through one iteration, d_bilinear must match the reference."""
-    context.assert_agrees(call, "d_bilinear")
-
-
-@add_check(
-    "routing-R11",
-    draws=routing_calls(iterations=(1,), gradients=("all",)),
-    stem="routing",
-    gradient=True,
-    agreement=True,
-)
-def one_iteration_logit_gradient_matches(context: CheckContext, call: Call) -> None:
-    """Through one iteration, d_init_logits must match the reference."""
-    context.assert_agrees(call, "d_init_logits")
-
-
-@add_check(
-    "routing-R11",
-    draws=routing_calls(iterations=(2,), gradients=("all",)),
-    stem="routing",
-    gradient=True,
-    agreement=True,
-)
-def two_iterations_history_gradient_matches(context: CheckContext, call: Call) -> None:
-    """Through two iterations, d_history must match the reference."""
-    context.assert_agrees(call, "d_history")
-
-
-@add_check(
-    "routing-R11",
-    draws=routing_calls(iterations=(2,), gradients=("all",)),
-    stem="routing",
-    gradient=True,
-    agreement=True,
-)
-def two_iterations_matrix_gradient_matches(context: CheckContext, call: Call) -> None:
-    """Through two iterations, d_bilinear must match the reference."""
-    context.assert_agrees(call, "d_bilinear")
-
-
-@add_check(
-    "routing-R11",
-    draws=routing_calls(iterations=(2,), gradients=("all",)),
-    stem="routing",
-    gradient=True,
-    agreement=True,
-)
-def two_iterations_logit_gradient_matches(context: CheckContext, call: Call) -> None:
-    """Through two iterations, d_init_logits must match the reference."""
-    context.assert_agrees(call, "d_init_logits")
-
-
-@add_check(
-    "routing-R11",
-    draws=routing_calls(iterations=(3, 4, 5), gradients=("all",)),
-    stem="routing",
-    gradient=True,
-    agreement=True,
-)
-def many_iterations_history_gradient_matches(context: CheckContext, call: Call) -> None:
-    """Through three to five iterations, d_history must match the reference."""
-    context.assert_agrees(call, "d_history")
-
-
-@add_check(
-    "routing-R11",
-    draws=routing_calls(iterations=(3, 4, 5), gradients=("all",)),
-    stem="routing",
-    gradient=True,
-    agreement=True,
-)
-def many_iterations_matrix_gradient_matches(context: CheckContext, call: Call) -> None:
-    """Through three to five iterations, d_bilinear must match the reference."""
-    context.assert_agrees(call, "d_bilinear")
-
-
-@add_check(
-    "routing-R11",
-    draws=routing_calls(iterations=(3, 4, 5), gradients=("all",)),
-    stem="routing",
-    gradient=True,
-    agreement=True,
-)
-def many_iterations_logit_gradient_matches(context: CheckContext, call: Call) -> None:
-    """Through three to five iterations, d_init_logits must match the reference."""
-    context.assert_agrees(call, "d_init_logits")
-
-
-@add_check(
-    "routing-R12",
-    draws=routing_calls(gradients=("last",)),
-    stem="routing",
-    gradient=True,
-    agreement=True,
-)
-def gradient_last_history_gradient_matches(context: CheckContext, call: Call) -> None:
-    """With gradient="last", d_history must match the reference."""
-    context.assert_agrees(call, "d_history")
-
-
-@add_check(
-    "routing-R12",
-    draws=routing_calls(gradients=("last",)),
-    stem="routing",
-    gradient=True,
-    agreement=True,
-)
-def gradient_last_matrix_gradient_matches(context: CheckContext, call: Call) -> None:
-    """With gradient="last", d_bilinear must match the reference."""
-    context.assert_agrees(call, "d_bilinear")
+add_gradient_checks("one_iteration", "Through one iteration", exact_calls(1))
+add_gradient_checks("two_iterations", "Through two iterations", exact_calls(2))
+add_gradient_checks("many_iterations", "Through three to five iterations", exact_calls(3, 4, 5))
+add_gradient_checks("gradient_last", 'With gradient="last"', LAST)

@@ -1,0 +1,145 @@
+"""Answer one call with a backend: call its members, and name the parts of the answer.
+
+Spec: specs/backend.md. The suite and its reproduction scripts run this code. A script contains the
+text of this file, so that this file imports nothing of the suite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Answer = dict[str, Any]
+
+
+def answer_call(backend: Any, call: dict[str, Any]) -> Answer:
+    """Return the parts of the answer of a backend by name."""
+    answer: Answer = globals().get(f"answer_{call['stem']}", answer_operator)(backend, call)
+    return answer
+
+
+def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
+    """Level 1: forward; with d_out also backward, or the framework's own gradient."""
+    operator = getattr(backend.ops, call["stem"])
+    arrays, d_out = call["arrays"], call["d_out"]
+    out, saved = operator.forward(*arrays.values(), **call["numbers"])
+    answer = {"out": np.asarray(out)}
+    if call["stem"] == "routing" and getattr(saved, "couplings", None) is not None:
+        answer["couplings"] = np.asarray(saved.couplings)  # backend-R10
+    if d_out is None:
+        return answer
+    if backend.capabilities().gradients == "derived":
+        gradients = operator.backward(d_out, saved)
+    else:  # backend-R14
+        parts = (call["stem"], tuple(arrays.values()), call["numbers"], d_out)
+        gradients = backend.differentiate(*parts)
+    return answer | named_gradients(call, gradients)
+
+
+def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
+    """Return the gradients of an operator by the names of its arguments."""
+    names, answer = call["gradients"], {}
+    if len(names) == 1 and (hasattr(gradients, "rows") or not isinstance(gradients, tuple | list)):
+        gradients = (gradients,)
+    if len(gradients) != len(names):
+        raise TypeError(f"expected the gradients of {', '.join(names)}, got {len(gradients)}")
+    for name, gradient in zip(names, gradients, strict=True):
+        like = call["arrays"][name]
+        if gradient is None:  # backend-R14: an argument without influence
+            gradient = np.zeros_like(like)
+        answer[f"d_{name}"] = full_gradient(gradient, like.shape, np.asarray)
+        if hasattr(gradient, "rows"):
+            answer["rows"] = np.asarray(gradient.rows)
+    return answer
+
+
+def answer_composition(backend: Any, call: dict[str, Any]) -> Answer:
+    """Level 1 composed to the model by the reference: loss and gradients (backend-R6)."""
+    from mindref.models import mind
+
+    params, batch, catalogue = call["arrays"].values()
+    config = call["numbers"]["config"]
+    loss, saved = mind.loss(params, batch, catalogue, config, backend.ops)
+    return model_parts(call, np.asarray, loss, mind.backward(saved, ops=backend.ops))
+
+
+def answer_loss(backend: Any, call: dict[str, Any]) -> Answer:
+    """Level 2: the loss of a batch and its gradient with respect to every parameter."""
+    parts = (*call["arrays"].values(), call["numbers"]["config"])
+    return model_parts(call, numpy_of(backend), *backend.loss_and_gradients(*parts))
+
+
+def model_parts(call: dict[str, Any], numpy: Any, loss: Any, gradients: Any) -> Answer:
+    """Return loss and gradients by name."""
+    from mindref.models.parameters import flatten, flatten_gradients
+
+    answer = {"loss": loss_value(loss, call, numpy)}
+    params = flatten(call["arrays"]["params"])
+    for name, gradient in flatten_gradients(gradients).items():
+        answer[f"d_{name}"] = full_gradient(gradient, params[name].shape, numpy)
+    return answer | {"rows": np.asarray(gradients.items.rows)}
+
+
+def answer_interests(backend: Any, call: dict[str, Any]) -> Answer:
+    """Level 2: the interests of users, and which of them are active."""
+    vectors, active = backend.interests(*call["arrays"].values(), call["numbers"]["config"])
+    numpy = numpy_of(backend)
+    return {"interests": numpy(vectors), "active": numpy(active)}
+
+
+def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
+    """Level 3: the losses of a few steps, and the parameters after them."""
+    from mindref.models.parameters import flatten, unflatten
+    from mindref.training.optimiser import State
+
+    def copies(arrays: Any) -> dict[str, Any]:
+        return {name: np.array(numpy(x)) for name, x in arrays.items()}
+
+    numpy = numpy_of(backend)
+    params, batches, catalogue = call["arrays"].values()
+    config, rate = call["numbers"]["config"], call["numbers"]["learning_rate"]
+    state, losses = backend.init(params, config), []
+    for done, batch in enumerate(batches):
+        if done and done == call["numbers"].get("pause"):  # backend-R15
+            now, moments = flatten(backend.parameters(state)), backend.moments(state)
+            after = State(int(moments.step), copies(moments.first), copies(moments.second))
+            state = backend.init(unflatten(copies(now)), config, after)
+        state, loss = backend.step(state, batch, catalogue, config, rate)
+        losses.append(loss_value(loss, call, numpy))
+    params_now = flatten(backend.parameters(state))
+    return {"losses": np.array(losses), **{name: numpy(x) for name, x in params_now.items()}}
+
+
+def numpy_of(backend: Any) -> Any:
+    """Return the function from an array of levels 2 and 3 to a NumPy array."""
+    return lambda x: np.asarray(backend.to_numpy(x))
+
+
+def loss_value(x: Any, call: dict[str, Any], numpy: Any) -> Any:
+    """Return a loss as an array; a Python float gets the dtype of the call."""
+    return np.asarray(x, call_dtype(call)) if type(x) is float else numpy(x)
+
+
+def call_dtype(call: dict[str, Any]) -> Any:
+    """Return the dtype of the first float array of a call."""
+    floats = (x.dtype for x in arrays_in(call["arrays"]) if x.dtype.kind not in "biu")
+    return next(floats, np.dtype(np.float64))
+
+
+def full_gradient(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
+    """Return a gradient as a dense array, from a row-sparse or a dense one."""
+    if not hasattr(gradient, "rows"):
+        return numpy(gradient)
+    values = numpy(gradient.values)
+    table = np.zeros(shape, values.dtype)
+    np.add.at(table, np.asarray(gradient.rows), values)  # a row listed twice counts twice
+    return table
+
+
+def arrays_in(x: Any) -> list[Any]:
+    """Return every array in a nest of tuples and dicts."""
+    if isinstance(x, np.ndarray):
+        return [x]
+    parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else ()
+    return [array for part in parts for array in arrays_in(part)]
