@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mindref.conformance.bounds import Precision
@@ -59,3 +61,23 @@ def test_a_rule_without_a_mutant_is_not_covered() -> None:
     assert not kills.Row("squash-R1", 3, 2, (2, 1)).covered
     assert kills.Row("squash-R1", 3, 2, (2, 2)).covered
     assert spec_pages.rules("squash")
+
+
+@pytest.mark.parametrize("name", ["kills", "false alarms"])
+def test_a_section_is_written_between_its_marks(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = """<!-- kills: begin -->
+old kills
+<!-- kills: end -->
+between
+<!-- false alarms: begin -->
+old false alarms
+<!-- false alarms: end -->
+after
+"""
+    page = tmp_path / "coverage.md"
+    page.write_text(sample, encoding="utf-8")
+    monkeypatch.setattr(kills, "TABLE", page)
+    kills.write_section(name, ["new", "table"])
+    assert page.read_text(encoding="utf-8") == sample.replace(f"old {name}", "new\ntable")

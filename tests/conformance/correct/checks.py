@@ -5,16 +5,16 @@ They test only shapes, dtypes and options; no arithmetic of `mindref.ops` is cal
 
 from __future__ import annotations
 
-from mindref.errors import ShapeError, say
 from mindref.ops import label_attention as _label_attention
 from mindref.ops import routing as _routing
 from mindref.ops import sampled_softmax as _sampled_softmax
 from mindref.ops import softmax as _softmax
+from mindref.ops import squash as _squash
 from mindref.ops.embedding import check_row_indices
-from mindref.ops.squash import KINDS
 from mindref.shapes import Array, Ints, bind_axes, common_float_dtype
 
 softmax = _softmax.check_inputs
+squash = _squash.check_inputs
 label_attention = _label_attention.check_inputs
 sampled_softmax = _sampled_softmax.check_inputs
 
@@ -23,12 +23,6 @@ def embedding(table: Array, rows: Ints, weights: Array) -> None:
     sizes = bind_axes("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
     common_float_dtype("embedding", table=table, weights=weights)
     check_row_indices("embedding", rows, sizes["V"])
-
-
-def squash(x: Array, kind: str) -> None:
-    common_float_dtype("squash", x=x)
-    if kind not in KINDS:
-        raise ShapeError(say("squash: kind", " or ".join(KINDS), kind))
 
 
 def routing(*arguments: object, kind: str) -> None:

@@ -16,16 +16,14 @@ from mindref.conformance.golden.files import GoldenCase
 from mindref.conformance.runner.call import is_float_array
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.composed_backend import ComposedBackend, reference_model
+from mindref.conformance.runner.composed_backend import reference_model
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.failure import CheckFailed
 from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.reference import ExpectedArray, expected_answer
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
-from mindref.models import mind
-from mindref.training import optimiser
-from tests.conformance.correct import ALL
+from tests.conformance.correct import NAMES, composed_backend
 
 CHECKS = [check for check in all_checks() if check.name.startswith("golden/")]
 EACH = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.stem)
@@ -39,16 +37,11 @@ def fresh() -> Iterator[None]:
     golden_checks.golden_answer.cache_clear()
 
 
-def composed(kind: Any) -> ComposedBackend:
-    """A right implementation at all levels: its operators, put together as the pages say."""
-    return ComposedBackend(kind().ops, mind, optimiser, name=kind.__name__)
-
-
 def check_result(
     check: ConformanceCheck, backend: Any, dtype: str = "float64", examples: int = 30
 ) -> CheckResult:
-    effort = ExampleBudget(examples, seed=0, shrink=False)
-    return run_check(check, BackendImplementation(backend), Precision.of(dtype), effort)
+    budget = ExampleBudget(examples, seed=0, shrink=False)
+    return run_check(check, BackendImplementation(backend), Precision.of(dtype), budget)
 
 
 def test_there_is_a_check_for_each_file() -> None:
@@ -63,7 +56,7 @@ def test_there_is_a_check_for_each_file() -> None:
 def test_the_reference_and_every_right_implementation_pass(
     check: ConformanceCheck, dtype: str
 ) -> None:
-    for backend in (reference_model(), *map(composed, ALL)):
+    for backend in (reference_model(), *map(composed_backend, NAMES)):
         result = check_result(check, backend, dtype)
         assert (result.status, result.grade) == ("passed", "A"), (backend.name, result.message)
         assert result.examples == len(golden.load_cases(check.stem))
