@@ -13,7 +13,7 @@ from mindref.models import mind
 from mindref.models.parameters import flatten, flatten_gradients, unflatten
 from mindref.ops.embedding import RowGradient
 from mindref.training import optimiser
-from tests.conformance.bounds.cases import inputs
+from tests.conformance.bounds.cases import round_inputs
 from tests.conformance.bounds.rounded_arrays import ORDERS, maker, plain
 from tests.models.worlds import OPTIONS, World, world
 
@@ -50,7 +50,7 @@ def step(w: World, wrap: Callable[[Any], Any]) -> dict[str, Any]:
     return {**found, **named}
 
 
-def drawn(option: int) -> World:
+def draw_world(option: int) -> World:
     rng = np.random.default_rng(option)
     return world(rng, (3, 5, 3, 4), iterations=1 + option % 4, **OPTIONS[option])
 
@@ -58,11 +58,15 @@ def drawn(option: int) -> World:
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("option", range(len(OPTIONS)))
 def test_correct_models_are_within_the_bound(option: int, types: str) -> None:
-    w, rounding = drawn(option), inputs(types)
-    expected = allowances(lambda wrap: step(w, rounding(wrap)), Precision.of(types), "statistical")
+    w = draw_world(option)
+
+    def answer(wrap: Any) -> dict[str, Any]:
+        return step(w, round_inputs(wrap, types))
+
+    expected = allowances(answer, Precision.of(types), "statistical")
     wrappers = [lambda x: np.asarray(x).astype(types), *(maker(o, types) for o in ORDERS)]
     for wrap in wrappers:
-        found = step(w, rounding(wrap))
+        found = answer(wrap)
         for name, (value, allowed) in expected.parts.items():
             off = np.abs(np.asarray(plain(found[name]), float) - value)
             assert (off <= allowed).all(), name
@@ -73,28 +77,25 @@ def test_a_wrong_scale_of_loss_or_gradient_exceeds_the_bound(types: str) -> None
     """Holds for most cases, because a drawn case may be badly conditioned."""
     seen: dict[str, list[bool]] = {}
     for option in range(len(OPTIONS)):
-        w, rounding = drawn(option), inputs(types)
-
-        def answer(wrap: Any, w: World = w, rounding: Any = rounding) -> dict[str, Any]:
-            return step(w, rounding(wrap))
-
-        for name, (value, allowed) in allowances(
-            answer, Precision.of(types), "statistical"
-        ).parts.items():
+        w = draw_world(option)
+        expected = allowances(
+            lambda wrap, w=w: step(w, round_inputs(wrap, types)), Precision.of(types), "statistical"
+        )
+        for name, (value, allowed) in expected.parts.items():
             outside = (np.abs(value) * VISIBLE[types] > allowed).any() or not value.any()
             seen.setdefault(name, []).append(bool(outside))
     assert {name: np.mean(draws) for name, draws in seen.items() if np.mean(draws) < 0.8} == {}
 
 
 def test_values_equal_those_of_the_model_without_errors() -> None:
-    w = drawn(0)
+    w = draw_world(0)
     found = allowances(lambda wrap: step(w, wrap), Precision.of("float32"), "worst")
     for name, expected in step(w, lambda x: np.array(x)).items():
         np.testing.assert_array_equal(found.parts[name].value, expected, err_msg=name)
 
 
 def test_an_unused_row_stays_exact() -> None:
-    w = drawn(0)
+    w = draw_world(0)
     found = allowances(lambda wrap: step(w, wrap), Precision.of("float32"), "worst")
     untouched = (found.parts["d_items"].value == 0).all(axis=1)
     if not untouched.any():
