@@ -85,10 +85,7 @@ def test_the_current_answers_match_the_golden_values(
     frozen = golden.load_cases(stem)
     assert list(frozen) == list(made_now[stem])
     for name, (call, answer) in made_now[stem].items():
-        before, after = (
-            named_arrays(call_arrays(frozen[name].call)),
-            named_arrays(call_arrays(call)),
-        )
+        before, after = (named_arrays(call_arrays(c)) for c in (frozen[name].call, call))
         assert before.keys() == after.keys()
         assert all(before[n].tobytes() == after[n].tobytes() for n in after)
         assert frozen[name].answer.keys() == answer.keys()
@@ -105,7 +102,7 @@ def test_a_wrong_golden_value_is_detected(stem: str) -> None:
 
 
 @EACH
-def test_float32_suffices_to_tell_the_answers_from_others(stem: str) -> None:
+def test_float32_bounds_are_narrower_than_a_changed_answer(stem: str) -> None:
     for call, answer in golden.load_cases(stem).values():
         for name, part in expected_answer(call, Precision.of("float32"), "worst").items():
             assert np.max(part.allowed, initial=0) < 0.01, name
@@ -113,7 +110,7 @@ def test_float32_suffices_to_tell_the_answers_from_others(stem: str) -> None:
 
 
 @EACH
-def test_every_float_type_holds_the_calls_exactly_and_finds_their_answers(stem: str) -> None:
+def test_golden_calls_are_exact_in_every_dtype(stem: str) -> None:
     for name, (call, _) in golden.load_cases(stem).items():
         floats = [x for x in named_arrays(call_arrays(call)).values() if is_float_array(x)]
         assert all((x.astype(np.float16) == x).all() for x in floats)
@@ -132,7 +129,7 @@ def test_json_and_safetensors_hold_the_same_numbers(stem: str) -> None:
 
 
 @pytest.mark.parametrize("power", [float("inf"), 0.5])
-def test_a_power_comes_back_infinite_or_not(power: float, tmp_path: Path) -> None:
+def test_an_infinite_power_is_written_and_read(power: float, tmp_path: Path) -> None:
     call = Call("label_attention", {"interests": np.ones((1, 2, 0))}, {"power": power})
     sheet = sheet_of("label_attention", {"some": GoldenCase(call, {"out": np.array(-0.0)})})
     text = sheet_json(sheet)
@@ -173,7 +170,7 @@ def test_the_files_stay_small() -> None:
 
 @pytest.mark.rules("conformance-R15")
 @EACH
-def test_a_changed_digit_is_an_error_that_names_the_file(stem: str, installed: Path) -> None:
+def test_a_changed_byte_raises_with_the_file_name(stem: str, installed: Path) -> None:
     for name in (f"{stem}.json", f"{stem}.safetensors"):
         whole = (installed / name).read_bytes()
         (installed / name).write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
@@ -184,18 +181,16 @@ def test_a_changed_digit_is_an_error_that_names_the_file(stem: str, installed: P
 
 
 @pytest.mark.rules("conformance-R15")
-def test_a_changed_golden_file_raises(
-    installed: Path,
-) -> None:
-    text = (installed / "squash.json").read_text(encoding="utf-8")
-    (installed / "squash.json").write_text(text.replace("24.0", "25.0"), encoding="utf-8")
-    assert sheet_from_json((installed / "squash.json").read_text(encoding="utf-8")) is not None
+def test_a_changed_golden_number_raises(installed: Path) -> None:
+    text = (installed / "squash.json").read_text(encoding="utf-8").replace("24.0", "25.0")
+    (installed / "squash.json").write_text(text, encoding="utf-8")
+    assert sheet_from_json(text)
     with pytest.raises(DataError, match=r"squash\.json: expected sha256"):
         golden.load_cases("squash")
 
 
 @pytest.mark.rules("conformance-R15")
-def test_a_missing_file_is_an_error_that_names_it(installed: Path) -> None:
+def test_a_missing_file_raises_with_its_name(installed: Path) -> None:
     (installed / "routing.json").unlink()
     with pytest.raises(DataError, match=r"routing\.json: expected a file, got FileNotFoundError"):
         golden.load_cases("routing")
@@ -206,7 +201,7 @@ def test_a_missing_file_is_an_error_that_names_it(installed: Path) -> None:
 
 @pytest.mark.rules("conformance-R15")
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": 3}'])
-def test_a_damaged_list_of_hashes_is_an_error_that_names_it(content: str, installed: Path) -> None:
+def test_a_damaged_list_of_hashes_raises_with_its_name(content: str, installed: Path) -> None:
     (installed / "PROVENANCE.json").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=r"PROVENANCE\.json: expected the hashes of all files"):
         golden.load_cases("softmax")
@@ -245,7 +240,7 @@ def test_writing_prints_the_change_of_each_array(
     }
 
 
-def test_a_difference_in_words() -> None:
+def test_differences_are_described() -> None:
     one, whole = np.array([1.0, 0.0]), np.array([1, 2])
     assert golden.describe_difference(None, one) == "new"
     assert golden.describe_difference(one, None) == "gone"
@@ -257,7 +252,7 @@ def test_a_difference_in_words() -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("--write", "more")])
-def test_anything_else_gets_the_usage(
+def test_invalid_arguments_print_the_usage(
     words: tuple[str, ...], checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SystemExit, match="usage, in a checkout of mindref: python -m mindref"):
