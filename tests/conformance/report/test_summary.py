@@ -19,11 +19,12 @@ def test_pages_and_rules_are_in_running_order() -> None:
         failed("softmax/agreement", "softmax-R1"),
         failed("numerics/late", "softmax-R4"),
     )
-    groups = [
-        (rule, len(group))
-        for rule, group in summary.failures_by_rule(summary.report_failures(made))
+    groups = summary.failures_by_rule(summary.report_failures(made))
+    assert [(rule, len(group)) for rule, group in groups] == [
+        ("softmax-R4", 2),
+        ("softmax-R1", 1),
+        ("routing-R9", 1),
     ]
-    assert groups == [("softmax-R4", 2), ("softmax-R1", 1), ("routing-R9", 1)]
 
 
 def test_a_failure_in_two_precisions_is_printed_once() -> None:
@@ -36,26 +37,22 @@ def test_a_failure_in_two_precisions_is_printed_once() -> None:
 def test_a_repeated_diagnosis_is_printed_once() -> None:
     """Two failures without a known mistake are not the same mistake."""
     known = "your result equals the reference with this mistake: the mask is late"
-    some = [
+    made = report(
         failed(PROPERTY, "softmax-R2", diagnosis=known),
         failed(FORWARD, "softmax-R1", diagnosis=known),
         failed(GRADIENT, "softmax-R5", diagnosis="no match"),
         failed("softmax/other", "softmax-R5", diagnosis="no match"),
         failed(REFUSAL, "softmax-R7"),
-    ]
-    told = [
-        summary.failure_text_lines(failure)[2:]
-        for failure in summary.report_failures(report(*some))
-    ]
-    again = ["the same mistake as above"]
-    assert told == [[known], again, ["no match"], ["again no known mistake explains it"], []]
+    )
+    diagnoses = [summary.failure_text_lines(x)[2:] for x in summary.report_failures(made)]
+    same, unknown = ["the same mistake as above"], ["again no known mistake explains it"]
+    assert diagnoses == [[known], same, ["no match"], unknown, []]
 
 
 def test_the_script_is_printed_as_a_shell_command() -> None:
-    (one,) = summary.report_failures(
-        report(failed(PROPERTY, "softmax-R2", script="my folder/a.py"))
-    )
-    assert summary.failure_text_lines(one)[-1] == "python 'my folder/a.py'"
+    made = report(failed(PROPERTY, "softmax-R2", script="my folder/a.py"))
+    (failure,) = summary.report_failures(made)
+    assert summary.failure_text_lines(failure)[-1] == "python 'my folder/a.py'"
 
 
 def test_a_single_failure_is_printed_with_its_rule() -> None:

@@ -109,12 +109,8 @@ def test_the_terminal_ends_with_counts_badge_and_verdict() -> None:
 def test_every_text_format_shortens_repeated_problems() -> None:
     what = "ran and is not in the manifest: install mindref again"
     long = made(problems=tuple(f"mine/check_{i} [float64] {what}" for i in range(40)))
-    texts = [
-        "\n".join(terminal_lines(long, 200)),
-        markdown.markdown_text(long),
-        junit.junit_text(long),
-    ]
-    for text in [*texts, "\n".join(plugin.problem_lines(long))]:
+    texts = ["\n".join(lines) for lines in (terminal_lines(long, 200), plugin.problem_lines(long))]
+    for text in (*texts, markdown.markdown_text(long), junit.junit_text(long)):
         plain = text.replace("\\", "")  # Markdown has signs escaped
         assert plain.count("check_") in (10, 11)  # JUnit has the first in its message as well
         assert f"and 30 more: {what}" in plain

@@ -32,11 +32,11 @@ def right(x: Any, *, kind: str = "squash") -> Any:
 class Squash:
     """A backend of one operator, forward only."""
 
-    def __init__(self, forward: Forward, name: str = "mine", **claims: Any) -> None:
-        self.name, self.claims = name, claims
-        self.ops = SimpleNamespace(
-            squash=SimpleNamespace(forward=lambda x, **n: (forward(x, **n), None))
-        )
+    name = "mine"
+
+    def __init__(self, forward: Forward, **claims: Any) -> None:
+        squash = SimpleNamespace(forward=lambda x, **numbers: (forward(x, **numbers), None))
+        self.claims, self.ops = claims, SimpleNamespace(squash=squash)
 
     def capabilities(self) -> Capabilities:
         return Capabilities(**{"operators": ("squash",), "options": (), **self.claims})
@@ -48,10 +48,8 @@ class Squash:
         return x
 
 
-def implementation(
-    forward: Forward = right, name: str = "mine", **claims: Any
-) -> BackendImplementation:
-    return BackendImplementation(Squash(forward, name, **claims))
+def implementation(forward: Forward = right) -> BackendImplementation:
+    return BackendImplementation(Squash(forward))
 
 
 @st.composite
@@ -82,10 +80,8 @@ def unregistered_check(
     return ConformanceCheck(name, rules, run, calls(), False, agreement, "squash", 1.0)
 
 
-def property_check(**more: Any) -> ConformanceCheck:
-    return unregistered_check(
-        negation_commutes, agreement=False, **{"name": "squash/property", **more}
-    )
+def property_check() -> ConformanceCheck:
+    return unregistered_check(negation_commutes, agreement=False, name="squash/property")
 
 
 def run_checks(
@@ -95,5 +91,5 @@ def run_checks(
     monkeypatch.setattr(suite_run, "load_local_backend", lambda name: backend)
     monkeypatch.setattr(suite_run, "selected_checks", lambda words: checks)
     monkeypatch.setattr(suite_run, "add_diagnosis", lambda implementation, result: result)
-    found = suite_run.SuiteRun("made:Backend", settings=RunSettings("smoke"))
-    return [r for precision in found.precisions for r in found.all_of(precision).values()]
+    run = suite_run.SuiteRun("made:Backend", settings=RunSettings("smoke"))
+    return [r for precision in run.precisions for r in run.all_of(precision).values()]

@@ -24,7 +24,7 @@ class Claiming(Right):
         return self.made
 
 
-class Silent(Right):
+class Failing(Right):
     def capabilities(self) -> Any:
         raise OSError("no driver")
 
@@ -65,7 +65,7 @@ def test_malformed_claims_raise(made: Any, says: str) -> None:
 
 def test_a_backend_without_claims_raises_with_the_cause() -> None:
     with pytest.raises(BackendError, match="got OSError: no driver"):
-        claims_of(Silent(), "mine:Mine")
+        claims_of(Failing(), "mine:Mine")
 
 
 @pytest.mark.rules("backend-R13")
