@@ -15,16 +15,29 @@ from __future__ import annotations
 
 import importlib
 from types import SimpleNamespace
+from typing import Any
 
 from mindref.backend import OPERATORS
 from mindref.conformance.runner.composed_backend import ComposedBackend
 from mindref.models import mind
 from mindref.training import optimiser
+from tests.conformance.correct import checks
 
 NAMES = ("reversed_order", "ragged")
 
 
 def composed_backend(name: str) -> ComposedBackend:
     """Return a backend of all levels, composed of the operators of one implementation."""
-    modules = {stem: importlib.import_module(f"{__name__}.{name}.{stem}") for stem in OPERATORS}
-    return ComposedBackend(SimpleNamespace(**modules), mind, optimiser, name=name)
+    operators = {stem: checked_operator(name, stem) for stem in OPERATORS}
+    return ComposedBackend(SimpleNamespace(**operators), mind, optimiser, name=name)
+
+
+def checked_operator(name: str, stem: str) -> SimpleNamespace:
+    """Return an operator that checks its arguments before it computes."""
+    module, check = importlib.import_module(f"{__name__}.{name}.{stem}"), getattr(checks, stem)
+
+    def forward(*arrays: Any, **numbers: Any) -> Any:
+        check(*arrays, **numbers)
+        return module.forward(*arrays, **numbers)
+
+    return SimpleNamespace(forward=forward, backward=module.backward)

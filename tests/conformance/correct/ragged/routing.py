@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.shapes import Array, Bools, Ints
-from tests.conformance.correct import checks
 from tests.conformance.correct.ragged import squash, votes
 from tests.conformance.correct.ragged.softmax import segment_weights
 
@@ -47,8 +46,6 @@ def forward(
     axis: str = "interests",
     kind: str = "squash",
 ) -> tuple[Array, Saved]:
-    arrays = (history, mask, bilinear, init_logits, active)
-    checks.routing(*arrays, iterations, gradient, axis, log_weights, kind=kind)
     out = np.zeros((*active.shape, history.shape[2]), history.dtype)
     couplings = np.zeros_like(init_logits)
     projected = votes.project(history, mask, bilinear, active)

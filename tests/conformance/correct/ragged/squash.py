@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from mindref.shapes import Array
-from tests.conformance.correct import checks
 
 
 def forward(x: Array, *, kind: str = "squash") -> tuple[Array, Any]:
-    checks.squash(x, kind)
     flat = x.reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
     out, jacobians = np.zeros_like(flat), []
     for row, capsule in enumerate(flat):
