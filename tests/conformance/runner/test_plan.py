@@ -17,7 +17,8 @@ from mindref.conformance.runner.attribution import (
 )
 from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import unclaimed_features
-from mindref.conformance.runner.result import CheckResult, ConformanceReport
+from mindref.conformance.runner.result import CheckResult
+from tests.conformance import small
 from tests.conformance.runner.implementations import (
     Squash,
     property_check,
@@ -29,8 +30,8 @@ from tests.conformance.runner.implementations import (
 DOUBLE = (("float64", "float64"),)
 
 
-def result(check: str, *rules: str, status: str = "failed", **more: Any) -> CheckResult:
-    return CheckResult(check, rules, "ops", False, "float64", status, "", **more)
+def result(check: str, *rules: str, status: str = "failed", **fields: Any) -> CheckResult:
+    return small.result(check, status, rules=rules, **fields)
 
 
 def test_there_is_one_result_for_each_check_in_each_precision(
@@ -151,30 +152,23 @@ def test_a_narrow_dtype_runs_agreement_checks_only(monkeypatch: pytest.MonkeyPat
     ], [r.message for r in results]
 
 
-def report(
-    results: tuple[CheckResult, ...], planned: int, problems: tuple[str, ...] = ()
-) -> ConformanceReport:
-    return ConformanceReport("mine", "", 0, "smoke", {}, results, planned, (), problems)
-
-
 @pytest.mark.rules("conformance-R1")
 def test_an_incomplete_report_does_not_conform() -> None:
-    passed = result("squash/made", "squash-R1", status="passed")
-    assert report((passed,), 1).conforms
-    assert not report((passed,), 2).conforms
-    assert not report((passed, passed._replace(status="lost")), 2).conforms
+    passed = small.result()
+    assert small.report(passed).conforms
+    assert not small.report(passed, planned=2).conforms
+    assert not small.report(passed, passed._replace(status="lost")).conforms
 
 
 @pytest.mark.rules("conformance-R1")
 @pytest.mark.parametrize("status", ["failed", "blocked"])
 def test_a_failure_does_not_conform(status: str) -> None:
-    passed = result("squash/a", "squash-R1", status="passed")
-    assert not report((passed, result("b", "squash-R1", status=status)), 2).conforms
-    assert not report((passed,), 1, ("stale expectation",)).conforms
+    assert not small.report(small.result(), small.result(small.GRADIENT, status)).conforms
+    assert not small.report(small.result(), problems=("stale expectation",)).conforms
 
 
 def test_a_report_without_passed_checks_does_not_conform() -> None:
-    assert not report((result("squash/a", "squash-R1", status="not_claimed"),), 1).conforms
+    assert not small.report(small.result(status="not_claimed")).conforms
 
 
 @pytest.mark.rules("conformance-R9")
