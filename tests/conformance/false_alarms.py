@@ -123,9 +123,8 @@ def lines(options: argparse.Namespace) -> Iterator[Line]:
     plan = [(stem, options.seeds) for stem in options.stems or OPERATORS]
     plan += [(stem, options.levels) for stem in composed_stems() if options.levels]
     for stem, count in plan:
-        yield from run_implementations(
-            stem, implementations, range(options.first, options.first + count), options.examples
-        )
+        seeds = range(options.first, options.first + count)
+        yield from run_implementations(stem, implementations, seeds, options.examples)
         if options.nulls:
             yield run_trivial_implementations(
                 stem, range(options.first, options.first + options.nulls)
@@ -154,13 +153,11 @@ def alarm_texts(line: Line) -> list[str]:
 
 def arguments() -> argparse.Namespace:
     """Return the options of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    for name, count in {"seeds": 200, "first": 0, "examples": EXAMPLES}.items():
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    counts = {"seeds": 200, "first": 0, "examples": EXAMPLES, "levels": 0, "nulls": 0}
+    for name, count in counts.items():
         parser.add_argument(f"--{name}", type=int, default=count)
-    for name in ("levels", "nulls"):
-        parser.add_argument(f"--{name}", type=int, default=0)
     parser.add_argument("--stems", nargs="*", choices=OPERATORS)
     parser.add_argument("--write", action="store_true")
     return parser.parse_args()

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from mindref.backend import Capabilities
 from mindref.conformance.runner import suite_run
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import ConformanceCheck
@@ -19,6 +18,7 @@ from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import RunSettings
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.strategies import distinct_sizes, generators, normal
+from tests.conformance.small import Right
 
 Forward = Callable[..., Any]
 
@@ -29,23 +29,15 @@ def right(x: Any, *, kind: str = "squash") -> Any:
     return x * np.sqrt(square) / (1 + square)
 
 
-class Squash:
-    """A backend of one operator, forward only."""
+class Squash(Right):
+    """A backend of squash, forward only."""
 
     name = "mine"
 
     def __init__(self, forward: Forward, **claims: Any) -> None:
         squash = SimpleNamespace(forward=lambda x, **numbers: (forward(x, **numbers), None))
-        self.claims, self.ops = claims, SimpleNamespace(squash=squash)
-
-    def capabilities(self) -> Capabilities:
-        return Capabilities(**{"operators": ("squash",), "options": (), **self.claims})
-
-    def to_numpy(self, x: Any) -> Any:
-        return x
-
-    def from_numpy(self, x: Any) -> Any:
-        return x
+        self.ops = SimpleNamespace(squash=squash)
+        self.claims = {"operators": ("squash",), "options": (), **claims}
 
 
 def implementation(forward: Forward = right) -> BackendImplementation:
