@@ -6,7 +6,7 @@ its dtype and adds from the front, from the back or in pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -167,3 +167,18 @@ def maker(order: str, types: str | Sequence[str]) -> Callable[[Any], RoundedArra
     """Return what wraps inputs as RoundedArray."""
     precision = Precision.of(types)
     return lambda x: RoundedArray(x, order, precision)
+
+
+def implementations(types: str) -> Iterator[Callable[[Any], Any]]:
+    """Yield functions that wrap inputs; each makes a correct implementation of the reference."""
+    yield lambda x: np.asarray(x).astype(types)
+    yield from (maker(order, types) for order in ORDERS)
+
+
+def parts_beyond_bound(result: dict[str, Any], expected: Any) -> list[str]:
+    """Return the parts of a result with an error above the bound."""
+    errors = {
+        part: np.abs(np.asarray(plain(result[part]), float) - value)
+        for part, (value, _) in expected.parts.items()
+    }
+    return [part for part, error in errors.items() if not (error <= expected.parts[part][1]).all()]

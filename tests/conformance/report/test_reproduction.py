@@ -1,9 +1,13 @@
-"""A failure as a script that exits with 1 while the failure is present, and with 0 after."""
+"""A script of a failure exits with 1 while the failure is present, then with 0.
+
+Numbers in a script are those of the failure, bit for bit.
+"""
 
 from __future__ import annotations
 
 import ast
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +19,7 @@ import numpy as np
 import pytest
 
 from mindref.backend import Capabilities, NumpyBackend
+from mindref.config import Config
 from mindref.conformance import versions
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import Mutant, backend_of, suite_mutants
@@ -23,9 +28,12 @@ from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.failure import Evidence
 from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import RunSettings
 from mindref.conformance.runner.result import CheckResult
+from mindref.errors import RunError
+from tests.conformance import small
 from tests.conformance.runner.implementations import (
     Squash,
     property_check,
@@ -303,3 +311,69 @@ def test_the_header_states_failure_rule_and_versions() -> None:
     assert f"specification {versions.SPEC}, suite {versions.SUITE}" in words
     assert "profile smoke, seed 7" in words
     assert max(len(line) for line in head.splitlines()) <= 100
+
+
+def evaluate_literal(x: Any) -> Any:
+    """Return the value of the literal of x."""
+    imports: reproduction.Imports = set()
+    text = reproduction.value_literal(x, imports)
+    names: dict[str, Any] = {"np": np, "inf": np.inf, "nan": np.nan}
+    for module, name in imports:
+        exec(f"from {module} import {name}", names)
+    return eval(text, names)
+
+
+RNG = np.random.default_rng(0)
+CUBE = RNG.standard_normal((2, 3, 4))
+
+
+@pytest.mark.rules("conformance-R14")
+@pytest.mark.parametrize(
+    "x",
+    [
+        CUBE,
+        CUBE.astype(np.float32),
+        CUBE.astype(np.float16),
+        np.array([np.nan, np.inf, -np.inf, -0.0, 5e-324, 1.7976931348623157e308]),
+        np.asfortranarray(CUBE),
+        CUBE.transpose(1, 2, 0).copy(order="K"),
+        np.array(0.1, np.float32),
+        np.zeros((2, 0, 3), np.float32),
+        np.array([[True, False]]),
+        np.array([1, -(2**62)]),
+    ],
+)
+def test_a_literal_makes_the_same_array_bit_for_bit(x: Any) -> None:
+    back = evaluate_literal(x)
+    assert (back.dtype, back.shape) == (x.dtype, x.shape)
+    assert back.tobytes() == x.tobytes()
+    if x.size:
+        assert back.strides == x.strides
+
+
+def test_a_literal_of_numbers_texts_and_nested_values() -> None:
+    config = Config.of(changes={"interests": 3})
+    for x in (None, True, 3, "softmax", 0.1, float("inf"), (1,), (1, (2.5, "a")), [1], {"a": (1,)}):
+        assert evaluate_literal(x) == x
+    assert evaluate_literal(config) == config
+    call = Call("squash", {"x": CUBE}, {"kind": "squash"})
+    assert evaluate_literal(call).arrays["x"].tobytes() == CUBE.tobytes()
+    with pytest.raises(TypeError, match="no literal for set"):
+        evaluate_literal({1})
+
+
+def test_file_names_have_no_brackets_and_slashes() -> None:
+    result = small.result("numerics/inputs[softmax]", precision="float16/float32")
+    assert reproduction.file_name(result) == "numerics.inputs.softmax.float16-float32.py"
+
+
+def test_an_unwritable_folder_raises(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    evidence = Evidence((Call("softmax", {}, {}),), kind="raised")
+    result, folder = small.result(status="failed", evidence=evidence), tmp_path / "new" / "scripts"
+    with pytest.raises(RunError, match="expected a place that can be written"):
+        reproduction.write_script(result, "mine:Mine", SETTINGS, tmp_path / "file" / "scripts")
+    reproduction.write_script(result, "mine:Mine", SETTINGS, folder)
+    assert os.listdir(folder) == [reproduction.file_name(result)]
+    with pytest.raises(TypeError, match="no evidence"):
+        script_text(small.result(status="failed"))

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from mindref.shapes import Array, Bools, Ints
+from mindref.shapes import Array, Bools
 from tests.conformance.correct.ragged.softmax import segment_weights
 from tests.conformance.correct.reversed_order.label_attention import through_power
-
-
-class User(NamedTuple):
-    interests: Array  # (K', D) the active ones
-    chosen: Ints  # (K',) which they are
-    scores: Array  # (K',)
-    weights: Array  # (K',)
 
 
 def forward(interests: Array, target: Array, active: Bools, *, power: float) -> tuple[Array, Any]:
     power = float(power)
     out = np.zeros_like(target)
-    users = []
+    users: list[tuple[Array, ...]] = []  # active interests, their indices, scores, weights
     for b, query in enumerate(target):
         chosen = np.flatnonzero(active[b])
         mine = interests[b, chosen]
         scores = np.dot(mine, query)  # 1
         weights = attend(scores, power)
         out[b] = np.dot(weights, mine)  # 4
-        users.append(User(mine, chosen, scores, weights))
+        users.append((mine, chosen, scores, weights))
     return out, (users, target, interests.shape, power)
 
 
