@@ -33,8 +33,8 @@ def use(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "all_checks", lambda: checks)
     monkeypatch.setattr(attribution, "agreement_checks", lambda: {FORWARD, GRADIENT})
     monkeypatch.setattr(attribution, "check_operators", lambda: dict.fromkeys(NAMES, "softmax"))
-    made = manifest.build_manifest(SPECS)
-    monkeypatch.setattr(manifest, "load_manifest", lambda: made)
+    small_manifest = manifest.build_manifest(SPECS)
+    monkeypatch.setattr(manifest, "load_manifest", lambda: small_manifest)
     monkeypatch.setattr(suite_run, "add_diagnosis", lambda implementation, result: result)
 
 

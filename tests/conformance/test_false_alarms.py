@@ -45,10 +45,10 @@ def test_a_mutant_declared_correct_is_an_alarm(rule: str) -> None:
         "wrong": BackendImplementation(backend_of(mutant)),
         **false_alarms.correct_implementations(),
     }
-    wrong, *others = run_implementations(stem, implementations, [0])
+    wrong, *correct = run_implementations(stem, implementations, [0])
     cited = {check.name: check.rules for check in all_checks()}
     assert any(rule in cited[alarm.check] for alarm in wrong.alarms)
-    assert not any(other.alarms for other in others)
+    assert not any(other.alarms for other in correct)
     assert false_alarms.row(wrong).endswith(f"| {len(wrong.alarms)} |")
     assert false_alarms.alarm_texts(wrong)[0].startswith(f"wrong {stem}/")
 

@@ -119,8 +119,8 @@ def test_the_worked_example_holds() -> None:
     central = [(np.exp(h) - np.exp(-h)) / (2 * h) for h in example["steps"]]
     atol = tolerances.WORKED_EXAMPLE
     np.testing.assert_allclose(central, example["central"], rtol=0, atol=atol)
-    found = gradient.romberg(*central)
-    np.testing.assert_allclose(found, example["extrapolated"], rtol=0, atol=atol)
+    extrapolated = gradient.romberg(*central)
+    np.testing.assert_allclose(extrapolated, example["extrapolated"], rtol=0, atol=atol)
 
 
 @pytest.mark.rules("numerics-R11")

@@ -36,8 +36,8 @@ def test_every_checked_rule_has_a_row_in_the_table() -> None:
 
 
 def test_the_index_table_counts_the_rows() -> None:
-    known = [kills.Row("squash-R1", 3, 2, (2, 2)), kills.Row("squash-R2", 1, 3, (3, 1))]
-    text = "\n".join(map(kills.line, [*known, kills.Row("softmax-R1", 1, 0, (0, 0))]))
+    rows = [kills.Row("squash-R1", 3, 2, (2, 2)), kills.Row("squash-R2", 1, 3, (3, 1))]
+    text = "\n".join(map(kills.line, [*rows, kills.Row("softmax-R1", 1, 0, (0, 0))]))
     assert status.kills(text) == {"squash": [5, 3, "1 of 2"], "softmax": [0, 0, "0 of 1"]}
 
 

@@ -94,13 +94,13 @@ def link_outside(path: Path) -> None:
 
 def make_socket(path: Path) -> None:
     """Replace the file by a socket."""
-    here = os.getcwd()
+    working_directory = os.getcwd()
     os.chdir(path.parent)  # a socket's name is short
     try:
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(path.name)
+        with socket.socket(socket.AF_UNIX) as unix_socket:
+            unix_socket.bind(path.name)
     finally:
-        os.chdir(here)
+        os.chdir(working_directory)
 
 
 def raise_format(path: Path) -> None:

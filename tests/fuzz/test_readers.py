@@ -39,15 +39,15 @@ def test_a_written_log_is_read_back(form: str, data: st.DataObject) -> None:
     with in_time():
         log = read(raw, packing, format=name_of(form))
     assert isinstance(log, InteractionLog), log
-    wanted = expected(written, FORMS[form].timed)
-    assert list(log.user_ids) == list(wanted)
+    histories = expected(written, FORMS[form].timed)
+    assert list(log.user_ids) == list(histories)
     assert sorted(log.item_ids) == sorted({item for _, item, _ in written})
     for u, user in enumerate(log.user_ids):
-        assert [log.item_ids[i] for i in log.interactions.row(u)] == [i for i, _ in wanted[user]]
+        assert [log.item_ids[i] for i in log.interactions.row(u)] == [i for i, _ in histories[user]]
         if FORMS[form].timed:
             assert log.times is not None
             start, stop = log.interactions.offsets[u : u + 2]
-            assert log.times[start:stop].tolist() == [t for _, t in wanted[user]]
+            assert log.times[start:stop].tolist() == [t for _, t in histories[user]]
     assert log.notes["bad_lines"] == 0
 
 

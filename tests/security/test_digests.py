@@ -35,13 +35,15 @@ def test_the_digest_matches_the_page() -> None:
 
 @pytest.mark.rules("security-R1")
 def test_settings_edited_by_hand_raise(run: Path) -> None:
-    before, known = recommend(run), checkpoint.load_config(run)[0].window
+    before, stored = recommend(run), checkpoint.load_config(run)[0].window
     edit_json(run / "config.json", lambda words: words["settings"].update(window=3), seal=False)
     expected = r"config.json: expected the configuration of a run as it was written, got one that"
     for use in (load, resume_run, lambda run: recall(run, "auto")):
         with pytest.raises(RunError, match=rf"{expected} was .* by hand; put back"):
             use(run)
-    edit_json(run / "config.json", lambda words: words["settings"].update(window=known), seal=False)
+    edit_json(
+        run / "config.json", lambda words: words["settings"].update(window=stored), seal=False
+    )
     assert recommend(run) == before
 
 
@@ -98,11 +100,11 @@ def test_a_file_of_another_run_raises(run: Path, tmp_path: Path, name: str) -> N
 @pytest.mark.rules("security-R2")
 def test_the_run_identity_includes_the_log_but_not_its_path(run: Path) -> None:
     config, read = checkpoint.load_config(run)
-    known = checkpoint.run_identity(config, read)
+    stored = checkpoint.run_identity(config, read)
     elsewhere = {**read, "source": {"place": "/elsewhere", "options": {}}}
-    assert checkpoint.run_identity(config, elsewhere) == known
+    assert checkpoint.run_identity(config, elsewhere) == stored
     for name in ("log", "protocol", "sizes", "user_features", "threads"):
-        assert checkpoint.run_identity(config, {**read, name: "another"}) != known
+        assert checkpoint.run_identity(config, {**read, name: "another"}) != stored
 
 
 @pytest.mark.rules("security-R2")
@@ -110,8 +112,8 @@ def test_a_run_without_a_newer_setting_keeps_its_identity(run: Path) -> None:
     """A run of an earlier mindref, before the setting `epsilon`, is served, resumed and copied."""
     before, (config, _) = recommend(run), checkpoint.load_config(run)
     edit_json(run / "config.json", lambda words: words["settings"].pop("epsilon"))
-    known = json.loads((run / "config.json").read_text())
-    facts = {x: known[x] for x in ("settings", *metadata.IDENTITY_FACTS) if x in known}
+    stored = json.loads((run / "config.json").read_text())
+    facts = {x: stored[x] for x in ("settings", *metadata.IDENTITY_FACTS) if x in stored}
     bind_arrays(run, files.json_digest(facts))
     (run / "report.json").unlink()
     assert recommend(run) == before

@@ -66,10 +66,12 @@ def test_the_error_of_an_unknown_backend_is_one_printable_line() -> None:
 def test_commands_escape_control_characters_of_run_files(
     run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    known = items.read_items(run / "items.tsv")
-    digest = items.write_items(run / "items.tsv", known.ids, known.counts, [NASTY] * len(known.ids))
-    place = {"place": f"/nowhere/{NASTY}".replace("\0", ""), "options": {}}
-    edit_json(run / "config.json", lambda words: words.update(items=digest, source=place))
+    original = items.read_items(run / "items.tsv")
+    digest = items.write_items(
+        run / "items.tsv", original.ids, original.counts, [NASTY] * len(original.ids)
+    )
+    source = {"place": f"/nowhere/{NASTY}".replace("\0", ""), "options": {}}
+    edit_json(run / "config.json", lambda words: words.update(items=digest, source=source))
     history = ",".join(HISTORIES[0])
     for words in (
         ["recall", str(run), "--history", history],

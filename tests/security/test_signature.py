@@ -149,7 +149,9 @@ def test_a_key_is_synced_before_it_is_linked(
     for module, name in ((os, "fsync"), (os, "link")):
         real = getattr(module, name)
         monkeypatch.setattr(
-            module, name, lambda *given, real=real, name=name: (done.append(name), real(*given))[1]
+            module,
+            name,
+            lambda *arguments, real=real, name=name: (done.append(name), real(*arguments))[1],
         )
     assert signature.make_key() is not None
     assert done == ["fsync", "link"]

@@ -100,9 +100,9 @@ class RoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
         unit = TYPES[self.precision.accumulate].unit
         wide = np.float64 if self.precision.accumulate == "float64" else np.float32
         axes = range(terms.ndim) if axis is None else np.atleast_1d(axis) % terms.ndim
-        kept = [i for i in range(terms.ndim) if i not in axes]
-        flat = terms.astype(wide).transpose(*kept, *axes)
-        flat = flat.reshape(*(terms.shape[i] for i in kept), -1)
+        batch_axes = [i for i in range(terms.ndim) if i not in axes]
+        flat = terms.astype(wide).transpose(*batch_axes, *axes)
+        flat = flat.reshape(*(terms.shape[i] for i in batch_axes), -1)
         total = ORDERS[self.order](flat, lambda x: round_to(x, unit))
         if keepdims:
             total = total.reshape([1 if i in axes else n for i, n in enumerate(terms.shape)])

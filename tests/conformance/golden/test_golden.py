@@ -149,17 +149,17 @@ def test_the_golden_calls_have_an_infinite_power_at_every_level() -> None:
 
 
 def test_the_provenance_lists_every_file() -> None:
-    known = json.loads((FOLDER / "PROVENANCE.json").read_text(encoding="utf-8"))
+    provenance = json.loads((FOLDER / "PROVENANCE.json").read_text(encoding="utf-8"))
     files = {p.name for p in FOLDER.iterdir() if p.suffix in (".json", ".safetensors")}
-    assert known["files"].keys() == files - {"PROVENANCE.json"}
-    assert known["files"].keys() == {
+    assert provenance["files"].keys() == files - {"PROVENANCE.json"}
+    assert provenance["files"].keys() == {
         f"{s}.{kind}" for s in STEMS for kind in ("json", "safetensors")
     }
-    for name, wanted in known["files"].items():
-        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == wanted, name
+    for name, digest in provenance["files"].items():
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest, name
         assert golden.read_verified(name)
-    assert known["made_by"] == golden.COMMAND
-    assert all(known[k] for k in ("of", "date", "seed", "mindref", "spec", "numpy", "python"))
+    assert provenance["made_by"] == golden.COMMAND
+    assert all(provenance[k] for k in ("of", "date", "seed", "mindref", "spec", "numpy", "python"))
 
 
 def test_the_files_stay_small() -> None:
@@ -172,8 +172,8 @@ def test_the_files_stay_small() -> None:
 @EACH
 def test_a_changed_byte_raises_with_the_file_name(stem: str, installed: Path) -> None:
     for name in (f"{stem}.json", f"{stem}.safetensors"):
-        whole = (installed / name).read_bytes()
-        (installed / name).write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+        original = (installed / name).read_bytes()
+        (installed / name).write_bytes(original[:-9] + bytes([original[-9] ^ 1]) + original[-8:])
         with pytest.raises(DataError, match=rf"{stem}\.\w+: expected sha256 \w+, got .*again"):
             golden.read_verified(name)
     with pytest.raises(DataError, match=rf"{stem}\.json: expected sha256"):
@@ -213,11 +213,13 @@ def test_writing_prints_the_change_of_each_array(
     assert all(line.endswith(": new") for line in first)
     assert {line.split()[0] for line in first} == set(STEMS)
     file = checkout / "squash.json"
-    whole = sheet_from_json(file.read_text(encoding="utf-8"))
-    x = whole.arrays["lengths/answer/out"]
+    original = sheet_from_json(file.read_text(encoding="utf-8"))
+    x = original.arrays["lengths/answer/out"]
     moved = np.where(x == x.max(), np.nextafter(np.nextafter(x, 0), 0), x)
-    changed = {**whole.arrays, "lengths/answer/out": moved, "lengths/answer/old": x}
-    file.write_text(sheet_json(GoldenSheet(whole.stem, whole.numbers, changed)), encoding="utf-8")
+    changed = {**original.arrays, "lengths/answer/out": moved, "lengths/answer/old": x}
+    file.write_text(
+        sheet_json(GoldenSheet(original.stem, original.numbers, changed)), encoding="utf-8"
+    )
     before = {p.name: p.read_bytes() for p in checkout.iterdir()}
     run(monkeypatch, "--write")
     second = capsys.readouterr().out.splitlines()
@@ -232,12 +234,12 @@ def test_writing_prints_the_change_of_each_array(
 
 
 def test_differences_are_described() -> None:
-    one, whole = np.array([1.0, 0.0]), np.array([1, 2])
+    one, integers = np.array([1.0, 0.0]), np.array([1, 2])
     assert golden.describe_difference(None, one) == "new"
     assert golden.describe_difference(one, None) == "gone"
     assert golden.describe_difference(one, one[:1]) == "float64(2,) became float64(1,)"
-    assert golden.describe_difference(whole, whole) == "the same"
-    assert golden.describe_difference(whole, whole + 1) == "other numbers"
+    assert golden.describe_difference(integers, integers) == "the same"
+    assert golden.describe_difference(integers, integers + 1) == "other numbers"
     assert golden.describe_difference(one, np.array([1 + 3 * 2.0**-52, 0.0])) == "3 ULP"
     assert golden.describe_difference(np.zeros(1), np.array([2.0**-60])) == f"{2.0**52:g} ULP"
 

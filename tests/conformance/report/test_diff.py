@@ -116,12 +116,12 @@ def read(tmp_path: Path, text: str, encoding: str = "utf-8") -> str:
 
 
 def test_a_file_that_is_no_report_raises(tmp_path: Path) -> None:
-    whole = report_json(PASSED)
+    complete = report_json(PASSED)
     assert "got JSON of another kind; name a file that" in read(tmp_path, '{"format": "else"}')
     assert "JSON of another kind" in read(tmp_path, "[]")
     assert "text that is not JSON: Expecting value" in read(tmp_path, "no json")
     assert "got an empty file; name a file that --output has written" in read(tmp_path, "\n")
-    assert "protocol" in read(tmp_path, json.dumps(whole | {"protocol": "99.0"}))
+    assert "protocol" in read(tmp_path, json.dumps(complete | {"protocol": "99.0"}))
     assert "not UTF-8 text" in read(tmp_path, "\xff\xfe", encoding="latin-1")
 
 

@@ -65,13 +65,13 @@ def test_a_report_without_a_part_is_invalid() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.1 + 0.2, math.inf])
 def test_a_result_is_read_as_it_was_written(share: float) -> None:
-    made = result(
+    original = result(
         GRADIENT, "failed", error_ratio=share, grade="-", message="m", diagnosis="d", factor=3
     )
     back = json_report.result_from_json(
-        json.loads(json.dumps(json_report.result_json(made), allow_nan=False))
+        json.loads(json.dumps(json_report.result_json(original), allow_nan=False))
     )
-    assert back == made
+    assert back == original
     assert isinstance(back, CheckResult)
 
 
@@ -79,13 +79,13 @@ def test_a_result_is_read_as_it_was_written(share: float) -> None:
 def test_every_report_has_three_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("SPEC", "7.1"), ("SUITE", "8.2"), ("PROTOCOL", "9.3")):
         monkeypatch.setattr(versions, name, value)
-    made = report(result(FORWARD), result(REFUSAL))
-    content = json_report.suite_report_json(made)
+    both = report(result(FORWARD), result(REFUSAL))
+    content = json_report.suite_report_json(both)
     assert (content["specification"], content["suite"], content["protocol"]) == (
         "7.1",
         "8.2",
         "9.3",
     )
     assert valid(content)
-    title = " ".join(summary.title_lines(made))
+    title = " ".join(summary.title_lines(both))
     assert "specification 7.1, suite 8.2, protocol 9.3" in title

@@ -279,11 +279,11 @@ def test_the_script_runs_in_the_folder_of_the_backend(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
     path = tmp_path / "out" / "softmax.softmax_gradient_matches_the_reference.float32.py"
     # without the suite: a script that imports it ends with a traceback
-    alone = f"import sys, runpy; sys.modules['mindref.conformance'] = None; sys.argv = ['x'];\
+    program = f"import sys, runpy; sys.modules['mindref.conformance'] = None; sys.argv = ['x'];\
 runpy.run_path({str(path)!r}, run_name='__main__')"
 
     def ran() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-B", "-c", alone]
+        command = [sys.executable, "-B", "-c", program]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     wrong = ran()

@@ -128,8 +128,8 @@ def test_a_rule_of_all_operators_blocks_only_if_it_failed_itself() -> None:
     )
     cause = result("numerics/inputs", "numerics-R7")
     assert block_explained([blocked, cause])[0].status == "blocked"
-    (alone,) = block_explained([blocked])
-    assert (alone.status, alone.message) == ("failed", "numerics-R7: writes")
+    (unexplained,) = block_explained([blocked])
+    assert (unexplained.status, unexplained.message) == ("failed", "numerics-R7: writes")
 
 
 def test_foundations_precede_the_pages_built_on_them() -> None:

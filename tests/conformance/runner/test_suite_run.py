@@ -60,8 +60,8 @@ def test_a_missing_check_of_the_manifest_is_a_problem(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     row = {"rules": ["softmax-R1"], "text": "", "level": "ops", "agreement": False}
-    more = manifest.load_manifest()["checks"] | {"softmax/lost": row}
-    shipped = manifest.load_manifest() | {"checks": more}
+    checks = manifest.load_manifest()["checks"] | {"softmax/lost": row}
+    shipped = manifest.load_manifest() | {"checks": checks}
     monkeypatch.setattr(manifest, "load_manifest", lambda: shipped)
     report = run_suite(f"{SMALL}:right", settings=QUICK)
     assert not report.complete

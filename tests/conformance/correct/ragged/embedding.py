@@ -24,7 +24,7 @@ def forward(table: Array, rows: Ints, weights: Array) -> tuple[Array, Any]:
 def backward(d_out: Array, saved: Any) -> RowGradient:
     rows, weights = saved
     m, f = np.nonzero(weights)  # embedding-R6
-    named, which = np.unique(rows[m, f], return_inverse=True)  # embedding-R5
-    values = np.zeros((len(named), d_out.shape[1]), d_out.dtype)
+    used_rows, which = np.unique(rows[m, f], return_inverse=True)  # embedding-R5
+    values = np.zeros((len(used_rows), d_out.shape[1]), d_out.dtype)
     np.add.at(values, which, weights[m, f][:, None] * d_out[m])  # embedding-R3
-    return RowGradient(named, values)
+    return RowGradient(used_rows, values)

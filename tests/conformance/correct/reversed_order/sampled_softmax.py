@@ -46,10 +46,10 @@ def compete(gaps: Array, usable: Array) -> tuple[Array, Array]:
     """
     most = np.maximum(0, np.max(gaps, axis=1, initial=-np.inf))  # (B,)
     raised = np.exp(gaps - most[:, None])
-    others = total(raised, 1)
-    whole = others + np.exp(-most)
-    losses = np.where(most > 0, most + np.log(whole), np.log1p(others))
-    shares = raised / whole[:, None]
+    sum_exp = total(raised, 1)
+    divisor = sum_exp + np.exp(-most)
+    losses = np.where(most > 0, most + np.log(divisor), np.log1p(sum_exp))
+    shares = raised / divisor[:, None]
     losses = np.where(usable, losses, np.nan)
     return losses.astype(gaps.dtype), np.where(usable[:, None], shares, np.nan).astype(gaps.dtype)
 

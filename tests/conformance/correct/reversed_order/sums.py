@@ -18,10 +18,12 @@ def total(x: Array, axis: int, *, keepdims: bool = False) -> Array:
 
 def contract(formula: str, a: Array, b: Array) -> Array:
     """Return np.einsum of two arrays; all products are computed before the sums."""
-    inputs, kept = formula.split("->")
-    summed = "".join(sorted(set(inputs) - set(kept) - {","}))
+    inputs, result_axes = formula.split("->")
+    summed = "".join(sorted(set(inputs) - set(result_axes) - {","}))
     left, right = inputs.split(",")
-    terms = broadcast_axes(a, left, kept + summed) * broadcast_axes(b, right, kept + summed)
+    terms = broadcast_axes(a, left, result_axes + summed) * broadcast_axes(
+        b, right, result_axes + summed
+    )
     for _ in summed:
         terms = total(terms, -1)
     return terms
@@ -29,7 +31,7 @@ def contract(formula: str, a: Array, b: Array) -> Array:
 
 def broadcast_axes(x: Array, letters: str, order: str) -> Array:
     """Return x with its axes in this order, and an axis of size one for each that it lacks."""
-    known = [letter for letter in order if letter in letters]
-    turned = x.transpose([letters.index(letter) for letter in known])
-    sizes = dict(zip(known, turned.shape, strict=True))
+    present = [letter for letter in order if letter in letters]
+    turned = x.transpose([letters.index(letter) for letter in present])
+    sizes = dict(zip(present, turned.shape, strict=True))
     return turned.reshape([sizes.get(letter, 1) for letter in order])
