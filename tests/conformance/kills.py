@@ -7,7 +7,7 @@ in float32. The table goes into specs/coverage.md.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -19,9 +19,8 @@ from mindref.conformance.runner.implementation import BackendImplementation
 from tests import spec_pages
 
 TABLE = spec_pages.SPECS / "coverage.md"
-BEGIN, END = "<!-- kills: begin -->", "<!-- kills: end -->"
 PRECISIONS = (Precision.of("float64"), Precision.of("float32"))
-EFFORT = ExampleBudget(30, seed=0, shrink=False)  # the examples of the profile "standard"
+BUDGET = ExampleBudget(30, seed=0, shrink=False)  # the examples of the profile "standard"
 
 
 class Row(NamedTuple):
@@ -47,10 +46,9 @@ def citing(rule: str) -> list[ConformanceCheck]:
 def killer(mutant: Mutant, precision: Precision) -> str:
     """Return the name of the first check of its rule that a mutant fails; "" if it survives."""
     for check in citing(mutant.rule):
-        implementation = BackendImplementation(
-            backend_of(mutant)
-        )  # a new one, because some mutants have state
-        if run_check(check, implementation, precision, EFFORT).status == "failed":
+        # a new backend, because some mutants have state
+        implementation = BackendImplementation(backend_of(mutant))
+        if run_check(check, implementation, precision, BUDGET).status == "failed":
             return check.name
     return ""
 
@@ -68,10 +66,10 @@ def rules_of(page: str) -> list[str]:
     return [rule for rule in spec_pages.rules(page) if rule in cited]
 
 
-def line(known: Row) -> str:
+def line(counts: Row) -> str:
     """Return the line of the table for one rule; tests/status.py reads it."""
-    cells = [known.rule, known.checks, known.mutants, *known.killed]
-    return f"| {' | '.join(map(str, cells))} | {'yes' if known.covered else 'no'} |"
+    cells = [counts.rule, counts.checks, counts.mutants, *counts.killed]
+    return f"| {' | '.join(map(str, cells))} | {'yes' if counts.covered else 'no'} |"
 
 
 def judged_pages() -> list[str]:
@@ -87,15 +85,15 @@ def table() -> Iterator[str]:
         yield from (line(row(rule)) for rule in rules_of(page))
 
 
-def write() -> None:
-    """Put the table between its marks."""
-    text = TABLE.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN)
-    made = "\n".join(table())
-    TABLE.write_text(f"{head}{BEGIN}\n{made}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+def write_section(name: str, lines: Iterable[str]) -> None:
+    """Replace the lines between the marks of a section of coverage.md."""
+    begin, end = f"<!-- {name}: begin -->\n", f"\n<!-- {name}: end -->"
+    before, section = TABLE.read_text(encoding="utf-8").split(begin)
+    after = section.split(end)[1]
+    TABLE.write_text(before + begin + "\n".join(lines) + end + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["--write"]:
         sys.exit("usage: python -m tests.conformance.kills --write")
-    write()
+    write_section("kills", table())

@@ -33,8 +33,8 @@ def use(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "all_checks", lambda: checks)
     monkeypatch.setattr(attribution, "agreement_checks", lambda: {FORWARD, GRADIENT})
     monkeypatch.setattr(attribution, "check_operators", lambda: dict.fromkeys(NAMES, "softmax"))
-    made = manifest.build_manifest(SPECS)
-    monkeypatch.setattr(manifest, "load_manifest", lambda: made)
+    small_manifest = manifest.build_manifest(SPECS)
+    monkeypatch.setattr(manifest, "load_manifest", lambda: small_manifest)
     monkeypatch.setattr(suite_run, "add_diagnosis", lambda implementation, result: result)
 
 
@@ -98,20 +98,17 @@ unclaiming = Right(operators=())
 
 def result(check: str = FORWARD, status: str = "passed", **changes: Any) -> CheckResult:
     """Return a result without a run."""
-    rule = {PROPERTY: "softmax-R2", GRADIENT: "softmax-R5", REFUSAL: "softmax-R7"}.get(
-        check, "softmax-R1"
-    )
-    made = CheckResult(
-        check, (rule,), "ops", check == GRADIENT, "float64", status, "What is asked."
-    )
-    return made._replace(**changes)
+    rules = {PROPERTY: "softmax-R2", GRADIENT: "softmax-R5", REFUSAL: "softmax-R7"}
+    cited, gradient = (rules.get(check, "softmax-R1"),), check == GRADIENT
+    text = "What is asked."
+    return CheckResult(check, cited, "ops", gradient, "float64", status, text)._replace(**changes)
 
 
 def report(*results: CheckResult, **changes: Any) -> ConformanceReport:
     """Return a complete report of these results, with changes."""
     claims = dict(Capabilities(("softmax",))._asdict())
     precisions = tuple(dict.fromkeys(r.precision for r in results))
-    made = ConformanceReport(
+    complete = ConformanceReport(
         "mine:Mine", "mine 1.0", 0, "smoke", claims, results, len(results), (), (), (), precisions
     )
-    return made._replace(**changes)
+    return complete._replace(**changes)

@@ -18,6 +18,20 @@ INSTALLED = ", ".join(sorted(list_backends()))
 
 PLUGIN = Path(__file__).parent.parent / "plugin"
 
+Done = subprocess.CompletedProcess[str]
+
+
+def run(folder: Path, *words: str, env: dict[str, str] | None = None) -> Done:
+    """Run a module of Python in a folder."""
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def run_pytest(folder: Path, *options: str, env: dict[str, str] | None = None) -> Done:
+    """Run the conformance suite with pytest and options `--mindref-...`."""
+    words = ["pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "mindref.conformance"]
+    return run(folder, *words, *(f"--mindref-{option}" for option in options), env=env)
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
@@ -26,24 +40,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     source = tmp_path_factory.mktemp("source") / "plugin"  # pip builds where the source is
     shutil.copytree(PLUGIN, source)
     options = ["--quiet", "--no-deps", "--disable-pip-version-check", "--target", str(folder)]
-    command = [sys.executable, "-m", "pip", "install", *options, str(source)]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    done = run(folder, "pip", "install", *options, str(source))
+    assert done.returncode == 0, done.stderr
     return {**os.environ, "PYTHONPATH": str(folder)}
 
 
-def mindref(
-    installed: dict[str, str], folder: Path, *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mindref", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=installed, capture_output=True, text=True, check=False
-    )
-
-
 def test_an_installed_backend_is_tested_by_name(installed: dict[str, str], tmp_path: Path) -> None:
-    done = mindref(
-        installed, tmp_path, "conform", "--backend", "example", "--profile", "smoke", "--json"
-    )
+    words = ["conform", "--backend", "example", "--profile", "smoke", "--json"]
+    done = run(tmp_path, "mindref", *words, env=installed)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     report = json.loads(done.stdout)
     assert report["backend"]["version"] == "mindref-example 0.1.0"
@@ -53,28 +57,20 @@ def test_an_installed_backend_is_tested_by_name(installed: dict[str, str], tmp_p
 def test_pytest_tests_an_installed_backend_from_any_folder(
     installed: dict[str, str], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs"]
-    command += ["mindref.conformance", "--mindref-backend", "example", "--mindref-profile", "smoke"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=installed, capture_output=True, text=True, check=False
-    )
+    done = run_pytest(tmp_path, "backend=example", "profile=smoke", env=installed)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
-def asked_in_vain(folder: Path, *options: str) -> str:
-    """Return the output of pytest for invalid options."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs"]
-    done = subprocess.run(
-        [*command, "mindref.conformance", *options],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def usage_error(folder: Path, *options: str) -> str:
+    """Return the message of pytest for invalid options."""
+    done = run_pytest(folder, *options)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert done.stdout == "", "nothing is collected"
     return done.stderr.strip()
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (
             ["backend=nobody"],
@@ -89,28 +85,30 @@ def asked_in_vain(folder: Path, *options: str) -> str:
 )
 @pytest.mark.slow(every=3)
 def test_an_invalid_option_ends_pytest_with_one_line(
-    options: list[str], says: str, tmp_path: Path
+    options: list[str], message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "taken").write_text("", encoding="utf-8")
-    said = asked_in_vain(tmp_path, *(f"--mindref-{option}" for option in options))
-    assert said.startswith("ERROR: ")
-    assert says in said
-    assert said.count("\n") == 0
+    error = usage_error(tmp_path, *options)
+    assert error.startswith("ERROR: ")
+    assert message in error
+    assert error.count("\n") == 0
 
 
 @pytest.mark.parametrize(
-    ("option", "says"),
+    ("option", "message"),
     [
-        ("--mindref-profile=nonsense", "invalid choice: 'nonsense'"),
-        ("--mindref-seed=x", "invalid int value: 'x'"),
+        ("profile=nonsense", "invalid choice: 'nonsense'"),
+        ("seed=x", "invalid int value: 'x'"),
     ],
 )
-def test_an_invalid_option_value_prints_the_usage(option: str, says: str, tmp_path: Path) -> None:
-    said = asked_in_vain(tmp_path, option)
-    assert said.startswith("ERROR: usage: ")
-    (line,) = [line for line in said.splitlines() if "error: " in line]
-    assert f"argument {option.partition('=')[0]}: {says}" in line
-    assert "Traceback" not in said
+def test_an_invalid_option_value_prints_the_usage(
+    option: str, message: str, tmp_path: Path
+) -> None:
+    error = usage_error(tmp_path, option)
+    assert error.startswith("ERROR: usage: ")
+    (line,) = [line for line in error.splitlines() if "error: " in line]
+    assert f"argument --mindref-{option.partition('=')[0]}: {message}" in line
+    assert "Traceback" not in error
 
 
 @pytest.mark.parametrize(
@@ -124,7 +122,7 @@ def test_an_invalid_option_value_prints_the_usage(option: str, says: str, tmp_pa
 def test_a_broken_backend_ends_with_one_line(
     name: str, word: str, installed: dict[str, str], tmp_path: Path
 ) -> None:
-    done = mindref(installed, tmp_path, "conform", "--backend", name)
+    done = run(tmp_path, "mindref", "conform", "--backend", name, env=installed)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith(f"Error: backend {name}")
@@ -136,14 +134,14 @@ def test_a_broken_backend_ends_with_one_line(
 def test_a_wrong_signature_is_quoted_in_the_failure(
     installed: dict[str, str], tmp_path: Path
 ) -> None:
-    name = "example_wrong_signature"
-    done = mindref(installed, tmp_path, "conform", "--backend", name, "--profile", "smoke")
+    words = ["conform", "--backend", "example_wrong_signature", "--profile", "smoke"]
+    done = run(tmp_path, "mindref", *words, env=installed)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "TypeError" in done.stdout
 
 
 def test_broken_backends_do_not_affect_others(installed: dict[str, str], tmp_path: Path) -> None:
-    done = mindref(installed, tmp_path, "backends", "--json")
+    done = run(tmp_path, "mindref", "backends", "--json", env=installed)
     usable = {row["name"]: row["usable"] for row in json.loads(done.stdout)}
     assert usable["numpy"]
     assert usable["example"]
@@ -165,12 +163,6 @@ def test_pytest_uses_the_requested_device(installed: dict[str, str], tmp_path: P
     """
     (tmp_path / "two.py").write_text(textwrap.dedent(code))
     options = ["backend=two:Two", "profile=smoke", "words=squash-R2"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs"]
-    command += ["mindref.conformance", *(f"--mindref-{option}" for option in options)]
-    done = subprocess.run(
-        [*command, "--mindref-device=auto"],
-        cwd=tmp_path, env=installed, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_pytest(tmp_path, *options, "device=auto", env=installed)
     assert ", device cpu-of-auto" in done.stdout
-    said = asked_in_vain(tmp_path, *command[7:], "--mindref-device=cuda")
-    assert said == "ERROR: backend two: no cuda"
+    assert usage_error(tmp_path, *options, "device=cuda") == "ERROR: backend two: no cuda"

@@ -20,8 +20,8 @@ def own_numbers(tree: ast.AST) -> Iterator[int]:
         if isinstance(node, ast.Call):
             yield from (k.value.lineno for k in node.keywords if k.arg in NAMES and own(k.value))
         elif isinstance(node, ast.Dict):
-            named = zip(node.keys, node.values, strict=True)
-            yield from (v.lineno for k, v in named if named_tolerance(k) and own(v))
+            items = zip(node.keys, node.values, strict=True)
+            yield from (v.lineno for k, v in items if named_tolerance(k) and own(v))
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in NAMES:
             yield from [node.lineno] if own(node.value) else []
 
@@ -44,8 +44,8 @@ def silent(tree: ast.AST) -> Iterator[int]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             needed = LOOSE_UNLESS_TOLD.get(ast.unparse(node.func).split(".")[-1])
-            given = {k.arg for k in node.keywords}
-            if needed and not given & {needed, "abs" if needed == "rel" else None, None}:
+            keywords = {k.arg for k in node.keywords}
+            if needed and not keywords & {needed, "abs" if needed == "rel" else None, None}:
                 yield node.lineno
 
 

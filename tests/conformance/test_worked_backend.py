@@ -1,4 +1,4 @@
-"""The example backend of the specification page conforms, and is short."""
+"""The backends of specs/backend.md: the worked one conforms, the walk-through is as quoted."""
 
 from __future__ import annotations
 
@@ -11,51 +11,89 @@ import pytest
 
 from tests import spec_pages
 
-BLOCK = re.compile(r"^```python worked-backend\n(?P<body>.*?)^```$", re.M | re.S)
+NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+COMMAND = "conform --backend {module}:Mine --profile smoke"
+GAP = "..."
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that contains only the file from the page."""
-    found = BLOCK.search(spec_pages.text("backend"))
-    assert found
-    folder = tmp_path_factory.mktemp("user")
-    (folder / "mybackend.py").write_text(found["body"], encoding="utf-8")
-    return folder
+def block(kind: str) -> str:
+    """Return the text of a code block of the page."""
+    match = re.search(rf"^```\w+ {kind}\n(.*?)^```$", spec_pages.text("backend"), re.M | re.S)
+    assert match, f"specs/backend.md has no block {kind}"
+    return match[1]
 
 
-def conform(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mindref", "conform", "--backend", "mybackend:Mine"]
-    return subprocess.run(
-        [*command, "--profile", "smoke", *more],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def conform(folder: Path, module: str, text: str, *words: str) -> tuple[int, str]:
+    """Return the exit code and the output of `mindref conform` for a backend with this text."""
+    (folder / f"{module}.py").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "mindref", *COMMAND.format(module=module).split(), *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert not done.stderr
+    return done.returncode, done.stdout
 
 
-def test_the_worked_backend_is_short(folder: Path) -> None:
-    assert (folder / "mybackend.py").read_text(encoding="utf-8").count("\n") < 60
+def test_the_backends_of_the_page_are_short() -> None:
+    assert block("worked-backend").count("\n") < 60
+    assert sum(bool(line.strip()) for line in block("first-try").splitlines()) < 60
 
 
-def test_the_worked_backend_conforms(folder: Path) -> None:
-    done = conform(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "ops " in done.stdout
+def test_the_worked_backend_conforms(tmp_path: Path) -> None:
+    code, output = conform(tmp_path, "mybackend", block("worked-backend"))
+    assert code == 0, output
+    assert "ops " in output
 
 
 @pytest.mark.slow
-def test_a_mutation_of_the_worked_backend_is_diagnosed(folder: Path) -> None:
-    text = (folder / "mybackend.py").read_text(encoding="utf-8")
+def test_a_mutation_of_the_worked_backend_is_diagnosed(tmp_path: Path) -> None:
+    text = block("worked-backend")
     right = "return weights * (d_out - (weights * d_out).sum(axis, keepdims=True))"
     assert text.count(right) == 1
     wrong = text.replace(right, "return weights * d_out")
-    (folder / "wrong.py").write_text(wrong, encoding="utf-8")
-    command = [sys.executable, "-m", "mindref", "conform", "softmax", "--backend", "wrong:Mine"]
-    done = subprocess.run(
-        [*command, "--profile", "smoke"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "softmax-R5" in done.stdout
-    assert "your result equals the reference with this mistake" in " ".join(done.stdout.split())
+    code, output = conform(tmp_path, "wrong", wrong, "softmax")
+    assert code == 1, output
+    assert "softmax-R5" in output
+    assert "your result equals the reference with this mistake" in " ".join(output.split())
+
+
+def corrected() -> str:
+    """Return the first try of the walk-through with its wrong function replaced."""
+    text, right = block("first-try"), block("corrected")
+    name = right.partition("(")[0]
+    wrong = re.search(rf"^{re.escape(name)}\(.*?\n(?=\n)", text, re.M | re.S)
+    assert wrong, f"the first try has no {name}"
+    assert wrong[0] != right
+    return text.replace(wrong[0], right)
+
+
+def stable_text(line: str) -> str:
+    """Return a line without the digits that depend on the order of summation."""
+    line = line.strip()
+    return NUMBER.sub("#", line) if " is " in line and "±" in line else line
+
+
+def assert_quoted(kind: str, output: str) -> None:
+    """Assert that the output has every quoted line, in order, with gaps only at the dots."""
+    lines = [stable_text(line) for line in output.splitlines()]
+    start, gap = 0, True
+    for line in map(stable_text, block(kind).splitlines()):
+        if line == GAP:
+            gap = True
+            continue
+        index = lines.index(line, start) if gap else start
+        assert lines[index] == line
+        start, gap = index + 1, False
+
+
+def test_the_page_states_the_command() -> None:
+    assert f"`mindref {COMMAND.format(module='mytorch')} routing`" in spec_pages.text("backend")
+
+
+def test_the_walk_through_fails_and_conforms_as_quoted(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    for text, expected, report in (
+        (block("first-try"), 1, "first-report"),
+        (corrected(), 0, "second-report"),
+    ):
+        code, output = conform(tmp_path, "mytorch", text, "routing")
+        assert code == expected
+        assert_quoted(report, output)

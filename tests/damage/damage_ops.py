@@ -26,34 +26,29 @@ class DamageOp(NamedTuple):
     """An operation that changes a file in place."""
 
     name: str
-    do: Callable[[Path], None]
+    do: Callable[[Path], object]
 
 
 def spread_offsets(size: int, count: int) -> list[int]:
     """Return about `count` evenly spaced offsets below `size`, and all offsets at the ends."""
     step = max(1, size // max(1, count))
     edges = [*range(EDGE), *range(size - EDGE, size)]
-    return sorted({at for at in [*range(0, size, step), *edges] if 0 <= at < size})
+    return sorted({x for x in [*range(0, size, step), *edges] if 0 <= x < size})
 
 
-def truncate_file(path: Path, at: int) -> None:
-    """Keep the first `at` bytes."""
-    os.truncate(path, at)
-
-
-def flip_bit(path: Path, at: int) -> None:
-    """Flip one bit of the byte at `at`. The bit depends on the offset."""
+def flip_bit(path: Path, offset: int) -> None:
+    """Flip one bit of the byte at `offset`. The bit depends on the offset."""
     data = bytearray(path.read_bytes())
-    data[at] ^= 1 << (at * 5 + 3) % 8
+    data[offset] ^= 1 << (offset * 5 + 3) % 8
     path.write_bytes(bytes(data))
 
 
 def byte_ops(path: Path, count: int) -> Iterator[DamageOp]:
     """Yield operations on the bytes of a file, at about `count` offsets of each kind."""
     size = path.stat().st_size
-    for at in spread_offsets(size, count):
-        yield DamageOp(f"truncated at {at}", partial(truncate_file, at=at))
-        yield DamageOp(f"a bit of byte {at}", partial(flip_bit, at=at))
+    for offset in spread_offsets(size, count):
+        yield DamageOp(f"truncated at {offset}", partial(os.truncate, length=offset))
+        yield DamageOp(f"a bit of byte {offset}", partial(flip_bit, offset=offset))
     yield DamageOp("longer by a byte", lambda path: path.write_bytes(path.read_bytes() + b"\n"))
     yield DamageOp("all zeros", lambda path: path.write_bytes(bytes(size)))
 
@@ -69,11 +64,6 @@ def replace_file(path: Path, make: Callable[[Path], object]) -> None:
     """Replace the file by the result of `make`."""
     path.unlink()
     make(path)
-
-
-def grow_sparse(path: Path) -> None:
-    """Extend the file to HUGE bytes with zeros, as a sparse file."""
-    os.truncate(path, HUGE)
 
 
 def replace_by_zeros(path: Path) -> None:
@@ -104,37 +94,32 @@ def link_outside(path: Path) -> None:
 
 def make_socket(path: Path) -> None:
     """Replace the file by a socket."""
-    here = os.getcwd()
+    working_directory = os.getcwd()
     os.chdir(path.parent)  # a socket's name is short
     try:
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(path.name)
+        with socket.socket(socket.AF_UNIX) as unix_socket:
+            unix_socket.bind(path.name)
     finally:
-        os.chdir(here)
+        os.chdir(working_directory)
 
 
 def raise_format(path: Path) -> None:
     """Increase the format number only."""
     if path.suffix == ".json":
-        words = json.loads(path.read_text())
-        words["format"] = words.get("format", 0) + 1
-        path.write_text(json.dumps(words))
+        content = json.loads(path.read_text())
+        content["format"] = content.get("format", 0) + 1
+        path.write_text(json.dumps(content))
     else:
         with safe_open(path, framework="np") as file:
             metadata = {name: json.loads(x) for name, x in file.metadata().items()}
-        for words in metadata.values():
-            words["format"] += 1
-        told = {name: json.dumps(words) for name, words in metadata.items()}
-        path.write_bytes(save(load_file(path), metadata=told))
+        for header in metadata.values():
+            header["format"] += 1
+        texts = {name: json.dumps(header) for name, header in metadata.items()}
+        path.write_bytes(save(load_file(path), metadata=texts))
 
 
 NESTED = "[" * 200_000
 DIGITS = "9" * 100_000
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace the content by text."""
-    path.write_text(text)
 
 
 def replacement_ops(path: Path) -> Iterator[DamageOp]:
@@ -151,12 +136,12 @@ def replacement_ops(path: Path) -> Iterator[DamageOp]:
     yield DamageOp("a link out of the folder", link_outside)
     yield DamageOp("no rights", lambda x: x.chmod(0))
     yield DamageOp("read-only", lambda x: x.chmod(0o444))
-    yield DamageOp("huge, then zeros", grow_sparse)
+    yield DamageOp("huge, then zeros", partial(os.truncate, length=HUGE))
     yield DamageOp("huge, all zeros", replace_by_zeros)
     yield DamageOp("a huge array", replace_by_huge_array)
-    yield DamageOp("nested JSON", partial(write_text, text=NESTED))
-    yield DamageOp("nested objects", partial(write_text, text='{"format":' * 100_000))
-    yield DamageOp("a number of many digits", partial(write_text, text=f'{{"format": {DIGITS}}}'))
-    yield DamageOp("control characters", partial(write_text, text='{"format": "\x1b[2J\x9b2J"}'))
+    yield DamageOp("nested JSON", lambda x: x.write_text(NESTED))
+    yield DamageOp("nested objects", lambda x: x.write_text('{"format":' * 100_000))
+    yield DamageOp("a number of many digits", lambda x: x.write_text(f'{{"format": {DIGITS}}}'))
+    yield DamageOp("control characters", lambda x: x.write_text('{"format": "\x1b[2J\x9b2J"}'))
     if path.suffix in (".json", ".safetensors"):
         yield DamageOp("a newer format", raise_format)

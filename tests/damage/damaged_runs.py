@@ -43,8 +43,8 @@ class DamagedFolder(NamedTuple):
     name: str
     folder: Path
     files: list[str]  # relative
-    asks: dict[str, Query]
-    others: dict[str, Path]  # what it is -> a folder with files of the same names
+    queries: dict[str, Query]
+    others: dict[str, Path]  # description -> a folder with files of the same names
 
 
 def train_small_run(run: Path, source: Source = SOURCE, **changes: Any) -> Path:
@@ -60,51 +60,45 @@ def train_small_run(run: Path, source: Source = SOURCE, **changes: Any) -> Path:
 
 def files_of(folder: Path) -> list[str]:
     """Return the names of all files of a folder except locks."""
-    found = (x.relative_to(folder) for x in folder.rglob("*") if x.is_file())
-    return sorted(str(x) for x in found if x.name != ".lock")
+    files = (x.relative_to(folder) for x in folder.rglob("*") if x.is_file())
+    return sorted(str(x) for x in files if x.name != ".lock")
 
 
 def plain_lists(answers: Any) -> list[Any]:
     """Return lists of recommendations as plain values, bits of scores included."""
-    return [(x.item, x.title, float(x.score).hex(), x.interest) for some in answers for x in some]
+    items = (x for answer in answers for x in answer)
+    return [(x.item, x.title, float(x.score).hex(), x.interest) for x in items]
 
 
 def load_and_recommend(run: Path) -> Any:
     """Load the run and recommend. Return lists, report and settings."""
     model = load(run)
-    found = plain_lists(model.recommend(history, 10) for history in HISTORIES)
-    return found, model.report, model.config
+    lists = plain_lists(model.recommend(history, 10) for history in HISTORIES)
+    return lists, model.report, model.config
 
 
 def recall_by_index(kind: str) -> Query:
     """Return the query that recalls with the index of the run."""
 
-    def ask(run: Path) -> Any:
+    def query(run: Path) -> Any:
         answers = [recall_lists(run, history=history, kind=kind, n=10) for history in HISTORIES]
-        return plain_lists(x.items for some in answers for x in some)
+        return plain_lists(x.items for answer in answers for x in answer)
 
-    return ask
-
-
-def evaluate_again(run: Path) -> Any:
-    """Evaluate on the log of the run."""
-    return evaluate_run(run)
+    return query
 
 
 def resume_and_serve(run: Path) -> Any:
     """Resume the run. Return the state and the recommendations."""
     trainer = resume_run(run)
-    tables = checkpoint.state_tables(trainer.state)
-    found = [digest(table) for table in tables]
+    state = [digest(table) for table in checkpoint.state_tables(trainer.state)]
     best = digest(flatten(trainer.best))
     numbers = checkpoint.state_header(trainer.state), [x._asdict() for x in trainer.epochs]
-    return found, best, numbers, load_and_recommend(run)
+    return state, best, numbers, load_and_recommend(run)
 
 
 def digest(table: Any) -> str:
     """Return the sha256 of arrays by name."""
-    some = {name: np.ascontiguousarray(x) for name, x in table.items()}
-    return array_files.arrays_digest(some, {})
+    return array_files.arrays_digest({n: np.ascontiguousarray(x) for n, x in table.items()}, {})
 
 
 QUERIES: dict[str, Query] = {
@@ -131,59 +125,61 @@ def trained_family(folder: Path, model: str, index: str = "exact", **changes: An
     for other in others.values():
         recall_by_index(index)(other)
         recall_lists(other, history=HISTORIES[0], kind="auto" if index == "exact" else index)
-    asks = {**QUERIES, "recall": recall_by_index("auto" if index == "exact" else index)}
-    return DamagedFolder(model, run, files_of(run), {**asks, "evaluate": evaluate_again}, others)
+    recall = recall_by_index("auto" if index == "exact" else index)
+    queries = {**QUERIES, "recall": recall, "evaluate": evaluate_run}
+    return DamagedFolder(model, run, files_of(run), queries, others)
 
 
 def trained_reranker(folder: Path) -> DamagedFolder:
     """Return a reranker and the run whose candidates it reranks."""
     recalled = train_small_run(folder / "recall")
 
-    def one(run: Path, **changes: Any) -> Path:
-        made = RerankTrainer(recalled, open_recall_run(recalled), DinConfig(**STAGE | changes), run)
-        made.create()
-        made.train(Hooks())
-        made.evaluate()
+    def train(run: Path, **changes: Any) -> Path:
+        config = DinConfig(**STAGE | changes)
+        trainer = RerankTrainer(recalled, open_recall_run(recalled), config, run)
+        trainer.create()
+        trainer.train(Hooks())
+        trainer.evaluate()
         return run
 
     def rank(run: Path) -> Any:
         answers = recall_lists(recalled, history=HISTORIES[0], reranker=run, n=10)
         return plain_lists(x.items for x in answers)
 
-    def again(run: Path) -> Any:
-        trainer = rerank_trainer.resume_reranker(run)
-        moments = trainer.state.moments
-        found = (digest(flatten(trainer.state.params)), moments.step)
-        return found, digest(moments.first), digest(moments.second), rank(run)
+    def resume(run: Path) -> Any:
+        state = rerank_trainer.resume_reranker(run).state
+        params, (first, second) = flatten(state.params), (state.moments.first, state.moments.second)
+        return digest(params), state.moments.step, digest(first), digest(second), rank(run)
 
     def trained_params(run: Path) -> Any:
         return digest(flatten(load_reranker(run, recalled).params))
 
-    run = one(folder / "run")
-    asks = {"rank": rank, "load": trained_params, "resume": again, "report": report_without_folder}
-    others = {"other seed": one(folder / "seed", seed=5), "other width": one(folder / "w", width=4)}
-    return DamagedFolder("din", run, files_of(run), asks, others)
+    def report(run: Path) -> Any:
+        return {**load_rerank_report(run), "run": ""}  # the folder of a copy has another name
 
-
-def report_without_folder(run: Path) -> Any:
-    """Return the report without the name of the folder, which differs for a copy."""
-    return {**load_rerank_report(run), "run": ""}
+    run = train(folder / "run")
+    queries = {"rank": rank, "load": trained_params, "resume": resume, "report": report}
+    others = {
+        "other seed": train(folder / "seed", seed=5),
+        "other width": train(folder / "w", width=4),
+    }
+    return DamagedFolder("din", run, files_of(run), queries, others)
 
 
 def shard_files(folder: Path) -> DamagedFolder:
     """Return the shard files of a bulk recall."""
 
-    def some(name: str, **changes: Any) -> Path:
-        run, place = train_small_run(folder / f"run-{name}", **changes), folder / name
-        place.mkdir()
+    def recall(name: str, **changes: Any) -> Path:
+        run, shards = train_small_run(folder / f"run-{name}", **changes), folder / name
+        shards.mkdir()
         for i in (1, 2, 3):
-            recall_all(run, place / f"part-{i}", shard=(i, 3), block=7, n=5)
-        return place
+            recall_all(run, shards / f"shard-{i}", shard=(i, 3), block=7, n=5)
+        return shards
 
-    def merge(place: Path) -> Any:
-        shard_file.merge_shards([place / f"part-{i}" for i in (1, 2, 3)], place / "merged")
-        return hashlib.sha256((place / "merged").read_bytes()).hexdigest()
+    def merge(shards: Path) -> Any:
+        shard_file.merge_shards([shards / f"shard-{i}" for i in (1, 2, 3)], shards / "merged")
+        return hashlib.sha256((shards / "merged").read_bytes()).hexdigest()
 
-    place = some("parts")
-    others = {"other seed": some("seed", seed=5), "other width": some("width", width=4)}
-    return DamagedFolder("parts", place, files_of(place), {"merge": merge}, others)
+    shards = recall("shards")
+    others = {"other seed": recall("seed", seed=5), "other width": recall("width", width=4)}
+    return DamagedFolder("shards", shards, files_of(shards), {"merge": merge}, others)

@@ -8,80 +8,76 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mindref.errors import RunError
 from tests.damage import damaged_runs
 from tests.damage.damage_ops import DamageOp, byte_ops, replacement_ops, swap_file
 from tests.damage.damaged_runs import DamagedFolder, Query
 
-STRANGERS = ("a pipe", "a device", "huge, then zeros", "huge, all zeros", "a huge array")
+HAZARDS = ("a pipe", "a device", "huge, then zeros", "huge, all zeros", "a huge array")
 """Operations that may hang a process or fill the memory. They run in a child process."""
 
-
-SAID = {("optimiser.safetensors", "missing"), ("report.json", "missing")}
+OTHER_ANSWER = {("optimiser.safetensors", "missing"), ("report.json", "missing")}
 """Cases with a different answer, by specs/security.md: a run without a state or a report."""
 
 
-class Found(NamedTuple):
+class Outcome(NamedTuple):
     """The outcome of a query of a damaged copy."""
 
     subject: str
     file: str
-    harm: str
-    ask: str
-    end: str  # same, named, or what is wrong with it
+    operation: str
+    query: str
+    end: str  # same, named, or a description of the mistake
 
     @property
     def is_right(self) -> bool:
         """Return whether the outcome is the same answer or a RunError that names the file."""
-        return self.end in ("same", "named") or (self.file, self.harm) in SAID
+        return self.end in ("same", "named") or (self.file, self.operation) in OTHER_ANSWER
 
 
-def copied(subject: DamagedFolder, place: Path) -> Path:
-    """Return a fresh copy of the folder."""
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    return Path(shutil.copytree(subject.folder, place / "copy"))
+def fresh_copy(subject: DamagedFolder, scratch: Path) -> Path:
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    return Path(shutil.copytree(subject.folder, scratch / "copy"))
 
 
-def plain(answer: Any) -> str:
+def answer_text(query: Query, folder: Path) -> str:
     """Return an answer as text that can be compared."""
-    return json.dumps(answer, sort_keys=True, default=str)
+    return json.dumps(query(folder), sort_keys=True, default=str)
 
 
-def ending(ask: Query, copy: Path, file: str, whole: str) -> str:
-    """Return the outcome of a query."""
+def outcome_of(query: Query, copy: Path, file: str, expected: str) -> str:
+    """Return the end of a query."""
     try:
-        answer = plain(ask(copy))
+        return "same" if answer_text(query, copy) == expected else "ANOTHER ANSWER"
     except RunError as error:
-        return words_of(str(error), copy, file)
+        return judge_message(str(error), copy, file)
     except Exception as error:
         return f"{type(error).__name__}: {error}"[:200]
-    return "same" if answer == whole else "ANOTHER ANSWER"
 
 
-def words_of(text: str, copy: Path, file: str) -> str:
-    """Return `named` for a message that names the file and says what to do."""
+def judge_message(text: str, copy: Path, file: str) -> str:
+    """Return `named` for a message that names the file and states what to do."""
     if not all(char.isprintable() for char in text):
         return f"control characters in {text!r}"
-    own = (str(copy / file), str(copy / file.removesuffix(".manifest.json")))
+    names = (str(copy / file), str(copy / file.removesuffix(".manifest.json")))
     missing = "no config.json in it" in text and file == "config.json"
-    if not missing and not any(name in text for name in own):
+    if not missing and not any(name in text for name in names):
         return f"names another file: {text}"
-    if ";" not in text:
-        return f"does not say what to do: {text}"
-    return "named"
+    return "named" if ";" in text else f"does not say what to do: {text}"
 
 
-def harms(subject: DamagedFolder, file: str, count: int) -> Iterator[DamageOp]:
+def operations(subject: DamagedFolder, file: str, count: int) -> Iterator[DamageOp]:
     """Yield all operations on a file."""
     path = subject.folder / file
     yield from byte_ops(path, count)
-    for what, other in subject.others.items():
-        there = matching(other, file)
-        yield DamageOp(f"of {what}", lambda x, there=there: swap_file(x, there))  # type: ignore[misc]
+    for description, folder in subject.others.items():
+        other = matching(folder, file)
+        yield DamageOp(f"of {description}", partial(swap_file, other=other))
     yield from replacement_ops(path)
 
 
@@ -93,29 +89,30 @@ def matching(folder: Path, file: str) -> Path:
     return folder / file
 
 
-def swept(
-    subject: DamagedFolder, place: Path, count: int, strange: bool = False, every: int = 1
-) -> Iterator[Found]:
-    """Yield the outcomes of queries after operations on every file: all, or one of every `every`.
+def sweep(
+    subject: DamagedFolder, scratch: Path, count: int, hazards: bool = False, every: int = 1
+) -> Iterator[Outcome]:
+    """Yield outcomes of queries after operations on every file: all, or one of every `every`.
 
-    strange: the harms that a mistake would make the process hang with, or no others.
+    hazards: the operations of HAZARDS, or all others.
     """
-    number = 0
-    whole = {name: plain(ask(copied(subject, place))) for name, ask in subject.asks.items()}
-    again = {name: plain(ask(copied(subject, place))) for name, ask in subject.asks.items()}
-    assert whole == again, "what is compared must be the same each time"
-    for file in subject.files:
-        for harm in harms(subject, file, count):
-            if (harm.name in STRANGERS) != strange:
-                continue
-            for name, ask in subject.asks.items():
-                number += 1
-                if number % every:
-                    continue
-                copy = copied(subject, place)
-                harm.do(copy / file)
-                end = ending(ask, copy, file, whole[name])
-                yield Found(subject.name, file, harm.name, name, end)
+    expected, repeated = (
+        {name: answer_text(query, fresh_copy(subject, scratch)) for name, query in queries}
+        for queries in 2 * [subject.queries.items()]
+    )
+    assert expected == repeated, "answers must be deterministic"
+    cases = [
+        (file, operation, name)
+        for file in subject.files
+        for operation in operations(subject, file, count)
+        if (operation.name in HAZARDS) == hazards
+        for name in subject.queries
+    ]
+    for file, operation, name in cases[every - 1 :: every]:
+        copy = fresh_copy(subject, scratch)
+        operation.do(copy / file)
+        end = outcome_of(subject.queries[name], copy, file, expected[name])
+        yield Outcome(subject.name, file, operation.name, name, end)
 
 
 MAKE: dict[str, Callable[[Path], DamagedFolder]] = {
@@ -127,21 +124,20 @@ MAKE: dict[str, Callable[[Path], DamagedFolder]] = {
     "maxmf": lambda folder: damaged_runs.trained_family(folder, "maxmf"),
     "item_knn": lambda folder: damaged_runs.trained_family(folder, "item_knn"),
     "din": damaged_runs.trained_reranker,
-    "parts": damaged_runs.shard_files,
+    "shards": damaged_runs.shard_files,
 }
-ROOM, SECONDS = 1 << 34, 3600  # of memory that may be mapped; then a child is lost
+MEMORY_LIMIT, SECONDS = 1 << 34, 3600  # of a child process; beyond them it is ended
 
 
-def main(name: str, folder: str, count: int, strange: bool, every: int) -> None:
+def main(name: str, folder: str, count: int, hazards: bool, every: int) -> None:
     """Sweep in a child process. Print the number of correct outcomes, and all others."""
-    resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     signal.alarm(SECONDS)
-    place = Path(folder)
-    subject = MAKE[name](place)
-    found = list(swept(subject, place / "copies", count, strange, every))
-    wrong = [x for x in found if not x.is_right]
-    print(json.dumps({"right": len(found) - len(wrong), "wrong": wrong}))
+    subject = MAKE[name](Path(folder))
+    outcomes = list(sweep(subject, Path(folder) / "copies", count, hazards, every))
+    wrong = [x for x in outcomes if not x.is_right]
+    print(json.dumps({"right": len(outcomes) - len(wrong), "wrong": wrong}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "strange", int(sys.argv[5]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "hazards", int(sys.argv[5]))

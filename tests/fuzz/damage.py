@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -22,95 +25,65 @@ TOKENS = [
 ENCODINGS = ("utf-16", "utf-16-le", "utf-32", "latin-1", "cp1252", "utf-7", "shift_jis", "cp500")
 
 
-@st.composite
-def damages(draw: st.DrawFn) -> Damage:
+SHARE = st.floats(0, 1)
+"""A position in the data, as a share of its length."""
+
+
+def truncate(data: bytes, share: float) -> bytes:
+    return data[: int(len(data) * share)]
+
+
+def flip(data: bytes, flips: list[tuple[float, int]]) -> bytes:
+    changed = bytearray(data)
+    for share, bits in flips if changed else []:
+        changed[min(int(len(changed) * share), len(changed) - 1)] ^= bits
+    return bytes(changed)
+
+
+def insert(data: bytes, share: float, piece: bytes) -> bytes:
+    offset = int(len(data) * share)
+    return data[:offset] + piece + data[offset:]
+
+
+def repeat(data: bytes, share: float, length: float, times: int) -> bytes:
+    """Return the data with a part repeated, or deleted if `times` is 0."""
+    start = int(len(data) * share)
+    stop = start + max(1, int(len(data) * length))
+    return data[:start] + data[start:stop] * times + data[stop:]
+
+
+def recode(data: bytes, encoding: str) -> bytes:
+    return data.decode("utf-8", "replace").encode(encoding, "replace")
+
+
+def replace(data: bytes, old: bytes, new: bytes, count: int) -> bytes:
+    return data.replace(old, new, count if len(data) < 2000 else 5)
+
+
+def damages() -> st.SearchStrategy[Damage]:
     """Draw one damage; it makes bytes of any bytes."""
-    kind = draw(st.sampled_from([truncate, flip, insert, delete, repeat, recode, swell, replace]))
-    return draw(kind())
+    flips = st.lists(st.tuples(SHARE, st.integers(1, 255)), min_size=1, max_size=4)
+    piece = st.sampled_from(TOKENS) | st.binary(min_size=1, max_size=8)
+    byte = st.sampled_from([b"9", b"a", b"\0", b" ", b'"', b",", b"[", b"\t"])
+    many = st.builds(operator.mul, byte, st.sampled_from([5_000, 120_000, 300_000]))
+    span = {"share": SHARE, "length": st.floats(0, 0.3)}
+    old = st.sampled_from([b"\n", b",", b"\t", b" ", b"::", b":", b'"', b"1", b"a", b"}"])
+    new = {"new": st.sampled_from(TOKENS), "count": st.sampled_from([1, 2, -1])}
+    return st.one_of(
+        draws(truncate, share=SHARE),
+        draws(flip, flips=flips),
+        draws(insert, share=SHARE, piece=piece),
+        draws(insert, share=SHARE, piece=many),
+        draws(repeat, **span, times=st.just(0)),
+        draws(repeat, **span, times=st.integers(1, 150)),
+        draws(recode, encoding=st.sampled_from(ENCODINGS)),
+        draws(replace, old=old, **new),
+    )
 
 
-@st.composite
-def truncate(draw: st.DrawFn) -> Damage:
-    share = draw(st.floats(0, 1))
-    return lambda data: data[: int(len(data) * share)]
-
-
-@st.composite
-def flip(draw: st.DrawFn) -> Damage:
-    places = draw(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), min_size=1, max_size=4))
-
-    def flipped(data: bytes) -> bytes:
-        found = bytearray(data)
-        for share, bits in places if found else []:
-            found[min(int(len(found) * share), len(found) - 1)] ^= bits
-        return bytes(found)
-
-    return flipped
-
-
-@st.composite
-def insert(draw: st.DrawFn) -> Damage:
-    share = draw(st.floats(0, 1))
-    token = draw(st.one_of(st.sampled_from(TOKENS), st.binary(min_size=1, max_size=8)))
-
-    def inserted(data: bytes) -> bytes:
-        at = int(len(data) * share)
-        return data[:at] + token + data[at:]
-
-    return inserted
-
-
-@st.composite
-def span(draw: st.DrawFn) -> Callable[[bytes], tuple[int, int]]:
-    shares = draw(st.tuples(st.floats(0, 1), st.floats(0, 0.3)))
-
-    def found(data: bytes) -> tuple[int, int]:
-        start = int(len(data) * shares[0])
-        return start, start + max(1, int(len(data) * shares[1]))
-
-    return found
-
-
-@st.composite
-def delete(draw: st.DrawFn) -> Damage:
-    between = draw(span())
-    return lambda data: data[: between(data)[0]] + data[between(data)[1] :]
-
-
-@st.composite
-def repeat(draw: st.DrawFn) -> Damage:
-    between, times = draw(span()), draw(st.integers(1, 150))
-
-    def repeated(data: bytes) -> bytes:
-        start, stop = between(data)
-        return data[:start] + data[start:stop] * times + data[stop:]
-
-    return repeated
-
-
-@st.composite
-def recode(draw: st.DrawFn) -> Damage:
-    encoding = draw(st.sampled_from(ENCODINGS))
-    return lambda data: data.decode("utf-8", "replace").encode(encoding, "replace")
-
-
-@st.composite
-def swell(draw: st.DrawFn) -> Damage:
-    share, size = draw(st.floats(0, 1)), draw(st.sampled_from([5_000, 120_000, 300_000]))
-    byte = draw(st.sampled_from([b"9", b"a", b"\0", b" ", b'"', b",", b"[", b"\t"]))
-
-    def swollen(data: bytes) -> bytes:
-        at = int(len(data) * share)
-        return data[:at] + byte * size + data[at:]
-
-    return swollen
-
-
-@st.composite
-def replace(draw: st.DrawFn) -> Damage:
-    old = draw(st.sampled_from([b"\n", b",", b"\t", b" ", b"::", b":", b'"', b"1", b"a", b"}"]))
-    new, most = draw(st.sampled_from(TOKENS)), draw(st.sampled_from([1, 2, -1]))
-    return lambda data: data.replace(old, new, most if len(data) < 2000 else 5)
+def draws(change: Callable[..., bytes], **values: st.SearchStrategy[Any]) -> Any:
+    """Draw a change of bytes with these arguments."""
+    return st.fixed_dictionaries(values).map(lambda drawn: partial(change, **drawn))
 
 
 def several() -> st.SearchStrategy[Damage]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 
@@ -24,7 +24,6 @@ class Form(NamedTuple):
     write: Callable[[Sequence[Row]], bytes]
     without: str  # letters that no id can hold
     timed: bool = True
-    options: dict[str, Any] = {}  # noqa: RUF012  # read only
     codec: str = "utf-8"
 
 
@@ -42,7 +41,7 @@ def ids(form: Form) -> st.SearchStrategy[str]:
 
 
 def fits(text: str, form: Form) -> bool:
-    """Tell whether a form can hold an id as it is, and a line of it is not blank."""
+    """Return whether a form can hold an id unchanged, in a line that is not blank."""
     if set(text) & set(form.without) or text != text.strip(BLANK):
         return False
     try:
@@ -62,24 +61,24 @@ TIMES = st.one_of(
 
 @st.composite
 def rows(draw: st.DrawFn, form: Form) -> list[Row]:
-    """Draw the rows of a log: of one user, of one item, all ties or whatever comes."""
-    some = st.lists(ids(form), min_size=1, max_size=4)
-    users, items = draw(some), draw(some)
+    """Draw the rows of a log."""
+    names = st.lists(ids(form), min_size=1, max_size=4)
+    users, items = draw(names), draw(names)
     times = draw(st.lists(TIMES, min_size=1, max_size=4))
     row = st.tuples(st.sampled_from(users), st.sampled_from(items), st.sampled_from(times))
     return draw(st.lists(row, min_size=1, max_size=12))
 
 
 def expected(rows: Sequence[Row], timed: bool) -> dict[str, list[tuple[str, float]]]:
-    """Return user -> (item, time) as the rules say, by the plainest of means."""
-    found: dict[str, list[tuple[str, float]]] = {}
+    """Return user -> (item, time) by the rules of specs/data.md."""
+    histories: dict[str, list[tuple[str, float]]] = {}
     for user, item, time in rows:
-        events = found.setdefault(user, [])
+        events = histories.setdefault(user, [])
         if not (timed and (item, time) in events):  # data-R4; -0.0 == 0.0
             events.append((item, time))
     if not timed:
-        return found
-    return {user: sorted(events, key=lambda event: event[1]) for user, events in found.items()}
+        return histories
+    return {user: sorted(events, key=lambda event: event[1]) for user, events in histories.items()}
 
 
 def lines(text: Sequence[str], codec: str = "utf-8") -> bytes:
@@ -90,41 +89,33 @@ def quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def movielens(mark: str) -> Callable[[Sequence[Row]], bytes]:
-    """Return the writer of user, item, rating and time; ratings are of no interest to it."""
+def movielens(delimiter: str) -> Callable[[Sequence[Row]], bytes]:
+    """Return the writer of user, item, rating and time; a reader must ignore the ratings."""
     ratings = ("5", "nan", "inf", "", "-1", "x")
 
     def write(rows: Sequence[Row]) -> bytes:
-        fields = [
-            (user, item, ratings[i % len(ratings)], repr(time))
-            for i, (user, item, time) in enumerate(rows)
-        ]
-        return lines([mark.join(row) for row in fields], "iso-8859-1")
+        fields = [(u, i, ratings[n % len(ratings)], repr(t)) for n, (u, i, t) in enumerate(rows)]
+        return lines([delimiter.join(row) for row in fields], "iso-8859-1")
 
     return write
 
 
-def recbole(rows: Sequence[Row]) -> bytes:
-    head = "user_id:token\titem_id:token\ttimestamp:float"
-    return lines([head, *(f"{user}\t{item}\t{time!r}" for user, item, time in rows)])
+def lines_of(*header: str, line: Callable[[str, str, float], str]) -> Callable[..., bytes]:
+    """Return the writer of a header and one line for each row."""
+    return lambda rows: lines([*header, *(line(*row) for row in rows)])
 
 
-def delimited(rows: Sequence[Row]) -> bytes:
-    body = [f"{quoted(user)},{quoted(item)},{time!r}" for user, item, time in rows]
-    return lines(["user,item,time", *body])
-
-
-def bare(rows: Sequence[Row]) -> bytes:
-    return lines(["user;item;time", *(f"{user};{item};{time!r}" for user, item, time in rows)])
-
-
-def pairs(rows: Sequence[Row]) -> bytes:
-    return lines([f"{user} {item}" for user, item, _ in rows])
+recbole = lines_of(
+    "user_id:token\titem_id:token\ttimestamp:float", line=lambda u, i, t: f"{u}\t{i}\t{t!r}"
+)
+delimited = lines_of("user,item,time", line=lambda u, i, t: f"{quoted(u)},{quoted(i)},{t!r}")
+bare = lines_of("user;item;time", line=lambda u, i, t: f"{u};{i};{t!r}")
+pairs = lines_of(line=lambda u, i, _: f"{u} {i}")
 
 
 def sequences(rows: Sequence[Row]) -> bytes:
-    of = expected(rows, timed=False)
-    return lines([" ".join([user, *(item for item, _ in of[user])]) for user in of])
+    histories = expected(rows, timed=False).items()
+    return lines([" ".join([user, *(item for item, _ in events)]) for user, events in histories])
 
 
 def jsonl(rows: Sequence[Row]) -> bytes:
@@ -143,7 +134,6 @@ def parquet(rows: Sequence[Row]) -> bytes:
 
 
 LINES = "\r\n"
-POSITIONS = {"columns": {"user": 1, "item": 2, "time": 4}}
 FORMS = {
     "movielens": Form(movielens("::"), LINES + ":", codec="iso-8859-1"),
     "movielens-tab": Form(movielens("\t"), LINES + "\t", codec="iso-8859-1"),

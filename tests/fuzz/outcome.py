@@ -38,11 +38,11 @@ def in_time(seconds: float = LIMIT) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def outcome(function: Callable[..., Any], *given: Any, **options: Any) -> Any:
+def outcome(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Return the answer, or the error of ours whose message has been checked; all else raises."""
     try:
         with in_time():
-            answer = function(*given, **options)
+            answer = function(*arguments, **options)
     except MindrefError as error:
         check_message(str(error))
         COUNTS["refused"] += 1

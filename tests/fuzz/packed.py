@@ -31,9 +31,9 @@ def pack(data: bytes, packing: str) -> bytes:
 def archive(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     """Return the bytes of a zip archive."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as made:
+    with zipfile.ZipFile(out, "w", method) as archived:
         for name, data in files.items():
-            made.writestr(zipfile.ZipInfo(name), data, compress_type=method)
+            archived.writestr(zipfile.ZipInfo(name), data, compress_type=method)
     return out.getvalue()
 
 

@@ -46,9 +46,9 @@ def check(code: int, out: str, err: str) -> tuple[int, str]:
     strange = [char for char in out + err if not char.isprintable() and char not in "\n\t"]
     assert not strange, (strange, out, err)
     if code == 2:
-        said = err[err.index("Error: ") + len("Error: ") :]
-        if not said.startswith(("Invalid value", "Got unexpected", "No such option")):
-            check_message(said.rstrip("\n"))
+        message = err[err.index("Error: ") + len("Error: ") :]
+        if not message.startswith(("Invalid value", "Got unexpected", "No such option")):
+            check_message(message.rstrip("\n"))
     COUNTS["answered" if code == 0 else "refused"] += 1
     return code, out
 
@@ -102,8 +102,8 @@ def test_a_damaged_log_is_trained_on_or_refused(data: st.DataObject) -> None:
     written = data.draw(rows(FORMS[name]))
     raw = data.draw(several())(FORMS[name].write(written * 3))
     packing = data.draw(st.sampled_from(PACKINGS))
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         words = ["--format", name_of(name), "--max-bad-lines", "100", "--keep-duplicates"]
         go(folder, lay(folder, raw, packing), words, [])
 

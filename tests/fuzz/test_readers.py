@@ -24,10 +24,10 @@ CASES = [pytest.param(form, id=form) for form in FORMS]
 def read(data: bytes, packing: str, **options: Any) -> Any:
     """Return the log that is read of these bytes, or the error."""
     with tempfile.TemporaryDirectory() as folder:
-        found = outcome(read_log, lay(Path(folder), data, packing), **options)
-    if isinstance(found, InteractionLog):
-        check_log(found)
-    return found
+        log = outcome(read_log, lay(Path(folder), data, packing), **options)
+    if isinstance(log, InteractionLog):
+        check_log(log)
+    return log
 
 
 @pytest.mark.parametrize("form", CASES)
@@ -37,17 +37,17 @@ def test_a_written_log_is_read_back(form: str, data: st.DataObject) -> None:
     written = data.draw(rows(FORMS[form]))
     raw, packing = FORMS[form].write(written), data.draw(st.sampled_from(PACKINGS))
     with in_time():
-        log = read(raw, packing, format=name_of(form), **FORMS[form].options)
+        log = read(raw, packing, format=name_of(form))
     assert isinstance(log, InteractionLog), log
-    wanted = expected(written, FORMS[form].timed)
-    assert list(log.user_ids) == list(wanted)
+    histories = expected(written, FORMS[form].timed)
+    assert list(log.user_ids) == list(histories)
     assert sorted(log.item_ids) == sorted({item for _, item, _ in written})
     for u, user in enumerate(log.user_ids):
-        assert [log.item_ids[i] for i in log.interactions.row(u)] == [i for i, _ in wanted[user]]
+        assert [log.item_ids[i] for i in log.interactions.row(u)] == [i for i, _ in histories[user]]
         if FORMS[form].timed:
             assert log.times is not None
             start, stop = log.interactions.offsets[u : u + 2]
-            assert log.times[start:stop].tolist() == [t for _, t in wanted[user]]
+            assert log.times[start:stop].tolist() == [t for _, t in histories[user]]
     assert log.notes["bad_lines"] == 0
 
 
@@ -93,9 +93,9 @@ def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = lay(Path(folder), raw, data.draw(st.sampled_from(packings)))
         path.write_bytes(data.draw(several())(path.read_bytes()))
-        found = outcome(read_log, path, max_bad_lines=1000)
-    if isinstance(found, InteractionLog):
-        check_log(found)
+        log = outcome(read_log, path, max_bad_lines=1000)
+    if isinstance(log, InteractionLog):
+        check_log(log)
 
 
 @given(raw=st.binary(max_size=300), form=st.sampled_from([*FORMATS, "auto"]))

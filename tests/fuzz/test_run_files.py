@@ -28,16 +28,17 @@ VECTORS = np.arange(12, dtype=np.float32).reshape(6, 2)
 Read = Callable[[Path], Any]
 
 
-def write_part(path: Path) -> None:
-    some: Any = {"index": {"kind": "exact"}, "shard": [1, 2], "form": "tsv", "block": 8}
-    numbers = dict.fromkeys(("step", "users", "top"), 3)
-    words = dict.fromkeys(("mindref", "model", "log", "backend", "device"), "x")
-    shard_file.ShardManifest(
-        format=shard_file.FORMAT, exclude_seen=True, **some, **numbers, **words
-    ).write(path)
+def write_shard(path: Path) -> None:
+    fields: dict[str, Any] = {
+        **{"format": shard_file.FORMAT, "exclude_seen": True},
+        **{"index": {"kind": "exact"}, "shard": [1, 2], "form": "tsv", "block": 8},
+        **dict.fromkeys(("step", "users", "top"), 3),
+        **dict.fromkeys(("mindref", "model", "log", "backend", "device"), "x"),
+    }
+    shard_file.ShardManifest(**fields).write(path)
 
 
-# a file of a run, who writes it and who reads it
+# kind -> name of a file of a run, its writer and its reader
 FILES: dict[str, tuple[str, Callable[[Path], object], Read]] = {
     "configuration": ("config.json", trainer, load_config),
     "catalogue": (
@@ -55,24 +56,26 @@ FILES: dict[str, tuple[str, Callable[[Path], object], Read]] = {
         lambda run: build_index(VECTORS, VECTORS, directory=run, kind="exact"),
         lambda run: open_index(run, VECTORS),
     ),
-    "part": (
-        "part" + shard_file.SUFFIX,
-        lambda run: write_part(run / "part"),
-        lambda run: shard_file.read_shard_manifest(run / "part"),
+    "shard": (
+        "shard" + shard_file.SUFFIX,
+        lambda run: write_shard(run / "shard"),
+        lambda run: shard_file.read_shard_manifest(run / "shard"),
     ),
 }
 CASES = [pytest.param(kind, id=kind) for kind in FILES]
 
 
+def written(kind: str, run: Path) -> bytes:
+    """Return the bytes of a file as mindref writes it."""
+    name, write, _ = FILES[kind]
+    write(run)
+    return (run / name).read_bytes()
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Return the bytes of each file as mindref writes it."""
-    found = {}
-    for kind, (name, write, _) in FILES.items():
-        run = tmp_path_factory.mktemp("run")
-        write(run)
-        found[kind] = (run / name).read_bytes()
-    return found
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The bytes of each file as mindref writes it."""
+    return {kind: written(kind, tmp_path_factory.mktemp("run")) for kind in FILES}
 
 
 def read(kind: str, data: bytes) -> Any:
@@ -86,28 +89,28 @@ def read(kind: str, data: bytes) -> Any:
 @pytest.mark.parametrize("kind", CASES)
 @given(damage=several())
 def test_a_damaged_file_is_read_or_refused(
-    kind: str, whole: dict[str, bytes], damage: Callable[[bytes], bytes]
+    kind: str, files: dict[str, bytes], damage: Callable[[bytes], bytes]
 ) -> None:
-    found = read(kind, damage(whole[kind]))
-    if isinstance(found, Items):
-        assert len(found.ids) == len(found.counts) == len(found.titles)
+    content = read(kind, damage(files[kind]))
+    if isinstance(content, Items):
+        assert len(content.ids) == len(content.counts) == len(content.titles)
 
 
-@pytest.mark.parametrize("kind", ["configuration", "manifest", "part"])
+@pytest.mark.parametrize("kind", ["configuration", "manifest", "shard"])
 @given(data=st.data())
 def test_files_with_changed_values_are_read_or_refused(
-    kind: str, whole: dict[str, bytes], data: st.DataObject
+    kind: str, files: dict[str, bytes], data: st.DataObject
 ) -> None:
-    words = data.draw(spoiled(json.loads(whole[kind])))
+    changed = data.draw(spoiled(json.loads(files[kind])))
     try:
-        raw = json.dumps(words).encode()
+        raw = json.dumps(changed).encode()
     except ValueError:  # a number that is too long for Python to write
         return
-    found = read(kind, raw)
-    if kind == "configuration" and isinstance(found, tuple):
-        assert isinstance(found[0], Config)
+    content = read(kind, raw)
+    if kind == "configuration" and isinstance(content, tuple):
+        assert isinstance(content[0], Config)
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_a_written_file_is_read_back(kind: str, whole: dict[str, bytes]) -> None:
-    assert not isinstance(read(kind, whole[kind]), Exception)
+def test_a_written_file_is_read_back(kind: str, files: dict[str, bytes]) -> None:
+    assert not isinstance(read(kind, files[kind]), Exception)

@@ -46,10 +46,10 @@ def test_any_changes_of_settings_are_valid_or_refused(changes: dict[str, Any]) -
 def test_settings_of_a_damaged_file_are_restored_or_refused(
     data: st.DataObject, preset: str
 ) -> None:
-    whole = Config.of(preset).family_settings()
-    found = data.draw(spoiled(whole))
-    if isinstance(found, dict):  # others are refused by whoever reads the file
-        check_config(outcome(Config.restored, found))
+    original = Config.of(preset).family_settings()
+    value_read = data.draw(spoiled(original))
+    if isinstance(value_read, dict):  # others are refused by whoever reads the file
+        check_config(outcome(Config.restored, value_read))
 
 
 TOML = """
@@ -74,13 +74,13 @@ def test_a_damaged_file_of_settings_is_read_or_refused(damage: Any, text: str) -
 
 @given(st.one_of(st.text(max_size=20), st.from_regex(r"(hit_rate|recall|mrr)@\d{1,5000}")))
 def test_any_text_is_a_metric_or_refused(name: str) -> None:
-    found = outcome(parse_metric, name)
-    if isinstance(found, tuple):
-        assert found[1] == int(name.partition("@")[2])
+    value_read = outcome(parse_metric, name)
+    if isinstance(value_read, tuple):
+        assert value_read[1] == int(name.partition("@")[2])
 
 
 @given(st.one_of(st.text(max_size=20), st.sampled_from([",", '"', "a" * 200_000, "a," * 9000])))
 def test_any_text_is_a_history_or_refused(text: str) -> None:
-    found = outcome(parse_item_ids, "--history", text)
-    if isinstance(found, list):
-        assert all(found)
+    value_read = outcome(parse_item_ids, "--history", text)
+    if isinstance(value_read, list):
+        assert all(value_read)

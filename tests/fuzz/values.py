@@ -42,21 +42,21 @@ def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 @st.composite
-def spoiled(draw: st.DrawFn, whole: Any) -> Any:
+def spoiled(draw: st.DrawFn, original: Any) -> Any:
     """Draw a copy in which one or two values are others, missing, or more than there should be."""
-    found = copy.deepcopy(whole)
+    changed = copy.deepcopy(original)
     for _ in range(draw(st.integers(1, 2))):
-        path = draw(st.sampled_from(list(paths(found))))
+        path = draw(st.sampled_from(list(paths(changed))))
         if not path:
             return draw(values())
         *above, last = path
-        place = found
+        container = changed
         for key in above:
-            place = place[key]
-        if draw(st.booleans()) or isinstance(place, list):
-            place[last] = draw(values())
+            container = container[key]
+        if draw(st.booleans()) or isinstance(container, list):
+            container[last] = draw(values())
         else:
-            del place[last]
-        if draw(st.booleans()) and isinstance(place, dict):
-            place[draw(st.text(max_size=5))] = draw(values())
-    return found
+            del container[last]
+        if draw(st.booleans()) and isinstance(container, dict):
+            container[draw(st.text(max_size=5))] = draw(values())
+    return changed

@@ -1,4 +1,4 @@
-"""A small run with an index of trees, and copies of it to be changed."""
+"""A small run with an Annoy index, and a copy of it for each test."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from mindref.recommender.bulk import recall_lists
-from tests.damage.damaged_runs import HISTORIES, train_small_run
+from tests.damage.damaged_runs import train_small_run
+from tests.security.tampering import recall
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with an index of trees; copy it to change it."""
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with an Annoy index; tests change copies."""
     run = train_small_run(tmp_path_factory.mktemp("security") / "run", user_features=["age"])
-    recall_lists(run, history=HISTORIES[0], kind="annoy")
+    recall(run)
     return run
 
 
 @pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "run"))
+def run(trained_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained_run, tmp_path / "run"))

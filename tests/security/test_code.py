@@ -1,4 +1,4 @@
-"""Nothing of a run is run: no module that it names is imported, and no pickle is read."""
+"""No code of a run is executed: no module that it names is imported, no pickle is read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 
 from mindref.backend import check_installed
 from mindref.errors import BackendError
-from mindref.run import array_files, checkpoint
+from mindref.run import checkpoint
 from tests.runs import REPOSITORY, environment
-from tests.security.hands import change
+from tests.security.tampering import bind_arrays, edit_json
 
 EVIL = """
 from pathlib import Path
@@ -33,31 +33,27 @@ from mindref.backend import NumpyBackend as Thing
 def test_a_module_that_a_run_names_is_not_imported(
     run: Path, tmp_path: Path, words: list[str]
 ) -> None:
-    """Not even if it lies where Python finds it, unless the user names it, too."""
+    """The module can be imported, but the user must name it with --backend."""
     (tmp_path / "evil.py").write_text(EVIL.format(place=str(tmp_path / "proof")))
     config, _ = checkpoint.load_config(run)
     settings = {**config.to_dict(), "backend": "evil:Thing"}
-    change(run / "config.json", lambda words: words.update(settings=settings))
-    both = (array_files.MODEL, array_files.STATE)
-    arrays = {name: array_files.load_arrays(run / name) for name in both}
-    whose = checkpoint.run_identity(*checkpoint.load_config(run))
-    for name, (some, known) in arrays.items():
-        array_files.save_arrays(run / name, some, {**known, "run": whose})
+    edit_json(run / "config.json", lambda words: words.update(settings=settings))
+    bind_arrays(run, checkpoint.run_identity(*checkpoint.load_config(run)))
     command = [sys.executable, "-m", "mindref", *(str(run) if x == "RUN" else x for x in words)]
     env = environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{REPOSITORY}")
-    given: Any = {"capture_output": True, "text": True, "env": env, "cwd": tmp_path}
-    done = subprocess.run(command, check=False, **given)
+    options: Any = {"capture_output": True, "text": True, "env": env, "cwd": tmp_path}
+    done = subprocess.run(command, check=False, **options)
     assert (done.returncode, done.stdout) == (2, "")
     assert "expected an installed backend, got 'evil:Thing'" in done.stderr
     assert "--backend evil:Thing" in done.stderr
     assert not (tmp_path / "proof").exists()
-    done = subprocess.run([*command, "--backend", "evil:Thing"], check=False, **given)
+    done = subprocess.run([*command, "--backend", "evil:Thing"], check=False, **options)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "proof").exists()
 
 
 @pytest.mark.rules("security-R9")
-def test_what_is_installed_beside_a_backend_may_be_named_by_a_run() -> None:
+def test_a_run_may_name_only_installed_backends() -> None:
     for name in ("numpy", "mindref.backend:NumpyBackend", "mindref.kernels:X", "mindref:X"):
         check_installed(name, "here")
     for name in ("mindref.back:X", "mindref.backend.more:X", "os:system", "evil:x", ":", "a:b:c"):
@@ -69,7 +65,7 @@ FORBIDDEN = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib", "cloudp
 
 
 @pytest.mark.rules("security-R13")
-def test_nothing_that_runs_is_read() -> None:
+def test_no_module_loads_pickles() -> None:
     for path in sorted((REPOSITORY / "mindref").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""A file that was changed by hand, or is of another run or of another format, is noticed."""
+"""Files that were edited, belong to another run or have another format raise errors."""
 
 from __future__ import annotations
 
@@ -13,64 +13,67 @@ import pytest
 from mindref.errors import RunError
 from mindref.recall.manifest import NAME
 from mindref.recommender import load
-from mindref.recommender.bulk import recall_lists
 from mindref.recommender.trainer import resume_run
-from mindref.run import array_files, checkpoint, files, items, metadata
+from mindref.run import checkpoint, files, items, metadata
 from mindref.run.files import sealed
 from tests import spec_pages
-from tests.damage.damaged_runs import HISTORIES, train_small_run
-from tests.security.hands import answer, change
+from tests.damage.damaged_runs import train_small_run
+from tests.security.tampering import bind_arrays, edit_json, recall, recommend
 
 EXAMPLE = spec_pages.examples("security")[0]
 
 
 @pytest.mark.rules("security-R1")
-def test_the_digest_of_the_page_is_that_of_the_code() -> None:
+def test_the_digest_matches_the_page() -> None:
     assert sealed(EXAMPLE["words"]) == EXAMPLE["sealed"]
-    turned = dict(reversed(EXAMPLE["words"].items()))
-    assert sealed(turned)["sha256"] == EXAMPLE["sealed"]["sha256"], "in any order"
+    reordered = dict(reversed(EXAMPLE["words"].items()))
+    assert sealed(reordered)["sha256"] == EXAMPLE["sealed"]["sha256"], "in any order"
     assert sealed(EXAMPLE["sealed"]) == EXAMPLE["sealed"]
     path = Path("x.json")
     assert files.unsealed(path, EXAMPLE["sealed"], "words", "") == EXAMPLE["words"]
 
 
 @pytest.mark.rules("security-R1")
-def test_settings_that_were_changed_by_hand_are_refused(run: Path) -> None:
-    before, known = answer(run), checkpoint.load_config(run)[0].window
-    change(run / "config.json", lambda words: words["settings"].update(window=3), seal=False)
+def test_settings_edited_by_hand_raise(run: Path) -> None:
+    before, stored = recommend(run), checkpoint.load_config(run)[0].window
+    edit_json(run / "config.json", lambda words: words["settings"].update(window=3), seal=False)
     expected = r"config.json: expected the configuration of a run as it was written, got one that"
-    for use in (load, resume_run, lambda run: recall_lists(run, history=HISTORIES[0])):
+    for use in (load, resume_run, lambda run: recall(run, "auto")):
         with pytest.raises(RunError, match=rf"{expected} was .* by hand; put back"):
             use(run)
-    change(run / "config.json", lambda words: words["settings"].update(window=known), seal=False)
-    assert answer(run) == before, "it is the one that was written"
+    edit_json(
+        run / "config.json", lambda words: words["settings"].update(window=stored), seal=False
+    )
+    assert recommend(run) == before
 
 
 @pytest.mark.rules("security-R1")
-def test_a_title_that_was_changed_is_noticed_and_mended(run: Path) -> None:
+def test_an_edited_item_table_raises_and_resuming_restores_it(run: Path) -> None:
     path = run / "items.tsv"
-    whole = path.read_bytes()
-    path.write_bytes(whole.replace(b"the", b"thy", 1))
+    original = path.read_bytes()
+    path.write_bytes(original.replace(b"the", b"thy", 1))
     with pytest.raises(RunError, match=r"items.tsv: expected the catalogue of the run of .* got"):
         load(run)
     resume_run(run)
-    assert path.read_bytes() == whole
+    assert path.read_bytes() == original
 
 
 @pytest.mark.rules("security-R1")
-def test_an_effort_that_was_changed_is_noticed(run: Path) -> None:
-    change(run / "index" / NAME, lambda words: words.update(effort=1), seal=False)
-    found = recall_lists(run, history=HISTORIES[0], kind="annoy")
-    (said,) = [line for line in found.warnings if "built again" in line]
-    assert said.startswith(f"{run / 'index' / NAME}: expected the manifest of an index as it was")
-    whole = recall_lists(run, history=HISTORIES[0], kind="annoy")
-    assert not [line for line in whole.warnings if "built again" in line]
+def test_an_edited_index_manifest_rebuilds_the_index(run: Path) -> None:
+    edit_json(run / "index" / NAME, lambda words: words.update(effort=1), seal=False)
+    first, second = (
+        [line for line in recall(run).warnings if "built again" in line] for _ in range(2)
+    )
+    assert len(first) == 1
+    assert first[0].startswith(
+        f"{run / 'index' / NAME}: expected the manifest of an index as it was"
+    )
+    assert not second
 
 
-def test_titles_that_changed_in_the_log_are_kept_as_they_were(
+def test_resuming_keeps_the_stored_titles_or_writes_those_of_the_log(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And where the catalogue is lost, it is written with the titles of now, and is whole."""
     text = items.items_text
     before = (run / "items.tsv").read_bytes()
 
@@ -82,12 +85,12 @@ def test_titles_that_changed_in_the_log_are_kept_as_they_were(
     assert (run / "items.tsv").read_bytes() == before
     (run / "items.tsv").unlink()
     resume_run(run)
-    assert {x.title for x in answer(run)} == {"new"}
+    assert {x.title for x in recommend(run)} == {"new"}
 
 
 @pytest.mark.rules("security-R2")
 @pytest.mark.parametrize("name", ["model.safetensors", "optimiser.safetensors", "report.json"])
-def test_a_file_of_another_run_is_refused(run: Path, tmp_path: Path, name: str) -> None:
+def test_a_file_of_another_run_raises(run: Path, tmp_path: Path, name: str) -> None:
     other = train_small_run(tmp_path / "other", user_features=["age"], seed=5)
     shutil.copy(other / name, run)
     with pytest.raises(RunError, match=rf"{name}: expected .* of the run of .*config.json, got"):
@@ -95,44 +98,38 @@ def test_a_file_of_another_run_is_refused(run: Path, tmp_path: Path, name: str) 
 
 
 @pytest.mark.rules("security-R2")
-def test_what_makes_a_run_is_settings_and_log_and_not_where_that_lies(run: Path) -> None:
+def test_the_run_identity_includes_the_log_but_not_its_path(run: Path) -> None:
     config, read = checkpoint.load_config(run)
-    known = checkpoint.run_identity(config, read)
+    stored = checkpoint.run_identity(config, read)
     elsewhere = {**read, "source": {"place": "/elsewhere", "options": {}}}
-    assert checkpoint.run_identity(config, elsewhere) == known
+    assert checkpoint.run_identity(config, elsewhere) == stored
     for name in ("log", "protocol", "sizes", "user_features", "threads"):
-        assert checkpoint.run_identity(config, {**read, name: "another"}) != known
+        assert checkpoint.run_identity(config, {**read, name: "another"}) != stored
 
 
 @pytest.mark.rules("security-R2")
-def test_a_run_that_lacks_a_setting_of_today_is_still_its_own(run: Path) -> None:
-    """As one of an earlier mindref: what is added to the settings is no other run."""
-    before, (config, _) = answer(run), checkpoint.load_config(run)
-    arrays = {x: array_files.load_arrays(run / x) for x in (array_files.MODEL, array_files.STATE)}
-    change(run / "config.json", lambda words: words["settings"].pop("epsilon"))
-    known = json.loads((run / "config.json").read_text())
-    whose = files.json_digest(
-        {x: known[x] for x in ("settings", *metadata.IDENTITY_FACTS) if x in known}
-    )
-    for name, (some, words) in arrays.items():
-        array_files.save_arrays(run / name, some, {**words, "run": whose})
+def test_a_run_without_a_newer_setting_keeps_its_identity(run: Path) -> None:
+    """A run of an earlier mindref, before the setting `epsilon`, is served, resumed and copied."""
+    before, (config, _) = recommend(run), checkpoint.load_config(run)
+    edit_json(run / "config.json", lambda words: words["settings"].pop("epsilon"))
+    stored = json.loads((run / "config.json").read_text())
+    facts = {x: stored[x] for x in ("settings", *metadata.IDENTITY_FACTS) if x in stored}
+    bind_arrays(run, files.json_digest(facts))
     (run / "report.json").unlink()
-    assert answer(run) == before
-    items.write_items(
-        run / "items.tsv", ["x"], np.ones(1, np.int64), [""]
-    )  # so that all is written
+    assert recommend(run) == before
+    items.write_items(run / "items.tsv", ["x"], np.ones(1, np.int64), [""])
     resume_run(run).evaluate()
     model = load(run)
     assert model.config == config
     assert model.report
     model.save(run.parent / "copy")
-    assert answer(run.parent / "copy") == before
+    assert recommend(run.parent / "copy") == before
 
 
 @pytest.mark.rules("security-R3")
 @pytest.mark.parametrize("number", [1, 3, "2", None])
-def test_another_format_is_said_before_a_digest(run: Path, number: Any) -> None:
-    change(run / "config.json", lambda words: words.update(format=number), seal=False)
+def test_a_wrong_format_number_raises_before_the_digest(run: Path, number: Any) -> None:
+    edit_json(run / "config.json", lambda words: words.update(format=number), seal=False)
     expected = f"config.json: expected format 2, got {number}; use the mindref that wrote it, or"
     with pytest.raises(RunError, match=expected):
         load(run)

@@ -1,4 +1,4 @@
-"""Links that lead out of a run, and what is no file: neither read, written nor waited for."""
+"""Links out of a run, pipes and sockets are neither read nor written, and never block."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ import pytest
 
 from mindref.errors import RunError
 from mindref.recommender import load
-from mindref.recommender.bulk import recall_lists
 from mindref.recommender.trainer import resume_run
 from mindref.run import array_files, checkpoint, files, items
 from tests.damage.damage_ops import make_socket, replace_file
-from tests.damage.damaged_runs import HISTORIES
-from tests.security.hands import answer
+from tests.security.tampering import recall, recommend
 
 
 @pytest.mark.rules("security-R4")
 @pytest.mark.parametrize("name", ["items.tsv", "state.json", "index", "index/.lock", "more"])
-def test_a_link_that_leads_out_is_neither_read_nor_written(
+def test_a_link_out_of_the_run_raises_and_its_target_is_unchanged(
     run: Path, tmp_path: Path, name: str
 ) -> None:
-    """What would be written is the user's: state.json by resuming, the lock by recalling."""
+    """Resuming would write to state.json, and recall to the lock."""
     victim = tmp_path / "victim"
     if name == "index":
         shutil.move(run / name, victim)
@@ -35,7 +33,7 @@ def test_a_link_that_leads_out_is_neither_read_nor_written(
     for use in (
         load,
         resume_run,
-        lambda run: recall_lists(run, history=HISTORIES[0], kind="annoy"),
+        recall,
     ):
         with pytest.raises(RunError, match=rf"{name}: expected a file of this folder, got a link"):
             use(run)
@@ -44,18 +42,18 @@ def test_a_link_that_leads_out_is_neither_read_nor_written(
 
 @pytest.mark.rules("security-R4")
 def test_links_within_a_run_and_to_a_run_are_followed(run: Path, tmp_path: Path) -> None:
-    before = answer(run)
+    before = recommend(run)
     (run / "items.tsv").rename(run / "other.tsv")
     (run / "items.tsv").symlink_to("other.tsv")
     (tmp_path / "latest").symlink_to(run)
-    assert answer(tmp_path / "latest") == before
+    assert recommend(tmp_path / "latest") == before
 
 
 @pytest.mark.rules("security-R5")
-def test_a_file_that_goes_while_it_is_looked_at_is_no_link(
+def test_a_file_removed_during_the_scan_is_ignored(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who trains writes beside a file and then in its place; who reads may come between."""
+    """Training writes a temporary file and renames it, while another process reads the folder."""
     scandir = os.scandir
 
     def late(folder: Path) -> Any:
@@ -73,16 +71,16 @@ def test_a_file_that_goes_while_it_is_looked_at_is_no_link(
 
 @pytest.mark.rules("security-R5")
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "index/manifest.json", "x"])
-def test_a_pipe_is_not_waited_for(run: Path, name: str) -> None:
+def test_a_pipe_raises_without_waiting(run: Path, name: str) -> None:
     (run / name).unlink(missing_ok=True)
     os.mkfifo(run / name)
     with pytest.raises(RunError, match=rf"{name}: expected a file or a folder, got a pipe"):
-        recall_lists(run, history=HISTORIES[0], kind="annoy")
+        recall(run)
 
 
 @pytest.mark.rules("security-R5")
-def test_a_file_is_looked_at_before_it_is_opened(tmp_path: Path) -> None:
-    """A socket cannot be opened, so that a mistake here fails where a pipe would hang."""
+def test_the_type_of_a_file_is_checked_before_it_is_opened(tmp_path: Path) -> None:
+    """A socket cannot be opened: without the check the test fails, where a pipe would hang."""
     (tmp_path / "socket").touch()
     replace_file(tmp_path / "socket", make_socket)
     for read in (

@@ -1,4 +1,4 @@
-"""Files that are too large, too long or too deep: none ends the process or fills the memory."""
+"""Files that are too large or too deeply nested raise errors within bounded memory."""
 
 from __future__ import annotations
 
@@ -14,49 +14,45 @@ from safetensors import safe_open
 from mindref.errors import RunError
 from mindref.process import memory
 from mindref.recommender import load
-from mindref.recommender.bulk import recall_lists
 from mindref.run import array_files, checkpoint, files
 from tests.damage.damage_ops import NESTED
-from tests.damage.damaged_runs import HISTORIES
-from tests.security.hands import answer, spoiled
+from tests.security.tampering import edit_metadata, recall, recommend
 
 
 @pytest.mark.rules("security-R6")
-def test_no_more_of_a_file_is_read_than_it_may_have(run: Path) -> None:
-    """A terabyte of zeros takes no room on the disk, and must take none in memory."""
+def test_a_json_file_above_the_size_limit_raises(run: Path) -> None:
+    """A terabyte of zeros takes no room on the disk."""
     os.truncate(run / "config.json", 1 << 40)
     with pytest.raises(RunError, match=r"config.json: expected .*, 16,777,216 bytes at the most"):
         load(run)
 
 
 @pytest.mark.rules("security-R6")
-def test_no_more_of_a_header_is_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = answer(run)
-    spoiled(run / array_files.MODEL, note=["x"] * 1000)
-    assert answer(run) == before
+def test_a_header_above_the_size_limit_raises(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recommend(run)
+    edit_metadata(run / array_files.MODEL, note=["x"] * 1000)
+    assert recommend(run) == before
     monkeypatch.setattr(files, "LONGEST_JSON", 4000)
     with pytest.raises(RunError, match=r"model.safetensors: .*a header of \d,\d+ characters"):
         checkpoint.load_model(run)
 
 
 @pytest.mark.rules("security-R6")
-def test_a_catalogue_is_read_line_by_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_line_of_the_item_table_raises(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.truncate(run / "items.tsv", 1 << 40)
     with pytest.raises(RunError, match=r"items.tsv, line \d+: expected .* whole lines"):
         load(run)
 
 
 @pytest.mark.rules("security-R7")
-def test_arrays_are_read_only_where_there_is_memory(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arrays_larger_than_memory_raise(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_memory", lambda: 1000)
     with pytest.raises(RunError, match=r"safetensors: expected arrays that fit its memory, 1,000"):
         load(run)
 
 
 class Unread:
-    """Stands for a file of arrays, no array of which may be asked for."""
+    """An array file that fails the test if an array is read."""
 
     def __init__(self, path: Path, framework: str) -> None:
         self.file = safe_open(path, framework=framework)
@@ -73,10 +69,8 @@ class Unread:
 
 
 @pytest.mark.rules("security-R7")
-def test_no_array_is_read_of_a_file_of_another_run(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The header says whose it is, so an array as large as the disk is never asked for."""
+def test_arrays_of_another_run_are_not_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The header has the identity of the run. One array is as large as the disk."""
     path = run / array_files.MODEL
     with safe_open(path, framework="np") as file:
         header: dict[str, Any] = {"__metadata__": file.metadata()}
@@ -96,19 +90,18 @@ def test_no_array_is_read_of_a_file_of_another_run(
 @pytest.mark.parametrize(
     "text", [NESTED, '{"a":' * 99_999, "9" * 99_999, '{"format": 1e999}', "\xff", "[" + "0," * 9]
 )
-def test_no_json_ends_the_process(run: Path, name: str, text: str) -> None:
+def test_malformed_json_raises_or_warns(run: Path, name: str, text: str) -> None:
     (run / name).write_text(text, encoding="latin-1")
     if name.startswith("index"):
-        said = recall_lists(run, history=HISTORIES[0], kind="annoy").warnings
-        assert any(line.startswith(f"{run / name}: ") for line in said)
+        assert any(line.startswith(f"{run / name}: ") for line in recall(run).warnings)
     else:
         with pytest.raises(RunError, match=name):
             load(run)
 
 
 @pytest.mark.rules("security-R8")
-def test_what_can_just_be_read_may_be_too_deep_for_its_digest(tmp_path: Path) -> None:
-    """At one depth alone, which depends on who calls: so all are tried."""
+def test_json_too_deep_for_its_digest_raises(tmp_path: Path) -> None:
+    """The depth that the reader accepts and the digest does not depends on the stack."""
     path = tmp_path / "x.json"
     for depth in range(500, 1000):
         path.write_text(f'{{"a": {"[" * depth}{"]" * depth}}}')

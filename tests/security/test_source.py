@@ -1,4 +1,4 @@
-"""The log that a run names: a history needs none, and a place that is none is refused."""
+"""The log that a run names: not needed for a history, and an invalid path raises."""
 
 from __future__ import annotations
 
@@ -9,21 +9,17 @@ import pytest
 
 from mindref.errors import DataError, RunError
 from mindref.recommender import load
-from mindref.recommender.bulk import recall_lists
 from mindref.recommender.trainer import resume_run
-from tests.damage.damaged_runs import HISTORIES
-from tests.security.hands import answer, change
+from tests.security.tampering import edit_json, recall, recommend
 
 
 @pytest.mark.rules("security-R14")
-def test_a_history_is_answered_without_a_look_outside(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = answer(run)
+def test_a_history_is_answered_without_the_log(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recommend(run)
     elsewhere = {"place": "/nowhere/at/all.csv", "options": {}}
-    change(run / "config.json", lambda words: words.update(source=elsewhere))
-    assert answer(run) == before
-    assert recall_lists(run, history=HISTORIES[0]).warnings == []
+    edit_json(run / "config.json", lambda words: words.update(source=elsewhere))
+    assert recommend(run) == before
+    assert recall(run, "auto").warnings == []
     with pytest.raises(DataError, match=r"all.csv: expected .* name it with --data"):
         load(run).recommend(user="user-0001")
 
@@ -41,10 +37,8 @@ def test_a_history_is_answered_without_a_look_outside(
     ],
     ids=str,
 )  # fmt: skip
-def test_a_source_that_is_none_is_refused_where_it_is_read(
-    run: Path, source: dict[str, Any]
-) -> None:
-    change(run / "config.json", lambda words: words["source"].update(source))
+def test_an_invalid_source_in_the_configuration_raises(run: Path, source: dict[str, Any]) -> None:
+    edit_json(run / "config.json", lambda words: words["source"].update(source))
     for use in (load, resume_run):
         with pytest.raises(RunError, match=r"config.json: expected the configuration of a run"):
             use(run)

@@ -3,162 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from mindref.conformance.bounds import dense_table
-from mindref.ops import (
-    embedding,
-    label_attention,
-    relu_layer,
-    routing,
-    sampled_softmax,
-    softmax,
-    squash,
-)
+from mindref.conformance.bounds.precision import TYPES
+from mindref.conformance.runner.call import Call
+from mindref.ops import squash
+from tests.conformance.bounds.rounded_arrays import round_to
 
-Answer = Callable[[Callable[[Any], Any]], dict[str, Any]]
-Case = Callable[[np.random.Generator, float], Answer]
+Case = Callable[[np.random.Generator, float], Call]
 
 
-def softmax_case(rng: np.random.Generator, scale: float, axis: int = 1) -> Answer:
-    logits, d = rng.standard_normal((2, 3, 5, 4))
+def softmax_call(rng: np.random.Generator, scale: float) -> Call:
+    logits, d_out = rng.standard_normal((2, 3, 5, 4))
     mask = rng.random((3, 5, 4)) < 0.8
-
-    def answer(wrap: Any) -> dict[str, Any]:
-        out, saved = softmax.forward(wrap(scale * logits), mask, axis=axis)
-        return {"out": out, "d_logits": softmax.backward(wrap(d), saved)}
-
-    return answer
+    return Call("softmax", {"logits": scale * logits, "mask": mask}, {"axis": 1}, d_out)
 
 
-def squash_case(rng: np.random.Generator, scale: float, kind: str = "squash") -> Answer:
-    x, d = rng.standard_normal((2, 6, 5))
-
-    def answer(wrap: Any) -> dict[str, Any]:
-        out, saved = squash.forward(wrap(scale * x), kind=kind)
-        return {"out": out, "d_x": squash.backward(wrap(d), saved)}
-
-    return answer
+def squash_call(rng: np.random.Generator, scale: float, kind: str) -> Call:
+    x, d_out = rng.standard_normal((2, 6, 5))
+    return Call("squash", {"x": scale * x}, {"kind": kind}, d_out)
 
 
-def embedding_case(rng: np.random.Generator, scale: float, fields: int = 3) -> Answer:
-    table, d = scale * rng.standard_normal((9, 4)), rng.standard_normal((20, 4))
+def embedding_call(rng: np.random.Generator, scale: float, fields: int) -> Call:
+    table, d_out = scale * rng.standard_normal((9, 4)), rng.standard_normal((20, 4))
     rows = rng.integers(0, 9, (20, fields))
     weights = np.float32(rng.random((20, fields))).astype(float)
-
-    def answer(wrap: Any) -> dict[str, Any]:
-        out, saved = embedding.forward(wrap(table), rows, wrap(weights))
-        return {"out": out, "d_table": dense_table(embedding.backward(wrap(d), saved), 9)}
-
-    return answer
+    return Call("embedding", {"table": table, "rows": rows, "weights": weights}, {}, d_out)
 
 
-def relu_case(rng: np.random.Generator, scale: float, relu: bool = True) -> Answer:
+def relu_call(rng: np.random.Generator, scale: float, relu: bool) -> Call:
     x, weight, bias = (rng.standard_normal(shape) for shape in ((6, 5), (5, 7), (7,)))
-    d = rng.standard_normal((6, 7))
-
-    def answer(wrap: Any) -> dict[str, Any]:
-        arrays = (wrap(scale * x), wrap(weight), wrap(scale * bias))
-        out, saved = relu_layer.forward(*arrays, relu=relu)
-        names = ("d_x", "d_weight", "d_bias")
-        return {"out": out, **dict(zip(names, relu_layer.backward(wrap(d), saved), strict=True))}
-
-    return answer
+    arrays = {"x": scale * x, "weight": weight, "bias": scale * bias}
+    return Call("relu_layer", arrays, {"relu": relu}, rng.standard_normal((6, 7)))
 
 
-def routing_case(
+def routing_call(
     rng: np.random.Generator, scale: float, general: bool = False, **options: Any
-) -> Answer:
-    b, places, k, width = 5, 7, 3, 4
-    options = {"iterations": 3, "gradient": "all", **options}
-    history = scale * rng.standard_normal((b, places, width))
-    matrices = (places, k, width, width) if general else (width, width)
+) -> Call:
+    b, length, k, width = 5, 7, 3, 4
+    history = scale * rng.standard_normal((b, length, width))
+    matrices = (length, k, width, width) if general else (width, width)
     bilinear = rng.standard_normal(matrices) * width**-0.5
-    logits, d = rng.standard_normal((b, places, k)), rng.standard_normal((b, k, width))
-    mask = np.arange(places) < rng.integers(0, places + 1, b)[:, None]
-    active = np.arange(k) < rng.integers(1, k + 1, b)[:, None]
-
-    def answer(wrap: Any) -> dict[str, Any]:
-        arrays = (wrap(history), mask, wrap(bilinear), wrap(logits), active)
-        out, saved = routing.forward(*arrays, **options)
-        names = ("d_history", "d_bilinear", "d_init_logits")
-        found = dict(zip(names, routing.backward(wrap(d), saved), strict=True))
-        return {"out": out, "couplings": saved.couplings, **found}
-
-    return answer
+    logits, d_out = rng.standard_normal((b, length, k)), rng.standard_normal((b, k, width))
+    arrays = {
+        "history": history,
+        "mask": np.arange(length) < rng.integers(0, length + 1, b)[:, None],
+        "bilinear": bilinear,
+        "init_logits": logits,
+        "active": np.arange(k) < rng.integers(1, k + 1, b)[:, None],
+    }
+    return Call("routing", arrays, {"iterations": 3, "gradient": "all", **options}, d_out)
 
 
-def attention_case(rng: np.random.Generator, scale: float, power: float = 1.0) -> Answer:
+def attention_call(rng: np.random.Generator, scale: float, power: float) -> Call:
     interests, target = scale * rng.standard_normal((6, 4, 5)), rng.standard_normal((6, 5))
     active = np.arange(4) < rng.integers(1, 5, 6)[:, None]
-    d = rng.standard_normal((6, 5))
-
-    def answer(wrap: Any) -> dict[str, Any]:
-        arrays = (wrap(interests), wrap(target), active)
-        out, saved = label_attention.forward(*arrays, power=power)
-        names = ("d_interests", "d_target")
-        found = label_attention.backward(wrap(d), saved)
-        return {"out": out, **dict(zip(names, found, strict=True))}
-
-    return answer
+    arrays = {"interests": interests, "target": target, "active": active}
+    return Call("label_attention", arrays, {"power": power}, rng.standard_normal((6, 5)))
 
 
-def loss_case(rng: np.random.Generator, scale: float, **options: Any) -> Answer:
+def loss_call(rng: np.random.Generator, scale: float, **options: Any) -> Call:
     user, target, negatives = (rng.standard_normal((n, 5)) for n in (6, 6, 8))
-    ids = rng.integers(0, 5, 6), rng.integers(0, 5, 8)
-    logs = rng.standard_normal(6), rng.standard_normal(8)
-
-    def answer(wrap: Any) -> dict[str, Any]:
-        arrays = (wrap(scale * user), wrap(target), wrap(negatives), *ids, *map(wrap, logs))
-        out, saved = sampled_softmax.forward(*arrays, **options)
-        found = sampled_softmax.backward(wrap(1.0), saved)
-        names = ("d_user", "d_target", "d_negatives")
-        return {"out": out, **dict(zip(names, found, strict=True))}
-
-    return answer
-
-
-def partial(case: Any, **options: Any) -> Case:
-    return lambda rng, scale: case(rng, scale, **options)
+    arrays = {
+        "user": scale * user,
+        "target": target,
+        "negatives": negatives,
+        "target_ids": rng.integers(0, 5, 6),
+        "negative_ids": rng.integers(0, 5, 8),
+        "target_log_expected": rng.standard_normal(6),
+        "negative_log_expected": rng.standard_normal(8),
+    }
+    return Call("sampled_softmax", arrays, options, np.array(1.0))
 
 
 CASES: dict[str, Case] = {
-    "softmax": softmax_case,
-    **{f"squash {kind}": partial(squash_case, kind=kind) for kind in squash.KINDS},
-    **{f"embedding F={n}": partial(embedding_case, fields=n) for n in (1, 3)},
-    **{f"relu_layer {flag}": partial(relu_case, relu=flag) for flag in (True, False)},
-    **{f"routing r={n}": partial(routing_case, iterations=n) for n in range(1, 7)},
-    "routing last": partial(routing_case, gradient="last"),
-    "routing behaviours": partial(routing_case, axis="behaviours"),
-    "routing general": partial(routing_case, general=True),
-    "routing unit": partial(routing_case, kind="unit"),
+    "softmax": softmax_call,
+    **{f"squash {kind}": partial(squash_call, kind=kind) for kind in squash.KINDS},
+    **{f"embedding F={n}": partial(embedding_call, fields=n) for n in (1, 3)},
+    **{f"relu_layer {flag}": partial(relu_call, relu=flag) for flag in (True, False)},
+    **{f"routing r={n}": partial(routing_call, iterations=n) for n in range(1, 7)},
+    "routing last": partial(routing_call, gradient="last"),
+    "routing behaviours": partial(routing_call, axis="behaviours"),
+    "routing general": partial(routing_call, general=True),
+    "routing unit": partial(routing_call, kind="unit"),
     **{
-        f"label_attention p={p}": partial(attention_case, power=p)
+        f"label_attention p={p}": partial(attention_call, power=p)
         for p in (0.0, 0.5, 1.0, 2.0, 5.0, np.inf)
     },
-    "sampled_softmax": loss_case,
-    "sampled_softmax temperature": partial(loss_case, temperature=0.07),
-    "sampled_softmax normalise": partial(loss_case, normalise=True, temperature=0.3),
+    "sampled_softmax": loss_call,
+    "sampled_softmax temperature": partial(loss_call, temperature=0.07),
+    "sampled_softmax normalise": partial(loss_call, normalise=True, temperature=0.3),
 }
 """One call of every operator for every option that changes its arithmetic."""
 
 SCALES = (1e-3, 0.1, 1.0, 10.0)
 
 
-def inputs(types: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
-    """Return the function that rounds inputs to a dtype before an array type wraps them."""
-    unit = {"bfloat16": 2.0**-8}.get(types)
-
-    def rounding(wrap: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        if unit is None:
-            return lambda x: wrap(np.asarray(x).astype(types).astype(float))
-
-        def wrapped(x: Any) -> Any:
-            mantissa, exponent = np.frexp(np.asarray(x))
-            return wrap(np.ldexp(np.rint(mantissa / unit) * unit, exponent))
-
-        return wrapped
-
-    return rounding
+def round_inputs(wrap: Callable[[Any], Any], dtype: str) -> Callable[[Any], Any]:
+    """Return `wrap` of an array whose numbers are rounded to a dtype first."""
+    if dtype == "bfloat16":
+        return lambda x: wrap(round_to(x, TYPES[dtype].unit))
+    return lambda x: wrap(np.asarray(x).astype(dtype).astype(float))

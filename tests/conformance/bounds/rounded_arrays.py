@@ -1,19 +1,19 @@
-"""Correct implementations that differ from the reference in how they add up, in any type.
+"""Correct implementations of any dtype, which differ from the reference in the order of sums.
 
-A RoundedArray is an array that the reference runs on, as on a Bounded: it rounds every result to
-its type and adds up from the front, from the back or in pairs. That makes a right implementation of
-every operator out of the reference, with other roundings.
+A RoundedArray is an array on which the reference runs, as on a Bounded. It rounds every result to
+its dtype and adds from the front, from the back or in pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mindref.conformance.bounds.precision import TYPES, Precision
+from tests.conformance.correct.reversed_order.sums import broadcast_axes
 
 Add = Callable[[Any], Any]
 
@@ -71,7 +71,7 @@ class RoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __getattr__(self, name: str) -> Any:
         if name in ("shape", "ndim", "size"):
             return getattr(self.value, name)
-        if name in ("T",):
+        if name == "T":
             return self.like(self.value.T)
         if name in ("reshape", "transpose", "copy"):
             return lambda *args: self.like(getattr(self.value, name)(*args))
@@ -100,10 +100,9 @@ class RoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
         unit = TYPES[self.precision.accumulate].unit
         wide = np.float64 if self.precision.accumulate == "float64" else np.float32
         axes = range(terms.ndim) if axis is None else np.atleast_1d(axis) % terms.ndim
-        kept = [i for i in range(terms.ndim) if i not in axes]
-        flat = (
-            terms.astype(wide).transpose(*kept, *axes).reshape(*(terms.shape[i] for i in kept), -1)
-        )
+        batch_axes = [i for i in range(terms.ndim) if i not in axes]
+        flat = terms.astype(wide).transpose(*batch_axes, *axes)
+        flat = flat.reshape(*(terms.shape[i] for i in batch_axes), -1)
         total = ORDERS[self.order](flat, lambda x: round_to(x, unit))
         if keepdims:
             total = total.reshape([1 if i in axes else n for i, n in enumerate(terms.shape)])
@@ -115,7 +114,8 @@ class RoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
         first, second = words.split(",")
         letters = result + "".join(sorted(set(first + second) - set(result)))
         wide = np.float64 if self.precision.accumulate == "float64" else np.float32
-        a, b = (spread(plain(z).astype(wide), w, letters) for z, w in ((x, first), (y, second)))
+        operands = ((x, first), (y, second))
+        a, b = (broadcast_axes(plain(z).astype(wide), word, letters) for z, word in operands)
         products = round_to(a * b, TYPES[self.precision.accumulate].unit)
         return self.added(products, tuple(range(len(result), len(letters))))
 
@@ -154,13 +154,6 @@ class RoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
 MATMUL = {(2, 2): ("ij,jk->ik",), (3, 3): ("bij,bjk->bik",), (3, 2): ("bij,jk->bik",)}
 
 
-def spread(x: Any, word: str, letters: str) -> Any:
-    """Return the array with an axis for each letter, of size one where its word has none."""
-    order = [word.index(letter) for letter in letters if letter in word]
-    sizes = [x.shape[word.index(letter)] if letter in word else 1 for letter in letters]
-    return x.transpose(order).reshape(sizes)
-
-
 def plain(x: Any) -> Any:
     """Return the numbers of a RoundedArray, anywhere in tuples, lists and dicts."""
     if isinstance(x, RoundedArray):
@@ -174,3 +167,18 @@ def maker(order: str, types: str | Sequence[str]) -> Callable[[Any], RoundedArra
     """Return what wraps inputs as RoundedArray."""
     precision = Precision.of(types)
     return lambda x: RoundedArray(x, order, precision)
+
+
+def implementations(types: str) -> Iterator[Callable[[Any], Any]]:
+    """Yield functions that wrap inputs; each makes a correct implementation of the reference."""
+    yield lambda x: np.asarray(x).astype(types)
+    yield from (maker(order, types) for order in ORDERS)
+
+
+def parts_beyond_bound(result: dict[str, Any], expected: Any) -> list[str]:
+    """Return the parts of a result with an error above the bound."""
+    errors = {
+        part: np.abs(np.asarray(plain(result[part]), float) - value)
+        for part, (value, _) in expected.parts.items()
+    }
+    return [part for part, error in errors.items() if not (error <= expected.parts[part][1]).all()]

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.conformance.bounds import Precision, allowances, dense_table
-from mindref.models import mind
-from mindref.models.parameters import flatten, flatten_gradients, unflatten
-from mindref.ops.embedding import RowGradient
-from mindref.training import optimiser
-from tests.conformance.bounds.cases import inputs
-from tests.conformance.bounds.rounded_arrays import ORDERS, maker, plain
+from mindref.conformance.bounds import Precision, allowances
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.reference import evaluate_reference
+from tests.conformance.bounds.cases import round_inputs
+from tests.conformance.bounds.rounded_arrays import implementations, parts_beyond_bound
 from tests.models.worlds import OPTIONS, World, world
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # extremes underflow on purpose
@@ -24,33 +22,24 @@ VISIBLE = {"float32": 1e-3, "float64": 1e-11}
 """The relative mistake in the loss and in each gradient that must be seen, in units of its peak."""
 
 
-def wrapped(w: World, wrap: Callable[[Any], Any]) -> tuple[dict[str, Any], Any, Any]:
-    """Return parameters by name, batch and catalogue with every float array wrapped."""
-    batch = w.batch._replace(
-        histories=w.batch.histories._replace(init_logits=wrap(w.batch.histories.init_logits)),
-        target_log_expected=wrap(w.batch.target_log_expected),
-        negative_log_expected=wrap(w.batch.negative_log_expected),
-    )
-    catalogue = w.catalogue._replace(weights=wrap(w.catalogue.weights))
-    return {name: wrap(x) for name, x in flatten(w.params).items()}, batch, catalogue
-
-
-def step(w: World, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+def evaluate(w: World, wrap: Callable[[Any], Any]) -> dict[str, Any]:
     """Return interests, loss, gradients and the parameters after one step."""
-    named, batch, catalogue = wrapped(w, wrap)
-    params = unflatten(named)
-    users, _, _ = mind.interests(params, batch.histories, catalogue, w.config)
-    loss, saved = mind.loss(params, batch, catalogue, w.config)
-    gradients = flatten_gradients(mind.backward(saved))
-    found = {"interests": users, "loss": loss}
-    for name, g in gradients.items():
-        row_sparse = isinstance(g, RowGradient)
-        found[f"d_{name}"] = dense_table(g, len(named[name])) if row_sparse else g
-    optimiser.update(named, gradients, optimiser.init(named), learning_rate=0.01)
-    return {**found, **named}
+    config = {"config": w.config}
+    inputs = {"params": w.params, "batch": w.batch, "catalogue": w.catalogue}
+    histories = {**inputs, "batch": w.batch.histories}
+    batches = {**inputs, "batch": (w.batch,)}
+    answers = [
+        evaluate_reference(call, wrap)
+        for call in (
+            Call("interests", histories, config),
+            Call("loss", inputs, config),
+            Call("training", batches, {**config, "learning_rate": 0.01}),
+        )
+    ]
+    return {name: x for answer in answers for name, x in answer.items()}
 
 
-def drawn(option: int) -> World:
+def draw_world(option: int) -> World:
     rng = np.random.default_rng(option)
     return world(rng, (3, 5, 3, 4), iterations=1 + option % 4, **OPTIONS[option])
 
@@ -58,14 +47,14 @@ def drawn(option: int) -> World:
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("option", range(len(OPTIONS)))
 def test_correct_models_are_within_the_bound(option: int, types: str) -> None:
-    w, rounding = drawn(option), inputs(types)
-    expected = allowances(lambda wrap: step(w, rounding(wrap)), Precision.of(types), "statistical")
-    wrappers = [lambda x: np.asarray(x).astype(types), *(maker(o, types) for o in ORDERS)]
-    for wrap in wrappers:
-        found = step(w, rounding(wrap))
-        for name, (value, allowed) in expected.parts.items():
-            off = np.abs(np.asarray(plain(found[name]), float) - value)
-            assert (off <= allowed).all(), name
+    w = draw_world(option)
+
+    def answer(wrap: Any) -> dict[str, Any]:
+        return evaluate(w, round_inputs(wrap, types))
+
+    expected = allowances(answer, Precision.of(types), "statistical")
+    for wrap in implementations(types):
+        assert parts_beyond_bound(answer(wrap), expected) == []
 
 
 @pytest.mark.parametrize("types", TYPES)
@@ -73,30 +62,29 @@ def test_a_wrong_scale_of_loss_or_gradient_exceeds_the_bound(types: str) -> None
     """Holds for most cases, because a drawn case may be badly conditioned."""
     seen: dict[str, list[bool]] = {}
     for option in range(len(OPTIONS)):
-        w, rounding = drawn(option), inputs(types)
-
-        def answer(wrap: Any, w: World = w, rounding: Any = rounding) -> dict[str, Any]:
-            return step(w, rounding(wrap))
-
-        for name, (value, allowed) in allowances(
-            answer, Precision.of(types), "statistical"
-        ).parts.items():
+        w = draw_world(option)
+        expected = allowances(
+            lambda wrap, w=w: evaluate(w, round_inputs(wrap, types)),
+            Precision.of(types),
+            "statistical",
+        )
+        for name, (value, allowed) in expected.parts.items():
             outside = (np.abs(value) * VISIBLE[types] > allowed).any() or not value.any()
             seen.setdefault(name, []).append(bool(outside))
     assert {name: np.mean(draws) for name, draws in seen.items() if np.mean(draws) < 0.8} == {}
 
 
 def test_values_equal_those_of_the_model_without_errors() -> None:
-    w = drawn(0)
-    found = allowances(lambda wrap: step(w, wrap), Precision.of("float32"), "worst")
-    for name, expected in step(w, lambda x: np.array(x)).items():
-        np.testing.assert_array_equal(found.parts[name].value, expected, err_msg=name)
+    w = draw_world(0)
+    bounded = allowances(lambda wrap: evaluate(w, wrap), Precision.of("float32"), "worst")
+    for name, expected in evaluate(w, lambda x: np.array(x)).items():
+        np.testing.assert_array_equal(bounded.parts[name].value, expected, err_msg=name)
 
 
 def test_an_unused_row_stays_exact() -> None:
-    w = drawn(0)
-    found = allowances(lambda wrap: step(w, wrap), Precision.of("float32"), "worst")
-    untouched = (found.parts["d_items"].value == 0).all(axis=1)
+    w = draw_world(0)
+    bounded = allowances(lambda wrap: evaluate(w, wrap), Precision.of("float32"), "worst")
+    untouched = (bounded.parts["d_items"].value == 0).all(axis=1)
     if not untouched.any():
         pytest.fail("the draw should leave a row untouched")
-    assert not found.parts["items"].error[untouched].any()
+    assert not bounded.parts["items"].error[untouched].any()

@@ -18,18 +18,18 @@ from tests import spec_pages
 def test_the_table_of_functions_on_the_page_matches_the_module() -> None:
     table = spec_pages.text("numerics").split("| function | worst case")[1].split("\n\n")[0]
     rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in table.splitlines()[2:]]
-    found = {
+    table_ulps = {
         name: Ulps(float(worst), float(usual), bool(zero)) for name, worst, usual, *zero in rows
     }
-    assert found == ULPS
+    assert table_ulps == ULPS
 
 
 @pytest.mark.parametrize("name", ["float64", "float32", "float16"])
 def test_units_and_ranges_are_those_of_numpy(name: str) -> None:
-    known = np.finfo(name)
-    assert TYPES[name].unit == known.eps / 2
-    assert TYPES[name].largest == known.max
-    small = known.smallest_subnormal if name == "float16" else known.smallest_normal
+    limits = np.finfo(name)
+    assert TYPES[name].unit == limits.eps / 2
+    assert TYPES[name].largest == limits.max
+    small = limits.smallest_subnormal if name == "float16" else limits.smallest_normal
     assert TYPES[name].floor == small
 
 
@@ -55,10 +55,10 @@ def test_unknown_names_raise(names: object) -> None:
 
 def test_an_answer_is_rounded_once_if_storage_is_finer() -> None:
     def error(*types: str) -> Any:
-        found = allowances(
+        bounded = allowances(
             lambda wrap: {"x": 2 * wrap(np.array([3.0]))}, Precision.of(types), "worst"
         )
-        return found.parts["x"].error[0]
+        return bounded.parts["x"].error[0]
 
     unit = TYPES["bfloat16"].unit
     assert 6 * unit < error("bfloat16", "float32", "float32") < 6 * unit * 1.001

@@ -120,27 +120,28 @@ def test_the_worst_case_of_an_element_is_its_extreme_corner(name: str) -> None:
     check_corners(function, [draw(rng, 50) for draw in draws])
 
 
-def check_sum_corner(name: str) -> None:
-    """Raise AssertionError unless the worst case is every product wrong in the same direction."""
+def positive_terms(name: str) -> tuple[Function, list[Any]]:
+    """Return a function that adds up, and operands whose errors can all have one sign."""
     function, shapes = CONTRACTIONS[name]
     rng = np.random.default_rng(1)
-    check_corners(function, [positive(rng, *shape) for shape in shapes])
+    return function, [positive(rng, *shape) for shape in shapes]
+
+
+def signed_terms(name: str) -> tuple[Function, list[Any], np.random.Generator]:
+    """Return a function that adds up, operands of both signs, and the generator of their errors."""
+    function, shapes = CONTRACTIONS[name]
+    rng = np.random.default_rng(2)
+    return function, [either(rng, *shape) for shape in shapes], rng
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
 def test_the_worst_case_of_a_sum_has_all_errors_of_one_sign(name: str) -> None:
-    check_sum_corner(name)
-
-
-def check_sum_spread(name: str) -> None:
-    function, shapes = CONTRACTIONS[name]
-    rng = np.random.default_rng(2)
-    check_spread(function, [either(rng, *shape) for shape in shapes], rng)
+    check_corners(*positive_terms(name))
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
 def test_the_statistical_error_of_a_sum_covers_independent_terms(name: str) -> None:
-    check_sum_spread(name)
+    check_spread(*signed_terms(name))
 
 
 def coherent_over_bound(name: str) -> float:
@@ -174,8 +175,7 @@ def test_a_sum_of_n_terms_costs_n_or_root_n_roundings(mode: str, expected: int) 
 
 
 def softmax_error(mode: str) -> tuple[Any, Any]:
-    """Return the bound of saturated weights, and the real effect of moved logits, element by
-    element.
+    """Return the bound of each saturated weight, and the real effect of moved logits.
 
     Forward, the logits are wrong by SMALL; backward, the cotangent is.
     """
@@ -202,31 +202,29 @@ def test_a_saturated_weight_hardly_depends_on_its_logit() -> None:
     assert (bound <= 2 * happens * SLACK + rounding).all()
 
 
-def dropped(a: Arithmetic, value: Any, *operands: Any) -> Any:
-    """A damaged rule: no error is propagated."""
+def no_propagation(a: Arithmetic, value: Any, *operands: Any) -> Any:
+    """Return a result that inherits no error of its operands: a damaged rule."""
     return a.rounded(value, 0.0)
 
 
-def of_first_only(a: Arithmetic, value: Any, x: Any, y: Any) -> Any:
-    """A damaged rule: the second factor counts as exact."""
+def first_operand_only(a: Arithmetic, value: Any, x: Any, y: Any) -> Any:
+    """Return a product whose second factor counts as exact: a damaged rule."""
     return a.rounded(value, np.abs(y.value) * x.error)
 
 
-@pytest.mark.parametrize("name", ["add", "multiply", "divide", "exp", "log", "sqrt", "logaddexp"])
-def test_a_rule_without_propagation_is_detected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    ufunc = {"divide": np.true_divide}.get(name, getattr(np, name))
-    monkeypatch.setitem(elementwise.RULES, ufunc, dropped)
-    function, draws = ELEMENTWISE[name]
-    with pytest.raises(AssertionError, match="narrower"):
-        check_corners(function, [draw(np.random.default_rng(0), 50) for draw in draws])
+PROPAGATED = ["add", "multiply", "divide", "exp", "log", "sqrt", "logaddexp"]
 
 
-@pytest.mark.parametrize("name", ["multiply", "divide"])
-def test_a_product_rule_without_one_factor_is_detected(
-    name: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [(name, no_propagation) for name in PROPAGATED]
+    + [(name, first_operand_only) for name in ("multiply", "divide")],
+)
+def test_a_rule_that_drops_an_operand_is_detected(
+    name: str, rule: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(elementwise.RULES, getattr(np, name), rule)
     function, draws = ELEMENTWISE[name]
-    monkeypatch.setitem(elementwise.RULES, function, of_first_only)
     with pytest.raises(AssertionError, match="narrower"):
         check_corners(function, [draw(np.random.default_rng(0), 50) for draw in draws])
 
@@ -237,9 +235,9 @@ def test_a_sum_rule_without_inherited_errors_is_detected(
 ) -> None:
     monkeypatch.setattr(sums, "inherited_error", lambda a, x, weights, contract: 0.0)
     with pytest.raises(AssertionError, match="narrower"):
-        check_sum_corner(name)
+        check_corners(*positive_terms(name))
     with pytest.raises(AssertionError, match="narrower"):
-        check_sum_spread(name)
+        check_spread(*signed_terms(name))
 
 
 def test_inherited_errors_treated_as_independent_are_detected(

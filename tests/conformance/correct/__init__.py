@@ -1,57 +1,43 @@
 """Correct implementations that compute in another order than the reference.
 
-A judge that fails one of them raises a false alarm. Each is a backend (specs/backend.md), written
-from the pages, and computes in the type of its inputs:
+A conformance suite that fails one of them raises a false alarm. Each is written from the pages and
+computes in the dtype of its inputs:
 
-loops            users, places and interests one by one; every sum from its first term to its last
-reversed_order   whole arrays; every sum from its last term to its first, and other algebra
-ragged           only real behaviours and active interests are touched; matrix products and
-                 scattered sums; Jacobians as matrices
-automatic        PyTorch, forward only; gradients are the framework's own (needs torch)
+reversed_order   whole arrays; padding and inactive interests are computed, then masked; every sum
+                 from its last term to its first, one rounding per term; other algebra
+ragged           only real behaviours and active interests are computed; matrix products, scattered
+                 sums; Jacobians as matrices
 
-Loaded as `tests.conformance.correct:Loops`; nothing of an implementation is imported before `ops`
-is asked for.
+Gradients by a framework are the third freedom: backends/torch and backends/jax pass the suite.
 """
 
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
-from mindref.backend import OPERATORS, OPTIONS, Capabilities
+from mindref.backend import OPERATORS
+from mindref.conformance.runner.composed_backend import ComposedBackend
+from mindref.models import mind
+from mindref.training import optimiser
+from tests.conformance.correct import checks
+
+NAMES = ("reversed_order", "ragged")
 
 
-class Correct:
-    """What the three NumPy implementations share: `ops` is the package of their name."""
-
-    name = ""
-
-    @property
-    def ops(self) -> ModuleType:
-        return importlib.import_module(f"{__name__}.{self.name}")
-
-    def capabilities(self) -> Capabilities:
-        return Capabilities(OPERATORS, options=OPTIONS)
-
-    def to_numpy(self, x: Any) -> Any:
-        return x
-
-    def from_numpy(self, x: Any) -> Any:
-        return x
+def composed_backend(name: str) -> ComposedBackend:
+    """Return a backend of all levels, composed of the operators of one implementation."""
+    operators = {stem: checked_operator(name, stem) for stem in OPERATORS}
+    return ComposedBackend(SimpleNamespace(**operators), mind, optimiser, name=name)
 
 
-class Loops(Correct):
-    name = "loops"
+def checked_operator(name: str, stem: str) -> SimpleNamespace:
+    """Return an operator that checks its arguments before it computes."""
+    module, check = importlib.import_module(f"{__name__}.{name}.{stem}"), getattr(checks, stem)
 
+    def forward(*arrays: Any, **numbers: Any) -> Any:
+        check(*arrays, **numbers)
+        return module.forward(*arrays, **numbers)
 
-class ReversedOrder(Correct):
-    name = "reversed_order"
-
-
-class Ragged(Correct):
-    name = "ragged"
-
-
-ALL = (Loops, ReversedOrder, Ragged)
-"""Those that need nothing but NumPy."""
+    return SimpleNamespace(forward=forward, backward=module.backward)

@@ -9,13 +9,15 @@ from tests.conformance.small import report, result
 
 def many(count: int, failing: int = 0, **fields: object) -> list[CheckResult]:
     """Return a result of each of so many rules, the last of them failed."""
-    made = [result(f"page/{n}", rules=(f"page-R{n + 1}",), **fields) for n in range(count)]
-    return made[: count - failing] + [r._replace(status="failed") for r in made[count - failing :]]
+    results = [result(f"page/{n}", rules=(f"page-R{n + 1}",), **fields) for n in range(count)]
+    return results[: count - failing] + [
+        r._replace(status="failed") for r in results[count - failing :]
+    ]
 
 
 def test_it_has_the_form_of_the_specification() -> None:
-    some = [*many(41), *many(41, 3, gradient=True), *many(12, level="model")]
-    assert badge.badge_text(report(*some)) == "ops 41/41 · gradients 38/41 · model 12/12"
+    results = [*many(41), *many(41, 3, gradient=True), *many(12, level="model")]
+    assert badge.badge_text(report(*results)) == "ops 41/41 · gradients 38/41 · model 12/12"
 
 
 def test_a_rule_counts_once_and_only_if_all_its_checks_passed() -> None:
@@ -27,10 +29,10 @@ def test_a_rule_counts_once_and_only_if_all_its_checks_passed() -> None:
 
 
 def test_results_that_did_not_run_do_not_count() -> None:
-    some = [result(), result("b/x", "not_claimed", rules=("softmax-R2",))]
+    results = [result(), result("b/x", "not_claimed", rules=("softmax-R2",))]
     level = result("c/x", "not_claimed", level="train")
     itself = result("d/x", "self_comparison", gradient=True)
-    text = badge.badge_text(report(*some, level, itself))
+    text = badge.badge_text(report(*results, level, itself))
     assert text == "ops 1/1 · gradients the reference itself · train not claimed"
 
 

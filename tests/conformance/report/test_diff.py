@@ -1,4 +1,4 @@
-"""Changes since an earlier report, and their causes."""
+"""Changes since an earlier report, and the cause of each."""
 
 from __future__ import annotations
 
@@ -14,114 +14,78 @@ from mindref.errors import ConfigError
 from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, report, result
 
 
-def report_json_of(*results: CheckResult, **changes: Any) -> dict[str, Any]:
-    found = json.loads(
-        json_report.json_text(json_report.suite_report_json(report(*results, **changes)))
-    )
-    assert isinstance(found, dict)
-    return found
+def report_json(*results: CheckResult, **changes: Any) -> dict[str, Any]:
+    """Return a report as it is read from a file."""
+    text = json_report.json_text(json_report.suite_report_json(report(*results, **changes)))
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
-def why(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    return [change.why for change in diff.report_changes(old, new)]
+PASSED, FAILED, BLOCKED = (result(FORWARD, status) for status in ("passed", "failed", "blocked"))
+SINGLE = FAILED._replace(precision="float32")
+OTHER = result(PROPERTY)
+OTHER_CHECK = result("softmax/other")
 
 
-PASSED, FAILED = result(FORWARD), result(FORWARD, "failed")
+def with_rule_text_changed() -> dict[str, Any]:
+    old = report_json(PASSED)
+    old["rules"]["softmax-R1"]["digest"] = "0" * 12
+    return old
 
 
-def test_nothing_has_changed() -> None:
-    old = report_json_of(PASSED, result(GRADIENT, "failed", message="now other words"))
-    assert diff.report_changes(old, report_json_of(PASSED, result(GRADIENT, "failed"))) == []
+def with_strictness(**changes: Any) -> dict[str, Any]:
+    old = report_json(PASSED)
+    return old | {"strictness": old["strictness"] | changes}
+
+
+FACTOR = report_json(PASSED)["strictness"]["factor"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (report_json(PASSED), [FAILED], "backend regression"),
+        (report_json(PASSED), [BLOCKED], "backend regression"),
+        (report_json(FAILED), [PASSED], "fixed"),
+        (report_json(result(FORWARD, "expected")), [PASSED], "fixed"),
+        (report_json(FAILED), [BLOCKED], "still fails"),
+        (with_rule_text_changed(), [FAILED], "changed rule"),
+        (report_json(PASSED._replace(text="Another question.")), [FAILED], "changed check"),
+        (with_strictness(factor=2 * FACTOR), [FAILED], "tightened tolerance"),
+        (with_strictness(ulps="0" * 12), [FAILED], "tightened tolerance"),
+        (report_json(PASSED._replace(factor=3.0, grade="C")), [FAILED], "tightened tolerance"),
+        (with_strictness(factor=FACTOR / 2), [FAILED], "backend regression"),
+        (report_json(PASSED) | {"suite": "0.9"}, [FAILED], "changed suite"),
+        (report_json(PASSED) | {"seed": 5}, [FAILED], "other examples"),
+        (report_json(PASSED) | {"profile": "deep"}, [FAILED], "other examples"),
+        (report_json(OTHER), [OTHER, FAILED], "new rule"),
+        (report_json(OTHER, OTHER_CHECK), [OTHER, OTHER_CHECK, FAILED], "new check"),
+        (report_json(OTHER, selection=("softmax-R2",)), [OTHER, FAILED], "newly run"),
+        (report_json(PASSED), [PASSED, SINGLE], "newly run"),
+        (report_json(PASSED, SINGLE), [PASSED], "no longer run"),
+        (report_json(result(FORWARD, "not_claimed")), [FAILED], "newly claimed"),
+        (report_json(PASSED), [result(FORWARD, "not_claimed")], "no longer claimed"),
+        (report_json(result(FORWARD, "self_comparison")), [PASSED], "newly run"),
+    ],
+)
+def test_a_change_of_a_result_has_one_cause(
+    old: dict[str, Any], new: list[CheckResult], why: str
+) -> None:
+    assert [change.why for change in diff.report_changes(old, report_json(*new))] == [why]
+
+
+def test_another_message_is_no_change() -> None:
+    old = report_json(PASSED, result(GRADIENT, "failed", message="other words"))
+    assert diff.report_changes(old, report_json(PASSED, result(GRADIENT, "failed"))) == []
     assert list(diff.change_lines([], old, old)) == ["no check has changed"]
 
 
-def test_a_new_failure_is_a_regression_if_nothing_else_changed() -> None:
-    assert why(report_json_of(PASSED), report_json_of(FAILED)) == ["backend regression"]
-    assert why(report_json_of(PASSED), report_json_of(result(FORWARD, "blocked"))) == [
-        "backend regression"
-    ]
-
-
-def test_a_failure_that_passes_now_is_fixed() -> None:
-    assert why(report_json_of(FAILED), report_json_of(PASSED)) == ["fixed"]
-    assert why(report_json_of(result(FORWARD, "expected")), report_json_of(PASSED)) == ["fixed"]
-    assert why(report_json_of(FAILED), report_json_of(result(FORWARD, "blocked"))) == [
-        "still fails"
-    ]
-
-
-def test_a_failure_of_a_rule_with_other_words_is_no_regression() -> None:
-    old = report_json_of(PASSED)
-    old["rules"]["softmax-R1"]["digest"] = "0" * 12
-    assert why(old, report_json_of(FAILED)) == ["changed rule"]
-
-
-def test_a_failure_of_a_changed_check_is_no_regression() -> None:
-    assert why(
-        report_json_of(PASSED._replace(text="Another question.")), report_json_of(FAILED)
-    ) == ["changed check"]
-
-
-def test_a_failure_by_a_tighter_tolerance_is_no_regression() -> None:
-    wider = report_json_of(PASSED)
-    wider["strictness"]["factor"] *= 2
-    assert why(wider, report_json_of(FAILED)) == ["tightened tolerance"]
-    table = report_json_of(PASSED)
-    table["strictness"]["ulps"] = "0" * 12
-    assert why(table, report_json_of(FAILED)) == ["tightened tolerance"]
-    by_hand = report_json_of(PASSED._replace(factor=3.0, grade="C"))
-    assert why(by_hand, report_json_of(FAILED)) == ["tightened tolerance"]
-    narrower = report_json_of(PASSED)
-    narrower["strictness"]["factor"] /= 2
-    assert why(narrower, report_json_of(FAILED)) == ["backend regression"]
-
-
-def test_another_suite_or_other_examples_leave_it_open_whose_change_it_was() -> None:
-    assert why(report_json_of(PASSED) | {"suite": "0.9"}, report_json_of(FAILED)) == [
-        "changed suite"
-    ]
-    assert why(report_json_of(PASSED) | {"seed": 5}, report_json_of(FAILED)) == ["other examples"]
-    assert why(report_json_of(PASSED) | {"profile": "deep"}, report_json_of(FAILED)) == [
-        "other examples"
-    ]
-
-
-def test_a_check_of_a_rule_that_was_not_there_is_a_new_rule() -> None:
-    old = report_json_of(result(PROPERTY))
-    assert why(old, report_json_of(result(PROPERTY), FAILED)) == ["new rule"]
-    known = report_json_of(result(PROPERTY), result("softmax/other"))
-    assert why(known, report_json_of(result(PROPERTY), result("softmax/other"), FAILED)) == [
-        "new check"
-    ]
-
-
-def test_a_check_outside_the_old_selection_is_no_new_rule() -> None:
-    part = report_json_of(result(PROPERTY), selection=("softmax-R2",))
-    assert why(part, report_json_of(result(PROPERTY), FAILED)) == ["newly run"]
-    single = FAILED._replace(precision="float32")
-    assert why(report_json_of(PASSED), report_json_of(PASSED, single)) == ["newly run"]
-    assert why(report_json_of(PASSED, single), report_json_of(PASSED)) == ["no longer run"]
-
-
-def test_claims_that_change_are_named() -> None:
-    silent = report_json_of(result(FORWARD, "not_claimed"))
-    assert why(silent, report_json_of(FAILED)) == ["newly claimed"]
-    assert why(report_json_of(PASSED), silent) == ["no longer claimed"]
-    assert why(report_json_of(result(FORWARD, "self_comparison")), report_json_of(PASSED)) == [
-        "newly run"
-    ]
-
-
 def test_change_lines_state_differences_in_order_of_importance() -> None:
-    both = [r._replace(precision=p) for p in ("float64", "float32") for r in (PASSED,)]
-    old = report_json_of(result(GRADIENT, "failed"), result(PROPERTY), *both) | {
-        "suite": "1.0",
-        "seed": 0,
-    }
-    worse = [r._replace(status="failed") for r in both]
-    new = report_json_of(
-        result(GRADIENT), result(PROPERTY, "blocked"), *worse, backend="other:Other"
-    )
+    both = [PASSED._replace(precision=p) for p in ("float64", "float32")]
+    old = report_json(result(GRADIENT, "failed"), OTHER, *both) | {"suite": "1.0", "seed": 0}
+    failed = [r._replace(status="failed") for r in both]
+    blocked = result(PROPERTY, "blocked")
+    new = report_json(result(GRADIENT), blocked, *failed, backend="other:Other")
     lines = list(diff.change_lines(diff.report_changes(old, new), old, new))
     assert lines == [
         "backend: mine:Mine before, other:Other now",
@@ -152,12 +116,12 @@ def read(tmp_path: Path, text: str, encoding: str = "utf-8") -> str:
 
 
 def test_a_file_that_is_no_report_raises(tmp_path: Path) -> None:
-    whole = report_json_of(PASSED)
+    complete = report_json(PASSED)
     assert "got JSON of another kind; name a file that" in read(tmp_path, '{"format": "else"}')
     assert "JSON of another kind" in read(tmp_path, "[]")
     assert "text that is not JSON: Expecting value" in read(tmp_path, "no json")
     assert "got an empty file; name a file that --output has written" in read(tmp_path, "\n")
-    assert "protocol" in read(tmp_path, json.dumps(whole | {"protocol": "99.0"}))
+    assert "protocol" in read(tmp_path, json.dumps(complete | {"protocol": "99.0"}))
     assert "not UTF-8 text" in read(tmp_path, "\xff\xfe", encoding="latin-1")
 
 
@@ -184,13 +148,11 @@ def test_a_file_that_is_no_report_raises(tmp_path: Path) -> None:
 def test_a_report_with_a_wrong_type_raises(
     changes: dict[str, Any], says: str, tmp_path: Path
 ) -> None:
-    found = {k: x for k, x in (report_json_of(PASSED) | changes).items() if x is not None}
-    assert says in read(tmp_path, json.dumps(found))
+    changed = {k: x for k, x in (report_json(PASSED) | changes).items() if x is not None}
+    assert says in read(tmp_path, json.dumps(changed))
 
 
 def test_a_written_report_is_read(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
-    path.write_text(
-        json_report.json_text(json_report.suite_report_json(report(PASSED))), encoding="utf-8"
-    )
-    assert diff.read_earlier_report(path) == report_json_of(PASSED)
+    path.write_text(json_report.json_text(report_json(PASSED)), encoding="utf-8")
+    assert diff.read_earlier_report(path) == report_json(PASSED)

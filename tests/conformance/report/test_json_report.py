@@ -17,29 +17,27 @@ from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, REFUSAL, report
 EVERY = tuple(result(status=status, check=f"softmax/{status}") for status in STATUSES)
 
 
-def valid(found: Any) -> bool:
-    return jsonschema.Draft202012Validator(json_report.suite_report_schema()).is_valid(found)
-
-
-def test_the_published_form_is_a_schema() -> None:
-    jsonschema.Draft202012Validator.check_schema(json_report.suite_report_schema())
+def valid(content: Any) -> bool:
+    return jsonschema.Draft202012Validator(json_report.suite_report_schema()).is_valid(content)
 
 
 def test_a_report_has_the_published_format() -> None:
-    made = report(*EVERY, problems=("p",), remarks=("r",), selection=("softmax",))
-    found = json.loads(json_report.json_text(json_report.suite_report_json(made)))
-    jsonschema.Draft202012Validator(json_report.suite_report_schema()).validate(found)
-    assert found["counts"] == dict.fromkeys(STATUSES, 1)
-    assert found["complete"]
-    assert not found["conforms"]
-    assert found["rules"]["softmax-R1"]["force"] == "must"
+    schema = json_report.suite_report_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    every_status = report(*EVERY, problems=("p",), remarks=("r",), selection=("softmax",))
+    content = json.loads(json_report.json_text(json_report.suite_report_json(every_status)))
+    jsonschema.Draft202012Validator(schema).validate(content)
+    assert content["counts"] == dict.fromkeys(STATUSES, 1)
+    assert content["complete"]
+    assert not content["conforms"]
+    assert content["rules"]["softmax-R1"]["force"] == "must"
 
 
-def test_changes_belong_to_the_form() -> None:
-    found = json_report.suite_report_json(report(result()))
+def test_changes_have_the_published_format() -> None:
+    content = json_report.suite_report_json(report(result()))
     change = {"check": PROPERTY, "precision": "float32", "was": "passed", "now": "failed"}
-    assert valid(found | {"changes": [change | {"why": "backend regression"}]})
-    assert not valid(found | {"changes": [change | {"why": "bad luck"}]})
+    assert valid(content | {"changes": [change | {"why": "backend regression"}]})
+    assert not valid(content | {"changes": [change | {"why": "unknown"}]})
 
 
 @pytest.mark.parametrize(
@@ -53,37 +51,41 @@ def test_changes_belong_to_the_form() -> None:
         {"strictness": {"factor": 2.0, "ulps": "?"}},
     ],
 )
-def test_another_format_raises(change: dict[str, Any]) -> None:
-    found = json.loads(json_report.json_text(json_report.suite_report_json(report(result()))))
-    assert valid(found)
-    assert not valid(found | change)
+def test_another_format_is_invalid(change: dict[str, Any]) -> None:
+    content = json.loads(json_report.json_text(json_report.suite_report_json(report(result()))))
+    assert valid(content)
+    assert not valid(content | change)
 
 
-def test_a_report_without_a_part_raises() -> None:
-    found = json_report.suite_report_json(report(result()))
+def test_a_report_without_a_part_is_invalid() -> None:
+    content = json_report.suite_report_json(report(result()))
     for name in json_report.suite_report_schema()["required"]:
-        assert not valid({key: x for key, x in found.items() if key != name}), name
+        assert not valid({key: x for key, x in content.items() if key != name}), name
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1 + 0.2, math.inf])
-def test_a_result_comes_back_as_it_was(share: float) -> None:
-    made = result(
+def test_a_result_is_read_as_it_was_written(share: float) -> None:
+    original = result(
         GRADIENT, "failed", error_ratio=share, grade="-", message="m", diagnosis="d", factor=3
     )
     back = json_report.result_from_json(
-        json.loads(json.dumps(json_report.result_json(made), allow_nan=False))
+        json.loads(json.dumps(json_report.result_json(original), allow_nan=False))
     )
-    assert back == made
+    assert back == original
     assert isinstance(back, CheckResult)
 
 
 @pytest.mark.rules("conformance-R17")
-def test_three_versions_stand_apart_in_every_report(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_report_has_three_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("SPEC", "7.1"), ("SUITE", "8.2"), ("PROTOCOL", "9.3")):
         monkeypatch.setattr(versions, name, value)
-    made = report(result(FORWARD), result(REFUSAL))
-    found = json_report.suite_report_json(made)
-    assert (found["specification"], found["suite"], found["protocol"]) == ("7.1", "8.2", "9.3")
-    assert valid(found)
-    title = " ".join(summary.title_lines(made))
+    both = report(result(FORWARD), result(REFUSAL))
+    content = json_report.suite_report_json(both)
+    assert (content["specification"], content["suite"], content["protocol"]) == (
+        "7.1",
+        "8.2",
+        "9.3",
+    )
+    assert valid(content)
+    title = " ".join(summary.title_lines(both))
     assert "specification 7.1, suite 8.2, protocol 9.3" in title

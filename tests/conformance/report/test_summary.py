@@ -12,18 +12,19 @@ def failed(check: str, rule: str, **fields: object) -> CheckResult:
 
 
 def test_pages_and_rules_are_in_running_order() -> None:
-    made = report(
+    full_report = report(
         result("softmax/first", rules=("softmax-R7",)),
         failed("routing/a", "routing-R9"),
         failed("softmax/property", "softmax-R4"),
         failed("softmax/agreement", "softmax-R1"),
         failed("numerics/late", "softmax-R4"),
     )
-    groups = [
-        (rule, len(group))
-        for rule, group in summary.failures_by_rule(summary.report_failures(made))
+    groups = summary.failures_by_rule(summary.report_failures(full_report))
+    assert [(rule, len(group)) for rule, group in groups] == [
+        ("softmax-R4", 2),
+        ("softmax-R1", 1),
+        ("routing-R9", 1),
     ]
-    assert groups == [("softmax-R4", 2), ("softmax-R1", 1), ("routing-R9", 1)]
 
 
 def test_a_failure_in_two_precisions_is_printed_once() -> None:
@@ -35,27 +36,23 @@ def test_a_failure_in_two_precisions_is_printed_once() -> None:
 
 def test_a_repeated_diagnosis_is_printed_once() -> None:
     """Two failures without a known mistake are not the same mistake."""
-    known = "your result equals the reference with this mistake: the mask is late"
-    some = [
-        failed(PROPERTY, "softmax-R2", diagnosis=known),
-        failed(FORWARD, "softmax-R1", diagnosis=known),
+    diagnosis_text = "your result equals the reference with this mistake: the mask is late"
+    full_report = report(
+        failed(PROPERTY, "softmax-R2", diagnosis=diagnosis_text),
+        failed(FORWARD, "softmax-R1", diagnosis=diagnosis_text),
         failed(GRADIENT, "softmax-R5", diagnosis="no match"),
         failed("softmax/other", "softmax-R5", diagnosis="no match"),
         failed(REFUSAL, "softmax-R7"),
-    ]
-    told = [
-        summary.failure_text_lines(failure)[2:]
-        for failure in summary.report_failures(report(*some))
-    ]
-    again = ["the same mistake as above"]
-    assert told == [[known], again, ["no match"], ["no known mistake explains it either"], []]
+    )
+    diagnoses = [summary.failure_text_lines(x)[2:] for x in summary.report_failures(full_report)]
+    same, unknown = ["the same mistake as above"], ["again no known mistake explains it"]
+    assert diagnoses == [[diagnosis_text], same, ["no match"], unknown, []]
 
 
 def test_the_script_is_printed_as_a_shell_command() -> None:
-    (one,) = summary.report_failures(
-        report(failed(PROPERTY, "softmax-R2", script="my folder/a.py"))
-    )
-    assert summary.failure_text_lines(one)[-1] == "python 'my folder/a.py'"
+    full_report = report(failed(PROPERTY, "softmax-R2", script="my folder/a.py"))
+    (failure,) = summary.report_failures(full_report)
+    assert summary.failure_text_lines(failure)[-1] == "python 'my folder/a.py'"
 
 
 def test_a_single_failure_is_printed_with_its_rule() -> None:
@@ -65,14 +62,14 @@ def test_a_single_failure_is_printed_with_its_rule() -> None:
 
 
 def test_results_with_one_reason_share_a_line() -> None:
-    some = [
+    results = [
         result("a/x", "blocked", blocked_by="softmax-R1"),
         result("a/y", "blocked", blocked_by="softmax-R1"),
         result("a/z", "expected", reason="bug: known"),
         result("a/u", "not_claimed", reason="level train"),
         result("a/v", "self_comparison", reason="says nothing"),
     ]
-    assert [summary.folded_line(fold) for fold in summary.folded_results(report(*some))] == [
+    assert [summary.folded_line(fold) for fold in summary.folded_results(report(*results))] == [
         "2 blocked by softmax-R1",
         "1 expected: bug: known",
         "1 not claimed: level train",
@@ -93,8 +90,8 @@ def test_many_problems_with_one_text_are_shortened() -> None:
     ]
     lost = [f"softmax/lost_{i} [float16/float32] was planned and did not run" for i in range(11)]
     lines = [f"gaps.toml: [[expect]] {i}: softmax-R5 passes now" for i in range(12)]
-    made = report(problems=(*lines, *lost, *strange))
-    assert summary.report_problems(made) == [
+    full_report = report(problems=(*lines, *lost, *strange))
+    assert summary.report_problems(full_report) == [
         *lines,
         *lost[:10],
         "and 1 more: was planned and did not run",
@@ -106,25 +103,25 @@ def test_many_problems_with_one_text_are_shortened() -> None:
 
 
 def test_the_count_line_shows_missing_results() -> None:
-    made = report(result(), result(PROPERTY, "not_claimed"))
-    assert summary.count_line(made) == "planned 2 = 1 passed + 0 failed + 1 not claimed"
-    short = made._replace(planned=3)
+    full_report = report(result(), result(PROPERTY, "not_claimed"))
+    assert summary.count_line(full_report) == "planned 2 = 1 passed + 0 failed + 1 not claimed"
+    short = full_report._replace(planned=3)
     assert summary.count_line(short) == "planned 3 ≠ 1 passed + 0 failed + 1 not claimed"
 
 
 def test_the_title_states_backend_settings_and_selection() -> None:
-    who, how, part = summary.title_lines(report(result(), selection=("softmax",)))
-    assert who.startswith("mine:Mine (mine 1.0) tested by mindref ")
+    backend, how, part = summary.title_lines(report(result(), selection=("softmax",)))
+    assert backend.startswith("mine:Mine (mine 1.0) tested by mindref ")
     assert how == "profile smoke, seed 0, float64, device cpu"
     assert part == "only checks of softmax"
 
 
 def test_the_largest_error_ratio_is_of_passed_results() -> None:
-    some = [
+    results = [
         result(error_ratio=0.25),
         result(PROPERTY, error_ratio=0.5, grade="B"),
         result(GRADIENT, "failed", error_ratio=7.0),
         result(precision="float32", error_ratio=0.125),
     ]
-    (row,) = summary.largest_ratios(report(*some)).values()
+    (row,) = summary.largest_ratios(report(*results)).values()
     assert summary.ratios_line(row) == "float64 50% (B), float32 12% (A)"

@@ -77,8 +77,8 @@ def test_junit_fails_for_problems_and_missing_results() -> None:
 
 
 def test_junit_merges_repeated_pages() -> None:
-    some = [result("softmax/a"), result("routing/a", rules=("routing-R1",)), result("softmax/b")]
-    root = xml.fromstring(junit.junit_text(report(*some)))
+    results = [result("softmax/a"), result("routing/a", rules=("routing-R1",)), result("softmax/b")]
+    root = xml.fromstring(junit.junit_text(report(*results)))
     assert [(s.get("name"), s.get("tests")) for s in root] == [
         ("routing", "1"), ("softmax", "2"), ("run", "1"),
     ]  # fmt: skip
@@ -107,14 +107,10 @@ def test_the_terminal_ends_with_counts_badge_and_verdict() -> None:
 
 
 def test_every_text_format_shortens_repeated_problems() -> None:
-    what = "ran and is not in the manifest: install mindref again"
-    long = made(problems=tuple(f"mine/check_{i} [float64] {what}" for i in range(40)))
-    texts = [
-        "\n".join(terminal_lines(long, 200)),
-        markdown.markdown_text(long),
-        junit.junit_text(long),
-    ]
-    for text in [*texts, "\n".join(plugin.problem_lines(long))]:
+    problem = "ran and is not in the manifest: install mindref again"
+    long = made(problems=tuple(f"mine/check_{i} [float64] {problem}" for i in range(40)))
+    texts = ["\n".join(lines) for lines in (terminal_lines(long, 200), plugin.problem_lines(long))]
+    for text in (*texts, markdown.markdown_text(long), junit.junit_text(long)):
         plain = text.replace("\\", "")  # Markdown has signs escaped
         assert plain.count("check_") in (10, 11)  # JUnit has the first in its message as well
-        assert f"and 30 more: {what}" in plain
+        assert f"and 30 more: {problem}" in plain

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from mindref.backend import Capabilities
 from mindref.conformance.runner import suite_run
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import ConformanceCheck
@@ -19,6 +18,7 @@ from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import RunSettings
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.strategies import distinct_sizes, generators, normal
+from tests.conformance.small import Right
 
 Forward = Callable[..., Any]
 
@@ -29,29 +29,19 @@ def right(x: Any, *, kind: str = "squash") -> Any:
     return x * np.sqrt(square) / (1 + square)
 
 
-class Squash:
-    """A backend of one operator, forward only."""
+class Squash(Right):
+    """A backend of squash, forward only."""
 
-    def __init__(self, forward: Forward, name: str = "mine", **claims: Any) -> None:
-        self.name, self.claims = name, claims
-        self.ops = SimpleNamespace(
-            squash=SimpleNamespace(forward=lambda x, **n: (forward(x, **n), None))
-        )
+    name = "mine"
 
-    def capabilities(self) -> Capabilities:
-        return Capabilities(**{"operators": ("squash",), "options": (), **self.claims})
-
-    def to_numpy(self, x: Any) -> Any:
-        return x
-
-    def from_numpy(self, x: Any) -> Any:
-        return x
+    def __init__(self, forward: Forward, **claims: Any) -> None:
+        squash = SimpleNamespace(forward=lambda x, **numbers: (forward(x, **numbers), None))
+        self.ops = SimpleNamespace(squash=squash)
+        self.claims = {"operators": ("squash",), "options": (), **claims}
 
 
-def implementation(
-    forward: Forward = right, name: str = "mine", **claims: Any
-) -> BackendImplementation:
-    return BackendImplementation(Squash(forward, name, **claims))
+def implementation(forward: Forward = right) -> BackendImplementation:
+    return BackendImplementation(Squash(forward))
 
 
 @st.composite
@@ -82,10 +72,8 @@ def unregistered_check(
     return ConformanceCheck(name, rules, run, calls(), False, agreement, "squash", 1.0)
 
 
-def property_check(**more: Any) -> ConformanceCheck:
-    return unregistered_check(
-        negation_commutes, agreement=False, **{"name": "squash/property", **more}
-    )
+def property_check() -> ConformanceCheck:
+    return unregistered_check(negation_commutes, agreement=False, name="squash/property")
 
 
 def run_checks(
@@ -95,5 +83,5 @@ def run_checks(
     monkeypatch.setattr(suite_run, "load_local_backend", lambda name: backend)
     monkeypatch.setattr(suite_run, "selected_checks", lambda words: checks)
     monkeypatch.setattr(suite_run, "add_diagnosis", lambda implementation, result: result)
-    found = suite_run.SuiteRun("made:Backend", settings=RunSettings("smoke"))
-    return [r for precision in found.precisions for r in found.all_of(precision).values()]
+    run = suite_run.SuiteRun("made:Backend", settings=RunSettings("smoke"))
+    return [r for precision in run.precisions for r in run.all_of(precision).values()]

@@ -15,6 +15,7 @@ import mindref
 from mindref.conformance.bounds import Precision
 from mindref.conformance.runner import compare
 from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.check import ConformanceCheck
 from mindref.conformance.runner.check_runner import (
     ExampleBudget,
     draw_calls,
@@ -23,6 +24,7 @@ from mindref.conformance.runner.check_runner import (
 )
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.reference import ExpectedArray
+from mindref.conformance.runner.result import CheckResult
 from tests import spec_pages
 from tests.conformance.runner.implementations import (
     implementation,
@@ -32,25 +34,36 @@ from tests.conformance.runner.implementations import (
 )
 
 DOUBLE, SINGLE = Precision.of("float64"), Precision.of("float32")
-EFFORT = ExampleBudget(10)
+BUDGET = ExampleBudget(10)
+PRECISIONS = pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=str)
 
 
 def scaled(factor: float) -> Any:
     return lambda x, kind: (right(x) * x.dtype.type(factor)).astype(x.dtype)
 
 
-@pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=str)
+def check_result(
+    forward: Any = right,
+    check: ConformanceCheck | None = None,
+    precision: Precision = DOUBLE,
+    budget: ExampleBudget = BUDGET,
+) -> CheckResult:
+    """Return the result of a check, by default of agreement, for a backend with this squash."""
+    return run_check(check or unregistered_check(), implementation(forward), precision, budget)
+
+
+@PRECISIONS
 @pytest.mark.parametrize(
-    "check", [unregistered_check(), property_check()], ids=["agreement", "law"]
+    "check", [unregistered_check(), property_check()], ids=["agreement", "property"]
 )
 def test_a_right_formula_passes(check: Any, precision: Precision) -> None:
-    result = run_check(check, implementation(), precision, EFFORT)
+    result = check_result(check=check, precision=precision)
     assert (result.status, result.examples) == ("passed", 10), result.message
     assert 0 < result.error_ratio < 1 or precision == DOUBLE
 
 
-def test_a_failure_states_the_wrong_number_and_its_error() -> None:
-    result = run_check(unregistered_check(), implementation(scaled(1.01)), DOUBLE, EFFORT)
+def test_a_failure_has_the_wrong_number_and_its_error_in_the_smallest_call() -> None:
+    result = check_result(scaled(1.01))
     assert result.status == "failed"
     assert "out[0, 0] is" in result.message
     assert "times the error bound" in result.message
@@ -59,49 +72,41 @@ def test_a_failure_states_the_wrong_number_and_its_error() -> None:
     low, got, high = result.evidence.low, result.evidence.got, result.evidence.high
     assert low is not None
     assert ((got < low) | (got > high)).any()
-
-
-def test_a_failure_is_shrunk_to_the_smallest_call() -> None:
-    result = run_check(unregistered_check(), implementation(scaled(1.01)), DOUBLE, EFFORT)
-    assert result.evidence is not None
     assert result.evidence.calls[-1].arrays["x"].size <= 2
 
 
 @pytest.mark.rules("conformance-R3")
 def test_a_check_that_compares_nothing_fails() -> None:
-    def looks_away(context: CheckContext, call: Call) -> None:
+    def compares_nothing(context: CheckContext, call: Call) -> None:
         """Nothing at all."""
 
-    result = run_check(unregistered_check(looks_away), implementation(), DOUBLE, EFFORT)
+    result = check_result(check=unregistered_check(compares_nothing))
     assert result.status == "failed"
     assert "0 of 10 examples compared a number" in result.message
 
 
 @pytest.mark.rules("conformance-R3")
 def test_a_check_that_rarely_compares_fails() -> None:
-    seen = []
+    calls = []
 
     def rarely(context: CheckContext, call: Call) -> None:
         """One example in three."""
-        seen.append(call)
-        if len(seen) % 3 == 0:
+        calls.append(call)
+        if len(calls) % 3 == 0:
             context.assert_agrees(call)
 
-    result = run_check(unregistered_check(rarely), implementation(), DOUBLE, ExampleBudget(12))
+    result = check_result(check=unregistered_check(rarely), budget=ExampleBudget(12))
     assert (result.status, result.examples) == ("failed", 4)
 
 
 @pytest.mark.rules("conformance-R5")
 def test_a_property_of_wrong_answers_is_blocked() -> None:
-    result = run_check(property_check(), implementation(scaled(1.01)), DOUBLE, EFFORT)
+    result = check_result(scaled(1.01), property_check())
     assert (result.status, result.blocked_by) == ("blocked", "agreement")
 
 
 def test_a_broken_property_fails() -> None:
-    def lopsided(x: Any, kind: str) -> Any:
-        return right(x) + np.abs(x)
-
-    assert run_check(property_check(), implementation(lopsided), DOUBLE, EFFORT).status == "failed"
+    assert check_result(lambda x, kind: right(x) + np.abs(x), property_check()).status == "failed"
 
 
 @pytest.mark.rules("conformance-R6")
@@ -130,57 +135,56 @@ def test_no_bound_applies_outside_the_range() -> None:
 
 
 @pytest.mark.rules("conformance-R6")
-@pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=str)
+@PRECISIONS
 def test_the_bound_depends_on_the_dtype(precision: Precision) -> None:
     eps = float(np.finfo(precision.input).eps)
-    assert (
-        run_check(
-            unregistered_check(), implementation(scaled(1 + 2 * eps)), precision, EFFORT
-        ).grade
-        in "AB"
-    )
-    assert (
-        run_check(
-            unregistered_check(), implementation(scaled(1 + 100 * eps)), precision, EFFORT
-        ).status
-        == "failed"
-    )
+    near, far = (check_result(scaled(1 + n * eps), precision=precision) for n in (2, 100))
+    assert near.grade in "AB"
+    assert far.status == "failed"
 
 
 @pytest.mark.rules("conformance-R7")
 def test_the_seed_determines_the_calls() -> None:
-    def asked(seed: int) -> list[bytes]:
-        seen: list[bytes] = []
+    def inputs(seed: int) -> list[bytes]:
+        recorded: list[bytes] = []
 
         def forward(x: Any, kind: str) -> Any:
-            seen.append(x.tobytes())
+            recorded.append(x.tobytes())
             return right(x)
 
-        run_check(unregistered_check(), implementation(forward), DOUBLE, ExampleBudget(10, seed))
-        return seen
+        check_result(forward, budget=ExampleBudget(10, seed))
+        return recorded
 
-    assert asked(3) == asked(3)
-    assert asked(3) != asked(4)
+    assert inputs(3) == inputs(3)
+    assert inputs(3) != inputs(4)
 
 
 @pytest.mark.rules("conformance-R13")
-def test_an_exception_of_the_backend_is_quoted() -> None:
-    def breaks(x: Any, kind: str) -> Any:
-        raise RuntimeError("no kernel image\nis available")
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RuntimeError("no kernel image\nis available"),
+            "RuntimeError: no kernel image is available",
+        ),
+        (SystemExit(0), "SystemExit: 0"),
+    ],
+)
+def test_an_exception_of_the_backend_is_quoted(error: BaseException, message: str) -> None:
+    def raises(x: Any, kind: str) -> Any:
+        raise error
 
-    result = run_check(unregistered_check(), implementation(breaks), DOUBLE, EFFORT)
-    assert result.status == "failed"
-    assert result.message == "raised RuntimeError: no kernel image is available"
+    result = check_result(raises)
+    assert (result.status, result.message) == ("failed", f"raised {message}")
 
 
 def test_a_nondeterministic_answer_fails() -> None:
     rng = np.random.default_rng(0)
 
-    def moody(x: Any, kind: str) -> Any:
+    def nondeterministic(x: Any, kind: str) -> Any:
         return right(x) * (1 if rng.random() < 0.9 else 1.5)
 
-    result = run_check(unregistered_check(), implementation(moody), DOUBLE, ExampleBudget(60))
-    assert result.status == "failed"
+    assert check_result(nondeterministic, budget=ExampleBudget(60)).status == "failed"
 
 
 @pytest.mark.rules("backend-R12")
@@ -193,7 +197,7 @@ def test_a_nondeterministic_answer_fails() -> None:
     ],
 )
 def test_a_broken_common_rule_is_named(forward: Any, rule: str) -> None:
-    result = run_check(unregistered_check(), implementation(forward), SINGLE, EFFORT)
+    result = check_result(forward, precision=SINGLE)
     assert (result.status, result.blocked_by) == ("blocked", rule)
 
 
@@ -206,37 +210,30 @@ def test_a_reused_buffer_is_detected() -> None:
         buffer[...] = right(x)
         return buffer
 
-    result = run_check(property_check(), implementation(reuses), DOUBLE, EFFORT)
+    result = check_result(reuses, property_check())
     assert (result.status, result.blocked_by) == ("blocked", "backend-R12")
 
 
 def test_a_wrong_shape_fails_with_both_shapes() -> None:
-    result = run_check(
-        unregistered_check(), implementation(lambda x, kind: right(x)[:, :1]), DOUBLE, EFFORT
-    )
-    assert "expected (" in result.message
+    assert "expected (" in check_result(lambda x, kind: right(x)[:, :1]).message
 
 
-def test_samples_are_the_same_each_time() -> None:
+def test_draws_are_the_same_each_time() -> None:
     assert len(draw_calls(unregistered_check(), 5)) == 5
-    one, other = (
-        largest_call(unregistered_check(), "float32"),
-        largest_call(unregistered_check(), "float32"),
-    )
-    assert one.dtype == np.float32
-    assert one.arrays["x"].tobytes() == other.arrays["x"].tobytes()
+    first, second = (largest_call(unregistered_check(), "float32") for _ in range(2))
+    assert first.dtype == np.float32
+    assert first.arrays["x"].tobytes() == second.arrays["x"].tobytes()
 
 
 def test_a_broken_property_is_reported_before_wrong_answers() -> None:
     """All answers are slightly wrong; those of negative numbers break the property as well."""
-    asked = iter(range(1000))
+    count = iter(range(1000))
 
     def drifts(x: Any, kind: str) -> Any:
-        return right(x) * (1.001 if next(asked) < 6 else np.where(x > 0, 1.1, 1.0))
+        return right(x) * (1.001 if next(count) < 6 else np.where(x > 0, 1.1, 1.0))
 
-    result = run_check(property_check(), implementation(drifts), DOUBLE, EFFORT)
-    assert result.status == "failed"
-    assert result.blocked_by == ""
+    result = check_result(drifts, property_check())
+    assert (result.status, result.blocked_by) == ("failed", "")
 
 
 DRAW = """
@@ -244,11 +241,11 @@ import hashlib
 {load}
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import draw_calls
-found = hashlib.sha256()
+digest = hashlib.sha256()
 for check in [c for c in all_checks() if c.stem in ("routing", "label_attention")]:
     for call in draw_calls(check, 30):
-        found.update(repr(call).encode())
-print(found.hexdigest())
+        digest.update(repr(call).encode())
+print(digest.hexdigest())
 """
 
 
@@ -258,22 +255,12 @@ def test_draws_do_not_depend_on_loaded_modules(tmp_path: Path) -> None:
     """Hypothesis would take constants from a module in the current folder."""
     constants = "\n".join(f"x{i} = {i}; y{i} = {i / 7}" for i in range(1, 500))
     (tmp_path / "local.py").write_text(constants, encoding="utf-8")
-    own = {**os.environ, "PYTHONPATH": str(Path(mindref.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(mindref.__file__).parents[1])}
     drawn_with = [
         subprocess.run(
             [sys.executable, "-c", DRAW.format(load=load)],
-            cwd=tmp_path, env=own, capture_output=True, text=True, check=True,
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
         ).stdout
         for load in ("", "import local")
     ]  # fmt: skip
     assert drawn_with[0] == drawn_with[1] != ""
-
-
-@pytest.mark.rules("conformance-R13")
-def test_a_backend_that_exits_fails_and_the_run_continues() -> None:
-    def leaves(x: Any, kind: str) -> Any:
-        raise SystemExit(0)
-
-    result = run_check(unregistered_check(), implementation(leaves), DOUBLE, EFFORT)
-    assert result.status == "failed"
-    assert result.message == "raised SystemExit: 0"

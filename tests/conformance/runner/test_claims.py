@@ -18,13 +18,13 @@ class Claiming(Right):
 
     def __init__(self, claims: Any) -> None:
         super().__init__()
-        self.made = claims
+        self.claimed = claims
 
     def capabilities(self) -> Any:
-        return self.made
+        return self.claimed
 
 
-class Silent(Right):
+class Failing(Right):
     def capabilities(self) -> Any:
         raise OSError("no driver")
 
@@ -34,13 +34,13 @@ def claims(**fields: Any) -> Capabilities:
 
 
 def test_the_claims_of_the_reference_are_valid() -> None:
-    found = claims_of(NumpyBackend(), "numpy")
-    assert found == NumpyBackend().capabilities()
-    assert list(missing_members(NumpyBackend(), found)) == []
+    reference = claims_of(NumpyBackend(), "numpy")
+    assert reference == NumpyBackend().capabilities()
+    assert list(missing_members(NumpyBackend(), reference)) == []
 
 
 @pytest.mark.parametrize(
-    ("made", "says"),
+    ("claimed", "says"),
     [
         ({"operators": []}, "expected Capabilities, got a dict"),
         (None, "got a NoneType"),
@@ -56,22 +56,22 @@ def test_the_claims_of_the_reference_are_valid() -> None:
         (claims(dtypes=(("float32", "float32"),) * 2), "expected each precision once"),
     ],
 )
-def test_malformed_claims_raise(made: Any, says: str) -> None:
+def test_malformed_claims_raise(claimed: Any, says: str) -> None:
     with pytest.raises(BackendError) as caught:
-        claims_of(Claiming(made), "mine:Mine")
+        claims_of(Claiming(claimed), "mine:Mine")
     assert "backend mine:Mine: capabilities()" in str(caught.value)
     assert says in str(caught.value)
 
 
 def test_a_backend_without_claims_raises_with_the_cause() -> None:
     with pytest.raises(BackendError, match="got OSError: no driver"):
-        claims_of(Silent(), "mine:Mine")
+        claims_of(Failing(), "mine:Mine")
 
 
 @pytest.mark.rules("backend-R13")
 def test_every_claim_without_a_function_is_named() -> None:
-    found = list(missing_members(overclaiming, overclaiming.capabilities()))
-    assert found == [
+    messages = list(missing_members(overclaiming, overclaiming.capabilities()))
+    assert messages == [
         "operator squash is claimed, but ops has no squash",
         "level train is claimed, but the backend has no method init",
         "level train is claimed, but the backend has no method step",
@@ -83,8 +83,8 @@ def test_every_claim_without_a_function_is_named() -> None:
 @pytest.mark.rules("backend-R13")
 def test_a_source_of_gradients_must_exist() -> None:
     automatic = claims(gradients="automatic")
-    (found,) = missing_members(right, automatic)
-    assert "no method differentiate" in found
+    (message,) = missing_members(right, automatic)
+    assert "no method differentiate" in message
     half = Right()
     half.ops = SimpleNamespace(softmax=SimpleNamespace(forward=len))
     assert list(missing_members(half, claims())) == [
@@ -95,8 +95,8 @@ def test_a_source_of_gradients_must_exist() -> None:
 @pytest.mark.rules("backend-R16")
 def test_other_devices_need_the_method_on() -> None:
     assert list(missing_members(right, claims(devices=("cpu",)))) == []
-    (found,) = missing_members(right, claims(devices=("cpu", "cuda")))
-    assert found == "several devices are claimed, but the backend has no method on"
+    (message,) = missing_members(right, claims(devices=("cpu", "cuda")))
+    assert message == "several devices are claimed, but the backend has no method on"
 
 
 def test_unreadable_operators_are_named() -> None:
@@ -105,5 +105,5 @@ def test_unreadable_operators_are_named() -> None:
         def ops(self) -> Any:
             raise ImportError("no framework")
 
-    (found,) = missing_members(Broken(), claims())
-    assert found == "ops cannot be read: ImportError: no framework"
+    (message,) = missing_members(Broken(), claims())
+    assert message == "ops cannot be read: ImportError: no framework"

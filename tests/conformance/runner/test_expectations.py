@@ -28,32 +28,32 @@ def of(tmp_path: Path, text: str) -> Expectations:
 
 def test_an_expected_failure_has_its_reason(tmp_path: Path) -> None:
     lines = of(tmp_path, GAP)
-    (found,) = apply_expectations(lines, [result(GRADIENT, "failed")])
-    assert (found.status, found.reason) == ("expected", "bug: doubled (https://x.org)")
-    assert stale_lines(lines, [found]) == []
+    (applied,) = apply_expectations(lines, [result(GRADIENT, "failed")])
+    assert (applied.status, applied.reason) == ("expected", "bug: doubled (https://x.org)")
+    assert stale_lines(lines, [applied]) == []
 
 
 def test_a_line_can_name_a_check_in_one_precision(tmp_path: Path) -> None:
     text = (
         f'[[expect]]\ncheck = "{PROPERTY}"\nprecision = "float32"\nkind = "never"\nreason = "r"\n'
     )
-    some = [result(PROPERTY, "failed"), result(PROPERTY, "failed", precision="float32")]
-    found = apply_expectations(of(tmp_path, text), some)
-    assert [r.status for r in found] == ["failed", "expected"]
+    results = [result(PROPERTY, "failed"), result(PROPERTY, "failed", precision="float32")]
+    applied = apply_expectations(of(tmp_path, text), results)
+    assert [r.status for r in applied] == ["failed", "expected"]
 
 
 def test_results_blocked_by_an_expected_failure_are_expected(tmp_path: Path) -> None:
     blocked = result(PROPERTY, "blocked", blocked_by="softmax-R5")
-    found = apply_expectations(of(tmp_path, GAP), [result(GRADIENT, "failed"), blocked])
-    assert [r.status for r in found] == ["expected", "expected"]
-    assert found[1].reason.startswith("follows from softmax-R5")
+    applied = apply_expectations(of(tmp_path, GAP), [result(GRADIENT, "failed"), blocked])
+    assert [r.status for r in applied] == ["expected", "expected"]
+    assert applied[1].reason.startswith("follows from softmax-R5")
 
 
 def test_results_blocked_by_another_failure_stay_blocked(tmp_path: Path) -> None:
     cause = result(FORWARD, "failed")
     blocked = result(PROPERTY, "blocked", blocked_by="softmax-R1")
-    found = apply_expectations(of(tmp_path, GAP), [cause, blocked])
-    assert [r.status for r in found] == ["failed", "blocked"]
+    applied = apply_expectations(of(tmp_path, GAP), [cause, blocked])
+    assert [r.status for r in applied] == ["failed", "blocked"]
 
 
 @pytest.mark.rules("conformance-R10")
@@ -108,8 +108,8 @@ def test_without_a_file_nothing_is_expected() -> None:
 
 
 def row(**fields: str) -> str:
-    given = {"rule": "softmax-R5", "kind": "bug", "reason": "r"} | fields
-    return "[[expect]]\n" + "".join(f'{k} = "{v}"\n' for k, v in given.items() if v != "-")
+    fields_of_row = {"rule": "softmax-R5", "kind": "bug", "reason": "r"} | fields
+    return "[[expect]]\n" + "".join(f'{k} = "{v}"\n' for k, v in fields_of_row.items() if v != "-")
 
 
 @pytest.mark.parametrize(

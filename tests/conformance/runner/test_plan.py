@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from mindref.conformance.runner.attribution import (
 )
 from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import unclaimed_features
-from mindref.conformance.runner.result import CheckResult, ConformanceReport
+from mindref.conformance.runner.result import CheckResult
+from tests.conformance import small
 from tests.conformance.runner.implementations import (
     Squash,
     property_check,
@@ -29,76 +30,61 @@ from tests.conformance.runner.implementations import (
 DOUBLE = (("float64", "float64"),)
 
 
-def result(check: str, *rules: str, status: str = "failed", **more: Any) -> CheckResult:
-    return CheckResult(check, rules, "ops", False, "float64", status, "", **more)
+def result(check: str, *rules: str, status: str = "failed", **fields: Any) -> CheckResult:
+    return small.result(check, status, rules=rules, **fields)
 
 
 def test_there_is_one_result_for_each_check_in_each_precision(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = run_checks(monkeypatch, Squash(right), unregistered_check(), property_check())
-    assert [(r.precision, r.status) for r in found] == [
-        ("float64", "passed"),
-        ("float64", "passed"),
-        ("float32", "passed"),
-        ("float32", "passed"),
-    ]
+    results = run_checks(monkeypatch, Squash(right), unregistered_check(), property_check())
+    precisions = ["float64", "float64", "float32", "float32"]
+    assert [(r.precision, r.status) for r in results] == [(p, "passed") for p in precisions]
 
 
 @pytest.mark.rules("conformance-R2")
 @pytest.mark.parametrize(
-    ("claims", "reason"),
-    [
-        ({"operators": ()}, "operator squash"),
-        ({"levels": ()}, "level ops"),
-    ],
+    ("claims", "reason"), [({"operators": ()}, "operator squash"), ({"levels": ()}, "level ops")]
 )
 def test_an_unclaimed_feature_is_not_passed_but_remarked(
     claims: dict[str, Any], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine = Squash(right, dtypes=DOUBLE, **claims)
-    found = run_checks(monkeypatch, mine, unregistered_check())
-    assert [(r.status, r.reason) for r in found] == [("not_claimed", reason)]
-    said = list(unclaimed_features(BackendImplementation(mine), (unregistered_check(),), found))
-    assert said == [f"{reason} works but is not claimed"]
+    backend = Squash(right, dtypes=DOUBLE, **claims)
+    results = run_checks(monkeypatch, backend, unregistered_check())
+    assert [(r.status, r.reason) for r in results] == [("not_claimed", reason)]
+    checks = (unregistered_check(),)
+    remarks = list(unclaimed_features(BackendImplementation(backend), checks, results))
+    assert remarks == [f"{reason} works but is not claimed"]
 
 
 @pytest.mark.rules("conformance-R2")
 def test_an_unclaimed_option_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     option = unregistered_check(rules=("squash-R6",))
-    found = run_checks(monkeypatch, Squash(right, dtypes=DOUBLE), option)
-    assert (found[0].status, found[0].reason) == ("not_claimed", "option squash-R6")
+    (result,) = run_checks(monkeypatch, Squash(right, dtypes=DOUBLE), option)
+    assert (result.status, result.reason) == ("not_claimed", "option squash-R6")
     claiming = Squash(right, dtypes=DOUBLE, options=("squash-R6",))
-    found = run_checks(monkeypatch, claiming, option)
-    assert found[0].status == "passed"
+    (result,) = run_checks(monkeypatch, claiming, option)
+    assert result.status == "passed"
+
+
+def reference_squash(x: Any, kind: str) -> Any:
+    return mindref.ops.squash.forward(x, kind=kind)[0]
+
+
+def reference_in_a_thread(x: Any, kind: str) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(reference_squash, x, kind).result()
 
 
 @pytest.mark.rules("conformance-R8")
-def test_a_backend_that_falls_back_to_the_reference_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    def borrowed(x: Any, kind: str) -> Any:
-        return mindref.ops.squash.forward(x, kind=kind)[0]
-
-    found = run_checks(
-        monkeypatch, Squash(borrowed, dtypes=DOUBLE), unregistered_check(), property_check()
-    )
-    assert [r.status for r in found] == ["failed", "passed"]
-    assert "falls back" in found[0].message
-
-
-@pytest.mark.rules("conformance-R8")
-def test_the_reference_in_another_thread_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    def elsewhere(x: Any, kind: str) -> Any:
-        found: list[Any] = []
-        thread = threading.Thread(
-            target=lambda: found.append(mindref.ops.squash.forward(x, kind=kind)[0])
-        )
-        thread.start()
-        thread.join()
-        return found[0]
-
-    found = run_checks(monkeypatch, Squash(elsewhere, dtypes=DOUBLE), unregistered_check())
-    assert [r.status for r in found] == ["failed"]
-    assert "falls back" in found[0].message
+@pytest.mark.parametrize("forward", [reference_squash, reference_in_a_thread])
+def test_a_backend_that_falls_back_to_the_reference_fails(
+    forward: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = Squash(forward, dtypes=DOUBLE)
+    results = run_checks(monkeypatch, backend, unregistered_check(), property_check())
+    assert [r.status for r in results] == ["failed", "passed"]
+    assert "falls back" in results[0].message
 
 
 @pytest.mark.rules("conformance-R8")
@@ -108,39 +94,42 @@ def test_a_backend_named_like_the_reference_is_not_the_reference(
     class Fake(NumpyBackend):
         pass
 
-    found = run_checks(monkeypatch, Fake(), unregistered_check())
-    assert [r.status for r in found] == ["failed"] * 2
+    results = run_checks(monkeypatch, Fake(), unregistered_check())
+    assert [r.status for r in results] == ["failed"] * 2
 
 
 @pytest.mark.rules("conformance-R8")
 def test_the_reference_is_not_compared_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = run_checks(monkeypatch, NumpyBackend(), unregistered_check(), property_check())
-    assert [r.status for r in found] == ["self_comparison", "passed"] * 2
+    results = run_checks(monkeypatch, NumpyBackend(), unregistered_check(), property_check())
+    assert [r.status for r in results] == ["self_comparison", "passed"] * 2
 
 
 @pytest.mark.rules("conformance-R9")
 def test_a_failure_above_a_broken_operator_is_blocked_by_its_rule() -> None:
     softmax = "softmax/weights_match_the_reference"
-    found = block_explained([result(softmax, "softmax-R1"), result("routing/any", "routing-R1")])
-    assert [(r.status, r.blocked_by) for r in found] == [("failed", ""), ("blocked", "softmax-R1")]
+    results = block_explained([result(softmax, "softmax-R1"), result("routing/any", "routing-R1")])
+    assert [(r.status, r.blocked_by) for r in results] == [
+        ("failed", ""),
+        ("blocked", "softmax-R1"),
+    ]
 
 
 @pytest.mark.rules("conformance-R9")
 def test_an_unexplained_failure_stays_failed() -> None:
     loose = result("squash/x", "squash-R1", status="blocked", blocked_by="agreement", message="m")
-    found = block_explained([loose, result("routing/any", "routing-R1")])
-    assert [r.status for r in found] == ["failed", "failed"]
+    results = block_explained([loose, result("routing/any", "routing-R1")])
+    assert [r.status for r in results] == ["failed", "failed"]
 
 
 @pytest.mark.rules("conformance-R9")
 def test_a_rule_of_all_operators_blocks_only_if_it_failed_itself() -> None:
-    beside = result(
+    blocked = result(
         "squash/x", "squash-R1", status="blocked", blocked_by="numerics-R7", message="writes"
     )
-    own = result("numerics/inputs", "numerics-R7")
-    assert block_explained([beside, own])[0].status == "blocked"
-    alone = block_explained([beside])[0]
-    assert (alone.status, alone.message) == ("failed", "numerics-R7: writes")
+    cause = result("numerics/inputs", "numerics-R7")
+    assert block_explained([blocked, cause])[0].status == "blocked"
+    (unexplained,) = block_explained([blocked])
+    assert (unexplained.status, unexplained.message) == ("failed", "numerics-R7: writes")
 
 
 def test_foundations_precede_the_pages_built_on_them() -> None:
@@ -154,40 +143,32 @@ def test_a_narrow_dtype_runs_agreement_checks_only(monkeypatch: pytest.MonkeyPat
         return right(x.astype(np.float32)).astype(x.dtype)
 
     claims = {"dtypes": (("float16", "float32"), ("float32", "float32"))}
-    found = run_checks(
-        monkeypatch, Squash(narrow, **claims), unregistered_check(), property_check()
-    )
-    assert [(r.precision, r.check, r.status) for r in found] == [
+    backend = Squash(narrow, **claims)
+    results = run_checks(monkeypatch, backend, unregistered_check(), property_check())
+    assert [(r.precision, r.check, r.status) for r in results] == [
         ("float32", "squash/made", "passed"),
         ("float32", "squash/property", "passed"),
         ("float16/float32", "squash/made", "passed"),
-    ], [r.message for r in found]
-
-
-def report(
-    results: tuple[CheckResult, ...], planned: int, problems: tuple[str, ...] = ()
-) -> ConformanceReport:
-    return ConformanceReport("mine", "", 0, "smoke", {}, results, planned, (), problems)
+    ], [r.message for r in results]
 
 
 @pytest.mark.rules("conformance-R1")
 def test_an_incomplete_report_does_not_conform() -> None:
-    passed = result("squash/made", "squash-R1", status="passed")
-    assert report((passed,), 1).conforms
-    assert not report((passed,), 2).conforms
-    assert not report((passed, passed._replace(status="lost")), 2).conforms
+    passed = small.result()
+    assert small.report(passed).conforms
+    assert not small.report(passed, planned=2).conforms
+    assert not small.report(passed, passed._replace(status="lost")).conforms
 
 
 @pytest.mark.rules("conformance-R1")
 @pytest.mark.parametrize("status", ["failed", "blocked"])
 def test_a_failure_does_not_conform(status: str) -> None:
-    both = (result("squash/a", "squash-R1", status="passed"), result("b", "squash-R1"))
-    assert not report((both[0], both[1]._replace(status=status)), 2).conforms
-    assert not report((both[0],), 1, ("stale expectation",)).conforms
+    assert not small.report(small.result(), small.result(small.GRADIENT, status)).conforms
+    assert not small.report(small.result(), problems=("stale expectation",)).conforms
 
 
 def test_a_report_without_passed_checks_does_not_conform() -> None:
-    assert not report((result("squash/a", "squash-R1", status="not_claimed"),), 1).conforms
+    assert not small.report(small.result(status="not_claimed")).conforms
 
 
 @pytest.mark.rules("conformance-R9")
@@ -195,27 +176,24 @@ def test_a_wrong_signature_is_one_failure_per_operator() -> None:
     def raised(check: str, rule: str) -> CheckResult:
         return result(check, rule, message="raised TypeError: forward() takes 1 argument")
 
-    question = "notation/gradient_has_the_shape_of_its_argument"
+    check = "notation/gradient_has_the_shape_of_its_argument"
     first = raised("softmax/slice_does_not_depend_on_the_batch", "softmax-R6")
-    shape, other = (raised(f"{question}[{s}]", "notation-R4") for s in ("softmax", "squash"))
-    found = block_explained([first, shape, other])
-    assert [(r.status, r.blocked_by) for r in found] == [
-        ("failed", ""),
-        ("blocked", "softmax-R6"),
-        ("failed", ""),
-    ]
+    shape, other = (raised(f"{check}[{s}]", "notation-R4") for s in ("softmax", "squash"))
+    results = block_explained([first, shape, other])
+    causes = [("failed", ""), ("blocked", "softmax-R6"), ("failed", "")]
+    assert [(r.status, r.blocked_by) for r in results] == causes
 
 
 @pytest.mark.rules("conformance-R9")
-def test_a_blocked_failure_passes_on_its_cause() -> None:
-    named = "your result equals the reference with this mistake: late [mask-late, softmax-R2]"
-    some = [
-        result("softmax/a", "softmax-R2", diagnosis=named),
-        result("softmax/b", "softmax-R1", diagnosis=named),
+def test_a_blocked_failure_is_blocked_by_the_cause_of_its_cause() -> None:
+    diagnosis = "your result equals the reference with this mistake: late [mask-late, softmax-R2]"
+    results = [
+        result("softmax/a", "softmax-R2", diagnosis=diagnosis),
+        result("softmax/b", "softmax-R1", diagnosis=diagnosis),
         result("softmax/c", "softmax-R5", status="blocked", blocked_by="softmax-R1"),
         result("softmax/d", "softmax-R6", status="blocked", blocked_by="numerics-R7"),
     ]
-    assert [(r.status, r.blocked_by) for r in attribute_to_mistakes(some)] == [
+    assert [(r.status, r.blocked_by) for r in attribute_to_mistakes(results)] == [
         ("failed", ""),
         ("blocked", "softmax-R2"),
         ("blocked", "softmax-R2"),

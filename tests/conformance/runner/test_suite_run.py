@@ -16,33 +16,28 @@ from tests.conformance.small import FORWARD, GRADIENT, NAMES, PROPERTY, QUICK, R
 pytestmark = pytest.mark.usefixtures("small_suite")
 
 
-def statuses(name: str, **options: object) -> dict[str, str]:
-    report = run_suite(f"{SMALL}:{name}", settings=QUICK, **options)  # type: ignore[arg-type]
-    return {r.check: r.status for r in report.results if r.precision == "float32"}
-
-
 def test_a_correct_backend_conforms() -> None:
-    heard: list[CheckResult] = []
-    report = run_suite(f"{SMALL}:right", settings=QUICK, on_result=heard.append)
+    reported: list[CheckResult] = []
+    report = run_suite(f"{SMALL}:right", settings=QUICK, on_result=reported.append)
     assert report.conforms, [r.message for r in report.results]
-    assert report.planned == len(report.results) == len(heard) == 2 * len(NAMES)
+    assert report.planned == len(report.results) == len(reported) == 2 * len(NAMES)
     assert report.precisions == ("float64", "float32")
     assert report.claims["operators"] == ("softmax",)
 
 
-def test_a_wrong_gradient_fails_the_gradient_checks() -> None:
-    found = statuses("wrong_gradient")
-    assert found == {PROPERTY: "blocked", FORWARD: "passed", GRADIENT: "failed", REFUSAL: "passed"}
-
-
-def test_a_wrong_signature_is_one_failure() -> None:
-    found = statuses("signature")
-    assert found == {
-        PROPERTY: "failed",
-        FORWARD: "blocked",
-        GRADIENT: "blocked",
-        REFUSAL: "blocked",
-    }
+@pytest.mark.parametrize(
+    ("backend", "statuses"),
+    [
+        ("wrong_gradient", ["blocked", "passed", "failed", "passed"]),
+        ("signature", ["failed", "blocked", "blocked", "blocked"]),
+    ],
+)
+def test_a_mistake_fails_one_check_and_blocks_its_consequences(
+    backend: str, statuses: list[str]
+) -> None:
+    report = run_suite(f"{SMALL}:{backend}", settings=QUICK)
+    results = {r.check: r.status for r in report.results if r.precision == "float32"}
+    assert results == dict(zip((PROPERTY, FORWARD, GRADIENT, REFUSAL), statuses, strict=True))
 
 
 @pytest.mark.rules("conformance-R2")
@@ -65,8 +60,8 @@ def test_a_missing_check_of_the_manifest_is_a_problem(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     row = {"rules": ["softmax-R1"], "text": "", "level": "ops", "agreement": False}
-    more = manifest.load_manifest()["checks"] | {"softmax/lost": row}
-    shipped = manifest.load_manifest() | {"checks": more}
+    checks = manifest.load_manifest()["checks"] | {"softmax/lost": row}
+    shipped = manifest.load_manifest() | {"checks": checks}
     monkeypatch.setattr(manifest, "load_manifest", lambda: shipped)
     report = run_suite(f"{SMALL}:right", settings=QUICK)
     assert not report.complete
@@ -106,12 +101,8 @@ def test_a_check_runs_on_demand_and_a_failure_runs_the_others() -> None:
 @pytest.mark.rules("conformance-R7")
 def test_the_same_seed_gives_the_same_results() -> None:
     first, second = (run_suite(f"{SMALL}:wrong_forward", settings=QUICK) for _ in range(2))
-    for one, other in zip(first.results, second.results, strict=True):
-        assert (one.status, one.message, one.error_ratio) == (
-            other.status,
-            other.message,
-            other.error_ratio,
-        )
+    results = ([(r.status, r.message, r.error_ratio) for r in x.results] for x in (first, second))
+    assert next(results) == next(results)
 
 
 @pytest.mark.parametrize("settings", [RunSettings("quick"), RunSettings(seed=-1)])

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from mindref.shapes import Array, Bools, Ints
-from tests.conformance.correct import checks
+from mindref.shapes import Array, Bools
 from tests.conformance.correct.ragged.softmax import segment_weights
-
-
-class User(NamedTuple):
-    interests: Array  # (K', D) the active ones
-    chosen: Ints  # (K',) which they are
-    scores: Array  # (K',)
-    weights: Array  # (K',)
+from tests.conformance.correct.reversed_order.label_attention import through_power
 
 
 def forward(interests: Array, target: Array, active: Bools, *, power: float) -> tuple[Array, Any]:
-    checks.label_attention(interests, target, active, power)
     power = float(power)
     out = np.zeros_like(target)
-    users = []
+    users: list[tuple[Array, ...]] = []  # active interests, their indices, scores, weights
     for b, query in enumerate(target):
         chosen = np.flatnonzero(active[b])
-        mine = interests[b, chosen]
-        scores = np.dot(mine, query)  # 1
+        active_interests = interests[b, chosen]
+        scores = np.dot(active_interests, query)  # 1
         weights = attend(scores, power)
-        out[b] = np.dot(weights, mine)  # 4
-        users.append(User(mine, chosen, scores, weights))
+        out[b] = np.dot(weights, active_interests)  # 4
+        users.append((active_interests, chosen, scores, weights))
     return out, (users, target, interests.shape, power)
 
 
@@ -65,22 +57,13 @@ def below_largest(scores: Array, power: float) -> Array:
 def backward(d_out: Array, saved: Any) -> tuple[Array, Array]:
     users, target, shape, power = saved
     d_interests, d_target = np.zeros(shape, d_out.dtype), np.zeros_like(target)
-    for b, (mine, chosen, scores, weights) in enumerate(users):
+    for b, (active_interests, chosen, scores, weights) in enumerate(users):
         d_interests[b, chosen] = np.outer(weights, d_out[b])  # 4
         if power == 0 or power == np.inf:  # label_attention-R10
             continue
         jacobian = np.diag(weights) - np.outer(weights, weights)
-        d_powered = np.dot(jacobian, np.dot(mine, d_out[b]))  # 3
-        d_scores = through(d_powered, scores, power)  # 2
+        d_powered = np.dot(jacobian, np.dot(active_interests, d_out[b]))  # 3
+        d_scores = through_power(d_powered, scores, power)  # 2
         d_interests[b, chosen] += np.outer(d_scores, target[b])  # 1
-        d_target[b] = np.dot(d_scores, mine)
+        d_target[b] = np.dot(d_scores, active_interests)
     return d_interests, d_target
-
-
-def through(d_powered: Array, scores: Array, power: float) -> Array:
-    """Return d_powered p |s|^(p - 1), zero where the slope or the product is infinite."""
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        slope = power * np.abs(scores) ** (power - 1)
-        product = d_powered * slope
-    step = np.isinf(slope) | np.isinf(product)  # label_attention-R12, R13
-    return np.where(step & ~np.isnan(d_powered), 0, product).astype(scores.dtype)

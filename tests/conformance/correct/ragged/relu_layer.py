@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from mindref.shapes import Array
-from tests.conformance.correct import checks
 
 
 def forward(x: Array, weight: Array, bias: Array, *, relu: bool) -> tuple[Array, Any]:
-    checks.relu_layer(x, weight, bias)
     widened = np.hstack([np.ones((len(x), 1), x.dtype), x])
     matrix = np.vstack([bias, weight])
     out = np.dot(widened, matrix)

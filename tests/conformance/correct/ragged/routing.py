@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.shapes import Array, Bools, Ints
-from tests.conformance.correct import checks
 from tests.conformance.correct.ragged import squash, votes
 from tests.conformance.correct.ragged.softmax import segment_weights
 
 
 class User(NamedTuple):
-    places: tuple[Ints, Ints]  # the real behaviours (n, 1) and active interests (1, K')
+    pairs: tuple[Ints, Ints]  # the real behaviours (n, 1) and active interests (1, K')
     votes: Array  # (n, D), or (n, K', D) where each pair has a matrix
     iterations: list[tuple[Array, Any, Array]]  # weights (n, K'), Jacobians, capsules (K', D)
     counts: Any  # (n, K') exp of the log weights; one without
@@ -47,30 +46,30 @@ def forward(
     axis: str = "interests",
     kind: str = "squash",
 ) -> tuple[Array, Saved]:
-    arrays = (history, mask, bilinear, init_logits, active)
-    checks.routing(*arrays, iterations, gradient, axis, log_weights, kind=kind)
     out = np.zeros((*active.shape, history.shape[2]), history.dtype)
     couplings = np.zeros_like(init_logits)
     projected = votes.project(history, mask, bilinear, active)
     users = []
-    for b, given in enumerate(projected.by_user):
-        places = np.ix_(np.flatnonzero(mask[b]), np.flatnonzero(active[b]))
-        counts = 1 if log_weights is None else np.exp(log_weights[b][places])
-        rounds = route(given, init_logits[b][places], iterations, axis, kind, counts)
-        couplings[b][places], _, out[b, places[1][0]] = rounds[-1]
-        users.append(User(places, given, rounds, counts))
+    for b, user_votes in enumerate(projected.by_user):
+        pairs = np.ix_(np.flatnonzero(mask[b]), np.flatnonzero(active[b]))
+        counts = 1 if log_weights is None else np.exp(log_weights[b][pairs])
+        rounds = route(user_votes, init_logits[b][pairs], iterations, axis, kind, counts)
+        couplings[b][pairs], _, out[b, pairs[1][0]] = rounds[-1]
+        users.append(User(pairs, user_votes, rounds, counts))
     counted = log_weights is not None
     return out, Saved(projected, users, couplings, history.shape, gradient, axis, counted)
 
 
-def route(given: Array, logits: Array, iterations: int, axis: str, kind: str, counts: Any) -> Any:
+def route(
+    user_votes: Array, logits: Array, iterations: int, axis: str, kind: str, counts: Any
+) -> Any:
     """Make the rounds of one user from the votes and the logits (n, K')."""
     rounds: list[Any] = []
     for _ in range(iterations):
         if rounds:  # 5: the update of the round before
-            logits = logits + votes.agree(given, rounds[-1][2])
+            logits = logits + votes.agree(user_votes, rounds[-1][2])
         weights = coupled(logits, axis)
-        capsules, jacobians = squash.forward(votes.gather(counts * weights, given), kind=kind)
+        capsules, jacobians = squash.forward(votes.gather(counts * weights, user_votes), kind=kind)
         rounds.append((weights, jacobians, capsules))
     return rounds
 
@@ -87,29 +86,29 @@ def backward(d_capsules: Array, saved: Saved) -> tuple[Array, ...]:
     d_logits, d_log_weights = np.zeros_like(saved.couplings), np.zeros_like(saved.couplings)
     d_votes = []
     for b, user in enumerate(saved.users):
-        mine = d_capsules[b, user.places[1][0]]
-        found = unroll(mine, user, saved.gradient, saved.axis)
-        v, d_logits[b][user.places], d_log_weights[b][user.places] = found
+        d_active = d_capsules[b, user.pairs[1][0]]
+        found = unroll(d_active, user, saved.gradient, saved.axis)
+        v, d_logits[b][user.pairs], d_log_weights[b][user.pairs] = found
         d_votes.append(v)
-        places = user.places[0][:, 0]
-        d_history[b, places] = saved.projected.before(v, places, user.places[1][0])
+        pairs = user.pairs[0][:, 0]
+        d_history[b, pairs] = saved.projected.before(v, pairs, user.pairs[1][0])
     gradients = (d_history, saved.projected.d_bilinear(d_votes), d_logits, d_log_weights)
     return gradients if saved.counted else gradients[:3]
 
 
 def unroll(u: Array, user: User, gradient: str, axis: str) -> tuple[Array, Array, Array]:
     """Return V, of the shape of the votes, B (n, K') and Λ (n, K') of one user."""
-    _, given, rounds, counts = user
-    v, d_logits = np.zeros_like(given), np.zeros_like(rounds[-1][0])
+    _, user_votes, rounds, counts = user
+    v, d_logits = np.zeros_like(user_votes), np.zeros_like(rounds[-1][0])
     d_log_weights = np.zeros_like(d_logits)
     later = False
     for weights, jacobians, capsules in reversed(rounds):
         if later:  # 5
-            v += votes.spread(d_logits, capsules, given)
-            u = votes.gather(d_logits, given)
+            v += votes.spread(d_logits, capsules, user_votes)
+            u = votes.gather(d_logits, user_votes)
         z = squash.backward(u, jacobians)  # 4
-        v += votes.spread(counts * weights, z, given)  # 3
-        d_weights = counts * votes.agree(given, z)
+        v += votes.spread(counts * weights, z, user_votes)  # 3
+        d_weights = counts * votes.agree(user_votes, z)
         d_log_weights += weights * d_weights
         if gradient == "last":  # routing-R12
             break

@@ -18,7 +18,7 @@ class Shared(NamedTuple):
     which: Ints
     by_user: list[Array]  # votes (n, D)
 
-    def before(self, v: Array, places: Ints, interests: Ints) -> Array:
+    def before(self, v: Array, positions: Ints, interests: Ints) -> Array:
         """Return the gradient of one user's behaviours."""
         return np.dot(v, self.bilinear)
 
@@ -36,17 +36,17 @@ class Pairs(NamedTuple):
     users: list[tuple[Array, Any]]  # behaviours (n, D), which matrices (n, K')
     by_user: list[Array]  # votes (n, K', D)
 
-    def before(self, v: Array, places: Ints, interests: Ints) -> Array:
+    def before(self, v: Array, positions: Ints, interests: Ints) -> Array:
         """Return the gradient of one user's behaviours."""
-        matrices = self.bilinear[np.ix_(places, interests)]
+        matrices = self.bilinear[np.ix_(positions, interests)]
         return np.tensordot(np.ones(len(interests), v.dtype), turned(matrices, v), (0, 1))
 
     def d_bilinear(self, d_votes: Sequence[Array]) -> Array:
         """Return the gradient of every matrix."""
-        found = np.zeros_like(self.bilinear)
+        d_matrices = np.zeros_like(self.bilinear)
         for (behaviours, pairs), v in zip(self.users, d_votes, strict=True):
-            found[pairs] += v[..., None] * behaviours[:, None, None, :]
-        return found
+            d_matrices[pairs] += v[..., None] * behaviours[:, None, None, :]
+        return d_matrices
 
 
 def turned(matrices: Array, v: Array) -> Array:

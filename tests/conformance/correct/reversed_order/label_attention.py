@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 
 from mindref.shapes import Array, Bools
-from tests.conformance.correct import checks
 from tests.conformance.correct.reversed_order import softmax
 from tests.conformance.correct.reversed_order.sums import contract
 
 
 def forward(interests: Array, target: Array, active: Bools, *, power: float) -> tuple[Array, Any]:
-    checks.label_attention(interests, target, active, power)
     power = float(power)
     interests = np.where(active[:, :, None], interests, 0).astype(target.dtype)
     scores = contract("bkd,bd->bk", interests, target)  # 1
@@ -55,12 +53,14 @@ def backward(d_out: Array, saved: Any) -> tuple[Array, Array]:
     if power == 0 or power == np.inf:  # label_attention-R10
         return d_values, np.zeros_like(target)
     d_powered = softmax.backward(contract("bd,bkd->bk", d_out, interests), of_softmax)  # 3
-    d_scores = np.where(active, through(d_powered, scores, power), 0).astype(target.dtype)  # 2
+    d_scores = np.where(active, through_power(d_powered, scores, power), 0).astype(
+        target.dtype
+    )  # 2
     d_keys = d_scores[:, :, None] * target[:, None, :]  # 1
     return d_keys + d_values, contract("bk,bkd->bd", d_scores, interests)
 
 
-def through(d_powered: Array, scores: Array, power: float) -> Array:
+def through_power(d_powered: Array, scores: Array, power: float) -> Array:
     """Return d_powered p |s|^(p - 1), zero where the slope or the product is infinite."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         slope = np.abs(scores) ** (power - 1) * power

@@ -12,24 +12,26 @@ def total(x: Array, axis: int, *, keepdims: bool = False) -> Array:
     if x.shape[axis] == 0:
         return np.sum(x, axis=axis, keepdims=keepdims)
     running = np.cumsum(np.flip(x, axis), axis=axis)
-    found = np.take(running, [-1], axis=axis)
-    return found if keepdims else np.squeeze(found, axis=axis)
+    last = np.take(running, [-1], axis=axis)
+    return last if keepdims else np.squeeze(last, axis=axis)
 
 
 def contract(formula: str, a: Array, b: Array) -> Array:
-    """Return what `np.einsum` returns for two arrays, all products made before any is added."""
-    inputs, kept = formula.split("->")
-    summed = "".join(sorted(set(inputs) - set(kept) - {","}))
+    """Return np.einsum of two arrays; all products are computed before the sums."""
+    inputs, result_axes = formula.split("->")
+    summed = "".join(sorted(set(inputs) - set(result_axes) - {","}))
     left, right = inputs.split(",")
-    terms = laid(a, left, kept + summed) * laid(b, right, kept + summed)
+    terms = broadcast_axes(a, left, result_axes + summed) * broadcast_axes(
+        b, right, result_axes + summed
+    )
     for _ in summed:
         terms = total(terms, -1)
     return terms
 
 
-def laid(x: Array, letters: str, order: str) -> Array:
+def broadcast_axes(x: Array, letters: str, order: str) -> Array:
     """Return x with its axes in this order, and an axis of size one for each that it lacks."""
-    known = [letter for letter in order if letter in letters]
-    turned = x.transpose([letters.index(letter) for letter in known])
-    sizes = dict(zip(known, turned.shape, strict=True))
+    present = [letter for letter in order if letter in letters]
+    turned = x.transpose([letters.index(letter) for letter in present])
+    sizes = dict(zip(present, turned.shape, strict=True))
     return turned.reshape([sizes.get(letter, 1) for letter in order])

@@ -1,4 +1,4 @@
-"""Nothing that a file holds speaks to a terminal, in messages, tables or lists."""
+"""Text of run files is printed without control characters, in messages, tables and lists."""
 
 from __future__ import annotations
 
@@ -7,36 +7,35 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from rich import console
+from rich.table import Table
 
 from mindref import errors
 from mindref.backend import check_installed
+from mindref.cli import main
+from mindref.cli.tables import show_table
 from mindref.errors import BackendError
 from mindref.run import items, tsv
 from tests.damage.damaged_runs import HISTORIES
-from tests.security.hands import change
+from tests.security.tampering import edit_json
 
 NASTY = "\x1b[2J\x9b31m\x07\x7f\x00"
 
 
 @pytest.mark.rules("security-R12")
-def test_nothing_of_a_file_speaks_to_a_terminal(run: Path) -> None:
+def test_messages_and_tables_escape_control_characters() -> None:
     text = errors.say(f"{NASTY} a", NASTY, NASTY, NASTY)
     assert text.isprintable()
-    assert errors.say("a", "b", "c\nd", "e\nf") == "a: expected b, got c\\nd; e\nf", (
-        "ours are lines"
-    )
+    assert errors.say("a", "b", "c\nd", "e\nf") == "a: expected b, got c\\nd; e\nf"
     assert tsv.unescape(tsv.escape(NASTY)) == NASTY
     assert tsv.escape(NASTY).isprintable()
 
 
 @pytest.mark.rules("security-R12")
 @pytest.mark.parametrize("terminal", [False, True])
-def test_a_table_holds_text_alone(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rich import console
-    from rich.table import Table
-
-    from mindref.cli.tables import show_table
-
+def test_a_printed_table_escapes_control_characters(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if terminal:
         forced = partial(console.Console, force_terminal=True, color_system="standard")
         monkeypatch.setattr(console, "Console", forced)
@@ -48,31 +47,31 @@ def test_a_table_holds_text_alone(terminal: bool, monkeypatch: pytest.MonkeyPatc
     drawn: list[str] = []
     monkeypatch.setattr("click.echo", lambda text, **_: drawn.append(text))  # it strips styles here
     show_table(table)
-    said = "".join(drawn)
-    assert ("\x1b[1m" in said) is terminal, "the style of a row"
-    plain = re.sub(r"\x1b\[[\d;]*m", "", said)
+    output = "".join(drawn)
+    assert ("\x1b[1m" in output) is terminal, "the style of a row"
+    plain = re.sub(r"\x1b\[[\d;]*m", "", output)
     assert plain.replace("\n", "").isprintable()
     assert plain.count(r"\x1b[2J") == 3
-    assert link in said
+    assert link in output
 
 
 @pytest.mark.rules("security-R12")
-def test_the_name_of_a_backend_begins_no_line() -> None:
+def test_the_error_of_an_unknown_backend_is_one_printable_line() -> None:
     with pytest.raises(BackendError) as caught:
         check_installed("evil:x\nError: run this", "here")
     assert str(caught.value).isprintable()
 
 
 @pytest.mark.rules("security-R12")
-def test_titles_and_warnings_of_a_stranger_are_shown_without_control_characters(
+def test_commands_escape_control_characters_of_run_files(
     run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from mindref.cli import main
-
-    known = items.read_items(run / "items.tsv")
-    found = items.write_items(run / "items.tsv", known.ids, known.counts, [NASTY] * len(known.ids))
-    place = {"place": f"/nowhere/{NASTY}".replace("\0", ""), "options": {}}
-    change(run / "config.json", lambda words: words.update(items=found, source=place))
+    original = items.read_items(run / "items.tsv")
+    digest = items.write_items(
+        run / "items.tsv", original.ids, original.counts, [NASTY] * len(original.ids)
+    )
+    source = {"place": f"/nowhere/{NASTY}".replace("\0", ""), "options": {}}
+    edit_json(run / "config.json", lambda words: words.update(items=digest, source=source))
     history = ",".join(HISTORIES[0])
     for words in (
         ["recall", str(run), "--history", history],
@@ -83,6 +82,6 @@ def test_titles_and_warnings_of_a_stranger_are_shown_without_control_characters(
     ):
         with pytest.raises(SystemExit):
             main(words)
-        said = "".join(capfd.readouterr())
-        assert said.replace("\n", "").replace("\t", "").isprintable(), said
-        assert "[2J" in said, "it is shown, and does nothing"
+        output = "".join(capfd.readouterr())
+        assert output.replace("\n", "").replace("\t", "").isprintable(), output
+        assert "[2J" in output, "the text is printed without its control character"

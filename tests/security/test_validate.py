@@ -1,9 +1,8 @@
-"""A model or a state that does not fit its run is refused, whatever digest it has."""
+"""A model or a state that does not fit its run raises, also with a correct digest."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from mindref.recommender import load
 from mindref.recommender.trainer import resume_run
 from mindref.run import array_files
 from tests.damage.damaged_runs import train_small_run
-from tests.security.hands import answer, crafted, spoiled
+from tests.security.tampering import Edit, edit_metadata, edit_model_arrays, recommend
 
 ROWS, WEIGHTS = "catalogue.rows", "catalogue.weights"
-CRAFTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+EDITS: dict[str, Edit] = {
     "a row beyond the table": lambda x: x[ROWS].__setitem__((0, 0), 10**9),
     "a row before it": lambda x: x[ROWS].__setitem__((3, 0), -1),
     "rows of another type": lambda x: x.update({ROWS: x[ROWS].astype("i4")}),
@@ -37,45 +36,41 @@ CRAFTS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 @pytest.mark.rules("security-R10")
-@pytest.mark.parametrize("how", CRAFTS.values(), ids=list(CRAFTS))
-def test_a_model_that_does_not_fit_its_settings_is_refused(
-    run: Path, how: Callable[[dict[str, Any]], Any]
-) -> None:
-    crafted(run, how)
+@pytest.mark.parametrize("edit", EDITS.values(), ids=list(EDITS))
+def test_model_arrays_that_do_not_fit_the_settings_raise(run: Path, edit: Edit) -> None:
+    edit_model_arrays(run, edit)
     with pytest.raises(RunError, match=r"model.safetensors: expected a model of"):
         load(run)
 
 
-SPOILT: dict[str, list[Any]] = {
+HEADERS: dict[str, list[Any]] = {
     "step": ["x", -5, 2.5, True, None, [1], 1 << 62],
     "model": ["wals", "mind_plus", "none of ours", 5, None],
 }
-MORE: dict[str, list[Any]] = {
+STATE_HEADERS: dict[str, list[Any]] = {
     "best_step": ["x", 2.5, True],
     "best_value": ["x", None, 1 << 2000],
     "losses": [["a", "b"], [0.5], [0.5, -1], 5, None],
     "epochs": [[{}], ["x"], [{"step": 3, "loss": "x", "value": 0.5}], 7],
     "waited": ["x"],
 }
-WORDS = [{name: x} for name, some in SPOILT.items() for x in some]
-STATES = [{name: x} for name, some in MORE.items() for x in some]
+INVALID = [{name: x} for name, values in HEADERS.items() for x in values]
+INVALID_STATE = [{name: x} for name, values in STATE_HEADERS.items() for x in values]
 
 
 @pytest.mark.rules("security-R10")
-@pytest.mark.parametrize("changes", WORDS, ids=str)
-def test_a_model_whose_words_are_none_of_its_run_is_refused(
-    run: Path, changes: dict[str, Any]
-) -> None:
-    spoiled(run / array_files.MODEL, **changes)
+@pytest.mark.parametrize("changes", INVALID, ids=str)
+def test_invalid_metadata_of_a_model_raises(run: Path, changes: dict[str, Any]) -> None:
+    edit_metadata(run / array_files.MODEL, **changes)
     for use in (load, resume_run):
         with pytest.raises(RunError, match=r"model.safetensors: expected a model of"):
             use(run)
 
 
 @pytest.mark.rules("security-R10")
-@pytest.mark.parametrize("changes", WORDS + STATES, ids=lambda x: str(x)[:40])
-def test_a_state_whose_words_are_none_is_refused(run: Path, changes: dict[str, Any]) -> None:
-    spoiled(run / array_files.STATE, **changes)
+@pytest.mark.parametrize("changes", INVALID + INVALID_STATE, ids=lambda x: str(x)[:40])
+def test_invalid_metadata_of_a_state_raises(run: Path, changes: dict[str, Any]) -> None:
+    edit_metadata(run / array_files.STATE, **changes)
     with pytest.raises(RunError, match=r"optimiser.safetensors: expected a state of mindref"):
         resume_run(run)
 
@@ -87,14 +82,14 @@ def wrapping(arrays: dict[str, Any]) -> Any:
     return starts
 
 
-FITTED: dict[str, dict[str, Callable[[dict[str, Any]], Any]]] = {
+FITTED: dict[str, dict[str, Edit]] = {
     "item_knn": {
         "a column beyond": lambda x: x["indices"].__setitem__(0, 10**9),
         "a column before": lambda x: x["indices"].__setitem__(0, -1),
         "rows that run backwards": lambda x: x["indptr"].__setitem__(1, 10**6),
         "rows that wrap around": lambda x: x["indptr"].__setitem__(slice(1, -1), wrapping(x)),
         "fewer numbers": lambda x: x.update(data=x["data"][:-1]),
-        "places that are none": lambda x: x.update(indices=x["indices"].astype("f8")),
+        "column indices of floats": lambda x: x.update(indices=x["indices"].astype("f8")),
     },
     "popularity": {"fewer counts": lambda x: x.update(counts=x["counts"][:-1])},
     "random": {
@@ -108,11 +103,11 @@ FITTED: dict[str, dict[str, Callable[[dict[str, Any]], Any]]] = {
 
 @pytest.mark.rules("security-R10")
 @pytest.mark.parametrize("model", FITTED)
-def test_a_fitted_model_that_does_not_fit_is_refused(model: str, tmp_path: Path) -> None:
-    whole = train_small_run(tmp_path / "whole", model=model)
-    assert answer(whole)
-    for number, how in enumerate(FITTED[model].values()):
-        run = Path(shutil.copytree(whole, tmp_path / str(number)))
-        crafted(run, how)
+def test_arrays_of_a_fitted_model_that_do_not_fit_raise(model: str, tmp_path: Path) -> None:
+    trained = train_small_run(tmp_path / "whole", model=model)
+    assert recommend(trained)
+    for number, edit in enumerate(FITTED[model].values()):
+        run = Path(shutil.copytree(trained, tmp_path / str(number)))
+        edit_model_arrays(run, edit)
         with pytest.raises(RunError, match=r"model.safetensors: expected a model of the run, got"):
             load(run)

@@ -16,28 +16,28 @@ TRAINED = "mindref.conformance.mutants.trained"
 
 def parameters(**changes: object) -> dict[str, np.ndarray]:
     """Return the parameters after a short training."""
-    made = trainer(dtype="float64", **changes)
-    made.train()
-    return flatten(made.state.params)
+    run = trainer(dtype="float64", **changes)
+    run.train()
+    return flatten(run.state.params)
 
 
 def test_a_mutant_equal_to_an_option_trains_like_the_option() -> None:
     """The softmax over behaviours is a mistake by default, and a setting."""
-    found = parameters(backend=f"{TRAINED}:routing_softmax_over_behaviours")
-    wanted = parameters(backend="numpy", routing_axis="behaviours")
+    mutant = parameters(backend=f"{TRAINED}:routing_softmax_over_behaviours")
+    option = parameters(backend="numpy", routing_axis="behaviours")
     plain = parameters(backend="numpy")
-    for name, x in wanted.items():
+    for name, x in option.items():
         np.testing.assert_allclose(
-            found[name], x, rtol=LOSS_CURVE[np.dtype(np.float64)], err_msg=name
+            mutant[name], x, rtol=LOSS_CURVE[np.dtype(np.float64)], err_msg=name
         )
-    assert any(not np.allclose(plain[name], x) for name, x in wanted.items())
+    assert any(not np.allclose(plain[name], x) for name, x in option.items())
 
 
 def test_a_mutant_without_correction_trains_differently() -> None:
-    found = parameters(backend=f"{TRAINED}:no_log_q")
+    mutant = parameters(backend=f"{TRAINED}:no_log_q")
     plain = parameters(backend="numpy")
-    assert all(np.isfinite(x).all() for x in found.values())
-    assert any(not np.allclose(plain[name], x) for name, x in found.items())
+    assert all(np.isfinite(x).all() for x in mutant.values())
+    assert any(not np.allclose(plain[name], x) for name, x in mutant.items())
 
 
 def test_an_unknown_mutant_raises_with_similar_names() -> None:

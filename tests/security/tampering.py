@@ -1,0 +1,52 @@
+"""Changes of run files by an attacker, who can also compute digests; requests to the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mindref.recommender import load
+from mindref.recommender.bulk import BulkRecall, recall_lists
+from mindref.run import array_files
+from mindref.run.files import sealed
+from tests.damage.damaged_runs import HISTORIES
+
+Edit = Callable[[dict[str, Any]], Any]
+
+
+def edit_json(path: Path, edit: Edit, seal: bool = True) -> None:
+    """Change a JSON file, with a correct digest if `seal`."""
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(sealed(content) if seal else content))
+
+
+def edit_model_arrays(run: Path, edit: Edit) -> None:
+    """Change the arrays of a model file, with a correct digest."""
+    arrays, metadata = array_files.load_arrays(run / array_files.MODEL)
+    edit(arrays)
+    array_files.save_arrays(run / array_files.MODEL, arrays, metadata)
+
+
+def edit_metadata(path: Path, **changes: Any) -> None:
+    """Change the metadata of an array file, with a correct digest."""
+    arrays, metadata = array_files.load_arrays(path)
+    array_files.save_arrays(path, arrays, {**metadata, **changes})
+
+
+def bind_arrays(run: Path, identity: str) -> None:
+    """Write the array files of a run as files of the run with this identity."""
+    for name in (array_files.MODEL, array_files.STATE):
+        edit_metadata(run / name, run=identity)
+
+
+def recommend(run: Path) -> Any:
+    """Return the recommendations of the run for a history."""
+    return load(run).recommend(HISTORIES[0], 5)
+
+
+def recall(run: Path, kind: str = "annoy") -> BulkRecall:
+    """Return the lists of the run for a history, by an index of this kind."""
+    return recall_lists(run, history=HISTORIES[0], kind=kind)
