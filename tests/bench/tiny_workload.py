@@ -15,15 +15,7 @@ from mindref.bench.workload import WorkloadSettings
 
 HERE = "tests.bench.tiny_workload"
 SMALL = WorkloadSettings(
-    batch=6,
-    length=5,
-    width=4,
-    hidden=(3,),
-    negatives=7,
-    catalogue=40,
-    users=5,
-    top=3,
-    threads=1,
+    batch=6, length=5, width=4, hidden=(3,), negatives=7, catalogue=40, users=5, top=3, threads=1
 )
 QUICK: dict[str, Any] = {"rounds": 2, "warm_up": 1, "burst": 1, "lead": 0.0}
 

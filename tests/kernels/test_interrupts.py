@@ -173,9 +173,7 @@ def test_an_interrupt_before_or_after_a_lock_is_raised_without_deadlock(
 
 
 @pytest.mark.rules("backend-R12")
-def test_an_interrupt_before_join_does_not_skip_join(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_interrupt_before_join_does_not_skip_join(monkeypatch: pytest.MonkeyPatch) -> None:
     pool, caller, running, joins = KernelWorkspace(2), get_ident(), [0], list[int]()
     join = ThreadPool.join
 

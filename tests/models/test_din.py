@@ -248,10 +248,7 @@ def test_the_initial_values(product: bool) -> None:
     [
         ({"width": 0}, "width: expected 1 to 4096, got 0"),
         ({"window": 2.5}, "window: expected an integer, got 2.5"),
-        (
-            {"attention_hidden": (4, 0)},
-            "attention_hidden: expected at most 64 widths from 1",
-        ),
+        ({"attention_hidden": (4, 0)}, "attention_hidden: expected at most 64 widths from 1"),
         ({"hidden": (0,)}, "hidden: expected at most 64 widths from 1 to 65,536"),
         ({"product": 1}, "product: expected true or false, got 1"),
         ({"recalled": 0, "popular": 0}, "recalled and popular: expected at least one negative"),

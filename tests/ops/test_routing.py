@@ -98,9 +98,7 @@ def test_padding_has_no_influence(case: RoutingCase, rng: np.random.Generator) -
     np.testing.assert_array_equal(again, capsules)
     d_capsules = rng.standard_normal(capsules.shape)
     pairs = zip(
-        routing.backward(d_capsules, saved),
-        routing.backward(d_capsules, saved_again),
-        strict=True,
+        routing.backward(d_capsules, saved), routing.backward(d_capsules, saved_again), strict=True
     )
     for gradient, gradient_again in pairs:
         np.testing.assert_array_equal(gradient_again, gradient)

@@ -71,11 +71,7 @@ def one_hot_of_largest(scores: Array, active: Bools) -> Array:
 
 
 class PowerBeforeArgmax(Attention):
-    bug = Bug(
-        "argmax for p >= 100, but of the powers",
-        "DeepMatch, fun-rec",
-        "label_attention-R6",
-    )
+    bug = Bug("argmax for p >= 100, but of the powers", "DeepMatch, fun-rec", "label_attention-R6")
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
         if power < 100:

@@ -81,9 +81,7 @@ class Loss(BuggyOperator):
 
 class NoCorrection(Loss):
     bug = Bug(
-        "no log-Q correction",
-        "EasyRec, TorchEasyRec, torch-rechub, CoreRec",
-        "sampled_softmax-R2",
+        "no log-Q correction", "EasyRec, TorchEasyRec, torch-rechub, CoreRec", "sampled_softmax-R2"
     )
 
     def correction(self, log_expected: Array) -> Array:

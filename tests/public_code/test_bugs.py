@@ -119,7 +119,7 @@ AFFECTED: dict[Any, dict[str, Any]] = {
     attention.PowerBeforeArgmax: {
         "power": np.inf,
         "interests": -np.eye(4, 5)[None] + np.zeros((3, 1, 1)),
-    },
+    }
 }
 """Changes of the arguments that a bug needs to differ."""
 

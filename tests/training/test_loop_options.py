@@ -14,12 +14,7 @@ from mindref.models.family import family_of
 from mindref.models.parameters import flatten
 from mindref.models.registry import families_allowing, families_using
 from mindref.recommender.trainer import Trainer
-from tests.runs import (
-    SMALL,
-    SOURCE,
-    loaded,
-    trainer,
-)
+from tests.runs import SMALL, SOURCE, loaded, trainer
 
 CHOICES = [
     (setting.name, option)
@@ -93,10 +88,7 @@ def test_every_split_trains_and_is_judged(protocol: str) -> None:
 @pytest.mark.parametrize(
     ("metric", "message"),
     [
-        (
-            "auc@10",
-            r"--metric: expected hit_rate@N or .* with N from 1 to 100000, got 'auc@10'; ",
-        ),
+        ("auc@10", r"--metric: expected hit_rate@N or .* with N from 1 to 100000, got 'auc@10'; "),
         ("hit_rate", "--metric: expected"),
         ("hit_rate@0", "--metric: expected"),
     ],
