@@ -1,4 +1,4 @@
-"""Dropout of MIND plus: what the feed draws, what it meets, and that serving knows none."""
+"""Dropout of MIND plus: the drawn factors, where they apply, and no dropout in serving."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.conformance.tolerances import STANDARD_ERRORS, same_math
+from mindref.conformance.tolerances import STANDARD_ERRORS
 from mindref.data.log import Ragged
-from mindref.models import mind, mind_plus, serving
+from mindref.models import mind_plus, serving
 from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.training.batch_loader import BatchLoader, Task
-from tests.models.mind_plus_worlds import config_of, loss_of, made
+from tests.assertions import assert_close, assert_equal_arrays
+from tests.models.worlds import plus_config, plus_world
 
 ITEMS = 9
 SEQUENCES = Ragged.of([[0, 1, 2, 3], [4, 5, 6, 0, 1, 7, 8, 8, 2], [2, 2, 2]])
@@ -23,7 +24,7 @@ RATES = [0.1, 0.5, 0.9]
 def fed(dropout: float, step: int = 0, **changes: Any) -> mind_plus.Batch:
     """Return a batch from three sequences."""
     settings = {"batch": 64, "negatives": 8, "window": 7, "width": 24, **changes}
-    config = config_of(dropout=dropout, **settings)
+    config = plus_config(dropout=dropout, **settings)
     catalogue = catalogue_of_ids(ITEMS, config.dtype)
     task = Task(SEQUENCES, np.zeros((3, 0), np.int64), catalogue, Sizes(ITEMS, ITEMS, 0, 0))
     found: mind_plus.Batch = BatchLoader(task, config).batch(step)
@@ -55,7 +56,7 @@ def test_entries_are_dropped_by_chance_and_the_others_count_for_them(
 
 @pytest.mark.rules("mind_plus-R14")
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_every_entry_is_drawn_for_itself(axis: int) -> None:
+def test_entries_are_independent(axis: int) -> None:
     """Not whole behaviours, not the same entries of all behaviours, not those of all users."""
     ahead = np.moveaxis(kept(0.5), axis, 0)
     one, other = ahead[1:].ravel(), ahead[:-1].ravel()
@@ -65,20 +66,15 @@ def test_every_entry_is_drawn_for_itself(axis: int) -> None:
 @pytest.mark.rules("mind_plus-R14")
 def test_only_what_routing_and_contexts_are_given_is_dropped() -> None:
     """A batch without any entry left is one of users whose behaviours are zero vectors."""
-    given_ = {"recency": "interests", "contexts": 2, "attention": "pooled"}
-    w = made(0, **given_)
+    w = plus_world(0, recency="interests", contexts=2, attention="pooled")
     keep = np.zeros((4, 17, 5))
     empty = w._replace(batch=w.batch._replace(keep=keep))
-    out, active, saved = mind_plus.mind_plus_interests(
-        w.params, w.batch.shared.histories, w.catalogue, w.config, keep=keep
-    )
+    out, active, saved = empty.interests()
     assert active.sum(axis=1).tolist() == [4, 1, 2, 1], "they are behaviours still"
-    np.testing.assert_allclose(out[0], out[0, :1] + np.zeros((4, 1)), rtol=same_math(np.float64))
-    _, saved_loss = mind_plus.loss(empty.params, empty.batch, empty.catalogue, empty.config)
-    rows = mind_plus.backward(saved_loss).items.dense(w.sizes.item_rows)
-    shared = w.batch.shared
-    own = np.concatenate([shared.target, shared.negatives])
-    counted = w.catalogue.rows[own][w.catalogue.weights[own] > 0]
+    assert_close(out[0], out[0, :1] + np.zeros((4, 1)), atol=0)
+    rows = empty.gradients().items.dense(w.sizes.item_rows)
+    ids = np.concatenate([w.shared.target, w.shared.negatives])
+    counted = w.catalogue.rows[ids][w.catalogue.weights[ids] > 0]
     assert set(np.flatnonzero(rows.any(axis=1))) <= set(counted)
     assert rows.any(), "targets and negatives are whole"
     assert saved.keep is keep
@@ -86,13 +82,14 @@ def test_only_what_routing_and_contexts_are_given_is_dropped() -> None:
 
 @pytest.mark.rules("mind_plus-R14", "mind_plus-R16")
 def test_factors_of_one_are_no_dropout() -> None:
-    w = made(0, recency="interests", contexts=1)
-    ones = w._replace(batch=w.batch._replace(keep=np.ones((4, 17, 5))))
-    assert w.batch.keep is None
-    assert loss_of(ones) == loss_of(w)
-    assert loss_of(ones._replace(batch=w.batch._replace(keep=np.full((4, 17, 5), 2.0)))) != loss_of(
-        w
+    assert fed(0.0).keep is None
+    w = plus_world(0, recency="interests", contexts=1)
+    ones, twos = (
+        w._replace(batch=w.batch._replace(keep=np.full((4, 17, 5), x))) for x in (1.0, 2.0)
     )
+    assert w.batch.keep is None
+    assert ones.loss()[0] == w.loss()[0]
+    assert twos.loss()[0] != w.loss()[0]
 
 
 @pytest.mark.rules("mind_plus-R15")
@@ -106,26 +103,19 @@ def test_the_same_seed_and_step_drop_the_same_entries() -> None:
 @pytest.mark.rules("mind_plus-R15")
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("logits", ["keyed", "fixed"])
-def test_the_rest_of_the_batch_is_what_it_is_without_dropout(rate: float, logits: str) -> None:
-    some, whole = fed(rate, 2, logits=logits).shared, fed(0.0, 2, logits=logits).shared
-    for x, y in zip([*some.histories, *some[1:]], [*whole.histories, *whole[1:]], strict=True):
-        assert x.tobytes() == y.tobytes()
+def test_dropout_changes_no_other_array_of_the_batch(rate: float, logits: str) -> None:
+    dropped, whole = fed(rate, 2, logits=logits).shared, fed(0.0, 2, logits=logits).shared
+    assert_equal_arrays([*dropped.histories, *dropped[1:]], [*whole.histories, *whole[1:]])
 
 
 @pytest.mark.rules("mind_plus-R16")
-def test_without_dropout_there_are_no_factors() -> None:
-    assert fed(0.0).keep is None
-
-
-@pytest.mark.rules("mind_plus-R16")
-def test_serving_knows_no_dropout() -> None:
-    found = []
+def test_serving_has_no_dropout() -> None:
+    vectors = []
     for rate in (0.0, 0.9):
-        w = made(0, dropout=rate, recency="interests", contexts=1)
+        w = plus_world(0, dropout=rate, recency="interests", contexts=1)
         model: Any = serving.Model(w.params, w.catalogue, w.config)
         histories = Ragged.of([[0, 1, 2, 3], [], [5, 5, 4, 0, 2]])
-        profile = w.batch.shared.histories.profile[:3]
-        found.append(serving.compute_interests(model, histories, profile).vectors)
-        assert found[-1].any()
-    assert found[0].tobytes() == found[1].tobytes()
-    assert isinstance(w.batch.shared, mind.Batch)
+        served = serving.compute_interests(model, histories, w.histories.profile[:3])
+        vectors.append(served.vectors)
+    assert vectors[0].any()
+    assert vectors[0].tobytes() == vectors[1].tobytes()

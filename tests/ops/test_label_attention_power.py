@@ -13,6 +13,7 @@ from mindref.conformance import strategies
 from mindref.conformance.tolerances import rounding, same_math
 from mindref.ops import label_attention
 from mindref.ops.label_attention import signed_power_backward
+from tests.assertions import assert_close
 
 
 def of_scores(scores: list[float], power: float, dtype: Any = np.float64) -> Any:
@@ -96,15 +97,11 @@ def test_a_score_of_zero_has_no_gradient_if_the_slope_is_infinite() -> None:
     d_interests, d_target = label_attention.backward(np.array([[1.0, 2.0]]), saved)
     weights = saved.weights.out
     # the first interest, at score zero, is reached as value only
-    np.testing.assert_allclose(
-        d_interests[0, 0], weights[0, 0] * np.array([1.0, 2.0]), rtol=same_math(np.float64)
-    )
+    assert_close(d_interests[0, 0], weights[0, 0] * np.array([1.0, 2.0]), atol=0)
     assert np.isfinite(d_interests).all()
     # only the second interest, of score 1 and slope 1/2, leads on to the target
     d_s = weights[0, 1] * (3 - weights[0] @ [2.0, 3.0]) * 0.5
-    np.testing.assert_allclose(
-        d_target[0], d_s * interests[0, 1], rtol=same_math(np.float64), err_msg="target"
-    )
+    assert_close(d_target[0], d_s * interests[0, 1], "target", atol=0)
 
 
 @pytest.mark.rules("label_attention-R12")
@@ -140,9 +137,9 @@ def test_a_tie_has_a_gradient_at_any_score(score: float, power: float) -> None:
     # weights 1/2; d_w differ by 2 (1 - -3) = 8, so d_a is 2 and -2
     d_score = 2 * power * abs(score) ** (power - 1)
     expected = 0.5 * d_out + d_score * np.array([[1, 0], [-1, 0]])
-    np.testing.assert_allclose(d_interests[0], expected, rtol=same_math(np.float64))
+    assert_close(d_interests[0], expected, atol=0)
     # the first components cancel; the second: d_score (1 - -3)
-    np.testing.assert_allclose(d_target[0], [0, 4 * d_score], rtol=same_math(np.float64))
+    assert_close(d_target[0], [0, 4 * d_score], atol=0)
 
 
 @pytest.mark.rules("label_attention-R17")
