@@ -20,11 +20,11 @@ from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.pooled_softmax import BLOCK_PRODUCTS, backward, forward
 from mindref.ops import pooled_softmax
 from tests.assertions import raises_exactly
+from tests.kernels.cases import TYPES, largest_finite
 from tests.ops.loss_cases import EACH_OPTION, NAMES, Case, cases, fixed_case
 
 SHARPNESS = [0.0, 1e-300, 1e-9, 0.3, 1.0, 7.0, 1e300, np.inf]
 EACH_SHARPNESS = pytest.mark.parametrize("sharpness", SHARPNESS)
-TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
 
 
 def agree_with_reference(case: Case, dtype: str = "float64", **numbers: Any) -> Any:
@@ -39,8 +39,8 @@ def agree_with_reference(case: Case, dtype: str = "float64", **numbers: Any) -> 
         expected_results = (expected, *pooled_softmax.backward(1.5, reference_saved))
     for name, x, y in zip(NAMES, got, expected_results, strict=True):
         assert x.dtype == y.dtype == dtype
-        largest = np.abs(y[np.isfinite(y)]).max(initial=0)
-        near = {"rtol": same_math(dtype), "atol": same_math(dtype) * largest + VANISHING}
+        atol = same_math(dtype) * largest_finite(y) + VANISHING
+        near = {"rtol": same_math(dtype), "atol": atol}
         np.testing.assert_allclose(x, y, **near, err_msg=f"{name} {numbers}")
     assert [x.tobytes() for x in second] == [x.tobytes() for x in got[1:]]
     assert [x.tobytes() for x in arrays] == before
