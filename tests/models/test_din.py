@@ -70,15 +70,6 @@ def test_it_agrees_with_loops_over_numbers(
         np.testing.assert_allclose(w.loss()[0], naive.din_loss(w), rtol=GRADIENT)
 
 
-@pytest.mark.rules("din-R3")
-def test_the_last_layer_is_linear_and_there_is_no_sigmoid() -> None:
-    w = din_world(np.random.default_rng(0), hidden=())
-    layer = w.params.layers[0]
-    for shift in (-50.0, 50.0):
-        shifted = w.with_params(layers=(Layer(layer.weight, layer.bias + shift),))
-        assert_close(scores(shifted), scores(w) + shift, atol=0)
-
-
 @pytest.mark.rules("din-R4")
 @EVERY
 def test_every_user_and_candidate_has_the_same_weight(options: dict[str, Any]) -> None:

@@ -361,9 +361,3 @@ def test_the_interests_alone_have_a_gradient(w: World) -> None:
 
     inputs = list(flatten(w.params).values())
     kinked_gradients.check(function, backward, inputs, np.random.default_rng(5))
-
-
-def test_one_behaviour_weighs_one_with_any_log_weights() -> None:
-    w = youtube_world(0, (3, 4, 5), np.arange(4) < np.ones((3, 1), int))
-    plain = w.with_params(positions=w.params.positions[:0])
-    assert_close(w.interests()[0], plain.interests()[0], atol=0)

@@ -12,7 +12,6 @@ from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
 from mindref.models import mind, mind_plus
 from mindref.models.mind_plus import ages, contexts
-from mindref.models.parameters import Layer
 from mindref.ops import routing
 from tests.assertions import assert_close, raises_exactly
 from tests.models.worlds import World, plus_config, plus_world
@@ -64,21 +63,6 @@ def test_weights_that_differ_separate_interests_even_with_zero_logits(votes: str
         assert alike == (recency != "interests"), recency
 
 
-@pytest.mark.rules("mind_plus-R4")
-@pytest.mark.parametrize("iterations", [1, 3])
-def test_a_heavy_age_is_the_behaviour_of_that_age(iterations: int) -> None:
-    """One behaviour that counts for an interest leaves the vote of this behaviour alone."""
-    settings = {"recency": "interests", "head": "none", "squash": "unit", "iterations": iterations}
-    w = plus_world(0, (1, 5, 2, 3), np.ones((1, 5), bool), **settings)
-    vectors, _ = mind.item_vectors(w.params, w.histories.items[0], w.catalogue)
-    votes = vectors @ w.params.bilinear.T
-    for back in range(5):
-        positions = np.where(np.arange(5) == back, 300.0, -300.0)[:, None] * [1, 0]
-        expected = votes[4 - back] / np.linalg.norm(votes[4 - back])
-        out = w.with_params(positions=positions).interests()[0]
-        assert_close(out[0, 0], expected, str(back), atol=0)
-
-
 @pytest.mark.rules("mind_plus-R5")
 @pytest.mark.parametrize("recency", ["none", "shared", "interests"])
 def test_a_behaviour_older_than_the_table_raises(recency: str) -> None:
@@ -122,39 +106,6 @@ def parts_of_contexts(w: World) -> tuple[Any, Any, Any]:
     return history, log_weights, contexts.forward(*given_, mind_plus.reference)[0]
 
 
-@pytest.mark.rules("mind_plus-R7")
-def test_contexts_are_independent() -> None:
-    w = plus_world(0, contexts=3)
-    before = inputs(w)[..., 9:]
-    after = inputs(w.with_params(positions=w.params.positions + 5 * np.eye(3)[1]))[..., 9:]
-    changed = [not np.allclose(before[..., s], after[..., s]) for s in np.split(np.arange(15), 3)]
-    assert changed == [False, True, False]
-
-
-def inputs(w: World) -> Any:
-    """Return the inputs of the layers (B, K, D + P + M D), one column at a time."""
-    width, parts = w.config.width, []
-    count = width + 4 + w.config.contexts * width  # the profile has four numbers
-    for column in range(count):
-        picks = np.zeros((count, width))
-        picks[column, 0] = 1
-        layers = (Layer(picks, np.zeros(width)),)
-        parts.append(w.with_params(layers=layers).interests()[0][..., 0])
-    return np.stack(parts, axis=-1)
-
-
-@pytest.mark.rules("mind_plus-R9")
-def test_capsule_profile_and_contexts_stand_side_by_side_in_this_order() -> None:
-    w = plus_world(0, contexts=2, recency="interests")
-    active = w.interests()[1]
-    bare = with_config(w, contexts=0, head="none")
-    capsules = bare.with_params(positions=w.params.positions[:, :4]).interests()[0]
-    profile, _ = mind.profile_vectors(w.params, w.histories.profile)
-    expected = [capsules, profile[:, None], parts_of_contexts(w)[2][:, None]]
-    for part, want in zip(np.split(inputs(w), [5, 9], axis=2), expected, strict=True):
-        assert_close(part, np.where(active[..., None], np.broadcast_to(want, part.shape), 0))
-
-
 @pytest.mark.rules("mind_plus-R8")
 def test_votes_of_items_are_those_of_the_identity_and_there_is_no_matrix() -> None:
     w = plus_world(0, votes="items", recency="interests", contexts=2, iterations=3)
@@ -163,18 +114,6 @@ def test_votes_of_items_are_those_of_the_identity_and_there_is_no_matrix() -> No
     assert w.loss()[0] == identity.loss()[0]
     assert identity.gradients().bilinear.any()
     np.testing.assert_array_equal(w.gradients().items.values, identity.gradients().items.values)
-
-
-@pytest.mark.rules("mind_plus-R10", "mind_plus-R11")
-@pytest.mark.parametrize("last_relu", [False, True])
-def test_the_head_is_layers_or_their_sum_with_the_capsule_or_the_capsule(last_relu: bool) -> None:
-    w = plus_world(0, recency="interests", last_relu=last_relu)
-    layers, residual, capsules = (
-        with_config(w, head=head).interests()[0] for head in ("layers", "residual", "none")
-    )
-    assert_close(residual, layers + capsules)
-    assert layers.any()
-    assert 0 < np.linalg.norm(capsules, axis=2).max() < 1, "a capsule as it is"
 
 
 @pytest.mark.rules("mind_plus-R11")

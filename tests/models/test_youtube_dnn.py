@@ -7,54 +7,17 @@ import pytest
 
 from mindref.config import Config
 from mindref.errors import ShapeError
-from mindref.models import mind, parameters, youtube_dnn
-from mindref.models.parameters import Layer, Sizes, flatten
+from mindref.models import parameters, youtube_dnn
+from mindref.models.parameters import Sizes, flatten
 from mindref.models.recency import recency
-from tests.assertions import assert_close, raises_exactly
-from tests.models.worlds import World, youtube_world
-
-
-def without_layers(w: World) -> World:
-    """Return the world with layers that let the mean through and leave the profile out."""
-    width, joined = w.config.width, w.params.layers[0].weight.shape[0]
-    return w.with_params(layers=(Layer(np.eye(joined, width), np.zeros(width)),))
-
-
-@pytest.mark.rules("youtube_dnn-R1")
-@pytest.mark.parametrize("recency", [False, True])
-def test_equal_log_weights_are_the_plain_mean(recency: bool) -> None:
-    w = without_layers(youtube_world(0, (4, 7, 3), recency=recency, hidden=[]))
-    w = w.with_params(positions=0 * w.params.positions - 2.5)
-    mask, items = w.histories.mask, w.histories.items
-    assert mask.sum(axis=1).max() > 1
-    for b, vector in enumerate(w.interests()[0][:, 0]):
-        vectors, _ = mind.item_vectors(w.params, items[b][mask[b]], w.catalogue)
-        expected = vectors.mean(axis=0) if len(vectors) else np.zeros(3)
-        assert_close(vector, expected, f"user {b}")
-
-
-@pytest.mark.rules("youtube_dnn-R2")
-def test_a_heavy_position_is_the_behaviour_at_that_position() -> None:
-    w = without_layers(youtube_world(0, (1, 5, 3), np.ones((1, 5), bool), hidden=[]))
-    w = w.with_histories(items=np.arange(5)[None])
-    for back in range(5):
-        heavy = w.with_params(positions=np.where(np.arange(5) == back, 700.0, -700.0)[None])
-        expected, _ = mind.item_vectors(w.params, np.array([4 - back]), w.catalogue)
-        assert_close(heavy.interests()[0][:, 0], expected, f"{back} back", atol=0)
+from tests.assertions import raises_exactly
+from tests.models.worlds import youtube_world
 
 
 @pytest.mark.rules("youtube_dnn-R3")
 def test_recency_counts_the_behaviours_that_follow() -> None:
     mask = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 0], [0, 1, 0, 0, 1]], bool)
     assert recency(mask).tolist() == [2, 1, 0, 1, 0]
-
-
-@pytest.mark.rules("youtube_dnn-R6")
-def test_every_user_has_one_active_vector_for_any_length() -> None:
-    w = youtube_world(0, (5, 17, 4), np.arange(17) < np.array([[0], [1], [4], [9], [17]]))
-    out, active, _ = w.interests()
-    assert out.shape == (5, 1, 4)
-    assert active.tolist() == [[True]] * 5
 
 
 @pytest.mark.rules("youtube_dnn-R7")

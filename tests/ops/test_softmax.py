@@ -44,15 +44,6 @@ def test_weights_equal_the_loops(case: tuple[Array, Bools, int]) -> None:
         assert_close(found[index], expected)
 
 
-@pytest.mark.rules("softmax-R1", "softmax-R4")
-@given(cases())
-def test_a_slice_sums_to_one_or_is_fully_masked(case: tuple[Array, Bools, int]) -> None:
-    logits, mask, axis = case
-    out, _ = softmax.forward(logits, mask, axis=axis)
-    assert_close(out.sum(axis=axis), mask.any(axis=axis), atol=0)
-    assert (out >= 0).all()
-
-
 @pytest.mark.rules("softmax-R2")
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e308, 0.0])
 @given(case=cases())

@@ -14,7 +14,7 @@ import pytest
 import mindref.ops
 from mindref.backend import NumpyBackend
 from mindref.config import Config
-from mindref.errors import BackendError, MindrefError
+from mindref.errors import BackendError
 from mindref.models.family import family_of
 from mindref.models.parameters import Params, copy_params
 from mindref.recommender.trainer import Hooks, Trainer, resume_run
@@ -237,21 +237,6 @@ def test_a_loss_that_is_no_number_ends_the_training_and_the_last_epoch_stays(
     assert load_state(tmp_path / "run")[0].moments.step == 3
     assert resume_run(tmp_path / "run").train().finished
     assert content(tmp_path / "run") == content(trained(tmp_path / "whole", backend="numpy"))
-
-
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "numpy",
-        pytest.param("numba", marks=pytest.mark.slow),  # compiling 30 layers takes half a minute
-    ],
-)
-def test_arrays_that_overflow_end_in_a_message_and_no_warning(tmp_path: Path, backend: str) -> None:
-    layers = [8] * 30
-    with pytest.raises(MindrefError, match=r"learning.rate"):
-        trainer(
-            learning_rate=100.0, hidden=layers, steps=40, evaluate_every=40, backend=backend
-        ).train()
 
 
 def test_whatever_a_backend_raises_is_an_error_that_names_it() -> None:
