@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,7 @@ def with_last_couplings_constant(w: World) -> World:
     """
     couplings = w.loss()[1].interests.routing.couplings
     once = w.with_histories(init_logits=np.log(np.where(couplings > 0, couplings, 1)))
-    return once._replace(config=dataclasses.replace(w.config, iterations=1))
+    return once.with_config(iterations=1)
 
 
 def passed_of(layers: Any) -> list[Any]:
@@ -328,9 +327,9 @@ def test_the_gradient_of_the_log_weights_sums_to_zero_and_ends_where_behaviours_
 def test_the_gradient_of_a_shared_weight_is_the_sum_over_interests() -> None:
     """A table of each interest whose columns are all alike is the same model."""
     one = plus_world(0, recency="shared", contexts=2)
-    config = dataclasses.replace(one.config, recency="interests")
     each = one.with_params(positions=one.params.positions[:, [0, 0, 0, 0, 1, 2]])
-    shared, by_interest = (w.gradients().positions for w in (one, each._replace(config=config)))
+    each = each.with_config(recency="interests")
+    shared, by_interest = (w.gradients().positions for w in (one, each))
     summed = np.column_stack([by_interest[:, :4].sum(axis=1), by_interest[:, 4:]])
     np.testing.assert_allclose(shared, summed, rtol=GRADIENT, atol=VANISHING)
     assert shared[:, 0].any()

@@ -1,4 +1,4 @@
-"""MIND: profile, active interests, padding, limits. test_families.py has what families share."""
+"""MIND: profile, active interests, padding, limits, and each part replaced by its named option."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 
 from mindref.conformance import strategies
-from mindref.models import logits, mind
+from mindref.data.log import Ragged
+from mindref.models import logits, mind, serving
+from mindref.ops import squash
+from mindref.training.batch_loader import BatchLoader, Task
 from tests.assertions import assert_close
-from tests.models.worlds import OPTIONS, World, world
-
-
-def loss_of(w: World, **changes: Any) -> Any:
-    return w._replace(config=dataclasses.replace(w.config, **changes)).loss()[0]
+from tests.models.worlds import OPTIONS, World, loss_of, world, worlds
 
 
 @pytest.mark.rules("model-R2")
@@ -97,3 +96,77 @@ def test_one_interest_ignores_logits_iterations_and_power() -> None:
     expected = loss_of(w, iterations=1, power=0.0)
     other = w.with_histories(init_logits=5 * w.histories.init_logits).loss()[0]
     assert_close(other, expected, "K = 1", atol=0)
+
+
+HISTORIES = Ragged.of([[0, 1, 2, 3, 5, 5, 4, 1, 2], [], [4]])
+
+
+@pytest.mark.rules("model-R12")
+@given(w=worlds(routing="uniform", routing_axis="interests"))
+def test_uniform_routing_is_one_iteration_of_equal_weights(w: World) -> None:
+    _, active, saved = w.interests()
+    share = active / active.sum(axis=1, keepdims=True)
+    expected = w.histories.mask[:, :, None] * share[:, None, :]
+    assert_close(saved.routing.couplings, expected, "couplings", atol=0)
+    assert len(saved.routing.iterations) == 1
+
+
+@pytest.mark.rules("model-R13")
+@pytest.mark.parametrize("kind", squash.KINDS)
+def test_the_named_squash_reaches_routing(kind: str) -> None:
+    w = world(np.random.default_rng(0), (2, 6, 2, 3), squash=kind)
+    routed = w.interests()[2].routing
+    assert len(routed.iterations) == w.config.iterations
+    for iteration in routed.iterations:
+        sums = np.einsum("blk,bld->bkd", iteration.weights.out, routed.votes)
+        assert_close(iteration.capsules, squash.forward(sums, kind=kind)[0], kind, atol=0)
+
+
+@pytest.mark.rules("model-R14")
+@pytest.mark.parametrize("power", [0.5, 2.0, np.inf])
+def test_attention_mean_is_the_mean_of_the_active_interests(power: float) -> None:
+    w = world(np.random.default_rng(0), (3, 9, 4, 5), power=power, attention="mean")
+    out, active, _ = w.interests()
+    expected = out.sum(axis=1) / active.sum(axis=1, keepdims=True)
+    assert_close(w.loss()[1].softmax.user, expected, "user", atol=0)
+    assert loss_of(w) == loss_of(w, attention="label", power=0.0)
+    assert loss_of(w) != loss_of(w, attention="label")
+
+
+@pytest.mark.rules("model-R15")
+def test_loss_full_compares_with_every_item_once() -> None:
+    w = world(np.random.default_rng(0), (3, 4, 2, 5), loss="full", batch=3, window=4, hidden=[])
+    sequences = Ragged.of([[0, 1, 2, 3], [4, 5, 0], [2, 2, 1, 5, 3]])
+    task = Task(sequences, np.zeros((3, 2), np.int64), w.catalogue, w.sizes)
+    batch = BatchLoader(task, w.config).batch(0)
+    assert batch.negatives.tolist() == list(range(6))
+    loss, saved = w._replace(batch=batch).loss()
+    items = w.catalogue.weights[:, :, None] * w.params.items[w.catalogue.rows]
+    scores = saved.softmax.user @ items.sum(axis=1).T
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    expected = -np.log(p[np.arange(3), batch.target]).mean()
+    assert_close(loss, expected, "full softmax", atol=0)
+
+
+@pytest.mark.rules("model-R19")
+@pytest.mark.parametrize("normalise", [True, False])
+def test_with_normalise_what_is_served_has_length_one(normalise: bool) -> None:
+    w = world(np.random.default_rng(0), (3, 8, 3, 5), normalise=normalise)
+    model = serving.Model(w.params, w.catalogue, w.config)
+    served = serving.compute_interests(model, HISTORIES, w.histories.profile)
+    lengths = np.linalg.norm(served.vectors, axis=-1)
+    items = np.linalg.norm(serving.item_matrix(model), axis=-1)
+    assert np.allclose(lengths[served.active], 1) == normalise
+    assert np.allclose(items, 1) == normalise
+    assert not lengths[~served.active].any()
+
+
+@pytest.mark.rules("model-R16")
+def test_a_user_is_served_the_same_alone_and_in_company() -> None:
+    w = world(np.random.default_rng(0), (3, 8, 3, 5))
+    model = serving.Model(w.params, w.catalogue, w.config)
+    profile = w.histories.profile
+    together = serving.compute_interests(model, HISTORIES, profile).vectors
+    for b in range(3):
+        alone = serving.compute_interests(model, Ragged.of([HISTORIES.row(b)]), profile[b : b + 1])
+        assert_close(alone.vectors[0], together[b], f"user {b}", atol=0)

@@ -1,20 +1,24 @@
-"""MIND plus: it is MIND where nothing is added, and its losses.
-
-test_families.py has what families share.
-"""
+"""MIND plus: it is MIND where nothing is added; its losses, its parts, its initial values."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mindref.config import Config
-from mindref.models import mind, parameters
-from mindref.ops import pooled_softmax
-from tests.models.worlds import OPTIONS, World, plus_world
+from mindref.conformance.tolerances import STANDARD_ERRORS, same_math
+from mindref.errors import ConfigError, ShapeError
+from mindref.models import mind, mind_plus, parameters
+from mindref.models.mind_plus import ages, contexts
+from mindref.models.parameters import Sizes, flatten
+from mindref.ops import pooled_softmax, routing
+from tests import spec_pages
+from tests.assertions import assert_close, raises_exactly
+from tests.models.worlds import OPTIONS, World, loss_of, plus_config, plus_world
 
 
 @pytest.mark.rules("mind_plus-R21")
@@ -45,10 +49,6 @@ def parts(gradient: Any) -> list[Any]:
     return list(gradient) if isinstance(gradient, tuple) else [gradient]
 
 
-def loss_of(w: World, **changes: Any) -> Any:
-    return w._replace(config=dataclasses.replace(w.config, **changes)).loss()[0]
-
-
 @pytest.mark.rules("mind_plus-R17")
 @pytest.mark.parametrize("sharpness", [0.0, 0.5, 1.0, np.inf])
 def test_the_pooled_loss_is_that_of_the_score_of_serving(sharpness: float) -> None:
@@ -69,3 +69,186 @@ def test_attention_mean_is_that_of_power_zero_and_ignores_sharpness(power: float
     assert loss_of(w) == loss_of(w, attention="label", power=0.0)
     assert loss_of(w) != loss_of(w, attention="label")
     assert loss_of(w) == loss_of(w, sharpness=5.0)
+
+
+SAME = same_math(np.float64)
+
+
+@pytest.mark.rules("mind_plus-R1")
+def test_ages_count_the_behaviours_that_follow_and_not_the_places() -> None:
+    config = plus_config(recency="interests", interests=2, contexts=1)
+    positions = np.arange(12.0).reshape(4, 3) + 1  # row a is 3 a + 1, 3 a + 2, 3 a + 3
+    mask = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 0], [0, 1, 0, 0, 1]], bool)
+    found, _ = ages.forward(positions, mask, config)
+    expected = [[7, 0, 4, 1, 0], [0, 0, 0, 0, 0], [0, 4, 0, 0, 1]]
+    np.testing.assert_array_equal(found[..., 0], expected)
+    np.testing.assert_array_equal(found[mask], found[mask][:, :1] + [0, 1, 2])
+
+
+@pytest.mark.rules("mind_plus-R3")
+@pytest.mark.parametrize(("recency", "own"), [("none", 0), ("shared", 1), ("interests", 3)])
+@pytest.mark.parametrize("count", [0, 2])
+def test_recency_sets_the_number_of_weights_of_an_age(recency: str, own: int, count: int) -> None:
+    config = plus_config(recency=recency, interests=3, contexts=count, window=5)
+    positions = np.random.default_rng(0).standard_normal((5, own + count))
+    assert ages.start(config).shape == positions.shape
+    found, _ = ages.forward(positions, np.ones((1, 5), bool), config)
+    back = positions[::-1]
+    of_interests = {
+        "none": np.zeros((5, 3)),
+        "shared": back[:, [0, 0, 0]] if own else None,
+        "interests": back[:, :own],
+    }[recency]
+    np.testing.assert_array_equal(found[0], np.concatenate([of_interests, back[:, own:]], axis=1))
+
+
+@pytest.mark.rules("mind_plus-R4")
+@pytest.mark.parametrize("votes", ["matrix", "items"])
+def test_weights_that_differ_separate_interests_even_with_zero_logits(votes: str) -> None:
+    for recency in ("none", "shared", "interests"):
+        w = plus_world(0, recency=recency, votes=votes, contexts=1)
+        out, active, _ = w.with_histories(init_logits=0 * w.histories.init_logits).interests()
+        several = active.sum(axis=1) > 1
+        assert several.any()
+        alike = np.allclose(out[several, 0], out[several, 1], rtol=SAME)
+        assert alike == (recency != "interests"), recency
+
+
+@pytest.mark.rules("mind_plus-R5")
+@pytest.mark.parametrize("recency", ["none", "shared", "interests"])
+def test_a_behaviour_older_than_the_table_raises(recency: str) -> None:
+    w = plus_world(0, (2, 5, 2, 3), np.ones((2, 5), bool), recency=recency)
+    with raises_exactly(ShapeError, "positions: rows: expected indices from 0 to 3, got 4"):
+        w.with_params(positions=w.params.positions[:4]).interests()
+
+
+@pytest.mark.rules("mind_plus-R6", "mind_plus-R7")
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"squash": "unit"}, {"routing": "uniform"}, {"routing_axis": "behaviours"}],
+    ids=str,
+)
+def test_a_context_is_routing_with_one_interest(options: dict[str, Any], count: int) -> None:
+    w = plus_world(0, contexts=count, recency="interests", iterations=3, **options)
+    mask = w.histories.mask
+    history, log_weights, of_contexts = parts_of_contexts(w)
+    assert of_contexts.shape == (4, count * 5)
+    assert not of_contexts[1].any(), "no behaviours"
+    arrays = (
+        history,
+        mask,
+        w.params.bilinear,
+        np.full((*mask.shape, 1), 3.0),
+        np.ones((4, 1), bool),
+    )
+    for m in range(count):
+        one = log_weights[..., 4 + m : 5 + m]
+        numbers = {"iterations": 2, "gradient": "last", "kind": w.config.squash}
+        alone, _ = routing.forward(*arrays, one, **numbers)
+        assert_close(of_contexts.reshape(4, count, 5)[:, m], alone[:, 0], str(m))
+
+
+def parts_of_contexts(w: World) -> tuple[Any, Any, Any]:
+    """Return vectors of the behaviours, log weights, and the contexts of a world with K = 4."""
+    history, _ = mind.behaviour_vectors(w.params, w.histories, w.catalogue)
+    log_weights, _ = ages.forward(w.params.positions, w.histories.mask, w.config)
+    given_ = (w.params.bilinear, history, w.histories.mask, log_weights[..., 4:], w.config)
+    return history, log_weights, contexts.forward(*given_, mind_plus.reference)[0]
+
+
+@pytest.mark.rules("mind_plus-R8")
+def test_votes_of_items_are_those_of_the_identity_and_there_is_no_matrix() -> None:
+    w = plus_world(0, votes="items", recency="interests", contexts=2, iterations=3)
+    identity = w.with_config(votes="matrix").with_params(bilinear=np.eye(5))
+    assert w.params.bilinear.shape == w.gradients().bilinear.shape == (0, 0)
+    assert w.loss()[0] == identity.loss()[0]
+    assert identity.gradients().bilinear.any()
+    np.testing.assert_array_equal(w.gradients().items.values, identity.gradients().items.values)
+
+
+@pytest.mark.rules("mind_plus-R11")
+def test_without_a_head_no_layer_is_learned() -> None:
+    w = plus_world(0, head="none")
+    assert w.params.layers == ()
+    assert w.gradients().layers == ()
+
+
+@pytest.mark.rules("mind_plus-R2")
+def test_the_weights_start_as_lines_of_equal_ratios() -> None:
+    config = plus_config(recency="interests", interests=4, contexts=1, window=6)
+    expected = [[-age * 0.03 * 3**column for column in range(5)] for age in range(6)]
+    assert_close(ages.start(config), expected)
+    assert ages.start(dataclasses.replace(config, dtype="float32")).dtype == np.float32
+
+
+@pytest.mark.rules("mind_plus-R2")
+def test_one_column_is_the_slowest_line_and_no_column_is_none() -> None:
+    shared = ages.start(plus_config(recency="shared", window=4))
+    assert_close(shared[:, 0], [0, -0.03, -0.06, -0.09], atol=0)
+    assert ages.start(plus_config(window=4)).shape == (4, 0)
+
+
+@pytest.mark.rules("mind_plus-R13")
+@pytest.mark.parametrize("unused", [{"contexts": 1}, {"user_features": ["age"]}])
+def test_an_input_that_no_head_reads_raises(unused: dict[str, Any]) -> None:
+    wanted = "layers or residual, which use contexts and user features"
+    with raises_exactly(ConfigError, f"head: expected {wanted}, got none"):
+        plus_config(head="none", **unused)
+    for head in ("layers", "residual"):
+        plus_config(head=head, **unused)
+
+
+@pytest.mark.rules("mind_plus-R20")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("count", [0, 2])
+def test_tables_and_matrix_start_as_those_of_mind(count: int, dtype: str) -> None:
+    config = plus_config(dtype=dtype, hidden=[30], width=8, contexts=count)
+    sizes = Sizes(20, 25, 7, 2)
+    found = flatten(mind_plus.init(np.random.default_rng(3), config, sizes))
+    of_mind = parameters.init(np.random.default_rng(3), config, sizes)
+    alike = set(flatten(of_mind)) if count == 0 else {"items", "profile", "bilinear"}
+    for name in alike:
+        assert found[name].tobytes() == flatten(of_mind)[name].tobytes(), name
+    assert found["layers.0.weight"].shape == (8 + 2 * 8 + count * 8, 30)
+    weight = found["layers.0.weight"]
+    spread = weight.std() * np.sqrt(weight.shape[0] / 2)
+    error = STANDARD_ERRORS / math.sqrt(2 * weight.size)
+    assert spread == pytest.approx(1, abs=error)
+    assert {x.dtype for x in found.values()} == {np.dtype(dtype)}
+
+
+@pytest.mark.rules("mind_plus-R20")
+def test_what_is_left_out_does_not_change_how_the_rest_starts() -> None:
+    sizes = Sizes(20, 25, 0, 0)
+    whole = flatten(mind_plus.init(np.random.default_rng(3), plus_config(), sizes))
+    for changes, gone in (({"votes": "items"}, "bilinear"), ({"head": "none"}, "layers.0.weight")):
+        some = flatten(mind_plus.init(np.random.default_rng(3), plus_config(**changes), sizes))
+        assert gone not in some or some[gone].size == 0
+        for name, x in some.items():
+            if x.size:
+                assert x.tobytes() == whole[name].tobytes(), name
+
+
+@pytest.mark.rules("mind_plus-R22")
+@pytest.mark.parametrize("preset", ["best", "sparse"])
+def test_a_preset_is_the_column_of_the_page_and_nothing_else(preset: str) -> None:
+    table = spec_pages.text("mind_plus").split("| setting | `best` | `sparse` | default |")[1]
+    rows = [line.split("|")[1:5] for line in table.split("\n\n")[0].splitlines()[2:]]
+    plain, found = (Config.of(name).to_dict() for name in ("default", preset))
+    column = {"best": 1, "sparse": 2}[preset]
+    changed = {}
+    for row in rows:
+        name, *cells = (cell.strip() for cell in row)
+        assert cell_of(plain[name]) == cells[2], name
+        assert cell_of(found[name]) == cells[column - 1], name
+        changed[name] = found[name]
+    assert {n: x for n, x in found.items() if x != plain[n]}.items() <= changed.items()
+
+
+def cell_of(value: object) -> str:
+    """Return a setting as a cell of the table."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value)) or "none"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:g}" if number else str(value).lower()

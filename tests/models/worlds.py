@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -127,6 +128,9 @@ class World(NamedTuple):
     def with_params(self, **changes: Any) -> World:
         return self._replace(params=self.params._replace(**changes))
 
+    def with_config(self, **changes: Any) -> World:
+        return self._replace(config=dataclasses.replace(self.config, **changes))
+
     def with_shared(self, **changes: Any) -> World:
         """Return the world with other arrays of the batch that all families share."""
         shared = self.shared._replace(**changes)
@@ -141,6 +145,11 @@ class World(NamedTuple):
         """Return every array of parameters and batch."""
         rest = [x for x in [*self.shared, *self.batch] if isinstance(x, np.ndarray)]
         return [*flatten(self.params).values(), *self.histories, *rest]
+
+
+def loss_of(w: World, **changes: Any) -> Any:
+    """Return the loss with other settings."""
+    return w.with_config(**changes).loss()[0]
 
 
 def world(
