@@ -62,38 +62,20 @@ def example_world(family: Any, example: dict[str, Any]) -> World:
     return World(kind(*tables, layers), batch, catalogue, config, Sizes(3, 5, 2, 1), family)
 
 
-EXAMPLES = [
-    pytest.param(
-        mind, MODEL, id="mind",
-        marks=pytest.mark.rules(
-            "model-R1", "model-R2", "model-R3", "model-R4", "model-R6", "model-R8", "model-R9",
-            "model-R10", "model-R17",
-        ),
-    ),
-    *(
-        pytest.param(
-            mind_plus, {**PLUS, **x, "settings": {**PLUS["settings"], **x["settings"]}},
-            marks=pytest.mark.rules(
-                "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6", "mind_plus-R8",
-                "mind_plus-R9", "mind_plus-R10", "mind_plus-R14", "mind_plus-R17",
-                "mind_plus-R18", "mind_plus-R19",
-            ),
-        )
-        for x in PLUS["cases"]
-    ),
-    *(
-        pytest.param(
-            youtube_dnn, {**YOUTUBE, "active": [[True], [True]], **x},
-            marks=pytest.mark.rules(
-                "youtube_dnn-R1", "youtube_dnn-R2", "youtube_dnn-R4", "youtube_dnn-R5",
-                "youtube_dnn-R8", "youtube_dnn-R9",
-            ),
-        )
-        for x in YOUTUBE["cases"]
-    ),
-]  # fmt: skip
+PLUS_EXAMPLES = [
+    {**PLUS, **x, "settings": {**PLUS["settings"], **x["settings"]}} for x in PLUS["cases"]
+]
+EXAMPLES = [(mind, MODEL), *((mind_plus, x) for x in PLUS_EXAMPLES)]
+EXAMPLES += [(youtube_dnn, {**YOUTUBE, "active": [[True]] * 2, **x}) for x in YOUTUBE["cases"]]
 
 
+@pytest.mark.rules(
+    "model-R1", "model-R2", "model-R3", "model-R4", "model-R6", "model-R8", "model-R9",
+    "model-R10", "model-R17", "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6",
+    "mind_plus-R8", "mind_plus-R9", "mind_plus-R10", "mind_plus-R14", "mind_plus-R17",
+    "mind_plus-R18", "mind_plus-R19", "youtube_dnn-R1", "youtube_dnn-R2", "youtube_dnn-R4",
+    "youtube_dnn-R5", "youtube_dnn-R8", "youtube_dnn-R9",
+)  # fmt: skip
 @pytest.mark.parametrize(("family", "example"), EXAMPLES)
 def test_the_worked_example_matches_the_page(family: Any, example: dict[str, Any]) -> None:
     w = example_world(family, example)
@@ -130,31 +112,14 @@ def check_loops(w: World) -> None:
     assert_close(w.loss()[0], naive.loss(w, users), "loss")
 
 
-DRAWN = [
-    pytest.param(
-        worlds(), id="mind",
-        marks=pytest.mark.rules("model-R1", "model-R4", "model-R5", "model-R7"),
-    ),
-    *(
-        pytest.param(
-            plus_worlds(**x), id=f"mind_plus {x}",
-            marks=pytest.mark.rules(
-                "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6", "mind_plus-R7",
-                "mind_plus-R10", "mind_plus-R17",
-            ),
-        )
-        for x in PLUS_LOSSES
-    ),
-    pytest.param(
-        youtube_worlds(), id="youtube_dnn",
-        marks=pytest.mark.rules(
-            "youtube_dnn-R1", "youtube_dnn-R2", "youtube_dnn-R5", "youtube_dnn-R7"
-        ),
-    ),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("drawn", DRAWN)
+@pytest.mark.rules(
+    "model-R1", "model-R4", "model-R5", "model-R7", "mind_plus-R1", "mind_plus-R3",
+    "mind_plus-R4", "mind_plus-R6", "mind_plus-R7", "mind_plus-R10", "mind_plus-R17",
+    "youtube_dnn-R1", "youtube_dnn-R2", "youtube_dnn-R5", "youtube_dnn-R7",
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "drawn", [worlds(), youtube_worlds(), *(plus_worlds(**x) for x in PLUS_LOSSES)], ids=str
+)
 @given(data=st.data())
 def test_it_agrees_with_loops_over_numbers(data: st.DataObject, drawn: Any) -> None:
     check_loops(data.draw(drawn))
@@ -169,19 +134,13 @@ def test_every_setting_of_mind_plus_agrees_with_loops(options: dict[str, Any], k
     check_loops(plus_world(3, keep=keep, **{"attention": "pooled", **options}))
 
 
-PADDED = [
-    pytest.param(worlds(), id="mind", marks=pytest.mark.rules("model-R8", "model-R16")),
-    pytest.param(
-        plus_worlds(attention="pooled", recency="interests"),
-        id="mind_plus",
-        marks=pytest.mark.rules("mind_plus-R1"),
-    ),
-    pytest.param(youtube_worlds(), id="youtube_dnn", marks=pytest.mark.rules("youtube_dnn-R3")),
-]
-
-
+@pytest.mark.rules("model-R8", "model-R16", "mind_plus-R1", "youtube_dnn-R3")
 @pytest.mark.parametrize("garbage", [0, 5, -3, 10**12])
-@pytest.mark.parametrize("drawn", PADDED)
+@pytest.mark.parametrize(
+    "drawn",
+    [worlds(), youtube_worlds(), plus_worlds(attention="pooled", recency="interests")],
+    ids=["mind", "youtube_dnn", "mind_plus"],
+)
 @given(data=st.data())
 def test_padding_anywhere_changes_nothing(data: st.DataObject, drawn: Any, garbage: int) -> None:
     w = data.draw(drawn)
@@ -217,30 +176,19 @@ def compare_gradients(w: World, gradients: Any, expected: Any) -> None:
 NONE = np.zeros((3, 5), bool)
 WITHOUT_BEHAVIOURS = [
     *(
-        pytest.param(
-            world(np.random.default_rng(0), (3, 5, 4, 6), NONE, squash=kind, **options),
-            marks=pytest.mark.rules("model-R17"),
-        )
+        world(np.random.default_rng(0), (3, 5, 4, 6), NONE, squash=kind, **options)
         for kind in squash.KINDS
         for options in ({}, {"interest_count": "fixed"}, {"routing": "uniform"})
     ),
     *(
-        pytest.param(
-            plus_world(0, (3, 5, 4, 6), NONE, head=head, contexts=count),
-            marks=pytest.mark.rules("mind_plus-R12"),
-        )
+        plus_world(0, (3, 5, 4, 6), NONE, head=head, contexts=count)
         for head, count in (("layers", 2), ("residual", 2), ("none", 0))
     ),
-    *(
-        pytest.param(
-            youtube_world(0, (3, 5, 6), NONE, recency=recency),
-            marks=pytest.mark.rules("youtube_dnn-R4", "youtube_dnn-R6"),
-        )
-        for recency in (False, True)
-    ),
+    *(youtube_world(0, (3, 5, 6), NONE, recency=recency) for recency in (False, True)),
 ]
 
 
+@pytest.mark.rules("model-R17", "mind_plus-R12", "youtube_dnn-R4", "youtube_dnn-R6")
 @pytest.mark.parametrize("w", WITHOUT_BEHAVIOURS)
 def test_without_behaviours_an_interest_depends_only_on_the_profile(w: World) -> None:
     out, active, saved = w.interests()
@@ -257,22 +205,14 @@ def test_without_behaviours_an_interest_depends_only_on_the_profile(w: World) ->
 
 REVIVED = [
     *(
-        pytest.param(
-            world(np.random.default_rng(0), (3, 5, 4, 6), **options),
-            marks=pytest.mark.rules("model-R6"),
-        )
+        world(np.random.default_rng(0), (3, 5, 4, 6), **options)
         for options in ({}, {"power": 0.0}, {"attention": "mean"}, {"last_relu": True})
     ),
-    *(
-        pytest.param(
-            plus_world(0, head=head, contexts=2, recency="interests"),
-            marks=pytest.mark.rules("mind_plus-R12"),
-        )
-        for head in ("layers", "residual")
-    ),
+    *(plus_world(0, head=head, contexts=2, recency="interests") for head in ("layers", "residual")),
 ]
 
 
+@pytest.mark.rules("model-R6", "mind_plus-R12")
 @pytest.mark.parametrize("w", REVIVED)
 def test_bias_and_profile_cannot_revive_an_inactive_interest(w: World) -> None:
     layers = tuple(layer._replace(bias=layer.bias + 10) for layer in w.params.layers)
@@ -328,14 +268,12 @@ def test_parameters_and_batch_are_unchanged_and_gradients_deterministic(w: World
 
 
 SINGLE = [
-    pytest.param(worlds(dtype="float32"), id="mind"),
-    *(pytest.param(plus_worlds(dtype="float32", **x), id=f"mind_plus {x}") for x in PLUS_LOSSES),
-    pytest.param(youtube_worlds(dtype="float32"), id="youtube_dnn"),
-    pytest.param(maxmf_worlds(dtype="float32"), id="maxmf"),
+    *(drawn(dtype="float32") for drawn in (worlds, youtube_worlds, maxmf_worlds)),
+    *(plus_worlds(dtype="float32", **x) for x in PLUS_LOSSES),
 ]
 
 
-@pytest.mark.parametrize("drawn", SINGLE)
+@pytest.mark.parametrize("drawn", SINGLE, ids=str)
 @given(data=st.data())
 def test_float32_stays_float32(data: st.DataObject, drawn: Any) -> None:
     w = data.draw(drawn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +32,9 @@ def capsules(draw: st.DrawFn) -> Array:
     return scale * normal(rng, users, interests, width)
 
 
-def extremes(dtype: type) -> Array:
+def extremes(dtype: Any) -> Array:
     """Return capsules (M, 3) from subnormal to the largest float, along an axis and askew."""
+    dtype = np.dtype(dtype).type
     info = np.finfo(dtype)
     tiny, huge = (1e-300, 1e300) if dtype is np.float64 else (1e-38, 1e38)
     lengths = [info.smallest_subnormal, info.tiny, tiny, info.eps, 1, 1 / info.eps, huge, info.max]
