@@ -15,7 +15,7 @@ from mindref.conformance.tolerances import rounding, same_math
 from mindref.errors import ShapeError
 from mindref.ops import pooled_softmax, sampled_softmax
 from tests import spec_pages
-from tests.assertions import assert_close, assert_example, raises_exactly
+from tests.assertions import assert_example, raises_exactly
 from tests.ops.loss_cases import (
     EACH_OPTION,
     EXTREME_SHARPNESS,
@@ -73,52 +73,6 @@ def test_with_one_interest_it_is_the_sampled_softmax(
     results = [out, d_interests[users, interest], *d_items]
     assert_same_results(results, [expected, *sampled_softmax.backward(1.0, saved)])
     assert not d_interests[~one.active].any()
-
-
-@pytest.mark.rules("pooled_softmax-R18")
-@EVERY
-@given(drawn=cases())
-def test_the_order_of_the_interests_does_not_matter(
-    drawn: tuple[Case, np.random.Generator], sharpness: float
-) -> None:
-    case, rng = drawn
-    order = rng.permuted(np.tile(np.arange(case.active.shape[1]), (len(case.active), 1)), axis=1)
-    other = case._replace(
-        interests=np.take_along_axis(case.interests, order[..., None], axis=1),
-        active=np.take_along_axis(case.active, order, axis=1),
-    )
-    out, d_interests, *d_items = run(case, sharpness)
-    moved = np.take_along_axis(d_interests, order[..., None], axis=1)
-    assert_same_results(run(other, sharpness), [out, moved, *d_items])
-
-
-@pytest.mark.rules("pooled_softmax-R2")
-@given(drawn=cases())
-def test_sharpness_zero_scores_with_the_mean_of_the_interests(drawn: tuple[Case, Any]) -> None:
-    case, _ = drawn
-    share = case.active / case.active.sum(axis=1, keepdims=True)
-    user = np.einsum("bk,bkd->bd", share, case.interests)
-    out, saved = sampled_softmax.forward(user, *case[2:])
-    d_user, *d_items = sampled_softmax.backward(1.0, saved)
-    assert_same_results(run(case, 0.0), [out, share[..., None] * d_user[:, None], *d_items])
-
-
-@pytest.mark.rules("pooled_softmax-R1")
-@given(drawn=cases())
-def test_sharpness_one_is_a_mixture_of_softmaxes(drawn: tuple[Case, Any]) -> None:
-    """Over a whole catalogue, all logs zero: the probabilities of the items are mixed."""
-    case, _ = drawn
-    count = len(case.negatives)
-    targets = np.arange(len(case.target)) % count
-    logs = np.zeros(len(targets)), np.zeros(count)
-    items = case.negatives[targets], case.negatives, targets, np.arange(count)
-    out, _ = forward(Case(case.interests, case.active, *items, *logs), 1.0)
-    exponentials = np.exp(case.interests @ case.negatives.T) * case.active[..., None]  # (B, K, S)
-    of_target = exponentials[np.arange(len(targets)), :, targets]  # (B, K)
-    totals = exponentials.sum(axis=2)
-    mixture = totals / totals.sum(axis=1, keepdims=True)
-    shares = (mixture * of_target / np.where(totals == 0, 1, totals)).sum(axis=1)
-    assert_close(out, -np.log(shares).mean(), "loss")
 
 
 @pytest.mark.rules("pooled_softmax-R3")

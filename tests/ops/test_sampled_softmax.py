@@ -47,7 +47,7 @@ def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
 @pytest.mark.rules(
     "sampled_softmax-R1", "sampled_softmax-R5", "pooled_softmax-R1", "pooled_softmax-R2",
     "pooled_softmax-R3", "pooled_softmax-R6", "pooled_softmax-R9", "pooled_softmax-R10",
-    "pooled_softmax-R11",
+    "pooled_softmax-R11", "pooled_softmax-R18",
 )  # fmt: skip
 @EACH
 @EACH_OPTION
