@@ -10,10 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mindref.conformance import strategies
-from mindref.conformance.tolerances import GRADIENT, VANISHING
+from mindref.conformance.tolerances import VANISHING
 from mindref.models import din, maxmf, mind, mind_plus, warp, youtube_dnn
 from mindref.models.parameters import catalogue_of_ids, flatten, unflatten
-from mindref.ops import label_attention, sampled_softmax
 from mindref.ops.embedding import RowGradient
 from tests import kinked_gradients
 from tests.assertions import assert_close
@@ -217,29 +216,6 @@ def test_the_two_gradients_of_routing_differ_and_the_losses_do_not() -> None:
     assert not np.allclose(*(w.gradients().bilinear for w in both))
 
 
-@pytest.mark.rules("model-R9", "mind_plus-R18")
-@pytest.mark.parametrize(
-    "w",
-    [
-        world(np.random.default_rng(0), (3, 9, 3, 5), power=2.0),
-        plus_world(0, power=2.0, recency="interests"),
-    ],
-    ids=["mind", "mind_plus"],
-)
-def test_the_target_is_reached_as_logit_and_as_query(w: World) -> None:
-    histories, users = w.histories, len(w.shared.target)
-    # item 5 is every target and nothing else, so its row holds both uses and nothing more
-    w = w.with_histories(items=np.where(histories.mask, histories.items % 5, 0))
-    w = w.with_shared(target=np.full(users, 5), negatives=w.shared.negatives % 5)
-    w = w._replace(catalogue=catalogue_of_ids(6, "float64"))
-    saved = w.loss()[1]
-    d_user, d_logit, _ = sampled_softmax.backward(1.0, saved.softmax)
-    _, d_query = label_attention.backward(d_user, saved.attention)
-    assert d_query.any()
-    expected = (d_logit + d_query).sum(axis=0)
-    assert_close(w.gradients().items.dense(10)[5], expected, "both uses", atol=0)
-
-
 NAMED_ONCE = [
     world(np.random.default_rng(0), (4, 9, 3, 5)),
     youtube_world(0, (4, 9, 5)),
@@ -321,18 +297,6 @@ def test_the_gradient_of_the_log_weights_sums_to_zero_and_ends_where_behaviours_
     np.testing.assert_allclose(d_positions.sum(), 0, rtol=0, atol=VANISHING)
     without = youtube_world(0, (3, 9, 5), recency=False).gradients()
     assert without.positions.shape == (0, 9)
-
-
-@pytest.mark.rules("mind_plus-R19")
-def test_the_gradient_of_a_shared_weight_is_the_sum_over_interests() -> None:
-    """A table of each interest whose columns are all alike is the same model."""
-    one = plus_world(0, recency="shared", contexts=2)
-    each = one.with_params(positions=one.params.positions[:, [0, 0, 0, 0, 1, 2]])
-    each = each.with_config(recency="interests")
-    shared, by_interest = (w.gradients().positions for w in (one, each))
-    summed = np.column_stack([by_interest[:, :4].sum(axis=1), by_interest[:, 4:]])
-    np.testing.assert_allclose(shared, summed, rtol=GRADIENT, atol=VANISHING)
-    assert shared[:, 0].any()
 
 
 @pytest.mark.parametrize(

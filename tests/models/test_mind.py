@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 
-from mindref.conformance import strategies
 from mindref.data.log import Ragged
-from mindref.models import logits, mind, serving
+from mindref.models import mind, serving
 from mindref.ops import squash
 from mindref.training.batch_loader import BatchLoader, Task
 from tests.assertions import assert_close
-from tests.models.worlds import OPTIONS, World, loss_of, world, worlds
+from tests.models.worlds import World, loss_of, world, worlds
 
 
 @pytest.mark.rules("model-R2")
@@ -60,42 +58,6 @@ def test_a_padded_position_is_never_looked_up(garbage: int) -> None:
     counted = w.catalogue.weights[reached] > 0
     assert set(gradient.rows) == set(w.catalogue.rows[reached][counted])
     assert gradient.values.tobytes() == zeros.gradients().items.values.tobytes()
-
-
-@pytest.mark.rules("model-R16")
-@given(rng=strategies.generators())
-def test_with_keyed_logits_a_user_depends_on_nobody_else_and_on_no_order(
-    rng: np.random.Generator,
-) -> None:
-    w = world(rng, (4, 9, 3, 5))
-    table = logits.keyed_table(7, 6, 3, 1.0, "float64")
-
-    def served(items: Any, mask: Any, profile: Any) -> Any:
-        histories = mind.Histories(items, mask, logits.history_logits(table, items), profile)
-        return w.with_shared(histories=histories).interests()[0]
-
-    mask, profile = w.histories.mask, w.histories.profile
-    items = np.where(mask, w.histories.items, 0)
-    together = served(items, mask, profile)
-    for b in range(4):
-        order = rng.permutation(np.flatnonzero(mask[b]))
-        alone = served(items[b][order][None], np.ones((1, len(order)), bool), profile[b : b + 1])
-        assert_close(alone[0], together[b], f"user {b}")
-
-
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_with_zero_logits_the_interests_of_a_user_stay_equal(options: dict[str, Any]) -> None:
-    w = world(np.random.default_rng(0), (4, 17, 3, 5), **options)
-    out, active, _ = w.with_histories(init_logits=0 * w.histories.init_logits).interests()
-    assert active.any(axis=0).all()
-    assert_close(out, np.where(active[..., None], out[:, :1], 0), "sigma = 0")
-
-
-def test_one_interest_ignores_logits_iterations_and_power() -> None:
-    w = world(np.random.default_rng(0), (4, 7, 1, 5))
-    expected = loss_of(w, iterations=1, power=0.0)
-    other = w.with_histories(init_logits=5 * w.histories.init_logits).loss()[0]
-    assert_close(other, expected, "K = 1", atol=0)
 
 
 HISTORIES = Ragged.of([[0, 1, 2, 3, 5, 5, 4, 1, 2], [], [4]])

@@ -23,7 +23,6 @@ from tests.ops.routing_calls import (
     CHOICES,
     WEIGHTED,
     draw_log_weights,
-    gradients_of,
     loop_arguments,
     run,
     users,
@@ -55,7 +54,9 @@ def smooth(saved: routing.Saved, kind: str) -> bool:
 
 @EACH_OPTION
 @WEIGHTED
-@pytest.mark.rules("routing-R11", "routing-R9", "routing-R25", "routing-R27", "routing-R35")
+@pytest.mark.rules(
+    "routing-R9", "routing-R11", "routing-R25", "routing-R27", "routing-R28", "routing-R35"
+)
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
 @pytest.mark.slow(every=3)
 def test_all_is_the_derivative_of_the_whole_function(
@@ -147,47 +148,6 @@ def test_gradients_of_a_user_equal_the_loops(
         (expected,) = naive.derivative(loops, [log_weights[b][pairs]], d_capsules[b, active])
         atol = same_math(np.float64) * np.abs(d_capsules).max()
         assert_close(d_log_weights[b][pairs], expected, atol=atol)
-
-
-@pytest.mark.rules("routing-R12")
-@given(routing_cases(), ROUNDS, generators())
-def test_only_all_has_a_gradient_of_the_initial_logits(
-    case: RoutingCase, rounds: int, rng: np.random.Generator
-) -> None:
-    d_capsules = rng.standard_normal((*case.active.shape, case.history.shape[2]))
-    last, whole = (
-        gradients_of(case, d_capsules, iterations=rounds, gradient=x)[2] for x in ("last", "all")
-    )
-    np.testing.assert_array_equal(last, 0)
-    free = case.mask & (case.active.sum(axis=1) > 1)[:, None]  # K' = 1 leaves nothing to decide
-    assert (np.abs(whole).max(axis=2) > 0).tolist() == free.tolist()
-
-
-@pytest.mark.rules("routing-R11", "routing-R12")
-@CHOICES
-@pytest.mark.parametrize("rounds", [1, 2, 3])
-@given(case=routing_cases(), rng=generators())
-def test_any_number_of_iterations_has_a_gradient(
-    choice: str, rounds: int, case: RoutingCase, rng: np.random.Generator
-) -> None:
-    d_capsules = rng.standard_normal((*case.active.shape, case.history.shape[2]))
-    numbers = {"iterations": rounds, "gradient": choice}
-    d_history, d_bilinear, _ = gradients_of(case, d_capsules, **numbers)
-    assert d_history.any(axis=2).tolist() == case.mask.tolist()
-    assert d_bilinear.any() == case.mask.any()
-
-
-@pytest.mark.rules("routing-R28")
-@pytest.mark.parametrize("kind", squash.KINDS)
-@given(case=routing_cases(), rng=generators())
-def test_the_gradient_of_an_inactive_interest_has_no_influence(
-    kind: str, case: RoutingCase, rng: np.random.Generator
-) -> None:
-    d_capsules = rng.standard_normal((*case.active.shape, case.history.shape[2]))
-    silent = np.where(case.active[..., None], d_capsules, 0)
-    pairs = zip(*(gradients_of(case, d, kind=kind) for d in (d_capsules, silent)), strict=True)
-    for got, expected in pairs:
-        assert_close(got, expected)
 
 
 @pytest.mark.rules(
