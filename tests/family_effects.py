@@ -96,10 +96,7 @@ EFFECTS: dict[str, list[Effect]] = {
         Effect("interests", every(effects.in_both, is_now(4, columns)), PLUS),
     ],
     "votes": [Effect("items", items_for_votes, PLUS)],
-    "head": [
-        Effect("residual", capsules_and_layers, PLUS),
-        Effect("none", bare_capsules, PLUS),
-    ],
+    "head": [Effect("residual", capsules_and_layers, PLUS), Effect("none", bare_capsules, PLUS)],
     "contexts": [
         Effect(
             2,

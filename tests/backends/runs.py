@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mindref.config import Config
 from mindref.conformance.tolerances import same_math
 from mindref.models.serving import Interests
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import Hooks, Trainer, resume_run
-from mindref.run.source import Loaded, Source
+from mindref.recommender.trainer import Trainer, resume_run
+from tests.runs import call, content, loaded, stop_after, trainer
 
-SOURCE = Source.of(None, {"users": 60, "items": 120})
-SMALL: dict[str, Any] = {
-    "steps": 7, "evaluate_every": 3, "batch": 16, "negatives": 16, "width": 8, "hidden": [8],
-    "metric": "hit_rate@10", "user_features": ["age"],
-}  # fmt: skip
-RESULT_FILES = ("model.safetensors", "optimiser.safetensors", "state.json", "metrics.jsonl")
+
+def make_trainer(run: Path, **changes: Any) -> Trainer:
+    """Return a trainer of the small log with a user feature, with a new run directory."""
+    return trainer(run, user_features=["age"], **changes)
 
 
 class Runs:
@@ -40,90 +34,61 @@ class Runs:
     def test_a_run_of_one_backend_is_read_by_another(
         self, tmp_path: Path, built_in: str, trains: bool, dtype: str
     ) -> None:
-        trainer, reader = (self.name, built_in) if trains else (built_in, self.name)
-        run = train_run(tmp_path / "run", backend=trainer, dtype=dtype)
-        model, reader_model = (ServedModel.load(run, backend=name) for name in (trainer, reader))
+        names, run = [self.name, built_in] if trains else [built_in, self.name], tmp_path / "run"
+        make_trainer(run, backend=names[0], dtype=dtype).train()
+        model, reader_model = (ServedModel.load(run, backend=name) for name in names)
         assert_same_interests(model, reader_model, dtype)
-        reports = [evaluate_run(run, backend=name) for name in (trainer, reader)]
+        reports = [evaluate_run(run, backend=name) for name in names]
         assert reports[0]["metrics"] == reports[1]["metrics"]
         assert reports[0]["cases"] > 0
-        lists = [x.recommend(user=load_log().log.user_ids[0], n=5) for x in (model, reader_model)]
+        lists = [x.recommend(user=loaded().log.user_ids[0], n=5) for x in (model, reader_model)]
         assert [x.item for x in lists[0]] == [x.item for x in lists[1]]
 
     @pytest.mark.rules("backend-R15")
     def test_a_resumed_run_has_the_same_bytes_as_an_uninterrupted_run(self, tmp_path: Path) -> None:
-        uninterrupted = train_run(tmp_path / "straight", backend=self.name)
-        seen: list[int] = []
-        hooks = Hooks(on_step=lambda n, loss: seen.append(n), stop=lambda: len(seen) >= 4)
-        outcome = make_trainer(tmp_path / "stopped", backend=self.name).train(hooks)
+        make_trainer(tmp_path / "straight", backend=self.name).train()
+        outcome = make_trainer(tmp_path / "stopped", backend=self.name).train(stop_after(4))
         assert not outcome.finished
         assert resume_run(tmp_path / "stopped").train().finished
-        for name in RESULT_FILES:
-            resumed_bytes = (tmp_path / "stopped" / name).read_bytes()
-            assert resumed_bytes == (uninterrupted / name).read_bytes(), name
+        resumed, uninterrupted = (content(tmp_path / x) for x in ("stopped", "straight"))
+        for name, data in uninterrupted.items():
+            assert resumed[name] == data, name
 
     def test_the_commands_train_resume_evaluate_and_recall(self, tmp_path: Path) -> None:
         rows = [f"u{u},i{(u * u + 3 * n) % 30},{n}" for u in range(20) for n in range(8)]
         (tmp_path / "log.csv").write_text("\n".join(["user,item,time", *rows]))
+
+        def run(*words: str) -> Any:
+            done = call(*words, "--json", cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout)
+
         options = ["--steps=6", "--batch=16", "--negatives=16", "--width=8", "--quiet", "--out=run"]
-        train_report = run_command(
-            tmp_path, "train", "--data=log.csv", f"--backend={self.name}", *options
-        )
-        assert train_report == run_command(tmp_path, "train", "--resume=run", "--quiet")
-        report = run_command(tmp_path, "evaluate", "run", "--backend=numba")
+        train_report = run("train", "--data=log.csv", f"--backend={self.name}", *options)
+        assert train_report == run("train", "--resume=run", "--quiet")
+        report = run("evaluate", "run", "--backend=numba")
         assert report["metrics"] == {"test": train_report["metrics"]["test"]}
+        recall = ["recall", "run", "--history=i1,i2,i3", "--top=5"]
         items, reference_items = (
-            run_command(
-                tmp_path, "recall", "run", "--history=i1,i2,i3", "--top=5", *backend_option
-            )[0]["items"]
-            for backend_option in ([], ["--backend=numpy"])
+            run(*recall, *backend)[0]["items"] for backend in ([], ["--backend=numpy"])
         )
         for a, b in zip(items, reference_items, strict=True):
             assert a == {**b, "score": pytest.approx(b["score"], rel=same_math("float32"))}
 
 
-def run_command(folder: Path, *words: str) -> Any:
-    """Run a command and return its JSON output."""
-    command = [sys.executable, "-m", "mindref", *words, "--json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@cache
-def load_log() -> Loaded:
-    """Return the log; it is read once."""
-    return SOURCE.read()
-
-
-def make_trainer(run: Path, **changes: Any) -> Trainer:
-    """Return a trainer of the small log, with a new run directory."""
-    trainer = Trainer(
-        SOURCE, load_log(), "leave_last_out", Config.of("default", {**SMALL, **changes}), run
-    )
-    trainer.create()
-    return trainer
-
-
-def train_run(run: Path, **changes: Any) -> Path:
-    """Train into a folder; return the folder."""
-    make_trainer(run, **changes).train()
-    return run
-
-
 def assert_same_interests(model: ServedModel, other: ServedModel, dtype: str) -> None:
     """Compare the interests of all users and the coupling weights."""
-    log = load_log().log
-    encoded = [model.encode_users(log.user_ids)[:2], other.encode_users(log.user_ids)[:2]]
+    users = loaded().log.user_ids
+    encoded = [x.encode_users(users)[:2] for x in (model, other)]
     for couplings in (False, True):  # computed by the model, and by the operators
         a, b = (
             x.compute_interests(*rows, couplings=couplings)
             for x, rows in zip((model, other), encoded, strict=True)
         )
-        assert_close(a, b, same_math(dtype))
+        assert_close_interests(a, b, same_math(dtype))
 
 
-def assert_close(a: Interests, b: Interests, tolerance: float) -> None:
+def assert_close_interests(a: Interests, b: Interests, tolerance: float) -> None:
     """Compare interests: floats up to a tolerance relative to the largest, other arrays exactly."""
     for name, x in a._asdict().items():
         y = getattr(b, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from mindref.bench.run import worker_job
 from mindref.bench.worker import WorkerState
 from mindref.bench.workers import Worker, WorkerFailed, WorkerPool
 from tests.bench.tiny_workload import HERE, SMALL
+
+BEGIN = {"do": "begin", "task": "step", "warm_up": 1, "limit": 1.0}
 
 
 def start_worker(pool: WorkerPool, name: str) -> dict[str, Any] | None:
@@ -103,21 +106,6 @@ def test_untimed_steps_run_before_a_burst(lead: float, least: int, most: int) ->
     assert state.tasks.done == [("inference", 1)]
 
 
-def test_printed_text_of_a_library_is_not_an_answer() -> None:
-    name = f"{HERE}:Talking"
-    with WorkerPool() as pool:
-        assert start_worker(pool, name) is not None
-        assert begin_step(pool, name)["answer"] > 0
-
-
-def test_a_failed_import_is_a_reason() -> None:
-    with WorkerPool() as pool:
-        assert start_worker(pool, "no_such_module:X") is None
-        assert "No module named" in pool.reasons["no_such_module:X"]
-        assert start_worker(pool, "numpy") is not None
-        assert pool.usable() == ["numpy"]
-
-
 def test_a_worker_survives_an_error_but_not_an_exit() -> None:
     failing, leaving = f"{HERE}:Failing", f"{HERE}:Leaving"
     with WorkerPool() as pool:
@@ -140,7 +128,7 @@ def test_ctrl_c_kills_all_workers() -> None:
             for first in (name, "numpy"):
                 assert start_worker(pool, first) is not None
             workers.extend(pool.workers.values())
-            pool.workers[name].send({"do": "begin", "task": "step", "warm_up": 1, "limit": 1.0})
+            pool.workers[name].send(BEGIN)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -152,7 +140,7 @@ def test_a_busy_worker_ends_when_its_input_is_closed() -> None:
     worker = Worker(worker_job(f"{HERE}:Sleeping", SMALL, ()), thread_environment("numpy", 1))
     try:
         worker.receive()
-        worker.send({"do": "begin", "task": "step", "warm_up": 1, "limit": 1.0})
+        worker.send(BEGIN)
         worker.commands.close()
         assert worker.process.wait(timeout=60) == 0
     finally:
@@ -164,10 +152,10 @@ def test_a_worker_ends_when_its_parent_is_killed() -> None:
     script = f"""
 import os
 from mindref.bench.workers import Worker
-from tests.bench.test_workers import SMALL, thread_environment, worker_job
+from tests.bench.test_workers import BEGIN, SMALL, thread_environment, worker_job
 worker = Worker(worker_job({f"{HERE}:Sleeping"!r}, SMALL, ()), thread_environment("numpy", 1))
 worker.receive()
-worker.send({{"do": "begin", "task": "step", "warm_up": 1, "limit": 1.0}})
+worker.send(BEGIN)
 os.dup2(2, 1)
 print(worker.process.pid, file=__import__("sys").stderr, flush=True)
 os.kill(os.getpid(), 9)
@@ -181,14 +169,11 @@ os.kill(os.getpid(), 9)
 
 def wait_for_end(pid: int) -> bool:
     """Wait for the end of a process that is not a child of this one."""
-    import os
-    import time
-
     for _ in range(600):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return True
-        time.sleep(0.1)
+        sleep(0.1)
     os.kill(pid, 9)
     return False

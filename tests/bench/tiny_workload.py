@@ -15,15 +15,7 @@ from mindref.bench.workload import WorkloadSettings
 
 HERE = "tests.bench.tiny_workload"
 SMALL = WorkloadSettings(
-    batch=6,
-    length=5,
-    width=4,
-    hidden=(3,),
-    negatives=7,
-    catalogue=40,
-    users=5,
-    top=3,
-    threads=1,
+    batch=6, length=5, width=4, hidden=(3,), negatives=7, catalogue=40, users=5, top=3, threads=1
 )
 QUICK: dict[str, Any] = {"rounds": 2, "warm_up": 1, "burst": 1, "lead": 0.0}
 
@@ -46,22 +38,21 @@ class Talking(NumpyBackend):
         return ops
 
 
-def with_fault(fault: Any) -> Any:
-    """Return the operators with a routing that calls `fault` first."""
-    forward = ops.routing.forward
-
-    def routed(*arrays: Any, **numbers: Any) -> Any:
-        fault(len(arrays[0]))
-        return forward(*arrays, **numbers)
-
-    routing = SimpleNamespace(forward=routed, backward=ops.routing.backward)
-    return SimpleNamespace(**{**{name: getattr(ops, name) for name in ops.OPS}, "routing": routing})
+def changed_operators(stem: str, forward: Any) -> Any:
+    """Return the operators with another forward of one of them."""
+    changed = SimpleNamespace(forward=forward, backward=ops.OPS[stem].backward)
+    return SimpleNamespace(**{**ops.OPS, stem: changed})
 
 
 def backend(name: str, fault: Any) -> Any:
-    """Return the reference with a faulty routing."""
-    created = type(name, (NumpyBackend,), {"name": name, "ops": with_fault(fault)})
-    return created
+    """Return the reference with a routing that calls `fault` first."""
+
+    def routed(*arrays: Any, **numbers: Any) -> Any:
+        fault(len(arrays[0]))
+        return ops.routing.forward(*arrays, **numbers)
+
+    operators = changed_operators("routing", routed)
+    return type(name, (NumpyBackend,), {"name": name, "ops": operators})
 
 
 def fail(users: int) -> None:
@@ -87,20 +78,14 @@ Leaving = backend("leaving", leave)
 Sleeping = backend("sleeping", sleep)
 
 
-class Other(NumpyBackend):
-    """Returns twice the loss."""
+def twice_the_loss(*arrays: Any, **numbers: Any) -> Any:
+    """Return another loss."""
+    out, saved = ops.sampled_softmax.forward(*arrays, **numbers)
+    return out * 2, saved
 
-    name = "other"
 
-    @property
-    def ops(self) -> Any:
-        """The operators with another loss."""
-        true = ops.sampled_softmax
-
-        def forward(*arrays: Any, **numbers: Any) -> Any:
-            out, saved = true.forward(*arrays, **numbers)
-            return out * 2, saved
-
-        wrong = SimpleNamespace(forward=forward, backward=true.backward)
-        by_name = {name: getattr(ops, name) for name in ops.OPS}
-        return SimpleNamespace(**{**by_name, "sampled_softmax": wrong})
+Other = type(
+    "other",
+    (NumpyBackend,),
+    {"name": "other", "ops": changed_operators("sampled_softmax", twice_the_loss)},
+)

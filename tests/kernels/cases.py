@@ -7,9 +7,14 @@ with several blocks of users, items and negatives. The last block of each is not
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mindref.config import Config
 from mindref.conformance.bounds import Precision
@@ -23,7 +28,10 @@ from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.models import mind, parameters
 from mindref.models.parameters import Catalogue, Sizes
 from mindref.shapes import Array
-from tests.models.worlds import World
+from tests.models.worlds import World, world
+
+REPOSITORY = Path(__file__).parents[2]
+TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
 
 
 def numba_implementation(threads: int = 1) -> BackendImplementation:
@@ -49,11 +57,15 @@ def agree_with_reference(
         if x.dtype.kind != "f":
             np.testing.assert_array_equal(got[name], x, err_msg=words)
             continue
-        finite = np.abs(x[np.isfinite(x)])
-        largest = float(finite.max()) if finite.size else 0.0
-        near = {"rtol": same_math(x.dtype), "atol": same_math(x.dtype) * largest + VANISHING}
-        np.testing.assert_allclose(got[name], x, **near, err_msg=words)
+        near = {"rtol": same_math(x.dtype), "err_msg": words}
+        near["atol"] = same_math(x.dtype) * largest_finite(x) + VANISHING
+        np.testing.assert_allclose(got[name], x, **near)
     return got
+
+
+def largest_finite(x: Array) -> float:
+    """Return the largest magnitude of finite elements, zero without any."""
+    return float(np.abs(x[np.isfinite(x)]).max(initial=0))
 
 
 def model_calls(w: World) -> list[Call]:
@@ -61,7 +73,8 @@ def model_calls(w: World) -> list[Call]:
     params, catalogue = {"params": w.params}, {"catalogue": w.catalogue}
     loss_arrays = {**params, "batch": w.batch, **catalogue}
     history_arrays = {**params, "histories": w.batch.histories, **catalogue}
-    training_arrays = {**params, "batches": (w.batch, reverse_users(w.batch), w.batch), **catalogue}
+    reversed_batch = choose_users(w.batch, slice(None, None, -1))
+    training_arrays = {**params, "batches": (w.batch, reversed_batch, w.batch), **catalogue}
     # with the usual epsilon, Adam divides a small gradient by its own size: only rounding remains
     steps = {"config": dataclasses.replace(w.config, epsilon=0.1), "learning_rate": 0.05}
     return [
@@ -71,32 +84,26 @@ def model_calls(w: World) -> list[Call]:
     ]
 
 
-def reverse_users(batch: mind.Batch) -> mind.Batch:
-    """Return a batch with its users in the opposite order."""
-    histories = mind.Histories(*(x[::-1] for x in batch.histories))
-    return batch._replace(
-        histories=histories,
-        target=batch.target[::-1],
-        target_log_expected=batch.target_log_expected[::-1],
-    )
+def choose_users(batch: mind.Batch, users: slice) -> mind.Batch:
+    """Return a batch with some of its users, in the order of the slice."""
+    histories = mind.Histories(*(x[users] for x in batch.histories))
+    logs = batch.target_log_expected[users]
+    return batch._replace(histories=histories, target=batch.target[users], target_log_expected=logs)
 
 
 def first_users(w: World, count: int) -> World:
     """Return the world with only its first users."""
-    histories = mind.Histories(*(x[:count] for x in w.batch.histories))
-    batch = w.batch._replace(
-        histories=histories,
-        target=w.batch.target[:count],
-        target_log_expected=w.batch.target_log_expected[:count],
-    )
-    return w._replace(batch=batch)
+    return w._replace(batch=choose_users(w.batch, slice(count)))
 
 
 def with_negatives(w: World, negatives: list[int]) -> World:
     """Return the world with these negatives."""
     logs = np.linspace(-1, 0.5, len(negatives)).astype(w.config.dtype)
-    ids = np.array(negatives, np.int64)
-    return w._replace(batch=w.batch._replace(negatives=ids, negative_log_expected=logs))
+    return w.with_shared(negatives=np.array(negatives, np.int64), negative_log_expected=logs)
+
+
+def small_world(*arguments: Any, **settings: Any) -> World:
+    return world(np.random.default_rng(2), (4, 6, 3, 5), *arguments, **settings)
 
 
 def large_world(
@@ -122,6 +129,21 @@ def large_world(
     params = params._replace(items=params.items * np.sqrt(config.width).astype(config.dtype))
     catalogue = Catalogue(np.arange(items)[:, None], np.ones((items, 1), config.dtype))
     return World(params, mind.Batch(histories, *drawn, *logs), catalogue, config, sizes)
+
+
+def run_python(
+    *command: str, folder: Path = REPOSITORY, check: bool = True, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a new process."""
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **env},
+        capture_output=True,
+        text=True,
+        check=check,
+        timeout=600,
+    )
 
 
 def odd_layout(x: Array, layout: str) -> Array:

@@ -18,11 +18,13 @@ from mindref.kernels.fused.workspace import block_slices
 from mindref.kernels.routing_forward import TILE_BEHAVIOURS, TILE_USERS
 from mindref.models.parameters import Catalogue, Layer, catalogue_of_ids, flatten
 from tests.kernels.cases import (
+    TYPES,
     agree_with_reference,
     large_world,
     model_calls,
     numba_implementation,
     odd_layout,
+    small_world,
     with_negatives,
 )
 from tests.models.worlds import OPTIONS, World, world
@@ -40,12 +42,7 @@ SHAPES = [  # users, length, interests, width
     (5, 17, 5, 3),  # no multiple of four
     (TWO_BLOCKS, 30, 9, 8),
     (2 * BLOCK_USERS + 1, 6, 2, 2),
-    (
-        TILE_USERS + 4,
-        2 * TILE_BEHAVIOURS // TILE_USERS,
-        4,
-        3,
-    ),  # tiles limited by users and by behaviours
+    (TILE_USERS + 4, 2 * TILE_BEHAVIOURS // TILE_USERS, 4, 3),  # tiles limited by both
     (2, TILE_BEHAVIOURS + 1, 3, 2),  # one user has more than a tile
 ]
 
@@ -89,18 +86,17 @@ def test_every_shape(shape: tuple[int, ...]) -> None:
 @pytest.mark.rules("sampled_softmax-R3", "sampled_softmax-R4", "sampled_softmax-R10")
 @pytest.mark.parametrize("ids", [[], [2], [2, 2, 2], "target", [*range(6)] * 3], ids=str)
 def test_no_negatives_and_repeated_negatives_and_accidental_hits(ids: Any) -> None:
-    w = world(np.random.default_rng(2), (4, 6, 3, 5))
+    w = small_world()
     check_world(with_negatives(w, [int(w.batch.target[0])] if ids == "target" else ids), str(ids))
 
 
 @pytest.mark.rules("sampled_softmax-R4", "sampled_softmax-R11")
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@TYPES
 def test_a_negative_drawn_twice_counts_twice(dtype: str) -> None:
     """With equal logs, as in training, and once with another log."""
-    w = world(np.random.default_rng(2), (4, 6, 3, 5), dtype=dtype)
-    w = with_negatives(w, [2, 0, 2, 5, 2, 0, 2])
+    w = with_negatives(small_world(dtype=dtype), [2, 0, 2, 5, 2, 0, 2])
     logs = np.array([-1, 0.5, -1, 2, 0.25, 0.5, -1], dtype)
-    check_world(w._replace(batch=w.batch._replace(negative_log_expected=logs)), dtype)
+    check_world(w.with_shared(negative_log_expected=logs), dtype)
 
 
 @pytest.mark.rules("model-R10", "routing-R3")
@@ -118,22 +114,20 @@ def test_many_users_are_in_larger_blocks() -> None:
 @pytest.mark.slow
 def test_ids_have_any_integer_dtype(dtype: str) -> None:
     """One array at a time, and all of them: two dtypes need not have a common one."""
-    w = world(np.random.default_rng(2), (4, 6, 3, 5))
-    histories, batch, catalogue = w.batch.histories, w.batch, w.catalogue
-    items = np.where(histories.mask, histories.items, 0).astype(dtype)
-    with_items, target = histories._replace(items=items), batch.target.astype(dtype)
-    profiles = histories._replace(profile=histories.profile.astype(dtype))
-    negatives, rows = batch.negatives.astype(dtype), catalogue.rows.astype(dtype)
-    all_changed = batch._replace(
-        histories=profiles._replace(items=items), target=target, negatives=negatives
-    )
+    w = small_world()
+    items = np.where(w.histories.mask, w.histories.items, 0).astype(dtype)
+    profile = w.histories.profile.astype(dtype)
+    target, negatives = (x.astype(dtype) for x in (w.batch.target, w.batch.negatives))
+    catalogue = w.catalogue._replace(rows=w.catalogue.rows.astype(dtype))
+    all_changed = w.with_histories(items=items, profile=profile)
+    all_changed = all_changed.with_shared(target=target, negatives=negatives)
     for changed in (
-        w._replace(batch=batch._replace(histories=with_items)),
-        w._replace(batch=batch._replace(histories=profiles)),
-        w._replace(batch=batch._replace(target=target)),
-        w._replace(batch=batch._replace(negatives=negatives)),
-        w._replace(catalogue=catalogue._replace(rows=rows)),
-        w._replace(batch=all_changed, catalogue=catalogue._replace(rows=rows)),
+        w.with_histories(items=items),
+        w.with_histories(profile=profile),
+        w.with_shared(target=target),
+        w.with_shared(negatives=negatives),
+        w._replace(catalogue=catalogue),
+        all_changed._replace(catalogue=catalogue),
     ):
         check_world(changed, dtype)
 
@@ -150,38 +144,33 @@ def test_matrices_may_have_any_memory_layout(way: str, index: int, gradient: str
     matrices[index] = odd_layout(matrices[index], way)
     bilinear, *weights = matrices
     layers = tuple(Layer(x, of.bias) for x, of in zip(weights, w.params.layers, strict=True))
-    check_world(
-        w._replace(params=w.params._replace(bilinear=bilinear, layers=layers)), "unusual layout"
-    )
+    check_world(w.with_params(bilinear=bilinear, layers=layers), "unusual layout")
 
 
 @pytest.mark.slow
 def test_large_kernels_compile_once_for_any_alignment_and_writability() -> None:
-    w = world(np.random.default_rng(0), (TWO_BLOCKS, 6, 3, 4), dtype="float32")
-    check_world(w, "unchanged")
-    before = len(forward_backward_block.signatures), len(block_layers_forward.signatures)  # type: ignore[attr-defined]
-    params, batch = w.params, w.batch
-    layers = tuple(Layer(x, odd_layout(bias, "apart")) for x, bias in params.layers)
-    logs = odd_layout(batch.target_log_expected, "apart")
-    ids = {"target": batch.target.astype(np.int32), "negatives": batch.negatives.astype(np.int32)}
-    batch = batch._replace(target_log_expected=logs, **ids)
-    narrow = world(
-        np.random.default_rng(0), (TWO_BLOCKS, 6, 3, 4), dtype="float32", profile_width=1
+    w, narrow = (
+        world(np.random.default_rng(0), (TWO_BLOCKS, 6, 3, 4), dtype="float32", profile_width=x)
+        for x in (2, 1)
     )
-    columns = narrow.batch.histories
-    columns = columns._replace(profile=np.asfortranarray(columns.profile))
-    changed = [
-        w._replace(params=params._replace(layers=layers)),
-        w._replace(params=params._replace(profile=np.asfortranarray(params.profile))),
-        narrow._replace(batch=narrow.batch._replace(histories=columns)),
-        w._replace(batch=batch),
-    ]
-    for other in changed:
+    check_world(w, "unchanged")
+    kernels: list[Any] = [forward_backward_block, block_layers_forward]
+    before = [len(x.signatures) for x in kernels]
+    layers = tuple(Layer(x, odd_layout(bias, "apart")) for x, bias in w.params.layers)
+    logs = odd_layout(w.batch.target_log_expected, "apart")
+    target, negatives = (x.astype(np.int32) for x in (w.batch.target, w.batch.negatives))
+    other_batch = w.with_shared(target_log_expected=logs, target=target, negatives=negatives)
+    for other in (
+        w.with_params(layers=layers),
+        w.with_params(profile=np.asfortranarray(w.params.profile)),
+        narrow.with_histories(profile=np.asfortranarray(narrow.histories.profile)),
+        other_batch,
+    ):
         check_world(other, "unusual layout")
-    for x in [*flatten(params).values(), batch.target_log_expected]:
+    for x in [*flatten(w.params).values(), logs]:
         x.flags.writeable = False
-    check_world(w._replace(batch=batch), "read-only")
-    assert before == (len(forward_backward_block.signatures), len(block_layers_forward.signatures))  # type: ignore[attr-defined]
+    check_world(other_batch, "read-only")
+    assert before == [len(x.signatures) for x in kernels]
 
 
 @pytest.mark.slow
@@ -189,9 +178,8 @@ def test_a_model_without_layers() -> None:
     """The presets have at least one layer; parameters need not."""
     for gradient in ("last", "all"):
         w = world(np.random.default_rng(0), (TWO_BLOCKS, 6, 3, 4), routing_gradient=gradient)
-        histories = w.batch.histories._replace(profile=w.batch.histories.profile[:, :0])
-        batch, params = w.batch._replace(histories=histories), w.params._replace(layers=())
-        check_world(w._replace(batch=batch, params=params), gradient)
+        w = w.with_histories(profile=w.histories.profile[:, :0])
+        check_world(w.with_params(layers=()), gradient)
 
 
 def test_buffers_and_state_start_at_a_cache_line() -> None:
@@ -199,10 +187,8 @@ def test_buffers_and_state_start_at_a_cache_line() -> None:
     state = subject.backend.init(w.params, w.config)
     state, _ = subject.backend.step(state, w.batch, w.catalogue, w.config, 0.1)
     tables = [flatten(state.params), state.moments.first, state.moments.second]
-    arrays = [
-        *subject.backend.workspace().buffers.values(),
-        *(x for t in tables for x in t.values()),
-    ]
+    tables.append(subject.backend.workspace().buffers)
+    arrays = [x for table in tables for x in table.values()]
     assert len(arrays) > 50
     assert not any(x.ctypes.data % CACHE_LINE for x in arrays)
 
@@ -211,25 +197,20 @@ def test_buffers_and_state_start_at_a_cache_line() -> None:
 def test_all_histories_empty() -> None:
     for axis, gradient in product(("interests", "behaviours"), ("last", "all")):
         settings = {"routing_axis": axis, "routing_gradient": gradient}
-        check_world(
-            world(np.random.default_rng(2), (4, 6, 3, 5), np.zeros((4, 6), bool), **settings), axis
-        )
+        check_world(small_world(np.zeros((4, 6), bool), **settings), axis)
 
 
 @pytest.mark.rules("model-R2", "model-R10")
 def test_items_without_features_and_users_without_a_profile() -> None:
-    w = world(np.random.default_rng(2), (4, 6, 3, 5))
+    w = small_world()
     check_world(w._replace(catalogue=catalogue_of_ids(6, "float64")), "no features")
     first = Layer(w.params.layers[0].weight[:5], w.params.layers[0].bias)
-    params = w.params._replace(profile=np.zeros((0, 2)), layers=(first, *w.params.layers[1:]))
-    no_profile = w.batch.histories._replace(profile=np.zeros((4, 0), np.int64))
-    check_world(
-        w._replace(params=params, batch=w.batch._replace(histories=no_profile)), "no profile"
-    )
+    w = w.with_params(profile=np.zeros((0, 2)), layers=(first, *w.params.layers[1:]))
+    check_world(w.with_histories(profile=np.zeros((4, 0), np.int64)), "no profile")
 
 
 @pytest.mark.rules("model-R10", "sampled_softmax-R11", "routing-R3", "routing-R11")
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@TYPES
 @pytest.mark.slow(every=2)
 def test_many_blocks_of_users_items_and_negatives(dtype: str) -> None:
     """In float32 with shorter item vectors.
@@ -242,7 +223,7 @@ def test_many_blocks_of_users_items_and_negatives(dtype: str) -> None:
         settings = {"routing_gradient": gradient, "normalise": normalise}
         w = large_world(dtype=dtype, **settings)
         if dtype == "float32":
-            w = w._replace(params=w.params._replace(items=w.params.items * np.float32(0.75)))
+            w = w.with_params(items=w.params.items * np.float32(0.75))
         check_world(w, f"{settings}")
 
 
@@ -251,7 +232,7 @@ def test_a_nan_affects_only_users_of_that_item() -> None:
     w = world(np.random.default_rng(2), (6, 6, 3, 5))
     items = w.params.items.copy()
     items[w.catalogue.rows[w.batch.histories.items[0, 0], 0]] = np.nan
-    loss, interests, _ = model_calls(w._replace(params=w.params._replace(items=items)))
+    loss, interests, _ = model_calls(w.with_params(items=items))
     got = agree_with_reference(interests)["interests"]
     touched = np.isnan(got).any(axis=(1, 2))
     assert touched.any()
@@ -268,9 +249,8 @@ def test_steps_equal_adam_and_rows_without_gradient_are_unchanged(features: bool
     for dtype in ("float64", "float32"):
         w = world(np.random.default_rng(5), (4, 6, 3, 5), dtype=dtype, beta1=0.7, beta2=0.8)
         w = w if features else w._replace(catalogue=catalogue_of_ids(6, dtype))
-        w = w._replace(params=w.params._replace(items=np.tile(w.params.items, (3, 1))))
-        training = model_calls(w)[2]
-        after = agree_with_reference(training, where=dtype)
+        w = w.with_params(items=np.tile(w.params.items, (3, 1)))
+        after = agree_with_reference(model_calls(w)[2], where=dtype)
         rows = np.unique(w.catalogue.rows)
         unused = np.setdiff1d(np.arange(len(w.params.items)), rows)
         assert len(unused) >= 20
@@ -284,10 +264,8 @@ def test_steps_equal_adam_and_rows_without_gradient_are_unchanged(features: bool
 def test_a_row_of_one_item_may_have_a_weight_other_than_one(weight: float) -> None:
     w = world(np.random.default_rng(5), (4, 6, 3, 5), beta1=0.7, beta2=0.8)
     single_rows = catalogue_of_ids(6, "float64")
-    weights = np.where(single_rows.rows == 2, weight, 1.0)
-    agree_with_reference(
-        model_calls(w._replace(catalogue=single_rows._replace(weights=weights)))[2]
-    )
+    catalogue = single_rows._replace(weights=np.where(single_rows.rows == 2, weight, 1.0))
+    agree_with_reference(model_calls(w._replace(catalogue=catalogue))[2])
 
 
 @pytest.mark.rules("optimiser-R1")

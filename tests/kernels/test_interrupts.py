@@ -42,6 +42,13 @@ class FailingWork:
         return (thread is self.caller) == self.in_caller
 
 
+def check_ready(pool: KernelWorkspace) -> None:
+    """Require that the threads are ready for the next caller."""
+    done: list[int] = []
+    pool.run_blocks(done.append, range(9))
+    assert sorted(done) == list(range(9))
+
+
 @pytest.mark.rules("backend-R12")
 @pytest.mark.parametrize("error", [ZeroDivisionError("no"), KeyboardInterrupt()], ids=repr)
 @pytest.mark.parametrize("in_caller", [True, False], ids=["in the caller", "in a worker"])
@@ -56,9 +63,7 @@ def test_after_an_error_no_thread_starts_another_block(
     assert started < 1000, "the remaining blocks are not started"
     sleep(0.02)
     assert work.started == started
-    done: list[int] = []
-    pool.run_blocks(done.append, range(9))
-    assert sorted(done) == list(range(9)), "the threads are ready for the next caller"
+    check_ready(pool)
 
 
 @pytest.mark.rules("backend-R12")
@@ -118,9 +123,7 @@ def test_no_interrupt_is_lost_or_causes_a_deadlock() -> None:
     finally:
         gc.enable()
     assert interrupts == 60
-    done: list[int] = []
-    pool.run_blocks(done.append, range(9))
-    assert sorted(done) == list(range(9))
+    check_ready(pool)
 
 
 class InterruptingLock:
@@ -167,15 +170,11 @@ def test_an_interrupt_before_or_after_a_lock_is_raised_without_deadlock(
         pool.run_blocks(work, range(6))
     assert running == [0]
     monkeypatch.undo()
-    done: list[int] = []
-    pool.run_blocks(done.append, range(9))
-    assert sorted(done) == list(range(9))
+    check_ready(pool)
 
 
 @pytest.mark.rules("backend-R12")
-def test_an_interrupt_before_join_does_not_skip_join(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_interrupt_before_join_does_not_skip_join(monkeypatch: pytest.MonkeyPatch) -> None:
     pool, caller, running, joins = KernelWorkspace(2), get_ident(), [0], list[int]()
     join = ThreadPool.join
 
@@ -225,6 +224,4 @@ def test_an_interrupt_before_the_first_task_is_raised_as_an_interrupt() -> None:
     assert finished == [1]
     assert pool.pool is None
     pool.queues = queues
-    done: list[int] = []
-    pool.run_blocks(done.append, range(9))
-    assert sorted(done) == list(range(9))
+    check_ready(pool)

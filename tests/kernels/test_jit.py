@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import pytest
 from mindref.backend import OPERATORS
 from mindref.kernels import _jit
 from mindref.kernels.backend import NumbaBackend
+from tests.kernels.cases import REPOSITORY, run_python
 
 PACKAGE = Path(_jit.__file__).parents[1]
 FILES = sorted((PACKAGE / "kernels").rglob("*.py"))
@@ -25,17 +24,17 @@ DECORATORS = {"jit", "jit_ordered", "jit_inline"}
 PREFETCH = "mindref.kernels.prefetch"  # its functions change no byte
 
 
-def run_python(
-    code: str, folder: Path | None = None, **env: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **env},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def output(code: str, folder: Path = REPOSITORY, **env: str) -> str:
+    """Return what a program prints."""
+    return run_python("-c", code, folder=folder, **env).stdout
+
+
+def check_recompiled(code: str, folder: Path, before: str, after: str, change: Any) -> None:
+    """Run a program twice, of which the second uses the cache; then after a change, without."""
+    cache = {"NUMBA_CACHE_DIR": str(folder / "kept")}
+    assert output(code, folder, **cache) == f"{before} 0\n"
+    assert output(code, folder, **cache) == f"{before} 1\n", "nothing changed"
+    assert output(change() or code, folder, **cache) == f"{after} 0\n"
 
 
 def compiled_functions(path: Path) -> dict[str, ast.FunctionDef]:
@@ -92,22 +91,19 @@ def test_the_check_finds_a_number_or_module_of_another_file(tmp_path: Path) -> N
     assert list(foreign_names(file)) == ["some.py: f uses TILE_USERS", "some.py: g uses s"]
 
 
-def functions_with_decorator(path: Path, decorator: str) -> set[str]:
-    """Return the names of the functions of a file with this decorator."""
-    functions = compiled_functions(path).values()
-    return {x.name for x in functions if decorator in map(ast.unparse, x.decorator_list)}
+def functions_with_decorator(decorator: str) -> list[ast.FunctionDef]:
+    """Return the functions of all files with this decorator."""
+    functions = [x for path in FILES for x in compiled_functions(path).values()]
+    return [x for x in functions if decorator in map(ast.unparse, x.decorator_list)]
 
 
 def test_no_ordered_function_calls_an_inlined_function() -> None:
     """It would get the flags of its caller."""
-    inlined = {name for path in FILES for name in functions_with_decorator(path, "jit_inline")}
+    inlined = {function.name for function in functions_with_decorator("jit_inline")}
     assert len(inlined) > 5
-    for path in FILES:
-        for name in functions_with_decorator(path, "jit_ordered"):
-            called = {
-                x.id for x in ast.walk(compiled_functions(path)[name]) if isinstance(x, ast.Name)
-            }
-            assert not called & inlined, f"{path.name}: {name}"
+    for function in functions_with_decorator("jit_ordered"):
+        called = {x.id for x in ast.walk(function) if isinstance(x, ast.Name)}
+        assert not called & inlined, function.name
 
 
 CHAIN = {
@@ -126,13 +122,13 @@ def test_cached_code_is_recompiled_if_a_called_file_changes(decorator: str, tmp_
         name_of_jit = decorator if name != "outer" else "jit"
         head = f"from mindref.kernels._jit import {name_of_jit} as jit\n"
         (tmp_path / f"{name}.py").write_text(head + text)
-    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
-    assert run_python(CALLED, tmp_path, **cache).stdout == "12.0 0\n"
-    assert run_python(CALLED, tmp_path, **cache).stdout == "12.0 1\n", "nothing changed"
     inner = tmp_path / "inner.py"
-    inner.write_text(inner.read_text().replace("x + 1", "x + 2"))  # of the same size
-    os.utime(inner, (1, 1))
-    assert run_python(CALLED, tmp_path, **cache).stdout == "18.0 0\n"
+
+    def change() -> None:
+        inner.write_text(inner.read_text().replace("x + 1", "x + 2"))  # of the same size
+        os.utime(inner, (1, 1))
+
+    check_recompiled(CALLED, tmp_path, "12.0", "18.0", change)
 
 
 PAIR = "from typing import NamedTuple\nclass Pair(NamedTuple):\n    x: float\n"
@@ -150,14 +146,15 @@ def test_cached_code_with_unknown_class_names_is_recompiled(
 
     Here the compiled function does not depend on the file of the class.
     """
-    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
     (tmp_path / "one.py").write_text(ONE)
     (tmp_path / "pairs.py").write_text(PAIR)
-    assert run_python(ASK, tmp_path, **cache).stdout == "2.0 0\n"
-    assert run_python(ASK, tmp_path, **cache).stdout == "2.0 1\n", "nothing changed"
-    (tmp_path / "pairs.py").unlink()
-    (tmp_path / "pairs.py".replace(old, new)).write_text(PAIR.replace(old, new))
-    assert run_python(ASK.replace(old, new), tmp_path, **cache).stdout == "2.0 0\n"
+
+    def change() -> str:
+        (tmp_path / "pairs.py").unlink()
+        (tmp_path / "pairs.py".replace(old, new)).write_text(PAIR.replace(old, new))
+        return ASK.replace(old, new)
+
+    check_recompiled(ASK, tmp_path, "2.0", "2.0", change)
 
 
 SPAN = "from typing import NamedTuple\nclass Span(NamedTuple):\n    {}: float\n    {}: float\n"
@@ -180,30 +177,23 @@ print(long(Line(lines.Span(to=3.0, at=1.0))), sum(long.stats.cache_hits.values()
 
 @pytest.mark.slow
 def test_cached_code_is_recompiled_if_named_tuple_fields_are_reordered(tmp_path: Path) -> None:
-    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
     (tmp_path / "long.py").write_text(LONG)
     (tmp_path / "lines.py").write_text(LINE)
     (tmp_path / "spans.py").write_text(SPAN.format("to", "at"))
-    assert run_python("import long", tmp_path, **cache).stdout == "2.0 0\n"
-    assert run_python("import long", tmp_path, **cache).stdout == "2.0 1\n", "nothing changed"
-    (tmp_path / "spans.py").write_text(SPAN.format("at", "to"))
-    os.utime(tmp_path / "spans.py", (1, 1))  # it is of the same size
-    assert run_python("import long", tmp_path, **cache).stdout == "2.0 0\n"
+
+    def change() -> None:
+        (tmp_path / "spans.py").write_text(SPAN.format("at", "to"))
+        os.utime(tmp_path / "spans.py", (1, 1))  # it is of the same size
+
+    check_recompiled("import long", tmp_path, "2.0", "2.0", change)
 
 
-def test_cached_code_depends_on_the_decorator_and_on_prefetch() -> None:
-    assert {"_jit.py", "prefetch.py"} <= dependencies_of("adam")
-
-
-def test_cached_code_depends_on_the_blas_module() -> None:
-    assert any(name.startswith("cython_blas.") for name in dependencies_of("user_block"))
-
-
-def dependencies_of(stem: str) -> set[str]:
-    """Return the names of the files on which the cached code of a fused module depends."""
-    code = f"from mindref.kernels import _jit\nfrom mindref.kernels.fused import {stem}\n"
-    code += f"print(*_jit.dependencies_of_file[{stem}.__file__])"
-    return {Path(name).name for name in run_python(code).stdout.split()}
+def test_cached_code_depends_on_the_decorator_prefetch_and_blas() -> None:
+    code = "from mindref.kernels import _jit\nfrom mindref.kernels.fused import user_block, adam\n"
+    for module, needed in (("adam", ("_jit.py", "prefetch.py")), ("user_block", ("cython_blas.",))):
+        files = output(f"{code}print(*_jit.dependencies_of_file[{module}.__file__])").split()
+        for start in needed:
+            assert any(Path(file).name.startswith(start) for file in files), start
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -311,9 +301,9 @@ def test_files_are_written_only_with_a_cache_and_never_in_the_package(
         "NUMBA_CACHE_DIR": "",
         "XDG_CACHE_HOME": str(tmp_path),
     }
-    assert run_python(CACHED, copied_package, MINDREF_NUMBA_CACHE="0", **env).stdout == "[]\n"
+    assert output(CACHED, copied_package, MINDREF_NUMBA_CACHE="0", **env) == "[]\n"
     assert not list(tmp_path.rglob("*.nb?"))
-    assert run_python(CACHED, copied_package, **env).stdout == "[]\n"
+    assert output(CACHED, copied_package, **env) == "[]\n"
     assert any("squash.squash_rows" in path.name for path in tmp_path.rglob("mindref/**/*.nb?"))
 
 
@@ -327,8 +317,8 @@ def test_the_cache_folder_of_other_packages_is_unchanged() -> None:
 def test_without_a_home_folder_nothing_is_cached(copied_package: Path) -> None:
     nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "NUMBA_CACHE_DIR": ""}
     code = CACHED + "print(type(squash.squash_rows._cache).__name__)"
-    found = run_python(code, copied_package, PYTHONPATH=str(copied_package), **nowhere)
-    assert found.stdout == "[]\nNullCache\n"
+    printed = output(code, copied_package, PYTHONPATH=str(copied_package), **nowhere)
+    assert printed == "[]\nNullCache\n"
 
 
 IMPORTED = """
@@ -344,7 +334,7 @@ print([name for name in sys.modules if name.split(".")[0] in ("numba", "llvmlite
 
 @pytest.mark.rules("backend-R3")
 def test_capabilities_are_read_without_importing_numba() -> None:
-    assert run_python(IMPORTED).stdout == "[]\n"
+    assert output(IMPORTED) == "[]\n"
 
 
 LISTENING = """
@@ -358,4 +348,4 @@ print(len(heard))
 
 
 def test_importing_the_kernels_compiles_nothing() -> None:
-    assert run_python(LISTENING, MINDREF_NUMBA_CACHE="0").stdout == "0\n"
+    assert output(LISTENING, MINDREF_NUMBA_CACHE="0") == "0\n"

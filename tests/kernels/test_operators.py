@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,17 @@ import pytest
 from mindref.conformance.draws.operators import CALLS
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check_runner import cached_calls
+from mindref.conformance.tolerances import rounding
+from mindref.kernels import routing_forward
+from mindref.kernels import squash as kernel
 from mindref.kernels.routing_forward import TILE_USERS
 from mindref.kernels.sampled_softmax import exp_shifted, scale_inplace_flush
-from tests.kernels.cases import check_call, numba_implementation
+from mindref.ops import squash
+from mindref.ops.routing import AXES, GRADIENTS
+from mindref.ops.squash import KINDS
+from tests.kernels.cases import TYPES, check_call, numba_implementation
 from tests.ops.test_squash import extremes
 
-TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
 EXAMPLES = 25
 
 
@@ -46,25 +52,20 @@ def test_embedding(dtype: str) -> None:
 )
 def test_softmax(dtype: str) -> None:
     check_drawn_calls("softmax", dtype)
-    for shape in ((0, 3), (3, 0), (2, 1)):
-        for axis in (0, 1):
-            arrays = {"logits": normal_numbers(*shape), "mask": np.ones(shape, bool)}
-            check_call(Call("softmax", arrays, {"axis": axis}, normal_numbers(*shape)).to(dtype))
+    for shape, axis in product(((0, 3), (3, 0), (2, 1)), (0, 1)):
+        arrays = {"logits": normal_numbers(*shape), "mask": np.ones(shape, bool)}
+        check_call(Call("softmax", arrays, {"axis": axis}, normal_numbers(*shape)).to(dtype))
 
 
 @TYPES
 @pytest.mark.rules("squash-R1", "squash-R2", "squash-R3", "squash-R4", "squash-R6", "squash-R7")
 def test_squash(dtype: str) -> None:
     check_drawn_calls("squash", dtype)
-    for kind in ("squash", "unit", "none"):
-        for x in (
-            normal_numbers(0, 3),
-            normal_numbers(2, 1),
-            np.zeros((2, 3)),
-            normal_numbers(2, 3, 4),
-        ):
+    arrays = [np.zeros((2, 3)), *(normal_numbers(*x) for x in ((0, 3), (2, 1), (2, 3, 4)))]
+    for kind in KINDS:
+        for x in arrays:
             check_call(Call("squash", {"x": x}, {"kind": kind}, normal_numbers(*x.shape)).to(dtype))
-        for x in extremes(np.dtype(dtype).type):  # one at a time: the magnitudes differ
+        for x in extremes(dtype):  # one at a time: the magnitudes differ
             check_call(Call("squash", {"x": x}, {"kind": kind}, np.ones(3)).to(dtype))
 
 
@@ -88,13 +89,11 @@ def test_routing(dtype: str) -> None:
         }
         log_weights = rng.standard_normal((users, length, count))
         log_weights[:, :, 1:2] = np.where(arrays["active"][:, None, 1:2], -1e4, np.nan)  # exp is 0
-        for gradient in ("all", "last"):
-            for axis in ("interests", "behaviours"):
-                for kind in ("squash", "unit", "none"):
-                    settings = {"gradient": gradient, "axis": axis, "kind": kind, "iterations": 3}
-                    cotangent = rng.standard_normal((users, count, width))
-                    for call_arrays in (arrays, {**arrays, "log_weights": log_weights}):
-                        check_call(Call("routing", call_arrays, settings, cotangent).to(dtype))
+        for gradient, axis, kind in product(GRADIENTS, AXES, KINDS):
+            settings = {"gradient": gradient, "axis": axis, "kind": kind, "iterations": 3}
+            cotangent = rng.standard_normal((users, count, width))
+            for call_arrays in (arrays, {**arrays, "log_weights": log_weights}):
+                check_call(Call("routing", call_arrays, settings, cotangent).to(dtype))
 
 
 @TYPES
@@ -106,12 +105,10 @@ def test_relu_layer(dtype: str) -> None:
     x = normal_numbers(4, 3)
     x[1] = np.nan
     x[2] = 0  # with a bias of zero the sum is zero, and does not pass
-    for rows in (x, x[:0]):
-        for relu in (True, False):
-            arrays = {"x": rows, "weight": normal_numbers(3, 2), "bias": np.array([0.0, 0.3])}
-            check_call(
-                Call("relu_layer", arrays, {"relu": relu}, normal_numbers(len(rows), 2)).to(dtype)
-            )
+    for rows, relu in product((x, x[:0]), (True, False)):
+        arrays = {"x": rows, "weight": normal_numbers(3, 2), "bias": np.array([0.0, 0.3])}
+        call = Call("relu_layer", arrays, {"relu": relu}, normal_numbers(len(rows), 2))
+        check_call(call.to(dtype))
 
 
 @TYPES
@@ -203,3 +200,59 @@ def test_sampled_softmax(dtype: str) -> None:
             for normalise in (False, True):
                 settings = {"temperature": 0.5, "normalise": normalise}
                 check_call(Call("sampled_softmax", arrays, settings, np.array(1.5)).to(dtype))
+
+
+@TYPES
+@pytest.mark.rules("squash-R4", "squash-R5")
+def test_no_length_overflows_or_underflows(dtype: str) -> None:
+    for x in extremes(dtype):
+        scale, length = kernel.scaled_length(x)
+        size = np.longdouble(np.abs(x).max())
+        expected = size * np.sqrt(((x.astype(np.longdouble) / size) ** 2).sum())
+        got = np.longdouble(scale) * np.longdouble(length)
+        assert abs(got - expected) <= rounding(dtype) * expected, x
+    assert kernel.scaled_length(np.zeros(3, dtype)) == (1, 0)
+    assert kernel.scaled_length(np.zeros(0, dtype)) == (1, 0)
+
+
+@TYPES
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.rules("squash-R1", "squash-R2", "squash-R3", "squash-R4", "squash-R6", "squash-R7")
+def test_capsules_and_slopes_equal_the_operator(dtype: str, kind: str) -> None:
+    vectors = [*extremes(dtype), np.zeros(3, dtype), np.array([np.nan, 1, 2], dtype)]
+    vectors += [np.array([0.3, 0.4, 0], dtype), np.array([3, -4, 1], dtype), np.ones(1, dtype)]
+    number = KINDS.index(kind)
+    for x in vectors:
+        expected, saved = squash.forward(x[None], kind=kind)
+        smallest = 4 * np.finfo(dtype).smallest_subnormal
+        near = {"rtol": 2 * rounding(dtype), "atol": smallest, "err_msg": f"{x}"}
+        out, unit = np.full_like(x, 7), np.full_like(x, 7)
+        slopes = kernel.squash_row(x, number, out, unit)
+        in_tile = squash_in_tile(x, number)
+        for result in ((out, unit, *slopes), in_tile):
+            np.testing.assert_allclose(result[0], expected[0], **near)
+            np.testing.assert_allclose(result[1], saved.unit[0], **near)
+            np.testing.assert_allclose(
+                result[2:], [saved.across.item(), saved.along.item()], **near
+            )
+
+
+def squash_in_tile(x: Any, kind: int) -> tuple[Any, ...]:
+    """Return capsule, direction and slopes of x as the last of six rows, of two users."""
+    sums = np.broadcast_to(np.ones_like(x), (2, 3, len(x))).copy()
+    sums[1, 2] = x
+    outputs = tuple(
+        np.full(shape, 7, x.dtype) for shape in (sums.shape, sums.shape, (2, 3), (2, 3))
+    )
+    routing_forward.squash_tile(sums, kind, outputs, np.empty((3, 8), x.dtype))
+    return tuple(part[1, 2] for part in outputs)
+
+
+@pytest.mark.rules("numerics-R13")
+def test_an_infinite_vector_gives_nan() -> None:
+    x = np.array([np.inf, 1, 0])
+    out, unit = np.empty(3), np.empty(3)
+    kernel.squash_row(x, 0, out, unit)
+    with np.errstate(invalid="ignore"):
+        expected = squash.forward(x[None])[0][0]
+    np.testing.assert_array_equal(np.isfinite(out), np.isfinite(expected))

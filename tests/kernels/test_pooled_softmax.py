@@ -19,18 +19,17 @@ from mindref.errors import ShapeError
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.pooled_softmax import BLOCK_PRODUCTS, backward, forward
 from mindref.ops import pooled_softmax
-from tests.ops.pooled_cases import OPTIONS, Case, cases, fixed_case
+from tests.assertions import raises_exactly
+from tests.kernels.cases import TYPES, largest_finite
+from tests.ops.loss_cases import EACH_OPTION, NAMES, Case, cases, fixed_case
 
 SHARPNESS = [0.0, 1e-300, 1e-9, 0.3, 1.0, 7.0, 1e300, np.inf]
 EACH_SHARPNESS = pytest.mark.parametrize("sharpness", SHARPNESS)
-TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
-EACH_OPTION = pytest.mark.parametrize("options", OPTIONS, ids=["plain", "unit", "warm"])
-NAMES = ("out", "d_interests", "d_target", "d_negatives")
 
 
-def agree_with_reference(case: Case, dtype: str = "float64", **numbers: Any) -> None:
-    """Compare loss and gradients with the reference; NaN must match NaN."""
-    arrays = [x.astype(dtype) if x.dtype.kind == "f" else x for x in case]
+def agree_with_reference(case: Case, dtype: str = "float64", **numbers: Any) -> Any:
+    """Return the loss, which must agree with the reference, as the gradients; NaN matches NaN."""
+    arrays = case.astype(dtype)
     before = [x.tobytes() for x in arrays]
     with np.errstate(invalid="ignore", over="ignore"):  # in the products of bad numbers
         out, saved = forward(*arrays, **numbers)
@@ -40,12 +39,12 @@ def agree_with_reference(case: Case, dtype: str = "float64", **numbers: Any) -> 
         expected_results = (expected, *pooled_softmax.backward(1.5, reference_saved))
     for name, x, y in zip(NAMES, got, expected_results, strict=True):
         assert x.dtype == y.dtype == dtype
-        finite = np.abs(y[np.isfinite(y)])
-        largest = finite.max() if finite.size else 0
-        near = {"rtol": same_math(dtype), "atol": same_math(dtype) * largest + VANISHING}
+        atol = same_math(dtype) * largest_finite(y) + VANISHING
+        near = {"rtol": same_math(dtype), "atol": atol}
         np.testing.assert_allclose(x, y, **near, err_msg=f"{name} {numbers}")
     assert [x.tobytes() for x in second] == [x.tobytes() for x in got[1:]]
     assert [x.tobytes() for x in arrays] == before
+    return out
 
 
 @pytest.mark.rules(
@@ -74,29 +73,30 @@ def test_several_blocks_of_users(sharpness: float) -> None:
     interests, target, items, log, logs = (rng.standard_normal(size) for size in sizes)
     active = np.arange(count) < rng.integers(1, count + 1, users)[:, None]
     ids = rng.integers(0, 50, users), rng.integers(0, 50, negatives)
-    case = Case(interests, active, target, items, *ids, log, logs)
-    agree_with_reference(case, sharpness=sharpness)
-    agree_with_reference(case, "float32", sharpness=sharpness)
+    for dtype in ("float64", "float32"):
+        case = Case(interests, active, target, items, *ids, log, logs)
+        agree_with_reference(case, dtype, sharpness=sharpness)
 
 
-@pytest.mark.rules("pooled_softmax-R4")
+@pytest.mark.rules(
+    "pooled_softmax-R3", "pooled_softmax-R4", "pooled_softmax-R12", "pooled_softmax-R15",
+    "pooled_softmax-R16",
+)  # fmt: skip
 @EACH_SHARPNESS
-def test_inactive_interests_are_not_read(sharpness: float) -> None:
+def test_inactive_and_equal_interests_and_numbers_of_every_size(sharpness: float) -> None:
     case = fixed_case()
-    for garbage in (np.nan, np.inf):
-        spoilt = np.where(case.active[..., None], case.interests, garbage)
-        agree_with_reference(case._replace(interests=spoilt), sharpness=sharpness)
-        agree_with_reference(case._replace(interests=spoilt), sharpness=sharpness, normalise=True)
-
-
-@pytest.mark.rules("pooled_softmax-R3", "pooled_softmax-R16")
-@EACH_SHARPNESS
-def test_equal_scores_share_the_weight_or_the_first_has_it(sharpness: float) -> None:
-    case = fixed_case()
-    interests = case.interests.copy()
-    interests[0, 3] = interests[0, 1]
-    interests[0, [0, 2]] = -10 * interests[0, 1]
-    agree_with_reference(case._replace(interests=interests), sharpness=sharpness)
+    equal = case.interests.copy()
+    equal[0, 3] = equal[0, 1]  # they share the weight, or the first has it
+    equal[0, [0, 2]] = -10 * equal[0, 1]
+    not_read = [
+        np.where(case.active[..., None], case.interests, garbage) for garbage in (np.nan, np.inf)
+    ]
+    scaled = [scale * case.interests for scale in (0.0, 1e-200, 20.0, 1e4, 1e150)]
+    for interests in (equal, *not_read, *scaled):
+        agree_with_reference(case._replace(interests=interests), sharpness=sharpness)
+    for interests in not_read:
+        other = case._replace(interests=interests)
+        agree_with_reference(other, sharpness=sharpness, normalise=True)
 
 
 @pytest.mark.rules("pooled_softmax-R5")
@@ -106,25 +106,12 @@ def test_a_small_sharpness_keeps_its_digits(dtype: str) -> None:
         agree_with_reference(fixed_case(), dtype, sharpness=sharpness)
 
 
-@pytest.mark.rules("pooled_softmax-R12", "pooled_softmax-R15", "pooled_softmax-R16")
-@EACH_SHARPNESS
-@pytest.mark.parametrize("scale", [0.0, 1e-200, 20.0, 1e4, 1e150])
-def test_numbers_of_every_size(scale: float, sharpness: float) -> None:
-    case = fixed_case()
-    agree_with_reference(case._replace(interests=scale * case.interests), sharpness=sharpness)
-
-
 @pytest.mark.rules("pooled_softmax-R13")
 @EACH_SHARPNESS
 def test_a_user_without_negatives_has_no_loss(sharpness: float) -> None:
-    case = fixed_case()
     for ids in ([], [1], [1, 1]):
-        chosen, count = slice(len(ids)), len(ids)
-        few = case._replace(
-            negatives=case.negatives[chosen],
-            negative_ids=np.array(ids, np.int64),
-            negative_log_expected=case.negative_log_expected[:count],
-        )
+        few = fixed_case().first_negatives(len(ids))
+        few = few._replace(negative_ids=np.array(ids, np.int64))
         agree_with_reference(few, sharpness=sharpness)
         out, saved = forward(*few.first_users(1), sharpness=sharpness)
         assert out == 0
@@ -141,13 +128,10 @@ def test_a_user_without_negatives_has_no_loss(sharpness: float) -> None:
 def test_a_value_that_is_not_finite_makes_the_loss_nan(
     name: str, index: tuple[int, ...], bad: float, sharpness: float
 ) -> None:
-    case = fixed_case()
-    x = getattr(case, name).copy()
+    x = getattr(fixed_case(), name).copy()
     x[index] = bad
-    spoilt = case._replace(**{name: x})
-    agree_with_reference(spoilt, sharpness=sharpness)
-    with np.errstate(invalid="ignore"):
-        assert np.isnan(forward(*spoilt, sharpness=sharpness)[0])
+    spoilt = fixed_case()._replace(**{name: x})
+    assert np.isnan(agree_with_reference(spoilt, sharpness=sharpness))
 
 
 @pytest.mark.rules("pooled_softmax-R25")
@@ -180,13 +164,9 @@ def test_invalid_inputs_raise_the_error_of_the_reference() -> None:
     for damaged, numbers in calls:
         with pytest.raises(ShapeError) as reference_error:
             pooled_softmax.forward(*damaged, **numbers)
-        with pytest.raises(ShapeError) as kernel_error:
+        with raises_exactly(ShapeError, str(reference_error.value)):
             forward(*damaged, **numbers)
-        assert str(kernel_error.value) == str(reference_error.value)
-
-
-def test_a_gradient_of_another_shape_raises() -> None:
-    _, saved = forward(*fixed_case(), sharpness=1.0)
+    _, saved = forward(*case, **fits)
     with pytest.raises(ShapeError, match=r"^pooled_softmax: d_out"):
         backward(np.ones(1), saved)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
-import sys
 from threading import Barrier
 from time import sleep
 from typing import Any
@@ -21,9 +19,14 @@ from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.kernels.fused.thread_pool import Task
 from mindref.kernels.fused.workspace import KernelWorkspace
-from tests.kernels.cases import first_users, large_world, model_calls, numba_implementation
+from tests.kernels.cases import (
+    first_users,
+    large_world,
+    model_calls,
+    numba_implementation,
+    run_python,
+)
 from tests.models.worlds import World, world
-from tests.runs import REPOSITORY
 
 SETTINGS: list[dict[str, Any]] = [
     {"dtype": "float32"},
@@ -161,11 +164,7 @@ print(os.waitstatus_to_exitcode(status))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.slow
 def test_a_forked_child_has_new_threads() -> None:
-    env = {**os.environ, "MINDREF_THREADS": "2"}
-    command = [sys.executable, "-c", FORKED]
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = run_python("-c", FORKED, check=False, MINDREF_THREADS="2")
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
 
 
@@ -197,7 +196,7 @@ def test_results_do_not_depend_on_earlier_batches(threads: int) -> None:
 def test_nan_in_buffers_does_not_affect_later_batches(settings: dict[str, Any]) -> None:
     """NaN stays in the buffers; no product may add to the old content."""
     w, shared = large_world(**settings), numba_implementation()
-    nan_world = w._replace(params=w.params._replace(items=w.params.items * np.nan))
+    nan_world = w.with_params(items=w.params.items * np.nan)
     for question in model_calls(nan_world):
         shared.answer(question)
     buffers = shared.backend.workspace().buffers
@@ -213,7 +212,7 @@ def test_returned_arrays_are_not_overwritten() -> None:
     results = model_answers(w, subject)
     before = as_bytes(results)
     other = large_world(BLOCK_USERS + 2, dtype="float32", routing_gradient="all")
-    model_answers(other._replace(params=other.params._replace(items=-other.params.items)), subject)
+    model_answers(other.with_params(items=-other.params.items), subject)
     assert as_bytes(results) == before
     buffers = subject.backend.workspace().buffers.values()
     for answer in results:
@@ -224,8 +223,7 @@ def test_returned_arrays_are_not_overwritten() -> None:
 @pytest.mark.slow
 def test_inputs_are_unchanged_and_may_be_read_only() -> None:
     w = large_world(dtype="float32", normalise=True)
-    arrays = [*w.batch.histories, *w.batch[1:], *w.catalogue, *w.params[:3]]
-    arrays += [x for layer in w.params.layers for x in layer]
+    arrays = [*w.arrays(), *w.catalogue]
     before = [x.tobytes() for x in arrays]
     for x in arrays:
         x.flags.writeable = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from tests.naive import Vector, dot
 
 Rows = Sequence[Sequence[int]]
@@ -46,10 +48,8 @@ def similarities(
 
 def history_weights(history: Sequence[int], decay: float) -> dict[int, float]:
     """What each item of a history counts."""
-    found = {}
-    for place, item in enumerate(history):  # a later place takes the place of an earlier one
-        found[item] = decay ** (len(history) - 1 - place)
-    return found
+    oldest = len(history) - 1
+    return {item: decay ** (oldest - i) for i, item in enumerate(history)}  # the latest counts
 
 
 def score(similar: Sequence[Vector], history: Sequence[int], decay: float) -> list[float]:
@@ -58,34 +58,17 @@ def score(similar: Sequence[Vector], history: Sequence[int], decay: float) -> li
     return [sum(w * similar[i][j] for i, w in known.items()) for j in range(len(similar))]
 
 
-def solve(left: list[list[float]], right: list[float]) -> list[float]:
-    """The x with left x = right, by Gauss' elimination; left is positive definite."""
-    rows = [[*row, value] for row, value in zip(left, right, strict=True)]
-    for d, pivot in enumerate(rows):
-        for other in rows[d + 1 :]:
-            factor = other[d] / pivot[d]
-            other[:] = [x - factor * y for x, y in zip(other, pivot, strict=True)]
-    found = [0.0] * len(rows)
-    for d in reversed(range(len(rows))):
-        known = sum(rows[d][c] * found[c] for c in range(d + 1, len(rows)))
-        found[d] = (rows[d][-1] - known) / rows[d][d]
-    return found
-
-
 def fold_in(
     factors: Sequence[Vector], confidence: dict[int, float], regularization: float
 ) -> list[float]:
     """The vector with the least sum of confidence times squared error, over all items."""
-    width = len(factors[0])
-    left = [[regularization * (c == d) for c in range(width)] for d in range(width)]
-    right = [0.0] * width
-    for i, y in enumerate(factors):
+    left, right = regularization * np.eye(len(factors[0])), np.zeros(len(factors[0]))
+    for i, y in enumerate(np.asarray(factors)):
         weight = confidence.get(i, 1.0)
-        for d in range(width):
-            right[d] += weight * y[d] * (i in confidence)
-            for c in range(width):
-                left[d][c] += weight * y[d] * y[c]
-    return solve(left, right)
+        left += weight * np.outer(y, y)
+        right += weight * y * (i in confidence)
+    solution: list[float] = np.linalg.solve(left, right).tolist()
+    return solution
 
 
 def alternate(

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from mindref.config import Config
-from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
+from mindref.conformance.tolerances import same_math
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, ShapeError
 from mindref.models import interactions, item_knn
 from mindref.models.parameters import Sizes
 from tests import spec_pages
+from tests.assertions import assert_close, assert_example, raises_exactly
 from tests.models import baselines_loops as loops
 
 EXAMPLE = spec_pages.examples("baselines")[0]
@@ -35,7 +36,15 @@ def fitted(rows: list[list[int]], items: int, **changes: Any) -> dict[str, Any]:
     return item_knn.fit_item_knn(Ragged.of(rows), Sizes(items, items, 0, 0), CONFIG, **changes)
 
 
+SMALL = fitted(made(5, users=20), 9, neighbours=4)
+
+
+def scored(histories: list[list[int]], arrays: Any = SMALL, **changes: Any) -> Any:
+    return item_knn.score_neighbours(arrays, Ragged.of(histories), CONFIG, **changes)
+
+
 def dense(arrays: dict[str, Any]) -> Any:
+    """Return the fitted similarities of items (N, N)."""
     items = len(arrays["indptr"]) - 1
     parts = (arrays["data"], arrays["indices"], arrays["indptr"])
     return sparse.csr_matrix(parts, shape=(items, items)).toarray()
@@ -43,14 +52,11 @@ def dense(arrays: dict[str, Any]) -> Any:
 
 @pytest.mark.rules("baselines-R3", "baselines-R6", "baselines-R9", "baselines-R11")
 @pytest.mark.parametrize("case", EXAMPLE["cases"], ids=lambda case: case["similarity"])
-def test_the_worked_example_comes_out_as_printed(case: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(case: dict[str, Any]) -> None:
     items = EXAMPLE["items"]
     arrays = fitted(EXAMPLE["sequences"], items, similarity=case["similarity"], neighbours=items)
-    found = item_knn.score_neighbours(
-        arrays, Ragged.of([EXAMPLE["history"]]), CONFIG, decay=EXAMPLE["decay"]
-    )
-    for name, value in (("similar", dense(arrays)), ("scores", found[0])):
-        np.testing.assert_allclose(value, case[name], rtol=0, atol=WORKED_EXAMPLE, err_msg=name)
+    found = scored([EXAMPLE["history"]], arrays, decay=EXAMPLE["decay"])
+    assert_example({"similar": dense(arrays), "scores": found[0]}, case)
 
 
 @pytest.mark.rules("baselines-R3", "baselines-R9")
@@ -59,8 +65,7 @@ def test_the_worked_example_comes_out_as_printed(case: dict[str, Any]) -> None:
 def test_similarities_agree_with_loops_over_numbers(similarity: str, k1: float, b: float) -> None:
     rows = made(3)
     got = dense(fitted(rows, 9, similarity=similarity, k1=k1, b=b))
-    expected = loops.similarities(rows, 9, similarity, 9, k1, b)
-    np.testing.assert_allclose(got, expected, rtol=SAME, atol=VANISHING)
+    assert_close(got, loops.similarities(rows, 9, similarity, 9, k1, b))
 
 
 @pytest.mark.rules("baselines-R10")
@@ -70,8 +75,8 @@ def test_each_item_keeps_its_most_similar_ones(neighbours: int) -> None:
     whole, kept = (dense(fitted(rows, 9, neighbours=n)) for n in (9, neighbours))
     assert ((kept > 0).sum(axis=1) == np.minimum((whole > 0).sum(axis=1), neighbours)).all()
     expected = -np.sort(-whole, axis=1)[:, :neighbours]
-    np.testing.assert_allclose(-np.sort(-kept, axis=1)[:, :neighbours], expected, rtol=SAME)
-    np.testing.assert_allclose(kept[kept > 0], whole[kept > 0], rtol=SAME, err_msg="places")
+    assert_close(-np.sort(-kept, axis=1)[:, :neighbours], expected, atol=0)
+    assert_close(kept[kept > 0], whole[kept > 0], "places", atol=0)
 
 
 @pytest.mark.rules("baselines-R3", "baselines-R6", "baselines-R11")
@@ -81,31 +86,24 @@ def test_each_item_keeps_its_most_similar_ones(neighbours: int) -> None:
     decay=st.sampled_from([1.0, 0.9, 0.5]),
 )
 def test_scores_agree_with_loops_over_numbers(histories: list[list[int]], decay: float) -> None:
-    arrays = SMALL
-    found = item_knn.score_neighbours(arrays, Ragged.of(histories), CONFIG, decay=decay)
-    assert found.shape == (len(histories), 9)
-    for row, history in zip(found, histories, strict=True):
-        expected = loops.score(dense(arrays), history, decay)
-        np.testing.assert_allclose(row, expected, rtol=SAME, atol=VANISHING, err_msg=str(history))
-
-
-SMALL = fitted(made(5, users=20), 9, neighbours=4)
+    scores = scored(histories, decay=decay)
+    assert scores.shape == (len(histories), 9)
+    for row, history in zip(scores, histories, strict=True):
+        assert_close(row, loops.score(dense(SMALL), history, decay), str(history))
 
 
 @pytest.mark.rules("baselines-R2")
 def test_a_history_has_the_same_scores_in_any_batch() -> None:
     histories = made(6, users=8)
-    together = item_knn.score_neighbours(SMALL, Ragged.of(histories), CONFIG, decay=0.8)
-    for history, row in zip(histories, together, strict=True):
-        alone = item_knn.score_neighbours(SMALL, Ragged.of([history]), CONFIG, decay=0.8)
-        assert alone.tobytes() == row.tobytes()
+    for history, row in zip(histories, scored(histories, decay=0.8), strict=True):
+        assert scored([history], decay=0.8).tobytes() == row.tobytes()
 
 
 @pytest.mark.rules("baselines-R15")
 def test_without_behaviours_every_score_is_zero() -> None:
-    found = item_knn.score_neighbours(SMALL, Ragged.of([[], [1]]), CONFIG)
-    assert not found[0].any()
-    assert found[1].any()
+    scores = scored([[], [1]])
+    assert not scores[0].any()
+    assert scores[1].any()
 
 
 @pytest.mark.rules("baselines-R1")
@@ -119,40 +117,47 @@ def test_the_same_sequences_give_the_same_arrays() -> None:
 
 @pytest.mark.rules("baselines-R5")
 @pytest.mark.parametrize("item", [-1, 9])
-def test_an_item_outside_the_catalogue_is_named(item: int) -> None:
+def test_an_item_outside_the_catalogue_raises(item: int) -> None:
     expected = f"items: rows: expected indices from 0 to 8, got {item}"
-    with pytest.raises(ShapeError) as asked:
-        item_knn.score_neighbours(SMALL, Ragged.of([[0], [item]]), CONFIG)
-    with pytest.raises(ShapeError) as learnt:
+    with raises_exactly(ShapeError, expected):
+        scored([[0], [item]])
+    with raises_exactly(ShapeError, expected):
         fitted([[0], [item]], 9)
-    assert [str(asked.value), str(learnt.value)] == [expected, expected]
 
 
 @pytest.mark.rules("baselines-R6")
 @pytest.mark.parametrize("decay", [0.0, -0.5, 1.5, float("nan")])
-def test_a_decay_outside_its_range_is_named(decay: float) -> None:
-    with pytest.raises(ConfigError) as caught:
-        item_knn.score_neighbours(SMALL, Ragged.of([[0]]), CONFIG, decay=decay)
-    assert str(caught.value) == f"decay: expected a number above 0 and at most 1, got {decay}"
+def test_a_decay_outside_its_range_raises(decay: float) -> None:
+    message = f"decay: expected a number above 0 and at most 1, got {decay}"
+    with raises_exactly(ConfigError, message):
+        scored([[0]], decay=decay)
 
 
 @pytest.mark.rules("baselines-R12")
-def test_an_unknown_similarity_is_named() -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_an_unknown_similarity_raises() -> None:
+    message = "similarity: expected bm25 or tfidf or cosine, got 'jaccard'"
+    with raises_exactly(ConfigError, message):
         fitted([[0, 1]], 2, similarity="jaccard")
-    assert str(caught.value) == "similarity: expected bm25 or tfidf or cosine, got 'jaccard'"
 
 
-@pytest.mark.rules("baselines-R4")
-def test_without_the_package_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def without_implicit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment without the package that fits."""
+
     def missing(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(interactions, "import_module", missing)
-    with pytest.raises(ConfigError) as caught:
+
+
+NEEDS_IMPLICIT = (
+    "model: expected the package implicit, which fits item_knn and wals, got none installed;"
+    " pip install 'mindref[baselines]'"
+)
+
+
+@pytest.mark.rules("baselines-R4")
+def test_without_the_package_only_fitting_raises(without_implicit: None) -> None:
+    with raises_exactly(ConfigError, NEEDS_IMPLICIT):
         fitted([[0, 1]], 2)
-    assert str(caught.value) == (
-        "model: expected the package implicit, which fits item_knn and wals, got none installed;"
-        " pip install 'mindref[baselines]'"
-    )
-    item_knn.score_neighbours(SMALL, Ragged.of([[0]]), CONFIG)  # what is fitted does not want it
+    scored([[0]])

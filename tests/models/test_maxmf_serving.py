@@ -10,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.config import Config
-from mindref.conformance.tolerances import WORKED_EXAMPLE, same_math
+from mindref.conformance import strategies
+from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
 from mindref.models import foldin, maxmf, mind
 from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.training import optimiser
 from tests import kinked_gradients
-from tests.models.maxmf_worlds import World, served, world, worlds
+from tests.assertions import assert_close, assert_example
+from tests.models.test_logits import mixed
 from tests.models.test_maxmf import EXAMPLE, example
+from tests.models.worlds import World, maxmf_world, maxmf_worlds
 
 
 def histories_of(items: Any, mask: Any) -> mind.Histories:
@@ -25,11 +28,17 @@ def histories_of(items: Any, mask: Any) -> mind.Histories:
     return mind.Histories(items, mask, np.zeros((*items.shape, 1)), np.zeros((len(items), 0), int))
 
 
-def alone(w: World, own: Any) -> tuple[Any, Any]:
-    """Return interests and active of one user with these behaviours."""
-    histories = histories_of([own], np.ones((1, len(own)), bool))
-    vectors, active, _ = maxmf.fit_interests(w.params, histories, w.catalogue, w.config)
-    return vectors[0], active[0]
+def served(w: World) -> tuple[Any, Any]:
+    """Return the fitted interests of the users of a world, and which are active."""
+    return maxmf.fit_interests(w.params, w.histories, w.catalogue, w.config)[:2]
+
+
+def check_alone(w: World, b: int, items: Any, expected: tuple[Any, Any]) -> None:
+    """Require that user b has these bytes if served alone, with these behaviours."""
+    histories = histories_of([items], np.ones((1, len(items)), bool))
+    vectors, active = served(w.with_shared(histories=histories))
+    assert vectors[0].tobytes() == expected[0][b].tobytes(), f"user {b} of {len(set(items))} items"
+    assert active[0].tolist() == expected[1][b].tolist(), f"user {b}"
 
 
 def crowd(rng: Any, items: int, users: int, longest: int, **plain: Any) -> World:
@@ -42,23 +51,22 @@ def crowd(rng: Any, items: int, users: int, longest: int, **plain: Any) -> World
     zeros = np.zeros(users, int), np.zeros(0, int), np.zeros(users), np.zeros(0)
     batch = maxmf.Batch(mind.Batch(histories, *zeros), zeros[0])
     params = maxmf.Params(table, np.zeros((config.interests, config.width), config.dtype))
-    return World(params, batch, catalogue_of_ids(items, config.dtype), config)
+    sizes = Sizes(items, items, 0, 0, users)
+    return World(params, batch, catalogue_of_ids(items, config.dtype), config, sizes, maxmf)
 
 
 @pytest.mark.rules("maxmf-R18", "maxmf-R21", "maxmf-R22")
-def test_the_worked_example_comes_out_as_printed() -> None:
+def test_the_worked_example_matches_the_page() -> None:
     vectors, active = served(example())
-    np.testing.assert_allclose(vectors, EXAMPLE["interests"], rtol=0, atol=WORKED_EXAMPLE)
+    assert_example({"interests": vectors}, EXAMPLE)
     assert active.tolist() == EXAMPLE["active"]
 
 
 @pytest.mark.rules("maxmf-R18")
-@given(data=st.data())
-def test_a_user_has_an_interest_for_each_item_up_to_k(data: st.DataObject) -> None:
-    w = data.draw(worlds())
+@given(w=maxmf_worlds())
+def test_a_user_has_an_interest_for_each_item_up_to_k(w: World) -> None:
     vectors, active = served(w)
-    histories = w.batch.shared.histories
-    for b, (row, mask) in enumerate(zip(histories.items, histories.mask, strict=True)):
+    for b, (row, mask) in enumerate(zip(w.histories.items, w.histories.mask, strict=True)):
         count = max(1, min(w.config.interests, len(set(row[mask]))))
         assert active[b].tolist() == [k < count for k in range(w.config.interests)]
         assert not vectors[b][~active[b]].any()
@@ -66,17 +74,12 @@ def test_a_user_has_an_interest_for_each_item_up_to_k(data: st.DataObject) -> No
 
 
 @pytest.mark.rules("maxmf-R19", "maxmf-R23")
-@given(data=st.data())
-def test_the_same_items_give_the_same_bytes_whatever_stands_beside(data: st.DataObject) -> None:
-    w = data.draw(worlds(window=1))
-    vectors, active = served(w)
-    rng = np.random.default_rng(0)
-    histories = w.batch.shared.histories
-    for b, (row, mask) in enumerate(zip(histories.items, histories.mask, strict=True)):
-        own = rng.permutation(row[mask])
-        other, which = alone(w, np.concatenate([own, own[:2]]))
-        assert other.tobytes() == vectors[b].tobytes(), f"user {b}"
-        assert which.tolist() == active[b].tolist(), f"user {b}"
+@given(w=maxmf_worlds(window=1))
+def test_the_same_items_give_the_same_bytes_in_any_batch(w: World) -> None:
+    together, rng = served(w), np.random.default_rng(0)
+    for b, (row, mask) in enumerate(zip(w.histories.items, w.histories.mask, strict=True)):
+        items = rng.permutation(row[mask])
+        check_alone(w, b, np.concatenate([items, items[:2]]), together)
 
 
 @pytest.mark.rules("maxmf-R19", "maxmf-R20")
@@ -87,13 +90,9 @@ def test_users_in_a_crowd_have_the_bytes_that_they_have_alone(interests: int, dt
     """Histories of all lengths up to 70, in many blocks, on a catalogue larger than is compared."""
     rng = np.random.default_rng(0)
     w = crowd(rng, 700, 300, 70, interests=interests, dtype=dtype, width=40)
-    vectors, active = served(w)
-    histories = w.batch.shared.histories
+    together = served(w)
     for b in rng.permutation(300)[:40]:
-        own = histories.items[b][histories.mask[b]]
-        other, which = alone(w, rng.permutation(own))
-        assert other.tobytes() == vectors[b].tobytes(), f"user {b} of {len(set(own))} items"
-        assert which.tolist() == active[b].tolist()
+        check_alone(w, b, rng.permutation(w.histories.items[b][w.histories.mask[b]]), together)
 
 
 def farthest_first(directions: Any, count: int) -> Any:
@@ -158,16 +157,19 @@ def mean_hinge(vectors: Any, items: Any, own: Any) -> float:
 
 
 @pytest.mark.rules("maxmf-R21")
-@given(data=st.data())
-def test_the_slope_is_that_of_the_mean_hinge(data: st.DataObject) -> None:
-    count, most, width = data.draw(
-        st.tuples(st.integers(2, 9), st.integers(1, 4), st.integers(1, 5))
-    )
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+@given(
+    sizes=st.tuples(st.integers(2, 9), st.integers(1, 4), st.integers(1, 5)),
+    rng=strategies.generators(),
+    padding=st.integers(0, 3),
+)
+def test_the_slope_is_that_of_the_mean_hinge(
+    sizes: tuple[int, ...], rng: np.random.Generator, padding: int
+) -> None:
+    count, most, width = sizes
     items = rng.standard_normal((count, width))
     own = np.sort(rng.permutation(count)[: rng.integers(1, count)])
     vectors = rng.standard_normal((most, width))
-    users, active = users_of(items, own, data.draw(st.integers(0, 3))), np.ones((1, most), bool)
+    users, active = users_of(items, own, padding), np.ones((1, most), bool)
 
     def function(moved: Any) -> Any:
         scores = moved @ items.T
@@ -175,23 +177,20 @@ def test_the_slope_is_that_of_the_mean_hinge(data: st.DataObject) -> None:
         sides = scores.argmax(axis=0), 1 - best[:, None] + best > 0
         return np.array(mean_hinge(moved, items, own)), list(sides)
 
-    kinked_gradients.check(
-        function,
-        lambda d: [d * foldin.margin_gradient(vectors[None], active, users, 0)[0]],
-        [vectors],
-        np.random.default_rng(0),
-    )
+    def backward(d: Any) -> Any:
+        return [d * foldin.margin_gradient(vectors[None], active, users, 0)[0]]
+
+    kinked_gradients.check(function, backward, [vectors], np.random.default_rng(0))
 
 
 @pytest.mark.rules("maxmf-R2", "maxmf-R21")
 def test_the_lowest_of_equal_interests_has_the_slope() -> None:
     rng = np.random.default_rng(0)
     items, vectors = rng.standard_normal((7, 3)), rng.standard_normal((1, 3)).repeat(3, axis=0)
-    found = foldin.margin_gradient(
-        vectors[None], np.ones((1, 3), bool), users_of(items, [1, 4]), 0
-    )[0]
-    assert found[0].any()
-    assert not found[1:].any()
+    users, active = users_of(items, [1, 4]), np.ones((1, 3), bool)
+    slope = foldin.margin_gradient(vectors[None], active, users, 0)[0]
+    assert slope[0].any()
+    assert not slope[1:].any()
 
 
 def plainly(own: Any, others: Any, most: int) -> Any:
@@ -206,13 +205,12 @@ def plainly(own: Any, others: Any, most: int) -> Any:
 
 
 @pytest.mark.rules("maxmf-R22", "maxmf-R17")
-@given(data=st.data())
-def test_the_fit_is_so_many_steps_down_the_slope(data: st.DataObject) -> None:
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+@given(rng=strategies.generators(), padding=st.integers(0, 3))
+def test_the_fit_is_twenty_steps_down_the_slope(rng: np.random.Generator, padding: int) -> None:
     items, own = rng.standard_normal((12, 3)), np.array([1, 4, 5, 9])
-    fitted = foldin.fit_user_vectors(users_of(items, own, data.draw(st.integers(0, 3))), 3)[0]
+    fitted = foldin.fit_user_vectors(users_of(items, own, padding), 3)[0]
     expected = plainly(items[own], [np.delete(items, own, axis=0)] * 20, 3)
-    np.testing.assert_allclose(fitted, expected, rtol=same_math(np.float64))
+    assert_close(fitted, expected, atol=0)
     assert (np.linalg.norm(fitted, axis=1) <= 1.5 * (1 + same_math(np.float64))).all()
 
 
@@ -220,52 +218,38 @@ def test_the_fit_is_so_many_steps_down_the_slope(data: st.DataObject) -> None:
 def test_behaviours_are_compared_with_the_items_drawn_and_no_others() -> None:
     w = crowd(np.random.default_rng(0), 520, 21, 20, seed=3)
     drawn, items, (vectors, active) = foldin.comparison_items(3, 520), w.params.items, served(w)
-    near = same_math(np.float64)
-    histories = w.batch.shared.histories
     for b in (1, 3, 4, 9, 20):  # b behaviours
-        own = np.unique(histories.items[b][histories.mask[b]])
-        others = [items[np.setdiff1d(some, own)] for some in drawn]
-        expected = plainly(items[own], others, 4)
-        np.testing.assert_allclose(vectors[b][active[b]], expected, rtol=near, atol=near)
+        own = np.unique(w.histories.items[b][w.histories.mask[b]])
+        expected = plainly(items[own], [items[np.setdiff1d(x, own)] for x in drawn], 4)
+        assert_close(vectors[b][active[b]], expected, atol=same_math(np.float64))
 
 
 @pytest.mark.rules("maxmf-R24")
 def test_the_items_compared_are_a_draw_from_the_seed() -> None:
-    assert foldin.comparison_items(5, 512).tolist() == [list(range(512))] * 20, (
-        "all of one no larger"
-    )
+    whole = foldin.comparison_items(5, 512)
+    assert whole.tolist() == [list(range(512))] * 20, "every item of a small catalogue"
     drawn = foldin.comparison_items(5, 9_000)
-    wrap = 2**64
-
-    def mixed(word: int) -> int:
-        word = (word + 0x9E3779B97F4A7C15) % wrap
-        word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 % wrap
-        word = (word ^ word >> 27) * 0x94D049BB133111EB % wrap
-        return word ^ word >> 31
-
     order = sorted(range(9_000), key=[mixed(mixed(5) ^ i) for i in range(9_000)].__getitem__)
-    for step, some in enumerate(drawn):
+    for step, row in enumerate(drawn):
         first = 512 * step
-        assert some.tolist() == sorted((order + order)[first : first + 512])
-    assert len(np.intersect1d(drawn[0], foldin.comparison_items(6, 9_000)[0])) < 60, (
-        "by another seed, others"
-    )
+        assert row.tolist() == sorted((order + order)[first : first + 512])
+    other_seed = foldin.comparison_items(6, 9_000)[0]
+    assert len(np.intersect1d(drawn[0], other_seed)) < 60, "another seed draws other items"
     with pytest.raises(ValueError, match="read-only"):
         drawn[0] = 1
 
 
 @pytest.mark.rules("maxmf-R23")
 @pytest.mark.parametrize("item", [-1, 6])
-def test_an_item_that_there_is_not_is_refused(item: int) -> None:
-    w = world(np.random.default_rng(0), (1, 4, 2, 3))
+def test_an_item_outside_the_catalogue_raises(item: int) -> None:
+    w = maxmf_world(np.random.default_rng(0), (1, 4, 2, 3))
     with pytest.raises(ShapeError, match="items: rows: expected indices from 0 to 5"):
-        alone(w, [0, item])
-    padded = histories_of([[0, item]], [[True, False]])
-    maxmf.fit_interests(w.params, padded, w.catalogue, w.config)
+        served(w.with_shared(histories=histories_of([[0, item]], [[True, True]])))
+    served(w.with_shared(histories=histories_of([[0, item]], [[True, False]])))
 
 
 @pytest.mark.rules("maxmf-R14", "maxmf-R19")
-def test_what_was_learnt_is_found_by_a_user_whom_training_did_not_see() -> None:
+def test_a_user_outside_training_gets_items_of_the_groups_of_the_history() -> None:
     """Four groups of ten items; every user likes items of two groups."""
     rng = np.random.default_rng(0)
     config = Config.of("default", {"interests": 2, "width": 8})
@@ -293,8 +277,7 @@ def test_what_was_learnt_is_found_by_a_user_whom_training_did_not_see() -> None:
     best = np.argsort(-scores)[:10]
     assert set(best // 10) == {0, 3}, "both groups are found, and no other"
     own = params.users[2 * 7 : 2 * 7 + 2]  # a user of training is found by the fit, too
-    fitted, _, _ = maxmf.fit_interests(
-        params, histories_of(liked[7:8], np.ones((1, 12))), catalogue, config
-    )
+    histories = histories_of(liked[7:8], np.ones((1, 12)))
+    fitted, _, _ = maxmf.fit_interests(params, histories, catalogue, config)
     lists = [np.argsort(-(v @ params.items.T).max(axis=0))[:15] for v in (own, fitted[0])]
     assert len(np.intersect1d(*lists)) > 10, "by both ways much the same items"

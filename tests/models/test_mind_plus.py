@@ -1,157 +1,49 @@
-"""MIND plus as a whole: composition, loss, limits, and that it is MIND where nothing is added."""
+"""MIND plus: it is MIND where nothing is added; its losses, its parts, its initial values."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mindref.backend import load_backend as backend_of
 from mindref.config import Config
-from mindref.conformance.tolerances import GRADIENT, VANISHING, WORKED_EXAMPLE, same_math
-from mindref.errors import ShapeError
-from mindref.models import mind, mind_plus, parameters
-from mindref.models.family import operators_of
-from mindref.models.mind_plus import Params
-from mindref.models.parameters import Catalogue, Layer
-from mindref.ops import pooled_softmax
+from mindref.conformance.tolerances import STANDARD_ERRORS, same_math
+from mindref.data.log import Ragged
+from mindref.errors import ConfigError, ShapeError
+from mindref.models import mind, mind_plus, parameters, serving
+from mindref.models.mind_plus import ages, contexts
+from mindref.models.parameters import Sizes, catalogue_of_ids, flatten
+from mindref.ops import pooled_softmax, routing
+from mindref.training.batch_loader import BatchLoader, Task
 from tests import spec_pages
-from tests.models import mind_plus_loops as loops
-from tests.models import worlds
-from tests.models.mind_plus_worlds import (
-    LOSSES,
-    OPTIONS,
-    World,
-    arrays,
-    dense,
-    drawn,
-    interests_of,
-    loss_of,
-    made,
-)
-
-EXAMPLE = spec_pages.examples("mind_plus")[0]
-SAME = same_math(np.float64)
-
-
-@pytest.mark.rules(
-    "mind_plus-R1",
-    "mind_plus-R3",
-    "mind_plus-R4",
-    "mind_plus-R6",
-    "mind_plus-R8",
-    "mind_plus-R9",
-    "mind_plus-R10",
-    "mind_plus-R14",
-    "mind_plus-R17",
-    "mind_plus-R18",
-    "mind_plus-R19",
-)
-@pytest.mark.parametrize("case", EXAMPLE["cases"], ids=["each its own", "shared"])
-def test_the_worked_example_comes_out_as_printed(case: dict[str, Any]) -> None:
-    def a(name: str) -> Any:
-        return np.array(case[name] if name in case else EXAMPLE[name])
-
-    config = Config.of("default", {**EXAMPLE["settings"], **case["settings"]})
-    layers = (Layer(a("layer_weight"), a("layer_bias")),)
-    bilinear = a("bilinear").reshape(-1, 2)
-    params = Params(a("items"), a("profile"), bilinear, a("positions"), layers)
-    catalogue = Catalogue(a("catalogue_rows"), a("catalogue_weights"))
-    logits = np.zeros((2, 4, 2))
-    histories = mind.Histories(a("history"), a("mask"), logits, a("profile_rows"))
-    logs = a("target_log_expected"), a("negative_log_expected")
-    shared = mind.Batch(histories, a("target"), a("negatives"), *logs)
-    batch = mind_plus.Batch(shared, a("keep") if "keep" in case else None)
-    found, active, _ = mind_plus.mind_plus_interests(
-        params, histories, catalogue, config, keep=batch.keep
-    )
-    loss, saved = mind_plus.loss(params, batch, catalogue, config)
-    gradients = mind_plus.backward(saved)
-    got = {
-        "interests": found,
-        "loss": loss,
-        "d_items": gradients.items.dense(5),
-        "d_profile": gradients.profile.dense(2),
-        "d_bilinear": gradients.bilinear,
-        "d_positions": gradients.positions,
-        "d_layer_weight": gradients.layers[0].weight,
-        "d_layer_bias": gradients.layers[0].bias,
-    }
-    for name, value in got.items():
-        expected = a(name).reshape(value.shape)
-        np.testing.assert_allclose(value, expected, rtol=0, atol=WORKED_EXAMPLE, err_msg=name)
-    assert active.tolist() == EXAMPLE["active"]
-
-
-@pytest.mark.rules(
-    "mind_plus-R1",
-    "mind_plus-R3",
-    "mind_plus-R4",
-    "mind_plus-R6",
-    "mind_plus-R7",
-    "mind_plus-R10",
-    "mind_plus-R17",
-)
-@pytest.mark.parametrize("of_loss", LOSSES, ids=str)
-@given(data=st.data())
-def test_it_agrees_with_loops_over_numbers(data: st.DataObject, of_loss: dict[str, Any]) -> None:
-    agrees(data.draw(drawn(**of_loss)))
-
-
-@pytest.mark.rules(
-    "mind_plus-R8", "mind_plus-R9", "mind_plus-R11", "mind_plus-R12", "mind_plus-R14"
-)
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("keep", [False, True])
-def test_every_setting_agrees_with_loops(options: dict[str, Any], keep: bool) -> None:
-    agrees(made(3, keep=keep, **{"attention": "pooled", **options}))
-
-
-def agrees(w: World) -> None:
-    """Require the interests and the loss of plain loops."""
-    out, active, _ = interests_of(w)
-    histories = w.batch.shared.histories
-    for b in range(len(out)):
-        given_ = (w.params, histories, b, w.catalogue, w.config, w.batch.keep)
-        expected = loops.user_interests(*given_)
-        assert active[b].sum() == len(expected), f"user {b}"
-        assert not out[b][~active[b]].any()
-        np.testing.assert_allclose(
-            out[b][active[b]], expected, rtol=SAME, atol=VANISHING, err_msg=f"user {b}"
-        )
-    expected_loss = loops.loss(w.params, w.batch, w.catalogue, w.config)
-    np.testing.assert_allclose(loss_of(w), expected_loss, rtol=SAME, atol=VANISHING, err_msg="loss")
+from tests.assertions import assert_close, assert_equal_arrays, raises_exactly
+from tests.models.worlds import OPTIONS, World, loss_of, plus_config, plus_world
 
 
 @pytest.mark.rules("mind_plus-R21")
-@pytest.mark.parametrize("options", worlds.OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("routing_gradient", ["last", "all"])
 @pytest.mark.parametrize("power", [0.5, np.inf])
 def test_where_nothing_is_added_it_is_mind_bit_for_bit(
     options: dict[str, Any], routing_gradient: str, power: float
 ) -> None:
-    given_ = {"routing_gradient": routing_gradient, "power": power, **options}
-    w = made(0, **given_)
+    w = plus_world(0, routing_gradient=routing_gradient, power=power, **options)
     config = Config.of("default", {**dataclasses.asdict(w.config), "model": "mind"})
     p = w.params
     params = parameters.Params(p.items, p.profile, p.bilinear, p.layers)
-    expected, saved = mind.loss(params, w.batch.shared, w.catalogue, config)
-    loss, own = mind_plus.loss(p, w.batch, w.catalogue, w.config)
-    assert loss == expected
-    theirs = parameters.flatten_gradients(mind.backward(saved))
-    ours = parameters.flatten_gradients(mind_plus.backward(own))
-    assert ours.pop("positions").shape == (17, 0)
-    assert list(ours) == list(theirs)
-    for name, x in ours.items():
-        for got, want in zip(parts(x), parts(theirs[name]), strict=True):
-            np.testing.assert_array_equal(got, want, err_msg=name)
-    histories = w.batch.shared.histories
-    vectors = mind.interests(params, histories, w.catalogue, config)[0]
-    np.testing.assert_array_equal(interests_of(w)[0], vectors)
+    of_mind = World(params, w.shared, w.catalogue, config, w.sizes)
+    assert w.loss()[0] == of_mind.loss()[0]
+    expected = parameters.flatten_gradients(of_mind.gradients())
+    gradients = parameters.flatten_gradients(w.gradients())
+    assert gradients.pop("positions").shape == (17, 0)
+    assert list(gradients) == list(expected)
+    for name, x in gradients.items():
+        for part, want in zip(parts(x), parts(expected[name]), strict=True):
+            np.testing.assert_array_equal(part, want, err_msg=name)
+    np.testing.assert_array_equal(w.interests()[0], of_mind.interests()[0])
 
 
 def parts(gradient: Any) -> list[Any]:
@@ -163,104 +55,307 @@ def parts(gradient: Any) -> list[Any]:
 @pytest.mark.parametrize("sharpness", [0.0, 0.5, 1.0, np.inf])
 def test_the_pooled_loss_is_that_of_the_score_of_serving(sharpness: float) -> None:
     numbers = {"sharpness": sharpness, "temperature": 0.7}
-    w = made(0, attention="pooled", recency="interests", contexts=1, **numbers)
-    out, active, _ = interests_of(w)
-    shared = w.batch.shared
-    target, negatives = (
-        mind.item_vectors(w.params, ids, w.catalogue)[0]
-        for ids in (shared.target, shared.negatives)
-    )
-    logs = (shared.target_log_expected, shared.negative_log_expected)
-    given_ = (out, active, target, negatives, shared.target, shared.negatives, *logs)
-    assert loss_of(w) == pooled_softmax.forward(*given_, **numbers)[0]
-    for changes in ({"power": 2.0}, {"score": "sum"}):
-        changed = w._replace(config=dataclasses.replace(w.config, **changes))
-        assert loss_of(changed) == loss_of(w), "nothing else says how interests are read"
+    w = plus_world(0, attention="pooled", recency="interests", contexts=1, **numbers)
+    out, active, _ = w.interests()
+    ids = (w.shared.target, w.shared.negatives)
+    vectors = [mind.item_vectors(w.params, x, w.catalogue)[0] for x in ids]
+    logs = (w.shared.target_log_expected, w.shared.negative_log_expected)
+    assert loss_of(w) == pooled_softmax.forward(out, active, *vectors, *ids, *logs, **numbers)[0]
+    assert loss_of(w, power=2.0) == loss_of(w, score="sum") == loss_of(w)
 
 
 @pytest.mark.rules("mind_plus-R17")
 @pytest.mark.parametrize("power", [0.5, 2.0, np.inf])
-def test_attention_mean_is_that_of_power_zero_and_sharpness_has_no_part_in_it(power: float) -> None:
-    w = made(0, recency="interests", power=power, attention="mean")
-    plain = dataclasses.replace(w.config, attention="label", power=0.0)
-    assert loss_of(w) == loss_of(w._replace(config=plain))
-    assert loss_of(w) != loss_of(w._replace(config=dataclasses.replace(plain, power=power)))
-    sharp = dataclasses.replace(w.config, sharpness=5.0)
-    assert loss_of(w) == loss_of(w._replace(config=sharp))
+def test_attention_mean_is_that_of_power_zero_and_ignores_sharpness(power: float) -> None:
+    w = plus_world(0, recency="interests", power=power, attention="mean")
+    assert loss_of(w) == loss_of(w, attention="label", power=0.0)
+    assert loss_of(w) != loss_of(w, attention="label")
+    assert loss_of(w) == loss_of(w, sharpness=5.0)
 
 
-@pytest.mark.rules("mind_plus-R12")
-@pytest.mark.parametrize("head", ["layers", "residual", "none"])
-def test_without_behaviours_there_is_one_interest_and_the_profile_alone_speaks(head: str) -> None:
-    count = 0 if head == "none" else 2
-    w = made(0, (3, 5, 4, 6), np.zeros((3, 5), bool), head=head, contexts=count)
-    out, active, _ = interests_of(w)
-    assert active.sum(axis=1).tolist() == [1, 1, 1]
-    agrees(w)
-    assert out.any() == (head != "none")
-    loss, saved = mind_plus.loss(w.params, w.batch, w.catalogue, w.config)
-    gradients = mind_plus.backward(saved)
-    assert np.isfinite(loss)
-    assert not gradients.positions.any()
-    assert not gradients.bilinear.any()
+SAME = same_math(np.float64)
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.slow
-def test_the_compiled_operators_give_the_same(options: dict[str, Any]) -> None:
-    w = made(0, keep=True, **{"attention": "pooled", "routing_gradient": "all", **options})
-    ops = operators_of(backend_of("numba"), w.config)
-    given_ = (w.params, w.batch, w.catalogue, w.config)
-    loss, saved = mind_plus.loss(*given_)
-    other, own = mind_plus.loss(*given_, ops)
-    np.testing.assert_allclose(other, loss, rtol=SAME)
-    expected = dense(mind_plus.backward(saved), w.params)
-    for x, y in zip(dense(mind_plus.backward(own, ops=ops), w.params), expected, strict=True):
-        np.testing.assert_allclose(x, y, rtol=GRADIENT, atol=VANISHING)
+@pytest.mark.rules("mind_plus-R1")
+def test_ages_count_the_behaviours_that_follow_and_not_the_places() -> None:
+    config = plus_config(recency="interests", interests=2, contexts=1)
+    positions = np.arange(12.0).reshape(4, 3) + 1  # row a is 3 a + 1, 3 a + 2, 3 a + 3
+    mask = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 0], [0, 1, 0, 0, 1]], bool)
+    found, _ = ages.forward(positions, mask, config)
+    expected = [[7, 0, 4, 1, 0], [0, 0, 0, 0, 0], [0, 4, 0, 0, 1]]
+    np.testing.assert_array_equal(found[..., 0], expected)
+    np.testing.assert_array_equal(found[mask], found[mask][:, :1] + [0, 1, 2])
 
 
+@pytest.mark.rules("mind_plus-R3")
+@pytest.mark.parametrize(("recency", "own"), [("none", 0), ("shared", 1), ("interests", 3)])
 @pytest.mark.parametrize("count", [0, 2])
-def test_no_users_have_no_interests(count: int) -> None:
-    w = made(0, contexts=count, recency="interests")
-    nobody = mind.Histories(*(x[:0] for x in w.batch.shared.histories))
-    out, active, _ = mind_plus.mind_plus_interests(w.params, nobody, w.catalogue, w.config)
-    assert (out.shape, active.shape) == ((0, 4, 5), (0, 4))
+def test_recency_sets_the_number_of_weights_of_an_age(recency: str, own: int, count: int) -> None:
+    config = plus_config(recency=recency, interests=3, contexts=count, window=5)
+    positions = np.random.default_rng(0).standard_normal((5, own + count))
+    assert ages.start(config).shape == positions.shape
+    found, _ = ages.forward(positions, np.ones((1, 5), bool), config)
+    back = positions[::-1]
+    of_interests = {
+        "none": np.zeros((5, 3)),
+        "shared": back[:, [0, 0, 0]] if own else None,
+        "interests": back[:, :own],
+    }[recency]
+    np.testing.assert_array_equal(found[0], np.concatenate([of_interests, back[:, own:]], axis=1))
 
 
-@pytest.mark.parametrize("where", ["history", "target", "negatives"])
-@pytest.mark.parametrize("item", [-1, 6])
-def test_an_item_outside_the_catalogue_is_named(where: str, item: int) -> None:
-    w = made(0, (3, 5, 2, 4), np.ones((3, 5), bool))
-    batch = w.batch.shared
-    if where == "history":
-        items = np.where(np.arange(5) == 2, item, 1) * np.ones((3, 1), int)
-        batch = batch._replace(histories=batch.histories._replace(items=items))
-    elif where == "target":
-        batch = batch._replace(target=np.array([0, item, 1]))
-    else:
-        batch = batch._replace(negatives=np.array([item]), negative_log_expected=np.zeros(1))
-    with pytest.raises(ShapeError) as caught:
-        loss_of(w._replace(batch=mind_plus.Batch(batch, None)))
-    assert str(caught.value) == f"items: rows: expected indices from 0 to 5, got {item}"
+@pytest.mark.rules("mind_plus-R4")
+@pytest.mark.parametrize("votes", ["matrix", "items"])
+def test_weights_that_differ_separate_interests_even_with_zero_logits(votes: str) -> None:
+    for recency in ("none", "shared", "interests"):
+        w = plus_world(0, recency=recency, votes=votes, contexts=1)
+        out, active, _ = w.with_histories(init_logits=0 * w.histories.init_logits).interests()
+        several = active.sum(axis=1) > 1
+        assert several.any()
+        alike = np.allclose(out[several, 0], out[several, 1], rtol=SAME)
+        assert alike == (recency != "interests"), recency
 
 
-def test_nothing_is_written_to_parameters_or_batch() -> None:
-    w = made(0, keep=True, contexts=2, recency="interests", attention="pooled")
-    shared = w.batch.shared
-    for x in [*arrays(w.params), *shared.histories, *shared[1:], w.batch.keep]:
-        x.setflags(write=False)
-    _, saved = mind_plus.loss(w.params, w.batch, w.catalogue, w.config)
-    first, second = mind_plus.backward(saved), mind_plus.backward(saved)
-    for x, y in zip(dense(first, w.params), dense(second, w.params), strict=True):
-        assert x.tobytes() == y.tobytes()
+@pytest.mark.rules("mind_plus-R5")
+@pytest.mark.parametrize("recency", ["none", "shared", "interests"])
+def test_a_behaviour_older_than_the_table_raises(recency: str) -> None:
+    w = plus_world(0, (2, 5, 2, 3), np.ones((2, 5), bool), recency=recency)
+    with raises_exactly(ShapeError, "positions: rows: expected indices from 0 to 3, got 4"):
+        w.with_params(positions=w.params.positions[:4]).interests()
 
 
-@pytest.mark.parametrize("of_loss", LOSSES, ids=str)
-@given(data=st.data())
-def test_float32_stays_float32(data: st.DataObject, of_loss: dict[str, Any]) -> None:
-    w = data.draw(drawn(dtype="float32", **of_loss))
-    loss, saved = mind_plus.loss(w.params, w.batch, w.catalogue, w.config)
-    gradients = mind_plus.backward(saved)
-    vectors = interests_of(w)[0]
-    found = {x.dtype for x in [loss, vectors, *dense(gradients, w.params)]}
-    assert found == {np.dtype(np.float32)}
+@pytest.mark.rules("mind_plus-R6", "mind_plus-R7")
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"squash": "unit"}, {"routing": "uniform"}, {"routing_axis": "behaviours"}],
+    ids=str,
+)
+def test_a_context_is_routing_with_one_interest(options: dict[str, Any], count: int) -> None:
+    w = plus_world(0, contexts=count, recency="interests", iterations=3, **options)
+    mask = w.histories.mask
+    history, log_weights, of_contexts = parts_of_contexts(w)
+    assert of_contexts.shape == (4, count * 5)
+    assert not of_contexts[1].any(), "no behaviours"
+    arrays = (
+        history,
+        mask,
+        w.params.bilinear,
+        np.full((*mask.shape, 1), 3.0),
+        np.ones((4, 1), bool),
+    )
+    for m in range(count):
+        one = log_weights[..., 4 + m : 5 + m]
+        numbers = {"iterations": 2, "gradient": "last", "kind": w.config.squash}
+        alone, _ = routing.forward(*arrays, one, **numbers)
+        assert_close(of_contexts.reshape(4, count, 5)[:, m], alone[:, 0], str(m))
+
+
+def parts_of_contexts(w: World) -> tuple[Any, Any, Any]:
+    """Return vectors of the behaviours, log weights, and the contexts of a world with K = 4."""
+    history, _ = mind.behaviour_vectors(w.params, w.histories, w.catalogue)
+    log_weights, _ = ages.forward(w.params.positions, w.histories.mask, w.config)
+    given_ = (w.params.bilinear, history, w.histories.mask, log_weights[..., 4:], w.config)
+    return history, log_weights, contexts.forward(*given_, mind_plus.reference)[0]
+
+
+@pytest.mark.rules("mind_plus-R8")
+def test_votes_of_items_are_those_of_the_identity_and_there_is_no_matrix() -> None:
+    w = plus_world(0, votes="items", recency="interests", contexts=2, iterations=3)
+    identity = w.with_config(votes="matrix").with_params(bilinear=np.eye(5))
+    assert w.params.bilinear.shape == w.gradients().bilinear.shape == (0, 0)
+    assert w.loss()[0] == identity.loss()[0]
+    assert identity.gradients().bilinear.any()
+    np.testing.assert_array_equal(w.gradients().items.values, identity.gradients().items.values)
+
+
+@pytest.mark.rules("mind_plus-R11")
+def test_without_a_head_no_layer_is_learned() -> None:
+    w = plus_world(0, head="none")
+    assert w.params.layers == ()
+    assert w.gradients().layers == ()
+
+
+@pytest.mark.rules("mind_plus-R2")
+def test_the_weights_start_as_lines_of_equal_ratios() -> None:
+    config = plus_config(recency="interests", interests=4, contexts=1, window=6)
+    expected = [[-age * 0.03 * 3**column for column in range(5)] for age in range(6)]
+    assert_close(ages.start(config), expected)
+    assert ages.start(dataclasses.replace(config, dtype="float32")).dtype == np.float32
+
+
+@pytest.mark.rules("mind_plus-R2")
+def test_one_column_is_the_slowest_line_and_no_column_is_none() -> None:
+    shared = ages.start(plus_config(recency="shared", window=4))
+    assert_close(shared[:, 0], [0, -0.03, -0.06, -0.09], atol=0)
+    assert ages.start(plus_config(window=4)).shape == (4, 0)
+
+
+@pytest.mark.rules("mind_plus-R13")
+@pytest.mark.parametrize("unused", [{"contexts": 1}, {"user_features": ["age"]}])
+def test_an_input_that_no_head_reads_raises(unused: dict[str, Any]) -> None:
+    wanted = "layers or residual, which use contexts and user features"
+    with raises_exactly(ConfigError, f"head: expected {wanted}, got none"):
+        plus_config(head="none", **unused)
+    for head in ("layers", "residual"):
+        plus_config(head=head, **unused)
+
+
+@pytest.mark.rules("mind_plus-R20")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("count", [0, 2])
+def test_tables_and_matrix_start_as_those_of_mind(count: int, dtype: str) -> None:
+    config = plus_config(dtype=dtype, hidden=[30], width=8, contexts=count)
+    sizes = Sizes(20, 25, 7, 2)
+    found = flatten(mind_plus.init(np.random.default_rng(3), config, sizes))
+    of_mind = parameters.init(np.random.default_rng(3), config, sizes)
+    alike = set(flatten(of_mind)) if count == 0 else {"items", "profile", "bilinear"}
+    for name in alike:
+        assert found[name].tobytes() == flatten(of_mind)[name].tobytes(), name
+    assert found["layers.0.weight"].shape == (8 + 2 * 8 + count * 8, 30)
+    weight = found["layers.0.weight"]
+    spread = weight.std() * np.sqrt(weight.shape[0] / 2)
+    error = STANDARD_ERRORS / math.sqrt(2 * weight.size)
+    assert spread == pytest.approx(1, abs=error)
+    assert {x.dtype for x in found.values()} == {np.dtype(dtype)}
+
+
+@pytest.mark.rules("mind_plus-R20")
+def test_what_is_left_out_does_not_change_how_the_rest_starts() -> None:
+    sizes = Sizes(20, 25, 0, 0)
+    whole = flatten(mind_plus.init(np.random.default_rng(3), plus_config(), sizes))
+    for changes, gone in (({"votes": "items"}, "bilinear"), ({"head": "none"}, "layers.0.weight")):
+        some = flatten(mind_plus.init(np.random.default_rng(3), plus_config(**changes), sizes))
+        assert gone not in some or some[gone].size == 0
+        for name, x in some.items():
+            if x.size:
+                assert x.tobytes() == whole[name].tobytes(), name
+
+
+@pytest.mark.rules("mind_plus-R22")
+@pytest.mark.parametrize("preset", ["best", "sparse"])
+def test_a_preset_is_the_column_of_the_page_and_nothing_else(preset: str) -> None:
+    table = spec_pages.text("mind_plus").split("| setting | `best` | `sparse` | default |")[1]
+    rows = [line.split("|")[1:5] for line in table.split("\n\n")[0].splitlines()[2:]]
+    plain, found = (Config.of(name).to_dict() for name in ("default", preset))
+    column = {"best": 1, "sparse": 2}[preset]
+    changed = {}
+    for row in rows:
+        name, *cells = (cell.strip() for cell in row)
+        assert cell_of(plain[name]) == cells[2], name
+        assert cell_of(found[name]) == cells[column - 1], name
+        changed[name] = found[name]
+    assert {n: x for n, x in found.items() if x != plain[n]}.items() <= changed.items()
+
+
+def cell_of(value: object) -> str:
+    """Return a setting as a cell of the table."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value)) or "none"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:g}" if number else str(value).lower()
+
+
+ITEMS = 9
+SEQUENCES = Ragged.of([[0, 1, 2, 3], [4, 5, 6, 0, 1, 7, 8, 8, 2], [2, 2, 2]])
+RATES = [0.1, 0.5, 0.9]
+
+
+def fed(dropout: float, step: int = 0, **changes: Any) -> mind_plus.Batch:
+    """Return a batch from three sequences."""
+    settings = {"batch": 64, "negatives": 8, "window": 7, "width": 24, **changes}
+    config = plus_config(dropout=dropout, **settings)
+    catalogue = catalogue_of_ids(ITEMS, config.dtype)
+    task = Task(SEQUENCES, np.zeros((3, 0), np.int64), catalogue, Sizes(ITEMS, ITEMS, 0, 0))
+    found: mind_plus.Batch = BatchLoader(task, config).batch(step)
+    return found
+
+
+def kept(dropout: float, step: int = 0, **changes: Any) -> Any:
+    """Return its factors."""
+    found = fed(dropout, step, **changes).keep
+    assert found is not None
+    return found
+
+
+@pytest.mark.rules("mind_plus-R14")
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_entries_are_dropped_by_chance_and_the_others_count_for_them(
+    rate: float, dtype: str
+) -> None:
+    keep = kept(rate, dtype=dtype)
+    assert keep.shape == (64, 7, 24)
+    assert keep.dtype == np.dtype(dtype)
+    assert set(np.unique(keep)) == {0, np.dtype(dtype).type(1 / (1 - rate))}
+    spread = STANDARD_ERRORS * math.sqrt(rate * (1 - rate) / keep.size)
+    assert np.mean(keep == 0) == pytest.approx(rate, abs=spread)
+    error = spread / (1 - rate)
+    assert keep.mean() == pytest.approx(1, abs=error), "expectation unchanged"
+
+
+@pytest.mark.rules("mind_plus-R14")
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_entries_are_independent(axis: int) -> None:
+    """Not whole behaviours, not the same entries of all behaviours, not those of all users."""
+    ahead = np.moveaxis(kept(0.5), axis, 0)
+    one, other = ahead[1:].ravel(), ahead[:-1].ravel()
+    assert abs(np.corrcoef(one, other)[0, 1]) < STANDARD_ERRORS / math.sqrt(one.size)
+
+
+@pytest.mark.rules("mind_plus-R14")
+def test_only_what_routing_and_contexts_are_given_is_dropped() -> None:
+    """A batch without any entry left is one of users whose behaviours are zero vectors."""
+    w = plus_world(0, recency="interests", contexts=2, attention="pooled")
+    keep = np.zeros((4, 17, 5))
+    empty = w._replace(batch=w.batch._replace(keep=keep))
+    out, active, saved = empty.interests()
+    assert active.sum(axis=1).tolist() == [4, 1, 2, 1], "they are behaviours still"
+    assert_close(out[0], out[0, :1] + np.zeros((4, 1)), atol=0)
+    rows = empty.gradients().items.dense(w.sizes.item_rows)
+    ids = np.concatenate([w.shared.target, w.shared.negatives])
+    counted = w.catalogue.rows[ids][w.catalogue.weights[ids] > 0]
+    assert set(np.flatnonzero(rows.any(axis=1))) <= set(counted)
+    assert rows.any(), "targets and negatives are whole"
+    assert saved.keep is keep
+
+
+@pytest.mark.rules("mind_plus-R14", "mind_plus-R16")
+def test_factors_of_one_are_no_dropout() -> None:
+    assert fed(0.0).keep is None
+    w = plus_world(0, recency="interests", contexts=1)
+    ones, twos = (
+        w._replace(batch=w.batch._replace(keep=np.full((4, 17, 5), x))) for x in (1.0, 2.0)
+    )
+    assert w.batch.keep is None
+    assert ones.loss()[0] == w.loss()[0]
+    assert twos.loss()[0] != w.loss()[0]
+
+
+@pytest.mark.rules("mind_plus-R15")
+def test_the_same_seed_and_step_drop_the_same_entries() -> None:
+    keep = kept(0.5, 3)
+    assert kept(0.5, 3).tobytes() == keep.tobytes()
+    assert kept(0.5, 4).tobytes() != keep.tobytes()
+    assert kept(0.5, 3, seed=1).tobytes() != keep.tobytes()
+
+
+@pytest.mark.rules("mind_plus-R15")
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("logits", ["keyed", "fixed"])
+def test_dropout_changes_no_other_array_of_the_batch(rate: float, logits: str) -> None:
+    dropped, whole = fed(rate, 2, logits=logits).shared, fed(0.0, 2, logits=logits).shared
+    assert_equal_arrays([*dropped.histories, *dropped[1:]], [*whole.histories, *whole[1:]])
+
+
+@pytest.mark.rules("mind_plus-R16")
+def test_serving_has_no_dropout() -> None:
+    vectors = []
+    for rate in (0.0, 0.9):
+        w = plus_world(0, dropout=rate, recency="interests", contexts=1)
+        model: Any = serving.Model(w.params, w.catalogue, w.config)
+        histories = Ragged.of([[0, 1, 2, 3], [], [5, 5, 4, 0, 2]])
+        served = serving.compute_interests(model, histories, w.histories.profile[:3])
+        vectors.append(served.vectors)
+    assert vectors[0].any()
+    assert vectors[0].tobytes() == vectors[1].tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,22 +24,16 @@ def made(config: Config = CONFIG, sizes: Sizes = SIZES, seed: int = 0) -> Params
 
 @pytest.mark.rules("model-R21")
 @pytest.mark.parametrize("hidden", [[], [30], [30, 20]])
-def test_the_layers_lead_from_capsule_and_profile_to_the_width(hidden: list[int]) -> None:
-    params = made(Config.of("default", {"width": 8, "hidden": hidden, "profile_width": 5}))
-    shapes = [layer.weight.shape for layer in params.layers]
-    widths = [8 + 3 * 5, *hidden, 8]
-    assert shapes == [(widths[i], widths[i + 1]) for i in range(len(widths) - 1)]
-    assert [layer.bias.shape for layer in params.layers] == [(o,) for _, o in shapes]
-    assert params.items.shape == (400, 8)
-    assert params.profile.shape == (250, 5)
-    assert params.bilinear.shape == (8, 8)
-
-
-@pytest.mark.rules("model-R21")
-def test_without_user_features_the_profile_is_empty_and_layers_lead_from_the_width() -> None:
-    params = made(sizes=Sizes(300, 300, 0, 0))
-    assert params.profile.shape == (0, 20)
-    assert params.layers[0].weight.shape == (100, 160)
+@pytest.mark.parametrize(("rows", "features"), [(250, 3), (0, 0)])
+def test_the_layers_lead_from_capsule_and_profile_to_the_width(
+    rows: int, features: int, hidden: list[int]
+) -> None:
+    config = Config.of("default", {"width": 8, "hidden": hidden, "profile_width": 5})
+    params = made(config, Sizes(300, 400, rows, features))
+    widths = [8 + features * 5, *hidden, 8]
+    assert [layer.weight.shape for layer in params.layers] == list(pairwise(widths))
+    assert [layer.bias.shape for layer in params.layers] == [(o,) for o in widths[1:]]
+    assert [x.shape for x in params[:3]] == [(400, 8), (rows, 5), (8, 8)]
 
 
 @pytest.mark.rules("model-R20")
@@ -66,11 +61,8 @@ def test_weights_start_normal_with_the_variance_of_the_page(name: str, variance:
 
 
 @pytest.mark.rules("model-R20")
-def test_biases_start_at_zero() -> None:
+def test_biases_are_zero_and_a_generator_draws_the_same_parameters_in_either_dtype() -> None:
     assert not any(layer.bias.any() for layer in made().layers)
-
-
-def test_the_same_generator_draws_the_same_parameters_in_either_type() -> None:
     narrow, same, other = (parameters.flatten(made(seed=s)) for s in (1, 1, 2))
     exact = Config.of("default", {**CONFIG.to_dict(), "dtype": "float64"})
     wide = parameters.flatten(made(exact, seed=1))

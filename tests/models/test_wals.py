@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 from implicit.cpu.als import AlternatingLeastSquares
 
 from mindref.config import Config
-from mindref.conformance.tolerances import SOLVED, VANISHING, WORKED_EXAMPLE, same_math
+from mindref.conformance.tolerances import SOLVED
 from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, ShapeError
 from mindref.models import interactions, wals
 from mindref.models.parameters import Sizes
 from tests import spec_pages
+from tests.assertions import assert_close, assert_example, raises_exactly
 from tests.models import baselines_loops as loops
-from tests.models.test_item_knn import made
+from tests.models.test_item_knn import NEEDS_IMPLICIT, made, without_implicit  # noqa: F401
 
 EXAMPLE = spec_pages.examples("baselines")[1]
 CONFIG = Config.of("default")
@@ -34,19 +35,16 @@ def folded(arrays: dict[str, Any], histories: list[list[int]], **changes: Any) -
 
 
 def given_arrays(factors: Any, regularization: float, alpha: float) -> dict[str, Any]:
-    return {
-        "items": np.asarray(factors),
-        "regularization": np.array(regularization),
-        "alpha": np.array(alpha),
-    }
+    numbers = {"regularization": np.array(regularization), "alpha": np.array(alpha)}
+    return {"items": np.asarray(factors), **numbers}
 
 
 @pytest.mark.rules("baselines-R3", "baselines-R6", "baselines-R14")
 @pytest.mark.parametrize("case", EXAMPLE["cases"], ids=lambda case: f"decay {case['decay']}")
-def test_the_worked_example_comes_out_as_printed(case: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(case: dict[str, Any]) -> None:
     arrays = given_arrays(EXAMPLE["items"], EXAMPLE["regularization"], EXAMPLE["alpha"])
     vectors, active = folded(arrays, EXAMPLE["histories"], decay=case["decay"])
-    np.testing.assert_allclose(vectors[:, 0], case["users"], rtol=0, atol=WORKED_EXAMPLE)
+    assert_example({"users": vectors[:, 0]}, case)
     assert active.tolist() == [[True]] * len(EXAMPLE["histories"])
 
 
@@ -63,8 +61,7 @@ def test_a_user_agrees_with_loops_over_numbers(
     factors = np.random.default_rng(0).standard_normal((8, 3))
     vectors, _ = folded(given_arrays(factors, 0.3, alpha), [history], decay=decay)
     confidence = {i: alpha * w for i, w in loops.history_weights(history, decay).items()}
-    expected = loops.fold_in(factors, confidence, 0.3)
-    np.testing.assert_allclose(vectors[0, 0], expected, rtol=same_math(np.float64), atol=VANISHING)
+    assert_close(vectors[0, 0], loops.fold_in(factors, confidence, 0.3))
 
 
 @pytest.mark.rules("baselines-R14")
@@ -131,21 +128,18 @@ def test_the_same_sequences_and_seed_give_the_same_arrays() -> None:
 
 @pytest.mark.rules("baselines-R5")
 @pytest.mark.parametrize("item", [-1, 9])
-def test_an_item_outside_the_catalogue_is_named(item: int) -> None:
-    with pytest.raises(ShapeError) as caught:
+def test_an_item_outside_the_catalogue_raises(item: int) -> None:
+    message = f"items: rows: expected indices from 0 to 8, got {item}"
+    with raises_exactly(ShapeError, message):
         folded(SMALL, [[0], [item]])
-    assert str(caught.value) == f"items: rows: expected indices from 0 to 8, got {item}"
 
 
 @pytest.mark.rules("baselines-R4")
-def test_without_the_package_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> Any:
-        raise ModuleNotFoundError(f"No module named {name!r}")
-
-    monkeypatch.setattr(interactions, "import_module", missing)
-    with pytest.raises(ConfigError, match=r"pip install 'mindref\[baselines\]'$"):
+@pytest.mark.usefixtures("without_implicit")
+def test_without_the_package_only_fitting_raises() -> None:
+    with raises_exactly(ConfigError, NEEDS_IMPLICIT):
         fitted([[0, 1]], 2)
-    folded(SMALL, [[0]])  # what is fitted does not want it
+    folded(SMALL, [[0]])
 
 
 @pytest.mark.parametrize("regularization", [0.0, 1e-12])

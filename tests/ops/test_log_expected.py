@@ -14,10 +14,11 @@ from scipy.optimize import minimize
 
 from mindref.conformance import strategies
 from mindref.conformance.strategies import normal
-from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
+from mindref.conformance.tolerances import WORKED_EXAMPLE
 from mindref.ops import sampled_softmax
 from mindref.shapes import Array, Ints
 from tests import spec_pages
+from tests.assertions import assert_close
 
 LEARNT = spec_pages.examples("sampled_softmax")[1]
 
@@ -35,26 +36,12 @@ def test_all_items_without_correction_give_the_full_softmax(
     raised = np.exp(user @ items.T)
     p = raised / raised.sum(axis=1, keepdims=True)
     expected = -np.log(p[np.arange(b), ids]).mean()
-    np.testing.assert_allclose(
-        out, expected, rtol=same_math(np.float64), atol=VANISHING, err_msg="loss"
-    )
+    assert_close(out, expected, "loss")
     d_user, d_target, d_items = sampled_softmax.backward(1.0, saved)
     one_hot = np.eye(n)[ids]
-    np.testing.assert_allclose(
-        d_user,
-        (p - one_hot) @ items / b,
-        rtol=same_math(np.float64),
-        atol=VANISHING,
-        err_msg="d_user",
-    )
+    assert_close(d_user, (p - one_hot) @ items / b, "d_user")
     d_items = d_items + one_hot.T @ d_target  # the target is one of the items
-    np.testing.assert_allclose(
-        d_items,
-        (p - one_hot).T @ user / b,
-        rtol=same_math(np.float64),
-        atol=VANISHING,
-        err_msg="d_items",
-    )
+    assert_close(d_items, (p - one_hot).T @ user / b, "d_items")
 
 
 CHANCE = np.array([0.5, 0.3, 0.2])
@@ -85,9 +72,7 @@ def test_the_corrected_sum_is_unbiased(draws: int, target: int) -> None:
         for ids in itertools.product(range(3), repeat=draws)
     )
     others = sum(np.exp(s) for i, s in enumerate(SCORES) if i != target)
-    np.testing.assert_allclose(
-        expected, others, rtol=same_math(np.float64), err_msg="over all draws"
-    )
+    assert_close(expected, others, "over all draws", atol=0)
 
 
 @pytest.mark.rules("sampled_softmax-R2", "sampled_softmax-R3")
@@ -113,12 +98,7 @@ def test_the_probability_is_that_of_the_target_given_the_set() -> None:
                 np.log(included)[[target]],
                 np.log(included)[ids],
             )
-            np.testing.assert_allclose(
-                np.exp(-out),
-                mass / sum(row.values()),
-                rtol=same_math(np.float64),
-                err_msg=f"{target} {together}",
-            )
+            assert_close(np.exp(-out), mass / sum(row.values()), f"{target} {together}", atol=0)
 
 
 def sets(chance: Array, draws: int) -> Iterator[tuple[Ints, float]]:

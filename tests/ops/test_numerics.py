@@ -12,6 +12,7 @@ from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
 from mindref.ops import OPS, embedding, softmax, squash
 from mindref.ops.embedding import RowGradient
+from tests.assertions import assert_equal_arrays, raises_exactly
 
 B, L, K, D, S = 3, 7, 4, 5, 6
 MASK = np.arange(L) < np.array([[5], [0], [7]])
@@ -78,12 +79,8 @@ def test_results_and_gradients_have_the_type_of_the_inputs(stem: str, dtype: str
 @STEMS
 @pytest.mark.rules("numerics-R6")
 def test_float32_agrees_with_float64(stem: str) -> None:
-    pairs = zip(
-        results(stem, arguments(stem, "float32")),
-        results(stem, arguments(stem, "float64")),
-        strict=True,
-    )
-    for narrow, wide in pairs:
+    both = (results(stem, arguments(stem, dtype)) for dtype in ("float32", "float64"))
+    for narrow, wide in zip(*both, strict=True):
         atol = same_math("float32") * np.max(np.abs(wide))
         np.testing.assert_allclose(narrow, wide, rtol=0, atol=atol)
 
@@ -112,16 +109,9 @@ def test_repeated_rows_are_added_in_a_fixed_order() -> None:
 def test_masked_values_may_be_anything(garbage: float) -> None:
     history, mask, bilinear, logits, active = arguments("routing", "float64")
     expected = results("routing", [history, mask, bilinear, logits, active])
-    allowed = mask[..., None] & active[:, None]
-    spoilt = [
-        np.where(mask[..., None], history, garbage),
-        mask,
-        bilinear,
-        np.where(allowed, logits, garbage),
-        active,
-    ]
-    for found, wanted in zip(results("routing", spoilt), expected, strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    history = np.where(mask[..., None], history, garbage)
+    logits = np.where(mask[..., None] & active[:, None], logits, garbage)
+    assert_equal_arrays(results("routing", [history, mask, bilinear, logits, active]), expected)
 
 
 @pytest.mark.rules("numerics-R5", "numerics-R13")
@@ -144,7 +134,7 @@ def test_a_bad_logit_makes_only_that_slice_nan(bad: float) -> None:
 
 
 ROWS = arguments("embedding", "float64")[1]
-SPOILT = [  # operator, argument, place in it, the part of the result that is computed from it
+SPOILT = [  # operator, argument, index in it, the part of the result that is computed from it
     ("embedding", 0, (3, 1), ((ROWS == 3).any(axis=1), 1)),
     ("embedding", 2, (4, 1), 4),
     ("softmax", 0, (2, 1), 2),
@@ -164,11 +154,11 @@ SPOILT = [  # operator, argument, place in it, the part of the result that is co
 FINITE_LIMITS = [("softmax", 0), ("routing", 3), ("relu_layer", 2)]  # at -infinity: their pages
 
 
-def with_one(stem: str, argument: int, place: Any, value: float) -> list[Any]:
+def with_one(stem: str, argument: int, index: Any, value: float) -> list[Any]:
     """Return the results of a call with one number replaced."""
     arrays = arguments(stem, "float64")
     arrays[argument] = arrays[argument].copy()
-    arrays[argument][place] = value
+    arrays[argument][index] = value
     with np.errstate(invalid="ignore", over="ignore"):  # infinity less infinity, as it should be
         return results(stem, arrays)
 
@@ -181,11 +171,11 @@ def apart(out: Any, part: Any) -> tuple[Any, Any]:
 
 
 @pytest.mark.rules("numerics-R5", "sampled_softmax-R18", "relu_layer-R7", "label_attention-R17")
-@pytest.mark.parametrize(("stem", "argument", "place", "part"), SPOILT)
+@pytest.mark.parametrize(("stem", "argument", "index", "part"), SPOILT)
 def test_a_nan_affects_only_dependent_results(
-    stem: str, argument: int, place: Any, part: Any
+    stem: str, argument: int, index: Any, part: Any
 ) -> None:
-    out, *gradients = with_one(stem, argument, place, np.nan)
+    out, *gradients = with_one(stem, argument, index, np.nan)
     own, others = apart(np.where(ACTIVE, out, np.nan) if stem == "softmax" else out, part)
     assert np.isnan(own).all()
     assert stem == "softmax" or np.isfinite(others).all()
@@ -196,11 +186,11 @@ def test_a_nan_affects_only_dependent_results(
 
 @pytest.mark.rules("numerics-R13", "sampled_softmax-R18")
 @pytest.mark.parametrize("bad", [np.inf, -np.inf])
-@pytest.mark.parametrize(("stem", "argument", "place", "part"), SPOILT)
+@pytest.mark.parametrize(("stem", "argument", "index", "part"), SPOILT)
 def test_an_infinity_gives_infinity_or_nan_unless_a_limit_exists(
-    stem: str, argument: int, place: Any, part: Any, bad: float
+    stem: str, argument: int, index: Any, part: Any, bad: float
 ) -> None:
-    own, others = apart(with_one(stem, argument, place, bad)[0], part)
+    own, others = apart(with_one(stem, argument, index, bad)[0], part)
     limit = bad < 0 and (stem, argument) in FINITE_LIMITS
     assert np.isfinite(own).all() == limit
     assert np.isfinite(others).all()
@@ -235,33 +225,27 @@ def test_squash_and_softmax_accept_every_finite_number(dtype: str) -> None:
         softmax.forward(x, np.ones(x.shape, bool), axis=1)
 
 
+ONE_DTYPE = "expected one dtype, float32 or float64, got "
+
+
 @pytest.mark.rules("numerics-R1", "numerics-R3")
 @pytest.mark.parametrize(
-    ("stem", "place", "dtype", "text"),
+    ("stem", "argument", "dtype", "text"),
     [
-        ("squash", 0, "int64", "expected one dtype, float32 or float64, got x int64"),
-        ("softmax", 0, "int64", "expected one dtype, float32 or float64, got logits int64"),
         ("softmax", 1, "int64", "mask: expected a mask of dtype bool, got int64"),
         ("routing", 1, "int64", "mask: expected a mask of dtype bool, got int64"),
         ("routing", 4, "float32", "active: expected a mask of dtype bool, got float32"),
+        ("squash", 0, "int64", f"{ONE_DTYPE}x int64"),
+        ("softmax", 0, "int64", f"{ONE_DTYPE}logits int64"),
+        ("embedding", 2, "float64", f"{ONE_DTYPE}table float32, weights float64"),
         (
-            "routing",
-            2,
-            "float64",
-            "expected one dtype, float32 or float64,"
-            " got history float32, bilinear float64, init_logits float32",
-        ),
-        (
-            "embedding",
-            2,
-            "float64",
-            "expected one dtype, float32 or float64, got table float32, weights float64",
+            "routing", 2, "float64",
+            f"{ONE_DTYPE}history float32, bilinear float64, init_logits float32",
         ),
     ],
-)
-def test_the_message_names_every_type(stem: str, place: int, dtype: str, text: str) -> None:
+)  # fmt: skip
+def test_the_message_names_every_type(stem: str, argument: int, dtype: str, text: str) -> None:
     arrays = arguments(stem, "float32")
-    arrays[place] = arrays[place].astype(dtype)
-    with pytest.raises(ShapeError) as error:
+    arrays[argument] = arrays[argument].astype(dtype)
+    with raises_exactly(ShapeError, f"{stem}: {text}"):
         OPS[stem].forward(*arrays, **WORDS.get(stem, {}))
-    assert str(error.value) == f"{stem}: {text}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,114 +11,94 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.conformance.strategies import RoutingCase, generators, routing_cases
-from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.errors import ShapeError
-from mindref.ops import routing
+from mindref.ops import routing, squash
 from mindref.ops.routing import count_active_interests
-from mindref.shapes import Array, Ints
-from tests.ops import naive
-from tests.ops.runs import run, users
+from tests import naive
+from tests.assertions import assert_close, assert_equal_arrays, raises_exactly
+from tests.ops.routing_calls import (
+    AXES,
+    CHOICES,
+    WEIGHTED,
+    allowed,
+    draw_log_weights,
+    gradients_of,
+    loop_arguments,
+    ones_case,
+    run,
+    users,
+)
 
-SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 ROUNDS = st.integers(1, 5)
 
 
-def alone(case: RoutingCase, b: int, real: Ints, active: Ints) -> tuple[Array, Array, Array]:
-    """Return what one user brings to the loops: no padding, no inactive interest."""
-    general = case.bilinear.ndim == 4
-    matrix = case.bilinear[np.ix_(real, active)] if general else case.bilinear
-    return case.history[b, real], matrix, case.init_logits[b][np.ix_(real, active)]
-
-
-@pytest.mark.parametrize("axis", ["interests", "behaviours"])
+@AXES
 @pytest.mark.parametrize("general", [False, True])
+@WEIGHTED
 @pytest.mark.rules(
-    "routing-R1", "routing-R3", "routing-R4", "routing-R5", "routing-R8", "routing-R9"
-)
-@given(data=st.data(), rounds=ROUNDS)
-def test_capsules_and_weights_equal_the_loops(
-    general: bool, axis: str, data: st.DataObject, rounds: int
+    "routing-R1", "routing-R2", "routing-R3", "routing-R4", "routing-R5", "routing-R8",
+    "routing-R9", "routing-R20", "routing-R21", "routing-R22", "routing-R25", "routing-R32",
+    "routing-R37",
+)  # fmt: skip
+@given(data=st.data(), rounds=ROUNDS, rng=generators())
+def test_capsules_and_couplings_equal_the_loops(
+    weighted: bool,
+    general: bool,
+    axis: str,
+    data: st.DataObject,
+    rounds: int,
+    rng: np.random.Generator,
 ) -> None:
     case = data.draw(routing_cases(general=general))
-    capsules, saved = run(case, iterations=rounds, axis=axis)
-    expected, weights = np.zeros_like(capsules), np.zeros((rounds, *case.init_logits.shape))
+    log_weights = draw_log_weights(rng, case, weighted)
+    capsules, saved = run(case, log_weights, iterations=rounds, axis=axis)
+    expected, couplings = np.zeros_like(capsules), np.zeros((rounds, *case.init_logits.shape))
     for b, real, active in users(case):
-        u, w = naive.routing(
-            *alone(case, b, real, active), rounds, over_behaviours=axis == "behaviours"
+        pairs = np.ix_(real, active)
+        of_user = log_weights[b][pairs] if log_weights is not None else None
+        arguments = loop_arguments(case, b, real, active)
+        u, w = naive.capsules(*arguments, rounds, axis, log_weights=of_user)
+        expected[b, active] = u
+        couplings[(slice(None), b, *pairs)] = w
+    assert_close(capsules, expected, "capsules")
+    assert_close([x.weights.out for x in saved.iterations], couplings, "couplings")
+    assert_close(saved.couplings, couplings[-1], "last couplings")
+
+
+@pytest.mark.rules("routing-R6", "routing-R34")
+@CHOICES
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e300])
+@WEIGHTED
+@given(case=routing_cases(), rng=generators())
+def test_padding_has_no_influence(
+    weighted: bool, garbage: float, choice: str, case: RoutingCase, rng: np.random.Generator
+) -> None:
+    log_weights, results = draw_log_weights(rng, case, weighted), []
+    for value in (0.0, garbage):
+        other = case._replace(
+            history=np.where(case.mask[..., None], case.history, value),
+            init_logits=np.where(case.mask[..., None], case.init_logits, value),
         )
-        expected[b, active] = np.real(u)
-        weights[(slice(None), b, *np.ix_(real, active))] = np.real(w)
-    np.testing.assert_allclose(capsules, expected, **SAME, err_msg="capsules")
-    found = np.array([turn.weights.out for turn in saved.iterations])
-    np.testing.assert_allclose(found, weights, **SAME, err_msg="weights")
+        weights = None if log_weights is None else np.where(allowed(case), log_weights, value)
+        capsules, saved = run(other, weights, gradient=choice)
+        d_capsules = np.linspace(1, 2, capsules.size).reshape(capsules.shape)
+        results.append((capsules, saved.couplings, *routing.backward(d_capsules, saved)))
+    assert_equal_arrays(*results)
+    if weighted:
+        np.testing.assert_array_equal(np.where(allowed(case), 0, results[1][-1]), 0)
 
 
-@pytest.mark.rules("routing-R1")
-@given(routing_cases(), st.floats(-3, 3))
-def test_a_sum_is_linear_in_the_behaviours_so_that_zero_stays_zero(
-    case: RoutingCase, factor: float
-) -> None:
-    once, _ = run(case, iterations=1, kind="none")
-    scaled, _ = run(case._replace(history=factor * case.history), iterations=1, kind="none")
-    np.testing.assert_allclose(scaled, factor * once, **SAME)
-
-
-@pytest.mark.rules("routing-R2")
-@given(routing_cases(), ROUNDS)
-def test_weights_of_a_behaviour_sum_to_one_over_the_active_interests(
-    case: RoutingCase, rounds: int
-) -> None:
-    _, saved = run(case, iterations=rounds)
-    for turn in saved.iterations:
-        total = turn.weights.out.sum(axis=2)
-        np.testing.assert_allclose(total, case.mask, **SAME)
-        taken = np.where(case.active[:, None], 0, turn.weights.out)
-        np.testing.assert_array_equal(taken, 0, err_msg="weights of inactive interests")
-
-
-@pytest.mark.rules("routing-R5")
-@given(routing_cases(), ROUNDS)
-def test_exactly_r_iterations_are_made(case: RoutingCase, rounds: int) -> None:
-    _, saved = run(case, iterations=rounds)
-    assert len(saved.iterations) == rounds
-    for turn, made in enumerate(saved.iterations):
-        capsules, _ = run(case, iterations=turn + 1)
-        np.testing.assert_array_equal(made.capsules, capsules)
-
-
+@AXES
 @pytest.mark.rules("routing-R6")
-@given(routing_cases(), generators())
-def test_padding_has_no_influence(case: RoutingCase, rng: np.random.Generator) -> None:
-    garbage = rng.choice([np.nan, np.inf, -np.inf, 1e300])
-    other = case._replace(
-        history=np.where(case.mask[..., None], case.history, garbage),
-        init_logits=np.where(case.mask[..., None], case.init_logits, garbage),
-    )
-    capsules, saved = run(case)
-    again, saved_again = run(other)
-    np.testing.assert_array_equal(again, capsules)
-    d_capsules = rng.standard_normal(capsules.shape)
-    pairs = zip(
-        routing.backward(d_capsules, saved),
-        routing.backward(d_capsules, saved_again),
-        strict=True,
-    )
-    for gradient, gradient_again in pairs:
-        np.testing.assert_array_equal(gradient_again, gradient)
-
-
-@pytest.mark.parametrize("axis", ["interests", "behaviours"])
-@pytest.mark.rules("routing-R6")
-@given(data=st.data(), pads=st.integers(1, 9))
-def test_the_amount_of_padding_has_no_influence(axis: str, data: st.DataObject, pads: int) -> None:
-    case = data.draw(routing_cases())
-    more = ((0, 0), (0, pads), (0, 0))
+@given(case=routing_cases(), pads=st.integers(1, 9))
+def test_the_amount_of_padding_has_no_influence(axis: str, case: RoutingCase, pads: int) -> None:
+    width = ((0, 0), (0, pads), (0, 0))
     padded = case._replace(
-        history=np.pad(case.history, more, constant_values=7),
-        mask=np.pad(case.mask, more[:2]),
-        init_logits=np.pad(case.init_logits, more, constant_values=7),
+        history=np.pad(case.history, width, constant_values=7),
+        mask=np.pad(case.mask, width[:2]),
+        init_logits=np.pad(case.init_logits, width, constant_values=7),
     )
-    np.testing.assert_allclose(run(padded, axis=axis)[0], run(case, axis=axis)[0], **SAME)
+    assert_close(run(padded, axis=axis)[0], run(case, axis=axis)[0])
 
 
 @pytest.mark.rules("routing-R7")
@@ -125,16 +106,10 @@ def test_the_amount_of_padding_has_no_influence(axis: str, data: st.DataObject, 
 def test_an_inactive_interest_does_not_affect_the_routing_of_active_ones(case: RoutingCase) -> None:
     capsules, _ = run(case)
     for b in range(len(capsules)):
-        count = int(case.active[b].sum())
-        row = slice(b, b + 1)
-        small = RoutingCase(
-            case.history[row],
-            case.mask[row],
-            case.bilinear,
-            case.init_logits[row, :, :count],
-            case.active[row, :count],
-        )
-        np.testing.assert_allclose(capsules[b, :count], run(small)[0][0], **SAME)
+        history, mask, _, logits, active = (x[b : b + 1] for x in case)
+        count = int(active.sum())
+        small = RoutingCase(history, mask, case.bilinear, logits[..., :count], active[:, :count])
+        assert_close(capsules[b, :count], run(small)[0][0])
         np.testing.assert_array_equal(capsules[b, count:], 0)
 
 
@@ -161,34 +136,126 @@ def test_other_roundings_of_eq_9_match_the_page() -> None:
     assert math.floor(narrow) == 14
 
 
-@pytest.mark.rules("routing-R13")
-@given(routing_cases(), generators())
+@pytest.mark.rules("routing-R13", "routing-R34", "routing-R35")
+@WEIGHTED
+@given(case=routing_cases(), rng=generators())
 def test_a_user_without_behaviours_gets_zero_capsules_and_zero_gradients(
-    case: RoutingCase, rng: np.random.Generator
+    weighted: bool, case: RoutingCase, rng: np.random.Generator
 ) -> None:
-    mask = case.mask.copy()
-    mask[0] = False
-    capsules, saved = run(case._replace(mask=mask))
-    d_history, d_bilinear, d_logits = routing.backward(rng.standard_normal(capsules.shape), saved)
-    for array in (capsules[0], d_history[0], d_logits[0]):
-        np.testing.assert_array_equal(array, 0)
+    case = case._replace(mask=case.mask & (np.arange(len(case.mask)) > 0)[:, None])
+    capsules, saved = run(case, draw_log_weights(rng, case, weighted))
+    d_history, d_bilinear, *others = routing.backward(rng.standard_normal(capsules.shape), saved)
+    for array in (capsules, d_history, *others):
+        np.testing.assert_array_equal(array[0], 0)
     assert np.isfinite(d_bilinear).all()
 
 
-@pytest.mark.rules("routing-R13")
-@pytest.mark.parametrize("axis", ["interests", "behaviours"])
-def test_histories_of_length_zero_are_empty(axis: str) -> None:
-    case = RoutingCase(
-        np.zeros((2, 0, 3)),
-        np.zeros((2, 0), bool),
-        np.eye(3),
-        np.zeros((2, 0, 4)),
-        np.ones((2, 4), bool),
+@pytest.mark.rules("routing-R13", "routing-R34", "routing-R35")
+@AXES
+@pytest.mark.parametrize("length", [0, 4])
+@WEIGHTED
+def test_users_without_behaviours_have_zero_capsules_and_gradients(
+    weighted: bool, length: int, axis: str
+) -> None:
+    case = ones_case(2, length, 3, 5)._replace(mask=np.zeros((2, length), bool))
+    log_weights = np.ones((2, length, 5)) if weighted else None
+    capsules, saved = run(case, log_weights, axis=axis)
+    assert capsules.shape == (2, 5, 3)
+    for array in (capsules, *routing.backward(np.ones(capsules.shape), saved)):
+        np.testing.assert_array_equal(array, 0)
+
+
+@pytest.mark.rules("routing-R19")
+@given(routing_cases())
+def test_routing_draws_no_random_numbers_and_has_no_state(case: RoutingCase) -> None:
+    first, _ = run(case)
+    run(case._replace(history=2 * case.history))  # a call between, which must leave no trace
+    np.testing.assert_array_equal(run(case)[0], first)
+
+
+@pytest.mark.rules("routing-R23", "routing-R32")
+@pytest.mark.parametrize("kind", squash.KINDS)
+@WEIGHTED
+@given(case=routing_cases(), rounds=ROUNDS, rng=generators())
+def test_a_single_interest_is_the_squashed_sum_of_all_votes_for_any_logits(
+    weighted: bool, kind: str, case: RoutingCase, rounds: int, rng: np.random.Generator
+) -> None:
+    active = np.arange(case.active.shape[1]) < np.ones((len(case.active), 1))
+    case = case._replace(active=active, init_logits=10 * case.init_logits)
+    log_weights = draw_log_weights(rng, case, weighted)
+    capsules, _ = run(case, log_weights, iterations=rounds, kind=kind)
+    counts = np.where(case.mask, 1 if log_weights is None else np.exp(log_weights[:, :, 0]), 0)
+    sums = np.einsum("bl,de,ble->bd", counts, case.bilinear, case.history)
+    assert_close(capsules[:, 0], squash.forward(sums, kind=kind)[0])
+
+
+@pytest.mark.rules("routing-R24")
+@given(routing_cases(), ROUNDS, st.floats(-2, 2))
+def test_equal_logits_keep_all_capsules_equal(case: RoutingCase, rounds: int, logit: float) -> None:
+    equal = case._replace(init_logits=np.full(case.init_logits.shape, logit))
+    capsules, _ = run(equal, iterations=rounds)
+    assert_close(capsules, np.where(case.active[..., None], capsules[:, :1], 0))
+
+
+@pytest.mark.rules("routing-R26", "routing-R38")
+@pytest.mark.parametrize("by", ["matrices", "log weights"])
+@given(data=st.data(), rng=generators())
+def test_distinct_matrices_or_log_weights_separate_interests_even_with_zero_logits(
+    by: str, data: st.DataObject, rng: np.random.Generator
+) -> None:
+    case = data.draw(routing_cases(general=by == "matrices"))
+    case = case._replace(init_logits=np.zeros_like(case.init_logits))
+    capsules, _ = run(case, draw_log_weights(rng, case, by == "log weights"))
+    for b, _, active in users(case):
+        gaps = capsules[b, active][:, None] - capsules[b, active]
+        gaps[np.diag_indices(len(active))] = 1
+        assert np.abs(gaps).max(axis=-1).min() > 0
+
+
+@pytest.mark.rules("routing-R27")
+@pytest.mark.parametrize("kind", squash.KINDS)
+@given(case=routing_cases())
+def test_the_kind_of_squash_is_used_in_every_iteration(kind: str, case: RoutingCase) -> None:
+    _, saved = run(case, kind=kind)
+    for iteration in saved.iterations:
+        sums = np.einsum("blk,bld->bkd", iteration.weights.out, saved.votes)
+        assert_close(iteration.capsules, squash.forward(sums, kind=kind)[0])
+
+
+@AXES
+@CHOICES
+@pytest.mark.rules("routing-R33")
+@given(data=st.data(), rounds=ROUNDS, rng=generators())
+def test_log_weights_of_zero_change_no_byte(
+    axis: str, choice: str, data: st.DataObject, rounds: int, rng: np.random.Generator
+) -> None:
+    case = data.draw(routing_cases(general=data.draw(st.booleans())))
+    numbers = {"iterations": rounds, "axis": axis, "gradient": choice}
+    capsules, saved = run(case, None, **numbers)
+    again, saved_again = run(case, np.zeros_like(case.init_logits), **numbers)
+    d_capsules = rng.standard_normal(capsules.shape)
+    without = routing.backward(d_capsules, saved)
+    *others, d_log_weights = routing.backward(d_capsules, saved_again)
+    assert (len(without), d_log_weights.shape) == (3, case.init_logits.shape)
+    assert_equal_arrays(
+        [again, saved_again.couplings, *others], [capsules, saved.couplings, *without]
     )
-    np.testing.assert_array_equal(run(case, axis=axis)[0], np.zeros((2, 4, 3)))
 
 
-@pytest.mark.rules("routing-R29", "routing-R30", "routing-R31")
+@CHOICES
+@pytest.mark.rules("routing-R32")
+@given(case=routing_cases(), rng=generators())
+def test_a_log_weight_of_minus_infinity_is_weight_zero(
+    choice: str, case: RoutingCase, rng: np.random.Generator
+) -> None:
+    nothing = np.full_like(case.init_logits, -np.inf)
+    capsules, _ = run(case, nothing, gradient=choice)
+    d_capsules = rng.standard_normal(capsules.shape)
+    for array in (capsules, *gradients_of(case, d_capsules, nothing, gradient=choice)):
+        np.testing.assert_array_equal(array, 0)
+
+
+@pytest.mark.rules("routing-R29", "routing-R30", "routing-R31", "routing-R39")
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
@@ -197,17 +264,22 @@ def test_histories_of_length_zero_are_empty(axis: str) -> None:
         ({"gradient": "none"}, "routing: gradient: expected all or last, got none"),
         ({"axis": "users"}, "routing: axis: expected interests or behaviours, got users"),
         ({"kind": "tanh"}, "squash: kind: expected squash or unit or none, got tanh"),
+        (
+            {"log_weights": np.ones((2, 3, 1))},
+            "routing: log_weights has shape (2, 3, 1) but init_logits (2, 3, 4) needs"
+            " (B, L, K) = (2, 3, 4)",
+        ),
+        (
+            {"log_weights": np.ones((2, 3))},
+            "routing: log_weights has shape (2, 3) but needs 3 axes (B, L, K)",
+        ),
+        (
+            {"log_weights": np.ones((2, 3, 4), np.float32)},
+            "routing: expected one dtype, float32 or float64, got history float64,"
+            " bilinear float64, init_logits float64, log_weights float32",
+        ),
     ],
 )
-def test_an_invalid_option_raises(wrong: dict[str, object], text: str) -> None:
-    case = RoutingCase(
-        np.ones((2, 3, 5)),
-        np.ones((2, 3), bool),
-        np.eye(5),
-        np.ones((2, 3, 4)),
-        np.ones((2, 4), bool),
-    )
-    numbers = {"iterations": 3, "gradient": "last", **wrong}
-    with pytest.raises(ShapeError) as error:
-        routing.forward(*case, **numbers)
-    assert str(error.value) == text
+def test_an_invalid_argument_raises(wrong: dict[str, Any], text: str) -> None:
+    with raises_exactly(ShapeError, text):
+        run(ones_case(2, 3, 5, 4), **{"gradient": "last", **wrong})

@@ -1,6 +1,8 @@
-"""The gradients of routing: all rounds, the last one, and the worked examples of the page."""
+"""The gradients of routing: all iterations, the last one, and the worked examples of the page."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,154 +11,180 @@ from hypothesis import strategies as st
 
 from mindref.conformance import gradient
 from mindref.conformance.strategies import RoutingCase, generators, routing_cases
-from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
+from mindref.conformance.tolerances import same_math
 from mindref.models.logits import keyed_table
 from mindref.ops import routing, squash
 from mindref.ops.votes import sum_votes
 from mindref.shapes import Array
-from tests import spec_pages
+from tests import naive, spec_pages
+from tests.assertions import assert_close, assert_example
+from tests.ops.routing_calls import (
+    AXES,
+    CHOICES,
+    WEIGHTED,
+    draw_log_weights,
+    loop_arguments,
+    run,
+    users,
+)
 
-OPTIONS = [
-    (axis, kind, general)
-    for axis in routing.AXES
-    for kind in squash.KINDS
-    for general in (False, True)
-]
+EACH_OPTION = pytest.mark.parametrize(
+    ("axis", "kind", "general"),
+    [
+        (axis, kind, general)
+        for axis in routing.AXES
+        for kind in squash.KINDS
+        for general in (False, True)
+    ],
+)
 ROUNDS = st.integers(1, 4)
+# a direction turns the faster the shorter its vector is
+STEPS = {"squash": gradient.STEP, "none": gradient.STEP, "unit": gradient.SHORT_STEP}
 
 
-def smooth(saved: routing.Saved, least: float) -> bool:
+def smooth(saved: routing.Saved, kind: str) -> bool:
     """Return whether no sum is near zero, where squash bends; at zero itself it stays zero."""
     sums = [
         sum_votes(routing.apply_factors(turn.weights.out, saved.factors), saved.votes)
         for turn in saved.iterations
     ]
-    lengths = np.linalg.norm(sums, axis=-1)
+    lengths, least = np.linalg.norm(sums, axis=-1), 0.3 if kind == "unit" else 0.03
     return bool(np.min(np.where(lengths > 0, lengths, 1), initial=1) > least)
 
 
-# a direction turns the faster the shorter its vector is
-STEPS = {"squash": gradient.STEP, "none": gradient.STEP, "unit": gradient.SHORT_STEP}
-
-
-@pytest.mark.parametrize(("axis", "kind", "general"), OPTIONS)
-@pytest.mark.rules("routing-R11", "routing-R9", "routing-R25", "routing-R27")
+@EACH_OPTION
+@WEIGHTED
+@pytest.mark.rules(
+    "routing-R9", "routing-R11", "routing-R25", "routing-R27", "routing-R28", "routing-R35"
+)
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
 @pytest.mark.slow(every=3)
 def test_all_is_the_derivative_of_the_whole_function(
-    axis: str, kind: str, general: bool, data: st.DataObject, rounds: int, rng: np.random.Generator
+    weighted: bool,
+    axis: str,
+    kind: str,
+    general: bool,
+    data: st.DataObject,
+    rounds: int,
+    rng: np.random.Generator,
 ) -> None:
     case = data.draw(routing_cases(general=general))
     numbers = {"iterations": rounds, "gradient": "all", "axis": axis, "kind": kind}
-    _, saved = routing.forward(*case, **numbers)
-    assume(smooth(saved, 0.3 if kind == "unit" else 0.03))
+    weights = [normal_half(rng, case)] if weighted else []
+    _, saved = run(case, *weights, **numbers)
+    assume(smooth(saved, kind))
 
-    def forward(history: Array, bilinear: Array, init_logits: Array) -> Array:
-        return routing.forward(history, case.mask, bilinear, init_logits, case.active, **numbers)[0]
+    def forward(history: Array, bilinear: Array, logits: Array, *weights: Array) -> Array:
+        moved = RoutingCase(history, case.mask, bilinear, logits, case.active)
+        capsules: Array = run(moved, *weights, **numbers)[0]
+        return capsules
 
-    inputs = (case.history, case.bilinear, case.init_logits)
+    inputs = (case.history, case.bilinear, case.init_logits, *weights)
     gradient.check_gradient(
         forward, lambda d: routing.backward(d, saved), inputs, rng, step=STEPS[kind]
     )
 
 
-@pytest.mark.parametrize(("axis", "kind", "general"), OPTIONS)
-@pytest.mark.rules("routing-R12")
+def normal_half(rng: np.random.Generator, case: RoutingCase) -> Array:
+    return rng.standard_normal(case.init_logits.shape) / 2
+
+
+@EACH_OPTION
+@WEIGHTED
+@pytest.mark.rules("routing-R12", "routing-R36")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
 @pytest.mark.slow(every=3)
-def test_last_is_the_derivative_of_the_last_iteration_with_constant_weights(
-    axis: str, kind: str, general: bool, data: st.DataObject, rounds: int, rng: np.random.Generator
+def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
+    weighted: bool,
+    axis: str,
+    kind: str,
+    general: bool,
+    data: st.DataObject,
+    rounds: int,
+    rng: np.random.Generator,
 ) -> None:
     case = data.draw(routing_cases(general=general))
-    capsules, saved = routing.forward(
-        *case, iterations=rounds, gradient="last", axis=axis, kind=kind
-    )
-    assume(smooth(saved, 0.3 if kind == "unit" else 0.03))
+    numbers = {"iterations": rounds, "gradient": "last", "axis": axis, "kind": kind}
+    weights = [normal_half(rng, case)] if weighted else []
+    capsules, saved = run(case, *weights, **numbers)
+    assume(smooth(saved, kind))
     letters = "blk,lkde,ble->bkd" if general else "blk,de,ble->bkd"
 
-    def held(history: Array, bilinear: Array) -> Array:
+    def held(history: Array, bilinear: Array, *weights: Array) -> Array:
+        counted = saved.couplings * np.exp(weights[0]) if weights else saved.couplings
         masked = np.where(case.mask[..., None], history, 0)
-        return squash.forward(np.einsum(letters, saved.couplings, bilinear, masked), kind=kind)[0]
+        return squash.forward(np.einsum(letters, counted, bilinear, masked), kind=kind)[0]
 
-    np.testing.assert_allclose(
-        held(case.history, case.bilinear), capsules, rtol=same_math(np.float64), atol=VANISHING
-    )
-    inputs = (case.history, case.bilinear)
-    gradient.check_gradient(
-        held, lambda d: routing.backward(d, saved)[:2], inputs, rng, step=STEPS[kind]
-    )
+    def backward(d: Array) -> list[Array]:
+        d_history, d_bilinear, d_logits, *others = routing.backward(d, saved)
+        np.testing.assert_array_equal(d_logits, 0)
+        return [d_history, d_bilinear, *others]
+
+    inputs = (case.history, case.bilinear, *weights)
+    assert_close(held(*inputs), capsules)
+    gradient.check_gradient(held, backward, inputs, rng, step=STEPS[kind])
 
 
-@pytest.mark.rules("routing-R12")
-@given(routing_cases(), ROUNDS, generators())
-def test_only_all_has_a_gradient_of_the_initial_logits(
-    case: RoutingCase, rounds: int, rng: np.random.Generator
+@CHOICES
+@AXES
+@pytest.mark.rules("routing-R35", "routing-R36")
+@given(case=routing_cases(), rounds=st.integers(1, 3), rng=generators())
+def test_gradients_of_a_user_equal_the_loops(
+    choice: str, axis: str, case: RoutingCase, rounds: int, rng: np.random.Generator
 ) -> None:
-    d_logits = {}
-    for choice in routing.GRADIENTS:
-        out, saved = routing.forward(*case, iterations=rounds, gradient=choice)
-        d_logits[choice] = routing.backward(rng.standard_normal(out.shape), saved)[2]
-    np.testing.assert_array_equal(d_logits["last"], 0)
-    free = case.mask & (case.active.sum(axis=1) > 1)[:, None]  # K' = 1 leaves nothing to decide
-    assert (np.abs(d_logits["all"]).max(axis=2) > 0).tolist() == free.tolist()
+    """By a complex step through Algorithm 1; what is held constant loses its imaginary part."""
+    log_weights = draw_log_weights(rng, case)
+    assert log_weights is not None
+    capsules, saved = run(case, log_weights, iterations=rounds, gradient=choice, axis=axis)
+    d_capsules = rng.standard_normal(capsules.shape)
+    d_log_weights = routing.backward(d_capsules, saved)[3]
+    for b, real, active in list(users(case))[:1]:
+        arguments, pairs = loop_arguments(case, b, real, active), np.ix_(real, active)
+
+        def loops(p: Any, arguments: Any = arguments) -> Any:
+            constant = choice == "last"
+            return naive.capsules(*arguments, rounds, axis, log_weights=p, constant=constant)[0]
+
+        (expected,) = naive.derivative(loops, [log_weights[b][pairs]], d_capsules[b, active])
+        atol = same_math(np.float64) * np.abs(d_capsules).max()
+        assert_close(d_log_weights[b][pairs], expected, atol=atol)
 
 
-@pytest.mark.rules("routing-R11", "routing-R12")
-@pytest.mark.parametrize("choice", routing.GRADIENTS)
-@pytest.mark.parametrize("rounds", [1, 2, 3])
-@given(case=routing_cases(), rng=generators())
-def test_any_number_of_iterations_has_a_gradient(
-    choice: str, rounds: int, case: RoutingCase, rng: np.random.Generator
-) -> None:
-    out, saved = routing.forward(*case, iterations=rounds, gradient=choice)
-    d_history, d_bilinear, _ = routing.backward(rng.standard_normal(out.shape), saved)
-    assert d_history.any(axis=2).tolist() == case.mask.tolist()
-    assert d_bilinear.any() == case.mask.any()
-
-
-@pytest.mark.rules("routing-R28")
-@pytest.mark.parametrize("kind", squash.KINDS)
-@given(case=routing_cases(), rng=generators())
-def test_the_gradient_of_an_inactive_interest_has_no_influence(
-    kind: str, case: RoutingCase, rng: np.random.Generator
-) -> None:
-    out, saved = routing.forward(*case, iterations=3, gradient="all", kind=kind)
-    d_capsules = rng.standard_normal(out.shape)
-    silent = np.where(case.active[..., None], d_capsules, 0)
-    pairs = zip(routing.backward(d_capsules, saved), routing.backward(silent, saved), strict=True)
-    for loud, quiet in pairs:
-        np.testing.assert_allclose(loud, quiet, rtol=same_math(np.float64), atol=VANISHING)
-
-
-@pytest.mark.rules("routing-R11", "routing-R12", "routing-R2", "routing-R8")
-@pytest.mark.parametrize("choice", routing.GRADIENTS)
-def test_the_worked_example_holds(choice: str) -> None:
-    example = spec_pages.examples("routing")[0]
+@pytest.mark.rules(
+    "routing-R11", "routing-R12", "routing-R2", "routing-R8", "routing-R32", "routing-R35",
+    "routing-R36",
+)  # fmt: skip
+@CHOICES
+@pytest.mark.parametrize("number", [0, 2], ids=["plain", "weighted"])
+def test_the_worked_example_matches_the_page(number: int, choice: str) -> None:
+    example = spec_pages.examples("routing")[number]
     history, bilinear, logits, d_capsules = (
-        np.array(example[name]) for name in ("history", "bilinear", "init_logits", "d_capsules")
+        np.array(example[name], float)
+        for name in ("history", "bilinear", "init_logits", "d_capsules")
     )
-    capsules, saved = routing.forward(
-        history[None],
-        np.ones((1, len(history)), bool),
-        bilinear,
-        logits[None],
-        np.ones((1, logits.shape[1]), bool),
-        iterations=example["iterations"],
-        gradient=choice,
-    )
-    weights = np.array([turn.weights.out[0] for turn in saved.iterations])
-    found = [weights, capsules[0], *(d[0] for d in routing.backward(d_capsules[None], saved))]
-    found[3] = routing.backward(d_capsules[None], saved)[1]  # S has no axis of users
-    names = ("d_history", "d_bilinear", "d_init_logits")
-    expected = [example["weights"], example["capsules"], *(example[choice][n] for n in names)]
-    for name, x, y in zip(("weights", "capsules", *names), found, expected, strict=True):
-        np.testing.assert_allclose(x, y, rtol=0, atol=WORKED_EXAMPLE, err_msg=name)
+    log_weights = np.array(example["log_weights"]) if "log_weights" in example else None
+    masks = np.ones((1, len(history)), bool), np.ones((1, logits.shape[1]), bool)
+    case = RoutingCase(history[None], masks[0], bilinear, logits[None], masks[1])
+    weights = None if log_weights is None else log_weights[None]
+    rounds = example["iterations"]
+    capsules, saved = run(case, weights, iterations=rounds, gradient=choice)
+    couplings = np.array([x.weights.out[0] for x in saved.iterations])
+    votes = naive.votes_of(history, bilinear)
+    loops = naive.capsules(votes, logits, rounds, log_weights=log_weights)
+    assert_close(capsules[0], loops[0])
+    assert_close(couplings, loops[1])
+    got = {"capsules": capsules[0], "weights": couplings, "couplings": couplings[-1]}
+    assert_example({name: x for name, x in got.items() if name in example}, example)
+    d_history, d_bilinear, *others = routing.backward(d_capsules[None], saved)
+    gradients = {"d_history": d_history[0], "d_bilinear": d_bilinear}  # S has no axis of users
+    names = ("d_init_logits", "d_log_weights")
+    gradients |= {name: x[0] for name, x in zip(names, others, strict=False)}
+    assert gradients.keys() == example[choice].keys()
+    assert_example(gradients, example[choice])
 
 
 @pytest.mark.rules("routing-R15")
 def test_the_worked_example_of_keyed_logits_matches_the_page() -> None:
     example = spec_pages.examples("routing")[1]
-    table = keyed_table(
-        example["seed"], example["items"], example["interests"], example["sigma"], "float64"
-    )
-    np.testing.assert_allclose(table, example["logits"], rtol=0, atol=WORKED_EXAMPLE)
+    sizes = (example[name] for name in ("seed", "items", "interests", "sigma"))
+    assert_example({"logits": keyed_table(*sizes, "float64")}, example)

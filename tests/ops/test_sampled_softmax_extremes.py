@@ -1,4 +1,4 @@
-"""sampled_softmax at the edges: huge, tiny, empty, of the wrong kind."""
+"""sampled_softmax and pooled_softmax at the edges: huge, tiny, empty, not finite, invalid."""
 
 from __future__ import annotations
 
@@ -11,12 +11,24 @@ from hypothesis import given
 from mindref.conformance.strategies import normal
 from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
-from mindref.ops import sampled_softmax
-from tests.ops.softmax_cases import Case, cases, fixed_case, of_logits
+from tests.assertions import assert_close, raises_exactly, raises_with
+from tests.ops.loss_cases import (
+    EACH,
+    EACH_EXTREME,
+    SAMPLED,
+    TYPES,
+    Case,
+    backward,
+    cases,
+    fixed_case,
+    forward,
+    of_products,
+    run,
+)
 
 
 @pytest.mark.rules("sampled_softmax-R9")
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@TYPES
 @pytest.mark.parametrize(
     ("target", "negatives", "expected"),
     [
@@ -29,116 +41,178 @@ from tests.ops.softmax_cases import Case, cases, fixed_case, of_logits
 def test_huge_logits_give_a_finite_loss(
     target: float, negatives: list[float], expected: float, dtype: Any
 ) -> None:
-    out, saved = of_logits(target, negatives, dtype)
+    out, *gradients = run(of_products([target], [[x] for x in negatives], dtype), SAMPLED)
     np.testing.assert_allclose(out, expected, rtol=same_math(dtype), atol=0, err_msg="loss")
-    assert all(np.isfinite(d).all() for d in sampled_softmax.backward(1.0, saved))
+    assert all(np.isfinite(d).all() for d in gradients)
+
+
+@pytest.mark.rules("pooled_softmax-R12")
+@TYPES
+@EACH_EXTREME
+def test_huge_products_give_a_finite_loss(sharpness: Any, dtype: Any) -> None:
+    size = 1e4 if sharpness == 0 else 1e30
+    for target in ([size, -size], [-size, -size], [0.0, size]):
+        case = of_products(target, [[size, size], [-size, 1.0]], dtype)
+        assert all(np.isfinite(x).all() for x in run(case, sharpness))
+    # nothing but the second negative is far from the target
+    case = of_products([size, size], [[size, size], [-size, -size]], dtype)
+    np.testing.assert_allclose(run(case, sharpness)[0], np.log(2), rtol=same_math(dtype))
 
 
 @pytest.mark.rules("sampled_softmax-R9")
 def test_logits_at_the_end_of_the_floats_cause_no_warning() -> None:
-    out, saved = of_logits(0.0, [1.5e308, -1.5e308])  # their gap is beyond the largest float
-    assert out == 1.5e308
+    out, saved = forward(of_products([0.0], [[1.5e308], [-1.5e308]]), SAMPLED)
+    assert out == 1.5e308, "the gap of the negatives is beyond the largest float"
     assert saved.p_negatives.tolist() == [[1, 0]]
 
 
-@pytest.mark.rules("sampled_softmax-R18")
+@pytest.mark.rules("sampled_softmax-R18", "pooled_softmax-R25")
+@EACH_EXTREME
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_logit_that_is_not_finite_makes_the_loss_nan(place: int, bad: float) -> None:
-    logits = [0.5, 1.0, -1.0]
-    logits[place] = bad
-    out, saved = of_logits(logits[0], logits[1:])
-    d_user, d_target, _ = sampled_softmax.backward(1.0, saved)
-    assert np.isnan([out, d_user.item(), d_target.item()]).all()
-
-
-@pytest.mark.rules("sampled_softmax-R12")
-def test_the_gradient_of_a_tiny_loss_keeps_its_digits() -> None:
-    out, saved = of_logits(0.0, [-50.0])
-    _, d_target, d_negatives = sampled_softmax.backward(1.0, saved)
-    np.testing.assert_allclose(out, np.exp(-50.0), rtol=same_math(np.float64), err_msg="loss")
-    np.testing.assert_allclose(
-        d_target, -np.exp(-50.0), rtol=same_math(np.float64), err_msg="target"
-    )
-    np.testing.assert_allclose(
-        d_negatives, np.exp(-50.0), rtol=same_math(np.float64), err_msg="negative"
-    )
-
-
-@pytest.mark.rules("sampled_softmax-R10")
-@pytest.mark.parametrize("ids", [[], [1], [1, 1]])
-def test_a_user_without_negatives_has_no_loss(ids: list[int]) -> None:
-    rng = np.random.default_rng(0)
-    count = len(ids)
-    user, target, negatives = normal(rng, 1, 3), normal(rng, 1, 3), normal(rng, count, 3)
-    logs = np.array([0.5]), normal(rng, count)
-    out, saved = sampled_softmax.forward(
-        user, target, negatives, np.array([1]), np.array(ids, np.int64), *logs
-    )
-    assert out == 0
-    assert not any(d.any() for d in sampled_softmax.backward(1.0, saved))
-
-
-@given(drawn=cases(np.float32))
-def test_float32_stays_float32_and_agrees_with_float64(drawn: tuple[Case, Any]) -> None:
-    case, _ = drawn
-    wide = [x.astype(np.float64) if x.dtype == np.float32 else x for x in case]
-    out, saved = sampled_softmax.forward(*case)
-    exact, _ = sampled_softmax.forward(*wide)
-    gradients = sampled_softmax.backward(1.0, saved)
-    assert {a.dtype for a in (out, *gradients)} == {np.dtype(np.float32)}
-    np.testing.assert_allclose(
-        out, exact, rtol=same_math(np.float32), atol=same_math(np.float32), err_msg="loss"
-    )
-
-
-@pytest.mark.rules("sampled_softmax-R14")
 @pytest.mark.parametrize(
-    ("name", "shape", "message"),
+    ("name", "index"),
+    [("interests", (0, 0, 1)), ("target", (0, 3)), ("negatives", (2, 3)), ("negatives", (0, 3))],
+)
+def test_a_product_that_is_not_finite_makes_the_loss_nan(
+    name: str, index: Any, bad: float, sharpness: Any
+) -> None:
+    case = fixed_case()
+    x = getattr(case, name).copy()
+    x[index] = bad
+    with np.errstate(invalid="ignore"):  # infinity times zero, as it should be
+        out, d_interests, d_target, _ = run(case._replace(**{name: x}), sharpness)
+    reached = case.active if sharpness != SAMPLED else np.arange(4) < np.ones((3, 1))
+    assert np.isnan(out)
+    assert np.isnan(d_interests[0][reached[0]]).all()
+    assert np.isnan(d_target[0]).all()
+    assert not d_interests[~reached].any()
+    others = np.isfinite(d_interests[1:]).all() and np.isfinite(d_target[1:]).all()
+    assert others == (name != "negatives")
+
+
+@pytest.mark.rules("sampled_softmax-R12", "pooled_softmax-R15")
+@EACH_EXTREME
+def test_the_gradient_of_a_tiny_loss_keeps_its_digits(sharpness: Any) -> None:
+    out, d_interests, d_target, d_negatives = run(of_products([0.0], [[-50.0]]), sharpness)
+    got = [out, -d_target.sum(), d_negatives.sum(), d_interests.sum() / -50]
+    assert_close(got, 4 * [np.exp(-50.0)], "of size exp(-50)", atol=0)
+
+
+@pytest.mark.rules("sampled_softmax-R10", "pooled_softmax-R13")
+@EACH_EXTREME
+@pytest.mark.parametrize("ids", [[], [1], [1, 1]])
+def test_a_user_without_negatives_has_no_loss(ids: list[int], sharpness: Any) -> None:
+    rng = np.random.default_rng(0)
+    vectors = normal(rng, 1, 2, 3), np.ones((1, 2), bool), normal(rng, 1, 3)
+    negatives, logs = normal(rng, len(ids), 3), (np.array([0.5]), normal(rng, len(ids)))
+    case = Case(*vectors, negatives, np.array([1]), np.array(ids, np.int64), *logs)
+    assert not any(np.any(x) for x in run(case, sharpness))
+
+
+@EACH
+@given(drawn=cases(np.float32))
+def test_float32_stays_float32_and_agrees_with_float64(
+    drawn: tuple[Case, Any], sharpness: Any
+) -> None:
+    out, *gradients = run(drawn[0], sharpness)
+    assert {a.dtype for a in (out, *gradients)} == {np.dtype(np.float32)}
+    near = same_math(np.float32)
+    exact = forward(drawn[0].astype(np.float64), sharpness)[0]
+    np.testing.assert_allclose(out, exact, rtol=near, atol=near, err_msg="loss")
+
+
+@EACH
+def test_results_are_deterministic_and_inputs_are_unchanged(sharpness: Any) -> None:
+    case = fixed_case()
+    before = [x.tobytes() for x in case]
+    out, saved = forward(case, sharpness)
+    arrays = [x for x in saved if isinstance(x, np.ndarray)]
+    kept = [x.tobytes() for x in arrays]
+    gradients = [x.tobytes() for x in backward(1.0, saved, case)]
+    assert [x.tobytes() for x in arrays] == kept
+    assert [x.tobytes() for x in run(case, sharpness)] == [out.tobytes(), *gradients]
+    assert [x.tobytes() for x in case] == before
+
+
+STEMS = pytest.mark.parametrize(
+    ("stem", "sharpness"), [("sampled_softmax", SAMPLED), ("pooled_softmax", 1.0)]
+)
+
+
+@pytest.mark.rules("sampled_softmax-R14", "pooled_softmax-R19")
+@STEMS
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
     [
-        ("negatives", (5, 3), "negatives has shape (5, 3) but user (3, 4) needs (S, D)"),
-        ("target", (2, 4), "target has shape (2, 4) but user (3, 4) needs (B, D) = (3, 4)"),
-        ("negative_log_expected", (1,), "negative_log_expected has shape (1,) but negatives"),
-        ("target_log_expected", (1,), "target_log_expected has shape (1,) but user"),
+        ("negatives", np.ones((5, 3)), "negatives has shape (5, 3) but {users} needs (S, D)"),
+        ("target", np.ones((2, 5)), "target has shape (2, 5) but {users} needs (B, D) = (3, 5)"),
+        ("target_ids", np.ones(2, int), "target_ids has shape (2,) but {users}"),
+        ("negative_ids", np.ones(2, int), "negative_ids has shape (2,) but negatives (5, 5)"),
+        ("negative_log_expected", np.ones(1), "negative_log_expected has shape (1,) but negatives"),
+        ("target_log_expected", np.ones(1), "target_log_expected has shape (1,) but {users}"),
+        ("target_log_expected", np.ones(3, "f4"), "expected one dtype, float32 or float64"),
+        ("negative_log_expected", np.ones(5, "f4"), "expected one dtype, float32 or float64"),
+        ("target", np.ones((3, 5), int), "expected one dtype, float32 or float64"),
     ],
 )
-def test_shapes_that_disagree_raise(name: str, shape: tuple[int, ...], message: str) -> None:
-    with pytest.raises(ShapeError) as caught:
-        sampled_softmax.forward(*fixed_case()._replace(**{name: np.ones(shape)}))
-    assert f"sampled_softmax: {message}" in str(caught.value)
+def test_invalid_arrays_raise(
+    name: str, value: Any, message: str, stem: str, sharpness: Any
+) -> None:
+    users = "user (3, 5)" if sharpness == SAMPLED else "interests (3, 4, 5)"
+    with raises_with(ShapeError, f"{stem}: {message.format(users=users)}"):
+        run(fixed_case()._replace(**{name: value}), sharpness)
 
 
-@pytest.mark.rules("sampled_softmax-R14")
-def test_dtypes_that_differ_raise() -> None:
-    case = fixed_case()
-    with pytest.raises(ShapeError, match=r"expected one dtype.*negative_log_expected float32"):
-        sampled_softmax.forward(*case[:-1], case[-1].astype(np.float32))
+@pytest.mark.rules("pooled_softmax-R19", "pooled_softmax-R24")
+@pytest.mark.parametrize(
+    ("active", "message"),
+    [
+        (np.ones((3, 3), bool), "active has shape (3, 3) but interests (3, 4, 5) needs"),
+        (np.ones((3, 4)), "active: expected a mask of dtype bool, got float64"),
+        (
+            np.ones((3, 4), bool) & (np.arange(3) != 1)[:, None],
+            "active: expected an active interest for every user, got none",
+        ),
+    ],
+)
+def test_invalid_active_interests_raise(active: Any, message: str) -> None:
+    with raises_with(ShapeError, f"pooled_softmax: {message}"):
+        run(fixed_case()._replace(active=active), 1.0)
 
 
-@pytest.mark.rules("sampled_softmax-R15")
+@pytest.mark.rules("sampled_softmax-R15", "pooled_softmax-R20")
+@STEMS
 @pytest.mark.parametrize("name", ["target_log_expected", "negative_log_expected"])
 @pytest.mark.parametrize("value", [-np.inf, np.inf, np.nan])
-def test_an_infinite_log_expected_count_raises(name: str, value: float) -> None:
-    case = fixed_case()
-    log = getattr(case, name).copy()
+def test_an_infinite_log_expected_count_raises(
+    name: str, value: float, stem: str, sharpness: Any
+) -> None:
+    log = getattr(fixed_case(), name).copy()
     log[1] = value
-    with pytest.raises(ShapeError) as caught:
-        sampled_softmax.forward(*case._replace(**{name: log}))
-    expected = f"sampled_softmax: {name}: expected finite logs, got an infinite one or NaN"
-    assert str(caught.value) == expected
+    message = f"{stem}: {name}: expected finite logs, got an infinite one or NaN"
+    with raises_exactly(ShapeError, message):
+        run(fixed_case()._replace(**{name: log}), sharpness)
 
 
-@pytest.mark.rules("sampled_softmax-R16")
+@pytest.mark.rules("sampled_softmax-R16", "pooled_softmax-R21")
+@STEMS
 @pytest.mark.parametrize("temperature", [0.0, -1.0, np.inf, np.nan])
-def test_a_temperature_must_be_above_zero_and_finite(temperature: float) -> None:
-    with pytest.raises(ShapeError) as caught:
-        sampled_softmax.forward(*fixed_case(), temperature=temperature)
-    expected = f"sampled_softmax: temperature: expected a finite number above 0, got {temperature}"
-    assert str(caught.value) == expected
+def test_a_temperature_must_be_above_zero_and_finite(
+    temperature: float, stem: str, sharpness: Any
+) -> None:
+    message = f"{stem}: temperature: expected a finite number above 0, got {temperature}"
+    with raises_exactly(ShapeError, message):
+        run(fixed_case(), sharpness, temperature=temperature)
 
 
-@pytest.mark.rules("sampled_softmax-R17")
-def test_an_empty_batch_raises() -> None:
-    with pytest.raises(ShapeError) as caught:
-        sampled_softmax.forward(*fixed_case().first_users(0))
-    assert str(caught.value) == "sampled_softmax: user: expected at least one, got none"
+@pytest.mark.rules("sampled_softmax-R17", "pooled_softmax-R23")
+@pytest.mark.parametrize(
+    ("sharpness", "message"),
+    [
+        (SAMPLED, "sampled_softmax: user: expected at least one, got none"),
+        (1.0, "pooled_softmax: interests: expected at least one user, got none"),
+    ],
+)
+def test_an_empty_batch_raises(sharpness: Any, message: str) -> None:
+    with raises_exactly(ShapeError, message):
+        run(fixed_case().first_users(0), sharpness)

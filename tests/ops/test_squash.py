@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,12 @@ from hypothesis import strategies as st
 
 from mindref.conformance import gradient
 from mindref.conformance.strategies import distinct_sizes, generators, normal
-from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, rounding, same_math
+from mindref.conformance.tolerances import VANISHING, rounding, same_math
 from mindref.errors import ShapeError
 from mindref.ops import squash
 from mindref.shapes import Array
-from tests import spec_pages
-from tests.ops import naive
+from tests import naive, spec_pages
+from tests.assertions import assert_close, assert_example, raises_exactly
 
 SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -31,8 +32,9 @@ def capsules(draw: st.DrawFn) -> Array:
     return scale * normal(rng, users, interests, width)
 
 
-def extremes(dtype: type) -> Array:
+def extremes(dtype: Any) -> Array:
     """Return capsules (M, 3) from subnormal to the largest float, along an axis and askew."""
+    dtype = np.dtype(dtype).type
     info = np.finfo(dtype)
     tiny, huge = (1e-300, 1e300) if dtype is np.float64 else (1e-38, 1e38)
     lengths = [info.smallest_subnormal, info.tiny, tiny, info.eps, 1, 1 / info.eps, huge, info.max]
@@ -45,8 +47,8 @@ def extremes(dtype: type) -> Array:
 @given(capsules())
 def test_vectors_equal_the_loops(x: Array) -> None:
     out, _ = squash.forward(x)
-    for place in np.ndindex(x.shape[:-1]):
-        np.testing.assert_allclose(out[place], np.real(naive.squash(x[place])), **SAME)
+    for index in np.ndindex(x.shape[:-1]):
+        assert_close(out[index], naive.squash(x[index]))
 
 
 @pytest.mark.rules("squash-R1")
@@ -54,11 +56,8 @@ def test_vectors_equal_the_loops(x: Array) -> None:
 def test_the_new_length_is_exact_in_fractions(length: float) -> None:
     out, _ = squash.forward(np.array([0.0, length, 0.0]))
     square = Fraction(length) ** 2
-    assert out.tolist() == [
-        0,
-        pytest.approx(float(square / (1 + square)), rel=rounding(np.float64)),
-        0,
-    ]
+    expected = [0, float(square / (1 + square)), 0]
+    np.testing.assert_allclose(out, expected, rtol=rounding(np.float64))
 
 
 @pytest.mark.parametrize("kind", squash.KINDS)
@@ -80,12 +79,10 @@ def test_backward_is_the_derivative(
 def test_backward_equals_the_complex_step_of_the_loops(x: Array, rng: np.random.Generator) -> None:
     d_out = rng.standard_normal(x.shape)
     found = squash.backward(d_out, squash.forward(x)[1])
-    for place in np.ndindex(x.shape[:-1]):
-        if x[place].any():
-            (expected,) = naive.derivative(naive.squash, [x[place]], d_out[place])
-            np.testing.assert_allclose(
-                found[place], expected, rtol=same_math(np.float64), atol=VANISHING
-            )
+    for index in np.ndindex(x.shape[:-1]):
+        if x[index].any():
+            (expected,) = naive.derivative(naive.squash, [x[index]], d_out[index])
+            assert_close(found[index], expected)
 
 
 @pytest.mark.rules("squash-R3")
@@ -104,13 +101,9 @@ def test_the_gradient_tends_to_its_limits_at_zero_and_far_out() -> None:
     a, across = np.array([0.6, 0.8]), np.array([-0.8, 0.6])
     for n, slope_along, slope_across in [(1e-9, 2e-9, 1e-9), (1e9, 2e-27, 1e-9)]:
         _, saved = squash.forward(n * a)
-        np.testing.assert_allclose(
-            squash.backward(across, saved), slope_across * across, rtol=same_math(np.float64)
-        )
+        assert_close(squash.backward(across, saved), slope_across * across, atol=0)
         _, along = squash.forward(np.array([n]))  # one axis alone: no cancellation
-        np.testing.assert_allclose(
-            squash.backward(np.ones(1), along), [slope_along], rtol=same_math(np.float64)
-        )
+        assert_close(squash.backward(np.ones(1), along), [slope_along], atol=0)
 
 
 @pytest.mark.rules("squash-R4")
@@ -124,12 +117,6 @@ def test_no_finite_vector_overflows_or_gets_a_length_above_one(dtype: type) -> N
     one_axis = (x != 0).sum(axis=1) == 1
     assert (np.abs(out[one_axis]).max(axis=1) <= 1).all()
     assert (np.linalg.norm(out.astype(float), axis=1) <= 1 + 4 * np.finfo(dtype).eps).all()
-
-
-@pytest.mark.rules("squash-R4")
-@given(capsules())
-def test_the_length_is_below_one(x: Array) -> None:
-    assert (np.linalg.norm(squash.forward(x)[0], axis=-1) < 1).all()
 
 
 @pytest.mark.rules("squash-R4")
@@ -175,24 +162,22 @@ def test_none_does_not_change_vectors_and_gradients(x: Array, rng: np.random.Gen
 
 @pytest.mark.rules("squash-R8")
 def test_another_kind_raises() -> None:
-    with pytest.raises(ShapeError) as error:
+    message = "squash: kind: expected squash or unit or none, got tanh"
+    with raises_exactly(ShapeError, message):
         squash.forward(np.zeros((2, 3)), kind="tanh")
-    assert str(error.value) == "squash: kind: expected squash or unit or none, got tanh"
 
 
 @pytest.mark.rules("squash-R9")
 @pytest.mark.parametrize("kind", squash.KINDS)
 def test_a_number_without_an_axis_raises(kind: str) -> None:
-    with pytest.raises(ShapeError) as error:
+    message = "squash: x: expected at least one axis, got a number"
+    with raises_exactly(ShapeError, message):
         squash.forward(np.array(3.0), kind=kind)
-    assert str(error.value) == "squash: x: expected at least one axis, got a number"
 
 
 @pytest.mark.rules("squash-R1", "squash-R2", "squash-R3")
-def test_the_worked_example_holds() -> None:
+def test_the_worked_example_matches_the_page() -> None:
     (example,) = spec_pages.examples("squash")
     x, d_out = (np.array(example[name], float) for name in ("x", "d_out"))
     out, saved = squash.forward(x)
-    d_x = squash.backward(d_out, saved)
-    np.testing.assert_allclose(out, example["out"], rtol=0, atol=WORKED_EXAMPLE)
-    np.testing.assert_allclose(d_x, example["d_x"], rtol=0, atol=WORKED_EXAMPLE)
+    assert_example({"out": out, "d_x": squash.backward(d_out, saved)}, example)

@@ -75,6 +75,7 @@ class PowerBeforeArgmax(Attention):
         "argmax for p >= 100, but of the powers",
         "DeepMatch, fun-rec",
         "label_attention-R6",
+        ("power-before-argmax",),
     )
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
@@ -94,6 +95,7 @@ class RawPower(Attention):
         "the power of a signed score",
         "PaddleRec, DeepMatch, fun-rec, Wang-Yu-Qing, DeepMatch-Torch",
         "label_attention-R2",
+        ("power-loses-the-sign",),
     )
 
     def raised(self, scores: Array, power: float) -> Array:
@@ -104,7 +106,12 @@ class RawPower(Attention):
 
 
 class PowerMultiplied(Attention):
-    bug = Bug("the score is multiplied by p", "EasyRec, TorchEasyRec", "label_attention-R2")
+    bug = Bug(
+        "the score is multiplied by p",
+        "EasyRec, TorchEasyRec",
+        "label_attention-R2",
+        ("power-multiplies",),
+    )
 
     def raised(self, scores: Array, power: float) -> Array:
         return power * scores
@@ -126,7 +133,12 @@ class AlwaysArgmax(Attention):
 
 
 class InactiveAttended(Attention):
-    bug = Bug("inactive interests are in the softmax", "fun-rec", "label_attention-R3")
+    bug = Bug(
+        "inactive interests are in the softmax",
+        "fun-rec",
+        "label_attention-R3",
+        ("inactive-interests-are-read", "softmax-masked-after-the-sum"),
+    )
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
         return super().weigh(scores, np.ones_like(active), power)
@@ -134,7 +146,10 @@ class InactiveAttended(Attention):
 
 class SizeOneAxis(Attention):
     bug = Bug(
-        "softmax over an axis of size one: all weights are 1", "deep_ctr", "label_attention-R3"
+        "softmax over an axis of size one: all weights are 1",
+        "deep_ctr",
+        "label_attention-R3",
+        ("attention-over-an-axis-of-one",),
     )
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:

@@ -23,6 +23,7 @@ class Bug(NamedTuple):
     name: str
     seen_in: str  # implementations with the bug, as named in field.md
     rule: str  # label of the broken rule
+    mutants: tuple[str, ...] = ()  # equivalent mutants of the catalogue
 
 
 class BuggyOperator:

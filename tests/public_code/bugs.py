@@ -2,59 +2,13 @@
 
 from __future__ import annotations
 
-from tests.public_code.attention_bugs import (
-    AlwaysArgmax,
-    InactiveAttended,
-    PowerBeforeArgmax,
-    PowerMultiplied,
-    RawPower,
-    SizeOneAxis,
-)
+from tests.public_code import attention_bugs, loss_bugs, routing_bugs
 from tests.public_code.base import BuggyOperator
-from tests.public_code.loss_bugs import (
-    AccidentalHitsKept,
-    EpsilonSquash,
-    NoCorrection,
-    OnlyUsersNormalised,
-    TemperatureUnused,
-)
-from tests.public_code.routing_bugs import (
-    AddedToWeights,
-    AlwaysThreeIterations,
-    BiasedVotes,
-    GradientOfThirdIteration,
-    InactiveCompete,
-    LogitsReplaced,
-    LogitsStored,
-    NoMatrix,
-    PositionsCompete,
-    UnitBetweenIterations,
-    UpdateSummedOverBatch,
-    ZeroLogits,
-)
 
-BUGS: tuple[type[BuggyOperator], ...] = (
-    PositionsCompete,
-    LogitsStored,
-    UpdateSummedOverBatch,
-    AddedToWeights,
-    LogitsReplaced,
-    BiasedVotes,
-    NoMatrix,
-    UnitBetweenIterations,
-    AlwaysThreeIterations,
-    GradientOfThirdIteration,
-    ZeroLogits,
-    InactiveCompete,
-    EpsilonSquash,
-    PowerBeforeArgmax,
-    RawPower,
-    PowerMultiplied,
-    AlwaysArgmax,
-    InactiveAttended,
-    SizeOneAxis,
-    NoCorrection,
-    AccidentalHitsKept,
-    TemperatureUnused,
-    OnlyUsersNormalised,
+BUGS: tuple[type[BuggyOperator], ...] = tuple(
+    value
+    for module in (routing_bugs, attention_bugs, loss_bugs)
+    for value in vars(module).values()
+    if isinstance(value, type) and "bug" in vars(value) and value.__module__ == module.__name__
 )
+globals().update({bug.__name__: bug for bug in BUGS})

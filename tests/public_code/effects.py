@@ -6,11 +6,13 @@ NEVER_NOTICED = "a wrong call returns a result, not an error: visible only in th
 PADS_SPEAK = "the content and the amount of padding change the interests of a user"
 SPREADS = "a NaN or infinity is hidden, or appears in unrelated results"
 
+WITHOUT_ERROR = (
+    "notation-R1", "notation-R2", "numerics-R1", "numerics-R3", "routing-R29", "routing-R30",
+    "routing-R31", "label_attention-R14", "label_attention-R15", "label_attention-R16",
+)  # fmt: skip
+
 EFFECTS = {
-    "notation-R1": NEVER_NOTICED,
-    "notation-R2": NEVER_NOTICED,
-    "numerics-R1": NEVER_NOTICED,
-    "numerics-R3": NEVER_NOTICED,
+    **dict.fromkeys(WITHOUT_ERROR, NEVER_NOTICED),
     "numerics-R4": "a NaN in padding or in an inactive interest makes the result of the user NaN",
     "numerics-R5": SPREADS,
     "numerics-R6": "results differ from the specified model, in every dtype",
@@ -36,9 +38,6 @@ EFFECTS = {
     "routing-R23": "the interest of a user with one interest is not the sum of the votes",
     "routing-R24": "interests differ by their number, not by the history",
     "routing-R28": "inactive interests send gradients to items",
-    "routing-R29": NEVER_NOTICED,
-    "routing-R30": NEVER_NOTICED,
-    "routing-R31": NEVER_NOTICED,
     "label_attention-R1": "the attention uses another score than the ranking of items",
     "label_attention-R2": "with an even power, a worse matching interest gets more weight",
     "label_attention-R3": "attention weights of a user do not sum to 1",
@@ -52,9 +51,6 @@ EFFECTS = {
     "label_attention-R11": "large powers overflow: the first interest is selected, or NaN results",
     "label_attention-R12": "an interest orthogonal to the target makes the batch NaN",
     "label_attention-R13": "a large power makes the gradients of the batch infinite",
-    "label_attention-R14": NEVER_NOTICED,
-    "label_attention-R15": NEVER_NOTICED,
-    "label_attention-R16": NEVER_NOTICED,
     "label_attention-R17": SPREADS,
 }
 """Rule -> one sentence, for every rule that a package on the page fails."""

@@ -1,14 +1,13 @@
-"""Public bugs of the sampled softmax and of squash; each changes one step of a correct operator."""
+"""Public bugs of the sampled softmax; each changes one step of a correct operator."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from mindref.errors import ShapeError
 from mindref.ops.sampled_softmax import check_inputs
-from mindref.shapes import Array, Bools, Ints, common_float_dtype
+from mindref.shapes import Array, Bools, Ints
 from tests.public_code.base import Bug, BuggyOperator, direction, unit_rows_backward
 
 
@@ -84,6 +83,7 @@ class NoCorrection(Loss):
         "no log-Q correction",
         "EasyRec, TorchEasyRec, torch-rechub, CoreRec",
         "sampled_softmax-R2",
+        ("no-log-q",),
     )
 
     def correction(self, log_expected: Array) -> Array:
@@ -91,49 +91,36 @@ class NoCorrection(Loss):
 
 
 class AccidentalHitsKept(Loss):
-    bug = Bug("accidental hits are kept", "torch-rechub, REMI, TorchEasyRec", "sampled_softmax-R3")
+    bug = Bug(
+        "accidental hits are kept",
+        "torch-rechub, REMI, TorchEasyRec",
+        "sampled_softmax-R3",
+        ("hits-kept",),
+    )
 
     def hits(self, target_ids: Ints, negative_ids: Ints) -> Bools:
         return np.zeros((len(target_ids), len(negative_ids)), bool)
 
 
 class TemperatureUnused(Loss):
-    bug = Bug("the temperature is accepted and not used", "torch-rechub", "sampled_softmax-R6")
+    bug = Bug(
+        "the temperature is accepted and not used",
+        "torch-rechub",
+        "sampled_softmax-R6",
+        ("temperature-unused",),
+    )
 
     def divisor(self, temperature: float) -> float:
         return 1.0
 
 
 class OnlyUsersNormalised(Loss):
-    bug = Bug("users are normalised to length one, items are not", "fun-rec", "sampled_softmax-R7")
+    bug = Bug(
+        "users are normalised to length one, items are not",
+        "fun-rec",
+        "sampled_softmax-R7",
+        ("only-users-normalised",),
+    )
 
     def normalised(self, normalise: bool) -> tuple[bool, ...]:
         return (normalise, False, False)
-
-
-class EpsilonSquash(BuggyOperator):
-    bug = Bug(
-        "1e-9 is added to the squared length under the root",
-        "DeepMatch, ComiRec, torch-rechub and derived code",
-        "squash-R5",
-    )
-    stem = "squash"
-
-    def forward(self, x: Array, *, kind: str = "squash") -> tuple[Array, Any]:
-        common_float_dtype("squash", x=x)
-        if kind in ("unit", "none"):
-            raise NotImplementedError(f"no {kind}")
-        if kind != "squash":
-            raise ShapeError(f"squash: kind: expected squash, got {kind}")
-        with np.errstate(all="ignore"):
-            square = (x * x).sum(axis=-1, keepdims=True)
-            return x * (square / (1 + square) / np.sqrt(square + 1e-9).astype(x.dtype)), x
-
-    def backward(self, d_out: Array, x: Array) -> Array:
-        """Return h d_out + 2 h'(q) <x, d_out> x for x h(q) with the squared length q."""
-        with np.errstate(all="ignore"):
-            q = (x * x).sum(axis=-1, keepdims=True)
-            root = np.sqrt(q + 1e-9).astype(x.dtype)
-            h = q / (1 + q) / root
-            slope = 1 / ((1 + q) * root) - h / (1 + q) - h / (2 * root * root)
-            return h * d_out + 2 * slope * (x * d_out).sum(axis=-1, keepdims=True) * x

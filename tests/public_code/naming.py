@@ -25,36 +25,6 @@ EFFORT = ExampleBudget(PROFILES[PROFILE].examples, seed=0, shrink=False)
 NAMING = "your result equals the reference with this mistake"
 MISTAKE = re.compile(r"\[([\w-]+), [a-z_]+-R\d+")
 
-EQUIVALENT_MUTANTS = {
-    "PositionsCompete": ("routing-padding-zeroed-after-the-softmax",),
-    "LogitsStored": ("routing-logits-kept-between-calls",),
-    "UpdateSummedOverBatch": ("routing-update-summed-over-the-batch",),
-    "AddedToWeights": ("routing-agreement-added-to-the-weights",),
-    "LogitsReplaced": ("routing-logits-replaced",),
-    "BiasedVotes": ("routing-vote-with-a-bias",),
-    "NoMatrix": ("routing-without-a-matrix",),
-    "UnitBetweenIterations": ("routing-length-one-between-iterations",),
-    "AlwaysThreeIterations": ("routing-always-three-iterations",),
-    "GradientOfThirdIteration": (
-        "routing-no-update-after-the-third-iteration",
-        "routing-last-only-from-three-iterations-on",
-    ),
-    "ZeroLogits": ("routing-starts-from-zero",),
-    "InactiveCompete": ("routing-inactive-zeroed-after-each-softmax",),
-    "EpsilonSquash": ("squash-epsilon-under-the-root",),
-    "PowerBeforeArgmax": ("power-before-argmax",),
-    "RawPower": ("power-loses-the-sign",),
-    "PowerMultiplied": ("power-multiplies",),
-    "AlwaysArgmax": (),
-    "InactiveAttended": ("inactive-interests-are-read", "softmax-masked-after-the-sum"),
-    "SizeOneAxis": ("attention-over-an-axis-of-one",),
-    "NoCorrection": ("no-log-q",),
-    "AccidentalHitsKept": ("hits-kept",),
-    "TemperatureUnused": ("temperature-unused",),
-    "OnlyUsersNormalised": ("only-users-normalised",),
-}
-"""Bug -> the equivalent mutants of the catalogue."""
-
 
 class BugDiagnosis(NamedTuple):
     """The diagnosis of one bug."""
@@ -67,14 +37,7 @@ class BugDiagnosis(NamedTuple):
     @property
     def right(self) -> bool:
         """Return whether an equivalent mutant is named and no other mutant."""
-        return (
-            bool(set(self.mutants) & set(equivalent_mutants(self.bug))) and not self.other_mutants
-        )
-
-
-def equivalent_mutants(bug: type[BuggyOperator]) -> tuple[str, ...]:
-    """Return the mutants that are equivalent to a bug."""
-    return EQUIVALENT_MUTANTS[bug.__name__]
+        return bool(set(self.mutants) & set(self.bug.bug.mutants)) and not self.other_mutants
 
 
 def named_mutants(diagnosis: str) -> tuple[str, ...]:
@@ -99,9 +62,7 @@ def failures(bug: type[BuggyOperator]) -> list[CheckResult]:
 def diagnose_bug(bug: type[BuggyOperator]) -> BugDiagnosis:
     """Return the diagnosis of a bug."""
     results = [(r.check, named_mutants(r.diagnosis)) for r in failures(bug)]
-    right = [
-        (check, names) for check, names in results if set(names) & set(equivalent_mutants(bug))
-    ]
+    right = [(check, names) for check, names in results if set(names) & set(bug.bug.mutants)]
     with_mutants = [(check, names) for check, names in results if names]
     check, mutants = (right or with_mutants or results)[0]
     wrong = {name for other, names in with_mutants if (other, names) not in right for name in names}

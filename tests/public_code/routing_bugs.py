@@ -1,4 +1,4 @@
-"""Public bugs of routing; each changes one step of a correct operator."""
+"""Public bugs of routing and squash; each changes one step of a correct operator."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from mindref.shapes import Array, Bools
-from tests.public_code.base import Bug, direction, softmax, softmax_backward, unit_rows_backward
+from mindref.errors import ShapeError
+from mindref.shapes import Array, Bools, common_float_dtype
+from tests.public_code.base import (
+    Bug,
+    BuggyOperator,
+    direction,
+    softmax,
+    softmax_backward,
+    unit_rows_backward,
+)
 from tests.public_code.routing import Routing, Saved
 
 
@@ -16,6 +24,7 @@ class PositionsCompete(Routing):
         "softmax over the positions, padding zeroed afterwards",
         "pytorch_ComiRec, torch-rechub, rec_pangu, REMI, BaM",
         "routing-R2",
+        ("routing-padding-zeroed-after-the-softmax",),
     )
 
     def weigh(self, b: Array, allowed: Bools) -> Array:
@@ -31,6 +40,7 @@ class LogitsStored(Routing):
         "logits stored as a variable that every call adds to",
         "DeepMatch up to 0.2.0, fun-rec, deep_ctr",
         "routing-R19",
+        ("routing-logits-kept-between-calls",),
     )
 
     def __init__(self) -> None:
@@ -50,6 +60,7 @@ class UpdateSummedOverBatch(Routing):
         "the agreement is summed over the users of the batch",
         "DeepMatch up to 0.2.0, fun-rec, deep_ctr",
         "routing-R20",
+        ("routing-update-summed-over-the-batch",),
     )
 
     def update(self, b: Array, w: Array, agreement: Array) -> Array:
@@ -60,7 +71,12 @@ class UpdateSummedOverBatch(Routing):
 
 
 class AddedToWeights(Routing):
-    bug = Bug("the agreement is added to the softmax weights", "TorchEasyRec", "routing-R8")
+    bug = Bug(
+        "the agreement is added to the softmax weights",
+        "TorchEasyRec",
+        "routing-R8",
+        ("routing-agreement-added-to-the-weights",),
+    )
 
     def update(self, b: Array, w: Array, agreement: Array) -> Array:
         return w + agreement
@@ -70,7 +86,9 @@ class AddedToWeights(Routing):
 
 
 class LogitsReplaced(Routing):
-    bug = Bug("the agreement replaces the logits", "EasyRec", "routing-R8")
+    bug = Bug(
+        "the agreement replaces the logits", "EasyRec", "routing-R8", ("routing-logits-replaced",)
+    )
 
     def update(self, b: Array, w: Array, agreement: Array) -> Array:
         return agreement
@@ -80,14 +98,18 @@ class LogitsReplaced(Routing):
 
 
 class BiasedVotes(Routing):
-    bug = Bug("the votes have a bias: S e + c", "ComiRec", "routing-R1")
+    bug = Bug(
+        "the votes have a bias: S e + c", "ComiRec", "routing-R1", ("routing-vote-with-a-bias",)
+    )
 
     def project_votes(self, e: Array, s: Array) -> Array:
         return e @ s.T + np.cos(np.arange(len(s))).astype(s.dtype)
 
 
 class NoMatrix(Routing):
-    bug = Bug("no S: the vote is the behaviour", "RecLearn", "routing-R1")
+    bug = Bug(
+        "no S: the vote is the behaviour", "RecLearn", "routing-R1", ("routing-without-a-matrix",)
+    )
 
     def project_votes(self, e: Array, s: Array) -> Array:
         return e.copy()
@@ -101,6 +123,7 @@ class UnitBetweenIterations(Routing):
         "capsules of length one instead of squash between iterations",
         "EasyRec, TorchEasyRec",
         "routing-R4",
+        ("routing-length-one-between-iterations",),
     )
 
     def inner_squash(self, z: Array) -> Array:
@@ -111,7 +134,12 @@ class UnitBetweenIterations(Routing):
 
 
 class AlwaysThreeIterations(Routing):
-    bug = Bug("three iterations, for every r", "ComiRec, RecLearn", "routing-R5")
+    bug = Bug(
+        "three iterations, for every r",
+        "ComiRec, RecLearn",
+        "routing-R5",
+        ("routing-always-three-iterations",),
+    )
 
     def num_iterations(self, iterations: int) -> int:
         return 3
@@ -122,6 +150,7 @@ class GradientOfThirdIteration(Routing):
         "no update after the second iteration; one or two iterations have no gradient",
         "pytorch_ComiRec, torch-rechub, REMI, BaM",
         "routing-R5",
+        ("routing-no-update-after-the-third-iteration", "routing-last-only-from-three-iterations-on"),
     )
 
     def num_iterations(self, iterations: int) -> int:
@@ -135,7 +164,12 @@ class GradientOfThirdIteration(Routing):
 
 
 class ZeroLogits(Routing):
-    bug = Bug("routing starts from zero logits", "CoreRec, DeepMatch-Torch", "routing-R5")
+    bug = Bug(
+        "routing starts from zero logits",
+        "CoreRec, DeepMatch-Torch",
+        "routing-R5",
+        ("routing-starts-from-zero",),
+    )
 
     def start_logits(self, init_logits: Array) -> Array:
         return np.zeros_like(init_logits)
@@ -149,6 +183,7 @@ class InactiveCompete(Routing):
         "inactive interests get weight in the softmax and are zeroed afterwards",
         "torch-rechub's argument for masking afterwards, on an axis where it is wrong",
         "routing-R7",
+        ("routing-inactive-zeroed-after-each-softmax",),
     )
 
     def weigh(self, b: Array, allowed: Bools) -> Array:
@@ -162,3 +197,32 @@ class InactiveCompete(Routing):
 def behaviours(allowed: Bools) -> Bools:
     """Return a mask of all interests of the behaviours that are not padding."""
     return np.broadcast_to(allowed.any(axis=2, keepdims=True), allowed.shape)
+
+
+class EpsilonSquash(BuggyOperator):
+    bug = Bug(
+        "1e-9 is added to the squared length under the root",
+        "DeepMatch, ComiRec, torch-rechub and derived code",
+        "squash-R5",
+        ("squash-epsilon-under-the-root",),
+    )
+    stem = "squash"
+
+    def forward(self, x: Array, *, kind: str = "squash") -> tuple[Array, Any]:
+        common_float_dtype("squash", x=x)
+        if kind in ("unit", "none"):
+            raise NotImplementedError(f"no {kind}")
+        if kind != "squash":
+            raise ShapeError(f"squash: kind: expected squash, got {kind}")
+        with np.errstate(all="ignore"):
+            square = (x * x).sum(axis=-1, keepdims=True)
+            return x * (square / (1 + square) / np.sqrt(square + 1e-9).astype(x.dtype)), x
+
+    def backward(self, d_out: Array, x: Array) -> Array:
+        """Return h d_out + 2 h'(q) <x, d_out> x for x h(q) with the squared length q."""
+        with np.errstate(all="ignore"):
+            q = (x * x).sum(axis=-1, keepdims=True)
+            root = np.sqrt(q + 1e-9).astype(x.dtype)
+            h = q / (1 + q) / root
+            slope = 1 / ((1 + q) * root) - h / (1 + q) - h / (2 * root * root)
+            return h * d_out + 2 * slope * (x * d_out).sum(axis=-1, keepdims=True) * x

@@ -31,11 +31,8 @@ NEAREST = re.compile(r"nearest: .*?\[([\w-]+), [a-z_]+-R\d+.*?\] \((\d+) %\)")
 NOT_IMPLEMENTED = "raised NotImplementedError: the "  # raised by an adapter, not by the package
 EXACTLY = re.compile(r" is (\S+), expected (\S+) exactly")
 ROUNDING = 1e-4  # far above rounding of float32, far below the effect of a bug
-MASK_RULES = (
-    "numerics-R4",
-    "routing-R6",
-    "label_attention-R4",
-)  # rules that zeros at masked positions cannot break
+MASK_RULES = ("numerics-R4", "routing-R6", "label_attention-R4")
+"""Rules that zeros at masked positions cannot break."""
 MAX_MESSAGE = 90  # characters of an error message
 
 
@@ -44,26 +41,21 @@ class Package(NamedTuple):
 
     name: str  # name of the distribution
     module: str  # name of the module
-    backend: str
-    tidy: str
+    adapter: str
     beside: tuple[str, ...]  # distributions on which the results depend
+
+    @property
+    def backend(self) -> str:
+        return f"tests.public_code.{self.adapter}_backend:Backend"
+
+    @property
+    def tidy(self) -> str:
+        return f"tests.public_code.finite_padding:{self.adapter.capitalize()}"
 
 
 PACKAGES = (
-    Package(
-        "torch-rechub",
-        "torch_rechub",
-        "tests.public_code.rechub_backend:Backend",
-        "tests.public_code.finite_padding:Rechub",
-        ("torch",),
-    ),
-    Package(
-        "deepmatch",
-        "deepmatch",
-        "tests.public_code.deepmatch_backend:Backend",
-        "tests.public_code.finite_padding:Deepmatch",
-        ("tensorflow", "tf-keras"),
-    ),
+    Package("torch-rechub", "torch_rechub", "rechub", ("torch",)),
+    Package("deepmatch", "deepmatch", "deepmatch", ("tensorflow", "tf-keras")),
 )
 PART_NAMES = (*(package.name for package in PACKAGES), "bugs")
 
@@ -87,20 +79,12 @@ def package_part(package: Package) -> Iterator[str]:
     for name in names:
         yield f"    mindref conform --backend {name} --profile {PROFILE}"
     by = summary.title_lines(plain)[0].partition(" tested ")[2]
-    yield ""
-    yield f"Tested {by}, seed {plain.seed}, in {' and '.join(plain.precisions)}."
-    yield ""
+    yield f"\nTested {by}, seed {plain.seed}, in {' and '.join(plain.precisions)}.\n"
     yield f"- as it is: **{badge.badge_text(plain)}**: {summary.count_line(plain)}"
-    yield f"- tidy: **{badge.badge_text(tidy)}**: {summary.count_line(tidy)}"
-    yield ""
+    yield f"- tidy: **{badge.badge_text(tidy)}**: {summary.count_line(tidy)}\n"
     yield from rule_table(claimed_results(plain), claimed_results(tidy))
-    yield ""
-    yield "Not claimed: " + ", ".join(unclaimed(plain)) + "."
-
-
-def unclaimed(report: ConformanceReport) -> list[str]:
-    """Return the reasons of unclaimed results, each once."""
-    return [fold.reason for fold in summary.folded_results(report) if fold.status == "not_claimed"]
+    folded = [x.reason for x in summary.folded_results(plain) if x.status == "not_claimed"]
+    yield "\nNot claimed: " + ", ".join(folded) + "."
 
 
 def claimed_results(report: ConformanceReport) -> list[CheckResult]:
@@ -111,18 +95,15 @@ def claimed_results(report: ConformanceReport) -> list[CheckResult]:
 def rule_table(plain: list[CheckResult], tidy: list[CheckResult]) -> Iterator[str]:
     """Yield a row for each tested rule, in the order of the pages."""
     pages_run = list(dict.fromkeys(r.page for r in plain))
-    rules = [x for x in dict.fromkeys(rule for r in plain for rule in r.rules)]
-    rules = [x for x in rules if page_of(x) in pages_run]
-    rules.sort(key=lambda x: (pages_run.index(page_of(x)), int(x.rpartition("R")[2])))
+    keys = {
+        (pages_run.index(page), int(number), f"{page}-R{number}")
+        for page, number in (rule.split("-R") for r in plain for rule in r.rules)
+        if page in pages_run
+    }
     yield "| rule | as it is | tidy | likely mistake | what that does to a model |"
     yield "|---|---|---|---|---|"
-    for rule in rules:
+    for *_, rule in sorted(keys):
         yield rule_row(rule, results_of_rule(rule, plain), results_of_rule(rule, tidy))
-
-
-def page_of(rule: str) -> str:
-    """Return the page of a rule."""
-    return rule.partition("-")[0]
 
 
 def results_of_rule(rule: str, results: list[CheckResult]) -> list[CheckResult]:
@@ -164,12 +145,9 @@ def outcome(results: list[CheckResult]) -> str:
     """Return the worst status of the results, and the number of checks with this status."""
     checks = {status: {r.check for r in results if r.status == status} for status in WORST_FIRST}
     worst = next(status for status in WORST_FIRST if checks[status])
-    check_names = {r.check for r in results}
-    text = (
-        worst
-        if len(check_names) == len(checks[worst])
-        else f"{worst} {len(checks[worst])}/{len(check_names)}"
-    )
+    text, count = worst, len({r.check for r in results})
+    if len(checks[worst]) < count:
+        text += f" {len(checks[worst])}/{count}"
     if worst == "blocked":
         text += " by " + ", ".join({r.blocked_by: 0 for r in results if r.status == worst})
     if worst == "failed" and all(r.message.startswith(NOT_IMPLEMENTED) for r in failures(results)):
@@ -194,8 +172,7 @@ def bug_table() -> Iterator[str]:
     """Yield the table of the public bugs."""
     diagnoses = [diagnose_bug(bug) for bug in BUGS]
     right = sum(one.right for one in diagnoses)
-    yield f"{right} of {len(diagnoses)} are named."
-    yield ""
+    yield f"{right} of {len(diagnoses)} are named.\n"
     yield "| bug | deviation | seen in | rule | check | the diagnosis names | right |"
     yield "|---|---|---|---|---|---|---|"
     for one in diagnoses:
@@ -207,7 +184,7 @@ def bug_row(one: BugDiagnosis) -> str:
     bug, mutants = one.bug, [f"`{name}`" for name in one.mutants]
     if one.other_mutants:
         mutants.append("elsewhere " + ", ".join(f"`{name}`" for name in one.other_mutants))
-    cells = [f"`{bug.__name__}`", *bug.bug, f"`{one.check}`", " or ".join(mutants) or "nothing"]
+    cells = [f"`{bug.__name__}`", *bug.bug[:3], f"`{one.check}`", " or ".join(mutants) or "nothing"]
     return "| " + " | ".join([*cells, "yes" if one.right else "no"]) + " |"
 
 

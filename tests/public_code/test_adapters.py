@@ -35,11 +35,19 @@ def compute_results(backend: Any, stem: str, arguments: Any, dtype: str = "float
     out, _ = getattr(backend.ops, stem).forward(*arrays, **arguments[1])
     d_out = np.cos(np.arange(out.size)).reshape(out.shape).astype(dtype)
     gradients = backend.differentiate(stem, arrays, arguments[1], d_out)
-    moving = [x for x in arrays if x.dtype.kind == "f"]
-    return [
-        out,
-        *(np.zeros_like(x) if g is None else g for g, x in zip(gradients, moving, strict=True)),
-    ]
+    pairs = zip(gradients, (x for x in arrays if x.dtype.kind == "f"), strict=True)
+    return [out, *(np.zeros_like(x) if g is None else g for g, x in pairs)]
+
+
+def adapter_error(
+    package: str, module: str, stem: str, dtype: str = "float64", axis: str = "", **changes: Any
+) -> float:
+    """Return the largest relative difference of an adapter from the reference."""
+    backend, arguments = load_adapter(package, module), make_arguments(stem, **changes)
+    if axis:
+        arguments[1]["axis"] = axis
+    results = compute_results(backend, stem, arguments, dtype)
+    return distance(results, reference_results(stem, arguments))
 
 
 @pytest.mark.parametrize("name", ["rechub_backend", "deepmatch_backend"])
@@ -52,15 +60,8 @@ def test_an_adapter_is_short(name: str) -> None:
 def test_torch_rechub_is_right_on_full_histories_for_three_iterations_over_behaviours(
     gradient: str,
 ) -> None:
-    backend = load_adapter("torch_rechub", "rechub_backend")
-    arguments = make_arguments("routing", **FULL, iterations=3, gradient=gradient)
-    arguments[1]["axis"] = "behaviours"
-    assert (
-        distance(
-            compute_results(backend, "routing", arguments), reference_results("routing", arguments)
-        )
-        < EPSILON
-    )
+    options = {**FULL, "iterations": 3, "gradient": gradient, "axis": "behaviours"}
+    assert adapter_error("torch_rechub", "rechub_backend", "routing", **options) < EPSILON
 
 
 @pytest.mark.parametrize("iterations", [1, 2])
@@ -71,30 +72,18 @@ def test_torch_rechub_has_no_gradient_before_the_third_iteration(iterations: int
 
 
 def test_the_readout_of_torch_rechub_is_right_for_an_infinite_power() -> None:
-    backend, arguments = (
-        load_adapter("torch_rechub", "rechub_backend"),
-        make_arguments("label_attention", power=np.inf),
-    )
-    results = compute_results(backend, "label_attention", arguments)
-    assert (
-        distance(results, reference_results("label_attention", arguments))
-        < SAME_MATH[np.dtype(float)]
-    )
+    error = adapter_error("torch_rechub", "rechub_backend", "label_attention", power=np.inf)
+    assert error < SAME_MATH[np.dtype(float)]
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 3, 4])
 def test_deepmatch_routing_matches_the_paper(iterations: int) -> None:
-    backend = load_adapter("deepmatch", "deepmatch_backend")
-    arguments = make_arguments("routing", iterations=iterations, gradient="last")
-    results = compute_results(backend, "routing", arguments, "float32")
-    assert distance(results, reference_results("routing", arguments)) < SINGLE
+    numbers = {"iterations": iterations, "gradient": "last"}
+    error = adapter_error("deepmatch", "deepmatch_backend", "routing", "float32", **numbers)
+    assert error < SINGLE
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 3.0])
 def test_deepmatch_attention_matches_the_paper_for_odd_powers(power: float) -> None:
-    backend, arguments = (
-        load_adapter("deepmatch", "deepmatch_backend"),
-        make_arguments("label_attention", power=power),
-    )
-    results = compute_results(backend, "label_attention", arguments, "float32")
-    assert distance(results, reference_results("label_attention", arguments)) < SINGLE
+    stem = "label_attention"
+    assert adapter_error("deepmatch", "deepmatch_backend", stem, "float32", power=power) < SINGLE

@@ -22,7 +22,7 @@ from mindref.recommender.din_indexability import (
     user_vector_cosines,
 )
 from mindref.recommender.rerank import rerank, rerank_gain
-from tests.models.din_worlds import lively
+from tests.models.worlds import lively
 
 HISTORIES = Ragged.of([[3, 1, 4, 1], [], [5, 9, 2]])
 PROFILES = np.zeros((3, 0), np.int64)

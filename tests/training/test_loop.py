@@ -14,9 +14,10 @@ import pytest
 import mindref.ops
 from mindref.backend import NumpyBackend
 from mindref.config import Config
-from mindref.errors import BackendError, MindrefError
+from mindref.errors import BackendError, ConfigError
 from mindref.models.family import family_of
-from mindref.models.parameters import Params, copy_params
+from mindref.models.parameters import Params, copy_params, flatten
+from mindref.models.registry import families_allowing, families_using
 from mindref.recommender.trainer import Hooks, Trainer, resume_run
 from mindref.run.checkpoint import load_model, load_state
 from mindref.training import engine
@@ -30,6 +31,7 @@ from tests.runs import (
     call,
     content,
     environment,
+    loaded,
     options,
     stop_after,
     trained,
@@ -59,35 +61,19 @@ def child(script: str, folder: Path) -> None:
 
 
 def test_resuming_after_any_step_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    """Also after the last one, which changes nothing, and with a stop at every step."""
     whole = content(trained(tmp_path / "whole"))
-    for step in range(1, SMALL["steps"]):
+    trainer(tmp_path / "often").train(stop_after(0))
+    for step in range(SMALL["steps"]):
         folder = tmp_path / str(step)
-        outcome = trainer(folder).train(stop_after(step))
-        assert not outcome.finished
-        assert load_state(folder)[0].moments.step == step
+        assert not trainer(folder).train(stop_after(step)).finished
+        assert step == 0 or load_state(folder)[0].moments.step == step
         assert resume_run(folder).train().finished
         assert content(folder) == whole, f"stopped after step {step}"
-
-
-def test_stopping_at_every_step_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    whole = content(trained(tmp_path / "whole"))
-    trainer(tmp_path / "often").train(stop_after(1))
-    for step in range(2, SMALL["steps"] + 1):
-        resume_run(tmp_path / "often").train(stop_after(step))
+        resume_run(tmp_path / "often").train(stop_after(step + 1))
     assert content(tmp_path / "often") == whole
-
-
-def test_stopping_before_the_first_step_leaves_a_run_that_can_go_on(tmp_path: Path) -> None:
-    assert not trainer(tmp_path / "run").train(stop_after(0)).finished
-    assert resume_run(tmp_path / "run").train().finished
-    assert content(tmp_path / "run") == content(trained(tmp_path / "whole"))
-
-
-def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
-    before = content(trained(tmp_path / "run"))
-    again = resume_run(tmp_path / "run")
-    assert again.train().finished
-    assert content(tmp_path / "run") == before
+    assert resume_run(tmp_path / "whole").train().finished
+    assert content(tmp_path / "whole") == whole
 
 
 def test_training_lowers_the_loss() -> None:
@@ -239,21 +225,6 @@ def test_a_loss_that_is_no_number_ends_the_training_and_the_last_epoch_stays(
     assert content(tmp_path / "run") == content(trained(tmp_path / "whole", backend="numpy"))
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "numpy",
-        pytest.param("numba", marks=pytest.mark.slow),  # compiling 30 layers takes half a minute
-    ],
-)
-def test_arrays_that_overflow_end_in_a_message_and_no_warning(tmp_path: Path, backend: str) -> None:
-    layers = [8] * 30
-    with pytest.raises(MindrefError, match=r"learning.rate"):
-        trainer(
-            learning_rate=100.0, hidden=layers, steps=40, evaluate_every=40, backend=backend
-        ).train()
-
-
 def test_whatever_a_backend_raises_is_an_error_that_names_it() -> None:
     made = trainer()
     made.backend = Failing(2, RuntimeError("out of device memory"))
@@ -293,3 +264,111 @@ def test_the_command_makes_the_same_bytes_as_python(tmp_path: Path) -> None:
     own.create()
     own.train()
     assert content(tmp_path / "run") == content(tmp_path / "own")
+
+
+CHOICES = [
+    (setting.name, option)
+    for setting in dataclasses.fields(Config)
+    for option in setting.metadata.get("options", ())
+]
+OTHERS: list[tuple[str, Any]] = [
+    ("last_relu", True),
+    ("normalise", True),
+    ("hidden", ()),
+    ("hidden", (5, 6)),
+    ("interests", 1),
+    ("window", 1),
+    ("window", 500),
+    ("iterations", 1),
+    ("sigma", 0.0),
+    ("power", 0.0),
+    ("power", 1.5),
+    ("temperature", 0.5),
+    ("alpha", 0.0),
+    ("item_features", ("shelf",)),
+    ("user_features", ("age",)),
+    ("negatives", 1),
+    ("batch", 1),
+    ("learning_rate", 0.0),
+    ("beta1", 0.0),
+]
+
+
+def base_of(name: str, value: Any) -> dict[str, Any]:
+    """Return a family that knows a value of a setting: MIND, unless only others do."""
+    families = families_allowing(name, value) or families_using(name)
+    return {"model": families[0]} if families else {}
+
+
+COMPILED_ANEW = ("dtype-float64", "routing_gradient-all", "normalise-True", "hidden")
+"""Options for which numba compiles the step once more, which takes up to half a minute."""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(*x, marks=[pytest.mark.slow] * f"{x[0]}-{x[1]}".startswith(COMPILED_ANEW))
+        for x in [*CHOICES, *OTHERS]
+    ],
+)
+def test_every_option_trains(name: str, value: Any) -> None:
+    outcome = trainer(**base_of(name, value), **{name: value, "steps": 3}).train()
+    assert [epoch.step for epoch in outcome.epochs] == [3]
+    assert np.isfinite(outcome.epochs[0].loss)
+    for key, array in flatten(outcome.model.params).items():
+        assert np.isfinite(array).all(), key
+        fitted = not family_of(
+            outcome.model.config.model
+        ).by_steps  # at once: in the types that it needs
+        assert fitted or array.dtype == outcome.model.config.dtype, key
+
+
+def test_the_paper_s_preset_trains() -> None:
+    config = Config.of("paper", SMALL)
+    assert Trainer(SOURCE, loaded(), "leave_last_out", config).train().finished
+
+
+@pytest.mark.parametrize("protocol", ["leave_last_out", "paper", "comirec", "global_time"])
+def test_every_split_trains_and_is_judged(protocol: str) -> None:
+    made = Trainer(SOURCE, loaded(), protocol, Config.of("default", SMALL))
+    made.train()
+    assert 0 <= made.evaluate()["metrics"]["test"]["model"]["hit_rate@10"]["value"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("auc@10", r"--metric: expected hit_rate@N or .* with N from 1 to 100000, got 'auc@10'; "),
+        ("hit_rate", "--metric: expected"),
+        ("hit_rate@0", "--metric: expected"),
+    ],
+)
+def test_a_validation_metric_is_checked_before_training(metric: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        trainer(metric=metric)
+
+
+def test_validation_at_more_than_the_catalogue_is_that_of_the_whole_catalogue() -> None:
+    items = len(loaded().log.item_ids)
+    beyond, whole = (trainer(metric=f"mrr@{n}") for n in (500, items))
+    assert items < 500
+    assert beyond.validate(beyond.best) == whole.validate(whole.best) > 0
+
+
+def test_a_feature_that_the_log_lacks_is_named_with_those_it_has() -> None:
+    with pytest.raises(ConfigError, match=r"item_features: .*\(shelf\), got 'colour'"):
+        trainer(item_features=("colour",))
+    with pytest.raises(ConfigError, match=r"user_features: .*\(age\), got 'shelf'"):
+        trainer(user_features=("shelf",))
+
+
+def test_features_change_what_is_learned() -> None:
+    plain = trainer().train().model
+    rich = trainer(item_features=("shelf",), user_features=("age",)).train().model
+    assert len(rich.params.items) == len(plain.params.items) + 24
+    assert plain.params.profile.shape[0] == 0
+    assert rich.params.profile.shape[0] == 7, "six bands of age, and unknown"
+    fresh = trainer(item_features=("shelf",), user_features=("age",)).state.params
+    assert not np.array_equal(rich.params.profile, fresh.profile), "profiles are learned"
+    shelves = slice(len(plain.params.items), None)
+    assert not np.array_equal(rich.params.items[shelves], fresh.items[shelves])

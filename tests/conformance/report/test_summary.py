@@ -45,7 +45,7 @@ def test_a_repeated_diagnosis_is_printed_once() -> None:
         failed(REFUSAL, "softmax-R7"),
     )
     diagnoses = [summary.failure_text_lines(x)[2:] for x in summary.report_failures(full_report)]
-    same, unknown = ["the same mistake as above"], ["again no known mistake explains it"]
+    same, unknown = ["the same mistake as above"], ["no known mistake explains it either"]
     assert diagnoses == [[diagnosis_text], same, ["no match"], unknown, []]
 
 

@@ -1,0 +1,326 @@
+"""What MIND, MIND plus, YouTube DNN and MaxMF have in common: examples, loops, padding, dtypes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.backend import load_backend
+from mindref.config import Config
+from mindref.conformance.tolerances import GRADIENT, VANISHING, same_math
+from mindref.errors import ShapeError
+from mindref.models import mind, mind_plus, youtube_dnn
+from mindref.models.family import operators_of
+from mindref.models.parameters import Catalogue, Layer, Params, Sizes
+from mindref.ops import squash
+from tests import naive, spec_pages
+from tests.assertions import assert_close, assert_example, raises_exactly
+from tests.models.worlds import (
+    PLUS_LOSSES,
+    PLUS_OPTIONS,
+    World,
+    maxmf_world,
+    maxmf_worlds,
+    plus_world,
+    plus_worlds,
+    world,
+    worlds,
+    youtube_world,
+    youtube_worlds,
+)
+
+MODEL, PLUS, YOUTUBE = (
+    spec_pages.examples(page)[0] for page in ("model", "mind_plus", "youtube_dnn")
+)
+
+
+def example_world(family: Any, example: dict[str, Any]) -> World:
+    """Return the world of a worked example."""
+
+    def a(name: str) -> Any:
+        return np.array(example[name])
+
+    layers = (Layer(a("layer_weight"), a("layer_bias")),)
+    tables: list[Any] = [a("items"), a("profile")]
+    if family is not youtube_dnn:
+        tables.append(a("bilinear").reshape(-1, 2))
+    if family is not mind:
+        tables.append(a("positions").reshape(-1, 4) if family is youtube_dnn else a("positions"))
+    kind = Params if family is mind else family.Params
+    logits = a("init_logits") if family is mind else np.zeros((2, 4, 2))
+    histories = mind.Histories(a("history"), a("mask"), logits, a("profile_rows"))
+    logs = a("target_log_expected"), a("negative_log_expected")
+    batch: Any = mind.Batch(histories, a("target"), a("negatives"), *logs)
+    if family is mind_plus:
+        batch = mind_plus.Batch(batch, a("keep") if "keep" in example else None)
+    catalogue = Catalogue(a("catalogue_rows"), a("catalogue_weights"))
+    config = Config.of("default", {"dtype": "float64", **example["settings"]})
+    return World(kind(*tables, layers), batch, catalogue, config, Sizes(3, 5, 2, 1), family)
+
+
+PLUS_EXAMPLES = [
+    {**PLUS, **x, "settings": {**PLUS["settings"], **x["settings"]}} for x in PLUS["cases"]
+]
+EXAMPLES = [(mind, MODEL), *((mind_plus, x) for x in PLUS_EXAMPLES)]
+EXAMPLES += [(youtube_dnn, {**YOUTUBE, "active": [[True]] * 2, **x}) for x in YOUTUBE["cases"]]
+
+
+@pytest.mark.rules(
+    "model-R1", "model-R2", "model-R3", "model-R4", "model-R6", "model-R8", "model-R9",
+    "model-R10", "model-R17", "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6",
+    "mind_plus-R8", "mind_plus-R9", "mind_plus-R10", "mind_plus-R14", "mind_plus-R17",
+    "mind_plus-R18", "mind_plus-R19", "youtube_dnn-R1", "youtube_dnn-R2", "youtube_dnn-R4",
+    "youtube_dnn-R5", "youtube_dnn-R8", "youtube_dnn-R9",
+)  # fmt: skip
+@pytest.mark.parametrize(("family", "example"), EXAMPLES)
+def test_the_worked_example_matches_the_page(family: Any, example: dict[str, Any]) -> None:
+    w = example_world(family, example)
+    vectors, active, saved = w.interests()
+    gradients = w.gradients()
+    got = {f"d_{name.replace('layers.0.', 'layer_')}": x for name, x in w.dense(gradients).items()}
+    assert_example({**got, "loss": w.loss()[0]}, example)
+    if family is youtube_dnn:
+        assert_example({"vectors": vectors[:, 0], "weights": saved.pooled.weights}, example)
+    else:
+        assert_example({"interests": vectors}, example)
+    if family is mind:
+        assert_example({"couplings": saved.routing.couplings[0]}, example)
+    assert active.tolist() == example["active"]
+    if family is not mind_plus:
+        assert gradients.items.rows.tolist() == [0, 1, 2, 4], "row 3 only pads"
+
+
+def loop_users(w: World) -> list[Any]:
+    """Return the active interests of each user, computed in loops over numbers."""
+    if w.family is youtube_dnn:
+        return [[naive.user_vector(w, b)] for b in range(len(w.histories.mask))]
+    return [naive.user_interests(w, b) for b in range(len(w.histories.mask))]
+
+
+def check_loops(w: World) -> None:
+    """Compare the interests and the loss with loops over numbers."""
+    out, active, _ = w.interests()
+    users = loop_users(w)
+    for b, expected in enumerate(users):
+        assert active[b].sum() == len(expected), f"user {b}"
+        assert not out[b][~active[b]].any()
+        assert_close(out[b][active[b]], expected, f"user {b}")
+    assert_close(w.loss()[0], naive.loss(w, users), "loss")
+
+
+@pytest.mark.rules(
+    "model-R1", "model-R4", "model-R5", "model-R7", "mind_plus-R1", "mind_plus-R3",
+    "mind_plus-R4", "mind_plus-R6", "mind_plus-R7", "mind_plus-R10", "mind_plus-R17",
+    "youtube_dnn-R1", "youtube_dnn-R2", "youtube_dnn-R5", "youtube_dnn-R7",
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "drawn", [worlds(), youtube_worlds(), *(plus_worlds(**x) for x in PLUS_LOSSES)], ids=str
+)
+@given(data=st.data())
+def test_it_agrees_with_loops_over_numbers(data: st.DataObject, drawn: Any) -> None:
+    check_loops(data.draw(drawn))
+
+
+@pytest.mark.rules(
+    "mind_plus-R8", "mind_plus-R9", "mind_plus-R11", "mind_plus-R12", "mind_plus-R14"
+)
+@pytest.mark.parametrize("options", PLUS_OPTIONS, ids=str)
+@pytest.mark.parametrize("keep", [False, True])
+def test_every_setting_of_mind_plus_agrees_with_loops(options: dict[str, Any], keep: bool) -> None:
+    check_loops(plus_world(3, keep=keep, **{"attention": "pooled", **options}))
+
+
+@pytest.mark.rules("model-R8", "model-R16", "mind_plus-R1", "youtube_dnn-R3")
+@pytest.mark.parametrize("garbage", [0, 5, -3, 10**12])
+@pytest.mark.parametrize(
+    "drawn",
+    [worlds(), youtube_worlds(), plus_worlds(attention="pooled", recency="interests")],
+    ids=["mind", "youtube_dnn", "mind_plus"],
+)
+@given(data=st.data())
+def test_padding_anywhere_changes_nothing(data: st.DataObject, drawn: Any, garbage: int) -> None:
+    w = data.draw(drawn)
+    histories = w.histories
+    users, length = histories.mask.shape
+    positions = np.sort(data.draw(st.permutations(range(length + 3)))[:length])
+
+    def spread(x: Any, fill: Any) -> Any:
+        wide = np.full((users, length + 3, *x.shape[2:]), fill, x.dtype)
+        wide[:, positions] = x
+        return wide
+
+    wider = w.with_histories(
+        items=spread(np.where(histories.mask, histories.items, garbage), garbage),
+        mask=spread(histories.mask, False),
+        init_logits=spread(histories.init_logits, 7.0),
+    )
+    if getattr(w.batch, "keep", None) is not None:
+        wider = wider._replace(batch=wider.batch._replace(keep=spread(w.batch.keep, 3.0)))
+    assert_close(wider.loss()[0], w.loss()[0], "loss", atol=0)
+    gradients, expected = wider.gradients(), w.gradients()
+    assert gradients.items.rows.tolist() == expected.items.rows.tolist()
+    compare_gradients(w, gradients, expected)
+
+
+def compare_gradients(w: World, gradients: Any, expected: Any) -> None:
+    """Compare gradients, of log weights of several columns less strictly."""
+    got, rtol = w.dense(gradients), GRADIENT if w.family is mind_plus else same_math(np.float64)
+    for name, x in w.dense(expected).items():
+        np.testing.assert_allclose(got[name], x, rtol=rtol, atol=VANISHING, err_msg=name)
+
+
+NONE = np.zeros((3, 5), bool)
+WITHOUT_BEHAVIOURS = [
+    *(
+        world(np.random.default_rng(0), (3, 5, 4, 6), NONE, squash=kind, **options)
+        for kind in squash.KINDS
+        for options in ({}, {"interest_count": "fixed"}, {"routing": "uniform"})
+    ),
+    *(
+        plus_world(0, (3, 5, 4, 6), NONE, head=head, contexts=count)
+        for head, count in (("layers", 2), ("residual", 2), ("none", 0))
+    ),
+    *(youtube_world(0, (3, 5, 6), NONE, recency=recency) for recency in (False, True)),
+]
+
+
+@pytest.mark.rules("model-R17", "mind_plus-R12", "youtube_dnn-R4", "youtube_dnn-R6")
+@pytest.mark.parametrize("w", WITHOUT_BEHAVIOURS)
+def test_without_behaviours_an_interest_depends_only_on_the_profile(w: World) -> None:
+    out, active, saved = w.interests()
+    assert active.sum(axis=1).tolist() == [1, 1, 1]
+    assert w.family is not youtube_dnn or not saved.pooled.weights.any()
+    assert len({tuple(row) for row in w.histories.profile}) > 1
+    check_loops(w)
+    assert out.any() == (w.config.head != "none")
+    assert np.isfinite(w.loss()[0])
+    gradients = w.dense(w.gradients())
+    assert not any(gradients[x].any() for x in ("bilinear", "positions") if x in gradients)
+    assert gradients["profile"].any() == (w.config.head != "none")
+
+
+REVIVED = [
+    *(
+        world(np.random.default_rng(0), (3, 5, 4, 6), **options)
+        for options in ({}, {"power": 0.0}, {"attention": "mean"}, {"last_relu": True})
+    ),
+    *(plus_world(0, head=head, contexts=2, recency="interests") for head in ("layers", "residual")),
+]
+
+
+@pytest.mark.rules("model-R6", "mind_plus-R12")
+@pytest.mark.parametrize("w", REVIVED)
+def test_bias_and_profile_cannot_revive_an_inactive_interest(w: World) -> None:
+    layers = tuple(layer._replace(bias=layer.bias + 10) for layer in w.params.layers)
+    out, active, _ = w.with_params(profile=w.params.profile + 10, layers=layers).interests()
+    assert not active.all()
+    assert not out[~active].any()
+    assert out[active].any(axis=-1).all()
+
+
+@pytest.mark.rules("model-R18")
+@pytest.mark.parametrize(
+    "w",
+    [
+        world(np.random.default_rng(0), (3, 5, 2, 4), np.ones((3, 5), bool)),
+        plus_world(0, (3, 5, 2, 4), np.ones((3, 5), bool)),
+        youtube_world(0, (3, 5, 4), np.ones((3, 5), bool)),
+    ],
+    ids=["mind", "mind_plus", "youtube_dnn"],
+)
+@pytest.mark.parametrize("where", ["history", "target", "negatives"])
+@pytest.mark.parametrize("item", [-1, 6])
+def test_an_item_outside_the_catalogue_raises(w: World, where: str, item: int) -> None:
+    changed = {
+        "history": w.with_histories(items=np.where(np.arange(5) == 2, item, np.ones((3, 5), int))),
+        "target": w.with_shared(target=np.array([0, item, 1])),
+        "negatives": w.with_shared(
+            negatives=np.array([0, item, 1]), negative_log_expected=np.zeros(3)
+        ),
+    }[where]
+    message = f"items: rows: expected indices from 0 to 5, got {item}"
+    with raises_exactly(ShapeError, message):
+        changed.loss()
+
+
+@pytest.mark.parametrize(
+    "w",
+    [
+        world(np.random.default_rng(0), (3, 5, 2, 4)),
+        plus_world(0, keep=True, contexts=2, recency="interests", attention="pooled"),
+        youtube_world(0, (3, 5, 4)),
+        maxmf_world(np.random.default_rng(0), (3, 5, 2, 4)),
+    ],
+    ids=["mind", "mind_plus", "youtube_dnn", "maxmf"],
+)
+def test_parameters_and_batch_are_unchanged_and_gradients_deterministic(w: World) -> None:
+    before = [x.tobytes() for x in w.arrays()]
+    for x in w.arrays():
+        x.setflags(write=False)
+    saved = w.loss()[1]
+    first, second = (w.dense(w.family.backward(saved)).values() for _ in range(2))
+    assert [x.tobytes() for x in first] == [x.tobytes() for x in second]
+    assert [x.tobytes() for x in w.arrays()] == before
+
+
+SINGLE = [
+    *(drawn(dtype="float32") for drawn in (worlds, youtube_worlds, maxmf_worlds)),
+    *(plus_worlds(dtype="float32", **x) for x in PLUS_LOSSES),
+]
+
+
+@pytest.mark.parametrize("drawn", SINGLE, ids=str)
+@given(data=st.data())
+def test_float32_stays_float32(data: st.DataObject, drawn: Any) -> None:
+    w = data.draw(drawn)
+    arrays = [w.loss()[0], *w.dense(w.gradients()).values()]
+    if hasattr(w.params, "layers"):
+        arrays.append(w.interests()[0])
+    assert {x.dtype for x in arrays} == {np.dtype(np.float32)}
+
+
+COMPILED = [
+    *(
+        pytest.param(
+            plus_world(
+                0, keep=True, **{"attention": "pooled", "routing_gradient": "all", **options}
+            ),
+            marks=pytest.mark.slow,
+            id=f"mind_plus {options}",
+        )
+        for options in PLUS_OPTIONS
+    ),
+    *(
+        pytest.param(youtube_world(0, (4, 9, 5), recency=x), id=f"youtube_dnn {x}")
+        for x in (False, True)
+    ),
+]
+
+
+@pytest.mark.parametrize("w", COMPILED)
+def test_the_compiled_operators_agree_with_the_reference(w: World) -> None:
+    backend = load_backend("numba")
+    ops = operators_of(backend, w.config) if w.family is mind_plus else backend.ops
+    loss, saved = w.loss()
+    compiled_loss, compiled_saved = w.loss(ops)
+    assert_close(compiled_loss, loss, "loss", atol=0)
+    compare_gradients(w, w.family.backward(compiled_saved, ops=ops), w.family.backward(saved))
+
+
+@pytest.mark.parametrize(
+    ("w", "interests"),
+    [
+        (plus_world(0, contexts=0, recency="interests"), 4),
+        (plus_world(0, contexts=2, recency="interests"), 4),
+        (youtube_world(0, (5, 17, 5)), 1),
+    ],
+    ids=["mind_plus", "mind_plus with contexts", "youtube_dnn"],
+)
+def test_no_users_have_no_interests(w: World, interests: int) -> None:
+    nobody = mind.Histories(*(x[:0] for x in w.histories))
+    out, active, _ = w.with_shared(histories=nobody).interests()
+    assert (out.shape, active.shape) == ((0, interests, 5), (0, interests))

@@ -1,0 +1,326 @@
+"""The gradients of all families that train by steps, against central differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mindref.conformance import strategies
+from mindref.conformance.tolerances import VANISHING
+from mindref.models import din, maxmf, mind, mind_plus, warp, youtube_dnn
+from mindref.models.parameters import catalogue_of_ids, flatten, unflatten
+from mindref.ops.embedding import RowGradient
+from tests import kinked_gradients
+from tests.assertions import assert_close
+from tests.models.worlds import (
+    DIN_OPTIONS,
+    LENGTHS,
+    LOSS_OPTIONS,
+    OPTIONS,
+    PLUS_LOSSES,
+    PLUS_OPTIONS,
+    World,
+    din_world,
+    maxmf_world,
+    maxmf_worlds,
+    plus_world,
+    plus_worlds,
+    world,
+    worlds,
+    youtube_world,
+    youtube_worlds,
+)
+
+POWERS = [0.0, 0.5, 1.0, 2.0, 3.0, np.inf]
+EACH_LOSS = pytest.mark.parametrize("of_loss", PLUS_LOSSES, ids=str)
+EACH_GRADIENT = pytest.mark.parametrize("routing_gradient", ["all", "last"])
+EACH_DIN_OPTION = pytest.mark.parametrize("options", DIN_OPTIONS, ids=str)
+EACH_PAIR_LOSS = pytest.mark.parametrize("pair_loss", warp.PAIR_LOSSES)
+
+
+def with_last_couplings_constant(w: World) -> World:
+    """Return a world of one iteration whose initial logits give the last couplings of this one.
+
+    Softmax of the log of weights that sum to one is those weights, so its loss is the same number,
+    and its exact gradient is what `routing_gradient="last"` claims to be.
+    """
+    couplings = w.loss()[1].interests.routing.couplings
+    once = w.with_histories(init_logits=np.log(np.where(couplings > 0, couplings, 1)))
+    return once.with_config(iterations=1)
+
+
+def passed_of(layers: Any) -> list[Any]:
+    """Return the side of every rectifier."""
+    return [layer.passed for layer in layers if layer.passed is not None]
+
+
+def sides(family: Any, saved: Any) -> list[Any]:
+    """Return the side of every kink: rectifiers, signs of scores, the interest that is largest."""
+    if family is din:
+        unit = saved.logits.attention
+        return passed_of([unit, *unit.layers, *saved.logits.layers])
+    if family is maxmf:
+        return [*saved.interest, saved.pairs.weights > 0, saved.pairs.weights]
+    if family is youtube_dnn:
+        return passed_of(saved.interests.layers)
+    passed = passed_of(getattr(saved.interests, "head", saved.interests).layers)
+    if saved.attention is None:
+        return [*passed, saved.softmax.target_slopes != 0, saved.softmax.negative_slopes != 0]
+    scores, active = saved.attention.scores, saved.interests.active
+    return [*passed, scores > 0, np.argmax(np.where(active, scores, -np.inf), axis=1)]
+
+
+def check(w: World, seed: int = 0, only: str | None = None, **options: Any) -> None:
+    """Move all parameters at once, or one of them alone."""
+    loss, saved = w.loss(**options)
+    named = flatten(w.params)
+    moving = [only] if only else list(named)
+    last = getattr(w.config, "routing_gradient", "all") == "last" and w.family in (mind, mind_plus)
+    differentiated = with_last_couplings_constant(w) if last else w
+
+    def function(*moved: Any) -> Any:
+        arrays = {**named, **dict(zip(moving, moved, strict=True))}
+        params = unflatten(arrays, type(w.params))
+        out, other = differentiated._replace(params=params).loss(**options)
+        return out, sides(w.family, other)
+
+    def backward(cotangent: Any) -> list[Any]:
+        gradients = w.dense(w.family.backward(saved, float(cotangent)))
+        return [gradients[name] for name in moving]
+
+    inputs = [named[name] for name in moving]
+    assert_close(function(*inputs)[0], loss, "the loss that is differentiated", atol=0)
+    kinked_gradients.check(function, backward, inputs, np.random.default_rng(seed))
+
+
+@pytest.mark.rules("model-R9", "model-R10", "model-R11")
+@pytest.mark.parametrize("power", POWERS)
+@EACH_GRADIENT
+@given(data=st.data())
+@pytest.mark.slow(every=3)
+def test_the_gradient_of_mind(data: st.DataObject, routing_gradient: str, power: float) -> None:
+    w = data.draw(worlds(power=power, routing_gradient=routing_gradient))
+    if power in (0.5, 2.0):  # near a score of zero the power bends more than any step can follow
+        saved = w.loss()[1]
+        assume(np.abs(saved.attention.scores[saved.interests.active]).min() > 0.03)
+    check(w)
+
+
+@pytest.mark.rules("mind_plus-R18", "mind_plus-R19")
+@EACH_LOSS
+@EACH_GRADIENT
+@given(data=st.data())
+@pytest.mark.slow(every=3)
+def test_the_gradient_of_mind_plus(
+    data: st.DataObject, routing_gradient: str, of_loss: dict[str, Any]
+) -> None:
+    check(data.draw(plus_worlds(routing_gradient=routing_gradient, **of_loss)))
+
+
+@pytest.mark.rules("youtube_dnn-R8", "youtube_dnn-R9")
+@given(w=youtube_worlds())
+def test_the_gradient_of_youtube_dnn(w: World) -> None:
+    check(w)
+
+
+@pytest.mark.rules("maxmf-R5", "maxmf-R14", "maxmf-R15")
+@EACH_PAIR_LOSS
+@given(w=maxmf_worlds())
+def test_the_gradient_of_maxmf(w: World, pair_loss: str) -> None:
+    check(w, pair_loss=pair_loss)
+
+
+@pytest.mark.rules("din-R8")
+@EACH_DIN_OPTION
+@given(rng=strategies.generators(), axes=strategies.distinct_sizes(3))
+def test_the_gradient_of_din(
+    rng: np.random.Generator, axes: tuple[int, ...], options: dict[str, Any]
+) -> None:
+    check(din_world(rng, axes, **options))
+
+
+@pytest.mark.rules("din-R8")
+@EACH_DIN_OPTION
+def test_each_parameter_of_din_has_a_gradient(options: dict[str, Any]) -> None:
+    w = din_world(np.random.default_rng(2), (3, 4, 5), np.ones((3, 4), bool), **options)
+    for name in flatten(w.params):
+        check(w, only=name)
+
+
+def check_repeats(w: World) -> None:
+    """Check the gradient of a world where items repeat."""
+    shared, histories = w.shared, w.histories
+    assert len(set(histories.items[0])) < 17, "items repeat in a history"
+    assert shared.target[0] in histories.items[0], "the target is in its history"
+    assert shared.target[0] in shared.negatives, "a hit"
+    assert len(set(shared.negatives)) < len(shared.negatives), "negatives repeat"
+    check(w, 1)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@EACH_GRADIENT
+def test_the_gradient_of_mind_with_every_setting(
+    options: dict[str, Any], routing_gradient: str
+) -> None:
+    settings = {"power": 3.0, "routing_gradient": routing_gradient, **options}
+    mask = np.arange(17) < LENGTHS[:3]
+    check_repeats(world(np.random.default_rng(1), (3, 17, 4, 5), mask, **settings))
+
+
+@pytest.mark.rules("mind_plus-R14", "mind_plus-R18", "mind_plus-R19")
+@pytest.mark.parametrize("options", PLUS_OPTIONS, ids=str)
+@EACH_GRADIENT
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_gradient_of_mind_plus_with_every_setting(
+    options: dict[str, Any], routing_gradient: str, keep: bool
+) -> None:
+    settings = {"routing_gradient": routing_gradient, "attention": "pooled", **options}
+    check_repeats(plus_world(3, keep=keep, **settings))
+
+
+@pytest.mark.rules("youtube_dnn-R8", "youtube_dnn-R9")
+@pytest.mark.parametrize("options", LOSS_OPTIONS, ids=str)
+@pytest.mark.parametrize("recency", [False, True])
+def test_the_gradient_of_youtube_dnn_with_every_setting(
+    options: dict[str, Any], recency: bool
+) -> None:
+    mask = np.arange(17) < LENGTHS[:3]
+    check_repeats(youtube_world(1, (3, 17, 5), mask, recency=recency, **options))
+
+
+@pytest.mark.rules("maxmf-R14")
+@EACH_PAIR_LOSS
+def test_users_repeat_and_target_and_negative_share_an_interest(pair_loss: str) -> None:
+    w = maxmf_world(np.random.default_rng(2), (9, 1, 3, 4), np.zeros((9, 1), bool))
+    w = w._replace(batch=w.batch._replace(rows=np.array([1, 1, 1, 0, 3, 2, 0, 2, 2])))
+    saved = w.loss(pair_loss=pair_loss)[1]
+    counted = saved.pairs.weights > 0
+    shared = counted & (saved.interest[1] == saved.interest[0][:, None])
+    assert shared.any(), "the best for the target is the best for the negative"
+    assert (counted & ~shared).any(), "and is not"
+    assert len(set(w.shared.negatives)) < len(w.shared.negatives), "negatives repeat"
+    check(w, 2, pair_loss=pair_loss)
+
+
+@pytest.mark.rules("model-R11")
+def test_the_two_gradients_of_routing_differ_and_the_losses_do_not() -> None:
+    both = [
+        world(np.random.default_rng(0), (3, 9, 3, 5), routing_gradient=kind)
+        for kind in ("all", "last")
+    ]
+    assert both[0].loss()[0] == both[1].loss()[0]
+    assert not np.allclose(*(w.gradients().bilinear for w in both))
+
+
+NAMED_ONCE = [
+    world(np.random.default_rng(0), (4, 9, 3, 5)),
+    youtube_world(0, (4, 9, 5)),
+    *(plus_world(0, keep=True, contexts=2, recency="interests", **x) for x in PLUS_LOSSES),
+]
+
+
+@pytest.mark.rules("model-R10", "youtube_dnn-R8", "mind_plus-R18")
+@pytest.mark.parametrize("w", NAMED_ONCE)
+def test_the_gradient_of_the_table_lists_each_row_once(w: World) -> None:
+    """It has the rows of all three uses with a weight above zero."""
+    rows = w.gradients().items.rows
+    assert (np.diff(rows) > 0).all()
+    shared, histories = w.shared, w.histories
+    ids = np.concatenate([histories.items[histories.mask], shared.target, shared.negatives])
+    assert set(rows) == set(w.catalogue.rows[ids][w.catalogue.weights[ids] > 0])
+
+
+@pytest.mark.rules("maxmf-R15", "maxmf-R16")
+@given(w=maxmf_worlds())
+def test_maxmf_lists_each_row_once_and_only_if_it_moves(w: World) -> None:
+    for gradient in w.gradients():
+        assert (np.diff(gradient.rows) > 0).all()
+        assert gradient.values.any(axis=1).all()
+
+
+@pytest.mark.rules("maxmf-R16")
+def test_an_interest_that_was_not_chosen_keeps_still() -> None:
+    w = maxmf_world(np.random.default_rng(0), (1, 1, 2, 3), np.zeros((1, 1), bool))
+    users = np.zeros((8, 3))
+    users[4] = 1.0  # interest 0 of user 2 is the best for whatever points that way
+    w = w.with_params(items=np.abs(w.params.items) + 0.1, users=users)
+    batch = w.batch._replace(rows=np.array([2]))
+    gradients = w._replace(batch=batch, catalogue=catalogue_of_ids(6, "float64")).gradients()
+    assert gradients.users.rows.tolist() == [4]
+    assert len(gradients.items.rows) == 2, "the target and the first violator"
+
+
+@pytest.mark.rules("maxmf-R5")
+def test_a_pair_in_order_moves_nothing() -> None:
+    w = maxmf_world(np.random.default_rng(0), (3, 5, 2, 4))
+    known = np.ones((3, len(w.shared.negatives)), bool)
+    loss, saved = w._replace(batch=w.batch._replace(is_known=known)).loss()
+    assert loss == 0
+    assert [len(gradient.rows) for gradient in maxmf.backward(saved)] == [0, 0]
+
+
+@pytest.mark.rules("maxmf-R17")
+def test_moved_rows_are_shortened_and_no_others() -> None:
+    items = np.array([[3.0, 4.0], [0.3, 0.4], [6.0, 8.0], [0.0, 0.0]])
+    params = maxmf.Params(items.copy(), np.array([[0.0, -2.0]]))
+    moved = RowGradient(np.array([0, 1, 3]), np.ones((3, 2)))
+    gradients = maxmf.Gradients(moved, RowGradient(np.array([0]), np.ones((1, 2))))
+    maxmf.project_moved_rows(params, gradients, 1.0)
+    expected = [[0.6, 0.8], [0.3, 0.4], [6.0, 8.0], [0.0, 0.0]]
+    assert_close(params.items, expected, atol=0)
+    np.testing.assert_array_equal(params.items[1:], items[1:], "untouched to the bit")
+    assert params.users.tolist() == [[0.0, -1.0]]
+
+
+@pytest.mark.rules("mind_plus-R19")
+@pytest.mark.parametrize("recency", ["shared", "interests"])
+def test_the_gradient_by_age_ends_where_behaviours_do(recency: str) -> None:
+    settings = {"recency": recency, "contexts": 2, "interest_count": "fixed"}
+    mask = np.arange(9) < np.array([[4], [1], [0]])
+    d_positions = plus_world(0, (3, 9, 2, 5), mask, attention="pooled", **settings).gradients()[3]
+    assert d_positions.shape == (9, {"shared": 3, "interests": 4}[recency])
+    assert d_positions[:4].all()
+    assert not d_positions[4:].any()
+
+
+@pytest.mark.rules("youtube_dnn-R9")
+def test_the_gradient_of_the_log_weights_sums_to_zero_and_ends_where_behaviours_do() -> None:
+    mask = np.arange(9) < np.array([[4], [1], [0]])
+    d_positions = youtube_world(0, (3, 9, 5), mask).gradients().positions
+    assert d_positions.shape == (1, 9)
+    assert d_positions[0, :4].all()
+    assert not d_positions[0, 4:].any()
+    np.testing.assert_allclose(d_positions.sum(), 0, rtol=0, atol=VANISHING)
+    without = youtube_world(0, (3, 9, 5), recency=False).gradients()
+    assert without.positions.shape == (0, 9)
+
+
+@pytest.mark.parametrize(
+    "w",
+    [
+        *(plus_world(1, routing_gradient="all", keep=True, **x) for x in PLUS_OPTIONS),
+        youtube_world(2, (3, 6, 4)),
+    ],
+    ids=[*map(str, PLUS_OPTIONS), "youtube_dnn"],
+)
+def test_the_interests_alone_have_a_gradient(w: World) -> None:
+    """What a family hands to another loss; an inactive interest sends nothing back."""
+    _, active, saved = w.interests()
+    assert active.all() == (w.family is youtube_dnn)
+
+    def function(*moved: Any) -> Any:
+        params = unflatten(dict(zip(flatten(w.params), moved, strict=True)), type(w.params))
+        out, _, other = w._replace(params=params).interests()
+        return out, passed_of(getattr(other, "head", other).layers)
+
+    def backward(cotangent: Any) -> list[Any]:
+        name = "user_vectors" if w.family is youtube_dnn else "mind_plus_interests"
+        gradients = getattr(w.family, f"{name}_backward")(cotangent, saved)
+        return list(w.dense(w.family.Gradients(*gradients)).values())
+
+    inputs = list(flatten(w.params).values())
+    kinked_gradients.check(function, backward, inputs, np.random.default_rng(5))
