@@ -15,8 +15,8 @@ import pytest
 import mindref
 from mindref.data.log import Ragged
 from mindref.recall import build_index, open_index, retrieve_top_n
-from tests.recommender import asking
-from tests.recommender.asking import QUESTIONS, at_once, of_known, serially
+from tests.recommender import queries
+from tests.recommender.queries import QUESTIONS, at_once, of_known, serially
 from tests.runs import REPOSITORY, environment, trained
 
 MODELS = ("mind", "mind_plus", "youtube_dnn", "maxmf")
@@ -129,7 +129,7 @@ def test_the_children_of_a_fork_hear_the_same_from_the_model_that_they_find(
     monkeypatch.setenv("MINDREF_THREADS", threads)
     model = mindref.load(mind_run)
     expected = serially(model, QUESTIONS)
-    monkeypatch.setitem(asking.known, "mind", model)
+    monkeypatch.setitem(queries.known, "mind", model)
     held = model.served.backend.lock  # type: ignore[attr-defined]
     with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
         with held:  # another thread is at work with it
@@ -151,7 +151,7 @@ def test_a_spawned_process_hears_the_same_from_a_copy(mind_run: Path) -> None:
 COLD = """
 import pickle, sys
 import mindref
-from tests.recommender.asking import QUESTIONS, at_once
+from tests.recommender.queries import QUESTIONS, at_once
 assert "numba" not in sys.modules
 model = mindref.load(sys.argv[1])
 found = at_once(model, QUESTIONS, 6)
