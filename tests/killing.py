@@ -4,8 +4,6 @@ Started as a program it reads a line of JSON (folder, words) for each command, f
 runs it there, says the child's number, and then how it ended.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os

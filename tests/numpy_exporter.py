@@ -1,7 +1,5 @@
 """A writer of user towers that needs no framework: the reference, behind the same functions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

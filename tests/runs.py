@@ -1,7 +1,5 @@
 """Small trainings on a small built-in log, and what they leave on disk."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -62,7 +60,7 @@ def stop_after(step: int) -> Hooks:
     """Return hooks that stop a training when it has taken this step, as Ctrl-C does."""
     seen = [0]
 
-    def on_step(number: int, loss: float) -> None:
+    def on_step(number, loss):
         seen[0] = number
 
     return Hooks(on_step=on_step, stop=lambda: seen[0] >= step)
@@ -106,5 +104,5 @@ def call(*words: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProc
 
 def kept_report(run: Path) -> dict[str, object]:
     """Return the report of a run without the digests of it and of the run."""
-    found: dict[str, object] = json.loads((run / "report.json").read_text())
+    found = json.loads((run / "report.json").read_text())
     return {name: x for name, x in found.items() if name not in ("sha256", "identity")}

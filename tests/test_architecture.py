@@ -1,7 +1,5 @@
 """Imports follow the data; importing mindref or asking for help loads nothing heavy."""
 
-from __future__ import annotations
-
 import ast
 import subprocess
 import sys
@@ -64,7 +62,7 @@ def names_imported(path: Path) -> set[str]:
     """Return the dotted names of mindref that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names: list[str] = []
+        names = []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
@@ -74,13 +72,13 @@ def names_imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_from_layers_before_it(path: Path) -> None:
+def test_a_module_imports_only_from_layers_before_it(path):
     assert room(path) in DEPTH, f"give {room(path)} a place in LAYERS"
     for other in imported(path) - {room(path)}:
         assert DEPTH[other] < DEPTH[room(path)], f"{room(path)} imports {other}"
 
 
-def test_data_and_recall_never_see_a_model() -> None:
+def test_data_and_recall_never_see_a_model():
     for path in MODULES:
         if room(path) in ("data", "recall", "evaluation"):
             assert not imported(path) & {"models", "ops", "backend", "training"}, path
@@ -119,7 +117,7 @@ def names_a_family(operand: ast.expr) -> bool:
     return name == "model"
 
 
-def test_no_module_outside_models_compares_the_name_of_a_family() -> None:
+def test_no_module_outside_models_compares_the_name_of_a_family():
     found = [
         f"{path.relative_to(PACKAGE)}:{line}"
         for path in MODULES
@@ -140,17 +138,17 @@ def test_no_module_outside_models_compares_the_name_of_a_family() -> None:
         'match config.model:\n    case "din": pass',
     ],
 )
-def test_a_comparison_of_a_family_is_found(code: str) -> None:
+def test_a_comparison_of_a_family_is_found(code):
     assert list(comparisons_of_families(ast.parse(code)))
 
 
-def test_operators_see_no_configuration() -> None:
+def test_operators_see_no_configuration():
     for path in MODULES:
         if room(path) == "ops":
             assert imported(path) <= {"ops", "shapes", "errors"}, path
 
 
-def test_only_the_top_n_search_imports_compiled_code() -> None:
+def test_only_the_top_n_search_imports_compiled_code():
     """A backend is found by its entry point; the top-n search imports kernels that see no model."""
     for path in MODULES:
         used = {n for n in names_imported(path) if n.startswith("mindref.kernels.")}
@@ -168,7 +166,7 @@ def test_only_the_top_n_search_imports_compiled_code() -> None:
 @pytest.mark.parametrize(
     "code", ["import mindref", "from mindref.cli import main; main(['--help'])"]
 )
-def test_importing_or_helping_loads_nothing_heavy(code: str) -> None:
+def test_importing_or_helping_loads_nothing_heavy(code):
     heavy = ["numba", "scipy", "annoy", "pyarrow", "torch", "jax", "hypothesis", "pytest"]
     script = f"""
 import sys
@@ -183,16 +181,16 @@ print([name for name in {heavy} if name in sys.modules])
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_no_module_is_empty_and_none_has_outgrown_its_room() -> None:
+def test_no_module_is_empty_and_none_has_outgrown_its_room():
     for path in MODULES:
         text = path.read_text(encoding="utf-8")
         assert ast.get_docstring(ast.parse(text)), f"{path} says nothing of itself"
         assert text.count("\n") <= 300, f"{path} wants a new room"
 
 
-def test_the_judge_says_what_it_goes_by_once() -> None:
+def test_the_judge_says_what_it_goes_by_once():
     """No two modules list the same words under one name; the keys of a table are such a list."""
-    found: dict[tuple[str, str], list[str]] = {}
+    found = {}
     for path in (PACKAGE / "conformance").rglob("*.py"):
         for name, value in constants(ast.parse(path.read_text(encoding="utf-8"))):
             found.setdefault((name, repr(list(value))), []).append(path.name)

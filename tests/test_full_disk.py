@@ -3,8 +3,6 @@
 All operations of all works are refused one after the other under --kills; a sample otherwise.
 """
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess
@@ -72,7 +70,7 @@ def here(
     register_exporter(monkeypatch, Writer(), *export.KINDS)
     folder = tmp_path / "here"
 
-    def fresh() -> Path:
+    def fresh():
         monkeypatch.chdir(tmp_path)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(place, folder)
@@ -125,12 +123,7 @@ def refused(name: str, folder: Path, number: int, capfd: pytest.CaptureFixture[s
 @pytest.mark.rules("faults-R1", "faults-R2")
 @pytest.mark.parametrize("name", WORKS)
 @pytest.mark.slow(every=4)
-def test_a_full_disk_at_every_operation(
-    name: str,
-    here: Callable[[], Path],
-    capfd: pytest.CaptureFixture[str],
-    request: pytest.FixtureRequest,
-) -> None:
+def test_a_full_disk_at_every_operation(name, here, capfd, request):
     folder = here()
     before = files(folder)
     whole = refused(name, folder, 0, capfd)
@@ -157,7 +150,7 @@ def test_a_full_disk_at_every_operation(
 
 @pytest.mark.rules("faults-R1")
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_a_stream_on_a_full_disk(place: Path, stream: str) -> None:
+def test_a_stream_on_a_full_disk(place, stream):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     words = [sys.executable, "-m", "mindref", "recall", str(place / "run"), "--all-users"]
@@ -174,7 +167,7 @@ def test_a_stream_on_a_full_disk(place: Path, stream: str) -> None:
 
 @pytest.mark.parametrize("kilobytes", [16, 32, 44, 56])
 @pytest.mark.slow
-def test_a_small_file_system(place: Path, tmp_path: Path, kilobytes: int) -> None:
+def test_a_small_file_system(place, tmp_path, kilobytes):
     """A real one: it takes so much of a training and no more; then it grows."""
     small = tmp_path / "small"
     small.mkdir()

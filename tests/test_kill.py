@@ -1,7 +1,5 @@
 """Killed at any moment, or stopped by Ctrl-C, a training still ends in the same bytes."""
 
-from __future__ import annotations
-
 import json
 import random
 import shlex
@@ -114,9 +112,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_killed_twice_and_resumed_it_ends_in_the_same_bytes(
-    tmp_path: Path, whole: tuple[dict[str, bytes], float]
-) -> None:
+def test_killed_twice_and_resumed_it_ends_in_the_same_bytes(tmp_path, whole):
     expected, seconds = whole
     training = Training(tmp_path / "run", SETTINGS)
     training.kill_after(0.6 * seconds)
@@ -127,12 +123,7 @@ def test_killed_twice_and_resumed_it_ends_in_the_same_bytes(
 @pytest.mark.rules("faults-R3")
 @pytest.mark.parametrize("number", range(1, 11))
 @pytest.mark.slow(every=10, start=5)
-def test_killed_while_saving_it_ends_in_the_same_bytes(
-    tmp_path: Path,
-    whole: tuple[dict[str, bytes], float],
-    number: int,
-    request: pytest.FixtureRequest,
-) -> None:
+def test_killed_while_saving_it_ends_in_the_same_bytes(tmp_path, whole, number, request):
     """1: items.tsv, 2: config.json, 3 to 6: the first epoch's metrics, state, words and model."""
     if number not in (2, 6) and not request.config.getoption("--kill"):
         pytest.skip("takes minutes; run with --kill")
@@ -144,12 +135,7 @@ def test_killed_while_saving_it_ends_in_the_same_bytes(
 
 
 @pytest.mark.parametrize("moment", range(MOMENTS))
-def test_killed_at_any_moment_it_ends_in_the_same_bytes(
-    tmp_path: Path,
-    whole: tuple[dict[str, bytes], float],
-    moment: int,
-    request: pytest.FixtureRequest,
-) -> None:
+def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path, whole, moment, request):
     """One moment is drawn in each twentieth of a training's life, from its first import on."""
     if not request.config.getoption("--kill"):
         pytest.skip("takes minutes; run with --kill")
@@ -180,9 +166,7 @@ def interrupted(training: Training, times: int) -> str:
 
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.slow(every=2)
-def test_ctrl_c_says_how_to_go_on_and_going_on_ends_in_the_same_bytes(
-    tmp_path: Path, long: dict[str, bytes], times: int
-) -> None:
+def test_ctrl_c_says_how_to_go_on_and_going_on_ends_in_the_same_bytes(tmp_path, long, times):
     training = Training(tmp_path / "run", LONG)
     said = interrupted(training, times)
     assert "Traceback" not in said

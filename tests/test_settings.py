@@ -4,8 +4,6 @@ An effect holds another value than that of the small log's settings (or of `base
 that is given two trainers, one without and one with that value. A setting without one is an error.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from typing import Any
@@ -66,7 +64,7 @@ def by_hand(made: Trainer, name: str, numbers: dict[str, Any]) -> tuple[Any, Any
 def adam(name: str) -> Check:
     """Return the check of two steps with another setting of Adam."""
 
-    def check(plain: Trainer, changed: Trainer) -> None:
+    def check(plain, changed):
         numbers = {**NUMBERS, name: getattr(changed.config, name)}
         cases = itertools.product(("numba", "numpy"), ("bilinear", "layers.0.weight"))
         for backend, parameter in cases:  # one takes steps of its own, one has the reference's
@@ -91,7 +89,7 @@ def epochs(made: Trainer) -> list[int]:
 def ends(before: list[int], after: list[int]) -> Check:
     """Return the check of where the epochs end."""
 
-    def check(plain: Trainer, changed: Trainer) -> None:
+    def check(plain, changed):
         assert (epochs(plain), epochs(changed)) == (before, after)
 
     return check
@@ -136,7 +134,7 @@ def types(made: Trainer) -> set[str]:
 
 def asked(plain: Trainer, changed: Trainer) -> None:
     """The other backend computes the step, and the validation after it."""
-    backend: Any = changed.backend
+    backend = changed.backend
     changed.validate(changed.best)
     assert backend.asked == 1
     stepped(changed, batch(changed))
@@ -262,7 +260,7 @@ EFFECTS: dict[str, list[Effect]] = {
 ROWS = [(name, effect) for name, some in EFFECTS.items() for effect in some]
 
 
-def test_every_setting_has_an_effect() -> None:
+def test_every_setting_has_an_effect():
     assert set(EFFECTS) == {setting.name for setting in dataclasses.fields(Config)}
 
 
@@ -270,7 +268,7 @@ def test_every_setting_has_an_effect() -> None:
 @pytest.mark.parametrize(
     ("name", "effect"), ROWS, ids=[f"{name}-{effect.value}" for name, effect in ROWS]
 )
-def test_a_setting_has_the_effect_in_its_help_text(name: str, effect: Effect) -> None:
+def test_a_setting_has_the_effect_in_its_help_text(name, effect):
     plain = trainer(**effect.base)
     assert getattr(plain.config, name) != effect.value
     effect.check(plain, trainer(**{**effect.base, name: effect.value}))

@@ -1,7 +1,5 @@
 """Fixtures: a small log, a run trained on it, and commands called in this process."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 from collections.abc import Callable
@@ -31,7 +29,7 @@ Cli = Callable[..., CommandResult]
 def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
     """Return a function that calls a command and returns exit code and streams."""
 
-    def call(*arguments: object) -> CommandResult:
+    def call(*arguments):
         capfd.readouterr()
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, *SIGNALS)}
         try:

@@ -1,20 +1,16 @@
 """mindref ablate: the list of studies, the table, and checks before the work."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import jsonschema
 import pytest
 
 from mindref.experiments import results, studies
 from mindref.run.source import Source
-from tests.cli.conftest import Cli
 from tests.runs import options
 
 
-def test_the_studies_are_listed(cli: Cli) -> None:
+def test_the_studies_are_listed(cli):
     result = cli("ablate", "--list")
     assert result.code == 0
     for name in studies.read_studies():
@@ -25,9 +21,7 @@ def test_the_studies_are_listed(cli: Cli) -> None:
     assert found[0]["arms"]["5"] == {"sigma": 5.0}
 
 
-def test_an_ablation_prints_a_table_and_writes_a_result(
-    cli: Cli, shop: Path, tmp_path: Path
-) -> None:
+def test_an_ablation_prints_a_table_and_writes_a_result(cli, shop, tmp_path):
     out, file, picture = tmp_path / "out", tmp_path / "t.md", tmp_path / "p.png"
     arguments = ["ablate", shop, "--studies", "last_relu,score", "--seeds", "2", "--out", out]
     changes = ["--markdown", file, "--plot", picture]
@@ -60,8 +54,8 @@ def test_an_ablation_prints_a_table_and_writes_a_result(
     ],
 )
 def test_invalid_options_are_rejected_before_the_log_is_read(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, changes: list[str], error: str, tmp_path: Path
-) -> None:
+    cli, monkeypatch, changes, error, tmp_path
+):
     monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
     expected = [] if "--out" in error else ["--out", tmp_path / "out"]
     result = cli("ablate", *changes, *expected)

@@ -1,7 +1,5 @@
 """--backend of evaluate and recall: another backend than that of the run."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import os
@@ -13,7 +11,6 @@ from typing import Any
 import pytest
 
 from mindref.cli.settings import BLAS_THREAD_VARIABLES, usable_cores
-from tests.cli.conftest import Cli
 
 MODULE = "a_backend_of_somebody_else"
 CODE = """
@@ -69,7 +66,7 @@ def recall_command(run: Path) -> list[str]:
     return ["recall", str(run), "--history", history, "--index", "exact"]
 
 
-def test_another_backend_recalls_the_same_items(cli: Cli, run: Path, own_module: Any) -> None:
+def test_another_backend_recalls_the_same_items(cli, run, own_module):
     expected = json.loads(cli(*recall_command(run), "--json").out)[0]["items"]
     for name, count in (("Operators", "asked"), ("Levels", "made")):
         result = cli(*recall_command(run), "--json", "--backend", f"{MODULE}:{name}")
@@ -79,7 +76,7 @@ def test_another_backend_recalls_the_same_items(cli: Cli, run: Path, own_module:
         assert [x["item"] for x in found] == [x["item"] for x in expected]
 
 
-def test_another_backend_is_evaluated(cli: Cli, run: Path, own_module: Any) -> None:
+def test_another_backend_is_evaluated(cli, run, own_module):
     expected = json.loads(cli("evaluate", run, "--json").out)
     for name, count in (("Operators", "asked"), ("Levels", "made")):
         result = cli("evaluate", run, "--json", "--backend", f"{MODULE}:{name}")
@@ -93,9 +90,7 @@ def test_another_backend_is_evaluated(cli: Cli, run: Path, own_module: Any) -> N
 
 
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_threads_are_set_for_the_named_backend(
-    cli: Cli, run: Path, own_module: Any, command: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_are_set_for_the_named_backend(cli, run, own_module, command, monkeypatch):
     arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
     for options, pool, products in (
         ([], usable_cores(), "1"),
@@ -115,9 +110,7 @@ def test_threads_are_set_for_the_named_backend(
 @pytest.mark.parametrize("error", [RuntimeError("no device"), SystemExit(3)], ids=repr)
 @pytest.mark.parametrize("name", ["Operators", "Levels"])
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_an_error_of_a_backend_is_one_line(
-    cli: Cli, run: Path, own_module: Any, command: str, name: str, error: BaseException
-) -> None:
+def test_an_error_of_a_backend_is_one_line(cli, run, own_module, command, name, error):
     trained_run = getattr(own_module, name)
     trained_run.error = error
     arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
@@ -130,9 +123,7 @@ def test_an_error_of_a_backend_is_one_line(
 
 
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_an_error_in_capabilities_is_one_line(
-    cli: Cli, run: Path, own_module: Any, command: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_in_capabilities_is_one_line(cli, run, own_module, command, monkeypatch):
     monkeypatch.setattr(own_module.Operators, "capabilities", lambda self: 1 / 0)
     arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
     result = cli(*arguments, "--backend", f"{MODULE}:Operators")
@@ -152,9 +143,7 @@ def test_an_error_in_capabilities_is_one_line(
         ("json:loads", "backend json:loads: expected the whole contract"),
     ],
 )
-def test_an_object_that_is_not_a_backend_is_one_line(
-    cli: Cli, run: Path, own_module: Any, command: str, name: str, message: str
-) -> None:
+def test_an_object_that_is_not_a_backend_is_one_line(cli, run, own_module, command, name, message):
     arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
     result = cli(*arguments, "--backend", name)
     assert (result.code, result.out) == (2, "")
@@ -172,9 +161,7 @@ def test_an_object_that_is_not_a_backend_is_one_line(
         lambda vectors, active: (1.0, True),
     ],
 )
-def test_invalid_interests_are_one_line(
-    cli: Cli, run: Path, own_module: Any, change: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_interests_are_one_line(cli, run, own_module, change, monkeypatch):
     monkeypatch.setattr(own_module.Levels, "change", staticmethod(change))
     result = cli(*recall_command(run), "--backend", f"{MODULE}:Levels")
     assert result.code == 2

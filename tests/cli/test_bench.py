@@ -1,14 +1,11 @@
 """mindref bench: only JSON on stdout, one-line errors, tables, plot."""
 
-from __future__ import annotations
-
 import importlib.util
 import io
 import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,7 +30,7 @@ def call(cli: Cli, *arguments: object, backends: str = "numpy") -> CommandResult
     return cli("bench", "--backends", backends, *SIZES.split(), *QUICK.split(), *arguments)
 
 
-def test_json_is_alone_on_stdout_and_progress_on_stderr(cli: Cli) -> None:
+def test_json_is_alone_on_stdout_and_progress_on_stderr(cli):
     result = call(cli, "--json")
     assert result.code == 0
     report_json = json.loads(result.out)
@@ -57,7 +54,7 @@ def test_json_is_alone_on_stdout_and_progress_on_stderr(cli: Cli) -> None:
     assert "step: timing 2 rounds" in result.err
 
 
-def test_tables_have_a_row_per_contender_and_failures_a_reason(cli: Cli) -> None:
+def test_tables_have_a_row_per_contender_and_failures_a_reason(cli):
     result = call(cli, backends=f"numpy,{HERE}:Failing,no_such_module:X")
     assert result.code == 0
     assert "x numpy" in result.out
@@ -68,7 +65,7 @@ def test_tables_have_a_row_per_contender_and_failures_a_reason(cli: Cli) -> None
     assert "lower bound" in result.out
 
 
-def test_instruction_variables_are_reported(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_instruction_variables_are_reported(cli, monkeypatch):
     for name in machine.INSTRUCTION_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert "is set" not in call(cli, backends="numpy").out
@@ -77,7 +74,7 @@ def test_instruction_variables_are_reported(cli: Cli, monkeypatch: pytest.Monkey
     assert "NUMBA_OPT=3 is set" in result
 
 
-def test_the_exit_code_is_1_if_no_contender_was_timed(cli: Cli) -> None:
+def test_the_exit_code_is_1_if_no_contender_was_timed(cli):
     result = call(cli, backends="no_such_module:X")
     assert result.code == 1
     assert "not usable" in result.out
@@ -99,9 +96,7 @@ def test_the_exit_code_is_1_if_no_contender_was_timed(cli: Cli) -> None:
         (["--plot", "x.bmp"], "--plot: expected a file ending in .png, .svg, .pdf"),
     ],
 )
-def test_invalid_options_are_one_line_before_anything_runs(
-    arguments: list[str], says: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_options_are_one_line_before_anything_runs(arguments, says, cli, monkeypatch):
     monkeypatch.setattr("mindref.bench.run.WorkerPool", None)
     result = call(cli, *arguments)
     assert (result.code, result.out) == (2, "")
@@ -111,21 +106,19 @@ def test_invalid_options_are_one_line_before_anything_runs(
 
 
 @pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--batch", "x"], ["--zipf", "-1"]])
-def test_numbers_out_of_range_are_usage_errors(arguments: list[str], cli: Cli) -> None:
+def test_numbers_out_of_range_are_usage_errors(arguments, cli):
     result = call(cli, *arguments)
     assert (result.code, result.out) == (2, "")
     assert "Try 'mindref bench --help'" in result.err
 
 
-def test_a_power_that_is_not_a_number_is_rejected(cli: Cli) -> None:
+def test_a_power_that_is_not_a_number_is_rejected(cli):
     result = call(cli, "--power", "nan")
     assert (result.code, result.out) == (2, "")
     assert "power" in result.err
 
 
-def test_a_missing_matplotlib_is_reported_with_the_extra(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_matplotlib_is_reported_with_the_extra(cli, monkeypatch):
     monkeypatch.setattr(report, "find_spec", lambda name: None)
     result = call(cli, "--plot", "x.png")
     assert (result.code, result.out) == (2, "")
@@ -134,7 +127,7 @@ def test_a_missing_matplotlib_is_reported_with_the_extra(
 
 @pytest.mark.parametrize("ending", bench.FORMATS)
 @pytest.mark.slow(every=3)
-def test_a_plot_is_written(ending: str, tmp_path: Path) -> None:
+def test_a_plot_is_written(ending, tmp_path):
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("matplotlib is not installed")
     path = tmp_path / f"times{ending}"
@@ -143,7 +136,7 @@ def test_a_plot_is_written(ending: str, tmp_path: Path) -> None:
     assert path.read_bytes().startswith(starts[ending])
 
 
-def test_the_tables_show_the_result() -> None:
+def test_the_tables_show_the_result():
     printed = io.StringIO()
     report.print_bench(example(), Console(width=200, file=printed))
     text = " ".join(printed.getvalue().split())
@@ -160,7 +153,7 @@ def test_the_tables_show_the_result() -> None:
     assert "jax-jit has no thread limit; it is pinned to cores: 1" in text
 
 
-def test_ctrl_c_stops_the_benchmark_and_its_processes() -> None:
+def test_ctrl_c_stops_the_benchmark_and_its_processes():
     arguments = ["bench", "--backends", f"{HERE}:Sleeping", *SIZES.split(), *QUICK.split()]
     script = f"""
 import signal
@@ -179,7 +172,7 @@ main({arguments!r})
         assert started.wait(timeout=60) == 130
 
 
-def test_the_progress_bar_is_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_progress_bar_is_on_stderr(monkeypatch):
     streams = {True: io.StringIO(), False: io.StringIO()}
     make = lambda stderr=False: Console(file=streams[stderr], force_terminal=True)  # noqa: E731
     monkeypatch.setattr("rich.console.Console", make)

@@ -1,14 +1,11 @@
 """Behaviour of all commands: help, exit codes, one-line errors, only JSON on stdout."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import pytest
@@ -18,7 +15,6 @@ from mindref import cli as commands
 from mindref.config import Config
 from mindref.errors import DataError
 from mindref.models.registry import families_using
-from tests.cli.conftest import Cli
 from tests.runs import REPOSITORY, call, environment, options
 
 NAMES = list(commands.COMMANDS)
@@ -27,7 +23,7 @@ NUMBERS = (click.types.IntParamType, click.types.FloatParamType)
 
 def command(name: str) -> click.Command:
     module = importlib.import_module(f"mindref.cli.{name}")
-    loaded: click.Command = getattr(module, f"{name}_command")
+    loaded = getattr(module, f"{name}_command")
     return loaded
 
 
@@ -35,7 +31,7 @@ def options_of(name: str) -> list[click.Option]:
     return [option for option in command(name).params if isinstance(option, click.Option)]
 
 
-def test_every_module_with_a_command_is_listed() -> None:
+def test_every_module_with_a_command_is_listed():
     folder = REPOSITORY / "mindref" / "cli"
     modules = {path.stem for path in folder.glob("*.py")}
     with_command = {
@@ -45,7 +41,7 @@ def test_every_module_with_a_command_is_listed() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_has_a_module_and_help(name: str, cli: Cli) -> None:
+def test_every_command_has_a_module_and_help(name, cli):
     assert (REPOSITORY / "mindref" / "cli" / f"{name}.py").is_file()
     result = cli(name, "--help")
     assert result.code == 0
@@ -57,14 +53,14 @@ def test_every_command_has_a_module_and_help(name: str, cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_option_has_help_and_numbers_a_range(name: str) -> None:
+def test_every_option_has_help_and_numbers_a_range(name):
     for option in options_of(name):
         assert option.help, f"{name} {option.opts}"
         if isinstance(option.type, NUMBERS):
             assert re.search(r"\[?\d\S* to \S+|from \d", option.help), f"{option.opts}: no range"
 
 
-def test_every_setting_is_an_option_with_its_range_and_default() -> None:
+def test_every_setting_is_an_option_with_its_range_and_default():
     names = {option.name: option for option in options_of("train")}
     for setting in dataclasses.fields(Config):
         option = names[setting.name]
@@ -84,7 +80,7 @@ def test_every_setting_is_an_option_with_its_range_and_default() -> None:
         assert "default" in text, option.opts
 
 
-def test_version_is_printed(cli: Cli) -> None:
+def test_version_is_printed(cli):
     assert cli("--version") == (0, f"mindref, version {mindref.__version__}\n", "")
 
 
@@ -102,7 +98,7 @@ def test_version_is_printed(cli: Cli) -> None:
         ["backends", "extra"],
     ],
 )
-def test_wrong_usage_exits_with_2_and_names_help(arguments: list[str], cli: Cli) -> None:
+def test_wrong_usage_exits_with_2_and_names_help(arguments, cli):
     result = cli(*arguments)
     assert result.code == 2
     assert result.out == ""
@@ -110,16 +106,14 @@ def test_wrong_usage_exits_with_2_and_names_help(arguments: list[str], cli: Cli)
     assert "--help' for help" in result.err.replace('"', "'")
 
 
-def test_without_a_command_the_commands_are_listed(cli: Cli) -> None:
+def test_without_a_command_the_commands_are_listed(cli):
     result = cli()
     assert result.code == 2
     assert all(name in result.out + result.err for name in NAMES)
 
 
-def test_a_bug_is_one_line_with_reporting_instructions(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, run: Path
-) -> None:
-    def broken(*_: object, **__: object) -> None:
+def test_a_bug_is_one_line_with_reporting_instructions(cli, monkeypatch, run):
+    def broken(*_, **__):
         raise ZeroDivisionError("divided\nby zero")
 
     monkeypatch.setattr("mindref.recommender.bulk.recall_lists", broken)
@@ -148,10 +142,8 @@ def test_a_bug_is_one_line_with_reporting_instructions(
         (KeyboardInterrupt(), "Stopped."),
     ],
 )
-def test_user_errors_are_one_line(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, run: Path, error: BaseException, line: str
-) -> None:
-    def broken(*_: object, **__: object) -> None:
+def test_user_errors_are_one_line(cli, monkeypatch, run, error, line):
+    def broken(*_, **__):
         raise error
 
     monkeypatch.setattr("mindref.recommender.bulk.recall_lists", broken)
@@ -161,7 +153,7 @@ def test_user_errors_are_one_line(
     assert result.out == ""
 
 
-def test_backends_are_listed(cli: Cli) -> None:
+def test_backends_are_listed(cli):
     result = cli("backends")
     assert result.code == 0
     assert re.search(r"^numpy +ops$", result.out, re.M)
@@ -171,10 +163,8 @@ def test_backends_are_listed(cli: Cli) -> None:
     assert "routing" in numpy["operators"]
 
 
-def test_an_unusable_backend_is_listed_with_its_reason(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken() -> None:
+def test_an_unusable_backend_is_listed_with_its_reason(cli, monkeypatch):
+    def broken():
         raise RuntimeError("no device")
 
     found = type("Broken", (), {"capabilities": staticmethod(broken)})()
@@ -189,7 +179,7 @@ def test_an_unusable_backend_is_listed_with_its_reason(
 )
 @pytest.mark.parametrize("lines", [0, 1])
 @pytest.mark.slow(every=6)
-def test_a_closed_pipe_ends_a_command_silently(run: Path, arguments: list[str], lines: int) -> None:
+def test_a_closed_pipe_ends_a_command_silently(run, arguments, lines):
     command = [sys.executable, "-m", "mindref", "recall", str(run), "--top", "110", *arguments]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -204,7 +194,7 @@ def test_a_closed_pipe_ends_a_command_silently(run: Path, arguments: list[str], 
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
-def test_a_closed_pipe_ends_the_help_silently(arguments: list[str]) -> None:
+def test_a_closed_pipe_ends_the_help_silently(arguments):
     command = [sys.executable, "-m", "mindref", *arguments]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -217,7 +207,7 @@ def test_a_closed_pipe_ends_the_help_silently(arguments: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_report_into_a_closed_pipe_ends_silently(run: Path) -> None:
+def test_a_report_into_a_closed_pipe_ends_silently(run):
     command = [sys.executable, "-m", "mindref", "evaluate", str(run)]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -229,7 +219,7 @@ def test_a_report_into_a_closed_pipe_ends_silently(run: Path) -> None:
         assert child.wait(timeout=60) == 0
 
 
-def test_a_training_continues_when_stderr_is_closed(shop: Path, tmp_path: Path) -> None:
+def test_a_training_continues_when_stderr_is_closed(shop, tmp_path):
     arguments = ["train", "--data", str(shop), "--out", str(tmp_path / "run"), *options()]
     with subprocess.Popen(
         [sys.executable, "-m", "mindref", *arguments],
@@ -246,7 +236,7 @@ def test_a_training_continues_when_stderr_is_closed(shop: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_titles_outside_the_output_encoding_are_escaped(tmp_path: Path) -> None:
+def test_titles_outside_the_output_encoding_are_escaped(tmp_path):
     log = tmp_path / "log.jsonl"
     rows = [(user, item) for user in "abcdef" for item in ("é", "\ud800", "x\ty", "千", "5", "6")]
     log.write_text("".join(json.dumps({"user": u, "item": i}) + "\n" for u, i in rows))

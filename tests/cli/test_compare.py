@@ -1,7 +1,5 @@
 """mindref compare: early checks, output, kill, stop and resume."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
@@ -20,7 +18,6 @@ from mindref.experiments.model_arms import model_arm
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.run.source import Source
-from tests.cli.conftest import Cli
 from tests.runs import call, content, environment, options
 
 FEW = ["--models", "mind,mind-1", "--seeds", "2", "--trials", "2"]
@@ -39,9 +36,7 @@ def finished_comparison(shop: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder / "out", json.loads(done.stdout)
 
 
-def test_json_follows_the_schema_and_is_stored_with_the_runs(
-    finished_comparison: tuple[Path, Any], shop: Path
-) -> None:
+def test_json_follows_the_schema_and_is_stored_with_the_runs(finished_comparison, shop):
     out, found = finished_comparison
     jsonschema.Draft202012Validator(results.result_schema()).validate(found)
     assert json.loads((out / "compare.json").read_text()) == found
@@ -53,9 +48,7 @@ def test_json_follows_the_schema_and_is_stored_with_the_runs(
     assert all(len(arm["trials"]) == 2 for arm in found["arms"])
 
 
-def test_tables_and_progress_are_printed(
-    finished_comparison: tuple[Path, Any], cli: Cli, shop: Path, tmp_path: Path
-) -> None:
+def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_path):
     out, _ = finished_comparison
     file, picture = tmp_path / "t.md", tmp_path / "p.svg"
     changes = ["--markdown", str(file), "--plot", str(picture), "--opponent", "mind-1"]
@@ -72,9 +65,7 @@ def test_tables_and_progress_are_printed(
 
 
 @pytest.mark.rules("experiments-R22")
-def test_options_given_on_the_command_line_are_not_tuned(
-    finished_comparison: tuple[Path, Any],
-) -> None:
+def test_options_given_on_the_command_line_are_not_tuned(finished_comparison):
     for arm in finished_comparison[1]["arms"]:
         assert set(arm["trials"][1]["settings"]) == set(model_arm(arm["label"]).grid)
         assert "interests" not in arm["trials"][1]["settings"]
@@ -96,9 +87,7 @@ def test_options_given_on_the_command_line_are_not_tuned(
         (["--seeds", "0"], "0 is not in the range"),
     ],
 )
-def test_invalid_options_are_rejected_before_training(
-    cli: Cli, shop: Path, tmp_path: Path, changes: list[str], error: str
-) -> None:
+def test_invalid_options_are_rejected_before_training(cli, shop, tmp_path, changes, error):
     result = cli(*words(shop, tmp_path / "out", *changes))
     assert result.code == 2
     assert error in result.err
@@ -106,9 +95,7 @@ def test_invalid_options_are_rejected_before_training(
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_out_is_required_and_reading_options_need_a_log(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_out_is_required_and_reading_options_need_a_log(cli, monkeypatch, tmp_path):
     monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
     result = cli("compare", "--models", "mind")
     assert (result.code, "--out: expected a folder for the runs, got none" in result.err) == (
@@ -132,27 +119,22 @@ def test_out_is_required_and_reading_options_need_a_log(
     ],
 )
 def test_an_invalid_comparison_is_rejected_before_the_log_is_read(
-    cli: Cli,
-    monkeypatch: pytest.MonkeyPatch,
-    shop: Path,
-    tmp_path: Path,
-    changes: list[str],
-    error: str,
-) -> None:
+    cli, monkeypatch, shop, tmp_path, changes, error
+):
     monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
     result = cli(*words(shop, tmp_path / "out", *changes))
     assert (result.code, result.out) == (2, "")
     assert error in result.err
 
 
-def test_the_help_names_every_model_and_preset(cli: Cli) -> None:
+def test_the_help_names_every_model_and_preset(cli):
     result = " ".join(cli("compare", "--help").out.split())
     for name in (*RECALL_FAMILIES, *model_arms.read_models()["models"]):
         assert re.search(rf"[ |\[(]{name}[ ,|\].]", result), name
     assert all(f"{name} (" in result for name in PRESETS)
 
 
-def test_settings_of_a_file_are_not_tuned(cli: Cli, shop: Path, tmp_path: Path) -> None:
+def test_settings_of_a_file_are_not_tuned(cli, shop, tmp_path):
     file = tmp_path / "s.toml"
     file.write_text("window = 4\n")
     changes = ["--config", str(file), "--models", "mind", "--seeds", "1", "--json", "--quiet"]
@@ -181,9 +163,7 @@ def files(out: Path) -> dict[str, dict[str, bytes]]:
 @pytest.mark.rules("experiments-R14")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive")
 @pytest.mark.slow
-def test_a_killed_comparison_resumes_to_the_same_bytes(
-    shop: Path, tmp_path: Path, finished_comparison: tuple[Path, Any]
-) -> None:
+def test_a_killed_comparison_resumes_to_the_same_bytes(shop, tmp_path, finished_comparison):
     out, expected = finished_comparison
     command = words(shop, "out", "--json")
     start_long_training = ("run 2 of 6", "run 4 of 6", "run 6 of 6")
@@ -204,7 +184,7 @@ def test_a_killed_comparison_resumes_to_the_same_bytes(
 @pytest.mark.rules("experiments-R14")
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.slow(every=2)
-def test_ctrl_c_prints_the_command_that_resumes(shop: Path, tmp_path: Path, times: int) -> None:
+def test_ctrl_c_prints_the_command_that_resumes(shop, tmp_path, times):
     settings = {"steps": 4000, "evaluate_every": 40}
     command = words(shop, "out", **settings)
     with start(command, tmp_path) as child:
@@ -251,7 +231,7 @@ def read_until(child: subprocess.Popen[str], text: str) -> str:
     return result
 
 
-def test_threads_are_set_before_numpy_is_imported() -> None:
+def test_threads_are_set_before_numpy_is_imported():
     script = "import sys; from mindref.cli import ablate, compare; print('numpy' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script],

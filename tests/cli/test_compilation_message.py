@@ -1,7 +1,5 @@
 """The first run prints that it compiles; later runs use the cache and print nothing."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -29,7 +27,7 @@ def train(folder: Path, run: str, **changes: str) -> str:
 
 
 @pytest.mark.slow
-def test_compilation_is_announced_only_in_the_first_run(tmp_path: Path) -> None:
+def test_compilation_is_announced_only_in_the_first_run(tmp_path):
     cache = str(tmp_path / "cache")
     first = train(tmp_path, "first", NUMBA_CACHE_DIR=cache)
     assert first.count(mindref.cli.COMPILING) == 1
@@ -38,14 +36,14 @@ def test_compilation_is_announced_only_in_the_first_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_compilation_is_announced_in_every_run_without_a_cache(tmp_path: Path) -> None:
+def test_compilation_is_announced_in_every_run_without_a_cache(tmp_path):
     cache = str(tmp_path / "cache")
     result = train(tmp_path, "run", NUMBA_CACHE_DIR=cache, MINDREF_NUMBA_CACHE="0")
     assert result.count(mindref.cli.COMPILING) == 1
     assert not any(files for _, _, files in os.walk(cache))
 
 
-def test_the_compilation_listener_is_removed_after_the_command() -> None:
+def test_the_compilation_listener_is_removed_after_the_command():
     with mindref.cli.announce_compilation("compiling"):
         assert kernels.listeners
     assert not kernels.listeners

@@ -1,7 +1,5 @@
 """--device of the commands: the device of the backend, not stored with a run."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import sys
@@ -13,7 +11,6 @@ from typing import Any
 import pytest
 
 from mindref.run.files import sealed
-from tests.cli.conftest import Cli
 from tests.runs import RESULT, content, options
 
 MODULE = "a_backend_of_two_devices"
@@ -65,9 +62,7 @@ def device_command(command: str, run: Path) -> list[object]:
 
 @pytest.mark.rules("backend-R16")
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_a_run_is_loaded_on_the_requested_device(
-    cli: Cli, run: Path, two_devices: Any, command: str
-) -> None:
+def test_a_run_is_loaded_on_the_requested_device(cli, run, two_devices, command):
     arguments = device_command(command, run)
     for changes, device in (
         ([], "cpu"),
@@ -80,9 +75,7 @@ def test_a_run_is_loaded_on_the_requested_device(
 
 
 @pytest.mark.rules("backend-R16")
-def test_a_training_is_resumed_on_another_device(
-    cli: Cli, shop: Path, two_devices: Any, tmp_path: Path
-) -> None:
+def test_a_training_is_resumed_on_another_device(cli, shop, two_devices, tmp_path):
     run, estimates = tmp_path / "run", tmp_path / "alone"
     arguments = ["train", "--data", shop, "--quiet", *options(backend=BACKEND)]
     assert cli(*arguments, "--out", estimates, "--device", "cuda").code == 0
@@ -99,13 +92,8 @@ def test_a_training_is_resumed_on_another_device(
 
 @pytest.mark.parametrize("command", ["train", "resume", "evaluate", "recall"])
 def test_an_unavailable_device_is_one_line_before_the_log_is_read(
-    cli: Cli,
-    run: Path,
-    two_devices: Any,
-    command: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    cli, run, two_devices, command, tmp_path, monkeypatch
+):
     two_devices.there = ("cpu",)
     monkeypatch.setattr("mindref.run.source.Source.read", None)
     if command == "resume":
@@ -123,16 +111,14 @@ def test_an_unavailable_device_is_one_line_before_the_log_is_read(
 
 
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_a_cpu_only_backend_rejects_other_devices(
-    cli: Cli, run: Path, two_devices: Any, command: str
-) -> None:
+def test_a_cpu_only_backend_rejects_other_devices(cli, run, two_devices, command):
     result = cli(*device_command(command, run)[:-1], "numpy", "--device", "cuda")
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("Error: backend numpy: device: expected cpu or auto, got cuda; ")
     assert result.err.count("\n") == 1
 
 
-def test_the_recommender_uses_the_device(run: Path, two_devices: Any, tmp_path: Path) -> None:
+def test_the_recommender_uses_the_device(run, two_devices, tmp_path):
     import mindref
 
     small = {"steps": 1, "batch": 8, "negatives": 8, "width": 4, "hidden": [4]}
@@ -153,9 +139,7 @@ TIMED = (
 @pytest.mark.rules("backend-R16")
 @pytest.mark.parametrize(("asked", "device"), [("cpu", "cpu"), ("cuda", "cuda"), ("auto", "cuda")])
 @pytest.mark.slow(every=3)
-def test_conform_tests_on_the_requested_device(
-    cli: Cli, two_devices: Any, asked: str, device: str
-) -> None:
+def test_conform_tests_on_the_requested_device(cli, two_devices, asked, device):
     report = json.loads(cli(*JUDGED, "--json", "--device", asked).out)
     assert two_devices.used == {device}
     assert report["backend"]["device"] == device
@@ -163,9 +147,7 @@ def test_conform_tests_on_the_requested_device(
 
 
 @pytest.mark.slow
-def test_a_failure_script_uses_the_device_of_the_failure(
-    cli: Cli, two_devices: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_script_uses_the_device_of_the_failure(cli, two_devices, tmp_path, monkeypatch):
     from mindref import ops
 
     wrong = lambda x, **numbers: (2 * ops.squash.forward(x, **numbers)[0], None)  # noqa: E731
@@ -182,7 +164,7 @@ def test_a_failure_script_uses_the_device_of_the_failure(
 
 
 @pytest.mark.slow
-def test_each_contender_is_timed_on_its_device(cli: Cli, two_devices: Any) -> None:
+def test_each_contender_is_timed_on_its_device(cli, two_devices):
     found = json.loads(cli(*TIMED, "--json", "--device", "auto").out)
     assert found["contenders"][BACKEND]["device"] == "cuda"
     assert found["settings"]["device"] == "auto"
@@ -192,8 +174,8 @@ def test_each_contender_is_timed_on_its_device(cli: Cli, two_devices: Any) -> No
 
 @pytest.mark.parametrize("arguments", [JUDGED, TIMED])
 def test_an_unavailable_device_is_rejected_by_conform_and_bench(
-    cli: Cli, two_devices: Any, arguments: tuple[object, ...], tmp_path: Path
-) -> None:
+    cli, two_devices, arguments, tmp_path
+):
     (tmp_path / f"{MODULE}.py").write_text(CODE.replace('("cpu", "cuda")', '("cpu",)'))
     two_devices.there = ("cpu",)
     result = cli(*arguments, "--device", "cuda")
@@ -202,7 +184,7 @@ def test_an_unavailable_device_is_rejected_by_conform_and_bench(
 
 
 @pytest.mark.parametrize("name", ["numpy", "torch-eager"])
-def test_bench_rejects_a_device_for_cpu_only_contenders(cli: Cli, name: str) -> None:
+def test_bench_rejects_a_device_for_cpu_only_contenders(cli, name):
     result = cli("bench", "--backends", name, "--device", "cuda")
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith(
@@ -210,7 +192,7 @@ def test_bench_rejects_a_device_for_cpu_only_contenders(cli: Cli, name: str) -> 
     )
 
 
-def test_bench_selects_contenders_that_support_the_device() -> None:
+def test_bench_selects_contenders_that_support_the_device():
     from mindref.bench.run import installed_contenders
 
     assert not {"numpy", "numba", "torch-eager", "jax-jit"} & set(installed_contenders("cuda"))

@@ -1,11 +1,8 @@
 """Checks before slow work: output paths, and settings beside --resume."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,10 +11,9 @@ from mindref.cli.train import refuse_changed_settings
 from mindref.config import Config
 from mindref.errors import ConfigError
 from mindref.run.source import Source
-from tests.cli.conftest import Cli
 
 
-def test_a_writable_path_is_accepted_and_unchanged(tmp_path: Path) -> None:
+def test_a_writable_path_is_accepted_and_unchanged(tmp_path):
     file = tmp_path / "file"
     file.write_text("old")
     for path in (None, file, tmp_path, tmp_path / "new", tmp_path / "new" / "and" / "deep"):
@@ -26,7 +22,7 @@ def test_a_writable_path_is_accepted_and_unchanged(tmp_path: Path) -> None:
     assert file.read_text() == "old"
 
 
-def test_a_path_below_a_file_is_rejected(tmp_path: Path) -> None:
+def test_a_path_below_a_file_is_rejected(tmp_path):
     (tmp_path / "file").write_text("old")
     for path in (tmp_path / "file" / "run", tmp_path / "file" / "a" / "run"):
         with pytest.raises(
@@ -35,7 +31,7 @@ def test_a_path_below_a_file_is_rejected(tmp_path: Path) -> None:
             check_writable("--out", path)
 
 
-def test_a_read_only_folder_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_folder_is_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     with pytest.raises(
         ConfigError, match=f"--output: expected a writable location.* check {tmp_path}$"
@@ -43,9 +39,7 @@ def test_a_read_only_folder_is_rejected(tmp_path: Path, monkeypatch: pytest.Monk
         check_writable("--output", tmp_path / "new")
 
 
-def test_output_paths_are_checked_before_the_log_is_read(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_output_paths_are_checked_before_the_log_is_read(cli, tmp_path, monkeypatch):
     monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
     result = cli("train", "--out", "/dev/null/run")
     assert result.code == 2
@@ -53,14 +47,14 @@ def test_output_paths_are_checked_before_the_log_is_read(
 
 
 @pytest.mark.parametrize("setting", dataclasses.fields(Config), ids=lambda setting: setting.name)
-def test_resume_rejects_every_setting_even_at_its_default(setting: Any) -> None:
+def test_resume_rejects_every_setting_even_at_its_default(setting):
     option = "--" + setting.name.replace("_", "-")
     value = "a,b" if isinstance(setting.default, tuple) else setting.default
     with pytest.raises(ConfigError, match=f"--resume: expected no other settings, got {option};"):
         refuse_changed_settings({"split": None, setting.name: value, "keep": ()}, {})
 
 
-def test_resume_rejects_reading_options() -> None:
+def test_resume_rejects_reading_options():
     with pytest.raises(ConfigError, match="got reading options; a run keeps its settings"):
         refuse_changed_settings({"split": None}, {"format": "recbole"})
     refuse_changed_settings({"split": None, "keep": ()}, {})

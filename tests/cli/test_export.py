@@ -1,12 +1,9 @@
 """mindref export without a framework: rejected input, written files, messages."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,6 @@ from mindref.cli import export as command
 from mindref.conformance.tolerances import same_math
 from mindref.recommender import export, export_check
 from mindref.run.files import sealed
-from tests.cli.conftest import Cli
 from tests.numpy_exporter import FILE, Writer
 from tests.runs import trained
 
@@ -35,7 +31,7 @@ def register_exporter(monkeypatch: pytest.MonkeyPatch, trained_run: object, *kin
     real = metadata.entry_points
     offered = [metadata.EntryPoint(kind, "a_writer", export.GROUP) for kind in kinds]
 
-    def entry_points(**asked: Any) -> Any:
+    def entry_points(**asked):
         return offered if asked.get("group") == export.GROUP else real(**asked)
 
     monkeypatch.setattr(metadata, "entry_points", entry_points)
@@ -50,16 +46,16 @@ def writer(monkeypatch: pytest.MonkeyPatch) -> Writer:
     return trained_run
 
 
-def test_the_command_offers_exactly_the_export_kinds() -> None:
+def test_the_command_offers_exactly_the_export_kinds():
     assert command.KINDS == export.KINDS
     assert set(export.INSTALL) == set(export.KINDS)
 
 
-def test_the_tolerance_equals_the_specification() -> None:
+def test_the_tolerance_equals_the_specification():
     assert same_math("float32") == export_check.FLOAT32
 
 
-def test_files_are_in_the_run_by_default(cli: Cli, run: Path, writer: Writer) -> None:
+def test_files_are_in_the_run_by_default(cli, run, writer):
     result = cli("export", run, "--to", "onnx")
     assert (result.code, result.err) == (0, "")
     folder = run / "export-onnx"
@@ -75,9 +71,7 @@ def test_files_are_in_the_run_by_default(cli: Cli, run: Path, writer: Writer) ->
 
 @pytest.mark.parametrize("kinds", [(), export.KINDS], ids=["no package", "no framework"])
 @pytest.mark.parametrize("name", ["onnx", "torch"])
-def test_a_missing_framework_is_reported_with_the_package(
-    name: str, kinds: tuple[str, ...], cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_framework_is_reported_with_the_package(name, kinds, cli, run, monkeypatch):
     register_exporter(monkeypatch, None, *kinds)
     result = cli("export", run, "--to", name)
     assert (result.code, result.out) == (2, "")
@@ -86,10 +80,8 @@ def test_a_missing_framework_is_reported_with_the_package(
     assert not (run / f"export-{name}").exists()
 
 
-def test_missing_packages_are_reported_before_the_run_is_read(
-    cli: Cli, tmp_path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def require(kind: str) -> None:
+def test_missing_packages_are_reported_before_the_run_is_read(cli, tmp_path, writer, monkeypatch):
+    def require(kind):
         raise ModuleNotFoundError("No module named 'onnxscript'")
 
     monkeypatch.setattr(writer, "require", require)
@@ -99,9 +91,7 @@ def test_missing_packages_are_reported_before_the_run_is_read(
     assert "./backends/torch[export]" in result.err
 
 
-def test_a_non_empty_folder_is_unchanged(
-    cli: Cli, run: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_non_empty_folder_is_unchanged(cli, run, writer, monkeypatch):
     (run / "export-onnx").mkdir()
     (run / "export-onnx" / "mine").write_text("kept")
     monkeypatch.setattr(writer, "write", lambda *arguments: pytest.fail("a tower was written"))
@@ -111,9 +101,7 @@ def test_a_non_empty_folder_is_unchanged(
     assert (run / "export-onnx" / "mine").read_text() == "kept"
 
 
-def test_a_folder_that_is_not_a_run_is_a_user_error(
-    cli: Cli, tmp_path: Path, writer: Writer
-) -> None:
+def test_a_folder_that_is_not_a_run_is_a_user_error(cli, tmp_path, writer):
     result = cli("export", tmp_path / "none", "--to", "onnx")
     assert result.code == 2
     assert "expected a run directory" in result.err
@@ -121,9 +109,7 @@ def test_a_folder_that_is_not_a_run_is_a_user_error(
 
 
 @pytest.mark.parametrize("mode", SPOILT)
-def test_a_file_with_other_results_fails_and_is_removed(
-    mode: str, cli: Cli, run: Path, writer: Writer
-) -> None:
+def test_a_file_with_other_results_fails_and_is_removed(mode, cli, run, writer):
     writer.spoil = SPOILT[mode]
     before = sorted(run.iterdir())
     result = cli("export", run, "--to", "onnx", "--json")
@@ -133,13 +119,11 @@ def test_a_file_with_other_results_fails_and_is_removed(
     assert sorted(run.iterdir()) == before
 
 
-def test_a_reference_outside_float32_allows_no_difference(
-    cli: Cli, run: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reference_outside_float32_allows_no_difference(cli, run, writer, monkeypatch):
     """With an infinite rounding error every difference would be allowed."""
     true = export_check.reference_interests
 
-    def reference(model: Any, asked: Any) -> Any:
+    def reference(model, asked):
         found = true(model, asked)
         wide = model.config.dtype == "float64"
         return found if wide else found._replace(vectors=np.full_like(found.vectors, np.inf))
@@ -151,9 +135,7 @@ def test_a_reference_outside_float32_allows_no_difference(
     assert not (run / "export-onnx").exists()
 
 
-def test_an_error_of_the_framework_is_not_reported_as_a_bug(
-    cli: Cli, run: Path, writer: Writer
-) -> None:
+def test_an_error_of_the_framework_is_not_reported_as_a_bug(cli, run, writer):
     writer.spoil = lambda *answers: {}["shape"]
     before = sorted(run.iterdir())
     result = cli("export", run, "--to", "torch")
@@ -162,9 +144,7 @@ def test_an_error_of_the_framework_is_not_reported_as_a_bug(
     assert sorted(run.iterdir()) == before
 
 
-def test_without_the_log_random_histories_are_used(
-    cli: Cli, run: Path, shop: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_log_random_histories_are_used(cli, run, shop, writer, monkeypatch):
     arguments = json.loads((run / "config.json").read_text())
     arguments["source"]["place"] = str(run / "gone")
     (run / "config.json").write_text(json.dumps(sealed(arguments)))
@@ -179,9 +159,7 @@ def test_without_the_log_random_histories_are_used(
 
 @pytest.mark.rules("model-R16", "routing-R18")
 @pytest.mark.slow
-def test_per_call_logits_are_exported_as_keyed_with_a_warning(
-    cli: Cli, tmp_path: Path, writer: Writer
-) -> None:
+def test_per_call_logits_are_exported_as_keyed_with_a_warning(cli, tmp_path, writer):
     run = trained(tmp_path / "run", logits="per_call", dtype="float64", backend="numpy")
     result = cli("export", run, "--to", "onnx", "--json")
     assert result.code == 0
@@ -193,12 +171,10 @@ def test_per_call_logits_are_exported_as_keyed_with_a_warning(
     assert {x.dtype for x in writer.parts[:4]} == {np.dtype(np.float32)}
 
 
-def test_a_model_that_is_not_finite_is_reported(
-    cli: Cli, run: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_is_not_finite_is_reported(cli, run, writer, monkeypatch):
     usual = export_check.reference_interests
 
-    def broken(*arguments: Any) -> Any:
+    def broken(*arguments):
         found = usual(*arguments)
         return found._replace(vectors=found.vectors * np.nan)
 

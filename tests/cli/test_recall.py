@@ -1,7 +1,5 @@
 """mindref recall: selection of users, output formats, output files."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -11,14 +9,13 @@ import mindref
 from mindref.cli.recall import parse_item_ids
 from mindref.run.files import sealed
 from mindref.run.items import text_digest
-from tests.cli.conftest import Cli
 
 
 def history(run: Path, count: int = 9) -> str:
     return ",".join(mindref.load(run).served.items.ids[:count])
 
 
-def test_a_printed_list_is_grouped_by_interest(cli: Cli, run: Path) -> None:
+def test_a_printed_list_is_grouped_by_interest(cli, run):
     result = cli("recall", run, "--history", history(run), "--top", 6)
     assert (result.code, result.err) == (0, "")
     lines = result.out.splitlines()
@@ -32,13 +29,13 @@ def test_a_printed_list_is_grouped_by_interest(cli: Cli, run: Path) -> None:
         assert above[-1] == f"interest {x.interest}"
 
 
-def test_the_user_id_is_printed(cli: Cli, run: Path) -> None:
+def test_the_user_id_is_printed(cli, run):
     result = cli("recall", run, "--user", "customer-0004")
     assert result.code == 0
     assert result.out.startswith("user customer-0004: ")
 
 
-def test_json_is_one_value_and_jsonl_one_per_line(cli: Cli, run: Path) -> None:
+def test_json_is_one_value_and_jsonl_one_per_line(cli, run):
     document = json.loads(cli("recall", run, "--all-users", "--json", "--top", 3).out)
     lines = cli("recall", run, "--all-users", "--format", "jsonl", "--top", 3).out.splitlines()
     assert [json.loads(line) for line in lines] == document
@@ -49,7 +46,7 @@ def test_json_is_one_value_and_jsonl_one_per_line(cli: Cli, run: Path) -> None:
     assert sorted(first["items"][0]) == ["interest", "item", "rank", "score", "title"]
 
 
-def test_all_users_are_tsv_by_default(cli: Cli, run: Path) -> None:
+def test_all_users_are_tsv_by_default(cli, run):
     lines = cli("recall", run, "--all-users", "--top", 4).out.splitlines()
     assert lines[0] == "user\trank\titem\tscore\tinterest\ttitle"
     assert len(lines) == 1 + 60 * 4
@@ -57,9 +54,7 @@ def test_all_users_are_tsv_by_default(cli: Cli, run: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["table", "tsv", "jsonl"])
-def test_a_file_has_the_same_content_as_stdout(
-    cli: Cli, run: Path, tmp_path: Path, form: str
-) -> None:
+def test_a_file_has_the_same_content_as_stdout(cli, run, tmp_path, form):
     arguments = ["recall", run, "--history", history(run), "--format", form]
     printed = cli(*arguments)
     result = cli(*arguments, "--output", tmp_path / "lists")
@@ -67,9 +62,7 @@ def test_a_file_has_the_same_content_as_stdout(
     assert (tmp_path / "lists").read_text(encoding="utf-8") == printed.out
 
 
-def test_an_unwritable_output_is_rejected_before_recall(
-    cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unwritable_output_is_rejected_before_recall(cli, run, monkeypatch):
     monkeypatch.setattr(
         "mindref.recommender.bulk.recall_lists", lambda *_, **__: pytest.fail("worked")
     )
@@ -78,9 +71,7 @@ def test_an_unwritable_output_is_rejected_before_recall(
     assert "--output: expected a writable location" in result.err
 
 
-def test_an_output_in_a_missing_folder_is_rejected_before_recall(
-    cli: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_output_in_a_missing_folder_is_rejected_before_recall(cli, run, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "mindref.recommender.bulk.recall_lists", lambda *_, **__: pytest.fail("worked")
     )
@@ -100,25 +91,25 @@ def test_an_output_in_a_missing_folder_is_rejected_before_recall(
         ('"two\nlines",é', ["two\nlines", "é"]),
     ],
 )
-def test_a_history_is_a_csv_row(text: str, ids: list[str]) -> None:
+def test_a_history_is_a_csv_row(text, ids):
     assert parse_item_ids("--history", text) == ids
 
 
 @pytest.mark.parametrize("text", ["a\nb", '"a', '"a"b'])
-def test_a_history_that_is_not_a_csv_row_is_rejected(cli: Cli, run: Path, text: str) -> None:
+def test_a_history_that_is_not_a_csv_row_is_rejected(cli, run, text):
     result = cli("recall", run, "--history", text)
     assert result.code == 2
     assert "--history: expected item ids as one row of CSV" in result.err
 
 
-def test_ids_in_a_table_can_be_passed_to_history(cli: Cli, run: Path) -> None:
+def test_ids_in_a_table_can_be_passed_to_history(cli, run):
     table = cli("recall", run, "--history", history(run)).out
     (answer,) = json.loads(cli("recall", run, "--history", history(run), "--json").out)
     for x in answer["items"]:
         assert f"  {x['item']}  {x['title']}\n" in table
 
 
-def test_approximate_lists_are_marked(cli: Cli, run: Path) -> None:
+def test_approximate_lists_are_marked(cli, run):
     result = cli("recall", run, "--history", history(run), "--json", "--index", "annoy")
     (answer,) = json.loads(result.out)
     assert answer["index"]["kind"] == "annoy"
@@ -131,7 +122,7 @@ def test_approximate_lists_are_marked(cli: Cli, run: Path) -> None:
     assert result.err == ""
 
 
-def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli: Cli, run: Path) -> None:
+def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli, run):
     names = cli("recall", run, "--history", history(run), "--format", "tsv")
     for form in ("table", "tsv", "jsonl"):
         mixed = cli("recall", run, "--history", f"what,{history(run)},", "--format", form)
@@ -145,13 +136,13 @@ def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli: Cli, run: Pa
     assert "--history: expected an item of the catalogue, got what, else" in result.err
 
 
-def test_an_empty_history_has_a_list(cli: Cli, run: Path) -> None:
+def test_an_empty_history_has_a_list(cli, run):
     result = cli("recall", run, "--history", "")
     assert result.code == 0
     assert result.out.startswith("this history: 0 behaviours, 1 interests\ninterest 0\n")
 
 
-def test_seen_items_are_listed_on_request(cli: Cli, run: Path) -> None:
+def test_seen_items_are_listed_on_request(cli, run):
     arguments = ["recall", run, "--history", history(run), "--top", 500, "--format", "jsonl"]
     visited = set(history(run).split(","))
     for option, present in (("--exclude-seen", False), ("--include-seen", True)):
@@ -163,7 +154,7 @@ def test_seen_items_are_listed_on_request(cli: Cli, run: Path) -> None:
     "arguments",
     [[], ["--user", "a", "--all-users"], ["--user", "a", "--history", ""]],
 )
-def test_exactly_one_selection_is_required(cli: Cli, run: Path, arguments: list[str]) -> None:
+def test_exactly_one_selection_is_required(cli, run, arguments):
     result = cli("recall", run, *arguments)
     assert result.code == 2
     assert "expected one of --user, --history, --all-users" in result.err
@@ -178,15 +169,13 @@ def test_exactly_one_selection_is_required(cli: Cli, run: Path, arguments: list[
         (["--user", "a", "--index", "fast"], "--index: expected auto or exact or annoy"),
     ],
 )
-def test_an_invalid_value_is_rejected(
-    cli: Cli, run: Path, arguments: list[str], message: str
-) -> None:
+def test_an_invalid_value_is_rejected(cli, run, arguments, message):
     result = cli("recall", run, *arguments)
     assert (result.code, result.out) == (2, "")
     assert message in result.err
 
 
-def test_a_warning_goes_to_standard_error(cli: Cli, run: Path) -> None:
+def test_a_warning_goes_to_standard_error(cli, run):
     (run / "index").write_text("a file stands where the folder would")
     result = cli("recall", run, "--history", history(run), "--json")
     assert result.code == 0
@@ -194,7 +183,7 @@ def test_a_warning_goes_to_standard_error(cli: Cli, run: Path) -> None:
     json.loads(result.out)
 
 
-def test_control_characters_in_titles_are_escaped(cli: Cli, run: Path) -> None:
+def test_control_characters_in_titles_are_escaped(cli, run):
     lines = (run / "items.tsv").read_text().splitlines()
     changed = [line.rsplit("\t", 1)[0] + "\tred \x1b[31m\\nalarm\x07" for line in lines[1:]]
     text = "\n".join([lines[0], *changed]) + "\n"
@@ -209,9 +198,7 @@ def test_control_characters_in_titles_are_escaped(cli: Cli, run: Path) -> None:
     assert {len(line.split("\t")) for line in tsv} == {6}
 
 
-def test_shards_are_written_and_merged(
-    cli: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shards_are_written_and_merged(cli, run, tmp_path, monkeypatch):
     monkeypatch.setattr("mindref.recommender.bulk.USERS_PER_BLOCK", 7)
     arguments = ["recall", run, "--all-users", "--format", "jsonl", "--top", 3]
     paths = [tmp_path / f"part-{i}" for i in (1, 2)]
@@ -245,9 +232,8 @@ def test_shards_are_written_and_merged(
     ],
 )
 def test_an_invalid_shard_is_rejected(
-    cli: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str],
-    message: str,
-) -> None:  # fmt: skip
+    cli, run, tmp_path, monkeypatch, arguments,
+    message):  # fmt: skip
     monkeypatch.chdir(tmp_path)
     result = cli("recall", run, *arguments)
     assert (result.code, result.out) == (2, "")
@@ -255,13 +241,13 @@ def test_an_invalid_shard_is_rejected(
     assert not (tmp_path / "x").exists()
 
 
-def test_a_missing_run_argument_is_a_usage_error(cli: Cli) -> None:
+def test_a_missing_run_argument_is_a_usage_error(cli):
     result = cli("recall", "--all-users")
     assert result.code == 2
     assert "expected one RUN, got 0." in result.err
 
 
-def test_a_shard_computed_on_another_device_is_rejected(cli: Cli, run: Path) -> None:
+def test_a_shard_computed_on_another_device_is_rejected(cli, run):
     result = cli("recall", run, "--all-users", "--shard", "1/1", "--output", "/dev/null")
     assert result.code == 2
     assert "--output: expected a file, got /dev/null" in result.err

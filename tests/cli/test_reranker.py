@@ -1,7 +1,5 @@
 """DIN on the command line: training, evaluation, reranking, indexability."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import shutil
@@ -13,7 +11,6 @@ import pytest
 from mindref.cli import main
 from mindref.run.files import sealed
 from mindref.training import loop
-from tests.cli.conftest import Cli
 from tests.runs import trained
 
 SMALL = [
@@ -42,9 +39,7 @@ def din_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return run
 
 
-def test_training_prints_both_orders_and_the_next_command(
-    cli: Cli, trained_run: Path, tmp_path: Path
-) -> None:
+def test_training_prints_both_orders_and_the_next_command(cli, trained_run, tmp_path):
     result = cli(*train_din_command(trained_run, tmp_path / "din"))
     assert result.code == 0, result.err
     for word in ("20 candidates per case", "order of recall", "gain", "hit_rate@10", "ndcg@10",
@@ -56,9 +51,7 @@ def test_training_prints_both_orders_and_the_next_command(
     assert cli(*arguments).code == 0
 
 
-def test_json_and_the_stored_report(
-    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
-) -> None:
+def test_json_and_the_stored_report(cli, trained_run, din_run, tmp_path):
     result = cli(
         *train_din_command(trained_run, tmp_path / "din"),
         "--json",
@@ -78,7 +71,7 @@ def test_json_and_the_stored_report(
 
 
 @pytest.mark.rules("din-R22")
-def test_default_settings_are_those_of_din(cli: Cli, trained_run: Path, tmp_path: Path) -> None:
+def test_default_settings_are_those_of_din(cli, trained_run, tmp_path):
     file = tmp_path / "settings.toml"
     file.write_text('model = "din"\nwidth = 8\nsteps = 2\nattention_hidden = [4]\nbatch = 4\n')
     command = ["train", "--model", "din", "--recall", trained_run, "--out", tmp_path / "din"]
@@ -123,8 +116,8 @@ def test_default_settings_are_those_of_din(cli: Cli, trained_run: Path, tmp_path
     ],
 )
 def test_invalid_options_are_one_line_before_a_run_is_created(
-    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path, arguments: list[str], message: str
-) -> None:
+    cli, trained_run, din_run, tmp_path, arguments, message
+):
     by_placeholder = {"RUN": trained_run, "STAGE": din_run}
     out = [] if "--out" in arguments else ["--out", tmp_path / "din"]
     result = cli("train", *out, *[by_placeholder.get(word, word) for word in arguments])
@@ -138,18 +131,14 @@ def test_invalid_options_are_one_line_before_a_run_is_created(
 @pytest.mark.parametrize(
     "arguments", [["--interests", "4"], ["--sampler", "uniform"], ["--normalise"]]
 )
-def test_settings_of_recall_models_are_rejected(
-    cli: Cli, trained_run: Path, tmp_path: Path, arguments: list[str]
-) -> None:
+def test_settings_of_recall_models_are_rejected(cli, trained_run, tmp_path, arguments):
     result = cli(*train_din_command(trained_run, tmp_path / "din"), *arguments)
     assert result.code == 2
     assert f"din: expected a setting of din, got {arguments[0][2:]}" in result.err
     assert not (tmp_path / "din").exists()
 
 
-def test_a_damaged_run_and_another_log_are_rejected(
-    cli: Cli, run: Path, shop: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_run_and_another_log_are_rejected(cli, run, shop, tmp_path):
     log = tmp_path / "shop.inter"
     log.write_text("".join(shop.read_text().splitlines(keepends=True)[:-1]))
     result = cli(*train_din_command(run, tmp_path / "din"), "--data", log)
@@ -163,7 +152,7 @@ def test_a_damaged_run_and_another_log_are_rejected(
     assert not (tmp_path / "din").exists()
 
 
-def test_a_moved_log_can_be_given(cli: Cli, run: Path, tmp_path: Path) -> None:
+def test_a_moved_log_can_be_given(cli, run, tmp_path):
     arguments = json.loads((run / "config.json").read_text())
     folder = arguments["source"]["place"]
     arguments["source"]["place"] = str(tmp_path / "gone")
@@ -176,11 +165,11 @@ def test_a_moved_log_can_be_given(cli: Cli, run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.rules("din-R23")
 def test_ctrl_c_saves_and_the_training_can_be_resumed(
-    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    cli, trained_run, din_run, tmp_path, monkeypatch
+):
     real_step, out = loop.count_step, tmp_path / "din"
 
-    def interrupted(state: loop.TrainingState, loss: float) -> loop.TrainingState:
+    def interrupted(state, loss):
         if state.moments.step == 1:
             signal.raise_signal(signal.SIGINT)
         return real_step(state, loss)
@@ -201,9 +190,7 @@ def test_ctrl_c_saves_and_the_training_can_be_resumed(
 
 
 @pytest.mark.rules("din-R25")
-def test_reranked_lists_have_the_order_of_din(
-    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
-) -> None:
+def test_reranked_lists_have_the_order_of_din(cli, trained_run, din_run, tmp_path):
     arguments = ["recall", trained_run, "--user", "customer-0001", "--json"]
     plain = json.loads(cli(*arguments, "--top", 20).out)[0]
     found = json.loads(cli(*arguments, "--top", 5, "--rerank", din_run).out)[0]
@@ -241,9 +228,7 @@ def test_reranked_lists_have_the_order_of_din(
         ),
     ],
 )  # fmt: skip
-def test_lists_that_cannot_be_reranked_are_one_line(
-    cli: Cli, trained_run: Path, din_run: Path, arguments: list[str], message: str
-) -> None:
+def test_lists_that_cannot_be_reranked_are_one_line(cli, trained_run, din_run, arguments, message):
     by_placeholder = {"RUN": trained_run, "STAGE": din_run}
     result = cli("recall", trained_run, *[by_placeholder.get(word, word) for word in arguments])
     assert (result.code, result.out) == (2, "")
@@ -251,7 +236,7 @@ def test_lists_that_cannot_be_reranked_are_one_line(
 
 
 @pytest.mark.rules("din-R24")
-def test_a_reranker_of_another_run_is_rejected(cli: Cli, din_run: Path, tmp_path: Path) -> None:
+def test_a_reranker_of_another_run_is_rejected(cli, din_run, tmp_path):
     other = trained(tmp_path / "other", backend="numpy")
     result = cli("recall", other, "--rerank", din_run, "--history", "")
     assert result.code == 2
@@ -259,9 +244,7 @@ def test_a_reranker_of_another_run_is_rejected(cli: Cli, din_run: Path, tmp_path
 
 
 @pytest.mark.rules("din-R20", "din-R21")
-def test_indexable_explains_the_measurement(
-    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
-) -> None:
+def test_indexable_explains_the_measurement(cli, trained_run, din_run, tmp_path):
     result = cli("evaluate", din_run, "--indexable", "--json")
     assert result.code == 0, result.err
     found = json.loads(result.out)
@@ -285,15 +268,13 @@ def test_indexable_explains_the_measurement(
         ("RUN", ["--recall", "x"], "--recall: expected a DIN run, made with --model din"),
     ],
 )
-def test_options_without_effect_are_rejected(
-    cli: Cli, trained_run: Path, din_run: Path, run: str, arguments: list[str], message: str
-) -> None:
+def test_options_without_effect_are_rejected(cli, trained_run, din_run, run, arguments, message):
     result = cli("evaluate", {"RUN": trained_run, "STAGE": din_run}[run], *arguments)
     assert (result.code, result.out) == (2, "")
     assert message in result.err
 
 
-def test_a_damaged_report_is_an_error(cli: Cli, din_run: Path, tmp_path: Path) -> None:
+def test_a_damaged_report_is_an_error(cli, din_run, tmp_path):
     run = Path(shutil.copytree(din_run, tmp_path / "din"))
     (run / "report.json").write_text("[1]")
     result = cli("evaluate", run)
@@ -301,16 +282,14 @@ def test_a_damaged_report_is_an_error(cli: Cli, din_run: Path, tmp_path: Path) -
     assert "report.json: expected a report of mindref, got other JSON" in result.err
 
 
-def test_several_processes_are_rejected(
-    cli: Cli, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_processes_are_rejected(cli, trained_run, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     result = cli(*train_din_command(trained_run, tmp_path / "din"))
     assert result.code == 2
     assert "--model din: expected one process, got several; run it without torchrun" in result.err
 
 
-def test_the_help_shows_the_defaults_of_din(cli: Cli) -> None:
+def test_the_help_shows_the_defaults_of_din(cli):
     text = " ".join(cli("train", "--help").out.split())
     assert "recent behaviours that routing uses [1 to 10000; default 10] (din: 50)" in text
     assert "din: n, candidates recalled for a history [1 to 1000000; default 200]" in text
@@ -319,16 +298,14 @@ def test_the_help_shows_the_defaults_of_din(cli: Cli) -> None:
 
 
 @pytest.mark.rules("security-R9")
-def test_a_module_backend_must_be_named_in_every_command(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_module_backend_must_be_named_in_every_command(cli, tmp_path, monkeypatch):
     """DIN for a run whose backend is not installed: trained, resumed, evaluated, used."""
     code = "from mindref.backend import NumpyBackend\n\n\nclass Own(NumpyBackend):\n    pass\n"
     (tmp_path / "own_backend.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     name, out = "own_backend:Own", tmp_path / "din"
     trained_run = trained(tmp_path / "run", backend=name)
-    commands: list[list[str]] = [
+    commands = [
         train_din_command(trained_run, out),
         ["train", "--resume", str(out)],
         ["evaluate", str(out), "--indexable"],

@@ -1,7 +1,5 @@
 """mindref train: settings from three sources, early checks, output."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess
@@ -11,16 +9,15 @@ from pathlib import Path
 import pytest
 
 from mindref.run.source import Source
-from tests.cli.conftest import Cli
 from tests.runs import content, environment, kept_report, options
 
 
 def settings(run: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((run / "config.json").read_text())["settings"]
+    found = json.loads((run / "config.json").read_text())["settings"]
     return found
 
 
-def test_training_prints_a_table_and_the_next_command(cli: Cli, shop: Path, tmp_path: Path) -> None:
+def test_training_prints_a_table_and_the_next_command(cli, shop, tmp_path):
     run = tmp_path / "my run"
     result = cli("train", "--data", shop, "--out", run, *options())
     assert result.code == 0
@@ -39,9 +36,7 @@ def test_training_prints_a_table_and_the_next_command(cli: Cli, shop: Path, tmp_
 
 @pytest.mark.rules("model-R38")
 @pytest.mark.parametrize("terminal", [False, True])
-def test_a_model_without_steps_shows_no_progress_bar(
-    cli: Cli, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
-) -> None:
+def test_a_model_without_steps_shows_no_progress_bar(cli, shop, tmp_path, monkeypatch, terminal):
     monkeypatch.setattr(
         "mindref.cli.progress.progress_bar", lambda *arguments: pytest.fail("a bar is shown")
     )
@@ -57,7 +52,7 @@ def test_a_model_without_steps_shows_no_progress_bar(
     assert f"run: {run}\nnext: " in result.out
 
 
-def test_the_help_lists_the_families_of_a_setting(cli: Cli) -> None:
+def test_the_help_lists_the_families_of_a_setting(cli):
     text = " ".join(cli("train", "--help").out.split())
     assert (
         "--k1 X bm25: saturation of the interaction count (larger: slower) [0 to 1000000.0; "
@@ -69,7 +64,7 @@ def test_the_help_lists_the_families_of_a_setting(cli: Cli) -> None:
     assert "--width N d, width of item vectors and interests [1 to 4096; default 64]" in text
 
 
-def test_only_json_is_on_stdout(cli: Cli, shop: Path, tmp_path: Path) -> None:
+def test_only_json_is_on_stdout(cli, shop, tmp_path):
     result = cli("train", "--data", shop, "--out", tmp_path / "run", "--json", *options())
     assert result.code == 0
     found = json.loads(result.out)
@@ -80,13 +75,13 @@ def test_only_json_is_on_stdout(cli: Cli, shop: Path, tmp_path: Path) -> None:
         assert sorted(found["metrics"]["test"][name]["hit_rate@10"]) == ["high", "low", "value"]
 
 
-def test_quiet_prints_no_progress(cli: Cli, shop: Path, tmp_path: Path) -> None:
+def test_quiet_prints_no_progress(cli, shop, tmp_path):
     result = cli("train", "--data", shop, "--out", tmp_path / "run", "--quiet", *options())
     assert "step" not in result.err
     assert "hit_rate@10" in result.out
 
 
-def test_a_run_directory_is_complete(trained_run: Path) -> None:
+def test_a_run_directory_is_complete(trained_run):
     assert sorted(path.name for path in trained_run.iterdir()) == [
         "config.json", "items.tsv", "metrics.jsonl", "model.safetensors",
         "optimiser.safetensors", "report.json", "state.json",
@@ -95,9 +90,7 @@ def test_a_run_directory_is_complete(trained_run: Path) -> None:
     assert [line["step"] for line in lines] == [3, 6, 7]
 
 
-def test_options_override_the_file_and_the_file_the_preset(
-    cli: Cli, shop: Path, tmp_path: Path
-) -> None:
+def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
     file = tmp_path / "settings.toml"
     file.write_text('preset = "paper"\nwindow = 7\nsteps = 5\nhidden = [4, 3]\npower = inf\n')
     run = tmp_path / "run"
@@ -134,9 +127,7 @@ def test_options_override_the_file_and_the_file_the_preset(
         ("preset = [1]", "preset: expected default or paper or best or sparse, got [1]"),
     ],
 )
-def test_an_error_in_the_settings_file_is_one_line(
-    cli: Cli, tmp_path: Path, text: str, message: str
-) -> None:
+def test_an_error_in_the_settings_file_is_one_line(cli, tmp_path, text, message):
     (tmp_path / "settings.toml").write_text(text)
     result = cli("train", "--config", tmp_path / "settings.toml", "--out", tmp_path / "run")
     assert result.code == 2
@@ -164,8 +155,8 @@ def test_an_error_in_the_settings_file_is_one_line(
     ],
 )
 def test_an_invalid_value_is_one_line_before_a_run_is_created(
-    cli: Cli, shop: Path, tmp_path: Path, arguments: list[str], message: str
-) -> None:
+    cli, shop, tmp_path, arguments, message
+):
     result = cli("train", "--data", shop, "--out", tmp_path / "run", *arguments)
     assert result.code == 2
     assert result.out == ""
@@ -182,13 +173,7 @@ def test_an_invalid_value_is_one_line_before_a_run_is_created(
         (["--out", "run"], "expected no run there, got one; choose another --out"),
     ],
 )
-def test_settings_are_checked_before_the_log_is_read(
-    cli: Cli,
-    run: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    message: str,
-) -> None:
+def test_settings_are_checked_before_the_log_is_read(cli, run, monkeypatch, arguments, message):
     monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
     monkeypatch.chdir(run.parent)
     before = content(run)
@@ -215,8 +200,8 @@ def test_settings_are_checked_before_the_log_is_read(
     ],
 )
 def test_family_limits_are_reported_before_the_log_is_read(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
-) -> None:
+    cli, tmp_path, monkeypatch, arguments, message
+):
     monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
     result = cli("train", "--data", "some.log", "--out", tmp_path / "run", *arguments)
     assert result.code == 2
@@ -224,13 +209,13 @@ def test_family_limits_are_reported_before_the_log_is_read(
     assert result.err.count("\n") == 1
 
 
-def test_reading_options_need_a_log(cli: Cli, tmp_path: Path) -> None:
+def test_reading_options_need_a_log(cli, tmp_path):
     result = cli("train", "--format", "movielens", "--out", tmp_path / "run")
     assert result.code == 2
     assert "--data: expected a log for the reading options, got none, but format" in result.err
 
 
-def test_damaged_lines_are_reported(cli: Cli, tmp_path: Path) -> None:
+def test_damaged_lines_are_reported(cli, tmp_path):
     log = tmp_path / "log.csv"
     rows = [f"u{u},i{i},{i}" for u in range(8) for i in range(6)]
     log.write_text("user,item,time\n" + "\n".join([*rows[:9], "u1,i1", *rows[9:]]) + "\n")
@@ -251,9 +236,7 @@ def test_damaged_lines_are_reported(cli: Cli, tmp_path: Path) -> None:
         pytest.param("numba", marks=pytest.mark.slow),  # compiling 30 layers takes half a minute
     ],
 )
-def test_a_diverged_training_suggests_a_change(
-    cli: Cli, shop: Path, tmp_path: Path, backend: str
-) -> None:
+def test_a_diverged_training_suggests_a_change(cli, shop, tmp_path, backend):
     result = cli(
         "train", "--data", shop, "--out", tmp_path / "run",
         *options(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40),
@@ -264,7 +247,7 @@ def test_a_diverged_training_suggests_a_change(
     assert "Warning" not in result.err
 
 
-def test_threads_are_set_before_numpy_is_imported(tmp_path: Path) -> None:
+def test_threads_are_set_before_numpy_is_imported(tmp_path):
     script = (
         "import sys, os\n"
         "import mindref.cli.settings as settings\n"
@@ -280,7 +263,7 @@ def test_threads_are_set_before_numpy_is_imported(tmp_path: Path) -> None:
     assert done.stdout == "3\n"
 
 
-def test_only_settings_are_allowed_in_the_file(tmp_path: Path, cli: Cli) -> None:
+def test_only_settings_are_allowed_in_the_file(tmp_path, cli):
     file = tmp_path / "settings.toml"
     file.write_text('data = "log.csv"\n')
     result = cli("train", "--config", file)
@@ -288,7 +271,7 @@ def test_only_settings_are_allowed_in_the_file(tmp_path: Path, cli: Cli) -> None
     assert "expected only settings, got data; give --data on the command line" in result.err
 
 
-def test_control_characters_in_user_ids_are_not_printed(cli: Cli, tmp_path: Path) -> None:
+def test_control_characters_in_user_ids_are_not_printed(cli, tmp_path):
     log = tmp_path / "log.jsonl"
     rows = [{"user": "\x1b[2J", "item": f"i{i}\x1b]0;x", "time": i} for i in range(9)]
     log.write_text("\n".join(map(json.dumps, rows)))

@@ -1,18 +1,15 @@
 """mindref train: run directories, and resumed runs."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
 import pytest
 
 from mindref.run.files import sealed
-from tests.cli.conftest import Cli
 from tests.runs import call, content, kept_report, options
 
 
-def test_the_next_free_run_directory_is_used(shop: Path, tmp_path: Path) -> None:
+def test_the_next_free_run_directory_is_used(shop, tmp_path):
     (tmp_path / "runs" / "007").mkdir(parents=True)
     few = options(steps=1)
     done = call("train", "--data", shop, "--quiet", "--json", *few, cwd=tmp_path)
@@ -39,7 +36,7 @@ def test_the_next_free_run_directory_is_used(shop: Path, tmp_path: Path) -> None
         ["--keep-duplicates"],
     ],
 )
-def test_resume_rejects_other_settings(cli: Cli, run: Path, arguments: list[str]) -> None:
+def test_resume_rejects_other_settings(cli, run, arguments):
     before = content(run)
     result = cli("train", "--resume", run, *arguments)
     assert result.code == 2
@@ -48,7 +45,7 @@ def test_resume_rejects_other_settings(cli: Cli, run: Path, arguments: list[str]
     assert content(run) == before
 
 
-def test_resume_of_a_finished_run_prints_its_report(cli: Cli, run: Path) -> None:
+def test_resume_of_a_finished_run_prints_its_report(cli, run):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     result = cli("train", "--resume", run, "--quiet", "--json")
     assert result.code == 0
@@ -57,13 +54,13 @@ def test_resume_of_a_finished_run_prints_its_report(cli: Cli, run: Path) -> None
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
-def test_resume_of_a_folder_that_is_not_a_run_is_one_line(cli: Cli, tmp_path: Path) -> None:
+def test_resume_of_a_folder_that_is_not_a_run_is_one_line(cli, tmp_path):
     result = cli("train", "--resume", tmp_path)
     assert result.code == 2
     assert f"{tmp_path}: expected a run directory, got no config.json in it" in result.err
 
 
-def test_resume_with_a_moved_log(cli: Cli, run: Path, tmp_path: Path) -> None:
+def test_resume_with_a_moved_log(cli, run, tmp_path):
     arguments = json.loads((run / "config.json").read_text())
     folder = Path(arguments["source"]["place"])
     arguments["source"]["place"] = str(tmp_path / "gone.inter")
@@ -72,7 +69,7 @@ def test_resume_with_a_moved_log(cli: Cli, run: Path, tmp_path: Path) -> None:
     assert cli("train", "--resume", run, "--data", folder, "--quiet").code == 0
 
 
-def test_a_folder_with_other_files_is_rejected(tmp_path: Path, cli: Cli) -> None:
+def test_a_folder_with_other_files_is_rejected(tmp_path, cli):
     (tmp_path / "thesis.txt").write_text("mine")
     result = cli("train", "--out", tmp_path, "--quiet", *options())
     assert result.code == 2
@@ -80,7 +77,7 @@ def test_a_folder_with_other_files_is_rejected(tmp_path: Path, cli: Cli) -> None
     assert [x.name for x in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_files_left_by_an_early_kill_do_not_block_a_new_run(tmp_path: Path, cli: Cli) -> None:
+def test_files_left_by_an_early_kill_do_not_block_a_new_run(tmp_path, cli):
     (tmp_path / "items.tsv").write_text("half")
     (tmp_path / ".config.json.0123456789ab.tmp").write_text("{")
     assert cli("train", "--out", tmp_path, "--quiet", *options()).code == 0

@@ -1,7 +1,5 @@
 """Write small invented logs, and read them."""
 
-from __future__ import annotations
-
 import gzip
 import zipfile
 from collections.abc import Sequence

@@ -1,9 +1,6 @@
 """Arrays and tables in memory."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,14 +43,14 @@ def assert_same(one: InteractionLog, other: InteractionLog) -> None:
 
 
 @pytest.mark.rules("data-R24")
-def test_arrays_give_the_log_of_a_file_with_the_same_rows(tmp_path: Path) -> None:
+def test_arrays_give_the_log_of_a_file_with_the_same_rows(tmp_path):
     lines = [",".join(map(str, row)) for row in zip(USERS, ITEMS, TIMES, strict=True)]
     assert_same(from_arrays(np.array(USERS), ITEMS, TIMES), table(tmp_path, lines))
 
 
 @pytest.mark.rules("data-R24")
 @pytest.mark.parametrize("library", ["mapping", "pandas", "polars", "pyarrow"])
-def test_any_table_gives_the_same_log(library: str) -> None:
+def test_any_table_gives_the_same_log(library):
     log = from_dataframe(
         frames()[library], "who", "what", "when", title="name", item_features=["kind"]
     )
@@ -67,7 +64,7 @@ def test_any_table_gives_the_same_log(library: str) -> None:
 @pytest.mark.parametrize(
     "names", [("user", "item", "time", "title"), ("user_id", "movieId", "timestamp", "itemTitle")]
 )
-def test_columns_with_usual_names_are_found(library: str, names: tuple[str, ...]) -> None:
+def test_columns_with_usual_names_are_found(library, names):
     usual = dict(zip(("who", "what", "when", "name"), names, strict=True))
     frame = frames({usual.get(name, name): column for name, column in COLUMNS.items()})[library]
     named = from_dataframe(frames()[library], "who", "what", "when", title="name")
@@ -75,7 +72,7 @@ def test_columns_with_usual_names_are_found(library: str, names: tuple[str, ...]
     assert from_dataframe(frame).titles == named.titles
 
 
-def test_several_usual_names_are_refused() -> None:
+def test_several_usual_names_are_refused():
     frame = {"user": ["u"], "item": ["a"], "time": [1], "date": [2]}
     with pytest.raises(DataError, match=r"one column of the time, got time, date; .* time="):
         from_dataframe(frame)
@@ -85,18 +82,18 @@ def test_several_usual_names_are_refused() -> None:
 
 
 @pytest.mark.parametrize("library", ["mapping", "pandas", "polars", "pyarrow"])
-def test_a_missing_column_is_named(library: str) -> None:
+def test_a_missing_column_is_named(library):
     with pytest.raises(DataError, match="'whom'"):
         from_dataframe(frames()[library], "whom", "what")
 
 
-def test_without_times_the_order_of_the_rows_is_kept() -> None:
+def test_without_times_the_order_of_the_rows_is_kept():
     log = from_arrays(["u", "u", "u"], [3, 1, 3])
     assert rows(log) == {"u": ["3", "1", "3"]}
     assert log.times is None
 
 
-def test_features_and_titles_by_id() -> None:
+def test_features_and_titles_by_id():
     log = from_arrays(
         [1, 2],
         [10, 11],
@@ -117,12 +114,12 @@ def test_features_and_titles_by_id() -> None:
         [1334275500.0, -1.0],
     ],
 )
-def test_times_may_be_numbers_or_dates_in_utc(moments: Any) -> None:
+def test_times_may_be_numbers_or_dates_in_utc(moments):
     assert times(from_arrays(["u", "u"], ["a", "b"], moments)) == [-1, 1334275500]
 
 
 @pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
-def test_times_of_pandas(zone: str | None) -> None:
+def test_times_of_pandas(zone):
     pandas = pytest.importorskip("pandas")
     moments = pandas.to_datetime(["2012-04-13 00:05"]).tz_localize("UTC").tz_convert(zone)
     assert times(from_arrays(["u"], ["a"], pandas.Series(moments))) == [1334275500]
@@ -144,9 +141,7 @@ def test_times_of_pandas(zone: str | None) -> None:
         ([], [], None, "at least one interaction"),
     ],
 )
-def test_an_invalid_interaction_is_named(
-    users: Any, items: Any, moments: Any, message: str
-) -> None:
+def test_an_invalid_interaction_is_named(users, items, moments, message):
     with pytest.raises(DataError, match=message):
         from_arrays(users, items, moments)
 
@@ -160,15 +155,15 @@ def test_an_invalid_interaction_is_named(
         {"user_features": {"age": 3}},
     ],
 )
-def test_titles_and_features_of_other_types_are_refused(beside: Any) -> None:
+def test_titles_and_features_of_other_types_are_refused(beside):
     with pytest.raises(DataError, match="expected a mapping, got"):
         from_arrays(["u"], ["a"], **beside)
 
 
-def test_values_of_features_may_be_numbers() -> None:
+def test_values_of_features_may_be_numbers():
     log = from_arrays(
         ["u"], ["a"], item_features={"year": {"a": 1999}, "tags": {"a": [1, None, 2]}}
-    )  # type: ignore[dict-item]  # on purpose
-    assert from_arrays(["u"], ["a"], titles={"a": None}).titles is None  # type: ignore[dict-item]  # on purpose
+    )
+    assert from_arrays(["u"], ["a"], titles={"a": None}).titles is None
     assert values(log, "year") == {"a": ["1999"]}
     assert values(log, "tags") == {"a": ["1", "2"]}

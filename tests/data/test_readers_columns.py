@@ -1,9 +1,6 @@
 """Columns and times: names, positions, headers, quotes, filters, time formats."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -37,9 +34,7 @@ def moment(path: Path, text: str, form: str = "auto") -> float:
         ("13 04 69 +0100", "%d %m %y %z", -22726800),
     ],
 )
-def test_a_time_is_seconds_or_a_date_in_utc(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, form: str, seconds: float
-) -> None:
+def test_a_time_is_seconds_or_a_date_in_utc(tmp_path, monkeypatch, text, form, seconds):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     __import__("time").tzset()
     assert moment(tmp_path, text, form) == seconds
@@ -51,18 +46,18 @@ def test_a_time_is_seconds_or_a_date_in_utc(
 @pytest.mark.parametrize(
     ("text", "form"), [("13/4/2012", "auto"), ("4/13/2012", "day-first"), ("2012", "%d.%m.%y")]
 )
-def test_a_time_of_another_format_is_damaged(tmp_path: Path, text: str, form: str) -> None:
+def test_a_time_of_another_format_is_damaged(tmp_path, text, form):
     with pytest.raises(DataError, match="line 1"):
         moment(tmp_path, text, form)
 
 
-def test_an_unknown_time_format_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_time_format_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="day-first"):
         moment(tmp_path, "1", "minutes")
 
 
 @pytest.mark.rules("data-R19")
-def test_filters_are_applied_before_ids_are_assigned(tmp_path: Path) -> None:
+def test_filters_are_applied_before_ids_are_assigned(tmp_path):
     lines = ["u,a,1,view,5", "v,b,2,buy,1", "w,c,3,cart,4", "u,d,4,buy,4.5"]
     columns = {"keep": {"4": ["buy", "cart"]}, "at_least": {"5": 4}}
     log = table(tmp_path, lines, columns=columns)
@@ -72,14 +67,14 @@ def test_filters_are_applied_before_ids_are_assigned(tmp_path: Path) -> None:
     assert log.notes["bad_lines"] == 0
 
 
-def test_filters_by_name(tmp_path: Path) -> None:
+def test_filters_by_name(tmp_path):
     path = write(tmp_path / "log", ["user,item,kind", "u,a,x", "u,b,y"])
     assert rows(read_log(path, columns={"keep": {"kind": ["y"]}})) == {"u": ["b"]}
     with pytest.raises(ConfigError, match="list of values"):
         read_log(path, columns={"keep": {"kind": "y"}})
 
 
-def test_columns_by_name_beside_an_unnamed_index_column(tmp_path: Path) -> None:
+def test_columns_by_name_beside_an_unnamed_index_column(tmp_path):
     lines = [",who,what,Time,Date", '1,u,"a, b",9,3/4/2012', "2,u,c,8,2/4/2012"]
     path = write(tmp_path / "log", lines)
     columns = Columns(user="who", item="what", time="Date", time_format="day-first")
@@ -90,37 +85,37 @@ def test_columns_by_name_beside_an_unnamed_index_column(tmp_path: Path) -> None:
         read_log(path, columns=Columns(user="who", item="what", time="when"))
 
 
-def test_a_header_is_skipped_with_columns_by_position(tmp_path: Path) -> None:
+def test_a_header_is_skipped_with_columns_by_position(tmp_path):
     assert rows(table(tmp_path, ["a,b,c", "u,x,1"])) == {"u": ["x"]}
     with_header = {"header": True, "time": 1}
     assert rows(table(tmp_path, ["1,b", "7,x"], columns={"user": 1, "item": 2, **with_header}))
 
 
 @pytest.mark.parametrize("delimiter", ["\t", ",", ";", "|", "::", " "])
-def test_the_delimiter_is_guessed_from_the_first_line(tmp_path: Path, delimiter: str) -> None:
+def test_the_delimiter_is_guessed_from_the_first_line(tmp_path, delimiter):
     lines = [delimiter.join(row) for row in (("u", "a", "2"), ("u", "b", "1"))]
     assert rows(table(tmp_path, lines)) == {"u": ["b", "a"]}
 
 
-def test_a_delimiter_can_be_set(tmp_path: Path) -> None:
+def test_a_delimiter_can_be_set(tmp_path):
     log = table(tmp_path, ["u,1~a~5"], columns={"delimiter": "~", "time": 3})
     assert rows(log) == {"u,1": ["a"]}
 
 
-def test_quoted_fields_may_contain_delimiters_quotes_and_line_ends(tmp_path: Path) -> None:
+def test_quoted_fields_may_contain_delimiters_quotes_and_line_ends(tmp_path):
     text = 'u,"a, ""b""",1\nu,"c\nd",2\nu,12" record,3\n'
     log = table(tmp_path, text)
     assert rows(log) == {"u": ['a, "b"', "c\nd", '12" record']}
 
 
-def test_an_unclosed_quote_damages_one_line(tmp_path: Path) -> None:
+def test_an_unclosed_quote_damages_one_line(tmp_path):
     lines = ["u,a,0", *['u,"open,1'] * 3, *[f"u,i{n},{n}" for n in range(2, 30)]]
     log = table(tmp_path, lines, max_bad_lines=3)
     assert log.notes["bad_lines"] == 3
     assert log.notes["interactions"] == 29
 
 
-def test_features_may_come_from_the_item_file_and_the_log(tmp_path: Path) -> None:
+def test_features_may_come_from_the_item_file_and_the_log(tmp_path):
     items = write(tmp_path / "items.tsv", ["movieId\ttitle\tgenres", "a\tAlpha\tx|y"])
     path = write(tmp_path / "log", ["user,item,place", "u,a,P"])
     wanted = {"genres": "genres", "place": "place"}
@@ -131,20 +126,20 @@ def test_features_may_come_from_the_item_file_and_the_log(tmp_path: Path) -> Non
         read_log(path, item_file=items, columns={"item_features": {"brand": "brand"}})
 
 
-def test_a_user_file(tmp_path: Path) -> None:
+def test_a_user_file(tmp_path):
     users = write(tmp_path / "users.csv", ["user_id,town", "u,Ys", "w,Ker"])
     path = write(tmp_path / "log", ["user,item", "v,a", "u,a"])
     log = read_log(path, user_file=users, columns={"user_features": {"town": "town"}})
     assert values(log, "town", "user") == {"v": [], "u": ["Ys"]}
 
 
-def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_option_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="'usr'"):
         table(tmp_path, ["u,a,1"], columns={"usr": 1})
 
 
 @pytest.mark.parametrize("text", ["nan", "", "3/4/2012 18:18", "x" * 500])
-def test_an_invalid_time_says_what_to_do(tmp_path: Path, text: str) -> None:
+def test_an_invalid_time_says_what_to_do(tmp_path, text):
     message = r"is not a time \(seconds or an ISO date\); see --time-format day-first or a pattern"
     with pytest.raises(DataError, match=message) as caught:
         moment(tmp_path, text)
@@ -154,9 +149,7 @@ def test_an_invalid_time_says_what_to_do(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.rules("data-R70")
 @pytest.mark.parametrize("kind", [str, int])
-def test_a_digit_is_a_position_even_if_the_first_line_contains_it(
-    tmp_path: Path, kind: type
-) -> None:
+def test_a_digit_is_a_position_even_if_the_first_line_contains_it(tmp_path, kind):
     columns = {"user": kind(1), "item": kind(2), "time": kind(3)}
     log = read_log(write(tmp_path / "log", ["1,2,3", "1,5,4"]), columns=columns)
     assert rows(log) == {"1": ["2", "5"]}
@@ -166,20 +159,20 @@ def test_a_digit_is_a_position_even_if_the_first_line_contains_it(
 
 
 @pytest.mark.rules("data-R70")
-def test_a_digit_is_a_name_if_the_header_contains_it(tmp_path: Path) -> None:
+def test_a_digit_is_a_name_if_the_header_contains_it(tmp_path):
     path = write(tmp_path / "log", ["who,2,1", "u,7,a"])
     columns = {"user": "who", "item": "1"}
     assert rows(read_log(path, columns=columns)) == {"u": ["a"]}
     assert rows(read_log(path, columns={"user": "1", "item": "2", "header": True})) == {"a": ["7"]}
 
 
-def test_usual_names_are_a_header_with_columns_by_position_too(tmp_path: Path) -> None:
+def test_usual_names_are_a_header_with_columns_by_position_too(tmp_path):
     path = write(tmp_path / "log", ["user_id,item_id", "u,a"])
     assert rows(read_log(path, columns={"user": "1", "item": "2"})) == {"u": ["a"]}
 
 
 @pytest.mark.rules("data-R69")
-def test_blanks_around_a_field_are_stripped(tmp_path: Path) -> None:
+def test_blanks_around_a_field_are_stripped(tmp_path):
     lines = [
         "user, item , time",
         "u , 69,\t5",
@@ -207,8 +200,8 @@ def test_blanks_around_a_field_are_stripped(tmp_path: Path) -> None:
         {"item_features": ["kind"]},
     ],
 )
-def test_an_invalid_delimiter_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_an_invalid_delimiter_is_refused(tmp_path, options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         table(tmp_path, ["u,a,1"], columns=options)
     with pytest.raises(ConfigError, match="columns: expected a mapping"):
-        Columns.of(3)  # type: ignore[arg-type]  # on purpose
+        Columns.of(3)

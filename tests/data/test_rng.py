@@ -1,7 +1,5 @@
 """Random generators by seed, purpose and index."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import pytest
@@ -17,13 +15,13 @@ def numbers(seed: int, purpose: str, index: int) -> tuple[float, ...]:
 
 
 @pytest.mark.rules("data-R68")
-def test_a_generator_does_not_depend_on_earlier_draws() -> None:
+def test_a_generator_does_not_depend_on_earlier_draws():
     for triple in product(SEEDS, PURPOSES, INDICES):
         assert numbers(*triple) == numbers(*triple), triple
 
 
 @pytest.mark.rules("data-R68")
-def test_different_purposes_give_different_generators() -> None:
+def test_different_purposes_give_different_generators():
     triples = list(product((*SEEDS, 5), PURPOSES, INDICES))
     assert len({numbers(*triple) for triple in triples}) == len(triples)
     # joined without fixed widths, these two would be one

@@ -1,7 +1,5 @@
 """Metrics and interest statistics by hand, by scipy and by ir-measures."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,7 +18,7 @@ R = np.array([5, 1, 3])
 
 
 @pytest.mark.rules("metrics-R2")
-def test_a_hit_is_a_target_of_the_same_case() -> None:
+def test_a_hit_is_a_target_of_the_same_case():
     items = np.array([[3, 1, -1], [1, 3, 0], [-1, -1, -1]])
     targets = Ragged.of([[1, 7], [0], []])
     expected = [[False, True, False], [False, False, True], [False] * 3]
@@ -28,33 +26,33 @@ def test_a_hit_is_a_target_of_the_same_case() -> None:
 
 
 @pytest.mark.rules("metrics-R2")
-def test_padding_is_never_a_hit() -> None:
+def test_padding_is_never_a_hit():
     # case 1, place -1 would have the key of the last item of case 0
     items = np.array([[0, 1], [-1, -1]])
     assert not metrics.hit_mask(items, Ragged.of([[5], [3]])).any()
 
 
 @pytest.mark.rules("metrics-R3")
-def test_a_target_named_twice_counts_once() -> None:
+def test_a_target_named_twice_counts_once():
     assert metrics.count_distinct(Ragged.of([[4, 4, 2], [], [4]])).tolist() == [2, 0, 1]
     assert metrics.count_distinct(Ragged.of([[], []])).tolist() == [0, 0]
 
 
 @pytest.mark.rules("metrics-R4")
-def test_hit_rate_is_one_with_any_hit_in_the_top_n() -> None:
+def test_hit_rate_is_one_with_any_hit_in_the_top_n():
     assert metrics.hit_rate_at(HIT, R, 1).tolist() == [0, 0, 1]
     assert metrics.hit_rate_at(HIT, R, 2).tolist() == [1, 0, 1]
     assert metrics.hit_rate_at(HIT, R, 4).tolist() == [1, 0, 1]
 
 
 @pytest.mark.rules("metrics-R5")
-def test_recall_is_over_all_targets() -> None:
+def test_recall_is_over_all_targets():
     np.testing.assert_allclose(metrics.recall_at(HIT, R, 2), [1 / 5, 0, 2 / 3])
     np.testing.assert_allclose(metrics.recall_at(HIT, R, 4), [2 / 5, 0, 1])
 
 
 @pytest.mark.rules("metrics-R6", "metrics-R7")
-def test_ndcg_is_relative_to_the_best_possible_list() -> None:
+def test_ndcg_is_relative_to_the_best_possible_list():
     gain = 1 / np.log2([2, 3, 4, 5])
     ideal = [gain.sum(), gain[:1].sum(), gain[:3].sum()]  # of min(R, 4) targets
     got = [gain[1] + gain[3], 0, gain[:3].sum()]
@@ -63,13 +61,13 @@ def test_ndcg_is_relative_to_the_best_possible_list() -> None:
 
 
 @pytest.mark.rules("metrics-R8")
-def test_mrr_is_one_over_the_rank_of_the_first_hit() -> None:
+def test_mrr_is_one_over_the_rank_of_the_first_hit():
     np.testing.assert_allclose(metrics.mrr_at(HIT, R, 4), [1 / 2, 0, 1])
     np.testing.assert_allclose(metrics.mrr_at(HIT, R, 1), [0, 0, 1])
 
 
 @pytest.mark.rules("metrics-R9")
-def test_coverage_counts_each_item_once_and_no_padding() -> None:
+def test_coverage_counts_each_item_once_and_no_padding():
     items = np.array([[0, 1, 2], [1, -1, -1]])
     assert metrics.catalogue_coverage(items, 4, 1) == 0.5
     assert metrics.catalogue_coverage(items, 4, 3) == 0.75
@@ -77,19 +75,19 @@ def test_coverage_counts_each_item_once_and_no_padding() -> None:
 
 @pytest.mark.rules("metrics-R26")
 @pytest.mark.parametrize("at", [[5], [0], [], [2, 5]])
-def test_a_metric_beyond_the_list_is_an_error(at: list[int]) -> None:
+def test_a_metric_beyond_the_list_is_an_error(at):
     with pytest.raises(ConfigError, match="list lengths from 1 to 4"):
         metrics.metrics_per_case(HIT, R, at)
 
 
-def test_a_case_without_target_is_refused() -> None:
+def test_a_case_without_target_is_refused():
     with pytest.raises(DataError, match="cases with a target each"):
         metrics.metrics_per_case(HIT, np.array([1, 0, 1]), [2])
 
 
 @pytest.mark.rules("metrics-R4", "metrics-R5", "metrics-R6", "metrics-R7", "metrics-R8")
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 8))
-def test_values_agree_with_ir_measures(seed: int, n: int, relevant: int) -> None:
+def test_values_agree_with_ir_measures(seed, n, relevant):
     from ir_measures import RR, R, Success, calc_aggregate, nDCG
 
     rng = np.random.default_rng(seed)
@@ -117,7 +115,7 @@ def test_values_agree_with_ir_measures(seed: int, n: int, relevant: int) -> None
 
 
 @pytest.mark.rules("metrics-R10", "metrics-R11")
-def test_intervals_agree_with_scipy_to_the_last_digits() -> None:
+def test_intervals_agree_with_scipy_to_the_last_digits():
     from scipy.stats import bootstrap
 
     table = np.random.default_rng(0).random((60, 3)) ** 3
@@ -134,7 +132,7 @@ def test_intervals_agree_with_scipy_to_the_last_digits() -> None:
 
 
 @pytest.mark.rules("metrics-R10")
-def test_all_metrics_use_the_same_bootstrap_samples() -> None:
+def test_all_metrics_use_the_same_bootstrap_samples():
     values = np.random.default_rng(0).random(30)
     first = metrics.bootstrap_estimates({"a": values, "b": values}, np.random.default_rng(1))
     again = metrics.bootstrap_estimates({"b": values}, np.random.default_rng(1))
@@ -145,7 +143,7 @@ def test_all_metrics_use_the_same_bootstrap_samples() -> None:
 
 
 @pytest.mark.rules("metrics-R11")
-def test_a_wider_confidence_is_a_wider_interval_and_equal_cases_have_none() -> None:
+def test_a_wider_confidence_is_a_wider_interval_and_equal_cases_have_none():
     values = np.random.default_rng(0).random(30)
     rng = np.random.default_rng
     wide = metrics.bootstrap_estimates({"a": values}, rng(1), confidence=0.99)["a"]
@@ -156,7 +154,7 @@ def test_a_wider_confidence_is_a_wider_interval_and_equal_cases_have_none() -> N
 
 
 @pytest.mark.rules("metrics-R12", "metrics-R13", "metrics-R14", "metrics-R15")
-def test_the_worked_example_of_interest_statistics() -> None:
+def test_the_worked_example_of_interest_statistics():
     page = EXAMPLES["interest_statistics"]
     # a second user has one active interest, a third no behaviour: neither says anything
     interests = np.array([page["interests"]] * 3, np.float64)
@@ -171,7 +169,7 @@ def test_the_worked_example_of_interest_statistics() -> None:
 
 
 @pytest.mark.rules("metrics-R12")
-def test_similarity_is_the_mean_over_pairs() -> None:
+def test_similarity_is_the_mean_over_pairs():
     rng = np.random.default_rng(4)
     interests = rng.standard_normal((1, 4, 3))
     interests[0, 1] = 0
@@ -182,7 +180,7 @@ def test_similarity_is_the_mean_over_pairs() -> None:
 
 
 @pytest.mark.rules("metrics-R13", "metrics-R14")
-def test_collapse_is_visible_by_rank_and_padding_is_ignored() -> None:
+def test_collapse_is_visible_by_rank_and_padding_is_ignored():
     # two users put all in one interest each, another one
     couplings = np.array([[[1.0, 0], [0.2, 0.8]], [[0, 1.0], [np.nan, np.nan]]])
     mask = np.array([[True, False], [True, False]])
@@ -196,7 +194,7 @@ def test_collapse_is_visible_by_rank_and_padding_is_ignored() -> None:
 
 
 @pytest.mark.rules("metrics-R15")
-def test_interest_statistics_need_a_user_with_two_interests() -> None:
+def test_interest_statistics_need_a_user_with_two_interests():
     with pytest.raises(DataError, match="a user with two active interests"):
         interest_statistics.interest_statistics(
             np.ones((1, 2, 3)), np.array([[True, False]]), np.ones((1, 1, 2)), np.array([[True]])
@@ -208,7 +206,7 @@ def couplings_of(found: list[int], interests: int = 3) -> np.ndarray:
 
 
 @pytest.mark.rules("metrics-R16", "metrics-R17", "metrics-R19")
-def test_the_worked_example_of_recovery() -> None:
+def test_the_worked_example_of_recovery():
     page = EXAMPLES["recovery"]
     # then a passing fancy, then a padded place; and a user with one planted interest only
     couplings = np.stack(
@@ -235,9 +233,7 @@ def test_the_worked_example_of_recovery() -> None:
         ([0, 0, 1, 1], [0, 1, 0, 1], -0.5),
     ],
 )
-def test_the_adjusted_rand_index_by_hand(
-    found: list[int], planted: list[int], expected: float
-) -> None:
+def test_the_adjusted_rand_index_by_hand(found, planted, expected):
     labels = np.array([planted])
     mask = np.ones_like(labels, np.bool_)
     got = interest_statistics.interest_recovery(
@@ -247,7 +243,7 @@ def test_the_adjusted_rand_index_by_hand(
 
 
 @pytest.mark.rules("metrics-R18")
-def test_chance_is_the_value_of_shuffled_labels() -> None:
+def test_chance_is_the_value_of_shuffled_labels():
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 3, (400, 12))
     couplings = rng.random((400, 12, 4))
@@ -265,7 +261,7 @@ def test_chance_is_the_value_of_shuffled_labels() -> None:
 
 
 @pytest.mark.rules("metrics-R18")
-def test_labels_are_shuffled_within_their_user_and_only_among_the_counted() -> None:
+def test_labels_are_shuffled_within_their_user_and_only_among_the_counted():
     labels = np.array([[1, 2, 3, 9], [4, 5, 9, 6]])
     counted = labels != 9
     out = interest_statistics.shuffle_labels(labels, counted, np.random.default_rng(0))
@@ -275,7 +271,7 @@ def test_labels_are_shuffled_within_their_user_and_only_among_the_counted() -> N
 
 
 @pytest.mark.rules("metrics-R16")
-def test_interest_recovery_needs_a_user_with_two_true_interests() -> None:
+def test_interest_recovery_needs_a_user_with_two_true_interests():
     with pytest.raises(DataError, match="a user with two true interests"):
         interest_statistics.interest_recovery(
             couplings_of([0, 1, 2])[None],
@@ -292,7 +288,7 @@ def places(rows: list[list[float]], empty: float) -> np.ndarray:
 
 
 @pytest.mark.rules("metrics-R27", "metrics-R28", "metrics-R29")
-def test_the_worked_example_of_gauc() -> None:
+def test_the_worked_example_of_gauc():
     example = EXAMPLES["gauc"]
     scores, hit = places(example["scores"], -np.inf), places(example["hits"], False).astype(bool)
     shown = scores > -np.inf
@@ -306,7 +302,7 @@ def test_the_worked_example_of_gauc() -> None:
 
 @pytest.mark.rules("metrics-R27")
 @given(st.integers(0, 2**32 - 1), st.integers(2, 30))
-def test_auc_agrees_with_the_rank_statistic(seed: int, n: int) -> None:
+def test_auc_agrees_with_the_rank_statistic(seed, n):
     """Mann and Whitney's U over the number of pairs, from midranks, which split ties in half."""
     from scipy.stats import rankdata
 
@@ -321,7 +317,7 @@ def test_auc_agrees_with_the_rank_statistic(seed: int, n: int) -> None:
 
 
 @pytest.mark.rules("metrics-R28")
-def test_padding_is_no_candidate_and_a_case_of_one_class_has_no_auc() -> None:
+def test_padding_is_no_candidate_and_a_case_of_one_class_has_no_auc():
     scores = np.array([[2.0, 1.0, 9.0], [2.0, 1.0, 9.0], [2.0, 1.0, 9.0]])
     hit = np.array([[True, False, False], [False] * 3, [True] * 3])
     shown = np.array([[True, True, False], [True] * 3, [True, False, True]])
@@ -332,7 +328,7 @@ def test_padding_is_no_candidate_and_a_case_of_one_class_has_no_auc() -> None:
 
 
 @pytest.mark.rules("metrics-R29", "metrics-R30")
-def test_gauc_weights_by_impressions_and_bootstraps_the_ratio() -> None:
+def test_gauc_weights_by_impressions_and_bootstraps_the_ratio():
     rng = np.random.default_rng(0)
     values, weights = rng.random(40), rng.integers(1, 300, 40)
     found = metrics.grouped_auc(values, weights, np.random.default_rng(3), resamples=500)

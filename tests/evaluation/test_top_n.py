@@ -1,7 +1,5 @@
 """The exact top-n search: the rules of specs/recall.md for every list."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -60,7 +58,7 @@ def problems(draw: st.DrawFn) -> dict[str, Any]:
 
 @pytest.mark.rules("recall-R1", "recall-R2", "recall-R3", "recall-R5")
 @pytest.mark.parametrize("score", ["max", "sum"])
-def test_lists_agree_with_the_definition(score: str) -> None:
+def test_lists_agree_with_the_definition(score):
     rng = np.random.default_rng(0)
     interests, items = rng.standard_normal((30, 4, 5)), rng.standard_normal((90, 5))
     active = rng.random((30, 4)) < 0.6
@@ -74,9 +72,7 @@ def test_lists_agree_with_the_definition(score: str) -> None:
 
 @pytest.mark.rules("recall-R1", "recall-R3", "recall-R5", "recall-R7")
 @given(problems(), st.sampled_from([1, 7, 50, 1 << 20]), st.sampled_from([1, 3, 1 << 14]))
-def test_lists_agree_with_the_definition_for_any_block_size(
-    problem: dict[str, Any], block: int, width: int
-) -> None:
+def test_lists_agree_with_the_definition_for_any_block_size(problem, block, width):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exact_search, "ITEMS_PER_BLOCK", width)
         patch.setattr(exact_search, "SPARE", 0)  # exact products need none
@@ -86,7 +82,7 @@ def test_lists_agree_with_the_definition_for_any_block_size(
 
 @pytest.mark.rules("recall-R1", "recall-R2", "recall-R3", "recall-R4", "recall-R5", "recall-R8")
 @pytest.mark.parametrize("score", ["max", "sum"])
-def test_the_worked_example_is_ranked(score: str) -> None:
+def test_the_worked_example_is_ranked(score):
     (page,) = spec_pages.examples("recall")
     ranked = top_n.search_top_n(
         np.array([page["interests"]], np.float64),
@@ -104,7 +100,7 @@ def test_the_worked_example_is_ranked(score: str) -> None:
 
 
 @pytest.mark.rules("recall-R2")
-def test_values_of_inactive_interests_have_no_influence() -> None:
+def test_values_of_inactive_interests_have_no_influence():
     rng = np.random.default_rng(0)
     interests, items = rng.standard_normal((4, 3, 5)), rng.standard_normal((30, 5))
     active = np.array([[True, False, True]] * 3 + [[False, False, False]])
@@ -121,7 +117,7 @@ def test_values_of_inactive_interests_have_no_influence() -> None:
 
 @pytest.mark.rules("recall-R4")
 @given(problems(), st.sampled_from([1, 3, 1 << 14]))
-def test_an_excluded_item_never_appears(problem: dict[str, Any], width: int) -> None:
+def test_an_excluded_item_never_appears(problem, width):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exact_search, "ITEMS_PER_BLOCK", width)
         ranked = top_n.search_top_n(**problem)
@@ -131,7 +127,7 @@ def test_an_excluded_item_never_appears(problem: dict[str, Any], width: int) -> 
 
 @pytest.mark.rules("recall-R6")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_list_has_the_same_bits_alone_and_in_a_batch(dtype: type) -> None:
+def test_a_list_has_the_same_bits_alone_and_in_a_batch(dtype):
     rng = np.random.default_rng(1)
     interests = rng.standard_normal((37, 3, 61)).astype(dtype)
     items = rng.standard_normal((300, 61)).astype(dtype)
@@ -154,7 +150,7 @@ def test_a_list_has_the_same_bits_alone_and_in_a_batch(dtype: type) -> None:
 
 @pytest.mark.rules("recall-R6")
 @pytest.mark.parametrize("threads", ["2", "3"])
-def test_lists_have_the_same_bytes_with_any_number_of_threads(threads: str) -> None:
+def test_lists_have_the_same_bytes_with_any_number_of_threads(threads):
     rng = np.random.default_rng(3)
     interests = rng.standard_normal((300, 4, 17)).astype(np.float32)
     items = rng.standard_normal((900, 17)).astype(np.float32)
@@ -170,9 +166,7 @@ def test_lists_have_the_same_bytes_with_any_number_of_threads(threads: str) -> N
 
 
 @pytest.mark.rules("recall-R6", "recall-R7")
-def test_the_rounding_of_the_matrix_product_has_no_influence(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_rounding_of_the_matrix_product_has_no_influence(monkeypatch):
     rng = np.random.default_rng(6)
     interests, items = rng.standard_normal((20, 1, 8)), rng.standard_normal((300, 8))
     items[rng.choice(300, 12, replace=False)] = interests[:, 0].sum(axis=0)  # twelve equal ones
@@ -180,7 +174,7 @@ def test_the_rounding_of_the_matrix_product_has_no_influence(
     expected = top_n.search_top_n(**problem)
     keep = kernels.pool_block
 
-    def another(products: Any, *rest: Any) -> None:
+    def another(products, *rest):
         """Select candidates by products with other rounding, as of another library."""
         keep(products * (1 + 1e-15 * rng.integers(-2, 3, products.shape)), *rest)
 
@@ -190,7 +184,7 @@ def test_the_rounding_of_the_matrix_product_has_no_influence(
 
 
 @pytest.mark.rules("recall-R6")
-def test_the_memory_layout_of_arrays_has_no_influence() -> None:
+def test_the_memory_layout_of_arrays_has_no_influence():
     rng = np.random.default_rng(4)
     arrays = [rng.standard_normal((9, 3, 33)), np.ones((9, 3), np.bool_), rng.random((70, 33))]
     expected = top_n.search_top_n(*arrays, n=8)
@@ -204,13 +198,13 @@ def test_the_memory_layout_of_arrays_has_no_influence() -> None:
 
 
 @pytest.mark.rules("recall-R4", "recall-R7")
-def test_the_best_items_of_a_long_catalogue_are_found() -> None:
+def test_the_best_items_of_a_long_catalogue_are_found():
     rng = np.random.default_rng(5)
     interests = rng.integers(-3, 4, (6, 2, 3)).astype(np.float32)
     active = np.array([[True, True]] * 4 + [[False, True]] * 2)
     rising = np.arange(5000)[:, None] // 7 * np.ones((1, 3))  # each item is better than the last
     for items in (rising, rising[::-1], rng.integers(-9, 10, (5000, 3))):
-        problem: dict[str, Any] = {
+        problem = {
             "interests": interests,
             "active": active,
             "items": items.astype(np.float32),
@@ -222,7 +216,7 @@ def test_the_best_items_of_a_long_catalogue_are_found() -> None:
 
 
 @pytest.mark.rules("recall-R7")
-def test_with_equal_scores_the_lowest_ids_are_listed() -> None:
+def test_with_equal_scores_the_lowest_ids_are_listed():
     interests, active = np.zeros((2, 1, 3)), np.ones((2, 1), np.bool_)
     ranked = top_n.search_top_n(
         interests, active, np.ones((500, 3)), n=4, exclude=Ragged.of([[], [1]])
@@ -231,7 +225,7 @@ def test_with_equal_scores_the_lowest_ids_are_listed() -> None:
 
 
 @pytest.mark.rules("recall-R8")
-def test_a_short_list_is_padded() -> None:
+def test_a_short_list_is_padded():
     ranked = top_n.search_top_n(
         np.ones((1, 2, 1)),
         np.ones((1, 2), np.bool_),
@@ -244,7 +238,7 @@ def test_a_short_list_is_padded() -> None:
     assert ranked.interests.tolist() == [[0, -1, -1, -1]]
 
 
-def test_zero_cases_give_zero_lists() -> None:
+def test_zero_cases_give_zero_lists():
     ranked = top_n.search_top_n(np.ones((0, 2, 3)), np.ones((0, 2), np.bool_), np.ones((4, 3)), n=2)
     assert [array.shape for array in ranked] == [(0, 2)] * 3
     assert top_n.random_top_n(np.random.default_rng(0), 4, 0, n=2).items.shape == (0, 2)
@@ -252,7 +246,7 @@ def test_zero_cases_give_zero_lists() -> None:
 
 @pytest.mark.rules("recall-R9")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_nan_and_infinity_are_named_by_their_row(bad: float) -> None:
+def test_nan_and_infinity_are_named_by_their_row(bad):
     one, items = np.ones((1, 1), np.bool_), np.ones((5, 2))
     items[3, 1] = bad
     with pytest.raises(
@@ -265,15 +259,15 @@ def test_nan_and_infinity_are_named_by_their_row(bad: float) -> None:
 
 @pytest.mark.rules("recall-R9")
 @pytest.mark.parametrize("sizes", [(1e20, 1e20), (1e25, 1.0), (1.0, 1e25)])
-def test_products_that_overflow_are_an_error(sizes: tuple[float, float]) -> None:
+def test_products_that_overflow_are_an_error(sizes):
     interests = np.full((1, 1, 2), sizes[0], np.float32)
     items = np.full((5, 2), sizes[1], np.float32)
     with pytest.raises(DataError, match="products within float32"):
         top_n.search_top_n(interests, np.ones((1, 1), np.bool_), items, n=1)
 
 
-def test_invalid_input_is_named() -> None:
-    good: dict[str, Any] = {
+def test_invalid_input_is_named():
+    good = {
         "interests": np.ones((2, 1, 3)),
         "active": np.ones((2, 1), np.bool_),
         "items": np.ones((4, 3)),
@@ -295,7 +289,7 @@ def test_invalid_input_is_named() -> None:
         top_n.search_top_n(**{**good, "exclude": Ragged.of([[-1], [4]])})
 
 
-def test_inputs_are_not_modified() -> None:
+def test_inputs_are_not_modified():
     rng = np.random.default_rng(2)
     arrays = (rng.standard_normal((3, 2, 4)), rng.random((3, 2)) < 0.5, rng.standard_normal((9, 4)))
     for array in arrays:
@@ -304,7 +298,7 @@ def test_inputs_are_not_modified() -> None:
 
 
 @pytest.mark.rules("recall-R2")
-def test_items_of_inactive_interests_displace_no_candidate() -> None:
+def test_items_of_inactive_interests_displace_no_candidate():
     """Their products are the largest, for more items than there are candidates."""
     count = 200
     items = np.zeros((count, 2))
@@ -317,7 +311,7 @@ def test_items_of_inactive_interests_displace_no_candidate() -> None:
 
 @pytest.mark.rules("recall-R1")
 @pytest.mark.parametrize("first", [0, 1])
-def test_items_of_one_interest_are_not_displaced_by_another_interest(first: int) -> None:
+def test_items_of_one_interest_are_not_displaced_by_another_interest(first):
     """The best items of one interest are the worst of the other, for more items than candidates."""
     count = 200
     items = np.zeros((count, 2))

@@ -1,7 +1,5 @@
 """A complete comparison: trials, choice, seeds, table, resuming."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -35,7 +33,7 @@ def run_folders(out: Path, name: str) -> set[str]:
     return {str(path.parent.relative_to(out)) for path in out.rglob(name)}
 
 
-def test_a_result_follows_the_schema(found: dict[str, Any]) -> None:
+def test_a_result_follows_the_schema(found):
     jsonschema.Draft202012Validator.check_schema(results.result_schema())
     validator = jsonschema.Draft202012Validator(results.result_schema())
     validator.validate(found)
@@ -44,9 +42,7 @@ def test_a_result_follows_the_schema(found: dict[str, Any]) -> None:
 
 
 @pytest.mark.rules("experiments-R11", "experiments-R12")
-def test_only_the_chosen_trial_is_evaluated_with_all_seeds(
-    out: Path, found: dict[str, Any]
-) -> None:
+def test_only_the_chosen_trial_is_evaluated_with_all_seeds(out, found):
     trained, judged = run_folders(out, "experiment.json"), run_folders(out, first_hits.FILE)
     assert run_folders(out, "report.json") == judged
     for arm in found["arms"]:
@@ -61,7 +57,7 @@ def test_only_the_chosen_trial_is_evaluated_with_all_seeds(
 
 
 @pytest.mark.rules("experiments-R12")
-def test_all_seeds_use_the_chosen_settings(out: Path, found: dict[str, Any]) -> None:
+def test_all_seeds_use_the_chosen_settings(out, found):
     for arm in found["arms"]:
         for seed in (0, 1):
             run = out / arm["label"] / f"trial-{arm['chosen']}" / f"seed-{seed}"
@@ -72,7 +68,7 @@ def test_all_seeds_use_the_chosen_settings(out: Path, found: dict[str, Any]) -> 
 
 
 @pytest.mark.rules("experiments-R3")
-def test_the_metrics_equal_those_of_the_run_reports(out: Path, found: dict[str, Any]) -> None:
+def test_the_metrics_equal_those_of_the_run_reports(out, found):
     for arm in found["arms"]:
         for n in (10, 20, 50):
             numbers = arm["metrics"][f"hit_rate@{n}"]
@@ -91,14 +87,12 @@ def test_the_metrics_equal_those_of_the_run_reports(out: Path, found: dict[str, 
 
 
 @pytest.mark.rules("experiments-R13", "experiments-R21")
-def test_a_repeated_command_trains_nothing_and_returns_the_same_result(
-    out: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail_if_called(*_: Any, **__: Any) -> None:
+def test_a_repeated_command_trains_nothing_and_returns_the_same_result(out, found, monkeypatch):
+    def fail_if_called(*_, **__):
         pytest.fail("it was trained or ranked again")
 
     monkeypatch.setattr(Trainer, "__init__", fail_if_called)
-    result: list[str] = []
+    result = []
     assert compared(out, RunListener(result.append)) == found
     assert len(result) == 6
     assert all(line.endswith("already trained") for line in result)
@@ -106,10 +100,8 @@ def test_a_repeated_command_trains_nothing_and_returns_the_same_result(
 
 @pytest.mark.rules("experiments-R14", "experiments-R21")
 @pytest.mark.parametrize("asked_after", [1, 3, 5])
-def test_a_stopped_and_moved_experiment_gives_the_same_result(
-    tmp_path: Path, found: dict[str, Any], asked_after: int
-) -> None:
-    result: list[str] = []
+def test_a_stopped_and_moved_experiment_gives_the_same_result(tmp_path, found, asked_after):
+    result = []
     with pytest.raises(ExperimentStopped):
         compared(tmp_path, RunListener(result.append, stop=lambda: len(result) >= asked_after))
     assert len(result) == asked_after
@@ -117,7 +109,7 @@ def test_a_stopped_and_moved_experiment_gives_the_same_result(
 
 
 @pytest.mark.rules("experiments-R21")
-def test_a_result_contains_no_time_and_no_path(out: Path, found: dict[str, Any]) -> None:
+def test_a_result_contains_no_time_and_no_path(out, found):
     text = json.dumps(found)
     assert str(out) not in text
     assert "seconds" not in text
@@ -125,7 +117,7 @@ def test_a_result_contains_no_time_and_no_path(out: Path, found: dict[str, Any])
 
 
 @pytest.mark.rules("experiments-R16")
-def test_every_folder_is_checked_before_training(tmp_path: Path) -> None:
+def test_every_folder_is_checked_before_training(tmp_path):
     last = tmp_path / "two" / "trial-1" / "seed-1"
     last.mkdir(parents=True)
     (last / "letter.txt").write_text("dear")
@@ -135,12 +127,12 @@ def test_every_folder_is_checked_before_training(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("experiments-R16")
-def test_a_folder_with_other_settings_is_rejected(out: Path, found: dict[str, Any]) -> None:
+def test_a_folder_with_other_settings_is_rejected(out, found):
     with pytest.raises(RunError, match=r"trial-0/seed-0: batch: expected 8, got 16"):
         compared(out, batch=8)
 
 
-def test_an_invalid_comparison_is_rejected(tmp_path: Path) -> None:
+def test_an_invalid_comparison_is_rejected(tmp_path):
     with pytest.raises(ConfigError, match="models: expected each once"):
         compared(tmp_path, arms=(ONE, ONE))
     plan = ComparisonPlan(base(), [ONE, TWO], 1, 1, "three", tmp_path)
@@ -150,13 +142,11 @@ def test_an_invalid_comparison_is_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("experiments-R19")
-def test_a_diverged_model_has_no_metrics_and_the_opponent_needs_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_diverged_model_has_no_metrics_and_the_opponent_needs_them(tmp_path, monkeypatch):
     usual = loop.step_learning_rate
     wild = Arm("wild", {"sigma": 0.5}, "wild", {"window": (7,)})
 
-    def rate(config: Any, n: int) -> float:
+    def rate(config, n):
         return 1e30 if config.sigma == 0.5 and n > 2 else usual(config, n)
 
     monkeypatch.setattr(loop, "step_learning_rate", rate)
@@ -173,14 +163,14 @@ def test_a_diverged_model_has_no_metrics_and_the_opponent_needs_them(
 
 
 @pytest.mark.rules("experiments-R1")
-def test_arms_share_the_users_that_each_seed_draws(tmp_path: Path) -> None:
+def test_arms_share_the_users_that_each_seed_draws(tmp_path):
     plan = ComparisonPlan(base(), [ONE, TWO], 2, 1, "one", tmp_path)
     found = run_comparison(plan, runs(protocol="comirec"))
     users = [
         [
             first_hits.load_hits(tmp_path / arm / "trial-0" / f"seed-{s}").users.tolist()
             for s in (0, 1)
-        ]  # type: ignore[union-attr]
+        ]
         for arm in ("one", "two")
     ]
     assert users[0] == users[1]

@@ -1,7 +1,5 @@
 """Runs: trained, found, resumed, rejected; stored hits; step times."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from contextlib import contextmanager
@@ -55,12 +53,10 @@ def fail_if_called(*_: Any, **__: Any) -> Any:
 
 
 @pytest.mark.rules("experiments-R13")
-def test_a_finished_run_is_not_trained_or_evaluated_again(
-    finished_run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_finished_run_is_not_trained_or_evaluated_again(finished_run, monkeypatch):
     monkeypatch.setattr(Trainer, "__init__", fail_if_called)
     monkeypatch.setattr("mindref.experiments.first_hits.recommend_cases", fail_if_called)
-    result: list[str] = []
+    result = []
     run, found = runs(RunListener(result.append)).evaluate_run(plan_run(finished_run))
     assert result == ["run 1 of 0: a run: already trained"]
     assert found is not None
@@ -68,7 +64,7 @@ def test_a_finished_run_is_not_trained_or_evaluated_again(
 
 
 @pytest.mark.rules("experiments-R2")
-def test_first_hits_agree_with_the_hit_rate(finished_run: Path) -> None:
+def test_first_hits_agree_with_the_hit_rate(finished_run):
     trainer = runs().make_trainer(plan_run(finished_run))
     cases = trainer.prepared.split.test
     ranked, _ = recommend_cases(trainer.model(), trainer.evaluation_set(cases), 100)
@@ -84,14 +80,12 @@ def test_first_hits_agree_with_the_hit_rate(finished_run: Path) -> None:
 
 
 @pytest.mark.rules("experiments-R14")
-def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(
-    finished_run: Path, tmp_path: Path
-) -> None:
+def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(finished_run, tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(ExperimentStopped):
         runs(RunListener(watch=lambda config, step: stop_listener(4))).train_run(plan_run(folder))
     assert json.loads((folder / PROGRESS_FILE).read_text())["finished"] is False
-    result: list[str] = []
+    result = []
     runs(RunListener(result.append)).evaluate_run(plan_run(folder))
     assert result == ["run 1 of 0: a run: resumed at step 4"]
     names = ("model.safetensors", "optimiser.safetensors", "hits.safetensors", "report.json")
@@ -99,7 +93,7 @@ def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(
 
 
 @pytest.mark.rules("experiments-R14")
-def test_a_run_without_hits_is_only_evaluated_again(finished_run: Path, tmp_path: Path) -> None:
+def test_a_run_without_hits_is_only_evaluated_again(finished_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
     for name in (PROGRESS_FILE, "report.json", "hits.safetensors"):
@@ -111,7 +105,7 @@ def test_a_run_without_hits_is_only_evaluated_again(finished_run: Path, tmp_path
     )
 
 
-def test_a_run_with_a_lost_state_is_an_error(finished_run: Path, tmp_path: Path) -> None:
+def test_a_run_with_a_lost_state_is_an_error(finished_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
     for name in ("optimiser.safetensors", "hits.safetensors"):
@@ -120,7 +114,7 @@ def test_a_run_with_a_lost_state_is_an_error(finished_run: Path, tmp_path: Path)
         runs().evaluate_run(plan_run(folder))
 
 
-def test_a_stop_request_prevents_new_runs(tmp_path: Path) -> None:
+def test_a_stop_request_prevents_new_runs(tmp_path):
     with pytest.raises(ExperimentStopped):
         runs(RunListener(stop=lambda: True)).train_run(plan_run(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
@@ -132,9 +126,7 @@ def test_a_stop_request_prevents_new_runs(tmp_path: Path) -> None:
     [("value", "x"), ("best_step", -1), ("seconds", None), ("timed", 0.5), ("diverged", 3),
      ("finished", "no"), ("curve", [[1]]), ("curve", [["x", 0.5]]), ("curve", 7)],
 )  # fmt: skip
-def test_a_malformed_progress_file_is_ignored(
-    finished_run: Path, tmp_path: Path, name: str, value: Any
-) -> None:
+def test_a_malformed_progress_file_is_ignored(finished_run, tmp_path, name, value):
     note = json.loads((finished_run / PROGRESS_FILE).read_text())
     identity = note["identity"]
     (tmp_path / PROGRESS_FILE).write_text(json.dumps(sealed(note)))
@@ -144,7 +136,7 @@ def test_a_malformed_progress_file_is_ignored(
 
 
 @pytest.mark.rules("experiments-R15", "security-R1")
-def test_malformed_hits_are_ignored(finished_run: Path, tmp_path: Path) -> None:
+def test_malformed_hits_are_ignored(finished_run, tmp_path):
     shutil.copytree(finished_run, tmp_path / "run")
     stored = first_hits.load_hits(finished_run)
     assert stored is not None
@@ -166,9 +158,7 @@ def test_malformed_hits_are_ignored(finished_run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.rules("experiments-R15")
 @pytest.mark.parametrize("subject", ["flipped", "another model", "gone", "foreign"])
-def test_hits_of_another_model_are_computed_again(
-    finished_run: Path, tmp_path: Path, subject: str
-) -> None:
+def test_hits_of_another_model_are_computed_again(finished_run, tmp_path, subject):
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
     file, before = folder / first_hits.FILE, (finished_run / first_hits.FILE).read_bytes()
@@ -205,9 +195,7 @@ def test_hits_of_another_model_are_computed_again(
         ({}, {"log": "0" * 64}, r"log: expected 0+, got [0-9a-f]{64}"),
     ],
 )
-def test_a_folder_with_another_run_is_rejected(
-    finished_run: Path, changes: dict[str, Any], makes: dict[str, Any], by_name: str
-) -> None:
+def test_a_folder_with_another_run_is_rejected(finished_run, changes, makes, by_name):
     made = runs()
     for name, value in makes.items():
         setattr(made, name, value)
@@ -217,7 +205,7 @@ def test_a_folder_with_another_run_is_rejected(
 
 
 @pytest.mark.rules("experiments-R16")
-def test_a_folder_with_other_files_is_rejected(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_rejected(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(RunError, match=r"expected a new or empty folder, got 1 others"):
         runs().check_run(plan_run(tmp_path))
@@ -232,18 +220,14 @@ def test_a_folder_with_other_files_is_rejected(tmp_path: Path) -> None:
         ({"backend": "nobody"}, "nobody"),
     ],
 )
-def test_invalid_settings_are_found_before_training(
-    tmp_path: Path, changes: dict[str, Any], error: str
-) -> None:
+def test_invalid_settings_are_found_before_training(tmp_path, changes, error):
     with pytest.raises(MindrefError, match=error):
         runs().check_run(plan_run(tmp_path / "run", **changes))
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.rules("experiments-R19")
-def test_a_diverged_training_is_not_repeated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_diverged_training_is_not_repeated(tmp_path, monkeypatch):
     wild, usual = plan_run(tmp_path / "run"), loop.step_learning_rate
     monkeypatch.setattr(
         loop, "step_learning_rate", lambda config, n: usual(config, n) if n < 3 else 1e30
@@ -258,9 +242,9 @@ def test_a_diverged_training_is_not_repeated(
 
 
 @pytest.mark.rules("experiments-R20")
-def test_the_step_clock_excludes_validation_and_callbacks() -> None:
+def test_the_step_clock_excludes_validation_and_callbacks():
     times = iter([10.0, 11.0, 12.0, 20.0, 23.0, 30.0])
-    messages: list[Any] = []
+    messages = []
     clock = StepClock(lambda: next(times))
     hooks = clock.timing_hooks(Hooks(lambda *x: messages.append(x), messages.append))
     hooks.on_step(1, 0.5)  # begins at nobody knows when; ends at 10
@@ -275,7 +259,7 @@ def test_the_step_clock_excludes_validation_and_callbacks() -> None:
 
 
 @pytest.mark.rules("experiments-R20")
-def test_step_times_add_up_over_sessions(tmp_path: Path) -> None:
+def test_step_times_add_up_over_sessions(tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(ExperimentStopped):
         runs(RunListener(watch=lambda config, step: stop_listener(4))).train_run(plan_run(folder))
@@ -284,14 +268,14 @@ def test_step_times_add_up_over_sessions(tmp_path: Path) -> None:
     assert run.seconds > 0
 
 
-def test_an_unknown_setting_is_rejected(tmp_path: Path) -> None:
+def test_an_unknown_setting_is_rejected(tmp_path):
     with pytest.raises(ConfigError):
         base(colour=1)
     assert isinstance(runs(), ExperimentRuns)
 
 
 @pytest.mark.rules("faults-R4")
-def test_a_run_locked_by_another_process_is_an_error(tmp_path: Path) -> None:
+def test_a_run_locked_by_another_process_is_an_error(tmp_path):
     (tmp_path / "run").mkdir()
     with (
         lock.lock_inside(tmp_path / "run"),

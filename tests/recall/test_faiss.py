@@ -1,7 +1,5 @@
 """faiss: flat and inverted lists, by inner product, for any batch, and mapped from a file."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from importlib import metadata
@@ -37,7 +35,7 @@ def built(folder: Path, kind: str, items: Any, **more: Any) -> Any:
 
 @pytest.mark.rules("recall-R13", "recall-R6")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_flat_search_is_exact_search(tmp_path: Path, dtype: Any) -> None:
+def test_flat_search_is_exact_search(tmp_path, dtype):
     items = vectors(900).astype(dtype)
     items[100:110] = items[7]  # ties
     index, queries = built_typed(tmp_path, items), vectors(70, seed=4).astype(dtype)
@@ -52,7 +50,7 @@ def built_typed(folder: Path, items: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_opened_index_is_mapped_and_gives_the_same_lists(tmp_path: Path, kind: str) -> None:
+def test_an_opened_index_is_mapped_and_gives_the_same_lists(tmp_path, kind):
     items = vectors(2000)
     made = built(tmp_path, kind, items)
     opened = open_index(tmp_path, items)
@@ -68,7 +66,7 @@ def test_an_opened_index_is_mapped_and_gives_the_same_lists(tmp_path: Path, kind
 
 
 @pytest.mark.rules("recall-R34", "recall-R6")
-def test_inverted_lists_are_chosen_by_exact_products_in_any_batch(tmp_path: Path) -> None:
+def test_inverted_lists_are_chosen_by_exact_products_in_any_batch(tmp_path):
     items = vectors(3000)
     index = built(tmp_path, "faiss-ivf", items)
     index.effort = 5
@@ -91,7 +89,7 @@ def ids_of(structure: Any, number: int) -> Any:
 
 @pytest.mark.rules("recall-R18", "recall-R19", "recall-R20", "recall-R21")
 @pytest.mark.parametrize("score", ["max", "sum"])
-def test_retrieval_is_exact_if_every_inverted_list_is_searched(tmp_path: Path, score: str) -> None:
+def test_retrieval_is_exact_if_every_inverted_list_is_searched(tmp_path, score):
     items, rng = vectors(600), np.random.default_rng(8)
     index = built(tmp_path, "faiss-ivf", items)
     index.effort = index.structure.max_effort
@@ -121,8 +119,8 @@ print([path.name for path in Path(sys.argv[1]).glob("*.index")], faiss.omp_get_m
 
 @pytest.mark.rules("recall-R26")
 @pytest.mark.slow
-def test_the_inverted_lists_depend_on_the_seed_and_not_on_threads(tmp_path: Path) -> None:
-    def file_of(seed: int, threads: int) -> str:
+def test_the_inverted_lists_depend_on_the_seed_and_not_on_threads(tmp_path):
+    def file_of(seed, threads):
         command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(seed), str(threads)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         name, said = done.stdout.rsplit(" ", 1)
@@ -134,7 +132,7 @@ def test_the_inverted_lists_depend_on_the_seed_and_not_on_threads(tmp_path: Path
 
 @pytest.mark.rules("recall-R14", "recall-R9")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_zero_query_gives_the_lowest_ids_and_nan_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_zero_query_gives_the_lowest_ids_and_nan_is_refused(tmp_path, kind):
     index = built(tmp_path, kind, vectors(300))
     found = nearest_items(index, np.zeros((1, 8), np.float32), 4)
     assert found.ids.tolist() == [[0, 1, 2, 3]]
@@ -146,9 +144,7 @@ def test_a_zero_query_gives_the_lowest_ids_and_nan_is_refused(tmp_path: Path, ki
 
 @pytest.mark.rules("recall-R16", "recall-R17")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_file_never_reaches_faiss(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_a_damaged_file_never_reaches_faiss(tmp_path, monkeypatch, kind):
     items = vectors(300)
     built(tmp_path, kind, items)
     (file,) = tmp_path.glob("*.index")
@@ -165,7 +161,7 @@ def test_a_damaged_file_never_reaches_faiss(
             open_index(tmp_path, items)
 
 
-def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path: Path) -> None:
+def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path):
     """An index file of other items with a valid manifest, as a bug of mindref could write it."""
     items = vectors(300)
     other = built(tmp_path, "faiss-flat", vectors(299))
@@ -177,28 +173,24 @@ def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path: Path) -> None
         open_index(tmp_path, items)
 
 
-def test_without_faiss_the_error_names_the_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_faiss_the_error_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
     with pytest.raises(BackendError, match=r"index faiss-ivf: .*pip install 'mindref\[faiss\]'"):
         built(tmp_path, "faiss-ivf", vectors(300))
 
 
-def test_the_version_is_that_of_the_library_in_any_package(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_version_is_that_of_the_library_in_any_package(monkeypatch):
     plugin = registry.load_plugin("faiss-ivf")
 
-    def version(name: str) -> str:
+    def version(name):
         raise metadata.PackageNotFoundError(name)  # as with conda's
 
     monkeypatch.setattr(metadata, "version", version)
     assert plugin.version() == f"faiss {faiss.__version__}"
 
 
-def test_few_items_have_few_inverted_lists(tmp_path: Path) -> None:
+def test_few_items_have_few_inverted_lists(tmp_path):
     for count in (1, 3):
         index = built(tmp_path, "faiss-ivf", vectors(count))
         assert sorted(nearest_items(index, QUERIES, 3).ids[0].tolist())[-count:] == list(
@@ -206,9 +198,7 @@ def test_few_items_have_few_inverted_lists(tmp_path: Path) -> None:
         )
 
 
-def test_auto_reports_which_libraries_are_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_reports_which_libraries_are_missing(tmp_path, monkeypatch):
     took = {"exact": 1.0, "annoy": 0.4, "faiss-ivf": 0.5}
     monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 100)
     monkeypatch.setattr(build, "seconds_per_user", lambda index, _: took[index.kind])

@@ -1,7 +1,5 @@
 """An index file is loaded only if it agrees with its manifest."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import tracemalloc
@@ -26,7 +24,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         vectors(300), vectors(20, seed=1), directory=tmp_path, kind="annoy", options={"n_trees": 3}
     )
 
-    def forbidden(self: annoy.Annoy, path: Path, dim: int, count: int) -> None:
+    def forbidden(self, path, dim, count):
         pytest.fail(f"loaded {path} without a check")
 
     monkeypatch.setattr(annoy.Annoy, "load", forbidden)
@@ -50,7 +48,7 @@ def change(folder: Path, **facts: Any) -> None:
         ("items_sha256", "0" * 64),
     ],
 )
-def test_a_mismatch_is_named(built: Path, fact: str, value: Any) -> None:
+def test_a_mismatch_is_named(built, fact, value):
     change(built, **{fact: value})
     with pytest.raises(RunError) as caught:
         open_index(built, vectors(300))
@@ -61,7 +59,7 @@ def test_a_mismatch_is_named(built: Path, fact: str, value: Any) -> None:
 
 
 @pytest.mark.rules("recall-R15")
-def test_other_item_vectors_are_refused(built: Path) -> None:
+def test_other_item_vectors_are_refused(built):
     with pytest.raises(RunError, match="items_sha256"):
         open_index(built, np.nextafter(vectors(300), np.float32(0)))
     with pytest.raises(RunError, match="items_sha256"):
@@ -80,7 +78,7 @@ def peak(work: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-def test_a_catalogue_is_not_copied_for_its_digest() -> None:
+def test_a_catalogue_is_not_copied_for_its_digest():
     items = np.ones((300_000, 4), np.float32)
     assert peak(lambda: manifest.array_digest(items)) < items.nbytes / 4
     assert peak(lambda: scale_by_longest(items)) < 1.5 * items.nbytes, "the answer alone"
@@ -93,7 +91,7 @@ def test_a_catalogue_is_not_copied_for_its_digest() -> None:
 
 
 @pytest.mark.rules("recall-R30")
-def test_the_longest_item_is_found_in_any_block() -> None:
+def test_the_longest_item_is_found_in_any_block():
     for place in (0, BLOCK - 1, BLOCK, 2 * BLOCK):
         items = np.ones((2 * BLOCK + 1, 1), np.float32)
         items[place] = -4
@@ -101,7 +99,7 @@ def test_the_longest_item_is_found_in_any_block() -> None:
 
 
 @pytest.mark.rules("recall-R16")
-def test_a_damaged_file_of_trees_is_refused(built: Path) -> None:
+def test_a_damaged_file_of_trees_is_refused(built):
     (trees,) = built.glob("*.index")
     whole = trees.read_bytes()
     for damaged in (whole[: len(whole) // 2], whole[:-4] + b"\0\0\0\7", b"", bytes(len(whole))):
@@ -116,13 +114,13 @@ def test_a_damaged_file_of_trees_is_refused(built: Path) -> None:
 
 
 @pytest.mark.rules("recall-R17")
-def test_trees_of_another_annoy_are_refused(built: Path) -> None:
+def test_trees_of_another_annoy_are_refused(built):
     change(built, version="annoy 1.17.4")
     with pytest.raises(RunError, match=r"version: expected 'annoy .*', got 'annoy 1.17.4'"):
         open_index(built, vectors(300))
 
 
-def test_a_file_outside_the_folder_is_never_opened(built: Path, tmp_path_factory: Any) -> None:
+def test_a_file_outside_the_folder_is_never_opened(built, tmp_path_factory):
     (trees,) = built.glob("*.index")
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "annoy-other.index"
     elsewhere.write_bytes(trees.read_bytes())
@@ -141,19 +139,19 @@ def test_a_file_outside_the_folder_is_never_opened(built: Path, tmp_path_factory
         ("\udcff", "the manifest of an index"),
     ],
 )
-def test_a_damaged_manifest_is_an_error(tmp_path: Path, text: str, message: str) -> None:
+def test_a_damaged_manifest_is_an_error(tmp_path, text, message):
     (tmp_path / manifest.NAME).write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(RunError, match=message):
         open_index(tmp_path, vectors(3))
 
 
-def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_manifest_is_an_error(tmp_path):
     with pytest.raises(RunError, match=r"manifest.json: expected the manifest .*, got no file"):
         open_index(tmp_path, vectors(3))
 
 
 @pytest.mark.parametrize("value", [None, 0, "9", True])
-def test_an_invalid_effort_is_an_error(built: Path, value: Any) -> None:
+def test_an_invalid_effort_is_an_error(built, value):
     change(built, effort=value)
     with pytest.raises(RunError, match=r"effort: expected .*, got "):
         open_index(built, vectors(300))

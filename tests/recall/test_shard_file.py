@@ -1,10 +1,7 @@
 """Parts are merged only if they are whole, complete and of one recall."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +57,13 @@ def refused(paths: list[Path], folder: Path, message: str) -> None:
         ((1, 2, 2, 3), "shard 2 of 3: expected one file, got .*part-2 and .*part-2"),
     ],
 )
-def test_missing_and_doubled_parts_are_named(
-    folder: Path, numbers: tuple[int, ...], message: str
-) -> None:
+def test_missing_and_doubled_parts_are_named(folder, numbers, message):
     refused(files(folder, *numbers), folder, message)
 
 
 @pytest.mark.rules("recall-R37")
 @pytest.mark.parametrize("damage", ["cut", "longer", "changed", "missing"])
-def test_a_damaged_part_is_named(folder: Path, damage: str) -> None:
+def test_a_damaged_part_is_named(folder, damage):
     part = folder / "part-2"
     whole = part.read_bytes()
     if damage == "missing":
@@ -101,9 +96,7 @@ def test_a_damaged_part_is_named(folder: Path, damage: str) -> None:
         ("shard", [2, 4]),
     ],
 )
-def test_a_part_of_another_recall_is_named_with_what_differs(
-    folder: Path, fact: str, value: Any
-) -> None:
+def test_a_part_of_another_recall_is_named_with_what_differs(folder, fact, value):
     change(folder / "part-2", **{fact: value})
     refused(files(folder), folder, rf"part-2: {fact}.*: expected .*, as of .*part-1, got ")
 
@@ -113,16 +106,16 @@ class Two(NumpyBackend):
 
     name, device_name = "two", "cpu"
 
-    def on(self, device: str) -> Two:
+    def on(self, device: str) -> "Two":
         self.device_name = "cuda" if device == "auto" else device
         return self
 
 
 @pytest.mark.rules("recall-R37")
-def test_parts_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path: Path) -> None:
+def test_parts_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path):
     run, paths = trained(tmp_path / "run"), files(tmp_path, 1, 2)
     for i, device in enumerate(("cpu", "auto"), 1):
-        asked: Any = {"backend": f"{__name__}:Two", "device": device}
+        asked = {"backend": f"{__name__}:Two", "device": device}
         recall_all(run, paths[i - 1], shard=(i, 2), block=7, **asked)
     refused(
         paths,
@@ -132,7 +125,7 @@ def test_parts_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("recall-R37")
-def test_a_part_that_does_not_say_its_device_is_of_an_older_form(folder: Path) -> None:
+def test_a_part_that_does_not_say_its_device_is_of_an_older_form(folder):
     path = shard_file.manifest_path(folder / "part-2")
     facts = json.loads(path.read_text())
     del facts["device"]
@@ -149,7 +142,7 @@ def test_a_part_that_does_not_say_its_device_is_of_an_older_form(folder: Path) -
         ("{}", "other JSON"),
     ],
 )
-def test_a_manifest_that_is_none_is_an_error(folder: Path, text: str | None, message: str) -> None:
+def test_a_manifest_that_is_none_is_an_error(folder, text, message):
     path = shard_file.manifest_path(folder / "part-2")
     path.unlink()
     if text is not None:
@@ -161,20 +154,20 @@ def test_a_manifest_that_is_none_is_an_error(folder: Path, text: str | None, mes
     "facts",
     [{"format": 9}, {"top": "many"}, {"shard": [0, 3]}, {"shard": [4, 3]}, {"shard": ["1", 3]}],
 )
-def test_a_fact_that_is_none_is_an_error(folder: Path, facts: dict[str, Any]) -> None:
+def test_a_fact_that_is_none_is_an_error(folder, facts):
     change(folder / "part-1", **facts)
     (name,) = facts
     refused(files(folder), folder, f"part-1.*: {name}: expected ")
 
 
-def test_manifests_among_the_parts_are_passed_over(folder: Path) -> None:
+def test_manifests_among_the_parts_are_passed_over(folder):
     shard_file.merge_shards(sorted(folder.glob("part-*")), folder / "merged")
     header, *rows = (folder / "merged").read_text().splitlines()
     assert header.startswith("user\t")
     assert len(rows) == 60 * 20
 
 
-def test_nothing_and_itself_cannot_be_merged(folder: Path) -> None:
+def test_nothing_and_itself_cannot_be_merged(folder):
     with pytest.raises(ConfigError, match="--merge: expected the shard files, got none"):
         shard_file.merge_shards([], folder / "merged")
     with pytest.raises(ConfigError, match="--output: expected another file than the shards"):
@@ -186,12 +179,10 @@ def test_nothing_and_itself_cannot_be_merged(folder: Path) -> None:
 
 @pytest.mark.rules("recall-R37")
 @pytest.mark.parametrize("change", [lambda whole: whole[:50], lambda whole: b"X" + whole[1:]])
-def test_a_file_that_changes_while_it_is_joined_is_an_error(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes]
-) -> None:
-    original: Callable[[Path], Any] = shard_file.verify_shard
+def test_a_file_that_changes_while_it_is_joined_is_an_error(folder, monkeypatch, change):
+    original = shard_file.verify_shard
 
-    def changing(path: Path) -> Any:
+    def changing(path):
         found = original(path)
         if path.name == "part-3":
             part = folder / "part-2"
@@ -205,7 +196,7 @@ def test_a_file_that_changes_while_it_is_joined_is_an_error(
 
 
 @pytest.mark.rules("recall-R37")
-def test_a_part_of_very_many_is_refused_as_quickly(folder: Path) -> None:
+def test_a_part_of_very_many_is_refused_as_quickly(folder):
     change(folder / "part-1", shard=[1, 10**12])
     refused(
         files(folder, 1), folder, "expected all 1000000000000 shards, got 1, without 2, 3, 4, 5"

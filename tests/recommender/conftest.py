@@ -1,7 +1,5 @@
 """A small recall run, and a DIN run trained on its candidates."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A trained model travels: pickled or copied, before and after it has answered."""
 
-from __future__ import annotations
-
 import copy
 import pickle
 from collections.abc import Callable
@@ -27,9 +25,7 @@ def fitted() -> bytes:
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_a_copy_recommends_the_same_before_and_after_it_was_asked(
-    fitted: bytes, way: Callable[[Any], Any]
-) -> None:
+def test_a_copy_recommends_the_same_before_and_after_it_was_asked(fitted, way):
     model = pickle.loads(fitted)
     assert model.config.backend == "numba"
     early = way(model)
@@ -42,7 +38,7 @@ def test_a_copy_recommends_the_same_before_and_after_it_was_asked(
 
 
 @pytest.mark.parametrize("way", list(WAYS.values())[:2], ids=list(WAYS)[:2])
-def test_a_copy_has_buffers_of_its_own(fitted: bytes, way: Callable[[Any], Any]) -> None:
+def test_a_copy_has_buffers_of_its_own(fitted, way):
     model = pickle.loads(fitted)
     model.recommend(HISTORY)
     other = way(model)

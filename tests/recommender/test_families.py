@@ -1,9 +1,6 @@
 """Families of models beside MIND: the same commands, the same files, and what is refused."""
 
-from __future__ import annotations
-
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +28,7 @@ FITTED = [name for name in ALL if name not in STEPPED]
 
 @pytest.mark.rules("model-R37", "model-R38", "recall-R40")
 @pytest.mark.parametrize("model", ALL)
-def test_a_run_of_any_family_is_judged_and_recalled(model: str, tmp_path: Path) -> None:
+def test_a_run_of_any_family_is_judged_and_recalled(model, tmp_path):
     made = trainer(tmp_path / "run", model=model)
     outcome = made.train()
     report = made.evaluate()
@@ -40,7 +37,7 @@ def test_a_run_of_any_family_is_judged_and_recalled(model: str, tmp_path: Path) 
     again = evaluate_run(tmp_path / "run")
     assert again["metrics"]["test"]["model"] == report["metrics"]["test"]["model"]
     user = made.prepared.loaded.log.user_ids[0]
-    asked: Any = {"users": [user], "n": 5}
+    asked = {"users": [user], "n": 5}
     (answer,) = recall_lists(tmp_path / "run", **asked)
     served = load(tmp_path / "run")
     assert [x.item for x in answer.items] == [x.item for x in served.recommend(user=user, n=5)]
@@ -54,7 +51,7 @@ def test_a_run_of_any_family_is_judged_and_recalled(model: str, tmp_path: Path) 
 
 @pytest.mark.rules("model-R37")
 @pytest.mark.parametrize("model", ALL)
-def test_the_files_name_the_family(model: str, tmp_path: Path) -> None:
+def test_the_files_name_the_family(model, tmp_path):
     run = trained(tmp_path / "run", model=model)
     params, _, _ = checkpoint.load_best(run)
     assert type(params) is family_of(model).parameters
@@ -64,7 +61,7 @@ def test_the_files_name_the_family(model: str, tmp_path: Path) -> None:
 
 @pytest.mark.rules("model-R37")
 @pytest.mark.parametrize("model", STEPPED)
-def test_a_stopped_training_goes_on_to_the_same_bytes(model: str, tmp_path: Path) -> None:
+def test_a_stopped_training_goes_on_to_the_same_bytes(model, tmp_path):
     whole = trained(tmp_path / "whole", model=model)
     parts = tmp_path / "parts"
     trainer(parts, model=model).train(stop_after(4))
@@ -75,9 +72,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(model: str, tmp_path: Path
 
 @pytest.mark.rules("model-R38")
 @pytest.mark.parametrize("model", FITTED)
-def test_a_family_that_is_fitted_is_not_fitted_again(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_family_that_is_fitted_is_not_fitted_again(model, tmp_path, monkeypatch):
     run = trained(tmp_path / "run", model=model)
     before = (run / array_files.MODEL).read_bytes()
     monkeypatch.setattr(FittedFamily, "fit_sequences", None)
@@ -88,7 +83,7 @@ def test_a_family_that_is_fitted_is_not_fitted_again(
 @pytest.mark.rules("model-R37")
 @pytest.mark.parametrize("model", STEPPED)
 @pytest.mark.slow(every=4, start=2)
-def test_the_compiled_operators_train_to_what_the_reference_does(model: str) -> None:
+def test_the_compiled_operators_train_to_what_the_reference_does(model):
     found = []
     for backend in ("numpy", "numba"):
         made = trainer(model=model, dtype="float64", backend=backend)
@@ -111,9 +106,7 @@ def test_the_compiled_operators_train_to_what_the_reference_does(model: str) -> 
     ],
     ids=str,
 )
-def test_a_setting_that_the_family_does_not_know_is_refused(
-    settings: dict[str, Any], message: str
-) -> None:
+def test_a_setting_that_the_family_does_not_know_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         Config.of("default", settings)
     Config.of("default", {**settings, "model": "mind_plus"})
@@ -135,9 +128,7 @@ OF_SOME = [x for x in dataclasses.fields(Config) if registry.families_using(x.na
 @pytest.mark.rules("model-R36")
 @pytest.mark.parametrize("setting", OF_SOME, ids=lambda setting: setting.name)
 @pytest.mark.parametrize("model", ALL)
-def test_whoever_does_not_know_a_setting_takes_nothing_but_its_default(
-    model: str, setting: dataclasses.Field[Any]
-) -> None:
+def test_whoever_does_not_know_a_setting_takes_nothing_but_its_default(model, setting):
     Config.of("default", {"model": model, setting.name: setting.default})
     for value in others(setting):
         settings = {"model": model, setting.name: value}
@@ -149,7 +140,7 @@ def test_whoever_does_not_know_a_setting_takes_nothing_but_its_default(
 
 
 @pytest.mark.rules("model-R39")
-def test_other_backends_and_several_processes_are_refused() -> None:
+def test_other_backends_and_several_processes_are_refused():
     config = Config.of("default", {"model": "youtube_dnn"})
     other = backend_of("mindref.conformance.mutants.trained:no_log_q")
     with pytest.raises(BackendError, match="expected the model mind, got the model youtube_dnn"):
@@ -160,7 +151,7 @@ def test_other_backends_and_several_processes_are_refused() -> None:
 
 
 @pytest.mark.rules("model-R39")
-def test_families_of_ids_alone_refuse_features() -> None:
+def test_families_of_ids_alone_refuse_features():
     config = Config.of("default", {"model": "popularity", "item_features": ["genre"]})
     with pytest.raises(ConfigError, match="model popularity: item_features: expected none"):
         check_trainable(backend_of("numpy"), config)
@@ -168,9 +159,7 @@ def test_families_of_ids_alone_refuse_features() -> None:
 
 
 @pytest.mark.rules("model-R40")
-def test_export_and_study_refuse_another_family(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_export_and_study_refuse_another_family(tmp_path, monkeypatch):
     monkeypatch.setattr("mindref.recommender.export.load_exporter", lambda kind: (None, {}))
     run = trained(tmp_path / "run", model="youtube_dnn")
     with pytest.raises(ConfigError, match=r"study .*: expected a run of the model mind"):
@@ -181,16 +170,14 @@ def test_export_and_study_refuse_another_family(
 
 @pytest.mark.rules("recall-R40")
 @pytest.mark.parametrize("model", ["item_knn", "random"])
-def test_a_family_with_scores_alone_says_that_it_has_no_interests(
-    model: str, tmp_path: Path
-) -> None:
+def test_a_family_with_scores_alone_says_that_it_has_no_interests(model, tmp_path):
     served = load(trained(tmp_path / "run", model=model))
     message = f"^interests: expected a model with vectors of users, got a run of {model}, which"
     with pytest.raises(ConfigError, match=message):
         served.interests([[served.served.items.ids[0]]])
 
 
-def test_the_rank_of_warp_is_counted_by_draws_and_not_in_a_catalogue() -> None:
+def test_the_rank_of_warp_is_counted_by_draws_and_not_in_a_catalogue():
     config = Config.of("default", {"model": "maxmf", "loss": "full"})
     with pytest.raises(ConfigError, match="maxmf: loss: expected sampled: its rank is counted"):
         check_trainable(backend_of("numpy"), config)

@@ -1,7 +1,5 @@
 """A ranking stage in a run directory: what it holds, to whom it belongs, that it goes on alike."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -36,7 +34,7 @@ FILES = [
 ]  # fmt: skip
 
 
-def test_a_stage_has_all_that_a_run_directory_has(mind_run: Path, stage: Path) -> None:
+def test_a_stage_has_all_that_a_run_directory_has(mind_run, stage):
     assert sorted(path.name for path in stage.iterdir()) == FILES
     words = json.loads((stage / "config.json").read_text())
     assert words["settings"]["model"] == "din"
@@ -46,7 +44,7 @@ def test_a_stage_has_all_that_a_run_directory_has(mind_run: Path, stage: Path) -
     assert (stage / "items.tsv").read_bytes() == (mind_run / "items.tsv").read_bytes()
 
 
-def test_what_is_loaded_is_what_was_trained(mind_run: Path, tmp_path: Path) -> None:
+def test_what_is_loaded_is_what_was_trained(mind_run, tmp_path):
     made = begun(mind_run, tmp_path / "din")
     made.train(Hooks())
     found = load_reranker(tmp_path / "din", mind_run)
@@ -58,7 +56,7 @@ def test_what_is_loaded_is_what_was_trained(mind_run: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.rules("din-R22")
-def test_a_setting_that_din_does_not_know_is_refused() -> None:
+def test_a_setting_that_din_does_not_know_is_refused():
     assert DinConfig.of({}) == DinConfig()
     assert DinConfig.of({"window": 7, "hidden": "4,3"}) == DinConfig(window=7, hidden=(4, 3))
     with pytest.raises(ConfigError, match="setting of din, got interests; known: width, window"):
@@ -69,9 +67,7 @@ def test_a_setting_that_din_does_not_know_is_refused() -> None:
 
 @pytest.mark.rules("din-R23")
 @pytest.mark.parametrize("step", [1, 3])
-def test_a_stopped_training_goes_on_to_the_same_bytes(
-    step: int, mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
+def test_a_stopped_training_goes_on_to_the_same_bytes(step, mind_run, stage, tmp_path):
     run = tmp_path / "din"
     assert not begun(mind_run, run).train(stop_after(step)).finished
     assert load_state(run)[0].moments.step == step
@@ -89,9 +85,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(
 
 
 @pytest.mark.rules("security-R2")
-def test_a_stage_that_lacks_a_setting_of_today_is_still_its_own(
-    mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
+def test_a_stage_that_lacks_a_setting_of_today_is_still_its_own(mind_run, stage, tmp_path):
     run = Path(shutil.copytree(stage, tmp_path / "din"))
     words = json.loads((run / "config.json").read_text())
     del words["settings"]["product"]
@@ -108,9 +102,7 @@ def test_a_stage_that_lacks_a_setting_of_today_is_still_its_own(
 
 @pytest.mark.rules("security-R14")
 @pytest.mark.parametrize("place", ["/a\0b", "/a\ud800b"], ids=repr)
-def test_a_recall_run_that_no_folder_can_be_is_refused(
-    place: str, stage: Path, tmp_path: Path
-) -> None:
+def test_a_recall_run_that_no_folder_can_be_is_refused(place, stage, tmp_path):
     run = Path(shutil.copytree(stage, tmp_path / "din"))
     words = json.loads((run / "config.json").read_text())
     words["recall"]["run"] = place
@@ -121,7 +113,7 @@ def test_a_recall_run_that_no_folder_can_be_is_refused(
 
 @pytest.mark.rules("security-R1")
 @pytest.mark.parametrize("place", ["candidates", "all.cases", "all.before", "within.gain"])
-def test_a_report_of_other_words_is_refused(place: str, stage: Path, tmp_path: Path) -> None:
+def test_a_report_of_other_words_is_refused(place, stage, tmp_path):
     run = Path(shutil.copytree(stage, tmp_path / "din"))
     assert load_rerank_report(run)["candidates"]
     words = json.loads((run / "report.json").read_text())
@@ -136,9 +128,7 @@ def test_a_report_of_other_words_is_refused(place: str, stage: Path, tmp_path: P
 
 @pytest.mark.rules("din-R23", "security-R10")
 @pytest.mark.parametrize("changes", [{"step": "x"}, {"step": -1}, {"model": "mind"}], ids=str)
-def test_words_that_are_none_of_a_stage_are_refused(
-    changes: dict[str, object], mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
+def test_words_that_are_none_of_a_stage_are_refused(changes, mind_run, stage, tmp_path):
     run = Path(shutil.copytree(stage, tmp_path / "din"))
     for name in ("model", "optimiser"):
         path = run / f"{name}.safetensors"
@@ -152,12 +142,12 @@ def test_words_that_are_none_of_a_stage_are_refused(
 
 @pytest.mark.rules("din-R23")
 def test_a_kill_loses_the_steps_after_the_last_that_was_saved(
-    mind_run: Path, stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    mind_run, stage, tmp_path, monkeypatch
+):
     monkeypatch.setattr(DinConfig, "evaluate_every", 2)
     run = tmp_path / "din"
 
-    def kill(step: int, loss: float) -> None:
+    def kill(step, loss):
         if step == 3:
             raise KeyboardInterrupt
 
@@ -173,9 +163,7 @@ def test_a_kill_loses_the_steps_after_the_last_that_was_saved(
 
 
 @pytest.mark.rules("din-R23")
-def test_a_stage_without_a_state_begins_at_the_first_step(
-    mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
+def test_a_stage_without_a_state_begins_at_the_first_step(mind_run, stage, tmp_path):
     run = tmp_path / "din"
     begun(mind_run, run)
     resume_reranker(run).train(Hooks())
@@ -184,7 +172,7 @@ def test_a_stage_without_a_state_begins_at_the_first_step(
 
 
 @pytest.mark.rules("din-R24")
-def test_a_stage_ranks_for_no_other_run(mind_run: Path, stage: Path, tmp_path: Path) -> None:
+def test_a_stage_ranks_for_no_other_run(mind_run, stage, tmp_path):
     other = trained(tmp_path / "other", backend="numpy", seed=1)
     moved = Path(shutil.copytree(mind_run, tmp_path / "moved"))
     assert load_reranker(stage, moved).config == DinConfig(**SMALL)
@@ -199,16 +187,14 @@ def test_a_stage_ranks_for_no_other_run(mind_run: Path, stage: Path, tmp_path: P
 
 
 @pytest.mark.rules("din-R24")
-def test_a_stage_recalls_nothing_and_a_run_ranks_nothing(mind_run: Path, stage: Path) -> None:
+def test_a_stage_recalls_nothing_and_a_run_ranks_nothing(mind_run, stage):
     with pytest.raises(RunError, match="expected a recall run, got a DIN run; name "):
         ServedModel.load(stage)
     with pytest.raises(RunError, match="expected a DIN run, got a recall run; name"):
         load_reranker(mind_run, mind_run)
 
 
-def test_a_recall_run_that_has_moved_is_named_once(
-    mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
+def test_a_recall_run_that_has_moved_is_named_once(mind_run, stage, tmp_path):
     run = Path(shutil.copytree(stage, tmp_path / "din"))
     words = json.loads((run / "config.json").read_text())
     words["recall"]["run"] = str(tmp_path / "gone")
@@ -222,7 +208,7 @@ def test_a_recall_run_that_has_moved_is_named_once(
 
 
 @pytest.mark.rules("din-R27")
-def test_the_item_table_starts_as_that_of_the_run(mind_run: Path, tmp_path: Path) -> None:
+def test_the_item_table_starts_as_that_of_the_run(mind_run, tmp_path):
     drawn = begun(mind_run, tmp_path / "drawn").state.params
     begins = begun(mind_run, tmp_path / "begun", start="recall")
     np.testing.assert_array_equal(begins.state.params.items, begins.served.model.params.items)
@@ -237,7 +223,7 @@ def test_the_item_table_starts_as_that_of_the_run(mind_run: Path, tmp_path: Path
         rerank_trainer.initial_rerank_state(DinConfig(start="recall"), begins.task.sizes)
 
 
-def test_a_run_of_scores_alone_is_refused(tmp_path: Path) -> None:
+def test_a_run_of_scores_alone_is_refused(tmp_path):
     pytest.importorskip("implicit")
     scores = trained(tmp_path / "item_knn", model="item_knn")
     with pytest.raises(ConfigError, match="a run with vectors of items, got a run of item_knn"):
@@ -245,7 +231,7 @@ def test_a_run_of_scores_alone_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "din").exists()
 
 
-def test_a_run_that_was_fitted_has_no_table_to_start_from(tmp_path: Path) -> None:
+def test_a_run_that_was_fitted_has_no_table_to_start_from(tmp_path):
     fitted = trained(tmp_path / "popularity", model="popularity")
     with pytest.raises(ConfigError, match="start: expected drawn, or a run with a table of items"):
         begun(fitted, tmp_path / "din", start="recall")
@@ -254,7 +240,7 @@ def test_a_run_that_was_fitted_has_no_table_to_start_from(tmp_path: Path) -> Non
     assert made.evaluate()["all"]["cases"] > 0
 
 
-def test_a_log_that_changed_is_refused(mind_run: Path, tmp_path: Path) -> None:
+def test_a_log_that_changed_is_refused(mind_run, tmp_path):
     served = open_recall_run(mind_run)
     served.facts["log"] = "another"
     with pytest.raises(DataError, match="log: expected the one that the run was trained on"):
@@ -263,7 +249,7 @@ def test_a_log_that_changed_is_refused(mind_run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "optimiser.safetensors"])
-def test_a_damaged_stage_is_named(name: str, mind_run: Path, stage: Path, tmp_path: Path) -> None:
+def test_a_damaged_stage_is_named(name, mind_run, stage, tmp_path):
     run = Path(shutil.copytree(stage, tmp_path / "din"))
     path = run / name
     path.write_bytes(path.read_bytes()[:-40])
@@ -271,7 +257,7 @@ def test_a_damaged_stage_is_named(name: str, mind_run: Path, stage: Path, tmp_pa
         resume_reranker(run) if name.startswith("optimiser") else load_reranker(run, mind_run)
 
 
-def test_a_state_of_other_shapes_is_named(mind_run: Path, stage: Path, tmp_path: Path) -> None:
+def test_a_state_of_other_shapes_is_named(mind_run, stage, tmp_path):
     run = Path(shutil.copytree(stage, tmp_path / "din"))
     words = json.loads((run / "config.json").read_text())
     words["settings"]["width"] = 9

@@ -1,7 +1,5 @@
 """What a ranking stage serves, what its report says, and why it cannot be indexed."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from tests.recommender.conftest import begun
 
 
 @pytest.mark.rules("din-R25")
-def test_a_list_is_the_best_of_the_candidates_by_din(mind_run: Path, stage: Path) -> None:
+def test_a_list_is_the_best_of_the_candidates_by_din(mind_run, stage):
     ranker, served = load_reranker(stage, mind_run), ServedModel.load(mind_run)
     names = list(served.log.user_ids)[:7]
     plain = list(recall_lists(mind_run, users=names, n=20, kind="exact"))
@@ -49,16 +47,14 @@ def one_list(ranker: Any, candidates: Any, rows: Any, profiles: Any) -> Any:
     return score_lists(ranker, candidates, rows, profiles)[0]
 
 
-def test_more_than_there_are_candidates_is_refused(mind_run: Path, stage: Path) -> None:
+def test_more_than_there_are_candidates_is_refused(mind_run, stage):
     with pytest.raises(ConfigError, match="--top: expected at most the 20 candidates of the DIN"):
         recall_lists(mind_run, history=[], n=21, reranker=stage)
 
 
 @pytest.mark.rules("din-R26")
 @pytest.mark.parametrize("exclude_seen", [True, False])
-def test_the_report_is_of_the_test_cases_as_the_run_serves_them(
-    exclude_seen: bool, mind_run: Path, tmp_path: Path
-) -> None:
+def test_the_report_is_of_the_test_cases_as_the_run_serves_them(exclude_seen, mind_run, tmp_path):
     place = Path(shutil.copytree(mind_run, tmp_path / "recall"))
     config, facts = checkpoint.load_config(place)
     facts["exclude_seen"] = exclude_seen
@@ -70,7 +66,7 @@ def test_the_report_is_of_the_test_cases_as_the_run_serves_them(
     made.train(Hooks())
     found = made.evaluate()
     cases, served = made.prepared.split.test, made.served
-    hits: dict[str, list[float]] = {"before": [], "after": []}
+    hits = {"before": [], "after": []}
     listed_by_stage = made.candidates(cases, 20)[1].items
     within = 0
     for case in range(len(cases.users)):
@@ -96,9 +92,7 @@ def test_the_report_is_of_the_test_cases_as_the_run_serves_them(
     assert load_rerank_report(tmp_path / "din") == {"run": str(tmp_path / "din"), **found}
 
 
-def test_where_no_target_is_recalled_there_is_nothing_to_judge(
-    mind_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_no_target_is_recalled_there_is_nothing_to_judge(mind_run, tmp_path, monkeypatch):
     made = begun(mind_run, tmp_path / "din", steps=0)
     made.train(Hooks())
     monkeypatch.setattr(metrics, "hit_mask", lambda items, targets: np.zeros(items.shape, bool))
@@ -107,9 +101,7 @@ def test_where_no_target_is_recalled_there_is_nothing_to_judge(
 
 
 @pytest.mark.rules("din-R20", "din-R21")
-def test_the_demonstration_is_of_the_parameters_that_were_trained(
-    mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
+def test_the_demonstration_is_of_the_parameters_that_were_trained(mind_run, stage, tmp_path):
     found = din_indexability.measure_indexability(open_reranker(stage).load_trained(), users=30)
     made = open_reranker(stage)
     made.state = made.state._replace(params=load_reranker(stage, mind_run).params)
@@ -124,7 +116,7 @@ def test_the_demonstration_is_of_the_parameters_that_were_trained(
 
 
 @pytest.mark.rules("din-R28")
-def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage: Path) -> None:
+def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage):
     made = open_reranker(stage).load_trained()
     whole = din_indexability.measure_indexability(made, users=60)
     found, model = whole["recall"], made.served.model
@@ -138,7 +130,7 @@ def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage: 
 
 
 @pytest.mark.rules("din-R28")
-def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(stage: Path) -> None:
+def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(stage):
     made = open_reranker(stage).load_trained()
     cases = made.prepared.split.test
     profiles = made.candidates(cases, 1)[0]
@@ -153,7 +145,7 @@ def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(sta
 
 
 @pytest.mark.rules("din-R28")
-def test_a_matrix_with_no_more_rows_than_its_width_is_no_control(stage: Path) -> None:
+def test_a_matrix_with_no_more_rows_than_its_width_is_no_control(stage):
     made = open_reranker(stage).load_trained()
     cases = made.prepared.split.test
     profiles = made.candidates(cases, 1)[0]
@@ -163,7 +155,7 @@ def test_a_matrix_with_no_more_rows_than_its_width_is_no_control(stage: Path) ->
     assert din_indexability.retained_of_recall(*asked, width + 1, 5) is not None
 
 
-def test_cutting_a_list_comes_after_ordering_it(mind_run: Path, stage: Path) -> None:
+def test_cutting_a_list_comes_after_ordering_it(mind_run, stage):
     made = open_reranker(stage).load_trained()
     cases = made.prepared.split.test
     profiles, before = made.candidates(cases, 20)

@@ -1,9 +1,5 @@
 """Runs that were trained or saved into a folder, loaded again."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,7 +9,7 @@ from mindref.errors import MindrefError, RunError
 from tests.runs import SMALL, loaded
 
 
-def test_a_run_keeps_all_and_is_loaded(tmp_path: Path) -> None:
+def test_a_run_keeps_all_and_is_loaded(tmp_path):
     model = MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
     for again in (mindref.load(tmp_path / "run"), MIND.load(str(tmp_path / "run"))):
         assert again.config == model.config
@@ -24,13 +20,13 @@ def test_a_run_keeps_all_and_is_loaded(tmp_path: Path) -> None:
             np.testing.assert_array_equal(a, b)
 
 
-def test_users_of_arrays_are_gone_once_the_run_is_loaded(tmp_path: Path) -> None:
+def test_users_of_arrays_are_gone_once_the_run_is_loaded(tmp_path):
     MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
     with pytest.raises(RunError, match="arrays given in memory; name the log with --data"):
         mindref.load(tmp_path / "run").recommend(user="customer-0001")
 
 
-def test_a_model_is_saved_and_loaded(tmp_path: Path) -> None:
+def test_a_model_is_saved_and_loaded(tmp_path):
     model = MIND(**SMALL).fit(loaded().log)
     model.save(tmp_path / "run")
     again = mindref.load(tmp_path / "run")
@@ -49,7 +45,7 @@ def test_a_model_is_saved_and_loaded(tmp_path: Path) -> None:
         MIND().save(tmp_path / "none")
 
 
-def test_a_saved_run_has_what_a_run_that_was_trained_there_has(tmp_path: Path) -> None:
+def test_a_saved_run_has_what_a_run_that_was_trained_there_has(tmp_path):
     model = MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
     model.save(tmp_path / "saved")
     for path in (tmp_path / "saved").iterdir():
@@ -57,7 +53,7 @@ def test_a_saved_run_has_what_a_run_that_was_trained_there_has(tmp_path: Path) -
     assert mindref.load(tmp_path / "run").report == model.report
 
 
-def test_a_damaged_report_is_named(tmp_path: Path) -> None:
+def test_a_damaged_report_is_named(tmp_path):
     MIND(**SMALL).fit(loaded().log).save(tmp_path / "run")
     for text in ("{", "[]"):
         (tmp_path / "run" / "report.json").write_text(text)

@@ -1,7 +1,5 @@
 """Shares of the users, wherever they are computed, are the bytes of the command without shares."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -55,16 +53,14 @@ def parted(run: Path, folder: Path, count: int, **asked: Any) -> list[Path]:
 @pytest.mark.parametrize("form", FRAMES)
 @pytest.mark.parametrize("count", [1, 3, 4, 20])  # twenty for nine blocks: some are empty
 @pytest.mark.slow(every=6)
-def test_merged_shares_are_the_bytes_of_the_command(
-    run: Path, tmp_path: Path, form: str, count: int
-) -> None:
+def test_merged_shares_are_the_bytes_of_the_command(run, tmp_path, form, count):
     files = parted(run, tmp_path, count, form=form, n=4)
     shard_file.merge_shards(files[::-1], tmp_path / "merged")
     assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, form=form, n=4)
 
 
 @pytest.mark.rules("recall-R35")
-def test_logits_drawn_per_call_do_not_depend_on_the_shares(per_call: Path, tmp_path: Path) -> None:
+def test_logits_drawn_per_call_do_not_depend_on_the_shares(per_call, tmp_path):
     expected = whole(per_call, tmp_path, form="jsonl")
     assert whole(per_call, tmp_path, form="jsonl") == expected
     for count in (2, 5):
@@ -76,18 +72,14 @@ def test_logits_drawn_per_call_do_not_depend_on_the_shares(per_call: Path, tmp_p
 
 @pytest.mark.rules("recall-R35", "recall-R36")
 @pytest.mark.parametrize("kind", ["annoy", "faiss-ivf"])
-def test_an_approximate_index_answers_alike_in_every_share(
-    run: Path, tmp_path: Path, kind: str
-) -> None:
+def test_an_approximate_index_answers_alike_in_every_share(run, tmp_path, kind):
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
     shard_file.merge_shards(parted(run, tmp_path, 4, kind=kind), tmp_path / "merged")
     assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, kind=kind)
 
 
-def test_the_lists_are_those_of_recall(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_lists_are_those_of_recall(run, tmp_path, monkeypatch):
     monkeypatch.setattr(bulk, "USERS_PER_BLOCK", BLOCK)
     answers = bulk.recall_lists(run, n=4)
     from mindref.recall import lists
@@ -113,12 +105,12 @@ def spawned() -> Executor:
 @pytest.mark.parametrize("make", [threads, forked, spawned])
 @pytest.mark.parametrize("kind", ["exact", "annoy", "faiss-ivf"])
 @pytest.mark.slow(every=9)
-def test_an_executor_writes_the_same_bytes(run: Path, tmp_path: Path, make: Any, kind: str) -> None:
+def test_an_executor_writes_the_same_bytes(run, tmp_path, make, kind):
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
     expected = whole(run, tmp_path, form="jsonl", n=5, kind=kind)
     with make() as executor:
-        asked: dict[str, Any] = {"form": "jsonl", "n": 5, "kind": kind, "block": BLOCK}
+        asked = {"form": "jsonl", "n": 5, "kind": kind, "block": BLOCK}
         recall_all(run, tmp_path / "lists", executor=executor, count=5, **asked)
     assert (tmp_path / "lists").read_bytes() == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lists", "run", "whole"]
@@ -126,7 +118,7 @@ def test_an_executor_writes_the_same_bytes(run: Path, tmp_path: Path, make: Any,
 
 @pytest.mark.rules("recall-R39")
 @pytest.mark.slow
-def test_dask_writes_the_same_bytes(run: Path, tmp_path: Path) -> None:
+def test_dask_writes_the_same_bytes(run, tmp_path):
     distributed = pytest.importorskip(
         "distributed", reason="distributed is not installed: the extra `dask`"
     )
@@ -160,9 +152,7 @@ class Dying(ProcessPoolExecutor):
 
 
 @pytest.mark.rules("recall-R39", "recall-R38")
-def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(run, tmp_path, monkeypatch):
     expected = whole(run, tmp_path)
     with (
         Dying(1, mp_context=get_context("spawn")) as executor,
@@ -172,10 +162,10 @@ def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
     assert not (tmp_path / "lists").exists()
     kept = sorted((tmp_path / "lists.parts").glob("part-*-of-00003"))
     assert kept
-    written: list[int] = []
+    written = []
     original = sharding.lists.write_lists_to_stream
 
-    def saving(*given: Any) -> None:
+    def saving(*given):
         written.append(1)
         original(*given)
 
@@ -188,10 +178,10 @@ def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
 
 
 @pytest.mark.rules("recall-R38")
-def test_a_part_that_is_done_is_not_computed_again(run: Path, tmp_path: Path) -> None:
+def test_a_part_that_is_done_is_not_computed_again(run, tmp_path):
     path = tmp_path / "part"
 
-    def again(**asked: Any) -> str:
+    def again(**asked):
         return recall_all(run, path, shard=(2, 3), block=BLOCK, **asked)[-1]
 
     assert again() == "shard 2 of 3: users 22 to 42 of 60"
@@ -208,13 +198,11 @@ def test_a_part_that_is_done_is_not_computed_again(run: Path, tmp_path: Path) ->
 
 
 @pytest.mark.rules("recall-R38")
-def test_a_killed_part_leaves_no_manifest_of_another(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_part_leaves_no_manifest_of_another(run, tmp_path, monkeypatch):
     path = tmp_path / "part"
     recall_all(run, path, shard=(1, 3), block=BLOCK)
 
-    def interrupted(*_: Any) -> None:
+    def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sharding.lists, "write_list", interrupted)
@@ -225,11 +213,11 @@ def test_a_killed_part_leaves_no_manifest_of_another(
     assert sorted(x.name for x in tmp_path.iterdir()) == ["part", "run"]
 
 
-def test_memory_is_bounded_by_a_block(run: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    sizes: list[int] = []
+def test_memory_is_bounded_by_a_block(run, tmp_path, monkeypatch):
+    sizes = []
     original = serving.compute_interests
 
-    def counting(model: Any, rows: Any, *given: Any) -> Any:
+    def counting(model, rows, *given):
         sizes.append(len(rows))
         return original(model, rows, *given)
 
@@ -249,14 +237,12 @@ def test_memory_is_bounded_by_a_block(run: Path, tmp_path: Path, monkeypatch: An
         ({"count": 0}, "expected integers from 1"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_the_work(
-    tmp_path: Path, asked: dict[str, Any], message: str
-) -> None:
+def test_what_cannot_be_meant_is_refused_before_the_work(tmp_path, asked, message):
     with pytest.raises(ConfigError, match=message):
         recall_all(tmp_path / "no run", tmp_path / "lists", **asked)
 
 
-def test_a_worker_that_sees_another_run_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_worker_that_sees_another_run_is_refused(run, tmp_path):
     asked = sharding.ShardRequest(str(run), None, 20, "exact", True, None, "cpu", "tsv", BLOCK)
     facts = sharding.open_run(asked).facts
     other = asked._replace(top=3)
@@ -264,12 +250,12 @@ def test_a_worker_that_sees_another_run_is_refused(run: Path, tmp_path: Path) ->
         sharding.write_shard_in_worker(other, facts, str(tmp_path / "part"), 1, 1)
 
 
-def test_a_broken_kind_is_refused_before_the_run_is_read(tmp_path: Path) -> None:
+def test_a_broken_kind_is_refused_before_the_run_is_read(tmp_path):
     with pytest.raises(ConfigError, match="--index: expected auto or exact"):
         recall_all(tmp_path / "no run", tmp_path / "lists", kind="fast")
 
 
-def test_what_others_keep_beside_the_parts_stays(run: Path, tmp_path: Path) -> None:
+def test_what_others_keep_beside_the_parts_stays(run, tmp_path):
     folder = tmp_path / "lists.parts"
     folder.mkdir()
     (folder / "mine").write_text("mine")
@@ -278,7 +264,7 @@ def test_what_others_keep_beside_the_parts_stays(run: Path, tmp_path: Path) -> N
     assert [path.name for path in folder.iterdir()] == ["mine"]
 
 
-def test_what_a_killed_share_left_is_removed(run: Path, tmp_path: Path) -> None:
+def test_what_a_killed_share_left_is_removed(run, tmp_path):
     left, other = tmp_path / ".part.0a1b0a1b0a1b.tmp", tmp_path / ".another.0a1b0a1b0a1b.tmp"
     for path in (left, other):
         path.write_text("half")

@@ -1,7 +1,5 @@
 """One writer at a time: the lock names its owner, outlives nobody, and hinders no reader."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -45,7 +43,7 @@ def holder(folder: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.rules("faults-R4")
-def test_the_second_one_is_told_who_the_first_one_is(tmp_path: Path) -> None:
+def test_the_second_one_is_told_who_the_first_one_is(tmp_path):
     with holder(tmp_path) as child:
         with (
             pytest.raises(RunError, match="no other process that writes there") as told,
@@ -63,7 +61,7 @@ def test_the_second_one_is_told_who_the_first_one_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("faults-R5")
-def test_a_kill_lets_go_of_the_lock(tmp_path: Path) -> None:
+def test_a_kill_lets_go_of_the_lock(tmp_path):
     with holder(tmp_path) as child:
         child.kill()
     assert os.listdir(tmp_path) == [lock.NAME], "the file is still there, and hinders nobody"
@@ -75,11 +73,11 @@ def test_a_kill_lets_go_of_the_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("faults-R5")
-def test_of_many_that_want_it_at_once_one_has_it(tmp_path: Path) -> None:
+def test_of_many_that_want_it_at_once_one_has_it(tmp_path):
     """The file comes and goes all the time: nobody may hold one that lies there no more."""
     inside, most, served = [0], [0], [0]
 
-    def worker() -> None:
+    def worker():
         for _ in range(40):
             with lock.lock_inside(tmp_path, wait=True):
                 inside[0] += 1
@@ -98,10 +96,8 @@ def test_of_many_that_want_it_at_once_one_has_it(tmp_path: Path) -> None:
 
 @pytest.mark.rules("faults-R7")
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_where_there_are_no_locks_it_says_so_and_goes_on(
-    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def flock(descriptor: int, how: int) -> None:
+def test_where_there_are_no_locks_it_says_so_and_goes_on(tmp_path, number, monkeypatch):
+    def flock(descriptor, how):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(lock.SYSTEM, "flock", flock)
@@ -115,7 +111,7 @@ def test_where_there_are_no_locks_it_says_so_and_goes_on(
 
 @pytest.mark.rules("faults-R7")
 @pytest.mark.slow
-def test_a_command_says_that_there_are_no_locks_and_goes_on(tmp_path: Path) -> None:
+def test_a_command_says_that_there_are_no_locks_and_goes_on(tmp_path):
     code = (
         "import errno, os, sys\nfrom mindref.run import lock\n"
         "def flock(*given): raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))\n"
@@ -136,7 +132,7 @@ def test_a_command_says_that_there_are_no_locks_and_goes_on(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("words", ["", "[1]", '{"pid": 1}', "\x00" * 30, "[" * 4800])
-def test_an_owner_that_has_not_signed_is_one_all_the_same(tmp_path: Path, words: str) -> None:
+def test_an_owner_that_has_not_signed_is_one_all_the_same(tmp_path, words):
     with lock.lock_inside(tmp_path):
         (tmp_path / lock.NAME).write_text(words)
         with (
@@ -146,7 +142,7 @@ def test_an_owner_that_has_not_signed_is_one_all_the_same(tmp_path: Path, words:
             pass
 
 
-def test_what_stands_in_the_file_is_no_order_to_a_terminal(tmp_path: Path) -> None:
+def test_what_stands_in_the_file_is_no_order_to_a_terminal(tmp_path):
     words = {"pid": 1, "host": "a\x1b[2J", "command": "b\n", "since": "c"}
     with lock.lock_inside(tmp_path):
         (tmp_path / lock.NAME).write_text(json.dumps(words))
@@ -155,7 +151,7 @@ def test_what_stands_in_the_file_is_no_order_to_a_terminal(tmp_path: Path) -> No
     assert str(told.value).isprintable()
 
 
-def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_in_its_place_is_not_followed(tmp_path):
     (tmp_path / "mine").write_text("kept")
     (tmp_path / lock.NAME).symlink_to(tmp_path / "mine")
     with lock.lock_inside(tmp_path):
@@ -164,7 +160,7 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("faults-R8")
-def test_what_a_kill_left_of_a_file_is_swept_by_the_next_who_makes_it(tmp_path: Path) -> None:
+def test_what_a_kill_left_of_a_file_is_swept_by_the_next_who_makes_it(tmp_path):
     left = {x: f".{x}.0a0a0a0a0a0a.tmp" for x in ("lists.tsv", "lists.tsv2", "other")}
     for name in left.values():
         (tmp_path / name).write_text("half")
@@ -181,7 +177,7 @@ def test_what_a_kill_left_of_a_file_is_swept_by_the_next_who_makes_it(tmp_path: 
     assert os.listdir(tmp_path) == [left["lists.tsv2"]]
 
 
-def test_a_device_has_no_lock() -> None:
+def test_a_device_has_no_lock():
     with lock.lock_output(os.devnull) as line:
         assert line == ""
     assert not Path("/dev/.null.lock").exists()
@@ -202,7 +198,7 @@ WRITERS = {
 @pytest.mark.rules("faults-R4")
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.slow(every=3)
-def test_a_command_that_writes_into_a_folder_waits_for_nobody(run: Path, name: str) -> None:
+def test_a_command_that_writes_into_a_folder_waits_for_nobody(run, name):
     folder = run.parent / WRITERS[name][2]
     folder.mkdir(exist_ok=True)
     before = content(run)
@@ -217,7 +213,7 @@ def test_a_command_that_writes_into_a_folder_waits_for_nobody(run: Path, name: s
 
 @pytest.mark.rules("faults-R4")
 @pytest.mark.slow
-def test_merged_and_judged_lists_have_one_writer(run: Path, tmp_path: Path) -> None:
+def test_merged_and_judged_lists_have_one_writer(run, tmp_path):
     part, lists = tmp_path / "part", tmp_path / "lists.tsv"
     done = call("recall", run, "--all-users", "--shard", "1/1", "--output", part, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -232,13 +228,13 @@ def test_merged_and_judged_lists_have_one_writer(run: Path, tmp_path: Path) -> N
     assert not lists.exists()
 
 
-def test_what_is_no_lock_in_its_place_is_said(tmp_path: Path) -> None:
+def test_what_is_no_lock_in_its_place_is_said(tmp_path):
     (tmp_path / lock.NAME).mkdir()
     with lock.lock_inside(tmp_path) as line:
         assert "no lock is possible here (Is a directory)" in line
 
 
-def test_a_lock_that_was_removed_is_not_removed_again(tmp_path: Path) -> None:
+def test_a_lock_that_was_removed_is_not_removed_again(tmp_path):
     with lock.lock_inside(tmp_path):
         (tmp_path / lock.NAME).unlink()
         (tmp_path / lock.NAME).write_text("another one's")
@@ -247,7 +243,7 @@ def test_a_lock_that_was_removed_is_not_removed_again(tmp_path: Path) -> None:
 
 @pytest.mark.rules("faults-R6")
 @pytest.mark.slow
-def test_readers_ask_for_no_lock(run: Path, tmp_path: Path) -> None:
+def test_readers_ask_for_no_lock(run, tmp_path):
     lists = tmp_path / "lists.tsv"
     with holder(run) as child:
         for words in (
@@ -261,7 +257,7 @@ def test_readers_ask_for_no_lock(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("faults-R4")
-def test_two_trainings_of_one_run_at_once(tmp_path: Path) -> None:
+def test_two_trainings_of_one_run_at_once(tmp_path):
     """The second is refused while the first one trains, and the first one ends undisturbed."""
     long = ["train", "--out", "run", *options(steps=4000, evaluate_every=20)]
     with subprocess.Popen(

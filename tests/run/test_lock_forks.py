@@ -1,7 +1,5 @@
 """Locks and forked processes: whose a lock is, and who lets go of it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
@@ -48,10 +46,10 @@ def asleep() -> int:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="another user is made by root")
 @pytest.mark.rules("faults-R4")
-def test_the_lock_of_another_user_is_one(open_folder: Path) -> None:
+def test_the_lock_of_another_user_is_one(open_folder):
     """Its file cannot be written by us, and is locked all the same."""
 
-    def refused() -> int:
+    def refused():
         os.setuid(54321)
         try:
             with lock.lock_inside(open_folder):
@@ -65,14 +63,14 @@ def test_the_lock_of_another_user_is_one(open_folder: Path) -> None:
 
 @pytest.mark.rules("faults-R5")
 @pytest.mark.parametrize("waits", [False, True])
-def test_a_forked_child_holds_no_lock_of_its_parent(waits: bool, tmp_path: Path) -> None:
+def test_a_forked_child_holds_no_lock_of_its_parent(waits, tmp_path):
     """The parent is a process of its own, which is killed while its child lives on.
 
     It forks when it has the lock, or while a thread of it waits for the lock.
     """
     reading, writing = os.pipe()
 
-    def parent() -> int:
+    def parent():
         with ExitStack() as stack:
             stack.enter_context(lock.lock_inside(tmp_path))
             had = threading.Event()
@@ -113,14 +111,14 @@ def keep(folder: Path, had: threading.Event) -> None:
 
 
 @pytest.mark.rules("faults-R5")
-def test_a_forked_child_that_ends_the_block_leaves_the_lock_alone(tmp_path: Path) -> None:
+def test_a_forked_child_that_ends_the_block_leaves_the_lock_alone(tmp_path):
     """Nor does it close its own lock, which may have the number that the other one had."""
     other = tmp_path / "other"
     other.mkdir()
     with ExitStack() as stack:
         stack.enter_context(lock.lock_inside(tmp_path))
 
-        def leave() -> int:
+        def leave():
             with lock.lock_inside(other):
                 stack.close()
                 with pytest.raises(RunError), lock.lock_inside(other):
