@@ -1,8 +1,6 @@
 """Imports follow the data; importing mindref or asking for help loads nothing heavy."""
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 
 from mindref.models.registry import BY_NAME
+from tests.runs import python_output
 
 PACKAGE = Path(__file__).parent.parent / "mindref"
 REGISTRY = "models.registry"  # imports nothing, so that the settings can list the families
@@ -163,22 +162,35 @@ def test_only_the_top_n_search_imports_compiled_code():
         assert imported(PACKAGE / "kernels" / name) <= {"kernels", "errors", "shapes"}, name
 
 
+HEAVY = ("numba", "scipy", "annoy", "pyarrow", "torch", "jax", "hypothesis", "pytest")
+
+
 @pytest.mark.parametrize(
-    "code", ["import mindref", "from mindref.cli import main; main(['--help'])"]
+    ("code", "modules"),
+    [
+        ("import mindref", HEAVY),
+        ("from mindref.cli import main; main(['--help'])", HEAVY),
+        ("import mindref; mindref.MIND", ("pandas", "polars")),
+        # threads are set before NumPy is imported
+        ("from mindref.cli import ablate, compare, settings, train", ("numpy",)),
+        # a broken NumPy or Numba may crash only a child process
+        (
+            "from mindref.doctor import examine; from mindref.cli import doctor, tables",
+            ("numpy", "numba", "scipy", "annoy", "faiss"),
+        ),
+        ("import mindref.data.formats", ("numpy", "mindref.data.readers")),
+    ],
 )
-def test_importing_or_helping_loads_nothing_heavy(code):
-    heavy = ["numba", "scipy", "annoy", "pyarrow", "torch", "jax", "hypothesis", "pytest"]
+def test_importing_or_helping_loads_nothing_heavy(code, modules):
     script = f"""
 import sys
 try:
     {code}
 except SystemExit:
     pass
-print([name for name in {heavy} if name in sys.modules])
+print([name for name in sys.modules if name.startswith({modules})])
 """
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert python_output(script).splitlines()[-1] == "[]"
 
 
 def test_no_module_is_empty_and_none_has_outgrown_its_room():

@@ -76,10 +76,7 @@ def test_in_batch_negatives_need_a_batch_of_two():
         ({"hidden": [65_537]}, f"{WIDTHS}, got 65537"),
         ({"hidden": [10**5000]}, f"{WIDTHS}, got int {HUGE}"),
         ({"hidden": [1] * 65}, f"{WIDTHS}, got {','.join('1' * 65)}"),
-        (
-            {"steps": 10**5000},
-            f"steps: expected 1 to 1000000000, got int {HUGE}",
-        ),
+        ({"steps": 10**5000}, f"steps: expected 1 to 1000000000, got int {HUGE}"),
         ({"squash": "sqaush"}, "squash: expected squash or unit or none, got 'sqaush'"),
         ({"routing": "random"}, "routing: expected dynamic or uniform, got 'random'"),
         ({"beta2": 1}, "beta2: expected 0 to 0.9999999, got 1.0"),
@@ -117,14 +114,8 @@ def test_ranges_include_both_ends_and_nothing_beyond(name):
         ({"power": "hard"}, "power: expected a number, got 'hard'"),
         ({"last_relu": 1}, "last_relu: expected true or false, got 1"),
         ({"last_relu": "yes"}, "last_relu: expected true or false, got 'yes'"),
-        (
-            {"hidden": {"64": 1}},
-            f"hidden: expected {A_LIST}, got {{'64': 1}}",
-        ),
-        (
-            {"width": [10**5000]},
-            f"width: expected an integer, got list {HUGE}",
-        ),
+        ({"hidden": {"64": 1}}, f"hidden: expected {A_LIST}, got {{'64': 1}}"),
+        ({"width": [10**5000]}, f"width: expected an integer, got list {HUGE}"),
         ({"hidden": 64}, "hidden: expected a list, or values separated by commas, got 64"),
         ({"hidden": [2.5]}, "hidden: expected a list, or values separated by commas, got [2.5]"),
         ({"item_features": [3]}, "item_features: expected a list, or values separated by commas"),

@@ -172,10 +172,7 @@ EFFECTS: dict[str, list[Effect]] = {
         Effect(0.2, effects.twice_the_noise, {"logits": "fixed"}),
         Effect(0.2, effects.twice_the_noise, {"logits": "per_call"}),
     ],
-    "logits": [
-        Effect("fixed", effects.keyed_in_training),
-        Effect("per_call", effects.in_serving),
-    ],
+    "logits": [Effect("fixed", effects.keyed_in_training), Effect("per_call", effects.in_serving)],
     "interest_count": [Effect("fixed", effects.all_interests)],
     "routing": [Effect("uniform", effects.equal_weights)],
     "routing_axis": [Effect("behaviours", effects.shared_among_behaviours)],
@@ -187,10 +184,7 @@ EFFECTS: dict[str, list[Effect]] = {
         )
     ],
     "last_relu": [Effect(True, effects.no_number_below_zero)],
-    "attention": [
-        Effect("mean", effects.attention_alone),
-        family_effects.POOLED,
-    ],
+    "attention": [Effect("mean", effects.attention_alone), family_effects.POOLED],
     "power": [Effect(0.0, effects.attention_alone), Effect(2.0, effects.in_training)],
     "score": [Effect("sum", effects.sums_of_products)],
     "loss": [Effect("full", effects.the_whole_catalogue)],

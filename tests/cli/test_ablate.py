@@ -6,7 +6,6 @@ import jsonschema
 import pytest
 
 from mindref.experiments import results, studies
-from mindref.run.source import Source
 from tests.runs import options
 
 
@@ -16,7 +15,7 @@ def test_the_studies_are_listed(cli):
     for name in studies.read_studies():
         assert f" {name} " in result.out
     assert "inf, 0, 0.5, 1, 2, 4" in result.out
-    found = json.loads(cli("ablate", "--list", "--json", "--studies", "sigma").out)
+    found = cli.json("ablate", "--list", "--studies", "sigma")
     assert [study["name"] for study in found] == ["sigma"]
     assert found[0]["arms"]["5"] == {"sigma": 5.0}
 
@@ -37,11 +36,9 @@ def test_an_ablation_prints_a_table_and_writes_a_result(cli, shop, tmp_path):
     again = cli(*arguments, "--json", *options(steps=4))
     assert again.code == 0
     assert again.err.count("already trained") == 6
-    own_module = json.loads(again.out)
-    assert own_module["command"].startswith("mindref ablate ")
-    assert {**own_module, "command": ""} == {**found, "command": ""}, (
-        "cost and all: nothing was done"
-    )
+    repeated = json.loads(again.out)
+    assert repeated["command"].startswith("mindref ablate ")
+    assert {**repeated, "command": ""} == {**found, "command": ""}, "nothing was done"
 
 
 @pytest.mark.parametrize(
@@ -54,10 +51,7 @@ def test_an_ablation_prints_a_table_and_writes_a_result(cli, shop, tmp_path):
     ],
 )
 def test_invalid_options_are_rejected_before_the_log_is_read(
-    cli, monkeypatch, changes, error, tmp_path
+    cli, unread_log, changes, error, tmp_path
 ):
-    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
     expected = [] if "--out" in error else ["--out", tmp_path / "out"]
-    result = cli("ablate", *changes, *expected)
-    assert result.code == 2
-    assert error in result.err
+    assert error in cli.error("ablate", *changes, *expected)

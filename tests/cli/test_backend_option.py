@@ -67,7 +67,7 @@ def recall_command(run: Path) -> list[str]:
 
 
 def test_another_backend_recalls_the_same_items(cli, run, own_module):
-    expected = json.loads(cli(*recall_command(run), "--json").out)[0]["items"]
+    expected = cli.json(*recall_command(run))[0]["items"]
     for name, count in (("Operators", "asked"), ("Levels", "made")):
         result = cli(*recall_command(run), "--json", "--backend", f"{MODULE}:{name}")
         assert (result.code, result.err) == (0, "")
@@ -77,7 +77,7 @@ def test_another_backend_recalls_the_same_items(cli, run, own_module):
 
 
 def test_another_backend_is_evaluated(cli, run, own_module):
-    expected = json.loads(cli("evaluate", run, "--json").out)
+    expected = cli.json("evaluate", run)
     for name, count in (("Operators", "asked"), ("Levels", "made")):
         result = cli("evaluate", run, "--json", "--backend", f"{MODULE}:{name}")
         assert (result.code, result.err) == (0, "")
@@ -114,22 +114,17 @@ def test_an_error_of_a_backend_is_one_line(cli, run, own_module, command, name, 
     trained_run = getattr(own_module, name)
     trained_run.error = error
     arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
-    result = cli(*arguments, "--backend", f"{MODULE}:{name}")
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(f"Error: backend {trained_run.name}, ")
-    assert f"{type(error).__name__}: {error}" in result.err
-    assert "bug in mindref" not in result.err
-    assert result.err.count("\n") == 1
+    error_text = cli.error_line(*arguments, "--backend", f"{MODULE}:{name}")
+    assert error_text.startswith(f"Error: backend {trained_run.name}, ")
+    assert f"{type(error).__name__}: {error}" in error_text
+    assert "bug in mindref" not in error_text
 
 
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
 def test_an_error_in_capabilities_is_one_line(cli, run, own_module, command, monkeypatch):
     monkeypatch.setattr(own_module.Operators, "capabilities", lambda self: 1 / 0)
     arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
-    result = cli(*arguments, "--backend", f"{MODULE}:Operators")
-    assert (result.code, result.out) == (2, "")
-    assert "backend of_operators" in result.err
-    assert result.err.count("\n") == 1
+    assert "backend of_operators" in cli.error_line(*arguments, "--backend", f"{MODULE}:Operators")
 
 
 @pytest.mark.rules("backend-R4")
@@ -145,10 +140,7 @@ def test_an_error_in_capabilities_is_one_line(cli, run, own_module, command, mon
 )
 def test_an_object_that_is_not_a_backend_is_one_line(cli, run, own_module, command, name, message):
     arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
-    result = cli(*arguments, "--backend", name)
-    assert (result.code, result.out) == (2, "")
-    assert message in result.err
-    assert result.err.count("\n") == 1
+    assert message in cli.error_line(*arguments, "--backend", name)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +155,6 @@ def test_an_object_that_is_not_a_backend_is_one_line(cli, run, own_module, comma
 )
 def test_invalid_interests_are_one_line(cli, run, own_module, change, monkeypatch):
     monkeypatch.setattr(own_module.Levels, "change", staticmethod(change))
-    result = cli(*recall_command(run), "--backend", f"{MODULE}:Levels")
-    assert result.code == 2
-    assert "backend of_levels" in result.err
-    assert "bug" not in result.err
+    error_text = cli.error(*recall_command(run), "--backend", f"{MODULE}:Levels")
+    assert "backend of_levels" in error_text
+    assert "bug" not in error_text

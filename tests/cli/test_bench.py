@@ -34,17 +34,8 @@ def test_json_is_alone_on_stdout_and_progress_on_stderr(cli):
     result = call(cli, "--json")
     assert result.code == 0
     report_json = json.loads(result.out)
-    assert set(report_json) == {
-        "format",
-        "machine",
-        "versions",
-        "settings",
-        "contenders",
-        "relative_to",
-        "tasks",
-        "lower_bound",
-        "scaling",
-    }
+    sections = "format machine versions settings contenders relative_to tasks lower_bound scaling"
+    assert set(report_json) == set(sections.split())
     assert {"cpu", "cores", "load_before"} <= set(report_json["machine"])
     assert {"python", "numpy", "numba", "blas"} <= set(report_json["versions"])
     assert report_json["settings"]["threads"] == 1
@@ -163,7 +154,6 @@ main({arguments!r})
 """
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as started:
-        assert started.stderr is not None
         for line in started.stderr:
             if "warming up" in line:
                 break
@@ -187,28 +177,24 @@ def test_the_progress_bar_is_on_stderr(monkeypatch):
 def example() -> dict[str, Any]:
     """Return an example of a result."""
     row = {
-        "seconds": [0.001, 0.003],
-        "median": 0.002,
-        "low": 0.001,
-        "high": 0.003,
-        "least": 0.001,
-        "rate": 128_000.0,
-        "ratio": {"median": 1.0, "low": 0.5, "high": 2.0, "least": 0.5},
+        "seconds": [0.001, 0.003], "median": 0.002, "low": 0.001, "high": 0.003, "least": 0.001,
+        "rate": 128_000.0, "ratio": {"median": 1.0, "low": 0.5, "high": 2.0, "least": 0.5},
         "memory": 90_000_000,
-    }
+    }  # fmt: skip
     step = {**row, "share_of_peak": 0.25, "times_lower_bound": 1.5, "times_as_written": 1.39}
     step["same_loss"] = True
     settings = {"batch": 256, "length": 50, "ragged": True, "interests": 4, "width": 64}
     settings |= {"iterations": 3, "hidden": [256], "negatives": 1280, "catalogue": 100_000}
     settings |= {"zipf": 1.0, "dtype": "float32", "threads": 2}
     scaled = {**row, "tables": 80_000_000, "behaviours": 1000.0}
+    lower_bound = {"seconds": 0.00133, "seconds_as_written": 0.00144, "flops": {"votes": 1e8}}
+    lower_bound |= {"bytes": {"table": 1e7}, "gemm_flops_per_second": 2e11}
+    lower_bound |= {"copy_bytes_per_second": 2e10}
+    lower_bound |= {"counts": {"behaviours": 6500.0, "touched": 4000.0}}
+    instructions = {"OPENBLAS_CORETYPE": "Haswell"}
+    size = {"contender": "numba", "size": "catalogue"}
     return {
-        "machine": {
-            "cpu": "a cpu",
-            "cores": 2,
-            "load_before": [1.7, 1.0, 1.0],
-            "instructions": {"OPENBLAS_CORETYPE": "Haswell"},
-        },
+        "machine": {"cpu": "a cpu", "cores": 2, "load_before": [1.7], "instructions": instructions},
         "settings": settings,
         "contenders": {
             "numba": {"usable": True},
@@ -217,17 +203,9 @@ def example() -> dict[str, Any]:
         },
         "relative_to": "numba",
         "tasks": {"step": {"numba": step}, "recall": {"numba": row}},
-        "lower_bound": {
-            "seconds": 0.00133,
-            "seconds_as_written": 0.00144,
-            "flops": {"votes": 1e8},
-            "bytes": {"table": 1e7},
-            "gemm_flops_per_second": 2e11,
-            "copy_bytes_per_second": 2e10,
-            "counts": {"behaviours": 6500.0, "touched": 4000.0},
-        },
+        "lower_bound": lower_bound,
         "scaling": [
-            {"contender": "numba", "size": "catalogue", "value": 1000, **scaled},
-            {"contender": "numba", "size": "catalogue", "value": 10_000, "error": "no memory"},
+            {**size, "value": 1000, **scaled},
+            {**size, "value": 10_000, "error": "no memory"},
         ],
     }

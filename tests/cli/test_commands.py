@@ -5,7 +5,6 @@ import importlib
 import json
 import re
 import subprocess
-import sys
 
 import click
 import pytest
@@ -15,7 +14,7 @@ from mindref import cli as commands
 from mindref.config import Config
 from mindref.errors import DataError
 from mindref.models.registry import families_using
-from tests.runs import REPOSITORY, call, environment, options
+from tests.runs import REPOSITORY, call, options, start
 
 NAMES = list(commands.COMMANDS)
 NUMBERS = (click.types.IntParamType, click.types.FloatParamType)
@@ -99,11 +98,9 @@ def test_version_is_printed(cli):
     ],
 )
 def test_wrong_usage_exits_with_2_and_names_help(arguments, cli):
-    result = cli(*arguments)
-    assert result.code == 2
-    assert result.out == ""
-    assert "Error: " in result.err
-    assert "--help' for help" in result.err.replace('"', "'")
+    error_text = cli.error(*arguments)
+    assert "Error: " in error_text
+    assert "--help' for help" in error_text.replace('"', "'")
 
 
 def test_without_a_command_the_commands_are_listed(cli):
@@ -154,11 +151,8 @@ def test_user_errors_are_one_line(cli, monkeypatch, run, error, line):
 
 
 def test_backends_are_listed(cli):
-    result = cli("backends")
-    assert result.code == 0
-    assert re.search(r"^numpy +ops$", result.out, re.M)
-    rows = json.loads(cli("backends", "--json").out)
-    numpy = next(row for row in rows if row["name"] == "numpy")
+    assert re.search(r"^numpy +ops$", cli("backends").out, re.M)
+    numpy = next(row for row in cli.json("backends") if row["name"] == "numpy")
     assert numpy["usable"]
     assert "routing" in numpy["operators"]
 
@@ -174,63 +168,38 @@ def test_an_unusable_backend_is_listed_with_its_reason(cli, monkeypatch):
     assert "not usable: RuntimeError: no device" in result.out
 
 
+RECALL = ["recall", "RUN", "--top", "110"]
+SELECTIONS = (["--all-users"], ["--all-users", "--json"], ["--history", ""])
+
+
 @pytest.mark.parametrize(
-    "arguments", [["--all-users"], ["--all-users", "--json"], ["--history", ""]]
+    ("arguments", "reads"),
+    [
+        *((words, 0) for words in (["--help"], ["train", "--help"], ["--version"])),
+        ([*RECALL, "--all-users"], 0),
+        *(
+            pytest.param([*RECALL, *selection], reads, marks=pytest.mark.slow)
+            for reads in (0, 1)
+            for selection in SELECTIONS[1 - reads :]
+        ),
+        pytest.param(["evaluate", "RUN"], 0, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("lines", [0, 1])
-@pytest.mark.slow(every=6)
-def test_a_closed_pipe_ends_a_command_silently(run, arguments, lines):
-    command = [sys.executable, "-m", "mindref", "recall", str(run), "--top", "110", *arguments]
-    with subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        for _ in range(lines):
+def test_a_closed_pipe_ends_a_command_silently(run, arguments, reads):
+    words = [run if word == "RUN" else word for word in arguments]
+    with start(*words, stdout=subprocess.PIPE) as child:
+        for _ in range(reads):
             child.stdout.read(10)
         child.stdout.close()
-        assert child.stderr.read() == b""
-        assert child.wait(timeout=60) == 0
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
-def test_a_closed_pipe_ends_the_help_silently(arguments):
-    command = [sys.executable, "-m", "mindref", *arguments]
-    with subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        child.stdout.close()
-        assert child.stderr.read() == b""
-        assert child.wait(timeout=60) == 0
-
-
-@pytest.mark.slow
-def test_a_report_into_a_closed_pipe_ends_silently(run):
-    command = [sys.executable, "-m", "mindref", "evaluate", str(run)]
-    with subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        child.stdout.close()
-        assert child.stderr.read() == b""
+        assert child.stderr.read() == ""
         assert child.wait(timeout=60) == 0
 
 
 def test_a_training_continues_when_stderr_is_closed(shop, tmp_path):
-    arguments = ["train", "--data", str(shop), "--out", str(tmp_path / "run"), *options()]
-    with subprocess.Popen(
-        [sys.executable, "-m", "mindref", *arguments],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
+    arguments = ["train", "--data", shop, "--out", tmp_path / "run", *options()]
+    with start(*arguments, stdout=subprocess.PIPE) as child:
         child.stderr.close()
-        assert b"hit_rate@10" in child.stdout.read()
+        assert "hit_rate@10" in child.stdout.read()
         assert child.wait(timeout=60) == 0
     assert (tmp_path / "run" / "report.json").exists()
 
@@ -243,16 +212,12 @@ def test_titles_outside_the_output_encoding_are_escaped(tmp_path):
     few = options(metric="hit_rate@2", steps=1)
     done = call("train", "--data", log, "--out", "run", "--quiet", *few, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    system = {"cwd": tmp_path, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     for form in (["--format", "table"], ["--format", "tsv"], ["--format", "jsonl"], ["--json"]):
-        done = call(
-            "recall", "run", "--history", "x", "--include-seen", *form,
-            cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0",
-        )  # fmt: skip
+        arguments = ["--include-seen", *form]
+        done = call("recall", "run", "--history", "x", *arguments, **system)
         assert done.returncode == 2, "x is not in the catalogue"
-        done = call(
-            "recall", "run", "--history", "5", "--include-seen", *form,
-            cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0",
-        )  # fmt: skip
+        done = call("recall", "run", "--history", "5", *arguments, **system)
         assert (done.returncode, done.stderr) == (0, ""), form
         assert "\\u5343" in done.stdout or "\\u" in done.stdout
     assert json.loads(done.stdout)[0]["items"][0]["rank"] == 1

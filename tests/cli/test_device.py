@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from mindref.run.files import sealed
-from tests.runs import RESULT, content, options
+from tests.runs import RESULT, change_json, content, options
 
 MODULE = "a_backend_of_two_devices"
 CODE = """
@@ -97,10 +96,8 @@ def test_an_unavailable_device_is_one_line_before_the_log_is_read(
     two_devices.there = ("cpu",)
     monkeypatch.setattr("mindref.run.source.Source.read", None)
     if command == "resume":
-        path = run / "config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
-        config["settings"]["backend"] = BACKEND
-        path.write_text(json.dumps(sealed(config)), encoding="utf-8")
+        with change_json(run / "config.json") as config:
+            config["settings"]["backend"] = BACKEND
     arguments = {
         "train": ["train", "--out", tmp_path / "new", *options(backend=BACKEND)],
         "resume": ["train", "--resume", run, "--backend", BACKEND],
@@ -112,10 +109,8 @@ def test_an_unavailable_device_is_one_line_before_the_log_is_read(
 
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
 def test_a_cpu_only_backend_rejects_other_devices(cli, run, two_devices, command):
-    result = cli(*device_command(command, run)[:-1], "numpy", "--device", "cuda")
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("Error: backend numpy: device: expected cpu or auto, got cuda; ")
-    assert result.err.count("\n") == 1
+    error_text = cli.error_line(*device_command(command, run)[:-1], "numpy", "--device", "cuda")
+    assert error_text.startswith("Error: backend numpy: device: expected cpu or auto, got cuda; ")
 
 
 def test_the_recommender_uses_the_device(run, two_devices, tmp_path):
@@ -140,7 +135,7 @@ TIMED = (
 @pytest.mark.parametrize(("asked", "device"), [("cpu", "cpu"), ("cuda", "cuda"), ("auto", "cuda")])
 @pytest.mark.slow(every=3)
 def test_conform_tests_on_the_requested_device(cli, two_devices, asked, device):
-    report = json.loads(cli(*JUDGED, "--json", "--device", asked).out)
+    report = cli.json(*JUDGED, "--device", asked)
     assert two_devices.used == {device}
     assert report["backend"]["device"] == device
     assert f", device {device}" in cli(*JUDGED, "--device", asked).out
@@ -165,7 +160,7 @@ def test_a_failure_script_uses_the_device_of_the_failure(cli, two_devices, tmp_p
 
 @pytest.mark.slow
 def test_each_contender_is_timed_on_its_device(cli, two_devices):
-    found = json.loads(cli(*TIMED, "--json", "--device", "auto").out)
+    found = cli.json(*TIMED, "--device", "auto")
     assert found["contenders"][BACKEND]["device"] == "cuda"
     assert found["settings"]["device"] == "auto"
     pair = cli(*TIMED, "--backends", f"numpy,{BACKEND}", "--device", "auto").out
@@ -178,16 +173,14 @@ def test_an_unavailable_device_is_rejected_by_conform_and_bench(
 ):
     (tmp_path / f"{MODULE}.py").write_text(CODE.replace('("cpu", "cuda")', '("cpu",)'))
     two_devices.there = ("cpu",)
-    result = cli(*arguments, "--device", "cuda")
-    assert (result.code, result.out) == (2, "")
-    assert result.err.rstrip().endswith("backend two: no cuda")
+    error_text = cli.error(*arguments, "--device", "cuda")
+    assert error_text.rstrip().endswith("backend two: no cuda")
 
 
 @pytest.mark.parametrize("name", ["numpy", "torch-eager"])
 def test_bench_rejects_a_device_for_cpu_only_contenders(cli, name):
-    result = cli("bench", "--backends", name, "--device", "cuda")
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(
+    error_text = cli.error("bench", "--backends", name, "--device", "cuda")
+    assert error_text.startswith(
         f"Error: --backends {name}: device: expected cpu or auto, got cuda"
     )
 

@@ -1,7 +1,6 @@
 """mindref doctor: on a working machine, and with broken packages."""
 
 import json
-import os
 from typing import Any
 
 import jsonschema
@@ -99,24 +98,6 @@ def test_lines_are_plain_without_rich(cli, monkeypatch):
         "python           ok       CPython 3",
         "index annoy      note     wrong",
     ]
-
-
-def test_the_parent_process_does_not_import_numpy():
-    """A broken NumPy or Numba may crash only a child process."""
-    code = (
-        "import sys; from mindref.doctor import examine; from mindref.cli import tables;"
-        "from mindref.cli.doctor import doctor_command;"
-        "print([n for n in ('numpy', 'numba', 'scipy', 'annoy', 'faiss') if n in sys.modules])"
-    )
-    from subprocess import run
-
-    done = run(
-        [os.sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "[]\n"
 
 
 def test_every_state_has_a_colour():

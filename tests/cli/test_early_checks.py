@@ -10,7 +10,6 @@ from mindref.cli.settings import check_writable
 from mindref.cli.train import refuse_changed_settings
 from mindref.config import Config
 from mindref.errors import ConfigError
-from mindref.run.source import Source
 
 
 def test_a_writable_path_is_accepted_and_unchanged(tmp_path):
@@ -37,13 +36,6 @@ def test_a_read_only_folder_is_rejected(tmp_path, monkeypatch):
         ConfigError, match=f"--output: expected a writable location.* check {tmp_path}$"
     ):
         check_writable("--output", tmp_path / "new")
-
-
-def test_output_paths_are_checked_before_the_log_is_read(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
-    result = cli("train", "--out", "/dev/null/run")
-    assert result.code == 2
-    assert "--out: expected a writable location" in result.err
 
 
 @pytest.mark.parametrize("setting", dataclasses.fields(Config), ids=lambda setting: setting.name)

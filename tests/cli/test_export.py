@@ -12,9 +12,8 @@ import pytest
 from mindref.cli import export as command
 from mindref.conformance.tolerances import same_math
 from mindref.recommender import export, export_check
-from mindref.run.files import sealed
 from tests.numpy_exporter import FILE, Writer
-from tests.runs import trained
+from tests.runs import lose_log, trained
 
 SPOILT: dict[str, Callable[..., Any]] = {
     "one number is off": lambda x, a: (x + 1e-3 * (np.arange(x.shape[2]) == 3), a),
@@ -73,10 +72,9 @@ def test_files_are_in_the_run_by_default(cli, run, writer):
 @pytest.mark.parametrize("name", ["onnx", "torch"])
 def test_a_missing_framework_is_reported_with_the_package(name, kinds, cli, run, monkeypatch):
     register_exporter(monkeypatch, None, *kinds)
-    result = cli("export", run, "--to", name)
-    assert (result.code, result.out) == (2, "")
-    assert f"--to {name}: expected mindref-torch" in result.err
-    assert f"in a checkout of mindref: {export.INSTALL[name].split(': ')[1]}\n" in result.err
+    error_text = cli.error("export", run, "--to", name)
+    assert f"--to {name}: expected mindref-torch" in error_text
+    assert f"in a checkout of mindref: {export.INSTALL[name].split(': ')[1]}\n" in error_text
     assert not (run / f"export-{name}").exists()
 
 
@@ -85,26 +83,23 @@ def test_missing_packages_are_reported_before_the_run_is_read(cli, tmp_path, wri
         raise ModuleNotFoundError("No module named 'onnxscript'")
 
     monkeypatch.setattr(writer, "require", require)
-    result = cli("export", tmp_path / "none", "--to", "onnx")
-    assert result.code == 2
-    assert "No module named 'onnxscript'; in a checkout" in result.err
-    assert "./backends/torch[export]" in result.err
+    error_text = cli.error("export", tmp_path / "none", "--to", "onnx")
+    assert "No module named 'onnxscript'; in a checkout" in error_text
+    assert "./backends/torch[export]" in error_text
 
 
 def test_a_non_empty_folder_is_unchanged(cli, run, writer, monkeypatch):
     (run / "export-onnx").mkdir()
     (run / "export-onnx" / "mine").write_text("kept")
     monkeypatch.setattr(writer, "write", lambda *arguments: pytest.fail("a tower was written"))
-    result = cli("export", run, "--to", "onnx")
-    assert result.code == 2
-    assert "expected a new or empty folder, got one in use" in result.err
+    assert "expected a new or empty folder, got one in use" in cli.error(
+        "export", run, "--to", "onnx"
+    )
     assert (run / "export-onnx" / "mine").read_text() == "kept"
 
 
 def test_a_folder_that_is_not_a_run_is_a_user_error(cli, tmp_path, writer):
-    result = cli("export", tmp_path / "none", "--to", "onnx")
-    assert result.code == 2
-    assert "expected a run directory" in result.err
+    assert "expected a run directory" in cli.error("export", tmp_path / "none", "--to", "onnx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -129,25 +124,23 @@ def test_a_reference_outside_float32_allows_no_difference(cli, run, writer, monk
         return found if wide else found._replace(vectors=np.full_like(found.vectors, np.inf))
 
     monkeypatch.setattr(export_check, "reference_interests", reference)
-    result = cli("export", run, "--to", "onnx")
-    assert result.code == 2
-    assert "interests of the run: expected finite numbers in float32" in result.err
+    assert "interests of the run: expected finite numbers in float32" in cli.error(
+        "export", run, "--to", "onnx"
+    )
     assert not (run / "export-onnx").exists()
 
 
 def test_an_error_of_the_framework_is_not_reported_as_a_bug(cli, run, writer):
     writer.spoil = lambda *answers: {}["shape"]
     before = sorted(run.iterdir())
-    result = cli("export", run, "--to", "torch")
-    assert result.code == 2
-    assert "--to torch: expected a file that runs, got KeyError: 'shape'; another" in result.err
+    assert "--to torch: expected a file that runs, got KeyError: 'shape'; another" in cli.error(
+        "export", run, "--to", "torch"
+    )
     assert sorted(run.iterdir()) == before
 
 
 def test_without_the_log_random_histories_are_used(cli, run, shop, writer, monkeypatch):
-    arguments = json.loads((run / "config.json").read_text())
-    arguments["source"]["place"] = str(run / "gone")
-    (run / "config.json").write_text(json.dumps(sealed(arguments)))
+    lose_log(run)
     result = cli("export", run, "--to", "onnx", "--users", 50, "--json")
     assert result.code == 0
     assert "The file is checked on drawn histories" in result.err
@@ -166,7 +159,6 @@ def test_per_call_logits_are_exported_as_keyed_with_a_warning(cli, tmp_path, wri
     assert "the file has the keyed ones" in result.err
     found = json.loads(result.out)
     assert (found["tower"]["logits"], found["settings"]["logits"]) == ("keyed", "per_call")
-    assert writer.parts is not None
     assert writer.parts.logits.any()
     assert {x.dtype for x in writer.parts[:4]} == {np.dtype(np.float32)}
 
@@ -179,6 +171,6 @@ def test_a_model_that_is_not_finite_is_reported(cli, run, writer, monkeypatch):
         return found._replace(vectors=found.vectors * np.nan)
 
     monkeypatch.setattr(export_check, "reference_interests", broken)
-    result = cli("export", run, "--to", "onnx")
-    assert result.code == 2
-    assert "interests of the run: expected finite numbers" in result.err
+    assert "interests of the run: expected finite numbers" in cli.error(
+        "export", run, "--to", "onnx"
+    )

@@ -1,14 +1,12 @@
 """mindref indexes: the kinds of index, and why one is unusable."""
 
-import json
-
 import pytest
 
 from tests.recall.example_plugins import HERE, Half, install
 
 
 def test_indexes_are_listed(cli):
-    rows = {row["name"]: row for row in json.loads(cli("indexes", "--json").out)}
+    rows = {row["name"]: row for row in cli.json("indexes")}
     assert rows["exact"] == {"name": "exact", "usable": True, "version": None, "order": 0}
     assert rows["annoy"]["version"].startswith("annoy 1.")
     result = cli("indexes")

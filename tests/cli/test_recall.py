@@ -7,8 +7,8 @@ import pytest
 
 import mindref
 from mindref.cli.recall import parse_item_ids
-from mindref.run.files import sealed
 from mindref.run.items import text_digest
+from tests.runs import change_json
 
 
 def history(run: Path, count: int = 9) -> str:
@@ -36,7 +36,7 @@ def test_the_user_id_is_printed(cli, run):
 
 
 def test_json_is_one_value_and_jsonl_one_per_line(cli, run):
-    document = json.loads(cli("recall", run, "--all-users", "--json", "--top", 3).out)
+    document = cli.json("recall", run, "--all-users", "--top", 3)
     lines = cli("recall", run, "--all-users", "--format", "jsonl", "--top", 3).out.splitlines()
     assert [json.loads(line) for line in lines] == document
     assert len(document) == 60
@@ -62,22 +62,21 @@ def test_a_file_has_the_same_content_as_stdout(cli, run, tmp_path, form):
     assert (tmp_path / "lists").read_text(encoding="utf-8") == printed.out
 
 
-def test_an_unwritable_output_is_rejected_before_recall(cli, run, monkeypatch):
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("/dev/null/x", "--output: expected a writable location"),
+        ("none/lists.tsv", "--output: expected a file in an existing folder"),
+    ],
+)
+def test_an_unwritable_output_is_rejected_before_recall(
+    cli, run, tmp_path, monkeypatch, output, message
+):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         "mindref.recommender.bulk.recall_lists", lambda *_, **__: pytest.fail("worked")
     )
-    result = cli("recall", run, "--all-users", "--output", "/dev/null/x")
-    assert result.code == 2
-    assert "--output: expected a writable location" in result.err
-
-
-def test_an_output_in_a_missing_folder_is_rejected_before_recall(cli, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "mindref.recommender.bulk.recall_lists", lambda *_, **__: pytest.fail("worked")
-    )
-    result = cli("recall", run, "--all-users", "--output", tmp_path / "none" / "lists.tsv")
-    assert result.code == 2
-    assert "--output: expected a file in an existing folder" in result.err
+    assert message in cli.error("recall", run, "--all-users", "--output", output)
 
 
 @pytest.mark.parametrize(
@@ -97,14 +96,14 @@ def test_a_history_is_a_csv_row(text, ids):
 
 @pytest.mark.parametrize("text", ["a\nb", '"a', '"a"b'])
 def test_a_history_that_is_not_a_csv_row_is_rejected(cli, run, text):
-    result = cli("recall", run, "--history", text)
-    assert result.code == 2
-    assert "--history: expected item ids as one row of CSV" in result.err
+    assert "--history: expected item ids as one row of CSV" in cli.error(
+        "recall", run, "--history", text
+    )
 
 
 def test_ids_in_a_table_can_be_passed_to_history(cli, run):
     table = cli("recall", run, "--history", history(run)).out
-    (answer,) = json.loads(cli("recall", run, "--history", history(run), "--json").out)
+    (answer,) = cli.json("recall", run, "--history", history(run))
     for x in answer["items"]:
         assert f"  {x['item']}  {x['title']}\n" in table
 
@@ -131,9 +130,9 @@ def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli, run):
         assert form != "tsv" or mixed.out == names.out
     table = cli("recall", run, "--history", f"what,{history(run)}")
     assert "  not in the catalogue: what\n" in table.out
-    result = cli("recall", run, "--history", "what,else")
-    assert result.code == 2
-    assert "--history: expected an item of the catalogue, got what, else" in result.err
+    assert "--history: expected an item of the catalogue, got what, else" in cli.error(
+        "recall", run, "--history", "what,else"
+    )
 
 
 def test_an_empty_history_has_a_list(cli, run):
@@ -151,13 +150,10 @@ def test_seen_items_are_listed_on_request(cli, run):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [[], ["--user", "a", "--all-users"], ["--user", "a", "--history", ""]],
+    "arguments", [[], ["--user", "a", "--all-users"], ["--user", "a", "--history", ""]]
 )
 def test_exactly_one_selection_is_required(cli, run, arguments):
-    result = cli("recall", run, *arguments)
-    assert result.code == 2
-    assert "expected one of --user, --history, --all-users" in result.err
+    assert "expected one of --user, --history, --all-users" in cli.error("recall", run, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -170,9 +166,7 @@ def test_exactly_one_selection_is_required(cli, run, arguments):
     ],
 )
 def test_an_invalid_value_is_rejected(cli, run, arguments, message):
-    result = cli("recall", run, *arguments)
-    assert (result.code, result.out) == (2, "")
-    assert message in result.err
+    assert message in cli.error("recall", run, *arguments)
 
 
 def test_a_warning_goes_to_standard_error(cli, run):
@@ -188,8 +182,8 @@ def test_control_characters_in_titles_are_escaped(cli, run):
     changed = [line.rsplit("\t", 1)[0] + "\tred \x1b[31m\\nalarm\x07" for line in lines[1:]]
     text = "\n".join([lines[0], *changed]) + "\n"
     (run / "items.tsv").write_text(text)
-    arguments = {**json.loads((run / "config.json").read_text()), "items": text_digest(text)}
-    (run / "config.json").write_text(json.dumps(sealed(arguments)))
+    with change_json(run / "config.json") as config:
+        config["items"] = text_digest(text)
     table = cli("recall", run, "--history", history(run)).out
     assert "\x1b" not in table
     assert "\x07" not in table
@@ -235,19 +229,15 @@ def test_an_invalid_shard_is_rejected(
     cli, run, tmp_path, monkeypatch, arguments,
     message):  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    result = cli("recall", run, *arguments)
-    assert (result.code, result.out) == (2, "")
-    assert message in result.err
+    assert message in cli.error("recall", run, *arguments)
     assert not (tmp_path / "x").exists()
 
 
 def test_a_missing_run_argument_is_a_usage_error(cli):
-    result = cli("recall", "--all-users")
-    assert result.code == 2
-    assert "expected one RUN, got 0." in result.err
+    assert "expected one RUN, got 0." in cli.error("recall", "--all-users")
 
 
 def test_a_shard_computed_on_another_device_is_rejected(cli, run):
-    result = cli("recall", run, "--all-users", "--shard", "1/1", "--output", "/dev/null")
-    assert result.code == 2
-    assert "--output: expected a file, got /dev/null" in result.err
+    assert "--output: expected a file, got /dev/null" in cli.error(
+        "recall", run, "--all-users", "--shard", "1/1", "--output", "/dev/null"
+    )

@@ -6,7 +6,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 
 from mindref.cli import main, signals
 from mindref.run.source import Source
-from tests.runs import environment, options
+from tests.runs import options, read_until, start
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 LONG = options(steps=4000, evaluate_every=20, backend="numpy")
@@ -22,16 +21,7 @@ LONG = options(steps=4000, evaluate_every=20, backend="numpy")
 
 def start_long_training(folder: Path, **streams: int) -> subprocess.Popen[str]:
     """Start a long training in a folder."""
-    command = [sys.executable, "-m", "mindref", "train", "--out", "run", *LONG]
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=streams.get("stderr", subprocess.PIPE),
-        start_new_session=True,
-        text=True,
-    )
+    return start("train", "--out", "run", *LONG, cwd=folder, start_new_session=True, **streams)
 
 
 @pytest.mark.rules("faults-R9")
@@ -39,9 +29,7 @@ def start_long_training(folder: Path, **streams: int) -> subprocess.Popen[str]:
 @pytest.mark.slow(every=2)
 def test_a_signal_saves_the_training_and_prints_how_to_resume(tmp_path, number):
     with start_long_training(tmp_path) as child:
-        assert child.stderr is not None
-        while not (line := child.stderr.readline()).startswith("step 20/"):
-            assert line, "it ended too soon"
+        read_until(child, "step 20/")
         child.send_signal(number)
         result = child.stderr.read()
         assert child.wait(timeout=60) == CODES[number], result

@@ -2,14 +2,13 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from mindref.run.source import Source
-from tests.runs import content, environment, kept_report, options
+from mindref.cli import train
+from mindref.data import splits
+from tests.runs import content, kept_report, options
 
 
 def settings(run: Path) -> dict[str, object]:
@@ -50,6 +49,11 @@ def test_a_model_without_steps_shows_no_progress_bar(cli, shop, tmp_path, monkey
     assert result.err.splitlines()[-1] == f"fitted  validation hit_rate@10 {value:.4f}"
     assert "step" not in result.err
     assert f"run: {run}\nnext: " in result.out
+
+
+def test_the_command_offers_exactly_the_split_protocols():
+    """The help lists them without importing NumPy."""
+    assert train.PROTOCOLS == splits.PROTOCOLS
 
 
 def test_the_help_lists_the_families_of_a_setting(cli):
@@ -115,6 +119,7 @@ def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('data = "log.csv"', "expected only settings, got data; give --data on the command line"),
         ("learning_rat = 0.1", "got learning_rat; did you mean learning_rate?"),
         ("steps = 0", "steps: expected 1 to 1000000000, got 0"),
         ("steps = 1.5", "steps: expected an integer, got 1.5"),
@@ -129,11 +134,9 @@ def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
 )
 def test_an_error_in_the_settings_file_is_one_line(cli, tmp_path, text, message):
     (tmp_path / "settings.toml").write_text(text)
-    result = cli("train", "--config", tmp_path / "settings.toml", "--out", tmp_path / "run")
-    assert result.code == 2
-    assert result.out == ""
-    assert message in result.err
-    assert result.err.count("\n") == 1
+    assert message in cli.error_line(
+        "train", "--config", tmp_path / "settings.toml", "--out", tmp_path / "run"
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -143,76 +146,51 @@ def test_an_error_in_the_settings_file_is_one_line(cli, tmp_path, text, message)
         (["--steps", "0"], "steps: expected 1 to 1000000000, got 0"),
         (["--hidden", "8,x"], "hidden: expected a list, or values separated by commas"),
         (["--interests", "65"], "interests: expected 1 to 64, got 65"),
-        (["--metric", "auc@5"], "metric: expected hit_rate@N or"),
         (["--sampler", "in_batch", "--batch", "1"], "batch: expected at least 2 examples for the"),
-        (["--backend", "abacus"], "backend: expected one of "),
         (["--backend", "json:loads"], "backend json:loads: expected the whole contract, got no"),
         (["--item-features", "colour"], "item_features: expected features of the data (shelf)"),
         (["--config", "nowhere.toml"], "--config nowhere.toml: expected a TOML file"),
         (["--data", "nowhere.csv"], "nowhere.csv: expected a file or a folder, got nothing there;"),
-        (["--out", "/dev/null/run"], "--out: expected a writable location, got /dev/null"),
         (["--keep", "x"], "--keep: expected NAME=VALUE, got 'x'"),
     ],
 )
 def test_an_invalid_value_is_one_line_before_a_run_is_created(
     cli, shop, tmp_path, arguments, message
 ):
-    result = cli("train", "--data", shop, "--out", tmp_path / "run", *arguments)
-    assert result.code == 2
-    assert result.out == ""
-    assert message in result.err
-    assert result.err.splitlines()[-1].startswith("Error: ")
+    error_text = cli.error("train", "--data", shop, "--out", tmp_path / "run", *arguments)
+    assert message in error_text
+    assert error_text.splitlines()[-1].startswith("Error: ")
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--metric", "auc@5"], "metric: "),
-        (["--backend", "abacus"], "backend: "),
-        (["--out", "run"], "expected no run there, got one; choose another --out"),
-    ],
-)
-def test_settings_are_checked_before_the_log_is_read(cli, run, monkeypatch, arguments, message):
-    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
-    monkeypatch.chdir(run.parent)
-    before = content(run)
-    result = cli("train", "--data", "some.log", *arguments)
-    assert result.code == 2
-    assert message in result.err
-    assert content(run) == before
 
 
 @pytest.mark.rules("model-R39")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--metric", "auc@5"], "metric: expected hit_rate@N or"),
+        (["--backend", "abacus"], "backend: expected one of "),
+        (["--out", "/dev/null/run"], "--out: expected a writable location, got /dev/null"),
+        (["--out", "run"], "expected no run there, got one; choose another --out"),
         (["--model", "wals", "--item-features", "shelf"], "model wals: item_features: expected"),
         (
-            [
-                "--model",
-                "youtube_dnn",
-                "--backend",
-                "mindref.conformance.mutants.trained:no_log_q",
-            ],
+            ["--model", "youtube_dnn", "--backend", "mindref.conformance.mutants.trained:no_log_q"],
             "expected the model mind, got the model youtube_dnn",
         ),
     ],
 )
-def test_family_limits_are_reported_before_the_log_is_read(
-    cli, tmp_path, monkeypatch, arguments, message
+def test_settings_are_checked_before_the_log_is_read(
+    cli, run, unread_log, monkeypatch, arguments, message
 ):
-    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
-    result = cli("train", "--data", "some.log", "--out", tmp_path / "run", *arguments)
-    assert result.code == 2
-    assert message in result.err
-    assert result.err.count("\n") == 1
+    monkeypatch.chdir(run.parent)
+    before = content(run)
+    assert message in cli.error_line("train", "--data", "some.log", *arguments)
+    assert content(run) == before
 
 
 def test_reading_options_need_a_log(cli, tmp_path):
-    result = cli("train", "--format", "movielens", "--out", tmp_path / "run")
-    assert result.code == 2
-    assert "--data: expected a log for the reading options, got none, but format" in result.err
+    assert "--data: expected a log for the reading options, got none, but format" in cli.error(
+        "train", "--format", "movielens", "--out", tmp_path / "run"
+    )
 
 
 def test_damaged_lines_are_reported(cli, tmp_path):
@@ -220,10 +198,9 @@ def test_damaged_lines_are_reported(cli, tmp_path):
     rows = [f"u{u},i{i},{i}" for u in range(8) for i in range(6)]
     log.write_text("user,item,time\n" + "\n".join([*rows[:9], "u1,i1", *rows[9:]]) + "\n")
     arguments = ["--out", tmp_path / "run", *options(metric="hit_rate@3", steps=1)]
-    result = cli("train", "--data", log, *arguments)
-    assert result.code == 2
-    assert "--max-bad-lines N" in result.err
-    assert re.search(r"log.csv, line 11: ", result.err)
+    error_text = cli.error("train", "--data", log, *arguments)
+    assert "--max-bad-lines N" in error_text
+    assert re.search(r"log.csv, line 11: ", error_text)
     result = cli("train", "--data", log, "--max-bad-lines", 1, *arguments)
     assert result.code == 0
     assert re.search(r"^  damaged: .*log.csv, line 11: ", result.err, re.M)
@@ -237,38 +214,13 @@ def test_damaged_lines_are_reported(cli, tmp_path):
     ],
 )
 def test_a_diverged_training_suggests_a_change(cli, shop, tmp_path, backend):
-    result = cli(
+    error_text = cli.error(
         "train", "--data", shop, "--out", tmp_path / "run",
         *options(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40),
         "--backend", backend,
     )  # fmt: skip
-    assert result.code == 2
-    assert "learning rate" in result.err or "--learning-rate" in result.err
-    assert "Warning" not in result.err
-
-
-def test_threads_are_set_before_numpy_is_imported(tmp_path):
-    script = (
-        "import sys, os\n"
-        "import mindref.cli.settings as settings\n"
-        "from mindref.cli.train import train_command\n"
-        "assert 'numpy' not in sys.modules\n"
-        "settings.set_threads(3, 'numpy')\n"
-        "print(os.environ['OPENBLAS_NUM_THREADS'])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True,
-        check=True,
-    )  # fmt: skip
-    assert done.stdout == "3\n"
-
-
-def test_only_settings_are_allowed_in_the_file(tmp_path, cli):
-    file = tmp_path / "settings.toml"
-    file.write_text('data = "log.csv"\n')
-    result = cli("train", "--config", file)
-    assert result.code == 2
-    assert "expected only settings, got data; give --data on the command line" in result.err
+    assert "learning rate" in error_text or "--learning-rate" in error_text
+    assert "Warning" not in error_text
 
 
 def test_control_characters_in_user_ids_are_not_printed(cli, tmp_path):

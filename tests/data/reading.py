@@ -49,7 +49,6 @@ def rows(log: InteractionLog) -> dict[str, list[str]]:
 
 
 def times(log: InteractionLog) -> list[float]:
-    assert log.times is not None
     return log.times.tolist()
 
 

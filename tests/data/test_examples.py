@@ -30,22 +30,15 @@ def test_every_cut_with_a_long_enough_history_is_drawn(by):
     assert set(drawn(TrainingExamples(Ragged.of(ROWS), by=by, min_history=3), 2000)) == longer
 
 
-@pytest.mark.rules("data-R40")
-def test_by_interaction_every_cut_is_equally_likely():
-    cuts = TrainingExamples(Ragged.of(ROWS))
+@pytest.mark.rules("data-R40", "data-R41")
+@pytest.mark.parametrize("by", ["interaction", "user"])
+def test_every_cut_is_equally_likely_or_every_user_and_then_every_cut(by):
+    cuts = TrainingExamples(Ragged.of(ROWS), by=by)
     numbers = [sorted(CUTS).index(cut) for cut in drawn(cuts, 20_000)]
+    by_user = [1 / 3 / (len(ROWS[r]) - 1) for r, _ in sorted(CUTS)]
+    chance = np.full(len(CUTS), 1 / len(CUTS)) if by == "interaction" else np.array(by_user)
     assert len(cuts) == len(CUTS)
-    assert agrees(np.bincount(numbers, minlength=len(CUTS)), np.full(len(CUTS), 1 / len(CUTS)))
-
-
-@pytest.mark.rules("data-R41")
-def test_by_user_every_user_is_equally_likely_and_then_every_cut():
-    numbers = [
-        sorted(CUTS).index(cut)
-        for cut in drawn(TrainingExamples(Ragged.of(ROWS), by="user"), 20_000)
-    ]
-    chance = [1 / 3 / (len(ROWS[r]) - 1) for r, _ in sorted(CUTS)]
-    assert agrees(np.bincount(numbers, minlength=len(CUTS)), np.array(chance))
+    assert agrees(np.bincount(numbers, minlength=len(CUTS)), chance)
 
 
 @pytest.mark.rules("data-R42")
@@ -81,18 +74,18 @@ def test_counts_include_training_sequences_only():
     assert count_items(split.train, 6).tolist() == [1, 2, 0, 0, 1, 0]
 
 
-def test_sequences_without_a_cut_are_refused():
-    with pytest.raises(DataError, match="more than 1 interactions"):
-        TrainingExamples(Ragged.of([[1], []]))
-    with pytest.raises(DataError, match="sequence"):
-        TrainingExamples(Ragged.of([]))
-
-
-def test_other_settings_are_refused():
-    with pytest.raises(ConfigError, match="interaction or user"):
-        TrainingExamples(Ragged.of(ROWS), by="item")
-    with pytest.raises(ConfigError, match="min_history"):
-        TrainingExamples(Ragged.of(ROWS), min_history=0)
+@pytest.mark.parametrize(
+    ("rows", "settings", "error", "message"),
+    [
+        ([[1], []], {}, DataError, "more than 1 interactions"),
+        ([], {}, DataError, "sequence"),
+        (ROWS, {"by": "item"}, ConfigError, "interaction or user"),
+        (ROWS, {"min_history": 0}, ConfigError, "min_history"),
+    ],
+)
+def test_invalid_arguments_are_refused(rows, settings, error, message):
+    with pytest.raises(error, match=message):
+        TrainingExamples(Ragged.of(rows), **settings)
 
 
 @pytest.mark.rules("data-R26", "data-R27", "data-R39", "data-R43", "data-R44", "data-R46")

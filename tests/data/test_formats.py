@@ -1,7 +1,5 @@
 """The list of log formats: every entry has a reader, and the list is light to import."""
 
-import subprocess
-import sys
 from dataclasses import fields
 from importlib import import_module
 
@@ -25,14 +23,3 @@ def test_every_format_is_documented():
 def test_the_column_options_are_the_fields_of_columns():
     assert set(COLUMN_OPTIONS) == {field.name for field in fields(Columns)}
     assert all(set(one.without_effect) <= set(COLUMN_OPTIONS) for one in FORMATS.values())
-
-
-def test_the_list_of_formats_imports_neither_numpy_nor_a_reader():
-    script = (
-        "import sys, mindref.data.formats\n"
-        "print([m for m in sys.modules if m == 'numpy' or m.startswith('mindref.data.readers')])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"

@@ -49,9 +49,6 @@ def test_a_time_is_seconds_or_a_date_in_utc(tmp_path, monkeypatch, text, form, s
 def test_a_time_of_another_format_is_damaged(tmp_path, text, form):
     with pytest.raises(DataError, match="line 1"):
         moment(tmp_path, text, form)
-
-
-def test_an_unknown_time_format_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="day-first"):
         moment(tmp_path, "1", "minutes")
 
@@ -89,15 +86,14 @@ def test_a_header_is_skipped_with_columns_by_position(tmp_path):
     assert rows(table(tmp_path, ["a,b,c", "u,x,1"])) == {"u": ["x"]}
     with_header = {"header": True, "time": 1}
     assert rows(table(tmp_path, ["1,b", "7,x"], columns={"user": 1, "item": 2, **with_header}))
+    path = write(tmp_path / "log", ["user_id,item_id", "u,a"])
+    assert rows(read_log(path, columns={"user": "1", "item": "2"})) == {"u": ["a"]}
 
 
 @pytest.mark.parametrize("delimiter", ["\t", ",", ";", "|", "::", " "])
-def test_the_delimiter_is_guessed_from_the_first_line(tmp_path, delimiter):
+def test_the_delimiter_is_guessed_from_the_first_line_or_set(tmp_path, delimiter):
     lines = [delimiter.join(row) for row in (("u", "a", "2"), ("u", "b", "1"))]
     assert rows(table(tmp_path, lines)) == {"u": ["b", "a"]}
-
-
-def test_a_delimiter_can_be_set(tmp_path):
     log = table(tmp_path, ["u,1~a~5"], columns={"delimiter": "~", "time": 3})
     assert rows(log) == {"u,1": ["a"]}
 
@@ -115,27 +111,18 @@ def test_an_unclosed_quote_damages_one_line(tmp_path):
     assert log.notes["interactions"] == 29
 
 
-def test_features_may_come_from_the_item_file_and_the_log(tmp_path):
+def test_features_may_come_from_the_item_file_the_user_file_and_the_log(tmp_path):
     items = write(tmp_path / "items.tsv", ["movieId\ttitle\tgenres", "a\tAlpha\tx|y"])
-    path = write(tmp_path / "log", ["user,item,place", "u,a,P"])
+    users = write(tmp_path / "users.csv", ["user_id,town", "u,Ys", "w,Ker"])
+    path = write(tmp_path / "log", ["user,item,place", "u,a,P", "v,a,P"])
     wanted = {"genres": "genres", "place": "place"}
-    log = read_log(path, item_file=items, columns={"item_features": wanted})
+    columns = {"item_features": wanted, "user_features": {"town": "town"}}
+    log = read_log(path, item_file=items, user_file=users, columns=columns)
     assert values(log, "genres") == {"a": ["x", "y"]}
     assert values(log, "place") == {"a": ["P"]}
+    assert values(log, "town", "user") == {"u": ["Ys"], "v": []}
     with pytest.raises(DataError, match="'brand'"):
         read_log(path, item_file=items, columns={"item_features": {"brand": "brand"}})
-
-
-def test_a_user_file(tmp_path):
-    users = write(tmp_path / "users.csv", ["user_id,town", "u,Ys", "w,Ker"])
-    path = write(tmp_path / "log", ["user,item", "v,a", "u,a"])
-    log = read_log(path, user_file=users, columns={"user_features": {"town": "town"}})
-    assert values(log, "town", "user") == {"v": [], "u": ["Ys"]}
-
-
-def test_an_unknown_option_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="'usr'"):
-        table(tmp_path, ["u,a,1"], columns={"usr": 1})
 
 
 @pytest.mark.parametrize("text", ["nan", "", "3/4/2012 18:18", "x" * 500])
@@ -166,11 +153,6 @@ def test_a_digit_is_a_name_if_the_header_contains_it(tmp_path):
     assert rows(read_log(path, columns={"user": "1", "item": "2", "header": True})) == {"a": ["7"]}
 
 
-def test_usual_names_are_a_header_with_columns_by_position_too(tmp_path):
-    path = write(tmp_path / "log", ["user_id,item_id", "u,a"])
-    assert rows(read_log(path, columns={"user": "1", "item": "2"})) == {"u": ["a"]}
-
-
 @pytest.mark.rules("data-R69")
 def test_blanks_around_a_field_are_stripped(tmp_path):
     lines = [
@@ -198,9 +180,10 @@ def test_blanks_around_a_field_are_stripped(tmp_path):
         {"separator": 1},
         {"keep": ["a"]},
         {"item_features": ["kind"]},
+        {"usr": 1},
     ],
 )
-def test_an_invalid_delimiter_is_refused(tmp_path, options):
+def test_an_invalid_option_is_refused(tmp_path, options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         table(tmp_path, ["u,a,1"], columns=options)
     with pytest.raises(ConfigError, match="columns: expected a mapping"):

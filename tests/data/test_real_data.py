@@ -63,12 +63,10 @@ def test_movielens_1m_is_complete(real_data):
     assert log.notes["bad_lines"] == log.notes["duplicates"] == log.notes["unknown_items"] == 0
     assert log.notes["unused_items"] == 177
     assert log.notes["ties"] == 529_046
-    assert log.titles is not None
     assert all(log.titles)
     assert sum(not title.isascii() for title in log.titles) > 0
     assert {f.name: len(f.values) for f in log.item_features} == {"genres": 18}
     assert [f.name for f in log.user_features] == ["gender", "age", "occupation"]
-    assert log.times is not None
     assert (log.times.min(), log.times.max()) == (956703932, 1046454590)
 
 
@@ -91,7 +89,6 @@ def test_taobao_ends_in_the_middle_of_a_line(real_data):
 def test_lastfm_has_damaged_lines(real_data):
     dropped = read(real_data, "lastfm-hetrec-recbole", columns={"time_format": "ms"})
     assert dropped.notes["duplicates"] == 40_158
-    assert dropped.times is not None
     assert dropped.times.min() == -428_720_400
     kept = read(real_data, "lastfm-hetrec-recbole", keep_duplicates=True)
     assert kept.notes["ties"] == 56_307
@@ -105,7 +102,6 @@ def test_foursquare_has_categories_and_days_before_months(real_data):
     log = read(real_data, "foursquare-calgary-clsprec", columns=FOURSQUARE)
     assert log.notes["duplicates"] == 2
     assert len(log.item_features[0].values) == 154
-    assert log.times is not None
     assert 1333411200 <= log.times.min() < 1333411200 + 86_400, "3 April 2012"
     assert 1379289600 <= log.times.max() < 1379289600 + 2 * 86_400, "16 September 2013"
 
@@ -118,7 +114,6 @@ def test_attributes_of_toys(real_data):
 
 def test_games_have_titles(real_data):
     log = read(real_data, "amazon-games-llmrank")
-    assert log.titles is not None
     assert all(log.titles)
 
 

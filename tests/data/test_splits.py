@@ -44,33 +44,19 @@ def test_a_history_is_all_interactions_before_the_targets():
                 assert row[len(known)] == cases.targets.row(c)[0], split.protocol
 
 
-@pytest.mark.rules("data-R26")
-def test_the_last_but_one_interaction_is_the_validation_target():
+@pytest.mark.rules("data-R26", "data-R27", "data-R28")
+def test_the_last_two_interactions_of_a_user_with_three_are_targets():
     split = splits.split_leave_last_out(log_of(ROWS))
-    assert rows_of(split.train)[:2] == [[0, 1, 2], [2]]
-    assert rows_of(split.validation.histories) == [[0, 1, 2], [2]]
-    assert rows_of(split.validation.targets) == [[3], [0]]
-
-
-@pytest.mark.rules("data-R27")
-def test_the_last_interaction_is_the_test_target_with_validation_in_the_history():
-    split = splits.split_leave_last_out(log_of(ROWS))
-    assert rows_of(split.test.histories) == [[0, 1, 2, 3], [2, 0]]
-    assert rows_of(split.test.targets) == [[1], [3]]
-
-
-@pytest.mark.rules("data-R28")
-def test_a_user_with_fewer_than_three_interactions_is_training_data():
-    split = splits.split_leave_last_out(log_of(ROWS))
-    assert rows_of(split.train)[2:] == [[4, 5], [6]]
+    assert rows_of(split.train) == [[0, 1, 2], [2], [4, 5], [6]]
     assert split.train_users.tolist() == [0, 1, 2, 3]
     assert split.validation.users.tolist() == split.test.users.tolist() == [0, 1]
-
-
-def test_min_interactions_selects_longer_users():
-    split = splits.split_leave_last_out(log_of(ROWS), min_interactions=4)
-    assert split.test.users.tolist() == [0]
-    assert rows_of(split.train)[1] == [2, 0, 3]
+    assert rows_of(split.validation.histories) == [[0, 1, 2], [2]]
+    assert rows_of(split.validation.targets) == [[3], [0]]
+    assert rows_of(split.test.histories) == [[0, 1, 2, 3], [2, 0]]
+    assert rows_of(split.test.targets) == [[1], [3]]
+    longer = splits.split_leave_last_out(log_of(ROWS), min_interactions=4)
+    assert longer.test.users.tolist() == [0]
+    assert rows_of(longer.train)[1] == [2, 0, 3]
 
 
 @pytest.mark.rules("data-R29")
@@ -84,12 +70,17 @@ def test_the_paper_split_holds_out_two_twentieths_of_the_users():
     assert other.test.users.tolist() != split.test.users.tolist()
 
 
-@pytest.mark.rules("data-R29")
+@pytest.mark.rules("data-R29", "data-R31")
 @pytest.mark.parametrize(
-    ("users", "held_out"), [(5, 1), (10, 1), (29, 1), (30, 2), (49, 2), (50, 3), (90, 5), (110, 6)]
+    ("protocol", "users", "held_out"),
+    [
+        *(("paper", *x) for x in [(5, 1), (10, 1), (29, 1), (30, 2), (49, 2), (50, 3)]),
+        *(("paper", *x) for x in [(90, 5), (110, 6)]),
+        *(("comirec", *x) for x in [(4, 1), (14, 1), (15, 2), (24, 2), (25, 3), (45, 5), (65, 7)]),
+    ],
 )
-def test_the_paper_split_rounds_half_a_user_up(users, held_out):
-    split = splits.split_paper(crowd(users, 2), rng())
+def test_user_splits_round_half_a_user_up(protocol, users, held_out):
+    split = splits.make_split(protocol, crowd(users, 2), rng())
     assert len(split.test.users) == len(split.validation.users) == held_out
 
 
@@ -110,15 +101,6 @@ def test_the_comirec_split_holds_out_two_tenths_of_the_users():
     split = splits.split_comirec(crowd(100), rng())
     sizes = [len(users) for users in (split.train_users, split.validation.users, split.test.users)]
     assert sizes == [80, 10, 10]
-
-
-@pytest.mark.rules("data-R31")
-@pytest.mark.parametrize(
-    ("users", "held_out"), [(4, 1), (14, 1), (15, 2), (24, 2), (25, 3), (45, 5), (65, 7)]
-)
-def test_the_comirec_split_rounds_half_a_user_up(users, held_out):
-    split = splits.split_comirec(crowd(users, 2), rng())
-    assert len(split.test.users) == len(split.validation.users) == held_out
 
 
 @pytest.mark.rules("data-R32")
@@ -192,10 +174,6 @@ def test_a_held_out_user_has_no_training_sequence(protocol):
 def test_targets_are_distinct_and_in_order_of_appearance(drawn):
     got = rows_of(splits.first_occurrences(Ragged.of(drawn)))
     assert got == [list(dict.fromkeys(row)) for row in drawn]
-
-
-@pytest.mark.rules("data-R37")
-def test_a_repeated_target_is_one_target():
     split = splits.split_comirec(log_of([[0] * 12 + [3, 2, 3]] * 10), rng())
     assert rows_of(split.test.targets) == [[3, 2]]
 
@@ -209,12 +187,9 @@ def test_a_log_without_a_case_is_refused(protocol, short):
         splits.make_split(protocol, log, rng())
 
 
-def test_a_split_by_time_needs_times():
+def test_invalid_arguments_are_refused():
     with pytest.raises(DataError, match="leave_last_out"):
-        splits.split_global_time(log_of(ROWS))
-
-
-def test_numbers_out_of_range_and_unknown_protocols_are_refused():
+        splits.split_global_time(log_of(ROWS))  # which has no times
     with pytest.raises(ConfigError, match="leave_last_out or paper"):
         splits.make_split("random", log_of(ROWS), rng())
     with pytest.raises(ConfigError, match="min_interactions"):
@@ -235,8 +210,7 @@ def test_a_split_is_reproducible_and_does_not_change_the_log(drawn, seed):
 
 
 def plain(split: Split) -> list[object]:
-    def of(cases):
-        return [cases.users.tolist(), rows_of(cases.histories), rows_of(cases.targets)]
-
-    train = [split.train_users.tolist(), rows_of(split.train)]
-    return [*train, *of(split.validation), *of(split.test)]
+    """Return all numbers of a split."""
+    cases = (case._asdict().values() for case in (split.validation, split.test))
+    parts = [split.train_users, split.train, *(part for case in cases for part in case)]
+    return [rows_of(x) if isinstance(x, Ragged) else x.tolist() for x in parts]

@@ -69,7 +69,6 @@ def test_first_hits_agree_with_the_hit_rate(finished_run):
     cases = trainer.prepared.split.test
     ranked, _ = recommend_cases(trainer.model(), trainer.evaluation_set(cases), 100)
     stored = first_hits.load_hits(finished_run)
-    assert stored is not None
     hit = metrics.hit_mask(ranked.items, cases.targets)
     relevant = metrics.count_distinct(cases.targets)
     assert hit.any(axis=1).sum() > 20
@@ -139,7 +138,6 @@ def test_a_malformed_progress_file_is_ignored(finished_run, tmp_path, name, valu
 def test_malformed_hits_are_ignored(finished_run, tmp_path):
     shutil.copytree(finished_run, tmp_path / "run")
     stored = first_hits.load_hits(finished_run)
-    assert stored is not None
     users, first = stored
     for other in (
         first_hits.FirstHits(users, first[:-1]),
@@ -166,7 +164,6 @@ def test_hits_of_another_model_are_computed_again(finished_run, tmp_path, subjec
         file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
     elif subject == "another model":
         stored = first_hits.load_hits(folder)
-        assert stored is not None
         (folder / "model.safetensors").rename(folder / "kept")
         (folder / "model.safetensors").write_bytes(b"another")
         first_hits.save_hits(folder, stored._replace(first=0 * stored.first))
@@ -178,8 +175,6 @@ def test_hits_of_another_model_are_computed_again(finished_run, tmp_path, subjec
     assert first_hits.load_hits(folder) is None
     _, found = runs().evaluate_run(plan_run(folder))
     expected = first_hits.load_hits(finished_run)
-    assert found is not None
-    assert expected is not None
     np.testing.assert_array_equal(found.first, expected.first)
     assert file.read_bytes() == before
 

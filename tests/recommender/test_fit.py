@@ -1,8 +1,6 @@
 """Everything that `fit` takes, and what it says of what it does not take."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -242,13 +240,3 @@ def test_the_preset_of_the_paper():
 def test_fitting_prints_nothing(capfd):
     MIND(**SMALL).fit(loaded().log)
     assert capfd.readouterr() == ("", "")
-
-
-def test_no_data_frame_library_is_imported_by_mindref():
-    script = (
-        "import mindref; mindref.MIND; import sys; print({'pandas', 'polars'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "set()\n"

@@ -181,10 +181,7 @@ def test_a_question_that_cannot_be_answered_is_an_error(model):
 
 def test_a_text_is_no_history(model):
     """Its letters would be taken for items, none of them known."""
-    for ask in (
-        lambda: model.recommend(ITEMS[3]),
-        lambda: model.interests(HISTORY),
-    ):
+    for ask in (lambda: model.recommend(ITEMS[3]), lambda: model.interests(HISTORY)):
         with pytest.raises(ConfigError, match="history: expected a list of item ids, got 'article"):
             ask()
     with pytest.raises(DataError, match=r"text or an integer, got 1\.0"):

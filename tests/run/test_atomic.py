@@ -121,7 +121,6 @@ def test_a_kill_leaves_one_whole_file_and_sweep_removes_the_rest(tmp_path):
     for delay in (0.0, 0.003, 0.007):
         command = [sys.executable, "-c", WRITER, str(tmp_path / "a")]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
-            assert writer.stdout is not None
             writer.stdout.readline()
             time.sleep(delay)
             writer.send_signal(signal.SIGKILL)

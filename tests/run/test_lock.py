@@ -37,7 +37,6 @@ def holder(folder: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert child.stdout is not None
     assert child.stdout.readline() == "held\n"
     return child
 
@@ -246,10 +245,7 @@ def test_a_lock_that_was_removed_is_not_removed_again(tmp_path):
 def test_readers_ask_for_no_lock(run, tmp_path):
     lists = tmp_path / "lists.tsv"
     with holder(run) as child:
-        for words in (
-            ["evaluate", run],
-            ["recall", run, "--all-users", "--output", lists],
-        ):
+        for words in (["evaluate", run], ["recall", run, "--all-users", "--output", lists]):
             done = call(*words, cwd=tmp_path)
             assert done.returncode == 0, done.stderr
         child.communicate("")
@@ -268,7 +264,6 @@ def test_two_trainings_of_one_run_at_once(tmp_path):
         stdout=subprocess.DEVNULL,
         text=True,
     ) as first:
-        assert first.stderr is not None
         while not first.stderr.readline().startswith("step "):
             assert first.poll() is None
         done = call("train", "--resume", "run", cwd=tmp_path)

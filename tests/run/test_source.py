@@ -12,7 +12,6 @@ def test_titles_and_features_of_arrays_are_taken():
     arrays, item = ([1, 1, 2], ["a", "b", "a"], [1, 2, 3]), "a"
     features = {"kind": {item: ["x", "y"]}}
     _, (log, _) = open_fit_data(*arrays, {"titles": {item: "One"}, "item_features": features})
-    assert log.titles is not None
     assert log.titles[0] == "One"
     assert [feature.name for feature in log.item_features] == ["kind"]
 
