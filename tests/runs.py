@@ -113,11 +113,16 @@ def run_python(
     )
 
 
-def start(*words: str | Path, cwd: Path | None = None, **streams: Any) -> subprocess.Popen[str]:
+def start(*words: str | Path, **options: Any) -> subprocess.Popen[str]:
     """Start a command; its standard error is a pipe of text."""
-    command = [sys.executable, "-m", "mindref", *map(str, words)]
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **streams}
-    return subprocess.Popen(command, cwd=cwd, env=environment(), text=True, **pipes)
+    return start_python("-m", "mindref", *words, **options)
+
+
+def start_python(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Start Python with these arguments; its standard error is a pipe of text."""
+    command = [sys.executable, *map(str, arguments)]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(command, env=environment(), text=True, **pipes)
 
 
 def read_until(child: subprocess.Popen[str], text: str) -> str:

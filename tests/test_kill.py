@@ -5,14 +5,13 @@ import random
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
-from tests.runs import call, content, environment, options
+from tests.runs import call, content, interrupt, options, start_python
 
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive"
@@ -58,15 +57,7 @@ class Training:
 
     def start(self, *python: str) -> subprocess.Popen[str]:
         """Begin, or go on."""
-        how = python or ("-m", "mindref")
-        return subprocess.Popen(
-            [sys.executable, *how, *self.words],
-            cwd=self.folder,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return start_python(*(python or ("-m", "mindref")), *self.words, cwd=self.folder)
 
     def kill_after(self, seconds: float) -> bool:
         """Kill the training after some time; return whether it was still running."""
@@ -147,29 +138,12 @@ def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path, whole, moment,
     assert training.finish() == expected
 
 
-def interrupted(training: Training, times: int) -> str:
-    """Press Ctrl-C after the first epoch; return what the training said on standard error."""
-    with training.start() as child:
-        said = ""
-        while "step 40/" not in said:
-            line = child.stderr.readline()
-            assert line, f"it ended too soon: {said}"
-            said += line
-        for _ in range(times):
-            child.send_signal(signal.SIGINT)
-            time.sleep(0.02)
-        said += child.stderr.read()
-        assert child.wait(timeout=60) == 130, said
-    return said
-
-
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.slow(every=2)
 def test_ctrl_c_says_how_to_go_on_and_going_on_ends_in_the_same_bytes(tmp_path, long, times):
     training = Training(tmp_path / "run", LONG)
-    said = interrupted(training, times)
-    assert "Traceback" not in said
-    last = said.splitlines()[-1]
+    with training.start() as child:
+        last = interrupt(child, "step 40/", times).splitlines()[-1]
     assert last.startswith("Stopped at ")
     assert "saved. Resume with: mindref train --resume run" in last
     step = json.loads((training.run / "state.json").read_text())["step"]

@@ -66,32 +66,32 @@ def recall_command(run: Path) -> list[str]:
     return ["recall", str(run), "--history", history, "--index", "exact"]
 
 
-def test_another_backend_recalls_the_same_items(cli, run, own_module):
-    expected = cli.json(*recall_command(run))[0]["items"]
-    for name, count in (("Operators", "asked"), ("Levels", "made")):
-        result = cli(*recall_command(run), "--json", "--backend", f"{MODULE}:{name}")
+@pytest.fixture(params=["evaluate", "recall"])
+def command(request: pytest.FixtureRequest, run: Path) -> list[str]:
+    """A command that loads a run."""
+    return recall_command(run) if request.param == "recall" else ["evaluate", str(run)]
+
+
+@pytest.mark.parametrize(("name", "count"), [("Operators", "asked"), ("Levels", "made")])
+def test_another_backend_is_evaluated_and_recalls_the_same_items(cli, run, own_module, name, count):
+    for command in (recall_command(run), ["evaluate", run]):
+        expected = cli.json(*command)
+        setattr(getattr(own_module, name), count, 0)
+        result = cli(*command, "--json", "--backend", f"{MODULE}:{name}")
         assert (result.code, result.err) == (0, "")
         assert getattr(getattr(own_module, name), count) > 0
-        found = json.loads(result.out)[0]["items"]
-        assert [x["item"] for x in found] == [x["item"] for x in expected]
-
-
-def test_another_backend_is_evaluated(cli, run, own_module):
-    expected = cli.json("evaluate", run)
-    for name, count in (("Operators", "asked"), ("Levels", "made")):
-        result = cli("evaluate", run, "--json", "--backend", f"{MODULE}:{name}")
-        assert (result.code, result.err) == (0, "")
-        assert getattr(getattr(own_module, name), count) > 0, name
         found = json.loads(result.out)
+        if command[0] == "recall":
+            items = [[x["item"] for x in answer[0]["items"]] for answer in (found, expected)]
+            assert items[0] == items[1]
+            continue
         assert found["cases"] == expected["cases"]
         for metric, value in found["metrics"]["test"]["model"].items():
-            expected_active = expected["metrics"]["test"]["model"][metric]["value"]
-            assert value["value"] == pytest.approx(expected_active, abs=1e-3), metric
+            reference = expected["metrics"]["test"]["model"][metric]["value"]
+            assert value["value"] == pytest.approx(reference, abs=1e-3), metric
 
 
-@pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_threads_are_set_for_the_named_backend(cli, run, own_module, command, monkeypatch):
-    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
+def test_threads_are_set_for_the_named_backend(cli, own_module, command, monkeypatch):
     for options, pool, products in (
         ([], usable_cores(), "1"),
         (["--backend", "numba", "--threads", 2], 2, "1"),
@@ -101,7 +101,7 @@ def test_threads_are_set_for_the_named_backend(cli, run, own_module, command, mo
         for name in BLAS_THREAD_VARIABLES:
             monkeypatch.setenv(name, "7")
         monkeypatch.setenv("MINDREF_THREADS", "")
-        assert cli(*arguments, *options).code == 0
+        assert cli(*command, *options).code == 0
         assert os.environ["MINDREF_THREADS"] == str(pool), options
         assert {os.environ[name] for name in BLAS_THREAD_VARIABLES} == {products}, options
 
@@ -109,26 +109,16 @@ def test_threads_are_set_for_the_named_backend(cli, run, own_module, command, mo
 @pytest.mark.rules("backend-R5")
 @pytest.mark.parametrize("error", [RuntimeError("no device"), SystemExit(3)], ids=repr)
 @pytest.mark.parametrize("name", ["Operators", "Levels"])
-@pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_an_error_of_a_backend_is_one_line(cli, run, own_module, command, name, error):
-    trained_run = getattr(own_module, name)
-    trained_run.error = error
-    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
-    error_text = cli.error_line(*arguments, "--backend", f"{MODULE}:{name}")
-    assert error_text.startswith(f"Error: backend {trained_run.name}, ")
-    assert f"{type(error).__name__}: {error}" in error_text
-    assert "bug in mindref" not in error_text
-
-
-@pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_an_error_in_capabilities_is_one_line(cli, run, own_module, command, monkeypatch):
-    monkeypatch.setattr(own_module.Operators, "capabilities", lambda self: 1 / 0)
-    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
-    assert "backend of_operators" in cli.error_line(*arguments, "--backend", f"{MODULE}:Operators")
+def test_an_error_of_a_backend_is_one_line(cli, own_module, command, name, error):
+    backend = getattr(own_module, name)
+    backend.error = error
+    message = cli.error_line(*command, "--backend", f"{MODULE}:{name}")
+    assert message.startswith(f"Error: backend {backend.name}, ")
+    assert f"{type(error).__name__}: {error}" in message
+    assert "bug in mindref" not in message
 
 
 @pytest.mark.rules("backend-R4")
-@pytest.mark.parametrize("command", ["evaluate", "recall"])
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -136,11 +126,14 @@ def test_an_error_in_capabilities_is_one_line(cli, run, own_module, command, mon
         ("no_such_module:Backend", "backend no_such_module:Backend: expected an importable"),
         (f"{MODULE}:Nothing", f"backend {MODULE}:Nothing: expected an importable backend"),
         ("json:loads", "backend json:loads: expected the whole contract"),
+        (f"{MODULE}:Operators", "backend of_operators"),  # an error in capabilities
     ],
 )
-def test_an_object_that_is_not_a_backend_is_one_line(cli, run, own_module, command, name, message):
-    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
-    assert message in cli.error_line(*arguments, "--backend", name)
+def test_an_object_that_is_not_a_backend_is_one_line(
+    cli, own_module, command, name, message, monkeypatch
+):
+    monkeypatch.setattr(own_module.Operators, "capabilities", lambda self: 1 / 0)
+    assert message in cli.error_line(*command, "--backend", name)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,6 @@
 import importlib.util
 import io
 import json
-import signal
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -15,7 +12,7 @@ from mindref.bench import machine, report
 from mindref.cli import bench
 from tests.bench.tiny_workload import HERE
 from tests.cli.conftest import Cli, CommandResult
-from tests.runs import environment
+from tests.runs import environment, interrupt, start_python
 
 SIZES = "--batch 6 --length 5 --width 4 --hidden 3 --negatives 7 --catalogue 40 --users 5 --top 3"
 QUICK = "--rounds 2 --burst 1 --lead 0 --warmup 1 --threads 1 --tasks step"
@@ -152,14 +149,8 @@ from mindref.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests
 main({arguments!r})
 """
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as started:
-        for line in started.stderr:
-            if "warming up" in line:
-                break
-        started.send_signal(signal.SIGINT)
-        assert "\nStopped.\n" in started.stderr.read()
-        assert started.wait(timeout=60) == 130
+    with start_python("-c", script) as started:
+        assert "\nStopped.\n" in interrupt(started, "warming up")
 
 
 def test_the_progress_bar_is_on_stderr(monkeypatch):

@@ -20,34 +20,23 @@ def test_evaluation_repeats_the_metrics_of_the_training(cli, trained_run):
     assert SEEN in found["notes"]
 
 
-def test_the_printed_report_is_complete(cli, trained_run):
-    result = cli("evaluate", trained_run)
+def test_the_printed_report_is_complete(cli, run):
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    result = cli("evaluate", run)
     assert result.code == 0
     for word in ("hit_rate@10", "popularity", "behaviours", "8-15", "interests of "):
         assert word in result.out, word
     assert " test cases, each ranks the whole catalogue" in result.out
     assert "\n0 " not in result.out, "what is zero is not worth a line"
-    assert (
-        " validation cases, each ranks the whole"
-        in cli("evaluate", trained_run, "--cases", "validation").out
-    )
+    validation = cli("evaluate", run, "--cases", "validation").out
+    assert " validation cases, each ranks the whole" in validation
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_a_note_suggests_an_option():
     notes = {"targets unknown to the run": 0, SEEN: 1252, "cases without a target": 3}
     assert note_lines(notes, hidden=False) == [f"1,252 {SEEN}", "3 cases without a target"]
     assert "--include-seen" in note_lines(notes, hidden=True)[0]
-
-
-def test_predictions_in_a_missing_folder_are_rejected_before_evaluation(
-    cli, trained_run, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(
-        "mindref.recommender.evaluate_run.evaluate_run", lambda *_, **__: pytest.fail("worked")
-    )
-    assert "--predictions: expected a file in an existing folder" in cli.error(
-        "evaluate", trained_run, "--predictions", tmp_path / "none" / "lists.tsv"
-    )
 
 
 def test_other_list_lengths(cli, trained_run):
@@ -88,26 +77,32 @@ def test_list_lengths_below_1_are_rejected(trained_run, index):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--at", "0"], "--at: expected positive integers, comma separated, got '0'"),
-        (["--at", "ten"], "--at: expected positive integers"),
-        (["--at", ""], "--at: expected positive integers"),
-        (["--data", "nowhere"], "nowhere: expected a file or a folder, got nothing there"),
-        (["--format", "recbole"], "data: expected a log for the reading options, got none"),
-        (["--predictions", "/dev/null/x"], "--predictions: expected a writable location"),
+        (["RUN", "--at", "0"], "--at: expected positive integers, comma separated, got '0'"),
+        (["RUN", "--at", "ten"], "--at: expected positive integers"),
+        (["RUN", "--at", ""], "--at: expected positive integers"),
+        (["RUN", "--data", "nowhere"], "nowhere: expected a file or a folder, got nothing there"),
+        (["RUN", "--format", "recbole"], "data: expected a log for the reading options, got none"),
+        (["RUN", "--predictions", "/dev/null/x"], "--predictions: expected a writable location"),
+        (
+            ["RUN", "--predictions", "no/x"],
+            "--predictions: expected a file in an existing folder",
+        ),
+        (["none"], "expected a run directory, got no config.json in it; name the folder"),
     ],
 )
-def test_an_invalid_value_is_one_line(cli, trained_run, arguments, message):
-    assert message in cli.error_line("evaluate", trained_run, *arguments)
+def test_an_invalid_value_is_one_line_before_evaluation(
+    cli, trained_run, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mindref.recommender.evaluate_run.evaluate_lists", None)
+    words = [trained_run if word == "RUN" else word for word in arguments]
+    assert message in cli.error_line("evaluate", *words)
 
 
-def test_validation_cases_and_other_splits(cli, trained_run):
+def test_validation_cases_other_splits_and_seen_items(cli, trained_run):
     found = cli.json("evaluate", trained_run, "--cases", "validation")
     assert list(found["metrics"]) == ["validation"]
-    other = cli.json("evaluate", trained_run, "--split", "comirec")
-    assert other["cases"] == 6
-
-
-def test_seen_items_can_be_included(cli, trained_run):
+    assert cli.json("evaluate", trained_run, "--split", "comirec")["cases"] == 6
     default, without, with_seen = (
         cli.json("evaluate", trained_run, *arguments)["metrics"]
         for arguments in ([], ["--exclude-seen"], ["--include-seen"])
@@ -147,18 +142,6 @@ def test_another_log_is_evaluated_on_the_items_of_the_run(cli, trained_run, shop
     assert found["cases"] == 4
     assert "expected a case with a target, got none" in cli.error(
         "evaluate", trained_run, "--data", other
-    )
-
-
-def test_evaluation_does_not_change_the_run(cli, run):
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
-    assert cli("evaluate", run).code == 0
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
-
-
-def test_a_folder_that_is_not_a_run_is_one_line(cli, tmp_path):
-    assert "expected a run directory, got no config.json in it; name the folder" in cli.error(
-        "evaluate", tmp_path / "nothing"
     )
 
 

@@ -10,6 +10,8 @@ from mindref.cli.recall import parse_item_ids
 from mindref.run.items import text_digest
 from tests.runs import change_json
 
+NOT_CSV = "--history: expected item ids as one row of CSV"
+
 
 def history(run: Path, count: int = 9) -> str:
     return ",".join(mindref.load(run).served.items.ids[:count])
@@ -23,19 +25,16 @@ def test_a_printed_list_is_grouped_by_interest(cli, run):
     assert lines[1].startswith("  most recent: ")
     expected = mindref.load(run).recommend(history(run).split(","), 6)
     for rank, x in enumerate(expected, 1):
-        folder = next(i for i, line in enumerate(lines) if line.startswith(f"  {rank:>4}  "))
-        assert lines[folder].endswith(f"  {x.title}")
-        above = [line for line in lines[:folder] if line.startswith("interest ")]
+        row = next(i for i, line in enumerate(lines) if line.startswith(f"  {rank:>4}  "))
+        assert lines[row].endswith(f"  {x.item}  {x.title}"), "an id can be passed to --history"
+        above = [line for line in lines[:row] if line.startswith("interest ")]
         assert above[-1] == f"interest {x.interest}"
+    assert cli("recall", run, "--user", "customer-0004").out.startswith("user customer-0004: ")
+    empty = cli("recall", run, "--history", "").out
+    assert empty.startswith("this history: 0 behaviours, 1 interests\ninterest 0\n")
 
 
-def test_the_user_id_is_printed(cli, run):
-    result = cli("recall", run, "--user", "customer-0004")
-    assert result.code == 0
-    assert result.out.startswith("user customer-0004: ")
-
-
-def test_json_is_one_value_and_jsonl_one_per_line(cli, run):
+def test_json_is_one_value_jsonl_one_per_line_and_all_users_are_tsv_by_default(cli, run):
     document = cli.json("recall", run, "--all-users", "--top", 3)
     lines = cli("recall", run, "--all-users", "--format", "jsonl", "--top", 3).out.splitlines()
     assert [json.loads(line) for line in lines] == document
@@ -44,12 +43,9 @@ def test_json_is_one_value_and_jsonl_one_per_line(cli, run):
     assert first["user"] == "customer-0001"
     assert [x["rank"] for x in first["items"]] == [1, 2, 3]
     assert sorted(first["items"][0]) == ["interest", "item", "rank", "score", "title"]
-
-
-def test_all_users_are_tsv_by_default(cli, run):
-    lines = cli("recall", run, "--all-users", "--top", 4).out.splitlines()
+    lines = cli("recall", run, "--all-users", "--top", 3).out.splitlines()
     assert lines[0] == "user\trank\titem\tscore\tinterest\ttitle"
-    assert len(lines) == 1 + 60 * 4
+    assert len(lines) == 1 + 60 * 3
     assert {len(line.split("\t")) for line in lines} == {6}
 
 
@@ -94,20 +90,6 @@ def test_a_history_is_a_csv_row(text, ids):
     assert parse_item_ids("--history", text) == ids
 
 
-@pytest.mark.parametrize("text", ["a\nb", '"a', '"a"b'])
-def test_a_history_that_is_not_a_csv_row_is_rejected(cli, run, text):
-    assert "--history: expected item ids as one row of CSV" in cli.error(
-        "recall", run, "--history", text
-    )
-
-
-def test_ids_in_a_table_can_be_passed_to_history(cli, run):
-    table = cli("recall", run, "--history", history(run)).out
-    (answer,) = cli.json("recall", run, "--history", history(run))
-    for x in answer["items"]:
-        assert f"  {x['item']}  {x['title']}\n" in table
-
-
 def test_approximate_lists_are_marked(cli, run):
     result = cli("recall", run, "--history", history(run), "--json", "--index", "annoy")
     (answer,) = json.loads(result.out)
@@ -135,12 +117,6 @@ def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli, run):
     )
 
 
-def test_an_empty_history_has_a_list(cli, run):
-    result = cli("recall", run, "--history", "")
-    assert result.code == 0
-    assert result.out.startswith("this history: 0 behaviours, 1 interests\ninterest 0\n")
-
-
 def test_seen_items_are_listed_on_request(cli, run):
     arguments = ["recall", run, "--history", history(run), "--top", 500, "--format", "jsonl"]
     visited = set(history(run).split(","))
@@ -150,23 +126,26 @@ def test_seen_items_are_listed_on_request(cli, run):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--user", "a", "--all-users"], ["--user", "a", "--history", ""]]
-)
-def test_exactly_one_selection_is_required(cli, run, arguments):
-    assert "expected one of --user, --history, --all-users" in cli.error("recall", run, *arguments)
-
-
-@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--user", "nobody"], "--user: expected one of the 60 users of the log, got nobody"),
         (["--user", "a", "--data", "nowhere"], "nowhere: expected a file or a folder"),
         (["--user", "a", "--top", "100001"], "100001 is not in the range"),
         (["--user", "a", "--index", "fast"], "--index: expected auto or exact or annoy"),
+        *((["--history", text], NOT_CSV) for text in ("a\nb", '"a', '"a"b')),
+        *(
+            (words, "expected one of --user, --history, --all-users")
+            for words in ([], ["--user", "a", "--all-users"], ["--user", "a", "--history", ""])
+        ),
+        (
+            ["--all-users", "--shard", "1/1", "--output", "/dev/null"],
+            "--output: expected a file, got /dev/null",
+        ),
     ],
 )
 def test_an_invalid_value_is_rejected(cli, run, arguments, message):
     assert message in cli.error("recall", run, *arguments)
+    assert "expected one RUN, got 0." in cli.error("recall", "--all-users")
 
 
 def test_a_warning_goes_to_standard_error(cli, run):
@@ -231,13 +210,3 @@ def test_an_invalid_shard_is_rejected(
     monkeypatch.chdir(tmp_path)
     assert message in cli.error("recall", run, *arguments)
     assert not (tmp_path / "x").exists()
-
-
-def test_a_missing_run_argument_is_a_usage_error(cli):
-    assert "expected one RUN, got 0." in cli.error("recall", "--all-users")
-
-
-def test_a_shard_computed_on_another_device_is_rejected(cli, run):
-    assert "--output: expected a file, got /dev/null" in cli.error(
-        "recall", run, "--all-users", "--shard", "1/1", "--output", "/dev/null"
-    )

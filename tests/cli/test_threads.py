@@ -57,33 +57,21 @@ def test_a_numba_run_resumes_with_any_number_of_threads(trained_run, cli):
     assert os.environ["MINDREF_THREADS"] == "3"
 
 
-def test_a_run_resumes_with_its_number_of_threads(by_products):
-    trained_run = by_products
-    started = int(json.loads((trained_run / "config.json").read_text())["threads"])
-    assert run_threads(trained_run, None) == started
-    assert run_threads(trained_run, started) == started
+def test_a_run_resumes_with_its_number_of_threads(by_products, cli):
+    started = int(json.loads((by_products / "config.json").read_text())["threads"])
+    assert run_threads(by_products, None) == run_threads(by_products, started) == started
     with pytest.raises(ConfigError) as caught:
-        run_threads(trained_run, started + 1)
+        run_threads(by_products, started + 1)
     expected = f"--threads: expected {started}, as the run was started, got {started + 1}"
     assert str(caught.value) == expected
+    assert cli("train", "--resume", by_products, "--quiet", "--json").code == 0
+    assert os.environ["OPENBLAS_NUM_THREADS"] == str(started)
+    assert cli("train", "--resume", by_products, "--threads", 9).code == 2
 
 
-def test_resume_sets_the_threads_of_the_run(by_products, cli):
-    trained_run = by_products
-    result = cli("train", "--resume", trained_run, "--quiet", "--json")
-    assert result.code == 0
-    started = json.loads((trained_run / "config.json").read_text())["threads"]
-    assert os.environ["OPENBLAS_NUM_THREADS"] == started
-    assert cli("train", "--resume", trained_run, "--threads", 9).code == 2
-
-
-def test_an_unreadable_run_is_rejected_later(tmp_path):
+def test_an_unreadable_run_is_rejected_later_and_one_from_python_has_no_number(tmp_path):
     assert run_threads(tmp_path, 3) == 3
-    (tmp_path / "config.json").write_text("[]")
-    assert run_threads(tmp_path, None) is None
-
-
-def test_a_run_from_python_has_no_number_of_threads(tmp_path):
-    (tmp_path / "config.json").write_text('{"threads": ""}')
-    assert run_threads(tmp_path, 2) == 2
-    assert run_threads(tmp_path, None) is None
+    for content in ("[]", '{"threads": ""}'):
+        (tmp_path / "config.json").write_text(content)
+        assert run_threads(tmp_path, 2) == 2
+        assert run_threads(tmp_path, None) is None

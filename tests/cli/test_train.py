@@ -1,14 +1,20 @@
-"""mindref train: settings from three sources, early checks, output."""
+"""mindref train: settings from three sources, early checks, output, resumed runs."""
 
+import dataclasses
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from mindref.cli import train
+from mindref.cli.settings import check_writable
+from mindref.cli.train import refuse_changed_settings
+from mindref.config import Config
 from mindref.data import splits
-from tests.runs import content, kept_report, options
+from mindref.errors import ConfigError
+from tests.runs import call, content, kept_report, lose_log, options
 
 
 def settings(run: Path) -> dict[str, object]:
@@ -231,3 +237,113 @@ def test_control_characters_in_user_ids_are_not_printed(cli, tmp_path):
     assert result.code == 0
     assert "\x1b" not in result.out + result.err
     assert result.out.endswith("run --all-users\n")
+
+
+def test_the_next_free_run_directory_is_used(shop, tmp_path):
+    (tmp_path / "runs" / "007").mkdir(parents=True)
+    few = options(steps=1)
+    done = call("train", "--data", shop, "--quiet", "--json", *few, cwd=tmp_path)
+    assert json.loads(done.stdout)["run"] == "runs/008"
+    assert (tmp_path / "runs" / "008" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--steps", "9"],
+        ["--seed", "0"],
+        ["--split", "paper"],
+        ["--split", "leave_last_out"],
+        ["--exclude-seen"],
+        ["--include-seen"],
+        ["--out", "elsewhere"],
+        ["--preset", "paper"],
+        ["--config", "settings.toml"],
+        ["--no-last-relu"],
+        ["--hidden", "8"],
+        ["--format", "recbole"],
+        ["--user", "u"],
+        ["--keep-duplicates"],
+    ],
+)
+def test_resume_rejects_other_settings(cli, run, arguments):
+    before = content(run)
+    error_text = cli.error("train", "--resume", run, *arguments)
+    assert "--resume: expected no other settings, got " in error_text
+    assert "a run keeps its settings" in error_text
+    assert content(run) == before
+
+
+def test_resume_of_a_finished_run_prints_its_report(cli, run):
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    result = cli("train", "--resume", run, "--quiet", "--json")
+    assert result.code == 0
+    report = kept_report(run)
+    assert json.loads(result.out) == {"run": str(run), **report}
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_resume_of_a_folder_that_is_not_a_run_is_one_line(cli, tmp_path):
+    assert f"{tmp_path}: expected a run directory, got no config.json in it" in cli.error(
+        "train", "--resume", tmp_path
+    )
+
+
+def test_resume_with_a_moved_log(cli, run):
+    log = lose_log(run)
+    assert "nothing there" in cli("train", "--resume", run).err
+    assert cli("train", "--resume", run, "--data", log, "--quiet").code == 0
+
+
+def test_a_folder_with_other_files_is_rejected(tmp_path, cli):
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert "expected a new or empty folder, got 1 others, such as 'thesis.txt'" in cli.error(
+        "train", "--out", tmp_path, "--quiet", *options()
+    )
+    assert [x.name for x in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_files_left_by_an_early_kill_do_not_block_a_new_run(tmp_path, cli):
+    (tmp_path / "items.tsv").write_text("half")
+    (tmp_path / ".config.json.0123456789ab.tmp").write_text("{")
+    assert cli("train", "--out", tmp_path, "--quiet", *options()).code == 0
+
+
+def test_a_writable_path_is_accepted_and_unchanged(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("old")
+    for path in (None, file, tmp_path, tmp_path / "new", tmp_path / "new" / "and" / "deep"):
+        check_writable("--out", path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert file.read_text() == "old"
+
+
+def test_a_path_below_a_file_is_rejected(tmp_path):
+    (tmp_path / "file").write_text("old")
+    for path in (tmp_path / "file" / "run", tmp_path / "file" / "a" / "run"):
+        with pytest.raises(
+            ConfigError, match=r"--out: expected a writable location.* check .*file$"
+        ):
+            check_writable("--out", path)
+
+
+def test_a_read_only_folder_is_rejected(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(
+        ConfigError, match=f"--output: expected a writable location.* check {tmp_path}$"
+    ):
+        check_writable("--output", tmp_path / "new")
+
+
+@pytest.mark.parametrize("setting", dataclasses.fields(Config), ids=lambda setting: setting.name)
+def test_resume_rejects_every_setting_even_at_its_default(setting):
+    option = "--" + setting.name.replace("_", "-")
+    value = "a,b" if isinstance(setting.default, tuple) else setting.default
+    with pytest.raises(ConfigError, match=f"--resume: expected no other settings, got {option};"):
+        refuse_changed_settings({"split": None, setting.name: value, "keep": ()}, {})
+
+
+def test_resume_rejects_reading_options():
+    with pytest.raises(ConfigError, match="got reading options; a run keeps its settings"):
+        refuse_changed_settings({"split": None}, {"format": "recbole"})
+    refuse_changed_settings({"split": None, "keep": ()}, {})

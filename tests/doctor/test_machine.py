@@ -38,17 +38,13 @@ def raise_io_error(*_: Any) -> None:
     raise OSError(5, "Input/output error")
 
 
-def test_a_usable_folder_is_left_unchanged(tmp_path):
+def test_a_usable_folder_is_left_unchanged_and_any_other_is_a_note(tmp_path):
     finding = machine.check_folder_writable("folder", tmp_path)
     assert (finding.state, finding.facts["locks"]) == ("ok", "")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_is_not_writable_is_a_note(tmp_path):
-    missing = tmp_path / "none"
-    finding = machine.check_folder_writable("folder", missing)
+    finding = machine.check_folder_writable("folder", tmp_path / "none")
     assert finding.state == "note"
-    assert finding.summary == f"{missing} is not writable (No such file or directory)"
+    assert finding.summary == f"{tmp_path / 'none'} is not writable (No such file or directory)"
 
 
 def test_a_disk_that_loses_written_data_is_a_problem(tmp_path, monkeypatch):

@@ -11,6 +11,10 @@ from mindref.doctor.probe_runner import ProbeResult
 from mindref.kernels import matmul, squash
 
 
+def wrong_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    np.copyto(out, a @ b + 1)
+
+
 @pytest.mark.parametrize(
     ("module", "name", "wrong", "message"),
     [

@@ -62,26 +62,21 @@ def test_the_whole_catalogue_is_ranked_with_equal_scores():
 
 
 @pytest.mark.rules("recall-R40")
-def test_a_nan_score_is_refused():
+def test_invalid_arguments_are_refused():
     scores = np.zeros((2, 3))
+    for error, message, changes in (
+        (ConfigError, "top_n_by_score: n: expected an integer of at least 1, got 0", {"n": 0}),
+        (ShapeError, "exclude: expected 2 rows, one per case, got 1", {"exclude": [[0]]}),
+        (DataError, "exclude: expected item ids from 0 to 2, got 3 to 3", {"exclude": [[], [3]]}),
+    ):
+        exclude = Ragged.of(changes.pop("exclude", [[], []]))
+        with pytest.raises(error, match=message):
+            top_n.top_n_by_score(scores, **{"n": 1, "exclude": exclude, **changes})
     scores[1, 2] = np.nan
     for exclude in (None, Ragged.of([[], [2]])):
         with pytest.raises(DataError) as caught:
             top_n.top_n_by_score(scores, n=2, exclude=exclude)
         assert str(caught.value) == "top_n_by_score: scores: expected numbers, got NaN"
-
-
-@pytest.mark.rules("recall-R40")
-def test_invalid_arguments_are_refused():
-    scores = np.zeros((2, 3))
-    with pytest.raises(
-        ConfigError, match="top_n_by_score: n: expected an integer of at least 1, got 0"
-    ):
-        top_n.top_n_by_score(scores, n=0)
-    with pytest.raises(ShapeError, match="exclude: expected 2 rows, one per case, got 1"):
-        top_n.top_n_by_score(scores, n=1, exclude=Ragged.of([[0]]))
-    with pytest.raises(DataError, match="exclude: expected item ids from 0 to 2, got 3 to 3"):
-        top_n.top_n_by_score(scores, n=1, exclude=Ragged.of([[], [3]]))
 
 
 @pytest.mark.rules("recall-R40")
@@ -108,17 +103,12 @@ def test_lists_of_a_model_do_not_depend_on_the_block_size(held):
 
 
 @pytest.mark.rules("recall-R40")
-@pytest.mark.parametrize("kind", ["auto", "exact"])
-def test_no_index_is_built_for_scores(kind, tmp_path):
+def test_no_index_is_built_for_scores(tmp_path):
     run = trained(tmp_path / "run", model="random")
     before = {path.name for path in run.iterdir()}
-    (answer,) = recall_lists(run, users=["customer-0001"], n=5, kind=kind)
-    assert len(answer.items) == 5
-    assert {path.name for path in run.iterdir()} == before
-
-
-@pytest.mark.rules("recall-R40")
-def test_an_index_of_scores_is_refused(tmp_path):
-    run = trained(tmp_path / "run", model="random")
+    for kind in ("auto", "exact"):
+        (answer,) = recall_lists(run, users=["customer-0001"], n=5, kind=kind)
+        assert len(answer.items) == 5
+        assert {path.name for path in run.iterdir()} == before
     with pytest.raises(ConfigError, match="--index: expected auto or exact, got annoy"):
         recall_lists(run, users=["customer-0001"], n=5, kind="annoy")

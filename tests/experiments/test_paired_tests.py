@@ -19,13 +19,16 @@ from tests.experiments.tiny_experiment import all_cases, hits
 EXAMPLES = {example["name"]: example for example in spec_pages.examples("experiments")}
 
 
-@pytest.mark.rules("experiments-R1")
-def test_arms_with_different_cases_are_rejected():
+@pytest.mark.rules("experiments-R1", "experiments-R2")
+def test_arms_with_different_cases_are_rejected_and_a_first_hit_beyond_n_is_no_hit():
     first, other = hits([1, 2], [3, 4]), hits([1, 2], [3, 4])
     assert paired_tests.common_cases([first, other]).users.tolist() == [0, 1]
     other[1] = FirstHits(np.array([0, 2]), np.array([3, 4]))
     with pytest.raises(RunError, match="test cases: expected the same for all arms"):
         paired_tests.common_cases([first, other])
+    seeds = hits([0, 1, 10, 11])
+    cases = paired_tests.common_cases([seeds])
+    assert paired_tests.hit_table(seeds, cases, 10).tolist() == [[0, 1, 1, 0]]
 
 
 @pytest.mark.rules("experiments-R2", "experiments-R3", "experiments-R4", "experiments-R8")
@@ -42,13 +45,6 @@ def test_the_worked_example():
         for key, value in numbers.items():
             expected = None if value is None else pytest.approx(value)
             assert against["one", "other"][metric][key] == expected, (metric, key)
-
-
-@pytest.mark.rules("experiments-R2")
-def test_a_first_hit_beyond_n_is_no_hit():
-    seeds = hits([0, 1, 10, 11])
-    cases = paired_tests.common_cases([seeds])
-    assert paired_tests.hit_table(seeds, cases, 10).tolist() == [[0, 1, 1, 0]]
 
 
 @pytest.mark.rules("experiments-R3", "experiments-R4")

@@ -14,17 +14,16 @@ GRID = {"learning_rate": (0.001, 0.002, 0.01), "window": (5, 10, 20)}
 
 @pytest.mark.rules("experiments-R11")
 def test_trial_0_has_the_given_settings_and_trials_are_distinct():
-    trials = arm_trials(base(), Arm("a", {}, "a", GRID), 7)
+    arm = Arm("a", {}, "a", GRID)
+    trials = arm_trials(base(), arm, 7)
     assert trials[0] == {}
     full = [arm_config(base(), trial) for trial in trials]
     assert len({repr(config) for config in full}) == 7
     assert all(trial[name] in GRID[name] for trial in trials[1:] for name in GRID)
-
-
-@pytest.mark.rules("experiments-R11")
-def test_more_trials_extend_fewer_trials():
-    arm = Arm("a", {}, "a", GRID)
-    assert arm_trials(base(), arm, 8)[:4] == arm_trials(base(), arm, 4)
+    assert arm_trials(base(), arm, 8)[:4] == arm_trials(base(), arm, 4), "more extend fewer"
+    assert len(arm_trials(base(), arm, 100)) == 9 + 1, "a small grid gives all its trials"
+    assert len(arm_trials(base(), Arm("a", {}, "a", {"window": (5, 10)}), 9)) == 2, "10 is given"
+    assert arm_trials(base(), Arm("a", {}, "a"), 9) == [{}]
 
 
 @pytest.mark.rules("experiments-R11")
@@ -42,21 +41,10 @@ def test_models_try_the_same_values_of_a_shared_setting():
     assert drawn[0] == [79, 53, 43, 78, 76, 86]
 
 
-@pytest.mark.rules("experiments-R11")
-def test_a_small_grid_gives_all_its_trials():
-    assert len(arm_trials(base(), Arm("a", {}, "a", {"window": (5, 10)}), 9)) == 2, "10 is given"
-    assert arm_trials(base(), Arm("a", {}, "a"), 9) == [{}]
-    assert len(arm_trials(base(), Arm("a", {}, "a", GRID), 100)) == 9 + 1
-
-
-@pytest.mark.rules("experiments-R12")
-def test_the_first_of_equal_trials_is_chosen():
+@pytest.mark.rules("experiments-R12", "experiments-R19")
+def test_the_first_of_equal_trials_is_chosen_and_never_a_diverged_one():
     assert best_trial([0.1, 0.3, 0.3, 0.2]) == 1
     assert best_trial([0.0]) == 0
-
-
-@pytest.mark.rules("experiments-R19")
-def test_a_diverged_trial_is_never_chosen():
     assert best_trial([None, 0.0, None]) == 1
     assert best_trial([None, None]) is None
 
@@ -85,6 +73,8 @@ def test_every_grid_has_valid_values():
             for value in values:
                 changed = arm_config(base(), {**arm.settings, name: value})
                 assert getattr(changed, name) == value
+    with pytest.raises(ConfigError, match="expected a known setting, got colour"):
+        arm_config(base(), {"colour": 1})
 
 
 def test_folder_names_are_portable():
@@ -95,11 +85,6 @@ def test_folder_names_are_portable():
     long = safe_file_name("x" * 500)
     assert len(long) <= 120
     assert long != safe_file_name("x" * 501)
-
-
-def test_an_unknown_setting_of_an_arm_is_an_error():
-    with pytest.raises(ConfigError, match="expected a known setting, got colour"):
-        arm_config(base(), {"colour": 1})
 
 
 @pytest.mark.rules("experiments-R22")

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.data.log import Ragged
 from mindref.errors import BackendError, DataError, RunError
-from mindref.evaluation import top_n
 from mindref.recall import (
     ExactIndex,
     build,
@@ -19,11 +17,11 @@ from mindref.recall import (
     nearest_items,
     open_index,
     registry,
-    retrieve_top_n,
 )
 from mindref.recall.build import write_plugin_index
 from tests.recall.test_annoy import vectors
 from tests.recall.test_build import QUERIES
+from tests.recall.test_merge import check_retrieval
 
 faiss = pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
 KINDS = ("faiss-flat", "faiss-ivf")
@@ -36,17 +34,11 @@ def built(folder: Path, kind: str, items: Any, **more: Any) -> Any:
 @pytest.mark.rules("recall-R13", "recall-R6")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_flat_search_is_exact_search(tmp_path, dtype):
-    items = vectors(900).astype(dtype)
+    items, queries = vectors(900).astype(dtype), vectors(70, seed=4).astype(dtype)
     items[100:110] = items[7]  # ties
-    index, queries = built_typed(tmp_path, items), vectors(70, seed=4).astype(dtype)
-    found, truth = nearest_items(index, queries, 40), nearest_items(ExactIndex(items), queries, 40)
-    np.testing.assert_array_equal(found.ids, truth.ids)
-    np.testing.assert_array_equal(found.scores, truth.scores)
-
-
-def built_typed(folder: Path, items: Any) -> Any:
-    queries = QUERIES.astype(items.dtype)
-    return build_index(items, queries, directory=folder, kind="faiss-flat")
+    index = build_index(items, QUERIES.astype(dtype), directory=tmp_path, kind="faiss-flat")
+    truth = nearest_items(ExactIndex(items), queries, 40)
+    np.testing.assert_equal(nearest_items(index, queries, 40), truth)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -56,10 +48,7 @@ def test_an_opened_index_is_mapped_and_gives_the_same_lists(tmp_path, kind):
     opened = open_index(tmp_path, items)
     assert opened.kind == kind
     assert opened.recall == made.recall >= 0.95
-    for ours, theirs in zip(
-        nearest_items(opened, QUERIES, 30), nearest_items(made, QUERIES, 30), strict=True
-    ):
-        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_equal(nearest_items(opened, QUERIES, 30), nearest_items(made, QUERIES, 30))
     if sys.platform == "linux":
         (file,) = tmp_path.glob("*.index")
         assert str(file) in Path("/proc/self/maps").read_text()
@@ -90,19 +79,9 @@ def ids_of(structure: Any, number: int) -> Any:
 @pytest.mark.rules("recall-R18", "recall-R19", "recall-R20", "recall-R21")
 @pytest.mark.parametrize("score", ["max", "sum"])
 def test_retrieval_is_exact_if_every_inverted_list_is_searched(tmp_path, score):
-    items, rng = vectors(600), np.random.default_rng(8)
-    index = built(tmp_path, "faiss-ivf", items)
+    index = built(tmp_path, "faiss-ivf", vectors(600))
     index.effort = index.structure.max_effort
-    interests = vectors(60, seed=9).reshape(20, 3, 8)
-    interests[3] = 0
-    active = rng.random((20, 3)) < 0.7
-    active[5] = False
-    hidden = [rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)]
-    exclude = Ragged.of(hidden)
-    got = retrieve_top_n(index, interests, active, n=15, exclude=exclude, score=score)
-    expected = top_n.search_top_n(interests, active, items, n=15, exclude=exclude, score=score)
-    for ours, theirs in zip(got, expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    check_retrieval(index, vectors(600), score)
 
 
 SCRIPT = """
@@ -190,12 +169,10 @@ def test_the_version_is_that_of_the_library_in_any_package(monkeypatch):
     assert plugin.version() == f"faiss {faiss.__version__}"
 
 
-def test_few_items_have_few_inverted_lists(tmp_path):
-    for count in (1, 3):
-        index = built(tmp_path, "faiss-ivf", vectors(count))
-        assert sorted(nearest_items(index, QUERIES, 3).ids[0].tolist())[-count:] == list(
-            range(count)
-        )
+@pytest.mark.parametrize("count", [1, 3])
+def test_few_items_have_few_inverted_lists(tmp_path, count):
+    found = nearest_items(built(tmp_path, "faiss-ivf", vectors(count)), QUERIES, 3).ids[0]
+    assert sorted(found.tolist())[-count:] == list(range(count))
 
 
 def test_auto_reports_which_libraries_are_missing(tmp_path, monkeypatch):

@@ -1,8 +1,6 @@
 """Kinds of index: found by name, refused with a reason, tried by auto in order."""
 
 import importlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,19 +10,18 @@ from mindref.recall import build, build_index, nearest_items, open_index, regist
 from tests.recall.example_plugins import HERE, Careless, Half, Wanton, install
 from tests.recall.test_annoy import vectors
 from tests.recall.test_build import QUERIES, manifest_of
+from tests.runs import python_output
 
 ITEMS = vectors(300)
 
 
 @pytest.mark.rules("recall-R28")
 def test_kinds_are_listed_without_importing_a_plugin():
-    script = (
+    output = python_output(
         "import sys\nfrom mindref.recall import registry\nprint(registry.index_kinds())\n"
         "print([m for m in sys.modules if m in ('annoy', 'faiss') or 'recall.annoy' in m])"
     )
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    kinds, imported = done.stdout.splitlines()
+    kinds, imported = output.splitlines()
     assert kinds.startswith("['auto', 'exact', 'annoy', 'faiss-flat', 'faiss-ivf'")
     assert imported == "[]"
 
@@ -35,6 +32,9 @@ def test_no_plugin_can_replace_a_built_in_kind(monkeypatch):
     assert registry.index_kinds() == ["auto", "exact", "half"]
     with pytest.raises(ConfigError, match="kind: expected half, got 'exact'"):
         registry.load_plugin("exact")
+    install(monkeypatch, disordered=f"{HERE}:Disordered")
+    with pytest.raises(BackendError, match="order: expected an integer or None, got 'first'"):
+        registry.load_plugin("disordered")
 
 
 @pytest.mark.rules("recall-R28")
@@ -70,12 +70,6 @@ def test_a_broken_plugin_is_one_error_that_names_it(tmp_path, monkeypatch, value
         build_index(ITEMS, QUERIES, directory=tmp_path, kind="broken")
     assert message in str(caught.value)
     assert build_index(ITEMS, QUERIES, directory=tmp_path, kind="half").kind == "half"
-
-
-def test_an_invalid_order_is_refused(monkeypatch):
-    install(monkeypatch, disordered=f"{HERE}:Disordered")
-    with pytest.raises(BackendError, match="order: expected an integer or None, got 'first'"):
-        registry.load_plugin("disordered")
 
 
 @pytest.mark.rules("recall-R29")

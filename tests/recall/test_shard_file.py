@@ -34,8 +34,10 @@ def files(folder: Path, *numbers: int) -> list[Path]:
 
 
 def change(part: Path, **facts: Any) -> None:
+    """Change facts of a manifest; None removes one."""
     path = shard_file.manifest_path(part)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+    changed = {**json.loads(path.read_text()), **facts}
+    path.write_text(json.dumps({name: x for name, x in changed.items() if x is not None}))
 
 
 def refused(paths: list[Path], folder: Path, message: str) -> None:
@@ -59,6 +61,9 @@ def refused(paths: list[Path], folder: Path, message: str) -> None:
 )
 def test_missing_and_doubled_parts_are_named(folder, numbers, message):
     refused(files(folder, *numbers), folder, message)
+    change(folder / "part-1", shard=[1, 10**12])  # refused as quickly
+    expected = "expected all 1000000000000 shards, got 1, without 2, 3, 4, 5"
+    refused(files(folder, 1), folder, expected)
 
 
 @pytest.mark.rules("recall-R37")
@@ -124,15 +129,6 @@ def test_parts_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path):
     )
 
 
-@pytest.mark.rules("recall-R37")
-def test_a_part_that_does_not_say_its_device_is_of_an_older_form(folder):
-    path = shard_file.manifest_path(folder / "part-2")
-    facts = json.loads(path.read_text())
-    del facts["device"]
-    path.write_text(json.dumps({**facts, "format": 1}))
-    refused(files(folder), folder, "part-2.*: format: expected 2, got 1; recall it again")
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -150,30 +146,31 @@ def test_a_manifest_that_is_none_is_an_error(folder, text, message):
     refused(files(folder), folder, message)
 
 
+@pytest.mark.rules("recall-R37")
 @pytest.mark.parametrize(
-    "facts",
-    [{"format": 9}, {"top": "many"}, {"shard": [0, 3]}, {"shard": [4, 3]}, {"shard": ["1", 3]}],
+    ("facts", "message"),
+    [
+        ({"format": 9}, "format: expected "),
+        ({"format": 1, "device": None}, "format: expected 2, got 1; recall it again"),
+        ({"top": "many"}, "top: expected "),
+        *(({"shard": shard}, "shard: expected ") for shard in ([0, 3], [4, 3], ["1", 3])),
+    ],
 )
-def test_a_fact_that_is_none_is_an_error(folder, facts):
+def test_an_invalid_fact_is_an_error(folder, facts, message):
     change(folder / "part-1", **facts)
-    (name,) = facts
-    refused(files(folder), folder, f"part-1.*: {name}: expected ")
+    refused(files(folder), folder, f"part-1.*: {message}")
 
 
-def test_manifests_among_the_parts_are_passed_over(folder):
+def test_manifests_are_passed_over_and_nothing_and_itself_cannot_be_merged(folder):
     shard_file.merge_shards(sorted(folder.glob("part-*")), folder / "merged")
     header, *rows = (folder / "merged").read_text().splitlines()
     assert header.startswith("user\t")
     assert len(rows) == 60 * 20
-
-
-def test_nothing_and_itself_cannot_be_merged(folder):
     with pytest.raises(ConfigError, match="--merge: expected the shard files, got none"):
         shard_file.merge_shards([], folder / "merged")
-    with pytest.raises(ConfigError, match="--output: expected another file than the shards"):
-        shard_file.merge_shards(files(folder), folder / "part-1")
-    with pytest.raises(ConfigError, match="--output: expected another file than the shards"):
-        shard_file.merge_shards(files(folder), shard_file.manifest_path(folder / "part-2"))
+    for output in (folder / "part-1", shard_file.manifest_path(folder / "part-2")):
+        with pytest.raises(ConfigError, match="--output: expected another file than the shards"):
+            shard_file.merge_shards(files(folder), output)
     assert shard_file.verify_shard(folder / "part-2")
 
 
@@ -193,11 +190,3 @@ def test_a_file_that_changes_while_it_is_joined_is_an_error(folder, monkeypatch,
     with pytest.raises(RunError, match=r"part-2: expected sha256 [0-9a-f]{64}, got other bytes"):
         shard_file.merge_shards(files(folder), folder / "merged")
     assert not (folder / "merged").exists()
-
-
-@pytest.mark.rules("recall-R37")
-def test_a_part_of_very_many_is_refused_as_quickly(folder):
-    change(folder / "part-1", shard=[1, 10**12])
-    refused(
-        files(folder, 1), folder, "expected all 1000000000000 shards, got 1, without 2, 3, 4, 5"
-    )

@@ -38,8 +38,7 @@ def answers(run: Path, **asked: Any) -> list[UserList]:
 
 
 def manifest(run: Path) -> dict[str, Any]:
-    found = json.loads((run / "index" / "manifest.json").read_text())
-    return found
+    return json.loads((run / "index" / "manifest.json").read_text())
 
 
 def test_recall_agrees_with_the_python_interface(run):
@@ -67,21 +66,15 @@ def test_an_answer_says_what_it_rests_on(run):
     assert answer.recent == [LOG.titles[i] for i in range(7, 12)]
 
 
-def test_an_empty_history_is_answered_and_an_unknown_one_refused(run):
+def test_an_empty_history_is_answered_and_unknown_items_and_users_are_refused(run):
     (answer,) = answers(run, history=[], n=4)
     assert (answer.length, answer.interests, len(answer.items)) == (0, 1, 4)
     with pytest.raises(DataError, match="--history: expected an item of the catalogue, got a, b"):
         answers(run, history=["a", "b"])
-
-
-def test_a_list_is_never_longer_than_the_catalogue(run):
-    (answer,) = answers(run, history=HISTORY, n=100_000)
-    assert len(answer.items) == len(ITEMS) - len(HISTORY)
-
-
-def test_an_unknown_user_is_refused(run):
     with pytest.raises(DataError, match="--user: expected one of the 60 users of the log, got who"):
         answers(run, users=["who"])
+    (answer,) = answers(run, history=HISTORY, n=100_000)
+    assert len(answer.items) == len(ITEMS) - len(HISTORY), "never longer than the catalogue"
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -97,18 +90,13 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return kinds
 
 
-def test_the_index_is_built_on_first_use_and_kept(run, monkeypatch):
+def test_the_index_is_built_on_first_use_and_again_for_another_kind(run, monkeypatch):
     built = counted(monkeypatch)
     assert not (run / "index").exists()
     first = answers(run, history=HISTORY)
     assert manifest(run)["kind"] == "exact"
     assert answers(run, history=HISTORY) == first
     assert built == ["auto"]
-
-
-def test_an_index_of_another_kind_is_built_when_asked_for(run, monkeypatch):
-    built = counted(monkeypatch)
-    answers(run, history=HISTORY)
     for kind in ("annoy", "annoy", "faiss-flat"):
         answers(run, history=HISTORY, kind=kind)
         assert manifest(run)["kind"] == kind
@@ -213,28 +201,18 @@ def test_users_of_another_log_are_answered_in_the_ids_of_the_run(run, tmp_path):
     strange, lost = found.warnings
     assert "other.csv is not the log that the run was trained on, or changed" in strange
     assert lost == "1 of 10 behaviours are of items that the run does not know, and are left out"
-
-
-def test_a_log_that_has_nothing_of_the_run_is_refused(run, tmp_path):
-    other = tmp_path / "other.csv"
     other.write_text("user,item,time\na,never,1\na,heard,2\nb,of,3\n")
     for users in (["a"], None):
         with pytest.raises(DataError, match="--data: expected users of items that the run knows"):
             recall_lists(run, users=users, data=other)
 
 
-def test_nothing_is_said_of_the_log_of_the_run(run):
+def test_warnings_name_unknown_items_and_approximate_search(run):
     assert recall_lists(run).warnings == []
     assert recall_lists(run, history=HISTORY).warnings == []
-
-
-def test_unknown_items_of_a_history_are_told(run):
     found = recall_lists(run, history=[*HISTORY, *"abcdef"])
     expected = "6 of 15 items are not in the catalogue: 'a', 'b', 'c', 'd', 'e' ..."
     assert found.warnings == [expected]
-
-
-def test_approximate_lists_never_pass_for_exact_ones(run):
     found = recall_lists(run, history=HISTORY, kind="annoy")
     share = manifest(run)["probed_recall"]
     assert found.index.recall == share

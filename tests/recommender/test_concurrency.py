@@ -1,7 +1,6 @@
 """Many threads, children of a fork, spawned processes: all hear what one thread hears alone."""
 
-import subprocess
-import sys
+import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,7 +13,7 @@ from mindref.data.log import Ragged
 from mindref.recall import build_index, open_index, retrieve_top_n
 from tests.recommender import queries
 from tests.recommender.queries import QUESTIONS, at_once, of_known, serially
-from tests.runs import REPOSITORY, environment, trained
+from tests.runs import REPOSITORY, python_output, trained
 
 MODELS = ("mind", "mind_plus", "youtube_dnn", "maxmf")
 FORK = "ignore:This process .* is multi-threaded:DeprecationWarning"
@@ -150,7 +149,7 @@ model = mindref.load(sys.argv[1])
 found = at_once(model, QUESTIONS, 6)
 import numba
 assert not numba.config.CACHE_DIR, numba.config.CACHE_DIR
-sys.stdout.buffer.write(pickle.dumps(found))
+print(pickle.dumps(found).hex())
 """
 
 
@@ -158,13 +157,6 @@ sys.stdout.buffer.write(pickle.dumps(found))
 @pytest.mark.slow
 def test_the_first_to_ask_may_be_many(mind_run):
     """Numba, kernels and backend are imported by whoever is first; others come in the middle."""
-    import pickle
-
-    env = environment(MINDREF_THREADS="2")
-    env.pop("NUMBA_CACHE_DIR", None)
-    done = subprocess.run(
-        [sys.executable, "-c", COLD, str(mind_run)],
-        cwd=REPOSITORY, env=env, capture_output=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()
-    assert pickle.loads(done.stdout) == serially(mindref.load(mind_run), QUESTIONS)
+    output = python_output(COLD, mind_run, cwd=REPOSITORY, MINDREF_THREADS="2", NUMBA_CACHE_DIR="")
+    expected = serially(mindref.load(mind_run), QUESTIONS)
+    assert pickle.loads(bytes.fromhex(output)) == expected

@@ -28,35 +28,24 @@ FITTED = [name for name in ALL if name not in STEPPED]
 
 @pytest.mark.rules("model-R37", "model-R38", "recall-R40")
 @pytest.mark.parametrize("model", ALL)
-def test_a_run_of_any_family_is_judged_and_recalled(model, tmp_path):
-    made = trainer(tmp_path / "run", model=model)
+def test_a_run_of_any_family_is_evaluated_and_recalled(model, tmp_path):
+    run, family = tmp_path / "run", family_of(model)
+    made = trainer(run, model=model)
     outcome = made.train()
     report = made.evaluate()
     assert outcome.finished
     assert len(outcome.epochs) == (1 if model in FITTED else 3)
-    again = evaluate_run(tmp_path / "run")
-    assert again["metrics"]["test"]["model"] == report["metrics"]["test"]["model"]
-    user = made.prepared.loaded.log.user_ids[0]
-    asked = {"users": [user], "n": 5}
-    (answer,) = recall_lists(tmp_path / "run", **asked)
-    served = load(tmp_path / "run")
-    assert [x.item for x in answer.items] == [x.item for x in served.recommend(user=user, n=5)]
-    indexed = (tmp_path / "run" / "index").exists()
-    assert indexed == family_of(model).has_vectors
-    had = {
-        made.prepared.loaded.log.item_ids[i] for i in made.prepared.loaded.log.interactions.row(0)
-    }
-    assert not had & {x.item for x in answer.items}
-
-
-@pytest.mark.rules("model-R37")
-@pytest.mark.parametrize("model", ALL)
-def test_the_files_name_the_family(model, tmp_path):
-    run = trained(tmp_path / "run", model=model)
-    params, _, _ = checkpoint.load_best(run)
-    assert type(params) is family_of(model).parameters
+    assert type(checkpoint.load_best(run)[0]) is family.parameters
     for file in (array_files.MODEL, array_files.STATE):
         assert array_files.load_arrays(run / file)[1]["model"] == model
+    again = evaluate_run(run)
+    assert again["metrics"]["test"]["model"] == report["metrics"]["test"]["model"]
+    log = made.prepared.loaded.log
+    (answer,) = recall_lists(run, users=[log.user_ids[0]], n=5)
+    found = [x.item for x in load(run).recommend(user=log.user_ids[0], n=5)]
+    assert [x.item for x in answer.items] == found
+    assert (run / "index").exists() == family.has_vectors
+    assert not {log.item_ids[i] for i in log.interactions.row(0)} & set(found)
 
 
 @pytest.mark.rules("model-R37")
@@ -140,7 +129,7 @@ def test_whoever_does_not_know_a_setting_takes_nothing_but_its_default(model, se
 
 
 @pytest.mark.rules("model-R39")
-def test_other_backends_and_several_processes_are_refused():
+def test_a_family_refuses_what_it_cannot_train_with():
     config = Config.of("default", {"model": "youtube_dnn"})
     other = backend_of("mindref.conformance.mutants.trained:no_log_q")
     with pytest.raises(BackendError, match="expected the model mind, got the model youtube_dnn"):
@@ -148,13 +137,15 @@ def test_other_backends_and_several_processes_are_refused():
     with pytest.raises(ConfigError, match="expected one process, got several"):
         check_trainable(backend_of("numpy"), config, several=True)
     check_trainable(other, Config.of("default"), several=True)
-
-
-@pytest.mark.rules("model-R39")
-def test_families_of_ids_alone_refuse_features():
-    config = Config.of("default", {"model": "popularity", "item_features": ["genre"]})
-    with pytest.raises(ConfigError, match="model popularity: item_features: expected none"):
-        check_trainable(backend_of("numpy"), config)
+    for changes, message in (
+        (
+            {"model": "popularity", "item_features": ["genre"]},
+            "model popularity: item_features: expected none",
+        ),
+        ({"model": "maxmf", "loss": "full"}, "maxmf: loss: expected sampled: its rank is counted"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            check_trainable(backend_of("numpy"), Config.of("default", changes))
     check_trainable(backend_of("numpy"), Config.of("default", {"model": "popularity"}))
 
 
@@ -175,9 +166,3 @@ def test_a_family_with_scores_alone_says_that_it_has_no_interests(model, tmp_pat
     message = f"^interests: expected a model with vectors of users, got a run of {model}, which"
     with pytest.raises(ConfigError, match=message):
         served.interests([[served.served.items.ids[0]]])
-
-
-def test_the_rank_of_warp_is_counted_by_draws_and_not_in_a_catalogue():
-    config = Config.of("default", {"model": "maxmf", "loss": "full"})
-    with pytest.raises(ConfigError, match="maxmf: loss: expected sampled: its rank is counted"):
-        check_trainable(backend_of("numpy"), config)

@@ -22,7 +22,8 @@ from mindref.run.source import Source, fingerprint, open_fit_data
 from tests.runs import SMALL, SOURCE, loaded
 
 
-def rows() -> dict[str, list[Any]]:
+@pytest.fixture(scope="module")
+def table() -> dict[str, list[Any]]:
     """The small log as columns, an event a row."""
     log = loaded().log
     users = np.repeat(np.arange(len(log.user_ids)), log.interactions.lengths)
@@ -33,28 +34,26 @@ def rows() -> dict[str, list[Any]]:
     }
 
 
-@pytest.fixture(scope="module")
-def table() -> dict[str, list[Any]]:
-    return rows()
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """The small log as a file."""
+    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
+    return tmp_path / "shop.inter"
 
 
 @pytest.fixture(scope="module")
 def expected() -> list[str]:
     """What a model of the log says; every way to hand the same log over must say the same."""
-    model = MIND(**SMALL).fit(loaded().log)
-    return [x.item for x in model.recommend(user="customer-0001", n=8)]
+    return recommended(MIND(**SMALL).fit(loaded().log))
 
 
 def recommended(model: MIND) -> list[str]:
     return [x.item for x in model.recommend(user="customer-0001", n=8)]
 
 
-def test_arrays(table, expected):
+def test_arrays_and_lists_without_times_in_order(table, expected):
     users, items, times = (np.array(table[name]) for name in ("user", "item", "time"))
     assert recommended(MIND(**SMALL).fit(users, items, times)) == expected
-
-
-def test_lists_without_times_stand_in_order(table, expected):
     assert recommended(MIND(**SMALL).fit(table["user"], table["item"])) == expected
 
 
@@ -97,49 +96,39 @@ def test_the_built_in_catalogue_is_there_without_any_data():
     model = MIND(**SMALL).fit(users=60)
     assert model.report["cases"] == 60
     assert all(x.title for x in model.recommend(user="customer-0001"))
+    # with one behaviour in the window nobody has two groups to tell apart
+    model = MIND(**{**SMALL, "window": 1, "interest_count": "fixed"}).fit(users=60)
+    assert model.report["interests"]["users"] == 60
+    assert "recovery" not in model.report["interests"]
 
 
 @pytest.mark.parametrize("as_path", [str, Path])
-def test_a_file(tmp_path, expected, as_path):
-    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
-    assert recommended(MIND(**SMALL).fit(as_path(tmp_path / "shop.inter"))) == expected
-    options = {"format": "recbole", "item_file": tmp_path / "shop.item", "columns": Columns()}
-    model = MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run", **options)
-    assert recommended(model) == expected
-    words = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert words["source"]["options"]["item_file"] == str(tmp_path / "shop.item")
-    assert resume_run(tmp_path / "run").train().finished
+def test_a_file(shop, expected, as_path):
+    assert recommended(MIND(**SMALL).fit(as_path(shop))) == expected
+    run, item_file = shop.with_name("run"), shop.with_suffix(".item")
+    options = {"format": "recbole", "item_file": item_file, "columns": Columns()}
+    assert recommended(MIND(**SMALL).fit(shop, run=run, **options)) == expected
+    words = json.loads((run / "config.json").read_text())
+    assert words["source"]["options"]["item_file"] == str(item_file)
+    assert resume_run(run).train().finished
 
 
-def test_arrays_given_in_memory_cannot_be_resumed_without_a_file(tmp_path):
-    MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
+def test_arrays_of_a_run_are_named_as_a_file_to_resume_it(shop, tmp_path):
+    MIND(**SMALL).fit(Source.of(shop).read().log, run=tmp_path / "run")
     message = "data of the run: expected a file, got arrays given in memory; name the log with"
     with pytest.raises(RunError, match=message):
         resume_run(tmp_path / "run")
+    assert resume_run(tmp_path / "run", shop).train().finished
 
 
-def test_arrays_of_a_run_can_be_named_as_a_file_to_resume_it(tmp_path):
-    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
-    log = Source.of(tmp_path / "shop.inter").read().log
-    MIND(**SMALL).fit(log, run=tmp_path / "run")
-    assert resume_run(tmp_path / "run", tmp_path / "shop.inter").train().finished
-
-
-def test_a_log_that_has_changed_is_refused(tmp_path):
-    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
-    MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run")
-    path = tmp_path / "shop.inter"
-    lines = path.read_text().splitlines(keepends=True)
+def test_a_log_that_has_changed_is_refused(shop, tmp_path):
+    MIND(**SMALL).fit(shop, run=tmp_path / "run")
+    lines = shop.read_text().splitlines(keepends=True)
     one, other = lines[1].split("\t"), lines[2].split("\t")
     one[1], other[1] = other[1], one[1]  # two items change places: no count is another
-    path.write_text("".join([lines[0], "\t".join(one), "\t".join(other), *lines[3:]]))
+    shop.write_text("".join([lines[0], "\t".join(one), "\t".join(other), *lines[3:]]))
     with pytest.raises(RunError, match=r"log: expected .*; the log is another one than that of"):
         resume_run(tmp_path / "run")
-
-
-def test_a_log_of_another_size_is_refused(tmp_path):
-    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
-    MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run")
     write_synthetic_log(make_synthetic_log(users=60, items=140), tmp_path)
     with pytest.raises(RunError, match=r"run: sizes: expected .*; the log is another one than tha"):
         resume_run(tmp_path / "run")
@@ -172,13 +161,6 @@ def test_the_report_has_the_metrics_of_the_model_and_of_those_beside_it():
     json.dumps(report, allow_nan=False)
 
 
-def test_interests_of_one_planted_interest_are_no_reason_to_fail():
-    """With one behaviour in the window nobody has two groups to tell apart."""
-    model = MIND(**{**SMALL, "window": 1, "interest_count": "fixed"}).fit(users=60)
-    assert model.report["interests"]["users"] == 60
-    assert "recovery" not in model.report["interests"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -196,11 +178,6 @@ def test_data_that_cannot_be_used_is_an_error(arguments, message):
         MIND(**SMALL).fit(*arguments)
 
 
-def test_options_of_a_reader_without_a_log_are_refused():
-    with pytest.raises(ConfigError, match="a log for the reading options, got none, and format"):
-        MIND(**SMALL).fit(None, format="recbole")
-
-
 def test_columns_of_a_file_are_named_as_those_of_a_table(tmp_path, table, expected):
     frame = pd.DataFrame(table).rename(columns={"user": "who", "item": "what", "time": "when"})
     frame.to_csv(tmp_path / "log.csv", index=False)
@@ -210,7 +187,7 @@ def test_columns_of_a_file_are_named_as_those_of_a_table(tmp_path, table, expect
     assert recommended(MIND(**SMALL).fit(tmp_path / "log.csv", **both)) == expected
 
 
-def test_what_is_no_list_is_refused():
+def test_arguments_of_the_wrong_type_are_refused():
     model = MIND(**SMALL).fit(users=60)
     with pytest.raises(ConfigError, match="load: run: expected the path"):
         mindref.load(None)
@@ -219,24 +196,16 @@ def test_what_is_no_list_is_refused():
             model.interests(bad)
     with pytest.raises(ConfigError, match="history: expected a list"):
         model.recommend(3)
+    with pytest.raises(ConfigError, match="a log for the reading options, got none, and format"):
+        MIND(**SMALL).fit(None, format="recbole")
 
 
-def test_a_folder_with_a_run_is_refused_before_anything_is_trained(tmp_path):
+def test_fitting_prints_nothing_and_needs_known_settings_and_a_new_folder(capfd, tmp_path):
     MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
+    assert capfd.readouterr() == ("", "")
     with pytest.raises(RunError, match="expected no run there, got one; choose another"):
         MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
-
-
-def test_an_unknown_setting_is_refused_with_the_nearest_one():
     with pytest.raises(ConfigError, match="got interest; did you mean interests"):
         MIND(interest=3)
-
-
-def test_the_preset_of_the_paper():
     assert MIND("paper", **SMALL).config.last_relu
     assert not MIND(**SMALL).config.last_relu
-
-
-def test_fitting_prints_nothing(capfd):
-    MIND(**SMALL).fit(loaded().log)
-    assert capfd.readouterr() == ("", "")

@@ -45,15 +45,14 @@ def ranked(rows: list[list[int]]) -> TopN:
 LISTS = ranked([[7, 2, 5, 0], [6, 8, -1, -1], [3, 11, 10, -1]])
 
 
-def one_by_one(some: Reranker, case: int, item: int) -> float:
-    """DIN's score of one item for one history, alone."""
-    history = HISTORIES.row(case)[-some.config.window :]
+def score_one(reranker: Reranker, history: Any, items: Any) -> Any:
+    """DIN's scores of items for one history, alone."""
     users = mind.Histories(
         history[None], np.ones((1, len(history)), bool),
         np.zeros((1, len(history), 0), np.float32), PROFILES[:1],
     )  # fmt: skip
-    given = users, np.array([[item]]), some.catalogue, some.config
-    return float(din.score_candidates(some.params, *given)[0, 0])
+    arguments = users, np.array([items]), reranker.catalogue, reranker.config
+    return din.score_candidates(reranker.params, *arguments)[0]
 
 
 @pytest.mark.rules("din-R18")
@@ -65,12 +64,14 @@ def test_a_list_keeps_its_items_in_the_order_of_their_scores(pairs, monkeypatch)
     moved = False
     for case, row in enumerate(LISTS.items):
         real = [int(i) for i in row if i >= 0]
-        expected = sorted(real, key=lambda i: -one_by_one(some, case, i))
+        history = HISTORIES.row(case)[-some.config.window :]
+        scores = {i: float(score_one(some, history, [i])[0]) for i in real}
+        expected = sorted(real, key=lambda i: -scores[i])
         moved |= expected != real
         filled = len(real)
         assert after.items[case, :filled].tolist() == expected
-        scores = [one_by_one(some, case, i) for i in expected]
-        np.testing.assert_allclose(after.scores[case, :filled], scores, rtol=1e-4)
+        by_score = [scores[i] for i in expected]
+        np.testing.assert_allclose(after.scores[case, :filled], by_score, rtol=1e-4)
         assert after.interests[case, :filled].tolist() == [i % 3 for i in expected]
         assert (after.items[case, filled:] == -1).all()
         assert (after.scores[case, filled:] == -np.inf).all()
@@ -96,11 +97,8 @@ def test_lists_that_do_not_fit_and_scores_that_are_no_numbers_are_named():
     bad = some.params._replace(items=np.full_like(some.params.items, np.nan))
     with pytest.raises(DataError, match="rerank: scores: expected finite numbers"):
         rerank(some._replace(params=bad), LISTS, HISTORIES, PROFILES)
-
-
-def test_no_case_has_no_list():
     nobody = TopN(*(x[:0] for x in LISTS))
-    assert rerank(made(), nobody, Ragged.of([]), PROFILES[:0]).items.shape == (0, 4)
+    assert rerank(some, nobody, Ragged.of([]), PROFILES[:0]).items.shape == (0, 4)
 
 
 @pytest.mark.rules("din-R19")
@@ -201,11 +199,7 @@ def test_the_scores_of_din_have_a_rank_beyond_its_width():
     some = made(items=70, window=5, dtype="float64")
     scores = score_catalogue(some, histories, np.zeros((60, 0), np.int64))
     assert scores.shape == (60, 70)
-    users = mind.Histories(
-        histories.row(3)[None], np.ones((1, 5), bool), np.zeros((1, 5, 0)), PROFILES[:1]
-    )
-    one = din.score_candidates(some.params, users, np.array([[41]]), some.catalogue, some.config)
-    np.testing.assert_allclose(scores[3, 41], one[0, 0], rtol=1e-9)
+    np.testing.assert_allclose(scores[3, 41], score_one(some, histories.row(3), [41])[0], rtol=1e-9)
     found = retained_by_rank(scores, [4])
     assert found["rank"] > 40
     assert found["by_rank"]["4"]["found"] < 0.9

@@ -47,9 +47,11 @@ def one_list(ranker: Any, candidates: Any, rows: Any, profiles: Any) -> Any:
     return score_lists(ranker, candidates, rows, profiles)[0]
 
 
-def test_more_than_there_are_candidates_is_refused(mind_run, stage):
-    with pytest.raises(ConfigError, match="--top: expected at most the 20 candidates of the DIN"):
-        recall_lists(mind_run, history=[], n=21, reranker=stage)
+@pytest.fixture
+def trained_stage(stage: Path) -> Any:
+    """The DIN run, its cases, and their profiles and 20 candidates."""
+    made = open_reranker(stage).load_trained()
+    return made, made.prepared.split.test, *made.candidates(made.prepared.split.test, 20)
 
 
 @pytest.mark.rules("din-R26")
@@ -130,35 +132,23 @@ def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage):
 
 
 @pytest.mark.rules("din-R28")
-def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(stage):
-    made = open_reranker(stage).load_trained()
-    cases = made.prepared.split.test
-    profiles = made.candidates(cases, 1)[0]
+def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(trained_stage):
+    made, cases, profiles, _ = trained_stage
     found = compute_interests(made.served.model, cases.histories, profiles)
     alive = found.active & found.vectors.any(axis=2)
     assert alive.sum() < alive.size
-    kept = din_indexability.retained_of_recall(
-        made.served, cases.histories, profiles, alive.size, 5
-    )
+    asked, width = (made.served, cases.histories, profiles), made.served.model.config.width
+    kept = din_indexability.retained_of_recall(*asked, alive.size, 5)
     assert kept["interests"] == alive.sum()
-
-
-@pytest.mark.rules("din-R28")
-def test_a_matrix_with_no_more_rows_than_its_width_is_no_control(stage):
-    made = open_reranker(stage).load_trained()
-    cases = made.prepared.split.test
-    profiles = made.candidates(cases, 1)[0]
-    asked = made.served, cases.histories, profiles
-    width = made.served.model.config.width
+    # a matrix with no more rows than its width is no control
     assert din_indexability.retained_of_recall(*asked, width, 5) is None
     assert din_indexability.retained_of_recall(*asked, width + 1, 5) is not None
 
 
-def test_cutting_a_list_comes_after_ordering_it(mind_run, stage):
-    made = open_reranker(stage).load_trained()
-    cases = made.prepared.split.test
-    profiles, before = made.candidates(cases, 20)
+def test_cutting_a_list_comes_after_ordering_it(trained_stage, mind_run, stage):
+    made, cases, profiles, before = trained_stage
     given = made.reranker(), before, cases.histories, profiles
-    whole = rerank(*given)
-    for part, all_of_it in zip(rerank(*given, 5), whole, strict=True):
-        np.testing.assert_array_equal(part, all_of_it[:, :5])
+    for part, whole in zip(rerank(*given, 5), rerank(*given), strict=True):
+        np.testing.assert_array_equal(part, whole[:, :5])
+    with pytest.raises(ConfigError, match="--top: expected at most the 20 candidates of the DIN"):
+        recall_lists(mind_run, history=[], n=21, reranker=stage)

@@ -9,7 +9,7 @@ import pytest
 from mindref.data.batches import pad_examples
 from mindref.data.examples import TrainingExamples, count_items
 from mindref.data.rng import make_rng
-from mindref.errors import ConfigError, DataError, MindrefError
+from mindref.errors import ConfigError, MindrefError
 from mindref.evaluation.top_n import TopN
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
@@ -147,27 +147,24 @@ def test_a_batch_is_a_function_of_seed_and_step():
 
 @pytest.mark.rules("din-R17")
 def test_two_trainings_are_one_and_another_seed_is_another():
-    trained = [
-        flatten(
-            train_reranker(
-                recall_function(served()), loader().task, DinConfig(**SMALL, seed=seed)
-            ).params
-        )
-        for seed in (0, 0, 1)
-    ]
-    for name, value in trained[0].items():
-        np.testing.assert_array_equal(value, trained[1][name])
-    assert not np.array_equal(trained[0]["items"], trained[2]["items"])
-
-
-def test_it_learns_what_follows_from_the_history():
-    losses = []
-    config = DinConfig(**{**SMALL, "steps": 60, "learning_rate": 0.02, "batch": 64})
-    train_reranker(
-        recall_function(served()), loader().task, config, lambda step, loss: losses.append(loss)
+    given = recall_function(served()), loader().task
+    one, again, other = (
+        flatten(train_reranker(*given, DinConfig(**SMALL, seed=seed)).params) for seed in (0, 0, 1)
     )
+    np.testing.assert_equal(again, one)
+    assert not np.array_equal(one["items"], other["items"])
+
+
+def test_the_loss_falls_in_the_dtype_of_the_settings():
+    losses = []
+    given = recall_function(served()), loader().task
+    config = DinConfig(**{**SMALL, "steps": 60, "learning_rate": 0.02, "batch": 64})
+    train_reranker(*given, config, lambda step, loss: losses.append(loss))
     assert len(losses) == 60
     assert np.mean(losses[-10:]) < np.mean(losses[:5]) - 0.05
+    for dtype in ("float32", "float64"):
+        trained = train_reranker(*given, DinConfig(steps=1, batch=8, dtype=dtype))
+        assert trained.params.items.dtype == np.dtype(dtype)
 
 
 def test_a_table_to_start_from_is_copied_and_must_fit():
@@ -180,9 +177,6 @@ def test_a_table_to_start_from_is_copied_and_must_fit():
     np.testing.assert_array_equal(table, kept)
     with pytest.raises(ConfigError, match=r"items: expected shape \(\d+, 9\)"):
         train_reranker(*given, DinConfig(**{**SMALL, "width": 9}), items=table)
-
-
-def test_more_recalled_items_than_there_are_is_named():
     with pytest.raises(ConfigError, match="recalled: expected at most depth and the catalogue, 20"):
         loader(recalled=21)
 
@@ -193,18 +187,3 @@ def test_a_training_that_diverges_says_so():
     table = np.full_like(served().model.params.items, 1e30)
     with pytest.raises(MindrefError, match=r"step \d+: expected a finite loss, got nan"):
         train_reranker(*given, items=table)
-
-
-def test_another_log_than_that_of_the_run_is_refused():
-    other = ServedModel.from_trainer(trainer(seed=3))
-    other.facts["log"] = "another"
-    with pytest.raises(DataError, match="log: expected the one that the run was trained on"):
-        prepare_recall_log(other)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_it_computes_in_a_type_of_its_own_whatever_that_of_the_run(dtype):
-    made = loader()
-    config = DinConfig(steps=1, batch=8, dtype=dtype)
-    trained = train_reranker(recall_function(served()), made.task, config)
-    assert trained.params.items.dtype == np.dtype(dtype)

@@ -1,7 +1,5 @@
 """A trained model answers for any history, at once and always alike."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +9,14 @@ import mindref
 from mindref import MIND
 from mindref.errors import ConfigError, DataError, MindrefError
 from mindref.recommender import Recommendation
-from tests.runs import REPOSITORY, SMALL, environment, loaded, trained
+from tests.runs import REPOSITORY, SMALL, loaded, python_output, run_python, trained
 
 LOG = loaded().log
 ITEMS = list(LOG.item_ids)
 HISTORY = ITEMS[3:12]
+NO_USER = "one of the 60 users of the log, got x; give a hist"
+EITHER = "expected a history or a user, got both or neither"
+A_TEXT = "history: expected a list of item ids, got 'article"
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +39,16 @@ def test_a_history_gets_its_best_items_in_order(model):
     assert len(found) == len(set(ids(found))) == 7
     assert [x.score for x in found] == sorted((x.score for x in found), reverse=True)
     assert not set(ids(found)) & set(HISTORY)
-    place = {name: i for i, name in enumerate(ITEMS)}
     for x in found:
-        assert x.title == LOG.titles[place[x.item]]  # the log has titles
+        assert x.title == LOG.titles[ITEMS.index(x.item)]
         assert 0 <= x.interest < 4
+    both = ids(model.recommend(HISTORY, n=200, exclude_seen=False))
+    assert sorted(both) == sorted(ITEMS), "a list longer than the catalogue is the catalogue"
+    unseen = ids(model.recommend(HISTORY, n=200))
+    assert unseen == [item for item in both if item not in HISTORY]
+    longer = [*HISTORY, ITEMS[40]]  # a new behaviour changes the interests at once
+    assert not np.allclose(*(model.interests([h]).vectors for h in (HISTORY, longer)))
+    assert model.recommend(HISTORY) != model.recommend(longer)
 
 
 def test_the_score_is_the_largest_product_over_the_interests(model):
@@ -55,13 +62,6 @@ def test_the_score_is_the_largest_product_over_the_interests(model):
     assert ids(found) == [ITEMS[i] for i in order]
     np.testing.assert_allclose([x.score for x in found], best[order], rtol=1e-5)
     assert [x.interest for x in found] == scores[:, order].argmax(axis=0).tolist()
-
-
-def test_what_was_seen_is_left_out_or_not(model):
-    both = ids(model.recommend(HISTORY, n=200, exclude_seen=False))
-    assert sorted(both) == sorted(ITEMS), "a list longer than the catalogue is the catalogue"
-    unseen = ids(model.recommend(HISTORY, n=200))
-    assert unseen == [item for item in both if item not in HISTORY]
 
 
 def test_a_user_of_the_log_is_a_history_with_a_profile(run, model):
@@ -91,16 +91,7 @@ def test_an_empty_history_has_the_one_interest_of_its_profile(model):
     assert len(found) == 5
     assert {x.interest for x in found} == {0}
     assert model.interests([[]]).active.tolist() == [[True, False, False, False]]
-
-
-def test_no_histories_have_no_interests(model):
-    assert model.interests([]).vectors.shape == (0, 4, 8)
-
-
-def test_new_behaviours_change_the_interests_at_once(model):
-    before, after = (model.interests([h]).vectors for h in (HISTORY, [*HISTORY, ITEMS[40]]))
-    assert not np.allclose(before, after)
-    assert model.recommend(HISTORY) != model.recommend([*HISTORY, ITEMS[40]])
+    assert model.interests([]).vectors.shape == (0, 4, 8), "no history, no interests"
 
 
 def test_the_same_history_has_the_same_interests_in_any_batch(model):
@@ -121,15 +112,10 @@ def test_the_same_history_has_the_same_interests_in_any_process(run, model):
         "model = mindref.load(sys.argv[1])\n"
         "print(model.interests([sys.argv[2].split()]).vectors.tobytes().hex())\n"
     )
-    command = [sys.executable, "-c", script, str(run), " ".join(HISTORY)]
-    said = {
-        subprocess.run(
-            command, env=environment(PYTHONHASHSEED=seed), capture_output=True, check=True
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(said) == 1
-    vectors = np.frombuffer(bytes.fromhex(said.pop().decode()), np.float32)
+    arguments = (script, run, " ".join(HISTORY))
+    one, other = (python_output(*arguments, PYTHONHASHSEED=seed) for seed in ("1", "2"))
+    assert one == other
+    vectors = np.frombuffer(bytes.fromhex(one), np.float32)
     own = model.interests([HISTORY]).vectors.ravel()
     np.testing.assert_allclose(vectors, own, rtol=1e-4, atol=1e-6)
 
@@ -165,27 +151,29 @@ def test_before_fit_there_is_nobody_to_ask():
             ask()
 
 
-def test_a_question_that_cannot_be_answered_is_an_error(model):
-    with pytest.raises(ConfigError, match="expected a history or a user, got both or neither"):
-        model.recommend()
-    with pytest.raises(ConfigError, match="expected a history or a user, got both or neither"):
-        model.recommend(HISTORY, user="customer-0001")
-    with pytest.raises(DataError, match=r"one of the 60 users of the log, got nobody; give a hist"):
-        model.recommend(user="nobody")
-    with pytest.raises(DataError, match="expected an id of the catalogue, got 'nothing'"):
-        model.similar_items("nothing")
-    for n in (0, -3):
-        with pytest.raises(ConfigError, match="an integer of at least 1"):
-            model.recommend(HISTORY, n=n)
-
-
-def test_a_text_is_no_history(model):
-    """Its letters would be taken for items, none of them known."""
-    for ask in (lambda: model.recommend(ITEMS[3]), lambda: model.interests(HISTORY)):
-        with pytest.raises(ConfigError, match="history: expected a list of item ids, got 'article"):
-            ask()
-    with pytest.raises(DataError, match=r"text or an integer, got 1\.0"):
-        model.recommend([1.0])  # as a table with gaps would give
+@pytest.mark.parametrize(
+    ("ask", "error", "message"),
+    [
+        (lambda m: m.recommend(), ConfigError, EITHER),
+        (lambda m: m.recommend(HISTORY, user="u"), ConfigError, EITHER),
+        (
+            lambda m: m.recommend(user="x"),
+            DataError,
+            "one of the 60 users of the log, got x; give a",
+        ),
+        (lambda m: m.similar_items("no"), DataError, "expected an id of the catalogue, got 'no'"),
+        (lambda m: m.recommend(HISTORY, n=0), ConfigError, "an integer of at least 1"),
+        (lambda m: m.recommend(HISTORY, n=-3), ConfigError, "an integer of at least 1"),
+        # the letters of a text would be taken for items, none of them known
+        (lambda m: m.recommend(ITEMS[3]), ConfigError, A_TEXT),
+        (lambda m: m.interests(HISTORY), ConfigError, A_TEXT),
+        # as a table with gaps would give
+        (lambda m: m.recommend([1.0]), DataError, r"text or an integer, got 1\.0"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_an_error(model, ask, error, message):
+    with pytest.raises(error, match=message):
+        ask(model)
 
 
 def test_asking_changes_no_file(run, model):
@@ -202,8 +190,5 @@ def test_another_process_serves_without_reading_the_log(run):
         "Source.read = lambda self: sys.exit('the log was read')\n"
         "print(len(mindref.load(sys.argv[1]).recommend(sys.argv[2].split())))\n"
     )
-    command = [sys.executable, "-c", script, str(run), " ".join(HISTORY)]
-    done = subprocess.run(
-        command, env=environment(), cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
+    done = run_python("-c", script, run, " ".join(HISTORY), cwd=REPOSITORY)
     assert (done.stdout, done.stderr) == ("10\n", "")

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -88,21 +88,16 @@ def test_the_lists_are_those_of_recall(run, tmp_path, monkeypatch):
     assert (tmp_path / "plain").read_bytes() == whole(run, tmp_path, form="jsonl", n=4)
 
 
-def threads() -> Executor:
-    return ThreadPoolExecutor(3)
-
-
-def forked() -> Executor:
-    return ProcessPoolExecutor(2, mp_context=get_context("fork"))
-
-
-def spawned() -> Executor:
-    return ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+EXECUTORS = {
+    "threads": lambda: ThreadPoolExecutor(3),
+    "forked": lambda: ProcessPoolExecutor(2, mp_context=get_context("fork")),
+    "spawned": lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn")),
+}
 
 
 @pytest.mark.rules("recall-R39")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize("make", [threads, forked, spawned])
+@pytest.mark.parametrize("make", EXECUTORS.values(), ids=EXECUTORS)
 @pytest.mark.parametrize("kind", ["exact", "annoy", "faiss-ivf"])
 @pytest.mark.slow(every=9)
 def test_an_executor_writes_the_same_bytes(run, tmp_path, make, kind):
@@ -235,9 +230,10 @@ def test_memory_is_bounded_by_a_block(run, tmp_path, monkeypatch):
         ({"shard": (4, 3)}, "--shard: expected i/n with i from 1 to n, got 4/3"),
         ({"form": "xml"}, "form: expected table or tsv or jsonl or json, got 'xml'"),
         ({"count": 0}, "expected integers from 1"),
+        ({"kind": "fast"}, "--index: expected auto or exact"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_the_work(tmp_path, asked, message):
+def test_invalid_arguments_are_refused_before_the_run_is_read(tmp_path, asked, message):
     with pytest.raises(ConfigError, match=message):
         recall_all(tmp_path / "no run", tmp_path / "lists", **asked)
 
@@ -250,24 +246,15 @@ def test_a_worker_that_sees_another_run_is_refused(run, tmp_path):
         sharding.write_shard_in_worker(other, facts, str(tmp_path / "part"), 1, 1)
 
 
-def test_a_broken_kind_is_refused_before_the_run_is_read(tmp_path):
-    with pytest.raises(ConfigError, match="--index: expected auto or exact"):
-        recall_all(tmp_path / "no run", tmp_path / "lists", kind="fast")
-
-
-def test_what_others_keep_beside_the_parts_stays(run, tmp_path):
+def test_what_a_killed_shard_left_is_removed_and_other_files_stay(run, tmp_path):
     folder = tmp_path / "lists.parts"
     folder.mkdir()
     (folder / "mine").write_text("mine")
     with ThreadPoolExecutor(1) as executor:
         recall_all(run, tmp_path / "lists", executor=executor, count=2, kind="exact", block=BLOCK)
     assert [path.name for path in folder.iterdir()] == ["mine"]
-
-
-def test_what_a_killed_share_left_is_removed(run, tmp_path):
     left, other = tmp_path / ".part.0a1b0a1b0a1b.tmp", tmp_path / ".another.0a1b0a1b0a1b.tmp"
     for path in (left, other):
         path.write_text("half")
     recall_all(run, tmp_path / "part", shard=(1, 2), kind="exact", block=BLOCK)
-    assert not left.exists()
-    assert other.exists()
+    assert (left.exists(), other.exists()) == (False, True)
