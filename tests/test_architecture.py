@@ -193,14 +193,14 @@ print([name for name in sys.modules if name.startswith({modules})])
     assert python_output(script).splitlines()[-1] == "[]"
 
 
-def test_no_module_is_empty_and_none_has_outgrown_its_room():
+def test_every_module_has_a_docstring_and_at_most_300_lines():
     for path in MODULES:
         text = path.read_text(encoding="utf-8")
         assert ast.get_docstring(ast.parse(text)), f"{path} says nothing of itself"
         assert text.count("\n") <= 300, f"{path} wants a new room"
 
 
-def test_the_judge_says_what_it_goes_by_once():
+def test_the_suite_lists_each_constant_once():
     """No two modules list the same words under one name; the keys of a table are such a list."""
     found = {}
     for path in (PACKAGE / "conformance").rglob("*.py"):

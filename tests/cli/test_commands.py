@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 import subprocess
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -79,10 +80,6 @@ def test_every_setting_is_an_option_with_its_range_and_default():
         assert "default" in text, option.opts
 
 
-def test_version_is_printed(cli):
-    assert cli("--version") == (0, f"mindref, version {mindref.__version__}\n", "")
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -107,6 +104,7 @@ def test_without_a_command_the_commands_are_listed(cli):
     result = cli()
     assert result.code == 2
     assert all(name in result.out + result.err for name in NAMES)
+    assert cli("--version") == (0, f"mindref, version {mindref.__version__}\n", "")
 
 
 def test_a_bug_is_one_line_with_reporting_instructions(cli, monkeypatch, run):
@@ -150,19 +148,17 @@ def test_user_errors_are_one_line(cli, monkeypatch, run, error, line):
     assert result.out == ""
 
 
-def test_backends_are_listed(cli):
+def test_backends_are_listed_and_an_unusable_one_with_its_reason(cli, monkeypatch):
     assert re.search(r"^numpy +ops$", cli("backends").out, re.M)
     numpy = next(row for row in cli.json("backends") if row["name"] == "numpy")
     assert numpy["usable"]
     assert "routing" in numpy["operators"]
 
-
-def test_an_unusable_backend_is_listed_with_its_reason(cli, monkeypatch):
     def broken():
         raise RuntimeError("no device")
 
-    found = type("Broken", (), {"capabilities": staticmethod(broken)})()
-    monkeypatch.setattr("mindref.backend.load_backend", lambda name: found)
+    backend = SimpleNamespace(capabilities=broken)
+    monkeypatch.setattr("mindref.backend.load_backend", lambda name: backend)
     result = cli("backends")
     assert result.code == 0
     assert "not usable: RuntimeError: no device" in result.out

@@ -1,28 +1,20 @@
 """The first run prints that it compiles; later runs use the cache and print nothing."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import mindref.cli
 from mindref import kernels
-from tests.runs import environment, options
+from tests.runs import call, options
 
 
 def train(folder: Path, run: str, **changes: str) -> str:
     """Return the standard error of a training in a child process."""
-    command = [sys.executable, "-m", "mindref", "train", "--out", run, "--quiet"]
-    done = subprocess.run(
-        [*command, *options(steps=1, evaluate_every=1)],
-        cwd=folder,
-        env=environment(**changes),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = ["train", "--out", run, "--quiet", *options(steps=1, evaluate_every=1)]
+    done = call(*command, cwd=folder, **changes)
+    assert done.returncode == 0, done.stderr
     return done.stderr
 
 

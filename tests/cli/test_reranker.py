@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ SMALL = [
     "--width", "8", "--window", "5", "--attention-hidden", "4", "--hidden", "8", "--depth", "20",
     "--recalled", "6", "--popular", "3", "--batch", "16", "--steps", "4",
 ]  # fmt: skip
+
+SETTING = "din: expected a setting of din, got"
 
 
 def train_din_command(trained_run: Path, out: Path) -> list[str]:
@@ -36,6 +39,13 @@ def din_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         main([*train_din_command(trained_run, run), "--quiet", "--json"])
     assert ended.value.code == 0
     return run
+
+
+@pytest.fixture
+def fill(trained_run: Path, din_run: Path) -> Callable[[list[str]], list[object]]:
+    """Return a function that replaces RUN and STAGE by the folders of the two runs."""
+    folders = {"RUN": trained_run, "STAGE": din_run}
+    return lambda words: [folders.get(word, word) for word in words]
 
 
 def test_training_prints_both_orders_and_the_next_command(cli, trained_run, tmp_path):
@@ -75,6 +85,7 @@ def test_default_settings_are_those_of_din(cli, trained_run, tmp_path):
     assert (found["window"], found["hidden"], found["learning_rate"]) == (50, [64, 32], 0.001)
 
 
+@pytest.mark.rules("din-R22")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -105,28 +116,18 @@ def test_default_settings_are_those_of_din(cli, trained_run, tmp_path):
         (["--model", "din", "--recall", "RUN", "--depth", "0"], "depth: expected 1 to 1000000"),
         (["--model", "din", "--recall", "RUN", "--start", "recall"], "items: expected shape"),
         (["--model", "din", "--recall", "RUN", "--out", "STAGE"], "no run there, got one; choose"),
+        *(
+            (["--model", "din", "--recall", "RUN", *words], f"{SETTING} {words[0][2:]}")
+            for words in (["--interests", "4"], ["--sampler", "uniform"], ["--normalise"])
+        ),
         (["--model", "din", "--recall", "RUN", "--out", "/dev/null/x"], "a writable location"),
     ],
 )
 def test_invalid_options_are_one_line_before_a_run_is_created(
-    cli, trained_run, din_run, tmp_path, arguments, message
+    cli, fill, tmp_path, arguments, message
 ):
-    by_placeholder = {"RUN": trained_run, "STAGE": din_run}
     out = [] if "--out" in arguments else ["--out", tmp_path / "din"]
-    assert message in cli.error_line(
-        "train", *out, *[by_placeholder.get(word, word) for word in arguments]
-    )
-    assert not (tmp_path / "din").exists()
-
-
-@pytest.mark.rules("din-R22")
-@pytest.mark.parametrize(
-    "arguments", [["--interests", "4"], ["--sampler", "uniform"], ["--normalise"]]
-)
-def test_settings_of_recall_models_are_rejected(cli, trained_run, tmp_path, arguments):
-    assert f"din: expected a setting of din, got {arguments[0][2:]}" in cli.error(
-        *train_din_command(trained_run, tmp_path / "din"), *arguments
-    )
+    assert message in cli.error_line("train", *out, *fill(arguments))
     assert not (tmp_path / "din").exists()
 
 
@@ -205,31 +206,27 @@ def test_reranked_lists_have_the_order_of_din(cli, trained_run, din_run, tmp_pat
     assert "this history: 3 behaviours" in result.out
 
 
+@pytest.mark.rules("din-R24")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rerank", "STAGE", "--user", "customer-0001", "--top", "21"], "--top: expected at"),
-        (["--rerank", "RUN", "--user", "customer-0001"], "a DIN run, got a recall run"),
-        (["--rerank", "nowhere", "--all-users"], "nowhere: expected a DIN run, got no"),
         (
-            ["--rerank", "STAGE", "--all-users", "--output", "x", "--shard", "1/2"],
+            ["RUN", "--rerank", "STAGE", "--user", "customer-0001", "--top", "21"],
+            "--top: expected at",
+        ),
+        (["RUN", "--rerank", "RUN", "--user", "customer-0001"], "a DIN run, got a recall run"),
+        (["RUN", "--rerank", "nowhere", "--all-users"], "nowhere: expected a DIN run, got no"),
+        (
+            ["RUN", "--rerank", "STAGE", "--all-users", "--output", "x", "--shard", "1/2"],
             "--shard: expected lists without reranking, got --rerank",
         ),
+        (["OTHER", "--rerank", "STAGE", "--history", ""], "another model; train the reranker anew"),
     ],
-)  # fmt: skip
-def test_lists_that_cannot_be_reranked_are_one_line(cli, trained_run, din_run, arguments, message):
-    by_placeholder = {"RUN": trained_run, "STAGE": din_run}
-    assert message in cli.error(
-        "recall", trained_run, *[by_placeholder.get(word, word) for word in arguments]
-    )
-
-
-@pytest.mark.rules("din-R24")
-def test_a_reranker_of_another_run_is_rejected(cli, din_run, tmp_path):
-    other = trained(tmp_path / "other", backend="numpy")
-    assert "another model; train the reranker anew" in cli.error(
-        "recall", other, "--rerank", din_run, "--history", ""
-    )
+)
+def test_lists_that_cannot_be_reranked_are_one_line(cli, fill, tmp_path, arguments, message):
+    if arguments[0] == "OTHER":
+        arguments = [str(trained(tmp_path / "other", backend="numpy")), *arguments[1:]]
+    assert message in cli.error("recall", *fill(arguments))
 
 
 @pytest.mark.rules("din-R20", "din-R21")
@@ -247,16 +244,16 @@ def test_indexable_explains_the_measurement(cli, trained_run, din_run, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("run", "arguments", "message"),
+    ("arguments", "message"),
     [
-        ("STAGE", ["--at", "5"], "a DIN run: expected only --json or --indexable, got --at"),
-        ("STAGE", ["--indexable", "--cases", "test"], "or --json, got --cases"),
-        ("RUN", ["--indexable"], "--indexable: expected a DIN run, made with --model din"),
-        ("RUN", ["--recall", "x"], "--recall: expected a DIN run, made with --model din"),
+        (["STAGE", "--at", "5"], "a DIN run: expected only --json or --indexable, got --at"),
+        (["STAGE", "--indexable", "--cases", "test"], "or --json, got --cases"),
+        (["RUN", "--indexable"], "--indexable: expected a DIN run, made with --model din"),
+        (["RUN", "--recall", "x"], "--recall: expected a DIN run, made with --model din"),
     ],
 )
-def test_options_without_effect_are_rejected(cli, trained_run, din_run, run, arguments, message):
-    assert message in cli.error("evaluate", {"RUN": trained_run, "STAGE": din_run}[run], *arguments)
+def test_options_without_effect_are_rejected(cli, fill, arguments, message):
+    assert message in cli.error("evaluate", *fill(arguments))
 
 
 def test_a_damaged_report_is_an_error(cli, din_run, tmp_path):

@@ -74,19 +74,16 @@ def test_the_help_lists_the_families_of_a_setting(cli):
     assert "--width N d, width of item vectors and interests [1 to 4096; default 64]" in text
 
 
-def test_only_json_is_on_stdout(cli, shop, tmp_path):
-    result = cli("train", "--data", shop, "--out", tmp_path / "run", "--json", *options())
+def test_only_json_is_on_stdout_and_quiet_prints_no_progress(cli, shop, tmp_path):
+    run, command = tmp_path / "run", ["train", "--data", shop, *options(), "--out"]
+    result = cli(*command, run, "--json")
     assert result.code == 0
     found = json.loads(result.out)
     assert "step 7/7" in result.err
-    report = kept_report(tmp_path / "run")
-    assert found == {"run": str(tmp_path / "run"), **report}
+    assert found == {"run": str(run), **kept_report(run)}
     for name in ("model", "popularity", "random"):
         assert sorted(found["metrics"]["test"][name]["hit_rate@10"]) == ["high", "low", "value"]
-
-
-def test_quiet_prints_no_progress(cli, shop, tmp_path):
-    result = cli("train", "--data", shop, "--out", tmp_path / "run", "--quiet", *options())
+    result = cli(*command, tmp_path / "quiet", "--quiet")
     assert "step" not in result.err
     assert "hit_rate@10" in result.out
 
@@ -283,30 +280,23 @@ def test_resume_of_a_finished_run_prints_its_report(cli, run):
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
-def test_resume_of_a_folder_that_is_not_a_run_is_one_line(cli, tmp_path):
-    assert f"{tmp_path}: expected a run directory, got no config.json in it" in cli.error(
-        "train", "--resume", tmp_path
-    )
-
-
 def test_resume_with_a_moved_log(cli, run):
     log = lose_log(run)
     assert "nothing there" in cli("train", "--resume", run).err
     assert cli("train", "--resume", run, "--data", log, "--quiet").code == 0
 
 
-def test_a_folder_with_other_files_is_rejected(tmp_path, cli):
+def test_a_folder_without_a_run_is_rejected_unless_an_early_kill_left_it(tmp_path, cli):
+    message = f"{tmp_path}: expected a run directory, got no config.json in it"
+    assert message in cli.error("train", "--resume", tmp_path)
+    command = ["train", "--out", tmp_path, "--quiet", *options()]
     (tmp_path / "thesis.txt").write_text("mine")
-    assert "expected a new or empty folder, got 1 others, such as 'thesis.txt'" in cli.error(
-        "train", "--out", tmp_path, "--quiet", *options()
-    )
+    message = "expected a new or empty folder, got 1 others, such as 'thesis.txt'"
+    assert message in cli.error(*command)
     assert [x.name for x in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_files_left_by_an_early_kill_do_not_block_a_new_run(tmp_path, cli):
+    (tmp_path / "thesis.txt").rename(tmp_path / ".config.json.0123456789ab.tmp")
     (tmp_path / "items.tsv").write_text("half")
-    (tmp_path / ".config.json.0123456789ab.tmp").write_text("{")
-    assert cli("train", "--out", tmp_path, "--quiet", *options()).code == 0
+    assert cli(*command).code == 0
 
 
 def test_a_writable_path_is_accepted_and_unchanged(tmp_path):

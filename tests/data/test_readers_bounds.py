@@ -3,8 +3,6 @@
 import gzip
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +15,7 @@ from mindref.data.readers.bounded_stream import MIN_LIMIT
 from mindref.data.readers.lines import MAX_LINE_BYTES
 from mindref.errors import DataError
 from tests.data.reading import values, write, zipped
-from tests.runs import environment
+from tests.runs import python_output
 
 MIB = 1 << 20
 PEAK = 300 * MIB  # of a process that reads a bomb; reading three lines takes some 60
@@ -183,12 +181,9 @@ except DataError as error:
 def test_decompression_bombs_do_not_fill_the_memory(tmp_path):
     for name, path in bombs(tmp_path).items():
         beside = [str(write(tmp_path / "log", "u,a,1\n"))] if path.suffix == ".json" else []
-        command = [sys.executable, "-c", CHILD, *beside, str(path)]
-        done = subprocess.run(
-            command, env=environment(), capture_output=True, text=True, timeout=300, check=True
-        )
-        peak, _, said = done.stdout.partition(" ")
-        assert "expected" in said, (name, done)
+        output = python_output(CHILD, *beside, path)
+        peak, _, said = output.partition(" ")
+        assert "expected" in said, (name, output)
         # pyarrow wants the file in one piece: as large as it may be
         allowed = PEAK + (160 * MIB if name == "parquet" else 0)
         assert int(peak) * 1024 < allowed, (name, peak, said)

@@ -38,7 +38,7 @@ def test_both_kinds_of_case_are_reported_apart():
 
 
 @pytest.mark.rules("metrics-R31")
-def test_nothing_is_said_where_nobody_knows_or_all_are_alike():
+def test_nothing_is_reported_without_times_or_with_one_kind_of_case():
     ids = np.zeros((4, 1), np.int64)
     ranked = TopN(ids, np.zeros(ids.shape), ids)
     assert metrics_by_tie(ranked, CASES, None, (1,)) == {}

@@ -1,6 +1,5 @@
 """faiss: flat and inverted lists, by inner product, for any batch, and mapped from a file."""
 
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +21,7 @@ from mindref.recall.build import write_plugin_index
 from tests.recall.test_annoy import vectors
 from tests.recall.test_build import QUERIES
 from tests.recall.test_merge import check_retrieval
+from tests.runs import python_output
 
 faiss = pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
 KINDS = ("faiss-flat", "faiss-ivf")
@@ -99,14 +99,12 @@ print([path.name for path in Path(sys.argv[1]).glob("*.index")], faiss.omp_get_m
 @pytest.mark.rules("recall-R26")
 @pytest.mark.slow
 def test_the_inverted_lists_depend_on_the_seed_and_not_on_threads(tmp_path):
-    def file_of(seed, threads):
-        command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(seed), str(threads)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        name, said = done.stdout.rsplit(" ", 1)
+    names = []
+    for seed, threads in ((3, 1), (3, 2), (4, 1)):
+        name, said = python_output(SCRIPT, tmp_path, seed, threads).rsplit(" ", 1)
         assert int(said) == threads, "the setting of others is put back"
-        return name
-
-    assert file_of(3, 1) == file_of(3, 2) != file_of(4, 1)
+        names.append(name)
+    assert names[0] == names[1] != names[2]
 
 
 @pytest.mark.rules("recall-R14", "recall-R9")
@@ -152,21 +150,21 @@ def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path):
         open_index(tmp_path, items)
 
 
-def test_without_faiss_the_error_names_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
-    with pytest.raises(BackendError, match=r"index faiss-ivf: .*pip install 'mindref\[faiss\]'"):
-        built(tmp_path, "faiss-ivf", vectors(300))
-
-
-def test_the_version_is_that_of_the_library_in_any_package(monkeypatch):
+def test_the_version_is_that_of_the_library_and_without_it_the_error_names_the_extra(
+    tmp_path, monkeypatch
+):
     plugin = registry.load_plugin("faiss-ivf")
 
     def version(name):
         raise metadata.PackageNotFoundError(name)  # as with conda's
 
-    monkeypatch.setattr(metadata, "version", version)
-    assert plugin.version() == f"faiss {faiss.__version__}"
+    with monkeypatch.context() as patch:
+        patch.setattr(metadata, "version", version)
+        assert plugin.version() == f"faiss {faiss.__version__}"
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
+    with pytest.raises(BackendError, match=r"index faiss-ivf: .*pip install 'mindref\[faiss\]'"):
+        built(tmp_path, "faiss-ivf", vectors(300))
 
 
 @pytest.mark.parametrize("count", [1, 3])

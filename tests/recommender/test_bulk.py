@@ -59,7 +59,7 @@ def test_all_users_are_answered_in_the_order_of_the_log(run, monkeypatch):
         assert [x.item for x in answer.items] == [x.item for x in alone]
 
 
-def test_an_answer_says_what_it_rests_on(run):
+def test_a_list_has_its_history_and_unknown_items(run):
     (answer,) = answers(run, history=[*HISTORY, "unheard of"], n=3)
     assert (answer.user, answer.length, answer.unknown) == ("", len(HISTORY), ["unheard of"])
     assert answer.interests == 3, "nine behaviours have floor(log2 9) interests"
@@ -133,7 +133,7 @@ def test_an_index_of_an_older_model_is_built_again(tmp_path, monkeypatch):
     assert answer.items == mindref.load(run).recommend(HISTORY, 20)
 
 
-def test_annoy_finds_what_exact_search_finds(run):
+def test_annoy_equals_exact_search_on_a_small_catalogue(run):
     exact, approximate = (answers(run, n=10, kind=kind) for kind in ("exact", "annoy"))
     assert len(exact) == len(approximate) == 60
     for one, other in zip(exact, approximate, strict=True):

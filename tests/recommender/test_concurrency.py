@@ -33,7 +33,7 @@ def mind_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.rules("recall-R41", "backend-R18")
 @pytest.mark.parametrize("threads", ["1", "3"])
 @pytest.mark.slow(every=3)
-def test_threads_that_ask_at_once_hear_what_one_hears_alone(run, threads, monkeypatch):
+def test_many_threads_get_the_results_of_one(run, threads, monkeypatch):
     monkeypatch.setenv("MINDREF_THREADS", "1")
     expected = serially(mindref.load(run), QUESTIONS)
     assert len({str(x) for x in expected}) > len(QUESTIONS) // 2
@@ -114,9 +114,7 @@ def test_an_index_is_searched_by_many_at_once(kind, tmp_path, monkeypatch):
 @pytest.mark.rules("recall-R41", "backend-R18")
 @pytest.mark.filterwarnings(FORK)
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_the_children_of_a_fork_hear_the_same_from_the_model_that_they_find(
-    mind_run, threads, monkeypatch
-):
+def test_forked_processes_get_the_same_results(mind_run, threads, monkeypatch):
     """The parent has used it, with threads that stay behind; its lock is held as the fork comes."""
     monkeypatch.setenv("MINDREF_THREADS", threads)
     model = mindref.load(mind_run)
@@ -133,7 +131,7 @@ def test_the_children_of_a_fork_hear_the_same_from_the_model_that_they_find(
 
 @pytest.mark.rules("recall-R41")
 @pytest.mark.slow
-def test_a_spawned_process_hears_the_same_from_a_copy(mind_run):
+def test_a_spawned_process_gets_the_same_results(mind_run):
     model = mindref.load(mind_run)
     expected = serially(model, QUESTIONS)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -155,7 +153,7 @@ print(pickle.dumps(found).hex())
 
 @pytest.mark.rules("recall-R41")
 @pytest.mark.slow
-def test_the_first_to_ask_may_be_many(mind_run):
+def test_the_first_requests_may_be_concurrent(mind_run):
     """Numba, kernels and backend are imported by whoever is first; others come in the middle."""
     output = python_output(COLD, mind_run, cwd=REPOSITORY, MINDREF_THREADS="2", NUMBA_CACHE_DIR="")
     expected = serially(mindref.load(mind_run), QUESTIONS)

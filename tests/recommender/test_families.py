@@ -117,7 +117,7 @@ OF_SOME = [x for x in dataclasses.fields(Config) if registry.families_using(x.na
 @pytest.mark.rules("model-R36")
 @pytest.mark.parametrize("setting", OF_SOME, ids=lambda setting: setting.name)
 @pytest.mark.parametrize("model", ALL)
-def test_whoever_does_not_know_a_setting_takes_nothing_but_its_default(model, setting):
+def test_a_family_accepts_only_the_default_of_a_setting_that_it_does_not_use(model, setting):
     Config.of("default", {"model": model, setting.name: setting.default})
     for value in others(setting):
         settings = {"model": model, setting.name: value}
@@ -161,7 +161,7 @@ def test_export_and_study_refuse_another_family(tmp_path, monkeypatch):
 
 @pytest.mark.rules("recall-R40")
 @pytest.mark.parametrize("model", ["item_knn", "random"])
-def test_a_family_with_scores_alone_says_that_it_has_no_interests(model, tmp_path):
+def test_a_family_without_vectors_has_no_interests(model, tmp_path):
     served = load(trained(tmp_path / "run", model=model))
     message = f"^interests: expected a model with vectors of users, got a run of {model}, which"
     with pytest.raises(ConfigError, match=message):

@@ -103,7 +103,7 @@ def change_words(
 
 @pytest.mark.rules("security-R14")
 @pytest.mark.parametrize("place", ["/a\0b", "/a\ud800b"], ids=repr)
-def test_a_recall_run_that_no_folder_can_be_is_refused(place, din):
+def test_an_impossible_path_of_the_recall_run_is_refused(place, din):
     with change_json(din / "config.json") as words:
         words["recall"]["run"] = place
     with pytest.raises(RunError, match=r"config.json: expected the configuration of a DIN run"):
@@ -125,7 +125,7 @@ def test_a_report_of_other_words_is_refused(place, din):
 
 @pytest.mark.rules("din-R23", "security-R10")
 @pytest.mark.parametrize("changes", [{"step": "x"}, {"step": -1}, {"model": "mind"}], ids=str)
-def test_words_that_are_none_of_a_stage_are_refused(changes, mind_run, din):
+def test_invalid_words_beside_the_arrays_are_refused(changes, mind_run, din):
     change_words(din, **changes)
     with pytest.raises(RunError, match=r"optimiser.safetensors: expected a state of mindref, got"):
         resume_reranker(din)

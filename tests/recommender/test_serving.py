@@ -140,7 +140,7 @@ def test_similar_items_are_those_of_the_largest_cosine(model):
     assert expected == sorted(expected, reverse=True)
 
 
-def test_before_fit_there_is_nobody_to_ask():
+def test_an_untrained_model_is_an_error():
     model = MIND(**SMALL)
     for ask in (
         lambda: model.recommend(HISTORY),
@@ -171,12 +171,12 @@ def test_before_fit_there_is_nobody_to_ask():
         (lambda m: m.recommend([1.0]), DataError, r"text or an integer, got 1\.0"),
     ],
 )
-def test_a_question_that_cannot_be_answered_is_an_error(model, ask, error, message):
+def test_an_invalid_request_is_an_error(model, ask, error, message):
     with pytest.raises(error, match=message):
         ask(model)
 
 
-def test_asking_changes_no_file(run, model):
+def test_serving_changes_no_file(run, model):
     before = {path: path.read_bytes() for path in sorted(run.rglob("*"))}
     model.recommend(user="customer-0001")
     model.similar_items(ITEMS[0])

@@ -147,7 +147,7 @@ class Dying(ProcessPoolExecutor):
 
 
 @pytest.mark.rules("recall-R39", "recall-R38")
-def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(run, tmp_path, monkeypatch):
+def test_a_dead_worker_is_an_error_and_finished_shards_are_kept(run, tmp_path, monkeypatch):
     expected = whole(run, tmp_path)
     with (
         Dying(1, mp_context=get_context("spawn")) as executor,

@@ -28,7 +28,7 @@ def test_an_error_in_the_block_leaves_the_old_file(tmp_path):
     assert os.listdir(tmp_path) == ["a"]
 
 
-def test_nobody_sees_a_file_before_its_block_ends(tmp_path):
+def test_a_file_appears_when_its_block_ends(tmp_path):
     with atomic.open_atomic(tmp_path / "a") as stream:
         stream.write(b"half")
         stream.flush()

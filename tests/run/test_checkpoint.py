@@ -234,7 +234,7 @@ def full_writing(full: Callable[[], None]) -> Callable[[Path, bytes], None]:
     return write
 
 
-def test_a_run_without_an_epoch_says_how_to_go_on(tmp_path):
+def test_a_run_without_an_epoch_says_how_to_resume(tmp_path):
     trainer(tmp_path / "run").train(stop_after(1))
     with pytest.raises(
         RunError, match=r"stopped before one was written; go on with: mindref train"

@@ -52,7 +52,7 @@ def test_a_damaged_file_is_named(copy, open_run, name, how):
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimiser.safetensors"])
-def test_what_the_message_says_mends_a_run(copy, tmp_path, name):
+def test_a_run_is_repaired_as_the_message_says(copy, tmp_path, name):
     damage(copy / name, DAMAGES["truncated"])
     with pytest.raises(
         RunError, match=r"without optimiser.safetensors in the folder, mindref train"
@@ -80,7 +80,7 @@ def test_files_for_people_are_not_needed(copy, name):
     assert resume_run(copy).train().finished
 
 
-def test_flipped_bits_are_noticed(copy):
+def test_flipped_bits_are_detected(copy):
     for name in ("model.safetensors", "optimiser.safetensors"):
         data = (copy / name).read_bytes()
         (copy / name).write_bytes(data[:-5] + bytes([data[-5] ^ 4]) + data[-4:])
@@ -107,7 +107,7 @@ SWAPS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("arrays", "words"), SWAPS.values(), ids=list(SWAPS))
-def test_what_changed_places_is_noticed(tmp_path, arrays, words):
+def test_swapped_content_is_detected(tmp_path, arrays, words):
     """The sum of the file stays, and all but one thing in it."""
     path = tmp_path / "x.safetensors"
     array_files.save_arrays(path, ARRAYS, WORDS)
@@ -149,7 +149,7 @@ def as_format(path: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "optimiser.safetensors"])
-def test_a_file_of_a_newer_mindref_is_left_to_it(copy, name):
+def test_a_file_of_a_newer_format_is_refused(copy, name):
     as_format(copy / name, 3)
     message = f"{name}: expected format 2, got 3; use the mindref that wrote it"
     with pytest.raises(RunError, match=message):
@@ -177,7 +177,7 @@ def test_arrays_of_a_stranger_are_refused(copy):
         lambda words: words.update(settings=3),
     ],
 )
-def test_a_configuration_with_a_hole_is_refused(copy, change):
+def test_an_incomplete_configuration_is_refused(copy, change):
     with change_json(copy / "config.json") as words:
         change(words)
     with pytest.raises(RunError, match=r"config.json: expected the configuration of a run, got"):

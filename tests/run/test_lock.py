@@ -41,7 +41,7 @@ def holder(folder: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.rules("faults-R4")
-def test_the_second_one_is_told_who_the_first_one_is(tmp_path):
+def test_the_error_names_the_process_that_holds_the_lock(tmp_path):
     with holder(tmp_path) as child:
         with (
             pytest.raises(RunError, match="no other process that writes there") as told,
@@ -59,7 +59,7 @@ def test_the_second_one_is_told_who_the_first_one_is(tmp_path):
 
 
 @pytest.mark.rules("faults-R5")
-def test_a_kill_lets_go_of_the_lock(tmp_path):
+def test_a_killed_process_releases_the_lock(tmp_path):
     with holder(tmp_path) as child:
         child.kill()
     assert os.listdir(tmp_path) == [lock.NAME], "the file is still there, and hinders nobody"
@@ -71,7 +71,7 @@ def test_a_kill_lets_go_of_the_lock(tmp_path):
 
 
 @pytest.mark.rules("faults-R5")
-def test_of_many_that_want_it_at_once_one_has_it(tmp_path):
+def test_one_of_many_threads_holds_the_lock(tmp_path):
     """The file comes and goes all the time: nobody may hold one that lies there no more."""
     inside, most, served = [0], [0], [0]
 
@@ -94,7 +94,7 @@ def test_of_many_that_want_it_at_once_one_has_it(tmp_path):
 
 @pytest.mark.rules("faults-R7")
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_where_there_are_no_locks_it_says_so_and_goes_on(tmp_path, number, monkeypatch):
+def test_a_system_without_locks_gives_a_warning(tmp_path, number, monkeypatch):
     def flock(descriptor, how):
         raise OSError(number, os.strerror(number))
 
@@ -109,7 +109,7 @@ def test_where_there_are_no_locks_it_says_so_and_goes_on(tmp_path, number, monke
 
 @pytest.mark.rules("faults-R7")
 @pytest.mark.slow
-def test_a_command_says_that_there_are_no_locks_and_goes_on(tmp_path):
+def test_a_command_warns_if_there_are_no_locks(tmp_path):
     code = (
         "import errno, os, sys\nfrom mindref.run import lock\n"
         "def flock(*given): raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))\n"
@@ -123,7 +123,7 @@ def test_a_command_says_that_there_are_no_locks_and_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize("words", ["", "[1]", '{"pid": 1}', "\x00" * 30, "[" * 4800])
-def test_an_owner_that_has_not_signed_is_one_all_the_same(tmp_path, words):
+def test_an_unreadable_lock_file_still_locks(tmp_path, words):
     message = "got one that has not written its name yet"
     with lock.lock_inside(tmp_path):
         (tmp_path / lock.NAME).write_text(words)
@@ -151,7 +151,7 @@ def test_links_folders_and_devices_in_the_place_of_a_lock(tmp_path):
 
 
 @pytest.mark.rules("faults-R8")
-def test_what_a_kill_left_of_a_file_is_swept_by_the_next_who_makes_it(tmp_path):
+def test_temporary_files_of_a_killed_writer_are_removed(tmp_path):
     left = {x: f".{x}.0a0a0a0a0a0a.tmp" for x in ("lists.tsv", "lists.tsv2", "other")}
     for name in left.values():
         (tmp_path / name).write_text("half")
@@ -183,7 +183,7 @@ WRITERS = {
 @pytest.mark.rules("faults-R4")
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.slow(every=3)
-def test_a_command_that_writes_into_a_folder_waits_for_nobody(run, name):
+def test_a_writing_command_fails_in_a_locked_folder(run, name):
     folder = run.parent / WRITERS[name][2]
     folder.mkdir(exist_ok=True)
     before = content(run)
@@ -198,7 +198,7 @@ def test_a_command_that_writes_into_a_folder_waits_for_nobody(run, name):
 
 @pytest.mark.rules("faults-R4")
 @pytest.mark.slow
-def test_merged_and_judged_lists_have_one_writer(run, tmp_path):
+def test_an_output_file_has_one_writer(run, tmp_path):
     part, lists = tmp_path / "part", tmp_path / "lists.tsv"
     done = call("recall", run, "--all-users", "--shard", "1/1", "--output", part, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -222,7 +222,7 @@ def test_a_lock_that_was_removed_is_not_removed_again(tmp_path):
 
 @pytest.mark.rules("faults-R6")
 @pytest.mark.slow
-def test_readers_ask_for_no_lock(run, tmp_path):
+def test_readers_take_no_lock(run, tmp_path):
     lists = tmp_path / "lists.tsv"
     with holder(run) as child:
         for words in (["evaluate", run], ["recall", run, "--all-users", "--output", lists]):
@@ -280,7 +280,7 @@ def asleep() -> int:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="another user is made by root")
 @pytest.mark.rules("faults-R4")
-def test_the_lock_of_another_user_is_one(open_folder):
+def test_the_lock_of_another_user_holds(open_folder):
     """Its file cannot be written by us, and is locked all the same."""
 
     def refused():
