@@ -1,7 +1,5 @@
 """The writer of towers that needs no framework, as a package would offer it to other processes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tests.numpy_exporter import Writer

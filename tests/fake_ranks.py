@@ -1,7 +1,5 @@
 """Several processes of a training played by threads, which may leave before the others."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Condition
@@ -49,7 +47,7 @@ def meet(world: int, work: Callable[[Ranks], Any]) -> list[Any]:
     """Return what the work of each process returned, or the exception that it ended with."""
     meeting = Meeting(world)
 
-    def one(rank: int) -> Any:
+    def one(rank):
         try:
             return work(Ranks(rank, world, lambda word: meeting.exchange(rank, word)))
         except Exception as error:

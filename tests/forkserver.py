@@ -7,8 +7,6 @@ that took too long, which then has said where it stood. Run by tests/test_mutant
 `python -P -B tests/forkserver.py`.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import json
 import os

@@ -1,7 +1,5 @@
 """A disk that is full from the n-th operation on, for code of this process that writes below it."""
 
-from __future__ import annotations
-
 import errno
 import io
 import os
@@ -37,7 +35,7 @@ class Disk:
         """Put it in the place of the system's calls."""
         real_open, real_os_open, real_fsync = io.open, os.open, os.fsync
 
-        def opening(file: Any, mode: str = "r", *given: Any, **more: Any) -> Any:
+        def opening(file, mode="r", *given, **more):
             if isinstance(file, int) or not set(mode) & set("wxa+"):
                 return real_open(file, mode, *given, **more)
             self.take("open", file)
@@ -46,12 +44,12 @@ class Disk:
             stream = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
             return stream if "b" in mode else io.TextIOWrapper(stream, *given[1:], **more)
 
-        def os_opening(path: Any, flags: int, *given: Any, **more: Any) -> int:
+        def os_opening(path, flags, *given, **more):
             if flags & os.O_CREAT:
                 self.take("open", path)
             return real_os_open(path, flags, *given, **more)
 
-        def fsync(descriptor: int) -> None:
+        def fsync(descriptor):
             self.take("fsync", os.readlink(f"/proc/self/fd/{descriptor}"), named=False)
             real_fsync(descriptor)
 
@@ -65,7 +63,7 @@ class Disk:
     def taking(self, name: str, real: Callable[..., Any], at: int) -> Callable[..., Any]:
         """Return a call of the system that is counted, by its argument number `at`."""
 
-        def call(*given: Any, **more: Any) -> Any:
+        def call(*given, **more):
             self.take(name, given[at])
             return real(*given, **more)
 

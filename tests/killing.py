@@ -4,8 +4,6 @@ Started as a program it reads a line of JSON (folder, words) for each command, f
 runs it there, says the child's number, and then how it ended.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os
@@ -57,18 +55,14 @@ class Forge:
         return code, said
 
     def say(self, value: Any) -> None:
-        assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(value) + "\n")
         self.process.stdin.flush()
 
     def hear(self) -> int:
-        assert self.process.stdout is not None
         return int(self.process.stdout.readline())
 
     def close(self) -> None:
         """End it."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()

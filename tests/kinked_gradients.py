@@ -1,7 +1,5 @@
 """Gradient checks of functions with kinks: rectifiers, choices of a largest, powers at zero."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,9 +21,9 @@ def check(
     Where the sides change along the way the difference quotient mixes two slopes: such an example
     is rejected, and Hypothesis fails a test that rejects too many.
     """
-    seen: set[bytes] = set()
+    seen = set()
 
-    def watched(*moved: Array) -> Array:
+    def watched(*moved):
         out, sides = function(*moved)
         seen.add(b"".join(np.asarray(side).tobytes() for side in sides))
         return out

@@ -1,7 +1,5 @@
 """A writer of user towers that needs no framework: the reference, behind the same functions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +36,6 @@ class Writer:
     def open_file(self, kind: str, path: Path) -> Callable[..., Answers]:
         """Return a function from arrays to arrays."""
         assert path.read_bytes() == b"a tower"
-        assert self.parts is not None
         parts = self.parts
         return lambda *arrays: self.spoil(*answers(parts, *arrays))
 

@@ -1,17 +1,20 @@
 """Small trainings on a small built-in log, and what they leave on disk."""
 
-from __future__ import annotations
-
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mindref.config import Config
 from mindref.recommender.trainer import Hooks, Trainer
+from mindref.run.files import sealed
 from mindref.run.source import Loaded, Source
 from mindref.training.engine import make_engine
 from mindref.training.loop import count_step, fetch_arrays, step_learning_rate
@@ -62,7 +65,7 @@ def stop_after(step: int) -> Hooks:
     """Return hooks that stop a training when it has taken this step, as Ctrl-C does."""
     seen = [0]
 
-    def on_step(number: int, loss: float) -> None:
+    def on_step(number, loss):
         seen[0] = number
 
     return Hooks(on_step=on_step, stop=lambda: seen[0] >= step)
@@ -92,19 +95,81 @@ def environment(**more: str) -> dict[str, str]:
 
 def call(*words: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Run a command as a process of its own."""
-    command = [sys.executable, "-m", "mindref", *map(str, words)]
+    return run_python("-m", "mindref", *words, cwd=cwd, **more)
+
+
+def run_python(
+    *arguments: object, cwd: Path | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a child process with these arguments, and more variables."""
     return subprocess.run(
-        command,
+        [sys.executable, *map(str, arguments)],
         cwd=cwd,
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
 
+def start(*words: str | Path, **options: Any) -> subprocess.Popen[str]:
+    """Start a command; its standard error is a pipe of text."""
+    return start_python("-m", "mindref", *words, **options)
+
+
+def start_python(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Start Python with these arguments; its standard error is a pipe of text."""
+    command = [sys.executable, *map(str, arguments)]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(command, env=environment(), text=True, **pipes)
+
+
+def read_until(child: subprocess.Popen[str], text: str) -> str:
+    """Return the lines that a command writes to standard error until one contains the text."""
+    lines = ""
+    while text not in lines:
+        line = child.stderr.readline()
+        assert line, f"it ended too soon: {lines}"
+        lines += line
+    return lines
+
+
+def interrupt(child: subprocess.Popen[str], after: str, times: int = 1) -> str:
+    """Press Ctrl-C in a command after a line with this text; return its standard error."""
+    lines = read_until(child, after)
+    for _ in range(times):
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    lines += child.stderr.read()
+    assert child.wait(timeout=60) == 130, lines
+    assert "Traceback" not in lines
+    return lines
+
+
+@contextmanager
+def change_json(path: Path) -> Iterator[Any]:
+    """Yield the content of a sealed JSON file; write it with a new digest at the end."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    yield content
+    path.write_text(json.dumps(sealed(content)), encoding="utf-8")
+
+
+def lose_log(run: Path) -> str:
+    """Let a run name a log that does not exist; return the path of its log."""
+    with change_json(run / "config.json") as config:
+        log, config["source"]["place"] = config["source"]["place"], str(run / "gone")
+    return log
+
+
 def kept_report(run: Path) -> dict[str, object]:
     """Return the report of a run without the digests of it and of the run."""
-    found: dict[str, object] = json.loads((run / "report.json").read_text())
-    return {name: x for name, x in found.items() if name not in ("sha256", "identity")}
+    report = json.loads((run / "report.json").read_text())
+    return {name: x for name, x in report.items() if name not in ("sha256", "identity")}
+
+
+def python_output(code: str, *arguments: object, **more: str) -> str:
+    """Return what a program prints, which must succeed."""
+    done = run_python("-c", code, *arguments, **more)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

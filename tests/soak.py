@@ -14,8 +14,6 @@ warms up. Of the rest, the last third is compared with the first third: it fails
 Linux only: the numbers are those of /proc.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
 import json
@@ -26,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
@@ -69,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def soak(folder: Path, seconds: float, every: int, out: Path | None) -> list[Sample]:
     """Return a sample for each cycle of so many seconds."""
     places = Places(folder)
-    children: Sample = {}
+    children = {}
     samples, until, began = [], time.monotonic() + seconds, time.monotonic()
     while time.monotonic() < until or len(samples) < 4:
         if len(samples) % every == 0:
@@ -193,7 +191,7 @@ def verdict(samples: Sequence[Sample]) -> list[dict[str, object]]:
     rows = []
     for name in sorted(samples[-1].keys() - {"seconds"}):
         is_size = name.startswith("MB")
-        middle: Callable[[list[float]], float] = statistics.median if is_size else max
+        middle = statistics.median if is_size else max
         before, after = (middle([x[name] for x in some]) for some in (warm[:third], warm[-third:]))
         grows = after > before
         if is_size:

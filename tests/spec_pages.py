@@ -1,7 +1,5 @@
 """Read the specification pages: their rules and their worked examples."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Make the status table of specs/README.md: python -m tests.status --write."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections import Counter
@@ -49,7 +47,7 @@ def mistakes() -> Counter[str]:
 
 def kills(text: str) -> dict[str, list[int | str]]:
     """Return page -> mutants, mutants killed in both types, rules covered of the rules checked."""
-    found: dict[str, list[tuple[int, int, bool]]] = {}
+    found = {}
     for page, *numbers, covered in KILLS.findall(text):
         variants, *killed = map(int, numbers)
         found.setdefault(page, []).append((variants, min(killed), covered == "yes"))

@@ -1,20 +1,17 @@
 """Killed at any moment, or stopped by Ctrl-C, a training still ends in the same bytes."""
 
-from __future__ import annotations
-
 import json
 import random
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
-from tests.runs import call, content, environment, options
+from tests.runs import call, content, interrupt, options, start_python
 
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive"
@@ -60,15 +57,7 @@ class Training:
 
     def start(self, *python: str) -> subprocess.Popen[str]:
         """Begin, or go on."""
-        how = python or ("-m", "mindref")
-        return subprocess.Popen(
-            [sys.executable, *how, *self.words],
-            cwd=self.folder,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return start_python(*(python or ("-m", "mindref")), *self.words, cwd=self.folder)
 
     def kill_after(self, seconds: float) -> bool:
         """Kill the training after some time; return whether it was still running."""
@@ -114,9 +103,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_killed_twice_and_resumed_it_ends_in_the_same_bytes(
-    tmp_path: Path, whole: tuple[dict[str, bytes], float]
-) -> None:
+def test_killed_twice_and_resumed_it_ends_in_the_same_bytes(tmp_path, whole):
     expected, seconds = whole
     training = Training(tmp_path / "run", SETTINGS)
     training.kill_after(0.6 * seconds)
@@ -127,12 +114,7 @@ def test_killed_twice_and_resumed_it_ends_in_the_same_bytes(
 @pytest.mark.rules("faults-R3")
 @pytest.mark.parametrize("number", range(1, 11))
 @pytest.mark.slow(every=10, start=5)
-def test_killed_while_saving_it_ends_in_the_same_bytes(
-    tmp_path: Path,
-    whole: tuple[dict[str, bytes], float],
-    number: int,
-    request: pytest.FixtureRequest,
-) -> None:
+def test_killed_while_saving_it_ends_in_the_same_bytes(tmp_path, whole, number, request):
     """1: items.tsv, 2: config.json, 3 to 6: the first epoch's metrics, state, words and model."""
     if number not in (2, 6) and not request.config.getoption("--kill"):
         pytest.skip("takes minutes; run with --kill")
@@ -144,12 +126,7 @@ def test_killed_while_saving_it_ends_in_the_same_bytes(
 
 
 @pytest.mark.parametrize("moment", range(MOMENTS))
-def test_killed_at_any_moment_it_ends_in_the_same_bytes(
-    tmp_path: Path,
-    whole: tuple[dict[str, bytes], float],
-    moment: int,
-    request: pytest.FixtureRequest,
-) -> None:
+def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path, whole, moment, request):
     """One moment is drawn in each twentieth of a training's life, from its first import on."""
     if not request.config.getoption("--kill"):
         pytest.skip("takes minutes; run with --kill")
@@ -161,32 +138,12 @@ def test_killed_at_any_moment_it_ends_in_the_same_bytes(
     assert training.finish() == expected
 
 
-def interrupted(training: Training, times: int) -> str:
-    """Press Ctrl-C after the first epoch; return what the training said on standard error."""
-    with training.start() as child:
-        assert child.stderr is not None
-        said = ""
-        while "step 40/" not in said:
-            line = child.stderr.readline()
-            assert line, f"it ended too soon: {said}"
-            said += line
-        for _ in range(times):
-            child.send_signal(signal.SIGINT)
-            time.sleep(0.02)
-        said += child.stderr.read()
-        assert child.wait(timeout=60) == 130, said
-    return said
-
-
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.slow(every=2)
-def test_ctrl_c_says_how_to_go_on_and_going_on_ends_in_the_same_bytes(
-    tmp_path: Path, long: dict[str, bytes], times: int
-) -> None:
+def test_ctrl_c_says_how_to_go_on_and_going_on_ends_in_the_same_bytes(tmp_path, long, times):
     training = Training(tmp_path / "run", LONG)
-    said = interrupted(training, times)
-    assert "Traceback" not in said
-    last = said.splitlines()[-1]
+    with training.start() as child:
+        last = interrupt(child, "step 40/", times).splitlines()[-1]
     assert last.startswith("Stopped at ")
     assert "saved. Resume with: mindref train --resume run" in last
     step = json.loads((training.run / "state.json").read_text())["step"]

@@ -7,8 +7,6 @@ the file or folder of old is whole, or the new one is. The same command then end
 and nothing that a kill has left lies about.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import shutil
@@ -120,14 +118,7 @@ def called(work: Work, folder: Path) -> list[str]:
 @pytest.mark.rules("faults-R3")
 @pytest.mark.parametrize("name", WORKS)
 @pytest.mark.slow
-def test_killed_at_random_moments(
-    name: str,
-    forge: Forge,
-    place: Path,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_killed_at_random_moments(name, forge, place, tmp_path, request, record_property):
     asked = request.config.getoption
     many = asked("--kills") or (20 if asked("--kill") else FEW)
     work, hit = WORKS[name], 0

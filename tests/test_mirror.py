@@ -1,7 +1,5 @@
 """Pages, code and tests mirror one another: stems, labels, parts of a page, the status table."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections import defaultdict
@@ -32,7 +30,7 @@ LABEL = re.compile(r"\b([a-z_]+-R\d+)\b")
 @cache
 def cited_by_tests() -> dict[str, set[str]]:
     """Return rule -> test files that carry `@pytest.mark.rules(rule)`."""
-    cited: dict[str, set[str]] = defaultdict(set)
+    cited = defaultdict(set)
     for path in sorted((REPOSITORY / "tests").rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.rules":
@@ -44,7 +42,7 @@ def cited_by_tests() -> dict[str, set[str]]:
 
 def cited_by_code() -> dict[str, set[str]]:
     """Return rule -> files of the package that name it."""
-    cited: dict[str, set[str]] = defaultdict(set)
+    cited = defaultdict(set)
     for path in sorted((REPOSITORY / "mindref").rglob("*.py")):
         if CHECKS in path.parents:
             continue  # a check cites the rules that it judges, which is no line that keeps them
@@ -66,7 +64,7 @@ def all_rules() -> set[str]:
     return {rule for page in spec_pages.names() for rule in spec_pages.rules(page)}
 
 
-def test_every_operator_has_its_page_module_and_test() -> None:
+def test_every_operator_has_its_page_module_and_test():
     for stem in OPS:
         for path in (
             f"specs/{stem}.md",
@@ -78,25 +76,25 @@ def test_every_operator_has_its_page_module_and_test() -> None:
         assert (CHECKS / stem).is_dir() or (CHECKS / f"{stem}.py").is_file(), f"{stem}: no checks"
 
 
-def test_every_rule_is_cited_by_a_test_and_every_citation_is_a_rule() -> None:
+def test_every_rule_is_cited_by_a_test_and_every_citation_is_a_rule():
     cited = set(cited_by_tests())
     assert cited == all_rules(), f"no test: {all_rules() - cited}; no rule: {cited - all_rules()}"
 
 
-def test_every_rule_stands_at_a_line_of_code_and_every_label_there_is_a_rule() -> None:
+def test_every_rule_stands_at_a_line_of_code_and_every_label_there_is_a_rule():
     cited = set(cited_by_code())
     assert cited == all_rules(), f"no line: {all_rules() - cited}; no rule: {cited - all_rules()}"
 
 
 @pytest.mark.parametrize("page", spec_pages.names())
-def test_a_page_has_its_parts_in_order(page: str) -> None:
+def test_a_page_has_its_parts_in_order(page):
     text = spec_pages.text(page)
     assert text.startswith(f"# {page}\n")
     assert re.findall(r"^## (.*)$", text, re.M) == PARTS
 
 
 @pytest.mark.parametrize("page", spec_pages.names())
-def test_rules_are_numbered_without_gaps(page: str) -> None:
+def test_rules_are_numbered_without_gaps(page):
     labels = list(spec_pages.rules(page))
     assert labels == [f"{page}-R{i + 1}" for i in range(len(labels))]
     assert labels, "a page without rules says nothing"
@@ -104,16 +102,16 @@ def test_rules_are_numbered_without_gaps(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", spec_pages.names())
-def test_a_page_has_a_worked_example(page: str) -> None:
+def test_a_page_has_a_worked_example(page):
     assert spec_pages.examples(page)
 
 
-def test_the_reading_order_names_every_page_once() -> None:
+def test_the_reading_order_names_every_page_once():
     index = (REPOSITORY / "specs" / "README.md").read_text(encoding="utf-8")
     order = re.findall(r"^\d+\. \[([a-z_]+)\]\(\1\.md\)", index, re.M)
     assert sorted(order) == spec_pages.names()
 
 
-def test_the_status_table_is_the_one_that_its_command_makes() -> None:
+def test_the_status_table_is_the_one_that_its_command_makes():
     index = (REPOSITORY / "specs" / "README.md").read_text(encoding="utf-8")
     assert status.table() in index, "run: python -m tests.status --write"

@@ -1,12 +1,8 @@
 """The front page keeps its word: its commands, its snippets, and a place for every command."""
 
-from __future__ import annotations
-
 import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,11 +23,11 @@ def marked(name: str) -> str:
     return lines[at + 2]
 
 
-def test_the_two_commands_are_marked_and_no_others() -> None:
+def test_the_two_commands_are_marked_and_no_others():
     assert re.findall(r"<!-- command: (.*?) -->", README) == ["run", "test"]
 
 
-def test_the_first_command_installs_and_trains_and_the_second_installs_and_tests() -> None:
+def test_the_first_command_installs_and_trains_and_the_second_installs_and_tests():
     run, test = marked("run"), marked("test")
     for command in (run, test):
         assert "pip install" in command
@@ -41,7 +37,7 @@ def test_the_first_command_installs_and_trains_and_the_second_installs_and_tests
     assert "[test]" in test
 
 
-def test_the_check_of_everything_takes_the_commands_from_here() -> None:
+def test_the_check_of_everything_takes_the_commands_from_here():
     script = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
     (pattern,) = re.findall(r"sed -n '(.*?)' README.md", script)
     taken = subprocess.run(
@@ -55,15 +51,14 @@ def test_the_check_of_everything_takes_the_commands_from_here() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_a_place(name: str) -> None:
+def test_every_command_has_a_place(name):
     assert f"mindref {name}" in README
 
 
-def test_every_command_and_option_that_is_shown_exists() -> None:
+def test_every_command_and_option_that_is_shown_exists():
     known = {}
     for name in COMMANDS:
-        command = mindref_group.get_command(None, name)  # type: ignore[arg-type]  # the context is unused
-        assert command is not None
+        command = mindref_group.get_command(None, name)  # the context is unused
         known[name] = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
     for block in re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S):
         for line in block.replace("\\\n", " ").splitlines():
@@ -73,26 +68,24 @@ def test_every_command_and_option_that_is_shown_exists() -> None:
                     assert option in known[name] | {"--help"}, f"no such option: {line}"
 
 
-def test_there_is_a_snippet_of_python() -> None:
+def test_there_is_a_snippet_of_python():
     assert any("recommend(" in snippet for snippet in SNIPPETS)
 
 
-def test_the_snippets_run_one_after_the_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_snippets_run_one_after_the_other(tmp_path, monkeypatch):
     """As a reader would type them, in one session and folder, but with two steps of training."""
     of = Config.of
 
-    def brief(preset: str = "default", changes: Mapping[str, Any] | None = None) -> Config:
+    def brief(preset="default", changes=None):
         return of(preset, {**(changes or {}), "steps": 2, "batch": 32, "negatives": 32})
 
     monkeypatch.setattr(Config, "of", brief)
     monkeypatch.chdir(tmp_path)
-    session: dict[str, Any] = {"__name__": "__main__"}
+    session = {"__name__": "__main__"}
     for snippet in SNIPPETS:
         exec(compile(snippet, "README.md", "exec"), session)
 
 
-def test_links_lead_to_files_that_exist() -> None:
+def test_links_lead_to_files_that_exist():
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README):
         assert (REPOSITORY / target).exists(), target

@@ -4,8 +4,6 @@ An effect holds another value than that of the small log's settings (or of `base
 that is given two trainers, one without and one with that value. A setting without one is an error.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from typing import Any
@@ -66,7 +64,7 @@ def by_hand(made: Trainer, name: str, numbers: dict[str, Any]) -> tuple[Any, Any
 def adam(name: str) -> Check:
     """Return the check of two steps with another setting of Adam."""
 
-    def check(plain: Trainer, changed: Trainer) -> None:
+    def check(plain, changed):
         numbers = {**NUMBERS, name: getattr(changed.config, name)}
         cases = itertools.product(("numba", "numpy"), ("bilinear", "layers.0.weight"))
         for backend, parameter in cases:  # one takes steps of its own, one has the reference's
@@ -91,7 +89,7 @@ def epochs(made: Trainer) -> list[int]:
 def ends(before: list[int], after: list[int]) -> Check:
     """Return the check of where the epochs end."""
 
-    def check(plain: Trainer, changed: Trainer) -> None:
+    def check(plain, changed):
         assert (epochs(plain), epochs(changed)) == (before, after)
 
     return check
@@ -136,37 +134,54 @@ def types(made: Trainer) -> set[str]:
 
 def asked(plain: Trainer, changed: Trainer) -> None:
     """The other backend computes the step, and the validation after it."""
-    backend: Any = changed.backend
+    backend = changed.backend
     changed.validate(changed.best)
     assert backend.asked == 1
     stepped(changed, batch(changed))
     assert backend.asked == 2
 
 
+def histories(made: Trainer) -> Any:
+    return batch(made).histories
+
+
+def served_size(axis: int) -> Any:
+    """Return a function: the size of an axis of the served vectors."""
+    return lambda made: effects.served(made).vectors.shape[axis]
+
+
+def size(name: str, axis: int) -> Any:
+    """Return a function: the size of an axis of a parameter."""
+    return lambda made: getattr(made.state.params, name).shape[axis]
+
+
+def widths(made: Trainer) -> list[int]:
+    return [len(layer.bias) for layer in made.state.params.layers]
+
+
+def num_fields(made: Trainer) -> int:
+    return made.prepared.task.catalogue.rows.shape[1]
+
+
+def negatives_are_targets(made: Trainer) -> bool:
+    drawn = batch(made)
+    return drawn.negatives is not None and np.array_equal(drawn.negatives, drawn.target)
+
+
+DRAWN = (
+    lambda made: made.state.params.items,
+    lambda made: batch(made).target,
+    lambda made: histories(made).init_logits,
+)
+"""What the seed draws."""
+
 EFFECTS: dict[str, list[Effect]] = {
     **family_effects.EFFECTS,
     **fitted_effects.EFFECTS,
     "interests": [
-        Effect(
-            2,
-            is_now(
-                2,
-                lambda made: batch(made).histories.init_logits.shape[2],
-                lambda made: effects.served(made).vectors.shape[1],
-            ),
-        )
+        Effect(2, is_now(2, lambda m: histories(m).init_logits.shape[2], served_size(1)))
     ],
-    "width": [
-        Effect(
-            5,
-            is_now(
-                5,
-                lambda made: made.state.params.items.shape[1],
-                lambda made: made.state.params.bilinear.shape[0],
-                lambda made: effects.served(made).vectors.shape[2],
-            ),
-        )
-    ],
+    "width": [Effect(5, is_now(5, size("items", 1), size("bilinear", 0), served_size(2)))],
     "window": [Effect(3, effects.window_of_three)],
     "iterations": [Effect(1, effects.one_round)],
     "sigma": [
@@ -174,63 +189,30 @@ EFFECTS: dict[str, list[Effect]] = {
         Effect(0.2, effects.twice_the_noise, {"logits": "fixed"}),
         Effect(0.2, effects.twice_the_noise, {"logits": "per_call"}),
     ],
-    "logits": [
-        Effect("fixed", effects.keyed_in_training),
-        Effect("per_call", effects.in_serving),
-    ],
+    "logits": [Effect("fixed", effects.keyed_in_training), Effect("per_call", effects.in_serving)],
     "interest_count": [Effect("fixed", effects.all_interests)],
     "routing": [Effect("uniform", effects.equal_weights)],
     "routing_axis": [Effect("behaviours", effects.shared_among_behaviours)],
     "routing_gradient": [Effect("all", effects.another_gradient)],
     "squash": [Effect("unit", effects.in_both), Effect("none", effects.in_both)],
-    "hidden": [
-        Effect(
-            (5, 6), is_now([5, 6, 8], lambda made: [len(x.bias) for x in made.state.params.layers])
-        )
-    ],
+    "hidden": [Effect((5, 6), is_now([5, 6, 8], widths))],
     "last_relu": [Effect(True, effects.no_number_below_zero)],
-    "attention": [
-        Effect("mean", effects.attention_alone),
-        family_effects.POOLED,
-    ],
+    "attention": [Effect("mean", effects.attention_alone), family_effects.POOLED],
     "power": [Effect(0.0, effects.attention_alone), Effect(2.0, effects.in_training)],
     "score": [Effect("sum", effects.sums_of_products)],
     "loss": [Effect("full", effects.the_whole_catalogue)],
     "temperature": [Effect(1e6, effects.all_items_alike, {"loss": "full"})],
     "normalise": [Effect(True, effects.of_length_one)],
-    "item_features": [
-        Effect(
-            ("shelf",),
-            every(effects.in_both, is_now(2, lambda m: m.prepared.task.catalogue.rows.shape[1])),
-        )
-    ],
+    "item_features": [Effect(("shelf",), every(effects.in_both, is_now(2, num_fields)))],
     "user_features": [
-        Effect(
-            ("age",),
-            every(effects.in_both, is_now(1, lambda m: batch(m).histories.profile.shape[1])),
-        )
+        Effect(("age",), every(effects.in_both, is_now(1, lambda m: histories(m).profile.shape[1])))
     ],
-    "profile_width": [
-        Effect(
-            3,
-            is_now(3, lambda made: made.state.params.profile.shape[1]),
-            {"user_features": ("age",)},
-        )
-    ],
+    "profile_width": [Effect(3, is_now(3, size("profile", 1)), {"user_features": ("age",)})],
     "negatives": [Effect(24, effects.more_negatives)],
     "sampler": [
         Effect("uniform", effects.all_alike),
         Effect("log_uniform", another(lambda made: batch(made).negatives)),
-        Effect(
-            "in_batch",
-            is_now(
-                True,
-                lambda made: (
-                    (b := batch(made)).negatives is not None
-                    and np.array_equal(b.negatives, b.target)
-                ),
-            ),
-        ),
+        Effect("in_batch", is_now(True, negatives_are_targets)),
     ],
     "alpha": [Effect(0.0, effects.all_alike), Effect(2.0, effects.by_popularity_squared)],
     "cuts": [Effect("user", effects.by_user, {"sampler": "in_batch"})],
@@ -245,24 +227,14 @@ EFFECTS: dict[str, list[Effect]] = {
     "patience": [Effect(1, stands_still)],
     "metric": [Effect("mrr@30", another_metric)],
     "validation_users": [Effect(7, seven_cases, {"metric": "mrr@30"})],
-    "seed": [
-        Effect(
-            1,
-            every(
-                another(lambda made: made.state.params.items),
-                another(lambda made: batch(made).target),
-                another(lambda made: batch(made).histories.init_logits),
-                effects.in_serving,
-            ),
-        )
-    ],
+    "seed": [Effect(1, every(*map(another, DRAWN), effects.in_serving))],
     "dtype": [Effect("float64", is_now({"float64"}, types))],
     "backend": [Effect("tests.test_settings:Counting", asked)],
 }
 ROWS = [(name, effect) for name, some in EFFECTS.items() for effect in some]
 
 
-def test_every_setting_has_an_effect() -> None:
+def test_every_setting_has_an_effect():
     assert set(EFFECTS) == {setting.name for setting in dataclasses.fields(Config)}
 
 
@@ -270,7 +242,7 @@ def test_every_setting_has_an_effect() -> None:
 @pytest.mark.parametrize(
     ("name", "effect"), ROWS, ids=[f"{name}-{effect.value}" for name, effect in ROWS]
 )
-def test_a_setting_has_the_effect_in_its_help_text(name: str, effect: Effect) -> None:
+def test_a_setting_has_the_effect_in_its_help_text(name, effect):
     plain = trainer(**effect.base)
     assert getattr(plain.config, name) != effect.value
     effect.check(plain, trainer(**{**effect.base, name: effect.value}))

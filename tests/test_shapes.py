@@ -1,10 +1,7 @@
 """Each rule of specs/notation.md: letters, messages, names."""
 
-from __future__ import annotations
-
 import inspect
 import typing
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -24,7 +21,7 @@ OPERATORS = pytest.mark.parametrize("op", OPS.values(), ids=OPS)
 
 @pytest.mark.rules("notation-R1")
 @given(distinct_sizes(4))
-def test_every_axis_letter_has_a_size(drawn: tuple[int, ...]) -> None:
+def test_every_axis_letter_has_a_size(drawn):
     b, length, k, d = drawn
     found = bind_axes(
         "op",
@@ -37,7 +34,7 @@ def test_every_axis_letter_has_a_size(drawn: tuple[int, ...]) -> None:
 
 @pytest.mark.rules("notation-R1")
 @given(distinct_sizes(3), st.sampled_from(range(3)))
-def test_an_axis_letter_with_two_sizes_is_rejected(drawn: tuple[int, ...], axis: int) -> None:
+def test_an_axis_letter_with_two_sizes_is_rejected(drawn, axis):
     other = list(drawn)
     other[axis] += 1
     with pytest.raises(ShapeError):
@@ -45,7 +42,7 @@ def test_an_axis_letter_with_two_sizes_is_rejected(drawn: tuple[int, ...], axis:
 
 
 @pytest.mark.rules("notation-R1", "notation-R3")
-def test_a_repeated_letter_requires_a_square_matrix() -> None:
+def test_a_repeated_letter_requires_a_square_matrix():
     with pytest.raises(ShapeError) as error:
         bind_axes("op", bilinear=(np.zeros((3, 4)), "DD"))
     assert str(error.value) == (
@@ -55,14 +52,14 @@ def test_a_repeated_letter_requires_a_square_matrix() -> None:
 
 @pytest.mark.rules("notation-R2")
 @pytest.mark.parametrize("shape", [(32,), (32, 19, 1)])
-def test_a_wrong_number_of_axes_is_rejected(shape: tuple[int, ...]) -> None:
+def test_a_wrong_number_of_axes_is_rejected(shape):
     with pytest.raises(ShapeError) as error:
         bind_axes("routing", mask=(np.zeros(shape, bool), "BL"))
     assert str(error.value) == f"routing: mask has shape {shape} but needs 2 axes (B, L)"
 
 
 @pytest.mark.rules("notation-R3")
-def test_the_worked_example_holds() -> None:
+def test_the_worked_example_holds():
     (example,) = spec_pages.examples("notation")
     arrays = {name: (np.zeros(shape), word) for name, (shape, word) in example["arrays"].items()}
     with pytest.raises(ShapeError) as error:
@@ -91,9 +88,7 @@ def test_the_worked_example_holds() -> None:
         ),
     ],
 )
-def test_operators_name_the_array_with_the_wrong_shape(
-    op: str, shapes: list[tuple[int, ...]], text: str
-) -> None:
+def test_operators_name_the_array_with_the_wrong_shape(op, shapes, text):
     arguments = {"routing": {"iterations": 3, "gradient": "all"}}.get(op, {})
     types = {"embedding": [float, int, float]}.get(op, [float, bool, float, float, bool])
     arrays = [np.zeros(shape, kind) for shape, kind in zip(shapes, types, strict=True)]
@@ -103,7 +98,7 @@ def test_operators_name_the_array_with_the_wrong_shape(
 
 
 @pytest.mark.rules("notation-R5")
-def test_row_zero_is_an_ordinary_row() -> None:
+def test_row_zero_is_an_ordinary_row():
     check_row_indices("op", np.arange(3), 3)
     for row in (-1, 3):
         with pytest.raises(ShapeError):
@@ -112,7 +107,7 @@ def test_row_zero_is_an_ordinary_row() -> None:
 
 @OPERATORS
 @pytest.mark.rules("notation-R6")
-def test_arrays_are_positional_and_other_arguments_keyword_only(op: ModuleType) -> None:
+def test_arrays_are_positional_and_other_arguments_keyword_only(op):
     for parameter in inspect.signature(op.forward).parameters.values():
         is_number = parameter.annotation in WORDS
         assert (parameter.kind == parameter.KEYWORD_ONLY) == is_number, parameter
@@ -122,7 +117,7 @@ def test_arrays_are_positional_and_other_arguments_keyword_only(op: ModuleType) 
 
 @OPERATORS
 @pytest.mark.rules("notation-R7")
-def test_backward_takes_the_output_gradient_and_saved(op: ModuleType) -> None:
+def test_backward_takes_the_output_gradient_and_saved(op):
     gradient, saved = inspect.signature(op.backward).parameters.values()
     assert gradient.name.startswith("d_")
     assert (saved.name, saved.annotation) == ("saved", "Saved")
@@ -140,7 +135,7 @@ def test_backward_takes_the_output_gradient_and_saved(op: ModuleType) -> None:
         ),
     ],
 )
-def test_mixed_float_dtypes_are_rejected(types: tuple[str, ...], text: str) -> None:
+def test_mixed_float_dtypes_are_rejected(types, text):
     arrays = {name: np.zeros(2, kind) for name, kind in zip("xy", types, strict=False)}
     with pytest.raises(ShapeError) as error:
         common_float_dtype("op", **arrays)
@@ -150,7 +145,7 @@ def test_mixed_float_dtypes_are_rejected(types: tuple[str, ...], text: str) -> N
 
 @pytest.mark.rules("numerics-R3")
 @pytest.mark.parametrize("kind", ["int64", "float32", "uint8"])
-def test_a_mask_must_have_dtype_bool(kind: str) -> None:
+def test_a_mask_must_have_dtype_bool(kind):
     require_bool("op", mask=np.ones(2, bool))
     with pytest.raises(ShapeError) as error:
         require_bool("op", mask=np.ones(2, kind))

@@ -1,12 +1,11 @@
 """What a soak says of its numbers: which have grown, by how much they may, and from when on."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.soak import verdict
 
 NUMBER, SIZE = "threads", "MB of this process"
+BOTH = ((NUMBER, 1), (SIZE, 100))
 
 
 def said(name: str, values: list[float]) -> dict[str, object]:
@@ -20,52 +19,38 @@ def parts(warming: float, first: float, middle: float, last: float) -> list[floa
     return [warming] * 2 + [first] * 3 + [middle] * 4 + [last] * 3
 
 
-@pytest.mark.parametrize(("last", "word"), [(6, "GROWS"), (5, ""), (4, "")])
-def test_a_number_may_not_grow_at_all(last: float, word: str) -> None:
-    expected = {"name": NUMBER, "before": 5, "after": last, "word": word}
-    assert said(NUMBER, parts(5, 5, 5, last)) == expected
-
-
 @pytest.mark.parametrize(
-    ("before", "after"), [(100, 104.5), (100, 300), (400, 408.5), (1000, 1020.5)]
+    ("name", "values", "grows"),
+    [
+        *((NUMBER, parts(5, 5, 5, last), last > 5) for last in (6, 5, 4)),
+        # a size grows by a share and by megabytes
+        *((SIZE, parts(x, x, x, y), True) for x, y in ((100, 104.5), (100, 300), (400, 408.5))),
+        (SIZE, parts(1000, 1000, 1000, 1020.5), True),
+        # by one of the two, or by none
+        *((SIZE, parts(x, x, x, y), False) for x, y in ((100, 103.9), (1, 5), (1000, 1010))),
+        *((SIZE, parts(x, x, x, y), False) for x, y in ((1000, 1020), (100, 100), (100, 50))),
+        # what grows in the warm-up alone does not grow, and what was larger in it hides nothing
+        *((name, parts(by, 5 * by, 5 * by, 5 * by), False) for name, by in BOTH),
+        *((name, parts(9 * by, 5 * by, 5 * by, 6 * by), True) for name, by in BOTH),
+        # what came and went between
+        *((name, parts(5 * by, 5 * by, 9 * by, 5 * by), False) for name, by in BOTH),
+        # one sample counts of a number and not of a size
+        *((name, [*parts(100, 100, 100, 100)[:-1], 200], name == NUMBER) for name, _ in BOTH),
+        # of few samples the first and the last are compared
+        *((NUMBER, [5] * (count - 1) + [6], True) for count in (2, 4)),
+    ],
 )
-def test_a_size_that_grows_by_a_share_and_by_megabytes_is_told(before: float, after: float) -> None:
-    expected = {"name": SIZE, "before": before, "after": after, "word": "GROWS"}
-    assert said(SIZE, parts(before, before, before, after)) == expected
+def test_growth(name, values, grows):
+    assert said(name, values)["word"] == ("GROWS" if grows else "")
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [(100, 103.9), (1, 5), (1000, 1010), (1000, 1020), (100, 100), (100, 50)],
-    ids=lambda x: f"{x:g}",
-)
-def test_a_size_that_grows_by_one_of_the_two_or_by_none_is_not(before: float, after: float) -> None:
-    assert said(SIZE, parts(before, before, before, after))["word"] == ""
+@pytest.mark.parametrize(("name", "before", "after"), [(NUMBER, 5, 6), (SIZE, 100, 104.5)])
+def test_a_row_has_what_the_number_was_and_what_it_became(name, before, after):
+    expected = {"name": name, "before": before, "after": after, "word": "GROWS"}
+    assert said(name, parts(before, before, before, after)) == expected
 
 
-@pytest.mark.parametrize(("name", "by"), [(NUMBER, 1), (SIZE, 100)])
-def test_the_warm_up_is_left_out(name: str, by: float) -> None:
-    """What grows in it alone does not grow, and what was larger in it hides nothing."""
-    assert said(name, parts(by, 5 * by, 5 * by, 5 * by))["word"] == ""
-    assert said(name, parts(9 * by, 5 * by, 5 * by, 6 * by))["word"] == "GROWS"
-
-
-@pytest.mark.parametrize(("name", "by"), [(NUMBER, 1), (SIZE, 100)])
-def test_what_came_and_went_between_is_no_growth(name: str, by: float) -> None:
-    assert said(name, parts(5 * by, 5 * by, 9 * by, 5 * by))["word"] == ""
-
-
-@pytest.mark.parametrize(("name", "word"), [(NUMBER, "GROWS"), (SIZE, "")])
-def test_one_sample_counts_of_a_number_and_not_of_a_size(name: str, word: str) -> None:
-    assert said(name, [*parts(100, 100, 100, 100)[:-1], 200])["word"] == word
-
-
-@pytest.mark.parametrize("count", [2, 4])
-def test_of_few_samples_the_first_and_the_last_are_compared(count: int) -> None:
-    assert said(NUMBER, [5] * (count - 1) + [6])["word"] == "GROWS"
-
-
-def test_every_number_has_a_row_of_its_own_and_the_time_has_none() -> None:
+def test_every_number_has_a_row_of_its_own_and_the_time_has_none():
     samples = [{"seconds": x, NUMBER: x, SIZE: 50, "children": 0} for x in (1.0, 2.0, 3.0)]
     words = [(row["name"], row["word"]) for row in verdict(samples)]
     assert words == [(SIZE, ""), ("children", ""), (NUMBER, "GROWS")]

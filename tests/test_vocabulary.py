@@ -1,7 +1,5 @@
 """Names: defined once, and never an empty word. The rules are in .github/CONTRIBUTING.md."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections import defaultdict
@@ -39,7 +37,7 @@ def definitions(tree: ast.Module) -> Iterator[str]:
 
 def defined_twice(files: dict[str, str]) -> dict[str, list[str]]:
     """Return name -> modules, for each name that several of these modules define."""
-    modules: dict[str, set[str]] = defaultdict(set)
+    modules = defaultdict(set)
     for file, text in files.items():
         module = f"ops and kernels/{Path(file).name}" if file.startswith(MIRRORED) else file
         for name in definitions(ast.parse(text)):
@@ -58,17 +56,17 @@ def empty_bindings(text: str) -> list[str]:
     return [f"line {line}: {name}" for line, name in bound if name in EMPTY_WORDS]
 
 
-def test_no_function_or_class_is_defined_in_two_modules() -> None:
+def test_no_function_or_class_is_defined_in_two_modules():
     files = {str(path.relative_to(PACKAGE)): path.read_text(encoding="utf-8") for path in FILES}
     assert defined_twice(files) == {}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_variable_is_an_empty_word(path: Path) -> None:
+def test_no_variable_is_an_empty_word(path):
     assert empty_bindings(path.read_text(encoding="utf-8")) == []
 
 
-def test_a_second_definition_is_noticed() -> None:
+def test_a_second_definition_is_noticed():
     files = {"run/a.py": "def read_items(): ...", "recall/b.py": "def read_items(): ..."}
     assert defined_twice(files) == {"read_items": ["recall/b.py", "run/a.py"]}
     mirror = {"ops/a.py": "def squash_rows(): ...", "kernels/a.py": "def squash_rows(): ..."}
@@ -79,6 +77,6 @@ def test_a_second_definition_is_noticed() -> None:
     }
 
 
-def test_an_empty_word_is_noticed() -> None:
+def test_an_empty_word_is_noticed():
     text = "def f(given, *, rows):\n    for what in rows:\n        (found, total) = what, 1\n"
     assert empty_bindings(text) == ["line 1: given", "line 2: what", "line 3: found"]

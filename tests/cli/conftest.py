@@ -1,18 +1,17 @@
 """Fixtures: a small log, a run trained on it, and commands called in this process."""
 
-from __future__ import annotations
-
+import json
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from mindref.cli import main
 from mindref.cli.signals import SIGNALS
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
+from mindref.run.source import Source
 from tests.runs import options
 
 
@@ -24,15 +23,15 @@ class CommandResult(NamedTuple):
     err: str
 
 
-Cli = Callable[..., CommandResult]
+class Cli:
+    """Calls commands in this process."""
 
+    def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
+        self.capfd = capfd
 
-@pytest.fixture
-def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Return a function that calls a command and returns exit code and streams."""
-
-    def call(*arguments: object) -> CommandResult:
-        capfd.readouterr()
+    def __call__(self, *arguments: object) -> CommandResult:
+        """Return the exit code and the streams of a command."""
+        self.capfd.readouterr()
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, *SIGNALS)}
         try:
             with pytest.raises(SystemExit) as ended:
@@ -40,12 +39,41 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
         finally:
             for number, handler in before.items():  # a stopped command ignores them to its end
                 signal.signal(number, handler)
-        out, err = capfd.readouterr()
+        out, err = self.capfd.readouterr()
         assert "Traceback" not in out + err
         assert isinstance(ended.value.code, int)
         return CommandResult(ended.value.code, out, err)
 
-    return call
+    def json(self, *arguments: object) -> Any:
+        """Return the JSON that a successful command prints."""
+        result = self(*arguments, "--json")
+        assert result.code == 0, result.err
+        return json.loads(result.out)
+
+    def error(self, *arguments: object) -> str:
+        """Return the message of a command that exits with code 2 and prints no result."""
+        result = self(*arguments)
+        assert (result.code, result.out) == (2, "")
+        return result.err
+
+    def error_line(self, *arguments: object) -> str:
+        """Return the message of such a command, which must be one line."""
+        message = self.error(*arguments)
+        assert message.startswith("Error: ")
+        assert message.count("\n") == 1
+        return message
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
+    """Return what calls commands in this process."""
+    return Cli(capfd)
+
+
+@pytest.fixture
+def unread_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a log fails the test."""
+    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
 
 
 @pytest.fixture(scope="session")

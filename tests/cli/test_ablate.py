@@ -1,33 +1,26 @@
 """mindref ablate: the list of studies, the table, and checks before the work."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import jsonschema
 import pytest
 
 from mindref.experiments import results, studies
-from mindref.run.source import Source
-from tests.cli.conftest import Cli
 from tests.runs import options
 
 
-def test_the_studies_are_listed(cli: Cli) -> None:
+def test_the_studies_are_listed(cli):
     result = cli("ablate", "--list")
     assert result.code == 0
     for name in studies.read_studies():
         assert f" {name} " in result.out
     assert "inf, 0, 0.5, 1, 2, 4" in result.out
-    found = json.loads(cli("ablate", "--list", "--json", "--studies", "sigma").out)
+    found = cli.json("ablate", "--list", "--studies", "sigma")
     assert [study["name"] for study in found] == ["sigma"]
     assert found[0]["arms"]["5"] == {"sigma": 5.0}
 
 
-def test_an_ablation_prints_a_table_and_writes_a_result(
-    cli: Cli, shop: Path, tmp_path: Path
-) -> None:
+def test_an_ablation_prints_a_table_and_writes_a_result(cli, shop, tmp_path):
     out, file, picture = tmp_path / "out", tmp_path / "t.md", tmp_path / "p.png"
     arguments = ["ablate", shop, "--studies", "last_relu,score", "--seeds", "2", "--out", out]
     changes = ["--markdown", file, "--plot", picture]
@@ -43,11 +36,9 @@ def test_an_ablation_prints_a_table_and_writes_a_result(
     again = cli(*arguments, "--json", *options(steps=4))
     assert again.code == 0
     assert again.err.count("already trained") == 6
-    own_module = json.loads(again.out)
-    assert own_module["command"].startswith("mindref ablate ")
-    assert {**own_module, "command": ""} == {**found, "command": ""}, (
-        "cost and all: nothing was done"
-    )
+    repeated = json.loads(again.out)
+    assert repeated["command"].startswith("mindref ablate ")
+    assert {**repeated, "command": ""} == {**found, "command": ""}, "nothing was done"
 
 
 @pytest.mark.parametrize(
@@ -60,10 +51,7 @@ def test_an_ablation_prints_a_table_and_writes_a_result(
     ],
 )
 def test_invalid_options_are_rejected_before_the_log_is_read(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, changes: list[str], error: str, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
+    cli, unread_log, changes, error, tmp_path
+):
     expected = [] if "--out" in error else ["--out", tmp_path / "out"]
-    result = cli("ablate", *changes, *expected)
-    assert result.code == 2
-    assert error in result.err
+    assert error in cli.error("ablate", *changes, *expected)

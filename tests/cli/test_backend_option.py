@@ -1,7 +1,5 @@
 """--backend of evaluate and recall: another backend than that of the run."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import os
@@ -13,7 +11,6 @@ from typing import Any
 import pytest
 
 from mindref.cli.settings import BLAS_THREAD_VARIABLES, usable_cores
-from tests.cli.conftest import Cli
 
 MODULE = "a_backend_of_somebody_else"
 CODE = """
@@ -69,34 +66,32 @@ def recall_command(run: Path) -> list[str]:
     return ["recall", str(run), "--history", history, "--index", "exact"]
 
 
-def test_another_backend_recalls_the_same_items(cli: Cli, run: Path, own_module: Any) -> None:
-    expected = json.loads(cli(*recall_command(run), "--json").out)[0]["items"]
-    for name, count in (("Operators", "asked"), ("Levels", "made")):
-        result = cli(*recall_command(run), "--json", "--backend", f"{MODULE}:{name}")
+@pytest.fixture(params=["evaluate", "recall"])
+def command(request: pytest.FixtureRequest, run: Path) -> list[str]:
+    """A command that loads a run."""
+    return recall_command(run) if request.param == "recall" else ["evaluate", str(run)]
+
+
+@pytest.mark.parametrize(("name", "count"), [("Operators", "asked"), ("Levels", "made")])
+def test_another_backend_is_evaluated_and_recalls_the_same_items(cli, run, own_module, name, count):
+    for command in (recall_command(run), ["evaluate", run]):
+        expected = cli.json(*command)
+        setattr(getattr(own_module, name), count, 0)
+        result = cli(*command, "--json", "--backend", f"{MODULE}:{name}")
         assert (result.code, result.err) == (0, "")
         assert getattr(getattr(own_module, name), count) > 0
-        found = json.loads(result.out)[0]["items"]
-        assert [x["item"] for x in found] == [x["item"] for x in expected]
-
-
-def test_another_backend_is_evaluated(cli: Cli, run: Path, own_module: Any) -> None:
-    expected = json.loads(cli("evaluate", run, "--json").out)
-    for name, count in (("Operators", "asked"), ("Levels", "made")):
-        result = cli("evaluate", run, "--json", "--backend", f"{MODULE}:{name}")
-        assert (result.code, result.err) == (0, "")
-        assert getattr(getattr(own_module, name), count) > 0, name
         found = json.loads(result.out)
+        if command[0] == "recall":
+            items = [[x["item"] for x in answer[0]["items"]] for answer in (found, expected)]
+            assert items[0] == items[1]
+            continue
         assert found["cases"] == expected["cases"]
         for metric, value in found["metrics"]["test"]["model"].items():
-            expected_active = expected["metrics"]["test"]["model"][metric]["value"]
-            assert value["value"] == pytest.approx(expected_active, abs=1e-3), metric
+            reference = expected["metrics"]["test"]["model"][metric]["value"]
+            assert value["value"] == pytest.approx(reference, abs=1e-3), metric
 
 
-@pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_threads_are_set_for_the_named_backend(
-    cli: Cli, run: Path, own_module: Any, command: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
+def test_threads_are_set_for_the_named_backend(cli, own_module, command, monkeypatch):
     for options, pool, products in (
         ([], usable_cores(), "1"),
         (["--backend", "numba", "--threads", 2], 2, "1"),
@@ -106,7 +101,7 @@ def test_threads_are_set_for_the_named_backend(
         for name in BLAS_THREAD_VARIABLES:
             monkeypatch.setenv(name, "7")
         monkeypatch.setenv("MINDREF_THREADS", "")
-        assert cli(*arguments, *options).code == 0
+        assert cli(*command, *options).code == 0
         assert os.environ["MINDREF_THREADS"] == str(pool), options
         assert {os.environ[name] for name in BLAS_THREAD_VARIABLES} == {products}, options
 
@@ -114,35 +109,16 @@ def test_threads_are_set_for_the_named_backend(
 @pytest.mark.rules("backend-R5")
 @pytest.mark.parametrize("error", [RuntimeError("no device"), SystemExit(3)], ids=repr)
 @pytest.mark.parametrize("name", ["Operators", "Levels"])
-@pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_an_error_of_a_backend_is_one_line(
-    cli: Cli, run: Path, own_module: Any, command: str, name: str, error: BaseException
-) -> None:
-    trained_run = getattr(own_module, name)
-    trained_run.error = error
-    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
-    result = cli(*arguments, "--backend", f"{MODULE}:{name}")
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(f"Error: backend {trained_run.name}, ")
-    assert f"{type(error).__name__}: {error}" in result.err
-    assert "bug in mindref" not in result.err
-    assert result.err.count("\n") == 1
-
-
-@pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_an_error_in_capabilities_is_one_line(
-    cli: Cli, run: Path, own_module: Any, command: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(own_module.Operators, "capabilities", lambda self: 1 / 0)
-    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
-    result = cli(*arguments, "--backend", f"{MODULE}:Operators")
-    assert (result.code, result.out) == (2, "")
-    assert "backend of_operators" in result.err
-    assert result.err.count("\n") == 1
+def test_an_error_of_a_backend_is_one_line(cli, own_module, command, name, error):
+    backend = getattr(own_module, name)
+    backend.error = error
+    message = cli.error_line(*command, "--backend", f"{MODULE}:{name}")
+    assert message.startswith(f"Error: backend {backend.name}, ")
+    assert f"{type(error).__name__}: {error}" in message
+    assert "bug in mindref" not in message
 
 
 @pytest.mark.rules("backend-R4")
-@pytest.mark.parametrize("command", ["evaluate", "recall"])
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -150,16 +126,14 @@ def test_an_error_in_capabilities_is_one_line(
         ("no_such_module:Backend", "backend no_such_module:Backend: expected an importable"),
         (f"{MODULE}:Nothing", f"backend {MODULE}:Nothing: expected an importable backend"),
         ("json:loads", "backend json:loads: expected the whole contract"),
+        (f"{MODULE}:Operators", "backend of_operators"),  # an error in capabilities
     ],
 )
 def test_an_object_that_is_not_a_backend_is_one_line(
-    cli: Cli, run: Path, own_module: Any, command: str, name: str, message: str
-) -> None:
-    arguments = ["evaluate", run] if command == "evaluate" else recall_command(run)
-    result = cli(*arguments, "--backend", name)
-    assert (result.code, result.out) == (2, "")
-    assert message in result.err
-    assert result.err.count("\n") == 1
+    cli, own_module, command, name, message, monkeypatch
+):
+    monkeypatch.setattr(own_module.Operators, "capabilities", lambda self: 1 / 0)
+    assert message in cli.error_line(*command, "--backend", name)
 
 
 @pytest.mark.parametrize(
@@ -172,11 +146,8 @@ def test_an_object_that_is_not_a_backend_is_one_line(
         lambda vectors, active: (1.0, True),
     ],
 )
-def test_invalid_interests_are_one_line(
-    cli: Cli, run: Path, own_module: Any, change: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_interests_are_one_line(cli, run, own_module, change, monkeypatch):
     monkeypatch.setattr(own_module.Levels, "change", staticmethod(change))
-    result = cli(*recall_command(run), "--backend", f"{MODULE}:Levels")
-    assert result.code == 2
-    assert "backend of_levels" in result.err
-    assert "bug" not in result.err
+    error_text = cli.error(*recall_command(run), "--backend", f"{MODULE}:Levels")
+    assert "backend of_levels" in error_text
+    assert "bug" not in error_text

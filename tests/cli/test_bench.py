@@ -1,14 +1,8 @@
 """mindref bench: only JSON on stdout, one-line errors, tables, plot."""
 
-from __future__ import annotations
-
 import importlib.util
 import io
 import json
-import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +12,7 @@ from mindref.bench import machine, report
 from mindref.cli import bench
 from tests.bench.tiny_workload import HERE
 from tests.cli.conftest import Cli, CommandResult
-from tests.runs import environment
+from tests.runs import environment, interrupt, start_python
 
 SIZES = "--batch 6 --length 5 --width 4 --hidden 3 --negatives 7 --catalogue 40 --users 5 --top 3"
 QUICK = "--rounds 2 --burst 1 --lead 0 --warmup 1 --threads 1 --tasks step"
@@ -33,21 +27,12 @@ def call(cli: Cli, *arguments: object, backends: str = "numpy") -> CommandResult
     return cli("bench", "--backends", backends, *SIZES.split(), *QUICK.split(), *arguments)
 
 
-def test_json_is_alone_on_stdout_and_progress_on_stderr(cli: Cli) -> None:
+def test_json_is_alone_on_stdout_and_progress_on_stderr(cli):
     result = call(cli, "--json")
     assert result.code == 0
     report_json = json.loads(result.out)
-    assert set(report_json) == {
-        "format",
-        "machine",
-        "versions",
-        "settings",
-        "contenders",
-        "relative_to",
-        "tasks",
-        "lower_bound",
-        "scaling",
-    }
+    sections = "format machine versions settings contenders relative_to tasks lower_bound scaling"
+    assert set(report_json) == set(sections.split())
     assert {"cpu", "cores", "load_before"} <= set(report_json["machine"])
     assert {"python", "numpy", "numba", "blas"} <= set(report_json["versions"])
     assert report_json["settings"]["threads"] == 1
@@ -57,7 +42,7 @@ def test_json_is_alone_on_stdout_and_progress_on_stderr(cli: Cli) -> None:
     assert "step: timing 2 rounds" in result.err
 
 
-def test_tables_have_a_row_per_contender_and_failures_a_reason(cli: Cli) -> None:
+def test_tables_have_a_row_per_contender_and_failures_a_reason(cli):
     result = call(cli, backends=f"numpy,{HERE}:Failing,no_such_module:X")
     assert result.code == 0
     assert "x numpy" in result.out
@@ -66,21 +51,18 @@ def test_tables_have_a_row_per_contender_and_failures_a_reason(cli: Cli) -> None
     assert "got KeyError: 'something of its own'" in text
     assert "no_such_module:X: not usable: BackendError: backend no_such_module:X:" in text
     assert "lower bound" in result.out
+    result = call(cli, backends="no_such_module:X")
+    assert result.code == 1, "no contender was timed"
+    assert "not usable" in result.out
 
 
-def test_instruction_variables_are_reported(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_instruction_variables_are_reported(cli, monkeypatch):
     for name in machine.INSTRUCTION_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert "is set" not in call(cli, backends="numpy").out
     monkeypatch.setenv("NUMBA_OPT", "3")
     result = " ".join(call(cli, backends="numpy").out.split())
     assert "NUMBA_OPT=3 is set" in result
-
-
-def test_the_exit_code_is_1_if_no_contender_was_timed(cli: Cli) -> None:
-    result = call(cli, backends="no_such_module:X")
-    assert result.code == 1
-    assert "not usable" in result.out
 
 
 @pytest.mark.parametrize(
@@ -99,9 +81,7 @@ def test_the_exit_code_is_1_if_no_contender_was_timed(cli: Cli) -> None:
         (["--plot", "x.bmp"], "--plot: expected a file ending in .png, .svg, .pdf"),
     ],
 )
-def test_invalid_options_are_one_line_before_anything_runs(
-    arguments: list[str], says: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_options_are_one_line_before_anything_runs(arguments, says, cli, monkeypatch):
     monkeypatch.setattr("mindref.bench.run.WorkerPool", None)
     result = call(cli, *arguments)
     assert (result.code, result.out) == (2, "")
@@ -110,22 +90,23 @@ def test_invalid_options_are_one_line_before_anything_runs(
     assert result.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--batch", "x"], ["--zipf", "-1"]])
-def test_numbers_out_of_range_are_usage_errors(arguments: list[str], cli: Cli) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        *(
+            (words, "Try 'mindref bench --help'")
+            for words in (["--rounds", "0"], ["--batch", "x"], ["--zipf", "-1"])
+        ),
+        (["--power", "nan"], "power"),
+    ],
+)
+def test_numbers_out_of_range_are_usage_errors(arguments, message, cli):
     result = call(cli, *arguments)
     assert (result.code, result.out) == (2, "")
-    assert "Try 'mindref bench --help'" in result.err
+    assert message in result.err
 
 
-def test_a_power_that_is_not_a_number_is_rejected(cli: Cli) -> None:
-    result = call(cli, "--power", "nan")
-    assert (result.code, result.out) == (2, "")
-    assert "power" in result.err
-
-
-def test_a_missing_matplotlib_is_reported_with_the_extra(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_matplotlib_is_reported_with_the_extra(cli, monkeypatch):
     monkeypatch.setattr(report, "find_spec", lambda name: None)
     result = call(cli, "--plot", "x.png")
     assert (result.code, result.out) == (2, "")
@@ -134,7 +115,7 @@ def test_a_missing_matplotlib_is_reported_with_the_extra(
 
 @pytest.mark.parametrize("ending", bench.FORMATS)
 @pytest.mark.slow(every=3)
-def test_a_plot_is_written(ending: str, tmp_path: Path) -> None:
+def test_a_plot_is_written(ending, tmp_path):
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("matplotlib is not installed")
     path = tmp_path / f"times{ending}"
@@ -143,7 +124,7 @@ def test_a_plot_is_written(ending: str, tmp_path: Path) -> None:
     assert path.read_bytes().startswith(starts[ending])
 
 
-def test_the_tables_show_the_result() -> None:
+def test_the_tables_show_the_result():
     printed = io.StringIO()
     report.print_bench(example(), Console(width=200, file=printed))
     text = " ".join(printed.getvalue().split())
@@ -160,7 +141,7 @@ def test_the_tables_show_the_result() -> None:
     assert "jax-jit has no thread limit; it is pinned to cores: 1" in text
 
 
-def test_ctrl_c_stops_the_benchmark_and_its_processes() -> None:
+def test_ctrl_c_stops_the_benchmark_and_its_processes():
     arguments = ["bench", "--backends", f"{HERE}:Sleeping", *SIZES.split(), *QUICK.split()]
     script = f"""
 import signal
@@ -168,18 +149,11 @@ from mindref.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests
 main({arguments!r})
 """
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as started:
-        assert started.stderr is not None
-        for line in started.stderr:
-            if "warming up" in line:
-                break
-        started.send_signal(signal.SIGINT)
-        assert "\nStopped.\n" in started.stderr.read()
-        assert started.wait(timeout=60) == 130
+    with start_python("-c", script) as started:
+        assert "\nStopped.\n" in interrupt(started, "warming up")
 
 
-def test_the_progress_bar_is_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_progress_bar_is_on_stderr(monkeypatch):
     streams = {True: io.StringIO(), False: io.StringIO()}
     make = lambda stderr=False: Console(file=streams[stderr], force_terminal=True)  # noqa: E731
     monkeypatch.setattr("rich.console.Console", make)
@@ -194,28 +168,24 @@ def test_the_progress_bar_is_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
 def example() -> dict[str, Any]:
     """Return an example of a result."""
     row = {
-        "seconds": [0.001, 0.003],
-        "median": 0.002,
-        "low": 0.001,
-        "high": 0.003,
-        "least": 0.001,
-        "rate": 128_000.0,
-        "ratio": {"median": 1.0, "low": 0.5, "high": 2.0, "least": 0.5},
+        "seconds": [0.001, 0.003], "median": 0.002, "low": 0.001, "high": 0.003, "least": 0.001,
+        "rate": 128_000.0, "ratio": {"median": 1.0, "low": 0.5, "high": 2.0, "least": 0.5},
         "memory": 90_000_000,
-    }
+    }  # fmt: skip
     step = {**row, "share_of_peak": 0.25, "times_lower_bound": 1.5, "times_as_written": 1.39}
     step["same_loss"] = True
     settings = {"batch": 256, "length": 50, "ragged": True, "interests": 4, "width": 64}
     settings |= {"iterations": 3, "hidden": [256], "negatives": 1280, "catalogue": 100_000}
     settings |= {"zipf": 1.0, "dtype": "float32", "threads": 2}
     scaled = {**row, "tables": 80_000_000, "behaviours": 1000.0}
+    lower_bound = {"seconds": 0.00133, "seconds_as_written": 0.00144, "flops": {"votes": 1e8}}
+    lower_bound |= {"bytes": {"table": 1e7}, "gemm_flops_per_second": 2e11}
+    lower_bound |= {"copy_bytes_per_second": 2e10}
+    lower_bound |= {"counts": {"behaviours": 6500.0, "touched": 4000.0}}
+    instructions = {"OPENBLAS_CORETYPE": "Haswell"}
+    size = {"contender": "numba", "size": "catalogue"}
     return {
-        "machine": {
-            "cpu": "a cpu",
-            "cores": 2,
-            "load_before": [1.7, 1.0, 1.0],
-            "instructions": {"OPENBLAS_CORETYPE": "Haswell"},
-        },
+        "machine": {"cpu": "a cpu", "cores": 2, "load_before": [1.7], "instructions": instructions},
         "settings": settings,
         "contenders": {
             "numba": {"usable": True},
@@ -224,17 +194,9 @@ def example() -> dict[str, Any]:
         },
         "relative_to": "numba",
         "tasks": {"step": {"numba": step}, "recall": {"numba": row}},
-        "lower_bound": {
-            "seconds": 0.00133,
-            "seconds_as_written": 0.00144,
-            "flops": {"votes": 1e8},
-            "bytes": {"table": 1e7},
-            "gemm_flops_per_second": 2e11,
-            "copy_bytes_per_second": 2e10,
-            "counts": {"behaviours": 6500.0, "touched": 4000.0},
-        },
+        "lower_bound": lower_bound,
         "scaling": [
-            {"contender": "numba", "size": "catalogue", "value": 1000, **scaled},
-            {"contender": "numba", "size": "catalogue", "value": 10_000, "error": "no memory"},
+            {**size, "value": 1000, **scaled},
+            {**size, "value": 10_000, "error": "no memory"},
         ],
     }

@@ -1,14 +1,11 @@
 """Behaviour of all commands: help, exit codes, one-line errors, only JSON on stdout."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import json
 import re
 import subprocess
-import sys
-from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -18,8 +15,7 @@ from mindref import cli as commands
 from mindref.config import Config
 from mindref.errors import DataError
 from mindref.models.registry import families_using
-from tests.cli.conftest import Cli
-from tests.runs import REPOSITORY, call, environment, options
+from tests.runs import REPOSITORY, call, options, start
 
 NAMES = list(commands.COMMANDS)
 NUMBERS = (click.types.IntParamType, click.types.FloatParamType)
@@ -27,7 +23,7 @@ NUMBERS = (click.types.IntParamType, click.types.FloatParamType)
 
 def command(name: str) -> click.Command:
     module = importlib.import_module(f"mindref.cli.{name}")
-    loaded: click.Command = getattr(module, f"{name}_command")
+    loaded = getattr(module, f"{name}_command")
     return loaded
 
 
@@ -35,7 +31,7 @@ def options_of(name: str) -> list[click.Option]:
     return [option for option in command(name).params if isinstance(option, click.Option)]
 
 
-def test_every_module_with_a_command_is_listed() -> None:
+def test_every_module_with_a_command_is_listed():
     folder = REPOSITORY / "mindref" / "cli"
     modules = {path.stem for path in folder.glob("*.py")}
     with_command = {
@@ -45,7 +41,7 @@ def test_every_module_with_a_command_is_listed() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_has_a_module_and_help(name: str, cli: Cli) -> None:
+def test_every_command_has_a_module_and_help(name, cli):
     assert (REPOSITORY / "mindref" / "cli" / f"{name}.py").is_file()
     result = cli(name, "--help")
     assert result.code == 0
@@ -57,14 +53,14 @@ def test_every_command_has_a_module_and_help(name: str, cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_option_has_help_and_numbers_a_range(name: str) -> None:
+def test_every_option_has_help_and_numbers_a_range(name):
     for option in options_of(name):
         assert option.help, f"{name} {option.opts}"
         if isinstance(option.type, NUMBERS):
             assert re.search(r"\[?\d\S* to \S+|from \d", option.help), f"{option.opts}: no range"
 
 
-def test_every_setting_is_an_option_with_its_range_and_default() -> None:
+def test_every_setting_is_an_option_with_its_range_and_default():
     names = {option.name: option for option in options_of("train")}
     for setting in dataclasses.fields(Config):
         option = names[setting.name]
@@ -84,10 +80,6 @@ def test_every_setting_is_an_option_with_its_range_and_default() -> None:
         assert "default" in text, option.opts
 
 
-def test_version_is_printed(cli: Cli) -> None:
-    assert cli("--version") == (0, f"mindref, version {mindref.__version__}\n", "")
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -102,24 +94,21 @@ def test_version_is_printed(cli: Cli) -> None:
         ["backends", "extra"],
     ],
 )
-def test_wrong_usage_exits_with_2_and_names_help(arguments: list[str], cli: Cli) -> None:
-    result = cli(*arguments)
-    assert result.code == 2
-    assert result.out == ""
-    assert "Error: " in result.err
-    assert "--help' for help" in result.err.replace('"', "'")
+def test_wrong_usage_exits_with_2_and_names_help(arguments, cli):
+    error_text = cli.error(*arguments)
+    assert "Error: " in error_text
+    assert "--help' for help" in error_text.replace('"', "'")
 
 
-def test_without_a_command_the_commands_are_listed(cli: Cli) -> None:
+def test_without_a_command_the_commands_are_listed(cli):
     result = cli()
     assert result.code == 2
     assert all(name in result.out + result.err for name in NAMES)
+    assert cli("--version") == (0, f"mindref, version {mindref.__version__}\n", "")
 
 
-def test_a_bug_is_one_line_with_reporting_instructions(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, run: Path
-) -> None:
-    def broken(*_: object, **__: object) -> None:
+def test_a_bug_is_one_line_with_reporting_instructions(cli, monkeypatch, run):
+    def broken(*_, **__):
         raise ZeroDivisionError("divided\nby zero")
 
     monkeypatch.setattr("mindref.recommender.bulk.recall_lists", broken)
@@ -148,10 +137,8 @@ def test_a_bug_is_one_line_with_reporting_instructions(
         (KeyboardInterrupt(), "Stopped."),
     ],
 )
-def test_user_errors_are_one_line(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, run: Path, error: BaseException, line: str
-) -> None:
-    def broken(*_: object, **__: object) -> None:
+def test_user_errors_are_one_line(cli, monkeypatch, run, error, line):
+    def broken(*_, **__):
         raise error
 
     monkeypatch.setattr("mindref.recommender.bulk.recall_lists", broken)
@@ -161,108 +148,72 @@ def test_user_errors_are_one_line(
     assert result.out == ""
 
 
-def test_backends_are_listed(cli: Cli) -> None:
-    result = cli("backends")
-    assert result.code == 0
-    assert re.search(r"^numpy +ops$", result.out, re.M)
-    rows = json.loads(cli("backends", "--json").out)
-    numpy = next(row for row in rows if row["name"] == "numpy")
+def test_backends_are_listed_and_an_unusable_one_with_its_reason(cli, monkeypatch):
+    assert re.search(r"^numpy +ops$", cli("backends").out, re.M)
+    numpy = next(row for row in cli.json("backends") if row["name"] == "numpy")
     assert numpy["usable"]
     assert "routing" in numpy["operators"]
 
-
-def test_an_unusable_backend_is_listed_with_its_reason(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken() -> None:
+    def broken():
         raise RuntimeError("no device")
 
-    found = type("Broken", (), {"capabilities": staticmethod(broken)})()
-    monkeypatch.setattr("mindref.backend.load_backend", lambda name: found)
+    backend = SimpleNamespace(capabilities=broken)
+    monkeypatch.setattr("mindref.backend.load_backend", lambda name: backend)
     result = cli("backends")
     assert result.code == 0
     assert "not usable: RuntimeError: no device" in result.out
 
 
+RECALL = ["recall", "RUN", "--top", "110"]
+SELECTIONS = (["--all-users"], ["--all-users", "--json"], ["--history", ""])
+
+
 @pytest.mark.parametrize(
-    "arguments", [["--all-users"], ["--all-users", "--json"], ["--history", ""]]
+    ("arguments", "reads"),
+    [
+        *((words, 0) for words in (["--help"], ["train", "--help"], ["--version"])),
+        ([*RECALL, "--all-users"], 0),
+        *(
+            pytest.param([*RECALL, *selection], reads, marks=pytest.mark.slow)
+            for reads in (0, 1)
+            for selection in SELECTIONS[1 - reads :]
+        ),
+        pytest.param(["evaluate", "RUN"], 0, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("lines", [0, 1])
-@pytest.mark.slow(every=6)
-def test_a_closed_pipe_ends_a_command_silently(run: Path, arguments: list[str], lines: int) -> None:
-    command = [sys.executable, "-m", "mindref", "recall", str(run), "--top", "110", *arguments]
-    with subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        for _ in range(lines):
+def test_a_closed_pipe_ends_a_command_silently(run, arguments, reads):
+    words = [run if word == "RUN" else word for word in arguments]
+    with start(*words, stdout=subprocess.PIPE) as child:
+        for _ in range(reads):
             child.stdout.read(10)
         child.stdout.close()
-        assert child.stderr.read() == b""
+        assert child.stderr.read() == ""
         assert child.wait(timeout=60) == 0
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
-def test_a_closed_pipe_ends_the_help_silently(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "mindref", *arguments]
-    with subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        child.stdout.close()
-        assert child.stderr.read() == b""
-        assert child.wait(timeout=60) == 0
-
-
-@pytest.mark.slow
-def test_a_report_into_a_closed_pipe_ends_silently(run: Path) -> None:
-    command = [sys.executable, "-m", "mindref", "evaluate", str(run)]
-    with subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        child.stdout.close()
-        assert child.stderr.read() == b""
-        assert child.wait(timeout=60) == 0
-
-
-def test_a_training_continues_when_stderr_is_closed(shop: Path, tmp_path: Path) -> None:
-    arguments = ["train", "--data", str(shop), "--out", str(tmp_path / "run"), *options()]
-    with subprocess.Popen(
-        [sys.executable, "-m", "mindref", *arguments],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
+def test_a_training_continues_when_stderr_is_closed(shop, tmp_path):
+    arguments = ["train", "--data", shop, "--out", tmp_path / "run", *options()]
+    with start(*arguments, stdout=subprocess.PIPE) as child:
         child.stderr.close()
-        assert b"hit_rate@10" in child.stdout.read()
+        assert "hit_rate@10" in child.stdout.read()
         assert child.wait(timeout=60) == 0
     assert (tmp_path / "run" / "report.json").exists()
 
 
 @pytest.mark.slow
-def test_titles_outside_the_output_encoding_are_escaped(tmp_path: Path) -> None:
+def test_titles_outside_the_output_encoding_are_escaped(tmp_path):
     log = tmp_path / "log.jsonl"
     rows = [(user, item) for user in "abcdef" for item in ("é", "\ud800", "x\ty", "千", "5", "6")]
     log.write_text("".join(json.dumps({"user": u, "item": i}) + "\n" for u, i in rows))
     few = options(metric="hit_rate@2", steps=1)
     done = call("train", "--data", log, "--out", "run", "--quiet", *few, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    system = {"cwd": tmp_path, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     for form in (["--format", "table"], ["--format", "tsv"], ["--format", "jsonl"], ["--json"]):
-        done = call(
-            "recall", "run", "--history", "x", "--include-seen", *form,
-            cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0",
-        )  # fmt: skip
+        arguments = ["--include-seen", *form]
+        done = call("recall", "run", "--history", "x", *arguments, **system)
         assert done.returncode == 2, "x is not in the catalogue"
-        done = call(
-            "recall", "run", "--history", "5", "--include-seen", *form,
-            cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0",
-        )  # fmt: skip
+        done = call("recall", "run", "--history", "5", *arguments, **system)
         assert (done.returncode, done.stderr) == (0, ""), form
         assert "\\u5343" in done.stdout or "\\u" in done.stdout
     assert json.loads(done.stdout)[0]["items"][0]["rank"] == 1

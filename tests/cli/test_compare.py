@@ -1,14 +1,9 @@
 """mindref compare: early checks, output, kill, stop and resume."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +14,7 @@ from mindref.experiments import model_arms, results
 from mindref.experiments.model_arms import model_arm
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
-from mindref.run.source import Source
-from tests.cli.conftest import Cli
-from tests.runs import call, content, environment, options
+from tests.runs import call, content, interrupt, options, read_until, start
 
 FEW = ["--models", "mind,mind-1", "--seeds", "2", "--trials", "2"]
 
@@ -39,9 +32,7 @@ def finished_comparison(shop: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder / "out", json.loads(done.stdout)
 
 
-def test_json_follows_the_schema_and_is_stored_with_the_runs(
-    finished_comparison: tuple[Path, Any], shop: Path
-) -> None:
+def test_json_follows_the_schema_and_is_stored_with_the_runs(finished_comparison, shop):
     out, found = finished_comparison
     jsonschema.Draft202012Validator(results.result_schema()).validate(found)
     assert json.loads((out / "compare.json").read_text()) == found
@@ -53,9 +44,7 @@ def test_json_follows_the_schema_and_is_stored_with_the_runs(
     assert all(len(arm["trials"]) == 2 for arm in found["arms"])
 
 
-def test_tables_and_progress_are_printed(
-    finished_comparison: tuple[Path, Any], cli: Cli, shop: Path, tmp_path: Path
-) -> None:
+def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_path):
     out, _ = finished_comparison
     file, picture = tmp_path / "t.md", tmp_path / "p.svg"
     changes = ["--markdown", str(file), "--plot", str(picture), "--opponent", "mind-1"]
@@ -72,9 +61,7 @@ def test_tables_and_progress_are_printed(
 
 
 @pytest.mark.rules("experiments-R22")
-def test_options_given_on_the_command_line_are_not_tuned(
-    finished_comparison: tuple[Path, Any],
-) -> None:
+def test_options_given_on_the_command_line_are_not_tuned(finished_comparison):
     for arm in finished_comparison[1]["arms"]:
         assert set(arm["trials"][1]["settings"]) == set(model_arm(arm["label"]).grid)
         assert "interests" not in arm["trials"][1]["settings"]
@@ -96,27 +83,15 @@ def test_options_given_on_the_command_line_are_not_tuned(
         (["--seeds", "0"], "0 is not in the range"),
     ],
 )
-def test_invalid_options_are_rejected_before_training(
-    cli: Cli, shop: Path, tmp_path: Path, changes: list[str], error: str
-) -> None:
-    result = cli(*words(shop, tmp_path / "out", *changes))
-    assert result.code == 2
-    assert error in result.err
-    assert result.out == ""
+def test_invalid_options_are_rejected_before_training(cli, shop, tmp_path, changes, error):
+    assert error in cli.error(*words(shop, tmp_path / "out", *changes))
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_out_is_required_and_reading_options_need_a_log(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
-    result = cli("compare", "--models", "mind")
-    assert (result.code, "--out: expected a folder for the runs, got none" in result.err) == (
-        2,
-        True,
-    )
-    result = cli("compare", "--models", "mind", "--out", tmp_path / "o", "--user", "u")
-    assert (result.code, "DATA: expected a log" in result.err) == (2, True)
+def test_out_is_required_and_reading_options_need_a_log(cli, unread_log, tmp_path):
+    command = ("compare", "--models", "mind")
+    assert "--out: expected a folder for the runs, got none" in cli.error(*command)
+    assert "DATA: expected a log" in cli.error(*command, "--out", tmp_path / "o", "--user", "u")
 
 
 @pytest.mark.parametrize(
@@ -132,27 +107,19 @@ def test_out_is_required_and_reading_options_need_a_log(
     ],
 )
 def test_an_invalid_comparison_is_rejected_before_the_log_is_read(
-    cli: Cli,
-    monkeypatch: pytest.MonkeyPatch,
-    shop: Path,
-    tmp_path: Path,
-    changes: list[str],
-    error: str,
-) -> None:
-    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
-    result = cli(*words(shop, tmp_path / "out", *changes))
-    assert (result.code, result.out) == (2, "")
-    assert error in result.err
+    cli, unread_log, shop, tmp_path, changes, error
+):
+    assert error in cli.error(*words(shop, tmp_path / "out", *changes))
 
 
-def test_the_help_names_every_model_and_preset(cli: Cli) -> None:
+def test_the_help_names_every_model_and_preset(cli):
     result = " ".join(cli("compare", "--help").out.split())
     for name in (*RECALL_FAMILIES, *model_arms.read_models()["models"]):
         assert re.search(rf"[ |\[(]{name}[ ,|\].]", result), name
     assert all(f"{name} (" in result for name in PRESETS)
 
 
-def test_settings_of_a_file_are_not_tuned(cli: Cli, shop: Path, tmp_path: Path) -> None:
+def test_settings_of_a_file_are_not_tuned(cli, shop, tmp_path):
     file = tmp_path / "s.toml"
     file.write_text("window = 4\n")
     changes = ["--config", str(file), "--models", "mind", "--seeds", "1", "--json", "--quiet"]
@@ -168,27 +135,20 @@ def test_settings_of_a_file_are_not_tuned(cli: Cli, shop: Path, tmp_path: Path) 
 NAMES = ("model.safetensors", "hits.safetensors", "report.json", "metrics.jsonl")
 
 
-def without_command(found: Any) -> Any:
-    return {**found, "command": ""}
-
-
 def files(out: Path) -> dict[str, dict[str, bytes]]:
     """Return the bytes of all evaluated runs."""
-    by_placeholder = sorted(path.parent for path in out.rglob("hits.safetensors"))
-    return {str(folder.relative_to(out)): content(folder, NAMES) for folder in by_placeholder}
+    folders = sorted(path.parent for path in out.rglob("hits.safetensors"))
+    return {str(folder.relative_to(out)): content(folder, NAMES) for folder in folders}
 
 
 @pytest.mark.rules("experiments-R14")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive")
 @pytest.mark.slow
-def test_a_killed_comparison_resumes_to_the_same_bytes(
-    shop: Path, tmp_path: Path, finished_comparison: tuple[Path, Any]
-) -> None:
+def test_a_killed_comparison_resumes_to_the_same_bytes(shop, tmp_path, finished_comparison):
     out, expected = finished_comparison
     command = words(shop, "out", "--json")
-    start_long_training = ("run 2 of 6", "run 4 of 6", "run 6 of 6")
-    for line in start_long_training:  # killed while that run is trained, or soon after
-        with start(command, tmp_path) as child:
+    for line in ("run 2 of 6", "run 4 of 6", "run 6 of 6"):  # killed in that run, or soon after
+        with start(*command, cwd=tmp_path) as child:
             read_until(child, line)
             child.send_signal(signal.SIGKILL)
             child.communicate()
@@ -196,7 +156,7 @@ def test_a_killed_comparison_resumes_to_the_same_bytes(
     done = call(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "already trained" in done.stderr
-    assert without_command(json.loads(done.stdout)) == without_command(expected)
+    assert {**json.loads(done.stdout), "command": ""} == {**expected, "command": ""}
     assert files(tmp_path / "out") == files(out)
     assert not list((tmp_path / "out").rglob(".*")), "what the kills left behind is swept away"
 
@@ -204,22 +164,13 @@ def test_a_killed_comparison_resumes_to_the_same_bytes(
 @pytest.mark.rules("experiments-R14")
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.slow(every=2)
-def test_ctrl_c_prints_the_command_that_resumes(shop: Path, tmp_path: Path, times: int) -> None:
-    settings = {"steps": 4000, "evaluate_every": 40}
-    command = words(shop, "out", **settings)
-    with start(command, tmp_path) as child:
-        result = read_until(child, "step 40/")
-        for _ in range(times):
-            child.send_signal(signal.SIGINT)
-            time.sleep(0.02)
-        assert child.stderr is not None
-        result += child.stderr.read()
-        assert child.wait(timeout=60) == 130, result
-    assert "Traceback" not in result
-    last = result.splitlines()[-1]
+def test_ctrl_c_prints_the_command_that_resumes(shop, tmp_path, times):
+    command = words(shop, "out", steps=4000, evaluate_every=40)
+    with start(*command, cwd=tmp_path) as child:
+        last = interrupt(child, "step 40/", times).splitlines()[-1]
     assert last.startswith("Stopped; 0 of 6 runs are done, and all is saved. Resume with: mindref ")
     assert shlex.split(last.split("Resume with: mindref ")[1]) == command
-    with start(command, tmp_path) as child:  # it goes on where it was
+    with start(*command, cwd=tmp_path) as child:  # it goes on where it was
         result = read_until(child, "run 1 of 6")
         child.kill()
         child.communicate()
@@ -227,37 +178,3 @@ def test_ctrl_c_prints_the_command_that_resumes(shop: Path, tmp_path: Path, time
         state = json.loads(next((tmp_path / "out").rglob("state.json")).read_text())
         assert state["step"] >= 40
         assert f"resumed at step {state['step']}" in result
-
-
-def start(command: list[str], folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "mindref", *command],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def read_until(child: subprocess.Popen[str], text: str) -> str:
-    """Return the lines of a command until one contains the text."""
-    assert child.stderr is not None
-    result = ""
-    while text not in result:
-        line = child.stderr.readline()
-        assert line, f"it ended too soon: {result}"
-        result += line
-    return result
-
-
-def test_threads_are_set_before_numpy_is_imported() -> None:
-    script = "import sys; from mindref.cli import ablate, compare; print('numpy' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "False\n"

@@ -1,35 +1,25 @@
 """The first run prints that it compiles; later runs use the cache and print nothing."""
 
-from __future__ import annotations
-
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import mindref.cli
 from mindref import kernels
-from tests.runs import environment, options
+from tests.runs import call, options
 
 
 def train(folder: Path, run: str, **changes: str) -> str:
     """Return the standard error of a training in a child process."""
-    command = [sys.executable, "-m", "mindref", "train", "--out", run, "--quiet"]
-    done = subprocess.run(
-        [*command, *options(steps=1, evaluate_every=1)],
-        cwd=folder,
-        env=environment(**changes),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = ["train", "--out", run, "--quiet", *options(steps=1, evaluate_every=1)]
+    done = call(*command, cwd=folder, **changes)
+    assert done.returncode == 0, done.stderr
     return done.stderr
 
 
 @pytest.mark.slow
-def test_compilation_is_announced_only_in_the_first_run(tmp_path: Path) -> None:
+def test_compilation_is_announced_only_in_the_first_run(tmp_path):
     cache = str(tmp_path / "cache")
     first = train(tmp_path, "first", NUMBA_CACHE_DIR=cache)
     assert first.count(mindref.cli.COMPILING) == 1
@@ -38,14 +28,14 @@ def test_compilation_is_announced_only_in_the_first_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_compilation_is_announced_in_every_run_without_a_cache(tmp_path: Path) -> None:
+def test_compilation_is_announced_in_every_run_without_a_cache(tmp_path):
     cache = str(tmp_path / "cache")
     result = train(tmp_path, "run", NUMBA_CACHE_DIR=cache, MINDREF_NUMBA_CACHE="0")
     assert result.count(mindref.cli.COMPILING) == 1
     assert not any(files for _, _, files in os.walk(cache))
 
 
-def test_the_compilation_listener_is_removed_after_the_command() -> None:
+def test_the_compilation_listener_is_removed_after_the_command():
     with mindref.cli.announce_compilation("compiling"):
         assert kernels.listeners
     assert not kernels.listeners

@@ -1,7 +1,5 @@
 """--device of the commands: the device of the backend, not stored with a run."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import sys
@@ -12,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from mindref.run.files import sealed
-from tests.cli.conftest import Cli
-from tests.runs import RESULT, content, options
+from mindref.bench.run import installed_contenders
+from tests.runs import RESULT, change_json, content, options
 
 MODULE = "a_backend_of_two_devices"
 CODE = """
@@ -65,9 +62,7 @@ def device_command(command: str, run: Path) -> list[object]:
 
 @pytest.mark.rules("backend-R16")
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_a_run_is_loaded_on_the_requested_device(
-    cli: Cli, run: Path, two_devices: Any, command: str
-) -> None:
+def test_a_run_is_loaded_on_the_requested_device(cli, run, two_devices, command):
     arguments = device_command(command, run)
     for changes, device in (
         ([], "cpu"),
@@ -80,9 +75,7 @@ def test_a_run_is_loaded_on_the_requested_device(
 
 
 @pytest.mark.rules("backend-R16")
-def test_a_training_is_resumed_on_another_device(
-    cli: Cli, shop: Path, two_devices: Any, tmp_path: Path
-) -> None:
+def test_a_training_is_resumed_on_another_device(cli, shop, two_devices, tmp_path):
     run, estimates = tmp_path / "run", tmp_path / "alone"
     arguments = ["train", "--data", shop, "--quiet", *options(backend=BACKEND)]
     assert cli(*arguments, "--out", estimates, "--device", "cuda").code == 0
@@ -99,20 +92,13 @@ def test_a_training_is_resumed_on_another_device(
 
 @pytest.mark.parametrize("command", ["train", "resume", "evaluate", "recall"])
 def test_an_unavailable_device_is_one_line_before_the_log_is_read(
-    cli: Cli,
-    run: Path,
-    two_devices: Any,
-    command: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    cli, run, two_devices, command, tmp_path, monkeypatch
+):
     two_devices.there = ("cpu",)
     monkeypatch.setattr("mindref.run.source.Source.read", None)
     if command == "resume":
-        path = run / "config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
-        config["settings"]["backend"] = BACKEND
-        path.write_text(json.dumps(sealed(config)), encoding="utf-8")
+        with change_json(run / "config.json") as config:
+            config["settings"]["backend"] = BACKEND
     arguments = {
         "train": ["train", "--out", tmp_path / "new", *options(backend=BACKEND)],
         "resume": ["train", "--resume", run, "--backend", BACKEND],
@@ -123,16 +109,12 @@ def test_an_unavailable_device_is_one_line_before_the_log_is_read(
 
 
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_a_cpu_only_backend_rejects_other_devices(
-    cli: Cli, run: Path, two_devices: Any, command: str
-) -> None:
-    result = cli(*device_command(command, run)[:-1], "numpy", "--device", "cuda")
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("Error: backend numpy: device: expected cpu or auto, got cuda; ")
-    assert result.err.count("\n") == 1
+def test_a_cpu_only_backend_rejects_other_devices(cli, run, two_devices, command):
+    message = cli.error_line(*device_command(command, run)[:-1], "numpy", "--device", "cuda")
+    assert message.startswith("Error: backend numpy: device: expected cpu or auto, got cuda; ")
 
 
-def test_the_recommender_uses_the_device(run: Path, two_devices: Any, tmp_path: Path) -> None:
+def test_the_recommender_uses_the_device(run, two_devices, tmp_path):
     import mindref
 
     small = {"steps": 1, "batch": 8, "negatives": 8, "width": 4, "hidden": [4]}
@@ -153,19 +135,15 @@ TIMED = (
 @pytest.mark.rules("backend-R16")
 @pytest.mark.parametrize(("asked", "device"), [("cpu", "cpu"), ("cuda", "cuda"), ("auto", "cuda")])
 @pytest.mark.slow(every=3)
-def test_conform_tests_on_the_requested_device(
-    cli: Cli, two_devices: Any, asked: str, device: str
-) -> None:
-    report = json.loads(cli(*JUDGED, "--json", "--device", asked).out)
+def test_conform_tests_on_the_requested_device(cli, two_devices, asked, device):
+    report = cli.json(*JUDGED, "--device", asked)
     assert two_devices.used == {device}
     assert report["backend"]["device"] == device
     assert f", device {device}" in cli(*JUDGED, "--device", asked).out
 
 
 @pytest.mark.slow
-def test_a_failure_script_uses_the_device_of_the_failure(
-    cli: Cli, two_devices: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_script_uses_the_device_of_the_failure(cli, two_devices, tmp_path, monkeypatch):
     from mindref import ops
 
     wrong = lambda x, **numbers: (2 * ops.squash.forward(x, **numbers)[0], None)  # noqa: E731
@@ -182,8 +160,8 @@ def test_a_failure_script_uses_the_device_of_the_failure(
 
 
 @pytest.mark.slow
-def test_each_contender_is_timed_on_its_device(cli: Cli, two_devices: Any) -> None:
-    found = json.loads(cli(*TIMED, "--json", "--device", "auto").out)
+def test_each_contender_is_timed_on_its_device(cli, two_devices):
+    found = cli.json(*TIMED, "--device", "auto")
     assert found["contenders"][BACKEND]["device"] == "cuda"
     assert found["settings"]["device"] == "auto"
     pair = cli(*TIMED, "--backends", f"numpy,{BACKEND}", "--device", "auto").out
@@ -192,26 +170,18 @@ def test_each_contender_is_timed_on_its_device(cli: Cli, two_devices: Any) -> No
 
 @pytest.mark.parametrize("arguments", [JUDGED, TIMED])
 def test_an_unavailable_device_is_rejected_by_conform_and_bench(
-    cli: Cli, two_devices: Any, arguments: tuple[object, ...], tmp_path: Path
-) -> None:
+    cli, two_devices, arguments, tmp_path
+):
     (tmp_path / f"{MODULE}.py").write_text(CODE.replace('("cpu", "cuda")', '("cpu",)'))
     two_devices.there = ("cpu",)
-    result = cli(*arguments, "--device", "cuda")
-    assert (result.code, result.out) == (2, "")
-    assert result.err.rstrip().endswith("backend two: no cuda")
+    message = cli.error(*arguments, "--device", "cuda")
+    assert message.rstrip().endswith("backend two: no cuda")
 
 
 @pytest.mark.parametrize("name", ["numpy", "torch-eager"])
-def test_bench_rejects_a_device_for_cpu_only_contenders(cli: Cli, name: str) -> None:
-    result = cli("bench", "--backends", name, "--device", "cuda")
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(
-        f"Error: --backends {name}: device: expected cpu or auto, got cuda"
-    )
-
-
-def test_bench_selects_contenders_that_support_the_device() -> None:
-    from mindref.bench.run import installed_contenders
-
+def test_bench_rejects_a_device_for_cpu_only_contenders(cli, name):
+    message = cli.error("bench", "--backends", name, "--device", "cuda")
+    expected = f"Error: --backends {name}: device: expected cpu or auto, got cuda"
+    assert message.startswith(expected)
     assert not {"numpy", "numba", "torch-eager", "jax-jit"} & set(installed_contenders("cuda"))
     assert {"numpy", "numba"} <= set(installed_contenders("auto"))

@@ -1,17 +1,12 @@
 """mindref indexes: the kinds of index, and why one is unusable."""
 
-from __future__ import annotations
-
-import json
-
 import pytest
 
-from tests.cli.conftest import Cli
 from tests.recall.example_plugins import HERE, Half, install
 
 
-def test_indexes_are_listed(cli: Cli) -> None:
-    rows = {row["name"]: row for row in json.loads(cli("indexes", "--json").out)}
+def test_indexes_are_listed(cli):
+    rows = {row["name"]: row for row in cli.json("indexes")}
     assert rows["exact"] == {"name": "exact", "usable": True, "version": None, "order": 0}
     assert rows["annoy"]["version"].startswith("annoy 1.")
     result = cli("indexes")
@@ -20,7 +15,7 @@ def test_indexes_are_listed(cli: Cli) -> None:
 
 
 @pytest.mark.rules("recall-R29")
-def test_an_unusable_index_has_a_reason(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_index_has_a_reason(cli, monkeypatch):
     install(monkeypatch, missing="no_such_module:X", half=f"{HERE}:Half", late=f"{HERE}:Late")
     monkeypatch.setattr(Half, "broken", None)
     rows = dict(line.split(None, 1) for line in cli("indexes").out.splitlines())

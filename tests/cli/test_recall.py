@@ -1,7 +1,5 @@
 """mindref recall: selection of users, output formats, output files."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -9,16 +7,17 @@ import pytest
 
 import mindref
 from mindref.cli.recall import parse_item_ids
-from mindref.run.files import sealed
 from mindref.run.items import text_digest
-from tests.cli.conftest import Cli
+from tests.runs import change_json
+
+NOT_CSV = "--history: expected item ids as one row of CSV"
 
 
 def history(run: Path, count: int = 9) -> str:
     return ",".join(mindref.load(run).served.items.ids[:count])
 
 
-def test_a_printed_list_is_grouped_by_interest(cli: Cli, run: Path) -> None:
+def test_a_printed_list_is_grouped_by_interest(cli, run):
     result = cli("recall", run, "--history", history(run), "--top", 6)
     assert (result.code, result.err) == (0, "")
     lines = result.out.splitlines()
@@ -26,20 +25,17 @@ def test_a_printed_list_is_grouped_by_interest(cli: Cli, run: Path) -> None:
     assert lines[1].startswith("  most recent: ")
     expected = mindref.load(run).recommend(history(run).split(","), 6)
     for rank, x in enumerate(expected, 1):
-        folder = next(i for i, line in enumerate(lines) if line.startswith(f"  {rank:>4}  "))
-        assert lines[folder].endswith(f"  {x.title}")
-        above = [line for line in lines[:folder] if line.startswith("interest ")]
+        row = next(i for i, line in enumerate(lines) if line.startswith(f"  {rank:>4}  "))
+        assert lines[row].endswith(f"  {x.item}  {x.title}"), "an id can be passed to --history"
+        above = [line for line in lines[:row] if line.startswith("interest ")]
         assert above[-1] == f"interest {x.interest}"
+    assert cli("recall", run, "--user", "customer-0004").out.startswith("user customer-0004: ")
+    empty = cli("recall", run, "--history", "").out
+    assert empty.startswith("this history: 0 behaviours, 1 interests\ninterest 0\n")
 
 
-def test_the_user_id_is_printed(cli: Cli, run: Path) -> None:
-    result = cli("recall", run, "--user", "customer-0004")
-    assert result.code == 0
-    assert result.out.startswith("user customer-0004: ")
-
-
-def test_json_is_one_value_and_jsonl_one_per_line(cli: Cli, run: Path) -> None:
-    document = json.loads(cli("recall", run, "--all-users", "--json", "--top", 3).out)
+def test_json_is_one_value_jsonl_one_per_line_and_all_users_are_tsv_by_default(cli, run):
+    document = cli.json("recall", run, "--all-users", "--top", 3)
     lines = cli("recall", run, "--all-users", "--format", "jsonl", "--top", 3).out.splitlines()
     assert [json.loads(line) for line in lines] == document
     assert len(document) == 60
@@ -47,19 +43,14 @@ def test_json_is_one_value_and_jsonl_one_per_line(cli: Cli, run: Path) -> None:
     assert first["user"] == "customer-0001"
     assert [x["rank"] for x in first["items"]] == [1, 2, 3]
     assert sorted(first["items"][0]) == ["interest", "item", "rank", "score", "title"]
-
-
-def test_all_users_are_tsv_by_default(cli: Cli, run: Path) -> None:
-    lines = cli("recall", run, "--all-users", "--top", 4).out.splitlines()
+    lines = cli("recall", run, "--all-users", "--top", 3).out.splitlines()
     assert lines[0] == "user\trank\titem\tscore\tinterest\ttitle"
-    assert len(lines) == 1 + 60 * 4
+    assert len(lines) == 1 + 60 * 3
     assert {len(line.split("\t")) for line in lines} == {6}
 
 
 @pytest.mark.parametrize("form", ["table", "tsv", "jsonl"])
-def test_a_file_has_the_same_content_as_stdout(
-    cli: Cli, run: Path, tmp_path: Path, form: str
-) -> None:
+def test_a_file_has_the_same_content_as_stdout(cli, run, tmp_path, form):
     arguments = ["recall", run, "--history", history(run), "--format", form]
     printed = cli(*arguments)
     result = cli(*arguments, "--output", tmp_path / "lists")
@@ -67,26 +58,21 @@ def test_a_file_has_the_same_content_as_stdout(
     assert (tmp_path / "lists").read_text(encoding="utf-8") == printed.out
 
 
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("/dev/null/x", "--output: expected a writable location"),
+        ("none/lists.tsv", "--output: expected a file in an existing folder"),
+    ],
+)
 def test_an_unwritable_output_is_rejected_before_recall(
-    cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    cli, run, tmp_path, monkeypatch, output, message
+):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         "mindref.recommender.bulk.recall_lists", lambda *_, **__: pytest.fail("worked")
     )
-    result = cli("recall", run, "--all-users", "--output", "/dev/null/x")
-    assert result.code == 2
-    assert "--output: expected a writable location" in result.err
-
-
-def test_an_output_in_a_missing_folder_is_rejected_before_recall(
-    cli: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "mindref.recommender.bulk.recall_lists", lambda *_, **__: pytest.fail("worked")
-    )
-    result = cli("recall", run, "--all-users", "--output", tmp_path / "none" / "lists.tsv")
-    assert result.code == 2
-    assert "--output: expected a file in an existing folder" in result.err
+    assert message in cli.error("recall", run, "--all-users", "--output", output)
 
 
 @pytest.mark.parametrize(
@@ -100,25 +86,11 @@ def test_an_output_in_a_missing_folder_is_rejected_before_recall(
         ('"two\nlines",é', ["two\nlines", "é"]),
     ],
 )
-def test_a_history_is_a_csv_row(text: str, ids: list[str]) -> None:
+def test_a_history_is_a_csv_row(text, ids):
     assert parse_item_ids("--history", text) == ids
 
 
-@pytest.mark.parametrize("text", ["a\nb", '"a', '"a"b'])
-def test_a_history_that_is_not_a_csv_row_is_rejected(cli: Cli, run: Path, text: str) -> None:
-    result = cli("recall", run, "--history", text)
-    assert result.code == 2
-    assert "--history: expected item ids as one row of CSV" in result.err
-
-
-def test_ids_in_a_table_can_be_passed_to_history(cli: Cli, run: Path) -> None:
-    table = cli("recall", run, "--history", history(run)).out
-    (answer,) = json.loads(cli("recall", run, "--history", history(run), "--json").out)
-    for x in answer["items"]:
-        assert f"  {x['item']}  {x['title']}\n" in table
-
-
-def test_approximate_lists_are_marked(cli: Cli, run: Path) -> None:
+def test_approximate_lists_are_marked(cli, run):
     result = cli("recall", run, "--history", history(run), "--json", "--index", "annoy")
     (answer,) = json.loads(result.out)
     assert answer["index"]["kind"] == "annoy"
@@ -131,7 +103,7 @@ def test_approximate_lists_are_marked(cli: Cli, run: Path) -> None:
     assert result.err == ""
 
 
-def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli: Cli, run: Path) -> None:
+def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli, run):
     names = cli("recall", run, "--history", history(run), "--format", "tsv")
     for form in ("table", "tsv", "jsonl"):
         mixed = cli("recall", run, "--history", f"what,{history(run)},", "--format", form)
@@ -140,33 +112,17 @@ def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli: Cli, run: Pa
         assert form != "tsv" or mixed.out == names.out
     table = cli("recall", run, "--history", f"what,{history(run)}")
     assert "  not in the catalogue: what\n" in table.out
-    result = cli("recall", run, "--history", "what,else")
-    assert result.code == 2
-    assert "--history: expected an item of the catalogue, got what, else" in result.err
+    assert "--history: expected an item of the catalogue, got what, else" in cli.error(
+        "recall", run, "--history", "what,else"
+    )
 
 
-def test_an_empty_history_has_a_list(cli: Cli, run: Path) -> None:
-    result = cli("recall", run, "--history", "")
-    assert result.code == 0
-    assert result.out.startswith("this history: 0 behaviours, 1 interests\ninterest 0\n")
-
-
-def test_seen_items_are_listed_on_request(cli: Cli, run: Path) -> None:
+def test_seen_items_are_listed_on_request(cli, run):
     arguments = ["recall", run, "--history", history(run), "--top", 500, "--format", "jsonl"]
     visited = set(history(run).split(","))
     for option, present in (("--exclude-seen", False), ("--include-seen", True)):
         found = {x["item"] for x in json.loads(cli(*arguments, option).out)["items"]}
         assert bool(found & visited) == present
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["--user", "a", "--all-users"], ["--user", "a", "--history", ""]],
-)
-def test_exactly_one_selection_is_required(cli: Cli, run: Path, arguments: list[str]) -> None:
-    result = cli("recall", run, *arguments)
-    assert result.code == 2
-    assert "expected one of --user, --history, --all-users" in result.err
 
 
 @pytest.mark.parametrize(
@@ -176,17 +132,23 @@ def test_exactly_one_selection_is_required(cli: Cli, run: Path, arguments: list[
         (["--user", "a", "--data", "nowhere"], "nowhere: expected a file or a folder"),
         (["--user", "a", "--top", "100001"], "100001 is not in the range"),
         (["--user", "a", "--index", "fast"], "--index: expected auto or exact or annoy"),
+        *((["--history", text], NOT_CSV) for text in ("a\nb", '"a', '"a"b')),
+        *(
+            (words, "expected one of --user, --history, --all-users")
+            for words in ([], ["--user", "a", "--all-users"], ["--user", "a", "--history", ""])
+        ),
+        (
+            ["--all-users", "--shard", "1/1", "--output", "/dev/null"],
+            "--output: expected a file, got /dev/null",
+        ),
     ],
 )
-def test_an_invalid_value_is_rejected(
-    cli: Cli, run: Path, arguments: list[str], message: str
-) -> None:
-    result = cli("recall", run, *arguments)
-    assert (result.code, result.out) == (2, "")
-    assert message in result.err
+def test_an_invalid_value_is_rejected(cli, run, arguments, message):
+    assert message in cli.error("recall", run, *arguments)
+    assert "expected one RUN, got 0." in cli.error("recall", "--all-users")
 
 
-def test_a_warning_goes_to_standard_error(cli: Cli, run: Path) -> None:
+def test_a_warning_goes_to_standard_error(cli, run):
     (run / "index").write_text("a file stands where the folder would")
     result = cli("recall", run, "--history", history(run), "--json")
     assert result.code == 0
@@ -194,13 +156,13 @@ def test_a_warning_goes_to_standard_error(cli: Cli, run: Path) -> None:
     json.loads(result.out)
 
 
-def test_control_characters_in_titles_are_escaped(cli: Cli, run: Path) -> None:
+def test_control_characters_in_titles_are_escaped(cli, run):
     lines = (run / "items.tsv").read_text().splitlines()
     changed = [line.rsplit("\t", 1)[0] + "\tred \x1b[31m\\nalarm\x07" for line in lines[1:]]
     text = "\n".join([lines[0], *changed]) + "\n"
     (run / "items.tsv").write_text(text)
-    arguments = {**json.loads((run / "config.json").read_text()), "items": text_digest(text)}
-    (run / "config.json").write_text(json.dumps(sealed(arguments)))
+    with change_json(run / "config.json") as config:
+        config["items"] = text_digest(text)
     table = cli("recall", run, "--history", history(run)).out
     assert "\x1b" not in table
     assert "\x07" not in table
@@ -209,9 +171,7 @@ def test_control_characters_in_titles_are_escaped(cli: Cli, run: Path) -> None:
     assert {len(line.split("\t")) for line in tsv} == {6}
 
 
-def test_shards_are_written_and_merged(
-    cli: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shards_are_written_and_merged(cli, run, tmp_path, monkeypatch):
     monkeypatch.setattr("mindref.recommender.bulk.USERS_PER_BLOCK", 7)
     arguments = ["recall", run, "--all-users", "--format", "jsonl", "--top", 3]
     paths = [tmp_path / f"part-{i}" for i in (1, 2)]
@@ -245,23 +205,8 @@ def test_shards_are_written_and_merged(
     ],
 )
 def test_an_invalid_shard_is_rejected(
-    cli: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str],
-    message: str,
-) -> None:  # fmt: skip
+    cli, run, tmp_path, monkeypatch, arguments,
+    message):  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    result = cli("recall", run, *arguments)
-    assert (result.code, result.out) == (2, "")
-    assert message in result.err
+    assert message in cli.error("recall", run, *arguments)
     assert not (tmp_path / "x").exists()
-
-
-def test_a_missing_run_argument_is_a_usage_error(cli: Cli) -> None:
-    result = cli("recall", "--all-users")
-    assert result.code == 2
-    assert "expected one RUN, got 0." in result.err
-
-
-def test_a_shard_computed_on_another_device_is_rejected(cli: Cli, run: Path) -> None:
-    result = cli("recall", run, "--all-users", "--shard", "1/1", "--output", "/dev/null")
-    assert result.code == 2
-    assert "--output: expected a file, got /dev/null" in result.err

@@ -1,25 +1,24 @@
 """DIN on the command line: training, evaluation, reranking, indexability."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mindref.cli import main
-from mindref.run.files import sealed
 from mindref.training import loop
-from tests.cli.conftest import Cli
-from tests.runs import trained
+from tests.runs import lose_log, trained
 
 SMALL = [
     "--width", "8", "--window", "5", "--attention-hidden", "4", "--hidden", "8", "--depth", "20",
     "--recalled", "6", "--popular", "3", "--batch", "16", "--steps", "4",
 ]  # fmt: skip
+
+SETTING = "din: expected a setting of din, got"
 
 
 def train_din_command(trained_run: Path, out: Path) -> list[str]:
@@ -42,9 +41,14 @@ def din_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return run
 
 
-def test_training_prints_both_orders_and_the_next_command(
-    cli: Cli, trained_run: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def fill(trained_run: Path, din_run: Path) -> Callable[[list[str]], list[object]]:
+    """Return a function that replaces RUN and STAGE by the folders of the two runs."""
+    folders = {"RUN": trained_run, "STAGE": din_run}
+    return lambda words: [folders.get(word, word) for word in words]
+
+
+def test_training_prints_both_orders_and_the_next_command(cli, trained_run, tmp_path):
     result = cli(*train_din_command(trained_run, tmp_path / "din"))
     assert result.code == 0, result.err
     for word in ("20 candidates per case", "order of recall", "gain", "hit_rate@10", "ndcg@10",
@@ -56,19 +60,11 @@ def test_training_prints_both_orders_and_the_next_command(
     assert cli(*arguments).code == 0
 
 
-def test_json_and_the_stored_report(
-    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
-) -> None:
-    result = cli(
-        *train_din_command(trained_run, tmp_path / "din"),
-        "--json",
-        "--product",
-        "--start",
-        "recall",
+def test_json_and_the_stored_report(cli, trained_run, din_run, tmp_path):
+    found = cli.json(
+        *train_din_command(trained_run, tmp_path / "din"), "--product", "--start", "recall"
     )
-    assert result.code == 0, result.err
-    found = json.loads(result.out)
-    assert json.loads(cli("evaluate", tmp_path / "din", "--json").out) == found
+    assert cli.json("evaluate", tmp_path / "din") == found
     settings = json.loads((tmp_path / "din" / "config.json").read_text())["settings"]
     assert (settings["product"], settings["start"], settings["hidden"]) == (True, "recall", [8])
     again = cli("evaluate", tmp_path / "din")
@@ -78,7 +74,7 @@ def test_json_and_the_stored_report(
 
 
 @pytest.mark.rules("din-R22")
-def test_default_settings_are_those_of_din(cli: Cli, trained_run: Path, tmp_path: Path) -> None:
+def test_default_settings_are_those_of_din(cli, trained_run, tmp_path):
     file = tmp_path / "settings.toml"
     file.write_text('model = "din"\nwidth = 8\nsteps = 2\nattention_hidden = [4]\nbatch = 4\n')
     command = ["train", "--model", "din", "--recall", trained_run, "--out", tmp_path / "din"]
@@ -89,6 +85,7 @@ def test_default_settings_are_those_of_din(cli: Cli, trained_run: Path, tmp_path
     assert (found["window"], found["hidden"], found["learning_rate"]) == (50, [64, 32], 0.001)
 
 
+@pytest.mark.rules("din-R22")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -119,55 +116,37 @@ def test_default_settings_are_those_of_din(cli: Cli, trained_run: Path, tmp_path
         (["--model", "din", "--recall", "RUN", "--depth", "0"], "depth: expected 1 to 1000000"),
         (["--model", "din", "--recall", "RUN", "--start", "recall"], "items: expected shape"),
         (["--model", "din", "--recall", "RUN", "--out", "STAGE"], "no run there, got one; choose"),
+        *(
+            (["--model", "din", "--recall", "RUN", *words], f"{SETTING} {words[0][2:]}")
+            for words in (["--interests", "4"], ["--sampler", "uniform"], ["--normalise"])
+        ),
         (["--model", "din", "--recall", "RUN", "--out", "/dev/null/x"], "a writable location"),
     ],
 )
 def test_invalid_options_are_one_line_before_a_run_is_created(
-    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path, arguments: list[str], message: str
-) -> None:
-    by_placeholder = {"RUN": trained_run, "STAGE": din_run}
+    cli, fill, tmp_path, arguments, message
+):
     out = [] if "--out" in arguments else ["--out", tmp_path / "din"]
-    result = cli("train", *out, *[by_placeholder.get(word, word) for word in arguments])
-    assert (result.code, result.out) == (2, "")
-    assert message in result.err
-    assert result.err.count("\n") == 1
+    assert message in cli.error_line("train", *out, *fill(arguments))
     assert not (tmp_path / "din").exists()
 
 
-@pytest.mark.rules("din-R22")
-@pytest.mark.parametrize(
-    "arguments", [["--interests", "4"], ["--sampler", "uniform"], ["--normalise"]]
-)
-def test_settings_of_recall_models_are_rejected(
-    cli: Cli, trained_run: Path, tmp_path: Path, arguments: list[str]
-) -> None:
-    result = cli(*train_din_command(trained_run, tmp_path / "din"), *arguments)
-    assert result.code == 2
-    assert f"din: expected a setting of din, got {arguments[0][2:]}" in result.err
-    assert not (tmp_path / "din").exists()
-
-
-def test_a_damaged_run_and_another_log_are_rejected(
-    cli: Cli, run: Path, shop: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_run_and_another_log_are_rejected(cli, run, shop, tmp_path):
     log = tmp_path / "shop.inter"
     log.write_text("".join(shop.read_text().splitlines(keepends=True)[:-1]))
-    result = cli(*train_din_command(run, tmp_path / "din"), "--data", log)
-    assert result.code == 2
-    assert "log: expected the one that the run was trained on, got another" in result.err
+    assert "log: expected the one that the run was trained on, got another" in cli.error(
+        *train_din_command(run, tmp_path / "din"), "--data", log
+    )
     model = run / "model.safetensors"
     model.write_bytes(model.read_bytes()[:-9])
-    result = cli(*train_din_command(run, tmp_path / "din"))
-    assert result.code == 2
-    assert "model.safetensors: expected a file of mindref, got " in result.err
+    assert "model.safetensors: expected a file of mindref, got " in cli.error(
+        *train_din_command(run, tmp_path / "din")
+    )
     assert not (tmp_path / "din").exists()
 
 
-def test_a_moved_log_can_be_given(cli: Cli, run: Path, tmp_path: Path) -> None:
-    arguments = json.loads((run / "config.json").read_text())
-    folder = arguments["source"]["place"]
-    arguments["source"]["place"] = str(tmp_path / "gone")
-    (run / "config.json").write_text(json.dumps(sealed(arguments)))
+def test_a_moved_log_can_be_given(cli, run, tmp_path):
+    folder = lose_log(run)
     assert "nothing there" in cli(*train_din_command(run, tmp_path / "din")).err
     result = cli(*train_din_command(run, tmp_path / "din"), "--data", folder, "--quiet")
     assert result.code == 0, result.err
@@ -176,11 +155,11 @@ def test_a_moved_log_can_be_given(cli: Cli, run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.rules("din-R23")
 def test_ctrl_c_saves_and_the_training_can_be_resumed(
-    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    cli, trained_run, din_run, tmp_path, monkeypatch
+):
     real_step, out = loop.count_step, tmp_path / "din"
 
-    def interrupted(state: loop.TrainingState, loss: float) -> loop.TrainingState:
+    def interrupted(state, loss):
         if state.moments.step == 1:
             signal.raise_signal(signal.SIGINT)
         return real_step(state, loss)
@@ -201,9 +180,7 @@ def test_ctrl_c_saves_and_the_training_can_be_resumed(
 
 
 @pytest.mark.rules("din-R25")
-def test_reranked_lists_have_the_order_of_din(
-    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
-) -> None:
+def test_reranked_lists_have_the_order_of_din(cli, trained_run, din_run, tmp_path):
     arguments = ["recall", trained_run, "--user", "customer-0001", "--json"]
     plain = json.loads(cli(*arguments, "--top", 20).out)[0]
     found = json.loads(cli(*arguments, "--top", 5, "--rerank", din_run).out)[0]
@@ -229,42 +206,32 @@ def test_reranked_lists_have_the_order_of_din(
     assert "this history: 3 behaviours" in result.out
 
 
+@pytest.mark.rules("din-R24")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rerank", "STAGE", "--user", "customer-0001", "--top", "21"], "--top: expected at"),
-        (["--rerank", "RUN", "--user", "customer-0001"], "a DIN run, got a recall run"),
-        (["--rerank", "nowhere", "--all-users"], "nowhere: expected a DIN run, got no"),
         (
-            ["--rerank", "STAGE", "--all-users", "--output", "x", "--shard", "1/2"],
+            ["RUN", "--rerank", "STAGE", "--user", "customer-0001", "--top", "21"],
+            "--top: expected at",
+        ),
+        (["RUN", "--rerank", "RUN", "--user", "customer-0001"], "a DIN run, got a recall run"),
+        (["RUN", "--rerank", "nowhere", "--all-users"], "nowhere: expected a DIN run, got no"),
+        (
+            ["RUN", "--rerank", "STAGE", "--all-users", "--output", "x", "--shard", "1/2"],
             "--shard: expected lists without reranking, got --rerank",
         ),
+        (["OTHER", "--rerank", "STAGE", "--history", ""], "another model; train the reranker anew"),
     ],
-)  # fmt: skip
-def test_lists_that_cannot_be_reranked_are_one_line(
-    cli: Cli, trained_run: Path, din_run: Path, arguments: list[str], message: str
-) -> None:
-    by_placeholder = {"RUN": trained_run, "STAGE": din_run}
-    result = cli("recall", trained_run, *[by_placeholder.get(word, word) for word in arguments])
-    assert (result.code, result.out) == (2, "")
-    assert message in result.err
-
-
-@pytest.mark.rules("din-R24")
-def test_a_reranker_of_another_run_is_rejected(cli: Cli, din_run: Path, tmp_path: Path) -> None:
-    other = trained(tmp_path / "other", backend="numpy")
-    result = cli("recall", other, "--rerank", din_run, "--history", "")
-    assert result.code == 2
-    assert "another model; train the reranker anew" in result.err
+)
+def test_lists_that_cannot_be_reranked_are_one_line(cli, fill, tmp_path, arguments, message):
+    if arguments[0] == "OTHER":
+        arguments = [str(trained(tmp_path / "other", backend="numpy")), *arguments[1:]]
+    assert message in cli.error("recall", *fill(arguments))
 
 
 @pytest.mark.rules("din-R20", "din-R21")
-def test_indexable_explains_the_measurement(
-    cli: Cli, trained_run: Path, din_run: Path, tmp_path: Path
-) -> None:
-    result = cli("evaluate", din_run, "--indexable", "--json")
-    assert result.code == 0, result.err
-    found = json.loads(result.out)
+def test_indexable_explains_the_measurement(cli, trained_run, din_run, tmp_path):
+    found = cli.json("evaluate", din_run, "--indexable")
     assert list(found["by_rank"]) == ["4", "8", "16", "32"]
     result = cli("evaluate", din_run, "--indexable")
     assert f"form a matrix of rank {found['rank']}" in result.out
@@ -277,40 +244,32 @@ def test_indexable_explains_the_measurement(
 
 
 @pytest.mark.parametrize(
-    ("run", "arguments", "message"),
+    ("arguments", "message"),
     [
-        ("STAGE", ["--at", "5"], "a DIN run: expected only --json or --indexable, got --at"),
-        ("STAGE", ["--indexable", "--cases", "test"], "or --json, got --cases"),
-        ("RUN", ["--indexable"], "--indexable: expected a DIN run, made with --model din"),
-        ("RUN", ["--recall", "x"], "--recall: expected a DIN run, made with --model din"),
+        (["STAGE", "--at", "5"], "a DIN run: expected only --json or --indexable, got --at"),
+        (["STAGE", "--indexable", "--cases", "test"], "or --json, got --cases"),
+        (["RUN", "--indexable"], "--indexable: expected a DIN run, made with --model din"),
+        (["RUN", "--recall", "x"], "--recall: expected a DIN run, made with --model din"),
     ],
 )
-def test_options_without_effect_are_rejected(
-    cli: Cli, trained_run: Path, din_run: Path, run: str, arguments: list[str], message: str
-) -> None:
-    result = cli("evaluate", {"RUN": trained_run, "STAGE": din_run}[run], *arguments)
-    assert (result.code, result.out) == (2, "")
-    assert message in result.err
+def test_options_without_effect_are_rejected(cli, fill, arguments, message):
+    assert message in cli.error("evaluate", *fill(arguments))
 
 
-def test_a_damaged_report_is_an_error(cli: Cli, din_run: Path, tmp_path: Path) -> None:
+def test_a_damaged_report_is_an_error(cli, din_run, tmp_path):
     run = Path(shutil.copytree(din_run, tmp_path / "din"))
     (run / "report.json").write_text("[1]")
-    result = cli("evaluate", run)
-    assert result.code == 2
-    assert "report.json: expected a report of mindref, got other JSON" in result.err
+    assert "report.json: expected a report of mindref, got other JSON" in cli.error("evaluate", run)
 
 
-def test_several_processes_are_rejected(
-    cli: Cli, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_processes_are_rejected(cli, trained_run, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    result = cli(*train_din_command(trained_run, tmp_path / "din"))
-    assert result.code == 2
-    assert "--model din: expected one process, got several; run it without torchrun" in result.err
+    assert "--model din: expected one process, got several; run it without torchrun" in cli.error(
+        *train_din_command(trained_run, tmp_path / "din")
+    )
 
 
-def test_the_help_shows_the_defaults_of_din(cli: Cli) -> None:
+def test_the_help_shows_the_defaults_of_din(cli):
     text = " ".join(cli("train", "--help").out.split())
     assert "recent behaviours that routing uses [1 to 10000; default 10] (din: 50)" in text
     assert "din: n, candidates recalled for a history [1 to 1000000; default 200]" in text
@@ -319,29 +278,23 @@ def test_the_help_shows_the_defaults_of_din(cli: Cli) -> None:
 
 
 @pytest.mark.rules("security-R9")
-def test_a_module_backend_must_be_named_in_every_command(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_module_backend_must_be_named_in_every_command(cli, tmp_path, monkeypatch):
     """DIN for a run whose backend is not installed: trained, resumed, evaluated, used."""
     code = "from mindref.backend import NumpyBackend\n\n\nclass Own(NumpyBackend):\n    pass\n"
     (tmp_path / "own_backend.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     name, out = "own_backend:Own", tmp_path / "din"
     trained_run = trained(tmp_path / "run", backend=name)
-    commands: list[list[str]] = [
+    commands = [
         train_din_command(trained_run, out),
         ["train", "--resume", str(out)],
         ["evaluate", str(out), "--indexable"],
     ]
     for arguments in commands:
-        result = cli(*arguments)
-        assert (result.code, result.out) == (2, "")
-        assert f"expected an installed backend, got '{name}'" in result.err
-        result = cli(*arguments, "--backend", "numpy")
-        assert result.code == 2
+        assert f"expected an installed backend, got '{name}'" in cli.error(*arguments)
         assert (
             f"--backend: expected {name}, the backend of {trained_run}, "
-            "got numpy; remove the option" in result.err
+            "got numpy; remove the option" in cli.error(*arguments, "--backend", "numpy")
         )
         result = cli(*arguments, "--backend", name)
         assert result.code == 0, result.err

@@ -1,14 +1,11 @@
 """Signals that end a command: exit codes, saved state, restored handlers."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty
 import re
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -16,8 +13,7 @@ import pytest
 
 from mindref.cli import main, signals
 from mindref.run.source import Source
-from tests.cli.conftest import Cli
-from tests.runs import environment, options
+from tests.runs import options, read_until, start
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 LONG = options(steps=4000, evaluate_every=20, backend="numpy")
@@ -25,28 +21,15 @@ LONG = options(steps=4000, evaluate_every=20, backend="numpy")
 
 def start_long_training(folder: Path, **streams: int) -> subprocess.Popen[str]:
     """Start a long training in a folder."""
-    command = [sys.executable, "-m", "mindref", "train", "--out", "run", *LONG]
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=streams.get("stderr", subprocess.PIPE),
-        start_new_session=True,
-        text=True,
-    )
+    return start("train", "--out", "run", *LONG, cwd=folder, start_new_session=True, **streams)
 
 
 @pytest.mark.rules("faults-R9")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
 @pytest.mark.slow(every=2)
-def test_a_signal_saves_the_training_and_prints_how_to_resume(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+def test_a_signal_saves_the_training_and_prints_how_to_resume(tmp_path, number):
     with start_long_training(tmp_path) as child:
-        assert child.stderr is not None
-        while not (line := child.stderr.readline()).startswith("step 20/"):
-            assert line, "it ended too soon"
+        read_until(child, "step 20/")
         child.send_signal(number)
         result = child.stderr.read()
         assert child.wait(timeout=60) == CODES[number], result
@@ -60,7 +43,7 @@ def test_a_signal_saves_the_training_and_prints_how_to_resume(
 
 
 @pytest.mark.rules("faults-R9", "faults-R11")
-def test_a_training_is_saved_when_its_terminal_is_closed(tmp_path: Path) -> None:
+def test_a_training_is_saved_when_its_terminal_is_closed(tmp_path):
     """The terminal of the progress bar is closed: writes fail, and SIGHUP is sent."""
     ours, own_module = pty.openpty()
     with start_long_training(tmp_path, stderr=own_module) as child:
@@ -76,13 +59,11 @@ def test_a_training_is_saved_when_its_terminal_is_closed(tmp_path: Path) -> None
 
 @pytest.mark.rules("faults-R10")
 @pytest.mark.parametrize("number", CODES, ids=lambda n: n.name)
-def test_other_commands_end_at_once(
-    cli: Cli, run: Path, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_commands_end_at_once(cli, run, tmp_path, number, monkeypatch):
     """While lists are written to a file, which must not remain."""
     from mindref.recall import lists
 
-    def write(*arguments: object) -> None:
+    def write(*arguments):
         assert list(tmp_path.glob(".lists.tsv.*.tmp")), "it is being written"
         signal.raise_signal(number)
         pytest.fail("nothing was heard")
@@ -95,13 +76,13 @@ def test_other_commands_end_at_once(
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_previous_signal_handlers_are_restored(cli: Cli) -> None:
+def test_previous_signal_handlers_are_restored(cli):
     before = [signal.getsignal(number) for number in CODES]
     cli("backends")
     assert [signal.getsignal(number) for number in CODES] == before
 
 
-def test_ignored_signals_stay_ignored() -> None:
+def test_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with signals.raise_on_signals(), signals.stop_on_signals() as stop:
@@ -113,7 +94,7 @@ def test_ignored_signals_stay_ignored() -> None:
 
 
 @pytest.mark.parametrize("second", CODES, ids=lambda n: n.name)
-def test_a_second_signal_of_any_kind_ends_at_once(second: signal.Signals) -> None:
+def test_a_second_signal_of_any_kind_ends_at_once(second):
     with signals.raise_on_signals(), signals.stop_on_signals() as stop:
         signal.raise_signal(signal.SIGTERM)
         assert (stop(), stop.code) == (True, 143)
@@ -124,9 +105,7 @@ def test_a_second_signal_of_any_kind_ends_at_once(second: signal.Signals) -> Non
 
 @pytest.mark.rules("faults-R9")
 @pytest.mark.parametrize("number", CODES, ids=lambda n: n.name)
-def test_a_signal_while_reading_has_its_exit_code(
-    cli: Cli, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_signal_while_reading_has_its_exit_code(cli, tmp_path, number, monkeypatch):
     monkeypatch.setattr(Source, "read", lambda self: signal.raise_signal(number))
     result = cli("train", "--out", tmp_path / "run")
     assert result.code == CODES[number]
@@ -136,10 +115,10 @@ def test_a_signal_while_reading_has_its_exit_code(
 @pytest.mark.parametrize(
     "arguments", [["backends"], ["train", *options(steps=2), "--out"]], ids=len
 )
-def test_a_command_can_run_in_a_thread(arguments: list[str], tmp_path: Path) -> None:
-    codes: list[object] = []
+def test_a_command_can_run_in_a_thread(arguments, tmp_path):
+    codes = []
 
-    def work() -> None:
+    def work():
         try:
             main([*arguments, str(tmp_path / "run")] if len(arguments) > 1 else arguments)
         except SystemExit as ended:
@@ -152,7 +131,7 @@ def test_a_command_can_run_in_a_thread(arguments: list[str], tmp_path: Path) -> 
 
 
 @pytest.mark.rules("faults-R9")
-def test_the_exit_codes_are_documented() -> None:
+def test_the_exit_codes_are_documented():
     import mindref.cli
 
     text = " ".join(str(mindref.cli.__doc__).split())

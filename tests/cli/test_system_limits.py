@@ -1,7 +1,5 @@
 """Limited systems: little memory, no home folder, no rights, a clock that is set back."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -9,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +14,6 @@ from mindref.cli.progress import TrainingMeter
 from mindref.config import Config
 from mindref.process import memory
 from tests import spec_pages
-from tests.cli.conftest import Cli
 from tests.runs import REPOSITORY, environment, options
 
 TINY = options(steps=2, evaluate_every=1, backend="numpy")
@@ -48,7 +44,7 @@ def run_with_memory_limit(
 
 @pytest.mark.rules("faults-R13")
 @pytest.mark.parametrize("megabytes", [150, 400, 790])
-def test_too_little_memory_to_start_is_reported(tmp_path: Path, megabytes: int) -> None:
+def test_too_little_memory_to_start_is_reported(tmp_path, megabytes):
     done = run_with_memory_limit(tmp_path, megabytes, "train", "--out", "run", *TINY)
     assert done.returncode == 2, done.stderr
     assert done.stderr == (
@@ -60,7 +56,7 @@ def test_too_little_memory_to_start_is_reported(tmp_path: Path, megabytes: int) 
 
 @pytest.mark.rules("faults-R13")
 @pytest.mark.slow
-def test_the_minimum_memory_is_enough_for_a_small_run(tmp_path: Path) -> None:
+def test_the_minimum_memory_is_enough_for_a_small_run(tmp_path):
     done = run_with_memory_limit(
         tmp_path, memory.MIN_ADDRESS_SPACE >> 20, "train", "--out", "run", *TINY
     )
@@ -68,14 +64,13 @@ def test_the_minimum_memory_is_enough_for_a_small_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("faults-R13")
-def test_a_failed_thread_start_is_not_a_bug(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def starting(*arguments: object) -> None:
+def test_a_failed_thread_start_is_not_a_bug(cli, monkeypatch):
+    def starting(*arguments):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("click.echo", fail_once(starting))
-    result = cli("backends")
-    assert result.code == 2
-    assert result.err.startswith("Error: threads: expected one more thread, got none; raise")
+    error_text = cli.error("backends")
+    assert error_text.startswith("Error: threads: expected one more thread, got none; raise")
 
 
 def fail_once(fail: Callable[..., None]) -> Callable[..., None]:
@@ -84,20 +79,18 @@ def fail_once(fail: Callable[..., None]) -> Callable[..., None]:
 
     echo, calls = click.echo, [0]
 
-    def call(*arguments: object, **changes: object) -> None:
+    def call(*arguments, **changes):
         calls[0] += 1
         if calls[0] == 1:
             fail()
-        echo(*arguments, **changes)  # type: ignore[arg-type]
+        echo(*arguments, **changes)
 
     return call
 
 
 @pytest.mark.rules("faults-R12")
 @pytest.mark.parametrize("moves", [[0.0], [-3600.0], [0.0, -5.0]])
-def test_a_clock_set_back_gives_no_negative_rate(
-    moves: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_set_back_gives_no_negative_rate(moves, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     meter = TrainingMeter(Config.of("default", {}), 0)
@@ -108,12 +101,10 @@ def test_a_clock_set_back_gives_no_negative_rate(
 
 
 @pytest.mark.rules("faults-R12")
-def test_a_clock_set_back_does_not_change_a_training(
-    cli: Cli, tmp_path: Path, shop: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_set_back_does_not_change_a_training(cli, tmp_path, shop, monkeypatch):
     now = [2e9]
 
-    def backwards() -> float:
+    def backwards():
         now[0] -= 60
         return now[0]
 
@@ -132,9 +123,7 @@ def test_a_clock_set_back_does_not_change_a_training(
 @pytest.mark.parametrize(
     "changes", [{}, {"MINDREF_NUMBA_CACHE": "0"}, {"NUMBA_CACHE_DIR": "/proc/none"}], ids=str
 )
-def test_a_user_without_home_and_name_can_train(
-    open_folder: Path, changes: dict[str, str], request: pytest.FixtureRequest
-) -> None:
+def test_a_user_without_home_and_name_can_train(open_folder, changes, request):
     """The package is read-only, and the user has no home and no passwd entry."""
     if not request.config.getoption("--kill"):
         pytest.skip("compiles for a minute, as nothing can be kept; run with --kill")
@@ -147,7 +136,7 @@ def test_a_user_without_home_and_name_can_train(
     work.chmod(0o777)
     env = {k: v for k, v in environment(**changes).items() if k not in ("HOME", "USER", "LOGNAME")}
     env["PYTHONPATH"] = str(open_folder)
-    arguments: dict[str, Any] = {"cwd": work, "env": env, "capture_output": True, "text": True}
+    arguments = {"cwd": work, "env": env, "capture_output": True, "text": True}
     if subprocess.run([*SOMEBODY, sys.executable, "-c", ""], check=False, **arguments).returncode:
         pytest.skip("this system has no setpriv, or lets nobody have these rights")
     command = [sys.executable, "-m", "mindref", "train", "--out", "run", *TINY]
@@ -161,7 +150,7 @@ def test_a_user_without_home_and_name_can_train(
     "arguments", [["evaluate"], ["recall", "--all-users", "--output", "lists"]]
 )
 @pytest.mark.slow
-def test_both_streams_may_be_closed(run: Path, tmp_path: Path, arguments: list[str]) -> None:
+def test_both_streams_may_be_closed(run, tmp_path, arguments):
     """Both streams closed before the start, or closed by their reader."""
     command = [sys.executable, "-m", "mindref", arguments[0], str(run), *arguments[1:]]
     closed = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
@@ -177,18 +166,18 @@ def test_both_streams_may_be_closed(run: Path, tmp_path: Path, arguments: list[s
 
 
 @pytest.mark.rules("faults-R11")
-def test_an_error_with_closed_stderr_has_its_exit_code(tmp_path: Path) -> None:
+def test_an_error_with_closed_stderr_has_its_exit_code(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     for arguments, code in ((["recall", "none", "--user", "x"], 2), (["recall", "--top", "0"], 2)):
         with open("/dev/full", "w") as full:
             command = [sys.executable, "-m", "mindref", *arguments]
-            inputs: dict[str, Any] = {"cwd": tmp_path, "env": environment(), "stderr": full}
+            inputs = {"cwd": tmp_path, "env": environment(), "stderr": full}
             assert subprocess.run(command, check=False, **inputs).returncode == code, arguments
 
 
 @pytest.mark.rules("faults-R9")
-def test_exit_codes_equal_the_specification() -> None:
+def test_exit_codes_equal_the_specification():
     from tests.cli.test_signals import CODES
 
     (example,) = spec_pages.examples("faults")

@@ -1,7 +1,5 @@
 """Numbers of threads, and the number that a run stores because it affects the last bits."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path
@@ -10,7 +8,6 @@ import pytest
 
 from mindref.cli.settings import run_backend, run_threads, set_threads, usable_cores
 from mindref.errors import ConfigError
-from tests.cli.conftest import Cli
 from tests.runs import trained
 
 NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -29,9 +26,7 @@ def by_products(tmp_path: Path) -> Path:
     return trained(tmp_path / "run", backend="numpy")
 
 
-def test_the_environment_overrides_the_default_of_one_thread(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_environment_overrides_the_default_of_one_thread(monkeypatch):
     set_threads(None, "numpy")
     assert [os.environ[name] for name in NAMES] == ["7"] * 3
     for name in NAMES:
@@ -43,9 +38,7 @@ def test_the_environment_overrides_the_default_of_one_thread(
     assert os.environ["MINDREF_THREADS"] == "1", "one of the two owns the cores"
 
 
-def test_numba_uses_all_cores_and_blas_one_thread(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_numba_uses_all_cores_and_blas_one_thread(monkeypatch):
     set_threads(None, "numba")
     assert os.environ["MINDREF_THREADS"] == "7", "as the environment says"
     monkeypatch.delenv("MINDREF_THREADS")
@@ -57,40 +50,28 @@ def test_numba_uses_all_cores_and_blas_one_thread(
     assert [os.environ[name] for name in NAMES] == ["1"] * 3
 
 
-def test_a_numba_run_resumes_with_any_number_of_threads(trained_run: Path, cli: Cli) -> None:
+def test_a_numba_run_resumes_with_any_number_of_threads(trained_run, cli):
     assert run_backend(trained_run) == "numba"
     assert run_threads(trained_run, 9) == 9
     assert cli("train", "--resume", trained_run, "--threads", 3, "--quiet").code == 0
     assert os.environ["MINDREF_THREADS"] == "3"
 
 
-def test_a_run_resumes_with_its_number_of_threads(by_products: Path) -> None:
-    trained_run = by_products
-    started = int(json.loads((trained_run / "config.json").read_text())["threads"])
-    assert run_threads(trained_run, None) == started
-    assert run_threads(trained_run, started) == started
+def test_a_run_resumes_with_its_number_of_threads(by_products, cli):
+    started = int(json.loads((by_products / "config.json").read_text())["threads"])
+    assert run_threads(by_products, None) == run_threads(by_products, started) == started
     with pytest.raises(ConfigError) as caught:
-        run_threads(trained_run, started + 1)
+        run_threads(by_products, started + 1)
     expected = f"--threads: expected {started}, as the run was started, got {started + 1}"
     assert str(caught.value) == expected
+    assert cli("train", "--resume", by_products, "--quiet", "--json").code == 0
+    assert os.environ["OPENBLAS_NUM_THREADS"] == str(started)
+    assert cli("train", "--resume", by_products, "--threads", 9).code == 2
 
 
-def test_resume_sets_the_threads_of_the_run(by_products: Path, cli: Cli) -> None:
-    trained_run = by_products
-    result = cli("train", "--resume", trained_run, "--quiet", "--json")
-    assert result.code == 0
-    started = json.loads((trained_run / "config.json").read_text())["threads"]
-    assert os.environ["OPENBLAS_NUM_THREADS"] == started
-    assert cli("train", "--resume", trained_run, "--threads", 9).code == 2
-
-
-def test_an_unreadable_run_is_rejected_later(tmp_path: Path) -> None:
+def test_an_unreadable_run_is_rejected_later_and_one_from_python_has_no_number(tmp_path):
     assert run_threads(tmp_path, 3) == 3
-    (tmp_path / "config.json").write_text("[]")
-    assert run_threads(tmp_path, None) is None
-
-
-def test_a_run_from_python_has_no_number_of_threads(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"threads": ""}')
-    assert run_threads(tmp_path, 2) == 2
-    assert run_threads(tmp_path, None) is None
+    for content in ("[]", '{"threads": ""}'):
+        (tmp_path / "config.json").write_text(content)
+        assert run_threads(tmp_path, 2) == 2
+        assert run_threads(tmp_path, None) is None

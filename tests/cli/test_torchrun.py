@@ -1,17 +1,13 @@
 """Processes started by torchrun: one prints errors, and they share the cores."""
 
-from __future__ import annotations
-
 import json
 import os
-from pathlib import Path
 
 import pytest
 
 from mindref.backend import NumpyBackend
 from mindref.cli.settings import run_threads, set_threads, usable_cores
 from mindref.run.files import sealed
-from tests.cli.conftest import Cli
 
 NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -27,9 +23,7 @@ def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.rules("backend-R17")
 @pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_backend_without_join_is_rejected_once(
-    rank: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backend_without_join_is_rejected_once(rank, cli, tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", rank)
     monkeypatch.setenv("LOCAL_RANK", rank)
     result = cli("train", "--out", tmp_path / "run")
@@ -55,9 +49,7 @@ class Counted(NumpyBackend):
 
 
 @pytest.mark.rules("backend-R17")
-def test_the_joined_backend_trains(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_joined_backend_trains(cli, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setattr(Counted, "instances", 0)
     small = ("--steps", 2, "--evaluate-every", 1, "--batch", 8, "--negatives", 9, "--quiet")
@@ -70,7 +62,7 @@ def test_the_joined_backend_trains(
 
 
 @pytest.mark.parametrize("local_processes", [1, usable_cores(), 100 * usable_cores()])
-def test_processes_share_the_cores(local_processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_share_the_cores(local_processes, monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(local_processes))
     monkeypatch.delenv("OPENBLAS_NUM_THREADS")  # torchrun sets OMP_NUM_THREADS=1 by itself
     set_threads(None, "torch")
@@ -81,15 +73,13 @@ def test_processes_share_the_cores(local_processes: int, monkeypatch: pytest.Mon
     assert [os.environ[name] for name in NAMES] == ["5"] * 3
 
 
-def test_the_environment_overrides_the_share_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_the_share_of_cores(monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     set_threads(None, "torch")
     assert [os.environ[name] for name in NAMES] == ["3"] * 3
 
 
-def test_threads_may_change_with_the_number_of_processes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_may_change_with_the_number_of_processes(tmp_path, monkeypatch):
     arguments = {"threads": "64", "settings": {"backend": "torch"}}
     (tmp_path / "config.json").write_text(json.dumps(sealed(arguments)))
     assert run_threads(tmp_path, 3) == 3

@@ -1,26 +1,28 @@
-"""mindref train: settings from three sources, early checks, output."""
+"""mindref train: settings from three sources, early checks, output, resumed runs."""
 
-from __future__ import annotations
-
+import dataclasses
 import json
+import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from mindref.run.source import Source
-from tests.cli.conftest import Cli
-from tests.runs import content, environment, kept_report, options
+from mindref.cli import train
+from mindref.cli.settings import check_writable
+from mindref.cli.train import refuse_changed_settings
+from mindref.config import Config
+from mindref.data import splits
+from mindref.errors import ConfigError
+from tests.runs import call, content, kept_report, lose_log, options
 
 
 def settings(run: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((run / "config.json").read_text())["settings"]
+    found = json.loads((run / "config.json").read_text())["settings"]
     return found
 
 
-def test_training_prints_a_table_and_the_next_command(cli: Cli, shop: Path, tmp_path: Path) -> None:
+def test_training_prints_a_table_and_the_next_command(cli, shop, tmp_path):
     run = tmp_path / "my run"
     result = cli("train", "--data", shop, "--out", run, *options())
     assert result.code == 0
@@ -39,9 +41,7 @@ def test_training_prints_a_table_and_the_next_command(cli: Cli, shop: Path, tmp_
 
 @pytest.mark.rules("model-R38")
 @pytest.mark.parametrize("terminal", [False, True])
-def test_a_model_without_steps_shows_no_progress_bar(
-    cli: Cli, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
-) -> None:
+def test_a_model_without_steps_shows_no_progress_bar(cli, shop, tmp_path, monkeypatch, terminal):
     monkeypatch.setattr(
         "mindref.cli.progress.progress_bar", lambda *arguments: pytest.fail("a bar is shown")
     )
@@ -57,7 +57,12 @@ def test_a_model_without_steps_shows_no_progress_bar(
     assert f"run: {run}\nnext: " in result.out
 
 
-def test_the_help_lists_the_families_of_a_setting(cli: Cli) -> None:
+def test_the_command_offers_exactly_the_split_protocols():
+    """The help lists them without importing NumPy."""
+    assert train.PROTOCOLS == splits.PROTOCOLS
+
+
+def test_the_help_lists_the_families_of_a_setting(cli):
     text = " ".join(cli("train", "--help").out.split())
     assert (
         "--k1 X bm25: saturation of the interaction count (larger: slower) [0 to 1000000.0; "
@@ -69,24 +74,21 @@ def test_the_help_lists_the_families_of_a_setting(cli: Cli) -> None:
     assert "--width N d, width of item vectors and interests [1 to 4096; default 64]" in text
 
 
-def test_only_json_is_on_stdout(cli: Cli, shop: Path, tmp_path: Path) -> None:
-    result = cli("train", "--data", shop, "--out", tmp_path / "run", "--json", *options())
+def test_only_json_is_on_stdout_and_quiet_prints_no_progress(cli, shop, tmp_path):
+    run, command = tmp_path / "run", ["train", "--data", shop, *options(), "--out"]
+    result = cli(*command, run, "--json")
     assert result.code == 0
     found = json.loads(result.out)
     assert "step 7/7" in result.err
-    report = kept_report(tmp_path / "run")
-    assert found == {"run": str(tmp_path / "run"), **report}
+    assert found == {"run": str(run), **kept_report(run)}
     for name in ("model", "popularity", "random"):
         assert sorted(found["metrics"]["test"][name]["hit_rate@10"]) == ["high", "low", "value"]
-
-
-def test_quiet_prints_no_progress(cli: Cli, shop: Path, tmp_path: Path) -> None:
-    result = cli("train", "--data", shop, "--out", tmp_path / "run", "--quiet", *options())
+    result = cli(*command, tmp_path / "quiet", "--quiet")
     assert "step" not in result.err
     assert "hit_rate@10" in result.out
 
 
-def test_a_run_directory_is_complete(trained_run: Path) -> None:
+def test_a_run_directory_is_complete(trained_run):
     assert sorted(path.name for path in trained_run.iterdir()) == [
         "config.json", "items.tsv", "metrics.jsonl", "model.safetensors",
         "optimiser.safetensors", "report.json", "state.json",
@@ -95,9 +97,7 @@ def test_a_run_directory_is_complete(trained_run: Path) -> None:
     assert [line["step"] for line in lines] == [3, 6, 7]
 
 
-def test_options_override_the_file_and_the_file_the_preset(
-    cli: Cli, shop: Path, tmp_path: Path
-) -> None:
+def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
     file = tmp_path / "settings.toml"
     file.write_text('preset = "paper"\nwindow = 7\nsteps = 5\nhidden = [4, 3]\npower = inf\n')
     run = tmp_path / "run"
@@ -122,6 +122,7 @@ def test_options_override_the_file_and_the_file_the_preset(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('data = "log.csv"', "expected only settings, got data; give --data on the command line"),
         ("learning_rat = 0.1", "got learning_rat; did you mean learning_rate?"),
         ("steps = 0", "steps: expected 1 to 1000000000, got 0"),
         ("steps = 1.5", "steps: expected an integer, got 1.5"),
@@ -134,15 +135,11 @@ def test_options_override_the_file_and_the_file_the_preset(
         ("preset = [1]", "preset: expected default or paper or best or sparse, got [1]"),
     ],
 )
-def test_an_error_in_the_settings_file_is_one_line(
-    cli: Cli, tmp_path: Path, text: str, message: str
-) -> None:
+def test_an_error_in_the_settings_file_is_one_line(cli, tmp_path, text, message):
     (tmp_path / "settings.toml").write_text(text)
-    result = cli("train", "--config", tmp_path / "settings.toml", "--out", tmp_path / "run")
-    assert result.code == 2
-    assert result.out == ""
-    assert message in result.err
-    assert result.err.count("\n") == 1
+    assert message in cli.error_line(
+        "train", "--config", tmp_path / "settings.toml", "--out", tmp_path / "run"
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -152,93 +149,61 @@ def test_an_error_in_the_settings_file_is_one_line(
         (["--steps", "0"], "steps: expected 1 to 1000000000, got 0"),
         (["--hidden", "8,x"], "hidden: expected a list, or values separated by commas"),
         (["--interests", "65"], "interests: expected 1 to 64, got 65"),
-        (["--metric", "auc@5"], "metric: expected hit_rate@N or"),
         (["--sampler", "in_batch", "--batch", "1"], "batch: expected at least 2 examples for the"),
-        (["--backend", "abacus"], "backend: expected one of "),
         (["--backend", "json:loads"], "backend json:loads: expected the whole contract, got no"),
         (["--item-features", "colour"], "item_features: expected features of the data (shelf)"),
         (["--config", "nowhere.toml"], "--config nowhere.toml: expected a TOML file"),
         (["--data", "nowhere.csv"], "nowhere.csv: expected a file or a folder, got nothing there;"),
-        (["--out", "/dev/null/run"], "--out: expected a writable location, got /dev/null"),
         (["--keep", "x"], "--keep: expected NAME=VALUE, got 'x'"),
     ],
 )
 def test_an_invalid_value_is_one_line_before_a_run_is_created(
-    cli: Cli, shop: Path, tmp_path: Path, arguments: list[str], message: str
-) -> None:
-    result = cli("train", "--data", shop, "--out", tmp_path / "run", *arguments)
-    assert result.code == 2
-    assert result.out == ""
-    assert message in result.err
-    assert result.err.splitlines()[-1].startswith("Error: ")
+    cli, shop, tmp_path, arguments, message
+):
+    error_text = cli.error("train", "--data", shop, "--out", tmp_path / "run", *arguments)
+    assert message in error_text
+    assert error_text.splitlines()[-1].startswith("Error: ")
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--metric", "auc@5"], "metric: "),
-        (["--backend", "abacus"], "backend: "),
-        (["--out", "run"], "expected no run there, got one; choose another --out"),
-    ],
-)
-def test_settings_are_checked_before_the_log_is_read(
-    cli: Cli,
-    run: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    message: str,
-) -> None:
-    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
-    monkeypatch.chdir(run.parent)
-    before = content(run)
-    result = cli("train", "--data", "some.log", *arguments)
-    assert result.code == 2
-    assert message in result.err
-    assert content(run) == before
 
 
 @pytest.mark.rules("model-R39")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--metric", "auc@5"], "metric: expected hit_rate@N or"),
+        (["--backend", "abacus"], "backend: expected one of "),
+        (["--out", "/dev/null/run"], "--out: expected a writable location, got /dev/null"),
+        (["--out", "run"], "expected no run there, got one; choose another --out"),
         (["--model", "wals", "--item-features", "shelf"], "model wals: item_features: expected"),
         (
-            [
-                "--model",
-                "youtube_dnn",
-                "--backend",
-                "mindref.conformance.mutants.trained:no_log_q",
-            ],
+            ["--model", "youtube_dnn", "--backend", "mindref.conformance.mutants.trained:no_log_q"],
             "expected the model mind, got the model youtube_dnn",
         ),
     ],
 )
-def test_family_limits_are_reported_before_the_log_is_read(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
-) -> None:
-    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
-    result = cli("train", "--data", "some.log", "--out", tmp_path / "run", *arguments)
-    assert result.code == 2
-    assert message in result.err
-    assert result.err.count("\n") == 1
+def test_settings_are_checked_before_the_log_is_read(
+    cli, run, unread_log, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(run.parent)
+    before = content(run)
+    assert message in cli.error_line("train", "--data", "some.log", *arguments)
+    assert content(run) == before
 
 
-def test_reading_options_need_a_log(cli: Cli, tmp_path: Path) -> None:
-    result = cli("train", "--format", "movielens", "--out", tmp_path / "run")
-    assert result.code == 2
-    assert "--data: expected a log for the reading options, got none, but format" in result.err
+def test_reading_options_need_a_log(cli, tmp_path):
+    assert "--data: expected a log for the reading options, got none, but format" in cli.error(
+        "train", "--format", "movielens", "--out", tmp_path / "run"
+    )
 
 
-def test_damaged_lines_are_reported(cli: Cli, tmp_path: Path) -> None:
+def test_damaged_lines_are_reported(cli, tmp_path):
     log = tmp_path / "log.csv"
     rows = [f"u{u},i{i},{i}" for u in range(8) for i in range(6)]
     log.write_text("user,item,time\n" + "\n".join([*rows[:9], "u1,i1", *rows[9:]]) + "\n")
     arguments = ["--out", tmp_path / "run", *options(metric="hit_rate@3", steps=1)]
-    result = cli("train", "--data", log, *arguments)
-    assert result.code == 2
-    assert "--max-bad-lines N" in result.err
-    assert re.search(r"log.csv, line 11: ", result.err)
+    error_text = cli.error("train", "--data", log, *arguments)
+    assert "--max-bad-lines N" in error_text
+    assert re.search(r"log.csv, line 11: ", error_text)
     result = cli("train", "--data", log, "--max-bad-lines", 1, *arguments)
     assert result.code == 0
     assert re.search(r"^  damaged: .*log.csv, line 11: ", result.err, re.M)
@@ -251,44 +216,17 @@ def test_damaged_lines_are_reported(cli: Cli, tmp_path: Path) -> None:
         pytest.param("numba", marks=pytest.mark.slow),  # compiling 30 layers takes half a minute
     ],
 )
-def test_a_diverged_training_suggests_a_change(
-    cli: Cli, shop: Path, tmp_path: Path, backend: str
-) -> None:
-    result = cli(
+def test_a_diverged_training_suggests_a_change(cli, shop, tmp_path, backend):
+    error_text = cli.error(
         "train", "--data", shop, "--out", tmp_path / "run",
         *options(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40),
         "--backend", backend,
     )  # fmt: skip
-    assert result.code == 2
-    assert "learning rate" in result.err or "--learning-rate" in result.err
-    assert "Warning" not in result.err
+    assert "learning rate" in error_text or "--learning-rate" in error_text
+    assert "Warning" not in error_text
 
 
-def test_threads_are_set_before_numpy_is_imported(tmp_path: Path) -> None:
-    script = (
-        "import sys, os\n"
-        "import mindref.cli.settings as settings\n"
-        "from mindref.cli.train import train_command\n"
-        "assert 'numpy' not in sys.modules\n"
-        "settings.set_threads(3, 'numpy')\n"
-        "print(os.environ['OPENBLAS_NUM_THREADS'])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True,
-        check=True,
-    )  # fmt: skip
-    assert done.stdout == "3\n"
-
-
-def test_only_settings_are_allowed_in_the_file(tmp_path: Path, cli: Cli) -> None:
-    file = tmp_path / "settings.toml"
-    file.write_text('data = "log.csv"\n')
-    result = cli("train", "--config", file)
-    assert result.code == 2
-    assert "expected only settings, got data; give --data on the command line" in result.err
-
-
-def test_control_characters_in_user_ids_are_not_printed(cli: Cli, tmp_path: Path) -> None:
+def test_control_characters_in_user_ids_are_not_printed(cli, tmp_path):
     log = tmp_path / "log.jsonl"
     rows = [{"user": "\x1b[2J", "item": f"i{i}\x1b]0;x", "time": i} for i in range(9)]
     log.write_text("\n".join(map(json.dumps, rows)))
@@ -296,3 +234,106 @@ def test_control_characters_in_user_ids_are_not_printed(cli: Cli, tmp_path: Path
     assert result.code == 0
     assert "\x1b" not in result.out + result.err
     assert result.out.endswith("run --all-users\n")
+
+
+def test_the_next_free_run_directory_is_used(shop, tmp_path):
+    (tmp_path / "runs" / "007").mkdir(parents=True)
+    few = options(steps=1)
+    done = call("train", "--data", shop, "--quiet", "--json", *few, cwd=tmp_path)
+    assert json.loads(done.stdout)["run"] == "runs/008"
+    assert (tmp_path / "runs" / "008" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--steps", "9"],
+        ["--seed", "0"],
+        ["--split", "paper"],
+        ["--split", "leave_last_out"],
+        ["--exclude-seen"],
+        ["--include-seen"],
+        ["--out", "elsewhere"],
+        ["--preset", "paper"],
+        ["--config", "settings.toml"],
+        ["--no-last-relu"],
+        ["--hidden", "8"],
+        ["--format", "recbole"],
+        ["--user", "u"],
+        ["--keep-duplicates"],
+    ],
+)
+def test_resume_rejects_other_settings(cli, run, arguments):
+    before = content(run)
+    error_text = cli.error("train", "--resume", run, *arguments)
+    assert "--resume: expected no other settings, got " in error_text
+    assert "a run keeps its settings" in error_text
+    assert content(run) == before
+
+
+def test_resume_of_a_finished_run_prints_its_report(cli, run):
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    result = cli("train", "--resume", run, "--quiet", "--json")
+    assert result.code == 0
+    report = kept_report(run)
+    assert json.loads(result.out) == {"run": str(run), **report}
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_resume_with_a_moved_log(cli, run):
+    log = lose_log(run)
+    assert "nothing there" in cli("train", "--resume", run).err
+    assert cli("train", "--resume", run, "--data", log, "--quiet").code == 0
+
+
+def test_a_folder_without_a_run_is_rejected_unless_an_early_kill_left_it(tmp_path, cli):
+    message = f"{tmp_path}: expected a run directory, got no config.json in it"
+    assert message in cli.error("train", "--resume", tmp_path)
+    command = ["train", "--out", tmp_path, "--quiet", *options()]
+    (tmp_path / "thesis.txt").write_text("mine")
+    message = "expected a new or empty folder, got 1 others, such as 'thesis.txt'"
+    assert message in cli.error(*command)
+    assert [x.name for x in tmp_path.iterdir()] == ["thesis.txt"]
+    (tmp_path / "thesis.txt").rename(tmp_path / ".config.json.0123456789ab.tmp")
+    (tmp_path / "items.tsv").write_text("half")
+    assert cli(*command).code == 0
+
+
+def test_a_writable_path_is_accepted_and_unchanged(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("old")
+    for path in (None, file, tmp_path, tmp_path / "new", tmp_path / "new" / "and" / "deep"):
+        check_writable("--out", path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert file.read_text() == "old"
+
+
+def test_a_path_below_a_file_is_rejected(tmp_path):
+    (tmp_path / "file").write_text("old")
+    for path in (tmp_path / "file" / "run", tmp_path / "file" / "a" / "run"):
+        with pytest.raises(
+            ConfigError, match=r"--out: expected a writable location.* check .*file$"
+        ):
+            check_writable("--out", path)
+
+
+def test_a_read_only_folder_is_rejected(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(
+        ConfigError, match=f"--output: expected a writable location.* check {tmp_path}$"
+    ):
+        check_writable("--output", tmp_path / "new")
+
+
+@pytest.mark.parametrize("setting", dataclasses.fields(Config), ids=lambda setting: setting.name)
+def test_resume_rejects_every_setting_even_at_its_default(setting):
+    option = "--" + setting.name.replace("_", "-")
+    value = "a,b" if isinstance(setting.default, tuple) else setting.default
+    with pytest.raises(ConfigError, match=f"--resume: expected no other settings, got {option};"):
+        refuse_changed_settings({"split": None, setting.name: value, "keep": ()}, {})
+
+
+def test_resume_rejects_reading_options():
+    with pytest.raises(ConfigError, match="got reading options; a run keeps its settings"):
+        refuse_changed_settings({"split": None}, {"format": "recbole"})
+    refuse_changed_settings({"split": None, "keep": ()}, {})

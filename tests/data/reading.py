@@ -1,7 +1,5 @@
 """Write small invented logs, and read them."""
 
-from __future__ import annotations
-
 import gzip
 import zipfile
 from collections.abc import Sequence
@@ -51,7 +49,6 @@ def rows(log: InteractionLog) -> dict[str, list[str]]:
 
 
 def times(log: InteractionLog) -> list[float]:
-    assert log.times is not None
     return log.times.tolist()
 
 

@@ -1,7 +1,5 @@
 """A chi-square test: does a sample follow a distribution?"""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -26,33 +24,26 @@ def drawn(cuts: TrainingExamples, size: int, seed: int = 0) -> list[tuple[int, i
 
 @pytest.mark.rules("data-R39")
 @pytest.mark.parametrize("by", ["interaction", "user"])
-def test_every_cut_with_a_long_enough_history_is_drawn(by: str) -> None:
+def test_every_cut_with_a_long_enough_history_is_drawn(by):
     assert set(drawn(TrainingExamples(Ragged.of(ROWS), by=by), 2000)) == CUTS
     longer = {(r, p) for r, p in CUTS if p >= 3}
     assert set(drawn(TrainingExamples(Ragged.of(ROWS), by=by, min_history=3), 2000)) == longer
 
 
-@pytest.mark.rules("data-R40")
-def test_by_interaction_every_cut_is_equally_likely() -> None:
-    cuts = TrainingExamples(Ragged.of(ROWS))
+@pytest.mark.rules("data-R40", "data-R41")
+@pytest.mark.parametrize("by", ["interaction", "user"])
+def test_every_cut_is_equally_likely_or_every_user_and_then_every_cut(by):
+    cuts = TrainingExamples(Ragged.of(ROWS), by=by)
     numbers = [sorted(CUTS).index(cut) for cut in drawn(cuts, 20_000)]
+    by_user = [1 / 3 / (len(ROWS[r]) - 1) for r, _ in sorted(CUTS)]
+    chance = np.full(len(CUTS), 1 / len(CUTS)) if by == "interaction" else np.array(by_user)
     assert len(cuts) == len(CUTS)
-    assert agrees(np.bincount(numbers, minlength=len(CUTS)), np.full(len(CUTS), 1 / len(CUTS)))
-
-
-@pytest.mark.rules("data-R41")
-def test_by_user_every_user_is_equally_likely_and_then_every_cut() -> None:
-    numbers = [
-        sorted(CUTS).index(cut)
-        for cut in drawn(TrainingExamples(Ragged.of(ROWS), by="user"), 20_000)
-    ]
-    chance = [1 / 3 / (len(ROWS[r]) - 1) for r, _ in sorted(CUTS)]
-    assert agrees(np.bincount(numbers, minlength=len(CUTS)), np.array(chance))
+    assert agrees(np.bincount(numbers, minlength=len(CUTS)), chance)
 
 
 @pytest.mark.rules("data-R42")
 @pytest.mark.parametrize("by", ["interaction", "user"])
-def test_draws_are_reproducible_and_advance_the_generator(by: str) -> None:
+def test_draws_are_reproducible_and_advance_the_generator(by):
     cuts = TrainingExamples(Ragged.of(ROWS), by=by)
     assert drawn(cuts, 50) == drawn(cuts, 50)
     assert drawn(cuts, 50) != drawn(cuts, 50, seed=1)
@@ -63,7 +54,7 @@ def test_draws_are_reproducible_and_advance_the_generator(by: str) -> None:
 
 @pytest.mark.rules("data-R43")
 @given(rows(), st.sampled_from(["interaction", "user"]), st.integers(1, 3))
-def test_target_probabilities_are_exact(sequences: list[list[int]], by: str, least: int) -> None:
+def test_target_probabilities_are_exact(sequences, by, least):
     able = [row for row in sequences if len(row) > least]
     assume(able)
     total = sum(len(row) - least for row in able)
@@ -78,27 +69,27 @@ def test_target_probabilities_are_exact(sequences: list[list[int]], by: str, lea
 
 
 @pytest.mark.rules("data-R44")
-def test_counts_include_training_sequences_only() -> None:
+def test_counts_include_training_sequences_only():
     split = splits.split_leave_last_out(log_of([[0, 1, 1, 2, 3], [4, 0, 1]]))
     assert count_items(split.train, 6).tolist() == [1, 2, 0, 0, 1, 0]
 
 
-def test_sequences_without_a_cut_are_refused() -> None:
-    with pytest.raises(DataError, match="more than 1 interactions"):
-        TrainingExamples(Ragged.of([[1], []]))
-    with pytest.raises(DataError, match="sequence"):
-        TrainingExamples(Ragged.of([]))
-
-
-def test_other_settings_are_refused() -> None:
-    with pytest.raises(ConfigError, match="interaction or user"):
-        TrainingExamples(Ragged.of(ROWS), by="item")
-    with pytest.raises(ConfigError, match="min_history"):
-        TrainingExamples(Ragged.of(ROWS), min_history=0)
+@pytest.mark.parametrize(
+    ("rows", "settings", "error", "message"),
+    [
+        ([[1], []], {}, DataError, "more than 1 interactions"),
+        ([], {}, DataError, "sequence"),
+        (ROWS, {"by": "item"}, ConfigError, "interaction or user"),
+        (ROWS, {"min_history": 0}, ConfigError, "min_history"),
+    ],
+)
+def test_invalid_arguments_are_refused(rows, settings, error, message):
+    with pytest.raises(error, match=message):
+        TrainingExamples(Ragged.of(rows), **settings)
 
 
 @pytest.mark.rules("data-R26", "data-R27", "data-R39", "data-R43", "data-R44", "data-R46")
-def test_the_example_of_the_page_for_splits_and_examples() -> None:
+def test_the_example_of_the_page_for_splits_and_examples():
     page = next(e for e in spec_pages.examples("data") if e["name"] == "samples")
     split = splits.split_leave_last_out(log_of(page["interactions"]))
     assert rows_of(split.train) == page["train"]

@@ -1,12 +1,8 @@
 """Reading an untrusted file takes bounded time and memory."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +15,7 @@ from mindref.data.readers.bounded_stream import MIN_LIMIT
 from mindref.data.readers.lines import MAX_LINE_BYTES
 from mindref.errors import DataError
 from tests.data.reading import values, write, zipped
-from tests.runs import environment
+from tests.runs import python_output
 
 MIB = 1 << 20
 PEAK = 300 * MIB  # of a process that reads a bomb; reading three lines takes some 60
@@ -27,7 +23,7 @@ PEAK = 300 * MIB  # of a process that reads a bomb; reading three lines takes so
 
 @pytest.mark.rules("data-R72")
 @pytest.mark.parametrize("before", [b"", b"u a\n", b"u a\n" * 200])
-def test_a_line_without_a_line_end_is_limited(tmp_path: Path, before: bytes) -> None:
+def test_a_line_without_a_line_end_is_limited(tmp_path, before):
     path = write(tmp_path / "log", before + b"b " * (MAX_LINE_BYTES // 2 + 1))
     with pytest.raises(DataError, match=r"expected lines of at most 16,777,216 bytes, got more"):
         read_log(path, format="pairs", max_bad_lines=10**6)
@@ -35,7 +31,7 @@ def test_a_line_without_a_line_end_is_limited(tmp_path: Path, before: bytes) -> 
 
 @pytest.mark.rules("data-R72")
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
-def test_the_longest_line_is_read(tmp_path: Path, end: bytes) -> None:
+def test_the_longest_line_is_read(tmp_path, end):
     line = b"u " + b"a" * (MAX_LINE_BYTES - 2)
     log = read_log(write(tmp_path / "log", line + end + b"u b\n" * bool(end)), format="pairs")
     assert [len(item) for item in log.item_ids] == [MAX_LINE_BYTES - 2] + [1] * bool(end)
@@ -43,7 +39,7 @@ def test_the_longest_line_is_read(tmp_path: Path, end: bytes) -> None:
 
 @pytest.mark.rules("data-R73")
 @pytest.mark.parametrize("packing", ["gzip", "zip"])
-def test_a_compressed_file_that_expands_too_much_is_refused(tmp_path: Path, packing: str) -> None:
+def test_a_compressed_file_that_expands_too_much_is_refused(tmp_path, packing):
     """Yield blank lines without end."""
     data = b"u a\n" + (b" " * (MIB - 1) + b"\n") * 80
     path = tmp_path / "log"
@@ -57,9 +53,7 @@ def test_a_compressed_file_that_expands_too_much_is_refused(tmp_path: Path, pack
 
 
 @pytest.mark.rules("data-R73")
-def test_a_compressed_log_within_the_limit_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_compressed_log_within_the_limit_is_read(tmp_path, monkeypatch):
     """A compressed file with a high ratio, and a large one."""
     monkeypatch.setattr(bounded_stream, "MIN_LIMIT", MIB)
     few = b"u a\n" + b"u b\n" * 20_000
@@ -76,7 +70,7 @@ def test_a_compressed_log_within_the_limit_is_read(
 
 @pytest.mark.rules("data-R73")
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_archives_with_other_compression_methods_are_refused(tmp_path: Path, method: int) -> None:
+def test_archives_with_other_compression_methods_are_refused(tmp_path, method):
     path = zipped(tmp_path / "log.zip", {"log": b"u a\nu b\n"}, method)
     with pytest.raises(DataError, match="neither stored nor deflated; unpack it first"):
         read_log(path)
@@ -91,9 +85,7 @@ def constant(path: Path, count: int) -> Path:
 
 
 @pytest.mark.rules("data-R79")
-def test_too_many_rows_per_byte_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_rows_per_byte_are_refused(tmp_path, monkeypatch):
     many = constant(tmp_path / "many", parquet.MIN_LIMIT + 1)
     with pytest.raises(
         DataError, match=r"expected at most 1,048,576 rows, or 16 for .*, got 1,048"
@@ -107,7 +99,7 @@ def test_too_many_rows_per_byte_are_refused(
         assert read_log(few).notes["interactions"] == 1000
 
 
-def test_only_the_dictionary_values_of_a_batch_become_text() -> None:
+def test_only_the_dictionary_values_of_a_batch_become_text():
     pa = pytest.importorskip("pyarrow")
     known = pa.array([str(i) for i in range(1000)])
     codes = pa.array([7, None, 999, 7, 0], pa.int32())
@@ -122,7 +114,7 @@ def test_only_the_dictionary_values_of_a_batch_become_text() -> None:
         assert parquet.column_values(column) == [None] * len(some)
 
 
-def test_a_value_in_a_million_rows_is_stored_once(tmp_path: Path) -> None:
+def test_a_value_in_a_million_rows_is_stored_once(tmp_path):
     """A Parquet file of a few kilobytes whose text would take 6 GB."""
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet
@@ -132,7 +124,6 @@ def test_a_value_in_a_million_rows_is_stored_once(tmp_path: Path) -> None:
     ids = pa.array(["a"] * 60_000)
     parquet.write_table(pa.table({"user": ids, "item": ids, "title": titles}), tmp_path / "log")
     log = read_log(tmp_path / "log")
-    assert log.titles is not None
     assert [len(title) for title in log.titles] == [100_000]
 
 
@@ -140,9 +131,7 @@ RED = {"a": ["red"], "b": []}
 
 
 @pytest.mark.rules("data-R80")
-def test_attribute_files_above_the_limit_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_attribute_files_above_the_limit_are_refused(tmp_path, monkeypatch):
     log, most = write(tmp_path / "log", "u a b\nv a b\n"), sequences.MIN_LIMIT
     text = json.dumps(RED)
     whole = write(tmp_path / "items.json", text + " " * (most - len(text)), "gzip")
@@ -189,15 +178,12 @@ except DataError as error:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no VmHWM on this system")
 @pytest.mark.rules("data-R72", "data-R73", "data-R79", "data-R80")
 @pytest.mark.slow
-def test_decompression_bombs_do_not_fill_the_memory(tmp_path: Path) -> None:
+def test_decompression_bombs_do_not_fill_the_memory(tmp_path):
     for name, path in bombs(tmp_path).items():
         beside = [str(write(tmp_path / "log", "u,a,1\n"))] if path.suffix == ".json" else []
-        command = [sys.executable, "-c", CHILD, *beside, str(path)]
-        done = subprocess.run(
-            command, env=environment(), capture_output=True, text=True, timeout=300, check=True
-        )
-        peak, _, said = done.stdout.partition(" ")
-        assert "expected" in said, (name, done)
+        output = python_output(CHILD, *beside, path)
+        peak, _, said = output.partition(" ")
+        assert "expected" in said, (name, output)
         # pyarrow wants the file in one piece: as large as it may be
         allowed = PEAK + (160 * MIB if name == "parquet" else 0)
         assert int(peak) * 1024 < allowed, (name, peak, said)

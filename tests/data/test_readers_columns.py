@@ -1,9 +1,7 @@
-"""Columns and times: names, positions, headers, quotes, filters, time formats."""
+"""Columns and times: names, positions, quotes, filters, time formats, unusual values."""
 
-from __future__ import annotations
-
+import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -37,9 +35,7 @@ def moment(path: Path, text: str, form: str = "auto") -> float:
         ("13 04 69 +0100", "%d %m %y %z", -22726800),
     ],
 )
-def test_a_time_is_seconds_or_a_date_in_utc(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, form: str, seconds: float
-) -> None:
+def test_a_time_is_seconds_or_a_date_in_utc(tmp_path, monkeypatch, text, form, seconds):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     __import__("time").tzset()
     assert moment(tmp_path, text, form) == seconds
@@ -51,18 +47,15 @@ def test_a_time_is_seconds_or_a_date_in_utc(
 @pytest.mark.parametrize(
     ("text", "form"), [("13/4/2012", "auto"), ("4/13/2012", "day-first"), ("2012", "%d.%m.%y")]
 )
-def test_a_time_of_another_format_is_damaged(tmp_path: Path, text: str, form: str) -> None:
+def test_a_time_of_another_format_is_damaged(tmp_path, text, form):
     with pytest.raises(DataError, match="line 1"):
         moment(tmp_path, text, form)
-
-
-def test_an_unknown_time_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="day-first"):
         moment(tmp_path, "1", "minutes")
 
 
 @pytest.mark.rules("data-R19")
-def test_filters_are_applied_before_ids_are_assigned(tmp_path: Path) -> None:
+def test_filters_are_applied_before_ids_are_assigned(tmp_path):
     lines = ["u,a,1,view,5", "v,b,2,buy,1", "w,c,3,cart,4", "u,d,4,buy,4.5"]
     columns = {"keep": {"4": ["buy", "cart"]}, "at_least": {"5": 4}}
     log = table(tmp_path, lines, columns=columns)
@@ -72,14 +65,14 @@ def test_filters_are_applied_before_ids_are_assigned(tmp_path: Path) -> None:
     assert log.notes["bad_lines"] == 0
 
 
-def test_filters_by_name(tmp_path: Path) -> None:
+def test_filters_by_name(tmp_path):
     path = write(tmp_path / "log", ["user,item,kind", "u,a,x", "u,b,y"])
     assert rows(read_log(path, columns={"keep": {"kind": ["y"]}})) == {"u": ["b"]}
     with pytest.raises(ConfigError, match="list of values"):
         read_log(path, columns={"keep": {"kind": "y"}})
 
 
-def test_columns_by_name_beside_an_unnamed_index_column(tmp_path: Path) -> None:
+def test_columns_by_name_beside_an_unnamed_index_column(tmp_path):
     lines = [",who,what,Time,Date", '1,u,"a, b",9,3/4/2012', "2,u,c,8,2/4/2012"]
     path = write(tmp_path / "log", lines)
     columns = Columns(user="who", item="what", time="Date", time_format="day-first")
@@ -90,61 +83,51 @@ def test_columns_by_name_beside_an_unnamed_index_column(tmp_path: Path) -> None:
         read_log(path, columns=Columns(user="who", item="what", time="when"))
 
 
-def test_a_header_is_skipped_with_columns_by_position(tmp_path: Path) -> None:
+def test_a_header_is_skipped_with_columns_by_position(tmp_path):
     assert rows(table(tmp_path, ["a,b,c", "u,x,1"])) == {"u": ["x"]}
     with_header = {"header": True, "time": 1}
     assert rows(table(tmp_path, ["1,b", "7,x"], columns={"user": 1, "item": 2, **with_header}))
+    path = write(tmp_path / "log", ["user_id,item_id", "u,a"])
+    assert rows(read_log(path, columns={"user": "1", "item": "2"})) == {"u": ["a"]}
 
 
 @pytest.mark.parametrize("delimiter", ["\t", ",", ";", "|", "::", " "])
-def test_the_delimiter_is_guessed_from_the_first_line(tmp_path: Path, delimiter: str) -> None:
+def test_the_delimiter_is_guessed_from_the_first_line_or_set(tmp_path, delimiter):
     lines = [delimiter.join(row) for row in (("u", "a", "2"), ("u", "b", "1"))]
     assert rows(table(tmp_path, lines)) == {"u": ["b", "a"]}
-
-
-def test_a_delimiter_can_be_set(tmp_path: Path) -> None:
     log = table(tmp_path, ["u,1~a~5"], columns={"delimiter": "~", "time": 3})
     assert rows(log) == {"u,1": ["a"]}
 
 
-def test_quoted_fields_may_contain_delimiters_quotes_and_line_ends(tmp_path: Path) -> None:
+def test_quoted_fields_may_contain_delimiters_quotes_and_line_ends(tmp_path):
     text = 'u,"a, ""b""",1\nu,"c\nd",2\nu,12" record,3\n'
     log = table(tmp_path, text)
     assert rows(log) == {"u": ['a, "b"', "c\nd", '12" record']}
 
 
-def test_an_unclosed_quote_damages_one_line(tmp_path: Path) -> None:
+def test_an_unclosed_quote_damages_one_line(tmp_path):
     lines = ["u,a,0", *['u,"open,1'] * 3, *[f"u,i{n},{n}" for n in range(2, 30)]]
     log = table(tmp_path, lines, max_bad_lines=3)
     assert log.notes["bad_lines"] == 3
     assert log.notes["interactions"] == 29
 
 
-def test_features_may_come_from_the_item_file_and_the_log(tmp_path: Path) -> None:
+def test_features_may_come_from_the_item_file_the_user_file_and_the_log(tmp_path):
     items = write(tmp_path / "items.tsv", ["movieId\ttitle\tgenres", "a\tAlpha\tx|y"])
-    path = write(tmp_path / "log", ["user,item,place", "u,a,P"])
+    users = write(tmp_path / "users.csv", ["user_id,town", "u,Ys", "w,Ker"])
+    path = write(tmp_path / "log", ["user,item,place", "u,a,P", "v,a,P"])
     wanted = {"genres": "genres", "place": "place"}
-    log = read_log(path, item_file=items, columns={"item_features": wanted})
+    columns = {"item_features": wanted, "user_features": {"town": "town"}}
+    log = read_log(path, item_file=items, user_file=users, columns=columns)
     assert values(log, "genres") == {"a": ["x", "y"]}
     assert values(log, "place") == {"a": ["P"]}
+    assert values(log, "town", "user") == {"u": ["Ys"], "v": []}
     with pytest.raises(DataError, match="'brand'"):
         read_log(path, item_file=items, columns={"item_features": {"brand": "brand"}})
 
 
-def test_a_user_file(tmp_path: Path) -> None:
-    users = write(tmp_path / "users.csv", ["user_id,town", "u,Ys", "w,Ker"])
-    path = write(tmp_path / "log", ["user,item", "v,a", "u,a"])
-    log = read_log(path, user_file=users, columns={"user_features": {"town": "town"}})
-    assert values(log, "town", "user") == {"v": [], "u": ["Ys"]}
-
-
-def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'usr'"):
-        table(tmp_path, ["u,a,1"], columns={"usr": 1})
-
-
 @pytest.mark.parametrize("text", ["nan", "", "3/4/2012 18:18", "x" * 500])
-def test_an_invalid_time_says_what_to_do(tmp_path: Path, text: str) -> None:
+def test_an_invalid_time_says_what_to_do(tmp_path, text):
     message = r"is not a time \(seconds or an ISO date\); see --time-format day-first or a pattern"
     with pytest.raises(DataError, match=message) as caught:
         moment(tmp_path, text)
@@ -154,9 +137,7 @@ def test_an_invalid_time_says_what_to_do(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.rules("data-R70")
 @pytest.mark.parametrize("kind", [str, int])
-def test_a_digit_is_a_position_even_if_the_first_line_contains_it(
-    tmp_path: Path, kind: type
-) -> None:
+def test_a_digit_is_a_position_even_if_the_first_line_contains_it(tmp_path, kind):
     columns = {"user": kind(1), "item": kind(2), "time": kind(3)}
     log = read_log(write(tmp_path / "log", ["1,2,3", "1,5,4"]), columns=columns)
     assert rows(log) == {"1": ["2", "5"]}
@@ -166,20 +147,15 @@ def test_a_digit_is_a_position_even_if_the_first_line_contains_it(
 
 
 @pytest.mark.rules("data-R70")
-def test_a_digit_is_a_name_if_the_header_contains_it(tmp_path: Path) -> None:
+def test_a_digit_is_a_name_if_the_header_contains_it(tmp_path):
     path = write(tmp_path / "log", ["who,2,1", "u,7,a"])
     columns = {"user": "who", "item": "1"}
     assert rows(read_log(path, columns=columns)) == {"u": ["a"]}
     assert rows(read_log(path, columns={"user": "1", "item": "2", "header": True})) == {"a": ["7"]}
 
 
-def test_usual_names_are_a_header_with_columns_by_position_too(tmp_path: Path) -> None:
-    path = write(tmp_path / "log", ["user_id,item_id", "u,a"])
-    assert rows(read_log(path, columns={"user": "1", "item": "2"})) == {"u": ["a"]}
-
-
 @pytest.mark.rules("data-R69")
-def test_blanks_around_a_field_are_stripped(tmp_path: Path) -> None:
+def test_blanks_around_a_field_are_stripped(tmp_path):
     lines = [
         "user, item , time",
         "u , 69,\t5",
@@ -205,10 +181,138 @@ def test_blanks_around_a_field_are_stripped(tmp_path: Path) -> None:
         {"separator": 1},
         {"keep": ["a"]},
         {"item_features": ["kind"]},
+        {"usr": 1},
     ],
 )
-def test_an_invalid_delimiter_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_an_invalid_option_is_refused(tmp_path, options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         table(tmp_path, ["u,a,1"], columns=options)
     with pytest.raises(ConfigError, match="columns: expected a mapping"):
-        Columns.of(3)  # type: ignore[arg-type]  # on purpose
+        Columns.of(3)
+
+
+@pytest.mark.rules("data-R74")
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "", "many"])
+def test_a_compared_field_must_be_a_number(tmp_path, value):
+    columns = {"at_least": {4: 3}}
+    log = table(tmp_path, ["u,a,1,5", f"u,b,2,{value}"], columns=columns, max_bad_lines=1)
+    assert rows(log) == {"u": ["a"]}
+    assert (log.notes["bad_lines"], log.notes["filtered"]) == (1, 0)
+
+
+@pytest.mark.rules("data-R76")
+@pytest.mark.parametrize("blank", ["\u00a0", "\u2003", "\x0b", "\x1c", "\x85", "\u3000"])
+def test_other_unicode_blanks_are_part_of_a_word(tmp_path, blank):
+    name = f"New{blank}York"
+    assert rows(read_log(write(tmp_path / "p", f"{name} a\t\n"), format="pairs")) == {name: ["a"]}
+    read = read_log(write(tmp_path / "s", f"u  {name}\ta \n"), format="sequences")
+    assert rows(read) == {"u": [name, "a"]}
+    read = read_log(write(tmp_path / "t", f"{name} {name}\n"), format="sessions")
+    assert rows(read) == {"1": [name, name]}
+
+
+@pytest.mark.rules("data-R17")
+@pytest.mark.parametrize("blank", ["", "  ", "\t", "\u00a0", "\x0b"])
+@pytest.mark.parametrize("form", ["pairs", "delimited", "movielens"])
+def test_blank_lines_are_skipped_in_every_format(tmp_path, form, blank):
+    line = {"pairs": "u a", "delimited": "u,a,1", "movielens": "u::a::5::1"}[form]
+    columns = {"user": 1, "item": 2} if form == "delimited" else None
+    encoding = "iso-8859-1" if form == "movielens" else "utf-8"
+    text = f"{line}\n{blank}\n\n{line}\n{blank}"
+    log = read_log(write(tmp_path / "log", text.encode(encoding)), format=form, columns=columns)
+    counts = (log.notes["bad_lines"], log.notes["users"], log.notes["lines"])
+    assert counts == (0, 1, 5 - (not blank))
+
+
+@pytest.mark.rules("data-R77")
+def test_blank_lines_inside_quotes_are_kept(tmp_path):
+    lines = ["user,item,time", "", 'u,"a', "", ' b",1', "   ", 'u,"a', ' b",2']
+    assert rows(read_log(write(tmp_path / "log", lines))) == {"u": ["a\n\n b", "a\n b"]}
+
+
+@pytest.mark.rules("data-R78")
+@pytest.mark.parametrize("value", ["1_000", "2012_04_13", "1e1_0"])
+def test_a_number_with_an_underscore_is_damaged(tmp_path, value):
+    log = table(tmp_path, ["u,a,1", f"u,b,{value}"], max_bad_lines=1)
+    assert rows(log) == {"u": ["a"]}
+
+
+@pytest.mark.rules("data-R78")
+@pytest.mark.parametrize("form", ["%", "%Q", "%d %d", "%Y-%", "%s", "%Y\0%"])
+def test_an_invalid_date_pattern_is_refused(tmp_path, form):
+    with pytest.raises(ConfigError, match="time_format: expected a pattern of dates, got"):
+        table(tmp_path, ["u,a,1"], columns={"time_format": form})
+    columns = {"time_format": "%d.%m.%y %H:%M:%S %z"}
+    assert times(table(tmp_path, ["u,a,01.01.70 01:00:05 +0100"], columns=columns)) == [5]
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "[" * 900])
+def test_json_that_python_cannot_parse_is_a_damaged_line(tmp_path, value):
+    end = "]" * 900 if value == "[" * 900 else ""
+    lines = [
+        '{"user": 1, "item": 2, "title": ""}',
+        f'{{"user": 1, "item": 3, "title": {value}{end}}}',
+    ]
+    log = read_log(write(tmp_path / "log", lines), max_bad_lines=1)
+    assert log.notes["bad_lines"] + log.notes["interactions"] == 2
+    with pytest.raises(DataError):
+        read_log(write(tmp_path / "log", value), max_bad_lines=1)
+    items = write(tmp_path / "items.json", value)
+    with pytest.raises(DataError, match="expected a JSON object"):
+        read_log(write(tmp_path / "log", "u a b\nv a\n"), item_file=items)
+
+
+def test_an_empty_item_file_is_an_error(tmp_path):
+    for option in ("item_file", "user_file"):
+        with pytest.raises(DataError, match=r"a header with a column of the .*, got nothing"):
+            table(tmp_path, ["u,a,1"], **{option: write(tmp_path / "side", "")})
+
+
+def test_a_list_of_times_is_damaged(tmp_path):
+    lines = [{"user": 1, "item": 2, "time": 3}, {"user": 1, "item": 2, "time": [4]}]
+    log = read_log(write(tmp_path / "log", map(json.dumps, lines)), max_bad_lines=1)
+    assert times(log) == [3]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        *({name: True} for name in ("user", "item", "time", "title")),
+        *({name: [1]} for name in ("user", "time_format", "header", "keep", "at_least")),
+        *({"at_least": {"1": value}} for value in (float("nan"), "4", None, [])),
+        {"keep": {"1": 3}},
+        {"keep": {"1": "ab"}},
+        {"header": "no"},
+        {"time_format": 3},
+    ],
+)
+def test_options_of_another_type_are_refused(tmp_path, columns):
+    """A settings file may contain any value."""
+    with pytest.raises(ConfigError):
+        table(tmp_path, ["u,a,1"], columns=columns)
+
+
+def test_a_position_of_thousands_of_digits_is_a_missing_column(tmp_path):
+    for column in ("9" * 5000, 10**5000):
+        with pytest.raises(DataError, match="expected a column"):
+            table(tmp_path, ["u,a,1"], columns={"user": column})
+
+
+def test_times_of_any_size_are_compared(tmp_path):
+    """The differences of these times are not finite."""
+    lines = ["u,a,1e308", "u,b,-1e308", "u,b,-1e308", "u,c,-1e308", "u,d,5e-324", "u,d,0"]
+    log = table(tmp_path, lines)
+    assert times(log) == [-1e308, -1e308, 0, 5e-324, 1e308]
+    assert (log.notes["duplicates"], log.notes["ties"]) == (1, 1)
+
+
+def test_ids_of_bytes_in_parquet_are_their_text(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table_of = pa.table({"user": [b"u\xc3\xa9", b"v"], "item": [b"a", b"b"], "time": [1, 2]})
+    parquet.write_table(table_of, tmp_path / "log")
+    assert rows(read_log(tmp_path / "log")) == {"u\u00e9": ["a"], "v": ["b"]}
+    bad = pa.table({"user": [b"u", b"\xff"], "item": [b"a", b"b"]})
+    parquet.write_table(bad, tmp_path / "log")
+    assert rows(read_log(tmp_path / "log", max_bad_lines=1)) == {"u": ["a"]}

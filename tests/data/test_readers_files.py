@@ -1,16 +1,14 @@
-"""Compressed files, encodings, line ends, folders and archives."""
-
-from __future__ import annotations
+"""Compressed files, encodings, line ends, folders, archives; only regular files are opened."""
 
 import gzip
-import zipfile
+import os
 from pathlib import Path
 
 import pytest
 
 from mindref.data.readers import read_log
 from mindref.errors import DataError
-from tests.data.reading import CSV, PACKINGS, rows, table, times, values, write
+from tests.data.reading import CSV, PACKINGS, rows, table, times, values, write, zipped
 
 RATINGS = ["1::10::5::7", "2::11::4::8", "1::11::3::6"]
 
@@ -18,40 +16,33 @@ RATINGS = ["1::10::5::7", "2::11::4::8", "1::11::3::6"]
 @pytest.mark.rules("data-R15")
 @pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("name", ["log.csv", "log.csv.gz", "log.zip", "log"])
-def test_a_compressed_file_is_recognised_by_its_bytes(
-    tmp_path: Path, packing: str, name: str
-) -> None:
+def test_a_compressed_file_is_recognised_by_its_bytes(tmp_path, packing, name):
     path = write(tmp_path / name, ["u,a,1", "u,b,2"], packing)
     assert rows(read_log(path, columns=CSV)) == {"u": ["a", "b"]}
 
 
-def test_a_truncated_compressed_file_is_an_error(tmp_path: Path) -> None:
+def test_a_truncated_compressed_file_and_a_damaged_archive_are_errors(tmp_path):
     packed = gzip.compress("".join(f"u,{i * 7919 % 10007},1\n" for i in range(5000)).encode())
     path = write(tmp_path / "log.csv.gz", packed[: len(packed) // 2])
     with pytest.raises(DataError, match="expected a whole file"):
         read_log(path, columns=CSV)
-
-
-def test_a_damaged_archive_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="whole zip archive"):
         read_log(write(tmp_path / "log.zip", b"PK\x03\x04 and then nothing of a zip"))
 
 
 @pytest.mark.rules("data-R16")
-def test_text_is_utf_8_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:
+def test_text_is_utf_8_with_or_without_a_byte_order_mark(tmp_path):
     assert rows(table(tmp_path, "zoë,smørrebrød,1\n")) == {"zoë": ["smørrebrød"]}
     assert rows(table(tmp_path, b"\xef\xbb\xbfzo\xc3\xab,b,1\n")) == {"zoë": ["b"]}
-
-
-@pytest.mark.rules("data-R16")
-def test_a_line_that_is_not_utf_8_is_damaged(tmp_path: Path) -> None:
     log = table(tmp_path, b"u,a,1\nu,caf\xe9,2\nu,b,3\n", max_bad_lines=1)
     assert rows(log) == {"u": ["a", "b"]}
     assert log.bad_lines == (f"{tmp_path / 'log.csv'}, line 2: byte 6 is not utf-8",)
+    with pytest.raises(DataError, match="UTF-16"):
+        table(tmp_path, "u,a,1\n".encode("utf-16"))
 
 
 @pytest.mark.rules("data-R16")
-def test_movielens_is_iso_8859_1(tmp_path: Path) -> None:
+def test_movielens_is_iso_8859_1(tmp_path):
     write(tmp_path / "ratings.dat", RATINGS)
     write(tmp_path / "movies.dat", "10::Les Mots: été (1999)::Drama|War\n".encode("iso-8859-1"))
     write(tmp_path / "users.dat", ["1::F::25::3::12345"])
@@ -60,15 +51,10 @@ def test_movielens_is_iso_8859_1(tmp_path: Path) -> None:
     assert values(log, "genres") == {"10": ["Drama", "War"], "11": []}
 
 
-def test_utf_16_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="UTF-16"):
-        table(tmp_path, "u,a,1\n".encode("utf-16"))
-
-
 @pytest.mark.rules("data-R17")
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("last", ["", "end", "blank"])
-def test_line_ends_and_blank_lines_change_nothing(tmp_path: Path, end: str, last: str) -> None:
+def test_line_ends_and_blank_lines_change_nothing(tmp_path, end, last):
     text = end.join(["1,u,a", "", "2,v,b", "  ", "3,u,c"])
     text += {"": "", "end": end, "blank": end + end}[last]
     log = table(tmp_path, text, columns={"time": 1, "user": 2, "item": 3})
@@ -78,7 +64,7 @@ def test_line_ends_and_blank_lines_change_nothing(tmp_path: Path, end: str, last
 
 
 @pytest.mark.rules("data-R20")
-def test_a_movielens_folder_is_read_with_item_and_user_files(tmp_path: Path) -> None:
+def test_a_movielens_folder_is_read_with_item_and_user_files(tmp_path):
     write(tmp_path / "ratings.dat.gz", RATINGS, "gzip")
     write(tmp_path / "movies.dat", ["10::Tenth::Comedy", "11::Eleventh: a::b::War"])
     write(tmp_path / "users.dat", ["1::F::25::3::12345", "2::M::35::4::A-6"])
@@ -91,9 +77,7 @@ def test_a_movielens_folder_is_read_with_item_and_user_files(tmp_path: Path) -> 
 
 
 @pytest.mark.rules("data-R20")
-def test_a_folder_with_one_inter_file_uses_an_item_file_of_another_stem(
-    tmp_path: Path,
-) -> None:
+def test_a_folder_with_one_inter_file_uses_an_item_file_of_another_stem(tmp_path):
     write(tmp_path / "shop.test.inter", ["user_id:token\titem_id:token", "u\ta"])
     write(tmp_path / "shop.item", ["item_id:token\ttitle:token_seq\tkind:token_seq", "a\tA b\tx y"])
     log = read_log(tmp_path)
@@ -105,7 +89,7 @@ def test_a_folder_with_one_inter_file_uses_an_item_file_of_another_stem(
 
 
 @pytest.mark.rules("data-R20")
-def test_the_only_file_of_a_known_format_in_a_folder_is_the_log(tmp_path: Path) -> None:
+def test_the_only_file_of_a_known_format_in_a_folder_is_the_log(tmp_path):
     write(tmp_path / "README.md", ["a b"])
     write(tmp_path / "picture.bin", b"\0\1\2")
     write(tmp_path / "pairs.txt.gz", ["u a", "u b"], "gzip")
@@ -116,12 +100,13 @@ def test_the_only_file_of_a_known_format_in_a_folder_is_the_log(tmp_path: Path) 
 
 
 @pytest.mark.rules("data-R20")
-def test_an_archive_is_read_as_a_folder(tmp_path: Path) -> None:
-    path = tmp_path / "ml.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("ml/README", "About")
-        archive.writestr("ml/ratings.dat", "\n".join(RATINGS))
-        archive.writestr("ml/movies.dat", "10::Tenth::Comedy\n")
+def test_an_archive_is_read_as_a_folder(tmp_path):
+    files = {
+        "README": "About",
+        "ratings.dat": "\n".join(RATINGS),
+        "movies.dat": "10::Tenth::Comedy",
+    }
+    path = zipped(tmp_path / "ml.zip", {f"ml/{x}": text.encode() for x, text in files.items()})
     log = read_log(path)
     assert log.titles == ["Tenth", ""]
     assert rows(read_log(f"{path}:ml/ratings.dat")) == rows(log)
@@ -129,23 +114,17 @@ def test_an_archive_is_read_as_a_folder(tmp_path: Path) -> None:
         read_log(f"{path}:ml/links.dat")
 
 
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(DataError, match="nothing there"):
         read_log(tmp_path / "log.csv")
     with pytest.raises(DataError, match="no file"):
         read_log(tmp_path)
 
 
-def zipped(path: Path, **files: str) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(f"{name}.txt", text)
-    return path
-
-
 @pytest.mark.parametrize("name", ["steam.zip", "steam"])
-def test_the_hint_about_an_archive_in_a_folder_works(tmp_path: Path, name: str) -> None:
-    zipped(tmp_path / name, README="about", one="u a\n", two="u b\n")
+def test_the_hint_about_an_archive_in_a_folder_works(tmp_path, name):
+    files = {"README.txt": b"about", "one.txt": b"u a\n", "two.txt": b"u b\n"}
+    zipped(tmp_path / name, files)
     write(tmp_path / "README.md", ["about"])
     with pytest.raises(DataError) as caught:
         read_log(tmp_path)
@@ -157,7 +136,53 @@ def test_the_hint_about_an_archive_in_a_folder_works(tmp_path: Path, name: str) 
     assert str(caught.value).endswith(hint)
 
 
-def test_the_only_archive_in_a_folder_is_the_log(tmp_path: Path) -> None:
-    zipped(tmp_path / "steam.zip", README="about", log="u a\n")
+def test_the_only_archive_in_a_folder_is_the_log(tmp_path):
+    zipped(tmp_path / "steam.zip", {"README.txt": b"about", "log.txt": b"u a\n"})
     write(tmp_path / "README.md", ["about"])
     assert rows(read_log(tmp_path)) == {"u": ["a"]}
+
+
+@pytest.mark.rules("data-R75")
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_pipes_and_devices_are_not_opened(tmp_path, kind):
+    path = Path(os.devnull) if kind == "device" else tmp_path / "pipe"
+    if kind == "pipe":
+        os.mkfifo(path)  # reading it would wait for a writer, for ever
+    with pytest.raises(DataError, match="expected a file or a folder, got a pipe or a device"):
+        read_log(path)
+
+
+def test_members_outside_an_archive_are_not_read(tmp_path):
+    """The path after the colon is compared with member names, including dots and slashes."""
+    secret = write(tmp_path / "secret", "u secret\nu b\n")
+    home = tmp_path / "home"
+    home.mkdir()
+    names = {"../secret": b"u a\n", str(secret): b"u a\n", "../../new": b"u a\n"}
+    path = zipped(home / "log.zip", names)
+    before = sorted(tmp_path.rglob("*"))
+    for name in names:
+        assert rows(read_log(f"{path}:{name}", format="pairs")) == {"u": ["a"]}
+    lone = zipped(home / "lone.zip", {"log": b"u a\n"})
+    for name in ("../secret", str(secret), "log/../../secret", "./log", "log\0"):
+        with pytest.raises(DataError):
+            read_log(f"{lone}:{name}", format="pairs")
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, lone])
+
+
+def test_impossible_paths_are_missing_files(tmp_path):
+    for path in ("x" * 5000, "x/" * 3000, "a\0b", f"{tmp_path}/x:" + "y" * 5000):
+        with pytest.raises(DataError, match="expected a file or a folder, got nothing there"):
+            read_log(path)
+
+
+def test_archives_with_broken_directories_are_refused(tmp_path):
+    whole = zipped(tmp_path / "log.zip", {"lög": b"u a\n" * 50}).read_bytes()
+    for broken in (
+        whole.replace("lög".encode(), b"l\xff\xfeg"),  # no UTF-8, as the flag says
+        whole.replace(b"PK\x01\x02\x14\x03\x14", b"PK\x01\x02\x14\x03\xff"),  # needs version 25.5
+        whole[:60] + b"\xff" * 8 + whole[68:],
+    ):
+        assert broken != whole
+        (tmp_path / "log.zip").write_bytes(broken)
+        with pytest.raises(DataError, match=r"expected a (whole|readable)"):
+            read_log(tmp_path / "log.zip")

@@ -1,10 +1,5 @@
 """Each format, plain and compressed, with its item and user files."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,23 +30,23 @@ BENCHMARK = "user:token\titem:token\titem_id_list:token_seq\nu\tc\ta b"
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
-@pytest.mark.parametrize("form", FORMS)
-def test_a_format_with_times(tmp_path: Path, form: str, packing: str) -> None:
-    log = read_log(write(tmp_path / "log", FORMS[form], packing), format=form)
+@pytest.mark.parametrize(
+    ("form", "lines", "moments"),
+    [
+        *((form, lines, [10, 20, 30]) for form, lines in FORMS.items()),
+        *((form, lines, None) for form, lines in UNTIMED.items()),
+    ],
+)
+def test_a_format_with_and_without_times(tmp_path, form, lines, moments, packing):
+    log = read_log(write(tmp_path / "log", lines, packing), format=form)
     assert rows(log) == {"1": ["6", "5"], "2": ["5"]}
-    assert times(log) == [10, 20, 30]
-    assert list(log.item_ids) == ["5", "6"], "in the order of the file"
+    assert (log.times is None) == (moments is None)
+    if moments:
+        assert times(log) == moments
+        assert list(log.item_ids) == ["5", "6"], "in the order of the file"
 
 
-@pytest.mark.parametrize("packing", PACKINGS)
-@pytest.mark.parametrize("form", UNTIMED)
-def test_a_format_without_times(tmp_path: Path, form: str, packing: str) -> None:
-    log = read_log(write(tmp_path / "log", UNTIMED[form], packing), format=form)
-    assert rows(log) == {"1": ["6", "5"], "2": ["5"]}
-    assert log.times is None
-
-
-def test_the_older_movielens_folder(tmp_path: Path) -> None:
+def test_the_older_movielens_folder(tmp_path):
     flags = ["0"] * 19
     flags[1] = flags[5] = "1"
     write(tmp_path / "u.data", FORMS["movielens-tab"])
@@ -65,13 +60,7 @@ def test_the_older_movielens_folder(tmp_path: Path) -> None:
     assert values(log, "occupation", "user") == {"1": ["writer"], "2": ["other"]}
 
 
-def test_ratings_can_be_filtered_by_their_columns(tmp_path: Path) -> None:
-    path = write(tmp_path / "log", FORMS["movielens"])
-    log = read_log(path, columns={"at_least": {"rating": 4}})
-    assert rows(log) == {"1": ["6"]}
-
-
-def test_recbole_item_and_user_files(tmp_path: Path) -> None:
+def test_recbole_item_and_user_files(tmp_path):
     write(tmp_path / "x.inter", FORMS["recbole"])
     write(
         tmp_path / "x.item",
@@ -86,7 +75,7 @@ def test_recbole_item_and_user_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("data-R23")
-def test_the_longest_row_of_a_user_is_the_history(tmp_path: Path) -> None:
+def test_the_longest_row_of_a_user_is_the_history(tmp_path):
     lines = [
         "user_id:token\titem_id_list:token_seq\titem_id:token",
         "u\ta\tb",
@@ -100,13 +89,15 @@ def test_the_longest_row_of_a_user_is_the_history(tmp_path: Path) -> None:
     assert log.notes["shorter_rows"] == 3
 
 
-def test_a_user_without_items_has_no_interaction(tmp_path: Path) -> None:
+def test_ratings_are_filtered_by_their_columns_and_a_user_without_items_is_left_out(tmp_path):
+    path = write(tmp_path / "ratings", FORMS["movielens"])
+    assert rows(read_log(path, columns={"at_least": {"rating": 4}})) == {"1": ["6"]}
     log = read_log(write(tmp_path / "log", ["1 6 5", "2", "3 5"]))
     assert rows(log) == {"1": ["6", "5"], "3": ["5"]}
     assert log.notes["empty_rows"] == 1
 
 
-def test_an_attribute_file_belongs_to_sequences(tmp_path: Path) -> None:
+def test_an_attribute_file_belongs_to_sequences(tmp_path):
     write(tmp_path / "Toys.txt", ["1 6 5", "2 5 7"])
     write(tmp_path / "Toys_item2attributes.json", '{"5": [1, 2], "6": [2], "9": []}')
     log = read_log(tmp_path / "Toys.txt")
@@ -132,9 +123,7 @@ def test_an_attribute_file_belongs_to_sequences(tmp_path: Path) -> None:
         ("recbole", BENCHMARK, {"time_format": "ms"}),
     ],
 )
-def test_an_option_without_effect_is_refused(
-    tmp_path: Path, form: str, line: str, options: dict[str, Any]
-) -> None:
+def test_an_option_without_effect_is_refused(tmp_path, form, line, options):
     path = write(tmp_path / "log", line)
     read_log(path, format=form)
     with pytest.raises(ConfigError, match=rf"columns\.{next(iter(options))}: expected nothing"):
@@ -142,7 +131,7 @@ def test_an_option_without_effect_is_refused(
 
 
 @pytest.mark.rules("data-R71")
-def test_an_option_used_by_the_item_file_is_accepted(tmp_path: Path) -> None:
+def test_an_option_used_by_the_item_file_is_accepted(tmp_path):
     path = write(tmp_path / "log", ["1 2", "1 3"])
     items = write(tmp_path / "items", ["code;label", "2;Zwei"])
     columns = {"item": "code", "title": "label", "delimiter": ";"}
@@ -152,7 +141,7 @@ def test_an_option_used_by_the_item_file_is_accepted(tmp_path: Path) -> None:
         read_log(path, format="pairs", item_file=items, columns={**columns, "title": "nope"})
 
 
-def test_a_title_that_neither_the_item_file_nor_the_log_has_is_an_error(tmp_path: Path) -> None:
+def test_a_title_that_neither_the_item_file_nor_the_log_has_is_an_error(tmp_path):
     write(tmp_path / "ratings.dat", ["1::10::5::7"])
     write(tmp_path / "movies.dat", ["10::Tenth::Comedy"])
     with pytest.raises(DataError, match="'nope'"):
@@ -160,14 +149,14 @@ def test_a_title_that_neither_the_item_file_nor_the_log_has_is_an_error(tmp_path
 
 
 @pytest.mark.parametrize("name", ["title", "gamename", "Artist Name"])
-def test_titles_are_counted(tmp_path: Path, name: str) -> None:
+def test_titles_are_counted(tmp_path, name):
     items = write(tmp_path / "items", [f"item,{name}", "a,Alpha", "b,"])
     log = read_log(write(tmp_path / "log", ["user,item", "u,a", "u,b"]), item_file=items)
     assert log.titles == ["Alpha", ""]
     assert log.notes["titled_items"] == 1
 
 
-def test_lists_in_json_are_several_values(tmp_path: Path) -> None:
+def test_lists_in_json_are_several_values(tmp_path):
     lines = ['{"user": 1, "item": 2, "title": "Two", "tags": ["a", "b"]}', '{"user": 1, "item": 3}']
     log = read_log(write(tmp_path / "log", lines), columns={"item_features": {"tag": "tags"}})
     assert values(log, "tag") == {"2": ["a", "b"], "3": []}
@@ -175,7 +164,7 @@ def test_lists_in_json_are_several_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
-def test_parquet(tmp_path: Path, packing: str) -> None:
+def test_parquet(tmp_path, packing):
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     data = {
@@ -195,25 +184,19 @@ def test_parquet(tmp_path: Path, packing: str) -> None:
     assert log.notes["lines"] == 4
 
 
-def test_a_truncated_parquet_file_is_an_error(tmp_path: Path) -> None:
+def test_a_truncated_parquet_file_and_a_missing_pyarrow_are_errors(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
+    path = write(tmp_path / "log", b"PAR1 and then nothing")
     with pytest.raises(DataError, match="whole Parquet file"):
-        read_log(write(tmp_path / "log", b"PAR1 and then nothing"))
-
-
-def test_parquet_without_pyarrow_names_the_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+        read_log(path)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(DataError, match=r"pip install 'mindref\[parquet\]'"):
-        read_log(write(tmp_path / "log", b"PAR1"))
+        read_log(path)
 
 
 @pytest.mark.parametrize("form", ["auto", *FORMATS])
 @given(st.lists(st.sampled_from(PIECES)) | st.binary())
-def test_any_file_content_raises_only_data_errors(
-    tmp_path_factory: pytest.TempPathFactory, form: str, content: list[str] | bytes
-) -> None:
+def test_any_file_content_raises_only_data_errors(tmp_path_factory, form, content):
     path = tmp_path_factory.mktemp("any") / "log"
     write(path, "".join(content) if isinstance(content, list) else content)
     for columns in ({}, {"user": 1, "item": 2, "time": 3}):

@@ -1,7 +1,5 @@
 """Packages that are broken in different ways, installed into a folder."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,13 +1,9 @@
 """A whole examination: broken parts are reported and stop nothing."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 from mindref.doctor import examine
-from mindref.doctor.finding import BUG, Finding, capture_finding, installation_works
+from mindref.doctor.finding import BUG, capture_finding, installation_works
 from mindref.doctor.probe_runner import ProbeResult, ProbeRunner
 
 
@@ -22,10 +18,10 @@ class FixedRunner(ProbeRunner):
         return self.result
 
 
-def test_a_failed_check_is_a_note() -> None:
+def test_a_failed_check_is_a_note():
     for error in (ZeroDivisionError("no\nway"), SystemExit(3)):
 
-        def check(error: BaseException = error) -> Finding:
+        def check(error=error):
             raise error
 
         finding = capture_finding("memory", check)
@@ -35,7 +31,7 @@ def test_a_failed_check_is_a_note() -> None:
         assert installation_works([finding])
 
 
-def test_probes_without_an_answer_are_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probes_without_an_answer_are_problems(monkeypatch):
     killed = ProbeResult("killed by SIGILL")
     monkeypatch.setattr(examine, "ProbeRunner", lambda limit: FixedRunner(killed))
     monkeypatch.setitem(examine.LOCAL_CHECKS, "python", lambda: 1 / 0)
@@ -48,9 +44,7 @@ def test_probes_without_an_answer_are_problems(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("facts", [{}, {"backend": 3, "index": None}, {"backend": [], "new": "x"}])
-def test_unexpected_facts_are_a_note(
-    facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unexpected_facts_are_a_note(facts, monkeypatch):
     result = ProbeResult("", "listed", facts)
     monkeypatch.setattr(examine, "ProbeRunner", lambda limit: FixedRunner(result))
     findings = {finding.name: finding for finding in examine.examine()}
@@ -58,7 +52,7 @@ def test_unexpected_facts_are_a_note(
     assert not any(name.startswith(("backend ", "index ", "export ")) for name in findings)
 
 
-def test_a_broken_built_in_backend_is_a_problem_and_any_other_plugin_a_note() -> None:
+def test_a_broken_built_in_backend_is_a_problem_and_any_other_plugin_a_note():
     failed = FixedRunner(ProbeResult("no"))
     assert examine.check_probe(failed, "backend numba", "backend", "numba").state == "problem"
     assert examine.check_probe(failed, "backend torch", "backend", "torch").state == "note"
@@ -68,7 +62,7 @@ def test_a_broken_built_in_backend_is_a_problem_and_any_other_plugin_a_note() ->
     assert examine.check_probe(hint, "index new", "index", "new").todo == "install it"
 
 
-def test_the_schema_accepts_valid_findings_only() -> None:
+def test_the_schema_accepts_valid_findings_only():
     import jsonschema
 
     validator = jsonschema.Draft202012Validator(examine.report_schema())

@@ -1,7 +1,5 @@
 """Checks of versions and environment variables."""
 
-from __future__ import annotations
-
 import re
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +15,7 @@ def fake_versions(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> No
     """Let these packages have these versions, None for a missing package."""
     real_version = metadata.version
 
-    def version(name: str) -> str:
+    def version(name):
         fake = versions.get(name, "real")
         if fake is None:
             raise metadata.PackageNotFoundError(name)
@@ -26,7 +24,7 @@ def fake_versions(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> No
     monkeypatch.setattr(metadata, "version", version)
 
 
-def test_this_installation_is_ok() -> None:
+def test_this_installation_is_ok():
     for check in (
         installation.check_mindref,
         installation.check_python,
@@ -37,7 +35,7 @@ def test_this_installation_is_ok() -> None:
     assert installation.check_mindref().facts["version"] == mindref.__version__
 
 
-def test_a_missing_or_old_package_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_old_package_is_a_problem(monkeypatch):
     assert dict(installation.required_versions())["numpy"] == "1.26"
     fake_versions(monkeypatch, numpy="1.9.3", scipy=None, numba="10.0")
     finding = installation.check_packages()
@@ -46,16 +44,14 @@ def test_a_missing_or_old_package_is_a_problem(monkeypatch: pytest.MonkeyPatch) 
     assert finding.facts["scipy"] is None
 
 
-def test_a_missing_optional_package_is_listed_with_its_extra(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_missing_optional_package_is_listed_with_its_extra(monkeypatch):
     fake_versions(monkeypatch, pyarrow=None)
     finding = installation.check_extras()
     assert finding.state == "ok"
     assert "pyarrow (mindref[parquet])" in finding.summary.partition("not installed: ")[2]
 
 
-def test_optional_packages_are_those_of_the_metadata() -> None:
+def test_optional_packages_are_those_of_the_metadata():
     packages = installation.optional_packages()
     assert packages["faiss-cpu"] == "faiss"
     assert packages["hypothesis"] == packages["pytest"] == "conformance"
@@ -63,7 +59,7 @@ def test_optional_packages_are_those_of_the_metadata() -> None:
     assert "ruff" not in packages
 
 
-def test_mindref_without_metadata_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mindref_without_metadata_is_a_problem(monkeypatch):
     fake_versions(monkeypatch, mindref=None)
     assert installation.check_mindref().state == "problem"
     fake_versions(monkeypatch, mindref="0.0.1")
@@ -78,15 +74,13 @@ def check_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> Fi
         return installation.check_variables()
 
 
-def test_the_listed_variables_are_those_that_the_package_reads() -> None:
+def test_the_listed_variables_are_those_that_the_package_reads():
     texts = [path.read_text("utf-8") for path in Path(mindref.__file__).parent.rglob("*.py")]
     names = {x for text in texts for x in re.findall(r"\bMINDREF_[A-Z_]*[A-Z]\b", text)}
     assert names - {"MINDREF_VARIABLES"} == set(installation.MINDREF_VARIABLES)
 
 
-def test_variables_are_reported_and_unknown_ones_are_a_note(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_variables_are_reported_and_unknown_ones_are_a_note(monkeypatch):
     assert check_variable(monkeypatch, "MINDREF_THREADS", "2").state == "ok"
     assert check_variable(monkeypatch, "OMP_NUM_THREADS", "7").facts["OMP_NUM_THREADS"] == "7"
     finding = check_variable(monkeypatch, "MINDREF_TREADS", "2")

@@ -1,10 +1,7 @@
 """Checks of cores, memory, folders and standard output."""
 
-from __future__ import annotations
-
 import fcntl
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +10,7 @@ from mindref.doctor import machine
 from mindref.run import atomic
 
 
-def test_a_cpu_limit_below_the_usable_cores_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_limit_below_the_usable_cores_is_a_note(monkeypatch):
     monkeypatch.setattr(machine, "usable_cores", lambda: 4)
     monkeypatch.setattr(machine, "cgroup_cores", lambda: 2.5)
     finding = machine.check_processor()
@@ -24,7 +21,7 @@ def test_a_cpu_limit_below_the_usable_cores_is_a_note(monkeypatch: pytest.Monkey
     assert machine.check_processor().state == "ok"
 
 
-def test_little_memory_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_little_memory_is_a_note(monkeypatch):
     monkeypatch.setattr(machine, "free_memory", lambda: 8 << 30)
     monkeypatch.setattr(machine, "total_memory", lambda: 16 << 30)
     for limit, state in ((1 << 29, "note"), (4 << 30, "ok"), (None, "ok")):
@@ -41,22 +38,16 @@ def raise_io_error(*_: Any) -> None:
     raise OSError(5, "Input/output error")
 
 
-def test_a_usable_folder_is_left_unchanged(tmp_path: Path) -> None:
+def test_a_usable_folder_is_left_unchanged_and_any_other_is_a_note(tmp_path):
     finding = machine.check_folder_writable("folder", tmp_path)
     assert (finding.state, finding.facts["locks"]) == ("ok", "")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_is_not_writable_is_a_note(tmp_path: Path) -> None:
-    missing = tmp_path / "none"
-    finding = machine.check_folder_writable("folder", missing)
+    finding = machine.check_folder_writable("folder", tmp_path / "none")
     assert finding.state == "note"
-    assert finding.summary == f"{missing} is not writable (No such file or directory)"
+    assert finding.summary == f"{tmp_path / 'none'} is not writable (No such file or directory)"
 
 
-def test_a_disk_that_loses_written_data_is_a_problem(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_loses_written_data_is_a_problem(tmp_path, monkeypatch):
     monkeypatch.setattr(atomic.os, "fsync", raise_io_error)
     finding = machine.check_folder_writable("folder", tmp_path)
     assert finding.state == "problem"
@@ -64,10 +55,8 @@ def test_a_disk_that_loses_written_data_is_a_problem(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_file_locks_and_a_full_disk_are_notes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usage = machine.shutil._ntuple_diskusage(10, 9, 1)  # type: ignore[attr-defined]
+def test_missing_file_locks_and_a_full_disk_are_notes(tmp_path, monkeypatch):
+    usage = machine.shutil._ntuple_diskusage(10, 9, 1)
     with monkeypatch.context() as patch:
         patch.setattr(machine.shutil, "disk_usage", lambda path: usage)
         assert machine.check_folder_writable("folder", tmp_path).state == "note"
@@ -77,7 +66,7 @@ def test_missing_file_locks_and_a_full_disk_are_notes(
     assert "no file locks (Input/output error)" in finding.summary
 
 
-def test_a_missing_home_folder_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_home_folder_is_a_note(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "none"))
     assert machine.check_home().state == "note"
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -85,9 +74,7 @@ def test_a_missing_home_folder_is_a_note(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("encoding", "state"), [("ascii", "note"), ("UTF-8", "ok")])
-def test_an_encoding_without_all_characters_is_a_note(
-    encoding: str, state: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_encoding_without_all_characters_is_a_note(encoding, state, monkeypatch):
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
     assert machine.check_output_encoding().state == state
     monkeypatch.setattr("sys.stdout", None)

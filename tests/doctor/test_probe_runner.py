@@ -1,7 +1,5 @@
 """Probes that crash, hang, exit or print do not affect the parent process."""
 
-from __future__ import annotations
-
 import os
 import time
 from pathlib import Path
@@ -35,9 +33,7 @@ def broken_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("import", "no_such_module"), "ModuleNotFoundError: No module named 'no_such_module'"),
     ],
 )
-def test_a_failed_probe_has_a_reason(
-    broken_packages: Path, arguments: tuple[str, ...], reason: str
-) -> None:
+def test_a_failed_probe_has_a_reason(broken_packages, arguments, reason):
     result = ProbeRunner(120).run(*arguments)
     assert reason in result.reason
     assert result.facts == {}
@@ -45,7 +41,7 @@ def test_a_failed_probe_has_a_reason(
 
 
 @pytest.mark.slow
-def test_a_hanging_probe_is_killed_with_its_children(broken_packages: Path) -> None:
+def test_a_hanging_probe_is_killed_with_its_children(broken_packages):
     pid_file = broken_packages / "pid"
     (broken_packages / "hangs.py").write_text(
         "import subprocess, sys, time\n"
@@ -72,7 +68,7 @@ def test_a_hanging_probe_is_killed_with_its_children(broken_packages: Path) -> N
     pytest.fail("the grandchild is still running")
 
 
-def test_closing_the_runner_kills_the_children(broken_packages: Path) -> None:
+def test_closing_the_runner_kills_the_children(broken_packages):
     runner = ProbeRunner(600)
     waiting = Thread(target=runner.run, args=("backend", "hangs"))
     waiting.start()
@@ -84,21 +80,19 @@ def test_closing_the_runner_kills_the_children(broken_packages: Path) -> None:
     assert runner.run("numpy").reason == "the runner is closed"
 
 
-def test_a_process_that_cannot_be_started_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cannot_be_started_is_a_reason(monkeypatch):
     monkeypatch.setattr("sys.executable", "/no/such/python")
     assert ProbeRunner(5).run("numpy").reason.startswith("no process could be started (")
 
 
-def test_modules_of_the_current_folder_do_not_shadow_libraries(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_modules_of_the_current_folder_do_not_shadow_libraries(tmp_path, monkeypatch):
     (tmp_path / "safetensors.py").write_text("raise RuntimeError('not me')\n")
     monkeypatch.chdir(tmp_path)
     result = ProbeRunner(120).run("import", "safetensors")
     assert result == ProbeResult("", "can be imported", {}, "")
 
 
-def test_an_exit_code_is_described() -> None:
+def test_an_exit_code_is_described():
     assert describe_exit(3) == "exit code 3"
     assert describe_exit(-11) == "killed by SIGSEGV"
     assert describe_exit(-4242) == "killed by signal 4242"

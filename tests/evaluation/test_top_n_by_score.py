@@ -1,8 +1,5 @@
 """Top-n lists by scores (recall-R40), compared with a naive sort."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +42,7 @@ def problems(draw: st.DrawFn) -> tuple[Any, int, Ragged | None]:
 
 @pytest.mark.rules("recall-R4", "recall-R7", "recall-R8", "recall-R40")
 @given(problems())
-def test_lists_by_score_agree_with_a_naive_sort(problem: tuple[Any, int, Ragged | None]) -> None:
+def test_lists_by_score_agree_with_a_naive_sort(problem):
     scores, n, exclude = problem
     before = scores.copy()
     found = top_n.top_n_by_score(scores, n=n, exclude=exclude)
@@ -58,15 +55,23 @@ def test_lists_by_score_agree_with_a_naive_sort(problem: tuple[Any, int, Ragged 
 
 
 @pytest.mark.rules("recall-R40")
-def test_the_whole_catalogue_is_ranked_with_equal_scores() -> None:
+def test_the_whole_catalogue_is_ranked_with_equal_scores():
     found = top_n.top_n_by_score(np.zeros((2, 900)), n=900, exclude=Ragged.of([[], [0, 899]]))
     assert found.items[0].tolist() == list(range(900))
     assert found.items[1].tolist() == [*range(1, 899), -1, -1]
 
 
 @pytest.mark.rules("recall-R40")
-def test_a_nan_score_is_refused() -> None:
+def test_invalid_arguments_are_refused():
     scores = np.zeros((2, 3))
+    for error, message, changes in (
+        (ConfigError, "top_n_by_score: n: expected an integer of at least 1, got 0", {"n": 0}),
+        (ShapeError, "exclude: expected 2 rows, one per case, got 1", {"exclude": [[0]]}),
+        (DataError, "exclude: expected item ids from 0 to 2, got 3 to 3", {"exclude": [[], [3]]}),
+    ):
+        exclude = Ragged.of(changes.pop("exclude", [[], []]))
+        with pytest.raises(error, match=message):
+            top_n.top_n_by_score(scores, **{"n": 1, "exclude": exclude, **changes})
     scores[1, 2] = np.nan
     for exclude in (None, Ragged.of([[], [2]])):
         with pytest.raises(DataError) as caught:
@@ -75,25 +80,12 @@ def test_a_nan_score_is_refused() -> None:
 
 
 @pytest.mark.rules("recall-R40")
-def test_invalid_arguments_are_refused() -> None:
-    scores = np.zeros((2, 3))
-    with pytest.raises(
-        ConfigError, match="top_n_by_score: n: expected an integer of at least 1, got 0"
-    ):
-        top_n.top_n_by_score(scores, n=0)
-    with pytest.raises(ShapeError, match="exclude: expected 2 rows, one per case, got 1"):
-        top_n.top_n_by_score(scores, n=1, exclude=Ragged.of([[0]]))
-    with pytest.raises(DataError, match="exclude: expected item ids from 0 to 2, got 3 to 3"):
-        top_n.top_n_by_score(scores, n=1, exclude=Ragged.of([[], [3]]))
-
-
-@pytest.mark.rules("recall-R40")
 @pytest.mark.parametrize("held", [1, 45, 1 << 23])
-def test_lists_of_a_model_do_not_depend_on_the_block_size(held: int) -> None:
+def test_lists_of_a_model_do_not_depend_on_the_block_size(held):
     rng = np.random.default_rng(0)
     rows = [rng.integers(0, 9, length) for length in (3, 0, 12, 1, 5, 2, 7)]
     histories, profiles = Ragged.of(rows), np.zeros((7, 0), np.int64)
-    nothing: Any = type("Catalogue", (), {"rows": np.zeros((9, 1), np.int64)})()
+    nothing = type("Catalogue", (), {"rows": np.zeros((9, 1), np.int64)})()
     params = {"count": np.array(9)}
     model = serving.Model(params, nothing, Config.of("default", {"model": "random", "window": 4}))
     with pytest.MonkeyPatch.context() as patch:
@@ -111,17 +103,12 @@ def test_lists_of_a_model_do_not_depend_on_the_block_size(held: int) -> None:
 
 
 @pytest.mark.rules("recall-R40")
-@pytest.mark.parametrize("kind", ["auto", "exact"])
-def test_no_index_is_built_for_scores(kind: str, tmp_path: Path) -> None:
+def test_no_index_is_built_for_scores(tmp_path):
     run = trained(tmp_path / "run", model="random")
     before = {path.name for path in run.iterdir()}
-    (answer,) = recall_lists(run, users=["customer-0001"], n=5, kind=kind)
-    assert len(answer.items) == 5
-    assert {path.name for path in run.iterdir()} == before
-
-
-@pytest.mark.rules("recall-R40")
-def test_an_index_of_scores_is_refused(tmp_path: Path) -> None:
-    run = trained(tmp_path / "run", model="random")
+    for kind in ("auto", "exact"):
+        (answer,) = recall_lists(run, users=["customer-0001"], n=5, kind=kind)
+        assert len(answer.items) == 5
+        assert {path.name for path in run.iterdir()} == before
     with pytest.raises(ConfigError, match="--index: expected auto or exact, got annoy"):
         recall_lists(run, users=["customer-0001"], n=5, kind="annoy")

@@ -1,7 +1,5 @@
 """The studies, and a complete ablation."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +38,7 @@ def found(out: Path, messages: list[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", studies.read_studies())
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_study_has_valid_arms(name: str, preset: str) -> None:
+def test_every_study_has_valid_arms(name, preset):
     study = studies.read_studies()[name]
     laid = studies.study_arms(study, Config.of(preset))
     assert laid.base in laid.arms
@@ -50,22 +48,18 @@ def test_every_study_has_valid_arms(name: str, preset: str) -> None:
 
 
 @pytest.mark.rules("experiments-R18")
-def test_the_base_of_every_study_has_the_default_settings() -> None:
+def test_the_base_is_the_arm_with_the_default_settings_or_those_of_the_command():
     for study in studies.read_studies().values():
         laid = studies.study_arms(study, Config.of())
         assert laid.base.label == study.base, study.name
         elsewhere = {"model", "backend", *study.settings}  # of another family, or the reference
         assert set(laid.base.settings) <= elsewhere, study.name
-
-
-@pytest.mark.rules("experiments-R18")
-def test_the_base_is_the_arm_with_the_settings_of_the_command() -> None:
     assert studies.study_arms(SIGMA, base(sigma=5.0)).base.label == "5"
     assert studies.study_arms(SIGMA, base(sigma=0.3)).base.label == "0.1"
 
 
 @pytest.mark.rules("experiments-R17")
-def test_arms_with_equal_settings_share_a_folder() -> None:
+def test_arms_with_equal_settings_share_a_folder():
     first, other = (studies.study_arms(study, base()) for study in (SIGMA, TURNED))
     assert [arm.folder for arm in first.arms] == ["base", "sigma=5"]
     assert [arm.folder for arm in other.arms] == ["base", "sigma=5"]
@@ -73,9 +67,7 @@ def test_arms_with_equal_settings_share_a_folder() -> None:
 
 @pytest.mark.rules("experiments-R17")
 @pytest.mark.slow
-def test_equal_settings_are_trained_once(
-    out: Path, found: dict[str, Any], messages: list[str]
-) -> None:
+def test_equal_settings_are_trained_once(out, found, messages):
     assert sorted(path.name for path in out.iterdir()) == ["base", "sigma=5"]
     assert len(messages) == 4, "two arms of two seeds"
     assert messages[0] == "run 1 of 4: as given, seed 0"
@@ -83,12 +75,9 @@ def test_equal_settings_are_trained_once(
     assert {**first, "label": ""} == {**other, "label": ""}
 
 
-def test_a_result_follows_the_schema(found: dict[str, Any]) -> None:
-    jsonschema.Draft202012Validator(results.result_schema()).validate(found)
-
-
 @pytest.mark.rules("experiments-R9", "experiments-R10")
-def test_every_arm_has_an_effect_a_cost_and_a_verdict(found: dict[str, Any]) -> None:
+def test_every_arm_has_an_effect_a_cost_and_a_verdict(found):
+    jsonschema.Draft202012Validator(results.result_schema()).validate(found)
     for study in found["studies"]:
         first, second = study["arms"]
         assert (first["verdict"], first["against"]) == ("base", None)
@@ -103,12 +92,12 @@ def test_every_arm_has_an_effect_a_cost_and_a_verdict(found: dict[str, Any]) -> 
 
 
 @pytest.mark.rules("experiments-R21")
-def test_only_the_cost_depends_on_the_machine(tmp_path: Path, found: dict[str, Any]) -> None:
+def test_only_the_cost_depends_on_the_machine(tmp_path, found):
     again = run_ablation(AblationPlan(base(), [SIGMA, TURNED], 2, tmp_path), runs())
     assert {**again, "cost": 0} == {**found, "cost": 0}
 
 
-def test_studies_are_selected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_studies_are_selected_by_name(monkeypatch):
     assert [study.name for study in studies.select_studies(["power", "sigma", "power"])] == [
         "power",
         "sigma",
@@ -119,28 +108,19 @@ def test_studies_are_selected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
             studies.select_studies(names)
 
 
-@pytest.mark.parametrize(
-    ("content", "error"),
-    [
-        ({"title": "t"}, "study x: expected name, title"),
-        ({"title": "t", "question": "q", "base": "c", "arms": {"a": {}}}, "x: base: expected a"),
-    ],
-)
-def test_an_invalid_study_is_named(content: dict[str, Any], error: str) -> None:
-    with pytest.raises(ConfigError, match=error):
-        studies.parse_studies({"x": content})
-
-
-def test_two_equal_arms_are_rejected() -> None:
+def test_an_invalid_study_is_named():
+    with pytest.raises(ConfigError, match="study x: expected name, title"):
+        studies.parse_studies({"x": {"title": "t"}})
+    study = {"title": "t", "question": "q", "base": "c", "arms": {"a": {}}}
+    with pytest.raises(ConfigError, match="x: base: expected a"):
+        studies.parse_studies({"x": study})
     twice = SIGMA._replace(arms={"0.1": {}, "also": {"sigma": 0.1}})
     with pytest.raises(ConfigError, match="study sigma: expected arms that differ"):
         studies.study_arms(twice, base())
 
 
 @pytest.mark.rules("experiments-R19")
-def test_an_ablation_without_results_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_ablation_without_results_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "mindref.training.loop.step_learning_rate", lambda config, n: 1e30 if n > 2 else 0.01
     )

@@ -1,7 +1,5 @@
 """A complete comparison: trials, choice, seeds, table, resuming."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -35,7 +33,7 @@ def run_folders(out: Path, name: str) -> set[str]:
     return {str(path.parent.relative_to(out)) for path in out.rglob(name)}
 
 
-def test_a_result_follows_the_schema(found: dict[str, Any]) -> None:
+def test_a_result_follows_the_schema(found):
     jsonschema.Draft202012Validator.check_schema(results.result_schema())
     validator = jsonschema.Draft202012Validator(results.result_schema())
     validator.validate(found)
@@ -44,9 +42,7 @@ def test_a_result_follows_the_schema(found: dict[str, Any]) -> None:
 
 
 @pytest.mark.rules("experiments-R11", "experiments-R12")
-def test_only_the_chosen_trial_is_evaluated_with_all_seeds(
-    out: Path, found: dict[str, Any]
-) -> None:
+def test_only_the_chosen_trial_is_evaluated_with_all_seeds(out, found):
     trained, judged = run_folders(out, "experiment.json"), run_folders(out, first_hits.FILE)
     assert run_folders(out, "report.json") == judged
     for arm in found["arms"]:
@@ -60,87 +56,63 @@ def test_only_the_chosen_trial_is_evaluated_with_all_seeds(
     assert len(trained) == 6
 
 
-@pytest.mark.rules("experiments-R12")
-def test_all_seeds_use_the_chosen_settings(out: Path, found: dict[str, Any]) -> None:
+@pytest.mark.rules("experiments-R3", "experiments-R12")
+def test_all_seeds_have_the_chosen_settings_and_the_metrics_of_their_reports(out, found):
     for arm in found["arms"]:
+        trial = out / arm["label"] / f"trial-{arm['chosen']}"
         for seed in (0, 1):
-            run = out / arm["label"] / f"trial-{arm['chosen']}" / f"seed-{seed}"
-            settings = json.loads((run / "config.json").read_text())["settings"]
-            for name, value in arm["settings"].items():
-                assert settings[name] == value
-            assert settings["seed"] == seed
-
-
-@pytest.mark.rules("experiments-R3")
-def test_the_metrics_equal_those_of_the_run_reports(out: Path, found: dict[str, Any]) -> None:
-    for arm in found["arms"]:
+            settings = json.loads((trial / f"seed-{seed}" / "config.json").read_text())["settings"]
+            assert settings == {**settings, **arm["settings"], "seed": seed}
         for n in (10, 20, 50):
             numbers = arm["metrics"][f"hit_rate@{n}"]
             for seed in (0, 1):
-                run = out / arm["label"] / f"trial-{arm['chosen']}" / f"seed-{seed}"
-                report = json.loads((run / "report.json").read_text())
+                report = json.loads((trial / f"seed-{seed}" / "report.json").read_text())
                 theirs = report["metrics"]["test"]["model"][f"hit_rate@{n}"]["value"]
                 assert numbers["by_seed"][seed] == pytest.approx(theirs)
             assert numbers["value"] == pytest.approx(np.mean(numbers["by_seed"]))
             assert numbers["low"] <= numbers["value"] <= numbers["high"]
     first, two = found["arms"]
     assert first["against"] is None, "it is the opponent"
-    beside = two["against"]["hit_rate@10"]
     values = [arm["metrics"]["hit_rate@10"]["value"] for arm in (two, first)]
-    assert beside["difference"] == pytest.approx(values[0] - values[1])
+    assert two["against"]["hit_rate@10"]["difference"] == pytest.approx(values[0] - values[1])
 
 
 @pytest.mark.rules("experiments-R13", "experiments-R21")
-def test_a_repeated_command_trains_nothing_and_returns_the_same_result(
-    out: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail_if_called(*_: Any, **__: Any) -> None:
-        pytest.fail("it was trained or ranked again")
-
-    monkeypatch.setattr(Trainer, "__init__", fail_if_called)
-    result: list[str] = []
+def test_a_repeated_command_trains_nothing_and_returns_the_same_result(out, found, monkeypatch):
+    monkeypatch.setattr(Trainer, "__init__", None)
+    result = []
     assert compared(out, RunListener(result.append)) == found
     assert len(result) == 6
     assert all(line.endswith("already trained") for line in result)
-
-
-@pytest.mark.rules("experiments-R14", "experiments-R21")
-@pytest.mark.parametrize("asked_after", [1, 3, 5])
-def test_a_stopped_and_moved_experiment_gives_the_same_result(
-    tmp_path: Path, found: dict[str, Any], asked_after: int
-) -> None:
-    result: list[str] = []
-    with pytest.raises(ExperimentStopped):
-        compared(tmp_path, RunListener(result.append, stop=lambda: len(result) >= asked_after))
-    assert len(result) == asked_after
-    assert compared(tmp_path) == found
-
-
-@pytest.mark.rules("experiments-R21")
-def test_a_result_contains_no_time_and_no_path(out: Path, found: dict[str, Any]) -> None:
     text = json.dumps(found)
     assert str(out) not in text
     assert "seconds" not in text
     assert found["command"] == ""
 
 
+@pytest.mark.rules("experiments-R14", "experiments-R21")
+@pytest.mark.parametrize("asked_after", [1, 3, 5])
+def test_a_stopped_and_moved_experiment_gives_the_same_result(tmp_path, found, asked_after):
+    result = []
+    with pytest.raises(ExperimentStopped):
+        compared(tmp_path, RunListener(result.append, stop=lambda: len(result) >= asked_after))
+    assert len(result) == asked_after
+    assert compared(tmp_path) == found
+
+
 @pytest.mark.rules("experiments-R16")
-def test_every_folder_is_checked_before_training(tmp_path: Path) -> None:
+def test_every_folder_is_checked_before_training(tmp_path, out, found):
     last = tmp_path / "two" / "trial-1" / "seed-1"
     last.mkdir(parents=True)
     (last / "letter.txt").write_text("dear")
     with pytest.raises(RunError, match="expected a new or empty folder"):
         compared(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["two"]
-
-
-@pytest.mark.rules("experiments-R16")
-def test_a_folder_with_other_settings_is_rejected(out: Path, found: dict[str, Any]) -> None:
     with pytest.raises(RunError, match=r"trial-0/seed-0: batch: expected 8, got 16"):
         compared(out, batch=8)
 
 
-def test_an_invalid_comparison_is_rejected(tmp_path: Path) -> None:
+def test_an_invalid_comparison_is_rejected(tmp_path):
     with pytest.raises(ConfigError, match="models: expected each once"):
         compared(tmp_path, arms=(ONE, ONE))
     plan = ComparisonPlan(base(), [ONE, TWO], 1, 1, "three", tmp_path)
@@ -150,13 +122,11 @@ def test_an_invalid_comparison_is_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("experiments-R19")
-def test_a_diverged_model_has_no_metrics_and_the_opponent_needs_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_diverged_model_has_no_metrics_and_the_opponent_needs_them(tmp_path, monkeypatch):
     usual = loop.step_learning_rate
     wild = Arm("wild", {"sigma": 0.5}, "wild", {"window": (7,)})
 
-    def rate(config: Any, n: int) -> float:
+    def rate(config, n):
         return 1e30 if config.sigma == 0.5 and n > 2 else usual(config, n)
 
     monkeypatch.setattr(loop, "step_learning_rate", rate)
@@ -173,18 +143,13 @@ def test_a_diverged_model_has_no_metrics_and_the_opponent_needs_them(
 
 
 @pytest.mark.rules("experiments-R1")
-def test_arms_share_the_users_that_each_seed_draws(tmp_path: Path) -> None:
+def test_arms_share_the_users_that_each_seed_draws(tmp_path):
     plan = ComparisonPlan(base(), [ONE, TWO], 2, 1, "one", tmp_path)
     found = run_comparison(plan, runs(protocol="comirec"))
-    users = [
-        [
-            first_hits.load_hits(tmp_path / arm / "trial-0" / f"seed-{s}").users.tolist()
-            for s in (0, 1)
-        ]  # type: ignore[union-attr]
-        for arm in ("one", "two")
-    ]
-    assert users[0] == users[1]
-    assert users[0][0] != users[0][1]
+    folders = [[tmp_path / arm / "trial-0" / f"seed-{s}" for s in (0, 1)] for arm in ("one", "two")]
+    one, two = ([first_hits.load_hits(run).users.tolist() for run in arm] for arm in folders)
+    assert one == two
+    assert one[0] != one[1]
     assert found["data"]["cases"] == [6, 6]
     numbers = found["arms"][1]["metrics"]["hit_rate@50"]
     assert numbers["value"] == pytest.approx(np.mean(numbers["by_seed"]))

@@ -1,7 +1,5 @@
 """Statistics of simulated hits: against examples, SciPy, and known truth."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
@@ -21,17 +19,20 @@ from tests.experiments.tiny_experiment import all_cases, hits
 EXAMPLES = {example["name"]: example for example in spec_pages.examples("experiments")}
 
 
-@pytest.mark.rules("experiments-R1")
-def test_arms_with_different_cases_are_rejected() -> None:
+@pytest.mark.rules("experiments-R1", "experiments-R2")
+def test_arms_with_different_cases_are_rejected_and_a_first_hit_beyond_n_is_no_hit():
     first, other = hits([1, 2], [3, 4]), hits([1, 2], [3, 4])
     assert paired_tests.common_cases([first, other]).users.tolist() == [0, 1]
     other[1] = FirstHits(np.array([0, 2]), np.array([3, 4]))
     with pytest.raises(RunError, match="test cases: expected the same for all arms"):
         paired_tests.common_cases([first, other])
+    seeds = hits([0, 1, 10, 11])
+    cases = paired_tests.common_cases([seeds])
+    assert paired_tests.hit_table(seeds, cases, 10).tolist() == [[0, 1, 1, 0]]
 
 
 @pytest.mark.rules("experiments-R2", "experiments-R3", "experiments-R4", "experiments-R8")
-def test_the_worked_example() -> None:
+def test_the_worked_example():
     example = EXAMPLES["table"]
     arms = {name: hits(*rows) for name, rows in example["first"].items()}
     estimates, against, cases = estimate_arms(arms, [("one", "other")], example["at"], 200)
@@ -46,15 +47,8 @@ def test_the_worked_example() -> None:
             assert against["one", "other"][metric][key] == expected, (metric, key)
 
 
-@pytest.mark.rules("experiments-R2")
-def test_a_first_hit_beyond_n_is_no_hit() -> None:
-    seeds = hits([0, 1, 10, 11])
-    cases = paired_tests.common_cases([seeds])
-    assert paired_tests.hit_table(seeds, cases, 10).tolist() == [[0, 1, 1, 0]]
-
-
 @pytest.mark.rules("experiments-R3", "experiments-R4")
-def test_every_case_has_the_same_weight() -> None:
+def test_every_case_has_the_same_weight():
     seeds = [
         FirstHits(np.array([3, 5, 9]), np.array([1, 0, 0])),
         FirstHits(np.array([5]), np.array([1])),
@@ -89,7 +83,7 @@ def sampled(tables: Floats, seed: int, resamples: int) -> Floats:
 
 
 @pytest.mark.rules("experiments-R5", "experiments-R7")
-def test_the_interval_for_one_seed_equals_scipys() -> None:
+def test_the_interval_for_one_seed_equals_scipys():
     from scipy.stats import bootstrap
 
     table = (np.random.default_rng(1).random((1, 1, 400)) < 0.3).astype(float)
@@ -101,7 +95,7 @@ def test_the_interval_for_one_seed_equals_scipys() -> None:
 
 
 @pytest.mark.rules("experiments-R5")
-def test_samples_keep_the_cases_of_a_user_together_in_all_arms() -> None:
+def test_samples_keep_the_cases_of_a_user_together_in_all_arms():
     same = (np.random.default_rng(4).random(300) < 0.4).astype(float)
     tables = np.stack([np.stack([same] * 3), 1 - np.stack([same] * 3)])  # seeds add no knowledge
     means = sampled(tables, 4, 4000)
@@ -112,7 +106,7 @@ def test_samples_keep_the_cases_of_a_user_together_in_all_arms() -> None:
 
 @pytest.mark.rules("experiments-R6")
 @pytest.mark.parametrize("ones", [[1], [1, 0], [1, 1, 0], [1, 0, 0, 0]])
-def test_equal_users_give_students_interval(ones: list[int]) -> None:
+def test_equal_users_give_students_interval(ones):
     from scipy.stats import ttest_1samp
 
     table = np.repeat(np.array(ones, float)[None, :, None], 5, axis=2)
@@ -127,7 +121,7 @@ def test_equal_users_give_students_interval(ones: list[int]) -> None:
 
 
 @pytest.mark.rules("experiments-R6")
-def test_all_arms_share_the_seed_errors() -> None:
+def test_all_arms_share_the_seed_errors():
     table = np.zeros((2, 3, 5))
     table[0, 2] = table[1, 2] = 1
     means = sampled(table, 6, 200)
@@ -136,7 +130,7 @@ def test_all_arms_share_the_seed_errors() -> None:
 
 
 @pytest.mark.rules("experiments-R23")
-def test_seed_variance_explained_by_users_counts_once() -> None:
+def test_seed_variance_explained_by_users_counts_once():
     """Compared with independent cases, the interval is usually as wide as that of S U cases.
 
     In full it would be that of Student beside that of the users, thrice as wide.
@@ -150,7 +144,7 @@ def test_seed_variance_explained_by_users_counts_once() -> None:
 
 
 @pytest.mark.rules("experiments-R23")
-def test_seed_variance_beyond_users_widens_the_interval() -> None:
+def test_seed_variance_beyond_users_widens_the_interval():
     from scipy.stats import t
 
     rng = np.random.default_rng(10)
@@ -182,9 +176,7 @@ def draw_hits(
     ],
 )
 @pytest.mark.slow(every=3)
-def test_intervals_have_their_nominal_coverage(
-    users: int, seeds: int, noise: float, least: float
-) -> None:
+def test_intervals_have_their_nominal_coverage(users, seeds, noise, least):
     """With few seeds and much noise 95 % coverage is not reached; the specification says so."""
     rng, held, rounds = np.random.default_rng(6), 0, 250
     for number in range(rounds):
@@ -197,7 +189,7 @@ def test_intervals_have_their_nominal_coverage(
 
 
 @pytest.mark.rules("experiments-R23")
-def test_coverage_holds_with_different_users_per_seed() -> None:
+def test_coverage_holds_with_different_users_per_seed():
     """The means of seeds differ only because of their users, not because of training."""
     rng, held, rounds, few = np.random.default_rng(12), 0, 150, 150
     for number in range(rounds):
@@ -213,7 +205,7 @@ def test_coverage_holds_with_different_users_per_seed() -> None:
 
 
 @pytest.mark.rules("experiments-R7")
-def test_a_paired_interval_is_narrower_than_an_unpaired_one() -> None:
+def test_a_paired_interval_is_narrower_than_an_unpaired_one():
     rng = np.random.default_rng(7)
     users = (rng.random(500) < 0.3).astype(float)
     other = np.where(rng.random(500) < 0.02, 1 - users, users)
@@ -230,7 +222,7 @@ def test_a_paired_interval_is_narrower_than_an_unpaired_one() -> None:
 
 @pytest.mark.rules("experiments-R8")
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=10))
-def test_sign_flip_p_values_equal_enumeration_and_scipy(differences: list[int]) -> None:
+def test_sign_flip_p_values_equal_enumeration_and_scipy(differences):
     d = np.array(differences)
     signs = np.array(list(itertools.product([-1, 1], repeat=len(d))))
     expected = (np.abs(signs @ d) >= abs(d.sum())).mean()
@@ -246,12 +238,12 @@ def test_sign_flip_p_values_equal_enumeration_and_scipy(differences: list[int]) 
 
 
 @pytest.mark.rules("experiments-R8")
-def test_p_is_uniform_without_an_effect_and_small_with_one() -> None:
+def test_p_is_uniform_without_an_effect_and_small_with_one():
     from scipy.stats import kstest
 
     rng = np.random.default_rng(8)
 
-    def p(effect: float) -> float:
+    def p(effect):
         first, other = draw_hits(rng, 2000, effect, 0.0)
         return paired_tests.sign_flip_test((other - first).sum(axis=0).astype(int))
 
@@ -262,7 +254,7 @@ def test_p_is_uniform_without_an_effect_and_small_with_one() -> None:
 
 
 @pytest.mark.rules("experiments-R8")
-def test_tiny_p_values_keep_their_digits() -> None:
+def test_tiny_p_values_keep_their_digits():
     assert paired_tests.sign_flip_test(np.ones(60, int)) == pytest.approx(2.0**-59)
     assert paired_tests.sign_flip_test(np.zeros(5, int)) == 1
     count = np.repeat([1, -1, 2, -2, 3], [9000, 8800, 700, 650, 30])
@@ -270,7 +262,7 @@ def test_tiny_p_values_keep_their_digits() -> None:
 
 
 @pytest.mark.rules("experiments-R9")
-def test_holm_adjustment_of_an_example() -> None:
+def test_holm_adjustment_of_an_example():
     example = EXAMPLES["holm"]
     assert paired_tests.holm_adjust(example["p"]) == pytest.approx(example["adjusted"])
     assert paired_tests.holm_adjust([0.6, 0.9]) == [1, 1]
@@ -278,7 +270,7 @@ def test_holm_adjustment_of_an_example() -> None:
 
 
 @pytest.mark.rules("experiments-R9")
-def test_p_values_of_a_table_are_adjusted_together() -> None:
+def test_p_values_of_a_table_are_adjusted_together():
     arms = {"a": hits([1] * 9 + [0] * 3), "b": hits([0] * 12), "c": hits([11] * 12)}
     _, against, _ = estimate_arms(arms, [("a", "b"), ("c", "b")], [10, 50], 50)
     found = [numbers for metrics in against.values() for numbers in metrics.values()]
@@ -299,9 +291,7 @@ def test_p_values_of_a_table_are_adjusted_together() -> None:
         ([(0.0, 0.02), (-0.03, 0.0)], "no difference shown"),
     ],
 )
-def test_the_verdict_needs_interval_and_adjusted_p(
-    bounds: list[tuple[float, float]], expected: str
-) -> None:
+def test_the_verdict_needs_interval_and_adjusted_p(bounds, expected):
     found = {
         f"hit_rate@{i}": {"low": low, "high": high, "p_holm": 0.04}
         for i, (low, high) in enumerate(bounds)

@@ -1,9 +1,6 @@
 """The tables of a result, Markdown, plot."""
 
-from __future__ import annotations
-
 import importlib.util
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,7 +75,7 @@ ABLATED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_the_paper_table_has_changes_relative_to_the_opponent() -> None:
+def test_the_paper_table_has_changes_relative_to_the_opponent():
     sheet = tables.result_tables(COMPARED)[0]
     assert sheet.heads == ("model", "HR@10", "HR@50", "HR@100")
     rows = [row[:2] for row in sheet.rows]
@@ -91,7 +88,7 @@ def test_the_paper_table_has_changes_relative_to_the_opponent() -> None:
     assert "1,000 test cases (leave_last_out), unseen items of 1,234 ranked, 2 seeds" in sheet.title
 
 
-def test_the_models_table_has_intervals_and_p_values() -> None:
+def test_the_models_table_has_intervals_and_p_values():
     sheet = tables.result_tables(COMPARED)[1]
     assert len(sheet.rows) == 3 * 4
     assert sheet.rows[4] == (
@@ -106,12 +103,12 @@ def test_the_models_table_has_intervals_and_p_values() -> None:
     )
 
 
-def test_a_tiny_p_value_is_printed_as_a_bound() -> None:
+def test_a_tiny_p_value_is_printed_as_a_bound():
     arguments = [tables.format_p(p) for p in (0.0, 3e-60, 2e-40, 1e-7, 0.04, 1.0)]
     assert arguments == ["<1e-40", "<1e-40", "2e-40", "1e-07", "0.040", "1.000"]
 
 
-def test_the_tuning_table_states_the_number_of_trials() -> None:
+def test_the_tuning_table_states_the_number_of_trials():
     sheet = tables.result_tables(COMPARED)[2]
     assert "3 trials per model" in sheet.notes[0]
     assert "validation cases with seed 0 only" in sheet.notes[0]
@@ -119,7 +116,7 @@ def test_the_tuning_table_states_the_number_of_trials() -> None:
     assert sheet.rows[3][3] == "diverged"
 
 
-def test_the_ablation_table_has_effect_cost_and_verdict() -> None:
+def test_the_ablation_table_has_effect_cost_and_verdict():
     (sheet,) = tables.result_tables(ABLATED)
     assert [row[:2] for row in sheet.rows] == [("sigma", "x"), ("sigma", "y"), ("sigma", "z")]
     assert sheet.rows[0][2:5] == ("0.3000", "", "")
@@ -135,7 +132,7 @@ def test_the_ablation_table_has_effect_cost_and_verdict() -> None:
     assert (sheet.heads[-1], estimates.heads[-1]) == ("verdict", "verdict (one seed)")
 
 
-def test_markdown_has_the_command_and_escaped_bars(tmp_path: Path) -> None:
+def test_markdown_has_the_command_and_escaped_bars(tmp_path):
     tables.write_markdown(COMPARED, tmp_path / "t.md")
     text = (tmp_path / "t.md").read_text()
     assert text.startswith("`mindref compare log.csv --out o` (mindref 1.0, log abababababab)\n")
@@ -151,7 +148,7 @@ def test_markdown_has_the_command_and_escaped_bars(tmp_path: Path) -> None:
 @pytest.mark.parametrize("found", [COMPARED, ABLATED], ids=["compare", "ablate"])
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
 @pytest.mark.slow(every=3)
-def test_a_plot_is_deterministic(tmp_path: Path, found: dict[str, Any], ending: str) -> None:
+def test_a_plot_is_deterministic(tmp_path, found, ending):
     paths = [tmp_path / f"{i}.{ending}" for i in (1, 2)]
     for path in paths:
         plot.draw_result(found, path)

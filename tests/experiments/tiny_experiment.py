@@ -1,7 +1,5 @@
 """Small experiments on the small log, and simulated hits with known truth."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

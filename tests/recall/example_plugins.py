@@ -1,7 +1,5 @@
 """Index plugins of another package, and a function that installs them for a test."""
 
-from __future__ import annotations
-
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -77,7 +75,7 @@ class Careless(Half):
 
     def build(self, items: Any, **_: Any) -> Any:
         structure = Structure(items)
-        structure.candidates = Careless.answer  # type: ignore[method-assign]
+        structure.candidates = Careless.answer
         return structure
 
 
@@ -124,7 +122,7 @@ class Misnamed(Half):
 
 
 class Disordered(Half):
-    name, order = "disordered", "first"  # type: ignore[assignment]
+    name, order = "disordered", "first"
 
 
 lacking = object()
@@ -138,7 +136,7 @@ def install(monkeypatch: pytest.MonkeyPatch, **objects: str) -> None:
     ]
     real = metadata.entry_points
 
-    def entry_points(**asked: Any) -> Any:
+    def entry_points(**asked):
         return made if asked == {"group": registry.GROUP} else real(**asked)
 
     monkeypatch.setattr(metadata, "entry_points", entry_points)

@@ -1,10 +1,6 @@
 """Annoy: the extra coordinate, exact scores, and equal or zero vectors."""
 
-from __future__ import annotations
-
-import subprocess
-import sys
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +10,7 @@ from mindref.errors import DataError
 from mindref.recall import ExactIndex, annoy, build_index, nearest_items
 from mindref.recall.approximate import ApproximateIndex, scale_by_longest
 from tests import spec_pages
+from tests.runs import python_output
 
 
 def vectors(n: int, width: int = 8, seed: int = 0) -> Any:
@@ -30,7 +27,7 @@ def index_of(items: Any, effort: int = 100_000) -> ApproximateIndex:
 
 
 @pytest.mark.rules("recall-R11", "recall-R30")
-def test_the_worked_example_gets_the_extra_coordinate() -> None:
+def test_the_worked_example_gets_the_extra_coordinate():
     (page,) = spec_pages.examples("recall")
     scaled = scale_by_longest(np.array(page["items"], np.float64))
     lifted = annoy.add_coordinate(scaled) * page["longest"]
@@ -40,42 +37,32 @@ def test_the_worked_example_gets_the_extra_coordinate() -> None:
 
 
 @pytest.mark.rules("recall-R11", "recall-R12")
-def test_distance_with_the_extra_coordinate_falls_with_the_product() -> None:
+def test_distance_with_the_extra_coordinate_falls_with_the_product():
     items, queries = vectors(200).astype(np.float64), vectors(5, seed=3).astype(np.float64)
-    items, queries = (
-        scale_by_longest(items),
-        queries / np.linalg.norm(queries, axis=1)[:, None],
-    )
+    items, queries = (scale_by_longest(items), queries / np.linalg.norm(queries, axis=1)[:, None])
     aimed = np.hstack([queries, np.zeros((5, 1))])
     squared = ((aimed[:, None] - annoy.add_coordinate(items)[None]) ** 2).sum(axis=2)
     np.testing.assert_allclose(squared, 2 - 2 * queries @ items.T)
 
 
 @pytest.mark.rules("recall-R12")
-def test_queries_have_a_last_coordinate_of_zero() -> None:
-    asked = []
+def test_queries_have_a_last_coordinate_of_zero():
+    requests = []
 
-    class Listening:
-        """Trees that return no ids."""
+    def search(query, n, nodes):
+        requests.append((query, n, nodes))
+        return [3]
 
-        def get_n_trees(self) -> int:
-            return 1
-
-        def get_n_items(self) -> int:
-            return 9
-
-        def get_nns_by_vector(self, query: list[float], n: int, nodes: int) -> list[int]:
-            asked.append((query, n, nodes))
-            return [3]
-
-    found = annoy.AnnoyTrees(Listening()).candidates(np.array([[0.6, 0.8]]), 75, 100)
-    assert asked == [([0.6, 0.8, 0.0], 75, 150)]
+    sizes = {"get_n_trees": lambda: 1, "get_n_items": lambda: 9}
+    trees = SimpleNamespace(**sizes, get_nns_by_vector=search)
+    found = annoy.AnnoyTrees(trees).candidates(np.array([[0.6, 0.8]]), 75, 100)
+    assert requests == [([0.6, 0.8, 0.0], 75, 150)]
     assert found.shape == (1, 75)
     assert found[0, :2].tolist() == [3, -1]
 
 
 @pytest.mark.rules("recall-R12")
-def test_the_norm_of_a_query_has_no_influence() -> None:
+def test_the_norm_of_a_query_has_no_influence():
     index = index_of(vectors(500), effort=50)
     queries = vectors(20, seed=2)
     for factor in (1e-6, 1e6):
@@ -84,30 +71,28 @@ def test_the_norm_of_a_query_has_no_influence() -> None:
 
 
 @pytest.mark.rules("recall-R13")
-def test_annoy_equals_exact_search_if_all_nodes_are_visited() -> None:
-    items, queries = vectors(500), vectors(30, seed=4)
+@pytest.mark.parametrize("factor", [1, 1e-15, 1e15])
+def test_annoy_equals_exact_search_if_all_nodes_are_visited(factor):
+    """With any norms within float32."""
+    items, queries = vectors(500) * np.float32(factor), vectors(30, seed=4)
     items[100:120] = items[7]  # ties
     found, truth = (nearest_items(x, queries, 40) for x in (index_of(items), ExactIndex(items)))
-    np.testing.assert_array_equal(found.ids, truth.ids)
-    np.testing.assert_array_equal(found.scores, truth.scores)
+    np.testing.assert_equal(found, truth)
 
 
 @pytest.mark.rules("recall-R13")
-def test_a_longer_list_visits_more_nodes() -> None:
+def test_a_longer_list_visits_more_nodes_and_ends_with_padding():
     items, queries = vectors(3000), vectors(20, seed=5)
     found = nearest_items(index_of(items, effort=1500), queries, 400)
     assert (found.ids >= 0).all()
     assert (np.diff(found.scores, axis=1) <= 0).all()
-
-
-def test_a_list_longer_than_the_catalogue_ends_with_padding() -> None:
     found = nearest_items(index_of(vectors(5)), vectors(2, seed=1), 7)
     assert sorted(found.ids[0].tolist()) == [-1, -1, 0, 1, 2, 3, 4]
     assert np.isneginf(found.scores[:, 5:]).all()
 
 
 @pytest.mark.rules("recall-R14")
-def test_a_zero_query_gives_the_lowest_ids() -> None:
+def test_a_zero_query_gives_the_lowest_ids():
     index = index_of(vectors(300))
     assert nearest_items(index, np.zeros((1, 8), np.float32), 4).ids.tolist() == [[0, 1, 2, 3]]
     flat = index_of(np.zeros((300, 8), np.float32), effort=5)
@@ -117,7 +102,7 @@ def test_a_zero_query_gives_the_lowest_ids() -> None:
 
 @pytest.mark.rules("recall-R9")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_annoy_never_gets_nan_or_infinity(bad: float, tmp_path: Path) -> None:
+def test_annoy_never_gets_nan_or_infinity(bad, tmp_path):
     items = vectors(30)
     index = index_of(items)
     queries = vectors(2)
@@ -128,15 +113,6 @@ def test_annoy_never_gets_nan_or_infinity(bad: float, tmp_path: Path) -> None:
     damaged[4, 0] = bad
     with pytest.raises(DataError, match="items: expected finite numbers, got NaN"):
         build_index(damaged, queries[:1], directory=tmp_path, kind="annoy")
-
-
-def test_norms_far_from_one_stay_within_float32() -> None:
-    for factor in (1e-15, 1e15):
-        items = vectors(200) * np.float32(factor)
-        found, truth = (
-            nearest_items(x, vectors(9, seed=6), 10) for x in (index_of(items), ExactIndex(items))
-        )
-        np.testing.assert_array_equal(found.ids, truth.ids)
 
 
 SCRIPT = """
@@ -152,15 +128,12 @@ print([path.name for path in Path(sys.argv[1]).glob("*.index")])
 
 @pytest.mark.rules("recall-R26")
 @pytest.mark.slow
-def test_the_trees_depend_on_the_seed(tmp_path: Path) -> None:
-    def trees(seed: int) -> str:
-        command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(seed)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    assert trees(3) == trees(3) != trees(4)
+def test_the_trees_depend_on_the_seed(tmp_path):
+    first, again, other = (python_output(SCRIPT, tmp_path, seed) for seed in (3, 3, 4))
+    assert first == again != other
 
 
-def test_saved_trees_give_the_same_lists(tmp_path: Path) -> None:
+def test_saved_trees_give_the_same_lists(tmp_path):
     items = vectors(300)
     index = index_of(items, effort=60)
     index.structure.save(tmp_path / "trees")
@@ -173,9 +146,7 @@ def test_saved_trees_give_the_same_lists(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("recall-R24")
-def test_the_self_test_recognises_a_broken_annoy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_self_test_recognises_a_broken_annoy(monkeypatch):
     annoy.self_test_failure.cache_clear()
     assert annoy.self_test_failure() is None
     for script, reason in (

@@ -1,7 +1,5 @@
 """A build of Annoy with wrong results, or that kills the process, is detected before use."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -65,13 +63,7 @@ def exactly(run: Path) -> list[str]:
 @pytest.mark.rules("recall-R24")
 @pytest.mark.parametrize("build", BUILDS)
 @pytest.mark.parametrize("there", [True, False], ids=["an index is there", "none is there"])
-def test_a_broken_build_is_detected_at_first_use(
-    finished: Path,
-    tmp_path: Path,
-    build: str,
-    there: bool,
-    request: pytest.FixtureRequest,
-) -> None:
+def test_a_broken_build_is_detected_at_first_use(finished, tmp_path, build, there, request):
     run = Path(shutil.copytree(finished, tmp_path / "run"))
     if (build, there) not in QUICK and not request.config.getoption("--damage"):
         pytest.skip("takes a while; run with --damage")
@@ -89,7 +81,7 @@ def test_a_broken_build_is_detected_at_first_use(
         assert now == before, "the index of the other machine stays"
 
 
-def test_a_correct_build_passes_the_self_test(finished: Path) -> None:
+def test_a_correct_build_passes_the_self_test(finished):
     assert sys.modules["annoy"].__file__ is not None
     found, said = asked(finished, "annoy", None)
     assert found == exactly(finished)

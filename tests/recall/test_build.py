@@ -1,7 +1,5 @@
 """Building, choosing and opening an index."""
 
-from __future__ import annotations
-
 import json
 import time
 from pathlib import Path
@@ -22,7 +20,7 @@ THREE, TWO = {"n_trees": 3}, {"n_trees": 2}
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / NAME).read_text())
+    found = json.loads((folder / NAME).read_text())
     return found
 
 
@@ -36,9 +34,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, recall: float, annoy_seconds: floa
 
 
 @pytest.mark.rules("recall-R22")
-def test_a_small_catalogue_is_searched_exactly_without_a_measurement(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_small_catalogue_is_searched_exactly_without_a_measurement(tmp_path, monkeypatch):
     assert build.MIN_MEASURED_ITEMS == 20_000
     monkeypatch.setattr(build, "probe_recall", None)
     index = build_index(np.ones((19_999, 1)), np.ones((1, 1)), directory=tmp_path)
@@ -53,8 +49,8 @@ def test_a_small_catalogue_is_searched_exactly_without_a_measurement(
     [(0.95, 0.5, "annoy"), (0.94, 0.5, "exact"), (0.99, 2.0, "exact")],
 )
 def test_auto_chooses_annoy_only_with_enough_recall_and_speed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recall: float, seconds: float, kind: str
-) -> None:
+    tmp_path, monkeypatch, recall, seconds, kind
+):
     measured(monkeypatch, recall, seconds)
     index = build_index(vectors(300), QUERIES, directory=tmp_path)
     found = manifest_of(tmp_path)
@@ -64,9 +60,7 @@ def test_auto_chooses_annoy_only_with_enough_recall_and_speed(
 
 
 @pytest.mark.rules("recall-R23")
-def test_auto_builds_no_trees_if_exact_search_is_fast(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_builds_no_trees_if_exact_search_is_fast(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 100)
     monkeypatch.setattr(build, "seconds_per_user", lambda *_: build.FAST_SECONDS / 2)
     monkeypatch.setattr(annoy.Annoy, "build", lambda *_, **__: pytest.fail("planted"))
@@ -74,9 +68,7 @@ def test_auto_builds_no_trees_if_exact_search_is_fast(
     assert manifest_of(tmp_path)["figures"] == {"exact_seconds": build.FAST_SECONDS / 2}
 
 
-def test_annoy_by_name_is_built_with_a_warning_on_low_recall(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_annoy_by_name_is_built_with_a_warning_on_low_recall(tmp_path, monkeypatch):
     measured(monkeypatch, 0.5, 2.0)
     index = build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy", options=THREE)
     assert index.kind == "annoy"
@@ -84,7 +76,7 @@ def test_annoy_by_name_is_built_with_a_warning_on_low_recall(
 
 
 @pytest.mark.rules("recall-R32")
-def test_a_probe_visits_more_nodes_until_recall_is_enough() -> None:
+def test_a_probe_visits_more_nodes_until_recall_is_enough():
     items = np.random.default_rng(0).standard_normal((2000, 16))  # the worst case for trees
     index = index_of(items, effort=250)
     found = probe.probe_recall(index, items[:20])
@@ -115,58 +107,40 @@ class Slow:
 
 
 @pytest.mark.rules("recall-R23")
-def test_the_timing_includes_exclusion_and_merging() -> None:
+def test_the_timing_includes_exclusion_and_merging():
     index = Slow(vectors(300))
     users = probe.group_queries(vectors(21, seed=1), 3)
     assert users.shape == (7, 3, 8)
     np.testing.assert_array_equal(users[2], vectors(21, seed=1)[6:9])
-    slow, quick = (
-        probe.seconds_per_user(index, users),
-        probe.seconds_per_user(ExactIndex(index.items), users),
-    )
+    slow, quick = (probe.seconds_per_user(x, users) for x in (index, ExactIndex(index.items)))
     least = probe.TIMED_N + probe.TIMED_EXCLUDED
     assert index.asked[0] == (3, probe.TIMED_N), "a rehearsal"
     assert index.asked[1:] == [(21, least + 2)], "all interests, for as many more as are excluded"
     assert quick > 0
     assert slow >= 0.1 / 7, "no search slept less"
-
-
-def test_the_timing_has_at_most_as_many_users_as_queries() -> None:
-    assert probe.group_queries(vectors(2), 4).shape == (1, 2, 8)
+    assert probe.group_queries(vectors(2), 4).shape == (1, 2, 8), "at most as many as queries"
     assert probe.group_queries(vectors(2000), 4).shape == (256, 4, 8)
 
 
-def test_an_index_reports_its_recall(tmp_path: Path) -> None:
-    items = vectors(300)
-    built = build_index(items, QUERIES, directory=tmp_path, kind="annoy", options=THREE)
-    assert built.recall is not None
-    assert 0.95 <= built.recall <= 1
-    assert open_index(tmp_path, items).recall == built.recall
-    assert build_index(items, QUERIES, directory=tmp_path, kind="exact").recall == 1
-
-
 @pytest.mark.rules("recall-R27")
-def test_a_tie_with_the_last_true_neighbour_counts_as_found() -> None:
+def test_a_tie_with_the_last_true_neighbour_counts_as_found():
     truth = np.array([[3.0, 2.0, 2.0], [1.0, 1.0, 1.0]])
     assert probe.recall_of_scores(truth, truth) == 1
     assert probe.recall_of_scores(np.array([[3.0, 2.0, 1.9], [1.0, 0.5, -np.inf]]), truth) == 3 / 6
 
 
-def test_an_opened_index_gives_the_same_lists_as_the_built_one(tmp_path: Path) -> None:
-    for kind in ("exact", "annoy"):
-        built = build_index(vectors(300), QUERIES, directory=tmp_path / kind, kind=kind)
-        opened = open_index(tmp_path / kind, vectors(300))
-        assert built.kind == opened.kind == kind
-        for ours, theirs in zip(
-            nearest_items(opened, QUERIES, 7), nearest_items(built, QUERIES, 7), strict=True
-        ):
-            np.testing.assert_array_equal(ours, theirs)
+@pytest.mark.parametrize("kind", ["exact", "annoy"])
+def test_an_opened_index_gives_the_same_lists_as_the_built_one(tmp_path, kind):
+    built = build_index(vectors(300), QUERIES, directory=tmp_path, kind=kind)
+    opened = open_index(tmp_path, vectors(300))
+    assert built.kind == opened.kind == kind
+    assert 0.95 <= built.recall == opened.recall <= 1
+    assert kind == "annoy" or built.recall == 1
+    np.testing.assert_equal(nearest_items(opened, QUERIES, 7), nearest_items(built, QUERIES, 7))
 
 
 @pytest.mark.rules("recall-R24")
-def test_a_broken_annoy_gives_exact_search_with_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_annoy_gives_exact_search_with_a_warning(tmp_path, monkeypatch):
     build_index(vectors(300), QUERIES, directory=tmp_path / "before", kind="annoy", options=THREE)
     monkeypatch.setattr(
         annoy, "self_test_failure", lambda: "its self-test failed (wrong neighbours)"
@@ -176,7 +150,6 @@ def test_a_broken_annoy_gives_exact_search_with_a_warning(
     indexes.append(open_index(tmp_path / "before", vectors(300)))
     for index in indexes:
         assert index.kind == "exact"
-        assert index.warning is not None
         assert "annoy does not work here: its self-test failed (wrong neighbours)" in index.warning
         assert "\n" not in index.warning
 
@@ -184,10 +157,8 @@ def test_a_broken_annoy_gives_exact_search_with_a_warning(
 @pytest.mark.rules("recall-R25")
 @pytest.mark.parametrize("moment", ["save", "write"])
 @pytest.mark.parametrize("kind", ["exact", "annoy"])
-def test_a_killed_build_leaves_the_old_index(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, kind: str
-) -> None:
-    def die(*_: Any) -> None:
+def test_a_killed_build_leaves_the_old_index(tmp_path, monkeypatch, moment, kind):
+    def die(*_):
         raise KeyboardInterrupt
 
     items = vectors(300)
@@ -205,7 +176,7 @@ def test_a_killed_build_leaves_the_old_index(
 
 
 @pytest.mark.rules("recall-R25")
-def test_a_new_index_removes_the_old_files(tmp_path: Path) -> None:
+def test_a_new_index_removes_the_old_files(tmp_path):
     build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy", options=THREE)
     build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy", options=TWO)
     (tmp_path / ".annoy.left.tmp").touch()
@@ -214,13 +185,14 @@ def test_a_new_index_removes_the_old_files(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-def test_invalid_input_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"kind: expected auto or exact or annoy .*, got 'fast'"):
-        build_index(vectors(3), QUERIES, directory=tmp_path, kind="fast")
-    with pytest.raises(ConfigError, match="n_trees: expected an integer of at least 1, got 0"):
-        build_index(vectors(3), QUERIES, directory=tmp_path, kind="annoy", options={"n_trees": 0})
-    with pytest.raises(ConfigError, match="interests: expected an integer of at least 1, got 0"):
-        build_index(vectors(3), QUERIES, directory=tmp_path, interests=0)
+def test_invalid_input_is_named(tmp_path):
+    for kind, message, changes in (
+        ("fast", r"kind: expected auto or exact or annoy .*, got 'fast'", {}),
+        ("annoy", "n_trees: expected an integer of at least 1, got 0", {"options": {"n_trees": 0}}),
+        ("auto", "interests: expected an integer of at least 1, got 0", {"interests": 0}),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            build_index(vectors(3), QUERIES, directory=tmp_path, kind=kind, **changes)
     with pytest.raises(DataError, match="queries: expected at least one"):
         build_index(vectors(3), QUERIES[:0], directory=tmp_path, kind="annoy")
     with pytest.raises(DataError, match="finite"):

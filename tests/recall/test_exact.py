@@ -1,7 +1,5 @@
 """Exact search as an index."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,7 @@ from mindref.recall import ExactIndex, nearest_items, retrieve_top_n
 
 
 @pytest.mark.rules("recall-R10", "recall-R8")
-def test_search_finds_the_largest_products() -> None:
+def test_search_finds_the_largest_products():
     rng = np.random.default_rng(0)
     items, queries = rng.standard_normal((50, 6)), rng.standard_normal((4, 6))
     found = nearest_items(ExactIndex(items), queries, 60)
@@ -24,7 +22,7 @@ def test_search_finds_the_largest_products() -> None:
 
 
 @pytest.mark.rules("recall-R4")
-def test_excluded_items_are_not_recommended() -> None:
+def test_excluded_items_are_not_recommended():
     index = ExactIndex(np.array([[3.0], [2.0], [1.0]]))
     ranked = retrieve_top_n(
         index, np.ones((2, 1, 1)), np.ones((2, 1), np.bool_), n=2, exclude=Ragged.of([[], [0]])

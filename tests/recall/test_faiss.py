@@ -1,8 +1,5 @@
 """faiss: flat and inverted lists, by inner product, for any batch, and mapped from a file."""
 
-from __future__ import annotations
-
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -11,9 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.data.log import Ragged
 from mindref.errors import BackendError, DataError, RunError
-from mindref.evaluation import top_n
 from mindref.recall import (
     ExactIndex,
     build,
@@ -21,11 +16,12 @@ from mindref.recall import (
     nearest_items,
     open_index,
     registry,
-    retrieve_top_n,
 )
 from mindref.recall.build import write_plugin_index
 from tests.recall.test_annoy import vectors
 from tests.recall.test_build import QUERIES
+from tests.recall.test_merge import check_retrieval
+from tests.runs import python_output
 
 faiss = pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
 KINDS = ("faiss-flat", "faiss-ivf")
@@ -37,38 +33,29 @@ def built(folder: Path, kind: str, items: Any, **more: Any) -> Any:
 
 @pytest.mark.rules("recall-R13", "recall-R6")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_flat_search_is_exact_search(tmp_path: Path, dtype: Any) -> None:
-    items = vectors(900).astype(dtype)
+def test_flat_search_is_exact_search(tmp_path, dtype):
+    items, queries = vectors(900).astype(dtype), vectors(70, seed=4).astype(dtype)
     items[100:110] = items[7]  # ties
-    index, queries = built_typed(tmp_path, items), vectors(70, seed=4).astype(dtype)
-    found, truth = nearest_items(index, queries, 40), nearest_items(ExactIndex(items), queries, 40)
-    np.testing.assert_array_equal(found.ids, truth.ids)
-    np.testing.assert_array_equal(found.scores, truth.scores)
-
-
-def built_typed(folder: Path, items: Any) -> Any:
-    queries = QUERIES.astype(items.dtype)
-    return build_index(items, queries, directory=folder, kind="faiss-flat")
+    index = build_index(items, QUERIES.astype(dtype), directory=tmp_path, kind="faiss-flat")
+    truth = nearest_items(ExactIndex(items), queries, 40)
+    np.testing.assert_equal(nearest_items(index, queries, 40), truth)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_opened_index_is_mapped_and_gives_the_same_lists(tmp_path: Path, kind: str) -> None:
+def test_an_opened_index_is_mapped_and_gives_the_same_lists(tmp_path, kind):
     items = vectors(2000)
     made = built(tmp_path, kind, items)
     opened = open_index(tmp_path, items)
     assert opened.kind == kind
     assert opened.recall == made.recall >= 0.95
-    for ours, theirs in zip(
-        nearest_items(opened, QUERIES, 30), nearest_items(made, QUERIES, 30), strict=True
-    ):
-        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_equal(nearest_items(opened, QUERIES, 30), nearest_items(made, QUERIES, 30))
     if sys.platform == "linux":
         (file,) = tmp_path.glob("*.index")
         assert str(file) in Path("/proc/self/maps").read_text()
 
 
 @pytest.mark.rules("recall-R34", "recall-R6")
-def test_inverted_lists_are_chosen_by_exact_products_in_any_batch(tmp_path: Path) -> None:
+def test_inverted_lists_are_chosen_by_exact_products_in_any_batch(tmp_path):
     items = vectors(3000)
     index = built(tmp_path, "faiss-ivf", items)
     index.effort = 5
@@ -91,20 +78,10 @@ def ids_of(structure: Any, number: int) -> Any:
 
 @pytest.mark.rules("recall-R18", "recall-R19", "recall-R20", "recall-R21")
 @pytest.mark.parametrize("score", ["max", "sum"])
-def test_retrieval_is_exact_if_every_inverted_list_is_searched(tmp_path: Path, score: str) -> None:
-    items, rng = vectors(600), np.random.default_rng(8)
-    index = built(tmp_path, "faiss-ivf", items)
+def test_retrieval_is_exact_if_every_inverted_list_is_searched(tmp_path, score):
+    index = built(tmp_path, "faiss-ivf", vectors(600))
     index.effort = index.structure.max_effort
-    interests = vectors(60, seed=9).reshape(20, 3, 8)
-    interests[3] = 0
-    active = rng.random((20, 3)) < 0.7
-    active[5] = False
-    hidden = [rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)]
-    exclude = Ragged.of(hidden)
-    got = retrieve_top_n(index, interests, active, n=15, exclude=exclude, score=score)
-    expected = top_n.search_top_n(interests, active, items, n=15, exclude=exclude, score=score)
-    for ours, theirs in zip(got, expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    check_retrieval(index, vectors(600), score)
 
 
 SCRIPT = """
@@ -121,20 +98,18 @@ print([path.name for path in Path(sys.argv[1]).glob("*.index")], faiss.omp_get_m
 
 @pytest.mark.rules("recall-R26")
 @pytest.mark.slow
-def test_the_inverted_lists_depend_on_the_seed_and_not_on_threads(tmp_path: Path) -> None:
-    def file_of(seed: int, threads: int) -> str:
-        command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(seed), str(threads)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        name, said = done.stdout.rsplit(" ", 1)
+def test_the_inverted_lists_depend_on_the_seed_and_not_on_threads(tmp_path):
+    names = []
+    for seed, threads in ((3, 1), (3, 2), (4, 1)):
+        name, said = python_output(SCRIPT, tmp_path, seed, threads).rsplit(" ", 1)
         assert int(said) == threads, "the setting of others is put back"
-        return name
-
-    assert file_of(3, 1) == file_of(3, 2) != file_of(4, 1)
+        names.append(name)
+    assert names[0] == names[1] != names[2]
 
 
 @pytest.mark.rules("recall-R14", "recall-R9")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_zero_query_gives_the_lowest_ids_and_nan_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_zero_query_gives_the_lowest_ids_and_nan_is_refused(tmp_path, kind):
     index = built(tmp_path, kind, vectors(300))
     found = nearest_items(index, np.zeros((1, 8), np.float32), 4)
     assert found.ids.tolist() == [[0, 1, 2, 3]]
@@ -146,9 +121,7 @@ def test_a_zero_query_gives_the_lowest_ids_and_nan_is_refused(tmp_path: Path, ki
 
 @pytest.mark.rules("recall-R16", "recall-R17")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_file_never_reaches_faiss(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_a_damaged_file_never_reaches_faiss(tmp_path, monkeypatch, kind):
     items = vectors(300)
     built(tmp_path, kind, items)
     (file,) = tmp_path.glob("*.index")
@@ -165,7 +138,7 @@ def test_a_damaged_file_never_reaches_faiss(
             open_index(tmp_path, items)
 
 
-def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path: Path) -> None:
+def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path):
     """An index file of other items with a valid manifest, as a bug of mindref could write it."""
     items = vectors(300)
     other = built(tmp_path, "faiss-flat", vectors(299))
@@ -177,38 +150,30 @@ def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path: Path) -> None
         open_index(tmp_path, items)
 
 
-def test_without_faiss_the_error_names_the_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_version_is_that_of_the_library_and_without_it_the_error_names_the_extra(
+    tmp_path, monkeypatch
+):
+    plugin = registry.load_plugin("faiss-ivf")
+
+    def version(name):
+        raise metadata.PackageNotFoundError(name)  # as with conda's
+
+    with monkeypatch.context() as patch:
+        patch.setattr(metadata, "version", version)
+        assert plugin.version() == f"faiss {faiss.__version__}"
     monkeypatch.setitem(sys.modules, "faiss", None)
     monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
     with pytest.raises(BackendError, match=r"index faiss-ivf: .*pip install 'mindref\[faiss\]'"):
         built(tmp_path, "faiss-ivf", vectors(300))
 
 
-def test_the_version_is_that_of_the_library_in_any_package(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    plugin = registry.load_plugin("faiss-ivf")
-
-    def version(name: str) -> str:
-        raise metadata.PackageNotFoundError(name)  # as with conda's
-
-    monkeypatch.setattr(metadata, "version", version)
-    assert plugin.version() == f"faiss {faiss.__version__}"
+@pytest.mark.parametrize("count", [1, 3])
+def test_few_items_have_few_inverted_lists(tmp_path, count):
+    found = nearest_items(built(tmp_path, "faiss-ivf", vectors(count)), QUERIES, 3).ids[0]
+    assert sorted(found.tolist())[-count:] == list(range(count))
 
 
-def test_few_items_have_few_inverted_lists(tmp_path: Path) -> None:
-    for count in (1, 3):
-        index = built(tmp_path, "faiss-ivf", vectors(count))
-        assert sorted(nearest_items(index, QUERIES, 3).ids[0].tolist())[-count:] == list(
-            range(count)
-        )
-
-
-def test_auto_reports_which_libraries_are_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_reports_which_libraries_are_missing(tmp_path, monkeypatch):
     took = {"exact": 1.0, "annoy": 0.4, "faiss-ivf": 0.5}
     monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 100)
     monkeypatch.setattr(build, "seconds_per_user", lambda index, _: took[index.kind])

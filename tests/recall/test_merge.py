@@ -1,7 +1,5 @@
 """Merging K lists, and retrieval with an index that misses items."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,6 @@ from mindref.data.log import Ragged
 from mindref.errors import DataError
 from mindref.evaluation import top_n
 from mindref.recall import merge_lists, retrieve_top_n
-from mindref.recall.approximate import ApproximateIndex
 from mindref.recall.retrieval import list_length
 from mindref.shapes import Array, Ints
 from tests.recall.test_annoy import index_of, vectors
@@ -46,37 +43,20 @@ def merged(lists: list[list[int]], exclude: Any = NONE, n: int = 4, score: str =
     return merge_lists(ids, INTERESTS[None], active, ITEMS, n=n, exclude=hidden, score=score)
 
 
-@pytest.mark.rules("recall-R18")
-def test_an_item_of_both_lists_is_merged_once() -> None:
+@pytest.mark.rules("recall-R4", "recall-R7", "recall-R8", "recall-R18", "recall-R19")
+def test_an_item_is_merged_once_with_its_best_score():
     assert merged([[0, 2, 3], [2, 1, 0]]).items.tolist() == [[0, 1, 2, 3]]
-
-
-@pytest.mark.rules("recall-R19")
-def test_an_item_has_its_best_score_even_if_that_list_lacks_it() -> None:
     # item 2 is worth 1 to interest 0, which found it, and 2 to interest 1, which did not
     ranked = merged([[0, 2], [-1, -1]])
     assert ranked.items.tolist() == [[0, 2, -1, -1]]
     assert ranked.scores.tolist() == [[3, 2, -np.inf, -np.inf]]
     assert ranked.interests.tolist() == [[0, 1, -1, -1]]
-
-
-@pytest.mark.rules("recall-R4", "recall-R7", "recall-R8")
-def test_a_merged_list_has_no_excluded_item_and_ties_by_id() -> None:
+    # an excluded item, and ties by id
     assert merged([[3, 0], [2, 1]], exclude=np.array([0])).items.tolist() == [[1, 2, 3, -1]]
 
 
-@pytest.mark.rules("recall-R20", "recall-R21")
-def test_the_requested_length_includes_excluded_items() -> None:
-    index = Half(ITEMS, [0, 1, 2, 3, 4])
-    active = np.ones((1, 2), np.bool_)
-    exclude = Ragged.of([[0, 3, 3]])
-    ranked = retrieve_top_n(index, INTERESTS[None], active, n=2, exclude=exclude)
-    assert index.asked == 2 + 2
-    assert ranked.items.tolist() == [[1, 2]]
-
-
 @pytest.mark.rules("recall-R20")
-def test_the_requested_length_is_rounded_up_by_at_most_an_eighth() -> None:
+def test_the_requested_length_is_rounded_up_by_at_most_an_eighth():
     least = np.arange(1, 5000)
     asked = list_length(least)
     assert (asked >= least).all()
@@ -86,7 +66,7 @@ def test_the_requested_length_is_rounded_up_by_at_most_an_eighth() -> None:
 
 
 @pytest.mark.rules("recall-R6", "recall-R20")
-def test_excluded_items_of_a_user_do_not_change_other_lists() -> None:
+def test_excluded_items_of_a_user_do_not_change_other_lists():
     rng, items = np.random.default_rng(4), vectors(500)
     index = index_of(items, effort=60)
     interests, active = vectors(90, seed=9).reshape(30, 3, 8), rng.random((30, 3)) < 0.8
@@ -100,51 +80,43 @@ def test_excluded_items_of_a_user_do_not_change_other_lists() -> None:
             np.testing.assert_array_equal(ours[0], theirs[c])
 
 
-@pytest.mark.rules("recall-R20")
-def test_over_fetching_fills_the_list_without_an_exact_search(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.rules("recall-R20", "recall-R21")
+def test_a_list_is_filled_by_over_fetching_or_by_an_exact_search(monkeypatch):
+    active = np.ones((1, 2), np.bool_)
+    index = Half(ITEMS, [0, 1, 2, 3, 4])
+    ranked = retrieve_top_n(index, INTERESTS[None], active, n=2, exclude=Ragged.of([[0, 3, 3]]))
+    assert (index.asked, ranked.items.tolist()) == (2 + 2, [[1, 2]])
+    short = Half(ITEMS, [1, 4])
+    ranked = retrieve_top_n(short, INTERESTS[None], active, n=3, exclude=Ragged.of([[4]]))
+    assert ranked.items.tolist() == [[0, 1, 2]]
+    assert retrieve_top_n(short, INTERESTS[None][:0], active[:0], n=3).items.shape == (0, 3)
     monkeypatch.setattr(top_n, "search_top_n", None)  # nothing may fall back to it
-    index = Half(ITEMS, [0, 3, 2, 1])
-    one = np.array([[[1.0, 0]]])
-    ranked = retrieve_top_n(index, one, np.ones((1, 1), np.bool_), n=2, exclude=Ragged.of([[0, 3]]))
+    index, one = Half(ITEMS, [0, 3, 2, 1]), np.array([[[1.0, 0]]])
+    ranked = retrieve_top_n(index, one, active[:, :1], n=2, exclude=Ragged.of([[0, 3]]))
     assert ranked.items.tolist() == [[2, 1]]
 
 
-@pytest.mark.rules("recall-R21")
-def test_a_list_that_is_too_short_is_searched_exactly() -> None:
-    index = Half(ITEMS, [1, 4])
-    active = np.ones((1, 2), np.bool_)
-    ranked = retrieve_top_n(index, INTERESTS[None], active, n=3, exclude=Ragged.of([[4]]))
-    assert ranked.items.tolist() == [[0, 1, 2]]
-
-
-@pytest.mark.rules("recall-R13", "recall-R18", "recall-R19", "recall-R20")
-@pytest.mark.parametrize("score", ["max", "sum"])
-def test_retrieval_from_complete_trees_equals_the_exact_search(score: str) -> None:
-    items = vectors(600)
+def check_retrieval(index: Any, items: Array, score: str) -> None:
+    """Lists of an index that finds all items must be those of the exact search."""
     rng = np.random.default_rng(8)
     interests = vectors(60, seed=9).reshape(20, 3, 8)
     interests[3] = 0
     active = rng.random((20, 3)) < 0.7
     active[5] = False
     exclude = Ragged.of([rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)])
-    index: ApproximateIndex = index_of(items)
-    got = retrieve_top_n(index, interests, active, n=15, exclude=exclude, score=score)
-    expected = top_n.search_top_n(interests, active, items, n=15, exclude=exclude, score=score)
-    for ours, theirs in zip(got, expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    settings = {"n": 15, "exclude": exclude, "score": score}
+    got = retrieve_top_n(index, interests, active, **settings)
+    np.testing.assert_equal(got, top_n.search_top_n(interests, active, items, **settings))
 
 
-def test_zero_cases_give_zero_lists() -> None:
-    ranked = retrieve_top_n(
-        Half(ITEMS, [0]), np.ones((0, 2, 2)), np.ones((0, 2), np.bool_), n=3, exclude=None
-    )
-    assert ranked.items.shape == (0, 3)
+@pytest.mark.rules("recall-R13", "recall-R18", "recall-R19", "recall-R20")
+@pytest.mark.parametrize("score", ["max", "sum"])
+def test_retrieval_from_complete_trees_equals_the_exact_search(score):
+    check_retrieval(index_of(vectors(600)), vectors(600), score)
 
 
 @pytest.mark.rules("recall-R4", "recall-R18")
-def test_a_union_has_no_duplicates_and_no_excluded_items() -> None:
+def test_a_union_has_no_duplicates_and_no_excluded_items():
     rng = np.random.default_rng(0)
     lists = rng.integers(-1, 40, (1500, 30))  # three parts of 512 cases
     hidden = [rng.integers(0, 40, rng.integers(0, 9)) for _ in lists]
@@ -153,9 +125,6 @@ def test_a_union_has_no_duplicates_and_no_excluded_items() -> None:
         expected = dict.fromkeys(i for i in row.tolist() if i >= 0 and i not in unseen)
         assert found[: len(expected)].tolist() == list(expected)
         assert (found[len(expected) :] == -1).all()
-
-
-@pytest.mark.parametrize("wrong", [-2, 40])
-def test_an_id_outside_the_catalogue_is_refused(wrong: int) -> None:
-    with pytest.raises(DataError, match=f"item ids from -1 to 39, got .*{wrong}"):
-        top_n.unite_lists(np.array([[3, wrong]]), Ragged.of([[]]), 40)
+    for wrong in (-2, 40):
+        with pytest.raises(DataError, match=f"item ids from -1 to 39, got .*{wrong}"):
+            top_n.unite_lists(np.array([[3, wrong]]), Ragged.of([[]]), 40)

@@ -1,7 +1,5 @@
 """An installed package with an index plugin: it is found, listed, built and opened."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -30,7 +28,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.rules("recall-R28", "recall-R29")
 @pytest.mark.slow
-def test_the_example_plugin_is_listed(installed: str, tmp_path: Path) -> None:
+def test_the_example_plugin_is_listed(installed, tmp_path):
     done = call("indexes", "--json", cwd=tmp_path, PYTHONPATH=installed)
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert rows["buckets"]["version"] == "mindref-example 0.1.0"
@@ -42,7 +40,7 @@ def test_the_example_plugin_is_listed(installed: str, tmp_path: Path) -> None:
 
 @pytest.mark.rules("recall-R28")
 @pytest.mark.slow
-def test_the_example_plugin_equals_exact_search(installed: str, tmp_path: Path) -> None:
+def test_the_example_plugin_equals_exact_search(installed, tmp_path):
     run, lists = trained(tmp_path / "run"), []
     for kind in ("exact", "buckets", "buckets"):
         words = ["recall", run, "--all-users", "--index", kind, "--top", "5"]

@@ -1,13 +1,10 @@
 """The index of a run: reused while it is valid, shared with other machines and processes."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -35,9 +32,7 @@ def run(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "run"))
 
 
-def test_exact_search_needs_no_index_and_keeps_an_existing_one(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exact_search_needs_no_index_and_keeps_an_existing_one(run, monkeypatch):
     built = counted(monkeypatch)
     first = answers(run, history=HISTORY, kind="exact")
     assert not (run / "index").exists()
@@ -51,10 +46,8 @@ def test_exact_search_needs_no_index_and_keeps_an_existing_one(
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), RuntimeError("Error in write_index")]
 )
-def test_a_full_disk_leaves_no_partial_index_and_gives_exact_search(
-    run: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    def save(trees: Any, path: Path) -> None:
+def test_a_full_disk_leaves_no_partial_index_and_gives_exact_search(run, monkeypatch, error):
+    def save(trees, path):
         path.write_bytes(b"half")
         raise error
 
@@ -79,9 +72,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, **took: float) -> None:
 
 
 @pytest.mark.parametrize("gone", ["faiss", "entry point"])
-def test_an_index_of_a_kind_that_is_not_installed_is_not_replaced(
-    run: Path, monkeypatch: pytest.MonkeyPatch, gone: str
-) -> None:
+def test_an_index_of_a_kind_that_is_not_installed_is_not_replaced(run, monkeypatch, gone):
     """Another machine that shares the folder may have it."""
     install(monkeypatch, **{"faiss-ivf": FAISS, "annoy": ANNOY})
     measured(monkeypatch, annoy=0.9, **{"faiss-ivf": 0.5})
@@ -104,14 +95,12 @@ def test_an_index_of_a_kind_that_is_not_installed_is_not_replaced(
     assert built == ["annoy"], "what is asked for by name is built"
 
 
-def test_auto_measures_again_after_an_installation(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_measures_again_after_an_installation(run, monkeypatch):
     install(monkeypatch, annoy=ANNOY)
     measured(monkeypatch, annoy=2.0, **{"faiss-ivf": 0.5})
     built = counted(monkeypatch)
 
-    def kind() -> str:
+    def kind():
         return recall_lists(run, history=HISTORY).index.kind
 
     assert (kind(), kind(), len(built)) == ("exact", "exact", 1)
@@ -129,16 +118,14 @@ def test_auto_measures_again_after_an_installation(
     assert (kind(), len(built)) == ("exact", 4), "a machine with less looks no further"
 
 
-def test_other_processes_wait_for_the_building_process(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_processes_wait_for_the_building_process(run, monkeypatch):
     pytest.importorskip("fcntl")
     served = mindref.load(run).served
     both_found_none, let_in = threading.Barrier(2), threading.Event()
     seen, inside, built = threading.local(), list[int](), counted(monkeypatch)
     fitting, build_it = run_index.matching_index, run_index.build_index
 
-    def looking(*given: Any) -> Any:
+    def looking(*given):
         found = fitting(*given)
         if not hasattr(seen, "once"):
             seen.once = True
@@ -149,7 +136,7 @@ def test_other_processes_wait_for_the_building_process(
                 let_in.set()
         return found
 
-    def building(*given: Any, **options: Any) -> Any:
+    def building(*given, **options):
         let_in.wait(0.5)  # which a second one would use to begin as well
         return build_it(*given, **options)
 
@@ -162,7 +149,7 @@ def test_other_processes_wait_for_the_building_process(
     assert built == ["auto"]
 
 
-def test_a_shard_names_its_index(run: Path) -> None:
+def test_a_shard_names_its_index(run):
     found = recall_lists(run, history=HISTORY, kind="annoy")
     sha256 = manifest(run)["file_sha256"]
     (run / "index" / "manifest.json").unlink()  # another process replaces it, say

@@ -1,7 +1,6 @@
 """A small recall run, and a DIN run trained on its candidates."""
 
-from __future__ import annotations
-
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +33,9 @@ def stage(mind_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert made.train().finished
     made.evaluate()
     return run
+
+
+@pytest.fixture
+def din(stage: Path, tmp_path: Path) -> Path:
+    """A copy of that DIN run."""
+    return Path(shutil.copytree(stage, tmp_path / "din"))

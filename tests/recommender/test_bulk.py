@@ -1,7 +1,5 @@
 """Recall from a run directory: who is asked for, and the index that is kept there."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -40,11 +38,10 @@ def answers(run: Path, **asked: Any) -> list[UserList]:
 
 
 def manifest(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "index" / "manifest.json").read_text())
-    return found
+    return json.loads((run / "index" / "manifest.json").read_text())
 
 
-def test_recall_agrees_with_the_python_interface(run: Path) -> None:
+def test_recall_agrees_with_the_python_interface(run):
     model = mindref.load(run)
     (answer,) = answers(run, users=["customer-0003"], n=9)
     assert answer.items == model.recommend(user="customer-0003", n=9)
@@ -52,9 +49,7 @@ def test_recall_agrees_with_the_python_interface(run: Path) -> None:
     assert answer.items == model.recommend(HISTORY, n=9, exclude_seen=False)
 
 
-def test_all_users_are_answered_in_the_order_of_the_log(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_users_are_answered_in_the_order_of_the_log(run, monkeypatch):
     monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 7)  # 60 users in nine blocks
     found = answers(run, n=5)
     assert [answer.user for answer in found] == list(LOG.user_ids)
@@ -64,36 +59,30 @@ def test_all_users_are_answered_in_the_order_of_the_log(
         assert [x.item for x in answer.items] == [x.item for x in alone]
 
 
-def test_an_answer_says_what_it_rests_on(run: Path) -> None:
+def test_a_list_has_its_history_and_unknown_items(run):
     (answer,) = answers(run, history=[*HISTORY, "unheard of"], n=3)
     assert (answer.user, answer.length, answer.unknown) == ("", len(HISTORY), ["unheard of"])
     assert answer.interests == 3, "nine behaviours have floor(log2 9) interests"
-    assert answer.recent == [LOG.titles[i] for i in range(7, 12)]  # type: ignore[index]
+    assert answer.recent == [LOG.titles[i] for i in range(7, 12)]
 
 
-def test_an_empty_history_is_answered_and_an_unknown_one_refused(run: Path) -> None:
+def test_an_empty_history_is_answered_and_unknown_items_and_users_are_refused(run):
     (answer,) = answers(run, history=[], n=4)
     assert (answer.length, answer.interests, len(answer.items)) == (0, 1, 4)
     with pytest.raises(DataError, match="--history: expected an item of the catalogue, got a, b"):
         answers(run, history=["a", "b"])
-
-
-def test_a_list_is_never_longer_than_the_catalogue(run: Path) -> None:
-    (answer,) = answers(run, history=HISTORY, n=100_000)
-    assert len(answer.items) == len(ITEMS) - len(HISTORY)
-
-
-def test_an_unknown_user_is_refused(run: Path) -> None:
     with pytest.raises(DataError, match="--user: expected one of the 60 users of the log, got who"):
         answers(run, users=["who"])
+    (answer,) = answers(run, history=HISTORY, n=100_000)
+    assert len(answer.items) == len(ITEMS) - len(HISTORY), "never longer than the catalogue"
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Take note of every index that is built."""
-    kinds: list[str] = []
+    kinds = []
     original = run_index.build_index
 
-    def building(*arguments: Any, **options: Any) -> Any:
+    def building(*arguments, **options):
         kinds.append(options["kind"])
         return original(*arguments, **options)
 
@@ -101,22 +90,13 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return kinds
 
 
-def test_the_index_is_built_on_first_use_and_kept(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_index_is_built_on_first_use_and_again_for_another_kind(run, monkeypatch):
     built = counted(monkeypatch)
     assert not (run / "index").exists()
     first = answers(run, history=HISTORY)
     assert manifest(run)["kind"] == "exact"
     assert answers(run, history=HISTORY) == first
     assert built == ["auto"]
-
-
-def test_an_index_of_another_kind_is_built_when_asked_for(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    built = counted(monkeypatch)
-    answers(run, history=HISTORY)
     for kind in ("annoy", "annoy", "faiss-flat"):
         answers(run, history=HISTORY, kind=kind)
         assert manifest(run)["kind"] == kind
@@ -125,9 +105,7 @@ def test_an_index_of_another_kind_is_built_when_asked_for(
 
 @pytest.mark.parametrize("name", ["manifest.json", "*.index"])
 @pytest.mark.parametrize("data", [b"", b"garbage", None])
-def test_a_damaged_index_is_built_again(
-    run: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: bytes | None
-) -> None:
+def test_a_damaged_index_is_built_again(run, monkeypatch, name, data):
     expected = answers(run, history=HISTORY, kind="annoy")
     (path,) = (run / "index").glob(name)
     if data is None:
@@ -140,9 +118,7 @@ def test_a_damaged_index_is_built_again(
     assert built == ["annoy"]
 
 
-def test_an_index_of_an_older_model_is_built_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_of_an_older_model_is_built_again(tmp_path, monkeypatch):
     run = tmp_path / "run"
     trainer(run, learning_rate=0.1).train(stop_after(3))
     answers(run, history=HISTORY)
@@ -157,7 +133,7 @@ def test_an_index_of_an_older_model_is_built_again(
     assert answer.items == mindref.load(run).recommend(HISTORY, 20)
 
 
-def test_annoy_finds_what_exact_search_finds(run: Path) -> None:
+def test_annoy_equals_exact_search_on_a_small_catalogue(run):
     exact, approximate = (answers(run, n=10, kind=kind) for kind in ("exact", "annoy"))
     assert len(exact) == len(approximate) == 60
     for one, other in zip(exact, approximate, strict=True):
@@ -168,7 +144,7 @@ def test_annoy_finds_what_exact_search_finds(run: Path) -> None:
         )
 
 
-def test_auto_keeps_a_measured_choice(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_keeps_a_measured_choice(run, monkeypatch):
     monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 50)
     for module in (bulk, run_index):
         monkeypatch.setattr(module, "MIN_MEASURED_ITEMS", 50)
@@ -180,7 +156,7 @@ def test_auto_keeps_a_measured_choice(run: Path, monkeypatch: pytest.MonkeyPatch
     assert built == ["annoy", "auto"]
 
 
-def test_a_run_that_cannot_be_written_is_searched_all_the_same(run: Path) -> None:
+def test_a_run_that_cannot_be_written_is_searched_all_the_same(run):
     (run / "index").write_text("a file stands where the folder would")
     found = recall_lists(run, history=HISTORY, n=5)
     (answer,) = found
@@ -189,13 +165,13 @@ def test_a_run_that_cannot_be_written_is_searched_all_the_same(run: Path) -> Non
     assert "No index is kept" in warning
 
 
-def test_probes_are_the_same_every_time(run: Path) -> None:
+def test_probes_are_the_same_every_time(run):
     served = mindref.load(run).served
     np.testing.assert_array_equal(bulk.probe_interests(served), bulk.probe_interests(served))
     assert len(bulk.probe_interests(served)) == 256 * 3, "a window of ten has three interests"
 
 
-def test_a_log_that_has_moved_can_be_named(tmp_path: Path) -> None:
+def test_a_log_that_has_moved_can_be_named(tmp_path):
     write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
     options = {"steps": 2, "metric": "hit_rate@5"}
     run = tmp_path / "run"
@@ -213,7 +189,7 @@ def test_a_log_that_has_moved_can_be_named(tmp_path: Path) -> None:
         answers(run, users=["customer-0001"])
 
 
-def test_users_of_another_log_are_answered_in_the_ids_of_the_run(run: Path, tmp_path: Path) -> None:
+def test_users_of_another_log_are_answered_in_the_ids_of_the_run(run, tmp_path):
     """Its items come in another order, and one of them is unknown to the run."""
     other = tmp_path / "other.csv"
     items = [*HISTORY[::-1], "unknown"]
@@ -225,28 +201,18 @@ def test_users_of_another_log_are_answered_in_the_ids_of_the_run(run: Path, tmp_
     strange, lost = found.warnings
     assert "other.csv is not the log that the run was trained on, or changed" in strange
     assert lost == "1 of 10 behaviours are of items that the run does not know, and are left out"
-
-
-def test_a_log_that_has_nothing_of_the_run_is_refused(run: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other.csv"
     other.write_text("user,item,time\na,never,1\na,heard,2\nb,of,3\n")
     for users in (["a"], None):
         with pytest.raises(DataError, match="--data: expected users of items that the run knows"):
             recall_lists(run, users=users, data=other)
 
 
-def test_nothing_is_said_of_the_log_of_the_run(run: Path) -> None:
+def test_warnings_name_unknown_items_and_approximate_search(run):
     assert recall_lists(run).warnings == []
     assert recall_lists(run, history=HISTORY).warnings == []
-
-
-def test_unknown_items_of_a_history_are_told(run: Path) -> None:
     found = recall_lists(run, history=[*HISTORY, *"abcdef"])
     expected = "6 of 15 items are not in the catalogue: 'a', 'b', 'c', 'd', 'e' ..."
     assert found.warnings == [expected]
-
-
-def test_approximate_lists_never_pass_for_exact_ones(run: Path) -> None:
     found = recall_lists(run, history=HISTORY, kind="annoy")
     share = manifest(run)["probed_recall"]
     assert found.index.recall == share

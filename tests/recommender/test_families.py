@@ -1,9 +1,6 @@
 """Families of models beside MIND: the same commands, the same files, and what is refused."""
 
-from __future__ import annotations
-
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,40 +28,29 @@ FITTED = [name for name in ALL if name not in STEPPED]
 
 @pytest.mark.rules("model-R37", "model-R38", "recall-R40")
 @pytest.mark.parametrize("model", ALL)
-def test_a_run_of_any_family_is_judged_and_recalled(model: str, tmp_path: Path) -> None:
-    made = trainer(tmp_path / "run", model=model)
+def test_a_run_of_any_family_is_evaluated_and_recalled(model, tmp_path):
+    run, family = tmp_path / "run", family_of(model)
+    made = trainer(run, model=model)
     outcome = made.train()
     report = made.evaluate()
     assert outcome.finished
     assert len(outcome.epochs) == (1 if model in FITTED else 3)
-    again = evaluate_run(tmp_path / "run")
-    assert again["metrics"]["test"]["model"] == report["metrics"]["test"]["model"]
-    user = made.prepared.loaded.log.user_ids[0]
-    asked: Any = {"users": [user], "n": 5}
-    (answer,) = recall_lists(tmp_path / "run", **asked)
-    served = load(tmp_path / "run")
-    assert [x.item for x in answer.items] == [x.item for x in served.recommend(user=user, n=5)]
-    indexed = (tmp_path / "run" / "index").exists()
-    assert indexed == family_of(model).has_vectors
-    had = {
-        made.prepared.loaded.log.item_ids[i] for i in made.prepared.loaded.log.interactions.row(0)
-    }
-    assert not had & {x.item for x in answer.items}
-
-
-@pytest.mark.rules("model-R37")
-@pytest.mark.parametrize("model", ALL)
-def test_the_files_name_the_family(model: str, tmp_path: Path) -> None:
-    run = trained(tmp_path / "run", model=model)
-    params, _, _ = checkpoint.load_best(run)
-    assert type(params) is family_of(model).parameters
+    assert type(checkpoint.load_best(run)[0]) is family.parameters
     for file in (array_files.MODEL, array_files.STATE):
         assert array_files.load_arrays(run / file)[1]["model"] == model
+    again = evaluate_run(run)
+    assert again["metrics"]["test"]["model"] == report["metrics"]["test"]["model"]
+    log = made.prepared.loaded.log
+    (answer,) = recall_lists(run, users=[log.user_ids[0]], n=5)
+    found = [x.item for x in load(run).recommend(user=log.user_ids[0], n=5)]
+    assert [x.item for x in answer.items] == found
+    assert (run / "index").exists() == family.has_vectors
+    assert not {log.item_ids[i] for i in log.interactions.row(0)} & set(found)
 
 
 @pytest.mark.rules("model-R37")
 @pytest.mark.parametrize("model", STEPPED)
-def test_a_stopped_training_goes_on_to_the_same_bytes(model: str, tmp_path: Path) -> None:
+def test_a_stopped_training_goes_on_to_the_same_bytes(model, tmp_path):
     whole = trained(tmp_path / "whole", model=model)
     parts = tmp_path / "parts"
     trainer(parts, model=model).train(stop_after(4))
@@ -75,9 +61,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(model: str, tmp_path: Path
 
 @pytest.mark.rules("model-R38")
 @pytest.mark.parametrize("model", FITTED)
-def test_a_family_that_is_fitted_is_not_fitted_again(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_family_that_is_fitted_is_not_fitted_again(model, tmp_path, monkeypatch):
     run = trained(tmp_path / "run", model=model)
     before = (run / array_files.MODEL).read_bytes()
     monkeypatch.setattr(FittedFamily, "fit_sequences", None)
@@ -88,7 +72,7 @@ def test_a_family_that_is_fitted_is_not_fitted_again(
 @pytest.mark.rules("model-R37")
 @pytest.mark.parametrize("model", STEPPED)
 @pytest.mark.slow(every=4, start=2)
-def test_the_compiled_operators_train_to_what_the_reference_does(model: str) -> None:
+def test_the_compiled_operators_train_to_what_the_reference_does(model):
     found = []
     for backend in ("numpy", "numba"):
         made = trainer(model=model, dtype="float64", backend=backend)
@@ -111,9 +95,7 @@ def test_the_compiled_operators_train_to_what_the_reference_does(model: str) -> 
     ],
     ids=str,
 )
-def test_a_setting_that_the_family_does_not_know_is_refused(
-    settings: dict[str, Any], message: str
-) -> None:
+def test_a_setting_that_the_family_does_not_know_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         Config.of("default", settings)
     Config.of("default", {**settings, "model": "mind_plus"})
@@ -135,9 +117,7 @@ OF_SOME = [x for x in dataclasses.fields(Config) if registry.families_using(x.na
 @pytest.mark.rules("model-R36")
 @pytest.mark.parametrize("setting", OF_SOME, ids=lambda setting: setting.name)
 @pytest.mark.parametrize("model", ALL)
-def test_whoever_does_not_know_a_setting_takes_nothing_but_its_default(
-    model: str, setting: dataclasses.Field[Any]
-) -> None:
+def test_a_family_accepts_only_the_default_of_a_setting_that_it_does_not_use(model, setting):
     Config.of("default", {"model": model, setting.name: setting.default})
     for value in others(setting):
         settings = {"model": model, setting.name: value}
@@ -149,7 +129,7 @@ def test_whoever_does_not_know_a_setting_takes_nothing_but_its_default(
 
 
 @pytest.mark.rules("model-R39")
-def test_other_backends_and_several_processes_are_refused() -> None:
+def test_a_family_refuses_what_it_cannot_train_with():
     config = Config.of("default", {"model": "youtube_dnn"})
     other = backend_of("mindref.conformance.mutants.trained:no_log_q")
     with pytest.raises(BackendError, match="expected the model mind, got the model youtube_dnn"):
@@ -157,20 +137,20 @@ def test_other_backends_and_several_processes_are_refused() -> None:
     with pytest.raises(ConfigError, match="expected one process, got several"):
         check_trainable(backend_of("numpy"), config, several=True)
     check_trainable(other, Config.of("default"), several=True)
-
-
-@pytest.mark.rules("model-R39")
-def test_families_of_ids_alone_refuse_features() -> None:
-    config = Config.of("default", {"model": "popularity", "item_features": ["genre"]})
-    with pytest.raises(ConfigError, match="model popularity: item_features: expected none"):
-        check_trainable(backend_of("numpy"), config)
+    for changes, message in (
+        (
+            {"model": "popularity", "item_features": ["genre"]},
+            "model popularity: item_features: expected none",
+        ),
+        ({"model": "maxmf", "loss": "full"}, "maxmf: loss: expected sampled: its rank is counted"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            check_trainable(backend_of("numpy"), Config.of("default", changes))
     check_trainable(backend_of("numpy"), Config.of("default", {"model": "popularity"}))
 
 
 @pytest.mark.rules("model-R40")
-def test_export_and_study_refuse_another_family(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_export_and_study_refuse_another_family(tmp_path, monkeypatch):
     monkeypatch.setattr("mindref.recommender.export.load_exporter", lambda kind: (None, {}))
     run = trained(tmp_path / "run", model="youtube_dnn")
     with pytest.raises(ConfigError, match=r"study .*: expected a run of the model mind"):
@@ -181,16 +161,8 @@ def test_export_and_study_refuse_another_family(
 
 @pytest.mark.rules("recall-R40")
 @pytest.mark.parametrize("model", ["item_knn", "random"])
-def test_a_family_with_scores_alone_says_that_it_has_no_interests(
-    model: str, tmp_path: Path
-) -> None:
+def test_a_family_without_vectors_has_no_interests(model, tmp_path):
     served = load(trained(tmp_path / "run", model=model))
     message = f"^interests: expected a model with vectors of users, got a run of {model}, which"
     with pytest.raises(ConfigError, match=message):
         served.interests([[served.served.items.ids[0]]])
-
-
-def test_the_rank_of_warp_is_counted_by_draws_and_not_in_a_catalogue() -> None:
-    config = Config.of("default", {"model": "maxmf", "loss": "full"})
-    with pytest.raises(ConfigError, match="maxmf: loss: expected sampled: its rank is counted"):
-        check_trainable(backend_of("numpy"), config)

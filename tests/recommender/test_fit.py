@@ -1,10 +1,6 @@
 """Everything that `fit` takes, and what it says of what it does not take."""
 
-from __future__ import annotations
-
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +22,8 @@ from mindref.run.source import Source, fingerprint, open_fit_data
 from tests.runs import SMALL, SOURCE, loaded
 
 
-def rows() -> dict[str, list[Any]]:
+@pytest.fixture(scope="module")
+def table() -> dict[str, list[Any]]:
     """The small log as columns, an event a row."""
     log = loaded().log
     users = np.repeat(np.arange(len(log.user_ids)), log.interactions.lengths)
@@ -37,50 +34,44 @@ def rows() -> dict[str, list[Any]]:
     }
 
 
-@pytest.fixture(scope="module")
-def table() -> dict[str, list[Any]]:
-    return rows()
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """The small log as a file."""
+    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
+    return tmp_path / "shop.inter"
 
 
 @pytest.fixture(scope="module")
 def expected() -> list[str]:
     """What a model of the log says; every way to hand the same log over must say the same."""
-    model = MIND(**SMALL).fit(loaded().log)
-    return [x.item for x in model.recommend(user="customer-0001", n=8)]
+    return recommended(MIND(**SMALL).fit(loaded().log))
 
 
 def recommended(model: MIND) -> list[str]:
     return [x.item for x in model.recommend(user="customer-0001", n=8)]
 
 
-def test_arrays(table: dict[str, list[Any]], expected: list[str]) -> None:
+def test_arrays_and_lists_without_times_in_order(table, expected):
     users, items, times = (np.array(table[name]) for name in ("user", "item", "time"))
     assert recommended(MIND(**SMALL).fit(users, items, times)) == expected
-
-
-def test_lists_without_times_stand_in_order(
-    table: dict[str, list[Any]], expected: list[str]
-) -> None:
     assert recommended(MIND(**SMALL).fit(table["user"], table["item"])) == expected
 
 
-def test_integer_ids_are_their_digits() -> None:
+def test_integer_ids_are_their_digits():
     users, items = np.repeat(np.arange(20), 6), np.tile(np.arange(100, 112), 10)
     model = MIND(**{**SMALL, "metric": "hit_rate@3"}).fit(users, items)
-    assert model.recommend(user="7") == model.recommend(user=7)  # type: ignore[arg-type]  # on purpose
-    assert model.recommend([100, 101]) == model.recommend(["100", "101"])  # type: ignore[list-item]
-    assert model.recommend(np.array([100, 101])) == model.recommend(["100", "101"])  # type: ignore[arg-type]
-    assert model.similar_items(100) == model.similar_items("100")  # type: ignore[arg-type]  # on purpose
+    assert model.recommend(user="7") == model.recommend(user=7)
+    assert model.recommend([100, 101]) == model.recommend(["100", "101"])
+    assert model.recommend(np.array([100, 101])) == model.recommend(["100", "101"])
+    assert model.similar_items(100) == model.similar_items("100")
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table, dict])
-def test_tables_of_any_library(table: dict[str, list[Any]], expected: list[str], make: Any) -> None:
+def test_tables_of_any_library(table, expected, make):
     assert recommended(MIND(**SMALL).fit(make(table), time="time")) == expected
 
 
-def test_usual_names_are_found_whatever_the_order_of_the_rows(
-    table: dict[str, list[Any]], expected: list[str]
-) -> None:
+def test_usual_names_are_found_whatever_the_order_of_the_rows(table, expected):
     log = loaded().log
     names = {"user": "user_id", "item": "item_id", "time": "timestamp"}
     frame = pd.DataFrame(table).rename(columns=names)
@@ -94,66 +85,56 @@ def test_usual_names_are_found_whatever_the_order_of_the_rows(
     assert recommended(MIND(**SMALL).fit(frame)) == expected
 
 
-def test_columns_are_named(table: dict[str, list[Any]], expected: list[str]) -> None:
+def test_columns_are_named(table, expected):
     frame = pd.DataFrame(table).rename(columns={"user": "who", "item": "what", "time": "when"})
     assert recommended(MIND(**SMALL).fit(frame, user="who", item="what", time="when")) == expected
     with pytest.raises(DataError, match="a column of the user"):
         MIND(**SMALL).fit(frame)
 
 
-def test_the_built_in_catalogue_is_there_without_any_data() -> None:
+def test_the_built_in_catalogue_is_there_without_any_data():
     model = MIND(**SMALL).fit(users=60)
     assert model.report["cases"] == 60
     assert all(x.title for x in model.recommend(user="customer-0001"))
+    # with one behaviour in the window nobody has two groups to tell apart
+    model = MIND(**{**SMALL, "window": 1, "interest_count": "fixed"}).fit(users=60)
+    assert model.report["interests"]["users"] == 60
+    assert "recovery" not in model.report["interests"]
 
 
 @pytest.mark.parametrize("as_path", [str, Path])
-def test_a_file(tmp_path: Path, expected: list[str], as_path: Any) -> None:
-    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
-    assert recommended(MIND(**SMALL).fit(as_path(tmp_path / "shop.inter"))) == expected
-    options = {"format": "recbole", "item_file": tmp_path / "shop.item", "columns": Columns()}
-    model = MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run", **options)
-    assert recommended(model) == expected
-    words = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert words["source"]["options"]["item_file"] == str(tmp_path / "shop.item")
-    assert resume_run(tmp_path / "run").train().finished
+def test_a_file(shop, expected, as_path):
+    assert recommended(MIND(**SMALL).fit(as_path(shop))) == expected
+    run, item_file = shop.with_name("run"), shop.with_suffix(".item")
+    options = {"format": "recbole", "item_file": item_file, "columns": Columns()}
+    assert recommended(MIND(**SMALL).fit(shop, run=run, **options)) == expected
+    words = json.loads((run / "config.json").read_text())
+    assert words["source"]["options"]["item_file"] == str(item_file)
+    assert resume_run(run).train().finished
 
 
-def test_arrays_given_in_memory_cannot_be_resumed_without_a_file(tmp_path: Path) -> None:
-    MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
+def test_arrays_of_a_run_are_named_as_a_file_to_resume_it(shop, tmp_path):
+    MIND(**SMALL).fit(Source.of(shop).read().log, run=tmp_path / "run")
     message = "data of the run: expected a file, got arrays given in memory; name the log with"
     with pytest.raises(RunError, match=message):
         resume_run(tmp_path / "run")
+    assert resume_run(tmp_path / "run", shop).train().finished
 
 
-def test_arrays_of_a_run_can_be_named_as_a_file_to_resume_it(tmp_path: Path) -> None:
-    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
-    log = Source.of(tmp_path / "shop.inter").read().log
-    MIND(**SMALL).fit(log, run=tmp_path / "run")
-    assert resume_run(tmp_path / "run", tmp_path / "shop.inter").train().finished
-
-
-def test_a_log_that_has_changed_is_refused(tmp_path: Path) -> None:
-    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
-    MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run")
-    path = tmp_path / "shop.inter"
-    lines = path.read_text().splitlines(keepends=True)
+def test_a_log_that_has_changed_is_refused(shop, tmp_path):
+    MIND(**SMALL).fit(shop, run=tmp_path / "run")
+    lines = shop.read_text().splitlines(keepends=True)
     one, other = lines[1].split("\t"), lines[2].split("\t")
     one[1], other[1] = other[1], one[1]  # two items change places: no count is another
-    path.write_text("".join([lines[0], "\t".join(one), "\t".join(other), *lines[3:]]))
+    shop.write_text("".join([lines[0], "\t".join(one), "\t".join(other), *lines[3:]]))
     with pytest.raises(RunError, match=r"log: expected .*; the log is another one than that of"):
         resume_run(tmp_path / "run")
-
-
-def test_a_log_of_another_size_is_refused(tmp_path: Path) -> None:
-    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
-    MIND(**SMALL).fit(tmp_path / "shop.inter", run=tmp_path / "run")
     write_synthetic_log(make_synthetic_log(users=60, items=140), tmp_path)
     with pytest.raises(RunError, match=r"run: sizes: expected .*; the log is another one than tha"):
         resume_run(tmp_path / "run")
 
 
-def test_all_that_training_sees_of_a_log_is_in_its_fingerprint() -> None:
+def test_all_that_training_sees_of_a_log_is_in_its_fingerprint():
     log = loaded().log
     assert fingerprint(log) == fingerprint(SOURCE.read().log)
     feature = log.item_features[0]
@@ -170,7 +151,7 @@ def test_all_that_training_sees_of_a_log_is_in_its_fingerprint() -> None:
     assert fingerprint(replace(log, titles=None)) == fingerprint(log), "titles are not trained on"
 
 
-def test_the_report_has_the_metrics_of_the_model_and_of_those_beside_it() -> None:
+def test_the_report_has_the_metrics_of_the_model_and_of_those_beside_it():
     report = MIND(**SMALL).fit(loaded().log).report
     assert sorted(report["metrics"]["test"]) == ["model", "popularity", "random"]
     for name in ("hit_rate@10", "recall@20", "ndcg@50", "mrr@10", "coverage@50"):
@@ -178,13 +159,6 @@ def test_the_report_has_the_metrics_of_the_model_and_of_those_beside_it() -> Non
         assert 0 <= estimate["low"] <= estimate["value"] <= estimate["high"] <= 1, name
     assert report["cases"] == np.count_nonzero(loaded().log.interactions.lengths >= 3)
     json.dumps(report, allow_nan=False)
-
-
-def test_interests_of_one_planted_interest_are_no_reason_to_fail() -> None:
-    """With one behaviour in the window nobody has two groups to tell apart."""
-    model = MIND(**{**SMALL, "window": 1, "interest_count": "fixed"}).fit(users=60)
-    assert model.report["interests"]["users"] == 60
-    assert "recovery" not in model.report["interests"]
 
 
 @pytest.mark.parametrize(
@@ -199,19 +173,12 @@ def test_interests_of_one_planted_interest_are_no_reason_to_fail() -> None:
         (([1, 2, 3], [1, 2, 3]), "a user with 3 interactions or more"),
     ],
 )
-def test_data_that_cannot_be_used_is_an_error(arguments: Any, message: str) -> None:
+def test_data_that_cannot_be_used_is_an_error(arguments, message):
     with pytest.raises(MindrefError, match=message):
         MIND(**SMALL).fit(*arguments)
 
 
-def test_options_of_a_reader_without_a_log_are_refused() -> None:
-    with pytest.raises(ConfigError, match="a log for the reading options, got none, and format"):
-        MIND(**SMALL).fit(None, format="recbole")
-
-
-def test_columns_of_a_file_are_named_as_those_of_a_table(
-    tmp_path: Path, table: dict[str, list[Any]], expected: list[str]
-) -> None:
+def test_columns_of_a_file_are_named_as_those_of_a_table(tmp_path, table, expected):
     frame = pd.DataFrame(table).rename(columns={"user": "who", "item": "what", "time": "when"})
     frame.to_csv(tmp_path / "log.csv", index=False)
     named = {"user": "who", "item": "what", "time": "when"}
@@ -220,43 +187,25 @@ def test_columns_of_a_file_are_named_as_those_of_a_table(
     assert recommended(MIND(**SMALL).fit(tmp_path / "log.csv", **both)) == expected
 
 
-def test_what_is_no_list_is_refused() -> None:
+def test_arguments_of_the_wrong_type_are_refused():
     model = MIND(**SMALL).fit(users=60)
     with pytest.raises(ConfigError, match="load: run: expected the path"):
-        mindref.load(None)  # type: ignore[arg-type]  # on purpose
+        mindref.load(None)
     for bad in ([1, 2, 3], 3):
         with pytest.raises(ConfigError, match="expected a list"):
-            model.interests(bad)  # type: ignore[arg-type]  # on purpose
+            model.interests(bad)
     with pytest.raises(ConfigError, match="history: expected a list"):
-        model.recommend(3)  # type: ignore[arg-type]  # on purpose
+        model.recommend(3)
+    with pytest.raises(ConfigError, match="a log for the reading options, got none, and format"):
+        MIND(**SMALL).fit(None, format="recbole")
 
 
-def test_a_folder_with_a_run_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+def test_fitting_prints_nothing_and_needs_known_settings_and_a_new_folder(capfd, tmp_path):
     MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
+    assert capfd.readouterr() == ("", "")
     with pytest.raises(RunError, match="expected no run there, got one; choose another"):
         MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
-
-
-def test_an_unknown_setting_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match="got interest; did you mean interests"):
         MIND(interest=3)
-
-
-def test_the_preset_of_the_paper() -> None:
     assert MIND("paper", **SMALL).config.last_relu
     assert not MIND(**SMALL).config.last_relu
-
-
-def test_fitting_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    MIND(**SMALL).fit(loaded().log)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_no_data_frame_library_is_imported_by_mindref() -> None:
-    script = (
-        "import mindref; mindref.MIND; import sys; print({'pandas', 'polars'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "set()\n"

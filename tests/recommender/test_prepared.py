@@ -1,7 +1,5 @@
 """From a log to samples and cases: whose profile a row carries, and which cases validate."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +37,7 @@ def of_users(users: Ints) -> Ints:
 
 @pytest.mark.rules("model-R30")
 @pytest.mark.parametrize("protocol", ["paper", "leave_last_out"])
-def test_a_sample_carries_the_profile_of_its_own_user(protocol: str) -> None:
+def test_a_sample_carries_the_profile_of_its_own_user(protocol):
     made = town(protocol)
     assert protocol != "paper" or len(made.prepared.split.train_users) == USERS - 4
     feed = BatchLoader(made.prepared.task, made.config)
@@ -53,9 +51,7 @@ def test_a_sample_carries_the_profile_of_its_own_user(protocol: str) -> None:
 
 @pytest.mark.rules("model-R30")
 @pytest.mark.parametrize("protocol", ["paper", "leave_last_out"])
-def test_a_case_carries_the_profile_of_its_own_user(
-    protocol: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_case_carries_the_profile_of_its_own_user(protocol, monkeypatch):
     monkeypatch.setattr(serving, "BLOCK", 2)  # cases come in blocks, each with its own profiles
     made = town(protocol)
     for cases in (made.prepared.split.validation, made.prepared.split.test):
@@ -79,26 +75,21 @@ def cases_of(count: int) -> EvaluationCases:
 
 @pytest.mark.rules("model-R31")
 @pytest.mark.parametrize("most", [1, 6, 7, 19])
-def test_validation_asks_as_many_cases_as_it_may(most: int) -> None:
+def test_validation_evaluates_as_many_cases_as_it_may(most):
     whole = cases_of(20)
-    some = sample_cases(whole, most, seed=3)
-    assert len(some.users) == len(some.histories) == len(some.targets) == most
-    assert (np.diff(some.users) > 0).all(), "in their order"
-    for place, user in enumerate(some.users):
+    sample = sample_cases(whole, most, seed=3)
+    assert len(sample.users) == len(sample.histories) == len(sample.targets) == most
+    assert (np.diff(sample.users) > 0).all(), "in their order"
+    for row, user in enumerate(sample.users):
         case = user // 2
-        assert some.histories.row(place).tolist() == whole.histories.row(case).tolist()
-        assert some.targets.row(place).tolist() == [case, 50 + case]
+        assert sample.histories.row(row).tolist() == whole.histories.row(case).tolist()
+        assert sample.targets.row(row).tolist() == [case, 50 + case]
 
 
 @pytest.mark.rules("model-R31")
-def test_the_seed_alone_chooses_the_cases() -> None:
-    chosen = [sample_cases(cases_of(20), 6, seed).users.tolist() for seed in (3, 3, 4)]
+def test_the_seed_alone_chooses_the_cases_and_few_are_all_evaluated():
+    whole = cases_of(20)
+    chosen = [sample_cases(whole, 6, seed).users.tolist() for seed in (3, 3, 4)]
     assert chosen[0] == chosen[1] != chosen[2]
     assert chosen[0] != list(range(0, 12, 2)), "not the first ones"
-
-
-@pytest.mark.rules("model-R31")
-@pytest.mark.parametrize("most", [20, 21])
-def test_few_cases_are_all_asked(most: int) -> None:
-    whole = cases_of(20)
-    assert sample_cases(whole, most, seed=3) is whole
+    assert sample_cases(whole, 20, seed=3) is sample_cases(whole, 21, seed=3) is whole

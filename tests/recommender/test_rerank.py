@@ -1,7 +1,5 @@
 """The ranking stage: the order, the gain from it, and what no inner product could keep of it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -47,34 +45,33 @@ def ranked(rows: list[list[int]]) -> TopN:
 LISTS = ranked([[7, 2, 5, 0], [6, 8, -1, -1], [3, 11, 10, -1]])
 
 
-def one_by_one(some: Reranker, case: int, item: int) -> float:
-    """DIN's score of one item for one history, alone."""
-    history = HISTORIES.row(case)[-some.config.window :]
+def score_one(reranker: Reranker, history: Any, items: Any) -> Any:
+    """DIN's scores of items for one history, alone."""
     users = mind.Histories(
         history[None], np.ones((1, len(history)), bool),
         np.zeros((1, len(history), 0), np.float32), PROFILES[:1],
     )  # fmt: skip
-    given = users, np.array([[item]]), some.catalogue, some.config
-    return float(din.score_candidates(some.params, *given)[0, 0])
+    arguments = users, np.array([items]), reranker.catalogue, reranker.config
+    return din.score_candidates(reranker.params, *arguments)[0]
 
 
 @pytest.mark.rules("din-R18")
 @pytest.mark.parametrize("pairs", [1, 1 << 18], ids=["one case a block", "all at once"])
-def test_a_list_keeps_its_items_in_the_order_of_their_scores(
-    pairs: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_keeps_its_items_in_the_order_of_their_scores(pairs, monkeypatch):
     monkeypatch.setattr(stage, "PAIRS", pairs)
     some = made()
     after = rerank(some, LISTS, HISTORIES, PROFILES)
     moved = False
     for case, row in enumerate(LISTS.items):
         real = [int(i) for i in row if i >= 0]
-        expected = sorted(real, key=lambda i: -one_by_one(some, case, i))
+        history = HISTORIES.row(case)[-some.config.window :]
+        scores = {i: float(score_one(some, history, [i])[0]) for i in real}
+        expected = sorted(real, key=lambda i: -scores[i])
         moved |= expected != real
         filled = len(real)
         assert after.items[case, :filled].tolist() == expected
-        scores = [one_by_one(some, case, i) for i in expected]
-        np.testing.assert_allclose(after.scores[case, :filled], scores, rtol=1e-4)
+        by_score = [scores[i] for i in expected]
+        np.testing.assert_allclose(after.scores[case, :filled], by_score, rtol=1e-4)
         assert after.interests[case, :filled].tolist() == [i % 3 for i in expected]
         assert (after.items[case, filled:] == -1).all()
         assert (after.scores[case, filled:] == -np.inf).all()
@@ -83,7 +80,7 @@ def test_a_list_keeps_its_items_in_the_order_of_their_scores(
 
 
 @pytest.mark.rules("din-R18")
-def test_equal_scores_keep_the_order_of_recall() -> None:
+def test_equal_scores_keep_the_order_of_recall():
     some = made()
     last = some.params.layers[-1]
     flat = (*some.params.layers[:-1], last._replace(weight=np.zeros_like(last.weight)))
@@ -93,22 +90,19 @@ def test_equal_scores_keep_the_order_of_recall() -> None:
     np.testing.assert_array_equal(after.items, LISTS.items)
 
 
-def test_lists_that_do_not_fit_and_scores_that_are_no_numbers_are_named() -> None:
+def test_lists_that_do_not_fit_and_scores_that_are_no_numbers_are_named():
     some = made()
     with pytest.raises(ShapeError, match="as many lists as histories and profiles, got 3, 2 and 3"):
         rerank(some, LISTS, Ragged.of([[1], [2]]), PROFILES)
     bad = some.params._replace(items=np.full_like(some.params.items, np.nan))
     with pytest.raises(DataError, match="rerank: scores: expected finite numbers"):
         rerank(some._replace(params=bad), LISTS, HISTORIES, PROFILES)
-
-
-def test_no_case_has_no_list() -> None:
     nobody = TopN(*(x[:0] for x in LISTS))
-    assert rerank(made(), nobody, Ragged.of([]), PROFILES[:0]).items.shape == (0, 4)
+    assert rerank(some, nobody, Ragged.of([]), PROFILES[:0]).items.shape == (0, 4)
 
 
 @pytest.mark.rules("din-R19")
-def test_the_gain_is_over_all_cases_and_over_those_that_an_order_can_change() -> None:
+def test_the_gain_is_over_all_cases_and_over_those_that_an_order_can_change():
     before = ranked([[7, 2, 5, 0], [6, 8, 1, 2], [3, 11, 10, 4], [1, 2, 3, 4]])
     items = np.array([[2, 7, 5, 0], [8, 6, 1, 2], [3, 11, 4, 10], [4, 3, 2, 1]])
     after = TopN(items, before.scores, before.interests)
@@ -139,7 +133,7 @@ def test_the_gain_is_over_all_cases_and_over_those_that_an_order_can_change() ->
 
 
 @pytest.mark.rules("din-R19")
-def test_the_gain_of_the_area_is_that_of_each_case() -> None:
+def test_the_gain_of_the_area_is_that_of_each_case():
     before = ranked([[7, 2, 5, 0], [6, 8, 1, -1], [3, 11, 10, -1]])
     items = np.array([[5, 7, 2, 0], [8, 6, 1, -1], [3, 11, 10, -1]])
     after = TopN(items, before.scores, before.interests)
@@ -154,7 +148,7 @@ def test_the_gain_of_the_area_is_that_of_each_case() -> None:
     assert found["gain"]["gauc"]["low"] == pytest.approx(1 / 2), "one case, drawn twice"
 
 
-def test_two_lists_of_other_items_cannot_be_compared() -> None:
+def test_two_lists_of_other_items_cannot_be_compared():
     cases = EvaluationCases(np.arange(3), HISTORIES, Ragged.of([[7], [6], [3]]))
     other = ranked([[7, 2, 5, 1], [6, 8, -1, -1], [3, 11, 10, -1]])
     with pytest.raises(ShapeError, match="rerank_gain: expected two orders of the same candidates"):
@@ -165,7 +159,7 @@ def test_two_lists_of_other_items_cannot_be_compared() -> None:
 
 
 @pytest.mark.rules("din-R20")
-def test_scores_of_an_inner_product_are_kept_whole_by_their_rank() -> None:
+def test_scores_of_an_inner_product_are_kept_whole_by_their_rank():
     rng = np.random.default_rng(0)
     scores = rng.standard_normal((40, 5)) @ rng.standard_normal((5, 60))
     found = retained_by_rank(scores, [2, 4, 5, 6], n=10)
@@ -177,7 +171,7 @@ def test_scores_of_an_inner_product_are_kept_whole_by_their_rank() -> None:
 
 
 @pytest.mark.rules("din-R20")
-def test_the_nearest_matrix_is_nearer_than_any_other_of_its_rank() -> None:
+def test_the_nearest_matrix_is_nearer_than_any_other_of_its_rank():
     rng = np.random.default_rng(1)
     scores = rng.standard_normal((12, 15))
     missed = retained_by_rank(scores, [3])["by_rank"]["3"]["missed"]
@@ -191,32 +185,28 @@ def test_the_nearest_matrix_is_nearer_than_any_other_of_its_rank() -> None:
 
 @pytest.mark.rules("din-R20")
 @pytest.mark.parametrize(("ranks", "n"), [([0], 1), ([13], 1), ([1], 16), ([1], 0)])
-def test_a_rank_or_a_list_beyond_the_matrix_is_named(ranks: list[int], n: int) -> None:
+def test_a_rank_or_a_list_beyond_the_matrix_is_named(ranks, n):
     with pytest.raises(
         ConfigError, match="retained_by_rank: expected ranks from 1 to 12 and n to 15"
     ):
         retained_by_rank(np.ones((12, 15)), ranks, n)
 
 
-def test_the_scores_of_din_have_a_rank_beyond_its_width() -> None:
+def test_the_scores_of_din_have_a_rank_beyond_its_width():
     """Of 60 users and 70 items at width 4, where two towers would leave no more than rank 4."""
     rng = np.random.default_rng(0)
     histories = Ragged.of([rng.integers(0, 70, 5) for _ in range(60)])
     some = made(items=70, window=5, dtype="float64")
     scores = score_catalogue(some, histories, np.zeros((60, 0), np.int64))
     assert scores.shape == (60, 70)
-    users = mind.Histories(
-        histories.row(3)[None], np.ones((1, 5), bool), np.zeros((1, 5, 0)), PROFILES[:1]
-    )
-    one = din.score_candidates(some.params, users, np.array([[41]]), some.catalogue, some.config)
-    np.testing.assert_allclose(scores[3, 41], one[0, 0], rtol=1e-9)
+    np.testing.assert_allclose(scores[3, 41], score_one(some, histories.row(3), [41])[0], rtol=1e-9)
     found = retained_by_rank(scores, [4])
     assert found["rank"] > 40
     assert found["by_rank"]["4"]["overlap"] < 0.9
 
 
 @pytest.mark.rules("din-R21")
-def test_turning_is_the_mean_cosine_over_pairs_of_candidates() -> None:
+def test_turning_is_the_mean_cosine_over_pairs_of_candidates():
     some = made(dtype="float64")
     candidates = np.array([[7, 2, 5, 0], [6, 8, 1, 2], [3, 11, 10, 4]])
     found = user_vector_cosines(some, HISTORIES, PROFILES, candidates)
@@ -234,7 +224,7 @@ def test_turning_is_the_mean_cosine_over_pairs_of_candidates() -> None:
 
 
 @pytest.mark.rules("din-R21")
-def test_a_user_of_one_vector_does_not_turn() -> None:
+def test_a_user_of_one_vector_does_not_turn():
     """With weights that no candidate changes, DIN is sum pooling."""
     some = made(attention_hidden=(), dtype="float64")
     (layer,) = some.params.attention

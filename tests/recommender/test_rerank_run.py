@@ -1,10 +1,9 @@
 """A ranking stage in a run directory: what it holds, to whom it belongs, that it goes on alike."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,10 +24,10 @@ from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Hooks
 from mindref.run import array_files
 from mindref.run.checkpoint import load_din_config, load_state, run_identity
-from mindref.run.files import json_digest, sealed
+from mindref.run.files import json_digest
 from tests.recommender.conftest import begun
 from tests.recommender.test_rerank_training import SMALL
-from tests.runs import stop_after, trained
+from tests.runs import change_json, stop_after, trained
 
 FILES = [
     "config.json", "items.tsv", "metrics.jsonl", "model.safetensors", "optimiser.safetensors",
@@ -36,29 +35,24 @@ FILES = [
 ]  # fmt: skip
 
 
-def test_a_stage_has_all_that_a_run_directory_has(mind_run: Path, stage: Path) -> None:
-    assert sorted(path.name for path in stage.iterdir()) == FILES
-    words = json.loads((stage / "config.json").read_text())
+def test_a_stage_is_a_run_directory_and_is_loaded_as_it_was_trained(mind_run, tmp_path):
+    run = tmp_path / "din"
+    made = begun(mind_run, run)
+    made.train(Hooks())
+    made.evaluate()
+    assert sorted(path.name for path in run.iterdir()) == FILES
+    words = json.loads((run / "config.json").read_text())
     assert words["settings"]["model"] == "din"
     assert words["recall"]["run"] == str(mind_run.resolve())
-    config, _ = load_din_config(stage)
-    assert config == DinConfig(**SMALL)
-    assert (stage / "items.tsv").read_bytes() == (mind_run / "items.tsv").read_bytes()
-
-
-def test_what_is_loaded_is_what_was_trained(mind_run: Path, tmp_path: Path) -> None:
-    made = begun(mind_run, tmp_path / "din")
-    made.train(Hooks())
-    found = load_reranker(tmp_path / "din", mind_run)
-    assert found.config == made.config
-    for name, x in flatten(found.params).items():
-        np.testing.assert_array_equal(x, flatten(made.state.params)[name])
-    for x, y in zip(found.catalogue, made.reranker().catalogue, strict=True):
-        np.testing.assert_array_equal(x, y)
+    assert (run / "items.tsv").read_bytes() == (mind_run / "items.tsv").read_bytes()
+    found = load_reranker(run, mind_run)
+    assert found.config == load_din_config(run)[0] == made.config == DinConfig(**SMALL)
+    np.testing.assert_equal(flatten(found.params), flatten(made.state.params))
+    np.testing.assert_equal(found.catalogue, made.reranker().catalogue)
 
 
 @pytest.mark.rules("din-R22")
-def test_a_setting_that_din_does_not_know_is_refused() -> None:
+def test_a_setting_that_din_does_not_know_is_refused():
     assert DinConfig.of({}) == DinConfig()
     assert DinConfig.of({"window": 7, "hidden": "4,3"}) == DinConfig(window=7, hidden=(4, 3))
     with pytest.raises(ConfigError, match="setting of din, got interests; known: width, window"):
@@ -69,9 +63,7 @@ def test_a_setting_that_din_does_not_know_is_refused() -> None:
 
 @pytest.mark.rules("din-R23")
 @pytest.mark.parametrize("step", [1, 3])
-def test_a_stopped_training_goes_on_to_the_same_bytes(
-    step: int, mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
+def test_a_stopped_training_goes_on_to_the_same_bytes(step, mind_run, stage, tmp_path):
     run = tmp_path / "din"
     assert not begun(mind_run, run).train(stop_after(step)).finished
     assert load_state(run)[0].moments.step == step
@@ -89,102 +81,84 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(
 
 
 @pytest.mark.rules("security-R2")
-def test_a_stage_that_lacks_a_setting_of_today_is_still_its_own(
-    mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
-    run = Path(shutil.copytree(stage, tmp_path / "din"))
-    words = json.loads((run / "config.json").read_text())
-    del words["settings"]["product"]
-    (run / "config.json").write_text(json.dumps(sealed(words)))
+def test_a_stage_that_lacks_a_setting_of_today_is_still_its_own(mind_run, din):
+    with change_json(din / "config.json") as words:
+        del words["settings"]["product"]
     own = {"recall": words["recall"]["model"], "log": words["log"], "threads": words["threads"]}
-    whose = json_digest({"settings": words["settings"], **own})
-    for name in ("model", "optimiser"):
-        arrays, known = array_files.load_arrays(run / f"{name}.safetensors")
-        array_files.save_arrays(run / f"{name}.safetensors", arrays, {**known, "run": whose})
-    assert load_reranker(run, mind_run).config == DinConfig(**SMALL)
-    again = resume_reranker(run, recall=mind_run)
+    change_words(din, run=json_digest({"settings": words["settings"], **own}))
+    assert load_reranker(din, mind_run).config == DinConfig(**SMALL)
+    again = resume_reranker(din, recall=mind_run)
     assert again.load_trained().config == again.config
+
+
+def change_words(
+    folder: Path, names: tuple[str, ...] = ("model", "optimiser"), **changes: Any
+) -> None:
+    """Change the words beside the arrays of these files."""
+    for name in names:
+        path = folder / f"{name}.safetensors"
+        arrays, words = array_files.load_arrays(path)
+        array_files.save_arrays(path, arrays, {**words, **changes})
 
 
 @pytest.mark.rules("security-R14")
 @pytest.mark.parametrize("place", ["/a\0b", "/a\ud800b"], ids=repr)
-def test_a_recall_run_that_no_folder_can_be_is_refused(
-    place: str, stage: Path, tmp_path: Path
-) -> None:
-    run = Path(shutil.copytree(stage, tmp_path / "din"))
-    words = json.loads((run / "config.json").read_text())
-    words["recall"]["run"] = place
-    (run / "config.json").write_text(json.dumps(sealed(words)))
+def test_an_impossible_path_of_the_recall_run_is_refused(place, din):
+    with change_json(din / "config.json") as words:
+        words["recall"]["run"] = place
     with pytest.raises(RunError, match=r"config.json: expected the configuration of a DIN run"):
-        resume_reranker(run)
+        resume_reranker(din)
 
 
 @pytest.mark.rules("security-R1")
 @pytest.mark.parametrize("place", ["candidates", "all.cases", "all.before", "within.gain"])
-def test_a_report_of_other_words_is_refused(place: str, stage: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(stage, tmp_path / "din"))
-    assert load_rerank_report(run)["candidates"]
-    words = json.loads((run / "report.json").read_text())
-    *way, last = place.split(".")
-    part = words[way[0]] if way else words
-    found = part[last]
-    part[last] = dict.fromkeys(found, 0.1) if isinstance(found, dict) else "x"
-    (run / "report.json").write_text(json.dumps(sealed(words)))
+def test_a_report_of_other_words_is_refused(place, din):
+    assert load_rerank_report(din)["candidates"]
+    *part, last = place.split(".")
+    with change_json(din / "report.json") as words:
+        section = words[part[0]] if part else words
+        value = section[last]
+        section[last] = dict.fromkeys(value, 0.1) if isinstance(value, dict) else "x"
     with pytest.raises(RunError, match=r"report.json: expected the report of a DIN run, got"):
-        load_rerank_report(run)
+        load_rerank_report(din)
 
 
 @pytest.mark.rules("din-R23", "security-R10")
 @pytest.mark.parametrize("changes", [{"step": "x"}, {"step": -1}, {"model": "mind"}], ids=str)
-def test_words_that_are_none_of_a_stage_are_refused(
-    changes: dict[str, object], mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
-    run = Path(shutil.copytree(stage, tmp_path / "din"))
-    for name in ("model", "optimiser"):
-        path = run / f"{name}.safetensors"
-        arrays, words = array_files.load_arrays(path)
-        array_files.save_arrays(path, arrays, {**words, **changes})
+def test_invalid_words_beside_the_arrays_are_refused(changes, mind_run, din):
+    change_words(din, **changes)
     with pytest.raises(RunError, match=r"optimiser.safetensors: expected a state of mindref, got"):
-        resume_reranker(run)
+        resume_reranker(din)
     with pytest.raises(RunError, match=r"model.safetensors: expected a model of mindref, got"):
-        load_reranker(run, mind_run)
+        load_reranker(din, mind_run)
 
 
 @pytest.mark.rules("din-R23")
+@pytest.mark.parametrize("killed", [0, 3])
 def test_a_kill_loses_the_steps_after_the_last_that_was_saved(
-    mind_run: Path, stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    killed, mind_run, stage, tmp_path, monkeypatch
+):
     monkeypatch.setattr(DinConfig, "evaluate_every", 2)
-    run = tmp_path / "din"
+    run, name = tmp_path / "din", "model.safetensors"
 
-    def kill(step: int, loss: float) -> None:
-        if step == 3:
+    def kill(step, loss):
+        if step == killed:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        begun(mind_run, run).train(Hooks(on_step=kill))
-    (run / ".model.safetensors.0123456789ab.tmp").write_text("half")
+    made = begun(mind_run, run)
+    if killed:
+        with pytest.raises(KeyboardInterrupt):
+            made.train(Hooks(on_step=kill))
+    (run / f".{name}.0123456789ab.tmp").write_text("half")
     again = resume_reranker(run)
-    assert again.state.moments.step == 2
+    assert again.state.moments.step == max(0, killed - 1)
     again.train(Hooks())
     assert not list(run.glob(".*"))
-    name = "model.safetensors"
-    assert (run / name).read_bytes() == (stage / name).read_bytes()
-
-
-@pytest.mark.rules("din-R23")
-def test_a_stage_without_a_state_begins_at_the_first_step(
-    mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "din"
-    begun(mind_run, run)
-    resume_reranker(run).train(Hooks())
-    name = "model.safetensors"
     assert (run / name).read_bytes() == (stage / name).read_bytes()
 
 
 @pytest.mark.rules("din-R24")
-def test_a_stage_ranks_for_no_other_run(mind_run: Path, stage: Path, tmp_path: Path) -> None:
+def test_a_stage_ranks_for_no_other_run(mind_run, stage, tmp_path):
     other = trained(tmp_path / "other", backend="numpy", seed=1)
     moved = Path(shutil.copytree(mind_run, tmp_path / "moved"))
     assert load_reranker(stage, moved).config == DinConfig(**SMALL)
@@ -199,30 +173,26 @@ def test_a_stage_ranks_for_no_other_run(mind_run: Path, stage: Path, tmp_path: P
 
 
 @pytest.mark.rules("din-R24")
-def test_a_stage_recalls_nothing_and_a_run_ranks_nothing(mind_run: Path, stage: Path) -> None:
+def test_a_stage_recalls_nothing_and_a_run_ranks_nothing(mind_run, stage):
     with pytest.raises(RunError, match="expected a recall run, got a DIN run; name "):
         ServedModel.load(stage)
     with pytest.raises(RunError, match="expected a DIN run, got a recall run; name"):
         load_reranker(mind_run, mind_run)
 
 
-def test_a_recall_run_that_has_moved_is_named_once(
-    mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
-    run = Path(shutil.copytree(stage, tmp_path / "din"))
-    words = json.loads((run / "config.json").read_text())
-    words["recall"]["run"] = str(tmp_path / "gone")
-    (run / "config.json").write_text(json.dumps(sealed(words)))
+def test_a_recall_run_that_has_moved_is_named_once(mind_run, stage, din, tmp_path):
+    with change_json(din / "config.json") as words:
+        words["recall"]["run"] = str(tmp_path / "gone")
     with pytest.raises(RunError, match=r"gone/model.safetensors: expected a trained model, got No"):
-        resume_reranker(run)
-    before = load_din_config(run)[1]
-    resume_reranker(run, mind_run)
-    assert load_din_config(run)[1] == {**before, "recall": load_din_config(stage)[1]["recall"]}
-    assert resume_reranker(run).recall_run == mind_run.resolve()
+        resume_reranker(din)
+    before = load_din_config(din)[1]
+    resume_reranker(din, mind_run)
+    assert load_din_config(din)[1] == {**before, "recall": load_din_config(stage)[1]["recall"]}
+    assert resume_reranker(din).recall_run == mind_run.resolve()
 
 
 @pytest.mark.rules("din-R27")
-def test_the_item_table_starts_as_that_of_the_run(mind_run: Path, tmp_path: Path) -> None:
+def test_the_item_table_starts_as_that_of_the_run(mind_run, tmp_path):
     drawn = begun(mind_run, tmp_path / "drawn").state.params
     begins = begun(mind_run, tmp_path / "begun", start="recall")
     np.testing.assert_array_equal(begins.state.params.items, begins.served.model.params.items)
@@ -237,15 +207,11 @@ def test_the_item_table_starts_as_that_of_the_run(mind_run: Path, tmp_path: Path
         rerank_trainer.initial_rerank_state(DinConfig(start="recall"), begins.task.sizes)
 
 
-def test_a_run_of_scores_alone_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("implicit")
-    scores = trained(tmp_path / "item_knn", model="item_knn")
-    with pytest.raises(ConfigError, match="a run with vectors of items, got a run of item_knn"):
+def test_a_run_of_scores_is_refused_and_one_that_was_fitted_has_no_table(tmp_path):
+    scores = trained(tmp_path / "random", model="random")
+    with pytest.raises(ConfigError, match="a run with vectors of items, got a run of random"):
         begun(scores, tmp_path / "din")
     assert not (tmp_path / "din").exists()
-
-
-def test_a_run_that_was_fitted_has_no_table_to_start_from(tmp_path: Path) -> None:
     fitted = trained(tmp_path / "popularity", model="popularity")
     with pytest.raises(ConfigError, match="start: expected drawn, or a run with a table of items"):
         begun(fitted, tmp_path / "din", start="recall")
@@ -254,7 +220,7 @@ def test_a_run_that_was_fitted_has_no_table_to_start_from(tmp_path: Path) -> Non
     assert made.evaluate()["all"]["cases"] > 0
 
 
-def test_a_log_that_changed_is_refused(mind_run: Path, tmp_path: Path) -> None:
+def test_a_log_that_changed_is_refused(mind_run, tmp_path):
     served = open_recall_run(mind_run)
     served.facts["log"] = "another"
     with pytest.raises(DataError, match="log: expected the one that the run was trained on"):
@@ -263,23 +229,18 @@ def test_a_log_that_changed_is_refused(mind_run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "optimiser.safetensors"])
-def test_a_damaged_stage_is_named(name: str, mind_run: Path, stage: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(stage, tmp_path / "din"))
-    path = run / name
+def test_a_damaged_stage_is_named(name, mind_run, din):
+    path = din / name
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(RunError, match=name):
-        resume_reranker(run) if name.startswith("optimiser") else load_reranker(run, mind_run)
+        resume_reranker(din) if name.startswith("optimiser") else load_reranker(din, mind_run)
 
 
-def test_a_state_of_other_shapes_is_named(mind_run: Path, stage: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(stage, tmp_path / "din"))
-    words = json.loads((run / "config.json").read_text())
-    words["settings"]["width"] = 9
-    (run / "config.json").write_text(json.dumps(sealed(words)))
+def test_a_state_of_other_shapes_is_named(din):
+    with change_json(din / "config.json") as words:
+        words["settings"]["width"] = 9
     with pytest.raises(RunError, match=r"optimiser.safetensors: expected a file of the run of"):
-        resume_reranker(run)
-    arrays, words = array_files.load_arrays(run / "optimiser.safetensors")
-    words["run"] = run_identity(*load_din_config(run))
-    array_files.save_arrays(run / "optimiser.safetensors", arrays, words)
+        resume_reranker(din)
+    change_words(din, ("optimiser",), run=run_identity(*load_din_config(din)))
     with pytest.raises(RunError, match=r"items: expected \(\(\d+, 9\), 'float32'\), got"):
-        resume_reranker(run)
+        resume_reranker(din)

@@ -1,7 +1,5 @@
 """What a ranking stage serves, what its report says, and why it cannot be indexed."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from tests.recommender.conftest import begun
 
 
 @pytest.mark.rules("din-R25")
-def test_a_list_is_the_best_of_the_candidates_by_din(mind_run: Path, stage: Path) -> None:
+def test_a_list_is_the_best_of_the_candidates_by_din(mind_run, stage):
     ranker, served = load_reranker(stage, mind_run), ServedModel.load(mind_run)
     names = list(served.log.user_ids)[:7]
     plain = list(recall_lists(mind_run, users=names, n=20, kind="exact"))
@@ -49,16 +47,16 @@ def one_list(ranker: Any, candidates: Any, rows: Any, profiles: Any) -> Any:
     return score_lists(ranker, candidates, rows, profiles)[0]
 
 
-def test_more_than_there_are_candidates_is_refused(mind_run: Path, stage: Path) -> None:
-    with pytest.raises(ConfigError, match="--top: expected at most the 20 candidates of the DIN"):
-        recall_lists(mind_run, history=[], n=21, reranker=stage)
+@pytest.fixture
+def trained_stage(stage: Path) -> Any:
+    """The DIN run, its cases, and their profiles and 20 candidates."""
+    made = open_reranker(stage).load_trained()
+    return made, made.prepared.split.test, *made.candidates(made.prepared.split.test, 20)
 
 
 @pytest.mark.rules("din-R26")
 @pytest.mark.parametrize("exclude_seen", [True, False])
-def test_the_report_is_of_the_test_cases_as_the_run_serves_them(
-    exclude_seen: bool, mind_run: Path, tmp_path: Path
-) -> None:
+def test_the_report_is_of_the_test_cases_as_the_run_serves_them(exclude_seen, mind_run, tmp_path):
     place = Path(shutil.copytree(mind_run, tmp_path / "recall"))
     config, facts = checkpoint.load_config(place)
     facts["exclude_seen"] = exclude_seen
@@ -70,7 +68,7 @@ def test_the_report_is_of_the_test_cases_as_the_run_serves_them(
     made.train(Hooks())
     found = made.evaluate()
     cases, served = made.prepared.split.test, made.served
-    hits: dict[str, list[float]] = {"before": [], "after": []}
+    hits = {"before": [], "after": []}
     listed_by_stage = made.candidates(cases, 20)[1].items
     within = 0
     for case in range(len(cases.users)):
@@ -96,9 +94,7 @@ def test_the_report_is_of_the_test_cases_as_the_run_serves_them(
     assert load_rerank_report(tmp_path / "din") == {"run": str(tmp_path / "din"), **found}
 
 
-def test_where_no_target_is_recalled_there_is_nothing_to_judge(
-    mind_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_no_target_is_recalled_there_is_nothing_to_judge(mind_run, tmp_path, monkeypatch):
     made = begun(mind_run, tmp_path / "din", steps=0)
     made.train(Hooks())
     monkeypatch.setattr(metrics, "hit_mask", lambda items, targets: np.zeros(items.shape, bool))
@@ -107,9 +103,7 @@ def test_where_no_target_is_recalled_there_is_nothing_to_judge(
 
 
 @pytest.mark.rules("din-R20", "din-R21")
-def test_the_demonstration_is_of_the_parameters_that_were_trained(
-    mind_run: Path, stage: Path, tmp_path: Path
-) -> None:
+def test_the_demonstration_is_of_the_parameters_that_were_trained(mind_run, stage, tmp_path):
     found = din_indexability.measure_indexability(open_reranker(stage).load_trained(), users=30)
     made = open_reranker(stage)
     made.state = made.state._replace(params=load_reranker(stage, mind_run).params)
@@ -124,7 +118,7 @@ def test_the_demonstration_is_of_the_parameters_that_were_trained(
 
 
 @pytest.mark.rules("din-R28")
-def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage: Path) -> None:
+def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage):
     made = open_reranker(stage).load_trained()
     whole = din_indexability.measure_indexability(made, users=60)
     found, model = whole["recall"], made.served.model
@@ -138,36 +132,23 @@ def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage: 
 
 
 @pytest.mark.rules("din-R28")
-def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(stage: Path) -> None:
-    made = open_reranker(stage).load_trained()
-    cases = made.prepared.split.test
-    profiles = made.candidates(cases, 1)[0]
+def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(trained_stage):
+    made, cases, profiles, _ = trained_stage
     found = compute_interests(made.served.model, cases.histories, profiles)
     alive = found.active & found.vectors.any(axis=2)
     assert alive.sum() < alive.size
-    kept = din_indexability.retained_of_recall(
-        made.served, cases.histories, profiles, alive.size, 5
-    )
-    assert kept is not None
+    asked, width = (made.served, cases.histories, profiles), made.served.model.config.width
+    kept = din_indexability.retained_of_recall(*asked, alive.size, 5)
     assert kept["interests"] == alive.sum()
-
-
-@pytest.mark.rules("din-R28")
-def test_a_matrix_with_no_more_rows_than_its_width_is_no_control(stage: Path) -> None:
-    made = open_reranker(stage).load_trained()
-    cases = made.prepared.split.test
-    profiles = made.candidates(cases, 1)[0]
-    asked = made.served, cases.histories, profiles
-    width = made.served.model.config.width
+    # a matrix with no more rows than its width is no control
     assert din_indexability.retained_of_recall(*asked, width, 5) is None
     assert din_indexability.retained_of_recall(*asked, width + 1, 5) is not None
 
 
-def test_cutting_a_list_comes_after_ordering_it(mind_run: Path, stage: Path) -> None:
-    made = open_reranker(stage).load_trained()
-    cases = made.prepared.split.test
-    profiles, before = made.candidates(cases, 20)
+def test_cutting_a_list_comes_after_ordering_it(trained_stage, mind_run, stage):
+    made, cases, profiles, before = trained_stage
     given = made.reranker(), before, cases.histories, profiles
-    whole = rerank(*given)
-    for part, all_of_it in zip(rerank(*given, 5), whole, strict=True):
-        np.testing.assert_array_equal(part, all_of_it[:, :5])
+    for part, whole in zip(rerank(*given, 5), rerank(*given), strict=True):
+        np.testing.assert_array_equal(part, whole[:, :5])
+    with pytest.raises(ConfigError, match="--top: expected at most the 20 candidates of the DIN"):
+        recall_lists(mind_run, history=[], n=21, reranker=stage)

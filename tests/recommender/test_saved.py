@@ -1,8 +1,9 @@
-"""Runs that were trained or saved into a folder, loaded again."""
+"""Models that are saved and loaded, pickled or copied."""
 
-from __future__ import annotations
-
-from pathlib import Path
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,24 +14,23 @@ from mindref.errors import MindrefError, RunError
 from tests.runs import SMALL, loaded
 
 
-def test_a_run_keeps_all_and_is_loaded(tmp_path: Path) -> None:
+def test_a_run_keeps_all_and_is_loaded(tmp_path):
     model = MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
     for again in (mindref.load(tmp_path / "run"), MIND.load(str(tmp_path / "run"))):
         assert again.config == model.config
+        assert again.report == model.report
         history = loaded().log.item_ids[3:9]
         assert again.recommend(history, 20) == model.recommend(history, 20)
         assert again.similar_items(history[0]) == model.similar_items(history[0])
-        for a, b in zip(again.interests([history]), model.interests([history]), strict=True):
-            np.testing.assert_array_equal(a, b)
-
-
-def test_users_of_arrays_are_gone_once_the_run_is_loaded(tmp_path: Path) -> None:
-    MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
+        np.testing.assert_equal(again.interests([history]), model.interests([history]))
     with pytest.raises(RunError, match="arrays given in memory; name the log with --data"):
-        mindref.load(tmp_path / "run").recommend(user="customer-0001")
+        again.recommend(user="customer-0001")
+    model.save(tmp_path / "saved")
+    for path in (tmp_path / "saved").iterdir():
+        assert path.read_bytes() == (tmp_path / "run" / path.name).read_bytes(), path.name
 
 
-def test_a_model_is_saved_and_loaded(tmp_path: Path) -> None:
+def test_a_model_is_saved_and_loaded(tmp_path):
     model = MIND(**SMALL).fit(loaded().log)
     model.save(tmp_path / "run")
     again = mindref.load(tmp_path / "run")
@@ -47,19 +47,45 @@ def test_a_model_is_saved_and_loaded(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "copy" / path.name).read_bytes(), path.name
     with pytest.raises(MindrefError, match="a trained model, got none"):
         MIND().save(tmp_path / "none")
-
-
-def test_a_saved_run_has_what_a_run_that_was_trained_there_has(tmp_path: Path) -> None:
-    model = MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
-    model.save(tmp_path / "saved")
-    for path in (tmp_path / "saved").iterdir():
-        assert path.read_bytes() == (tmp_path / "run" / path.name).read_bytes(), path.name
-    assert mindref.load(tmp_path / "run").report == model.report
-
-
-def test_a_damaged_report_is_named(tmp_path: Path) -> None:
-    MIND(**SMALL).fit(loaded().log).save(tmp_path / "run")
     for text in ("{", "[]"):
         (tmp_path / "run" / "report.json").write_text(text)
         with pytest.raises(RunError, match=r"report\.json: expected a report"):
             mindref.load(tmp_path / "run")
+
+
+HISTORY = list(loaded().log.item_ids[3:12])
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+}
+
+
+@pytest.fixture(scope="module")
+def fitted() -> bytes:
+    """A model that has answered nobody yet."""
+    return pickle.dumps(MIND(**{**SMALL, "steps": 2}).fit(loaded().log))
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_copy_recommends_the_same_before_and_after_it_was_asked(fitted, way):
+    model = pickle.loads(fitted)
+    assert model.config.backend == "numba"
+    early = way(model)
+    expected = model.recommend(HISTORY, 20)
+    late = way(model)
+    for other in (early, late, way(late)):
+        assert other is not model
+        assert other.recommend(HISTORY, 20) == expected
+    assert model.recommend(HISTORY, 20) == expected
+
+
+@pytest.mark.parametrize("way", list(WAYS.values())[:2], ids=list(WAYS)[:2])
+def test_a_copy_has_buffers_of_its_own(fitted, way):
+    model = pickle.loads(fitted)
+    model.recommend(HISTORY)
+    other = way(model)
+    other.recommend(HISTORY)
+    one, two = (x.served.backend for x in (model, other))
+    assert one.cached_workspace is not two.cached_workspace
+    assert one.lock is not two.lock

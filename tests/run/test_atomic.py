@@ -1,14 +1,11 @@
 """Atomic writing: whole or not at all, with ordinary modes, and errors that say what to do."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,22 +13,22 @@ from mindref.errors import RunError
 from mindref.run import atomic
 
 
-def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
     atomic.write_text(tmp_path / "a.txt", "old\n")
     atomic.write_text(tmp_path / "a.txt", "new é\n")
     assert (tmp_path / "a.txt").read_bytes() == "new é\n".encode()
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
+def test_an_error_in_the_block_leaves_the_old_file(tmp_path):
     atomic.write_bytes(tmp_path / "a", b"old")
     with pytest.raises(TypeError, match="bytes-like"), atomic.open_atomic(tmp_path / "a") as stream:
-        stream.writelines([b"half", "a text"])  # type: ignore[list-item]  # the mistake under test
+        stream.writelines([b"half", "a text"])  # the mistake under test
     assert (tmp_path / "a").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
 
 
-def test_nobody_sees_a_file_before_its_block_ends(tmp_path: Path) -> None:
+def test_a_file_appears_when_its_block_ends(tmp_path):
     with atomic.open_atomic(tmp_path / "a") as stream:
         stream.write(b"half")
         stream.flush()
@@ -39,7 +36,7 @@ def test_nobody_sees_a_file_before_its_block_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are a Unix matter")
-def test_modes_come_from_the_umask(tmp_path: Path) -> None:
+def test_modes_come_from_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
         atomic.write_bytes(tmp_path / "a", b"")
@@ -51,7 +48,7 @@ def test_modes_come_from_the_umask(tmp_path: Path) -> None:
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o750
 
 
-def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
+def test_a_link_is_followed_and_stays_a_link(tmp_path):
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to(tmp_path / "real")
     atomic.write_text(tmp_path / "link", "new")
@@ -59,11 +56,11 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real").read_text() == "new"
 
 
-def test_a_device_is_written_as_it_is() -> None:
+def test_a_device_is_written_as_it_is():
     atomic.write_text(os.devnull, "gone")
 
 
-def test_json_keeps_its_order_and_refuses_nan(tmp_path: Path) -> None:
+def test_json_keeps_its_order_and_refuses_nan(tmp_path):
     atomic.write_json(tmp_path / "a.json", {"b": 1, "a": "é"})
     assert (tmp_path / "a.json").read_text("utf-8") == '{\n  "b": 1,\n  "a": "é"\n}\n'
     with pytest.raises(ValueError, match="not JSON compliant"):
@@ -71,22 +68,22 @@ def test_json_keeps_its_order_and_refuses_nan(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.json"]
 
 
-def test_a_missing_folder_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(RunError, match=r"No such file or directory; check that the folder exists"):
         atomic.write_text(tmp_path / "missing" / "a", "x")
 
 
-def test_a_folder_where_a_file_should_be_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_where_a_file_should_be_is_an_error(tmp_path):
     with pytest.raises(RunError, match="a place that can be written"):
         atomic.write_text(tmp_path, "x")
 
 
-def test_an_error_about_another_file_passes_as_it_is(tmp_path: Path) -> None:
+def test_an_error_about_another_file_passes_as_it_is(tmp_path):
     with pytest.raises(FileNotFoundError), atomic.open_atomic(tmp_path / "a"):
         (tmp_path / "b" / "c").read_bytes()
 
 
-def test_a_folder_appears_whole_and_never_over_a_full_one(tmp_path: Path) -> None:
+def test_a_folder_appears_whole_and_never_over_a_full_one(tmp_path):
     with atomic.atomic_folder(tmp_path / "run") as building:
         (building / "sub").mkdir()
         (building / "sub" / "a").write_text("x")
@@ -100,8 +97,8 @@ def test_a_folder_appears_whole_and_never_over_a_full_one(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == ["run"]
 
 
-def test_an_error_in_the_block_leaves_no_folder(tmp_path: Path) -> None:
-    def stopped(building: Path) -> None:
+def test_an_error_in_the_block_leaves_no_folder(tmp_path):
+    def stopped(building):
         (building / "a").write_text("x")
         raise KeyboardInterrupt
 
@@ -120,11 +117,10 @@ for number in range(1_000_000):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
-def test_a_kill_leaves_one_whole_file_and_sweep_removes_the_rest(tmp_path: Path) -> None:
+def test_a_kill_leaves_one_whole_file_and_sweep_removes_the_rest(tmp_path):
     for delay in (0.0, 0.003, 0.007):
         command = [sys.executable, "-c", WRITER, str(tmp_path / "a")]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
-            assert writer.stdout is not None
             writer.stdout.readline()
             time.sleep(delay)
             writer.send_signal(signal.SIGKILL)
@@ -135,7 +131,7 @@ def test_a_kill_leaves_one_whole_file_and_sweep_removes_the_rest(tmp_path: Path)
     assert os.listdir(tmp_path) == ["a"]
 
 
-def test_json_holds_names_that_utf_8_cannot(tmp_path: Path) -> None:
+def test_json_holds_names_that_utf_8_cannot(tmp_path):
     """A file whose name is no UTF-8, or a lone surrogate of somebody's JSON."""
     for value in ({"place": "/x/\udcff"}, {"\ud800": "\u00e9"}):
         atomic.write_json(tmp_path / "x.json", value)

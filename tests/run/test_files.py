@@ -1,9 +1,5 @@
 """Sealed files of JSON: none is written that would not be read again."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from mindref.config import Config
@@ -15,9 +11,7 @@ LETTERS = "\u00e9" * 60  # two bytes each
 
 @pytest.mark.rules("security-R6")
 @pytest.mark.parametrize("room", [0, 1])
-def test_what_would_not_be_read_again_is_not_written(
-    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_would_not_be_read_again_is_not_written(room, tmp_path, monkeypatch):
     path = tmp_path / "words.json"
     files.write_sealed(path, {"a": LETTERS})
     size = path.stat().st_size
@@ -34,9 +28,7 @@ def test_what_would_not_be_read_again_is_not_written(
 
 
 @pytest.mark.rules("security-R6")
-def test_a_run_of_too_many_values_is_refused_at_its_beginning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_of_too_many_values_is_refused_at_its_beginning(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "LONGEST_JSON", 10_000)
     values = {"user_features": {"name": [str(n) for n in range(10_000)]}}
     with pytest.raises(RunError, match=r"config.json: .*leave out user features of so many values"):

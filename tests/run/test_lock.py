@@ -1,25 +1,27 @@
 """One writer at a time: the lock names its owner, outlives nobody, and hinders no reader."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from mindref.errors import RunError
 from mindref.run import lock
-from tests.runs import call, content, environment, options, trained
+from tests.runs import call, content, options, read_until, run_python, start, start_python, trained
 
-pytestmark = pytest.mark.skipif(lock.SYSTEM is None, reason="this system has no flock")
+pytestmark = [
+    pytest.mark.skipif(lock.SYSTEM is None, reason="this system has no flock"),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
 HOLDER = """
 import sys
 from pathlib import Path
@@ -32,20 +34,14 @@ with lock.lock_inside(Path(sys.argv[1])) as line:
 
 def holder(folder: Path) -> subprocess.Popen[str]:
     """Start a process that holds the lock of a folder until its standard input is closed."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder)],
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": None}
+    child = start_python("-c", HOLDER, folder, **pipes)
     assert child.stdout.readline() == "held\n"
     return child
 
 
 @pytest.mark.rules("faults-R4")
-def test_the_second_one_is_told_who_the_first_one_is(tmp_path: Path) -> None:
+def test_the_error_names_the_process_that_holds_the_lock(tmp_path):
     with holder(tmp_path) as child:
         with (
             pytest.raises(RunError, match="no other process that writes there") as told,
@@ -63,7 +59,7 @@ def test_the_second_one_is_told_who_the_first_one_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("faults-R5")
-def test_a_kill_lets_go_of_the_lock(tmp_path: Path) -> None:
+def test_a_killed_process_releases_the_lock(tmp_path):
     with holder(tmp_path) as child:
         child.kill()
     assert os.listdir(tmp_path) == [lock.NAME], "the file is still there, and hinders nobody"
@@ -75,11 +71,11 @@ def test_a_kill_lets_go_of_the_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("faults-R5")
-def test_of_many_that_want_it_at_once_one_has_it(tmp_path: Path) -> None:
+def test_one_of_many_threads_holds_the_lock(tmp_path):
     """The file comes and goes all the time: nobody may hold one that lies there no more."""
     inside, most, served = [0], [0], [0]
 
-    def worker() -> None:
+    def worker():
         for _ in range(40):
             with lock.lock_inside(tmp_path, wait=True):
                 inside[0] += 1
@@ -98,10 +94,8 @@ def test_of_many_that_want_it_at_once_one_has_it(tmp_path: Path) -> None:
 
 @pytest.mark.rules("faults-R7")
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_where_there_are_no_locks_it_says_so_and_goes_on(
-    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def flock(descriptor: int, how: int) -> None:
+def test_a_system_without_locks_gives_a_warning(tmp_path, number, monkeypatch):
+    def flock(descriptor, how):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(lock.SYSTEM, "flock", flock)
@@ -115,56 +109,49 @@ def test_where_there_are_no_locks_it_says_so_and_goes_on(
 
 @pytest.mark.rules("faults-R7")
 @pytest.mark.slow
-def test_a_command_says_that_there_are_no_locks_and_goes_on(tmp_path: Path) -> None:
+def test_a_command_warns_if_there_are_no_locks(tmp_path):
     code = (
         "import errno, os, sys\nfrom mindref.run import lock\n"
         "def flock(*given): raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))\n"
         "lock.SYSTEM.flock = flock\nfrom mindref.cli import main\nmain(sys.argv[1:])"
     )
     words = ["train", "--out", "run", "--quiet", *options(steps=2, evaluate_every=1)]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python("-c", code, *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "run: no lock is possible here (No locks available)" in done.stderr
     assert not (tmp_path / "run" / lock.NAME).exists()
 
 
 @pytest.mark.parametrize("words", ["", "[1]", '{"pid": 1}', "\x00" * 30, "[" * 4800])
-def test_an_owner_that_has_not_signed_is_one_all_the_same(tmp_path: Path, words: str) -> None:
+def test_an_unreadable_lock_file_still_locks(tmp_path, words):
+    message = "got one that has not written its name yet"
     with lock.lock_inside(tmp_path):
         (tmp_path / lock.NAME).write_text(words)
-        with (
-            pytest.raises(RunError, match="got one that has not written its name yet"),
-            lock.lock_inside(tmp_path),
-        ):
+        with pytest.raises(RunError, match=message), lock.lock_inside(tmp_path):
             pass
-
-
-def test_what_stands_in_the_file_is_no_order_to_a_terminal(tmp_path: Path) -> None:
-    words = {"pid": 1, "host": "a\x1b[2J", "command": "b\n", "since": "c"}
-    with lock.lock_inside(tmp_path):
-        (tmp_path / lock.NAME).write_text(json.dumps(words))
+        signed = {"pid": 1, "host": "a\x1b[2J", "command": "b\n", "since": "c"}
+        (tmp_path / lock.NAME).write_text(json.dumps(signed))
         with pytest.raises(RunError) as told, lock.lock_inside(tmp_path):
             pass
     assert str(told.value).isprintable()
 
 
-def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+def test_links_folders_and_devices_in_the_place_of_a_lock(tmp_path):
     (tmp_path / "mine").write_text("kept")
     (tmp_path / lock.NAME).symlink_to(tmp_path / "mine")
     with lock.lock_inside(tmp_path):
         pass
     assert (tmp_path / "mine").read_text() == "kept"
+    (tmp_path / "folder" / lock.NAME).mkdir(parents=True)
+    with lock.lock_inside(tmp_path / "folder") as line:
+        assert "no lock is possible here (Is a directory)" in line
+    with lock.lock_output(os.devnull) as line:
+        assert line == ""
+    assert not Path("/dev/.null.lock").exists()
 
 
 @pytest.mark.rules("faults-R8")
-def test_what_a_kill_left_of_a_file_is_swept_by_the_next_who_makes_it(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_writer_are_removed(tmp_path):
     left = {x: f".{x}.0a0a0a0a0a0a.tmp" for x in ("lists.tsv", "lists.tsv2", "other")}
     for name in left.values():
         (tmp_path / name).write_text("half")
@@ -179,12 +166,6 @@ def test_what_a_kill_left_of_a_file_is_swept_by_the_next_who_makes_it(tmp_path: 
         with lock.lock_output(tmp_path / "other"):
             pass
     assert os.listdir(tmp_path) == [left["lists.tsv2"]]
-
-
-def test_a_device_has_no_lock() -> None:
-    with lock.lock_output(os.devnull) as line:
-        assert line == ""
-    assert not Path("/dev/.null.lock").exists()
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +183,7 @@ WRITERS = {
 @pytest.mark.rules("faults-R4")
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.slow(every=3)
-def test_a_command_that_writes_into_a_folder_waits_for_nobody(run: Path, name: str) -> None:
+def test_a_writing_command_fails_in_a_locked_folder(run, name):
     folder = run.parent / WRITERS[name][2]
     folder.mkdir(exist_ok=True)
     before = content(run)
@@ -217,7 +198,7 @@ def test_a_command_that_writes_into_a_folder_waits_for_nobody(run: Path, name: s
 
 @pytest.mark.rules("faults-R4")
 @pytest.mark.slow
-def test_merged_and_judged_lists_have_one_writer(run: Path, tmp_path: Path) -> None:
+def test_an_output_file_has_one_writer(run, tmp_path):
     part, lists = tmp_path / "part", tmp_path / "lists.tsv"
     done = call("recall", run, "--all-users", "--shard", "1/1", "--output", part, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -232,13 +213,7 @@ def test_merged_and_judged_lists_have_one_writer(run: Path, tmp_path: Path) -> N
     assert not lists.exists()
 
 
-def test_what_is_no_lock_in_its_place_is_said(tmp_path: Path) -> None:
-    (tmp_path / lock.NAME).mkdir()
-    with lock.lock_inside(tmp_path) as line:
-        assert "no lock is possible here (Is a directory)" in line
-
-
-def test_a_lock_that_was_removed_is_not_removed_again(tmp_path: Path) -> None:
+def test_a_lock_that_was_removed_is_not_removed_again(tmp_path):
     with lock.lock_inside(tmp_path):
         (tmp_path / lock.NAME).unlink()
         (tmp_path / lock.NAME).write_text("another one's")
@@ -247,13 +222,10 @@ def test_a_lock_that_was_removed_is_not_removed_again(tmp_path: Path) -> None:
 
 @pytest.mark.rules("faults-R6")
 @pytest.mark.slow
-def test_readers_ask_for_no_lock(run: Path, tmp_path: Path) -> None:
+def test_readers_take_no_lock(run, tmp_path):
     lists = tmp_path / "lists.tsv"
     with holder(run) as child:
-        for words in (
-            ["evaluate", run],
-            ["recall", run, "--all-users", "--output", lists],
-        ):
+        for words in (["evaluate", run], ["recall", run, "--all-users", "--output", lists]):
             done = call(*words, cwd=tmp_path)
             assert done.returncode == 0, done.stderr
         child.communicate("")
@@ -261,20 +233,11 @@ def test_readers_ask_for_no_lock(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("faults-R4")
-def test_two_trainings_of_one_run_at_once(tmp_path: Path) -> None:
+def test_two_trainings_of_one_run_at_once(tmp_path):
     """The second is refused while the first one trains, and the first one ends undisturbed."""
     long = ["train", "--out", "run", *options(steps=4000, evaluate_every=20)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "mindref", *long],
-        cwd=tmp_path,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    ) as first:
-        assert first.stderr is not None
-        while not first.stderr.readline().startswith("step "):
-            assert first.poll() is None
+    with start(*long, cwd=tmp_path) as first:
+        read_until(first, "step ")
         done = call("train", "--resume", "run", cwd=tmp_path)
         assert done.returncode == 2
         assert f"process {first.pid} on " in done.stderr
@@ -284,3 +247,117 @@ def test_two_trainings_of_one_run_at_once(tmp_path: Path) -> None:
         first.communicate()
         assert first.returncode == 130
     assert not (tmp_path / "run" / lock.NAME).exists()
+
+
+@contextmanager
+def forked(work: Callable[[], int]) -> Iterator[int]:
+    """Fork a child that works and ends with a code, 99 for an error; it is killed in the end."""
+    child = os.fork()
+    if not child:
+        code = 99
+        try:
+            code = work()
+        finally:
+            os._exit(code)
+    try:
+        yield child
+    finally:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def code_of(child: int) -> int:
+    """Wait for a child; return its exit code."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def asleep() -> int:
+    """Do nothing until killed."""
+    while True:
+        signal.pause()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another user is made by root")
+@pytest.mark.rules("faults-R4")
+def test_the_lock_of_another_user_holds(open_folder):
+    """Its file cannot be written by us, and is locked all the same."""
+
+    def refused():
+        os.setuid(54321)
+        try:
+            with lock.lock_inside(open_folder):
+                return 1
+        except RunError as error:
+            return 0 if f"process {os.getppid()} on " in str(error) else 2
+
+    with lock.lock_inside(open_folder), forked(refused) as child:
+        assert code_of(child) == 0
+
+
+@pytest.mark.rules("faults-R5")
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_forked_child_holds_no_lock_of_its_parent(waits, tmp_path):
+    """The parent is a process of its own, which is killed while its child lives on.
+
+    It forks when it has the lock, or while a thread of it waits for the lock.
+    """
+    reading, writing = os.pipe()
+
+    def parent():
+        with ExitStack() as stack:
+            stack.enter_context(lock.lock_inside(tmp_path))
+            had = threading.Event()
+            if waits:
+                threading.Thread(target=keep, args=(tmp_path, had), daemon=True).start()
+                while len(lock.OPEN) < 2:  # until it has opened the file
+                    pass
+            with forked(asleep) as grandchild:
+                if waits:
+                    stack.close()
+                    had.wait()
+                os.write(writing, str(grandchild).encode())
+                return asleep()
+
+    with forked(parent) as process:
+        grandchild = int(os.read(reading, 20))
+        try:
+            with (
+                pytest.raises(RunError, match=f"process {process} on "),
+                lock.lock_inside(tmp_path),
+            ):
+                pass
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            with lock.lock_inside(tmp_path) as line:
+                assert line == ""
+        finally:
+            os.kill(grandchild, signal.SIGKILL)
+            os.close(reading)
+            os.close(writing)
+
+
+def keep(folder: Path, had: threading.Event) -> None:
+    """Wait for a lock, say so when it is had, and keep it."""
+    with lock.lock_inside(folder, wait=True):
+        had.set()
+        threading.Event().wait()
+
+
+@pytest.mark.rules("faults-R5")
+def test_a_forked_child_that_ends_the_block_leaves_the_lock_alone(tmp_path):
+    """Nor does it close its own lock, which may have the number that the other one had."""
+    other = tmp_path / "other"
+    other.mkdir()
+    with ExitStack() as stack:
+        stack.enter_context(lock.lock_inside(tmp_path))
+
+        def leave():
+            with lock.lock_inside(other):
+                stack.close()
+                with pytest.raises(RunError), lock.lock_inside(other):
+                    pass
+            return 0 if sorted(os.listdir(tmp_path)) == [lock.NAME, "other"] else 1
+
+        with forked(leave) as child:
+            assert code_of(child) == 0

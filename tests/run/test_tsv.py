@@ -1,7 +1,5 @@
 """A field of a TSV line holds whatever an id or a title holds."""
 
-from __future__ import annotations
-
 import unicodedata
 
 import pytest
@@ -15,12 +13,12 @@ ANY = st.text(st.characters(), max_size=20)  # surrogates among them
 
 
 @given(NASTY | ANY)
-def test_a_field_gives_back_its_text(text: str) -> None:
+def test_a_field_gives_back_its_text(text):
     assert unescape(escape(text)) == text
 
 
 @given(NASTY | ANY)
-def test_a_field_stays_in_its_line_and_can_be_written(text: str) -> None:
+def test_a_field_stays_in_its_line_and_can_be_written(text):
     field = escape(text)
     assert not any(unicodedata.category(char) == "Cc" for char in field)
     field.encode("utf-8")
@@ -42,6 +40,6 @@ def test_a_field_stays_in_its_line_and_can_be_written(text: str) -> None:
         ("Amélie 🎬", "Amélie 🎬"),
     ],
 )
-def test_a_field_is_written_so(text: str, field: str) -> None:
+def test_a_field_is_written_so(text, field):
     assert escape(text) == field
     assert unescape(field) == text

@@ -1,10 +1,8 @@
 """Shares of the users, wherever they are computed, are the bytes of the command without shares."""
 
-from __future__ import annotations
-
 import os
 import shutil
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -55,16 +53,14 @@ def parted(run: Path, folder: Path, count: int, **asked: Any) -> list[Path]:
 @pytest.mark.parametrize("form", FRAMES)
 @pytest.mark.parametrize("count", [1, 3, 4, 20])  # twenty for nine blocks: some are empty
 @pytest.mark.slow(every=6)
-def test_merged_shares_are_the_bytes_of_the_command(
-    run: Path, tmp_path: Path, form: str, count: int
-) -> None:
+def test_merged_shares_are_the_bytes_of_the_command(run, tmp_path, form, count):
     files = parted(run, tmp_path, count, form=form, n=4)
     shard_file.merge_shards(files[::-1], tmp_path / "merged")
     assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, form=form, n=4)
 
 
 @pytest.mark.rules("recall-R35")
-def test_logits_drawn_per_call_do_not_depend_on_the_shares(per_call: Path, tmp_path: Path) -> None:
+def test_logits_drawn_per_call_do_not_depend_on_the_shares(per_call, tmp_path):
     expected = whole(per_call, tmp_path, form="jsonl")
     assert whole(per_call, tmp_path, form="jsonl") == expected
     for count in (2, 5):
@@ -76,18 +72,14 @@ def test_logits_drawn_per_call_do_not_depend_on_the_shares(per_call: Path, tmp_p
 
 @pytest.mark.rules("recall-R35", "recall-R36")
 @pytest.mark.parametrize("kind", ["annoy", "faiss-ivf"])
-def test_an_approximate_index_answers_alike_in_every_share(
-    run: Path, tmp_path: Path, kind: str
-) -> None:
+def test_an_approximate_index_answers_alike_in_every_share(run, tmp_path, kind):
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
     shard_file.merge_shards(parted(run, tmp_path, 4, kind=kind), tmp_path / "merged")
     assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, kind=kind)
 
 
-def test_the_lists_are_those_of_recall(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_lists_are_those_of_recall(run, tmp_path, monkeypatch):
     monkeypatch.setattr(bulk, "USERS_PER_BLOCK", BLOCK)
     answers = bulk.recall_lists(run, n=4)
     from mindref.recall import lists
@@ -96,29 +88,24 @@ def test_the_lists_are_those_of_recall(
     assert (tmp_path / "plain").read_bytes() == whole(run, tmp_path, form="jsonl", n=4)
 
 
-def threads() -> Executor:
-    return ThreadPoolExecutor(3)
-
-
-def forked() -> Executor:
-    return ProcessPoolExecutor(2, mp_context=get_context("fork"))
-
-
-def spawned() -> Executor:
-    return ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+EXECUTORS = {
+    "threads": lambda: ThreadPoolExecutor(3),
+    "forked": lambda: ProcessPoolExecutor(2, mp_context=get_context("fork")),
+    "spawned": lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn")),
+}
 
 
 @pytest.mark.rules("recall-R39")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize("make", [threads, forked, spawned])
+@pytest.mark.parametrize("make", EXECUTORS.values(), ids=EXECUTORS)
 @pytest.mark.parametrize("kind", ["exact", "annoy", "faiss-ivf"])
 @pytest.mark.slow(every=9)
-def test_an_executor_writes_the_same_bytes(run: Path, tmp_path: Path, make: Any, kind: str) -> None:
+def test_an_executor_writes_the_same_bytes(run, tmp_path, make, kind):
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
     expected = whole(run, tmp_path, form="jsonl", n=5, kind=kind)
     with make() as executor:
-        asked: dict[str, Any] = {"form": "jsonl", "n": 5, "kind": kind, "block": BLOCK}
+        asked = {"form": "jsonl", "n": 5, "kind": kind, "block": BLOCK}
         recall_all(run, tmp_path / "lists", executor=executor, count=5, **asked)
     assert (tmp_path / "lists").read_bytes() == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lists", "run", "whole"]
@@ -126,7 +113,7 @@ def test_an_executor_writes_the_same_bytes(run: Path, tmp_path: Path, make: Any,
 
 @pytest.mark.rules("recall-R39")
 @pytest.mark.slow
-def test_dask_writes_the_same_bytes(run: Path, tmp_path: Path) -> None:
+def test_dask_writes_the_same_bytes(run, tmp_path):
     distributed = pytest.importorskip(
         "distributed", reason="distributed is not installed: the extra `dask`"
     )
@@ -160,9 +147,7 @@ class Dying(ProcessPoolExecutor):
 
 
 @pytest.mark.rules("recall-R39", "recall-R38")
-def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dead_worker_is_an_error_and_finished_shards_are_kept(run, tmp_path, monkeypatch):
     expected = whole(run, tmp_path)
     with (
         Dying(1, mp_context=get_context("spawn")) as executor,
@@ -175,10 +160,10 @@ def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
     assert not (tmp_path / "lists").exists()
     kept = sorted((tmp_path / "lists.shards").glob("shard-*-of-00003"))
     assert kept
-    written: list[int] = []
+    written = []
     original = sharding.lists.write_lists_to_stream
 
-    def saving(*given: Any) -> None:
+    def saving(*given):
         written.append(1)
         original(*given)
 
@@ -191,10 +176,10 @@ def test_a_worker_that_dies_is_an_error_and_what_is_done_is_kept(
 
 
 @pytest.mark.rules("recall-R38")
-def test_a_part_that_is_done_is_not_computed_again(run: Path, tmp_path: Path) -> None:
+def test_a_part_that_is_done_is_not_computed_again(run, tmp_path):
     path = tmp_path / "part"
 
-    def again(**asked: Any) -> str:
+    def again(**asked):
         return recall_all(run, path, shard=(2, 3), block=BLOCK, **asked)[-1]
 
     assert again() == "shard 2 of 3: users 22 to 42 of 60"
@@ -211,13 +196,11 @@ def test_a_part_that_is_done_is_not_computed_again(run: Path, tmp_path: Path) ->
 
 
 @pytest.mark.rules("recall-R38")
-def test_a_killed_part_leaves_no_manifest_of_another(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_part_leaves_no_manifest_of_another(run, tmp_path, monkeypatch):
     path = tmp_path / "part"
     recall_all(run, path, shard=(1, 3), block=BLOCK)
 
-    def interrupted(*_: Any) -> None:
+    def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sharding.lists, "write_list", interrupted)
@@ -228,11 +211,11 @@ def test_a_killed_part_leaves_no_manifest_of_another(
     assert sorted(x.name for x in tmp_path.iterdir()) == ["part", "run"]
 
 
-def test_memory_is_bounded_by_a_block(run: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    sizes: list[int] = []
+def test_memory_is_bounded_by_a_block(run, tmp_path, monkeypatch):
+    sizes = []
     original = serving.compute_interests
 
-    def counting(model: Any, rows: Any, *given: Any) -> Any:
+    def counting(model, rows, *given):
         sizes.append(len(rows))
         return original(model, rows, *given)
 
@@ -250,16 +233,15 @@ def test_memory_is_bounded_by_a_block(run: Path, tmp_path: Path, monkeypatch: An
         ({"shard": (4, 3)}, "--shard: expected i/n with i from 1 to n, got 4/3"),
         ({"form": "xml"}, "form: expected table or tsv or jsonl or json, got 'xml'"),
         ({"count": 0}, "expected integers from 1"),
+        ({"kind": "fast"}, "--index: expected auto or exact"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_the_work(
-    tmp_path: Path, asked: dict[str, Any], message: str
-) -> None:
+def test_invalid_arguments_are_refused_before_the_run_is_read(tmp_path, asked, message):
     with pytest.raises(ConfigError, match=message):
         recall_all(tmp_path / "no run", tmp_path / "lists", **asked)
 
 
-def test_a_worker_that_sees_another_run_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_worker_that_sees_another_run_is_refused(run, tmp_path):
     asked = sharding.ShardRequest(str(run), None, 20, "exact", True, None, "cpu", "tsv", BLOCK)
     facts = sharding.open_run(asked).facts
     other = asked._replace(top=3)
@@ -272,19 +254,15 @@ def test_a_broken_kind_is_refused_before_the_run_is_read(tmp_path: Path) -> None
         recall_all(tmp_path / "no run", tmp_path / "lists", kind="fast")
 
 
-def test_what_others_keep_beside_the_parts_stays(run: Path, tmp_path: Path) -> None:
+def test_what_a_killed_shard_left_is_removed_and_other_files_stay(run, tmp_path):
     folder = tmp_path / "lists.shards"
     folder.mkdir()
     (folder / "mine").write_text("mine")
     with ThreadPoolExecutor(1) as executor:
         recall_all(run, tmp_path / "lists", executor=executor, count=2, kind="exact", block=BLOCK)
     assert [path.name for path in folder.iterdir()] == ["mine"]
-
-
-def test_what_a_killed_share_left_is_removed(run: Path, tmp_path: Path) -> None:
     left, other = tmp_path / ".part.0a1b0a1b0a1b.tmp", tmp_path / ".another.0a1b0a1b0a1b.tmp"
     for path in (left, other):
         path.write_text("half")
     recall_all(run, tmp_path / "part", shard=(1, 2), kind="exact", block=BLOCK)
-    assert not left.exists()
-    assert other.exists()
+    assert (left.exists(), other.exists()) == (False, True)

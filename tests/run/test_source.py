@@ -1,9 +1,5 @@
 """What `fit` may be told of each kind of data, and what it refuses."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 from mindref import MIND
@@ -12,11 +8,10 @@ from mindref.run.source import open_fit_data
 from tests.runs import SMALL, loaded
 
 
-def test_titles_and_features_of_arrays_are_taken() -> None:
+def test_titles_and_features_of_arrays_are_taken():
     arrays, item = ([1, 1, 2], ["a", "b", "a"], [1, 2, 3]), "a"
     features = {"kind": {item: ["x", "y"]}}
     _, (log, _) = open_fit_data(*arrays, {"titles": {item: "One"}, "item_features": features})
-    assert log.titles is not None
     assert log.titles[0] == "One"
     assert [feature.name for feature in log.item_features] == ["kind"]
 
@@ -30,13 +25,13 @@ def test_titles_and_features_of_arrays_are_taken() -> None:
         (loaded().log, None, "no option"),
     ],
 )
-def test_an_unknown_option_of_the_data_is_refused(data: Any, items: Any, known: str) -> None:
+def test_an_unknown_option_of_the_data_is_refused(data, items, known):
     with pytest.raises(ConfigError, match=f"fit: options of .*{known}.*, got 'foo'"):
         MIND(**SMALL).fit(data, items, foo=1)
 
 
 @pytest.mark.parametrize("data", [None, "log.csv", {"user": [1], "item": [2]}, loaded().log])
-def test_items_or_times_beside_a_whole_log_are_refused(data: Any) -> None:
+def test_items_or_times_beside_a_whole_log_are_refused(data):
     for beside in ({"items": [1]}, {"times": [1]}):
         with pytest.raises(ConfigError, match="users beside the items"):
             MIND(**SMALL).fit(data, **beside)

@@ -1,7 +1,5 @@
 """Questions to a trained model, and its answers as bytes; workers of any kind import it."""
 
-from __future__ import annotations
-
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -35,7 +33,7 @@ def at_once(model: Any, questions: list[tuple[str, int]], threads: int = 8) -> l
     """Return the answers to questions that many threads ask at once."""
     start = Barrier(threads)
 
-    def ask(place: int) -> list[Any]:
+    def ask(place):
         start.wait(timeout=60)
         own = range(place, place + len(questions))  # each begins elsewhere, and asks all
         found = {n % len(questions): answer(model, questions[n % len(questions)]) for n in own}

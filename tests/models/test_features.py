@@ -1,7 +1,5 @@
 """Side features of items and profiles of users, by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -40,7 +38,7 @@ def as_dense(names: list[str]) -> np.ndarray:
 
 
 @pytest.mark.rules("model-R32", "model-R33")
-def test_an_item_is_the_mean_over_the_fields_that_it_has() -> None:
+def test_an_item_is_the_mean_over_the_fields_that_it_has():
     third, quarter = 1 / 3, 1 / 4
     expected = [
         # x, y, z, comedy, drama, acme
@@ -52,12 +50,12 @@ def test_an_item_is_the_mean_over_the_fields_that_it_has() -> None:
 
 
 @pytest.mark.rules("model-R32")
-def test_without_named_features_an_item_is_its_id() -> None:
+def test_without_named_features_an_item_is_its_id():
     np.testing.assert_array_equal(as_dense([]), np.eye(3))
 
 
 @pytest.mark.rules("model-R34", "model-R35")
-def test_a_profile_has_a_row_for_each_feature_and_one_for_unknown() -> None:
+def test_a_profile_has_a_row_for_each_feature_and_one_for_unknown():
     vocabulary = features.user_vocabulary(LOG, config(user_features=["age", "city"]))
     assert vocabulary.rows == 5  # unknown, young, old; unknown, Rome
     found = features.user_profiles(LOG, vocabulary, USERS)
@@ -65,13 +63,13 @@ def test_a_profile_has_a_row_for_each_feature_and_one_for_unknown() -> None:
 
 
 @pytest.mark.rules("model-R34")
-def test_a_value_that_training_did_not_know_is_unknown() -> None:
+def test_a_value_that_training_did_not_know_is_unknown():
     vocabulary = Vocabulary({"age": ["ancient", "old"], "height": ["tall"]})
     found = features.user_profiles(LOG, vocabulary, USERS)
     np.testing.assert_array_equal(found, [[2, 3], [0, 3], [0, 3]])
 
 
-def test_a_feature_that_the_data_lack_is_refused_with_those_it_has() -> None:
+def test_a_feature_that_the_data_lack_is_refused_with_those_it_has():
     with pytest.raises(ConfigError) as caught:
         features.item_catalogue(LOG, config(item_features=["colour"]))
     assert str(caught.value) == (

@@ -1,9 +1,5 @@
 """items.tsv holds any catalogue and gives it back."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,18 +12,18 @@ IDS = ["plain", "a\tb", "line\nend", "back\\slash", "return\r", "\\t", "Amélie"
 TITLES = ["", "\t", "\n\n", "\\", "\r\n", "\\n", "千と千尋", "\x85", "\udfff"]
 
 
-def test_ids_and_titles_of_any_kind_come_back(tmp_path: Path) -> None:
+def test_ids_and_titles_of_any_kind_come_back(tmp_path):
     items.write_items(tmp_path / "items.tsv", IDS, np.arange(9), TITLES)
     assert items.read_items(tmp_path / "items.tsv") == items.Items(IDS, list(range(9)), TITLES)
 
 
-def test_a_line_is_an_item_in_the_order_of_dense_ids(tmp_path: Path) -> None:
+def test_a_line_is_an_item_in_the_order_of_dense_ids(tmp_path):
     items.write_items(tmp_path / "items.tsv", ["b", "a"], np.array([3, 0]), ["B", ""])
     expected = "id\tdense\tcount\ttitle\nb\t0\t3\tB\na\t1\t0\t\n"
     assert (tmp_path / "items.tsv").read_bytes() == expected.encode()
 
 
-def test_a_log_without_titles_has_empty_ones(tmp_path: Path) -> None:
+def test_a_log_without_titles_has_empty_ones(tmp_path):
     items.write_items(tmp_path / "items.tsv", ["a"], np.array([1]), None)
     found = items.read_items(tmp_path / "items.tsv")
     assert found.titles == [""]
@@ -37,9 +33,7 @@ def test_a_log_without_titles_has_empty_ones(tmp_path: Path) -> None:
 @given(
     rows=st.lists(st.tuples(st.text(st.characters()), st.integers(0, 2**40), st.text()), max_size=5)
 )
-def test_every_catalogue_comes_back(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, str]]
-) -> None:
+def test_every_catalogue_comes_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("items") / "items.tsv"
     ids, counts, titles = ([row[column] for row in rows] for column in range(3))
     items.write_items(path, ids, np.array(counts, np.int64), titles)
@@ -57,7 +51,7 @@ def test_every_catalogue_comes_back(
         ("", "line 1: .* the header"),
     ],
 )
-def test_a_damaged_line_is_named(tmp_path: Path, text: str, where: str) -> None:
+def test_a_damaged_line_is_named(tmp_path, text, where):
     (tmp_path / "items.tsv").write_text(text)
     with pytest.raises(RunError, match=rf"items.tsv.*{where}.*; mindref train --resume"):
         items.read_items(tmp_path / "items.tsv")

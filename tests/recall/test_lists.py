@@ -1,7 +1,5 @@
 """Lists for people."""
 
-from __future__ import annotations
-
 import io
 
 from mindref.recall import lists
@@ -15,12 +13,12 @@ def said(interests: int) -> str:
     return stream.getvalue()
 
 
-def test_items_stand_below_the_interest_that_brought_them() -> None:
+def test_items_stand_below_the_interest_that_brought_them():
     assert said(2).startswith(
         "user u: 5 behaviours, 2 interests\ninterest 0\n     1     2.000  a\n"
     )
 
 
-def test_a_family_without_vectors_is_not_said_to_have_an_interest_0_of_0() -> None:
+def test_a_family_without_vectors_is_not_said_to_have_an_interest_0_of_0():
     expected = "user u: 5 behaviours, scored without interests\n     1     2.000  a\n"
     assert said(0) == expected + "     2     1.000  b  Bee\n"

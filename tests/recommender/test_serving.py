@@ -1,9 +1,5 @@
 """A trained model answers for any history, at once and always alike."""
 
-from __future__ import annotations
-
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +9,14 @@ import mindref
 from mindref import MIND
 from mindref.errors import ConfigError, DataError, MindrefError
 from mindref.recommender import Recommendation
-from tests.runs import REPOSITORY, SMALL, environment, loaded, trained
+from tests.runs import REPOSITORY, SMALL, loaded, python_output, run_python, trained
 
 LOG = loaded().log
 ITEMS = list(LOG.item_ids)
 HISTORY = ITEMS[3:12]
+NO_USER = "one of the 60 users of the log, got x; give a hist"
+EITHER = "expected a history or a user, got both or neither"
+A_TEXT = "history: expected a list of item ids, got 'article"
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +34,24 @@ def ids(found: list[Recommendation]) -> list[str]:
     return [x.item for x in found]
 
 
-def test_a_history_gets_its_best_items_in_order(model: MIND) -> None:
+def test_a_history_gets_its_best_items_in_order(model):
     found = model.recommend(HISTORY, n=7)
     assert len(found) == len(set(ids(found))) == 7
     assert [x.score for x in found] == sorted((x.score for x in found), reverse=True)
     assert not set(ids(found)) & set(HISTORY)
-    place = {name: i for i, name in enumerate(ITEMS)}
     for x in found:
-        assert x.title == LOG.titles[place[x.item]]  # type: ignore[index]  # the log has titles
+        assert x.title == LOG.titles[ITEMS.index(x.item)]
         assert 0 <= x.interest < 4
+    both = ids(model.recommend(HISTORY, n=200, exclude_seen=False))
+    assert sorted(both) == sorted(ITEMS), "a list longer than the catalogue is the catalogue"
+    unseen = ids(model.recommend(HISTORY, n=200))
+    assert unseen == [item for item in both if item not in HISTORY]
+    longer = [*HISTORY, ITEMS[40]]  # a new behaviour changes the interests at once
+    assert not np.allclose(*(model.interests([h]).vectors for h in (HISTORY, longer)))
+    assert model.recommend(HISTORY) != model.recommend(longer)
 
 
-def test_the_score_is_the_largest_product_over_the_interests(model: MIND) -> None:
+def test_the_score_is_the_largest_product_over_the_interests(model):
     vectors, active = model.interests([HISTORY])[:2]
     items = model.served.item_vectors
     scores = np.where(active[0][:, None], vectors[0] @ items.T, -np.inf)
@@ -59,14 +64,7 @@ def test_the_score_is_the_largest_product_over_the_interests(model: MIND) -> Non
     assert [x.interest for x in found] == scores[:, order].argmax(axis=0).tolist()
 
 
-def test_what_was_seen_is_left_out_or_not(model: MIND) -> None:
-    both = ids(model.recommend(HISTORY, n=200, exclude_seen=False))
-    assert sorted(both) == sorted(ITEMS), "a list longer than the catalogue is the catalogue"
-    unseen = ids(model.recommend(HISTORY, n=200))
-    assert unseen == [item for item in both if item not in HISTORY]
-
-
-def test_a_user_of_the_log_is_a_history_with_a_profile(run: Path, model: MIND) -> None:
+def test_a_user_of_the_log_is_a_history_with_a_profile(run, model):
     user = "customer-0002"
     row = LOG.interactions.row(list(LOG.user_ids).index(user))
     seen = [ITEMS[i] for i in row]
@@ -78,7 +76,7 @@ def test_a_user_of_the_log_is_a_history_with_a_profile(run: Path, model: MIND) -
     assert plain.recommend(user=user, n=5) == plain.recommend(seen, n=5)
 
 
-def test_unknown_items_are_left_out(model: MIND) -> None:
+def test_unknown_items_are_left_out(model):
     mixed = ["nobody knows", *HISTORY[:4], "", *HISTORY[4:]]
     with pytest.raises(DataError, match="history: expected an id, got an empty text"):
         model.recommend(mixed)
@@ -88,24 +86,15 @@ def test_unknown_items_are_left_out(model: MIND) -> None:
         model.recommend(["nobody knows"])
 
 
-def test_an_empty_history_has_the_one_interest_of_its_profile(model: MIND) -> None:
+def test_an_empty_history_has_the_one_interest_of_its_profile(model):
     found = model.recommend([], n=5)
     assert len(found) == 5
     assert {x.interest for x in found} == {0}
     assert model.interests([[]]).active.tolist() == [[True, False, False, False]]
+    assert model.interests([]).vectors.shape == (0, 4, 8), "no history, no interests"
 
 
-def test_no_histories_have_no_interests(model: MIND) -> None:
-    assert model.interests([]).vectors.shape == (0, 4, 8)
-
-
-def test_new_behaviours_change_the_interests_at_once(model: MIND) -> None:
-    before, after = (model.interests([h]).vectors for h in (HISTORY, [*HISTORY, ITEMS[40]]))
-    assert not np.allclose(before, after)
-    assert model.recommend(HISTORY) != model.recommend([*HISTORY, ITEMS[40]])
-
-
-def test_the_same_history_has_the_same_interests_in_any_batch(model: MIND) -> None:
+def test_the_same_history_has_the_same_interests_in_any_batch(model):
     alone = model.interests([HISTORY])
     others = [ITEMS[k : k + 1 + k % 13] for k in range(40)]
     for place in (0, 17, 40):
@@ -117,34 +106,29 @@ def test_the_same_history_has_the_same_interests_in_any_batch(model: MIND) -> No
 
 
 @pytest.mark.slow
-def test_the_same_history_has_the_same_interests_in_any_process(run: Path, model: MIND) -> None:
+def test_the_same_history_has_the_same_interests_in_any_process(run, model):
     script = (
         "import sys, mindref\n"
         "model = mindref.load(sys.argv[1])\n"
         "print(model.interests([sys.argv[2].split()]).vectors.tobytes().hex())\n"
     )
-    command = [sys.executable, "-c", script, str(run), " ".join(HISTORY)]
-    said = {
-        subprocess.run(
-            command, env=environment(PYTHONHASHSEED=seed), capture_output=True, check=True
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(said) == 1
-    vectors = np.frombuffer(bytes.fromhex(said.pop().decode()), np.float32)
+    arguments = (script, run, " ".join(HISTORY))
+    one, other = (python_output(*arguments, PYTHONHASHSEED=seed) for seed in ("1", "2"))
+    assert one == other
+    vectors = np.frombuffer(bytes.fromhex(one), np.float32)
     own = model.interests([HISTORY]).vectors.ravel()
     np.testing.assert_allclose(vectors, own, rtol=1e-4, atol=1e-6)
 
 
-def test_histories_may_be_any_iterable_of_sequences(model: MIND) -> None:
+def test_histories_may_be_any_iterable_of_sequences(model):
     expected = model.interests([HISTORY, HISTORY[:2]]).vectors
     given = (tuple(h) for h in (HISTORY, HISTORY[:2]))
     np.testing.assert_array_equal(model.interests(given).vectors, expected)
     array = np.array(HISTORY)
-    np.testing.assert_array_equal(model.interests([array, array[:2]]).vectors, expected)  # type: ignore[list-item]
+    np.testing.assert_array_equal(model.interests([array, array[:2]]).vectors, expected)
 
 
-def test_similar_items_are_those_of_the_largest_cosine(model: MIND) -> None:
+def test_similar_items_are_those_of_the_largest_cosine(model):
     found = model.similar_items(ITEMS[5], n=200)
     assert sorted(ids(found)) == sorted(item for item in ITEMS if item != ITEMS[5])
     units = model.served.item_vectors / np.linalg.norm(
@@ -156,7 +140,7 @@ def test_similar_items_are_those_of_the_largest_cosine(model: MIND) -> None:
     assert expected == sorted(expected, reverse=True)
 
 
-def test_before_fit_there_is_nobody_to_ask() -> None:
+def test_an_untrained_model_is_an_error():
     model = MIND(**SMALL)
     for ask in (
         lambda: model.recommend(HISTORY),
@@ -167,48 +151,44 @@ def test_before_fit_there_is_nobody_to_ask() -> None:
             ask()
 
 
-def test_a_question_that_cannot_be_answered_is_an_error(model: MIND) -> None:
-    with pytest.raises(ConfigError, match="expected a history or a user, got both or neither"):
-        model.recommend()
-    with pytest.raises(ConfigError, match="expected a history or a user, got both or neither"):
-        model.recommend(HISTORY, user="customer-0001")
-    with pytest.raises(DataError, match=r"one of the 60 users of the log, got nobody; give a hist"):
-        model.recommend(user="nobody")
-    with pytest.raises(DataError, match="expected an id of the catalogue, got 'nothing'"):
-        model.similar_items("nothing")
-    for n in (0, -3):
-        with pytest.raises(ConfigError, match="an integer of at least 1"):
-            model.recommend(HISTORY, n=n)
+@pytest.mark.parametrize(
+    ("ask", "error", "message"),
+    [
+        (lambda m: m.recommend(), ConfigError, EITHER),
+        (lambda m: m.recommend(HISTORY, user="u"), ConfigError, EITHER),
+        (
+            lambda m: m.recommend(user="x"),
+            DataError,
+            "one of the 60 users of the log, got x; give a",
+        ),
+        (lambda m: m.similar_items("no"), DataError, "expected an id of the catalogue, got 'no'"),
+        (lambda m: m.recommend(HISTORY, n=0), ConfigError, "an integer of at least 1"),
+        (lambda m: m.recommend(HISTORY, n=-3), ConfigError, "an integer of at least 1"),
+        # the letters of a text would be taken for items, none of them known
+        (lambda m: m.recommend(ITEMS[3]), ConfigError, A_TEXT),
+        (lambda m: m.interests(HISTORY), ConfigError, A_TEXT),
+        # as a table with gaps would give
+        (lambda m: m.recommend([1.0]), DataError, r"text or an integer, got 1\.0"),
+    ],
+)
+def test_an_invalid_request_is_an_error(model, ask, error, message):
+    with pytest.raises(error, match=message):
+        ask(model)
 
 
-def test_a_text_is_no_history(model: MIND) -> None:
-    """Its letters would be taken for items, none of them known."""
-    for ask in (
-        lambda: model.recommend(ITEMS[3]),
-        lambda: model.interests(HISTORY),
-    ):
-        with pytest.raises(ConfigError, match="history: expected a list of item ids, got 'article"):
-            ask()
-    with pytest.raises(DataError, match=r"text or an integer, got 1\.0"):
-        model.recommend([1.0])  # type: ignore[list-item]  # as a table with gaps would give
-
-
-def test_asking_changes_no_file(run: Path, model: MIND) -> None:
+def test_serving_changes_no_file(run, model):
     before = {path: path.read_bytes() for path in sorted(run.rglob("*"))}
     model.recommend(user="customer-0001")
     model.similar_items(ITEMS[0])
     assert {path: path.read_bytes() for path in sorted(run.rglob("*"))} == before
 
 
-def test_another_process_serves_without_reading_the_log(run: Path) -> None:
+def test_another_process_serves_without_reading_the_log(run):
     script = (
         "import sys, mindref\n"
         "from mindref.run.source import Source\n"
         "Source.read = lambda self: sys.exit('the log was read')\n"
         "print(len(mindref.load(sys.argv[1]).recommend(sys.argv[2].split())))\n"
     )
-    command = [sys.executable, "-c", script, str(run), " ".join(HISTORY)]
-    done = subprocess.run(
-        command, env=environment(), cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
+    done = run_python("-c", script, run, " ".join(HISTORY), cwd=REPOSITORY)
     assert (done.stdout, done.stderr) == ("10\n", "")

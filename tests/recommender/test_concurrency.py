@@ -1,13 +1,9 @@
 """Many threads, children of a fork, spawned processes: all hear what one thread hears alone."""
 
-from __future__ import annotations
-
-import subprocess
-import sys
+import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +11,9 @@ import pytest
 import mindref
 from mindref.data.log import Ragged
 from mindref.recall import build_index, open_index, retrieve_top_n
-from tests.recommender import asking
-from tests.recommender.asking import QUESTIONS, at_once, of_known, serially
-from tests.runs import REPOSITORY, environment, trained
+from tests.recommender import queries
+from tests.recommender.queries import QUESTIONS, at_once, of_known, serially
+from tests.runs import REPOSITORY, python_output, trained
 
 MODELS = ("mind", "mind_plus", "youtube_dnn", "maxmf")
 FORK = "ignore:This process .* is multi-threaded:DeprecationWarning"
@@ -37,9 +33,7 @@ def mind_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.rules("recall-R41", "backend-R18")
 @pytest.mark.parametrize("threads", ["1", "3"])
 @pytest.mark.slow(every=3)
-def test_threads_that_ask_at_once_hear_what_one_hears_alone(
-    run: Path, threads: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_threads_get_the_results_of_one(run, threads, monkeypatch):
     monkeypatch.setenv("MINDREF_THREADS", "1")
     expected = serially(mindref.load(run), QUESTIONS)
     assert len({str(x) for x in expected}) > len(QUESTIONS) // 2
@@ -49,7 +43,7 @@ def test_threads_that_ask_at_once_hear_what_one_hears_alone(
 
 @pytest.mark.rules("backend-R18")
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
-def test_a_backend_answers_steps_and_interests_at_once(backend: str) -> None:
+def test_a_backend_answers_steps_and_interests_at_once(backend):
     """Two trainings with one object, and somebody who serves from it, all in turns of their own."""
     from mindref.training.batch_loader import BatchLoader
     from tests.kernels.cases import large_world
@@ -60,18 +54,18 @@ def test_a_backend_answers_steps_and_interests_at_once(backend: str) -> None:
     batches = [BatchLoader(task, config).batch(n) for n in range(6)]
     worlds = [large_world(dtype="float32"), large_world(40, length=9, dtype="float64")]
 
-    def losses() -> list[bytes]:
+    def losses():
         if backend == "numpy":
             return []
         found = []
-        state = made.backend.init(made.state.params, config)  # type: ignore[attr-defined]
+        state = made.backend.init(made.state.params, config)
         for batch in batches:
             given = (batch, task.catalogue, config, 0.01)
-            state, loss = made.backend.step(state, *given)  # type: ignore[attr-defined]
+            state, loss = made.backend.step(state, *given)
             found.append(loss.tobytes())
         return [*found, state.params.items.tobytes()]
 
-    def served(n: int) -> bytes:
+    def served(n):
         w = worlds[n % 2]
         history = made.backend.ops.embedding.forward(
             w.params.items, w.catalogue.rows, w.catalogue.weights
@@ -79,7 +73,7 @@ def test_a_backend_answers_steps_and_interests_at_once(backend: str) -> None:
         if backend == "numpy":
             return bytes(history.tobytes())
         given = (w.params, w.batch.histories, w.catalogue, w.config)
-        return bytes(made.backend.interests(*given)[0].tobytes())  # type: ignore[attr-defined]
+        return bytes(made.backend.interests(*given)[0].tobytes())
 
     expected = [losses(), *(served(n) for n in range(2))]
     with ThreadPoolExecutor(6) as pool:
@@ -92,9 +86,7 @@ def test_a_backend_answers_steps_and_interests_at_once(backend: str) -> None:
 @pytest.mark.rules("recall-R41")
 @pytest.mark.parametrize("kind", ["exact", "annoy", "faiss-flat", "faiss-ivf"])
 @pytest.mark.slow(every=2)
-def test_an_index_is_searched_by_many_at_once(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_is_searched_by_many_at_once(kind, tmp_path, monkeypatch):
     if kind.startswith("faiss"):
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
     rng = np.random.default_rng(5)
@@ -105,7 +97,7 @@ def test_an_index_is_searched_by_many_at_once(
     built = build_index(items, interests[:40, 0], directory=tmp_path, kind=kind, seed=1)
     parts = [slice(n, n + 75) for n in range(0, 300, 75)]
 
-    def search(index: Any, part: slice) -> list[bytes]:
+    def search(index, part):
         rows = Ragged.of([seen.row(n).tolist() for n in range(part.start, part.stop)])
         found = retrieve_top_n(index, interests[part], active[part], n=20, exclude=rows)
         return [x.tobytes() for x in found]
@@ -122,15 +114,13 @@ def test_an_index_is_searched_by_many_at_once(
 @pytest.mark.rules("recall-R41", "backend-R18")
 @pytest.mark.filterwarnings(FORK)
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_the_children_of_a_fork_hear_the_same_from_the_model_that_they_find(
-    mind_run: Path, threads: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_forked_processes_get_the_same_results(mind_run, threads, monkeypatch):
     """The parent has used it, with threads that stay behind; its lock is held as the fork comes."""
     monkeypatch.setenv("MINDREF_THREADS", threads)
     model = mindref.load(mind_run)
     expected = serially(model, QUESTIONS)
-    monkeypatch.setitem(asking.known, "mind", model)
-    held = model.served.backend.lock  # type: ignore[attr-defined]
+    monkeypatch.setitem(queries.known, "mind", model)
+    held = model.served.backend.lock
     with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
         with held:  # another thread is at work with it
             asked = [pool.submit(of_known, "mind", QUESTIONS) for _ in range(4)]
@@ -141,7 +131,7 @@ def test_the_children_of_a_fork_hear_the_same_from_the_model_that_they_find(
 
 @pytest.mark.rules("recall-R41")
 @pytest.mark.slow
-def test_a_spawned_process_hears_the_same_from_a_copy(mind_run: Path) -> None:
+def test_a_spawned_process_gets_the_same_results(mind_run):
     model = mindref.load(mind_run)
     expected = serially(model, QUESTIONS)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -151,27 +141,20 @@ def test_a_spawned_process_hears_the_same_from_a_copy(mind_run: Path) -> None:
 COLD = """
 import pickle, sys
 import mindref
-from tests.recommender.asking import QUESTIONS, at_once
+from tests.recommender.queries import QUESTIONS, at_once
 assert "numba" not in sys.modules
 model = mindref.load(sys.argv[1])
 found = at_once(model, QUESTIONS, 6)
 import numba
 assert not numba.config.CACHE_DIR, numba.config.CACHE_DIR
-sys.stdout.buffer.write(pickle.dumps(found))
+print(pickle.dumps(found).hex())
 """
 
 
 @pytest.mark.rules("recall-R41")
 @pytest.mark.slow
-def test_the_first_to_ask_may_be_many(mind_run: Path) -> None:
+def test_the_first_requests_may_be_concurrent(mind_run):
     """Numba, kernels and backend are imported by whoever is first; others come in the middle."""
-    import pickle
-
-    env = environment(MINDREF_THREADS="2")
-    env.pop("NUMBA_CACHE_DIR", None)
-    done = subprocess.run(
-        [sys.executable, "-c", COLD, str(mind_run)],
-        cwd=REPOSITORY, env=env, capture_output=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()
-    assert pickle.loads(done.stdout) == serially(mindref.load(mind_run), QUESTIONS)
+    output = python_output(COLD, mind_run, cwd=REPOSITORY, MINDREF_THREADS="2", NUMBA_CACHE_DIR="")
+    expected = serially(mindref.load(mind_run), QUESTIONS)
+    assert pickle.loads(bytes.fromhex(output)) == expected
