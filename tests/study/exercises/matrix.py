@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import mindref.study.exercises as package
+from mindref.study.exercises import NAMES
 from mindref.study.exercises.exercise import Exercise, find_exercise
 from mindref.study.exercises.expected import compute_expected_cases
 from mindref.study.exercises.report import ExerciseReport
-from tests.study.exercises.learner import WRITTEN, grade_file
+from tests.study.exercises.learner import grade_file
 
 README = Path(package.__file__).parent / "README.md"
 BEGIN, END = "<!-- kills: begin -->", "<!-- kills: end -->"
@@ -79,11 +80,11 @@ def format_exercise(name: str) -> Iterator[str]:
 
 def make_text() -> str:
     """Return the text between the marks."""
-    count = sum(len(find_exercise(name).mistakes) for name in WRITTEN)
-    right = sum(a == b for name in WRITTEN for a, b in find_diagnoses(name).items())
+    count = sum(len(find_exercise(name).mistakes) for name in NAMES)
+    right = sum(a == b for name in NAMES for a, b in find_diagnoses(name).items())
     parts = [
-        f"{count} known mistakes in {len(WRITTEN)} exercises; {right} have a right diagnosis.",
-        *("\n".join(format_exercise(name)) for name in WRITTEN),
+        f"{count} known mistakes in {len(NAMES)} exercises; {right} have a right diagnosis.",
+        *("\n".join(format_exercise(name)) for name in NAMES),
     ]
     return "\n\n".join(parts)
 

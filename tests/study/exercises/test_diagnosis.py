@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from mindref.study.exercises import answers
+from mindref.study.exercises import NAMES, answers
 from mindref.study.exercises.commands import find_first_failure
 from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.expected import make_job
 from mindref.study.exercises.report import format_report
-from tests.study.exercises.learner import WRITTEN, grade_file
+from tests.study.exercises.learner import grade_file
 
-WITH_NEEDS = [name for name in WRITTEN if find_exercise(name).needs]
+WITH_NEEDS = [name for name in NAMES if find_exercise(name).needs]
 
 
 def report_of_edit(name: str, old: str, new: str) -> str:

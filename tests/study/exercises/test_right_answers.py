@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mindref.study.exercises import NAMES
 from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.expected import compute_expected_cases
-from tests.study.exercises.learner import WRITTEN, grade_file
+from tests.study.exercises.learner import grade_file
 
-RIGHT = Path(__file__).parent / "right"
-each = pytest.mark.parametrize("name", WRITTEN)
+RIGHT = (Path(__file__).parent / "right_answers.py").read_text(encoding="utf-8")
+each = pytest.mark.parametrize("name", NAMES)
 
 WRAPPED = """
 
@@ -62,9 +63,7 @@ def test_a_solution_passes_with_read_only_inputs_in_fortran_order(name: str) -> 
 
 @each
 def test_an_answer_with_loops_and_another_order_of_sums_passes(name: str) -> None:
-    """The files of `right` use loops, and sum the last term first."""
-    path = RIGHT / f"{find_exercise(name).cases_of}.py"
-    report = grade_file(find_exercise(name), path.read_text(encoding="utf-8"))
+    report = grade_file(find_exercise(name), RIGHT)
     assert [grade.text for grade in report.grades if grade.failed] == []
     assert report.passed
 

@@ -1,0 +1,316 @@
+"""Right answers of all exercises: loops, and sums of another order than the solutions.
+
+A forward exercise is answered with tests/naive.py.
+"""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+
+import mindref.ops
+from mindref.ops.embedding import RowGradient
+from mindref.study.exercises import training
+from tests import naive
+
+
+def routing_weights(logits):
+    return np.array([[naive.softmax(row) for row in user] for user in logits])
+
+
+def squash(sums):
+    return np.array([[naive.squash(z) for z in user] for user in sums])
+
+
+def from_zero_logits(votes, interests, iterations):
+    zeros, differences = np.zeros((votes.shape[1], interests)), np.zeros(iterations)
+    for t in range(iterations):
+        users = [naive.capsules(user, np.eye(votes.shape[2]), zeros, t + 1) for user in votes]
+        capsules, weights = (np.array(arrays) for arrays in zip(*users, strict=True))
+        differences[t] = np.ptp(capsules, axis=1).max()
+    return differences, weights, capsules
+
+
+def masked_weights(logits, mask, active):
+    weights = np.zeros(logits.shape)
+    for b, i in np.argwhere(mask):
+        weights[b, i, active[b]] = naive.softmax(logits[b, i, active[b]])
+    return weights
+
+
+def route(history, mask, bilinear, init_logits, iterations):
+    out = np.zeros((len(history), init_logits.shape[2], history.shape[2]))
+    for b, rows in enumerate(mask):
+        if rows.any():
+            logits = init_logits[b, rows]
+            out[b], _ = naive.capsules(history[b, rows], bilinear, logits, iterations)
+    return out
+
+
+def label_attention(interests, target, active, power):
+    weights, out = np.zeros(active.shape), np.zeros(target.shape)
+    for b, rows in enumerate(active):
+        scores = [naive.dot(v, target[b]) for v in interests[b, rows]]
+        weights[b, rows] = naive.attention_weights(scores, power)
+        out[b] = naive.attention(interests[b, rows], target[b], power)
+    return weights, out
+
+
+def sampled_softmax(
+    user, target, negatives, target_ids, negative_ids, target_log_expected, negative_log_expected
+):
+    losses = []
+    for b in range(len(user)):
+        y = math.fsum(user[b] * target[b]) - target_log_expected[b]
+        gaps = [
+            math.fsum(user[b] * negatives[s]) - negative_log_expected[s] - y
+            for s in reversed(range(len(negatives)))
+            if negative_ids[s] != target_ids[b]
+        ]
+        largest = max([0.0, *gaps])
+        losses.append(largest + math.log(math.fsum(math.exp(x - largest) for x in [0.0, *gaps])))
+    return np.array(losses), sum(losses) / len(losses)
+
+
+def softmax_vjp(weights, d_weights):
+    out = np.zeros(weights.shape)
+    for b, i, k in np.ndindex(weights.shape):
+        for other in reversed(range(weights.shape[2])):
+            slope = weights[b, i, other] * ((1.0 if other == k else 0.0) - weights[b, i, k])
+            out[b, i, k] += d_weights[b, i, other] * slope
+    return out
+
+
+def squash_vjp(sums, d_capsules):
+    out = np.zeros(sums.shape)
+    users, interests, width = sums.shape
+    for b in range(users):
+        for k in range(interests):
+            z, g = sums[b, k], d_capsules[b, k]
+            n_squared = sum(x * x for x in reversed(z))
+            if n_squared == 0:
+                continue
+            n = np.sqrt(n_squared)
+            for c in range(width):
+                for e in range(width):  # the complete Jacobian, entry by entry
+                    tangential = n / (1 + n_squared) * ((c == e) - z[c] * z[e] / n_squared)
+                    radial = 2 * n / (1 + n_squared) ** 2 * z[c] * z[e] / n_squared
+                    out[b, k, c] += (tangential + radial) * g[e]
+    return out
+
+
+def aggregate_vjp(weights, votes, d_sums):
+    d_weights, d_votes = np.zeros(weights.shape), np.zeros(votes.shape)
+    users, behaviours, interests = weights.shape
+    for b in range(users):
+        for i in range(behaviours):
+            for k in reversed(range(interests)):
+                d_weights[b, i, k] = sum(reversed(d_sums[b, k] * votes[b, i]))
+                d_votes[b, i] += weights[b, i, k] * d_sums[b, k]
+    return d_weights, d_votes
+
+
+def agreement_vjp(votes, capsules, d_agreement, d_votes_so_far):
+    d_votes, d_capsules = np.array(d_votes_so_far), np.zeros(capsules.shape)
+    users, behaviours, interests = d_agreement.shape
+    for b in range(users):
+        for i in reversed(range(behaviours)):
+            for k in reversed(range(interests)):
+                d_votes[b, i] += d_agreement[b, i, k] * capsules[b, k]
+                d_capsules[b, k] += d_agreement[b, i, k] * votes[b, i]
+    return d_votes, d_capsules
+
+
+def route_vjp_last(functions, history, mask, bilinear, init_logits, iterations, d_capsules):
+    users, positions = mask.shape
+    interests = init_logits.shape[2]
+    d_history, d_bilinear = np.zeros(history.shape), np.zeros(bilinear.shape)
+    for b in reversed(range(users)):
+        behaviours = [i for i in range(positions) if mask[b, i]]
+        votes = {i: bilinear @ history[b, i] for i in behaviours}
+        logits = np.array(init_logits[b])
+        for _ in range(iterations):
+            weights = {i: np.exp(logits[i]) / np.exp(logits[i]).sum() for i in behaviours}
+            sums = np.array(
+                [sum(weights[i][k] * votes[i] for i in behaviours) for k in range(interests)]
+            )
+            for k in range(interests):
+                n_squared = sums[k] @ sums[k]
+                for i in behaviours:
+                    logits[i, k] += votes[i] @ sums[k] * np.sqrt(n_squared) / (1 + n_squared)
+        d_sums = functions.squash_vjp(sums[None], d_capsules[b][None])[0]
+        for i in behaviours:
+            d_vote = sum(weights[i][k] * d_sums[k] for k in reversed(range(interests)))
+            d_history[b, i] = bilinear.T @ d_vote
+            d_bilinear += np.outer(d_vote, history[b, i])
+    return d_history, d_bilinear, np.zeros(init_logits.shape)
+
+
+def route_vjp_full(functions, history, mask, bilinear, init_logits, iterations, d_capsules):
+    votes = history @ bilinear.T
+    logits = [np.array(init_logits)]
+    steps = []
+    for _ in range(iterations):
+        exps = np.exp(logits[-1])
+        weights = exps / sum(exps[:, :, k : k + 1] for k in range(exps.shape[2]))
+        weights[~mask] = 0
+        sums = sum(weights[:, i, :, None] * votes[:, i, None] for i in range(votes.shape[1]))
+        n = np.linalg.norm(sums, axis=2, keepdims=True)
+        steps.append((weights, sums, sums * (n / (1 + n**2))))
+        logits.append(logits[-1] + votes @ steps[-1][2].swapaxes(1, 2))
+    rows = np.zeros((2 * iterations - 1, *bilinear.shape))
+    d_history, d_logits = np.zeros(history.shape), np.zeros(init_logits.shape)
+    for iteration in range(iterations - 1, -1, -1):
+        weights, sums, capsules = steps[iteration]
+        uses = []
+        if iteration < iterations - 1:
+            d_capsules = sum(
+                d_logits[:, i, :, None] * votes[:, i, None] for i in range(votes.shape[1])
+            )
+            uses.append((2 * iteration + 1, d_logits @ capsules))
+        d_sums = functions.squash_vjp(sums, d_capsules)
+        uses.append((2 * iteration, weights @ d_sums))
+        d_logits = functions.softmax_vjp(weights, votes @ d_sums.swapaxes(1, 2)) + d_logits
+        for row, d_votes in uses:
+            d_history += d_votes @ bilinear
+            for b in range(len(history)):
+                rows[row] += d_votes[b].T @ history[b]
+    return rows, sum(rows[::-1]), d_history, d_logits
+
+
+def label_attention_vjp(interests, target, active, power, d_user, d_target_so_far):
+    d_interests, d_target = np.zeros(interests.shape), d_target_so_far.copy()
+    for b in range(len(target)):
+        indices = [k for k in range(active.shape[1]) if active[b, k]]
+        rows = interests[b, indices]
+        scores = rows @ target[b]
+        if power == np.inf:
+            weights, jacobian = (scores == scores.max()) * 1.0, np.zeros((len(indices),) * 2)
+        else:
+            powers = np.sign(scores) * np.abs(scores) ** power if power else 0 * scores
+            weights = np.exp(powers) / np.exp(powers)[::-1].sum()
+            jacobian = np.diag(weights) - np.outer(weights, weights)
+            jacobian = jacobian * (power * np.abs(scores) ** (power - 1) if power else 0)
+        d_scores = (rows @ d_user[b]) @ jacobian
+        for row, k in enumerate(indices):
+            d_interests[b, k] = d_scores[row] * target[b] + weights[row] * d_user[b]
+            d_target[b] += d_scores[row] * interests[b, k]
+    return d_interests, d_target
+
+
+def sampled_softmax_vjp(user, target, negatives, target_ids, negative_ids, log_t, log_s, d_loss):
+    d_user, d_target = np.zeros(user.shape), np.zeros(target.shape)
+    d_negatives = np.zeros(negatives.shape)
+    for b in range(len(user)):
+        candidates = [s for s in range(len(negatives)) if negative_ids[s] != target_ids[b]]
+        target_exp = np.exp(user[b] @ target[b] - log_t[b])
+        exps = {s: np.exp(negatives[s] @ user[b] - log_s[s]) for s in candidates}
+        total = target_exp + sum(exps[s] for s in reversed(candidates))
+        for s in candidates:
+            d_logit = exps[s] / total / len(user) * d_loss
+            d_user[b] += d_logit * (negatives[s] - target[b])
+            d_target[b] -= d_logit * user[b]
+            d_negatives[s] += d_logit * user[b]
+    return d_user, d_target, d_negatives
+
+
+def embedding_vjp(rows, weights, d_out, count):
+    d_table = np.zeros((count, d_out.shape[1]))
+    for m in reversed(range(rows.shape[0])):
+        for f in reversed(range(rows.shape[1])):
+            for d in range(d_out.shape[1]):
+                d_table[rows[m, f], d] += d_out[m, d] * weights[m, f]
+    return d_table
+
+
+def adam_step(table, first, second, steps, rows, values, learning_rate, beta1, beta2, epsilon):
+    x, m, v = (np.array(array) for array in (table, first, second))
+    root = np.sqrt(1 - beta2 ** (steps + 1))
+    rate = learning_rate * root / (1 - beta1 ** (steps + 1))
+    for position in reversed(range(len(rows))):
+        for d in range(x.shape[1]):
+            index, g = (rows[position], d), values[position, d]
+            m[index] += (1 - beta1) * (g - m[index])
+            v[index] += (1 - beta2) * (g * g - v[index])
+            x[index] -= rate * m[index] / (np.sqrt(v[index]) + epsilon * root)
+    return x, m, v
+
+
+class Operators:
+    """The operators as methods of one class; each saves all its arguments."""
+
+    def __init__(self, functions):
+        self.functions = functions
+
+    def embed(self, table, rows, weights):
+        vectors = [
+            sum(w * table[r] for r, w in zip(*x, strict=True))
+            for x in zip(rows, weights, strict=True)
+        ]
+        return np.array(vectors).reshape(len(rows), table.shape[1]), (rows, weights, len(table))
+
+    def embed_backward(self, d_out, saved):
+        rows, weights, count = saved
+        d_table = self.functions.embedding_vjp(rows, weights, d_out, count)
+        used_rows = np.array(sorted(set(rows.ravel().tolist())), dtype=np.int64)
+        return RowGradient(used_rows, d_table[used_rows])
+
+    def route_backward(self, d_capsules, saved):
+        arrays, options = saved
+        inputs = (self.functions, *arrays[:4], options["iterations"], d_capsules)
+        if options["gradient"] == "last":
+            return self.functions.route_vjp_last(*inputs)
+        ledger, _, d_history, d_logits = self.functions.route_vjp_full(*inputs)
+        return d_history, sum(ledger[::-1]), d_logits
+
+
+def train_with_yours(functions, gradient, power, steps):
+    operators = Operators(functions)
+    both = {
+        "embedding": (operators.embed, operators.embed_backward),
+        "routing": (
+            lambda *x, **o: (mindref.ops.routing.forward(*x, **o)[0], (x, o)),
+            operators.route_backward,
+        ),
+        "relu_layer": (mindref.ops.relu_layer.forward, mindref.ops.relu_layer.backward),
+        "label_attention": (
+            lambda *x, power: (functions.label_attention(*x, power)[1], (*x, power)),
+            lambda d, s: functions.label_attention_vjp(*s, d, 0 * d),
+        ),
+        "sampled_softmax": (
+            lambda *x, **o: (functions.sampled_softmax(*x)[1], x),
+            lambda d, s: functions.sampled_softmax_vjp(*s, d),
+        ),
+    }
+    ops = {n: SimpleNamespace(forward=f, backward=b) for n, (f, b) in both.items()}
+    return training.compute_losses(
+        SimpleNamespace(**ops), functions.adam_step, gradient, power, steps
+    )
+
+
+def user_vector(history, bilinear, init_logits, target, power):
+    out = np.zeros(target.shape)
+    for b, vectors in enumerate(history):
+        capsules, _ = naive.capsules(vectors, bilinear, init_logits[b], 3)
+        out[b] = naive.attention(capsules, target[b], power)
+    return out
+
+
+def bilinear_gradient(history, mask, bilinear, init_logits, d_capsules, iterations):
+    out = np.zeros(bilinear.shape)
+    for b in range(len(history)):
+        behaviours = [i for i in reversed(range(len(mask[b]))) if mask[b, i]]
+        logits = init_logits[b].copy()
+        for _ in range(iterations):
+            weights = {i: np.exp(logits[i]) / np.exp(logits[i]).sum() for i in behaviours}
+            sums = sum(np.outer(weights[i], bilinear @ history[b, i]) for i in behaviours)
+            n = np.sqrt((sums**2).sum(axis=1, keepdims=True))
+            for i in behaviours:
+                logits[i] = logits[i] + (sums * n / (1 + n * n)) @ (bilinear @ history[b, i])
+        for k, z in enumerate(sums):
+            g, length = d_capsules[b, k], float(n[k, 0])
+            slope = (1 - length**2) / (1 + length**2) ** 2
+            d_z = length / (1 + length**2) * g + slope * (z @ g) * z / length
+            for i in behaviours:
+                out += weights[i][k] * np.outer(d_z, history[b, i])
+    return out
