@@ -14,7 +14,7 @@ from mindref.study.derived_views import derive_views
 from mindref.study.models.study_model import SINGLE_INTEREST, open_built_in_model
 from mindref.study.page import write_page
 from tests.study.page.page_pair import TITLES, make_page_pair, trace_to_dict
-from tests.study.page.page_reader import Reader
+from tests.study.page.page_reader import Open, Reader
 
 
 @pytest.fixture(scope="session")
@@ -71,11 +71,14 @@ def rich(
 
 
 @pytest.fixture
-def opened(browser: Any) -> Iterator[Callable[..., Reader]]:
-    """A function that opens a file in a fresh, offline context; all are closed after the test."""
+def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    """Open a file, or a page of given traces, offline; all pages are closed after the test."""
     contexts = []
 
-    def open_(path: Path, place: str = "", **settings: Any) -> Reader:
+    def open_(source: Path | list[dict[str, Any]], place: str = "", **settings: Any) -> Reader:
+        path = source if isinstance(source, Path) else tmp_path / "opened.html"
+        if not isinstance(source, Path):
+            write_page(source, path)
         context = browser.new_context(offline=True, **settings)
         contexts.append(context)
         return Reader(context.new_page(), path, place)

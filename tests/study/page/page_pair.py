@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from mindref.config import Config
 from mindref.models import mind
 from mindref.models.parameters import Sizes, catalogue_of_ids, init
+from mindref.study.page.data_blocks import encode_array
 from mindref.study.tracing import TrainingPair, trace_pair
 
 ITEMS, LENGTH, WIDTH, NEGATIVES, INTERESTS = 60, 10, 16, 20, 4
@@ -65,6 +67,21 @@ def trace_to_dict(
         trace_pair(one, metadata=told | metadata, titles=titles or TITLES).to_json()
     )
     return found
+
+
+def array(tensor: dict[str, Any]) -> Any:
+    """Return the numbers of a tensor of a trace or of a view, flat."""
+    kind = np.dtype(tensor.get("dtype", "float64")).newbyteorder("<")
+    return np.frombuffer(base64.b64decode(tensor["data"]), kind)
+
+
+def flip_bit(text: str, data: str, byte: int) -> str:
+    """Return a page with one bit of one byte of an array changed; data: the array in base64."""
+    raw = bytearray(base64.b64decode(data))
+    raw[byte % len(raw)] ^= 1
+    now, after = (json.dumps(encode_array(x)[0]) for x in (data, base64.b64encode(raw).decode()))
+    assert text.count(now) == 1
+    return text.replace(now, after)
 
 
 def tensors(trace: dict[str, Any]) -> dict[str, dict[str, Any]]:

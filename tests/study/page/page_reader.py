@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -25,6 +26,20 @@ class Reader:
         page.on("request", lambda request: self.requests.append(request.url))
         page.goto(path.as_uri() + place)
         page.wait_for_selector("body[data-ready], #selfcheck.fails")
+
+    def selfcheck(self) -> str:
+        """Return "pass" or "fail"."""
+        outcome: str = self.page.get_attribute("html", "data-selfcheck")
+        return outcome
+
+    def open_details(self) -> None:
+        """Open every part of the page that can be closed."""
+        self.page.evaluate("document.querySelectorAll('details').forEach(x => x.open = true)")
+
+    def reload(self) -> None:
+        """Load the page again, at the same address."""
+        self.page.reload()
+        self.page.wait_for_selector("body[data-ready]")
 
     def at(self, **place: Any) -> None:
         """Go to a place by its address, as a link would."""
@@ -58,3 +73,7 @@ class Reader:
         """Return what the step shows, as text."""
         found: str = self.page.inner_text("#step")
         return found
+
+
+Open = Callable[..., Reader]
+"""The type of the fixture `opened`."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mindref.study.page.html_file import VIEWS as NAMED_VIEWS
-from tests.study.page.page_reader import Reader
+from tests.study.page.page_reader import Open, Reader
 
 pytestmark = pytest.mark.slow
 
-Open = Callable[..., Reader]
 VIEWS = tuple(NAMED_VIEWS)
 PLACE = "#step=routing[2].weights&cell=w[2]@5&ask=0"
 
@@ -76,10 +74,10 @@ def unnamed(page: Any) -> list[Any]:
 
 def test_p14_every_control_has_a_name(opened: Open, file: Path) -> None:
     page = opened(file, PLACE)
-    page.page.evaluate("document.getElementById('editor-box').open = true")
+    page.open_details()
     for step in page.steps()[::9]:
         page.at(step=step)
-        page.page.evaluate("document.querySelectorAll('details').forEach(x => x.open = true)")
+        page.open_details()
         assert unnamed(page.page) == []
 
 
@@ -87,7 +85,7 @@ def test_p14_every_view_has_names_captions_and_headers(opened: Open, rich: Path)
     page = opened(rich, "#ask=0")
     for view in VIEWS[1:]:
         page.at(view=view)
-        page.page.evaluate("document.querySelectorAll('details').forEach(x => x.open = true)")
+        page.open_details()
         assert unnamed(page.page) == [], view
         bad = "t => !t.caption.textContent || [...t.tBodies[0].rows].some(r => !r.cells[0].scope)"
         found = page.page.eval_on_selector_all("#tab table", f"all => all.filter({bad}).length")

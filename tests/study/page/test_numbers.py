@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mindref.study.page import write_page
 from mindref.study.tracing import TrainingPair
-from tests.study.page.page_pair import INTERESTS, make_page_pair, tensors, trace_to_dict
-from tests.study.page.page_reader import Reader
+from tests.study.page.page_pair import INTERESTS, array, make_page_pair, tensors, trace_to_dict
+from tests.study.page.page_reader import Open, Reader
 
-Open = Callable[..., Reader]
 TERMS = """() => { const box = document.querySelector('.terms-of');
   const list = role => [...box.querySelectorAll(`ul[data-role=${role}] li`)]
     .map(x => Number(x.dataset.term));
@@ -48,11 +44,9 @@ def test_p8_the_terms_of_a_cell_give_its_value(shared: Reader, trace: dict[str, 
         where = f"{tensor['name']} at {at}"
         rules[found["rule"]] = rules.get(found["rule"], 0) + 1
         if found["rule"] != "value":
-            assert abs(total(found) - found["value"]) <= 1e-12 * max(1, abs(found["value"])), where
+            assert total(found) == pytest.approx(found["value"], rel=1e-12, abs=1e-12), where
         if math.isfinite(found["value"]):
-            assert abs(found["total"] - found["value"]) <= 1e-12 * max(1, abs(found["value"])), (
-                where
-            )
+            assert found["total"] == pytest.approx(found["value"], rel=1e-12, abs=1e-12), where
     assert rules["sum"] > 100
     assert rules["quotient"] > 5
 
@@ -62,7 +56,7 @@ def test_p8_gradients_equal_finite_differences_of_the_page(
 ) -> None:
     rng = np.random.default_rng(9)
     found = tensors(trace)
-    for name in (
+    for name in [
         "S",
         "e",
         "Se",
@@ -76,7 +70,7 @@ def test_p8_gradients_equal_finite_differences_of_the_page(
         "q",
         "o",
         "t",
-    ):
+    ]:
         at = int(rng.integers(math.prod(found[name]["shape"])))
         shared.at(step=trace["steps"][0]["id"], cell=f"{name}@{at}")
         box = shared.page.query_selector("#inspector .gradient")
@@ -97,10 +91,10 @@ def test_p8_a_gradient_below_rounding_has_a_note(opened: Open, file: Path) -> No
     assert noted
 
 
-def test_p8_stop_gradient_has_a_note(opened: Open, tmp_path: Path) -> None:
-    write_page([trace_to_dict(make_page_pair(routing_gradient="last"))], tmp_path / "last.html")
-    page = opened(tmp_path / "last.html", "#ask=0&cell=S@3")
-    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+def test_p8_stop_gradient_has_a_note(opened: Open) -> None:
+    last = trace_to_dict(make_page_pair(routing_gradient="last"))
+    page = opened([last], "#ask=0&cell=S@3")
+    assert page.selfcheck() == "pass"
     assert "stop-gradient" in page.page.inner_text("#inspector .gradient")
 
 
@@ -115,7 +109,7 @@ def compare(page: Reader, one: TrainingPair, edits: str, iterations: int) -> Non
     for name in (name.format(r=iterations) for name in SHOWN):
         page.at(step=steps[name], edits=edits)
         cells = page.cells()[name]
-        values = np.frombuffer(base64.b64decode(found[name]["data"]), "<f8")
+        values = array(found[name])
         assert sorted(cells) == list(range(len(values))), (name, edits)
         got = np.array([float(cells[at][0]) for at in range(len(values))])
         off = np.abs(got - values) / np.maximum(1, np.abs(values))
@@ -188,7 +182,7 @@ def test_p9_independent_numbers_are_not_marked_as_edited(shared: Reader) -> None
 
 def test_p9_the_editor_shows_the_number_of_interests(shared: Reader) -> None:
     shared.at(step="ids", edits="K:2")
-    shared.page.evaluate("document.getElementById('editor-box').open = true")
+    shared.open_details()
     assert "number of interests, K′\t3\t2" in shared.page.inner_text("#editor .summary")
 
 
@@ -197,7 +191,7 @@ def test_p9_reset_restores_the_recorded_bytes(shared: Reader) -> None:
     before = shared.cells()
     shared.at(step="loss.value", edits="set:b[1]:3:0.25;r:5;S:2")
     assert shared.cells() != before
-    shared.page.evaluate("document.getElementById('editor-box').open = true")
+    shared.open_details()
     shared.page.click("#reset")
     assert shared.cells() == before
     assert shared.page.query_selector("#step .badge") is None
@@ -208,7 +202,7 @@ def test_p9_an_edit_in_the_panel_is_marked_and_updates_the_gradient(
 ) -> None:
     page = opened(file, "#step=routing.logits&cell=b[1]@5&ask=0")
     before = page.page.get_attribute("#inspector .gradient", "data-closed")
-    page.page.evaluate("document.getElementById('editor-box').open = true")
+    page.open_details()
     page.page.fill("#editor input[type=number] >> nth=0", "1.5")
     page.page.press("#editor input[type=number] >> nth=0", "Enter")
     assert page.page.get_attribute("body", "data-edited") == "true"
@@ -236,8 +230,7 @@ def test_p12_every_softmax_has_both_sums(shared: Reader, trace: dict[str, Any]) 
             if len(tensor["shape"]) == 2:
                 assert "Sum over interests: must be 1 for every behaviour" in said
                 assert "Sum over behaviours: need not be 1" in said
-                values = np.frombuffer(base64.b64decode(tensor["data"]), "<f8")
-                sums = values.reshape(tensor["shape"]).sum(axis=0)
+                sums = array(tensor).reshape(tensor["shape"]).sum(axis=0)
                 found = shared.page.eval_on_selector_all(
                     f"{figure} tfoot td[data-sum]", "all => all.map(x => Number(x.dataset.sum))"
                 )

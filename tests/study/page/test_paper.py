@@ -20,11 +20,10 @@ from mindref.study.derived_views import derive_views
 from mindref.study.page import write_page
 from mindref.study.page.html_file import VIEWS
 from tests.study.page.page_pair import ITEMS, make_page_pair, trace_to_dict
-from tests.study.page.page_reader import Reader
+from tests.study.page.page_reader import Open
 
 pytestmark = pytest.mark.slow
 
-Open = Callable[..., Reader]
 HOSTILE = [
     "<b>bold</b><img src=x onerror=alert(1)>",
     "\"quoted\" 'twice' & ampersand;",
@@ -56,7 +55,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, derived: dict[str, Any]) -
 def test_p17_hostile_titles_are_text_with_scripts(opened: Open, hostile: Path) -> None:
     page = opened(hostile, "#ask=0", viewport={"width": 360, "height": 800})
     page.page.on("dialog", lambda dialog: pytest.fail(dialog.message))
-    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+    assert page.selfcheck() == "pass"
     for step in ("ids", "routing[3].weights", "loss.value", "serve.scores"):
         page.at(step=step, cell="w[2]@7")
         assert page.page.evaluate("document.documentElement.scrollWidth") <= 360
