@@ -54,6 +54,17 @@ def test_t2_the_first_and_the_last_step_are_announced(stepper: Stepper) -> None:
     assert "last step" in stepper.answer("n")[0].text
 
 
+def test_t2_the_list_has_every_step_by_phase_and_marks_the_current_one(stepper: Stepper) -> None:
+    stepper.columns = 200
+    stepper.answer("g 14")
+    lines = [" ".join(line.text.split()) for line in stepper.answer("l")]
+    phases = ("forward", "backward", "update", "serve")
+    steps = list(enumerate(stepper.trace.steps))
+    expected = {p: [f"{i + 1} {x.id} {x.title}" for i, x in steps if x.phase == p] for p in phases}
+    expected["forward"][13] = "> " + expected["forward"][13]
+    assert lines[: lines.index("")] == [x for phase in phases for x in (phase, *expected[phase])]
+
+
 @pytest.mark.parametrize("command", ["g e", "x d_S[1, 2]", "d", "v softmax-over-behaviours"])
 def test_t2_all_prints_the_last_view_in_full(command: str, stepper: Stepper) -> None:
     stepper.answer("g routing[2].weights")
