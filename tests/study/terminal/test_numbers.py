@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from mindref.study.terminal.axes import INDEX_TENSORS
 from mindref.study.terminal.lookup import (
     find_matching_tensor,
     find_previous_iteration,
+    find_step,
     select_main_tensor,
 )
 from mindref.study.terminal.number_format import format_magnitude
@@ -130,18 +130,13 @@ def check_change(trace: Trace, step_index: int, lines: list[str]) -> None:
 def test_t5_a_wrong_digit_fails_the_check(film_club: TracedUser) -> None:
     """`check_tables` fails if one digit of a row is changed."""
     trace = film_club.trace
-    step_index = next(i for i, step in enumerate(trace.steps) if step.id == "routing[2].weights")
+    step_index = find_step(trace, "routing[2].weights")
     lines = print_step(trace, step_index)
     row = next(i for i, line in enumerate(lines) if "Murder at" in line)
-    for column in digit_columns(lines[row]):
+    title = lines[row].index("Manor")
+    for column in (i for i, x in enumerate(lines[row]) if i > title and x.isdecimal()):
         digit = str((int(lines[row][column]) + 1) % 10)
         wrong = [*lines]
         wrong[row] = lines[row][:column] + digit + lines[row][column + 1 :]
         with pytest.raises(AssertionError):
             check_tables(trace, trace.steps[step_index], wrong)
-
-
-def digit_columns(line: str) -> Iterator[int]:
-    """Yield the columns of the digits of a row, after its title."""
-    title = line.index("Manor")
-    yield from (i for i, character in enumerate(line) if i > title and character.isdecimal())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 
+import numpy as np
 import pytest
 
 from mindref.study.terminal.cells import format_cell, parse_cell
+from mindref.study.terminal.lookup import find_step
 from mindref.study.terminal.screen import format_screen
 from mindref.study.terminal.widths import display_width
 from tests.study.terminal.conftest import RunCommands, TracedUser
@@ -37,7 +39,7 @@ def test_t3_every_screen_fits_and_has_no_control_characters(
 
 def test_t3_columns_align_whatever_the_titles_are(hostile: TracedUser) -> None:
     """The numbers of a row end below the end of the heading, in columns of the terminal."""
-    step_index = next(i for i, s in enumerate(hostile.trace.steps) if s.id == "routing[2].weights")
+    step_index = find_step(hostile.trace, "routing[2].weights")
     lines = [line.text for line in format_screen(hostile.trace, step_index, 100, all_=True)]
     head = next(i for i, line in enumerate(lines) if line.lstrip().startswith("behaviour"))
     count = len(hostile.trace.labels["behaviour"])
@@ -55,18 +57,9 @@ def test_t3_every_printed_cell_name_can_be_parsed(
     for trace in (hostile.trace, film_club.trace):
         for name in ("w[2]", "Se", "h", "loss", "score", "d_w[1]", "history.rows", "d_items"):
             tensor = trace.tensors[name]
-            for flat in range(0, max(tensor.values.size, 1), 7):
-                index = tuple(int(i) for i in unravel(flat, tensor.values.shape))
+            for index in list(np.ndindex(tensor.values.shape))[::7]:
                 cell = parse_cell(trace, 0, format_cell(trace, tensor, index))
                 assert (cell.tensor.name, cell.position) == (name, index)
-
-
-def unravel(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    out = []
-    for size in reversed(shape):
-        flat, position = divmod(flat, size)
-        out.append(position)
-    return tuple(reversed(out))
 
 
 @pytest.mark.parametrize(
@@ -87,9 +80,7 @@ def unravel(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 def test_t3_a_cell_is_parsed_by_number_or_title(
     text: str, name: str, index: tuple[int, ...], film_club: TracedUser
 ) -> None:
-    steps = film_club.trace.steps
-    step_index = next(i for i, s in enumerate(steps) if s.id == "routing[2].weights")
-    cell = parse_cell(film_club.trace, step_index, text)
+    cell = parse_cell(film_club.trace, find_step(film_club.trace, "routing[2].weights"), text)
     assert (cell.tensor.name, cell.position) == (name, index)
 
 
@@ -106,7 +97,6 @@ def test_t3_a_cell_is_parsed_by_number_or_title(
     ],
 )
 def test_t3_an_unknown_cell_is_an_error_with_the_valid_positions(
-    text: str, message: str, film_club: TracedUser, run_commands: RunCommands
+    text: str, message: str, run_commands: RunCommands
 ) -> None:
-    answer = run_commands("g routing[2].weights", f"x {text}", columns=200)
-    assert message in answer
+    assert message in run_commands("g routing[2].weights", f"x {text}", columns=200)

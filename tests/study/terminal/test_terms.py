@@ -110,8 +110,8 @@ def test_t6_the_largest_terms_are_first_unless_in_order(film_club: TracedUser) -
     cell = TraceCell(tensor, find_producer(trace, "z[3]"), (0, 1))
     tables = {}
     for in_order in (False, True):
-        lines = [line.text for line in format_explanation(trace, None, cell, 100, True, in_order)]
-        rows = [line for line in lines if re.match(r"   [ \d]\d ", line)]
+        lines = format_explanation(trace, None, cell, 100, True, in_order)
+        rows = [line.text for line in lines if re.match(r"   [ \d]\d ", line.text)]
         tables[in_order] = [(int(row.split()[0]), float(row.split()[-1])) for row in rows]
     assert [position for position, _ in tables[True]] == list(range(1, 21))
     assert tables[False] == sorted(tables[True], key=lambda row: -abs(row[1]))
@@ -123,9 +123,8 @@ def gradient_cells(trace: Trace) -> Iterator[TraceCell]:
     for step_index, step in enumerate(trace.steps):
         for tensor in step.outputs:
             if step.phase == "backward" and tensor.name.startswith(("d_", "from_")):
-                shape = np.shape(tensor.values)
-                last = tuple(size - 1 for size in shape)
-                for index in {find_largest(tensor), tuple(0 for _ in shape), last}:
+                indices = list(np.ndindex(np.shape(tensor.values)))
+                for index in {find_largest(tensor), indices[0], indices[-1]}:
                     yield TraceCell(tensor, step_index, index)
 
 
