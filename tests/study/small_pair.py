@@ -9,6 +9,7 @@ import numpy as np
 from mindref.config import Config
 from mindref.models.mind import Batch, Histories
 from mindref.models.parameters import Catalogue, Sizes, init
+from mindref.study.models.study_model import choose_user, open_study_model, sample_pair
 from mindref.study.tracing import TrainingPair
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -46,3 +47,11 @@ def make_small_pair(
     negatives = np.array([5, 3, 8, 8, 20, 11])  # a hit, and one drawn twice
     logs = rng.standard_normal(1), rng.standard_normal(6)
     return TrainingPair(params, Batch(histories, target, negatives, *logs), catalogue, config)
+
+
+def make_built_in_pair() -> TrainingPair:
+    """Return the pair of the user with the median length in the built-in model."""
+    study_model = open_study_model()
+    model = study_model.model
+    batch = sample_pair(study_model, choose_user(study_model, "median").user).batch
+    return TrainingPair(model.params, batch, model.catalogue, model.config)

@@ -10,9 +10,7 @@ import pytest
 
 from mindref.errors import ConfigError
 from mindref.study import derived_views
-from mindref.study.gradients import differences
-from mindref.study.gradients.ledger import make_ledger
-from mindref.study.tracing import TrainingPair, trace_pair
+from mindref.study.tracing import TrainingPair
 from tests.study import small_pair
 
 
@@ -20,56 +18,6 @@ def user(**changes: Any) -> TrainingPair:
     return TrainingPair(
         *small_pair.make_small_pair(0, 2, **{"iterations": 3, "power": 2.0, **changes})
     )
-
-
-NO_SLOPE = ("d_items", "d_v.mixed")  # rows of a table under numbers of their own; half of d_v
-
-
-@pytest.mark.parametrize("name", small_pair.SETTINGS)
-@pytest.mark.parametrize("gradient", ["all", "last"])
-@pytest.mark.slow(every=5)
-def test_every_gradient_of_the_trace_equals_its_finite_difference(name: str, gradient: str) -> None:
-    pair = user(**{**small_pair.SETTINGS[name], "routing_gradient": gradient})
-    if name == "uniform":  # all interests are one: whichever is taken
-        assert pair.config.attention == "mean"
-    values = trace_pair(pair, phases=("forward", "backward")).values
-    rng = np.random.default_rng(0)
-    checked = 0
-    for gradient_name, closed in values.items():
-        if not gradient_name.startswith(("d_", "from_")) or closed.dtype != np.float64:
-            continue
-        if gradient_name in NO_SLOPE or closed.size == 0:
-            continue
-        scale = np.abs(closed).max()
-        for index in rng.permutation(list(np.ndindex(closed.shape)))[:4]:
-            place = tuple(int(i) for i in index)
-            found = differences.finite_difference(
-                pair, differences.perturbed_tensor(gradient_name), place
-            )
-            tolerance = 1e-6 * scale + 1e-9
-            assert abs(found.difference - closed[place]) < tolerance, (gradient_name, place)
-        checked += 1
-    assert checked >= 15
-
-
-def test_gradients_of_table_rows_equal_finite_differences() -> None:
-    pair = user()
-    values = trace_pair(pair).values
-    for r, row in enumerate(values["d_items.rows"][::4]):
-        found = differences.finite_difference(pair, "items", (int(row), 1))
-        assert found.difference == pytest.approx(values["d_items"][4 * r, 1], rel=1e-6, abs=1e-9)
-
-
-def test_the_ledger_adds_up_to_the_trace() -> None:
-    pair = user(routing_gradient="all")
-    values = trace_pair(pair).values
-    for by in ("Se", "S", "e"):
-        found = make_ledger(pair, by)
-        total = np.sum([row.closed for row in found.rows], axis=0)
-        np.testing.assert_allclose(total, values[f"d_{by}"], rtol=1e-9, atol=1e-15)
-        if by == "Se":
-            for row in found.rows:
-                np.testing.assert_array_equal(row.closed, values[row.tensor])
 
 
 @pytest.mark.slow
