@@ -11,11 +11,12 @@ import pytest
 from mindref.config import Config
 from mindref.errors import ConfigError
 from mindref.study import ambiguities
-from tests.study import small_pair
+from mindref.study.tracing import TrainingPair
+from tests.study import pairs
 
 
-def user() -> small_pair.TrainingPair:
-    return small_pair.make_small_pair(0, interests=4, width=8, iterations=3)
+def user() -> TrainingPair:
+    return pairs.make_small_pair(0, interests=4, width=8, iterations=3)
 
 
 def card(name: str) -> ambiguities.Card:

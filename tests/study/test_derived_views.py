@@ -11,13 +11,11 @@ import pytest
 from mindref.errors import ConfigError
 from mindref.study import derived_views
 from mindref.study.tracing import TrainingPair
-from tests.study import small_pair
+from tests.study import pairs
 
 
 def user(**changes: Any) -> TrainingPair:
-    return TrainingPair(
-        *small_pair.make_small_pair(0, 2, **{"iterations": 3, "power": 2.0, **changes})
-    )
+    return TrainingPair(*pairs.make_small_pair(0, 2, **{"iterations": 3, "power": 2.0, **changes}))
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from mindref.shapes import Array
 from mindref.study.gradients import batched_differences, differences, ledger, unrolled
 from mindref.study.record import InstrumentedReference, instrument_reference
 from mindref.study.tracing import TrainingPair, trace_pair
-from tests.study.small_pair import SETTINGS, make_built_in_pair, make_small_pair
+from tests.study.pairs import SETTINGS, make_built_in_pair, make_small_pair
 
 NO_SLOPE = ("d_items", "d_v.mixed")  # table rows with their own numbers; half of d_v
 
@@ -135,10 +135,15 @@ def test_unknown_tensors_and_indices_raise(tensor: str, index: tuple[int, ...], 
     assert hint in str(raised.value)
 
 
-def test_the_error_falls_and_rises_with_the_step() -> None:
+def curve_of_entry(factor: float = 1.0) -> differences.StepSizeCurve:
+    """Return the curve of an entry of S, compared with `factor` times its gradient."""
     pair = make_exact_pair()
-    gradient = parameter_gradients(pair)["S"][1, 2]
-    curve = differences.step_size_curve(pair, "S", (1, 2), float(gradient))
+    gradient = float(parameter_gradients(pair)["S"][0, 2])
+    return differences.step_size_curve(pair, "S", (0, 2), factor * gradient)
+
+
+def test_the_error_falls_and_rises_with_the_step() -> None:
+    curve = curve_of_entry()
     errors = dict(zip(curve.h, curve.float64, strict=True))
     assert (curve.h[0], curve.h[-1], len(curve.h)) == (1e-1, 1e-13, 25)
     assert errors[curve.chosen["float64"]] < 1e-8
@@ -147,13 +152,11 @@ def test_the_error_falls_and_rises_with_the_step() -> None:
     assert curve.best["float32"] > 10 * curve.best["float64"]
     coarse = dict(zip(curve.h, curve.float32, strict=True))
     assert coarse[curve.chosen["float32"]] < 1e-2 < coarse[1e-5]
-    assert curve == differences.step_size_curve(pair, "S", (1, 2), float(gradient))
+    assert curve == curve_of_entry()
 
 
 def test_a_wrong_gradient_has_a_large_error_for_every_step() -> None:
-    pair = make_exact_pair()
-    gradient = parameter_gradients(pair)["S"][1, 2]
-    curve = differences.step_size_curve(pair, "S", (1, 2), 1.001 * float(gradient))
+    curve = curve_of_entry(1.001)
     errors = dict(zip(curve.h, curve.float64, strict=True))
     assert min(errors[h] for h in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)) > 9e-4
 

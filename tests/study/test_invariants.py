@@ -10,7 +10,7 @@ import pytest
 
 from mindref.study.invariants import RESIDUALS, TOLERANCE
 from mindref.study.tracing import trace_pair
-from tests.study.random_pair import make_random_pair
+from tests.study.pairs import make_random_pair
 
 TRACE = trace_pair(make_random_pair(3, length=5, pads=2))
 Plant = Callable[[Any], None]

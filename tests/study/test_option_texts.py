@@ -15,7 +15,7 @@ from mindref.study.top_items import find_top_items
 from mindref.study.trace import Step, Trace
 from mindref.study.tracing import TrainingPair, trace_pair
 from tests import spec_pages
-from tests.study.random_pair import VARIED, make_random_pair
+from tests.study.pairs import VARIED, make_random_pair
 
 
 def step(kind: str, user: TrainingPair | None = None, **changes: Any) -> Step:

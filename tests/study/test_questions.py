@@ -10,7 +10,7 @@ import pytest
 from mindref.study.steps import KINDS
 from mindref.study.trace import Trace
 from mindref.study.tracing import trace_pair
-from tests.study.random_pair import make_random_pair
+from tests.study.pairs import make_random_pair
 
 ASKED = {kind.kind: kind.question for kind in KINDS if kind.question}
 

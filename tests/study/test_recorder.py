@@ -19,7 +19,7 @@ from mindref.study.record import InstrumentedReference, instrument_reference, re
 from mindref.study.steps import KINDS
 from mindref.study.tracing import TrainingPair, trace_pair
 from mindref.training import optimiser
-from tests.study.random_pair import VARIED, make_random_pair
+from tests.study.pairs import VARIED, make_random_pair
 
 PARTS = {  # file of a probe -> the parts that it records for; "": none
     "embedding": ("history", "profile", "target", "negatives"),

@@ -23,7 +23,7 @@ from mindref.study.steps import KINDS
 from mindref.study.trace import Trace
 from mindref.study.tracing import trace_pair
 from tests import spec_pages
-from tests.study.random_pair import VARIED, make_random_pair
+from tests.study.pairs import VARIED, make_random_pair
 
 SCHEMA = json.loads((resources.files("mindref.study") / "trace.schema.json").read_text("utf-8"))
 
@@ -107,7 +107,7 @@ def test_x5_other_texts_raise(text: str) -> None:
 
 def test_x6_the_json_does_not_depend_on_the_hash_seed() -> None:
     code = (
-        "import hashlib; from tests.study.random_pair import make_random_pair\n"
+        "import hashlib; from tests.study.pairs import make_random_pair\n"
         "from mindref.study.tracing import trace_pair\n"
         "print(hashlib.sha256(trace_pair(make_random_pair(3)).to_json().encode()).hexdigest())"
     )

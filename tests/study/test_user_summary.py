@@ -9,12 +9,12 @@ from mindref.models import mind
 from mindref.study import user_summary
 from mindref.study.variants import find_variant, setups
 from mindref.study.variants.measures import MEASURES
-from tests.study import small_pair
+from tests.study import pairs
 
 
 @pytest.mark.parametrize("score", ["max", "sum"])
 def test_the_list_has_the_best_items_in_order(score: str) -> None:
-    pair = small_pair.make_small_pair(0, score=score)
+    pair = pairs.make_small_pair(0, score=score)
     found = user_summary.summarise_user(pair)
     items, _ = mind.item_vectors(pair.params, np.arange(30), pair.catalogue)
     each = found.v[found.active] @ items.T
@@ -26,7 +26,7 @@ def test_the_list_has_the_best_items_in_order(score: str) -> None:
 
 
 def test_entropy_and_cosine_agree_with_a_hand_computation() -> None:
-    found = user_summary.summarise_user(small_pair.make_small_pair(0))._replace(
+    found = user_summary.summarise_user(pairs.make_small_pair(0))._replace(
         w=np.array([[0.5, 0.5, 0], [1, 0, 0], [9, 9, 9]]),
         mask=np.array([True, True, False]),
         v=np.array([[2.0, 0], [3, 3], [7, 8]]),
@@ -38,7 +38,7 @@ def test_entropy_and_cosine_agree_with_a_hand_computation() -> None:
 
 
 def test_measures_agree_with_a_hand_computation() -> None:
-    ours = user_summary.summarise_user(small_pair.make_small_pair(0))
+    ours = user_summary.summarise_user(pairs.make_small_pair(0))
     theirs = ours._replace(v=1.5 * ours.v, d_bilinear=-2 * ours.d_bilinear, top=ours.top[:4])
     numbers = {name: measure.of(ours, theirs) for name, measure in MEASURES.items()}
     assert numbers["interest_shift"] == pytest.approx((0, 0.5))
@@ -49,7 +49,7 @@ def test_measures_agree_with_a_hand_computation() -> None:
 
 
 def test_a_setup_has_its_padding_settings_and_target() -> None:
-    pair = small_pair.make_small_pair(0, routing_gradient="last")
+    pair = pairs.make_small_pair(0, routing_gradient="last")
     padded = setups.apply_setup(pair, find_variant("mask-after-softmax").setup).batch.histories
     assert padded.mask.shape == (1, 39)
     assert padded.mask.sum() == 9
@@ -66,7 +66,7 @@ def test_a_setup_has_its_padding_settings_and_target() -> None:
 
 
 def test_the_other_user_has_other_items() -> None:
-    pair = small_pair.make_small_pair(0)
+    pair = pairs.make_small_pair(0)
     other = setups.other_user(pair)
     assert not np.any(other.batch.histories.items == pair.batch.histories.items)
     assert other.batch.histories.items.max() < 30

@@ -24,7 +24,7 @@ from mindref.study.variants.violations import (
     failed_properties,
     variant_violations,
 )
-from tests.study.small_pair import SETTINGS, make_built_in_pair, make_small_pair
+from tests.study.pairs import SETTINGS, make_built_in_pair, make_small_pair
 
 NAMES = variants.variant_names()
 PAIR_SETTINGS = {"interests": 4, "width": 8, "iterations": 3, "routing_gradient": "all"}

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from tests.study.page.page_pair import make_page_pair, trace_to_dict
 from tests.study.page.page_reader import Open
-from tests.study.random_pair import make_random_pair as with_features
+from tests.study.pairs import VARIED, make_random_pair
 
 pytestmark = pytest.mark.slow
 
-MODELS: dict[str, dict[str, Any]] = {
-    "as trained by default": {"power": float("inf"), "routing_gradient": "last", "iterations": 6},
-    "normalised": {"normalise": True, "temperature": 0.1},
-    "over behaviours": {"routing_axis": "behaviours"},
-    "one round": {"iterations": 1},
-    "one interest": {"interests": 1},
-    "uniform": {"routing": "uniform"},
-    "unit capsules": {"squash": "unit"},
-    "no squash": {"squash": "none", "interest_count": "fixed"},
-    "rectified": {"last_relu": True, "hidden": (8, 8)},
-    "mean of the interests": {"attention": "mean"},
-    "fractional power": {"power": 0.5},
-}
+NAMES = (
+    *("normalised", "temperature", "softmax over behaviours", "one round", "one interest"),
+    *("all interests", "uniform", "unit", "no squash", "all rectified", "three layers"),
+    *("mean of interests", "odd power"),
+)
+DEFAULT = {"power": float("inf"), "routing_gradient": "last", "iterations": 6}
+MODELS = {"as trained by default": DEFAULT} | {name: VARIED[name] for name in NAMES}
 EDITS = "set:e:3:0.5;drop:1;S:2;K:2;r:4"
 
 
@@ -53,7 +45,7 @@ def test_p9_invariants_hold_for_edited_numbers(opened: Open, squash: str) -> Non
 
 
 def test_p4_a_profile_keeps_its_shape_under_edits(opened: Open) -> None:
-    page = opened([trace_to_dict(with_features(3))], "#ask=0&step=interests.d_join")
+    page = opened([trace_to_dict(make_random_pair(3))], "#ask=0&step=interests.d_join")
     assert page.selfcheck() == "pass"
     before = page.page.inner_text("#step figure[data-tensor=d_p] .shape")
     page.at(step="interests.d_join", edits="S:2")

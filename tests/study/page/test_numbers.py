@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mindref.study.tracing import TrainingPair
-from tests.study.page.page_pair import INTERESTS, array, make_page_pair, tensors, trace_to_dict
+from tests.study.page.page_pair import array, make_page_pair, tensors, trace_to_dict
 from tests.study.page.page_reader import Open, Reader
 
 TERMS = """() => { const box = document.querySelector('.terms-of');
@@ -145,7 +145,7 @@ def changed(rng: np.random.Generator) -> tuple[TrainingPair, str, int]:
             params = params._replace(bilinear=params.bilinear * scale)
             edits.append(f"S:{scale!r}")
     if "K" in kinds:  # last, as it changes the shape of the logits
-        fewer = int(rng.integers(1, INTERESTS))
+        fewer = int(rng.integers(1, config.interests))
         config = make_page_pair(iterations=config.iterations, interests=fewer).config
         flat = [e for e in edits if not e.startswith("set")]
         edits = [f"K:{fewer}", *flat]

@@ -18,8 +18,8 @@ from mindref.study.terminal.lookup import (
 from mindref.study.terminal.number_format import format_magnitude
 from mindref.study.terminal.screen import format_screen
 from mindref.study.trace import Step, Tensor, Trace
-from mindref.study.tracing import TrainingPair, trace_pair
-from tests.study.small_pair import make_small_pair as small
+from mindref.study.tracing import trace_pair
+from tests.study.pairs import make_small_pair
 from tests.study.terminal.conftest import TracedUser
 from tests.study.terminal.reading import is_rounded, parse_screen
 
@@ -61,7 +61,7 @@ def test_t5_every_cell_of_every_step_is_the_rounded_number(
 def test_t5_every_cell_of_a_user_without_titles_is_the_rounded_number(
     settings: dict[str, Any],
 ) -> None:
-    trace = trace_pair(TrainingPair(*small(pads=2, **settings)))
+    trace = trace_pair(make_small_pair(pads=2, **settings))
     for i, step in enumerate(trace.steps):
         check_tables(trace, step, print_step(trace, i))
 

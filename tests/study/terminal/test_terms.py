@@ -18,9 +18,8 @@ from mindref.study.terminal.difference import NOT_GRADIENTS, format_difference
 from mindref.study.terminal.lookup import find_producer
 from mindref.study.terminal.terms import format_explanation, format_group
 from mindref.study.trace import Tensor, Trace
-from mindref.study.tracing import TrainingPair, trace_pair
-from tests.study.small_pair import SETTINGS
-from tests.study.small_pair import make_small_pair as small
+from mindref.study.tracing import trace_pair
+from tests.study.pairs import SETTINGS, make_small_pair
 from tests.study.terminal.conftest import TracedUser
 
 CLOSE = 1e-12
@@ -80,7 +79,7 @@ def test_t6_few_printed_terms_and_their_omitted_rest_add_up(film_club: TracedUse
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_t6_cells_of_every_model_setting_are_explained(name: str) -> None:
-    trace = trace_pair(TrainingPair(*small(pads=2, **SETTINGS[name])))
+    trace = trace_pair(make_small_pair(pads=2, **SETTINGS[name]))
     for tensor, index in computed_cells(trace):
         explanation = explain_cell(trace.values, tensor.recipe, index)
         assert is_close(explanation.value, float(np.asarray(tensor.values)[index])), (
@@ -130,7 +129,7 @@ def gradient_cells(trace: Trace) -> Iterator[TraceCell]:
 
 @pytest.mark.parametrize("settings", [{}, {"normalise": True, "temperature": 0.3}])
 def test_t6_every_gradient_has_a_finite_difference(settings: dict[str, Any]) -> None:
-    inputs = TrainingPair(*small(power=2.0, iterations=3, routing_gradient="all", **settings))
+    inputs = make_small_pair(power=2.0, iterations=3, routing_gradient="all", **settings)
     trace = trace_pair(inputs)
     seen = set()
     for cell in gradient_cells(trace):
@@ -148,7 +147,7 @@ def test_t6_every_gradient_has_a_finite_difference(settings: dict[str, Any]) -> 
 
 
 def test_t6_constant_coupling_weights_are_announced_as_stop_gradient() -> None:
-    inputs = TrainingPair(*small(scale=0.5, power=2.0, routing_gradient="last"))
+    inputs = make_small_pair(scale=0.5, power=2.0, routing_gradient="last")
     trace = trace_pair(inputs)
     tensor = trace.tensors["d_S"]
     cell = TraceCell(tensor, find_producer(trace, "d_S"), find_largest(tensor))
