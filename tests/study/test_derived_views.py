@@ -1,21 +1,174 @@
-"""The extras in one piece: plain, repeatable, and in agreement with the trace."""
+"""Views beside the trace: summary of a user, cards of ambiguities, ledger, curves, variants."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mindref.config import Config
 from mindref.errors import ConfigError
-from mindref.study import derived_views
+from mindref.models import mind
+from mindref.study import ambiguities, derived_views, user_summary
 from mindref.study.tracing import TrainingPair
+from mindref.study.variants import find_variant, setups
+from mindref.study.variants.measures import MEASURES
 from tests.study import pairs
 
 
+@pytest.mark.parametrize("score", ["max", "sum"])
+def test_the_list_has_the_best_items_in_order(score: str) -> None:
+    pair = pairs.make_small_pair(0, score=score)
+    found = user_summary.summarise_user(pair)
+    items, _ = mind.item_vectors(pair.params, np.arange(30), pair.catalogue)
+    each = found.v[found.active] @ items.T
+    whole = each.max(axis=0) if score == "max" else each.sum(axis=0)
+    order = sorted(range(30), key=lambda item: -whole[item])[:10]
+    assert [f.item for f in found.top] == order
+    np.testing.assert_allclose([f.score for f in found.top], whole[order])
+    assert [f.interest for f in found.top] == each.argmax(axis=0)[order].tolist()
+
+
+def test_entropy_and_cosine_agree_with_a_hand_computation() -> None:
+    found = user_summary.summarise_user(pairs.make_small_pair(0))._replace(
+        w=np.array([[0.5, 0.5, 0], [1, 0, 0], [9, 9, 9]]),
+        mask=np.array([True, True, False]),
+        v=np.array([[2.0, 0], [3, 3], [7, 8]]),
+        active=np.array([True, True, False]),
+    )
+    assert found.entropy == pytest.approx(np.log(2) / 2)
+    assert found.cosine == pytest.approx(np.sqrt(0.5))
+    assert found.interests == 2
+
+
+def test_measures_agree_with_a_hand_computation() -> None:
+    ours = user_summary.summarise_user(pairs.make_small_pair(0))
+    theirs = ours._replace(v=1.5 * ours.v, d_bilinear=-2 * ours.d_bilinear, top=ours.top[:4])
+    numbers = {name: measure.of(ours, theirs) for name, measure in MEASURES.items()}
+    assert numbers["interest_shift"] == pytest.approx((0, 0.5))
+    assert numbers["gradient_cosine"] == pytest.approx((1, -1))
+    assert numbers["gradient_error"] == pytest.approx((0, 3))
+    assert numbers["shared"] == (10, 4)
+    assert numbers["min_behaviour_sum"] == pytest.approx((1, 1))
+
+
+def test_a_setup_has_its_padding_settings_and_target() -> None:
+    pair = pairs.make_small_pair(0, routing_gradient="last")
+    padded = setups.apply_setup(pair, find_variant("mask-after-softmax").setup).batch.histories
+    assert padded.mask.shape == (1, 39)
+    assert padded.mask.sum() == 9
+    assert np.ptp(padded.init_logits[0, 9:]) > 0
+    assert (
+        setups.apply_setup(pair, find_variant("stop-gradient").setup).config.routing_gradient
+        == "all"
+    )
+    turned = setups.apply_setup(pair, find_variant("power-before-sign").setup)
+    found = user_summary.summarise_user(turned)
+    scores = found.s[found.active]
+    assert -scores.min() > abs(scores.max())
+    assert pair.batch.histories.mask.shape == (1, 9)
+
+
+def test_the_other_user_has_other_items() -> None:
+    pair = pairs.make_small_pair(0)
+    other = setups.other_user(pair)
+    assert not np.any(other.batch.histories.items == pair.batch.histories.items)
+    assert other.batch.histories.items.max() < 30
+
+
+CARD_PAIR = pairs.make_small_pair(0, interests=4, width=8, iterations=3)
+
+
+def card(name: str) -> ambiguities.Card:
+    (found,) = ambiguities.compute_cards(CARD_PAIR, [name])
+    return found
+
+
+def result(found: ambiguities.Card, reading: int, number: int = 0) -> float:
+    value = found.readings[reading].results[number][1]
+    assert isinstance(value, float)
+    return value
+
+
+def test_required_cards_exist() -> None:
+    wanted = {
+        "softmax-index",
+        "logits-at-serving",
+        "count-rounding",
+        "negative-score",
+        "padding",
+        "gradient-through-iterations",
+    }
+    assert wanted <= set(ambiguities.card_names())
+
+
+def test_every_card_has_two_readings_and_one_is_that_of_mindref() -> None:
+    for found in ambiguities.compute_cards(CARD_PAIR):
+        assert len(found.readings) >= 2
+        (ours,) = [reading for reading in found.readings if reading.ours]
+        assert ours.rule is not None
+        assert len({reading.name for reading in found.readings}) == len(found.readings)
+        for reading in found.readings:
+            assert [n for n, _ in reading.results] == [n for n, _ in ours.results]
+            assert reading.name in found.summary
+        assert re.match(r"For this user, .* (is|by|of) [\d.e+-]+ if read .*\.$", found.summary)
+        json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_the_reading_of_mindref_equals_the_default_settings() -> None:
+    default = Config()
+    for row in ambiguities.read_cards():
+        (ours,) = [reading for reading in row["reading"] if reading.get("ours")]
+        assert "mutant" not in ours
+        for name, value in ours.get("config", {}).items():
+            assert getattr(default, name) == value, row["name"]
+
+
+def test_readings_have_different_results() -> None:
+    for found in ambiguities.compute_cards(CARD_PAIR):
+        if found.name in ("score", "hard-attention"):  # this user need not show them
+            continue
+        values = {str(reading.results) for reading in found.readings}
+        assert len(values) > 1, found.name
+
+
+def test_padding_zeroed_after_softmax_has_no_effect_only_over_interests() -> None:
+    found = card("padding")
+    assert result(found, 0) == 0
+    assert result(found, 1) < 1e-12
+    assert result(found, 2) > 0.05
+
+
+def test_keyed_logits_do_not_depend_on_the_order() -> None:
+    found = card("logits-at-serving")
+    assert result(found, 0) < 1e-12
+    assert min(result(found, 1), result(found, 2)) > 0.01
+    cosines = found.readings[0].results[1][1]
+    np.testing.assert_allclose(cosines, 1)
+
+
+def test_interest_counts_of_nine_behaviours() -> None:
+    found = card("count-rounding")
+    assert [result(found, i) for i in range(5)] == [3, 4, 3, 2, 4]
+
+
+def test_the_gradient_is_compared_with_the_exact_gradient() -> None:
+    found = card("gradient-through-iterations")
+    assert result(found, 0, 2) == 0
+    assert result(found, 1, 2) > 0.01
+    assert result(found, 1, 1) < 1
+
+
+def test_an_unknown_card_name_gives_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match="softmax-index"):
+        ambiguities.compute_cards(CARD_PAIR, ["softmax-axis"])
+
+
 def user(**changes: Any) -> TrainingPair:
-    return TrainingPair(*pairs.make_small_pair(0, 2, **{"iterations": 3, "power": 2.0, **changes}))
+    return pairs.make_small_pair(0, 2, **{"iterations": 3, "power": 2.0, **changes})
 
 
 @pytest.mark.slow

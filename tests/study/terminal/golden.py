@@ -3,7 +3,7 @@
 The texts are compared byte for byte, except for last digits: another BLAS sums in another order.
 Residuals are not compared, and numbers with all their digits are compared to nine digits. Before
 you commit new texts, read `git diff tests/study/terminal/golden`. Each kind of screen occurs once;
-every cell is tested in test_numbers.py, other widths in test_shape.py and test_widths.py.
+every cell is tested in test_numbers.py, other widths in test_shape.py.
 """
 
 from __future__ import annotations
