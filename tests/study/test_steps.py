@@ -161,7 +161,8 @@ def test_the_source_lines_of_a_lookup_agree_with_the_branch() -> None:
 def test_the_trace_of_serving_equals_the_top_items(changes: dict[str, Any]) -> None:
     user = make_random_pair(3, **changes)
     trace = trace_pair(user)
-    shown = served_items(trace, user)
+    names = trace.labels["item"]
+    shown = [int(names[place].removeprefix("item ")) for place in trace.values["top"]]
     best = user_summary.list_top_items(user, trace.values["v"], trace.values["active"])
     assert shown == [found.item for found in best]
     order = trace.values["top"]
@@ -169,21 +170,10 @@ def test_the_trace_of_serving_equals_the_top_items(changes: dict[str, Any]) -> N
     assert trace.values["brought_by"][order].tolist() == [f.interest for f in best]
 
 
-def served_items(trace: Trace, user: TrainingPair) -> list[int]:
-    """Return the items of the list, which names places among those that are shown."""
-    names = trace.labels["item"]
-    return [int(names[place].removeprefix("item ")) for place in trace.values["top"]]
-
-
 @pytest.mark.parametrize("score", ["max", "sum"])
 def test_inactive_interests_have_no_influence_on_the_top_items(score: str) -> None:
-    found = find_top_items(
-        np.array([[-1.0], [0.0], [-2.0]]),
-        np.array([True, False, True]),
-        np.array([[1.0], [3.0]]),
-        n=2,
-        score=score,
-    )
+    interests, active = np.array([[-1.0], [0.0], [-2.0]]), np.array([True, False, True])
+    found = find_top_items(interests, active, np.array([[1.0], [3.0]]), n=2, score=score)
     assert found.brought_by.tolist() == [0, 0]
     assert found.best.tolist() == ([-1, -3] if score == "max" else [-3, -9])
     assert found.order.tolist() == [0, 1]
@@ -230,11 +220,8 @@ def test_t7_one_interest_gives_no_question_about_interests(length: int) -> None:
             assert step.question is None, step.id
 
 
-FOLDER = Path(mindref.study.__file__).parent
-
-
 def test_the_package_docstring_lists_every_module() -> None:
-    told = set(re.findall(r"[a-z_]+", mindref.study.__doc__ or ""))
-    there = {path.stem for path in FOLDER.iterdir() if path.suffix == ".py"}
-    there |= {path.parent.name for path in FOLDER.glob("*/__init__.py")}
-    assert there - {"__init__"} <= told
+    folder = Path(mindref.study.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert modules | packages <= set(re.findall(r"[a-z_]+", mindref.study.__doc__ or ""))

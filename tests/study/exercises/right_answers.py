@@ -83,19 +83,13 @@ def softmax_vjp(weights, d_weights):
 
 def squash_vjp(sums, d_capsules):
     out = np.zeros(sums.shape)
-    users, interests, width = sums.shape
-    for b in range(users):
-        for k in range(interests):
-            z, g = sums[b, k], d_capsules[b, k]
-            n_squared = sum(x * x for x in reversed(z))
-            if n_squared == 0:
-                continue
-            n = np.sqrt(n_squared)
-            for c in range(width):
-                for e in range(width):  # the complete Jacobian, entry by entry
-                    tangential = n / (1 + n_squared) * ((c == e) - z[c] * z[e] / n_squared)
-                    radial = 2 * n / (1 + n_squared) ** 2 * z[c] * z[e] / n_squared
-                    out[b, k, c] += (tangential + radial) * g[e]
+    for index in np.ndindex(sums.shape[:2]):
+        n = np.sqrt(sum(x * x for x in reversed(sums[index])))
+        if n > 0:  # the complete Jacobian
+            radial = np.outer(sums[index] / n, sums[index] / n)
+            tangential = np.eye(len(radial)) - radial
+            jacobian = n / (1 + n * n) * tangential + 2 * n / (1 + n * n) ** 2 * radial
+            out[index] = jacobian @ d_capsules[index]
     return out
 
 
@@ -297,20 +291,6 @@ def user_vector(history, bilinear, init_logits, target, power):
 
 
 def bilinear_gradient(history, mask, bilinear, init_logits, d_capsules, iterations):
-    out = np.zeros(bilinear.shape)
-    for b in range(len(history)):
-        behaviours = [i for i in reversed(range(len(mask[b]))) if mask[b, i]]
-        logits = init_logits[b].copy()
-        for _ in range(iterations):
-            weights = {i: np.exp(logits[i]) / np.exp(logits[i]).sum() for i in behaviours}
-            sums = sum(np.outer(weights[i], bilinear @ history[b, i]) for i in behaviours)
-            n = np.sqrt((sums**2).sum(axis=1, keepdims=True))
-            for i in behaviours:
-                logits[i] = logits[i] + (sums * n / (1 + n * n)) @ (bilinear @ history[b, i])
-        for k, z in enumerate(sums):
-            g, length = d_capsules[b, k], float(n[k, 0])
-            slope = (1 - length**2) / (1 + length**2) ** 2
-            d_z = length / (1 + length**2) * g + slope * (z @ g) * z / length
-            for i in behaviours:
-                out += weights[i][k] * np.outer(d_z, history[b, i])
-    return out
+    functions = SimpleNamespace(squash_vjp=squash_vjp)
+    inputs = history, mask, bilinear, init_logits, iterations, d_capsules
+    return route_vjp_last(functions, *inputs)[1]
