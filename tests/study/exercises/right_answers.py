@@ -230,56 +230,41 @@ def adam_step(table, first, second, steps, rows, values, learning_rate, beta1, b
     return x, m, v
 
 
-class Operators:
-    """The operators as methods of one class; each saves all its arguments."""
+def train_with_yours(functions, gradient, power, steps):
+    def embed(table, rows, weights):
+        vectors = np.zeros((len(rows), table.shape[1]))
+        for m, f in np.ndindex(rows.shape):
+            vectors[m] += weights[m, f] * table[rows[m, f]]
+        return vectors, (rows, weights, len(table))
 
-    def __init__(self, functions):
-        self.functions = functions
-
-    def embed(self, table, rows, weights):
-        vectors = [
-            sum(w * table[r] for r, w in zip(*x, strict=True))
-            for x in zip(rows, weights, strict=True)
-        ]
-        return np.array(vectors).reshape(len(rows), table.shape[1]), (rows, weights, len(table))
-
-    def embed_backward(self, d_out, saved):
-        rows, weights, count = saved
-        d_table = self.functions.embedding_vjp(rows, weights, d_out, count)
-        used_rows = np.array(sorted(set(rows.ravel().tolist())), dtype=np.int64)
+    def embed_backward(d_out, saved):
+        d_table = functions.embedding_vjp(*saved[:2], d_out, saved[2])
+        used_rows = np.array(sorted(set(saved[0].ravel().tolist())), dtype=np.int64)
         return RowGradient(used_rows, d_table[used_rows])
 
-    def route_backward(self, d_capsules, saved):
+    def route_backward(d_capsules, saved):
         arrays, options = saved
-        inputs = (self.functions, *arrays[:4], options["iterations"], d_capsules)
+        inputs = (functions, *arrays[:4], options["iterations"], d_capsules)
         if options["gradient"] == "last":
-            return self.functions.route_vjp_last(*inputs)
-        ledger, _, d_history, d_logits = self.functions.route_vjp_full(*inputs)
+            return functions.route_vjp_last(*inputs)
+        ledger, _, d_history, d_logits = functions.route_vjp_full(*inputs)
         return d_history, sum(ledger[::-1]), d_logits
 
-
-def train_with_yours(functions, gradient, power, steps):
-    operators = Operators(functions)
-    both = {
-        "embedding": (operators.embed, operators.embed_backward),
-        "routing": (
-            lambda *x, **o: (mindref.ops.routing.forward(*x, **o)[0], (x, o)),
-            operators.route_backward,
-        ),
-        "relu_layer": (mindref.ops.relu_layer.forward, mindref.ops.relu_layer.backward),
-        "label_attention": (
+    library, make = mindref.ops, lambda f, b: SimpleNamespace(forward=f, backward=b)
+    ops = SimpleNamespace(
+        embedding=make(embed, embed_backward),
+        routing=make(lambda *x, **o: (library.routing.forward(*x, **o)[0], (x, o)), route_backward),
+        relu_layer=library.relu_layer,
+        label_attention=make(
             lambda *x, power: (functions.label_attention(*x, power)[1], (*x, power)),
-            lambda d, s: functions.label_attention_vjp(*s, d, 0 * d),
+            lambda d, saved: functions.label_attention_vjp(*saved, d, 0 * d),
         ),
-        "sampled_softmax": (
+        sampled_softmax=make(
             lambda *x, **o: (functions.sampled_softmax(*x)[1], x),
-            lambda d, s: functions.sampled_softmax_vjp(*s, d),
+            lambda d, saved: functions.sampled_softmax_vjp(*saved, d),
         ),
-    }
-    ops = {n: SimpleNamespace(forward=f, backward=b) for n, (f, b) in both.items()}
-    return training.compute_losses(
-        SimpleNamespace(**ops), functions.adam_step, gradient, power, steps
     )
+    return training.compute_losses(ops, functions.adam_step, gradient, power, steps)
 
 
 def user_vector(history, bilinear, init_logits, target, power):

@@ -158,17 +158,11 @@ def test_both_commands_exit_with_the_code(
     assert "Traceback" not in done.stderr
 
 
-def test_a_damaged_progress_file_is_an_error_with_advice(
-    workspace: Workspace, study: Study
-) -> None:
-    study("--exercise", "squash", "--hint")
+def test_damaged_files_are_errors_with_advice(workspace: Workspace, study: Study) -> None:
+    study("--exercise", "squash")
+    workspace.file_path("squash").write_bytes(b"\xff\xfe")
+    assert "a text in UTF-8" in study("--exercise", "squash", "--check").output
     (workspace.folder / "progress.json").write_text("{", encoding="utf-8")
     result = study("--exercise", "squash", "--hint")
     assert result.exit_code == 2
     assert "remove it; your exercise files stay" in result.output
-
-
-def test_a_file_that_is_not_utf_8_is_an_error(workspace: Workspace, study: Study) -> None:
-    study("--exercise", "squash")
-    workspace.file_path("squash").write_bytes(b"\xff\xfe")
-    assert "a text in UTF-8" in study("--exercise", "squash", "--check").output

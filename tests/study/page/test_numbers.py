@@ -175,12 +175,9 @@ def test_p9_a_constant_cell_keeps_other_cells_computed(shared: Reader) -> None:
     assert shared.cells()["b[1]"][52][0] == "9"
 
 
-def test_p9_independent_numbers_are_not_marked_as_edited(shared: Reader) -> None:
+def test_p9_the_editor_shows_edits_and_the_number_of_interests(shared: Reader) -> None:
     shared.at(step="ids", edits="r:5")
-    assert shared.page.query_selector("#step .badge") is None
-
-
-def test_p9_the_editor_shows_the_number_of_interests(shared: Reader) -> None:
+    assert shared.page.query_selector("#step .badge") is None, "ids do not depend on r"
     shared.at(step="ids", edits="K:2")
     shared.open_details()
     assert "number of interests, K′\t3\t2" in shared.page.inner_text("#editor .summary")

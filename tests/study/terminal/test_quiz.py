@@ -60,13 +60,19 @@ def test_t7_feedback_distinguishes_right_and_wrong_replies(film_club: TracedUser
                 assert stepper.step_index == step_index
 
 
-def test_t7_a_question_prints_no_number_of_the_result(film_club: TracedUser) -> None:
+def test_t7_a_question_prints_no_number_of_the_result_and_the_result_its_row(
+    film_club: TracedUser,
+) -> None:
     trace = film_club.trace
     for step_index, question in find_questions(trace):
-        lines = format_question(trace, step_index, question, 80)
+        stepper = Stepper(trace, film_club.inputs, columns=120)
+        lines = stepper.answer(f"? {trace.steps[step_index].id}")
         text = "\n".join(line.text for line in lines)
         assert not re.search(r"\d\.\d{3}", text)
         assert "^" not in text.replace("|^", "").replace(")^", "").replace("^2", "")
+        rows = [title for title in trace.labels["behaviour"] if title in question.text]
+        text = "\n".join(line.text for line in stepper.answer("1")[4:])
+        assert all(re.search(rf"^ +\d+ {title} ", text, re.MULTILINE) for title in rows)
 
 
 def test_t7_enter_prints_the_result_and_a_command_cancels_the_question(
@@ -108,13 +114,3 @@ def test_t7_a_reply_is_the_number_or_the_text_of_a_choice(reply: str, choice: in
     assert parse_choice(question, reply) == choice
     if choice is not None:
         assert format_feedback(question, choice, 80)
-
-
-def test_t7_the_row_of_the_question_is_printed(film_club: TracedUser) -> None:
-    trace = film_club.trace
-    for step_index, question in find_questions(trace):
-        rows = [title for title in trace.labels["behaviour"] if title in question.text]
-        stepper = Stepper(trace, film_club.inputs, columns=120)
-        stepper.answer(f"? {trace.steps[step_index].id}")
-        text = "\n".join(line.text for line in stepper.answer("1")[4:])
-        assert all(re.search(rf"^ +\d+ {title} ", text, re.MULTILINE) for title in rows)
