@@ -115,7 +115,6 @@ def make_small_pair(seed: int = 0, pads: int = 0, **changes: Any) -> TrainingPai
 
 
 def change_settings(study_model: StudyModel, **changes: Any) -> StudyModel:
-    """Return a study model with other settings."""
     config = replace(study_model.model.config, **changes)
     return study_model._replace(model=study_model.model._replace(config=config))
 

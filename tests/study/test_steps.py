@@ -62,7 +62,6 @@ def test_a_label_is_matched_as_a_whole() -> None:
 
 
 def step(kind: str, user: TrainingPair | None = None, **changes: Any) -> Step:
-    """Return the first step of a kind, as it is said of a model."""
     trace = trace_pair(user or make_random_pair(3, **changes))
     return next(step for step in trace.steps if step.kind == kind)
 

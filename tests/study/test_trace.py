@@ -31,7 +31,6 @@ SCHEMA = json.loads((resources.files("mindref.study") / "trace.schema.json").rea
 
 @pytest.fixture(params=VARIED, scope="module")
 def trace(request: pytest.FixtureRequest) -> Trace:
-    """Return a trace of each kind."""
     return trace_pair(make_random_pair(3, **VARIED[request.param]))
 
 

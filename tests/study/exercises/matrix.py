@@ -23,7 +23,6 @@ Kills = dict[str, dict[str, str]]
 
 @cache
 def make_reports(name: str) -> dict[str, ExerciseReport]:
-    """Return the report of every known mistake of an exercise."""
     exercise = find_exercise(name)
     return {mistake.name: grade_file(exercise, mistake.code) for mistake in exercise.mistakes}
 
@@ -46,7 +45,6 @@ def find_diagnoses(name: str) -> dict[str, str]:
 
 
 def find_groups(exercise: Exercise) -> dict[str, str]:
-    """Return the groups of cases and their reasons."""
     return {x.group.name: x.group.reason for x in compute_expected_cases(exercise.name)}
 
 
@@ -60,7 +58,6 @@ def find_essential(name: str) -> dict[str, list[str]]:
 
 
 def format_exercise(name: str) -> Iterator[str]:
-    """Yield the section of one exercise."""
     exercise, essential = find_exercise(name), find_essential(name)
     groups, diagnoses = find_groups(exercise), find_diagnoses(name)
     yield f"### {exercise.number}. {name}: {exercise.title}"
@@ -79,7 +76,6 @@ def format_exercise(name: str) -> Iterator[str]:
 
 
 def make_text() -> str:
-    """Return the text between the marks."""
     count = sum(len(find_exercise(name).mistakes) for name in NAMES)
     right = sum(a == b for name in NAMES for a, b in find_diagnoses(name).items())
     parts = [
@@ -90,12 +86,10 @@ def make_text() -> str:
 
 
 def read_text() -> str:
-    """Return the text of the README between the marks."""
     return README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
 
 
 def write_text() -> None:
-    """Write the text between the marks."""
     head, _, after = README.read_text(encoding="utf-8").partition(BEGIN)
     tail = after.split(END)[1]
     README.write_text(f"{head}{BEGIN}\n{make_text()}\n{END}{tail}", encoding="utf-8")

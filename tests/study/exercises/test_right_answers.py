@@ -47,7 +47,6 @@ def test_an_equal_answer_passes(name: str, change: str) -> None:
 
 
 def copy_readonly(x: Any) -> Any:
-    """Return a read-only copy in Fortran order."""
     x = np.array(x, order="F")
     x.flags.writeable = False
     return x

@@ -62,7 +62,6 @@ def find_symbols(text: str) -> set[str]:
 
 
 def list_texts(exercise: Exercise) -> list[str]:
-    """Return the texts that use symbols."""
     specs = (*exercise.arguments, *exercise.returns)
     return [exercise.statement, *(x.meaning for x in specs)]
 

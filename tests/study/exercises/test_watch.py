@@ -44,7 +44,6 @@ class WatchProcess:
             self.lines.put(line)
 
     def wait_for(self, text: str) -> None:
-        """Read until a line contains a text."""
         while text not in self.lines.get(timeout=LONG):
             pass
 

@@ -17,7 +17,6 @@ from tests.study.exercises.learner import write_answer
 
 
 def read_cpu_seconds() -> float:
-    """Return the CPU time of this process and its children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(x.ru_utime + x.ru_stime for x in used)
 

@@ -60,5 +60,4 @@ def flip_bit(text: str, data: str, byte: int) -> str:
 
 
 def tensors(trace: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return every tensor of a trace by its name."""
     return {tensor["name"]: tensor for step in trace["steps"] for tensor in step["outputs"]}

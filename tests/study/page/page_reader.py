@@ -28,16 +28,13 @@ class Reader:
         page.wait_for_selector("body[data-ready], #selfcheck.fails")
 
     def selfcheck(self) -> str:
-        """Return "pass" or "fail"."""
         outcome: str = self.page.get_attribute("html", "data-selfcheck")
         return outcome
 
     def open_details(self) -> None:
-        """Open every part of the page that can be closed."""
         self.page.evaluate("document.querySelectorAll('details').forEach(x => x.open = true)")
 
     def reload(self) -> None:
-        """Load the page again, at the same address."""
         self.page.reload()
         self.page.wait_for_selector("body[data-ready]")
 
@@ -54,7 +51,6 @@ class Reader:
         return found
 
     def step(self) -> str:
-        """Return the id of the step at hand."""
         found: str = self.page.inner_text("#step .position code")
         return found
 
@@ -70,7 +66,6 @@ class Reader:
             later[0].click()
 
     def text(self) -> str:
-        """Return what the step shows, as text."""
         found: str = self.page.inner_text("#step")
         return found
 

@@ -25,7 +25,6 @@ def page(opened: Open, rich: Path) -> Iterator[Reader]:
 
 
 def numbers(page: Reader, selector: str, attribute: str) -> list[float]:
-    """Return an attribute of some elements as numbers."""
     script = "(all, name) => all.map(x => Number(x.getAttribute(name)))"
     found: list[float] = page.page.eval_on_selector_all(selector, script, attribute)
     return found

@@ -52,7 +52,6 @@ def make_text(name: str, user: TracedUser) -> str:
 
 
 def golden_path(name: str) -> Path:
-    """Return the file of a golden text."""
     return FOLDER / f"{name}.txt"
 
 
@@ -65,7 +64,6 @@ def remove_rounding(text: str) -> str:
 
 
 def main() -> None:
-    """Write all golden texts."""
     if sys.argv[1:] != ["--write"]:
         sys.exit("usage: python -m tests.study.terminal.golden --write")
     if os.environ.get("CI"):

@@ -31,7 +31,6 @@ def is_close(one: float, other: float) -> bool:
 
 
 def computed_cells(trace: Trace) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
-    """Yield every cell that is not an input."""
     for tensor in trace.tensors.values():
         if tensor.recipe["op"] != "input":
             yield from ((tensor, index) for index in np.ndindex(*np.shape(tensor.values)))
