@@ -27,7 +27,6 @@ from mindref.study.models.user_rules import split_last
 from tests.study.pairs import change_settings
 
 MODEL, SINGLE = open_case_models(None)
-assert SINGLE is not None
 STUDY = make_case_study(MODEL, SINGLE, top=10)
 
 needs_matplotlib = pytest.mark.skipif(
@@ -44,7 +43,6 @@ def test_coupling_weights_equal_those_of_serving(index: int) -> None:
     shown, user = STUDY.users[index], CHOSEN[index].user
     known, target = split_last(MODEL, np.array([user]))
     interests = compute_interests(MODEL.model, known, MODEL.profiles[[user]], couplings=True)
-    assert interests.couplings is not None
     couplings = interests.couplings[0][interests.mask[0]][:, interests.active[0]]
     np.testing.assert_allclose(np.array(shown.couplings).T, couplings, rtol=1e-12)
     np.testing.assert_allclose(np.sum(shown.couplings, axis=0), 1, rtol=1e-12)
@@ -88,7 +86,6 @@ def test_ranks_agree_with_the_lists() -> None:
         for item in (item for each in shown.lists for item in each.items):
             best[item.title] = max(item.score, best.get(item.title, -np.inf))
         assert sorted(best, key=lambda title: -best[title]).index(shown.target) == shown.rank - 1
-        assert shown.single is not None
         alone = [item.title for item in shown.single.items]
         assert alone.index(shown.target) == (shown.single_rank or 0) - 1
 
@@ -120,7 +117,6 @@ def test_equal_logits_give_equal_groupings() -> None:
 def test_routing_measures_agree_with_a_hand_computation() -> None:
     couplings = np.array([[[1.0, 0.0], [1.0, 0.0], [0.25, 0.75], [0.25, 0.75]]])
     vectors = np.array([[[1.0, 0.0], [1.0, 1.0]]])
-    assert MODEL.groups is not None
     one, other = (np.flatnonzero(MODEL.groups.of_item == k) for k in (0, 1))
     history = np.array([[one[0], one[1], one[2], other[0]]])
     found = controls.measure_routing(MODEL, controls.RoutedHistories(history, couplings, vectors))
@@ -163,7 +159,6 @@ def test_cosine_needs_two_interests_and_purity_needs_groups() -> None:
 def test_a_baseline_must_be_comparable() -> None:
     with pytest.raises(ConfigError, match="baseline x: expected one interest, got 4"):
         module.check_baseline(MODEL, MODEL, "x")
-    assert SINGLE is not None
     other = SINGLE._replace(user_ids=["nobody", *SINGLE.user_ids[1:]])
     with pytest.raises(ConfigError, match="baseline x: expected the log of the run, got another"):
         module.check_baseline(MODEL, other, "x")

@@ -43,7 +43,6 @@ def test_the_built_in_model_is_complete() -> None:
     users, items = len(MODEL.user_ids), GROUPS * PER_GROUP
     assert (users, len(MODEL.histories), len(MODEL.profiles)) == (300, 300, 300)
     assert len(MODEL.item_ids) == len(set(MODEL.titles)) == len(MODEL.counts) == items
-    assert MODEL.groups is not None
     assert np.bincount(MODEL.groups.of_item).tolist() == [PER_GROUP] * GROUPS
     assert "The Silent Witness" in MODEL.titles
     arrays = [*flatten(MODEL.model.params).values(), MODEL.model.catalogue.weights]
@@ -96,11 +95,9 @@ print([name for name in ("numba", "scipy", "rich", "matplotlib") if name in sys.
 
 
 def test_most_behaviours_of_an_interest_are_of_one_group() -> None:
-    assert MODEL.groups is not None
     users = np.arange(len(MODEL.user_ids))
     known, _ = user_rules.split_last(MODEL, users)
     interests = compute_interests(MODEL.model, known, MODEL.profiles, couplings=True)
-    assert interests.couplings is not None
     strongest = interests.couplings.argmax(axis=2)
     groups = MODEL.groups.of_item[interests.history]
     purities = [
@@ -236,11 +233,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_directory_opens_with_its_titles(run: Path) -> None:
     study_model = open_study_model(run)
     log = make_synthetic_log(users=60, items=120).log
-    assert log.titles is not None
     assert study_model.name == "run"
     assert study_model.titles == list(log.titles)
     assert study_model.histories.values.tolist() == log.interactions.values.tolist()
-    assert study_model.groups is not None
     feature, groups = log.item_features[0], study_model.groups
     assert groups.names[groups.of_item[0]] == feature.values[feature.codes.values[0]]
     config = study_model.model.config

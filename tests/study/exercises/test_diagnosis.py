@@ -33,7 +33,6 @@ def squash(sums):
     return np.divide(sums, 1 + length)
 """
     report = grade_file(find_exercise("squash"), code)
-    assert report.mistake is not None
     assert report.mistake.name == "n-for-n-squared"
 
 
@@ -79,5 +78,4 @@ def test_a_mistake_in_a_needed_exercise_is_reported_for_this_exercise(name: str)
             jobs = [*right[:i], wrong, *right[i + 1 :]]
             report = find_first_failure(needed, answers.run_jobs(jobs))
             assert report.exercise is exercise, mistake.name
-            assert report.mistake is not None
             assert report.mistake.name == mistake.name

@@ -169,7 +169,6 @@ def test_the_map_states_its_factor_and_names_do_not_overlap(page: Reader) -> Non
     page.at(view="map")
     text = page.page.inner_text("#tab")
     factor = re.search(r"drawn ([\d.]+) times as long", text)
-    assert factor is not None
     assert float(factor[1]) > 1
     assert f"× {factor[1]}" in text  # the table says so too
     assert page.page.evaluate(APART) == []
