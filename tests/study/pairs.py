@@ -11,12 +11,8 @@ from mindref.config import Config
 from mindref.models.mind import Batch, Histories
 from mindref.models.parameters import Catalogue, Sizes, init
 from mindref.shapes import Array
-from mindref.study.models.study_model import (
-    StudyModel,
-    choose_user,
-    open_study_model,
-    sample_pair,
-)
+from mindref.study.models.study_model import StudyModel
+from mindref.study.traced_user import open_traced_user
 from mindref.study.tracing import TrainingPair
 
 TARGET = 7
@@ -121,7 +117,4 @@ def change_settings(study_model: StudyModel, **changes: Any) -> StudyModel:
 
 def make_built_in_pair() -> TrainingPair:
     """Return the pair of the user with the median length in the built-in model."""
-    study_model = open_study_model()
-    model = study_model.model
-    batch = sample_pair(study_model, choose_user(study_model, "median").user).batch
-    return TrainingPair(model.params, batch, model.catalogue, model.config)
+    return open_traced_user(None).pair

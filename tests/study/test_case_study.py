@@ -74,8 +74,8 @@ def test_a_list_has_the_best_unseen_items_of_its_vector() -> None:
 
 
 def test_a_list_may_be_shorter_than_requested() -> None:
-    found = make_item_list(MODEL, "all", item_matrix(MODEL.model)[3], np.arange(50), 20)
-    assert len(found.items) == 10
+    short = make_item_list(MODEL, "all", item_matrix(MODEL.model)[3], np.arange(50), 20)
+    assert len(short.items) == 10
     assert make_item_list(MODEL, "none", item_matrix(MODEL.model)[3], np.arange(60), 20).items == []
 
 
@@ -119,12 +119,14 @@ def test_routing_measures_agree_with_a_hand_computation() -> None:
     vectors = np.array([[[1.0, 0.0], [1.0, 1.0]]])
     one, other = (np.flatnonzero(MODEL.groups.of_item == k) for k in (0, 1))
     history = np.array([[one[0], one[1], one[2], other[0]]])
-    found = controls.measure_routing(MODEL, controls.RoutedHistories(history, couplings, vectors))
+    measured = controls.measure_routing(
+        MODEL, controls.RoutedHistories(history, couplings, vectors)
+    )
     shares = np.array([2.5, 1.5]) / 4
-    assert found.largest == (1 + 1 + 0.75 + 0.75) / 4
-    assert found.effective_number == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
-    assert found.similarity == pytest.approx(1 / np.sqrt(2))
-    assert found.purity == 3 / 4
+    assert measured.largest == (1 + 1 + 0.75 + 0.75) / 4
+    assert measured.effective_number == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
+    assert measured.similarity == pytest.approx(1 / np.sqrt(2))
+    assert measured.purity == 3 / 4
 
 
 def test_random_behaviours_are_distinct_items_by_popularity() -> None:

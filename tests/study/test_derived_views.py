@@ -22,26 +22,26 @@ from tests.study import pairs
 @pytest.mark.parametrize("score", ["max", "sum"])
 def test_the_list_has_the_best_items_in_order(score: str) -> None:
     pair = pairs.make_small_pair(0, score=score)
-    found = user_summary.summarise_user(pair)
+    summary = user_summary.summarise_user(pair)
     items, _ = mind.item_vectors(pair.params, np.arange(30), pair.catalogue)
-    each = found.v[found.active] @ items.T
+    each = summary.v[summary.active] @ items.T
     whole = each.max(axis=0) if score == "max" else each.sum(axis=0)
     order = sorted(range(30), key=lambda item: -whole[item])[:10]
-    assert [f.item for f in found.top] == order
-    np.testing.assert_allclose([f.score for f in found.top], whole[order])
-    assert [f.interest for f in found.top] == each.argmax(axis=0)[order].tolist()
+    assert [f.item for f in summary.top] == order
+    np.testing.assert_allclose([f.score for f in summary.top], whole[order])
+    assert [f.interest for f in summary.top] == each.argmax(axis=0)[order].tolist()
 
 
 def test_entropy_and_cosine_agree_with_a_hand_computation() -> None:
-    found = user_summary.summarise_user(pairs.make_small_pair(0))._replace(
+    summary = user_summary.summarise_user(pairs.make_small_pair(0))._replace(
         w=np.array([[0.5, 0.5, 0], [1, 0, 0], [9, 9, 9]]),
         mask=np.array([True, True, False]),
         v=np.array([[2.0, 0], [3, 3], [7, 8]]),
         active=np.array([True, True, False]),
     )
-    assert found.entropy == pytest.approx(np.log(2) / 2)
-    assert found.cosine == pytest.approx(np.sqrt(0.5))
-    assert found.interests == 2
+    assert summary.entropy == pytest.approx(np.log(2) / 2)
+    assert summary.cosine == pytest.approx(np.sqrt(0.5))
+    assert summary.interests == 2
 
 
 def test_measures_agree_with_a_hand_computation() -> None:
@@ -66,8 +66,8 @@ def test_a_setup_has_its_padding_settings_and_target() -> None:
         == "all"
     )
     turned = setups.apply_setup(pair, find_variant("power-before-sign").setup)
-    found = user_summary.summarise_user(turned)
-    scores = found.s[found.active]
+    summary = user_summary.summarise_user(turned)
+    scores = summary.s[summary.active]
     assert -scores.min() > abs(scores.max())
     assert pair.batch.histories.mask.shape == (1, 9)
 
@@ -83,12 +83,12 @@ CARD_PAIR = pairs.make_small_pair(0, interests=4, width=8, iterations=3)
 
 
 def card(name: str) -> ambiguities.Card:
-    (found,) = ambiguities.compute_cards(CARD_PAIR, [name])
-    return found
+    (ambiguity,) = ambiguities.compute_cards(CARD_PAIR, [name])
+    return ambiguity
 
 
-def result(found: ambiguities.Card, reading: int, number: int = 0) -> float:
-    value = found.readings[reading].results[number][1]
+def result(ambiguity: ambiguities.Card, reading: int, number: int = 0) -> float:
+    value = ambiguity.readings[reading].results[number][1]
     assert isinstance(value, float)
     return value
 
@@ -106,16 +106,16 @@ def test_required_cards_exist() -> None:
 
 
 def test_every_card_has_two_readings_and_one_is_that_of_mindref() -> None:
-    for found in ambiguities.compute_cards(CARD_PAIR):
-        assert len(found.readings) >= 2
-        (ours,) = [reading for reading in found.readings if reading.ours]
+    for ambiguity in ambiguities.compute_cards(CARD_PAIR):
+        assert len(ambiguity.readings) >= 2
+        (ours,) = [reading for reading in ambiguity.readings if reading.ours]
         assert ours.rule is not None
-        assert len({reading.name for reading in found.readings}) == len(found.readings)
-        for reading in found.readings:
+        assert len({reading.name for reading in ambiguity.readings}) == len(ambiguity.readings)
+        for reading in ambiguity.readings:
             assert [n for n, _ in reading.results] == [n for n, _ in ours.results]
-            assert reading.name in found.summary
-        assert re.match(r"For this user, .* (is|by|of) [\d.e+-]+ if read .*\.$", found.summary)
-        json.dumps(found.to_json(), allow_nan=False)
+            assert reading.name in ambiguity.summary
+        assert re.match(r"For this user, .* (is|by|of) [\d.e+-]+ if read .*\.$", ambiguity.summary)
+        json.dumps(ambiguity.to_json(), allow_nan=False)
 
 
 def test_the_reading_of_mindref_equals_the_default_settings() -> None:
@@ -128,38 +128,38 @@ def test_the_reading_of_mindref_equals_the_default_settings() -> None:
 
 
 def test_readings_have_different_results() -> None:
-    for found in ambiguities.compute_cards(CARD_PAIR):
-        if found.name in ("score", "hard-attention"):  # this user need not show them
+    for ambiguity in ambiguities.compute_cards(CARD_PAIR):
+        if ambiguity.name in ("score", "hard-attention"):  # this user need not show them
             continue
-        values = {str(reading.results) for reading in found.readings}
-        assert len(values) > 1, found.name
+        values = {str(reading.results) for reading in ambiguity.readings}
+        assert len(values) > 1, ambiguity.name
 
 
 def test_padding_zeroed_after_softmax_has_no_effect_only_over_interests() -> None:
-    found = card("padding")
-    assert result(found, 0) == 0
-    assert result(found, 1) < 1e-12
-    assert result(found, 2) > 0.05
+    ambiguity = card("padding")
+    assert result(ambiguity, 0) == 0
+    assert result(ambiguity, 1) < 1e-12
+    assert result(ambiguity, 2) > 0.05
 
 
 def test_keyed_logits_do_not_depend_on_the_order() -> None:
-    found = card("logits-at-serving")
-    assert result(found, 0) < 1e-12
-    assert min(result(found, 1), result(found, 2)) > 0.01
-    cosines = found.readings[0].results[1][1]
+    ambiguity = card("logits-at-serving")
+    assert result(ambiguity, 0) < 1e-12
+    assert min(result(ambiguity, 1), result(ambiguity, 2)) > 0.01
+    cosines = ambiguity.readings[0].results[1][1]
     np.testing.assert_allclose(cosines, 1)
 
 
 def test_interest_counts_of_nine_behaviours() -> None:
-    found = card("count-rounding")
-    assert [result(found, i) for i in range(5)] == [3, 4, 3, 2, 4]
+    ambiguity = card("count-rounding")
+    assert [result(ambiguity, i) for i in range(5)] == [3, 4, 3, 2, 4]
 
 
 def test_the_gradient_is_compared_with_the_exact_gradient() -> None:
-    found = card("gradient-through-iterations")
-    assert result(found, 0, 2) == 0
-    assert result(found, 1, 2) > 0.01
-    assert result(found, 1, 1) < 1
+    ambiguity = card("gradient-through-iterations")
+    assert result(ambiguity, 0, 2) == 0
+    assert result(ambiguity, 1, 2) > 0.01
+    assert result(ambiguity, 1, 1) < 1
 
 
 def test_an_unknown_card_name_gives_a_suggestion() -> None:

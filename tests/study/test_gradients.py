@@ -97,9 +97,9 @@ def test_the_target_is_used_twice() -> None:
 
 def test_a_difference_has_the_value_of_its_entry() -> None:
     pair = make_small_pair(0)
-    found = differences.finite_difference(pair, "S", (1, 2))
-    assert found.value == pair.params.bilinear[1, 2]
-    assert (found.tensor, found.index) == ("S", (1, 2))
+    numeric = differences.finite_difference(pair, "S", (1, 2))
+    assert numeric.value == pair.params.bilinear[1, 2]
+    assert (numeric.tensor, numeric.index) == ("S", (1, 2))
 
 
 def test_a_step_over_a_kink_is_reduced() -> None:
@@ -111,10 +111,10 @@ def test_a_step_over_a_kink_is_reduced() -> None:
     layers = (first._replace(bias=bias), *pair.params.layers[1:])
     pair = pair._replace(params=pair.params._replace(layers=layers))
     gradient = parameter_gradients(pair)["bias[1]"][3]
-    found = differences.finite_difference(pair, "bias[1]", (3,))
-    assert found.kink
-    assert found.step < 0.5e-5
-    assert found.difference == pytest.approx(gradient, rel=1e-6)
+    numeric = differences.finite_difference(pair, "bias[1]", (3,))
+    assert numeric.kink
+    assert numeric.step < 0.5e-5
+    assert numeric.difference == pytest.approx(gradient, rel=1e-6)
     evaluate = differences.loss_evaluator(pair, "bias[1]", (3,))
     blind = (evaluate(1e-5)[0] - evaluate(-1e-5)[0]) / 2e-5
     assert blind != pytest.approx(gradient, rel=1e-3)
@@ -196,12 +196,12 @@ def replace_in_copies(monkeypatch: pytest.MonkeyPatch, stem: str, name: str, fun
 def test_rows_sum_to_the_total_and_equal_finite_differences(name: str, by: str) -> None:
     built_in = name == "built-in user"
     pair = make_built_in_pair() if built_in else make_small_pair(0, 2, **SETTINGS[name])
-    found = ledger.make_ledger(pair, by)
-    assert len(found.rows) == 2 * found.iterations - 1
-    assert found.residual < 1e-12
-    assert found.last_residual < 1e-12
-    assert found.check.error < 1e-7
-    for row in found.rows:
+    table = ledger.make_ledger(pair, by)
+    assert len(table.rows) == 2 * table.iterations - 1
+    assert table.residual < 1e-12
+    assert table.last_residual < 1e-12
+    assert table.check.error < 1e-7
+    for row in table.rows:
         assert row.check.error < 1e-6, row.name
         assert row.check.checked == row.closed.size
         assert built_in or row.check.norm == pytest.approx(row.norm, rel=1e-6)
@@ -212,9 +212,9 @@ def test_rows_sum_to_the_total_and_equal_finite_differences(name: str, by: str) 
 def test_sum_and_last_row_equal_the_gradients_of_the_reference() -> None:
     for gradient in ("all", "last"):
         pair = make_small_pair(3, 2, power=2.0, iterations=4, routing_gradient=gradient)
-        found = ledger.make_ledger(pair, "S")
+        table = ledger.make_ledger(pair, "S")
         returned = mind.backward(mind.loss(*pair)[1]).bilinear
-        rows = found.rows if gradient == "all" else [r for r in found.rows if r.kept_by_last]
+        rows = table.rows if gradient == "all" else [r for r in table.rows if r.kept_by_last]
         np.testing.assert_allclose(
             sum(row.closed for row in rows), returned, rtol=1e-12, atol=1e-14
         )
@@ -222,18 +222,18 @@ def test_sum_and_last_row_equal_the_gradients_of_the_reference() -> None:
 
 def test_rows_are_in_backward_order_and_equal_the_trace() -> None:
     pair = make_exact_pair(iterations=3)
-    found = ledger.make_ledger(pair)
-    assert [row.name for row in found.rows] == ["z3", "b3", "z2", "b2", "z1"]
+    table = ledger.make_ledger(pair)
+    assert [row.name for row in table.rows] == ["z3", "b3", "z2", "b2", "z1"]
     tensors = ["from_z[3]", "from_a[2]", "from_z[2]", "from_a[1]"]
-    assert [row.tensor for row in found.rows] == [*tensors, "from_z[1]"]
-    assert [row.kept_by_last for row in found.rows] == [True, False, False, False, False]
+    assert [row.tensor for row in table.rows] == [*tensors, "from_z[1]"]
+    assert [row.kept_by_last for row in table.rows] == [True, False, False, False, False]
     values = trace_pair(pair).values
-    for row in found.rows:
+    for row in table.rows:
         np.testing.assert_array_equal(row.closed, values[row.tensor])
     for by in ("Se", "S", "e"):
         total = np.sum([row.closed for row in ledger.make_ledger(pair, by).rows], axis=0)
         np.testing.assert_allclose(total, values[f"d_{by}"], rtol=1e-9, atol=1e-15)
-    assert found.rows[0].share > max(row.share for row in found.rows[1:])
+    assert table.rows[0].share > max(row.share for row in table.rows[1:])
 
 
 def test_a_wrong_softmax_gradient_affects_only_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,11 +242,11 @@ def test_a_wrong_softmax_gradient_affects_only_its_rows(monkeypatch: pytest.Monk
 
     pair = make_small_pair(0, power=0.0, iterations=3)
     replace_in_copies(monkeypatch, "softmax", "backward", diagonal)
-    found = ledger.make_ledger(pair)
-    errors = {row.name: row.check.error for row in found.rows}
+    table = ledger.make_ledger(pair)
+    errors = {row.name: row.check.error for row in table.rows}
     assert errors["z3"] < 1e-7
     assert min(error for name, error in errors.items() if name != "z3") > 1e-3
-    assert found.check.error > 1e-3
+    assert table.check.error > 1e-3
 
 
 def test_a_missing_part_of_the_gradient_changes_the_residual(
@@ -264,23 +264,23 @@ def test_a_missing_part_of_the_gradient_changes_the_residual(
 
 def test_large_arrays_are_compared_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batched_differences, "MAX_ENTRIES", 10)
-    found = ledger.make_ledger(make_small_pair(0, power=2.0, iterations=2))
-    check = found.rows[0].check
+    table = ledger.make_ledger(make_small_pair(0, power=2.0, iterations=2))
+    check = table.rows[0].check
     assert 5 < check.checked <= 10
     assert check.norm is None
-    indices = batched_differences.select_indices(found.rows[0].closed)
-    largest = np.unravel_index(np.argmax(np.abs(found.rows[0].closed)), found.rows[0].closed.shape)
+    indices = batched_differences.select_indices(table.rows[0].closed)
+    largest = np.unravel_index(np.argmax(np.abs(table.rows[0].closed)), table.rows[0].closed.shape)
     assert list(largest) in indices.tolist()
 
 
 def test_rows_are_restored_from_json() -> None:
-    found = ledger.make_ledger(make_small_pair(0, power=2.0))
-    content = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    table = ledger.make_ledger(make_small_pair(0, power=2.0))
+    content = json.loads(json.dumps(table.to_json(), allow_nan=False))
     read = [
         np.frombuffer(base64.b64decode(row["data"]["data"]), "<f8").reshape(row["data"]["shape"])
         for row in content["rows"]
     ]
-    np.testing.assert_array_equal(read, [row.closed for row in found.rows])
+    np.testing.assert_array_equal(read, [row.closed for row in table.rows])
     total = float(np.linalg.norm(np.sum(read, axis=0)))
     assert total == pytest.approx(content["sum"]["norm"], rel=1e-12)
     assert content["last"]["keeps"] == [content["rows"][0]["name"]]
@@ -293,9 +293,9 @@ def test_a_zero_gradient_has_a_ledger() -> None:
     shut = pair.params.layers[-1]
     layers = (*pair.params.layers[:-1], shut._replace(bias=shut.bias - 1e3))
     pair = pair._replace(params=pair.params._replace(layers=layers))
-    found = ledger.make_ledger(pair)
-    assert found.residual == found.last_residual == found.check.error == 0
-    json.dumps(found.to_json(), allow_nan=False)
+    table = ledger.make_ledger(pair)
+    assert table.residual == table.last_residual == table.check.error == 0
+    json.dumps(table.to_json(), allow_nan=False)
 
 
 def test_an_unknown_ledger_raises() -> None:
@@ -307,10 +307,10 @@ def test_residuals_measure_a_wrong_total(monkeypatch: pytest.MonkeyPatch) -> Non
     real = ledger.record_terms
 
     def other(pair: TrainingPair, gradient: str) -> ledger.RecordedTerms:
-        found = real(pair, gradient)
-        return found._replace(totals={name: 1.01 * x for name, x in found.totals.items()})
+        table = real(pair, gradient)
+        return table._replace(totals={name: 1.01 * x for name, x in table.totals.items()})
 
     monkeypatch.setattr(ledger, "record_terms", other)
-    found = ledger.make_ledger(make_small_pair(0, iterations=3))
-    assert found.residual == pytest.approx(0.01 / 1.01)
-    assert found.last_residual == pytest.approx(0.01 / 1.01)
+    table = ledger.make_ledger(make_small_pair(0, iterations=3))
+    assert table.residual == pytest.approx(0.01 / 1.01)
+    assert table.last_residual == pytest.approx(0.01 / 1.01)

@@ -31,9 +31,9 @@ def test_every_equation_is_well_formed_mathml(kind: StepKind) -> None:
 
 
 def test_a_symbol_is_linked_and_has_a_subscript() -> None:
-    found = render_mathml("w_ij = exp(b_ij)", {"w": "w[2]"})
-    assert '<msub data-symbol="w"><mi>w</mi><mi>ij</mi></msub>' in found
-    assert found.count("data-symbol") == 1, "b is no tensor here"
+    mathml = render_mathml("w_ij = exp(b_ij)", {"w": "w[2]"})
+    assert '<msub data-symbol="w"><mi>w</mi><mi>ij</mi></msub>' in mathml
+    assert mathml.count("data-symbol") == 1, "b is no tensor here"
 
 
 def test_a_tensor_name_with_an_underscore_is_one_symbol() -> None:
@@ -50,9 +50,9 @@ def test_gradients_greek_letters_sums_powers_and_words_are_rendered() -> None:
     assert render_latex(text, {"d_w'": "", "x": ""}) == (
         r"\partial w'_{ij} = \beta \sum_{k} x_{k} ^{2} \text{ where } K \text{ is } \text{ large }"
     )
-    found = render_mathml(text, {"d_w'": "", "x": ""})
-    assert "<mo>∂</mo><mi>w′</mi>" in found
-    assert "<mi>β</mi>" in found
+    mathml = render_mathml(text, {"d_w'": "", "x": ""})
+    assert "<mo>∂</mo><mi>w′</mi>" in mathml
+    assert "<mi>β</mi>" in mathml
 
 
 def test_a_label_is_matched_as_a_whole() -> None:
@@ -113,10 +113,10 @@ def test_option_texts_name_existing_steps_and_rules() -> None:
 def test_the_equation_agrees_with_the_settings(
     kind: str, changes: dict[str, Any], equation: str
 ) -> None:
-    found = step(kind, **changes)
-    assert found.equation == equation
+    shown = step(kind, **changes)
+    assert shown.equation == equation
     known = {tensor.name for tensor in trace_pair(make_random_pair(3, **changes)).tensors.values()}
-    assert set(found.symbols.values()) <= known
+    assert set(shown.symbols.values()) <= known
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_the_equation_agrees_with_the_settings(
 def test_texts_that_are_wrong_for_a_setting_are_replaced(
     kind: str, changes: dict[str, Any], false: str
 ) -> None:
-    found = step(kind, **changes)
-    assert false not in found.title + found.why
+    shown = step(kind, **changes)
+    assert false not in shown.title + shown.why
     assert false in " ".join(x.title + x.why for x in trace_pair(make_random_pair(3)).steps)
 
 
@@ -163,7 +163,7 @@ def test_the_trace_of_serving_equals_the_top_items(changes: dict[str, Any]) -> N
     names = trace.labels["item"]
     shown = [int(names[place].removeprefix("item ")) for place in trace.values["top"]]
     best = user_summary.list_top_items(user, trace.values["v"], trace.values["active"])
-    assert shown == [found.item for found in best]
+    assert shown == [entry.item for entry in best]
     order = trace.values["top"]
     assert np.allclose(trace.values["best"][order], [f.score for f in best], rtol=0, atol=1e-12)
     assert trace.values["brought_by"][order].tolist() == [f.interest for f in best]
@@ -172,10 +172,10 @@ def test_the_trace_of_serving_equals_the_top_items(changes: dict[str, Any]) -> N
 @pytest.mark.parametrize("score", ["max", "sum"])
 def test_inactive_interests_have_no_influence_on_the_top_items(score: str) -> None:
     interests, active = np.array([[-1.0], [0.0], [-2.0]]), np.array([True, False, True])
-    found = find_top_items(interests, active, np.array([[1.0], [3.0]]), n=2, score=score)
-    assert found.brought_by.tolist() == [0, 0]
-    assert found.best.tolist() == ([-1, -3] if score == "max" else [-3, -9])
-    assert found.order.tolist() == [0, 1]
+    top_items = find_top_items(interests, active, np.array([[1.0], [3.0]]), n=2, score=score)
+    assert top_items.brought_by.tolist() == [0, 0]
+    assert top_items.best.tolist() == ([-1, -3] if score == "max" else [-3, -9])
+    assert top_items.order.tolist() == [0, 1]
 
 
 def test_the_text_mentions_a_shortened_catalogue() -> None:

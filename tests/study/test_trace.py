@@ -57,12 +57,12 @@ def test_x4_every_step_has_title_reason_source_and_invariants(trace: Trace) -> N
 
 def test_x4_source_lines_are_those_of_the_imported_modules() -> None:
     for place, digest in current_hashes().items():
-        found = find_span(place)
-        assert found.module.startswith("mindref.")
-        lines = inspect.getsource(import_module(found.module)).splitlines()
-        shown = "\n".join(lines[found.first - 1 : found.last])
-        assert inspect.cleandoc("\n" + shown).split() == found.text.split()
-        assert hashlib.sha256(found.text.encode()).hexdigest() == digest
+        span = find_span(place)
+        assert span.module.startswith("mindref.")
+        lines = inspect.getsource(import_module(span.module)).splitlines()
+        shown = "\n".join(lines[span.first - 1 : span.last])
+        assert inspect.cleandoc("\n" + shown).split() == span.text.split()
+        assert hashlib.sha256(span.text.encode()).hexdigest() == digest
 
 
 def test_x4_the_stored_hashes_are_current() -> None:

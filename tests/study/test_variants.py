@@ -89,10 +89,10 @@ def test_the_reference_side_equals_the_reference() -> None:
 
 
 def test_over_behaviours_the_weights_of_a_behaviour_do_not_sum_to_one() -> None:
-    found = numbers(case("softmax-over-behaviours"))
-    assert found["min_behaviour_sum"][0] == pytest.approx(1)
-    assert found["min_behaviour_sum"][1] < 0.9
-    assert found["cosine"][1] > found["cosine"][0]
+    measured = numbers(case("softmax-over-behaviours"))
+    assert measured["min_behaviour_sum"][0] == pytest.approx(1)
+    assert measured["min_behaviour_sum"][1] < 0.9
+    assert measured["cosine"][1] > measured["cosine"][0]
 
 
 def test_zero_logits_give_equal_interests() -> None:
@@ -120,9 +120,9 @@ def test_kept_logits_depend_on_earlier_users_and_a_comparison_uses_fresh_modules
 
 
 def test_stopping_the_gradient_changes_nothing_but_the_gradient() -> None:
-    found = case("stop-gradient", routing_gradient="last")
-    assert found.differs == ("gradient",)
-    assert 0.5 < numbers(found)["gradient_cosine"][1] < 0.9999
+    comparison = case("stop-gradient", routing_gradient="last")
+    assert comparison.differs == ("gradient",)
+    assert 0.5 < numbers(comparison)["gradient_cosine"][1] < 0.9999
 
 
 def test_wrong_powers_give_weight_to_the_worst_interest() -> None:
@@ -140,8 +140,8 @@ def test_wrong_counts_follow_their_formulas() -> None:
 
 
 def test_five_iterations_without_updates_equal_three() -> None:
-    found = case("no-update-after-iteration-three")
-    np.testing.assert_allclose(found.variant.w, summarise_user(user()).w, rtol=1e-12)
+    comparison = case("no-update-after-iteration-three")
+    np.testing.assert_allclose(comparison.variant.w, summarise_user(user()).w, rtol=1e-12)
 
 
 def test_a_setup_is_described_as_text() -> None:

@@ -46,19 +46,19 @@ def file(tmp_path_factory: pytest.TempPathFactory, trace: dict[str, Any]) -> Pat
 @pytest.fixture(scope="session")
 def derived() -> dict[str, Any]:
     """Everything beside the trace; the case study is of a user of the built-in model."""
-    found = derive_views(make_page_pair(), TITLES)
+    views = derive_views(make_page_pair(), TITLES)
     study = make_case_study(
         open_built_in_model(), open_built_in_model(SINGLE_INTEREST), ["median"], top=12
     ).to_dict()
-    found["case"] = study["users"][0] | {"notes": study["notes"]}
+    views["case"] = study["users"][0] | {"notes": study["notes"]}
     exercise = {
         "name": "squash",
         "title": "Squash",
         "step": "routing.capsules",
         "status": "started",
     }
-    found["exercises"] = [exercise]
-    return found
+    views["exercises"] = [exercise]
+    return views
 
 
 @pytest.fixture(scope="session")

@@ -38,10 +38,10 @@ def trace_to_dict(
         "dtype": "float64",
         "seed": 1,
     }
-    found: dict[str, Any] = json.loads(
+    content: dict[str, Any] = json.loads(
         trace_pair(one, metadata=told | metadata, titles=titles or TITLES).to_json()
     )
-    return found
+    return content
 
 
 def array(tensor: dict[str, Any]) -> Any:

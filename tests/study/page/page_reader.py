@@ -45,14 +45,14 @@ class Reader:
 
     def steps(self) -> list[str]:
         """Return the ids of all steps in the order of the list."""
-        found: list[str] = self.page.eval_on_selector_all(
+        ids: list[str] = self.page.eval_on_selector_all(
             "#step-list button[data-step]", "all => all.map(one => one.dataset.step)"
         )
-        return found
+        return ids
 
     def step(self) -> str:
-        found: str = self.page.inner_text("#step .position code")
-        return found
+        ids: str = self.page.inner_text("#step .position code")
+        return ids
 
     def cells(self) -> dict[str, dict[int, tuple[str, str]]]:
         """Return of each tensor of the step, by flat place: the value in full, and as shown."""
@@ -66,8 +66,8 @@ class Reader:
             later[0].click()
 
     def text(self) -> str:
-        found: str = self.page.inner_text("#step")
-        return found
+        ids: str = self.page.inner_text("#step")
+        return ids
 
 
 Open = Callable[..., Reader]

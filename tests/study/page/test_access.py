@@ -34,11 +34,11 @@ def test_p14_tab_reaches_every_control_in_reading_order(opened: Open, file: Path
     wanted, seen = page.evaluate(REACHABLE), []
     for _ in range(len(wanted) + 5):
         page.keyboard.press("Tab")
-        found = page.evaluate(FOCUS)
-        if found is None:
+        focus = page.evaluate(FOCUS)
+        if focus is None:
             break
-        assert found["ring"], found["what"]
-        seen.append(found["at"])
+        assert focus["ring"], focus["what"]
+        seen.append(focus["at"])
     assert seen == wanted, "every control once, in the order of the text, and no trap"
 
 

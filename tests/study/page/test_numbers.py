@@ -21,13 +21,13 @@ TERMS = """() => { const box = document.querySelector('.terms-of');
     value: Number(document.querySelector('.chosen output').dataset.value)} }"""
 
 
-def total(found: dict[str, Any]) -> float:
+def total(listed: dict[str, Any]) -> float:
     """Return what the listed terms come to by the rule that is stated."""
-    if found["rule"] == "quotient":
-        return math.fsum(found["above"]) / math.fsum(found["below"])
-    if found["rule"] == "log":
-        return math.log(math.fsum(found["sum"]))
-    return math.fsum(found["sum"])
+    if listed["rule"] == "quotient":
+        return math.fsum(listed["above"]) / math.fsum(listed["below"])
+    if listed["rule"] == "log":
+        return math.log(math.fsum(listed["sum"]))
+    return math.fsum(listed["sum"])
 
 
 @pytest.mark.slow
@@ -40,13 +40,13 @@ def test_p8_the_terms_of_a_cell_give_its_value(shared: Reader, trace: dict[str, 
         tensor = made[number % len(made)]
         at = int(rng.integers(math.prod(tensor["shape"])))
         shared.at(step=trace["steps"][0]["id"], cell=f"{tensor['name']}@{at}")
-        found = shared.page.evaluate(TERMS)
+        listed = shared.page.evaluate(TERMS)
         where = f"{tensor['name']} at {at}"
-        rules[found["rule"]] = rules.get(found["rule"], 0) + 1
-        if found["rule"] != "value":
-            assert total(found) == pytest.approx(found["value"], rel=1e-12, abs=1e-12), where
-        if math.isfinite(found["value"]):
-            assert found["total"] == pytest.approx(found["value"], rel=1e-12, abs=1e-12), where
+        rules[listed["rule"]] = rules.get(listed["rule"], 0) + 1
+        if listed["rule"] != "value":
+            assert total(listed) == pytest.approx(listed["value"], rel=1e-12, abs=1e-12), where
+        if math.isfinite(listed["value"]):
+            assert listed["total"] == pytest.approx(listed["value"], rel=1e-12, abs=1e-12), where
     assert rules["sum"] > 100
     assert rules["quotient"] > 5
 
@@ -55,7 +55,7 @@ def test_p8_gradients_equal_finite_differences_of_the_page(
     shared: Reader, trace: dict[str, Any]
 ) -> None:
     rng = np.random.default_rng(9)
-    found = tensors(trace)
+    named = tensors(trace)
     for name in [
         "S",
         "e",
@@ -71,7 +71,7 @@ def test_p8_gradients_equal_finite_differences_of_the_page(
         "o",
         "t",
     ]:
-        at = int(rng.integers(math.prod(found[name]["shape"])))
+        at = int(rng.integers(math.prod(named[name]["shape"])))
         shared.at(step=trace["steps"][0]["id"], cell=f"{name}@{at}")
         box = shared.page.query_selector("#inspector .gradient")
         closed, moved = (float(box.get_attribute(f"data-{x}")) for x in ("closed", "moved"))
@@ -104,12 +104,12 @@ SHOWN = ("w[{r}]", "v", "loss", "d_S", "d_Se", "S.value'", "best")
 def compare(page: Reader, one: TrainingPair, edits: str, iterations: int) -> None:
     """Hold the edited page against what Python gives for the same change."""
     wanted = trace_to_dict(one)
-    found = tensors(wanted)
+    expected = tensors(wanted)
     steps = {x["name"]: step["id"] for step in wanted["steps"] for x in step["outputs"]}
     for name in (name.format(r=iterations) for name in SHOWN):
         page.at(step=steps[name], edits=edits)
         cells = page.cells()[name]
-        values = array(found[name])
+        values = array(expected[name])
         assert sorted(cells) == list(range(len(values))), (name, edits)
         got = np.array([float(cells[at][0]) for at in range(len(values))])
         off = np.abs(got - values) / np.maximum(1, np.abs(values))
@@ -228,9 +228,9 @@ def test_p12_every_softmax_has_both_sums(shared: Reader, trace: dict[str, Any]) 
                 assert "Sum over interests: must be 1 for every behaviour" in said
                 assert "Sum over behaviours: need not be 1" in said
                 sums = array(tensor).reshape(tensor["shape"]).sum(axis=0)
-                found = shared.page.eval_on_selector_all(
+                shown_sums = shared.page.eval_on_selector_all(
                     f"{figure} tfoot td[data-sum]", "all => all.map(x => Number(x.dataset.sum))"
                 )
-                assert np.allclose(found, sums, rtol=1e-14, atol=0)
+                assert np.allclose(shown_sums, sums, rtol=1e-14, atol=0)
             seen += 1
     assert seen == 4

@@ -42,13 +42,13 @@ HOSTILE = [
 def hostile(tmp_path_factory: pytest.TempPathFactory, derived: dict[str, Any]) -> Path:
     titles = [HOSTILE[(item + 2) % len(HOSTILE)] for item in range(ITEMS)]  # item 8: HOSTILE[0]
     path = tmp_path_factory.mktemp("hostile") / "page.html"
-    found = derive_views(make_page_pair(), titles)
-    found["case"] = copy.deepcopy(derived["case"]) | {"target": HOSTILE[2]}
-    for strip in (*found["case"]["lists"], found["case"]["single"]):
+    views = derive_views(make_page_pair(), titles)
+    views["case"] = copy.deepcopy(derived["case"]) | {"target": HOSTILE[2]}
+    for strip in (*views["case"]["lists"], views["case"]["single"]):
         for number, item in enumerate(strip["items"]):
             item["title"] = HOSTILE[number % len(HOSTILE)]
     one = trace_to_dict(make_page_pair(), titles, user=HOSTILE[2], chosen=HOSTILE[0])
-    write_page([one], path, derived=[found])
+    write_page([one], path, derived=[views])
     return path
 
 

@@ -19,15 +19,15 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def page(opened: Open, rich: Path) -> Iterator[Reader]:
-    found = opened(rich, "#ask=0", viewport={"width": 1440, "height": 900})
-    yield found
-    assert found.errors == []
+    opened_page = opened(rich, "#ask=0", viewport={"width": 1440, "height": 900})
+    yield opened_page
+    assert opened_page.errors == []
 
 
 def numbers(page: Reader, selector: str, attribute: str) -> list[float]:
     script = "(all, name) => all.map(x => Number(x.getAttribute(name)))"
-    found: list[float] = page.page.eval_on_selector_all(selector, script, attribute)
-    return found
+    values: list[float] = page.page.eval_on_selector_all(selector, script, attribute)
+    return values
 
 
 def test_p10_the_rows_of_the_ledger_sum_to_the_total(

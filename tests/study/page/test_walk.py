@@ -20,11 +20,11 @@ STATE = """() => [document.querySelector('#step .position code').textContent,
 @pytest.fixture(scope="module")
 def expected(shared: Reader) -> list[Any]:
     """The state at each step, reached by its address."""
-    found = []
+    states = []
     for step in shared.steps():
         shared.at(step=step)
-        found.append(shared.page.evaluate(STATE))
-    return found
+        states.append(shared.page.evaluate(STATE))
+    return states
 
 
 @pytest.mark.slow

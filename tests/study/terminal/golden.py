@@ -25,7 +25,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "walk": (
         *("n", "x", "?"),
         *("? routing[3].weights", "nothing of the kind", ""),
-        *("g d_s", "x d_S[1, 2]", "x d_z[2][3, 1] in order", "g serve.top", "n", "x best", "q"),
+        *("g d_s", "x d_z[2][3, 1] in order", "g serve.top", "n", "x best", "q"),
     ),
     "help": (
         *("g rooting[2].weight", "x w[Night Fairy, 3]", "frobnicate", "g", "h"),
