@@ -61,10 +61,8 @@ def test_a_setup_has_its_padding_settings_and_target() -> None:
     assert padded.mask.shape == (1, 39)
     assert padded.mask.sum() == 9
     assert np.ptp(padded.init_logits[0, 9:]) > 0
-    assert (
-        setups.apply_setup(pair, find_variant("stop-gradient").setup).config.routing_gradient
-        == "all"
-    )
+    exact = setups.apply_setup(pair, find_variant("stop-gradient").setup)
+    assert exact.config.routing_gradient == "all"
     turned = setups.apply_setup(pair, find_variant("power-before-sign").setup)
     summary = user_summary.summarise_user(turned)
     scores = summary.s[summary.active]

@@ -47,17 +47,12 @@ def file(tmp_path_factory: pytest.TempPathFactory, trace: dict[str, Any]) -> Pat
 def derived() -> dict[str, Any]:
     """Everything beside the trace; the case study is of a user of the built-in model."""
     views = derive_views(make_page_pair(), TITLES)
-    study = make_case_study(
-        open_built_in_model(), open_built_in_model(SINGLE_INTEREST), ["median"], top=12
-    ).to_dict()
+    models = open_built_in_model(), open_built_in_model(SINGLE_INTEREST)
+    study = make_case_study(*models, ["median"], top=12).to_dict()
     views["case"] = study["users"][0] | {"notes": study["notes"]}
-    exercise = {
-        "name": "squash",
-        "title": "Squash",
-        "step": "routing.capsules",
-        "status": "started",
-    }
-    views["exercises"] = [exercise]
+    views["exercises"] = [
+        {"name": "squash", "title": "Squash", "step": "routing.capsules", "status": "started"}
+    ]
     return views
 
 
